@@ -1,0 +1,3 @@
+//! The `docknap` program: everything is in the library.
+
+fn main() {}
