@@ -1,7 +1,10 @@
 //! DockNap puts Docker stacks to sleep and wakes them again.
 //!
-//! Layers, each using only those to its left: `domain` (pure), then `db`, `docker`, then `app` (services), then
-//! `web`, `scheduler`, `cli`. The same noun names the file at every layer.
+//! Layers, each using only those to its left: `domain` (pure), then `db` and `docker`, then `app` (services), then
+//! `web`, `scheduler` and `cli`. The same noun names the file at every layer.
 
+pub mod app;
 pub mod clock;
+pub mod config;
+pub mod db;
 pub mod domain;

@@ -2,6 +2,12 @@
 //! results are values.
 
 pub mod action;
+pub mod audit;
 pub mod ids;
+pub mod inventory;
+pub mod permission;
+pub mod plan;
+pub mod run;
+pub mod schedule;
 pub mod target;
 pub mod time;

@@ -1,0 +1,101 @@
+//! New ids: `UUIDv7`, so that they sort by the time they were made, also within one millisecond.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use uuid::Builder;
+
+/// Makes ids. Random, or reproducible from a seed for simulations.
+#[derive(Clone, Debug)]
+pub struct IdSource(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    /// Milliseconds and counter of the last id: the counter makes ids of one millisecond sort.
+    last_ms: u64,
+    counter: u16,
+    /// `None` = the operating system's random numbers.
+    seed: Option<u64>,
+}
+
+impl IdSource {
+    /// Ids nobody can guess.
+    pub fn random() -> Self {
+        Self::with(None)
+    }
+
+    /// The same ids in the same order for the same seed.
+    pub fn seeded(seed: u64) -> Self {
+        Self::with(Some(seed))
+    }
+
+    fn with(seed: Option<u64>) -> Self {
+        Self(Arc::new(Mutex::new(State { last_ms: 0, counter: 0, seed })))
+    }
+
+    /// A new id for something made at `now`, of whichever type is wanted. Later calls sort after earlier ones, also
+    /// when the clock is set back.
+    pub fn next<T: From<String>>(&self, now: Timestamp) -> T {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ms = u64::try_from(now.as_millisecond()).unwrap_or(0).max(state.last_ms);
+        if ms > state.last_ms {
+            state.last_ms = ms;
+            state.counter = 0;
+        } else if state.counter == 0x0fff {
+            // 4,096 ids in one millisecond: borrow from the next one.
+            state.last_ms += 1;
+            state.counter = 0;
+        } else {
+            state.counter += 1;
+        }
+        let mut random = state.random();
+        // The twelve bits after the version: the counter.
+        random[0] = u8::try_from(state.counter >> 8).unwrap_or(0x0f);
+        random[1] = u8::try_from(state.counter & 0xff).unwrap_or(0xff);
+        T::from(Builder::from_unix_timestamp_millis(state.last_ms, &random).into_uuid().to_string())
+    }
+}
+
+impl State {
+    fn random(&mut self) -> [u8; 10] {
+        let mut bytes = [0; 10];
+        match &mut self.seed {
+            None => {
+                if getrandom::fill(&mut bytes).is_err() {
+                    // Only uniqueness matters here, not secrecy, and time and counter already give it in one process.
+                    tracing::warn!("the operating system gave no random numbers for an id");
+                }
+            }
+            Some(seed) => {
+                // splitmix64
+                for chunk in bytes.chunks_mut(8) {
+                    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                    let mut z = *seed;
+                    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                    z ^= z >> 31;
+                    chunk.copy_from_slice(&z.to_le_bytes()[..chunk.len()]);
+                }
+            }
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_one_millisecond_sort_in_the_order_they_were_made() {
+        let ids = IdSource::random();
+        let made: Vec<String> = (0..10_000).map(|_| ids.next(Timestamp::UNIX_EPOCH)).collect();
+        assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_ids_again() {
+        let [a, b] = [IdSource::seeded(7), IdSource::seeded(7)];
+        assert_eq!(a.next::<String>(Timestamp::UNIX_EPOCH), b.next::<String>(Timestamp::UNIX_EPOCH));
+    }
+}

@@ -1,0 +1,166 @@
+//! Services: the only callers of `db` and `docker`.
+//!
+//! Each function takes an [`Actor`], checks the permission, and answers in domain types. Pages and API call the same
+//! function and differ only in parsing and view.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, broadcast};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::Db;
+use crate::domain::permission::{Permission, Role};
+use crate::domain::run::ActorRef;
+
+pub mod error;
+mod ids;
+
+pub use error::{Error, FieldError, Result};
+pub use ids::IdSource;
+
+/// Everything a service needs. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts of an [`App`].
+pub struct Parts {
+    /// Storage.
+    pub db: Db,
+    /// Time.
+    pub clock: Clock,
+    /// Settings, as they were at the start.
+    pub config: Config,
+    /// New ids.
+    pub ids: IdSource,
+    /// Tells browsers what changed.
+    pub bus: Bus,
+    /// Wakes the scheduler: a schedule was saved.
+    pub scheduler: Activator,
+    /// Wakes the runner: a run was stored.
+    pub runner: Activator,
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+/// Who asks, and what that one may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// How runs and audit rows remember them.
+    pub reference: ActorRef,
+    /// What they may do.
+    pub role: Role,
+    /// What they may do it to.
+    pub scope: Scope,
+    /// Where they call from.
+    pub ip: Option<IpAddr>,
+}
+
+/// Which targets an actor may see. Every list filters by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them: the only scope there is so far.
+    All,
+}
+
+impl Actor {
+    /// DockNap's own scheduler.
+    pub fn scheduler() -> Self {
+        Self::internal("scheduler", "scheduler")
+    }
+
+    /// Somebody at the command line of the machine itself.
+    pub fn cli() -> Self {
+        Self::internal("cli", "command line")
+    }
+
+    fn internal(kind: &str, name: &str) -> Self {
+        Self {
+            reference: ActorRef { kind: kind.to_owned(), id: None, name: name.to_owned() },
+            role: Role::Admin,
+            scope: Scope::All,
+            ip: None,
+        }
+    }
+
+    /// Checks a permission.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] naming the role that would do.
+    pub fn require(&self, permission: Permission) -> Result<()> {
+        if self.role.allows(permission) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden { needs: permission.needs() })
+        }
+    }
+}
+
+/// Wakes a loop that waits for work. A wake that comes while nobody waits is kept, so the loop arms itself, looks, and
+/// only then waits.
+#[derive(Clone, Debug, Default)]
+pub struct Activator(Arc<Notify>);
+
+impl Activator {
+    /// There may be work.
+    pub fn wake(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits for the next wake.
+    pub async fn woken(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// Something changed that a page may show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Live {
+    /// A stack or its containers, by the stack's key.
+    Stack(String),
+    /// A container without a stack, by key.
+    Container(String),
+    /// The list of runs, or one of them.
+    Runs,
+    /// The list of schedules, or one of them.
+    Schedules,
+    /// The link to a host.
+    Hosts,
+}
+
+/// Carries [`Live`] from where things change to the browsers. A listener that lags is told to look at everything.
+#[derive(Clone, Debug)]
+pub struct Bus(broadcast::Sender<Live>);
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(256))
+    }
+}
+
+impl Bus {
+    /// Tells whoever listens.
+    pub fn send(&self, live: Live) {
+        // No listener is the ordinary case.
+        let _ = self.0.send(live);
+    }
+
+    /// Listens from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Live> {
+        self.0.subscribe()
+    }
+}

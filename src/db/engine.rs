@@ -1,0 +1,159 @@
+//! What one engine alone has: opening, pragmas, triggers, backup. Both arms side by side.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::{Db, DbError, Result};
+
+/// Applied in order on both engines; a released file never changes.
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The oldest SQLite that does not corrupt a database when its WAL is reset under a reader (semantics §7).
+pub const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// How long a writer waits for another process to let go of the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages read at once; each connection costs memory.
+const READERS: u32 = 4;
+/// Connections to a PostgreSQL server.
+const PG_CONNECTIONS: u32 = 8;
+
+/// The statements after the migrations that make audit rows append-only, per engine. `db::audit::prune` is the one
+/// way around them.
+const SQLITE_TRIGGERS: &[&str] = &["CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit \
+     BEGIN SELECT RAISE(ABORT, 'audit rows are never changed'); END"];
+const PG_TRIGGERS: &[&str] = &[
+    "CREATE OR REPLACE FUNCTION audit_no_update() RETURNS trigger LANGUAGE plpgsql AS \
+     $$ BEGIN RAISE EXCEPTION 'audit rows are never changed'; END $$",
+    "CREATE OR REPLACE TRIGGER audit_no_update BEFORE UPDATE ON audit \
+     FOR EACH ROW EXECUTE FUNCTION audit_no_update()",
+];
+
+/// How hard SQLite works to survive a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Every commit reaches the disk: how DockNap runs.
+    Full,
+    /// For simulations on a memory disk.
+    Off,
+}
+
+impl Db {
+    /// Opens a database by URL (`sqlite:PATH` or `postgres://…`) and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`DbError::Unusable`] with what to do, where the URL is none of ours or the engine is too old; the engine's own
+    /// words elsewhere.
+    pub async fn open(url: &str) -> Result<Self> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            Self::open_sqlite(Path::new(path.trim_start_matches("//")), Durability::Full).await
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Self::open_postgres(url).await
+        } else {
+            Err(DbError::Unusable("the database URL must begin with sqlite: or postgres://".to_owned()))
+        }
+    }
+
+    /// Opens (and makes, where it is missing) an SQLite file.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub async fn open_sqlite(path: &Path, durability: Durability) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(match durability {
+                Durability::Full => SqliteSynchronous::Full,
+                Durability::Off => SqliteSynchronous::Off,
+            })
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            // The image's root is read-only, so a sort must not spill to /tmp.
+            .pragma("temp_store", "MEMORY")
+            // 1 MiB a connection instead of 2.
+            .pragma("cache_size", "-1024")
+            .optimize_on_close(true, None);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone())
+            .await?;
+        let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()").fetch_one(&writer).await?;
+        if !is_recent_sqlite(&version) {
+            return Err(DbError::Unusable(format!("SQLite {version} is too old; 3.51.3 or newer is needed")));
+        }
+        MIGRATIONS.run(&writer).await?;
+        for statement in SQLITE_TRIGGERS {
+            sqlx::query(*statement).execute(&writer).await?;
+        }
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_lazy_with(options.read_only(true).optimize_on_close(false, None));
+        Ok(Self::Sqlite { readers, writer })
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self> {
+        let options = PgConnectOptions::from_str(url)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(PG_CONNECTIONS)
+            .acquire_timeout(BUSY_TIMEOUT)
+            .connect_with(options)
+            .await?;
+        MIGRATIONS.run(&pool).await?;
+        for statement in PG_TRIGGERS {
+            sqlx::query(*statement).execute(&pool).await?;
+        }
+        Ok(Self::Pg(pool))
+    }
+
+    /// Whether the database answers at all.
+    ///
+    /// # Errors
+    /// What it answered instead.
+    pub async fn ping(&self) -> Result<()> {
+        let (_one,): (i32,) = super::on_db!(self, pool => sqlx::query_as("SELECT 1").fetch_one(pool))?;
+        Ok(())
+    }
+
+    /// Closes every connection; on SQLite the write-ahead log is folded into the file first.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { readers, writer } => {
+                readers.close().await;
+                if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(writer).await {
+                    tracing::warn!(%error, "the write-ahead log could not be folded in; the next start does it");
+                }
+                writer.close().await;
+            }
+            Self::Pg(pool) => pool.close().await,
+        }
+    }
+}
+
+fn is_recent_sqlite(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    (next(), next(), next()) >= OLDEST_SQLITE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_versions_compare_by_number() {
+        assert!(is_recent_sqlite("3.51.3"));
+        assert!(is_recent_sqlite("3.100.0"));
+        assert!(!is_recent_sqlite("3.51.2"));
+        assert!(!is_recent_sqlite("3.9.0"));
+    }
+}

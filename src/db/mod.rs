@@ -1,0 +1,152 @@
+//! Storage: `SQLite` by default, `PostgreSQL` by URL, one SQL text and one migrations folder for both.
+//!
+//! Free functions, one file per noun, take a [`Db`] (reads, single statements) or a [`Tx`]. The rules that let one
+//! text serve both engines: TEXT ids made by the application, instants as BIGINT unix milliseconds, BOOLEAN, `$n`,
+//! `RETURNING`, `ON CONFLICT`, `CAST(SUM(..) AS BIGINT)`. What only one engine has lives in [`engine`].
+
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+
+pub mod engine;
+pub mod settings;
+
+/// A database that is open and migrated. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Db {
+    /// One writer connection, several readers.
+    Sqlite {
+        /// For statements that only read.
+        readers: SqlitePool,
+        /// One connection: writers queue here instead of failing with "database is locked".
+        writer: SqlitePool,
+    },
+    /// A pool for everything.
+    Pg(PgPool),
+}
+
+/// A transaction that may write. Dropped without [`Tx::commit`], it is rolled back.
+#[derive(Debug)]
+pub enum Tx {
+    /// Began with `BEGIN IMMEDIATE`.
+    Sqlite(Transaction<'static, Sqlite>),
+    /// Began with `BEGIN`.
+    Pg(Transaction<'static, Postgres>),
+}
+
+/// What storage can answer besides a value.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The engine refused or could not be reached.
+    #[error("the database answered: {0}")]
+    Sqlx(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the database could not be migrated: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A row holds what this program never writes.
+    #[error("the {table} row {id} is damaged: {what}")]
+    Damaged {
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        id: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The file or the server cannot be used as it is; says what to do.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl DbError {
+    /// Whether a UNIQUE constraint refused the row.
+    pub fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Sqlx(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
+}
+
+/// What every function here answers.
+pub type Result<T> = std::result::Result<T, DbError>;
+
+/// Runs a read on whichever engine is open: `on_db!(db, pool => sqlx::query_as(SQL).fetch_all(pool))`.
+macro_rules! on_db {
+    ($db:expr, $pool:ident => $body:expr) => {
+        match $db {
+            $crate::db::Db::Sqlite { readers: $pool, .. } => $body.await,
+            $crate::db::Db::Pg($pool) => $body.await,
+        }
+    };
+}
+
+/// Runs a read inside a transaction: `on_tx!(tx, c => sqlx::query_as(SQL).fetch_optional(c))`.
+macro_rules! on_tx {
+    ($tx:expr, $conn:ident => $body:expr) => {
+        match $tx {
+            $crate::db::Tx::Sqlite(tx) => {
+                let $conn = &mut **tx;
+                $body.await
+            }
+            $crate::db::Tx::Pg(tx) => {
+                let $conn = &mut **tx;
+                $body.await
+            }
+        }
+    };
+}
+
+/// Runs one statement that changes something, outside a transaction, and answers how many rows it touched:
+/// `exec_db!(db, "DELETE FROM t WHERE id = $1", id)`.
+macro_rules! exec_db {
+    ($db:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match $db {
+            $crate::db::Db::Sqlite { writer, .. } => {
+                sqlx::query($sql)$(.bind($bind))*.execute(writer).await.map(|done| done.rows_affected())
+            }
+            $crate::db::Db::Pg(pool) => {
+                sqlx::query($sql)$(.bind($bind))*.execute(pool).await.map(|done| done.rows_affected())
+            }
+        }
+    };
+}
+
+/// Like `exec_db!`, inside a transaction.
+macro_rules! exec_tx {
+    ($tx:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match $tx {
+            $crate::db::Tx::Sqlite(tx) => {
+                sqlx::query($sql)$(.bind($bind))*.execute(&mut **tx).await.map(|done| done.rows_affected())
+            }
+            $crate::db::Tx::Pg(tx) => {
+                sqlx::query($sql)$(.bind($bind))*.execute(&mut **tx).await.map(|done| done.rows_affected())
+            }
+        }
+    };
+}
+
+#[allow(unused_imports, reason = "each noun takes what it needs")]
+pub(crate) use {exec_db, exec_tx, on_db, on_tx};
+
+impl Db {
+    /// Begins a transaction that may write.
+    ///
+    /// # Errors
+    /// When no connection is to be had, or the write lock is not free within 5 s.
+    pub async fn begin(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Pg(pool) => Tx::Pg(pool.begin().await?),
+        })
+    }
+}
+
+impl Tx {
+    /// Makes everything done in it permanent.
+    ///
+    /// # Errors
+    /// When the engine refuses; nothing has happened then.
+    pub async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Pg(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! Who did what, when, to what, with what outcome.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ids::AuditId;
+use super::run::ActorRef;
+
+/// One row of the audit log. Rows are only ever added; no secret is ever part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    /// Its id.
+    pub id: AuditId,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: ActorRef,
+    /// From where, where a person or program called.
+    pub ip: Option<String>,
+    /// What: `noun.verb`, such as `schedule.create`, `run.finish`, `user.login`.
+    pub event: String,
+    /// What kind of thing it was done to: `schedule`, `stack`, `container`, `run`, `user`, `session`, `settings`.
+    pub object_type: String,
+    /// That thing's id.
+    pub object_id: Option<String>,
+    /// That thing's name at the time.
+    pub object_name: String,
+    /// How it ended: `ok`, `refused`, `failed`, or a run's terminal state.
+    pub outcome: String,
+    /// What changed, and the run's id where there is one.
+    pub detail: AuditDetail,
+}
+
+/// The particulars of an audit row, stored as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AuditDetail {
+    /// Field by field, what was and what is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// The run it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// What made the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+    /// Why it was refused or failed, or anything else worth a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// One field that changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Change {
+    /// The field's name.
+    pub field: String,
+    /// What it was; `None` where the thing is new.
+    pub old: Option<String>,
+    /// What it is; `None` where the thing is gone.
+    pub new: Option<String>,
+}

@@ -1,0 +1,475 @@
+//! What an Engine holds at one instant, as DockNap sees it: values only. How they are read is `docker`'s business.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::ids::HostId;
+use super::target::{self, ContainerIdentity, Subject, Target};
+
+/// Docker's word for what a container's process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainerState {
+    /// Made, never started.
+    Created,
+    /// Its process runs.
+    Running,
+    /// Its processes are frozen.
+    Paused,
+    /// The restart policy is bringing it back.
+    Restarting,
+    /// It is being removed.
+    Removing,
+    /// Its process ended.
+    Exited,
+    /// Docker failed to clean it up.
+    Dead,
+}
+
+impl ContainerState {
+    /// Docker's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Removing => "removing",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// The reverse of [`ContainerState::as_str`]; a word of a later Docker reads as `exited` is not: `None`.
+    pub fn parse(word: &str) -> Option<Self> {
+        [
+            Self::Created,
+            Self::Running,
+            Self::Paused,
+            Self::Restarting,
+            Self::Removing,
+            Self::Exited,
+            Self::Dead,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == word)
+    }
+
+    /// Has a process, frozen or being brought back included: there is something to stop.
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Running | Self::Paused | Self::Restarting)
+    }
+}
+
+/// What the health check last said. Counts only on a running, unpaused container: an exited one keeps its stale
+/// health (semantics §5), so the inventory reports [`Health::None`] there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// No health check, or one that does not count now.
+    None,
+    /// Not known yet.
+    Starting,
+    /// Passing.
+    Healthy,
+    /// Failing.
+    Unhealthy,
+}
+
+impl Health {
+    /// The word used in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// What Docker does when the process ends or the daemon comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartPolicy {
+    /// Nothing.
+    No,
+    /// Bring it back, also after a daemon restart, even if it was stopped.
+    Always,
+    /// Bring it back unless it was stopped.
+    UnlessStopped,
+    /// Bring it back after an exit code other than 0.
+    OnFailure,
+}
+
+/// What a container is, beyond an ordinary long-running one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// May be scheduled.
+    Ordinary,
+    /// `docker-compose run`: label `oneoff=True`. Left alone.
+    OneOff,
+    /// A compose hook: label `com.docker.compose.hook`. Left alone.
+    Hook,
+    /// A swarm task: refused, since swarm replaces what is stopped.
+    SwarmTask,
+}
+
+/// Why a container may never be touched (semantics §6, rulings 13).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Protection {
+    /// DockNap itself.
+    Itself,
+    /// DockNap lives in this container's network namespace.
+    NetworkParent,
+    /// DockNap reaches Docker through it.
+    SocketProxy,
+    /// DockNap keeps its data in it.
+    Database,
+    /// Label `docknap.protect=true` (or `docknap.stack.protect`).
+    Label,
+    /// Named in `DOCKNAP_PROTECT`.
+    Setting,
+}
+
+impl Protection {
+    /// The reason in a sentence's end: "… is protected: *it is DockNap itself*".
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Itself => "it is DockNap itself",
+            Self::NetworkParent => "DockNap uses its network",
+            Self::SocketProxy => "DockNap reaches Docker through it",
+            Self::Database => "DockNap keeps its data in it",
+            Self::Label => "its label docknap.protect says so",
+            Self::Setting => "DOCKNAP_PROTECT names it",
+        }
+    }
+}
+
+/// One container as the Engine describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Container {
+    /// The Engine it lives on.
+    pub host: HostId,
+    /// Docker's id: a cache, never a reason to act.
+    pub id: String,
+    /// The name without the leading slash. Hostile input: escape it wherever it is shown.
+    pub name: String,
+    /// The image as the container names it.
+    pub image: String,
+    /// What survives a re-creation.
+    pub identity: ContainerIdentity,
+    /// All labels, as they are.
+    pub labels: BTreeMap<String, String>,
+    /// Docker's state word.
+    pub state: ContainerState,
+    /// Health, where it counts.
+    pub health: Health,
+    /// Docker's status text, such as `Up 3 hours`.
+    pub status: String,
+    /// Exit code of the last process, where one ended.
+    pub exit_code: Option<i64>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// When its process last started.
+    pub started_at: Option<Timestamp>,
+    /// When its process last ended.
+    pub finished_at: Option<Timestamp>,
+    /// Docker's restart policy.
+    pub restart_policy: RestartPolicy,
+    /// `--rm`: it vanishes when stopped.
+    pub auto_remove: bool,
+    /// It has a health check.
+    pub has_healthcheck: bool,
+    /// Its own stop grace in seconds, where set (Docker's default is 10).
+    pub stop_timeout: Option<i64>,
+    /// `HostConfig.NetworkMode`, such as `bridge` or `container:<id>`.
+    pub network_mode: String,
+    /// Names under which the networks it is on know it, by network.
+    pub networks: BTreeMap<String, Vec<String>>,
+    /// Ordinary, or one of the kinds that are left alone.
+    pub kind: Kind,
+    /// Why it may never be touched.
+    pub protection: Option<Protection>,
+}
+
+impl Container {
+    /// The name of its compose project.
+    pub fn stack(&self) -> Option<&str> {
+        match &self.identity {
+            ContainerIdentity::Service { project, .. } => Some(project),
+            ContainerIdentity::Name(_) => None,
+        }
+    }
+
+    /// The name of its compose service.
+    pub fn service(&self) -> Option<&str> {
+        match &self.identity {
+            ContainerIdentity::Service { service, .. } => Some(service),
+            ContainerIdentity::Name(_) => None,
+        }
+    }
+
+    /// Itself as a target.
+    pub fn target(&self) -> Target {
+        Target::container(self.host.clone(), self.identity.clone())
+    }
+
+    /// Its key in URLs and element ids.
+    pub fn key(&self) -> String {
+        target::key(&self.host, &self.identity.to_text())
+    }
+
+    /// A one-shot that did its work: exited 0 with restart policy `no` or `on-failure`, after having run. It counts
+    /// neither as up nor as down (product: words).
+    pub fn is_completed(&self) -> bool {
+        self.state == ContainerState::Exited
+            && self.exit_code == Some(0)
+            && matches!(self.restart_policy, RestartPolicy::No | RestartPolicy::OnFailure)
+    }
+
+    /// May be part of a stack's actions: neither a one-off, a hook nor a swarm task.
+    pub fn is_ordinary(&self) -> bool {
+        self.kind == Kind::Ordinary
+    }
+}
+
+/// How the link to an Engine stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Listed and streaming events.
+    Connected {
+        /// The API version spoken, such as `1.41`.
+        api_version: String,
+        /// The Engine's own version, such as `20.10.24`.
+        engine_version: String,
+    },
+    /// Never reached yet.
+    Connecting,
+    /// Lost, or never reached; trying again with back-off.
+    Unreachable {
+        /// What went wrong, in words, with what to do.
+        reason: String,
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// All containers of one Engine at one instant. Cheap to clone: pages hold one while they render.
+#[derive(Clone, Debug)]
+pub struct Inventory {
+    /// The Engine.
+    pub host: HostId,
+    /// How the link stands. Containers stay as last seen while it is down.
+    pub link: Link,
+    /// Sorted by name.
+    pub containers: Arc<Vec<Arc<Container>>>,
+    /// When the containers were last known to be right.
+    pub seen_at: Option<Timestamp>,
+    /// DockNap looked for itself among the containers: `None` where it runs outside Docker, or could not tell.
+    pub itself: SelfDetection,
+}
+
+/// Whether DockNap knows which container it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SelfDetection {
+    /// It runs in this container.
+    Container(String),
+    /// It does not run in a container.
+    OutsideDocker,
+    /// It runs in some container, but in none that this Engine knows.
+    Unknown,
+}
+
+/// The status of a stack, by the word the API uses (product: words; rulings 18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StackStatus {
+    /// All that should run does.
+    Running,
+    /// Nothing runs.
+    Stopped,
+    /// Some of it runs.
+    Partial,
+    /// All that is up is paused.
+    Paused,
+    /// The host is not connected.
+    Unknown,
+}
+
+impl StackStatus {
+    /// The word used in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Partial => "partial",
+            Self::Paused => "paused",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How many containers of a stack do what. Completed one-shots, one-offs, hooks and swarm tasks are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Counts {
+    /// Running, restarting ones included.
+    pub running: u32,
+    /// Created, exited, dead.
+    pub stopped: u32,
+    /// Frozen.
+    pub paused: u32,
+    /// All of the above.
+    pub total: u32,
+}
+
+/// The containers of one compose project on one host.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    /// The Engine.
+    pub host: HostId,
+    /// `com.docker.compose.project`, exactly.
+    pub name: String,
+    /// Its key in URLs and element ids.
+    pub key: String,
+    /// Status by the counts.
+    pub status: StackStatus,
+    /// The worst health that counts.
+    pub health: Health,
+    /// How many do what.
+    pub counts: Counts,
+    /// Its containers, sorted by name, left-alone kinds included.
+    pub containers: Vec<Arc<Container>>,
+}
+
+impl Inventory {
+    /// An inventory that has seen nothing yet.
+    pub fn empty(host: HostId) -> Self {
+        Self {
+            host,
+            link: Link::Connecting,
+            containers: Arc::default(),
+            seen_at: None,
+            itself: SelfDetection::Unknown,
+        }
+    }
+
+    /// Whether what it says is current.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.link, Link::Connected { .. })
+    }
+
+    /// The stacks, sorted by name.
+    pub fn stacks(&self) -> Vec<Stack> {
+        let mut members: HashMap<&str, Vec<Arc<Container>>> = HashMap::new();
+        for container in self.containers.iter() {
+            if let Some(stack) = container.stack() {
+                members.entry(stack).or_default().push(Arc::clone(container));
+            }
+        }
+        let mut stacks: Vec<Stack> =
+            members.into_iter().map(|(name, containers)| self.stack_of(name, containers)).collect();
+        stacks.sort_by(|a, b| a.name.cmp(&b.name));
+        stacks
+    }
+
+    /// One stack by its exact name.
+    pub fn stack(&self, name: &str) -> Option<Stack> {
+        let containers: Vec<_> =
+            self.containers.iter().filter(|container| container.stack() == Some(name)).cloned().collect();
+        if containers.is_empty() { None } else { Some(self.stack_of(name, containers)) }
+    }
+
+    /// The containers without a stack, sorted by name.
+    pub fn loose(&self) -> Vec<Arc<Container>> {
+        self.containers.iter().filter(|container| container.stack().is_none()).cloned().collect()
+    }
+
+    /// One container by its exact name.
+    pub fn by_name(&self, name: &str) -> Option<&Arc<Container>> {
+        self.containers.iter().find(|container| container.name == name)
+    }
+
+    /// The container that now bears an identity. While compose re-creates one there are two of a triple for a
+    /// moment, the old renamed to `<12 hex>_name`: the plain name is preferred (semantics §6).
+    pub fn by_identity(&self, identity: &ContainerIdentity) -> Option<&Arc<Container>> {
+        self.containers
+            .iter()
+            .filter(|container| &container.identity == identity && container.is_ordinary())
+            .min_by_key(|container| (is_replaced_name(&container.name), container.name.as_str()))
+    }
+
+    /// The ordinary and the left-alone containers a target names now, one per identity. Empty where it names nothing.
+    pub fn members(&self, subject: &Subject) -> Vec<Arc<Container>> {
+        match subject {
+            Subject::Stack(name) => self.stack(name).map(|stack| stack.containers).unwrap_or_default(),
+            Subject::Container(identity) => self.by_identity(identity).cloned().into_iter().collect(),
+        }
+    }
+
+    fn stack_of(&self, name: &str, containers: Vec<Arc<Container>>) -> Stack {
+        let counts = count(&containers);
+        Stack {
+            host: self.host.clone(),
+            name: name.to_owned(),
+            key: target::key(&self.host, name),
+            status: if self.is_connected() { status(counts) } else { StackStatus::Unknown },
+            health: worst_health(&containers),
+            counts,
+            containers,
+        }
+    }
+}
+
+/// Whether compose gave this name to a container that it is replacing: twelve hex digits, `_`, the plain name.
+pub fn is_replaced_name(name: &str) -> bool {
+    name.len() > 13
+        && name.as_bytes()[12] == b'_'
+        && name.bytes().take(12).all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn count(containers: &[Arc<Container>]) -> Counts {
+    let mut counts = Counts::default();
+    for container in containers {
+        if !container.is_ordinary() || container.is_completed() {
+            continue;
+        }
+        counts.total += 1;
+        match container.state {
+            ContainerState::Running | ContainerState::Restarting => counts.running += 1,
+            ContainerState::Paused => counts.paused += 1,
+            _ => counts.stopped += 1,
+        }
+    }
+    counts
+}
+
+fn status(counts: Counts) -> StackStatus {
+    if counts.total == 0 || counts.stopped == counts.total {
+        StackStatus::Stopped
+    } else if counts.running == counts.total {
+        StackStatus::Running
+    } else if counts.paused == counts.total {
+        StackStatus::Paused
+    } else {
+        StackStatus::Partial
+    }
+}
+
+fn worst_health(containers: &[Arc<Container>]) -> Health {
+    let rank = |health: Health| match health {
+        Health::None => 0,
+        Health::Healthy => 1,
+        Health::Starting => 2,
+        Health::Unhealthy => 3,
+    };
+    containers
+        .iter()
+        .filter(|container| container.is_ordinary())
+        .map(|container| container.health)
+        .max_by_key(|health| rank(*health))
+        .unwrap_or(Health::None)
+}

@@ -1,0 +1,269 @@
+//! One execution of a request, and its steps.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::action::Action;
+use super::ids::{HostId, RunId, ScheduleId, StepId};
+use super::target::{ContainerIdentity, Target};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word used in the API and the database.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// The reverse of `as_str`.
+            pub fn parse(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words!(
+    /// Where a run stands. Every state but the first two is terminal and never changes (semantics §1).
+    RunState {
+        /// Stored, waiting for its turn, its host, or another run.
+        Pending = "pending",
+        /// Being driven.
+        Executing = "executing",
+        /// All steps are as wanted.
+        Succeeded = "succeeded",
+        /// No step is as wanted.
+        Failed = "failed",
+        /// Some steps are as wanted, some are not.
+        Partial = "partial",
+        /// Deliberately not done; the reason says why.
+        Skipped = "skipped",
+        /// Its instant passed while DockNap was down.
+        Missed = "missed",
+        /// A newer request took its place.
+        Superseded = "superseded",
+        /// A person called it off.
+        Cancelled = "cancelled",
+        /// Cut off half-way in a way that must not be repeated.
+        Interrupted = "interrupted",
+    }
+);
+
+words!(
+    /// Where a step stands.
+    StepState {
+        /// Not begun.
+        Pending = "pending",
+        /// Committed to, and sent to Docker or about to be.
+        Issued = "issued",
+        /// As wanted.
+        Succeeded = "succeeded",
+        /// Not as wanted; the error says why.
+        Failed = "failed",
+        /// Not done, on purpose; the reason says why.
+        Skipped = "skipped",
+        /// Cut off in a way that must not be repeated.
+        Interrupted = "interrupted",
+    }
+);
+
+words!(
+    /// What made a run (rulings 11).
+    Trigger {
+        /// A button, or "run now".
+        Manual = "manual",
+        /// A button over several targets.
+        Bulk = "bulk",
+        /// The HTTP API.
+        Api = "api",
+        /// A schedule, on time.
+        Schedule = "schedule",
+        /// A schedule that came from a label.
+        Label = "label",
+        /// A schedule, late but within its catch-up.
+        CatchUp = "catch_up",
+        /// A window's edge.
+        Window = "window",
+        /// The end of an override.
+        Override = "override",
+        /// The failed steps of an earlier run, again.
+        Retry = "retry",
+    }
+);
+
+impl RunState {
+    /// Ended for good.
+    pub fn is_terminal(self) -> bool {
+        !matches!(self, Self::Pending | Self::Executing)
+    }
+
+    /// Ended in a way somebody should look at.
+    pub fn needs_attention(self) -> bool {
+        matches!(self, Self::Failed | Self::Partial | Self::Interrupted)
+    }
+}
+
+impl StepState {
+    /// Ended for good.
+    pub fn is_terminal(self) -> bool {
+        !matches!(self, Self::Pending | Self::Issued)
+    }
+}
+
+/// Who asked, as a run and an audit row remember it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActorRef {
+    /// `user`, `token`, `scheduler` or `cli`.
+    pub kind: String,
+    /// The account's id, where there is one.
+    pub id: Option<String>,
+    /// The name at that time.
+    pub name: String,
+}
+
+/// The first Docker call of a run happens no later than this after its claim (rulings 10).
+pub const DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+/// One execution of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// The schedule that made it.
+    pub schedule_id: Option<ScheduleId>,
+    /// That schedule's name at the time.
+    pub schedule_name: Option<String>,
+    /// What it acts on.
+    pub target: Target,
+    /// The target's name as shown.
+    pub target_name: String,
+    /// What it does.
+    pub action: Action,
+    /// What made it.
+    pub trigger: Trigger,
+    /// Who asked.
+    pub actor: ActorRef,
+    /// The nominal instant of a scheduled run; never "now".
+    pub fire_at: Option<Timestamp>,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// When it began to be driven.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Where it stands.
+    pub state: RunState,
+    /// Why it stands there, in words; empty where the state says all.
+    pub reason: String,
+    /// The last instant for its first Docker call.
+    pub deadline_at: Timestamp,
+    /// How often its host was tried in vain.
+    pub attempt: i64,
+    /// Stop grace in seconds, where the request sets one.
+    pub stop_timeout_seconds: Option<i64>,
+    /// The run whose failed steps this one repeats.
+    pub retry_of: Option<RunId>,
+    /// For a `missed` summary row: the first and last missed instants and how many there were.
+    pub missed: Option<MissedSpan>,
+    /// Only what was napping is started (rulings 5): set for a scheduled start.
+    pub restore: bool,
+}
+
+/// The fires one `missed` row stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissedSpan {
+    /// The first.
+    pub first: Timestamp,
+    /// The last.
+    pub last: Timestamp,
+    /// How many, both included.
+    pub count: i64,
+}
+
+impl Run {
+    /// How long it took, once it ended.
+    pub fn duration_ms(&self) -> Option<i64> {
+        Some(self.finished_at?.as_millisecond() - self.started_at?.as_millisecond())
+    }
+}
+
+/// One container operation of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its id.
+    pub id: StepId,
+    /// Its run.
+    pub run_id: RunId,
+    /// Position in the plan, from 0.
+    pub ordinal: i64,
+    /// Wave, from 1; steps of a wave go together. 0 for what the plan skips.
+    pub wave: i64,
+    /// The Engine.
+    pub host: HostId,
+    /// The container's name when planned.
+    pub container: String,
+    /// What survives its re-creation.
+    pub identity: ContainerIdentity,
+    /// What is done to it; may differ from the run's (a restart "because it shares X's network").
+    pub action: Action,
+    /// What must be so before it begins.
+    pub wait_for: Vec<WaitFor>,
+    /// Where it stands.
+    pub state: StepState,
+    /// Why, in words.
+    pub reason: String,
+    /// When it was committed to, before the Docker call.
+    pub issued_at: Option<Timestamp>,
+    /// When its outcome was known.
+    pub finished_at: Option<Timestamp>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: Option<i64>,
+    /// The container's exit code, where a process ended.
+    pub exit_code: Option<i64>,
+    /// What went wrong, in words.
+    pub error: Option<String>,
+    /// The last log lines of a failed start; for operators only (rulings 21).
+    pub output: Option<String>,
+}
+
+/// What a step waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct WaitFor {
+    /// The container waited for, by name when planned.
+    pub container: String,
+    /// Its identity text.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub identity: String,
+    /// What must be so of it.
+    pub condition: Condition,
+}
+
+words!(
+    /// What a dependant asks of what it depends on (compose's words).
+    Condition {
+        /// It runs.
+        ServiceStarted = "service_started",
+        /// Its health check passes.
+        ServiceHealthy = "service_healthy",
+        /// It ended with exit code 0.
+        ServiceCompletedSuccessfully = "service_completed_successfully",
+        /// It no longer runs: how a stop waits for the dependants.
+        Stopped = "stopped",
+    }
+);

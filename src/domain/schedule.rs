@@ -1,0 +1,176 @@
+//! A rule the user keeps.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::action::Action;
+use super::ids::{HostId, ScheduleId, UserId};
+use super::target::{ContainerIdentity, Subject, Target, TargetType};
+
+/// Edge or level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleKind {
+    /// Do X whenever a cron expression fires.
+    Cron,
+    /// Do X at one instant.
+    Once,
+    /// Asleep from-to. Kept as a word so that a stored one is never misread; not accepted yet.
+    Window,
+}
+
+impl ScheduleKind {
+    /// The word used in the API and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cron => "cron",
+            Self::Once => "once",
+            Self::Window => "window",
+        }
+    }
+
+    /// The reverse of [`ScheduleKind::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Cron, Self::Once, Self::Window].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// Where a schedule came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A form.
+    Ui,
+    /// The API.
+    Api,
+    /// A container's label: read-only.
+    Label,
+    /// A file.
+    Import,
+}
+
+impl Source {
+    /// The word used in the API and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ui => "ui",
+            Self::Api => "api",
+            Self::Label => "label",
+            Self::Import => "import",
+        }
+    }
+
+    /// The reverse of [`Source::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Ui, Self::Api, Self::Label, Self::Import].into_iter().find(|source| source.as_str() == text)
+    }
+}
+
+/// How late a missed fire may still be made up for where nothing is said, in seconds (semantics §4).
+pub const DEFAULT_CATCH_UP: i64 = 3600;
+/// The longest catch-up that can be asked for, in seconds: 7 days.
+pub const MAX_CATCH_UP: i64 = 7 * 24 * 3600;
+/// The longest note, in characters.
+pub const MAX_NOTE: usize = 2000;
+/// The longest name of a schedule, in characters.
+pub const MAX_SCHEDULE_NAME: usize = 120;
+/// The longest stop grace that can be set, in seconds.
+pub const MAX_STOP_TIMEOUT: i64 = 3600;
+
+/// When a schedule fires, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum When {
+    /// The normalised text of a [`super::cron::Cron`] that parsed.
+    Cron(String),
+    /// One instant.
+    Once(Timestamp),
+}
+
+/// What the user decides about a schedule; checked, and ready to store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleSpec {
+    /// What the user calls it; may be empty.
+    pub name: String,
+    /// The stack or container it acts on.
+    pub target: Target,
+    /// The target's name as the user knows it: the stack's, or the container's at the time of saving.
+    pub target_name: String,
+    /// What it does.
+    pub action: Action,
+    /// When it does it.
+    pub when: When,
+    /// IANA name; `None` means the default zone.
+    pub timezone: Option<String>,
+    /// Whether it fires at all.
+    pub enabled: bool,
+    /// How late a missed fire may be made up for, in seconds; 0 = never.
+    pub catch_up_seconds: i64,
+    /// Higher wins when two schedules meet on one target in one minute.
+    pub priority: i64,
+    /// Stop grace in seconds; `None` leaves it to the container.
+    pub stop_timeout_seconds: Option<i64>,
+    /// Free text.
+    pub note: String,
+}
+
+/// A stored schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Its id.
+    pub id: ScheduleId,
+    /// What the user decided.
+    pub spec: ScheduleSpec,
+    /// Where it came from.
+    pub source: Source,
+    /// Who keeps it: the account that made it.
+    pub owner: Option<UserId>,
+    /// The name of that account.
+    pub owner_name: Option<String>,
+    /// Time before it never fires: the last edit, enable or zone change.
+    pub effective_from: Timestamp,
+    /// The next nominal instant; `None` while disabled, or when it will never fire again.
+    pub next_due: Option<Timestamp>,
+    /// The one coming occurrence that is dropped.
+    pub skip_at: Option<Timestamp>,
+    /// Grows with every change; the `ETag`.
+    pub rev: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// When it was deleted; its runs keep its name.
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl Schedule {
+    /// What to call it where one line must do: its name, else what it does to what.
+    pub fn title(&self) -> String {
+        if self.spec.name.is_empty() {
+            format!("{} {}", self.spec.action.label(), self.spec.target_name)
+        } else {
+            self.spec.name.clone()
+        }
+    }
+
+    /// Edge kinds only, for now.
+    pub fn kind(&self) -> ScheduleKind {
+        match self.spec.when {
+            When::Cron(_) => ScheduleKind::Cron,
+            When::Once(_) => ScheduleKind::Once,
+        }
+    }
+
+    /// The target's kind.
+    pub fn target_type(&self) -> TargetType {
+        self.spec.target.target_type()
+    }
+
+    /// Rebuilds a target from its stored columns; `None` where they hold what DockNap never wrote.
+    pub fn target_from_columns(host: &str, target_type: &str, identity: &str) -> Option<Target> {
+        let subject = match TargetType::parse(target_type)? {
+            TargetType::Stack => Subject::Stack(identity.to_owned()),
+            TargetType::Container => Subject::Container(ContainerIdentity::parse(identity)?),
+        };
+        Some(Target { host: HostId::from(host), subject })
+    }
+}

@@ -1,0 +1,68 @@
+//! A fresh database on each engine.
+//!
+//! A test of storage is written once, as a function of a `Db`, and run on both engines by `on_both_engines!`.
+
+use docknap::db::Db;
+use docknap::db::engine::Durability;
+
+/// A migrated database of its own, which ends with the value.
+pub struct TestDb {
+    /// The database.
+    pub db: Db,
+    _home: Home,
+}
+
+enum Home {
+    Directory(#[expect(dead_code, reason = "held for its Drop")] tempfile::TempDir),
+    Server,
+}
+
+impl TestDb {
+    /// An SQLite file in memory-backed storage where there is some.
+    pub async fn sqlite() -> Self {
+        let home = if std::path::Path::new("/dev/shm").is_dir() {
+            tempfile::tempdir_in("/dev/shm")
+        } else {
+            tempfile::tempdir()
+        }
+        .expect("a temporary directory");
+        let db =
+            Db::open_sqlite(&home.path().join("docknap.db"), Durability::Off).await.expect("SQLite opens");
+        Self { db, _home: Home::Directory(home) }
+    }
+
+    /// A database of its own on the server that `DOCKNAP_TEST_POSTGRES_URL` names.
+    pub async fn postgres() -> Self {
+        let server = std::env::var("DOCKNAP_TEST_POSTGRES_URL")
+            .expect("DOCKNAP_TEST_POSTGRES_URL names no server; scripts/test starts one");
+        let name = format!("t{}", uuid::Uuid::now_v7().simple());
+        let admin = sqlx::PgPool::connect(&server).await.expect("the PostgreSQL server answers");
+        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .execute(&admin)
+            .await
+            .expect("the test user may create databases");
+        admin.close().await;
+        let (base, _) = server.rsplit_once('/').expect("the URL ends with /DATABASE");
+        let db = Db::open(&format!("{base}/{name}")).await.expect("PostgreSQL opens");
+        Self { db, _home: Home::Server }
+    }
+}
+
+/// Runs an `async fn(TestDb)` on SQLite and on PostgreSQL, as two tests.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name($crate::support::db::TestDb::sqlite().await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name($crate::support::db::TestDb::postgres().await).await;
+            })+
+        }
+    };
+}
