@@ -14,8 +14,15 @@ use crate::db::Db;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::run::ActorRef;
 
+pub mod audit;
 pub mod error;
+pub mod history;
 mod ids;
+pub mod paging;
+pub mod schedules;
+pub mod stacks;
+pub mod summary;
+pub mod zone;
 
 pub use error::{Error, FieldError, Result};
 pub use ids::IdSource;
