@@ -7,4 +7,5 @@ pub mod app;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod docker;
 pub mod domain;
