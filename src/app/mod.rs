@@ -11,6 +11,7 @@ use tokio::sync::{Notify, broadcast};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
+use crate::docker::Hosts;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::run::ActorRef;
 
@@ -47,6 +48,8 @@ pub struct Parts {
     pub scheduler: Activator,
     /// Wakes the runner: a run was stored.
     pub runner: Activator,
+    /// The Engines.
+    pub hosts: Hosts,
 }
 
 impl std::ops::Deref for App {

@@ -237,8 +237,7 @@ pub async fn container(app: &App, actor: &Actor, host: &HostId, name_or_key: &st
 
 /// What each connected or once connected host holds, by id.
 pub(super) fn inventories(app: &App) -> Vec<Inventory> {
-    let _ = app;
-    vec![Inventory::empty(HostId::local())]
+    app.hosts.all().into_iter().map(|host| host.inventory()).collect()
 }
 
 /// What one host holds.
@@ -246,10 +245,10 @@ pub(super) fn inventories(app: &App) -> Vec<Inventory> {
 /// # Errors
 /// [`Error::NotFound`] where DockNap knows no such host.
 pub(super) fn inventory(app: &App, host: &HostId) -> Result<Inventory> {
-    inventories(app)
-        .into_iter()
-        .find(|inventory| &inventory.host == host)
-        .ok_or_else(|| Error::not_found("host", shorten(host.as_str())))
+    match app.hosts.get(host) {
+        Some(host) => Ok(host.inventory()),
+        None => Err(Error::not_found("host", shorten(host.as_str()))),
+    }
 }
 
 /// The part of a stranger's text that an error repeats.
