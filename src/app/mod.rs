@@ -15,9 +15,16 @@ use crate::docker::Hosts;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::run::ActorRef;
 
+pub mod audit;
 pub mod error;
 pub mod execute;
+pub mod history;
 mod ids;
+pub mod paging;
+pub mod schedules;
+pub mod stacks;
+pub mod summary;
+pub mod zone;
 
 pub use error::{Error, FieldError, Result};
 pub use execute::Execution;
@@ -45,6 +52,10 @@ pub struct Parts {
     pub hosts: Hosts,
     /// What is being done to containers right now.
     pub execution: Execution,
+    /// Wakes the runner: a run was stored.
+    pub runner: Activator,
+    /// The Engines.
+    pub hosts: Hosts,
 }
 
 impl std::ops::Deref for App {
