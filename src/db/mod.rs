@@ -7,7 +7,10 @@
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
 pub mod engine;
+pub mod naps;
+pub mod runs;
 pub mod settings;
+pub mod steps;
 
 /// A database that is open and migrated. Cheap to clone.
 #[derive(Clone, Debug)]

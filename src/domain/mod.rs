@@ -5,6 +5,8 @@ pub mod action;
 pub mod audit;
 pub mod ids;
 pub mod inventory;
+pub mod nap;
+pub mod order;
 pub mod permission;
 pub mod plan;
 pub mod run;
