@@ -14,6 +14,7 @@ use crate::db::Db;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::run::ActorRef;
 
+pub mod backup;
 pub mod error;
 mod ids;
 
