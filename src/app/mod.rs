@@ -16,6 +16,7 @@ use crate::domain::permission::{Permission, Role};
 use crate::domain::run::ActorRef;
 
 pub mod audit;
+pub mod backup;
 pub mod error;
 pub mod execute;
 pub mod history;

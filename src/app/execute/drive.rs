@@ -101,7 +101,9 @@ impl Drive {
                 self.close_what_cannot_be().await;
                 self.issue_what_is_ready(&mut flights, &running).await
             };
-            if flights.is_empty() && (self.stop.is_cancelled() || self.in_state(StepState::Pending).is_empty()) {
+            if flights.is_empty()
+                && (self.stop.is_cancelled() || self.in_state(StepState::Pending).is_empty())
+            {
                 break;
             }
             let wait = look_again.map(|at| at.saturating_sub(self.app.clock.monotonic()));
@@ -177,7 +179,8 @@ impl Drive {
         } else {
             HEALTH_WAIT
         };
-        let budget = (Duration::from_secs(grace) + longest) * u32::try_from(waves).unwrap_or(1) + BUDGET_MARGIN;
+        let budget =
+            (Duration::from_secs(grace) + longest) * u32::try_from(waves).unwrap_or(1) + BUDGET_MARGIN;
         self.app.clock.monotonic() > self.begun + budget
     }
 
@@ -192,7 +195,8 @@ impl Drive {
         for index in self.in_state(StepState::Pending) {
             match self.gate(index) {
                 Gate::Open => {
-                    let Some(lock) = self.app.execution.locks().take(self.host.id(), &self.steps[index].identity)
+                    let Some(lock) =
+                        self.app.execution.locks().take(self.host.id(), &self.steps[index].identity)
                     else {
                         continue;
                     };
@@ -526,10 +530,8 @@ pub(super) fn verdict(run: &Run, steps: &[Step], control: &Control) -> (RunState
 
 /// A run whose plan has no step: all is as wanted already, or nothing may be touched.
 fn nothing_to_do(run: &Run, steps: &[Step]) -> (RunState, String) {
-    let already = steps
-        .iter()
-        .filter(|step| step.reason.starts_with("already") || step.reason == "completed")
-        .count();
+    let already =
+        steps.iter().filter(|step| step.reason.starts_with("already") || step.reason == "completed").count();
     match run.action {
         _ if steps.is_empty() => (RunState::Failed, "there is no such target any more".to_owned()),
         Action::Restart => (RunState::Skipped, "not_running: a restart acts on what runs".to_owned()),

@@ -117,7 +117,12 @@ async fn plan_of(app: &App, run: &Run, inventory: &Inventory) -> Result<Plan> {
 }
 
 /// The naps that a scheduled start restores; `None` where there is no snapshot, and everything is started.
-async fn restorable(app: &App, target: &Target, restore: bool, inventory: &Inventory) -> Result<Option<Naps>> {
+async fn restorable(
+    app: &App,
+    target: &Target,
+    restore: bool,
+    inventory: &Inventory,
+) -> Result<Option<Naps>> {
     if !restore {
         return Ok(None);
     }
@@ -160,7 +165,9 @@ fn known(inventory: &Inventory, target: &Target) -> Result<()> {
         return Ok(());
     }
     Err(match &target.subject {
-        Subject::Stack(name) => Error::NotFound { what: "stack", name: name.clone(), near: near_stacks(inventory, name) },
+        Subject::Stack(name) => {
+            Error::NotFound { what: "stack", name: name.clone(), near: near_stacks(inventory, name) }
+        }
         Subject::Container(ContainerIdentity::Name(name)) => {
             Error::NotFound { what: "container", name: name.clone(), near: near_containers(inventory, name) }
         }
@@ -265,7 +272,8 @@ fn near(names: impl Iterator<Item = String>, wanted: &str) -> Vec<String> {
 pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
     actor.require(Permission::Operate)?;
     let run = db::runs::get(&app.db, id).await?.ok_or_else(|| Error::not_found("run", id.as_str()))?;
-    let ended = || Error::Conflict { code: "run_ended", message: "this run has ended; nothing to cancel".to_owned() };
+    let ended =
+        || Error::Conflict { code: "run_ended", message: "this run has ended; nothing to cancel".to_owned() };
     if run.state.is_terminal() {
         return Err(ended());
     }

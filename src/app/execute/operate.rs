@@ -105,7 +105,11 @@ impl From<Outcome> for Trouble {
 
 impl From<DockerError> for Trouble {
     fn from(error: DockerError) -> Self {
-        if error.is_retryable() { Self::Away(error.to_string()) } else { Outcome::failed(error.to_string()).into() }
+        if error.is_retryable() {
+            Self::Away(error.to_string())
+        } else {
+            Outcome::failed(error.to_string()).into()
+        }
     }
 }
 
@@ -192,7 +196,11 @@ impl Operation {
         for _ in 0..2 {
             match self.host.stop(&container.id, self.grace, grace).await {
                 Ok(_) => failure = None,
-                Err(error @ (DockerError::TimedOut | DockerError::Server { .. } | DockerError::Conflict { .. })) => {
+                Err(
+                    error @ (DockerError::TimedOut
+                    | DockerError::Server { .. }
+                    | DockerError::Conflict { .. }),
+                ) => {
                     failure = Some(error);
                 }
                 Err(DockerError::NotFound) => {
@@ -210,7 +218,9 @@ impl Operation {
                 return Ok(Outcome::succeeded(stop_reason(&after), true).exit(&after));
             }
             if failure.is_none() {
-                return Ok(Outcome::failed("Docker said it stopped, but it runs again: something else starts it"));
+                return Ok(Outcome::failed(
+                    "Docker said it stopped, but it runs again: something else starts it",
+                ));
             }
         }
         Ok(Outcome::failed(format!(
@@ -293,7 +303,8 @@ impl Operation {
         let _ = self.running.send(self.index);
         let started_at = container.started_at;
         let until = self.clock.now() + STARTED_FOR;
-        self.until(until, |seen| seen.state != ContainerState::Running || seen.started_at != started_at).await;
+        self.until(until, |seen| seen.state != ContainerState::Running || seen.started_at != started_at)
+            .await;
         let after = self.look_again().await?;
         if after.state == ContainerState::Running && after.started_at == started_at {
             return Ok(Outcome::succeeded("", true));
@@ -310,7 +321,8 @@ impl Operation {
             ContainerState::Paused => Outcome::succeeded("somebody paused it at once", true),
             _ if container.is_completed() => Outcome::succeeded("completed", true).exit(container),
             ContainerState::Restarting => {
-                self.with_output(container, "it keeps restarting: its program ends right after the start").await
+                self.with_output(container, "it keeps restarting: its program ends right after the start")
+                    .await
             }
             _ => self.with_output(container, &exit_words(container)).await,
         }
@@ -463,10 +475,14 @@ fn stop_reason(container: &Container) -> &'static str {
 /// What an exit code means, in a sentence.
 fn exit_words(container: &Container) -> String {
     match container.exit_code {
-        Some(0) if container.restart_policy == RestartPolicy::No => "it ended right after the start".to_owned(),
+        Some(0) if container.restart_policy == RestartPolicy::No => {
+            "it ended right after the start".to_owned()
+        }
         Some(126) => "its program may not be executed (exit code 126)".to_owned(),
         Some(127) => "its program was not found (exit code 127)".to_owned(),
-        Some(137) => "it was killed right after the start (exit code 137), perhaps for lack of memory".to_owned(),
+        Some(137) => {
+            "it was killed right after the start (exit code 137), perhaps for lack of memory".to_owned()
+        }
         Some(code) => format!("it ended right after the start (exit code {code})"),
         None => format!("it is {} right after the start", container.state.as_str()),
     }

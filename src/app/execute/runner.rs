@@ -145,7 +145,12 @@ fn words(run: &Run) -> String {
     format!("{} {} by {}", run.action, run.target_name, run.actor.name)
 }
 
-fn overlap(a: &Target, a_touches: &BTreeSet<ContainerIdentity>, b: &Target, b_touches: &BTreeSet<ContainerIdentity>) -> bool {
+fn overlap(
+    a: &Target,
+    a_touches: &BTreeSet<ContainerIdentity>,
+    b: &Target,
+    b_touches: &BTreeSet<ContainerIdentity>,
+) -> bool {
     a.host == b.host && (a == b || !a_touches.is_disjoint(b_touches))
 }
 
@@ -329,7 +334,8 @@ fn back_off(attempt: i64) -> Duration {
 fn same_plan(stored: &[Step], fresh: &[Step]) -> bool {
     stored.len() == fresh.len()
         && stored.iter().zip(fresh).all(|(a, b)| {
-            (&a.identity, a.action, a.wave, &a.wait_for, a.state) == (&b.identity, b.action, b.wave, &b.wait_for, b.state)
+            (&a.identity, a.action, a.wave, &a.wait_for, a.state)
+                == (&b.identity, b.action, b.wave, &b.wait_for, b.state)
         })
 }
 
