@@ -53,10 +53,6 @@ pub struct Parts {
     pub hosts: Hosts,
     /// What is being done to containers right now.
     pub execution: Execution,
-    /// Wakes the runner: a run was stored.
-    pub runner: Activator,
-    /// The Engines.
-    pub hosts: Hosts,
 }
 
 impl std::ops::Deref for App {
