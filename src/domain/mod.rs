@@ -6,6 +6,8 @@ pub mod audit;
 pub mod credential;
 pub mod ids;
 pub mod inventory;
+pub mod nap;
+pub mod order;
 pub mod permission;
 pub mod plan;
 pub mod run;
