@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod audit;
+pub mod credential;
 pub mod ids;
 pub mod inventory;
 pub mod nap;
@@ -13,3 +14,4 @@ pub mod run;
 pub mod schedule;
 pub mod target;
 pub mod time;
+pub mod user;
