@@ -47,8 +47,8 @@ pub struct Parts {
     pub ids: IdSource,
     /// Tells browsers what changed.
     pub bus: Bus,
-    /// Wakes the scheduler: a schedule was saved.
-    pub scheduler: Activator,
+    /// Wakes the scheduler, and tells whether it lives.
+    pub scheduler: Pulse,
     /// The Engines.
     pub hosts: Hosts,
     /// What is being done to containers right now.
