@@ -16,7 +16,9 @@ use crate::domain::permission::{Permission, Role};
 use crate::domain::run::ActorRef;
 
 pub mod audit;
+pub mod backup;
 pub mod error;
+pub mod execute;
 pub mod history;
 mod ids;
 pub mod paging;
@@ -26,6 +28,7 @@ pub mod summary;
 pub mod zone;
 
 pub use error::{Error, FieldError, Result};
+pub use execute::Execution;
 pub use ids::IdSource;
 
 /// Everything a service needs. Cheap to clone.
@@ -46,10 +49,10 @@ pub struct Parts {
     pub bus: Bus,
     /// Wakes the scheduler: a schedule was saved.
     pub scheduler: Activator,
-    /// Wakes the runner: a run was stored.
-    pub runner: Activator,
     /// The Engines.
     pub hosts: Hosts,
+    /// What is being done to containers right now.
+    pub execution: Execution,
 }
 
 impl std::ops::Deref for App {
@@ -105,6 +108,11 @@ impl Actor {
             scope: Scope::All,
             ip: None,
         }
+    }
+
+    /// Whoever asked for something earlier, to be remembered with how it ended. Nothing is permitted by it.
+    pub fn of(reference: ActorRef) -> Self {
+        Self { reference, role: Role::Viewer, scope: Scope::All, ip: None }
     }
 
     /// Checks a permission.

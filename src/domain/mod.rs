@@ -4,6 +4,7 @@
 pub mod action;
 pub mod audit;
 pub mod conflict;
+pub mod credential;
 pub mod ids;
 pub mod inventory;
 pub mod nap;
@@ -14,3 +15,4 @@ pub mod run;
 pub mod schedule;
 pub mod target;
 pub mod time;
+pub mod user;
