@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod audit;
+pub mod conflict;
 pub mod credential;
 pub mod ids;
 pub mod inventory;
