@@ -13,3 +13,4 @@ pub mod domain;
 pub mod lifecycle;
 pub mod telemetry;
 pub mod sim;
+pub mod web;
