@@ -2,5 +2,6 @@
 
 mod backup;
 mod sim;
+mod dependencies;
 mod storage;
 mod support;
