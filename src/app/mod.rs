@@ -22,6 +22,7 @@ pub mod execute;
 pub mod history;
 mod ids;
 pub mod paging;
+mod pulse;
 pub mod schedules;
 pub mod stacks;
 pub mod summary;
@@ -30,6 +31,7 @@ pub mod zone;
 pub use error::{Error, FieldError, Result};
 pub use execute::Execution;
 pub use ids::IdSource;
+pub use pulse::Pulse;
 
 /// Everything a service needs. Cheap to clone.
 #[derive(Clone)]

@@ -91,7 +91,7 @@ fn decide_one(index: usize, schedule: &Schedule, zone: &TimeZone, now: Timestamp
                 // `due` is itself a fire; those after it up to now were slept through.
                 let slept = cron.missed(due, now, zone);
                 let (last, more) = slept.map_or((due, 0), |missed| (missed.last, missed.count));
-                (due, last, more + 1, cron.next(now, zone))
+                (due, last, i64::from(more) + 1, cron.next(now, zone))
             }
             Err(error) => {
                 let fire = Some((due, Fate::Unreadable(error.to_string())));
@@ -116,9 +116,9 @@ fn decide_one(index: usize, schedule: &Schedule, zone: &TimeZone, now: Timestamp
     // Older fires of the same schedule would do the same to the same target: one row remembers them.
     let missed = (count > 1).then(|| {
         let before = match &schedule.spec.when {
-            When::Cron(text) => Cron::parse(text)
-                .ok()
-                .and_then(|cron| cron.last_at_or_before(first - Duration::from_millis(1), just_before(last), zone)),
+            When::Cron(text) => Cron::parse(text).ok().and_then(|cron| {
+                cron.last_at_or_before(first - Duration::from_millis(1), just_before(last), zone)
+            }),
             When::Once(_) => None,
         };
         MissedSpan { first, last: before.unwrap_or(first), count: count - 1 }
