@@ -12,3 +12,4 @@ pub mod docker;
 pub mod domain;
 pub mod lifecycle;
 pub mod telemetry;
+pub mod web;
