@@ -24,6 +24,7 @@ pub mod execute;
 pub mod history;
 mod ids;
 pub mod paging;
+mod pulse;
 pub mod schedules;
 pub mod stacks;
 pub mod summary;
@@ -36,6 +37,7 @@ pub use error::{Error, FieldError, Result};
 pub use execute::Execution;
 pub use ids::IdSource;
 pub use vitals::Vitals;
+pub use pulse::Pulse;
 
 /// Everything a service needs. Cheap to clone.
 #[derive(Clone)]
@@ -53,8 +55,8 @@ pub struct Parts {
     pub ids: IdSource,
     /// Tells browsers what changed.
     pub bus: Bus,
-    /// Wakes the scheduler: a schedule was saved.
-    pub scheduler: Activator,
+    /// Wakes the scheduler, and tells whether it lives.
+    pub scheduler: Pulse,
     /// The Engines.
     pub hosts: Hosts,
     /// What is being done to containers right now.

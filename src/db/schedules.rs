@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::ids::{ScheduleId, UserId};
 use crate::domain::schedule::{Schedule, ScheduleSpec, Source, When};
-use crate::domain::target::Target;
+use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::time::{from_ms, to_ms};
 
 macro_rules! columns {
@@ -242,7 +242,7 @@ pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<Schedule>> {
     );
     let identity = wanted.target.map(Target::identity_text);
     let pattern = wanted.text.map(|text| {
-        let text = text.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+        let text = escape_like(&text.to_lowercase());
         format!("%{text}%")
     });
     let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(SQL)
@@ -257,27 +257,88 @@ pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<Schedule>> {
     read_all(rows)
 }
 
-/// All enabled schedules of a host, for the check of one against the others: `limit` at most, oldest first.
+/// The enabled schedules that may touch what `target` touches: of the same target, of the stack it belongs to, of a
+/// container that belongs to it. `limit` at most, oldest first; a few more than meant may be among them, since case
+/// is not told apart everywhere.
 ///
 /// # Errors
 /// As [`get`].
-pub async fn enabled_on(db: &Db, host: &str, limit: i64) -> Result<Vec<Schedule>> {
+pub async fn touching(db: &Db, target: &Target, limit: i64) -> Result<Vec<Schedule>> {
     const SQL: &str = concat!(
         "SELECT ",
         columns!(),
-        " WHERE s.deleted_ms IS NULL AND s.enabled = TRUE AND s.host_id = $1 ORDER BY s.id LIMIT $2"
+        " WHERE s.deleted_ms IS NULL AND s.enabled = TRUE AND s.host_id = $1 \
+         AND ((s.target_type = 'stack' AND s.target_identity = $2) \
+           OR (s.target_type = 'container' AND (s.target_identity = $3 OR s.target_identity LIKE $4 ESCAPE '!'))) \
+         ORDER BY s.id LIMIT $5"
     );
-    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(SQL).bind(host).bind(limit).fetch_all(pool))?;
+    let (stack, container, members) = match &target.subject {
+        Subject::Stack(name) => {
+            let one = ContainerIdentity::Service { project: name.clone(), service: String::new(), number: 0 };
+            let text = one.to_text();
+            let start = text.strip_suffix("/0").unwrap_or(&text);
+            (Some(name.clone()), None, Some(format!("{}%", escape_like(start))))
+        }
+        Subject::Container(identity) => {
+            let stack = match identity {
+                ContainerIdentity::Service { project, .. } => Some(project.clone()),
+                ContainerIdentity::Name(_) => None,
+            };
+            (stack, Some(identity.to_text()), None)
+        }
+    };
+    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(SQL)
+        .bind(target.host.as_str())
+        .bind(stack.as_deref())
+        .bind(container.as_deref())
+        .bind(members.as_deref())
+        .bind(limit)
+        .fetch_all(pool))?;
     read_all(rows)
 }
 
-/// The schedules whose next instant is at or before `now`, the earliest first.
+/// Text that LIKE takes literally, `!` being the escape.
+fn escape_like(text: &str) -> String {
+    text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
+}
+
+/// Sets or takes back the skip of the occurrence at `next_due`, where instant and revision are still those that were
+/// read; answers whether they were. The revision grows by one.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn set_skip(
+    tx: &mut Tx,
+    id: &ScheduleId,
+    rev: i64,
+    next_due: Timestamp,
+    skip_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<bool> {
+    let touched = exec_tx!(
+        tx,
+        "UPDATE schedules SET skip_at_ms = $1, rev = rev + 1, updated_ms = $2 \
+         WHERE id = $3 AND rev = $4 AND next_due_ms = $5 AND deleted_ms IS NULL",
+        skip_at.map(to_ms),
+        to_ms(now),
+        id.as_str(),
+        rev,
+        to_ms(next_due)
+    )?;
+    Ok(touched == 1)
+}
+
+/// The schedules whose next instant is at or before `now`: the earliest first, those of one target together.
 ///
 /// # Errors
 /// As [`get`].
 pub async fn due(db: &Db, now: &Timestamp, limit: i64) -> Result<Vec<Schedule>> {
-    const SQL: &str =
-        concat!("SELECT ", columns!(), " WHERE s.next_due_ms <= $1 ORDER BY s.next_due_ms, s.id LIMIT $2");
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " WHERE s.next_due_ms <= $1 \
+         ORDER BY s.next_due_ms, s.host_id, s.target_type, s.target_identity, s.id LIMIT $2"
+    );
     let rows: Vec<Row> =
         on_db!(db, pool => sqlx::query_as(SQL).bind(to_ms(*now)).bind(limit).fetch_all(pool))?;
     read_all(rows)

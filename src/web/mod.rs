@@ -1,1 +1,3 @@
-//! web
+//! Pages and API.
+
+pub mod shell;

@@ -81,7 +81,7 @@ impl Drive {
     }
 
     /// Runs to the end, or to the orderly stop of the process.
-    pub async fn to_end(mut self) {
+    pub async fn complete(mut self) {
         let (running, mut seen_running) = mpsc::unbounded_channel();
         let mut flights: FuturesUnordered<Flight> = FuturesUnordered::new();
         for index in self.in_state(StepState::Issued) {
@@ -281,7 +281,7 @@ impl Drive {
             resumed,
             running: running.clone(),
             control: self.control.clone(),
-            ran_since: None,
+            before_restart: None,
         };
         async move {
             let outcome = operation.perform().await;
@@ -428,19 +428,23 @@ impl Drive {
     /// Stores steps that ended, and the naps of those that changed. What cannot be stored stays in memory and is tried
     /// again: it has happened.
     async fn store_steps(&self, indexes: &[usize], changed: &[usize]) {
-        self.insist("an outcome", async || {
-            let mut tx = self.app.db.begin().await?;
-            for index in indexes {
-                db::steps::finish(&mut tx, &self.steps[*index]).await?;
-            }
-            for index in changed {
-                self.store_nap(&mut tx, &self.steps[*index]).await?;
-            }
-            tx.commit().await?;
-            Ok(())
-        })
-        .await;
+        let mut wait = STORE_RETRY.0;
+        while let Err(error) = self.try_store_steps(indexes, changed).await {
+            wait = self.after_failed_store("an outcome", &error, wait).await;
+        }
         self.announce();
+    }
+
+    async fn try_store_steps(&self, indexes: &[usize], changed: &[usize]) -> Result<()> {
+        let mut tx = self.app.db.begin().await?;
+        for index in indexes {
+            db::steps::finish(&mut tx, &self.steps[*index]).await?;
+        }
+        for index in changed {
+            self.store_nap(&mut tx, &self.steps[*index]).await?;
+        }
+        tx.commit().await?;
+        Ok(())
     }
 
     async fn store_nap(&self, tx: &mut db::Tx, step: &Step) -> Result<()> {
@@ -461,28 +465,29 @@ impl Drive {
     /// Stores how the run ended, with its audit row.
     async fn finish(&self) {
         let (state, reason) = verdict(&self.run, &self.steps, &self.control.borrow());
-        let now = self.app.clock.now();
-        self.insist("the end of a run", async || {
-            let mut tx = self.app.db.begin().await?;
-            if db::runs::finish(&mut tx, &self.run.id, state, &reason, now).await? {
-                record_end(&mut tx, &self.app, &self.run, state, &reason).await?;
-            }
-            tx.commit().await?;
-            Ok(())
-        })
-        .await;
+        let mut wait = STORE_RETRY.0;
+        while let Err(error) = self.try_finish(state, &reason).await {
+            wait = self.after_failed_store("the end of a run", &error, wait).await;
+        }
         tracing::info!(run = %self.run.id, target = %self.run.target_name, action = %self.run.action,
             state = %state, reason, "run ended");
         self.announce();
     }
 
-    async fn insist(&self, what: &str, store: impl AsyncFn() -> Result<()>) {
-        let mut wait = STORE_RETRY.0;
-        while let Err(error) = store().await {
-            tracing::error!(run = %self.run.id, %error, "{what} cannot be stored; trying again");
-            self.app.clock.sleep(wait).await;
-            wait = (wait * 2).min(STORE_RETRY.1);
+    async fn try_finish(&self, state: RunState, reason: &str) -> Result<()> {
+        let mut tx = self.app.db.begin().await?;
+        if db::runs::finish(&mut tx, &self.run.id, state, reason, self.app.clock.now()).await? {
+            record_end(&mut tx, &self.app, &self.run, state, reason).await?;
         }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Waits before the next try of a database that did not take something; answers the wait after that.
+    async fn after_failed_store(&self, what: &str, error: &crate::app::Error, wait: Duration) -> Duration {
+        tracing::error!(run = %self.run.id, %error, "{what} cannot be stored; trying again");
+        self.app.clock.sleep(wait).await;
+        (wait * 2).min(STORE_RETRY.1)
     }
 
     fn announce(&self) {

@@ -38,8 +38,8 @@ impl Locks {
         free.then(|| Lock { locks: self.clone(), key })
     }
 
-    /// Waits until some lock is let go. Make the future before looking, so that nothing is missed.
-    pub fn released(&self) -> impl Future<Output = ()> + '_ {
+    /// Waits until some lock is let go. Enable the future before looking, so that nothing is missed.
+    pub fn released(&self) -> tokio::sync::futures::Notified<'_> {
         self.0.released.notified()
     }
 }

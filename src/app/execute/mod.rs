@@ -79,7 +79,7 @@ impl Request {
 /// # Errors
 /// [`Error::Forbidden`], [`Error::NotFound`] for a target that is not there, [`Error::Docker`] while its host cannot
 /// be reached.
-pub async fn preview(app: &App, actor: &Actor, target: &Target, action: Action) -> Result<Plan> {
+pub fn preview(app: &App, actor: &Actor, target: &Target, action: Action) -> Result<Plan> {
     actor.require(Permission::View)?;
     let inventory = reachable(app, &target.host)?;
     known(&inventory, target)?;

@@ -45,8 +45,13 @@ pub(super) struct Operation {
     /// Told the index as soon as a started container is seen running, so that its dependants can go on.
     pub running: mpsc::UnboundedSender<usize>,
     pub control: watch::Receiver<Control>,
-    /// Set once a restart was asked for by this process: since when the container ran before it.
-    pub ran_since: Option<Option<Timestamp>>,
+    /// Set once a restart was asked for by this process.
+    pub before_restart: Option<BeforeRestart>,
+}
+
+/// A container as it was before its restart was asked for.
+pub(super) struct BeforeRestart {
+    started_at: Option<Timestamp>,
 }
 
 /// How a step ended.
@@ -347,7 +352,7 @@ impl Operation {
         if container.state != ContainerState::Running {
             return Ok(Outcome::skipped("not running: a restart would start it"));
         }
-        self.ran_since = Some(container.started_at);
+        self.before_restart = Some(BeforeRestart { started_at: container.started_at });
         match self.host.restart(&container.id, self.grace, container_grace(&container)).await {
             Ok(_) => self.stays_up(&self.look_again().await?).await,
             Err(DockerError::NotFound) => Err(self.gone().into()),
@@ -372,8 +377,8 @@ impl Operation {
             self.host.start(&container.id).await.or_else(conflict_is_fine)?;
             return self.stays_up(&self.look_again().await?).await;
         }
-        let is_new = match self.ran_since {
-            Some(before) => container.started_at != before,
+        let is_new = match &self.before_restart {
+            Some(before) => container.started_at != before.started_at,
             None => container.started_at.is_some_and(|started| started >= self.issued_at),
         };
         if is_new {

@@ -359,7 +359,7 @@ fn spawn(
     tasks.spawn(async move {
         // Also when the drive panics: a run that nobody drives must not block the next one.
         let _active = Registered { execution, id };
-        drive.to_end().await;
+        drive.complete().await;
     });
 }
 

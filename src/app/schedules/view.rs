@@ -9,10 +9,12 @@ use super::super::stacks::{self, NextAction};
 use super::super::zone::{self, NamedZone};
 use super::super::{Actor, App, Error, Result};
 use crate::db;
+use crate::domain::conflict::Fires;
+use crate::domain::cron::Cron;
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState};
-use crate::domain::schedule::{Schedule, When};
+use crate::domain::schedule::{Schedule, ScheduleSpec, When};
 use crate::domain::target::{Subject, Target};
 
 /// A schedule with everything there is to say about it.
@@ -199,17 +201,18 @@ fn current_name(app: &App, schedule: &Schedule) -> (String, Option<bool>) {
 /// When a schedule fires, in words.
 pub(super) fn meaning(when: &When, zone: &NamedZone) -> String {
     match when {
-        When::Cron(text) => text.clone(),
-        When::Once(at) => format!("Once, {}", at.to_zoned(zone.zone.clone()).strftime("%Y-%m-%d %H:%M")),
+        When::Cron(text) => Cron::parse(text).map_or_else(|_| text.clone(), |cron| cron.meaning()),
+        When::Once(at) => format!("Once, at {}", at.to_zoned(zone.zone.clone()).strftime("%Y-%m-%d %H:%M")),
     }
+}
+
+/// The first instant strictly after `after` at which a schedule fires, read in its own zone, else in `default`.
+pub fn next_after(spec: &ScheduleSpec, default: &NamedZone, after: Timestamp) -> Option<Timestamp> {
+    Fires::of(&spec.when, &zone::effective(spec.timezone.as_deref(), default).zone)?.next(after)
 }
 
 /// The next instant at which a schedule acts: its next due one, or the one after where that is skipped.
 pub fn next_at(schedule: &Schedule, default: &NamedZone) -> Option<Timestamp> {
     let due = schedule.next_due?;
-    if schedule.skip_at != Some(due) {
-        return Some(due);
-    }
-    let _ = default;
-    None
+    if schedule.skip_at == Some(due) { next_after(&schedule.spec, default, due) } else { Some(due) }
 }
