@@ -6,8 +6,15 @@
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
+pub mod audit;
 pub mod engine;
+pub mod history;
+pub mod idempotency;
+pub mod naps;
+pub mod runs;
+pub mod schedules;
 pub mod settings;
+pub mod steps;
 
 /// A database that is open and migrated. Cheap to clone.
 #[derive(Clone, Debug)]

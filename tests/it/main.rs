@@ -1,4 +1,7 @@
 //! One binary for all integration tests: it links once.
 
+mod backup;
+mod sim;
+mod dependencies;
 mod storage;
 mod support;
