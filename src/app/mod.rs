@@ -11,15 +11,27 @@ use tokio::sync::{Notify, broadcast};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
+use crate::docker::Hosts;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::run::ActorRef;
 
+pub mod audit;
 pub mod backup;
 pub mod error;
+pub mod execute;
+pub mod history;
 mod ids;
+pub mod paging;
+mod pulse;
+pub mod schedules;
+pub mod stacks;
+pub mod summary;
+pub mod zone;
 
 pub use error::{Error, FieldError, Result};
+pub use execute::Execution;
 pub use ids::IdSource;
+pub use pulse::Pulse;
 
 /// Everything a service needs. Cheap to clone.
 #[derive(Clone)]
@@ -37,10 +49,12 @@ pub struct Parts {
     pub ids: IdSource,
     /// Tells browsers what changed.
     pub bus: Bus,
-    /// Wakes the scheduler: a schedule was saved.
-    pub scheduler: Activator,
-    /// Wakes the runner: a run was stored.
-    pub runner: Activator,
+    /// Wakes the scheduler, and tells whether it lives.
+    pub scheduler: Pulse,
+    /// The Engines.
+    pub hosts: Hosts,
+    /// What is being done to containers right now.
+    pub execution: Execution,
 }
 
 impl std::ops::Deref for App {
@@ -96,6 +110,11 @@ impl Actor {
             scope: Scope::All,
             ip: None,
         }
+    }
+
+    /// Whoever asked for something earlier, to be remembered with how it ended. Nothing is permitted by it.
+    pub fn of(reference: ActorRef) -> Self {
+        Self { reference, role: Role::Viewer, scope: Scope::All, ip: None }
     }
 
     /// Checks a permission.

@@ -6,9 +6,13 @@
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
+pub mod audit;
 pub mod engine;
+pub mod history;
+pub mod idempotency;
 pub mod naps;
 pub mod runs;
+pub mod schedules;
 pub mod settings;
 pub mod steps;
 

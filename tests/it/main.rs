@@ -2,5 +2,6 @@
 
 mod backup;
 mod dependencies;
+mod sim;
 mod storage;
 mod support;
