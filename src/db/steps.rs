@@ -9,7 +9,7 @@ use crate::domain::target::ContainerIdentity;
 use crate::domain::time::{from_ms, to_ms};
 
 #[derive(Debug, sqlx::FromRow)]
-struct StepRow {
+pub(super) struct StepRow {
     id: String,
     run_id: String,
     ordinal: i64,

@@ -3,6 +3,10 @@
 
 pub mod action;
 pub mod audit;
+pub mod conflict;
+pub mod credential;
+pub mod cron;
+pub mod due;
 pub mod ids;
 pub mod inventory;
 pub mod nap;
@@ -13,3 +17,4 @@ pub mod run;
 pub mod schedule;
 pub mod target;
 pub mod time;
+pub mod user;

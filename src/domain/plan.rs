@@ -1,5 +1,6 @@
 //! The ordered list of steps a request would take, in waves, with what is skipped and why. A value, not an action.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -68,6 +69,8 @@ pub struct Wish<'a> {
     /// For a scheduled start: wake only what is in here, and leave the rest off (rulings 5). `None` starts
     /// everything that should run.
     pub restore: Option<&'a Naps>,
+    /// For a retry: act on these alone, and leave the rest as it is.
+    pub only: Option<&'a HashSet<ContainerIdentity>>,
 }
 
 /// The plan for a wish, from what the Engine holds now.
@@ -104,6 +107,9 @@ fn decide(member: &Container, wish: Wish<'_>) -> Result<(Action, Option<String>)
     }
     if let Some(reason) = target::unschedulable_name(&member.name) {
         return Err(reason.to_owned());
+    }
+    if wish.only.is_some_and(|only| !only.contains(&member.identity)) {
+        return Err("not part of the retry".to_owned());
     }
     match wish.action {
         Action::Start => decide_start(member, wish.restore),

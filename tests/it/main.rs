@@ -1,4 +1,7 @@
 //! One binary for all integration tests: it links once.
 
+mod backup;
+mod dependencies;
+mod sim;
 mod storage;
 mod support;
