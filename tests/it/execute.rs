@@ -443,7 +443,7 @@ async fn an_orderly_stop_leaves_the_run_to_the_next_life() {
     let mut bench = Bench::new(NOW, shop()).await;
     let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
     bench.until("web is being stopped", async || !bench.sim.acts().is_empty()).await;
-    bench.terminate();
+    bench.terminate().await;
     assert_eq!(bench.run(stop.run_id()).await.0.state, RunState::Executing);
     bench.revive().await;
     bench.settle().await;
