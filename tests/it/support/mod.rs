@@ -1,4 +1,5 @@
 //! What the tests share.
 
 pub mod db;
+pub mod engine;
 pub mod sim;
