@@ -1,5 +1,6 @@
 //! One Engine, simulated or real, and the containers of one case on it.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,14 +13,14 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, KillContainerOptions, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
 };
 use docknap::clock::Clock;
-use docknap::sim::{ContainerSpec, Healthcheck, Restart, World};
+use docknap::sim::{ContainerSpec, DaemonEnd, Healthcheck, Restart, World};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
-use crate::support::engine::{self, Answer};
+use crate::support::engine::{self, Answer, Daemon};
 use crate::support::sim::{Simulated, connect};
 
 /// Longest wait for an event.
@@ -73,6 +74,8 @@ impl Spec {
 enum Side {
     Simulated(Box<Simulated>),
     Real,
+    /// A real one of the case's own.
+    Own(Box<Daemon>),
 }
 
 /// The Engine under test and the events of the case's containers.
@@ -86,6 +89,8 @@ pub struct Bench {
     grown: watch::Receiver<usize>,
     looked: usize,
     marks: AtomicU32,
+    /// Containers that say when they are ready for SIGTERM, and how often they were started.
+    ready: Mutex<HashMap<String, usize>>,
     clock: Clock,
 }
 
@@ -108,6 +113,25 @@ impl Bench {
         let bench = Self::new(Side::Real, docker, socket, case);
         bench.clear().await;
         bench
+    }
+
+    /// A real Engine of its own, which the case may end.
+    pub async fn own(case: &str) -> Self {
+        let daemon = Daemon::start().await;
+        let (docker, socket) = (connect(&daemon.host()), daemon.socket());
+        Self::new(Side::Own(Box::new(daemon)), docker, socket, case)
+    }
+
+    /// The daemon ends and comes back; the events end with it.
+    pub async fn restart_daemon(&mut self, end: DaemonEnd) {
+        match &mut self.side {
+            Side::Simulated(sim) => sim.control.daemon_restart(end).expect("the socket can be bound"),
+            Side::Own(daemon) => {
+                daemon.down(end);
+                daemon.up().await;
+            }
+            Side::Real => panic!("this Engine is shared"),
+        }
     }
 
     fn new(side: Side, docker: Docker, socket: PathBuf, case: &str) -> Self {
@@ -139,7 +163,18 @@ impl Bench {
                 }
             }
         });
-        Self { side, docker, socket, prefix, log, grown, looked: 0, marks: AtomicU32::new(0), clock }
+        Self {
+            side,
+            docker,
+            socket,
+            prefix,
+            log,
+            grown,
+            looked: 0,
+            marks: AtomicU32::new(0),
+            ready: Mutex::default(),
+            clock,
+        }
     }
 
     fn case(&self) -> &str {
@@ -199,7 +234,7 @@ impl Bench {
             |script: String| vec!["/bin/busybox".to_owned(), "sh".to_owned(), "-c".to_owned(), script];
         let cmd = match spec.program {
             Program::Ends(seconds) => shell(format!(
-                "trap '/bin/busybox sleep {seconds}; exit 0' TERM; while true; do /bin/busybox sleep 0.1; done"
+                "trap '/bin/busybox sleep {seconds}; exit 0' TERM; echo ready; while true; do /bin/busybox sleep 0.1; done"
             )),
             // The first process of a container ignores what it does not handle.
             Program::Ignores => vec!["/bin/busybox".to_owned(), "sleep".to_owned(), "100000".to_owned()],
@@ -245,14 +280,35 @@ impl Bench {
             }),
             ..ContainerCreateBody::default()
         };
+        if matches!(spec.program, Program::Ends(_)) {
+            self.ready.lock().expect("nobody panics with it").insert(name.to_owned(), 0);
+        }
         let options = CreateContainerOptionsBuilder::new().name(&self.name(name)).build();
         self.docker.create_container(Some(options), body).await.expect("a container is created").id
     }
 
-    /// `POST /containers/{name}/{verb}`: status and message.
+    /// `POST /containers/{name}/{verb}`: status and message. After a start the program is given time to get ready.
     pub async fn post(&self, name: &str, verb: &str) -> (u16, String) {
         let answer = self.call("POST", &format!("/containers/{}/{verb}", self.name(name))).await;
+        if answer.status == 204 && (verb.starts_with("start") || verb.starts_with("restart")) {
+            self.wait_ready(name).await;
+        }
         (answer.status, answer.message())
+    }
+
+    /// A shell that has not set its trap yet ignores SIGTERM: waits until it says that it has.
+    async fn wait_ready(&self, name: &str) {
+        let starts = {
+            let mut ready = self.ready.lock().expect("nobody panics with it");
+            let Some(starts) = ready.get_mut(name) else { return };
+            *starts += 1;
+            *starts
+        };
+        let options = LogsOptionsBuilder::new().stdout(true).follow(true).build();
+        let lines = self.docker.logs(&self.name(name), Some(options)).take(starts);
+        let wait = lines.for_each(|line| async { drop(line.expect("a line")) });
+        let in_time = self.clock.timeout(PATIENCE, wait).await.is_ok();
+        assert!(in_time, "{name} does not get ready");
     }
 
     /// The status of that alone.
@@ -318,7 +374,7 @@ impl Bench {
     pub async fn kill(&self, name: &str) {
         match &self.side {
             Side::Simulated(sim) => sim.control.kill(&self.name(name)).expect("it runs"),
-            Side::Real => {
+            Side::Real | Side::Own(_) => {
                 self.docker
                     .kill_container(&self.name(name), None::<KillContainerOptions>)
                     .await
@@ -332,7 +388,7 @@ impl Bench {
         let (name, new) = (self.name(name), self.name(new));
         match &self.side {
             Side::Simulated(sim) => sim.control.rename(&name, &new).expect("the name is free"),
-            Side::Real => {
+            Side::Real | Side::Own(_) => {
                 let options = RenameContainerOptionsBuilder::new().name(&new).build();
                 self.docker.rename_container(&name, options).await.expect("the name is free");
             }
@@ -347,7 +403,7 @@ impl Bench {
     async fn remove_named(&self, name: &str) {
         match &self.side {
             Side::Simulated(sim) => sim.control.remove(name),
-            Side::Real => {
+            Side::Real | Side::Own(_) => {
                 let options = RemoveContainerOptionsBuilder::new().force(true).build();
                 // It may be on its way out already.
                 let _ = self.docker.remove_container(name, Some(options)).await;

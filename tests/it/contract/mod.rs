@@ -3,6 +3,7 @@
 
 mod bench;
 mod cases;
+mod daemon;
 mod life;
 
 /// Makes two tests of a case: `simulated::<case>` and `real::<case>`.
@@ -64,4 +65,31 @@ contract! {
     cases::events_since_and_until,
     cases::one_sample,
     cases::versions,
+}
+
+mod daemon_restarts {
+    use docknap::sim::DaemonEnd;
+
+    use super::bench::Bench;
+    use super::daemon::restart_policies;
+
+    #[tokio::test]
+    async fn simulated_graceful() {
+        restart_policies(Bench::simulated("graceful").await, DaemonEnd::Graceful).await;
+    }
+
+    #[tokio::test]
+    async fn simulated_crash() {
+        restart_policies(Bench::simulated("crash").await, DaemonEnd::Crash).await;
+    }
+
+    #[tokio::test]
+    async fn real_graceful() {
+        restart_policies(Bench::own("graceful").await, DaemonEnd::Graceful).await;
+    }
+
+    #[tokio::test]
+    async fn real_crash() {
+        restart_policies(Bench::own("crash").await, DaemonEnd::Crash).await;
+    }
 }

@@ -1,9 +1,12 @@
 //! A real Docker Engine for a test, and a client that shows what bollard hides (204 and 304 look alike to it).
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
 
 use bollard::Docker;
+use docknap::clock::Clock;
+use docknap::sim::DaemonEnd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -91,4 +94,124 @@ pub async fn call(socket: &Path, method: &str, path: &str) -> Answer {
         head: head.to_ascii_lowercase(),
         body: body.to_owned(),
     }
+}
+
+/// A Docker Engine of a test's own, for those that stop or kill it. Needs root; everything it leaves is in one
+/// directory and one bridge, and goes with it.
+pub struct Daemon {
+    directory: tempfile::TempDir,
+    bridge: String,
+    child: Option<Child>,
+    clock: Clock,
+}
+
+/// Longest wait for a daemon to answer; after a crash its first try may end because containerd is still going down.
+const START: Duration = Duration::from_secs(60);
+const TRIES: usize = 3;
+
+impl Daemon {
+    /// Starts one, with [`IMAGE`] in it.
+    pub async fn start() -> Self {
+        // Bridge and subnet of this process's own, so that several tests may run at once.
+        let number = std::process::id();
+        let bridge = format!("dnt{number}");
+        let subnet = format!("172.30.{}.1/24", number % 254 + 1);
+        run("ip", &["link", "add", "name", &bridge, "type", "bridge"]);
+        run("ip", &["addr", "add", &subnet, "dev", &bridge]);
+        run("ip", &["link", "set", &bridge, "up"]);
+        let directory = tempfile::tempdir().expect("a directory for the daemon");
+        let mut daemon = Self { directory, bridge, child: None, clock: Clock::system() };
+        daemon.up().await;
+        ensure_image(&crate::support::sim::connect(&daemon.host()), &daemon.socket()).await;
+        daemon
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join("docker.sock")
+    }
+
+    /// Its socket as `DOCKER_HOST` wants it.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// Ends it: asked to (it ends its containers first), or killed.
+    pub fn down(&mut self, end: DaemonEnd) {
+        let Some(mut child) = self.child.take() else { return };
+        match end {
+            DaemonEnd::Graceful => run("kill", &["-TERM", &child.id().to_string()]),
+            DaemonEnd::Crash => child.kill().expect("it is ours"),
+        }
+        child.wait().expect("it ends");
+    }
+
+    /// Starts it again and waits until it answers.
+    pub async fn up(&mut self) {
+        for _ in 0..TRIES {
+            let path = |name: &str| self.directory.path().join(name);
+            let _ = std::fs::remove_file(path("pid"));
+            let _ = std::fs::remove_file(self.socket());
+            let log = std::fs::File::create(path("log")).expect("a log file");
+            let child = Command::new("dockerd")
+                .arg("--host")
+                .arg(self.host())
+                .arg("--exec-root")
+                .arg(path("exec"))
+                .arg("--data-root")
+                .arg(path("data"))
+                .arg("--pidfile")
+                .arg(path("pid"))
+                .args(["--bridge", &self.bridge])
+                .stdout(log.try_clone().expect("a second handle"))
+                .stderr(log)
+                .spawn()
+                .expect("dockerd of the package docker.io");
+            self.child = Some(child);
+            if self.answers().await {
+                return;
+            }
+        }
+        let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+        panic!("dockerd does not start:\n{log}");
+    }
+
+    /// Waits until it answers, or has ended.
+    async fn answers(&mut self) -> bool {
+        let until = self.clock.monotonic() + START;
+        while self.clock.monotonic() < until {
+            // It listens before it is ready, and may yet end.
+            if self.socket().exists() && crate::support::sim::connect(&self.host()).ping().await.is_ok() {
+                return true;
+            }
+            if self.child.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_some())) {
+                return false;
+            }
+            // Another program's start brings no event to wait for.
+            self.clock.sleep(Duration::from_millis(100)).await;
+        }
+        false
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.down(DaemonEnd::Graceful);
+        let _ = Command::new("ip").args(["link", "del", &self.bridge]).status();
+        // A daemon that was killed leaves its mounts, and a directory with mounts cannot be removed.
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+        let ours = |mount: &&str| Path::new(mount).starts_with(self.directory.path());
+        for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(ours) {
+            let _ = Command::new("umount").args(["--lazy", mount]).status();
+        }
+    }
+}
+
+/// Runs a program that must succeed.
+fn run(program: &str, arguments: &[&str]) {
+    let status = Command::new(program).args(arguments).status();
+    assert!(
+        status.as_ref().is_ok_and(ExitStatus::success),
+        "{program} {arguments:?}: {status:?} (root is needed)"
+    );
 }
