@@ -24,27 +24,30 @@ CREATE TABLE users (
     disabled         BOOLEAN NOT NULL,
     timezone         TEXT,
     theme            TEXT,
-    -- Wrong passwords since the last right one, and until when the next try is refused unchecked.
-    failures         BIGINT NOT NULL,
-    blocked_until_ms BIGINT,
+    password_set_ms  BIGINT NOT NULL,
     last_login_ms    BIGINT,
     rev              BIGINT NOT NULL,
     created_ms       BIGINT NOT NULL,
     updated_ms       BIGINT NOT NULL
 );
 
--- Failed logins by address (IPv6 by /64), counted over an hour.
+-- Failed logins by login name (whether somebody has it or not: both are slowed down alike) and by address.
 CREATE TABLE login_failures (
-    address  TEXT PRIMARY KEY,
-    since_ms BIGINT NOT NULL,
-    failures BIGINT NOT NULL
+    -- 'name:' and a digest of the name, or 'address:' and the address (IPv6 by /64).
+    key              TEXT PRIMARY KEY,
+    since_ms         BIGINT NOT NULL,
+    failures         BIGINT NOT NULL,
+    -- Until then a try is refused unchecked.
+    blocked_until_ms BIGINT NOT NULL
 );
 
 CREATE TABLE sessions (
     -- SHA-256 of the id in the cookie, hex.
     id_hash      TEXT PRIMARY KEY,
-    user_id      TEXT REFERENCES users (id) ON DELETE CASCADE,
+    user_id      TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     data         TEXT NOT NULL,
+    -- A form that was sent after the session had ended, until its sender has logged in again.
+    kept_form    TEXT,
     created_ms   BIGINT NOT NULL,
     last_seen_ms BIGINT NOT NULL,
     expires_ms   BIGINT NOT NULL,

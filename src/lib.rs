@@ -4,8 +4,14 @@
 //! `web`, `scheduler` and `cli`. The same noun names the file at every layer.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod docker;
 pub mod domain;
+pub mod lifecycle;
+pub mod scheduler;
 pub mod sim;
+pub mod telemetry;
+pub mod web;

@@ -11,14 +11,31 @@ use tokio::sync::{Notify, broadcast};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
+use crate::docker::Hosts;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::run::ActorRef;
+use crate::domain::user::User;
 
+pub mod audit;
+pub mod auth;
+pub mod backup;
 pub mod error;
+pub mod execute;
+pub mod history;
 mod ids;
+pub mod paging;
+pub mod schedules;
+pub mod stacks;
+pub mod summary;
+pub mod users;
+mod vitals;
+pub mod zone;
 
+pub use auth::Auth;
 pub use error::{Error, FieldError, Result};
+pub use execute::Execution;
 pub use ids::IdSource;
+pub use vitals::Vitals;
 
 /// Everything a service needs. Cheap to clone.
 #[derive(Clone)]
@@ -38,8 +55,14 @@ pub struct Parts {
     pub bus: Bus,
     /// Wakes the scheduler: a schedule was saved.
     pub scheduler: Activator,
-    /// Wakes the runner: a run was stored.
-    pub runner: Activator,
+    /// The Engines.
+    pub hosts: Hosts,
+    /// What is being done to containers right now.
+    pub execution: Execution,
+    /// What logging in takes.
+    pub auth: Auth,
+    /// Signs of life.
+    pub vitals: Vitals,
 }
 
 impl std::ops::Deref for App {
@@ -88,6 +111,26 @@ impl Actor {
         Self::internal("cli", "command line")
     }
 
+    /// A person who has logged in, calling from `ip`.
+    pub fn user(user: &User, ip: Option<IpAddr>) -> Self {
+        Self {
+            reference: ActorRef {
+                kind: "user".to_owned(),
+                id: Some(user.id.as_str().to_owned()),
+                name: user.name.clone(),
+            },
+            role: user.role,
+            scope: Scope::All,
+            ip,
+        }
+    }
+
+    /// Somebody who has not logged in, calling from `ip`. Nothing is permitted; `name` goes into the audit log.
+    pub(crate) fn stranger(name: &str, ip: Option<IpAddr>) -> Self {
+        let reference = ActorRef { kind: "user".to_owned(), id: None, name: name.to_owned() };
+        Self { reference, role: Role::Viewer, scope: Scope::All, ip }
+    }
+
     fn internal(kind: &str, name: &str) -> Self {
         Self {
             reference: ActorRef { kind: kind.to_owned(), id: None, name: name.to_owned() },
@@ -95,6 +138,11 @@ impl Actor {
             scope: Scope::All,
             ip: None,
         }
+    }
+
+    /// Whoever asked for something earlier, to be remembered with how it ended. Nothing is permitted by it.
+    pub fn of(reference: ActorRef) -> Self {
+        Self { reference, role: Role::Viewer, scope: Scope::All, ip: None }
     }
 
     /// Checks a permission.

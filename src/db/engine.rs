@@ -10,6 +10,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 use super::{Db, DbError, Result};
 
+pub mod backup;
+mod lock;
+
+pub use lock::FileLock;
+
 /// Applied in order on both engines; a released file never changes.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 

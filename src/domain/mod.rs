@@ -3,11 +3,18 @@
 
 pub mod action;
 pub mod audit;
+pub mod conflict;
+pub mod credential;
+pub mod cron;
+pub mod due;
 pub mod ids;
 pub mod inventory;
+pub mod nap;
+pub mod order;
 pub mod permission;
 pub mod plan;
 pub mod run;
 pub mod schedule;
 pub mod target;
 pub mod time;
+pub mod user;

@@ -1,10 +1,16 @@
 //! The ordered list of steps a request would take, in waves, with what is skipped and why. A value, not an action.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::action::Action;
-use super::run::WaitFor;
-use super::target::ContainerIdentity;
+use super::inventory::{Container, ContainerState, Health, Inventory, Kind, RestartPolicy};
+use super::nap::Naps;
+use super::order::{self, Edge};
+use super::run::{Condition, WaitFor};
+use super::target::{self, ContainerIdentity, Subject};
 
 /// What would happen, step by step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,4 +50,303 @@ pub struct SkippedStep {
     pub identity: ContainerIdentity,
     /// Why, in words: "already stopped", "protected: it is DockNap itself".
     pub reason: String,
+}
+
+impl Plan {
+    /// How many waves there are.
+    pub fn waves(&self) -> u32 {
+        self.steps.iter().map(|step| step.wave).max().unwrap_or(0)
+    }
+}
+
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// The stack or container.
+    pub subject: &'a Subject,
+    /// What is asked of it.
+    pub action: Action,
+    /// For a scheduled start: wake only what is in here, and leave the rest off (rulings 5). `None` starts
+    /// everything that should run.
+    pub restore: Option<&'a Naps>,
+    /// For a retry: act on these alone, and leave the rest as it is.
+    pub only: Option<&'a HashSet<ContainerIdentity>>,
+}
+
+/// The plan for a wish, from what the Engine holds now.
+pub fn plan(wish: Wish<'_>, inventory: &Inventory) -> Plan {
+    let members = inventory.members(wish.subject);
+    let mut draft = Draft { plan: Plan::default(), chosen: Vec::new() };
+    for member in &members {
+        match decide(member, wish) {
+            Ok((action, because)) => {
+                draft.chosen.push(Chosen { member: Arc::clone(member), action, because })
+            }
+            Err(reason) => draft.skip(member, reason),
+        }
+    }
+    if matches!(wish.action, Action::Start | Action::Restart) {
+        draft.add_network_dependants(inventory);
+    }
+    draft.order(wish.action, &members, inventory);
+    draft.warn(wish, inventory);
+    draft.plan.skipped.sort_by(|a, b| a.container.cmp(&b.container));
+    draft.plan
+}
+
+/// What to do with one member, or why nothing.
+fn decide(member: &Container, wish: Wish<'_>) -> Result<(Action, Option<String>), String> {
+    match member.kind {
+        Kind::Ordinary => {}
+        Kind::OneOff => return Err("a one-off container is left alone".to_owned()),
+        Kind::Hook => return Err("a compose hook is left alone".to_owned()),
+        Kind::SwarmTask => return Err("a swarm task: swarm would replace it".to_owned()),
+    }
+    if let Some(protection) = &member.protection {
+        return Err(format!("protected: {}", protection.reason()));
+    }
+    if let Some(reason) = target::unschedulable_name(&member.name) {
+        return Err(reason.to_owned());
+    }
+    if wish.only.is_some_and(|only| !only.contains(&member.identity)) {
+        return Err("not part of the retry".to_owned());
+    }
+    match wish.action {
+        Action::Start => decide_start(member, wish.restore),
+        Action::Stop if member.state.is_up() => Ok((Action::Stop, None)),
+        Action::Stop if member.is_completed() => Err("completed".to_owned()),
+        Action::Stop => Err("already stopped".to_owned()),
+        Action::Restart if member.state == ContainerState::Running => Ok((Action::Restart, None)),
+        Action::Restart => Err("not running: a restart would start it".to_owned()),
+        Action::Pause if member.state == ContainerState::Running => Ok((Action::Pause, None)),
+        Action::Pause if member.state == ContainerState::Paused => Err("already paused".to_owned()),
+        Action::Pause => Err("not running".to_owned()),
+        Action::Unpause if member.state == ContainerState::Paused => Ok((Action::Unpause, None)),
+        Action::Unpause => Err("not paused".to_owned()),
+    }
+}
+
+fn decide_start(member: &Container, restore: Option<&Naps>) -> Result<(Action, Option<String>), String> {
+    match member.state {
+        ContainerState::Running => return Err("already running".to_owned()),
+        ContainerState::Removing | ContainerState::Dead => return Err("it is being removed".to_owned()),
+        _ => {}
+    }
+    if member.auto_remove {
+        return Err("it was made with --rm: Docker removes it when it ends".to_owned());
+    }
+    if let Some(naps) = restore {
+        if !naps.get(&member.identity).is_some_and(|nap| nap.holds(member)) {
+            return Err("it was off before the nap".to_owned());
+        }
+    } else if member.is_completed() {
+        return Err("completed".to_owned());
+    }
+    if member.state == ContainerState::Paused {
+        return Ok((Action::Unpause, Some("it is paused".to_owned())));
+    }
+    Ok((Action::Start, None))
+}
+
+struct Draft {
+    plan: Plan,
+    chosen: Vec<Chosen>,
+}
+
+struct Chosen {
+    member: Arc<Container>,
+    action: Action,
+    because: Option<String>,
+}
+
+impl Draft {
+    fn skip(&mut self, container: &Container, reason: impl Into<String>) {
+        self.plan.skipped.push(SkippedStep {
+            container: container.name.clone(),
+            identity: container.identity.clone(),
+            reason: reason.into(),
+        });
+    }
+
+    fn has(&self, container: &Container) -> bool {
+        self.chosen.iter().any(|chosen| chosen.member.identity == container.identity)
+    }
+
+    /// After X (re)starts, what runs in X's network must be restarted to find it again (rulings 13).
+    fn add_network_dependants(&mut self, inventory: &Inventory) {
+        let mut next = 0;
+        while next < self.chosen.len() {
+            let parent = Arc::clone(&self.chosen[next].member);
+            next += 1;
+            if self.chosen[next - 1].action == Action::Unpause {
+                continue;
+            }
+            for dependant in order::network_dependants(&parent, inventory) {
+                if dependant.state != ContainerState::Running
+                    || self.has(dependant)
+                    || !dependant.is_ordinary()
+                {
+                    continue;
+                }
+                if let Some(protection) = &dependant.protection {
+                    self.plan.warnings.push(format!(
+                        "{} uses {}'s network and loses it: it is protected ({})",
+                        dependant.name,
+                        parent.name,
+                        protection.reason()
+                    ));
+                    continue;
+                }
+                // It was skipped as "already running", and now it is not.
+                self.plan.skipped.retain(|skipped| skipped.identity != dependant.identity);
+                self.chosen.push(Chosen {
+                    member: Arc::clone(dependant),
+                    action: Action::Restart,
+                    because: Some(format!("because it shares {}'s network", parent.name)),
+                });
+            }
+        }
+    }
+
+    /// Puts what was chosen into waves, each step with what it waits for.
+    fn order(&mut self, action: Action, members: &[Arc<Container>], inventory: &Inventory) {
+        // Edges are looked for among all members, so that a step can wait for the health of what runs already.
+        let mut nodes: Vec<Arc<Container>> =
+            self.chosen.iter().map(|chosen| Arc::clone(&chosen.member)).collect();
+        let chosen = nodes.len();
+        nodes.extend(members.iter().filter(|member| !self.has(member)).cloned());
+        let (mut edges, notes) = order::edges(&nodes, inventory);
+        self.plan.warnings.extend(notes);
+        if action.reverses_order() {
+            for edge in &mut edges {
+                (edge.dependant, edge.dependency) = (edge.dependency, edge.dependant);
+                edge.condition = Condition::Stopped;
+            }
+        }
+        edges.retain(|edge| edge.dependant < chosen);
+        let (mut inner, outer): (Vec<Edge>, Vec<Edge>) =
+            edges.into_iter().partition(|edge| edge.dependency < chosen);
+        let names: Vec<String> = nodes.iter().take(chosen).map(|node| node.name.clone()).collect();
+        let (waves, cycles) = order::waves(&names, &mut inner);
+        self.plan.warnings.extend(cycles);
+        let mut waits: Vec<Vec<WaitFor>> = vec![Vec::new(); chosen];
+        for edge in &inner {
+            waits[edge.dependant].push(wait(&nodes[edge.dependency], edge.condition));
+        }
+        for edge in &outer {
+            let dependency = &nodes[edge.dependency];
+            match outside(dependency, edge.condition) {
+                Outside::Met => {}
+                Outside::Wait => waits[edge.dependant].push(wait(dependency, edge.condition)),
+                Outside::Never => self.plan.warnings.push(format!(
+                    "{} depends on {}, which stays off; it is not waited for",
+                    nodes[edge.dependant].name, dependency.name
+                )),
+            }
+        }
+        let mut steps: Vec<PlannedStep> = std::mem::take(&mut self.chosen)
+            .into_iter()
+            .zip(waves)
+            .zip(waits)
+            .map(|((chosen, wave), mut wait_for)| {
+                wait_for.sort_by(|a, b| a.container.cmp(&b.container));
+                PlannedStep {
+                    wave,
+                    container: chosen.member.name.clone(),
+                    identity: chosen.member.identity.clone(),
+                    action: chosen.action,
+                    wait_for,
+                    because: chosen.because,
+                }
+            })
+            .collect();
+        steps.sort_by(|a, b| a.wave.cmp(&b.wave).then_with(|| a.container.cmp(&b.container)));
+        self.plan.steps = steps;
+    }
+
+    /// What a person should know before saying yes.
+    fn warn(&mut self, wish: Wish<'_>, inventory: &Inventory) {
+        let stepped: Vec<Arc<Container>> = self
+            .plan
+            .steps
+            .iter()
+            .filter_map(|step| inventory.by_identity(&step.identity).cloned())
+            .collect();
+        let is_stepped = |other: &Container| stepped.iter().any(|step| step.identity == other.identity);
+        if wish.action == Action::Stop {
+            for container in &stepped {
+                if container.restart_policy == RestartPolicy::Always {
+                    self.plan.warnings.push(format!(
+                        "{} has restart policy `always`: Docker brings it back when the daemon restarts",
+                        container.name
+                    ));
+                }
+                if container.auto_remove {
+                    self.plan.warnings.push(format!(
+                        "{} was made with --rm: Docker removes it once stopped",
+                        container.name
+                    ));
+                }
+                for dependant in order::network_dependants(container, inventory) {
+                    if dependant.state.is_up() && !is_stepped(dependant) {
+                        self.plan.warnings.push(format!(
+                            "{} uses {}'s network and loses it",
+                            dependant.name, container.name
+                        ));
+                    }
+                }
+            }
+        }
+        if let (Subject::Container(_), Some(container)) = (wish.subject, stepped.first()) {
+            self.warn_neighbours(wish.action, container, inventory);
+        }
+    }
+
+    /// A container acted on alone: who in its stack feels it.
+    fn warn_neighbours(&mut self, action: Action, container: &Arc<Container>, inventory: &Inventory) {
+        let Some(stack) = container.stack().and_then(|name| inventory.stack(name)) else { return };
+        let (edges, _) = order::edges(&stack.containers, inventory);
+        for edge in edges {
+            let (dependant, dependency) =
+                (&stack.containers[edge.dependant], &stack.containers[edge.dependency]);
+            if action.reverses_order()
+                && dependency.identity == container.identity
+                && dependant.state == ContainerState::Running
+                && dependant.network_mode.strip_prefix("container:").is_none()
+            {
+                self.plan.warnings.push(format!("{} depends on it and goes on running", dependant.name));
+            }
+            if action == Action::Start
+                && dependant.identity == container.identity
+                && dependency.state != ContainerState::Running
+                && !dependency.is_completed()
+            {
+                self.plan.warnings.push(format!("it depends on {}, which is not running", dependency.name));
+            }
+        }
+    }
+}
+
+fn wait(container: &Container, condition: Condition) -> WaitFor {
+    WaitFor { container: container.name.clone(), identity: container.identity.to_text(), condition }
+}
+
+enum Outside {
+    Met,
+    Wait,
+    Never,
+}
+
+/// How a condition on a container that is not itself a step stands.
+fn outside(dependency: &Container, condition: Condition) -> Outside {
+    let running = dependency.state == ContainerState::Running;
+    match condition {
+        Condition::Stopped => Outside::Met,
+        Condition::ServiceStarted if running || dependency.is_completed() => Outside::Met,
+        Condition::ServiceCompletedSuccessfully if dependency.is_completed() => Outside::Met,
+        Condition::ServiceCompletedSuccessfully if running => Outside::Wait,
+        Condition::ServiceHealthy if running && dependency.health == Health::Healthy => Outside::Met,
+        Condition::ServiceHealthy if running => Outside::Wait,
+        _ => Outside::Never,
+    }
 }

@@ -1,6 +1,8 @@
 //! One binary for all integration tests: it links once.
 
 mod contract;
+mod backup;
+mod dependencies;
 mod sim;
 mod storage;
 mod support;

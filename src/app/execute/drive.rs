@@ -1,0 +1,549 @@
+//! Drives one run: issues each step once what it waits for is so, and stores each outcome.
+//!
+//! Steps that become ready together are committed to in one transaction before the first of them calls Docker. A run
+//! that is to yield issues nothing more, and ends when what is in flight has ended.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::{FutureExt, future::BoxFuture};
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::locks::Lock;
+use super::operate::{Operation, Outcome};
+use super::runner::Control;
+use super::submit::record_end;
+use crate::app::error::Result;
+use crate::app::{App, Live};
+use crate::db;
+use crate::docker::Host;
+use crate::domain::action::Action;
+use crate::domain::inventory::{Container, ContainerState, Health};
+use crate::domain::nap::{Nap, NapKind};
+use crate::domain::run::{Condition, Run, RunState, Step, StepState, WaitFor};
+use crate::domain::target::ContainerIdentity;
+
+/// How long a dependant waits for a health check to pass (semantics §5).
+pub const HEALTH_WAIT: Duration = Duration::from_secs(120);
+/// How long a dependant waits for a one-shot to end with exit code 0.
+pub const COMPLETION_WAIT: Duration = Duration::from_secs(600);
+/// What a run may take beyond its graces and waits (rulings 10).
+const BUDGET_MARGIN: Duration = Duration::from_secs(60);
+/// A step's own stop grace, for the budget, where the request sets none; in seconds.
+const USUAL_GRACE: u64 = 10;
+/// Wait between tries of a database that does not take an outcome.
+const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// A run under way.
+pub(super) struct Drive {
+    app: App,
+    host: Arc<Host>,
+    run: Run,
+    steps: Vec<Step>,
+    control: watch::Receiver<Control>,
+    /// Ends the process in an orderly way: nothing more is issued, the run is taken up again at the next start.
+    stop: CancellationToken,
+    /// Steps whose container was seen running.
+    running: HashSet<usize>,
+    /// Since when a step waits for a health check or a completion, by step and container, on the monotonic clock.
+    waiting: HashMap<(usize, ContainerIdentity), Duration>,
+    /// Begun at, on the monotonic clock.
+    begun: Duration,
+}
+
+/// How what a step waits for stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Gate {
+    Open,
+    /// Not yet; look again at this monotonic time at the latest.
+    Shut(Option<Duration>),
+    /// It never will be.
+    Never(String),
+}
+
+type Flight = BoxFuture<'static, (usize, Outcome)>;
+
+impl Drive {
+    pub fn new(
+        app: App,
+        host: Arc<Host>,
+        run: Run,
+        steps: Vec<Step>,
+        control: watch::Receiver<Control>,
+        stop: CancellationToken,
+    ) -> Self {
+        let begun = app.clock.monotonic();
+        Self { app, host, run, steps, control, stop, running: HashSet::new(), waiting: HashMap::new(), begun }
+    }
+
+    /// Runs to the end, or to the orderly stop of the process.
+    pub async fn complete(mut self) {
+        let (running, mut seen_running) = mpsc::unbounded_channel();
+        let mut flights: FuturesUnordered<Flight> = FuturesUnordered::new();
+        for index in self.in_state(StepState::Issued) {
+            // Committed to by a process that is gone. Nothing else is driven yet, so the lock is free.
+            let lock = self.app.execution.locks().take(self.host.id(), &self.steps[index].identity);
+            flights.push(self.fly(index, lock, None, true, &running));
+        }
+        let mut changes = self.host.changes();
+        let locks = self.app.execution.locks().clone();
+        loop {
+            changes.mark_unchanged();
+            let mut released = std::pin::pin!(locks.released());
+            released.as_mut().enable();
+            let look_again = if self.stop.is_cancelled() {
+                None
+            } else {
+                self.close_what_cannot_be().await;
+                self.issue_what_is_ready(&mut flights, &running).await
+            };
+            if flights.is_empty()
+                && (self.stop.is_cancelled() || self.in_state(StepState::Pending).is_empty())
+            {
+                break;
+            }
+            let wait = look_again.map(|at| at.saturating_sub(self.app.clock.monotonic()));
+            tokio::select! {
+                Some(first) = flights.next(), if !flights.is_empty() => {
+                    let mut ended = vec![first];
+                    while let Some(Some(next)) = flights.next().now_or_never() {
+                        ended.push(next);
+                    }
+                    self.store_outcomes(ended).await;
+                }
+                Some(index) = seen_running.recv() => { self.running.insert(index); }
+                _ = changes.changed() => {}
+                () = released => {}
+                _ = self.control.changed() => {}
+                () = self.stop.cancelled(), if !self.stop.is_cancelled() => {}
+                () = self.app.clock.sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+            }
+        }
+        if self.steps.iter().all(|step| step.state.is_terminal()) {
+            self.finish().await;
+        }
+    }
+
+    fn in_state(&self, state: StepState) -> Vec<usize> {
+        (0..self.steps.len()).filter(|index| self.steps[*index].state == state).collect()
+    }
+
+    /// Ends pending steps that will never be issued: the run yields, its time is up, or what they wait for failed.
+    async fn close_what_cannot_be(&mut self) {
+        loop {
+            let control = self.control.borrow().clone();
+            let now = self.app.clock.now();
+            let mut closed = Vec::new();
+            for index in self.in_state(StepState::Pending) {
+                let reason = match &control {
+                    Control::Superseded { by } => Some(format!("superseded by {by}")),
+                    Control::Cancelled { by } => Some(format!("called off by {by}")),
+                    Control::Go if self.is_late(now) => Some("the run's time was up".to_owned()),
+                    Control::Go => match self.gate(index) {
+                        Gate::Never(reason) => Some(reason),
+                        _ => None,
+                    },
+                };
+                if let Some(reason) = reason {
+                    closed.push((index, reason));
+                }
+            }
+            if closed.is_empty() {
+                return;
+            }
+            for (index, reason) in &closed {
+                let step = &mut self.steps[*index];
+                step.state = StepState::Skipped;
+                step.reason.clone_from(reason);
+                step.finished_at = Some(now);
+            }
+            let ended: Vec<usize> = closed.into_iter().map(|(index, _)| index).collect();
+            self.store_steps(&ended, &[]).await;
+        }
+    }
+
+    /// Past its deadline before the first call, or past its budget after it.
+    fn is_late(&self, now: Timestamp) -> bool {
+        if self.steps.iter().all(|step| step.issued_at.is_none()) {
+            return now > self.run.deadline_at;
+        }
+        let waves = self.steps.iter().map(|step| step.wave).max().unwrap_or(0);
+        let grace = self.run.stop_timeout_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(USUAL_GRACE);
+        let waits = self.steps.iter().flat_map(|step| &step.wait_for);
+        let longest = if waits.clone().any(|wait| wait.condition == Condition::ServiceCompletedSuccessfully) {
+            COMPLETION_WAIT
+        } else {
+            HEALTH_WAIT
+        };
+        let budget =
+            (Duration::from_secs(grace) + longest) * u32::try_from(waves).unwrap_or(1) + BUDGET_MARGIN;
+        self.app.clock.monotonic() > self.begun + budget
+    }
+
+    /// Commits to every step that may go, in one transaction, and lets them fly. Answers when to look again.
+    async fn issue_what_is_ready(
+        &mut self,
+        flights: &mut FuturesUnordered<Flight>,
+        running: &mpsc::UnboundedSender<usize>,
+    ) -> Option<Duration> {
+        let mut look_again: Option<Duration> = None;
+        let mut ready: Vec<(usize, Lock, OwnedSemaphorePermit)> = Vec::new();
+        for index in self.in_state(StepState::Pending) {
+            match self.gate(index) {
+                Gate::Open => {
+                    let Some(lock) =
+                        self.app.execution.locks().take(self.host.id(), &self.steps[index].identity)
+                    else {
+                        continue;
+                    };
+                    let Some(permit) = self.app.execution.permit(self.host.id(), self.app.config.parallelism)
+                    else {
+                        // Freed by a step of ours, or by a lock that is let go.
+                        break;
+                    };
+                    ready.push((index, lock, permit));
+                }
+                Gate::Shut(Some(at)) => look_again = Some(look_again.map_or(at, |sooner| sooner.min(at))),
+                Gate::Shut(None) | Gate::Never(_) => {}
+            }
+        }
+        if ready.is_empty() {
+            return look_again;
+        }
+        let indexes: Vec<usize> = ready.iter().map(|(index, ..)| *index).collect();
+        if !self.commit_to(&indexes).await {
+            return look_again;
+        }
+        for (index, lock, permit) in ready {
+            flights.push(self.fly(index, Some(lock), Some(permit), false, running));
+        }
+        look_again
+    }
+
+    /// Stores `issued_at` of these steps. Nothing is asked of Docker that is not stored: a database that is away is
+    /// tried until the deadline.
+    async fn commit_to(&mut self, indexes: &[usize]) -> bool {
+        let mut wait = STORE_RETRY.0;
+        loop {
+            let now = self.app.clock.now();
+            match self.try_commit_to(indexes, now).await {
+                Ok(()) => {
+                    for index in indexes {
+                        self.steps[*index].state = StepState::Issued;
+                        self.steps[*index].issued_at = Some(now);
+                    }
+                    self.announce();
+                    return true;
+                }
+                Err(error) => {
+                    tracing::error!(run = %self.run.id, %error, "a step cannot be stored; not acting");
+                    if self.is_late(now) || self.stop.is_cancelled() {
+                        return false;
+                    }
+                    self.app.clock.sleep(wait).await;
+                    wait = (wait * 2).min(STORE_RETRY.1);
+                }
+            }
+        }
+    }
+
+    async fn try_commit_to(&self, indexes: &[usize], now: Timestamp) -> Result<()> {
+        let mut tx = self.app.db.begin().await?;
+        for index in indexes {
+            db::steps::issue(&mut tx, &self.steps[*index].id, now).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    fn fly(
+        &self,
+        index: usize,
+        lock: Option<Lock>,
+        permit: Option<OwnedSemaphorePermit>,
+        resumed: bool,
+        running: &mpsc::UnboundedSender<usize>,
+    ) -> Flight {
+        let step = &self.steps[index];
+        let operation = Operation {
+            index,
+            host: Arc::clone(&self.host),
+            clock: self.app.clock.clone(),
+            identity: step.identity.clone(),
+            action: step.action,
+            issued_at: step.issued_at.unwrap_or_else(|| self.app.clock.now()),
+            grace: self.run.stop_timeout_seconds.and_then(|seconds| u32::try_from(seconds).ok()),
+            retry_until: self.run.deadline_at,
+            resumed,
+            running: running.clone(),
+            control: self.control.clone(),
+            before_restart: None,
+        };
+        async move {
+            let outcome = operation.perform().await;
+            // The lock last: letting it go tells those who wait for either.
+            drop(permit);
+            drop(lock);
+            outcome
+        }
+        .boxed()
+    }
+
+    /// Whether everything a step waits for is so.
+    fn gate(&mut self, index: usize) -> Gate {
+        let mut look_again: Option<Duration> = None;
+        let mut open = true;
+        for wait in self.steps[index].wait_for.clone() {
+            match self.gate_of(index, &wait) {
+                Gate::Open => {}
+                Gate::Shut(at) => {
+                    open = false;
+                    look_again = match (look_again, at) {
+                        (Some(a), Some(b)) => Some(a.min(b)),
+                        (a, b) => a.or(b),
+                    };
+                }
+                never @ Gate::Never(_) => return never,
+            }
+        }
+        if open { Gate::Open } else { Gate::Shut(look_again) }
+    }
+
+    fn gate_of(&mut self, index: usize, wait: &WaitFor) -> Gate {
+        let Some(identity) = ContainerIdentity::parse(&wait.identity) else { return Gate::Open };
+        let step = self.steps.iter().position(|step| step.identity == identity && step.wave > 0);
+        if wait.condition == Condition::Stopped {
+            // A stop goes on past failures: only the order counts.
+            return match step {
+                Some(step) if !self.steps[step].state.is_terminal() => Gate::Shut(None),
+                _ => Gate::Open,
+            };
+        }
+        if let Some(step) = step {
+            let dependency = &self.steps[step];
+            match dependency.state {
+                StepState::Failed | StepState::Interrupted => {
+                    return Gate::Never(format!("{} did not start", wait.container));
+                }
+                StepState::Skipped => return Gate::Never(format!("{} was not started", wait.container)),
+                StepState::Succeeded => {}
+                StepState::Pending | StepState::Issued if self.running.contains(&step) => {}
+                StepState::Pending | StepState::Issued => return Gate::Shut(None),
+            }
+        }
+        match wait.condition {
+            Condition::ServiceStarted | Condition::Stopped => Gate::Open,
+            Condition::ServiceHealthy => self.health_gate(index, identity, &wait.container),
+            Condition::ServiceCompletedSuccessfully => self.completion_gate(index, identity, &wait.container),
+        }
+    }
+
+    fn health_gate(&mut self, index: usize, identity: ContainerIdentity, name: &str) -> Gate {
+        let inventory = self.host.inventory();
+        match inventory.by_identity(&identity).map(AsRef::as_ref) {
+            Some(Container { state: ContainerState::Running, health: Health::Healthy, .. }) => Gate::Open,
+            // Nothing will ever say healthy: being started has to do.
+            Some(Container { state: ContainerState::Running, has_healthcheck: false, .. }) => Gate::Open,
+            Some(Container { state: ContainerState::Exited | ContainerState::Dead, .. })
+                if self.has_waited(index, &identity) =>
+            {
+                Gate::Never(format!("{name} ended before it was healthy"))
+            }
+            _ => self.patience(index, identity, HEALTH_WAIT, || {
+                format!("{name} was not healthy within {} s", HEALTH_WAIT.as_secs())
+            }),
+        }
+    }
+
+    fn completion_gate(&mut self, index: usize, identity: ContainerIdentity, name: &str) -> Gate {
+        let inventory = self.host.inventory();
+        match inventory.by_identity(&identity) {
+            Some(container) if container.is_completed() => Gate::Open,
+            Some(container)
+                if container.state == ContainerState::Exited
+                    && container.exit_code != Some(0)
+                    && self.has_waited(index, &identity) =>
+            {
+                Gate::Never(format!("{name} ended with exit code {}", container.exit_code.unwrap_or(-1)))
+            }
+            _ => self.patience(index, identity, COMPLETION_WAIT, || {
+                format!("{name} did not complete within {} minutes", COMPLETION_WAIT.as_secs() / 60)
+            }),
+        }
+    }
+
+    /// Whether this gate was found shut before: the inventory follows the Engine at a short distance, and what it
+    /// shows of a container that was started this instant may be of the time before.
+    fn has_waited(&self, index: usize, identity: &ContainerIdentity) -> bool {
+        self.waiting
+            .get(&(index, identity.clone()))
+            .is_some_and(|since| self.app.clock.monotonic() > *since + Duration::from_secs(1))
+    }
+
+    fn patience(
+        &mut self,
+        index: usize,
+        identity: ContainerIdentity,
+        limit: Duration,
+        words: impl Fn() -> String,
+    ) -> Gate {
+        let now = self.app.clock.monotonic();
+        let since = *self.waiting.entry((index, identity)).or_insert(now);
+        if now >= since + limit {
+            Gate::Never(words())
+        } else {
+            // A second look soon after the first: see `has_waited`.
+            let soon = since + Duration::from_millis(1100);
+            Gate::Shut(Some(if now < soon { soon } else { since + limit }))
+        }
+    }
+
+    /// Takes in what operations ended with, and stores it.
+    async fn store_outcomes(&mut self, ended: Vec<(usize, Outcome)>) {
+        let now = self.app.clock.now();
+        let mut changed = Vec::new();
+        let indexes: Vec<usize> = ended.iter().map(|(index, _)| *index).collect();
+        for (index, outcome) in ended {
+            let step = &mut self.steps[index];
+            step.state = outcome.state;
+            if !outcome.reason.is_empty() {
+                step.reason = outcome.reason;
+            }
+            step.finished_at = Some(now);
+            step.duration_ms = step.issued_at.map(|issued| now.as_millisecond() - issued.as_millisecond());
+            step.exit_code = outcome.exit_code;
+            step.error = outcome.error;
+            step.output = outcome.output;
+            if outcome.changed {
+                changed.push(index);
+            }
+        }
+        self.store_steps(&indexes, &changed).await;
+    }
+
+    /// Stores steps that ended, and the naps of those that changed. What cannot be stored stays in memory and is tried
+    /// again: it has happened.
+    async fn store_steps(&self, indexes: &[usize], changed: &[usize]) {
+        let mut wait = STORE_RETRY.0;
+        while let Err(error) = self.try_store_steps(indexes, changed).await {
+            wait = self.after_failed_store("an outcome", &error, wait).await;
+        }
+        self.announce();
+    }
+
+    async fn try_store_steps(&self, indexes: &[usize], changed: &[usize]) -> Result<()> {
+        let mut tx = self.app.db.begin().await?;
+        for index in indexes {
+            db::steps::finish(&mut tx, &self.steps[*index]).await?;
+        }
+        for index in changed {
+            self.store_nap(&mut tx, &self.steps[*index]).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn store_nap(&self, tx: &mut db::Tx, step: &Step) -> Result<()> {
+        let kind = match step.action {
+            Action::Stop => NapKind::Stop,
+            Action::Pause => NapKind::Pause,
+            Action::Start | Action::Restart | Action::Unpause => {
+                db::naps::remove(tx, &step.host, &step.identity).await?;
+                return Ok(());
+            }
+        };
+        let since = step.finished_at.unwrap_or_else(|| self.app.clock.now());
+        let nap = Nap { kind, run_id: self.run.id.clone(), since };
+        db::naps::put(tx, &step.host, &step.identity, &nap).await?;
+        Ok(())
+    }
+
+    /// Stores how the run ended, with its audit row.
+    async fn finish(&self) {
+        let (state, reason) = verdict(&self.run, &self.steps, &self.control.borrow());
+        let mut wait = STORE_RETRY.0;
+        while let Err(error) = self.try_finish(state, &reason).await {
+            wait = self.after_failed_store("the end of a run", &error, wait).await;
+        }
+        tracing::info!(run = %self.run.id, target = %self.run.target_name, action = %self.run.action,
+            state = %state, reason, "run ended");
+        self.announce();
+    }
+
+    async fn try_finish(&self, state: RunState, reason: &str) -> Result<()> {
+        let mut tx = self.app.db.begin().await?;
+        if db::runs::finish(&mut tx, &self.run.id, state, reason, self.app.clock.now()).await? {
+            record_end(&mut tx, &self.app, &self.run, state, reason).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Waits before the next try of a database that did not take something; answers the wait after that.
+    async fn after_failed_store(&self, what: &str, error: &crate::app::Error, wait: Duration) -> Duration {
+        tracing::error!(run = %self.run.id, %error, "{what} cannot be stored; trying again");
+        self.app.clock.sleep(wait).await;
+        (wait * 2).min(STORE_RETRY.1)
+    }
+
+    fn announce(&self) {
+        self.app.bus.send(Live::Runs);
+    }
+}
+
+/// The state of a run whose steps have all ended, and why.
+pub(super) fn verdict(run: &Run, steps: &[Step], control: &Control) -> (RunState, String) {
+    let count = |state: StepState| steps.iter().filter(|step| step.wave > 0 && step.state == state).count();
+    let planned = steps.iter().filter(|step| step.wave > 0).count();
+    let (done, failed) = (count(StepState::Succeeded), count(StepState::Failed));
+    let (cut, skipped) = (count(StepState::Interrupted), count(StepState::Skipped));
+    match control {
+        Control::Superseded { by } if skipped > 0 || planned == 0 => {
+            return (RunState::Superseded, format!("superseded by {by}"));
+        }
+        Control::Cancelled { by } if skipped > 0 || planned == 0 => {
+            return (RunState::Cancelled, format!("called off by {by}"));
+        }
+        _ => {}
+    }
+    if planned == 0 {
+        return nothing_to_do(run, steps);
+    }
+    if cut > 0 {
+        return (RunState::Interrupted, "cut off half-way; look at the steps".to_owned());
+    }
+    let first = steps.iter().find(|step| step.wave > 0 && step.state == StepState::Failed);
+    let why = first.map_or_else(
+        || "look at the steps".to_owned(),
+        |step| format!("{}: {}", step.container, step.error.as_deref().unwrap_or("failed")),
+    );
+    match (done, failed, skipped) {
+        (_, 0, 0) => (RunState::Succeeded, String::new()),
+        (0, 0, _) => {
+            let reason = steps.iter().find(|step| step.wave > 0).map_or("", |step| step.reason.as_str());
+            (RunState::Skipped, reason.to_owned())
+        }
+        (_, 0, _) => (RunState::Partial, format!("{skipped} of {planned} steps were not done")),
+        (0, _, _) => (RunState::Failed, why),
+        _ => (RunState::Partial, why),
+    }
+}
+
+/// A run whose plan has no step: all is as wanted already, or nothing may be touched.
+fn nothing_to_do(run: &Run, steps: &[Step]) -> (RunState, String) {
+    let already =
+        steps.iter().filter(|step| step.reason.starts_with("already") || step.reason == "completed").count();
+    match run.action {
+        _ if steps.is_empty() => (RunState::Failed, "there is no such target any more".to_owned()),
+        Action::Restart => (RunState::Skipped, "not_running: a restart acts on what runs".to_owned()),
+        _ if already > 0 => (RunState::Succeeded, "nothing to do: it was so already".to_owned()),
+        _ => {
+            let reason = steps.first().map_or("", |step| step.reason.as_str());
+            (RunState::Skipped, format!("nothing to do: {reason}"))
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The one execution path. Nothing else in the program may ask Docker to start, stop, restart, pause or unpause.
+//!
+//! 1. [`preview`] answers the [`Plan`]: permission, inventory, pure `domain::plan`. A dry run stops here.
+//! 2. [`submit`] makes the same plan and stores run, steps and audit row in one transaction; then it wakes the runner.
+//! 3. The [`runner`] begins each pending run when nothing is in its way, and [`drive`]s it: commit to a step, call
+//!    Docker, look whether it became so ([`operate`]), store the outcome.
+//! 4. Run state and audit row of the end are stored in one transaction.
+//!
+//! Buttons, API, schedules and catch-up all come through here.
+
+use std::collections::HashSet;
+
+use super::error::{Error, Result};
+use super::{Actor, App};
+use crate::db;
+use crate::domain::action::Action;
+use crate::domain::ids::{HostId, RunId, ScheduleId};
+use crate::domain::inventory::{Inventory, Kind};
+use crate::domain::nap::Naps;
+use crate::domain::permission::Permission;
+use crate::domain::plan::{Plan, Wish, plan};
+use crate::domain::run::{Run, RunState, StepState, Trigger};
+use crate::domain::target::{self, ContainerIdentity, Subject, Target, TargetType};
+
+mod drive;
+mod locks;
+mod operate;
+pub mod runner;
+mod submit;
+
+pub use runner::Execution;
+pub use submit::{Prepared, Submitted, prepare, retry, store, submit};
+
+/// What somebody wants done.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What to do.
+    pub action: Action,
+    /// To what.
+    pub target: Target,
+    /// What made it.
+    pub trigger: Trigger,
+    /// The schedule it comes from: id and title.
+    pub schedule: Option<(ScheduleId, String)>,
+    /// The nominal instant of a scheduled run.
+    pub fire_at: Option<jiff::Timestamp>,
+    /// Stop grace in seconds, where the user set one.
+    pub stop_timeout_seconds: Option<i64>,
+    /// Why, in words; may be empty.
+    pub reason: String,
+    /// The run whose failed steps are to be repeated.
+    pub retry_of: Option<RunId>,
+}
+
+impl Request {
+    /// A request by a person or program, now.
+    pub fn now(action: Action, target: Target, trigger: Trigger) -> Self {
+        Self {
+            action,
+            target,
+            trigger,
+            schedule: None,
+            fire_at: None,
+            stop_timeout_seconds: None,
+            reason: String::new(),
+            retry_of: None,
+        }
+    }
+
+    /// Whether a start only wakes what was napping: those that come from a schedule (rulings 5).
+    fn restores(&self) -> bool {
+        self.action == Action::Start
+            && matches!(self.trigger, Trigger::Schedule | Trigger::CatchUp | Trigger::Label)
+    }
+}
+
+/// What a request would do, without doing it.
+///
+/// # Errors
+/// [`Error::Forbidden`], [`Error::NotFound`] for a target that is not there, [`Error::Docker`] while its host cannot
+/// be reached.
+pub fn preview(app: &App, actor: &Actor, target: &Target, action: Action) -> Result<Plan> {
+    actor.require(Permission::View)?;
+    let inventory = reachable(app, &target.host)?;
+    known(&inventory, target)?;
+    Ok(plan(Wish { subject: &target.subject, action, restore: None, only: None }, &inventory))
+}
+
+/// What a scheduled request would do if it fired now.
+///
+/// # Errors
+/// As [`preview`].
+pub async fn preview_scheduled(app: &App, actor: &Actor, target: &Target, action: Action) -> Result<Plan> {
+    actor.require(Permission::View)?;
+    let inventory = reachable(app, &target.host)?;
+    known(&inventory, target)?;
+    let naps = restorable(app, target, action == Action::Start, &inventory).await?;
+    Ok(plan(Wish { subject: &target.subject, action, restore: naps.as_ref(), only: None }, &inventory))
+}
+
+/// The plan of a stored run, from what is there now.
+async fn plan_of(app: &App, run: &Run, inventory: &Inventory) -> Result<Plan> {
+    let naps = restorable(app, &run.target, run.restore, inventory).await?;
+    let only = match &run.retry_of {
+        None => None,
+        Some(earlier) => Some(unfinished(app, earlier).await?),
+    };
+    Ok(plan(
+        Wish {
+            subject: &run.target.subject,
+            action: run.action,
+            restore: naps.as_ref(),
+            only: only.as_ref(),
+        },
+        inventory,
+    ))
+}
+
+/// The naps that a scheduled start restores; `None` where there is no snapshot, and everything is started.
+async fn restorable(
+    app: &App,
+    target: &Target,
+    restore: bool,
+    inventory: &Inventory,
+) -> Result<Option<Naps>> {
+    if !restore {
+        return Ok(None);
+    }
+    let naps = db::naps::of_host(&app.db, &target.host).await?;
+    let any = inventory
+        .members(&target.subject)
+        .iter()
+        .any(|member| naps.get(&member.identity).is_some_and(|nap| nap.holds(member)));
+    Ok(any.then_some(naps))
+}
+
+/// The containers of an earlier run that are not as it wanted.
+async fn unfinished(app: &App, run: &RunId) -> Result<HashSet<ContainerIdentity>> {
+    let steps = db::steps::of_run(&app.db, run).await?;
+    Ok(steps
+        .into_iter()
+        .filter(|step| step.wave > 0 && step.state != StepState::Succeeded)
+        .map(|step| step.identity)
+        .collect())
+}
+
+/// The inventory of a host that is connected.
+fn reachable(app: &App, host: &HostId) -> Result<Inventory> {
+    let host = app.hosts.get(host).ok_or_else(|| Error::not_found("host", host.as_str()))?;
+    let inventory = host.inventory();
+    match &inventory.link {
+        crate::domain::inventory::Link::Connected { .. } => Ok(inventory),
+        crate::domain::inventory::Link::Connecting => {
+            Err(Error::Docker { message: "Docker is not connected yet; try again in a moment".to_owned() })
+        }
+        crate::domain::inventory::Link::Unreachable { reason, .. } => {
+            Err(Error::Docker { message: format!("Docker cannot be reached: {reason}") })
+        }
+    }
+}
+
+/// Refuses a target that names nothing.
+fn known(inventory: &Inventory, target: &Target) -> Result<()> {
+    if !inventory.members(&target.subject).is_empty() {
+        return Ok(());
+    }
+    Err(match &target.subject {
+        Subject::Stack(name) => {
+            Error::NotFound { what: "stack", name: name.clone(), near: near_stacks(inventory, name) }
+        }
+        Subject::Container(ContainerIdentity::Name(name)) => {
+            Error::NotFound { what: "container", name: name.clone(), near: near_containers(inventory, name) }
+        }
+        Subject::Container(ContainerIdentity::Service { project, service, number }) => {
+            Error::not_found("container", format!("{project}/{service}/{number}"))
+        }
+    })
+}
+
+/// Refuses what is never touched: a protected container, a stack of nothing else, a swarm task.
+fn touchable(inventory: &Inventory, target: &Target, name: &str) -> Result<()> {
+    let members = inventory.members(&target.subject);
+    if let Some(reason) = target::unschedulable_name(name) {
+        return Err(Error::field("target_id", format!("this cannot be acted on: {reason}")));
+    }
+    if !members.is_empty() && members.iter().all(|member| member.protection.is_some()) {
+        let reason = members[0].protection.as_ref().map_or("", |protection| protection.reason());
+        return Err(Error::Protected { name: name.to_owned(), reason: reason.to_owned() });
+    }
+    if let (Subject::Container(_), Some(member)) = (&target.subject, members.first()) {
+        let message = match member.kind {
+            Kind::Ordinary => return Ok(()),
+            Kind::SwarmTask => "it is a swarm task: swarm would replace it; scale the service instead",
+            Kind::OneOff => "it is a one-off container of `docker compose run`; DockNap leaves those alone",
+            Kind::Hook => "it is a compose hook; DockNap leaves those alone",
+        };
+        return Err(Error::Conflict { code: "not_schedulable", message: format!("`{name}`: {message}") });
+    }
+    Ok(())
+}
+
+/// A target by the name (or the 16-digit key) that a person or program gave.
+///
+/// # Errors
+/// [`Error::NotFound`] with names that look like it, [`Error::Docker`] while the host has never been reached.
+pub fn resolve_target(app: &App, host: &HostId, target_type: TargetType, name: &str) -> Result<Target> {
+    let found = app.hosts.get(host).ok_or_else(|| Error::not_found("host", host.as_str()))?;
+    let inventory = found.inventory();
+    if inventory.seen_at.is_none() {
+        reachable(app, host)?;
+    }
+    match target_type {
+        TargetType::Stack => {
+            let stacks = inventory.stacks();
+            match stacks.iter().find(|stack| stack.name == name || stack.key == name) {
+                Some(stack) => Ok(Target::stack(host.clone(), stack.name.clone())),
+                None => Err(Error::NotFound {
+                    what: "stack",
+                    name: name.to_owned(),
+                    near: near_stacks(&inventory, name),
+                }),
+            }
+        }
+        TargetType::Container => {
+            let found = inventory
+                .by_name(name)
+                .or_else(|| inventory.containers.iter().find(|container| container.key() == name));
+            match found {
+                Some(container) => Ok(container.target()),
+                None => Err(Error::NotFound {
+                    what: "container",
+                    name: name.to_owned(),
+                    near: near_containers(&inventory, name),
+                }),
+            }
+        }
+    }
+}
+
+fn near_stacks(inventory: &Inventory, name: &str) -> Vec<String> {
+    near(inventory.stacks().into_iter().map(|stack| stack.name), name)
+}
+
+fn near_containers(inventory: &Inventory, name: &str) -> Vec<String> {
+    near(inventory.containers.iter().map(|container| container.name.clone()), name)
+}
+
+/// Up to three names that contain what was given, or are contained in it, in any case; else that begin alike.
+fn near(names: impl Iterator<Item = String>, wanted: &str) -> Vec<String> {
+    let wanted = wanted.to_lowercase();
+    let mut ranked: Vec<(u8, String)> = names
+        .filter_map(|name| {
+            let lower = name.to_lowercase();
+            if lower.contains(&wanted) || wanted.contains(&lower) {
+                Some((0, name))
+            } else if lower.chars().zip(wanted.chars()).take_while(|(a, b)| a == b).count() >= 3 {
+                Some((1, name))
+            } else {
+                None
+            }
+        })
+        .collect();
+    ranked.sort();
+    ranked.dedup();
+    ranked.into_iter().map(|(_, name)| name).take(3).collect()
+}
+
+/// Calls a run off: one that waits ends at once, one that is under way at its next step boundary.
+///
+/// # Errors
+/// [`Error::Forbidden`], [`Error::NotFound`], and [`Error::Conflict`] when it has ended.
+pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
+    actor.require(Permission::Operate)?;
+    let run = db::runs::get(&app.db, id).await?.ok_or_else(|| Error::not_found("run", id.as_str()))?;
+    let ended =
+        || Error::Conflict { code: "run_ended", message: "this run has ended; nothing to cancel".to_owned() };
+    if run.state.is_terminal() {
+        return Err(ended());
+    }
+    if app.execution.cancel(id, &actor.reference.name) {
+        return Ok(());
+    }
+    let now = app.clock.now();
+    let reason = format!("called off by {}", actor.reference.name);
+    let mut tx = app.db.begin().await?;
+    if !db::runs::finish(&mut tx, id, RunState::Cancelled, &reason, now).await? {
+        return Err(ended());
+    }
+    submit::record_end(&mut tx, app, &run, RunState::Cancelled, &reason).await?;
+    tx.commit().await?;
+    app.bus.send(super::Live::Runs);
+    Ok(())
+}

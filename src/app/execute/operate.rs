@@ -1,0 +1,494 @@
+//! One step against Docker: look, call, look again.
+//!
+//! What Docker answers is a hint; what the container is afterwards is the outcome (semantics §6). Every operation can
+//! be taken up again after a crash: it first looks whether the container is already as wanted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+use super::runner::Control;
+use crate::clock::Clock;
+use crate::docker::{Answer, DockerError, Host};
+use crate::domain::action::Action;
+use crate::domain::inventory::{Container, ContainerState, Kind, RestartPolicy};
+use crate::domain::run::StepState;
+use crate::domain::target::ContainerIdentity;
+
+/// A started container must stay up this long before its step succeeds (rulings 12).
+const STARTED_FOR: Duration = Duration::from_secs(3);
+/// Docker's own stop grace where the container sets none, in seconds.
+const DOCKER_GRACE: u32 = 10;
+/// After a crash, a stop that was under way gets its grace and this much more before it is asked for again.
+const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// First and longest wait between tries of an Engine that does not answer.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// One step, with all it needs.
+pub(super) struct Operation {
+    /// Position in the run.
+    pub index: usize,
+    pub host: Arc<Host>,
+    pub clock: Clock,
+    pub identity: ContainerIdentity,
+    pub action: Action,
+    /// When it was committed to.
+    pub issued_at: Timestamp,
+    /// Stop grace in seconds, where the request sets one.
+    pub grace: Option<u32>,
+    /// An Engine that does not answer is tried until then.
+    pub retry_until: Timestamp,
+    /// Committed to by a process that is gone: the call may have been made.
+    pub resumed: bool,
+    /// Told the index as soon as a started container is seen running, so that its dependants can go on.
+    pub running: mpsc::UnboundedSender<usize>,
+    pub control: watch::Receiver<Control>,
+    /// Set once a restart was asked for by this process.
+    pub before_restart: Option<BeforeRestart>,
+}
+
+/// A container as it was before its restart was asked for.
+pub(super) struct BeforeRestart {
+    started_at: Option<Timestamp>,
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub state: StepState,
+    pub reason: String,
+    pub error: Option<String>,
+    pub exit_code: Option<i64>,
+    /// The last log lines of a failed start.
+    pub output: Option<String>,
+    /// The container changed because of us: what a nap is made of.
+    pub changed: bool,
+}
+
+/// Why one try did not end the step.
+enum Trouble {
+    /// The Engine did not answer; it may a little later.
+    Away(String),
+    /// This is how it ended.
+    Ended(Box<Outcome>),
+}
+
+type Try = Result<Outcome, Trouble>;
+
+impl Outcome {
+    fn succeeded(reason: impl Into<String>, changed: bool) -> Self {
+        Self {
+            state: StepState::Succeeded,
+            reason: reason.into(),
+            error: None,
+            exit_code: None,
+            output: None,
+            changed,
+        }
+    }
+
+    fn failed(error: impl Into<String>) -> Self {
+        Self { state: StepState::Failed, error: Some(error.into()), ..Self::succeeded("", false) }
+    }
+
+    fn skipped(reason: impl Into<String>) -> Self {
+        Self { state: StepState::Skipped, ..Self::succeeded(reason, false) }
+    }
+
+    fn exit(self, container: &Container) -> Self {
+        Self { exit_code: container.exit_code, ..self }
+    }
+}
+
+impl From<Outcome> for Trouble {
+    fn from(outcome: Outcome) -> Self {
+        Self::Ended(Box::new(outcome))
+    }
+}
+
+impl From<DockerError> for Trouble {
+    fn from(error: DockerError) -> Self {
+        if error.is_retryable() {
+            Self::Away(error.to_string())
+        } else {
+            Outcome::failed(error.to_string()).into()
+        }
+    }
+}
+
+impl Operation {
+    /// Does the step, trying an Engine that does not answer again until the deadline.
+    pub async fn perform(mut self) -> (usize, Outcome) {
+        let mut wait = BACK_OFF.0;
+        loop {
+            let away = match self.attempt().await {
+                Ok(outcome) => return (self.index, outcome),
+                Err(Trouble::Ended(outcome)) => return (self.index, *outcome),
+                Err(Trouble::Away(reason)) => reason,
+            };
+            // From here on the earlier call may have been carried out.
+            self.resumed = true;
+            if self.clock.now() + wait > self.retry_until {
+                return (self.index, Outcome::failed(format!("{away}; tried until the run's deadline")));
+            }
+            tokio::select! {
+                () = self.clock.sleep(wait) => {}
+                _ = self.control.wait_for(|control| *control != Control::Go) => {
+                    return (self.index, Outcome::failed(format!("{away}; not tried again")));
+                }
+            }
+            wait = (wait * 2).min(BACK_OFF.1);
+        }
+    }
+
+    async fn attempt(&mut self) -> Try {
+        let Some(container) = self.look().await? else { return Ok(self.gone()) };
+        if let Some(protection) = &container.protection {
+            return Ok(Outcome::skipped(format!("protected: {}", protection.reason())));
+        }
+        if container.kind != Kind::Ordinary {
+            return Ok(Outcome::skipped("not a container that DockNap acts on"));
+        }
+        match self.action {
+            Action::Start => self.start(container).await,
+            Action::Stop => self.stop(container).await,
+            Action::Restart => self.restart(container).await,
+            Action::Pause => self.pause(container).await,
+            Action::Unpause => self.unpause(container).await,
+        }
+    }
+
+    /// The container that bears the identity now.
+    async fn look(&self) -> Result<Option<Container>, Trouble> {
+        Ok(self.host.resolve(&self.identity).await?)
+    }
+
+    /// The container after a call; one that is gone ends the step.
+    async fn look_again(&self) -> Result<Container, Trouble> {
+        match self.look().await? {
+            Some(container) => Ok(container),
+            None => Err(self.gone().into()),
+        }
+    }
+
+    /// A container that is no longer there: as good as stopped, and nothing to start.
+    fn gone(&self) -> Outcome {
+        match self.action {
+            Action::Stop => Outcome::succeeded("the container is gone", true),
+            Action::Pause | Action::Restart | Action::Unpause => Outcome::skipped("the container is gone"),
+            Action::Start => Outcome::failed("the container is gone; create it again with compose"),
+        }
+    }
+
+    async fn stop(&self, container: Container) -> Try {
+        if !container.state.is_up() {
+            let reason = if self.resumed { "" } else { "already stopped" };
+            return Ok(Outcome::succeeded(reason, self.resumed).exit(&container));
+        }
+        let grace = container_grace(&container);
+        if self.resumed {
+            // dockerd finishes a stop after its client is gone: give it the time before asking again.
+            let patience = Duration::from_secs(self.grace.unwrap_or(grace).into()) + STOP_MARGIN;
+            self.until(self.issued_at + patience, |container| !container.state.is_up()).await;
+            let container = self.look_again().await?;
+            if !container.state.is_up() {
+                return Ok(Outcome::succeeded("", true).exit(&container));
+            }
+        }
+        let mut failure = None;
+        for _ in 0..2 {
+            match self.host.stop(&container.id, self.grace, grace).await {
+                Ok(_) => failure = None,
+                Err(
+                    error @ (DockerError::TimedOut
+                    | DockerError::Server { .. }
+                    | DockerError::Conflict { .. }),
+                ) => {
+                    failure = Some(error);
+                }
+                Err(DockerError::NotFound) => {
+                    let found = self.look_again().await?;
+                    if found.state.is_up() && found.id != container.id {
+                        // Re-created in between: once more, on the new one.
+                        self.host.stop(&found.id, self.grace, grace).await?;
+                    }
+                    failure = None;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            let after = self.look_again().await?;
+            if !after.state.is_up() {
+                return Ok(Outcome::succeeded(stop_reason(&after), true).exit(&after));
+            }
+            if failure.is_none() {
+                return Ok(Outcome::failed(
+                    "Docker said it stopped, but it runs again: something else starts it",
+                ));
+            }
+        }
+        Ok(Outcome::failed(format!(
+            "it still runs: {}",
+            failure.map_or_else(String::new, |failure| failure.to_string())
+        )))
+    }
+
+    async fn start(&self, container: Container) -> Try {
+        if container.state == ContainerState::Running {
+            if self.resumed {
+                return self.stays_up(&container).await;
+            }
+            let _ = self.running.send(self.index);
+            return Ok(Outcome::succeeded("already running", false));
+        }
+        if container.state == ContainerState::Paused {
+            self.host.unpause(&container.id).await.or_else(conflict_is_fine)?;
+            return self.stays_up(&self.look_again().await?).await;
+        }
+        if self.resumed && container.started_at.is_some_and(|started| started >= self.issued_at) {
+            // It was started and has ended since.
+            return Ok(self.ended(&container).await);
+        }
+        let mut id = container.id.clone();
+        let mut failure = None;
+        for _ in 0..2 {
+            match self.host.start(&id).await {
+                Ok(_) => {
+                    failure = None;
+                    break;
+                }
+                Err(error @ DockerError::NotFound) => {
+                    let found = self.look_again().await?;
+                    if found.id == id {
+                        // The container is there: what was not found is its program.
+                        return Ok(self.refused(&found, &error).await);
+                    }
+                    id = found.id;
+                    failure = Some(error);
+                }
+                Err(error @ DockerError::Server { status: 500, .. }) => {
+                    let found = self.look_again().await?;
+                    if found.state == ContainerState::Running {
+                        failure = None;
+                        break;
+                    }
+                    if is_runtime_error(&found) {
+                        return Ok(self.refused(&found, &error).await);
+                    }
+                    failure = Some(error);
+                }
+                Err(error @ (DockerError::Conflict { .. } | DockerError::Refused { .. })) => {
+                    let found = self.look_again().await?;
+                    if found.state == ContainerState::Running {
+                        failure = None;
+                        break;
+                    }
+                    if found.state == ContainerState::Paused {
+                        self.host.unpause(&found.id).await.or_else(conflict_is_fine)?;
+                        failure = None;
+                        break;
+                    }
+                    return Ok(self.refused(&found, &error).await);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if let Some(failure) = failure {
+            return Ok(Outcome::failed(failure.to_string()));
+        }
+        self.stays_up(&self.look_again().await?).await
+    }
+
+    /// Watches a container that was started: running for [`STARTED_FOR`], then it counts.
+    async fn stays_up(&self, container: &Container) -> Try {
+        if container.state != ContainerState::Running {
+            return Ok(self.ended(container).await);
+        }
+        let _ = self.running.send(self.index);
+        let started_at = container.started_at;
+        let until = self.clock.now() + STARTED_FOR;
+        self.until(until, |seen| seen.state != ContainerState::Running || seen.started_at != started_at)
+            .await;
+        let after = self.look_again().await?;
+        if after.state == ContainerState::Running && after.started_at == started_at {
+            return Ok(Outcome::succeeded("", true));
+        }
+        if after.state == ContainerState::Running {
+            return Ok(Outcome::failed("it was restarted within 3 s of its start").exit(&after));
+        }
+        Ok(self.ended(&after).await)
+    }
+
+    /// A start that did not last.
+    async fn ended(&self, container: &Container) -> Outcome {
+        match container.state {
+            ContainerState::Paused => Outcome::succeeded("somebody paused it at once", true),
+            _ if container.is_completed() => Outcome::succeeded("completed", true).exit(container),
+            ContainerState::Restarting => {
+                self.with_output(container, "it keeps restarting: its program ends right after the start")
+                    .await
+            }
+            _ => self.with_output(container, &exit_words(container)).await,
+        }
+    }
+
+    /// A start that Docker refused.
+    async fn refused(&self, container: &Container, error: &DockerError) -> Outcome {
+        self.with_output(container, &error.to_string()).await
+    }
+
+    async fn with_output(&self, container: &Container, error: &str) -> Outcome {
+        // Optional: a proxy may not let it through.
+        let lines = self.host.last_lines(&container.id).await.unwrap_or_default();
+        let output = (!lines.is_empty()).then(|| lines.join("\n"));
+        Outcome { output, ..Outcome::failed(error) }.exit(container)
+    }
+
+    async fn restart(&mut self, container: Container) -> Try {
+        if self.resumed {
+            return self.restarted(&container).await;
+        }
+        if container.state != ContainerState::Running {
+            return Ok(Outcome::skipped("not running: a restart would start it"));
+        }
+        self.before_restart = Some(BeforeRestart { started_at: container.started_at });
+        match self.host.restart(&container.id, self.grace, container_grace(&container)).await {
+            Ok(_) => self.stays_up(&self.look_again().await?).await,
+            Err(DockerError::NotFound) => Err(self.gone().into()),
+            // Was it done or not? A restart is never asked for twice.
+            Err(
+                DockerError::TimedOut
+                | DockerError::Unreachable { .. }
+                | DockerError::Server { .. }
+                | DockerError::Conflict { .. },
+            ) => {
+                let container = self.look_again().await?;
+                self.restarted(&container).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What became of a restart whose answer is not known: done, half done, or not done (semantics §4).
+    async fn restarted(&self, container: &Container) -> Try {
+        if !container.state.is_up() {
+            // Half a restart is an outage: finish it.
+            self.host.start(&container.id).await.or_else(conflict_is_fine)?;
+            return self.stays_up(&self.look_again().await?).await;
+        }
+        let is_new = match &self.before_restart {
+            Some(before) => container.started_at != before.started_at,
+            None => container.started_at.is_some_and(|started| started >= self.issued_at),
+        };
+        if is_new {
+            return self.stays_up(container).await;
+        }
+        Ok(Outcome {
+            state: StepState::Interrupted,
+            error: Some("cut off in a restart that did not happen; it is not repeated by itself".to_owned()),
+            ..Outcome::succeeded("", false)
+        })
+    }
+
+    async fn pause(&self, container: Container) -> Try {
+        match container.state {
+            ContainerState::Paused if self.resumed => return Ok(Outcome::succeeded("", true)),
+            ContainerState::Paused => return Ok(Outcome::succeeded("already paused", false)),
+            ContainerState::Running => {}
+            _ => return Ok(Outcome::skipped("not running")),
+        }
+        let answer = self.host.pause(&container.id).await;
+        self.judge(answer, ContainerState::Paused).await
+    }
+
+    async fn unpause(&self, container: Container) -> Try {
+        // An unpause of what is not paused is answered with 500: so look first.
+        match container.state {
+            ContainerState::Running => {
+                let _ = self.running.send(self.index);
+                let reason = if self.resumed { "" } else { "already running" };
+                return Ok(Outcome::succeeded(reason, self.resumed));
+            }
+            ContainerState::Paused => {}
+            _ => return Ok(Outcome::skipped("not paused")),
+        }
+        let answer = self.host.unpause(&container.id).await;
+        let outcome = self.judge(answer, ContainerState::Running).await?;
+        let _ = self.running.send(self.index);
+        Ok(outcome)
+    }
+
+    /// Looks whether a container is as wanted after an answer that says yes or no.
+    async fn judge(&self, answer: Result<Answer, DockerError>, wanted: ContainerState) -> Try {
+        let failure = match answer {
+            Ok(_) => None,
+            Err(error @ (DockerError::Unreachable { .. } | DockerError::ProxyRefused { .. })) => {
+                return Err(error.into());
+            }
+            Err(error) => Some(error),
+        };
+        let after = self.look_again().await?;
+        if after.state == wanted {
+            return Ok(Outcome::succeeded("", true));
+        }
+        Ok(Outcome::failed(match failure {
+            Some(error) => error.to_string(),
+            None => format!("Docker said it was done, but the container is {}", after.state.as_str()),
+        })
+        .exit(&after))
+    }
+
+    /// Waits until `instant`, or until the inventory shows a container of ours that `is_so`.
+    async fn until(&self, instant: Timestamp, is_so: impl Fn(&Container) -> bool) {
+        let mut changes = self.host.changes();
+        loop {
+            changes.mark_unchanged();
+            if self.host.inventory().by_identity(&self.identity).is_some_and(|container| is_so(container)) {
+                return;
+            }
+            tokio::select! {
+                () = self.clock.sleep_until(instant) => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+}
+
+/// The grace Docker gives a container that no request sets, in seconds.
+fn container_grace(container: &Container) -> u32 {
+    container.stop_timeout.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(DOCKER_GRACE)
+}
+
+/// 304 and 409 after a look: somebody else was quicker, and the next look tells.
+fn conflict_is_fine(error: DockerError) -> Result<Answer, DockerError> {
+    match error {
+        DockerError::Conflict { .. } | DockerError::Server { status: 500, .. } => Ok(Answer::Already),
+        other => Err(other),
+    }
+}
+
+/// Exit codes that the runtime sets when the program could not be run at all.
+fn is_runtime_error(container: &Container) -> bool {
+    matches!(container.exit_code, Some(125..=128))
+}
+
+fn stop_reason(container: &Container) -> &'static str {
+    if container.exit_code == Some(137) { "killed: it did not end within its grace" } else { "" }
+}
+
+/// What an exit code means, in a sentence.
+fn exit_words(container: &Container) -> String {
+    match container.exit_code {
+        Some(0) if container.restart_policy == RestartPolicy::No => {
+            "it ended right after the start".to_owned()
+        }
+        Some(126) => "its program may not be executed (exit code 126)".to_owned(),
+        Some(127) => "its program was not found (exit code 127)".to_owned(),
+        Some(137) => {
+            "it was killed right after the start (exit code 137), perhaps for lack of memory".to_owned()
+        }
+        Some(code) => format!("it ended right after the start (exit code {code})"),
+        None => format!("it is {} right after the start", container.state.as_str()),
+    }
+}

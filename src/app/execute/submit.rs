@@ -1,0 +1,252 @@
+//! From a request to a stored run.
+
+use jiff::Timestamp;
+
+use super::{Request, known, plan_of, touchable};
+use crate::app::audit::{self, Object};
+use crate::app::error::{Error, Result};
+use crate::app::{Actor, App, Live};
+use crate::db::{self, Tx};
+use crate::domain::audit::AuditDetail;
+use crate::domain::ids::RunId;
+use crate::domain::inventory::Inventory;
+use crate::domain::permission::Permission;
+use crate::domain::plan::Plan;
+use crate::domain::run::{self, Run, RunState, Step, StepState, Trigger};
+use crate::domain::target::{ContainerIdentity, Subject, Target};
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// A run was stored for it.
+    New {
+        /// The run.
+        run_id: RunId,
+        /// Where it stands: pending.
+        state: RunState,
+    },
+    /// A run that does just this is open already; nothing was stored.
+    Duplicate {
+        /// That run.
+        run_id: RunId,
+        /// Where it stands.
+        state: RunState,
+    },
+}
+
+impl Submitted {
+    /// The run that does it.
+    pub fn run_id(&self) -> &RunId {
+        match self {
+            Self::New { run_id, .. } | Self::Duplicate { run_id, .. } => run_id,
+        }
+    }
+}
+
+/// A run and its steps, ready to be stored.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The run, pending.
+    pub run: Run,
+    /// Its steps; empty while the host cannot be reached: they are planned when it begins.
+    pub steps: Vec<Step>,
+}
+
+/// Stores a run for a request, and wakes the runner.
+///
+/// # Errors
+/// [`Error::Forbidden`], [`Error::NotFound`] for a target that is not there, [`Error::Protected`] and
+/// [`Error::Conflict`] for one that is never touched. While the host cannot be reached the run is stored and waits.
+pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submitted> {
+    actor.require(Permission::Operate)?;
+    let host = app
+        .hosts
+        .get(&request.target.host)
+        .ok_or_else(|| Error::not_found("host", request.target.host.as_str()))?;
+    let inventory = host.inventory();
+    if inventory.is_connected() {
+        known(&inventory, &request.target)?;
+    }
+    touchable(&inventory, &request.target, &target_name(&inventory, &request.target))?;
+    let prepared = prepare(app, actor, request, &inventory).await?;
+    let mut tx = app.db.begin().await?;
+    if let Some(twin) = db::runs::open_twin(&mut tx, &prepared.run.target, prepared.run.action).await? {
+        return Ok(Submitted::Duplicate { run_id: twin.id, state: twin.state });
+    }
+    store(&mut tx, app, actor, &prepared).await?;
+    tx.commit().await?;
+    app.bus.send(Live::Runs);
+    app.execution.wake();
+    Ok(Submitted::New { run_id: prepared.run.id, state: RunState::Pending })
+}
+
+/// Repeats the failed steps of a run that has ended.
+///
+/// # Errors
+/// As [`submit`]; [`Error::Conflict`] for a run that is open, or of which nothing failed.
+pub async fn retry(app: &App, actor: &Actor, id: &RunId) -> Result<Submitted> {
+    actor.require(Permission::Operate)?;
+    let run = db::runs::get(&app.db, id).await?.ok_or_else(|| Error::not_found("run", id.as_str()))?;
+    if !run.state.needs_attention() {
+        return Err(Error::Conflict {
+            code: "nothing_failed",
+            message: "only a run that failed, wholly or in part, can be retried".to_owned(),
+        });
+    }
+    submit(
+        app,
+        actor,
+        Request {
+            stop_timeout_seconds: run.stop_timeout_seconds,
+            retry_of: Some(run.id),
+            ..Request::now(run.action, run.target, Trigger::Retry)
+        },
+    )
+    .await
+}
+
+/// Makes the run and the steps of a request, from one look at the inventory.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn prepare(app: &App, actor: &Actor, request: Request, inventory: &Inventory) -> Result<Prepared> {
+    let now = app.clock.now();
+    let restore = request.restores();
+    let (schedule_id, schedule_name) = request.schedule.unzip();
+    let run = Run {
+        id: app.ids.next(now),
+        schedule_id,
+        schedule_name,
+        target_name: target_name(inventory, &request.target),
+        target: request.target,
+        action: request.action,
+        trigger: request.trigger,
+        actor: actor.reference.clone(),
+        fire_at: request.fire_at,
+        created_at: now,
+        started_at: None,
+        finished_at: None,
+        state: RunState::Pending,
+        reason: request.reason,
+        deadline_at: now + run::DEADLINE,
+        attempt: 0,
+        stop_timeout_seconds: request.stop_timeout_seconds,
+        retry_of: request.retry_of,
+        missed: None,
+        restore,
+    };
+    let steps = if inventory.is_connected() {
+        steps_of(app, &run, &plan_of(app, &run, inventory).await?, now)
+    } else {
+        Vec::new()
+    };
+    Ok(Prepared { run, steps })
+}
+
+/// Stores a prepared run with its steps and the audit row of the request. `false` when its schedule already has a run
+/// for that instant.
+///
+/// # Errors
+/// Where it cannot be stored.
+pub async fn store(tx: &mut Tx, app: &App, actor: &Actor, prepared: &Prepared) -> Result<bool> {
+    let Prepared { run, steps } = prepared;
+    if !db::runs::insert(tx, run, app.execution.epoch()).await? {
+        return Ok(false);
+    }
+    db::steps::insert(tx, steps).await?;
+    audit::record(
+        tx,
+        app,
+        actor,
+        &format!("{}.{}", run.target.target_type(), run.action),
+        Object {
+            kind: run.target.target_type().as_str(),
+            id: Some(&run.target.identity_text()),
+            name: &run.target_name,
+        },
+        if run.state.is_terminal() { run.state.as_str() } else { "ok" },
+        detail(run, None),
+    )
+    .await?;
+    Ok(true)
+}
+
+/// Adds the audit row of a run's end.
+pub(super) async fn record_end(
+    tx: &mut Tx,
+    app: &App,
+    run: &Run,
+    state: RunState,
+    reason: &str,
+) -> Result<()> {
+    audit::record(
+        tx,
+        app,
+        &Actor::of(run.actor.clone()),
+        "run.finish",
+        Object { kind: "run", id: Some(run.id.as_str()), name: &run.target_name },
+        state.as_str(),
+        detail(run, (!reason.is_empty()).then(|| reason.to_owned())),
+    )
+    .await
+}
+
+fn detail(run: &Run, reason: Option<String>) -> AuditDetail {
+    AuditDetail {
+        changes: Vec::new(),
+        run_id: Some(run.id.as_str().to_owned()),
+        trigger: Some(run.trigger.as_str().to_owned()),
+        reason,
+    }
+}
+
+/// The rows of a plan: what is done, in order, then what is skipped.
+pub(super) fn steps_of(app: &App, run: &Run, plan: &Plan, now: Timestamp) -> Vec<Step> {
+    let blank = |container: &str, identity: &ContainerIdentity| Step {
+        id: app.ids.next(now),
+        run_id: run.id.clone(),
+        ordinal: 0,
+        wave: 0,
+        host: run.target.host.clone(),
+        container: container.to_owned(),
+        identity: identity.clone(),
+        action: run.action,
+        wait_for: Vec::new(),
+        state: StepState::Pending,
+        reason: String::new(),
+        issued_at: None,
+        finished_at: None,
+        duration_ms: None,
+        exit_code: None,
+        error: None,
+        output: None,
+    };
+    let planned = plan.steps.iter().map(|step| Step {
+        wave: i64::from(step.wave),
+        action: step.action,
+        wait_for: step.wait_for.clone(),
+        reason: step.because.clone().unwrap_or_default(),
+        ..blank(&step.container, &step.identity)
+    });
+    let skipped = plan.skipped.iter().map(|skipped| Step {
+        state: StepState::Skipped,
+        reason: skipped.reason.clone(),
+        finished_at: Some(now),
+        ..blank(&skipped.container, &skipped.identity)
+    });
+    planned.chain(skipped).zip(0..).map(|(step, ordinal)| Step { ordinal, ..step }).collect()
+}
+
+/// What to call a target: the stack's name, or the container's present name.
+fn target_name(inventory: &Inventory, target: &Target) -> String {
+    match &target.subject {
+        Subject::Stack(name) => name.clone(),
+        Subject::Container(identity) => match (inventory.by_identity(identity), identity) {
+            (Some(container), _) => container.name.clone(),
+            (None, ContainerIdentity::Name(name)) => name.clone(),
+            (None, ContainerIdentity::Service { project, service, number }) => {
+                format!("{project}-{service}-{number}")
+            }
+        },
+    }
+}

@@ -1,0 +1,94 @@
+//! What was done: runs and their steps, newest first.
+
+use super::paging::{Page, Paged};
+use super::{Actor, App, Error, Result};
+use crate::db;
+use crate::domain::ids::{RunId, ScheduleId};
+use crate::domain::permission::Permission;
+use crate::domain::run::{Run, RunState, Step};
+use crate::domain::target::Target;
+
+/// Which runs are wanted; everything at its default = all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Of this stack or container. A stack's list also holds the runs of its containers where they were asked for
+    /// by themselves.
+    pub target: Option<Target>,
+    /// Made by this schedule.
+    pub schedule: Option<ScheduleId>,
+    /// In this state.
+    pub state: Option<RunState>,
+    /// Only what failed, wholly or in part, or was cut off.
+    pub attention: bool,
+}
+
+/// A run and its steps in the order they were planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDetail {
+    /// The run.
+    pub run: Run,
+    /// Its steps. `output` is there for operators only (rulings 21).
+    pub steps: Vec<Step>,
+}
+
+/// The newest runs first.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn list(app: &App, actor: &Actor, filter: &RunFilter, page: &Page) -> Result<Paged<Run>> {
+    actor.require(Permission::View)?;
+    let rows = db::history::list(&app.db, filter_of(filter), page.cursor.as_deref(), page.fetch()).await?;
+    Ok(page.cut(rows, |run| run.id.0.clone()))
+}
+
+/// One run with its steps.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is none of that id.
+pub async fn get(app: &App, actor: &Actor, id: &RunId) -> Result<RunDetail> {
+    actor.require(Permission::View)?;
+    let run = db::runs::get(&app.db, id)
+        .await?
+        .ok_or_else(|| Error::not_found("run", id.as_str().chars().take(64).collect::<String>()))?;
+    let mut steps = db::steps::of_run(&app.db, id).await?;
+    strip(actor, &mut steps);
+    Ok(RunDetail { run, steps })
+}
+
+/// As [`list`], each with its steps: two queries for the whole page.
+///
+/// # Errors
+/// As [`list`].
+pub async fn list_with_steps(
+    app: &App,
+    actor: &Actor,
+    filter: &RunFilter,
+    page: &Page,
+) -> Result<Paged<RunDetail>> {
+    let runs = list(app, actor, filter, page).await?;
+    let ids: Vec<RunId> = runs.items.iter().map(|run| run.id.clone()).collect();
+    let mut steps = db::history::steps(&app.db, &ids).await?;
+    strip(actor, &mut steps);
+    Ok(runs.map(|run| {
+        let steps = steps.extract_if(.., |step| step.run_id == run.id).collect();
+        RunDetail { run, steps }
+    }))
+}
+
+/// Log lines of a failed start are for operators.
+fn strip(actor: &Actor, steps: &mut [Step]) {
+    if !actor.role.allows(Permission::Operate) {
+        for step in steps {
+            step.output = None;
+        }
+    }
+}
+
+fn filter_of(filter: &RunFilter) -> db::history::Wanted<'_> {
+    db::history::Wanted {
+        target: filter.target.as_ref(),
+        schedule: filter.schedule.as_ref(),
+        state: filter.state,
+        attention: filter.attention,
+    }
+}

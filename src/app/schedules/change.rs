@@ -1,0 +1,339 @@
+//! Every change of a schedule: checked, stored with its audit row in one transaction, and told to the scheduler.
+
+use jiff::Timestamp;
+
+use super::super::audit::{self, Object};
+use super::super::execute::{self, Request, Submitted};
+use super::super::zone::{self, NamedZone};
+use super::super::{Actor, App, Error, Live, Result};
+use super::check::{self, Checked};
+use super::view::{self, not_found};
+use super::{Draft, Saved, ScheduleView, lint};
+use crate::db::{self, Tx};
+use crate::domain::audit::{AuditDetail, Change};
+use crate::domain::ids::{ScheduleId, UserId};
+use crate::domain::permission::Permission;
+use crate::domain::run::Trigger;
+use crate::domain::schedule::{Schedule, Source, When};
+
+/// Stores a new schedule.
+///
+/// # Errors
+/// [`Error::Invalid`] naming every field that is wrong; nothing is stored then.
+pub async fn create(app: &App, actor: &Actor, draft: &Draft, source: Source) -> Result<Saved> {
+    actor.require(Permission::Operate)?;
+    let now = app.clock.now();
+    let default = zone::default_zone(app).await?;
+    let Checked { spec, mut warnings, .. } = check::check(app, draft, &default, None, now)?;
+    warnings.extend(lint::clashes(app, &spec, None, &default, now).await?);
+    let schedule = Schedule {
+        id: app.ids.next(now),
+        next_due: due(&spec, &default, now),
+        spec,
+        source,
+        owner: actor.reference.id.clone().map(UserId),
+        owner_name: Some(actor.reference.name.clone()),
+        effective_from: now,
+        skip_at: None,
+        rev: 1,
+        created_at: now,
+        updated_at: now,
+        deleted_at: None,
+    };
+    let mut tx = app.db.begin().await?;
+    db::schedules::insert(&mut tx, &schedule).await?;
+    record(&mut tx, app, actor, "schedule.create", &schedule, changes(None, Some(&schedule))).await?;
+    tx.commit().await?;
+    changed(app);
+    Ok(Saved { view: view::view(app, schedule, None, &default), warnings })
+}
+
+/// Replaces what a schedule says; what a draft leaves out is at its default afterwards.
+///
+/// # Errors
+/// As [`create`]; [`Error::NotFound`]; [`Error::Stale`] where `rev` is not the stored one; [`Error::Conflict`] for a
+/// schedule that a label holds.
+pub async fn update(
+    app: &App,
+    actor: &Actor,
+    id: &ScheduleId,
+    draft: &Draft,
+    rev: Option<i64>,
+) -> Result<Saved> {
+    actor.require(Permission::Operate)?;
+    let now = app.clock.now();
+    let default = zone::default_zone(app).await?;
+    let old = stored(app, id).await?;
+    writable(&old)?;
+    fresh(&old, rev)?;
+    let Checked { spec, mut warnings, .. } = check::check(app, draft, &default, Some(&old), now)?;
+    warnings.extend(lint::clashes(app, &spec, Some(id), &default, now).await?);
+    let mut new = Schedule { spec, ..old.clone() };
+    touch(&mut new, &default, now);
+    if let Some(skipped) = old.skip_at.filter(|at| *at > now && new.skip_at.is_none()) {
+        warnings.push(format!(
+            "The skip of {} was dropped: nothing fires at that instant any more.",
+            skipped.to_zoned(default.zone.clone()).strftime("%Y-%m-%d %H:%M")
+        ));
+    }
+    replace(app, actor, "schedule.update", &old, &new).await?;
+    let view = super::get(app, actor, id).await?;
+    Ok(Saved { view, warnings })
+}
+
+/// Deletes a schedule; its runs keep its name.
+///
+/// # Errors
+/// As [`update`].
+pub async fn delete(app: &App, actor: &Actor, id: &ScheduleId, rev: Option<i64>) -> Result<()> {
+    actor.require(Permission::Operate)?;
+    let old = stored(app, id).await?;
+    writable(&old)?;
+    fresh(&old, rev)?;
+    let now = app.clock.now();
+    let mut new = old.clone();
+    new.deleted_at = Some(now);
+    new.next_due = None;
+    new.skip_at = None;
+    new.rev += 1;
+    new.updated_at = now;
+    let mut tx = app.db.begin().await?;
+    store(&mut tx, &old, &new).await?;
+    record(&mut tx, app, actor, "schedule.delete", &old, changes(Some(&old), None)).await?;
+    tx.commit().await?;
+    changed(app);
+    Ok(())
+}
+
+/// Switches a schedule on, from now: time before never fires. One that is on stays as it is.
+///
+/// # Errors
+/// As [`update`]; [`Error::Invalid`] for a `once` whose instant has passed.
+pub async fn enable(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
+    switch(app, actor, id, true).await
+}
+
+/// Switches a schedule off. One that is off stays as it is.
+///
+/// # Errors
+/// As [`update`].
+pub async fn disable(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
+    switch(app, actor, id, false).await
+}
+
+async fn switch(app: &App, actor: &Actor, id: &ScheduleId, on: bool) -> Result<ScheduleView> {
+    actor.require(Permission::Operate)?;
+    let old = stored(app, id).await?;
+    if old.spec.enabled != on {
+        let now = app.clock.now();
+        let default = zone::default_zone(app).await?;
+        let mut new = old.clone();
+        new.spec.enabled = on;
+        touch(&mut new, &default, now);
+        if on && new.next_due.is_none() && matches!(new.spec.when, When::Once(_)) {
+            return Err(Error::field("at", "this instant has passed; use one to come"));
+        }
+        let event = if on { "schedule.enable" } else { "schedule.disable" };
+        replace(app, actor, event, &old, &new).await?;
+    }
+    super::get(app, actor, id).await
+}
+
+/// Drops exactly the next occurrence; where it is dropped already, nothing more is.
+///
+/// # Errors
+/// As [`update`]; [`Error::Conflict`] where none is coming.
+pub async fn skip_next(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
+    set_skip(app, actor, id, true).await
+}
+
+/// Takes a skip back; where there is none, nothing changes.
+///
+/// # Errors
+/// As [`update`].
+pub async fn unskip_next(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
+    set_skip(app, actor, id, false).await
+}
+
+async fn set_skip(app: &App, actor: &Actor, id: &ScheduleId, skip: bool) -> Result<ScheduleView> {
+    actor.require(Permission::Operate)?;
+    let old = stored(app, id).await?;
+    let skipped = old.skip_at.is_some() && old.skip_at == old.next_due;
+    if skipped != skip {
+        let Some(due) = old.next_due else {
+            return Err(Error::Conflict {
+                code: "nothing_to_skip",
+                message: "nothing is coming that could be skipped: switch the schedule on first".to_owned(),
+            });
+        };
+        let now = app.clock.now();
+        let event = if skip { "schedule.skip_next" } else { "schedule.unskip_next" };
+        let mut new = old.clone();
+        new.skip_at = skip.then_some(due);
+        let mut tx = app.db.begin().await?;
+        if !db::schedules::set_skip(&mut tx, id, old.rev, due, new.skip_at, now).await? {
+            return Err(stale(&mut tx, id).await?);
+        }
+        record(&mut tx, app, actor, event, &new, changes(Some(&old), Some(&new))).await?;
+        tx.commit().await?;
+        changed(app);
+    }
+    super::get(app, actor, id).await
+}
+
+/// Does now what the schedule does, whether it is switched on or off. `trigger` tells a button from the API.
+///
+/// # Errors
+/// [`Error::NotFound`], and what the execution path refuses.
+pub async fn run_now(app: &App, actor: &Actor, id: &ScheduleId, trigger: Trigger) -> Result<Submitted> {
+    actor.require(Permission::Operate)?;
+    let schedule = stored(app, id).await?;
+    let title = schedule.title();
+    let mut request = Request::now(schedule.spec.action, schedule.spec.target, trigger);
+    request.schedule = Some((schedule.id, title));
+    request.stop_timeout_seconds = schedule.spec.stop_timeout_seconds;
+    execute::submit(app, actor, request).await
+}
+
+/// The next instant of a schedule that is on.
+fn due(
+    spec: &crate::domain::schedule::ScheduleSpec,
+    default: &NamedZone,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    if spec.enabled { view::next_after(spec, default, now) } else { None }
+}
+
+/// Lets a changed schedule begin anew: time before now never fires (semantics §1). A skip stays where its instant is
+/// still the next one.
+fn touch(schedule: &mut Schedule, default: &NamedZone, now: Timestamp) {
+    schedule.effective_from = now;
+    schedule.next_due = due(&schedule.spec, default, now);
+    schedule.skip_at = schedule.skip_at.filter(|at| Some(*at) == schedule.next_due);
+    schedule.rev += 1;
+    schedule.updated_at = now;
+}
+
+async fn stored(app: &App, id: &ScheduleId) -> Result<Schedule> {
+    db::schedules::get(&app.db, id)
+        .await?
+        .filter(|schedule| schedule.deleted_at.is_none())
+        .ok_or_else(|| not_found(id))
+}
+
+fn writable(schedule: &Schedule) -> Result<()> {
+    if schedule.source == Source::Label {
+        return Err(Error::Conflict {
+            code: "read_only_source",
+            message: "this schedule comes from a container's label: change it there, or copy it".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn fresh(schedule: &Schedule, rev: Option<i64>) -> Result<()> {
+    match rev {
+        Some(rev) if rev != schedule.rev => Err(Error::Stale { current_rev: schedule.rev }),
+        _ => Ok(()),
+    }
+}
+
+async fn replace(app: &App, actor: &Actor, event: &str, old: &Schedule, new: &Schedule) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    store(&mut tx, old, new).await?;
+    record(&mut tx, app, actor, event, new, changes(Some(old), Some(new))).await?;
+    tx.commit().await?;
+    changed(app);
+    Ok(())
+}
+
+async fn store(tx: &mut Tx, old: &Schedule, new: &Schedule) -> Result<()> {
+    if db::schedules::update(tx, new, old.rev).await? { Ok(()) } else { Err(stale(tx, &old.id).await?) }
+}
+
+/// Why a compare-and-swap failed.
+async fn stale(tx: &mut Tx, id: &ScheduleId) -> Result<Error> {
+    Ok(match db::schedules::get_in(tx, id).await? {
+        Some(schedule) if schedule.deleted_at.is_none() => Error::Stale { current_rev: schedule.rev },
+        _ => not_found(id),
+    })
+}
+
+async fn record(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    event: &str,
+    schedule: &Schedule,
+    changes: Vec<Change>,
+) -> Result<()> {
+    let title = schedule.title();
+    let object = Object { kind: "schedule", id: Some(schedule.id.as_str()), name: &title };
+    audit::record(tx, app, actor, event, object, "ok", AuditDetail { changes, ..AuditDetail::default() })
+        .await
+}
+
+/// Tells the scheduler and the browsers.
+fn changed(app: &App) {
+    app.scheduler.wake();
+    app.bus.send(Live::Schedules);
+}
+
+/// Field by field, what differs.
+fn changes(old: Option<&Schedule>, new: Option<&Schedule>) -> Vec<Change> {
+    let (old, new) = (old.map(fields), new.map(fields));
+    FIELDS
+        .iter()
+        .enumerate()
+        .filter_map(|(i, field)| {
+            let value = |fields: &Option<[Option<String>; FIELDS.len()]>| fields.as_ref()?[i].clone();
+            let (old, new) = (value(&old), value(&new));
+            (old != new).then(|| Change { field: (*field).to_owned(), old, new })
+        })
+        .collect()
+}
+
+const FIELDS: [&str; 15] = [
+    "name",
+    "host",
+    "target_type",
+    "target_id",
+    "kind",
+    "action",
+    "cron",
+    "at",
+    "timezone",
+    "enabled",
+    "catch_up_seconds",
+    "priority",
+    "stop_timeout_seconds",
+    "note",
+    "skip_at",
+];
+
+/// The values of [`FIELDS`]; what is empty is missing.
+fn fields(schedule: &Schedule) -> [Option<String>; FIELDS.len()] {
+    let spec = &schedule.spec;
+    let (cron, at) = match &spec.when {
+        When::Cron(text) => (Some(text.clone()), None),
+        When::Once(at) => (None, Some(at.to_string())),
+    };
+    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    [
+        filled(&spec.name),
+        filled(spec.target.host.as_str()),
+        filled(spec.target.target_type().as_str()),
+        filled(&spec.target_name),
+        filled(schedule.kind().as_str()),
+        filled(spec.action.as_str()),
+        cron,
+        at,
+        spec.timezone.clone(),
+        Some(spec.enabled.to_string()),
+        Some(spec.catch_up_seconds.to_string()),
+        Some(spec.priority.to_string()),
+        spec.stop_timeout_seconds.map(|seconds| seconds.to_string()),
+        filled(&spec.note),
+        schedule.skip_at.map(|at| at.to_string()),
+    ]
+}

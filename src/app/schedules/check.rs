@@ -1,0 +1,547 @@
+//! From what was typed to what can be stored: every field is looked at, so that one answer names all that is wrong.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::AmbiguousOffset;
+
+use super::super::stacks::{self, near};
+use super::super::zone::NamedZone;
+use super::super::{App, Error, FieldError, Result};
+use crate::domain::action::Action;
+use crate::domain::cron::Cron;
+use crate::domain::ids::{HostId, ScheduleId};
+use crate::domain::inventory::{Container, Inventory, Kind, RestartPolicy};
+use crate::domain::schedule::{
+    DEFAULT_CATCH_UP, MAX_CATCH_UP, MAX_NOTE, MAX_SCHEDULE_NAME, MAX_STOP_TIMEOUT, Schedule, ScheduleKind,
+    ScheduleSpec, When,
+};
+use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType, unschedulable_name};
+use crate::domain::time::{resolve, zone, zone_name};
+
+/// Priorities reach from minus this to this.
+pub const MAX_PRIORITY: i64 = 1000;
+
+/// A schedule as typed, in a form or as JSON: nothing checked yet. `None` and an empty text are the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// The stored schedule this is a draft of: it does not clash with itself.
+    pub id: Option<ScheduleId>,
+    /// What to call it.
+    pub name: Option<String>,
+    /// The host; `local` where nothing is said.
+    pub host: Option<String>,
+    /// `stack` or `container`.
+    pub target_type: Option<String>,
+    /// The stack's or container's name, or its key.
+    pub target_id: Option<String>,
+    /// `cron` or `once`; by default whichever of `cron` and `at` is filled. The other must then be empty.
+    pub kind: Option<String>,
+    /// One of the five actions.
+    pub action: Option<String>,
+    /// A cron expression.
+    pub cron: Option<String>,
+    /// RFC 3339, or `YYYY-MM-DDTHH:MM` in the schedule's zone.
+    pub at: Option<String>,
+    /// Window text; not available yet.
+    pub window: Option<String>,
+    /// IANA name.
+    pub timezone: Option<String>,
+    /// Whether it fires at all; on where nothing is said.
+    pub enabled: Option<bool>,
+    /// Seconds, as text.
+    pub catch_up_seconds: Option<String>,
+    /// A whole number, as text.
+    pub priority: Option<String>,
+    /// Seconds, as text.
+    pub stop_timeout_seconds: Option<String>,
+    /// `respect`: the others belong to windows.
+    pub policy: Option<String>,
+    /// `stop`: the other belongs to windows.
+    pub mode: Option<String>,
+    /// `restore`: the other belongs to windows.
+    pub wake: Option<String>,
+    /// Nothing: calendars are not available yet.
+    pub calendar_id: Option<String>,
+    /// Nothing: calendars are not available yet.
+    pub calendar_effect: Option<String>,
+    /// Free text.
+    pub note: Option<String>,
+    /// Accept a target that does not exist yet.
+    pub allow_missing: bool,
+}
+
+/// What a draft turned out to say.
+pub(super) struct Checked {
+    /// What can be stored.
+    pub spec: ScheduleSpec,
+    /// Whole sentences for the person.
+    pub warnings: Vec<String>,
+    /// The zone it is read in.
+    pub zone: NamedZone,
+}
+
+/// The part of a draft that says when.
+pub(super) struct Timing {
+    pub when: When,
+    /// Its own zone, as the zone database spells it.
+    pub timezone: Option<String>,
+    pub zone: NamedZone,
+    pub warnings: Vec<String>,
+    /// What a clock change does to a single instant.
+    pub dst_notes: Vec<String>,
+}
+
+/// Collects what is wrong.
+#[derive(Default)]
+pub(super) struct Faults(pub Vec<FieldError>);
+
+impl Faults {
+    pub(super) fn add(&mut self, field: &str, message: impl Into<String>) {
+        self.0.push(FieldError::new(field, message));
+    }
+
+    pub(super) fn finish(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
+    }
+}
+
+/// The trimmed text of a field; `None` where it is missing or blank.
+fn text(field: Option<&String>) -> Option<&str> {
+    field.map(|text| text.trim()).filter(|text| !text.is_empty())
+}
+
+/// Checks every field. `stored` is what the draft would replace.
+pub(super) fn check(
+    app: &App,
+    draft: &Draft,
+    default: &NamedZone,
+    stored: Option<&Schedule>,
+    now: Timestamp,
+) -> Result<Checked> {
+    let mut faults = Faults::default();
+    let enabled = draft.enabled.unwrap_or(true);
+    let timing = timing(draft, default, stored.filter(|_| !enabled), now, &mut faults);
+    let action = action(draft, &mut faults);
+    let target = target(app, draft, action, stored, &mut faults);
+    let name = line(draft.name.as_ref(), "name", MAX_SCHEDULE_NAME, &mut faults);
+    let note = note(draft, &mut faults);
+    let catch_up = number(draft.catch_up_seconds.as_ref(), "catch_up_seconds", 0, MAX_CATCH_UP, &mut faults);
+    let priority = number(draft.priority.as_ref(), "priority", -MAX_PRIORITY, MAX_PRIORITY, &mut faults);
+    let stop_timeout =
+        number(draft.stop_timeout_seconds.as_ref(), "stop_timeout_seconds", 0, MAX_STOP_TIMEOUT, &mut faults);
+    refuse_window_fields(draft, &mut faults);
+    let (Some(timing), Some(action), Some(found), true) = (timing, action, target, faults.0.is_empty())
+    else {
+        return Err(Error::Invalid(faults.0));
+    };
+    let mut warnings = timing.warnings;
+    warnings.extend(found.warnings);
+    Ok(Checked {
+        spec: ScheduleSpec {
+            name,
+            target: found.target,
+            target_name: found.name,
+            action,
+            when: timing.when,
+            timezone: timing.timezone,
+            enabled,
+            catch_up_seconds: catch_up.unwrap_or(DEFAULT_CATCH_UP),
+            priority: priority.unwrap_or(0),
+            stop_timeout_seconds: stop_timeout,
+            note,
+        },
+        warnings,
+        zone: timing.zone,
+    })
+}
+
+/// Checks what says when. `stored` lets an instant that has passed stay as it is.
+pub(super) fn timing(
+    draft: &Draft,
+    default: &NamedZone,
+    stored: Option<&Schedule>,
+    now: Timestamp,
+    faults: &mut Faults,
+) -> Option<Timing> {
+    let own = timezone(draft, faults);
+    // With an unknown zone the other fields are still checked, in some zone.
+    let named = own.clone().flatten().unwrap_or_else(|| default.clone());
+    let mut dst_notes = Vec::new();
+    let mut warnings = Vec::new();
+    let when = match kind(draft, faults)? {
+        ScheduleKind::Cron => match Cron::parse(text(draft.cron.as_ref()).unwrap_or_default()) {
+            Ok(cron) => {
+                if cron.both_day_fields() {
+                    warnings.push(
+                        "Day of month and day of week are both set: it fires when either matches.".to_owned(),
+                    );
+                }
+                Some(When::Cron(cron.as_str().to_owned()))
+            }
+            Err(error) => {
+                faults.add("cron", format!("{}: {error}", error.field));
+                None
+            }
+        },
+        ScheduleKind::Once => instant(draft, &named, stored, now, &mut dst_notes, faults).map(When::Once),
+        ScheduleKind::Window => None,
+    }?;
+    Some(Timing { when, timezone: own?.map(|zone| zone.name), zone: named, warnings, dst_notes })
+}
+
+/// Which of the kinds is meant, and that the fields of the others are empty.
+fn kind(draft: &Draft, faults: &mut Faults) -> Option<ScheduleKind> {
+    let (cron, at, window) =
+        (text(draft.cron.as_ref()), text(draft.at.as_ref()), text(draft.window.as_ref()));
+    let kind = match text(draft.kind.as_ref()) {
+        Some(word) => match ScheduleKind::parse(word) {
+            Some(kind) => kind,
+            None => {
+                faults.add("kind", "use cron or once");
+                return None;
+            }
+        },
+        None if cron.is_none() && at.is_some() => ScheduleKind::Once,
+        None if cron.is_none() && window.is_some() => ScheduleKind::Window,
+        None => ScheduleKind::Cron,
+    };
+    if kind == ScheduleKind::Window {
+        faults.add("kind", "sleep windows are not available in this version; use cron or once");
+        return None;
+    }
+    if window.is_some() {
+        faults.add("window", "sleep windows are not available in this version; leave it out");
+    }
+    match kind {
+        ScheduleKind::Cron if cron.is_none() => {
+            faults.add("cron", "say when, such as `0 23 * * *` for 23:00 every day");
+            None
+        }
+        ScheduleKind::Once if at.is_none() => {
+            faults.add("at", "say when, such as 2026-12-24T18:00");
+            None
+        }
+        ScheduleKind::Cron if at.is_some() => {
+            faults.add("at", "a schedule of kind cron has no single instant; leave one of the two out");
+            None
+        }
+        ScheduleKind::Once if cron.is_some() => {
+            faults.add("cron", "a schedule of kind once has no cron expression; leave one of the two out");
+            None
+        }
+        kind => Some(kind),
+    }
+}
+
+/// The zone the draft names: `Some(None)` where it names none, `None` where there is no such zone.
+#[expect(clippy::option_option, reason = "missing and wrong are two things")]
+fn timezone(draft: &Draft, faults: &mut Faults) -> Option<Option<NamedZone>> {
+    let Some(name) = text(draft.timezone.as_ref()) else { return Some(None) };
+    match zone(name) {
+        Ok(zone) => Some(Some(NamedZone { name: zone_name(&zone).to_owned(), zone })),
+        Err(error) => {
+            let zones: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
+            let near = near(name, zones.iter().map(String::as_str));
+            faults.add("timezone", did_you_mean(&error.to_string(), &near));
+            None
+        }
+    }
+}
+
+fn did_you_mean(message: &str, near: &[String]) -> String {
+    if near.is_empty() {
+        message.to_owned()
+    } else {
+        let names: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
+        format!("{message}; did you mean {}?", names.join(" or "))
+    }
+}
+
+/// The instant of a `once`.
+fn instant(
+    draft: &Draft,
+    zone: &NamedZone,
+    stored: Option<&Schedule>,
+    now: Timestamp,
+    notes: &mut Vec<String>,
+    faults: &mut Faults,
+) -> Option<Timestamp> {
+    let typed = text(draft.at.as_ref())?;
+    let at = match typed.parse::<Timestamp>() {
+        Ok(at) => Some(at),
+        // A text with an offset or a zone is no civil time: `DateTime` would read past it.
+        Err(_) if typed.len() > 19 || !typed.is_ascii() => None,
+        Err(_) => typed.parse::<DateTime>().ok().and_then(|wall| {
+            let at = resolve(wall, &zone.zone)?;
+            notes.extend(clock_change(wall, at, zone));
+            Some(at)
+        }),
+    };
+    let Some(at) = at else {
+        faults.add(
+            "at",
+            "use a date and time such as 2026-12-24T18:00, or with an offset 2026-12-24T18:00:00+01:00",
+        );
+        return None;
+    };
+    // Whole milliseconds are what can be stored.
+    let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
+    let unchanged = stored.is_some_and(|schedule| schedule.spec.when == When::Once(at));
+    if at <= now && !unchanged {
+        faults.add("at", "this instant has passed; use one to come");
+        return None;
+    }
+    Some(at)
+}
+
+fn clock_change(wall: DateTime, at: Timestamp, zone: &NamedZone) -> Option<String> {
+    let shown = wall.strftime("%Y-%m-%d %H:%M");
+    match zone.zone.to_ambiguous_timestamp(wall).offset() {
+        AmbiguousOffset::Unambiguous { .. } => None,
+        AmbiguousOffset::Gap { .. } => Some(format!(
+            "{shown} does not exist in {}: runs {}",
+            zone.name,
+            at.to_zoned(zone.zone.clone()).strftime("%H:%M")
+        )),
+        AmbiguousOffset::Fold { .. } => {
+            Some(format!("{shown} happens twice in {}: runs the first time only", zone.name))
+        }
+    }
+}
+
+fn action(draft: &Draft, faults: &mut Faults) -> Option<Action> {
+    match text(draft.action.as_ref()).map(str::parse) {
+        Some(Ok(action)) => Some(action),
+        Some(Err(_)) => {
+            faults.add("action", "use start, stop, restart, pause or unpause");
+            None
+        }
+        None => {
+            faults.add("action", "say what to do: start, stop, restart, pause or unpause");
+            None
+        }
+    }
+}
+
+/// A target that was found, or is taken on trust.
+pub(super) struct Found {
+    pub target: Target,
+    pub name: String,
+    pub warnings: Vec<String>,
+}
+
+/// The target a draft names.
+pub(super) fn target(
+    app: &App,
+    draft: &Draft,
+    action: Option<Action>,
+    stored: Option<&Schedule>,
+    faults: &mut Faults,
+) -> Option<Found> {
+    let host = HostId::from(text(draft.host.as_ref()).unwrap_or("local"));
+    let inventory = stacks::inventory(app, &host);
+    if inventory.is_err() {
+        faults.add("host", format!("there is no host `{}`", stacks::shorten(host.as_str())));
+    }
+    let target_type = match text(draft.target_type.as_ref()).map(TargetType::parse) {
+        Some(Some(target_type)) => Some(target_type),
+        Some(None) | None => {
+            faults.add("target_type", "use stack or container");
+            None
+        }
+    };
+    // Not trimmed: a name is compared exactly.
+    let name = draft.target_id.as_deref().unwrap_or_default();
+    if let Some(reason) = unschedulable_name(name) {
+        faults.add("target_id", if name.is_empty() { "say which one" } else { reason });
+        return None;
+    }
+    let (inventory, target_type) = (inventory.ok()?, target_type?);
+    match find(&inventory, target_type, name) {
+        Some((target, name)) => {
+            let mut warnings = Vec::new();
+            if !inventory.is_connected() {
+                warnings
+                    .push(format!("Host {host} is not connected: `{name}` was there when it was last seen."));
+            }
+            judge(&inventory, &target, &name, action, &mut warnings, faults)?;
+            Some(Found { target, name, warnings })
+        }
+        None => missing(&inventory, draft, target_type, name, stored, faults),
+    }
+}
+
+/// A target and its name now, by exact name, else by key.
+fn find(inventory: &Inventory, target_type: TargetType, name: &str) -> Option<(Target, String)> {
+    match target_type {
+        TargetType::Stack => {
+            let stack = inventory
+                .stack(name)
+                .or_else(|| inventory.stacks().into_iter().find(|stack| stack.key == name))?;
+            Some((Target::stack(stack.host, stack.name.clone()), stack.name))
+        }
+        TargetType::Container => {
+            let container = inventory
+                .by_name(name)
+                .or_else(|| inventory.containers.iter().find(|container| container.key() == name))?;
+            Some((container.target(), container.name.clone()))
+        }
+    }
+}
+
+/// A target that is not there: taken on trust where its host is away, where the caller says so, and where it is what
+/// the schedule names already.
+fn missing(
+    inventory: &Inventory,
+    draft: &Draft,
+    target_type: TargetType,
+    name: &str,
+    stored: Option<&Schedule>,
+    faults: &mut Faults,
+) -> Option<Found> {
+    let kept = stored.filter(|schedule| {
+        let spec = &schedule.spec;
+        spec.target.host == inventory.host
+            && spec.target.target_type() == target_type
+            && (spec.target_name == name || schedule.spec.target.key() == name)
+    });
+    let target = match (kept, target_type) {
+        (Some(schedule), _) => schedule.spec.target.clone(),
+        (None, TargetType::Stack) => Target::stack(inventory.host.clone(), name),
+        (None, TargetType::Container) => {
+            Target::container(inventory.host.clone(), ContainerIdentity::Name(name.to_owned()))
+        }
+    };
+    let name = kept.map_or_else(|| name.to_owned(), |schedule| schedule.spec.target_name.clone());
+    let warning = if !inventory.is_connected() {
+        format!("Host {} is not connected: whether `{name}` exists is not known.", inventory.host)
+    } else if draft.allow_missing || kept.is_some() {
+        format!("There is no {target_type} `{name}` now; the schedule waits for it.")
+    } else {
+        let near = match target_type {
+            TargetType::Stack => near(&name, inventory.stacks().iter().map(|stack| stack.name.as_str())),
+            TargetType::Container => {
+                near(&name, inventory.containers.iter().map(|container| container.name.as_str()))
+            }
+        };
+        faults.add("target_id", did_you_mean(&format!("there is no {target_type} `{name}`"), &near));
+        return None;
+    };
+    Some(Found { target, name, warnings: vec![warning] })
+}
+
+/// What speaks against acting on a target that is there, or should be known first. `None` where a fault was added.
+fn judge(
+    inventory: &Inventory,
+    target: &Target,
+    name: &str,
+    action: Option<Action>,
+    warnings: &mut Vec<String>,
+    faults: &mut Faults,
+) -> Option<()> {
+    let members = inventory.members(&target.subject);
+    let container = matches!(target.subject, Subject::Container(_));
+    if container && let Some(reason) = members.first().and_then(|member| left_alone(member)) {
+        faults.add("target_id", format!("`{name}` cannot be scheduled: {reason}"));
+        return None;
+    }
+    if !members.is_empty()
+        && let Some(protection) = members[0].protection.as_ref()
+        && members.iter().all(|member| member.protection.is_some())
+    {
+        faults.add("target_id", format!("`{name}` is protected: {}", protection.reason()));
+        return None;
+    }
+    for member in &members {
+        let shown = &member.name;
+        if let Some(protection) = &member.protection {
+            warnings.push(format!("`{shown}` is left out: {}.", protection.reason()));
+            continue;
+        }
+        if member.auto_remove && matches!(action, Some(Action::Start)) && container {
+            faults.add(
+                "action",
+                format!("`{shown}` was made with --rm: once stopped it is gone, so it cannot be started"),
+            );
+            return None;
+        }
+        if matches!(action, Some(Action::Stop)) {
+            if member.auto_remove {
+                warnings.push(format!("`{shown}` was made with --rm: stopping it removes it for good."));
+            }
+            if member.restart_policy == RestartPolicy::Always {
+                warnings.push(format!(
+                    "`{shown}` has restart policy `always`: it comes back when the Docker daemon restarts."
+                ));
+            }
+        }
+        if matches!(action, Some(Action::Pause)) && member.is_ordinary() && warnings.is_empty() {
+            warnings.push("What is paused comes back running when the Docker daemon restarts.".to_owned());
+        }
+    }
+    Some(())
+}
+
+/// Why a single container is never acted on.
+fn left_alone(container: &Container) -> Option<&'static str> {
+    match container.kind {
+        Kind::Ordinary => None,
+        Kind::OneOff => Some("it is a one-off of `docker compose run`"),
+        Kind::Hook => Some("it is a compose hook"),
+        Kind::SwarmTask => Some("it is a swarm task, and swarm would replace it"),
+    }
+}
+
+/// A text of one line.
+fn line(field: Option<&String>, name: &str, max: usize, faults: &mut Faults) -> String {
+    let text = text(field).unwrap_or_default();
+    if text.chars().count() > max {
+        faults.add(name, format!("use {max} characters at most"));
+    } else if text.chars().any(char::is_control) {
+        faults.add(name, "use one line without control characters");
+    }
+    text.to_owned()
+}
+
+fn note(draft: &Draft, faults: &mut Faults) -> String {
+    // Forms send line ends as CR LF.
+    let text = text(draft.note.as_ref()).unwrap_or_default().replace("\r\n", "\n");
+    if text.chars().count() > MAX_NOTE {
+        faults.add("note", format!("use {MAX_NOTE} characters at most"));
+    } else if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        faults.add("note", "leave out control characters");
+    }
+    text
+}
+
+fn number(field: Option<&String>, name: &str, min: i64, max: i64, faults: &mut Faults) -> Option<i64> {
+    let typed = text(field)?;
+    match typed.parse::<i64>() {
+        Ok(number) if (min..=max).contains(&number) => Some(number),
+        _ => {
+            faults.add(name, format!("use a whole number from {min} to {max}"));
+            None
+        }
+    }
+}
+
+/// Fields that belong to windows and calendars are accepted at the value they have without them.
+fn refuse_window_fields(draft: &Draft, faults: &mut Faults) {
+    for (field, value, only) in [
+        ("policy", &draft.policy, "respect"),
+        ("mode", &draft.mode, "stop"),
+        ("wake", &draft.wake, "restore"),
+    ] {
+        if text(value.as_ref()).is_some_and(|value| value != only) {
+            faults.add(
+                field,
+                format!("only `{only}` is available in this version: the others belong to sleep windows"),
+            );
+        }
+    }
+    for (field, value) in [("calendar_id", &draft.calendar_id), ("calendar_effect", &draft.calendar_effect)] {
+        if text(value.as_ref()).is_some() {
+            faults.add(field, "calendars are not available in this version; leave it out");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Schedules: what is typed is checked as a whole, what is stored can fire, and every change leaves an audit row.
+
+mod change;
+mod check;
+mod lint;
+mod preview;
+mod view;
+
+pub use change::{create, delete, disable, enable, run_now, skip_next, unskip_next, update};
+pub use check::{Draft, MAX_PRIORITY};
+pub use preview::{Preview, preview};
+pub use view::{Coming, LastRun, ScheduleFilter, ScheduleView, coming, get, list, next_after, next_at};
+
+/// What a save answers.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    /// The schedule as it is now.
+    pub view: ScheduleView,
+    /// What the person should know about it; whole sentences.
+    pub warnings: Vec<String>,
+}

@@ -1,0 +1,218 @@
+//! Schedules as they are read.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::super::paging::{Page, Paged};
+use super::super::stacks::{self, NextAction};
+use super::super::zone::{self, NamedZone};
+use super::super::{Actor, App, Error, Result};
+use crate::db;
+use crate::domain::conflict::Fires;
+use crate::domain::cron::Cron;
+use crate::domain::ids::{RunId, ScheduleId};
+use crate::domain::permission::Permission;
+use crate::domain::run::{Run, RunState};
+use crate::domain::schedule::{Schedule, ScheduleSpec, When};
+use crate::domain::target::{Subject, Target};
+
+/// A schedule with everything there is to say about it.
+#[derive(Clone, Debug)]
+pub struct ScheduleView {
+    /// What is stored.
+    pub schedule: Schedule,
+    /// What to call it where one line must do.
+    pub title: String,
+    /// When it fires, in words: "At 23:00", "Once, 2026-12-24 18:00".
+    pub meaning: String,
+    /// The key of its target, for links.
+    pub target_key: String,
+    /// The target's name now; the stored one where the target is gone.
+    pub target_name: String,
+    /// The target exists on a connected host: `None` where the host is not connected.
+    pub target_exists: Option<bool>,
+    /// The next instant at which it acts, a skipped one left out.
+    pub next_at: Option<Timestamp>,
+    /// Its newest run.
+    pub last_run: Option<LastRun>,
+    /// The zone it is read in: its own, else the default.
+    pub effective_timezone: String,
+}
+
+/// The newest run of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastRun {
+    /// Its id.
+    pub id: RunId,
+    /// Where it stands.
+    pub state: RunState,
+    /// The nominal instant.
+    pub fire_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Why it stands there.
+    pub reason: String,
+}
+
+impl From<Run> for LastRun {
+    fn from(run: Run) -> Self {
+        Self {
+            id: run.id,
+            state: run.state,
+            fire_at: run.fire_at,
+            finished_at: run.finished_at,
+            reason: run.reason,
+        }
+    }
+}
+
+/// Which schedules are wanted; everything `None` = all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScheduleFilter {
+    /// For this stack or container.
+    pub target: Option<Target>,
+    /// Switched on or off.
+    pub enabled: Option<bool>,
+    /// Name, target or note holds this text, whatever its case.
+    pub text: Option<String>,
+}
+
+/// A schedule that will act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coming {
+    /// When and what.
+    pub next: NextAction,
+    /// On what.
+    pub target: Target,
+    /// What that is called now.
+    pub target_name: String,
+}
+
+/// The newest schedules first.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn list(
+    app: &App,
+    actor: &Actor,
+    filter: &ScheduleFilter,
+    page: &Page,
+) -> Result<Paged<ScheduleView>> {
+    actor.require(Permission::View)?;
+    let wanted = db::schedules::Wanted {
+        target: filter.target.as_ref(),
+        enabled: filter.enabled,
+        text: filter.text.as_deref().filter(|text| !text.is_empty()),
+        before: page.cursor.as_deref(),
+        limit: page.fetch(),
+    };
+    let rows = db::schedules::list(&app.db, &wanted).await?;
+    let page = page.cut(rows, |schedule| schedule.id.0.clone());
+    let zone = zone::default_zone(app).await?;
+    let ids: Vec<ScheduleId> = page.items.iter().map(|schedule| schedule.id.clone()).collect();
+    let mut last: HashMap<ScheduleId, LastRun> = db::history::last_of_schedules(&app.db, &ids)
+        .await?
+        .into_iter()
+        .filter_map(|run| Some((run.schedule_id.clone()?, run.into())))
+        .collect();
+    Ok(page.map(|schedule| {
+        let last_run = last.remove(&schedule.id);
+        view(app, schedule, last_run, &zone)
+    }))
+}
+
+/// One schedule.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is none of that id, or it was deleted.
+pub async fn get(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
+    actor.require(Permission::View)?;
+    let schedule = db::schedules::get(&app.db, id)
+        .await?
+        .filter(|schedule| schedule.deleted_at.is_none())
+        .ok_or_else(|| not_found(id))?;
+    let zone = zone::default_zone(app).await?;
+    let last = db::history::last_of_schedules(&app.db, std::slice::from_ref(id)).await?;
+    Ok(view(app, schedule, last.into_iter().next().map(LastRun::from), &zone))
+}
+
+/// The schedules that act next, the earliest first, `limit` at most.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>> {
+    actor.require(Permission::View)?;
+    let zone = zone::default_zone(app).await?;
+    // A skipped occurrence may move its schedule back by any number of places, but each is skipped once only.
+    let rows = db::schedules::coming(&app.db, i64::from(limit) * 2).await?;
+    let mut coming: Vec<Coming> = rows
+        .into_iter()
+        .filter_map(|schedule| {
+            let next = stacks::next_action(&schedule, &zone)?;
+            let target_name = current_name(app, &schedule).0;
+            Some(Coming { next, target: schedule.spec.target, target_name })
+        })
+        .collect();
+    coming.sort_by_key(|coming| coming.next.at);
+    coming.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(coming)
+}
+
+pub(super) fn not_found(id: &ScheduleId) -> Error {
+    Error::not_found("schedule", stacks::shorten(id.as_str()))
+}
+
+pub(super) fn view(
+    app: &App,
+    schedule: Schedule,
+    last_run: Option<LastRun>,
+    default: &NamedZone,
+) -> ScheduleView {
+    let (target_name, target_exists) = current_name(app, &schedule);
+    let effective = zone::effective(schedule.spec.timezone.as_deref(), default);
+    ScheduleView {
+        title: schedule.title(),
+        meaning: meaning(&schedule.spec.when, &effective),
+        target_key: schedule.spec.target.key(),
+        target_name,
+        target_exists,
+        next_at: next_at(&schedule, default),
+        last_run,
+        effective_timezone: effective.name,
+        schedule,
+    }
+}
+
+/// The name of a schedule's target now, and whether the target exists; `None` where its host is not connected.
+fn current_name(app: &App, schedule: &Schedule) -> (String, Option<bool>) {
+    let stored = || schedule.spec.target_name.clone();
+    let Ok(inventory) = stacks::inventory(app, &schedule.spec.target.host) else { return (stored(), None) };
+    let found = match &schedule.spec.target.subject {
+        Subject::Stack(name) => inventory.stack(name).map(|stack| stack.name),
+        Subject::Container(identity) => {
+            inventory.by_identity(identity).map(|container| container.name.clone())
+        }
+    };
+    let exists = inventory.is_connected().then_some(found.is_some());
+    (found.unwrap_or_else(stored), exists)
+}
+
+/// When a schedule fires, in words.
+pub(super) fn meaning(when: &When, zone: &NamedZone) -> String {
+    match when {
+        When::Cron(text) => Cron::parse(text).map_or_else(|_| text.clone(), |cron| cron.meaning()),
+        When::Once(at) => format!("Once, at {}", at.to_zoned(zone.zone.clone()).strftime("%Y-%m-%d %H:%M")),
+    }
+}
+
+/// The first instant strictly after `after` at which a schedule fires, read in its own zone, else in `default`.
+pub fn next_after(spec: &ScheduleSpec, default: &NamedZone, after: Timestamp) -> Option<Timestamp> {
+    Fires::of(&spec.when, &zone::effective(spec.timezone.as_deref(), default).zone)?.next(after)
+}
+
+/// The next instant at which a schedule acts: its next due one, or the one after where that is skipped.
+pub fn next_at(schedule: &Schedule, default: &NamedZone) -> Option<Timestamp> {
+    let due = schedule.next_due?;
+    if schedule.skip_at == Some(due) { next_after(&schedule.spec, default, due) } else { Some(due) }
+}

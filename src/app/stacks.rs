@@ -1,0 +1,563 @@
+//! Stacks and containers as pages and API show them: what the Engine holds, what DockNap did to it, what comes next.
+//!
+//! Reads the inventory that events keep, and at most three queries for everything; never Docker itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use serde::Serialize;
+
+use super::zone::{self, NamedZone};
+use super::{Actor, App, Error, Result};
+use crate::db::{self, history::LastTouch};
+use crate::domain::action::Action;
+use crate::domain::ids::{HostId, ScheduleId};
+use crate::domain::inventory::{Container, ContainerState, Health, Inventory, Link, Stack, StackStatus};
+use crate::domain::nap::{Nap, Naps};
+use crate::domain::permission::Permission;
+use crate::domain::schedule::Schedule;
+use crate::domain::target::Target;
+
+/// A stack or container that is touched by nothing of ours.
+pub const UNTOUCHED: &str = "DockNap has not touched it";
+
+/// How a container or stack is, in the words of the product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ShownState {
+    /// Up, and healthy where that is checked.
+    Running,
+    /// Stopped or paused by DockNap, and not changed by others since.
+    Napping,
+    /// Frozen by somebody else.
+    Paused,
+    /// Down, and not by DockNap.
+    Stopped,
+    /// Some of a stack is up, some is not.
+    Partial,
+    /// Up, its health check has not passed yet.
+    Starting,
+    /// Up, its health check fails.
+    Unhealthy,
+    /// Docker brings it back again and again.
+    RestartLooping,
+    /// The host is not connected: what is shown is what was last seen.
+    Unreachable,
+    /// A one-shot that did its work.
+    Completed,
+}
+
+impl ShownState {
+    /// The word on a page.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Running => "Running",
+            Self::Napping => "Napping",
+            Self::Paused => "Paused",
+            Self::Stopped => "Stopped",
+            Self::Partial => "Partial",
+            Self::Starting => "Starting",
+            Self::Unhealthy => "Unhealthy",
+            Self::RestartLooping => "Restart-looping",
+            Self::Unreachable => "Unreachable",
+            Self::Completed => "Completed",
+        }
+    }
+}
+
+/// What a schedule does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextAction {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub action: Action,
+    /// Which schedule.
+    pub schedule_id: ScheduleId,
+    /// What to call it.
+    pub schedule_title: String,
+}
+
+/// A stack with everything there is to say about it.
+#[derive(Clone, Debug)]
+pub struct StackView {
+    /// What the Engine holds.
+    pub stack: Stack,
+    /// In a word.
+    pub shown: ShownState,
+    /// The state wanted by a window or an override: `none` as long as there are neither.
+    pub desired: &'static str,
+    /// Why it is as it is, in a sentence without its full stop.
+    pub why: String,
+    /// What comes next, of the stack's own schedules and its containers'.
+    pub next: Option<NextAction>,
+    /// All of it that is down was put to sleep by DockNap, and something was.
+    pub napping: bool,
+    /// Why it is never touched, where that holds for all of it.
+    pub protected: Option<String>,
+    /// Its containers, sorted by name, left-alone kinds included.
+    pub containers: Vec<ContainerView>,
+}
+
+/// A container with everything there is to say about it.
+#[derive(Clone, Debug)]
+pub struct ContainerView {
+    /// What the Engine holds.
+    pub container: Arc<Container>,
+    /// In a word.
+    pub shown: ShownState,
+    /// Why it is never touched.
+    pub protected: Option<String>,
+    /// Why it is as it is, in a sentence without its full stop.
+    pub why: String,
+    /// Asleep by DockNap since then.
+    pub napping_since: Option<Timestamp>,
+    /// What comes next, of its own schedules and its stack's.
+    pub next: Option<NextAction>,
+}
+
+/// How the link to a host stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostView {
+    /// Which one.
+    pub id: HostId,
+    /// How it stands.
+    pub link: Link,
+    /// When its containers were last known to be right.
+    pub seen_at: Option<Timestamp>,
+}
+
+/// Everything the first page shows.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// The hosts, by id.
+    pub hosts: Vec<HostView>,
+    /// All stacks, by host and name.
+    pub stacks: Vec<StackView>,
+    /// The containers without a stack, by host and name.
+    pub loose: Vec<ContainerView>,
+}
+
+/// Everything at once, for the price of one list.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn overview(app: &App, actor: &Actor) -> Result<Overview> {
+    actor.require(Permission::View)?;
+    let known = Known::read(app).await?;
+    let mut overview = Overview { hosts: Vec::new(), stacks: Vec::new(), loose: Vec::new() };
+    for inventory in inventories(app) {
+        overview.stacks.extend(inventory.stacks().into_iter().map(|stack| known.stack(&inventory, stack)));
+        overview
+            .loose
+            .extend(inventory.loose().into_iter().map(|container| known.container(&inventory, container)));
+        overview.hosts.push(HostView {
+            id: inventory.host,
+            link: inventory.link,
+            seen_at: inventory.seen_at,
+        });
+    }
+    Ok(overview)
+}
+
+/// How the links to the hosts stand.
+///
+/// # Errors
+/// Where the actor may not look.
+pub fn hosts(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
+    actor.require(Permission::View)?;
+    Ok(inventories(app)
+        .into_iter()
+        .map(|inventory| HostView { id: inventory.host, link: inventory.link, seen_at: inventory.seen_at })
+        .collect())
+}
+
+/// All stacks, by host and name.
+///
+/// # Errors
+/// As [`overview`].
+pub async fn list(app: &App, actor: &Actor) -> Result<Vec<StackView>> {
+    Ok(overview(app, actor).await?.stacks)
+}
+
+/// One stack, by its exact name or its key.
+///
+/// # Errors
+/// [`Error::NotFound`] with names that look like it.
+pub async fn get(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> Result<StackView> {
+    actor.require(Permission::View)?;
+    let inventory = inventory(app, host)?;
+    let stack = inventory
+        .stack(name_or_key)
+        .or_else(|| inventory.stacks().into_iter().find(|stack| stack.key == name_or_key))
+        .ok_or_else(|| Error::NotFound {
+            what: "stack",
+            name: shorten(name_or_key),
+            near: near(name_or_key, inventory.stacks().iter().map(|stack| stack.name.as_str())),
+        })?;
+    Ok(Known::read(app).await?.stack(&inventory, stack))
+}
+
+/// All containers, in a stack or not, by host and name.
+///
+/// # Errors
+/// As [`overview`].
+pub async fn containers(app: &App, actor: &Actor) -> Result<Vec<ContainerView>> {
+    actor.require(Permission::View)?;
+    let known = Known::read(app).await?;
+    let mut views = Vec::new();
+    for inventory in inventories(app) {
+        views.extend(
+            inventory.containers.iter().map(|container| known.container(&inventory, Arc::clone(container))),
+        );
+    }
+    Ok(views)
+}
+
+/// One container, by its exact name or its key.
+///
+/// # Errors
+/// [`Error::NotFound`] with names that look like it.
+pub async fn container(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> Result<ContainerView> {
+    actor.require(Permission::View)?;
+    let inventory = inventory(app, host)?;
+    let found = inventory
+        .by_name(name_or_key)
+        .or_else(|| inventory.containers.iter().find(|container| container.key() == name_or_key))
+        .cloned()
+        .ok_or_else(|| Error::NotFound {
+            what: "container",
+            name: shorten(name_or_key),
+            near: near(name_or_key, inventory.containers.iter().map(|container| container.name.as_str())),
+        })?;
+    Ok(Known::read(app).await?.container(&inventory, found))
+}
+
+/// What each connected or once connected host holds, by id.
+pub(super) fn inventories(app: &App) -> Vec<Inventory> {
+    app.hosts.all().into_iter().map(|host| host.inventory()).collect()
+}
+
+/// What one host holds.
+///
+/// # Errors
+/// [`Error::NotFound`] where DockNap knows no such host.
+pub(super) fn inventory(app: &App, host: &HostId) -> Result<Inventory> {
+    match app.hosts.get(host) {
+        Some(host) => Ok(host.inventory()),
+        None => Err(Error::not_found("host", shorten(host.as_str()))),
+    }
+}
+
+/// The part of a stranger's text that an error repeats.
+pub(super) fn shorten(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+/// The names that look most like `wanted`: up to three, the likest first, whatever the case.
+pub(super) fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    /// Longer names are compared by their beginning only: the cost goes by the square of it.
+    const COMPARED: usize = 64;
+    let fold = |name: &str| name.chars().take(COMPARED).flat_map(char::to_lowercase).collect::<Vec<_>>();
+    let wanted = fold(wanted);
+    let mut near: Vec<(usize, &str)> = names
+        .filter_map(|name| {
+            let folded = fold(name);
+            let limit = 1 + wanted.len().min(folded.len()) / 3;
+            let contained = wanted.len() >= 3
+                && (starts_or_ends(&folded, &wanted)
+                    || (folded.len() >= 3 && starts_or_ends(&wanted, &folded)));
+            let distance = if contained { 1 } else { distance(&wanted, &folded) };
+            (distance <= limit).then_some((distance, name))
+        })
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+}
+
+fn starts_or_ends(long: &[char], short: &[char]) -> bool {
+    long.starts_with(short) || long.ends_with(short)
+}
+
+/// Single-character insertions, deletions and replacements between two texts.
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// What the database knows about targets, by target.
+struct Known {
+    now: Timestamp,
+    zone: TimeZone,
+    naps: HashMap<HostId, Naps>,
+    touches: HashMap<Target, LastTouch>,
+    coming: HashMap<Target, NextAction>,
+}
+
+impl Known {
+    async fn read(app: &App) -> Result<Self> {
+        let mut naps = HashMap::new();
+        for host in inventories(app).into_iter().map(|inventory| inventory.host) {
+            naps.insert(host.clone(), db::naps::of_host(&app.db, &host).await?);
+        }
+        let (touches, stored_zone) = db::history::last_touches(&app.db).await?;
+        let zone = zone::choose(app, stored_zone.as_deref());
+        let mut coming = HashMap::new();
+        for schedule in db::schedules::coming_per_target(&app.db).await? {
+            if let Some(next) = next_action(&schedule, &zone) {
+                coming.entry(schedule.spec.target).or_insert(next);
+            }
+        }
+        Ok(Self {
+            now: app.clock.now(),
+            zone: zone.zone,
+            naps,
+            touches: touches.into_iter().map(|touch| (touch.target.clone(), touch)).collect(),
+            coming,
+        })
+    }
+
+    fn stack(&self, inventory: &Inventory, stack: Stack) -> StackView {
+        let containers: Vec<ContainerView> = stack
+            .containers
+            .iter()
+            .map(|container| self.container(inventory, Arc::clone(container)))
+            .collect();
+        let ordinary = || containers.iter().filter(|view| view.container.is_ordinary());
+        let protected = if ordinary().next().is_some() && ordinary().all(|view| view.protected.is_some()) {
+            ordinary().find_map(|view| view.protected.clone())
+        } else {
+            None
+        };
+        // What is protected stays up through every nap, and what is completed is neither up nor down.
+        let mut counted = ordinary()
+            .filter(|view| {
+                view.protected.is_none() && !view.container.is_completed() || view.napping_since.is_some()
+            })
+            .peekable();
+        let napping = counted.peek().is_some() && counted.all(|view| view.napping_since.is_some());
+        let target = Target::stack(stack.host.clone(), stack.name.clone());
+        let next = self
+            .coming
+            .get(&target)
+            .into_iter()
+            .chain(containers.iter().filter_map(|view| view.next.as_ref()))
+            .min_by_key(|next| next.at)
+            .cloned();
+        StackView {
+            shown: shown_of_stack(&stack, &containers, napping),
+            desired: "none",
+            why: self.why_of_stack(&stack, &target, &containers, napping, protected.as_deref()),
+            next,
+            napping,
+            protected,
+            containers,
+            stack,
+        }
+    }
+
+    fn container(&self, inventory: &Inventory, container: Arc<Container>) -> ContainerView {
+        let nap = self.nap(&container);
+        let protected = container.protection.as_ref().map(|protection| protection.reason().to_owned());
+        let target = container.target();
+        let stack = container.stack().map(|name| Target::stack(container.host.clone(), name));
+        let next = [Some(&target), stack.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|target| self.coming.get(target))
+            .min_by_key(|next| next.at)
+            .filter(|_| protected.is_none() && container.is_ordinary())
+            .cloned();
+        let why = match &protected {
+            Some(reason) => format!("DockNap never touches it: {reason}"),
+            None => {
+                let touch = [Some(&target), stack.as_ref()]
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|target| self.touches.get(target))
+                    .max_by_key(|touch| touch.finished_at);
+                self.why(&container, nap, touch)
+            }
+        };
+        ContainerView {
+            shown: shown_of_container(&container, inventory.is_connected(), nap.is_some()),
+            protected,
+            why,
+            napping_since: nap.map(|nap| nap.since),
+            next,
+            container,
+        }
+    }
+
+    /// The nap of a container, where it still holds.
+    fn nap(&self, container: &Container) -> Option<&Nap> {
+        self.naps.get(&container.host)?.get(&container.identity).filter(|nap| nap.holds(container))
+    }
+
+    /// Tells of the last run that touched a container, as long as the container is still as that run left it.
+    fn why(&self, container: &Container, nap: Option<&Nap>, touch: Option<&LastTouch>) -> String {
+        let Some(touch) = touch else { return UNTOUCHED.to_owned() };
+        if container.is_completed() && nap.is_none() {
+            return "It has done its work and ended".to_owned();
+        }
+        let up = container.state.is_up();
+        match touch.action {
+            Action::Stop | Action::Pause if nap.is_none() && up => {
+                self.outside("Started", container.started_at, touch)
+            }
+            Action::Start | Action::Unpause | Action::Restart if !up => {
+                self.outside("Stopped", container.finished_at, touch)
+            }
+            Action::Start | Action::Unpause | Action::Restart
+                if container.state == ContainerState::Paused =>
+            {
+                self.outside("Paused", None, touch)
+            }
+            // It was down before the stop that skipped it.
+            Action::Stop | Action::Pause if nap.is_none() => "Stopped outside DockNap".to_owned(),
+            _ => self.tell(touch),
+        }
+    }
+
+    fn outside(&self, what: &str, at: Option<Timestamp>, touch: &LastTouch) -> String {
+        match at.filter(|at| *at > touch.finished_at) {
+            Some(at) => format!("{what} outside DockNap, {}", clock_time(at, self.now, &self.zone)),
+            None => format!("{what} outside DockNap"),
+        }
+    }
+
+    /// "Stopped by schedule Office nights, 23:00 yesterday"
+    fn tell(&self, touch: &LastTouch) -> String {
+        let by = match &touch.schedule_name {
+            Some(name) => format!("schedule {name}"),
+            None => touch.actor.name.clone(),
+        };
+        format!("{} by {by}, {}", past(touch.action), clock_time(touch.finished_at, self.now, &self.zone))
+    }
+
+    fn why_of_stack(
+        &self,
+        stack: &Stack,
+        target: &Target,
+        containers: &[ContainerView],
+        napping: bool,
+        protected: Option<&str>,
+    ) -> String {
+        if let Some(reason) = protected {
+            return format!("DockNap never touches it: {reason}");
+        }
+        let Some(touch) = self.touches.get(target) else {
+            // Only single containers were touched, if any.
+            return containers
+                .iter()
+                .filter(|view| view.napping_since.is_some())
+                .max_by_key(|view| view.napping_since)
+                .map_or_else(
+                    || UNTOUCHED.to_owned(),
+                    |view| format!("{}: {}", view.container.name, view.why),
+                );
+        };
+        let asleep = matches!(touch.action, Action::Stop | Action::Pause);
+        match stack.status {
+            StackStatus::Running if asleep => "Started outside DockNap".to_owned(),
+            StackStatus::Stopped if !asleep => "Stopped outside DockNap".to_owned(),
+            StackStatus::Paused if !asleep => "Paused outside DockNap".to_owned(),
+            StackStatus::Stopped if asleep && !napping => "Stopped outside DockNap".to_owned(),
+            StackStatus::Partial => {
+                let changed = containers.iter().find(|view| view.why.contains("outside DockNap"));
+                match changed {
+                    Some(view) => format!("{}; {}: {}", self.tell(touch), view.container.name, view.why),
+                    None => self.tell(touch),
+                }
+            }
+            _ => self.tell(touch),
+        }
+    }
+}
+
+/// What a schedule does next, a skipped occurrence left out.
+pub(super) fn next_action(schedule: &Schedule, default: &NamedZone) -> Option<NextAction> {
+    Some(NextAction {
+        at: super::schedules::next_at(schedule, default)?,
+        action: schedule.spec.action,
+        schedule_id: schedule.id.clone(),
+        schedule_title: schedule.title(),
+    })
+}
+
+fn past(action: Action) -> &'static str {
+    match action {
+        Action::Start => "Started",
+        Action::Stop => "Stopped",
+        Action::Restart => "Restarted",
+        Action::Pause => "Paused",
+        Action::Unpause => "Unpaused",
+    }
+}
+
+/// The words a person uses for an instant not long ago: `23:00 yesterday`, `07:30 today`, `23:00 Fri`,
+/// `23:00 on 2026-11-03`.
+pub fn clock_time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (at, today) = (at.to_zoned(zone.clone()), now.to_zoned(zone.clone()).date());
+    let time = at.strftime("%H:%M");
+    let date = at.date();
+    if date == today {
+        format!("{time} today")
+    } else if today.yesterday().is_ok_and(|yesterday| yesterday == date) {
+        format!("{time} yesterday")
+    } else if date < today && today.checked_sub(6.days()).is_ok_and(|week_ago| date >= week_ago) {
+        format!("{time} {}", at.strftime("%a"))
+    } else {
+        format!("{time} on {date}")
+    }
+}
+
+fn shown_of_container(container: &Container, connected: bool, napping: bool) -> ShownState {
+    if !connected {
+        return ShownState::Unreachable;
+    }
+    if napping {
+        return ShownState::Napping;
+    }
+    match (container.state, container.health) {
+        (ContainerState::Restarting, _) => ShownState::RestartLooping,
+        (ContainerState::Paused, _) => ShownState::Paused,
+        (ContainerState::Running, Health::Starting) => ShownState::Starting,
+        (ContainerState::Running, Health::Unhealthy) => ShownState::Unhealthy,
+        (ContainerState::Running, _) => ShownState::Running,
+        _ if container.is_completed() => ShownState::Completed,
+        _ => ShownState::Stopped,
+    }
+}
+
+fn shown_of_stack(stack: &Stack, containers: &[ContainerView], napping: bool) -> ShownState {
+    let any = |wanted: ShownState| {
+        containers.iter().any(|view| view.container.is_ordinary() && view.shown == wanted)
+    };
+    match stack.status {
+        StackStatus::Unknown => ShownState::Unreachable,
+        _ if napping => ShownState::Napping,
+        _ if any(ShownState::RestartLooping) => ShownState::RestartLooping,
+        _ if any(ShownState::Unhealthy) => ShownState::Unhealthy,
+        StackStatus::Stopped if stack.counts.total == 0 && any(ShownState::Completed) => {
+            ShownState::Completed
+        }
+        StackStatus::Stopped => ShownState::Stopped,
+        StackStatus::Paused => ShownState::Paused,
+        StackStatus::Partial => ShownState::Partial,
+        StackStatus::Running if any(ShownState::Starting) => ShownState::Starting,
+        StackStatus::Running => ShownState::Running,
+    }
+}

@@ -1,0 +1,102 @@
+//! Everything in a handful of numbers, for dashboards that can only read flat ones.
+
+use jiff::{Timestamp, ToSpan};
+
+use super::stacks::{self, ShownState};
+use super::{Actor, App, Result};
+use crate::db;
+use crate::domain::inventory::StackStatus;
+
+/// Flat counts (interfaces: summary).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Stacks on all hosts.
+    pub stacks: u64,
+    /// All that should run does.
+    pub stacks_running: u64,
+    /// Nothing runs.
+    pub stacks_stopped: u64,
+    /// Some of it runs.
+    pub stacks_partial: u64,
+    /// All that is up is paused.
+    pub stacks_paused: u64,
+    /// Their host is not connected.
+    pub stacks_unknown: u64,
+    /// Put to sleep by DockNap.
+    pub stacks_napping: u64,
+    /// Containers on all hosts, in a stack or not.
+    pub containers: u64,
+    /// Of them, up.
+    pub containers_running: u64,
+    /// Of them, put to sleep by DockNap.
+    pub containers_napping: u64,
+    /// Of them, failing their health check.
+    pub containers_unhealthy: u64,
+    /// Hosts.
+    pub hosts: u64,
+    /// Of them, connected.
+    pub hosts_connected: u64,
+    /// Schedules.
+    pub schedules: u64,
+    /// Of them, switched on.
+    pub schedules_enabled: u64,
+    /// Runs not ended yet.
+    pub runs_open: u64,
+    /// Runs made in the last 24 hours.
+    pub runs_last_24h: u64,
+    /// Of them, failed wholly or in part, or cut off.
+    pub runs_failed_last_24h: u64,
+    /// When the next schedule fires.
+    pub next_at: Option<Timestamp>,
+    /// What it does.
+    pub next_action: Option<String>,
+    /// To what.
+    pub next_target: Option<String>,
+}
+
+/// The counts now.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn get(app: &App, actor: &Actor) -> Result<Summary> {
+    let overview = stacks::overview(app, actor).await?;
+    let mut summary = Summary::default();
+    for host in &overview.hosts {
+        summary.hosts += 1;
+        if matches!(host.link, crate::domain::inventory::Link::Connected { .. }) {
+            summary.hosts_connected += 1;
+        }
+    }
+    for view in &overview.stacks {
+        summary.stacks += 1;
+        *match view.stack.status {
+            StackStatus::Running => &mut summary.stacks_running,
+            StackStatus::Stopped => &mut summary.stacks_stopped,
+            StackStatus::Partial => &mut summary.stacks_partial,
+            StackStatus::Paused => &mut summary.stacks_paused,
+            StackStatus::Unknown => &mut summary.stacks_unknown,
+        } += 1;
+        summary.stacks_napping += u64::from(view.napping);
+    }
+    for view in overview.stacks.iter().flat_map(|stack| &stack.containers).chain(&overview.loose) {
+        summary.containers += 1;
+        summary.containers_running +=
+            u64::from(view.container.state == crate::domain::inventory::ContainerState::Running);
+        summary.containers_napping += u64::from(view.napping_since.is_some());
+        summary.containers_unhealthy += u64::from(view.shown == ShownState::Unhealthy);
+    }
+    let now = app.clock.now();
+    let (schedules, enabled) = db::schedules::count(&app.db).await?;
+    summary.schedules = u64::try_from(schedules).unwrap_or(0);
+    summary.schedules_enabled = u64::try_from(enabled).unwrap_or(0);
+    let tally = db::history::tally(&app.db, now.checked_sub(24.hours()).unwrap_or(now)).await?;
+    summary.runs_open = u64::try_from(tally.open).unwrap_or(0);
+    summary.runs_last_24h = u64::try_from(tally.runs).unwrap_or(0);
+    summary.runs_failed_last_24h = u64::try_from(tally.attention).unwrap_or(0);
+    if let Some(next) = super::schedules::coming(app, actor, 1).await?.into_iter().next() {
+        summary.next_at = Some(next.next.at);
+        summary.next_action = Some(next.next.action.as_str().to_owned());
+        summary.next_target = Some(next.target_name);
+    }
+    Ok(summary)
+}

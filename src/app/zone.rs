@@ -1,0 +1,59 @@
+//! The zone in which a schedule is read when it names none.
+//!
+//! Configuration wins over what was chosen at setup, and both over UTC (rulings 25). It is read each time: another
+//! process may share the database, and a stale zone would make a preview lie.
+
+use jiff::tz::TimeZone;
+
+use super::{App, Result};
+use crate::db;
+use crate::domain::time::zone;
+
+/// The settings key of the zone chosen at setup.
+pub const KEY: &str = "timezone";
+
+/// A zone that can be named.
+#[derive(Clone, Debug)]
+pub struct NamedZone {
+    /// Its IANA name.
+    pub name: String,
+    /// What it computes.
+    pub zone: TimeZone,
+}
+
+impl NamedZone {
+    /// Coordinated universal time.
+    pub fn utc() -> Self {
+        Self { name: "UTC".to_owned(), zone: TimeZone::UTC }
+    }
+}
+
+/// The zone used where a schedule names none: `TZ`, else the one chosen at setup, else UTC.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn default_zone(app: &App) -> Result<NamedZone> {
+    if app.config.timezone.is_some() {
+        return Ok(choose(app, None));
+    }
+    let stored = db::settings::get(&app.db, KEY).await?;
+    Ok(choose(app, stored.as_deref()))
+}
+
+/// As [`default_zone`], where the stored zone has been read already.
+pub(crate) fn choose(app: &App, stored: Option<&str>) -> NamedZone {
+    app.config
+        .timezone
+        .as_deref()
+        .into_iter()
+        .chain(stored)
+        .find_map(|name| Some(NamedZone { name: name.to_owned(), zone: zone(name).ok()? }))
+        .unwrap_or_else(NamedZone::utc)
+}
+
+/// The zone a schedule is read in: its own, else `default`. A stored name that the zone database no longer knows
+/// falls back to `default` too; saving would have refused it.
+pub fn effective(own: Option<&str>, default: &NamedZone) -> NamedZone {
+    own.and_then(|name| Some(NamedZone { name: name.to_owned(), zone: zone(name).ok()? }))
+        .unwrap_or_else(|| default.clone())
+}

@@ -1,0 +1,39 @@
+//! `docknap backup` and `docknap restore`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::ArgMatches;
+
+use super::{Failure, Outcome};
+use crate::app::backup;
+use crate::clock::Clock;
+
+pub(super) fn backup(matches: &ArgMatches) -> Outcome {
+    let config = super::load(matches)?;
+    let file = file(matches)?;
+    super::block_on(backup::copy(&config, &file))?.context("no backup was made")?;
+    writeln!(std::io::stdout(), "the database is copied to {}", file.display())?;
+    Ok(())
+}
+
+pub(super) fn restore(matches: &ArgMatches) -> Outcome {
+    let config = super::load(matches)?;
+    let file = file(matches)?;
+    super::block_on(backup::restore(&config, &Clock::system(), &file))?.context("nothing was restored")?;
+    writeln!(
+        std::io::stdout(),
+        "the database is what {} holds; runs that were open in it are ended, everybody logs in again, and nothing \
+         before now fires. The older database is kept with .before-restore after its name.",
+        file.display()
+    )?;
+    Ok(())
+}
+
+fn file(matches: &ArgMatches) -> Result<PathBuf, Failure> {
+    matches
+        .get_one::<String>("file")
+        .map(PathBuf::from)
+        .ok_or_else(|| Failure::new(super::USAGE, "a file is needed"))
+}

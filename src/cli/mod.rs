@@ -1,0 +1,203 @@
+//! The command line: which command, with which settings, and what its end means to a shell.
+//!
+//! Exit codes: 0 clean, 1 failure, 2 usage, 69 data directory or database unusable, 78 bad configuration.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, Command};
+
+use crate::config::table::{CONFIG_FILE, SETTINGS};
+use crate::config::{Config, Given};
+
+mod backup;
+mod healthcheck;
+mod serve;
+mod version;
+
+/// Something failed.
+const FAILURE: u8 = 1;
+/// The command line was wrong; clap's own number.
+const USAGE: u8 = 2;
+/// Data directory or database cannot be used (`EX_UNAVAILABLE` of sysexits.h).
+const UNUSABLE: u8 = 69;
+/// The settings are wrong (`EX_CONFIG` of sysexits.h).
+const BAD_CONFIG: u8 = 78;
+
+/// Why a command ended other than well.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    error: anyhow::Error,
+}
+
+/// What a command answers.
+type Outcome = Result<(), Failure>;
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { code: FAILURE, error: error.into() }
+    }
+}
+
+impl Failure {
+    fn new(code: u8, message: impl std::fmt::Display) -> Self {
+        Self { code, error: anyhow::anyhow!("{message}") }
+    }
+}
+
+/// Runs the command that `args` (the program's name first) ask for.
+pub fn run(args: Vec<OsString>) -> ExitCode {
+    let matches = match command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // `--help` comes this way too, with exit code 0.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+        }
+    };
+    match dispatch(&matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // The chain, since the outermost sentence alone seldom says what to do.
+            let _ = writeln!(std::io::stderr(), "docknap: {:#}", failure.error);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(matches: &ArgMatches) -> Outcome {
+    match matches.subcommand() {
+        None => serve::run(matches),
+        Some(("serve", matches)) => serve::run(matches),
+        Some(("healthcheck", matches)) => healthcheck::run(matches),
+        Some(("backup", matches)) => backup::backup(matches),
+        Some(("restore", matches)) => backup::restore(matches),
+        Some(("version", _)) => version::run(),
+        Some((other, _)) => Err(Failure::new(USAGE, format!("`{other}` is not a command"))),
+    }
+}
+
+fn command() -> Command {
+    let file = |help: &'static str| Arg::new("file").value_name("FILE").required(true).help(help);
+    let settings = setting_args();
+    Command::new("docknap")
+        .about("Puts Docker stacks to sleep and wakes them again")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args_conflicts_with_subcommands(true)
+        .args(&settings)
+        .subcommand(
+            Command::new("serve")
+                .about("Serves the page and keeps the schedules (the default)")
+                .args(&settings),
+        )
+        .subcommand(
+            Command::new("healthcheck")
+                .about("Asks the running server whether it is well: exit 0 or 1")
+                .args(&settings),
+        )
+        .subcommand(
+            Command::new("backup")
+                .about("Copies the SQLite database to FILE, also while the server runs")
+                .arg(file("Where the copy goes; replaced in one step when it exists"))
+                .args(&settings),
+        )
+        .subcommand(
+            Command::new("restore")
+                .about("Puts a backup in the place of the SQLite database; refused while the server runs")
+                .arg(file("A file made by `docknap backup`"))
+                .args(&settings),
+        )
+        .subcommand(Command::new("version").about("Prints the version"))
+}
+
+/// A flag for every setting of the table, and for the settings file.
+fn setting_args() -> Vec<Arg> {
+    let flag = |name: &str, long: String, help: String| {
+        Arg::new(name.to_owned())
+            .long(long)
+            .value_name("VALUE")
+            .help(help)
+            .help_heading("Settings (each also a variable, see docs/settings.md)")
+    };
+    let mut args = vec![flag(CONFIG_FILE.name, "config".to_owned(), plain(CONFIG_FILE.help))];
+    for setting in SETTINGS {
+        args.push(match setting.flag() {
+            Some(long) => flag(setting.name, long, plain(setting.help)),
+            None => flag(
+                &format!("{}_FILE", setting.name),
+                format!("{}-file", setting.key().replace('_', "-")),
+                format!("File that holds {}. {}", setting.name, plain(setting.help)),
+            ),
+        });
+    }
+    args
+}
+
+/// A help text without its Markdown.
+fn plain(help: &str) -> String {
+    help.replace('`', "")
+}
+
+/// The settings for a command, or exit code 78 with every fault on a line of its own.
+fn load(matches: &ArgMatches) -> Result<Config, Failure> {
+    let names =
+        SETTINGS.iter().flat_map(|setting| [setting.name.to_owned(), format!("{}_FILE", setting.name)]);
+    let flags: BTreeMap<_, _> = names
+        .chain([CONFIG_FILE.name.to_owned()])
+        .filter_map(|name| {
+            let value = matches.try_get_one::<String>(&name).ok().flatten()?.clone();
+            Some((name, value))
+        })
+        .collect();
+    let env = std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .collect();
+    let loaded =
+        Config::load(&Given { flags, env }, &|path| std::fs::read_to_string(path)).map_err(|faults| {
+            let lines: Vec<_> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+            Failure::new(BAD_CONFIG, format!("the settings are not right:{}", lines.concat()))
+        })?;
+    crate::telemetry::init(&loaded.config);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    if let Some(file) = &loaded.file {
+        tracing::debug!(file = %file.display(), "settings file read");
+    }
+    Ok(loaded.config)
+}
+
+/// Runs `work` on a runtime of two threads at most: pages wait for the database, not for a processor, and every
+/// further thread costs memory.
+fn block_on<F: Future>(work: F) -> Result<F::Output, Failure> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(2);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    let output = runtime.block_on(work);
+    // A call that hangs in a blocking thread must not keep the process.
+    runtime.shutdown_background();
+    Ok(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_setting_has_a_flag_and_no_secret_has_one() {
+        let matches = command()
+            .try_get_matches_from(["docknap", "serve", "--listen", "[::1]:1", "--secret-key-file", "/k"])
+            .expect("both are flags");
+        let (_, matches) = matches.subcommand().expect("serve");
+        assert_eq!(matches.get_one::<String>("DOCKNAP_LISTEN").map(String::as_str), Some("[::1]:1"));
+        let refused = command().try_get_matches_from(["docknap", "--secret-key", "x"]);
+        assert_eq!(refused.expect_err("a secret has no flag").exit_code(), 2);
+    }
+}

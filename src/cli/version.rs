@@ -1,0 +1,10 @@
+//! `docknap version`.
+
+use std::io::Write;
+
+use super::Outcome;
+
+pub(super) fn run() -> Outcome {
+    writeln!(std::io::stdout(), "docknap {}", env!("CARGO_PKG_VERSION"))?;
+    Ok(())
+}

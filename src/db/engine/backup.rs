@@ -1,0 +1,200 @@
+//! Copying an SQLite database and putting a copy in its place. Copying the file of a live database loses what stands
+//! in its write-ahead log, so the engine makes the copy (semantics §7).
+//!
+//! One engine only: a PostgreSQL server brings its own tools.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+
+use super::super::{Db, DbError, Result, Tx, exec_tx};
+use crate::domain::run::{RunState, StepState};
+use crate::domain::time::to_ms;
+
+/// What belongs to a database file: the file, its write-ahead log and the log's index.
+const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// Copies the live database at `source` to `target`: into a file beside it, checked, synced, then renamed, so that
+/// `target` is at every instant either the older copy or the whole new one.
+///
+/// # Errors
+/// [`DbError::Unusable`] with what to do where a file cannot be read or written, or the copy is not sound.
+pub async fn copy(source: &Path, target: &Path) -> Result<()> {
+    if std::path::absolute(source).ok() == std::path::absolute(target).ok() {
+        return Err(unusable(target, "is the database itself"));
+    }
+    if !source.is_file() {
+        return Err(unusable(source, "is no database"));
+    }
+    let made = beside(target, ".part");
+    remove(&made)?;
+    let mut live = open(source).await?;
+    let copied = sqlx::query("VACUUM INTO $1").bind(text(&made)?).execute(&mut live).await;
+    live.close().await?;
+    let finished = match copied {
+        Ok(_) => settle(&made, target).await,
+        Err(error) => Err(error.into()),
+    };
+    if finished.is_err() {
+        let _ = std::fs::remove_file(&made);
+    }
+    finished
+}
+
+async fn settle(made: &Path, target: &Path) -> Result<()> {
+    let mut copy = open(made).await?;
+    check(&mut copy, made).await?;
+    copy.close().await?;
+    sync(made)?;
+    std::fs::rename(made, target).map_err(|error| io(target, &error))?;
+    sync_directory(target)
+}
+
+/// Makes a checked, migrated copy of `backup` beside the database `file` and opens it, so that what a restore changes
+/// is changed before it takes the database's place.
+///
+/// # Errors
+/// As [`copy`]; also where the backup was made by a newer DockNap.
+pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
+    let staged = beside(file, ".restore");
+    for suffix in SUFFIXES {
+        remove(&beside(&staged, suffix))?;
+    }
+    let mut original = open(backup).await?;
+    check(&mut original, backup).await?;
+    original.close().await?;
+    copy(backup, &staged).await?;
+    let db = Db::open_sqlite(&staged, super::Durability::Full).await?;
+    Ok((db, staged))
+}
+
+/// Puts the closed database `staged` in the place of `file`. What was there is kept, with `.before-restore` after its
+/// name, in the place of what an earlier restore kept.
+///
+/// # Errors
+/// [`DbError::Unusable`] where a file cannot be renamed.
+pub fn replace(staged: &Path, file: &Path) -> Result<()> {
+    let kept = beside(file, ".before-restore");
+    for suffix in SUFFIXES {
+        remove(&beside(&kept, suffix))?;
+        let from = beside(file, suffix);
+        match std::fs::rename(&from, beside(&kept, suffix)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io(&from, &error)),
+        }
+        // A log left beside the copy would be none of its own, and SQLite might play it.
+        if !suffix.is_empty() {
+            remove(&beside(staged, suffix))?;
+        }
+    }
+    sync(staged)?;
+    std::fs::rename(staged, file).map_err(|error| io(file, &error))?;
+    sync_directory(file)
+}
+
+async fn open(path: &Path) -> Result<SqliteConnection> {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(std::time::Duration::from_secs(5))
+        .connect()
+        .await
+        .map_err(|error| unusable(path, &format!("cannot be opened: {error}")))
+}
+
+/// Whether a file is an SQLite database of ours, without damage.
+async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
+    let damaged = |what: &str| unusable(path, &format!("is not a sound backup: {what}"));
+    let (verdict,): (String,) = sqlx::query_as("PRAGMA integrity_check(1)")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| damaged(&error.to_string()))?;
+    if verdict != "ok" {
+        return Err(damaged(&verdict));
+    }
+    sqlx::query("SELECT key FROM settings LIMIT 1")
+        .fetch_optional(connection)
+        .await
+        .map_err(|_| damaged("it holds no DockNap database"))?;
+    Ok(())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| unusable(path, "has a name that is not UTF-8"))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(path, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| io(path, &error))
+}
+
+/// A rename is on the disk only when its directory is.
+fn sync_directory(path: &Path) -> Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sync(directory)
+}
+
+fn io(path: &Path, error: &std::io::Error) -> DbError {
+    unusable(path, &error.to_string())
+}
+
+fn unusable(path: &Path, what: &str) -> DbError {
+    DbError::Unusable(format!("{} {what}", path.display()))
+}
+
+/// Makes a restored database forget what was under way when it was copied: open runs and steps end, logins too, and no
+/// instant before `now` fires any more.
+///
+/// # Errors
+/// When the engine refuses.
+pub async fn forget_past(tx: &mut Tx, now: Timestamp) -> Result<()> {
+    let now = to_ms(now);
+    let reason = "a backup was restored";
+    exec_tx!(
+        tx,
+        "UPDATE steps SET state = $1, reason = $2, finished_ms = $3 WHERE state = $4",
+        StepState::Interrupted.as_str(),
+        reason,
+        now,
+        StepState::Issued.as_str()
+    )?;
+    exec_tx!(
+        tx,
+        "UPDATE steps SET state = $1, reason = $2, finished_ms = $3 WHERE state = $4",
+        StepState::Skipped.as_str(),
+        reason,
+        now,
+        StepState::Pending.as_str()
+    )?;
+    for (from, to) in [(RunState::Pending, RunState::Cancelled), (RunState::Executing, RunState::Interrupted)]
+    {
+        exec_tx!(
+            tx,
+            "UPDATE runs SET state = $1, reason = $2, finished_ms = $3 WHERE state = $4",
+            to.as_str(),
+            reason,
+            now,
+            from.as_str()
+        )?;
+    }
+    exec_tx!(tx, "UPDATE schedules SET effective_from_ms = $1 WHERE effective_from_ms < $2", now, now)?;
+    // A login that was ended since the copy was made must not live again.
+    exec_tx!(tx, "DELETE FROM sessions")?;
+    exec_tx!(tx, "DELETE FROM tokens")?;
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Answers already given to a POST that acts, so that a repeated one gets the same answer and acts no second time.
+
+use jiff::Timestamp;
+
+use super::{Db, Result, Tx, exec_db, exec_tx, on_db};
+use crate::domain::time::to_ms;
+
+/// An answer given before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// A digest of what was asked: the same key with another request is a mistake.
+    pub request: String,
+    /// The status; 0 while the first request is still at work.
+    pub status: i64,
+    /// The body.
+    pub body: String,
+}
+
+/// The status of a key whose first request has not been answered yet.
+pub const AT_WORK: i64 = 0;
+
+/// What `user` was answered under `key` since `since`.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn get(db: &Db, user: &str, key: &str, since: Timestamp) -> Result<Option<Answered>> {
+    let row: Option<(String, i64, String)> = on_db!(db, pool => sqlx::query_as(
+        "SELECT request, status, body FROM idempotency WHERE user_id = $1 AND key = $2 AND created_ms >= $3")
+        .bind(user)
+        .bind(key)
+        .bind(to_ms(since))
+        .fetch_optional(pool))?;
+    Ok(row.map(|(request, status, body)| Answered { request, status, body }))
+}
+
+/// Takes `key` for a request that begins now, and answers whether it was free. An answer older than `since` is
+/// forgotten first.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn begin(
+    tx: &mut Tx,
+    user: &str,
+    key: &str,
+    request: &str,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<bool> {
+    exec_tx!(tx, "DELETE FROM idempotency WHERE created_ms < $1", to_ms(since))?;
+    let touched = exec_tx!(
+        tx,
+        "INSERT INTO idempotency (user_id, key, request, status, body, created_ms) VALUES ($1, $2, $3, 0, '', $4) \
+         ON CONFLICT (user_id, key) DO NOTHING",
+        user,
+        key,
+        request,
+        to_ms(now)
+    )?;
+    Ok(touched == 1)
+}
+
+/// Stores the answer under a key that [`begin`] took.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn answer(db: &Db, user: &str, key: &str, status: i64, body: &str) -> Result<()> {
+    exec_db!(
+        db,
+        "UPDATE idempotency SET status = $1, body = $2 WHERE user_id = $3 AND key = $4",
+        status,
+        body,
+        user,
+        key
+    )?;
+    Ok(())
+}
+
+/// Lets go of a key that [`begin`] took: nothing was done, so the request may be sent again.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn release(db: &Db, user: &str, key: &str) -> Result<()> {
+    exec_db!(db, "DELETE FROM idempotency WHERE user_id = $1 AND key = $2", user, key)?;
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Failed logins, by name and by address.
+//!
+//! A try is counted *before* the password is looked at, in one statement, so that a hundred tries at once are counted
+//! as a hundred; a right password takes its own count back.
+
+use jiff::Timestamp;
+
+use super::{Db, Result, Tx, exec_db, exec_tx, on_tx};
+use crate::domain::time::{from_ms, to_ms};
+
+/// Whether a try may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// It may.
+    Try {
+        /// The how-manieth failure it is, should it fail.
+        failures: i64,
+        /// When the first of them was.
+        since: Timestamp,
+    },
+    /// It is refused unchecked until then; it was not counted.
+    Blocked(Timestamp),
+}
+
+/// Counts a try under `key`. Failures older than `forget_before` start a new count.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn count(tx: &mut Tx, key: &str, now: Timestamp, forget_before: Timestamp) -> Result<Counted> {
+    let counted: Option<(i64, i64)> = on_tx!(tx, conn => sqlx::query_as(
+        "INSERT INTO login_failures (key, since_ms, failures, blocked_until_ms) VALUES ($1, $2, 1, 0) \
+         ON CONFLICT (key) DO UPDATE SET \
+           failures = CASE WHEN login_failures.since_ms < $3 THEN 1 ELSE login_failures.failures + 1 END, \
+           since_ms = CASE WHEN login_failures.since_ms < $3 THEN excluded.since_ms ELSE login_failures.since_ms END, \
+           blocked_until_ms = 0 \
+         WHERE login_failures.blocked_until_ms <= $2 RETURNING failures, since_ms")
+        .bind(key).bind(to_ms(now)).bind(to_ms(forget_before)).fetch_optional(conn))?;
+    if let Some((failures, since)) = counted {
+        return Ok(Counted::Try { failures, since: from_ms(since) });
+    }
+    let blocked: Option<(i64,)> = on_tx!(tx, conn => sqlx::query_as(
+        "SELECT blocked_until_ms FROM login_failures WHERE key = $1").bind(key).fetch_optional(conn))?;
+    Ok(Counted::Blocked(blocked.map_or(now, |(until,)| from_ms(until))))
+}
+
+/// Refuses tries under `key` until `until`.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn block(tx: &mut Tx, key: &str, until: Timestamp) -> Result<()> {
+    exec_tx!(tx, "UPDATE login_failures SET blocked_until_ms = $1 WHERE key = $2", to_ms(until), key)?;
+    Ok(())
+}
+
+/// Takes one try back, and a block that began with it.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn uncount(tx: &mut Tx, key: &str) -> Result<()> {
+    exec_tx!(
+        tx,
+        "UPDATE login_failures SET failures = failures - 1, blocked_until_ms = 0 WHERE key = $1 AND failures > 0",
+        key
+    )?;
+    Ok(())
+}
+
+/// Forgets the failures under `key`.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn clear(tx: &mut Tx, key: &str) -> Result<()> {
+    exec_tx!(tx, "DELETE FROM login_failures WHERE key = $1", key)?;
+    Ok(())
+}
+
+/// Forgets the failures of every address.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn clear_addresses(tx: &mut Tx) -> Result<()> {
+    exec_tx!(tx, "DELETE FROM login_failures WHERE key LIKE 'address:%'")?;
+    Ok(())
+}
+
+/// Removes counts begun before `before` whose block has passed, and answers how many.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
+    Ok(exec_db!(
+        db,
+        "DELETE FROM login_failures WHERE since_ms < $1 AND blocked_until_ms < $1",
+        to_ms(before)
+    )?)
+}

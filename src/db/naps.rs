@@ -1,0 +1,58 @@
+//! What DockNap has put to sleep, per container.
+
+use super::{Db, DbError, Result, Tx, exec_tx, on_db};
+use crate::domain::ids::{HostId, RunId};
+use crate::domain::nap::{Nap, NapKind, Naps};
+use crate::domain::target::ContainerIdentity;
+use crate::domain::time::{from_ms, to_ms};
+
+/// The naps of a host.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn of_host(db: &Db, host: &HostId) -> Result<Naps> {
+    let rows: Vec<(String, String, String, i64)> = on_db!(db, pool =>
+        sqlx::query_as("SELECT identity, action, run_id, since_ms FROM naps WHERE host_id = $1")
+            .bind(host.as_str())
+            .fetch_all(pool))?;
+    rows.into_iter()
+        .map(|(identity, kind, run_id, since_ms)| {
+            let damaged =
+                |what: &str| DbError::Damaged { table: "naps", id: identity.clone(), what: what.to_owned() };
+            let nap = Nap {
+                kind: NapKind::parse(&kind).ok_or_else(|| damaged("its action"))?,
+                run_id: RunId(run_id),
+                since: from_ms(since_ms),
+            };
+            Ok((ContainerIdentity::parse(&identity).ok_or_else(|| damaged("its container"))?, nap))
+        })
+        .collect()
+}
+
+/// A container was put to sleep; a nap it already had is replaced.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, nap: &Nap) -> Result<()> {
+    exec_tx!(
+        tx,
+        "INSERT INTO naps (host_id, identity, action, run_id, since_ms) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (host_id, identity) DO UPDATE \
+         SET action = excluded.action, run_id = excluded.run_id, since_ms = excluded.since_ms",
+        host.as_str(),
+        identity.to_text(),
+        nap.kind.as_str(),
+        nap.run_id.as_str(),
+        to_ms(nap.since),
+    )?;
+    Ok(())
+}
+
+/// A container was woken.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn remove(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<()> {
+    exec_tx!(tx, "DELETE FROM naps WHERE host_id = $1 AND identity = $2", host.as_str(), identity.to_text())?;
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! Runs: what is stored when a request is accepted, and every change of its state.
+//!
+//! Terminal states never change: each update names the state it starts from, and answers whether it was so.
+
+use jiff::Timestamp;
+
+use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
+use crate::domain::action::Action;
+use crate::domain::ids::{RunId, ScheduleId};
+use crate::domain::run::{ActorRef, MissedSpan, Run, RunState, Trigger};
+use crate::domain::schedule::Schedule;
+use crate::domain::target::Target;
+use crate::domain::time::{from_ms, to_ms};
+
+/// The columns of a run, in no particular order.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct RunRow {
+    id: String,
+    schedule_id: Option<String>,
+    schedule_name: Option<String>,
+    host_id: String,
+    target_type: String,
+    target_name: String,
+    target_identity: String,
+    action: String,
+    trigger_kind: String,
+    actor_kind: String,
+    actor_id: Option<String>,
+    actor_name: String,
+    fire_at_ms: Option<i64>,
+    created_ms: i64,
+    started_ms: Option<i64>,
+    finished_ms: Option<i64>,
+    state: String,
+    reason: String,
+    deadline_ms: i64,
+    attempt: i64,
+    stop_timeout_s: Option<i64>,
+    retry_of: Option<String>,
+    missed_first_ms: Option<i64>,
+    missed_last_ms: Option<i64>,
+    missed_count: Option<i64>,
+    restore: bool,
+}
+
+impl TryFrom<RunRow> for Run {
+    type Error = DbError;
+
+    fn try_from(row: RunRow) -> Result<Self> {
+        let damaged =
+            |what: &str| DbError::Damaged { table: "runs", id: row.id.clone(), what: what.to_owned() };
+        let missed = match (row.missed_first_ms, row.missed_last_ms, row.missed_count) {
+            (Some(first), Some(last), Some(count)) => {
+                Some(MissedSpan { first: from_ms(first), last: from_ms(last), count })
+            }
+            _ => None,
+        };
+        Ok(Self {
+            target: Schedule::target_from_columns(&row.host_id, &row.target_type, &row.target_identity)
+                .ok_or_else(|| damaged("its target"))?,
+            action: row.action.parse().map_err(|_| damaged("its action"))?,
+            trigger: Trigger::parse(&row.trigger_kind).ok_or_else(|| damaged("its trigger"))?,
+            state: RunState::parse(&row.state).ok_or_else(|| damaged("its state"))?,
+            id: row.id.into(),
+            schedule_id: row.schedule_id.map(ScheduleId),
+            schedule_name: row.schedule_name,
+            target_name: row.target_name,
+            actor: ActorRef { kind: row.actor_kind, id: row.actor_id, name: row.actor_name },
+            fire_at: row.fire_at_ms.map(from_ms),
+            created_at: from_ms(row.created_ms),
+            started_at: row.started_ms.map(from_ms),
+            finished_at: row.finished_ms.map(from_ms),
+            reason: row.reason,
+            deadline_at: from_ms(row.deadline_ms),
+            attempt: row.attempt,
+            stop_timeout_seconds: row.stop_timeout_s,
+            retry_of: row.retry_of.map(RunId),
+            missed,
+            restore: row.restore,
+        })
+    }
+}
+
+/// Stores a new run. `false` when the schedule already has one for that instant: nothing is stored then.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn insert(tx: &mut Tx, run: &Run, owner_epoch: i64) -> Result<bool> {
+    let rows = exec_tx!(
+        tx,
+        "INSERT INTO runs (id, schedule_id, schedule_name, host_id, target_type, target_name, target_identity, \
+         action, trigger_kind, actor_kind, actor_id, actor_name, fire_at_ms, created_ms, started_ms, finished_ms, \
+         state, reason, deadline_ms, attempt, stop_timeout_s, retry_of, missed_first_ms, missed_last_ms, \
+         missed_count, restore, owner_epoch) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
+         $22, $23, $24, $25, $26, $27) ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING",
+        run.id.as_str(),
+        run.schedule_id.as_ref().map(ScheduleId::as_str),
+        run.schedule_name.as_deref(),
+        run.target.host.as_str(),
+        run.target.target_type().as_str(),
+        run.target_name.as_str(),
+        run.target.identity_text(),
+        run.action.as_str(),
+        run.trigger.as_str(),
+        run.actor.kind.as_str(),
+        run.actor.id.as_deref(),
+        run.actor.name.as_str(),
+        run.fire_at.map(to_ms),
+        to_ms(run.created_at),
+        run.started_at.map(to_ms),
+        run.finished_at.map(to_ms),
+        run.state.as_str(),
+        run.reason.as_str(),
+        to_ms(run.deadline_at),
+        run.attempt,
+        run.stop_timeout_seconds,
+        run.retry_of.as_ref().map(RunId::as_str),
+        run.missed.as_ref().map(|missed| to_ms(missed.first)),
+        run.missed.as_ref().map(|missed| to_ms(missed.last)),
+        run.missed.as_ref().map(|missed| missed.count),
+        run.restore,
+        owner_epoch,
+    )?;
+    Ok(rows == 1)
+}
+
+/// One run.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn get(db: &Db, id: &RunId) -> Result<Option<Run>> {
+    let row: Option<RunRow> = on_db!(db, pool =>
+        sqlx::query_as("SELECT * FROM runs WHERE id = $1").bind(id.as_str()).fetch_optional(pool))?;
+    row.map(Run::try_from).transpose()
+}
+
+/// The runs in a state that has not ended, oldest first.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn in_state(db: &Db, state: RunState) -> Result<Vec<Run>> {
+    let rows: Vec<RunRow> = on_db!(db, pool =>
+        sqlx::query_as("SELECT * FROM runs WHERE state = $1 ORDER BY id").bind(state.as_str()).fetch_all(pool))?;
+    rows.into_iter().map(Run::try_from).collect()
+}
+
+/// A run that has not ended and does the same thing to the same target.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn open_twin(tx: &mut Tx, target: &Target, action: Action) -> Result<Option<Run>> {
+    let row: Option<RunRow> = on_tx!(tx, conn =>
+        sqlx::query_as(
+            "SELECT * FROM runs WHERE state IN ('pending', 'executing') AND host_id = $1 AND target_type = $2 \
+             AND target_identity = $3 AND action = $4 ORDER BY id LIMIT 1")
+        .bind(target.host.as_str())
+        .bind(target.target_type().as_str())
+        .bind(target.identity_text())
+        .bind(action.as_str())
+        .fetch_optional(conn))?;
+    row.map(Run::try_from).transpose()
+}
+
+/// A pending run begins. `false` when it is no longer pending.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn begin(tx: &mut Tx, id: &RunId, now: Timestamp) -> Result<bool> {
+    let rows = exec_tx!(
+        tx,
+        "UPDATE runs SET state = 'executing', started_ms = $2, reason = '' WHERE id = $1 AND state = 'pending'",
+        id.as_str(),
+        to_ms(now),
+    )?;
+    Ok(rows == 1)
+}
+
+/// Says why a pending run still waits, and counts the tries of its host.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn wait(tx: &mut Tx, id: &RunId, reason: &str, attempt: i64) -> Result<bool> {
+    let rows = exec_tx!(
+        tx,
+        "UPDATE runs SET reason = $2, attempt = $3 WHERE id = $1 AND state = 'pending'",
+        id.as_str(),
+        reason,
+        attempt,
+    )?;
+    Ok(rows == 1)
+}
+
+/// A run ends. `false` when it had ended before: terminal states never change.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn finish(tx: &mut Tx, id: &RunId, state: RunState, reason: &str, now: Timestamp) -> Result<bool> {
+    let rows = exec_tx!(
+        tx,
+        "UPDATE runs SET state = $2, reason = $3, finished_ms = $4 \
+         WHERE id = $1 AND state IN ('pending', 'executing')",
+        id.as_str(),
+        state.as_str(),
+        reason,
+        to_ms(now),
+    )?;
+    Ok(rows == 1)
+}

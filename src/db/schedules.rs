@@ -1,0 +1,426 @@
+//! Schedules: kept, found when due, and claimed by compare-and-swap.
+
+use jiff::Timestamp;
+
+use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
+use crate::domain::ids::{ScheduleId, UserId};
+use crate::domain::schedule::{Schedule, ScheduleSpec, Source, When};
+use crate::domain::target::{ContainerIdentity, Subject, Target};
+use crate::domain::time::{from_ms, to_ms};
+
+macro_rules! columns {
+    () => {
+        "s.id, s.name, s.host_id, s.target_type, s.target_name, s.target_identity, s.kind, s.action, s.cron, s.at_ms, \
+         s.timezone, s.enabled, s.catch_up_s, s.priority, s.stop_timeout_s, s.note, s.source, s.owner_id, \
+         u.name AS owner_name, s.skip_at_ms, s.effective_from_ms, s.next_due_ms, s.rev, s.created_ms, s.updated_ms, \
+         s.deleted_ms FROM schedules s LEFT JOIN users u ON u.id = s.owner_id"
+    };
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    name: String,
+    host_id: String,
+    target_type: String,
+    target_name: String,
+    target_identity: String,
+    kind: String,
+    action: Option<String>,
+    cron: Option<String>,
+    at_ms: Option<i64>,
+    timezone: Option<String>,
+    enabled: bool,
+    catch_up_s: i64,
+    priority: i64,
+    stop_timeout_s: Option<i64>,
+    note: String,
+    source: String,
+    owner_id: Option<String>,
+    owner_name: Option<String>,
+    skip_at_ms: Option<i64>,
+    effective_from_ms: i64,
+    next_due_ms: Option<i64>,
+    rev: i64,
+    created_ms: i64,
+    updated_ms: i64,
+    deleted_ms: Option<i64>,
+}
+
+impl Row {
+    fn read(self) -> Result<Schedule> {
+        let damaged =
+            |what: &str| DbError::Damaged { table: "schedules", id: self.id.clone(), what: what.to_owned() };
+        let when = match (self.kind.as_str(), self.cron, self.at_ms) {
+            ("cron", Some(cron), _) => When::Cron(cron),
+            ("once", _, Some(at)) => When::Once(from_ms(at)),
+            _ => return Err(damaged("kind")),
+        };
+        Ok(Schedule {
+            spec: ScheduleSpec {
+                target: Schedule::target_from_columns(
+                    &self.host_id,
+                    &self.target_type,
+                    &self.target_identity,
+                )
+                .ok_or_else(|| damaged("target"))?,
+                action: self
+                    .action
+                    .as_deref()
+                    .and_then(|word| word.parse().ok())
+                    .ok_or_else(|| damaged("action"))?,
+                name: self.name,
+                target_name: self.target_name,
+                when,
+                timezone: self.timezone,
+                enabled: self.enabled,
+                catch_up_seconds: self.catch_up_s,
+                priority: self.priority,
+                stop_timeout_seconds: self.stop_timeout_s,
+                note: self.note,
+            },
+            source: Source::parse(&self.source).ok_or_else(|| damaged("source"))?,
+            id: ScheduleId(self.id),
+            owner: self.owner_id.map(UserId),
+            owner_name: self.owner_name,
+            effective_from: from_ms(self.effective_from_ms),
+            next_due: self.next_due_ms.map(from_ms),
+            skip_at: self.skip_at_ms.map(from_ms),
+            rev: self.rev,
+            created_at: from_ms(self.created_ms),
+            updated_at: from_ms(self.updated_ms),
+            deleted_at: self.deleted_ms.map(from_ms),
+        })
+    }
+}
+
+fn read_all(rows: Vec<Row>) -> Result<Vec<Schedule>> {
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// The columns of a spec's `when`.
+fn when_columns(when: &When) -> (&'static str, Option<&str>, Option<i64>) {
+    match when {
+        When::Cron(text) => ("cron", Some(text), None),
+        When::Once(at) => ("once", None, Some(to_ms(*at))),
+    }
+}
+
+/// Adds a schedule. What only windows use is stored at its default.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn insert(tx: &mut Tx, schedule: &Schedule) -> Result<()> {
+    let spec = &schedule.spec;
+    let (kind, cron, at) = when_columns(&spec.when);
+    exec_tx!(
+        tx,
+        "INSERT INTO schedules (id, name, host_id, target_type, target_name, target_identity, kind, action, cron, \
+         at_ms, timezone, enabled, catch_up_s, policy, mode, wake, priority, stop_timeout_s, note, source, owner_id, \
+         skip_at_ms, effective_from_ms, next_due_ms, rev, created_ms, updated_ms, deleted_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'respect', 'stop', 'restore', $14, $15, \
+         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)",
+        schedule.id.as_str(),
+        &spec.name,
+        spec.target.host.as_str(),
+        spec.target.target_type().as_str(),
+        &spec.target_name,
+        spec.target.identity_text(),
+        kind,
+        spec.action.as_str(),
+        cron,
+        at,
+        spec.timezone.as_deref(),
+        spec.enabled,
+        spec.catch_up_seconds,
+        spec.priority,
+        spec.stop_timeout_seconds,
+        &spec.note,
+        schedule.source.as_str(),
+        schedule.owner.as_ref().map(UserId::as_str),
+        schedule.skip_at.map(to_ms),
+        to_ms(schedule.effective_from),
+        schedule.next_due.map(to_ms),
+        schedule.rev,
+        to_ms(schedule.created_at),
+        to_ms(schedule.updated_at),
+        schedule.deleted_at.map(to_ms)
+    )?;
+    Ok(())
+}
+
+/// Stores `schedule` where its stored revision is still `old_rev`, and answers whether it was. Id, source, owner and
+/// the time it was made never change.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn update(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bool> {
+    let spec = &schedule.spec;
+    let (kind, cron, at) = when_columns(&spec.when);
+    let touched = exec_tx!(
+        tx,
+        "UPDATE schedules SET name = $1, host_id = $2, target_type = $3, target_name = $4, target_identity = $5, \
+         kind = $6, action = $7, cron = $8, at_ms = $9, timezone = $10, enabled = $11, catch_up_s = $12, \
+         priority = $13, stop_timeout_s = $14, note = $15, skip_at_ms = $16, effective_from_ms = $17, \
+         next_due_ms = $18, rev = $19, updated_ms = $20, deleted_ms = $21 \
+         WHERE id = $22 AND rev = $23 AND deleted_ms IS NULL",
+        &spec.name,
+        spec.target.host.as_str(),
+        spec.target.target_type().as_str(),
+        &spec.target_name,
+        spec.target.identity_text(),
+        kind,
+        spec.action.as_str(),
+        cron,
+        at,
+        spec.timezone.as_deref(),
+        spec.enabled,
+        spec.catch_up_seconds,
+        spec.priority,
+        spec.stop_timeout_seconds,
+        &spec.note,
+        schedule.skip_at.map(to_ms),
+        to_ms(schedule.effective_from),
+        schedule.next_due.map(to_ms),
+        schedule.rev,
+        to_ms(schedule.updated_at),
+        schedule.deleted_at.map(to_ms),
+        schedule.id.as_str(),
+        old_rev
+    )?;
+    Ok(touched == 1)
+}
+
+/// One schedule, deleted ones included.
+///
+/// # Errors
+/// What the engine answered; [`DbError::Damaged`] for a row this program never wrote.
+pub async fn get(db: &Db, id: &ScheduleId) -> Result<Option<Schedule>> {
+    const SQL: &str = concat!("SELECT ", columns!(), " WHERE s.id = $1");
+    let row: Option<Row> = on_db!(db, pool => sqlx::query_as(SQL).bind(id.as_str()).fetch_optional(pool))?;
+    row.map(Row::read).transpose()
+}
+
+/// As [`get`], inside a transaction that goes on to change it.
+///
+/// # Errors
+/// As [`get`].
+pub async fn get_in(tx: &mut Tx, id: &ScheduleId) -> Result<Option<Schedule>> {
+    const SQL: &str = concat!("SELECT ", columns!(), " WHERE s.id = $1");
+    let row: Option<Row> = on_tx!(tx, conn => sqlx::query_as(SQL).bind(id.as_str()).fetch_optional(conn))?;
+    row.map(Row::read).transpose()
+}
+
+/// Which schedules [`list`] answers; `None` = any. Deleted ones never.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// For this target.
+    pub target: Option<&'a Target>,
+    /// Switched on or off.
+    pub enabled: Option<bool>,
+    /// Name, target or note holds this text, whatever its case.
+    pub text: Option<&'a str>,
+    /// Made before the schedule of this id.
+    pub before: Option<&'a str>,
+    /// So many at most.
+    pub limit: i64,
+}
+
+/// The newest schedules first.
+///
+/// # Errors
+/// As [`get`].
+pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<Schedule>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " WHERE s.deleted_ms IS NULL AND ($1 IS NULL OR s.host_id = $1) AND ($2 IS NULL OR s.target_type = $2) \
+         AND ($3 IS NULL OR s.target_identity = $3) AND ($4 IS NULL OR s.enabled = $4) \
+         AND ($5 IS NULL OR LOWER(s.name) LIKE $5 ESCAPE '!' OR LOWER(s.target_name) LIKE $5 ESCAPE '!' \
+           OR LOWER(s.note) LIKE $5 ESCAPE '!') \
+         AND ($6 IS NULL OR s.id < $6) ORDER BY s.id DESC LIMIT $7"
+    );
+    let identity = wanted.target.map(Target::identity_text);
+    let pattern = wanted.text.map(|text| {
+        let text = escape_like(&text.to_lowercase());
+        format!("%{text}%")
+    });
+    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(SQL)
+        .bind(wanted.target.map(|target| target.host.as_str()))
+        .bind(wanted.target.map(|target| target.target_type().as_str()))
+        .bind(identity.as_deref())
+        .bind(wanted.enabled)
+        .bind(pattern.as_deref())
+        .bind(wanted.before)
+        .bind(wanted.limit)
+        .fetch_all(pool))?;
+    read_all(rows)
+}
+
+/// The enabled schedules that may touch what `target` touches: of the same target, of the stack it belongs to, of a
+/// container that belongs to it. `limit` at most, oldest first; a few more than meant may be among them, since case
+/// is not told apart everywhere.
+///
+/// # Errors
+/// As [`get`].
+pub async fn touching(db: &Db, target: &Target, limit: i64) -> Result<Vec<Schedule>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " WHERE s.deleted_ms IS NULL AND s.enabled = TRUE AND s.host_id = $1 \
+         AND ((s.target_type = 'stack' AND s.target_identity = $2) \
+           OR (s.target_type = 'container' AND (s.target_identity = $3 OR s.target_identity LIKE $4 ESCAPE '!'))) \
+         ORDER BY s.id LIMIT $5"
+    );
+    let (stack, container, members) = match &target.subject {
+        Subject::Stack(name) => {
+            let one = ContainerIdentity::Service { project: name.clone(), service: String::new(), number: 0 };
+            let text = one.to_text();
+            let start = text.strip_suffix("/0").unwrap_or(&text);
+            (Some(name.clone()), None, Some(format!("{}%", escape_like(start))))
+        }
+        Subject::Container(identity) => {
+            let stack = match identity {
+                ContainerIdentity::Service { project, .. } => Some(project.clone()),
+                ContainerIdentity::Name(_) => None,
+            };
+            (stack, Some(identity.to_text()), None)
+        }
+    };
+    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(SQL)
+        .bind(target.host.as_str())
+        .bind(stack.as_deref())
+        .bind(container.as_deref())
+        .bind(members.as_deref())
+        .bind(limit)
+        .fetch_all(pool))?;
+    read_all(rows)
+}
+
+/// Text that LIKE takes literally, `!` being the escape.
+fn escape_like(text: &str) -> String {
+    text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
+}
+
+/// Sets or takes back the skip of the occurrence at `next_due`, where instant and revision are still those that were
+/// read; answers whether they were. The revision grows by one.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn set_skip(
+    tx: &mut Tx,
+    id: &ScheduleId,
+    rev: i64,
+    next_due: Timestamp,
+    skip_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<bool> {
+    let touched = exec_tx!(
+        tx,
+        "UPDATE schedules SET skip_at_ms = $1, rev = rev + 1, updated_ms = $2 \
+         WHERE id = $3 AND rev = $4 AND next_due_ms = $5 AND deleted_ms IS NULL",
+        skip_at.map(to_ms),
+        to_ms(now),
+        id.as_str(),
+        rev,
+        to_ms(next_due)
+    )?;
+    Ok(touched == 1)
+}
+
+/// The schedules whose next instant is at or before `now`: the earliest first, those of one target together.
+///
+/// # Errors
+/// As [`get`].
+pub async fn due(db: &Db, now: &Timestamp, limit: i64) -> Result<Vec<Schedule>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " WHERE s.next_due_ms <= $1 \
+         ORDER BY s.next_due_ms, s.host_id, s.target_type, s.target_identity, s.id LIMIT $2"
+    );
+    let rows: Vec<Row> =
+        on_db!(db, pool => sqlx::query_as(SQL).bind(to_ms(*now)).bind(limit).fetch_all(pool))?;
+    read_all(rows)
+}
+
+/// The earliest instant at which any schedule is due.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn next_due(db: &Db) -> Result<Option<Timestamp>> {
+    let (ms,): (Option<i64>,) =
+        on_db!(db, pool => sqlx::query_as("SELECT MIN(next_due_ms) FROM schedules").fetch_one(pool))?;
+    Ok(ms.map(from_ms))
+}
+
+/// Takes the occurrence at `old_next_due` for the caller alone: moves the schedule on where both the instant and the
+/// revision are still those that were read, and answers whether they were. `disable` switches it off, which is how a
+/// `once` ends; a skip of the occurrence taken is used up. The revision stays: firing is no edit.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn claim(
+    tx: &mut Tx,
+    id: &ScheduleId,
+    old_next_due: Timestamp,
+    rev: i64,
+    new_next_due: Option<Timestamp>,
+    disable: bool,
+) -> Result<bool> {
+    let touched = exec_tx!(
+        tx,
+        "UPDATE schedules SET next_due_ms = $1, enabled = CASE WHEN $2 THEN FALSE ELSE enabled END, \
+         skip_at_ms = CASE WHEN skip_at_ms <= $3 THEN NULL ELSE skip_at_ms END \
+         WHERE id = $4 AND next_due_ms = $3 AND rev = $5 AND enabled = TRUE AND deleted_ms IS NULL",
+        new_next_due.map(to_ms),
+        disable,
+        to_ms(old_next_due),
+        id.as_str(),
+        rev
+    )?;
+    Ok(touched == 1)
+}
+
+/// The schedules that will fire, the earliest first, `limit` at most.
+///
+/// # Errors
+/// As [`get`].
+pub async fn coming(db: &Db, limit: i64) -> Result<Vec<Schedule>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " WHERE s.next_due_ms IS NOT NULL ORDER BY s.next_due_ms, s.id LIMIT $1"
+    );
+    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(SQL).bind(limit).fetch_all(pool))?;
+    read_all(rows)
+}
+
+/// The first schedule that fires for each target.
+///
+/// # Errors
+/// As [`get`].
+pub async fn coming_per_target(db: &Db) -> Result<Vec<Schedule>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " JOIN (SELECT host_id, target_type, target_identity, MIN(next_due_ms) AS at_ms FROM schedules \
+           WHERE next_due_ms IS NOT NULL GROUP BY host_id, target_type, target_identity) n \
+         ON n.host_id = s.host_id AND n.target_type = s.target_type AND n.target_identity = s.target_identity \
+           AND n.at_ms = s.next_due_ms \
+         ORDER BY s.next_due_ms, s.id"
+    );
+    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(SQL).fetch_all(pool))?;
+    read_all(rows)
+}
+
+/// How many schedules there are, and how many of them are switched on.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn count(db: &Db) -> Result<(i64, i64)> {
+    const SQL: &str = "SELECT COUNT(*), \
+         COALESCE(CAST(SUM(CASE WHEN enabled = TRUE THEN 1 ELSE 0 END) AS BIGINT), 0) \
+         FROM schedules WHERE deleted_ms IS NULL";
+    Ok(on_db!(db, pool => sqlx::query_as(SQL).fetch_one(pool))?)
+}

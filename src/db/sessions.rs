@@ -1,0 +1,218 @@
+//! Logins of browsers. The id in the cookie is never stored, only its digest.
+
+use jiff::Timestamp;
+
+use super::users::{Stored, UserRow, columns};
+use super::{Db, Result, Tx, exec_db, exec_tx, on_db};
+use crate::domain::ids::UserId;
+use crate::domain::time::{from_ms, to_ms};
+use crate::domain::user::User;
+
+/// A login of a browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// SHA-256 of the id in the cookie, hex.
+    pub id_hash: String,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// What pages keep in it: JSON.
+    pub data: String,
+    /// A form sent after it had ended: JSON.
+    pub kept_form: Option<String>,
+    /// When it began.
+    pub created: Timestamp,
+    /// When it was last used, to the minute.
+    pub last_seen: Timestamp,
+    /// When it ends unless it is used.
+    pub expires: Timestamp,
+    /// Where it was last used from.
+    pub address: Option<String>,
+    /// What the browser calls itself.
+    pub user_agent: Option<String>,
+}
+
+/// The columns of a session, for a `SELECT` whose table is `s`; `created_ms` is renamed because the account has one too
+/// and both are read by one query.
+macro_rules! session_columns {
+    () => {
+        "s.id_hash, s.user_id, s.data, s.kept_form, s.created_ms AS session_created_ms, s.last_seen_ms, s.expires_ms, \
+         s.address, s.user_agent"
+    };
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id_hash: String,
+    user_id: String,
+    data: String,
+    kept_form: Option<String>,
+    session_created_ms: i64,
+    last_seen_ms: i64,
+    expires_ms: i64,
+    address: Option<String>,
+    user_agent: Option<String>,
+}
+
+impl From<Row> for Session {
+    fn from(row: Row) -> Self {
+        Self {
+            id_hash: row.id_hash,
+            user_id: UserId(row.user_id),
+            data: row.data,
+            kept_form: row.kept_form,
+            created: from_ms(row.session_created_ms),
+            last_seen: from_ms(row.last_seen_ms),
+            expires: from_ms(row.expires_ms),
+            address: row.address,
+            user_agent: row.user_agent,
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Joined {
+    #[sqlx(flatten)]
+    session: Row,
+    #[sqlx(flatten)]
+    user: UserRow,
+}
+
+/// A session, ended or not, and its account: one query, since every page asks.
+///
+/// # Errors
+/// What the engine answered; a damaged row.
+pub async fn find(db: &Db, id_hash: &str) -> Result<Option<(Session, User)>> {
+    let row: Option<Joined> = on_db!(db, pool => sqlx::query_as(
+        concat!("SELECT ", session_columns!(), ", ", columns!(), " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = $1"))
+        .bind(id_hash).fetch_optional(pool))?;
+    row.map(|row| Ok((Session::from(row.session), Stored::try_from(row.user)?.user))).transpose()
+}
+
+/// Someone's sessions that have not ended at `now`, the last used first.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn list(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Session>> {
+    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(
+        concat!("SELECT ", session_columns!(),
+            " FROM sessions s WHERE s.user_id = $1 AND s.expires_ms > $2 ORDER BY s.last_seen_ms DESC, s.id_hash"))
+        .bind(user.as_str()).bind(to_ms(now)).fetch_all(pool))?;
+    Ok(rows.into_iter().map(Session::from).collect())
+}
+
+/// How many sessions each account has that have not ended at `now`.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn counts(db: &Db, now: Timestamp) -> Result<Vec<(UserId, i64)>> {
+    let rows: Vec<(String, i64)> = on_db!(db, pool => sqlx::query_as(
+        "SELECT user_id, COUNT(*) FROM sessions WHERE expires_ms > $1 GROUP BY user_id")
+        .bind(to_ms(now)).fetch_all(pool))?;
+    Ok(rows.into_iter().map(|(id, count)| (UserId(id), count)).collect())
+}
+
+/// Adds a session and answers whether its id was free.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn insert(tx: &mut Tx, session: &Session) -> Result<bool> {
+    let rows = exec_tx!(
+        tx,
+        "INSERT INTO sessions (id_hash, user_id, data, kept_form, created_ms, last_seen_ms, expires_ms, address, \
+         user_agent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id_hash) DO NOTHING",
+        &session.id_hash,
+        session.user_id.as_str(),
+        &session.data,
+        session.kept_form.as_deref(),
+        to_ms(session.created),
+        to_ms(session.last_seen),
+        to_ms(session.expires),
+        session.address.as_deref(),
+        session.user_agent.as_deref()
+    )?;
+    Ok(rows == 1)
+}
+
+/// Replaces what pages keep in a session.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn set_data(db: &Db, id_hash: &str, data: &str) -> Result<()> {
+    exec_db!(db, "UPDATE sessions SET data = $1 WHERE id_hash = $2", data, id_hash)?;
+    Ok(())
+}
+
+/// Keeps a form with a session that has ended.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn keep_form(db: &Db, id_hash: &str, form: &str) -> Result<()> {
+    exec_db!(db, "UPDATE sessions SET kept_form = $1 WHERE id_hash = $2", form, id_hash)?;
+    Ok(())
+}
+
+/// Notes that a session was used.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn touch(
+    db: &Db,
+    id_hash: &str,
+    last_seen: Timestamp,
+    expires: Timestamp,
+    address: Option<&str>,
+) -> Result<()> {
+    exec_db!(
+        db,
+        "UPDATE sessions SET last_seen_ms = $1, expires_ms = $2, address = COALESCE($3, address) WHERE id_hash = $4",
+        to_ms(last_seen),
+        to_ms(expires),
+        address,
+        id_hash
+    )?;
+    Ok(())
+}
+
+/// Ends a session.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn delete(db: &Db, id_hash: &str) -> Result<()> {
+    exec_db!(db, "DELETE FROM sessions WHERE id_hash = $1", id_hash)?;
+    Ok(())
+}
+
+/// Ends someone's sessions, all or all but one, and answers how many.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn delete_all(tx: &mut Tx, user: &UserId, but: Option<&str>) -> Result<u64> {
+    Ok(exec_tx!(
+        tx,
+        "DELETE FROM sessions WHERE user_id = $1 AND id_hash <> $2",
+        user.as_str(),
+        but.unwrap_or_default()
+    )?)
+}
+
+/// Ends the oldest of someone's sessions until `keep` are left.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn delete_oldest(tx: &mut Tx, user: &UserId, keep: i64) -> Result<u64> {
+    Ok(exec_tx!(
+        tx,
+        "DELETE FROM sessions WHERE user_id = $1 AND id_hash NOT IN (SELECT id_hash FROM sessions \
+         WHERE user_id = $1 ORDER BY created_ms DESC, id_hash LIMIT $2)",
+        user.as_str(),
+        keep
+    )?)
+}
+
+/// Removes the rows of sessions that ended before `before`, and answers how many.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
+    Ok(exec_db!(db, "DELETE FROM sessions WHERE expires_ms < $1", to_ms(before))?)
+}

@@ -1,0 +1,140 @@
+//! Steps: committed to before the Docker call, their outcome after it.
+
+use jiff::Timestamp;
+
+use super::{Db, DbError, Result, Tx, exec_tx, on_db};
+use crate::domain::ids::{HostId, RunId, StepId};
+use crate::domain::run::{Step, StepState};
+use crate::domain::target::ContainerIdentity;
+use crate::domain::time::{from_ms, to_ms};
+
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct StepRow {
+    id: String,
+    run_id: String,
+    ordinal: i64,
+    wave: i64,
+    host_id: String,
+    container: String,
+    identity: String,
+    action: String,
+    wait_for: String,
+    state: String,
+    reason: String,
+    issued_ms: Option<i64>,
+    finished_ms: Option<i64>,
+    duration_ms: Option<i64>,
+    exit_code: Option<i64>,
+    error: Option<String>,
+    output: Option<String>,
+}
+
+impl TryFrom<StepRow> for Step {
+    type Error = DbError;
+
+    fn try_from(row: StepRow) -> Result<Self> {
+        let damaged =
+            |what: &str| DbError::Damaged { table: "steps", id: row.id.clone(), what: what.to_owned() };
+        Ok(Self {
+            identity: ContainerIdentity::parse(&row.identity).ok_or_else(|| damaged("its container"))?,
+            action: row.action.parse().map_err(|_| damaged("its action"))?,
+            wait_for: serde_json::from_str(&row.wait_for).map_err(|_| damaged("what it waits for"))?,
+            state: StepState::parse(&row.state).ok_or_else(|| damaged("its state"))?,
+            id: StepId(row.id),
+            run_id: RunId(row.run_id),
+            ordinal: row.ordinal,
+            wave: row.wave,
+            host: HostId(row.host_id),
+            container: row.container,
+            reason: row.reason,
+            issued_at: row.issued_ms.map(from_ms),
+            finished_at: row.finished_ms.map(from_ms),
+            duration_ms: row.duration_ms,
+            exit_code: row.exit_code,
+            error: row.error,
+            output: row.output,
+        })
+    }
+}
+
+/// Stores the steps of a run.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn insert(tx: &mut Tx, steps: &[Step]) -> Result<()> {
+    for step in steps {
+        let wait_for = serde_json::to_string(&step.wait_for).unwrap_or_else(|_| "[]".to_owned());
+        exec_tx!(
+            tx,
+            "INSERT INTO steps (id, run_id, ordinal, wave, host_id, container, identity, action, wait_for, state, \
+             reason, finished_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            step.id.as_str(),
+            step.run_id.as_str(),
+            step.ordinal,
+            step.wave,
+            step.host.as_str(),
+            step.container.as_str(),
+            step.identity.to_text(),
+            step.action.as_str(),
+            wait_for.as_str(),
+            step.state.as_str(),
+            step.reason.as_str(),
+            step.finished_at.map(to_ms),
+        )?;
+    }
+    Ok(())
+}
+
+/// Takes back the steps of a run that has not begun, to make room for a newer plan.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn clear(tx: &mut Tx, run: &RunId) -> Result<()> {
+    exec_tx!(tx, "DELETE FROM steps WHERE run_id = $1 AND issued_ms IS NULL", run.as_str())?;
+    Ok(())
+}
+
+/// The steps of a run, in the order of its plan.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn of_run(db: &Db, run: &RunId) -> Result<Vec<Step>> {
+    let rows: Vec<StepRow> = on_db!(db, pool =>
+        sqlx::query_as("SELECT * FROM steps WHERE run_id = $1 ORDER BY ordinal").bind(run.as_str()).fetch_all(pool))?;
+    rows.into_iter().map(Step::try_from).collect()
+}
+
+/// Commits to a step, before its Docker call. `false` when it is no longer pending.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn issue(tx: &mut Tx, id: &StepId, now: Timestamp) -> Result<bool> {
+    let rows = exec_tx!(
+        tx,
+        "UPDATE steps SET state = 'issued', issued_ms = $2 WHERE id = $1 AND state = 'pending'",
+        id.as_str(),
+        to_ms(now),
+    )?;
+    Ok(rows == 1)
+}
+
+/// Stores the outcome that `step` holds. `false` when the step had ended before: outcomes never change.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn finish(tx: &mut Tx, step: &Step) -> Result<bool> {
+    let rows = exec_tx!(
+        tx,
+        "UPDATE steps SET state = $2, reason = $3, finished_ms = $4, duration_ms = $5, exit_code = $6, error = $7, \
+         output = $8 WHERE id = $1 AND state IN ('pending', 'issued')",
+        step.id.as_str(),
+        step.state.as_str(),
+        step.reason.as_str(),
+        step.finished_at.map(to_ms),
+        step.duration_ms,
+        step.exit_code,
+        step.error.as_deref(),
+        step.output.as_deref(),
+    )?;
+    Ok(rows == 1)
+}

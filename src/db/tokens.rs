@@ -1,0 +1,83 @@
+//! Tokens given out by the API's login. A token without a row is dead.
+
+use jiff::Timestamp;
+
+use super::users::{Stored, UserRow, columns};
+use super::{Db, Result, Tx, exec_db, exec_tx, on_db};
+use crate::domain::ids::UserId;
+use crate::domain::time::to_ms;
+use crate::domain::user::User;
+
+/// Adds a token.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn insert(
+    tx: &mut Tx,
+    jti: &str,
+    user: &UserId,
+    created: Timestamp,
+    expires: Timestamp,
+    address: Option<&str>,
+) -> Result<()> {
+    exec_tx!(
+        tx,
+        "INSERT INTO tokens (jti, user_id, created_ms, expires_ms, address) VALUES ($1, $2, $3, $4, $5)",
+        jti,
+        user.as_str(),
+        to_ms(created),
+        to_ms(expires),
+        address
+    )?;
+    Ok(())
+}
+
+/// The account of a token that is alive at `now`.
+///
+/// # Errors
+/// What the engine answered; a damaged row.
+pub async fn find_user(db: &Db, jti: &str, now: Timestamp) -> Result<Option<User>> {
+    let row: Option<UserRow> = on_db!(db, pool => sqlx::query_as(
+        concat!("SELECT ", columns!(), " FROM tokens t JOIN users u ON u.id = t.user_id \
+                 WHERE t.jti = $1 AND t.expires_ms > $2")).bind(jti).bind(to_ms(now)).fetch_optional(pool))?;
+    row.map(|row| Stored::try_from(row).map(|stored| stored.user)).transpose()
+}
+
+/// Kills a token and answers whether it was alive.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn delete(tx: &mut Tx, jti: &str) -> Result<bool> {
+    Ok(exec_tx!(tx, "DELETE FROM tokens WHERE jti = $1", jti)? == 1)
+}
+
+/// Kills all of someone's tokens and answers how many.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn delete_all(tx: &mut Tx, user: &UserId) -> Result<u64> {
+    Ok(exec_tx!(tx, "DELETE FROM tokens WHERE user_id = $1", user.as_str())?)
+}
+
+/// Kills the oldest of someone's tokens until `keep` are left, those past `now` first of all.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn delete_oldest(tx: &mut Tx, user: &UserId, keep: i64, now: Timestamp) -> Result<u64> {
+    Ok(exec_tx!(
+        tx,
+        "DELETE FROM tokens WHERE user_id = $1 AND (expires_ms <= $2 OR jti NOT IN (SELECT jti FROM tokens \
+         WHERE user_id = $1 AND expires_ms > $2 ORDER BY created_ms DESC, jti DESC LIMIT $3))",
+        user.as_str(),
+        to_ms(now),
+        keep
+    )?)
+}
+
+/// Removes the rows of tokens that ended before `before`, and answers how many.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
+    Ok(exec_db!(db, "DELETE FROM tokens WHERE expires_ms < $1", to_ms(before))?)
+}

@@ -1,0 +1,94 @@
+//! The only module that calls Docker.
+//!
+//! It makes the calls listed in [`client::CALLS`] and no other, each under a timeout; everything it hands out is a
+//! domain value. [`Hosts`] holds the Engines, [`Host`] one of them: its link, its inventory (kept current by events)
+//! and the calls of a run.
+
+pub mod client;
+pub mod endpoint;
+pub mod hosts;
+mod inventory;
+mod reading;
+pub mod self_detection;
+mod watch;
+mod wire;
+mod words;
+
+pub use endpoint::Endpoint;
+pub use hosts::{Host, Hosts, Notice, Settings, Sighting};
+
+/// What Docker said to a call that changes a container, where it did not refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It did it. The container may still fail a moment later: look (semantics §6).
+    Done,
+    /// It was so already (304).
+    Already,
+}
+
+/// Why a call did not do what it should. Texts are for a person: they say what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DockerError {
+    /// No answer from the Engine: it is away, not permitted, or not what it should be.
+    #[error("{reason}")]
+    Unreachable {
+        /// What went wrong and what to do.
+        reason: String,
+    },
+    /// No answer in time. The Engine may still be at it: look, never assume.
+    #[error("Docker did not answer in time")]
+    TimedOut,
+    /// No such container (404).
+    #[error("the container is gone")]
+    NotFound,
+    /// Not in this state (409), such as a start of a paused container.
+    #[error("Docker refused: {message}")]
+    Conflict {
+        /// Docker's words.
+        message: String,
+    },
+    /// The Engine failed (5xx), which includes an unpause of a container that is not paused.
+    #[error("Docker failed: {message}")]
+    Server {
+        /// The HTTP status.
+        status: u16,
+        /// Docker's words.
+        message: String,
+    },
+    /// A socket proxy in front of the Engine does not let the call through (403).
+    #[error("not allowed by the proxy: {call}")]
+    ProxyRefused {
+        /// Method and path, such as `POST /containers/x/stop`.
+        call: String,
+    },
+    /// The Engine does not speak a version that DockNap speaks.
+    #[error("{message}")]
+    Version {
+        /// Which versions, and what to do.
+        message: String,
+    },
+    /// Any other refusal (4xx).
+    #[error("Docker refused ({status}): {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Docker's words.
+        message: String,
+    },
+}
+
+impl DockerError {
+    /// Whether the same call may succeed a little later: no answer, a timeout, 502 and 503 (semantics §4). A 500 is
+    /// not: the caller looks at the container and decides.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut => true,
+            Self::Server { status, .. } => matches!(status, 502..=504),
+            Self::NotFound
+            | Self::Conflict { .. }
+            | Self::ProxyRefused { .. }
+            | Self::Version { .. }
+            | Self::Refused { .. } => false,
+        }
+    }
+}

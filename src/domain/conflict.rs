@@ -1,0 +1,125 @@
+//! Two schedules that meet on one target in one minute: where, and who goes first (semantics §4).
+
+use std::cmp::Ordering;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::cron::Cron;
+use super::schedule::{Schedule, ScheduleSpec, When};
+
+/// How far ahead two schedules are compared, in days.
+pub const HORIZON_DAYS: i64 = 400;
+/// How many fires of each are compared at most.
+pub const MOST_FIRES: usize = 2000;
+
+/// The instants at which something fires.
+#[derive(Clone, Debug)]
+pub enum Fires {
+    /// A cron expression in a zone.
+    Cron(Cron, TimeZone),
+    /// One instant.
+    Once(Timestamp),
+}
+
+impl Fires {
+    /// What a stored `when` means in `zone`; `None` for a cron expression that no longer parses.
+    pub fn of(when: &When, zone: &TimeZone) -> Option<Self> {
+        match when {
+            When::Cron(text) => Some(Self::Cron(Cron::parse(text).ok()?, zone.clone())),
+            When::Once(at) => Some(Self::Once(*at)),
+        }
+    }
+
+    /// The first instant strictly after `after`.
+    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Cron(cron, zone) => cron.next(after, zone),
+            Self::Once(at) => Some(*at).filter(|at| *at > after),
+        }
+    }
+
+    /// The instants after `after`, in order.
+    pub fn iter(&self, after: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
+        std::iter::successors(self.next(after), |last| self.next(*last))
+    }
+}
+
+/// The first minute after `after` in which both fire, looked for over [`HORIZON_DAYS`] or [`MOST_FIRES`] of each.
+pub fn first_clash(a: &Fires, b: &Fires, after: Timestamp) -> Option<Timestamp> {
+    let until = after.checked_add((HORIZON_DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
+    let within = |at: &Timestamp| *at <= until;
+    let mut others = b.iter(after).take(MOST_FIRES).take_while(within).peekable();
+    for at in a.iter(after).take(MOST_FIRES).take_while(within) {
+        while others.next_if(|other| minute(*other) < minute(at)).is_some() {}
+        match others.peek() {
+            Some(other) if minute(*other) == minute(at) => return Some(at),
+            Some(_) => {}
+            None => return None,
+        }
+    }
+    None
+}
+
+fn minute(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(60)
+}
+
+/// Which of two schedules goes first when they meet: the greater priority, then start and unpause before restart
+/// before pause before stop, then the older. `Less` = `a`; never `Equal` for two different schedules.
+pub fn precedence(a: &Schedule, b: &Schedule) -> Ordering {
+    precedence_of(&a.spec, &b.spec)
+        .then_with(|| a.created_at.cmp(&b.created_at))
+        .then_with(|| a.id.cmp(&b.id))
+}
+
+/// As [`precedence`] by what the two say alone; `Equal` where their age decides.
+pub fn precedence_of(a: &ScheduleSpec, b: &ScheduleSpec) -> Ordering {
+    b.priority.cmp(&a.priority).then_with(|| a.action.clash_rank().cmp(&b.action.clash_rank()))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn cron(text: &str, zone: &str) -> Fires {
+        Fires::Cron(Cron::parse(text).unwrap(), TimeZone::get(zone).unwrap())
+    }
+
+    #[test]
+    fn a_nightly_stop_meets_a_weekly_restart_on_its_day() {
+        let clash =
+            first_clash(&cron("0 23 * * *", "UTC"), &cron("0 23 * * SUN", "UTC"), at("2026-11-23T00:00:00Z"));
+        assert_eq!(clash, Some(at("2026-11-29T23:00:00Z")));
+    }
+
+    #[test]
+    fn zones_that_part_only_in_winter_meet_in_summer() {
+        let clash = first_clash(
+            &cron("0 23 * * *", "Europe/London"),
+            &cron("0 22 * * *", "UTC"),
+            at("2026-11-23T00:00:00Z"),
+        );
+        assert_eq!(clash, Some(at("2027-03-28T22:00:00Z")));
+    }
+
+    #[test]
+    fn what_never_meets_is_not_reported() {
+        let after = at("2026-11-23T00:00:00Z");
+        assert_eq!(first_clash(&cron("0 23 * * *", "UTC"), &cron("1 23 * * *", "UTC"), after), None);
+        let past = Fires::Once(at("2026-01-01T23:00:00Z"));
+        assert_eq!(first_clash(&cron("0 23 * * *", "UTC"), &past, after), None);
+    }
+
+    #[test]
+    fn an_instant_within_the_minute_counts() {
+        let once = Fires::Once(at("2026-11-24T23:00:30Z"));
+        let clash = first_clash(&once, &cron("0 23 * * *", "UTC"), at("2026-11-23T00:00:00Z"));
+        assert_eq!(clash, Some(at("2026-11-24T23:00:30Z")));
+    }
+}

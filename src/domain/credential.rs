@@ -1,0 +1,259 @@
+//! What a login name and a password may be (security: passwords; OWASP ASVS 6.2).
+//!
+//! Length decides. No composition rules, no expiry, no truncation; what is refused is what a guesser tries first: listed
+//! passwords (also padded with digits or repeated), runs along the alphabet or the keyboard, and words that belong to
+//! this installation.
+
+/// Characters of the shortest password without a second factor; the setting can raise it, never lower it.
+pub const PASSWORD_MIN: usize = 15;
+/// Bytes of the longest password: what a person or a password manager makes, and no more work than one hash.
+pub const PASSWORD_MAX_BYTES: usize = 256;
+/// Characters of the longest login name.
+pub const NAME_MAX: usize = 64;
+
+/// The 10,000 most common passwords, and the longer ones among the 30,000 most common, from the frequency list of
+/// zxcvbn 3.1.1 (MIT): lower case, sorted, one a line.
+static COMMON: &str = include_str!("common_passwords.txt");
+/// Rows a finger runs along.
+const ROWS: [&str; 6] = [
+    "abcdefghijklmnopqrstuvwxyz",
+    "01234567890123456789",
+    "qwertyuiopasdfghjklzxcvbnm",
+    "qwertzuiopasdfghjklyxcvbnm",
+    "azertyuiopqsdfghjklmwxcvbn",
+    "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p",
+];
+/// What of a password has to be left when the words of this installation are taken out.
+const LEFT_MIN: usize = 8;
+
+/// Why a password is refused; the text says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WeakPassword {
+    /// Shorter than the policy asks.
+    #[error("use at least {min} characters; a sentence is easy to remember")]
+    TooShort {
+        /// Characters asked for.
+        min: usize,
+    },
+    /// Longer than is hashed.
+    #[error("use at most {PASSWORD_MAX_BYTES} bytes")]
+    TooLong,
+    /// On the list, or a listed one padded or repeated.
+    #[error("this is one of the passwords that are tried first; use another")]
+    Common,
+    /// The same few characters again and again, or a row of the keyboard.
+    #[error("this repeats itself or runs along the keyboard; use several words instead")]
+    Pattern,
+    /// Little is left without the user's name, the host's name, or DockNap's.
+    #[error("this is made of the name, the host or the word docknap; use other words")]
+    Personal,
+}
+
+/// Checks a password. `min` is the policy's length in characters, `personal` are words that belong to the person or the
+/// installation (login name, host name).
+///
+/// # Errors
+/// [`WeakPassword`] with the first thing that is wrong.
+pub fn check_password(password: &str, min: usize, personal: &[&str]) -> Result<(), WeakPassword> {
+    if password.len() > PASSWORD_MAX_BYTES {
+        return Err(WeakPassword::TooLong);
+    }
+    let min = min.max(PASSWORD_MIN);
+    if password.chars().count() < min {
+        return Err(WeakPassword::TooShort { min });
+    }
+    let folded = password.to_lowercase();
+    let core = folded.trim_matches(|c: char| !c.is_alphabetic());
+    if is_common(&folded) || is_common(core) || is_common(unit(&folded)) || is_common(unit(core)) {
+        return Err(WeakPassword::Common);
+    }
+    if unit(&folded).chars().count() < LEFT_MIN || is_run(&folded) {
+        return Err(WeakPassword::Pattern);
+    }
+    let mut left = folded.clone();
+    for word in personal.iter().map(|word| word.to_lowercase()).chain(["docknap".into(), "docker".into()]) {
+        if word.chars().count() >= 3 {
+            left = left.replace(&word, "");
+        }
+    }
+    let left = left.chars().filter(|c| c.is_alphanumeric()).count();
+    if folded.chars().filter(|c| c.is_alphanumeric()).count() != left && left < LEFT_MIN {
+        return Err(WeakPassword::Personal);
+    }
+    Ok(())
+}
+
+/// Whether the list holds `folded`, which is in lower case.
+fn is_common(folded: &str) -> bool {
+    // The lines are sorted by bytes, so the text can be halved at line ends.
+    let mut rest = COMMON;
+    while !rest.is_empty() {
+        let middle = rest.len() / 2;
+        let start = rest.as_bytes()[..middle].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let end = rest.as_bytes()[start..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(rest.len(), |at| start + at);
+        match rest[start..end].cmp(folded) {
+            std::cmp::Ordering::Equal => return true,
+            std::cmp::Ordering::Less => rest = rest.get(end + 1..).unwrap_or(""),
+            std::cmp::Ordering::Greater => rest = &rest[..start],
+        }
+    }
+    false
+}
+
+/// The shortest text that `text` is a repetition of (the last one may be cut off).
+fn unit(text: &str) -> &str {
+    (1..text.len())
+        .filter(|at| text.is_char_boundary(*at))
+        .find(|at| {
+            text.as_bytes().iter().zip(text.as_bytes().iter().cycle().take(*at).cycle()).all(|(a, b)| a == b)
+        })
+        .map_or(text, |at| &text[..at])
+}
+
+/// Whether `folded` is nothing but steps along the rows, forwards or backwards.
+fn is_run(folded: &str) -> bool {
+    let characters: Vec<char> = folded.chars().collect();
+    let steps = characters
+        .windows(2)
+        .filter(|pair| {
+            pair[0] == pair[1]
+                || ROWS.iter().any(|row| {
+                    row.chars()
+                        .zip(row.chars().skip(1))
+                        .any(|(a, b)| (a, b) == (pair[0], pair[1]) || (b, a) == (pair[0], pair[1]))
+                })
+        })
+        .count();
+    // Four steps of five: a row broken once or twice is still a row.
+    steps * 5 >= (characters.len() - 1) * 4
+}
+
+/// Why a login name is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadName {
+    /// Nothing.
+    #[error("enter a name")]
+    Empty,
+    /// Longer than is shown anywhere.
+    #[error("use at most {NAME_MAX} characters")]
+    TooLong,
+    /// Something that could be mistaken or does not print.
+    #[error("use letters a-z, digits and . _ - @, beginning with a letter or a digit")]
+    Characters,
+}
+
+/// Checks a login name and answers it without the spaces around it.
+///
+/// # Errors
+/// [`BadName`]
+pub fn check_name(name: &str) -> Result<&str, BadName> {
+    let name = name.trim();
+    let mut bytes = name.bytes();
+    let Some(first) = bytes.next() else { return Err(BadName::Empty) };
+    if name.len() > NAME_MAX {
+        return Err(BadName::TooLong);
+    }
+    if !first.is_ascii_alphanumeric()
+        || !bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte))
+    {
+        return Err(BadName::Characters);
+    }
+    Ok(name)
+}
+
+/// The form in which login names are compared: two people may not differ by case alone.
+pub fn name_key(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(password: &str) -> Result<(), WeakPassword> {
+        check_password(password, PASSWORD_MIN, &["anna", "nas.local"])
+    }
+
+    #[test]
+    fn the_list_is_sorted_so_that_it_can_be_searched() {
+        let lines: Vec<&str> = COMMON.lines().collect();
+        assert!(lines.len() > 9_000);
+        assert!(lines.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(lines.iter().all(|line| is_common(line)));
+        assert!(!is_common("") && !is_common("zzzzzzzzzzzzzzzzz") && !is_common("0"));
+    }
+
+    #[test]
+    fn length_is_counted_in_characters_at_the_bottom_and_in_bytes_at_the_top() {
+        assert_eq!(check("vierzehn Zeich"), Err(WeakPassword::TooShort { min: 15 }));
+        assert_eq!(check("vierzehn Zeiche"), Ok(()));
+        assert_eq!(check("мама мыла раму!"), Ok(()));
+        let long =
+            |words: usize| "Ausdauernd schlafende Wale ".chars().cycle().take(words).collect::<String>();
+        assert_eq!(check(&format!("x{}", long(255))), Ok(()));
+        assert_eq!(check(&format!("xy{}", long(255))), Err(WeakPassword::TooLong));
+        assert_eq!(check_password("vierzehn Zeiche", 20, &[]), Err(WeakPassword::TooShort { min: 20 }));
+        assert_eq!(
+            check_password("short one", 3, &[]),
+            Err(WeakPassword::TooShort { min: 15 }),
+            "never below"
+        );
+    }
+
+    #[test]
+    fn what_a_guesser_tries_first_is_refused() {
+        for password in [
+            "passwordstandard",
+            "Password12345678",
+            "passwordpassword",
+            "!!!!dragon!!!!!1!",
+            "letmeinletmein1",
+        ] {
+            assert_eq!(check(password), Err(WeakPassword::Common), "{password}");
+        }
+        for password in [
+            "aaaaaaaaaaaaaaa",
+            "abcabcabcabcabc",
+            "x7!x7!x7!x7!x7!",
+            "qwertzuiopasdfg",
+            "0987654321098765",
+            "abcdefghijklmnop",
+        ] {
+            assert_eq!(check(password).expect_err(password), check(password).expect_err(password));
+            assert!(
+                matches!(check(password), Err(WeakPassword::Pattern | WeakPassword::Common)),
+                "{password}"
+            );
+        }
+        for password in ["docknapdocknap-anna", "Docker-nas.local-123", "anna anna docker 2026"] {
+            assert_eq!(check(password), Err(WeakPassword::Personal), "{password}");
+        }
+    }
+
+    #[test]
+    fn an_ordinary_sentence_is_accepted() {
+        for password in [
+            "correct horse battery staple",
+            "Der Wal schläft bis sieben",
+            "kJ8#pQ2!vX5$mN9^",
+            "anna likes sleeping whales",
+        ] {
+            assert_eq!(check(password), Ok(()), "{password}");
+        }
+    }
+
+    #[test]
+    fn names_are_plain_text_without_surprises() {
+        assert_eq!(check_name(" anna "), Ok("anna"));
+        assert_eq!(check_name("a.b_c-d@example.org"), Ok("a.b_c-d@example.org"));
+        assert_eq!(check_name("  "), Err(BadName::Empty));
+        assert_eq!(check_name(&"a".repeat(65)), Err(BadName::TooLong));
+        for name in ["-a", "a b", "a\nb", "ä", "a/b", "<b>", "a\u{202e}b"] {
+            assert_eq!(check_name(name), Err(BadName::Characters), "{name:?}");
+        }
+        assert_eq!(name_key(" Anna "), "anna");
+    }
+}

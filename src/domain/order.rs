@@ -1,0 +1,338 @@
+//! Which container must come before which: edges from labels and shared networks, and the waves they make.
+//!
+//! Label values are hostile input: whatever they hold, the answer is an order and, where something was odd, a note.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::inventory::{Container, Inventory};
+use super::run::Condition;
+use super::target::ContainerIdentity;
+
+/// The label in which compose writes what a service depends on.
+pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
+/// Items of one label that are read; compose files have a handful.
+const MAX_ITEMS: usize = 256;
+
+/// `dependant` needs `dependency` to be so.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Edge {
+    /// Who waits, as an index into the containers given.
+    pub dependant: usize,
+    /// Who is waited for.
+    pub dependency: usize,
+    /// What must be so.
+    pub condition: Condition,
+}
+
+/// One item of a `depends_on` label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// The service's name.
+    pub service: String,
+    /// What must be so of it.
+    pub condition: Condition,
+}
+
+/// Reads a `depends_on` label in its three historical forms: `db,redis`, `db:service_healthy`,
+/// `db:service_healthy:true`. Answers the items and notes about what was odd.
+///
+/// ```
+/// use docknap::domain::{order, run::Condition};
+/// let (items, notes) = order::parse_depends_on("db:service_healthy:true,redis");
+/// assert_eq!(items[0].condition, Condition::ServiceHealthy);
+/// assert_eq!(items[1].service, "redis");
+/// assert!(notes.is_empty());
+/// ```
+pub fn parse_depends_on(label: &str) -> (Vec<Dependency>, Vec<String>) {
+    let mut items: Vec<Dependency> = Vec::new();
+    let mut notes = Vec::new();
+    for (count, item) in label.split(',').map(str::trim).filter(|item| !item.is_empty()).enumerate() {
+        if count == MAX_ITEMS {
+            notes.push(format!("only the first {MAX_ITEMS} of its dependencies are read"));
+            break;
+        }
+        let mut parts = item.split(':');
+        let service = parts.next().unwrap_or_default().trim();
+        let condition = parts.next();
+        if service.is_empty() || parts.count() > 1 {
+            notes.push(format!("`{}` is no dependency; it is ignored", excerpt(item)));
+            continue;
+        }
+        let condition = match condition {
+            None | Some("") => Condition::ServiceStarted,
+            Some(word) => match Condition::parse(word).filter(|condition| *condition != Condition::Stopped) {
+                Some(condition) => condition,
+                None => {
+                    notes.push(format!(
+                        "`{}` is no condition; waiting for {} to be started",
+                        excerpt(word),
+                        excerpt(service)
+                    ));
+                    Condition::ServiceStarted
+                }
+            },
+        };
+        if !items.iter().any(|known| known.service == service) {
+            items.push(Dependency { service: service.to_owned(), condition });
+        }
+    }
+    (items, notes)
+}
+
+/// The first 40 characters, without control characters: for notes about hostile text.
+fn excerpt(text: &str) -> String {
+    let mut short: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// The edges among `members`, from labels and from shared networks. `inventory` resolves `network_mode`.
+pub fn edges(members: &[Arc<Container>], inventory: &Inventory) -> (Vec<Edge>, Vec<String>) {
+    let mut by_service: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+    let mut by_identity: HashMap<&ContainerIdentity, usize> = HashMap::new();
+    for (index, member) in members.iter().enumerate() {
+        by_identity.insert(&member.identity, index);
+        if let (Some(stack), Some(service)) = (member.stack(), member.service()) {
+            by_service.entry((stack, service)).or_default().push(index);
+        }
+    }
+    let mut edges = BTreeSet::new();
+    let mut notes = Vec::new();
+    for (index, member) in members.iter().enumerate() {
+        if let (Some(stack), Some(label)) = (member.stack(), member.labels.get(DEPENDS_ON)) {
+            let (items, odd) = parse_depends_on(label);
+            notes.extend(odd.into_iter().map(|note| format!("{}: {note}", member.name)));
+            for item in items {
+                if Some(item.service.as_str()) == member.service() {
+                    notes.push(format!("{} depends on itself; that is ignored", member.name));
+                    continue;
+                }
+                match by_service.get(&(stack, item.service.as_str())) {
+                    Some(found) => edges.extend(found.iter().map(|dependency| Edge {
+                        dependant: index,
+                        dependency: *dependency,
+                        condition: item.condition,
+                    })),
+                    None => notes.push(format!(
+                        "{} depends on {}, which has no container; that is ignored",
+                        member.name,
+                        excerpt(&item.service)
+                    )),
+                }
+            }
+        }
+        match network_parent(member, inventory) {
+            NetworkParent::None => {}
+            NetworkParent::Found(parent) => {
+                if let Some(dependency) = by_identity.get(&parent.identity).filter(|found| **found != index) {
+                    edges.insert(Edge {
+                        dependant: index,
+                        dependency: *dependency,
+                        condition: Condition::ServiceStarted,
+                    });
+                }
+            }
+            NetworkParent::Gone => {
+                notes.push(format!("{} shares the network of a container that is gone", member.name));
+            }
+        }
+    }
+    // Of two edges between the same two, the stronger condition counts.
+    let mut strongest: BTreeMap<(usize, usize), Condition> = BTreeMap::new();
+    for edge in edges {
+        let condition = strongest.entry((edge.dependant, edge.dependency)).or_insert(edge.condition);
+        if edge.condition != Condition::ServiceStarted {
+            *condition = edge.condition;
+        }
+    }
+    let edges = strongest
+        .into_iter()
+        .map(|((dependant, dependency), condition)| Edge { dependant, dependency, condition })
+        .collect();
+    (edges, notes)
+}
+
+/// The container whose network another one uses.
+#[derive(Debug)]
+pub enum NetworkParent<'a> {
+    /// It has a network of its own.
+    None,
+    /// It uses this one's.
+    Found(&'a Arc<Container>),
+    /// It used one that is no longer there.
+    Gone,
+}
+
+/// Resolves `network_mode: container:X`, where X is an id or a name.
+pub fn network_parent<'a>(container: &Container, inventory: &'a Inventory) -> NetworkParent<'a> {
+    let Some(reference) = container.network_mode.strip_prefix("container:") else {
+        return NetworkParent::None;
+    };
+    inventory
+        .containers
+        .iter()
+        .find(|other| other.id == reference || other.name == reference)
+        .map_or(NetworkParent::Gone, NetworkParent::Found)
+}
+
+/// The containers that use `parent`'s network, sorted by name.
+pub fn network_dependants<'a>(parent: &Container, inventory: &'a Inventory) -> Vec<&'a Arc<Container>> {
+    inventory
+        .containers
+        .iter()
+        .filter(|other| {
+            other
+                .network_mode
+                .strip_prefix("container:")
+                .is_some_and(|reference| reference == parent.id || reference == parent.name)
+        })
+        .collect()
+}
+
+/// Waves of `count` nodes, as a number from 1 for each, such that a node's wave is later than those it depends on.
+///
+/// A cycle is broken at the node of it that comes first in `names`; the second value has a sentence for each cycle.
+/// The edges that were dropped to break it are removed from `edges`.
+pub fn waves(names: &[String], edges: &mut Vec<Edge>) -> (Vec<u32>, Vec<String>) {
+    let mut needs: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); names.len()];
+    let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); names.len()];
+    for edge in edges.iter() {
+        if needs[edge.dependant].insert(edge.dependency) {
+            needed_by[edge.dependency].push(edge.dependant);
+        }
+    }
+    let mut wave = vec![0_u32; names.len()];
+    let mut warnings = Vec::new();
+    let mut open: BTreeSet<usize> = (0..names.len()).collect();
+    let mut ready: Vec<usize> = open.iter().copied().filter(|node| needs[*node].is_empty()).collect();
+    while !open.is_empty() {
+        while let Some(node) = ready.pop() {
+            open.remove(&node);
+            wave[node] = wave[node].max(1);
+            for dependant in &needed_by[node] {
+                // False where the edge was dropped to break a cycle.
+                if needs[*dependant].remove(&node) {
+                    wave[*dependant] = wave[*dependant].max(wave[node] + 1);
+                    if needs[*dependant].is_empty() {
+                        ready.push(*dependant);
+                    }
+                }
+            }
+        }
+        let cycle = in_cycles(&open, &needs);
+        let Some(first) = cycle.iter().copied().min_by_key(|node| &names[*node]) else { break };
+        let mut members: Vec<&str> = cycle.iter().map(|node| names[*node].as_str()).collect();
+        members.sort_unstable();
+        warnings.push(format!("{} depend on each other; going by name", members.join(", ")));
+        edges.retain(|edge| edge.dependant != first || !cycle.contains(&edge.dependency));
+        needs[first].retain(|dependency| !cycle.contains(dependency));
+        ready.extend(needs[first].is_empty().then_some(first));
+    }
+    (wave, warnings)
+}
+
+/// The nodes of `open` that lie on a cycle or between two, found by trimming those nobody waits for.
+fn in_cycles(open: &BTreeSet<usize>, needs: &[BTreeSet<usize>]) -> BTreeSet<usize> {
+    let mut left = open.clone();
+    let mut waiting = vec![0_usize; needs.len()];
+    for node in open {
+        for dependency in &needs[*node] {
+            waiting[*dependency] += 1;
+        }
+    }
+    let mut trim: Vec<usize> = open.iter().copied().filter(|node| waiting[*node] == 0).collect();
+    while let Some(node) = trim.pop() {
+        left.remove(&node);
+        for dependency in &needs[node] {
+            waiting[*dependency] -= 1;
+            if waiting[*dependency] == 0 {
+                trim.push(*dependency);
+            }
+        }
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn conditions(label: &str) -> Vec<(String, Condition)> {
+        parse_depends_on(label).0.into_iter().map(|item| (item.service, item.condition)).collect()
+    }
+
+    #[test]
+    fn the_three_historical_forms() {
+        let started = |name: &str| (name.to_owned(), Condition::ServiceStarted);
+        let healthy = |name: &str| (name.to_owned(), Condition::ServiceHealthy);
+        assert_eq!(conditions("db,redis"), [started("db"), started("redis")]);
+        assert_eq!(conditions("db:service_healthy"), [healthy("db")]);
+        assert_eq!(
+            conditions("db:service_healthy:true,x:service_started:false"),
+            [healthy("db"), started("x")]
+        );
+        assert_eq!(
+            conditions("m:service_completed_successfully:true"),
+            [("m".to_owned(), Condition::ServiceCompletedSuccessfully)]
+        );
+        assert_eq!(conditions(""), []);
+    }
+
+    #[test]
+    fn hostile_labels_end_as_notes() {
+        let (items, notes) = parse_depends_on("a:b:c:d");
+        assert!(items.is_empty());
+        assert_eq!(notes, ["`a:b:c:d` is no dependency; it is ignored"]);
+        assert_eq!(parse_depends_on(",,"), (vec![], vec![]));
+        let (items, notes) = parse_depends_on("db:service_happy");
+        assert_eq!(items[0].condition, Condition::ServiceStarted);
+        assert_eq!(notes.len(), 1);
+        let (items, notes) = parse_depends_on(&"x,".repeat(32 * 1024));
+        assert_eq!(items.len(), 1);
+        assert_eq!(notes.len(), 1);
+        let (items, notes) = parse_depends_on(&"y".repeat(64 * 1024));
+        assert_eq!((items.len(), notes.len()), (1, 0));
+        // Nobody can ask a start to wait for a stop.
+        assert_eq!(conditions("db:stopped"), [("db".to_owned(), Condition::ServiceStarted)]);
+    }
+
+    fn edge(dependant: usize, dependency: usize) -> Edge {
+        Edge { dependant, dependency, condition: Condition::ServiceStarted }
+    }
+
+    fn names(count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("c{n:03}")).collect()
+    }
+
+    #[test]
+    fn a_cycle_is_broken_by_name_and_named() {
+        // 0 <-> 1, and 2 hangs on 1.
+        let mut edges = vec![edge(0, 1), edge(1, 0), edge(2, 1)];
+        let (wave, warnings) = waves(&names(3), &mut edges);
+        assert_eq!(wave, [1, 2, 3]);
+        assert_eq!(warnings, ["c000, c001 depend on each other; going by name"]);
+    }
+
+    proptest! {
+        #[test]
+        fn waves_respect_every_edge_that_is_left(pairs in prop::collection::vec((0_usize..12, 0_usize..12), 0..40)) {
+            let mut edges: Vec<Edge> =
+                pairs.into_iter().filter(|(a, b)| a != b).map(|(a, b)| edge(a, b)).collect();
+            let forward = edges.iter().all(|edge| edge.dependant > edge.dependency);
+            let before = edges.len();
+            let (wave, warnings) = waves(&names(12), &mut edges);
+            prop_assert!(wave.iter().all(|wave| *wave >= 1));
+            for edge in &edges {
+                prop_assert!(wave[edge.dependant] > wave[edge.dependency]);
+            }
+            prop_assert_eq!(warnings.is_empty(), edges.len() == before);
+            if forward {
+                prop_assert!(warnings.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Backup and restore: a copy of the live database is whole, and putting it back never replays.
+
+use std::path::Path;
+
+use docknap::app::backup;
+use docknap::clock::Clock;
+use docknap::config::Config;
+use docknap::db::engine::{Durability, FileLock};
+use docknap::db::{Db, settings};
+use jiff::Timestamp;
+use sqlx::SqlitePool;
+
+fn clock() -> Clock {
+    Clock::frozen("2027-03-01T12:00:00Z".parse::<Timestamp>().expect("an instant"))
+}
+
+fn config(home: &Path) -> Config {
+    Config { data_dir: home.to_owned(), ..Config::default() }
+}
+
+fn home() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+/// Opens the database of `home`, with one setting in it.
+async fn database(home: &Path, value: &str) -> Db {
+    let db = Db::open_sqlite(&home.join("docknap.db"), Durability::Full).await.expect("SQLite opens");
+    let mut tx = db.begin().await.expect("a transaction");
+    settings::put(&mut tx, "sample", value, clock().now()).await.expect("it is stored");
+    tx.commit().await.expect("it is committed");
+    db
+}
+
+async fn stored(home: &Path) -> Option<String> {
+    let db = Db::open_sqlite(&home.join("docknap.db"), Durability::Full).await.expect("SQLite opens");
+    let value = settings::get(&db, "sample").await.expect("it can be read");
+    db.close().await;
+    value
+}
+
+fn names(home: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(home)
+        .expect("it is a directory")
+        .map(|entry| entry.expect("it has entries").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_copy_of_the_live_database_holds_what_is_still_in_its_log() {
+    let (home, kept) = (home(), home());
+    let db = database(home.path(), "first").await;
+    let target = kept.path().join("nap.db");
+    backup::copy(&config(home.path()), &target).await.expect("a copy is made");
+    assert_eq!(names(kept.path()), ["nap.db"], "nothing else is left behind");
+    std::fs::rename(&target, kept.path().join("docknap.db")).expect("it can be renamed");
+    assert_eq!(stored(kept.path()).await.as_deref(), Some("first"));
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_copy_leaves_the_older_one_alone() {
+    let (home, kept) = (home(), home());
+    let target = kept.path().join("nap.db");
+    std::fs::write(&target, "older").expect("it can be written");
+    backup::copy(&config(home.path()), &target).await.expect_err("there is no database to copy");
+    assert_eq!(std::fs::read_to_string(&target).expect("it is there"), "older");
+    let db = database(home.path(), "x").await;
+    let itself = home.path().join("docknap.db");
+    let error = backup::copy(&config(home.path()), &itself).await.expect_err("a copy onto itself");
+    assert!(error.to_string().contains("is the database itself"), "{error}");
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_restore_brings_the_copy_back_and_keeps_the_older_database() {
+    let (home, kept) = (home(), home());
+    let copy = kept.path().join("nap.db");
+    database(home.path(), "old").await.close().await;
+    backup::copy(&config(home.path()), &copy).await.expect("a copy is made");
+    database(home.path(), "new").await.close().await;
+    // Left by a crash: a log that is not the copy's must not be played into it.
+    std::fs::write(home.path().join("docknap.db-wal"), "stale").expect("it can be written");
+    std::fs::write(home.path().join("docknap.db-shm"), "stale").expect("it can be written");
+    backup::restore(&config(home.path()), &clock(), &copy).await.expect("it is restored");
+    assert_eq!(
+        names(home.path()),
+        [
+            "docknap.db",
+            "docknap.db.before-restore",
+            "docknap.db.before-restore-shm",
+            "docknap.db.before-restore-wal",
+            "docknap.db.lock",
+        ]
+    );
+    assert_eq!(stored(home.path()).await.as_deref(), Some("old"));
+}
+
+#[tokio::test]
+async fn a_restore_is_refused_while_a_process_serves_from_the_database() {
+    let (home, kept) = (home(), home());
+    let copy = kept.path().join("nap.db");
+    database(home.path(), "old").await.close().await;
+    backup::copy(&config(home.path()), &copy).await.expect("a copy is made");
+    let held = FileLock::take(&home.path().join("docknap.db")).expect("it can be made").expect("it is free");
+    let error = backup::restore(&config(home.path()), &clock(), &copy).await.expect_err("it is refused");
+    assert!(error.to_string().contains("stop it first"), "{error}");
+    drop(held);
+    backup::restore(&config(home.path()), &clock(), &copy).await.expect("it is restored");
+}
+
+#[tokio::test]
+async fn a_restore_of_something_else_changes_nothing() {
+    let (home, kept) = (home(), home());
+    database(home.path(), "mine").await.close().await;
+    let (text, empty) = (kept.path().join("text"), kept.path().join("empty"));
+    std::fs::write(&text, "not a database, but long enough to be looked at as one".repeat(100))
+        .expect("written");
+    std::fs::write(&empty, "").expect("written");
+    for file in [&text, &empty, &kept.path().join("missing")] {
+        backup::restore(&config(home.path()), &clock(), file).await.expect_err("it is no backup");
+        assert_eq!(stored(home.path()).await.as_deref(), Some("mine"));
+    }
+}
+
+/// Rows as they stand in a copy made in the middle of a run.
+const UNDER_WAY: &[&str] = &[
+    "INSERT INTO users VALUES ('u', 'ada', 'ada', 'admin', 'x', FALSE, NULL, NULL, 0, NULL, NULL, 1, 0, 0)",
+    "INSERT INTO sessions VALUES ('s', 'u', '{}', 0, 0, 0, NULL, NULL)",
+    "INSERT INTO tokens VALUES ('t', 'u', 0, 0, NULL)",
+    "INSERT INTO schedules (id, name, host_id, target_type, target_name, target_identity, kind, action, cron, enabled, \
+     catch_up_s, policy, mode, wake, priority, note, source, effective_from_ms, next_due_ms, rev, created_ms, updated_ms) \
+     VALUES ('c', 'n', 'local', 'stack', 'media', 'media', 'cron', 'stop', '0 23 * * *', TRUE, 3600, 'respect', 'stop', \
+     'restore', 0, '', 'ui', 5, 6, 1, 0, 0)",
+    "INSERT INTO runs (id, host_id, target_type, target_name, target_identity, action, trigger_kind, actor_kind, \
+     actor_name, created_ms, state, reason, deadline_ms, attempt, restore, owner_epoch) VALUES \
+     ('r1', 'local', 'stack', 'media', 'media', 'stop', 'manual', 'user', 'ada', 0, 'pending', '', 0, 0, FALSE, 0), \
+     ('r2', 'local', 'stack', 'media', 'media', 'stop', 'manual', 'user', 'ada', 0, 'executing', '', 0, 0, FALSE, 0), \
+     ('r3', 'local', 'stack', 'media', 'media', 'stop', 'manual', 'user', 'ada', 0, 'succeeded', 'x', 0, 0, FALSE, 0)",
+    "INSERT INTO steps (id, run_id, ordinal, wave, host_id, container, identity, action, wait_for, state, reason) VALUES \
+     ('a', 'r2', 0, 0, 'local', 'web', 'web', 'stop', '[]', 'issued', ''), \
+     ('b', 'r2', 1, 1, 'local', 'db', 'db', 'stop', '[]', 'pending', ''), \
+     ('c', 'r3', 0, 0, 'local', 'db', 'db', 'stop', '[]', 'succeeded', '')",
+];
+
+#[tokio::test]
+async fn a_restore_never_replays() {
+    let (home, kept) = (home(), home());
+    let copy = kept.path().join("nap.db");
+    let db = database(home.path(), "x").await;
+    let Db::Sqlite { writer, .. } = &db else { panic!("it is SQLite") };
+    for statement in UNDER_WAY {
+        sqlx::query(*statement).execute(writer).await.expect("the row is valid");
+    }
+    db.close().await;
+    backup::copy(&config(home.path()), &copy).await.expect("a copy is made");
+    backup::restore(&config(home.path()), &clock(), &copy).await.expect("it is restored");
+
+    let url = format!("sqlite:{}", home.path().join("docknap.db").display());
+    let pool = SqlitePool::connect(&url).await.expect("SQLite opens");
+    let states: Vec<(String, String)> =
+        sqlx::query_as("SELECT id, state FROM runs ORDER BY id").fetch_all(&pool).await.expect("rows");
+    let expected = [("r1", "cancelled"), ("r2", "interrupted"), ("r3", "succeeded")];
+    assert_eq!(states, expected.map(|(id, state)| (id.to_owned(), state.to_owned())));
+    let steps: Vec<(String, String)> =
+        sqlx::query_as("SELECT id, state FROM steps ORDER BY id").fetch_all(&pool).await.expect("rows");
+    let expected = [("a", "interrupted"), ("b", "skipped"), ("c", "succeeded")];
+    assert_eq!(steps, expected.map(|(id, state)| (id.to_owned(), state.to_owned())));
+    let (effective,): (i64,) =
+        sqlx::query_as("SELECT effective_from_ms FROM schedules").fetch_one(&pool).await.expect("a row");
+    assert_eq!(effective, clock().now().as_millisecond());
+    let (logins,): (i64,) =
+        sqlx::query_as("SELECT (SELECT COUNT(*) FROM sessions) + (SELECT COUNT(*) FROM tokens)")
+            .fetch_one(&pool)
+            .await
+            .expect("a row");
+    assert_eq!(logins, 0, "a login that was ended since must not live again");
+}
