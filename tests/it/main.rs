@@ -1,7 +1,7 @@
 //! One binary for all integration tests: it links once.
 
-mod contract;
 mod backup;
+mod contract;
 mod dependencies;
 mod sim;
 mod storage;

@@ -32,7 +32,7 @@ fn status(error: &Error) -> Option<u16> {
 
 #[tokio::test]
 async fn bollard_reads_what_it_shows() {
-    let sim = Simulated::start(frozen(), docknap::sim::demo_world()).await;
+    let sim = Simulated::start(frozen(), docknap::sim::demo::world()).await;
     let docker = sim.client().negotiate_version().await.expect("negotiation");
     assert_eq!(docker.client_version().to_string(), "1.41");
     let all = ListContainersOptionsBuilder::new().all(true).build();
