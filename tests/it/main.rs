@@ -1,6 +1,7 @@
 //! One binary for all integration tests: it links once.
 
 mod backup;
+mod contract;
 mod dependencies;
 mod execute;
 mod sim;

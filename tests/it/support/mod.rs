@@ -2,4 +2,5 @@
 
 pub mod bench;
 pub mod db;
+pub mod engine;
 pub mod sim;
