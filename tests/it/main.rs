@@ -1,5 +1,8 @@
 //! One binary for all integration tests: it links once.
 
 mod backup;
+mod history;
+mod schedules;
+mod schedules_storage;
 mod storage;
 mod support;
