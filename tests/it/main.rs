@@ -4,5 +4,7 @@ mod backup;
 mod history;
 mod schedules;
 mod schedules_storage;
+mod dependencies;
+mod sim;
 mod storage;
 mod support;

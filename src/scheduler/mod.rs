@@ -1,0 +1,112 @@
+//! The loop that calls [`tick`]: it only waits, and notices when the clock was set.
+//!
+//! It arms the waker before it looks, so that a schedule saved in between is not slept over, and never sleeps longer
+//! than 30 s, so that a clock that jumps is noticed.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Result};
+use crate::db;
+
+mod tick;
+
+pub use tick::{BATCH, Ticked, tick};
+
+/// The longest sleep.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Wall and monotonic time may drift apart by this much before it counts as a jump (semantics §3).
+const JUMP: Duration = Duration::from_secs(5);
+/// How long a clock that cannot be right is waited for.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// First and longest wait after a failed pass.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// No clock that is right shows an earlier time: this program did not exist (2026-11-01, unix seconds).
+const BUILT_AFTER: i64 = 1_793_491_200;
+
+/// Ticks until `stop`.
+pub async fn run(app: App, stop: CancellationToken) {
+    tokio::select! {
+        () = wait_for_trust(&app) => {}
+        () = stop.cancelled() => return,
+    }
+    let mut wait = BACK_OFF.0;
+    let mut seen = (app.clock.now(), app.clock.monotonic());
+    while !stop.is_cancelled() {
+        seen = notice_jump(&app, seen);
+        let until_next = match tick(&app).await {
+            Ok(ticked) => {
+                wait = BACK_OFF.0;
+                app.vitals.ticked(app.clock.now());
+                until(ticked.next_due, app.clock.now())
+            }
+            Err(error) => {
+                tracing::error!(%error, "the scheduler cannot read or store; trying again");
+                let this = wait;
+                wait = (wait * 2).min(BACK_OFF.1);
+                this
+            }
+        };
+        tokio::select! {
+            () = app.clock.sleep(until_next) => {}
+            () = app.scheduler.woken() => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+fn until(next: Option<Timestamp>, now: Timestamp) -> Duration {
+    next.map_or(LONGEST_WAIT, |next| {
+        Duration::try_from(next.duration_since(now)).unwrap_or_default().min(LONGEST_WAIT)
+    })
+}
+
+/// Compares how far wall and monotonic time moved since the last look, and says when they disagree. What follows from
+/// it needs nothing more: instants that were jumped over are late, and those before the cursor were claimed.
+fn notice_jump(app: &App, (wall, monotonic): (Timestamp, Duration)) -> (Timestamp, Duration) {
+    let now = (app.clock.now(), app.clock.monotonic());
+    let by_wall = now.0.duration_since(wall).as_millis();
+    let by_monotonic = i128::try_from(now.1.saturating_sub(monotonic).as_millis()).unwrap_or(i128::MAX);
+    let jump = by_wall - by_monotonic;
+    if jump.unsigned_abs() > JUMP.as_millis() {
+        tracing::warn!(seconds = %(jump / 1000), "the clock was set, or the machine slept; handled as downtime");
+    }
+    now
+}
+
+/// Holds while the clock shows a time that cannot be: before the newest stored one, or before this program existed.
+/// A machine without a battery-backed clock starts like that, until NTP sets it (semantics §3).
+async fn wait_for_trust(app: &App) {
+    let since = app.clock.monotonic();
+    let mut told = false;
+    loop {
+        let floor = match newest_stored(app).await {
+            Ok(newest) => newest,
+            Err(error) => {
+                tracing::error!(%error, "the newest stored time cannot be read");
+                None
+            }
+        };
+        let floor =
+            floor.map_or(BUILT_AFTER * 1000, |newest| newest.as_millisecond().max(BUILT_AFTER * 1000));
+        if app.clock.now().as_millisecond() >= floor {
+            return;
+        }
+        if app.clock.monotonic().saturating_sub(since) >= CLOCK_PATIENCE {
+            tracing::error!("clock not trusted, and nobody set it for 5 minutes; going on with it");
+            return;
+        }
+        if !told {
+            tracing::warn!("clock not trusted: it is behind what is stored; holding until it is set");
+            told = true;
+        }
+        app.vitals.ticked(app.clock.now());
+        app.clock.sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn newest_stored(app: &App) -> Result<Option<Timestamp>> {
+    Ok(db::audit::newest(&app.db).await?)
+}

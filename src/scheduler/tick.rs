@@ -1,0 +1,253 @@
+//! One pass of the scheduler: what is due is claimed and submitted.
+//!
+//! 1. Read up to [`BATCH`] due schedules by the index on `next_due_ms`.
+//! 2. Decide about each, purely: `domain::due`.
+//! 3. Make the plans, from one look at each host's inventory.
+//! 4. In one transaction: claim each schedule by compare-and-swap on instant and revision, and store its run with
+//!    steps and audit row. Who loses the swap is dropped from the batch. A crash neither loses nor doubles a run.
+//! 5. Wake the runner.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::app::execute::{self, Prepared, Request};
+use crate::app::{Actor, App, Live, Result, zone};
+use crate::db;
+use crate::domain::due::{self, Decision, Fate};
+use crate::domain::ids::{RunId, ScheduleId};
+use crate::domain::inventory::Inventory;
+use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
+use crate::domain::schedule::{Schedule, Source, When};
+
+/// Due schedules claimed in one transaction (rulings 14).
+pub const BATCH: i64 = 500;
+
+/// What one pass did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ticked {
+    /// Schedules whose occurrence this pass took.
+    pub claimed: usize,
+    /// Runs that will act.
+    pub runs: Vec<RunId>,
+    /// Fires that are only remembered as missed.
+    pub missed: i64,
+    /// When the next schedule is due.
+    pub next_due: Option<Timestamp>,
+}
+
+/// Claims and submits everything that is due.
+///
+/// # Errors
+/// Where the database cannot be read or written: nothing of the batch has happened then.
+pub async fn tick(app: &App) -> Result<Ticked> {
+    let now = app.clock.now();
+    let mut ticked = Ticked::default();
+    loop {
+        let due = db::schedules::due(&app.db, &now, BATCH).await?;
+        let full = due.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
+        if due.is_empty() {
+            break;
+        }
+        let due = if full { whole_targets(due) } else { due };
+        let claimed = claim(app, due, now, &mut ticked).await?;
+        // A batch of which every swap was lost is somebody else's: look again when woken.
+        if !full || claimed == 0 {
+            break;
+        }
+    }
+    ticked.next_due = db::schedules::next_due(&app.db).await?;
+    if ticked.claimed > 0 {
+        app.bus.send(Live::Runs);
+        app.bus.send(Live::Schedules);
+        app.execution.wake();
+    }
+    Ok(ticked)
+}
+
+/// Leaves the last target of a full batch to the next one, which then sees all of its schedules together. `due` is
+/// sorted by instant, then target.
+fn whole_targets(mut due: Vec<Schedule>) -> Vec<Schedule> {
+    let Some(last) = due.last().map(|schedule| (schedule.next_due, schedule.spec.target.clone())) else {
+        return due;
+    };
+    let same = |schedule: &Schedule| schedule.next_due == last.0 && schedule.spec.target == last.1;
+    if let Some(end) = due.iter().rposition(|schedule| !same(schedule)) {
+        due.truncate(end + 1);
+    }
+    due
+}
+
+/// A run to be stored, with what is swapped for it.
+struct Claim<'a> {
+    schedule: &'a Schedule,
+    next_due: Option<Timestamp>,
+    runs: Vec<Prepared>,
+}
+
+async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticked) -> Result<usize> {
+    let default = zone::default_zone(app).await?;
+    let zones: Vec<_> = due
+        .iter()
+        .map(|schedule| zone::effective(schedule.spec.timezone.as_deref(), &default).zone)
+        .collect();
+    let decisions = due::decide(&due, &zones, now);
+    let titles: HashMap<&ScheduleId, String> =
+        due.iter().map(|schedule| (&schedule.id, schedule.title())).collect();
+    let mut inventories: HashMap<String, Inventory> = HashMap::new();
+    let mut claims = Vec::with_capacity(decisions.len());
+    for decision in decisions {
+        let schedule = &due[decision.index];
+        let host = &schedule.spec.target.host;
+        let inventory = inventories.entry(host.as_str().to_owned()).or_insert_with(|| {
+            app.hosts.get(host).map_or_else(|| Inventory::empty(host.clone()), |host| host.inventory())
+        });
+        let runs = runs_of(app, schedule, &decision, inventory, &titles).await?;
+        claims.push(Claim { schedule, next_due: decision.next_due, runs });
+    }
+    let actor = Actor::scheduler();
+    let mut taken = Ticked::default();
+    let mut tx = app.db.begin().await?;
+    for claim in claims {
+        let Some(due) = claim.schedule.next_due else { continue };
+        let is_last = matches!(claim.schedule.spec.when, When::Once(_));
+        let won = db::schedules::claim(
+            &mut tx,
+            &claim.schedule.id,
+            due,
+            claim.schedule.rev,
+            claim.next_due,
+            is_last,
+        )
+        .await?;
+        if !won {
+            continue;
+        }
+        taken.claimed += 1;
+        for mut prepared in claim.runs {
+            if let Some(missed) = &prepared.run.missed {
+                taken.missed += missed.count;
+            }
+            if !prepared.run.state.is_terminal() {
+                let twin = db::runs::open_twin(&mut tx, &prepared.run.target, prepared.run.action).await?;
+                if let Some(twin) = twin {
+                    end(
+                        &mut prepared,
+                        RunState::Skipped,
+                        format!("duplicate: run {} does the same", twin.id),
+                    );
+                }
+            }
+            let acts = !prepared.run.state.is_terminal();
+            if execute::store(&mut tx, app, &actor, &prepared).await? && acts {
+                taken.runs.push(prepared.run.id);
+            }
+        }
+    }
+    tx.commit().await?;
+    ticked.claimed += taken.claimed;
+    ticked.missed += taken.missed;
+    ticked.runs.extend(taken.runs);
+    Ok(taken.claimed)
+}
+
+/// The rows that a decision leaves: at most one for its newest fire and one for those only remembered.
+async fn runs_of(
+    app: &App,
+    schedule: &Schedule,
+    decision: &Decision,
+    inventory: &Inventory,
+    titles: &HashMap<&ScheduleId, String>,
+) -> Result<Vec<Prepared>> {
+    let mut runs = Vec::new();
+    if let Some(missed) = &decision.missed {
+        runs.push(missed_run(app, schedule, missed));
+    }
+    let Some((at, fate)) = &decision.fire else { return Ok(runs) };
+    let title = |id: &ScheduleId| titles.get(id).cloned().unwrap_or_else(|| id.to_string());
+    let ended = match fate {
+        Fate::Run | Fate::CatchUp => None,
+        Fate::Superseded(by) => Some((RunState::Superseded, format!("superseded by {}", title(by)))),
+        Fate::Conflict(by) => Some((RunState::Skipped, format!("conflict, by {}", title(by)))),
+        Fate::Duplicate(by) => Some((RunState::Skipped, format!("duplicate: {} does the same", title(by)))),
+        Fate::SkipNext => {
+            Some((RunState::Skipped, "skip: this occurrence was dropped on purpose".to_owned()))
+        }
+        Fate::Unreadable(error) => Some((RunState::Failed, format!("its cron expression: {error}"))),
+    };
+    let request = request(schedule, *at, *fate == Fate::CatchUp);
+    match ended {
+        // A restart is made up for only while its target runs: its plan says so by itself.
+        None => runs.push(execute::prepare(app, &Actor::scheduler(), request, inventory).await?),
+        Some((state, reason)) => {
+            let mut prepared = bare(app, schedule, request);
+            end(&mut prepared, state, reason);
+            runs.push(prepared);
+        }
+    }
+    Ok(runs)
+}
+
+fn request(schedule: &Schedule, at: Timestamp, late: bool) -> Request {
+    let trigger = match schedule.source {
+        _ if late => Trigger::CatchUp,
+        Source::Label => Trigger::Label,
+        Source::Ui | Source::Api | Source::Import => Trigger::Schedule,
+    };
+    Request {
+        schedule: Some((schedule.id.clone(), schedule.title())),
+        fire_at: Some(at),
+        stop_timeout_seconds: schedule.spec.stop_timeout_seconds,
+        ..Request::now(schedule.spec.action, schedule.spec.target.clone(), trigger)
+    }
+}
+
+/// A run that will not act: no plan is made for it.
+fn bare(app: &App, schedule: &Schedule, request: Request) -> Prepared {
+    let now = app.clock.now();
+    let (schedule_id, schedule_name) = request.schedule.unzip();
+    Prepared {
+        run: Run {
+            id: app.ids.next(now),
+            schedule_id,
+            schedule_name,
+            target: request.target,
+            target_name: schedule.spec.target_name.clone(),
+            action: request.action,
+            trigger: request.trigger,
+            actor: Actor::scheduler().reference,
+            fire_at: request.fire_at,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            state: RunState::Pending,
+            reason: String::new(),
+            deadline_at: now,
+            attempt: 0,
+            stop_timeout_seconds: request.stop_timeout_seconds,
+            retry_of: None,
+            missed: None,
+            restore: false,
+        },
+        steps: Vec::new(),
+    }
+}
+
+fn missed_run(app: &App, schedule: &Schedule, missed: &MissedSpan) -> Prepared {
+    let mut prepared = bare(app, schedule, request(schedule, missed.last, true));
+    prepared.run.missed = Some(missed.clone());
+    let reason = if missed.count == 1 {
+        "its time passed while DockNap was not running".to_owned()
+    } else {
+        format!("{} times passed while DockNap was not running", missed.count)
+    };
+    end(&mut prepared, RunState::Missed, reason);
+    prepared
+}
+
+fn end(prepared: &mut Prepared, state: RunState, reason: String) {
+    prepared.run.state = state;
+    prepared.run.reason = reason;
+    prepared.run.finished_at = Some(prepared.run.created_at);
+    prepared.steps.clear();
+}

@@ -1,0 +1,381 @@
+//! What the simulated Engine knows and does, without HTTP, tasks or a clock.
+//!
+//! [`Machine::advance`] brings it to an instant: whatever fell due on the way (a process that ended, a grace that ran
+//! out, a healthcheck that changed its mind, a restart by policy) happens in order, each at its own time. Everything
+//! else is a call on a machine that has been advanced. Same world, same calls, same history.
+
+mod act;
+mod daemon;
+mod event;
+mod process;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::world::{ContainerSpec, Initially, World};
+pub use daemon::DaemonEnd;
+pub(crate) use event::Event;
+
+/// An instant: what the wall clock says and how long the clock has been running.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) wall: Timestamp,
+    pub(crate) running: Duration,
+}
+
+impl Moment {
+    fn wall_at(self, running: Duration) -> Timestamp {
+        self.wall - self.running.saturating_sub(running)
+    }
+}
+
+/// Where a container is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    Created,
+    Running,
+    Paused,
+    /// Ended, and waiting for its restart by policy.
+    Restarting,
+    Exited,
+}
+
+/// What a healthcheck has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    Starting,
+    Healthy,
+    Unhealthy,
+}
+
+impl Health {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// A call that answers later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct OpId(u64);
+
+/// Why the Engine refuses: status and message, as the real one words it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: u16, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    fn no_such(name: &str) -> Self {
+        Self::new(404, format!("No such container: {name}"))
+    }
+}
+
+/// Done (204) or already so (304).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    Changed,
+    AlreadySo,
+}
+
+/// The outcome of a call.
+pub(crate) type Outcome = Result<Done, Refusal>;
+
+/// A call that is answered at once, or later under its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Begun {
+    Now(Done),
+    Later(OpId),
+}
+
+/// A stop or restart that waits for the process to end.
+#[derive(Clone, Debug)]
+struct Op {
+    id: OpId,
+    restart: bool,
+    called: String,
+}
+
+/// Key of a container: the order of creation.
+pub(crate) type Key = u64;
+
+/// A line of output.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) stderr: bool,
+    pub(crate) at: Timestamp,
+    pub(crate) text: String,
+}
+
+/// A container as it is now.
+#[derive(Clone, Debug)]
+pub(crate) struct Container {
+    pub(crate) spec: ContainerSpec,
+    pub(crate) id: String,
+    pub(crate) created: Timestamp,
+    pub(crate) life: Life,
+    pub(crate) exit_code: i64,
+    pub(crate) error: String,
+    pub(crate) started: Option<Timestamp>,
+    pub(crate) finished: Option<Timestamp>,
+    pub(crate) restart_count: u32,
+    pub(crate) health: Option<Health>,
+    pub(crate) failing: u32,
+    pub(crate) lines: VecDeque<Line>,
+    /// `container:<id>` of `network_of`, fixed when it was created.
+    pub(crate) network_of: Option<String>,
+    /// CPU used in earlier runs and since, in nanoseconds, is derived from this.
+    pub(crate) started_running: Duration,
+    manually_stopped: bool,
+    backoff: Duration,
+    ops: Vec<Op>,
+    /// The end of the process that is planned, by running time.
+    death: Option<(Duration, i64)>,
+    /// Time left to that end while paused.
+    frozen: Option<(Duration, i64)>,
+    /// Grows with every process; what was planned for an earlier one is void.
+    process: u64,
+    /// Grows with every change of `death`.
+    plan: u64,
+    /// Grows with every start of the healthcheck.
+    watch: u64,
+}
+
+impl Container {
+    /// The word the Engine uses for its state.
+    pub(crate) fn state(&self) -> &'static str {
+        match self.life {
+            Life::Created => "created",
+            Life::Running => "running",
+            Life::Paused => "paused",
+            Life::Restarting => "restarting",
+            Life::Exited => "exited",
+        }
+    }
+
+    /// Has a process, paused or not.
+    fn has_process(&self) -> bool {
+        matches!(self.life, Life::Running | Life::Paused)
+    }
+}
+
+/// What falls due.
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    Death { plan: u64 },
+    GraceOver(OpId),
+    RestartByPolicy { process: u64 },
+    Passes { watch: u64 },
+    Fails { watch: u64 },
+}
+
+/// The simulated Engine's state.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    now: Moment,
+    containers: BTreeMap<Key, Container>,
+    names: HashMap<String, Key>,
+    ids: HashMap<String, Key>,
+    agenda: BTreeMap<(Duration, u64), (Key, Due)>,
+    ring: VecDeque<Event>,
+    fresh: Vec<Event>,
+    answered: Vec<(OpId, Outcome)>,
+    counter: u64,
+    pub(crate) daemon_up: bool,
+    daemon_end: Option<DaemonEnd>,
+}
+
+impl Machine {
+    pub(crate) fn new(now: Moment, world: World) -> Self {
+        let mut machine = Self {
+            now,
+            containers: BTreeMap::new(),
+            names: HashMap::new(),
+            ids: HashMap::new(),
+            agenda: BTreeMap::new(),
+            ring: VecDeque::new(),
+            fresh: Vec::new(),
+            answered: Vec::new(),
+            counter: 0,
+            daemon_up: true,
+            daemon_end: None,
+        };
+        for spec in world.containers {
+            machine.add(spec);
+        }
+        machine
+    }
+
+    /// Puts a container there in the state it begins in, without an event.
+    pub(crate) fn add(&mut self, spec: ContainerSpec) -> Key {
+        let key = self.insert(spec);
+        let now = self.now;
+        let container = self.containers.get_mut(&key).expect("it was just inserted");
+        match container.spec.initially {
+            Initially::Created => {}
+            Initially::Running(up) | Initially::Paused(up) => {
+                container.created = now.wall - up;
+                container.started = Some(now.wall - up);
+                container.life = Life::Running;
+                self.plan_end(key);
+                self.settle_health(key);
+                let container = self.containers.get_mut(&key).expect("it was just inserted");
+                if matches!(container.spec.initially, Initially::Paused(_)) {
+                    self.freeze(key);
+                }
+            }
+            Initially::Exited { code, ago, stopped } => {
+                container.created = now.wall - ago - Duration::from_secs(60);
+                container.started = Some(now.wall - ago - Duration::from_secs(60));
+                container.finished = Some(now.wall - ago);
+                container.life = Life::Exited;
+                container.exit_code = code;
+                container.manually_stopped = stopped;
+                if container.spec.healthcheck.is_some() {
+                    container.health = Some(Health::Unhealthy);
+                }
+            }
+        }
+        key
+    }
+
+    /// A new container, created and nothing more. A name that is taken gets a number behind it.
+    fn insert(&mut self, spec: ContainerSpec) -> Key {
+        self.counter += 1;
+        let key = self.counter;
+        let mut spec = spec;
+        let mut tries = 1;
+        let wanted = spec.name.clone();
+        while self.names.contains_key(&spec.name) {
+            tries += 1;
+            spec.name = format!("{wanted}-{tries}");
+        }
+        let id = hex(&format!("container {key} {}", spec.name));
+        let network_of = spec.network_of.as_deref().map(|name| {
+            let id = self.find(name).ok().map_or(name, |key| self.containers[&key].id.as_str());
+            format!("container:{id}")
+        });
+        self.names.insert(spec.name.clone(), key);
+        self.ids.insert(id.clone(), key);
+        self.containers.insert(
+            key,
+            Container {
+                spec,
+                id,
+                created: self.now.wall,
+                life: Life::Created,
+                exit_code: 0,
+                error: String::new(),
+                started: None,
+                finished: None,
+                restart_count: 0,
+                health: None,
+                failing: 0,
+                lines: VecDeque::new(),
+                network_of,
+                started_running: self.now.running,
+                manually_stopped: false,
+                backoff: process::FIRST_BACKOFF,
+                ops: Vec::new(),
+                death: None,
+                frozen: None,
+                process: 0,
+                plan: 0,
+                watch: 0,
+            },
+        );
+        key
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Containers in the order of creation.
+    pub(crate) fn containers(&self) -> impl DoubleEndedIterator<Item = &Container> {
+        self.containers.values()
+    }
+
+    /// The container with exactly this id or name, else the only one whose id begins so.
+    pub(crate) fn find(&self, wanted: &str) -> Result<Key, Refusal> {
+        let name = wanted.strip_prefix('/').unwrap_or(wanted);
+        if let Some(&key) = self.ids.get(wanted).or_else(|| self.names.get(name)) {
+            return Ok(key);
+        }
+        if wanted.is_empty() || !wanted.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Refusal::no_such(wanted));
+        }
+        let mut found = self.ids.iter().filter(|(id, _)| id.starts_with(wanted));
+        match (found.next(), found.next()) {
+            (Some((_, &key)), None) => Ok(key),
+            (None, _) => Err(Refusal::no_such(wanted)),
+            _ => Err(Refusal::new(400, format!("Multiple IDs found with provided prefix: {wanted}"))),
+        }
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&Container> {
+        self.containers.get(&key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Container> {
+        self.containers.get_mut(&key)
+    }
+
+    /// When something falls due next, by running time.
+    pub(crate) fn next_due(&self) -> Option<Duration> {
+        self.agenda.first_key_value().map(|(&(at, _), _)| at)
+    }
+
+    /// Brings the machine to `now`; everything that fell due until then happens at its own instant.
+    pub(crate) fn advance(&mut self, now: Moment) {
+        while let Some((&(at, order), _)) = self.agenda.first_key_value() {
+            if at > now.running {
+                break;
+            }
+            let Some((key, due)) = self.agenda.remove(&(at, order)) else { break };
+            let at = at.max(self.now.running);
+            self.now = Moment { wall: now.wall_at(at), running: at };
+            if self.containers.contains_key(&key) {
+                self.fall_due(key, due);
+            }
+        }
+        self.now = now;
+    }
+
+    fn schedule(&mut self, after: Duration, key: Key, due: Due) {
+        self.counter += 1;
+        self.agenda.insert((self.now.running.saturating_add(after), self.counter), (key, due));
+    }
+
+    /// What was answered since the last call of this.
+    pub(crate) fn take_answered(&mut self) -> Vec<(OpId, Outcome)> {
+        std::mem::take(&mut self.answered)
+    }
+}
+
+/// 64 hex digits that depend on `text` alone; an id that looks like one, not a digest.
+pub(crate) fn hex(text: &str) -> String {
+    let mut state = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in text.bytes() {
+        state = (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    let mut digits = String::with_capacity(64);
+    for _ in 0..4 {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let _ = write!(digits, "{:016x}", mixed ^ (mixed >> 31));
+    }
+    digits
+}

@@ -1,0 +1,337 @@
+//! The life of a container's process: its start, its end, what falls due in between, its healthcheck.
+
+use std::time::Duration;
+
+use super::{Container, Done, Due, Health, Key, Life, Line, Machine, OpId, Outcome, Refusal};
+use crate::sim::world::{Restart, Start, Stop};
+
+/// First wait before a restart by policy; it doubles up to [`LONGEST_BACKOFF`].
+pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// A process that ran this long begins again with [`FIRST_BACKOFF`].
+const RAN_WELL: Duration = Duration::from_secs(10);
+/// Lines of output kept for each container.
+const LINES: usize = 1000;
+
+impl Container {
+    /// Whether its policy restarts it after it ended: the Engine asks this at an end and at its own start.
+    pub(super) fn policy_restarts(&self) -> bool {
+        match self.spec.restart {
+            Restart::No => false,
+            Restart::Always => true,
+            Restart::UnlessStopped => !self.manually_stopped,
+            Restart::OnFailure(most) => self.exit_code != 0 && (most == 0 || self.restart_count < most),
+        }
+    }
+}
+
+impl Machine {
+    pub(super) fn fall_due(&mut self, key: Key, due: Due) {
+        let Some(container) = self.containers.get_mut(&key) else { return };
+        match due {
+            Due::Death { plan } => {
+                if container.plan == plan
+                    && let Some((_, code)) = container.death
+                {
+                    self.die(key, code);
+                }
+            }
+            Due::GraceOver(op) => {
+                if container.ops.iter().any(|waiting| waiting.id == op) {
+                    self.kill_now(key);
+                }
+            }
+            Due::RestartByPolicy { process } => {
+                if container.life == Life::Restarting && container.process == process {
+                    container.life = Life::Exited;
+                    let _ = self.launch(key);
+                }
+            }
+            Due::Passes { watch } => self.found(key, watch, Health::Healthy),
+            Due::Fails { watch } => self.found(key, watch, Health::Unhealthy),
+        }
+    }
+
+    /// Starts the process; what a person or a policy asked for.
+    pub(super) fn launch(&mut self, key: Key) -> Outcome {
+        let Some(container) = self.containers.get(&key) else { return Err(Refusal::new(404, "gone")) };
+        if let Some(refusal) = self.network_refusal(container) {
+            let container = self.containers.get_mut(&key).expect("it was there just now");
+            container.exit_code = 128;
+            container.error.clone_from(&refusal.message);
+            return Err(refusal);
+        }
+        let now = self.now;
+        let container = self.containers.get_mut(&key).expect("it was there just now");
+        if let Start::Refused(message) = container.spec.start.clone() {
+            container.exit_code = 127;
+            container.error.clone_from(&message);
+            return Err(Refusal::new(400, message));
+        }
+        container.life = Life::Running;
+        container.process += 1;
+        container.exit_code = 0;
+        container.error.clear();
+        container.started = Some(now.wall);
+        container.started_running = now.running;
+        for (stderr, text) in container.spec.output.clone() {
+            container.lines.push_back(Line { stderr, at: now.wall, text });
+        }
+        while container.lines.len() > LINES {
+            container.lines.pop_front();
+        }
+        // The Engine starts the healthcheck before it tells that the container started.
+        self.watch_health(key, true);
+        self.emit(key, "start", &[]);
+        self.plan_end(key);
+        Ok(Done::Changed)
+    }
+
+    /// Plans the end of a process that ends by itself; at once, if that is when.
+    pub(super) fn plan_end(&mut self, key: Key) {
+        let Some(container) = self.containers.get_mut(&key) else { return };
+        container.frozen = None;
+        if let Start::Exits { after, code } = container.spec.start {
+            self.plan_death(key, after, code);
+        } else {
+            container.death = None;
+            container.plan += 1;
+        }
+    }
+
+    /// Plans the end of the process, unless an earlier one is planned.
+    pub(super) fn plan_death(&mut self, key: Key, after: Duration, code: i64) {
+        let at = self.now.running.saturating_add(after);
+        let Some(container) = self.containers.get_mut(&key) else { return };
+        if container.death.is_some_and(|(earlier, _)| earlier <= at) {
+            return;
+        }
+        if after.is_zero() {
+            self.die(key, code);
+            return;
+        }
+        container.death = Some((at, code));
+        container.plan += 1;
+        let plan = container.plan;
+        self.schedule(after, key, Due::Death { plan });
+    }
+
+    /// Stops the process's time: pause.
+    pub(super) fn freeze(&mut self, key: Key) {
+        let now = self.now.running;
+        let Some(container) = self.containers.get_mut(&key) else { return };
+        container.life = Life::Paused;
+        container.frozen = container.death.take().map(|(at, code)| (at.saturating_sub(now), code));
+        container.plan += 1;
+        self.end_watch(key);
+    }
+
+    /// Lets the process's time go on: unpause.
+    pub(super) fn thaw(&mut self, key: Key) {
+        let Some(container) = self.containers.get_mut(&key) else { return };
+        container.life = Life::Running;
+        let frozen = container.frozen.take();
+        self.watch_health(key, false);
+        self.emit(key, "unpause", &[]);
+        if let Some((left, code)) = frozen {
+            self.plan_death(key, left, code);
+        }
+    }
+
+    /// SIGTERM arrives.
+    pub(super) fn terminate(&mut self, key: Key) {
+        let Some(container) = self.containers.get(&key) else { return };
+        if let Stop::Graceful { after, code } = container.spec.stop {
+            self.plan_death(key, after, code);
+        }
+    }
+
+    /// SIGKILL, with the event the Engine writes for it.
+    pub(super) fn kill_now(&mut self, key: Key) {
+        self.emit(key, "kill", &[("signal", "9".to_owned())]);
+        let Some(container) = self.containers.get(&key) else { return };
+        if container.life == Life::Paused {
+            let container = self.containers.get_mut(&key).expect("it was there just now");
+            container.frozen = None;
+            self.thaw(key);
+        }
+        self.die(key, 137);
+    }
+
+    /// The process is gone: the event, then those who waited for it, then the policy.
+    pub(super) fn die(&mut self, key: Key, code: i64) {
+        let now = self.now;
+        let Some(container) = self.containers.get_mut(&key) else { return };
+        if !container.has_process() {
+            return;
+        }
+        let ran = now.running.saturating_sub(container.started_running);
+        container.life = Life::Exited;
+        container.exit_code = code;
+        container.finished = Some(now.wall);
+        container.death = None;
+        container.frozen = None;
+        container.process += 1;
+        container.plan += 1;
+        let ops = std::mem::take(&mut container.ops);
+        self.end_watch(key);
+        self.emit(key, "die", &[("exitCode", code.to_string())]);
+        if ops.is_empty() {
+            self.after_end(key, ran);
+            return;
+        }
+        let mut restarts = Vec::new();
+        for op in ops {
+            self.emit(key, "stop", &[]);
+            if op.restart {
+                restarts.push(op);
+            } else {
+                self.answered.push((op.id, Ok(Done::Changed)));
+            }
+        }
+        for op in restarts {
+            let outcome = self.restart_launch(key, &op.called);
+            self.answered.push((op.id, outcome));
+        }
+        self.remove_if_asked(key);
+    }
+
+    /// The second half of a restart.
+    pub(super) fn restart_launch(&mut self, key: Key, called: &str) -> Outcome {
+        let outcome = if self.containers.get(&key).is_some_and(Container::has_process) {
+            Ok(Done::Changed)
+        } else {
+            self.begin_anew(key);
+            self.launch(key).map_err(|refusal| {
+                Refusal::new(500, format!("Cannot restart container {called}: {}", refusal.message))
+            })
+        };
+        if outcome.is_ok() {
+            self.emit(key, "restart", &[]);
+        }
+        outcome
+    }
+
+    /// What a start by a person forgets: earlier restarts and that it was stopped.
+    pub(super) fn begin_anew(&mut self, key: Key) {
+        if let Some(container) = self.containers.get_mut(&key) {
+            container.restart_count = 0;
+            container.backoff = FIRST_BACKOFF;
+            container.manually_stopped = false;
+        }
+    }
+
+    /// Nobody asked for this end: restart by policy, or remove.
+    fn after_end(&mut self, key: Key, ran: Duration) {
+        let Some(container) = self.containers.get_mut(&key) else { return };
+        if !self.daemon_up || container.manually_stopped || !container.policy_restarts() {
+            self.remove_if_asked(key);
+            return;
+        }
+        if ran > RAN_WELL {
+            container.backoff = FIRST_BACKOFF;
+        }
+        let wait = container.backoff;
+        container.backoff = (wait * 2).min(LONGEST_BACKOFF);
+        container.restart_count += 1;
+        container.life = Life::Restarting;
+        let process = container.process;
+        self.schedule(wait, key, Due::RestartByPolicy { process });
+    }
+
+    fn remove_if_asked(&mut self, key: Key) {
+        if self.containers.get(&key).is_some_and(|one| one.spec.auto_remove && one.life == Life::Exited) {
+            self.destroy(key);
+        }
+    }
+
+    /// Takes the container out of the world.
+    pub(super) fn destroy(&mut self, key: Key) {
+        self.emit(key, "destroy", &[]);
+        if let Some(container) = self.containers.remove(&key) {
+            self.names.remove(&container.spec.name);
+            self.ids.remove(&container.id);
+            let gone = Refusal::no_such(&container.id);
+            self.answered.extend(container.ops.iter().map(|op: &super::Op| (op.id, Err(gone.clone()))));
+        }
+    }
+
+    fn network_refusal(&self, container: &Container) -> Option<Refusal> {
+        let id = container.network_of.as_deref()?.strip_prefix("container:")?;
+        match self.find(id).ok().and_then(|key| self.containers.get(&key)) {
+            None => Some(Refusal::no_such(id)),
+            Some(other) if matches!(other.life, Life::Created | Life::Exited) => Some(Refusal::new(
+                409,
+                format!("cannot join network of a non running container: {}", other.id),
+            )),
+            Some(other) if other.life == Life::Restarting => Some(Refusal::new(
+                409,
+                format!("Container {} is restarting, wait until the container is running", other.id),
+            )),
+            Some(_) => None,
+        }
+    }
+
+    /// The healthcheck begins: with a new process from `starting`, after a pause from what it was.
+    pub(super) fn watch_health(&mut self, key: Key, new_process: bool) {
+        let now = self.now.running;
+        let Some(container) = self.containers.get_mut(&key) else { return };
+        container.watch += 1;
+        let watch = container.watch;
+        let Some(check) = container.spec.healthcheck else {
+            container.health = None;
+            return;
+        };
+        if new_process {
+            container.health = Some(Health::Starting);
+            container.failing = 0;
+        }
+        let ran = now.saturating_sub(container.started_running);
+        let passes = check.passes_after.map(|after| after.saturating_sub(ran).max(check.interval));
+        let fails = check.start_period.saturating_sub(ran) + check.interval * check.retries.max(1);
+        if passes.is_none_or(|passes| fails < passes) {
+            self.schedule(fails, key, Due::Fails { watch });
+        }
+        if let Some(passes) = passes {
+            self.schedule(passes, key, Due::Passes { watch });
+        }
+    }
+
+    /// Healthy (or not) from the beginning, as a container that has been up for long.
+    pub(super) fn settle_health(&mut self, key: Key) {
+        let Some(container) = self.containers.get_mut(&key) else { return };
+        container.health = container.spec.healthcheck.map(|check| match check.passes_after {
+            Some(_) => Health::Healthy,
+            None => Health::Unhealthy,
+        });
+    }
+
+    /// The healthcheck ends with the process or in a pause, and the Engine then says `unhealthy`, without an event:
+    /// health is stale on whatever does not run.
+    fn end_watch(&mut self, key: Key) {
+        let Some(container) = self.containers.get_mut(&key) else { return };
+        container.watch += 1;
+        if container.health.is_some() {
+            container.health = Some(Health::Unhealthy);
+        }
+    }
+
+    fn found(&mut self, key: Key, watch: u64, health: Health) {
+        let Some(container) = self.containers.get_mut(&key) else { return };
+        if container.watch != watch {
+            return;
+        }
+        container.failing = match (health, container.spec.healthcheck) {
+            (Health::Unhealthy, Some(check)) => check.retries.max(1),
+            _ => 0,
+        };
+        if container.health.replace(health) != Some(health) {
+            self.emit(key, &format!("health_status: {}", health.word()), &[]);
+        }
+    }
+
+    pub(super) fn new_op(&mut self) -> OpId {
+        self.counter += 1;
+        OpId(self.counter)
+    }
+}

@@ -1,0 +1,240 @@
+//! A Docker Engine that is simulated: it speaks the Engine API over a unix socket, so that the program talks to it
+//! unmodified. Tests, benchmarks and `docknap demo` use it.
+//!
+//! `machine` is the state machine (no HTTP, no clock); `http` and `view` put the API on top; [`Control`] is the handle
+//! by which a test plays the rest of the world: somebody else at the keyboard, a daemon that dies, a proxy that
+//! refuses. What it imitates was measured on Docker Engine 20.10; `tests/it/contract` runs the same cases against both.
+
+mod control;
+mod demo;
+mod fault;
+mod http;
+mod listen;
+mod machine;
+mod view;
+mod world;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+pub use control::{Call, Control, Seen};
+pub use demo::world as demo_world;
+pub use fault::{Endpoint, Fault};
+pub use machine::DaemonEnd;
+pub use world::{ContainerSpec, Healthcheck, Initially, Network, Restart, StackSpec, Start, Stop, World};
+
+use crate::clock::Clock;
+use machine::{Event, Machine, Moment, OpId, Outcome};
+
+/// Calls that are remembered; older ones are forgotten, their counters are not.
+const CALLS: usize = 100_000;
+
+/// A running simulated Engine. Dropping it closes its socket.
+#[derive(Debug)]
+pub struct Engine {
+    control: Control,
+    driver: tokio::task::JoinHandle<()>,
+}
+
+impl Engine {
+    /// Starts an Engine that listens on `socket`, with the containers of `world`.
+    ///
+    /// # Errors
+    /// When the socket cannot be bound.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    #[expect(clippy::unused_async, reason = "it needs a runtime, which an async function says best")]
+    pub async fn start(socket: &Path, clock: Clock, world: World) -> io::Result<Self> {
+        let now = Moment { wall: clock.now(), running: clock.monotonic() };
+        let shared = Arc::new(Shared {
+            clock,
+            socket: socket.to_owned(),
+            runtime: tokio::runtime::Handle::current(),
+            changed: Notify::new(),
+            inner: Mutex::new(Inner {
+                machine: Machine::new(now, world),
+                waiting: HashMap::new(),
+                streams: Vec::new(),
+                calls: VecDeque::new(),
+                counts: BTreeMap::new(),
+                faults: Vec::new(),
+                api: Api::default(),
+                listening: None,
+            }),
+        });
+        let control = Control::new(Arc::clone(&shared));
+        shared.listen()?;
+        let driver = tokio::spawn(drive(shared));
+        Ok(Self { control, driver })
+    }
+
+    /// The handle by which to play the rest of the world.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Closes the socket and all connections.
+    pub async fn stop(mut self) {
+        self.driver.abort();
+        let _ = (&mut self.driver).await;
+        // Drop closes the socket.
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.driver.abort();
+        self.control.shared().close(true);
+    }
+}
+
+/// Lets fall due what falls due when nobody calls.
+async fn drive(shared: Arc<Shared>) {
+    loop {
+        let changed = shared.changed.notified();
+        let due = shared.lock().machine.next_due();
+        match due {
+            None => changed.await,
+            Some(due) => {
+                let wait = due.saturating_sub(shared.clock.monotonic());
+                tokio::select! {
+                    () = changed => {}
+                    () = shared.clock.sleep(wait) => {
+                        // Time to look: `lock` brings the machine to now.
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Versions of the API the Engine speaks, as (major, minor).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Api {
+    min: (u32, u32),
+    max: (u32, u32),
+}
+
+impl Default for Api {
+    /// Those of Docker Engine 20.10.
+    fn default() -> Self {
+        Self { min: (1, 12), max: (1, 41) }
+    }
+}
+
+/// What handlers, the driver and [`Control`] share.
+#[derive(Debug)]
+struct Shared {
+    clock: Clock,
+    socket: PathBuf,
+    runtime: tokio::runtime::Handle,
+    changed: Notify,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    machine: Machine,
+    waiting: HashMap<OpId, oneshot::Sender<Outcome>>,
+    streams: Vec<mpsc::UnboundedSender<Event>>,
+    calls: VecDeque<Call>,
+    counts: BTreeMap<Endpoint, u64>,
+    faults: Vec<Fault>,
+    api: Api,
+    /// Ends the accepting task and every connection.
+    listening: Option<CancellationToken>,
+}
+
+impl Shared {
+    /// Brings the machine to now and hands it out; what happened meanwhile is told when the guard is dropped.
+    fn lock(&self) -> Guard<'_> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Moment { wall: self.clock.now(), running: self.clock.monotonic() };
+        inner.machine.advance(now);
+        let next = inner.machine.next_due();
+        Guard { inner, changed: &self.changed, next }
+    }
+
+    /// Opens the socket.
+    fn listen(self: &Arc<Self>) -> io::Result<()> {
+        let _ = std::fs::remove_file(&self.socket);
+        let socket = std::os::unix::net::UnixListener::bind(&self.socket)?;
+        socket.set_nonblocking(true)?;
+        let token = CancellationToken::new();
+        let _entered = self.runtime.enter();
+        let listener = listen::Listener::new(tokio::net::UnixListener::from_std(socket)?, token.clone());
+        let app = http::router(Arc::clone(self)).into_make_service_with_connect_info::<listen::Connection>();
+        let done = token.clone();
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = done.cancelled() => {}
+                result = std::future::IntoFuture::into_future(axum::serve(listener, app)) => {
+                    if let Err(error) = result {
+                        tracing::warn!(%error, "the simulated Engine stopped listening");
+                    }
+                }
+            }
+        });
+        self.lock().listening = Some(token);
+        Ok(())
+    }
+
+    /// Ends the listener, every connection and every event stream.
+    fn close(&self, remove_socket: bool) {
+        let mut inner = self.lock();
+        if let Some(token) = inner.listening.take() {
+            token.cancel();
+        }
+        inner.streams.clear();
+        inner.waiting.clear();
+        if remove_socket {
+            let _ = std::fs::remove_file(&self.socket);
+        }
+    }
+}
+
+/// The locked state; on drop it tells the waiting calls and the streams what happened, and the driver if the next due
+/// instant moved.
+struct Guard<'a> {
+    inner: MutexGuard<'a, Inner>,
+    changed: &'a Notify,
+    next: Option<Duration>,
+}
+
+impl std::ops::Deref for Guard<'_> {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl std::ops::DerefMut for Guard<'_> {
+    fn deref_mut(&mut self) -> &mut Inner {
+        &mut self.inner
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        let inner = &mut *self.inner;
+        for event in inner.machine.take_fresh() {
+            inner.streams.retain(|stream| stream.send(event.clone()).is_ok());
+        }
+        for (op, outcome) in inner.machine.take_answered() {
+            if let Some(waiting) = inner.waiting.remove(&op) {
+                // A client that hung up does not undo what it asked for.
+                let _ = waiting.send(outcome);
+            }
+        }
+        if inner.machine.next_due() != self.next {
+            self.changed.notify_one();
+        }
+    }
+}
