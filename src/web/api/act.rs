@@ -43,8 +43,8 @@ pub struct Accepted {
 
 impl From<&Submitted> for Accepted {
     fn from(submitted: &Submitted) -> Self {
-        let (duplicate, (Submitted::New { run_id, state } | Submitted::Duplicate { run_id, state })) =
-            (matches!(submitted, Submitted::Duplicate { .. }), submitted);
+        let duplicate = matches!(submitted, Submitted::Duplicate { .. });
+        let (Submitted::New { run_id, state } | Submitted::Duplicate { run_id, state }) = submitted;
         Self { run_id: run_id.0.clone(), state: state.as_str().to_owned(), duplicate }
     }
 }

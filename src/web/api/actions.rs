@@ -29,6 +29,7 @@ pub(super) fn routes() -> Routes {
 pub struct TargetJson {
     /// `local` where it is left out.
     pub host: String,
+    /// `stack` or `container`.
     pub target_type: String,
     /// Name or key.
     pub target_id: String,

@@ -3,12 +3,15 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
 use crate::app::paging::Page;
 use crate::app::{Error, FieldError, Result};
+use crate::web::error::Problem;
 
 /// The longest field name an answer repeats, in characters.
 const SHOWN_NAME: usize = 64;
@@ -24,15 +27,20 @@ impl Fields {
     /// Reads a JSON object; nothing at all is as good as an empty one.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming `body`.
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
+    /// A [`Problem`]: 400 for what is no JSON, 422 for JSON of another shape.
+    pub fn parse(bytes: &[u8]) -> std::result::Result<Self, Problem> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(fields)) => Ok(Self { fields, faults: Vec::new() }),
-            Ok(_) => Err(Error::field("body", "send a JSON object")),
-            Err(error) => Err(Error::field("body", format!("this is not JSON: {error}"))),
+            Ok(_) => Err(Error::field("body", "send a JSON object").into()),
+            Err(error) => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "no_json",
+                "This is no JSON",
+                format!("The body is no JSON: {error}."),
+            )),
         }
     }
 
@@ -174,8 +182,14 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> std::result::Result<Self, Response> {
+        let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
+        let json = kind.is_some_and(|kind| kind.starts_with(b"application/json"));
         // A body that is too large is answered by the rejection: 413.
         let bytes = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        // A call that needs no body may do without its type.
+        if !json && !bytes.is_empty() {
+            return Err(Problem::media_type("application/json").into_response());
+        }
         let fields = Fields::parse(&bytes).map_err(IntoResponse::into_response)?;
         Ok(Self { fields, bytes })
     }
@@ -235,9 +249,9 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_refused() {
-        for body in ["[]", "3", "{", "null", "\"x\"", "{\"a\":1}x"] {
-            let refused = Fields::parse(body.as_bytes());
-            assert!(matches!(&refused, Err(Error::Invalid(faults)) if faults[0].field == "body"), "{body}");
+        for (body, status) in [("[]", 422), ("3", 422), ("null", 422), ("\"x\"", 422), ("{", 400), ("{\"a\":1}x", 400)] {
+            let refused = Fields::parse(body.as_bytes()).expect_err(body);
+            assert_eq!(refused.status.as_u16(), status, "{body}");
         }
     }
 }

@@ -67,6 +67,7 @@ pub struct RunJson {
 pub struct ActorJson {
     /// `user`, `token`, `scheduler` or `cli`.
     pub kind: String,
+    /// The account's id, where there is one.
     pub id: Option<String>,
     /// The name at that time.
     pub name: String,
