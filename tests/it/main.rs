@@ -5,6 +5,7 @@ mod history;
 mod schedules;
 mod schedules_storage;
 mod dependencies;
+mod execute;
 mod sim;
 mod storage;
 mod support;
