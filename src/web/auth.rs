@@ -3,6 +3,7 @@
 //! [`Caller`] is how a handler gets to know. A request without an identity, or without the role, does not reach the
 //! handler (see [`super::routes`]); a handler that names a stronger role than its route is refused by the extractor.
 
+use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -67,6 +68,14 @@ impl Identity {
     pub fn require(&self, needs: Role) -> Result<Arc<Who>> {
         let who = self.0.clone().ok_or(Error::Unauthenticated)?;
         if who.user.role >= needs { Ok(who) } else { Err(Error::Forbidden { needs }) }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Identity {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> std::result::Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
     }
 }
 
@@ -140,10 +149,11 @@ impl<R: Needs, S: Sync> FromRequestParts<S> for Caller<R> {
 /// Puts the [`Identity`] behind the bearer token into a request to the API. Cookies are not looked at.
 pub(super) async fn bearer(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let ip = request.extensions().get::<Via>().and_then(|via| via.ip);
-    let token = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
-    });
+    let token =
+        request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+        });
     if let Some(token) = token {
         match auth::tokens::verify(&web.app, &token, ip).await {
             Ok((user, jti)) => {

@@ -48,7 +48,12 @@ pub struct Problem {
 
 impl Problem {
     /// A problem.
-    pub fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
         Self {
             status,
             code,
@@ -174,16 +179,22 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 /// What an answer of the framework's own means.
 fn of_status(status: StatusCode) -> Problem {
     let (code, title, detail) = match status {
-        StatusCode::BAD_REQUEST => ("bad_request", "This request makes no sense", "Check its address and body."),
-        StatusCode::NOT_FOUND => ("not_found", "Not found", "There is nothing at this address."),
-        StatusCode::METHOD_NOT_ALLOWED => {
-            ("method_not_allowed", "Not possible here", "This address exists, but it does not take this method.")
+        StatusCode::BAD_REQUEST => {
+            ("bad_request", "This request makes no sense", "Check its address and body.")
         }
+        StatusCode::NOT_FOUND => ("not_found", "Not found", "There is nothing at this address."),
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "method_not_allowed",
+            "Not possible here",
+            "This address exists, but it does not take this method.",
+        ),
         StatusCode::PAYLOAD_TOO_LARGE => ("too_large", "Too large", "At most 64 KiB can be sent at once."),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             ("media_type", "Wrong kind of content", "Send the content type this address takes.")
         }
-        StatusCode::UNPROCESSABLE_ENTITY => ("invalid", "This cannot be read", "Check the types of what was sent."),
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            ("invalid", "This cannot be read", "Check the types of what was sent.")
+        }
         StatusCode::TOO_MANY_REQUESTS => ("too_many_tries", "Too many tries", "Wait a moment."),
         StatusCode::SERVICE_UNAVAILABLE => {
             ("unavailable", "Not available right now", "Try again in a moment.")
@@ -262,7 +273,8 @@ enum Kind {
 fn kind(asked: &Asked) -> Kind {
     if asked.path == "/api" || asked.path.starts_with("/api/") {
         Kind::Program
-    } else if asked.headers.get(ACCEPT).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+    } else if asked.headers.get(ACCEPT).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+    {
         Kind::Stream
     } else {
         Kind::Page
@@ -362,7 +374,9 @@ async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) 
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS | StatusCode::PRECONDITION_FAILED => {
             vec![Link::new(again, "Try again")]
         }
-        StatusCode::FORBIDDEN if problem.code == "cross_site" => vec![Link::new(again, "Open the page again")],
+        StatusCode::FORBIDDEN if problem.code == "cross_site" => {
+            vec![Link::new(again, "Open the page again")]
+        }
         _ => vec![Link::new(first.0, first.1)],
     };
     let mut message = problem.detail.clone();
@@ -399,6 +413,12 @@ fn near_links(problem: &Problem) -> Vec<Link> {
         "container" => "containers",
         _ => return Vec::new(),
     };
-    let encode = |name: &str| percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string();
-    problem.near.iter().map(|name| Link::new(format!("/{folder}/local/{}", encode(name)), name.clone())).collect()
+    let encode = |name: &str| {
+        percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    problem
+        .near
+        .iter()
+        .map(|name| Link::new(format!("/{folder}/local/{}", encode(name)), name.clone()))
+        .collect()
 }

@@ -70,7 +70,8 @@ impl Typed {
     pub fn without_secrets(mut self) -> Self {
         let secret = |name: &str| {
             let name = name.to_ascii_lowercase();
-            name == "current" || ["password", "token", "secret", "code"].iter().any(|word| name.contains(word))
+            name == "current"
+                || ["password", "token", "secret", "code"].iter().any(|word| name.contains(word))
         };
         self.0.retain(|(name, _)| !secret(name));
         self

@@ -58,7 +58,8 @@ mod tests {
     fn only_htmx_asks_for_parts() {
         assert_eq!(htmx(&[]), Htmx::default());
         assert!(!htmx(&[("hx-request-type", "partial")]).partial);
-        let part = htmx(&[("hx-request", "true"), ("hx-request-type", "partial"), ("hx-source", "button#nap")]);
+        let part =
+            htmx(&[("hx-request", "true"), ("hx-request-type", "partial"), ("hx-source", "button#nap")]);
         assert!(part.request && part.partial);
         assert_eq!(part.source.as_deref(), Some("button#nap"));
         assert!(!htmx(&[("hx-request", "true"), ("hx-request-type", "full")]).partial);

@@ -88,7 +88,9 @@ impl KeyExtractor for Network {
 pub(super) async fn time(State(web): State<Web>, request: Request, next: Next) -> Response {
     match web.app.clock.timeout(TIME, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Error::Unavailable { message: "this took longer than 30 s; try again".to_owned() }.into_response(),
+        Err(_) => {
+            Error::Unavailable { message: "this took longer than 30 s; try again".to_owned() }.into_response()
+        }
     }
 }
 

@@ -44,7 +44,9 @@ impl Via {
                 break;
             }
         }
-        let https = values(headers, "x-forwarded-proto").next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        let https = values(headers, "x-forwarded-proto")
+            .next()
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         Self { ip: Some(ip), https }
     }
 }
@@ -64,7 +66,8 @@ fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl DoubleEndedIterator<It
 /// An address as proxies write it: with or without port, IPv6 in brackets or not.
 fn parse_address(text: &str) -> Option<IpAddr> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
-    let ip = bare.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    let ip =
+        bare.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
     ip.map(|ip| ip.to_canonical())
 }
 

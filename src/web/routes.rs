@@ -116,7 +116,8 @@ impl Routes {
         access: Access,
         handler: H,
     ) -> Self {
-        let guarded = on(filter, handler).route_layer(from_fn(move |request, next| guard(access, request, next)));
+        let guarded =
+            on(filter, handler).route_layer(from_fn(move |request, next| guard(access, request, next)));
         self.router = self.router.route(path, guarded);
         self.table.push(Route { method, path: path.to_owned(), access });
         self

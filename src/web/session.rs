@@ -196,7 +196,12 @@ impl SessionStore for Store {
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
-        Ok(self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|record| record.id == *id))
+        Ok(self
+            .loaded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+            .filter(|record| record.id == *id))
     }
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
@@ -219,6 +224,11 @@ impl Ended {
     /// What was kept for this account; `None` where the session was somebody else's.
     pub fn kept_for(&self, user: &UserId) -> Option<&KeptForm> {
         self.kept.as_ref().filter(|_| self.user == *user)
+    }
+
+    /// Whether a form is kept with it.
+    pub fn keeps_something(&self) -> bool {
+        self.kept.is_some()
     }
 
     /// Ends it for good.
@@ -250,7 +260,9 @@ impl<S: Sync> FromRequestParts<S> for Kept {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         let internal = |error: tower_sessions::session::Error| Error::Internal(error.into());
         let Some(session) = parts.extensions.get::<Session>() else { return Ok(Self(None)) };
-        let Some(form) = session.get::<KeptForm>(KEPT).await.map_err(internal)? else { return Ok(Self(None)) };
+        let Some(form) = session.get::<KeptForm>(KEPT).await.map_err(internal)? else {
+            return Ok(Self(None));
+        };
         if form.page.split('?').next() != Some(parts.uri.path()) {
             return Ok(Self(None));
         }
@@ -282,7 +294,8 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
         None => Opened::Unknown,
     };
 
-    let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let user_agent =
+        request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut store = Store {
         app: web.app.clone(),
         ip: via.ip,
@@ -294,7 +307,8 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
     let (mut id, mut live) = (None, false);
     match (opened, &sent) {
         (Opened::Live(session, user), Some(ticket)) => {
-            let data: HashMap<String, serde_json::Value> = serde_json::from_str(&session.data).unwrap_or_default();
+            let data: HashMap<String, serde_json::Value> =
+                serde_json::from_str(&session.data).unwrap_or_default();
             let record = Record { id: Id(ticket.number()), data, expiry_date: OffsetDateTime::UNIX_EPOCH };
             id = Some(record.id);
             live = true;
@@ -363,12 +377,17 @@ async fn keep_form(web: &Web, request: Request, ended: &Ended) -> Result<Request
     let form = request.method() == Method::POST
         && !matches!(path, "/login" | "/logout")
         && !path.starts_with("/setup")
-        && request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+        && request
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
     if !form {
         return Ok(request);
     }
     let (parts, body) = request.into_parts();
-    let bytes = axum::body::to_bytes(body, limits::BODY).await.map_err(|_| error::Problem::too_large().into_response())?;
+    let bytes = axum::body::to_bytes(body, limits::BODY)
+        .await
+        .map_err(|_| error::Problem::too_large().into_response())?;
     if let Some(page) = page_of(&parts.headers, web.base()) {
         let typed = Typed::parse(&bytes).without_secrets();
         let kept = KeptForm { page, action: parts.uri.path().to_owned(), typed };
@@ -393,7 +412,9 @@ pub(super) fn page_of(headers: &HeaderMap, base: &str) -> Option<String> {
 /// The path, where it is one of this site's: begins with one slash, and holds nothing a browser could take for a host.
 pub(super) fn local(path: &str) -> Option<String> {
     let path = path.split('#').next().unwrap_or_default();
-    let plain = path.starts_with('/') && !path.starts_with("//") && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let plain = path.starts_with('/')
+        && !path.starts_with("//")
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     (plain && path.len() <= 2048).then(|| path.to_owned())
 }
 
@@ -425,7 +446,9 @@ mod tests {
         for good in ["/", "/schedules/new?target=media", "/a%2Fb"] {
             assert_eq!(local(good).as_deref(), Some(good));
         }
-        for bad in ["", "runs", "//evil.example", "/\\evil.example", "https://evil.example/", "/a b", "/a\nb", "/ä"] {
+        for bad in
+            ["", "runs", "//evil.example", "/\\evil.example", "https://evil.example/", "/a b", "/a\nb", "/ä"]
+        {
             assert_eq!(local(bad), None, "{bad:?}");
         }
     }
@@ -438,7 +461,10 @@ mod tests {
             headers.insert(REFERER, HeaderValue::from_static(referer));
             page_of(&headers, "/nap")
         };
-        assert_eq!(page("nas:8080", "http://nas:8080/nap/schedules/new?x=1#y").as_deref(), Some("/schedules/new?x=1"));
+        assert_eq!(
+            page("nas:8080", "http://nas:8080/nap/schedules/new?x=1#y").as_deref(),
+            Some("/schedules/new?x=1")
+        );
         assert_eq!(page("nas:8080", "http://nas:8080/schedules/new").as_deref(), Some("/schedules/new"));
         assert_eq!(page("nas:8080", "http://evil.example/nap/"), None);
         assert_eq!(page("nas:8080", "http://nas:8080"), None);

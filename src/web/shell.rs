@@ -71,7 +71,13 @@ impl Shell {
     }
 
     /// The surroundings of an answer to somebody.
-    pub(super) async fn of(web: &Web, identity: &Identity, via: Option<Via>, path: &str, headers: &HeaderMap) -> Self {
+    pub(super) async fn of(
+        web: &Web,
+        identity: &Identity,
+        via: Option<Via>,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Self {
         let user = identity.who().map(|who| &who.user);
         let zone = match user.and_then(|user| user.timezone.clone()) {
             Some(zone) => zone,
