@@ -2,6 +2,9 @@
 
 mod backup;
 mod contract;
+mod history;
+mod schedules;
+mod schedules_storage;
 mod dependencies;
 mod execute;
 mod sim;
