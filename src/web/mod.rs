@@ -1,4 +1,5 @@
 //! Pages and API.
 
+pub mod pages;
 pub mod shell;
 pub mod view;
