@@ -11,6 +11,7 @@ pub mod db;
 pub mod docker;
 pub mod domain;
 pub mod lifecycle;
-pub mod telemetry;
+pub mod scheduler;
 pub mod sim;
+pub mod telemetry;
 pub mod web;

@@ -115,3 +115,13 @@ pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
 fn damaged(id: &str, error: &serde_json::Error) -> DbError {
     DbError::Damaged { table: "audit", id: id.to_owned(), what: error.to_string() }
 }
+
+/// When the newest row was written.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn newest(db: &Db) -> Result<Option<Timestamp>> {
+    let row: Option<(i64,)> = on_db!(db, pool =>
+        sqlx::query_as("SELECT at_ms FROM audit ORDER BY id DESC LIMIT 1").fetch_optional(pool))?;
+    Ok(row.map(|(ms,)| from_ms(ms)))
+}

@@ -328,13 +328,17 @@ pub async fn set_skip(
     Ok(touched == 1)
 }
 
-/// The schedules whose next instant is at or before `now`, the earliest first.
+/// The schedules whose next instant is at or before `now`: the earliest first, those of one target together.
 ///
 /// # Errors
 /// As [`get`].
 pub async fn due(db: &Db, now: &Timestamp, limit: i64) -> Result<Vec<Schedule>> {
-    const SQL: &str =
-        concat!("SELECT ", columns!(), " WHERE s.next_due_ms <= $1 ORDER BY s.next_due_ms, s.id LIMIT $2");
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " WHERE s.next_due_ms <= $1 \
+         ORDER BY s.next_due_ms, s.host_id, s.target_type, s.target_identity, s.id LIMIT $2"
+    );
     let rows: Vec<Row> =
         on_db!(db, pool => sqlx::query_as(SQL).bind(to_ms(*now)).bind(limit).fetch_all(pool))?;
     read_all(rows)

@@ -68,7 +68,9 @@ fn minute(at: Timestamp) -> i64 {
 /// Which of two schedules goes first when they meet: the greater priority, then start and unpause before restart
 /// before pause before stop, then the older. `Less` = `a`; never `Equal` for two different schedules.
 pub fn precedence(a: &Schedule, b: &Schedule) -> Ordering {
-    precedence_of(&a.spec, &b.spec).then_with(|| a.created_at.cmp(&b.created_at)).then_with(|| a.id.cmp(&b.id))
+    precedence_of(&a.spec, &b.spec)
+        .then_with(|| a.created_at.cmp(&b.created_at))
+        .then_with(|| a.id.cmp(&b.id))
 }
 
 /// As [`precedence`] by what the two say alone; `Equal` where their age decides.
@@ -91,11 +93,8 @@ mod tests {
 
     #[test]
     fn a_nightly_stop_meets_a_weekly_restart_on_its_day() {
-        let clash = first_clash(
-            &cron("0 23 * * *", "UTC"),
-            &cron("0 23 * * SUN", "UTC"),
-            at("2026-11-23T00:00:00Z"),
-        );
+        let clash =
+            first_clash(&cron("0 23 * * *", "UTC"), &cron("0 23 * * SUN", "UTC"), at("2026-11-23T00:00:00Z"));
         assert_eq!(clash, Some(at("2026-11-29T23:00:00Z")));
     }
 

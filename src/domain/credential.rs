@@ -90,7 +90,10 @@ fn is_common(folded: &str) -> bool {
     while !rest.is_empty() {
         let middle = rest.len() / 2;
         let start = rest.as_bytes()[..middle].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let end = rest.as_bytes()[start..].iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| start + at);
+        let end = rest.as_bytes()[start..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(rest.len(), |at| start + at);
         match rest[start..end].cmp(folded) {
             std::cmp::Ordering::Equal => return true,
             std::cmp::Ordering::Less => rest = rest.get(end + 1..).unwrap_or(""),
@@ -104,7 +107,9 @@ fn is_common(folded: &str) -> bool {
 fn unit(text: &str) -> &str {
     (1..text.len())
         .filter(|at| text.is_char_boundary(*at))
-        .find(|at| text.as_bytes().iter().zip(text.as_bytes().iter().cycle().take(*at).cycle()).all(|(a, b)| a == b))
+        .find(|at| {
+            text.as_bytes().iter().zip(text.as_bytes().iter().cycle().take(*at).cycle()).all(|(a, b)| a == b)
+        })
         .map_or(text, |at| &text[..at])
 }
 
@@ -116,7 +121,9 @@ fn is_run(folded: &str) -> bool {
         .filter(|pair| {
             pair[0] == pair[1]
                 || ROWS.iter().any(|row| {
-                    row.chars().zip(row.chars().skip(1)).any(|(a, b)| (a, b) == (pair[0], pair[1]) || (b, a) == (pair[0], pair[1]))
+                    row.chars()
+                        .zip(row.chars().skip(1))
+                        .any(|(a, b)| (a, b) == (pair[0], pair[1]) || (b, a) == (pair[0], pair[1]))
                 })
         })
         .count();
@@ -149,7 +156,9 @@ pub fn check_name(name: &str) -> Result<&str, BadName> {
     if name.len() > NAME_MAX {
         return Err(BadName::TooLong);
     }
-    if !first.is_ascii_alphanumeric() || !bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte)) {
+    if !first.is_ascii_alphanumeric()
+        || !bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte))
+    {
         return Err(BadName::Characters);
     }
     Ok(name)
@@ -182,21 +191,42 @@ mod tests {
         assert_eq!(check("vierzehn Zeich"), Err(WeakPassword::TooShort { min: 15 }));
         assert_eq!(check("vierzehn Zeiche"), Ok(()));
         assert_eq!(check("мама мыла раму!"), Ok(()));
-        let long = |words: usize| "Ausdauernd schlafende Wale ".chars().cycle().take(words).collect::<String>();
+        let long =
+            |words: usize| "Ausdauernd schlafende Wale ".chars().cycle().take(words).collect::<String>();
         assert_eq!(check(&format!("x{}", long(255))), Ok(()));
         assert_eq!(check(&format!("xy{}", long(255))), Err(WeakPassword::TooLong));
         assert_eq!(check_password("vierzehn Zeiche", 20, &[]), Err(WeakPassword::TooShort { min: 20 }));
-        assert_eq!(check_password("short one", 3, &[]), Err(WeakPassword::TooShort { min: 15 }), "never below");
+        assert_eq!(
+            check_password("short one", 3, &[]),
+            Err(WeakPassword::TooShort { min: 15 }),
+            "never below"
+        );
     }
 
     #[test]
     fn what_a_guesser_tries_first_is_refused() {
-        for password in ["passwordstandard", "Password12345678", "passwordpassword", "!!!!dragon!!!!!1!", "letmeinletmein1"] {
+        for password in [
+            "passwordstandard",
+            "Password12345678",
+            "passwordpassword",
+            "!!!!dragon!!!!!1!",
+            "letmeinletmein1",
+        ] {
             assert_eq!(check(password), Err(WeakPassword::Common), "{password}");
         }
-        for password in ["aaaaaaaaaaaaaaa", "abcabcabcabcabc", "x7!x7!x7!x7!x7!", "qwertzuiopasdfg", "0987654321098765", "abcdefghijklmnop"] {
+        for password in [
+            "aaaaaaaaaaaaaaa",
+            "abcabcabcabcabc",
+            "x7!x7!x7!x7!x7!",
+            "qwertzuiopasdfg",
+            "0987654321098765",
+            "abcdefghijklmnop",
+        ] {
             assert_eq!(check(password).expect_err(password), check(password).expect_err(password));
-            assert!(matches!(check(password), Err(WeakPassword::Pattern | WeakPassword::Common)), "{password}");
+            assert!(
+                matches!(check(password), Err(WeakPassword::Pattern | WeakPassword::Common)),
+                "{password}"
+            );
         }
         for password in ["docknapdocknap-anna", "Docker-nas.local-123", "anna anna docker 2026"] {
             assert_eq!(check(password), Err(WeakPassword::Personal), "{password}");
@@ -205,7 +235,12 @@ mod tests {
 
     #[test]
     fn an_ordinary_sentence_is_accepted() {
-        for password in ["correct horse battery staple", "Der Wal schläft bis sieben", "kJ8#pQ2!vX5$mN9^", "anna likes sleeping whales"] {
+        for password in [
+            "correct horse battery staple",
+            "Der Wal schläft bis sieben",
+            "kJ8#pQ2!vX5$mN9^",
+            "anna likes sleeping whales",
+        ] {
             assert_eq!(check(password), Ok(()), "{password}");
         }
     }

@@ -5,6 +5,8 @@ pub mod action;
 pub mod audit;
 pub mod conflict;
 pub mod credential;
+pub mod cron;
+pub mod due;
 pub mod ids;
 pub mod inventory;
 pub mod nap;

@@ -3,14 +3,12 @@
 //! It arms the waker before it looks, so that a schedule saved in between is not slept over, and never sleeps longer
 //! than 30 s, so that a clock that jumps is noticed.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{Activator, App, Result};
+use crate::app::{App, Result};
 use crate::db;
 
 mod tick;
@@ -28,32 +26,6 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 /// No clock that is right shows an earlier time: this program did not exist (2026-11-01, unix seconds).
 const BUILT_AFTER: i64 = 1_793_491_200;
 
-/// The scheduler's waker, and the proof that it is alive. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Pulse {
-    wake: Activator,
-    /// Milliseconds on the monotonic clock at the last pass, plus one; 0 = none yet.
-    beat: Arc<AtomicU64>,
-}
-
-impl Pulse {
-    /// A schedule was saved: look again.
-    pub fn wake(&self) {
-        self.wake.wake();
-    }
-
-    fn beat(&self, app: &App) {
-        let ms = u64::try_from(app.clock.monotonic().as_millis()).unwrap_or(u64::MAX - 1);
-        self.beat.store(ms + 1, Ordering::Relaxed);
-    }
-
-    /// How long ago the last pass was; `None` before the first. A healthy one is younger than 90 s.
-    pub fn age(&self, app: &App) -> Option<Duration> {
-        let beat = self.beat.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(app.clock.monotonic().saturating_sub(Duration::from_millis(beat)))
-    }
-}
-
 /// Ticks until `stop`.
 pub async fn run(app: App, stop: CancellationToken) {
     tokio::select! {
@@ -67,7 +39,7 @@ pub async fn run(app: App, stop: CancellationToken) {
         let until_next = match tick(&app).await {
             Ok(ticked) => {
                 wait = BACK_OFF.0;
-                app.scheduler.beat(&app);
+                app.vitals.ticked(app.clock.now());
                 until(ticked.next_due, app.clock.now())
             }
             Err(error) => {
@@ -79,7 +51,7 @@ pub async fn run(app: App, stop: CancellationToken) {
         };
         tokio::select! {
             () = app.clock.sleep(until_next) => {}
-            () = app.scheduler.wake.woken() => {}
+            () = app.scheduler.woken() => {}
             () = stop.cancelled() => {}
         }
     }
@@ -117,7 +89,8 @@ async fn wait_for_trust(app: &App) {
                 None
             }
         };
-        let floor = floor.map_or(BUILT_AFTER * 1000, |newest| newest.as_millisecond().max(BUILT_AFTER * 1000));
+        let floor =
+            floor.map_or(BUILT_AFTER * 1000, |newest| newest.as_millisecond().max(BUILT_AFTER * 1000));
         if app.clock.now().as_millisecond() >= floor {
             return;
         }
@@ -129,7 +102,7 @@ async fn wait_for_trust(app: &App) {
             tracing::warn!("clock not trusted: it is behind what is stored; holding until it is set");
             told = true;
         }
-        app.scheduler.beat(app);
+        app.vitals.ticked(app.clock.now());
         app.clock.sleep(Duration::from_secs(1)).await;
     }
 }

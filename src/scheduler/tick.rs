@@ -87,8 +87,10 @@ struct Claim<'a> {
 
 async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticked) -> Result<usize> {
     let default = zone::default_zone(app).await?;
-    let zones: Vec<_> =
-        due.iter().map(|schedule| zone::effective(schedule.spec.timezone.as_deref(), &default).zone).collect();
+    let zones: Vec<_> = due
+        .iter()
+        .map(|schedule| zone::effective(schedule.spec.timezone.as_deref(), &default).zone)
+        .collect();
     let decisions = due::decide(&due, &zones, now);
     let titles: HashMap<&ScheduleId, String> =
         due.iter().map(|schedule| (&schedule.id, schedule.title())).collect();
@@ -129,7 +131,11 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
             if !prepared.run.state.is_terminal() {
                 let twin = db::runs::open_twin(&mut tx, &prepared.run.target, prepared.run.action).await?;
                 if let Some(twin) = twin {
-                    end(&mut prepared, RunState::Skipped, format!("duplicate: run {} does the same", twin.id));
+                    end(
+                        &mut prepared,
+                        RunState::Skipped,
+                        format!("duplicate: run {} does the same", twin.id),
+                    );
                 }
             }
             let acts = !prepared.run.state.is_terminal();
@@ -164,7 +170,9 @@ async fn runs_of(
         Fate::Superseded(by) => Some((RunState::Superseded, format!("superseded by {}", title(by)))),
         Fate::Conflict(by) => Some((RunState::Skipped, format!("conflict, by {}", title(by)))),
         Fate::Duplicate(by) => Some((RunState::Skipped, format!("duplicate: {} does the same", title(by)))),
-        Fate::SkipNext => Some((RunState::Skipped, "skip: this occurrence was dropped on purpose".to_owned())),
+        Fate::SkipNext => {
+            Some((RunState::Skipped, "skip: this occurrence was dropped on purpose".to_owned()))
+        }
         Fate::Unreadable(error) => Some((RunState::Failed, format!("its cron expression: {error}"))),
     };
     let request = request(schedule, *at, *fate == Fate::CatchUp);

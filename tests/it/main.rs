@@ -1,7 +1,7 @@
 //! One binary for all integration tests: it links once.
 
 mod backup;
-mod sim;
 mod dependencies;
+mod sim;
 mod storage;
 mod support;

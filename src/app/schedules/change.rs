@@ -269,7 +269,8 @@ async fn record(
 ) -> Result<()> {
     let title = schedule.title();
     let object = Object { kind: "schedule", id: Some(schedule.id.as_str()), name: &title };
-    audit::record(tx, app, actor, event, object, "ok", AuditDetail { changes, ..AuditDetail::default() }).await
+    audit::record(tx, app, actor, event, object, "ok", AuditDetail { changes, ..AuditDetail::default() })
+        .await
 }
 
 /// Tells the scheduler and the browsers.

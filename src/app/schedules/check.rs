@@ -130,7 +130,8 @@ pub(super) fn check(
     let stop_timeout =
         number(draft.stop_timeout_seconds.as_ref(), "stop_timeout_seconds", 0, MAX_STOP_TIMEOUT, &mut faults);
     refuse_window_fields(draft, &mut faults);
-    let (Some(timing), Some(action), Some(found), true) = (timing, action, target, faults.0.is_empty()) else {
+    let (Some(timing), Some(action), Some(found), true) = (timing, action, target, faults.0.is_empty())
+    else {
         return Err(Error::Invalid(faults.0));
     };
     let mut warnings = timing.warnings;
@@ -277,7 +278,10 @@ fn instant(
         }),
     };
     let Some(at) = at else {
-        faults.add("at", "use a date and time such as 2026-12-24T18:00, or with an offset 2026-12-24T18:00:00+01:00");
+        faults.add(
+            "at",
+            "use a date and time such as 2026-12-24T18:00, or with an offset 2026-12-24T18:00:00+01:00",
+        );
         return None;
     };
     // Whole milliseconds are what can be stored.
@@ -357,9 +361,8 @@ pub(super) fn target(
         Some((target, name)) => {
             let mut warnings = Vec::new();
             if !inventory.is_connected() {
-                warnings.push(format!(
-                    "Host {host} is not connected: `{name}` was there when it was last seen."
-                ));
+                warnings
+                    .push(format!("Host {host} is not connected: `{name}` was there when it was last seen."));
             }
             judge(&inventory, &target, &name, action, &mut warnings, faults)?;
             Some(Found { target, name, warnings })
@@ -456,7 +459,10 @@ fn judge(
             continue;
         }
         if member.auto_remove && matches!(action, Some(Action::Start)) && container {
-            faults.add("action", format!("`{shown}` was made with --rm: once stopped it is gone, so it cannot be started"));
+            faults.add(
+                "action",
+                format!("`{shown}` was made with --rm: once stopped it is gone, so it cannot be started"),
+            );
             return None;
         }
         if matches!(action, Some(Action::Stop)) {
@@ -527,12 +533,13 @@ fn refuse_window_fields(draft: &Draft, faults: &mut Faults) {
         ("wake", &draft.wake, "restore"),
     ] {
         if text(value.as_ref()).is_some_and(|value| value != only) {
-            faults.add(field, format!("only `{only}` is available in this version: the others belong to sleep windows"));
+            faults.add(
+                field,
+                format!("only `{only}` is available in this version: the others belong to sleep windows"),
+            );
         }
     }
-    for (field, value) in
-        [("calendar_id", &draft.calendar_id), ("calendar_effect", &draft.calendar_effect)]
-    {
+    for (field, value) in [("calendar_id", &draft.calendar_id), ("calendar_effect", &draft.calendar_effect)] {
         if text(value.as_ref()).is_some() {
             faults.add(field, "calendars are not available in this version; leave it out");
         }

@@ -32,7 +32,9 @@ pub(super) async fn clashes(
     let Some(fires) = Fires::of(&spec.when, &zone.zone) else { return Ok(Vec::new()) };
     let others = db::schedules::touching(&app.db, &spec.target, MOST_OTHERS).await?;
     let mut told = Vec::new();
-    for other in others.iter().filter(|other| Some(&other.id) != itself && meets(&spec.target, &other.spec.target)) {
+    for other in
+        others.iter().filter(|other| Some(&other.id) != itself && meets(&spec.target, &other.spec.target))
+    {
         let theirs = zone::effective(other.spec.timezone.as_deref(), default);
         let Some(their_fires) = Fires::of(&other.spec.when, &theirs.zone) else { continue };
         if let Some(at) = conflict::first_clash(&fires, &their_fires, now) {
@@ -64,7 +66,9 @@ fn tell(spec: &ScheduleSpec, other: &Schedule, at: Timestamp, zone: &NamedZone) 
     let when = at.to_zoned(zone.zone.clone()).strftime("%Y-%m-%d %H:%M");
     let start = format!("At {when} ({}) “{}” fires in the same minute", zone.name, other.title());
     match conflict::precedence_of(spec, &other.spec) {
-        _ if spec.action == other.spec.action => format!("{start} and does the same; one of the two is enough."),
+        _ if spec.action == other.spec.action => {
+            format!("{start} and does the same; one of the two is enough.")
+        }
         Ordering::Less => format!("{start}: this one goes first and that one is skipped."),
         Ordering::Greater => format!("{start}: that one goes first and this one is skipped."),
         Ordering::Equal => format!("{start}: the older of the two goes first and the other is skipped."),
