@@ -14,8 +14,10 @@ use crate::db::Db;
 use crate::docker::Hosts;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::run::ActorRef;
+use crate::domain::user::User;
 
 pub mod audit;
+pub mod auth;
 pub mod backup;
 pub mod error;
 pub mod execute;
@@ -26,11 +28,15 @@ mod pulse;
 pub mod schedules;
 pub mod stacks;
 pub mod summary;
+pub mod users;
+mod vitals;
 pub mod zone;
 
+pub use auth::Auth;
 pub use error::{Error, FieldError, Result};
 pub use execute::Execution;
 pub use ids::IdSource;
+pub use vitals::Vitals;
 pub use pulse::Pulse;
 
 /// Everything a service needs. Cheap to clone.
@@ -55,6 +61,12 @@ pub struct Parts {
     pub hosts: Hosts,
     /// What is being done to containers right now.
     pub execution: Execution,
+    /// Wakes the runner: a run was stored.
+    pub runner: Activator,
+    /// What logging in takes.
+    pub auth: Auth,
+    /// Signs of life.
+    pub vitals: Vitals,
 }
 
 impl std::ops::Deref for App {
@@ -101,6 +113,26 @@ impl Actor {
     /// Somebody at the command line of the machine itself.
     pub fn cli() -> Self {
         Self::internal("cli", "command line")
+    }
+
+    /// A person who has logged in, calling from `ip`.
+    pub fn user(user: &User, ip: Option<IpAddr>) -> Self {
+        Self {
+            reference: ActorRef {
+                kind: "user".to_owned(),
+                id: Some(user.id.as_str().to_owned()),
+                name: user.name.clone(),
+            },
+            role: user.role,
+            scope: Scope::All,
+            ip,
+        }
+    }
+
+    /// Somebody who has not logged in, calling from `ip`. Nothing is permitted; `name` goes into the audit log.
+    pub(crate) fn stranger(name: &str, ip: Option<IpAddr>) -> Self {
+        let reference = ActorRef { kind: "user".to_owned(), id: None, name: name.to_owned() };
+        Self { reference, role: Role::Viewer, scope: Scope::All, ip }
     }
 
     fn internal(kind: &str, name: &str) -> Self {

@@ -11,8 +11,13 @@ use crate::domain::time::{from_ms, to_ms};
 /// Whether a try may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
-    /// It may, as the given failure in a row (should it fail).
-    Try(i64),
+    /// It may.
+    Try {
+        /// The how-manieth failure it is, should it fail.
+        failures: i64,
+        /// When the first of them was.
+        since: Timestamp,
+    },
     /// It is refused unchecked until then; it was not counted.
     Blocked(Timestamp),
 }
@@ -22,16 +27,16 @@ pub enum Counted {
 /// # Errors
 /// What the engine answered.
 pub async fn count(tx: &mut Tx, key: &str, now: Timestamp, forget_before: Timestamp) -> Result<Counted> {
-    let counted: Option<(i64,)> = on_tx!(tx, conn => sqlx::query_as(
+    let counted: Option<(i64, i64)> = on_tx!(tx, conn => sqlx::query_as(
         "INSERT INTO login_failures (key, since_ms, failures, blocked_until_ms) VALUES ($1, $2, 1, 0) \
          ON CONFLICT (key) DO UPDATE SET \
            failures = CASE WHEN login_failures.since_ms < $3 THEN 1 ELSE login_failures.failures + 1 END, \
            since_ms = CASE WHEN login_failures.since_ms < $3 THEN excluded.since_ms ELSE login_failures.since_ms END, \
            blocked_until_ms = 0 \
-         WHERE login_failures.blocked_until_ms <= $2 RETURNING failures")
+         WHERE login_failures.blocked_until_ms <= $2 RETURNING failures, since_ms")
         .bind(key).bind(to_ms(now)).bind(to_ms(forget_before)).fetch_optional(conn))?;
-    if let Some((failures,)) = counted {
-        return Ok(Counted::Try(failures));
+    if let Some((failures, since)) = counted {
+        return Ok(Counted::Try { failures, since: from_ms(since) });
     }
     let blocked: Option<(i64,)> = on_tx!(tx, conn => sqlx::query_as(
         "SELECT blocked_until_ms FROM login_failures WHERE key = $1").bind(key).fetch_optional(conn))?;

@@ -10,11 +10,15 @@ pub mod audit;
 pub mod engine;
 pub mod history;
 pub mod idempotency;
+pub mod login_failures;
 pub mod naps;
 pub mod runs;
 pub mod schedules;
+pub mod sessions;
 pub mod settings;
 pub mod steps;
+pub mod tokens;
+pub mod users;
 
 /// A database that is open and migrated. Cheap to clone.
 #[derive(Clone, Debug)]

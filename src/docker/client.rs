@@ -1,1 +1,466 @@
-//! Filled in with the calls.
+//! The calls DockNap makes, each under a timeout, with answers in domain values.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::models::EventMessage;
+use bollard::query_parameters::{
+    EventsOptions, InspectContainerOptions, ListContainersOptions, LogsOptions, RestartContainerOptions,
+    StopContainerOptions,
+};
+use futures_util::{Stream, StreamExt as _};
+use jiff::Timestamp;
+
+use super::endpoint::Endpoint;
+use super::reading::{self, Row};
+use super::wire::{self, Wire};
+use super::{Answer, DockerError, words};
+use crate::clock::Clock;
+use crate::domain::ids::HostId;
+use crate::domain::inventory::{self, Container};
+use crate::domain::target::ContainerIdentity;
+
+/// Every call DockNap makes, by method and path: what a socket proxy must let through. `ID` stands for a container.
+pub const CALLS: [&str; 12] = [
+    "GET /_ping",
+    "GET /version",
+    "GET /info",
+    "GET /events",
+    "GET /containers/json",
+    "GET /containers/ID/json",
+    "GET /containers/ID/logs",
+    "POST /containers/ID/start",
+    "POST /containers/ID/stop",
+    "POST /containers/ID/restart",
+    "POST /containers/ID/pause",
+    "POST /containers/ID/unpause",
+];
+
+/// The newest API version whose shapes are known, as (major, minor).
+const NEWEST: (u32, u32) = (1, 53);
+/// The oldest that is spoken: Docker 17.06.
+const OLDEST: (u32, u32) = (1, 30);
+
+/// For a question.
+const LOOK: Duration = Duration::from_secs(10);
+/// For the list, which a slow disk and thousands of containers may hold up.
+const LIST: Duration = Duration::from_secs(60);
+/// For start, pause and unpause, which mount and set up networks.
+const ACT: Duration = Duration::from_secs(120);
+/// Given to stop and restart beyond the container's grace (semantics §6).
+const BEYOND_GRACE: Duration = Duration::from_secs(30);
+
+/// Events of a container that change what the inventory says. Health checks run as `exec_…` every few seconds; they
+/// stay with the Engine. `died` and `remove` are podman's words.
+const EVENTS: [&str; 13] = [
+    "create",
+    "start",
+    "restart",
+    "die",
+    "died",
+    "stop",
+    "pause",
+    "unpause",
+    "rename",
+    "update",
+    "destroy",
+    "remove",
+    "health_status",
+];
+
+/// What an Engine said about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spoken {
+    pub(super) api_version: String,
+    pub(super) engine_version: String,
+}
+
+/// One event of one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Event {
+    pub(super) id: String,
+    /// By the name and labels that come with the event.
+    pub(super) identity: Option<ContainerIdentity>,
+    pub(super) action: String,
+    pub(super) at: Option<Timestamp>,
+    pub(super) exit_code: Option<i64>,
+}
+
+/// The calls to one Engine.
+#[derive(Debug)]
+pub(super) struct Client {
+    host: HostId,
+    docker: bollard::Docker,
+    wire: Arc<Wire>,
+    clock: Clock,
+    acting: AtomicUsize,
+}
+
+impl Client {
+    pub(super) fn new(host: HostId, endpoint: Endpoint, clock: Clock) -> Self {
+        let wire = Wire::new(endpoint, clock.clone());
+        Self { host, docker: wire::docker(&wire), wire, clock, acting: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    pub(super) fn acting(&self) -> usize {
+        self.acting.load(Ordering::Relaxed)
+    }
+
+    /// A sign of life.
+    pub(super) async fn ping(&self) -> Result<(), DockerError> {
+        self.timed(LOOK, "GET /_ping", self.docker.ping()).await.map(drop)
+    }
+
+    /// Agrees on a version with the Engine, which may be another one than last time.
+    pub(super) async fn negotiate(&self) -> Result<Spoken, DockerError> {
+        self.wire.speak(None);
+        self.ping().await?;
+        let version = self.timed(LOOK, "GET /version", self.docker.version()).await?;
+        let engine_version = words::shorten(&version.version.unwrap_or_default());
+        let theirs = version.api_version.as_deref().and_then(parse_version);
+        let least = version.min_api_version.as_deref().and_then(parse_version).unwrap_or(OLDEST);
+        let api_version = agree(theirs, least)
+            .map_err(|what| DockerError::Version { message: format!("Docker {engine_version} {what}") })?;
+        self.wire.speak(Some(api_version.clone()));
+        Ok(Spoken { api_version, engine_version })
+    }
+
+    /// All containers, stopped ones included; only those with the label pairs, where some are given.
+    pub(super) async fn list(&self, labels: &[String]) -> Result<Vec<Row>, DockerError> {
+        let filters = (!labels.is_empty()).then(|| HashMap::from([("label".to_owned(), labels.to_vec())]));
+        let options = ListContainersOptions { all: true, filters, ..ListContainersOptions::default() };
+        let rows =
+            self.timed(LIST, "GET /containers/json", self.docker.list_containers(Some(options))).await?;
+        Ok(rows.into_iter().filter_map(Row::read).collect())
+    }
+
+    /// A container by id or exact name; `None` where there is none. Protection is not filled in.
+    pub(super) async fn inspect(&self, id: &str) -> Result<Option<Container>, DockerError> {
+        if !is_reference(id) {
+            return Ok(None);
+        }
+        let call = format!("GET /containers/{id}/json");
+        let options = None::<InspectContainerOptions>;
+        match self.timed(LOOK, &call, self.docker.inspect_container(id, options)).await {
+            Ok(answer) => Ok(reading::container(&self.host, answer)),
+            Err(DockerError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The Engine's events of containers, from `since` by its clock on, until the connection ends. The waiting
+    /// between events has no limit; the list that is repeated beside it notices a dead link.
+    pub(super) fn events(
+        &self,
+        since: Timestamp,
+    ) -> impl Stream<Item = Result<Event, DockerError>> + Send + use<> {
+        let filters = HashMap::from([
+            ("type".to_owned(), vec!["container".to_owned()]),
+            ("event".to_owned(), EVENTS.iter().map(|event| (*event).to_owned()).collect()),
+        ]);
+        let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond().max(0));
+        let options = EventsOptions { since: Some(since), filters: Some(filters), until: None };
+        let endpoint = self.wire.endpoint().clone();
+        self.docker.events(Some(options)).filter_map(move |message| {
+            let event = match message {
+                Ok(message) => read_event(message).map(Ok),
+                Err(error) => Some(Err(words::error(&endpoint, "GET /events", &error))),
+            };
+            std::future::ready(event)
+        })
+    }
+
+    pub(super) async fn start(&self, id: &str) -> Result<Answer, DockerError> {
+        self.act(ACT, id, "start", self.docker.start_container(id, None)).await
+    }
+
+    pub(super) async fn stop(
+        &self,
+        id: &str,
+        grace: Option<u32>,
+        container_grace: u32,
+    ) -> Result<Answer, DockerError> {
+        let options = StopContainerOptions { signal: None, t: seconds(grace) };
+        let limit = limit(grace, container_grace);
+        self.act(limit, id, "stop", self.docker.stop_container(id, Some(options))).await
+    }
+
+    pub(super) async fn restart(
+        &self,
+        id: &str,
+        grace: Option<u32>,
+        container_grace: u32,
+    ) -> Result<Answer, DockerError> {
+        let options = RestartContainerOptions { signal: None, t: seconds(grace) };
+        let limit = limit(grace, container_grace);
+        self.act(limit, id, "restart", self.docker.restart_container(id, Some(options))).await
+    }
+
+    pub(super) async fn pause(&self, id: &str) -> Result<Answer, DockerError> {
+        self.act(ACT, id, "pause", self.docker.pause_container(id)).await
+    }
+
+    pub(super) async fn unpause(&self, id: &str) -> Result<Answer, DockerError> {
+        self.act(ACT, id, "unpause", self.docker.unpause_container(id)).await
+    }
+
+    /// The last lines of both outputs: at most `lines`, at most `bytes` together, control characters escaped.
+    pub(super) async fn last_lines(
+        &self,
+        id: &str,
+        lines: usize,
+        bytes: usize,
+    ) -> Result<Vec<String>, DockerError> {
+        if !is_reference(id) {
+            return Err(DockerError::NotFound);
+        }
+        let options =
+            LogsOptions { stdout: true, stderr: true, tail: lines.to_string(), ..LogsOptions::default() };
+        let read = async {
+            let mut text = Vec::new();
+            let mut chunks = std::pin::pin!(self.docker.logs(id, Some(options)));
+            while let Some(chunk) = chunks.next().await {
+                text.extend_from_slice(chunk?.as_ref());
+                // A line may be as long as its writer likes; the end of what is kept here is what counts.
+                if text.len() > 1024 * 1024 {
+                    text.drain(..text.len() - 64 * 1024);
+                }
+            }
+            Ok(text)
+        };
+        let text = self.timed(LOOK, &format!("GET /containers/{id}/logs"), read).await?;
+        Ok(tail(&String::from_utf8_lossy(&text), lines, bytes))
+    }
+
+    /// Whether each call gets through to the Engine, in the order of [`CALLS`]. Changes nothing: the calls that
+    /// would are made for a container that does not exist.
+    pub(super) async fn check(&self) -> Vec<(&'static str, Result<(), DockerError>)> {
+        // No container has this id: Docker draws them at random.
+        let nobody = "0".repeat(64);
+        let known = |answer: Result<Answer, DockerError>| match answer {
+            Ok(_) | Err(DockerError::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        };
+        let events = async {
+            let options =
+                EventsOptions { since: Some("0".to_owned()), until: Some("1".to_owned()), filters: None };
+            let mut events = std::pin::pin!(self.docker.events(Some(options)));
+            events.next().await.transpose().map(drop)
+        };
+        let logs = match self.last_lines(&nobody, 1, 1).await {
+            Err(error) => known(Err(error)),
+            Ok(_) => Ok(()),
+        };
+        vec![
+            (CALLS[0], self.ping().await),
+            (CALLS[1], self.timed(LOOK, CALLS[1], self.docker.version()).await.map(drop)),
+            (CALLS[2], self.timed(LOOK, CALLS[2], self.docker.info()).await.map(drop)),
+            (CALLS[3], self.timed(LOOK, CALLS[3], events).await),
+            (CALLS[4], self.list(&["docknap.check=none".to_owned()]).await.map(drop)),
+            (CALLS[5], self.inspect(&nobody).await.map(drop)),
+            (CALLS[6], logs),
+            (CALLS[7], known(self.start(&nobody).await)),
+            (CALLS[8], known(self.stop(&nobody, None, 0).await)),
+            (CALLS[9], known(self.restart(&nobody, None, 0).await)),
+            (CALLS[10], known(self.pause(&nobody).await)),
+            (CALLS[11], known(self.unpause(&nobody).await)),
+        ]
+    }
+
+    /// A call that changes a container.
+    async fn act(
+        &self,
+        limit: Duration,
+        id: &str,
+        verb: &str,
+        call: impl Future<Output = Result<(), Error>>,
+    ) -> Result<Answer, DockerError> {
+        if !is_reference(id) {
+            return Err(DockerError::NotFound);
+        }
+        self.acting.fetch_add(1, Ordering::Relaxed);
+        let _acting = Acting(&self.acting);
+        match self.timed(limit, &format!("POST /containers/{id}/{verb}"), call).await {
+            Ok(()) => Ok(Answer::Done),
+            Err(DockerError::Refused { status: wire::ALREADY, .. }) => Ok(Answer::Already),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Awaits a call for `limit` at most: the answer's headers may come and its body never.
+    async fn timed<T>(
+        &self,
+        limit: Duration,
+        call: &str,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, DockerError> {
+        match self.clock.timeout(limit, work).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(words::error(self.wire.endpoint(), call, &error)),
+            Err(_) => Err(DockerError::TimedOut),
+        }
+    }
+}
+
+/// Counts a call out, also one whose caller went away.
+struct Acting<'a>(&'a AtomicUsize);
+
+impl Drop for Acting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn seconds(grace: Option<u32>) -> Option<i32> {
+    grace.map(|grace| i32::try_from(grace).unwrap_or(i32::MAX))
+}
+
+fn limit(grace: Option<u32>, container_grace: u32) -> Duration {
+    Duration::from_secs(u64::from(grace.unwrap_or(container_grace))) + BEYOND_GRACE
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// The version both speak, or what stands in the way.
+fn agree(theirs: Option<(u32, u32)>, least: (u32, u32)) -> Result<String, String> {
+    let shown = |(major, minor): (u32, u32)| format!("{major}.{minor}");
+    let theirs = theirs.ok_or("does not say which API version it speaks")?;
+    if least > NEWEST {
+        return Err(format!(
+            "speaks API {} at least, and this DockNap {} at most: update DockNap",
+            shown(least),
+            shown(NEWEST)
+        ));
+    }
+    if theirs < OLDEST {
+        return Err(format!(
+            "speaks API {} at most, and DockNap needs {}: update Docker",
+            shown(theirs),
+            shown(OLDEST)
+        ));
+    }
+    Ok(shown(theirs.min(NEWEST)))
+}
+
+/// Whether a text can stand in a path as an id or a name: Docker's own grammar, which knows no slash.
+fn is_reference(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+fn read_event(message: EventMessage) -> Option<Event> {
+    let actor = message.actor?;
+    let action = message.action?;
+    // `health_status: healthy`
+    let action = action.split(':').next().unwrap_or_default().trim().to_owned();
+    let at = message
+        .time_nano
+        .and_then(|nano| Timestamp::from_nanosecond(nano.into()).ok())
+        .or_else(|| message.time.and_then(|second| Timestamp::from_second(second).ok()));
+    let attributes = actor.attributes.unwrap_or_default();
+    let exit_code = attributes.get("exitCode").or_else(|| attributes.get("containerExitCode"));
+    let exit_code = exit_code.and_then(|code| code.parse().ok());
+    let labels: BTreeMap<String, String> = attributes.into_iter().collect();
+    let identity = labels.get("name").map(|name| inventory::identity(name, &labels));
+    Some(Event { id: actor.id?, identity, action, at, exit_code })
+}
+
+/// The last lines of a text, the latest kept where not all fit.
+fn tail(text: &str, lines: usize, bytes: usize) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    let mut left = bytes;
+    for line in text.lines().rev().filter(|line| !line.trim().is_empty()).take(lines) {
+        let mut shown = String::new();
+        for c in line.trim_end().chars() {
+            words::push_visible(&mut shown, c);
+            if shown.len() > left {
+                break;
+            }
+        }
+        if shown.len() > left {
+            let end = shown.floor_char_boundary(left.saturating_sub("…".len()));
+            shown.truncate(end);
+            if left >= "…".len() {
+                shown.push('…');
+            }
+        }
+        left = left.saturating_sub(shown.len());
+        if !shown.is_empty() {
+            kept.push(shown);
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    kept.reverse();
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use bollard::models::EventActor;
+
+    use super::*;
+
+    #[test]
+    fn versions_meet_in_the_middle() {
+        assert_eq!(agree(Some((1, 41)), (1, 12)), Ok("1.41".to_owned()));
+        assert_eq!(agree(Some((1, 60)), (1, 44)), Ok("1.53".to_owned()));
+        assert!(agree(Some((1, 60)), (1, 54)).expect_err("too new").contains("update DockNap"));
+        assert!(agree(Some((1, 24)), (1, 12)).expect_err("too old").contains("update Docker"));
+        assert!(agree(None, (1, 12)).is_err());
+        assert_eq!(parse_version("x"), None);
+        assert_eq!(parse_version("1.41"), Some((1, 41)));
+    }
+
+    #[test]
+    fn only_dockers_own_names_reach_a_path() {
+        for good in ["a", "web-1", "docknap_db.1", &"0".repeat(64)] {
+            assert!(is_reference(good), "{good}");
+        }
+        for bad in ["", "-x", "a/../b", "a b", "..", "a?x=1", "é", "a%2Fb", "\"><x"] {
+            assert!(!is_reference(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn events_are_read_from_action_and_actor() {
+        let message = EventMessage {
+            action: Some("health_status: unhealthy".to_owned()),
+            actor: Some(EventActor {
+                id: Some("abc".to_owned()),
+                attributes: Some(HashMap::from([("exitCode".to_owned(), "137".to_owned())])),
+            }),
+            time_nano: Some(1_500_000_000),
+            ..EventMessage::default()
+        };
+        let event = read_event(message).expect("an event");
+        assert_eq!((event.action.as_str(), event.exit_code), ("health_status", Some(137)));
+        assert_eq!(event.at.map(Timestamp::as_millisecond), Some(1_500));
+        assert_eq!(read_event(EventMessage::default()), None);
+    }
+
+    #[test]
+    fn last_lines_are_few_short_and_harmless() {
+        assert_eq!(tail("1\n2\n\n3\r\n4\n5\n6\n", 5, 2_048), ["2", "3", "4", "5", "6"]);
+        assert_eq!(tail("\u{1b}[31mred\u{7}\n", 5, 2_048), ["\\u{1b}[31mred\\u{7}"]);
+        let long = tail(&format!("first\n{}\nlast", "é".repeat(40_000)), 5, 2_048);
+        assert_eq!(long.len(), 2);
+        assert!(long.iter().map(String::len).sum::<usize>() <= 2_048, "{}", long[0].len());
+        assert!(long[0].ends_with('…') && long[1] == "last");
+        assert_eq!(tail("", 5, 10), Vec::<String>::new());
+    }
+}

@@ -1,21 +1,312 @@
 //! Where an Engine is and how to reach it, read from the settings the docker CLI also reads.
 
-/// Where an Engine is.
-#[derive(Clone, Debug)]
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+
+/// Where Docker listens unless told otherwise.
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+/// Port of `tcp://` without TLS, where none is named.
+const PLAIN_PORT: u16 = 2375;
+/// Port of `tcp://` with TLS, where none is named.
+const TLS_PORT: u16 = 2376;
+
+/// Where an Engine is and how to reach it. Making one connects to nothing.
+#[derive(Clone)]
 pub struct Endpoint {
-    text: String,
+    way: Way,
+    /// Put before every path, for an Engine behind a path of a proxy; empty or `/…` without a slash at the end.
+    prefix: String,
+}
+
+/// How to reach an Engine.
+#[derive(Clone)]
+pub(super) enum Way {
+    /// A socket in the file system.
+    Unix(PathBuf),
+    /// TCP without TLS.
+    Plain { host: String, port: u16 },
+    /// TCP with TLS, both sides showing a certificate.
+    Tls { host: String, port: u16, name: ServerName<'static>, config: Arc<ClientConfig> },
 }
 
 impl Endpoint {
-    /// Reads `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` as the docker CLI does.
+    /// Reads `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` as the docker CLI does: TLS is on where
+    /// `DOCKER_TLS_VERIFY` is not empty, with `ca.pem`, `cert.pem` and `key.pem` from `DOCKER_CERT_PATH`, else from
+    /// `.docker` in the home directory; only the given CA is trusted. Empty values count as unset.
     ///
     /// # Errors
-    /// What is wrong with them, in words.
+    /// What is wrong with them and what to do, in words.
     pub fn from_values(
         docker_host: Option<&str>,
-        _tls_verify: Option<&str>,
-        _cert_path: Option<&str>,
+        tls_verify: Option<&str>,
+        cert_path: Option<&str>,
     ) -> Result<Self, String> {
-        Ok(Self { text: docker_host.unwrap_or_default().to_owned() })
+        let given = docker_host.map(str::trim).unwrap_or_default();
+        let (scheme, rest) = match given.split_once("://") {
+            _ if given.is_empty() => ("unix", ""),
+            Some((scheme, rest)) => (scheme, rest),
+            None if given.starts_with('/') => {
+                return Err(format!("DOCKER_HOST `{given}` lacks its beginning; write unix://{given}"));
+            }
+            None => ("tcp", given),
+        };
+        let tls = tls_verify.is_some_and(|value| !value.is_empty());
+        match scheme.to_ascii_lowercase().as_str() {
+            "unix" => Self::unix(rest),
+            "tcp" | "http" if !tls => Self::plain(rest),
+            "tcp" | "http" | "https" => Self::tls(rest, cert_path),
+            "ssh" => Err("DOCKER_HOST: ssh:// is not offered; use tcp:// with TLS, or forward the socket with \
+                          `ssh -L /run/docknap/docker.sock:/var/run/docker.sock HOST` and name that with unix://"
+                .to_owned()),
+            "npipe" => Err("DOCKER_HOST: npipe:// is a named pipe of Windows, which DockNap cannot open; use \
+                            unix:// or tcp://"
+                .to_owned()),
+            "fd" => Err("DOCKER_HOST: fd:// is for the daemon's own use; name its socket with unix://".to_owned()),
+            other => Err(format!("DOCKER_HOST: `{other}://` is not a way to reach Docker; use unix:// or tcp://")),
+        }
+    }
+
+    fn unix(path: &str) -> Result<Self, String> {
+        let path = if path.is_empty() { DEFAULT_SOCKET } else { path };
+        if !path.starts_with('/') {
+            return Err(format!(
+                "DOCKER_HOST: the path of the socket must begin with a slash: unix:///{path}"
+            ));
+        }
+        Ok(Self { way: Way::Unix(PathBuf::from(path)), prefix: String::new() })
+    }
+
+    fn plain(rest: &str) -> Result<Self, String> {
+        let (host, port, prefix) = authority(rest, PLAIN_PORT)?;
+        Ok(Self { way: Way::Plain { host, port }, prefix })
+    }
+
+    fn tls(rest: &str, cert_path: Option<&str>) -> Result<Self, String> {
+        let (host, port, prefix) = authority(rest, TLS_PORT)?;
+        let directory = match cert_path.filter(|path| !path.is_empty()) {
+            Some(path) => PathBuf::from(path),
+            None => std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".docker")).ok_or(
+                "DOCKER_TLS_VERIFY is set: DOCKER_CERT_PATH must name the directory with ca.pem, cert.pem and \
+                 key.pem",
+            )?,
+        };
+        let name = ServerName::try_from(host.clone())
+            .map_err(|_| format!("DOCKER_HOST: `{host}` cannot be the name in a certificate"))?;
+        let config = Arc::new(tls_config(&directory)?);
+        Ok(Self { way: Way::Tls { host, port, name, config }, prefix })
+    }
+
+    /// The name or address of the machine, where the Engine is reached over a network. A container of that name is
+    /// a socket proxy and protected.
+    pub fn host_name(&self) -> Option<&str> {
+        match &self.way {
+            Way::Unix(_) => None,
+            Way::Plain { host, .. } | Way::Tls { host, .. } => Some(host),
+        }
+    }
+
+    pub(super) fn way(&self) -> &Way {
+        &self.way
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
+/// As `DOCKER_HOST` would name it.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.way {
+            Way::Unix(path) => write!(f, "unix://{}", path.display()),
+            Way::Plain { host, port } | Way::Tls { host, port, .. } if host.contains(':') => {
+                write!(f, "tcp://[{host}]:{port}{}", self.prefix)
+            }
+            Way::Plain { host, port } | Way::Tls { host, port, .. } => {
+                write!(f, "tcp://{host}:{port}{}", self.prefix)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tls = if matches!(self.way, Way::Tls { .. }) { " with TLS" } else { "" };
+        write!(f, "Endpoint({self}{tls})")
+    }
+}
+
+/// Host, port and path of what follows `tcp://`.
+fn authority(rest: &str, default_port: u16) -> Result<(String, u16, String), String> {
+    let wrong = |what: &str| format!("DOCKER_HOST: {what} in `tcp://{rest}`; write tcp://NAME:PORT");
+    let (authority, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let prefix = path.trim_end_matches('/');
+    if !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~%".contains(&byte)) {
+        return Err(wrong("the path cannot be understood"));
+    }
+    let (host, port) = if let Some(inner) = authority.strip_prefix('[') {
+        let (host, port) = inner.split_once(']').ok_or_else(|| wrong("a `]` is missing"))?;
+        (host, port.strip_prefix(':'))
+    } else {
+        match authority.rsplit_once(':') {
+            Some((host, _)) if host.contains(':') => {
+                return Err(wrong("an IPv6 address stands in square brackets"));
+            }
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        }
+    };
+    if host.contains('@') {
+        return Err(wrong("a user name has no use"));
+    }
+    if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(wrong("the name of the machine is missing"));
+    }
+    if host.contains(':') && host.parse::<std::net::Ipv6Addr>().is_err() {
+        return Err(wrong("what stands in square brackets is no IPv6 address"));
+    }
+    let port = match port {
+        None | Some("") => default_port,
+        Some(port) => {
+            port.parse().ok().filter(|port| *port != 0).ok_or_else(|| wrong("the port is wrong"))?
+        }
+    };
+    Ok((host.to_owned(), port, prefix.to_owned()))
+}
+
+fn tls_config(directory: &Path) -> Result<ClientConfig, String> {
+    let ca = directory.join("ca.pem");
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&ca)? {
+        roots.add(certificate).map_err(|error| {
+            format!("{}: not a certificate that can vouch for others ({error})", ca.display())
+        })?;
+    }
+    let cert = directory.join("cert.pem");
+    let chain = certificates(&cert)?;
+    let key_path = directory.join("key.pem");
+    let key = private_key(&key_path)?;
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .map_err(|error| {
+            format!("{} and {} do not belong together ({error})", cert.display(), key_path.display())
+        })
+}
+
+/// Reads one of the three files. A missing one would otherwise show as a mysterious refusal of the handshake.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => format!(
+            "{} does not exist; DOCKER_CERT_PATH must name the directory with ca.pem, cert.pem and key.pem",
+            path.display()
+        ),
+        ErrorKind::PermissionDenied => {
+            format!("{} may not be read; DockNap runs as user 65532 in its image", path.display())
+        }
+        _ => format!("{} cannot be read: {error}", path.display()),
+    })
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&read(path)?)
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("{} is not PEM text: {error}", path.display()))?;
+    if found.is_empty() {
+        return Err(format!("{} holds no certificate (-----BEGIN CERTIFICATE-----)", path.display()));
+    }
+    Ok(found)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let text = read(path)?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+        if text.windows(21).any(|part| part == b"ENCRYPTED PRIVATE KEY") {
+            format!(
+                "{} is encrypted; DockNap cannot ask for its passphrase, so store it plain",
+                path.display()
+            )
+        } else if matches!(error, pem::Error::NoItemsFound) {
+            format!("{} holds no private key (-----BEGIN PRIVATE KEY-----)", path.display())
+        } else {
+            format!("{} is not a private key: {error}", path.display())
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(docker_host: &str) -> Result<String, String> {
+        Endpoint::from_values(Some(docker_host), None, None).map(|endpoint| endpoint.to_string())
+    }
+
+    #[test]
+    fn reads_docker_host_as_the_cli_does() {
+        for (given, expected) in [
+            ("", "unix:///var/run/docker.sock"),
+            ("unix://", "unix:///var/run/docker.sock"),
+            ("unix:///run/user/1000/docker.sock", "unix:///run/user/1000/docker.sock"),
+            ("tcp://proxy:2375", "tcp://proxy:2375"),
+            ("tcp://proxy", "tcp://proxy:2375"),
+            ("http://proxy:80/docker/", "tcp://proxy:80/docker"),
+            ("proxy:2375", "tcp://proxy:2375"),
+            ("tcp://[::1]:2375", "tcp://[::1]:2375"),
+            ("TCP://proxy:1", "tcp://proxy:1"),
+        ] {
+            assert_eq!(shown(given), Ok(expected.to_owned()), "{given}");
+        }
+        let unset = Endpoint::from_values(None, None, None).expect("the default");
+        assert_eq!(unset.to_string(), "unix:///var/run/docker.sock");
+        assert_eq!(unset.host_name(), None);
+        let proxy =
+            Endpoint::from_values(Some("tcp://proxy:2375"), Some(""), None).expect("an empty value is unset");
+        assert_eq!(proxy.host_name(), Some("proxy"));
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_reach_with_words() {
+        for (given, word) in [
+            ("ssh://user@nas", "ssh://"),
+            ("npipe:////./pipe/docker_engine", "Windows"),
+            ("fd://", "fd://"),
+            ("ftp://x", "ftp://"),
+            ("/var/run/docker.sock", "write unix:///var/run/docker.sock"),
+            ("unix://run/docker.sock", "unix:///run/docker.sock"),
+            ("tcp://", "missing"),
+            ("tcp://:2375", "missing"),
+            ("tcp://proxy:0", "port"),
+            ("tcp://proxy:99999", "port"),
+            ("tcp://user@proxy:1", "user name"),
+            ("tcp://::1:2375", "square brackets"),
+            ("tcp://proxy:1/a b", "path"),
+        ] {
+            let error = shown(given).expect_err(given);
+            assert!(error.contains(word), "{given}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_the_certificate_file_that_is_wrong() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let tls = || {
+            Endpoint::from_values(Some("tcp://engine"), Some("1"), directory.path().to_str())
+                .expect_err("no files")
+        };
+        assert!(tls().contains("ca.pem does not exist"), "{}", tls());
+        std::fs::write(directory.path().join("ca.pem"), "hello").expect("written");
+        assert!(tls().contains("ca.pem holds no certificate"), "{}", tls());
     }
 }

@@ -1,17 +1,28 @@
 //! The Engines DockNap knows, and the link to each.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::sync::{broadcast, watch};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::client::Client;
+use super::inventory::Snapshot;
 use super::self_detection::Clues;
 use super::{Answer, DockerError, Endpoint};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
-use crate::domain::inventory::{Container, Inventory};
+use crate::domain::inventory::{self, Container, Guard, Inventory, Link, Protection, SelfDetection, Shield};
 use crate::domain::target::ContainerIdentity;
+
+/// Time between two lists while somebody looks at a page (semantics §6).
+const LIST_WHILE_LOOKING: Duration = Duration::from_secs(60);
+/// Time between two lists otherwise.
+const LIST_WHILE_ALONE: Duration = Duration::from_secs(300);
+/// How long a look counts.
+const LOOKING: Duration = Duration::from_secs(90);
 
 /// All Engines, by id. The first release has one, `local`.
 #[derive(Clone, Debug)]
@@ -83,24 +94,56 @@ pub struct Sighting {
 /// One Engine: the link to it, what it holds, and the calls of a run.
 #[derive(Debug)]
 pub struct Host {
-    id: HostId,
-    settings: Settings,
-    clock: Clock,
-    inventory: std::sync::RwLock<Inventory>,
+    pub(super) id: HostId,
+    pub(super) clock: Clock,
+    pub(super) client: Client,
+    pub(super) guard: Guard,
+    pub(super) clues: Clues,
+    state: RwLock<State>,
     generation: watch::Sender<u64>,
     notices: broadcast::Sender<Notice>,
+    /// When somebody last looked, in milliseconds of the monotonic clock; `u64::MAX` = never.
+    looked: AtomicU64,
+    /// A call found the link broken.
+    broken: AtomicBool,
+    /// Something may have to be done sooner than planned: somebody looks, or a call found the link broken.
+    pub(super) roused: Notify,
+    /// Somebody wants the next attempt to connect now.
+    pub(super) hurried: Notify,
+}
+
+/// What readers see.
+#[derive(Debug)]
+struct State {
+    inventory: Inventory,
+    shield: Shield,
 }
 
 impl Host {
     /// An Engine that is not yet reached; [`Host::watch`] reaches it.
     pub fn new(id: HostId, settings: Settings, clock: Clock) -> Arc<Self> {
+        let Settings { endpoint, protect, database_host, clues } = settings;
+        let guard = Guard {
+            names: protect,
+            proxy: endpoint.host_name().map(ToOwned::to_owned),
+            database: database_host,
+        };
+        let itself = if clues.contained { SelfDetection::Unknown } else { SelfDetection::OutsideDocker };
+        let shield = Shield::new(&guard, &itself, std::iter::empty());
+        let inventory = Inventory { itself, ..Inventory::empty(id.clone()) };
         Arc::new(Self {
-            inventory: std::sync::RwLock::new(Inventory::empty(id.clone())),
+            client: Client::new(id.clone(), endpoint, clock.clone()),
             id,
-            settings,
             clock,
+            guard,
+            clues,
+            state: RwLock::new(State { inventory, shield }),
             generation: watch::Sender::new(0),
             notices: broadcast::Sender::new(1024),
+            looked: AtomicU64::new(u64::MAX),
+            broken: AtomicBool::new(false),
+            roused: Notify::new(),
+            hurried: Notify::new(),
         })
     }
 
@@ -109,9 +152,14 @@ impl Host {
         &self.id
     }
 
+    /// Where it is, as `DOCKER_HOST` would name it.
+    pub fn address(&self) -> String {
+        self.client.wire().endpoint().to_string()
+    }
+
     /// What it holds, as last seen. Cheap; never calls Docker.
     pub fn inventory(&self) -> Inventory {
-        self.inventory.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.state.read().unwrap_or_else(PoisonError::into_inner).inventory.clone()
     }
 
     /// The generation of inventory and link: a number that grows with each change.
@@ -124,18 +172,31 @@ impl Host {
         self.notices.subscribe()
     }
 
-    /// Somebody looks at a page: lists again every 60 s rather than every 300 s for the next minutes.
-    pub fn look(&self) {}
+    /// Somebody looks at a page now: for the next 90 s the list is repeated every 60 s rather than every 300 s. To be
+    /// called with each page and, while a browser stays connected, every minute.
+    pub fn look(&self) {
+        let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX - 1);
+        self.looked.store(now, Ordering::Relaxed);
+        self.roused.notify_one();
+    }
+
+    /// Tries to connect now rather than at the end of the back-off.
+    pub fn hurry(&self) {
+        self.hurried.notify_one();
+    }
 
     /// Keeps the link and the inventory, until `stop`: connects, lists, streams events, lists again, backs off.
     pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
-        let _ = (&self.settings, &self.clock);
-        stop.cancelled().await;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = super::watch::keep(&self) => {}
+        }
     }
 
     /// When the Engine last answered anything.
     pub fn last_ping(&self) -> Option<Timestamp> {
-        None
+        self.client.wire().answered()
     }
 
     /// Asks the Engine for a sign of life, unless it gave one within 3 s.
@@ -143,32 +204,64 @@ impl Host {
     /// # Errors
     /// As it failed.
     pub async fn ping(&self) -> Result<(), DockerError> {
-        Err(DockerError::TimedOut)
+        let recent = self.last_ping().is_some_and(|last| {
+            let age = self.clock.now().duration_since(last);
+            !age.is_negative() && age <= SignedDuration::from_secs(3)
+        });
+        if recent { Ok(()) } else { self.seen(self.client.ping().await) }
     }
 
     /// The container that bears an identity now, freshly inspected; `None` where there is none. Of two of one
-    /// triple, the one with the plain name (semantics §6).
+    /// triple, the one with the plain name (semantics §6). One-offs, hooks and swarm tasks bear none.
     ///
     /// # Errors
     /// As Docker refused or failed.
-    pub async fn resolve(&self, _identity: &ContainerIdentity) -> Result<Option<Container>, DockerError> {
-        Err(DockerError::TimedOut)
+    pub async fn resolve(&self, identity: &ContainerIdentity) -> Result<Option<Container>, DockerError> {
+        self.seen(self.find(identity).await)
+    }
+
+    async fn find(&self, identity: &ContainerIdentity) -> Result<Option<Container>, DockerError> {
+        let labels = match identity {
+            ContainerIdentity::Service { project, service, .. } => vec![
+                format!("com.docker.compose.project={project}"),
+                format!("com.docker.compose.service={service}"),
+            ],
+            ContainerIdentity::Name(name) => match self.client.inspect(name).await? {
+                Some(found) if found.name == *name => {
+                    let is_it = found.identity == *identity && found.is_ordinary();
+                    return Ok(is_it.then(|| self.shielded(found)));
+                }
+                // Docker also takes a name for the id, or the beginning of the id, of another: look at all.
+                Some(_) => Vec::new(),
+                None => return Ok(None),
+            },
+        };
+        let rows = self.client.list(&labels).await?;
+        let found = rows
+            .iter()
+            .filter(|row| row.is_ordinary() && row.identity() == *identity)
+            .min_by_key(|row| (inventory::is_replaced_name(row.name()), row.name().to_owned()));
+        match found {
+            Some(row) => Ok(self.client.inspect(&row.id).await?.map(|found| self.shielded(found))),
+            None => Ok(None),
+        }
     }
 
     /// A container by Docker's id, freshly inspected; `None` where it is gone.
     ///
     /// # Errors
     /// As Docker refused or failed.
-    pub async fn inspect(&self, _id: &str) -> Result<Option<Container>, DockerError> {
-        Err(DockerError::TimedOut)
+    pub async fn inspect(&self, id: &str) -> Result<Option<Container>, DockerError> {
+        let found = self.seen(self.client.inspect(id).await)?;
+        Ok(found.map(|found| self.shielded(found)))
     }
 
     /// Starts a container.
     ///
     /// # Errors
     /// As Docker refused or failed; `Conflict` where it is paused.
-    pub async fn start(&self, _id: &str) -> Result<Answer, DockerError> {
-        Err(DockerError::TimedOut)
+    pub async fn start(&self, id: &str) -> Result<Answer, DockerError> {
+        self.seen(self.client.start(id).await)
     }
 
     /// Stops a container. `grace` (seconds) is sent where the user set one; else the container's own counts, given
@@ -178,11 +271,11 @@ impl Host {
     /// As Docker refused or failed.
     pub async fn stop(
         &self,
-        _id: &str,
-        _grace: Option<u32>,
-        _container_grace: u32,
+        id: &str,
+        grace: Option<u32>,
+        container_grace: u32,
     ) -> Result<Answer, DockerError> {
-        Err(DockerError::TimedOut)
+        self.seen(self.client.stop(id, grace, container_grace).await)
     }
 
     /// Restarts a container, with the timings of [`Host::stop`]. Starts one that is stopped: the caller looks first.
@@ -191,39 +284,123 @@ impl Host {
     /// As Docker refused or failed.
     pub async fn restart(
         &self,
-        _id: &str,
-        _grace: Option<u32>,
-        _container_grace: u32,
+        id: &str,
+        grace: Option<u32>,
+        container_grace: u32,
     ) -> Result<Answer, DockerError> {
-        Err(DockerError::TimedOut)
+        self.seen(self.client.restart(id, grace, container_grace).await)
     }
 
     /// Freezes a container's processes.
     ///
     /// # Errors
     /// As Docker refused or failed; `Conflict` where it is paused or not running.
-    pub async fn pause(&self, _id: &str) -> Result<Answer, DockerError> {
-        Err(DockerError::TimedOut)
+    pub async fn pause(&self, id: &str) -> Result<Answer, DockerError> {
+        self.seen(self.client.pause(id).await)
     }
 
     /// Thaws a container's processes.
     ///
     /// # Errors
     /// As Docker refused or failed; `Server` where it is not paused.
-    pub async fn unpause(&self, _id: &str) -> Result<Answer, DockerError> {
-        Err(DockerError::TimedOut)
+    pub async fn unpause(&self, id: &str) -> Result<Answer, DockerError> {
+        self.seen(self.client.unpause(id).await)
     }
 
     /// The last lines a container wrote: at most 5, at most 2 KiB together, control characters escaped.
     ///
     /// # Errors
     /// As Docker refused or failed; a caller that only decorates a failure ignores it.
-    pub async fn last_lines(&self, _id: &str) -> Result<Vec<String>, DockerError> {
-        Err(DockerError::TimedOut)
+    pub async fn last_lines(&self, id: &str) -> Result<Vec<String>, DockerError> {
+        self.client.last_lines(id, 5, 2_048).await
+    }
+
+    /// Whether each call DockNap makes gets through, as method and path with what stands in the way. Changes
+    /// nothing.
+    pub async fn check(&self) -> Vec<(&'static str, Result<(), DockerError>)> {
+        self.client.check().await
     }
 
     /// Calls that change a container and have not been answered.
     pub fn calls_in_flight(&self) -> usize {
-        0
+        self.client.acting()
+    }
+
+    /// Requests sent to the Engine since the start.
+    pub fn calls_made(&self) -> u64 {
+        self.client.wire().sent()
+    }
+
+    /// Has the watch loop look at the link where a call found it broken.
+    fn seen<T>(&self, answer: Result<T, DockerError>) -> Result<T, DockerError> {
+        if matches!(answer, Err(DockerError::Unreachable { .. } | DockerError::TimedOut)) {
+            self.broken.store(true, Ordering::Relaxed);
+            self.roused.notify_one();
+        }
+        answer
+    }
+
+    /// Fills in why a freshly inspected container may not be touched.
+    fn shielded(&self, mut container: Container) -> Container {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        container.protection = state.shield.reason(&container);
+        drop(state);
+        // Before the first list nothing is confirmed; a clue then has to do.
+        if container.protection.is_none() && self.clues.ids.iter().any(|clue| container.id.starts_with(clue))
+        {
+            container.protection = Some(Protection::Itself);
+        }
+        container
+    }
+
+    /// Whether a call found the link broken since this was last asked.
+    pub(super) fn was_broken(&self) -> bool {
+        self.broken.swap(false, Ordering::Relaxed)
+    }
+
+    /// Time between two lists: shorter while somebody looks.
+    pub(super) fn list_every(&self) -> Duration {
+        let looked = self.looked.load(Ordering::Relaxed);
+        let now = self.clock.monotonic();
+        let looks = looked != u64::MAX && now.saturating_sub(Duration::from_millis(looked)) <= LOOKING;
+        if looks { LIST_WHILE_LOOKING } else { LIST_WHILE_ALONE }
+    }
+
+    /// Shows readers a new picture. `link` is given where it changed.
+    pub(super) fn publish(&self, snapshot: Option<Snapshot>, link: Option<Link>) {
+        let mut notices = Vec::new();
+        {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(link) = link
+                && link != state.inventory.link
+            {
+                notices.push(Notice::Link);
+                state.inventory.link = link;
+            }
+            if let Some(snapshot) = snapshot {
+                state.inventory.containers = snapshot.containers;
+                state.inventory.itself = snapshot.itself;
+                state.shield = snapshot.shield;
+                notices.extend(snapshot.changed.stacks.into_iter().map(Notice::Stack));
+                notices.extend(snapshot.changed.containers.into_iter().map(Notice::Container));
+            }
+        }
+        if !notices.is_empty() {
+            self.generation.send_modify(|generation| *generation += 1);
+        }
+        for notice in notices {
+            self.tell(notice);
+        }
+    }
+
+    /// What the inventory shows is right as of now.
+    pub(super) fn confirm(&self) {
+        let now = self.clock.now();
+        self.state.write().unwrap_or_else(PoisonError::into_inner).inventory.seen_at = Some(now);
+    }
+
+    pub(super) fn tell(&self, notice: Notice) {
+        // Nobody listening is the ordinary case.
+        let _ = self.notices.send(notice);
     }
 }

@@ -1,1 +1,296 @@
-//! Filled in with the calls.
+//! The containers of one Engine as last seen, put together for those who read them.
+//!
+//! The watch loop alone writes; readers get a finished [`Snapshot`] and never wait for it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::reading::Row;
+use super::self_detection::Clues;
+use crate::domain::inventory::{Container, Guard, SelfDetection, Shield};
+
+/// What changed between two snapshots, by the keys of pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Changed {
+    pub(super) stacks: BTreeSet<String>,
+    pub(super) containers: BTreeSet<String>,
+}
+
+/// The containers of one Engine, by Docker id.
+#[derive(Debug)]
+pub(super) struct Book {
+    guard: Guard,
+    clues: Clues,
+    containers: HashMap<String, Arc<Container>>,
+    /// Those of which the last inspect failed: what is said of them is old.
+    doubtful: BTreeSet<String>,
+    itself: SelfDetection,
+    shield: Shield,
+    /// Ids whose entry changed since the last snapshot.
+    fresh: BTreeSet<String>,
+    changed: Changed,
+}
+
+impl Book {
+    pub(super) fn new(guard: Guard, clues: Clues) -> Self {
+        let itself = if clues.contained { SelfDetection::Unknown } else { SelfDetection::OutsideDocker };
+        Self {
+            guard,
+            clues,
+            containers: HashMap::new(),
+            doubtful: BTreeSet::new(),
+            itself,
+            shield: Shield::default(),
+            fresh: BTreeSet::new(),
+            changed: Changed::default(),
+        }
+    }
+
+    /// The ids that a list shows to be unknown, doubtful, or not as they were; `now` by the Engine's clock.
+    pub(super) fn differing<'a>(&self, rows: &'a [Row], now: jiff::Timestamp) -> Vec<&'a Row> {
+        rows.iter()
+            .filter(|row| {
+                self.doubtful.contains(&row.id)
+                    || self.containers.get(&row.id).is_none_or(|known| !row.agrees(known, now))
+            })
+            .collect()
+    }
+
+    /// Drops what the list no longer shows, except what `spare` names: it came up while the list was made.
+    pub(super) fn keep_only(&mut self, rows: &[Row], spare: &BTreeSet<String>) {
+        let listed: std::collections::HashSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        let gone: Vec<String> = self
+            .containers
+            .keys()
+            .filter(|id| !listed.contains(id.as_str()) && !spare.contains(*id))
+            .cloned()
+            .collect();
+        for id in gone {
+            self.remove(&id);
+        }
+    }
+
+    /// Takes in what inspect said.
+    pub(super) fn put(&mut self, container: Container) {
+        self.doubtful.remove(&container.id);
+        self.insert(container);
+    }
+
+    /// Takes in what a row said, because inspect failed: the state it shows, and the rest as known before. The next
+    /// list has it inspected again.
+    pub(super) fn put_doubtful(&mut self, row: &Row, host: &crate::domain::ids::HostId) {
+        self.doubtful.insert(row.id.clone());
+        if !self.containers.contains_key(&row.id) {
+            self.insert(row.to_container(host));
+        }
+    }
+
+    /// Its last inspect failed: the next list has it inspected again.
+    pub(super) fn doubt(&mut self, id: &str) {
+        self.doubtful.insert(id.to_owned());
+    }
+
+    fn insert(&mut self, mut container: Container) {
+        if let Some(known) = self.containers.get(&container.id) {
+            container.protection.clone_from(&known.protection);
+            if **known == container {
+                return;
+            }
+            let known = Arc::clone(known);
+            self.note(&known);
+        }
+        self.note(&container);
+        self.fresh.insert(container.id.clone());
+        self.containers.insert(container.id.clone(), Arc::new(container));
+    }
+
+    /// It is gone.
+    pub(super) fn remove(&mut self, id: &str) {
+        self.doubtful.remove(id);
+        if let Some(known) = self.containers.remove(id) {
+            self.note(&known);
+            self.fresh.insert(id.to_owned());
+        }
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<&Arc<Container>> {
+        self.containers.get(id)
+    }
+
+    fn note(&mut self, container: &Container) {
+        match container.stack() {
+            Some(stack) => {
+                self.changed.stacks.insert(crate::domain::target::key(&container.host, stack));
+            }
+            None => {
+                self.changed.containers.insert(container.key());
+            }
+        }
+    }
+
+    /// What changed since the last call, with protections brought up to date; `None` where nothing did.
+    pub(super) fn snapshot(&mut self) -> Option<Snapshot> {
+        if self.fresh.is_empty() {
+            return None;
+        }
+        self.itself = self.find_itself();
+        let shield = Shield::new(&self.guard, &self.itself, self.containers.values().map(AsRef::as_ref));
+        let look_at: Vec<String> = if shield == self.shield {
+            self.fresh.iter().cloned().collect()
+        } else {
+            self.containers.keys().cloned().collect()
+        };
+        self.shield = shield;
+        self.fresh.clear();
+        for id in look_at {
+            let Some(container) = self.containers.get(&id) else { continue };
+            let protection = self.shield.reason(container);
+            if protection != container.protection {
+                let shielded = Container { protection, ..(**container).clone() };
+                self.note(&shielded);
+                self.containers.insert(id, Arc::new(shielded));
+            }
+        }
+        let mut containers: Vec<Arc<Container>> = self.containers.values().cloned().collect();
+        containers.sort_unstable_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
+        Some(Snapshot {
+            containers: Arc::new(containers),
+            itself: self.itself.clone(),
+            shield: self.shield.clone(),
+            changed: std::mem::take(&mut self.changed),
+        })
+    }
+
+    /// The first clue that names exactly one container of this Engine.
+    fn find_itself(&self) -> SelfDetection {
+        if !self.clues.contained {
+            return SelfDetection::OutsideDocker;
+        }
+        for clue in &self.clues.ids {
+            if self.containers.contains_key(clue) {
+                return SelfDetection::Container(clue.clone());
+            }
+            let mut matching = self.containers.keys().filter(|id| id.starts_with(clue.as_str()));
+            if let (Some(id), None) = (matching.next(), matching.next()) {
+                return SelfDetection::Container(id.clone());
+            }
+        }
+        SelfDetection::Unknown
+    }
+}
+
+/// A finished picture for readers.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    pub(super) containers: Arc<Vec<Arc<Container>>>,
+    pub(super) itself: SelfDetection,
+    pub(super) shield: Shield,
+    pub(super) changed: Changed,
+}
+
+/// Which inspects run, and which of them must run again because something happened in between.
+#[derive(Debug, Default)]
+pub(super) struct Pending(BTreeMap<String, bool>);
+
+impl Pending {
+    /// Asks for an inspect; whether to start one now.
+    pub(super) fn ask(&mut self, id: &str) -> bool {
+        match self.0.get_mut(id) {
+            Some(again) => {
+                *again = true;
+                false
+            }
+            None => {
+                self.0.insert(id.to_owned(), false);
+                true
+            }
+        }
+    }
+
+    /// One is done; whether to start it again.
+    pub(super) fn done(&mut self, id: &str) -> bool {
+        if self.0.remove(id) == Some(true) { self.ask(id) } else { false }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::HostId;
+    use crate::domain::inventory::Protection;
+    use crate::domain::inventory::tests::{container, in_stack};
+
+    fn book(clues: Clues) -> Book {
+        Book::new(Guard::default(), clues)
+    }
+
+    fn outside() -> Clues {
+        Clues::default()
+    }
+
+    #[test]
+    fn a_snapshot_names_what_changed_and_nothing_else() {
+        let mut book = book(outside());
+        book.put(in_stack("media", "web"));
+        book.put(container("loose"));
+        let first = book.snapshot().expect("it changed");
+        assert_eq!((first.changed.stacks.len(), first.changed.containers.len()), (1, 1));
+        assert_eq!(
+            first.containers.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(),
+            ["loose", "media-web-1"]
+        );
+        book.put(container("loose"));
+        assert!(book.snapshot().is_none(), "the same again is no change");
+        book.remove(&container("loose").id);
+        let third = book.snapshot().expect("it changed");
+        assert_eq!(third.changed.containers, BTreeSet::from([container("loose").key()]));
+        assert!(third.changed.stacks.is_empty());
+    }
+
+    #[test]
+    fn itself_is_the_container_the_engine_knows() {
+        let me = container("docknap");
+        let clues = Clues { ids: vec!["f".repeat(64), me.id[..12].to_owned()], contained: true };
+        let mut book = book(clues);
+        book.put(container("other"));
+        assert_eq!(book.snapshot().expect("it changed").itself, SelfDetection::Unknown);
+        book.put(me.clone());
+        let snapshot = book.snapshot().expect("it changed");
+        assert_eq!(snapshot.itself, SelfDetection::Container(me.id.clone()));
+        let shown = snapshot.containers.iter().find(|one| one.name == "docknap").expect("it is there");
+        assert_eq!(shown.protection, Some(Protection::Itself));
+    }
+
+    #[test]
+    fn a_container_that_cannot_be_inspected_is_not_lost() {
+        let summary = bollard::models::ContainerSummary {
+            id: Some("a".repeat(64)),
+            names: Some(vec!["/web".to_owned()]),
+            ..bollard::models::ContainerSummary::default()
+        };
+        let row = Row::read(summary).expect("it has an id");
+        let mut book = book(outside());
+        book.put_doubtful(&row, &HostId::local());
+        assert_eq!(book.snapshot().expect("it changed").containers[0].name, "web");
+        let rows = [row];
+        assert_eq!(book.differing(&rows, jiff::Timestamp::UNIX_EPOCH).len(), 1, "it is inspected again");
+        book.keep_only(&[], &BTreeSet::from(["a".repeat(64)]));
+        assert!(book.get(&"a".repeat(64)).is_some());
+        book.keep_only(&[], &BTreeSet::new());
+        assert!(book.get(&"a".repeat(64)).is_none());
+    }
+
+    #[test]
+    fn an_event_during_an_inspect_asks_for_another() {
+        let mut pending = Pending::default();
+        assert!(pending.ask("a"));
+        assert!(!pending.ask("a"));
+        assert!(pending.done("a"), "again");
+        assert!(!pending.done("a"));
+        assert!(pending.is_empty());
+    }
+}

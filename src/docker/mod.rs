@@ -1,6 +1,6 @@
 //! The only module that calls Docker.
 //!
-//! It makes the calls listed in `client::CALLS` and no other, each under a timeout; everything it hands out is a
+//! It makes the calls listed in [`client::CALLS`] and no other, each under a timeout; everything it hands out is a
 //! domain value. [`Hosts`] holds the Engines, [`Host`] one of them: its link, its inventory (kept current by events)
 //! and the calls of a run.
 
@@ -8,8 +8,9 @@ pub mod client;
 pub mod endpoint;
 pub mod hosts;
 mod inventory;
-mod row;
+mod reading;
 pub mod self_detection;
+mod watch;
 mod wire;
 mod words;
 

@@ -1,1 +1,313 @@
-//! Filled in with the calls.
+//! Words for what goes wrong between DockNap and an Engine.
+//!
+//! A person who reads them has a half-working home server and no wish to learn Docker's internals: each text says what
+//! is wrong and what to do next.
+
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use bollard::errors::Error;
+
+use super::DockerError;
+use super::endpoint::{Endpoint, Way};
+use super::wire::WireError;
+
+/// Longest text of Docker's own that is passed on, in characters.
+const LONGEST: usize = 300;
+
+/// Turns bollard's error into ours. `call` is method and path.
+pub(super) fn error(endpoint: &Endpoint, call: &str, error: &Error) -> DockerError {
+    match error {
+        Error::DockerResponseServerError { status_code, message } => {
+            refusal(endpoint, call, *status_code, message)
+        }
+        Error::RequestTimeoutError => DockerError::TimedOut,
+        Error::JsonDataError { message, .. } => DockerError::Unreachable {
+            reason: format!(
+                "{endpoint} answered {call} with something that is not Docker's: {}",
+                shorten(message)
+            ),
+        },
+        Error::APIVersionParseError {} => {
+            DockerError::Version { message: format!("{endpoint} does not say which API version it speaks") }
+        }
+        other => DockerError::Unreachable { reason: unreachable(endpoint, other) },
+    }
+}
+
+/// An answer that is an error.
+fn refusal(endpoint: &Endpoint, call: &str, status: u16, message: &str) -> DockerError {
+    let lower = message.get(..message.floor_char_boundary(2_000)).unwrap_or_default().to_ascii_lowercase();
+    let from_proxy = lower.trim_start().starts_with('<') || lower.trim().is_empty() || !lower.contains(' ');
+    if lower.contains("http request to an https server") {
+        return DockerError::Unreachable {
+            reason: format!(
+                "{endpoint} expects TLS: set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH to the directory with ca.pem, \
+                 cert.pem and key.pem"
+            ),
+        };
+    }
+    let text = || shorten(&without_markup(message));
+    match status {
+        400 if lower.contains("client version") || lower.contains("api version") => {
+            DockerError::Version { message: format!("Docker and DockNap share no API version: {}", text()) }
+        }
+        // A refusal by an authorization plugin comes as 403 too, with words of its own.
+        403 if lower.contains("authorization denied") => DockerError::Refused { status, message: text() },
+        403 | 405 => DockerError::ProxyRefused { call: call.to_owned() },
+        404 if from_proxy => {
+            DockerError::Refused { status, message: format!("{endpoint} does not know {call}") }
+        }
+        404 => DockerError::NotFound,
+        409 => DockerError::Conflict { message: text() },
+        500.. => DockerError::Server { status, message: text() },
+        _ => DockerError::Refused { status, message: text() },
+    }
+}
+
+/// Why there was no answer.
+fn unreachable(endpoint: &Endpoint, error: &Error) -> String {
+    if let Some(io) = io_error(error) {
+        return match (io.get_ref().and_then(|inner| inner.downcast_ref::<WireError>()), endpoint.way()) {
+            (Some(WireError::Lookup(_)), way) => {
+                let host = match way {
+                    Way::Plain { host, .. } | Way::Tls { host, .. } => host.as_str(),
+                    Way::Unix(_) => "",
+                };
+                format!(
+                    "no machine or container is called `{host}`: check DOCKER_HOST, and that DockNap shares a network \
+                     with the socket proxy"
+                )
+            }
+            (Some(WireError::Tls(cause)), _) => tls(endpoint, cause),
+            (None, Way::Unix(path)) => socket(path, io),
+            (None, Way::Plain { .. } | Way::Tls { .. }) => network(endpoint, io),
+        };
+    }
+    let mut chain = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !chain.contains(&text) {
+            chain = format!("{chain}: {text}");
+        }
+        source = cause.source();
+    }
+    match endpoint.way() {
+        Way::Plain { .. } => format!(
+            "{endpoint} does not speak Docker's plain protocol ({}); if it expects TLS, set DOCKER_TLS_VERIFY=1",
+            shorten(&chain)
+        ),
+        Way::Unix(_) | Way::Tls { .. } => format!("{endpoint} broke off: {}", shorten(&chain)),
+    }
+}
+
+/// The I/O error at the bottom of it.
+fn io_error(error: &Error) -> Option<&io::Error> {
+    if let Error::IOError { err } = error {
+        return Some(err);
+    }
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(io) = cause.downcast_ref::<io::Error>() {
+            return Some(io);
+        }
+        source = cause.source();
+    }
+    None
+}
+
+fn socket(path: &Path, error: &io::Error) -> String {
+    let shown = path.display();
+    match error.kind() {
+        ErrorKind::NotFound => format!(
+            "there is no socket at {shown}: is Docker running, and is the socket mounted into DockNap's container \
+             (volumes: /var/run/docker.sock:{shown})?"
+        ),
+        ErrorKind::PermissionDenied => permission(path),
+        ErrorKind::ConnectionRefused if path.is_dir() => format!(
+            "{shown} is a directory, not a socket: Docker made it because the socket was missing when DockNap's \
+             container was created; remove the directory, start Docker, and re-create the container"
+        ),
+        ErrorKind::ConnectionRefused => format!("nobody listens on {shown}: Docker is not running"),
+        _ => format!("{shown}: {error}"),
+    }
+}
+
+/// The cure for a socket that belongs to a group DockNap is not in.
+fn permission(path: &Path) -> String {
+    use std::os::unix::fs::MetadataExt as _;
+    let shown = path.display();
+    let owner = std::fs::metadata(path).map_or_else(
+        |_| String::new(),
+        |socket| format!(" (it belongs to user {}, group {})", socket.uid(), socket.gid()),
+    );
+    format!(
+        "permission denied on {shown}{owner}. On the machine that runs Docker, run `echo DOCKER_GID=$(stat -c %g \
+         {shown}) > .env` beside compose.yaml, then `docker compose up -d`: it puts DockNap into the socket's group. \
+         On some NAS systems the socket belongs to group 0 (root); DOCKER_GID=0 is then right"
+    )
+}
+
+fn network(endpoint: &Endpoint, error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => {
+            format!("nobody listens on {endpoint}: is Docker, or the socket proxy, running there?")
+        }
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+            format!("{endpoint} cannot be reached from here: check the network and DOCKER_HOST")
+        }
+        ErrorKind::TimedOut => format!("{endpoint} does not answer"),
+        _ => format!("{endpoint}: {}", shorten(&error.to_string())),
+    }
+}
+
+fn tls(endpoint: &Endpoint, error: &io::Error) -> String {
+    let text = shorten(&error.to_string());
+    let lower = text.to_ascii_lowercase();
+    let advice = if lower.contains("unknownissuer") {
+        "its certificate was not signed by ca.pem"
+    } else if lower.contains("notvalidforname") || lower.contains("not valid for name") {
+        "its certificate is for another name than the one in DOCKER_HOST"
+    } else if lower.contains("expired") || lower.contains("notvalidyet") {
+        "its certificate is not valid now: renew it, or set the clock"
+    } else if lower.contains("corrupt message") || lower.contains("invalidcontenttype") {
+        "it does not speak TLS: unset DOCKER_TLS_VERIFY, or use the port for TLS (2376)"
+    } else if error.kind() == ErrorKind::UnexpectedEof {
+        "it ended the handshake; perhaps it does not accept cert.pem"
+    } else {
+        "the handshake failed; check ca.pem, cert.pem and key.pem"
+    };
+    format!("{endpoint}: {advice} ({text})")
+}
+
+/// Drops tags, so that a proxy's error page reads as a sentence.
+fn without_markup(text: &str) -> String {
+    if !text.trim_start().starts_with('<') {
+        return text.to_owned();
+    }
+    let mut plain = String::new();
+    let mut inside = false;
+    for c in text.chars().take(4_000) {
+        match c {
+            '<' => inside = true,
+            '>' => {
+                inside = false;
+                plain.push(' ');
+            }
+            _ if !inside => plain.push(c),
+            _ => {}
+        }
+    }
+    plain
+}
+
+/// One line of at most [`LONGEST`] characters, control characters made visible: Docker's texts may quote what a
+/// container chose.
+pub(super) fn shorten(text: &str) -> String {
+    let mut line = String::new();
+    let mut count = 0;
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        for c in word.chars() {
+            if count >= LONGEST {
+                line.push('…');
+                return line;
+            }
+            push_visible(&mut line, c);
+            count += 1;
+        }
+    }
+    line
+}
+
+/// Appends a character, a control character or a change of writing direction as its escape.
+pub(super) fn push_visible(line: &mut String, c: char) {
+    let hides = c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    if hides { line.extend(c.escape_default()) } else { line.push(c) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(text: &str) -> Endpoint {
+        Endpoint::from_values(Some(text), None, None).expect("an endpoint")
+    }
+
+    fn answered(status_code: u16, message: &str) -> DockerError {
+        let answer = Error::DockerResponseServerError { status_code, message: message.to_owned() };
+        error(&endpoint("unix:///run/x.sock"), "POST /containers/x/stop", &answer)
+    }
+
+    fn failed(docker_host: &str, kind: ErrorKind) -> String {
+        let failure = Error::IOError { err: kind.into() };
+        error(&endpoint(docker_host), "GET /_ping", &failure).to_string()
+    }
+
+    #[test]
+    fn answers_become_the_words_of_semantics_6() {
+        let html =
+            "<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n</body></html>";
+        assert_eq!(answered(403, html).to_string(), "not allowed by the proxy: POST /containers/x/stop");
+        assert_eq!(answered(404, "No such container: x"), DockerError::NotFound);
+        assert_eq!(
+            answered(409, "cannot start a paused container, try unpause instead"),
+            DockerError::Conflict {
+                message: "cannot start a paused container, try unpause instead".to_owned()
+            }
+        );
+        assert!(matches!(
+            answered(500, "Container x is not paused"),
+            DockerError::Server { status: 500, .. }
+        ));
+        assert!(matches!(
+            answered(400, "client version 1.99 is too new. Maximum supported API version is 1.41"),
+            DockerError::Version { .. }
+        ));
+        assert!(matches!(
+            answered(403, "authorization denied by plugin x: no"),
+            DockerError::Refused { status: 403, .. }
+        ));
+        let bad_gateway = answered(502, "<html><h1>502 Bad Gateway</h1></html>");
+        assert_eq!(bad_gateway.to_string(), "Docker failed: 502 Bad Gateway");
+        assert!(bad_gateway.is_retryable());
+        assert!(!answered(500, "x y").is_retryable());
+        assert!(!answered(403, html).is_retryable());
+    }
+
+    #[test]
+    fn permission_denied_gives_the_exact_line() {
+        let text = failed("unix:///var/run/docker.sock", ErrorKind::PermissionDenied);
+        assert!(text.contains("echo DOCKER_GID=$(stat -c %g /var/run/docker.sock) > .env"), "{text}");
+        assert!(text.contains("group 0"), "{text}");
+    }
+
+    #[test]
+    fn each_way_of_failing_has_its_cure() {
+        assert!(failed("unix:///nowhere/docker.sock", ErrorKind::NotFound).contains("no socket at /nowhere"));
+        assert!(failed("unix:///nowhere", ErrorKind::ConnectionRefused).contains("Docker is not running"));
+        assert!(failed("unix:///tmp", ErrorKind::ConnectionRefused).contains("is a directory"));
+        assert!(
+            failed("tcp://proxy:1", ErrorKind::ConnectionRefused).contains("nobody listens on tcp://proxy:1")
+        );
+        let lookup = io::Error::new(ErrorKind::NotFound, WireError::Lookup(ErrorKind::Other.into()));
+        let text =
+            error(&endpoint("tcp://proxy:1"), "GET /_ping", &Error::IOError { err: lookup }).to_string();
+        assert!(text.contains("called `proxy`"), "{text}");
+        let https = answered(400, "Client sent an HTTP request to an HTTPS server.");
+        assert!(https.to_string().contains("DOCKER_TLS_VERIFY=1"), "{https}");
+    }
+
+    #[test]
+    fn hostile_texts_are_cut_and_made_visible() {
+        let text = shorten(&format!("a\u{1b}[31m \u{202e}b {}", "x".repeat(64 * 1024)));
+        assert!(text.starts_with("a\\u{1b}[31m \\u{202e}b x"), "{text}");
+        assert!(text.chars().count() < 340);
+        assert!(matches!(answered(500, &"é".repeat(40_000)), DockerError::Server { .. }));
+    }
+}

@@ -166,3 +166,197 @@ fn settle(decisions: &mut [Decision], schedules: &[Schedule]) {
         minute.insert((target, at.as_second() / 60), (schedule.id.clone(), action));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::HostId;
+    use crate::domain::schedule::{DEFAULT_CATCH_UP, ScheduleSpec, Source};
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("an instant")
+    }
+
+    /// A schedule on stack `media` that was due first at `due`.
+    fn schedule(id: &str, action: Action, cron: &str, due: &str) -> Schedule {
+        Schedule {
+            id: id.into(),
+            spec: ScheduleSpec {
+                name: String::new(),
+                target: Target::stack(HostId::local(), "media"),
+                target_name: "media".to_owned(),
+                action,
+                when: When::Cron(cron.to_owned()),
+                timezone: None,
+                enabled: true,
+                catch_up_seconds: DEFAULT_CATCH_UP,
+                priority: 0,
+                stop_timeout_seconds: None,
+                note: String::new(),
+            },
+            source: Source::Ui,
+            owner: None,
+            owner_name: None,
+            effective_from: at("2027-01-01T00:00:00Z"),
+            next_due: Some(at(due)),
+            skip_at: None,
+            rev: 1,
+            created_at: at("2027-01-01T00:00:00Z"),
+            updated_at: at("2027-01-01T00:00:00Z"),
+            deleted_at: None,
+        }
+    }
+
+    fn decide_at(schedules: &[Schedule], now: &str) -> Vec<Decision> {
+        let zones = vec![TimeZone::UTC; schedules.len()];
+        decide(schedules, &zones, at(now))
+    }
+
+    fn fates(schedules: &[Schedule], now: &str) -> Vec<(String, Option<Fate>)> {
+        let mut fates: Vec<_> = decide_at(schedules, now)
+            .into_iter()
+            .map(|decision| (schedules[decision.index].id.to_string(), decision.fire.map(|(_, fate)| fate)))
+            .collect();
+        fates.sort_by(|a, b| a.0.cmp(&b.0));
+        fates
+    }
+
+    #[test]
+    fn a_fire_within_a_minute_is_on_time() {
+        let stop = [schedule("s", Action::Stop, "0 23 * * *", "2027-01-10T23:00:00Z")];
+        for now in ["2027-01-10T23:00:00Z", "2027-01-10T23:01:00Z"] {
+            let decisions = decide_at(&stop, now);
+            assert_eq!(decisions[0].fire, Some((at("2027-01-10T23:00:00Z"), Fate::Run)));
+            assert_eq!(decisions[0].next_due, Some(at("2027-01-11T23:00:00Z")));
+            assert_eq!(decisions[0].missed, None);
+        }
+        assert_eq!(
+            decide_at(&stop, "2027-01-10T23:01:00.001Z")[0].fire,
+            Some((at("2027-01-10T23:00:00Z"), Fate::CatchUp))
+        );
+        assert_eq!(decide_at(&stop, "2027-01-10T22:59:59.999Z"), []);
+    }
+
+    #[test]
+    fn later_than_the_catch_up_is_missed() {
+        let stop = [schedule("s", Action::Stop, "0 23 * * *", "2027-01-10T23:00:00Z")];
+        assert_eq!(fates(&stop, "2027-01-11T00:00:00Z"), [("s".to_owned(), Some(Fate::CatchUp))]);
+        let late = &decide_at(&stop, "2027-01-11T00:00:00.001Z")[0];
+        assert_eq!(late.fire, None);
+        let only = at("2027-01-10T23:00:00Z");
+        assert_eq!(late.missed, Some(MissedSpan { first: only, last: only, count: 1 }));
+    }
+
+    #[test]
+    fn catch_up_zero_is_never() {
+        let mut stop = schedule("s", Action::Stop, "0 23 * * *", "2027-01-10T23:00:00Z");
+        stop.spec.catch_up_seconds = 0;
+        assert_eq!(decide_at(&[stop], "2027-01-10T23:01:01Z")[0].fire, None);
+    }
+
+    #[test]
+    fn down_over_stop_and_start_runs_only_start() {
+        let both = [
+            schedule("a", Action::Stop, "0 7 * * *", "2027-01-11T07:00:00Z"),
+            schedule("b", Action::Start, "30 7 * * *", "2027-01-11T07:30:00Z"),
+        ];
+        assert_eq!(
+            fates(&both, "2027-01-11T07:45:00Z"),
+            [("a".to_owned(), Some(Fate::Superseded("b".into()))), ("b".to_owned(), Some(Fate::CatchUp))]
+        );
+    }
+
+    #[test]
+    fn minutely_schedule_down_30d_leaves_one_fire_and_one_summary() {
+        let minutely = [schedule("m", Action::Stop, "* * * * *", "2027-01-01T00:00:00Z")];
+        let decisions = decide_at(&minutely, "2027-01-31T00:00:00Z");
+        assert_eq!(decisions.len(), 1);
+        assert_eq!(decisions[0].fire, Some((at("2027-01-31T00:00:00Z"), Fate::Run)));
+        assert_eq!(
+            decisions[0].missed,
+            Some(MissedSpan {
+                first: at("2027-01-01T00:00:00Z"),
+                last: at("2027-01-30T23:59:00Z"),
+                count: 30 * 24 * 60
+            })
+        );
+    }
+
+    #[test]
+    fn a_restart_is_made_up_for_only_within_five_minutes() {
+        let restart = [schedule("r", Action::Restart, "0 4 * * *", "2027-01-10T04:00:00Z")];
+        assert_eq!(fates(&restart, "2027-01-10T04:05:00Z")[0].1, Some(Fate::CatchUp));
+        assert_eq!(fates(&restart, "2027-01-10T04:05:01Z")[0].1, None);
+    }
+
+    #[test]
+    fn in_one_minute_the_stronger_action_wins_whatever_the_row_order() {
+        let stop = schedule("a", Action::Stop, "0 4 * * *", "2027-01-10T04:00:00Z");
+        let start = schedule("b", Action::Start, "0 4 * * *", "2027-01-10T04:00:00Z");
+        let restart = schedule("c", Action::Restart, "0 4 * * *", "2027-01-10T04:00:00Z");
+        let expected = [
+            ("a".to_owned(), Some(Fate::Conflict("b".into()))),
+            ("b".to_owned(), Some(Fate::Run)),
+            ("c".to_owned(), Some(Fate::Conflict("b".into()))),
+        ];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let all = [&stop, &start, &restart];
+            let schedules: Vec<Schedule> = order.iter().map(|index| all[*index].clone()).collect();
+            assert_eq!(fates(&schedules, "2027-01-10T04:00:10Z"), expected);
+        }
+    }
+
+    #[test]
+    fn priority_beats_the_action_and_age_breaks_a_tie() {
+        let mut stop = schedule("b", Action::Stop, "0 4 * * *", "2027-01-10T04:00:00Z");
+        let start = schedule("a", Action::Start, "0 4 * * *", "2027-01-10T04:00:00Z");
+        stop.spec.priority = 1;
+        assert_eq!(
+            fates(&[start, stop.clone()], "2027-01-10T04:00:00Z")[0].1,
+            Some(Fate::Conflict("b".into()))
+        );
+        let mut older = stop.clone();
+        older.id = "a".into();
+        assert_eq!(
+            fates(&[stop, older], "2027-01-10T04:00:00Z"),
+            [("a".to_owned(), Some(Fate::Run)), ("b".to_owned(), Some(Fate::Duplicate("a".into())))]
+        );
+    }
+
+    #[test]
+    fn schedules_of_different_targets_do_not_meet() {
+        let stop = schedule("a", Action::Stop, "0 4 * * *", "2027-01-10T04:00:00Z");
+        let mut start = schedule("b", Action::Start, "0 4 * * *", "2027-01-10T04:00:00Z");
+        start.spec.target = Target::stack(HostId::local(), "other");
+        assert!(
+            fates(&[stop, start], "2027-01-10T04:00:00Z").iter().all(|(_, fate)| *fate == Some(Fate::Run))
+        );
+    }
+
+    #[test]
+    fn a_skipped_occurrence_does_not_make_way() {
+        let mut stop = schedule("a", Action::Stop, "0 4 * * *", "2027-01-10T04:00:00Z");
+        stop.skip_at = Some(at("2027-01-10T04:00:00Z"));
+        stop.spec.priority = 9;
+        let start = schedule("b", Action::Start, "0 4 * * *", "2027-01-10T04:00:00Z");
+        assert_eq!(
+            fates(&[stop, start], "2027-01-10T04:00:00Z"),
+            [("a".to_owned(), Some(Fate::SkipNext)), ("b".to_owned(), Some(Fate::Run))]
+        );
+    }
+
+    #[test]
+    fn once_never_comes_again() {
+        let mut once = schedule("o", Action::Stop, "", "2027-01-10T04:00:00Z");
+        once.spec.when = When::Once(at("2027-01-10T04:00:00Z"));
+        let decisions = decide_at(&[once], "2027-01-10T04:00:00Z");
+        assert_eq!(decisions[0].next_due, None);
+        assert_eq!(decisions[0].fire, Some((at("2027-01-10T04:00:00Z"), Fate::Run)));
+    }
+
+    #[test]
+    fn an_expression_nobody_understands_fails_loudly() {
+        let bad = [schedule("x", Action::Stop, "61 * * * *", "2027-01-10T04:00:00Z")];
+        assert!(matches!(fates(&bad, "2027-01-10T04:00:00Z")[0].1, Some(Fate::Unreadable(_))));
+    }
+}

@@ -9,6 +9,12 @@ use serde::Serialize;
 use super::ids::HostId;
 use super::target::{self, ContainerIdentity, Subject, Target};
 
+pub mod labels;
+pub mod protection;
+
+pub use labels::{identity, kind};
+pub use protection::{Guard, Shield};
+
 /// Docker's word for what a container's process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -43,7 +49,7 @@ impl ContainerState {
         }
     }
 
-    /// The reverse of [`ContainerState::as_str`]; a word of a later Docker reads as `exited` is not: `None`.
+    /// The reverse of [`ContainerState::as_str`]; `None` for a word of a later Docker.
     pub fn parse(word: &str) -> Option<Self> {
         [
             Self::Created,
@@ -168,7 +174,8 @@ pub struct Container {
     pub state: ContainerState,
     /// Health, where it counts.
     pub health: Health,
-    /// Docker's status text, such as `Up 3 hours`.
+    /// The state in a few words, such as `Up (healthy)` or `Exited (137)`: Docker's status text without the age, which
+    /// would be wrong a moment later.
     pub status: String,
     /// Exit code of the last process, where one ended.
     pub exit_code: Option<i64>,
@@ -188,7 +195,7 @@ pub struct Container {
     pub stop_timeout: Option<i64>,
     /// `HostConfig.NetworkMode`, such as `bridge` or `container:<id>`.
     pub network_mode: String,
-    /// Names under which the networks it is on know it, by network.
+    /// Names and addresses under which the networks it is on know it, by network.
     pub networks: BTreeMap<String, Vec<String>>,
     /// Ordinary, or one of the kinds that are left alone.
     pub kind: Kind,
@@ -313,7 +320,8 @@ impl StackStatus {
     }
 }
 
-/// How many containers of a stack do what. Completed one-shots, one-offs, hooks and swarm tasks are not counted.
+/// How many containers of a stack do what. Completed one-shots, one-offs, hooks, swarm tasks, what is being removed
+/// and what compose is replacing are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Counts {
     /// Running, restarting ones included.
@@ -402,22 +410,28 @@ impl Inventory {
             .min_by_key(|container| (is_replaced_name(&container.name), container.name.as_str()))
     }
 
-    /// The ordinary and the left-alone containers a target names now, one per identity. Empty where it names nothing.
+    /// The ordinary and the left-alone containers a target names now, sorted by name; of the ordinary ones one per
+    /// identity. Empty where it names nothing.
     pub fn members(&self, subject: &Subject) -> Vec<Arc<Container>> {
         match subject {
-            Subject::Stack(name) => self.stack(name).map(|stack| stack.containers).unwrap_or_default(),
+            Subject::Stack(name) => {
+                let all = self.stack(name).map(|stack| stack.containers).unwrap_or_default();
+                let replicas = replicas(&all);
+                all.iter().filter(|one| !one.is_ordinary() || holds(&replicas, one)).cloned().collect()
+            }
             Subject::Container(identity) => self.by_identity(identity).cloned().into_iter().collect(),
         }
     }
 
     fn stack_of(&self, name: &str, containers: Vec<Arc<Container>>) -> Stack {
-        let counts = count(&containers);
+        let replicas = replicas(&containers);
+        let counts = count(&replicas);
         Stack {
             host: self.host.clone(),
             name: name.to_owned(),
             key: target::key(&self.host, name),
             status: if self.is_connected() { status(counts) } else { StackStatus::Unknown },
-            health: worst_health(&containers),
+            health: worst_health(&replicas),
             counts,
             containers,
         }
@@ -431,10 +445,44 @@ pub fn is_replaced_name(name: &str) -> bool {
         && name.bytes().take(12).all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// The state in a few words, as `docker ps` writes them, without the age.
+pub fn status_text(state: ContainerState, health: Health, exit_code: Option<i64>) -> String {
+    let code = |word: &str| exit_code.map_or_else(|| word.to_owned(), |code| format!("{word} ({code})"));
+    match (state, health) {
+        (ContainerState::Running, Health::None) => "Up".to_owned(),
+        (ContainerState::Running, Health::Starting) => "Up (health: starting)".to_owned(),
+        (ContainerState::Running, health) => format!("Up ({})", health.as_str()),
+        (ContainerState::Paused, _) => "Up (Paused)".to_owned(),
+        (ContainerState::Created, _) => code("Created"),
+        (ContainerState::Restarting, _) => code("Restarting"),
+        (ContainerState::Removing, _) => "Removal in progress".to_owned(),
+        (ContainerState::Exited, _) => code("Exited"),
+        (ContainerState::Dead, _) => "Dead".to_owned(),
+    }
+}
+
+/// The ordinary containers, one per identity: of two, the one with the plain name (semantics §6), else the first by
+/// name. The other is on its way out.
+fn replicas(containers: &[Arc<Container>]) -> Vec<Arc<Container>> {
+    let mut chosen: BTreeMap<&ContainerIdentity, &Arc<Container>> = BTreeMap::new();
+    let rank = |container: &Container| (is_replaced_name(&container.name), container.name.clone());
+    for container in containers.iter().filter(|container| container.is_ordinary()) {
+        let slot = chosen.entry(&container.identity).or_insert(container);
+        if rank(container) < rank(slot) {
+            *slot = container;
+        }
+    }
+    chosen.into_values().cloned().collect()
+}
+
+fn holds(chosen: &[Arc<Container>], one: &Arc<Container>) -> bool {
+    chosen.iter().any(|container| Arc::ptr_eq(container, one))
+}
+
 fn count(containers: &[Arc<Container>]) -> Counts {
     let mut counts = Counts::default();
     for container in containers {
-        if !container.is_ordinary() || container.is_completed() {
+        if container.is_completed() || container.state == ContainerState::Removing {
             continue;
         }
         counts.total += 1;
@@ -468,8 +516,10 @@ fn worst_health(containers: &[Arc<Container>]) -> Health {
     };
     containers
         .iter()
-        .filter(|container| container.is_ordinary())
         .map(|container| container.health)
         .max_by_key(|health| rank(*health))
         .unwrap_or(Health::None)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,3 +1,4 @@
 //! Pages and API.
 
 pub mod shell;
+pub mod view;

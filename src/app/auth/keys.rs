@@ -1,0 +1,131 @@
+//! The installation's one secret and what is derived from it.
+
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hkdf::Hkdf;
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+use sha2::Sha256;
+
+use crate::config::Config;
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file cannot be read or written.
+    #[error("{} cannot be used: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The file holds too little.
+    #[error("{} holds fewer than 32 characters; remove it and every program has to log in again", .0.display())]
+    TooShort(PathBuf),
+    /// The operating system gave no random numbers.
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// `N` bytes nobody can guess.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Keys derived from the secret, one per use.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// Signs the tokens of the API's login.
+    pub(super) tokens: SecretBox<[u8; 32]>,
+}
+
+impl Keys {
+    pub(super) fn open(config: &Config) -> Result<Self, KeyError> {
+        let secret = match &config.secret_key {
+            Some(secret) => secret.clone(),
+            None => from_file(&config.data_dir.join("secret.key"))?,
+        };
+        let derive = |purpose: &str| {
+            let mut key = Box::new([0; 32]);
+            // HKDF refuses only lengths beyond 255 digests.
+            Hkdf::<Sha256>::new(None, secret.expose_secret().as_bytes())
+                .expand(purpose.as_bytes(), &mut *key)
+                .expect("32 bytes are less than 255 digests");
+            SecretBox::new(key)
+        };
+        Ok(Self { tokens: derive("docknap api login tokens, 1") })
+    }
+}
+
+/// The secret in `path`, made where there is no such file.
+fn from_file(path: &std::path::Path) -> Result<SecretString, KeyError> {
+    let failed = |error| KeyError::File { path: path.to_owned(), error };
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().len() >= 32 => Ok(SecretString::from(text.trim())),
+        Ok(_) => Err(KeyError::TooShort(path.to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let text = URL_SAFE_NO_PAD.encode(random::<32>()?);
+            write_private(path, &text, true).map_err(failed)?;
+            Ok(SecretString::from(text))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Writes a file that only its owner can read, in one step: nobody ever sees half of it. With `keep`, a file that is
+/// there already is an error.
+pub(super) fn write_private(path: &std::path::Path, text: &str, keep: bool) -> std::io::Result<()> {
+    let draft = path.with_extension("new");
+    let _ = std::fs::remove_file(&draft);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    if keep && path.exists() {
+        return Err(ErrorKind::AlreadyExists.into());
+    }
+    std::fs::rename(&draft, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_key_is_made_once_and_only_its_owner_can_read_it() {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let config = Config { data_dir: home.path().to_owned(), ..Config::default() };
+        let first = Keys::open(&config).expect("it is made");
+        let again = Keys::open(&config).expect("it is read");
+        assert_eq!(first.tokens.expose_secret(), again.tokens.expose_secret());
+        let mode = std::fs::metadata(home.path().join("secret.key")).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_key_that_could_be_guessed_is_refused() {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(home.path().join("secret.key"), "short\n").expect("it can be written");
+        let config = Config { data_dir: home.path().to_owned(), ..Config::default() };
+        assert!(matches!(Keys::open(&config), Err(KeyError::TooShort(_))));
+    }
+
+    #[test]
+    fn a_secret_from_the_settings_wins_over_the_file() {
+        let config = |secret: &str| Config {
+            data_dir: "/nonexistent".into(),
+            secret_key: Some(SecretString::from(secret)),
+            ..Config::default()
+        };
+        let [a, b] = ["a".repeat(40), "b".repeat(40)].map(|secret| Keys::open(&config(&secret)).expect("no file is needed"));
+        assert_ne!(a.tokens.expose_secret(), b.tokens.expose_secret());
+    }
+}

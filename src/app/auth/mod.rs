@@ -1,0 +1,328 @@
+//! Who somebody is: passwords, sessions of browsers, tokens of programs, and the first admin.
+//!
+//! Brute force is held off by counts in the database and our own clock (rulings 23): per name, known or not, the try
+//! after the fifth failure waits 1, 2, 4 … 60 s; an address may fail twenty times an hour. Nothing here tells a caller
+//! whether a name exists.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use super::audit::{self, Object};
+use super::{Actor, App, Error, Result};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::login_failures::Counted;
+use crate::db::{self, Db};
+use crate::domain::audit::AuditDetail;
+use crate::domain::credential;
+use crate::domain::user::User;
+
+mod keys;
+pub mod password;
+pub mod sessions;
+pub mod setup;
+pub mod tokens;
+
+pub use keys::KeyError;
+use keys::Keys;
+use password::{Cost, Hasher};
+use setup::SetupToken;
+use tokens::BadBearers;
+
+/// What logging in takes: one of the [`super::Parts`].
+#[derive(Debug)]
+pub struct Auth {
+    /// Hashes passwords, one at a time.
+    pub hasher: Hasher,
+    keys: Keys,
+    setup: SetupToken,
+    bad_bearers: BadBearers,
+    instance: String,
+}
+
+/// Why [`Auth::open`] gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The secret key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] db::DbError),
+}
+
+impl Auth {
+    /// Reads, or at the first start makes, the secret key and the instance's id.
+    ///
+    /// # Errors
+    /// Where the key file or the database cannot be read or written, or the system gives no random numbers.
+    pub async fn open(db: &Db, config: &Config, clock: &Clock, cost: Cost) -> std::result::Result<Self, OpenError> {
+        let keys = Keys::open(config)?;
+        let mut tx = db.begin().await?;
+        let instance = if let Some(instance) = db::settings::get(db, INSTANCE).await? {
+            instance
+        } else {
+            let instance = hex(&keys::random::<16>().map_err(KeyError::from)?);
+            db::settings::put(&mut tx, INSTANCE, &instance, clock.now()).await?;
+            instance
+        };
+        tx.commit().await?;
+        Ok(Self {
+            hasher: Hasher::new(cost),
+            keys,
+            setup: SetupToken::new(&config.data_dir),
+            bad_bearers: BadBearers::default(),
+            instance,
+        })
+    }
+
+    /// Tells installations on one host apart: 32 hex digits, made at the first start.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+}
+
+/// The settings key of the instance's id.
+const INSTANCE: &str = "instance_id";
+/// Failures of a name that cost nothing yet.
+const FREE_FAILURES: i64 = 4;
+/// The longest wait between two tries of a name.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Failures of a name are forgotten this long after the first.
+const NAME_MEMORY: Duration = Duration::from_secs(24 * 3600);
+/// Failures an address may have …
+const ADDRESS_FAILURES: i64 = 20;
+/// … in this time.
+const ADDRESS_MEMORY: Duration = Duration::from_secs(3600);
+
+/// Checks name and password of somebody calling from `ip`, and answers the account.
+///
+/// The answer to a wrong password, an unknown name and a disabled account is the same and takes one password hash each.
+///
+/// # Errors
+/// [`Error::WrongCredentials`]; [`Error::TooManyTries`] where the try was refused unchecked.
+pub async fn login(app: &App, name: &str, password: &SecretString, ip: Option<IpAddr>) -> Result<User> {
+    let now = app.clock.now();
+    let tries = Tries::of(name, ip);
+    tries.count(app).await?;
+
+    let stored = match credential::check_name(name) {
+        Ok(name) => db::users::find_by_name(&app.db, &credential::name_key(name)).await?,
+        Err(_) => None,
+    };
+    let verdict =
+        match app.auth.hasher.verify(password, stored.as_ref().map(|stored| &*stored.password_hash)).await {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                // Nobody looked at the password, so nobody failed.
+                tries.uncount(app).await?;
+                return Err(error);
+            }
+        };
+
+    let stored = match stored {
+        Some(stored) if verdict.matches && !stored.user.disabled => stored,
+        other => return refuse(app, other.as_ref().map(|stored| &stored.user), ip).await,
+    };
+    let actor = Actor::user(&stored.user, ip);
+    let mut tx = app.db.begin().await?;
+    tries.clear(&mut tx).await?;
+    let rehashed = verdict.rehashed.as_deref().map(|new| (&*stored.password_hash, new));
+    db::users::logged_in(&mut tx, &stored.user.id, now, rehashed).await?;
+    record(&mut tx, app, &actor, "user.login", &stored.user, "ok", None).await?;
+    tx.commit().await?;
+    Ok(stored.user)
+}
+
+/// Writes a failed login down. `known` is the account of that name, if there is one.
+async fn refuse(app: &App, known: Option<&User>, ip: Option<IpAddr>) -> Result<User> {
+    let address = ip.map_or_else(|| "-".to_owned(), |ip| ip.to_string());
+    // One fixed line, for fail2ban. What was typed is in neither log unless somebody has that name: now and then it
+    // is a password.
+    tracing::warn!(target: "docknap::login", "login failed from {address}");
+    let mut tx = app.db.begin().await?;
+    let (id, name, reason) = match known {
+        Some(user) if user.disabled => (Some(user.id.as_str()), &*user.name, "wrong password, or disabled"),
+        Some(user) => (Some(user.id.as_str()), &*user.name, "wrong password"),
+        None => (None, "(unknown)", "unknown name"),
+    };
+    let object = Object { kind: "user", id, name };
+    let detail = AuditDetail { reason: Some(reason.to_owned()), ..AuditDetail::default() };
+    audit::record(&mut tx, app, &Actor::stranger(name, ip), "user.login", object, "refused", detail).await?;
+    tx.commit().await?;
+    Err(Error::WrongCredentials)
+}
+
+/// Under what a try is counted.
+struct Tries {
+    name: String,
+    address: Option<String>,
+}
+
+impl Tries {
+    fn of(name: &str, ip: Option<IpAddr>) -> Self {
+        Self { name: name_tries(name), address: ip.map(|ip| format!("address:{}", network(ip))) }
+    }
+
+    /// Counts a try, before anything else happens.
+    async fn count(&self, app: &App) -> Result<()> {
+        let now = app.clock.now();
+        let mut tx = app.db.begin().await?;
+        if let Some(address) = &self.address {
+            match db::login_failures::count(&mut tx, address, now, now - ADDRESS_MEMORY).await? {
+                Counted::Blocked(until) => return Err(too_many(now, until)),
+                Counted::Try { failures, since } if failures >= ADDRESS_FAILURES => {
+                    db::login_failures::block(&mut tx, address, since + ADDRESS_MEMORY).await?;
+                }
+                Counted::Try { .. } => {}
+            }
+        }
+        match db::login_failures::count(&mut tx, &self.name, now, now - NAME_MEMORY).await? {
+            // The address's count is rolled back with the transaction: the try was not made.
+            Counted::Blocked(until) => return Err(too_many(now, until)),
+            Counted::Try { failures, .. } if failures > FREE_FAILURES => {
+                let doublings = u32::try_from(failures - FREE_FAILURES - 1).unwrap_or(u32::MAX).min(6);
+                let wait = Duration::from_secs(1 << doublings).min(LONGEST_WAIT);
+                db::login_failures::block(&mut tx, &self.name, now + wait).await?;
+            }
+            Counted::Try { .. } => {}
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// The password was right.
+    async fn clear(&self, tx: &mut db::Tx) -> Result<()> {
+        db::login_failures::clear(tx, &self.name).await?;
+        if let Some(address) = &self.address {
+            // Only this try is taken back: somebody with an account of their own must not buy more tries with it.
+            db::login_failures::uncount(tx, address).await?;
+        }
+        Ok(())
+    }
+
+    async fn uncount(&self, app: &App) -> Result<()> {
+        let mut tx = app.db.begin().await?;
+        for key in std::iter::once(&self.name).chain(&self.address) {
+            db::login_failures::uncount(&mut tx, key).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Counts a try of somebody who is logged in and proves it again. Against a stolen session that guesses.
+pub(super) async fn count_try(app: &App, name: &str, ip: Option<IpAddr>) -> Result<()> {
+    Tries::of(name, ip).count(app).await
+}
+
+/// Takes the try back and forgets the name's failures.
+pub(super) async fn clear_tries(app: &App, name: &str, ip: Option<IpAddr>) -> Result<()> {
+    let tries = Tries::of(name, ip);
+    let mut tx = app.db.begin().await?;
+    tries.clear(&mut tx).await?;
+    Ok(tx.commit().await?)
+}
+
+fn too_many(now: jiff::Timestamp, until: jiff::Timestamp) -> Error {
+    let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+    // Whole seconds, rounded up: a client that waits as long as it was told must not be early.
+    let whole = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    Error::TooManyTries { retry_after: Duration::from_secs(whole.max(1)) }
+}
+
+/// The key of a name's tries: a digest, since what is typed as a name now and then is a password.
+pub(super) fn name_tries(name: &str) -> String {
+    format!("name:{}", &hex(&Sha256::digest(credential::name_key(name)))[..32])
+}
+
+/// The network an address stands for: itself, or its /64, since one host has as many IPv6 addresses as it likes.
+pub fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        v4 @ IpAddr::V4(_) => v4,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(std::net::Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+/// Forgets the failed logins of an account and of every address: `docknap user unlock`.
+///
+/// # Errors
+/// [`Error::NotFound`]; where it cannot be stored.
+pub async fn unlock(app: &App, actor: &Actor, name: &str) -> Result<()> {
+    actor.require(crate::domain::permission::Permission::Administer)?;
+    let stored = db::users::find_by_name(&app.db, &credential::name_key(name)).await?;
+    let stored = stored.ok_or_else(|| Error::not_found("user", name))?;
+    let mut tx = app.db.begin().await?;
+    db::login_failures::clear(&mut tx, &name_tries(name)).await?;
+    db::login_failures::clear_addresses(&mut tx).await?;
+    record(&mut tx, app, actor, "user.unlock", &stored.user, "ok", None).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Adds the audit row of something done to `user`.
+pub(super) async fn record(
+    tx: &mut db::Tx,
+    app: &App,
+    actor: &Actor,
+    event: &str,
+    user: &User,
+    outcome: &str,
+    reason: Option<&str>,
+) -> Result<()> {
+    let object = Object { kind: "user", id: Some(user.id.as_str()), name: &user.name };
+    let detail = AuditDetail { reason: reason.map(str::to_owned), ..AuditDetail::default() };
+    audit::record(tx, app, actor, event, object, outcome, detail).await
+}
+
+/// Removes rows that have outlived their use: ended sessions and tokens, failures long past.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn prune(app: &App) -> Result<()> {
+    let now = app.clock.now();
+    db::sessions::prune(&app.db, now - sessions::KEPT_AFTER_END).await?;
+    db::tokens::prune(&app.db, now).await?;
+    db::login_failures::prune(&app.db, now - NAME_MEMORY).await?;
+    Ok(())
+}
+
+/// Lower-case hex.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Compares two secrets in a time that depends on their lengths only.
+fn same_secret(a: &str, b: &SecretString) -> bool {
+    use subtle::ConstantTimeEq;
+    a.as_bytes().ct_eq(b.expose_secret().as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_counts_as_its_network() {
+        let address = |text: &str| text.parse::<IpAddr>().expect(text);
+        assert_eq!(network(address("2001:db8:1:2:3:4:5:6")), address("2001:db8:1:2::"));
+        assert_eq!(network(address("::ffff:192.0.2.1")), address("192.0.2.1"));
+        assert_eq!(network(address("192.0.2.1")), address("192.0.2.1"));
+    }
+
+    #[test]
+    fn waits_are_rounded_up_to_whole_seconds() {
+        let wait = |ms| match too_many(jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::UNIX_EPOCH + Duration::from_millis(ms)) {
+            Error::TooManyTries { retry_after } => retry_after.as_secs(),
+            _ => unreachable!("only one kind is made"),
+        };
+        assert_eq!([wait(0), wait(1), wait(1000), wait(1001)], [1, 1, 1, 2]);
+    }
+}

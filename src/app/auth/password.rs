@@ -1,0 +1,192 @@
+//! Password hashing: Argon2id, one hash at a time.
+//!
+//! One at a time bounds the memory (19 MiB each) and what a flood of logins can cost; those who wait are bounded too.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use password_hash::phc::PasswordHash;
+use password_hash::{PasswordHasher, PasswordVerifier};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+
+use crate::app::{Error, Result};
+
+/// What one hash costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Memory, KiB.
+    pub memory: u32,
+    /// Passes over it.
+    pub passes: u32,
+}
+
+impl Cost {
+    /// OWASP's smallest: 19 MiB, two passes, one lane.
+    pub const OWASP: Self = Self { memory: 19 * 1024, passes: 2 };
+    /// For tests that are about something else.
+    pub const TINY: Self = Self { memory: 8, passes: 1 };
+}
+
+/// Logins that may wait for their turn; the next one is told to come back.
+const WAITING: usize = 16;
+/// What that one is told.
+const COME_BACK: Duration = Duration::from_secs(2);
+
+/// Hashes and checks passwords.
+#[derive(Debug)]
+pub struct Hasher {
+    cost: Cost,
+    turn: Arc<Semaphore>,
+    waiting: Semaphore,
+    hashed: AtomicU64,
+    /// The hash of a password nobody has: what is checked where there is no account.
+    dummy: String,
+}
+
+/// What checking a password found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it was right.
+    pub matches: bool,
+    /// The password hashed at today's cost, where it was right and had cost less.
+    pub rehashed: Option<String>,
+}
+
+impl Hasher {
+    /// A hasher at `cost`.
+    pub fn new(cost: Cost) -> Self {
+        // 128 random bits would only make it slower to build: no password hashes to this text, since its digest is all
+        // zeros.
+        let dummy = format!(
+            "$argon2id$v=19$m={},t={},p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            cost.memory, cost.passes
+        );
+        Self {
+            cost,
+            turn: Arc::new(Semaphore::new(1)),
+            waiting: Semaphore::new(WAITING),
+            hashed: AtomicU64::new(0),
+            dummy,
+        }
+    }
+
+    /// How many hashes were computed so far.
+    pub fn hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
+    }
+
+    /// The hash of a new password, in PHC form.
+    ///
+    /// # Errors
+    /// [`Error::TooManyTries`] where too many wait already; [`Error::Internal`] where the system gives no random salt.
+    pub async fn hash(&self, password: &SecretString) -> Result<String> {
+        let (cost, password) = (self.cost, password.clone());
+        self.take_turn(move || hash(cost, &password)).await?
+    }
+
+    /// Checks a password against a stored hash, or, where there is none, against nothing at the same cost.
+    ///
+    /// # Errors
+    /// [`Error::TooManyTries`] where too many wait already.
+    pub async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict> {
+        let (cost, password) = (self.cost, password.clone());
+        let stored = stored.unwrap_or(&self.dummy).to_owned();
+        let (verdict, rehash) = self
+            .take_turn({
+                let password = password.clone();
+                move || check(cost, &password, &stored)
+            })
+            .await??;
+        let rehashed = if rehash { Some(self.hash(&password).await?) } else { None };
+        Ok(Verdict { matches: verdict, rehashed })
+    }
+
+    async fn take_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let _waiting =
+            self.waiting.try_acquire().map_err(|_| Error::TooManyTries { retry_after: COME_BACK })?;
+        let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|error| Error::Internal(error.into()))?;
+        self.hashed.fetch_add(1, Ordering::Relaxed);
+        tokio::task::spawn_blocking(move || {
+            // Held by the work itself: a request that is given up does not let the next hash begin beside this one.
+            let _turn = turn;
+            work()
+        })
+        .await
+        .map_err(|error| Error::Internal(error.into()))
+    }
+}
+
+fn argon2(cost: Cost) -> Result<Argon2<'static>> {
+    let params = Params::new(cost.memory, cost.passes, 1, None).map_err(|error| Error::Internal(error.to_string().into()))?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash(cost: Cost, password: &SecretString) -> Result<String> {
+    let hash = argon2(cost)?
+        .hash_password(password.expose_secret().as_bytes())
+        .map_err(|error| Error::Internal(error.to_string().into()))?;
+    Ok(hash.to_string())
+}
+
+/// Whether the password is right, and whether its hash is cheaper than today's.
+fn check(cost: Cost, password: &SecretString, stored: &str) -> Result<(bool, bool)> {
+    let stored = PasswordHash::new(stored).map_err(|error| Error::Internal(error.to_string().into()))?;
+    let matches = argon2(cost)?.verify_password(password.expose_secret().as_bytes(), &stored).is_ok();
+    let params = Params::try_from(&stored).ok();
+    let cheaper = params.is_none_or(|params| params.m_cost() < cost.memory || params.t_cost() < cost.passes);
+    Ok((matches, matches && cheaper))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_right_or_wrong_and_hashed_anew_when_it_was_cheap() {
+        let [right, wrong] = ["correct horse", "incorrect horse"].map(SecretString::from);
+        let cheap = Hasher::new(Cost::TINY);
+        let stored = cheap.hash(&right).await.expect("hashes");
+        assert!(stored.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{stored}");
+        assert_ne!(stored, cheap.hash(&right).await.expect("hashes"), "the salt differs");
+        let verdict = cheap.verify(&right, Some(&stored)).await.expect("checks");
+        assert_eq!(verdict, Verdict { matches: true, rehashed: None });
+        assert!(!cheap.verify(&wrong, Some(&stored)).await.expect("checks").matches);
+
+        let dear = Hasher::new(Cost { memory: 16, passes: 2 });
+        let verdict = dear.verify(&right, Some(&stored)).await.expect("checks");
+        let rehashed = verdict.rehashed.expect("it was cheap");
+        assert!(verdict.matches && rehashed.starts_with("$argon2id$v=19$m=16,t=2,p=1$"), "{rehashed}");
+        assert_eq!(dear.verify(&wrong, Some(&stored)).await.expect("checks").rehashed, None);
+    }
+
+    #[tokio::test]
+    async fn without_an_account_one_hash_is_computed_all_the_same() {
+        let hasher = Hasher::new(Cost::TINY);
+        let verdict = hasher.verify(&SecretString::from("anything"), None).await.expect("checks");
+        assert_eq!((verdict.matches, hasher.hashed()), (false, 1));
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_are_bounded() {
+        let hasher = Arc::new(Hasher::new(Cost::TINY));
+        let first = Arc::clone(&hasher.turn).acquire_owned().await.expect("the turn is free");
+        let waiting: Vec<_> = (0..WAITING)
+            .map(|_| {
+                let hasher = Arc::clone(&hasher);
+                tokio::spawn(async move { hasher.verify(&SecretString::from("x"), None).await.is_ok() })
+            })
+            .collect();
+        while hasher.waiting.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = hasher.verify(&SecretString::from("x"), None).await;
+        assert!(matches!(refused, Err(Error::TooManyTries { .. })));
+        drop(first);
+        for one in waiting {
+            assert!(one.await.expect("it does not panic"));
+        }
+    }
+}

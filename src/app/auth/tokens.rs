@@ -1,0 +1,203 @@
+//! Tokens of programs: a JWT from the API's login, good for 12 h, dead as soon as its row is gone (rulings 22).
+//!
+//! HS256 and nothing else. `jsonwebtoken` gets its HMAC from the provider below, so that no other algorithm is even in
+//! the program. Role and state of the account come from the database at each request, never from the token.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{Error as JwtError, ErrorKind};
+use jsonwebtoken::signature::{self, Signer, Verifier};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use secrecy::ExposeSecret;
+use sha2::Sha256;
+
+use super::{Auth, network, record};
+use crate::app::{Actor, App, Error, Result};
+use crate::db;
+use crate::domain::user::User;
+
+/// How long a token lives.
+pub const LIFETIME: Duration = Duration::from_secs(12 * 3600);
+/// Live tokens one account may have; the oldest makes room.
+const PER_USER: i64 = 20;
+/// Bad tokens an address may send …
+const BAD_BEARERS: u32 = 30;
+/// … in this time.
+const BAD_BEARERS_PER: Duration = Duration::from_secs(60);
+/// Addresses remembered for it.
+const BAD_ADDRESSES: usize = 1024;
+
+/// A token that was given out.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// What the program sends from now on.
+    pub token: String,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Claims {
+    sub: String,
+    jti: String,
+    iat: i64,
+    exp: i64,
+}
+
+/// Gives out a token to somebody who has just proved who they are.
+///
+/// # Errors
+/// Where it cannot be stored.
+pub async fn issue(app: &App, user: &User, ip: Option<IpAddr>) -> Result<Issued> {
+    let now = app.clock.now();
+    let expires = now + LIFETIME;
+    let jti: String = super::hex(&super::keys::random::<16>().map_err(|error| Error::Internal(error.into()))?);
+    let mut tx = app.db.begin().await?;
+    let address = ip.map(|ip| ip.to_string());
+    db::tokens::insert(&mut tx, &jti, &user.id, now, expires, address.as_deref()).await?;
+    db::tokens::delete_oldest(&mut tx, &user.id, PER_USER, now).await?;
+    tx.commit().await?;
+    let claims =
+        Claims { sub: user.id.as_str().to_owned(), jti, iat: now.as_second(), exp: expires.as_second() };
+    let token = app.auth.sign(&claims)?;
+    Ok(Issued { token, expires })
+}
+
+/// The account behind a token, and the token's id.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] where the token is none of ours, has ended or was revoked, or its account is disabled;
+/// [`Error::TooManyTries`] where its address has sent too many of those.
+pub async fn verify(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(User, String)> {
+    let at = app.clock.monotonic();
+    if let Some(retry_after) = app.auth.bad_bearers.blocked(ip, at) {
+        return Err(Error::TooManyTries { retry_after });
+    }
+    let now = app.clock.now();
+    if let Some(claims) = app.auth.read(token).filter(|claims| now.as_second() < claims.exp)
+        && let Some(user) = db::tokens::find_user(&app.db, &claims.jti, now).await?
+        && user.id.as_str() == claims.sub
+        && !user.disabled
+    {
+        return Ok((user, claims.jti));
+    }
+    app.auth.bad_bearers.count(ip, at);
+    Err(Error::Unauthenticated)
+}
+
+/// Kills a token.
+///
+/// # Errors
+/// Where it cannot be stored.
+pub async fn revoke(app: &App, actor: &Actor, user: &User, jti: &str) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    if db::tokens::delete(&mut tx, jti).await? {
+        record(&mut tx, app, actor, "user.logout", user, "ok", Some("API")).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+impl Auth {
+    fn sign(&self, claims: &Claims) -> Result<String> {
+        install_provider();
+        let key = EncodingKey::from_secret(self.keys.tokens.expose_secret());
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key)
+            .map_err(|error| Error::Internal(error.into()))
+    }
+
+    /// What a token claims, where the signature is ours. Its end is compared by the caller, with our clock.
+    fn read(&self, token: &str) -> Option<Claims> {
+        install_provider();
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.validate_exp = false;
+        validation.set_required_spec_claims(&["sub", "exp"]);
+        let key = DecodingKey::from_secret(self.keys.tokens.expose_secret());
+        Some(jsonwebtoken::decode::<Claims>(token, &key, &validation).ok()?.claims)
+    }
+}
+
+/// HS256 over RustCrypto's `hmac`.
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: |algorithm, key| match algorithm {
+        Algorithm::HS256 => Ok(Box::new(Hs256::new(key.as_bytes())?)),
+        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    },
+    verifier_factory: |algorithm, key| match algorithm {
+        Algorithm::HS256 => Ok(Box::new(Hs256::new(key.try_get_as_bytes()?)?)),
+        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    },
+    // Only JWKs ask for these; there are none here.
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+fn install_provider() {
+    // The error says that there is one already: this one, since nothing else here installs any.
+    let _ = PROVIDER.install_default();
+}
+
+struct Hs256(Hmac<Sha256>);
+
+impl Hs256 {
+    fn new(key: &[u8]) -> std::result::Result<Self, JwtError> {
+        Ok(Self(Hmac::new_from_slice(key).map_err(|_| ErrorKind::InvalidKeyFormat)?))
+    }
+}
+
+impl Signer<Vec<u8>> for Hs256 {
+    fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, signature::Error> {
+        Ok(self.0.clone().chain_update(message).finalize().into_bytes().to_vec())
+    }
+}
+
+impl Verifier<Vec<u8>> for Hs256 {
+    fn verify(&self, message: &[u8], given: &Vec<u8>) -> std::result::Result<(), signature::Error> {
+        self.0.clone().chain_update(message).verify_slice(given).map_err(signature::Error::from_source)
+    }
+}
+
+impl JwtSigner for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+impl JwtVerifier for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+/// Bad tokens by address, in memory: a restart forgives, and a guess of 256 bits is hopeless anyway.
+#[derive(Debug, Default)]
+pub(super) struct BadBearers(Mutex<HashMap<IpAddr, (Duration, u32)>>);
+
+impl BadBearers {
+    fn blocked(&self, ip: Option<IpAddr>, at: Duration) -> Option<Duration> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, count) = *seen.get(&network(ip?))?;
+        let left = (since + BAD_BEARERS_PER).checked_sub(at).filter(|left| !left.is_zero())?;
+        (count >= BAD_BEARERS).then(|| Duration::from_secs(left.as_secs().max(1)))
+    }
+
+    fn count(&self, ip: Option<IpAddr>, at: Duration) {
+        let Some(ip) = ip.map(network) else { return };
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= BAD_ADDRESSES {
+            seen.retain(|_, (since, _)| *since + BAD_BEARERS_PER > at);
+            if seen.len() >= BAD_ADDRESSES {
+                return;
+            }
+        }
+        let entry = seen.entry(ip).or_insert((at, 0));
+        if entry.0 + BAD_BEARERS_PER <= at {
+            *entry = (at, 0);
+        }
+        entry.1 += 1;
+    }
+}

@@ -1,0 +1,406 @@
+//! Reads what the Engine says about a container: the short row of the list and the long answer of inspect.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bollard::models::{
+    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum,
+    EndpointSettings, HealthStatusEnum, RestartPolicyNameEnum,
+};
+use jiff::Timestamp;
+
+use crate::domain::ids::HostId;
+use crate::domain::inventory::{self, Container, ContainerState, Health, Kind, RestartPolicy};
+use crate::domain::target::ContainerIdentity;
+
+/// What the list says about a container: enough to tell whether the inventory still has it right.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Row {
+    pub(super) id: String,
+    name: String,
+    image: String,
+    labels: BTreeMap<String, String>,
+    state: ContainerState,
+    health: Health,
+    exit_code: Option<i64>,
+    /// How long ago the process started or ended; Docker rounds, so it is a range.
+    age: Option<(Duration, Duration)>,
+    created_at: Option<Timestamp>,
+    network_mode: Option<String>,
+    networks: BTreeSet<String>,
+}
+
+impl Row {
+    /// Reads a row; `None` where it has no id.
+    pub(super) fn read(summary: ContainerSummary) -> Option<Self> {
+        let id = summary.id?;
+        let status = summary.status.unwrap_or_default();
+        let state = summary.state.map_or(ContainerState::Exited, |state| match state {
+            ContainerSummaryStateEnum::CREATED => ContainerState::Created,
+            // podman's word for the grace: the process still runs.
+            ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::STOPPING => {
+                ContainerState::Running
+            }
+            ContainerSummaryStateEnum::PAUSED => ContainerState::Paused,
+            ContainerSummaryStateEnum::RESTARTING => ContainerState::Restarting,
+            ContainerSummaryStateEnum::REMOVING => ContainerState::Removing,
+            ContainerSummaryStateEnum::DEAD => ContainerState::Dead,
+            ContainerSummaryStateEnum::EXITED | ContainerSummaryStateEnum::EMPTY => ContainerState::Exited,
+        });
+        let health = match state {
+            ContainerState::Running if status.ends_with("(healthy)") => Health::Healthy,
+            ContainerState::Running if status.ends_with("(unhealthy)") => Health::Unhealthy,
+            ContainerState::Running if status.ends_with("(health: starting)") => Health::Starting,
+            _ => Health::None,
+        };
+        Some(Self {
+            name: plain_name(summary.names.unwrap_or_default(), &id),
+            image: summary.image.unwrap_or_default(),
+            labels: summary.labels.unwrap_or_default().into_iter().collect(),
+            state,
+            health,
+            exit_code: exit_code_in(&status),
+            age: age_in(&status),
+            created_at: summary.created.and_then(|at| Timestamp::from_second(at).ok()),
+            network_mode: summary.host_config.and_then(|config| config.network_mode),
+            networks: summary
+                .network_settings
+                .and_then(|settings| settings.networks)
+                .map(|networks| networks.into_keys().collect())
+                .unwrap_or_default(),
+            id,
+        })
+    }
+
+    /// Whether the container is still as it was inspected. `now` is the Engine's clock: a container that ended and
+    /// came back between two looks shows only in its age.
+    pub(super) fn agrees(&self, known: &Container, now: Timestamp) -> bool {
+        let ended = matches!(known.state, ContainerState::Exited | ContainerState::Dead);
+        let since = match known.state {
+            ContainerState::Running | ContainerState::Paused => known.started_at,
+            ContainerState::Exited => known.finished_at,
+            _ => None,
+        };
+        self.name == known.name
+            && self.state == known.state
+            && self.health == known.health
+            && (!ended || self.exit_code.is_none() || self.exit_code == known.exit_code)
+            && self.labels == known.labels
+            && self.networks.iter().eq(known.networks.keys())
+            && self.age.is_none_or(|age| since.is_none_or(|since| plausible(age, since, now)))
+    }
+
+    /// Whom it is a replica of.
+    pub(super) fn identity(&self) -> ContainerIdentity {
+        inventory::identity(&self.name, &self.labels)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Neither a one-off, a hook nor a swarm task.
+    pub(super) fn is_ordinary(&self) -> bool {
+        inventory::kind(&self.labels) == Kind::Ordinary
+    }
+
+    /// The little the row says, for a container that cannot be inspected just now.
+    pub(super) fn to_container(&self, host: &HostId) -> Container {
+        Container {
+            host: host.clone(),
+            id: self.id.clone(),
+            name: self.name.clone(),
+            image: self.image.clone(),
+            identity: inventory::identity(&self.name, &self.labels),
+            kind: inventory::kind(&self.labels),
+            labels: self.labels.clone(),
+            state: self.state,
+            health: self.health,
+            status: inventory::status_text(self.state, self.health, self.exit_code),
+            exit_code: self.exit_code,
+            created_at: self.created_at,
+            started_at: None,
+            finished_at: None,
+            // Not known: the one that claims least, neither a completed one-shot nor one that comes back.
+            restart_policy: RestartPolicy::UnlessStopped,
+            auto_remove: false,
+            has_healthcheck: self.health != Health::None,
+            stop_timeout: None,
+            network_mode: self.network_mode.clone().unwrap_or_default(),
+            networks: self.networks.iter().map(|network| (network.clone(), Vec::new())).collect(),
+            protection: None,
+        }
+    }
+}
+
+/// Reads the answer of inspect; `None` where it has no id.
+pub(super) fn container(host: &HostId, answer: ContainerInspectResponse) -> Option<Container> {
+    let id = answer.id?;
+    let state = answer.state.unwrap_or_default();
+    let config = answer.config.unwrap_or_default();
+    let host_config = answer.host_config.unwrap_or_default();
+    let name = plain_name(answer.name.into_iter().collect(), &id);
+    let labels: BTreeMap<String, String> = config.labels.unwrap_or_default().into_iter().collect();
+    let word = match state.status {
+        Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
+        Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::STOPPING) => {
+            ContainerState::Running
+        }
+        Some(ContainerStateStatusEnum::PAUSED) => ContainerState::Paused,
+        Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting,
+        Some(ContainerStateStatusEnum::REMOVING) => ContainerState::Removing,
+        Some(ContainerStateStatusEnum::DEAD) => ContainerState::Dead,
+        Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::EMPTY) | None => {
+            ContainerState::Exited
+        }
+    };
+    let has_healthcheck = state.health.as_ref().is_some_and(|health| !is_no_check(health.status))
+        || config
+            .healthcheck
+            .and_then(|check| check.test)
+            .is_some_and(|test| test.first().is_some_and(|first| first != "NONE" && !first.is_empty()));
+    let health = match (word, state.health.and_then(|health| health.status)) {
+        (ContainerState::Running, Some(HealthStatusEnum::HEALTHY)) => Health::Healthy,
+        (ContainerState::Running, Some(HealthStatusEnum::UNHEALTHY)) => Health::Unhealthy,
+        (ContainerState::Running, Some(HealthStatusEnum::STARTING)) => Health::Starting,
+        _ => Health::None,
+    };
+    let ended = match word {
+        ContainerState::Exited | ContainerState::Dead | ContainerState::Restarting => true,
+        // A start that failed leaves the container as created, with the code of the failure.
+        ContainerState::Created => state.exit_code.is_some_and(|code| code != 0),
+        _ => false,
+    };
+    let exit_code = state.exit_code.filter(|_| ended);
+    Some(Container {
+        host: host.clone(),
+        identity: inventory::identity(&name, &labels),
+        kind: inventory::kind(&labels),
+        image: config.image.or(answer.image).unwrap_or_default(),
+        state: word,
+        health,
+        status: inventory::status_text(word, health, exit_code),
+        exit_code,
+        created_at: answer.created.as_deref().and_then(instant),
+        started_at: state.started_at.as_deref().and_then(instant),
+        finished_at: state.finished_at.as_deref().and_then(instant),
+        restart_policy: match host_config.restart_policy.and_then(|policy| policy.name) {
+            Some(RestartPolicyNameEnum::ALWAYS) => RestartPolicy::Always,
+            Some(RestartPolicyNameEnum::UNLESS_STOPPED) => RestartPolicy::UnlessStopped,
+            Some(RestartPolicyNameEnum::ON_FAILURE) => RestartPolicy::OnFailure,
+            Some(RestartPolicyNameEnum::NO | RestartPolicyNameEnum::EMPTY) | None => RestartPolicy::No,
+        },
+        auto_remove: host_config.auto_remove.unwrap_or(false),
+        has_healthcheck,
+        stop_timeout: config.stop_timeout,
+        network_mode: host_config.network_mode.unwrap_or_default(),
+        networks: answer
+            .network_settings
+            .and_then(|settings| settings.networks)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(network, settings)| (network, names_on(&name, settings)))
+            .collect(),
+        protection: None,
+        id,
+        name,
+        labels,
+    })
+}
+
+fn is_no_check(status: Option<HealthStatusEnum>) -> bool {
+    matches!(status, None | Some(HealthStatusEnum::NONE | HealthStatusEnum::EMPTY))
+}
+
+/// The name without its slash. Legacy links add names with a second slash; a container that is being removed may have
+/// none.
+fn plain_name(names: Vec<String>, id: &str) -> String {
+    names
+        .into_iter()
+        .map(|name| name.strip_prefix('/').map(ToOwned::to_owned).unwrap_or(name))
+        .find(|name| !name.is_empty() && !name.contains('/'))
+        .unwrap_or_else(|| id.chars().take(12).collect())
+}
+
+/// Names and addresses by which others on a network reach a container.
+fn names_on(name: &str, settings: EndpointSettings) -> Vec<String> {
+    let mut names: BTreeSet<String> = BTreeSet::from([name.to_owned()]);
+    names.extend(settings.aliases.unwrap_or_default());
+    names.extend(settings.dns_names.unwrap_or_default());
+    names.extend(settings.ip_address);
+    names.extend(settings.global_ipv6_address);
+    names.remove("");
+    names.into_iter().collect()
+}
+
+/// An instant; Docker writes the year 1 for "never".
+fn instant(text: &str) -> Option<Timestamp> {
+    text.parse::<Timestamp>().ok().filter(|at| *at > Timestamp::UNIX_EPOCH)
+}
+
+/// The code in `Exited (137) 2 hours ago`.
+fn exit_code_in(status: &str) -> Option<i64> {
+    let rest = status.strip_prefix("Exited (").or_else(|| status.strip_prefix("Restarting ("))?;
+    rest.split_once(')')?.0.parse().ok()
+}
+
+/// The shortest and longest time that Docker's words for one can mean; `None` where there are none.
+fn age_in(status: &str) -> Option<(Duration, Duration)> {
+    let words = match status.strip_prefix("Up ") {
+        Some(rest) => rest.split(" (").next().unwrap_or(rest),
+        None => status.strip_prefix("Exited (")?.split_once(") ")?.1.strip_suffix(" ago")?,
+    };
+    let (number, unit) = match words {
+        "Less than a second" => (0, "second"),
+        "About a minute" => (1, "minute"),
+        "About an hour" => (1, "hour"),
+        other => {
+            let (number, unit) = other.split_once(' ')?;
+            (number.parse::<u64>().ok()?, unit.strip_suffix('s').unwrap_or(unit))
+        }
+    };
+    let unit: u64 = match unit {
+        "second" => 1,
+        "minute" => 60,
+        "hour" => 3_600,
+        "day" => 86_400,
+        "week" => 7 * 86_400,
+        "month" => 30 * 86_400,
+        "year" => 365 * 86_400,
+        _ => return None,
+    };
+    // Docker cuts or rounds, depending on its version: one unit to either side covers both.
+    let low = number.saturating_sub(1).saturating_mul(unit);
+    let high = number.saturating_add(2).saturating_mul(unit);
+    Some((Duration::from_secs(low), Duration::from_secs(high)))
+}
+
+/// Whether what began at `since` may have that age. The Engine's clock is known to a second or two.
+fn plausible((low, high): (Duration, Duration), since: Timestamp, now: Timestamp) -> bool {
+    let slack = 3;
+    let age = now.duration_since(since).as_secs();
+    let (low, high) = (low.as_secs().cast_signed(), high.as_secs().cast_signed());
+    age >= low.saturating_sub(slack) && age <= high.saturating_add(slack)
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::{ContainerConfig, ContainerState as State, Health as Check};
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a small number")
+    }
+
+    fn summary(state: ContainerSummaryStateEnum, status: &str) -> ContainerSummary {
+        ContainerSummary {
+            id: Some("a".repeat(64)),
+            names: Some(vec!["/other/alias".to_owned(), "/web".to_owned()]),
+            state: Some(state),
+            status: Some(status.to_owned()),
+            ..ContainerSummary::default()
+        }
+    }
+
+    fn row(state: ContainerSummaryStateEnum, status: &str) -> Row {
+        Row::read(summary(state, status)).expect("it has an id")
+    }
+
+    fn inspected(
+        status: ContainerStateStatusEnum,
+        started_at: i64,
+        finished_at: i64,
+        exit_code: i64,
+    ) -> Container {
+        let answer = ContainerInspectResponse {
+            id: Some("a".repeat(64)),
+            name: Some("/web".to_owned()),
+            state: Some(State {
+                status: Some(status),
+                exit_code: Some(exit_code),
+                started_at: Some(at(started_at).to_string()),
+                finished_at: Some(at(finished_at).to_string()),
+                health: Some(Check { status: Some(HealthStatusEnum::HEALTHY), ..Check::default() }),
+                ..State::default()
+            }),
+            config: Some(ContainerConfig::default()),
+            ..ContainerInspectResponse::default()
+        };
+        container(&HostId::local(), answer).expect("it has an id")
+    }
+
+    #[test]
+    fn an_exited_container_has_no_health_whatever_its_last_check_said() {
+        let exited = inspected(ContainerStateStatusEnum::EXITED, 10, 20, 137);
+        assert_eq!((exited.health, exited.has_healthcheck), (Health::None, true));
+        assert_eq!((exited.exit_code, exited.status.as_str()), (Some(137), "Exited (137)"));
+        let running = inspected(ContainerStateStatusEnum::RUNNING, 10, 5, 0);
+        assert_eq!((running.health, running.exit_code), (Health::Healthy, None));
+        let paused = inspected(ContainerStateStatusEnum::PAUSED, 10, 5, 0);
+        assert_eq!(paused.health, Health::None);
+    }
+
+    #[test]
+    fn a_failed_start_leaves_its_code_on_a_created_container() {
+        assert_eq!(inspected(ContainerStateStatusEnum::CREATED, 0, 0, 127).exit_code, Some(127));
+        assert_eq!(inspected(ContainerStateStatusEnum::CREATED, 0, 0, 0).exit_code, None);
+        assert_eq!(inspected(ContainerStateStatusEnum::CREATED, 0, 0, 0).started_at, None);
+    }
+
+    #[test]
+    fn a_row_that_says_the_same_needs_no_inspect() {
+        let known = inspected(ContainerStateStatusEnum::RUNNING, 1_000, 5, 0);
+        let same = row(ContainerSummaryStateEnum::RUNNING, "Up 3 hours (healthy)");
+        assert!(same.agrees(&known, at(1_000 + 3 * 3_600 + 60)));
+        let exited = inspected(ContainerStateStatusEnum::EXITED, 10, 1_000, 137);
+        assert!(
+            row(ContainerSummaryStateEnum::EXITED, "Exited (137) 2 weeks ago")
+                .agrees(&exited, at(16 * 86_400))
+        );
+    }
+
+    #[test]
+    fn a_row_that_says_something_else_does() {
+        let known = inspected(ContainerStateStatusEnum::RUNNING, 1_000, 5, 0);
+        let now = at(1_000 + 3 * 3_600 + 60);
+        for (state, status) in [
+            (ContainerSummaryStateEnum::RUNNING, "Up 3 hours (unhealthy)"),
+            (ContainerSummaryStateEnum::PAUSED, "Up 3 hours (Paused)"),
+            (ContainerSummaryStateEnum::EXITED, "Exited (0) 3 hours ago"),
+            // It ended and came back while nobody listened.
+            (ContainerSummaryStateEnum::RUNNING, "Up 5 minutes (healthy)"),
+        ] {
+            assert!(!row(state, status).agrees(&known, now), "{status}");
+        }
+        let mut renamed = summary(ContainerSummaryStateEnum::RUNNING, "Up 3 hours (healthy)");
+        renamed.names = Some(vec!["/web2".to_owned()]);
+        assert!(!Row::read(renamed).expect("it has an id").agrees(&known, now));
+        let exited = inspected(ContainerStateStatusEnum::EXITED, 10, 1_000, 0);
+        assert!(
+            !row(ContainerSummaryStateEnum::EXITED, "Exited (1) 2 hours ago")
+                .agrees(&exited, at(1_000 + 7_300))
+        );
+    }
+
+    #[test]
+    fn ages_cover_what_docker_may_mean() {
+        let seconds = |status: &str| age_in(status).map(|(low, high)| (low.as_secs(), high.as_secs()));
+        assert_eq!(seconds("Up Less than a second"), Some((0, 2)));
+        assert_eq!(seconds("Up About a minute (healthy)"), Some((0, 180)));
+        assert_eq!(seconds("Up 47 hours"), Some((46 * 3_600, 49 * 3_600)));
+        assert_eq!(seconds("Exited (0) 2 days ago"), Some((86_400, 4 * 86_400)));
+        for odd in
+            ["", "Created", "Up", "Up ages", "Up -1 seconds", "Exited (x", "Up 99999999999999999999 years"]
+        {
+            assert_eq!(seconds(odd), None, "{odd}");
+        }
+        assert!(seconds(&format!("Up {} years", u64::MAX)).is_some());
+    }
+
+    #[test]
+    fn names_skip_links_and_survive_their_absence() {
+        assert_eq!(row(ContainerSummaryStateEnum::RUNNING, "").name, "web");
+        assert_eq!(plain_name(Vec::new(), &"b".repeat(64)), "bbbbbbbbbbbb");
+    }
+}

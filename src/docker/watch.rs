@@ -1,0 +1,332 @@
+//! Keeps the link to one Engine and the picture of it.
+//!
+//! While connected, events say which container to look at and one list every few minutes catches what they missed:
+//! the list's rows are compared with what is known and only what differs is inspected, so that thousands of
+//! containers cost one call. Lists and inspects run beside the event stream; a container that hangs holds up only
+//! itself.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use jiff::{SignedDuration, Timestamp};
+
+use super::client::{CALLS, Event, Spoken};
+use super::hosts::{Host, Notice, Sighting};
+use super::inventory::{Book, Pending};
+use super::reading::Row;
+use super::{DockerError, words};
+use crate::domain::inventory::{Container, Link};
+
+/// Inspects at once.
+const INSPECTS: usize = 16;
+/// Longest back-off before jitter.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A link that held this long is tried again at once when it ends.
+const STEADY: Duration = Duration::from_secs(10);
+/// How far back the first event stream begins: covers the second to which the Engine's clock is known.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(2);
+
+/// Connects again and again, for ever.
+pub(super) async fn keep(host: &Host) {
+    let mut book = Book::new(host.guard.clone(), host.clues.clone());
+    let mut wait = Duration::ZERO;
+    let mut last_event = None;
+    let mut lost_at = None;
+    loop {
+        let mut session = Session::new(host, &mut book, last_event);
+        let error = session.run().await;
+        last_event = session.last_event;
+        let held = session.connected_at.map(|at| host.clock.monotonic().saturating_sub(at));
+        drop(session);
+        if held.is_some() {
+            lost_at = None;
+        }
+        if held.is_some_and(|held| held >= STEADY) {
+            // The Engine may be there as before and only the stream have ended: look before saying anything.
+            wait = Duration::ZERO;
+            tracing::info!(host = %host.id, %error, "the link to Docker ended; connecting again");
+            continue;
+        }
+        let since = *lost_at.get_or_insert_with(|| host.clock.now());
+        let reason = reason(&error);
+        if wait.is_zero() {
+            tracing::warn!(host = %host.id, %reason, "Docker cannot be reached; trying again with back-off");
+        }
+        host.publish(None, Some(Link::Unreachable { reason, since }));
+        wait = (wait * 2).clamp(Duration::from_secs(1), LONGEST_WAIT);
+        tokio::select! {
+            () = host.clock.sleep(with_jitter(wait)) => {}
+            () = host.hurried.notified() => {}
+        }
+    }
+}
+
+/// The sentence shown while the link is down.
+fn reason(error: &DockerError) -> String {
+    match error {
+        DockerError::ProxyRefused { call } => format!(
+            "the socket proxy does not allow {}; DockNap needs: {}",
+            words::shorten(call),
+            CALLS.join(", ")
+        ),
+        DockerError::TimedOut => {
+            "Docker accepts connections but does not answer; on the machine that runs it, look at `docker ps`"
+                .to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A fifth more or less, so that many DockNaps do not knock together.
+fn with_jitter(wait: Duration) -> Duration {
+    let fifth = u64::try_from(wait.as_millis() / 5).unwrap_or(0);
+    let drawn = getrandom::u64().unwrap_or(fifth) % (2 * fifth + 1);
+    Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) - fifth + drawn)
+}
+
+/// Something asked of the Engine has come to an end.
+enum Done {
+    Listed(Result<Vec<Row>, DockerError>),
+    Inspected { id: String, result: Result<Option<Container>, DockerError> },
+}
+
+/// One connection, from the negotiation to the error that ends it.
+struct Session<'a> {
+    host: &'a Host,
+    book: &'a mut Book,
+    /// The Engine's time of the last event seen, over all sessions.
+    last_event: Option<Timestamp>,
+    /// Events up to this are not told: they were before, or happened before the first connection.
+    tell_from: Timestamp,
+    spoken: Option<Spoken>,
+    /// When the first list was worked off, on the monotonic clock.
+    connected_at: Option<Duration>,
+    listed_at: Duration,
+    /// The containers of which events came while a list was made.
+    listing: Option<BTreeSet<String>>,
+    pending: Pending,
+    queue: VecDeque<String>,
+    inspecting: usize,
+    /// Rows of what is being inspected, for the case that it fails.
+    rows: HashMap<String, Row>,
+    /// Events that are told once the inventory shows what they did.
+    untold: HashMap<String, Vec<Sighting>>,
+    /// Those of them that the next picture shows.
+    ready: Vec<Sighting>,
+    work: FuturesUnordered<BoxFuture<'a, Done>>,
+}
+
+impl<'a> Session<'a> {
+    fn new(host: &'a Host, book: &'a mut Book, last_event: Option<Timestamp>) -> Self {
+        Self {
+            host,
+            book,
+            last_event,
+            tell_from: Timestamp::MIN,
+            spoken: None,
+            connected_at: None,
+            listed_at: Duration::ZERO,
+            listing: None,
+            pending: Pending::default(),
+            queue: VecDeque::new(),
+            inspecting: 0,
+            rows: HashMap::new(),
+            untold: HashMap::new(),
+            ready: Vec::new(),
+            work: FuturesUnordered::new(),
+        }
+    }
+
+    /// Runs until something ends the link.
+    async fn run(&mut self) -> DockerError {
+        let host = self.host;
+        match host.client.negotiate().await {
+            Ok(spoken) => self.spoken = Some(spoken),
+            Err(error) => return error,
+        }
+        host.was_broken();
+        let now = host.client.wire().engine_now();
+        // After a cut the Engine repeats what was missed, up to 256 events. A last event in its future means that its
+        // clock was set back: begin anew.
+        self.tell_from = self.last_event.filter(|last| *last <= now + OVERLAP).unwrap_or(now);
+        self.last_event = self.last_event.filter(|last| *last <= now + OVERLAP);
+        let since = self.tell_from.min(now.checked_sub(OVERLAP).unwrap_or(now));
+        let mut events = std::pin::pin!(host.client.events(since));
+        self.list();
+        loop {
+            let due = (self.listed_at + host.list_every()).saturating_sub(host.clock.monotonic());
+            tokio::select! {
+                biased;
+                event = events.next() => match event {
+                    Some(Ok(event)) => self.heard(event),
+                    Some(Err(error)) => return error,
+                    None => return DockerError::Unreachable { reason: "Docker ended the stream of events".to_owned() },
+                },
+                Some(done) = self.work.next() => {
+                    let mut ended = self.done(done);
+                    // Whatever else is ready goes into the same picture.
+                    while let (None, Some(Some(done))) = (&ended, self.work.next().now_or_never()) {
+                        ended = self.done(done);
+                    }
+                    if let Some(error) = ended {
+                        return error;
+                    }
+                    self.show();
+                }
+                () = host.clock.sleep(due), if self.listing.is_none() => self.list(),
+                () = host.roused.notified() => {
+                    if host.was_broken() && self.listing.is_none() {
+                        self.list();
+                    }
+                }
+            }
+        }
+    }
+
+    /// An event came.
+    fn heard(&mut self, event: Event) {
+        let Event { id, identity, action, at, exit_code } = event;
+        self.last_event = self.last_event.max(at);
+        if let Some(listing) = &mut self.listing {
+            listing.insert(id.clone());
+        }
+        let identity = identity.or_else(|| self.book.get(&id).map(|known| known.identity.clone()));
+        if let Some(identity) = identity
+            && at.is_none_or(|at| at > self.tell_from)
+        {
+            let at = at.unwrap_or_else(|| self.host.clock.now());
+            let sighting = Sighting { identity, id: id.clone(), action, at, exit_code };
+            self.untold.entry(id.clone()).or_default().push(sighting);
+        }
+        self.ask(&id);
+    }
+
+    /// Has a container inspected, at once or after the inspect that runs.
+    fn ask(&mut self, id: &str) {
+        if self.pending.ask(id) {
+            self.queue.push_back(id.to_owned());
+            self.start_inspects();
+        }
+    }
+
+    fn start_inspects(&mut self) {
+        while self.inspecting < INSPECTS
+            && let Some(id) = self.queue.pop_front()
+        {
+            self.inspecting += 1;
+            let client = &self.host.client;
+            self.work.push(async move { Done::Inspected { result: client.inspect(&id).await, id } }.boxed());
+        }
+    }
+
+    fn list(&mut self) {
+        let client = &self.host.client;
+        self.listing = Some(BTreeSet::new());
+        self.work.push(async move { Done::Listed(client.list(&[]).await) }.boxed());
+    }
+
+    /// Takes in an answer; the error where it ends the link.
+    fn done(&mut self, done: Done) -> Option<DockerError> {
+        match done {
+            Done::Listed(Err(error)) => Some(error),
+            Done::Listed(Ok(rows)) => {
+                self.listed_at = self.host.clock.monotonic();
+                let spare = self.listing.take().unwrap_or_default();
+                self.book.keep_only(&rows, &spare);
+                let now = self.host.client.wire().engine_now();
+                let differing: Vec<Row> = self.book.differing(&rows, now).into_iter().cloned().collect();
+                for row in differing {
+                    let id = row.id.clone();
+                    self.rows.insert(id.clone(), row);
+                    self.ask(&id);
+                }
+                None
+            }
+            Done::Inspected { id, result } => self.inspected(&id, result),
+        }
+    }
+
+    fn inspected(&mut self, id: &str, result: Result<Option<Container>, DockerError>) -> Option<DockerError> {
+        self.inspecting -= 1;
+        let row = self.rows.remove(id);
+        let ended = match result {
+            Ok(Some(container)) => {
+                self.book.put(container);
+                None
+            }
+            Ok(None) => {
+                self.book.remove(id);
+                None
+            }
+            Err(error @ (DockerError::ProxyRefused { .. } | DockerError::Version { .. })) => Some(error),
+            Err(error) => {
+                tracing::warn!(host = %self.host.id, container = id, %error, "a container could not be inspected");
+                match row {
+                    Some(row) => self.book.put_doubtful(&row, &self.host.id),
+                    None => self.book.doubt(id),
+                }
+                None
+            }
+        };
+        if self.pending.done(id) {
+            self.queue.push_back(id.to_owned());
+        } else if let Some(untold) = self.untold.remove(id) {
+            // In the order in which they came, after the picture that shows them.
+            self.ready.extend(untold);
+        }
+        self.start_inspects();
+        ended
+    }
+
+    /// Shows readers the new picture; the first only when all of it is known.
+    fn show(&mut self) {
+        let first = self.connected_at.is_none();
+        if first && (self.listing.is_some() || !self.pending.is_empty()) {
+            return;
+        }
+        let link = first.then(|| {
+            self.connected_at = Some(self.host.clock.monotonic());
+            let Spoken { api_version, engine_version } = self.spoken.clone().unwrap_or_default();
+            tracing::info!(host = %self.host.id, engine_version, api_version, "connected to Docker");
+            Link::Connected { api_version, engine_version }
+        });
+        self.host.confirm();
+        let reconnected = first && self.host.inventory().is_connected();
+        self.host.publish(self.book.snapshot(), link);
+        if reconnected {
+            // Nobody saw it go, but what happened in between is only now known.
+            self.host.tell(Notice::Link);
+        }
+        for sighting in self.ready.drain(..) {
+            self.host.tell(Notice::Sighted(sighting));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_within_a_fifth() {
+        for seconds in [1, 2, 60] {
+            let wait = Duration::from_secs(seconds);
+            for _ in 0..100 {
+                let drawn = with_jitter(wait);
+                assert!(drawn >= wait * 4 / 5 && drawn <= wait * 6 / 5, "{drawn:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusing_proxy_is_told_what_is_needed() {
+        let text = reason(&DockerError::ProxyRefused { call: "GET /events".to_owned() });
+        assert!(
+            text.contains("does not allow GET /events") && text.contains("POST /containers/ID/unpause"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! What compose wrote on a container, read as the hostile input it may be.
+//!
+//! Anybody who may create a container chooses its labels. Whatever they hold, reading them yields some identity and
+//! some kind; where a label is odd, the reading is the one that touches less.
+
+use std::collections::BTreeMap;
+
+use super::Kind;
+use crate::domain::target::ContainerIdentity;
+
+const PROJECT: &str = "com.docker.compose.project";
+const SERVICE: &str = "com.docker.compose.service";
+const NUMBER: &str = "com.docker.compose.container-number";
+const ONE_OFF: &str = "com.docker.compose.oneoff";
+const HOOK: &str = "com.docker.compose.hook";
+const SWARM_TASK: &str = "com.docker.swarm.task.id";
+
+/// What stays the same when the container is re-created: project, service and number where compose made it, else its
+/// exact name. A number that is missing or odd is read off the end of the name (`web_2`, `web-2`), else it is 1.
+pub fn identity(name: &str, labels: &BTreeMap<String, String>) -> ContainerIdentity {
+    let filled = |label: &str| labels.get(label).filter(|value| !value.is_empty());
+    match (filled(PROJECT), filled(SERVICE)) {
+        (Some(project), Some(service)) => ContainerIdentity::Service {
+            project: project.clone(),
+            service: service.clone(),
+            number: labels
+                .get(NUMBER)
+                .and_then(|number| whole(number.trim()))
+                .or_else(|| name.rsplit(['_', '-']).next().and_then(whole))
+                .unwrap_or(1),
+        },
+        _ => ContainerIdentity::Name(name.to_owned()),
+    }
+}
+
+/// Whether it is one of the kinds that are left alone. A `oneoff` that is not plainly false counts as one.
+pub fn kind(labels: &BTreeMap<String, String>) -> Kind {
+    if labels.contains_key(SWARM_TASK) {
+        Kind::SwarmTask
+    } else if labels.contains_key(HOOK) {
+        Kind::Hook
+    } else if labels.get(ONE_OFF).is_some_and(|value| !is_false(value)) {
+        Kind::OneOff
+    } else {
+        Kind::Ordinary
+    }
+}
+
+/// Whether a label's value says no, in any of the ways people write it.
+pub(super) fn is_false(value: &str) -> bool {
+    let value = value.trim();
+    value.is_empty() || ["false", "0", "no", "off"].iter().any(|no| value.eq_ignore_ascii_case(no))
+}
+
+/// A positive number in plain digits.
+fn whole(text: &str) -> Option<u32> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| plain && *number > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn number(name: &str, number: Option<&str>) -> u32 {
+        let mut labels = labels(&[(PROJECT, "media"), (SERVICE, "web")]);
+        if let Some(number) = number {
+            labels.insert(NUMBER.to_owned(), number.to_owned());
+        }
+        match identity(name, &labels) {
+            ContainerIdentity::Service { number, .. } => number,
+            ContainerIdentity::Name(name) => panic!("{name} is a service"),
+        }
+    }
+
+    #[test]
+    fn a_missing_or_odd_number_is_read_off_the_name() {
+        assert_eq!(number("media_web_3", Some("2")), 2);
+        assert_eq!(number("media_web_3", None), 3);
+        assert_eq!(number("media-web-4", Some("x")), 4);
+        for odd in ["", "0", "-1", "+2", "1.5", "99999999999", "１", "2 3"] {
+            assert_eq!(number("web", Some(odd)), 1, "{odd}");
+        }
+        assert_eq!(number("web", Some(" 2 ")), 2);
+    }
+
+    #[test]
+    fn half_a_triple_is_no_service() {
+        for half in [&[(PROJECT, "media")][..], &[(SERVICE, "web")], &[(PROJECT, ""), (SERVICE, "web")]] {
+            assert_eq!(identity("web", &labels(half)), ContainerIdentity::Name("web".to_owned()));
+        }
+    }
+
+    #[test]
+    fn podman_compose_writes_no_oneoff_and_is_ordinary() {
+        assert_eq!(kind(&labels(&[(PROJECT, "media"), (SERVICE, "web")])), Kind::Ordinary);
+    }
+
+    #[test]
+    fn a_oneoff_in_any_writing_is_left_alone() {
+        for yes in ["True", "TRUE", "true", "1", "yes", " True ", "maybe"] {
+            assert_eq!(kind(&labels(&[(ONE_OFF, yes)])), Kind::OneOff, "{yes}");
+        }
+        for no in ["False", "FALSE", "false", "0", "no", ""] {
+            assert_eq!(kind(&labels(&[(ONE_OFF, no)])), Kind::Ordinary, "{no}");
+        }
+        assert_eq!(kind(&labels(&[(HOOK, "post_start")])), Kind::Hook);
+        assert_eq!(kind(&labels(&[(SWARM_TASK, "x"), (ONE_OFF, "True")])), Kind::SwarmTask);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_labels_hold_there_is_an_identity(
+            name in ".*", project in ".{0,40}", service in ".*", number in ".*", oneoff in ".*",
+        ) {
+            let labels =
+                labels(&[(PROJECT, &project), (SERVICE, &service), (NUMBER, &number), (ONE_OFF, &oneoff)]);
+            let identity = identity(&name, &labels);
+            prop_assert_eq!(ContainerIdentity::parse(&identity.to_text()), Some(identity));
+            kind(&labels);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Grouping, status and odd input; and the containers other tests are made of.
+
+use super::*;
+
+/// An ordinary running container without a stack. Its id follows from its name.
+pub(crate) fn container(name: &str) -> Container {
+    Container {
+        host: HostId::local(),
+        id: target::key(&HostId::local(), name).repeat(4),
+        name: name.to_owned(),
+        image: "busybox".to_owned(),
+        identity: ContainerIdentity::Name(name.to_owned()),
+        labels: BTreeMap::new(),
+        state: ContainerState::Running,
+        health: Health::None,
+        status: "Up".to_owned(),
+        exit_code: None,
+        created_at: None,
+        started_at: None,
+        finished_at: None,
+        restart_policy: RestartPolicy::UnlessStopped,
+        auto_remove: false,
+        has_healthcheck: false,
+        stop_timeout: None,
+        network_mode: "bridge".to_owned(),
+        networks: BTreeMap::new(),
+        kind: Kind::Ordinary,
+        protection: None,
+    }
+}
+
+/// The first container of a service.
+pub(crate) fn in_stack(project: &str, service: &str) -> Container {
+    let name = format!("{project}-{service}-1");
+    let mut made = container(&name);
+    made.labels.insert("com.docker.compose.project".to_owned(), project.to_owned());
+    made.labels.insert("com.docker.compose.service".to_owned(), service.to_owned());
+    made.identity = identity(&name, &made.labels);
+    made
+}
+
+/// The same, on a network that knows it by some names.
+pub(crate) fn on_network(mut container: Container, network: &str, names: &[&str]) -> Container {
+    container.networks.insert(network.to_owned(), names.iter().map(|name| (*name).to_owned()).collect());
+    container
+}
+
+fn in_state(mut container: Container, state: ContainerState) -> Container {
+    container.state = state;
+    container.exit_code = (state == ContainerState::Exited).then_some(0);
+    container
+}
+
+fn inventory(containers: Vec<Container>) -> Inventory {
+    let mut containers: Vec<_> = containers.into_iter().map(Arc::new).collect();
+    containers.sort_by(|a, b| a.name.cmp(&b.name));
+    Inventory {
+        link: Link::Connected { api_version: "1.41".to_owned(), engine_version: "20.10".to_owned() },
+        containers: Arc::new(containers),
+        ..Inventory::empty(HostId::local())
+    }
+}
+
+fn status_of(containers: Vec<Container>) -> (StackStatus, Counts) {
+    let stack = inventory(containers).stack("media").expect("there is a stack");
+    (stack.status, stack.counts)
+}
+
+#[test]
+fn a_stack_is_what_its_ordinary_containers_are() {
+    use ContainerState::{Created, Exited, Paused, Restarting, Running};
+    for (states, expected) in [
+        (vec![Running, Running], StackStatus::Running),
+        (vec![Running, Restarting], StackStatus::Running),
+        (vec![Exited, Created], StackStatus::Stopped),
+        (vec![Running, Exited], StackStatus::Partial),
+        (vec![Paused, Paused], StackStatus::Paused),
+        (vec![Paused, Running], StackStatus::Partial),
+        (vec![Paused, Exited], StackStatus::Partial),
+    ] {
+        let containers = states
+            .iter()
+            .enumerate()
+            .map(|(at, state)| in_state(in_stack("media", &format!("s{at}")), *state))
+            .collect();
+        assert_eq!(status_of(containers).0, expected, "{states:?}");
+    }
+}
+
+#[test]
+fn completed_one_shots_one_offs_hooks_and_swarm_tasks_do_not_count() {
+    let web = in_stack("media", "web");
+    let mut migrate = in_state(in_stack("media", "migrate"), ContainerState::Exited);
+    migrate.restart_policy = RestartPolicy::No;
+    assert!(migrate.is_completed());
+    let mut others = Vec::new();
+    for (at, kind) in [Kind::OneOff, Kind::Hook, Kind::SwarmTask].into_iter().enumerate() {
+        let mut other = in_state(in_stack("media", &format!("other{at}")), ContainerState::Exited);
+        other.kind = kind;
+        others.push(other);
+    }
+    let mut all = vec![web, migrate];
+    all.append(&mut others);
+    let (status, counts) = status_of(all.clone());
+    assert_eq!((status, counts.running, counts.total), (StackStatus::Running, 1, 1));
+    assert_eq!(inventory(all).members(&Subject::Stack("media".to_owned())).len(), 5, "all are shown");
+}
+
+#[test]
+fn a_failed_one_shot_counts() {
+    let mut migrate = in_state(in_stack("media", "migrate"), ContainerState::Exited);
+    migrate.restart_policy = RestartPolicy::No;
+    migrate.exit_code = Some(1);
+    assert_eq!(status_of(vec![in_stack("media", "web"), migrate]).0, StackStatus::Partial);
+}
+
+#[test]
+fn a_stack_on_a_host_that_is_away_is_unknown() {
+    let mut away = inventory(vec![in_stack("media", "web")]);
+    away.link = Link::Unreachable { reason: "x".to_owned(), since: Timestamp::UNIX_EPOCH };
+    assert_eq!(away.stack("media").map(|stack| stack.status), Some(StackStatus::Unknown));
+}
+
+#[test]
+fn health_is_the_worst_that_counts() {
+    let with = |service: &str, health| Container { health, ..in_stack("media", service) };
+    let health = |containers| inventory(containers).stack("media").expect("a stack").health;
+    assert_eq!(health(vec![with("a", Health::None)]), Health::None);
+    assert_eq!(health(vec![with("a", Health::Healthy), with("b", Health::None)]), Health::Healthy);
+    assert_eq!(health(vec![with("a", Health::Healthy), with("b", Health::Starting)]), Health::Starting);
+    assert_eq!(health(vec![with("a", Health::Unhealthy), with("b", Health::Starting)]), Health::Unhealthy);
+    let hook = Container { kind: Kind::Hook, ..with("h", Health::Unhealthy) };
+    assert_eq!(health(vec![with("a", Health::Healthy), hook]), Health::Healthy);
+}
+
+#[test]
+fn while_compose_re_creates_there_is_one_replica_with_the_plain_name() {
+    let new = in_stack("media", "web");
+    let mut old = in_state(in_stack("media", "web"), ContainerState::Exited);
+    old.name = "0123456789ab_media-web-1".to_owned();
+    old.id = "f".repeat(64);
+    let inventory = inventory(vec![old, new.clone()]);
+    let stack = inventory.stack("media").expect("a stack");
+    assert_eq!((stack.status, stack.counts.total, stack.containers.len()), (StackStatus::Running, 1, 2));
+    let members = inventory.members(&Subject::Stack("media".to_owned()));
+    assert_eq!(members.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["media-web-1"]);
+    assert_eq!(inventory.by_identity(&new.identity).map(|one| one.name.as_str()), Some("media-web-1"));
+}
+
+#[test]
+fn only_compose_writes_replaced_names() {
+    assert!(is_replaced_name("0123456789ab_web"));
+    for plain in
+        ["web", "0123456789ab", "0123456789ab_", "0123456789ag_web", "0123456789ab-web", "ééééééé_web"]
+    {
+        assert!(!is_replaced_name(plain), "{plain}");
+    }
+}
+
+#[test]
+fn hostile_names_group_by_their_exact_text() {
+    let huge = "x".repeat(64 * 1024);
+    let names = ["\"><x", "a/../b", "[x]", "x, click from:body", "Media", "media", &huge];
+    let inventory = inventory(names.iter().map(|name| in_stack(name, "web")).collect());
+    assert_eq!(inventory.stacks().len(), names.len());
+    for name in names {
+        let stack = inventory.stack(name).expect("by its exact name");
+        assert_eq!(stack.key.len(), 16);
+        assert_eq!(stack.containers.len(), 1);
+    }
+    assert!(inventory.stack("medi").is_none());
+}
+
+#[test]
+fn loose_containers_have_no_stack() {
+    let inventory = inventory(vec![container("a"), in_stack("media", "web")]);
+    assert_eq!(inventory.loose().len(), 1);
+    assert_eq!(inventory.by_name("a").map(|one| one.stack()), Some(None));
+    assert!(inventory.members(&Subject::Stack("a".to_owned())).is_empty());
+}
+
+#[test]
+fn status_text_reads_like_docker_ps() {
+    assert_eq!(status_text(ContainerState::Running, Health::Starting, None), "Up (health: starting)");
+    assert_eq!(status_text(ContainerState::Exited, Health::None, Some(137)), "Exited (137)");
+    assert_eq!(status_text(ContainerState::Paused, Health::None, None), "Up (Paused)");
+}

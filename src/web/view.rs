@@ -1,0 +1,434 @@
+//! What the pages share when they turn domain values into words: instants, durations, states, exit codes.
+//!
+//! Pure: `now` and the zone are arguments. Templates get finished strings and decide nothing.
+
+use std::fmt::Write as _;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
+use crate::domain::action::Action;
+use crate::domain::inventory::{Health, StackStatus};
+use crate::domain::run::{Condition, RunState, StepState, Trigger};
+
+/// A template that can show itself with made-up values, so that one test renders all of them.
+pub trait Sampled: askama::Template + Sized {
+    /// Every shape the page can take: full, empty, failing.
+    fn samples() -> Vec<Self>;
+}
+
+/// A link with its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Path below the base path, with the leading slash.
+    pub href: String,
+    /// What it says.
+    pub text: String,
+}
+
+impl Link {
+    /// A link.
+    pub fn new(href: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { href: href.into(), text: text.into() }
+    }
+}
+
+/// The instant a page is rendered at and the zone it is rendered for: what every [`When`] is made from.
+#[derive(Clone, Debug)]
+pub struct Now {
+    /// The instant.
+    pub at: Timestamp,
+    /// The reader's zone.
+    pub zone: TimeZone,
+}
+
+impl Now {
+    /// Surroundings for samples: Friday 27 November 2026, 20:12 in Berlin.
+    pub fn sample() -> Self {
+        let zone = TimeZone::get("Europe/Berlin").unwrap_or(TimeZone::UTC);
+        Self { at: Timestamp::from_second(1_795_806_720).unwrap_or(Timestamp::UNIX_EPOCH), zone }
+    }
+
+    /// An instant as the reader sees it.
+    pub fn when(&self, at: Timestamp) -> When {
+        When::new(at, self)
+    }
+
+    /// An instant some seconds from now, for samples.
+    pub fn plus(&self, seconds: i64) -> When {
+        self.when(self.at.saturating_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(self.at))
+    }
+
+    /// The day of an instant in words: `Today`, `Yesterday`, `Wednesday 25 November 2026`.
+    pub fn day(&self, at: Timestamp) -> String {
+        let (day, today) = (at.to_zoned(self.zone.clone()).date(), self.at.to_zoned(self.zone.clone()).date());
+        let ago = today.since(day).map_or(i32::MAX, |span| span.get_days());
+        match ago {
+            0 => "Today".to_owned(),
+            1 => "Yesterday".to_owned(),
+            _ => day.strftime("%A %-d %B %Y").to_string(),
+        }
+    }
+}
+
+/// An instant in the four forms a page needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct When {
+    /// RFC 3339 in UTC, whole seconds, for `<time datetime>`.
+    pub iso: String,
+    /// In full with its zone, for the title: `Friday 27 November 2026, 23:00:00 CET (Europe/Berlin)`.
+    pub exact: String,
+    /// How far off: `in 3 h`, `5 min ago`.
+    pub relative: String,
+    /// As a clock and calendar say it, as short as is plain: `23:00`, `23:00 Sat`, `3 Dec 23:00`, `3 Dec 2027`.
+    pub short: String,
+}
+
+impl When {
+    /// Puts an instant into words.
+    pub fn new(at: Timestamp, now: &Now) -> Self {
+        let local = at.to_zoned(now.zone.clone());
+        let here = now.at.to_zoned(now.zone.clone());
+        let zone = now.zone.iana_name().unwrap_or("UTC");
+        Self {
+            iso: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            exact: format!("{} ({zone})", local.strftime("%A %-d %B %Y, %H:%M:%S %Z")),
+            relative: relative(at.as_second() - now.at.as_second()),
+            short: short(&local, &here),
+        }
+    }
+}
+
+fn short(local: &Zoned, here: &Zoned) -> String {
+    let days = local.date().since(here.date()).map_or(i32::MAX, |span| span.get_days());
+    let form = match days {
+        0 => "%H:%M",
+        -6..=6 => "%H:%M %a",
+        _ if local.year() == here.year() => "%-d %b %H:%M",
+        _ => "%-d %b %Y %H:%M",
+    };
+    local.strftime(form).to_string()
+}
+
+/// Seconds from now in words; rounded to the unit that matters.
+fn relative(seconds: i64) -> String {
+    let far = seconds.unsigned_abs();
+    let amount = match far {
+        0..5 => return if seconds > 0 { "in a moment" } else { "just now" }.to_owned(),
+        5..60 => format!("{far} s"),
+        60..3570 => format!("{} min", (far + 30) / 60),
+        3570..84_600 => format!("{} h", (far + 1800) / 3600),
+        _ => match (far + 43_200) / 86_400 {
+            1 => "1 day".to_owned(),
+            days @ 2..60 => format!("{days} days"),
+            days @ 60..700 => format!("{} months", (days + 15) / 30),
+            days => format!("{} years", (days + 180) / 365),
+        },
+    };
+    if seconds > 0 { format!("in {amount}") } else { format!("{amount} ago") }
+}
+
+/// How long something took: `0.4 s`, `12 s`, `1 min 20 s`, `2 h 5 min`.
+pub fn duration(milliseconds: i64) -> String {
+    let milliseconds = milliseconds.max(0);
+    let seconds = milliseconds / 1000;
+    match seconds {
+        0..10 => format!("{}.{} s", seconds, milliseconds % 1000 / 100),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// A span of whole seconds as a person sets it: `1 h`, `90 min`, `10 s`.
+pub fn span(seconds: i64) -> String {
+    match seconds {
+        s if s > 0 && s % 86_400 == 0 => format!("{} d", s / 86_400),
+        s if s > 0 && s % 3600 == 0 => format!("{} h", s / 3600),
+        s if s > 0 && s % 60 == 0 => format!("{} min", s / 60),
+        s => format!("{s} s"),
+    }
+}
+
+/// What an exit code means and, where something can be done, what.
+pub fn exit_code(code: i64) -> String {
+    let words = match code {
+        0 => "it ended normally",
+        1 => "the program reported an error; its log says which",
+        2 => "the program was called in a way it does not understand",
+        125 => "Docker could not run the container",
+        126 => "the command is there but cannot be run; check its permissions",
+        127 => "the command was not found in the image; check the command and the image's version",
+        130 => "it was interrupted",
+        134 => "the program aborted itself",
+        137 => "it was killed: it did not stop within its grace, or memory ran out; a longer stop grace may help",
+        139 => "the program crashed by touching memory that is not its own",
+        143 => "it ended when asked to stop",
+        129..=159 => return format!("{code}: ended by signal {}", code - 128),
+        _ => return format!("{code}: the program ended with a code of its own; its log says why"),
+    };
+    format!("{code}: {words}")
+}
+
+/// A state as it is always shown: icon, shape, colour and word together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Badge {
+    /// `data-state`: gives the colour.
+    pub class: &'static str,
+    /// The symbol in `icons.svg`.
+    pub icon: &'static str,
+    /// The word.
+    pub word: &'static str,
+}
+
+impl Badge {
+    const fn new(class: &'static str, icon: &'static str, word: &'static str) -> Self {
+        Self { class, icon, word }
+    }
+
+    /// All that should run does.
+    pub const RUNNING: Self = Self::new("running", "play", "Running");
+    /// Put to sleep by DockNap.
+    pub const NAPPING: Self = Self::new("napping", "moon", "Napping");
+    /// Frozen by someone else.
+    pub const PAUSED: Self = Self::new("paused", "pause", "Paused");
+    /// Stopped by someone else.
+    pub const STOPPED: Self = Self::new("stopped", "square", "Stopped");
+    /// Some of it runs.
+    pub const PARTIAL: Self = Self::new("partial", "contrast", "Partial");
+    /// Running, health not known yet.
+    pub const STARTING: Self = Self::new("starting", "sunrise", "Starting");
+    /// Its health check fails.
+    pub const UNHEALTHY: Self = Self::new("unhealthy", "heart-crack", "Unhealthy");
+    /// Docker keeps bringing it back.
+    pub const LOOPING: Self = Self::new("restart-looping", "refresh-cw", "Restart-looping");
+    /// Not as its schedule says.
+    pub const DRIFTED: Self = Self::new("drifted", "git-compare", "Drifted");
+    /// Its host does not answer.
+    pub const UNREACHABLE: Self = Self::new("unreachable", "unplug", "Unreachable");
+    /// Never touched.
+    pub const PROTECTED: Self = Self::new("protected", "lock", "Protected");
+    /// A one-shot that did its work.
+    pub const COMPLETED: Self = Self::new("completed", "check", "Completed");
+    /// Being removed, or in a state Docker cannot repair.
+    pub const GONE: Self = Self::new("gone", "circle-slash", "Gone");
+}
+
+impl From<StackStatus> for Badge {
+    fn from(status: StackStatus) -> Self {
+        match status {
+            StackStatus::Running => Self::RUNNING,
+            StackStatus::Stopped => Self::STOPPED,
+            StackStatus::Partial => Self::PARTIAL,
+            StackStatus::Paused => Self::PAUSED,
+            StackStatus::Unknown => Self::UNREACHABLE,
+        }
+    }
+}
+
+impl From<RunState> for Badge {
+    fn from(state: RunState) -> Self {
+        let (icon, word) = match state {
+            RunState::Pending => ("hourglass", "Waiting"),
+            RunState::Executing => ("refresh-cw", "Running now"),
+            RunState::Succeeded => ("circle-check", "Succeeded"),
+            RunState::Failed => ("circle-x", "Failed"),
+            RunState::Partial => ("contrast", "Partly done"),
+            RunState::Skipped => ("skip-forward", "Skipped"),
+            RunState::Missed => ("clock", "Missed"),
+            RunState::Superseded => ("circle-slash", "Superseded"),
+            RunState::Cancelled => ("ban", "Cancelled"),
+            RunState::Interrupted => ("triangle-alert", "Interrupted"),
+        };
+        Self::new(state.as_str(), icon, word)
+    }
+}
+
+impl From<StepState> for Badge {
+    fn from(state: StepState) -> Self {
+        let (icon, word) = match state {
+            StepState::Pending => ("hourglass", "Waiting"),
+            StepState::Issued => ("refresh-cw", "At it"),
+            StepState::Succeeded => ("circle-check", "Done"),
+            StepState::Failed => ("circle-x", "Failed"),
+            StepState::Skipped => ("skip-forward", "Skipped"),
+            StepState::Interrupted => ("triangle-alert", "Interrupted"),
+        };
+        Self::new(state.as_str(), icon, word)
+    }
+}
+
+/// Health worth a word of its own; `None` where there is nothing to say.
+pub fn health(health: Health) -> Option<&'static str> {
+    match health {
+        Health::None => None,
+        Health::Starting => Some("health starting"),
+        Health::Healthy => Some("healthy"),
+        Health::Unhealthy => Some("unhealthy"),
+    }
+}
+
+/// The symbol for an action.
+pub fn action_icon(action: Action) -> &'static str {
+    match action {
+        Action::Start => "play",
+        Action::Stop => "square",
+        Action::Restart => "rotate-cw",
+        Action::Pause => "pause",
+        Action::Unpause => "play",
+    }
+}
+
+/// What made a run, after "started": `by hand`, `by its schedule`.
+pub fn trigger(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Manual => "by hand",
+        Trigger::Bulk => "by hand, with others",
+        Trigger::Api => "through the API",
+        Trigger::Schedule => "by schedule",
+        Trigger::Label => "by a label",
+        Trigger::CatchUp => "late, caught up",
+        Trigger::Window => "by a window",
+        Trigger::Override => "by an override",
+        Trigger::Retry => "as a retry",
+    }
+}
+
+/// What a step waits for, in words: `db to be healthy`.
+pub fn wait(container: &str, condition: Condition) -> String {
+    let what = match condition {
+        Condition::ServiceStarted => "to run",
+        Condition::ServiceHealthy => "to be healthy",
+        Condition::ServiceCompletedSuccessfully => "to finish its work",
+        Condition::Stopped => "to be down",
+    };
+    format!("{container} {what}")
+}
+
+/// A hostile name made safe to look at: control characters as `\u{…}`, at most 255 bytes (rulings 20).
+pub fn shown_name(name: &str) -> String {
+    let mut shown = String::with_capacity(name.len().min(256));
+    for letter in name.chars() {
+        if shown.len() + letter.len_utf8() > 252 {
+            shown.push('…');
+            break;
+        }
+        if letter.is_control() || is_invisible(letter) {
+            let _ = write!(shown, "{}", letter.escape_unicode());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
+/// Letters that turn the text around or show nothing: a name could pass for another with them.
+fn is_invisible(letter: char) -> bool {
+    matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A count and its noun: `1 container`, `4 containers`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// The page of an error: what happened, and the way on.
+#[derive(askama::Template, Clone, Debug)]
+#[template(path = "error.html", blocks = ["toast"])]
+pub struct ErrorPage {
+    /// The surroundings.
+    pub shell: super::shell::Shell,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, in a few words.
+    pub title: String,
+    /// What it means and what to do.
+    pub message: String,
+    /// Names that look like what was asked for, as links.
+    pub near: Vec<Link>,
+    /// The way on; the first is the button.
+    pub links: Vec<Link>,
+    /// What to quote when asking for help.
+    pub request_id: Option<String>,
+    /// Seconds until another try makes sense: counts down where scripts run.
+    pub retry_after: Option<u64>,
+}
+
+impl Sampled for ErrorPage {
+    fn samples() -> Vec<Self> {
+        let page = |status, title: &str, message: &str| Self {
+            shell: super::shell::Shell { here: "", ..super::shell::Shell::sample() },
+            status,
+            title: title.to_owned(),
+            message: message.to_owned(),
+            near: vec![],
+            links: vec![Link::new("/", "To the stacks")],
+            request_id: None,
+            retry_after: None,
+        };
+        vec![
+            Self {
+                near: vec![Link::new("/stacks/0123456789abcdef", "media")],
+                ..page(404, "There is no stack “meida”", "It may have been removed, or renamed.")
+            },
+            page(403, "This needs the role operator", "You are logged in as a viewer. An admin can change your role."),
+            Self {
+                retry_after: Some(30),
+                ..page(429, "Too many tries", "Wait a little, then try again.")
+            },
+            Self {
+                request_id: Some("0199c1d2".to_owned()),
+                ..page(500, "Something went wrong inside DockNap", "Nothing was changed. The log has the details.")
+            },
+            Self { shell: super::shell::Shell { user: None, ..super::shell::Shell::sample() }, ..page(503, "Docker is away", "DockNap keeps trying.") },
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_told_from_near_and_far() {
+        let now = Now::sample();
+        let tonight = now.plus(2 * 3600 + 48 * 60);
+        assert_eq!(tonight.iso, "2026-11-27T22:00:00Z");
+        assert_eq!(tonight.exact, "Friday 27 November 2026, 23:00:00 CET (Europe/Berlin)");
+        assert_eq!((tonight.relative.as_str(), tonight.short.as_str()), ("in 3 h", "23:00"));
+        assert_eq!(now.plus(-310).relative, "5 min ago");
+        assert_eq!(now.plus(86_400).short, "20:12 Sat");
+        assert_eq!(now.plus(20 * 86_400).short, "17 Dec 20:12");
+        assert_eq!(now.plus(60 * 86_400).short, "26 Jan 2027 20:12");
+        assert_eq!(now.plus(-2).relative, "just now");
+        assert_eq!(now.plus(86_400).relative, "in 1 day");
+    }
+
+    #[test]
+    fn days_are_named_from_today() {
+        let now = Now::sample();
+        assert_eq!(now.day(now.at), "Today");
+        assert_eq!(now.day(now.at - jiff::SignedDuration::from_hours(24)), "Yesterday");
+        assert_eq!(now.day(now.at - jiff::SignedDuration::from_hours(48)), "Wednesday 25 November 2026");
+    }
+
+    #[test]
+    fn durations_read_well() {
+        let told: Vec<String> = [0, 450, 12_000, 80_000, 7_500_000].into_iter().map(duration).collect();
+        assert_eq!(told, ["0.0 s", "0.4 s", "12 s", "1 min 20 s", "2 h 5 min"]);
+        assert_eq!([span(3600), span(5400), span(86_400), span(15), span(0)], ["1 h", "90 min", "1 d", "15 s", "0 s"]);
+    }
+
+    #[test]
+    fn an_exit_code_is_explained() {
+        assert!(exit_code(137).contains("longer stop grace"));
+        assert_eq!(exit_code(136), "136: ended by signal 8");
+        assert!(exit_code(42).starts_with("42: "));
+    }
+
+    #[test]
+    fn a_hostile_name_is_made_safe_to_look_at() {
+        assert_eq!(shown_name("a\nb\u{202e}c"), "a\\u{a}b\\u{202e}c");
+        assert!(shown_name(&"é".repeat(40_000)).len() <= 256);
+    }
+}
