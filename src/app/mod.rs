@@ -24,7 +24,6 @@ pub mod execute;
 pub mod history;
 mod ids;
 pub mod paging;
-mod pulse;
 pub mod schedules;
 pub mod stacks;
 pub mod summary;
@@ -37,7 +36,6 @@ pub use error::{Error, FieldError, Result};
 pub use execute::Execution;
 pub use ids::IdSource;
 pub use vitals::Vitals;
-pub use pulse::Pulse;
 
 /// Everything a service needs. Cheap to clone.
 #[derive(Clone)]
@@ -55,14 +53,12 @@ pub struct Parts {
     pub ids: IdSource,
     /// Tells browsers what changed.
     pub bus: Bus,
-    /// Wakes the scheduler, and tells whether it lives.
-    pub scheduler: Pulse,
+    /// Wakes the scheduler: a schedule was saved.
+    pub scheduler: Activator,
     /// The Engines.
     pub hosts: Hosts,
     /// What is being done to containers right now.
     pub execution: Execution,
-    /// Wakes the runner: a run was stored.
-    pub runner: Activator,
     /// What logging in takes.
     pub auth: Auth,
     /// Signs of life.

@@ -39,7 +39,7 @@ pub async fn run(app: App, stop: CancellationToken) {
         let until_next = match tick(&app).await {
             Ok(ticked) => {
                 wait = BACK_OFF.0;
-                app.scheduler.beat(&app);
+                app.vitals.ticked(app.clock.now());
                 until(ticked.next_due, app.clock.now())
             }
             Err(error) => {
@@ -102,7 +102,7 @@ async fn wait_for_trust(app: &App) {
             tracing::warn!("clock not trusted: it is behind what is stored; holding until it is set");
             told = true;
         }
-        app.scheduler.beat(app);
+        app.vitals.ticked(app.clock.now());
         app.clock.sleep(Duration::from_secs(1)).await;
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,7 +20,7 @@ use super::submit::{record_end, steps_of};
 use crate::app::error::Result;
 use crate::app::{Activator, App, Live};
 use crate::db;
-use crate::docker::Host;
+use crate::docker::{Host, Notice};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::{Inventory, Link};
@@ -188,6 +189,35 @@ pub async fn run(app: App, stop: CancellationToken, tasks: TaskTracker) {
             () = stop.cancelled() => {}
         }
     }
+}
+
+/// Passes on what the hosts tell: to the browsers what changed, to the runner that a link came up.
+pub async fn feed(app: App, stop: CancellationToken) {
+    let mut feeds = tokio::task::JoinSet::new();
+    for host in app.hosts.all() {
+        let app = app.clone();
+        feeds.spawn(async move {
+            let mut notices = host.notices();
+            loop {
+                match notices.recv().await {
+                    Ok(Notice::Link) => {
+                        app.bus.send(Live::Hosts);
+                        app.execution.wake();
+                    }
+                    Ok(Notice::Stack(key)) => app.bus.send(Live::Stack(key)),
+                    Ok(Notice::Container(key)) => app.bus.send(Live::Container(key)),
+                    Ok(Notice::Sighted(_)) => {}
+                    // Some were lost: the browsers look at everything, and so does the runner.
+                    Err(RecvError::Lagged(_)) => {
+                        app.bus.send(Live::Hosts);
+                        app.execution.wake();
+                    }
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        });
+    }
+    stop.cancelled().await;
 }
 
 /// Takes up the runs that a process that is gone was driving. Each looks at its containers before it acts.

@@ -1,0 +1,239 @@
+//! A whole DockNap on a frozen clock: real storage, the simulated Engine, the runner; a test moves time.
+//!
+//! Each life of the process has a runtime of its own, so that a test can end it the hard way and start another one on
+//! the same database.
+
+use std::time::Duration;
+
+use docknap::app::execute::{self, Request, Submitted};
+use docknap::app::{Activator, Actor, App, Auth, Bus, Execution, IdSource, Parts, Vitals};
+use docknap::clock::Clock;
+use docknap::config::Config;
+use docknap::db::{self, Db};
+use docknap::docker::self_detection::Clues;
+use docknap::docker::{Endpoint, Host, Hosts, Settings};
+use docknap::domain::action::Action;
+use docknap::domain::ids::{HostId, RunId};
+use docknap::domain::run::{Run, RunState, Step, Trigger};
+use docknap::domain::target::{ContainerIdentity, Target};
+use docknap::scheduler::{self, Ticked};
+use docknap::sim::{Control, World};
+use jiff::Timestamp;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::db::TestDb;
+use super::sim::Simulated;
+
+/// How much virtual time a test may take before it counts as hung.
+const PATIENCE: Duration = Duration::from_secs(2 * 3600);
+
+/// A DockNap under test.
+pub struct Bench {
+    /// The services of the present life.
+    pub app: App,
+    /// The rest of the world.
+    pub sim: Control,
+    /// Time.
+    pub clock: Clock,
+    life: Option<Life>,
+    _simulated: Simulated,
+    database: TestDb,
+}
+
+/// One life of the process.
+struct Life {
+    runtime: Runtime,
+    stop: CancellationToken,
+}
+
+impl Bench {
+    /// Starts at `now` with an Engine that holds `world`.
+    pub async fn new(now: &str, world: World) -> Self {
+        Self::on(TestDb::sqlite().await, now, world).await
+    }
+
+    /// The same on a database of the caller's choice.
+    pub async fn on(database: TestDb, now: &str, world: World) -> Self {
+        let clock = Clock::frozen(now.parse().expect("an instant"));
+        let simulated = Simulated::start(clock.clone(), world).await;
+        let sim = simulated.control.clone();
+        let (app, life) = live(&database.db, &clock, &sim);
+        let bench = Self { app, sim, clock, life: Some(life), _simulated: simulated, database };
+        bench.until_connected().await;
+        bench
+    }
+
+    /// Ends the process as kill -9 does: tasks stop where they are, connections close.
+    pub fn kill(&mut self) {
+        if let Some(life) = self.life.take() {
+            life.runtime.shutdown_background();
+        }
+    }
+
+    /// Starts the process again after [`Bench::kill`], and waits until it knows the Engine.
+    pub async fn revive(&mut self) {
+        let (app, life) = live(&self.database.db, &self.clock, &self.sim);
+        self.app = app;
+        self.life = Some(life);
+        self.until_connected().await;
+    }
+
+    /// Ends the process in an orderly way, as SIGTERM does.
+    pub fn terminate(&mut self) {
+        if let Some(life) = self.life.take() {
+            life.stop.cancel();
+            life.runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+
+    /// Stack `name` on the one host.
+    pub fn stack(name: &str) -> Target {
+        Target::stack(HostId::local(), name)
+    }
+
+    /// A container outside any stack, on the one host.
+    pub fn container(name: &str) -> Target {
+        Target::container(HostId::local(), ContainerIdentity::Name(name.to_owned()))
+    }
+
+    /// Asks for something as a person would.
+    pub async fn submit(&self, action: Action, target: Target) -> Submitted {
+        let request = Request::now(action, target, Trigger::Manual);
+        execute::submit(&self.app, &person(), request).await.expect("it is accepted")
+    }
+
+    /// Asks for something and waits for its end.
+    pub async fn carry_out(&self, action: Action, target: Target) -> (Run, Vec<Step>) {
+        let submitted = self.submit(action, target).await;
+        self.settle().await;
+        self.run(submitted.run_id()).await
+    }
+
+    /// One pass of the scheduler.
+    pub async fn tick(&self) -> Ticked {
+        scheduler::tick(&self.app).await.expect("the pass succeeds")
+    }
+
+    /// A run with its steps.
+    pub async fn run(&self, id: &RunId) -> (Run, Vec<Step>) {
+        let run = db::runs::get(&self.app.db, id).await.expect("it reads").expect("it is there");
+        (run, db::steps::of_run(&self.app.db, id).await.expect("they read"))
+    }
+
+    /// Moves time on, waking who sleeps on the way, each at its own instant.
+    pub async fn advance(&self, by: Duration) {
+        let end = self.clock.monotonic() + by;
+        loop {
+            self.quiet().await;
+            let left = end.saturating_sub(self.clock.monotonic());
+            if left.is_zero() {
+                return;
+            }
+            self.clock.advance(self.clock.next_sleeper().map_or(left, |next| next.min(left)));
+        }
+    }
+
+    /// Moves time to an instant, waking who sleeps on the way.
+    pub async fn advance_to(&self, instant: &str) {
+        let instant: Timestamp = instant.parse().expect("an instant");
+        let by = Duration::try_from(instant.duration_since(self.clock.now())).expect("an instant to come");
+        self.advance(by).await;
+    }
+
+    /// Moves time until no run is open.
+    pub async fn settle(&self) {
+        self.until("no run is open", async || {
+            for state in [RunState::Pending, RunState::Executing] {
+                if !db::runs::in_state(&self.app.db, state).await.expect("it reads").is_empty() {
+                    return false;
+                }
+            }
+            self.app.execution.active() == 0
+        })
+        .await;
+    }
+
+    /// Moves time until `is_so`.
+    pub async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let give_up = self.clock.monotonic() + PATIENCE;
+        loop {
+            self.quiet().await;
+            if is_so().await {
+                return;
+            }
+            assert!(self.clock.monotonic() < give_up, "never: {what}\n{:#?}", self.sim.containers());
+            let next = self.clock.next_sleeper().unwrap_or_else(|| panic!("nobody waits for time: {what}"));
+            self.clock.advance(next);
+        }
+    }
+
+    async fn until_connected(&self) {
+        self.until("the Engine is connected", async || {
+            self.app.hosts.local().inventory().is_connected()
+        })
+        .await;
+    }
+
+    /// Lets everything happen that needs no time: waits until nothing moves any more.
+    #[expect(clippy::disallowed_methods, reason = "virtual time stands still; this waits for real threads")]
+    pub async fn quiet(&self) {
+        let look = || {
+            let host = self.app.hosts.local();
+            let generation = *host.changes().borrow();
+            (host.calls_in_flight(), self.sim.calls().len(), generation, self.clock.next_sleeper())
+        };
+        let (mut seen, mut still) = (look(), 0);
+        // A call that the Engine has taken but not answered waits for time; give one under way longer to arrive.
+        while still < if seen.0 > 0 { 12 } else { 4 } {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            let now = look();
+            still = if now == seen { still + 1 } else { 0 };
+            seen = now;
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Somebody who may do everything.
+pub fn person() -> Actor {
+    Actor::cli()
+}
+
+fn live(db: &Db, clock: &Clock, sim: &Control) -> (App, Life) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let settings = Settings {
+        endpoint: Endpoint::from_values(Some(&sim.docker_host()), None, None).expect("a unix socket"),
+        protect: Vec::new(),
+        database_host: None,
+        clues: Clues::default(),
+    };
+    let host = Host::new(HostId::local(), settings, clock.clone());
+    let app = App::new(Parts {
+        db: db.clone(),
+        clock: clock.clone(),
+        config: Config::default(),
+        ids: IdSource::random(),
+        bus: Bus::default(),
+        scheduler: Activator::default(),
+        hosts: Hosts::new(host.clone()),
+        execution: Execution::default(),
+        auth,
+        vitals: Vitals::new(clock.now()),
+    });
+    let stop = CancellationToken::new();
+    runtime.spawn(host.watch(stop.clone()));
+    runtime.spawn(execute::runner::feed(app.clone(), stop.clone()));
+    runtime.spawn(execute::runner::run(app.clone(), stop.clone(), TaskTracker::new()));
+    (app, Life { runtime, stop })
+}
