@@ -28,7 +28,7 @@ pub mod schedules;
 pub mod stacks;
 pub mod summary;
 pub mod users;
-mod vitals;
+pub mod vitals;
 pub mod zone;
 
 pub use auth::Auth;

@@ -2,6 +2,7 @@
 
 mod backup;
 mod dependencies;
+mod execute;
 mod sim;
 mod storage;
 mod support;

@@ -283,6 +283,16 @@ pub(super) async fn record(
     audit::record(tx, app, actor, event, object, outcome, detail).await
 }
 
+/// Writes down that somebody has logged out of a browser.
+///
+/// # Errors
+/// Where it cannot be stored.
+pub async fn logged_out(app: &App, actor: &Actor, user: &User) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    record(&mut tx, app, actor, "user.logout", user, "ok", None).await?;
+    Ok(tx.commit().await?)
+}
+
 /// Removes rows that have outlived their use: ended sessions and tokens, failures long past.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use docknap::app::auth::password::Cost;
 use docknap::app::execute::{self, Request, Submitted};
 use docknap::app::{Activator, Actor, App, Auth, Bus, Execution, IdSource, Parts, Vitals};
 use docknap::clock::Clock;
@@ -40,6 +41,7 @@ pub struct Bench {
     life: Option<Life>,
     _simulated: Simulated,
     database: TestDb,
+    home: tempfile::TempDir,
 }
 
 /// One life of the process.
@@ -59,8 +61,9 @@ impl Bench {
         let clock = Clock::frozen(now.parse().expect("an instant"));
         let simulated = Simulated::start(clock.clone(), world).await;
         let sim = simulated.control.clone();
-        let (app, life) = live(&database.db, &clock, &sim);
-        let bench = Self { app, sim, clock, life: Some(life), _simulated: simulated, database };
+        let home = tempfile::tempdir().expect("a data directory");
+        let (app, life) = live(&database.db, &clock, &sim, home.path()).await;
+        let bench = Self { app, sim, clock, life: Some(life), _simulated: simulated, database, home };
         bench.until_connected().await;
         bench
     }
@@ -74,7 +77,7 @@ impl Bench {
 
     /// Starts the process again after [`Bench::kill`], and waits until it knows the Engine.
     pub async fn revive(&mut self) {
-        let (app, life) = live(&self.database.db, &self.clock, &self.sim);
+        let (app, life) = live(&self.database.db, &self.clock, &self.sim, self.home.path()).await;
         self.app = app;
         self.life = Some(life);
         self.until_connected().await;
@@ -170,10 +173,8 @@ impl Bench {
     }
 
     async fn until_connected(&self) {
-        self.until("the Engine is connected", async || {
-            self.app.hosts.local().inventory().is_connected()
-        })
-        .await;
+        self.until("the Engine is connected", async || self.app.hosts.local().inventory().is_connected())
+            .await;
     }
 
     /// Lets everything happen that needs no time: waits until nothing moves any more.
@@ -206,7 +207,9 @@ pub fn person() -> Actor {
     Actor::cli()
 }
 
-fn live(db: &Db, clock: &Clock, sim: &Control) -> (App, Life) {
+async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path) -> (App, Life) {
+    let config = Config { data_dir: home.to_owned(), ..Config::default() };
+    let auth = Auth::open(db, &config, clock, Cost::TINY).await.expect("the keys are made");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -222,7 +225,7 @@ fn live(db: &Db, clock: &Clock, sim: &Control) -> (App, Life) {
     let app = App::new(Parts {
         db: db.clone(),
         clock: clock.clone(),
-        config: Config::default(),
+        config,
         ids: IdSource::random(),
         bus: Bus::default(),
         scheduler: Activator::default(),
