@@ -26,6 +26,7 @@ use crate::docker::self_detection::Clues;
 use crate::docker::{Endpoint, Host, Hosts, Settings};
 use crate::domain::ids::HostId;
 use crate::scheduler;
+use crate::web::{self, Web};
 
 /// Why the process did not come up.
 #[derive(Debug, thiserror::Error)]
@@ -245,14 +246,14 @@ pub async fn serve(
     claiming.spawn(keep_alive("scheduler", app.clone(), stop.clone(), move || {
         scheduler::run(ticks.clone(), stop_scheduler.clone())
     }));
-    let router = router(app.clone(), demo);
-    let mut web = tokio::spawn(serve_http(listener, router, stop.clone()));
+    let router = web::router(Web::new(app.clone(), demo));
+    let mut serving = tokio::spawn(serve_http(listener, router, stop.clone()));
     tracing::info!("serving on http://{address}{}/", app.config.base_path());
     started(address);
 
     stop.cancelled().await;
     app.vitals.stop();
-    wind_down(&app, work, claiming, &mut web).await;
+    wind_down(&app, work, claiming, &mut serving).await;
     watched.cancel();
     watching.shutdown().await;
     if app.clock.timeout(LAST_WORDS, app.db.close()).await.is_err() {
@@ -306,10 +307,6 @@ async fn serve_http(listener: TcpListener, router: Router, stop: CancellationTok
     if let Err(error) = served {
         tracing::error!(%error, "the server ended");
     }
-}
-
-fn router(_app: App, _demo: bool) -> Router {
-    Router::new().route("/healthz", axum::routing::get(async || "ok"))
 }
 
 /// The Engine the settings name. It is reached later, and again and again: Docker being away never ends the program.

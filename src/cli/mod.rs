@@ -64,11 +64,20 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     match dispatch(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // The chain, since the outermost sentence alone seldom says what to do.
-            let _ = writeln!(std::io::stderr(), "docknap: {:#}", failure.error);
+            let _ = writeln!(std::io::stderr(), "docknap: {}", sentence(&failure.error));
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// The chain of causes in one line, since the outermost seldom says what to do; a cause that the one before quotes
+/// already is left out.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match () {
+        () if said.is_empty() => cause,
+        () if said.contains(&cause) => said,
+        () => format!("{said}: {cause}"),
+    })
 }
 
 fn dispatch(matches: &ArgMatches) -> Outcome {
