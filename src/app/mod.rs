@@ -36,8 +36,8 @@ pub use auth::Auth;
 pub use error::{Error, FieldError, Result};
 pub use execute::Execution;
 pub use ids::IdSource;
-pub use vitals::Vitals;
 pub use pulse::Pulse;
+pub use vitals::Vitals;
 
 /// Everything a service needs. Cheap to clone.
 #[derive(Clone)]

@@ -2,6 +2,9 @@
 
 mod backup;
 mod dependencies;
+mod docker;
+mod docker_link;
+mod docker_tls;
 mod sim;
 mod storage;
 mod support;

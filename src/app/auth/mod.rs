@@ -59,7 +59,12 @@ impl Auth {
     ///
     /// # Errors
     /// Where the key file or the database cannot be read or written, or the system gives no random numbers.
-    pub async fn open(db: &Db, config: &Config, clock: &Clock, cost: Cost) -> std::result::Result<Self, OpenError> {
+    pub async fn open(
+        db: &Db,
+        config: &Config,
+        clock: &Clock,
+        cost: Cost,
+    ) -> std::result::Result<Self, OpenError> {
         let keys = Keys::open(config)?;
         let mut tx = db.begin().await?;
         let instance = if let Some(instance) = db::settings::get(db, INSTANCE).await? {
@@ -319,7 +324,10 @@ mod tests {
 
     #[test]
     fn waits_are_rounded_up_to_whole_seconds() {
-        let wait = |ms| match too_many(jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::UNIX_EPOCH + Duration::from_millis(ms)) {
+        let wait = |ms| match too_many(
+            jiff::Timestamp::UNIX_EPOCH,
+            jiff::Timestamp::UNIX_EPOCH + Duration::from_millis(ms),
+        ) {
             Error::TooManyTries { retry_after } => retry_after.as_secs(),
             _ => unreachable!("only one kind is made"),
         };
