@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod audit;
+pub mod cron;
 pub mod ids;
 pub mod inventory;
 pub mod nap;

@@ -1,26 +1,54 @@
 //! Instants and zones, as the rest of the domain uses them.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 
 /// A zone name that is not in the IANA database.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is not a time zone; use an IANA name such as Europe/Berlin")]
 pub struct UnknownZone {
-    /// What was given.
+    /// What was given, without control characters.
     pub name: String,
 }
 
 /// The zone of an IANA name, from the system's zoneinfo or the bundled copy.
 ///
 /// # Errors
-/// [`UnknownZone`] where the name is in neither, is empty, or is longer than any zone's name.
+/// [`UnknownZone`] where the name is in neither, is empty, or is longer than any zone's name. Files that stand in
+/// zoneinfo without being zones (`posix/…`, `right/…` with leap seconds, `localtime`) are refused too: they mean
+/// something else on the next machine.
 pub fn zone(name: &str) -> Result<TimeZone, UnknownZone> {
-    let unknown = || UnknownZone { name: name.chars().take(64).collect() };
-    if name.is_empty() || name.len() > 64 {
+    let unknown = || UnknownZone { name: name.chars().filter(|c| !c.is_control()).take(64).collect() };
+    let lower = name.to_ascii_lowercase();
+    let no_zone = lower.starts_with("posix") || lower.starts_with("right/");
+    if name.is_empty() || name.len() > 64 || no_zone || matches!(lower.as_str(), "localtime" | "etc/unknown")
+    {
         return Err(unknown());
     }
     TimeZone::get(name).map_err(|_| unknown())
+}
+
+/// The name of a zone as the database spells it, `UTC` where it has none.
+pub fn zone_name(zone: &TimeZone) -> &str {
+    zone.iana_name().unwrap_or("UTC")
+}
+
+/// The instant of a wall-clock time: the first instant after it where the clock left it out, the first pass where
+/// the clock showed it twice (semantics §3, class F). `None` only at the ends of jiff's calendar.
+pub fn resolve(wall: DateTime, zone: &TimeZone) -> Option<Timestamp> {
+    match zone.to_ambiguous_timestamp(wall).offset() {
+        AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(wall).ok(),
+        AmbiguousOffset::Fold { before, .. } => before.to_timestamp(wall).ok(),
+        AmbiguousOffset::Gap { before, after } => {
+            let change = after.to_timestamp(wall).ok()?;
+            let latest = before.to_timestamp(wall).ok()?;
+            zone.following(change)
+                .take_while(|change| change.timestamp() <= latest)
+                .find(|change| change.offset() == after)
+                .map(|change| change.timestamp())
+        }
+    }
 }
 
 /// Unix milliseconds, the form in which instants are stored.
@@ -31,4 +59,178 @@ pub fn to_ms(instant: Timestamp) -> i64 {
 /// The reverse of [`to_ms`]; a number outside jiff's years becomes the nearest instant inside.
 pub fn from_ms(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+/// A stretch of time in which a zone keeps one offset from UTC: what lies between two changes of its clock. All
+/// values are seconds since the epoch, or seconds of offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    /// The first second of it; far in the past where no change came before.
+    pub(crate) start: i64,
+    /// The first second after it; far in the future where no change follows.
+    pub(crate) end: i64,
+    /// Wall clock minus UTC.
+    pub(crate) offset: i64,
+    /// The offset of the stretch before.
+    pub(crate) before: i64,
+}
+
+/// Beyond every instant of jiff's, and small enough to add an offset to.
+const FAR: i64 = i64::MAX / 4;
+
+impl Stretch {
+    /// The stretch that holds a second.
+    ///
+    /// Its end is looked for from that second and not from its start: files made for old readers list a change at
+    /// 2038-01-19T03:14:07Z that changes nothing, which jiff finds from before it but not from behind.
+    pub(crate) fn holding(second: i64, zone: &TimeZone) -> Self {
+        let offset = offset(second, zone);
+        let end = following(second, zone);
+        match zone.preceding(instant(second.saturating_add(1))).next() {
+            Some(change) => {
+                let start = change.timestamp().as_second();
+                Self { start, end, offset, before: self::offset(start - 1, zone) }
+            }
+            None => Self { start: -FAR, end, offset, before: offset },
+        }
+    }
+
+    /// The stretch after this one.
+    pub(crate) fn next(&self, zone: &TimeZone) -> Option<Self> {
+        (self.end < FAR).then(|| Self {
+            start: self.end,
+            end: following(self.end, zone),
+            offset: offset(self.end, zone),
+            before: self.offset,
+        })
+    }
+
+    /// The wall clock at the first second of it.
+    pub(crate) fn wall_start(&self) -> i64 {
+        self.start + self.offset
+    }
+
+    /// The wall clock at the end of it, as this stretch counts.
+    pub(crate) fn wall_end(&self) -> i64 {
+        self.end + self.offset
+    }
+
+    /// Where the wall clock stood when this stretch began, as the stretch before counted.
+    pub(crate) fn wall_before(&self) -> i64 {
+        self.start + self.before
+    }
+
+    /// Whether it begins with a clock set back, so that times come again.
+    pub(crate) fn is_set_back(&self) -> bool {
+        self.offset < self.before
+    }
+
+    /// The first whole wall-clock minute of it.
+    pub(crate) fn first_minute(&self) -> i64 {
+        ceil_minute(self.wall_start())
+    }
+
+    /// The first whole wall-clock minute of it that no earlier stretch has shown.
+    pub(crate) fn first_fresh_minute(&self) -> i64 {
+        ceil_minute(self.wall_start().max(self.wall_before()))
+    }
+}
+
+fn ceil_minute(second: i64) -> i64 {
+    -(-second).div_euclid(60)
+}
+
+/// The first change after a second.
+fn following(second: i64, zone: &TimeZone) -> i64 {
+    zone.following(instant(second)).next().map_or(FAR, |change| change.timestamp().as_second())
+}
+
+/// Wall clock minus UTC at a second.
+fn offset(second: i64, zone: &TimeZone) -> i64 {
+    i64::from(zone.to_offset(instant(second)).seconds())
+}
+
+/// The instant of a second, or the end of jiff's calendar that it lies beyond.
+fn instant(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap_or(if second < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn utc(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn zone_names_are_iana_names() {
+        assert_eq!(zone_name(&zone("europe/berlin").unwrap()), "Europe/Berlin");
+        assert_eq!(zone_name(&zone("UTC").unwrap()), "UTC");
+        for name in [
+            "",
+            "Berlin",
+            "Mars/Base",
+            "../../etc/passwd",
+            "/etc/passwd",
+            "posix/UTC",
+            "right/UTC",
+            "posixrules",
+            "localtime",
+            "Etc/Unknown",
+            "Europe/Berlin\n",
+            "UTC+2",
+            &"x".repeat(65),
+        ] {
+            let error = zone(name).expect_err(name);
+            assert!(!error.to_string().contains('\n'));
+        }
+    }
+
+    #[test]
+    fn resolve_takes_the_end_of_a_gap_and_the_first_pass_of_an_overlap() {
+        let berlin = zone("Europe/Berlin").unwrap();
+        let at = |text: &str| resolve(text.parse().unwrap(), &berlin);
+        assert_eq!(at("2027-06-01T12:00"), Some(utc("2027-06-01T10:00:00Z")));
+        assert_eq!(at("2027-03-28T02:00"), Some(utc("2027-03-28T01:00:00Z")));
+        assert_eq!(at("2027-03-28T02:59"), Some(utc("2027-03-28T01:00:00Z")));
+        assert_eq!(at("2027-10-31T02:30"), Some(utc("2027-10-31T00:30:00Z")));
+        // Samoa had no 30 December 2011.
+        let apia = zone("Pacific/Apia").unwrap();
+        assert_eq!(resolve("2011-12-30T12:00".parse().unwrap(), &apia), Some(utc("2011-12-30T10:00:00Z")));
+    }
+
+    #[test]
+    fn a_stretch_lies_between_two_changes() {
+        let berlin = zone("Europe/Berlin").unwrap();
+        let summer = Stretch::holding(utc("2027-06-01T12:00:00Z").as_second(), &berlin);
+        assert_eq!(summer.start, utc("2027-03-28T01:00:00Z").as_second());
+        assert_eq!(summer.end, utc("2027-10-31T01:00:00Z").as_second());
+        assert_eq!((summer.offset, summer.before), (7200, 3600));
+        assert_eq!(Stretch::holding(summer.start, &berlin), summer);
+        assert_eq!(Stretch::holding(summer.end - 1, &berlin), summer);
+        let winter = summer.next(&berlin).unwrap();
+        assert!(winter.is_set_back());
+        assert_eq!(winter, Stretch::holding(summer.end, &berlin));
+        assert_eq!(Stretch::holding(0, &TimeZone::UTC).next(&TimeZone::UTC), None);
+    }
+
+    #[test]
+    fn every_zone_has_a_stretch_around_every_second() {
+        let mut zones = 0;
+        for name in jiff::tz::db().available() {
+            let Ok(zone) = zone(name.as_str()) else { continue };
+            zones += 1;
+            for second in (0..3_000_000_000).step_by(97 * 86_400) {
+                let stretch = Stretch::holding(second, &zone);
+                assert!((stretch.start..stretch.end).contains(&second), "{name} {second}: {stretch:?}");
+                if let Some(next) = stretch.next(&zone) {
+                    assert_eq!((next.start, next.before), (stretch.end, stretch.offset), "{name} {second}");
+                    assert!(next.end > next.start, "{name} {second}: {next:?}");
+                }
+            }
+        }
+        assert!(zones > 400, "only {zones} zones: is zoneinfo installed?");
+    }
 }

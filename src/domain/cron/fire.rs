@@ -1,0 +1,247 @@
+//! When an expression fires: pure arithmetic on minutes of wall-clock time, and the zone's offsets laid over it.
+//!
+//! Wall-clock time is counted in whole minutes since 1970-01-01 00:00 of the wall clock itself; instants in whole
+//! seconds since the epoch. Both are `i64`, so no look-up can overflow within jiff's years.
+//!
+//! Cost is bounded for every accepted expression: the civil search visits each month at most once, over
+//! [`HORIZON_YEARS`], and the offsets of a zone are stepped through only near the fire.
+
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+
+use super::{Class, Cron, DayRule};
+use crate::domain::time::Stretch;
+
+/// How far ahead a fire is looked for. The rarest accepted expression, 29 February on one weekday, comes at least
+/// every 40 years (28, and 12 more across 2100); twice that leaves room for a clock change that swallows one.
+const HORIZON_YEARS: i64 = 100;
+
+/// The longest time by which a wall clock is set back or forth, with both ends of it: nothing further away than
+/// this can be shown twice by one clock change (a day in Alaska in 1867, offsets of up to 26 hours).
+const REACH: i64 = 52 * 3600;
+
+/// Fires counted one by one for a summary of missed runs: two years of every minute.
+pub const MISSED_CAP: u32 = 1_000_000;
+
+const MINUTES_PER_DAY: i64 = 24 * 60;
+
+/// The fires that went by while nobody looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// The earliest of them.
+    pub first: Timestamp,
+    /// The latest of them.
+    pub last: Timestamp,
+    /// How many, up to [`MISSED_CAP`].
+    pub count: u32,
+    /// Whether there were more than `count`.
+    pub more: bool,
+}
+
+/// The fires of an expression in one zone, in order; see [`Cron::fires`].
+#[derive(Clone, Debug)]
+pub struct Fires<'a> {
+    cron: &'a Cron,
+    zone: &'a TimeZone,
+    /// The stretch that holds `after`.
+    stretch: Stretch,
+    /// Whole seconds; fires lie strictly after it. `None` when there are no more.
+    after: Option<i64>,
+}
+
+impl Iterator for Fires<'_> {
+    type Item = Timestamp;
+
+    fn next(&mut self) -> Option<Timestamp> {
+        let after = self.after?;
+        self.after = self.cron.search(after, &mut self.stretch, self.zone);
+        let fire = self.after.and_then(|second| Timestamp::from_second(second).ok());
+        if fire.is_none() {
+            self.after = None;
+        }
+        fire
+    }
+}
+
+impl std::iter::FusedIterator for Fires<'_> {}
+
+impl Cron {
+    /// The first fire strictly after `after`, whose fraction of a second counts. `None` where the next 100 years
+    /// hold none: the zone's clock changes swallow them all, or jiff's calendar ends.
+    ///
+    /// ```
+    /// use docknap::domain::cron::Cron;
+    /// let zone = jiff::tz::TimeZone::get("Europe/Berlin")?;
+    /// let cron = Cron::parse("30 2 * * *")?;
+    /// // 02:30 does not exist on this night: the clock goes from 02:00 to 03:00.
+    /// let next = cron.next("2027-03-27T12:00:00Z".parse()?, &zone);
+    /// assert_eq!(next, Some("2027-03-28T01:00:00Z".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        self.fires(after, zone).next()
+    }
+
+    /// All fires strictly after `after`, in order, each once.
+    pub fn fires<'a>(&'a self, after: Timestamp, zone: &'a TimeZone) -> Fires<'a> {
+        let second = floor_second(after);
+        Fires { cron: self, zone, stretch: Stretch::holding(second, zone), after: Some(second) }
+    }
+
+    /// The last fire in (`from`, `until`]: what a catch-up would run. Its cost does not grow with the number of
+    /// fires.
+    pub fn last_at_or_before(&self, from: Timestamp, until: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let due = |after: i64| {
+            let after = Timestamp::from_second(after).ok()?;
+            self.next(after, zone).filter(|fire| *fire <= until)
+        };
+        let mut last = self.next(from, zone).filter(|fire| *fire <= until)?;
+        // The last second with a due fire after it; one look from the middle halves what is left.
+        let (mut low, mut high) = (last.as_second(), floor_second(until));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match due(middle) {
+                Some(fire) => (last, low) = (fire, fire.as_second()),
+                None => high = middle,
+            }
+        }
+        Some(last)
+    }
+
+    /// The fires in (`from`, `until`], summed up; `None` where there is none. Counts one by one up to
+    /// [`MISSED_CAP`] and says when there were more.
+    pub fn missed(&self, from: Timestamp, until: Timestamp, zone: &TimeZone) -> Option<Missed> {
+        let mut fires = self.fires(from, zone).take_while(|fire| *fire <= until);
+        let first = fires.next()?;
+        let mut missed = Missed { first, last: first, count: 1, more: false };
+        for fire in fires {
+            if missed.count == MISSED_CAP {
+                missed.more = true;
+                missed.last = self.last_at_or_before(missed.last, until, zone).unwrap_or(missed.last);
+                break;
+            }
+            missed.last = fire;
+            missed.count += 1;
+        }
+        Some(missed)
+    }
+
+    /// The first fire after second `after`, which `stretch` holds; leaves the stretch that holds the fire.
+    fn search(&self, after: i64, stretch: &mut Stretch, zone: &TimeZone) -> Option<i64> {
+        let horizon = after.saturating_add(HORIZON_YEARS * 366 * 86_400);
+        let mut from = (after + stretch.offset).div_euclid(60) + 1;
+        if self.class == Class::Fixed {
+            // The second pass of a repeated hour: its times have had their turn.
+            from = from.max(stretch.first_fresh_minute());
+        }
+        let mut minute = self.next_minute(from)?;
+        loop {
+            let wall = minute * 60;
+            if wall < stretch.wall_end() {
+                return Some(wall - stretch.offset);
+            }
+            // Far ahead: leave out the clock changes in between. Those near `after` may show an earlier time again.
+            let near = wall - REACH;
+            if stretch.start > after + REACH && near > stretch.end {
+                *stretch = Stretch::holding(near, zone);
+                continue;
+            }
+            *stretch = stretch.next(zone)?;
+            if stretch.start > horizon {
+                return None;
+            }
+            match self.class {
+                // A time that the clock left out: at once.
+                Class::Fixed if wall < stretch.wall_start() => return Some(stretch.start),
+                Class::Fixed => {}
+                // Set back, times come again; set forth, times are lost.
+                Class::Wildcard if stretch.is_set_back() || wall < stretch.wall_start() => {
+                    minute = self.next_minute(stretch.first_minute())?;
+                }
+                Class::Wildcard => {}
+            }
+        }
+    }
+
+    /// The first matching wall-clock minute at or after `from`.
+    pub(super) fn next_minute(&self, from: i64) -> Option<i64> {
+        let day = from.div_euclid(MINUTES_PER_DAY);
+        let found = self.next_day(day)?;
+        if found == day {
+            if let Some(time) = self.next_time(from.rem_euclid(MINUTES_PER_DAY)) {
+                return Some(day * MINUTES_PER_DAY + time);
+            }
+            return Some(self.next_day(day + 1)? * MINUTES_PER_DAY + self.next_time(0)?);
+        }
+        Some(found * MINUTES_PER_DAY + self.next_time(0)?)
+    }
+
+    /// The first matching minute of a day at or after minute `from` of it.
+    fn next_time(&self, from: i64) -> Option<i64> {
+        let (hour, minute) = (from / 60, from % 60);
+        if self.hours >> hour & 1 == 1 {
+            let left = self.minutes >> minute;
+            if left != 0 {
+                return Some(from + i64::from(left.trailing_zeros()));
+            }
+        }
+        let left = self.hours >> (hour + 1);
+        (left != 0).then(|| {
+            (hour + 1 + i64::from(left.trailing_zeros())) * 60 + i64::from(self.minutes.trailing_zeros())
+        })
+    }
+
+    /// The first matching day at or after day `from`, both counted from 1970-01-01.
+    fn next_day(&self, from: i64) -> Option<i64> {
+        let date = Offset::UTC.to_datetime(Timestamp::from_second(from.checked_mul(86_400)?).ok()?).date();
+        let (mut year, mut month) = (i64::from(date.year()), i64::from(date.month()));
+        // Day 0 of the month, counted from 1970-01-01.
+        let mut origin = from - i64::from(date.day());
+        let mut skip = u32::from(date.day().unsigned_abs());
+        for _ in 0..12 * HORIZON_YEARS {
+            let length = days_in(year, month);
+            if self.months >> month & 1 == 1 {
+                let left = self.days_of_month(origin, length) >> skip << skip;
+                if left != 0 {
+                    return Some(origin + i64::from(left.trailing_zeros()));
+                }
+            }
+            origin += i64::from(length);
+            skip = 0;
+            month += 1;
+            if month > 12 {
+                (year, month) = (year + 1, 1);
+            }
+        }
+        None
+    }
+
+    /// The matching days of a month as bits 1 to `length`; `origin` is the day before its first.
+    fn days_of_month(&self, origin: i64, length: u32) -> u32 {
+        let exists = u32::MAX >> (31 - length) & !1;
+        // 1970-01-01, day 0, was a Thursday, weekday 4: the weekday of `origin` belongs to bit 0.
+        let weekday = (origin + 4).rem_euclid(7);
+        let week = u64::from(self.weekdays);
+        let weeks = week | week << 7 | week << 14 | week << 21 | week << 28 | week << 35;
+        let by_weekday = u32::try_from(weeks >> weekday & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        let matching = match self.day_rule {
+            DayRule::Both => self.days & by_weekday,
+            DayRule::Either => self.days | by_weekday,
+        };
+        matching & exists
+    }
+}
+
+/// Whole seconds, downwards also before 1970, where jiff's own fraction is negative.
+fn floor_second(instant: Timestamp) -> i64 {
+    instant.as_second() - i64::from(instant.subsec_nanosecond() < 0)
+}
+
+fn days_in(year: i64, month: i64) -> u32 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
