@@ -4,6 +4,7 @@
 //! `web`, `scheduler` and `cli`. The same noun names the file at every layer.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;

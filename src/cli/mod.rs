@@ -1,0 +1,3 @@
+//! The commands of the `docknap` program.
+
+pub mod explain;
