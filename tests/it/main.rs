@@ -1,11 +1,12 @@
 //! One binary for all integration tests: it links once.
 
+mod api;
 mod backup;
+mod dependencies;
+mod execute;
 mod history;
 mod schedules;
 mod schedules_storage;
-mod dependencies;
-mod execute;
 mod sim;
 mod storage;
 mod support;
