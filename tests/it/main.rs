@@ -4,6 +4,7 @@ mod api;
 mod backup;
 mod dependencies;
 mod execute;
+mod contract;
 mod history;
 mod schedules;
 mod schedules_storage;
