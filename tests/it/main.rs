@@ -1,6 +1,9 @@
 //! One binary for all integration tests: it links once.
 
+mod api;
 mod backup;
+mod dependencies;
+mod execute;
 mod contract;
 mod history;
 mod schedules;
