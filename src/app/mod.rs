@@ -22,13 +22,14 @@ pub mod backup;
 pub mod error;
 pub mod execute;
 pub mod history;
+pub mod idempotency;
 mod ids;
 pub mod paging;
 pub mod schedules;
 pub mod stacks;
 pub mod summary;
 pub mod users;
-mod vitals;
+pub mod vitals;
 pub mod zone;
 
 pub use auth::Auth;

@@ -139,10 +139,14 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<User> {
 /// [`Error::Conflict`] where nobody would be left who can log in as an admin.
 pub async fn update(app: &App, actor: &Actor, id: &UserId, edit: &Edit) -> Result<User> {
     actor.require(Permission::Administer)?;
-    let role: Role = edit.role.parse().map_err(|error: crate::domain::permission::UnknownRole| Error::field("role", error.to_string()))?;
+    let role: Role = edit
+        .role
+        .parse()
+        .map_err(|error: crate::domain::permission::UnknownRole| Error::field("role", error.to_string()))?;
     let mut tx = app.db.begin().await?;
     db::users::lock_all(&mut tx).await?;
-    let old = db::users::find_in(&mut tx, id).await?.ok_or_else(|| Error::not_found("user", id.as_str()))?.user;
+    let old =
+        db::users::find_in(&mut tx, id).await?.ok_or_else(|| Error::not_found("user", id.as_str()))?.user;
     if edit.rev.is_some_and(|rev| rev != old.rev) {
         return Err(Error::Stale { current_rev: old.rev });
     }
@@ -181,7 +185,8 @@ pub async fn delete(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
     actor.require(Permission::Administer)?;
     let mut tx = app.db.begin().await?;
     db::users::lock_all(&mut tx).await?;
-    let user = db::users::find_in(&mut tx, id).await?.ok_or_else(|| Error::not_found("user", id.as_str()))?.user;
+    let user =
+        db::users::find_in(&mut tx, id).await?.ok_or_else(|| Error::not_found("user", id.as_str()))?.user;
     require_other_admin(&mut tx, &user).await?;
     db::sessions::delete_all(&mut tx, id, None).await?;
     db::tokens::delete_all(&mut tx, id).await?;
@@ -238,7 +243,8 @@ pub async fn change_password(
     auth::count_try(app, &stored.user.name, actor.ip).await?;
     if !app.auth.hasher.verify(current, Some(&stored.password_hash)).await?.matches {
         let mut tx = app.db.begin().await?;
-        record(&mut tx, app, actor, "user.change_password", &stored.user, "refused", Some("wrong password")).await?;
+        record(&mut tx, app, actor, "user.change_password", &stored.user, "refused", Some("wrong password"))
+            .await?;
         tx.commit().await?;
         return Err(Error::field("current", "this is not your password"));
     }
@@ -319,5 +325,6 @@ async fn record_changes(
     changes: Vec<Change>,
 ) -> Result<()> {
     let object = Object { kind: "user", id: Some(user.id.as_str()), name: &user.name };
-    audit::record(tx, app, actor, event, object, "ok", AuditDetail { changes, ..AuditDetail::default() }).await
+    audit::record(tx, app, actor, event, object, "ok", AuditDetail { changes, ..AuditDetail::default() })
+        .await
 }

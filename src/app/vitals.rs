@@ -1,9 +1,11 @@
 //! Signs of life that `/healthz` and `/readyz` ask for.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::App;
 use crate::domain::time::{from_ms, to_ms};
 
 /// When the scheduler last looked, and whether the process is on its way out.
@@ -38,4 +40,19 @@ impl Vitals {
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
+}
+
+/// The scheduler looks at least every 30 s; three times that is one that hangs.
+const TICK: Duration = Duration::from_secs(90);
+
+/// Whether process, database and scheduler are well.
+pub async fn is_alive(app: &App) -> bool {
+    let age = app.clock.now().duration_since(app.vitals.last_tick());
+    // A clock that was set back makes the age negative: no fault of the scheduler's.
+    Duration::try_from(age).unwrap_or_default() < TICK && app.db.ping().await.is_ok()
+}
+
+/// Whether requests should be sent here: alive, not about to stop, and the Engine has answered within 3 s.
+pub async fn is_ready(app: &App) -> bool {
+    !app.vitals.is_stopping() && is_alive(app).await && app.hosts.local().ping().await.is_ok()
 }

@@ -1,6 +1,22 @@
 //! What surrounds every page: who is logged in, where they are, and what must be said on top.
 
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use tower_sessions::Session;
+
+use super::auth::Identity;
+use super::htmx::Htmx;
+use super::proxy::Via;
+use super::session::{FLASH, cookie};
+use super::{Web, assets};
+use crate::app::zone;
 use crate::domain::permission::{Permission, Role};
+
+/// The cookie that remembers the theme: `light` or `dark`; without it the device decides.
+pub const THEME_COOKIE: &str = "docknap_theme";
 
 /// The surroundings of one page, as `templates/base.html` shows them.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +70,48 @@ impl Shell {
         self.user.as_ref().is_some_and(ShellUser::can_operate)
     }
 
+    /// The surroundings of an answer to somebody.
+    pub(super) async fn of(
+        web: &Web,
+        identity: &Identity,
+        via: Option<Via>,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Self {
+        let user = identity.who().map(|who| &who.user);
+        let zone = match user.and_then(|user| user.timezone.clone()) {
+            Some(zone) => zone,
+            None => zone::default_zone(&web.app).await.map_or_else(|_| "UTC".to_owned(), |zone| zone.name),
+        };
+        let theme = cookie(headers, THEME_COOKIE).or_else(|| user.and_then(|user| user.theme.as_deref()));
+        Self {
+            base: web.base().to_owned(),
+            assets: assets::version().to_owned(),
+            theme: theme.filter(|theme| matches!(*theme, "light" | "dark")).unwrap_or("system").to_owned(),
+            user: user.map(|user| ShellUser { name: user.name.clone(), role: user.role }),
+            here: here(path),
+            flash: None,
+            insecure: !via.is_some_and(Via::is_private),
+            demo: web.demo,
+            zone,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    /// The surroundings of an answer to nobody in particular, without a look at the database.
+    pub(super) fn bare(web: &Web, headers: &HeaderMap) -> Self {
+        let theme = cookie(headers, THEME_COOKIE).filter(|theme| matches!(*theme, "light" | "dark"));
+        Self {
+            base: web.base().to_owned(),
+            assets: assets::version().to_owned(),
+            theme: theme.unwrap_or("system").to_owned(),
+            demo: web.demo,
+            zone: "UTC".to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+            ..Self::default()
+        }
+    }
+
     /// Surroundings to try a template in.
     pub fn sample() -> Self {
         Self {
@@ -68,19 +126,85 @@ impl Shell {
     }
 }
 
+impl FromRequestParts<Web> for Shell {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Infallible> {
+        let identity = Identity::of(&parts.extensions);
+        let via = parts.extensions.get().copied();
+        let mut shell = Self::of(web, &identity, via, parts.uri.path(), &parts.headers).await;
+        // A part of a page shows no message: it waits for the next whole one.
+        if !Htmx::of(&parts.headers).partial
+            && let Some(session) = parts.extensions.get::<Session>()
+            && let Ok(Some(flash)) = session.get::<Flash>(FLASH).await
+        {
+            shell.flash = Some(flash);
+            if let Err(error) = session.remove_value(FLASH).await {
+                tracing::warn!(%error, "a message that was shown could not be forgotten");
+            }
+        }
+        Ok(shell)
+    }
+}
+
+/// The entry of the navigation a path belongs to.
+fn here(path: &str) -> &'static str {
+    match path.trim_start_matches('/').split('/').next().unwrap_or_default() {
+        "" | "stacks" | "containers" => "stacks",
+        "schedules" => "schedules",
+        "runs" => "runs",
+        "audit" => "audit",
+        "users" => "users",
+        "profile" => "profile",
+        _ => "",
+    }
+}
+
+/// Leaves a message for the next whole page: `Notes`, then `notes.leave(Flash::new("good", "Saved.")).await`.
+pub struct Notes(Option<Session>);
+
+impl Notes {
+    /// Notes of a session at hand.
+    pub fn of(session: &Session) -> Self {
+        Self(Some(session.clone()))
+    }
+
+    /// Leaves it; it replaces one that was not shown yet. Whoever is not logged in gets none.
+    pub async fn leave(&self, flash: Flash) {
+        if let Some(session) = &self.0
+            && let Err(error) = session.insert(FLASH, flash).await
+        {
+            tracing::warn!(%error, "a message could not be left");
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Notes {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get::<Session>().cloned()))
+    }
+}
+
 /// One message that is shown once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Flash {
     /// `good`, `info`, `warn` or `bad`.
-    pub tone: &'static str,
+    pub tone: String,
     /// The message.
     pub text: String,
 }
 
 impl Flash {
+    /// A message in one of the four tones.
+    pub fn new(tone: &str, text: impl Into<String>) -> Self {
+        Self { tone: tone.to_owned(), text: text.into() }
+    }
+
     /// The icon beside it.
     pub fn icon(&self) -> &'static str {
-        match self.tone {
+        match self.tone.as_str() {
             "good" => "circle-check",
             "bad" => "circle-x",
             "warn" => "triangle-alert",

@@ -61,7 +61,8 @@ impl Now {
 
     /// The day of an instant in words: `Today`, `Yesterday`, `Wednesday 25 November 2026`.
     pub fn day(&self, at: Timestamp) -> String {
-        let (day, today) = (at.to_zoned(self.zone.clone()).date(), self.at.to_zoned(self.zone.clone()).date());
+        let (day, today) =
+            (at.to_zoned(self.zone.clone()).date(), self.at.to_zoned(self.zone.clone()).date());
         let ago = today.since(day).map_or(i32::MAX, |span| span.get_days());
         match ago {
             0 => "Today".to_owned(),
@@ -164,7 +165,9 @@ pub fn exit_code(code: i64) -> String {
         127 => "the command was not found in the image; check the command and the image's version",
         130 => "it was interrupted",
         134 => "the program aborted itself",
-        137 => "it was killed: it did not stop within its grace, or memory ran out; a longer stop grace may help",
+        137 => {
+            "it was killed: it did not stop within its grace, or memory ran out; a longer stop grace may help"
+        }
         139 => "the program crashed by touching memory that is not its own",
         143 => "it ended when asked to stop",
         129..=159 => return format!("{code}: ended by signal {}", code - 128),
@@ -374,16 +377,24 @@ impl Sampled for ErrorPage {
                 near: vec![Link::new("/stacks/0123456789abcdef", "media")],
                 ..page(404, "There is no stack “meida”", "It may have been removed, or renamed.")
             },
-            page(403, "This needs the role operator", "You are logged in as a viewer. An admin can change your role."),
-            Self {
-                retry_after: Some(30),
-                ..page(429, "Too many tries", "Wait a little, then try again.")
-            },
+            page(
+                403,
+                "This needs the role operator",
+                "You are logged in as a viewer. An admin can change your role.",
+            ),
+            Self { retry_after: Some(30), ..page(429, "Too many tries", "Wait a little, then try again.") },
             Self {
                 request_id: Some("0199c1d2".to_owned()),
-                ..page(500, "Something went wrong inside DockNap", "Nothing was changed. The log has the details.")
+                ..page(
+                    500,
+                    "Something went wrong inside DockNap",
+                    "Nothing was changed. The log has the details.",
+                )
             },
-            Self { shell: super::shell::Shell { user: None, ..super::shell::Shell::sample() }, ..page(503, "Docker is away", "DockNap keeps trying.") },
+            Self {
+                shell: super::shell::Shell { user: None, ..super::shell::Shell::sample() },
+                ..page(503, "Docker is away", "DockNap keeps trying.")
+            },
         ]
     }
 }
@@ -419,7 +430,10 @@ mod tests {
     fn durations_read_well() {
         let told: Vec<String> = [0, 450, 12_000, 80_000, 7_500_000].into_iter().map(duration).collect();
         assert_eq!(told, ["0.0 s", "0.4 s", "12 s", "1 min 20 s", "2 h 5 min"]);
-        assert_eq!([span(3600), span(5400), span(86_400), span(15), span(0)], ["1 h", "90 min", "1 d", "15 s", "0 s"]);
+        assert_eq!(
+            [span(3600), span(5400), span(86_400), span(15), span(0)],
+            ["1 h", "90 min", "1 d", "15 s", "0 s"]
+        );
     }
 
     #[test]

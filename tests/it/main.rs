@@ -1,7 +1,12 @@
 //! One binary for all integration tests: it links once.
 
 mod backup;
+mod contract;
+mod history;
+mod schedules;
+mod schedules_storage;
 mod dependencies;
+mod execute;
 mod sim;
 mod storage;
 mod support;

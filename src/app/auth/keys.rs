@@ -106,7 +106,8 @@ mod tests {
         let first = Keys::open(&config).expect("it is made");
         let again = Keys::open(&config).expect("it is read");
         assert_eq!(first.tokens.expose_secret(), again.tokens.expose_secret());
-        let mode = std::fs::metadata(home.path().join("secret.key")).expect("it is there").permissions().mode();
+        let mode =
+            std::fs::metadata(home.path().join("secret.key")).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -125,7 +126,8 @@ mod tests {
             secret_key: Some(SecretString::from(secret)),
             ..Config::default()
         };
-        let [a, b] = ["a".repeat(40), "b".repeat(40)].map(|secret| Keys::open(&config(&secret)).expect("no file is needed"));
+        let [a, b] = ["a".repeat(40), "b".repeat(40)]
+            .map(|secret| Keys::open(&config(&secret)).expect("no file is needed"));
         assert_ne!(a.tokens.expose_secret(), b.tokens.expose_secret());
     }
 }

@@ -59,7 +59,12 @@ impl Auth {
     ///
     /// # Errors
     /// Where the key file or the database cannot be read or written, or the system gives no random numbers.
-    pub async fn open(db: &Db, config: &Config, clock: &Clock, cost: Cost) -> std::result::Result<Self, OpenError> {
+    pub async fn open(
+        db: &Db,
+        config: &Config,
+        clock: &Clock,
+        cost: Cost,
+    ) -> std::result::Result<Self, OpenError> {
         let keys = Keys::open(config)?;
         let mut tx = db.begin().await?;
         let instance = if let Some(instance) = db::settings::get(db, INSTANCE).await? {
@@ -278,6 +283,16 @@ pub(super) async fn record(
     audit::record(tx, app, actor, event, object, outcome, detail).await
 }
 
+/// Writes down that somebody has logged out of a browser.
+///
+/// # Errors
+/// Where it cannot be stored.
+pub async fn logged_out(app: &App, actor: &Actor, user: &User) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    record(&mut tx, app, actor, "user.logout", user, "ok", None).await?;
+    Ok(tx.commit().await?)
+}
+
 /// Removes rows that have outlived their use: ended sessions and tokens, failures long past.
 ///
 /// # Errors
@@ -319,7 +334,10 @@ mod tests {
 
     #[test]
     fn waits_are_rounded_up_to_whole_seconds() {
-        let wait = |ms| match too_many(jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::UNIX_EPOCH + Duration::from_millis(ms)) {
+        let wait = |ms| match too_many(
+            jiff::Timestamp::UNIX_EPOCH,
+            jiff::Timestamp::UNIX_EPOCH + Duration::from_millis(ms),
+        ) {
             Error::TooManyTries { retry_after } => retry_after.as_secs(),
             _ => unreachable!("only one kind is made"),
         };

@@ -107,7 +107,8 @@ impl Hasher {
     async fn take_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let _waiting =
             self.waiting.try_acquire().map_err(|_| Error::TooManyTries { retry_after: COME_BACK })?;
-        let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|error| Error::Internal(error.into()))?;
+        let turn =
+            Arc::clone(&self.turn).acquire_owned().await.map_err(|error| Error::Internal(error.into()))?;
         self.hashed.fetch_add(1, Ordering::Relaxed);
         tokio::task::spawn_blocking(move || {
             // Held by the work itself: a request that is given up does not let the next hash begin beside this one.
@@ -120,7 +121,8 @@ impl Hasher {
 }
 
 fn argon2(cost: Cost) -> Result<Argon2<'static>> {
-    let params = Params::new(cost.memory, cost.passes, 1, None).map_err(|error| Error::Internal(error.to_string().into()))?;
+    let params = Params::new(cost.memory, cost.passes, 1, None)
+        .map_err(|error| Error::Internal(error.to_string().into()))?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 

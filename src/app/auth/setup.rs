@@ -44,7 +44,8 @@ impl SetupToken {
     fn renew(&self) -> Result<()> {
         let bytes = keys::random::<20>().map_err(|error| Error::Internal(error.into()))?;
         let letters: Vec<u8> = bytes.iter().map(|byte| LETTERS[usize::from(byte % 32)]).collect();
-        let groups: Vec<&str> = letters.chunks(5).filter_map(|group| std::str::from_utf8(group).ok()).collect();
+        let groups: Vec<&str> =
+            letters.chunks(5).filter_map(|group| std::str::from_utf8(group).ok()).collect();
         let token = groups.join("-");
         keys::write_private(&self.path, &token, false).map_err(|error| Error::Internal(error.into()))?;
         announce_token(&token, &self.path);
@@ -53,7 +54,10 @@ impl SetupToken {
 }
 
 fn announce_token(token: &str, path: &Path) {
-    tracing::warn!("there is no account yet: open the page and enter the setup token {token} (also in {})", path.display());
+    tracing::warn!(
+        "there is no account yet: open the page and enter the setup token {token} (also in {})",
+        path.display()
+    );
 }
 
 /// A token without what people add when they copy it.
@@ -153,7 +157,8 @@ pub async fn run(app: &App, draft: &Draft, ip: Option<IpAddr>) -> Result<User> {
     }
     let actor = Actor::stranger(draft.name.trim(), ip);
     let theme = Some(draft.theme.as_str()).filter(|theme| matches!(*theme, "light" | "dark"));
-    create(app, &actor, &draft.name, &draft.password, Some(timezone).filter(|zone| !zone.is_empty()), theme).await
+    create(app, &actor, &draft.name, &draft.password, Some(timezone).filter(|zone| !zone.is_empty()), theme)
+        .await
 }
 
 fn done() -> Error {

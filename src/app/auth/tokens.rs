@@ -57,7 +57,8 @@ struct Claims {
 pub async fn issue(app: &App, user: &User, ip: Option<IpAddr>) -> Result<Issued> {
     let now = app.clock.now();
     let expires = now + LIFETIME;
-    let jti: String = super::hex(&super::keys::random::<16>().map_err(|error| Error::Internal(error.into()))?);
+    let jti: String =
+        super::hex(&super::keys::random::<16>().map_err(|error| Error::Internal(error.into()))?);
     let mut tx = app.db.begin().await?;
     let address = ip.map(|ip| ip.to_string());
     db::tokens::insert(&mut tx, &jti, &user.id, now, expires, address.as_deref()).await?;

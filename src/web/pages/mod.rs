@@ -1,3 +1,16 @@
+//! Pages for people.
+
+use super::Web;
+use super::routes::Routes;
+
+pub mod login;
+pub mod setup;
+pub mod users;
+
+/// Every page with what it asks of its caller.
+pub(super) fn routes(web: &Web) -> Routes {
+    Routes::new().merge(login::routes(web)).merge(setup::routes(web)).merge(users::routes())
+}
 //! The pages. Each file holds the view structs of its noun, what fills them from domain values, and the handlers.
 
 pub mod actions;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use docknap::app::auth::password::Cost;
 use docknap::app::execute::{self, Request, Submitted};
 use docknap::app::{Activator, Actor, App, Auth, Bus, Execution, IdSource, Parts, Vitals};
 use docknap::clock::Clock;
@@ -40,12 +41,14 @@ pub struct Bench {
     life: Option<Life>,
     _simulated: Simulated,
     database: TestDb,
+    home: tempfile::TempDir,
 }
 
 /// One life of the process.
 struct Life {
     runtime: Runtime,
     stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl Bench {
@@ -59,8 +62,9 @@ impl Bench {
         let clock = Clock::frozen(now.parse().expect("an instant"));
         let simulated = Simulated::start(clock.clone(), world).await;
         let sim = simulated.control.clone();
-        let (app, life) = live(&database.db, &clock, &sim);
-        let bench = Self { app, sim, clock, life: Some(life), _simulated: simulated, database };
+        let home = tempfile::tempdir().expect("a data directory");
+        let (app, life) = live(&database.db, &clock, &sim, home.path()).await;
+        let bench = Self { app, sim, clock, life: Some(life), _simulated: simulated, database, home };
         bench.until_connected().await;
         bench
     }
@@ -74,17 +78,22 @@ impl Bench {
 
     /// Starts the process again after [`Bench::kill`], and waits until it knows the Engine.
     pub async fn revive(&mut self) {
-        let (app, life) = live(&self.database.db, &self.clock, &self.sim);
+        let (app, life) = live(&self.database.db, &self.clock, &self.sim, self.home.path()).await;
         self.app = app;
         self.life = Some(life);
         self.until_connected().await;
     }
 
     /// Ends the process in an orderly way, as SIGTERM does.
-    pub fn terminate(&mut self) {
+    pub async fn terminate(&mut self) {
         if let Some(life) = self.life.take() {
             life.stop.cancel();
-            life.runtime.shutdown_timeout(Duration::from_secs(5));
+            life.tasks.close();
+            while !life.tasks.is_empty() {
+                self.quiet().await;
+                self.clock.advance(self.clock.next_sleeper().unwrap_or_default());
+            }
+            life.runtime.shutdown_background();
         }
     }
 
@@ -170,10 +179,8 @@ impl Bench {
     }
 
     async fn until_connected(&self) {
-        self.until("the Engine is connected", async || {
-            self.app.hosts.local().inventory().is_connected()
-        })
-        .await;
+        self.until("the Engine is connected", async || self.app.hosts.local().inventory().is_connected())
+            .await;
     }
 
     /// Lets everything happen that needs no time: waits until nothing moves any more.
@@ -206,7 +213,9 @@ pub fn person() -> Actor {
     Actor::cli()
 }
 
-fn live(db: &Db, clock: &Clock, sim: &Control) -> (App, Life) {
+async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path) -> (App, Life) {
+    let config = Config { data_dir: home.to_owned(), ..Config::default() };
+    let auth = Auth::open(db, &config, clock, Cost::TINY).await.expect("the keys are made");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -222,7 +231,7 @@ fn live(db: &Db, clock: &Clock, sim: &Control) -> (App, Life) {
     let app = App::new(Parts {
         db: db.clone(),
         clock: clock.clone(),
-        config: Config::default(),
+        config,
         ids: IdSource::random(),
         bus: Bus::default(),
         scheduler: Activator::default(),
@@ -234,6 +243,7 @@ fn live(db: &Db, clock: &Clock, sim: &Control) -> (App, Life) {
     let stop = CancellationToken::new();
     runtime.spawn(host.watch(stop.clone()));
     runtime.spawn(execute::runner::feed(app.clone(), stop.clone()));
-    runtime.spawn(execute::runner::run(app.clone(), stop.clone(), TaskTracker::new()));
-    (app, Life { runtime, stop })
+    let tasks = TaskTracker::new();
+    runtime.spawn(execute::runner::run(app.clone(), stop.clone(), tasks.clone()));
+    (app, Life { runtime, stop, tasks })
 }

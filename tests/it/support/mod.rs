@@ -1,4 +1,7 @@
 //! What the tests share.
 
+pub mod bench;
 pub mod db;
+pub mod engine;
+pub mod rows;
 pub mod sim;

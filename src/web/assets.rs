@@ -1,0 +1,86 @@
+//! Static files, from inside the binary.
+//!
+//! Links carry the version of all files together, so a browser may keep them for ever; without it, or with an old one,
+//! the answer is checked by its ETag each time.
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use axum::body::Body;
+use axum::extract::{Path, Query};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use rust_embed::RustEmbed;
+use sha2::{Digest, Sha256};
+
+use crate::app::Error;
+
+#[derive(RustEmbed)]
+#[folder = "static/"]
+struct Files;
+
+/// Changes whenever one of the files does.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut names: Vec<_> = Files::iter().collect();
+    names.sort();
+    let mut all = Sha256::new();
+    for name in names {
+        all.update(name.as_bytes());
+        all.update(Files::get(&name).map(|file| file.metadata.sha256_hash()).unwrap_or_default());
+    }
+    short(&all.finalize())
+});
+
+/// The version of all files together, for `?v=`.
+pub fn version() -> &'static str {
+    &VERSION
+}
+
+fn short(hash: &[u8]) -> String {
+    hash.iter().take(6).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[derive(serde::Deserialize)]
+pub(super) struct Version {
+    v: Option<String>,
+}
+
+pub(super) async fn file(
+    Path(path): Path<String>,
+    Query(version): Query<Version>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let kind = kind(&path).ok_or_else(|| Error::not_found("page", &*path))?;
+    let file = Files::get(&path).ok_or_else(|| Error::not_found("page", &*path))?;
+    let etag = format!("\"{}\"", short(&file.metadata.sha256_hash()));
+    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let mut response = if known.is_some_and(|known| known.split(',').any(|one| one.trim() == etag)) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        Body::from(file.data).into_response()
+    };
+    let current = version.v.as_deref() == Some(self::version());
+    let keep = if current { "public, max-age=31536000, immutable" } else { "public, no-cache" };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(keep));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        response.headers_mut().insert(ETAG, etag);
+    }
+    Ok(response)
+}
+
+/// What may be served: the kinds a page links to.
+fn kind(path: &str) -> Option<&'static str> {
+    Some(match path.rsplit_once('.')?.1 {
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "webmanifest" => "application/manifest+json",
+        _ => return None,
+    })
+}

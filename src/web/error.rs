@@ -1,0 +1,424 @@
+//! The form of an error: a page, a message in the corner for htmx, or problem+json (RFC 9457) for programs.
+//!
+//! Handlers return [`app::Error`](crate::app::Error). The outer layer, which alone knows the request, makes the answer;
+//! it also replaces every error answer without a body of its own (404, 405, 413 … of the framework). What caused an
+//! internal error goes to the log under the request's id and to nobody else.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::Web;
+use super::auth::Identity;
+use super::htmx::Htmx;
+use super::session::page_of;
+use super::shell::Shell;
+use super::view::Link;
+use crate::app::{Error, FieldError};
+
+/// The request's id, in the answer and in the log.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What is wrong, before it has a form.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// The status.
+    pub status: StatusCode,
+    /// Stable word for programs.
+    pub code: &'static str,
+    /// What is wrong, in a few words.
+    pub title: &'static str,
+    /// What is wrong and what to do.
+    pub detail: String,
+    /// Field by field.
+    pub errors: Vec<FieldError>,
+    /// Seconds after which a new try makes sense.
+    pub retry_after: Option<u64>,
+    /// Names that look like the one that was not found, and of what kind they are.
+    near: Vec<String>,
+    what: &'static str,
+    /// For the log only.
+    cause: Option<Arc<str>>,
+}
+
+impl Problem {
+    /// A problem.
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            title,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            near: Vec::new(),
+            what: "",
+            cause: None,
+        }
+    }
+
+    /// The request does not come from one of our own pages.
+    pub fn cross_site() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross_site",
+            "This did not come from DockNap's own page",
+            "Nothing was changed. Open the page again and retry; a reverse proxy in between must pass the Host and Origin \
+             headers on as they are.",
+        )
+    }
+
+    /// The body is larger than any form.
+    pub fn too_large() -> Self {
+        of_status(StatusCode::PAYLOAD_TOO_LARGE)
+    }
+
+    /// The body is not what the route takes.
+    pub fn media_type(wanted: &str) -> Self {
+        Self { detail: format!("Send {wanted}."), ..of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE) }
+    }
+}
+
+impl IntoResponse for Problem {
+    /// Status and problem; the outer layer gives it its form.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}
+
+/// A fault of ours, for places that have no [`Error`] at hand.
+pub fn internal(fault: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Internal(Box::new(fault))
+}
+
+/// Where no route is.
+pub(super) async fn not_found(uri: Uri) -> Error {
+    Error::not_found("page", uri.path().chars().take(200).collect::<String>())
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let (status, title) = match &error {
+            Error::NotFound { .. } => (StatusCode::NOT_FOUND, "Not found"),
+            Error::Unauthenticated => (StatusCode::UNAUTHORIZED, "Log in first"),
+            Error::WrongCredentials => (StatusCode::UNAUTHORIZED, "Name or password is wrong"),
+            Error::Forbidden { .. } => (StatusCode::FORBIDDEN, "Not allowed"),
+            Error::Protected { .. } => (StatusCode::FORBIDDEN, "Protected"),
+            Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "Some fields need a correction"),
+            Error::Stale { .. } => (StatusCode::PRECONDITION_FAILED, "Changed in the meantime"),
+            Error::Conflict { .. } => (StatusCode::CONFLICT, "Not possible as things are"),
+            Error::TooManyTries { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many tries"),
+            Error::Docker { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Docker cannot be reached"),
+            Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Not available right now"),
+            Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong inside DockNap"),
+        };
+        let detail = match &error {
+            Error::Forbidden { needs } => {
+                format!("This needs the role {needs}. Ask an admin of this DockNap for it.")
+            }
+            Error::Internal(_) => "The log says what, under the request's id.".to_owned(),
+            Error::WrongCredentials => "Check both and try again.".to_owned(),
+            Error::Unauthenticated => "There is no login with this request, or it has ended.".to_owned(),
+            Error::TooManyTries { retry_after } => format!("Wait {} s and try again.", retry_after.as_secs()),
+            other => sentence(&other.to_string()),
+        };
+        let mut problem = Self::new(status, error.code(), title, detail);
+        match error {
+            Error::NotFound { what, near, .. } => {
+                problem.near = near;
+                problem.what = what;
+            }
+            Error::Invalid(errors) => problem.errors = errors,
+            Error::TooManyTries { retry_after } => problem.retry_after = Some(retry_after.as_secs().max(1)),
+            Error::Docker { .. } | Error::Unavailable { .. } => problem.retry_after = Some(5),
+            Error::Internal(source) => problem.cause = Some(chain(&*source).into()),
+            _ => {}
+        }
+        problem
+    }
+}
+
+/// As a sentence stands on a page.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let mut text: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    if !text.ends_with(['.', '!', '?']) {
+        text.push('.');
+    }
+    text
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// What an answer of the framework's own means.
+fn of_status(status: StatusCode) -> Problem {
+    let (code, title, detail) = match status {
+        StatusCode::BAD_REQUEST => {
+            ("bad_request", "This request makes no sense", "Check its address and body.")
+        }
+        StatusCode::NOT_FOUND => ("not_found", "Not found", "There is nothing at this address."),
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "method_not_allowed",
+            "Not possible here",
+            "This address exists, but it does not take this method.",
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => ("too_large", "Too large", "At most 64 KiB can be sent at once."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            ("media_type", "Wrong kind of content", "Send the content type this address takes.")
+        }
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            ("invalid", "This cannot be read", "Check the types of what was sent.")
+        }
+        StatusCode::TOO_MANY_REQUESTS => ("too_many_tries", "Too many tries", "Wait a moment."),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("unavailable", "Not available right now", "Try again in a moment.")
+        }
+        status if status.is_server_error() => {
+            ("internal", "Something went wrong inside DockNap", "The log says what, under the request's id.")
+        }
+        _ => ("refused", "Refused", "This request was refused."),
+    };
+    Problem::new(status, code, title, detail)
+}
+
+/// What the layer has to know of a request, kept while its handler has it.
+struct Asked {
+    path: String,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    htmx: Htmx,
+    via: Option<super::proxy::Via>,
+    id: String,
+}
+
+/// The layer: gives every error its form.
+pub(super) async fn render(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let asked = Asked {
+        path: request.uri().path().to_owned(),
+        method: request.method().clone(),
+        uri: request.uri().clone(),
+        htmx: Htmx::of(request.headers()),
+        headers: request.headers().clone(),
+        via: request.extensions().get().copied(),
+        id: request_id(&web),
+    };
+    let mut response = next.run(request).await;
+    if let Ok(value) = HeaderValue::from_str(&asked.id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let status = response.status();
+    let problem = response.extensions_mut().remove::<Problem>();
+    if !(status.is_client_error() || status.is_server_error()) || (problem.is_none() && has_form(&response)) {
+        return response;
+    }
+    let problem = problem.unwrap_or_else(|| of_status(status));
+    if problem.status.is_server_error() {
+        let cause = problem.cause.as_deref().unwrap_or(&problem.detail);
+        tracing::error!(request = %asked.id, method = %asked.method, path = %asked.path, %status, "{cause}");
+    }
+    let identity = Identity::of(response.extensions());
+    let mut made = match kind(&asked) {
+        Kind::Program => program(&problem, &asked),
+        Kind::Stream => problem.status.into_response(),
+        Kind::Page if problem.code == "unauthenticated" => to_login(&web, &asked),
+        Kind::Page => page(&web, &problem, &asked, &identity).await,
+    };
+    if let Some(seconds) = problem.retry_after {
+        made.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    for name in [REQUEST_ID, ALLOW] {
+        if let Some(value) = response.headers_mut().remove(&name) {
+            made.headers_mut().insert(name, value);
+        }
+    }
+    for cookie in response.headers().get_all("set-cookie") {
+        made.headers_mut().append("set-cookie", cookie.clone());
+    }
+    made
+}
+
+enum Kind {
+    Program,
+    Stream,
+    Page,
+}
+
+fn kind(asked: &Asked) -> Kind {
+    if asked.path == "/api" || asked.path.starts_with("/api/") {
+        Kind::Program
+    } else if asked.headers.get(ACCEPT).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+    {
+        Kind::Stream
+    } else {
+        Kind::Page
+    }
+}
+
+fn request_id(web: &Web) -> String {
+    // The random half: the time is in the log anyway.
+    let id: String = web.app.ids.next(web.app.clock.now());
+    id.chars().filter(|c| *c != '-').skip(16).collect()
+}
+
+/// Whether a handler has made the form of its error itself: the form again with what is wrong, a problem.
+fn has_form(response: &Response) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes();
+        kind.starts_with(b"text/html") || kind.starts_with(b"application/")
+    })
+}
+
+#[derive(serde::Serialize)]
+struct Body<'a> {
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    near: &'a [String],
+    request_id: &'a str,
+}
+
+fn program(problem: &Problem, asked: &Asked) -> Response {
+    let body = Body {
+        title: problem.title,
+        status: problem.status.as_u16(),
+        detail: &problem.detail,
+        code: problem.code,
+        errors: &problem.errors,
+        near: &problem.near,
+        request_id: &asked.id,
+    };
+    // A struct of texts cannot fail to serialize.
+    let text = serde_json::to_string(&body).unwrap_or_default();
+    let mut response = (problem.status, text).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if problem.status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// To the login page and, afterwards, back: 303 for a page; 401 with `HX-Redirect` for htmx, which would swap the login
+/// page into the middle of this one otherwise.
+fn to_login(web: &Web, asked: &Asked) -> Response {
+    let here = if asked.method == Method::GET && !asked.htmx.request {
+        asked.uri.path_and_query().map(|path| path.as_str().to_owned())
+    } else {
+        page_of(&asked.headers, web.base())
+    };
+    let next = here.and_then(|here| super::session::local(&here)).filter(|here| here != "/");
+    let query = next.map_or_else(String::new, |next| {
+        format!("?{}", serde_urlencoded::to_string([("next", next)]).unwrap_or_default())
+    });
+    let target = HeaderValue::from_str(&web.link(&format!("/login{query}")))
+        .unwrap_or_else(|_| HeaderValue::from_static("/login"));
+    let (status, header) = if asked.htmx.request {
+        (StatusCode::UNAUTHORIZED, HeaderName::from_static("hx-redirect"))
+    } else {
+        (StatusCode::SEE_OTHER, LOCATION)
+    };
+    let mut response = status.into_response();
+    response.headers_mut().insert(header, target);
+    response
+}
+
+#[derive(Template)]
+#[template(path = "error.html", blocks = ["toast"])]
+struct ErrorPage {
+    shell: Shell,
+    status: u16,
+    title: String,
+    message: String,
+    retry_after: Option<u64>,
+    near: Vec<Link>,
+    request_id: Option<String>,
+    links: Vec<Link>,
+}
+
+async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) -> Response {
+    // No message of the request before: it stays for the page that comes next.
+    let shell = Shell::of(web, identity, asked.via, &asked.path, &asked.headers).await;
+    let server = problem.status.is_server_error();
+    let first = if asked.path == "/" { ("/login", "Log in") } else { ("/", "To the stacks") };
+    let again = page_of(&asked.headers, web.base()).unwrap_or_else(|| asked.path.clone());
+    let links = match problem.status {
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS | StatusCode::PRECONDITION_FAILED => {
+            vec![Link::new(again, "Try again")]
+        }
+        StatusCode::FORBIDDEN if problem.code == "cross_site" => {
+            vec![Link::new(again, "Open the page again")]
+        }
+        _ => vec![Link::new(first.0, first.1)],
+    };
+    let mut message = problem.detail.clone();
+    for error in &problem.errors {
+        message = format!("{message} {}", sentence(&error.message));
+    }
+    let page = ErrorPage {
+        shell,
+        status: problem.status.as_u16(),
+        title: problem.title.to_owned(),
+        message,
+        retry_after: problem.retry_after,
+        near: near_links(problem),
+        request_id: server.then(|| asked.id.clone()),
+        links,
+    };
+    let text = if asked.htmx.partial { page.as_toast().render() } else { page.render() };
+    let Ok(text) = text else {
+        tracing::error!(request = %asked.id, "the error page cannot be rendered");
+        return problem.status.into_response();
+    };
+    let mut response = (problem.status, Html(text)).into_response();
+    if asked.htmx.partial {
+        // Wherever the answer was to go, the message goes to the corner.
+        response.headers_mut().insert("hx-retarget", HeaderValue::from_static("#toasts"));
+        response.headers_mut().insert("hx-reswap", HeaderValue::from_static("beforeend"));
+    }
+    response
+}
+
+fn near_links(problem: &Problem) -> Vec<Link> {
+    let folder = match problem.what {
+        "stack" => "stacks",
+        "container" => "containers",
+        _ => return Vec::new(),
+    };
+    let encode = |name: &str| {
+        percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    problem
+        .near
+        .iter()
+        .map(|name| Link::new(format!("/{folder}/local/{}", encode(name)), name.clone()))
+        .collect()
+}

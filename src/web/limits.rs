@@ -1,0 +1,115 @@
+//! What one request may cost: its body, its time, its frequency where passwords are guessed.
+
+use std::any::Any;
+use std::net::{IpAddr, Ipv4Addr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use governor::middleware::NoOpMiddleware;
+use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
+use tower_governor::key_extractor::KeyExtractor;
+use tower_governor::{GovernorError, GovernorLayer};
+
+use super::proxy::Via;
+use super::{Web, error};
+use crate::app::Error;
+use crate::app::auth::network;
+
+/// Bytes of the largest body.
+pub const BODY: usize = 64 * 1024;
+/// How long a request may take before its answer begins. A stream begins at once and may then last.
+const TIME: Duration = Duration::from_secs(30);
+/// Logins an address may try at once; one more each second.
+const FLOOD_BURST: u32 = 30;
+/// Addresses nobody calls from any more are forgotten every so many logins.
+const FLOOD_TIDY: u32 = 256;
+
+/// Holds back an address that tries to log in more than once a second for long (rulings 23: a flood guard, not the
+/// count of failures).
+pub struct Flood {
+    config: Arc<GovernorConfig<Network, NoOpMiddleware>>,
+    seen: AtomicU32,
+}
+
+impl Flood {
+    pub(super) fn new() -> Self {
+        let config = GovernorConfigBuilder::default()
+            .per_second(1)
+            .burst_size(FLOOD_BURST)
+            .methods(vec![Method::POST])
+            .key_extractor(Network)
+            .finish()
+            .expect("neither the period nor the burst is zero");
+        Self { config: Arc::new(config), seen: AtomicU32::new(0) }
+    }
+
+    /// The layer for routes that take passwords.
+    pub fn layer(&self) -> GovernorLayer<Network, NoOpMiddleware, Body> {
+        GovernorLayer::new(Arc::clone(&self.config)).error_handler(|refusal| {
+            let wait = match refusal {
+                GovernorError::TooManyRequests { wait_time, .. } => wait_time,
+                _ => 1,
+            };
+            Error::TooManyTries { retry_after: Duration::from_secs(wait.max(1)) }.into_response()
+        })
+    }
+
+    /// Forgets now and then whom there is no need to remember.
+    pub fn tidy(&self) {
+        if self.seen.fetch_add(1, Ordering::Relaxed) % FLOOD_TIDY == FLOOD_TIDY - 1 {
+            self.config.limiter().retain_recent();
+        }
+    }
+}
+
+/// Counts by address, IPv6 by /64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network;
+
+impl KeyExtractor for Network {
+    type Key = IpAddr;
+
+    fn extract<T>(&self, request: &axum::http::Request<T>) -> Result<IpAddr, GovernorError> {
+        // Where the peer is not known they all count as one.
+        let ip = request.extensions().get::<Via>().and_then(|via| via.ip);
+        Ok(network(ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+    }
+}
+
+/// Answers 503 where a request takes too long.
+pub(super) async fn time(State(web): State<Web>, request: Request, next: Next) -> Response {
+    match web.app.clock.timeout(TIME, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            Error::Unavailable { message: "this took longer than 30 s; try again".to_owned() }.into_response()
+        }
+    }
+}
+
+/// Answers 500 where a handler panics: one bad request must not close the connection of the next.
+pub(super) async fn catch_panic(request: Request, next: Next) -> Response {
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => error::internal(Panicked(words(&*panic))).into_response(),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a handler panicked: {0}")]
+struct Panicked(String);
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_default()
+}

@@ -1,0 +1,136 @@
+//! First run: the setup token, then the first admin (ui 4.2, steps 1 and 2).
+//!
+//! Two steps, each a plain form. The second carries the token along, so nothing is stored until all is right.
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::State;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use secrecy::ExposeSecret;
+
+use crate::app::auth::setup;
+use crate::app::{Error, FieldError, Result};
+use crate::web::form::{Refill, Typed};
+use crate::web::proxy::Via;
+use crate::web::routes::{Access, Routes};
+use crate::web::session::{self, PageLogin};
+use crate::web::shell::{Flash, Notes, Shell, THEME_COOKIE};
+use crate::web::view::Sampled;
+use crate::web::{Web, error};
+
+pub(super) fn routes(web: &Web) -> Routes {
+    let guard = web.flood.layer();
+    Routes::new()
+        .get("/setup", Access::Anyone, show)
+        .post("/setup", Access::Anyone, finish)
+        .post("/setup/token", Access::Anyone, check)
+        .around(|router| router.route_layer(guard))
+}
+
+#[derive(Template)]
+#[template(path = "auth/setup.html")]
+struct Page {
+    shell: Shell,
+    /// 1 = the token, 2 = the admin.
+    step: u8,
+    /// The token, once it was right.
+    token: String,
+    form: Refill,
+    /// Characters of the shortest password accepted.
+    password_min: usize,
+    /// The zone is fixed by the environment.
+    zone_fixed: bool,
+}
+
+impl Sampled for Page {
+    fn samples() -> Vec<Self> {
+        let page = |step, form| Self {
+            shell: Shell { user: None, ..Shell::sample() },
+            step,
+            token: "token".to_owned(),
+            form,
+            password_min: 15,
+            zone_fixed: step == 1,
+        };
+        let wrong = vec![FieldError::new("password", "too short"), FieldError::new("name", "enter a name")];
+        vec![
+            page(1, Refill::default()),
+            page(1, Refill::wrong(Typed::default(), vec![FieldError::new("token", "not the token")])),
+            page(2, Refill::fresh(Typed::of([("name", "anna"), ("timezone", "Europe/Berlin")]))),
+            page(2, Refill::wrong(Typed::of([("name", ""), ("theme", "dark")]), wrong)),
+        ]
+    }
+}
+
+async fn show(State(web): State<Web>, shell: Shell) -> Result<Response> {
+    if !setup::is_due(&web.app).await? {
+        return Ok(Redirect::to(&web.link("/login")).into_response());
+    }
+    page(&web, shell, 1, String::new(), Refill::default())
+}
+
+async fn check(State(web): State<Web>, shell: Shell, typed: Typed) -> Result<Response> {
+    web.flood.tidy();
+    let token = typed.get("token").to_owned();
+    match setup::check_token(&web.app, &token).await {
+        Ok(()) => page(&web, shell, 2, token, Refill::default()),
+        Err(Error::Invalid(errors)) => page(&web, shell, 1, String::new(), Refill::wrong(typed, errors)),
+        Err(other) => Err(other),
+    }
+}
+
+async fn finish(
+    State(web): State<Web>,
+    Extension(via): Extension<Via>,
+    mut login: PageLogin,
+    shell: Shell,
+    typed: Typed,
+) -> Result<Response> {
+    web.flood.tidy();
+    let draft = setup::Draft {
+        token: typed.secret("token").expose_secret().to_owned(),
+        name: typed.get("name").to_owned(),
+        password: typed.secret("password"),
+        timezone: typed.get("timezone").to_owned(),
+        theme: typed.get("theme").to_owned(),
+    };
+    match setup::run(&web.app, &draft, via.ip).await {
+        Ok(user) => {
+            session::log_in(&mut login, user).await?;
+            let text = "You are the first admin. Pick a stack below and say when it sleeps.";
+            Notes::of(&login.session).leave(Flash::new("good", text)).await;
+            let mut response = Redirect::to(&web.link("/")).into_response();
+            if matches!(&*draft.theme, "light" | "dark") {
+                let secure = if via.https { "; Secure" } else { "" };
+                let cookie =
+                    format!("{THEME_COOKIE}={}; SameSite=Lax; Path=/; Max-Age=31536000{secure}", draft.theme);
+                response
+                    .headers_mut()
+                    .append(SET_COOKIE, HeaderValue::from_str(&cookie).map_err(error::internal)?);
+            }
+            Ok(response)
+        }
+        Err(Error::Invalid(errors)) => {
+            // A wrong token takes back to the first step, with the rest kept.
+            let step = if errors.iter().any(|error| error.field == "token") { 1 } else { 2 };
+            page(&web, shell, step, draft.token, Refill::wrong(typed, errors))
+        }
+        Err(other) => Err(other),
+    }
+}
+
+fn page(web: &Web, shell: Shell, step: u8, token: String, form: Refill) -> Result<Response> {
+    let status: StatusCode = form.status();
+    let config = &web.app.config;
+    let page = Page {
+        shell,
+        step,
+        token,
+        form,
+        password_min: config.password_min,
+        zone_fixed: config.timezone.is_some(),
+    };
+    Ok((status, Html(page.render().map_err(error::internal)?)).into_response())
+}

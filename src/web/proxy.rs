@@ -1,0 +1,176 @@
+//! Where a request comes from, and whether it came encrypted.
+//!
+//! `X-Forwarded-For` and `-Proto` are believed from the networks the settings name and from nobody else; a peer without
+//! TLS is plain http (rulings 24). The base path is taken off here, where it is there: proxies strip it or do not.
+
+use std::net::{IpAddr, SocketAddr};
+
+use askama::Template;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+use ipnet::IpNet;
+
+use super::shell::Shell;
+use super::{Web, error};
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Via {
+    /// The client; `None` where the server does not know its peers.
+    pub ip: Option<IpAddr>,
+    /// Whether the client speaks https.
+    pub https: bool,
+}
+
+impl Via {
+    /// Whether nobody in between can listen: https, or a client on this machine.
+    pub fn is_private(self) -> bool {
+        self.https || self.ip.is_some_and(|ip| ip.is_loopback())
+    }
+
+    fn of(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+        let believed = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
+        let peer = peer.map(|ip| ip.to_canonical());
+        let Some(proxy) = peer.filter(|ip| believed(*ip)) else { return Self { ip: peer, https: false } };
+        // From the right: each proxy appends whom it heard from, so the first one that is no proxy of ours is the
+        // client; what stands further left is the client's own claim.
+        let mut ip = proxy;
+        for hop in values(headers, "x-forwarded-for").rev() {
+            let Some(address) = parse_address(hop) else { break };
+            ip = address;
+            if !believed(address) {
+                break;
+            }
+        }
+        let https = values(headers, "x-forwarded-proto")
+            .next()
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        Self { ip: Some(ip), https }
+    }
+}
+
+/// The comma-separated values of a header that may be there several times.
+fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl DoubleEndedIterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// An address as proxies write it: with or without port, IPv6 in brackets or not.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let ip =
+        bare.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    ip.map(|ip| ip.to_canonical())
+}
+
+/// Takes the base path off, where it is there.
+pub(super) async fn strip_base(State(web): State<Web>, mut request: Request, next: Next) -> Response {
+    if let Some(rest) = below(request.uri(), web.base()) {
+        *request.uri_mut() = rest;
+    }
+    next.run(request).await
+}
+
+/// The URI without the base path; `None` where it has none.
+fn below(uri: &Uri, base: &str) -> Option<Uri> {
+    if base.is_empty() {
+        return None;
+    }
+    let rest = uri.path().strip_prefix(base)?;
+    let path = match rest {
+        "" => "/",
+        rest if rest.starts_with('/') => rest,
+        _ => return None,
+    };
+    let text = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    text.parse().ok()
+}
+
+/// Puts [`Via`] into the request.
+pub(super) async fn look(State(web): State<Web>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let via = Via::of(peer, request.headers(), &web.app.config.trusted_proxies);
+    request.extensions_mut().insert(via);
+    next.run(request).await
+}
+
+#[derive(Template)]
+#[template(path = "auth/https.html")]
+struct HttpsPage {
+    shell: Shell,
+    url: String,
+}
+
+/// Where the address people type is https, a page over plain http is only a pointer there: no login form, no cookie.
+pub(super) async fn require_https(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let https_base = web.app.config.base_url.as_ref().filter(|base| base.https);
+    let via = request.extensions().get::<Via>().copied();
+    match https_base {
+        Some(base) if !via.is_some_and(|via| via.https) => {
+            let url = format!("{}{}/", base.origin, base.path);
+            let shell = Shell::bare(&web, request.headers());
+            match (HttpsPage { shell, url }).render() {
+                Ok(page) => (StatusCode::FORBIDDEN, Html(page)).into_response(),
+                Err(fault) => error::internal(fault).into_response(),
+            }
+        }
+        _ => next.run(request).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn via(peer: &str, forwarded: &[(&'static str, &'static str)]) -> Via {
+        let mut headers = HeaderMap::new();
+        for (name, value) in forwarded {
+            headers.append(*name, value.parse().expect("a header value"));
+        }
+        let trusted = ["172.18.0.0/16", "fd00::/8"].map(|network| network.parse().expect("a network"));
+        Via::of(Some(peer.parse().expect("an address")), &headers, &trusted)
+    }
+
+    fn at(ip: &str, https: bool) -> Via {
+        Via { ip: Some(ip.parse().expect("an address")), https }
+    }
+
+    #[test]
+    fn only_the_named_proxies_are_believed() {
+        let claim = [("x-forwarded-for", "198.51.100.9"), ("x-forwarded-proto", "https")];
+        assert_eq!(via("203.0.113.5", &claim), at("203.0.113.5", false));
+        assert_eq!(via("172.18.0.2", &claim), at("198.51.100.9", true));
+        assert_eq!(via("::ffff:172.18.0.2", &claim), at("198.51.100.9", true));
+        assert_eq!(via("172.18.0.2", &[]), at("172.18.0.2", false));
+    }
+
+    #[test]
+    fn a_client_cannot_put_an_address_in_front_of_its_own() {
+        let spoofed = [("x-forwarded-for", "127.0.0.1, 198.51.100.9")];
+        assert_eq!(via("172.18.0.2", &spoofed), at("198.51.100.9", false));
+        let chain = [("x-forwarded-for", "127.0.0.1, 198.51.100.9"), ("x-forwarded-for", "172.18.0.3")];
+        assert_eq!(via("172.18.0.2", &chain), at("198.51.100.9", false));
+        assert_eq!(via("172.18.0.2", &[("x-forwarded-for", "nonsense")]), at("172.18.0.2", false));
+        assert_eq!(via("172.18.0.2", &[("x-forwarded-for", "[2001:db8::1]:443")]), at("2001:db8::1", false));
+    }
+
+    #[test]
+    fn the_base_path_comes_off_only_as_whole_segments() {
+        let below = |uri: &'static str| below(&Uri::from_static(uri), "/nap").map(|uri| uri.to_string());
+        assert_eq!(below("/nap"), Some("/".into()));
+        assert_eq!(below("/nap/runs?x=1"), Some("/runs?x=1".into()));
+        assert_eq!(below("/napping"), None);
+        assert_eq!(below("/runs"), None);
+    }
+}

@@ -1,0 +1,135 @@
+//! Routes that say what they ask of their caller.
+//!
+//! There is no way to add a route without saying it, and the table the tests walk is the one the router is made from.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+
+use super::Web;
+use super::auth::Identity;
+use crate::domain::permission::Role;
+
+/// What a route asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Nothing.
+    Anyone,
+    /// A login, with this role or a stronger one.
+    Role(Role),
+}
+
+impl Access {
+    /// Whoever is logged in.
+    pub const VIEWER: Self = Self::Role(Role::Viewer);
+    /// Whoever may act.
+    pub const OPERATOR: Self = Self::Role(Role::Operator);
+    /// Whoever keeps users and settings.
+    pub const ADMIN: Self = Self::Role(Role::Admin);
+}
+
+/// One route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path, with its parameters in braces.
+    pub path: String,
+    /// What it asks of its caller.
+    pub access: Access,
+}
+
+impl Route {
+    /// The same route below a prefix.
+    #[must_use]
+    pub fn below(self, prefix: &str) -> Self {
+        Self { path: format!("{prefix}{}", self.path), ..self }
+    }
+}
+
+/// Routes with what they ask of their callers.
+#[derive(Default)]
+pub struct Routes {
+    router: Router<Web>,
+    table: Vec<Route>,
+}
+
+impl Routes {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a GET route (and HEAD).
+    #[must_use]
+    pub fn get<H: Handler<T, Web>, T: 'static>(self, path: &str, access: Access, handler: H) -> Self {
+        self.add(Method::GET, MethodFilter::GET, path, access, handler)
+    }
+
+    /// Adds a POST route.
+    #[must_use]
+    pub fn post<H: Handler<T, Web>, T: 'static>(self, path: &str, access: Access, handler: H) -> Self {
+        self.add(Method::POST, MethodFilter::POST, path, access, handler)
+    }
+
+    /// Adds a PUT route.
+    #[must_use]
+    pub fn put<H: Handler<T, Web>, T: 'static>(self, path: &str, access: Access, handler: H) -> Self {
+        self.add(Method::PUT, MethodFilter::PUT, path, access, handler)
+    }
+
+    /// Adds a DELETE route.
+    #[must_use]
+    pub fn delete<H: Handler<T, Web>, T: 'static>(self, path: &str, access: Access, handler: H) -> Self {
+        self.add(Method::DELETE, MethodFilter::DELETE, path, access, handler)
+    }
+
+    /// Adds all of another's.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.router = self.router.merge(other.router);
+        self.table.extend(other.table);
+        self
+    }
+
+    /// Changes the router as a whole, to put a layer around what was added so far.
+    #[must_use]
+    pub fn around(mut self, change: impl FnOnce(Router<Web>) -> Router<Web>) -> Self {
+        self.router = change(self.router);
+        self
+    }
+
+    /// The router, and the table it was made from.
+    pub fn into_parts(self) -> (Router<Web>, Vec<Route>) {
+        (self.router, self.table)
+    }
+
+    fn add<H: Handler<T, Web>, T: 'static>(
+        mut self,
+        method: Method,
+        filter: MethodFilter,
+        path: &str,
+        access: Access,
+        handler: H,
+    ) -> Self {
+        let guarded =
+            on(filter, handler).route_layer(from_fn(move |request, next| guard(access, request, next)));
+        self.router = self.router.route(path, guarded);
+        self.table.push(Route { method, path: path.to_owned(), access });
+        self
+    }
+}
+
+/// Lets a request through to its handler where the caller has the role.
+async fn guard(access: Access, request: Request, next: Next) -> Response {
+    if let Access::Role(needs) = access
+        && let Err(refusal) = Identity::of(request.extensions()).require(needs)
+    {
+        return refusal.into_response();
+    }
+    next.run(request).await
+}

@@ -1,0 +1,455 @@
+//! The execution path against the simulated Engine, on a clock that a test moves.
+
+use std::time::Duration;
+
+use docknap::app::Error;
+use docknap::app::execute::{self, Request, Submitted};
+use docknap::domain::action::Action;
+use docknap::domain::run::{Run, RunState, Step, StepState, Trigger};
+use docknap::sim::{DaemonEnd, Endpoint, Fault, Restart, World};
+
+use crate::support::bench::{Bench, person};
+
+const NOW: &str = "2027-03-02T22:59:00Z";
+
+/// db (healthy 5 s after its start, 2 s to stop) <- api <- web.
+fn shop() -> World {
+    World::new().stack("shop", |s| {
+        s.service("db", |c| c.healthy_after(Duration::from_secs(5)).stops_after(Duration::from_secs(2), 0))
+            .service("api", |c| c.depends_on("db:service_healthy:true"))
+            .service("web", |c| c.depends_on("api"))
+    })
+}
+
+/// What was asked of Docker, in order: the call's last word and the container.
+fn asked(bench: &Bench) -> Vec<String> {
+    bench
+        .sim
+        .acts()
+        .into_iter()
+        .map(|(endpoint, container, _)| format!("{endpoint:?} {container}").to_lowercase())
+        .collect()
+}
+
+fn outcomes(steps: &[Step]) -> Vec<(String, StepState)> {
+    steps.iter().filter(|step| step.wave > 0).map(|step| (step.container.clone(), step.state)).collect()
+}
+
+fn all_succeeded(run: &Run, steps: &[Step]) {
+    assert_eq!(run.state, RunState::Succeeded, "{run:#?}\n{steps:#?}");
+    assert!(outcomes(steps).iter().all(|(_, state)| *state == StepState::Succeeded), "{steps:#?}");
+}
+
+#[tokio::test]
+async fn a_stack_stops_from_its_dependants_down_and_starts_from_the_bottom_up() {
+    let bench = Bench::new(NOW, shop()).await;
+    let (run, steps) = bench.carry_out(Action::Stop, Bench::stack("shop")).await;
+    all_succeeded(&run, &steps);
+    assert_eq!(asked(&bench), ["stop shop-web-1", "stop shop-api-1", "stop shop-db-1"]);
+    assert_eq!(steps[2].duration_ms, Some(2000));
+    assert!(bench.sim.running("shop").is_empty());
+
+    bench.sim.clear_calls();
+    let (run, steps) = bench.carry_out(Action::Start, Bench::stack("shop")).await;
+    all_succeeded(&run, &steps);
+    assert_eq!(asked(&bench), ["start shop-db-1", "start shop-api-1", "start shop-web-1"]);
+    let at = |index: usize| steps[index].issued_at.expect("it was issued");
+    // api waited for db's health, web only for api to be seen running.
+    assert!(at(1).duration_since(at(0)).as_secs() >= 5);
+    assert!(at(2).duration_since(at(1)).as_secs() < 3);
+}
+
+#[tokio::test]
+async fn what_is_so_already_is_not_asked_for_again() {
+    let bench = Bench::new(NOW, shop()).await;
+    let (run, steps) = bench.carry_out(Action::Start, Bench::stack("shop")).await;
+    assert_eq!((run.state, run.reason.as_str()), (RunState::Succeeded, "nothing to do: it was so already"));
+    assert!(steps.iter().all(|step| step.state == StepState::Skipped && step.reason == "already running"));
+    assert!(bench.sim.acts().is_empty());
+}
+
+#[tokio::test]
+async fn a_start_that_exits_127_fails_with_its_code_and_skips_its_dependants() {
+    let world = World::new().stack("shop", |s| {
+        s.service("db", |c| c.stopped().refuses_to_start().complains("exec: not found"))
+            .service("api", |c| c.stopped().depends_on("db"))
+            .service("mail", |c| c.stopped())
+    });
+    let bench = Bench::new(NOW, world).await;
+    let (run, steps) = bench.carry_out(Action::Start, Bench::stack("shop")).await;
+    assert_eq!(run.state, RunState::Partial);
+    let of = |name: &str| steps.iter().find(|step| step.container == name).expect("a step");
+    assert_eq!((of("shop-db-1").state, of("shop-db-1").exit_code), (StepState::Failed, Some(127)));
+    assert_eq!(of("shop-mail-1").state, StepState::Succeeded);
+    assert_eq!(of("shop-api-1").state, StepState::Skipped);
+    assert_eq!(of("shop-api-1").reason, "shop-db-1 did not start");
+    assert_eq!(bench.sim.count(Endpoint::Start), 2, "no retry while the container exists");
+}
+
+#[tokio::test]
+async fn a_start_answered_with_204_that_ends_at_once_is_a_failure() {
+    let world = World::new().stack("shop", |s| {
+        s.service("db", |c| c.stopped().exits(Duration::from_secs(1), 3).complains("no space left"))
+    });
+    let bench = Bench::new(NOW, world).await;
+    let (run, steps) = bench.carry_out(Action::Start, Bench::stack("shop")).await;
+    assert_eq!(run.state, RunState::Failed);
+    assert_eq!((steps[0].state, steps[0].exit_code), (StepState::Failed, Some(3)));
+    assert_eq!(steps[0].output.as_deref(), Some("no space left"));
+    assert_eq!(run.reason, "shop-db-1: it ended right after the start (exit code 3)");
+}
+
+#[tokio::test]
+async fn a_crash_loop_is_a_failure() {
+    let world = World::new().stack("shop", |s| {
+        s.service("db", |c| c.stopped().restart(Restart::Always).exits(Duration::from_millis(500), 1))
+    });
+    let bench = Bench::new(NOW, world).await;
+    let (run, steps) = bench.carry_out(Action::Start, Bench::stack("shop")).await;
+    assert_eq!(run.state, RunState::Failed);
+    assert_eq!(steps[0].state, StepState::Failed, "{steps:#?}");
+}
+
+#[tokio::test]
+async fn a_stop_that_outlasts_its_grace_is_shown_as_killed() {
+    let world = World::new().stack("shop", |s| s.service("db", |c| c.ignores_sigterm().stop_timeout(15)));
+    let bench = Bench::new(NOW, world).await;
+    let (run, steps) = bench.carry_out(Action::Stop, Bench::stack("shop")).await;
+    assert_eq!(run.state, RunState::Succeeded);
+    assert_eq!(steps[0].exit_code, Some(137));
+    assert_eq!(steps[0].reason, "killed: it did not end within its grace");
+    assert_eq!(steps[0].duration_ms, Some(15_000));
+}
+
+#[tokio::test]
+async fn pause_and_unpause_act_on_what_runs() {
+    let bench = Bench::new(NOW, shop()).await;
+    let (run, steps) = bench.carry_out(Action::Pause, Bench::stack("shop")).await;
+    all_succeeded(&run, &steps);
+    assert_eq!(bench.sim.state("shop-db-1"), "paused");
+    let (run, steps) = bench.carry_out(Action::Unpause, Bench::stack("shop")).await;
+    all_succeeded(&run, &steps);
+    assert_eq!(asked(&bench)[3..], ["unpause shop-db-1", "unpause shop-api-1", "unpause shop-web-1"]);
+    // Unpausing what is not paused would be answered with 500: it is not asked for.
+    let (run, _) = bench.carry_out(Action::Unpause, Bench::stack("shop")).await;
+    assert_eq!(run.state, RunState::Skipped);
+    assert_eq!(bench.sim.count(Endpoint::Unpause), 3);
+}
+
+#[tokio::test]
+async fn a_restart_acts_on_running_members_only() {
+    let world = World::new().stack("shop", |s| {
+        s.service("db", |c| c).service("cron", |c| c.stopped()).service("web", |c| c.depends_on("db"))
+    });
+    let bench = Bench::new(NOW, world).await;
+    let (run, steps) = bench.carry_out(Action::Restart, Bench::stack("shop")).await;
+    all_succeeded(&run, &steps);
+    assert_eq!(asked(&bench), ["restart shop-db-1", "restart shop-web-1"]);
+    assert_eq!(bench.sim.state("shop-cron-1"), "exited");
+}
+
+#[tokio::test]
+async fn who_shares_a_network_is_restarted_with_its_owner() {
+    let world = World::new()
+        .stack("vpn", |s| s.service("gluetun", |c| c))
+        .stack("media", |s| s.service("torrent", |c| c.network_of("vpn-gluetun-1")));
+    let bench = Bench::new(NOW, world).await;
+    let (run, steps) = bench.carry_out(Action::Restart, Bench::stack("vpn")).await;
+    all_succeeded(&run, &steps);
+    assert_eq!(asked(&bench), ["restart vpn-gluetun-1", "restart media-torrent-1"]);
+    assert_eq!(steps[1].reason, "because it shares vpn-gluetun-1's network");
+}
+
+#[tokio::test]
+async fn a_protected_container_is_refused_and_skipped_inside_a_stack() {
+    let world = World::new().stack("shop", |s| s.service("db", |c| c.protect()).service("web", |c| c));
+    let bench = Bench::new(NOW, world).await;
+    let (run, steps) = bench.carry_out(Action::Stop, Bench::stack("shop")).await;
+    assert_eq!(run.state, RunState::Succeeded);
+    assert_eq!(asked(&bench), ["stop shop-web-1"]);
+    let db = steps.iter().find(|step| step.container == "shop-db-1").expect("it is listed");
+    assert_eq!(db.reason, "protected: its label docknap.protect says so");
+    let target = bench.app.hosts.local().inventory().by_name("shop-db-1").expect("it is there").target();
+    let request = Request::now(Action::Stop, target, Trigger::Manual);
+    let refused = execute::submit(&bench.app, &person(), request).await;
+    assert!(matches!(refused, Err(Error::Protected { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_label_added_after_the_plan_still_protects() {
+    let bench = Bench::new(NOW, shop()).await;
+    // Docker answers nothing while the plan is made and stored.
+    bench.sim.fault(Fault::delay(Duration::from_secs(3)).on(Endpoint::Inspect).times(1));
+    let submitted = bench.submit(Action::Stop, Bench::stack("shop")).await;
+    bench.sim.update("shop-db-1", docknap::sim::ContainerSpec::protect);
+    bench.settle().await;
+    let (_, steps) = bench.run(submitted.run_id()).await;
+    let db = steps.iter().find(|step| step.container == "shop-db-1").expect("a step");
+    assert_eq!(db.state, StepState::Skipped, "{steps:#?}");
+    assert_eq!(bench.sim.state("shop-db-1"), "running");
+}
+
+#[tokio::test]
+async fn the_same_request_twice_is_one_run() {
+    let bench = Bench::new(NOW, shop()).await;
+    let first = bench.submit(Action::Stop, Bench::stack("shop")).await;
+    let second = bench.submit(Action::Stop, Bench::stack("shop")).await;
+    assert!(matches!(&second, Submitted::Duplicate { run_id, .. } if run_id == first.run_id()));
+    bench.settle().await;
+    assert_eq!(bench.sim.count(Endpoint::Stop), 3);
+}
+
+#[tokio::test]
+async fn start_during_stop_grace_ends_running() {
+    let bench = Bench::new(NOW, shop()).await;
+    let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
+    bench
+        .until("db is being stopped", async || {
+            bench.sim.acts().iter().any(|(_, name, _)| name == "shop-db-1")
+        })
+        .await;
+    let start = bench.submit(Action::Start, Bench::stack("shop")).await;
+    bench.settle().await;
+    assert_eq!(bench.sim.running("shop").len(), 3);
+    // Its last call was in flight: everything it wanted was done.
+    assert_eq!(bench.run(stop.run_id()).await.0.state, RunState::Succeeded);
+    let (run, steps) = bench.run(start.run_id()).await;
+    all_succeeded(&run, &steps);
+}
+
+#[tokio::test]
+async fn an_opposite_request_takes_over_at_the_next_step() {
+    let bench = Bench::new(NOW, shop()).await;
+    bench.sim.update("shop-web-1", |c| c.stops_after(Duration::from_secs(8), 0));
+    let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
+    bench.until("web is being stopped", async || !bench.sim.acts().is_empty()).await;
+    let start = bench.submit(Action::Start, Bench::stack("shop")).await;
+    bench.settle().await;
+    let (run, steps) = bench.run(stop.run_id()).await;
+    assert_eq!(run.state, RunState::Superseded);
+    assert_eq!(run.reason, "superseded by start shop by command line");
+    assert_eq!(
+        outcomes(&steps).into_iter().map(|(_, state)| state).collect::<Vec<_>>(),
+        [StepState::Succeeded, StepState::Skipped, StepState::Skipped]
+    );
+    assert_eq!(bench.run(start.run_id()).await.0.state, RunState::Succeeded);
+    assert_eq!(bench.sim.running("shop").len(), 3);
+}
+
+#[tokio::test]
+async fn buffer_one_newest_wins() {
+    let bench = Bench::new(NOW, shop()).await;
+    bench.sim.update("shop-web-1", |c| c.stops_after(Duration::from_secs(8), 0));
+    bench.submit(Action::Stop, Bench::stack("shop")).await;
+    bench.until("web is being stopped", async || !bench.sim.acts().is_empty()).await;
+    let start = bench.submit(Action::Start, Bench::stack("shop")).await;
+    bench.quiet().await;
+    let pause = bench.submit(Action::Pause, Bench::stack("shop")).await;
+    bench.settle().await;
+    assert_eq!(bench.run(start.run_id()).await.0.state, RunState::Superseded);
+    let (run, _) = bench.run(pause.run_id()).await;
+    assert_eq!(run.state, RunState::Succeeded);
+    assert_eq!(bench.sim.state("shop-db-1"), "paused");
+    assert_eq!(bench.sim.state("shop-web-1"), "exited");
+}
+
+#[tokio::test]
+async fn stack_and_member_lock_no_deadlock() {
+    let bench = Bench::new(NOW, shop()).await;
+    let member = bench.app.hosts.local().inventory().by_name("shop-db-1").expect("it is there").target();
+    let stack = bench.submit(Action::Stop, Bench::stack("shop")).await;
+    let single = bench.submit(Action::Stop, member).await;
+    bench.settle().await;
+    assert_eq!(bench.run(stack.run_id()).await.0.state, RunState::Succeeded);
+    assert_eq!(bench.run(single.run_id()).await.0.state, RunState::Succeeded);
+    assert_eq!(bench.sim.count(Endpoint::Stop), 3, "nothing is stopped twice");
+}
+
+#[tokio::test]
+async fn a_run_is_called_off_at_its_next_step() {
+    let bench = Bench::new(NOW, shop()).await;
+    bench.sim.update("shop-web-1", |c| c.stops_after(Duration::from_secs(8), 0));
+    let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
+    bench.until("web is being stopped", async || !bench.sim.acts().is_empty()).await;
+    execute::cancel(&bench.app, &person(), stop.run_id()).await.expect("it can be called off");
+    bench.settle().await;
+    let (run, _) = bench.run(stop.run_id()).await;
+    assert_eq!(run.state, RunState::Cancelled);
+    assert_eq!(bench.sim.running("shop"), ["shop-api-1", "shop-db-1"]);
+    let ended = execute::cancel(&bench.app, &person(), stop.run_id()).await;
+    assert!(matches!(ended, Err(Error::Conflict { code: "run_ended", .. })));
+}
+
+#[tokio::test]
+async fn retry_repeats_only_what_failed() {
+    let bench = Bench::new(NOW, shop()).await;
+    bench.sim.fault(Fault::proxy_forbids().on(Endpoint::Stop).container("shop-api-1").times(1));
+    let (run, steps) = bench.carry_out(Action::Stop, Bench::stack("shop")).await;
+    assert_eq!(run.state, RunState::Partial);
+    assert_eq!(
+        run.reason,
+        steps[1].error.clone().map(|error| format!("shop-api-1: {error}")).expect("an error")
+    );
+    assert!(
+        steps[1].error.as_deref().is_some_and(|error| error.starts_with("not allowed by the proxy: POST"))
+    );
+    bench.sim.clear_calls();
+    let again = execute::retry(&bench.app, &person(), &run.id).await.expect("it can be retried");
+    bench.settle().await;
+    assert_eq!(bench.run(again.run_id()).await.0.state, RunState::Succeeded);
+    assert_eq!(asked(&bench), ["stop shop-api-1"]);
+    let nothing = execute::retry(&bench.app, &person(), again.run_id()).await;
+    assert!(matches!(nothing, Err(Error::Conflict { code: "nothing_failed", .. })));
+}
+
+#[tokio::test]
+async fn a_host_that_is_away_is_waited_for_until_the_deadline() {
+    let bench = Bench::new(NOW, shop()).await;
+    bench.sim.daemon_down(DaemonEnd::Graceful);
+    bench.until("it is known", async || !bench.app.hosts.local().inventory().is_connected()).await;
+    let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
+    bench.advance(Duration::from_secs(10 * 60)).await;
+    let (run, _) = bench.run(stop.run_id()).await;
+    assert_eq!(run.state, RunState::Pending);
+    assert!(run.reason.starts_with("the host cannot be reached"), "{}", run.reason);
+    bench.settle().await;
+    let (run, _) = bench.run(stop.run_id()).await;
+    assert_eq!(run.state, RunState::Failed);
+    assert!(run.reason.ends_with("tried until the run's deadline"), "{}", run.reason);
+    assert!(run.finished_at.expect("an end") <= run.deadline_at + Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn a_daemon_that_goes_away_in_mid_run_and_comes_back_sees_the_run_end_once() {
+    let bench = Bench::new(NOW, shop()).await;
+    let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
+    bench
+        .until("db is being stopped", async || {
+            bench.sim.acts().iter().any(|(_, name, _)| name == "shop-db-1")
+        })
+        .await;
+    bench.sim.daemon_down(DaemonEnd::Crash);
+    bench.advance(Duration::from_secs(30)).await;
+    bench.sim.daemon_up().expect("it comes back");
+    bench.settle().await;
+    let (run, steps) = bench.run(stop.run_id()).await;
+    all_succeeded(&run, &steps);
+    assert!(bench.sim.running("shop").is_empty());
+}
+
+#[tokio::test]
+async fn a_stop_that_was_done_but_not_answered_counts_as_done() {
+    let bench = Bench::new(NOW, shop()).await;
+    bench.sim.fault(Fault::drop_after_commit().on(Endpoint::Stop).container("shop-web-1").times(1));
+    let (run, steps) = bench.carry_out(Action::Stop, Bench::stack("shop")).await;
+    all_succeeded(&run, &steps);
+    let stops = bench.sim.acts().iter().filter(|(_, name, _)| name == "shop-web-1").count();
+    assert_eq!(stops, 1, "it was looked at, not asked for again");
+}
+
+#[tokio::test]
+async fn a_restart_that_was_not_answered_is_never_asked_for_twice() {
+    for fault in [Fault::drop_after_commit(), Fault::drop_before()] {
+        let bench = Bench::new(NOW, shop()).await;
+        bench.sim.fault(fault.on(Endpoint::Restart).container("shop-db-1").times(1));
+        let (_, steps) = bench.carry_out(Action::Restart, Bench::stack("shop")).await;
+        assert!(matches!(steps[0].state, StepState::Succeeded | StepState::Interrupted), "{steps:#?}");
+        let asked = bench
+            .sim
+            .calls()
+            .iter()
+            .filter(|call| call.path.contains("restart") && call.path.contains(&db_id(&bench)))
+            .count();
+        assert!(asked <= 1, "{asked}");
+    }
+}
+
+fn db_id(bench: &Bench) -> String {
+    bench.app.hosts.local().inventory().by_name("shop-db-1").expect("it is there").id.clone()
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_is_looked_at_after_its_grace() {
+    let bench = Bench::new(NOW, shop()).await;
+    bench.sim.fault(Fault::hang_after_headers().on(Endpoint::Stop).container("shop-web-1").times(1));
+    let (run, _) = bench.carry_out(Action::Stop, Bench::stack("shop")).await;
+    assert_eq!(run.state, RunState::Succeeded);
+    assert!(bench.sim.running("shop").is_empty());
+}
+
+#[tokio::test]
+async fn a_container_that_compose_made_again_is_followed() {
+    let bench = Bench::new(NOW, shop()).await;
+    let before = db_id(&bench);
+    bench.sim.recreate("shop-db-1");
+    bench.quiet().await;
+    let (run, steps) = bench.carry_out(Action::Stop, Bench::stack("shop")).await;
+    all_succeeded(&run, &steps);
+    assert!(bench.sim.running("shop").is_empty());
+    assert_ne!(before, db_id(&bench));
+}
+
+#[tokio::test]
+async fn an_unhealthy_dependency_holds_its_dependants_back_for_two_minutes() {
+    let world = World::new().stack("shop", |s| {
+        s.service("db", |c| c.stopped().never_healthy())
+            .service("api", |c| c.stopped().depends_on("db:service_healthy"))
+    });
+    let bench = Bench::new(NOW, world).await;
+    let (run, steps) = bench.carry_out(Action::Start, Bench::stack("shop")).await;
+    assert_eq!(run.state, RunState::Partial);
+    assert_eq!(steps[1].reason, "shop-db-1 was not healthy within 120 s");
+    let waited = run.finished_at.expect("an end").duration_since(run.started_at.expect("a start"));
+    assert!((120..125).contains(&waited.as_secs()), "{waited}");
+}
+
+#[tokio::test]
+async fn a_one_shot_is_waited_for_until_it_completed() {
+    let world = World::new().stack("shop", |s| {
+        s.service("db", |c| c.stopped())
+            .service("migrate", |c| c.created().exits(Duration::from_secs(20), 0).depends_on("db"))
+            .service("web", |c| c.stopped().depends_on("migrate:service_completed_successfully"))
+    });
+    let bench = Bench::new(NOW, world).await;
+    let (run, steps) = bench.carry_out(Action::Start, Bench::stack("shop")).await;
+    all_succeeded(&run, &steps);
+    let web = steps.iter().find(|step| step.container == "shop-web-1").and_then(|step| step.issued_at);
+    assert!(web.expect("issued").duration_since(run.started_at.expect("a start")).as_secs() >= 20);
+    // Completed: it counts neither way, and is not started again.
+    bench.carry_out(Action::Stop, Bench::stack("shop")).await;
+    bench.sim.clear_calls();
+    bench.carry_out(Action::Start, Bench::stack("shop")).await;
+    let mut started = asked(&bench);
+    started.sort();
+    assert_eq!(started, ["start shop-db-1", "start shop-web-1"]);
+}
+
+#[tokio::test]
+async fn killed_anywhere_in_a_run_the_next_life_ends_it_rightly() {
+    // Kill -9 after so many calls that change something, at each of their instants.
+    for after in 0..4 {
+        let mut bench = Bench::new(NOW, shop()).await;
+        let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
+        bench.until("so many calls were made", async || bench.sim.acts().len() >= after).await;
+        bench.kill();
+        bench.revive().await;
+        bench.settle().await;
+        let (run, steps) = bench.run(stop.run_id()).await;
+        all_succeeded(&run, &steps);
+        assert!(bench.sim.running("shop").is_empty(), "killed after {after}");
+    }
+}
+
+#[tokio::test]
+async fn an_orderly_stop_leaves_the_run_to_the_next_life() {
+    let mut bench = Bench::new(NOW, shop()).await;
+    bench.sim.update("shop-web-1", |c| c.stops_after(Duration::from_secs(8), 0));
+    let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
+    bench.until("web is being stopped", async || !bench.sim.acts().is_empty()).await;
+    bench.terminate().await;
+    assert_eq!(bench.run(stop.run_id()).await.0.state, RunState::Executing);
+    bench.revive().await;
+    bench.settle().await;
+    let (run, steps) = bench.run(stop.run_id()).await;
+    all_succeeded(&run, &steps);
+}
