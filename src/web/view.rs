@@ -81,6 +81,8 @@ pub struct When {
     pub exact: String,
     /// How far off: `in 3 h`, `5 min ago`.
     pub relative: String,
+    /// The clock alone: `23:00`.
+    pub clock: String,
     /// As a clock and calendar say it, as short as is plain: `23:00`, `23:00 Sat`, `3 Dec 23:00`, `3 Dec 2027`.
     pub short: String,
 }
@@ -95,6 +97,7 @@ impl When {
             iso: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             exact: format!("{} ({zone})", local.strftime("%A %-d %B %Y, %H:%M:%S %Z")),
             relative: relative(at.as_second() - now.at.as_second()),
+            clock: local.strftime("%H:%M").to_string(),
             short: short(&local, &here),
         }
     }

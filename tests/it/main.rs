@@ -1,6 +1,10 @@
 //! One binary for all integration tests: it links once.
 
 mod backup;
+mod contract;
+mod history;
+mod schedules;
+mod schedules_storage;
 mod dependencies;
 mod execute;
 mod sim;

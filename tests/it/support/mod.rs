@@ -2,4 +2,6 @@
 
 pub mod bench;
 pub mod db;
+pub mod engine;
+pub mod rows;
 pub mod sim;
