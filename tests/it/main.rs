@@ -2,17 +2,15 @@
 
 mod api;
 mod backup;
-mod dependencies;
-mod execute;
 mod contract;
-mod history;
-mod schedules;
-mod schedules_storage;
 mod dependencies;
-mod execute;
 mod docker;
 mod docker_link;
 mod docker_tls;
+mod execute;
+mod history;
+mod schedules;
+mod schedules_storage;
 mod sim;
 mod storage;
 mod support;
