@@ -262,3 +262,49 @@ async fn the_check_tries_every_call_and_changes_nothing() {
         assert_eq!(outcome, Ok(()), "{call}");
     }
 }
+
+/// All source files below a directory, with their text.
+fn sources(directory: &std::path::Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            found.push((path.display().to_string(), text));
+        }
+    }
+    found
+}
+
+#[test]
+fn one_module_makes_the_calls_and_only_those() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let inside = root.join("docker").display().to_string();
+    let mut methods = std::collections::BTreeSet::new();
+    for (path, text) in sources(&root) {
+        if !path.starts_with(&inside) {
+            assert!(!text.contains("bollard::"), "{path} goes around src/docker");
+            continue;
+        }
+        let calls: Vec<&str> = text.split("self.docker.").skip(1).collect();
+        assert!(calls.is_empty() || path.ends_with("/client.rs"), "{path} makes calls of its own");
+        methods.extend(calls.iter().filter_map(|call| call.split('(').next()).map(ToOwned::to_owned));
+    }
+    let expected = [
+        "events",
+        "info",
+        "inspect_container",
+        "list_containers",
+        "logs",
+        "pause_container",
+        "ping",
+        "restart_container",
+        "start_container",
+        "stop_container",
+        "unpause_container",
+        "version",
+    ];
+    assert_eq!(methods.into_iter().collect::<Vec<_>>(), expected);
+}

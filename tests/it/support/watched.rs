@@ -57,10 +57,8 @@ impl Watched {
                 changes.changed().await.expect("the host is there");
             }
         };
-        match Clock::system().timeout(PATIENCE, wait).await {
-            Ok(inventory) => inventory,
-            Err(_) => panic!("never: {what}; at the end {:?}", self.host.inventory()),
-        }
+        let seen = Clock::system().timeout(PATIENCE, wait).await;
+        seen.unwrap_or_else(|error| panic!("{what}: {error}; at the end {:?}", self.host.inventory()))
     }
 
     /// Waits until connected.
