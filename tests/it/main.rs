@@ -1,8 +1,11 @@
 //! One binary for all integration tests: it links once.
 
+mod auth;
 mod backup;
 mod dependencies;
 mod execute;
+mod rbac;
+mod security;
 mod sim;
 mod storage;
 mod support;
