@@ -1,15 +1,32 @@
 //! Birth and death of the serving process: the order in which parts start, and the order in which they stop.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Router;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use crate::app::auth::password::Cost;
+use crate::app::auth::{KeyError, OpenError, setup};
+use crate::app::execute::runner;
+use crate::app::{Activator, App, Auth, Bus, Execution, IdSource, Parts, Vitals};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::db::engine::FileLock;
+use crate::db::engine::{Durability, FileLock};
 use crate::db::{Db, DbError};
+use crate::docker::self_detection::Clues;
+use crate::docker::{Endpoint, Host, Hosts, Settings};
+use crate::domain::ids::HostId;
+use crate::scheduler;
+use crate::web::{self, Web};
 
 /// Why the process did not come up.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +37,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error("the database cannot be used: {0}")]
     Database(#[from] DbError),
+    /// The secret key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A setting is right by itself, but not here.
     #[error("{0}")]
     Setting(String),
@@ -31,6 +51,29 @@ pub enum StartError {
         /// What the system said.
         error: std::io::Error,
     },
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Key(error) => Self::Key(error),
+            OpenError::Db(error) => Self::Database(error),
+        }
+    }
+}
+
+impl StartError {
+    /// The first admin could not be made, or the setup token not be written.
+    fn from_setup(error: crate::app::Error) -> Self {
+        match error {
+            crate::app::Error::Invalid(fields) => {
+                let rules: Vec<_> =
+                    fields.iter().map(|field| format!("{}: {}", field.field, field.message)).collect();
+                Self::Setting(format!("DOCKNAP_ADMIN_USERNAME, DOCKNAP_ADMIN_PASSWORD: {}", rules.join("; ")))
+            }
+            other => Self::DataDir(format!("the first login cannot be prepared: {other}")),
+        }
+    }
 }
 
 /// Makes sure that files can be made in the data directory.
@@ -75,22 +118,42 @@ fn ids() -> (u32, u32) {
     std::fs::metadata("/proc/self").map_or((65532, 65532), |meta| (meta.uid(), meta.gid()))
 }
 
-/// Takes the lock of the SQLite file, where there is one, and opens the database.
+/// Takes the lock of the SQLite file, where there is one: one process serves from it.
 ///
 /// # Errors
-/// [`StartError::Database`] where it cannot be used, or another process serves from it.
-pub async fn open_database(config: &Config) -> Result<(Db, Option<FileLock>), StartError> {
-    use secrecy::ExposeSecret;
-    let Some(file) = config.database_file() else {
-        let url = config.database_url.as_ref().map_or("", |url| url.expose_secret());
-        return Ok((Db::open(url).await?, None));
+/// [`StartError::Database`] where another process serves from it, or the lock cannot be made.
+pub fn lock_database(config: &Config) -> Result<Option<FileLock>, StartError> {
+    let Some(file) = config.database_file() else { return Ok(None) };
+    match FileLock::take(&file)? {
+        Some(lock) => Ok(Some(lock)),
+        None => Err(DbError::Unusable(format!("another DockNap serves from {}", file.display())).into()),
+    }
+}
+
+/// Opens the database and puts the services around it. Nothing runs yet, and no Engine is reached.
+///
+/// # Errors
+/// [`StartError`] where the database, the secret key or the Engine's address cannot be used.
+pub async fn open_services(config: Config, clock: Clock) -> Result<App, StartError> {
+    let local = local_host(&config, &clock)?;
+    let db = match (config.database_file(), &config.database_url) {
+        (None, Some(url)) => Db::open(url.expose_secret()).await?,
+        (file, _) => Db::open_sqlite(&file.unwrap_or_default(), Durability::Full).await?,
     };
-    let Some(lock) = FileLock::take(&file)? else {
-        let taken = format!("another DockNap serves from {}", file.display());
-        return Err(DbError::Unusable(taken).into());
-    };
-    let db = Db::open_sqlite(&file, crate::db::engine::Durability::Full).await?;
-    Ok((db, Some(lock)))
+    let auth = Auth::open(&db, &config, &clock, Cost::OWASP).await?;
+    let vitals = Vitals::new(clock.now());
+    Ok(App::new(Parts {
+        db,
+        clock,
+        config,
+        ids: IdSource::random(),
+        bus: Bus::default(),
+        scheduler: Activator::default(),
+        hosts: Hosts::new(local),
+        execution: Execution::default(),
+        auth,
+        vitals,
+    }))
 }
 
 /// Cancels `stop` at the first SIGTERM or SIGINT; a second one ends the process at once.
@@ -121,18 +184,146 @@ pub fn stop_on_signal(stop: &CancellationToken) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Serves until told to stop.
+/// How long calls that are under way when the process is told to stop are waited for (rulings 15).
+const CALLS_IN_FLIGHT: Duration = Duration::from_secs(5);
+/// How long answers that are being written, and the last commits, may take after that: 7 s in all.
+const LAST_WORDS: Duration = Duration::from_millis(800);
+
+/// How often a loop that panicked is begun again, at most.
+const REVIVAL: Duration = Duration::from_secs(1);
+
+/// What [`serve`] serves with.
+#[derive(Debug)]
+pub struct Serving {
+    /// Settings, checked.
+    pub config: Config,
+    /// Time.
+    pub clock: Clock,
+    /// The Engine is the simulated one, and pages say so.
+    pub demo: bool,
+}
+
+/// Serves until `stop`. `started` is told the address, once a request to it would be answered.
 ///
 /// # Errors
 /// [`StartError`] where it did not come up.
-pub async fn serve(config: Config, _clock: Clock) -> Result<(), StartError> {
-    let stop = CancellationToken::new();
-    stop_on_signal(&stop)?;
+pub async fn serve(
+    serving: Serving,
+    stop: CancellationToken,
+    started: impl FnOnce(SocketAddr),
+) -> Result<(), StartError> {
+    let Serving { config, clock, demo } = serving;
     prepare_data_dir(&config.data_dir)?;
-    let (db, _lock) = open_database(&config).await?;
+    // Before the database is touched: a second DockNap on the same port finds out at once.
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| StartError::System { what: format!("cannot listen on {}", config.listen), error })?;
+    let address = listener.local_addr().unwrap_or(config.listen);
+    let _lock = lock_database(&config)?;
+    let app = open_services(config, clock).await?;
+    setup::prepare(&app).await.map_err(StartError::from_setup)?;
+
+    let work = TaskTracker::new();
+    let mut watching = JoinSet::new();
+    let watched = CancellationToken::new();
+    for host in app.hosts.all() {
+        tracing::info!(host = %host.id(), address = %host.address(), "looking after the Docker Engine");
+        let stop = watched.clone();
+        watching.spawn(keep_alive("Docker watch", app.clone(), watched.clone(), move || {
+            Arc::clone(&host).watch(stop.clone())
+        }));
+    }
+    let (fed, stop_feed) = (app.clone(), watched.clone());
+    watching.spawn(keep_alive("feed", app.clone(), watched.clone(), move || {
+        runner::feed(fed.clone(), stop_feed.clone())
+    }));
+    let mut claiming = JoinSet::new();
+    let (drives, stop_runner, tracker) = (app.clone(), stop.clone(), work.clone());
+    claiming.spawn(keep_alive("runner", app.clone(), stop.clone(), move || {
+        runner::run(drives.clone(), stop_runner.clone(), tracker.clone())
+    }));
+    let (ticks, stop_scheduler) = (app.clone(), stop.clone());
+    claiming.spawn(keep_alive("scheduler", app.clone(), stop.clone(), move || {
+        scheduler::run(ticks.clone(), stop_scheduler.clone())
+    }));
+    let router = web::router(Web::new(app.clone(), demo));
+    let mut serving = tokio::spawn(serve_http(listener, router, stop.clone()));
+    tracing::info!("serving on http://{address}{}/", app.config.base_path());
+    started(address);
+
     stop.cancelled().await;
-    db.close().await;
+    app.vitals.stop();
+    wind_down(&app, work, claiming, &mut serving).await;
+    watched.cancel();
+    watching.shutdown().await;
+    if app.clock.timeout(LAST_WORDS, app.db.close()).await.is_err() {
+        tracing::warn!("the database did not close in time; the next start recovers it");
+    }
+    tracing::info!("stopped");
     Ok(())
+}
+
+/// Waits for what is under way. What is not done in time is recorded as issued: the next start looks at it.
+async fn wind_down(app: &App, work: TaskTracker, mut claiming: JoinSet<()>, web: &mut JoinHandle<()>) {
+    let ended = app
+        .clock
+        .timeout(CALLS_IN_FLIGHT, async {
+            while claiming.join_next().await.is_some() {}
+            work.close();
+            work.wait().await;
+        })
+        .await;
+    if ended.is_err() {
+        tracing::warn!(
+            runs = work.len(),
+            "calls to Docker are still under way; the next start looks at how they ended"
+        );
+        claiming.shutdown().await;
+    }
+    if app.clock.timeout(LAST_WORDS, &mut *web).await.is_err() {
+        web.abort();
+    }
+}
+
+/// Runs a loop until it ends by itself, and begins it again when it panicked: one panic must not end the scheduler.
+async fn keep_alive<F>(name: &'static str, app: App, stop: CancellationToken, begin: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let Err(error) = AbortOnDropHandle::new(tokio::spawn(begin())).await else { return };
+        if stop.is_cancelled() {
+            return;
+        }
+        tracing::error!(%error, "the {name} loop broke off; it begins again");
+        app.clock.sleep(REVIVAL).await;
+    }
+}
+
+/// The pages and the API, until `stop`: then no connection is accepted, and answers under way are written to the end.
+async fn serve_http(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the server ended");
+    }
+}
+
+/// The Engine the settings name. It is reached later, and again and again: Docker being away never ends the program.
+fn local_host(config: &Config, clock: &Clock) -> Result<Arc<Host>, StartError> {
+    let endpoint = Endpoint::from_values(
+        Some(&config.docker_host),
+        config.docker_tls_verify.then_some("1"),
+        config.docker_cert_path.as_ref().and_then(|path| path.to_str()),
+    )
+    .map_err(StartError::Setting)?;
+    let settings = Settings {
+        endpoint,
+        protect: config.protect.clone(),
+        database_host: config.database_host(),
+        clues: Clues::read(),
+    };
+    Ok(Host::new(HostId::local(), settings, clock.clone()))
 }
 
 #[cfg(test)]

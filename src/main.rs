@@ -3,8 +3,18 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    keep_files_private();
     tame_allocator();
     docknap::cli::run(std::env::args_os().collect())
+}
+
+/// The database holds password hashes: what this program makes is its owner's alone.
+fn keep_files_private() {
+    #[expect(unsafe_code, reason = "a C call that takes a number and cannot fail")]
+    // SAFETY: umask changes one number of this process; no other thread exists yet.
+    unsafe {
+        libc::umask(0o077);
+    }
 }
 
 /// Keeps glibc from holding on to each 19 MiB block of a password hash, and from an arena per thread: 88 MB after five

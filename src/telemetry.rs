@@ -1,7 +1,6 @@
 //! The log: one line a fact, on standard error, in UTC.
 
 use std::io::IsTerminal;
-use std::net::IpAddr;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
@@ -23,12 +22,4 @@ pub fn init(config: &Config) {
             builder.with_ansi(coloured).try_init()
         }
     };
-}
-
-/// The fixed line for a login that failed; docs/security.md shows the fail2ban filter that reads it. The name is
-/// quoted and escaped, so it can neither end the line nor look like an address.
-pub fn login_failed(name: &str, address: Option<IpAddr>) {
-    let address = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-    let name: String = name.chars().take(64).collect();
-    tracing::warn!(target: "docknap::auth", "login failed from {address} for {name:?}");
 }

@@ -4,10 +4,19 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::zone;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::engine::{FileLock, backup};
-use crate::db::{DbError, Result};
+use crate::db::schedules::Wanted;
+use crate::db::{self, Db, DbError, Result};
+use crate::domain::cron::Cron;
+use crate::domain::ids::ScheduleId;
+use crate::domain::schedule::When;
+use crate::domain::time;
 
 /// Copies the database to `target`, also while DockNap serves from it.
 ///
@@ -33,11 +42,41 @@ pub async fn restore(config: &Config, clock: &Clock, source: &Path) -> Result<()
         return Err(DbError::Unusable("DockNap is running on this database; stop it first".to_owned()));
     };
     let (db, staged) = backup::stage(source, &file).await?;
+    let now = clock.now();
+    let coming = coming(&db, config, now).await?;
     let mut tx = db.begin().await?;
-    backup::forget_past(&mut tx, clock.now()).await?;
+    backup::forget_past(&mut tx, now).await?;
+    for (id, next) in &coming {
+        backup::set_next_due(&mut tx, id, *next).await?;
+    }
     tx.commit().await?;
     db.close().await;
     backup::replace(&staged, &file)
+}
+
+/// When each schedule that is on fires next after `now`.
+async fn coming(db: &Db, config: &Config, now: Timestamp) -> Result<Vec<(ScheduleId, Option<Timestamp>)>> {
+    let stored = db::settings::get(db, zone::KEY).await?;
+    let default = [config.timezone.as_deref(), stored.as_deref()]
+        .into_iter()
+        .flatten()
+        .find_map(|name| time::zone(name).ok())
+        .unwrap_or(TimeZone::UTC);
+    let wanted = Wanted { enabled: Some(true), limit: i64::MAX, ..Wanted::default() };
+    let schedules = db::schedules::list(db, &wanted).await?;
+    Ok(schedules
+        .into_iter()
+        .map(|schedule| {
+            let zone = schedule.spec.timezone.as_deref().and_then(|name| time::zone(name).ok());
+            let next = match &schedule.spec.when {
+                When::Once(at) => Some(*at).filter(|at| *at > now),
+                When::Cron(text) => {
+                    Cron::parse(text).ok().and_then(|cron| cron.next(now, zone.as_ref().unwrap_or(&default)))
+                }
+            };
+            (schedule.id, next)
+        })
+        .collect())
 }
 
 fn on_a_server(tool: &str) -> DbError {

@@ -1,12 +1,12 @@
 //! What was done: runs and their steps, newest first.
 
 use super::paging::{Page, Paged};
-use super::{Actor, App, Error, Result};
+use super::{Actor, App, Error, Result, execute};
 use crate::db;
-use crate::domain::ids::{RunId, ScheduleId};
+use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState, Step};
-use crate::domain::target::Target;
+use crate::domain::target::{ContainerIdentity, Target, TargetType};
 
 /// Which runs are wanted; everything at its default = all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,6 +73,15 @@ pub async fn list_with_steps(
         let steps = steps.extract_if(.., |step| step.run_id == run.id).collect();
         RunDetail { run, steps }
     }))
+}
+
+/// The target that a name stands for, whether it is there or not: what is gone still has a history. A container that is
+/// gone is found under its exact name where it belonged to no stack.
+pub fn target_named(app: &App, host: &HostId, target_type: TargetType, name: &str) -> Target {
+    execute::resolve_target(app, host, target_type, name).unwrap_or_else(|_| match target_type {
+        TargetType::Stack => Target::stack(host.clone(), name),
+        TargetType::Container => Target::container(host.clone(), ContainerIdentity::Name(name.to_owned())),
+    })
 }
 
 /// Log lines of a failed start are for operators.

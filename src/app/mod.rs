@@ -22,6 +22,7 @@ pub mod backup;
 pub mod error;
 pub mod execute;
 pub mod history;
+pub mod idempotency;
 mod ids;
 pub mod paging;
 pub mod schedules;

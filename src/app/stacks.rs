@@ -344,7 +344,8 @@ impl Known {
         // What is protected stays up through every nap, and what is completed is neither up nor down.
         let mut counted = ordinary()
             .filter(|view| {
-                view.protected.is_none() && !view.container.is_completed() || view.napping_since.is_some()
+                view.protected.is_none() && view.shown != ShownState::Completed
+                    || view.napping_since.is_some()
             })
             .peekable();
         let napping = counted.peek().is_some() && counted.all(|view| view.napping_since.is_some());
@@ -370,6 +371,7 @@ impl Known {
 
     fn container(&self, inventory: &Inventory, container: Arc<Container>) -> ContainerView {
         let nap = self.nap(&container);
+        let completed = nap.is_none() && self.is_completed(inventory, &container);
         let protected = container.protection.as_ref().map(|protection| protection.reason().to_owned());
         let target = container.target();
         let stack = container.stack().map(|name| Target::stack(container.host.clone(), name));
@@ -388,11 +390,11 @@ impl Known {
                     .flatten()
                     .filter_map(|target| self.touches.get(target))
                     .max_by_key(|touch| touch.finished_at);
-                self.why(&container, nap, touch)
+                self.why(&container, nap, touch, completed)
             }
         };
         ContainerView {
-            shown: shown_of_container(&container, inventory.is_connected(), nap.is_some()),
+            shown: shown_of_container(&container, inventory.is_connected(), nap.is_some(), completed),
             protected,
             why,
             napping_since: nap.map(|nap| nap.since),
@@ -401,15 +403,37 @@ impl Known {
         }
     }
 
+    /// A one-shot that did its work. Where others of its stack nap, what ended well and does not nap had ended before.
+    fn is_completed(&self, inventory: &Inventory, container: &Container) -> bool {
+        let others_nap = || {
+            let Some(naps) = self.naps.get(&container.host) else { return false };
+            container.stack().is_some_and(|stack| {
+                inventory.stack(stack).is_some_and(|stack| {
+                    stack
+                        .containers
+                        .iter()
+                        .any(|other| naps.get(&other.identity).is_some_and(|nap| nap.holds(other)))
+                })
+            })
+        };
+        container.looks_completed() && (inventory.is_completed(container) || others_nap())
+    }
+
     /// The nap of a container, where it still holds.
     fn nap(&self, container: &Container) -> Option<&Nap> {
         self.naps.get(&container.host)?.get(&container.identity).filter(|nap| nap.holds(container))
     }
 
     /// Tells of the last run that touched a container, as long as the container is still as that run left it.
-    fn why(&self, container: &Container, nap: Option<&Nap>, touch: Option<&LastTouch>) -> String {
+    fn why(
+        &self,
+        container: &Container,
+        nap: Option<&Nap>,
+        touch: Option<&LastTouch>,
+        completed: bool,
+    ) -> String {
         let Some(touch) = touch else { return UNTOUCHED.to_owned() };
-        if container.is_completed() && nap.is_none() {
+        if completed {
             return "It has done its work and ended".to_owned();
         }
         let up = container.state.is_up();
@@ -524,7 +548,7 @@ pub fn clock_time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     }
 }
 
-fn shown_of_container(container: &Container, connected: bool, napping: bool) -> ShownState {
+fn shown_of_container(container: &Container, connected: bool, napping: bool, completed: bool) -> ShownState {
     if !connected {
         return ShownState::Unreachable;
     }
@@ -537,7 +561,7 @@ fn shown_of_container(container: &Container, connected: bool, napping: bool) -> 
         (ContainerState::Running, Health::Starting) => ShownState::Starting,
         (ContainerState::Running, Health::Unhealthy) => ShownState::Unhealthy,
         (ContainerState::Running, _) => ShownState::Running,
-        _ if container.is_completed() => ShownState::Completed,
+        _ if completed => ShownState::Completed,
         _ => ShownState::Stopped,
     }
 }

@@ -11,10 +11,13 @@ use clap::{Arg, ArgMatches, Command};
 
 use crate::config::table::{CONFIG_FILE, SETTINGS};
 use crate::config::{Config, Given};
+use crate::domain::permission::Role;
 
 mod backup;
+mod demo;
 mod healthcheck;
 mod serve;
+mod users;
 mod version;
 
 /// Something failed.
@@ -61,11 +64,20 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     match dispatch(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // The chain, since the outermost sentence alone seldom says what to do.
-            let _ = writeln!(std::io::stderr(), "docknap: {:#}", failure.error);
+            let _ = writeln!(std::io::stderr(), "docknap: {}", sentence(&failure.error));
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// The chain of causes in one line, since the outermost seldom says what to do; a cause that the one before quotes
+/// already is left out.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match () {
+        () if said.is_empty() => cause,
+        () if said.contains(&cause) => said,
+        () => format!("{said}: {cause}"),
+    })
 }
 
 fn dispatch(matches: &ArgMatches) -> Outcome {
@@ -75,6 +87,8 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
         Some(("healthcheck", matches)) => healthcheck::run(matches),
         Some(("backup", matches)) => backup::backup(matches),
         Some(("restore", matches)) => backup::restore(matches),
+        Some(("user", matches)) => users::run(matches),
+        Some(("demo", matches)) => demo::run(matches),
         Some(("version", _)) => version::run(),
         Some((other, _)) => Err(Failure::new(USAGE, format!("`{other}` is not a command"))),
     }
@@ -82,7 +96,16 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
 
 fn command() -> Command {
     let file = |help: &'static str| Arg::new("file").value_name("FILE").required(true).help(help);
+    let name = || Arg::new("name").value_name("NAME").required(true).help("The login name");
+    let role = Arg::new("role")
+        .long("role")
+        .value_name("ROLE")
+        .required(true)
+        .value_parser(Role::ALL.map(Role::as_str))
+        .help("What the account may do");
     let settings = setting_args();
+    let demo: Vec<_> =
+        settings.iter().filter(|arg| demo::SETTINGS.contains(&arg.get_id().as_str())).cloned().collect();
     Command::new("docknap")
         .about("Puts Docker stacks to sleep and wakes them again")
         .version(env!("CARGO_PKG_VERSION"))
@@ -109,6 +132,31 @@ fn command() -> Command {
                 .about("Puts a backup in the place of the SQLite database; refused while the server runs")
                 .arg(file("A file made by `docknap backup`"))
                 .args(&settings),
+        )
+        .subcommand(
+            Command::new("user")
+                .about("Keeps accounts; passwords come by prompt or standard input")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("create").about("Makes an account").arg(name()).arg(role).args(&settings),
+                )
+                .subcommand(
+                    Command::new("reset-password")
+                        .about("Sets a password and ends every login of the account")
+                        .arg(name())
+                        .args(&settings),
+                )
+                .subcommand(
+                    Command::new("unlock")
+                        .about("Forgets wrong passwords, so that the next try is not held back")
+                        .arg(name())
+                        .args(&settings),
+                ),
+        )
+        .subcommand(
+            Command::new("demo")
+                .about("Serves with a simulated Docker and sample stacks, and forgets everything at the end")
+                .args(&demo),
         )
         .subcommand(Command::new("version").about("Prints the version"))
 }

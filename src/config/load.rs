@@ -327,18 +327,6 @@ fn first_admin(reader: &mut Reader<'_>) -> Option<FirstAdmin> {
 
 /// Faults that only show when settings stand side by side.
 fn check_together(config: &Config, faults: &mut Vec<Fault>) {
-    if config.docker_tls_verify {
-        if config.docker_cert_path.is_none() {
-            faults.push(fault(
-                "DOCKER_TLS_VERIFY",
-                "needs DOCKER_CERT_PATH, the directory of the certificates",
-            ));
-        }
-        if config.docker_host.starts_with("unix://") {
-            faults
-                .push(fault("DOCKER_TLS_VERIFY", "needs a tcp:// DOCKER_HOST; a unix socket speaks no TLS"));
-        }
-    }
     if config.session_idle > config.session_max {
         faults.push(fault("DOCKNAP_SESSION_IDLE", "is longer than DOCKNAP_SESSION_MAX"));
     }

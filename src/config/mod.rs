@@ -130,6 +130,17 @@ impl Config {
         self.base_url.as_ref().map_or("", |url| &url.path)
     }
 
+    /// The machine a database server runs on, where the database is reached over a network: a container of that name is
+    /// never touched (rulings 13).
+    pub fn database_host(&self) -> Option<String> {
+        use secrecy::ExposeSecret;
+        let url = self.database_url.as_ref()?.expose_secret();
+        let authority = url.split_once("://")?.1.split(['/', '?']).next()?;
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        (url.starts_with("postgres") && !host.is_empty()).then(|| host.to_owned())
+    }
+
     /// The database file; `None` where the database is a server.
     pub fn database_file(&self) -> Option<PathBuf> {
         use secrecy::ExposeSecret;

@@ -54,10 +54,14 @@ pub(super) fn base_url(text: &str) -> Parsed<BaseUrl> {
     })
 }
 
+/// What could be an Engine's address; `docker::Endpoint` reads it to the end, certificates included.
 pub(super) fn engine(text: &str) -> Parsed<String> {
     match text.split_once("://") {
         Some(("unix", path)) if path.starts_with('/') => Ok(text.to_owned()),
-        Some(("tcp", address)) if !address.trim_end_matches('/').is_empty() => Ok(text.to_owned()),
+        Some(("tcp" | "http" | "https", address)) if !address.trim_end_matches('/').is_empty() => {
+            Ok(text.to_owned())
+        }
+        None if !text.starts_with('/') => Ok(text.to_owned()),
         Some(("ssh", _)) => Err("ssh:// is not offered; use unix://, or tcp:// with TLS".to_owned()),
         _ => Err("is not an Engine such as unix:///var/run/docker.sock or tcp://10.0.0.5:2376".to_owned()),
     }

@@ -157,7 +157,7 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Path,
         default: "",
         unit: "",
-        help: "The directory of `ca.pem`, `cert.pem` and `key.pem` for TLS. Needed with `DOCKER_TLS_VERIFY`.",
+        help: "The directory of `ca.pem`, `cert.pem` and `key.pem` for TLS. Without it `~/.docker` is used.",
     },
     Setting {
         name: "TZ",

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::ids::HostId;
+use super::order::{DEPENDS_ON, parse_depends_on};
+use super::run::Condition;
 use super::target::{self, ContainerIdentity, Subject, Target};
 
 pub mod labels;
@@ -230,9 +232,9 @@ impl Container {
         target::key(&self.host, &self.identity.to_text())
     }
 
-    /// A one-shot that did its work: exited 0 with restart policy `no` or `on-failure`, after having run. It counts
-    /// neither as up nor as down (product: words).
-    pub fn is_completed(&self) -> bool {
+    /// Exited 0 with restart policy `no` or `on-failure`: a one-shot that did its work, or something that was stopped
+    /// and ended well. Docker does not tell which; [`Inventory::is_completed`] looks at its stack.
+    pub fn looks_completed(&self) -> bool {
         self.state == ContainerState::Exited
             && self.exit_code == Some(0)
             && matches!(self.restart_policy, RestartPolicy::No | RestartPolicy::OnFailure)
@@ -423,6 +425,20 @@ impl Inventory {
         }
     }
 
+    /// A one-shot that did its work; it counts neither as up nor as down (product: words).
+    ///
+    /// `no` is compose's default policy, so a whole stack that was stopped [`looks completed`](Container::looks_completed).
+    /// Of one that does, it is believed where a service of its stack waits for it to complete, or where the stack is
+    /// up without it. A container outside a stack is never completed, only stopped.
+    pub fn is_completed(&self, container: &Container) -> bool {
+        container.looks_completed()
+            && container.stack().is_some_and(|stack| {
+                let members: Vec<_> =
+                    self.containers.iter().filter(|member| member.stack() == Some(stack)).cloned().collect();
+                is_completed(container, &members)
+            })
+    }
+
     fn stack_of(&self, name: &str, containers: Vec<Arc<Container>>) -> Stack {
         let replicas = replicas(&containers);
         let counts = count(&replicas);
@@ -479,10 +495,24 @@ fn holds(chosen: &[Arc<Container>], one: &Arc<Container>) -> bool {
     chosen.iter().any(|container| Arc::ptr_eq(container, one))
 }
 
+/// See [`Inventory::is_completed`].
+fn is_completed(container: &Container, members: &[Arc<Container>]) -> bool {
+    let is_awaited = || {
+        members.iter().filter_map(|member| member.labels.get(DEPENDS_ON)).any(|label| {
+            parse_depends_on(label).0.iter().any(|item| {
+                Some(item.service.as_str()) == container.service()
+                    && item.condition == Condition::ServiceCompletedSuccessfully
+            })
+        })
+    };
+    container.looks_completed()
+        && (members.iter().any(|member| member.is_ordinary() && member.state.is_up()) || is_awaited())
+}
+
 fn count(containers: &[Arc<Container>]) -> Counts {
     let mut counts = Counts::default();
     for container in containers {
-        if container.is_completed() || container.state == ContainerState::Removing {
+        if is_completed(container, containers) || container.state == ContainerState::Removing {
             continue;
         }
         counts.total += 1;

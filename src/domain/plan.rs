@@ -66,9 +66,11 @@ pub struct Wish<'a> {
     pub subject: &'a Subject,
     /// What is asked of it.
     pub action: Action,
-    /// For a scheduled start: wake only what is in here, and leave the rest off (rulings 5). `None` starts
-    /// everything that should run.
-    pub restore: Option<&'a Naps>,
+    /// What DockNap has put to sleep on the host.
+    pub naps: &'a Naps,
+    /// For a scheduled start: wake only what naps, and leave the rest off. Without a nap in the target everything
+    /// that should run is started (rulings 5).
+    pub restore: bool,
     /// For a retry: act on these alone, and leave the rest as it is.
     pub only: Option<&'a HashSet<ContainerIdentity>>,
 }
@@ -76,11 +78,12 @@ pub struct Wish<'a> {
 /// The plan for a wish, from what the Engine holds now.
 pub fn plan(wish: Wish<'_>, inventory: &Inventory) -> Plan {
     let members = inventory.members(wish.subject);
+    let ground = Ground::new(wish, inventory, &members);
     let mut draft = Draft { plan: Plan::default(), chosen: Vec::new() };
     for member in &members {
-        match decide(member, wish) {
+        match ground.decide(member) {
             Ok((action, because)) => {
-                draft.chosen.push(Chosen { member: Arc::clone(member), action, because })
+                draft.chosen.push(Chosen { member: Arc::clone(member), action, because });
             }
             Err(reason) => draft.skip(member, reason),
         }
@@ -94,58 +97,88 @@ pub fn plan(wish: Wish<'_>, inventory: &Inventory) -> Plan {
     draft.plan
 }
 
-/// What to do with one member, or why nothing.
-fn decide(member: &Container, wish: Wish<'_>) -> Result<(Action, Option<String>), String> {
-    match member.kind {
-        Kind::Ordinary => {}
-        Kind::OneOff => return Err("a one-off container is left alone".to_owned()),
-        Kind::Hook => return Err("a compose hook is left alone".to_owned()),
-        Kind::SwarmTask => return Err("a swarm task: swarm would replace it".to_owned()),
-    }
-    if let Some(protection) = &member.protection {
-        return Err(format!("protected: {}", protection.reason()));
-    }
-    if let Some(reason) = target::unschedulable_name(&member.name) {
-        return Err(reason.to_owned());
-    }
-    if wish.only.is_some_and(|only| !only.contains(&member.identity)) {
-        return Err("not part of the retry".to_owned());
-    }
-    match wish.action {
-        Action::Start => decide_start(member, wish.restore),
-        Action::Stop if member.state.is_up() => Ok((Action::Stop, None)),
-        Action::Stop if member.is_completed() => Err("completed".to_owned()),
-        Action::Stop => Err("already stopped".to_owned()),
-        Action::Restart if member.state == ContainerState::Running => Ok((Action::Restart, None)),
-        Action::Restart => Err("not running: a restart would start it".to_owned()),
-        Action::Pause if member.state == ContainerState::Running => Ok((Action::Pause, None)),
-        Action::Pause if member.state == ContainerState::Paused => Err("already paused".to_owned()),
-        Action::Pause => Err("not running".to_owned()),
-        Action::Unpause if member.state == ContainerState::Paused => Ok((Action::Unpause, None)),
-        Action::Unpause => Err("not paused".to_owned()),
-    }
+/// What decides about a member, besides the member itself.
+struct Ground<'a> {
+    wish: Wish<'a>,
+    inventory: &'a Inventory,
+    /// The members that still nap.
+    napping: HashSet<&'a ContainerIdentity>,
 }
 
-fn decide_start(member: &Container, restore: Option<&Naps>) -> Result<(Action, Option<String>), String> {
-    match member.state {
-        ContainerState::Running => return Err("already running".to_owned()),
-        ContainerState::Removing | ContainerState::Dead => return Err("it is being removed".to_owned()),
-        _ => {}
+/// What to do with a member, and why where that is not plain; or why nothing.
+type Decision = Result<(Action, Option<String>), String>;
+
+impl<'a> Ground<'a> {
+    fn new(wish: Wish<'a>, inventory: &'a Inventory, members: &'a [Arc<Container>]) -> Self {
+        let napping = members
+            .iter()
+            .filter(|member| wish.naps.get(&member.identity).is_some_and(|nap| nap.holds(member)))
+            .map(|member| &member.identity)
+            .collect();
+        Self { wish, inventory, napping }
     }
-    if member.auto_remove {
-        return Err("it was made with --rm: Docker removes it when it ends".to_owned());
+
+    fn decide(&self, member: &Container) -> Decision {
+        match member.kind {
+            Kind::Ordinary => {}
+            Kind::OneOff => return Err("a one-off container is left alone".to_owned()),
+            Kind::Hook => return Err("a compose hook is left alone".to_owned()),
+            Kind::SwarmTask => return Err("a swarm task: swarm would replace it".to_owned()),
+        }
+        if let Some(protection) = &member.protection {
+            return Err(format!("protected: {}", protection.reason()));
+        }
+        if let Some(reason) = target::unschedulable_name(&member.name) {
+            return Err(reason.to_owned());
+        }
+        if self.wish.only.is_some_and(|only| !only.contains(&member.identity)) {
+            return Err("not part of the retry".to_owned());
+        }
+        match self.wish.action {
+            Action::Start => self.decide_start(member),
+            Action::Stop if member.state.is_up() => Ok((Action::Stop, None)),
+            Action::Stop if self.is_completed(member) => Err("completed".to_owned()),
+            Action::Stop => Err("already stopped".to_owned()),
+            Action::Restart if member.state == ContainerState::Running => Ok((Action::Restart, None)),
+            Action::Restart => Err("not running: a restart would start it".to_owned()),
+            Action::Pause if member.state == ContainerState::Running => Ok((Action::Pause, None)),
+            Action::Pause if member.state == ContainerState::Paused => Err("already paused".to_owned()),
+            Action::Pause => Err("not running".to_owned()),
+            Action::Unpause if member.state == ContainerState::Paused => Ok((Action::Unpause, None)),
+            Action::Unpause => Err("not paused".to_owned()),
+        }
     }
-    if let Some(naps) = restore {
-        if !naps.get(&member.identity).is_some_and(|nap| nap.holds(member)) {
+
+    fn decide_start(&self, member: &Container) -> Decision {
+        match member.state {
+            ContainerState::Running => return Err("already running".to_owned()),
+            ContainerState::Removing | ContainerState::Dead => return Err("it is being removed".to_owned()),
+            _ => {}
+        }
+        if member.auto_remove {
+            return Err("it was made with --rm: Docker removes it when it ends".to_owned());
+        }
+        let restores = self.wish.restore && !self.napping.is_empty();
+        if restores && !self.napping.contains(&member.identity) {
             return Err("it was off before the nap".to_owned());
         }
-    } else if member.is_completed() {
-        return Err("completed".to_owned());
+        if self.is_completed(member) {
+            return Err("completed".to_owned());
+        }
+        if member.state == ContainerState::Paused {
+            return Ok((Action::Unpause, Some("it is paused".to_owned())));
+        }
+        Ok((Action::Start, None))
     }
-    if member.state == ContainerState::Paused {
-        return Ok((Action::Unpause, Some("it is paused".to_owned())));
+
+    /// A one-shot that did its work. What naps was running when it was stopped, and where others of the stack nap,
+    /// what does not was not. A container that is asked for by itself is meant.
+    fn is_completed(&self, member: &Container) -> bool {
+        member.looks_completed()
+            && matches!(self.wish.subject, Subject::Stack(_))
+            && !self.napping.contains(&member.identity)
+            && (!self.napping.is_empty() || self.inventory.is_completed(member))
     }
-    Ok((Action::Start, None))
 }
 
 struct Draft {
@@ -319,7 +352,7 @@ impl Draft {
             if action == Action::Start
                 && dependant.identity == container.identity
                 && dependency.state != ContainerState::Running
-                && !dependency.is_completed()
+                && !dependency.looks_completed()
             {
                 self.plan.warnings.push(format!("it depends on {}, which is not running", dependency.name));
             }
@@ -342,8 +375,8 @@ fn outside(dependency: &Container, condition: Condition) -> Outside {
     let running = dependency.state == ContainerState::Running;
     match condition {
         Condition::Stopped => Outside::Met,
-        Condition::ServiceStarted if running || dependency.is_completed() => Outside::Met,
-        Condition::ServiceCompletedSuccessfully if dependency.is_completed() => Outside::Met,
+        Condition::ServiceStarted if running || dependency.looks_completed() => Outside::Met,
+        Condition::ServiceCompletedSuccessfully if dependency.looks_completed() => Outside::Met,
         Condition::ServiceCompletedSuccessfully if running => Outside::Wait,
         Condition::ServiceHealthy if running && dependency.health == Health::Healthy => Outside::Met,
         Condition::ServiceHealthy if running => Outside::Wait,

@@ -6,7 +6,7 @@
 //! refuses. What it imitates was measured on Docker Engine 20.10; `tests/it/contract` runs the same cases against both.
 
 mod control;
-mod demo;
+pub mod demo;
 mod fault;
 mod http;
 mod listen;
@@ -24,7 +24,6 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use control::{Call, Control, Seen};
-pub use demo::world as demo_world;
 pub use fault::{Endpoint, Fault};
 pub use machine::DaemonEnd;
 pub use world::{ContainerSpec, Healthcheck, Initially, Network, Restart, StackSpec, Start, Stop, World};

@@ -126,9 +126,10 @@ async fn a_restore_of_something_else_changes_nothing() {
 
 /// Rows as they stand in a copy made in the middle of a run.
 const UNDER_WAY: &[&str] = &[
-    "INSERT INTO users VALUES ('u', 'ada', 'ada', 'admin', 'x', FALSE, NULL, NULL, 0, NULL, NULL, 1, 0, 0)",
-    "INSERT INTO sessions VALUES ('s', 'u', '{}', 0, 0, 0, NULL, NULL)",
-    "INSERT INTO tokens VALUES ('t', 'u', 0, 0, NULL)",
+    "INSERT INTO users (id, name, name_key, role, password_hash, disabled, password_set_ms, rev, created_ms, updated_ms) \
+     VALUES ('u', 'ada', 'ada', 'admin', 'x', FALSE, 0, 1, 0, 0)",
+    "INSERT INTO sessions (id_hash, user_id, data, created_ms, last_seen_ms, expires_ms) VALUES ('s', 'u', '{}', 0, 0, 0)",
+    "INSERT INTO tokens (jti, user_id, created_ms, expires_ms) VALUES ('t', 'u', 0, 0)",
     "INSERT INTO schedules (id, name, host_id, target_type, target_name, target_identity, kind, action, cron, enabled, \
      catch_up_s, policy, mode, wake, priority, note, source, effective_from_ms, next_due_ms, rev, created_ms, updated_ms) \
      VALUES ('c', 'n', 'local', 'stack', 'media', 'media', 'cron', 'stop', '0 23 * * *', TRUE, 3600, 'respect', 'stop', \
@@ -167,9 +168,14 @@ async fn a_restore_never_replays() {
         sqlx::query_as("SELECT id, state FROM steps ORDER BY id").fetch_all(&pool).await.expect("rows");
     let expected = [("a", "interrupted"), ("b", "skipped"), ("c", "succeeded")];
     assert_eq!(steps, expected.map(|(id, state)| (id.to_owned(), state.to_owned())));
-    let (effective,): (i64,) =
-        sqlx::query_as("SELECT effective_from_ms FROM schedules").fetch_one(&pool).await.expect("a row");
+    let (effective, next): (i64, i64) =
+        sqlx::query_as("SELECT effective_from_ms, next_due_ms FROM schedules")
+            .fetch_one(&pool)
+            .await
+            .expect("a row");
     assert_eq!(effective, clock().now().as_millisecond());
+    let tonight = "2027-03-01T23:00:00Z".parse::<Timestamp>().expect("an instant");
+    assert_eq!(next, tonight.as_millisecond(), "not an instant of long ago, which would be made up for");
     let (logins,): (i64,) =
         sqlx::query_as("SELECT (SELECT COUNT(*) FROM sessions) + (SELECT COUNT(*) FROM tokens)")
             .fetch_one(&pool)

@@ -419,7 +419,9 @@ async fn a_one_shot_is_waited_for_until_it_completed() {
     bench.carry_out(Action::Stop, Bench::stack("shop")).await;
     bench.sim.clear_calls();
     bench.carry_out(Action::Start, Bench::stack("shop")).await;
-    assert_eq!(asked(&bench), ["start shop-db-1", "start shop-web-1"]);
+    let mut started = asked(&bench);
+    started.sort();
+    assert_eq!(started, ["start shop-db-1", "start shop-web-1"]);
 }
 
 #[tokio::test]
@@ -441,9 +443,10 @@ async fn killed_anywhere_in_a_run_the_next_life_ends_it_rightly() {
 #[tokio::test]
 async fn an_orderly_stop_leaves_the_run_to_the_next_life() {
     let mut bench = Bench::new(NOW, shop()).await;
+    bench.sim.update("shop-web-1", |c| c.stops_after(Duration::from_secs(8), 0));
     let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
     bench.until("web is being stopped", async || !bench.sim.acts().is_empty()).await;
-    bench.terminate();
+    bench.terminate().await;
     assert_eq!(bench.run(stop.run_id()).await.0.state, RunState::Executing);
     bench.revive().await;
     bench.settle().await;

@@ -2,6 +2,10 @@
 
 mod auth;
 mod backup;
+mod contract;
+mod history;
+mod schedules;
+mod schedules_storage;
 mod dependencies;
 mod execute;
 mod rbac;

@@ -362,7 +362,7 @@ impl Drive {
     fn completion_gate(&mut self, index: usize, identity: ContainerIdentity, name: &str) -> Gate {
         let inventory = self.host.inventory();
         match inventory.by_identity(&identity) {
-            Some(container) if container.is_completed() => Gate::Open,
+            Some(container) if container.looks_completed() => Gate::Open,
             Some(container)
                 if container.state == ContainerState::Exited
                     && container.exit_code != Some(0)

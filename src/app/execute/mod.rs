@@ -16,7 +16,6 @@ use crate::db;
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::inventory::{Inventory, Kind};
-use crate::domain::nap::Naps;
 use crate::domain::permission::Permission;
 use crate::domain::plan::{Plan, Wish, plan};
 use crate::domain::run::{Run, RunState, StepState, Trigger};
@@ -74,33 +73,28 @@ impl Request {
     }
 }
 
-/// What a request would do, without doing it.
+/// What a request would do, without doing it. `restore` is what a scheduled start does: wake only what naps.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::NotFound`] for a target that is not there, [`Error::Docker`] while its host cannot
 /// be reached.
-pub fn preview(app: &App, actor: &Actor, target: &Target, action: Action) -> Result<Plan> {
+pub async fn preview(
+    app: &App,
+    actor: &Actor,
+    target: &Target,
+    action: Action,
+    restore: bool,
+) -> Result<Plan> {
     actor.require(Permission::View)?;
     let inventory = reachable(app, &target.host)?;
     known(&inventory, target)?;
-    Ok(plan(Wish { subject: &target.subject, action, restore: None, only: None }, &inventory))
-}
-
-/// What a scheduled request would do if it fired now.
-///
-/// # Errors
-/// As [`preview`].
-pub async fn preview_scheduled(app: &App, actor: &Actor, target: &Target, action: Action) -> Result<Plan> {
-    actor.require(Permission::View)?;
-    let inventory = reachable(app, &target.host)?;
-    known(&inventory, target)?;
-    let naps = restorable(app, target, action == Action::Start, &inventory).await?;
-    Ok(plan(Wish { subject: &target.subject, action, restore: naps.as_ref(), only: None }, &inventory))
+    let naps = db::naps::of_host(&app.db, &target.host).await?;
+    Ok(plan(Wish { subject: &target.subject, action, naps: &naps, restore, only: None }, &inventory))
 }
 
 /// The plan of a stored run, from what is there now.
 async fn plan_of(app: &App, run: &Run, inventory: &Inventory) -> Result<Plan> {
-    let naps = restorable(app, &run.target, run.restore, inventory).await?;
+    let naps = db::naps::of_host(&app.db, &run.target.host).await?;
     let only = match &run.retry_of {
         None => None,
         Some(earlier) => Some(unfinished(app, earlier).await?),
@@ -109,29 +103,12 @@ async fn plan_of(app: &App, run: &Run, inventory: &Inventory) -> Result<Plan> {
         Wish {
             subject: &run.target.subject,
             action: run.action,
-            restore: naps.as_ref(),
+            naps: &naps,
+            restore: run.restore,
             only: only.as_ref(),
         },
         inventory,
     ))
-}
-
-/// The naps that a scheduled start restores; `None` where there is no snapshot, and everything is started.
-async fn restorable(
-    app: &App,
-    target: &Target,
-    restore: bool,
-    inventory: &Inventory,
-) -> Result<Option<Naps>> {
-    if !restore {
-        return Ok(None);
-    }
-    let naps = db::naps::of_host(&app.db, &target.host).await?;
-    let any = inventory
-        .members(&target.subject)
-        .iter()
-        .any(|member| naps.get(&member.identity).is_some_and(|nap| nap.holds(member)));
-    Ok(any.then_some(naps))
 }
 
 /// The containers of an earlier run that are not as it wanted.

@@ -324,7 +324,7 @@ impl Operation {
     async fn ended(&self, container: &Container) -> Outcome {
         match container.state {
             ContainerState::Paused => Outcome::succeeded("somebody paused it at once", true),
-            _ if container.is_completed() => Outcome::succeeded("completed", true).exit(container),
+            _ if container.looks_completed() => Outcome::succeeded("completed", true).exit(container),
             ContainerState::Restarting => {
                 self.with_output(container, "it keeps restarting: its program ends right after the start")
                     .await

@@ -76,8 +76,6 @@ pub(super) struct Checked {
     pub spec: ScheduleSpec,
     /// Whole sentences for the person.
     pub warnings: Vec<String>,
-    /// The zone it is read in.
-    pub zone: NamedZone,
 }
 
 /// The part of a draft that says when.
@@ -151,7 +149,6 @@ pub(super) fn check(
             note,
         },
         warnings,
-        zone: timing.zone,
     })
 }
 
@@ -269,8 +266,8 @@ fn instant(
     let typed = text(draft.at.as_ref())?;
     let at = match typed.parse::<Timestamp>() {
         Ok(at) => Some(at),
-        // A text with an offset or a zone is no civil time: `DateTime` would read past it.
-        Err(_) if typed.len() > 19 || !typed.is_ascii() => None,
+        // `DateTime` also reads a date alone, and reads past an offset or a zone.
+        Err(_) if !(16..=19).contains(&typed.len()) => None,
         Err(_) => typed.parse::<DateTime>().ok().and_then(|wall| {
             let at = resolve(wall, &zone.zone)?;
             notes.extend(clock_change(wall, at, zone));

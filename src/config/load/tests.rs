@@ -147,14 +147,6 @@ fn unknown_variables_are_one_warning() {
 }
 
 #[test]
-fn tls_needs_certificates_and_a_tcp_engine() {
-    assert_eq!(faults(&[("DOCKER_TLS_VERIFY", "1")], &[]).len(), 2);
-    let env =
-        [("DOCKER_TLS_VERIFY", "1"), ("DOCKER_CERT_PATH", "/certs"), ("DOCKER_HOST", "tcp://10.0.0.5:2376")];
-    assert!(load(&[], &env, &[]).expect("valid").config.docker_tls_verify);
-}
-
-#[test]
 fn settings_page_is_made_from_the_table() {
     let page = super::super::table::markdown();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");

@@ -11,6 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
 use super::super::{Db, DbError, Result, Tx, exec_tx};
+use crate::domain::ids::ScheduleId;
 use crate::domain::run::{RunState, StepState};
 use crate::domain::time::to_ms;
 
@@ -196,5 +197,14 @@ pub async fn forget_past(tx: &mut Tx, now: Timestamp) -> Result<()> {
     // A login that was ended since the copy was made must not live again.
     exec_tx!(tx, "DELETE FROM sessions")?;
     exec_tx!(tx, "DELETE FROM tokens")?;
+    Ok(())
+}
+
+/// Sets the instant at which a schedule of a restored database fires next.
+///
+/// # Errors
+/// When the engine refuses.
+pub async fn set_next_due(tx: &mut Tx, id: &ScheduleId, next: Option<Timestamp>) -> Result<()> {
+    exec_tx!(tx, "UPDATE schedules SET next_due_ms = $1 WHERE id = $2", next.map(to_ms), id.as_str())?;
     Ok(())
 }

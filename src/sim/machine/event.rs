@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Key, Machine};
 
@@ -37,8 +37,16 @@ impl Machine {
         attributes.insert("image".to_owned(), container.spec.image.clone());
         attributes.insert("name".to_owned(), container.spec.name.clone());
         attributes.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        // The clock gives milliseconds; no two events of the real Engine carry the same nanosecond.
+        let after = self.ring.back().map(|last| last.at).filter(|&last| last >= self.now.wall);
+        let at = match after {
+            Some(last) if last.duration_since(self.now.wall) < SignedDuration::from_millis(1) => {
+                last + SignedDuration::from_nanos(1)
+            }
+            _ => self.now.wall,
+        };
         let event = Event {
-            at: self.now.wall,
+            at,
             action: action.to_owned(),
             id: container.id.as_str().into(),
             attributes: Arc::new(attributes),

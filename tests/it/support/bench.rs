@@ -48,6 +48,7 @@ pub struct Bench {
 struct Life {
     runtime: Runtime,
     stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl Bench {
@@ -84,10 +85,15 @@ impl Bench {
     }
 
     /// Ends the process in an orderly way, as SIGTERM does.
-    pub fn terminate(&mut self) {
+    pub async fn terminate(&mut self) {
         if let Some(life) = self.life.take() {
             life.stop.cancel();
-            life.runtime.shutdown_timeout(Duration::from_secs(5));
+            life.tasks.close();
+            while !life.tasks.is_empty() {
+                self.quiet().await;
+                self.clock.advance(self.clock.next_sleeper().unwrap_or_default());
+            }
+            life.runtime.shutdown_background();
         }
     }
 
@@ -237,6 +243,7 @@ async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path) -> 
     let stop = CancellationToken::new();
     runtime.spawn(host.watch(stop.clone()));
     runtime.spawn(execute::runner::feed(app.clone(), stop.clone()));
-    runtime.spawn(execute::runner::run(app.clone(), stop.clone(), TaskTracker::new()));
-    (app, Life { runtime, stop })
+    let tasks = TaskTracker::new();
+    runtime.spawn(execute::runner::run(app.clone(), stop.clone(), tasks.clone()));
+    (app, Life { runtime, stop, tasks })
 }

@@ -3,4 +3,6 @@
 pub mod app;
 pub mod bench;
 pub mod db;
+pub mod engine;
+pub mod rows;
 pub mod sim;

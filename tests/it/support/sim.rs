@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 /// A simulated Engine that ends with the test.
 pub struct Simulated {
-    /// The running Engine.
-    pub engine: Engine,
+    /// It ends when it is dropped.
+    _engine: Engine,
     /// The rest of the world.
     pub control: Control,
     /// The clock it lives by.
@@ -24,7 +24,7 @@ impl Simulated {
             .await
             .expect("the simulated Engine starts");
         let control = engine.control();
-        Self { engine, control, clock, _directory: directory }
+        Self { _engine: engine, control, clock, _directory: directory }
     }
 
     /// A client of it, with a limit of 10 s for each call.

@@ -1,0 +1,257 @@
+//! What programs send: JSON bodies and query strings, read field by field, so that an answer names every field that is
+//! unknown or of the wrong type (rulings 18).
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value};
+
+use crate::app::paging::Page;
+use crate::app::{Error, FieldError, Result};
+use crate::web::error::Problem;
+
+/// The longest field name an answer repeats, in characters.
+const SHOWN_NAME: usize = 64;
+
+/// The fields of a body or a query string, each taken once; what is left over is unknown.
+#[derive(Debug, Default)]
+pub struct Fields {
+    fields: Map<String, Value>,
+    faults: Vec<FieldError>,
+}
+
+impl Fields {
+    /// Reads a JSON object; nothing at all is as good as an empty one.
+    ///
+    /// # Errors
+    /// A [`Problem`]: 400 for what is no JSON, 422 for JSON of another shape.
+    pub fn parse(bytes: &[u8]) -> std::result::Result<Self, Problem> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        match serde_json::from_slice(bytes) {
+            Ok(Value::Object(fields)) => Ok(Self { fields, faults: Vec::new() }),
+            Ok(_) => Err(Error::field("body", "send a JSON object").into()),
+            Err(error) => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "no_json",
+                "This is no JSON",
+                format!("The body is no JSON: {error}."),
+            )),
+        }
+    }
+
+    /// The fields of one object inside a list, with errors that name `prefix` too.
+    fn nested(value: Value) -> Option<Self> {
+        match value {
+            Value::Object(fields) => Some(Self { fields, faults: Vec::new() }),
+            _ => None,
+        }
+    }
+
+    /// Something is wrong with a field.
+    pub fn fault(&mut self, field: &str, message: impl Into<String>) {
+        self.faults.push(FieldError::new(field, message));
+    }
+
+    fn take(&mut self, field: &str) -> Option<Value> {
+        self.fields.remove(field).filter(|value| !value.is_null())
+    }
+
+    /// A text.
+    pub fn text(&mut self, field: &str) -> Option<String> {
+        match self.take(field)? {
+            Value::String(text) => Some(text),
+            _ => {
+                self.fault(field, "this must be a text");
+                None
+            }
+        }
+    }
+
+    /// A text that must be there.
+    pub fn required(&mut self, field: &str) -> String {
+        let missing = self.fields.get(field).is_none_or(Value::is_null);
+        if missing {
+            self.fault(field, "this is missing");
+        }
+        self.text(field).unwrap_or_default()
+    }
+
+    /// A whole number, as text: its bounds are the service's to check.
+    pub fn integer(&mut self, field: &str) -> Option<String> {
+        match self.take(field)? {
+            Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+            _ => {
+                self.fault(field, "this must be a whole number");
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, field: &str) -> Option<bool> {
+        match self.take(field)? {
+            Value::Bool(value) => Some(value),
+            _ => {
+                self.fault(field, "this must be true or false");
+                None
+            }
+        }
+    }
+
+    /// A list of objects, each read by `read`; its errors name the place, such as `targets[2].host`.
+    pub fn objects<T>(&mut self, field: &str, mut read: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let Some(Value::Array(values)) = self.take(field) else {
+            self.fault(field, "this must be a list of objects");
+            return Vec::new();
+        };
+        let mut items = Vec::new();
+        for (i, value) in values.into_iter().enumerate() {
+            let Some(mut inner) = Self::nested(value) else {
+                self.fault(&format!("{field}[{i}]"), "this must be an object");
+                continue;
+            };
+            items.push(read(&mut inner));
+            inner.unknown();
+            for fault in inner.faults {
+                self.fault(&format!("{field}[{i}].{}", fault.field), fault.message);
+            }
+        }
+        items
+    }
+
+    /// Fields that only we set: they may be sent and are not looked at.
+    pub fn read_only(&mut self, fields: &[&str]) {
+        for field in fields {
+            self.fields.remove(*field);
+        }
+    }
+
+    fn unknown(&mut self) {
+        let names: Vec<String> = std::mem::take(&mut self.fields).into_iter().map(|(name, _)| name).collect();
+        for name in names {
+            self.fault(&name.chars().take(SHOWN_NAME).collect::<String>(), "there is no such field");
+        }
+    }
+
+    /// Nothing was wrong, and nothing is left over.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming all that was.
+    pub fn finish(mut self) -> Result<()> {
+        self.unknown();
+        if self.faults.is_empty() { Ok(()) } else { Err(Error::Invalid(self.faults)) }
+    }
+
+    /// The page of a list that a query string asks for.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming `limit` or `cursor`.
+    pub fn page(&mut self) -> Result<Page> {
+        let (limit, cursor) = (self.text("limit"), self.text("cursor"));
+        Page::parse(limit.as_deref(), cursor.as_deref())
+    }
+
+    /// A word of a query string that means yes or no.
+    pub fn flag(&mut self, field: &str) -> Option<bool> {
+        match self.text(field)?.as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => {
+                self.fault(field, "use true or false");
+                None
+            }
+        }
+    }
+}
+
+/// The body of a request, with what it takes to tell two requests apart.
+#[derive(Debug)]
+pub struct Body {
+    /// Its fields.
+    pub fields: Fields,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> std::result::Result<Self, Response> {
+        let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
+        let json = kind.is_some_and(|kind| kind.starts_with(b"application/json"));
+        // A body that is too large is answered by the rejection: 413.
+        let bytes = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        // A call that needs no body may do without its type.
+        if !json && !bytes.is_empty() {
+            return Err(Problem::media_type("application/json").into_response());
+        }
+        let fields = Fields::parse(&bytes).map_err(IntoResponse::into_response)?;
+        Ok(Self { fields, bytes })
+    }
+}
+
+/// The query string of a request.
+#[derive(Debug)]
+pub struct Asked(pub Fields);
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(parts.uri.query().unwrap_or_default())
+            .map_err(|_| Error::field("query", "this is not a query string"))?;
+        let mut fields = Fields::default();
+        for (name, value) in pairs {
+            if fields.fields.insert(name.clone(), Value::String(value)).is_some() {
+                fields.fault(&name.chars().take(SHOWN_NAME).collect::<String>(), "this is there twice");
+            }
+        }
+        Ok(Self(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(read: impl FnOnce(&mut Fields), body: &str) -> Vec<String> {
+        let mut fields = Fields::parse(body.as_bytes()).expect("an object");
+        read(&mut fields);
+        match fields.finish() {
+            Err(Error::Invalid(faults)) => faults.into_iter().map(|fault| fault.field).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn wrong_types_and_unknown_fields_are_all_named() {
+        let read = |fields: &mut Fields| {
+            fields.read_only(&["id"]);
+            fields.text("name");
+            fields.integer("count");
+            fields.boolean("on");
+            fields.required("host");
+            fields.objects("targets", |inner| inner.required("host"));
+        };
+        let body = r#"{"id":7,"name":1,"count":1.5,"on":"yes","x":0,"targets":[{"host":"a"},{"y":1},3]}"#;
+        assert_eq!(
+            faults(read, body),
+            ["name", "count", "on", "host", "targets[1].host", "targets[1].y", "targets[2]", "x"]
+        );
+        let body = r#"{"name":null,"count":3,"on":true,"host":"local","targets":[]}"#;
+        assert!(faults(read, body).is_empty());
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for (body, status) in [("[]", 422), ("3", 422), ("null", 422), ("\"x\"", 422), ("{", 400), ("{\"a\":1}x", 400)] {
+            let refused = Fields::parse(body.as_bytes()).expect_err(body);
+            assert_eq!(refused.status.as_u16(), status, "{body}");
+        }
+    }
+}

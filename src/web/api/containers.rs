@@ -1,0 +1,177 @@
+//! Containers: what there is, and the five things that can be done to one.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{OriginalUri, Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::act;
+use super::body::Body;
+use super::stacks::NextJson;
+use crate::app::execute::{self, Request};
+use crate::app::stacks::{self, ContainerView, ShownState};
+use crate::app::{Actor, App, Error, Result};
+use crate::domain::action::Action;
+use crate::domain::ids::HostId;
+use crate::domain::inventory::{ContainerState, Health};
+use crate::domain::permission::Permission;
+use crate::domain::run::Trigger;
+use crate::domain::target::TargetType;
+use crate::web::auth::{Caller, Operator, Viewer};
+use crate::web::routes::{Access, Routes};
+
+/// Labels that everybody may see, by how they begin (rulings 21).
+const PUBLIC_LABELS: [&str; 3] = ["com.docker.compose.", "docknap.", "org.opencontainers.image."];
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/containers", Access::VIEWER, list)
+        .get("/containers/{host}/{name}", Access::VIEWER, get)
+        .post("/containers/{host}/{name}/{action}", Access::OPERATOR, act)
+}
+
+/// A container.
+#[derive(Serialize, ToSchema)]
+pub struct ContainerJson {
+    host: String,
+    /// Docker's id, of this incarnation.
+    id: String,
+    /// Stands for the name in any path.
+    key: String,
+    name: String,
+    image: String,
+    /// Docker's word.
+    state: ContainerState,
+    health: Health,
+    /// Docker's words.
+    status: String,
+    /// DockNap's word.
+    shown: ShownState,
+    /// Viewers see those of compose, `DockNap` and the image only.
+    labels: BTreeMap<String, String>,
+    stack: Option<String>,
+    service: Option<String>,
+    exit_code: Option<i64>,
+    why: String,
+    #[schema(format = DateTime)]
+    napping_since: Option<String>,
+    next: Option<NextJson>,
+    /// Why it is never touched.
+    protected: Option<String>,
+}
+
+impl ContainerJson {
+    pub(super) fn new(view: ContainerView, actor: &Actor) -> Self {
+        let all = actor.role.allows(Permission::Operate);
+        let container = view.container;
+        Self {
+            host: container.host.0.clone(),
+            id: container.id.clone(),
+            key: container.key(),
+            name: container.name.clone(),
+            image: container.image.clone(),
+            state: container.state,
+            health: container.health,
+            status: container.status.clone(),
+            shown: view.shown,
+            labels: container
+                .labels
+                .iter()
+                .filter(|(name, _)| all || PUBLIC_LABELS.iter().any(|start| name.starts_with(start)))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            stack: container.stack().map(str::to_owned),
+            service: container.service().map(str::to_owned),
+            exit_code: container.exit_code,
+            why: view.why,
+            napping_since: view.napping_since.map(|at| at.to_string()),
+            next: view.next.map(NextJson::from),
+            protected: view.protected,
+        }
+    }
+}
+
+/// All containers.
+#[utoipa::path(get, path = "/api/containers", tag = "containers",
+    responses((status = 200, body = Vec<ContainerJson>)))]
+pub(super) async fn list(
+    caller: Caller<Viewer>,
+    State(app): State<App>,
+) -> Result<Json<Vec<ContainerJson>>> {
+    let views = stacks::containers(&app, &caller.actor).await?;
+    Ok(Json(views.into_iter().map(|view| ContainerJson::new(view, &caller.actor)).collect()))
+}
+
+/// One container, by its percent-encoded name or its key.
+#[utoipa::path(get, path = "/api/containers/{host}/{name}", tag = "containers",
+    params(("host" = String, Path), ("name" = String, Path)),
+    responses((status = 200, body = ContainerJson), (status = 404, body = super::openapi::Problem)))]
+pub(super) async fn get(
+    caller: Caller<Viewer>,
+    State(app): State<App>,
+    Path((host, name)): Path<(String, String)>,
+) -> Result<Json<ContainerJson>> {
+    let view = stacks::container(&app, &caller.actor, &HostId(host), &name).await?;
+    Ok(Json(ContainerJson::new(view, &caller.actor)))
+}
+
+/// Does something to one container.
+#[utoipa::path(post, path = "/api/containers/{host}/{name}/{action}", tag = "containers",
+    params(("host" = String, Path), ("name" = String, Path), ("action" = Action, Path),
+        ("Idempotency-Key" = Option<String>, Header)),
+    request_body(content = Option<super::stacks::ActBody>),
+    responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted),
+        (status = 403, body = super::openapi::Problem), (status = 404, body = super::openapi::Problem)))]
+pub(super) async fn act(
+    caller: Caller<Operator>,
+    State(app): State<App>,
+    Path((host, name, action)): Path<(String, String, String)>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response> {
+    let asked = Asked { target_type: TargetType::Container, host, name, action, call: uri.path().to_owned() };
+    asked.submit(&app, &caller.actor, &headers, body).await
+}
+
+/// An action that a path names.
+pub(super) struct Asked {
+    pub target_type: TargetType,
+    pub host: String,
+    pub name: String,
+    pub action: String,
+    /// The path as it was sent.
+    pub call: String,
+}
+
+impl Asked {
+    /// Submits it, once.
+    pub(super) async fn submit(
+        self,
+        app: &App,
+        actor: &Actor,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Response> {
+        let Body { mut fields, bytes } = body;
+        let reason = fields.text("reason").unwrap_or_default();
+        let stop_timeout = fields.integer("stop_timeout_seconds");
+        let stop_timeout_seconds = act::stop_timeout(stop_timeout.as_deref(), &mut fields);
+        if reason.chars().count() > act::MAX_REASON || reason.chars().any(char::is_control) {
+            fields.fault("reason", "use one line of 500 characters at most");
+        }
+        fields.finish()?;
+        let action: Action =
+            self.action.parse().map_err(|_| Error::not_found("action", act::shorten(&self.action)))?;
+        let target = execute::resolve_target(app, &HostId(self.host), self.target_type, &self.name)?;
+        let request = Request { reason, stop_timeout_seconds, ..Request::now(action, target, Trigger::Api) };
+        act::once(app, actor, headers, &self.call, &bytes, async {
+            act::accepted(&execute::submit(app, actor, request).await?)
+        })
+        .await
+    }
+}

@@ -1,0 +1,474 @@
+//! Schedules: kept, switched, skipped, previewed and run.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::act;
+use super::body::{Asked, Body, Fields};
+use super::openapi::{Items, Problem};
+use crate::app::schedules::{self, Draft, LastRun, Preview, Saved, ScheduleFilter, ScheduleView};
+use crate::app::{App, Result};
+use crate::domain::action::Action;
+use crate::domain::ids::{HostId, ScheduleId};
+use crate::domain::run::{RunState, Trigger};
+use crate::domain::schedule::{ScheduleKind, Source, When};
+use crate::domain::target::{Target, TargetType};
+use crate::web::auth::{Caller, Operator, Viewer};
+use crate::web::routes::{Access, Routes};
+
+/// Fields that only `DockNap` sets.
+const READ_ONLY: [&str; 17] = [
+    "id", "next_at", "last_run", "source", "rev", "effective_timezone", "now", "owner", "skip_at", "warnings",
+    "meaning", "title", "target_key", "target_exists", "effective_from", "created_at", "updated_at",
+];
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/schedules", Access::VIEWER, list)
+        .post("/schedules", Access::OPERATOR, create)
+        .post("/schedules/preview", Access::VIEWER, preview)
+        .get("/schedules/{id}", Access::VIEWER, get)
+        .put("/schedules/{id}", Access::OPERATOR, put)
+        .delete("/schedules/{id}", Access::OPERATOR, delete)
+        .post("/schedules/{id}/enable", Access::OPERATOR, enable)
+        .post("/schedules/{id}/disable", Access::OPERATOR, disable)
+        .post("/schedules/{id}/skip-next", Access::OPERATOR, skip)
+        .delete("/schedules/{id}/skip-next", Access::OPERATOR, unskip)
+        .post("/schedules/{id}/run", Access::OPERATOR, run)
+}
+
+/// A schedule.
+#[derive(Serialize, ToSchema)]
+pub struct ScheduleJson {
+    id: String,
+    name: String,
+    /// What to call it where one line must do.
+    title: String,
+    host: String,
+    target_type: TargetType,
+    /// The target's name now.
+    target_id: String,
+    /// Stands for the target's name in any path.
+    target_key: String,
+    /// `null` while the host is not connected.
+    target_exists: Option<bool>,
+    kind: ScheduleKind,
+    action: Action,
+    cron: Option<String>,
+    #[schema(format = DateTime)]
+    at: Option<String>,
+    window: Option<String>,
+    timezone: Option<String>,
+    effective_timezone: String,
+    /// When it fires, in words.
+    meaning: String,
+    enabled: bool,
+    catch_up_seconds: i64,
+    priority: i64,
+    stop_timeout_seconds: Option<i64>,
+    policy: &'static str,
+    mode: &'static str,
+    wake: &'static str,
+    calendar_id: Option<String>,
+    calendar_effect: Option<String>,
+    note: String,
+    source: Source,
+    /// The name of the account that made it.
+    owner: Option<String>,
+    /// The one coming occurrence that is dropped.
+    #[schema(format = DateTime)]
+    skip_at: Option<String>,
+    /// When it acts next.
+    #[schema(format = DateTime)]
+    next_at: Option<String>,
+    last_run: Option<LastRunJson>,
+    #[schema(format = DateTime)]
+    effective_from: String,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    updated_at: String,
+    rev: i64,
+    /// What to know about it, after a save.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<String>>,
+}
+
+/// The newest run of a schedule.
+#[derive(Serialize, ToSchema)]
+pub struct LastRunJson {
+    id: String,
+    state: RunState,
+    reason: String,
+    #[schema(format = DateTime)]
+    fire_at: Option<String>,
+    #[schema(format = DateTime)]
+    finished_at: Option<String>,
+}
+
+impl From<LastRun> for LastRunJson {
+    fn from(run: LastRun) -> Self {
+        Self {
+            id: run.id.0,
+            state: run.state,
+            reason: run.reason,
+            fire_at: run.fire_at.map(|at| at.to_string()),
+            finished_at: run.finished_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+impl From<ScheduleView> for ScheduleJson {
+    fn from(view: ScheduleView) -> Self {
+        let (kind, target_type) = (view.schedule.kind(), view.schedule.target_type());
+        let schedule = view.schedule;
+        let spec = schedule.spec;
+        let (cron, at) = match spec.when {
+            When::Cron(text) => (Some(text), None),
+            When::Once(at) => (None, Some(at.to_string())),
+        };
+        Self {
+            id: schedule.id.0,
+            name: spec.name,
+            title: view.title,
+            host: spec.target.host.0,
+            target_type,
+            target_id: view.target_name,
+            target_key: view.target_key,
+            target_exists: view.target_exists,
+            kind,
+            action: spec.action,
+            cron,
+            at,
+            window: None,
+            timezone: spec.timezone,
+            effective_timezone: view.effective_timezone,
+            meaning: view.meaning,
+            enabled: spec.enabled,
+            catch_up_seconds: spec.catch_up_seconds,
+            priority: spec.priority,
+            stop_timeout_seconds: spec.stop_timeout_seconds,
+            policy: "respect",
+            mode: "stop",
+            wake: "restore",
+            calendar_id: None,
+            calendar_effect: None,
+            note: spec.note,
+            source: schedule.source,
+            owner: schedule.owner_name,
+            skip_at: schedule.skip_at.map(|at| at.to_string()),
+            next_at: view.next_at.map(|at| at.to_string()),
+            last_run: view.last_run.map(LastRunJson::from),
+            effective_from: schedule.effective_from.to_string(),
+            created_at: schedule.created_at.to_string(),
+            updated_at: schedule.updated_at.to_string(),
+            rev: schedule.rev,
+            warnings: None,
+        }
+    }
+}
+
+impl From<Saved> for ScheduleJson {
+    fn from(saved: Saved) -> Self {
+        Self { warnings: Some(saved.warnings), ..saved.view.into() }
+    }
+}
+
+/// What can be said about a schedule. Read-only fields of a schedule may be sent too and are not looked at.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `Body` reads")]
+pub struct ScheduleBody {
+    #[schema(max_length = 120)]
+    name: Option<String>,
+    /// `local` where it is left out.
+    host: Option<String>,
+    target_type: TargetType,
+    /// Name or key.
+    target_id: String,
+    /// By default whichever of `cron` and `at` is there.
+    kind: Option<ScheduleKind>,
+    action: Action,
+    #[schema(max_length = 256, example = "0 23 * * *")]
+    cron: Option<String>,
+    /// RFC 3339, or `YYYY-MM-DDTHH:MM` in the schedule's zone.
+    at: Option<String>,
+    #[schema(example = "Europe/Berlin")]
+    timezone: Option<String>,
+    /// True where it is left out.
+    enabled: Option<bool>,
+    #[schema(minimum = 0, maximum = 604_800)]
+    catch_up_seconds: Option<i64>,
+    #[schema(minimum = -1000, maximum = 1000)]
+    priority: Option<i64>,
+    #[schema(minimum = 0, maximum = 3600)]
+    stop_timeout_seconds: Option<i64>,
+    #[schema(max_length = 2000)]
+    note: Option<String>,
+    /// Accept a target that does not exist yet.
+    allow_missing: Option<bool>,
+}
+
+/// Reads a draft; `id` is the schedule it would replace.
+fn draft(fields: &mut Fields, id: Option<ScheduleId>) -> Draft {
+    let id = id.or_else(|| fields.text("id").map(ScheduleId));
+    fields.read_only(&READ_ONLY);
+    Draft {
+        id,
+        name: fields.text("name"),
+        host: fields.text("host"),
+        target_type: fields.text("target_type"),
+        target_id: fields.text("target_id"),
+        kind: fields.text("kind"),
+        action: fields.text("action"),
+        cron: fields.text("cron"),
+        at: fields.text("at"),
+        window: fields.text("window"),
+        timezone: fields.text("timezone"),
+        enabled: fields.boolean("enabled"),
+        catch_up_seconds: fields.integer("catch_up_seconds"),
+        priority: fields.integer("priority"),
+        stop_timeout_seconds: fields.integer("stop_timeout_seconds"),
+        policy: fields.text("policy"),
+        mode: fields.text("mode"),
+        wake: fields.text("wake"),
+        calendar_id: fields.text("calendar_id"),
+        calendar_effect: fields.text("calendar_effect"),
+        note: fields.text("note"),
+        allow_missing: fields.boolean("allow_missing").unwrap_or(false),
+    }
+}
+
+/// The schedules, newest first.
+#[utoipa::path(get, path = "/api/schedules", tag = "schedules",
+    params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("enabled" = Option<bool>, Query),
+        ("host" = Option<String>, Query), ("target_type" = Option<TargetType>, Query),
+        ("target_id" = Option<String>, Query), ("q" = Option<String>, Query)),
+    responses((status = 200, body = Items<ScheduleJson>)))]
+pub(super) async fn list(
+    caller: Caller<Viewer>,
+    State(app): State<App>,
+    Asked(mut fields): Asked,
+) -> Result<Json<Items<ScheduleJson>>> {
+    let filter = ScheduleFilter {
+        target: asked_target(&app, &mut fields),
+        enabled: fields.flag("enabled"),
+        text: fields.text("q"),
+    };
+    let page = fields.page()?;
+    fields.finish()?;
+    let page = schedules::list(&app, &caller.actor, &filter, &page).await?;
+    Ok(Json(page.map(ScheduleJson::from).into()))
+}
+
+/// The target that a query string filters by. A container that is gone is found under its exact name only where it
+/// never belonged to a stack.
+pub(super) fn asked_target(app: &App, fields: &mut Fields) -> Option<Target> {
+    let host = HostId(fields.text("host").unwrap_or_else(|| "local".to_owned()));
+    let (target_type, name) = match (fields.text("target_type"), fields.text("target_id")) {
+        (None, None) => return None,
+        (Some(target_type), Some(name)) => (target_type, name),
+        _ => {
+            fields.fault("target_id", "target_type and target_id go together");
+            return None;
+        }
+    };
+    let Some(target_type) = TargetType::parse(&target_type) else {
+        fields.fault("target_type", "use stack or container");
+        return None;
+    };
+    Some(crate::app::history::target_named(app, &host, target_type, &name))
+}
+
+/// Stores a new schedule.
+#[utoipa::path(post, path = "/api/schedules", tag = "schedules", request_body = ScheduleBody,
+    params(("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = ScheduleJson), (status = 422, body = Problem)))]
+pub(super) async fn create(
+    caller: Caller<Operator>,
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response> {
+    let Body { mut fields, bytes } = body;
+    let draft = Draft { id: None, ..draft(&mut fields, None) };
+    fields.finish()?;
+    let mut made = None;
+    let answer = act::once(&app, &caller.actor, &headers, "/api/schedules", &bytes, async {
+        let saved = schedules::create(&app, &caller.actor, &draft, Source::Api).await?;
+        made = Some((saved.view.schedule.id.clone(), saved.view.schedule.rev));
+        act::answer(StatusCode::CREATED, &ScheduleJson::from(saved))
+    })
+    .await?;
+    Ok(match made {
+        Some((id, rev)) => {
+            let location = [(header::LOCATION, format!("{}/api/schedules/{id}", app.config.base_path()))];
+            (location, act::etag(rev), answer).into_response()
+        }
+        // Given before: the body says which.
+        None => answer,
+    })
+}
+
+/// What a schedule would do; stores nothing.
+#[utoipa::path(post, path = "/api/schedules/preview", tag = "schedules", request_body = ScheduleBody,
+    responses((status = 200, body = PreviewJson), (status = 422, body = Problem)))]
+pub(super) async fn preview(
+    caller: Caller<Viewer>,
+    State(app): State<App>,
+    body: Body,
+) -> Result<Json<PreviewJson>> {
+    let mut fields = body.fields;
+    let draft = draft(&mut fields, None);
+    fields.finish()?;
+    Ok(Json(schedules::preview(&app, &caller.actor, &draft).await?.into()))
+}
+
+/// What a schedule would do.
+#[derive(Serialize, ToSchema)]
+pub struct PreviewJson {
+    /// When it fires, in words.
+    meaning: String,
+    /// The next ten instants.
+    #[schema(format = DateTime)]
+    next: Vec<String>,
+    warnings: Vec<String>,
+    /// What the next clock changes do to it.
+    dst_notes: Vec<String>,
+    effective_timezone: String,
+}
+
+impl From<Preview> for PreviewJson {
+    fn from(preview: Preview) -> Self {
+        Self {
+            meaning: preview.meaning,
+            next: preview.next.into_iter().map(|at| at.to_string()).collect(),
+            warnings: preview.warnings,
+            dst_notes: preview.dst_notes,
+            effective_timezone: preview.zone,
+        }
+    }
+}
+
+/// One schedule.
+#[utoipa::path(get, path = "/api/schedules/{id}", tag = "schedules", params(("id" = String, Path)),
+    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
+pub(super) async fn get(
+    caller: Caller<Viewer>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Response> {
+    Ok(show(schedules::get(&app, &caller.actor, &ScheduleId(id)).await?.into()))
+}
+
+fn show(schedule: ScheduleJson) -> Response {
+    (act::etag(schedule.rev), Json(schedule)).into_response()
+}
+
+/// Replaces a schedule; what is left out is at its default afterwards.
+#[utoipa::path(put, path = "/api/schedules/{id}", tag = "schedules", request_body = ScheduleBody,
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
+    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 412, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn put(
+    caller: Caller<Operator>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response> {
+    let mut fields = body.fields;
+    let id = ScheduleId(id);
+    let draft = draft(&mut fields, Some(id.clone()));
+    fields.finish()?;
+    let rev = act::if_match(&headers);
+    Ok(show(schedules::update(&app, &caller.actor, &id, &draft, rev).await?.into()))
+}
+
+/// Deletes a schedule; its runs keep its name.
+#[utoipa::path(delete, path = "/api/schedules/{id}", tag = "schedules",
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 412, body = Problem)))]
+pub(super) async fn delete(
+    caller: Caller<Operator>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode> {
+    schedules::delete(&app, &caller.actor, &ScheduleId(id), act::if_match(&headers)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Switches a schedule on, from now.
+#[utoipa::path(post, path = "/api/schedules/{id}/enable", tag = "schedules", params(("id" = String, Path)),
+    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
+pub(super) async fn enable(
+    caller: Caller<Operator>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response> {
+    body.fields.finish()?;
+    Ok(show(schedules::enable(&app, &caller.actor, &ScheduleId(id)).await?.into()))
+}
+
+/// Switches a schedule off.
+#[utoipa::path(post, path = "/api/schedules/{id}/disable", tag = "schedules", params(("id" = String, Path)),
+    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
+pub(super) async fn disable(
+    caller: Caller<Operator>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response> {
+    body.fields.finish()?;
+    Ok(show(schedules::disable(&app, &caller.actor, &ScheduleId(id)).await?.into()))
+}
+
+/// Drops exactly the next occurrence.
+#[utoipa::path(post, path = "/api/schedules/{id}/skip-next", tag = "schedules", params(("id" = String, Path)),
+    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn skip(
+    caller: Caller<Operator>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response> {
+    body.fields.finish()?;
+    Ok(show(schedules::skip_next(&app, &caller.actor, &ScheduleId(id)).await?.into()))
+}
+
+/// Takes a skip back.
+#[utoipa::path(delete, path = "/api/schedules/{id}/skip-next", tag = "schedules", params(("id" = String, Path)),
+    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
+pub(super) async fn unskip(
+    caller: Caller<Operator>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Response> {
+    Ok(show(schedules::unskip_next(&app, &caller.actor, &ScheduleId(id)).await?.into()))
+}
+
+/// Does now what the schedule does.
+#[utoipa::path(post, path = "/api/schedules/{id}/run", tag = "schedules",
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted),
+        (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn run(
+    caller: Caller<Operator>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response> {
+    body.fields.finish()?;
+    let call = format!("/api/schedules/{id}/run");
+    act::once(&app, &caller.actor, &headers, &call, &body.bytes, async {
+        act::accepted(&schedules::run_now(&app, &caller.actor, &ScheduleId(id), Trigger::Api).await?)
+    })
+    .await
+}

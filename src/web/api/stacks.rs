@@ -1,0 +1,139 @@
+//! Stacks: what there is, and the five things that can be done to one.
+
+use axum::Json;
+use axum::extract::{OriginalUri, Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::act;
+use super::body::Body;
+use super::containers::{Asked, ContainerJson};
+use crate::app::stacks::{self, NextAction, ShownState, StackView};
+use crate::app::{Actor, App, Result};
+use crate::domain::action::Action;
+use crate::domain::ids::HostId;
+use crate::domain::inventory::{Counts, Health, StackStatus};
+use crate::domain::target::TargetType;
+use crate::web::auth::{Caller, Operator, Viewer};
+use crate::web::routes::{Access, Routes};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/stacks", Access::VIEWER, list)
+        .get("/stacks/{host}/{name}", Access::VIEWER, get)
+        .post("/stacks/{host}/{name}/{action}", Access::OPERATOR, act)
+}
+
+/// A stack.
+#[derive(Serialize, ToSchema)]
+pub struct StackJson {
+    host: String,
+    name: String,
+    /// Stands for the name in any path.
+    key: String,
+    status: StackStatus,
+    health: Health,
+    /// DockNap's word.
+    shown: ShownState,
+    counts: Counts,
+    containers: Vec<ContainerJson>,
+    /// `awake`, `asleep`, `hold` or `none`.
+    desired: &'static str,
+    why: String,
+    next: Option<NextJson>,
+    /// Why it is never touched, where that holds for all of it.
+    protected: Option<String>,
+}
+
+/// What a schedule does next.
+#[derive(Serialize, ToSchema)]
+pub struct NextJson {
+    #[schema(format = DateTime)]
+    at: String,
+    action: Action,
+    schedule_id: String,
+    schedule_title: String,
+}
+
+impl From<NextAction> for NextJson {
+    fn from(next: NextAction) -> Self {
+        Self {
+            at: next.at.to_string(),
+            action: next.action,
+            schedule_id: next.schedule_id.0,
+            schedule_title: next.schedule_title,
+        }
+    }
+}
+
+/// What may be said with an action.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `Body` reads")]
+pub struct ActBody {
+    /// Why; kept with the run.
+    reason: Option<String>,
+    /// Stop grace; by default the container's own.
+    #[schema(minimum = 0, maximum = 3600)]
+    stop_timeout_seconds: Option<i64>,
+}
+
+impl StackJson {
+    fn new(view: StackView, actor: &Actor) -> Self {
+        let stack = view.stack;
+        Self {
+            host: stack.host.0,
+            name: stack.name,
+            key: stack.key,
+            status: stack.status,
+            health: stack.health,
+            shown: view.shown,
+            counts: stack.counts,
+            containers: view.containers.into_iter().map(|view| ContainerJson::new(view, actor)).collect(),
+            desired: view.desired,
+            why: view.why,
+            next: view.next.map(NextJson::from),
+            protected: view.protected,
+        }
+    }
+}
+
+/// All stacks.
+#[utoipa::path(get, path = "/api/stacks", tag = "stacks", responses((status = 200, body = Vec<StackJson>)))]
+pub(super) async fn list(caller: Caller<Viewer>, State(app): State<App>) -> Result<Json<Vec<StackJson>>> {
+    let views = stacks::list(&app, &caller.actor).await?;
+    Ok(Json(views.into_iter().map(|view| StackJson::new(view, &caller.actor)).collect()))
+}
+
+/// One stack, by its percent-encoded name or its key.
+#[utoipa::path(get, path = "/api/stacks/{host}/{name}", tag = "stacks",
+    params(("host" = String, Path), ("name" = String, Path)),
+    responses((status = 200, body = StackJson), (status = 404, body = super::openapi::Problem)))]
+pub(super) async fn get(
+    caller: Caller<Viewer>,
+    State(app): State<App>,
+    Path((host, name)): Path<(String, String)>,
+) -> Result<Json<StackJson>> {
+    let view = stacks::get(&app, &caller.actor, &HostId(host), &name).await?;
+    Ok(Json(StackJson::new(view, &caller.actor)))
+}
+
+/// Does something to one stack.
+#[utoipa::path(post, path = "/api/stacks/{host}/{name}/{action}", tag = "stacks",
+    params(("host" = String, Path), ("name" = String, Path), ("action" = Action, Path),
+        ("Idempotency-Key" = Option<String>, Header)),
+    request_body(content = Option<ActBody>),
+    responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted),
+        (status = 403, body = super::openapi::Problem), (status = 404, body = super::openapi::Problem)))]
+pub(super) async fn act(
+    caller: Caller<Operator>,
+    State(app): State<App>,
+    Path((host, name, action)): Path<(String, String, String)>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response> {
+    let asked = Asked { target_type: TargetType::Stack, host, name, action, call: uri.path().to_owned() };
+    asked.submit(&app, &caller.actor, &headers, body).await
+}

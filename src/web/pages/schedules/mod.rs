@@ -1,0 +1,235 @@
+//! The list of schedules, their form, and what can be done with one.
+
+use askama::Template;
+
+use crate::app::schedules::ScheduleView;
+use crate::domain::action::Action;
+use crate::domain::run::RunState;
+use crate::domain::schedule::Source;
+use crate::web::shell::Shell;
+use crate::web::view::{self, Badge, Link, Now, Sampled, When};
+
+pub mod form;
+
+/// A schedule in one line, on the page of its target.
+#[derive(Clone, Debug)]
+pub struct ScheduleLine {
+    /// Its id.
+    pub id: String,
+    /// What to call it.
+    pub title: String,
+    /// The action's symbol.
+    pub icon: &'static str,
+    /// `Stop at 23:00`.
+    pub sentence: String,
+    /// It is switched on.
+    pub enabled: bool,
+    /// When it acts next.
+    pub next: Option<When>,
+}
+
+impl ScheduleLine {
+    /// A schedule in one line.
+    pub fn new(view: &ScheduleView, now: &Now) -> Self {
+        Self {
+            id: view.schedule.id.to_string(),
+            title: view::shown_name(&view.title),
+            icon: view::action_icon(view.schedule.spec.action),
+            sentence: sentence(view),
+            enabled: view.schedule.spec.enabled,
+            next: view.next_at.map(|at| now.when(at)),
+        }
+    }
+
+    /// Lines to try templates with.
+    pub fn samples() -> Vec<Self> {
+        let line = |title: &str, action: Action, sentence: &str, seconds: Option<i64>| Self {
+            id: "1".to_owned(),
+            title: title.to_owned(),
+            icon: view::action_icon(action),
+            sentence: sentence.to_owned(),
+            enabled: seconds.is_some(),
+            next: seconds.map(|seconds| Now::sample().plus(seconds)),
+        };
+        vec![
+            line("Nights", Action::Stop, "Stop: At 23:00, Monday through Friday", Some(10_080)),
+            line("Mornings", Action::Start, "Start: At 07:30, Monday through Friday", Some(214_000)),
+            line("Sundays off", Action::Stop, "Stop: At 00:00, only on Sunday", None),
+        ]
+    }
+}
+
+/// What it does and when: `Stop: At 23:00`.
+fn sentence(view: &ScheduleView) -> String {
+    format!("{}: {}", view.schedule.spec.action.label(), view.meaning)
+}
+
+/// A schedule in the list.
+#[derive(Clone, Debug)]
+pub struct ScheduleRow {
+    /// Its id.
+    pub id: String,
+    /// What to call it.
+    pub title: String,
+    /// The action's symbol.
+    pub icon: &'static str,
+    /// `Stop: At 23:00`.
+    pub sentence: String,
+    /// The zone, where it is not the reader's.
+    pub zone: Option<String>,
+    /// It is switched on.
+    pub enabled: bool,
+    /// The stack or container.
+    pub target: Link,
+    /// The target is not there.
+    pub orphan: bool,
+    /// When it acts next.
+    pub next: Option<When>,
+    /// The coming occurrence is dropped.
+    pub skipping: bool,
+    /// Its newest run.
+    pub last: Option<LastRow>,
+    /// Where it came from, where that is not this form.
+    pub source: Option<&'static str>,
+    /// It can be changed here.
+    pub editable: bool,
+}
+
+/// The newest run of a schedule.
+#[derive(Clone, Debug)]
+pub struct LastRow {
+    /// Its page.
+    pub href: String,
+    /// How it ended.
+    pub state: Badge,
+    /// When.
+    pub when: Option<When>,
+}
+
+impl ScheduleRow {
+    /// A schedule in the list.
+    pub fn new(view: &ScheduleView, zone: &str, now: &Now) -> Self {
+        let schedule = &view.schedule;
+        Self {
+            id: schedule.id.to_string(),
+            title: view::shown_name(&view.title),
+            icon: view::action_icon(schedule.spec.action),
+            sentence: sentence(view),
+            zone: (view.effective_timezone != zone).then(|| view.effective_timezone.clone()),
+            enabled: schedule.spec.enabled,
+            target: Link::new(
+                format!("/{}s/{}", schedule.target_type(), view.target_key),
+                view::shown_name(&view.target_name),
+            ),
+            orphan: view.target_exists == Some(false),
+            next: view.next_at.map(|at| now.when(at)),
+            skipping: schedule.skip_at.is_some() && schedule.skip_at == schedule.next_due,
+            last: view.last_run.as_ref().map(|run| LastRow {
+                href: format!("/runs/{}", run.id),
+                state: run.state.into(),
+                when: run.finished_at.or(run.fire_at).map(|at| now.when(at)),
+            }),
+            source: match schedule.source {
+                Source::Ui => None,
+                Source::Api => Some("API"),
+                Source::Label => Some("Label"),
+                Source::Import => Some("Import"),
+            },
+            editable: schedule.source != Source::Label,
+        }
+    }
+}
+
+/// The list of schedules.
+#[derive(Template, Clone, Debug)]
+#[template(path = "schedules/index.html", blocks = ["rows"])]
+pub struct SchedulesPage {
+    /// The surroundings.
+    pub shell: Shell,
+    /// What is searched for.
+    pub text: String,
+    /// The schedules.
+    pub rows: Vec<ScheduleRow>,
+    /// The next page.
+    pub older: Option<String>,
+    /// The first page, where this is not it.
+    pub newest: Option<String>,
+}
+
+/// One row of the list, after it was switched.
+#[derive(Template, Clone, Debug)]
+#[template(path = "schedules/_row.html")]
+pub struct SwitchedRow {
+    /// The surroundings.
+    pub shell: Shell,
+    /// The schedule.
+    pub row: ScheduleRow,
+}
+
+
+impl ScheduleRow {
+    /// Rows to try templates with.
+    pub fn samples() -> Vec<Self> {
+        let now = Now::sample();
+        let row = |id: &str, title: &str, action: Action, sentence: &str, seconds: i64| Self {
+            id: id.to_owned(),
+            title: title.to_owned(),
+            icon: view::action_icon(action),
+            sentence: sentence.to_owned(),
+            zone: None,
+            enabled: true,
+            target: Link::new("/stacks/0123456789abcdef", "media"),
+            orphan: false,
+            next: Some(now.plus(seconds)),
+            skipping: false,
+            last: Some(LastRow { href: "/runs/1".to_owned(), state: RunState::Succeeded.into(), when: Some(now.plus(seconds - 86_400)) }),
+            source: None,
+            editable: true,
+        };
+        vec![
+            row("1", "Nights", Action::Stop, "Stop: At 23:00, Monday through Friday", 10_080),
+            Self { skipping: true, ..row("2", "Mornings", Action::Start, "Start: At 07:30, Monday through Friday", 40_680) },
+            Self { enabled: false, next: None, last: None, source: Some("API"), ..row("3", "Stop staging", Action::Stop, "Stop: At 20:00", 0) },
+            Self {
+                editable: false,
+                source: Some("Label"),
+                zone: Some("America/New_York".to_owned()),
+                last: Some(LastRow { href: "/runs/1".to_owned(), state: RunState::Failed.into(), when: Some(now.plus(-5000)) }),
+                ..row("4", "Restart wiki", Action::Restart, "Restart: At 04:00, only on Sunday", 100_000)
+            },
+            Self { orphan: true, next: Some(now.plus(500_000)), ..row("5", "Pause old-lab", Action::Pause, "Once, at 2026-12-03 15:00", 500_000) },
+        ]
+    }
+}
+
+impl Sampled for SchedulesPage {
+    fn samples() -> Vec<Self> {
+        let page = Self {
+            shell: Shell { here: "schedules", ..Shell::sample() },
+            text: String::new(),
+            rows: ScheduleRow::samples(),
+            older: None,
+            newest: None,
+        };
+        vec![
+            Self { rows: vec![], ..page.clone() },
+            Self { rows: vec![], text: "zzz".to_owned(), newest: Some("/schedules".to_owned()), ..page.clone() },
+            Self {
+                shell: Shell {
+                    user: Some(crate::web::shell::ShellUser { name: "ben".to_owned(), role: crate::domain::permission::Role::Viewer }),
+                    ..page.shell.clone()
+                },
+                older: Some("/schedules?cursor=1".to_owned()),
+                ..page.clone()
+            },
+            page,
+        ]
+    }
+}
+
+impl Sampled for SwitchedRow {
+    fn samples() -> Vec<Self> {
+        ScheduleRow::samples().into_iter().map(|row| Self { shell: Shell::sample(), row }).collect()
+    }
+}
+

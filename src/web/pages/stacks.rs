@@ -1,0 +1,484 @@
+//! The first page, and one stack.
+
+use askama::Template;
+use jiff::Timestamp;
+
+use super::actions::Act;
+use super::containers::ContainerRow;
+use super::runs::RunLine;
+use super::schedules::ScheduleLine;
+use crate::app::stacks::{ContainerView, NextAction, Overview, ShownState, StackView};
+use crate::domain::action::Action;
+use crate::domain::inventory::{Counts, Link as HostLink};
+use crate::domain::run::Run;
+use crate::domain::target::{Target, TargetType};
+use crate::web::shell::Shell;
+use crate::web::view::{self, Badge, Now, Sampled, When};
+
+/// Lines under "Next".
+const COMING: usize = 4;
+/// Buttons in a row of the list; the stack's own page has all of them.
+const ROW_ACTS: usize = 2;
+/// A failure older than this has been seen or does not matter, in hours.
+const FAILURE_HOURS: i64 = 48;
+
+impl From<ShownState> for Badge {
+    fn from(state: ShownState) -> Self {
+        match state {
+            ShownState::Running => Self::RUNNING,
+            ShownState::Napping => Self::NAPPING,
+            ShownState::Paused => Self::PAUSED,
+            ShownState::Stopped => Self::STOPPED,
+            ShownState::Partial => Self::PARTIAL,
+            ShownState::Starting => Self::STARTING,
+            ShownState::Unhealthy => Self::UNHEALTHY,
+            ShownState::RestartLooping => Self::LOOPING,
+            ShownState::Unreachable => Self::UNREACHABLE,
+            ShownState::Completed => Self::COMPLETED,
+        }
+    }
+}
+
+/// Something that will happen.
+#[derive(Clone, Debug)]
+pub struct NextLine {
+    /// The action's symbol.
+    pub icon: &'static str,
+    /// `Stop`, or `Stop media` where the target is not plain.
+    pub title: String,
+    /// When.
+    pub when: When,
+    /// The schedule.
+    pub href: String,
+}
+
+impl NextLine {
+    fn new(next: &NextAction, of: Option<&str>, now: &Now) -> Self {
+        let title = match of {
+            Some(name) => format!("{} {}", next.action.label(), view::shown_name(name)),
+            None => next.action.label().to_owned(),
+        };
+        Self {
+            icon: view::action_icon(next.action),
+            title,
+            when: now.when(next.at),
+            href: format!("/schedules/{}", next.schedule_id),
+        }
+    }
+}
+
+/// A stack, or a container without one, in the list.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The element's id.
+    pub id: String,
+    /// Its page.
+    pub href: String,
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub state: Badge,
+    /// `4 of 5 up`; empty for a container.
+    pub counts: String,
+    /// Health worth a word.
+    pub health: Option<&'static str>,
+    /// Why it is never touched.
+    pub protected: Option<String>,
+    /// What comes next.
+    pub next: Option<NextLine>,
+    /// Buttons.
+    pub acts: Vec<Act>,
+}
+
+fn counts(counts: Counts) -> String {
+    match counts {
+        Counts { total: 0, .. } => "nothing to run".to_owned(),
+        Counts { running, paused: 0, total, .. } => format!("{running} of {total} up"),
+        Counts { running, paused, total, .. } => format!("{running} of {total} up, {paused} paused"),
+    }
+}
+
+impl Row {
+    fn stack(view: &StackView, operates: bool, now: &Now) -> Self {
+        let (key, name) = (&view.stack.key, &view.stack.name);
+        let mut acts = Vec::new();
+        if operates && view.protected.is_none() {
+            acts = Act::of_stack(view.stack.counts, key, name);
+            acts.retain(|act| act.action != Action::Pause.as_str() && act.action != Action::Restart.as_str());
+            acts.truncate(ROW_ACTS);
+        }
+        Self {
+            id: format!("stack-{key}"),
+            href: format!("/stacks/{key}"),
+            name: view::shown_name(name),
+            state: view.shown.into(),
+            counts: counts(view.stack.counts),
+            health: None,
+            protected: view.protected.clone(),
+            next: view.next.as_ref().map(|next| NextLine::new(next, None, now)),
+            acts,
+        }
+    }
+
+    fn container(view: &ContainerView, operates: bool, now: &Now) -> Self {
+        let key = view.container.key();
+        let mut acts = if operates { Act::of_container(&view.container) } else { Vec::new() };
+        acts.retain(|act| act.action != Action::Pause.as_str() && act.action != Action::Restart.as_str());
+        Self {
+            id: format!("container-{key}"),
+            href: format!("/containers/{key}"),
+            name: view::shown_name(&view.container.name),
+            state: view.shown.into(),
+            counts: String::new(),
+            health: None,
+            protected: view.protected.clone(),
+            next: view.next.as_ref().map(|next| NextLine::new(next, None, now)),
+            acts,
+        }
+    }
+}
+
+/// Something a person should look at.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// `bad` or `warn`.
+    pub tone: &'static str,
+    /// Its symbol.
+    pub icon: &'static str,
+    /// What, as a link.
+    pub title: String,
+    /// What is wrong.
+    pub text: String,
+    /// Since when.
+    pub when: Option<When>,
+    /// Where to look.
+    pub href: String,
+}
+
+/// The host that does not answer.
+#[derive(Clone, Debug)]
+pub struct Away {
+    /// What went wrong and what to do.
+    pub reason: String,
+    /// Since when.
+    pub since: Option<When>,
+    /// How old what is shown is.
+    pub seen: Option<When>,
+}
+
+/// The first page.
+#[derive(Template, Clone, Debug)]
+#[template(path = "stacks/index.html", blocks = ["stacks", "loose"])]
+pub struct Dashboard {
+    /// The surroundings.
+    pub shell: Shell,
+    /// The list in a sentence.
+    pub summary: String,
+    /// The host that does not answer.
+    pub away: Option<Away>,
+    /// What a person should look at.
+    pub needs: Vec<Need>,
+    /// What comes next.
+    pub coming: Vec<NextLine>,
+    /// The stacks.
+    pub stacks: Vec<Row>,
+    /// The containers without a stack.
+    pub loose: Vec<Row>,
+}
+
+impl Dashboard {
+    /// The first page from one look at everything and the newest runs.
+    pub fn new(shell: Shell, overview: &Overview, runs: &[Run], now: &Now) -> Self {
+        let operates = shell.can_operate();
+        let away = overview.hosts.iter().find_map(|host| match &host.link {
+            HostLink::Unreachable { reason, since } => Some(Away {
+                reason: reason.clone(),
+                since: Some(now.when(*since)),
+                seen: host.seen_at.map(|at| now.when(at)),
+            }),
+            _ => None,
+        });
+        Self {
+            summary: summary(overview),
+            needs: needs(overview, runs, now),
+            coming: coming(overview, now),
+            stacks: overview.stacks.iter().map(|view| Row::stack(view, operates, now)).collect(),
+            loose: overview.loose.iter().map(|view| Row::container(view, operates, now)).collect(),
+            away,
+            shell,
+        }
+    }
+}
+
+fn summary(overview: &Overview) -> String {
+    let of = |state: ShownState| overview.stacks.iter().filter(|view| view.shown == state).count();
+    let mut parts = vec![view::count(overview.stacks.len(), "stack")];
+    for (state, word) in [
+        (ShownState::Running, "running"),
+        (ShownState::Napping, "napping"),
+        (ShownState::Partial, "partial"),
+        (ShownState::Stopped, "stopped"),
+    ] {
+        match of(state) {
+            0 => {}
+            number => parts.push(format!("{number} {word}")),
+        }
+    }
+    parts.join(" · ")
+}
+
+fn coming(overview: &Overview, now: &Now) -> Vec<NextLine> {
+    let stacks = overview.stacks.iter().flat_map(|view| view.next.iter().map(|next| (next, &view.stack.name)));
+    let loose = overview.loose.iter().flat_map(|view| view.next.iter().map(|next| (next, &view.container.name)));
+    let mut all: Vec<_> = stacks.chain(loose).collect();
+    all.sort_by_key(|(next, name)| (next.at, name.as_str()));
+    all.into_iter().take(COMING).map(|(next, name)| NextLine::new(next, Some(name), now)).collect()
+}
+
+/// What is unhealthy now, and each target whose newest run failed not long ago.
+fn needs(overview: &Overview, runs: &[Run], now: &Now) -> Vec<Need> {
+    let mut needs = Vec::new();
+    let containers = overview.stacks.iter().flat_map(|stack| &stack.containers).chain(&overview.loose);
+    for view in containers {
+        let text = match view.shown {
+            ShownState::Unhealthy => "Its health check fails.",
+            ShownState::RestartLooping => "It ends again and again, and Docker brings it back each time.",
+            _ => continue,
+        };
+        let badge = Badge::from(view.shown);
+        needs.push(Need {
+            tone: "warn",
+            icon: badge.icon,
+            title: format!("{} is {}", view::shown_name(&view.container.name), badge.word.to_lowercase()),
+            text: text.to_owned(),
+            when: None,
+            href: format!("/containers/{}", view.container.key()),
+        });
+    }
+    let oldest = now.at.checked_sub(jiff::SignedDuration::from_hours(FAILURE_HOURS)).unwrap_or(Timestamp::MIN);
+    let mut seen: Vec<&Target> = Vec::new();
+    for run in runs.iter().filter(|run| run.created_at >= oldest && run.started_at.is_some()) {
+        if seen.contains(&&run.target) {
+            continue;
+        }
+        seen.push(&run.target);
+        if run.state.needs_attention() {
+            let badge = Badge::from(run.state);
+            needs.push(Need {
+                tone: "bad",
+                icon: badge.icon,
+                title: format!("{} {}: {}", run.action.label(), view::shown_name(&run.target_name), badge.word.to_lowercase()),
+                text: run.reason.clone(),
+                when: Some(now.when(run.finished_at.unwrap_or(run.created_at))),
+                href: format!("/runs/{}", run.id),
+            });
+        }
+    }
+    needs
+}
+
+/// A run that goes on.
+#[derive(Clone, Debug)]
+pub struct Underway {
+    /// `Stop media is under way`.
+    pub text: String,
+    /// The run.
+    pub href: String,
+}
+
+impl Underway {
+    /// The newest run of these that has not ended.
+    pub fn among(runs: &[Run]) -> Option<Self> {
+        let run = runs.iter().find(|run| !run.state.is_terminal())?;
+        Some(Self {
+            text: format!("{} {} is under way", run.action.label(), view::shown_name(&run.target_name)),
+            href: format!("/runs/{}", run.id),
+        })
+    }
+}
+
+/// One stack.
+#[derive(Template, Clone, Debug)]
+#[template(path = "stacks/show.html", blocks = ["containers"])]
+pub struct StackPage {
+    /// The surroundings.
+    pub shell: Shell,
+    /// Its name.
+    pub name: String,
+    /// What the schedule form takes as its target.
+    pub target: String,
+    /// Its host.
+    pub host: String,
+    /// How it is.
+    pub state: Badge,
+    /// `4 of 5 up`.
+    pub counts: String,
+    /// Health worth a word.
+    pub health: Option<&'static str>,
+    /// Why it is as it is.
+    pub why: String,
+    /// Why it is never touched.
+    pub protected: Option<String>,
+    /// A run that goes on.
+    pub running: Option<Underway>,
+    /// Buttons.
+    pub acts: Vec<Act>,
+    /// Its containers.
+    pub containers: Vec<ContainerRow>,
+    /// Its schedules.
+    pub schedules: Vec<ScheduleLine>,
+    /// Its newest runs.
+    pub runs: Vec<RunLine>,
+    /// All of its runs.
+    pub runs_href: String,
+}
+
+impl StackPage {
+    /// A stack with its schedules and newest runs.
+    pub fn new(shell: Shell, view: &StackView, schedules: Vec<ScheduleLine>, runs: &[Run], now: &Now) -> Self {
+        let (key, name) = (&view.stack.key, &view.stack.name);
+        let operates = shell.can_operate();
+        let target = format!("stack/{key}");
+        Self {
+            name: view::shown_name(name),
+            host: view.stack.host.to_string(),
+            state: view.shown.into(),
+            counts: counts(view.stack.counts),
+            health: view::health(view.stack.health),
+            why: view.why.clone(),
+            protected: view.protected.clone(),
+            running: Underway::among(runs),
+            acts: if operates && view.protected.is_none() {
+                Act::of_stack(view.stack.counts, key, name)
+            } else {
+                Vec::new()
+            },
+            containers: view.containers.iter().map(|row| ContainerRow::new(row, operates)).collect(),
+            schedules,
+            runs: runs.iter().map(|run| RunLine::new(run, now)).collect(),
+            runs_href: format!("/runs?target={target}"),
+            target,
+            shell,
+        }
+    }
+}
+
+impl Row {
+    fn sample(name: &str, state: Badge, counts: &str, next: Option<NextLine>) -> Self {
+        let key = "0123456789abcdef";
+        let action = if state == Badge::RUNNING { Action::Stop } else { Action::Start };
+        Self {
+            id: format!("stack-{name}"),
+            href: format!("/stacks/{key}"),
+            name: name.to_owned(),
+            state,
+            counts: counts.to_owned(),
+            health: None,
+            protected: None,
+            next,
+            acts: vec![Act::new(action, TargetType::Stack, key, name)],
+        }
+    }
+}
+
+fn sample_next(action: Action, of: &str, seconds: i64) -> NextLine {
+    NextLine {
+        icon: view::action_icon(action),
+        title: format!("{}{of}", action.label()),
+        when: Now::sample().plus(seconds),
+        href: "/schedules/1".to_owned(),
+    }
+}
+
+impl Sampled for Dashboard {
+    fn samples() -> Vec<Self> {
+        let now = Now::sample();
+        let full = Self {
+            shell: Shell::sample(),
+            summary: "7 stacks · 3 running · 1 napping · 1 partial · 1 stopped".to_owned(),
+            away: None,
+            needs: vec![],
+            coming: vec![
+                sample_next(Action::Stop, " media", 10_000),
+                sample_next(Action::Stop, " staging", 13_000),
+                sample_next(Action::Start, " media", 41_000),
+            ],
+            stacks: vec![
+                Row { protected: Some("it is DockNap itself".to_owned()), acts: vec![], ..Row::sample("docknap", Badge::RUNNING, "1 of 1 up", None) },
+                Row::sample("media", Badge::RUNNING, "5 of 5 up", Some(sample_next(Action::Stop, "", 10_000))),
+                Row::sample("nightly-builds", Badge::STOPPED, "0 of 2 up", None),
+                Row::sample("shop", Badge::PARTIAL, "2 of 3 up", Some(sample_next(Action::Restart, "", 200_000))),
+                Row::sample("staging", Badge::NAPPING, "0 of 8 up", Some(sample_next(Action::Start, "", 41_000))),
+                Row::sample("wiki", Badge::UNHEALTHY, "2 of 2 up", None),
+                Row::sample("printer", Badge::PAUSED, "0 of 1 up, 1 paused", None),
+            ],
+            loose: vec![Row::sample("speedtest", Badge::RUNNING, "", None), Row::sample("old-proxy", Badge::LOOPING, "", None)],
+        };
+        vec![
+            Self {
+                away: Some(Away {
+                    reason: "Permission denied on /var/run/docker.sock: add DockNap to the socket's group.".to_owned(),
+                    since: Some(now.plus(-700)),
+                    seen: Some(now.plus(-710)),
+                }),
+                needs: vec![
+                    Need {
+                        tone: "bad",
+                        icon: "circle-x",
+                        title: "Start ci-runner: failed".to_owned(),
+                        text: "media-web-1 ended with exit code 127".to_owned(),
+                        when: Some(now.plus(-4000)),
+                        href: "/runs/1".to_owned(),
+                    },
+                    Need {
+                        tone: "warn",
+                        icon: "heart-crack",
+                        title: "wiki-web-1 is unhealthy".to_owned(),
+                        text: "Its health check fails.".to_owned(),
+                        when: None,
+                        href: "/containers/0123456789abcdef".to_owned(),
+                    },
+                ],
+                stacks: full.stacks.iter().cloned().map(|row| Row { state: Badge::UNREACHABLE, ..row }).collect(),
+                ..full.clone()
+            },
+            Self { stacks: vec![], loose: vec![], coming: vec![], summary: "0 stacks".to_owned(), ..full.clone() },
+            full,
+        ]
+    }
+}
+
+impl Sampled for StackPage {
+    fn samples() -> Vec<Self> {
+        let key = "0123456789abcdef";
+        let counts = Counts { running: 2, stopped: 1, paused: 0, total: 3 };
+        let full = Self {
+            shell: Shell::sample(),
+            name: "media".to_owned(),
+            target: format!("stack/{key}"),
+            host: "local".to_owned(),
+            state: Badge::PARTIAL,
+            counts: "2 of 3 up".to_owned(),
+            health: Some("healthy"),
+            why: "Started by schedule Mornings, 07:30 today; media-indexer-1: Stopped outside DockNap".to_owned(),
+            protected: None,
+            running: Some(Underway { text: "Stop media is under way".to_owned(), href: "/runs/1".to_owned() }),
+            acts: Act::of_stack(counts, key, "media"),
+            containers: ContainerRow::samples(),
+            schedules: ScheduleLine::samples(),
+            runs: RunLine::samples(),
+            runs_href: format!("/runs?target=stack/{key}"),
+        };
+        vec![
+            Self {
+                protected: Some("it is DockNap itself".to_owned()),
+                acts: vec![],
+                schedules: vec![],
+                runs: vec![],
+                running: None,
+                ..full.clone()
+            },
+            full,
+        ]
+    }
+}

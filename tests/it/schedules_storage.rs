@@ -1,0 +1,167 @@
+//! Schedules in storage, on both engines.
+
+use docknap::db::schedules::{self, Wanted};
+use docknap::domain::action::Action;
+use docknap::domain::ids::{HostId, ScheduleId};
+use docknap::domain::schedule::{Schedule, When};
+use docknap::domain::target::{ContainerIdentity, Target};
+
+use crate::on_both_engines;
+use crate::support::db::TestDb;
+use crate::support::rows::{at, member, monday, schedule, store_schedules};
+
+on_both_engines!(
+    a_schedule_is_read_back_as_it_was_stored,
+    an_update_needs_the_revision_it_read,
+    only_one_claims_an_occurrence,
+    a_claim_uses_up_the_skip_and_may_end_a_once,
+    what_is_due_comes_in_order_and_what_is_off_never,
+    a_skip_needs_the_occurrence_it_was_meant_for,
+    a_list_is_paged_filtered_and_without_the_deleted,
+    schedules_that_touch_a_target_are_found_across_stack_and_member,
+    the_first_schedule_of_each_target_is_known,
+);
+
+fn ids(schedules: &[Schedule]) -> Vec<&str> {
+    schedules.iter().map(|schedule| schedule.id.as_str()).collect()
+}
+
+fn all(limit: i64) -> Wanted<'static> {
+    Wanted { limit, ..Wanted::default() }
+}
+
+async fn a_schedule_is_read_back_as_it_was_stored(test: TestDb) {
+    let mut once = schedule("a");
+    once.spec.when = When::Once(at("2026-12-24T18:00:00.250Z"));
+    once.spec.target = Target::container(HostId::local(), member("media", "web/%2F"));
+    once.spec.timezone = Some("Europe/Berlin".to_owned());
+    once.spec.stop_timeout_seconds = Some(30);
+    once.spec.note = "\"><x\nO'Brien ☾".to_owned();
+    once.skip_at = Some(at("2026-12-24T18:00:00.250Z"));
+    let cron = schedule("b");
+    store_schedules(&test.db, &[once.clone(), cron.clone()]).await;
+    for stored in [once, cron] {
+        assert_eq!(schedules::get(&test.db, &stored.id).await.expect("reads"), Some(stored));
+    }
+    assert_eq!(schedules::get(&test.db, &ScheduleId::from("c")).await.expect("reads"), None);
+    assert_eq!(schedules::count(&test.db).await.expect("counts"), (2, 2));
+}
+
+async fn an_update_needs_the_revision_it_read(test: TestDb) {
+    let old = schedule("a");
+    store_schedules(&test.db, std::slice::from_ref(&old)).await;
+    let mut new = old.clone();
+    new.spec.action = Action::Restart;
+    new.rev = 2;
+    for (stored, expected) in [(true, 1), (false, 1)] {
+        let mut tx = test.db.begin().await.expect("begins");
+        assert_eq!(schedules::update(&mut tx, &new, expected).await.expect("answers"), stored);
+        assert_eq!(schedules::get_in(&mut tx, &old.id).await.expect("reads"), Some(new.clone()));
+        tx.commit().await.expect("commits");
+    }
+}
+
+async fn only_one_claims_an_occurrence(test: TestDb) {
+    let one = schedule("a");
+    store_schedules(&test.db, std::slice::from_ref(&one)).await;
+    let (due, next) = (at("2026-11-23T23:00:00Z"), at("2026-11-24T23:00:00Z"));
+    for (rev, claimed) in [(2, false), (1, true), (1, false)] {
+        let mut tx = test.db.begin().await.expect("begins");
+        let answer = schedules::claim(&mut tx, &one.id, due, rev, Some(next), false).await.expect("answers");
+        assert_eq!(answer, claimed, "revision {rev}");
+        tx.commit().await.expect("commits");
+    }
+    let stored = schedules::get(&test.db, &one.id).await.expect("reads").expect("is there");
+    assert_eq!((stored.next_due, stored.rev, stored.spec.enabled), (Some(next), 1, true));
+    assert_eq!(schedules::next_due(&test.db).await.expect("reads"), Some(next));
+}
+
+async fn a_claim_uses_up_the_skip_and_may_end_a_once(test: TestDb) {
+    let mut one = schedule("a");
+    let due = at("2026-11-23T23:00:00Z");
+    one.spec.when = When::Once(due);
+    one.skip_at = Some(due);
+    store_schedules(&test.db, std::slice::from_ref(&one)).await;
+    let mut tx = test.db.begin().await.expect("begins");
+    assert!(schedules::claim(&mut tx, &one.id, due, 1, None, true).await.expect("answers"));
+    tx.commit().await.expect("commits");
+    let stored = schedules::get(&test.db, &one.id).await.expect("reads").expect("is there");
+    assert_eq!((stored.next_due, stored.skip_at, stored.spec.enabled), (None, None, false));
+    assert_eq!(schedules::next_due(&test.db).await.expect("reads"), None);
+}
+
+async fn what_is_due_comes_in_order_and_what_is_off_never(test: TestDb) {
+    let mut rows: Vec<Schedule> = ["a", "b", "c", "d"].into_iter().map(schedule).collect();
+    rows[0].next_due = Some(at("2026-11-23T12:02:00Z"));
+    rows[1].next_due = Some(at("2026-11-23T12:01:00Z"));
+    rows[2].next_due = Some(at("2026-11-23T12:03:00.001Z"));
+    rows[3].next_due = None;
+    rows[3].spec.enabled = false;
+    store_schedules(&test.db, &rows).await;
+    let due = schedules::due(&test.db, &at("2026-11-23T12:03:00Z"), 10).await.expect("reads");
+    assert_eq!(ids(&due), ["b", "a"]);
+    let due = schedules::due(&test.db, &at("2026-11-23T12:03:00Z"), 1).await.expect("reads");
+    assert_eq!(ids(&due), ["b"]);
+    let coming = schedules::coming(&test.db, 2).await.expect("reads");
+    assert_eq!(ids(&coming), ["b", "a"]);
+}
+
+async fn a_skip_needs_the_occurrence_it_was_meant_for(test: TestDb) {
+    let one = schedule("a");
+    let due = at("2026-11-23T23:00:00Z");
+    store_schedules(&test.db, std::slice::from_ref(&one)).await;
+    for (rev, next_due, answer) in [(1, monday(), false), (2, due, false), (1, due, true)] {
+        let mut tx = test.db.begin().await.expect("begins");
+        let set = schedules::set_skip(&mut tx, &one.id, rev, next_due, Some(due), monday()).await;
+        assert_eq!(set.expect("answers"), answer);
+        tx.commit().await.expect("commits");
+    }
+    let stored = schedules::get(&test.db, &one.id).await.expect("reads").expect("is there");
+    assert_eq!((stored.skip_at, stored.rev), (Some(due), 2));
+}
+
+async fn a_list_is_paged_filtered_and_without_the_deleted(test: TestDb) {
+    let mut rows: Vec<Schedule> = ["a", "b", "c", "d"].into_iter().map(schedule).collect();
+    rows[1].spec.name = "100 % O_K!".to_owned();
+    rows[2].spec.enabled = false;
+    rows[2].spec.target = Target::stack(HostId::local(), "Other");
+    rows[2].spec.target_name = "Other".to_owned();
+    rows[3].deleted_at = Some(monday());
+    store_schedules(&test.db, &rows).await;
+    let db = &test.db;
+    assert_eq!(ids(&schedules::list(db, &all(10)).await.expect("reads")), ["c", "b", "a"]);
+    assert_eq!(ids(&schedules::list(db, &all(2)).await.expect("reads")), ["c", "b"]);
+    let next = Wanted { before: Some("b"), ..all(2) };
+    assert_eq!(ids(&schedules::list(db, &next).await.expect("reads")), ["a"]);
+    let media = Target::stack(HostId::local(), "media");
+    let of_media = Wanted { target: Some(&media), ..all(10) };
+    assert_eq!(ids(&schedules::list(db, &of_media).await.expect("reads")), ["b", "a"]);
+    let off = Wanted { enabled: Some(false), ..all(10) };
+    assert_eq!(ids(&schedules::list(db, &off).await.expect("reads")), ["c"]);
+    for (text, found) in [("% o_k!", vec!["b"]), ("OTHER", vec!["c"]), ("_", vec!["b"]), ("x", vec![])] {
+        let wanted = Wanted { text: Some(text), ..all(10) };
+        assert_eq!(ids(&schedules::list(db, &wanted).await.expect("reads")), found, "{text}");
+    }
+}
+
+async fn schedules_that_touch_a_target_are_found_across_stack_and_member(test: TestDb) {
+    let mut rows: Vec<Schedule> = ["a", "b", "c", "d"].into_iter().map(schedule).collect();
+    rows[1].spec.target = Target::container(HostId::local(), member("media", "web"));
+    rows[2].spec.target = Target::container(HostId::local(), member("media2", "web"));
+    rows[3].spec.target = Target::container(HostId::local(), ContainerIdentity::Name("media".to_owned()));
+    store_schedules(&test.db, &rows).await;
+    let targets: Vec<Target> = rows.iter().map(|row| row.spec.target.clone()).collect();
+    for (target, found) in targets.iter().zip([vec!["a", "b"], vec!["a", "b"], vec!["c"], vec!["d"]]) {
+        let touching = schedules::touching(&test.db, target, 10).await.expect("reads");
+        assert_eq!(ids(&touching), found, "{target:?}");
+    }
+}
+
+async fn the_first_schedule_of_each_target_is_known(test: TestDb) {
+    let mut rows: Vec<Schedule> = ["a", "b", "c"].into_iter().map(schedule).collect();
+    rows[1].next_due = Some(at("2026-11-23T13:00:00Z"));
+    rows[2].spec.target = Target::stack(HostId::local(), "other");
+    store_schedules(&test.db, &rows).await;
+    let first = schedules::coming_per_target(&test.db).await.expect("reads");
+    assert_eq!(ids(&first), ["b", "c"]);
+}

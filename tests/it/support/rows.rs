@@ -1,0 +1,134 @@
+//! Rows for the tests of storage: whole ones, in which a test changes what it is about.
+
+use docknap::db::{self, Db};
+use docknap::domain::action::Action;
+use docknap::domain::ids::{HostId, RunId, ScheduleId, StepId};
+use docknap::domain::run::{ActorRef, DEADLINE, Run, RunState, Step, StepState, Trigger};
+use docknap::domain::schedule::{Schedule, ScheduleSpec, Source, When};
+use docknap::domain::target::{ContainerIdentity, Target};
+use jiff::Timestamp;
+
+/// An instant by its text.
+pub fn at(text: &str) -> Timestamp {
+    text.parse().expect("an instant")
+}
+
+/// The instant at which the tests of schedules begin: a Monday.
+pub fn monday() -> Timestamp {
+    at("2026-11-23T12:00:00Z")
+}
+
+/// `media` stops every night at 23:00 UTC.
+pub fn schedule(id: &str) -> Schedule {
+    Schedule {
+        id: ScheduleId::from(id),
+        spec: ScheduleSpec {
+            name: "Nights".to_owned(),
+            target: Target::stack(HostId::local(), "media"),
+            target_name: "media".to_owned(),
+            action: Action::Stop,
+            when: When::Cron("0 23 * * *".to_owned()),
+            timezone: None,
+            enabled: true,
+            catch_up_seconds: 3600,
+            priority: 0,
+            stop_timeout_seconds: None,
+            note: String::new(),
+        },
+        source: Source::Api,
+        owner: None,
+        owner_name: None,
+        effective_from: monday(),
+        next_due: Some(at("2026-11-23T23:00:00Z")),
+        skip_at: None,
+        rev: 1,
+        created_at: monday(),
+        updated_at: monday(),
+        deleted_at: None,
+    }
+}
+
+/// A container of a compose project.
+pub fn member(project: &str, service: &str) -> ContainerIdentity {
+    ContainerIdentity::Service { project: project.to_owned(), service: service.to_owned(), number: 1 }
+}
+
+/// A run that stopped `media` at 23:00 and took two seconds.
+pub fn run(id: &str) -> Run {
+    let fire = at("2026-11-23T23:00:00Z");
+    Run {
+        id: RunId::from(id),
+        schedule_id: None,
+        schedule_name: None,
+        target: Target::stack(HostId::local(), "media"),
+        target_name: "media".to_owned(),
+        action: Action::Stop,
+        trigger: Trigger::Schedule,
+        actor: ActorRef { kind: "scheduler".to_owned(), id: None, name: "scheduler".to_owned() },
+        fire_at: None,
+        created_at: fire,
+        started_at: Some(fire),
+        finished_at: Some(fire + std::time::Duration::from_secs(2)),
+        state: RunState::Succeeded,
+        reason: String::new(),
+        deadline_at: fire + DEADLINE,
+        attempt: 0,
+        stop_timeout_seconds: None,
+        retry_of: None,
+        missed: None,
+        restore: false,
+    }
+}
+
+/// The step of a run that stopped `media-web-1`.
+pub fn step(run: &Run, ordinal: i64) -> Step {
+    Step {
+        id: StepId(format!("{}-{ordinal}", run.id)),
+        run_id: run.id.clone(),
+        ordinal,
+        wave: 1,
+        host: HostId::local(),
+        container: "media-web-1".to_owned(),
+        identity: member("media", "web"),
+        action: run.action,
+        wait_for: Vec::new(),
+        state: StepState::Succeeded,
+        reason: String::new(),
+        issued_at: run.started_at,
+        finished_at: run.finished_at,
+        duration_ms: Some(2000),
+        exit_code: Some(0),
+        error: None,
+        output: None,
+    }
+}
+
+/// Stores schedules.
+pub async fn store_schedules(db: &Db, schedules: &[Schedule]) {
+    let mut tx = db.begin().await.expect("begins");
+    for schedule in schedules {
+        db::schedules::insert(&mut tx, schedule).await.expect("stores");
+    }
+    tx.commit().await.expect("commits");
+}
+
+/// Stores runs with their steps.
+pub async fn store_runs(db: &Db, runs: &[(Run, Vec<Step>)]) {
+    let mut tx = db.begin().await.expect("begins");
+    for (run, steps) in runs {
+        assert!(db::runs::insert(&mut tx, run, 0).await.expect("stores"), "the run is new");
+        db::steps::insert(&mut tx, steps).await.expect("stores");
+    }
+    tx.commit().await.expect("commits");
+}
+
+/// Stores an account of that id and name, which nobody can log in to.
+pub async fn store_user(db: &Db, id: &str) {
+    const SQL: &str = "INSERT INTO users (id, name, name_key, role, password_hash, disabled, password_set_ms, rev, \
+                       created_ms, updated_ms) VALUES ($1, $1, $1, 'operator', '', FALSE, 0, 1, 0, 0)";
+    match db {
+        Db::Sqlite { writer, .. } => sqlx::query(SQL).bind(id).execute(writer).await.map(|_| ()),
+        Db::Pg(pool) => sqlx::query(SQL).bind(id).execute(pool).await.map(|_| ()),
+    }
+    .expect("stores");
+}
