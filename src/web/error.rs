@@ -18,7 +18,7 @@ use super::auth::Identity;
 use super::htmx::Htmx;
 use super::session::page_of;
 use super::shell::Shell;
-use super::view::Link;
+use super::view::{ErrorPage, ErrorToast, Link};
 use crate::app::{Error, FieldError};
 
 /// The request's id, in the answer and in the log.
@@ -351,19 +351,6 @@ fn to_login(web: &Web, asked: &Asked) -> Response {
     response
 }
 
-#[derive(Template)]
-#[template(path = "error.html", blocks = ["toast"])]
-struct ErrorPage {
-    shell: Shell,
-    status: u16,
-    title: String,
-    message: String,
-    retry_after: Option<u64>,
-    near: Vec<Link>,
-    request_id: Option<String>,
-    links: Vec<Link>,
-}
-
 async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) -> Response {
     // No message of the request before: it stays for the page that comes next.
     let shell = Shell::of(web, identity, asked.via, &asked.path, &asked.headers).await;
@@ -393,7 +380,7 @@ async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) 
         request_id: server.then(|| asked.id.clone()),
         links,
     };
-    let text = if asked.htmx.partial { page.as_toast().render() } else { page.render() };
+    let text = if asked.htmx.partial { ErrorToast::from(page).render() } else { page.render() };
     let Ok(text) = text else {
         tracing::error!(request = %asked.id, "the error page cannot be rendered");
         return problem.status.into_response();
@@ -416,9 +403,5 @@ fn near_links(problem: &Problem) -> Vec<Link> {
     let encode = |name: &str| {
         percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
     };
-    problem
-        .near
-        .iter()
-        .map(|name| Link::new(format!("/{folder}/local/{}", encode(name)), name.clone()))
-        .collect()
+    problem.near.iter().map(|name| Link::new(format!("/{folder}/{}", encode(name)), name.clone())).collect()
 }

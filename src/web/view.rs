@@ -340,7 +340,7 @@ pub fn count(number: usize, noun: &str) -> String {
 
 /// The page of an error: what happened, and the way on.
 #[derive(askama::Template, Clone, Debug)]
-#[template(path = "error.html", blocks = ["toast"])]
+#[template(path = "error.html")]
 pub struct ErrorPage {
     /// The surroundings.
     pub shell: super::shell::Shell,
@@ -396,6 +396,32 @@ impl Sampled for ErrorPage {
                 ..page(503, "Docker is away", "DockNap keeps trying.")
             },
         ]
+    }
+}
+
+/// The same as a message in the corner, for a request that wanted part of a page.
+#[derive(askama::Template, Clone, Debug)]
+#[template(path = "components/toast.html")]
+pub struct ErrorToast {
+    /// The surroundings.
+    pub shell: super::shell::Shell,
+    /// What happened, in a few words.
+    pub title: String,
+    /// What it means and what to do.
+    pub message: String,
+    /// What to quote when asking for help.
+    pub request_id: Option<String>,
+}
+
+impl From<ErrorPage> for ErrorToast {
+    fn from(page: ErrorPage) -> Self {
+        Self { shell: page.shell, title: page.title, message: page.message, request_id: page.request_id }
+    }
+}
+
+impl Sampled for ErrorToast {
+    fn samples() -> Vec<Self> {
+        ErrorPage::samples().into_iter().map(Self::from).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! One binary for all integration tests: it links once.
 
 mod api;
+mod auth;
 mod backup;
 mod contract;
 mod dependencies;
@@ -9,8 +10,10 @@ mod docker_link;
 mod docker_tls;
 mod execute;
 mod history;
+mod rbac;
 mod schedules;
 mod schedules_storage;
+mod security;
 mod sim;
 mod storage;
 mod support;

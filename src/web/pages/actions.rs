@@ -159,12 +159,9 @@ impl From<Plan> for PlanView {
     }
 }
 
-/// The question as a page.
-#[derive(Template, Clone, Debug)]
-#[template(path = "actions/confirm.html", blocks = ["dialog"])]
-pub struct ConfirmPage {
-    /// The surroundings.
-    pub shell: Shell,
+/// What is asked before something is done.
+#[derive(Clone, Debug)]
+pub struct Question {
     /// `Stop media?`
     pub title: String,
     /// What the button says.
@@ -185,12 +182,32 @@ pub struct ConfirmPage {
     pub rev: Option<i64>,
 }
 
-impl ConfirmPage {
+/// The question as a page.
+#[derive(Template, Clone, Debug)]
+#[template(path = "actions/confirm.html")]
+pub struct ConfirmPage {
+    /// The surroundings.
+    pub shell: Shell,
+    /// The question.
+    pub q: Question,
+}
+
+/// The question as a dialog over the page it was asked from. A template of its own, since a block that the base does
+/// not have renders empty.
+#[derive(Template, Clone, Debug)]
+#[template(path = "actions/dialog.html")]
+pub struct ConfirmDialog {
+    /// The surroundings.
+    pub shell: Shell,
+    /// The question.
+    pub q: Question,
+}
+
+impl Question {
     /// The question before an action.
-    pub fn action(shell: Shell, action: Action, target: &Target, name: &str, plan: Plan) -> Self {
+    pub fn action(action: Action, target: &Target, name: &str, plan: Plan) -> Self {
         let (kind, key, name) = (target.target_type(), target.key(), view::shown_name(name));
         Self {
-            shell,
             title: format!("{} {name}?", action.label()),
             label: format!("{} {name}", action.label()),
             icon: view::action_icon(action),
@@ -235,10 +252,10 @@ impl PlanView {
     }
 }
 
-impl Sampled for ConfirmPage {
-    fn samples() -> Vec<Self> {
-        let page = Self {
-            shell: Shell::sample(),
+impl Question {
+    /// Questions to try templates with.
+    pub fn samples() -> Vec<Self> {
+        let stop = Self {
             title: "Stop media?".to_owned(),
             label: "Stop media".to_owned(),
             icon: "square",
@@ -250,7 +267,10 @@ impl Sampled for ConfirmPage {
             rev: None,
         };
         vec![
-            Self { plan: Some(PlanView { waves: vec![], warnings: vec![], ..PlanView::sample() }), ..page.clone() },
+            Self {
+                plan: Some(PlanView { waves: vec![], warnings: vec![], ..PlanView::sample() }),
+                ..stop.clone()
+            },
             Self {
                 title: "Delete “Nights”?".to_owned(),
                 label: "Delete".to_owned(),
@@ -258,9 +278,21 @@ impl Sampled for ConfirmPage {
                 text: "Its runs stay in the list.".to_owned(),
                 plan: None,
                 rev: Some(3),
-                ..page.clone()
+                ..stop.clone()
             },
-            page,
+            stop,
         ]
+    }
+}
+
+impl Sampled for ConfirmPage {
+    fn samples() -> Vec<Self> {
+        Question::samples().into_iter().map(|q| Self { shell: Shell::sample(), q }).collect()
+    }
+}
+
+impl Sampled for ConfirmDialog {
+    fn samples() -> Vec<Self> {
+        Question::samples().into_iter().map(|q| Self { shell: Shell::sample(), q }).collect()
     }
 }

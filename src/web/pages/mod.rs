@@ -1,7 +1,13 @@
-//! The pages. Each file holds the view structs of its noun, what fills them from domain values, and the handlers.
+//! Pages for people. Each file holds the view structs of its noun, what fills them from domain values, and the handlers.
 
-use super::Web;
+use askama::Template;
+use axum::response::Html;
+
 use super::routes::Routes;
+use super::shell::Shell;
+use super::view::Now;
+use super::{Web, error};
+use crate::app::Result;
 
 pub mod actions;
 pub mod audit;
@@ -16,5 +22,19 @@ pub mod users;
 
 /// Every page with what it asks of its caller.
 pub(super) fn routes(web: &Web) -> Routes {
-    Routes::new().merge(login::routes(web)).merge(setup::routes(web)).merge(users::routes())
+    Routes::new()
+        .merge(login::routes(web))
+        .merge(setup::routes(web))
+        .merge(users::routes())
+}
+
+/// The instant and the reader's zone.
+pub(super) fn now(web: &Web, shell: &Shell) -> Now {
+    let zone = crate::domain::time::zone(&shell.zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    Now { at: web.app.clock.now(), zone }
+}
+
+/// A page or a part of one.
+pub(super) fn html(page: &impl Template) -> Result<Html<String>> {
+    Ok(Html(page.render().map_err(error::internal)?))
 }

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod app;
 pub mod bench;
 pub mod db;
 pub mod engine;
