@@ -2,11 +2,12 @@
 
 mod backup;
 mod contract;
-mod history;
-mod schedules;
-mod schedules_storage;
 mod dependencies;
 mod execute;
+mod history;
+mod packaging;
+mod schedules;
+mod schedules_storage;
 mod sim;
 mod storage;
 mod support;
