@@ -1,0 +1,84 @@
+// What HTML and htmx cannot do by themselves. Every page works without it.
+(() => {
+  "use strict";
+  const base = document.body.dataset.base || "";
+  const on = (name, act) => document.addEventListener(name, act);
+
+  // A question that htmx fetched opens as a modal; without scripts it is a page of its own.
+  const settle = () => {
+    const dialog = document.querySelector("#dialogs dialog:not([open])");
+    if (dialog) {
+      dialog.showModal();
+      dialog.addEventListener("close", () => dialog.remove());
+    }
+    // A form that came back shows its faults first.
+    const first = document.querySelector("[data-focus]:not([data-seen])");
+    if (first) {
+      first.dataset.seen = "";
+      first.focus();
+    }
+    document.querySelectorAll(".toast:not([data-seen])").forEach((toast) => {
+      toast.dataset.seen = "";
+      if (toast.dataset.tone !== "bad") fade(toast, 6000);
+    });
+    document.querySelectorAll("[data-countdown]:not([data-seen])").forEach(countdown);
+    presets();
+  };
+
+  // Goes after a while, but not under the pointer.
+  const fade = (toast, after) => setTimeout(() => (toast.matches(":hover, :focus-within") ? fade(toast, 2000) : toast.remove()), after);
+
+  const countdown = (element) => {
+    element.dataset.seen = "";
+    let left = Number(element.dataset.countdown);
+    const timer = setInterval(() => {
+      left -= 1;
+      element.textContent = left > 0 ? `${left} s` : "now";
+      if (left <= 0) clearInterval(timer);
+    }, 1000);
+  };
+
+  // Which ready-made expression the field holds.
+  const presets = () => {
+    const cron = document.getElementById("cron");
+    document.querySelectorAll("[data-cron]").forEach((button) => button.setAttribute("aria-pressed", String(cron?.value.trim() === button.dataset.cron)));
+  };
+
+  on("click", (event) => {
+    const preset = event.target.closest("[data-cron]");
+    const cron = preset && document.getElementById("cron");
+    if (cron) {
+      event.preventDefault();
+      cron.value = preset.dataset.cron;
+      cron.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    event.target.closest("[data-close]")?.closest(".toast").remove();
+    // A click on the backdrop is a click on the dialog itself, outside its form.
+    if (event.target.matches("dialog[open]")) event.target.close();
+  });
+  on("input", presets);
+
+  // An unsaved form asks before it is left.
+  let unsaved = false;
+  on("input", (event) => { unsaved ||= Boolean(event.target.closest("form[data-guard]")); });
+  on("submit", (event) => { if (event.target.matches("[data-guard]")) unsaved = false; });
+  addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
+
+  // The login ended while the page was open.
+  on("htmx:response:error", (event) => {
+    const response = event.detail?.ctx?.response;
+    if (response?.status === 401) location.assign(`${base}/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  });
+  on("htmx:error", (event) => {
+    const ctx = event.detail?.ctx;
+    if (ctx?.response || document.querySelector("#toasts [data-offline]")) return;
+    const toast = document.createElement("div");
+    Object.assign(toast.dataset, { tone: "warn", offline: "" });
+    toast.className = "toast";
+    toast.textContent = "DockNap does not answer. Check the connection; what you typed is still here.";
+    document.getElementById("toasts").append(toast);
+    settle();
+  });
+  on("htmx:after:swap", settle);
+  settle();
+})();

@@ -15,7 +15,7 @@ use super::{Failure, Outcome};
 use crate::clock::Clock;
 use crate::config::{Config, FirstAdmin};
 use crate::lifecycle::{self, Serving};
-use crate::sim::{Engine, demo_world};
+use crate::sim::{Engine, demo};
 
 /// Settings that make sense in a demo; the others it chooses by itself.
 pub(super) const SETTINGS: &[&str] = &[
@@ -47,7 +47,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
         let stop = CancellationToken::new();
         lifecycle::stop_on_signal(&stop).map_err(super::serve::failure)?;
         let clock = Clock::system();
-        let engine = Engine::start(&socket, clock.clone(), demo_world())
+        let engine = Engine::start(&socket, clock.clone(), demo::world())
             .await
             .context("the simulated Docker cannot start")?;
         let base = config.base_path().to_owned();

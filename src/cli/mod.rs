@@ -249,3 +249,6 @@ mod tests {
         assert_eq!(refused.expect_err("a secret has no flag").exit_code(), 2);
     }
 }
+//! The commands of the `docknap` program.
+
+pub mod explain;

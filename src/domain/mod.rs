@@ -7,6 +7,7 @@ pub mod conflict;
 pub mod credential;
 pub mod cron;
 pub mod due;
+pub mod cron;
 pub mod ids;
 pub mod inventory;
 pub mod nap;

@@ -30,7 +30,6 @@ pub mod pages;
 pub mod proxy;
 pub mod routes;
 pub mod session;
-pub mod pages;
 pub mod shell;
 pub mod view;
 

@@ -1,6 +1,9 @@
 //! One binary for all integration tests: it links once.
 
+mod api;
 mod backup;
+mod dependencies;
+mod execute;
 mod contract;
 mod dependencies;
 mod execute;
@@ -8,6 +11,9 @@ mod history;
 mod packaging;
 mod schedules;
 mod schedules_storage;
+mod docker;
+mod docker_link;
+mod docker_tls;
 mod sim;
 mod storage;
 mod support;

@@ -4,4 +4,6 @@ pub mod bench;
 pub mod db;
 pub mod engine;
 pub mod rows;
+pub mod real;
 pub mod sim;
+pub mod watched;

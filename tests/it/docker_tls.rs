@@ -1,0 +1,1 @@
+//! An Engine behind TCP with TLS, where both sides show a certificate.
