@@ -7,14 +7,16 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
+use crate::clock::Clock;
 use crate::config::table::{CONFIG_FILE, SETTINGS};
 use crate::config::{Config, Given};
 use crate::domain::permission::Role;
 
 mod backup;
 mod demo;
+pub mod explain;
 mod healthcheck;
 mod serve;
 mod users;
@@ -61,6 +63,9 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
+    if let Some(("explain", matches)) = matches.subcommand() {
+        return explain(matches);
+    }
     match dispatch(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -68,6 +73,26 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// `explain` answers its own faults, in a form that programs can read (rulings 9), and reads no settings.
+fn explain(matches: &ArgMatches) -> ExitCode {
+    let args = match explain::ExplainArgs::from_arg_matches(matches) {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(USAGE);
+        }
+    };
+    let zone = std::env::var("TZ").ok();
+    let now = Clock::system().now();
+    ExitCode::from(explain::run(
+        &args,
+        now,
+        zone.as_deref(),
+        &mut std::io::stdout().lock(),
+        &mut std::io::stderr(),
+    ))
 }
 
 /// The chain of causes in one line, since the outermost seldom says what to do; a cause that the one before quotes
@@ -158,6 +183,7 @@ fn command() -> Command {
                 .about("Serves with a simulated Docker and sample stacks, and forgets everything at the end")
                 .args(&demo),
         )
+        .subcommand(explain::ExplainArgs::augment_args(Command::new("explain")))
         .subcommand(Command::new("version").about("Prints the version"))
 }
 
@@ -249,6 +275,3 @@ mod tests {
         assert_eq!(refused.expect_err("a secret has no flag").exit_code(), 2);
     }
 }
-//! The commands of the `docknap` program.
-
-pub mod explain;

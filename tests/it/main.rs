@@ -2,18 +2,18 @@
 
 mod api;
 mod backup;
-mod dependencies;
-mod execute;
 mod contract;
 mod dependencies;
+mod dependencies;
+mod docker;
+mod docker_link;
+mod docker_tls;
+mod execute;
 mod execute;
 mod history;
 mod packaging;
 mod schedules;
 mod schedules_storage;
-mod docker;
-mod docker_link;
-mod docker_tls;
 mod sim;
 mod storage;
 mod support;

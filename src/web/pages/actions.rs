@@ -66,7 +66,10 @@ impl Act {
             ContainerState::Removing | ContainerState::Dead => &[],
         };
         let key = container.key();
-        actions.iter().map(|action| Self::new(*action, TargetType::Container, &key, &container.name)).collect()
+        actions
+            .iter()
+            .map(|action| Self::new(*action, TargetType::Container, &key, &container.name))
+            .collect()
     }
 }
 
@@ -228,7 +231,8 @@ impl PlanView {
                 reason: "a one-shot that has done its work".to_owned(),
             }],
             warnings: vec![
-                "media-db-1 has the restart policy “always”: a restart of the Docker daemon wakes it.".to_owned(),
+                "media-db-1 has the restart policy “always”: a restart of the Docker daemon wakes it."
+                    .to_owned(),
             ],
             size: "3 containers".to_owned(),
         }
@@ -250,7 +254,10 @@ impl Sampled for ConfirmPage {
             rev: None,
         };
         vec![
-            Self { plan: Some(PlanView { waves: vec![], warnings: vec![], ..PlanView::sample() }), ..page.clone() },
+            Self {
+                plan: Some(PlanView { waves: vec![], warnings: vec![], ..PlanView::sample() }),
+                ..page.clone()
+            },
             Self {
                 title: "Delete “Nights”?".to_owned(),
                 label: "Delete".to_owned(),

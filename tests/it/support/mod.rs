@@ -3,7 +3,7 @@
 pub mod bench;
 pub mod db;
 pub mod engine;
-pub mod rows;
 pub mod real;
+pub mod rows;
 pub mod sim;
 pub mod watched;
