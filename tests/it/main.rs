@@ -12,6 +12,7 @@ mod execute;
 mod execute;
 mod history;
 mod packaging;
+mod process;
 mod schedules;
 mod schedules_storage;
 mod sim;
