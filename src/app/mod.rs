@@ -36,7 +36,6 @@ pub use auth::Auth;
 pub use error::{Error, FieldError, Result};
 pub use execute::Execution;
 pub use ids::IdSource;
-pub use pulse::Pulse;
 pub use vitals::Vitals;
 
 /// Everything a service needs. Cheap to clone.

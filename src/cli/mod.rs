@@ -7,9 +7,8 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
 
-use crate::clock::Clock;
 use crate::config::table::{CONFIG_FILE, SETTINGS};
 use crate::config::{Config, Given};
 use crate::domain::permission::Role;
@@ -64,7 +63,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         }
     };
     if let Some(("explain", matches)) = matches.subcommand() {
-        return explain(matches);
+        return explain_now(matches);
     }
     match dispatch(&matches) {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,24 +74,15 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// `explain` answers its own faults, in a form that programs can read (rulings 9), and reads no settings.
-fn explain(matches: &ArgMatches) -> ExitCode {
+/// `explain` says itself what is wrong, in one line, and touches neither settings nor database.
+fn explain_now(matches: &ArgMatches) -> ExitCode {
     let args = match explain::ExplainArgs::from_arg_matches(matches) {
         Ok(args) => args,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(USAGE);
-        }
+        Err(error) => error.exit(),
     };
     let zone = std::env::var("TZ").ok();
-    let now = Clock::system().now();
-    ExitCode::from(explain::run(
-        &args,
-        now,
-        zone.as_deref(),
-        &mut std::io::stdout().lock(),
-        &mut std::io::stderr(),
-    ))
+    let now = crate::clock::Clock::system().now();
+    explain::run(&args, now, zone.as_deref(), &mut std::io::stdout(), &mut std::io::stderr()).into()
 }
 
 /// The chain of causes in one line, since the outermost seldom says what to do; a cause that the one before quotes
@@ -178,12 +168,12 @@ fn command() -> Command {
                         .args(&settings),
                 ),
         )
+        .subcommand(explain::ExplainArgs::augment_args(Command::new("explain")))
         .subcommand(
             Command::new("demo")
                 .about("Serves with a simulated Docker and sample stacks, and forgets everything at the end")
                 .args(&demo),
         )
-        .subcommand(explain::ExplainArgs::augment_args(Command::new("explain")))
         .subcommand(Command::new("version").about("Prints the version"))
 }
 

@@ -6,7 +6,6 @@ pub mod audit;
 pub mod conflict;
 pub mod credential;
 pub mod cron;
-pub mod cron;
 pub mod due;
 pub mod ids;
 pub mod inventory;

@@ -14,7 +14,8 @@ const PASSWORD: &str = "a walk along the harbour";
 
 /// The program, with no setting but a data directory and a port of its own.
 fn docknap(home: &Path) -> Command {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_docknap"));
     command
         .env_clear()
@@ -106,7 +107,8 @@ fn it_serves_is_healthy_and_ends_well_although_docker_is_away() {
     let server = Server::start(&mut command);
     assert_eq!(ask(&mut healthcheck), Some(0));
     for private in ["docknap.db", "secret.key", "setup-token"] {
-        let mode = std::fs::metadata(home.path().join("data").join(private)).expect(private).permissions().mode();
+        let mode =
+            std::fs::metadata(home.path().join("data").join(private)).expect(private).permissions().mode();
         assert_eq!(mode & 0o077, 0, "{private} is its owner's alone");
     }
     let clock = Clock::system();
@@ -168,13 +170,18 @@ fn a_data_directory_that_cannot_be_written_is_69_with_the_line_that_mends_it() {
     let output = docknap(home.path()).output().expect("it runs");
     assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
     let line = format!("'{}'", home.path().join("data").display());
-    assert!(stderr(&output).contains("Run: chown -R ") && stderr(&output).contains(&line), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("Run: chown -R ") && stderr(&output).contains(&line),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
 fn a_database_that_cannot_be_reached_is_69_and_says_why_without_the_password() {
     let home = home();
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
     let url = format!("postgres://nap:hunter2hunter2@127.0.0.1:{port}/nap");
     let output = docknap(home.path()).env("DOCKNAP_DATABASE_URL", url).output().expect("it runs");
     assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
@@ -248,7 +255,8 @@ fn a_backup_of_the_running_server_can_be_restored_once_it_has_ended() {
 async fn it_finds_the_engine_its_settings_name() {
     let home = home();
     let world = World::new().container("web", |container| container);
-    let engine = Engine::start(&home.path().join("docker.sock"), Clock::system(), world).await.expect("it starts");
+    let engine =
+        Engine::start(&home.path().join("docker.sock"), Clock::system(), world).await.expect("it starts");
     let mut server = Server::start(&mut docknap(home.path()));
     let line = server.wait_for("connected to Docker");
     assert!(line.contains("host=local"), "{line}");
