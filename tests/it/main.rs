@@ -10,6 +10,8 @@ mod docker_link;
 mod docker_tls;
 mod execute;
 mod history;
+mod packaging;
+mod process;
 mod rbac;
 mod schedules;
 mod schedules_storage;
