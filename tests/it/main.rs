@@ -3,12 +3,12 @@
 mod auth;
 mod backup;
 mod contract;
-mod history;
-mod schedules;
-mod schedules_storage;
 mod dependencies;
 mod execute;
+mod history;
 mod rbac;
+mod schedules;
+mod schedules_storage;
 mod security;
 mod sim;
 mod storage;

@@ -101,7 +101,9 @@ impl AuditLine {
             deed: deed(&row.event),
             object: view::shown_name(&row.object_name),
             href: match (row.object_type.as_str(), &row.object_id, row.event.as_str()) {
-                ("schedule", Some(id), event) if event != "schedule.delete" => Some(format!("/schedules/{id}")),
+                ("schedule", Some(id), event) if event != "schedule.delete" => {
+                    Some(format!("/schedules/{id}"))
+                }
                 _ => None,
             },
             outcome: (!done).then(|| row.outcome.clone()),
@@ -194,23 +196,44 @@ impl Sampled for AuditPage {
                     rows: vec![
                         AuditLine {
                             href: Some("/schedules/1".to_owned()),
-                            changes: vec![change("cron", Some("0 22 * * *"), Some("0 23 * * 1-5")), change("note", None, Some("Asked for by the team"))],
+                            changes: vec![
+                                change("cron", Some("0 22 * * *"), Some("0 23 * * 1-5")),
+                                change("note", None, Some("Asked for by the team")),
+                            ],
                             ..line("anna", "changed the schedule", "Nights", -300)
                         },
-                        AuditLine { ip: None, run: Some("1".to_owned()), outcome: Some("partial".to_owned()), bad: true, reason: "1 of 3 steps failed".to_owned(), ..line("scheduler", "ended a run on", "media", -4000) },
+                        AuditLine {
+                            ip: None,
+                            run: Some("1".to_owned()),
+                            outcome: Some("partial".to_owned()),
+                            bad: true,
+                            reason: "1 of 3 steps failed".to_owned(),
+                            ..line("scheduler", "ended a run on", "media", -4000)
+                        },
                     ],
                 },
                 Day {
                     title: "Yesterday".to_owned(),
                     rows: vec![
-                        AuditLine { outcome: Some("refused".to_owned()), bad: true, reason: "name or password is wrong".to_owned(), ..line("ben", "logged in as", "ben", -90_000) },
-                        AuditLine { changes: vec![change("cron", Some("0 4 * * *"), None)], ..line("anna", "deleted the schedule", "Old nights", -91_000) },
+                        AuditLine {
+                            outcome: Some("refused".to_owned()),
+                            bad: true,
+                            reason: "name or password is wrong".to_owned(),
+                            ..line("ben", "logged in as", "ben", -90_000)
+                        },
+                        AuditLine {
+                            changes: vec![change("cron", Some("0 4 * * *"), None)],
+                            ..line("anna", "deleted the schedule", "Old nights", -91_000)
+                        },
                     ],
                 },
             ],
             older: Some("/audit?cursor=1".to_owned()),
             ..Self::new(Shell { here: "audit", ..Shell::sample() }, "", &[], &now)
         };
-        vec![Self { days: vec![], older: None, own: true, newest: Some("/audit".to_owned()), ..page.clone() }, page]
+        vec![
+            Self { days: vec![], older: None, own: true, newest: Some("/audit".to_owned()), ..page.clone() },
+            page,
+        ]
     }
 }

@@ -61,15 +61,37 @@ impl ContainerRow {
             protected: None,
             image: image.to_owned(),
             acts: vec![
-                Act::new(crate::domain::action::Action::Stop, target::TargetType::Container, "0123456789abcdef", name),
-                Act::new(crate::domain::action::Action::Restart, target::TargetType::Container, "0123456789abcdef", name),
+                Act::new(
+                    crate::domain::action::Action::Stop,
+                    target::TargetType::Container,
+                    "0123456789abcdef",
+                    name,
+                ),
+                Act::new(
+                    crate::domain::action::Action::Restart,
+                    target::TargetType::Container,
+                    "0123456789abcdef",
+                    name,
+                ),
             ],
         };
         vec![
-            Self { protected: Some("its label docknap.protect says so".to_owned()), acts: vec![], ..row("media-db-1", "Up 3 hours (healthy)", Badge::RUNNING, "postgres:15") },
+            Self {
+                protected: Some("its label docknap.protect says so".to_owned()),
+                acts: vec![],
+                ..row("media-db-1", "Up 3 hours (healthy)", Badge::RUNNING, "postgres:15")
+            },
             row("media-web-1", "Up 3 hours", Badge::RUNNING, "ghcr.io/example/media-web:2.14.1"),
             row("media-indexer-1", "Exited (0) 2 days ago", Badge::STOPPED, "ghcr.io/example/indexer:1"),
-            Self { acts: vec![], ..row("media-migrate-1", "Exited (0) 3 hours ago", Badge::COMPLETED, "ghcr.io/example/media-web:2.14.1") },
+            Self {
+                acts: vec![],
+                ..row(
+                    "media-migrate-1",
+                    "Exited (0) 3 hours ago",
+                    Badge::COMPLETED,
+                    "ghcr.io/example/media-web:2.14.1",
+                )
+            },
         ]
     }
 }
@@ -149,7 +171,13 @@ const OPEN_LABELS: [&str; 3] = ["com.docker.compose.", "docknap.", "org.opencont
 
 impl ContainerPage {
     /// A container with its schedules and newest runs.
-    pub fn new(shell: Shell, view: &ContainerView, schedules: Vec<ScheduleLine>, runs: &[Run], now: &Now) -> Self {
+    pub fn new(
+        shell: Shell,
+        view: &ContainerView,
+        schedules: Vec<ScheduleLine>,
+        runs: &[Run],
+        now: &Now,
+    ) -> Self {
         let container = &view.container;
         let operates = shell.can_operate();
         let up = match container.stack() {
@@ -238,7 +266,12 @@ impl Sampled for ContainerPage {
             health: None,
             why: "Stopped by schedule Nights, 23:00 yesterday".to_owned(),
             protected: None,
-            acts: vec![Act::new(crate::domain::action::Action::Start, target::TargetType::Container, "0123456789abcdef", "media-web-1")],
+            acts: vec![Act::new(
+                crate::domain::action::Action::Start,
+                target::TargetType::Container,
+                "0123456789abcdef",
+                "media-web-1",
+            )],
             facts: vec![
                 Fact::text("Image", "ghcr.io/example/media-web:2.14.1"),
                 Fact::text("Service", "web"),

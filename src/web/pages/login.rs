@@ -5,8 +5,9 @@ use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 
+use super::html;
 use crate::app::{Actor, Error, Result, auth};
 use crate::web::auth::Identity;
 use crate::web::form::Typed;
@@ -136,5 +137,5 @@ async fn log_out(State(web): State<Web>, identity: Identity, mut login: PageLogi
 }
 
 fn page(status: StatusCode, page: Page) -> Result<Response> {
-    Ok((status, Html(page.render().map_err(error::internal)?)).into_response())
+    Ok((status, html(&page)?).into_response())
 }

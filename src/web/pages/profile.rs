@@ -50,7 +50,10 @@ impl Sampled for ProfilePage {
     fn samples() -> Vec<Self> {
         let page = Self::new(Shell { here: "profile", ..Shell::sample() }, 15);
         vec![
-            Self { errors: vec![FieldError::new("new_password", "use 15 characters or more")], ..page.clone() },
+            Self {
+                errors: vec![FieldError::new("new_password", "use 15 characters or more")],
+                ..page.clone()
+            },
             page,
         ]
     }

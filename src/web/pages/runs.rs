@@ -44,22 +44,44 @@ impl RunLine {
     /// Lines to try templates with.
     pub fn samples() -> Vec<Self> {
         let now = Now::sample();
-        let line = |title: &str, state: RunState, cause: &str, reason: &str, seconds: i64, duration: &str| Self {
-            id: "0199c1d2-0000-7000-8000-000000000000".to_owned(),
-            title: title.to_owned(),
-            state: state.into(),
-            cause: cause.to_owned(),
-            reason: reason.to_owned(),
-            when: now.plus(seconds),
-            duration: duration.to_owned(),
-        };
+        let line =
+            |title: &str, state: RunState, cause: &str, reason: &str, seconds: i64, duration: &str| Self {
+                id: "0199c1d2-0000-7000-8000-000000000000".to_owned(),
+                title: title.to_owned(),
+                state: state.into(),
+                cause: cause.to_owned(),
+                reason: reason.to_owned(),
+                when: now.plus(seconds),
+                duration: duration.to_owned(),
+            };
         vec![
             line("Restart wiki", RunState::Executing, "by hand, anna", "", -4, ""),
             line("Stop media", RunState::Succeeded, "by schedule Nights", "", -640, "12 s"),
-            line("Start media", RunState::Partial, "by schedule Mornings", "1 of 3 steps failed", -46_000, "31 s"),
+            line(
+                "Start media",
+                RunState::Partial,
+                "by schedule Mornings",
+                "1 of 3 steps failed",
+                -46_000,
+                "31 s",
+            ),
             line("Stop shop", RunState::Skipped, "by schedule Nights", "already stopped", -60_000, ""),
-            line("Stop shop", RunState::Missed, "by schedule Nights", "DockNap was off; 3 times", -160_000, ""),
-            line("Start ci-runner", RunState::Failed, "through the API, token ci", "exit code 127", -260_000, "3.2 s"),
+            line(
+                "Stop shop",
+                RunState::Missed,
+                "by schedule Nights",
+                "DockNap was off; 3 times",
+                -160_000,
+                "",
+            ),
+            line(
+                "Start ci-runner",
+                RunState::Failed,
+                "through the API, token ci",
+                "exit code 127",
+                -260_000,
+                "3.2 s",
+            ),
         ]
     }
 }
@@ -206,10 +228,7 @@ impl StepRow {
             wave: step.wave,
             opens_wave,
             container: view::shown_name(&step.container),
-            href: format!(
-                "/containers/{}",
-                crate::domain::target::key(&step.host, &step.identity.to_text())
-            ),
+            href: format!("/containers/{}", crate::domain::target::key(&step.host, &step.identity.to_text())),
             action: step.action.label(),
             state: step.state.into(),
             waits: waits.join(", "),
@@ -251,7 +270,10 @@ impl RunPage {
             ),
             cause: cause(run),
             schedule: run.schedule_id.as_ref().map(|id| {
-                Link::new(format!("/schedules/{id}"), run.schedule_name.clone().unwrap_or_else(|| "its schedule".to_owned()))
+                Link::new(
+                    format!("/schedules/{id}"),
+                    run.schedule_name.clone().unwrap_or_else(|| "its schedule".to_owned()),
+                )
             }),
             retry_of: run.retry_of.as_ref().map(|id| Link::new(format!("/runs/{id}"), "an earlier run")),
             reason: run.reason.clone(),
@@ -283,7 +305,11 @@ impl Sampled for RunsPage {
         };
         let page = Self {
             shell: Shell { here: "runs", ..Shell::sample() },
-            states: vec![choice("", "All", true), choice("attention", "Failed", false), choice("skipped", "Skipped", false)],
+            states: vec![
+                choice("", "All", true),
+                choice("attention", "Failed", false),
+                choice("skipped", "Skipped", false),
+            ],
             narrowed: vec![],
             runs: RunLine::samples(),
             older: Some("/runs?cursor=0199c1d2-0000-7000-8000-000000000000".to_owned()),
@@ -297,7 +323,11 @@ impl Sampled for RunsPage {
                 older: None,
                 filtered: true,
                 newest: Some("/runs".to_owned()),
-                narrowed: vec![Narrowed { name: "target", value: "stack/x".to_owned(), label: "media".to_owned() }],
+                narrowed: vec![Narrowed {
+                    name: "target",
+                    value: "stack/x".to_owned(),
+                    label: "media".to_owned(),
+                }],
                 ..page.clone()
             },
             page,
@@ -379,7 +409,11 @@ impl Sampled for RunPage {
                 steps: vec![
                     step(1, true, "media-db-1", StepState::Succeeded),
                     step(2, true, "media-web-1", StepState::Issued),
-                    StepRow { issued: None, duration: String::new(), ..step(3, true, "media-indexer-1", StepState::Pending) },
+                    StepRow {
+                        issued: None,
+                        duration: String::new(),
+                        ..step(3, true, "media-indexer-1", StepState::Pending)
+                    },
                 ],
                 ..failed.clone()
             },

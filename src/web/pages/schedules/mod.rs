@@ -166,7 +166,6 @@ pub struct SwitchedRow {
     pub row: ScheduleRow,
 }
 
-
 impl ScheduleRow {
     /// Rows to try templates with.
     pub fn samples() -> Vec<Self> {
@@ -182,22 +181,43 @@ impl ScheduleRow {
             orphan: false,
             next: Some(now.plus(seconds)),
             skipping: false,
-            last: Some(LastRow { href: "/runs/1".to_owned(), state: RunState::Succeeded.into(), when: Some(now.plus(seconds - 86_400)) }),
+            last: Some(LastRow {
+                href: "/runs/1".to_owned(),
+                state: RunState::Succeeded.into(),
+                when: Some(now.plus(seconds - 86_400)),
+            }),
             source: None,
             editable: true,
         };
         vec![
             row("1", "Nights", Action::Stop, "Stop: At 23:00, Monday through Friday", 10_080),
-            Self { skipping: true, ..row("2", "Mornings", Action::Start, "Start: At 07:30, Monday through Friday", 40_680) },
-            Self { enabled: false, next: None, last: None, source: Some("API"), ..row("3", "Stop staging", Action::Stop, "Stop: At 20:00", 0) },
+            Self {
+                skipping: true,
+                ..row("2", "Mornings", Action::Start, "Start: At 07:30, Monday through Friday", 40_680)
+            },
+            Self {
+                enabled: false,
+                next: None,
+                last: None,
+                source: Some("API"),
+                ..row("3", "Stop staging", Action::Stop, "Stop: At 20:00", 0)
+            },
             Self {
                 editable: false,
                 source: Some("Label"),
                 zone: Some("America/New_York".to_owned()),
-                last: Some(LastRow { href: "/runs/1".to_owned(), state: RunState::Failed.into(), when: Some(now.plus(-5000)) }),
+                last: Some(LastRow {
+                    href: "/runs/1".to_owned(),
+                    state: RunState::Failed.into(),
+                    when: Some(now.plus(-5000)),
+                }),
                 ..row("4", "Restart wiki", Action::Restart, "Restart: At 04:00, only on Sunday", 100_000)
             },
-            Self { orphan: true, next: Some(now.plus(500_000)), ..row("5", "Pause old-lab", Action::Pause, "Once, at 2026-12-03 15:00", 500_000) },
+            Self {
+                orphan: true,
+                next: Some(now.plus(500_000)),
+                ..row("5", "Pause old-lab", Action::Pause, "Once, at 2026-12-03 15:00", 500_000)
+            },
         ]
     }
 }
@@ -213,10 +233,18 @@ impl Sampled for SchedulesPage {
         };
         vec![
             Self { rows: vec![], ..page.clone() },
-            Self { rows: vec![], text: "zzz".to_owned(), newest: Some("/schedules".to_owned()), ..page.clone() },
+            Self {
+                rows: vec![],
+                text: "zzz".to_owned(),
+                newest: Some("/schedules".to_owned()),
+                ..page.clone()
+            },
             Self {
                 shell: Shell {
-                    user: Some(crate::web::shell::ShellUser { name: "ben".to_owned(), role: crate::domain::permission::Role::Viewer }),
+                    user: Some(crate::web::shell::ShellUser {
+                        name: "ben".to_owned(),
+                        role: crate::domain::permission::Role::Viewer,
+                    }),
                     ..page.shell.clone()
                 },
                 older: Some("/schedules?cursor=1".to_owned()),
@@ -232,4 +260,3 @@ impl Sampled for SwitchedRow {
         ScheduleRow::samples().into_iter().map(|row| Self { shell: Shell::sample(), row }).collect()
     }
 }
-
