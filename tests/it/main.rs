@@ -1,9 +1,13 @@
 //! One binary for all integration tests: it links once.
 
+mod api;
 mod auth;
 mod backup;
 mod contract;
 mod dependencies;
+mod docker;
+mod docker_link;
+mod docker_tls;
 mod execute;
 mod history;
 mod rbac;

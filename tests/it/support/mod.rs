@@ -4,5 +4,7 @@ pub mod app;
 pub mod bench;
 pub mod db;
 pub mod engine;
+pub mod real;
 pub mod rows;
 pub mod sim;
+pub mod watched;
