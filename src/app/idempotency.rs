@@ -59,7 +59,8 @@ pub async fn once(
 fn again(stored: Option<db::idempotency::Answered>, request: &str) -> Result<Answer> {
     let at_work = || Error::Conflict {
         code: "idempotency_at_work",
-        message: "the first request with this Idempotency-Key is still at work; ask again in a moment".to_owned(),
+        message: "the first request with this Idempotency-Key is still at work; ask again in a moment"
+            .to_owned(),
     };
     let stored = stored.ok_or_else(at_work)?;
     if stored.request != request {

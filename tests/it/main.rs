@@ -2,11 +2,11 @@
 
 mod backup;
 mod contract;
+mod dependencies;
+mod execute;
 mod history;
 mod schedules;
 mod schedules_storage;
-mod dependencies;
-mod execute;
 mod sim;
 mod storage;
 mod support;

@@ -1,11 +1,23 @@
 //! Who did what, day by day.
 
 use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Html;
 
 use super::runs::Choice;
+use crate::app::Result;
+use crate::app::audit::{self, AuditFilter};
+use crate::app::paging::Page;
 use crate::domain::audit::{AuditRow, Change};
+use crate::web::Web;
+use crate::web::auth::{Caller, Viewer};
+use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Now, Sampled, When};
+
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/audit", Access::VIEWER, index)
+}
 
 /// The rows of one day.
 #[derive(Clone, Debug)]
@@ -101,7 +113,9 @@ impl AuditLine {
             deed: deed(&row.event),
             object: view::shown_name(&row.object_name),
             href: match (row.object_type.as_str(), &row.object_id, row.event.as_str()) {
-                ("schedule", Some(id), event) if event != "schedule.delete" => Some(format!("/schedules/{id}")),
+                ("schedule", Some(id), event) if event != "schedule.delete" => {
+                    Some(format!("/schedules/{id}"))
+                }
                 _ => None,
             },
             outcome: (!done).then(|| row.outcome.clone()),
@@ -165,6 +179,42 @@ impl AuditPage {
     }
 }
 
+/// What the log can be narrowed by, as the URL says it.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Wanted {
+    /// The kind of thing.
+    about: String,
+    /// Where the page before ended.
+    cursor: String,
+}
+
+async fn index(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    Query(wanted): Query<Wanted>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let filter = AuditFilter {
+        object_type: (!wanted.about.is_empty()).then(|| wanted.about.clone()),
+        ..AuditFilter::default()
+    };
+    let page = Page::parse(None, Some(&wanted.cursor))?;
+    let listed = audit::list(&web.app, &caller.actor, &filter, &page).await?;
+    let now = super::now(&web, &shell);
+    let href = |cursor: &str| {
+        format!(
+            "/audit?{}",
+            serde_urlencoded::to_string([("about", &*wanted.about), ("cursor", cursor)]).unwrap_or_default()
+        )
+    };
+    super::html(&AuditPage {
+        older: listed.next_cursor.as_deref().map(href),
+        newest: (!wanted.cursor.is_empty()).then(|| href("")),
+        ..AuditPage::new(shell, &wanted.about, &listed.items, &now)
+    })
+}
+
 impl Sampled for AuditPage {
     fn samples() -> Vec<Self> {
         let now = Now::sample();
@@ -194,23 +244,44 @@ impl Sampled for AuditPage {
                     rows: vec![
                         AuditLine {
                             href: Some("/schedules/1".to_owned()),
-                            changes: vec![change("cron", Some("0 22 * * *"), Some("0 23 * * 1-5")), change("note", None, Some("Asked for by the team"))],
+                            changes: vec![
+                                change("cron", Some("0 22 * * *"), Some("0 23 * * 1-5")),
+                                change("note", None, Some("Asked for by the team")),
+                            ],
                             ..line("anna", "changed the schedule", "Nights", -300)
                         },
-                        AuditLine { ip: None, run: Some("1".to_owned()), outcome: Some("partial".to_owned()), bad: true, reason: "1 of 3 steps failed".to_owned(), ..line("scheduler", "ended a run on", "media", -4000) },
+                        AuditLine {
+                            ip: None,
+                            run: Some("1".to_owned()),
+                            outcome: Some("partial".to_owned()),
+                            bad: true,
+                            reason: "1 of 3 steps failed".to_owned(),
+                            ..line("scheduler", "ended a run on", "media", -4000)
+                        },
                     ],
                 },
                 Day {
                     title: "Yesterday".to_owned(),
                     rows: vec![
-                        AuditLine { outcome: Some("refused".to_owned()), bad: true, reason: "name or password is wrong".to_owned(), ..line("ben", "logged in as", "ben", -90_000) },
-                        AuditLine { changes: vec![change("cron", Some("0 4 * * *"), None)], ..line("anna", "deleted the schedule", "Old nights", -91_000) },
+                        AuditLine {
+                            outcome: Some("refused".to_owned()),
+                            bad: true,
+                            reason: "name or password is wrong".to_owned(),
+                            ..line("ben", "logged in as", "ben", -90_000)
+                        },
+                        AuditLine {
+                            changes: vec![change("cron", Some("0 4 * * *"), None)],
+                            ..line("anna", "deleted the schedule", "Old nights", -91_000)
+                        },
                     ],
                 },
             ],
             older: Some("/audit?cursor=1".to_owned()),
             ..Self::new(Shell { here: "audit", ..Shell::sample() }, "", &[], &now)
         };
-        vec![Self { days: vec![], older: None, own: true, newest: Some("/audit".to_owned()), ..page.clone() }, page]
+        vec![
+            Self { days: vec![], older: None, own: true, newest: Some("/audit".to_owned()), ..page.clone() },
+            page,
+        ]
     }
 }

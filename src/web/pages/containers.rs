@@ -1,16 +1,27 @@
 //! One container, without what may hold secrets: environment, mounts and command are never read here.
 
 use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Html;
 
 use super::actions::Act;
 use super::runs::RunLine;
 use super::schedules::ScheduleLine;
-use crate::app::stacks::ContainerView;
+use crate::app::Result;
+use crate::app::stacks::{self, ContainerView};
+use crate::domain::ids::HostId;
 use crate::domain::inventory::{Container, ContainerState, RestartPolicy};
 use crate::domain::run::Run;
 use crate::domain::target;
+use crate::web::Web;
+use crate::web::auth::{Caller, Viewer};
+use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Link, Now, Sampled, When};
+
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/containers/{key}", Access::VIEWER, show)
+}
 
 /// A container in its stack's table.
 #[derive(Clone, Debug)]
@@ -61,15 +72,37 @@ impl ContainerRow {
             protected: None,
             image: image.to_owned(),
             acts: vec![
-                Act::new(crate::domain::action::Action::Stop, target::TargetType::Container, "0123456789abcdef", name),
-                Act::new(crate::domain::action::Action::Restart, target::TargetType::Container, "0123456789abcdef", name),
+                Act::new(
+                    crate::domain::action::Action::Stop,
+                    target::TargetType::Container,
+                    "0123456789abcdef",
+                    name,
+                ),
+                Act::new(
+                    crate::domain::action::Action::Restart,
+                    target::TargetType::Container,
+                    "0123456789abcdef",
+                    name,
+                ),
             ],
         };
         vec![
-            Self { protected: Some("its label docknap.protect says so".to_owned()), acts: vec![], ..row("media-db-1", "Up 3 hours (healthy)", Badge::RUNNING, "postgres:15") },
+            Self {
+                protected: Some("its label docknap.protect says so".to_owned()),
+                acts: vec![],
+                ..row("media-db-1", "Up 3 hours (healthy)", Badge::RUNNING, "postgres:15")
+            },
             row("media-web-1", "Up 3 hours", Badge::RUNNING, "ghcr.io/example/media-web:2.14.1"),
             row("media-indexer-1", "Exited (0) 2 days ago", Badge::STOPPED, "ghcr.io/example/indexer:1"),
-            Self { acts: vec![], ..row("media-migrate-1", "Exited (0) 3 hours ago", Badge::COMPLETED, "ghcr.io/example/media-web:2.14.1") },
+            Self {
+                acts: vec![],
+                ..row(
+                    "media-migrate-1",
+                    "Exited (0) 3 hours ago",
+                    Badge::COMPLETED,
+                    "ghcr.io/example/media-web:2.14.1",
+                )
+            },
         ]
     }
 }
@@ -149,7 +182,13 @@ const OPEN_LABELS: [&str; 3] = ["com.docker.compose.", "docknap.", "org.opencont
 
 impl ContainerPage {
     /// A container with its schedules and newest runs.
-    pub fn new(shell: Shell, view: &ContainerView, schedules: Vec<ScheduleLine>, runs: &[Run], now: &Now) -> Self {
+    pub fn new(
+        shell: Shell,
+        view: &ContainerView,
+        schedules: Vec<ScheduleLine>,
+        runs: &[Run],
+        now: &Now,
+    ) -> Self {
         let container = &view.container;
         let operates = shell.can_operate();
         let up = match container.stack() {
@@ -224,6 +263,18 @@ fn policy(policy: RestartPolicy) -> &'static str {
     }
 }
 
+async fn show(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    Path(key): Path<String>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let view = stacks::container(&web.app, &caller.actor, &HostId::local(), &key).await?;
+    let now = super::now(&web, &shell);
+    let (schedules, runs) = super::of_target(&web, &caller.actor, view.container.target(), &now).await?;
+    super::html(&ContainerPage::new(shell, &view, schedules, &runs, &now))
+}
+
 impl Sampled for ContainerPage {
     fn samples() -> Vec<Self> {
         let now = Now::sample();
@@ -238,7 +289,12 @@ impl Sampled for ContainerPage {
             health: None,
             why: "Stopped by schedule Nights, 23:00 yesterday".to_owned(),
             protected: None,
-            acts: vec![Act::new(crate::domain::action::Action::Start, target::TargetType::Container, "0123456789abcdef", "media-web-1")],
+            acts: vec![Act::new(
+                crate::domain::action::Action::Start,
+                target::TargetType::Container,
+                "0123456789abcdef",
+                "media-web-1",
+            )],
             facts: vec![
                 Fact::text("Image", "ghcr.io/example/media-web:2.14.1"),
                 Fact::text("Service", "web"),

@@ -1,12 +1,29 @@
 //! What was done: the list of runs, and one run while it goes on and after.
 
 use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::{Html, Response};
 
-use crate::app::history::RunDetail;
+use crate::app::history::{self, RunDetail, RunFilter};
+use crate::app::paging::Page;
+use crate::app::{App, Result, execute};
+use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::run::{Run, RunState, Step, StepState};
 use crate::domain::target::TargetType;
-use crate::web::shell::Shell;
+use crate::web::Web;
+use crate::web::auth::{Caller, Operator, Viewer};
+use crate::web::htmx::Htmx;
+use crate::web::routes::{Access, Routes};
+use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::{self, Badge, Link, Now, Sampled, When};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/runs", Access::VIEWER, index)
+        .get("/runs/{id}", Access::VIEWER, show)
+        .post("/runs/{id}/cancel", Access::OPERATOR, cancel)
+        .post("/runs/{id}/retry", Access::OPERATOR, retry)
+}
 
 /// A run in one line.
 #[derive(Clone, Debug)]
@@ -44,22 +61,44 @@ impl RunLine {
     /// Lines to try templates with.
     pub fn samples() -> Vec<Self> {
         let now = Now::sample();
-        let line = |title: &str, state: RunState, cause: &str, reason: &str, seconds: i64, duration: &str| Self {
-            id: "0199c1d2-0000-7000-8000-000000000000".to_owned(),
-            title: title.to_owned(),
-            state: state.into(),
-            cause: cause.to_owned(),
-            reason: reason.to_owned(),
-            when: now.plus(seconds),
-            duration: duration.to_owned(),
-        };
+        let line =
+            |title: &str, state: RunState, cause: &str, reason: &str, seconds: i64, duration: &str| Self {
+                id: "0199c1d2-0000-7000-8000-000000000000".to_owned(),
+                title: title.to_owned(),
+                state: state.into(),
+                cause: cause.to_owned(),
+                reason: reason.to_owned(),
+                when: now.plus(seconds),
+                duration: duration.to_owned(),
+            };
         vec![
             line("Restart wiki", RunState::Executing, "by hand, anna", "", -4, ""),
             line("Stop media", RunState::Succeeded, "by schedule Nights", "", -640, "12 s"),
-            line("Start media", RunState::Partial, "by schedule Mornings", "1 of 3 steps failed", -46_000, "31 s"),
+            line(
+                "Start media",
+                RunState::Partial,
+                "by schedule Mornings",
+                "1 of 3 steps failed",
+                -46_000,
+                "31 s",
+            ),
             line("Stop shop", RunState::Skipped, "by schedule Nights", "already stopped", -60_000, ""),
-            line("Stop shop", RunState::Missed, "by schedule Nights", "DockNap was off; 3 times", -160_000, ""),
-            line("Start ci-runner", RunState::Failed, "through the API, token ci", "exit code 127", -260_000, "3.2 s"),
+            line(
+                "Stop shop",
+                RunState::Missed,
+                "by schedule Nights",
+                "DockNap was off; 3 times",
+                -160_000,
+                "",
+            ),
+            line(
+                "Start ci-runner",
+                RunState::Failed,
+                "through the API, token ci",
+                "exit code 127",
+                -260_000,
+                "3.2 s",
+            ),
         ]
     }
 }
@@ -206,10 +245,7 @@ impl StepRow {
             wave: step.wave,
             opens_wave,
             container: view::shown_name(&step.container),
-            href: format!(
-                "/containers/{}",
-                crate::domain::target::key(&step.host, &step.identity.to_text())
-            ),
+            href: format!("/containers/{}", crate::domain::target::key(&step.host, &step.identity.to_text())),
             action: step.action.label(),
             state: step.state.into(),
             waits: waits.join(", "),
@@ -251,7 +287,10 @@ impl RunPage {
             ),
             cause: cause(run),
             schedule: run.schedule_id.as_ref().map(|id| {
-                Link::new(format!("/schedules/{id}"), run.schedule_name.clone().unwrap_or_else(|| "its schedule".to_owned()))
+                Link::new(
+                    format!("/schedules/{id}"),
+                    run.schedule_name.clone().unwrap_or_else(|| "its schedule".to_owned()),
+                )
             }),
             retry_of: run.retry_of.as_ref().map(|id| Link::new(format!("/runs/{id}"), "an earlier run")),
             reason: run.reason.clone(),
@@ -274,6 +313,135 @@ impl RunPage {
     }
 }
 
+/// What the list of runs can be narrowed by, as the URL says it.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Wanted {
+    /// `attention`, or a state's word.
+    state: String,
+    /// `stack/KEY` or `container/KEY`.
+    target: String,
+    /// A schedule's id.
+    schedule: String,
+    /// Where the page before ended.
+    cursor: String,
+}
+
+/// The states the list offers; the first shows all.
+const STATES: [(&str, &str); 6] = [
+    ("", "All"),
+    ("attention", "Failed"),
+    ("succeeded", "Succeeded"),
+    ("skipped", "Skipped"),
+    ("missed", "Missed"),
+    ("executing", "Running now"),
+];
+
+impl Wanted {
+    fn filter(&self, app: &App) -> Result<RunFilter> {
+        Ok(RunFilter {
+            target: super::target_of(app, &self.target)?,
+            schedule: (!self.schedule.is_empty()).then(|| ScheduleId::from(self.schedule.as_str())),
+            state: RunState::parse(&self.state),
+            attention: self.state == "attention",
+        })
+    }
+
+    /// The same list from `cursor` on.
+    fn href(&self, cursor: &str) -> String {
+        let fields = [
+            ("state", &*self.state),
+            ("target", &self.target),
+            ("schedule", &self.schedule),
+            ("cursor", cursor),
+        ];
+        let filled = fields.into_iter().filter(|(_, value)| !value.is_empty()).collect::<Vec<_>>();
+        format!("/runs?{}", serde_urlencoded::to_string(filled).unwrap_or_default())
+    }
+}
+
+async fn index(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    Query(wanted): Query<Wanted>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let page = Page::parse(None, Some(&wanted.cursor))?;
+    let listed = history::list(&web.app, &caller.actor, &wanted.filter(&web.app)?, &page).await?;
+    let now = super::now(&web, &shell);
+    let mut narrowed = Vec::new();
+    if !wanted.target.is_empty() {
+        let label = listed
+            .items
+            .first()
+            .map_or_else(|| "One target".to_owned(), |run| view::shown_name(&run.target_name));
+        narrowed.push(Narrowed { name: "target", value: wanted.target.clone(), label });
+    }
+    if !wanted.schedule.is_empty() {
+        let name = listed.items.first().and_then(|run| run.schedule_name.clone());
+        let label = name.map_or_else(|| "One schedule".to_owned(), |name| view::shown_name(&name));
+        narrowed.push(Narrowed { name: "schedule", value: wanted.schedule.clone(), label });
+    }
+    super::html(&RunsPage {
+        states: STATES
+            .iter()
+            .map(|(value, label)| Choice {
+                value: (*value).to_owned(),
+                label: (*label).to_owned(),
+                chosen: *value == wanted.state,
+            })
+            .collect(),
+        filtered: !narrowed.is_empty() || !wanted.state.is_empty(),
+        narrowed,
+        runs: listed.items.iter().map(|run| RunLine::new(run, &now)).collect(),
+        older: listed.next_cursor.as_deref().map(|cursor| wanted.href(cursor)),
+        newest: (!wanted.cursor.is_empty()).then(|| wanted.href("")),
+        shell,
+    })
+}
+
+async fn show(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let detail = history::get(&web.app, &caller.actor, &RunId(id)).await?;
+    let now = super::now(&web, &shell);
+    let page = RunPage::new(shell, &detail, &now);
+    if htmx.partial { super::html(&page.as_live()) } else { super::html(&page) }
+}
+
+async fn cancel(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    notes: Notes,
+) -> Result<Response> {
+    let id = RunId(id);
+    execute::cancel(&web.app, &caller.actor, &id).await?;
+    notes
+        .leave(Flash::new(
+            "info",
+            "It is called off; a step that was sent to Docker already is finished first.",
+        ))
+        .await;
+    Ok(super::go(&web, &htmx, &format!("/runs/{id}")))
+}
+
+async fn retry(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    notes: Notes,
+) -> Result<Response> {
+    let submitted = execute::retry(&web.app, &caller.actor, &RunId(id)).await?;
+    Ok(super::actions::to_run(&web, &htmx, &notes, &submitted).await)
+}
+
 impl Sampled for RunsPage {
     fn samples() -> Vec<Self> {
         let choice = |value: &str, label: &str, chosen| Choice {
@@ -283,7 +451,11 @@ impl Sampled for RunsPage {
         };
         let page = Self {
             shell: Shell { here: "runs", ..Shell::sample() },
-            states: vec![choice("", "All", true), choice("attention", "Failed", false), choice("skipped", "Skipped", false)],
+            states: vec![
+                choice("", "All", true),
+                choice("attention", "Failed", false),
+                choice("skipped", "Skipped", false),
+            ],
             narrowed: vec![],
             runs: RunLine::samples(),
             older: Some("/runs?cursor=0199c1d2-0000-7000-8000-000000000000".to_owned()),
@@ -297,7 +469,11 @@ impl Sampled for RunsPage {
                 older: None,
                 filtered: true,
                 newest: Some("/runs".to_owned()),
-                narrowed: vec![Narrowed { name: "target", value: "stack/x".to_owned(), label: "media".to_owned() }],
+                narrowed: vec![Narrowed {
+                    name: "target",
+                    value: "stack/x".to_owned(),
+                    label: "media".to_owned(),
+                }],
                 ..page.clone()
             },
             page,
@@ -379,7 +555,11 @@ impl Sampled for RunPage {
                 steps: vec![
                     step(1, true, "media-db-1", StepState::Succeeded),
                     step(2, true, "media-web-1", StepState::Issued),
-                    StepRow { issued: None, duration: String::new(), ..step(3, true, "media-indexer-1", StepState::Pending) },
+                    StepRow {
+                        issued: None,
+                        duration: String::new(),
+                        ..step(3, true, "media-indexer-1", StepState::Pending)
+                    },
                 ],
                 ..failed.clone()
             },

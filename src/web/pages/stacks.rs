@@ -1,19 +1,32 @@
 //! The first page, and one stack.
 
 use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Html;
 use jiff::Timestamp;
 
 use super::actions::Act;
 use super::containers::ContainerRow;
 use super::runs::RunLine;
 use super::schedules::ScheduleLine;
-use crate::app::stacks::{ContainerView, NextAction, Overview, ShownState, StackView};
+use crate::app::Result;
+use crate::app::history::{self, RunFilter};
+use crate::app::paging::Page;
+use crate::app::stacks::{self, ContainerView, NextAction, Overview, ShownState, StackView};
 use crate::domain::action::Action;
+use crate::domain::ids::HostId;
 use crate::domain::inventory::{Counts, Link as HostLink};
 use crate::domain::run::Run;
 use crate::domain::target::{Target, TargetType};
+use crate::web::Web;
+use crate::web::auth::{Caller, Viewer};
+use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Now, Sampled, When};
+
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/", Access::VIEWER, index).get("/stacks/{key}", Access::VIEWER, show)
+}
 
 /// Lines under "Next".
 const COMING: usize = 4;
@@ -228,8 +241,10 @@ fn summary(overview: &Overview) -> String {
 }
 
 fn coming(overview: &Overview, now: &Now) -> Vec<NextLine> {
-    let stacks = overview.stacks.iter().flat_map(|view| view.next.iter().map(|next| (next, &view.stack.name)));
-    let loose = overview.loose.iter().flat_map(|view| view.next.iter().map(|next| (next, &view.container.name)));
+    let stacks =
+        overview.stacks.iter().flat_map(|view| view.next.iter().map(|next| (next, &view.stack.name)));
+    let loose =
+        overview.loose.iter().flat_map(|view| view.next.iter().map(|next| (next, &view.container.name)));
     let mut all: Vec<_> = stacks.chain(loose).collect();
     all.sort_by_key(|(next, name)| (next.at, name.as_str()));
     all.into_iter().take(COMING).map(|(next, name)| NextLine::new(next, Some(name), now)).collect()
@@ -255,7 +270,8 @@ fn needs(overview: &Overview, runs: &[Run], now: &Now) -> Vec<Need> {
             href: format!("/containers/{}", view.container.key()),
         });
     }
-    let oldest = now.at.checked_sub(jiff::SignedDuration::from_hours(FAILURE_HOURS)).unwrap_or(Timestamp::MIN);
+    let oldest =
+        now.at.checked_sub(jiff::SignedDuration::from_hours(FAILURE_HOURS)).unwrap_or(Timestamp::MIN);
     let mut seen: Vec<&Target> = Vec::new();
     for run in runs.iter().filter(|run| run.created_at >= oldest && run.started_at.is_some()) {
         if seen.contains(&&run.target) {
@@ -267,7 +283,12 @@ fn needs(overview: &Overview, runs: &[Run], now: &Now) -> Vec<Need> {
             needs.push(Need {
                 tone: "bad",
                 icon: badge.icon,
-                title: format!("{} {}: {}", run.action.label(), view::shown_name(&run.target_name), badge.word.to_lowercase()),
+                title: format!(
+                    "{} {}: {}",
+                    run.action.label(),
+                    view::shown_name(&run.target_name),
+                    badge.word.to_lowercase()
+                ),
                 text: run.reason.clone(),
                 when: Some(now.when(run.finished_at.unwrap_or(run.created_at))),
                 href: format!("/runs/{}", run.id),
@@ -335,7 +356,13 @@ pub struct StackPage {
 
 impl StackPage {
     /// A stack with its schedules and newest runs.
-    pub fn new(shell: Shell, view: &StackView, schedules: Vec<ScheduleLine>, runs: &[Run], now: &Now) -> Self {
+    pub fn new(
+        shell: Shell,
+        view: &StackView,
+        schedules: Vec<ScheduleLine>,
+        runs: &[Run],
+        now: &Now,
+    ) -> Self {
         let (key, name) = (&view.stack.key, &view.stack.name);
         let operates = shell.can_operate();
         let target = format!("stack/{key}");
@@ -361,6 +388,30 @@ impl StackPage {
             shell,
         }
     }
+}
+
+/// How many of the newest runs tell what failed lately.
+const LATEST: u32 = 50;
+
+async fn index(State(web): State<Web>, caller: Caller<Viewer>, shell: Shell) -> Result<Html<String>> {
+    let overview = stacks::overview(&web.app, &caller.actor).await?;
+    let page = Page { limit: LATEST, cursor: None };
+    let runs = history::list(&web.app, &caller.actor, &RunFilter::default(), &page).await?;
+    let now = super::now(&web, &shell);
+    super::html(&Dashboard::new(shell, &overview, &runs.items, &now))
+}
+
+async fn show(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    Path(key): Path<String>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let view = stacks::get(&web.app, &caller.actor, &HostId::local(), &key).await?;
+    let now = super::now(&web, &shell);
+    let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
+    let (schedules, runs) = super::of_target(&web, &caller.actor, target, &now).await?;
+    super::html(&StackPage::new(shell, &view, schedules, &runs, &now))
 }
 
 impl Row {
@@ -404,20 +455,43 @@ impl Sampled for Dashboard {
                 sample_next(Action::Start, " media", 41_000),
             ],
             stacks: vec![
-                Row { protected: Some("it is DockNap itself".to_owned()), acts: vec![], ..Row::sample("docknap", Badge::RUNNING, "1 of 1 up", None) },
-                Row::sample("media", Badge::RUNNING, "5 of 5 up", Some(sample_next(Action::Stop, "", 10_000))),
+                Row {
+                    protected: Some("it is DockNap itself".to_owned()),
+                    acts: vec![],
+                    ..Row::sample("docknap", Badge::RUNNING, "1 of 1 up", None)
+                },
+                Row::sample(
+                    "media",
+                    Badge::RUNNING,
+                    "5 of 5 up",
+                    Some(sample_next(Action::Stop, "", 10_000)),
+                ),
                 Row::sample("nightly-builds", Badge::STOPPED, "0 of 2 up", None),
-                Row::sample("shop", Badge::PARTIAL, "2 of 3 up", Some(sample_next(Action::Restart, "", 200_000))),
-                Row::sample("staging", Badge::NAPPING, "0 of 8 up", Some(sample_next(Action::Start, "", 41_000))),
+                Row::sample(
+                    "shop",
+                    Badge::PARTIAL,
+                    "2 of 3 up",
+                    Some(sample_next(Action::Restart, "", 200_000)),
+                ),
+                Row::sample(
+                    "staging",
+                    Badge::NAPPING,
+                    "0 of 8 up",
+                    Some(sample_next(Action::Start, "", 41_000)),
+                ),
                 Row::sample("wiki", Badge::UNHEALTHY, "2 of 2 up", None),
                 Row::sample("printer", Badge::PAUSED, "0 of 1 up, 1 paused", None),
             ],
-            loose: vec![Row::sample("speedtest", Badge::RUNNING, "", None), Row::sample("old-proxy", Badge::LOOPING, "", None)],
+            loose: vec![
+                Row::sample("speedtest", Badge::RUNNING, "", None),
+                Row::sample("old-proxy", Badge::LOOPING, "", None),
+            ],
         };
         vec![
             Self {
                 away: Some(Away {
-                    reason: "Permission denied on /var/run/docker.sock: add DockNap to the socket's group.".to_owned(),
+                    reason: "Permission denied on /var/run/docker.sock: add DockNap to the socket's group."
+                        .to_owned(),
                     since: Some(now.plus(-700)),
                     seen: Some(now.plus(-710)),
                 }),
@@ -439,10 +513,21 @@ impl Sampled for Dashboard {
                         href: "/containers/0123456789abcdef".to_owned(),
                     },
                 ],
-                stacks: full.stacks.iter().cloned().map(|row| Row { state: Badge::UNREACHABLE, ..row }).collect(),
+                stacks: full
+                    .stacks
+                    .iter()
+                    .cloned()
+                    .map(|row| Row { state: Badge::UNREACHABLE, ..row })
+                    .collect(),
                 ..full.clone()
             },
-            Self { stacks: vec![], loose: vec![], coming: vec![], summary: "0 stacks".to_owned(), ..full.clone() },
+            Self {
+                stacks: vec![],
+                loose: vec![],
+                coming: vec![],
+                summary: "0 stacks".to_owned(),
+                ..full.clone()
+            },
             full,
         ]
     }
@@ -460,9 +545,13 @@ impl Sampled for StackPage {
             state: Badge::PARTIAL,
             counts: "2 of 3 up".to_owned(),
             health: Some("healthy"),
-            why: "Started by schedule Mornings, 07:30 today; media-indexer-1: Stopped outside DockNap".to_owned(),
+            why: "Started by schedule Mornings, 07:30 today; media-indexer-1: Stopped outside DockNap"
+                .to_owned(),
             protected: None,
-            running: Some(Underway { text: "Stop media is under way".to_owned(), href: "/runs/1".to_owned() }),
+            running: Some(Underway {
+                text: "Stop media is under way".to_owned(),
+                href: "/runs/1".to_owned(),
+            }),
             acts: Act::of_stack(counts, key, "media"),
             containers: ContainerRow::samples(),
             schedules: ScheduleLine::samples(),

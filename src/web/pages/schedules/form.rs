@@ -7,13 +7,13 @@ use crate::app::schedules::{Draft, Preview, ScheduleView};
 use crate::app::stacks::Overview;
 use crate::domain::action::Action;
 use crate::domain::schedule::{DEFAULT_CATCH_UP, Schedule, Source, When as Timing};
+use crate::web::form::Typed;
 use crate::web::pages::runs::{Choice, RunLine};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Now, Sampled, When};
 
 /// What the form's fields hold, as text: nothing checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     /// `stack/KEY` or `container/KEY`; a name in place of the key for a target that is gone.
     pub target: String,
@@ -41,8 +41,6 @@ pub struct Fields {
     pub rev: String,
     /// Which button was pressed: `on`, `off`; empty for a preview.
     pub save: String,
-    /// A preset that was pressed: replaces `cron`.
-    pub preset: String,
 }
 
 impl Fields {
@@ -57,6 +55,32 @@ impl Fields {
             priority: "0".to_owned(),
             ..Self::default()
         }
+    }
+
+    /// What was typed.
+    pub fn typed(typed: &Typed) -> Self {
+        let text = |name: &str| typed.get(name).to_owned();
+        let mut fields = Self {
+            target: text("target"),
+            action: text("action"),
+            kind: text("kind"),
+            cron: text("cron"),
+            at: text("at"),
+            timezone: text("timezone"),
+            name: text("name"),
+            catch_up_seconds: text("catch_up_seconds"),
+            stop_timeout_seconds: text("stop_timeout_seconds"),
+            priority: text("priority"),
+            note: text("note"),
+            rev: text("rev"),
+            save: text("save"),
+        };
+        if let Some(preset) = typed.filled("preset") {
+            preset.clone_into(&mut fields.cron);
+            "cron".clone_into(&mut fields.kind);
+            fields.save.clear();
+        }
+        fields
     }
 
     /// What is stored.
@@ -78,12 +102,14 @@ impl Fields {
             timezone: spec.timezone.clone().unwrap_or_default(),
             name: spec.name.clone(),
             catch_up_seconds: spec.catch_up_seconds.to_string(),
-            stop_timeout_seconds: spec.stop_timeout_seconds.map(|seconds| seconds.to_string()).unwrap_or_default(),
+            stop_timeout_seconds: spec
+                .stop_timeout_seconds
+                .map(|seconds| seconds.to_string())
+                .unwrap_or_default(),
             priority: spec.priority.to_string(),
             note: spec.note.clone(),
             rev: rev.to_string(),
             save: String::new(),
-            preset: String::new(),
         }
     }
 
@@ -128,11 +154,8 @@ pub struct Group {
 
 /// The targets there are, with the one in `chosen` picked; kept as a choice of its own where it is gone.
 pub fn targets(overview: &Overview, chosen: &str, gone: Option<&str>) -> Vec<Group> {
-    let choice = |value: String, name: &str| Choice {
-        chosen: value == chosen,
-        label: view::shown_name(name),
-        value,
-    };
+    let choice =
+        |value: String, name: &str| Choice { chosen: value == chosen, label: view::shown_name(name), value };
     let mut groups = vec![Group {
         label: "Stacks".to_owned(),
         options: overview
@@ -149,7 +172,8 @@ pub fn targets(overview: &Overview, chosen: &str, gone: Option<&str>) -> Vec<Gro
             .map(|view| choice(format!("container/{}", view.container.key()), &view.container.name))
             .collect()
     };
-    groups.push(Group { label: "Containers without a stack".to_owned(), options: containers(&overview.loose) });
+    groups
+        .push(Group { label: "Containers without a stack".to_owned(), options: containers(&overview.loose) });
     groups.extend(overview.stacks.iter().map(|stack| Group {
         label: format!("Containers of {}", view::shown_name(&stack.stack.name)),
         options: containers(&stack.containers),
@@ -318,7 +342,8 @@ pub struct ScheduleForm {
 impl ScheduleForm {
     /// An empty shell of the form around `fields`.
     pub fn new(shell: Shell, fields: Fields, groups: Vec<Group>, default_zone: String) -> Self {
-        let mut catch_ups: Vec<Choice> = CATCH_UPS.into_iter().map(|seconds| catch_up(seconds, &fields)).collect();
+        let mut catch_ups: Vec<Choice> =
+            CATCH_UPS.into_iter().map(|seconds| catch_up(seconds, &fields)).collect();
         if !catch_ups.iter().any(|choice| choice.chosen) {
             // Set through the API to something that is not offered: kept.
             if let Ok(seconds) = fields.catch_up_seconds.trim().parse::<i64>() {
@@ -427,7 +452,8 @@ impl ScheduleForm {
 
     /// A value as the page says it: a target by its name, nothing as "nothing".
     fn said(&self, field: &str, value: &str) -> String {
-        let option = || self.groups.iter().flat_map(|group| &group.options).find(|option| option.value == value);
+        let option =
+            || self.groups.iter().flat_map(|group| &group.options).find(|option| option.value == value);
         match field {
             "Target" => option().map_or_else(|| value.to_owned(), |option| option.label.clone()),
             _ if value.trim().is_empty() => "nothing".to_owned(),
@@ -449,7 +475,11 @@ impl ScheduleForm {
 fn catch_up(seconds: i64, fields: &Fields) -> Choice {
     Choice {
         value: seconds.to_string(),
-        label: if seconds == 0 { "Leave it out".to_owned() } else { format!("Make up for it within {}", view::span(seconds)) },
+        label: if seconds == 0 {
+            "Leave it out".to_owned()
+        } else {
+            format!("Make up for it within {}", view::span(seconds))
+        },
         chosen: fields.catch_up_seconds.trim() == seconds.to_string(),
     }
 }
@@ -472,7 +502,9 @@ impl PreviewView {
                     when: now.plus(10_080 + day * 86_400),
                 })
                 .collect(),
-            warnings: vec!["Stop at 23:00 meets “Restart wiki” on 29 Nov 23:00; the restart goes first.".to_owned()],
+            warnings: vec![
+                "Stop at 23:00 meets “Restart wiki” on 29 Nov 23:00; the restart goes first.".to_owned(),
+            ],
             notes: vec!["28 Mar 2027: 02:30 does not exist that day; it fires at 03:00.".to_owned()],
             faults: vec![],
         }
@@ -481,10 +513,20 @@ impl PreviewView {
 
 impl Sampled for ScheduleForm {
     fn samples() -> Vec<Self> {
-        let option = |value: &str, label: &str, chosen| Choice { value: value.to_owned(), label: label.to_owned(), chosen };
+        let option = |value: &str, label: &str, chosen| Choice {
+            value: value.to_owned(),
+            label: label.to_owned(),
+            chosen,
+        };
         let groups = vec![
-            Group { label: "Stacks".to_owned(), options: vec![option("stack/1", "media", true), option("stack/2", "wiki", false)] },
-            Group { label: "Containers of media".to_owned(), options: vec![option("container/1", "media-db-1", false)] },
+            Group {
+                label: "Stacks".to_owned(),
+                options: vec![option("stack/1", "media", true), option("stack/2", "wiki", false)],
+            },
+            Group {
+                label: "Containers of media".to_owned(),
+                options: vec![option("container/1", "media-db-1", false)],
+            },
         ];
         let shell = Shell { here: "schedules", ..Shell::sample() };
         let fields = Fields { cron: "0 23 * * 1-5".to_owned(), ..Fields::new("stack/1".to_owned()) };
@@ -497,7 +539,12 @@ impl Sampled for ScheduleForm {
             id: Some("0199c1d2-0000-7000-8000-000000000000".to_owned()),
             next: Some(Now::sample().plus(10_080)),
             runs: RunLine::samples(),
-            f: Fields { name: "Nights".to_owned(), note: "Asked for by the team".to_owned(), rev: "3".to_owned(), ..fields.clone() },
+            f: Fields {
+                name: "Nights".to_owned(),
+                note: "Asked for by the team".to_owned(),
+                rev: "3".to_owned(),
+                ..fields.clone()
+            },
             more: true,
             ..form.clone()
         };
@@ -512,9 +559,22 @@ impl Sampled for ScheduleForm {
             FieldError::new("priority", "use a whole number from -1000 to 1000"),
         ]);
         vec![
-            stored.clone().stale(&Fields { cron: "0 22 * * 1-5".to_owned(), rev: "4".to_owned(), ..stored.f.clone() }),
-            Self { skipping: true, enabled: false, read_only: Some("It comes from a label on the container and is changed there.".to_owned()), can_copy: true, ..stored.clone() },
-            Self { f: Fields { kind: "once".to_owned(), at: "2026-12-24T18:00".to_owned(), ..fields }, ..form.clone() },
+            stored.clone().stale(&Fields {
+                cron: "0 22 * * 1-5".to_owned(),
+                rev: "4".to_owned(),
+                ..stored.f.clone()
+            }),
+            Self {
+                skipping: true,
+                enabled: false,
+                read_only: Some("It comes from a label on the container and is changed there.".to_owned()),
+                can_copy: true,
+                ..stored.clone()
+            },
+            Self {
+                f: Fields { kind: "once".to_owned(), at: "2026-12-24T18:00".to_owned(), ..fields },
+                ..form.clone()
+            },
             refused,
             stored,
             form,
