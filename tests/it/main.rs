@@ -4,6 +4,7 @@ mod backup;
 mod contract;
 mod dependencies;
 mod execute;
+mod fragments;
 mod history;
 mod schedules;
 mod schedules_storage;

@@ -115,14 +115,10 @@ pub struct WaveStep {
 
 impl From<PlannedStep> for WaveStep {
     fn from(step: PlannedStep) -> Self {
-        let waits: Vec<String> = step
-            .wait_for
-            .iter()
-            .map(|wait| view::wait(&view::shown_name(&wait.container), wait.condition))
-            .collect();
+        let waits = view::waits(&step.wait_for);
         let mut notes = Vec::new();
         if !waits.is_empty() {
-            notes.push(format!("waits for {}", waits.join(", ")));
+            notes.push(format!("waits for {waits}"));
         }
         notes.extend(step.because);
         Self {

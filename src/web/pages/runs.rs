@@ -234,11 +234,6 @@ pub struct StepRow {
 
 impl StepRow {
     fn new(step: &Step, opens_wave: bool, now: &Now) -> Self {
-        let waits: Vec<String> = step
-            .wait_for
-            .iter()
-            .map(|wait| view::wait(&view::shown_name(&wait.container), wait.condition))
-            .collect();
         // A process that ended as it was asked to needs no explanation.
         let plain = step.exit_code == Some(0) && step.state == StepState::Succeeded;
         Self {
@@ -248,7 +243,7 @@ impl StepRow {
             href: format!("/containers/{}", crate::domain::target::key(&step.host, &step.identity.to_text())),
             action: step.action.label(),
             state: step.state.into(),
-            waits: waits.join(", "),
+            waits: view::waits(&step.wait_for),
             issued: step.issued_at.map(|at| now.when(at)),
             duration: step.duration_ms.map(view::duration).unwrap_or_default(),
             exit: step.exit_code.filter(|_| !plain).map(view::exit_code).unwrap_or_default(),
