@@ -67,10 +67,11 @@ start_engine() {
   ip addr add "172.31.$number.1/24" dev "$ENGINE_BRIDGE"
   ip link set "$ENGINE_BRIDGE" up
   ENGINE_HOST="unix://$dir/docker.sock"
-  # Containers of an earlier run would be the wrong ones; DOCKER_TLS_VERIFY and friends are for clients.
+  # The machine's own settings are not for this one.
+  echo '{}' > "$dir/config.json"
   env -u DOCKER_HOST -u DOCKER_TLS_VERIFY -u DOCKER_CERT_PATH dockerd --host "$ENGINE_HOST" --data-root "$dir/data" \
     --exec-root "$dir/exec" --pidfile "$dir/pid" --bridge "$ENGINE_BRIDGE" --iptables=false --ip-masq=false \
-    --config-file "$dir/none.json" >"$dir/log" 2>&1 &
+    --config-file "$dir/config.json" >"$dir/log" 2>&1 &
   ENGINE_PID=$!
   wait_for 60 dockerd docker --host "$ENGINE_HOST" version || { tail -n 20 "$dir/log" >&2; die "dockerd did not start"; }
 }

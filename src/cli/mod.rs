@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
 
 use crate::config::table::{CONFIG_FILE, SETTINGS};
 use crate::config::{Config, Given};
@@ -15,6 +15,7 @@ use crate::domain::permission::Role;
 
 mod backup;
 mod demo;
+pub mod explain;
 mod healthcheck;
 mod serve;
 mod users;
@@ -61,6 +62,9 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
+    if let Some(("explain", matches)) = matches.subcommand() {
+        return explain_now(matches);
+    }
     match dispatch(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -68,6 +72,17 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// `explain` says itself what is wrong, in one line, and touches neither settings nor database.
+fn explain_now(matches: &ArgMatches) -> ExitCode {
+    let args = match explain::ExplainArgs::from_arg_matches(matches) {
+        Ok(args) => args,
+        Err(error) => error.exit(),
+    };
+    let zone = std::env::var("TZ").ok();
+    let now = crate::clock::Clock::system().now();
+    explain::run(&args, now, zone.as_deref(), &mut std::io::stdout(), &mut std::io::stderr()).into()
 }
 
 /// The chain of causes in one line, since the outermost seldom says what to do; a cause that the one before quotes
@@ -153,6 +168,7 @@ fn command() -> Command {
                         .args(&settings),
                 ),
         )
+        .subcommand(explain::ExplainArgs::augment_args(Command::new("explain")))
         .subcommand(
             Command::new("demo")
                 .about("Serves with a simulated Docker and sample stacks, and forgets everything at the end")

@@ -129,6 +129,10 @@ impl Client {
         let api_version = agree(theirs, least)
             .map_err(|what| DockerError::Version { message: format!("Docker {engine_version} {what}") })?;
         self.wire.speak(Some(api_version.clone()));
+        // Optional: proxies often keep it back.
+        let info = self.timed(LOOK, "GET /info", self.docker.info()).await.ok();
+        let shown = info.and_then(|info| info.system_time).and_then(|time| time.parse().ok());
+        self.wire.set_engine_clock(shown);
         Ok(Spoken { api_version, engine_version })
     }
 

@@ -129,7 +129,7 @@ impl Host {
             database: database_host,
         };
         let itself = if clues.contained { SelfDetection::Unknown } else { SelfDetection::OutsideDocker };
-        let shield = Shield::new(&guard, &itself, std::iter::empty());
+        let shield = Shield::new(&guard, &itself, &std::iter::empty());
         let inventory = Inventory { itself, ..Inventory::empty(id.clone()) };
         Arc::new(Self {
             client: Client::new(id.clone(), endpoint, clock.clone()),

@@ -134,7 +134,7 @@ impl Book {
             return None;
         }
         self.itself = self.find_itself();
-        let shield = Shield::new(&self.guard, &self.itself, self.containers.values().map(AsRef::as_ref));
+        let shield = Shield::new(&self.guard, &self.itself, &self.containers.values().map(AsRef::as_ref));
         let look_at: Vec<String> = if shield == self.shield {
             self.fresh.iter().cloned().collect()
         } else {

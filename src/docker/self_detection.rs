@@ -95,9 +95,12 @@ mod tests {
 
     #[test]
     fn finds_the_id_in_mountinfo_with_a_custom_host_name() {
-        let mountinfo = mount("/", "/")
-            + &mount(&format!("/var/lib/docker/containers/{ID}/hostname"), "/etc/hostname")
-            + &mount(&format!("/var/lib/docker/containers/{ID}/hosts"), "/etc/hosts");
+        let mountinfo = [
+            mount("/", "/"),
+            mount(&format!("/var/lib/docker/containers/{ID}/hostname"), "/etc/hostname"),
+            mount(&format!("/var/lib/docker/containers/{ID}/hosts"), "/etc/hosts"),
+        ]
+        .concat();
         let clues = Clues::parse(&mountinfo, "0::/\n", Some("docknap"), true);
         assert_eq!(clues, Clues { ids: vec![ID.to_owned()], contained: true });
     }
@@ -111,8 +114,11 @@ mod tests {
 
     #[test]
     fn another_containers_mounts_are_no_clue() {
-        let mountinfo = mount(&format!("/docker/containers/{OTHER}/mounts/shm"), "/var/lib/docker/x/shm")
-            + &mount(&format!("/docker/containers/{OTHER}/hostname"), "/backup/hostname");
+        let mountinfo = [
+            mount(&format!("/docker/containers/{OTHER}/mounts/shm"), "/var/lib/docker/x/shm"),
+            mount(&format!("/docker/containers/{OTHER}/hostname"), "/backup/hostname"),
+        ]
+        .concat();
         assert_eq!(
             Clues::parse(&mountinfo, "0::/init.scope\n", Some("2f5e6a7b8c9d"), false),
             Clues::default()

@@ -51,7 +51,13 @@ pub(super) async fn keep(host: &Host) {
             continue;
         }
         let since = *lost_at.get_or_insert_with(|| host.clock.now());
-        let reason = reason(&error);
+        let reason = match error {
+            // What it broke off with says little; the next attempt will know more.
+            DockerError::Unreachable { .. } if held.is_some() => {
+                format!("the connection to {} was lost; connecting again", host.address())
+            }
+            error => reason(&error),
+        };
         if wait.is_zero() {
             tracing::warn!(host = %host.id, %reason, "Docker cannot be reached; trying again with back-off");
         }
@@ -80,7 +86,7 @@ fn reason(error: &DockerError) -> String {
     }
 }
 
-/// A fifth more or less, so that many DockNaps do not knock together.
+/// A fifth more or less, so that many programs do not knock together.
 fn with_jitter(wait: Duration) -> Duration {
     let fifth = u64::try_from(wait.as_millis() / 5).unwrap_or(0);
     let drawn = getrandom::u64().unwrap_or(fifth) % (2 * fifth + 1);
@@ -90,7 +96,7 @@ fn with_jitter(wait: Duration) -> Duration {
 /// Something asked of the Engine has come to an end.
 enum Done {
     Listed(Result<Vec<Row>, DockerError>),
-    Inspected { id: String, result: Result<Option<Container>, DockerError> },
+    Inspected { id: String, result: Box<Result<Option<Container>, DockerError>> },
 }
 
 /// One connection, from the negotiation to the error that ends it.
@@ -218,7 +224,9 @@ impl<'a> Session<'a> {
         {
             self.inspecting += 1;
             let client = &self.host.client;
-            self.work.push(async move { Done::Inspected { result: client.inspect(&id).await, id } }.boxed());
+            self.work.push(
+                async move { Done::Inspected { result: Box::new(client.inspect(&id).await), id } }.boxed(),
+            );
         }
     }
 
@@ -245,7 +253,7 @@ impl<'a> Session<'a> {
                 }
                 None
             }
-            Done::Inspected { id, result } => self.inspected(&id, result),
+            Done::Inspected { id, result } => self.inspected(&id, *result),
         }
     }
 

@@ -39,7 +39,9 @@ pub(super) struct Wire {
     api_version: RwLock<Option<String>>,
     /// When the Engine last answered, Unix milliseconds by our clock.
     answered: AtomicI64,
-    /// The Engine's clock less ours, in milliseconds, to a second or so.
+    /// The Engine's clock less ours, in milliseconds, by the `Date` of its last answer: to a second or so.
+    dated: AtomicI64,
+    /// The same, as used: set when the link is made.
     offset: AtomicI64,
     /// Requests sent so far.
     sent: AtomicU64,
@@ -61,6 +63,7 @@ impl Wire {
             clock,
             api_version: RwLock::new(None),
             answered: AtomicI64::new(NEVER),
+            dated: AtomicI64::new(0),
             offset: AtomicI64::new(0),
             sent: AtomicU64::new(0),
         })
@@ -83,6 +86,16 @@ impl Wire {
         }
     }
 
+    /// Takes over what the Engine's clock shows: by its own word where it gave one, else by the header of its last
+    /// answer, which a proxy may have written.
+    pub(super) fn set_engine_clock(&self, shown: Option<Timestamp>) {
+        let offset = match shown {
+            Some(shown) => shown.as_millisecond() - self.clock.now().as_millisecond(),
+            None => self.dated.load(Ordering::Relaxed),
+        };
+        self.offset.store(offset, Ordering::Relaxed);
+    }
+
     /// What the Engine's clock shows now, to a second or so.
     pub(super) fn engine_now(&self) -> Timestamp {
         let now = self.clock.now();
@@ -98,6 +111,10 @@ impl Wire {
     async fn exchange(self: Arc<Self>, request: BollardRequest) -> Result<Response<Incoming>, Error> {
         let request = self.address(request)?;
         self.sent.fetch_add(1, Ordering::Relaxed);
+        let acts = request.method() == hyper::Method::POST;
+        if acts {
+            crate::faults::point();
+        }
         let mut response = match self.endpoint.way() {
             Way::Unix(path) => converse(UnixStream::connect(path).await?, request).await?,
             Way::Plain { host, port } => converse(dial(host, *port).await?, request).await?,
@@ -109,6 +126,9 @@ impl Wire {
                 converse(stream, request).await?
             }
         };
+        if acts {
+            crate::faults::point();
+        }
         self.note(&response);
         if response.status() == StatusCode::NOT_MODIFIED
             && let Ok(already) = StatusCode::from_u16(ALREADY)
@@ -150,7 +170,7 @@ impl Wire {
             let offset = date.timestamp().as_millisecond() - now.as_millisecond();
             // The header is cut to the second: within one they agree.
             let offset = if (-1_000..=0).contains(&offset) { 0 } else { offset };
-            self.offset.store(offset, Ordering::Relaxed);
+            self.dated.store(offset, Ordering::Relaxed);
         }
     }
 }

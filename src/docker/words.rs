@@ -159,6 +159,10 @@ fn network(endpoint: &Endpoint, error: &io::Error) -> String {
             format!("{endpoint} cannot be reached from here: check the network and DOCKER_HOST")
         }
         ErrorKind::TimedOut => format!("{endpoint} does not answer"),
+        // With TLS 1.3 the other side refuses our certificate only after the handshake.
+        _ if error.to_string().contains("alert") => {
+            format!("{endpoint} does not accept cert.pem ({})", shorten(&error.to_string()))
+        }
         _ => format!("{endpoint}: {}", shorten(&error.to_string())),
     }
 }
@@ -166,7 +170,7 @@ fn network(endpoint: &Endpoint, error: &io::Error) -> String {
 fn tls(endpoint: &Endpoint, error: &io::Error) -> String {
     let text = shorten(&error.to_string());
     let lower = text.to_ascii_lowercase();
-    let advice = if lower.contains("unknownissuer") {
+    let advice = if lower.contains("unknownissuer") || lower.contains("badsignature") {
         "its certificate was not signed by ca.pem"
     } else if lower.contains("notvalidforname") || lower.contains("not valid for name") {
         "its certificate is for another name than the one in DOCKER_HOST"

@@ -80,33 +80,29 @@ const FAR: i64 = i64::MAX / 4;
 
 impl Stretch {
     /// The stretch that holds a second.
+    ///
+    /// Its end is looked for from that second and not from its start: files made for old readers list a change at
+    /// 2038-01-19T03:14:07Z that changes nothing, which jiff finds from before it but not from behind.
     pub(crate) fn holding(second: i64, zone: &TimeZone) -> Self {
-        let after = instant(second.saturating_add(1));
-        match zone.preceding(after).next() {
+        let offset = offset(second, zone);
+        let end = following(second, zone);
+        match zone.preceding(instant(second.saturating_add(1))).next() {
             Some(change) => {
                 let start = change.timestamp().as_second();
-                let before = i64::from(zone.to_offset(instant(start - 1)).seconds());
-                Self::from(start, i64::from(change.offset().seconds()), before, zone)
+                Self { start, end, offset, before: self::offset(start - 1, zone) }
             }
-            None => {
-                let offset = i64::from(zone.to_offset(instant(second)).seconds());
-                let end = following(instant(second), zone);
-                Self { start: -FAR, end, offset, before: offset }
-            }
+            None => Self { start: -FAR, end, offset, before: offset },
         }
     }
 
     /// The stretch after this one.
     pub(crate) fn next(&self, zone: &TimeZone) -> Option<Self> {
-        if self.end >= FAR {
-            return None;
-        }
-        let offset = i64::from(zone.to_offset(instant(self.end)).seconds());
-        Some(Self::from(self.end, offset, self.offset, zone))
-    }
-
-    fn from(start: i64, offset: i64, before: i64, zone: &TimeZone) -> Self {
-        Self { start, end: following(instant(start), zone), offset, before }
+        (self.end < FAR).then(|| Self {
+            start: self.end,
+            end: following(self.end, zone),
+            offset: offset(self.end, zone),
+            before: self.offset,
+        })
     }
 
     /// The wall clock at the first second of it.
@@ -144,8 +140,14 @@ fn ceil_minute(second: i64) -> i64 {
     -(-second).div_euclid(60)
 }
 
-fn following(after: Timestamp, zone: &TimeZone) -> i64 {
-    zone.following(after).next().map_or(FAR, |change| change.timestamp().as_second())
+/// The first change after a second.
+fn following(second: i64, zone: &TimeZone) -> i64 {
+    zone.following(instant(second)).next().map_or(FAR, |change| change.timestamp().as_second())
+}
+
+/// Wall clock minus UTC at a second.
+fn offset(second: i64, zone: &TimeZone) -> i64 {
+    i64::from(zone.to_offset(instant(second)).seconds())
 }
 
 /// The instant of a second, or the end of jiff's calendar that it lies beyond.
@@ -212,5 +214,23 @@ mod tests {
         assert!(winter.is_set_back());
         assert_eq!(winter, Stretch::holding(summer.end, &berlin));
         assert_eq!(Stretch::holding(0, &TimeZone::UTC).next(&TimeZone::UTC), None);
+    }
+
+    #[test]
+    fn every_zone_has_a_stretch_around_every_second() {
+        let mut zones = 0;
+        for name in jiff::tz::db().available() {
+            let Ok(zone) = zone(name.as_str()) else { continue };
+            zones += 1;
+            for second in (0..3_000_000_000).step_by(97 * 86_400) {
+                let stretch = Stretch::holding(second, &zone);
+                assert!((stretch.start..stretch.end).contains(&second), "{name} {second}: {stretch:?}");
+                if let Some(next) = stretch.next(&zone) {
+                    assert_eq!((next.start, next.before), (stretch.end, stretch.offset), "{name} {second}");
+                    assert!(next.end > next.start, "{name} {second}: {next:?}");
+                }
+            }
+        }
+        assert!(zones > 400, "only {zones} zones: is zoneinfo installed?");
     }
 }

@@ -88,7 +88,7 @@ async fn serve(
         Some(What::Delay(by)) => shared.clock.sleep(*by).await,
         Some(What::HangBeforeHeaders) => std::future::pending().await,
         Some(What::Status(status, message)) => {
-            return dress(refuse(&Refusal::new(*status, message.clone())), api);
+            return dress(&shared, refuse(&Refusal::new(*status, message.clone())), api);
         }
         // What stands in between adds nothing of the Engine's.
         Some(What::Html(status, page)) => {
@@ -105,7 +105,7 @@ async fn serve(
         Some(refusal) => refusal,
         None => answer(&shared, &asked, api).await.unwrap_or_else(|refusal| refuse(&refusal)),
     };
-    let response = dress(response, api);
+    let response = dress(&shared, response, api);
     match what {
         Some(What::HangAfterHeaders) => {
             let (mut parts, _) = response.into_parts();
@@ -264,11 +264,13 @@ fn json_response(value: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], format!("{value}\n")).into_response()
 }
 
-/// The headers the Engine puts on everything.
-fn dress(mut response: Response, api: Api) -> Response {
+/// The headers the Engine puts on everything; `Date` is by its own clock.
+fn dress(shared: &Shared, mut response: Response, api: Api) -> Response {
+    let date = shared.clock.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let version = format!("{}.{}", api.max.0, api.max.1);
     let headers = response.headers_mut();
     for (name, value) in [
+        ("date", date.as_str()),
         ("api-version", version.as_str()),
         ("docker-experimental", "false"),
         ("ostype", "linux"),

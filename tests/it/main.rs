@@ -1,13 +1,24 @@
 //! One binary for all integration tests: it links once.
 
+mod api;
+mod auth;
 mod backup;
+mod billing;
 mod contract;
 mod dependencies;
+mod docker;
+mod docker_link;
+mod docker_tls;
 mod execute;
 mod fragments;
 mod history;
+mod killed;
+mod packaging;
+mod process;
+mod rbac;
 mod schedules;
 mod schedules_storage;
+mod security;
 mod sim;
 mod storage;
 mod support;

@@ -1,12 +1,16 @@
 //! The service that keeps schedules: what it refuses, what it computes, what it records.
 
 use docknap::app::audit::{self, AuditFilter};
+use docknap::app::auth::password::Cost;
 use docknap::app::paging::{Page, Paged};
 use docknap::app::schedules::{self, Draft, ScheduleFilter, ScheduleView};
-use docknap::app::{Actor, App, Error, Execution, IdSource, Live, Parts, Scope};
+use docknap::app::{
+    Activator, Actor, App, Auth, Bus, Error, Execution, IdSource, Live, Parts, Scope, Vitals,
+};
 use docknap::clock::Clock;
 use docknap::config::Config;
 use docknap::db::{self, settings};
+use docknap::docker::self_detection::Clues;
 use docknap::docker::{Endpoint, Host, Hosts, Settings};
 use docknap::domain::audit::AuditRow;
 use docknap::domain::ids::{HostId, ScheduleId};
@@ -21,6 +25,7 @@ use crate::support::rows::{at, monday, store_user};
 struct Bench {
     app: App,
     _db: TestDb,
+    _home: tempfile::TempDir,
 }
 
 async fn bench() -> Bench {
@@ -31,20 +36,25 @@ async fn bench_with(config: Config) -> Bench {
     let db = TestDb::sqlite().await;
     store_user(&db.db, "olga").await;
     let clock = Clock::frozen(monday());
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let config = Config { data_dir: home.path().to_owned(), ..config };
+    let auth = Auth::open(&db.db, &config, &clock, Cost::TINY).await.expect("the keys are made");
     let endpoint =
         Endpoint::from_values(Some("unix:///nowhere/docker.sock"), None, None).expect("an endpoint");
-    let settings = Settings { endpoint, protect: Vec::new(), database_host: None, clues: Default::default() };
+    let settings = Settings { endpoint, protect: Vec::new(), database_host: None, clues: Clues::default() };
     let app = App::new(Parts {
         db: db.db.clone(),
         hosts: Hosts::new(Host::new(HostId::local(), settings, clock.clone())),
+        vitals: Vitals::new(clock.now()),
+        auth,
         clock,
         config,
         ids: IdSource::random(),
-        bus: Default::default(),
-        scheduler: Default::default(),
+        bus: Bus::default(),
+        scheduler: Activator::default(),
         execution: Execution::default(),
     });
-    Bench { app, _db: db }
+    Bench { app, _db: db, _home: home }
 }
 
 fn actor(role: Role) -> Actor {

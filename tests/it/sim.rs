@@ -208,6 +208,13 @@ async fn the_api_range_can_be_moved() {
 }
 
 #[tokio::test]
+async fn its_date_is_that_of_its_clock() {
+    let sim = Simulated::start(frozen(), World::new()).await;
+    let answer = call(sim.control.socket(), "GET", "/_ping").await;
+    assert!(answer.head.contains("date: mon, 02 mar 2026 22:59:00 gmt"), "{}", answer.head);
+}
+
+#[tokio::test]
 async fn five_thousand_containers_are_listed() {
     let sim = Simulated::start(frozen(), World::new().many(1000, 5)).await;
     let list = sim.client().list_containers(None).await.expect("a list");

@@ -338,7 +338,7 @@ mod tests {
             ("0 */2 * * *", "Every 2 hours"),
             ("15 */2 * * *", "Every 2 hours at minute 15"),
             ("0 9-17 * * *", "Every hour, from 09:00 to 17:59"),
-            ("0,20,40 9-17 * * *", "Every hour at minute 0, 20 and 40, from 09:00 to 17:59"),
+            ("0,20,45 9-17 * * *", "Every hour at minute 0, 20 and 45, from 09:00 to 17:59"),
             ("5,35 1,3,5,9 * * *", "Every hour at minute 5 and 35, in the hours 1, 3, 5 and 9"),
             ("*/15 */2 * * *", "Every 15 minutes, in the hours 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 22"),
             ("0 8,12,18 * * *", "At 08:00, 12:00 and 18:00"),

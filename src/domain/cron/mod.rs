@@ -1,12 +1,13 @@
 //! Cron expressions: five fields, minute resolution, the day rule and the daylight-saving rule of Debian's cron
 //! (semantics §3).
 //!
-//! `parse` is the strict dialect, `fire` answers when, `notes` tells what a clock change does to it, `meaning` puts it
-//! in words.
+//! `parse` and `field` are the strict dialect, `fire` answers when, `notes` tells what a clock change does to it,
+//! `meaning` puts it in words.
 //! `croner` supplies the words and is the second opinion of the tests; the evaluator is ours, because a field is a set
 //! of bits: the next day of a month is one shift, and the two rules for clock changes are a dozen lines that can be
 //! checked against the specification.
 
+mod field;
 mod fire;
 mod meaning;
 mod notes;

@@ -23,28 +23,38 @@ fn field_matches(text: &str, value: i8, lowest: i8) -> bool {
     })
 }
 
-/// Does a wall-clock minute match the five fields?
-fn matches(text: &str, wall: DateTime) -> bool {
-    let fields: Vec<&str> = text.split(' ').collect();
-    let [minute, hour, day, month, weekday] = fields.as_slice() else { panic!("{text}") };
-    let by_day = field_matches(day, wall.day(), 1);
-    let number = wall.weekday().to_sunday_zero_offset();
-    let by_weekday =
-        field_matches(weekday, number, 0) || (number == 0 && *weekday != "*" && field_matches(weekday, 7, 0));
-    let today = if day.starts_with('*') || weekday.starts_with('*') {
-        by_day && by_weekday
-    } else {
-        by_day || by_weekday
-    };
-    field_matches(minute, wall.minute(), 0)
-        && field_matches(hour, wall.hour(), 0)
-        && field_matches(month, wall.month(), 1)
-        && today
+/// The five fields, each as what `field_matches` says of every value, asked once.
+struct Fields {
+    matches: [Vec<bool>; 5],
+    both_days: bool,
+    wildcard: bool,
+}
+
+impl Fields {
+    fn new(text: &str) -> Self {
+        let fields: Vec<&str> = text.split(' ').collect();
+        let star = |index: usize| fields[index].starts_with('*');
+        let lowest = [0, 0, 1, 1, 0];
+        let matches = std::array::from_fn(|index| {
+            (0..60).map(|value| field_matches(fields[index], value, lowest[index])).collect()
+        });
+        Self { matches, both_days: star(2) || star(4), wildcard: star(0) || star(1) }
+    }
+
+    /// Does a wall-clock minute match?
+    fn matches(&self, wall: DateTime) -> bool {
+        let field = |index: usize, value: i8| self.matches[index][usize::try_from(value).unwrap()];
+        let by_day = field(2, wall.day());
+        let weekday = wall.weekday().to_sunday_zero_offset();
+        let by_weekday = field(4, weekday) || (weekday == 0 && field(4, 7));
+        let today = if self.both_days { by_day && by_weekday } else { by_day || by_weekday };
+        today && field(0, wall.minute()) && field(1, wall.hour()) && field(3, wall.month())
+    }
 }
 
 /// Every fire in (after, until], minute by minute of real time.
 fn fires(text: &str, after: Timestamp, until: Timestamp, zone: &TimeZone) -> Vec<Timestamp> {
-    let wildcard = text.split(' ').take(2).any(|field| field.starts_with('*'));
+    let fields = Fields::new(text);
     // Start two days early, so that what the clock has shown before is known.
     let mut second = (after.as_second().div_euclid(60) - 2 * 24 * 60) * 60;
     let mut shown = zone.to_datetime(Timestamp::from_second(second).unwrap());
@@ -56,14 +66,14 @@ fn fires(text: &str, after: Timestamp, until: Timestamp, zone: &TimeZone) -> Vec
             return found;
         }
         let wall = zone.to_datetime(instant);
-        let fire = if wildcard {
-            matches(text, wall)
+        let fire = if fields.wildcard {
+            fields.matches(wall)
         } else {
             // Every wall-clock time that the clock now shows, or has just left out, and has not shown before.
             let mut any = false;
             while shown < wall {
                 shown = shown.checked_add(jiff::Span::new().minutes(1)).unwrap();
-                any |= matches(text, shown);
+                any |= fields.matches(shown);
             }
             any
         };
@@ -137,16 +147,15 @@ fn expression() -> impl Strategy<Value = String> {
 /// An instant shortly before, at or after a clock change between 1980 and 2050, with a fraction of a minute.
 fn near_a_change() -> impl Strategy<Value = (TimeZone, Timestamp)> {
     let from = 315_532_800i64..2_524_608_000;
+    let minutes = prop_oneof![-36i64 * 60..36 * 60, -180i64..180];
     let fraction = prop_oneof![Just(0i64), 0..60_000_000_000i64];
-    (prop::sample::select(ZONES), from, -36i64 * 60..36 * 60, fraction).prop_map(
-        |(name, from, minutes, nanoseconds)| {
-            let zone = zone(name).unwrap();
-            let from = Timestamp::from_second(from / 60 * 60).unwrap();
-            let change = zone.following(from).next().map_or(from, |change| change.timestamp());
-            let after = change + jiff::SignedDuration::from_mins(minutes);
-            (zone.clone(), after + jiff::SignedDuration::from_nanos(nanoseconds))
-        },
-    )
+    (prop::sample::select(ZONES), from, minutes, fraction).prop_map(|(name, from, minutes, nanoseconds)| {
+        let zone = zone(name).unwrap();
+        let from = Timestamp::from_second(from / 60 * 60).unwrap();
+        let change = zone.following(from).next().map_or(from, |change| change.timestamp());
+        let after = change + jiff::SignedDuration::from_mins(minutes);
+        (zone.clone(), after + jiff::SignedDuration::from_nanos(nanoseconds))
+    })
 }
 
 fn utc(text: &str) -> Timestamp {
@@ -172,9 +181,11 @@ proptest! {
         prop_assert_eq!(&found, &expected, "{} after {} in {:?}", text, after, zone);
 
         // One look-up at a time, from anywhere, says the same.
-        for pair in expected.windows(2).take(20) {
-            prop_assert_eq!(cron.next(pair[0], &zone), Some(pair[1]));
-            prop_assert_eq!(cron.next(pair[1] - jiff::SignedDuration::from_nanos(1), &zone), Some(pair[1]));
+        for minutes in (0..60 * 60).step_by(13) {
+            let from = after + jiff::SignedDuration::from_mins(minutes);
+            let Some(fire) = expected.iter().find(|fire| **fire > from) else { break };
+            prop_assert_eq!(cron.next(from, &zone), Some(*fire), "{} after {} in {:?}", text, from, zone);
+            prop_assert_eq!(cron.next(*fire - jiff::SignedDuration::from_nanos(1), &zone), Some(*fire));
         }
         prop_assert_eq!(cron.last_at_or_before(after, until, &zone), expected.last().copied());
         let missed = cron.missed(after, until, &zone);
@@ -214,7 +225,7 @@ proptest! {
 
 proptest! {
     // Each walks through six weeks of minutes.
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
 
     /// Rules that fire once a year or so, whose look-ups leap over many clock changes and may land on one.
     #[test]
@@ -327,6 +338,11 @@ fn rare_expressions_are_found_and_hopeless_ones_end() {
     let hopeless = Cron::parse("*/30 2 25-31 3 */7").unwrap();
     assert_eq!(hopeless.next(utc("2027-01-01T00:00:00Z"), &berlin), None);
     assert_eq!(hopeless.missed(utc("2027-01-01T00:00:00Z"), utc("2028-01-01T00:00:00Z"), &berlin), None);
+
+    // Across a change in 2038 that changes nothing, and that jiff sees from one side only.
+    let lord_howe = zone("Australia/Lord_Howe").unwrap();
+    let yearly = Cron::parse("0 12 1 6 *").unwrap();
+    assert_eq!(yearly.next(utc("2037-06-02T00:00:00Z"), &lord_howe), Some(utc("2038-06-01T01:30:00Z")));
 
     // At both ends of the calendar.
     for name in ["UTC", "Europe/Berlin", "Pacific/Apia", "America/Sao_Paulo"] {

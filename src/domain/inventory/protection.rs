@@ -50,7 +50,7 @@ impl Shield {
     pub fn new<'a>(
         guard: &Guard,
         itself: &SelfDetection,
-        containers: impl Iterator<Item = &'a Container> + Clone,
+        containers: &(impl Iterator<Item = &'a Container> + Clone),
     ) -> Self {
         let find = |reference: &str| {
             containers.clone().find(|container| container.id == reference || container.name == reference)
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn shield(guard: &Guard, itself: &SelfDetection, containers: &[Container]) -> Shield {
-        Shield::new(guard, itself, containers.iter())
+        Shield::new(guard, itself, &containers.iter())
     }
 
     fn itself(container: &Container) -> SelfDetection {

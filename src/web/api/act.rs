@@ -101,7 +101,12 @@ pub fn if_match(headers: &HeaderMap) -> Option<i64> {
         return None;
     }
     let text = text.strip_prefix("W/").unwrap_or(text);
-    Some(text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|rev| rev.parse().ok()).unwrap_or(-1))
+    Some(
+        text.strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'))
+            .and_then(|rev| rev.parse().ok())
+            .unwrap_or(-1),
+    )
 }
 
 /// The `ETag` of a revision.

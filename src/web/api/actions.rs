@@ -153,9 +153,7 @@ pub(super) async fn post(
         for (target, resolved) in targets {
             let request = Request { reason: reason.clone(), ..Request::now(action, resolved, Trigger::Bulk) };
             items.push(match execute::submit(&app, &caller.actor, request).await {
-                Ok(submitted) => {
-                    BulkItem { target, accepted: Some(Accepted::from(&submitted)), error: None }
-                }
+                Ok(submitted) => BulkItem { target, accepted: Some(Accepted::from(&submitted)), error: None },
                 Err(Error::Internal(source)) => return Err(Error::Internal(source)),
                 Err(error) => {
                     let refusal = Refusal { code: error.code().to_owned(), detail: error.to_string() };

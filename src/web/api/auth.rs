@@ -55,7 +55,11 @@ pub struct LoginUser {
     role: Role,
 }
 
-async fn login(
+/// Gives a program a token for 12 h.
+#[utoipa::path(post, path = "/api/auth/login", tag = "auth", request_body = LoginBody, security(()),
+    responses((status = 200, body = LoginAnswer), (status = 401, body = super::openapi::Problem),
+        (status = 429, body = super::openapi::Problem)))]
+pub(super) async fn login(
     State(web): State<Web>,
     Extension(via): Extension<Via>,
     Body(body): Body<LoginBody>,
@@ -71,7 +75,9 @@ async fn login(
     }))
 }
 
-async fn logout(State(web): State<Web>, caller: Caller) -> Result<StatusCode> {
+/// Ends the token at once.
+#[utoipa::path(post, path = "/api/auth/logout", tag = "auth", responses((status = 204)))]
+pub(super) async fn logout(State(web): State<Web>, caller: Caller) -> Result<StatusCode> {
     if let Some(jti) = caller.token() {
         auth::tokens::revoke(&web.app, &caller.actor, caller.user(), jti).await?;
     }

@@ -98,10 +98,7 @@ impl ContainerJson {
 /// All containers.
 #[utoipa::path(get, path = "/api/containers", tag = "containers",
     responses((status = 200, body = Vec<ContainerJson>)))]
-pub(super) async fn list(
-    caller: Caller<Viewer>,
-    State(app): State<App>,
-) -> Result<Json<Vec<ContainerJson>>> {
+pub(super) async fn list(caller: Caller<Viewer>, State(app): State<App>) -> Result<Json<Vec<ContainerJson>>> {
     let views = stacks::containers(&app, &caller.actor).await?;
     Ok(Json(views.into_iter().map(|view| ContainerJson::new(view, &caller.actor)).collect()))
 }

@@ -23,7 +23,9 @@ pub struct Me {
     timezone: Option<String>,
 }
 
-async fn show(caller: Caller) -> Json<Me> {
+/// Who the token belongs to.
+#[utoipa::path(get, path = "/api/me", tag = "auth", responses((status = 200, body = Me)))]
+pub(super) async fn show(caller: Caller) -> Json<Me> {
     let user = caller.user();
     Json(Me {
         id: user.id.as_str().to_owned(),

@@ -12,12 +12,34 @@ use super::error::Problem;
 use super::routes::Routes;
 use crate::app::FieldError;
 
+mod act;
+pub mod actions;
+pub mod audit;
 pub mod auth;
+mod body;
+pub mod containers;
 pub mod me;
+pub mod openapi;
+pub mod plan;
+pub mod runs;
+pub mod schedules;
+pub mod stacks;
+pub mod summary;
 
 /// Every call with what it asks of its caller; paths are below `/api`.
 pub(super) fn routes(web: &Web) -> Routes {
-    Routes::new().merge(auth::routes(web)).merge(me::routes())
+    Routes::new()
+        .merge(auth::routes(web))
+        .merge(me::routes())
+        .merge(openapi::routes())
+        .merge(stacks::routes())
+        .merge(containers::routes())
+        .merge(actions::routes())
+        .merge(plan::routes())
+        .merge(schedules::routes())
+        .merge(runs::routes())
+        .merge(audit::routes())
+        .merge(summary::routes())
 }
 
 /// A JSON body. Give its type `#[serde(deny_unknown_fields)]`: what is not known is refused, not ignored.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::{actions, audit, containers, plan, runs, schedules, stacks, summary};
+use super::{actions, audit, auth, containers, me, plan, runs, schedules, stacks, summary};
 use crate::app::FieldError;
 use crate::app::paging::Paged;
 use crate::web::routes::{Access, Routes};
@@ -48,6 +48,7 @@ pub struct Problem {
     info(title = "DockNap", description = "Puts Docker stacks to sleep and wakes them again. Clients accept new fields and values: the API only adds."),
     paths(
         get,
+        auth::login, auth::logout, me::show,
         stacks::list, stacks::get, stacks::act,
         containers::list, containers::get, containers::act,
         actions::post, plan::post,

@@ -77,5 +77,5 @@ pub(super) async fn post(
     fields.finish()?;
     let action = action.ok_or_else(|| Error::field("action", "this is missing"))?;
     let target = named.resolve(&app)?;
-    Ok(Json(execute::preview(&app, &caller.actor, &target, action)?.into()))
+    Ok(Json(execute::preview(&app, &caller.actor, &target, action, false).await?.into()))
 }

@@ -132,7 +132,19 @@ impl From<RunDetail> for RunJson {
     fn from(RunDetail { run, steps }: RunDetail) -> Self {
         let duration_ms = run.duration_ms();
         let (target_type, target_key) = (run.target.target_type(), run.target.key());
-        let Run { id, schedule_id, schedule_name, target, target_name, action, trigger, actor, state, reason, .. } = run;
+        let Run {
+            id,
+            schedule_id,
+            schedule_name,
+            target,
+            target_name,
+            action,
+            trigger,
+            actor,
+            state,
+            reason,
+            ..
+        } = run;
         Self {
             id: id.0,
             schedule_id: schedule_id.map(|id| id.0),

@@ -22,8 +22,23 @@ use crate::web::routes::{Access, Routes};
 
 /// Fields that only `DockNap` sets.
 const READ_ONLY: [&str; 17] = [
-    "id", "next_at", "last_run", "source", "rev", "effective_timezone", "now", "owner", "skip_at", "warnings",
-    "meaning", "title", "target_key", "target_exists", "effective_from", "created_at", "updated_at",
+    "id",
+    "next_at",
+    "last_run",
+    "source",
+    "rev",
+    "effective_timezone",
+    "now",
+    "owner",
+    "skip_at",
+    "warnings",
+    "meaning",
+    "title",
+    "target_key",
+    "target_exists",
+    "effective_from",
+    "created_at",
+    "updated_at",
 ];
 
 pub(super) fn routes() -> Routes {

@@ -20,10 +20,11 @@ use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
 pub(super) fn routes() -> Routes {
-    Routes::new()
-        .get("/stacks", Access::VIEWER, list)
-        .get("/stacks/{host}/{name}", Access::VIEWER, get)
-        .post("/stacks/{host}/{name}/{action}", Access::OPERATOR, act)
+    Routes::new().get("/stacks", Access::VIEWER, list).get("/stacks/{host}/{name}", Access::VIEWER, get).post(
+        "/stacks/{host}/{name}/{action}",
+        Access::OPERATOR,
+        act,
+    )
 }
 
 /// A stack.

@@ -1,7 +1,11 @@
 //! What the tests share.
 
+pub mod app;
 pub mod bench;
 pub mod db;
 pub mod engine;
+pub mod real;
 pub mod rows;
 pub mod sim;
+pub mod wait;
+pub mod watched;

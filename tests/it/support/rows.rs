@@ -117,7 +117,15 @@ pub async fn store_runs(db: &Db, runs: &[(Run, Vec<Step>)]) {
     let mut tx = db.begin().await.expect("begins");
     for (run, steps) in runs {
         assert!(db::runs::insert(&mut tx, run, 0).await.expect("stores"), "the run is new");
-        db::steps::insert(&mut tx, steps).await.expect("stores");
+        let pending = Step { state: StepState::Pending, ..step(run, 0) };
+        let planned: Vec<Step> = steps
+            .iter()
+            .map(|step| Step { id: step.id.clone(), ordinal: step.ordinal, ..pending.clone() })
+            .collect();
+        db::steps::insert(&mut tx, &planned).await.expect("stores");
+        for step in steps {
+            assert!(db::steps::finish(&mut tx, step).await.expect("stores"), "the step was open");
+        }
     }
     tx.commit().await.expect("commits");
 }

@@ -1,0 +1,300 @@
+//! One field of an expression: its numbers, names, ranges, lists and steps as a set of bits.
+
+use super::parse::Field;
+
+/// One field's range and names.
+pub(super) struct Spec {
+    pub(super) field: Field,
+    min: u32,
+    max: u32,
+    /// The last value that `*` covers: 6 for weekdays, where 7 is Sunday again.
+    top: u32,
+    names: &'static [&'static str],
+    /// What the field is said to hold.
+    noun: &'static str,
+    /// What stands there when nothing better is known.
+    pub(super) blank: &'static str,
+}
+
+const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+const MONTHS: [&str; 12] =
+    ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+
+pub(super) const SPECS: [Spec; 5] = [
+    Spec { field: Field::Minute, min: 0, max: 59, top: 59, names: &[], noun: "a minute", blank: "0" },
+    Spec { field: Field::Hour, min: 0, max: 23, top: 23, names: &[], noun: "an hour", blank: "0" },
+    Spec {
+        field: Field::DayOfMonth,
+        min: 1,
+        max: 31,
+        top: 31,
+        names: &[],
+        noun: "a day of the month",
+        blank: "*",
+    },
+    Spec { field: Field::Month, min: 1, max: 12, top: 12, names: &MONTHS, noun: "a month", blank: "*" },
+    Spec {
+        field: Field::DayOfWeek,
+        min: 0,
+        max: 7,
+        top: 6,
+        names: &WEEKDAYS,
+        noun: "a day of the week",
+        blank: "*",
+    },
+];
+const MONTH: usize = 3;
+const DAY_OF_WEEK: usize = 4;
+
+/// A refusal within one field: what would stand there instead.
+pub(super) struct FieldFault {
+    pub(super) message: String,
+    pub(super) fix: String,
+    /// The index of the field that the text would fit.
+    pub(super) belongs_to: Option<usize>,
+}
+
+impl FieldFault {
+    fn new(message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { message: message.into(), fix: fix.into(), belongs_to: None }
+    }
+}
+
+pub(super) fn read_field(spec: &Spec, text: &str) -> Result<u64, FieldFault> {
+    let items: Vec<&str> = text.split(',').collect();
+    if items.iter().any(|item| item.is_empty()) {
+        let kept: Vec<&str> = items.into_iter().filter(|item| !item.is_empty()).collect();
+        let fix = if kept.is_empty() { spec.blank.to_owned() } else { kept.join(",") };
+        return Err(FieldFault::new("has an empty list item; leave out the extra comma", fix));
+    }
+    let mut set = 0;
+    for (at, item) in items.iter().enumerate() {
+        set |= read_item(spec, item).map_err(|mut fault| {
+            let fix = std::mem::take(&mut fault.fix);
+            let others = items.iter().enumerate().map(|(n, item)| if n == at { fix.as_str() } else { item });
+            fault.fix = others.collect::<Vec<_>>().join(",");
+            fault
+        })?;
+    }
+    Ok(set)
+}
+
+fn read_item(spec: &Spec, item: &str) -> Result<u64, FieldFault> {
+    let (base, step) = match item.split_once('/') {
+        Some((base, step)) => (base, Some(step)),
+        None => (item, None),
+    };
+    let with_step = |base: String| step.map_or_else(|| base.clone(), |step| format!("{base}/{step}"));
+    let (low, high) = if base == "*" {
+        (spec.min, spec.top)
+    } else if let Some((low, high)) = base.split_once('-') {
+        read_range(spec, low, high).map_err(|mut fault| {
+            // A wrap is turned into values, whose step is already taken into account.
+            if fault.belongs_to.is_none() {
+                fault.fix = match (fault.fix.split_once(','), step) {
+                    (Some(_), Some(step)) => wrapped(spec, low, high, step).unwrap_or(fault.fix),
+                    _ if fault.fix.contains('-') || fault.fix == "*" => with_step(fault.fix),
+                    _ => fault.fix,
+                };
+            }
+            fault
+        })?
+    } else if base.is_empty() {
+        let fix = with_step("*".to_owned());
+        return Err(FieldFault::new(format!("`{}` has nothing before the `/`", shown(item)), fix));
+    } else {
+        let value = read_value(spec, base)?;
+        if let Some(step) = step {
+            let message = format!("`{}`: a step needs `*` or a range before it, not one value", shown(item));
+            return Err(FieldFault::new(message, format!("{base}-{}/{step}", spec.top.max(value))));
+        }
+        (value, value)
+    };
+    let step = match step {
+        Some(step) => read_step(spec, base, step)?,
+        None => 1,
+    };
+    Ok((low..=high).step_by(step).fold(0, |set, value| set | 1 << value))
+}
+
+fn read_range(spec: &Spec, low: &str, high: &str) -> Result<(u32, u32), FieldFault> {
+    if low.is_empty() || high.is_empty() {
+        let fix = match (low, high) {
+            ("", "") => spec.blank.to_owned(),
+            ("", high) => high.to_owned(),
+            (low, _) => format!("{low}-{}", spec.top),
+        };
+        return Err(FieldFault::new("has a range with one end; write both, as in 1-5", fix));
+    }
+    if low == "*" || high == "*" {
+        return Err(FieldFault::new("has `*` inside a range; `*` stands alone", "*"));
+    }
+    if let Some((middle, last)) = high.split_once('-') {
+        let fix = format!("{low}-{}", if last.is_empty() { middle } else { last });
+        return Err(FieldFault::new("has a range with more than two ends", fix));
+    }
+    let end = |text: &str, first: bool| {
+        read_value(spec, text).map_err(|mut fault| {
+            if fault.belongs_to.is_none() {
+                // An end beyond the field's values is nearest to the last of them.
+                let beyond = text.bytes().all(|b| b.is_ascii_digit()) && text.bytes().any(|b| b != b'0');
+                let near = if beyond { spec.top.to_string() } else { std::mem::take(&mut fault.fix) };
+                fault.fix = if first { format!("{near}-{high}") } else { format!("{low}-{near}") };
+            }
+            fault
+        })
+    };
+    let (from, to) = (end(low, true)?, end(high, false)?);
+    if from <= to {
+        return Ok((from, to));
+    }
+    let run = |from: u32, to: u32, from_text: &str, to_text: &str| {
+        if from == to { from_text.to_owned() } else { format!("{from_text}-{to_text}") }
+    };
+    let named = low.starts_with(|c: char| c.is_ascii_alphabetic());
+    let (top, bottom) = (name(spec, spec.top, named), name(spec, spec.min, named));
+    let fix = format!("{},{}", run(from, spec.top, low, &top), run(spec.min, to, &bottom, high));
+    let message = format!("`{}-{}` runs backwards; a range does not wrap around", shown(low), shown(high));
+    Err(FieldFault::new(message, fix))
+}
+
+/// The values of a range that wraps around, stepped across the wrap: `22-2/2` is 22, 0 and 2.
+fn wrapped(spec: &Spec, low: &str, high: &str, step: &str) -> Option<String> {
+    let (from, to) = (read_value(spec, low).ok()?, read_value(spec, high).ok()?);
+    let step = step.parse::<usize>().ok().filter(|step| *step > 0)?;
+    let values = (from..=spec.top).chain(spec.min..=to).step_by(step);
+    Some(values.map(|value| value.to_string()).collect::<Vec<_>>().join(","))
+}
+
+fn name(spec: &Spec, value: u32, named: bool) -> String {
+    let index = usize::try_from(value - spec.min).unwrap_or(usize::MAX);
+    match spec.names.get(index) {
+        Some(name) if named => (*name).to_owned(),
+        _ => value.to_string(),
+    }
+}
+
+/// A step is at most the number of values there are: a larger one is a mistake about what a field can say (`*/90`
+/// does not run every 90 minutes).
+fn read_step(spec: &Spec, base: &str, text: &str) -> Result<usize, FieldFault> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        let fix = match text.split_once('/') {
+            Some((step, _)) if !step.is_empty() => format!("{base}/{step}"),
+            _ => base.to_owned(),
+        };
+        return Err(FieldFault::new(
+            format!("`/{}` is not a step; write `/` and a number", shown(text)),
+            fix,
+        ));
+    }
+    let most = spec.top - spec.min + 1;
+    match text.parse::<u32>() {
+        Ok(0) => Err(FieldFault::new("a step of 0 never moves on", base)),
+        Ok(step) if step <= most => Ok(usize::try_from(step).unwrap_or(usize::MAX)),
+        _ => {
+            let first = if base == "*" {
+                spec.min.to_string()
+            } else {
+                base.split('-').next().unwrap_or(base).to_owned()
+            };
+            let message = format!(
+                "a step of {} is more than the {most} values of this field, so it would match the first one only",
+                shown(text)
+            );
+            Err(FieldFault::new(message, first))
+        }
+    }
+}
+
+fn read_value(spec: &Spec, text: &str) -> Result<u32, FieldFault> {
+    if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
+        let value = text.parse::<u32>().ok().filter(|value| (spec.min..=spec.max).contains(value));
+        return value.ok_or_else(|| {
+            let low = text.bytes().all(|b| b == b'0');
+            // 60 is the next hour's 0 and 24 the next day's; anything else is nearest to the end of its range.
+            let round = !low && spec.min == 0 && text.parse() == Ok(spec.top + 1);
+            let near = if low || round { spec.min } else { spec.top };
+            FieldFault::new(
+                format!("`{}` is out of range, {} to {}", shown(text), spec.min, spec.max),
+                near.to_string(),
+            )
+        });
+    }
+    let position = |names: &[&str], text: &str| names.iter().position(|name| name.eq_ignore_ascii_case(text));
+    if let Some(index) = position(spec.names, text) {
+        return Ok(spec.min + u32::try_from(index).unwrap_or_default());
+    }
+    Err(unreadable(spec, text))
+}
+
+/// What is wrong with a value that is neither a number nor one of the field's names.
+fn unreadable(spec: &Spec, text: &str) -> FieldFault {
+    let quoted = shown(text);
+    let upper = text.to_ascii_uppercase();
+    let homes: [(usize, &[&str], &str); 2] =
+        [(DAY_OF_WEEK, &WEEKDAYS, "a day of the week"), (MONTH, &MONTHS, "a month")];
+    for (home, names, noun) in homes {
+        if spec.field != SPECS[home].field && names.contains(&upper.as_str()) {
+            let mut fault = FieldFault::new(format!("`{quoted}` is {noun}, not {}", spec.noun), spec.blank);
+            fault.belongs_to = Some(home);
+            return fault;
+        }
+    }
+    if let Some(short) = upper.get(..3).filter(|short| spec.names.contains(short))
+        && upper.bytes().all(|b| b.is_ascii_alphabetic())
+    {
+        return FieldFault::new(format!("`{quoted}` is not read; names have three letters"), short);
+    }
+    if text == "?" {
+        return FieldFault::new("`?` is not read; `*` says the same", "*");
+    }
+    if let Some((day, _)) = text.split_once('#') {
+        let fix = if day.is_empty() { spec.blank } else { day };
+        return FieldFault::new(format!("`{quoted}`: `#`, the n-th weekday of a month, is not read"), fix);
+    }
+    let bare = upper.trim_end_matches(['L', 'W']);
+    if upper != bare && (bare.is_empty() || read_value(spec, bare).is_ok()) {
+        let (last, what) = match (spec.field, upper.ends_with('W')) {
+            (Field::DayOfMonth, true) => ("28", "`W`, the nearest weekday, is not read"),
+            (Field::DayOfMonth, false) => ("28", "`L`, the last day, is not read; 28 is in every month"),
+            (Field::DayOfWeek, _) => ("SAT", "`L`, the last such day of a month, is not read"),
+            _ => (spec.blank, "`L` and `W` are not read"),
+        };
+        return FieldFault::new(format!("`{quoted}`: {what}"), if bare.is_empty() { last } else { bare });
+    }
+    if let Some(step) = text.strip_prefix('*')
+        && step.parse::<u32>().is_ok()
+    {
+        return FieldFault::new(format!("`{quoted}`: a step is written with `/`"), format!("*/{step}"));
+    }
+    FieldFault::new(format!("`{quoted}` is not {}", spec.noun), spec.blank)
+}
+
+/// Quoted input: short enough for one line.
+pub(super) fn shown(text: &str) -> String {
+    if text.chars().count() <= 40 {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(37).collect();
+    format!("{start}...")
+}
+
+/// The values of a set, runs of three and more as ranges.
+pub(super) fn ranges(set: u64) -> String {
+    let mut parts = Vec::new();
+    let mut from = 0;
+    while from < 64 {
+        if set >> from & 1 == 0 {
+            from += 1;
+            continue;
+        }
+        let length = (set >> from).trailing_ones();
+        match length {
+            1 => parts.push(from.to_string()),
+            2 => parts.push(format!("{from},{}", from + 1)),
+            _ => parts.push(format!("{from}-{}", from + length - 1)),
+        }
+        from += length;
+    }
+    parts.join(",")
+}

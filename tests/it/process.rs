@@ -1,0 +1,297 @@
+//! The program as a shell sees it: commands, exit codes, what it prints, and how it ends.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use docknap::clock::Clock;
+use docknap::sim::{Engine, World};
+
+const PASSWORD: &str = "a walk along the harbour";
+
+/// The program, with no setting but a data directory and a port of its own.
+fn docknap(home: &Path) -> Command {
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_docknap"));
+    command
+        .env_clear()
+        .current_dir(home)
+        .env("DOCKNAP_DATA_DIR", home.join("data"))
+        .env("DOCKNAP_LISTEN", format!("127.0.0.1:{port}"))
+        .env("DOCKER_HOST", format!("unix://{}", home.join("docker.sock").display()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn home() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A server that ends with the test.
+struct Server {
+    child: Child,
+    log: BufReader<std::process::ChildStderr>,
+    said: String,
+}
+
+impl Server {
+    /// Starts it, and waits until it says where it serves.
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("it starts");
+        let log = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut server = Self { child, log, said: String::new() };
+        server.wait_for("serving on http://");
+        server
+    }
+
+    /// Reads the log up to a line with `text`.
+    fn wait_for(&mut self, text: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let count = self.log.read_line(&mut line).expect("the log is text");
+            assert!(count > 0, "it ended without saying `{text}`:\n{}", self.said);
+            self.said.push_str(&line);
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Its exit code and the rest of its log.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).expect("the log is text");
+        let code = self.child.wait().expect("it ends").code();
+        (code, rest)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_serves_is_healthy_and_ends_well_although_docker_is_away() {
+    let home = home();
+    let mut command = docknap(home.path());
+    let ask = |command: &mut Command| command.output().expect("it runs").status.code();
+    let mut healthcheck = {
+        let mut again = Command::new(env!("CARGO_BIN_EXE_docknap"));
+        again.arg("healthcheck").env_clear();
+        for (name, value) in command.get_envs() {
+            if let Some(value) = value {
+                again.env(name, value);
+            }
+        }
+        again
+    };
+    assert_eq!(ask(&mut healthcheck), Some(1), "nothing serves yet");
+    let server = Server::start(&mut command);
+    assert_eq!(ask(&mut healthcheck), Some(0));
+    for private in ["docknap.db", "secret.key", "setup-token"] {
+        let mode =
+            std::fs::metadata(home.path().join("data").join(private)).expect(private).permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{private} is its owner's alone");
+    }
+    let clock = Clock::system();
+    let began = clock.monotonic();
+    server.signal("TERM");
+    let (code, log) = server.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(clock.monotonic() - began < Duration::from_secs(7), "it took {:?}", clock.monotonic() - began);
+    assert!(log.contains("stopped"), "{log}");
+    assert_eq!(ask(&mut healthcheck), Some(1));
+    assert!(!home.path().join("data/docknap.db-wal").exists(), "the log is folded in");
+}
+
+#[test]
+fn a_second_process_on_the_same_database_is_refused() {
+    let home = home();
+    let server = Server::start(docknap(home.path()).arg("serve"));
+    let second = docknap(home.path()).output().expect("it runs");
+    assert_eq!(second.status.code(), Some(69), "{}", stderr(&second));
+    assert!(stderr(&second).contains("another DockNap serves from"), "{}", stderr(&second));
+    server.signal("INT");
+    assert_eq!(server.end().0, Some(0));
+}
+
+#[test]
+fn every_wrong_setting_is_named_at_once_with_exit_code_78() {
+    let home = home();
+    let output = docknap(home.path())
+        .env("TZ", "Mars/Olympus")
+        .env("DOCKNAP_PASSWORD_MIN", "8")
+        .args(["--parallelism", "0"])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(78));
+    let said = stderr(&output);
+    for name in ["TZ:", "DOCKNAP_PASSWORD_MIN:", "--parallelism:"] {
+        assert!(said.contains(name), "{name} is not in {said}");
+    }
+    assert!(!home.path().join("data").exists(), "nothing was made");
+}
+
+#[test]
+fn a_first_admin_whose_password_breaks_the_policy_is_refused_with_the_rule() {
+    let home = home();
+    let output = docknap(home.path())
+        .env("DOCKNAP_ADMIN_USERNAME", "ada")
+        .env("DOCKNAP_ADMIN_PASSWORD", "short")
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(78), "{}", stderr(&output));
+    assert!(stderr(&output).contains("at least 15 characters"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("short\""), "{}", stderr(&output));
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_written_is_69_with_the_line_that_mends_it() {
+    let home = home();
+    std::fs::write(home.path().join("data"), "a file").expect("it can be written");
+    let output = docknap(home.path()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
+    let line = format!("'{}'", home.path().join("data").display());
+    assert!(
+        stderr(&output).contains("Run: chown -R ") && stderr(&output).contains(&line),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_69_and_says_why_without_the_password() {
+    let home = home();
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let url = format!("postgres://nap:hunter2hunter2@127.0.0.1:{port}/nap");
+    let output = docknap(home.path()).env("DOCKNAP_DATABASE_URL", url).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
+    assert!(stderr(&output).contains("refused"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("hunter2"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_wrong_command_line_is_2_and_a_secret_has_no_flag() {
+    let home = home();
+    for args in [&["--secret-key", "x"][..], &["serve", "--lisen", "x"], &["backup"], &["frobnicate"]] {
+        let output = docknap(home.path()).args(args).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty());
+    }
+}
+
+/// Runs `docknap user …` with a password on standard input.
+fn user(home: &Path, args: &[&str], password: &str) -> Output {
+    let mut child = docknap(home).arg("user").args(args).stdin(Stdio::piped()).spawn().expect("it starts");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    // A command that refuses before it reads closes its end: that is no failure of the test.
+    let _ = stdin.write_all(format!("{password}\n").as_bytes());
+    drop(stdin);
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn accounts_are_kept_from_the_command_line_while_the_server_runs() {
+    let home = home();
+    let server = Server::start(&mut docknap(home.path()));
+    let made = user(home.path(), &["create", "ada", "--role", "admin"], PASSWORD);
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    let twice = user(home.path(), &["create", "Ada", "--role", "viewer"], PASSWORD);
+    assert_eq!(twice.status.code(), Some(1), "names differ by more than case");
+    let weak = user(home.path(), &["create", "bob", "--role", "viewer"], "short");
+    assert_eq!(weak.status.code(), Some(1));
+    assert!(stderr(&weak).contains("at least 15 characters"), "{}", stderr(&weak));
+    let role = user(home.path(), &["create", "bob", "--role", "king"], PASSWORD);
+    assert_eq!(role.status.code(), Some(2));
+    let reset = user(home.path(), &["reset-password", "ada"], "another walk, elsewhere");
+    assert_eq!(reset.status.code(), Some(0), "{}", stderr(&reset));
+    let unlocked = user(home.path(), &["unlock", "ada"], "");
+    assert_eq!(unlocked.status.code(), Some(0), "{}", stderr(&unlocked));
+    let unknown = user(home.path(), &["unlock", "nobody"], "");
+    assert_eq!(unknown.status.code(), Some(1));
+    server.signal("TERM");
+    assert_eq!(server.end().0, Some(0));
+}
+
+#[test]
+fn a_backup_of_the_running_server_can_be_restored_once_it_has_ended() {
+    let home = home();
+    let copy = home.path().join("copy.db");
+    let server = Server::start(&mut docknap(home.path()));
+    let kept = docknap(home.path()).arg("backup").arg(&copy).output().expect("it runs");
+    assert_eq!(kept.status.code(), Some(0), "{}", stderr(&kept));
+    let refused = docknap(home.path()).arg("restore").arg(&copy).output().expect("it runs");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("stop it first"), "{}", stderr(&refused));
+    server.signal("TERM");
+    assert_eq!(server.end().0, Some(0));
+    let restored = docknap(home.path()).arg("restore").arg(&copy).output().expect("it runs");
+    assert_eq!(restored.status.code(), Some(0), "{}", stderr(&restored));
+    let again = Server::start(&mut docknap(home.path()));
+    again.signal("TERM");
+    assert_eq!(again.end().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_finds_the_engine_its_settings_name() {
+    let home = home();
+    let world = World::new().container("web", |container| container);
+    let engine =
+        Engine::start(&home.path().join("docker.sock"), Clock::system(), world).await.expect("it starts");
+    let mut server = Server::start(&mut docknap(home.path()));
+    let line = server.wait_for("connected to Docker");
+    assert!(line.contains("host=local"), "{line}");
+    server.signal("TERM");
+    assert_eq!(server.end().0, Some(0));
+    engine.stop().await;
+}
+
+#[test]
+fn the_demo_needs_nothing_prints_its_login_and_leaves_nothing() {
+    let home = home();
+    let temporary = home.path().join("tmp");
+    std::fs::create_dir(&temporary).expect("it can be made");
+    let mut command = docknap(home.path());
+    command.arg("demo").env("TMPDIR", &temporary);
+    let mut server = Server::start(&mut command);
+    server.wait_for("connected to Docker");
+    server.signal("TERM");
+    let mut said = String::new();
+    server.child.stdout.take().expect("it is piped").read_to_string(&mut said).expect("it is text");
+    assert_eq!(server.end().0, Some(0));
+    assert!(said.contains("Docker is simulated") && said.contains("first login: admin / "), "{said}");
+    assert_eq!(std::fs::read_dir(&temporary).expect("it is there").count(), 0, "nothing is left");
+    assert!(!home.path().join("data").exists());
+}
+
+#[test]
+fn explain_answers_on_stdout_and_complains_on_stderr() {
+    let home = home();
+    let explain = |args: &[&str]| docknap(home.path()).arg("explain").args(args).output().expect("it runs");
+    let right = explain(&["0 23 * * *", "--after", "2027-01-01T00:00:00Z", "--count", "1", "--json"]);
+    assert_eq!(right.status.code(), Some(0), "{}", stderr(&right));
+    let json: serde_json::Value = serde_json::from_slice(&right.stdout).expect("JSON");
+    assert_eq!(json["next"], serde_json::json!(["2027-01-01T23:00:00Z"]));
+    let wrong = explain(&["0 25 * * *"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(wrong.stdout.is_empty() && stderr(&wrong).starts_with("error: hour: "), "{}", stderr(&wrong));
+}

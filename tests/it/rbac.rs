@@ -1,0 +1,141 @@
+//! Every route, asked by everybody: the table the router is made from says who may, and nobody else gets through.
+
+use axum::http::Method;
+use docknap::domain::permission::Role;
+use docknap::web;
+use docknap::web::routes::{Access, Route};
+
+use crate::support::app::{Answer, Client, TestApp, nobody};
+
+/// The route with something in the place of each parameter.
+fn concrete(route: &Route) -> String {
+    let segments = route.path.split('/').map(|segment| match segment {
+        "{host}" => "local".to_owned(),
+        "{action}" => "stop".to_owned(),
+        segment if segment.starts_with('{') => nobody().to_string(),
+        segment => segment.to_owned(),
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+fn is_api(route: &Route) -> bool {
+    route.path.starts_with("/api/")
+}
+
+async fn ask(client: &mut Client, route: &Route) -> Answer {
+    let path = concrete(route);
+    let (kind, body) = match (is_api(route), &route.method) {
+        (_, &Method::GET | &Method::DELETE) => (None, String::new()),
+        (true, _) => (Some("application/json"), "{}".to_owned()),
+        (false, _) => (Some("application/x-www-form-urlencoded"), String::new()),
+    };
+    client.send(route.method.clone(), &path, kind, body, &[]).await
+}
+
+/// Refused because of who asks, rather than because of what is asked.
+fn is_refused(answer: &Answer, api: bool) -> bool {
+    match (api, answer.status) {
+        (true, 401) => answer.json()["code"] == "unauthenticated",
+        (true, 403) => answer.json()["code"] == "forbidden",
+        (false, 303) => answer.location().starts_with("/login"),
+        (false, 403) => answer.text("main").contains("needs the role"),
+        _ => false,
+    }
+}
+
+/// Everything that is stored, but for what a login leaves.
+async fn stored(test: &TestApp) -> Vec<(String, i64)> {
+    let mut rows = Vec::new();
+    for table in ["users", "schedules", "runs", "steps", "naps", "idempotency", "settings", "audit"] {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+        let docknap::db::Db::Sqlite { readers, .. } = &test.app.db else { panic!("SQLite") };
+        let (count,): (i64,) = sqlx::query_as(sql).fetch_one(readers).await.expect("counts");
+        rows.push((table.to_owned(), count));
+    }
+    rows
+}
+
+#[tokio::test]
+async fn every_route_refuses_whoever_may_not() {
+    let test = TestApp::new().await;
+    let table = web::table(&test.web);
+    assert!(table.len() > 10);
+    for route in table.iter().filter(|route| route.access != Access::Anyone) {
+        let Access::Role(needs) = route.access else { unreachable!("filtered") };
+        let api = is_api(route);
+        let mut anonymous = if api { test.program() } else { test.anonymous() };
+        let answer = ask(&mut anonymous, route).await;
+        assert!(is_refused(&answer, api), "anonymous {} {}: {answer:?}", route.method, route.path);
+        for role in Role::ALL.into_iter().filter(|role| *role < needs) {
+            let mut client = if api { test.bearer(role).await } else { test.browser(role).await };
+            let before = stored(&test).await;
+            let answer = ask(&mut client, route).await;
+            assert_eq!(answer.status, 403, "{role} {} {}: {}", route.method, route.path, answer.body);
+            assert!(is_refused(&answer, api), "{role} {} {}: {answer:?}", route.method, route.path);
+            assert_eq!(
+                stored(&test).await,
+                before,
+                "{role} {} {} stored something",
+                route.method,
+                route.path
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_route_lets_in_whoever_may() {
+    let test = TestApp::new().await;
+    for route in web::table(&test.web) {
+        let api = is_api(&route);
+        let roles = Role::ALL.into_iter().filter(|role| match route.access {
+            Access::Anyone => true,
+            Access::Role(needs) => *role >= needs,
+        });
+        for role in roles {
+            // A new login for each: some routes end it.
+            let mut client = if api { test.bearer(role).await } else { test.browser(role).await };
+            let answer = ask(&mut client, &route).await;
+            let ended = route.path == "/logout";
+            assert!(ended || !is_refused(&answer, api), "{role} {} {}: {answer:?}", route.method, route.path);
+            assert!(
+                answer.status < 500 || answer.status == 503,
+                "{role} {} {}: {answer:?}",
+                route.method,
+                route.path
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_opens_no_api_and_a_token_no_page() {
+    let test = TestApp::new().await;
+    let mut browser = test.admin().await;
+    assert_eq!(browser.get("/api/me").await.status, 401);
+    let mut program = test.bearer(Role::Admin).await;
+    assert!(program.get("/users").await.location().starts_with("/login"));
+    // Both at once are still two things.
+    let token = program.get_token("vera").await;
+    let mut both = browser.with_token(&token);
+    assert_eq!(both.get("/api/me").await.json()["username"], "vera");
+    assert_eq!(both.get("/users").await.status, 200, "as ada, by the cookie");
+}
+
+#[tokio::test]
+async fn a_route_that_changes_something_is_no_get() {
+    let test = TestApp::new().await;
+    let table = web::table(&test.web);
+    let mut admin = test.admin().await;
+    let mut program = test.bearer(Role::Admin).await;
+    // A page shown once may forget a message; nothing else changes.
+    let before = stored(&test).await;
+    for route in table.iter().filter(|route| route.method == Method::GET && route.path != "/events") {
+        if is_api(route) {
+            ask(&mut program, route).await
+        } else {
+            ask(&mut admin, route).await
+        };
+    }
+    assert_eq!(stored(&test).await, before);
+}
