@@ -10,6 +10,7 @@ mod docker;
 mod docker_link;
 mod docker_tls;
 mod execute;
+mod fragments;
 mod history;
 mod killed;
 mod packaging;
