@@ -14,7 +14,9 @@ use super::{Actor, App, Error, Result};
 use crate::db::{self, history::LastTouch};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, ScheduleId};
-use crate::domain::inventory::{Container, ContainerState, Health, Inventory, Link, Stack, StackStatus};
+use crate::domain::inventory::{
+    self, Container, ContainerState, Health, Inventory, Link, Stack, StackStatus,
+};
 use crate::domain::nap::{Nap, Naps};
 use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
@@ -329,7 +331,8 @@ impl Known {
         })
     }
 
-    fn stack(&self, inventory: &Inventory, stack: Stack) -> StackView {
+    fn stack(&self, inventory: &Inventory, mut stack: Stack) -> StackView {
+        self.count_naps(inventory, &mut stack);
         let containers: Vec<ContainerView> = stack
             .containers
             .iter()
@@ -400,6 +403,20 @@ impl Known {
             napping_since: nap.map(|nap| nap.since),
             next,
             container,
+        }
+    }
+
+    /// Docker cannot tell what naps from a one-shot that did its work, and the inventory counts neither; we can, and
+    /// what naps is down.
+    fn count_naps(&self, inventory: &Inventory, stack: &mut Stack) {
+        let naps =
+            |container: &&Arc<Container>| self.nap(container).is_some() && inventory.is_completed(container);
+        let mistaken = stack.containers.iter().filter(naps).count();
+        let mistaken = u32::try_from(mistaken).unwrap_or(u32::MAX);
+        stack.counts.stopped = stack.counts.stopped.saturating_add(mistaken);
+        stack.counts.total = stack.counts.total.saturating_add(mistaken);
+        if inventory.is_connected() {
+            stack.status = inventory::status(stack.counts);
         }
     }
 

@@ -42,7 +42,8 @@ async fn a_login_is_a_session_and_a_logout_its_end(database: TestDb) {
     let test = TestApp::on(database, |_| {}).await;
     let mut ada = test.anonymous();
     assert!(!is_in(&mut ada).await);
-    let answer = ada.post("/login", &[("name", " ADA "), ("password", PASSWORD), ("next", "/users?x=1")]).await;
+    let answer =
+        ada.post("/login", &[("name", " ADA "), ("password", PASSWORD), ("next", "/users?x=1")]).await;
     assert_eq!((answer.status, answer.location()), (303, "/users?x=1"));
     assert!(is_in(&mut ada).await);
 
@@ -53,7 +54,8 @@ async fn a_login_is_a_session_and_a_logout_its_end(database: TestDb) {
     assert!(!is_in(&mut stolen.clone()).await, "the session is gone, not just the cookie");
 
     let events: Vec<_> = test.audit().await.into_iter().map(|row| (row.0, row.1, row.2)).collect();
-    let expected = ["user.login", "user.logout"].map(|event| (event.to_owned(), "ok".to_owned(), "ada".to_owned()));
+    let expected =
+        ["user.login", "user.logout"].map(|event| (event.to_owned(), "ok".to_owned(), "ada".to_owned()));
     assert_eq!(events, expected);
     assert!(test.user("ada").await.last_login.is_some());
 }
@@ -82,7 +84,8 @@ async fn a_page_that_refreshes_itself_does_not_keep_a_session_alive() {
     let mut ada = test.admin().await;
     for _ in 0..9 {
         test.clock.advance(hours(1));
-        ada.send(axum::http::Method::GET, "/events", None, String::new(), &[("accept", "text/event-stream")]).await;
+        ada.send(axum::http::Method::GET, "/events", None, String::new(), &[("accept", "text/event-stream")])
+            .await;
     }
     assert!(!is_in(&mut ada).await);
 }
@@ -92,7 +95,8 @@ async fn last_seen_is_written_once_a_minute() {
     let test = TestApp::new().await;
     let mut ada = test.admin().await;
     let id = test.user("ada").await.id;
-    let seen = async || db::sessions::list(&test.app.db, &id, test.clock.now()).await.expect("reads")[0].last_seen;
+    let seen =
+        async || db::sessions::list(&test.app.db, &id, test.clock.now()).await.expect("reads")[0].last_seen;
     let at_login = seen().await;
     test.clock.advance(Duration::from_secs(59));
     ada.get("/users").await;
@@ -127,7 +131,8 @@ async fn the_database_does_not_know_the_id_in_the_cookie() {
     let mut ada = test.admin().await;
     let value = ada.cookies().values().next().expect("a cookie").clone();
     let ticket = auth::sessions::Ticket::parse(&value).expect("256 bits");
-    let stored = db::sessions::list(&test.app.db, &test.user("ada").await.id, test.clock.now()).await.expect("reads");
+    let stored =
+        db::sessions::list(&test.app.db, &test.user("ada").await.id, test.clock.now()).await.expect("reads");
     assert_eq!(stored[0].id_hash, ticket.digest());
     assert_ne!(stored[0].id_hash, value);
     assert_eq!(stored[0].address.as_deref(), Some("192.0.2.1"));
@@ -139,7 +144,10 @@ async fn a_token_is_good_until_it_ends_or_is_revoked(database: TestDb) {
     let answer = api.post_json("/api/auth/login", &json!({"username": "otto", "password": PASSWORD})).await;
     let body = answer.json();
     assert_eq!(answer.status, 200);
-    assert_eq!((&body["token_type"], &body["expires_at"]), (&json!("Bearer"), &json!("2026-11-28T08:00:00Z")));
+    assert_eq!(
+        (&body["token_type"], &body["expires_at"]),
+        (&json!("Bearer"), &json!("2026-11-28T08:00:00Z"))
+    );
     assert_eq!(body["user"], json!({"username": "otto", "role": "operator"}));
 
     let mut api = test.bearer(Role::Operator).await;
@@ -198,7 +206,9 @@ async fn fifty_wrong_passwords_get_nowhere(database: TestDb) {
     let mut statuses = Vec::new();
     let before = hashed();
     for _ in 0..50 {
-        statuses.push(client.post("/login", &[("name", "ada"), ("password", "wrong wrong wrong wrong")]).await.status);
+        statuses.push(
+            client.post("/login", &[("name", "ada"), ("password", "wrong wrong wrong wrong")]).await.status,
+        );
     }
     assert_eq!(statuses[..5], [401; 5]);
     assert!(statuses[5..].iter().all(|status| *status == 429), "{statuses:?}");
@@ -207,7 +217,11 @@ async fn fifty_wrong_passwords_get_nowhere(database: TestDb) {
     // From an address of its own: the flood guard and the count by address are not what this is about.
     let mut elsewhere = test.anonymous().from_address("198.51.100.7");
     let answer = elsewhere.post("/login", &[("name", "ada"), ("password", PASSWORD)]).await;
-    assert_eq!((answer.status, answer.header("retry-after")), (429, "1"), "also the right password has to wait");
+    assert_eq!(
+        (answer.status, answer.header("retry-after")),
+        (429, "1"),
+        "also the right password has to wait"
+    );
     test.clock.advance(Duration::from_secs(1));
     elsewhere.log_in("ada").await;
 
@@ -347,7 +361,9 @@ async fn losing_rights_ends_every_session_and_token(database: TestDb) {
         assert!(is_in(&mut browser).await && program.get("/api/me").await.status == 200);
         match change {
             "role" => drop(users::update(&test.app, &cli, &id, &edit("viewer", false)).await.expect(change)),
-            "disable" => drop(users::update(&test.app, &cli, &id, &edit("operator", true)).await.expect(change)),
+            "disable" => {
+                drop(users::update(&test.app, &cli, &id, &edit("operator", true)).await.expect(change))
+            }
             "password" => users::reset_password(&test.app, &cli, &id, &secret).await.expect(change),
             "end" => assert_eq!(users::end_sessions(&test.app, &cli, &id, None).await.expect(change), 1),
             _ => users::delete(&test.app, &cli, &id).await.expect(change),
@@ -360,14 +376,16 @@ async fn losing_rights_ends_every_session_and_token(database: TestDb) {
 #[tokio::test]
 async fn a_password_changed_by_its_owner_ends_the_other_sessions() {
     let test = TestApp::new().await;
-    let (mut here, mut there, mut program) = (test.viewer().await, test.viewer().await, test.bearer(Role::Viewer).await);
+    let (mut here, mut there, mut program) =
+        (test.viewer().await, test.viewer().await, test.bearer(Role::Viewer).await);
     let value = here.cookies().values().next().expect("a cookie").clone();
     let session = auth::sessions::Ticket::parse(&value).expect("256 bits").digest();
     let actor = test.actor(Role::Viewer).await;
     let [old, new] = [PASSWORD, "another long sentence here"].map(SecretString::from);
     let wrong = users::change_password(&test.app, &actor, &new, &new, Some(&session)).await;
     assert!(matches!(wrong, Err(Error::Invalid(errors)) if errors[0].field == "current"));
-    let weak = users::change_password(&test.app, &actor, &old, &SecretString::from("short"), Some(&session)).await;
+    let weak =
+        users::change_password(&test.app, &actor, &old, &SecretString::from("short"), Some(&session)).await;
     assert!(matches!(weak, Err(Error::Invalid(errors)) if errors[0].field == "password"));
     assert!(is_in(&mut there).await, "nothing happened yet");
 
@@ -431,10 +449,15 @@ async fn an_admin_keeps_accounts() {
     assert_eq!(test.user("nina").await.role, Role::Viewer);
     let weak = ada.post(&format!("/users/{id}/password"), &[("password", "nina nina nina 1")]).await;
     assert_eq!(weak.status, 422);
-    assert!(weak.text("#password-error").contains("repeats") || weak.text("#password-error").contains("made of"), "{}", weak.body);
+    assert!(
+        weak.text("#password-error").contains("repeats") || weak.text("#password-error").contains("made of"),
+        "{}",
+        weak.body
+    );
     assert_eq!(ada.get(&format!("/users/{}", crate::support::app::nobody())).await.status, 404);
 
-    let events: Vec<_> = test.audit().await.into_iter().filter(|row| row.3 == "nina").map(|row| row.0).collect();
+    let events: Vec<_> =
+        test.audit().await.into_iter().filter(|row| row.3 == "nina").map(|row| row.0).collect();
     assert_eq!(events, ["user.create", "user.login", "user.update"]);
 }
 
@@ -444,7 +467,12 @@ async fn the_first_admin_is_made_with_the_token_once(database: TestDb) {
     let file = test.app.config.data_dir.join("setup-token");
     let token = || std::fs::read_to_string(&file).expect("it is there").trim().to_owned();
     let first = token();
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).expect("it is there").permissions()) & 0o777, 0o600);
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(
+            &std::fs::metadata(&file).expect("it is there").permissions()
+        ) & 0o777,
+        0o600
+    );
     setup::prepare(&test.app).await.expect("keeps it");
     assert_eq!(token(), first, "a restart does not change it");
 
@@ -455,21 +483,39 @@ async fn the_first_admin_is_made_with_the_token_once(database: TestDb) {
         assert_eq!(page.status, 422);
         assert!(page.text("#token-error").contains(&format!("{left} tr")), "{}", page.body);
     }
-    assert!(client.post("/setup/token", &[("token", "nonsense")]).await.text("#token-error").contains("new token"));
+    assert!(
+        client
+            .post("/setup/token", &[("token", "nonsense")])
+            .await
+            .text("#token-error")
+            .contains("new token")
+    );
     assert_ne!(token(), first, "ten wrong ones make a new one");
 
     let right = token();
     let page = client.post("/setup/token", &[("token", &format!(" {} ", right.to_uppercase()))]).await;
     assert_eq!(page.status, 200);
     assert!(page.attribute("#password", "name").is_some(), "the second step");
-    let fields = |password, zone| [("token", right.clone()), ("name", "ada".to_owned()), ("password", String::from(password)), ("timezone", String::from(zone)), ("theme", "dark".to_owned())];
+    let fields = |password, zone| {
+        [
+            ("token", right.clone()),
+            ("name", "ada".to_owned()),
+            ("password", String::from(password)),
+            ("timezone", String::from(zone)),
+            ("theme", "dark".to_owned()),
+        ]
+    };
     let post = async |client: &mut Client, fields: [(&str, String); 5]| {
         let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
         client.post("/setup", &fields).await
     };
     let page = post(&mut client, fields("docknapdocknap1", "Moon/Base")).await;
     assert_eq!(page.status, 422);
-    assert!(!page.text("#password-error").is_empty() && !page.text("#timezone-error").is_empty(), "{}", page.body);
+    assert!(
+        !page.text("#password-error").is_empty() && !page.text("#timezone-error").is_empty(),
+        "{}",
+        page.body
+    );
     assert_eq!(page.attribute("#timezone", "value").as_deref(), Some("Moon/Base"));
     assert!(setup::is_due(&test.app).await.expect("reads"), "nothing was stored");
 
@@ -486,7 +532,8 @@ async fn the_first_admin_is_made_with_the_token_once(database: TestDb) {
 
 #[tokio::test]
 async fn the_settings_can_name_the_first_admin() {
-    let admin = |password: &str| FirstAdmin { name: "ada".to_owned(), password: SecretString::from(password) };
+    let admin =
+        |password: &str| FirstAdmin { name: "ada".to_owned(), password: SecretString::from(password) };
     let weak = TestApp::empty(TestDb::sqlite().await, |config| config.admin = Some(admin("password"))).await;
     let error = setup::prepare(&weak.app).await.expect_err("it breaks the policy");
     assert!(matches!(error, Error::Invalid(errors) if errors[0].message.contains("at least 15")));

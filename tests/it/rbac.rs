@@ -72,7 +72,13 @@ async fn every_route_refuses_whoever_may_not() {
             let answer = ask(&mut client, route).await;
             assert_eq!(answer.status, 403, "{role} {} {}: {}", route.method, route.path, answer.body);
             assert!(is_refused(&answer, api), "{role} {} {}: {answer:?}", route.method, route.path);
-            assert_eq!(stored(&test).await, before, "{role} {} {} stored something", route.method, route.path);
+            assert_eq!(
+                stored(&test).await,
+                before,
+                "{role} {} {} stored something",
+                route.method,
+                route.path
+            );
         }
     }
 }
@@ -92,7 +98,12 @@ async fn every_route_lets_in_whoever_may() {
             let answer = ask(&mut client, &route).await;
             let ended = route.path == "/logout";
             assert!(ended || !is_refused(&answer, api), "{role} {} {}: {answer:?}", route.method, route.path);
-            assert!(answer.status < 500 || answer.status == 503, "{role} {} {}: {answer:?}", route.method, route.path);
+            assert!(
+                answer.status < 500 || answer.status == 503,
+                "{role} {} {}: {answer:?}",
+                route.method,
+                route.path
+            );
         }
     }
 }
@@ -120,7 +131,11 @@ async fn a_route_that_changes_something_is_no_get() {
     // A page shown once may forget a message; nothing else changes.
     let before = stored(&test).await;
     for route in table.iter().filter(|route| route.method == Method::GET && route.path != "/events") {
-        if is_api(route) { ask(&mut program, route).await } else { ask(&mut admin, route).await };
+        if is_api(route) {
+            ask(&mut program, route).await
+        } else {
+            ask(&mut admin, route).await
+        };
     }
     assert_eq!(stored(&test).await, before);
 }

@@ -13,11 +13,8 @@ const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
 const NEW_USER: &str = "name=nina&role=viewer&password=sleepy+whales+drift+at+night";
 
 fn https(config: &mut Config) {
-    config.base_url = Some(BaseUrl {
-        https: true,
-        origin: "https://nap.example.org".to_owned(),
-        path: "/nap".to_owned(),
-    });
+    config.base_url =
+        Some(BaseUrl { https: true, origin: "https://nap.example.org".to_owned(), path: "/nap".to_owned() });
     config.trusted_proxies = vec!["172.18.0.0/16".parse().expect("a network")];
 }
 
@@ -35,7 +32,16 @@ fn behind_proxy(test: &TestApp) -> Client {
 async fn every_answer_carries_the_headers() {
     let test = TestApp::new().await;
     let mut client = test.admin().await;
-    for path in ["/login", "/users", "/nowhere", "/api/me", "/api/nowhere", "/healthz", "/static/app.css", "/static/x"] {
+    for path in [
+        "/login",
+        "/users",
+        "/nowhere",
+        "/api/me",
+        "/api/nowhere",
+        "/healthz",
+        "/static/app.css",
+        "/static/x",
+    ] {
         let answer = client.get(path).await;
         let csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src \
                    'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'";
@@ -47,10 +53,19 @@ async fn every_answer_carries_the_headers() {
         let policy = "camera=(), microphone=(), geolocation=(), publickey-credentials-get=(self)";
         assert_eq!(answer.header("permissions-policy"), policy, "{path}");
         assert_eq!(answer.header("x-request-id").len(), 16, "{path}");
-        assert_eq!((answer.header("server"), answer.header("access-control-allow-origin")), ("", ""), "{path}");
+        assert_eq!(
+            (answer.header("server"), answer.header("access-control-allow-origin")),
+            ("", ""),
+            "{path}"
+        );
         assert_eq!(answer.header("strict-transport-security"), "", "not over plain http");
         let kept = path == "/static/app.css";
-        assert_eq!(answer.header("cache-control") == "no-store", !kept, "{path}: {}", answer.header("cache-control"));
+        assert_eq!(
+            answer.header("cache-control") == "no-store",
+            !kept,
+            "{path}: {}",
+            answer.header("cache-control")
+        );
     }
 }
 
@@ -144,10 +159,13 @@ async fn another_site_cannot_use_the_cookie() {
     let users = async || docknap::app::users::list(&test.app, &docknap::app::Actor::cli()).await;
     assert_eq!(users().await.expect("lists").len(), 3, "nothing was stored");
     // An http page on a LAN sends only Origin; an https one also Sec-Fetch-Site; a typed address none of another site.
-    for (number, headers) in
-        [vec![("origin", &*origin)], vec![("sec-fetch-site", "same-origin")], vec![("origin", ""), ("sec-fetch-site", "none")]]
-            .iter()
-            .enumerate()
+    for (number, headers) in [
+        vec![("origin", &*origin)],
+        vec![("sec-fetch-site", "same-origin")],
+        vec![("origin", ""), ("sec-fetch-site", "none")],
+    ]
+    .iter()
+    .enumerate()
     {
         let body = NEW_USER.replace("nina", &format!("nina{number}"));
         assert_eq!(ada.send(Method::POST, "/users", FORM, body, headers).await.status, 303, "{headers:?}");
@@ -171,7 +189,10 @@ async fn the_base_path_may_be_there_or_stripped() {
         let page = ada.get(path).await;
         assert_eq!(page.status, 200, "{path}");
         assert_eq!(page.attribute("a.brand", "href").as_deref(), Some("/nap/"), "links carry it");
-        assert!(page.attribute("link[rel=stylesheet]", "href").is_some_and(|href| href.starts_with("/nap/static/app.css?v=")));
+        assert!(
+            page.attribute("link[rel=stylesheet]", "href")
+                .is_some_and(|href| href.starts_with("/nap/static/app.css?v="))
+        );
     }
     assert_eq!(test.anonymous().get("/nap/users?a=b").await.location(), "/nap/login?next=%2Fusers%3Fa%3Db");
     for path in ["/healthz", "/nap/healthz", "/nap/api/me"] {
@@ -183,7 +204,8 @@ async fn the_base_path_may_be_there_or_stripped() {
 #[tokio::test]
 async fn only_a_path_of_this_site_is_gone_to_after_a_login() {
     let test = TestApp::new().await;
-    for next in ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "runs"] {
+    for next in ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "runs"]
+    {
         let fields = [("name", "ada"), ("password", PASSWORD), ("next", next)];
         assert_eq!(test.anonymous().post("/login", &fields).await.location(), "/", "{next}");
     }
@@ -195,10 +217,19 @@ async fn whoever_is_logged_out_is_told_in_the_form_that_fits() {
     let mut client = test.anonymous();
     let page = client.get("/users?x=1").await;
     assert_eq!((page.status, page.location()), (303, "/login?next=%2Fusers%3Fx%3D1"));
-    let part = client.send(Method::GET, "/users", None, String::new(), &[HTMX[0], HTMX[1], ("referer", &format!("http://{SITE}/users?y=2"))]).await;
+    let part = client
+        .send(
+            Method::GET,
+            "/users",
+            None,
+            String::new(),
+            &[HTMX[0], HTMX[1], ("referer", &format!("http://{SITE}/users?y=2"))],
+        )
+        .await;
     assert_eq!((part.status, part.header("hx-redirect")), (401, "/login?next=%2Fusers%3Fy%3D2"));
     assert!(part.body.is_empty(), "nothing htmx could swap in");
-    let stream = client.send(Method::GET, "/users", None, String::new(), &[("accept", "text/event-stream")]).await;
+    let stream =
+        client.send(Method::GET, "/users", None, String::new(), &[("accept", "text/event-stream")]).await;
     assert_eq!(stream.status, 401);
     let program = test.program().get("/api/me").await;
     assert_eq!((program.status, program.header("content-type")), (401, "application/problem+json"));
@@ -214,7 +245,8 @@ async fn a_form_sent_after_the_login_ended_is_not_lost() {
         assert_eq!(ada.get("/users/new").await.status, 200);
         test.clock.advance(Duration::from_secs(9 * 3600));
         let fields = [("name", "nina <3"), ("role", "operator"), ("password", "never stored anywhere")];
-        let answer = if htmx { ada.post_part("/users", &fields).await } else { ada.post("/users", &fields).await };
+        let answer =
+            if htmx { ada.post_part("/users", &fields).await } else { ada.post("/users", &fields).await };
         let (status, header) = if htmx { (401, "hx-redirect") } else { (303, "location") };
         assert_eq!((answer.status, answer.header(header)), (status, "/login?next=%2Fusers%2Fnew"));
 
@@ -227,7 +259,11 @@ async fn a_form_sent_after_the_login_ended_is_not_lost() {
         assert!(page.attribute("input[value=operator]", "checked").is_some());
         assert!(!page.body.contains("never stored"), "a password is not kept");
         assert!(page.text(".flash").contains("nothing was stored"), "{}", page.body);
-        assert_eq!(ada.get("/users/new").await.attribute("#name", "value").as_deref(), Some(""), "shown once");
+        assert_eq!(
+            ada.get("/users/new").await.attribute("#name", "value").as_deref(),
+            Some(""),
+            "shown once"
+        );
     }
     let users = docknap::app::users::list(&test.app, &docknap::app::Actor::cli()).await.expect("lists");
     assert_eq!(users.len(), 3, "nothing was sent by itself");
@@ -281,7 +317,10 @@ async fn a_body_is_refused_in_words() {
     let page = ada.post("/users", &[("name", &"x".repeat(65 * 1024))]).await;
     assert_eq!(page.status, 413);
     assert!(page.text("main").contains("64 KiB"), "{}", page.body);
-    assert_eq!(ada.send(Method::POST, "/users", Some("application/json"), "{}".to_owned(), &[]).await.status, 415);
+    assert_eq!(
+        ada.send(Method::POST, "/users", Some("application/json"), "{}".to_owned(), &[]).await.status,
+        415
+    );
 }
 
 #[tokio::test]
@@ -293,8 +332,15 @@ async fn an_error_has_a_page_a_message_and_a_problem() {
     assert!(page.text("main").contains("needs the role admin. Ask an admin"), "{}", page.body);
     assert!(page.text(".who").contains("vera"), "within the usual surroundings");
     let part = vera.get_part("/users").await;
-    assert_eq!((part.status, part.header("hx-retarget"), part.header("hx-reswap")), (403, "#toasts", "beforeend"));
-    assert!(part.text(".toast").contains("needs the role admin") && !part.body.contains("<html"), "{}", part.body);
+    assert_eq!(
+        (part.status, part.header("hx-retarget"), part.header("hx-reswap")),
+        (403, "#toasts", "beforeend")
+    );
+    assert!(
+        part.text(".toast").contains("needs the role admin") && !part.body.contains("<html"),
+        "{}",
+        part.body
+    );
 
     let missing = vera.get("/nowhere").await;
     assert_eq!((missing.status, missing.text("h1")), (404, "Not found".to_owned()));
@@ -316,7 +362,11 @@ async fn a_fault_of_ours_shows_its_id_and_nothing_else() {
     let page = ada.get("/users").await;
     assert_eq!(page.status, 500);
     assert!(page.text("main code").contains(page.header("x-request-id")), "{}", page.body);
-    assert!(!page.body.to_lowercase().contains("pool") && !page.body.to_lowercase().contains("sql"), "{}", page.body);
+    assert!(
+        !page.body.to_lowercase().contains("pool") && !page.body.to_lowercase().contains("sql"),
+        "{}",
+        page.body
+    );
     assert_eq!(test.anonymous().get("/healthz").await.status, 503);
 }
 
@@ -345,14 +395,17 @@ async fn static_files_are_kept_by_their_version() {
     let old = client.get("/static/app.css?v=0").await;
     assert_eq!(old.header("cache-control"), "public, no-cache");
     let etag = old.header("etag").to_owned();
-    let again = client.send(Method::GET, "/static/app.css", None, String::new(), &[("if-none-match", &etag)]).await;
+    let again =
+        client.send(Method::GET, "/static/app.css", None, String::new(), &[("if-none-match", &etag)]).await;
     assert_eq!((again.status, again.body.len()), (304, 0));
     for path in ["/static/VENDORED.md", "/static/../Cargo.toml", "/static/%2e%2e/Cargo.toml", "/static/"] {
         assert_eq!(client.get(path).await.status, 404, "{path}");
     }
     let mut packed = Vec::new();
     for encoding in ["gzip", "identity"] {
-        packed.push(client.send(Method::GET, &href, None, String::new(), &[("accept-encoding", encoding)]).await);
+        packed.push(
+            client.send(Method::GET, &href, None, String::new(), &[("accept-encoding", encoding)]).await,
+        );
     }
     assert_eq!((packed[0].header("content-encoding"), packed[1].header("content-encoding")), ("gzip", ""));
 }
@@ -370,5 +423,9 @@ async fn a_flood_of_logins_is_held_back_by_network() {
     assert!(statuses[..30].iter().all(|(status, _)| *status == 303), "{statuses:?}");
     assert_eq!(statuses[30], (429, "1".to_owned()));
     test.anonymous().from_address("2001:db8:1:3::1").log_in("vera").await;
-    assert_eq!(test.anonymous().from_address("2001:db8:1:2::1").get("/login").await.status, 200, "only tries count");
+    assert_eq!(
+        test.anonymous().from_address("2001:db8:1:2::1").get("/login").await.status,
+        200,
+        "only tries count"
+    );
 }

@@ -66,7 +66,10 @@ impl Act {
             ContainerState::Removing | ContainerState::Dead => &[],
         };
         let key = container.key();
-        actions.iter().map(|action| Self::new(*action, TargetType::Container, &key, &container.name)).collect()
+        actions
+            .iter()
+            .map(|action| Self::new(*action, TargetType::Container, &key, &container.name))
+            .collect()
     }
 }
 
@@ -245,7 +248,8 @@ impl PlanView {
                 reason: "a one-shot that has done its work".to_owned(),
             }],
             warnings: vec![
-                "media-db-1 has the restart policy “always”: a restart of the Docker daemon wakes it.".to_owned(),
+                "media-db-1 has the restart policy “always”: a restart of the Docker daemon wakes it."
+                    .to_owned(),
             ],
             size: "3 containers".to_owned(),
         }

@@ -22,10 +22,7 @@ pub mod users;
 
 /// Every page with what it asks of its caller.
 pub(super) fn routes(web: &Web) -> Routes {
-    Routes::new()
-        .merge(login::routes(web))
-        .merge(setup::routes(web))
-        .merge(users::routes())
+    Routes::new().merge(login::routes(web)).merge(setup::routes(web)).merge(users::routes())
 }
 
 /// The instant and the reader's zone.

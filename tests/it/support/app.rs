@@ -218,7 +218,8 @@ impl TestApp {
     pub async fn audit(&self) -> Vec<(String, String, String, String, Option<String>)> {
         let page = docknap::app::paging::Page { limit: 200, cursor: None };
         let filter = docknap::app::audit::AuditFilter::default();
-        let rows = docknap::app::audit::list(&self.app, &Actor::cli(), &filter, &page).await.expect("reads").items;
+        let rows =
+            docknap::app::audit::list(&self.app, &Actor::cli(), &filter, &page).await.expect("reads").items;
         let short = |row: docknap::domain::audit::AuditRow| {
             (row.event, row.outcome, row.actor.name, row.object_name, row.detail.reason)
         };
@@ -275,7 +276,9 @@ impl Client {
 
     /// Logs in through the API, which has to work, and answers the token.
     pub async fn get_token(&mut self, name: &str) -> String {
-        let answer = self.post_json("/api/auth/login", &serde_json::json!({"username": name, "password": PASSWORD})).await;
+        let answer = self
+            .post_json("/api/auth/login", &serde_json::json!({"username": name, "password": PASSWORD}))
+            .await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         let token = answer.json()["token"].as_str().expect("a token").to_owned();
         self.bearer = Some(token.clone());
@@ -331,9 +334,11 @@ impl Client {
         body: String,
         headers: &[(&str, &str)],
     ) -> Answer {
-        let mut request = Request::builder().method(method.clone()).uri(path).body(Body::from(body)).expect("a request");
+        let mut request =
+            Request::builder().method(method.clone()).uri(path).body(Body::from(body)).expect("a request");
         let map = request.headers_mut();
-        let mut set = |name: HeaderName, value: &str| map.insert(name, HeaderValue::from_str(value).expect("a value"));
+        let mut set =
+            |name: HeaderName, value: &str| map.insert(name, HeaderValue::from_str(value).expect("a value"));
         if let Some(kind) = kind {
             set(CONTENT_TYPE, kind);
         }
@@ -351,7 +356,8 @@ impl Client {
             }
         }
         if !self.cookies.is_empty() {
-            let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let pairs: Vec<String> =
+                self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             set(COOKIE, &pairs.join("; "));
         }
         map.extend(self.always.clone());
