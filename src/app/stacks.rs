@@ -602,3 +602,35 @@ fn shown_of_stack(stack: &Stack, containers: &[ContainerView], napping: bool) ->
         StackStatus::Running => ShownState::Running,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_told_as_a_person_would() {
+        let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
+        let at = |text: &str| text.parse::<Timestamp>().expect("an instant");
+        let now = at("2026-11-23T06:00:00Z");
+        for (instant, told) in [
+            ("2026-11-22T23:30:00Z", "00:30 today"),
+            ("2026-11-22T22:00:00Z", "23:00 yesterday"),
+            ("2026-11-17T22:00:00Z", "23:00 Tue"),
+            ("2026-11-16T22:00:00Z", "23:00 on 2026-11-16"),
+            ("2026-11-23T23:30:00Z", "00:30 on 2026-11-24"),
+        ] {
+            assert_eq!(clock_time(at(instant), now, &berlin), told);
+        }
+    }
+
+    #[test]
+    fn near_names_are_few_and_the_likest_first() {
+        let names = ["billing-stack", "billing", "media", "Media2", "x"];
+        let near = |wanted: &str| near(wanted, names.into_iter());
+        assert_eq!(near("biling-stack"), ["billing-stack"]);
+        assert_eq!(near("MEDIA"), ["media", "Media2"]);
+        assert_eq!(near("bill"), ["billing", "billing-stack"]);
+        assert!(near("").len() <= 1 && near("zzzzzzzz").is_empty());
+        assert!(near(&"m".repeat(100_000)).is_empty(), "a long name costs little");
+    }
+}
