@@ -10,6 +10,7 @@ pub mod config;
 pub mod db;
 pub mod docker;
 pub mod domain;
+pub mod faults;
 pub mod lifecycle;
 pub mod scheduler;
 pub mod sim;

@@ -154,10 +154,12 @@ impl Tx {
     /// # Errors
     /// When the engine refuses; nothing has happened then.
     pub async fn commit(self) -> Result<()> {
+        crate::faults::point();
         match self {
             Self::Sqlite(tx) => tx.commit().await?,
             Self::Pg(tx) => tx.commit().await?,
         }
+        crate::faults::point();
         Ok(())
     }
 }

@@ -111,6 +111,10 @@ impl Wire {
     async fn exchange(self: Arc<Self>, request: BollardRequest) -> Result<Response<Incoming>, Error> {
         let request = self.address(request)?;
         self.sent.fetch_add(1, Ordering::Relaxed);
+        let acts = request.method() == hyper::Method::POST;
+        if acts {
+            crate::faults::point();
+        }
         let mut response = match self.endpoint.way() {
             Way::Unix(path) => converse(UnixStream::connect(path).await?, request).await?,
             Way::Plain { host, port } => converse(dial(host, *port).await?, request).await?,
@@ -122,6 +126,9 @@ impl Wire {
                 converse(stream, request).await?
             }
         };
+        if acts {
+            crate::faults::point();
+        }
         self.note(&response);
         if response.status() == StatusCode::NOT_MODIFIED
             && let Ok(already) = StatusCode::from_u16(ALREADY)

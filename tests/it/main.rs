@@ -3,6 +3,7 @@
 mod api;
 mod auth;
 mod backup;
+mod billing;
 mod contract;
 mod dependencies;
 mod docker;
@@ -10,6 +11,7 @@ mod docker_link;
 mod docker_tls;
 mod execute;
 mod history;
+mod killed;
 mod packaging;
 mod process;
 mod rbac;

@@ -7,4 +7,5 @@ pub mod engine;
 pub mod real;
 pub mod rows;
 pub mod sim;
+pub mod wait;
 pub mod watched;
