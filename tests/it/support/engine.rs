@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 /// The image of every container of the tests: `FROM scratch` and a static busybox.
-pub const IMAGE: &str = "docknap-test/busybox:2";
+pub const IMAGE: &str = "docknap-test/busybox:1";
 
 /// Socket of the real Engine the tests may use.
 ///
