@@ -16,7 +16,7 @@ use docknap::docker::{Endpoint, Host, Hosts, Settings};
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, RunId};
 use docknap::domain::run::{Run, RunState, Step, Trigger};
-use docknap::domain::target::{ContainerIdentity, Target};
+use docknap::domain::target::Target;
 use docknap::scheduler::{self, Ticked};
 use docknap::sim::{Control, World};
 use jiff::Timestamp;
@@ -105,11 +105,6 @@ impl Bench {
         Target::stack(HostId::local(), name)
     }
 
-    /// A container outside any stack, on the one host.
-    pub fn container(name: &str) -> Target {
-        Target::container(HostId::local(), ContainerIdentity::Name(name.to_owned()))
-    }
-
     /// Asks for something as a person would.
     pub async fn submit(&self, action: Action, target: Target) -> Submitted {
         let request = Request::now(action, target, Trigger::Manual);
@@ -175,7 +170,11 @@ impl Bench {
             if is_so().await {
                 return;
             }
-            assert!(self.clock.monotonic() < give_up && look < LOOKS, "never: {what}\n{:#?}", self.sim.containers());
+            assert!(
+                self.clock.monotonic() < give_up && look < LOOKS,
+                "never: {what}\n{:#?}",
+                self.sim.containers()
+            );
             // Where nobody waits for time, something real is still under way.
             self.clock.advance(self.clock.next_sleeper().unwrap_or_default());
         }
