@@ -16,6 +16,7 @@ mod killed;
 mod packaging;
 mod process;
 mod rbac;
+mod scheduler;
 mod schedules;
 mod schedules_storage;
 mod security;
