@@ -4,6 +4,7 @@ mod api;
 mod auth;
 mod backup;
 mod billing;
+mod browser;
 mod contract;
 mod dependencies;
 mod docker;
