@@ -14,6 +14,7 @@ mod fragments;
 mod history;
 mod killed;
 mod packaging;
+mod pages;
 mod process;
 mod rbac;
 mod schedules;
