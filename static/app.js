@@ -44,6 +44,29 @@
     document.querySelectorAll("[data-cron]").forEach((button) => button.setAttribute("aria-pressed", String(cron?.value.trim() === button.dataset.cron)));
   };
 
+  // A look at the password that was typed.
+  document.querySelectorAll("[data-show-toggle]").forEach((input) => {
+    const row = document.createElement("div");
+    const button = document.createElement("button");
+    row.className = "reveal";
+    button.type = "button";
+    button.textContent = "Show";
+    button.setAttribute("aria-controls", input.id);
+    button.addEventListener("click", () => {
+      const hidden = input.type === "password";
+      input.type = hidden ? "text" : "password";
+      button.textContent = hidden ? "Hide" : "Show";
+    });
+    const focused = document.activeElement === input;
+    input.replaceWith(row);
+    row.append(input, button);
+    if (focused) input.focus();
+  });
+
+  // Setup asks for the zone; the browser knows it.
+  const zone = document.querySelector("form[action$='/setup'] [name=timezone]");
+  if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
+
   on("click", (event) => {
     const preset = event.target.closest("[data-cron]");
     const cron = preset && document.getElementById("cron");

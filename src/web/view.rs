@@ -254,7 +254,7 @@ impl From<StepState> for Badge {
     fn from(state: StepState) -> Self {
         let (icon, word) = match state {
             StepState::Pending => ("hourglass", "Waiting"),
-            StepState::Issued => ("refresh-cw", "At it"),
+            StepState::Issued => ("refresh-cw", "Under way"),
             StepState::Succeeded => ("circle-check", "Done"),
             StepState::Failed => ("circle-x", "Failed"),
             StepState::Skipped => ("skip-forward", "Skipped"),

@@ -108,6 +108,7 @@ fn every_page_can_be_read_aloud_and_walked_by_keys() {
                 || field
                     .ancestors()
                     .any(|node| node.value().as_element().is_some_and(|e| e.name() == "label"));
+            let labelled = labelled || field.attr("aria-label").is_some();
             assert!(labelled, "{what}: the field {} has no label", field.html());
         }
         for button in document.select(&select("button, a")) {

@@ -15,6 +15,7 @@ mod fragments;
 mod history;
 mod killed;
 mod packaging;
+mod pages;
 mod process;
 mod rbac;
 mod scheduler;

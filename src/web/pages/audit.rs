@@ -53,6 +53,8 @@ pub struct AuditLine {
     pub reason: String,
     /// What changed.
     pub changes: Vec<ChangeLine>,
+    /// Nothing of it was there before, or is now: the values stand side by side.
+    pub fresh: bool,
     /// The run it belongs to.
     pub run: Option<String>,
 }
@@ -86,17 +88,27 @@ fn deed(event: &str) -> String {
         "schedule.disable" => "switched off the schedule",
         "schedule.skip_next" => "skipped the next fire of",
         "schedule.unskip_next" => "took back the skip of",
-        "run.create" | "run.submit" | "run.request" => "asked for a run on",
         "run.finish" => "ended a run on",
         "run.cancel" => "called off a run on",
         "user.create" => "made the account",
         "user.update" => "changed the account",
-        "user.delete" => "deleted the account",
-        "user.login" | "session.create" => "logged in as",
-        "user.logout" | "session.end" => "logged out as",
-        "user.password" | "user.password_change" => "changed the password of",
-        "user.disable" => "disabled the account",
-        "user.enable" => "enabled the account",
+        "user.delete" => "removed the account",
+        "user.login" => "logged in as",
+        "user.logout" => "logged out as",
+        "user.change_password" => "changed the password of",
+        "user.reset_password" => "set a new password for",
+        "user.end_sessions" => "ended the sessions of",
+        "user.unlock" => "lifted the login delay of",
+        "stack.start" => "asked for a start of the stack",
+        "stack.stop" => "asked for a stop of the stack",
+        "stack.restart" => "asked for a restart of the stack",
+        "stack.pause" => "asked for a pause of the stack",
+        "stack.unpause" => "asked to unpause the stack",
+        "container.start" => "asked for a start of the container",
+        "container.stop" => "asked for a stop of the container",
+        "container.restart" => "asked for a restart of the container",
+        "container.pause" => "asked for a pause of the container",
+        "container.unpause" => "asked to unpause the container",
         _ => return event.replace(['.', '_'], " "),
     };
     words.to_owned()
@@ -121,6 +133,7 @@ impl AuditLine {
             outcome: (!done).then(|| row.outcome.clone()),
             bad: matches!(row.outcome.as_str(), "refused" | "failed" | "partial" | "interrupted"),
             reason: row.detail.reason.clone().unwrap_or_default(),
+            fresh: row.detail.changes.iter().all(|change| change.old.is_none() || change.new.is_none()),
             changes: row.detail.changes.iter().map(ChangeLine::from).collect(),
             run: row.detail.run_id.clone(),
         }
@@ -146,8 +159,14 @@ pub struct AuditPage {
 }
 
 /// What the log can be narrowed to, by the kind of thing a row is about.
-const KINDS: [(&str, &str); 5] =
-    [("", "All"), ("schedule", "Schedules"), ("run", "Runs"), ("user", "Accounts"), ("session", "Logins")];
+const KINDS: [(&str, &str); 6] = [
+    ("", "All"),
+    ("schedule", "Schedules"),
+    ("stack", "Stacks"),
+    ("container", "Containers"),
+    ("run", "Ends of runs"),
+    ("user", "Accounts and logins"),
+];
 
 impl AuditPage {
     /// One page of the log.
@@ -230,6 +249,7 @@ impl Sampled for AuditPage {
             bad: false,
             reason: String::new(),
             changes: vec![],
+            fresh: false,
             run: None,
         };
         let change = |field: &str, old: Option<&str>, new: Option<&str>| ChangeLine {

@@ -407,6 +407,7 @@ impl ScheduleForm {
     /// The same form with what is wrong; the API's names of the target's two fields are the picker's.
     #[must_use]
     pub fn refused(mut self, errors: Vec<FieldError>) -> Self {
+        let wrong = !errors.is_empty();
         self.errors = errors
             .into_iter()
             .map(|mut error| {
@@ -416,6 +417,11 @@ impl ScheduleForm {
                 error
             })
             .collect();
+        if wrong && self.f.target.is_empty() {
+            // Two fields of the API, one on this page.
+            self.errors.retain(|error| error.field != "target");
+            self.errors.insert(0, FieldError::new("target", "pick a stack or container"));
+        }
         let rare = ["stop_timeout_seconds", "priority", "note"];
         self.more |= self.errors.iter().any(|error| rare.contains(&error.field.as_str()));
         self
