@@ -9,7 +9,7 @@ use jiff::{Timestamp, Zoned};
 
 use crate::domain::action::Action;
 use crate::domain::inventory::{Health, StackStatus};
-use crate::domain::run::{Condition, RunState, StepState, Trigger};
+use crate::domain::run::{Condition, RunState, StepState, Trigger, WaitFor};
 
 /// A template that can show itself with made-up values, so that one test renders all of them.
 pub trait Sampled: askama::Template + Sized {
@@ -300,15 +300,27 @@ pub fn trigger(trigger: Trigger) -> &'static str {
     }
 }
 
-/// What a step waits for, in words: `db to be healthy`.
-pub fn wait(container: &str, condition: Condition) -> String {
-    let what = match condition {
-        Condition::ServiceStarted => "to run",
-        Condition::ServiceHealthy => "to be healthy",
-        Condition::ServiceCompletedSuccessfully => "to finish its work",
-        Condition::Stopped => "to be down",
-    };
-    format!("{container} {what}")
+/// What a step waits for, in words: `db and cache to be healthy, migrate to finish its work`.
+pub fn waits(wait_for: &[WaitFor]) -> String {
+    let mut parts = Vec::new();
+    for condition in Condition::ALL {
+        let names: Vec<String> = wait_for
+            .iter()
+            .filter(|wait| wait.condition == *condition)
+            .map(|wait| shown_name(&wait.container))
+            .collect();
+        let Some((last, others)) = names.split_last() else { continue };
+        let names =
+            if others.is_empty() { last.clone() } else { format!("{} and {last}", others.join(", ")) };
+        let what = match condition {
+            Condition::ServiceStarted => "to run",
+            Condition::ServiceHealthy => "to be healthy",
+            Condition::ServiceCompletedSuccessfully => "to finish its work",
+            Condition::Stopped => "to be down",
+        };
+        parts.push(format!("{names} {what}"));
+    }
+    parts.join(", ")
 }
 
 /// A hostile name made safe to look at: control characters as `\u{…}`, at most 255 bytes (rulings 20).
@@ -467,6 +479,22 @@ mod tests {
         assert!(exit_code(137).contains("longer stop grace"));
         assert_eq!(exit_code(136), "136: ended by signal 8");
         assert!(exit_code(42).starts_with("42: "));
+    }
+
+    #[test]
+    fn what_is_waited_for_is_told_once_per_condition() {
+        let wait = |container: &str, condition| WaitFor {
+            container: container.to_owned(),
+            identity: String::new(),
+            condition,
+        };
+        let told = waits(&[
+            wait("api", Condition::Stopped),
+            wait("db", Condition::ServiceHealthy),
+            wait("worker", Condition::Stopped),
+        ]);
+        assert_eq!(told, "db to be healthy, api and worker to be down");
+        assert_eq!(waits(&[]), "");
     }
 
     #[test]

@@ -47,6 +47,8 @@ impl Site {
             admin: Some(FirstAdmin { name: "admin".to_owned(), password: SecretString::from(PASSWORD) }),
             ..Config::default()
         };
+        // The test's own client asks for it, although it speaks plain http.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Clock::system();
         let stop = CancellationToken::new();
         let (started, address) = tokio::sync::oneshot::channel();

@@ -3,13 +3,31 @@
 //! The question is a page of its own, so that it works without scripts; htmx asks for the same thing as a dialog.
 
 use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{Html, Response};
 
+use crate::app::execute::{self, Request, Submitted};
+use crate::app::{Actor, App, Error, Result, stacks};
 use crate::domain::action::Action;
+use crate::domain::ids::HostId;
 use crate::domain::inventory::{Container, ContainerState, Counts};
 use crate::domain::plan::{Plan, PlannedStep};
-use crate::domain::target::{Target, TargetType};
-use crate::web::shell::Shell;
+use crate::domain::run::Trigger;
+use crate::domain::target::{Subject, Target, TargetType};
+use crate::web::Web;
+use crate::web::auth::{Caller, Operator};
+use crate::web::htmx::Htmx;
+use crate::web::routes::{Access, Routes};
+use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::{self, Link, Sampled};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/stacks/{key}/{action}", Access::OPERATOR, ask_stack)
+        .post("/stacks/{key}/{action}", Access::OPERATOR, act_stack)
+        .get("/containers/{key}/{action}", Access::OPERATOR, ask_container)
+        .post("/containers/{key}/{action}", Access::OPERATOR, act_container)
+}
 
 /// A button that leads to the question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,14 +115,10 @@ pub struct WaveStep {
 
 impl From<PlannedStep> for WaveStep {
     fn from(step: PlannedStep) -> Self {
-        let waits: Vec<String> = step
-            .wait_for
-            .iter()
-            .map(|wait| view::wait(&view::shown_name(&wait.container), wait.condition))
-            .collect();
+        let waits = view::waits(&step.wait_for);
         let mut notes = Vec::new();
         if !waits.is_empty() {
-            notes.push(format!("waits for {}", waits.join(", ")));
+            notes.push(format!("waits for {waits}"));
         }
         notes.extend(step.because);
         Self {
@@ -227,6 +241,111 @@ impl Question {
     pub fn is_idle(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| plan.waves.is_empty())
     }
+}
+
+/// The question as htmx or a browser asks for it.
+///
+/// # Errors
+/// Where the template cannot be rendered.
+pub(super) fn asked(shell: Shell, htmx: &Htmx, q: Question) -> Result<Html<String>> {
+    if htmx.partial {
+        super::html(&ConfirmDialog { shell, q })
+    } else {
+        super::html(&ConfirmPage { shell, q })
+    }
+}
+
+/// To the run that was asked for; says so where it was under way already.
+pub(super) async fn to_run(web: &Web, htmx: &Htmx, notes: &Notes, submitted: &Submitted) -> Response {
+    if matches!(submitted, Submitted::Duplicate { .. }) {
+        notes.leave(Flash::new("info", "This was under way already; here it is.")).await;
+    }
+    super::go(web, htmx, &format!("/runs/{}", submitted.run_id()))
+}
+
+/// What a URL names: a target that is there, an action, and the target's name.
+async fn named(
+    app: &App,
+    actor: &Actor,
+    kind: TargetType,
+    (key, action): &(String, String),
+) -> Result<(Target, Action, String)> {
+    let action: Action =
+        action.parse().map_err(|_| Error::not_found("page", format!("{kind}s/{key}/{action}")))?;
+    let host = HostId::local();
+    let target = execute::resolve_target(app, &host, kind, key)?;
+    let name = match &target.subject {
+        Subject::Stack(name) => name.clone(),
+        Subject::Container(_) => stacks::container(app, actor, &host, key).await?.container.name.clone(),
+    };
+    Ok((target, action, name))
+}
+
+async fn ask(
+    web: &Web,
+    caller: &Caller<Operator>,
+    htmx: &Htmx,
+    shell: Shell,
+    kind: TargetType,
+    path: &(String, String),
+) -> Result<Html<String>> {
+    let (target, action, name) = named(&web.app, &caller.actor, kind, path).await?;
+    let plan = execute::preview(&web.app, &caller.actor, &target, action, false).await?;
+    asked(shell, htmx, Question::action(action, &target, &name, plan))
+}
+
+async fn act(
+    web: &Web,
+    caller: &Caller<Operator>,
+    htmx: &Htmx,
+    notes: &Notes,
+    kind: TargetType,
+    path: &(String, String),
+) -> Result<Response> {
+    let (target, action, _) = named(&web.app, &caller.actor, kind, path).await?;
+    let submitted =
+        execute::submit(&web.app, &caller.actor, Request::now(action, target, Trigger::Manual)).await?;
+    Ok(to_run(web, htmx, notes, &submitted).await)
+}
+
+async fn ask_stack(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(path): Path<(String, String)>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    ask(&web, &caller, &htmx, shell, TargetType::Stack, &path).await
+}
+
+async fn ask_container(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(path): Path<(String, String)>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    ask(&web, &caller, &htmx, shell, TargetType::Container, &path).await
+}
+
+async fn act_stack(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(path): Path<(String, String)>,
+    notes: Notes,
+) -> Result<Response> {
+    act(&web, &caller, &htmx, &notes, TargetType::Stack, &path).await
+}
+
+async fn act_container(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(path): Path<(String, String)>,
+    notes: Notes,
+) -> Result<Response> {
+    act(&web, &caller, &htmx, &notes, TargetType::Container, &path).await
 }
 
 impl PlanView {

@@ -1,11 +1,23 @@
 //! Who did what, day by day.
 
 use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Html;
 
 use super::runs::Choice;
+use crate::app::Result;
+use crate::app::audit::{self, AuditFilter};
+use crate::app::paging::Page;
 use crate::domain::audit::{AuditRow, Change};
+use crate::web::Web;
+use crate::web::auth::{Caller, Viewer};
+use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Now, Sampled, When};
+
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/audit", Access::VIEWER, index)
+}
 
 /// The rows of one day.
 #[derive(Clone, Debug)]
@@ -165,6 +177,42 @@ impl AuditPage {
             shell,
         }
     }
+}
+
+/// What the log can be narrowed by, as the URL says it.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Wanted {
+    /// The kind of thing.
+    about: String,
+    /// Where the page before ended.
+    cursor: String,
+}
+
+async fn index(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    Query(wanted): Query<Wanted>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let filter = AuditFilter {
+        object_type: (!wanted.about.is_empty()).then(|| wanted.about.clone()),
+        ..AuditFilter::default()
+    };
+    let page = Page::parse(None, Some(&wanted.cursor))?;
+    let listed = audit::list(&web.app, &caller.actor, &filter, &page).await?;
+    let now = super::now(&web, &shell);
+    let href = |cursor: &str| {
+        format!(
+            "/audit?{}",
+            serde_urlencoded::to_string([("about", &*wanted.about), ("cursor", cursor)]).unwrap_or_default()
+        )
+    };
+    super::html(&AuditPage {
+        older: listed.next_cursor.as_deref().map(href),
+        newest: (!wanted.cursor.is_empty()).then(|| href("")),
+        ..AuditPage::new(shell, &wanted.about, &listed.items, &now)
+    })
 }
 
 impl Sampled for AuditPage {

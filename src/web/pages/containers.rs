@@ -1,16 +1,27 @@
 //! One container, without what may hold secrets: environment, mounts and command are never read here.
 
 use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Html;
 
 use super::actions::Act;
 use super::runs::RunLine;
 use super::schedules::ScheduleLine;
-use crate::app::stacks::ContainerView;
+use crate::app::Result;
+use crate::app::stacks::{self, ContainerView};
+use crate::domain::ids::HostId;
 use crate::domain::inventory::{Container, ContainerState, RestartPolicy};
 use crate::domain::run::Run;
 use crate::domain::target;
+use crate::web::Web;
+use crate::web::auth::{Caller, Viewer};
+use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Link, Now, Sampled, When};
+
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/containers/{key}", Access::VIEWER, show)
+}
 
 /// A container in its stack's table.
 #[derive(Clone, Debug)]
@@ -250,6 +261,18 @@ fn policy(policy: RestartPolicy) -> &'static str {
         RestartPolicy::UnlessStopped => "unless-stopped: Docker leaves it down once it was stopped",
         RestartPolicy::OnFailure => "on-failure: Docker brings it back when it ends with an error",
     }
+}
+
+async fn show(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    Path(key): Path<String>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let view = stacks::container(&web.app, &caller.actor, &HostId::local(), &key).await?;
+    let now = super::now(&web, &shell);
+    let (schedules, runs) = super::of_target(&web, &caller.actor, view.container.target(), &now).await?;
+    super::html(&ContainerPage::new(shell, &view, schedules, &runs, &now))
 }
 
 impl Sampled for ContainerPage {

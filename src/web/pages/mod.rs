@@ -1,13 +1,21 @@
 //! Pages for people. Each file holds the view structs of its noun, what fills them from domain values, and the handlers.
 
 use askama::Template;
-use axum::response::Html;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 
+use super::htmx::Htmx;
 use super::routes::Routes;
 use super::shell::Shell;
 use super::view::Now;
 use super::{Web, error};
-use crate::app::Result;
+use crate::app::history::{self, RunFilter};
+use crate::app::paging::Page;
+use crate::app::schedules::{self as service, ScheduleFilter};
+use crate::app::{Actor, App, Result, execute};
+use crate::domain::ids::HostId;
+use crate::domain::run::Run;
+use crate::domain::target::{Target, TargetType};
 
 pub mod actions;
 pub mod audit;
@@ -22,7 +30,17 @@ pub mod users;
 
 /// Every page with what it asks of its caller.
 pub(super) fn routes(web: &Web) -> Routes {
-    Routes::new().merge(login::routes(web)).merge(setup::routes(web)).merge(users::routes())
+    Routes::new()
+        .merge(login::routes(web))
+        .merge(setup::routes(web))
+        .merge(users::routes())
+        .merge(stacks::routes())
+        .merge(actions::routes())
+        .merge(containers::routes())
+        .merge(schedules::routes())
+        .merge(runs::routes())
+        .merge(audit::routes())
+        .merge(profile::routes())
 }
 
 /// The instant and the reader's zone.
@@ -34,4 +52,46 @@ pub(super) fn now(web: &Web, shell: &Shell) -> Now {
 /// A page or a part of one.
 pub(super) fn html(page: &impl Template) -> Result<Html<String>> {
     Ok(Html(page.render().map_err(error::internal)?))
+}
+
+/// On to another page: 303 for a browser; htmx is told to go there itself, since it would swap the page into the
+/// middle of this one otherwise.
+pub(super) fn go(web: &Web, htmx: &Htmx, path: &str) -> Response {
+    let target = web.link(path);
+    match HeaderValue::from_str(&target) {
+        Ok(value) if htmx.request => (StatusCode::OK, [("hx-redirect", value)]).into_response(),
+        _ => Redirect::to(&target).into_response(),
+    }
+}
+
+/// Lines of the newest schedules and runs on a target's page.
+const ON_TARGET: u32 = 10;
+
+/// The schedules and the newest runs of a target.
+///
+/// # Errors
+/// Where the database cannot be read.
+async fn of_target(
+    web: &Web,
+    actor: &Actor,
+    target: Target,
+    now: &Now,
+) -> Result<(Vec<schedules::ScheduleLine>, Vec<Run>)> {
+    let page = Page { limit: ON_TARGET, cursor: None };
+    let wanted = ScheduleFilter { target: Some(target.clone()), ..ScheduleFilter::default() };
+    let schedules = service::list(&web.app, actor, &wanted, &page).await?;
+    let wanted = RunFilter { target: Some(target), ..RunFilter::default() };
+    let runs = history::list(&web.app, actor, &wanted, &page).await?;
+    let lines = schedules.items.iter().map(|view| schedules::ScheduleLine::new(view, now)).collect();
+    Ok((lines, runs.items))
+}
+
+/// The target a URL names as `stack/KEY` or `container/KEY`; `None` where it names none.
+///
+/// # Errors
+/// [`crate::app::Error::NotFound`] where it is not there.
+fn target_of(app: &App, text: &str) -> Result<Option<Target>> {
+    let Some((kind, key)) = text.split_once('/') else { return Ok(None) };
+    let Some(kind) = TargetType::parse(kind) else { return Ok(None) };
+    execute::resolve_target(app, &HostId::local(), kind, key).map(Some)
 }

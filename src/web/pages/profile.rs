@@ -1,11 +1,32 @@
 //! What a person sets for themselves, and on a phone the way to what has no place in the bar.
 
 use askama::Template;
+use axum::extract::State;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
 
 use super::runs::Choice;
-use crate::app::FieldError;
-use crate::web::shell::Shell;
+use crate::app::{Error, FieldError, Result, users};
+use crate::web::Web;
+use crate::web::auth::{Caller, Viewer};
+use crate::web::form::Typed;
+use crate::web::htmx::Htmx;
+use crate::web::routes::{Access, Routes};
+use crate::web::session::{self, PageLogin};
+use crate::web::shell::{Flash, Notes, Shell, THEME_COOKIE};
 use crate::web::view::Sampled;
+
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/profile", Access::VIEWER, show).post("/profile/theme", Access::VIEWER, theme).post(
+        "/profile/password",
+        Access::VIEWER,
+        password,
+    )
+}
+
+/// How long a browser keeps the theme, in seconds: a year, the longest that most of them allow.
+const THEME_KEPT: u32 = 365 * 24 * 3600;
 
 /// One's own page.
 #[derive(Template, Clone, Debug)]
@@ -46,14 +67,56 @@ impl ProfilePage {
     }
 }
 
+async fn show(State(web): State<Web>, _: Caller<Viewer>, shell: Shell) -> Result<Html<String>> {
+    super::html(&ProfilePage::new(shell, web.app.config.password_min))
+}
+
+/// Remembers the theme in this browser only: a phone may want another than the desk.
+async fn theme(State(web): State<Web>, _: Caller<Viewer>, htmx: Htmx, typed: Typed) -> Response {
+    let (value, age) = match typed.get("theme") {
+        "light" => ("light", THEME_KEPT),
+        "dark" => ("dark", THEME_KEPT),
+        _ => ("", 0),
+    };
+    let mut response = super::go(&web, &htmx, "/profile");
+    let cookie = format!("{THEME_COOKIE}={value}; Path=/; Max-Age={age}; SameSite=Lax; HttpOnly");
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+async fn password(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    mut login: PageLogin,
+    htmx: Htmx,
+    shell: Shell,
+    typed: Typed,
+) -> Result<Response> {
+    let (current, new) = (typed.secret("current"), typed.secret("password"));
+    match users::change_password(&web.app, &caller.actor, &current, &new, caller.session()).await {
+        Ok(()) => {
+            // A session with a new id, whose stamp is that of the new password (security: session).
+            let user = users::get(&web.app, &caller.actor, &caller.user().id).await?;
+            session::log_in(&mut login, user).await?;
+            let flash = Flash::new("good", "Your password is changed. Your other logins have ended.");
+            Notes::of(&login.session).leave(flash).await;
+            Ok(super::go(&web, &htmx, "/profile"))
+        }
+        Err(Error::Invalid(errors)) => {
+            let page = ProfilePage { errors, ..ProfilePage::new(shell, web.app.config.password_min) };
+            let page = if htmx.partial { super::html(&page.as_password())? } else { super::html(&page)? };
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+        }
+        Err(other) => Err(other),
+    }
+}
 impl Sampled for ProfilePage {
     fn samples() -> Vec<Self> {
         let page = Self::new(Shell { here: "profile", ..Shell::sample() }, 15);
         vec![
-            Self {
-                errors: vec![FieldError::new("new_password", "use 15 characters or more")],
-                ..page.clone()
-            },
+            Self { errors: vec![FieldError::new("password", "use 15 characters or more")], ..page.clone() },
             page,
         ]
     }

@@ -1,12 +1,29 @@
 //! What was done: the list of runs, and one run while it goes on and after.
 
 use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::{Html, Response};
 
-use crate::app::history::RunDetail;
+use crate::app::history::{self, RunDetail, RunFilter};
+use crate::app::paging::Page;
+use crate::app::{App, Result, execute};
+use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::run::{Run, RunState, Step, StepState};
 use crate::domain::target::TargetType;
-use crate::web::shell::Shell;
+use crate::web::Web;
+use crate::web::auth::{Caller, Operator, Viewer};
+use crate::web::htmx::Htmx;
+use crate::web::routes::{Access, Routes};
+use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::{self, Badge, Link, Now, Sampled, When};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/runs", Access::VIEWER, index)
+        .get("/runs/{id}", Access::VIEWER, show)
+        .post("/runs/{id}/cancel", Access::OPERATOR, cancel)
+        .post("/runs/{id}/retry", Access::OPERATOR, retry)
+}
 
 /// A run in one line.
 #[derive(Clone, Debug)]
@@ -217,11 +234,6 @@ pub struct StepRow {
 
 impl StepRow {
     fn new(step: &Step, opens_wave: bool, now: &Now) -> Self {
-        let waits: Vec<String> = step
-            .wait_for
-            .iter()
-            .map(|wait| view::wait(&view::shown_name(&wait.container), wait.condition))
-            .collect();
         // A process that ended as it was asked to needs no explanation.
         let plain = step.exit_code == Some(0) && step.state == StepState::Succeeded;
         Self {
@@ -231,7 +243,7 @@ impl StepRow {
             href: format!("/containers/{}", crate::domain::target::key(&step.host, &step.identity.to_text())),
             action: step.action.label(),
             state: step.state.into(),
-            waits: waits.join(", "),
+            waits: view::waits(&step.wait_for),
             issued: step.issued_at.map(|at| now.when(at)),
             duration: step.duration_ms.map(view::duration).unwrap_or_default(),
             exit: step.exit_code.filter(|_| !plain).map(view::exit_code).unwrap_or_default(),
@@ -294,6 +306,135 @@ impl RunPage {
             shell,
         }
     }
+}
+
+/// What the list of runs can be narrowed by, as the URL says it.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Wanted {
+    /// `attention`, or a state's word.
+    state: String,
+    /// `stack/KEY` or `container/KEY`.
+    target: String,
+    /// A schedule's id.
+    schedule: String,
+    /// Where the page before ended.
+    cursor: String,
+}
+
+/// The states the list offers; the first shows all.
+const STATES: [(&str, &str); 6] = [
+    ("", "All"),
+    ("attention", "Failed"),
+    ("succeeded", "Succeeded"),
+    ("skipped", "Skipped"),
+    ("missed", "Missed"),
+    ("executing", "Running now"),
+];
+
+impl Wanted {
+    fn filter(&self, app: &App) -> Result<RunFilter> {
+        Ok(RunFilter {
+            target: super::target_of(app, &self.target)?,
+            schedule: (!self.schedule.is_empty()).then(|| ScheduleId::from(self.schedule.as_str())),
+            state: RunState::parse(&self.state),
+            attention: self.state == "attention",
+        })
+    }
+
+    /// The same list from `cursor` on.
+    fn href(&self, cursor: &str) -> String {
+        let fields = [
+            ("state", &*self.state),
+            ("target", &self.target),
+            ("schedule", &self.schedule),
+            ("cursor", cursor),
+        ];
+        let filled = fields.into_iter().filter(|(_, value)| !value.is_empty()).collect::<Vec<_>>();
+        format!("/runs?{}", serde_urlencoded::to_string(filled).unwrap_or_default())
+    }
+}
+
+async fn index(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    Query(wanted): Query<Wanted>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let page = Page::parse(None, Some(&wanted.cursor))?;
+    let listed = history::list(&web.app, &caller.actor, &wanted.filter(&web.app)?, &page).await?;
+    let now = super::now(&web, &shell);
+    let mut narrowed = Vec::new();
+    if !wanted.target.is_empty() {
+        let label = listed
+            .items
+            .first()
+            .map_or_else(|| "One target".to_owned(), |run| view::shown_name(&run.target_name));
+        narrowed.push(Narrowed { name: "target", value: wanted.target.clone(), label });
+    }
+    if !wanted.schedule.is_empty() {
+        let name = listed.items.first().and_then(|run| run.schedule_name.clone());
+        let label = name.map_or_else(|| "One schedule".to_owned(), |name| view::shown_name(&name));
+        narrowed.push(Narrowed { name: "schedule", value: wanted.schedule.clone(), label });
+    }
+    super::html(&RunsPage {
+        states: STATES
+            .iter()
+            .map(|(value, label)| Choice {
+                value: (*value).to_owned(),
+                label: (*label).to_owned(),
+                chosen: *value == wanted.state,
+            })
+            .collect(),
+        filtered: !narrowed.is_empty() || !wanted.state.is_empty(),
+        narrowed,
+        runs: listed.items.iter().map(|run| RunLine::new(run, &now)).collect(),
+        older: listed.next_cursor.as_deref().map(|cursor| wanted.href(cursor)),
+        newest: (!wanted.cursor.is_empty()).then(|| wanted.href("")),
+        shell,
+    })
+}
+
+async fn show(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let detail = history::get(&web.app, &caller.actor, &RunId(id)).await?;
+    let now = super::now(&web, &shell);
+    let page = RunPage::new(shell, &detail, &now);
+    if htmx.partial { super::html(&page.as_live()) } else { super::html(&page) }
+}
+
+async fn cancel(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    notes: Notes,
+) -> Result<Response> {
+    let id = RunId(id);
+    execute::cancel(&web.app, &caller.actor, &id).await?;
+    notes
+        .leave(Flash::new(
+            "info",
+            "It is called off; a step that was sent to Docker already is finished first.",
+        ))
+        .await;
+    Ok(super::go(&web, &htmx, &format!("/runs/{id}")))
+}
+
+async fn retry(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    notes: Notes,
+) -> Result<Response> {
+    let submitted = execute::retry(&web.app, &caller.actor, &RunId(id)).await?;
+    Ok(super::actions::to_run(&web, &htmx, &notes, &submitted).await)
 }
 
 impl Sampled for RunsPage {

@@ -1,19 +1,32 @@
 //! The first page, and one stack.
 
 use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Html;
 use jiff::Timestamp;
 
 use super::actions::Act;
 use super::containers::ContainerRow;
 use super::runs::RunLine;
 use super::schedules::ScheduleLine;
-use crate::app::stacks::{ContainerView, NextAction, Overview, ShownState, StackView};
+use crate::app::Result;
+use crate::app::history::{self, RunFilter};
+use crate::app::paging::Page;
+use crate::app::stacks::{self, ContainerView, NextAction, Overview, ShownState, StackView};
 use crate::domain::action::Action;
+use crate::domain::ids::HostId;
 use crate::domain::inventory::{Counts, Link as HostLink};
 use crate::domain::run::Run;
 use crate::domain::target::{Target, TargetType};
+use crate::web::Web;
+use crate::web::auth::{Caller, Viewer};
+use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Now, Sampled, When};
+
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/", Access::VIEWER, index).get("/stacks/{key}", Access::VIEWER, show)
+}
 
 /// Lines under "Next".
 const COMING: usize = 4;
@@ -375,6 +388,30 @@ impl StackPage {
             shell,
         }
     }
+}
+
+/// How many of the newest runs tell what failed lately.
+const LATEST: u32 = 50;
+
+async fn index(State(web): State<Web>, caller: Caller<Viewer>, shell: Shell) -> Result<Html<String>> {
+    let overview = stacks::overview(&web.app, &caller.actor).await?;
+    let page = Page { limit: LATEST, cursor: None };
+    let runs = history::list(&web.app, &caller.actor, &RunFilter::default(), &page).await?;
+    let now = super::now(&web, &shell);
+    super::html(&Dashboard::new(shell, &overview, &runs.items, &now))
+}
+
+async fn show(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    Path(key): Path<String>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let view = stacks::get(&web.app, &caller.actor, &HostId::local(), &key).await?;
+    let now = super::now(&web, &shell);
+    let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
+    let (schedules, runs) = super::of_target(&web, &caller.actor, target, &now).await?;
+    super::html(&StackPage::new(shell, &view, schedules, &runs, &now))
 }
 
 impl Row {

@@ -7,13 +7,13 @@ use crate::app::schedules::{Draft, Preview, ScheduleView};
 use crate::app::stacks::Overview;
 use crate::domain::action::Action;
 use crate::domain::schedule::{DEFAULT_CATCH_UP, Schedule, Source, When as Timing};
+use crate::web::form::Typed;
 use crate::web::pages::runs::{Choice, RunLine};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Now, Sampled, When};
 
 /// What the form's fields hold, as text: nothing checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     /// `stack/KEY` or `container/KEY`; a name in place of the key for a target that is gone.
     pub target: String,
@@ -41,8 +41,6 @@ pub struct Fields {
     pub rev: String,
     /// Which button was pressed: `on`, `off`; empty for a preview.
     pub save: String,
-    /// A preset that was pressed: replaces `cron`.
-    pub preset: String,
 }
 
 impl Fields {
@@ -57,6 +55,32 @@ impl Fields {
             priority: "0".to_owned(),
             ..Self::default()
         }
+    }
+
+    /// What was typed.
+    pub fn typed(typed: &Typed) -> Self {
+        let text = |name: &str| typed.get(name).to_owned();
+        let mut fields = Self {
+            target: text("target"),
+            action: text("action"),
+            kind: text("kind"),
+            cron: text("cron"),
+            at: text("at"),
+            timezone: text("timezone"),
+            name: text("name"),
+            catch_up_seconds: text("catch_up_seconds"),
+            stop_timeout_seconds: text("stop_timeout_seconds"),
+            priority: text("priority"),
+            note: text("note"),
+            rev: text("rev"),
+            save: text("save"),
+        };
+        if let Some(preset) = typed.filled("preset") {
+            preset.clone_into(&mut fields.cron);
+            "cron".clone_into(&mut fields.kind);
+            fields.save.clear();
+        }
+        fields
     }
 
     /// What is stored.
@@ -86,7 +110,6 @@ impl Fields {
             note: spec.note.clone(),
             rev: rev.to_string(),
             save: String::new(),
-            preset: String::new(),
         }
     }
 

@@ -1,15 +1,47 @@
 //! The list of schedules, their form, and what can be done with one.
 
 use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::{Html, IntoResponse, Response};
 
-use crate::app::schedules::ScheduleView;
+use super::actions::{self, Question};
+use super::{go, html, now};
+use crate::app::paging::Page;
+use crate::app::schedules::{self as service, ScheduleFilter, ScheduleView};
+use crate::app::{Result, execute};
 use crate::domain::action::Action;
-use crate::domain::run::RunState;
+use crate::domain::ids::ScheduleId;
+use crate::domain::run::{RunState, Trigger};
 use crate::domain::schedule::Source;
-use crate::web::shell::Shell;
+use crate::web::Web;
+use crate::web::auth::{Caller, Operator, Viewer};
+use crate::web::form::Typed;
+use crate::web::htmx::Htmx;
+use crate::web::routes::{Access, Routes};
+use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::{self, Badge, Link, Now, Sampled, When};
 
+mod edit;
 pub mod form;
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/schedules", Access::VIEWER, index)
+        .post("/schedules", Access::OPERATOR, edit::create)
+        .get("/schedules/new", Access::OPERATOR, edit::new)
+        .post("/schedules/preview", Access::OPERATOR, edit::preview)
+        .get("/schedules/zones", Access::VIEWER, edit::zones)
+        .get("/schedules/{id}", Access::VIEWER, edit::show)
+        .post("/schedules/{id}", Access::OPERATOR, edit::update)
+        .post("/schedules/{id}/enable", Access::OPERATOR, enable)
+        .post("/schedules/{id}/disable", Access::OPERATOR, disable)
+        .post("/schedules/{id}/skip", Access::OPERATOR, skip)
+        .post("/schedules/{id}/unskip", Access::OPERATOR, unskip)
+        .get("/schedules/{id}/run", Access::OPERATOR, ask_run)
+        .post("/schedules/{id}/run", Access::OPERATOR, run)
+        .get("/schedules/{id}/delete", Access::OPERATOR, ask_delete)
+        .post("/schedules/{id}/delete", Access::OPERATOR, delete)
+}
 
 /// A schedule in one line, on the page of its target.
 #[derive(Clone, Debug)]
@@ -166,6 +198,168 @@ pub struct SwitchedRow {
     pub row: ScheduleRow,
 }
 
+/// The zones there are, as the choices of a field.
+#[derive(Template, Clone, Debug)]
+#[template(path = "schedules/_zones.html")]
+pub struct Zones {
+    /// The surroundings.
+    pub shell: Shell,
+    /// IANA names.
+    pub zones: Vec<String>,
+}
+
+/// What the list is narrowed by, as the URL says it.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Wanted {
+    /// Text to look for.
+    q: String,
+    /// Where the page before ended.
+    cursor: String,
+}
+
+async fn index(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    Query(wanted): Query<Wanted>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let filter = ScheduleFilter { text: Some(wanted.q.clone()), ..ScheduleFilter::default() };
+    let page = Page::parse(None, Some(&wanted.cursor))?;
+    let listed = service::list(&web.app, &caller.actor, &filter, &page).await?;
+    let now = now(&web, &shell);
+    let older = listed.next_cursor.as_deref().map(|cursor| {
+        let query = [("q", &*wanted.q), ("cursor", cursor)];
+        format!("/schedules?{}", serde_urlencoded::to_string(query).unwrap_or_default())
+    });
+    html(&SchedulesPage {
+        rows: listed.items.iter().map(|view| ScheduleRow::new(view, &shell.zone, &now)).collect(),
+        older,
+        newest: (!wanted.q.is_empty() || !wanted.cursor.is_empty()).then(|| "/schedules".to_owned()),
+        text: wanted.q,
+        shell,
+    })
+}
+
+/// The row again for htmx, the list for a browser.
+fn switched(web: &Web, htmx: &Htmx, shell: Shell, view: &ScheduleView) -> Result<Response> {
+    if !htmx.partial {
+        return Ok(go(web, htmx, "/schedules"));
+    }
+    let row = ScheduleRow::new(view, &shell.zone, &now(web, &shell));
+    Ok(html(&SwitchedRow { shell, row })?.into_response())
+}
+
+async fn enable(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    shell: Shell,
+) -> Result<Response> {
+    switched(&web, &htmx, shell, &service::enable(&web.app, &caller.actor, &ScheduleId(id)).await?)
+}
+
+async fn disable(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    shell: Shell,
+) -> Result<Response> {
+    switched(&web, &htmx, shell, &service::disable(&web.app, &caller.actor, &ScheduleId(id)).await?)
+}
+
+async fn skip(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    notes: Notes,
+) -> Result<Response> {
+    let id = ScheduleId(id);
+    service::skip_next(&web.app, &caller.actor, &id).await?;
+    notes.leave(Flash::new("good", "The next one is left out; the ones after it stay.")).await;
+    Ok(go(&web, &htmx, &format!("/schedules/{id}")))
+}
+
+async fn unskip(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+) -> Result<Response> {
+    let id = ScheduleId(id);
+    service::unskip_next(&web.app, &caller.actor, &id).await?;
+    Ok(go(&web, &htmx, &format!("/schedules/{id}")))
+}
+
+async fn ask_run(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let view = service::get(&web.app, &caller.actor, &ScheduleId(id)).await?;
+    let spec = &view.schedule.spec;
+    let plan = execute::preview(&web.app, &caller.actor, &spec.target, spec.action, false).await?;
+    let question = Question::action(spec.action, &spec.target, &view.target_name, plan);
+    let text = "This is done now, once. The schedule goes on as before.".to_owned();
+    let back = Link::new(format!("/schedules/{}", view.schedule.id), view::shown_name(&view.title));
+    let action = format!("/schedules/{}/run", view.schedule.id);
+    actions::asked(shell, &htmx, Question { action, back, text, ..question })
+}
+
+async fn run(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    notes: Notes,
+) -> Result<Response> {
+    let submitted = service::run_now(&web.app, &caller.actor, &ScheduleId(id), Trigger::Manual).await?;
+    Ok(actions::to_run(&web, &htmx, &notes, &submitted).await)
+}
+
+async fn ask_delete(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let view = service::get(&web.app, &caller.actor, &ScheduleId(id)).await?;
+    let title = view::shown_name(&view.title);
+    let question = Question {
+        title: format!("Delete “{title}”?"),
+        label: "Delete".to_owned(),
+        icon: "trash-2",
+        harsh: true,
+        action: format!("/schedules/{}/delete", view.schedule.id),
+        back: Link::new(format!("/schedules/{}", view.schedule.id), title),
+        text: "It will not fire any more. Its runs stay in the list, and the audit log keeps what it said."
+            .to_owned(),
+        plan: None,
+        rev: Some(view.schedule.rev),
+    };
+    actions::asked(shell, &htmx, question)
+}
+
+async fn delete(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    notes: Notes,
+    typed: Typed,
+) -> Result<Response> {
+    let rev = typed.filled("rev").and_then(|rev| rev.parse().ok());
+    service::delete(&web.app, &caller.actor, &ScheduleId(id), rev).await?;
+    notes.leave(Flash::new("good", "The schedule is deleted.")).await;
+    Ok(go(&web, &htmx, "/schedules"))
+}
+
 impl ScheduleRow {
     /// Rows to try templates with.
     pub fn samples() -> Vec<Self> {
@@ -258,5 +452,11 @@ impl Sampled for SchedulesPage {
 impl Sampled for SwitchedRow {
     fn samples() -> Vec<Self> {
         ScheduleRow::samples().into_iter().map(|row| Self { shell: Shell::sample(), row }).collect()
+    }
+}
+
+impl Sampled for Zones {
+    fn samples() -> Vec<Self> {
+        vec![Self { shell: Shell::sample(), zones: vec!["Europe/Berlin".to_owned(), "UTC".to_owned()] }]
     }
 }

@@ -1,0 +1,196 @@
+//! Making, changing and previewing a schedule.
+
+use askama::Template as _;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::form::{Fields, PreviewView, ScheduleForm, targets};
+use crate::app::history::{self, RunFilter};
+use crate::app::paging::Page;
+use crate::app::schedules::{self as service, Saved, ScheduleView};
+use crate::app::{Actor, Error, Result, stacks, zone};
+use crate::domain::ids::ScheduleId;
+use crate::domain::schedule::Source;
+use crate::web::auth::{Caller, Operator, Viewer};
+use crate::web::form::Typed;
+use crate::web::htmx::Htmx;
+use crate::web::pages::runs::RunLine;
+use crate::web::pages::{go, html, now};
+use crate::web::session::Kept;
+use crate::web::shell::{Flash, Notes, Shell};
+use crate::web::{Web, error};
+
+/// Runs under the form.
+const RUNS: u32 = 10;
+
+/// What an empty form begins with, as the URL says it.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Begin {
+    /// `stack/KEY` or `container/KEY`.
+    target: String,
+    /// The schedule it is a copy of.
+    from: String,
+}
+
+/// The form around `fields`, with what they mean.
+async fn filled(
+    web: &Web,
+    actor: &Actor,
+    shell: Shell,
+    fields: Fields,
+    stored: Option<&ScheduleView>,
+) -> Result<ScheduleForm> {
+    let overview = stacks::overview(&web.app, actor).await?;
+    let default = zone::default_zone(&web.app).await?;
+    let now = now(web, &shell);
+    let groups = targets(&overview, &fields.target, stored.map(|view| view.target_name.as_str()));
+    let preview = meaning(web, actor, &shell, &fields, stored.map(|view| &view.schedule.id)).await?;
+    let form = ScheduleForm::new(shell, fields, groups, default.name);
+    let form = ScheduleForm { preview, ..form };
+    let Some(view) = stored else { return Ok(form) };
+    let wanted = RunFilter { schedule: Some(view.schedule.id.clone()), ..RunFilter::default() };
+    let runs = history::list(&web.app, actor, &wanted, &Page { limit: RUNS, cursor: None }).await?;
+    let runs = runs.items.iter().map(|run| RunLine::new(run, &now)).collect();
+    Ok(ScheduleForm { runs, ..form.stored(view, &now) })
+}
+
+/// What the fields mean, or what is wrong with them.
+async fn meaning(
+    web: &Web,
+    actor: &Actor,
+    shell: &Shell,
+    fields: &Fields,
+    id: Option<&ScheduleId>,
+) -> Result<PreviewView> {
+    match service::preview(&web.app, actor, &fields.draft(id)).await {
+        Ok(preview) => Ok(PreviewView::new(&preview, &now(web, shell))),
+        Err(Error::Invalid(errors)) => Ok(PreviewView::refused(&errors)),
+        Err(other) => Err(other),
+    }
+}
+
+/// The form as it was asked for: all of the page, or for htmx the form alone.
+fn answer(htmx: &Htmx, status: StatusCode, form: &ScheduleForm) -> Result<Response> {
+    let text = if htmx.partial { form.as_form().render() } else { form.render() };
+    Ok((status, Html(text.map_err(error::internal)?)).into_response())
+}
+
+pub(super) async fn new(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    Query(begin): Query<Begin>,
+    Kept(kept): Kept,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let fields = if let Some(typed) = kept {
+        Fields::typed(&typed)
+    } else if begin.from.is_empty() {
+        Fields::new(begin.target)
+    } else {
+        let view = service::get(&web.app, &caller.actor, &ScheduleId(begin.from)).await?;
+        let fields = Fields::of(&view);
+        let name = if fields.name.is_empty() { String::new() } else { format!("{} (copy)", fields.name) };
+        Fields { rev: String::new(), name, ..fields }
+    };
+    html(&filled(&web, &caller.actor, shell, fields, None).await?)
+}
+
+pub(super) async fn create(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    notes: Notes,
+    shell: Shell,
+    typed: Typed,
+) -> Result<Response> {
+    let fields = Fields::typed(&typed);
+    if fields.save.is_empty() {
+        let form = filled(&web, &caller.actor, shell, fields, None).await?;
+        return answer(&htmx, StatusCode::OK, &form);
+    }
+    match service::create(&web.app, &caller.actor, &fields.draft(None), Source::Ui).await {
+        Ok(saved) => Ok(stored(&web, &htmx, &notes, &saved).await),
+        Err(Error::Invalid(errors)) => {
+            let form = filled(&web, &caller.actor, shell, fields, None).await?.refused(errors);
+            answer(&htmx, StatusCode::UNPROCESSABLE_ENTITY, &form)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+pub(super) async fn show(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    Path(id): Path<String>,
+    Kept(kept): Kept,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let view = service::get(&web.app, &caller.actor, &ScheduleId(id)).await?;
+    let fields = kept.map_or_else(|| Fields::of(&view), |typed| Fields::typed(&typed));
+    html(&filled(&web, &caller.actor, shell, fields, Some(&view)).await?)
+}
+
+pub(super) async fn update(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    notes: Notes,
+    Path(id): Path<String>,
+    shell: Shell,
+    typed: Typed,
+) -> Result<Response> {
+    let id = ScheduleId(id);
+    let fields = Fields::typed(&typed);
+    let outcome = if fields.save.is_empty() {
+        None
+    } else {
+        let draft = fields.draft(Some(&id));
+        Some(service::update(&web.app, &caller.actor, &id, &draft, fields.revision()).await)
+    };
+    let (status, errors) = match outcome {
+        None => (StatusCode::OK, Vec::new()),
+        Some(Ok(saved)) => return Ok(stored(&web, &htmx, &notes, &saved).await),
+        Some(Err(Error::Invalid(errors))) => (StatusCode::UNPROCESSABLE_ENTITY, errors),
+        Some(Err(Error::Stale { .. })) => (StatusCode::CONFLICT, Vec::new()),
+        Some(Err(other)) => return Err(other),
+    };
+    let view = service::get(&web.app, &caller.actor, &id).await?;
+    let mut form = filled(&web, &caller.actor, shell, fields, Some(&view)).await?.refused(errors);
+    if status == StatusCode::CONFLICT {
+        form = form.stale(&Fields::of(&view));
+    }
+    answer(&htmx, status, &form)
+}
+
+/// To the list, with what there is to say about what was stored.
+async fn stored(web: &Web, htmx: &Htmx, notes: &Notes, saved: &Saved) -> Response {
+    let mut text = format!("“{}” is stored.", saved.view.title);
+    for warning in &saved.warnings {
+        text.push(' ');
+        text.push_str(warning);
+    }
+    notes.leave(Flash::new(if saved.warnings.is_empty() { "good" } else { "warn" }, text)).await;
+    go(web, htmx, "/schedules")
+}
+
+/// What the form means, refreshed as it is typed. The form may be that of a new schedule or, by `id`, of a stored one.
+pub(super) async fn preview(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    shell: Shell,
+    typed: Typed,
+) -> Result<Html<String>> {
+    let fields = Fields::typed(&typed);
+    let id = typed.filled("id").map(ScheduleId::from);
+    let preview = meaning(&web, &caller.actor, &shell, &fields, id.as_ref()).await?;
+    let form = ScheduleForm { preview, ..ScheduleForm::new(shell, fields, Vec::new(), String::new()) };
+    html(&form.as_preview())
+}
+
+/// The zones there are, for the field that takes one.
+pub(super) async fn zones(_: Caller<Viewer>, shell: Shell) -> Result<Html<String>> {
+    let zones = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
+    html(&super::Zones { shell, zones })
+}

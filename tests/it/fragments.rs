@@ -1,0 +1,213 @@
+//! Every template and every fragment, rendered from its samples: none is empty, none holds what the content security
+//! policy would refuse.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use askama::Template;
+use docknap::web::pages::{actions, audit, containers, profile, runs, schedules, stacks};
+use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
+use scraper::{Html, Selector};
+
+/// Renders every sample of `T`, and of each the fragments.
+fn render<T: Sampled>(
+    out: &mut Vec<(String, String)>,
+    fragments: impl Fn(&T) -> Vec<(&'static str, String)>,
+) {
+    let name = std::any::type_name::<T>().rsplit("::").next().unwrap_or_default().to_owned();
+    let samples = T::samples();
+    assert!(!samples.is_empty(), "{name} has no samples");
+    for (number, sample) in samples.iter().enumerate() {
+        out.push((format!("{name} {number}"), sample.render().expect("renders")));
+        for (fragment, html) in fragments(sample) {
+            out.push((format!("{name} {number} {fragment}"), html));
+        }
+    }
+}
+
+/// `(what, html)` of everything.
+fn everything() -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    let text = |html: askama::Result<String>| html.expect("renders");
+    render::<ErrorPage>(&mut all, |_| vec![]);
+    render::<ErrorToast>(&mut all, |_| vec![]);
+    render::<actions::ConfirmPage>(&mut all, |_| vec![]);
+    render::<actions::ConfirmDialog>(&mut all, |_| vec![]);
+    render::<stacks::Dashboard>(&mut all, |_| vec![]);
+    render::<stacks::StackPage>(&mut all, |page| vec![("containers", text(page.as_containers().render()))]);
+    render::<containers::ContainerPage>(&mut all, |page| vec![("facts", text(page.as_facts().render()))]);
+    render::<schedules::SchedulesPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
+    render::<schedules::SwitchedRow>(&mut all, |_| vec![]);
+    render::<schedules::Zones>(&mut all, |_| vec![]);
+    render::<schedules::form::ScheduleForm>(&mut all, |page| {
+        vec![("form", text(page.as_form().render())), ("preview", text(page.as_preview().render()))]
+    });
+    render::<runs::RunsPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
+    render::<runs::RunPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
+    render::<audit::AuditPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
+    render::<profile::ProfilePage>(&mut all, |page| vec![("password", text(page.as_password().render()))]);
+    all
+}
+
+fn select(css: &str) -> Selector {
+    Selector::parse(css).expect("a selector")
+}
+
+#[test]
+fn every_template_and_fragment_renders_something() {
+    for (what, html) in everything() {
+        assert!(!html.trim().is_empty(), "{what} is empty");
+    }
+}
+
+#[test]
+fn nothing_rendered_needs_more_than_the_policy_allows() {
+    for (what, html) in everything() {
+        let document = Html::parse_document(&html);
+        for element in document.select(&select("*")) {
+            for (name, value) in element.value().attrs() {
+                assert_ne!(name, "style", "{what}: inline style");
+                assert!(!name.starts_with("on") && !name.starts_with("hx-on"), "{what}: {name}");
+                assert!(
+                    !value.trim_start().starts_with("js:") && !value.starts_with("javascript:"),
+                    "{what}: {value}"
+                );
+                assert!(name != "hx-trigger" || !value.contains('['), "{what}: trigger filter {value}");
+            }
+        }
+        assert_eq!(document.select(&select("style")).count(), 0, "{what}: style element");
+        for script in document.select(&select("script")) {
+            assert!(script.attr("src").is_some(), "{what}: inline script");
+        }
+    }
+}
+
+#[test]
+fn every_page_can_be_read_aloud_and_walked_by_keys() {
+    for (what, html) in everything() {
+        let document = Html::parse_document(&html);
+        let mut ids = BTreeSet::new();
+        for element in document.select(&select("[id]")) {
+            let id = element.attr("id").unwrap_or_default();
+            // The rows of a sample may repeat one target.
+            let row = ["schedule-", "run-", "switch-", "container-", "stack-"]
+                .iter()
+                .any(|row| id.starts_with(row));
+            assert!(row || ids.insert(id.to_owned()), "{what}: the id {id} twice");
+        }
+        for pointer in ["aria-labelledby", "aria-describedby", "for", "list"] {
+            for element in document.select(&select(&format!("[{pointer}]"))) {
+                for id in element.attr(pointer).unwrap_or_default().split_whitespace() {
+                    assert!(ids.contains(id), "{what}: {pointer} names the missing {id}");
+                }
+            }
+        }
+        for field in document.select(&select("input:not([type=hidden]), select, textarea")) {
+            let id = field.attr("id").unwrap_or_default();
+            let labelled = document.select(&select("label")).any(|label| label.attr("for") == Some(id))
+                || field
+                    .ancestors()
+                    .any(|node| node.value().as_element().is_some_and(|e| e.name() == "label"));
+            assert!(labelled, "{what}: the field {} has no label", field.html());
+        }
+        for button in document.select(&select("button, a")) {
+            let said = button.text().collect::<String>();
+            let named = !said.trim().is_empty() || button.attr("aria-label").is_some();
+            assert!(named, "{what}: {} says nothing", button.html());
+        }
+        for icon in document.select(&select("svg")) {
+            assert_eq!(icon.attr("aria-hidden"), Some("true"), "{what}: an icon that is read aloud");
+        }
+        if html.contains("<html") {
+            assert_eq!(document.select(&select("h1")).count(), 1, "{what}: one heading of the first level");
+            assert_eq!(document.select(&select("main#main")).count(), 1, "{what}: one main");
+        }
+    }
+}
+
+#[test]
+fn every_icon_and_every_static_file_that_is_named_is_there() {
+    let sprite = std::fs::read_to_string(root().join("static/icons.svg")).expect("reads");
+    for (what, html) in everything() {
+        let document = Html::parse_document(&html);
+        for part in document.select(&select("use")) {
+            let name = part.attr("href").and_then(|href| href.split_once('#')).map_or("", |(_, name)| name);
+            assert!(sprite.contains(&format!("id=\"{name}\"")), "{what}: no symbol {name}");
+        }
+        for part in document.select(&select("link[href], script[src]")) {
+            let path = part.attr("href").or(part.attr("src")).unwrap_or_default();
+            let file = path.trim_start_matches('/').split('?').next().unwrap_or_default();
+            assert!(root().join(file).is_file(), "{what}: no file {file}");
+        }
+    }
+}
+
+#[test]
+fn no_template_leaves_the_escaping_or_hides_a_block_in_a_condition() {
+    for (path, text) in templates() {
+        let flat: String = text.split_whitespace().collect();
+        assert!(!flat.contains("|safe"), "{}: |safe", path.display());
+        assert!(!text.contains("style=") && !text.contains("<style"), "{}: inline style", path.display());
+        let mut inside = 0_i32;
+        for tag in text.split("{%").skip(1) {
+            let word = tag.trim_start_matches('-').split_whitespace().next().unwrap_or_default();
+            match word {
+                "if" | "for" | "match" => inside += 1,
+                "endif" | "endfor" | "endmatch" => inside -= 1,
+                "block" => {
+                    assert_eq!(inside, 0, "{}: a block in a condition or loop renders empty", path.display())
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_browser_loads_stays_small() {
+    let mut gzipped = 0;
+    for file in ["htmx.min.js", "app.js", "app.css"] {
+        let bytes = std::fs::read(root().join("static").join(file)).expect("reads");
+        gzipped += gzip(&bytes);
+    }
+    assert!(gzipped <= 26 * 1024, "scripts and styles are {gzipped} bytes gzipped (rulings: sizes)");
+}
+
+/// The length of `bytes` as gzip makes them.
+fn gzip(bytes: &[u8]) -> usize {
+    use std::io::{Read as _, Write as _};
+    let mut child = std::process::Command::new("gzip")
+        .args(["-6", "-c"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("gzip is there");
+    let mut stdin = child.stdin.take().expect("piped");
+    let input = bytes.to_vec();
+    let writer = std::thread::spawn(move || stdin.write_all(&input));
+    let mut out = Vec::new();
+    child.stdout.take().expect("piped").read_to_end(&mut out).expect("reads");
+    writer.join().expect("joins").expect("writes");
+    assert!(child.wait().expect("ends").success());
+    out.len()
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn templates() -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in std::fs::read_dir(folder).expect("reads").map(|entry| entry.expect("reads").path()) {
+            if entry.is_dir() {
+                walk(&entry, found);
+            } else {
+                found.push((entry.clone(), std::fs::read_to_string(&entry).expect("reads")));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join("templates"), &mut found);
+    assert!(found.len() > 20, "the templates are where they were");
+    found
+}
