@@ -5,6 +5,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     keep_files_private();
     tame_allocator();
+    // One provider for every TLS connection, so that none is chosen by accident. It can only be there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     docknap::cli::run(std::env::args_os().collect())
 }
 

@@ -162,6 +162,8 @@ async fn start(home: &Path) -> (Project, Api) {
     output(lines.envs(project.env.clone()));
 
     let url = format!("http://127.0.0.1:{port}");
+    // The client of the tests brings no TLS of its own; a second test in one process finds it installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     let container = project.container("docknap");
     until("the server answers", async || {
