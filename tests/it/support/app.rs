@@ -55,7 +55,7 @@ pub struct TestApp {
     /// Time; advance it rather than sleep.
     pub clock: Clock,
     /// Ends with the test.
-    _held: Held,
+    held: Held,
 }
 
 enum Held {
@@ -63,7 +63,7 @@ enum Held {
         #[expect(dead_code, reason = "held for its Drop")] TestDb,
         #[expect(dead_code, reason = "held for its Drop")] tempfile::TempDir,
     ),
-    Bench(#[expect(dead_code, reason = "held for its Drop")] Box<Bench>),
+    Bench(Box<Bench>),
 }
 
 impl TestApp {
@@ -112,7 +112,7 @@ impl TestApp {
         });
         let web = Web::new(app.clone(), false);
         let router = web::router(web.clone());
-        Self { app, web, router, clock, _held: Held::Storage(database, home) }
+        Self { app, web, router, clock, held: Held::Storage(database, home) }
     }
 
     /// In front of a bench: real storage, the simulated Engine, the runner.
@@ -121,9 +121,17 @@ impl TestApp {
         let web = Web::new(app.clone(), false);
         let router = web::router(web.clone());
         let clock = bench.clock.clone();
-        let test = Self { app, web, router, clock, _held: Held::Bench(Box::new(bench)) };
+        let test = Self { app, web, router, clock, held: Held::Bench(Box::new(bench)) };
         test.add_everybody().await;
         test
+    }
+
+    /// The bench it stands in front of.
+    pub fn bench(&self) -> &Bench {
+        match &self.held {
+            Held::Bench(bench) => bench,
+            Held::Storage(..) => panic!("this test has no Engine; begin it with TestApp::over"),
+        }
     }
 
     async fn add_everybody(&self) {
