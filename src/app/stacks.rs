@@ -271,7 +271,7 @@ pub(super) fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Ve
             let contained = wanted.len() >= 3
                 && (starts_or_ends(&folded, &wanted)
                     || (folded.len() >= 3 && starts_or_ends(&wanted, &folded)));
-            let distance = if contained { 1 } else { distance(&wanted, &folded) };
+            let distance = if contained { usize::from(wanted != folded) } else { distance(&wanted, &folded) };
             (distance <= limit).then_some((distance, name))
         })
         .collect();
