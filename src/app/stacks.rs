@@ -14,7 +14,9 @@ use super::{Actor, App, Error, Result};
 use crate::db::{self, history::LastTouch};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, ScheduleId};
-use crate::domain::inventory::{Container, ContainerState, Health, Inventory, Link, Stack, StackStatus};
+use crate::domain::inventory::{
+    self, Container, ContainerState, Health, Inventory, Link, Stack, StackStatus,
+};
 use crate::domain::nap::{Nap, Naps};
 use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
@@ -329,7 +331,8 @@ impl Known {
         })
     }
 
-    fn stack(&self, inventory: &Inventory, stack: Stack) -> StackView {
+    fn stack(&self, inventory: &Inventory, mut stack: Stack) -> StackView {
+        self.count_naps(inventory, &mut stack);
         let containers: Vec<ContainerView> = stack
             .containers
             .iter()
@@ -400,6 +403,20 @@ impl Known {
             napping_since: nap.map(|nap| nap.since),
             next,
             container,
+        }
+    }
+
+    /// Docker cannot tell what naps from a one-shot that did its work, and the inventory counts neither; we can, and
+    /// what naps is down.
+    fn count_naps(&self, inventory: &Inventory, stack: &mut Stack) {
+        let naps =
+            |container: &&Arc<Container>| self.nap(container).is_some() && inventory.is_completed(container);
+        let mistaken = stack.containers.iter().filter(naps).count();
+        let mistaken = u32::try_from(mistaken).unwrap_or(u32::MAX);
+        stack.counts.stopped = stack.counts.stopped.saturating_add(mistaken);
+        stack.counts.total = stack.counts.total.saturating_add(mistaken);
+        if inventory.is_connected() {
+            stack.status = inventory::status(stack.counts);
         }
     }
 
@@ -583,5 +600,37 @@ fn shown_of_stack(stack: &Stack, containers: &[ContainerView], napping: bool) ->
         StackStatus::Partial => ShownState::Partial,
         StackStatus::Running if any(ShownState::Starting) => ShownState::Starting,
         StackStatus::Running => ShownState::Running,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_told_as_a_person_would() {
+        let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
+        let at = |text: &str| text.parse::<Timestamp>().expect("an instant");
+        let now = at("2026-11-23T06:00:00Z");
+        for (instant, told) in [
+            ("2026-11-22T23:30:00Z", "00:30 today"),
+            ("2026-11-22T22:00:00Z", "23:00 yesterday"),
+            ("2026-11-17T22:00:00Z", "23:00 Tue"),
+            ("2026-11-16T22:00:00Z", "23:00 on 2026-11-16"),
+            ("2026-11-23T23:30:00Z", "00:30 on 2026-11-24"),
+        ] {
+            assert_eq!(clock_time(at(instant), now, &berlin), told);
+        }
+    }
+
+    #[test]
+    fn near_names_are_few_and_the_likest_first() {
+        let names = ["billing-stack", "billing", "media", "Media2", "x"];
+        let near = |wanted: &str| near(wanted, names.into_iter());
+        assert_eq!(near("biling-stack"), ["billing-stack"]);
+        assert_eq!(near("MEDIA"), ["media", "Media2"]);
+        assert_eq!(near("bill"), ["billing", "billing-stack"]);
+        assert!(near("").len() <= 1 && near("zzzzzzzz").is_empty());
+        assert!(near(&"m".repeat(100_000)).is_empty(), "a long name costs little");
     }
 }

@@ -195,16 +195,17 @@ pub async fn delete_all(tx: &mut Tx, user: &UserId, but: Option<&str>) -> Result
     )?)
 }
 
-/// Ends the oldest of someone's sessions until `keep` are left.
+/// Ends the oldest of someone's sessions until `keep` are left; `newest` stays, also where several began at once.
 ///
 /// # Errors
 /// What the engine answered.
-pub async fn delete_oldest(tx: &mut Tx, user: &UserId, keep: i64) -> Result<u64> {
+pub async fn delete_oldest(tx: &mut Tx, user: &UserId, newest: &str, keep: i64) -> Result<u64> {
     Ok(exec_tx!(
         tx,
         "DELETE FROM sessions WHERE user_id = $1 AND id_hash NOT IN (SELECT id_hash FROM sessions \
-         WHERE user_id = $1 ORDER BY created_ms DESC, id_hash LIMIT $2)",
+         WHERE user_id = $1 ORDER BY created_ms DESC, CASE WHEN id_hash = $2 THEN 0 ELSE 1 END, id_hash LIMIT $3)",
         user.as_str(),
+        newest,
         keep
     )?)
 }

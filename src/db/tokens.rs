@@ -59,17 +59,26 @@ pub async fn delete_all(tx: &mut Tx, user: &UserId) -> Result<u64> {
     Ok(exec_tx!(tx, "DELETE FROM tokens WHERE user_id = $1", user.as_str())?)
 }
 
-/// Kills the oldest of someone's tokens until `keep` are left, those past `now` first of all.
+/// Kills the oldest of someone's tokens until `keep` are left, those past `now` first of all; `newest` stays, also where
+/// several were given out at once.
 ///
 /// # Errors
 /// What the engine answered.
-pub async fn delete_oldest(tx: &mut Tx, user: &UserId, keep: i64, now: Timestamp) -> Result<u64> {
+pub async fn delete_oldest(
+    tx: &mut Tx,
+    user: &UserId,
+    newest: &str,
+    keep: i64,
+    now: Timestamp,
+) -> Result<u64> {
     Ok(exec_tx!(
         tx,
         "DELETE FROM tokens WHERE user_id = $1 AND (expires_ms <= $2 OR jti NOT IN (SELECT jti FROM tokens \
-         WHERE user_id = $1 AND expires_ms > $2 ORDER BY created_ms DESC, jti DESC LIMIT $3))",
+         WHERE user_id = $1 AND expires_ms > $2 ORDER BY created_ms DESC, CASE WHEN jti = $3 THEN 0 ELSE 1 END, jti \
+         LIMIT $4))",
         user.as_str(),
         to_ms(now),
+        newest,
         keep
     )?)
 }

@@ -525,7 +525,8 @@ fn count(containers: &[Arc<Container>]) -> Counts {
     counts
 }
 
-fn status(counts: Counts) -> StackStatus {
+/// The status of a stack whose host is connected.
+pub(crate) fn status(counts: Counts) -> StackStatus {
     if counts.total == 0 || counts.stopped == counts.total {
         StackStatus::Stopped
     } else if counts.running == counts.total {

@@ -1,7 +1,7 @@
 //! Static files, from inside the binary.
 //!
 //! Links carry the version of all files together, so a browser may keep them for ever; without it, or with an old one,
-//! the answer is checked by its ETag each time.
+//! the answer is checked by its `ETag` each time.
 
 use std::fmt::Write;
 use std::sync::LazyLock;

@@ -4,8 +4,6 @@
 //! it also replaces every error answer without a body of its own (404, 405, 413 … of the framework). What caused an
 //! internal error goes to the log under the request's id and to nobody else.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -39,11 +37,18 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// Seconds after which a new try makes sense.
     pub retry_after: Option<u64>,
-    /// Names that look like the one that was not found, and of what kind they are.
+    rest: Box<Rest>,
+}
+
+/// What only few problems have.
+#[derive(Clone, Debug, Default)]
+struct Rest {
+    /// Names that look like the one that was not found …
     near: Vec<String>,
+    /// … and of what kind they are.
     what: &'static str,
     /// For the log only.
-    cause: Option<Arc<str>>,
+    cause: Option<String>,
 }
 
 impl Problem {
@@ -61,9 +66,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             retry_after: None,
-            near: Vec::new(),
-            what: "",
-            cause: None,
+            rest: Box::default(),
         }
     }
 
@@ -143,13 +146,13 @@ impl From<Error> for Problem {
         let mut problem = Self::new(status, error.code(), title, detail);
         match error {
             Error::NotFound { what, near, .. } => {
-                problem.near = near;
-                problem.what = what;
+                problem.rest.near = near;
+                problem.rest.what = what;
             }
             Error::Invalid(errors) => problem.errors = errors,
             Error::TooManyTries { retry_after } => problem.retry_after = Some(retry_after.as_secs().max(1)),
             Error::Docker { .. } | Error::Unavailable { .. } => problem.retry_after = Some(5),
-            Error::Internal(source) => problem.cause = Some(chain(&*source).into()),
+            Error::Internal(source) => problem.rest.cause = Some(chain(&*source)),
             _ => {}
         }
         problem
@@ -240,7 +243,7 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
     }
     let problem = problem.unwrap_or_else(|| of_status(status));
     if problem.status.is_server_error() {
-        let cause = problem.cause.as_deref().unwrap_or(&problem.detail);
+        let cause = problem.rest.cause.as_deref().unwrap_or(&problem.detail);
         tracing::error!(request = %asked.id, method = %asked.method, path = %asked.path, %status, "{cause}");
     }
     let identity = Identity::of(response.extensions());
@@ -314,7 +317,7 @@ fn program(problem: &Problem, asked: &Asked) -> Response {
         detail: &problem.detail,
         code: problem.code,
         errors: &problem.errors,
-        near: &problem.near,
+        near: &problem.rest.near,
         request_id: &asked.id,
     };
     // A struct of texts cannot fail to serialize.
@@ -395,7 +398,7 @@ async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) 
 }
 
 fn near_links(problem: &Problem) -> Vec<Link> {
-    let folder = match problem.what {
+    let folder = match problem.rest.what {
         "stack" => "stacks",
         "container" => "containers",
         _ => return Vec::new(),
@@ -403,5 +406,10 @@ fn near_links(problem: &Problem) -> Vec<Link> {
     let encode = |name: &str| {
         percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
     };
-    problem.near.iter().map(|name| Link::new(format!("/{folder}/{}", encode(name)), name.clone())).collect()
+    problem
+        .rest
+        .near
+        .iter()
+        .map(|name| Link::new(format!("/{folder}/{}", encode(name)), name.clone()))
+        .collect()
 }

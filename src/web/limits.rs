@@ -113,3 +113,29 @@ fn words(panic: &(dyn Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use axum::{Router, http};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_answer() {
+        async fn broken() -> &'static str {
+            panic!("a handler that panics on purpose")
+        }
+        let router = Router::new().route("/", get(broken)).layer(from_fn(catch_panic));
+        let request = http::Request::new(Body::empty());
+        let response = router.oneshot(request).await.expect("it answers");
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(
+            response.extensions().get::<error::Problem>().map(|problem| problem.code),
+            Some("internal")
+        );
+    }
+}

@@ -13,7 +13,7 @@ use docknap::domain::permission::Role;
 use docknap::domain::run::StepState;
 use docknap::domain::target::{Target, key};
 use docknap::domain::user::User;
-use docknap::sim::World;
+use docknap::sim::{ContainerSpec, World};
 use docknap::web::{self, Web};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -59,7 +59,7 @@ fn world() -> World {
                 .service("web", |web| web.depends_on("db"))
         })
         .container("loner", |container| container)
-        .container("keeper", |container| container.protect());
+        .container("keeper", ContainerSpec::protect);
     for name in HOSTILE {
         world = world.stack(name, |stack| stack.service("one", |one| one));
     }

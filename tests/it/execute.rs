@@ -6,7 +6,7 @@ use docknap::app::Error;
 use docknap::app::execute::{self, Request, Submitted};
 use docknap::domain::action::Action;
 use docknap::domain::run::{Run, RunState, Step, StepState, Trigger};
-use docknap::sim::{DaemonEnd, Endpoint, Fault, Restart, World};
+use docknap::sim::{ContainerSpec, DaemonEnd, Endpoint, Fault, Restart, World};
 
 use crate::support::bench::{Bench, person};
 
@@ -73,7 +73,7 @@ async fn a_start_that_exits_127_fails_with_its_code_and_skips_its_dependants() {
     let world = World::new().stack("shop", |s| {
         s.service("db", |c| c.stopped().refuses_to_start().complains("exec: not found"))
             .service("api", |c| c.stopped().depends_on("db"))
-            .service("mail", |c| c.stopped())
+            .service("mail", ContainerSpec::stopped)
     });
     let bench = Bench::new(NOW, world).await;
     let (run, steps) = bench.carry_out(Action::Start, Bench::stack("shop")).await;
@@ -139,7 +139,7 @@ async fn pause_and_unpause_act_on_what_runs() {
 #[tokio::test]
 async fn a_restart_acts_on_running_members_only() {
     let world = World::new().stack("shop", |s| {
-        s.service("db", |c| c).service("cron", |c| c.stopped()).service("web", |c| c.depends_on("db"))
+        s.service("db", |c| c).service("cron", ContainerSpec::stopped).service("web", |c| c.depends_on("db"))
     });
     let bench = Bench::new(NOW, world).await;
     let (run, steps) = bench.carry_out(Action::Restart, Bench::stack("shop")).await;
@@ -162,7 +162,7 @@ async fn who_shares_a_network_is_restarted_with_its_owner() {
 
 #[tokio::test]
 async fn a_protected_container_is_refused_and_skipped_inside_a_stack() {
-    let world = World::new().stack("shop", |s| s.service("db", |c| c.protect()).service("web", |c| c));
+    let world = World::new().stack("shop", |s| s.service("db", ContainerSpec::protect).service("web", |c| c));
     let bench = Bench::new(NOW, world).await;
     let (run, steps) = bench.carry_out(Action::Stop, Bench::stack("shop")).await;
     assert_eq!(run.state, RunState::Succeeded);
@@ -181,7 +181,7 @@ async fn a_label_added_after_the_plan_still_protects() {
     // Docker answers nothing while the plan is made and stored.
     bench.sim.fault(Fault::delay(Duration::from_secs(3)).on(Endpoint::Inspect).times(1));
     let submitted = bench.submit(Action::Stop, Bench::stack("shop")).await;
-    bench.sim.update("shop-db-1", docknap::sim::ContainerSpec::protect);
+    bench.sim.update("shop-db-1", ContainerSpec::protect);
     bench.settle().await;
     let (_, steps) = bench.run(submitted.run_id()).await;
     let db = steps.iter().find(|step| step.container == "shop-db-1").expect("a step");
@@ -406,7 +406,7 @@ async fn an_unhealthy_dependency_holds_its_dependants_back_for_two_minutes() {
 #[tokio::test]
 async fn a_one_shot_is_waited_for_until_it_completed() {
     let world = World::new().stack("shop", |s| {
-        s.service("db", |c| c.stopped())
+        s.service("db", ContainerSpec::stopped)
             .service("migrate", |c| c.created().exits(Duration::from_secs(20), 0).depends_on("db"))
             .service("web", |c| c.stopped().depends_on("migrate:service_completed_successfully"))
     });

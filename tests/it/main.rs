@@ -17,6 +17,7 @@ mod packaging;
 mod pages;
 mod process;
 mod rbac;
+mod scheduler;
 mod schedules;
 mod schedules_storage;
 mod security;

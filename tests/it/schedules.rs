@@ -85,6 +85,7 @@ fn field(change: impl FnOnce(&mut Draft)) -> Draft {
     draft
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a field is filled or not")]
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }

@@ -36,7 +36,7 @@ async fn a_schedule_is_read_back_as_it_was_stored(test: TestDb) {
     once.spec.target = Target::container(HostId::local(), member("media", "web/%2F"));
     once.spec.timezone = Some("Europe/Berlin".to_owned());
     once.spec.stop_timeout_seconds = Some(30);
-    once.spec.note = "\"><x\nO'Brien ☾".to_owned();
+    once.spec.note = String::from("\"><x\nO'Brien ☾");
     once.skip_at = Some(at("2026-12-24T18:00:00.250Z"));
     let cron = schedule("b");
     store_schedules(&test.db, &[once.clone(), cron.clone()]).await;
@@ -122,10 +122,10 @@ async fn a_skip_needs_the_occurrence_it_was_meant_for(test: TestDb) {
 
 async fn a_list_is_paged_filtered_and_without_the_deleted(test: TestDb) {
     let mut rows: Vec<Schedule> = ["a", "b", "c", "d"].into_iter().map(schedule).collect();
-    rows[1].spec.name = "100 % O_K!".to_owned();
+    rows[1].spec.name = String::from("100 % O_K!");
     rows[2].spec.enabled = false;
     rows[2].spec.target = Target::stack(HostId::local(), "Other");
-    rows[2].spec.target_name = "Other".to_owned();
+    rows[2].spec.target_name = String::from("Other");
     rows[3].deleted_at = Some(monday());
     store_schedules(&test.db, &rows).await;
     let db = &test.db;

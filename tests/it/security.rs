@@ -5,9 +5,11 @@ use std::time::Duration;
 use axum::http::Method;
 use docknap::config::{BaseUrl, Config, Hsts};
 use docknap::domain::permission::Role;
+use docknap::sim::World;
 use serde_json::json;
 
-use crate::support::app::{Client, HTMX, PASSWORD, SITE, TestApp};
+use crate::support::app::{Client, HTMX, NOW, PASSWORD, SITE, TestApp};
+use crate::support::bench::Bench;
 
 const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
 const NEW_USER: &str = "name=nina&role=viewer&password=sleepy+whales+drift+at+night";
@@ -21,7 +23,7 @@ fn https(config: &mut Config) {
 /// A browser that comes by https through the proxy.
 fn behind_proxy(test: &TestApp) -> Client {
     test.anonymous()
-        .from_address("172.18.0.2")
+        .at("172.18.0.2")
         .with_header("x-forwarded-proto", "https")
         .with_header("x-forwarded-for", "203.0.113.9")
         .with_header("host", "nap.example.org")
@@ -126,8 +128,8 @@ async fn the_amber_bar_is_there_exactly_when_somebody_could_listen() {
     let test = TestApp::new().await;
     let bar = async |mut client: Client| client.get("/login").await.text(".bar").contains("not encrypted");
     assert!(bar(test.anonymous()).await);
-    assert!(!bar(test.anonymous().from_address("127.0.0.1")).await);
-    assert!(!bar(test.anonymous().from_address("::1")).await);
+    assert!(!bar(test.anonymous().at("127.0.0.1")).await);
+    assert!(!bar(test.anonymous().at("::1")).await);
     let test = TestApp::with(https).await;
     assert!(!bar(behind_proxy(&test)).await);
 }
@@ -377,6 +379,10 @@ async fn health_is_a_word_without_detail() {
     let well = client.get("/healthz").await;
     assert_eq!((well.status, &*well.body), (200, "ok\n"));
     assert_eq!(client.get("/readyz").await.status, 503, "no Engine");
+    let with_engine = TestApp::over(Bench::new(NOW, World::default()).await).await;
+    assert_eq!(with_engine.anonymous().get("/readyz").await.status, 200);
+    with_engine.app.vitals.stop();
+    assert_eq!(with_engine.anonymous().get("/readyz").await.status, 503, "about to stop");
     test.clock.advance(Duration::from_secs(90));
     let hung = client.get("/healthz").await;
     assert_eq!((hung.status, &*hung.body), (503, "unavailable\n"), "the scheduler has not looked for 90 s");
@@ -416,16 +422,12 @@ async fn a_flood_of_logins_is_held_back_by_network() {
     // Names of their own and addresses of one IPv6 network: neither the count by name nor one by address would do.
     let mut statuses = Vec::new();
     for number in 0..31 {
-        let mut client = test.anonymous().from_address(&format!("2001:db8:1:2::{number:x}"));
+        let mut client = test.anonymous().at(&format!("2001:db8:1:2::{number:x}"));
         let answer = client.post("/login", &[("name", "vera"), ("password", PASSWORD)]).await;
         statuses.push((answer.status, answer.header("retry-after").to_owned()));
     }
     assert!(statuses[..30].iter().all(|(status, _)| *status == 303), "{statuses:?}");
     assert_eq!(statuses[30], (429, "1".to_owned()));
-    test.anonymous().from_address("2001:db8:1:3::1").log_in("vera").await;
-    assert_eq!(
-        test.anonymous().from_address("2001:db8:1:2::1").get("/login").await.status,
-        200,
-        "only tries count"
-    );
+    test.anonymous().at("2001:db8:1:3::1").log_in("vera").await;
+    assert_eq!(test.anonymous().at("2001:db8:1:2::1").get("/login").await.status, 200, "only tries count");
 }

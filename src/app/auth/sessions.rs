@@ -102,6 +102,18 @@ pub async fn open(app: &App, ticket: &Ticket, active: bool, ip: Option<IpAddr>) 
     Ok(Opened::Live(session, user))
 }
 
+/// Whether the session with this digest is still good: what an event stream asks every 30 s (rulings 24). It does not
+/// count as a use.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn is_live(app: &App, digest: &str) -> Result<bool> {
+    let found = db::sessions::find(&app.db, digest).await?;
+    let now = app.clock.now();
+    Ok(found
+        .is_some_and(|(session, user)| !user.disabled && ends(app, session.created, session.last_seen) > now))
+}
+
 /// When a session begun at `created` and used at `seen` ends.
 fn ends(app: &App, created: jiff::Timestamp, seen: jiff::Timestamp) -> jiff::Timestamp {
     (seen + app.config.session_idle).min(created + app.config.session_max)
@@ -137,7 +149,7 @@ pub async fn begin(
             break ticket;
         }
     };
-    db::sessions::delete_oldest(&mut tx, user, PER_USER).await?;
+    db::sessions::delete_oldest(&mut tx, user, &ticket.digest(), PER_USER).await?;
     tx.commit().await?;
     Ok(ticket)
 }

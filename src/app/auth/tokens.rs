@@ -62,7 +62,7 @@ pub async fn issue(app: &App, user: &User, ip: Option<IpAddr>) -> Result<Issued>
     let mut tx = app.db.begin().await?;
     let address = ip.map(|ip| ip.to_string());
     db::tokens::insert(&mut tx, &jti, &user.id, now, expires, address.as_deref()).await?;
-    db::tokens::delete_oldest(&mut tx, &user.id, PER_USER, now).await?;
+    db::tokens::delete_oldest(&mut tx, &user.id, &jti, PER_USER, now).await?;
     tx.commit().await?;
     let claims =
         Claims { sub: user.id.as_str().to_owned(), jti, iat: now.as_second(), exp: expires.as_second() };
@@ -123,7 +123,7 @@ impl Auth {
     }
 }
 
-/// HS256 over RustCrypto's `hmac`.
+/// HS256 over the `hmac` crate.
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| match algorithm {
         Algorithm::HS256 => Ok(Box::new(Hs256::new(key.as_bytes())?)),

@@ -1,5 +1,7 @@
 //! What the calls that act have in common: keys that make them repeatable, and their answer.
 
+use std::pin::Pin;
+
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -62,20 +64,17 @@ pub fn answer(status: StatusCode, body: &impl Serialize) -> Result<Answer> {
 }
 
 /// Does `work`, or gives the answer it had before under the same `Idempotency-Key`. `call` and `body` tell one request
-/// from another.
-pub async fn once(
-    app: &App,
-    actor: &Actor,
+/// from another. Boxed: what acts is large, and most requests are not of that kind.
+pub fn once<'a>(
+    app: &'a App,
+    actor: &'a Actor,
     headers: &HeaderMap,
     call: &str,
     body: &[u8],
-    work: impl Future<Output = Result<Answer>>,
-) -> Result<Response> {
-    let key = match headers.get("idempotency-key") {
-        None => None,
-        // What is no text is no key either; the service says so.
-        Some(value) => Some(value.to_str().unwrap_or_default()),
-    };
+    work: impl Future<Output = Result<Answer>> + Send + 'a,
+) -> Pin<Box<dyn Future<Output = Result<Response>> + Send + 'a>> {
+    // What is no text is no key either; the service says so.
+    let key = headers.get("idempotency-key").map(|value| value.to_str().unwrap_or_default().to_owned());
     let mut digest = Sha256::new();
     digest.update(call.as_bytes());
     digest.update([0]);
@@ -85,7 +84,10 @@ pub async fn once(
         let _ = write!(text, "{byte:02x}");
         text
     });
-    Ok(respond(idempotency::once(app, actor, key, &request, work).await?))
+    Box::pin(async move {
+        let answer = idempotency::once(app, actor, key.as_deref(), &request, work).await?;
+        Ok(respond(answer))
+    })
 }
 
 fn respond(answer: Answer) -> Response {

@@ -28,19 +28,19 @@ impl Fields {
     ///
     /// # Errors
     /// A [`Problem`]: 400 for what is no JSON, 422 for JSON of another shape.
-    pub fn parse(bytes: &[u8]) -> std::result::Result<Self, Problem> {
+    pub fn parse(bytes: &[u8]) -> std::result::Result<Self, Box<Problem>> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(fields)) => Ok(Self { fields, faults: Vec::new() }),
-            Ok(_) => Err(Error::field("body", "send a JSON object").into()),
-            Err(error) => Err(Problem::new(
+            Ok(_) => Err(Box::new(Error::field("body", "send a JSON object").into())),
+            Err(error) => Err(Box::new(Problem::new(
                 StatusCode::BAD_REQUEST,
                 "no_json",
                 "This is no JSON",
                 format!("The body is no JSON: {error}."),
-            )),
+            ))),
         }
     }
 
@@ -193,7 +193,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         if !json && !bytes.is_empty() {
             return Err(Problem::media_type("application/json").into_response());
         }
-        let fields = Fields::parse(&bytes).map_err(IntoResponse::into_response)?;
+        let fields = Fields::parse(&bytes).map_err(|problem| problem.into_response())?;
         Ok(Self { fields, bytes })
     }
 }

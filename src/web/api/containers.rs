@@ -165,7 +165,7 @@ impl Asked {
         let action: Action =
             self.action.parse().map_err(|_| Error::not_found("action", act::shorten(&self.action)))?;
         let target = execute::resolve_target(app, &HostId(self.host), self.target_type, &self.name)?;
-        let request = Request { reason, stop_timeout_seconds, ..Request::now(action, target, Trigger::Api) };
+        let request = Request { stop_timeout_seconds, reason, ..Request::now(action, target, Trigger::Api) };
         act::once(app, actor, headers, &self.call, &bytes, async {
             act::accepted(&execute::submit(app, actor, request).await?)
         })

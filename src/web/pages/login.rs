@@ -5,8 +5,9 @@ use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 
+use super::html;
 use crate::app::{Actor, Error, Result, auth};
 use crate::web::auth::Identity;
 use crate::web::form::Typed;
@@ -79,7 +80,7 @@ async fn show(
         return Ok(Redirect::to(&web.link("/setup")).into_response());
     }
     let kept = ended.is_some_and(|Extension(ended)| ended.keeps_something());
-    page(StatusCode::OK, Page { shell, name: String::new(), next, wrong: None, wait: None, kept })
+    page(StatusCode::OK, &Page { shell, name: String::new(), next, wrong: None, wait: None, kept })
 }
 
 async fn log_in(
@@ -105,7 +106,7 @@ async fn log_in(
             let kept = ended.is_some_and(|Extension(ended)| ended.keeps_something());
             let name = typed.get("name").to_owned();
             let mut response =
-                page(status, Page { shell, name, next, wrong: Some(wrong.to_owned()), wait, kept })?;
+                page(status, &Page { shell, name, next, wrong: Some(wrong.to_owned()), wait, kept })?;
             if let Some(seconds) = wait {
                 response.headers_mut().insert(RETRY_AFTER, seconds.into());
             }
@@ -135,6 +136,6 @@ async fn log_out(State(web): State<Web>, identity: Identity, mut login: PageLogi
     Ok(Redirect::to(&web.link("/login")))
 }
 
-fn page(status: StatusCode, page: Page) -> Result<Response> {
-    Ok((status, Html(page.render().map_err(error::internal)?)).into_response())
+fn page(status: StatusCode, page: &Page) -> Result<Response> {
+    Ok((status, html(page)?).into_response())
 }

@@ -7,9 +7,10 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use secrecy::ExposeSecret;
 
+use super::html;
 use crate::app::auth::setup;
 use crate::app::{Error, FieldError, Result};
 use crate::web::form::{Refill, Typed};
@@ -132,5 +133,5 @@ fn page(web: &Web, shell: Shell, step: u8, token: String, form: Refill) -> Resul
         password_min: config.password_min,
         zone_fixed: config.timezone.is_some(),
     };
-    Ok((status, Html(page.render().map_err(error::internal)?)).into_response())
+    Ok((status, html(&page)?).into_response())
 }

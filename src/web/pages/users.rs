@@ -5,18 +5,19 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
+use super::{html, now};
 use crate::app::users::{self, Draft, Edit, Listed};
 use crate::app::{Error, FieldError, Result};
 use crate::domain::ids::UserId;
 use crate::domain::permission::Role;
 use crate::domain::user::User;
+use crate::web::Web;
 use crate::web::auth::{Admin, Caller};
 use crate::web::form::{Refill, Typed};
 use crate::web::routes::{Access, Routes};
 use crate::web::session::Kept;
 use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::{Now, Sampled, When};
-use crate::web::{Web, error};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -354,13 +355,4 @@ async fn delete(
         }
         Err(other) => Err(other),
     }
-}
-
-fn now(web: &Web, shell: &Shell) -> Now {
-    let zone = crate::domain::time::zone(&shell.zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    Now { at: web.app.clock.now(), zone }
-}
-
-fn html(page: &impl Template) -> Result<Html<String>> {
-    Ok(Html(page.render().map_err(error::internal)?))
 }

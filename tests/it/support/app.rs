@@ -54,9 +54,16 @@ pub struct TestApp {
     pub router: Router,
     /// Time; advance it rather than sleep.
     pub clock: Clock,
-    /// The simulated Engine and the runner, where the test began with them.
-    pub bench: Option<Bench>,
-    _home: Option<(TestDb, tempfile::TempDir)>,
+    /// Ends with the test.
+    _held: Held,
+}
+
+enum Held {
+    Storage(
+        #[expect(dead_code, reason = "held for its Drop")] TestDb,
+        #[expect(dead_code, reason = "held for its Drop")] tempfile::TempDir,
+    ),
+    Bench(#[expect(dead_code, reason = "held for its Drop")] Box<Bench>),
 }
 
 impl TestApp {
@@ -105,7 +112,7 @@ impl TestApp {
         });
         let web = Web::new(app.clone(), false);
         let router = web::router(web.clone());
-        Self { app, web, router, clock, bench: None, _home: Some((database, home)) }
+        Self { app, web, router, clock, _held: Held::Storage(database, home) }
     }
 
     /// In front of a bench: real storage, the simulated Engine, the runner.
@@ -114,7 +121,7 @@ impl TestApp {
         let web = Web::new(app.clone(), false);
         let router = web::router(web.clone());
         let clock = bench.clock.clone();
-        let test = Self { app, web, router, clock, bench: Some(bench), _home: None };
+        let test = Self { app, web, router, clock, _held: Held::Bench(Box::new(bench)) };
         test.add_everybody().await;
         test
     }
@@ -244,7 +251,7 @@ pub struct Client {
 impl Client {
     /// The same from another address.
     #[must_use]
-    pub fn from_address(mut self, address: &str) -> Self {
+    pub fn at(mut self, address: &str) -> Self {
         self.peer = address.parse().expect("an address");
         self
     }
@@ -313,11 +320,6 @@ impl Client {
     /// Sends JSON.
     pub async fn post_json(&mut self, path: &str, body: &serde_json::Value) -> Answer {
         self.send(Method::POST, path, Some("application/json"), body.to_string(), &[]).await
-    }
-
-    /// Sends JSON to put in a thing's place.
-    pub async fn put_json(&mut self, path: &str, body: &serde_json::Value) -> Answer {
-        self.send(Method::PUT, path, Some("application/json"), body.to_string(), &[]).await
     }
 
     /// Removes a thing.

@@ -16,7 +16,7 @@ use docknap::docker::{Endpoint, Host, Hosts, Settings};
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, RunId};
 use docknap::domain::run::{Run, RunState, Step, Trigger};
-use docknap::domain::target::{ContainerIdentity, Target};
+use docknap::domain::target::Target;
 use docknap::scheduler::{self, Ticked};
 use docknap::sim::{Control, World};
 use jiff::Timestamp;
@@ -29,6 +29,9 @@ use super::sim::Simulated;
 
 /// How much virtual time a test may take before it counts as hung.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
+
+/// How often a test may look before it counts as hung.
+const LOOKS: u32 = 5_000;
 
 /// A DockNap under test.
 pub struct Bench {
@@ -102,11 +105,6 @@ impl Bench {
         Target::stack(HostId::local(), name)
     }
 
-    /// A container outside any stack, on the one host.
-    pub fn container(name: &str) -> Target {
-        Target::container(HostId::local(), ContainerIdentity::Name(name.to_owned()))
-    }
-
     /// Asks for something as a person would.
     pub async fn submit(&self, action: Action, target: Target) -> Submitted {
         let request = Request::now(action, target, Trigger::Manual);
@@ -167,14 +165,18 @@ impl Bench {
     /// Moves time until `is_so`.
     pub async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
         let give_up = self.clock.monotonic() + PATIENCE;
-        loop {
+        for look in 0.. {
             self.quiet().await;
             if is_so().await {
                 return;
             }
-            assert!(self.clock.monotonic() < give_up, "never: {what}\n{:#?}", self.sim.containers());
-            let next = self.clock.next_sleeper().unwrap_or_else(|| panic!("nobody waits for time: {what}"));
-            self.clock.advance(next);
+            assert!(
+                self.clock.monotonic() < give_up && look < LOOKS,
+                "never: {what}\n{:#?}",
+                self.sim.containers()
+            );
+            // Where nobody waits for time, something real is still under way.
+            self.clock.advance(self.clock.next_sleeper().unwrap_or_default());
         }
     }
 
@@ -183,7 +185,7 @@ impl Bench {
             .await;
     }
 
-    /// Lets everything happen that needs no time: waits until nothing moves any more.
+    /// Lets everything happen that needs no time: waits until every other thread sleeps and nothing moved meanwhile.
     #[expect(clippy::disallowed_methods, reason = "virtual time stands still; this waits for real threads")]
     pub async fn quiet(&self) {
         let look = || {
@@ -192,14 +194,25 @@ impl Bench {
             (host.calls_in_flight(), self.sim.calls().len(), generation, self.clock.next_sleeper())
         };
         let (mut seen, mut still) = (look(), 0);
-        // A call that the Engine has taken but not answered waits for time; give one under way longer to arrive.
-        while still < if seen.0 > 0 { 12 } else { 4 } {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+        while still < 4 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
             let now = look();
-            still = if now == seen { still + 1 } else { 0 };
+            still = if now == seen && others_sleep() { still + 1 } else { 0 };
             seen = now;
         }
     }
+}
+
+/// Whether every other thread of this process sleeps. One that has work but no processor yet counts as awake, so a
+/// machine under load does not make time run ahead of it.
+fn others_sleep() -> bool {
+    let own = std::fs::read_link("/proc/thread-self").expect("Linux");
+    let threads = std::fs::read_dir("/proc/self/task").expect("Linux");
+    threads.flatten().filter(|thread| Some(thread.file_name().as_os_str()) != own.file_name()).all(|thread| {
+        // `TID (NAME) STATE …`; a thread that ended meanwhile has none.
+        std::fs::read_to_string(thread.path().join("stat"))
+            .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S')))
+    })
 }
 
 impl Drop for Bench {

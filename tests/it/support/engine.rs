@@ -39,7 +39,10 @@ pub async fn ensure_image(docker: &Docker, socket: &Path) {
         .expect("/bin/busybox of the package busybox-static");
     std::fs::write(
         context.path().join("Dockerfile"),
-        "FROM scratch\nCOPY busybox /bin/busybox\nCMD [\"/bin/busybox\", \"sleep\", \"1000000\"]\n",
+        "FROM scratch\n\
+         COPY busybox /bin/busybox\n\
+         RUN [\"/bin/busybox\", \"sh\", \"-c\", \"busybox mkdir /tmp && busybox --install -s /bin\"]\n\
+         CMD [\"/bin/busybox\", \"sleep\", \"1000000\"]\n",
     )
     .expect("a file in that directory");
     let built = Command::new("docker")
