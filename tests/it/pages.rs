@@ -96,7 +96,7 @@ async fn a_stop_is_asked_for_with_its_plan_and_leads_to_its_run() {
     let part = otto.get_part(&run).await;
     assert!(part.body.trim_start().starts_with("<div id=\"run\""), "{}", part.body);
 
-    test.bench.as_ref().expect("a bench").settle().await;
+    test.bench().settle().await;
     let page = otto.get(&run).await;
     assert_eq!(page.attribute("#run", "hx-trigger"), None, "it is over");
     assert!(page.text("#run").contains("Succeeded") && page.text(".steps-list").contains("media-db-1"));

@@ -55,7 +55,7 @@ pub struct TestApp {
     /// Time; advance it rather than sleep.
     pub clock: Clock,
     /// Ends with the test.
-    _held: Held,
+    held: Held,
 }
 
 enum Held {
@@ -63,7 +63,7 @@ enum Held {
         #[expect(dead_code, reason = "held for its Drop")] TestDb,
         #[expect(dead_code, reason = "held for its Drop")] tempfile::TempDir,
     ),
-    Bench(#[expect(dead_code, reason = "held for its Drop")] Box<Bench>),
+    Bench(Box<Bench>),
 }
 
 impl TestApp {
@@ -112,7 +112,7 @@ impl TestApp {
         });
         let web = Web::new(app.clone(), false);
         let router = web::router(web.clone());
-        Self { app, web, router, clock, _held: Held::Storage(database, home) }
+        Self { app, web, router, clock, held: Held::Storage(database, home) }
     }
 
     /// In front of a bench: real storage, the simulated Engine, the runner.
@@ -121,9 +121,15 @@ impl TestApp {
         let web = Web::new(app.clone(), false);
         let router = web::router(web.clone());
         let clock = bench.clock.clone();
-        let test = Self { app, web, router, clock, _held: Held::Bench(Box::new(bench)) };
+        let test = Self { app, web, router, clock, held: Held::Bench(Box::new(bench)) };
         test.add_everybody().await;
         test
+    }
+
+    /// The bench it stands in front of.
+    pub fn bench(&self) -> &Bench {
+        let Held::Bench(bench) = &self.held else { panic!("this site was made without a bench") };
+        bench
     }
 
     async fn add_everybody(&self) {
