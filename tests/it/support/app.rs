@@ -128,10 +128,8 @@ impl TestApp {
 
     /// The bench it stands in front of.
     pub fn bench(&self) -> &Bench {
-        match &self.held {
-            Held::Bench(bench) => bench,
-            Held::Storage(..) => panic!("this test has no Engine; begin it with TestApp::over"),
-        }
+        let Held::Bench(bench) = &self.held else { panic!("this site was made without a bench") };
+        bench
     }
 
     async fn add_everybody(&self) {
