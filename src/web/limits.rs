@@ -126,7 +126,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_becomes_an_answer() {
-        let broken = || async { panic!("a handler that panics on purpose") };
+        async fn broken() -> &'static str {
+            panic!("a handler that panics on purpose")
+        }
         let router = Router::new().route("/", get(broken)).layer(from_fn(catch_panic));
         let request = http::Request::new(Body::empty());
         let response = router.oneshot(request).await.expect("it answers");

@@ -10,7 +10,10 @@ use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
 
 /// Renders every sample of `T`, and of each the fragments.
-fn render<T: Sampled>(out: &mut Vec<(String, String)>, fragments: impl Fn(&T) -> Vec<(&'static str, String)>) {
+fn render<T: Sampled>(
+    out: &mut Vec<(String, String)>,
+    fragments: impl Fn(&T) -> Vec<(&'static str, String)>,
+) {
     let name = std::any::type_name::<T>().rsplit("::").next().unwrap_or_default().to_owned();
     let samples = T::samples();
     assert!(!samples.is_empty(), "{name} has no samples");
@@ -65,7 +68,10 @@ fn nothing_rendered_needs_more_than_the_policy_allows() {
             for (name, value) in element.value().attrs() {
                 assert_ne!(name, "style", "{what}: inline style");
                 assert!(!name.starts_with("on") && !name.starts_with("hx-on"), "{what}: {name}");
-                assert!(!value.trim_start().starts_with("js:") && !value.starts_with("javascript:"), "{what}: {value}");
+                assert!(
+                    !value.trim_start().starts_with("js:") && !value.starts_with("javascript:"),
+                    "{what}: {value}"
+                );
                 assert!(name != "hx-trigger" || !value.contains('['), "{what}: trigger filter {value}");
             }
         }
@@ -84,7 +90,9 @@ fn every_page_can_be_read_aloud_and_walked_by_keys() {
         for element in document.select(&select("[id]")) {
             let id = element.attr("id").unwrap_or_default();
             // The rows of a sample may repeat one target.
-            let row = ["schedule-", "run-", "switch-", "container-", "stack-"].iter().any(|row| id.starts_with(row));
+            let row = ["schedule-", "run-", "switch-", "container-", "stack-"]
+                .iter()
+                .any(|row| id.starts_with(row));
             assert!(row || ids.insert(id.to_owned()), "{what}: the id {id} twice");
         }
         for pointer in ["aria-labelledby", "aria-describedby", "for", "list"] {
@@ -97,7 +105,9 @@ fn every_page_can_be_read_aloud_and_walked_by_keys() {
         for field in document.select(&select("input:not([type=hidden]), select, textarea")) {
             let id = field.attr("id").unwrap_or_default();
             let labelled = document.select(&select("label")).any(|label| label.attr("for") == Some(id))
-                || field.ancestors().any(|node| node.value().as_element().is_some_and(|e| e.name() == "label"));
+                || field
+                    .ancestors()
+                    .any(|node| node.value().as_element().is_some_and(|e| e.name() == "label"));
             assert!(labelled, "{what}: the field {} has no label", field.html());
         }
         for button in document.select(&select("button, a")) {
@@ -144,7 +154,9 @@ fn no_template_leaves_the_escaping_or_hides_a_block_in_a_condition() {
             match word {
                 "if" | "for" | "match" => inside += 1,
                 "endif" | "endfor" | "endmatch" => inside -= 1,
-                "block" => assert_eq!(inside, 0, "{}: a block in a condition or loop renders empty", path.display()),
+                "block" => {
+                    assert_eq!(inside, 0, "{}: a block in a condition or loop renders empty", path.display())
+                }
                 _ => {}
             }
         }
