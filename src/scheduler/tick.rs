@@ -175,7 +175,8 @@ async fn runs_of(
         }
         Fate::Unreadable(error) => Some((RunState::Failed, format!("its cron expression: {error}"))),
     };
-    let request = request(schedule, *at, *fate == Fate::CatchUp);
+    let late = app.clock.now().duration_since(*at) > due::ON_TIME.try_into().unwrap_or_default();
+    let request = request(schedule, *at, late);
     match ended {
         // A restart is made up for only while its target runs: its plan says so by itself.
         None => runs.push(execute::prepare(app, &Actor::scheduler(), request, inventory).await?),

@@ -67,12 +67,16 @@ impl Site {
             served: Some(served),
             _home: home,
         };
-        let login = json!({"username": "admin", "password": PASSWORD});
-        let (status, body) = site.call("POST", "/api/auth/login", Some(login)).await;
-        assert_eq!(status, 200, "{body}");
-        site.token = body["token"].as_str().expect("a token").to_owned();
+        site.log_in().await;
         site.until_stack("running").await;
         site
+    }
+
+    async fn log_in(&mut self) {
+        let login = json!({"username": "admin", "password": PASSWORD});
+        let (status, body) = self.call("POST", "/api/auth/login", Some(login)).await;
+        assert_eq!(status, 200, "{body}");
+        self.token = body["token"].as_str().expect("a token").to_owned();
     }
 
     async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
@@ -118,9 +122,11 @@ impl Site {
     }
 
     /// Moves the clock to an instant the API named, and answers the run it made.
-    async fn at(&self, schedule: &Value) -> Value {
+    async fn at(&mut self, schedule: &Value) -> Value {
         let next: Timestamp = schedule["next_at"].as_str().expect("an instant").parse().expect("an instant");
         self.clock.set_wall(next);
+        // A login lasts 12 h.
+        self.log_in().await;
         let id = &schedule["id"];
         let runs = async || {
             let all = self.get("/api/runs").await;
@@ -179,7 +185,7 @@ fn steps(run: &Value) -> Vec<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_briefs_example_stops_and_starts_a_real_stack_on_schedule() {
-    let site = Site::new().await;
+    let mut site = Site::new().await;
     let (db, web) = (container("db"), container("web"));
     let example = json!({"target_type": "stack", "target_id": "billing-stack", "action": "stop",
         "cron": "0 23 * * *", "enabled": true});

@@ -3,7 +3,7 @@
 //! Steps that become ready together are committed to in one transaction before the first of them calls Docker. A run
 //! that is to yield issues nothing more, and ends when what is in flight has ended.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::locks::Lock;
-use super::operate::{Operation, Outcome};
+use super::operate::{Operation, Outcome, Seen};
 use super::runner::Control;
 use super::submit::record_end;
 use crate::app::error::Result;
@@ -47,8 +47,8 @@ pub(super) struct Drive {
     control: watch::Receiver<Control>,
     /// Ends the process in an orderly way: nothing more is issued, the run is taken up again at the next start.
     stop: CancellationToken,
-    /// Steps whose container was seen running.
-    running: HashSet<usize>,
+    /// Steps whose container was seen running, and since when.
+    running: HashMap<usize, Option<Timestamp>>,
     /// Since when a step waits for a health check or a completion, by step and container, on the monotonic clock.
     waiting: HashMap<(usize, ContainerIdentity), Duration>,
     /// Begun at, on the monotonic clock.
@@ -77,7 +77,7 @@ impl Drive {
         stop: CancellationToken,
     ) -> Self {
         let begun = app.clock.monotonic();
-        Self { app, host, run, steps, control, stop, running: HashSet::new(), waiting: HashMap::new(), begun }
+        Self { app, host, run, steps, control, stop, running: HashMap::new(), waiting: HashMap::new(), begun }
     }
 
     /// Runs to the end, or to the orderly stop of the process.
@@ -115,7 +115,7 @@ impl Drive {
                     }
                     self.store_outcomes(ended).await;
                 }
-                Some(index) = seen_running.recv() => { self.running.insert(index); }
+                Some((index, since)) = seen_running.recv() => { self.running.insert(index, since); }
                 _ = changes.changed() => {}
                 () = released => {}
                 _ = self.control.changed() => {}
@@ -188,7 +188,7 @@ impl Drive {
     async fn issue_what_is_ready(
         &mut self,
         flights: &mut FuturesUnordered<Flight>,
-        running: &mpsc::UnboundedSender<usize>,
+        running: &mpsc::UnboundedSender<Seen>,
     ) -> Option<Duration> {
         let mut look_again: Option<Duration> = None;
         let mut ready: Vec<(usize, Lock, OwnedSemaphorePermit)> = Vec::new();
@@ -266,7 +266,7 @@ impl Drive {
         lock: Option<Lock>,
         permit: Option<OwnedSemaphorePermit>,
         resumed: bool,
-        running: &mpsc::UnboundedSender<usize>,
+        running: &mpsc::UnboundedSender<Seen>,
     ) -> Flight {
         let step = &self.steps[index];
         let operation = Operation {
@@ -331,9 +331,16 @@ impl Drive {
                 }
                 StepState::Skipped => return Gate::Never(format!("{} was not started", wait.container)),
                 StepState::Succeeded => {}
-                StepState::Pending | StepState::Issued if self.running.contains(&step) => {}
+                StepState::Pending | StepState::Issued if self.running.contains_key(&step) => {}
                 StepState::Pending | StepState::Issued => return Gate::Shut(None),
             }
+        }
+        if wait.condition != Condition::ServiceStarted
+            && let Some(since) = step.and_then(|step| self.running.get(&step))
+            && self.host.inventory().by_identity(&identity).is_none_or(|seen| seen.started_at < *since)
+        {
+            // The inventory follows the Engine at a short distance: it shows the time before this start.
+            return Gate::Shut(None);
         }
         match wait.condition {
             Condition::ServiceStarted | Condition::Stopped => Gate::Open,

@@ -26,6 +26,9 @@ const STOP_MARGIN: Duration = Duration::from_secs(5);
 /// First and longest wait between tries of an Engine that does not answer.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
+/// A step's index, and since when its container runs.
+pub(super) type Seen = (usize, Option<Timestamp>);
+
 /// One step, with all it needs.
 pub(super) struct Operation {
     /// Position in the run.
@@ -42,8 +45,8 @@ pub(super) struct Operation {
     pub retry_until: Timestamp,
     /// Committed to by a process that is gone: the call may have been made.
     pub resumed: bool,
-    /// Told the index as soon as a started container is seen running, so that its dependants can go on.
-    pub running: mpsc::UnboundedSender<usize>,
+    /// Told as soon as a started container is seen running, so that its dependants can go on.
+    pub running: mpsc::UnboundedSender<Seen>,
     pub control: watch::Receiver<Control>,
     /// Set once a restart was asked for by this process.
     pub before_restart: Option<BeforeRestart>,
@@ -239,7 +242,7 @@ impl Operation {
             if self.resumed {
                 return self.stays_up(&container).await;
             }
-            let _ = self.running.send(self.index);
+            let _ = self.running.send((self.index, container.started_at));
             return Ok(Outcome::succeeded("already running", false));
         }
         if container.state == ContainerState::Paused {
@@ -305,19 +308,27 @@ impl Operation {
         if container.state != ContainerState::Running {
             return Ok(self.ended(container).await);
         }
-        let _ = self.running.send(self.index);
         let started_at = container.started_at;
+        let _ = self.running.send((self.index, started_at));
         let until = self.clock.now() + STARTED_FOR;
-        self.until(until, |seen| seen.state != ContainerState::Running || seen.started_at != started_at)
+        loop {
+            // The inventory may still show the time before this start: only what it shows of this start counts.
+            self.until(until, |seen| {
+                seen.started_at > started_at
+                    || (seen.started_at == started_at && seen.state != ContainerState::Running)
+            })
             .await;
-        let after = self.look_again().await?;
-        if after.state == ContainerState::Running && after.started_at == started_at {
-            return Ok(Outcome::succeeded("", true));
+            let after = self.look_again().await?;
+            if after.state != ContainerState::Running {
+                return Ok(self.ended(&after).await);
+            }
+            if after.started_at != started_at {
+                return Ok(Outcome::failed("it was restarted within 3 s of its start").exit(&after));
+            }
+            if self.clock.now() >= until {
+                return Ok(Outcome::succeeded("", true));
+            }
         }
-        if after.state == ContainerState::Running {
-            return Ok(Outcome::failed("it was restarted within 3 s of its start").exit(&after));
-        }
-        Ok(self.ended(&after).await)
     }
 
     /// A start that did not last.
@@ -406,7 +417,7 @@ impl Operation {
         // An unpause of what is not paused is answered with 500: so look first.
         match container.state {
             ContainerState::Running => {
-                let _ = self.running.send(self.index);
+                let _ = self.running.send((self.index, container.started_at));
                 let reason = if self.resumed { "" } else { "already running" };
                 return Ok(Outcome::succeeded(reason, self.resumed));
             }
@@ -415,7 +426,7 @@ impl Operation {
         }
         let answer = self.host.unpause(&container.id).await;
         let outcome = self.judge(answer, ContainerState::Running).await?;
-        let _ = self.running.send(self.index);
+        let _ = self.running.send((self.index, container.started_at));
         Ok(outcome)
     }
 
