@@ -76,7 +76,7 @@ impl Site {
         let login = json!({"username": "admin", "password": PASSWORD});
         let (status, body) = self.call("POST", "/api/auth/login", Some(login)).await;
         assert_eq!(status, 200, "{body}");
-        self.token = body["token"].as_str().expect("a token").to_owned();
+        body["token"].as_str().expect("a token").clone_into(&mut self.token);
     }
 
     async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
