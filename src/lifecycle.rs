@@ -25,7 +25,7 @@ use crate::db::{Db, DbError};
 use crate::docker::self_detection::Clues;
 use crate::docker::{Endpoint, Host, Hosts, Settings};
 use crate::domain::ids::HostId;
-use crate::scheduler;
+use crate::scheduler::{self, housekeeping};
 use crate::web::{self, Web};
 
 /// Why the process did not come up.
@@ -245,6 +245,10 @@ pub async fn serve(
     let (ticks, stop_scheduler) = (app.clone(), stop.clone());
     claiming.spawn(keep_alive("scheduler", app.clone(), stop.clone(), move || {
         scheduler::run(ticks.clone(), stop_scheduler.clone())
+    }));
+    let (swept, stop_sweeping) = (app.clone(), stop.clone());
+    claiming.spawn(keep_alive("housekeeping", app.clone(), stop.clone(), move || {
+        housekeeping::run(swept.clone(), stop_sweeping.clone())
     }));
     let router = web::router(Web::new(app.clone(), demo));
     let mut serving = tokio::spawn(serve_http(listener, router, stop.clone()));

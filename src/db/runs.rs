@@ -207,3 +207,15 @@ pub async fn finish(tx: &mut Tx, id: &RunId, state: RunState, reason: &str, now:
     )?;
     Ok(rows == 1)
 }
+
+/// Forgets the runs that ended before `before`, with their steps, and answers how many that were.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
+    Ok(exec_tx!(
+        tx,
+        "DELETE FROM runs WHERE finished_ms < $1 AND state NOT IN ('pending', 'executing')",
+        to_ms(before)
+    )?)
+}

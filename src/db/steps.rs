@@ -138,3 +138,15 @@ pub async fn finish(tx: &mut Tx, step: &Step) -> Result<bool> {
     )?;
     Ok(rows == 1)
 }
+
+/// Forgets the log lines of starts that failed before `before`.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn forget_output(tx: &mut Tx, before: Timestamp) -> Result<u64> {
+    Ok(exec_tx!(
+        tx,
+        "UPDATE steps SET output = NULL WHERE output IS NOT NULL AND finished_ms < $1",
+        to_ms(before)
+    )?)
+}

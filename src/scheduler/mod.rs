@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, Result};
 use crate::db;
 
+pub mod housekeeping;
 mod tick;
 
 pub use tick::{BATCH, Ticked, tick};

@@ -71,6 +71,7 @@ on_both_engines!(
     clock_back_1h_no_refire,
     suspend_8h_then_resume_uses_catchup,
     two_schedulers_claim_an_occurrence_once,
+    what_is_old_is_forgotten_and_the_rest_is_kept,
 );
 
 async fn a_schedule_fires_at_its_minute_and_once(test: TestDb) {
@@ -167,6 +168,22 @@ async fn two_schedulers_claim_an_occurrence_once(test: TestDb) {
     assert_eq!(one.claimed + other.claimed, 1);
     bench.settle().await;
     assert_eq!(runs_of(&bench, &stop.schedule.id).await.len(), 1);
+}
+
+async fn what_is_old_is_forgotten_and_the_rest_is_kept(test: TestDb) {
+    let bench = Bench::on(test, NOW, media()).await;
+    let (old, _) = bench.carry_out(Action::Stop, Bench::stack("media")).await;
+    bench.clock.advance(Duration::from_secs(364 * 24 * 3600));
+    let (young, _) = bench.carry_out(Action::Start, Bench::stack("media")).await;
+    scheduler::housekeeping::sweep(&bench.app).await.expect("it sweeps");
+    assert_eq!(bench.run(&old.id).await.0.id, old.id, "365 days are kept");
+    bench.clock.advance(Duration::from_secs(2 * 24 * 3600));
+    scheduler::housekeeping::sweep(&bench.app).await.expect("it sweeps");
+    assert_eq!(db::runs::get(&bench.app.db, &old.id).await.expect("reads"), None);
+    assert!(db::steps::of_run(&bench.app.db, &old.id).await.expect("reads").is_empty());
+    assert_eq!(bench.run(&young.id).await.0.id, young.id);
+    let audit = db::audit::newest(&bench.app.db).await.expect("reads");
+    assert!(audit.is_some(), "audit rows are for ever, unless a setting says otherwise");
 }
 
 #[tokio::test]

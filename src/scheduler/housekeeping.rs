@@ -1,0 +1,45 @@
+//! Forgets what has outlived its use: once at the start, then once a day. Where nothing is old, nothing is written.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Result, auth};
+use crate::db;
+
+/// Time between two sweeps.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// The log lines of failed starts are kept this long (rulings 21).
+const OUTPUT_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Sweeps until `stop`.
+pub async fn run(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = sweep(&app).await {
+            tracing::error!(%error, "what is old cannot be forgotten; tomorrow again");
+        }
+        tokio::select! {
+            () = app.clock.sleep(DAY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Forgets ended logins, runs older than `DOCKNAP_HISTORY_DAYS`, audit rows older than `DOCKNAP_AUDIT_DAYS` (0 = never)
+/// and log lines of failed starts after 30 days.
+///
+/// # Errors
+/// Where the database cannot be written.
+pub async fn sweep(app: &App) -> Result<()> {
+    auth::prune(app).await?;
+    let now = app.clock.now();
+    let days = |days: u32| now - DAY * days;
+    let mut tx = app.db.begin().await?;
+    db::steps::forget_output(&mut tx, now - OUTPUT_KEPT).await?;
+    db::runs::prune(&mut tx, days(app.config.history_days)).await?;
+    if app.config.audit_days > 0 {
+        db::audit::prune(&mut tx, days(app.config.audit_days)).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
