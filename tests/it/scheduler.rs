@@ -7,7 +7,7 @@ use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::ids::ScheduleId;
 use docknap::domain::run::{Run, RunState, StepState, Trigger};
-use docknap::domain::schedule::Source;
+use docknap::domain::schedule::{Schedule, Source};
 use docknap::scheduler;
 use docknap::sim::{ContainerSpec, Endpoint, World};
 use jiff::Timestamp;
@@ -227,15 +227,18 @@ async fn a_skipped_occurrence_is_recorded_and_the_next_one_fires() {
 }
 
 #[tokio::test]
-async fn a_thousand_schedules_of_one_minute_are_all_claimed_and_clash_as_one() {
+async fn hundreds_of_schedules_of_one_minute_are_all_claimed_and_clash_as_one() {
     let world = World::new().many(20, 1);
     let bench = Bench::new(NOW, world).await;
-    let stacks: Vec<String> =
-        bench.app.hosts.local().inventory().stacks().into_iter().map(|stack| stack.name).collect();
-    for _ in 0..30 {
-        for stack in &stacks {
-            keep_for(&bench, stack, Action::Stop, "0 23 * * *", None).await;
+    for stack in bench.app.hosts.local().inventory().stacks() {
+        // One through the service, the rest as copies of its row.
+        let saved = keep_for(&bench, &stack.name, Action::Stop, "0 23 * * *", None).await;
+        let mut tx = bench.app.db.begin().await.expect("begins");
+        for _ in 1..30 {
+            let copy = Schedule { id: bench.app.ids.next(bench.clock.now()), ..saved.schedule.clone() };
+            db::schedules::insert(&mut tx, &copy).await.expect("stores");
         }
+        tx.commit().await.expect("commits");
     }
     bench.advance_to("2027-03-02T23:00:00Z").await;
     let ticked = bench.tick().await;
