@@ -1,6 +1,7 @@
 //! One binary for all integration tests: it links once.
 
 mod api;
+mod architecture;
 mod auth;
 mod backup;
 mod billing;
