@@ -56,6 +56,14 @@ id!(
     StepId
 );
 id!(
+    /// A named list of dates.
+    CalendarId
+);
+id!(
+    /// A wish that outranks the windows for a while.
+    OverrideId
+);
+id!(
     /// A person with a login.
     UserId
 );

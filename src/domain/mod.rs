@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod audit;
+pub mod calendar;
 pub mod conflict;
 pub mod credential;
 pub mod cron;
