@@ -19,3 +19,4 @@ pub mod schedule;
 pub mod target;
 pub mod time;
 pub mod user;
+pub mod window;

@@ -1,0 +1,133 @@
+//! Sleep windows: weekly intervals between which a target should be asleep or awake (semantics §2, rulings 8).
+//!
+//! `sleep Mon-Fri 23:00-07:00; Sat 00:00-24:00` names the time asleep, `awake Mon-Fri 07:30-20:00` the time awake and
+//! leaves the rest for sleep. The text is read strictly ([`Window::parse`]), the times are laid over a zone and a
+//! calendar by a [`Rota`].
+
+use std::fmt;
+
+use jiff::civil::Weekday;
+
+mod parse;
+mod rota;
+mod words;
+
+pub use parse::{MAX_PARTS, MAX_TEXT, WindowError};
+pub use rota::{Interval, Rota, Voice};
+
+/// Minutes of a day.
+const DAY: i16 = 24 * 60;
+/// Minutes of a week: the longest part.
+const WEEK: i16 = 7 * DAY;
+
+/// What a rule wants of its target at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mood {
+    /// Stopped or paused.
+    Asleep,
+    /// Up.
+    Awake,
+}
+
+impl Mood {
+    /// The word used in the API and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Asleep => "asleep",
+            Self::Awake => "awake",
+        }
+    }
+
+    /// The reverse of [`Mood::as_str`].
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Asleep, Self::Awake].into_iter().find(|mood| mood.as_str() == word)
+    }
+
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Asleep => Self::Awake,
+            Self::Awake => Self::Asleep,
+        }
+    }
+}
+
+impl fmt::Display for Mood {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A window text that was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// What the parts say: when it sleeps, or when it is awake.
+    pub names: Mood,
+    /// At least one, at most [`MAX_PARTS`].
+    pub parts: Vec<Part>,
+}
+
+/// One weekly interval, on each of its days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The days on which it starts.
+    pub days: Days,
+    /// Minute of the day at which it starts, 0 … 1439.
+    pub start: i16,
+    /// Minutes on the wall clock from start to end, 1 … 10080.
+    pub length: i16,
+}
+
+/// A set of weekdays; never empty in a [`Part`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Days(u8);
+
+impl Days {
+    /// Every day of the week.
+    pub const ALL: Self = Self(0b111_1111);
+
+    /// One day.
+    pub fn only(day: Weekday) -> Self {
+        Self(1 << day.to_monday_zero_offset())
+    }
+
+    /// From `first` to `last`, both included, over the week's end where `last` comes first.
+    pub fn from_to(first: Weekday, last: Weekday) -> Self {
+        let mut days = Self::default();
+        for day in first.cycle_forward().take(7) {
+            days = days.with(Self::only(day));
+            if day == last {
+                break;
+            }
+        }
+        days
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether it has a day.
+    pub fn has(self, day: Weekday) -> bool {
+        self.0 & Self::only(day).0 != 0
+    }
+
+    /// Runs of days that follow each other, over the week's end too: `(first, last)`.
+    fn runs(self) -> Vec<(Weekday, Weekday)> {
+        if self == Self::ALL {
+            return vec![(Weekday::Monday, Weekday::Sunday)];
+        }
+        Weekday::Monday
+            .cycle_forward()
+            .take(7)
+            .filter(|day| self.has(*day) && !self.has(day.previous()))
+            .map(|first| {
+                let last = first.cycle_forward().take(7).take_while(|day| self.has(*day)).last();
+                (first, last.unwrap_or(first))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,508 @@
+//! A window laid over a zone and a calendar: which stretches of real time it names.
+//!
+//! Edges are wall-clock times, resolved like cron's fixed times: what the clock leaves out happens at the first instant
+//! after it, what it shows twice happens the first time (semantics §3). A date of the calendar changes the windows
+//! that *start* on it; one begun the day before runs to its end (rulings 2).
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::{Mood, Window};
+use crate::domain::calendar::{CalendarDays, CalendarEffect};
+use crate::domain::time::resolve;
+
+/// Days looked at before the first: the longest part, a day for its end, one for the zone.
+const BEFORE: i64 = 9;
+/// Without a calendar a week repeats; what does not change within this many days never does. Three weeks, since a
+/// clock change can swallow an edge.
+const SETTLED: i64 = 22;
+/// How far ahead a rule with a calendar is looked through, in days.
+const HORIZON: i64 = 6 * 366;
+
+/// Half-open: from `start` up to and without `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// The first instant of it.
+    pub start: Timestamp,
+    /// The first instant after it.
+    pub end: Timestamp,
+}
+
+impl Interval {
+    /// Whether an instant lies in it.
+    pub fn holds(&self, at: Timestamp) -> bool {
+        self.start <= at && at < self.end
+    }
+}
+
+/// What one rule says at an instant. Where several rules of one scope speak, the greatest decides (rulings 1): sleep
+/// rules add up, and an awake interval cuts a hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Voice {
+    /// Outside the intervals of a `sleep …` rule.
+    AwakeOutside,
+    /// Outside the intervals of an `awake …` rule.
+    AsleepOutside,
+    /// Inside an interval of a `sleep …` rule.
+    WrittenAsleep,
+    /// Inside an interval of an `awake …` rule.
+    WrittenAwake,
+}
+
+impl Voice {
+    /// What it wants.
+    pub fn mood(self) -> Mood {
+        match self {
+            Self::AwakeOutside | Self::WrittenAwake => Mood::Awake,
+            Self::AsleepOutside | Self::WrittenAsleep => Mood::Asleep,
+        }
+    }
+}
+
+/// A window in its zone, with its calendar and the one sleep that is dropped.
+#[derive(Clone, Copy, Debug)]
+pub struct Rota<'a> {
+    /// The rule.
+    pub window: &'a Window,
+    /// The zone of its times.
+    pub zone: &'a TimeZone,
+    /// Dates that differ, and how.
+    pub calendar: Option<(&'a CalendarDays, CalendarEffect)>,
+    /// The sleep that starts at this instant is dropped whole (rulings 6).
+    pub skip: Option<Timestamp>,
+}
+
+impl<'a> Rota<'a> {
+    /// A rule without calendar and skip.
+    pub fn new(window: &'a Window, zone: &'a TimeZone) -> Self {
+        Self { window, zone, calendar: None, skip: None }
+    }
+
+    /// What it says at an instant.
+    pub fn voice(&self, at: Timestamp) -> Voice {
+        let inside = self.written(at, at).iter().any(|interval| interval.holds(at));
+        let voice = self.voice_for(inside);
+        if voice.mood() == Mood::Asleep
+            && let Some(skip) = self.skip
+            && skip <= at
+            && self.sleep_holding(at).is_some_and(|sleep| sleep.start == skip)
+        {
+            return Voice::AwakeOutside;
+        }
+        voice
+    }
+
+    fn voice_for(&self, inside: bool) -> Voice {
+        match (self.window.names, inside) {
+            (Mood::Asleep, true) => Voice::WrittenAsleep,
+            (Mood::Asleep, false) => Voice::AwakeOutside,
+            (Mood::Awake, true) => Voice::WrittenAwake,
+            (Mood::Awake, false) => Voice::AsleepOutside,
+        }
+    }
+
+    /// The sleep that holds an instant, a dropped one included: its start is what names an occurrence. `None` where the
+    /// rule is awake then, or has been asleep for as long as can be seen.
+    pub fn sleep_holding(&self, at: Timestamp) -> Option<Interval> {
+        let from = shift(at, -HORIZON.min(64));
+        let sleep = self.sleeps(from, shift(at, SETTLED)).into_iter().find(|sleep| sleep.holds(at))?;
+        (sleep.start > from).then_some(sleep)
+    }
+
+    /// The first sleep that starts strictly after an instant, a dropped one included.
+    pub fn next_sleep(&self, after: Timestamp) -> Option<Interval> {
+        self.look_ahead(after, |until| {
+            let sleeps = self.sleeps(after, until);
+            // One that ends where the look ends may go on.
+            sleeps.into_iter().find(|sleep| sleep.start > after && sleep.end < until)
+        })
+    }
+
+    /// The first instant strictly after `after` at which what it says changes; `None` where it never does again.
+    pub fn next_change(&self, after: Timestamp) -> Option<Timestamp> {
+        self.look_ahead(after, |until| self.changes(after, until).into_iter().find(|at| *at < until))
+    }
+
+    /// The instants in (`after`, `until`) at which what it says changes, in order.
+    pub fn changes(&self, after: Timestamp, until: Timestamp) -> Vec<Timestamp> {
+        self.sleeps(after, until)
+            .into_iter()
+            .filter(|sleep| Some(sleep.start) != self.skip)
+            .flat_map(|sleep| [sleep.start, sleep.end])
+            .filter(|at| *at > after && *at < until)
+            .collect()
+    }
+
+    /// The time asleep that touches [`from`, `until`), merged and in order, a dropped sleep included. What reaches
+    /// beyond is told up to its end where that lies within nine days.
+    pub fn sleeps(&self, from: Timestamp, until: Timestamp) -> Vec<Interval> {
+        match self.window.names {
+            Mood::Asleep => self.written(from, until),
+            Mood::Awake => {
+                let (first, last) = (shift(from, -BEFORE), shift(until, BEFORE));
+                let written = self.written(first, last);
+                let mut sleeps = Vec::with_capacity(written.len() + 1);
+                let mut start = first;
+                for awake in written {
+                    if start < awake.start {
+                        sleeps.push(Interval { start, end: awake.start });
+                    }
+                    start = awake.end;
+                }
+                if start < last {
+                    sleeps.push(Interval { start, end: last });
+                }
+                sleeps.retain(|sleep| sleep.end > from && sleep.start < until);
+                sleeps
+            }
+        }
+    }
+
+    /// Looks through ever longer stretches for what `find` looks for.
+    fn look_ahead<T>(&self, after: Timestamp, find: impl Fn(Timestamp) -> Option<T>) -> Option<T> {
+        let last = self.horizon(after);
+        let mut days = SETTLED;
+        loop {
+            if let Some(found) = find(shift(after, days)) {
+                return Some(found);
+            }
+            if days >= last {
+                return None;
+            }
+            days = (days * 4).min(last);
+        }
+    }
+
+    /// In how many days nothing new can come.
+    fn horizon(&self, after: Timestamp) -> i64 {
+        let Some((days, _)) = self.calendar else { return SETTLED };
+        if !days.yearly.is_empty() {
+            return HORIZON;
+        }
+        let today = after.to_zoned(self.zone.clone()).date();
+        let ahead =
+            days.last().and_then(|last| last.since(today).ok()).map_or(0, |span| i64::from(span.get_days()));
+        (ahead.max(0) + SETTLED).min(HORIZON)
+    }
+
+    /// The intervals that the rule names and that touch [`from`, `until`], merged and in order.
+    fn written(&self, from: Timestamp, until: Timestamp) -> Vec<Interval> {
+        let first = from.to_zoned(self.zone.clone()).date();
+        let last = until.to_zoned(self.zone.clone()).date();
+        let mut date = first.checked_sub(BEFORE.days()).unwrap_or(Date::MIN);
+        let end = last.checked_add(BEFORE.days()).unwrap_or(Date::MAX);
+        let mut intervals = Vec::new();
+        while date <= end {
+            self.start_on(date, |start, end| {
+                let (Some(start), Some(end)) = (resolve(start, self.zone), resolve(end, self.zone)) else {
+                    return;
+                };
+                if start < end {
+                    intervals.push(Interval { start, end });
+                }
+            });
+            let Ok(next) = date.tomorrow() else { break };
+            date = next;
+        }
+        let mut merged = merge(intervals);
+        merged.retain(|interval| interval.end > from && interval.start <= until);
+        merged
+    }
+
+    /// The named intervals that start on a date, as wall-clock times.
+    fn start_on(&self, date: Date, mut tell: impl FnMut(DateTime, DateTime)) {
+        let mut weekday = date.weekday();
+        let midnight = date.to_datetime(jiff::civil::Time::midnight());
+        let after = |minutes: i64| midnight.checked_add(minutes.minutes()).unwrap_or(DateTime::MAX);
+        if let Some((_, effect)) = self.calendar.filter(|(days, _)| days.contains(date)) {
+            match (effect, self.window.names) {
+                (CalendarEffect::As(other), _) => weekday = other,
+                (CalendarEffect::Awake, Mood::Asleep) | (CalendarEffect::Asleep, Mood::Awake) => return,
+                (CalendarEffect::Awake, Mood::Awake) | (CalendarEffect::Asleep, Mood::Asleep) => {
+                    tell(midnight, after(24 * 60));
+                }
+                // For cron schedules only.
+                (CalendarEffect::Skip, _) => {}
+            }
+        }
+        for part in self.window.parts.iter().filter(|part| part.days.has(weekday)) {
+            let start = i64::from(part.start);
+            tell(after(start), after(start + i64::from(part.length)));
+        }
+    }
+}
+
+/// Joins what overlaps or touches.
+fn merge(mut intervals: Vec<Interval>) -> Vec<Interval> {
+    intervals.sort_by_key(|interval| interval.start);
+    let mut merged: Vec<Interval> = Vec::with_capacity(intervals.len());
+    for interval in intervals {
+        match merged.last_mut() {
+            Some(last) if interval.start <= last.end => last.end = last.end.max(interval.end),
+            _ => merged.push(interval),
+        }
+    }
+    merged
+}
+
+/// An instant some days of 24 hours away, or the end of jiff's calendar.
+fn shift(at: Timestamp, days: i64) -> Timestamp {
+    let end = if days < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    at.checked_add((days * 24).hours()).unwrap_or(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("an instant")
+    }
+
+    fn zone(name: &str) -> TimeZone {
+        TimeZone::get(name).expect("a zone")
+    }
+
+    fn window(text: &str) -> Window {
+        Window::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn mood(text: &str, zone_name: &str, instant: &str) -> Mood {
+        Rota::new(&window(text), &zone(zone_name)).voice(at(instant)).mood()
+    }
+
+    #[test]
+    fn the_day_named_is_the_day_it_starts() {
+        assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-02T02:00:00Z"), Mood::Asleep, "a Saturday");
+        assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-01T02:00:00Z"), Mood::Awake, "a Friday");
+        assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-02T06:00:00Z"), Mood::Awake, "half-open");
+        assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-01T22:00:00Z"), Mood::Asleep, "half-open");
+    }
+
+    #[test]
+    fn a_weekend_is_one_window() {
+        let (window, utc) = (window("sleep Fri 21:00 - Mon 06:00"), TimeZone::UTC);
+        let sleep = Rota::new(&window, &utc).next_sleep(at("2027-01-01T00:00:00Z"));
+        let weekend = Interval { start: at("2027-01-01T21:00:00Z"), end: at("2027-01-04T06:00:00Z") };
+        assert_eq!(sleep, Some(weekend));
+        assert_eq!(Rota::new(&window, &utc).sleep_holding(at("2027-01-03T12:00:00Z")), Some(weekend));
+    }
+
+    #[test]
+    fn the_week_wraps_from_sunday_to_monday() {
+        assert_eq!(mood("sleep Sun 20:00-08:00", "UTC", "2027-01-04T07:59:00Z"), Mood::Asleep);
+        assert_eq!(mood("sleep Sun 20:00-08:00", "UTC", "2027-01-04T08:00:00Z"), Mood::Awake);
+    }
+
+    #[test]
+    fn neighbours_merge_and_never_bounce() {
+        let (window, utc) = (window("sleep 08:00-12:00; 12:00-18:00; 17:00-19:00"), TimeZone::UTC);
+        let changes =
+            Rota::new(&window, &utc).changes(at("2027-01-01T00:00:00Z"), at("2027-01-02T00:00:00Z"));
+        assert_eq!(changes, [at("2027-01-01T08:00:00Z"), at("2027-01-01T19:00:00Z")]);
+    }
+
+    #[test]
+    fn what_never_changes_has_no_next_change() {
+        let utc = TimeZone::UTC;
+        for text in ["sleep 00:00-24:00", "awake 12:00-12:00", "sleep Mon 08:00 - Mon 08:00"] {
+            let window = window(text);
+            assert_eq!(Rota::new(&window, &utc).next_change(at("2027-01-01T00:00:00Z")), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn window_length_on_dst_days() {
+        let berlin = zone("Europe/Berlin");
+        let hours = |text: &str, after: &str| {
+            let window = window(text);
+            let sleep = Rota::new(&window, &berlin).next_sleep(at(after)).expect("a sleep");
+            sleep.end.duration_since(sleep.start).as_mins()
+        };
+        // Clocks go forward on 28 March 2027 and back on 31 October 2027.
+        assert_eq!(hours("sleep 23:00-07:00", "2027-03-27T12:00:00Z"), 7 * 60);
+        assert_eq!(hours("sleep 23:00-07:00", "2027-10-30T12:00:00Z"), 9 * 60);
+        // Both edges in the gap fall together: awake wins, there is no sleep that day.
+        let (window, day) = (window("sleep 02:10-02:40"), at("2027-03-28T00:00:00Z"));
+        let next = Rota::new(&window, &berlin).next_sleep(day).expect("a sleep");
+        assert_eq!(next.start, at("2027-03-29T00:10:00Z"));
+        // Shown twice: the first time counts for both edges.
+        assert_eq!(hours("sleep 02:10-02:40", "2027-10-30T22:00:00Z"), 30);
+        assert_eq!(hours("sleep 01:30-02:30", "2027-10-30T22:00:00Z"), 60);
+        assert_eq!(hours("sleep 02:30-03:30", "2027-10-30T22:00:00Z"), 120);
+    }
+
+    #[test]
+    fn a_calendar_changes_what_starts_on_its_dates() {
+        let days =
+            CalendarDays { dates: ["2027-01-06".parse().expect("a date")].into(), ..CalendarDays::default() };
+        let utc = TimeZone::UTC;
+        let changes = |text: &str, effect| {
+            let window = window(text);
+            let rota = Rota { calendar: Some((&days, effect)), ..Rota::new(&window, &utc) };
+            let changes = rota.changes(at("2027-01-05T12:00:00Z"), at("2027-01-07T12:00:00Z"));
+            changes.iter().map(|at| at.strftime("%d %H:%M").to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(changes("sleep 23:00-07:00", CalendarEffect::Skip), "05 23:00 06 07:00 06 23:00 07 07:00");
+        assert_eq!(changes("sleep 23:00-07:00", CalendarEffect::Awake), "05 23:00 06 07:00");
+        assert_eq!(changes("sleep 23:00-07:00", CalendarEffect::Asleep), "05 23:00 07 07:00");
+        assert_eq!(
+            changes("awake 08:00-20:00", CalendarEffect::Awake),
+            "05 20:00 06 00:00 07 00:00 07 08:00"
+        );
+        assert_eq!(changes("awake 08:00-20:00", CalendarEffect::Asleep), "05 20:00 07 08:00");
+        let sunday = CalendarEffect::As(jiff::civil::Weekday::Sunday);
+        assert_eq!(changes("sleep Wed 10:00-11:00; Sun 12:00-13:00", sunday), "06 12:00 06 13:00");
+    }
+
+    #[test]
+    fn a_far_date_of_the_calendar_is_found() {
+        let days = CalendarDays { yearly: [(12, 25)].into(), ..CalendarDays::default() };
+        let (window, utc) = (window("sleep 00:00-24:00"), TimeZone::UTC);
+        let rota = Rota { calendar: Some((&days, CalendarEffect::Awake)), ..Rota::new(&window, &utc) };
+        assert_eq!(rota.next_change(at("2027-01-01T00:00:00Z")), Some(at("2027-12-25T00:00:00Z")));
+    }
+
+    #[test]
+    fn a_dropped_sleep_is_awake_as_a_whole() {
+        let utc = TimeZone::UTC;
+        for text in ["sleep 20:00-08:00", "awake 08:00-20:00"] {
+            let window = window(text);
+            let rota = Rota { skip: Some(at("2027-01-05T20:00:00Z")), ..Rota::new(&window, &utc) };
+            assert_eq!(rota.voice(at("2027-01-05T23:00:00Z")).mood(), Mood::Awake, "{text}");
+            assert_eq!(rota.voice(at("2027-01-06T23:00:00Z")).mood(), Mood::Asleep, "{text}");
+            assert_eq!(
+                rota.next_change(at("2027-01-05T12:00:00Z")),
+                Some(at("2027-01-06T20:00:00Z")),
+                "{text}"
+            );
+        }
+    }
+
+    /// The zones of the property: whole, half and quarter hours, both hemispheres, changes at midnight and by half an
+    /// hour, none at all.
+    const ZONES: [&str; 25] = [
+        "UTC",
+        "Europe/Berlin",
+        "Europe/London",
+        "Europe/Lisbon",
+        "Europe/Moscow",
+        "America/New_York",
+        "America/Los_Angeles",
+        "America/St_Johns",
+        "America/Sao_Paulo",
+        "America/Santiago",
+        "America/Havana",
+        "America/Asuncion",
+        "America/Anchorage",
+        "Africa/Cairo",
+        "Africa/Casablanca",
+        "Asia/Kolkata",
+        "Asia/Kathmandu",
+        "Asia/Beirut",
+        "Asia/Gaza",
+        "Asia/Tokyo",
+        "Asia/Tehran",
+        "Australia/Lord_Howe",
+        "Australia/Adelaide",
+        "Pacific/Auckland",
+        "Pacific/Chatham",
+    ];
+
+    /// Walks minute by minute and looks only at the wall clock: an edge happens when the clock first shows its time or
+    /// a later one.
+    struct Walk<'a> {
+        window: &'a Window,
+        zone: &'a TimeZone,
+        /// The latest time the wall clock has shown, in minutes since 1970-01-01 00:00 of itself.
+        shown: i64,
+        /// Ends of the intervals under way.
+        open: Vec<i64>,
+    }
+
+    impl Walk<'_> {
+        fn wall(&self, at: Timestamp) -> i64 {
+            (at.as_second() + i64::from(self.zone.to_offset(at).seconds())).div_euclid(60)
+        }
+
+        fn step(&mut self, at: Timestamp) -> bool {
+            let now = self.wall(at);
+            for wall in self.shown + 1..=now {
+                // 1970-01-01 was a Thursday.
+                let day = jiff::civil::Weekday::Thursday.wrapping_add(wall.div_euclid(1440));
+                let minute = wall.rem_euclid(1440);
+                for part in &self.window.parts {
+                    if part.days.has(day) && i64::from(part.start) == minute {
+                        self.open.push(wall + i64::from(part.length));
+                    }
+                }
+            }
+            self.shown = self.shown.max(now);
+            self.open.retain(|end| *end > self.shown);
+            !self.open.is_empty()
+        }
+    }
+
+    fn agrees(window: &Window, zone: &TimeZone, from: Timestamp, days: i64) {
+        let rota = Rota::new(window, zone);
+        let until = shift(from, days);
+        // Nine days earlier, so that what is under way at `from` is known.
+        let begin = shift(from, -BEFORE);
+        let mut walk = Walk { window, zone, shown: 0, open: Vec::new() };
+        walk.shown = walk.wall(begin);
+        let mut changes = rota.changes(from, until).into_iter().peekable();
+        let mut inside = rota.voice(from).mood() == window.names;
+        let mut at = begin;
+        while at < until {
+            let walked = walk.step(at);
+            if at >= from {
+                while changes.next_if(|change| *change <= at).is_some() {
+                    inside = !inside;
+                }
+                assert_eq!(inside, walked, "`{window}` in {zone:?} at {at}");
+            }
+            at += 1.minute();
+        }
+    }
+
+    #[test]
+    fn state_equals_a_minute_by_minute_walk_over_3_years_in_25_zones() {
+        let windows = [
+            "sleep Mon-Fri 23:00-07:00; Sat 00:00-24:00",
+            "awake Mon-Fri 07:30-20:00",
+            "sleep Fri 20:00 - Mon 06:00; Wed 02:15-02:45",
+            "sleep 02:30-03:00; 23:45-00:15",
+            "sleep Sun 01:30 - Sun 01:30; Tue 00:00-00:30",
+        ];
+        for (index, name) in ZONES.iter().enumerate() {
+            agrees(&window(windows[index % windows.len()]), &zone(name), at("2026-01-01T00:00:00Z"), 3 * 365);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        fn random_windows_agree_with_the_walk(
+            parts in proptest::collection::vec((1_u8..128, 0_i16..288, 1_i16..2016), 1..4),
+            asleep in any::<bool>(),
+            zone_index in 0_usize..25,
+            day in 0_i64..700,
+        ) {
+            let parts = parts
+                .into_iter()
+                .map(|(days, start, length)| {
+                    let days = (0..7_i8)
+                        .filter(|day| days & (1 << day) != 0)
+                        .map(|day| jiff::civil::Weekday::Monday.wrapping_add(day))
+                        .fold(super::super::Days::default(), |all, day| all.with(super::super::Days::only(day)));
+                    super::super::Part { days, start: start * 5, length: length * 5 }
+                })
+                .collect();
+            let window = Window { names: if asleep { Mood::Asleep } else { Mood::Awake }, parts };
+            agrees(&window, &zone(ZONES[zone_index]), shift(at("2026-01-01T00:00:00Z"), day), 30);
+        }
+    }
+}

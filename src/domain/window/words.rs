@@ -1,0 +1,177 @@
+//! Windows in words.
+
+use std::fmt;
+
+use jiff::civil::Weekday;
+
+use super::{DAY, Days, Mood, Part, Window};
+
+/// `Mon` … `Sun`.
+pub(super) fn short(day: Weekday) -> &'static str {
+    match day {
+        Weekday::Monday => "Mon",
+        Weekday::Tuesday => "Tue",
+        Weekday::Wednesday => "Wed",
+        Weekday::Thursday => "Thu",
+        Weekday::Friday => "Fri",
+        Weekday::Saturday => "Sat",
+        Weekday::Sunday => "Sun",
+    }
+}
+
+/// The text form, normalised: what [`Window::parse`] reads again.
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.names {
+            Mood::Asleep => "sleep ",
+            Mood::Awake => "awake ",
+        })?;
+        for (index, part) in self.parts.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{part}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.days != Days::ALL {
+            write!(f, "{} ", self.days)?;
+        }
+        let end = Clock(self.end_minute());
+        match self.end_day() {
+            None => write!(f, "{}-{end}", Clock(self.start)),
+            Some(day) => write!(f, "{} - {} {end}", Clock(self.start), short(day)),
+        }
+    }
+}
+
+impl Part {
+    /// The minute of the day at which it ends, 1 … 1440.
+    fn end_minute(self) -> i16 {
+        match (self.start + self.length) % DAY {
+            0 => DAY,
+            minute => minute,
+        }
+    }
+
+    /// The day on which it ends, where it is longer than a day; 24:00 belongs to the day before.
+    fn end_day(self) -> Option<Weekday> {
+        let (first, _) = *self.days.runs().first()?;
+        let days = (self.start + self.length - 1) / DAY;
+        (self.length > DAY).then(|| first.wrapping_add(i64::from(days)))
+    }
+}
+
+impl fmt::Display for Days {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (first, last)) in self.runs().into_iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            match last {
+                _ if first == last => f.write_str(short(first))?,
+                _ if first.next() == last => write!(f, "{},{}", short(first), short(last))?,
+                _ => write!(f, "{}-{}", short(first), short(last))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A minute of the day as `HH:MM`.
+struct Clock(i16);
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)
+    }
+}
+
+impl Window {
+    /// What it says, in words: "Asleep Monday to Friday from 23:00 to 07:00 the next day, and all Saturday".
+    pub fn meaning(&self) -> String {
+        let mut parts: Vec<String> = self.parts.iter().map(|part| part.meaning()).collect();
+        let last = parts.pop().unwrap_or_default();
+        let listed = if parts.is_empty() { last } else { format!("{}, and {last}", parts.join(", ")) };
+        match self.names {
+            Mood::Asleep => format!("Asleep {listed}"),
+            Mood::Awake => format!("Awake {listed}; asleep the rest of the time"),
+        }
+    }
+}
+
+impl Part {
+    fn meaning(self) -> String {
+        if self.days == Days::ALL && self.length == DAY {
+            return "all the time".to_owned();
+        }
+        if self.start == 0 && self.length == DAY {
+            return format!("all {}", self.days.meaning());
+        }
+        let on = if self.days == Days::ALL { "every day".to_owned() } else { self.days.meaning() };
+        let (start, end) = (Clock(self.start), Clock(self.end_minute()));
+        match self.end_day() {
+            Some(day) => format!("from {on} {start} to {} {end}", long(day)),
+            None if self.start + self.length > DAY => format!("{on} from {start} to {end} the next day"),
+            None => format!("{on} from {start} to {end}"),
+        }
+    }
+}
+
+impl Days {
+    fn meaning(self) -> String {
+        let mut runs: Vec<String> = self
+            .runs()
+            .into_iter()
+            .map(|(first, last)| match last {
+                _ if first == last => long(first).to_owned(),
+                _ if first.next() == last => format!("{} and {}", long(first), long(last)),
+                _ => format!("{} to {}", long(first), long(last)),
+            })
+            .collect();
+        let last = runs.pop().unwrap_or_default();
+        if runs.is_empty() { last } else { format!("{} and {last}", runs.join(", ")) }
+    }
+}
+
+fn long(day: Weekday) -> &'static str {
+    match day {
+        Weekday::Monday => "Monday",
+        Weekday::Tuesday => "Tuesday",
+        Weekday::Wednesday => "Wednesday",
+        Weekday::Thursday => "Thursday",
+        Weekday::Friday => "Friday",
+        Weekday::Saturday => "Saturday",
+        Weekday::Sunday => "Sunday",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_meaning_reads_like_speech() {
+        for (text, meaning) in [
+            (
+                "sleep Mon-Fri 23:00-07:00; Sat 00:00-24:00",
+                "Asleep Monday to Friday from 23:00 to 07:00 the next day, and all Saturday",
+            ),
+            (
+                "awake Mon-Fri 07:30-20:00",
+                "Awake Monday to Friday from 07:30 to 20:00; asleep the rest of the time",
+            ),
+            ("sleep Fri 20:00 - Mon 06:00", "Asleep from Friday 20:00 to Monday 06:00"),
+            ("sleep 23:00-07:00", "Asleep every day from 23:00 to 07:00 the next day"),
+            ("sleep Sat,Sun 01:00-24:00", "Asleep Saturday and Sunday from 01:00 to 24:00"),
+            ("sleep 00:00-24:00", "Asleep all the time"),
+            ("sleep Mon,Wed,Fri 00:00-24:00", "Asleep all Monday, Wednesday and Friday"),
+        ] {
+            assert_eq!(Window::parse(text).expect(text).meaning(), meaning);
+        }
+    }
+}
