@@ -15,7 +15,7 @@ pub enum ScheduleKind {
     Cron,
     /// Do X at one instant.
     Once,
-    /// Asleep from-to. Kept as a word so that a stored one is never misread; not accepted yet.
+    /// Asleep from-to.
     Window,
 }
 
@@ -63,6 +63,61 @@ impl Source {
     /// The reverse of [`Source::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Ui, Self::Api, Self::Label, Self::Import].into_iter().find(|source| source.as_str() == text)
+    }
+}
+
+/// What happens to what others start or stop inside a window (semantics §2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// It lives until the next edge, and is shown as an override.
+    #[default]
+    Respect,
+    /// It is put back after 5 minutes, at most 3 times a window, then somebody is told.
+    Enforce,
+    /// It is only recorded.
+    Observe,
+}
+
+impl Policy {
+    /// The word used in the API and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Respect => "respect",
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+
+    /// The reverse of [`Policy::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Respect, Self::Enforce, Self::Observe].into_iter().find(|policy| policy.as_str() == text)
+    }
+}
+
+/// What a window wakes at its end (rulings 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Wake {
+    /// Exactly what DockNap put to sleep.
+    #[default]
+    Restore,
+    /// Every member that can be started.
+    All,
+}
+
+impl Wake {
+    /// The word used in the API and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Restore => "restore",
+            Self::All => "all",
+        }
+    }
+
+    /// The reverse of [`Wake::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Restore, Self::All].into_iter().find(|wake| wake.as_str() == text)
     }
 }
 

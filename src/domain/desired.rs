@@ -1,0 +1,487 @@
+//! What is wanted of a container or stack at an instant, and why: hold > override > windows > none (semantics §2).
+//!
+//! Pure: pages, previews, the simulator and what fires ask the same functions.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::action::Action;
+use super::calendar::{CalendarDays, CalendarEffect};
+use super::ids::ScheduleId;
+use super::overrides::{Override, Place, Reach, Wanted};
+use super::schedule::{Policy, Wake};
+use super::target::{Subject, Target};
+use super::window::{Mood, Rota, Voice, Window};
+
+/// How far ahead transitions are looked for, in days.
+const AHEAD: i64 = 400;
+
+/// A window schedule that is on, with everything its answer depends on.
+#[derive(Clone, Debug)]
+pub struct WindowRule {
+    /// Which schedule.
+    pub id: ScheduleId,
+    /// What to call it.
+    pub title: String,
+    /// What it is for.
+    pub target: Target,
+    /// The rule.
+    pub window: Window,
+    /// The zone of its times.
+    pub zone: TimeZone,
+    /// Dates that differ, and how.
+    pub calendar: Option<(Arc<CalendarDays>, CalendarEffect)>,
+    /// The sleep that is dropped.
+    pub skip: Option<Timestamp>,
+    /// Before this it says nothing.
+    pub from: Timestamp,
+    /// What happens to what others do inside it.
+    pub policy: Policy,
+    /// How it puts to sleep: stop or pause.
+    pub sleep: Action,
+    /// What it wakes.
+    pub wake: Wake,
+    /// Stop grace in seconds, where set.
+    pub stop_timeout_seconds: Option<i64>,
+}
+
+impl WindowRule {
+    /// The rule over its zone and calendar.
+    pub fn rota(&self) -> Rota<'_> {
+        Rota {
+            window: &self.window,
+            zone: &self.zone,
+            calendar: self.calendar.as_ref().map(|(days, effect)| (days.as_ref(), *effect)),
+            skip: self.skip,
+        }
+    }
+}
+
+/// Everything that says what should sleep: window schedules that are on, and overrides that may still count.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    windows: Vec<WindowRule>,
+    overrides: Vec<Override>,
+    by_target: HashMap<Target, Vec<usize>>,
+}
+
+/// The layer that decides.
+#[derive(Clone, Copy, Debug)]
+pub enum Layer<'a> {
+    /// A hold over a host or everything.
+    Hold(&'a Override),
+    /// An override.
+    Override(&'a Override),
+    /// A window.
+    Window(&'a WindowRule, Voice),
+    /// Nothing: it is left alone.
+    None,
+}
+
+/// What is wanted at one instant.
+#[derive(Clone, Copy, Debug)]
+pub struct Desired<'a> {
+    /// What; `None` = left alone.
+    pub wanted: Option<Wanted>,
+    /// By which layer.
+    pub layer: Layer<'a>,
+}
+
+/// A change of what is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// When.
+    pub at: Timestamp,
+    /// What is wanted from then on.
+    pub wanted: Option<Wanted>,
+    /// Who says so: a schedule's title, `override`, `hold`, or nobody.
+    pub by: String,
+    /// That schedule.
+    pub schedule: Option<ScheduleId>,
+}
+
+impl Rules {
+    /// Puts rules together.
+    pub fn new(windows: Vec<WindowRule>, overrides: Vec<Override>) -> Self {
+        let mut by_target: HashMap<Target, Vec<usize>> = HashMap::new();
+        for (index, rule) in windows.iter().enumerate() {
+            by_target.entry(rule.target.clone()).or_default().push(index);
+        }
+        Self { windows, overrides, by_target }
+    }
+
+    /// The window schedules.
+    pub fn windows(&self) -> &[WindowRule] {
+        &self.windows
+    }
+
+    /// The overrides.
+    pub fn overrides(&self) -> &[Override] {
+        &self.overrides
+    }
+
+    /// Whether there is nothing to obey.
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty() && self.overrides.is_empty()
+    }
+
+    /// The rules at one instant; remembers what it worked out.
+    pub fn at(&self, now: Timestamp) -> Moment<'_> {
+        Moment { rules: self, now, voices: RefCell::default() }
+    }
+
+    /// The window schedules whose layer a place is in: those of the narrowest scope that has any.
+    pub fn windows_for(&self, place: Place<'_>) -> Vec<&WindowRule> {
+        let of = |subject: Subject| {
+            let target = Target { host: place.host.clone(), subject };
+            self.by_target.get(&target).map(Vec::as_slice).unwrap_or_default()
+        };
+        let container = place.container.map(|identity| of(Subject::Container(identity.clone())));
+        let narrow = container.filter(|rules| !rules.is_empty());
+        let rules = narrow.or_else(|| place.stack.map(|name| of(Subject::Stack(name.to_owned()))));
+        rules.unwrap_or_default().iter().map(|index| &self.windows[*index]).collect()
+    }
+
+    /// The changes of what is wanted of a place in (`after`, `until`), in order, `limit` at most.
+    pub fn transitions(
+        &self,
+        place: Place<'_>,
+        after: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Vec<Transition> {
+        let mut found = Vec::new();
+        let mut wanted = self.at(after).desired(place).wanted;
+        let mut from = after;
+        let mut days = 8;
+        // Ever longer stretches: the next few changes are near, and looking far costs.
+        while from < until && found.len() < limit {
+            let to = from.checked_add((days * 24_i64).hours()).unwrap_or(Timestamp::MAX).min(until);
+            for at in self.edges(place, from, to) {
+                let moment = self.at(at);
+                let desired = moment.desired(place);
+                if desired.wanted != wanted {
+                    wanted = desired.wanted;
+                    found.push(desired.transition(at));
+                    if found.len() == limit {
+                        break;
+                    }
+                }
+            }
+            from = to;
+            days = (days * 4).min(128);
+        }
+        found
+    }
+
+    /// The next few changes of what is wanted.
+    pub fn next_transitions(&self, place: Place<'_>, after: Timestamp, limit: usize) -> Vec<Transition> {
+        let until = after.checked_add((AHEAD * 24).hours()).unwrap_or(Timestamp::MAX);
+        self.transitions(place, after, until, limit)
+    }
+
+    /// When what is wanted of a place came to be so: the last change at or before `at`, looked for over nine days.
+    pub fn since(&self, place: Place<'_>, at: Timestamp) -> Option<Timestamp> {
+        let from = at.checked_sub((9 * 24).hours()).unwrap_or(Timestamp::MIN);
+        let end = at.checked_add(1.millisecond()).unwrap_or(Timestamp::MAX);
+        self.transitions(place, from, end, usize::MAX).last().map(|change| change.at)
+    }
+
+    /// Every instant in (`after`, `until`] at which something about a place may change.
+    fn edges(&self, place: Place<'_>, after: Timestamp, until: Timestamp) -> BTreeSet<Timestamp> {
+        let mut edges = BTreeSet::new();
+        let beyond = until.checked_add(1.millisecond()).unwrap_or(Timestamp::MAX);
+        for rule in self.windows_for(place) {
+            edges.extend(rule.rota().changes(after, beyond));
+            edges.insert(rule.from);
+        }
+        for one in self.overrides.iter().filter(|one| one.reach.covers(place).is_some()) {
+            edges.extend([one.created_at, one.until]);
+            edges.extend(one.closed_at);
+        }
+        edges.retain(|at| *at > after && *at <= until);
+        edges
+    }
+}
+
+/// The rules at one instant.
+#[derive(Debug)]
+pub struct Moment<'a> {
+    rules: &'a Rules,
+    /// The instant.
+    pub now: Timestamp,
+    /// What each target's windows say, once somebody asked.
+    voices: RefCell<HashMap<&'a Target, Option<(usize, Voice)>>>,
+}
+
+impl<'a> Moment<'a> {
+    /// What is wanted of a place.
+    pub fn desired(&self, place: Place<'_>) -> Desired<'a> {
+        let active = || {
+            let active = self.rules.overrides.iter().filter(|one| one.is_active(self.now));
+            active.filter_map(|one| Some((one.reach.covers(place)?, one)))
+        };
+        // The newest of one reach: there is at most one.
+        let narrowest = |general: bool| {
+            active()
+                .filter(|(_, one)| one.is_general_hold() == general)
+                .max_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.id.cmp(&y.id)))
+                .map(|(_, one)| one)
+        };
+        if let Some(hold) = narrowest(true) {
+            return Desired { wanted: Some(Wanted::Hold), layer: Layer::Hold(hold) };
+        }
+        if let Some(one) = narrowest(false) {
+            return Desired { wanted: Some(one.wanted), layer: Layer::Override(one) };
+        }
+        self.by_window(place)
+    }
+
+    /// What the windows alone want.
+    pub fn by_window(&self, place: Place<'_>) -> Desired<'a> {
+        let container = place.container.and_then(|identity| {
+            self.voice_of(&Target { host: place.host.clone(), subject: Subject::Container(identity.clone()) })
+        });
+        let found = container.or_else(|| {
+            let subject = Subject::Stack(place.stack?.to_owned());
+            self.voice_of(&Target { host: place.host.clone(), subject })
+        });
+        match found {
+            Some((index, voice)) => Desired {
+                wanted: Some(match voice.mood() {
+                    Mood::Awake => Wanted::Awake,
+                    Mood::Asleep => Wanted::Asleep,
+                }),
+                layer: Layer::Window(&self.rules.windows[index], voice),
+            },
+            None => Desired { wanted: None, layer: Layer::None },
+        }
+    }
+
+    /// The rule that decides for a target among its own, and what it says; of equal voices the oldest schedule.
+    fn voice_of(&self, target: &Target) -> Option<(usize, Voice)> {
+        let (target, indexes) = self.rules.by_target.get_key_value(target)?;
+        if let Some(known) = self.voices.borrow().get(target) {
+            return *known;
+        }
+        let found = indexes
+            .iter()
+            .map(|index| (*index, &self.rules.windows[*index]))
+            .filter(|(_, rule)| rule.from <= self.now)
+            .map(|(index, rule)| (index, rule.rota().voice(self.now)))
+            .max_by(|(a, x), (b, y)| {
+                let id = |index: &usize| &self.rules.windows[*index].id;
+                x.cmp(y).then_with(|| id(b).cmp(id(a)))
+            });
+        self.voices.borrow_mut().insert(target, found);
+        found
+    }
+}
+
+impl<'a> Desired<'a> {
+    /// The window schedule that decides.
+    pub fn rule(&self) -> Option<&'a WindowRule> {
+        match self.layer {
+            Layer::Window(rule, _) => Some(rule),
+            _ => None,
+        }
+    }
+
+    /// Why, in a sentence without its full stop: the layer that won, with its text. Instants in `zone`.
+    ///
+    /// "asleep by “Nights” (sleep Mon-Fri 23:00-07:00)", "awake until 2027-01-05 22:00: demo (by anna)".
+    pub fn why(&self, zone: &TimeZone) -> String {
+        let until = |one: &Override| one.until.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
+        let because = |one: &Override| match one.reason.as_str() {
+            "" => format!("by {}", one.author.name),
+            reason if one.by_hand => reason.to_owned(),
+            reason => format!("{reason} (by {})", one.author.name),
+        };
+        match self.layer {
+            Layer::Hold(one) => {
+                let what = if one.reach == Reach::All { "everything" } else { "this host" };
+                format!("{what} is held until {}: {}", until(one), because(one))
+            }
+            Layer::Override(one) if one.wanted == Wanted::Hold => {
+                format!("held as it is until {}: {}", until(one), because(one))
+            }
+            Layer::Override(one) => {
+                format!("{} until {}: {}", one.wanted.as_str(), until(one), because(one))
+            }
+            Layer::Window(rule, voice) => {
+                format!("{} by “{}” ({})", voice.mood(), rule.title, rule.window)
+            }
+            Layer::None => String::new(),
+        }
+    }
+
+    fn transition(&self, at: Timestamp) -> Transition {
+        let (by, schedule) = match self.layer {
+            Layer::Hold(_) => ("hold".to_owned(), None),
+            Layer::Override(_) => ("override".to_owned(), None),
+            Layer::Window(rule, _) => (rule.title.clone(), Some(rule.id.clone())),
+            Layer::None => (String::new(), None),
+        };
+        Transition { at, wanted: self.wanted, by, schedule }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::HostId;
+    use crate::domain::run::ActorRef;
+    use crate::domain::target::ContainerIdentity;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("an instant")
+    }
+
+    fn web() -> ContainerIdentity {
+        ContainerIdentity::Service { project: "media".to_owned(), service: "web".to_owned(), number: 1 }
+    }
+
+    fn rule(id: &str, target: Target, window: &str) -> WindowRule {
+        WindowRule {
+            id: id.into(),
+            title: id.to_owned(),
+            target,
+            window: Window::parse(window).expect(window),
+            zone: TimeZone::UTC,
+            calendar: None,
+            skip: None,
+            from: at("2026-01-01T00:00:00Z"),
+            policy: Policy::Respect,
+            sleep: Action::Stop,
+            wake: Wake::Restore,
+            stop_timeout_seconds: None,
+        }
+    }
+
+    fn wish(id: &str, reach: Reach, wanted: Wanted, until: &str) -> Override {
+        Override {
+            id: id.into(),
+            reach,
+            target_name: String::new(),
+            wanted,
+            created_at: at("2027-01-05T00:00:00Z"),
+            until: at(until),
+            reason: "demo".to_owned(),
+            author: ActorRef { kind: "user".to_owned(), id: None, name: "ops".to_owned() },
+            by_hand: false,
+            closed_at: None,
+            closed_reason: String::new(),
+        }
+    }
+
+    fn media() -> Target {
+        Target::stack(HostId::local(), "media")
+    }
+
+    fn wanted(rules: &Rules, target: &Target, instant: &str) -> Option<Wanted> {
+        rules.at(at(instant)).desired(Place::of_target(target)).wanted
+    }
+
+    #[test]
+    fn sleep_rules_add_up_and_an_awake_interval_cuts_a_hole() {
+        let rules = Rules::new(
+            vec![
+                rule("nights", media(), "sleep 22:00-06:00"),
+                rule("noon", media(), "sleep 12:00-14:00"),
+                rule("shift", media(), "awake Tue 23:00-24:00"),
+            ],
+            Vec::new(),
+        );
+        // 5 January 2027 is a Tuesday.
+        for (instant, state) in [
+            ("2027-01-05T13:00:00Z", Wanted::Asleep),
+            ("2027-01-05T22:30:00Z", Wanted::Asleep),
+            ("2027-01-05T23:30:00Z", Wanted::Awake),
+            ("2027-01-06T00:00:00Z", Wanted::Asleep),
+            // Outside the awake rule it is asleep by complement, which outranks awake by complement.
+            ("2027-01-06T10:00:00Z", Wanted::Asleep),
+        ] {
+            assert_eq!(wanted(&rules, &media(), instant), Some(state), "{instant}");
+        }
+    }
+
+    #[test]
+    fn the_narrowest_scope_decides_alone() {
+        let container = Target::container(HostId::local(), web());
+        let rules = Rules::new(
+            vec![
+                rule("stack", media(), "sleep 22:00-06:00"),
+                rule("web", container.clone(), "sleep 12:00-13:00"),
+            ],
+            Vec::new(),
+        );
+        assert_eq!(wanted(&rules, &media(), "2027-01-05T23:00:00Z"), Some(Wanted::Asleep));
+        assert_eq!(wanted(&rules, &container, "2027-01-05T23:00:00Z"), Some(Wanted::Awake));
+        assert_eq!(wanted(&rules, &container, "2027-01-05T12:30:00Z"), Some(Wanted::Asleep));
+    }
+
+    #[test]
+    fn hold_outranks_override_outranks_window() {
+        let until = "2027-01-06T00:00:00Z";
+        let night = || vec![rule("nights", media(), "sleep 22:00-06:00")];
+        let awake = || wish("a", Reach::Target(media()), Wanted::Awake, until);
+        let now = "2027-01-05T23:00:00Z";
+        assert_eq!(wanted(&Rules::new(night(), Vec::new()), &media(), now), Some(Wanted::Asleep));
+        assert_eq!(wanted(&Rules::new(night(), vec![awake()]), &media(), now), Some(Wanted::Awake));
+        let hold = wish("b", Reach::All, Wanted::Hold, until);
+        let rules = Rules::new(night(), vec![awake(), hold]);
+        assert_eq!(wanted(&rules, &media(), now), Some(Wanted::Hold));
+        assert_eq!(wanted(&rules, &media(), until), Some(Wanted::Asleep), "half-open");
+        // For everything, but not a hold: the override of the stack is narrower.
+        let rules = Rules::new(night(), vec![awake(), wish("b", Reach::All, Wanted::Asleep, until)]);
+        assert_eq!(wanted(&rules, &media(), now), Some(Wanted::Awake));
+    }
+
+    #[test]
+    fn a_rule_says_nothing_before_it_was_made() {
+        let mut nights = rule("nights", media(), "sleep 22:00-06:00");
+        nights.from = at("2027-01-05T23:00:00Z");
+        let rules = Rules::new(vec![nights], Vec::new());
+        assert_eq!(wanted(&rules, &media(), "2027-01-05T22:30:00Z"), None);
+        assert_eq!(wanted(&rules, &media(), "2027-01-05T23:00:00Z"), Some(Wanted::Asleep));
+    }
+
+    #[test]
+    fn transitions_tell_only_real_changes() {
+        let rules = Rules::new(
+            vec![rule("nights", media(), "sleep 22:00-06:00"), rule("late", media(), "sleep 05:00-07:00")],
+            vec![wish("a", Reach::Target(media()), Wanted::Awake, "2027-01-05T23:00:00Z")],
+        );
+        let next = rules.next_transitions(Place::of_target(&media()), at("2027-01-05T12:00:00Z"), 3);
+        let told: Vec<_> = next.iter().map(|change| (change.at, change.wanted, change.by.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (at("2027-01-05T23:00:00Z"), Some(Wanted::Asleep), "nights"),
+                (at("2027-01-06T07:00:00Z"), Some(Wanted::Awake), "late"),
+                (at("2027-01-06T22:00:00Z"), Some(Wanted::Asleep), "nights"),
+            ]
+        );
+        let since = rules.since(Place::of_target(&media()), at("2027-01-06T06:30:00Z"));
+        assert_eq!(since, Some(at("2027-01-05T23:00:00Z")));
+        assert_eq!(
+            rules.since(Place::of_target(&media()), at("2027-01-06T07:00:00Z")),
+            Some(at("2027-01-06T07:00:00Z"))
+        );
+    }
+
+    #[test]
+    fn the_why_names_the_layer_that_won() {
+        let rules = Rules::new(
+            vec![rule("nights", media(), "sleep 22:00-06:00")],
+            vec![wish("a", Reach::Target(media()), Wanted::Awake, "2027-01-05T23:00:00Z")],
+        );
+        let why = |instant| rules.at(at(instant)).desired(Place::of_target(&media())).why(&TimeZone::UTC);
+        assert_eq!(why("2027-01-05T22:30:00Z"), "awake until 2027-01-05 23:00: demo (by ops)");
+        assert_eq!(why("2027-01-05T23:30:00Z"), "asleep by “nights” (sleep 22:00-06:00)");
+    }
+}

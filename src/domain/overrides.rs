@@ -1,0 +1,179 @@
+//! Wishes that outrank the windows for a while: awake, asleep or hold, for a container, a stack, a host or everything,
+//! with a mandatory end and a reason (semantics §2).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::ids::{HostId, OverrideId};
+use super::run::ActorRef;
+use super::target::{Subject, Target, TargetType};
+
+/// The longest override.
+pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The longest reason, in characters.
+pub const MAX_REASON: usize = 500;
+
+/// What an override wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Wanted {
+    /// Up: what naps is woken now, and not put to sleep before the end.
+    Awake,
+    /// Stopped or paused.
+    Asleep,
+    /// As it is: nothing is touched.
+    Hold,
+}
+
+impl Wanted {
+    /// The word used in the API and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Awake => "awake",
+            Self::Asleep => "asleep",
+            Self::Hold => "hold",
+        }
+    }
+
+    /// The reverse of [`Wanted::as_str`].
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Awake, Self::Asleep, Self::Hold].into_iter().find(|wanted| wanted.as_str() == word)
+    }
+}
+
+/// What an override or a rule reaches. Ordered from wide to narrow: within a layer the narrowest that says anything
+/// decides alone (rulings 1).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// Everything DockNap knows.
+    All,
+    /// Everything on one host.
+    Host(HostId),
+    /// A stack or a container.
+    Target(Target),
+}
+
+impl Reach {
+    /// The word of `target_type`: `all`, `host`, `stack`, `container`.
+    pub fn type_str(&self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Host(_) => "host",
+            Self::Target(target) => target.target_type().as_str(),
+        }
+    }
+
+    /// The host it is on; `None` for everything.
+    pub fn host(&self) -> Option<&HostId> {
+        match self {
+            Self::All => None,
+            Self::Host(host) => Some(host),
+            Self::Target(target) => Some(&target.host),
+        }
+    }
+
+    /// What the database keeps beside host and type: the stack's name or the container's identity.
+    pub fn identity_text(&self) -> String {
+        match self {
+            Self::All | Self::Host(_) => String::new(),
+            Self::Target(target) => target.identity_text(),
+        }
+    }
+
+    /// Rebuilds it from stored columns; `None` where they hold what DockNap never wrote.
+    pub fn from_columns(host: &str, kind: &str, identity: &str) -> Option<Self> {
+        match kind {
+            "all" => Some(Self::All),
+            "host" => Some(Self::Host(HostId::from(host))),
+            kind => {
+                TargetType::parse(kind)?;
+                super::schedule::Schedule::target_from_columns(host, kind, identity).map(Self::Target)
+            }
+        }
+    }
+
+    /// How narrowly it covers a place, where it does: 0 = everything … 3 = this container alone.
+    pub fn covers(&self, place: Place<'_>) -> Option<u8> {
+        match self {
+            Self::All => Some(0),
+            Self::Host(host) => (host == place.host).then_some(1),
+            Self::Target(target) if target.host != *place.host => None,
+            Self::Target(target) => match &target.subject {
+                Subject::Stack(name) => (place.stack == Some(name.as_str())).then_some(2),
+                Subject::Container(identity) => (place.container == Some(identity)).then_some(3),
+            },
+        }
+    }
+}
+
+/// Where something stands: a container with its stack, or a stack as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place<'a> {
+    /// The Engine.
+    pub host: &'a HostId,
+    /// The stack it is, or belongs to.
+    pub stack: Option<&'a str>,
+    /// The container, where it is one.
+    pub container: Option<&'a super::target::ContainerIdentity>,
+}
+
+impl<'a> Place<'a> {
+    /// Where a container stands.
+    pub fn of(container: &'a super::inventory::Container) -> Self {
+        Self { host: &container.host, stack: container.stack(), container: Some(&container.identity) }
+    }
+
+    /// Where a target stands: a stack as a whole, or a container.
+    pub fn of_target(target: &'a Target) -> Self {
+        match &target.subject {
+            Subject::Stack(name) => Self { host: &target.host, stack: Some(name), container: None },
+            Subject::Container(identity) => {
+                let stack = match identity {
+                    super::target::ContainerIdentity::Service { project, .. } => Some(project.as_str()),
+                    super::target::ContainerIdentity::Name(_) => None,
+                };
+                Self { host: &target.host, stack, container: Some(identity) }
+            }
+        }
+    }
+}
+
+/// One wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// Its id.
+    pub id: OverrideId,
+    /// What it reaches.
+    pub reach: Reach,
+    /// The name of that, for people: the stack's or container's, the host's, or `everything`.
+    pub target_name: String,
+    /// What it wants.
+    pub wanted: Wanted,
+    /// From when.
+    pub created_at: Timestamp,
+    /// The first instant at which it no longer counts.
+    pub until: Timestamp,
+    /// Why, in the author's words, or in DockNap's where somebody else acted.
+    pub reason: String,
+    /// Who made it.
+    pub author: ActorRef,
+    /// It remembers what somebody did by hand inside a window, rather than being asked for (policy `respect`).
+    pub by_hand: bool,
+    /// When it ended, and was dealt with.
+    pub closed_at: Option<Timestamp>,
+    /// How it ended: `expired`, `ended by NAME`, `superseded`, `its target is gone`.
+    pub closed_reason: String,
+}
+
+impl Override {
+    /// Whether it counts at an instant.
+    pub fn is_active(&self, at: Timestamp) -> bool {
+        self.created_at <= at && at < self.until && self.closed_at.is_none_or(|closed| at < closed)
+    }
+
+    /// A hold over a host or everything: the uppermost layer.
+    pub fn is_general_hold(&self) -> bool {
+        self.wanted == Wanted::Hold && !matches!(self.reach, Reach::Target(_))
+    }
+}
