@@ -70,6 +70,8 @@ async fn coming(db: &Db, config: &Config, now: Timestamp) -> Result<Vec<(Schedul
             let zone = schedule.spec.timezone.as_deref().and_then(|name| time::zone(name).ok());
             let next = match &schedule.spec.when {
                 When::Once(at) => Some(*at).filter(|at| *at > now),
+                // Due at once: what is wanted then is worked out anew.
+                When::Window(_) => Some(now),
                 When::Cron(text) => {
                     Cron::parse(text).ok().and_then(|cron| cron.next(now, zone.as_ref().unwrap_or(&default)))
                 }

@@ -16,6 +16,7 @@ use crate::domain::permission::{Permission, Role};
 use crate::domain::run::ActorRef;
 use crate::domain::user::User;
 
+pub mod almanac;
 pub mod audit;
 pub mod auth;
 pub mod backup;

@@ -9,7 +9,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 
-use super::zone::{self, NamedZone};
+use super::almanac::Almanac;
+use super::zone;
 use super::{Actor, App, Error, Result};
 use crate::db::{self, history::LastTouch};
 use crate::domain::action::Action;
@@ -315,16 +316,16 @@ impl Known {
             naps.insert(host.clone(), db::naps::of_host(&app.db, &host).await?);
         }
         let (touches, stored_zone) = db::history::last_touches(&app.db).await?;
-        let zone = zone::choose(app, stored_zone.as_deref());
+        let almanac = Almanac::with_zone(app, zone::choose(app, stored_zone.as_deref())).await?;
         let mut coming = HashMap::new();
         for schedule in db::schedules::coming_per_target(&app.db).await? {
-            if let Some(next) = next_action(&schedule, &zone) {
+            if let Some(next) = next_action(&schedule, &almanac) {
                 coming.entry(schedule.spec.target).or_insert(next);
             }
         }
         Ok(Self {
             now: app.clock.now(),
-            zone: zone.zone,
+            zone: almanac.zone.zone,
             naps,
             touches: touches.into_iter().map(|touch| (touch.target.clone(), touch)).collect(),
             coming,
@@ -529,10 +530,11 @@ impl Known {
 }
 
 /// What a schedule does next, a skipped occurrence left out.
-pub(super) fn next_action(schedule: &Schedule, default: &NamedZone) -> Option<NextAction> {
+pub(super) fn next_action(schedule: &Schedule, almanac: &Almanac) -> Option<NextAction> {
+    let at = super::schedules::next_at(schedule, almanac)?;
     Some(NextAction {
-        at: super::schedules::next_at(schedule, default)?,
-        action: schedule.spec.action,
+        at,
+        action: almanac.deed_at(schedule, at),
         schedule_id: schedule.id.clone(),
         schedule_title: schedule.title(),
     })

@@ -6,12 +6,14 @@
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
+pub mod applied;
 pub mod audit;
 pub mod engine;
 pub mod history;
 pub mod idempotency;
 pub mod login_failures;
 pub mod naps;
+pub mod overrides;
 pub mod runs;
 pub mod schedules;
 pub mod sessions;

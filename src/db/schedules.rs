@@ -3,14 +3,16 @@
 use jiff::Timestamp;
 
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
-use crate::domain::ids::{ScheduleId, UserId};
-use crate::domain::schedule::{Schedule, ScheduleSpec, Source, When};
+use crate::domain::calendar::CalendarEffect;
+use crate::domain::ids::{CalendarId, ScheduleId, UserId};
+use crate::domain::schedule::{Policy, Schedule, ScheduleSpec, Source, Wake, When};
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::time::{from_ms, to_ms};
 
 macro_rules! columns {
     () => {
         "s.id, s.name, s.host_id, s.target_type, s.target_name, s.target_identity, s.kind, s.action, s.cron, s.at_ms, \
+         s.window_text, s.policy, s.mode, s.wake, s.calendar_id, s.calendar_effect, \
          s.timezone, s.enabled, s.catch_up_s, s.priority, s.stop_timeout_s, s.note, s.source, s.owner_id, \
          u.name AS owner_name, s.skip_at_ms, s.effective_from_ms, s.next_due_ms, s.rev, s.created_ms, s.updated_ms, \
          s.deleted_ms FROM schedules s LEFT JOIN users u ON u.id = s.owner_id"
@@ -29,6 +31,12 @@ struct Row {
     action: Option<String>,
     cron: Option<String>,
     at_ms: Option<i64>,
+    window_text: Option<String>,
+    policy: String,
+    mode: String,
+    wake: String,
+    calendar_id: Option<String>,
+    calendar_effect: Option<String>,
     timezone: Option<String>,
     enabled: bool,
     catch_up_s: i64,
@@ -51,10 +59,18 @@ impl Row {
     fn read(self) -> Result<Schedule> {
         let damaged =
             |what: &str| DbError::Damaged { table: "schedules", id: self.id.clone(), what: what.to_owned() };
-        let when = match (self.kind.as_str(), self.cron, self.at_ms) {
-            ("cron", Some(cron), _) => When::Cron(cron),
-            ("once", _, Some(at)) => When::Once(from_ms(at)),
+        let (when, action) = match (self.kind.as_str(), self.cron, self.at_ms, self.window_text) {
+            ("cron", Some(cron), ..) => (When::Cron(cron), self.action.as_deref()),
+            ("once", _, Some(at), _) => (When::Once(from_ms(at)), self.action.as_deref()),
+            ("window", _, _, Some(window)) => (When::Window(window), Some(self.mode.as_str())),
             _ => return Err(damaged("kind")),
+        };
+        let calendar = match (self.calendar_id, self.calendar_effect.as_deref()) {
+            (Some(id), Some(effect)) => Some((
+                CalendarId(id),
+                CalendarEffect::parse(effect).ok_or_else(|| damaged("its calendar's effect"))?,
+            )),
+            _ => None,
         };
         Ok(Schedule {
             spec: ScheduleSpec {
@@ -64,11 +80,7 @@ impl Row {
                     &self.target_identity,
                 )
                 .ok_or_else(|| damaged("target"))?,
-                action: self
-                    .action
-                    .as_deref()
-                    .and_then(|word| word.parse().ok())
-                    .ok_or_else(|| damaged("action"))?,
+                action: action.and_then(|word| word.parse().ok()).ok_or_else(|| damaged("action"))?,
                 name: self.name,
                 target_name: self.target_name,
                 when,
@@ -77,6 +89,9 @@ impl Row {
                 catch_up_seconds: self.catch_up_s,
                 priority: self.priority,
                 stop_timeout_seconds: self.stop_timeout_s,
+                policy: Policy::parse(&self.policy).ok_or_else(|| damaged("its policy"))?,
+                wake: Wake::parse(&self.wake).ok_or_else(|| damaged("what it wakes"))?,
+                calendar,
                 note: self.note,
             },
             source: Source::parse(&self.source).ok_or_else(|| damaged("source"))?,
@@ -99,37 +114,51 @@ fn read_all(rows: Vec<Row>) -> Result<Vec<Schedule>> {
 }
 
 /// The columns of a spec's `when`.
-fn when_columns(when: &When) -> (&'static str, Option<&str>, Option<i64>) {
-    match when {
-        When::Cron(text) => ("cron", Some(text), None),
-        When::Once(at) => ("once", None, Some(to_ms(*at))),
+struct WhenColumns<'a> {
+    kind: &'static str,
+    action: Option<&'static str>,
+    cron: Option<&'a str>,
+    at: Option<i64>,
+    window: Option<&'a str>,
+}
+
+impl<'a> WhenColumns<'a> {
+    fn of(spec: &'a ScheduleSpec) -> Self {
+        let action = Some(spec.action.as_str());
+        let blank = Self { kind: "cron", action, cron: None, at: None, window: None };
+        match &spec.when {
+            When::Cron(text) => Self { cron: Some(text), ..blank },
+            When::Once(at) => Self { kind: "once", at: Some(to_ms(*at)), ..blank },
+            When::Window(text) => Self { kind: "window", action: None, window: Some(text), ..blank },
+        }
     }
 }
 
-/// Adds a schedule. What only windows use is stored at its default.
+/// Adds a schedule.
 ///
 /// # Errors
 /// What the engine answered.
 pub async fn insert(tx: &mut Tx, schedule: &Schedule) -> Result<()> {
     let spec = &schedule.spec;
-    let (kind, cron, at) = when_columns(&spec.when);
+    let when = WhenColumns::of(spec);
     exec_tx!(
         tx,
         "INSERT INTO schedules (id, name, host_id, target_type, target_name, target_identity, kind, action, cron, \
          at_ms, timezone, enabled, catch_up_s, policy, mode, wake, priority, stop_timeout_s, note, source, owner_id, \
-         skip_at_ms, effective_from_ms, next_due_ms, rev, created_ms, updated_ms, deleted_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'respect', 'stop', 'restore', $14, $15, \
-         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)",
+         skip_at_ms, effective_from_ms, next_due_ms, rev, created_ms, updated_ms, deleted_ms, window_text, \
+         calendar_id, calendar_effect) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $26, $27, $28, $14, $15, \
+         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $29, $30, $31)",
         schedule.id.as_str(),
         &spec.name,
         spec.target.host.as_str(),
         spec.target.target_type().as_str(),
         &spec.target_name,
         spec.target.identity_text(),
-        kind,
-        spec.action.as_str(),
-        cron,
-        at,
+        when.kind,
+        when.action,
+        when.cron,
+        when.at,
         spec.timezone.as_deref(),
         spec.enabled,
         spec.catch_up_seconds,
@@ -144,7 +173,13 @@ pub async fn insert(tx: &mut Tx, schedule: &Schedule) -> Result<()> {
         schedule.rev,
         to_ms(schedule.created_at),
         to_ms(schedule.updated_at),
-        schedule.deleted_at.map(to_ms)
+        schedule.deleted_at.map(to_ms),
+        spec.policy.as_str(),
+        spec.mode(),
+        spec.wake.as_str(),
+        when.window,
+        spec.calendar.as_ref().map(|(id, _)| id.as_str()),
+        spec.calendar.as_ref().map(|(_, effect)| effect.as_str())
     )?;
     Ok(())
 }
@@ -156,23 +191,24 @@ pub async fn insert(tx: &mut Tx, schedule: &Schedule) -> Result<()> {
 /// What the engine answered.
 pub async fn update(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bool> {
     let spec = &schedule.spec;
-    let (kind, cron, at) = when_columns(&spec.when);
+    let when = WhenColumns::of(spec);
     let touched = exec_tx!(
         tx,
         "UPDATE schedules SET name = $1, host_id = $2, target_type = $3, target_name = $4, target_identity = $5, \
          kind = $6, action = $7, cron = $8, at_ms = $9, timezone = $10, enabled = $11, catch_up_s = $12, \
          priority = $13, stop_timeout_s = $14, note = $15, skip_at_ms = $16, effective_from_ms = $17, \
-         next_due_ms = $18, rev = $19, updated_ms = $20, deleted_ms = $21 \
+         next_due_ms = $18, rev = $19, updated_ms = $20, deleted_ms = $21, policy = $24, mode = $25, wake = $26, \
+         window_text = $27, calendar_id = $28, calendar_effect = $29 \
          WHERE id = $22 AND rev = $23 AND deleted_ms IS NULL",
         &spec.name,
         spec.target.host.as_str(),
         spec.target.target_type().as_str(),
         &spec.target_name,
         spec.target.identity_text(),
-        kind,
-        spec.action.as_str(),
-        cron,
-        at,
+        when.kind,
+        when.action,
+        when.cron,
+        when.at,
         spec.timezone.as_deref(),
         spec.enabled,
         spec.catch_up_seconds,
@@ -186,7 +222,13 @@ pub async fn update(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bo
         to_ms(schedule.updated_at),
         schedule.deleted_at.map(to_ms),
         schedule.id.as_str(),
-        old_rev
+        old_rev,
+        spec.policy.as_str(),
+        spec.mode(),
+        spec.wake.as_str(),
+        when.window,
+        spec.calendar.as_ref().map(|(id, _)| id.as_str()),
+        spec.calendar.as_ref().map(|(_, effect)| effect.as_str())
     )?;
     Ok(touched == 1)
 }
@@ -409,6 +451,20 @@ pub async fn coming_per_target(db: &Db) -> Result<Vec<Schedule>> {
          ON n.host_id = s.host_id AND n.target_type = s.target_type AND n.target_identity = s.target_identity \
            AND n.at_ms = s.next_due_ms \
          ORDER BY s.next_due_ms, s.id"
+    );
+    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(SQL).fetch_all(pool))?;
+    read_all(rows)
+}
+
+/// The window schedules that are on.
+///
+/// # Errors
+/// As [`get`].
+pub async fn windows(db: &Db) -> Result<Vec<Schedule>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " WHERE s.kind = 'window' AND s.enabled = TRUE AND s.deleted_ms IS NULL ORDER BY s.id"
     );
     let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(SQL).fetch_all(pool))?;
     read_all(rows)

@@ -6,36 +6,50 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::cron::Cron;
-use super::schedule::{Schedule, ScheduleSpec, When};
+use super::schedule::{Reading, Schedule, ScheduleSpec, When};
+use super::time::resolve;
+use super::window::{Rota, Window};
 
 /// How far ahead two schedules are compared, in days.
 pub const HORIZON_DAYS: i64 = 400;
 /// How many fires of each are compared at most.
 pub const MOST_FIRES: usize = 2000;
 
-/// The instants at which something fires.
+/// The instants at which something fires, or a window changes.
 #[derive(Clone, Debug)]
 pub enum Fires {
-    /// A cron expression in a zone.
-    Cron(Cron, TimeZone),
+    /// A cron expression.
+    Cron(Cron, Reading),
     /// One instant.
     Once(Timestamp),
+    /// The edges of a window, but those of the sleep that starts at the given instant.
+    Window(Window, Reading, Option<Timestamp>),
 }
 
 impl Fires {
-    /// What a stored `when` means in `zone`; `None` for a cron expression that no longer parses.
-    pub fn of(when: &When, zone: &TimeZone) -> Option<Self> {
+    /// What a stored `when` means; `None` for a text that no longer parses. `skip` is the start of a window's sleep that
+    /// is dropped.
+    pub fn of(when: &When, reading: &Reading, skip: Option<Timestamp>) -> Option<Self> {
         match when {
-            When::Cron(text) => Some(Self::Cron(Cron::parse(text).ok()?, zone.clone())),
+            When::Cron(text) => Some(Self::Cron(Cron::parse(text).ok()?, reading.clone())),
             When::Once(at) => Some(Self::Once(*at)),
+            When::Window(text) => Some(Self::Window(Window::parse(text).ok()?, reading.clone(), skip)),
         }
     }
 
     /// The first instant strictly after `after`.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
         match self {
-            Self::Cron(cron, zone) => cron.next(after, zone),
+            Self::Cron(cron, reading) => {
+                let mut fire = cron.next(after, &reading.zone)?;
+                // Each look leaves out a whole date of the calendar, of which there are so many and no more.
+                while reading.drops(fire) {
+                    fire = cron.next(end_of_day(fire, &reading.zone)?, &reading.zone)?;
+                }
+                Some(fire)
+            }
             Self::Once(at) => Some(*at).filter(|at| *at > after),
+            Self::Window(window, reading, skip) => Rota::of(window, reading, *skip).next_change(after),
         }
     }
 
@@ -43,6 +57,12 @@ impl Fires {
     pub fn iter(&self, after: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
         std::iter::successors(self.next(after), |last| self.next(*last))
     }
+}
+
+/// The last millisecond of an instant's date.
+fn end_of_day(at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let tomorrow = at.to_zoned(zone.clone()).date().tomorrow().ok()?;
+    resolve(tomorrow.to_datetime(jiff::civil::Time::midnight()), zone)?.checked_sub(1.millisecond()).ok()
 }
 
 /// The first minute after `after` in which both fire, looked for over [`HORIZON_DAYS`] or [`MOST_FIRES`] of each.
@@ -88,7 +108,7 @@ mod tests {
     }
 
     fn cron(text: &str, zone: &str) -> Fires {
-        Fires::Cron(Cron::parse(text).unwrap(), TimeZone::get(zone).unwrap())
+        Fires::Cron(Cron::parse(text).unwrap(), Reading::in_zone(TimeZone::get(zone).unwrap()))
     }
 
     #[test]

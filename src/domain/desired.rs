@@ -4,16 +4,14 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::action::Action;
-use super::calendar::{CalendarDays, CalendarEffect};
 use super::ids::ScheduleId;
 use super::overrides::{Override, Place, Reach, Wanted};
-use super::schedule::{Policy, Wake};
+use super::schedule::{Policy, Reading, Wake};
 use super::target::{Subject, Target};
 use super::window::{Mood, Rota, Voice, Window};
 
@@ -31,10 +29,8 @@ pub struct WindowRule {
     pub target: Target,
     /// The rule.
     pub window: Window,
-    /// The zone of its times.
-    pub zone: TimeZone,
-    /// Dates that differ, and how.
-    pub calendar: Option<(Arc<CalendarDays>, CalendarEffect)>,
+    /// How its times are to be read.
+    pub reading: Reading,
     /// The sleep that is dropped.
     pub skip: Option<Timestamp>,
     /// Before this it says nothing.
@@ -52,12 +48,7 @@ pub struct WindowRule {
 impl WindowRule {
     /// The rule over its zone and calendar.
     pub fn rota(&self) -> Rota<'_> {
-        Rota {
-            window: &self.window,
-            zone: &self.zone,
-            calendar: self.calendar.as_ref().map(|(days, effect)| (days.as_ref(), *effect)),
-            skip: self.skip,
-        }
+        Rota::of(&self.window, &self.reading, self.skip)
     }
 }
 
@@ -351,8 +342,7 @@ mod tests {
             title: id.to_owned(),
             target,
             window: Window::parse(window).expect(window),
-            zone: TimeZone::UTC,
-            calendar: None,
+            reading: Reading::in_zone(TimeZone::UTC),
             skip: None,
             from: at("2026-01-01T00:00:00Z"),
             policy: Policy::Respect,

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::action::Action;
+use super::conflict::Fires;
 use super::cron::Cron;
 use super::ids::ScheduleId;
 use super::run::MissedSpan;
-use super::schedule::{Schedule, When};
+use super::schedule::{Reading, Schedule, When};
 use super::target::Target;
 
 /// A fire claimed within this much of its nominal instant is on time (rulings 10).
@@ -48,6 +48,8 @@ pub enum Fate {
     Duplicate(ScheduleId),
     /// The user dropped this occurrence.
     SkipNext,
+    /// Its date is one of the schedule's calendar.
+    Calendar,
     /// Its cron expression is no longer understood.
     Unreadable(String),
 }
@@ -59,14 +61,15 @@ impl Fate {
     }
 }
 
-/// Decides about every due schedule. `zones` has the zone of each schedule given, in the same order. The answers are
+/// Decides about every due schedule; windows are not for here. `readings` has how each schedule given is to be read, in
+/// the same order. The answers are
 /// in the order in which they should be stored: where two meet, the one that decides comes last.
-pub fn decide(schedules: &[Schedule], zones: &[TimeZone], now: Timestamp) -> Vec<Decision> {
+pub fn decide(schedules: &[Schedule], readings: &[Reading], now: Timestamp) -> Vec<Decision> {
     let mut decisions: Vec<Decision> = schedules
         .iter()
-        .zip(zones)
+        .zip(readings)
         .enumerate()
-        .filter_map(|(index, (schedule, zone))| decide_one(index, schedule, zone, now))
+        .filter_map(|(index, (schedule, reading))| decide_one(index, schedule, reading, now))
         .collect();
     // The weaker first: earlier instants, lower priority, the action that gives way, the younger schedule.
     decisions.sort_by(|a, b| {
@@ -82,16 +85,19 @@ pub fn decide(schedules: &[Schedule], zones: &[TimeZone], now: Timestamp) -> Vec
 }
 
 /// One schedule for itself.
-fn decide_one(index: usize, schedule: &Schedule, zone: &TimeZone, now: Timestamp) -> Option<Decision> {
+fn decide_one(index: usize, schedule: &Schedule, reading: &Reading, now: Timestamp) -> Option<Decision> {
+    let zone = &reading.zone;
     let due = schedule.next_due.filter(|due| *due <= now)?;
     let (first, last, count, next_due) = match &schedule.spec.when {
         When::Once(_) => (due, due, 1, None),
+        When::Window(_) => return None,
         When::Cron(text) => match Cron::parse(text) {
             Ok(cron) => {
                 // `due` is itself a fire; those after it up to now were slept through.
                 let slept = cron.missed(due, now, zone);
                 let (last, more) = slept.map_or((due, 0), |missed| (missed.last, missed.count));
-                (due, last, i64::from(more) + 1, cron.next(now, zone))
+                let next_due = Fires::Cron(cron, reading.clone()).next(now);
+                (due, last, i64::from(more) + 1, next_due)
             }
             Err(error) => {
                 let fire = Some((due, Fate::Unreadable(error.to_string())));
@@ -102,6 +108,8 @@ fn decide_one(index: usize, schedule: &Schedule, zone: &TimeZone, now: Timestamp
     let age = Duration::try_from(now.duration_since(last)).unwrap_or_default();
     let fate = if schedule.skip_at == Some(last) {
         Some(Fate::SkipNext)
+    } else if reading.drops(last) {
+        Some(Fate::Calendar)
     } else if age <= ON_TIME {
         Some(Fate::Run)
     } else if age <= catch_up(schedule) {
@@ -119,7 +127,7 @@ fn decide_one(index: usize, schedule: &Schedule, zone: &TimeZone, now: Timestamp
             When::Cron(text) => Cron::parse(text).ok().and_then(|cron| {
                 cron.last_at_or_before(first - Duration::from_millis(1), just_before(last), zone)
             }),
-            When::Once(_) => None,
+            When::Once(_) | When::Window(_) => None,
         };
         MissedSpan { first, last: before.unwrap_or(first), count: count - 1 }
     });
@@ -171,7 +179,7 @@ fn settle(decisions: &mut [Decision], schedules: &[Schedule]) {
 mod tests {
     use super::*;
     use crate::domain::ids::HostId;
-    use crate::domain::schedule::{DEFAULT_CATCH_UP, ScheduleSpec, Source};
+    use crate::domain::schedule::{DEFAULT_CATCH_UP, Policy, ScheduleSpec, Source, Wake};
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("an instant")
@@ -192,6 +200,9 @@ mod tests {
                 catch_up_seconds: DEFAULT_CATCH_UP,
                 priority: 0,
                 stop_timeout_seconds: None,
+                policy: Policy::default(),
+                wake: Wake::default(),
+                calendar: None,
                 note: String::new(),
             },
             source: Source::Ui,
@@ -208,8 +219,8 @@ mod tests {
     }
 
     fn decide_at(schedules: &[Schedule], now: &str) -> Vec<Decision> {
-        let zones = vec![TimeZone::UTC; schedules.len()];
-        decide(schedules, &zones, at(now))
+        let readings = vec![Reading::in_zone(jiff::tz::TimeZone::UTC); schedules.len()];
+        decide(schedules, &readings, at(now))
     }
 
     fn fates(schedules: &[Schedule], now: &str) -> Vec<(String, Option<Fate>)> {

@@ -2,6 +2,7 @@
 //! results are values.
 
 pub mod action;
+pub mod applied;
 pub mod audit;
 pub mod calendar;
 pub mod conflict;

@@ -1,10 +1,14 @@
 //! A rule the user keeps.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
-use super::ids::{HostId, ScheduleId, UserId};
+use super::calendar::{CalendarDays, CalendarEffect};
+use super::ids::{CalendarId, HostId, ScheduleId, UserId};
 use super::target::{ContainerIdentity, Subject, Target, TargetType};
 
 /// Edge or level.
@@ -139,6 +143,30 @@ pub enum When {
     Cron(String),
     /// One instant.
     Once(Timestamp),
+    /// The normalised text of a [`super::window::Window`] that parsed.
+    Window(String),
+}
+
+/// How the times of a schedule are to be read.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Its own zone, else the default.
+    pub zone: TimeZone,
+    /// The dates of its calendar, and what it does on them.
+    pub calendar: Option<(Arc<CalendarDays>, CalendarEffect)>,
+}
+
+impl Reading {
+    /// Without a calendar.
+    pub fn in_zone(zone: TimeZone) -> Self {
+        Self { zone, calendar: None }
+    }
+
+    /// Whether a cron fire at `at` is dropped, since its date is one of the calendar's.
+    pub fn drops(&self, at: Timestamp) -> bool {
+        matches!(&self.calendar, Some((days, CalendarEffect::Skip))
+            if days.contains(at.to_zoned(self.zone.clone()).date()))
+    }
 }
 
 /// What the user decides about a schedule; checked, and ready to store.
@@ -150,7 +178,7 @@ pub struct ScheduleSpec {
     pub target: Target,
     /// The target's name as the user knows it: the stack's, or the container's at the time of saving.
     pub target_name: String,
-    /// What it does.
+    /// What it does. For a window: how it puts to sleep, stop or pause.
     pub action: Action,
     /// When it does it.
     pub when: When,
@@ -164,8 +192,29 @@ pub struct ScheduleSpec {
     pub priority: i64,
     /// Stop grace in seconds; `None` leaves it to the container.
     pub stop_timeout_seconds: Option<i64>,
+    /// For a window: what happens to what others do inside it.
+    pub policy: Policy,
+    /// What is woken by a window's end or a scheduled start.
+    pub wake: Wake,
+    /// Dates that differ, and how.
+    pub calendar: Option<(CalendarId, CalendarEffect)>,
     /// Free text.
     pub note: String,
+}
+
+impl ScheduleSpec {
+    /// What it does, in a word: the action's, or "Sleep" for a window.
+    pub fn deed(&self) -> &'static str {
+        match self.when {
+            When::Window(_) => "Sleep",
+            When::Cron(_) | When::Once(_) => self.action.label(),
+        }
+    }
+
+    /// How a window puts to sleep: `stop` or `pause`.
+    pub fn mode(&self) -> &'static str {
+        if self.action == Action::Pause { "pause" } else { "stop" }
+    }
 }
 
 /// A stored schedule.
@@ -183,9 +232,9 @@ pub struct Schedule {
     pub owner_name: Option<String>,
     /// Time before it never fires: the last edit, enable or zone change.
     pub effective_from: Timestamp,
-    /// The next nominal instant; `None` while disabled, or when it will never fire again.
+    /// The next nominal instant, for a window its next edge; `None` while disabled, or when it will never fire again.
     pub next_due: Option<Timestamp>,
-    /// The one coming occurrence that is dropped.
+    /// The one coming occurrence that is dropped: its instant, for a window the start of a sleep.
     pub skip_at: Option<Timestamp>,
     /// Grows with every change; the `ETag`.
     pub rev: i64,
@@ -201,18 +250,24 @@ impl Schedule {
     /// What to call it where one line must do: its name, else what it does to what.
     pub fn title(&self) -> String {
         if self.spec.name.is_empty() {
-            format!("{} {}", self.spec.action.label(), self.spec.target_name)
+            format!("{} {}", self.spec.deed(), self.spec.target_name)
         } else {
             self.spec.name.clone()
         }
     }
 
-    /// Edge kinds only, for now.
+    /// Edge or level.
     pub fn kind(&self) -> ScheduleKind {
         match self.spec.when {
             When::Cron(_) => ScheduleKind::Cron,
             When::Once(_) => ScheduleKind::Once,
+            When::Window(_) => ScheduleKind::Window,
         }
+    }
+
+    /// Whether it is a window.
+    pub fn is_window(&self) -> bool {
+        self.kind() == ScheduleKind::Window
     }
 
     /// The target's kind.

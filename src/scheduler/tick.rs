@@ -11,8 +11,9 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use crate::app::almanac::Almanac;
 use crate::app::execute::{self, Prepared, Request};
-use crate::app::{Actor, App, Live, Result, zone};
+use crate::app::{Actor, App, Live, Result};
 use crate::db;
 use crate::domain::due::{self, Decision, Fate};
 use crate::domain::ids::{RunId, ScheduleId};
@@ -86,12 +87,9 @@ struct Claim<'a> {
 }
 
 async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticked) -> Result<usize> {
-    let default = zone::default_zone(app).await?;
-    let zones: Vec<_> = due
-        .iter()
-        .map(|schedule| zone::effective(schedule.spec.timezone.as_deref(), &default).zone)
-        .collect();
-    let decisions = due::decide(&due, &zones, now);
+    let almanac = Almanac::load(app).await?;
+    let readings: Vec<_> = due.iter().map(|schedule| almanac.reading(&schedule.spec)).collect();
+    let decisions = due::decide(&due, &readings, now);
     let titles: HashMap<&ScheduleId, String> =
         due.iter().map(|schedule| (&schedule.id, schedule.title())).collect();
     let mut inventories: HashMap<String, Inventory> = HashMap::new();
@@ -173,6 +171,7 @@ async fn runs_of(
         Fate::SkipNext => {
             Some((RunState::Skipped, "skip: this occurrence was dropped on purpose".to_owned()))
         }
+        Fate::Calendar => Some((RunState::Skipped, "calendar: its calendar drops this date".to_owned())),
         Fate::Unreadable(error) => Some((RunState::Failed, format!("its cron expression: {error}"))),
     };
     let late = app.clock.now().duration_since(*at) > due::ON_TIME.try_into().unwrap_or_default();

@@ -13,7 +13,7 @@ use docknap::db::engine::Durability;
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, ScheduleId};
 use docknap::domain::run::{Run, RunState, StepState};
-use docknap::domain::schedule::{DEFAULT_CATCH_UP, Schedule, ScheduleSpec, Source, When};
+use docknap::domain::schedule::{DEFAULT_CATCH_UP, Policy, Schedule, ScheduleSpec, Source, Wake, When};
 use docknap::domain::target::Target;
 use docknap::sim::{Control, World};
 
@@ -62,6 +62,9 @@ async fn store_due_schedule(home: &Path, now: jiff::Timestamp) -> ScheduleId {
             catch_up_seconds: DEFAULT_CATCH_UP,
             priority: 0,
             stop_timeout_seconds: None,
+            policy: Policy::default(),
+            wake: Wake::default(),
+            calendar: None,
             note: String::new(),
         },
         source: Source::Ui,

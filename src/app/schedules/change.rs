@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::super::almanac::Almanac;
 use super::super::audit::{self, Object};
 use super::super::execute::{self, Request, Submitted};
-use super::super::zone::{self, NamedZone};
 use super::super::{Actor, App, Error, Live, Result};
 use super::check::{self, Checked};
 use super::view::{self, not_found};
@@ -14,7 +14,7 @@ use crate::domain::audit::{AuditDetail, Change};
 use crate::domain::ids::{ScheduleId, UserId};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
-use crate::domain::schedule::{Schedule, Source, When};
+use crate::domain::schedule::{Schedule, ScheduleSpec, Source, Wake, When};
 
 /// Stores a new schedule.
 ///
@@ -23,12 +23,12 @@ use crate::domain::schedule::{Schedule, Source, When};
 pub async fn create(app: &App, actor: &Actor, draft: &Draft, source: Source) -> Result<Saved> {
     actor.require(Permission::Operate)?;
     let now = app.clock.now();
-    let default = zone::default_zone(app).await?;
-    let Checked { spec, mut warnings, .. } = check::check(app, draft, &default, None, now)?;
-    warnings.extend(lint::clashes(app, &spec, None, &default, now).await?);
+    let almanac = Almanac::load(app).await?;
+    let Checked { spec, mut warnings, .. } = check::check(app, draft, &almanac, None, now)?;
+    warnings.extend(lint::clashes(app, &spec, None, &almanac, now).await?);
     let schedule = Schedule {
         id: app.ids.next(now),
-        next_due: due(&spec, &default, now),
+        next_due: due(&spec, &almanac, now),
         spec,
         source,
         owner: actor.reference.id.clone().map(UserId),
@@ -45,7 +45,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft, source: Source) -> 
     record(&mut tx, app, actor, "schedule.create", &schedule, changes(None, Some(&schedule))).await?;
     tx.commit().await?;
     changed(app);
-    Ok(Saved { view: view::view(app, schedule, None, &default), warnings })
+    Ok(Saved { view: view::view(app, schedule, None, &almanac), warnings })
 }
 
 /// Replaces what a schedule says; what a draft leaves out is at its default afterwards.
@@ -62,18 +62,18 @@ pub async fn update(
 ) -> Result<Saved> {
     actor.require(Permission::Operate)?;
     let now = app.clock.now();
-    let default = zone::default_zone(app).await?;
+    let almanac = Almanac::load(app).await?;
     let old = stored(app, id).await?;
     writable(&old)?;
     fresh(&old, rev)?;
-    let Checked { spec, mut warnings, .. } = check::check(app, draft, &default, Some(&old), now)?;
-    warnings.extend(lint::clashes(app, &spec, Some(id), &default, now).await?);
+    let Checked { spec, mut warnings, .. } = check::check(app, draft, &almanac, Some(&old), now)?;
+    warnings.extend(lint::clashes(app, &spec, Some(id), &almanac, now).await?);
     let mut new = Schedule { spec, ..old.clone() };
-    touch(&mut new, &default, now);
+    touch(&mut new, &almanac, now);
     if let Some(skipped) = old.skip_at.filter(|at| *at > now && new.skip_at.is_none()) {
         warnings.push(format!(
             "The skip of {} was dropped: nothing fires at that instant any more.",
-            skipped.to_zoned(default.zone.clone()).strftime("%Y-%m-%d %H:%M")
+            skipped.to_zoned(almanac.zone.zone.clone()).strftime("%Y-%m-%d %H:%M")
         ));
     }
     replace(app, actor, "schedule.update", &old, &new).await?;
@@ -126,10 +126,10 @@ async fn switch(app: &App, actor: &Actor, id: &ScheduleId, on: bool) -> Result<S
     let old = stored(app, id).await?;
     if old.spec.enabled != on {
         let now = app.clock.now();
-        let default = zone::default_zone(app).await?;
+        let almanac = Almanac::load(app).await?;
         let mut new = old.clone();
         new.spec.enabled = on;
-        touch(&mut new, &default, now);
+        touch(&mut new, &almanac, now);
         if on && new.next_due.is_none() && matches!(new.spec.when, When::Once(_)) {
             return Err(Error::field("at", "this instant has passed; use one to come"));
         }
@@ -196,19 +196,15 @@ pub async fn run_now(app: &App, actor: &Actor, id: &ScheduleId, trigger: Trigger
 }
 
 /// The next instant of a schedule that is on.
-fn due(
-    spec: &crate::domain::schedule::ScheduleSpec,
-    default: &NamedZone,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    if spec.enabled { view::next_after(spec, default, now) } else { None }
+fn due(spec: &ScheduleSpec, almanac: &Almanac, now: Timestamp) -> Option<Timestamp> {
+    if spec.enabled { almanac.next_after(spec, None, now) } else { None }
 }
 
 /// Lets a changed schedule begin anew: time before now never fires (semantics §1). A skip stays where its instant is
 /// still the next one.
-fn touch(schedule: &mut Schedule, default: &NamedZone, now: Timestamp) {
+fn touch(schedule: &mut Schedule, almanac: &Almanac, now: Timestamp) {
     schedule.effective_from = now;
-    schedule.next_due = due(&schedule.spec, default, now);
+    schedule.next_due = due(&schedule.spec, almanac, now);
     schedule.skip_at = schedule.skip_at.filter(|at| Some(*at) == schedule.next_due);
     schedule.rev += 1;
     schedule.updated_at = now;
@@ -293,7 +289,7 @@ fn changes(old: Option<&Schedule>, new: Option<&Schedule>) -> Vec<Change> {
         .collect()
 }
 
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 21] = [
     "name",
     "host",
     "target_type",
@@ -302,6 +298,12 @@ const FIELDS: [&str; 15] = [
     "action",
     "cron",
     "at",
+    "window",
+    "mode",
+    "policy",
+    "wake",
+    "calendar_id",
+    "calendar_effect",
     "timezone",
     "enabled",
     "catch_up_seconds",
@@ -314,10 +316,13 @@ const FIELDS: [&str; 15] = [
 /// The values of [`FIELDS`]; what is empty is missing.
 fn fields(schedule: &Schedule) -> [Option<String>; FIELDS.len()] {
     let spec = &schedule.spec;
-    let (cron, at) = match &spec.when {
-        When::Cron(text) => (Some(text.clone()), None),
-        When::Once(at) => (None, Some(at.to_string())),
+    let (cron, at, window) = match &spec.when {
+        When::Cron(text) => (Some(text.clone()), None, None),
+        When::Once(at) => (None, Some(at.to_string()), None),
+        When::Window(text) => (None, None, Some(text.clone())),
     };
+    let is_window = window.is_some();
+    let of_window = |word: &str| is_window.then(|| word.to_owned());
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     [
         filled(&spec.name),
@@ -325,9 +330,15 @@ fn fields(schedule: &Schedule) -> [Option<String>; FIELDS.len()] {
         filled(spec.target.target_type().as_str()),
         filled(&spec.target_name),
         filled(schedule.kind().as_str()),
-        filled(spec.action.as_str()),
+        if is_window { None } else { filled(spec.action.as_str()) },
         cron,
         at,
+        window,
+        of_window(spec.mode()),
+        of_window(spec.policy.as_str()),
+        (is_window || spec.wake != Wake::default()).then(|| spec.wake.as_str().to_owned()),
+        spec.calendar.as_ref().map(|(id, _)| id.as_str().to_owned()),
+        spec.calendar.as_ref().map(|(_, effect)| effect.as_str().to_owned()),
         spec.timezone.clone(),
         Some(spec.enabled.to_string()),
         Some(spec.catch_up_seconds.to_string()),

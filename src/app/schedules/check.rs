@@ -1,22 +1,20 @@
 //! From what was typed to what can be stored: every field is looked at, so that one answer names all that is wrong.
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::AmbiguousOffset;
 
+use super::super::almanac::Almanac;
 use super::super::stacks::{self, near};
-use super::super::zone::NamedZone;
 use super::super::{App, Error, FieldError, Result};
+use super::timing::{self, timing};
 use crate::domain::action::Action;
-use crate::domain::cron::Cron;
-use crate::domain::ids::{HostId, ScheduleId};
+use crate::domain::calendar::CalendarEffect;
+use crate::domain::ids::{CalendarId, HostId, ScheduleId};
 use crate::domain::inventory::{Container, Inventory, Kind, RestartPolicy};
 use crate::domain::schedule::{
-    DEFAULT_CATCH_UP, MAX_CATCH_UP, MAX_NOTE, MAX_SCHEDULE_NAME, MAX_STOP_TIMEOUT, Schedule, ScheduleKind,
-    ScheduleSpec, When,
+    DEFAULT_CATCH_UP, MAX_CATCH_UP, MAX_NOTE, MAX_SCHEDULE_NAME, MAX_STOP_TIMEOUT, Policy, Schedule,
+    ScheduleSpec, Wake,
 };
 use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType, unschedulable_name};
-use crate::domain::time::{resolve, zone, zone_name};
 
 /// Priorities reach from minus this to this.
 pub const MAX_PRIORITY: i64 = 1000;
@@ -34,7 +32,8 @@ pub struct Draft {
     pub target_type: Option<String>,
     /// The stack's or container's name, or its key.
     pub target_id: Option<String>,
-    /// `cron` or `once`; by default whichever of `cron` and `at` is filled. The other must then be empty.
+    /// `cron`, `once` or `window`; by default whichever of `cron`, `at` and `window` is filled. The others must then be
+    /// empty.
     pub kind: Option<String>,
     /// One of the five actions.
     pub action: Option<String>,
@@ -42,7 +41,7 @@ pub struct Draft {
     pub cron: Option<String>,
     /// RFC 3339, or `YYYY-MM-DDTHH:MM` in the schedule's zone.
     pub at: Option<String>,
-    /// Window text; not available yet.
+    /// Window text, such as `sleep Mon-Fri 23:00-07:00`.
     pub window: Option<String>,
     /// IANA name.
     pub timezone: Option<String>,
@@ -58,16 +57,18 @@ pub struct Draft {
     pub policy: Option<String>,
     /// `stop`: the other belongs to windows.
     pub mode: Option<String>,
-    /// `restore`: the other belongs to windows.
+    /// `restore` or `all`.
     pub wake: Option<String>,
-    /// Nothing: calendars are not available yet.
+    /// A calendar's id.
     pub calendar_id: Option<String>,
-    /// Nothing: calendars are not available yet.
+    /// `awake`, `asleep`, `as:Sun` for a window; `skip` else.
     pub calendar_effect: Option<String>,
     /// Free text.
     pub note: Option<String>,
     /// Accept a target that does not exist yet.
     pub allow_missing: bool,
+    /// For a window saved inside its sleep: let it begin with the next one, rather than now.
+    pub from_next: bool,
 }
 
 /// What a draft turned out to say.
@@ -76,17 +77,6 @@ pub(super) struct Checked {
     pub spec: ScheduleSpec,
     /// Whole sentences for the person.
     pub warnings: Vec<String>,
-}
-
-/// The part of a draft that says when.
-pub(super) struct Timing {
-    pub when: When,
-    /// Its own zone, as the zone database spells it.
-    pub timezone: Option<String>,
-    pub zone: NamedZone,
-    pub warnings: Vec<String>,
-    /// What a clock change does to a single instant.
-    pub dst_notes: Vec<String>,
 }
 
 /// Collects what is wrong.
@@ -104,7 +94,7 @@ impl Faults {
 }
 
 /// The trimmed text of a field; `None` where it is missing or blank.
-fn text(field: Option<&String>) -> Option<&str> {
+pub(super) fn text(field: Option<&String>) -> Option<&str> {
     field.map(|text| text.trim()).filter(|text| !text.is_empty())
 }
 
@@ -112,14 +102,17 @@ fn text(field: Option<&String>) -> Option<&str> {
 pub(super) fn check(
     app: &App,
     draft: &Draft,
-    default: &NamedZone,
+    almanac: &Almanac,
     stored: Option<&Schedule>,
     now: Timestamp,
 ) -> Result<Checked> {
     let mut faults = Faults::default();
     let enabled = draft.enabled.unwrap_or(true);
-    let timing = timing(draft, default, stored.filter(|_| !enabled), now, &mut faults);
-    let action = action(draft, &mut faults);
+    let timing = timing(draft, almanac, stored.filter(|_| !enabled), now, &mut faults);
+    let is_window = timing::names_window(draft);
+    let fields = window_fields(draft, is_window, &mut faults);
+    let action =
+        if is_window { sleep_action(draft, fields.sleep, &mut faults) } else { action(draft, &mut faults) };
     let target = target(app, draft, action, stored, &mut faults);
     let name = line(draft.name.as_ref(), "name", MAX_SCHEDULE_NAME, &mut faults);
     let note = note(draft, &mut faults);
@@ -127,7 +120,7 @@ pub(super) fn check(
     let priority = number(draft.priority.as_ref(), "priority", -MAX_PRIORITY, MAX_PRIORITY, &mut faults);
     let stop_timeout =
         number(draft.stop_timeout_seconds.as_ref(), "stop_timeout_seconds", 0, MAX_STOP_TIMEOUT, &mut faults);
-    refuse_window_fields(draft, &mut faults);
+    let calendar = calendar(draft, is_window, almanac, &mut faults);
     let (Some(timing), Some(action), Some(found), true) = (timing, action, target, faults.0.is_empty())
     else {
         return Err(Error::Invalid(faults.0));
@@ -146,163 +139,30 @@ pub(super) fn check(
             catch_up_seconds: catch_up.unwrap_or(DEFAULT_CATCH_UP),
             priority: priority.unwrap_or(0),
             stop_timeout_seconds: stop_timeout,
+            policy: fields.policy,
+            wake: fields.wake,
+            calendar,
             note,
         },
         warnings,
     })
 }
 
-/// Checks what says when. `stored` lets an instant that has passed stay as it is.
-pub(super) fn timing(
-    draft: &Draft,
-    default: &NamedZone,
-    stored: Option<&Schedule>,
-    now: Timestamp,
-    faults: &mut Faults,
-) -> Option<Timing> {
-    let own = timezone(draft, faults);
-    // With an unknown zone the other fields are still checked, in some zone.
-    let named = own.clone().flatten().unwrap_or_else(|| default.clone());
-    let mut dst_notes = Vec::new();
-    let mut warnings = Vec::new();
-    let when = match kind(draft, faults)? {
-        ScheduleKind::Cron => match Cron::parse(text(draft.cron.as_ref()).unwrap_or_default()) {
-            Ok(cron) => {
-                if cron.both_day_fields() {
-                    warnings.push(
-                        "Day of month and day of week are both set: it fires when either matches.".to_owned(),
-                    );
-                }
-                Some(When::Cron(cron.as_str().to_owned()))
-            }
-            Err(error) => {
-                faults.add("cron", format!("{}: {error}", error.field));
-                None
-            }
-        },
-        ScheduleKind::Once => instant(draft, &named, stored, now, &mut dst_notes, faults).map(When::Once),
-        ScheduleKind::Window => None,
-    }?;
-    Some(Timing { when, timezone: own?.map(|zone| zone.name), zone: named, warnings, dst_notes })
-}
-
-/// Which of the kinds is meant, and that the fields of the others are empty.
-fn kind(draft: &Draft, faults: &mut Faults) -> Option<ScheduleKind> {
-    let (cron, at, window) =
-        (text(draft.cron.as_ref()), text(draft.at.as_ref()), text(draft.window.as_ref()));
-    let kind = match text(draft.kind.as_ref()) {
-        Some(word) => match ScheduleKind::parse(word) {
-            Some(kind) => kind,
-            None => {
-                faults.add("kind", "use cron or once");
-                return None;
-            }
-        },
-        None if cron.is_none() && at.is_some() => ScheduleKind::Once,
-        None if cron.is_none() && window.is_some() => ScheduleKind::Window,
-        None => ScheduleKind::Cron,
-    };
-    if kind == ScheduleKind::Window {
-        faults.add("kind", "sleep windows are not available in this version; use cron or once");
+/// A window's action is its mode.
+fn sleep_action(draft: &Draft, mode: Action, faults: &mut Faults) -> Option<Action> {
+    if text(draft.action.as_ref()).is_some() {
+        faults.add("action", "a window has no action: it sleeps by its mode, stop or pause; leave this out");
         return None;
     }
-    if window.is_some() {
-        faults.add("window", "sleep windows are not available in this version; leave it out");
-    }
-    match kind {
-        ScheduleKind::Cron if cron.is_none() => {
-            faults.add("cron", "say when, such as `0 23 * * *` for 23:00 every day");
-            None
-        }
-        ScheduleKind::Once if at.is_none() => {
-            faults.add("at", "say when, such as 2026-12-24T18:00");
-            None
-        }
-        ScheduleKind::Cron if at.is_some() => {
-            faults.add("at", "a schedule of kind cron has no single instant; leave one of the two out");
-            None
-        }
-        ScheduleKind::Once if cron.is_some() => {
-            faults.add("cron", "a schedule of kind once has no cron expression; leave one of the two out");
-            None
-        }
-        kind => Some(kind),
-    }
+    Some(mode)
 }
 
-/// The zone the draft names: `Some(None)` where it names none, `None` where there is no such zone.
-#[expect(clippy::option_option, reason = "missing and wrong are two things")]
-fn timezone(draft: &Draft, faults: &mut Faults) -> Option<Option<NamedZone>> {
-    let Some(name) = text(draft.timezone.as_ref()) else { return Some(None) };
-    match zone(name) {
-        Ok(zone) => Some(Some(NamedZone { name: zone_name(&zone).to_owned(), zone })),
-        Err(error) => {
-            let zones: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
-            let near = near(name, zones.iter().map(String::as_str));
-            faults.add("timezone", did_you_mean(&error.to_string(), &near));
-            None
-        }
-    }
-}
-
-fn did_you_mean(message: &str, near: &[String]) -> String {
+pub(super) fn did_you_mean(message: &str, near: &[String]) -> String {
     if near.is_empty() {
         message.to_owned()
     } else {
         let names: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
         format!("{message}; did you mean {}?", names.join(" or "))
-    }
-}
-
-/// The instant of a `once`.
-fn instant(
-    draft: &Draft,
-    zone: &NamedZone,
-    stored: Option<&Schedule>,
-    now: Timestamp,
-    notes: &mut Vec<String>,
-    faults: &mut Faults,
-) -> Option<Timestamp> {
-    let typed = text(draft.at.as_ref())?;
-    let at = match typed.parse::<Timestamp>() {
-        Ok(at) => Some(at),
-        // `DateTime` also reads a date alone, and reads past an offset or a zone.
-        Err(_) if !(16..=19).contains(&typed.len()) => None,
-        Err(_) => typed.parse::<DateTime>().ok().and_then(|wall| {
-            let at = resolve(wall, &zone.zone)?;
-            notes.extend(clock_change(wall, at, zone));
-            Some(at)
-        }),
-    };
-    let Some(at) = at else {
-        faults.add(
-            "at",
-            "use a date and time such as 2026-12-24T18:00, or with an offset 2026-12-24T18:00:00+01:00",
-        );
-        return None;
-    };
-    // Whole milliseconds are what can be stored.
-    let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
-    let unchanged = stored.is_some_and(|schedule| schedule.spec.when == When::Once(at));
-    if at <= now && !unchanged {
-        faults.add("at", "this instant has passed; use one to come");
-        return None;
-    }
-    Some(at)
-}
-
-fn clock_change(wall: DateTime, at: Timestamp, zone: &NamedZone) -> Option<String> {
-    let shown = wall.strftime("%Y-%m-%d %H:%M");
-    match zone.zone.to_ambiguous_timestamp(wall).offset() {
-        AmbiguousOffset::Unambiguous { .. } => None,
-        AmbiguousOffset::Gap { .. } => Some(format!(
-            "{shown} does not exist in {}: runs {}",
-            zone.name,
-            at.to_zoned(zone.zone.clone()).strftime("%H:%M")
-        )),
-        AmbiguousOffset::Fold { .. } => {
-            Some(format!("{shown} happens twice in {}: runs the first time only", zone.name))
-        }
     }
 }
 
@@ -522,23 +382,74 @@ fn number(field: Option<&String>, name: &str, min: i64, max: i64, faults: &mut F
     }
 }
 
-/// Fields that belong to windows and calendars are accepted at the value they have without them.
-fn refuse_window_fields(draft: &Draft, faults: &mut Faults) {
-    for (field, value, only) in [
-        ("policy", &draft.policy, "respect"),
-        ("mode", &draft.mode, "stop"),
-        ("wake", &draft.wake, "restore"),
-    ] {
-        if text(value.as_ref()).is_some_and(|value| value != only) {
-            faults.add(
-                field,
-                format!("only `{only}` is available in this version: the others belong to sleep windows"),
-            );
+/// What only windows and starts use; others take it at the value it has without them.
+struct WindowFields {
+    sleep: Action,
+    policy: Policy,
+    wake: Wake,
+}
+
+fn window_fields(draft: &Draft, is_window: bool, faults: &mut Faults) -> WindowFields {
+    let mode = match text(draft.mode.as_ref()) {
+        None | Some("stop") => Action::Stop,
+        Some("pause") if is_window => Action::Pause,
+        Some("pause") => {
+            faults.add("mode", "only a window has a mode; here use the action pause");
+            Action::Stop
         }
-    }
-    for (field, value) in [("calendar_id", &draft.calendar_id), ("calendar_effect", &draft.calendar_effect)] {
-        if text(value.as_ref()).is_some() {
-            faults.add(field, "calendars are not available in this version; leave it out");
+        Some(_) => {
+            faults.add("mode", "use stop or pause");
+            Action::Stop
         }
+    };
+    let policy = match text(draft.policy.as_ref()).map(Policy::parse) {
+        None => Policy::default(),
+        Some(Some(policy)) => {
+            if !is_window && policy != Policy::default() {
+                faults.add("policy", "only a window has a policy; leave it at respect");
+            }
+            policy
+        }
+        Some(None) => {
+            faults.add("policy", "use respect, enforce or observe");
+            Policy::default()
+        }
+    };
+    let wake = match text(draft.wake.as_ref()).map(Wake::parse) {
+        None => Wake::default(),
+        Some(Some(wake)) => wake,
+        Some(None) => {
+            faults.add("wake", "use restore or all");
+            Wake::default()
+        }
+    };
+    WindowFields { sleep: mode, policy, wake }
+}
+
+/// The calendar a draft names, with what it does to a schedule of this kind.
+pub(super) fn calendar(
+    draft: &Draft,
+    is_window: bool,
+    almanac: &Almanac,
+    faults: &mut Faults,
+) -> Option<(CalendarId, CalendarEffect)> {
+    let (id, effect) = (text(draft.calendar_id.as_ref()), text(draft.calendar_effect.as_ref()));
+    let Some(id) = id else {
+        if effect.is_some() {
+            faults.add("calendar_effect", "choose a calendar too, or leave this out");
+        }
+        return None;
+    };
+    let id = CalendarId::from(id);
+    if !almanac.knows(&id) {
+        faults.add("calendar_id", "there is no such calendar");
     }
+    let choices = if is_window { "awake, asleep or a day like as:Sun" } else { "skip" };
+    match effect.map(CalendarEffect::parse) {
+        Some(Some(effect)) if (effect == CalendarEffect::Skip) != is_window => return Some((id, effect)),
+        // A cron schedule can do only one thing on its calendar's dates.
+        None if !is_window => return Some((id, CalendarEffect::Skip)),
+        _ => faults.add("calendar_effect", format!("say what its dates do: {choices}")),
+    }
+    None
 }

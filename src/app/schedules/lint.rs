@@ -4,10 +4,11 @@ use std::cmp::Ordering;
 
 use jiff::Timestamp;
 
-use super::super::zone::{self, NamedZone};
+use super::super::almanac::Almanac;
+use super::super::zone::NamedZone;
 use super::super::{App, Result};
 use crate::db;
-use crate::domain::conflict::{self, Fires};
+use crate::domain::conflict;
 use crate::domain::ids::ScheduleId;
 use crate::domain::schedule::{Schedule, ScheduleSpec};
 use crate::domain::target::{ContainerIdentity, Subject, Target};
@@ -22,21 +23,20 @@ pub(super) async fn clashes(
     app: &App,
     spec: &ScheduleSpec,
     itself: Option<&ScheduleId>,
-    default: &NamedZone,
+    almanac: &Almanac,
     now: Timestamp,
 ) -> Result<Vec<String>> {
     if !spec.enabled {
         return Ok(Vec::new());
     }
-    let zone = zone::effective(spec.timezone.as_deref(), default);
-    let Some(fires) = Fires::of(&spec.when, &zone.zone) else { return Ok(Vec::new()) };
+    let zone = almanac.zone_of(spec);
+    let Some(fires) = almanac.fires(spec, None) else { return Ok(Vec::new()) };
     let others = db::schedules::touching(&app.db, &spec.target, MOST_OTHERS).await?;
     let mut told = Vec::new();
     for other in
         others.iter().filter(|other| Some(&other.id) != itself && meets(&spec.target, &other.spec.target))
     {
-        let theirs = zone::effective(other.spec.timezone.as_deref(), default);
-        let Some(their_fires) = Fires::of(&other.spec.when, &theirs.zone) else { continue };
+        let Some(their_fires) = almanac.fires(&other.spec, None) else { continue };
         if let Some(at) = conflict::first_clash(&fires, &their_fires, now) {
             told.push(tell(spec, other, at, &zone));
             if told.len() == MOST_TOLD {

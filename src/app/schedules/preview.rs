@@ -1,14 +1,19 @@
 //! What a schedule would do, told before it is saved.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 
-use super::super::{Actor, App, Error, Result, zone};
+use super::super::almanac::Almanac;
+use super::super::execute;
+use super::super::{Actor, App, Error, Result};
 use super::check::{self, Draft, Faults};
-use super::{lint, view};
+use super::{lint, timing, view};
+use crate::domain::calendar::CalendarEffect;
 use crate::domain::conflict::Fires;
 use crate::domain::cron::Cron;
+use crate::domain::ids::CalendarId;
 use crate::domain::permission::Permission;
-use crate::domain::schedule::{ScheduleSpec, When};
+use crate::domain::schedule::{Policy, ScheduleSpec, Wake, When};
+use crate::domain::window::{Mood, Rota};
 
 /// Instants shown.
 const SHOWN: usize = 10;
@@ -21,14 +26,36 @@ const NOTES_WITHIN_DAYS: u32 = 400;
 pub struct Preview {
     /// When it fires, in words.
     pub meaning: String,
-    /// The next ten instants; one for `once`.
-    pub next: Vec<Timestamp>,
+    /// The next ten instants; one for `once`; the next ten edges of a window.
+    pub next: Vec<Coming>,
     /// What the person should know; whole sentences.
     pub warnings: Vec<String>,
     /// What the next clock changes do to it.
     pub dst_notes: Vec<String>,
     /// The zone it is read in.
     pub zone: String,
+    /// For a window: what saving it does at once.
+    pub now: Option<Now>,
+    /// For a window: minutes asleep in the coming seven days.
+    pub asleep_minutes: Option<i64>,
+}
+
+/// One of the coming instants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coming {
+    /// When.
+    pub at: Timestamp,
+    /// For a window: what begins.
+    pub state: Option<Mood>,
+}
+
+/// What a window that is saved now does at once (rulings 3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Asleep or awake by this rule alone.
+    pub state: Mood,
+    /// The containers it would stop or pause now; empty where the target is not known yet.
+    pub will_stop: Vec<String>,
 }
 
 /// What `draft` would do.
@@ -39,16 +66,19 @@ pub struct Preview {
 pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview> {
     actor.require(Permission::View)?;
     let now = app.clock.now();
-    let default = zone::default_zone(app).await?;
+    let almanac = Almanac::load(app).await?;
     let mut faults = Faults::default();
-    let timing = check::timing(draft, &default, None, now, &mut faults);
+    let timing = timing::timing(draft, &almanac, None, now, &mut faults);
+    let calendar = check::calendar(draft, timing::names_window(draft), &almanac, &mut faults);
     faults.finish()?;
     // Without a fault there is a timing.
     let timing = timing.ok_or_else(|| Error::field("cron", "say when"))?;
-    let fires = Fires::of(&timing.when, &timing.zone.zone);
+    let reading = almanac.reading_in(timing.zone.clone(), calendar.as_ref());
+    let fires = Fires::of(&timing.when, &reading, None);
     let mut warnings = timing.warnings;
-    if let Some(spec) = aim(app, draft, &timing.when, timing.timezone.as_ref(), &mut warnings) {
-        warnings.extend(lint::clashes(app, &spec, draft.id.as_ref(), &default, now).await?);
+    let spec = aim(app, draft, &timing.when, timing.timezone.as_ref(), calendar, &mut warnings);
+    if let Some(spec) = &spec {
+        warnings.extend(lint::clashes(app, spec, draft.id.as_ref(), &almanac, now).await?);
     }
     let mut dst_notes = timing.dst_notes;
     if let When::Cron(text) = &timing.when
@@ -57,13 +87,49 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
         let notes = cron.dst_notes(now, &timing.zone.zone, NOTES_WITHIN_DAYS);
         dst_notes.extend(notes.into_iter().take(NOTES).map(|note| note.to_string()));
     }
+    let rota = match &fires {
+        Some(Fires::Window(window, reading, skip)) => Some(Rota::of(window, reading, *skip)),
+        _ => None,
+    };
+    let next = fires.iter().flat_map(|fires| fires.iter(now)).take(SHOWN);
+    let next = next.map(|at| Coming { at, state: rota.map(|rota| rota.voice(at).mood()) }).collect();
+    let present = match rota {
+        Some(rota) => {
+            let state = rota.voice(now).mood();
+            let will_stop = match &spec {
+                Some(spec) if state == Mood::Asleep => will_stop(app, actor, spec).await?,
+                _ => Vec::new(),
+            };
+            Some(Now { state, will_stop })
+        }
+        None => None,
+    };
     Ok(Preview {
         meaning: view::meaning(&timing.when, &timing.zone),
-        next: fires.iter().flat_map(|fires| fires.iter(now)).take(SHOWN).collect(),
+        next,
         warnings,
         dst_notes,
         zone: timing.zone.name,
+        now: present,
+        asleep_minutes: rota.map(|rota| asleep_minutes(rota, now)),
     })
+}
+
+/// What putting the target to sleep now would touch.
+async fn will_stop(app: &App, actor: &Actor, spec: &ScheduleSpec) -> Result<Vec<String>> {
+    match execute::preview(app, actor, &spec.target, spec.action, false).await {
+        Ok(plan) => Ok(plan.steps.into_iter().map(|step| step.container).collect()),
+        // The host is away, or the target not there yet: nothing is stopped now.
+        Err(Error::Docker { .. } | Error::NotFound { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Minutes asleep in the seven days after `now`.
+fn asleep_minutes(rota: Rota<'_>, now: Timestamp) -> i64 {
+    let end = now.checked_add((7 * 24).hours()).unwrap_or(Timestamp::MAX);
+    let sleeps = rota.sleeps(now, end).into_iter();
+    sleeps.map(|sleep| sleep.end.min(end).duration_since(sleep.start.max(now)).as_mins()).sum()
 }
 
 /// The schedule a draft describes, as far as the check against others needs it; `None` where target or action are not
@@ -73,13 +139,19 @@ fn aim(
     draft: &Draft,
     when: &When,
     timezone: Option<&String>,
+    calendar: Option<(CalendarId, CalendarEffect)>,
     warnings: &mut Vec<String>,
 ) -> Option<ScheduleSpec> {
     let named = |field: &Option<String>| field.as_deref().is_some_and(|text| !text.trim().is_empty());
     if !named(&draft.target_type) || !named(&draft.target_id) {
         return None;
     }
-    let action = draft.action.as_deref().and_then(|word| word.trim().parse().ok());
+    let word = if matches!(when, When::Window(_)) {
+        draft.mode.as_deref().or(Some("stop"))
+    } else {
+        draft.action.as_deref()
+    };
+    let action = word.and_then(|word| word.trim().parse().ok());
     let mut faults = Faults::default();
     let found = check::target(app, draft, action, None, &mut faults);
     warnings.extend(faults.0.into_iter().map(|fault| {
@@ -103,6 +175,9 @@ fn aim(
         catch_up_seconds: 0,
         priority: draft.priority.as_deref().and_then(|text| text.trim().parse().ok()).unwrap_or(0),
         stop_timeout_seconds: None,
+        policy: Policy::default(),
+        wake: Wake::default(),
+        calendar,
         note: String::new(),
     })
 }

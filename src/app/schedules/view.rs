@@ -4,18 +4,19 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use super::super::almanac::Almanac;
 use super::super::paging::{Page, Paged};
 use super::super::stacks::{self, NextAction};
-use super::super::zone::{self, NamedZone};
+use super::super::zone::NamedZone;
 use super::super::{Actor, App, Error, Result};
 use crate::db;
-use crate::domain::conflict::Fires;
 use crate::domain::cron::Cron;
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState};
-use crate::domain::schedule::{Schedule, ScheduleSpec, When};
+use crate::domain::schedule::{Schedule, When};
 use crate::domain::target::{Subject, Target};
+use crate::domain::window::Window;
 
 /// A schedule with everything there is to say about it.
 #[derive(Clone, Debug)]
@@ -109,7 +110,7 @@ pub async fn list(
     };
     let rows = db::schedules::list(&app.db, &wanted).await?;
     let page = page.cut(rows, |schedule| schedule.id.0.clone());
-    let zone = zone::default_zone(app).await?;
+    let almanac = Almanac::load(app).await?;
     let ids: Vec<ScheduleId> = page.items.iter().map(|schedule| schedule.id.clone()).collect();
     let mut last: HashMap<ScheduleId, LastRun> = db::history::last_of_schedules(&app.db, &ids)
         .await?
@@ -118,7 +119,7 @@ pub async fn list(
         .collect();
     Ok(page.map(|schedule| {
         let last_run = last.remove(&schedule.id);
-        view(app, schedule, last_run, &zone)
+        view(app, schedule, last_run, &almanac)
     }))
 }
 
@@ -132,9 +133,9 @@ pub async fn get(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleVi
         .await?
         .filter(|schedule| schedule.deleted_at.is_none())
         .ok_or_else(|| not_found(id))?;
-    let zone = zone::default_zone(app).await?;
+    let almanac = Almanac::load(app).await?;
     let last = db::history::last_of_schedules(&app.db, std::slice::from_ref(id)).await?;
-    Ok(view(app, schedule, last.into_iter().next().map(LastRun::from), &zone))
+    Ok(view(app, schedule, last.into_iter().next().map(LastRun::from), &almanac))
 }
 
 /// The schedules that act next, the earliest first, `limit` at most.
@@ -143,13 +144,13 @@ pub async fn get(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleVi
 /// Where the database cannot be read.
 pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>> {
     actor.require(Permission::View)?;
-    let zone = zone::default_zone(app).await?;
+    let almanac = Almanac::load(app).await?;
     // A skipped occurrence may move its schedule back by any number of places, but each is skipped once only.
     let rows = db::schedules::coming(&app.db, i64::from(limit) * 2).await?;
     let mut coming: Vec<Coming> = rows
         .into_iter()
         .filter_map(|schedule| {
-            let next = stacks::next_action(&schedule, &zone)?;
+            let next = stacks::next_action(&schedule, &almanac)?;
             let target_name = current_name(app, &schedule).0;
             Some(Coming { next, target: schedule.spec.target, target_name })
         })
@@ -167,17 +168,17 @@ pub(super) fn view(
     app: &App,
     schedule: Schedule,
     last_run: Option<LastRun>,
-    default: &NamedZone,
+    almanac: &Almanac,
 ) -> ScheduleView {
     let (target_name, target_exists) = current_name(app, &schedule);
-    let effective = zone::effective(schedule.spec.timezone.as_deref(), default);
+    let effective = almanac.zone_of(&schedule.spec);
     ScheduleView {
         title: schedule.title(),
         meaning: meaning(&schedule.spec.when, &effective),
         target_key: schedule.spec.target.key(),
         target_name,
         target_exists,
-        next_at: next_at(&schedule, default),
+        next_at: next_at(&schedule, almanac),
         last_run,
         effective_timezone: effective.name,
         schedule,
@@ -203,16 +204,13 @@ pub(super) fn meaning(when: &When, zone: &NamedZone) -> String {
     match when {
         When::Cron(text) => Cron::parse(text).map_or_else(|_| text.clone(), |cron| cron.meaning()),
         When::Once(at) => format!("Once, at {}", at.to_zoned(zone.zone.clone()).strftime("%Y-%m-%d %H:%M")),
+        When::Window(text) => Window::parse(text).map_or_else(|_| text.clone(), |window| window.meaning()),
     }
 }
 
-/// The first instant strictly after `after` at which a schedule fires, read in its own zone, else in `default`.
-pub fn next_after(spec: &ScheduleSpec, default: &NamedZone, after: Timestamp) -> Option<Timestamp> {
-    Fires::of(&spec.when, &zone::effective(spec.timezone.as_deref(), default).zone)?.next(after)
-}
-
 /// The next instant at which a schedule acts: its next due one, or the one after where that is skipped.
-pub fn next_at(schedule: &Schedule, default: &NamedZone) -> Option<Timestamp> {
+pub fn next_at(schedule: &Schedule, almanac: &Almanac) -> Option<Timestamp> {
     let due = schedule.next_due?;
-    if schedule.skip_at == Some(due) { next_after(&schedule.spec, default, due) } else { Some(due) }
+    let is_skipped = schedule.skip_at == Some(due) && !schedule.is_window();
+    if is_skipped { almanac.next_after(&schedule.spec, None, due) } else { Some(due) }
 }

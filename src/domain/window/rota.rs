@@ -10,6 +10,7 @@ use jiff::{Timestamp, ToSpan};
 
 use super::{Mood, Window};
 use crate::domain::calendar::{CalendarDays, CalendarEffect};
+use crate::domain::schedule::Reading;
 use crate::domain::time::resolve;
 
 /// Days looked at before the first: the longest part, a day for its end, one for the zone.
@@ -77,6 +78,12 @@ impl<'a> Rota<'a> {
     /// A rule without calendar and skip.
     pub fn new(window: &'a Window, zone: &'a TimeZone) -> Self {
         Self { window, zone, calendar: None, skip: None }
+    }
+
+    /// A rule as its schedule says it is to be read; `skip` is the start of the sleep that is dropped.
+    pub fn of(window: &'a Window, reading: &'a Reading, skip: Option<Timestamp>) -> Self {
+        let calendar = reading.calendar.as_ref().map(|(days, effect)| (days.as_ref(), *effect));
+        Self { window, zone: &reading.zone, calendar, skip }
     }
 
     /// What it says at an instant.

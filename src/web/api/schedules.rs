@@ -15,8 +15,9 @@ use crate::app::{App, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, ScheduleId};
 use crate::domain::run::{RunState, Trigger};
-use crate::domain::schedule::{ScheduleKind, Source, When};
+use crate::domain::schedule::{Policy, ScheduleKind, Source, Wake, When};
 use crate::domain::target::{Target, TargetType};
+use crate::domain::window::Mood;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
@@ -72,10 +73,12 @@ pub struct ScheduleJson {
     /// `null` while the host is not connected.
     target_exists: Option<bool>,
     kind: ScheduleKind,
-    action: Action,
+    /// `null` for a window: it sleeps by its mode.
+    action: Option<Action>,
     cron: Option<String>,
     #[schema(format = DateTime)]
     at: Option<String>,
+    /// Window text.
     window: Option<String>,
     timezone: Option<String>,
     effective_timezone: String,
@@ -85,9 +88,12 @@ pub struct ScheduleJson {
     catch_up_seconds: i64,
     priority: i64,
     stop_timeout_seconds: Option<i64>,
-    policy: &'static str,
+    /// What happens to what others do inside a window.
+    policy: Policy,
+    /// How a window puts to sleep: `stop` or `pause`.
     mode: &'static str,
-    wake: &'static str,
+    /// What a window or a start wakes.
+    wake: Wake,
     calendar_id: Option<String>,
     calendar_effect: Option<String>,
     note: String,
@@ -142,10 +148,13 @@ impl From<ScheduleView> for ScheduleJson {
         let (kind, target_type) = (view.schedule.kind(), view.schedule.target_type());
         let schedule = view.schedule;
         let spec = schedule.spec;
-        let (cron, at) = match spec.when {
-            When::Cron(text) => (Some(text), None),
-            When::Once(at) => (None, Some(at.to_string())),
+        let mode = spec.mode();
+        let (cron, at, window) = match spec.when {
+            When::Cron(text) => (Some(text), None, None),
+            When::Once(at) => (None, Some(at.to_string()), None),
+            When::Window(text) => (None, None, Some(text)),
         };
+        let (calendar_id, calendar_effect) = spec.calendar.unzip();
         Self {
             id: schedule.id.0,
             name: spec.name,
@@ -156,10 +165,11 @@ impl From<ScheduleView> for ScheduleJson {
             target_key: view.target_key,
             target_exists: view.target_exists,
             kind,
-            action: spec.action,
+            action: (kind != ScheduleKind::Window).then_some(spec.action),
             cron,
             at,
-            window: None,
+            mode: if window.is_some() { mode } else { "stop" },
+            window,
             timezone: spec.timezone,
             effective_timezone: view.effective_timezone,
             meaning: view.meaning,
@@ -167,11 +177,10 @@ impl From<ScheduleView> for ScheduleJson {
             catch_up_seconds: spec.catch_up_seconds,
             priority: spec.priority,
             stop_timeout_seconds: spec.stop_timeout_seconds,
-            policy: "respect",
-            mode: "stop",
-            wake: "restore",
-            calendar_id: None,
-            calendar_effect: None,
+            policy: spec.policy,
+            wake: spec.wake,
+            calendar_id: calendar_id.map(|id| id.0),
+            calendar_effect: calendar_effect.map(|effect| effect.as_str().to_owned()),
             note: spec.note,
             source: schedule.source,
             owner: schedule.owner_name,
@@ -204,13 +213,25 @@ pub struct ScheduleBody {
     target_type: TargetType,
     /// Name or key.
     target_id: String,
-    /// By default whichever of `cron` and `at` is there.
+    /// By default whichever of `cron`, `at` and `window` is there.
     kind: Option<ScheduleKind>,
-    action: Action,
+    /// Left out for a window.
+    action: Option<Action>,
     #[schema(max_length = 256, example = "0 23 * * *")]
     cron: Option<String>,
     /// RFC 3339, or `YYYY-MM-DDTHH:MM` in the schedule's zone.
     at: Option<String>,
+    #[schema(max_length = 512, example = "sleep Mon-Fri 23:00-07:00")]
+    window: Option<String>,
+    /// For a window: `stop` or `pause`.
+    mode: Option<String>,
+    policy: Option<Policy>,
+    wake: Option<Wake>,
+    calendar_id: Option<String>,
+    /// `awake`, `asleep` or a day like `as:Sun` for a window; `skip` else.
+    calendar_effect: Option<String>,
+    /// For a window saved inside its sleep: let it begin with the next one.
+    from_next: Option<bool>,
     #[schema(example = "Europe/Berlin")]
     timezone: Option<String>,
     /// True where it is left out.
@@ -252,6 +273,7 @@ fn draft(fields: &mut Fields, id: Option<ScheduleId>) -> Draft {
         wake: fields.text("wake"),
         calendar_id: fields.text("calendar_id"),
         calendar_effect: fields.text("calendar_effect"),
+        from_next: fields.boolean("from_next").unwrap_or(false),
         note: fields.text("note"),
         allow_missing: fields.boolean("allow_missing").unwrap_or(false),
     }
@@ -342,14 +364,34 @@ pub(super) async fn preview(
     Ok(Json(schedules::preview(&app, &caller.actor, &draft).await?.into()))
 }
 
+/// A change of what is wanted.
+#[derive(Serialize, ToSchema)]
+pub struct TransitionJson {
+    #[schema(format = DateTime)]
+    at: String,
+    state: Mood,
+}
+
+/// What a window that is saved now does at once.
+#[derive(Serialize, ToSchema)]
+pub struct NowJson {
+    state: Mood,
+    /// The containers it would stop or pause.
+    will_stop: Vec<String>,
+}
+
 /// What a schedule would do.
 #[derive(Serialize, ToSchema)]
 pub struct PreviewJson {
     /// When it fires, in words.
     meaning: String,
-    /// The next ten instants.
+    /// The next ten instants; a window's edges.
     #[schema(format = DateTime)]
     next: Vec<String>,
+    /// For a window: what begins at each of them; `null` else.
+    transitions: Option<Vec<TransitionJson>>,
+    /// For a window: what saving it does at once.
+    now: Option<NowJson>,
     warnings: Vec<String>,
     /// What the next clock changes do to it.
     dst_notes: Vec<String>,
@@ -360,7 +402,14 @@ impl From<Preview> for PreviewJson {
     fn from(preview: Preview) -> Self {
         Self {
             meaning: preview.meaning,
-            next: preview.next.into_iter().map(|at| at.to_string()).collect(),
+            transitions: preview.now.is_some().then(|| {
+                let edges = preview.next.iter();
+                edges
+                    .filter_map(|next| Some(TransitionJson { at: next.at.to_string(), state: next.state? }))
+                    .collect()
+            }),
+            next: preview.next.into_iter().map(|next| next.at.to_string()).collect(),
+            now: preview.now.map(|now| NowJson { state: now.state, will_stop: now.will_stop }),
             warnings: preview.warnings,
             dst_notes: preview.dst_notes,
             effective_timezone: preview.zone,

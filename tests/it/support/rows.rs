@@ -4,7 +4,7 @@ use docknap::db::{self, Db};
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, RunId, ScheduleId, StepId};
 use docknap::domain::run::{ActorRef, DEADLINE, Run, RunState, Step, StepState, Trigger};
-use docknap::domain::schedule::{Schedule, ScheduleSpec, Source, When};
+use docknap::domain::schedule::{Policy, Schedule, ScheduleSpec, Source, Wake, When};
 use docknap::domain::target::{ContainerIdentity, Target};
 use jiff::Timestamp;
 
@@ -33,6 +33,9 @@ pub fn schedule(id: &str) -> Schedule {
             catch_up_seconds: 3600,
             priority: 0,
             stop_timeout_seconds: None,
+            policy: Policy::default(),
+            wake: Wake::default(),
+            calendar: None,
             note: String::new(),
         },
         source: Source::Api,

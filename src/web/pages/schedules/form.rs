@@ -88,6 +88,7 @@ impl Fields {
         let Schedule { spec, rev, .. } = &view.schedule;
         let zone = crate::domain::time::zone(&view.effective_timezone).unwrap_or(jiff::tz::TimeZone::UTC);
         let (kind, cron, at) = match &spec.when {
+            Timing::Window(text) => ("window", text.clone(), String::new()),
             Timing::Cron(text) => ("cron", text.clone(), String::new()),
             Timing::Once(at) => {
                 ("once", String::new(), at.to_zoned(zone).strftime("%Y-%m-%dT%H:%M").to_string())
@@ -267,9 +268,9 @@ impl PreviewView {
             fires: preview
                 .next
                 .iter()
-                .map(|at| Fire {
-                    local: at.to_zoned(zone.clone()).strftime("%a %-d %b %Y, %H:%M %Z").to_string(),
-                    when: now.when(*at),
+                .map(|next| Fire {
+                    local: next.at.to_zoned(zone.clone()).strftime("%a %-d %b %Y, %H:%M %Z").to_string(),
+                    when: now.when(next.at),
                 })
                 .collect(),
             warnings: preview.warnings.clone(),

@@ -1,0 +1,107 @@
+//! How the times of schedules are to be read: the default zone, and the dates of the calendars.
+//!
+//! Loaded anew for each request and each pass: a stale zone or calendar would make a preview lie.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::zone::{self, NamedZone};
+use super::{App, Result};
+use crate::domain::action::Action;
+use crate::domain::calendar::{CalendarDays, CalendarEffect};
+use crate::domain::conflict::Fires;
+use crate::domain::desired::WindowRule;
+use crate::domain::ids::CalendarId;
+use crate::domain::schedule::{Reading, Schedule, ScheduleSpec, When};
+use crate::domain::window::{Mood, Window};
+
+/// What the times of schedules mean.
+#[derive(Clone, Debug)]
+pub struct Almanac {
+    /// The zone where a schedule names none.
+    pub zone: NamedZone,
+    days: HashMap<CalendarId, Arc<CalendarDays>>,
+}
+
+impl Almanac {
+    /// What holds now.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn load(app: &App) -> Result<Self> {
+        Self::with_zone(app, zone::default_zone(app).await?).await
+    }
+
+    /// As [`Almanac::load`], where the default zone is known already.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    #[expect(clippy::unused_async, reason = "the calendars are read here")]
+    pub async fn with_zone(_app: &App, zone: NamedZone) -> Result<Self> {
+        Ok(Self { zone, days: HashMap::new() })
+    }
+
+    /// Whether there is such a calendar.
+    pub fn knows(&self, id: &CalendarId) -> bool {
+        self.days.contains_key(id)
+    }
+
+    /// The zone a schedule is read in: its own, else the default.
+    pub fn zone_of(&self, spec: &ScheduleSpec) -> NamedZone {
+        zone::effective(spec.timezone.as_deref(), &self.zone)
+    }
+
+    /// How a schedule's times are to be read. A calendar that is gone has no dates.
+    pub fn reading(&self, spec: &ScheduleSpec) -> Reading {
+        self.reading_in(self.zone_of(spec), spec.calendar.as_ref())
+    }
+
+    /// As [`Almanac::reading`], of a schedule that is not complete yet.
+    pub fn reading_in(&self, zone: NamedZone, calendar: Option<&(CalendarId, CalendarEffect)>) -> Reading {
+        let calendar = calendar.and_then(|(id, effect)| Some((Arc::clone(self.days.get(id)?), *effect)));
+        Reading { zone: zone.zone, calendar }
+    }
+
+    /// The instants at which a schedule fires, or its window changes.
+    pub fn fires(&self, spec: &ScheduleSpec, skip: Option<Timestamp>) -> Option<Fires> {
+        Fires::of(&spec.when, &self.reading(spec), skip)
+    }
+
+    /// The first instant strictly after `after` at which a schedule fires, or its window changes.
+    pub fn next_after(
+        &self,
+        spec: &ScheduleSpec,
+        skip: Option<Timestamp>,
+        after: Timestamp,
+    ) -> Option<Timestamp> {
+        self.fires(spec, skip)?.next(after)
+    }
+
+    /// What a schedule does at one of its instants: a window's edge puts to sleep or wakes.
+    pub fn deed_at(&self, schedule: &Schedule, at: Timestamp) -> Action {
+        match self.rule(schedule).map(|rule| rule.rota().voice(at).mood()) {
+            Some(Mood::Awake) => Action::Start,
+            Some(Mood::Asleep) | None => schedule.spec.action,
+        }
+    }
+
+    /// The rule of a window schedule; `None` for another kind, and for a text that no longer parses.
+    pub fn rule(&self, schedule: &Schedule) -> Option<WindowRule> {
+        let When::Window(text) = &schedule.spec.when else { return None };
+        Some(WindowRule {
+            id: schedule.id.clone(),
+            title: schedule.title(),
+            target: schedule.spec.target.clone(),
+            window: Window::parse(text).ok()?,
+            reading: self.reading(&schedule.spec),
+            skip: schedule.skip_at,
+            from: schedule.effective_from,
+            policy: schedule.spec.policy,
+            sleep: schedule.spec.action,
+            wake: schedule.spec.wake,
+            stop_timeout_seconds: schedule.spec.stop_timeout_seconds,
+        })
+    }
+}

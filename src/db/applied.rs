@@ -1,0 +1,99 @@
+//! What windows and overrides last made of each container.
+
+use jiff::Timestamp;
+
+use super::{Db, DbError, Result, Tx, exec_tx, on_db};
+use crate::domain::applied::{Applied, AppliedStates};
+use crate::domain::ids::HostId;
+use crate::domain::target::ContainerIdentity;
+use crate::domain::time::{from_ms, to_ms};
+use crate::domain::window::Mood;
+
+/// What was last applied on a host.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn of_host(db: &Db, host: &HostId) -> Result<AppliedStates> {
+    let rows: Vec<(String, String, i64, bool, Option<i64>, i64)> = on_db!(db, pool =>
+        sqlx::query_as(
+            "SELECT identity, state, at_ms, settled, put_back_ms, put_backs FROM applied WHERE host_id = $1")
+        .bind(host.as_str())
+        .fetch_all(pool))?;
+    rows.into_iter()
+        .map(|(identity, state, at, settled, put_back, put_backs)| {
+            let damaged = |what: &str| DbError::Damaged {
+                table: "applied",
+                id: identity.clone(),
+                what: what.to_owned(),
+            };
+            let applied = Applied {
+                state: Mood::parse(&state).ok_or_else(|| damaged("its state"))?,
+                at: from_ms(at),
+                settled,
+                put_back_at: put_back.map(from_ms),
+                put_backs,
+            };
+            Ok((ContainerIdentity::parse(&identity).ok_or_else(|| damaged("its container"))?, applied))
+        })
+        .collect()
+}
+
+/// Stores what was applied to a container, in place of what was before.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, applied: &Applied) -> Result<()> {
+    exec_tx!(
+        tx,
+        "INSERT INTO applied (host_id, identity, state, at_ms, settled, put_back_ms, put_backs) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (host_id, identity) DO UPDATE \
+         SET state = excluded.state, at_ms = excluded.at_ms, settled = excluded.settled, \
+         put_back_ms = excluded.put_back_ms, put_backs = excluded.put_backs",
+        host.as_str(),
+        identity.to_text(),
+        applied.state.as_str(),
+        to_ms(applied.at),
+        applied.settled,
+        applied.put_back_at.map(to_ms),
+        applied.put_backs,
+    )?;
+    Ok(())
+}
+
+/// The run that was to apply it failed for this container.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn unsettle(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<()> {
+    exec_tx!(
+        tx,
+        "UPDATE applied SET settled = FALSE WHERE host_id = $1 AND identity = $2 AND settled = TRUE",
+        host.as_str(),
+        identity.to_text()
+    )?;
+    Ok(())
+}
+
+/// Nothing says any more what the container should be.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn remove(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<()> {
+    exec_tx!(
+        tx,
+        "DELETE FROM applied WHERE host_id = $1 AND identity = $2",
+        host.as_str(),
+        identity.to_text()
+    )?;
+    Ok(())
+}
+
+/// The next instant at which something is put back.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn next_put_back(db: &Db) -> Result<Option<Timestamp>> {
+    let (ms,): (Option<i64>,) =
+        on_db!(db, pool => sqlx::query_as("SELECT MIN(put_back_ms) FROM applied").fetch_one(pool))?;
+    Ok(ms.map(from_ms))
+}

@@ -1,0 +1,159 @@
+//! Overrides: kept after their end, as history.
+
+use jiff::Timestamp;
+
+use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
+use crate::domain::ids::OverrideId;
+use crate::domain::overrides::{Override, Reach, Wanted};
+use crate::domain::run::ActorRef;
+use crate::domain::time::{from_ms, to_ms};
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    host_id: String,
+    target_type: String,
+    target_name: String,
+    target_identity: String,
+    state: String,
+    created_ms: i64,
+    until_ms: i64,
+    reason: String,
+    actor_kind: String,
+    actor_id: Option<String>,
+    actor_name: String,
+    by_hand: bool,
+    closed_ms: Option<i64>,
+    closed_reason: String,
+}
+
+impl TryFrom<Row> for Override {
+    type Error = DbError;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let damaged =
+            |what: &str| DbError::Damaged { table: "overrides", id: row.id.clone(), what: what.to_owned() };
+        Ok(Self {
+            reach: Reach::from_columns(&row.host_id, &row.target_type, &row.target_identity)
+                .ok_or_else(|| damaged("its target"))?,
+            wanted: Wanted::parse(&row.state).ok_or_else(|| damaged("its state"))?,
+            id: OverrideId(row.id),
+            target_name: row.target_name,
+            created_at: from_ms(row.created_ms),
+            until: from_ms(row.until_ms),
+            reason: row.reason,
+            author: ActorRef { kind: row.actor_kind, id: row.actor_id, name: row.actor_name },
+            by_hand: row.by_hand,
+            closed_at: row.closed_ms.map(from_ms),
+            closed_reason: row.closed_reason,
+        })
+    }
+}
+
+fn read_all(rows: Vec<Row>) -> Result<Vec<Override>> {
+    rows.into_iter().map(Override::try_from).collect()
+}
+
+/// Adds an override. The one that counted for the same target must have been closed before, in the same transaction.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn insert(tx: &mut Tx, one: &Override) -> Result<()> {
+    exec_tx!(
+        tx,
+        "INSERT INTO overrides (id, host_id, target_type, target_name, target_identity, state, created_ms, until_ms, \
+         reason, actor_kind, actor_id, actor_name, by_hand, closed_ms, closed_reason) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        one.id.as_str(),
+        one.reach.host().map_or("", |host| host.as_str()),
+        one.reach.type_str(),
+        one.target_name.as_str(),
+        one.reach.identity_text(),
+        one.wanted.as_str(),
+        to_ms(one.created_at),
+        to_ms(one.until),
+        one.reason.as_str(),
+        one.author.kind.as_str(),
+        one.author.id.as_deref(),
+        one.author.name.as_str(),
+        one.by_hand,
+        one.closed_at.map(to_ms),
+        one.closed_reason.as_str(),
+    )?;
+    Ok(())
+}
+
+/// Ends an override; `false` where it had ended before.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn close(tx: &mut Tx, id: &OverrideId, at: Timestamp, reason: &str) -> Result<bool> {
+    let rows = exec_tx!(
+        tx,
+        "UPDATE overrides SET closed_ms = $2, closed_reason = $3 WHERE id = $1 AND closed_ms IS NULL",
+        id.as_str(),
+        to_ms(at),
+        reason,
+    )?;
+    Ok(rows == 1)
+}
+
+/// The override of exactly this target that has not been closed.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn open_for(tx: &mut Tx, reach: &Reach) -> Result<Option<Override>> {
+    let row: Option<Row> = on_tx!(tx, conn =>
+        sqlx::query_as("SELECT * FROM overrides WHERE closed_ms IS NULL AND host_id = $1 AND target_type = $2 \
+             AND target_identity = $3")
+        .bind(reach.host().map_or("", |host| host.as_str()))
+        .bind(reach.type_str())
+        .bind(reach.identity_text())
+        .fetch_optional(conn))?;
+    row.map(Override::try_from).transpose()
+}
+
+/// The overrides whose end has not been dealt with, oldest first.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn open(db: &Db) -> Result<Vec<Override>> {
+    let rows: Vec<Row> = on_db!(db, pool =>
+        sqlx::query_as("SELECT * FROM overrides WHERE closed_ms IS NULL ORDER BY id").fetch_all(pool))?;
+    read_all(rows)
+}
+
+/// One override.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn get(db: &Db, id: &OverrideId) -> Result<Option<Override>> {
+    let row: Option<Row> = on_db!(db, pool =>
+        sqlx::query_as("SELECT * FROM overrides WHERE id = $1").bind(id.as_str()).fetch_optional(pool))?;
+    row.map(Override::try_from).transpose()
+}
+
+/// The newest overrides first, those that still count or all, made before the override of id `before`.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn list(db: &Db, ended_too: bool, before: Option<&str>, limit: i64) -> Result<Vec<Override>> {
+    let rows: Vec<Row> = on_db!(db, pool =>
+        sqlx::query_as("SELECT * FROM overrides WHERE ($1 OR closed_ms IS NULL) AND ($2 IS NULL OR id < $2) \
+             ORDER BY id DESC LIMIT $3")
+        .bind(ended_too)
+        .bind(before)
+        .bind(limit)
+        .fetch_all(pool))?;
+    read_all(rows)
+}
+
+/// The next instant at which an override ends.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn next_end(db: &Db) -> Result<Option<Timestamp>> {
+    let (ms,): (Option<i64>,) = on_db!(db, pool =>
+        sqlx::query_as("SELECT MIN(until_ms) FROM overrides WHERE closed_ms IS NULL").fetch_one(pool))?;
+    Ok(ms.map(from_ms))
+}

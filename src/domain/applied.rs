@@ -1,0 +1,39 @@
+//! What windows and overrides last made of a container, apart from how it is (semantics §1).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::target::ContainerIdentity;
+use super::window::Mood;
+
+/// Policy `enforce`: how long what others did is left before it is put back.
+pub const GRACE: Duration = Duration::from_secs(5 * 60);
+/// Policy `enforce`: how often in one sleep, or one time awake.
+pub const MOST_PUT_BACKS: i64 = 3;
+
+/// What was last applied to one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// What was applied, or found so and accepted.
+    pub state: Mood,
+    /// When.
+    pub at: Timestamp,
+    /// The run for it did not fail.
+    pub settled: bool,
+    /// When what somebody else did is put back (policy `enforce`).
+    pub put_back_at: Option<Timestamp>,
+    /// How often that was done since `at`.
+    pub put_backs: i64,
+}
+
+impl Applied {
+    /// Applied just now.
+    pub fn now(state: Mood, at: Timestamp) -> Self {
+        Self { state, at, settled: true, put_back_at: None, put_backs: 0 }
+    }
+}
+
+/// What was last applied on one host, by container.
+pub type AppliedStates = HashMap<ContainerIdentity, Applied>;
