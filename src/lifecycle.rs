@@ -17,7 +17,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::app::auth::password::Cost;
 use crate::app::auth::{KeyError, OpenError, setup};
 use crate::app::execute::runner;
-use crate::app::{Activator, App, Auth, Bus, Execution, IdSource, Parts, Vitals};
+use crate::app::{Activator, App, Auth, Bus, Execution, IdSource, Outside, Parts, Vitals};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::engine::{Durability, FileLock};
@@ -151,6 +151,7 @@ pub async fn open_services(config: Config, clock: Clock) -> Result<App, StartErr
         scheduler: Activator::default(),
         hosts: Hosts::new(local),
         execution: Execution::default(),
+        outside: Outside::default(),
         auth,
         vitals,
     }))

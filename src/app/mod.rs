@@ -20,12 +20,17 @@ pub mod almanac;
 pub mod audit;
 pub mod auth;
 pub mod backup;
+mod by_hand;
 pub mod error;
 pub mod execute;
 pub mod history;
 pub mod idempotency;
 mod ids;
+pub mod nap;
+pub mod outside;
+pub mod overrides;
 pub mod paging;
+pub mod rules;
 pub mod schedules;
 pub mod stacks;
 pub mod summary;
@@ -37,6 +42,7 @@ pub use auth::Auth;
 pub use error::{Error, FieldError, Result};
 pub use execute::Execution;
 pub use ids::IdSource;
+pub use outside::Outside;
 pub use vitals::Vitals;
 
 /// Everything a service needs. Cheap to clone.
@@ -61,6 +67,8 @@ pub struct Parts {
     pub hosts: Hosts,
     /// What is being done to containers right now.
     pub execution: Execution,
+    /// What others do to containers, until the scheduler looks.
+    pub outside: Outside,
     /// What logging in takes.
     pub auth: Auth,
     /// Signs of life.

@@ -98,6 +98,22 @@ pub async fn close(tx: &mut Tx, id: &OverrideId, at: Timestamp, reason: &str) ->
     Ok(rows == 1)
 }
 
+/// Lets an override end now; `false` where it had ended before. It is closed when the scheduler has dealt with its end.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn end_now(tx: &mut Tx, id: &OverrideId, now: Timestamp, reason: &str) -> Result<bool> {
+    let rows = exec_tx!(
+        tx,
+        "UPDATE overrides SET until_ms = $2, closed_reason = $3 \
+         WHERE id = $1 AND closed_ms IS NULL AND until_ms > $2",
+        id.as_str(),
+        to_ms(now),
+        reason,
+    )?;
+    Ok(rows == 1)
+}
+
 /// The override of exactly this target that has not been closed.
 ///
 /// # Errors

@@ -208,6 +208,37 @@ pub async fn finish(tx: &mut Tx, id: &RunId, state: RunState, reason: &str, now:
     Ok(rows == 1)
 }
 
+/// The cron fires that overrides have held back since `since`, oldest first.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn suppressed_since(db: &Db, since: Timestamp) -> Result<Vec<Run>> {
+    let rows: Vec<RunRow> = on_db!(db, pool =>
+        sqlx::query_as(
+            "SELECT * FROM runs WHERE state = 'skipped' AND reason LIKE 'override:%' AND created_ms >= $1 \
+             AND schedule_id IS NOT NULL ORDER BY id")
+        .bind(to_ms(since))
+        .fetch_all(pool))?;
+    rows.into_iter().map(Run::try_from).collect()
+}
+
+/// Whether something that set the state of its target came after a run.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn is_followed(db: &Db, run: &Run) -> Result<bool> {
+    let (count,): (i64,) = on_db!(db, pool =>
+        sqlx::query_as(
+            "SELECT COUNT(*) FROM runs WHERE host_id = $1 AND target_type = $2 AND target_identity = $3 AND id > $4 \
+             AND action <> 'restart' AND state IN ('pending', 'executing', 'succeeded', 'partial', 'failed')")
+        .bind(run.target.host.as_str())
+        .bind(run.target.target_type().as_str())
+        .bind(run.target.identity_text())
+        .bind(run.id.as_str())
+        .fetch_one(pool))?;
+    Ok(count > 0)
+}
+
 /// Forgets the runs that ended before `before`, with their steps, and answers how many that were.
 ///
 /// # Errors

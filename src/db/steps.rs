@@ -139,6 +139,24 @@ pub async fn finish(tx: &mut Tx, step: &Step) -> Result<bool> {
     Ok(rows == 1)
 }
 
+/// Whether a step of ours explains what Docker told of a container at an instant: from a second before it was issued to
+/// five after its outcome (semantics §2).
+///
+/// # Errors
+/// What the engine answered.
+pub async fn explain(db: &Db, host: &HostId, identity: &ContainerIdentity, at: Timestamp) -> Result<bool> {
+    let (count,): (i64,) = on_db!(db, pool =>
+        sqlx::query_as(
+            "SELECT COUNT(*) FROM steps WHERE host_id = $1 AND identity = $2 AND issued_ms <= $3 \
+             AND (finished_ms IS NULL OR finished_ms >= $4)")
+        .bind(host.as_str())
+        .bind(identity.to_text())
+        .bind(to_ms(at) + 1_000)
+        .bind(to_ms(at) - 5_000)
+        .fetch_one(pool))?;
+    Ok(count > 0)
+}
+
 /// Forgets the log lines of starts that failed before `before`.
 ///
 /// # Errors

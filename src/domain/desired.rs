@@ -2,8 +2,8 @@
 //!
 //! Pure: pages, previews, the simulator and what fires ask the same functions.
 
-use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -122,7 +122,7 @@ impl Rules {
 
     /// The rules at one instant; remembers what it worked out.
     pub fn at(&self, now: Timestamp) -> Moment<'_> {
-        Moment { rules: self, now, voices: RefCell::default() }
+        Moment { rules: self, now, voices: Mutex::default() }
     }
 
     /// The window schedules whose layer a place is in: those of the narrowest scope that has any.
@@ -206,7 +206,7 @@ pub struct Moment<'a> {
     /// The instant.
     pub now: Timestamp,
     /// What each target's windows say, once somebody asked.
-    voices: RefCell<HashMap<&'a Target, Option<(usize, Voice)>>>,
+    voices: Mutex<HashMap<&'a Target, Option<(usize, Voice)>>>,
 }
 
 impl<'a> Moment<'a> {
@@ -256,7 +256,8 @@ impl<'a> Moment<'a> {
     /// The rule that decides for a target among its own, and what it says; of equal voices the oldest schedule.
     fn voice_of(&self, target: &Target) -> Option<(usize, Voice)> {
         let (target, indexes) = self.rules.by_target.get_key_value(target)?;
-        if let Some(known) = self.voices.borrow().get(target) {
+        let voices = || self.voices.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = voices().get(target) {
             return *known;
         }
         let found = indexes
@@ -268,7 +269,7 @@ impl<'a> Moment<'a> {
                 let id = |index: &usize| &self.rules.windows[*index].id;
                 x.cmp(y).then_with(|| id(b).cmp(id(a)))
             });
-        self.voices.borrow_mut().insert(target, found);
+        voices().insert(target, found);
         found
     }
 }

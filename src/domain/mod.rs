@@ -17,6 +17,7 @@ pub mod order;
 pub mod overrides;
 pub mod permission;
 pub mod plan;
+pub mod reconcile;
 pub mod run;
 pub mod schedule;
 pub mod target;

@@ -1,6 +1,6 @@
 //! The ordered list of steps a request would take, in waves, with what is skipped and why. A value, not an action.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -59,6 +59,9 @@ impl Plan {
     }
 }
 
+/// The reason of a wake that finds nothing to wake.
+pub const NOTHING_NAPPED: &str = "nothing_napped";
+
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish<'a> {
@@ -68,11 +71,23 @@ pub struct Wish<'a> {
     pub action: Action,
     /// What DockNap has put to sleep on the host.
     pub naps: &'a Naps,
-    /// For a scheduled start: wake only what naps, and leave the rest off. Without a nap in the target everything
-    /// that should run is started (rulings 5).
-    pub restore: bool,
+    /// For a start: what of the rest.
+    pub restore: Restore,
     /// For a retry: act on these alone, and leave the rest as it is.
     pub only: Option<&'a HashSet<ContainerIdentity>>,
+    /// Members that are left alone, with the reason.
+    pub leave: &'a HashMap<ContainerIdentity, String>,
+}
+
+/// Which members a start is for (rulings 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restore {
+    /// All that should run.
+    No,
+    /// What naps; without a nap in the target, all that should run. A scheduled start.
+    ElseAll,
+    /// What naps, and nothing else. The end of a window's sleep.
+    Only,
 }
 
 /// The plan for a wish, from what the Engine holds now.
@@ -131,6 +146,9 @@ impl<'a> Ground<'a> {
         if let Some(reason) = target::unschedulable_name(&member.name) {
             return Err(reason.to_owned());
         }
+        if let Some(reason) = self.wish.leave.get(&member.identity) {
+            return Err(reason.clone());
+        }
         if self.wish.only.is_some_and(|only| !only.contains(&member.identity)) {
             return Err("not part of the retry".to_owned());
         }
@@ -158,9 +176,17 @@ impl<'a> Ground<'a> {
         if member.auto_remove {
             return Err("it was made with --rm: Docker removes it when it ends".to_owned());
         }
-        let restores = self.wish.restore && !self.napping.is_empty();
-        if restores && !self.napping.contains(&member.identity) {
-            return Err("it was off before the nap".to_owned());
+        if !self.napping.contains(&member.identity) {
+            match self.wish.restore {
+                Restore::Only if self.napping.is_empty() => {
+                    return Err(format!("{NOTHING_NAPPED}: DockNap put nothing of it to sleep"));
+                }
+                Restore::Only => return Err("it was off before the nap".to_owned()),
+                Restore::ElseAll if !self.napping.is_empty() => {
+                    return Err("it was off before the nap".to_owned());
+                }
+                Restore::ElseAll | Restore::No => {}
+            }
         }
         if self.is_completed(member) {
             return Err("completed".to_owned());

@@ -12,8 +12,10 @@ use crate::app::{App, Result};
 use crate::db;
 
 pub mod housekeeping;
+mod reconcile;
 mod tick;
 
+pub use reconcile::reconcile;
 pub use tick::{BATCH, Ticked, tick};
 
 /// The longest sleep.

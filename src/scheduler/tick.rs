@@ -5,21 +5,23 @@
 //! 3. Make the plans, from one look at each host's inventory.
 //! 4. In one transaction: claim each schedule by compare-and-swap on instant and revision, and store its run with
 //!    steps and audit row. Who loses the swap is dropped from the batch. A crash neither loses nor doubles a run.
-//! 5. Wake the runner.
+//! 5. Where a window, an override or somebody else has changed something: look at everything (`reconcile`).
+//! 6. Wake the runner.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use super::reconcile::reconcile;
 use crate::app::almanac::Almanac;
 use crate::app::execute::{self, Prepared, Request};
-use crate::app::{Actor, App, Live, Result};
+use crate::app::{Actor, App, Live, Result, rules};
 use crate::db;
 use crate::domain::due::{self, Decision, Fate};
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::inventory::Inventory;
 use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
-use crate::domain::schedule::{Schedule, Source, When};
+use crate::domain::schedule::{Schedule, Source, Wake, When};
 
 /// Due schedules claimed in one transaction (rulings 14).
 pub const BATCH: i64 = 500;
@@ -44,6 +46,12 @@ pub struct Ticked {
 pub async fn tick(app: &App) -> Result<Ticked> {
     let now = app.clock.now();
     let mut ticked = Ticked::default();
+    let connected = || {
+        let hosts = app.hosts.all().into_iter();
+        hosts.filter(|host| host.inventory().is_connected()).map(|host| host.id().clone()).collect::<Vec<_>>()
+    };
+    // Before anything is read: what comes while this pass looks is for the next.
+    let mut look = app.outside.is_waiting(&connected());
     loop {
         let due = db::schedules::due(&app.db, &now, BATCH).await?;
         let full = due.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
@@ -51,13 +59,32 @@ pub async fn tick(app: &App) -> Result<Ticked> {
             break;
         }
         let due = if full { whole_targets(due) } else { due };
+        look |= due.iter().any(Schedule::is_window);
         let claimed = claim(app, due, now, &mut ticked).await?;
         // A batch of which every swap was lost is somebody else's: look again when woken.
         if !full || claimed == 0 {
             break;
         }
     }
-    ticked.next_due = db::schedules::next_due(&app.db).await?;
+    let is_past = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+    if look
+        || is_past(db::overrides::next_end(&app.db).await?)
+        || is_past(db::applied::next_put_back(&app.db).await?)
+    {
+        ticked.runs.extend(reconcile(app).await?);
+        app.bus.send(Live::Runs);
+        app.bus.send(Live::Hosts);
+        app.execution.wake();
+    }
+    ticked.next_due = [
+        db::schedules::next_due(&app.db).await?,
+        db::overrides::next_end(&app.db).await?,
+        // What is past waits for its host, or for a run of ours to end.
+        db::applied::next_put_back(&app.db).await?.filter(|at| *at > now),
+    ]
+    .into_iter()
+    .flatten()
+    .min();
     if ticked.claimed > 0 {
         app.bus.send(Live::Runs);
         app.bus.send(Live::Schedules);
@@ -89,6 +116,8 @@ struct Claim<'a> {
 async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticked) -> Result<usize> {
     let almanac = Almanac::load(app).await?;
     let readings: Vec<_> = due.iter().map(|schedule| almanac.reading(&schedule.spec)).collect();
+    let rules = rules::load(app).await?;
+    let moment = rules.at(now);
     let decisions = due::decide(&due, &readings, now);
     let titles: HashMap<&ScheduleId, String> =
         due.iter().map(|schedule| (&schedule.id, schedule.title())).collect();
@@ -100,9 +129,16 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
         let inventory = inventories.entry(host.as_str().to_owned()).or_insert_with(|| {
             app.hosts.get(host).map_or_else(|| Inventory::empty(host.clone()), |host| host.inventory())
         });
-        let runs = runs_of(app, schedule, &decision, inventory, &titles).await?;
+        let held =
+            rules::suppressed(&moment, &schedule.spec.target, schedule.spec.action, &almanac.zone.zone);
+        let runs = runs_of(app, schedule, &decision, held, inventory, &titles).await?;
         claims.push(Claim { schedule, next_due: decision.next_due, runs });
     }
+    // A window's edge is no request: what it changes is seen when everything is looked at.
+    claims.extend(due.iter().filter(|schedule| schedule.is_window()).map(|schedule| {
+        let next_due = almanac.next_after(&schedule.spec, schedule.skip_at, now);
+        Claim { schedule, next_due, runs: Vec::new() }
+    }));
     let actor = Actor::scheduler();
     let mut taken = Ticked::default();
     let mut tx = app.db.begin().await?;
@@ -138,6 +174,10 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
             }
             let acts = !prepared.run.state.is_terminal();
             if execute::store(&mut tx, app, &actor, &prepared).await? && acts {
+                let host = inventories.get(prepared.run.target.host.as_str());
+                if let Some(inventory) = host {
+                    execute::answer_by_hand(&mut tx, app, &actor, &prepared.run, inventory, &rules).await?;
+                }
                 taken.runs.push(prepared.run.id);
             }
         }
@@ -154,6 +194,7 @@ async fn runs_of(
     app: &App,
     schedule: &Schedule,
     decision: &Decision,
+    held: Option<(bool, String)>,
     inventory: &Inventory,
     titles: &HashMap<&ScheduleId, String>,
 ) -> Result<Vec<Prepared>> {
@@ -164,7 +205,10 @@ async fn runs_of(
     let Some((at, fate)) = &decision.fire else { return Ok(runs) };
     let title = |id: &ScheduleId| titles.get(id).cloned().unwrap_or_else(|| id.to_string());
     let ended = match fate {
-        Fate::Run | Fate::CatchUp => None,
+        Fate::Run | Fate::CatchUp => held.map(|(is_hold, why)| {
+            let word = if is_hold { "held" } else { "override" };
+            (RunState::Skipped, format!("{word}: {why}"))
+        }),
         Fate::Superseded(by) => Some((RunState::Superseded, format!("superseded by {}", title(by)))),
         Fate::Conflict(by) => Some((RunState::Skipped, format!("conflict, by {}", title(by)))),
         Fate::Duplicate(by) => Some((RunState::Skipped, format!("duplicate: {} does the same", title(by)))),
@@ -198,6 +242,7 @@ fn request(schedule: &Schedule, at: Timestamp, late: bool) -> Request {
         schedule: Some((schedule.id.clone(), schedule.title())),
         fire_at: Some(at),
         stop_timeout_seconds: schedule.spec.stop_timeout_seconds,
+        restore: schedule.spec.wake == Wake::Restore,
         ..Request::now(schedule.spec.action, schedule.spec.target.clone(), trigger)
     }
 }

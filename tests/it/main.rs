@@ -26,3 +26,4 @@ mod security;
 mod sim;
 mod storage;
 mod support;
+mod windows;

@@ -277,7 +277,8 @@ async fn preview_equals_fired() {
     for (cron, preview, id) in kept {
         let fired: Vec<Timestamp> =
             runs_of(&bench, &id).await.into_iter().filter_map(|run| run.fire_at).collect();
-        let previewed: Vec<Timestamp> = preview.into_iter().filter(|next| *next <= end).collect();
+        let previewed: Vec<Timestamp> =
+            preview.into_iter().map(|next| next.at).filter(|next| *next <= end).collect();
         assert!(!previewed.is_empty(), "{cron}");
         assert_eq!(fired[..previewed.len()], previewed, "{cron}");
     }

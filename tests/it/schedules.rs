@@ -53,6 +53,7 @@ async fn bench_with(config: Config) -> Bench {
         bus: Bus::default(),
         scheduler: Activator::default(),
         execution: Execution::default(),
+        outside: docknap::app::Outside::default(),
     });
     Bench { app, _db: db, _home: home }
 }
@@ -503,7 +504,7 @@ async fn a_preview_tells_what_will_fire_and_stores_nothing() {
     assert_eq!(preview.meaning, "At 02:30");
     assert_eq!(preview.zone, "Europe/Berlin");
     assert_eq!(preview.next.len(), 10);
-    assert_eq!(preview.next[0], at("2026-11-24T01:30:00Z"));
+    assert_eq!(preview.next[0].at, at("2026-11-24T01:30:00Z"));
     assert!(preview.warnings.is_empty(), "{:?}", preview.warnings);
     assert!(
         preview
@@ -520,7 +521,7 @@ async fn a_preview_tells_what_will_fire_and_stores_nothing() {
             draft.timezone = some("Europe/Berlin");
         }))
         .await;
-    assert_eq!(view.next_at, Some(known.remove(0)), "what is shown is what fires");
+    assert_eq!(view.next_at, Some(known.remove(0).at), "what is shown is what fires");
     let wrong = Draft { cron: some("61 * * * *"), ..draft };
     let wrong = schedules::preview(&bench.app, &olga(), &wrong).await;
     assert!(matches!(&wrong, Err(Error::Invalid(faults)) if faults[0].field == "cron"), "{wrong:?}");

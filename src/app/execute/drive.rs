@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::locks::Lock;
 use super::operate::{Operation, Outcome, Seen};
-use super::runner::Control;
+use super::runner::{Control, unsettle};
 use super::submit::record_end;
 use crate::app::error::Result;
 use crate::app::{App, Live};
@@ -24,6 +24,7 @@ use crate::docker::Host;
 use crate::domain::action::Action;
 use crate::domain::inventory::{Container, ContainerState, Health};
 use crate::domain::nap::{Nap, NapKind};
+use crate::domain::plan::NOTHING_NAPPED;
 use crate::domain::run::{Condition, Run, RunState, Step, StepState, WaitFor};
 use crate::domain::target::ContainerIdentity;
 
@@ -485,6 +486,9 @@ impl Drive {
         let mut tx = self.app.db.begin().await?;
         if db::runs::finish(&mut tx, &self.run.id, state, reason, self.app.clock.now()).await? {
             record_end(&mut tx, &self.app, &self.run, state, reason).await?;
+            if !matches!(state, RunState::Superseded | RunState::Cancelled) {
+                unsettle(&mut tx, &self.run, &self.steps).await?;
+            }
         }
         tx.commit().await?;
         Ok(())
@@ -545,6 +549,12 @@ fn nothing_to_do(run: &Run, steps: &[Step]) -> (RunState, String) {
     let already =
         steps.iter().filter(|step| step.reason.starts_with("already") || step.reason == "completed").count();
     match run.action {
+        Action::Start if already == 0 && steps.iter().any(|step| step.reason.starts_with(NOTHING_NAPPED)) => {
+            (
+                RunState::Skipped,
+                format!("{NOTHING_NAPPED}: it was off before the nap, so nothing was started"),
+            )
+        }
         _ if steps.is_empty() => (RunState::Failed, "there is no such target any more".to_owned()),
         Action::Restart => (RunState::Skipped, "not_running: a restart acts on what runs".to_owned()),
         _ if already > 0 => (RunState::Succeeded, "nothing to do: it was so already".to_owned()),

@@ -8,7 +8,7 @@
 //!
 //! Buttons, API, schedules and catch-up all come through here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::error::{Error, Result};
 use super::{Actor, App};
@@ -16,8 +16,9 @@ use crate::db;
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::inventory::{Inventory, Kind};
+use crate::domain::overrides::{Place, Wanted};
 use crate::domain::permission::Permission;
-use crate::domain::plan::{Plan, Wish, plan};
+use crate::domain::plan::{Plan, Restore, Wish, plan};
 use crate::domain::run::{Run, RunState, StepState, Trigger};
 use crate::domain::target::{self, ContainerIdentity, Subject, Target, TargetType};
 
@@ -27,6 +28,7 @@ mod operate;
 pub mod runner;
 mod submit;
 
+pub(crate) use super::by_hand::answer as answer_by_hand;
 pub use runner::Execution;
 pub use submit::{Prepared, Submitted, prepare, retry, store, submit};
 
@@ -49,6 +51,10 @@ pub struct Request {
     pub reason: String,
     /// The run whose failed steps are to be repeated.
     pub retry_of: Option<RunId>,
+    /// For a start: what naps is woken, and the rest left off (rulings 5).
+    pub restore: bool,
+    /// The override that makes it last.
+    pub(crate) lasting: Option<super::overrides::Wish>,
 }
 
 impl Request {
@@ -63,13 +69,9 @@ impl Request {
             stop_timeout_seconds: None,
             reason: String::new(),
             retry_of: None,
+            restore: false,
+            lasting: None,
         }
-    }
-
-    /// Whether a start only wakes what was napping: those that come from a schedule (rulings 5).
-    fn restores(&self) -> bool {
-        self.action == Action::Start
-            && matches!(self.trigger, Trigger::Schedule | Trigger::CatchUp | Trigger::Label)
     }
 }
 
@@ -89,7 +91,18 @@ pub async fn preview(
     let inventory = reachable(app, &target.host)?;
     known(&inventory, target)?;
     let naps = db::naps::of_host(&app.db, &target.host).await?;
-    Ok(plan(Wish { subject: &target.subject, action, naps: &naps, restore, only: None }, &inventory))
+    let restore = if restore { Restore::ElseAll } else { Restore::No };
+    let leave = HashMap::new();
+    let wish = Wish { subject: &target.subject, action, naps: &naps, restore, only: None, leave: &leave };
+    let mut plan = plan(wish, &inventory);
+    let rules = super::rules::load(app).await?;
+    let moment = rules.at(app.clock.now());
+    let desired = moment.desired(Place::of_target(target));
+    if desired.wanted == Some(Wanted::Hold) {
+        let zone = super::zone::default_zone(app).await?.zone;
+        plan.warnings.insert(0, format!("{}; this acts all the same", desired.why(&zone)));
+    }
+    Ok(plan)
 }
 
 /// The plan of a stored run, from what is there now.
@@ -99,16 +112,15 @@ async fn plan_of(app: &App, run: &Run, inventory: &Inventory) -> Result<Plan> {
         None => None,
         Some(earlier) => Some(unfinished(app, earlier).await?),
     };
-    Ok(plan(
-        Wish {
-            subject: &run.target.subject,
-            action: run.action,
-            naps: &naps,
-            restore: run.restore,
-            only: only.as_ref(),
-        },
-        inventory,
-    ))
+    let leave = super::rules::left_alone(app, run, inventory, &naps).await?;
+    let restore = match run.restore {
+        false => Restore::No,
+        true if super::rules::is_level(run) => Restore::Only,
+        true => Restore::ElseAll,
+    };
+    let subject = &run.target.subject;
+    let wish = Wish { subject, action: run.action, naps: &naps, restore, only: only.as_ref(), leave: &leave };
+    Ok(plan(wish, inventory))
 }
 
 /// The containers of an earlier run that are not as it wanted.
@@ -174,6 +186,13 @@ fn touchable(inventory: &Inventory, target: &Target, name: &str) -> Result<()> {
         return Err(Error::Conflict { code: "not_schedulable", message: format!("`{name}`: {message}") });
     }
     Ok(())
+}
+
+/// What a target is called now.
+pub(crate) fn name_of(app: &App, target: &Target) -> String {
+    let inventory = app.hosts.get(&target.host).map(|host| host.inventory());
+    let inventory = inventory.unwrap_or_else(|| Inventory::empty(target.host.clone()));
+    submit::target_name(&inventory, target)
 }
 
 /// A target by the name (or the 16-digit key) that a person or program gave.

@@ -4,7 +4,7 @@
 //! taken up first. Of several requests that want different things of the same containers the newest wins: what runs
 //! yields at its next step boundary, older ones that wait are superseded (semantics §4, rulings 11).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use super::locks::Locks;
 use super::plan_of;
 use super::submit::{record_end, steps_of};
 use crate::app::error::Result;
-use crate::app::{Activator, App, Live};
-use crate::db;
+use crate::app::{Activator, App, Live, rules};
+use crate::db::{self, Tx};
 use crate::docker::{Host, Notice};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::{Inventory, Link};
-use crate::domain::run::{Run, RunState, Step};
+use crate::domain::run::{Run, RunState, Step, StepState};
 use crate::domain::target::{ContainerIdentity, Target};
 
 /// First and longest wait between looks at a host that cannot be reached.
@@ -117,6 +117,13 @@ impl Execution {
         }
     }
 
+    /// The containers of a host that runs under way may act on.
+    pub fn touched(&self, host: &HostId) -> HashSet<ContainerIdentity> {
+        let active = self.lock();
+        let here = active.values().filter(|active| active.target.host == *host);
+        here.flat_map(|active| active.touches.iter().cloned()).collect()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Active>> {
         self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -201,16 +208,24 @@ pub async fn feed(app: App, stop: CancellationToken) {
             loop {
                 match notices.recv().await {
                     Ok(Notice::Link) => {
+                        app.outside.link(host.id(), host.inventory().is_connected(), app.clock.now());
                         app.bus.send(Live::Hosts);
                         app.execution.wake();
+                        app.scheduler.wake();
                     }
                     Ok(Notice::Stack(key)) => app.bus.send(Live::Stack(key)),
                     Ok(Notice::Container(key)) => app.bus.send(Live::Container(key)),
-                    Ok(Notice::Sighted(_)) => {}
+                    Ok(Notice::Sighted(sighting)) => {
+                        if app.outside.sighted(host.id(), sighting) {
+                            app.scheduler.wake();
+                        }
+                    }
                     // Some were lost: the browsers look at everything, and so does the runner.
                     Err(RecvError::Lagged(_)) => {
+                        app.outside.link(host.id(), false, app.clock.now());
                         app.bus.send(Live::Hosts);
                         app.execution.wake();
+                        app.scheduler.wake();
                     }
                     Err(RecvError::Closed) => return,
                 }
@@ -410,8 +425,23 @@ async fn end(app: &App, run: &Run, state: RunState, reason: &str) -> Result<()> 
     let mut tx = app.db.begin().await?;
     if db::runs::finish(&mut tx, &run.id, state, reason, app.clock.now()).await? {
         record_end(&mut tx, app, run, state, reason).await?;
+        if state == RunState::Failed {
+            let steps = db::steps::of_run(&app.db, &run.id).await?;
+            unsettle(&mut tx, run, &steps).await?;
+        }
     }
     tx.commit().await?;
     app.bus.send(Live::Runs);
+    Ok(())
+}
+
+/// What a window or an override wanted of these containers was not reached: it is tried again when the host comes back.
+pub(super) async fn unsettle(tx: &mut Tx, run: &Run, steps: &[Step]) -> Result<()> {
+    if !rules::is_level(run) {
+        return Ok(());
+    }
+    for step in steps.iter().filter(|step| step.wave > 0 && step.state != StepState::Succeeded) {
+        db::applied::unsettle(tx, &step.host, &step.identity).await?;
+    }
     Ok(())
 }

@@ -6,7 +6,9 @@ use super::{Request, known, plan_of, touchable};
 use crate::app::audit::{self, Object};
 use crate::app::error::{Error, Result};
 use crate::app::{Actor, App, Live};
+use crate::app::{by_hand, overrides, rules};
 use crate::db::{self, Tx};
+use crate::domain::action::Action;
 use crate::domain::audit::AuditDetail;
 use crate::domain::ids::RunId;
 use crate::domain::inventory::Inventory;
@@ -68,13 +70,26 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
         known(&inventory, &request.target)?;
     }
     touchable(&inventory, &request.target, &target_name(&inventory, &request.target))?;
+    let lasting = request.lasting.clone();
     let prepared = prepare(app, actor, request, &inventory).await?;
+    let rules = rules::load(app).await?;
     let mut tx = app.db.begin().await?;
-    if let Some(twin) = db::runs::open_twin(&mut tx, &prepared.run.target, prepared.run.action).await? {
+    let twin = db::runs::open_twin(&mut tx, &prepared.run.target, prepared.run.action).await?;
+    if let Some(wish) = lasting {
+        let (host, members) =
+            (&prepared.run.target.host, overrides::members(&inventory, &prepared.run.target));
+        overrides::respect(&mut tx, app, actor, wish, host, &members).await?;
+    } else if twin.is_none() {
+        by_hand::answer(&mut tx, app, actor, &prepared.run, &inventory, &rules).await?;
+    }
+    if let Some(twin) = twin {
+        tx.commit().await?;
+        overrides::changed(app);
         return Ok(Submitted::Duplicate { run_id: twin.id, state: twin.state });
     }
     store(&mut tx, app, actor, &prepared).await?;
     tx.commit().await?;
+    app.scheduler.wake();
     app.bus.send(Live::Runs);
     app.execution.wake();
     Ok(Submitted::New { run_id: prepared.run.id, state: RunState::Pending })
@@ -111,7 +126,7 @@ pub async fn retry(app: &App, actor: &Actor, id: &RunId) -> Result<Submitted> {
 /// Where the database cannot be read.
 pub async fn prepare(app: &App, actor: &Actor, request: Request, inventory: &Inventory) -> Result<Prepared> {
     let now = app.clock.now();
-    let restore = request.restores();
+    let restore = request.restore && request.action == Action::Start;
     let (schedule_id, schedule_name) = request.schedule.unzip();
     let run = Run {
         id: app.ids.next(now),
@@ -238,7 +253,7 @@ pub(super) fn steps_of(app: &App, run: &Run, plan: &Plan, now: Timestamp) -> Vec
 }
 
 /// What to call a target: the stack's name, or the container's present name.
-fn target_name(inventory: &Inventory, target: &Target) -> String {
+pub(super) fn target_name(inventory: &Inventory, target: &Target) -> String {
     match &target.subject {
         Subject::Stack(name) => name.clone(),
         Subject::Container(identity) => match (inventory.by_identity(identity), identity) {

@@ -5,16 +5,19 @@ use jiff::Timestamp;
 use super::super::almanac::Almanac;
 use super::super::audit::{self, Object};
 use super::super::execute::{self, Request, Submitted};
+use super::super::nap::{self, Asked};
 use super::super::{Actor, App, Error, Live, Result};
 use super::check::{self, Checked};
 use super::view::{self, not_found};
 use super::{Draft, Saved, ScheduleView, lint};
 use crate::db::{self, Tx};
 use crate::domain::audit::{AuditDetail, Change};
+use crate::domain::conflict::Fires;
 use crate::domain::ids::{ScheduleId, UserId};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
 use crate::domain::schedule::{Schedule, ScheduleSpec, Source, Wake, When};
+use crate::domain::window::Rota;
 
 /// Stores a new schedule.
 ///
@@ -28,12 +31,12 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft, source: Source) -> 
     warnings.extend(lint::clashes(app, &spec, None, &almanac, now).await?);
     let schedule = Schedule {
         id: app.ids.next(now),
-        next_due: due(&spec, &almanac, now),
+        next_due: due(&spec, None, &almanac, now),
+        effective_from: beginning(&spec, draft, &almanac, now),
         spec,
         source,
         owner: actor.reference.id.clone().map(UserId),
         owner_name: Some(actor.reference.name.clone()),
-        effective_from: now,
         skip_at: None,
         rev: 1,
         created_at: now,
@@ -70,6 +73,7 @@ pub async fn update(
     warnings.extend(lint::clashes(app, &spec, Some(id), &almanac, now).await?);
     let mut new = Schedule { spec, ..old.clone() };
     touch(&mut new, &almanac, now);
+    new.effective_from = beginning(&new.spec, draft, &almanac, now);
     if let Some(skipped) = old.skip_at.filter(|at| *at > now && new.skip_at.is_none()) {
         warnings.push(format!(
             "The skip of {} was dropped: nothing fires at that instant any more.",
@@ -158,18 +162,31 @@ pub async fn unskip_next(app: &App, actor: &Actor, id: &ScheduleId) -> Result<Sc
 async fn set_skip(app: &App, actor: &Actor, id: &ScheduleId, skip: bool) -> Result<ScheduleView> {
     actor.require(Permission::Operate)?;
     let old = stored(app, id).await?;
-    let skipped = old.skip_at.is_some() && old.skip_at == old.next_due;
-    if skipped != skip {
-        let Some(due) = old.next_due else {
+    let now = app.clock.now();
+    let almanac = Almanac::load(app).await?;
+    if view::is_skipping(&old, now) != skip {
+        // What a window drops is a whole sleep: the next one to begin.
+        let coming = match almanac.rule(&old) {
+            Some(rule) if old.next_due.is_some() => rule.rota().next_sleep(now).map(|sleep| sleep.start),
+            Some(_) => None,
+            None => old.next_due,
+        };
+        let (Some(due), Some(at)) = (old.next_due, coming.or(old.skip_at)) else {
             return Err(Error::Conflict {
                 code: "nothing_to_skip",
                 message: "nothing is coming that could be skipped: switch the schedule on first".to_owned(),
             });
         };
-        let now = app.clock.now();
         let event = if skip { "schedule.skip_next" } else { "schedule.unskip_next" };
         let mut new = old.clone();
-        new.skip_at = skip.then_some(due);
+        new.skip_at = skip.then_some(at);
+        if old.is_window() {
+            new.next_due = self::due(&new.spec, new.skip_at, &almanac, now);
+            new.rev += 1;
+            new.updated_at = now;
+            replace(app, actor, event, &old, &new).await?;
+            return super::get(app, actor, id).await;
+        }
         let mut tx = app.db.begin().await?;
         if !db::schedules::set_skip(&mut tx, id, old.rev, due, new.skip_at, now).await? {
             return Err(stale(&mut tx, id).await?);
@@ -181,14 +198,32 @@ async fn set_skip(app: &App, actor: &Actor, id: &ScheduleId, skip: bool) -> Resu
     super::get(app, actor, id).await
 }
 
-/// Does now what the schedule does, whether it is switched on or off. `trigger` tells a button from the API.
+/// Does now what the schedule does, whether it is switched on or off. `trigger` tells a button from the API. Of a
+/// window, `edge` says which: `sleep` or `wake` (rulings 6).
 ///
 /// # Errors
-/// [`Error::NotFound`], and what the execution path refuses.
-pub async fn run_now(app: &App, actor: &Actor, id: &ScheduleId, trigger: Trigger) -> Result<Submitted> {
+/// [`Error::NotFound`], [`Error::Invalid`] for an edge that is missing or too much, and what the execution path refuses.
+pub async fn run_now(
+    app: &App,
+    actor: &Actor,
+    id: &ScheduleId,
+    trigger: Trigger,
+    edge: Option<&str>,
+) -> Result<Submitted> {
     actor.require(Permission::Operate)?;
     let schedule = stored(app, id).await?;
     let title = schedule.title();
+    if schedule.is_window() {
+        let asked = Asked { schedule: Some((schedule.id, title)), ..Asked::default() };
+        return match edge {
+            Some("sleep") => nap::nap(app, actor, &schedule.spec.target, &asked, trigger).await,
+            Some("wake") => nap::wake(app, actor, &schedule.spec.target, &asked, trigger).await,
+            _ => Err(Error::field("edge", "a window has two edges: use sleep or wake")),
+        };
+    }
+    if edge.is_some() {
+        return Err(Error::field("edge", "only a window has edges; leave this out"));
+    }
     let mut request = Request::now(schedule.spec.action, schedule.spec.target, trigger);
     request.schedule = Some((schedule.id, title));
     request.stop_timeout_seconds = schedule.spec.stop_timeout_seconds;
@@ -196,16 +231,32 @@ pub async fn run_now(app: &App, actor: &Actor, id: &ScheduleId, trigger: Trigger
 }
 
 /// The next instant of a schedule that is on.
-fn due(spec: &ScheduleSpec, almanac: &Almanac, now: Timestamp) -> Option<Timestamp> {
-    if spec.enabled { almanac.next_after(spec, None, now) } else { None }
+fn due(spec: &ScheduleSpec, skip: Option<Timestamp>, almanac: &Almanac, now: Timestamp) -> Option<Timestamp> {
+    if spec.enabled { almanac.next_after(spec, skip, now) } else { None }
+}
+
+/// From when a schedule that is saved now counts: now, or, for a window that was asked to begin with its next sleep,
+/// the end of this one (rulings 3).
+fn beginning(spec: &ScheduleSpec, draft: &Draft, almanac: &Almanac, now: Timestamp) -> Timestamp {
+    let Some(Fires::Window(window, reading, _)) = almanac.fires(spec, None).filter(|_| draft.from_next)
+    else {
+        return now;
+    };
+    Rota::of(&window, &reading, None).sleep_holding(now).map_or(now, |sleep| sleep.end)
 }
 
 /// Lets a changed schedule begin anew: time before now never fires (semantics §1). A skip stays where its instant is
 /// still the next one.
 fn touch(schedule: &mut Schedule, almanac: &Almanac, now: Timestamp) {
     schedule.effective_from = now;
-    schedule.next_due = due(&schedule.spec, almanac, now);
-    schedule.skip_at = schedule.skip_at.filter(|at| Some(*at) == schedule.next_due);
+    schedule.skip_at = match almanac.rule(schedule) {
+        Some(rule) => schedule
+            .skip_at
+            .filter(|at| rule.rota().sleep_holding(*at).is_some_and(|sleep| sleep.start == *at)),
+        None => schedule.skip_at.filter(|at| Some(*at) == due(&schedule.spec, None, almanac, now)),
+    };
+    let skip = schedule.skip_at.filter(|_| schedule.is_window());
+    schedule.next_due = due(&schedule.spec, skip, almanac, now);
     schedule.rev += 1;
     schedule.updated_at = now;
 }
@@ -271,6 +322,7 @@ async fn record(
 
 /// Tells the scheduler and the browsers.
 fn changed(app: &App) {
+    app.outside.rules_changed();
     app.scheduler.wake();
     app.bus.send(Live::Schedules);
 }

@@ -208,6 +208,14 @@ pub(super) fn meaning(when: &When, zone: &NamedZone) -> String {
     }
 }
 
+/// Whether its coming occurrence is dropped: the next fire, or a sleep that has not ended.
+pub fn is_skipping(schedule: &Schedule, now: Timestamp) -> bool {
+    match schedule.skip_at {
+        Some(at) if schedule.is_window() => at > now,
+        skip => skip.is_some() && skip == schedule.next_due,
+    }
+}
+
 /// The next instant at which a schedule acts: its next due one, or the one after where that is skipped.
 pub fn next_at(schedule: &Schedule, almanac: &Almanac) -> Option<Timestamp> {
     let due = schedule.next_due?;

@@ -517,8 +517,16 @@ pub(super) async fn unskip(
     Ok(show(schedules::unskip_next(&app, &caller.actor, &ScheduleId(id)).await?.into()))
 }
 
+/// Which edge of a window.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body; `Fields` reads it")]
+pub(super) struct RunBody {
+    /// `sleep` or `wake`; for a window only, and needed there.
+    edge: Option<String>,
+}
+
 /// Does now what the schedule does.
-#[utoipa::path(post, path = "/api/schedules/{id}/run", tag = "schedules",
+#[utoipa::path(post, path = "/api/schedules/{id}/run", tag = "schedules", request_body = Option<RunBody>,
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted),
         (status = 403, body = Problem), (status = 404, body = Problem)))]
@@ -529,10 +537,13 @@ pub(super) async fn run(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response> {
-    body.fields.finish()?;
+    let Body { mut fields, bytes } = body;
+    let edge = fields.text("edge");
+    fields.finish()?;
     let call = format!("/api/schedules/{id}/run");
-    act::once(&app, &caller.actor, &headers, &call, &body.bytes, async {
-        act::accepted(&schedules::run_now(&app, &caller.actor, &ScheduleId(id), Trigger::Api).await?)
+    act::once(&app, &caller.actor, &headers, &call, &bytes, async {
+        let (id, edge) = (ScheduleId(id), edge.as_deref());
+        act::accepted(&schedules::run_now(&app, &caller.actor, &id, Trigger::Api, edge).await?)
     })
     .await
 }

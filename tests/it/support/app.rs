@@ -107,6 +107,7 @@ impl TestApp {
             scheduler: Activator::default(),
             hosts: Hosts::new(Host::new(HostId::local(), settings, clock.clone())),
             execution: Execution::default(),
+            outside: docknap::app::Outside::default(),
             auth,
             vitals: Vitals::new(clock.now()),
         });

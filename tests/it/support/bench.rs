@@ -250,6 +250,7 @@ async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path) -> 
         scheduler: Activator::default(),
         hosts: Hosts::new(host.clone()),
         execution: Execution::default(),
+        outside: docknap::app::Outside::default(),
         auth,
         vitals: Vitals::new(clock.now()),
     });

@@ -318,7 +318,7 @@ async fn run(
     Path(id): Path<String>,
     notes: Notes,
 ) -> Result<Response> {
-    let submitted = service::run_now(&web.app, &caller.actor, &ScheduleId(id), Trigger::Manual).await?;
+    let submitted = service::run_now(&web.app, &caller.actor, &ScheduleId(id), Trigger::Manual, None).await?;
     Ok(actions::to_run(&web, &htmx, &notes, &submitted).await)
 }
 

@@ -1,0 +1,103 @@
+//! The two buttons everybody understands: Nap now, and Wake until (rulings 6).
+
+use jiff::Timestamp;
+
+use super::execute::{self, Request, Submitted};
+use super::overrides::{self, Wish};
+use super::{Actor, App, Error, Result, rules, zone};
+use crate::domain::action::Action;
+use crate::domain::ids::ScheduleId;
+use crate::domain::overrides::{Place, Reach, Wanted};
+use crate::domain::permission::Permission;
+use crate::domain::run::Trigger;
+use crate::domain::target::Target;
+
+/// How a nap or a wake is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Until when: as [`overrides::end`] reads it; empty = until the windows' next edge the other way.
+    pub until: Option<String>,
+    /// Why; may be empty.
+    pub reason: Option<String>,
+    /// The window schedule whose edge is asked for before its time: id and title.
+    pub schedule: Option<(ScheduleId, String)>,
+}
+
+/// Puts a target to sleep: by its window's mode, and, where a window covers it or an end is given, for that long.
+///
+/// # Errors
+/// [`Error::Invalid`] for an end that is none, and what the execution path refuses.
+pub async fn nap(
+    app: &App,
+    actor: &Actor,
+    target: &Target,
+    asked: &Asked,
+    trigger: Trigger,
+) -> Result<Submitted> {
+    actor.require(Permission::Operate)?;
+    let rules = rules::load(app).await?;
+    let mode = rules.windows_for(Place::of_target(target)).first().map_or(Action::Stop, |rule| rule.sleep);
+    let lasting = lasting(app, actor, target, asked, Wanted::Asleep).await?;
+    let schedule = asked.schedule.clone();
+    let request = Request { lasting, schedule, ..Request::now(mode, target.clone(), trigger) };
+    execute::submit(app, actor, request).await
+}
+
+/// Wakes what naps of a target, or starts it where nothing does, and keeps it awake that long.
+///
+/// # Errors
+/// As [`nap`].
+pub async fn wake(
+    app: &App,
+    actor: &Actor,
+    target: &Target,
+    asked: &Asked,
+    trigger: Trigger,
+) -> Result<Submitted> {
+    actor.require(Permission::Operate)?;
+    let lasting = lasting(app, actor, target, asked, Wanted::Awake).await?;
+    let schedule = asked.schedule.clone();
+    let start = Request::now(Action::Start, target.clone(), trigger);
+    let request = Request { lasting, schedule, restore: true, ..start };
+    execute::submit(app, actor, request).await
+}
+
+/// The override that makes it last; `None` where no end is given and no window would end it.
+async fn lasting(
+    app: &App,
+    actor: &Actor,
+    target: &Target,
+    asked: &Asked,
+    wanted: Wanted,
+) -> Result<Option<Wish>> {
+    let typed = asked.until.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    let until: Option<Timestamp> = match typed {
+        Some(typed) => {
+            let zone = zone::default_zone(app).await?.zone;
+            let until = overrides::end(Some(typed), app.clock.now(), &zone);
+            Some(until.map_err(|message| Error::field("until", message))?)
+        }
+        None => {
+            let other = if wanted == Wanted::Awake { Wanted::Asleep } else { Wanted::Awake };
+            let longest = app.clock.now() + crate::domain::overrides::LONGEST;
+            overrides::next_edge(app, target, other).await?.map(|edge| edge.min(longest))
+        }
+    };
+    let reason = asked.reason.as_deref().map(str::trim).unwrap_or_default();
+    if reason.chars().count() > crate::domain::overrides::MAX_REASON || reason.chars().any(char::is_control) {
+        return Err(Error::field("reason", "use one line of 500 characters at most"));
+    }
+    let word = if wanted == Wanted::Awake { "woken" } else { "put to sleep" };
+    Ok(until.map(|until| Wish {
+        reach: Reach::Target(target.clone()),
+        target_name: execute::name_of(app, target),
+        wanted,
+        until,
+        reason: if reason.is_empty() {
+            format!("{word} by {}", actor.reference.name)
+        } else {
+            reason.to_owned()
+        },
+        by_hand: reason.is_empty(),
+    }))
+}

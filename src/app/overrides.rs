@@ -1,0 +1,307 @@
+//! Overrides: a wish for a while, with its end and its reason.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+
+use super::audit::{self, Object};
+use super::paging::{Page, Paged};
+use super::{Actor, App, Error, FieldError, Live, Result, execute, rules, zone};
+use crate::db::{self, Tx};
+use crate::domain::applied::Applied;
+use crate::domain::audit::{AuditDetail, Change};
+use crate::domain::ids::{HostId, OverrideId};
+use crate::domain::inventory::Inventory;
+use crate::domain::overrides::{LONGEST, MAX_REASON, Override, Place, Reach, Wanted};
+use crate::domain::permission::Permission;
+use crate::domain::target::{ContainerIdentity, Target, TargetType};
+use crate::domain::time::resolve;
+use crate::domain::window::Mood;
+
+/// An override as typed, in a form or as JSON: nothing checked yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// The host; `local` where nothing is said.
+    pub host: Option<String>,
+    /// `container`, `stack`, `host` or `all`.
+    pub target_type: Option<String>,
+    /// The stack's or container's name, or its key.
+    pub target_id: Option<String>,
+    /// `awake`, `asleep` or `hold`.
+    pub state: Option<String>,
+    /// RFC 3339, `YYYY-MM-DDTHH:MM` in the default zone, or a span such as `3h`, `90m`, `2d`.
+    pub until: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+fn text(field: Option<&String>) -> Option<&str> {
+    field.map(|text| text.trim()).filter(|text| !text.is_empty())
+}
+
+/// Stores an override; one that counted for the same target ends.
+///
+/// # Errors
+/// [`Error::Invalid`] naming every field that is wrong; nothing is stored then.
+pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override> {
+    actor.require(Permission::Operate)?;
+    let now = app.clock.now();
+    let mut faults = Vec::new();
+    let mut add = |field: &str, message: String| faults.push(FieldError::new(field, message));
+    let wanted = text(draft.state.as_ref()).and_then(Wanted::parse);
+    if wanted.is_none() {
+        add("state", "use awake, asleep or hold".to_owned());
+    }
+    let default = zone::default_zone(app).await?.zone;
+    let until = match end(text(draft.until.as_ref()), now, &default) {
+        Ok(until) => Some(until),
+        Err(message) => {
+            add("until", message);
+            None
+        }
+    };
+    let reason = text(draft.reason.as_ref()).unwrap_or_default();
+    if reason.is_empty() {
+        add("reason", "say why, for whoever wonders later".to_owned());
+    } else if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+        add("reason", format!("use one line of {MAX_REASON} characters at most"));
+    }
+    let reach = match reach(app, draft) {
+        Ok(reach) => Some(reach),
+        Err(Error::NotFound { what, name, near }) => {
+            let hint = if near.is_empty() {
+                String::new()
+            } else {
+                format!("; did you mean {}?", near.join(" or "))
+            };
+            add("target_id", format!("there is no {what} `{name}`{hint}"));
+            None
+        }
+        Err(Error::Invalid(errors)) => {
+            faults.extend(errors);
+            None
+        }
+        Err(other) => return Err(other),
+    };
+    let (Some(wanted), Some(until), Some((reach, name)), true) = (wanted, until, reach, faults.is_empty())
+    else {
+        return Err(Error::Invalid(faults));
+    };
+    let wish = Wish { reach, target_name: name, wanted, until, reason: reason.to_owned(), by_hand: false };
+    let mut tx = app.db.begin().await?;
+    let made = impose(&mut tx, app, actor, wish).await?;
+    tx.commit().await?;
+    changed(app);
+    Ok(made)
+}
+
+/// An end: an instant to come, at most 30 days away.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub fn end(
+    typed: Option<&str>,
+    now: Timestamp,
+    zone: &jiff::tz::TimeZone,
+) -> std::result::Result<Timestamp, String> {
+    let Some(typed) = typed else {
+        return Err("say when it ends, such as 2026-12-24T18:00 or 3h".to_owned());
+    };
+    let until = span(typed)
+        .and_then(|span| now.checked_add(span).ok())
+        .or_else(|| typed.parse::<Timestamp>().ok())
+        .or_else(|| {
+            let wall = (16..=19).contains(&typed.len()).then(|| typed.parse::<DateTime>().ok())??;
+            resolve(wall, zone)
+        })
+        .ok_or("use a time such as 2026-12-24T18:00, with an offset 2026-12-24T18:00:00+01:00, or a span such as 3h")?;
+    // Whole milliseconds are what can be stored.
+    let until = Timestamp::from_millisecond(until.as_millisecond()).unwrap_or(until);
+    if until <= now {
+        return Err("this has passed; use a time to come".to_owned());
+    }
+    if until.duration_since(now) > LONGEST.try_into().unwrap_or_default() {
+        return Err("at most 30 days; for longer, change the schedule".to_owned());
+    }
+    Ok(until)
+}
+
+/// `90m`, `3h`, `2d`.
+fn span(typed: &str) -> Option<Duration> {
+    let (number, unit) = typed.split_at_checked(typed.len().checked_sub(1)?)?;
+    let number: u64 = number.parse().ok().filter(|number| *number > 0 && *number < 100_000)?;
+    let seconds = match unit {
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        _ => return None,
+    };
+    Some(Duration::from_secs(number * seconds))
+}
+
+/// What a draft reaches, with its name.
+fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
+    let host = HostId::from(text(draft.host.as_ref()).unwrap_or("local"));
+    let kind = text(draft.target_type.as_ref()).unwrap_or_default();
+    if kind == "all" {
+        return Ok((Reach::All, "everything".to_owned()));
+    }
+    if app.hosts.get(&host).is_none() {
+        return Err(Error::field("host", "there is no such host"));
+    }
+    if kind == "host" {
+        let name = format!("host {host}");
+        return Ok((Reach::Host(host), name));
+    }
+    let Some(target_type) = TargetType::parse(kind) else {
+        return Err(Error::field("target_type", "use container, stack, host or all"));
+    };
+    let Some(name) = draft.target_id.as_deref().filter(|name| !name.is_empty()) else {
+        return Err(Error::field("target_id", "say which one"));
+    };
+    let target = execute::resolve_target(app, &host, target_type, name)?;
+    let name = execute::name_of(app, &target);
+    Ok((Reach::Target(target), name))
+}
+
+/// A checked override, to be stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub reach: Reach,
+    pub target_name: String,
+    pub wanted: Wanted,
+    pub until: Timestamp,
+    pub reason: String,
+    pub by_hand: bool,
+}
+
+/// Stores an override with its audit row; the one that counted for the same target is superseded.
+pub(crate) async fn impose(tx: &mut Tx, app: &App, actor: &Actor, wish: Wish) -> Result<Override> {
+    let now = app.clock.now();
+    if let Some(older) = db::overrides::open_for(tx, &wish.reach).await? {
+        db::overrides::close(tx, &older.id, now, "superseded").await?;
+    }
+    let made = Override {
+        id: app.ids.next(now),
+        reach: wish.reach,
+        target_name: wish.target_name,
+        wanted: wish.wanted,
+        created_at: now,
+        until: wish.until,
+        reason: wish.reason,
+        author: actor.reference.clone(),
+        by_hand: wish.by_hand,
+        closed_at: None,
+        closed_reason: String::new(),
+    };
+    db::overrides::insert(tx, &made).await?;
+    record(tx, app, actor, "override.create", &made, made.reason.clone()).await?;
+    Ok(made)
+}
+
+/// As [`impose`] for what somebody did by hand to these containers: nothing is left to do for it.
+pub(crate) async fn respect(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    wish: Wish,
+    host: &HostId,
+    members: &[ContainerIdentity],
+) -> Result<()> {
+    let now = app.clock.now();
+    let state = if wish.wanted == Wanted::Asleep { Mood::Asleep } else { Mood::Awake };
+    for member in members {
+        db::applied::put(tx, host, member, &Applied::now(state, now)).await?;
+    }
+    impose(tx, app, actor, wish).await?;
+    Ok(())
+}
+
+/// Ends an override before its time.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Conflict`] where it has ended.
+pub async fn finish(app: &App, actor: &Actor, id: &OverrideId) -> Result<()> {
+    actor.require(Permission::Operate)?;
+    let found = db::overrides::get(&app.db, id)
+        .await?
+        .ok_or_else(|| Error::not_found("override", id.as_str().chars().take(64).collect::<String>()))?;
+    let mut tx = app.db.begin().await?;
+    // At its own instant, so that what it suppressed is made up for as at any other end.
+    let reason = format!("ended by {}", actor.reference.name);
+    if !db::overrides::end_now(&mut tx, id, app.clock.now(), &reason).await? {
+        let message = "this override has ended already".to_owned();
+        return Err(Error::Conflict { code: "override_ended", message });
+    }
+    record(&mut tx, app, actor, "override.end", &found, reason).await?;
+    tx.commit().await?;
+    changed(app);
+    Ok(())
+}
+
+/// The newest overrides first: those that count, or all.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn list(app: &App, actor: &Actor, ended_too: bool, page: &Page) -> Result<Paged<Override>> {
+    actor.require(Permission::View)?;
+    let rows = db::overrides::list(&app.db, ended_too, page.cursor.as_deref(), page.fetch()).await?;
+    Ok(page.cut(rows, |one| one.id.0.clone()))
+}
+
+/// One override.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is none of that id.
+pub async fn get(app: &App, actor: &Actor, id: &OverrideId) -> Result<Override> {
+    actor.require(Permission::View)?;
+    db::overrides::get(&app.db, id)
+        .await?
+        .ok_or_else(|| Error::not_found("override", id.as_str().chars().take(64).collect::<String>()))
+}
+
+/// When a target's windows next begin what they do not want now: how long "until the next nap" is. `None` where no
+/// window covers it.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn next_edge(app: &App, target: &Target, to: Wanted) -> Result<Option<Timestamp>> {
+    let rules = rules::load(app).await?;
+    let now = app.clock.now();
+    let changes = rules.next_transitions(Place::of_target(target), now, 4);
+    Ok(changes.into_iter().find(|change| change.wanted == Some(to)).map(|change| change.at))
+}
+
+/// The members of a target that an override of it speaks for.
+pub(crate) fn members(inventory: &Inventory, target: &Target) -> Vec<ContainerIdentity> {
+    let members = inventory.members(&target.subject);
+    members.iter().filter(|member| member.is_ordinary()).map(|member| member.identity.clone()).collect()
+}
+
+async fn record(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    event: &str,
+    one: &Override,
+    reason: String,
+) -> Result<()> {
+    let change = |field: &str, new: String| Change { field: field.to_owned(), old: None, new: Some(new) };
+    let changes = vec![
+        change("state", one.wanted.as_str().to_owned()),
+        change("target_type", one.reach.type_str().to_owned()),
+        change("until", one.until.to_string()),
+    ];
+    let object = Object { kind: "override", id: Some(one.id.as_str()), name: &one.target_name };
+    let detail = AuditDetail { changes, reason: Some(reason), ..AuditDetail::default() };
+    audit::record(tx, app, actor, event, object, "ok", detail).await
+}
+
+/// Tells the scheduler and the browsers.
+pub(crate) fn changed(app: &App) {
+    app.outside.rules_changed();
+    app.scheduler.wake();
+    app.bus.send(Live::Schedules);
+    app.bus.send(Live::Hosts);
+}

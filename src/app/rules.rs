@@ -1,0 +1,112 @@
+//! Everything that says what should sleep, as the domain reads it.
+
+use std::collections::HashMap;
+
+use super::almanac::Almanac;
+use super::{App, Result};
+use crate::db;
+use crate::domain::action::Action;
+use crate::domain::desired::{Moment, Rules};
+use crate::domain::inventory::{ContainerState, Inventory};
+use crate::domain::nap::Naps;
+use crate::domain::overrides::{Place, Wanted};
+use crate::domain::run::{Run, Trigger};
+use crate::domain::target::ContainerIdentity;
+
+/// The window schedules that are on, and the overrides that have not been closed. Read anew each time: what is shown
+/// must be what fires.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn load(app: &App) -> Result<Rules> {
+    let windows = db::schedules::windows(&app.db).await?;
+    let overrides = db::overrides::open(&app.db).await?;
+    if windows.is_empty() {
+        return Ok(Rules::new(Vec::new(), overrides));
+    }
+    let almanac = Almanac::load(app).await?;
+    Ok(Rules::new(windows.iter().filter_map(|schedule| almanac.rule(schedule)).collect(), overrides))
+}
+
+/// The members of a run's target that it leaves alone, with the reason: those of which a hold, an override or a
+/// narrower window wants something else. What a person or a token asks for is done all the same.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub(super) async fn left_alone(
+    app: &App,
+    run: &Run,
+    inventory: &Inventory,
+    naps: &Naps,
+) -> Result<HashMap<ContainerIdentity, String>> {
+    let by_level = is_level(run);
+    let by_edge = !by_level
+        && matches!(run.trigger, Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override);
+    if !by_level && !by_edge {
+        return Ok(HashMap::new());
+    }
+    let rules = load(app).await?;
+    let moment = rules.at(app.clock.now());
+    let zone = super::zone::default_zone(app).await?.zone;
+    let mut left = HashMap::new();
+    for member in inventory.members(&run.target.subject) {
+        let desired = moment.desired(Place::of(&member));
+        let contradicts = match desired.wanted {
+            // The rule is gone since the run was stored.
+            None => by_level,
+            Some(wanted) => contradicts(run.action, wanted),
+        };
+        if contradicts && (by_level || desired.rule().is_none()) {
+            let why = desired.why(&zone);
+            left.insert(
+                member.identity.clone(),
+                if why.is_empty() { "no rule asks for it any more".to_owned() } else { why },
+            );
+        } else if by_level
+            && run.action.reverses_order()
+            && member.state == ContainerState::Paused
+            && !naps.get(&member.identity).is_some_and(|nap| nap.holds(&member))
+        {
+            left.insert(member.identity.clone(), "paused by somebody else: left as it is".to_owned());
+        }
+    }
+    Ok(left)
+}
+
+/// Whether a run makes a window's or an override's state so, rather than doing something once. A fire that an override
+/// held back has its schedule.
+pub(super) fn is_level(run: &Run) -> bool {
+    match run.trigger {
+        Trigger::Window => true,
+        Trigger::Override => run.schedule_id.is_none(),
+        _ => false,
+    }
+}
+
+/// Whether an action goes against what is wanted. A restart goes against nothing but a hold.
+pub fn contradicts(action: Action, wanted: Wanted) -> bool {
+    match (action, wanted) {
+        (_, Wanted::Hold) => true,
+        (Action::Start | Action::Unpause | Action::Restart, Wanted::Awake) => false,
+        (Action::Stop | Action::Pause, Wanted::Asleep) => false,
+        (Action::Restart, Wanted::Asleep) => false,
+        (Action::Start | Action::Unpause, Wanted::Asleep) | (Action::Stop | Action::Pause, Wanted::Awake) => {
+            true
+        }
+    }
+}
+
+/// Why a cron or once schedule may not act on its target now: a hold (`true`) or an override that wants something
+/// else, with its text.
+pub(crate) fn suppressed(
+    moment: &Moment<'_>,
+    target: &crate::domain::target::Target,
+    action: Action,
+    zone: &jiff::tz::TimeZone,
+) -> Option<(bool, String)> {
+    let desired = moment.desired(Place::of_target(target));
+    if desired.rule().is_some() || !contradicts(action, desired.wanted?) {
+        return None;
+    }
+    Some((desired.wanted == Some(Wanted::Hold), desired.why(zone)))
+}

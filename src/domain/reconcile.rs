@@ -1,0 +1,284 @@
+//! What windows and overrides do about each container: a pure look at what is wanted, what was last applied, and what
+//! others did meanwhile (semantics §2, rulings 3).
+//!
+//! A window acts when what it wants differs from what was *last applied*, never because the container differs. What
+//! others do inside a window is answered by the window's policy, and a container that Docker's restart policy brought
+//! back is put to sleep again.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::applied::{Applied, AppliedStates, GRACE, MOST_PUT_BACKS};
+use super::desired::{Desired, Layer, Moment};
+use super::inventory::{Container, Inventory, RestartPolicy};
+use super::nap::Naps;
+use super::overrides::{Place, Wanted};
+use super::schedule::{Policy, Wake};
+use super::target::{self, ContainerIdentity};
+use super::window::Mood;
+
+/// What is known of one host when it is looked at.
+#[derive(Debug)]
+pub struct Look<'a> {
+    /// The rules, at this instant.
+    pub moment: &'a Moment<'a>,
+    /// What the Engine holds.
+    pub inventory: &'a Inventory,
+    /// What was last applied.
+    pub applied: &'a AppliedStates,
+    /// What DockNap put to sleep.
+    pub naps: &'a Naps,
+    /// What others did since the last look, by container: the newest.
+    pub sighted: &'a HashMap<ContainerIdentity, Deed>,
+    /// Containers of which a run of ours is open: what they do now is not judged.
+    pub busy: &'a HashSet<ContainerIdentity>,
+    /// The first look after the link came up: events may have been lost, so the containers themselves are judged.
+    pub fresh: Option<Fresh>,
+}
+
+/// The first look after the link came up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fresh {
+    /// Since when the link was down; `None` at the start of the process.
+    pub lost_at: Option<Timestamp>,
+}
+
+/// What somebody else did to a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Deed {
+    /// Started or unpaused it.
+    Woke,
+    /// Stopped or paused it on purpose.
+    Slept,
+}
+
+/// Why something is done to a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// What is wanted changed.
+    Change,
+    /// The run that was to apply it failed, and the host is back.
+    Again,
+    /// Docker's restart policy brought it back.
+    DaemonRestart,
+    /// Policy `enforce`: somebody else changed it, and the grace is over.
+    PutBack,
+}
+
+/// What is done about one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Remember that it is so; nothing is done.
+    Accept(Applied),
+    /// Put it to sleep, or wake it.
+    Act {
+        /// Which of the two.
+        mood: Mood,
+        /// Why.
+        cause: Cause,
+        /// What is remembered.
+        applied: Applied,
+    },
+    /// Policy `respect`: what somebody else did lives until the next edge.
+    Respect {
+        /// What they made of it.
+        mood: Mood,
+    },
+    /// Policy `observe`: it is only recorded.
+    Observe {
+        /// What they made of it.
+        mood: Mood,
+    },
+    /// Policy `enforce`: it was put back often enough; somebody should look.
+    GiveUp(Applied),
+    /// Nothing says any more what it should be.
+    Forget,
+}
+
+/// A container with what is done about it.
+#[derive(Clone, Debug)]
+pub struct Finding<'a> {
+    /// Which container.
+    pub identity: ContainerIdentity,
+    /// What is done.
+    pub verdict: Verdict,
+    /// What is wanted of it, and by whom.
+    pub desired: Desired<'a>,
+}
+
+impl<'a> Look<'a> {
+    /// What is done about every container of the host. Containers that are left alone, protected, or as they should
+    /// be are not among the answers.
+    pub fn findings(&self) -> Vec<Finding<'a>> {
+        let mut found = Vec::new();
+        for container in self.inventory.containers.iter() {
+            let is_ours = container.is_ordinary()
+                && container.protection.is_none()
+                && target::unschedulable_name(&container.name).is_none()
+                // While compose re-creates one there are two; the plain name counts.
+                && self.inventory.by_identity(&container.identity).is_some_and(|one| one.id == container.id);
+            if !is_ours {
+                continue;
+            }
+            let desired = self.moment.desired(Place::of(container));
+            if let Some(verdict) = self.judge(container, &desired) {
+                found.push(Finding { identity: container.identity.clone(), verdict, desired });
+            }
+        }
+        found
+    }
+
+    fn judge(&self, container: &Container, desired: &Desired<'_>) -> Option<Verdict> {
+        let applied = self.applied.get(&container.identity);
+        let mood = match desired.wanted {
+            None => return applied.map(|_| Verdict::Forget),
+            Some(Wanted::Hold) => return None,
+            Some(Wanted::Awake) => Mood::Awake,
+            Some(Wanted::Asleep) => Mood::Asleep,
+        };
+        match applied {
+            None => Some(self.first_sight(container, desired, mood)),
+            Some(applied) if applied.state != mood => Some(self.change(container, desired, mood)),
+            Some(applied) => self.compare(container, desired, applied),
+        }
+    }
+
+    /// Nothing was applied yet: the rule is new, or the container is.
+    fn first_sight(&self, container: &Container, desired: &Desired<'_>, mood: Mood) -> Verdict {
+        let now = self.moment.now;
+        let accepted = Verdict::Accept(Applied::now(mood, now));
+        match mood {
+            // Saving inside a time awake does nothing; asking for it wakes what naps.
+            Mood::Awake if matches!(desired.layer, Layer::Override(_)) && self.naps_now(container) => {
+                self.change(container, desired, mood)
+            }
+            Mood::Awake => accepted,
+            Mood::Asleep if !container.state.is_up() => accepted,
+            // It came after the rule spoke: somebody started it inside the sleep.
+            Mood::Asleep if self.is_newer_than_sleep(container, desired) => match policy(desired) {
+                Some(Policy::Respect) => Verdict::Respect { mood: Mood::Awake },
+                Some(Policy::Observe) => accepted,
+                Some(Policy::Enforce) => {
+                    let put_back_at = Some(now + GRACE);
+                    Verdict::Accept(Applied { put_back_at, ..Applied::now(mood, now) })
+                }
+                None => self.change(container, desired, mood),
+            },
+            Mood::Asleep => self.change(container, desired, mood),
+        }
+    }
+
+    fn is_newer_than_sleep(&self, container: &Container, desired: &Desired<'_>) -> bool {
+        let Layer::Window(rule, _) = desired.layer else { return false };
+        let began = rule.rota().sleep_holding(self.moment.now).map_or(rule.from, |sleep| sleep.start);
+        container.created_at.is_some_and(|created| created > began.max(rule.from))
+    }
+
+    /// What is wanted differs from what was last applied.
+    fn change(&self, container: &Container, desired: &Desired<'_>, mood: Mood) -> Verdict {
+        let applied = Applied::now(mood, self.moment.now);
+        if self.needs(container, desired, mood) {
+            Verdict::Act { mood, cause: Cause::Change, applied }
+        } else {
+            Verdict::Accept(applied)
+        }
+    }
+
+    /// Whether there is anything to do for it. A wake edge always speaks, so that a stack of which nothing naps is
+    /// told.
+    fn needs(&self, container: &Container, desired: &Desired<'_>, mood: Mood) -> bool {
+        match mood {
+            Mood::Asleep => container.state.is_up() && !self.naps_now(container),
+            Mood::Awake => {
+                let wakes_all = desired.rule().is_some_and(|rule| rule.wake == Wake::All);
+                self.naps_now(container)
+                    || (!container.state.is_up() && (wakes_all || desired.rule().is_some()))
+            }
+        }
+    }
+
+    fn naps_now(&self, container: &Container) -> bool {
+        self.naps.get(&container.identity).is_some_and(|nap| nap.holds(container))
+    }
+
+    /// What is wanted was applied: is it still so, and if not, who changed it?
+    fn compare(&self, container: &Container, desired: &Desired<'_>, applied: &Applied) -> Option<Verdict> {
+        let now = self.moment.now;
+        if self.busy.contains(&container.identity) {
+            return None;
+        }
+        let deviates = match applied.state {
+            Mood::Asleep => container.state.is_up() && !self.naps_now(container),
+            Mood::Awake => {
+                !container.state.is_up() || container.state == super::inventory::ContainerState::Paused
+            }
+        };
+        if !deviates {
+            // Somebody put it right: nothing is left to put back.
+            let settled = Applied { put_back_at: None, ..applied.clone() };
+            return applied.put_back_at.map(|_| Verdict::Accept(settled));
+        }
+        if self.fresh.is_some() && !applied.settled {
+            let applied = Applied { settled: true, ..applied.clone() };
+            return self.needs(container, desired, applied.state).then(|| Verdict::Act {
+                mood: applied.state,
+                cause: Cause::Again,
+                applied,
+            });
+        }
+        if let Some(due) = applied.put_back_at {
+            return (now >= due).then(|| self.put_back(applied));
+        }
+        if applied.state == Mood::Asleep && self.came_back_by_itself(container) {
+            let applied = Applied { settled: true, ..applied.clone() };
+            return Some(Verdict::Act { mood: Mood::Asleep, cause: Cause::DaemonRestart, applied });
+        }
+        let mood = applied.state.other();
+        let deed = match (self.sighted.get(&container.identity), applied.state) {
+            (Some(Deed::Woke), Mood::Asleep) | (Some(Deed::Slept), Mood::Awake) => true,
+            // A crash is nobody's wish: what is down at a fresh look is left as it is.
+            (_, Mood::Asleep) => self.fresh.is_some(),
+            (_, Mood::Awake) => false,
+        };
+        if !deed {
+            return None;
+        }
+        match policy(desired) {
+            Some(Policy::Respect) => Some(Verdict::Respect { mood }),
+            Some(Policy::Observe) => Some(Verdict::Observe { mood }),
+            Some(Policy::Enforce) if applied.put_backs >= MOST_PUT_BACKS => {
+                Some(Verdict::GiveUp(applied.clone()))
+            }
+            Some(Policy::Enforce) => {
+                Some(Verdict::Accept(Applied { put_back_at: Some(now + GRACE), ..applied.clone() }))
+            }
+            // An override was asked for by a person; who acts against it means it.
+            None => Some(Verdict::Respect { mood }),
+        }
+    }
+
+    fn put_back(&self, applied: &Applied) -> Verdict {
+        let put_backs = applied.put_backs + 1;
+        let applied = Applied { put_back_at: None, put_backs, ..applied.clone() };
+        Verdict::Act { mood: applied.state, cause: Cause::PutBack, applied }
+    }
+
+    /// Whether Docker's restart policy brought it back while nobody looked: the daemon restarted. At the start of the
+    /// process only `always` does that to what was stopped; while it ran, what started in the gap.
+    fn came_back_by_itself(&self, container: &Container) -> bool {
+        match self.fresh {
+            None => false,
+            Some(Fresh { lost_at: None }) => container.restart_policy == RestartPolicy::Always,
+            Some(Fresh { lost_at: Some(lost_at) }) => {
+                container.restart_policy != RestartPolicy::No
+                    && container.started_at.is_none_or(|started| started >= lost_at)
+            }
+        }
+    }
+}
+
+/// The policy of the window that decides; `None` where an override does.
+fn policy(desired: &Desired<'_>) -> Option<Policy> {
+    desired.rule().map(|rule| rule.policy)
+}

@@ -1,0 +1,359 @@
+//! What windows and overrides want, made so: one look at every container of every host that is connected.
+//!
+//! 1. Overrides whose end has come are closed; the newest cron fire each suppressed is made up for (rulings 4).
+//! 2. What others did since the last look is told from what we did, by the steps of our runs.
+//! 3. `domain::reconcile` judges each container, purely.
+//! 4. In one transaction: what is applied now is stored with the runs that make it so, one for each stack, direction and
+//!    rule. A crash neither loses nor doubles them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::app::execute::{self, Request};
+use crate::app::overrides::{self, Wish};
+use crate::app::{Actor, App, Result, audit, rules, zone};
+use crate::db::{self, Tx};
+use crate::docker::{Host, Sighting};
+use crate::domain::action::Action;
+use crate::domain::applied::Applied;
+use crate::domain::audit::AuditDetail;
+use crate::domain::desired::{Desired, Layer, Rules};
+use crate::domain::ids::{RunId, ScheduleId};
+use crate::domain::inventory::Inventory;
+use crate::domain::overrides::{LONGEST, Override, Place, Reach, Wanted};
+use crate::domain::reconcile::{Cause, Deed, Finding, Look, Verdict};
+use crate::domain::run::{ActorRef, Run, RunState, Trigger};
+use crate::domain::schedule::Wake;
+use crate::domain::target::{ContainerIdentity, Subject, Target};
+use crate::domain::window::Mood;
+
+/// Makes what is wanted so, and answers the runs that do it.
+///
+/// # Errors
+/// Where the database cannot be read or written: nothing has happened then for the host in question.
+pub async fn reconcile(app: &App) -> Result<Vec<RunId>> {
+    app.outside.looks();
+    let outcome = look_at_everything(app).await;
+    if outcome.is_err() {
+        // Nothing may be overlooked because of it.
+        app.outside.rules_changed();
+    }
+    outcome
+}
+
+async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
+    let now = app.clock.now();
+    let mut runs = Vec::new();
+    let rules = rules::load(app).await?;
+    let zone = zone::default_zone(app).await?.zone;
+    let ended: Vec<&Override> = rules.overrides().iter().filter(|one| one.until <= now).collect();
+    for one in &ended {
+        runs.extend(end_override(app, one, &rules, &zone).await?);
+    }
+    for host in app.hosts.all() {
+        let inventory = host.inventory();
+        if inventory.is_connected() {
+            let found = look_at(app, &host, &inventory, &rules, &zone).await;
+            if found.is_err() {
+                app.outside.link(host.id(), false, now);
+            }
+            runs.extend(found?);
+        }
+    }
+    Ok(runs)
+}
+
+async fn look_at(
+    app: &App,
+    host: &Host,
+    inventory: &Inventory,
+    rules: &Rules,
+    zone: &TimeZone,
+) -> Result<Vec<RunId>> {
+    let taken = app.outside.take(host.id());
+    let applied = db::applied::of_host(&app.db, host.id()).await?;
+    if rules.is_empty() && applied.is_empty() {
+        return Ok(Vec::new());
+    }
+    let naps = db::naps::of_host(&app.db, host.id()).await?;
+    let sighted = by_others(app, host, taken.sightings).await?;
+    let moment = rules.at(app.clock.now());
+    let busy = busy(app, host, inventory).await?;
+    let look = Look {
+        moment: &moment,
+        inventory,
+        applied: &applied,
+        naps: &naps,
+        sighted: &sighted,
+        busy: &busy,
+        fresh: taken.fresh,
+    };
+    let findings = look.findings();
+    if findings.is_empty() {
+        return Ok(Vec::new());
+    }
+    let scene = Scene { app, host, inventory, rules, zone, now: moment.now };
+    scene.store(findings).await
+}
+
+/// The containers of which a run of ours is open.
+async fn busy(app: &App, host: &Host, inventory: &Inventory) -> Result<HashSet<ContainerIdentity>> {
+    let mut busy = app.execution.touched(host.id());
+    for state in [RunState::Pending, RunState::Executing] {
+        for run in db::runs::in_state(&app.db, state).await? {
+            if run.target.host == *host.id() {
+                let members = inventory.members(&run.target.subject);
+                busy.extend(members.into_iter().map(|member| member.identity.clone()));
+            }
+        }
+    }
+    Ok(busy)
+}
+
+/// What others did to each container: the newest, where no step of ours explains it.
+async fn by_others(
+    app: &App,
+    host: &Host,
+    sightings: Vec<Sighting>,
+) -> Result<HashMap<ContainerIdentity, Deed>> {
+    let mut deeds = HashMap::new();
+    for sighting in sightings {
+        let deed = match sighting.action.as_str() {
+            "start" | "unpause" => Deed::Woke,
+            "stop" | "pause" => Deed::Slept,
+            _ => continue,
+        };
+        if !db::steps::explain(&app.db, host.id(), &sighting.identity, sighting.at).await? {
+            deeds.insert(sighting.identity, deed);
+        }
+    }
+    Ok(deeds)
+}
+
+/// What is needed to make findings so on one host.
+struct Scene<'a> {
+    app: &'a App,
+    host: &'a Host,
+    inventory: &'a Inventory,
+    rules: &'a Rules,
+    zone: &'a TimeZone,
+    now: Timestamp,
+}
+
+/// The containers that one run is for.
+#[derive(Debug)]
+struct Group<'a> {
+    desired: Desired<'a>,
+    members: Vec<(ContainerIdentity, Applied)>,
+}
+
+/// One run each: what is acted on, in which direction, why, and by which rule.
+type Key = (Target, Mood, Cause, Option<ScheduleId>);
+
+impl<'a> Scene<'a> {
+    async fn store(&self, findings: Vec<Finding<'a>>) -> Result<Vec<RunId>> {
+        let mut groups: BTreeMap<Key, Group<'a>> = BTreeMap::new();
+        let mut rest = Vec::new();
+        for finding in findings {
+            match &finding.verdict {
+                Verdict::Act { mood, cause, applied } => {
+                    let rule = finding.desired.rule().map(|rule| rule.id.clone());
+                    let key = (self.acted_on(&finding, *cause), *mood, *cause, rule);
+                    let applied = applied.clone();
+                    let group = Group { desired: finding.desired, members: Vec::new() };
+                    groups.entry(key).or_insert(group).members.push((finding.identity, applied));
+                }
+                _ => rest.push(finding),
+            }
+        }
+        let mut runs = Vec::new();
+        let mut prepared = Vec::new();
+        for (key, group) in groups {
+            let request = self.request(&key, &group);
+            let run = execute::prepare(self.app, &Actor::scheduler(), request, self.inventory).await?;
+            prepared.push((run, group));
+        }
+        let mut tx = self.app.db.begin().await?;
+        for finding in rest {
+            self.note(&mut tx, finding).await?;
+        }
+        for (mut prepared, group) in prepared {
+            for (identity, applied) in &group.members {
+                db::applied::put(&mut tx, self.host.id(), identity, applied).await?;
+            }
+            let run = &prepared.run;
+            let twin = db::runs::open_twin(&mut tx, &run.target, run.action).await?;
+            // One that waits makes its plan when it begins.
+            if twin.is_some_and(|twin| twin.state == RunState::Pending) {
+                continue;
+            }
+            let actor = Actor::scheduler();
+            if !execute::store(&mut tx, self.app, &actor, &prepared).await? {
+                // This edge has had its run; this one is for what that did not reach.
+                prepared.run.fire_at = None;
+                execute::store(&mut tx, self.app, &actor, &prepared).await?;
+            }
+            runs.push(prepared.run.id);
+        }
+        tx.commit().await?;
+        Ok(runs)
+    }
+
+    /// The stack as a whole where the stack's rule decides; else the container.
+    fn acted_on(&self, finding: &Finding<'_>, cause: Cause) -> Target {
+        let container = Target::container(self.host.id().clone(), finding.identity.clone());
+        let narrow = match finding.desired.layer {
+            Layer::Window(rule, _) => rule.target == container,
+            Layer::Hold(one) | Layer::Override(one) => one.reach == Reach::Target(container.clone()),
+            Layer::None => true,
+        };
+        match &finding.identity {
+            ContainerIdentity::Service { project, .. } if !narrow && cause != Cause::PutBack => {
+                Target::stack(self.host.id().clone(), project.clone())
+            }
+            _ => container,
+        }
+    }
+
+    fn request(&self, (target, mood, cause, _): &Key, group: &Group<'_>) -> Request {
+        let rule = group.desired.rule();
+        // An override puts to sleep as the window below it would.
+        let place = Place::of_target(target);
+        let sleep = rule.or_else(|| self.rules.windows_for(place).first().copied()).map(|rule| rule.sleep);
+        let action = match mood {
+            Mood::Asleep => sleep.unwrap_or(Action::Stop),
+            Mood::Awake => Action::Start,
+        };
+        let trigger = if rule.is_some() { Trigger::Window } else { Trigger::Override };
+        let why = group.desired.why(self.zone);
+        Request {
+            schedule: rule.map(|rule| (rule.id.clone(), rule.title.clone())),
+            fire_at: rule.filter(|_| *cause == Cause::Change).and_then(|_| self.rules.since(place, self.now)),
+            stop_timeout_seconds: rule.and_then(|rule| rule.stop_timeout_seconds),
+            restore: *mood == Mood::Awake
+                && *cause != Cause::PutBack
+                && rule.is_none_or(|rule| rule.wake == Wake::Restore),
+            reason: match cause {
+                Cause::Change => why,
+                Cause::Again => format!("again, since it failed: {why}"),
+                Cause::DaemonRestart => format!("daemon restart: Docker brought it back; {why}"),
+                Cause::PutBack => format!("put back: somebody else changed it; {why}"),
+            },
+            ..Request::now(action, target.clone(), trigger)
+        }
+    }
+
+    /// Stores a finding that needs no run.
+    async fn note(&self, tx: &mut Tx, finding: Finding<'_>) -> Result<()> {
+        let (host, identity) = (self.host.id(), &finding.identity);
+        let target = Target::container(host.clone(), identity.clone());
+        let name = execute::name_of(self.app, &target);
+        match finding.verdict {
+            Verdict::Accept(applied) => Ok(db::applied::put(tx, host, identity, &applied).await?),
+            Verdict::Forget => Ok(db::applied::remove(tx, host, identity).await?),
+            Verdict::Respect { mood } => {
+                let place = Place::of_target(&target);
+                let until = self.rules.next_transitions(place, self.now, 1).first().map(|change| change.at);
+                let longest = self.now + LONGEST;
+                let wish = Wish {
+                    reach: Reach::Target(target.clone()),
+                    target_name: name,
+                    wanted: if mood == Mood::Awake { Wanted::Awake } else { Wanted::Asleep },
+                    until: until.unwrap_or(longest).min(longest),
+                    reason: format!("{} outside DockNap", deed(mood)),
+                    by_hand: true,
+                };
+                let members = [identity.clone()];
+                overrides::respect(tx, self.app, &outside(), wish, host, &members).await
+            }
+            Verdict::Observe { mood } => self.record(tx, &name, &target, "observe", deed(mood)).await,
+            Verdict::GiveUp(applied) => {
+                tracing::warn!(container = name, "changed by others again and again; not put back any more");
+                let given_up = Applied { put_back_at: None, ..applied };
+                db::applied::put(tx, host, identity, &given_up).await?;
+                self.record(tx, &name, &target, "give_up", "changed by others again and again").await
+            }
+            Verdict::Act { .. } => Ok(()),
+        }
+    }
+
+    async fn record(&self, tx: &mut Tx, name: &str, target: &Target, verb: &str, reason: &str) -> Result<()> {
+        let identity = target.identity_text();
+        let object = audit::Object { kind: "container", id: Some(&identity), name };
+        let detail = AuditDetail { reason: Some(reason.to_owned()), ..AuditDetail::default() };
+        audit::record(tx, self.app, &outside(), &format!("container.{verb}"), object, "ok", detail).await
+    }
+}
+
+/// Somebody who did not ask DockNap.
+fn outside() -> Actor {
+    Actor::of(ActorRef { kind: "outside".to_owned(), id: None, name: "outside DockNap".to_owned() })
+}
+
+fn deed(mood: Mood) -> &'static str {
+    match mood {
+        Mood::Awake => "started",
+        Mood::Asleep => "stopped",
+    }
+}
+
+/// Closes an override whose end has come, and makes up for the newest fire it suppressed on each target, where nothing
+/// that sets a state came after it.
+async fn end_override(app: &App, one: &Override, rules: &Rules, zone: &TimeZone) -> Result<Vec<RunId>> {
+    let now = app.clock.now();
+    let moment = rules.at(now);
+    let mut newest: BTreeMap<Target, Run> = BTreeMap::new();
+    // A hold's end replays nothing.
+    if one.wanted != Wanted::Hold {
+        for run in db::runs::suppressed_since(&app.db, one.created_at).await? {
+            if one.reach.covers(Place::of_target(&run.target)).is_some() {
+                newest.insert(run.target.clone(), run);
+            }
+        }
+    }
+    let mut prepared = Vec::new();
+    for (target, run) in newest {
+        let is_last = !db::runs::is_followed(&app.db, &run).await?;
+        if !is_last || rules::suppressed(&moment, &target, run.action, zone).is_some() {
+            continue;
+        }
+        let Some(host) = app.hosts.get(&target.host) else { continue };
+        let request = Request {
+            schedule: run.schedule_id.clone().map(|id| (id, run.schedule_name.clone().unwrap_or_default())),
+            stop_timeout_seconds: run.stop_timeout_seconds,
+            restore: run.restore,
+            reason: format!("an override held it back until {}", one.until.strftime("%Y-%m-%d %H:%M UTC")),
+            ..Request::now(run.action, target, Trigger::Override)
+        };
+        prepared.push(execute::prepare(app, &Actor::scheduler(), request, &host.inventory()).await?);
+    }
+    let gone = is_gone(app, one);
+    let reason = match one.closed_reason.as_str() {
+        "" if gone => "its target is gone",
+        "" => "expired",
+        said => said,
+    };
+    let mut tx = app.db.begin().await?;
+    let mut runs = Vec::new();
+    if db::overrides::close(&mut tx, &one.id, now.min(one.until), reason).await? {
+        for prepared in &prepared {
+            execute::store(&mut tx, app, &Actor::scheduler(), prepared).await?;
+            runs.push(prepared.run.id.clone());
+        }
+    }
+    tx.commit().await?;
+    Ok(runs)
+}
+
+fn is_gone(app: &App, one: &Override) -> bool {
+    let Reach::Target(target) = &one.reach else { return false };
+    let Some(host) = app.hosts.get(&target.host) else { return true };
+    let inventory = host.inventory();
+    inventory.is_connected()
+        && match &target.subject {
+            Subject::Stack(name) => inventory.stack(name).is_none(),
+            Subject::Container(identity) => inventory.by_identity(identity).is_none(),
+        }
+}

@@ -1,0 +1,450 @@
+//! Sleep windows over a whole DockNap on a frozen clock: what sleeps, what wakes, what others do meanwhile.
+
+use std::time::Duration;
+
+use docknap::app::overrides;
+use docknap::app::schedules::{self, Draft, ScheduleView};
+use docknap::db;
+use docknap::domain::action::Action;
+use docknap::domain::overrides::{Override, Wanted};
+use docknap::domain::run::{Run, RunState, Trigger};
+use docknap::domain::schedule::Source;
+use docknap::scheduler::Ticked;
+use docknap::sim::{DaemonEnd, Endpoint, Restart, World};
+use jiff::Timestamp;
+
+use crate::on_both_engines;
+use crate::support::bench::{Bench, person};
+use crate::support::db::TestDb;
+
+/// A Tuesday.
+const NOW: &str = "2027-03-02T22:30:00Z";
+const NIGHT: &str = "sleep 23:00-07:00";
+
+/// A database, an API that needs it, a web server that needs that; a migration that has completed, and a tool that is
+/// off on purpose.
+fn shop() -> World {
+    World::new().stack("shop", |s| {
+        s.service("db", |c| c)
+            .service("migrate", |c| c.depends_on("db:service_started").exited(0))
+            .service("api", |c| c.depends_on("db,migrate:service_completed_successfully"))
+            .service("web", |c| c.depends_on("api"))
+            .service("tool", |c| c.exited(143))
+    })
+}
+
+const ALL: [&str; 3] = ["shop-api-1", "shop-db-1", "shop-web-1"];
+
+fn window(text: &str) -> Draft {
+    Draft {
+        target_type: Some("stack".to_owned()),
+        target_id: Some("shop".to_owned()),
+        window: Some(text.to_owned()),
+        enabled: Some(true),
+        ..Draft::default()
+    }
+}
+
+async fn keep(bench: &Bench, draft: Draft) -> ScheduleView {
+    schedules::create(&bench.app, &person(), &draft, Source::Api).await.expect("it is saved").view
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("an instant")
+}
+
+/// Moves time to an instant, lets the scheduler look there, and lets its runs end.
+async fn pass(bench: &Bench, instant: &str) -> Ticked {
+    bench.advance_to(instant).await;
+    look(bench).await
+}
+
+async fn look(bench: &Bench) -> Ticked {
+    bench.quiet().await;
+    let ticked = bench.tick().await;
+    bench.settle().await;
+    bench.quiet().await;
+    ticked
+}
+
+/// All runs, oldest first.
+async fn runs(bench: &Bench) -> Vec<Run> {
+    let mut runs = db::history::list(&bench.app.db, Default::default(), None, 1000).await.expect("they read");
+    runs.reverse();
+    runs
+}
+
+async fn told(bench: &Bench) -> Vec<(Action, Trigger, RunState)> {
+    runs(bench).await.iter().map(|run| (run.action, run.trigger, run.state)).collect()
+}
+
+async fn wish(bench: &Bench, target_type: &str, target: &str, state: &str, until: &str) -> Override {
+    let draft = overrides::Draft {
+        target_type: Some(target_type.to_owned()),
+        target_id: Some(target.to_owned()),
+        state: Some(state.to_owned()),
+        until: Some(until.to_owned()),
+        reason: Some("demo".to_owned()),
+        ..overrides::Draft::default()
+    };
+    overrides::create(&bench.app, &person(), &draft).await.expect("it is stored")
+}
+
+async fn open(bench: &Bench) -> Vec<Override> {
+    db::overrides::open(&bench.app.db).await.expect("they read")
+}
+
+const SLEPT: (Action, Trigger, RunState) = (Action::Stop, Trigger::Window, RunState::Succeeded);
+const WOKE: (Action, Trigger, RunState) = (Action::Start, Trigger::Window, RunState::Succeeded);
+
+on_both_engines!(
+    a_stack_sleeps_and_what_ran_wakes,
+    down_over_the_wake_edge_it_wakes_once,
+    an_override_that_ended_while_down_is_over,
+);
+
+async fn a_stack_sleeps_and_what_ran_wakes(test: TestDb) {
+    let bench = Bench::on(test, NOW, shop()).await;
+    let night = keep(&bench, window(NIGHT)).await;
+    assert_eq!(night.schedule.next_due, Some(at("2027-03-02T23:00:00Z")));
+    look(&bench).await;
+    assert_eq!(bench.sim.running("shop"), ALL, "saving inside a time awake does nothing");
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    assert!(bench.sim.running("shop").is_empty());
+    let stops: Vec<String> = bench.sim.acts().into_iter().map(|(_, name, _)| name).collect();
+    assert_eq!(stops, ["shop-web-1", "shop-api-1", "shop-db-1"], "in reverse order");
+    assert_eq!(look(&bench).await.runs, [], "once");
+    bench.sim.clear_calls();
+    pass(&bench, "2027-03-03T07:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), ALL);
+    let starts: Vec<String> = bench.sim.acts().into_iter().map(|(_, name, _)| name).collect();
+    assert_eq!(
+        starts,
+        ["shop-db-1", "shop-api-1", "shop-web-1"],
+        "the completed one and the one that was off stay"
+    );
+    assert_eq!(told(&bench).await, [SLEPT, WOKE]);
+    let runs = runs(&bench).await;
+    assert_eq!(runs[0].fire_at, Some(at("2027-03-02T23:00:00Z")));
+    assert_eq!(runs[1].fire_at, Some(at("2027-03-03T07:00:00Z")));
+    assert_eq!(runs[1].schedule_id.as_ref(), Some(&night.schedule.id));
+}
+
+async fn down_over_the_wake_edge_it_wakes_once(test: TestDb) {
+    let mut bench = Bench::on(test, NOW, shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    bench.kill();
+    bench.clock.advance(Duration::from_secs(34 * 3600));
+    bench.revive().await;
+    look(&bench).await;
+    assert_eq!(bench.sim.running("shop"), ALL, "the state for now, once");
+    assert_eq!(told(&bench).await, [SLEPT, WOKE]);
+    assert_eq!(runs(&bench).await[1].fire_at, Some(at("2027-03-04T07:00:00Z")));
+}
+
+async fn an_override_that_ended_while_down_is_over(test: TestDb) {
+    let mut bench = Bench::on(test, NOW, shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    wish(&bench, "stack", "shop", "awake", "2027-03-03T01:00:00Z").await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), ALL, "kept awake");
+    bench.kill();
+    bench.clock.advance(Duration::from_secs(3 * 3600));
+    bench.revive().await;
+    look(&bench).await;
+    assert!(bench.sim.running("shop").is_empty(), "the window decides again");
+    assert_eq!(open(&bench).await, []);
+    assert_eq!(told(&bench).await, [SLEPT]);
+}
+
+#[tokio::test]
+async fn saved_inside_a_sleep_it_sleeps_now_or_from_the_next_on() {
+    for (from_next, running) in [(false, 0), (true, 3)] {
+        let bench = Bench::new("2027-03-02T23:30:00Z", shop()).await;
+        keep(&bench, Draft { from_next, ..window(NIGHT) }).await;
+        look(&bench).await;
+        assert_eq!(bench.sim.running("shop").len(), running);
+        pass(&bench, "2027-03-03T07:00:00Z").await;
+        assert_eq!(bench.sim.running("shop"), ALL);
+        pass(&bench, "2027-03-03T23:00:00Z").await;
+        assert!(bench.sim.running("shop").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn respect_a_start_from_outside_lives_until_the_next_edge() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    bench.advance_to("2027-03-03T01:00:00Z").await;
+    bench.sim.start("shop-db-1").expect("somebody starts it");
+    look(&bench).await;
+    assert_eq!(bench.sim.running("shop"), ["shop-db-1"]);
+    let made = open(&bench).await;
+    assert_eq!(made.len(), 1);
+    assert_eq!(
+        (made[0].wanted, made[0].until, made[0].by_hand),
+        (Wanted::Awake, at("2027-03-03T07:00:00Z"), true)
+    );
+    assert_eq!(made[0].reason, "started outside DockNap");
+    pass(&bench, "2027-03-03T07:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), ALL, "the others wake");
+    assert_eq!(open(&bench).await, []);
+    pass(&bench, "2027-03-03T23:00:00Z").await;
+    assert!(bench.sim.running("shop").is_empty(), "and all sleep again");
+}
+
+#[tokio::test]
+async fn respect_a_stop_from_outside_is_not_undone_at_the_wake_edge() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    look(&bench).await;
+    bench.sim.stop("shop-web-1").expect("somebody stops it");
+    look(&bench).await;
+    assert_eq!(open(&bench).await.iter().map(|one| one.wanted).collect::<Vec<_>>(), [Wanted::Asleep]);
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    pass(&bench, "2027-03-03T07:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), ["shop-api-1", "shop-db-1"], "what was off on purpose stays off");
+}
+
+#[tokio::test]
+async fn enforce_puts_back_after_the_grace_three_times() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, Draft { policy: Some("enforce".to_owned()), ..window(NIGHT) }).await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    for round in 1..=4 {
+        bench.advance(Duration::from_secs(600)).await;
+        bench.sim.start("shop-db-1").expect("somebody starts it");
+        let ticked = look(&bench).await;
+        assert_eq!(bench.sim.running("shop"), ["shop-db-1"], "the grace");
+        if round < 4 {
+            assert_eq!(ticked.next_due, Some(bench.clock.now() + Duration::from_secs(300)), "round {round}");
+        }
+        bench.advance(Duration::from_secs(300)).await;
+        look(&bench).await;
+        assert_eq!(bench.sim.running("shop").is_empty(), round < 4, "round {round}");
+    }
+    let runs = runs(&bench).await;
+    assert_eq!(runs.len(), 4);
+    assert!(runs[3].reason.is_empty() || runs[3].reason.contains("put back"), "{:?}", runs[3]);
+    assert_eq!(open(&bench).await, []);
+}
+
+#[tokio::test]
+async fn observe_only_records() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, Draft { policy: Some("observe".to_owned()), ..window(NIGHT) }).await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    bench.advance(Duration::from_secs(600)).await;
+    bench.sim.start("shop-db-1").expect("somebody starts it");
+    look(&bench).await;
+    assert_eq!(open(&bench).await, []);
+    bench.advance(Duration::from_secs(3600)).await;
+    look(&bench).await;
+    assert_eq!(bench.sim.running("shop"), ["shop-db-1"]);
+    assert_eq!(told(&bench).await, [SLEPT]);
+}
+
+#[tokio::test]
+async fn what_the_daemon_brings_back_is_put_to_sleep_again() {
+    let world = World::new().stack("shop", |s| {
+        s.service("db", |c| c.restart(Restart::Always)).service("web", |c| c.restart(Restart::Always))
+    });
+    let bench = Bench::new(NOW, world).await;
+    keep(&bench, window(NIGHT)).await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    bench.advance(Duration::from_secs(3600)).await;
+    bench.sim.daemon_restart(DaemonEnd::Graceful).expect("it restarts");
+    bench
+        .until("it is connected again", async || {
+            bench.sim.running("shop").len() == 2
+                && bench.app.hosts.local().inventory().is_connected()
+                && bench
+                    .app
+                    .hosts
+                    .local()
+                    .inventory()
+                    .containers
+                    .iter()
+                    .all(|container| container.state.is_up())
+        })
+        .await;
+    look(&bench).await;
+    assert!(bench.sim.running("shop").is_empty());
+    let last = runs(&bench).await.pop().expect("a run");
+    assert!(last.reason.starts_with("daemon restart"), "{}", last.reason);
+    assert_eq!((last.trigger, last.state), (Trigger::Window, RunState::Succeeded));
+    assert_eq!(open(&bench).await, [], "nobody did it by hand");
+    pass(&bench, "2027-03-03T07:00:00Z").await;
+    assert_eq!(bench.sim.running("shop").len(), 2);
+}
+
+#[tokio::test]
+async fn an_awake_override_wakes_what_naps_and_a_hold_touches_nothing() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    bench.advance(Duration::from_secs(3600)).await;
+    wish(&bench, "container", "shop-db-1", "awake", "1h").await;
+    look(&bench).await;
+    assert_eq!(bench.sim.running("shop"), ["shop-db-1"]);
+    wish(&bench, "all", "", "hold", "2h").await;
+    bench.advance(Duration::from_secs(3600)).await;
+    look(&bench).await;
+    assert_eq!(bench.sim.running("shop"), ["shop-db-1"], "the awake override is over, but all is held");
+    bench.advance(Duration::from_secs(3600)).await;
+    look(&bench).await;
+    assert!(bench.sim.running("shop").is_empty(), "the hold is over");
+}
+
+#[tokio::test]
+async fn an_asleep_override_naps_and_the_window_wakes_it() {
+    let bench = Bench::new("2027-03-02T12:00:00Z", shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    look(&bench).await;
+    wish(&bench, "stack", "shop", "asleep", "2h").await;
+    look(&bench).await;
+    assert!(bench.sim.running("shop").is_empty());
+    pass(&bench, "2027-03-02T14:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), ALL);
+    assert_eq!(told(&bench).await, [(Action::Stop, Trigger::Override, RunState::Succeeded), WOKE]);
+}
+
+#[tokio::test]
+async fn a_wake_edge_without_a_nap_starts_nothing_and_says_so() {
+    let world =
+        World::new().stack("shop", |s| s.service("db", |c| c.stopped()).service("web", |c| c.stopped()));
+    let bench = Bench::new("2027-03-02T23:30:00Z", world).await;
+    keep(&bench, window(NIGHT)).await;
+    look(&bench).await;
+    pass(&bench, "2027-03-03T07:00:00Z").await;
+    assert!(bench.sim.running("shop").is_empty());
+    let last = runs(&bench).await.pop().expect("a run");
+    assert_eq!(last.state, RunState::Skipped);
+    assert!(last.reason.starts_with("nothing_napped"), "{}", last.reason);
+    assert_eq!(bench.sim.count(Endpoint::Start), 0);
+}
+
+#[tokio::test]
+async fn wake_all_starts_every_member() {
+    let world = World::new().stack("shop", |s| s.service("db", |c| c.exited(1)).service("web", |c| c));
+    let bench = Bench::new(NOW, world).await;
+    keep(&bench, Draft { wake: Some("all".to_owned()), ..window(NIGHT) }).await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    pass(&bench, "2027-03-03T07:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), ["shop-db-1", "shop-web-1"]);
+}
+
+#[tokio::test]
+async fn mode_pause_pauses_and_what_was_paused_by_others_stays() {
+    let world = World::new()
+        .stack("shop", |s| s.service("db", |c| c).service("web", |c| c).service("old", |c| c.paused()));
+    let bench = Bench::new(NOW, world).await;
+    keep(&bench, Draft { mode: Some("pause".to_owned()), ..window(NIGHT) }).await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    assert_eq!(bench.sim.state("shop-db-1"), "paused");
+    pass(&bench, "2027-03-03T07:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), ["shop-db-1", "shop-web-1"]);
+    assert_eq!(bench.sim.state("shop-old-1"), "paused");
+}
+
+#[tokio::test]
+async fn a_skipped_sleep_is_dropped_whole() {
+    let bench = Bench::new(NOW, shop()).await;
+    let night = keep(&bench, window(NIGHT)).await;
+    look(&bench).await;
+    let view = schedules::skip_next(&bench.app, &person(), &night.schedule.id).await.expect("it is skipped");
+    assert_eq!(view.schedule.skip_at, Some(at("2027-03-02T23:00:00Z")));
+    assert_eq!(view.next_at, Some(at("2027-03-03T23:00:00Z")));
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    pass(&bench, "2027-03-03T03:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), ALL);
+    pass(&bench, "2027-03-03T23:00:00Z").await;
+    assert!(bench.sim.running("shop").is_empty());
+    assert_eq!(told(&bench).await, [SLEPT]);
+}
+
+#[tokio::test]
+async fn the_stop_button_inside_a_time_awake_lasts_until_the_next_edge() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    look(&bench).await;
+    bench.carry_out(Action::Stop, Bench::stack("shop")).await;
+    look(&bench).await;
+    let made = open(&bench).await;
+    assert_eq!(
+        made.iter().map(|one| (one.wanted, one.until)).collect::<Vec<_>>(),
+        [(Wanted::Asleep, at("2027-03-02T23:00:00Z"))]
+    );
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    assert!(bench.sim.running("shop").is_empty());
+    pass(&bench, "2027-03-03T07:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), ALL, "a stop of ours is a nap");
+}
+
+#[tokio::test]
+async fn a_cron_fire_obeys_an_override_and_is_made_up_for_at_its_end() {
+    let bench = Bench::new(NOW, shop()).await;
+    let cron = Draft {
+        window: None,
+        cron: Some("0 23 * * *".to_owned()),
+        action: Some("stop".to_owned()),
+        ..window("")
+    };
+    keep(&bench, cron).await;
+    wish(&bench, "stack", "shop", "awake", "2027-03-03T01:00:00Z").await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), ALL);
+    let held = runs(&bench).await.pop().expect("a run");
+    assert_eq!(held.state, RunState::Skipped);
+    assert!(held.reason.starts_with("override:"), "{}", held.reason);
+    pass(&bench, "2027-03-03T01:00:00Z").await;
+    assert!(bench.sim.running("shop").is_empty());
+    assert_eq!(
+        told(&bench).await[1],
+        (Action::Stop, Trigger::Override, RunState::Succeeded),
+        "the newest fire it held back"
+    );
+}
+
+#[tokio::test]
+async fn a_container_with_its_own_window_is_left_to_it() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    keep(
+        &bench,
+        Draft {
+            target_type: Some("container".to_owned()),
+            target_id: Some("shop-db-1".to_owned()),
+            ..window("sleep 02:00-04:00")
+        },
+    )
+    .await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), ["shop-db-1"]);
+    pass(&bench, "2027-03-03T02:00:00Z").await;
+    assert!(bench.sim.running("shop").is_empty());
+    pass(&bench, "2027-03-03T04:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), ["shop-db-1"]);
+}
+
+#[tokio::test]
+async fn an_unreachable_host_gets_the_state_for_now_when_it_is_back() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    look(&bench).await;
+    bench.sim.daemon_down(DaemonEnd::Graceful);
+    bench.until("the link is down", async || !bench.app.hosts.local().inventory().is_connected()).await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    assert_eq!(told(&bench).await, [], "nothing is asked of a host that is away");
+    bench.advance(Duration::from_secs(1200)).await;
+    bench.sim.daemon_up().expect("it starts");
+    for name in ["shop-db-1", "shop-api-1", "shop-web-1"] {
+        let _ = bench.sim.start(name);
+    }
+    bench.until("it is connected again", async || bench.app.hosts.local().inventory().is_connected()).await;
+    look(&bench).await;
+    assert!(bench.sim.running("shop").is_empty());
+    assert_eq!(told(&bench).await, [SLEPT]);
+}
