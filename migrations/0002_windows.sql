@@ -44,3 +44,6 @@ CREATE INDEX applied_put_back ON applied (put_back_ms);
 
 -- Whether what happens to a container is our own doing.
 CREATE INDEX steps_container ON steps (host_id, identity, issued_ms);
+
+-- Why a run was asked for, in words; its `reason` says how it stands.
+ALTER TABLE runs ADD COLUMN why TEXT NOT NULL DEFAULT '';

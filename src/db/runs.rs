@@ -33,6 +33,7 @@ pub(super) struct RunRow {
     finished_ms: Option<i64>,
     state: String,
     reason: String,
+    why: String,
     deadline_ms: i64,
     attempt: i64,
     stop_timeout_s: Option<i64>,
@@ -71,6 +72,7 @@ impl TryFrom<RunRow> for Run {
             started_at: row.started_ms.map(from_ms),
             finished_at: row.finished_ms.map(from_ms),
             reason: row.reason,
+            why: row.why,
             deadline_at: from_ms(row.deadline_ms),
             attempt: row.attempt,
             stop_timeout_seconds: row.stop_timeout_s,
@@ -91,9 +93,9 @@ pub async fn insert(tx: &mut Tx, run: &Run, owner_epoch: i64) -> Result<bool> {
         "INSERT INTO runs (id, schedule_id, schedule_name, host_id, target_type, target_name, target_identity, \
          action, trigger_kind, actor_kind, actor_id, actor_name, fire_at_ms, created_ms, started_ms, finished_ms, \
          state, reason, deadline_ms, attempt, stop_timeout_s, retry_of, missed_first_ms, missed_last_ms, \
-         missed_count, restore, owner_epoch) \
+         missed_count, restore, owner_epoch, why) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
-         $22, $23, $24, $25, $26, $27) ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING",
+         $22, $23, $24, $25, $26, $27, $28) ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING",
         run.id.as_str(),
         run.schedule_id.as_ref().map(ScheduleId::as_str),
         run.schedule_name.as_deref(),
@@ -121,6 +123,7 @@ pub async fn insert(tx: &mut Tx, run: &Run, owner_epoch: i64) -> Result<bool> {
         run.missed.as_ref().map(|missed| missed.count),
         run.restore,
         owner_epoch,
+        run.why.as_str(),
     )?;
     Ok(rows == 1)
 }

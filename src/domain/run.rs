@@ -173,6 +173,8 @@ pub struct Run {
     pub state: RunState,
     /// Why it stands there, in words; empty where the state says all.
     pub reason: String,
+    /// Why it was asked for, in words: the layer that decided, with its text; empty where actor and trigger say all.
+    pub why: String,
     /// The last instant for its first Docker call.
     pub deadline_at: Timestamp,
     /// How often its host was tried in vain.

@@ -267,6 +267,7 @@ fn bare(app: &App, schedule: &Schedule, request: Request) -> Prepared {
             finished_at: None,
             state: RunState::Pending,
             reason: String::new(),
+            why: String::new(),
             deadline_at: now,
             attempt: 0,
             stop_timeout_seconds: request.stop_timeout_seconds,

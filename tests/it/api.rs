@@ -267,7 +267,10 @@ async fn bad_bodies_are_answered_by_field_and_store_nothing() {
         (with(json!({"catch_up_seconds": 604_801})), vec!["catch_up_seconds"]),
         (with(json!({"catch_up_seconds": 1e30})), vec!["catch_up_seconds"]),
         (with(json!({"priority": 1.5})), vec!["priority"]),
-        (with(json!({"kind": "window", "cron": null, "window": "sleep Mon 01:00-02:00"})), vec!["kind"]),
+        (
+            with(json!({"kind": "window", "cron": null, "action": null, "window": "sleep Mon 25:00-02:00"})),
+            vec!["window"],
+        ),
         (with(json!({"cron": null, "at": "2026-11-23T11:00:00Z"})), vec!["at"]),
         (with(json!({"crn": "x", "enabld": true})), vec!["crn", "enabld"]),
         (json!({}), vec!["cron", "action", "target_type", "target_id"]),

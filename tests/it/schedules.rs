@@ -16,7 +16,7 @@ use docknap::domain::audit::AuditRow;
 use docknap::domain::ids::{HostId, ScheduleId};
 use docknap::domain::permission::Role;
 use docknap::domain::run::ActorRef;
-use docknap::domain::schedule::Source;
+use docknap::domain::schedule::{Source, When};
 
 use crate::support::db::TestDb;
 use crate::support::rows::{at, monday, store_user};
@@ -170,9 +170,9 @@ async fn every_field_that_is_wrong_is_named_at_once() {
         stop_timeout_seconds: some("-1"),
         name: Some("x".repeat(121)),
         note: some("\u{7}"),
-        policy: some("enforce"),
-        mode: some("pause"),
-        wake: some("all"),
+        policy: some("pray"),
+        mode: some("doze"),
+        wake: some("everybody"),
         calendar_id: some("holidays"),
         ..Draft::default()
     };
@@ -241,18 +241,39 @@ async fn each_class_of_bad_cron_is_refused_with_its_field() {
 }
 
 #[tokio::test]
-async fn sleep_windows_are_refused_by_name() {
+async fn a_window_is_kept_in_its_normal_form_and_its_fields_are_checked() {
     let bench = bench().await;
-    let named = field(|draft| {
-        draft.kind = some("window");
-        draft.cron = None;
-        draft.window = some("sleep Mon-Fri 23:00-07:00");
-    });
-    let guessed = Draft { kind: None, ..named.clone() };
-    for draft in [named, guessed] {
+    let window = |text: &str| {
+        let text = some(text);
+        field(move |draft| {
+            draft.cron = None;
+            draft.action = None;
+            draft.window = text;
+        })
+    };
+    let view = bench.create(&window("SLEEP mon,tue,wed 23:00-07:00")).await;
+    assert_eq!(view.schedule.spec.when, When::Window("sleep Mon-Wed 23:00-07:00".to_owned()));
+    assert_eq!(view.meaning, "Asleep Monday to Wednesday from 23:00 to 07:00 the next day");
+    assert_eq!(view.title, "Sleep billing-stack");
+    for (draft, wrong) in [
+        (window("sleep 25:00-07:00"), "window"),
+        (Draft { action: some("stop"), ..window("sleep 23:00-07:00") }, "action"),
+        (Draft { mode: some("doze"), ..window("sleep 23:00-07:00") }, "mode"),
+        (Draft { policy: some("pray"), ..window("sleep 23:00-07:00") }, "policy"),
+        (Draft { cron: some("0 23 * * *"), kind: some("window"), ..window("sleep 23:00-07:00") }, "cron"),
+        (
+            Draft {
+                calendar_id: some("none"),
+                calendar_effect: some("awake"),
+                ..window("sleep 23:00-07:00")
+            },
+            "calendar_id",
+        ),
+        (field(|draft| draft.mode = some("pause")), "mode"),
+        (field(|draft| draft.policy = some("enforce")), "policy"),
+    ] {
         let faults = bench.refused(&draft).await;
-        assert_eq!(faults[0].0, "kind", "{faults:?}");
-        assert!(faults[0].1.contains("not available in this version"), "{faults:?}");
+        assert_eq!(faults.iter().map(|(field, _)| field.as_str()).collect::<Vec<_>>(), [wrong], "{faults:?}");
     }
 }
 

@@ -227,7 +227,8 @@ async fn enforce_puts_back_after_the_grace_three_times() {
     }
     let runs = runs(&bench).await;
     assert_eq!(runs.len(), 4);
-    assert!(runs[3].reason.is_empty() || runs[3].reason.contains("put back"), "{:?}", runs[3]);
+    assert!(runs[0].why.starts_with("asleep by “Sleep shop”"), "{}", runs[0].why);
+    assert!(runs[3].why.starts_with("put back: somebody else changed it"), "{}", runs[3].why);
     assert_eq!(open(&bench).await, []);
 }
 
@@ -273,7 +274,7 @@ async fn what_the_daemon_brings_back_is_put_to_sleep_again() {
     look(&bench).await;
     assert!(bench.sim.running("shop").is_empty());
     let last = runs(&bench).await.pop().expect("a run");
-    assert!(last.reason.starts_with("daemon restart"), "{}", last.reason);
+    assert!(last.why.starts_with("daemon restart"), "{}", last.why);
     assert_eq!((last.trigger, last.state), (Trigger::Window, RunState::Succeeded));
     assert_eq!(open(&bench).await, [], "nobody did it by hand");
     pass(&bench, "2027-03-03T07:00:00Z").await;

@@ -142,7 +142,8 @@ pub async fn prepare(app: &App, actor: &Actor, request: Request, inventory: &Inv
         started_at: None,
         finished_at: None,
         state: RunState::Pending,
-        reason: request.reason,
+        reason: String::new(),
+        why: request.reason,
         deadline_at: now + run::DEADLINE,
         attempt: 0,
         stop_timeout_seconds: request.stop_timeout_seconds,
@@ -169,6 +170,7 @@ pub async fn store(tx: &mut Tx, app: &App, actor: &Actor, prepared: &Prepared) -
         return Ok(false);
     }
     db::steps::insert(tx, steps).await?;
+    let why = (!run.why.is_empty()).then(|| run.why.clone());
     audit::record(
         tx,
         app,
@@ -180,7 +182,7 @@ pub async fn store(tx: &mut Tx, app: &App, actor: &Actor, prepared: &Prepared) -
             name: &run.target_name,
         },
         if run.state.is_terminal() { run.state.as_str() } else { "ok" },
-        detail(run, None),
+        detail(run, why),
     )
     .await?;
     Ok(true)

@@ -54,7 +54,10 @@ pub struct RunJson {
     finished_at: Option<String>,
     duration_ms: Option<i64>,
     state: RunState,
+    /// Why it stands there.
     reason: String,
+    /// Why it was asked for: the layer that decided, with its text.
+    why: String,
     /// The run whose failed steps this one repeats.
     retry_of: Option<String>,
     /// For a row that stands for several missed fires.
@@ -143,6 +146,7 @@ impl From<RunDetail> for RunJson {
             actor,
             state,
             reason,
+            why,
             ..
         } = run;
         Self {
@@ -163,6 +167,7 @@ impl From<RunDetail> for RunJson {
             duration_ms,
             state,
             reason,
+            why,
             retry_of: run.retry_of.map(|id| id.0),
             missed: run.missed.map(|span| MissedJson {
                 first: span.first.to_string(),

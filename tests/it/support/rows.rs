@@ -73,6 +73,7 @@ pub fn run(id: &str) -> Run {
         started_at: Some(fire),
         finished_at: Some(fire + std::time::Duration::from_secs(2)),
         state: RunState::Succeeded,
+        why: String::new(),
         reason: String::new(),
         deadline_at: fire + DEADLINE,
         attempt: 0,
