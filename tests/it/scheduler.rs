@@ -7,7 +7,7 @@ use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::ids::ScheduleId;
 use docknap::domain::run::{Run, RunState, StepState, Trigger};
-use docknap::domain::schedule::Source;
+use docknap::domain::schedule::{Schedule, Source};
 use docknap::scheduler;
 use docknap::sim::{ContainerSpec, Endpoint, World};
 use jiff::Timestamp;
@@ -224,6 +224,30 @@ async fn a_skipped_occurrence_is_recorded_and_the_next_one_fires() {
     bench.tick().await;
     bench.settle().await;
     assert!(bench.sim.running("media").is_empty());
+}
+
+#[tokio::test]
+async fn hundreds_of_schedules_of_one_minute_are_all_claimed_and_clash_as_one() {
+    let world = World::new().many(20, 1);
+    let bench = Bench::new(NOW, world).await;
+    let mut saved = Vec::new();
+    for stack in bench.app.hosts.local().inventory().stacks() {
+        saved.push(keep_for(&bench, &stack.name, Action::Stop, "0 23 * * *", None).await.schedule);
+    }
+    // The rest are copies of these rows: saving compares a schedule with all others, which is not what this is about.
+    let mut tx = bench.app.db.begin().await.expect("begins");
+    for schedule in &saved {
+        for _ in 1..30 {
+            let copy = Schedule { id: bench.app.ids.next(bench.clock.now()), ..schedule.clone() };
+            db::schedules::insert(&mut tx, &copy).await.expect("stores");
+        }
+    }
+    tx.commit().await.expect("commits");
+    bench.advance_to("2027-03-02T23:00:00Z").await;
+    let ticked = bench.tick().await;
+    assert_eq!((ticked.claimed, ticked.runs.len()), (600, 20), "one run a stack, the rest are duplicates");
+    bench.settle().await;
+    assert_eq!(bench.sim.count(Endpoint::Stop), 20);
 }
 
 #[tokio::test]

@@ -175,11 +175,11 @@ impl Drive {
         let waves = self.steps.iter().map(|step| step.wave).max().unwrap_or(0);
         let grace = self.run.stop_timeout_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(USUAL_GRACE);
         let waits = self.steps.iter().flat_map(|step| &step.wait_for);
-        let longest = if waits.clone().any(|wait| wait.condition == Condition::ServiceCompletedSuccessfully) {
-            COMPLETION_WAIT
-        } else {
-            HEALTH_WAIT
+        let usual = |wait: &WaitFor| match wait.condition {
+            Condition::ServiceCompletedSuccessfully => COMPLETION_WAIT,
+            _ => HEALTH_WAIT,
         };
+        let longest = waits.map(|wait| limit(wait, usual(wait))).max().unwrap_or(HEALTH_WAIT);
         let budget =
             (Duration::from_secs(grace) + longest) * u32::try_from(waves).unwrap_or(1) + BUDGET_MARGIN;
         self.app.clock.monotonic() > self.begun + budget
@@ -196,15 +196,17 @@ impl Drive {
         for index in self.in_state(StepState::Pending) {
             match self.gate(index) {
                 Gate::Open => {
+                    // The permit before the lock: letting a lock go wakes everybody who waits, this run too, so that
+                    // runs without a permit would wake each other for ever.
+                    let Some(permit) = self.app.execution.permit(self.host.id(), self.app.config.parallelism)
+                    else {
+                        // Freed by a step of ours, or with a lock that is let go.
+                        break;
+                    };
                     let Some(lock) =
                         self.app.execution.locks().take(self.host.id(), &self.steps[index].identity)
                     else {
                         continue;
-                    };
-                    let Some(permit) = self.app.execution.permit(self.host.id(), self.app.config.parallelism)
-                    else {
-                        // Freed by a step of ours, or by a lock that is let go.
-                        break;
                     };
                     ready.push((index, lock, permit));
                 }
@@ -316,6 +318,9 @@ impl Drive {
 
     fn gate_of(&mut self, index: usize, wait: &WaitFor) -> Gate {
         let Some(identity) = ContainerIdentity::parse(&wait.identity) else { return Gate::Open };
+        if wait.elsewhere {
+            return self.gate_elsewhere(index, identity, wait);
+        }
         let step = self.steps.iter().position(|step| step.identity == identity && step.wave > 0);
         if wait.condition == Condition::Stopped {
             // A stop goes on past failures: only the order counts.
@@ -345,12 +350,13 @@ impl Drive {
         }
         match wait.condition {
             Condition::ServiceStarted | Condition::Stopped => Gate::Open,
-            Condition::ServiceHealthy => self.health_gate(index, identity, &wait.container),
-            Condition::ServiceCompletedSuccessfully => self.completion_gate(index, identity, &wait.container),
+            Condition::ServiceHealthy => self.health_gate(index, identity, wait),
+            Condition::ServiceCompletedSuccessfully => self.completion_gate(index, identity, wait),
         }
     }
 
-    fn health_gate(&mut self, index: usize, identity: ContainerIdentity, name: &str) -> Gate {
+    fn health_gate(&mut self, index: usize, identity: ContainerIdentity, wait: &WaitFor) -> Gate {
+        let (name, limit) = (&wait.container, limit(wait, HEALTH_WAIT));
         let inventory = self.host.inventory();
         match inventory.by_identity(&identity).map(AsRef::as_ref) {
             Some(Container { state: ContainerState::Running, health: Health::Healthy, .. }) => Gate::Open,
@@ -361,13 +367,14 @@ impl Drive {
             {
                 Gate::Never(format!("{name} ended before it was healthy"))
             }
-            _ => self.patience(index, identity, HEALTH_WAIT, || {
-                format!("{name} was not healthy within {} s", HEALTH_WAIT.as_secs())
+            _ => self.patience(index, identity, limit, || {
+                format!("{name} was not healthy within {} s", limit.as_secs())
             }),
         }
     }
 
-    fn completion_gate(&mut self, index: usize, identity: ContainerIdentity, name: &str) -> Gate {
+    fn completion_gate(&mut self, index: usize, identity: ContainerIdentity, wait: &WaitFor) -> Gate {
+        let (name, limit) = (&wait.container, limit(wait, COMPLETION_WAIT));
         let inventory = self.host.inventory();
         match inventory.by_identity(&identity) {
             Some(container) if container.looks_completed() => Gate::Open,
@@ -378,9 +385,40 @@ impl Drive {
             {
                 Gate::Never(format!("{name} ended with exit code {}", container.exit_code.unwrap_or(-1)))
             }
-            _ => self.patience(index, identity, COMPLETION_WAIT, || {
-                format!("{name} did not complete within {} minutes", COMPLETION_WAIT.as_secs() / 60)
+            _ => self.patience(index, identity, limit, || {
+                format!("{name} did not complete within {} s", limit.as_secs())
             }),
+        }
+    }
+
+    /// A container of another stack: waited for while a run of its own is at work on it. Where nothing is, a moment is
+    /// left for one that begins together with this one.
+    fn gate_elsewhere(&mut self, index: usize, identity: ContainerIdentity, wait: &WaitFor) -> Gate {
+        let inventory = self.host.inventory();
+        let container = inventory.by_identity(&identity);
+        let is_up = container.is_some_and(|container| container.state.is_up());
+        let stops = wait.condition == Condition::Stopped;
+        if is_up != stops {
+            return match wait.condition {
+                Condition::ServiceStarted | Condition::Stopped => Gate::Open,
+                Condition::ServiceHealthy => self.health_gate(index, identity, wait),
+                Condition::ServiceCompletedSuccessfully => self.completion_gate(index, identity, wait),
+            };
+        }
+        let is_done = wait.condition == Condition::ServiceCompletedSuccessfully
+            && container.is_some_and(|container| container.looks_completed());
+        let at_work = self.app.execution.works_on(self.host.id(), &self.run.id, &identity, stops);
+        if is_done || (!at_work && self.has_waited(index, &identity)) {
+            return Gate::Open;
+        }
+        let limit = limit(wait, HEALTH_WAIT);
+        let verb = if stops { "stop" } else { "start" };
+        match self.patience(index, identity, limit, || {
+            format!("{} did not {verb} within {} s", wait.container, limit.as_secs())
+        }) {
+            // A stop goes on past failures.
+            Gate::Never(_) if stops => Gate::Open,
+            gate => gate,
         }
     }
 
@@ -504,6 +542,11 @@ impl Drive {
     fn announce(&self) {
         self.app.bus.send(Live::Runs);
     }
+}
+
+/// How long something is waited for: as somebody said, else the usual time.
+fn limit(wait: &WaitFor, usual: Duration) -> Duration {
+    wait.seconds.and_then(|seconds| u64::try_from(seconds).ok()).map_or(usual, Duration::from_secs)
 }
 
 /// The state of a run whose steps have all ended, and why.
