@@ -18,6 +18,7 @@ use crate::app::auth::password::Cost;
 use crate::app::auth::{KeyError, OpenError, setup};
 use crate::app::execute::runner;
 use crate::app::{Activator, App, Auth, Bus, Execution, IdSource, Outside, Parts, Vitals};
+use crate::app::{locks, order};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::engine::{Durability, FileLock};
@@ -142,7 +143,7 @@ pub async fn open_services(config: Config, clock: Clock) -> Result<App, StartErr
     };
     let auth = Auth::open(&db, &config, &clock, Cost::OWASP).await?;
     let vitals = Vitals::new(clock.now());
-    Ok(App::new(Parts {
+    let app = App::new(Parts {
         db,
         clock,
         config,
@@ -154,7 +155,10 @@ pub async fn open_services(config: Config, clock: Clock) -> Result<App, StartErr
         outside: Outside::default(),
         auth,
         vitals,
-    }))
+    });
+    locks::restore(&app).await.map_err(StartError::from_setup)?;
+    order::restore(&app).await.map_err(StartError::from_setup)?;
+    Ok(app)
 }
 
 /// Cancels `stop` at the first SIGTERM or SIGINT; a second one ends the process at once.

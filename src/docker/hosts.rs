@@ -15,6 +15,8 @@ use super::{Answer, DockerError, Endpoint};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Container, Guard, Inventory, Link, Protection, SelfDetection, Shield};
+use crate::domain::lock::Locks;
+use crate::domain::order::added::AddedEdge;
 use crate::domain::target::ContainerIdentity;
 
 /// Time between two lists while somebody looks at a page (semantics §6).
@@ -97,7 +99,7 @@ pub struct Host {
     pub(super) id: HostId,
     pub(super) clock: Clock,
     pub(super) client: Client,
-    pub(super) guard: Guard,
+    guard: RwLock<Guard>,
     pub(super) clues: Clues,
     state: RwLock<State>,
     generation: watch::Sender<u64>,
@@ -127,6 +129,7 @@ impl Host {
             names: protect,
             proxy: endpoint.host_name().map(ToOwned::to_owned),
             database: database_host,
+            locks: Locks::default(),
         };
         let itself = if clues.contained { SelfDetection::Unknown } else { SelfDetection::OutsideDocker };
         let shield = Shield::new(&guard, &itself, &std::iter::empty());
@@ -135,7 +138,7 @@ impl Host {
             client: Client::new(id.clone(), endpoint, clock.clone()),
             id,
             clock,
-            guard,
+            guard: RwLock::new(guard),
             clues,
             state: RwLock::new(State { inventory, shield }),
             generation: watch::Sender::new(0),
@@ -170,6 +173,38 @@ impl Host {
     /// What changes, thing by thing, and Docker's events.
     pub fn notices(&self) -> broadcast::Receiver<Notice> {
         self.notices.subscribe()
+    }
+
+    /// What settings and people say about protection.
+    pub(super) fn guard(&self) -> Guard {
+        self.guard.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What people locked, from now on. Takes effect at once: on what is shown, and on what is about to be asked of the
+    /// Engine.
+    pub fn set_locks(&self, locks: Locks) {
+        self.guard.write().unwrap_or_else(PoisonError::into_inner).locks = locks.clone();
+        {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            state.shield = state.shield.with_locks(locks);
+            let shielded = state.inventory.containers.iter().map(|container| {
+                let protection = state.shield.reason(container);
+                if protection == container.protection {
+                    Arc::clone(container)
+                } else {
+                    Arc::new(Container { protection, ..(**container).clone() })
+                }
+            });
+            state.inventory.containers = Arc::new(shielded.collect());
+        }
+        self.generation.send_modify(|generation| *generation += 1);
+        self.roused.notify_one();
+    }
+
+    /// The order that people added, from now on.
+    pub fn set_added(&self, edges: Vec<AddedEdge>) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).inventory.added = Arc::new(edges);
+        self.generation.send_modify(|generation| *generation += 1);
     }
 
     /// Somebody looks at a page now: for the next 90 s the list is repeated every 60 s rather than every 300 s. To be
@@ -380,7 +415,8 @@ impl Host {
             if let Some(snapshot) = snapshot {
                 state.inventory.containers = snapshot.containers;
                 state.inventory.itself = snapshot.itself;
-                state.shield = snapshot.shield;
+                // With a lock that came while this picture was made.
+                state.shield = snapshot.shield.with_locks(self.guard().locks);
                 notices.extend(snapshot.changed.stacks.into_iter().map(Notice::Stack));
                 notices.extend(snapshot.changed.containers.into_iter().map(Notice::Container));
             }

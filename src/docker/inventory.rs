@@ -129,10 +129,11 @@ impl Book {
     }
 
     /// What changed since the last call, with protections brought up to date; `None` where nothing did.
-    pub(super) fn snapshot(&mut self) -> Option<Snapshot> {
-        if self.fresh.is_empty() {
+    pub(super) fn snapshot(&mut self, guard: Guard) -> Option<Snapshot> {
+        if self.fresh.is_empty() && guard == self.guard {
             return None;
         }
+        self.guard = guard;
         self.itself = self.find_itself();
         let shield = Shield::new(&self.guard, &self.itself, &self.containers.values().map(AsRef::as_ref));
         let look_at: Vec<String> = if shield == self.shield {
@@ -237,16 +238,16 @@ mod tests {
         let mut book = book(outside());
         book.put(in_stack("media", "web"));
         book.put(container("loose"));
-        let first = book.snapshot().expect("it changed");
+        let first = book.snapshot(Guard::default()).expect("it changed");
         assert_eq!((first.changed.stacks.len(), first.changed.containers.len()), (1, 1));
         assert_eq!(
             first.containers.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(),
             ["loose", "media-web-1"]
         );
         book.put(container("loose"));
-        assert!(book.snapshot().is_none(), "the same again is no change");
+        assert!(book.snapshot(Guard::default()).is_none(), "the same again is no change");
         book.remove(&container("loose").id);
-        let third = book.snapshot().expect("it changed");
+        let third = book.snapshot(Guard::default()).expect("it changed");
         assert_eq!(third.changed.containers, BTreeSet::from([container("loose").key()]));
         assert!(third.changed.stacks.is_empty());
     }
@@ -257,9 +258,9 @@ mod tests {
         let clues = Clues { ids: vec!["f".repeat(64), me.id[..12].to_owned()], contained: true };
         let mut book = book(clues);
         book.put(container("other"));
-        assert_eq!(book.snapshot().expect("it changed").itself, SelfDetection::Unknown);
+        assert_eq!(book.snapshot(Guard::default()).expect("it changed").itself, SelfDetection::Unknown);
         book.put(me.clone());
-        let snapshot = book.snapshot().expect("it changed");
+        let snapshot = book.snapshot(Guard::default()).expect("it changed");
         assert_eq!(snapshot.itself, SelfDetection::Container(me.id.clone()));
         let shown = snapshot.containers.iter().find(|one| one.name == "docknap").expect("it is there");
         assert_eq!(shown.protection, Some(Protection::Itself));
@@ -275,7 +276,7 @@ mod tests {
         let row = Row::read(summary).expect("it has an id");
         let mut book = book(outside());
         book.put_doubtful(&row, &HostId::local());
-        assert_eq!(book.snapshot().expect("it changed").containers[0].name, "web");
+        assert_eq!(book.snapshot(Guard::default()).expect("it changed").containers[0].name, "web");
         let rows = [row];
         assert_eq!(book.differing(&rows, jiff::Timestamp::UNIX_EPOCH).len(), 1, "it is inspected again");
         book.keep_only(&[], &BTreeSet::from(["a".repeat(64)]));

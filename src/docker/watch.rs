@@ -31,7 +31,7 @@ const OVERLAP: SignedDuration = SignedDuration::from_secs(2);
 
 /// Connects again and again, for ever.
 pub(super) async fn keep(host: &Host) {
-    let mut book = Book::new(host.guard.clone(), host.clues.clone());
+    let mut book = Book::new(host.guard(), host.clues.clone());
     let mut wait = Duration::ZERO;
     let mut last_event = None;
     let mut lost_at = None;
@@ -184,6 +184,7 @@ impl<'a> Session<'a> {
                 }
                 () = host.clock.sleep(due), if self.listing.is_none() => self.list(),
                 () = host.roused.notified() => {
+                    self.show();
                     if host.was_broken() && self.listing.is_none() {
                         self.list();
                     }
@@ -303,7 +304,7 @@ impl<'a> Session<'a> {
         });
         self.host.confirm();
         let reconnected = first && self.host.inventory().is_connected();
-        self.host.publish(self.book.snapshot(), link);
+        self.host.publish(self.book.snapshot(self.host.guard()), link);
         if reconnected {
             // Nobody saw it go, but what happened in between is only now known.
             self.host.tell(Notice::Link);

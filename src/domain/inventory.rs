@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::ids::HostId;
+use super::order::added::AddedEdge;
 use super::order::{DEPENDS_ON, parse_depends_on};
 use super::run::Condition;
 use super::target::{self, ContainerIdentity, Subject, Target};
@@ -141,11 +142,13 @@ pub enum Protection {
     Label,
     /// Named in `DOCKNAP_PROTECT`.
     Setting,
+    /// Somebody locked it; by whom and why, as [`super::lock::Lock::sentence`] says it.
+    Lock(String),
 }
 
 impl Protection {
     /// The reason in a sentence's end: "… is protected: *it is DockNap itself*".
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &str {
         match self {
             Self::Itself => "it is DockNap itself",
             Self::NetworkParent => "DockNap uses its network",
@@ -153,6 +156,7 @@ impl Protection {
             Self::Database => "DockNap keeps its data in it",
             Self::Label => "its label docknap.protect says so",
             Self::Setting => "DOCKNAP_PROTECT names it",
+            Self::Lock(sentence) => sentence,
         }
     }
 }
@@ -278,6 +282,8 @@ pub struct Inventory {
     pub containers: Arc<Vec<Arc<Container>>>,
     /// When the containers were last known to be right.
     pub seen_at: Option<Timestamp>,
+    /// The order that people added to what labels tell.
+    pub added: Arc<Vec<AddedEdge>>,
     /// DockNap looked for itself among the containers: `None` where it runs outside Docker, or could not tell.
     pub itself: SelfDetection,
 }
@@ -363,6 +369,7 @@ impl Inventory {
             link: Link::Connecting,
             containers: Arc::default(),
             seen_at: None,
+            added: Arc::default(),
             itself: SelfDetection::Unknown,
         }
     }

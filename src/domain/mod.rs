@@ -12,6 +12,7 @@ pub mod desired;
 pub mod due;
 pub mod ids;
 pub mod inventory;
+pub mod lock;
 pub mod nap;
 pub mod order;
 pub mod overrides;

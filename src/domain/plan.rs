@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::action::Action;
 use super::inventory::{Container, ContainerState, Health, Inventory, Kind, RestartPolicy};
 use super::nap::Naps;
-use super::order::{self, Edge};
+use super::order::{self, Edge, added};
 use super::run::{Condition, WaitFor};
 use super::target::{self, ContainerIdentity, Subject};
 
@@ -290,19 +290,25 @@ impl Draft {
         self.plan.warnings.extend(cycles);
         let mut waits: Vec<Vec<WaitFor>> = vec![Vec::new(); chosen];
         for edge in &inner {
-            waits[edge.dependant].push(wait(&nodes[edge.dependency], edge.condition));
+            waits[edge.dependant].push(wait(&nodes[edge.dependency], edge));
         }
         for edge in &outer {
             let dependency = &nodes[edge.dependency];
             match outside(dependency, edge.condition) {
                 Outside::Met => {}
-                Outside::Wait => waits[edge.dependant].push(wait(dependency, edge.condition)),
+                Outside::Wait => waits[edge.dependant].push(wait(dependency, edge)),
                 Outside::Never => self.plan.warnings.push(format!(
                     "{} depends on {}, which stays off; it is not waited for",
                     nodes[edge.dependant].name, dependency.name
                 )),
             }
         }
+        for (member, waits) in nodes.iter().zip(&mut waits) {
+            if waits.is_empty() {
+                waits.extend(elsewhere(member, action.reverses_order(), inventory));
+            }
+        }
+        self.note_elsewhere(&nodes[..chosen], action, inventory);
         let mut steps: Vec<PlannedStep> = std::mem::take(&mut self.chosen)
             .into_iter()
             .zip(waves)
@@ -321,6 +327,23 @@ impl Draft {
             .collect();
         steps.sort_by(|a, b| a.wave.cmp(&b.wave).then_with(|| a.container.cmp(&b.container)));
         self.plan.steps = steps;
+    }
+
+    /// What is waited for in other stacks, and is off now: it is not started for it.
+    fn note_elsewhere(&mut self, nodes: &[Arc<Container>], action: Action, inventory: &Inventory) {
+        if action != Action::Start {
+            return;
+        }
+        for edge in inventory.added.iter().filter(|edge| !edge.is_within_a_stack()) {
+            let is_mine = nodes.iter().any(|node| added::names(&edge.dependant, node));
+            let mut theirs = inventory.containers.iter().filter(|one| added::names(&edge.dependency, one));
+            if is_mine && !theirs.any(|one| one.state.is_up()) {
+                self.plan.warnings.push(format!(
+                    "{} comes after {}, which is off: it is waited for only if it is being started too",
+                    edge.dependant_name, edge.dependency_name
+                ));
+            }
+        }
     }
 
     /// What a person should know before saying yes.
@@ -386,8 +409,36 @@ impl Draft {
     }
 }
 
-fn wait(container: &Container, condition: Condition) -> WaitFor {
-    WaitFor { container: container.name.clone(), identity: container.identity.to_text(), condition }
+fn wait(container: &Container, edge: &Edge) -> WaitFor {
+    WaitFor {
+        container: container.name.clone(),
+        identity: container.identity.to_text(),
+        condition: edge.condition,
+        seconds: edge.wait_seconds,
+        elsewhere: false,
+    }
+}
+
+/// What a step of one stack waits for in others, by the order that people added. Who has something to wait for in its
+/// own plan comes later anyway.
+fn elsewhere(member: &Container, reverses: bool, inventory: &Inventory) -> Vec<WaitFor> {
+    let mut waits = Vec::new();
+    for edge in inventory.added.iter().filter(|edge| !edge.is_within_a_stack()) {
+        let (mine, theirs) =
+            if reverses { (&edge.dependency, &edge.dependant) } else { (&edge.dependant, &edge.dependency) };
+        if !added::names(mine, member) {
+            continue;
+        }
+        let others = inventory.containers.iter().filter(|other| added::names(theirs, other));
+        waits.extend(others.map(|other| WaitFor {
+            container: other.name.clone(),
+            identity: other.identity.to_text(),
+            condition: if reverses { Condition::Stopped } else { edge.condition },
+            seconds: edge.wait_seconds,
+            elsewhere: true,
+        }));
+    }
+    waits
 }
 
 enum Outside {

@@ -256,6 +256,12 @@ pub struct WaitFor {
     pub identity: String,
     /// What must be so of it.
     pub condition: Condition,
+    /// How long it is waited for, in seconds; the usual time where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seconds: Option<i64>,
+    /// It is part of another stack: waited for only while a run of its own is at work on it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub elsewhere: bool,
 }
 
 words!(

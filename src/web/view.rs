@@ -487,6 +487,8 @@ mod tests {
             container: container.to_owned(),
             identity: String::new(),
             condition,
+            seconds: None,
+            elsewhere: false,
         };
         let told = waits(&[
             wait("api", Condition::Stopped),

@@ -124,6 +124,22 @@ impl Execution {
         here.flat_map(|active| active.touches.iter().cloned()).collect()
     }
 
+    /// Whether another run is at work on a container: one that stops or pauses, or else one that starts it.
+    pub(super) fn works_on(
+        &self,
+        host: &HostId,
+        than: &RunId,
+        identity: &ContainerIdentity,
+        stops: bool,
+    ) -> bool {
+        self.lock().iter().any(|(id, active)| {
+            id != than
+                && active.target.host == *host
+                && active.action.reverses_order() == stops
+                && active.touches.contains(identity)
+        })
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Active>> {
         self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
     }

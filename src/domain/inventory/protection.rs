@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Container, Protection, SelfDetection, labels};
+use crate::domain::lock::Locks;
 
 const PROTECT: &str = "docknap.protect";
 const PROTECT_STACK: &str = "docknap.stack.protect";
 
-/// What the settings say about protection.
+/// What settings and people say about protection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Guard {
     /// `DOCKNAP_PROTECT`: exact names of stacks and containers.
@@ -19,6 +20,8 @@ pub struct Guard {
     pub proxy: Option<String>,
     /// Host part of `DATABASE_URL`, where the database is reached over a network.
     pub database: Option<String>,
+    /// What people locked.
+    pub locks: Locks,
 }
 
 /// The protection that follows from all containers of an Engine together; asked for one at a time.
@@ -109,8 +112,14 @@ impl Shield {
         {
             Some(Protection::Label)
         } else {
-            None
+            self.guard.locks.reason(container).map(|sentence| Protection::Lock(sentence.to_owned()))
         }
+    }
+
+    /// The same with other locks.
+    #[must_use]
+    pub fn with_locks(&self, locks: Locks) -> Self {
+        Self { guard: Guard { locks, ..self.guard.clone() }, ..self.clone() }
     }
 
     /// Whether a host name of the settings is this container, by a name or address on a network DockNap is on.

@@ -9,6 +9,8 @@ use super::inventory::{Container, Inventory};
 use super::run::Condition;
 use super::target::ContainerIdentity;
 
+pub mod added;
+
 /// The label in which compose writes what a service depends on.
 pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 /// Items of one label that are read; compose files have a handful.
@@ -23,6 +25,8 @@ pub struct Edge {
     pub dependency: usize,
     /// What must be so.
     pub condition: Condition,
+    /// How long it is waited for, in seconds, where somebody said so.
+    pub wait_seconds: Option<i64>,
 }
 
 /// One item of a `depends_on` label.
@@ -115,6 +119,7 @@ pub fn edges(members: &[Arc<Container>], inventory: &Inventory) -> (Vec<Edge>, V
                         dependant: index,
                         dependency: *dependency,
                         condition: item.condition,
+                        wait_seconds: None,
                     })),
                     None => notes.push(format!(
                         "{} depends on {}, which has no container; that is ignored",
@@ -132,6 +137,7 @@ pub fn edges(members: &[Arc<Container>], inventory: &Inventory) -> (Vec<Edge>, V
                         dependant: index,
                         dependency: *dependency,
                         condition: Condition::ServiceStarted,
+                        wait_seconds: None,
                     });
                 }
             }
@@ -140,19 +146,27 @@ pub fn edges(members: &[Arc<Container>], inventory: &Inventory) -> (Vec<Edge>, V
             }
         }
     }
-    // Of two edges between the same two, the stronger condition counts.
-    let mut strongest: BTreeMap<(usize, usize), Condition> = BTreeMap::new();
-    for edge in edges {
-        let condition = strongest.entry((edge.dependant, edge.dependency)).or_insert(edge.condition);
-        if edge.condition != Condition::ServiceStarted {
-            *condition = edge.condition;
+    for added in inventory.added.iter().filter(|added| added.is_within_a_stack()) {
+        let named = |side| members.iter().enumerate().filter(move |(_, one)| added::names(side, one));
+        for (dependant, _) in named(&added.dependant) {
+            edges.extend(named(&added.dependency).map(|(dependency, _)| Edge {
+                dependant,
+                dependency,
+                condition: added.condition,
+                wait_seconds: added.wait_seconds,
+            }));
         }
     }
-    let edges = strongest
-        .into_iter()
-        .map(|((dependant, dependency), condition)| Edge { dependant, dependency, condition })
-        .collect();
-    (edges, notes)
+    // Of two edges between the same two, the stronger condition and the longer wait count.
+    let mut strongest: BTreeMap<(usize, usize), Edge> = BTreeMap::new();
+    for edge in edges {
+        let known = strongest.entry((edge.dependant, edge.dependency)).or_insert_with(|| edge.clone());
+        if edge.condition != Condition::ServiceStarted {
+            known.condition = edge.condition;
+        }
+        known.wait_seconds = known.wait_seconds.max(edge.wait_seconds);
+    }
+    (strongest.into_values().collect(), notes)
 }
 
 /// The container whose network another one uses.
@@ -301,7 +315,7 @@ mod tests {
     }
 
     fn edge(dependant: usize, dependency: usize) -> Edge {
-        Edge { dependant, dependency, condition: Condition::ServiceStarted }
+        Edge { dependant, dependency, condition: Condition::ServiceStarted, wait_seconds: None }
     }
 
     fn names(count: usize) -> Vec<String> {

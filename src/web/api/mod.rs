@@ -18,9 +18,11 @@ pub mod audit;
 pub mod auth;
 mod body;
 pub mod containers;
-pub mod me;
+pub mod locks;
+mod me;
 pub mod openapi;
-pub mod plan;
+pub mod order;
+mod plan;
 pub mod runs;
 pub mod schedules;
 pub mod stacks;
@@ -32,6 +34,8 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(auth::routes(web))
         .merge(me::routes())
         .merge(openapi::routes())
+        .merge(locks::routes())
+        .merge(order::routes())
         .merge(stacks::routes())
         .merge(containers::routes())
         .merge(actions::routes())

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::{actions, audit, auth, containers, me, plan, runs, schedules, stacks, summary};
+use super::{actions, audit, auth, containers, locks, me, order, plan, runs, schedules, stacks, summary};
 use crate::app::FieldError;
 use crate::app::paging::Paged;
 use crate::web::routes::{Access, Routes};
@@ -51,6 +51,8 @@ pub struct Problem {
         auth::login, auth::logout, me::show,
         stacks::list, stacks::get, stacks::act,
         containers::list, containers::get, containers::act,
+        locks::list, locks::lock_stack, locks::unlock_stack, locks::lock_container, locks::unlock_container,
+        order::list, order::add, order::remove,
         actions::post, plan::post,
         schedules::list, schedules::create, schedules::preview, schedules::get, schedules::put, schedules::delete,
         schedules::enable, schedules::disable, schedules::skip, schedules::unskip, schedules::run,

@@ -254,6 +254,8 @@ async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path) -> 
         auth,
         vitals: Vitals::new(clock.now()),
     });
+    docknap::app::locks::restore(&app).await.expect("locks are read");
+    docknap::app::order::restore(&app).await.expect("the order is read");
     let stop = CancellationToken::new();
     runtime.spawn(host.watch(stop.clone()));
     runtime.spawn(execute::runner::feed(app.clone(), stop.clone()));

@@ -1,0 +1,121 @@
+//! Locks: a stack or container that DockNap leaves alone until somebody unlocks it.
+
+use super::audit::{self, Object};
+use super::{Actor, App, Error, Live, Result, execute};
+use crate::db;
+use crate::domain::audit::AuditDetail;
+use crate::domain::ids::HostId;
+use crate::domain::lock::{Lock, Locks, MAX_REASON};
+use crate::domain::permission::Permission;
+use crate::domain::target::{Target, TargetType};
+
+/// Hands the stored locks to the hosts. Before anything acts, and after every change.
+///
+/// # Errors
+/// Where the database cannot be read: nothing may act then.
+pub async fn restore(app: &App) -> Result<()> {
+    let locks = db::locks::all(&app.db).await?;
+    for host in app.hosts.all() {
+        host.set_locks(Locks::of(locks.iter().filter(|lock| lock.target.host == *host.id())));
+    }
+    Ok(())
+}
+
+/// All locks.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Lock>> {
+    actor.require(Permission::View)?;
+    Ok(db::locks::all(&app.db).await?)
+}
+
+/// Locks a stack or container, by name or key; one that is locked gets the new reason.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Invalid`] for a reason that is too long.
+pub async fn lock(
+    app: &App,
+    actor: &Actor,
+    host: &HostId,
+    target_type: TargetType,
+    name: &str,
+    reason: &str,
+) -> Result<Lock> {
+    actor.require(Permission::Operate)?;
+    let reason = reason.trim();
+    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+        return Err(Error::field("reason", format!("use one line of {MAX_REASON} characters at most")));
+    }
+    let target = execute::resolve_target(app, host, target_type, name)?;
+    let lock = Lock {
+        target_name: execute::name_of(app, &target),
+        target,
+        reason: reason.to_owned(),
+        author_id: actor.reference.id.clone(),
+        author: actor.reference.name.clone(),
+        created_at: app.clock.now(),
+    };
+    let mut tx = app.db.begin().await?;
+    db::locks::put(&mut tx, &lock).await?;
+    record(&mut tx, app, actor, "lock", &lock.target, &lock.target_name, reason).await?;
+    tx.commit().await?;
+    restore(app).await?;
+    changed(app);
+    Ok(lock)
+}
+
+/// Takes a lock away; where there is none, nothing changes.
+///
+/// # Errors
+/// [`Error::NotFound`] for a target that is neither there nor locked.
+pub async fn unlock(
+    app: &App,
+    actor: &Actor,
+    host: &HostId,
+    target_type: TargetType,
+    name: &str,
+) -> Result<()> {
+    actor.require(Permission::Operate)?;
+    // What is locked may be gone: its name then has to do.
+    let stored = db::locks::all(&app.db).await?.into_iter().find(|lock| {
+        lock.target.host == *host
+            && lock.target.target_type() == target_type
+            && (lock.target_name == name || lock.target.key() == name)
+    });
+    let target = match stored {
+        Some(lock) => lock.target,
+        None => execute::resolve_target(app, host, target_type, name)?,
+    };
+    let mut tx = app.db.begin().await?;
+    if db::locks::remove(&mut tx, &target).await? {
+        record(&mut tx, app, actor, "unlock", &target, name, "").await?;
+        tx.commit().await?;
+        restore(app).await?;
+        changed(app);
+    }
+    Ok(())
+}
+
+async fn record(
+    tx: &mut db::Tx,
+    app: &App,
+    actor: &Actor,
+    verb: &str,
+    target: &Target,
+    name: &str,
+    reason: &str,
+) -> Result<()> {
+    let (kind, identity) = (target.target_type().as_str(), target.identity_text());
+    let object = Object { kind, id: Some(&identity), name };
+    let reason = (!reason.is_empty()).then(|| reason.to_owned());
+    let detail = AuditDetail { reason, ..AuditDetail::default() };
+    audit::record(tx, app, actor, &format!("{kind}.{verb}"), object, "ok", detail).await
+}
+
+fn changed(app: &App) {
+    // What was locked may be due for a sleep.
+    app.outside.rules_changed();
+    app.scheduler.wake();
+    app.bus.send(Live::Hosts);
+}

@@ -1,0 +1,204 @@
+//! The order that people add to what labels tell.
+
+use super::audit::{self, Object};
+use super::{Actor, App, Error, FieldError, Live, Result, execute};
+use crate::db;
+use crate::domain::audit::AuditDetail;
+use crate::domain::ids::HostId;
+use crate::domain::order::added::{self, AddedEdge, MAX_WAIT};
+use crate::domain::permission::Permission;
+use crate::domain::run::Condition;
+use crate::domain::target::{Subject, Target, TargetType};
+
+/// An edge as typed: nothing checked yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// The host; `local` where nothing is said.
+    pub host: Option<String>,
+    /// `stack` or `container`.
+    pub dependant_type: Option<String>,
+    /// Who waits: name or key.
+    pub dependant_id: Option<String>,
+    /// `stack` or `container`.
+    pub dependency_type: Option<String>,
+    /// Who is waited for: name or key.
+    pub dependency_id: Option<String>,
+    /// `service_started` (also where nothing is said), `service_healthy`, `service_completed_successfully`.
+    pub condition: Option<String>,
+    /// Seconds, as text.
+    pub wait_seconds: Option<String>,
+}
+
+/// Hands the stored edges to the hosts: at the start, and after every change.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn restore(app: &App) -> Result<()> {
+    let edges = db::order_edges::all(&app.db).await?;
+    for host in app.hosts.all() {
+        host.set_added(edges.iter().filter(|edge| edge.host == *host.id()).cloned().collect());
+    }
+    Ok(())
+}
+
+/// All edges that people added, oldest first.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn list(app: &App, actor: &Actor) -> Result<Vec<AddedEdge>> {
+    actor.require(Permission::View)?;
+    Ok(db::order_edges::all(&app.db).await?)
+}
+
+/// Adds an edge.
+///
+/// # Errors
+/// [`Error::Invalid`] naming what is wrong; a cycle is named by its containers.
+pub async fn add(app: &App, actor: &Actor, draft: &Draft) -> Result<AddedEdge> {
+    actor.require(Permission::Operate)?;
+    let host = HostId::from(draft.host.as_deref().filter(|host| !host.is_empty()).unwrap_or("local"));
+    let mut faults = Vec::new();
+    let dependant = side(
+        app,
+        &host,
+        "dependant",
+        draft.dependant_type.as_ref(),
+        draft.dependant_id.as_ref(),
+        &mut faults,
+    );
+    let dependency = side(
+        app,
+        &host,
+        "dependency",
+        draft.dependency_type.as_ref(),
+        draft.dependency_id.as_ref(),
+        &mut faults,
+    );
+    let condition = match draft.condition.as_deref().map(str::trim).filter(|word| !word.is_empty()) {
+        None => Some(Condition::ServiceStarted),
+        Some(word) => Condition::parse(word).filter(|condition| *condition != Condition::Stopped),
+    };
+    if condition.is_none() {
+        let message = "use service_started, service_healthy or service_completed_successfully";
+        faults.push(FieldError::new("condition", message));
+    }
+    let wait_seconds = match draft.wait_seconds.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+        None => None,
+        Some(typed) => {
+            let seconds = typed.parse::<i64>().ok().filter(|seconds| (1..=MAX_WAIT).contains(seconds));
+            if seconds.is_none() {
+                faults.push(FieldError::new(
+                    "wait_seconds",
+                    format!("use a whole number from 1 to {MAX_WAIT}"),
+                ));
+            }
+            seconds
+        }
+    };
+    let (Some(dependant), Some(dependency), Some(condition), true) =
+        (dependant, dependency, condition, faults.is_empty())
+    else {
+        return Err(Error::Invalid(faults));
+    };
+    let edge = AddedEdge {
+        id: app.ids.next::<crate::domain::ids::AuditId>(app.clock.now()).0,
+        host: host.clone(),
+        dependant_name: execute::name_of(app, &dependant),
+        dependant: dependant.subject,
+        dependency_name: execute::name_of(app, &dependency),
+        dependency: dependency.subject,
+        condition,
+        wait_seconds,
+        author_id: actor.reference.id.clone(),
+        author: actor.reference.name.clone(),
+        created_at: app.clock.now(),
+    };
+    refuse_cycle(app, &edge)?;
+    let mut tx = app.db.begin().await?;
+    if !db::order_edges::insert(&mut tx, &edge).await? {
+        let message = format!("{} waits for {} already", edge.dependant_name, edge.dependency_name);
+        return Err(Error::field("dependency_id", message));
+    }
+    record(&mut tx, app, actor, "order.add", &edge).await?;
+    tx.commit().await?;
+    restore(app).await?;
+    app.bus.send(Live::Hosts);
+    Ok(edge)
+}
+
+/// One side of an edge.
+fn side(
+    app: &App,
+    host: &HostId,
+    name: &str,
+    kind: Option<&String>,
+    id: Option<&String>,
+    faults: &mut Vec<FieldError>,
+) -> Option<Target> {
+    let Some(kind) = kind.and_then(|kind| TargetType::parse(kind.trim())) else {
+        faults.push(FieldError::new(format!("{name}_type"), "use stack or container"));
+        return None;
+    };
+    let Some(id) = id.filter(|id| !id.is_empty()) else {
+        faults.push(FieldError::new(format!("{name}_id"), "say which one"));
+        return None;
+    };
+    match execute::resolve_target(app, host, kind, id) {
+        Ok(target) => Some(target),
+        Err(error) => {
+            faults.push(FieldError::new(format!("{name}_id"), error.to_string()));
+            None
+        }
+    }
+}
+
+/// An edge to itself, to its own stack, or one that closes a cycle.
+fn refuse_cycle(app: &App, edge: &AddedEdge) -> Result<()> {
+    let refused = |message: String| Err(Error::field("dependency_id", message));
+    let stack_of = |subject: &Subject| match subject {
+        Subject::Stack(name) => Some(name.clone()),
+        Subject::Container(_) => None,
+    };
+    if edge.dependant == edge.dependency {
+        return refused("it cannot wait for itself".to_owned());
+    }
+    let inventory = app.hosts.get(&edge.host).map(|host| host.inventory());
+    let Some(inventory) = inventory else { return refused("there is no such host".to_owned()) };
+    for (stack, other) in [(&edge.dependant, &edge.dependency), (&edge.dependency, &edge.dependant)] {
+        if let Some(name) = stack_of(stack)
+            && inventory.containers.iter().any(|one| added::names(other, one) && one.stack() == Some(&name))
+        {
+            return refused(format!("one is part of the other: choose two services of {name} instead"));
+        }
+    }
+    match added::cycle(edge, &inventory) {
+        Some(way) => refused(format!("that would be a cycle: {}", way.join(" → "))),
+        None => Ok(()),
+    }
+}
+
+/// Takes an edge away.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn remove(app: &App, actor: &Actor, id: &str) -> Result<()> {
+    actor.require(Permission::Operate)?;
+    let not_found = || Error::not_found("edge", id.chars().take(64).collect::<String>());
+    let edge =
+        db::order_edges::all(&app.db).await?.into_iter().find(|edge| edge.id == id).ok_or_else(not_found)?;
+    let mut tx = app.db.begin().await?;
+    if !db::order_edges::remove(&mut tx, id).await? {
+        return Err(not_found());
+    }
+    record(&mut tx, app, actor, "order.remove", &edge).await?;
+    tx.commit().await?;
+    restore(app).await?;
+    app.bus.send(Live::Hosts);
+    Ok(())
+}
+
+async fn record(tx: &mut db::Tx, app: &App, actor: &Actor, event: &str, edge: &AddedEdge) -> Result<()> {
+    let name = format!("{} after {}", edge.dependant_name, edge.dependency_name);
+    let object = Object { kind: "order", id: Some(&edge.id), name: &name };
+    audit::record(tx, app, actor, event, object, "ok", AuditDetail::default()).await
+}

@@ -1,0 +1,103 @@
+//! Edges that people add to the order of containers.
+
+use super::{Db, DbError, Result, Tx, exec_tx, on_db};
+use crate::domain::ids::HostId;
+use crate::domain::order::added::AddedEdge;
+use crate::domain::run::Condition;
+use crate::domain::schedule::Schedule;
+use crate::domain::target::{Subject, Target};
+use crate::domain::time::{from_ms, to_ms};
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    host_id: String,
+    dependant_type: String,
+    dependant_identity: String,
+    dependant_name: String,
+    dependency_type: String,
+    dependency_identity: String,
+    dependency_name: String,
+    condition: String,
+    wait_s: Option<i64>,
+    actor_id: Option<String>,
+    actor_name: String,
+    created_ms: i64,
+}
+
+impl TryFrom<Row> for AddedEdge {
+    type Error = DbError;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let damaged =
+            |what: &str| DbError::Damaged { table: "order_edges", id: row.id.clone(), what: what.to_owned() };
+        let side = |kind: &str, identity: &str| {
+            Schedule::target_from_columns(&row.host_id, kind, identity).map(|target| target.subject)
+        };
+        Ok(Self {
+            dependant: side(&row.dependant_type, &row.dependant_identity)
+                .ok_or_else(|| damaged("its dependant"))?,
+            dependency: side(&row.dependency_type, &row.dependency_identity)
+                .ok_or_else(|| damaged("its dependency"))?,
+            condition: Condition::parse(&row.condition).ok_or_else(|| damaged("its condition"))?,
+            host: HostId(row.host_id.clone()),
+            dependant_name: row.dependant_name,
+            dependency_name: row.dependency_name,
+            wait_seconds: row.wait_s,
+            author_id: row.actor_id,
+            author: row.actor_name,
+            created_at: from_ms(row.created_ms),
+            id: row.id,
+        })
+    }
+}
+
+/// All edges, oldest first.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn all(db: &Db) -> Result<Vec<AddedEdge>> {
+    let rows: Vec<Row> =
+        on_db!(db, pool => sqlx::query_as("SELECT * FROM order_edges ORDER BY id").fetch_all(pool))?;
+    rows.into_iter().map(AddedEdge::try_from).collect()
+}
+
+/// Adds an edge; `false` where there is one between the same two.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn insert(tx: &mut Tx, edge: &AddedEdge) -> Result<bool> {
+    let columns = |subject: &Subject| {
+        let target = Target { host: edge.host.clone(), subject: subject.clone() };
+        (target.target_type().as_str(), target.identity_text())
+    };
+    let (dependant, dependency) = (columns(&edge.dependant), columns(&edge.dependency));
+    let rows = exec_tx!(
+        tx,
+        "INSERT INTO order_edges (id, host_id, dependant_type, dependant_identity, dependant_name, dependency_type, \
+         dependency_identity, dependency_name, condition, wait_s, actor_id, actor_name, created_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
+        edge.id.as_str(),
+        edge.host.as_str(),
+        dependant.0,
+        &dependant.1,
+        edge.dependant_name.as_str(),
+        dependency.0,
+        &dependency.1,
+        edge.dependency_name.as_str(),
+        edge.condition.as_str(),
+        edge.wait_seconds,
+        edge.author_id.as_deref(),
+        edge.author.as_str(),
+        to_ms(edge.created_at),
+    )?;
+    Ok(rows == 1)
+}
+
+/// Takes an edge away; `false` where there is none of that id.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn remove(tx: &mut Tx, id: &str) -> Result<bool> {
+    Ok(exec_tx!(tx, "DELETE FROM order_edges WHERE id = $1", id)? == 1)
+}

@@ -1,0 +1,59 @@
+//! A stack or container that somebody wants never touched.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::inventory::Container;
+use super::target::{Subject, Target};
+
+/// The longest reason, in characters.
+pub const MAX_REASON: usize = 500;
+
+/// One lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// What is locked.
+    pub target: Target,
+    /// Its name when it was locked.
+    pub target_name: String,
+    /// Why; may be empty.
+    pub reason: String,
+    /// The account that locked it.
+    pub author_id: Option<String>,
+    /// Its name.
+    pub author: String,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+impl Lock {
+    /// In a sentence's end: "locked by olga: the migration runs".
+    pub fn sentence(&self) -> String {
+        match self.reason.as_str() {
+            "" => format!("locked by {}", self.author),
+            reason => format!("locked by {}: {reason}", self.author),
+        }
+    }
+}
+
+/// The locks of one host: what is locked, with the sentence that says why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Locks(BTreeMap<Subject, String>);
+
+impl Locks {
+    /// Of these, which are all of one host.
+    pub fn of<'a>(locks: impl Iterator<Item = &'a Lock>) -> Self {
+        Self(locks.map(|lock| (lock.target.subject.clone(), lock.sentence())).collect())
+    }
+
+    /// Why a container is locked: by itself, else with its stack.
+    pub fn reason(&self, container: &Container) -> Option<&str> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let alone = self.0.get(&Subject::Container(container.identity.clone()));
+        let stack = || self.0.get(&Subject::Stack(container.stack()?.to_owned()));
+        alone.or_else(stack).map(String::as_str)
+    }
+}

@@ -1,0 +1,106 @@
+//! Edges that people add to those that labels tell: between services of a stack, and between stacks of one host.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::super::ids::HostId;
+use super::super::inventory::{Container, Inventory};
+use super::super::run::Condition;
+use super::super::target::{ContainerIdentity, Subject};
+
+/// The longest a dependency may be waited for, in seconds.
+pub const MAX_WAIT: i64 = 3600;
+
+/// One edge: the dependant starts after the dependency, and stops before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedEdge {
+    /// Its id.
+    pub id: String,
+    /// The Engine both live on.
+    pub host: HostId,
+    /// Who waits: a stack, or the containers of a service.
+    pub dependant: Subject,
+    /// Its name when the edge was added.
+    pub dependant_name: String,
+    /// Who is waited for.
+    pub dependency: Subject,
+    /// Its name when the edge was added.
+    pub dependency_name: String,
+    /// What must be so of it.
+    pub condition: Condition,
+    /// How long it is waited for, in seconds; `None` = the usual time.
+    pub wait_seconds: Option<i64>,
+    /// The account that added it.
+    pub author_id: Option<String>,
+    /// Its name.
+    pub author: String,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+impl AddedEdge {
+    /// Whether both sides are containers of one stack, so that it orders the waves of a plan.
+    pub fn is_within_a_stack(&self) -> bool {
+        let project = |subject: &Subject| match subject {
+            Subject::Container(ContainerIdentity::Service { project, .. }) => Some(project.clone()),
+            _ => None,
+        };
+        project(&self.dependant).is_some_and(|one| project(&self.dependency) == Some(one))
+    }
+}
+
+/// Whether a container is one of those that a side of an edge names: of a service, every replica.
+pub fn names(side: &Subject, container: &Container) -> bool {
+    container.is_ordinary()
+        && match side {
+            Subject::Stack(name) => container.stack() == Some(name),
+            Subject::Container(ContainerIdentity::Service { project, service, .. }) => {
+                container.stack() == Some(project) && container.service() == Some(service)
+            }
+            Subject::Container(identity @ ContainerIdentity::Name(_)) => container.identity == *identity,
+        }
+}
+
+/// The way from the dependency of `new` back to its dependant, by the names of the containers: the cycle that it would
+/// close. `None` where there is none.
+pub fn cycle(new: &AddedEdge, inventory: &Inventory) -> Option<Vec<String>> {
+    let all = &inventory.containers;
+    let mut next: HashMap<usize, Vec<usize>> = HashMap::new();
+    let (edges, _) = super::edges(all, inventory);
+    for edge in edges {
+        next.entry(edge.dependant).or_default().push(edge.dependency);
+    }
+    for edge in inventory.added.iter() {
+        for (dependant, dependency) in pairs(edge, all) {
+            next.entry(dependant).or_default().push(dependency);
+        }
+    }
+    for (start, goal) in pairs(new, all).map(|(dependant, dependency)| (dependency, dependant)) {
+        let mut seen = HashSet::from([start]);
+        let mut ways = vec![vec![start]];
+        while let Some(way) = ways.pop() {
+            let last = *way.last()?;
+            if last == goal {
+                let mut names: Vec<String> = vec![all[goal].name.clone()];
+                names.extend(way.iter().map(|node| all[*node].name.clone()));
+                return Some(names);
+            }
+            for node in next.get(&last).into_iter().flatten() {
+                if seen.insert(*node) {
+                    ways.push(way.iter().copied().chain([*node]).collect());
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Every dependant with every dependency of an edge, as indexes.
+fn pairs<'a>(edge: &'a AddedEdge, all: &'a [Arc<Container>]) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let of = |side: &'a Subject| {
+        all.iter().enumerate().filter(move |(_, one)| names(side, one)).map(|(index, _)| index)
+    };
+    of(&edge.dependant).flat_map(move |dependant| of(&edge.dependency).map(move |other| (dependant, other)))
+}
