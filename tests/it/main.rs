@@ -15,6 +15,8 @@ mod execute;
 mod fragments;
 mod history;
 mod killed;
+mod locks;
+mod order;
 mod packaging;
 mod pages;
 mod process;

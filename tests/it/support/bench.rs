@@ -81,6 +81,7 @@ impl Bench {
 
     /// Starts the process again after [`Bench::kill`], and waits until it knows the Engine.
     pub async fn revive(&mut self) {
+        self.database.reconnect();
         let (app, life) = live(&self.database.db, &self.clock, &self.sim, self.home.path()).await;
         self.app = app;
         self.life = Some(life);

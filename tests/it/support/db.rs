@@ -31,6 +31,14 @@ impl TestDb {
         Self { db, _home: Home::Directory(home) }
     }
 
+    /// New connections in place of those a runtime that is gone has made: theirs would never wake again.
+    pub fn reconnect(&mut self) {
+        if let Db::Pg(pool) = &self.db {
+            let options = pool.connect_options().as_ref().clone();
+            self.db = Db::Pg(sqlx::postgres::PgPoolOptions::new().connect_lazy_with(options));
+        }
+    }
+
     /// A database of its own on the server that `DOCKNAP_TEST_POSTGRES_URL` names.
     pub async fn postgres() -> Self {
         let server = std::env::var("DOCKNAP_TEST_POSTGRES_URL")

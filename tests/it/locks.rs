@@ -1,0 +1,78 @@
+//! Locks: what people want left alone is left alone on every path, at once, and across restarts.
+
+use docknap::app::execute::{self, Request};
+use docknap::app::schedules::{self, Draft};
+use docknap::app::{Error, locks};
+use docknap::domain::action::Action;
+use docknap::domain::ids::HostId;
+use docknap::domain::run::{RunState, StepState, Trigger};
+use docknap::domain::schedule::Source;
+use docknap::domain::target::TargetType;
+use docknap::sim::World;
+
+use crate::on_both_engines;
+use crate::support::bench::{Bench, person};
+use crate::support::db::TestDb;
+
+const NOW: &str = "2027-03-02T22:30:00Z";
+
+fn media() -> World {
+    World::new().stack("media", |s| s.service("db", |c| c).service("web", |c| c.depends_on("db")))
+}
+
+async fn lock(bench: &Bench, target_type: TargetType, name: &str) {
+    locks::lock(&bench.app, &person(), &HostId::local(), target_type, name, "the migration runs")
+        .await
+        .expect("it is locked");
+}
+
+on_both_engines!(a_locked_stack_is_refused_now_and_after_a_restart);
+
+async fn a_locked_stack_is_refused_now_and_after_a_restart(test: TestDb) {
+    let mut bench = Bench::on(test, NOW, media()).await;
+    let draft = Draft {
+        target_type: Some("stack".to_owned()),
+        target_id: Some("media".to_owned()),
+        window: Some("sleep 23:00-07:00".to_owned()),
+        ..Draft::default()
+    };
+    schedules::create(&bench.app, &person(), &draft, Source::Api).await.expect("it is saved");
+    lock(&bench, TargetType::Stack, "media").await;
+    for life in 0..2 {
+        let request = Request::now(Action::Stop, Bench::stack("media"), Trigger::Manual);
+        match execute::submit(&bench.app, &person(), request).await {
+            Err(Error::Protected { reason, .. }) => {
+                assert_eq!(reason, "locked by command line: the migration runs", "life {life}");
+            }
+            other => panic!("life {life}: {other:?}"),
+        }
+        if life == 0 {
+            bench.kill();
+            bench.revive().await;
+        }
+    }
+    bench.advance_to("2027-03-02T23:00:00Z").await;
+    bench.tick().await;
+    bench.settle().await;
+    assert_eq!(bench.sim.running("media").len(), 2, "its window leaves it alone");
+    locks::unlock(&bench.app, &person(), &HostId::local(), TargetType::Stack, "media")
+        .await
+        .expect("it is unlocked");
+    bench.tick().await;
+    bench.settle().await;
+    assert!(bench.sim.running("media").is_empty(), "and has its way once it is unlocked");
+}
+
+#[tokio::test]
+async fn a_lock_that_comes_before_the_call_still_holds() {
+    let bench = Bench::new(NOW, media()).await;
+    let submitted = bench.submit(Action::Stop, Bench::stack("media")).await;
+    lock(&bench, TargetType::Container, "media-db-1").await;
+    bench.settle().await;
+    let (run, steps) = bench.run(submitted.run_id()).await;
+    assert_eq!(bench.sim.running("media"), ["media-db-1"]);
+    let db = steps.iter().find(|step| step.container == "media-db-1").expect("its step");
+    assert_eq!(db.state, StepState::Skipped);
+    assert!(db.reason.contains("locked by command line"), "{}", db.reason);
+    assert!(matches!(run.state, RunState::Succeeded | RunState::Partial), "{run:?}");
+}
