@@ -215,7 +215,10 @@ fn unused(users: &[(ScheduleId, String)]) -> Result<()> {
     let (noun, them) = if users.len() == 1 { ("a schedule goes", "it") } else { ("schedules go", "them") };
     Err(Error::Conflict {
         code: "calendar_in_use",
-        message: format!("{noun} by this calendar: {}{more}; take it off {them} first", names.join(", ")),
+        message: format!(
+            "{noun} by this calendar: {}{more}; take the calendar off {them} first",
+            names.join(", ")
+        ),
     })
 }
 

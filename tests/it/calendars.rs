@@ -236,13 +236,13 @@ async fn a_calendar_in_use_stays_and_the_refusal_names_who_uses_it() {
         other => panic!("it should be refused: {other:?}"),
     };
     use_calendar(&test.app.db, "3", made.id.as_str()).await;
-    let message = "a schedule goes by this calendar: “Nap 3”; take it off it first".to_owned();
+    let message = "a schedule goes by this calendar: “Nap 3”; take the calendar off it first".to_owned();
     assert_eq!(refusal().await, ("calendar_in_use", message));
     for row in &rows {
         use_calendar(&test.app.db, row.id.as_str(), made.id.as_str()).await;
     }
-    let message = "schedules go by this calendar: “Nap 1”, “Nap 2”, “Nap 3”, “Nap 4”, “Nap 5” and 2 more; take it off \
-                   them first";
+    let message = "schedules go by this calendar: “Nap 1”, “Nap 2”, “Nap 3”, “Nap 4”, “Nap 5” and 2 more; take \
+                   the calendar off them first";
     assert_eq!(refusal().await.1, message);
 }
 

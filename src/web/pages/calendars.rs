@@ -74,11 +74,16 @@ fn today(now: &Now) -> Date {
     now.at.to_zoned(now.zone.clone()).date()
 }
 
-/// `14 days in the next 12 months`.
+/// How many days there are in the next 12 months.
 fn year(days: &CalendarDays, now: &Now) -> usize {
     let today = today(now);
     let end = today.saturating_add(jiff::Span::new().years(1));
     days.coming(today).take_while(|date| *date < end).count()
+}
+
+/// `14 days`, `No day`.
+fn days_text(days: usize) -> String {
+    if days == 0 { "No day".to_owned() } else { view::count(days, "day") }
 }
 
 /// A calendar as a row shows it.
@@ -102,7 +107,7 @@ impl CalendarRow {
             id: listed.id.to_string(),
             name: view::shown_name(&listed.name),
             next: listed.days.coming(today(now)).next().map(|date| Day::new(date, "", now)),
-            year: view::count(year(&listed.days, now), "day"),
+            year: days_text(year(&listed.days, now)),
             schedules: match listed.schedules {
                 0 => String::new(),
                 some => view::count(some, "schedule"),
@@ -343,7 +348,7 @@ async fn around(
     let schedules = calendars::users(&web.app, actor, &calendar.id).await?;
     let stored = Stored {
         id: calendar.id.to_string(),
-        year: format!("{} in the next 12 months", view::count(year(&days, &now), "day")),
+        year: format!("{} in the next 12 months", days_text(year(&days, &now))),
         coming: days.coming(today).take(COMING).map(|date| Day::new(date, name(&date), &now)).collect(),
         schedules: schedules
             .into_iter()
