@@ -63,6 +63,21 @@
     if (focused) input.focus();
   });
 
+  // A file is read into the text field it belongs to, which is what is sent.
+  document.querySelectorAll("[data-pick]").forEach((row) => {
+    const input = row.querySelector("input");
+    row.hidden = false;
+    input.addEventListener("change", async () => {
+      const file = input.files[0];
+      const large = file?.size > 1048576;
+      input.setCustomValidity(large ? "At most 1 MiB. Leave out the years that have passed." : "");
+      if (!file || large) return input.reportValidity();
+      const field = document.getElementById(row.dataset.pick);
+      field.value = await file.text();
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+  });
+
   // Setup asks for the zone; the browser knows it.
   const zone = document.querySelector("form[action$='/setup'] [name=timezone]");
   if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";

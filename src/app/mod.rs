@@ -21,6 +21,7 @@ pub mod audit;
 pub mod auth;
 pub mod backup;
 mod by_hand;
+pub mod calendars;
 pub mod error;
 pub mod execute;
 pub mod history;
@@ -71,6 +72,8 @@ pub struct Parts {
     pub execution: Execution,
     /// What others do to containers, until the scheduler looks.
     pub outside: Outside,
+    /// The dates of calendars, as they were expanded last.
+    pub calendars: calendars::Expanded,
     /// What logging in takes.
     pub auth: Auth,
     /// Signs of life.

@@ -8,6 +8,7 @@ use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
 pub mod applied;
 pub mod audit;
+pub mod calendars;
 pub mod engine;
 pub mod history;
 pub mod idempotency;

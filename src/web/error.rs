@@ -14,6 +14,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::Web;
 use super::auth::Identity;
 use super::htmx::Htmx;
+use super::limits;
 use super::session::page_of;
 use super::shell::Shell;
 use super::view::{ErrorPage, ErrorToast, Link};
@@ -191,7 +192,7 @@ fn of_status(status: StatusCode) -> Problem {
             "Not possible here",
             "This address exists, but it does not take this method.",
         ),
-        StatusCode::PAYLOAD_TOO_LARGE => ("too_large", "Too large", "At most 64 KiB can be sent at once."),
+        StatusCode::PAYLOAD_TOO_LARGE => ("too_large", "Too large", "Send less at once."),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             ("media_type", "Wrong kind of content", "Send the content type this address takes.")
         }
@@ -241,7 +242,14 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
     if !(status.is_client_error() || status.is_server_error()) || (problem.is_none() && has_form(&response)) {
         return response;
     }
-    let problem = problem.unwrap_or_else(|| of_status(status));
+    let mut problem = problem.unwrap_or_else(|| of_status(status));
+    if problem.status == StatusCode::PAYLOAD_TOO_LARGE {
+        let detail = match limits::body_of(&asked.path) {
+            limits::BODY => "At most 64 KiB can be sent at once.",
+            _ => "An ICS file may be 1 MiB at most. Leave out the years that have passed.",
+        };
+        detail.clone_into(&mut problem.detail);
+    }
     if problem.status.is_server_error() {
         let cause = problem.rest.cause.as_deref().unwrap_or(&problem.detail);
         tracing::error!(request = %asked.id, method = %asked.method, path = %asked.path, %status, "{cause}");

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -23,8 +23,11 @@ use super::{Web, error};
 use crate::app::Error;
 use crate::app::auth::network;
 
-/// Bytes of the largest body.
+/// Bytes of the largest body, but for those that carry a calendar file.
 pub const BODY: usize = 64 * 1024;
+/// Bytes of the largest body that carries a calendar file of 1 MiB (rulings 27): a form writes some bytes of it as
+/// three.
+pub const FILE_BODY: usize = 3 * 1024 * 1024 + BODY;
 /// How long a request may take before its answer begins. A stream begins at once and may then last.
 const TIME: Duration = Duration::from_secs(30);
 /// Logins an address may try at once; one more each second.
@@ -82,6 +85,20 @@ impl KeyExtractor for Network {
         let ip = request.extensions().get::<Via>().and_then(|via| via.ip);
         Ok(network(ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
     }
+}
+
+/// Bytes of the largest body an address takes; `path` is below the base path.
+pub fn body_of(path: &str) -> usize {
+    let carries_file = ["/calendars", "/api/calendars"]
+        .iter()
+        .any(|begin| path.strip_prefix(begin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    if carries_file { FILE_BODY } else { BODY }
+}
+
+/// Gives each address its own limit. Whoever reads a body is held to it.
+pub(super) async fn body(mut request: Request, next: Next) -> Response {
+    DefaultBodyLimit::max(body_of(request.uri().path())).apply(&mut request);
+    next.run(request).await
 }
 
 /// Answers 503 where a request takes too long.

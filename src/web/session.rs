@@ -384,10 +384,10 @@ async fn keep_form(web: &Web, request: Request, ended: &Ended) -> Result<Request
     if !form {
         return Ok(request);
     }
+    let limit = limits::body_of(request.uri().path());
     let (parts, body) = request.into_parts();
-    let bytes = axum::body::to_bytes(body, limits::BODY)
-        .await
-        .map_err(|_| error::Problem::too_large().into_response())?;
+    let bytes =
+        axum::body::to_bytes(body, limit).await.map_err(|_| error::Problem::too_large().into_response())?;
     if let Some(page) = page_of(&parts.headers, web.base()) {
         let typed = Typed::parse(&bytes).without_secrets();
         let kept = KeptForm { page, action: parts.uri.path().to_owned(), typed };

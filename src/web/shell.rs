@@ -70,6 +70,11 @@ impl Shell {
         self.user.as_ref().is_some_and(ShellUser::can_operate)
     }
 
+    /// Whether the person may keep users, calendars and settings.
+    pub fn can_administer(&self) -> bool {
+        self.user.as_ref().is_some_and(ShellUser::can_administer)
+    }
+
     /// The surroundings of an answer to somebody.
     pub(super) async fn of(
         web: &Web,
@@ -151,7 +156,7 @@ impl FromRequestParts<Web> for Shell {
 fn here(path: &str) -> &'static str {
     match path.trim_start_matches('/').split('/').next().unwrap_or_default() {
         "" | "stacks" | "containers" => "stacks",
-        "schedules" => "schedules",
+        "schedules" | "calendars" => "schedules",
         "runs" => "runs",
         "audit" => "audit",
         "users" => "users",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use askama::Template;
-use docknap::web::pages::{actions, audit, containers, profile, runs, schedules, stacks};
+use docknap::web::pages::{actions, audit, calendars, containers, profile, runs, schedules, stacks};
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
 
@@ -42,6 +42,8 @@ fn everything() -> Vec<(String, String)> {
     render::<schedules::form::ScheduleForm>(&mut all, |page| {
         vec![("form", text(page.as_form().render())), ("preview", text(page.as_preview().render()))]
     });
+    render::<calendars::CalendarsPage>(&mut all, |_| vec![]);
+    render::<calendars::CalendarForm>(&mut all, |_| vec![]);
     render::<runs::RunsPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
     render::<runs::RunPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<audit::AuditPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);

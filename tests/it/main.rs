@@ -6,6 +6,7 @@ mod auth;
 mod backup;
 mod billing;
 mod browser;
+mod calendars;
 mod contract;
 mod dependencies;
 mod docker;

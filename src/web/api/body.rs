@@ -124,6 +124,42 @@ impl Fields {
         items
     }
 
+    /// A list of what `read` makes of each item; nothing at all is as good as an empty one.
+    fn list<T>(
+        &mut self,
+        field: &str,
+        wanted: &str,
+        each: &str,
+        read: impl Fn(Value) -> Option<T>,
+    ) -> Vec<T> {
+        let values = match self.take(field) {
+            None => return Vec::new(),
+            Some(Value::Array(values)) => values,
+            Some(_) => {
+                self.fault(field, format!("this must be a list of {wanted}"));
+                return Vec::new();
+            }
+        };
+        let mut items = Vec::new();
+        for (i, value) in values.into_iter().enumerate() {
+            match read(value) {
+                Some(item) => items.push(item),
+                None => self.fault(&format!("{field}[{i}]"), format!("this must be {each}")),
+            }
+        }
+        items
+    }
+
+    /// A list of texts.
+    pub fn texts(&mut self, field: &str) -> Vec<String> {
+        self.list(field, "texts", "a text", |value| serde_json::from_value(value).ok())
+    }
+
+    /// A list of pairs of texts.
+    pub fn pairs(&mut self, field: &str) -> Vec<(String, String)> {
+        self.list(field, "pairs of texts", "a list of two texts", |value| serde_json::from_value(value).ok())
+    }
+
     /// Fields that only we set: they may be sent and are not looked at.
     pub fn read_only(&mut self, fields: &[&str]) {
         for field in fields {
@@ -240,14 +276,33 @@ mod tests {
             fields.boolean("on");
             fields.required("host");
             fields.objects("targets", |inner| inner.required("host"));
+            fields.texts("days");
+            fields.pairs("ranges");
         };
-        let body = r#"{"id":7,"name":1,"count":1.5,"on":"yes","x":0,"targets":[{"host":"a"},{"y":1},3]}"#;
+        let body = r#"{"id":7,"name":1,"count":1.5,"on":"yes","x":0,"targets":[{"host":"a"},{"y":1},3],
+            "days":["a",1],"ranges":[["a","b"],["a"],["a","b","c"],"ab",[1,2]]}"#;
         assert_eq!(
             faults(read, body),
-            ["name", "count", "on", "host", "targets[1].host", "targets[1].y", "targets[2]", "x"]
+            [
+                "name",
+                "count",
+                "on",
+                "host",
+                "targets[1].host",
+                "targets[1].y",
+                "targets[2]",
+                "days[1]",
+                "ranges[1]",
+                "ranges[2]",
+                "ranges[3]",
+                "ranges[4]",
+                "x",
+            ]
         );
-        let body = r#"{"name":null,"count":3,"on":true,"host":"local","targets":[]}"#;
+        let body = r#"{"name":null,"count":3,"on":true,"host":"local","targets":[],"days":null}"#;
         assert!(faults(read, body).is_empty());
+        let body = r#"{"host":"local","targets":[],"days":"a","ranges":{}}"#;
+        assert_eq!(faults(read, body), ["days", "ranges"]);
     }
 
     #[test]

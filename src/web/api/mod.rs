@@ -17,6 +17,7 @@ pub mod actions;
 pub mod audit;
 pub mod auth;
 mod body;
+pub mod calendars;
 pub mod containers;
 pub mod locks;
 mod me;
@@ -41,6 +42,7 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(actions::routes())
         .merge(plan::routes())
         .merge(schedules::routes())
+        .merge(calendars::routes())
         .merge(runs::routes())
         .merge(audit::routes())
         .merge(summary::routes())

@@ -6,7 +6,9 @@ use serde::Serialize;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::{actions, audit, auth, containers, locks, me, order, plan, runs, schedules, stacks, summary};
+use super::{
+    actions, audit, auth, calendars, containers, locks, me, order, plan, runs, schedules, stacks, summary,
+};
 use crate::app::FieldError;
 use crate::app::paging::Paged;
 use crate::web::routes::{Access, Routes};
@@ -56,6 +58,7 @@ pub struct Problem {
         actions::post, plan::post,
         schedules::list, schedules::create, schedules::preview, schedules::get, schedules::put, schedules::delete,
         schedules::enable, schedules::disable, schedules::skip, schedules::unskip, schedules::run,
+        calendars::list, calendars::create, calendars::get, calendars::put, calendars::delete,
         runs::list, runs::get, runs::cancel, runs::retry,
         audit::list, summary::get,
     ),

@@ -88,6 +88,9 @@ fn deed(event: &str) -> String {
         "schedule.disable" => "switched off the schedule",
         "schedule.skip_next" => "skipped the next fire of",
         "schedule.unskip_next" => "took back the skip of",
+        "calendar.create" => "made the calendar",
+        "calendar.update" => "changed the calendar",
+        "calendar.delete" => "deleted the calendar",
         "run.finish" => "ended a run on",
         "run.cancel" => "called off a run on",
         "user.create" => "made the account",
@@ -128,6 +131,9 @@ impl AuditLine {
                 ("schedule", Some(id), event) if event != "schedule.delete" => {
                     Some(format!("/schedules/{id}"))
                 }
+                ("calendar", Some(id), event) if event != "calendar.delete" => {
+                    Some(format!("/calendars/{id}"))
+                }
                 _ => None,
             },
             outcome: (!done).then(|| row.outcome.clone()),
@@ -159,9 +165,10 @@ pub struct AuditPage {
 }
 
 /// What the log can be narrowed to, by the kind of thing a row is about.
-const KINDS: [(&str, &str); 6] = [
+const KINDS: [(&str, &str); 7] = [
     ("", "All"),
     ("schedule", "Schedules"),
+    ("calendar", "Calendars"),
     ("stack", "Stacks"),
     ("container", "Containers"),
     ("run", "Ends of runs"),

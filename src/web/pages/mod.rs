@@ -19,6 +19,7 @@ use crate::domain::target::{Target, TargetType};
 
 pub mod actions;
 pub mod audit;
+pub mod calendars;
 pub mod containers;
 pub mod login;
 pub mod profile;
@@ -38,6 +39,7 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(actions::routes())
         .merge(containers::routes())
         .merge(schedules::routes())
+        .merge(calendars::routes())
         .merge(runs::routes())
         .merge(audit::routes())
         .merge(profile::routes())

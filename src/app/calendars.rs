@@ -1,0 +1,328 @@
+//! Calendars: kept by admins, seen by everyone, looked at by the scheduler.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
+
+use super::audit::{self, Object};
+use super::paging::{Page, Paged};
+use super::{Actor, App, Error, FieldError, Live, Result};
+use crate::db::{self, DbError, Tx};
+use crate::domain::audit::{AuditDetail, Change};
+use crate::domain::calendar::{Calendar, CalendarDays, CalendarDraft, CalendarSpec, yearly_text};
+use crate::domain::ids::{CalendarId, ScheduleId};
+use crate::domain::permission::Permission;
+
+/// Schedules that a refusal names; it counts the others.
+const NAMED: usize = 5;
+/// Bytes of a list that an audit row repeats; of a longer one it tells the count.
+const AUDITED: usize = 500;
+
+/// A calendar as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: CalendarId,
+    /// Its name.
+    pub name: String,
+    /// Its dates.
+    pub days: Arc<CalendarDays>,
+    /// How many schedules go by it.
+    pub schedules: usize,
+}
+
+/// Dates that were expanded once, kept until their calendar changes or the month does.
+#[derive(Debug, Default)]
+pub struct Expanded(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// The first of the month the dates were expanded for.
+    month: Option<Date>,
+    /// By calendar, with the revision they belong to.
+    days: HashMap<CalendarId, (i64, Arc<CalendarDays>)>,
+}
+
+/// Today in UTC: dates that far ahead or back do not hang on a zone.
+fn today(app: &App) -> Date {
+    app.clock.now().to_zoned(TimeZone::UTC).date()
+}
+
+/// The newest calendars first.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn list(app: &App, actor: &Actor, page: &Page) -> Result<Paged<Calendar>> {
+    actor.require(Permission::View)?;
+    let rows = db::calendars::list(&app.db, page.cursor.as_deref(), page.fetch()).await?;
+    Ok(page.cut(rows, |calendar| calendar.id.0.clone()))
+}
+
+/// Every calendar by name, with its dates and how many schedules go by it.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn overview(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
+    actor.require(Permission::View)?;
+    let usage: HashMap<CalendarId, i64> = db::calendars::usage(&app.db).await?.into_iter().collect();
+    let expanded = expand_all(app).await?;
+    Ok(expanded
+        .into_iter()
+        .map(|(id, name, days)| {
+            let schedules = usage.get(&id).map_or(0, |count| usize::try_from(*count).unwrap_or(0));
+            Listed { id, name, days, schedules }
+        })
+        .collect())
+}
+
+/// The dates of every calendar, for the scheduler's pass: one small query where nothing changed.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn all_days(app: &App) -> Result<HashMap<CalendarId, Arc<CalendarDays>>> {
+    Ok(expand_all(app).await?.into_iter().map(|(id, _, days)| (id, days)).collect())
+}
+
+/// Every calendar's id, name and dates, by name.
+async fn expand_all(app: &App) -> Result<Vec<(CalendarId, String, Arc<CalendarDays>)>> {
+    let stored = db::calendars::revisions(&app.db).await?;
+    let month = today(app).first_of_month();
+    let mut known = {
+        let mut kept = app.calendars.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.month == Some(month) { std::mem::take(&mut kept.days) } else { HashMap::new() }
+    };
+    let mut days = HashMap::new();
+    let mut all = Vec::with_capacity(stored.len());
+    for (id, name, rev) in stored {
+        let entry = match known.remove(&id).filter(|(known, _)| *known == rev) {
+            Some(entry) => entry,
+            None => match db::calendars::get(&app.db, &id).await? {
+                Some(calendar) => (calendar.rev, Arc::new(calendar.spec.days(month))),
+                // Deleted since.
+                None => continue,
+            },
+        };
+        all.push((id.clone(), name, Arc::clone(&entry.1)));
+        days.insert(id, entry);
+    }
+    *app.calendars.0.lock().unwrap_or_else(PoisonError::into_inner) = Kept { month: Some(month), days };
+    Ok(all)
+}
+
+/// One calendar.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn get(app: &App, actor: &Actor, id: &CalendarId) -> Result<Calendar> {
+    actor.require(Permission::View)?;
+    db::calendars::get(&app.db, id).await?.ok_or_else(|| not_found(id))
+}
+
+/// The schedules that go by a calendar, the oldest first, with what they are called.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn users(app: &App, actor: &Actor, id: &CalendarId) -> Result<Vec<(ScheduleId, String)>> {
+    actor.require(Permission::View)?;
+    Ok(db::calendars::users(&app.db, id).await?)
+}
+
+/// Stores a new calendar.
+///
+/// # Errors
+/// [`Error::Invalid`] naming every field that is wrong; nothing is stored then.
+pub async fn create(app: &App, actor: &Actor, draft: &CalendarDraft) -> Result<Calendar> {
+    actor.require(Permission::Administer)?;
+    let spec = checked(app, draft)?;
+    let now = app.clock.now();
+    let calendar = Calendar { id: app.ids.next(now), spec, rev: 1, created_at: now, updated_at: now };
+    let mut tx = app.db.begin().await?;
+    db::calendars::insert(&mut tx, &calendar).await.map_err(name_taken)?;
+    record(&mut tx, app, actor, "calendar.create", &calendar, changes(None, Some(&calendar.spec))).await?;
+    tx.commit().await?;
+    changed(app);
+    Ok(calendar)
+}
+
+/// Replaces what a calendar says; what a draft leaves out is empty afterwards. Schedules go by it at once.
+///
+/// # Errors
+/// As [`create`]; [`Error::NotFound`]; [`Error::Stale`] where `rev` is not the stored one.
+pub async fn update(
+    app: &App,
+    actor: &Actor,
+    id: &CalendarId,
+    draft: &CalendarDraft,
+    rev: Option<i64>,
+) -> Result<Calendar> {
+    actor.require(Permission::Administer)?;
+    let old = stored(app, id, rev).await?;
+    let spec = checked(app, draft)?;
+    let mut tx = app.db.begin().await?;
+    let new = Calendar { spec, rev: old.rev + 1, updated_at: app.clock.now(), ..old.clone() };
+    if !db::calendars::update(&mut tx, &new, old.rev).await.map_err(name_taken)? {
+        return Err(stale(&mut tx, id).await?);
+    }
+    let changes = changes(Some(&old.spec), Some(&new.spec));
+    record(&mut tx, app, actor, "calendar.update", &new, changes).await?;
+    tx.commit().await?;
+    changed(app);
+    Ok(new)
+}
+
+/// Removes a calendar that no schedule goes by.
+///
+/// # Errors
+/// As [`update`]; [`Error::Conflict`] naming the schedules that go by it.
+pub async fn delete(app: &App, actor: &Actor, id: &CalendarId, rev: Option<i64>) -> Result<()> {
+    actor.require(Permission::Administer)?;
+    let old = stored(app, id, rev).await?;
+    let mut tx = app.db.begin().await?;
+    unused(&db::calendars::users_in(&mut tx, id).await?)?;
+    if !db::calendars::delete(&mut tx, id, old.rev).await? {
+        return Err(stale(&mut tx, id).await?);
+    }
+    record(&mut tx, app, actor, "calendar.delete", &old, changes(Some(&old.spec), None)).await?;
+    tx.commit().await?;
+    changed(app);
+    Ok(())
+}
+
+/// What stands in the way of removing a calendar.
+///
+/// # Errors
+/// [`Error::Conflict`] naming the schedules that go by it; [`Error::Forbidden`].
+pub async fn deletable(app: &App, actor: &Actor, id: &CalendarId) -> Result<Calendar> {
+    actor.require(Permission::Administer)?;
+    let calendar = get(app, actor, id).await?;
+    unused(&db::calendars::users(&app.db, id).await?)?;
+    Ok(calendar)
+}
+
+fn unused(users: &[(ScheduleId, String)]) -> Result<()> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = users.iter().take(NAMED).map(|(_, name)| format!("“{name}”")).collect();
+    let more = match users.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (noun, them) = if users.len() == 1 { ("a schedule goes", "it") } else { ("schedules go", "them") };
+    Err(Error::Conflict {
+        code: "calendar_in_use",
+        message: format!(
+            "{noun} by this calendar: {}{more}; take the calendar off {them} first",
+            names.join(", ")
+        ),
+    })
+}
+
+fn checked(app: &App, draft: &CalendarDraft) -> Result<CalendarSpec> {
+    draft.check(today(app)).map_err(|faults| {
+        Error::Invalid(faults.into_iter().map(|fault| FieldError::new(fault.field, fault.message)).collect())
+    })
+}
+
+fn name_taken(error: DbError) -> Error {
+    if error.is_duplicate() {
+        Error::field("name", "another calendar is called so; choose another name")
+    } else {
+        error.into()
+    }
+}
+
+fn not_found(id: &CalendarId) -> Error {
+    Error::not_found("calendar", id.as_str())
+}
+
+async fn stored(app: &App, id: &CalendarId, rev: Option<i64>) -> Result<Calendar> {
+    let calendar = db::calendars::get(&app.db, id).await?.ok_or_else(|| not_found(id))?;
+    match rev {
+        Some(rev) if rev != calendar.rev => Err(Error::Stale { current_rev: calendar.rev }),
+        _ => Ok(calendar),
+    }
+}
+
+/// Why a compare-and-swap failed.
+async fn stale(tx: &mut Tx, id: &CalendarId) -> Result<Error> {
+    Ok(match db::calendars::get_in(tx, id).await? {
+        Some(calendar) => Error::Stale { current_rev: calendar.rev },
+        None => not_found(id),
+    })
+}
+
+/// Lets windows be looked at again, and tells the browsers.
+fn changed(app: &App) {
+    app.scheduler.wake();
+    app.bus.send(Live::Schedules);
+}
+
+async fn record(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    event: &str,
+    calendar: &Calendar,
+    changes: Vec<Change>,
+) -> Result<()> {
+    let object = Object { kind: "calendar", id: Some(calendar.id.as_str()), name: &calendar.spec.name };
+    audit::record(tx, app, actor, event, object, "ok", AuditDetail { changes, ..AuditDetail::default() })
+        .await
+}
+
+/// Field by field, what differs.
+fn changes(old: Option<&CalendarSpec>, new: Option<&CalendarSpec>) -> Vec<Change> {
+    let (old, new) = (old.map(fields), new.map(fields));
+    FIELDS
+        .iter()
+        .enumerate()
+        .filter_map(|(i, field)| {
+            let value = |fields: &Option<[Option<String>; FIELDS.len()]>| fields.as_ref()?[i].clone();
+            let (old, new) = (value(&old), value(&new));
+            (old != new).then(|| Change {
+                field: (*field).to_owned(),
+                old: old.map(shortened),
+                new: new.map(shortened),
+            })
+        })
+        .collect()
+}
+
+const FIELDS: [&str; 5] = ["name", "dates", "ranges", "yearly", "ics"];
+
+/// The values of [`FIELDS`]; what is empty is missing.
+fn fields(spec: &CalendarSpec) -> [Option<String>; FIELDS.len()] {
+    let list = |items: Vec<String>| (!items.is_empty()).then(|| items.join(", "));
+    [
+        Some(spec.name.clone()),
+        list(spec.dates.iter().map(ToString::to_string).collect()),
+        list(spec.ranges.iter().map(|(first, last)| format!("{first} to {last}")).collect()),
+        list(spec.yearly.iter().map(|day| yearly_text(*day)).collect()),
+        // A file is told by its size and digest.
+        spec.ics.as_ref().map(|text| format!("{} bytes, SHA-256 {}", text.len(), digest(text))),
+    ]
+}
+
+/// The first 16 hex digits.
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(8).fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
+/// The beginning of a long list.
+fn shortened(text: String) -> String {
+    if text.len() <= AUDITED {
+        return text;
+    }
+    let kept: String = text.chars().take(AUDITED).collect();
+    let kept = kept.rsplit_once(", ").map_or(&*kept, |(kept, _)| kept);
+    let left = text.get(kept.len()..).map_or(0, |rest| rest.matches(", ").count());
+    format!("{kept} and {left} more")
+}

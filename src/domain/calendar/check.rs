@@ -1,0 +1,287 @@
+//! What was typed or sent about a calendar, checked: every fault at once, each naming what it is about.
+
+use jiff::civil::Date;
+
+use super::{CalendarSpec, MAX_DATES, MAX_NAME, ics, span};
+
+/// How many faults are told; more help nobody.
+const MAX_FAULTS: usize = 20;
+/// The part of a stranger's text that a message repeats, in characters.
+const SHOWN: usize = 40;
+
+/// What a person or a program says about a calendar: nothing checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CalendarDraft {
+    /// What to call it.
+    pub name: String,
+    /// Each `YYYY-MM-DD`.
+    pub dates: Vec<String>,
+    /// First and last date of each.
+    pub ranges: Vec<(String, String)>,
+    /// Each `MM-DD`.
+    pub yearly: Vec<String>,
+    /// The text of a calendar file; blank is as good as none.
+    pub ics: Option<String>,
+}
+
+/// One thing that is wrong with a draft.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// `name`, `dates[3]`, `ranges[0]`, `yearly[1]`, `ics`; places count from 0.
+    pub field: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Fault {
+    fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl CalendarDraft {
+    /// Checks all of it. `today` is where the expansion of repeating events begins.
+    ///
+    /// # Errors
+    /// Every fault there is, 20 at most.
+    pub fn check(&self, today: Date) -> Result<CalendarSpec, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let name = self.name.trim();
+        if name.is_empty() {
+            faults.push(Fault::new("name", "give it a name, such as Public holidays"));
+        } else if name.chars().count() > MAX_NAME {
+            faults.push(Fault::new("name", format!("use at most {MAX_NAME} characters")));
+        } else if name.chars().any(char::is_control) {
+            faults.push(Fault::new("name", "use no line breaks or control characters"));
+        }
+        let mut dates = each("dates", &self.dates, &mut faults, |text| {
+            date(text).ok_or_else(|| format!("`{}` is not a date; write it as 2026-12-25", shown(text)))
+        });
+        let mut ranges = each("ranges", &self.ranges, &mut faults, range);
+        let mut yearly = each("yearly", &self.yearly, &mut faults, |text| {
+            yearly(text).ok_or_else(|| {
+                format!("`{}` is not a day of the year; write month and day, such as 12-25", shown(text))
+            })
+        });
+        dates.sort_unstable();
+        dates.dedup();
+        ranges.sort_unstable();
+        ranges.dedup();
+        yearly.sort_unstable();
+        yearly.dedup();
+        let ics = self.ics.clone().filter(|text| !text.trim().is_empty());
+        let named = match ics.as_deref().map(ics::read) {
+            None => Ok(0),
+            Some(Err(error)) => Err(error.to_string()),
+            Some(Ok(file)) => {
+                let expanded = file.days(span(today));
+                expanded.refusal.map_or(Ok(expanded.days.len()), |refusal| Err(refusal.to_string()))
+            }
+        };
+        let named = named.unwrap_or_else(|message| {
+            faults.push(Fault::new("ics", message));
+            0
+        });
+        let total = total(&dates, &ranges).saturating_add(named);
+        if total > MAX_DATES && faults.is_empty() {
+            let field = if ranges.is_empty() { "dates" } else { "ranges" };
+            faults.push(Fault::new(
+                field,
+                format!("these are {total} days; a calendar holds at most {MAX_DATES}, so name fewer"),
+            ));
+        }
+        if faults.is_empty() && dates.is_empty() && ranges.is_empty() && yearly.is_empty() && ics.is_none() {
+            faults.push(Fault::new("dates", "name at least one day, or add an ICS file"));
+        }
+        faults.truncate(MAX_FAULTS);
+        if faults.is_empty() {
+            Ok(CalendarSpec { name: name.to_owned(), dates, ranges, yearly, ics })
+        } else {
+            Err(faults)
+        }
+    }
+}
+
+/// Reads every item of a list; what cannot be read is a fault that names its place.
+fn each<T, U>(
+    field: &str,
+    items: &[T],
+    faults: &mut Vec<Fault>,
+    read: impl Fn(&T) -> Result<U, String>,
+) -> Vec<U> {
+    let mut good = Vec::with_capacity(items.len().min(MAX_DATES));
+    for (place, item) in items.iter().enumerate() {
+        match read(item) {
+            Ok(value) => good.push(value),
+            Err(message) if faults.len() < MAX_FAULTS => {
+                faults.push(Fault::new(format!("{field}[{place}]"), message));
+            }
+            Err(_) => {}
+        }
+    }
+    good
+}
+
+/// The days of all dates and ranges; what overlaps counts twice.
+fn total(dates: &[Date], ranges: &[(Date, Date)]) -> usize {
+    let days = |(first, last): &(Date, Date)| {
+        let days = last.since(*first).map_or(i32::MAX, |span| span.get_days());
+        usize::try_from(days).unwrap_or(0).saturating_add(1)
+    };
+    ranges.iter().map(days).fold(dates.len(), usize::saturating_add)
+}
+
+/// `2026-12-25` and nothing else: four, two and two digits.
+pub fn date(text: &str) -> Option<Date> {
+    let text = text.trim();
+    let [year, month, day] = numbers(text, &[4, 2, 2])?;
+    Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+}
+
+/// `12-25` and nothing else. 29 February is a day of some years.
+pub fn yearly(text: &str) -> Option<(i8, i8)> {
+    let [month, day] = numbers(text.trim(), &[2, 2])?;
+    let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+    // 2024 has every day that any year has.
+    Date::new(2024, month, day).ok().map(|date| (date.month(), date.day()))
+}
+
+fn range((first, last): &(String, String)) -> Result<(Date, Date), String> {
+    let read = |text: &str| {
+        date(text).ok_or_else(|| format!("`{}` is not a date; write it as 2026-12-25", shown(text)))
+    };
+    let (first, last) = (read(first)?, read(last)?);
+    if last < first {
+        return Err(format!("{first} to {last} ends before it starts; swap the two"));
+    }
+    Ok((first, last))
+}
+
+/// Numbers of as many digits each as `widths` says, with a `-` between.
+fn numbers<const N: usize>(text: &str, widths: &[usize; N]) -> Option<[i16; N]> {
+    let mut values = [0; N];
+    let mut parts = text.split('-');
+    for (value, width) in values.iter_mut().zip(widths) {
+        let part = parts.next()?;
+        if part.len() != *width || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        *value = part.parse().ok()?;
+    }
+    parts.next().is_none().then_some(values)
+}
+
+/// A stranger's text as a message repeats it.
+pub(super) fn shown(text: &str) -> String {
+    let text = text.trim();
+    let plain = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+    let mut shown: String = text.chars().take(SHOWN).map(plain).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn today() -> Date {
+        Date::constant(2026, 11, 27)
+    }
+
+    fn draft() -> CalendarDraft {
+        CalendarDraft {
+            name: "Holidays".to_owned(),
+            dates: texts(&["2026-12-25"]),
+            ..CalendarDraft::default()
+        }
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    fn pair(first: &str, last: &str) -> (String, String) {
+        (first.to_owned(), last.to_owned())
+    }
+
+    /// The fields that are at fault.
+    fn faults(draft: &CalendarDraft) -> Vec<String> {
+        draft.check(today()).expect_err("it is refused").into_iter().map(|fault| fault.field).collect()
+    }
+
+    #[test]
+    fn a_checked_calendar_is_in_order_and_holds_nothing_twice() {
+        let draft = CalendarDraft {
+            name: "  Holidays ".to_owned(),
+            dates: texts(&["2026-12-25", " 2026-01-01 ", "2026-12-25"]),
+            ranges: vec![pair("2026-12-24", "2026-12-31"), pair("2026-02-01", "2026-02-01")],
+            yearly: texts(&["12-25", "02-29", "12-25"]),
+            ics: Some(" \r\n".to_owned()),
+        };
+        let spec = draft.check(today()).expect("it is fine");
+        assert_eq!(spec.name, "Holidays");
+        assert_eq!(spec.dates, [Date::constant(2026, 1, 1), Date::constant(2026, 12, 25)]);
+        assert_eq!(spec.ranges[0], (Date::constant(2026, 2, 1), Date::constant(2026, 2, 1)));
+        assert_eq!(spec.yearly, [(2, 29), (12, 25)]);
+        assert_eq!(spec.ics, None);
+    }
+
+    #[test]
+    fn every_fault_names_its_place() {
+        let draft = CalendarDraft {
+            name: "x".repeat(121),
+            dates: texts(&["2026-12-25", "2026-02-30", "25.12.2026", "2026-12-25T00:00", "+026-12-25"]),
+            ranges: vec![pair("2026-12-31", "2026-12-24"), pair("2026-12-24", "x")],
+            yearly: texts(&["12-25", "13-01", "02-30", "1-1"]),
+            ics: Some("nothing of the kind".to_owned()),
+        };
+        let fields = [
+            "name",
+            "dates[1]",
+            "dates[2]",
+            "dates[3]",
+            "dates[4]",
+            "ranges[0]",
+            "ranges[1]",
+            "yearly[1]",
+            "yearly[2]",
+            "yearly[3]",
+            "ics",
+        ];
+        assert_eq!(faults(&draft), fields);
+        let messages = draft.check(today()).expect_err("it is refused");
+        assert_eq!(messages[1].message, "`2026-02-30` is not a date; write it as 2026-12-25");
+        assert_eq!(messages[5].message, "2026-12-31 to 2026-12-24 ends before it starts; swap the two");
+    }
+
+    #[test]
+    fn a_name_is_there_and_on_one_line() {
+        for name in ["", "  ", "a\nb", "a\u{7}"] {
+            assert_eq!(faults(&CalendarDraft { name: name.to_owned(), ..draft() }), ["name"], "{name:?}");
+        }
+        assert!(CalendarDraft { name: "ü".repeat(120), ..draft() }.check(today()).is_ok());
+    }
+
+    #[test]
+    fn a_calendar_without_a_day_or_with_too_many_is_refused() {
+        assert_eq!(faults(&CalendarDraft { dates: vec![], ..draft() }), ["dates"]);
+        let ranges =
+            |first, last| CalendarDraft { dates: vec![], ranges: vec![pair(first, last)], ..draft() };
+        assert!(ranges("2020-01-01", "2033-09-08").check(today()).is_ok(), "5,000 days");
+        assert_eq!(faults(&ranges("2020-01-01", "2033-09-09")), ["ranges"]);
+        assert_eq!(faults(&ranges("0000-01-01", "9999-12-31")), ["ranges"]);
+        let years = (2000..2600).map(|year| format!("{year}-01-0"));
+        let many = years.flat_map(|year| (1..10).map(move |day| format!("{year}{day}"))).collect();
+        assert_eq!(faults(&CalendarDraft { dates: many, ..draft() }), ["dates"]);
+    }
+
+    #[test]
+    fn a_thousand_faults_are_not_told_one_by_one() {
+        let draft = CalendarDraft { dates: vec!["\u{0}".repeat(1000); 1000], ..draft() };
+        let faults = draft.check(today()).expect_err("it is refused");
+        assert_eq!(faults.len(), MAX_FAULTS);
+        assert!(faults.iter().all(|fault| fault.message.chars().count() < 120));
+    }
+}
