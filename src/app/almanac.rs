@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::zone::{self, NamedZone};
-use super::{App, Result};
+use super::{App, Result, calendars};
 use crate::domain::action::Action;
 use crate::domain::calendar::{CalendarDays, CalendarEffect};
 use crate::domain::conflict::Fires;
@@ -38,9 +38,15 @@ impl Almanac {
     ///
     /// # Errors
     /// Where the database cannot be read.
-    #[expect(clippy::unused_async, reason = "the calendars are read here")]
-    pub async fn with_zone(_app: &App, zone: NamedZone) -> Result<Self> {
-        Ok(Self { zone, days: HashMap::new() })
+    pub async fn with_zone(app: &App, zone: NamedZone) -> Result<Self> {
+        Ok(Self { zone, days: calendars::all_days(app).await? })
+    }
+
+    /// As if a calendar named these days.
+    #[must_use]
+    pub(super) fn with_days(mut self, id: &CalendarId, days: CalendarDays) -> Self {
+        self.days.insert(id.clone(), Arc::new(days));
+        self
     }
 
     /// Whether there is such a calendar.

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
+use super::almanac::Almanac;
 use super::audit::{self, Object};
 use super::paging::{Page, Paged};
 use super::{Actor, App, Error, FieldError, Live, Result};
@@ -167,6 +168,7 @@ pub async fn update(
     if !db::calendars::update(&mut tx, &new, old.rev).await.map_err(name_taken)? {
         return Err(stale(&mut tx, id).await?);
     }
+    reschedule(&mut tx, app, &new).await?;
     let changes = changes(Some(&old.spec), Some(&new.spec));
     record(&mut tx, app, actor, "calendar.update", &new, changes).await?;
     tx.commit().await?;
@@ -256,8 +258,30 @@ async fn stale(tx: &mut Tx, id: &CalendarId) -> Result<Error> {
     })
 }
 
+/// Sets anew when the schedules that go by a calendar are due next. What is due already is left to the scheduler.
+async fn reschedule(tx: &mut Tx, app: &App, calendar: &Calendar) -> Result<()> {
+    let users = db::calendars::users_in(tx, &calendar.id).await?;
+    if users.is_empty() {
+        return Ok(());
+    }
+    let now = app.clock.now();
+    let days = calendar.spec.days(today(app).first_of_month());
+    let almanac = Almanac::load(app).await?.with_days(&calendar.id, days);
+    for (id, _) in users {
+        let Some(schedule) = db::schedules::get_in(tx, &id).await?.filter(|schedule| schedule.spec.enabled)
+        else {
+            continue;
+        };
+        let skip = schedule.skip_at.filter(|_| schedule.is_window());
+        let next = almanac.next_after(&schedule.spec, skip, now);
+        db::calendars::set_next_due(tx, &id, next, now).await?;
+    }
+    Ok(())
+}
+
 /// Lets windows be looked at again, and tells the browsers.
 fn changed(app: &App) {
+    app.outside.rules_changed();
     app.scheduler.wake();
     app.bus.send(Live::Schedules);
 }

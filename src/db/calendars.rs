@@ -1,5 +1,6 @@
 //! Calendars: named lists of dates, and which schedules go by them.
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
@@ -193,6 +194,26 @@ pub async fn users(db: &Db, id: &CalendarId) -> Result<Vec<(ScheduleId, String)>
 pub async fn users_in(tx: &mut Tx, id: &CalendarId) -> Result<Vec<(ScheduleId, String)>> {
     let rows = on_tx!(tx, conn => sqlx::query_as(USERS).bind(id.as_str()).fetch_all(conn))?;
     Ok(read_users(rows))
+}
+
+/// Sets when a schedule is due next, after its calendar changed; one that is due at `now` already keeps that.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn set_next_due(
+    tx: &mut Tx,
+    id: &ScheduleId,
+    next: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<()> {
+    exec_tx!(
+        tx,
+        "UPDATE schedules SET next_due_ms = $1 WHERE id = $2 AND (next_due_ms IS NULL OR next_due_ms > $3)",
+        next.map(to_ms),
+        id.as_str(),
+        to_ms(now)
+    )?;
+    Ok(())
 }
 
 /// How many schedules go by each calendar; those that none goes by are missing.

@@ -506,3 +506,51 @@ async fn a_calendar_in_use_is_not_offered_for_deletion() {
     let refused = ada.post(&format!("{path}/delete"), &[("rev", "1")]).await;
     assert_eq!(refused.status, 409);
 }
+
+#[tokio::test]
+async fn the_schedules_of_a_calendar_follow_its_changes() {
+    let test = TestApp::new().await;
+    let (ada, mut api) = (test.actor(Role::Admin).await, test.bearer(Role::Operator).await);
+    let made = calendars::create(&test.app, &ada, &holidays()).await.expect("it is stored");
+    let mut ids = Vec::new();
+    for body in [
+        json!({"window": "sleep 23:00-07:00", "kind": "window", "calendar_effect": "awake"}),
+        json!({"cron": "0 23 * * *", "action": "stop", "calendar_effect": "skip"}),
+    ] {
+        let mut body = body;
+        body["target_type"] = "stack".into();
+        body["target_id"] = "media".into();
+        body["calendar_id"] = made.id.as_str().into();
+        let answer = api.post_json("/api/schedules", &body).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        assert_eq!(answer.json()["next_at"], "2026-11-27T23:00:00Z");
+        ids.push(answer.json()["id"].as_str().expect("an id").to_owned());
+    }
+    test.app.outside.looks();
+    let stored = async || {
+        let mut due = Vec::new();
+        for id in &ids {
+            let id = ScheduleId::from(id.as_str());
+            let schedule = db::schedules::get(&test.app.db, &id).await.expect("reads").expect("is there");
+            due.push(schedule.next_due.expect("it comes").to_string());
+        }
+        due
+    };
+    let tonight = CalendarDraft { dates: vec!["2026-11-27".to_owned()], ..holidays() };
+    calendars::update(&test.app, &ada, &made.id, &tonight, None).await.expect("it is stored");
+    assert_eq!(stored().await, ["2026-11-28T23:00:00Z"; 2]);
+    assert!(test.app.outside.is_waiting(&[]), "the scheduler looks at everything");
+    assert_eq!(
+        api.get(&format!("/api/schedules/{}", ids[0])).await.json()["next_at"],
+        "2026-11-28T23:00:00Z"
+    );
+
+    // Taken off again before it came.
+    calendars::update(&test.app, &ada, &made.id, &holidays(), None).await.expect("it is stored");
+    assert_eq!(stored().await, ["2026-11-27T23:00:00Z"; 2]);
+
+    // What is due already is left to the scheduler.
+    test.clock.advance(std::time::Duration::from_secs(3 * 3600));
+    calendars::update(&test.app, &ada, &made.id, &tonight, None).await.expect("it is stored");
+    assert_eq!(stored().await, ["2026-11-27T23:00:00Z"; 2]);
+}
