@@ -29,6 +29,7 @@ pub mod idempotency;
 mod ids;
 pub mod locks;
 pub mod nap;
+mod near;
 pub mod order;
 pub mod outside;
 pub mod overrides;

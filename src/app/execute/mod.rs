@@ -11,6 +11,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::error::{Error, Result};
+use super::near::near;
 use super::{Actor, App};
 use crate::db;
 use crate::domain::action::Action;
@@ -234,31 +235,11 @@ pub fn resolve_target(app: &App, host: &HostId, target_type: TargetType, name: &
 }
 
 fn near_stacks(inventory: &Inventory, name: &str) -> Vec<String> {
-    near(inventory.stacks().into_iter().map(|stack| stack.name), name)
+    near(name, inventory.stacks().iter().map(|stack| stack.name.as_str()))
 }
 
 fn near_containers(inventory: &Inventory, name: &str) -> Vec<String> {
-    near(inventory.containers.iter().map(|container| container.name.clone()), name)
-}
-
-/// Up to three names that contain what was given, or are contained in it, in any case; else that begin alike.
-fn near(names: impl Iterator<Item = String>, wanted: &str) -> Vec<String> {
-    let wanted = wanted.to_lowercase();
-    let mut ranked: Vec<(u8, String)> = names
-        .filter_map(|name| {
-            let lower = name.to_lowercase();
-            if lower.contains(&wanted) || wanted.contains(&lower) {
-                Some((0, name))
-            } else if lower.chars().zip(wanted.chars()).take_while(|(a, b)| a == b).count() >= 3 {
-                Some((1, name))
-            } else {
-                None
-            }
-        })
-        .collect();
-    ranked.sort();
-    ranked.dedup();
-    ranked.into_iter().map(|(_, name)| name).take(3).collect()
+    near(name, inventory.containers.iter().map(|container| container.name.as_str()))
 }
 
 /// Calls a run off: one that waits ends at once, one that is under way at its next step boundary.

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::super::almanac::Almanac;
-use super::super::stacks::{self, near};
+use super::super::near::near;
+use super::super::stacks;
 use super::super::{App, Error, FieldError, Result};
 use super::timing::{self, timing};
 use crate::domain::action::Action;

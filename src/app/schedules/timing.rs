@@ -5,7 +5,7 @@ use jiff::civil::DateTime;
 use jiff::tz::AmbiguousOffset;
 
 use super::super::almanac::Almanac;
-use super::super::stacks::near;
+use super::super::near::near;
 use super::super::zone::NamedZone;
 use super::check::{Draft, Faults, did_you_mean, text};
 use crate::domain::cron::Cron;

@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 
 use super::act;
 use super::body::Body;
-use super::stacks::NextJson;
+use super::stacks::{ChangeJson, NextJson};
 use crate::app::execute::{self, Request};
 use crate::app::stacks::{self, ContainerView, ShownState};
-use crate::app::{Actor, App, Error, Result};
+use crate::app::{Actor, App, Error, Result, nap};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{ContainerState, Health};
@@ -56,7 +56,11 @@ pub struct ContainerJson {
     stack: Option<String>,
     service: Option<String>,
     exit_code: Option<i64>,
+    /// `awake`, `asleep`, `hold` or `none`.
+    desired: &'static str,
     why: String,
+    /// The next three changes of what is wanted.
+    transitions: Vec<ChangeJson>,
     #[schema(format = DateTime)]
     napping_since: Option<String>,
     next: Option<NextJson>,
@@ -87,7 +91,9 @@ impl ContainerJson {
             stack: container.stack().map(str::to_owned),
             service: container.service().map(str::to_owned),
             exit_code: container.exit_code,
+            desired: view.wanted.word(),
             why: view.why,
+            transitions: view.wanted.transitions.into_iter().map(ChangeJson::from).collect(),
             napping_since: view.napping_since.map(|at| at.to_string()),
             next: view.next.map(NextJson::from),
             protected: view.protected,
@@ -116,9 +122,9 @@ pub(super) async fn get(
     Ok(Json(ContainerJson::new(view, &caller.actor)))
 }
 
-/// Does something to one container.
+/// Does something to one container: an action, or `nap` or `wake` with `until` and `reason`.
 #[utoipa::path(post, path = "/api/containers/{host}/{name}/{action}", tag = "containers",
-    params(("host" = String, Path), ("name" = String, Path), ("action" = Action, Path),
+    params(("host" = String, Path), ("name" = String, Path), ("action" = String, Path, description = "start, stop, restart, pause, unpause, nap or wake"),
         ("Idempotency-Key" = Option<String>, Header)),
     request_body(content = Option<super::stacks::ActBody>),
     responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted),
@@ -154,6 +160,9 @@ impl Asked {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Response> {
+        if let "nap" | "wake" = self.action.as_str() {
+            return self.nap(app, actor, headers, body).await;
+        }
         let Body { mut fields, bytes } = body;
         let reason = fields.text("reason").unwrap_or_default();
         let stop_timeout = fields.integer("stop_timeout_seconds");
@@ -168,6 +177,24 @@ impl Asked {
         let request = Request { stop_timeout_seconds, reason, ..Request::now(action, target, Trigger::Api) };
         act::once(app, actor, headers, &self.call, &bytes, async {
             act::accepted(&execute::submit(app, actor, request).await?)
+        })
+        .await
+    }
+
+    /// Puts it to sleep or wakes it, until an end.
+    async fn nap(self, app: &App, actor: &Actor, headers: &HeaderMap, body: Body) -> Result<Response> {
+        let Body { mut fields, bytes } = body;
+        let asked = nap::Asked { until: fields.text("until"), reason: fields.text("reason"), schedule: None };
+        fields.finish()?;
+        let target = execute::resolve_target(app, &HostId(self.host), self.target_type, &self.name)?;
+        let sleeps = self.action == "nap";
+        act::once(app, actor, headers, &self.call, &bytes, async {
+            let submitted = if sleeps {
+                nap::nap(app, actor, &target, &asked, Trigger::Api).await?
+            } else {
+                nap::wake(app, actor, &target, &asked, Trigger::Api).await?
+            };
+            act::accepted(&submitted)
         })
         .await
     }

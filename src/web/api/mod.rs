@@ -23,6 +23,7 @@ pub mod locks;
 mod me;
 pub mod openapi;
 pub mod order;
+mod overrides;
 mod plan;
 pub mod runs;
 pub mod schedules;
@@ -37,6 +38,7 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(openapi::routes())
         .merge(locks::routes())
         .merge(order::routes())
+        .merge(overrides::routes())
         .merge(stacks::routes())
         .merge(containers::routes())
         .merge(actions::routes())

@@ -7,7 +7,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::{
-    actions, audit, auth, calendars, containers, locks, me, order, plan, runs, schedules, stacks, summary,
+    actions, audit, auth, calendars, containers, locks, me, order, overrides, plan, runs, schedules, stacks,
+    summary,
 };
 use crate::app::FieldError;
 use crate::app::paging::Paged;
@@ -55,6 +56,7 @@ pub struct Problem {
         containers::list, containers::get, containers::act,
         locks::list, locks::lock_stack, locks::unlock_stack, locks::lock_container, locks::unlock_container,
         order::list, order::add, order::remove,
+        overrides::list, overrides::create, overrides::get, overrides::end,
         actions::post, plan::post,
         schedules::list, schedules::create, schedules::preview, schedules::get, schedules::put, schedules::delete,
         schedules::enable, schedules::disable, schedules::skip, schedules::unskip, schedules::run,

@@ -13,8 +13,10 @@ use super::containers::{Asked, ContainerJson};
 use crate::app::stacks::{self, NextAction, ShownState, StackView};
 use crate::app::{Actor, App, Result};
 use crate::domain::action::Action;
+use crate::domain::desired::Transition;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Counts, Health, StackStatus};
+use crate::domain::overrides::Wanted;
 use crate::domain::target::TargetType;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
@@ -43,6 +45,8 @@ pub struct StackJson {
     /// `awake`, `asleep`, `hold` or `none`.
     desired: &'static str,
     why: String,
+    /// The next three changes of what is wanted.
+    transitions: Vec<ChangeJson>,
     next: Option<NextJson>,
     /// Why it is never touched, where that holds for all of it.
     protected: Option<String>,
@@ -69,15 +73,40 @@ impl From<NextAction> for NextJson {
     }
 }
 
+/// A change of what is wanted.
+#[derive(Serialize, ToSchema)]
+pub struct ChangeJson {
+    #[schema(format = DateTime)]
+    at: String,
+    /// `awake`, `asleep`, `hold` or `none`.
+    state: &'static str,
+    /// Who says so: a schedule's title, `override` or `hold`; empty for nobody.
+    by: String,
+    schedule_id: Option<String>,
+}
+
+impl From<Transition> for ChangeJson {
+    fn from(change: Transition) -> Self {
+        Self {
+            at: change.at.to_string(),
+            state: change.wanted.map_or("none", Wanted::as_str),
+            by: change.by,
+            schedule_id: change.schedule.map(|id| id.0),
+        }
+    }
+}
+
 /// What may be said with an action.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what `Body` reads")]
 pub struct ActBody {
     /// Why; kept with the run.
     reason: Option<String>,
-    /// Stop grace; by default the container's own.
+    /// Stop grace; by default the container's own. Not for `nap` and `wake`.
     #[schema(minimum = 0, maximum = 3600)]
     stop_timeout_seconds: Option<i64>,
+    /// For `nap` and `wake`: when it ends, as for an override; by default at the windows' next edge.
+    until: Option<String>,
 }
 
 impl StackJson {
@@ -92,8 +121,9 @@ impl StackJson {
             shown: view.shown,
             counts: stack.counts,
             containers: view.containers.into_iter().map(|view| ContainerJson::new(view, actor)).collect(),
-            desired: view.desired,
+            desired: view.wanted.word(),
             why: view.why,
+            transitions: view.wanted.transitions.into_iter().map(ChangeJson::from).collect(),
             next: view.next.map(NextJson::from),
             protected: view.protected,
         }
@@ -120,9 +150,9 @@ pub(super) async fn get(
     Ok(Json(StackJson::new(view, &caller.actor)))
 }
 
-/// Does something to one stack.
+/// Does something to one stack: an action, or `nap` or `wake` with `until` and `reason`.
 #[utoipa::path(post, path = "/api/stacks/{host}/{name}/{action}", tag = "stacks",
-    params(("host" = String, Path), ("name" = String, Path), ("action" = Action, Path),
+    params(("host" = String, Path), ("name" = String, Path), ("action" = String, Path, description = "start, stop, restart, pause, unpause, nap or wake"),
         ("Idempotency-Key" = Option<String>, Header)),
     request_body(content = Option<ActBody>),
     responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted),

@@ -10,18 +10,24 @@ use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 
 use super::almanac::Almanac;
-use super::zone;
-use super::{Actor, App, Error, Result};
+use super::near::near;
+use super::{Actor, App, Error, Result, rules, zone};
 use crate::db::{self, history::LastTouch};
 use crate::domain::action::Action;
+use crate::domain::desired::Rules;
 use crate::domain::ids::{HostId, ScheduleId};
 use crate::domain::inventory::{
     self, Container, ContainerState, Health, Inventory, Link, Stack, StackStatus,
 };
 use crate::domain::nap::{Nap, Naps};
+use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
 use crate::domain::target::Target;
+
+mod wanted;
+
+pub use wanted::WantedView;
 
 /// A stack or container that is touched by nothing of ours.
 pub const UNTOUCHED: &str = "DockNap has not touched it";
@@ -90,8 +96,8 @@ pub struct StackView {
     pub stack: Stack,
     /// In a word.
     pub shown: ShownState,
-    /// The state wanted by a window or an override: `none` as long as there are neither.
-    pub desired: &'static str,
+    /// What windows and overrides want of it.
+    pub wanted: WantedView,
     /// Why it is as it is, in a sentence without its full stop.
     pub why: String,
     /// What comes next, of the stack's own schedules and its containers'.
@@ -115,6 +121,8 @@ pub struct ContainerView {
     pub protected: Option<String>,
     /// Why it is as it is, in a sentence without its full stop.
     pub why: String,
+    /// What windows and overrides want of it.
+    pub wanted: WantedView,
     /// Asleep by DockNap since then.
     pub napping_since: Option<Timestamp>,
     /// What comes next, of its own schedules and its stack's.
@@ -259,47 +267,6 @@ pub(super) fn shorten(text: &str) -> String {
     text.chars().take(64).collect()
 }
 
-/// The names that look most like `wanted`: up to three, the likest first, whatever the case.
-pub(super) fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    /// Longer names are compared by their beginning only: the cost goes by the square of it.
-    const COMPARED: usize = 64;
-    let fold = |name: &str| name.chars().take(COMPARED).flat_map(char::to_lowercase).collect::<Vec<_>>();
-    let wanted = fold(wanted);
-    let mut near: Vec<(usize, &str)> = names
-        .filter_map(|name| {
-            let folded = fold(name);
-            let limit = 1 + wanted.len().min(folded.len()) / 3;
-            let contained = wanted.len() >= 3
-                && (starts_or_ends(&folded, &wanted)
-                    || (folded.len() >= 3 && starts_or_ends(&wanted, &folded)));
-            let distance = if contained { usize::from(wanted != folded) } else { distance(&wanted, &folded) };
-            (distance <= limit).then_some((distance, name))
-        })
-        .collect();
-    near.sort_unstable();
-    near.dedup();
-    near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
-}
-
-fn starts_or_ends(long: &[char], short: &[char]) -> bool {
-    long.starts_with(short) || long.ends_with(short)
-}
-
-/// Single-character insertions, deletions and replacements between two texts.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 /// What the database knows about targets, by target.
 struct Known {
     now: Timestamp,
@@ -307,6 +274,7 @@ struct Known {
     naps: HashMap<HostId, Naps>,
     touches: HashMap<Target, LastTouch>,
     coming: HashMap<Target, NextAction>,
+    rules: Rules,
 }
 
 impl Known {
@@ -318,7 +286,9 @@ impl Known {
         let (touches, stored_zone) = db::history::last_touches(&app.db).await?;
         let almanac = Almanac::with_zone(app, zone::choose(app, stored_zone.as_deref())).await?;
         let mut coming = HashMap::new();
-        for schedule in db::schedules::coming_per_target(&app.db).await? {
+        // What a window does next is told by what is wanted.
+        let due = db::schedules::coming_per_target(&app.db).await?;
+        for schedule in due.into_iter().filter(|schedule| !schedule.is_window()) {
             if let Some(next) = next_action(&schedule, &almanac) {
                 coming.entry(schedule.spec.target).or_insert(next);
             }
@@ -329,7 +299,13 @@ impl Known {
             naps,
             touches: touches.into_iter().map(|touch| (touch.target.clone(), touch)).collect(),
             coming,
+            rules: rules::load(app).await?,
         })
+    }
+
+    /// What windows and overrides want of a target.
+    fn wanted(&self, target: &Target) -> WantedView {
+        WantedView::new(&self.rules, Place::of_target(target), self.now, &self.zone)
     }
 
     fn stack(&self, inventory: &Inventory, mut stack: Stack) -> StackView {
@@ -354,17 +330,25 @@ impl Known {
             .peekable();
         let napping = counted.peek().is_some() && counted.all(|view| view.napping_since.is_some());
         let target = Target::stack(stack.host.clone(), stack.name.clone());
+        let wanted = self.wanted(&target);
         let next = self
             .coming
             .get(&target)
             .into_iter()
+            .chain(&wanted.next)
             .chain(containers.iter().filter_map(|view| view.next.as_ref()))
             .min_by_key(|next| next.at)
             .cloned();
         StackView {
             shown: shown_of_stack(&stack, &containers, napping),
-            desired: "none",
-            why: self.why_of_stack(&stack, &target, &containers, napping, protected.as_deref()),
+            why: wanted.explain(self.why_of_stack(
+                &stack,
+                &target,
+                &containers,
+                napping,
+                protected.as_deref(),
+            )),
+            wanted,
             next,
             napping,
             protected,
@@ -379,10 +363,12 @@ impl Known {
         let protected = container.protection.as_ref().map(|protection| protection.reason().to_owned());
         let target = container.target();
         let stack = container.stack().map(|name| Target::stack(container.host.clone(), name));
+        let wanted = self.wanted(&target);
         let next = [Some(&target), stack.as_ref()]
             .into_iter()
             .flatten()
             .filter_map(|target| self.coming.get(target))
+            .chain(&wanted.next)
             .min_by_key(|next| next.at)
             .filter(|_| protected.is_none() && container.is_ordinary())
             .cloned();
@@ -394,13 +380,14 @@ impl Known {
                     .flatten()
                     .filter_map(|target| self.touches.get(target))
                     .max_by_key(|touch| touch.finished_at);
-                self.why(&container, nap, touch, completed)
+                wanted.explain(self.why(&container, nap, touch, completed))
             }
         };
         ContainerView {
             shown: shown_of_container(&container, inventory.is_connected(), nap.is_some(), completed),
             protected,
             why,
+            wanted,
             napping_since: nap.map(|nap| nap.since),
             next,
             container,
@@ -623,16 +610,5 @@ mod tests {
         ] {
             assert_eq!(clock_time(at(instant), now, &berlin), told);
         }
-    }
-
-    #[test]
-    fn near_names_are_few_and_the_likest_first() {
-        let names = ["billing-stack", "billing", "media", "Media2", "x"];
-        let near = |wanted: &str| near(wanted, names.into_iter());
-        assert_eq!(near("biling-stack"), ["billing-stack"]);
-        assert_eq!(near("MEDIA"), ["media", "Media2"]);
-        assert_eq!(near("bill"), ["billing", "billing-stack"]);
-        assert!(near("").len() <= 1 && near("zzzzzzzz").is_empty());
-        assert!(near(&"m".repeat(100_000)).is_empty(), "a long name costs little");
     }
 }

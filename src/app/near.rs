@@ -1,0 +1,58 @@
+//! Names that look like one that is not there.
+
+/// The names that look most like `wanted`: up to three, the likest first, whatever the case.
+pub fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    /// Longer names are compared by their beginning only: the cost goes by the square of it.
+    const COMPARED: usize = 64;
+    let fold = |name: &str| name.chars().take(COMPARED).flat_map(char::to_lowercase).collect::<Vec<_>>();
+    let wanted = fold(wanted);
+    let mut near: Vec<(usize, &str)> = names
+        .filter_map(|name| {
+            let folded = fold(name);
+            let limit = 1 + wanted.len().min(folded.len()) / 3;
+            let contained = wanted.len() >= 3
+                && (starts_or_ends(&folded, &wanted)
+                    || (folded.len() >= 3 && starts_or_ends(&wanted, &folded)));
+            let distance = if contained { usize::from(wanted != folded) } else { distance(&wanted, &folded) };
+            (distance <= limit).then_some((distance, name))
+        })
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+}
+
+fn starts_or_ends(long: &[char], short: &[char]) -> bool {
+    long.starts_with(short) || long.ends_with(short)
+}
+
+/// Single-character insertions, deletions and replacements between two texts.
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_few_and_the_likest_first() {
+        let names = ["billing-stack", "billing", "media", "Media2", "x"];
+        let near = |wanted: &str| near(wanted, names.into_iter());
+        assert_eq!(near("biling-stack"), ["billing-stack"]);
+        assert_eq!(near("MEDIA"), ["media", "Media2"]);
+        assert_eq!(near("bill"), ["billing", "billing-stack"]);
+        assert!(near("").len() <= 1 && near("zzzzzzzz").is_empty());
+        assert!(near(&"m".repeat(100_000)).is_empty(), "a long name costs little");
+    }
+}

@@ -1,0 +1,85 @@
+//! What windows and overrides want of a stack or container, as pages and API show it.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::NextAction;
+use crate::domain::action::Action;
+use crate::domain::desired::{Layer, Rules, Transition};
+use crate::domain::overrides::{Override, Place, Wanted};
+
+/// Transitions shown.
+const SHOWN: usize = 3;
+
+/// What is wanted, by whom, and until when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedView {
+    /// `None` = left alone.
+    pub state: Option<Wanted>,
+    /// The layer that won, with its text; empty where none says anything.
+    pub why: String,
+    /// The next three changes.
+    pub transitions: Vec<Transition>,
+    /// The override or hold that counts now.
+    pub by_override: Option<Override>,
+    /// A window covers it.
+    pub has_window: bool,
+    /// What a window does next.
+    pub next: Option<NextAction>,
+}
+
+impl WantedView {
+    pub(super) fn new(rules: &Rules, place: Place<'_>, now: Timestamp, zone: &TimeZone) -> Self {
+        if rules.is_empty() {
+            return Self::default();
+        }
+        let moment = rules.at(now);
+        let desired = moment.desired(place);
+        let windows = rules.windows_for(place);
+        let transitions = rules.next_transitions(place, now, SHOWN);
+        let sleep = windows.first().map_or(Action::Stop, |rule| rule.sleep);
+        let next = transitions.iter().find_map(|change| {
+            let action = match change.wanted? {
+                Wanted::Awake => Action::Start,
+                Wanted::Asleep => sleep,
+                Wanted::Hold => return None,
+            };
+            Some(NextAction {
+                at: change.at,
+                action,
+                schedule_id: change.schedule.clone()?,
+                schedule_title: change.by.clone(),
+            })
+        });
+        Self {
+            state: desired.wanted,
+            why: desired.why(zone),
+            by_override: match desired.layer {
+                Layer::Hold(one) | Layer::Override(one) => Some(one.clone()),
+                Layer::Window(..) | Layer::None => None,
+            },
+            has_window: !windows.is_empty(),
+            transitions,
+            next,
+        }
+    }
+
+    /// The word of the API: `awake`, `asleep`, `hold` or `none`.
+    pub fn word(&self) -> &'static str {
+        self.state.map_or("none", Wanted::as_str)
+    }
+
+    /// Why it is as it is: the layer that decides, then the last actor.
+    pub(super) fn explain(&self, last: String) -> String {
+        match self.why.chars().next() {
+            None => last,
+            Some(_) if last == super::UNTOUCHED => capital(&self.why),
+            Some(_) => format!("{}. {last}", capital(&self.why)),
+        }
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
+}
