@@ -39,7 +39,7 @@ pub async fn nap(
     let mode = rules.windows_for(Place::of_target(target)).first().map_or(Action::Stop, |rule| rule.sleep);
     let lasting = lasting(app, actor, target, asked, Wanted::Asleep).await?;
     let schedule = asked.schedule.clone();
-    let request = Request { lasting, schedule, ..Request::now(mode, target.clone(), trigger) };
+    let request = Request { schedule, lasting, ..Request::now(mode, target.clone(), trigger) };
     execute::submit(app, actor, request).await
 }
 

@@ -221,14 +221,12 @@ impl<'a> Look<'a> {
         }
         if self.fresh.is_some() && !applied.settled {
             let applied = Applied { settled: true, ..applied.clone() };
-            return self.needs(container, desired, applied.state).then(|| Verdict::Act {
-                mood: applied.state,
-                cause: Cause::Again,
-                applied,
-            });
+            let mood = applied.state;
+            let again = Verdict::Act { mood, cause: Cause::Again, applied };
+            return self.needs(container, desired, mood).then_some(again);
         }
         if let Some(due) = applied.put_back_at {
-            return (now >= due).then(|| self.put_back(applied));
+            return (now >= due).then(|| put_back(applied));
         }
         if applied.state == Mood::Asleep && self.came_back_by_itself(container) {
             let applied = Applied { settled: true, ..applied.clone() };
@@ -258,12 +256,6 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn put_back(&self, applied: &Applied) -> Verdict {
-        let put_backs = applied.put_backs + 1;
-        let applied = Applied { put_back_at: None, put_backs, ..applied.clone() };
-        Verdict::Act { mood: applied.state, cause: Cause::PutBack, applied }
-    }
-
     /// Whether Docker's restart policy brought it back while nobody looked: the daemon restarted. At the start of the
     /// process only `always` does that to what was stopped; while it ran, what started in the gap.
     fn came_back_by_itself(&self, container: &Container) -> bool {
@@ -281,4 +273,11 @@ impl<'a> Look<'a> {
 /// The policy of the window that decides; `None` where an override does.
 fn policy(desired: &Desired<'_>) -> Option<Policy> {
     desired.rule().map(|rule| rule.policy)
+}
+
+/// Puts back what others changed, and counts it.
+fn put_back(applied: &Applied) -> Verdict {
+    let put_backs = applied.put_backs + 1;
+    let applied = Applied { put_back_at: None, put_backs, ..applied.clone() };
+    Verdict::Act { mood: applied.state, cause: Cause::PutBack, applied }
 }

@@ -10,7 +10,7 @@ use docknap::domain::overrides::{Override, Wanted};
 use docknap::domain::run::{Run, RunState, Trigger};
 use docknap::domain::schedule::Source;
 use docknap::scheduler::Ticked;
-use docknap::sim::{DaemonEnd, Endpoint, Restart, World};
+use docknap::sim::{ContainerSpec, DaemonEnd, Endpoint, Restart, World};
 use jiff::Timestamp;
 
 use crate::on_both_engines;
@@ -69,7 +69,9 @@ async fn look(bench: &Bench) -> Ticked {
 
 /// All runs, oldest first.
 async fn runs(bench: &Bench) -> Vec<Run> {
-    let mut runs = db::history::list(&bench.app.db, Default::default(), None, 1000).await.expect("they read");
+    let mut runs = db::history::list(&bench.app.db, db::history::Wanted::default(), None, 1000)
+        .await
+        .expect("they read");
     runs.reverse();
     runs
 }
@@ -314,8 +316,8 @@ async fn an_asleep_override_naps_and_the_window_wakes_it() {
 
 #[tokio::test]
 async fn a_wake_edge_without_a_nap_starts_nothing_and_says_so() {
-    let world =
-        World::new().stack("shop", |s| s.service("db", |c| c.stopped()).service("web", |c| c.stopped()));
+    let world = World::new()
+        .stack("shop", |s| s.service("db", ContainerSpec::stopped).service("web", ContainerSpec::stopped));
     let bench = Bench::new("2027-03-02T23:30:00Z", world).await;
     keep(&bench, window(NIGHT)).await;
     look(&bench).await;
@@ -339,8 +341,9 @@ async fn wake_all_starts_every_member() {
 
 #[tokio::test]
 async fn mode_pause_pauses_and_what_was_paused_by_others_stays() {
-    let world = World::new()
-        .stack("shop", |s| s.service("db", |c| c).service("web", |c| c).service("old", |c| c.paused()));
+    let world = World::new().stack("shop", |s| {
+        s.service("db", |c| c).service("web", |c| c).service("old", ContainerSpec::paused)
+    });
     let bench = Bench::new(NOW, world).await;
     keep(&bench, Draft { mode: Some("pause".to_owned()), ..window(NIGHT) }).await;
     pass(&bench, "2027-03-02T23:00:00Z").await;

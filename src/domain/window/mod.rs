@@ -45,6 +45,7 @@ impl Mood {
     }
 
     /// The other one.
+    #[must_use]
     pub fn other(self) -> Self {
         match self {
             Self::Asleep => Self::Awake,

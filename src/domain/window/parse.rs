@@ -80,7 +80,7 @@ struct Reader<'a> {
     rest: &'a str,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     fn part(mut self) -> Result<Part, String> {
         let days = if self.starts_with_word() { Some(self.days()?) } else { None };
         if days.is_some() && !self.skip_spaces() {
