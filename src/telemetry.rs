@@ -14,7 +14,9 @@ pub fn init(config: &Config) {
         .with_env_filter(filter)
         // RFC 3339 in UTC, whatever TZ says: two machines' logs can be laid side by side.
         .with_timer(SystemTime)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // It would say so on standard error too, and panic where that is closed.
+        .log_internal_errors(false);
     let _ = match config.log_format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
         LogFormat::Text => {

@@ -37,6 +37,12 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Sends a process a signal.
+fn send(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
 /// A server that ends with the test.
 struct Server {
     child: Child,
@@ -54,8 +60,11 @@ impl Server {
         server
     }
 
-    /// Reads the log up to a line with `text`.
+    /// The first line with `text`, said already or still to come.
     fn wait_for(&mut self, text: &str) -> String {
+        if let Some(line) = self.said.lines().find(|line| line.contains(text)) {
+            return line.to_owned();
+        }
         loop {
             let mut line = String::new();
             let count = self.log.read_line(&mut line).expect("the log is text");
@@ -68,8 +77,7 @@ impl Server {
     }
 
     fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success());
+        send(&self.child, signal);
     }
 
     /// Its exit code and the rest of its log.
@@ -267,6 +275,17 @@ async fn it_finds_the_engine_its_settings_name() {
     server.signal("TERM");
     assert_eq!(server.end().0, Some(0));
     engine.stop().await;
+}
+
+#[test]
+fn it_ends_well_where_nobody_reads_its_log_any_more() {
+    let home = home();
+    let mut child = docknap(home.path()).spawn().expect("it starts");
+    let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+    assert!(log.any(|line| line.expect("the log is text").contains("serving on http://")));
+    drop(log);
+    send(&child, "TERM");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 
 #[test]
