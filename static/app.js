@@ -38,11 +38,10 @@
     }, 1000);
   };
 
-  // Which ready-made expression the field holds.
-  const presets = () => {
-    const cron = document.getElementById("cron");
-    document.querySelectorAll("[data-cron]").forEach((button) => button.setAttribute("aria-pressed", String(cron?.value.trim() === button.dataset.cron)));
-  };
+  // Which ready-made text a field holds.
+  const presets = () => document.querySelectorAll("[data-fill]").forEach((button) => {
+    button.setAttribute("aria-pressed", String(document.getElementById(button.dataset.fill)?.value.trim() === button.value));
+  });
 
   // A look at the password that was typed.
   document.querySelectorAll("[data-show-toggle]").forEach((input) => {
@@ -83,12 +82,12 @@
   if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
 
   on("click", (event) => {
-    const preset = event.target.closest("[data-cron]");
-    const cron = preset && document.getElementById("cron");
-    if (cron) {
+    const preset = event.target.closest("[data-fill]");
+    const filled = preset && document.getElementById(preset.dataset.fill);
+    if (filled) {
       event.preventDefault();
-      cron.value = preset.dataset.cron;
-      cron.dispatchEvent(new Event("input", { bubbles: true }));
+      filled.value = preset.value;
+      filled.dispatchEvent(new Event("input", { bubbles: true }));
     }
     event.target.closest("[data-close]")?.closest(".toast").remove();
     // A click on the backdrop is a click on the dialog itself, outside its form.

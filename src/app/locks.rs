@@ -30,6 +30,14 @@ pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Lock>> {
     Ok(db::locks::all(&app.db).await?)
 }
 
+/// The lock on this very target, where there is one; that of a container's stack is another.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn of(app: &App, actor: &Actor, target: &Target) -> Result<Option<Lock>> {
+    Ok(list(app, actor).await?.into_iter().find(|lock| lock.target == *target))
+}
+
 /// Locks a stack or container, by name or key; one that is locked gets the new reason.
 ///
 /// # Errors

@@ -23,6 +23,15 @@ pub struct Asked {
     pub schedule: Option<(ScheduleId, String)>,
 }
 
+/// How a target is put to sleep: as its window says, else by a stop.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn mode(app: &App, target: &Target) -> Result<Action> {
+    let rules = rules::load(app).await?;
+    Ok(rules.windows_for(Place::of_target(target)).first().map_or(Action::Stop, |rule| rule.sleep))
+}
+
 /// Puts a target to sleep: by its window's mode, and, where a window covers it or an end is given, for that long.
 ///
 /// # Errors
@@ -35,8 +44,7 @@ pub async fn nap(
     trigger: Trigger,
 ) -> Result<Submitted> {
     actor.require(Permission::Operate)?;
-    let rules = rules::load(app).await?;
-    let mode = rules.windows_for(Place::of_target(target)).first().map_or(Action::Stop, |rule| rule.sleep);
+    let mode = mode(app, target).await?;
     let lasting = lasting(app, actor, target, asked, Wanted::Asleep).await?;
     let schedule = asked.schedule.clone();
     let request = Request { schedule, lasting, ..Request::now(mode, target.clone(), trigger) };

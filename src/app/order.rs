@@ -5,6 +5,7 @@ use super::{Actor, App, Error, FieldError, Live, Result, execute};
 use crate::db;
 use crate::domain::audit::AuditDetail;
 use crate::domain::ids::HostId;
+use crate::domain::inventory::Container;
 use crate::domain::order::added::{self, AddedEdge, MAX_WAIT};
 use crate::domain::permission::Permission;
 use crate::domain::run::Condition;
@@ -201,4 +202,62 @@ async fn record(tx: &mut db::Tx, app: &App, actor: &Actor, event: &str, edge: &A
     let name = format!("{} after {}", edge.dependant_name, edge.dependency_name);
     let object = Object { kind: "order", id: Some(&edge.id), name: &name };
     audit::record(tx, app, actor, event, object, "ok", AuditDetail::default()).await
+}
+
+/// One thing that waits for another, in the words of a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// Who waits.
+    pub dependant: String,
+    /// Who is waited for.
+    pub dependency: String,
+    /// What must be so of it.
+    pub condition: Condition,
+    /// How long it is waited for, in seconds, where somebody said so.
+    pub wait_seconds: Option<i64>,
+    /// The edge somebody added; `None` where compose or a shared network says so.
+    pub added: Option<AddedEdge>,
+}
+
+/// What waits for what in a stack, and which other stacks it waits for: what labels and networks say first.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is no such host.
+pub fn of_stack(app: &App, actor: &Actor, host: &HostId, name: &str) -> Result<Vec<Waits>> {
+    actor.require(Permission::View)?;
+    let inventory = app
+        .hosts
+        .get(host)
+        .map(|host| host.inventory())
+        .ok_or_else(|| Error::not_found("host", host.to_string()))?;
+    let members = inventory.members(&Subject::Stack(name.to_owned()));
+    let (edges, _) = crate::domain::order::edges(&members, &inventory);
+    let shown = |one: &Container| one.service().unwrap_or(&one.name).to_owned();
+    let mut waits: Vec<Waits> = Vec::new();
+    for edge in &edges {
+        let one = Waits {
+            dependant: shown(&members[edge.dependant]),
+            dependency: shown(&members[edge.dependency]),
+            condition: edge.condition,
+            wait_seconds: edge.wait_seconds,
+            added: None,
+        };
+        // Replicas of a service say the same.
+        if !waits.contains(&one) {
+            waits.push(one);
+        }
+    }
+    let touches = |subject: &Subject| match subject {
+        Subject::Stack(stack) => stack == name,
+        Subject::Container(_) => members.iter().any(|member| added::names(subject, member)),
+    };
+    let edges = inventory.added.iter().filter(|edge| touches(&edge.dependant) || touches(&edge.dependency));
+    waits.extend(edges.map(|edge| Waits {
+        dependant: edge.dependant_name.clone(),
+        dependency: edge.dependency_name.clone(),
+        condition: edge.condition,
+        wait_seconds: edge.wait_seconds,
+        added: Some(edge.clone()),
+    }));
+    Ok(waits)
 }

@@ -261,6 +261,16 @@ pub async fn get(app: &App, actor: &Actor, id: &OverrideId) -> Result<Override> 
         .ok_or_else(|| Error::not_found("override", id.as_str().chars().take(64).collect::<String>()))
 }
 
+/// The hold or other override of everything that counts now.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn of_everything(app: &App) -> Result<Option<Override>> {
+    let now = app.clock.now();
+    let open = db::overrides::open(&app.db).await?;
+    Ok(open.into_iter().find(|one| one.reach == Reach::All && one.until > now))
+}
+
 /// When a target's windows next begin what they do not want now: how long "until the next nap" is. `None` where no
 /// window covers it.
 ///

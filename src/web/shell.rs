@@ -9,10 +9,12 @@ use tower_sessions::Session;
 
 use super::auth::Identity;
 use super::htmx::Htmx;
+use super::pages::wanted::Imposed;
 use super::proxy::Via;
 use super::session::{FLASH, cookie};
+use super::view::Now;
 use super::{Web, assets};
-use crate::app::zone;
+use crate::app::{overrides, zone};
 use crate::domain::permission::{Permission, Role};
 
 /// The cookie that remembers the theme: `light` or `dark`; without it the device decides.
@@ -37,6 +39,8 @@ pub struct Shell {
     pub insecure: bool,
     /// The Engine is the simulated one.
     pub demo: bool,
+    /// What is wanted of everything for a while: `Everything is held until 08:00 Sat: the move (by anna)`.
+    pub held: Option<String>,
     /// The zone in which times are shown.
     pub zone: String,
     /// DockNap's version.
@@ -97,6 +101,7 @@ impl Shell {
             here: here(path),
             flash: None,
             insecure: !via.is_some_and(Via::is_private),
+            held: if user.is_some() { held(web, &zone).await } else { None },
             demo: web.demo,
             zone,
             version: env!("CARGO_PKG_VERSION"),
@@ -152,10 +157,19 @@ impl FromRequestParts<Web> for Shell {
     }
 }
 
+/// What is wanted of everything for a while, in a sentence.
+async fn held(web: &Web, zone: &str) -> Option<String> {
+    let one = overrides::of_everything(&web.app).await.ok()??;
+    let zone = crate::domain::time::zone(zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let imposed = Imposed::new(&one, &Now { at: web.app.clock.now(), zone });
+    let state = imposed.state.word.to_lowercase();
+    Some(format!("Everything is {state} until {}: {}.", imposed.until.short, imposed.why))
+}
+
 /// The entry of the navigation a path belongs to.
 fn here(path: &str) -> &'static str {
     match path.trim_start_matches('/').split('/').next().unwrap_or_default() {
-        "" | "stacks" | "containers" => "stacks",
+        "" | "stacks" | "containers" | "overrides" => "stacks",
         "schedules" | "calendars" => "schedules",
         "runs" => "runs",
         "audit" => "audit",

@@ -18,7 +18,7 @@ pub trait Sampled: askama::Template + Sized {
 }
 
 /// A link with its words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
     /// Path below the base path, with the leading slash.
     pub href: String,
@@ -196,6 +196,12 @@ impl Badge {
     pub const RUNNING: Self = Self::new("running", "play", "Running");
     /// Put to sleep by DockNap.
     pub const NAPPING: Self = Self::new("napping", "moon", "Napping");
+    /// What a window wants: down.
+    pub const ASLEEP: Self = Self::new("napping", "moon", "Asleep");
+    /// What a window wants: up.
+    pub const AWAKE: Self = Self::new("running", "sunrise", "Awake");
+    /// What a hold wants: nothing.
+    pub const HELD: Self = Self::new("held", "hourglass", "Held");
     /// Frozen by someone else.
     pub const PAUSED: Self = Self::new("paused", "pause", "Paused");
     /// Stopped by someone else.

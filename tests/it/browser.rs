@@ -156,6 +156,12 @@ async fn from_the_token_to_the_audit_log(path: &str) {
     visit.reads("media-web-1").await;
     visit.press("a[href*='/schedules/new']").await;
 
+    // Sleep hours are offered first, with what they mean beside them.
+    visit.find("#window").await;
+    visit.type_into("#window", "sleep Mon-Fri 23:00-07:00").await;
+    visit.reads("40 h a week asleep").await;
+    visit.press("label:has(#kind-cron)").await;
+
     // A wrong expression comes back with what was typed; a right one says what it means while it is typed.
     visit.find("#cron").await;
     visit.press("label:has(input[name=action][value=stop])").await;

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use askama::Template;
-use docknap::web::pages::{actions, audit, calendars, containers, profile, runs, schedules, stacks};
+use docknap::web::pages::{
+    actions, audit, calendars, containers, order, overrides, profile, runs, schedules, stacks,
+};
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
 
@@ -39,9 +41,11 @@ fn everything() -> Vec<(String, String)> {
     render::<schedules::SchedulesPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
     render::<schedules::SwitchedRow>(&mut all, |_| vec![]);
     render::<schedules::Zones>(&mut all, |_| vec![]);
-    render::<schedules::form::ScheduleForm>(&mut all, |page| {
-        vec![("form", text(page.as_form().render())), ("preview", text(page.as_preview().render()))]
-    });
+    render::<schedules::form::ScheduleForm>(&mut all, |page| vec![("form", text(page.as_form().render()))]);
+    render::<schedules::meaning::Meaning>(&mut all, |_| vec![]);
+    render::<order::OrderPage>(&mut all, |_| vec![]);
+    render::<overrides::OverridesPage>(&mut all, |_| vec![]);
+    render::<overrides::OverrideForm>(&mut all, |_| vec![]);
     render::<calendars::CalendarsPage>(&mut all, |_| vec![]);
     render::<calendars::CalendarForm>(&mut all, |_| vec![]);
     render::<runs::RunsPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);

@@ -20,6 +20,7 @@ mod locks;
 mod order;
 mod packaging;
 mod pages;
+mod pages_windows;
 mod process;
 mod rbac;
 mod scheduler;

@@ -87,6 +87,8 @@ pub struct NextAction {
     pub schedule_id: ScheduleId,
     /// What to call it.
     pub schedule_title: String,
+    /// It is the edge of a window: a nap or a wake.
+    pub by_window: bool,
 }
 
 /// A stack with everything there is to say about it.
@@ -121,6 +123,8 @@ pub struct ContainerView {
     pub protected: Option<String>,
     /// Why it is as it is, in a sentence without its full stop.
     pub why: String,
+    /// The part of it that says who acted last.
+    last: String,
     /// What windows and overrides want of it.
     pub wanted: WantedView,
     /// Asleep by DockNap since then.
@@ -372,21 +376,23 @@ impl Known {
             .min_by_key(|next| next.at)
             .filter(|_| protected.is_none() && container.is_ordinary())
             .cloned();
-        let why = match &protected {
-            Some(reason) => format!("DockNap never touches it: {reason}"),
+        let (why, last) = match &protected {
+            Some(reason) => (format!("DockNap never touches it: {reason}"), String::new()),
             None => {
                 let touch = [Some(&target), stack.as_ref()]
                     .into_iter()
                     .flatten()
                     .filter_map(|target| self.touches.get(target))
                     .max_by_key(|touch| touch.finished_at);
-                wanted.explain(self.why(&container, nap, touch, completed))
+                let last = self.why(&container, nap, touch, completed);
+                (wanted.explain(last.clone()), last)
             }
         };
         ContainerView {
             shown: shown_of_container(&container, inventory.is_connected(), nap.is_some(), completed),
             protected,
             why,
+            last,
             wanted,
             napping_since: nap.map(|nap| nap.since),
             next,
@@ -495,7 +501,7 @@ impl Known {
                 .max_by_key(|view| view.napping_since)
                 .map_or_else(
                     || UNTOUCHED.to_owned(),
-                    |view| format!("{}: {}", view.container.name, view.why),
+                    |view| format!("{}: {}", view.container.name, view.last),
                 );
         };
         let asleep = matches!(touch.action, Action::Stop | Action::Pause);
@@ -505,9 +511,9 @@ impl Known {
             StackStatus::Paused if !asleep => "Paused outside DockNap".to_owned(),
             StackStatus::Stopped if asleep && !napping => "Stopped outside DockNap".to_owned(),
             StackStatus::Partial => {
-                let changed = containers.iter().find(|view| view.why.contains("outside DockNap"));
+                let changed = containers.iter().find(|view| view.last.contains("outside DockNap"));
                 match changed {
-                    Some(view) => format!("{}; {}: {}", self.tell(touch), view.container.name, view.why),
+                    Some(view) => format!("{}; {}: {}", self.tell(touch), view.container.name, view.last),
                     None => self.tell(touch),
                 }
             }
@@ -522,6 +528,7 @@ pub(super) fn next_action(schedule: &Schedule, almanac: &Almanac) -> Option<Next
     Some(NextAction {
         at,
         action: almanac.deed_at(schedule, at),
+        by_window: schedule.is_window(),
         schedule_id: schedule.id.clone(),
         schedule_title: schedule.title(),
     })

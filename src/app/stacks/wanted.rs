@@ -49,6 +49,7 @@ impl WantedView {
                 action,
                 schedule_id: change.schedule.clone()?,
                 schedule_title: change.by.clone(),
+                by_window: true,
             })
         });
         Self {

@@ -1,33 +1,24 @@
-//! Start, stop, restart, pause, unpause: the question with its plan, and the answer.
+//! Buttons that do something, and the question with its plan that comes before.
 //!
 //! The question is a page of its own, so that it works without scripts; htmx asks for the same thing as a dialog.
 
 use askama::Template;
-use axum::extract::{Path, State};
 use axum::response::{Html, Response};
 
-use crate::app::execute::{self, Request, Submitted};
-use crate::app::{Actor, App, Error, Result, stacks};
+use super::deeds::Deed;
+use super::runs::Choice;
+use crate::app::execute::Submitted;
+use crate::app::{FieldError, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Container, ContainerState, Counts};
 use crate::domain::plan::{Plan, PlannedStep};
-use crate::domain::run::Trigger;
-use crate::domain::target::{Subject, Target, TargetType};
+use crate::domain::target::{Target, TargetType};
 use crate::web::Web;
-use crate::web::auth::{Caller, Operator};
+use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
-use crate::web::routes::{Access, Routes};
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Link, Sampled};
-
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .get("/stacks/{key}/{action}", Access::OPERATOR, ask_stack)
-        .post("/stacks/{key}/{action}", Access::OPERATOR, act_stack)
-        .get("/containers/{key}/{action}", Access::OPERATOR, ask_container)
-        .post("/containers/{key}/{action}", Access::OPERATOR, act_container)
-}
+use crate::web::view::{self, Link, Now, Sampled, When};
 
 /// A button that leads to the question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +43,32 @@ impl Act {
             label: action.label(),
             icon: view::action_icon(action),
             href: format!("/{kind}s/{key}/{action}"),
+            of: view::shown_name(name),
+        }
+    }
+
+    /// The two buttons of a target that has sleep hours, or is kept from them for a while.
+    pub fn naps(kind: TargetType, key: &str, name: &str, up: bool, down: bool) -> Vec<Self> {
+        let act = |deed: Deed| Self {
+            action: deed.word(),
+            label: deed.label(),
+            icon: deed.icon(),
+            href: format!("/{kind}s/{key}/{}", deed.word()),
+            of: view::shown_name(name),
+        };
+        let wake = down.then(|| act(Deed::Wake));
+        let nap = up.then(|| act(Deed::Nap));
+        wake.into_iter().chain(nap).collect()
+    }
+
+    /// The button that locks a target, or takes its lock away.
+    pub fn lock(kind: TargetType, key: &str, name: &str, locked: bool) -> Self {
+        let deed = if locked { Deed::Unlock } else { Deed::Lock };
+        Self {
+            action: deed.word(),
+            label: deed.label(),
+            icon: deed.icon(),
+            href: format!("/{kind}s/{key}/{}", deed.word()),
             of: view::shown_name(name),
         }
     }
@@ -177,7 +194,7 @@ impl From<Plan> for PlanView {
 }
 
 /// What is asked before something is done.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Question {
     /// `Stop media?`
     pub title: String,
@@ -197,6 +214,12 @@ pub struct Question {
     pub plan: Option<PlanView>,
     /// A revision that must still be the stored one.
     pub rev: Option<i64>,
+    /// How long it lasts; `None` where that is not asked.
+    pub ends: Option<Ends>,
+    /// Why, as typed; `None` where that is not asked.
+    pub reason: Option<String>,
+    /// What is wrong with what was typed.
+    pub errors: Vec<FieldError>,
 }
 
 /// The question as a page.
@@ -231,16 +254,41 @@ impl Question {
             harsh: action.reverses_order(),
             action: format!("/{kind}s/{key}/{action}"),
             back: Link::new(format!("/{kind}s/{key}"), format!("Back to {name}")),
-            text: String::new(),
             plan: Some(plan.into()),
-            rev: None,
+            ..Self::default()
         }
+    }
+
+    /// The same question in the words of naps.
+    #[must_use]
+    pub fn as_nap(self, wakes: bool, name: &str) -> Self {
+        let deed = if wakes { Deed::Wake } else { Deed::Nap };
+        let name = view::shown_name(name);
+        let (title, label) = match deed {
+            Deed::Wake => (format!("Wake {name}?"), format!("Wake {name}")),
+            _ => (format!("Put {name} to sleep?"), format!("Nap {name} now")),
+        };
+        Self { title, label, icon: deed.icon(), harsh: false, ..self }
     }
 
     /// Nothing would be done: the button would be a lie.
     pub fn is_idle(&self) -> bool {
-        self.plan.as_ref().is_some_and(|plan| plan.waves.is_empty())
+        self.ends.is_none() && self.plan.as_ref().is_some_and(|plan| plan.waves.is_empty())
     }
+
+    /// What is wrong with a field.
+    pub fn error(&self, field: &str) -> Option<&str> {
+        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
+    }
+}
+
+/// How long something lasts, to choose.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// What is offered: no end named, a span, or `at` for the time in the field.
+    pub choices: Vec<Choice>,
+    /// The time that was typed.
+    pub at: String,
 }
 
 /// The question as htmx or a browser asks for it.
@@ -263,89 +311,49 @@ pub(super) async fn to_run(web: &Web, htmx: &Htmx, notes: &Notes, submitted: &Su
     super::go(web, htmx, &format!("/runs/{}", submitted.run_id()))
 }
 
-/// What a URL names: a target that is there, an action, and the target's name.
-async fn named(
-    app: &App,
-    actor: &Actor,
-    kind: TargetType,
-    (key, action): &(String, String),
-) -> Result<(Target, Action, String)> {
-    let action: Action =
-        action.parse().map_err(|_| Error::not_found("page", format!("{kind}s/{key}/{action}")))?;
-    let host = HostId::local();
-    let target = execute::resolve_target(app, &host, kind, key)?;
-    let name = match &target.subject {
-        Subject::Stack(name) => name.clone(),
-        Subject::Container(_) => stacks::container(app, actor, &host, key).await?.container.name.clone(),
-    };
-    Ok((target, action, name))
+impl Question {
+    /// The question before a lock, or before one is taken away.
+    pub(super) fn lock(target: &Target, name: &str, deed: Deed, typed: &Typed) -> Self {
+        let (kind, key, name) = (target.target_type(), target.key(), view::shown_name(name));
+        let locks = deed == Deed::Lock;
+        Self {
+            title: format!("{} {name}?", deed.label()),
+            label: format!("{} {name}", deed.label()),
+            icon: deed.icon(),
+            harsh: false,
+            action: format!("/{kind}s/{key}/{}", deed.word()),
+            back: Link::new(format!("/{kind}s/{key}"), format!("Back to {name}")),
+            text: if locks {
+                "While it is locked DockNap never touches it: no schedule, no button, no API call does."
+            } else {
+                "Its schedules act on it again from now on."
+            }
+            .to_owned(),
+            reason: locks.then(|| typed.get("reason").to_owned()),
+            ..Self::default()
+        }
+    }
 }
 
-async fn ask(
-    web: &Web,
-    caller: &Caller<Operator>,
-    htmx: &Htmx,
-    shell: Shell,
-    kind: TargetType,
-    path: &(String, String),
-) -> Result<Html<String>> {
-    let (target, action, name) = named(&web.app, &caller.actor, kind, path).await?;
-    let plan = execute::preview(&web.app, &caller.actor, &target, action, false).await?;
-    asked(shell, htmx, Question::action(action, &target, &name, plan))
-}
-
-async fn act(
-    web: &Web,
-    caller: &Caller<Operator>,
-    htmx: &Htmx,
-    notes: &Notes,
-    kind: TargetType,
-    path: &(String, String),
-) -> Result<Response> {
-    let (target, action, _) = named(&web.app, &caller.actor, kind, path).await?;
-    let submitted =
-        execute::submit(&web.app, &caller.actor, Request::now(action, target, Trigger::Manual)).await?;
-    Ok(to_run(web, htmx, notes, &submitted).await)
-}
-
-async fn ask_stack(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(path): Path<(String, String)>,
-    shell: Shell,
-) -> Result<Html<String>> {
-    ask(&web, &caller, &htmx, shell, TargetType::Stack, &path).await
-}
-
-async fn ask_container(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(path): Path<(String, String)>,
-    shell: Shell,
-) -> Result<Html<String>> {
-    ask(&web, &caller, &htmx, shell, TargetType::Container, &path).await
-}
-
-async fn act_stack(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(path): Path<(String, String)>,
-    notes: Notes,
-) -> Result<Response> {
-    act(&web, &caller, &htmx, &notes, TargetType::Stack, &path).await
-}
-
-async fn act_container(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(path): Path<(String, String)>,
-    notes: Notes,
-) -> Result<Response> {
-    act(&web, &caller, &htmx, &notes, TargetType::Container, &path).await
+impl Ends {
+    /// What is offered: until the windows' next edge where there is one, else for good; an hour, three, or a time.
+    pub(super) fn new(wakes: bool, edge: Option<&When>, typed: &Typed) -> Self {
+        let open = match (edge, wakes) {
+            (Some(when), true) => format!("Until the next nap, {}", when.short),
+            (Some(when), false) => format!("Until the next wake, {}", when.short),
+            (None, _) => "Until someone changes it".to_owned(),
+        };
+        let chosen = typed.get("until");
+        let choice =
+            |value: &str, label: String| Choice { value: value.to_owned(), label, chosen: value == chosen };
+        let choices = vec![
+            choice("", open),
+            choice("1h", "For 1 hour".to_owned()),
+            choice("3h", "For 3 hours".to_owned()),
+            choice("at", "Until a time".to_owned()),
+        ];
+        Self { choices, at: typed.get("at").to_owned() }
+    }
 }
 
 impl PlanView {
@@ -385,11 +393,25 @@ impl Question {
             harsh: true,
             action: "/stacks/0123456789abcdef/stop".to_owned(),
             back: Link::new("/stacks/0123456789abcdef", "Back to media"),
-            text: String::new(),
             plan: Some(PlanView::sample()),
-            rev: None,
+            ..Self::default()
         };
+        let until = Typed::of([("until", "at"), ("at", "2026-11-20T08:00")]);
+        let wake = Self {
+            ends: Some(Ends::new(true, Some(&Now::sample().plus(10_080)), &Typed::default())),
+            reason: Some(String::new()),
+            ..stop.clone().as_nap(true, "media")
+        };
+        let target = Target::stack(HostId::local(), "media".to_owned());
         vec![
+            Self::lock(&target, "media", Deed::Lock, &Typed::default()),
+            Self::lock(&target, "media", Deed::Unlock, &Typed::default()),
+            Self {
+                ends: Some(Ends::new(true, None, &until)),
+                errors: vec![FieldError::new("until", "this has passed; use a time to come")],
+                ..wake.clone()
+            },
+            wake,
             Self {
                 plan: Some(PlanView { waves: vec![], warnings: vec![], ..PlanView::sample() }),
                 ..stop.clone()

@@ -457,8 +457,8 @@ async fn ask_delete(
         action: format!("/calendars/{}/delete", calendar.id),
         back: Link::new(format!("/calendars/{}", calendar.id), name),
         text: "No schedule goes by it. The audit log keeps which days it named.".to_owned(),
-        plan: None,
         rev: Some(calendar.rev),
+        ..Question::default()
     };
     actions::asked(shell, &htmx, question)
 }

@@ -7,8 +7,9 @@ use axum::response::Html;
 use super::actions::Act;
 use super::runs::RunLine;
 use super::schedules::ScheduleLine;
-use crate::app::Result;
+use super::wanted::{WantedPanel, with_naps};
 use crate::app::stacks::{self, ContainerView};
+use crate::app::{Result, locks};
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Container, ContainerState, RestartPolicy};
 use crate::domain::run::Run;
@@ -107,6 +108,15 @@ impl ContainerRow {
     }
 }
 
+/// The buttons of a container.
+pub fn container_acts(view: &ContainerView) -> Vec<Act> {
+    let container = &view.container;
+    let acts = Act::of_container(container);
+    let way = (container.state == ContainerState::Running, container.state != ContainerState::Running);
+    let (key, name) = (container.key(), &container.name);
+    with_naps(acts, &view.wanted, target::TargetType::Container, &key, name, way)
+}
+
 /// A fact with its name.
 #[derive(Clone, Debug)]
 pub struct Fact {
@@ -161,6 +171,10 @@ pub struct ContainerPage {
     pub why: String,
     /// Why it is never touched.
     pub protected: Option<String>,
+    /// What windows and overrides want of it.
+    pub wanted: WantedPanel,
+    /// Locks it, or takes its lock away; `None` where the reader may not.
+    pub lock: Option<Act>,
     /// Buttons.
     pub acts: Vec<Act>,
     /// What else there is to know.
@@ -207,7 +221,9 @@ impl ContainerPage {
             health: view::health(container.health),
             why: view.why.clone(),
             protected: view.protected.clone(),
-            acts: if operates { Act::of_container(container) } else { Vec::new() },
+            wanted: WantedPanel::new(&view.wanted, now),
+            lock: None,
+            acts: if operates { container_acts(view) } else { Vec::new() },
             facts: facts(container, now),
             in_stack: container.stack().is_some(),
             schedules,
@@ -271,8 +287,12 @@ async fn show(
 ) -> Result<Html<String>> {
     let view = stacks::container(&web.app, &caller.actor, &HostId::local(), &key).await?;
     let now = super::now(&web, &shell);
-    let (schedules, runs) = super::of_target(&web, &caller.actor, view.container.target(), &now).await?;
-    super::html(&ContainerPage::new(shell, &view, schedules, &runs, &now))
+    let target = view.container.target();
+    let locked = locks::of(&web.app, &caller.actor, &target).await?.is_some();
+    let lock = (shell.can_operate() && (locked || view.protected.is_none()))
+        .then(|| Act::lock(target::TargetType::Container, &target.key(), &view.container.name, locked));
+    let (schedules, runs) = super::of_target(&web, &caller.actor, target, &now).await?;
+    super::html(&ContainerPage { lock, ..ContainerPage::new(shell, &view, schedules, &runs, &now) })
 }
 
 impl Sampled for ContainerPage {
@@ -289,6 +309,8 @@ impl Sampled for ContainerPage {
             health: None,
             why: "Stopped by schedule Nights, 23:00 yesterday".to_owned(),
             protected: None,
+            wanted: WantedPanel::sample(),
+            lock: Some(Act::lock(target::TargetType::Container, "0123456789abcdef", "media-web-1", false)),
             acts: vec![Act::new(
                 crate::domain::action::Action::Start,
                 target::TargetType::Container,
@@ -317,6 +339,8 @@ impl Sampled for ContainerPage {
             Self {
                 protected: Some("its label docknap.protect says so".to_owned()),
                 acts: vec![],
+                wanted: WantedPanel::default(),
+                lock: None,
                 in_stack: false,
                 schedules: vec![],
                 runs: vec![],

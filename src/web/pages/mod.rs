@@ -21,13 +21,17 @@ pub mod actions;
 pub mod audit;
 pub mod calendars;
 pub mod containers;
+mod deeds;
 pub mod login;
+pub mod order;
+pub mod overrides;
 pub mod profile;
 pub mod runs;
 pub mod schedules;
 pub mod setup;
 pub mod stacks;
 pub mod users;
+pub mod wanted;
 
 /// Every page with what it asks of its caller.
 pub(super) fn routes(web: &Web) -> Routes {
@@ -36,10 +40,12 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(setup::routes(web))
         .merge(users::routes())
         .merge(stacks::routes())
-        .merge(actions::routes())
+        .merge(deeds::routes())
         .merge(containers::routes())
         .merge(schedules::routes())
         .merge(calendars::routes())
+        .merge(order::routes())
+        .merge(overrides::routes())
         .merge(runs::routes())
         .merge(audit::routes())
         .merge(profile::routes())

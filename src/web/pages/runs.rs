@@ -179,6 +179,8 @@ pub struct RunPage {
     pub retry_of: Option<Link>,
     /// Why it stands there.
     pub reason: String,
+    /// Why it was asked for; may be empty.
+    pub why: String,
     /// When it was due.
     pub due: Option<When>,
     /// When it was asked for.
@@ -289,6 +291,7 @@ impl RunPage {
             }),
             retry_of: run.retry_of.as_ref().map(|id| Link::new(format!("/runs/{id}"), "an earlier run")),
             reason: run.reason.clone(),
+            why: run.why.clone(),
             due: run.fire_at.map(|at| now.when(at)),
             asked: now.when(run.created_at),
             started: run.started_at.map(|at| now.when(at)),
@@ -503,6 +506,7 @@ impl Sampled for RunPage {
             schedule: Some(Link::new("/schedules/1", "Mornings")),
             retry_of: None,
             reason: "1 of 3 steps failed".to_owned(),
+            why: "asleep by “Nights” (sleep 23:00-07:00)".to_owned(),
             due: Some(now.plus(-42)),
             asked: now.plus(-41),
             started: Some(now.plus(-40)),

@@ -6,17 +6,20 @@ use axum::response::Html;
 use jiff::Timestamp;
 
 use super::actions::Act;
-use super::containers::ContainerRow;
+use super::containers::{ContainerRow, container_acts};
+use super::order::WaitLine;
 use super::runs::RunLine;
 use super::schedules::ScheduleLine;
-use crate::app::Result;
+use super::wanted::{Imposed, WantedPanel, with_naps};
 use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
 use crate::app::stacks::{self, ContainerView, NextAction, Overview, ShownState, StackView};
+use crate::app::{Result, locks, order};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Counts, Link as HostLink};
-use crate::domain::run::Run;
+use crate::domain::plan::NOTHING_NAPPED;
+use crate::domain::run::{Run, RunState};
 use crate::domain::target::{Target, TargetType};
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
@@ -67,16 +70,16 @@ pub struct NextLine {
 
 impl NextLine {
     fn new(next: &NextAction, of: Option<&str>, now: &Now) -> Self {
-        let title = match of {
-            Some(name) => format!("{} {}", next.action.label(), view::shown_name(name)),
-            None => next.action.label().to_owned(),
+        let (icon, word) = match next.action {
+            Action::Start if next.by_window => ("sunrise", "Wake"),
+            _ if next.by_window => ("moon", "Nap"),
+            action => (view::action_icon(action), action.label()),
         };
-        Self {
-            icon: view::action_icon(next.action),
-            title,
-            when: now.when(next.at),
-            href: format!("/schedules/{}", next.schedule_id),
-        }
+        let title = match of {
+            Some(name) => format!("{word} {}", view::shown_name(name)),
+            None => word.to_owned(),
+        };
+        Self { icon, title, when: now.when(next.at), href: format!("/schedules/{}", next.schedule_id) }
     }
 }
 
@@ -97,10 +100,20 @@ pub struct Row {
     pub health: Option<&'static str>,
     /// Why it is never touched.
     pub protected: Option<String>,
+    /// An override that counts now.
+    pub imposed: Option<Imposed>,
     /// What comes next.
     pub next: Option<NextLine>,
     /// Buttons.
     pub acts: Vec<Act>,
+}
+
+/// The buttons of a stack.
+fn stack_acts(view: &StackView) -> Vec<Act> {
+    let (key, name, counts) = (&view.stack.key, &view.stack.name, view.stack.counts);
+    let acts = Act::of_stack(counts, key, name);
+    let way = (counts.running > 0, counts.stopped + counts.paused > 0);
+    with_naps(acts, &view.wanted, TargetType::Stack, key, name, way)
 }
 
 fn counts(counts: Counts) -> String {
@@ -116,7 +129,7 @@ impl Row {
         let (key, name) = (&view.stack.key, &view.stack.name);
         let mut acts = Vec::new();
         if operates && view.protected.is_none() {
-            acts = Act::of_stack(view.stack.counts, key, name);
+            acts = stack_acts(view);
             acts.retain(|act| act.action != Action::Pause.as_str() && act.action != Action::Restart.as_str());
             acts.truncate(ROW_ACTS);
         }
@@ -128,6 +141,7 @@ impl Row {
             counts: counts(view.stack.counts),
             health: None,
             protected: view.protected.clone(),
+            imposed: view.wanted.by_override.as_ref().map(|one| Imposed::new(one, now)),
             next: view.next.as_ref().map(|next| NextLine::new(next, None, now)),
             acts,
         }
@@ -135,7 +149,7 @@ impl Row {
 
     fn container(view: &ContainerView, operates: bool, now: &Now) -> Self {
         let key = view.container.key();
-        let mut acts = if operates { Act::of_container(&view.container) } else { Vec::new() };
+        let mut acts = if operates { container_acts(view) } else { Vec::new() };
         acts.retain(|act| act.action != Action::Pause.as_str() && act.action != Action::Restart.as_str());
         Self {
             id: format!("container-{key}"),
@@ -145,6 +159,7 @@ impl Row {
             counts: String::new(),
             health: None,
             protected: view.protected.clone(),
+            imposed: view.wanted.by_override.as_ref().map(|one| Imposed::new(one, now)),
             next: view.next.as_ref().map(|next| NextLine::new(next, None, now)),
             acts,
         }
@@ -166,6 +181,8 @@ pub struct Need {
     pub when: Option<When>,
     /// Where to look.
     pub href: String,
+    /// What mends it.
+    pub act: Option<Act>,
 }
 
 /// The host that does not answer.
@@ -268,16 +285,33 @@ fn needs(overview: &Overview, runs: &[Run], now: &Now) -> Vec<Need> {
             text: text.to_owned(),
             when: None,
             href: format!("/containers/{}", view.container.key()),
+            act: None,
         });
     }
     let oldest =
         now.at.checked_sub(jiff::SignedDuration::from_hours(FAILURE_HOURS)).unwrap_or(Timestamp::MIN);
     let mut seen: Vec<&Target> = Vec::new();
-    for run in runs.iter().filter(|run| run.created_at >= oldest && run.started_at.is_some()) {
+    let tells = |run: &&Run| run.started_at.is_some() || run.reason.starts_with(NOTHING_NAPPED);
+    for run in runs.iter().filter(|run| run.created_at >= oldest).filter(tells) {
         if seen.contains(&&run.target) {
             continue;
         }
         seen.push(&run.target);
+        if run.state == RunState::Skipped && run.reason.starts_with(NOTHING_NAPPED) {
+            let (kind, key) = (run.target.target_type(), run.target.key());
+            needs.push(Need {
+                tone: "warn",
+                icon: "sunrise",
+                title: format!("Nothing of {} was woken", view::shown_name(&run.target_name)),
+                text: "DockNap had put nothing of it to sleep".to_owned(),
+                when: Some(now.when(run.finished_at.unwrap_or(run.created_at))),
+                href: format!("/runs/{}", run.id),
+                act: Some(Act {
+                    label: "Start all now",
+                    ..Act::new(Action::Start, kind, &key, &run.target_name)
+                }),
+            });
+        }
         if run.state.needs_attention() {
             let badge = Badge::from(run.state);
             needs.push(Need {
@@ -292,6 +326,7 @@ fn needs(overview: &Overview, runs: &[Run], now: &Now) -> Vec<Need> {
                 text: run.reason.clone(),
                 when: Some(now.when(run.finished_at.unwrap_or(run.created_at))),
                 href: format!("/runs/{}", run.id),
+                act: None,
             });
         }
     }
@@ -340,6 +375,14 @@ pub struct StackPage {
     pub why: String,
     /// Why it is never touched.
     pub protected: Option<String>,
+    /// What windows and overrides want of it.
+    pub wanted: WantedPanel,
+    /// Locks it, or takes its lock away; `None` where the reader may not.
+    pub lock: Option<Act>,
+    /// Which of its containers waits for which.
+    pub waits: Vec<WaitLine>,
+    /// Where that is changed.
+    pub order_href: String,
     /// A run that goes on.
     pub running: Option<Underway>,
     /// Buttons.
@@ -375,11 +418,11 @@ impl StackPage {
             why: view.why.clone(),
             protected: view.protected.clone(),
             running: Underway::among(runs),
-            acts: if operates && view.protected.is_none() {
-                Act::of_stack(view.stack.counts, key, name)
-            } else {
-                Vec::new()
-            },
+            wanted: WantedPanel::new(&view.wanted, now),
+            lock: None,
+            waits: Vec::new(),
+            order_href: format!("/stacks/{key}/order"),
+            acts: if operates && view.protected.is_none() { stack_acts(view) } else { Vec::new() },
             containers: view.containers.iter().map(|row| ContainerRow::new(row, operates)).collect(),
             schedules,
             runs: runs.iter().map(|run| RunLine::new(run, now)).collect(),
@@ -410,8 +453,13 @@ async fn show(
     let view = stacks::get(&web.app, &caller.actor, &HostId::local(), &key).await?;
     let now = super::now(&web, &shell);
     let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
+    let locked = locks::of(&web.app, &caller.actor, &target).await?.is_some();
+    let lock = (shell.can_operate() && (locked || view.protected.is_none()))
+        .then(|| Act::lock(TargetType::Stack, &view.stack.key, &view.stack.name, locked));
+    let waits = order::of_stack(&web.app, &caller.actor, &target.host, &view.stack.name)?;
+    let waits = waits.iter().map(WaitLine::new).collect();
     let (schedules, runs) = super::of_target(&web, &caller.actor, target, &now).await?;
-    super::html(&StackPage::new(shell, &view, schedules, &runs, &now))
+    super::html(&StackPage { lock, waits, ..StackPage::new(shell, &view, schedules, &runs, &now) })
 }
 
 impl Row {
@@ -426,6 +474,7 @@ impl Row {
             counts: counts.to_owned(),
             health: None,
             protected: None,
+            imposed: None,
             next,
             acts: vec![Act::new(action, TargetType::Stack, key, name)],
         }
@@ -439,6 +488,42 @@ fn sample_next(action: Action, of: &str, seconds: i64) -> NextLine {
         when: Now::sample().plus(seconds),
         href: "/schedules/1".to_owned(),
     }
+}
+
+fn sample_needs() -> Vec<Need> {
+    let now = Now::sample();
+    vec![
+        Need {
+            tone: "bad",
+            icon: "circle-x",
+            title: "Start ci-runner: failed".to_owned(),
+            text: "media-web-1 ended with exit code 127".to_owned(),
+            when: Some(now.plus(-4000)),
+            href: "/runs/1".to_owned(),
+            act: None,
+        },
+        Need {
+            tone: "warn",
+            icon: "sunrise",
+            title: "Nothing of media was woken".to_owned(),
+            text: "DockNap had put nothing of it to sleep".to_owned(),
+            when: Some(now.plus(-9000)),
+            href: "/runs/1".to_owned(),
+            act: Some(Act {
+                label: "Start all now",
+                ..Act::new(Action::Start, TargetType::Stack, "0123456789abcdef", "media")
+            }),
+        },
+        Need {
+            tone: "warn",
+            icon: "heart-crack",
+            title: "wiki-web-1 is unhealthy".to_owned(),
+            text: "Its health check fails.".to_owned(),
+            when: None,
+            href: "/containers/0123456789abcdef".to_owned(),
+            act: None,
+        },
+    ]
 }
 
 impl Sampled for Dashboard {
@@ -466,7 +551,11 @@ impl Sampled for Dashboard {
                     "5 of 5 up",
                     Some(sample_next(Action::Stop, "", 10_000)),
                 ),
-                Row::sample("nightly-builds", Badge::STOPPED, "0 of 2 up", None),
+                Row {
+                    imposed: WantedPanel::sample().imposed,
+                    acts: Act::naps(TargetType::Stack, "0123456789abcdef", "nightly-builds", true, true),
+                    ..Row::sample("nightly-builds", Badge::STOPPED, "0 of 2 up", None)
+                },
                 Row::sample(
                     "shop",
                     Badge::PARTIAL,
@@ -495,24 +584,7 @@ impl Sampled for Dashboard {
                     since: Some(now.plus(-700)),
                     seen: Some(now.plus(-710)),
                 }),
-                needs: vec![
-                    Need {
-                        tone: "bad",
-                        icon: "circle-x",
-                        title: "Start ci-runner: failed".to_owned(),
-                        text: "media-web-1 ended with exit code 127".to_owned(),
-                        when: Some(now.plus(-4000)),
-                        href: "/runs/1".to_owned(),
-                    },
-                    Need {
-                        tone: "warn",
-                        icon: "heart-crack",
-                        title: "wiki-web-1 is unhealthy".to_owned(),
-                        text: "Its health check fails.".to_owned(),
-                        when: None,
-                        href: "/containers/0123456789abcdef".to_owned(),
-                    },
-                ],
+                needs: sample_needs(),
                 stacks: full
                     .stacks
                     .iter()
@@ -548,6 +620,10 @@ impl Sampled for StackPage {
             why: "Started by schedule Mornings, 07:30 today; media-indexer-1: Stopped outside DockNap"
                 .to_owned(),
             protected: None,
+            wanted: WantedPanel::sample(),
+            lock: Some(Act::lock(TargetType::Stack, key, "media", false)),
+            waits: WaitLine::samples(),
+            order_href: format!("/stacks/{key}/order"),
             running: Some(Underway {
                 text: "Stop media is under way".to_owned(),
                 href: "/runs/1".to_owned(),
@@ -562,6 +638,9 @@ impl Sampled for StackPage {
             Self {
                 protected: Some("it is DockNap itself".to_owned()),
                 acts: vec![],
+                wanted: WantedPanel::default(),
+                lock: None,
+                waits: vec![],
                 schedules: vec![],
                 runs: vec![],
                 running: None,

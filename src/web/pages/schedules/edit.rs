@@ -5,7 +5,9 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::form::{Fields, PreviewView, ScheduleForm, targets};
+use super::fields::Fields;
+use super::form::{ScheduleForm, targets};
+use super::meaning::{Meaning, PreviewView};
 use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
 use crate::app::schedules::{self as service, Saved, ScheduleView};
@@ -15,11 +17,11 @@ use crate::domain::schedule::Source;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
-use crate::web::pages::runs::RunLine;
+use crate::web::pages::runs::{Choice, RunLine};
 use crate::web::pages::{go, html, now};
 use crate::web::session::Kept;
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::{Web, error};
+use crate::web::{Web, error, view};
 
 /// Runs under the form.
 const RUNS: u32 = 10;
@@ -47,13 +49,30 @@ async fn filled(
     let now = now(web, &shell);
     let groups = targets(&overview, &fields.target, stored.map(|view| view.target_name.as_str()));
     let preview = meaning(web, actor, &shell, &fields, stored.map(|view| &view.schedule.id)).await?;
+    let calendars = calendars(web, actor, &fields).await?;
     let form = ScheduleForm::new(shell, fields, groups, default.name);
-    let form = ScheduleForm { preview, ..form };
+    let form = ScheduleForm { calendars, preview, ..form };
     let Some(view) = stored else { return Ok(form) };
     let wanted = RunFilter { schedule: Some(view.schedule.id.clone()), ..RunFilter::default() };
     let runs = history::list(&web.app, actor, &wanted, &Page { limit: RUNS, cursor: None }).await?;
     let runs = runs.items.iter().map(|run| RunLine::new(run, &now)).collect();
     Ok(ScheduleForm { runs, ..form.stored(view, &now) })
+}
+
+/// The calendars to choose from; empty where there is none.
+async fn calendars(web: &Web, actor: &Actor, fields: &Fields) -> Result<Vec<Choice>> {
+    let names = crate::app::calendars::names(&web.app, actor).await?;
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let none =
+        Choice { value: String::new(), label: "None".to_owned(), chosen: fields.calendar_id.is_empty() };
+    let some = names.into_iter().map(|(id, name)| Choice {
+        chosen: id.as_str() == fields.calendar_id,
+        value: id.to_string(),
+        label: view::shown_name(&name),
+    });
+    Ok(std::iter::once(none).chain(some).collect())
 }
 
 /// What the fields mean, or what is wrong with them.
@@ -185,8 +204,7 @@ pub(super) async fn preview(
     let fields = Fields::typed(&typed);
     let id = typed.filled("id").map(ScheduleId::from);
     let preview = meaning(&web, &caller.actor, &shell, &fields, id.as_ref()).await?;
-    let form = ScheduleForm { preview, ..ScheduleForm::new(shell, fields, Vec::new(), String::new()) };
-    html(&form.as_preview())
+    html(&Meaning { preview, enabled: typed.get("was") != "off", id: id.map(|id| id.to_string()), shell })
 }
 
 /// The zones there are, for the field that takes one.

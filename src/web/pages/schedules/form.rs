@@ -1,148 +1,19 @@
-//! The schedule form: what is typed is kept whatever happens to it, and its meaning stands beside it.
+//! The schedule form, with its meaning beside it.
 
 use askama::Template;
 
+use super::fields::Fields;
+use super::meaning::PreviewView;
+use super::runs_now;
 use crate::app::FieldError;
-use crate::app::schedules::{Draft, Preview, ScheduleView};
+use crate::app::schedules::ScheduleView;
 use crate::app::stacks::Overview;
 use crate::domain::action::Action;
-use crate::domain::schedule::{DEFAULT_CATCH_UP, Schedule, Source, When as Timing};
-use crate::web::form::Typed;
+use crate::domain::schedule::{Policy, Source, Wake};
+use crate::web::pages::actions::Act;
 use crate::web::pages::runs::{Choice, RunLine};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Now, Sampled, When};
-
-/// What the form's fields hold, as text: nothing checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields {
-    /// `stack/KEY` or `container/KEY`; a name in place of the key for a target that is gone.
-    pub target: String,
-    /// One of the five actions.
-    pub action: String,
-    /// `cron` or `once`.
-    pub kind: String,
-    /// A cron expression.
-    pub cron: String,
-    /// `YYYY-MM-DDTHH:MM`, in the schedule's zone.
-    pub at: String,
-    /// IANA name; empty = the default zone.
-    pub timezone: String,
-    /// What to call it.
-    pub name: String,
-    /// Seconds.
-    pub catch_up_seconds: String,
-    /// Seconds; empty = the container's own.
-    pub stop_timeout_seconds: String,
-    /// A whole number.
-    pub priority: String,
-    /// Free text.
-    pub note: String,
-    /// The revision the form was made from.
-    pub rev: String,
-    /// Which button was pressed: `on`, `off`; empty for a preview.
-    pub save: String,
-}
-
-impl Fields {
-    /// An empty form for a target.
-    pub fn new(target: String) -> Self {
-        Self {
-            target,
-            action: "stop".to_owned(),
-            kind: "cron".to_owned(),
-            cron: "0 23 * * *".to_owned(),
-            catch_up_seconds: DEFAULT_CATCH_UP.to_string(),
-            priority: "0".to_owned(),
-            ..Self::default()
-        }
-    }
-
-    /// What was typed.
-    pub fn typed(typed: &Typed) -> Self {
-        let text = |name: &str| typed.get(name).to_owned();
-        let mut fields = Self {
-            target: text("target"),
-            action: text("action"),
-            kind: text("kind"),
-            cron: text("cron"),
-            at: text("at"),
-            timezone: text("timezone"),
-            name: text("name"),
-            catch_up_seconds: text("catch_up_seconds"),
-            stop_timeout_seconds: text("stop_timeout_seconds"),
-            priority: text("priority"),
-            note: text("note"),
-            rev: text("rev"),
-            save: text("save"),
-        };
-        if let Some(preset) = typed.filled("preset") {
-            preset.clone_into(&mut fields.cron);
-            "cron".clone_into(&mut fields.kind);
-            fields.save.clear();
-        }
-        fields
-    }
-
-    /// What is stored.
-    pub fn of(view: &ScheduleView) -> Self {
-        let Schedule { spec, rev, .. } = &view.schedule;
-        let zone = crate::domain::time::zone(&view.effective_timezone).unwrap_or(jiff::tz::TimeZone::UTC);
-        let (kind, cron, at) = match &spec.when {
-            Timing::Window(text) => ("window", text.clone(), String::new()),
-            Timing::Cron(text) => ("cron", text.clone(), String::new()),
-            Timing::Once(at) => {
-                ("once", String::new(), at.to_zoned(zone).strftime("%Y-%m-%dT%H:%M").to_string())
-            }
-        };
-        Self {
-            target: format!("{}/{}", view.schedule.target_type(), view.target_key),
-            action: spec.action.to_string(),
-            kind: kind.to_owned(),
-            cron,
-            at,
-            timezone: spec.timezone.clone().unwrap_or_default(),
-            name: spec.name.clone(),
-            catch_up_seconds: spec.catch_up_seconds.to_string(),
-            stop_timeout_seconds: spec
-                .stop_timeout_seconds
-                .map(|seconds| seconds.to_string())
-                .unwrap_or_default(),
-            priority: spec.priority.to_string(),
-            note: spec.note.clone(),
-            rev: rev.to_string(),
-            save: String::new(),
-        }
-    }
-
-    /// What the service takes. Of the two ways to say when, only the chosen one counts.
-    pub fn draft(&self, id: Option<&crate::domain::ids::ScheduleId>) -> Draft {
-        let filled = |text: &str| Some(text.to_owned());
-        let (target_type, target_id) = self.target.split_once('/').unwrap_or(("", ""));
-        let once = self.kind == "once";
-        Draft {
-            id: id.cloned(),
-            name: filled(&self.name),
-            target_type: filled(target_type),
-            target_id: filled(target_id),
-            kind: filled(&self.kind),
-            action: filled(&self.action),
-            cron: filled(if once { "" } else { &self.cron }),
-            at: filled(if once { &self.at } else { "" }),
-            timezone: filled(&self.timezone),
-            enabled: Some(self.save != "off"),
-            catch_up_seconds: filled(&self.catch_up_seconds),
-            priority: filled(&self.priority),
-            stop_timeout_seconds: filled(&self.stop_timeout_seconds),
-            note: filled(&self.note),
-            ..Draft::default()
-        }
-    }
-
-    /// The revision the form was made from.
-    pub fn revision(&self) -> Option<i64> {
-        self.rev.parse().ok()
-    }
-}
 
 /// The targets of one heading.
 #[derive(Clone, Debug)]
@@ -211,79 +82,58 @@ pub struct ActionChoice {
     pub chosen: bool,
 }
 
-/// A ready-made cron expression.
+/// A ready-made window text or cron expression.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
-    /// The expression.
-    pub cron: &'static str,
+    /// The text.
+    pub text: &'static str,
     /// What it is for.
     pub label: &'static str,
 }
 
-/// Ready-made expressions.
-pub const PRESETS: [Preset; 5] = [
-    Preset { cron: "0 23 * * *", label: "Every night 23:00" },
-    Preset { cron: "0 7 * * *", label: "Every morning 07:00" },
-    Preset { cron: "0 18 * * 1-5", label: "Weekdays 18:00" },
-    Preset { cron: "0 8 * * 1-5", label: "Weekdays 08:00" },
-    Preset { cron: "0 4 * * 0", label: "Sundays 04:00" },
+/// Ready-made window texts.
+pub const WINDOWS: [Preset; 4] = [
+    Preset { text: "sleep 23:00-07:00", label: "Nights" },
+    Preset { text: "sleep Mon-Thu 20:00-07:00, Fri 20:00-Mon 07:00", label: "Nights and weekends" },
+    Preset { text: "sleep Sat 00:00-Mon 00:00", label: "Weekends" },
+    Preset { text: "awake Mon-Fri 08:00-18:00", label: "Awake in office hours only" },
+];
+
+/// Ready-made cron expressions.
+pub const CRONS: [Preset; 5] = [
+    Preset { text: "0 23 * * *", label: "Every night 23:00" },
+    Preset { text: "0 7 * * *", label: "Every morning 07:00" },
+    Preset { text: "0 18 * * 1-5", label: "Weekdays 18:00" },
+    Preset { text: "0 8 * * 1-5", label: "Weekdays 08:00" },
+    Preset { text: "0 4 * * 0", label: "Sundays 04:00" },
+];
+
+/// What a window may do about changes by hand.
+const POLICIES: [(Policy, &str); 3] = [
+    (Policy::Respect, "Leave it until the next change"),
+    (Policy::Enforce, "Put it back after a minute"),
+    (Policy::Observe, "Only record it"),
+];
+
+/// What a window may wake.
+const WAKES: [(Wake, &str); 2] =
+    [(Wake::Restore, "What it put to sleep"), (Wake::All, "Every container of it")];
+
+/// What a window may do on its calendar's days.
+const EFFECTS: [(&str, &str); 9] = [
+    ("awake", "Stays awake"),
+    ("asleep", "Sleeps all day"),
+    ("as:Mon", "Keeps Monday’s hours"),
+    ("as:Tue", "Keeps Tuesday’s hours"),
+    ("as:Wed", "Keeps Wednesday’s hours"),
+    ("as:Thu", "Keeps Thursday’s hours"),
+    ("as:Fri", "Keeps Friday’s hours"),
+    ("as:Sat", "Keeps Saturday’s hours"),
+    ("as:Sun", "Keeps Sunday’s hours"),
 ];
 
 /// How late a missed fire may be made up for: what is offered, in seconds.
 const CATCH_UPS: [i64; 6] = [0, 300, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600];
-
-/// What the form means, beside it.
-#[derive(Clone, Debug, Default)]
-pub struct PreviewView {
-    /// In a sentence; empty where it cannot be told.
-    pub meaning: String,
-    /// The zone it is read in.
-    pub zone: String,
-    /// The instants to come.
-    pub fires: Vec<Fire>,
-    /// What to know; whole sentences.
-    pub warnings: Vec<String>,
-    /// What the next clock changes do to it.
-    pub notes: Vec<String>,
-    /// What is wrong, where nothing can be told.
-    pub faults: Vec<String>,
-}
-
-/// One instant to come.
-#[derive(Clone, Debug)]
-pub struct Fire {
-    /// In the schedule's own zone: `Fri 27 Nov 2026, 23:00 CET`.
-    pub local: String,
-    /// How far off, and in full.
-    pub when: When,
-}
-
-impl PreviewView {
-    /// What the service told.
-    pub fn new(preview: &Preview, now: &Now) -> Self {
-        let zone = crate::domain::time::zone(&preview.zone).unwrap_or(jiff::tz::TimeZone::UTC);
-        Self {
-            meaning: preview.meaning.clone(),
-            zone: preview.zone.clone(),
-            fires: preview
-                .next
-                .iter()
-                .map(|next| Fire {
-                    local: next.at.to_zoned(zone.clone()).strftime("%a %-d %b %Y, %H:%M %Z").to_string(),
-                    when: now.when(next.at),
-                })
-                .collect(),
-            warnings: preview.warnings.clone(),
-            notes: preview.dst_notes.clone(),
-            faults: Vec::new(),
-        }
-    }
-
-    /// What is wrong.
-    pub fn refused(errors: &[FieldError]) -> Self {
-        Self { faults: errors.iter().map(|error| error.message.clone()).collect(), ..Self::default() }
-    }
-}
 
 /// A field on which two people differ.
 #[derive(Clone, Debug)]
@@ -298,7 +148,7 @@ pub struct Difference {
 
 /// The form.
 #[derive(Template, Clone, Debug)]
-#[template(path = "schedules/form.html", blocks = ["form", "preview"])]
+#[template(path = "schedules/form.html", blocks = ["form"])]
 pub struct ScheduleForm {
     /// The surroundings.
     pub shell: Shell,
@@ -324,8 +174,18 @@ pub struct ScheduleForm {
     pub groups: Vec<Group>,
     /// The actions.
     pub actions: Vec<ActionChoice>,
-    /// Ready-made expressions.
-    pub presets: Vec<Preset>,
+    /// Ready-made window texts.
+    pub windows: Vec<Preset>,
+    /// Ready-made cron expressions.
+    pub crons: Vec<Preset>,
+    /// What a window may do about changes by hand.
+    pub policies: Vec<Choice>,
+    /// What a window may wake.
+    pub wakes: Vec<Choice>,
+    /// The calendars there are.
+    pub calendars: Vec<Choice>,
+    /// What a window may do on its calendar's days.
+    pub effects: Vec<Choice>,
     /// How late a missed fire may be made up for.
     pub catch_ups: Vec<Choice>,
     /// The zone that is used where none is named.
@@ -336,6 +196,8 @@ pub struct ScheduleForm {
     pub differences: Vec<Difference>,
     /// The rarely needed fields are unfolded: one of them is not at its default, or wrong.
     pub more: bool,
+    /// Buttons that do now what it does.
+    pub runs_now: Vec<Act>,
     /// Its newest runs.
     pub runs: Vec<RunLine>,
 }
@@ -371,12 +233,18 @@ impl ScheduleForm {
                     chosen: action.as_str() == fields.action,
                 })
                 .collect(),
-            presets: PRESETS.to_vec(),
+            windows: WINDOWS.to_vec(),
+            crons: CRONS.to_vec(),
+            policies: choices(POLICIES.map(|(policy, label)| (policy.as_str(), label)), &fields.policy),
+            wakes: choices(WAKES.map(|(wake, label)| (wake.as_str(), label)), &fields.wake),
+            calendars: Vec::new(),
+            effects: choices(EFFECTS, &fields.calendar_effect),
             catch_ups,
             default_zone,
             preview: PreviewView::default(),
             differences: Vec::new(),
             more: is_rare(&fields),
+            runs_now: Vec::new(),
             runs: Vec::new(),
             f: fields,
         }
@@ -399,8 +267,9 @@ impl ScheduleForm {
             },
             can_copy: label && operates,
             enabled: view.schedule.spec.enabled,
+            runs_now: runs_now(view),
             next: view.next_at.map(|at| now.when(at)),
-            skipping: view.schedule.skip_at.is_some() && view.schedule.skip_at == view.schedule.next_due,
+            skipping: crate::app::schedules::is_skipping(&view.schedule, now.at),
             ..self
         }
     }
@@ -423,7 +292,8 @@ impl ScheduleForm {
             self.errors.retain(|error| error.field != "target");
             self.errors.insert(0, FieldError::new("target", "pick a stack or container"));
         }
-        let rare = ["stop_timeout_seconds", "priority", "note"];
+        let rare =
+            ["stop_timeout_seconds", "priority", "note", "policy", "wake", "calendar_id", "calendar_effect"];
         self.more |= self.errors.iter().any(|error| rare.contains(&error.field.as_str()));
         self
     }
@@ -435,6 +305,12 @@ impl ScheduleForm {
             ("Target", &self.f.target, &stored.target),
             ("Action", &self.f.action, &stored.action),
             ("Kind", &self.f.kind, &stored.kind),
+            ("Sleep hours", &self.f.window, &stored.window),
+            ("Sleeps by", &self.f.mode, &stored.mode),
+            ("Changes by hand", &self.f.policy, &stored.policy),
+            ("Wakes", &self.f.wake, &stored.wake),
+            ("Calendar", &self.f.calendar_id, &stored.calendar_id),
+            ("On its days", &self.f.calendar_effect, &stored.calendar_effect),
             ("Cron", &self.f.cron, &stored.cron),
             ("Date and time", &self.f.at, &stored.at),
             ("Time zone", &self.f.timezone, &stored.timezone),
@@ -463,6 +339,10 @@ impl ScheduleForm {
             || self.groups.iter().flat_map(|group| &group.options).find(|option| option.value == value);
         match field {
             "Target" => option().map_or_else(|| value.to_owned(), |option| option.label.clone()),
+            "Calendar" if !value.is_empty() => label(&self.calendars, value),
+            "Changes by hand" => label(&self.policies, value),
+            "Wakes" => label(&self.wakes, value),
+            "On its days" if !value.is_empty() => label(&self.effects, value),
             _ if value.trim().is_empty() => "nothing".to_owned(),
             _ => value.to_owned(),
         }
@@ -477,6 +357,23 @@ impl ScheduleForm {
     pub fn is_stale(&self) -> bool {
         !self.differences.is_empty()
     }
+}
+
+/// Choices with the chosen one picked; the first where none is.
+fn choices<const N: usize>(pairs: [(&str, &str); N], chosen: &str) -> Vec<Choice> {
+    let known = pairs.iter().any(|(value, _)| *value == chosen);
+    let choice = |(i, (value, label)): (usize, (&str, &str))| Choice {
+        value: value.to_owned(),
+        label: label.to_owned(),
+        chosen: if known { value == chosen } else { i == 0 },
+    };
+    pairs.into_iter().enumerate().map(choice).collect()
+}
+
+/// The words of a value.
+fn label(choices: &[Choice], value: &str) -> String {
+    let found = choices.iter().find(|choice| choice.value == value);
+    found.map_or_else(|| value.to_owned(), |choice| choice.label.clone())
 }
 
 fn catch_up(seconds: i64, fields: &Fields) -> Choice {
@@ -494,28 +391,10 @@ fn catch_up(seconds: i64, fields: &Fields) -> Choice {
 fn is_rare(fields: &Fields) -> bool {
     !fields.stop_timeout_seconds.is_empty()
         || !matches!(fields.priority.as_str(), "" | "0")
+        || !fields.calendar_id.is_empty()
+        || fields.kind == "window" && !matches!(fields.policy.as_str(), "" | "respect")
+        || fields.kind == "window" && !matches!(fields.wake.as_str(), "" | "restore")
         || !fields.note.is_empty()
-}
-
-impl PreviewView {
-    fn sample() -> Self {
-        let now = Now::sample();
-        Self {
-            meaning: "At 23:00, Monday through Friday".to_owned(),
-            zone: "Europe/Berlin".to_owned(),
-            fires: (0..10)
-                .map(|day| Fire {
-                    local: format!("Fri {} Nov 2026, 23:00 CET", 20 + day),
-                    when: now.plus(10_080 + day * 86_400),
-                })
-                .collect(),
-            warnings: vec![
-                "Stop at 23:00 meets “Restart wiki” on 29 Nov 23:00; the restart goes first.".to_owned(),
-            ],
-            notes: vec!["28 Mar 2027: 02:30 does not exist that day; it fires at 03:00.".to_owned()],
-            faults: vec![],
-        }
-    }
 }
 
 impl Sampled for ScheduleForm {
@@ -536,10 +415,23 @@ impl Sampled for ScheduleForm {
             },
         ];
         let shell = Shell { here: "schedules", ..Shell::sample() };
-        let fields = Fields { cron: "0 23 * * 1-5".to_owned(), ..Fields::new("stack/1".to_owned()) };
+        let asleep = Fields { window: "sleep 20:00-07:00".to_owned(), ..Fields::new("stack/1".to_owned()) };
+        let fields = Fields { kind: "cron".to_owned(), cron: "0 23 * * 1-5".to_owned(), ..asleep.clone() };
         let form = Self {
             preview: PreviewView::sample(),
-            ..Self::new(shell, fields.clone(), groups, "Europe/Berlin".to_owned())
+            ..Self::new(shell.clone(), fields.clone(), groups.clone(), "Europe/Berlin".to_owned())
+        };
+        let holidays = "0199c1d2-0000-7000-8000-000000000001";
+        let asleep = Fields {
+            calendar_id: holidays.to_owned(),
+            calendar_effect: "awake".to_owned(),
+            policy: "enforce".to_owned(),
+            ..asleep
+        };
+        let window = Self {
+            preview: PreviewView::window_sample(),
+            calendars: vec![option("", "None", false), option(holidays, "Public holidays", true)],
+            ..Self::new(shell, asleep, groups, "Europe/Berlin".to_owned())
         };
         let stored = Self {
             heading: "Nights".to_owned(),
@@ -566,6 +458,7 @@ impl Sampled for ScheduleForm {
             FieldError::new("priority", "use a whole number from -1000 to 1000"),
         ]);
         vec![
+            window,
             stored.clone().stale(&Fields {
                 cron: "0 22 * * 1-5".to_owned(),
                 rev: "4".to_owned(),

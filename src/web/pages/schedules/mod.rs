@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{Html, IntoResponse, Response};
 
-use super::actions::{self, Question};
+use super::actions::{self, Act, Question};
 use super::{go, html, now};
 use crate::app::paging::Page;
 use crate::app::schedules::{self as service, ScheduleFilter, ScheduleView};
@@ -22,7 +22,9 @@ use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::{self, Badge, Link, Now, Sampled, When};
 
 mod edit;
+mod fields;
 pub mod form;
+pub mod meaning;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -66,7 +68,7 @@ impl ScheduleLine {
         Self {
             id: view.schedule.id.to_string(),
             title: view::shown_name(&view.title),
-            icon: view::action_icon(view.schedule.spec.action),
+            icon: icon(view),
             sentence: sentence(view),
             enabled: view.schedule.spec.enabled,
             next: view.next_at.map(|at| now.when(at)),
@@ -91,9 +93,33 @@ impl ScheduleLine {
     }
 }
 
-/// What it does and when: `Stop: At 23:00`.
+/// What it does and when: `Stop: At 23:00`. A window says both.
 fn sentence(view: &ScheduleView) -> String {
+    if view.schedule.is_window() {
+        return view.meaning.clone();
+    }
     format!("{}: {}", view.schedule.spec.action.label(), view.meaning)
+}
+
+/// The symbol of what it does: of a window the moon, whether it stops or pauses.
+fn icon(view: &ScheduleView) -> &'static str {
+    if view.schedule.is_window() { "moon" } else { view::action_icon(view.schedule.spec.action) }
+}
+
+/// Buttons that do now what it does: of a window there are two edges.
+fn runs_now(view: &ScheduleView) -> Vec<Act> {
+    let act = |edge: &str, label, icon| Act {
+        action: "run",
+        label,
+        icon,
+        href: format!("/schedules/{}/run{edge}", view.schedule.id),
+        of: String::new(),
+    };
+    if view.schedule.is_window() {
+        vec![act("?edge=sleep", "Nap now", "moon"), act("?edge=wake", "Wake now", "sunrise")]
+    } else {
+        vec![act("", "Run now", "play")]
+    }
 }
 
 /// A schedule in the list.
@@ -125,6 +151,8 @@ pub struct ScheduleRow {
     pub source: Option<&'static str>,
     /// It can be changed here.
     pub editable: bool,
+    /// Buttons that do now what it does.
+    pub runs_now: Vec<Act>,
 }
 
 /// The newest run of a schedule.
@@ -145,7 +173,7 @@ impl ScheduleRow {
         Self {
             id: schedule.id.to_string(),
             title: view::shown_name(&view.title),
-            icon: view::action_icon(schedule.spec.action),
+            icon: icon(view),
             sentence: sentence(view),
             zone: (view.effective_timezone != zone).then(|| view.effective_timezone.clone()),
             enabled: schedule.spec.enabled,
@@ -155,7 +183,7 @@ impl ScheduleRow {
             ),
             orphan: view.target_exists == Some(false),
             next: view.next_at.map(|at| now.when(at)),
-            skipping: schedule.skip_at.is_some() && schedule.skip_at == schedule.next_due,
+            skipping: service::is_skipping(schedule, now.at),
             last: view.last_run.as_ref().map(|run| LastRow {
                 href: format!("/runs/{}", run.id),
                 state: run.state.into(),
@@ -168,6 +196,7 @@ impl ScheduleRow {
                 Source::Import => Some("Import"),
             },
             editable: schedule.source != Source::Label,
+            runs_now: runs_now(view),
         }
     }
 }
@@ -294,21 +323,45 @@ async fn unskip(
     Ok(go(&web, &htmx, &format!("/schedules/{id}")))
 }
 
+/// Which edge of a window is asked for, as the URL says it.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Edge {
+    /// `sleep` or `wake`; empty for the other kinds.
+    edge: String,
+}
+
+impl Edge {
+    fn named(&self) -> Option<&str> {
+        Some(&*self.edge).filter(|edge| !edge.is_empty())
+    }
+}
+
 async fn ask_run(
     State(web): State<Web>,
     caller: Caller<Operator>,
     htmx: Htmx,
     Path(id): Path<String>,
+    Query(edge): Query<Edge>,
     shell: Shell,
 ) -> Result<Html<String>> {
     let view = service::get(&web.app, &caller.actor, &ScheduleId(id)).await?;
     let spec = &view.schedule.spec;
-    let plan = execute::preview(&web.app, &caller.actor, &spec.target, spec.action, false).await?;
-    let question = Question::action(spec.action, &spec.target, &view.target_name, plan);
-    let text = "This is done now, once. The schedule goes on as before.".to_owned();
     let back = Link::new(format!("/schedules/{}", view.schedule.id), view::shown_name(&view.title));
-    let action = format!("/schedules/{}/run", view.schedule.id);
-    actions::asked(shell, &htmx, Question { action, back, text, ..question })
+    let wakes = edge.named() == Some("wake");
+    let (action, text, query) = if !view.schedule.is_window() {
+        (spec.action, "This is done now, once. The schedule goes on as before.", "")
+    } else if wakes {
+        (Action::Start, "It stays awake until the schedule’s next nap.", "?edge=wake")
+    } else {
+        (spec.action, "It sleeps until the schedule wakes it next.", "?edge=sleep")
+    };
+    let plan = execute::preview(&web.app, &caller.actor, &spec.target, action, wakes).await?;
+    let question = Question::action(action, &spec.target, &view.target_name, plan);
+    let question =
+        if view.schedule.is_window() { question.as_nap(wakes, &view.target_name) } else { question };
+    let action = format!("/schedules/{}/run{query}", view.schedule.id);
+    actions::asked(shell, &htmx, Question { action, back, text: text.to_owned(), ..question })
 }
 
 async fn run(
@@ -316,9 +369,11 @@ async fn run(
     caller: Caller<Operator>,
     htmx: Htmx,
     Path(id): Path<String>,
+    Query(edge): Query<Edge>,
     notes: Notes,
 ) -> Result<Response> {
-    let submitted = service::run_now(&web.app, &caller.actor, &ScheduleId(id), Trigger::Manual, None).await?;
+    let id = ScheduleId(id);
+    let submitted = service::run_now(&web.app, &caller.actor, &id, Trigger::Manual, edge.named()).await?;
     Ok(actions::to_run(&web, &htmx, &notes, &submitted).await)
 }
 
@@ -340,8 +395,8 @@ async fn ask_delete(
         back: Link::new(format!("/schedules/{}", view.schedule.id), title),
         text: "It will not fire any more. Its runs stay in the list, and the audit log keeps what it said."
             .to_owned(),
-        plan: None,
         rev: Some(view.schedule.rev),
+        ..Question::default()
     };
     actions::asked(shell, &htmx, question)
 }
@@ -382,9 +437,18 @@ impl ScheduleRow {
             }),
             source: None,
             editable: true,
+            runs_now: vec![Act {
+                action: "run",
+                label: "Run now",
+                icon: "play",
+                href: format!("/schedules/{id}/run"),
+                of: String::new(),
+            }],
         };
         vec![
-            row("1", "Nights", Action::Stop, "Stop: At 23:00, Monday through Friday", 10_080),
+            Self {
+                icon: "moon", ..row("1", "Nights", Action::Stop, "Asleep Mon–Fri 23:00–07:00", 10_080)
+            },
             Self {
                 skipping: true,
                 ..row("2", "Mornings", Action::Start, "Start: At 07:30, Monday through Friday", 40_680)

@@ -1,0 +1,186 @@
+//! What the schedule form's fields hold: kept as it was typed whatever happens to it.
+
+use crate::app::schedules::{Draft, ScheduleView};
+use crate::domain::action::Action;
+use crate::domain::schedule::{DEFAULT_CATCH_UP, Policy, Schedule, Wake, When as Timing};
+use crate::web::form::Typed;
+
+/// What the form's fields hold, as text: nothing checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    /// `stack/KEY` or `container/KEY`; a name in place of the key for a target that is gone.
+    pub target: String,
+    /// One of the five actions.
+    pub action: String,
+    /// `window`, `cron` or `once`.
+    pub kind: String,
+    /// Window text.
+    pub window: String,
+    /// How a window puts to sleep: `stop` or `pause`.
+    pub mode: String,
+    /// What a window does about changes by hand: `respect`, `enforce` or `observe`.
+    pub policy: String,
+    /// What a window wakes: `restore` or `all`.
+    pub wake: String,
+    /// A cron expression.
+    pub cron: String,
+    /// `YYYY-MM-DDTHH:MM`, in the schedule's zone.
+    pub at: String,
+    /// IANA name; empty = the default zone.
+    pub timezone: String,
+    /// What to call it.
+    pub name: String,
+    /// Seconds.
+    pub catch_up_seconds: String,
+    /// Seconds; empty = the container's own.
+    pub stop_timeout_seconds: String,
+    /// A whole number.
+    pub priority: String,
+    /// A calendar's id; empty = none.
+    pub calendar_id: String,
+    /// What a window does on the calendar's days: `awake`, `asleep`, `as:Sun`.
+    pub calendar_effect: String,
+    /// Free text.
+    pub note: String,
+    /// The revision the form was made from.
+    pub rev: String,
+    /// Which button was pressed: `on`, `off`, `next` for on but from the next nap; empty for a preview.
+    pub save: String,
+}
+
+impl Fields {
+    /// An empty form for a target.
+    pub fn new(target: String) -> Self {
+        Self {
+            target,
+            action: "stop".to_owned(),
+            kind: "window".to_owned(),
+            window: "sleep 23:00-07:00".to_owned(),
+            mode: "stop".to_owned(),
+            policy: Policy::Respect.as_str().to_owned(),
+            wake: Wake::Restore.as_str().to_owned(),
+            cron: "0 23 * * *".to_owned(),
+            catch_up_seconds: DEFAULT_CATCH_UP.to_string(),
+            priority: "0".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// What was typed.
+    pub fn typed(typed: &Typed) -> Self {
+        let text = |name: &str| typed.get(name).to_owned();
+        let mut fields = Self {
+            target: text("target"),
+            action: text("action"),
+            kind: text("kind"),
+            window: text("window"),
+            mode: text("mode"),
+            policy: text("policy"),
+            wake: text("wake"),
+            cron: text("cron"),
+            at: text("at"),
+            timezone: text("timezone"),
+            name: text("name"),
+            catch_up_seconds: text("catch_up_seconds"),
+            stop_timeout_seconds: text("stop_timeout_seconds"),
+            priority: text("priority"),
+            calendar_id: text("calendar_id"),
+            calendar_effect: text("calendar_effect"),
+            note: text("note"),
+            rev: text("rev"),
+            save: text("save"),
+        };
+        if let Some(preset) = typed.filled("preset") {
+            let is_window = preset.starts_with("sleep ") || preset.starts_with("awake ");
+            let (kind, field) =
+                if is_window { ("window", &mut fields.window) } else { ("cron", &mut fields.cron) };
+            preset.clone_into(field);
+            kind.clone_into(&mut fields.kind);
+            fields.save.clear();
+        }
+        fields
+    }
+
+    /// What is stored.
+    pub fn of(view: &ScheduleView) -> Self {
+        let Schedule { spec, rev, .. } = &view.schedule;
+        let zone = crate::domain::time::zone(&view.effective_timezone).unwrap_or(jiff::tz::TimeZone::UTC);
+        let (mut window, mut cron, mut at) = (String::new(), String::new(), String::new());
+        match &spec.when {
+            Timing::Window(text) => window.clone_from(text),
+            Timing::Cron(text) => cron.clone_from(text),
+            Timing::Once(instant) => {
+                at = instant.to_zoned(zone).strftime("%Y-%m-%dT%H:%M").to_string();
+            }
+        }
+        Self {
+            target: format!("{}/{}", view.schedule.target_type(), view.target_key),
+            action: spec.action.to_string(),
+            kind: view.schedule.kind().as_str().to_owned(),
+            window,
+            mode: if spec.action == Action::Pause { "pause" } else { "stop" }.to_owned(),
+            policy: spec.policy.as_str().to_owned(),
+            wake: spec.wake.as_str().to_owned(),
+            cron,
+            at,
+            calendar_id: spec.calendar.as_ref().map(|(id, _)| id.to_string()).unwrap_or_default(),
+            calendar_effect: spec
+                .calendar
+                .as_ref()
+                .map(|(_, effect)| effect.as_str().to_owned())
+                .unwrap_or_default(),
+            timezone: spec.timezone.clone().unwrap_or_default(),
+            name: spec.name.clone(),
+            catch_up_seconds: spec.catch_up_seconds.to_string(),
+            stop_timeout_seconds: spec
+                .stop_timeout_seconds
+                .map(|seconds| seconds.to_string())
+                .unwrap_or_default(),
+            priority: spec.priority.to_string(),
+            note: spec.note.clone(),
+            rev: rev.to_string(),
+            save: String::new(),
+        }
+    }
+
+    /// What the service takes. Of the three ways to say when, only the chosen one counts.
+    pub fn draft(&self, id: Option<&crate::domain::ids::ScheduleId>) -> Draft {
+        let filled = |text: &str| Some(text.to_owned());
+        let (target_type, target_id) = self.target.split_once('/').unwrap_or(("", ""));
+        let of_kind = |kind: &str, text: &str| Some(if self.kind == kind { text } else { "" }.to_owned());
+        let is_window = self.kind == "window";
+        let of_edge = |text: &str| Some(text.to_owned()).filter(|_| !is_window);
+        Draft {
+            id: id.cloned(),
+            name: filled(&self.name),
+            target_type: filled(target_type),
+            target_id: filled(target_id),
+            kind: filled(&self.kind),
+            action: of_edge(&self.action),
+            window: of_kind("window", &self.window),
+            mode: of_kind("window", &self.mode),
+            policy: of_kind("window", &self.policy),
+            wake: of_kind("window", &self.wake),
+            cron: of_kind("cron", &self.cron),
+            at: of_kind("once", &self.at),
+            timezone: filled(&self.timezone),
+            enabled: Some(self.save != "off"),
+            catch_up_seconds: filled(&self.catch_up_seconds),
+            priority: filled(&self.priority),
+            stop_timeout_seconds: filled(&self.stop_timeout_seconds),
+            calendar_id: filled(&self.calendar_id),
+            calendar_effect: of_kind(
+                "window",
+                if self.calendar_id.is_empty() { "" } else { &self.calendar_effect },
+            ),
+            note: filled(&self.note),
+            from_next: self.save == "next",
+            ..Draft::default()
+        }
+    }
+
+    /// The revision the form was made from.
+    pub fn revision(&self) -> Option<i64> {
+        self.rev.parse().ok()
+    }
+}

@@ -1,0 +1,168 @@
+//! What the schedule form means, beside it: in words, with the instants to come.
+
+use askama::Template;
+
+use crate::app::FieldError;
+use crate::app::schedules::Preview;
+use crate::domain::window::Mood;
+use crate::web::shell::Shell;
+use crate::web::view::{self, Badge, Now, Sampled, When};
+
+/// What the form means, beside it.
+#[derive(Clone, Debug, Default)]
+pub struct PreviewView {
+    /// In a sentence; empty where it cannot be told.
+    pub meaning: String,
+    /// The zone it is read in.
+    pub zone: String,
+    /// The instants to come.
+    pub fires: Vec<Fire>,
+    /// What to know; whole sentences.
+    pub warnings: Vec<String>,
+    /// What the next clock changes do to it.
+    pub notes: Vec<String>,
+    /// How long a window sleeps: `56 h a week asleep, 33 %`; empty for the other kinds.
+    pub share: String,
+    /// The containers that saving a window puts to sleep at once.
+    pub naps_now: Vec<String>,
+    /// What is wrong, where nothing can be told.
+    pub faults: Vec<String>,
+}
+
+/// One instant to come.
+#[derive(Clone, Debug)]
+pub struct Fire {
+    /// In the schedule's own zone: `Fri 27 Nov 2026, 23:00 CET`.
+    pub local: String,
+    /// How far off, and in full.
+    pub when: When,
+    /// For a window: what begins.
+    pub begins: Option<Badge>,
+}
+
+/// `56 h a week asleep, 33 %`.
+fn share(minutes: i64) -> String {
+    const WEEK: i64 = 7 * 24 * 60;
+    let hours = match minutes % 60 {
+        0 => format!("{} h", minutes / 60),
+        rest => format!("{} h {rest} min", minutes / 60),
+    };
+    format!("{hours} a week asleep, {}\u{a0}%", (minutes * 100 + WEEK / 2) / WEEK)
+}
+
+impl PreviewView {
+    /// What the service told.
+    pub fn new(preview: &Preview, now: &Now) -> Self {
+        let zone = crate::domain::time::zone(&preview.zone).unwrap_or(jiff::tz::TimeZone::UTC);
+        Self {
+            meaning: preview.meaning.clone(),
+            zone: preview.zone.clone(),
+            fires: preview
+                .next
+                .iter()
+                .map(|next| Fire {
+                    // Beside the word of an edge there is less room; the line below has it in full.
+                    local: match next.state {
+                        Some(_) => next.at.to_zoned(zone.clone()).strftime("%a %-d %b, %H:%M").to_string(),
+                        None => next.at.to_zoned(zone.clone()).strftime("%a %-d %b %Y, %H:%M %Z").to_string(),
+                    },
+                    when: now.when(next.at),
+                    begins: next.state.map(|state| match state {
+                        Mood::Asleep => Badge::ASLEEP,
+                        Mood::Awake => Badge::AWAKE,
+                    }),
+                })
+                .collect(),
+            share: preview.asleep_minutes.map(share).unwrap_or_default(),
+            naps_now: preview
+                .now
+                .iter()
+                .flat_map(|now| &now.will_stop)
+                .map(|name| view::shown_name(name))
+                .collect(),
+            warnings: preview.warnings.clone(),
+            notes: preview.dst_notes.clone(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// What is wrong.
+    pub fn refused(errors: &[FieldError]) -> Self {
+        Self { faults: errors.iter().map(|error| error.message.clone()).collect(), ..Self::default() }
+    }
+}
+
+impl PreviewView {
+    /// What a cron expression means.
+    pub fn sample() -> Self {
+        let now = Now::sample();
+        Self {
+            meaning: "At 23:00, Monday through Friday".to_owned(),
+            zone: "Europe/Berlin".to_owned(),
+            share: String::new(),
+            naps_now: vec![],
+            fires: (0..10)
+                .map(|day| Fire {
+                    local: format!("Fri {} Nov 2026, 23:00 CET", 20 + day),
+                    when: now.plus(10_080 + day * 86_400),
+                    begins: None,
+                })
+                .collect(),
+            warnings: vec![
+                "Stop at 23:00 meets “Restart wiki” on 29 Nov 23:00; the restart goes first.".to_owned(),
+            ],
+            notes: vec!["28 Mar 2027: 02:30 does not exist that day; it fires at 03:00.".to_owned()],
+            faults: vec![],
+        }
+    }
+}
+
+impl PreviewView {
+    /// What a window means that is saved inside its sleep.
+    pub fn window_sample() -> Self {
+        let now = Now::sample();
+        let edge = |hours: i64, local: &str, begins| Fire {
+            local: local.to_owned(),
+            when: now.plus(hours * 3600),
+            begins: Some(begins),
+        };
+        Self {
+            meaning: "Asleep every day 20:00–07:00".to_owned(),
+            fires: vec![
+                edge(11, "Sat 28 Nov, 07:00", Badge::AWAKE),
+                edge(24, "Sat 28 Nov, 20:00", Badge::ASLEEP),
+            ],
+            share: share(77 * 60),
+            naps_now: vec!["media-db-1".to_owned(), "media-web-1".to_owned()],
+            ..Self { warnings: vec![], notes: vec![], ..Self::sample() }
+        }
+    }
+}
+
+/// The part of the form that is refreshed as it is typed.
+#[derive(Template, Clone, Debug)]
+#[template(path = "schedules/meaning.html")]
+pub struct Meaning {
+    /// The surroundings.
+    pub shell: Shell,
+    /// What it means.
+    pub preview: PreviewView,
+    /// The stored schedule's id.
+    pub id: Option<String>,
+    /// The stored schedule is switched on, or there is none yet.
+    pub enabled: bool,
+}
+
+impl Sampled for Meaning {
+    fn samples() -> Vec<Self> {
+        let new = Self { shell: Shell::sample(), preview: PreviewView::sample(), id: None, enabled: true };
+        let stored = Self {
+            preview: PreviewView::window_sample(),
+            id: Some("0199c1d2-0000-7000-8000-000000000000".to_owned()),
+            ..new.clone()
+        };
+        let refused =
+            PreviewView::refused(&[FieldError::new("cron", "minute: 61 is too large; use 0 to 59")]);
+        vec![Self { preview: refused, ..new.clone() }, Self { enabled: false, ..stored.clone() }, stored, new]
+    }
+}
