@@ -36,6 +36,7 @@ pub mod overrides;
 pub mod paging;
 pub mod rules;
 pub mod schedules;
+pub mod simulate;
 pub mod stacks;
 pub mod summary;
 pub mod users;

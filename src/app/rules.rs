@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use super::almanac::Almanac;
 use super::{App, Result};
 use crate::db;
-use crate::domain::action::Action;
-use crate::domain::desired::{Moment, Rules};
+use crate::domain::contradiction::contradicts;
+use crate::domain::desired::Rules;
 use crate::domain::inventory::{ContainerState, Inventory};
 use crate::domain::nap::Naps;
-use crate::domain::overrides::{Place, Wanted};
+use crate::domain::overrides::Place;
 use crate::domain::run::{Run, Trigger};
 use crate::domain::target::ContainerIdentity;
 
@@ -81,32 +81,4 @@ pub(super) fn is_level(run: &Run) -> bool {
         Trigger::Override => run.schedule_id.is_none(),
         _ => false,
     }
-}
-
-/// Whether an action goes against what is wanted. A restart goes against nothing but a hold.
-pub fn contradicts(action: Action, wanted: Wanted) -> bool {
-    match (action, wanted) {
-        (_, Wanted::Hold) => true,
-        (Action::Start | Action::Unpause | Action::Restart, Wanted::Awake) => false,
-        (Action::Stop | Action::Pause, Wanted::Asleep) => false,
-        (Action::Restart, Wanted::Asleep) => false,
-        (Action::Start | Action::Unpause, Wanted::Asleep) | (Action::Stop | Action::Pause, Wanted::Awake) => {
-            true
-        }
-    }
-}
-
-/// Why a cron or once schedule may not act on its target now: a hold (`true`) or an override that wants something
-/// else, with its text.
-pub(crate) fn suppressed(
-    moment: &Moment<'_>,
-    target: &crate::domain::target::Target,
-    action: Action,
-    zone: &jiff::tz::TimeZone,
-) -> Option<(bool, String)> {
-    let desired = moment.desired(Place::of_target(target));
-    if desired.rule().is_some() || !contradicts(action, desired.wanted?) {
-        return None;
-    }
-    Some((desired.wanted == Some(Wanted::Hold), desired.why(zone)))
 }

@@ -1,4 +1,5 @@
-//! `docknap explain`: what an expression means and when it fires, without a settings file, a database or Docker.
+//! `docknap explain`: what an expression means and when it fires, or what window text means and when it changes,
+//! without a settings file, a database or Docker.
 //!
 //! Bad input is answered by exit code 2 and one line on stderr, `error: FIELD: message`, with nothing on stdout
 //! (rulings: explain). So every value is taken as text and read here: the argument parser's own errors name an
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::domain::cron::Cron;
 use crate::domain::time::{self, zone_name};
+use crate::domain::window::{Mood, Rota, Window};
 
 /// Exit code for bad input.
 const USAGE: u8 = 2;
@@ -22,9 +24,10 @@ const NOTES_DAYS: u32 = 366;
 
 /// What is asked for.
 #[derive(Clone, Debug, clap::Args)]
-#[command(about = "Say what a cron expression means and when it fires next")]
+#[command(about = "Say what a cron expression or window text means, and list what comes")]
 pub struct ExplainArgs {
-    /// Cron expression or @word, in quotes; after `--` where it begins with `-`
+    /// Cron expression, @word, or window text such as "sleep Mon-Fri 23:00-07:00", in quotes; after `--` where it
+    /// begins with `-`
     #[arg(value_name = "EXPR", required = true)]
     pub expr: Vec<String>,
     /// IANA time zone [default: TZ, else UTC]
@@ -83,21 +86,54 @@ impl Fault {
 
 struct Answer<'a> {
     input: &'a str,
-    cron: Cron,
+    rule: Rule,
     zone: TimeZone,
     after: Timestamp,
-    fires: Vec<Timestamp>,
+    count: usize,
 }
 
-/// The shape of `--json` (interfaces: commands).
+/// What was given, understood.
+enum Rule {
+    Cron(Cron),
+    Window(Window),
+}
+
+/// The shape of `--json` for an expression (interfaces: commands). Instants are RFC 3339, UTC, whole seconds.
 #[derive(Serialize)]
-struct Json<'a> {
+struct CronJson<'a> {
     input: &'a str,
     kind: &'static str,
     timezone: &'a str,
     meaning: String,
-    /// RFC 3339, UTC, whole seconds.
     next: Vec<String>,
+}
+
+/// The shape of `--json` for window text (rulings 9).
+#[derive(Serialize)]
+struct WindowJson<'a> {
+    input: &'a str,
+    kind: &'static str,
+    timezone: &'a str,
+    meaning: String,
+    /// At `--after`.
+    state: Mood,
+    transitions: Vec<TransitionJson>,
+}
+
+#[derive(Serialize)]
+struct TransitionJson {
+    at: String,
+    state: Mood,
+}
+
+impl Rule {
+    fn parse(input: &str) -> Result<Self, Fault> {
+        let first = input.split_ascii_whitespace().next().unwrap_or_default();
+        if first.eq_ignore_ascii_case("sleep") || first.eq_ignore_ascii_case("awake") {
+            return Window::parse(input).map(Self::Window).map_err(|error| Fault::new("window", error));
+        }
+        Cron::parse(input).map(Self::Cron).map_err(|error| Fault::new(error.field.as_str(), error))
+    }
 }
 
 impl<'a> Answer<'a> {
@@ -107,12 +143,7 @@ impl<'a> Answer<'a> {
                 format!("{} words given, one is read; put the expression in quotes", args.expr.len());
             return Err(Fault::new("expression", message));
         };
-        let first = input.split_ascii_whitespace().next().unwrap_or_default();
-        if first.eq_ignore_ascii_case("sleep") || first.eq_ignore_ascii_case("awake") {
-            let message = "window rules are not available in this version yet; give a cron expression";
-            return Err(Fault::new("expression", message));
-        }
-        let cron = Cron::parse(input).map_err(|error| Fault::new(error.field.as_str(), error))?;
+        let rule = Rule::parse(input)?;
         let name = args.timezone.as_deref().or(env_zone.filter(|name| !name.is_empty())).unwrap_or("UTC");
         let zone = time::zone(name).map_err(|error| Fault::new("timezone", error))?;
         let after = match &args.after {
@@ -126,43 +157,93 @@ impl<'a> Answer<'a> {
         let count = count.ok_or_else(|| {
             Fault::new("count", format!("`{}` is not a number from 1 to 1000", shown(&args.count)))
         })?;
-        let fires = cron.fires(after, &zone).take(count).collect();
-        Ok(Self { input, cron, zone, after, fires })
+        Ok(Self { input, rule, zone, after, count })
+    }
+
+    fn fires(&self, cron: &Cron) -> Vec<Timestamp> {
+        cron.fires(self.after, &self.zone).take(self.count).collect()
     }
 
     fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let json = Json {
-            input: self.input,
-            kind: "cron",
-            timezone: zone_name(&self.zone),
-            meaning: self.cron.meaning(),
-            next: self.fires.iter().map(ToString::to_string).collect(),
-        };
-        serde_json::to_writer(&mut *out, &json)?;
+        let (input, timezone) = (self.input, zone_name(&self.zone));
+        match &self.rule {
+            Rule::Cron(cron) => {
+                let next = self.fires(cron).iter().map(ToString::to_string).collect();
+                let json = CronJson { input, kind: "cron", timezone, meaning: cron.meaning(), next };
+                serde_json::to_writer(&mut *out, &json)?;
+            }
+            Rule::Window(window) => {
+                let rota = Rota::new(window, &self.zone);
+                let changes = rota.next_changes(self.after, self.count).into_iter();
+                let json = WindowJson {
+                    input,
+                    kind: "window",
+                    timezone,
+                    meaning: window.meaning(),
+                    state: rota.voice(self.after).mood(),
+                    transitions: changes
+                        .map(|(at, state)| TransitionJson { at: at.to_string(), state })
+                        .collect(),
+                };
+                serde_json::to_writer(&mut *out, &json)?;
+            }
+        }
         writeln!(out)
     }
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", self.cron.meaning())?;
+        match &self.rule {
+            Rule::Cron(cron) => self.write_cron(cron, out),
+            Rule::Window(window) => self.write_window(window, out),
+        }
+    }
+
+    fn write_cron(&self, cron: &Cron, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", cron.meaning())?;
         writeln!(out, "Time zone {}", zone_name(&self.zone))?;
-        if self.cron.both_day_fields() {
+        if cron.both_day_fields() {
             writeln!(
                 out,
                 "Note: runs when the day of the month or the day of the week matches, not only when both do"
             )?;
         }
-        for note in self.cron.dst_notes(self.after, &self.zone, NOTES_DAYS) {
+        for note in cron.dst_notes(self.after, &self.zone, NOTES_DAYS) {
             writeln!(out, "Note: {note}")?;
         }
         writeln!(out)?;
-        if self.fires.is_empty() {
+        let fires = self.fires(cron);
+        if fires.is_empty() {
             return writeln!(out, "Never fires in this zone after {}", self.after);
         }
-        for fire in &self.fires {
-            let wall = fire.to_zoned(self.zone.clone());
-            writeln!(out, "{}  {fire}", wall.strftime("%a %e %b %Y %H:%M %:z"))?;
+        for fire in fires {
+            writeln!(out, "{}  {fire}", self.wall(fire))?;
         }
         Ok(())
+    }
+
+    fn write_window(&self, window: &Window, out: &mut dyn Write) -> io::Result<()> {
+        let rota = Rota::new(window, &self.zone);
+        writeln!(out, "{}", window.meaning())?;
+        writeln!(out, "Time zone {}", zone_name(&self.zone))?;
+        for note in rota.dst_notes(self.after, NOTES_DAYS) {
+            writeln!(out, "Note: {note}")?;
+        }
+        writeln!(out)?;
+        let state = rota.voice(self.after).mood();
+        writeln!(out, "{}  {}  {state} at that time", self.wall(self.after), self.after)?;
+        let changes = rota.next_changes(self.after, self.count);
+        if changes.is_empty() {
+            return writeln!(out, "It never changes: {state} all the time");
+        }
+        for (at, state) in changes {
+            writeln!(out, "{}  {at}  {state}", self.wall(at))?;
+        }
+        Ok(())
+    }
+
+    /// An instant on the clock of the zone.
+    fn wall(&self, at: Timestamp) -> impl Display {
+        at.to_zoned(self.zone.clone()).strftime("%a %e %b %Y %H:%M %:z").to_string()
     }
 }
 
@@ -261,6 +342,88 @@ mod tests {
     }
 
     #[test]
+    fn window_json_has_the_state_and_real_changes_only() {
+        let words = ["sleep Mon-Fri 23:00-07:00; Sat 00:00-24:00", "--count", "3", "--json"];
+        let (code, out, err) = explain(&words, Some("Europe/Berlin"));
+        assert_eq!((code, err.as_str()), (0, ""));
+        // Friday 00:30 in Berlin. The sleep of Friday 23:00 and all of Saturday are one.
+        assert_eq!(
+            out,
+            "{\"input\":\"sleep Mon-Fri 23:00-07:00; Sat 00:00-24:00\",\"kind\":\"window\",\
+             \"timezone\":\"Europe/Berlin\",\"meaning\":\"Asleep Monday to Friday from 23:00 to 07:00 the next \
+             day, and all Saturday\",\"state\":\"asleep\",\"transitions\":[\
+             {\"at\":\"2027-01-01T06:00:00Z\",\"state\":\"awake\"},\
+             {\"at\":\"2027-01-01T22:00:00Z\",\"state\":\"asleep\"},\
+             {\"at\":\"2027-01-02T23:00:00Z\",\"state\":\"awake\"}]}\n"
+        );
+        for (text, state) in [("sleep 00:00-24:00", "asleep"), ("awake Mon 08:00 - Mon 08:00", "awake")] {
+            let (code, out, _) = explain(&[text, "--json"], None);
+            assert_eq!(code, 0);
+            assert!(out.ends_with(&format!("\"state\":\"{state}\",\"transitions\":[]}}\n")), "{out}");
+        }
+    }
+
+    #[test]
+    fn window_after_is_exclusive_and_the_state_is_the_one_at_it() {
+        let (_, out, _) =
+            explain(&["sleep 23:00-07:00", "--json", "--count=1", "--after", "2027-01-01T23:00:00Z"], None);
+        assert!(
+            out.ends_with("\"state\":\"asleep\",\"transitions\":[{\"at\":\"2027-01-02T07:00:00Z\",\"state\":\"awake\"}]}\n"),
+            "{out}"
+        );
+    }
+
+    #[test]
+    fn window_text_shows_meaning_clock_changes_and_both_clocks() {
+        let words = [
+            "SLEEP 22:00-06:00",
+            "--timezone",
+            "Europe/Berlin",
+            "--after",
+            "2027-03-27T12:00:00Z",
+            "--count",
+            "2",
+        ];
+        let (code, out, err) = explain(&words, None);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert_eq!(
+            out,
+            "Asleep every day from 22:00 to 06:00 the next day\n\
+             Time zone Europe/Berlin\n\
+             Note: the sleep from 27 Mar 2027 22:00 lasts 7 h, not 8 h: the clocks of Europe/Berlin go forward\n\
+             Note: the sleep from 30 Oct 2027 22:00 lasts 9 h, not 8 h: the clocks of Europe/Berlin go back\n\
+             Note: the sleep from 25 Mar 2028 22:00 lasts 7 h, not 8 h: the clocks of Europe/Berlin go forward\n\
+             \n\
+             Sat 27 Mar 2027 13:00 +01:00  2027-03-27T12:00:00Z  awake at that time\n\
+             Sat 27 Mar 2027 22:00 +01:00  2027-03-27T21:00:00Z  asleep\n\
+             Sun 28 Mar 2027 06:00 +02:00  2027-03-28T04:00:00Z  awake\n"
+        );
+        let (_, out, _) = explain(&["sleep 00:00-24:00"], None);
+        assert!(out.ends_with("It never changes: asleep all the time\n"), "{out}");
+    }
+
+    #[test]
+    fn a_thousand_changes_of_the_longest_rule_stay_cheap() {
+        let parts: Vec<String> = (0..40)
+            .map(|half| {
+                format!("{:02}:{:02}-{:02}:{:02}", half / 2, half % 2 * 30, half / 2, half % 2 * 30 + 9)
+            })
+            .collect();
+        let text = format!("awake {}", parts.join(";"));
+        for text in [&*text, "sleep Sun 02:10-02:40", "sleep 23:59-23:58"] {
+            let began = std::time::Instant::now();
+            let (code, out, err) = explain(&[text, "--count", "1000", "--json"], Some("Europe/Berlin"));
+            assert_eq!(code, 0, "{err}");
+            assert_eq!(out.matches("\"at\"").count(), 1000, "{text}");
+            assert!(began.elapsed() < std::time::Duration::from_secs(10), "{text}: {:?}", began.elapsed());
+        }
+        for after in ["9999-12-29T00:00:00Z", "-009999-01-03T00:00:00Z"] {
+            let (code, _, err) = explain(&["sleep 23:00-07:00", "--count", "1000", "--after", after], None);
+            assert_eq!(code, 0, "{err}");
+        }
+    }
+
+    #[test]
     fn bad_input_is_one_line_that_names_the_field() {
         assert_eq!(
             refused(&["0 22-6 * * *"], None),
@@ -270,8 +433,16 @@ mod tests {
             (&["nonsense"][..], "error: expression: "),
             (&[""], "error: expression: "),
             (&["0", "23", "*", "*", "*"], "error: expression: 5 words"),
-            (&["sleep Mon-Fri 23:00-07:00"], "error: expression: window rules are not available"),
-            (&["Awake 08:00-20:00"], "error: expression: window rules are not available"),
+            (&["sleep"], "error: window: "),
+            (&["sleep "], "error: window: "),
+            (&["sleep Mon-Fri"], "error: window: "),
+            (&["sleep Mon-Fri 23:00-07:00;"], "error: window: part 2"),
+            (&["Awake 8:00-20:00"], "error: window: "),
+            (&["sleep 24:00-07:00"], "error: window: "),
+            (&["sleep 23:00-07:00\n"], "error: window: "),
+            (&["sleep", "23:00-07:00"], "error: expression: 2 words"),
+            (&["sleep 23:00-07:00", "--count", "0"], "error: count: "),
+            (&["sleep 23:00-07:00", "--timezone", "Mars/Base"], "error: timezone: "),
             (&["--", "-5 * * * *"], "error: minute: "),
             (&["MON * * * *"], "error: minute: "),
             (&["0 24 * * *"], "error: hour: "),

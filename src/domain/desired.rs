@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::action::Action;
-use super::ids::ScheduleId;
+use super::ids::{OverrideId, ScheduleId};
 use super::overrides::{Override, Place, Reach, Wanted};
 use super::schedule::{Policy, Reading, Wake};
 use super::target::{Subject, Target};
@@ -113,6 +113,17 @@ impl Rules {
     /// The overrides.
     pub fn overrides(&self) -> &[Override] {
         &self.overrides
+    }
+
+    /// Adds an override; the one for the same reach ends with it, as where one is stored.
+    pub fn impose(&mut self, one: Override) {
+        self.overrides.retain(|older| older.reach != one.reach);
+        self.overrides.push(one);
+    }
+
+    /// Takes an override away.
+    pub fn end(&mut self, id: &OverrideId) {
+        self.overrides.retain(|one| one.id != *id);
     }
 
     /// Whether there is nothing to obey.

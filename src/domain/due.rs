@@ -11,7 +11,7 @@ use super::action::Action;
 use super::conflict::Fires;
 use super::cron::Cron;
 use super::ids::ScheduleId;
-use super::run::MissedSpan;
+use super::run::{MissedSpan, RunState};
 use super::schedule::{Reading, Schedule, When};
 use super::target::Target;
 
@@ -59,7 +59,23 @@ impl Fate {
     pub fn acts(&self) -> bool {
         matches!(self, Self::Run | Self::CatchUp)
     }
+
+    /// How the run of a fire that does not act ends, and why; `title` names a schedule.
+    pub fn ending(&self, title: impl Fn(&ScheduleId) -> String) -> Option<(RunState, String)> {
+        Some(match self {
+            Self::Run | Self::CatchUp => return None,
+            Self::Superseded(by) => (RunState::Superseded, format!("superseded by {}", title(by))),
+            Self::Conflict(by) => (RunState::Skipped, format!("conflict, by {}", title(by))),
+            Self::Duplicate(by) => (RunState::Skipped, format!("duplicate: {} does the same", title(by))),
+            Self::SkipNext => (RunState::Skipped, "skip: this occurrence was dropped on purpose".to_owned()),
+            Self::Calendar => (RunState::Skipped, ON_CALENDAR.to_owned()),
+            Self::Unreadable(error) => (RunState::Failed, format!("its cron expression: {error}")),
+        })
+    }
 }
+
+/// Why a fire on a date of its calendar is dropped.
+pub const ON_CALENDAR: &str = "calendar: its calendar drops this date";
 
 /// Decides about every due schedule; windows are not for here. `readings` has how each schedule given is to be read, in
 /// the same order. The answers are

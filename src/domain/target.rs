@@ -138,6 +138,21 @@ impl Target {
         }
     }
 
+    /// Whether two targets share a container: the same one, or a stack and one of its own.
+    pub fn shares_container(&self, other: &Self) -> bool {
+        let holds = |stack: &Self, container: &Self| {
+            stack.host == container.host
+                && match (&stack.subject, &container.subject) {
+                    (
+                        Subject::Stack(name),
+                        Subject::Container(ContainerIdentity::Service { project, .. }),
+                    ) => name == project,
+                    _ => false,
+                }
+        };
+        self == other || holds(self, other) || holds(other, self)
+    }
+
     /// The identity as stored: the stack's name, or the container's identity text.
     pub fn identity_text(&self) -> String {
         match &self.subject {

@@ -19,10 +19,11 @@ use crate::docker::{Host, Sighting};
 use crate::domain::action::Action;
 use crate::domain::applied::Applied;
 use crate::domain::audit::AuditDetail;
+use crate::domain::contradiction;
 use crate::domain::desired::{Desired, Layer, Rules};
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::inventory::Inventory;
-use crate::domain::overrides::{LONGEST, Override, Place, Reach, Wanted};
+use crate::domain::overrides::{Override, Place, Reach, Wanted};
 use crate::domain::reconcile::{Cause, Deed, Finding, Look, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
@@ -255,13 +256,11 @@ impl<'a> Scene<'a> {
             Verdict::Forget => Ok(db::applied::remove(tx, host, identity).await?),
             Verdict::Respect { mood } => {
                 let place = Place::of_target(&target);
-                let until = self.rules.next_transitions(place, self.now, 1).first().map(|change| change.at);
-                let longest = self.now + LONGEST;
                 let wish = Wish {
                     reach: Reach::Target(target.clone()),
                     target_name: name,
                     wanted: if mood == Mood::Awake { Wanted::Awake } else { Wanted::Asleep },
-                    until: until.unwrap_or(longest).min(longest),
+                    until: contradiction::until_the_next_edge(self.rules, place, self.now),
                     reason: format!("{} outside DockNap", deed(mood)),
                     by_hand: true,
                 };
@@ -316,7 +315,7 @@ async fn end_override(app: &App, one: &Override, rules: &Rules, zone: &TimeZone)
     let mut prepared = Vec::new();
     for (target, run) in newest {
         let is_last = !db::runs::is_followed(&app.db, &run).await?;
-        if !is_last || rules::suppressed(&moment, &target, run.action, zone).is_some() {
+        if !is_last || contradiction::suppressed(&moment, &target, run.action, zone).is_some() {
             continue;
         }
         let Some(host) = app.hosts.get(&target.host) else { continue };

@@ -17,7 +17,8 @@ use crate::app::almanac::Almanac;
 use crate::app::execute::{self, Prepared, Request};
 use crate::app::{Actor, App, Live, Result, rules};
 use crate::db;
-use crate::domain::due::{self, Decision, Fate};
+use crate::domain::contradiction::{self, Suppressed};
+use crate::domain::due::{self, Decision};
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::inventory::Inventory;
 use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
@@ -129,8 +130,12 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
         let inventory = inventories.entry(host.as_str().to_owned()).or_insert_with(|| {
             app.hosts.get(host).map_or_else(|| Inventory::empty(host.clone()), |host| host.inventory())
         });
-        let held =
-            rules::suppressed(&moment, &schedule.spec.target, schedule.spec.action, &almanac.zone.zone);
+        let held = contradiction::suppressed(
+            &moment,
+            &schedule.spec.target,
+            schedule.spec.action,
+            &almanac.zone.zone,
+        );
         let runs = runs_of(app, schedule, &decision, held, inventory, &titles).await?;
         claims.push(Claim { schedule, next_due: decision.next_due, runs });
     }
@@ -194,7 +199,7 @@ async fn runs_of(
     app: &App,
     schedule: &Schedule,
     decision: &Decision,
-    held: Option<(bool, String)>,
+    held: Option<Suppressed>,
     inventory: &Inventory,
     titles: &HashMap<&ScheduleId, String>,
 ) -> Result<Vec<Prepared>> {
@@ -204,20 +209,8 @@ async fn runs_of(
     }
     let Some((at, fate)) = &decision.fire else { return Ok(runs) };
     let title = |id: &ScheduleId| titles.get(id).cloned().unwrap_or_else(|| id.to_string());
-    let ended = match fate {
-        Fate::Run | Fate::CatchUp => held.map(|(is_hold, why)| {
-            let word = if is_hold { "held" } else { "override" };
-            (RunState::Skipped, format!("{word}: {why}"))
-        }),
-        Fate::Superseded(by) => Some((RunState::Superseded, format!("superseded by {}", title(by)))),
-        Fate::Conflict(by) => Some((RunState::Skipped, format!("conflict, by {}", title(by)))),
-        Fate::Duplicate(by) => Some((RunState::Skipped, format!("duplicate: {} does the same", title(by)))),
-        Fate::SkipNext => {
-            Some((RunState::Skipped, "skip: this occurrence was dropped on purpose".to_owned()))
-        }
-        Fate::Calendar => Some((RunState::Skipped, "calendar: its calendar drops this date".to_owned())),
-        Fate::Unreadable(error) => Some((RunState::Failed, format!("its cron expression: {error}"))),
-    };
+    let ended =
+        if fate.acts() { held.map(|held| (RunState::Skipped, held.to_string())) } else { fate.ending(title) };
     let late = app.clock.now().duration_since(*at) > due::ON_TIME.try_into().unwrap_or_default();
     let request = request(schedule, *at, late);
     match ended {

@@ -28,6 +28,7 @@ mod schedules;
 mod schedules_storage;
 mod security;
 mod sim;
+mod simulate;
 mod storage;
 mod support;
 mod windows;

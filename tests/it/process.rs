@@ -314,6 +314,22 @@ fn explain_answers_on_stdout_and_complains_on_stderr() {
     assert_eq!(right.status.code(), Some(0), "{}", stderr(&right));
     let json: serde_json::Value = serde_json::from_slice(&right.stdout).expect("JSON");
     assert_eq!(json["next"], serde_json::json!(["2027-01-01T23:00:00Z"]));
+    let words = [
+        "sleep 23:00-07:00",
+        "--after",
+        "2027-01-01T00:00:00Z",
+        "--count",
+        "1",
+        "--json",
+        "--timezone",
+        "UTC",
+    ];
+    let json: serde_json::Value = serde_json::from_slice(&explain(&words).stdout).expect("JSON");
+    assert_eq!(json["state"], "asleep");
+    assert_eq!(json["transitions"], serde_json::json!([{"at": "2027-01-01T07:00:00Z", "state": "awake"}]));
+    let wrong = explain(&["sleep 25:00-07:00"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(wrong.stdout.is_empty() && stderr(&wrong).starts_with("error: window: "), "{}", stderr(&wrong));
     let wrong = explain(&["0 25 * * *"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(wrong.stdout.is_empty() && stderr(&wrong).starts_with("error: hour: "), "{}", stderr(&wrong));

@@ -11,7 +11,6 @@ use crate::db;
 use crate::domain::conflict;
 use crate::domain::ids::ScheduleId;
 use crate::domain::schedule::{Schedule, ScheduleSpec};
-use crate::domain::target::{ContainerIdentity, Subject, Target};
 
 /// Schedules a new one is compared with at most, oldest first.
 const MOST_OTHERS: i64 = 100;
@@ -33,8 +32,9 @@ pub(super) async fn clashes(
     let Some(fires) = almanac.fires(spec, None) else { return Ok(Vec::new()) };
     let others = db::schedules::touching(&app.db, &spec.target, MOST_OTHERS).await?;
     let mut told = Vec::new();
-    for other in
-        others.iter().filter(|other| Some(&other.id) != itself && meets(&spec.target, &other.spec.target))
+    for other in others
+        .iter()
+        .filter(|other| Some(&other.id) != itself && spec.target.shares_container(&other.spec.target))
     {
         let Some(their_fires) = almanac.fires(&other.spec, None) else { continue };
         if let Some(at) = conflict::first_clash(&fires, &their_fires, now) {
@@ -45,20 +45,6 @@ pub(super) async fn clashes(
         }
     }
     Ok(told)
-}
-
-/// Whether two targets share a container: the same one, or a stack and one of its own.
-fn meets(a: &Target, b: &Target) -> bool {
-    let holds = |stack: &Target, container: &Target| {
-        stack.host == container.host
-            && match (&stack.subject, &container.subject) {
-                (Subject::Stack(name), Subject::Container(ContainerIdentity::Service { project, .. })) => {
-                    name == project
-                }
-                _ => false,
-            }
-    };
-    a == b || holds(a, b) || holds(b, a)
 }
 
 /// "At 2026-11-29 23:00 (UTC) “Restart media” fires in the same minute: that one goes first and this one is skipped."

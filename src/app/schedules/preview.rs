@@ -91,6 +91,10 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
         Some(Fires::Window(window, reading, skip)) => Some(Rota::of(window, reading, *skip)),
         _ => None,
     };
+    if let Some(rota) = rota {
+        let notes = rota.dst_notes(now, NOTES_WITHIN_DAYS).into_iter().take(NOTES);
+        dst_notes.extend(notes.map(|note| capital(&note.to_string())));
+    }
     let next = fires.iter().flat_map(|fires| fires.iter(now)).take(SHOWN);
     let next = next.map(|at| Coming { at, state: rota.map(|rota| rota.voice(at).mood()) }).collect();
     let present = match rota {
@@ -154,14 +158,7 @@ fn aim(
     let action = word.and_then(|word| word.trim().parse().ok());
     let mut faults = Faults::default();
     let found = check::target(app, draft, action, None, &mut faults);
-    warnings.extend(faults.0.into_iter().map(|fault| {
-        let mut sentence = fault.message;
-        if let Some(first) = sentence.get(..1) {
-            let upper = first.to_uppercase();
-            sentence.replace_range(..1, &upper);
-        }
-        sentence + "."
-    }));
+    warnings.extend(faults.0.into_iter().map(|fault| capital(&fault.message) + "."));
     let found = found?;
     warnings.extend(found.warnings);
     Some(ScheduleSpec {
@@ -180,4 +177,14 @@ fn aim(
         calendar,
         note: String::new(),
     })
+}
+
+/// With its first letter in upper case.
+fn capital(sentence: &str) -> String {
+    let mut sentence = sentence.to_owned();
+    if let Some(first) = sentence.get(..1) {
+        let upper = first.to_uppercase();
+        sentence.replace_range(..1, &upper);
+    }
+    sentence
 }

@@ -8,10 +8,12 @@ use std::fmt;
 
 use jiff::civil::Weekday;
 
+mod notes;
 mod parse;
 mod rota;
 mod words;
 
+pub use notes::{EdgeNote, SleepNote};
 pub use parse::{MAX_PARTS, MAX_TEXT, WindowError};
 pub use rota::{Interval, Rota, Voice};
 

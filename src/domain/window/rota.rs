@@ -20,6 +20,8 @@ const BEFORE: i64 = 9;
 const SETTLED: i64 = 22;
 /// How far ahead a rule with a calendar is looked through, in days.
 const HORIZON: i64 = 6 * 366;
+/// Days looked up at once where many changes are asked for.
+const STRETCH: i64 = 64;
 
 /// Half-open: from `start` up to and without `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +131,23 @@ impl<'a> Rota<'a> {
     /// The first instant strictly after `after` at which what it says changes; `None` where it never does again.
     pub fn next_change(&self, after: Timestamp) -> Option<Timestamp> {
         self.look_ahead(after, |until| self.changes(after, until).into_iter().find(|at| *at < until))
+    }
+
+    /// The first `limit` changes of what it says strictly after `after`, in order, with what begins.
+    pub fn next_changes(&self, after: Timestamp, limit: usize) -> Vec<(Timestamp, Mood)> {
+        let mut found: Vec<(Timestamp, Mood)> = Vec::new();
+        let (mut from, mut mood) = (after, self.voice(after).mood());
+        while found.len() < limit
+            && let Some(first) = self.next_change(from)
+        {
+            // Looking up one stretch is cheaper than looking up each of its changes.
+            for at in std::iter::once(first).chain(self.changes(first, shift(first, STRETCH))) {
+                (from, mood) = (at, mood.other());
+                found.push((at, mood));
+            }
+        }
+        found.truncate(limit);
+        found
     }
 
     /// The instants in (`after`, `until`) at which what it says changes, in order.
@@ -318,6 +337,28 @@ mod tests {
         for text in ["sleep 00:00-24:00", "awake 12:00-12:00", "sleep Mon 08:00 - Mon 08:00"] {
             let window = window(text);
             assert_eq!(Rota::new(&window, &utc).next_change(at("2027-01-01T00:00:00Z")), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn many_changes_are_the_same_as_one_after_the_other() {
+        let berlin = zone("Europe/Berlin");
+        for text in
+            ["sleep Mon-Fri 23:00-07:00; Sat 00:00-24:00", "awake 08:00-20:00", "sleep Sun 02:10-02:40"]
+        {
+            let window = window(text);
+            let skip =
+                Rota::new(&window, &berlin).next_sleep(at("2027-03-01T00:00:00Z")).map(|sleep| sleep.start);
+            for skip in [None, skip] {
+                let rota = Rota { skip, ..Rota::new(&window, &berlin) };
+                let mut one = Vec::new();
+                let mut last = at("2027-01-01T12:00:00Z");
+                while one.len() < 300 {
+                    last = rota.next_change(last).expect("another");
+                    one.push((last, rota.voice(last).mood()));
+                }
+                assert_eq!(rota.next_changes(at("2027-01-01T12:00:00Z"), 300), one, "{text} {skip:?}");
+            }
         }
     }
 

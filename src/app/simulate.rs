@@ -1,0 +1,241 @@
+//! What happens when: the stretch of time that somebody asks about, from what is stored now.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::almanac::Almanac;
+use super::zone::NamedZone;
+use super::{Actor, App, Error, FieldError, Result, execute, rules};
+use crate::db;
+use crate::domain::desired::Rules;
+use crate::domain::overrides::{Reach, Wanted};
+use crate::domain::permission::Permission;
+use crate::domain::simulate::{self, Ground, HeldBack, Simulation, Span};
+use crate::domain::target::Target;
+use crate::domain::time::{Stretch, resolve};
+
+/// The longest stretch, in days.
+pub const LONGEST: i64 = 92;
+/// How far ahead one may look, in days.
+pub const FARTHEST: i64 = 400;
+/// Events told at most.
+pub const MOST_EVENTS: usize = 5_000;
+/// The stretch where nothing is said, in days.
+const USUAL: i64 = 7;
+
+/// What is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Question {
+    /// The first instant: RFC 3339, or `YYYY-MM-DD[THH:MM]` in the default zone. What has passed is left out; by
+    /// default now.
+    pub from: Option<String>,
+    /// The first instant not told, in the same forms; by default seven days later.
+    pub to: Option<String>,
+    /// Only what touches this.
+    pub target: Option<Target>,
+}
+
+/// What happens, with what is needed to show it.
+#[derive(Clone, Debug)]
+pub struct Foretold {
+    /// The first instant.
+    pub from: Timestamp,
+    /// The first instant not told.
+    pub until: Timestamp,
+    /// The zone of days and sentences.
+    pub zone: NamedZone,
+    /// What happens.
+    pub simulation: Simulation,
+    /// What each target is called.
+    pub names: HashMap<Target, String>,
+    /// Dates of which there is more to say, in that zone.
+    pub marks: BTreeMap<Date, Vec<Mark>>,
+}
+
+/// What is special about a date.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// The clocks change, by so many minutes.
+    ClockChange(i64),
+    /// The calendars of these schedules name it; their titles.
+    Calendar(Vec<String>),
+}
+
+/// What happens in a stretch of time if nobody does anything meanwhile.
+///
+/// # Errors
+/// [`Error::Invalid`] for a stretch that is none, is over, too long or too far away.
+pub async fn simulate(app: &App, actor: &Actor, question: &Question) -> Result<Foretold> {
+    actor.require(Permission::View)?;
+    let almanac = Almanac::load(app).await?;
+    let zone = almanac.zone.clone();
+    let span = span(question, app.clock.now(), &zone.zone)?;
+    let ground = ground(app, question.target.as_ref(), &almanac).await?;
+    let marks = marks(&ground, span, &zone.zone);
+    // Going through three months of many schedules takes a while.
+    let simulation = tokio::task::spawn_blocking(move || simulate::simulate(ground, span, MOST_EVENTS))
+        .await
+        .map_err(|error| Error::Internal(error.into()))?;
+    let mut names = HashMap::new();
+    for event in &simulation.events {
+        if !names.contains_key(&event.target) {
+            names.insert(event.target.clone(), execute::name_of(app, &event.target));
+        }
+    }
+    Ok(Foretold { from: span.from, until: span.until, zone, simulation, names, marks })
+}
+
+fn span(question: &Question, now: Timestamp, zone: &TimeZone) -> Result<Span> {
+    let mut faults = Vec::new();
+    let mut read = |field: &str, text: Option<&String>| {
+        let text = text.map(|text| text.trim()).filter(|text| !text.is_empty())?;
+        let at = instant(text, zone);
+        if at.is_none() {
+            let message =
+                "use a date such as 2026-12-24, a time such as 2026-12-24T18:00, or one with an offset";
+            faults.push(FieldError::new(field, message));
+        }
+        at
+    };
+    let from = read("from", question.from.as_ref()).unwrap_or(now).max(now);
+    let until = read("to", question.to.as_ref());
+    let days = |days: i64| (days * 24).hours();
+    let later = |at: Timestamp, by: i64| at.checked_add(days(by)).unwrap_or(Timestamp::MAX);
+    let until = until.unwrap_or_else(|| later(from, USUAL));
+    if !faults.is_empty() {
+        return Err(Error::Invalid(faults));
+    }
+    let message = if until <= now {
+        "this has passed: what was done is among the runs".to_owned()
+    } else if until <= from {
+        "use a time after the start".to_owned()
+    } else if until > later(now, FARTHEST + 1) {
+        format!("at most {FARTHEST} days from now")
+    // A day more: 92 dates may be an hour longer.
+    } else if until.duration_since(from).as_hours() > LONGEST * 24 + 23 {
+        format!("at most {LONGEST} days at once")
+    } else {
+        return Ok(Span { now, from, until });
+    };
+    Err(Error::field("to", message))
+}
+
+/// An instant as typed.
+fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Some(at);
+    }
+    // Longer ones have an offset or a zone, which would be read past.
+    let wall = match text.len() {
+        10 => text.parse::<Date>().ok()?.to_datetime(jiff::civil::Time::midnight()),
+        16..=19 => text.parse().ok()?,
+        _ => return None,
+    };
+    resolve(wall, zone)
+}
+
+/// Everything that decides, from what is stored now.
+async fn ground(app: &App, only: Option<&Target>, almanac: &Almanac) -> Result<Ground> {
+    let is_asked = |target: &Target| only.is_none_or(|only| only.shares_container(target));
+    let wanted = db::schedules::Wanted { enabled: Some(true), limit: i64::MAX, ..Default::default() };
+    let mut schedules = db::schedules::list(&app.db, &wanted).await?;
+    schedules.retain(|schedule| !schedule.is_window() && is_asked(&schedule.spec.target));
+    let rules = rules::load(app).await?;
+    let mut held_back = Vec::new();
+    let overrides = || rules.overrides().iter().filter(|one| one.wanted != Wanted::Hold);
+    if let Some(since) = overrides().map(|one| one.created_at).min() {
+        for run in db::runs::suppressed_since(&app.db, since).await? {
+            let Some(id) = run.schedule_id.clone().filter(|_| is_asked(&run.target)) else { continue };
+            if !db::runs::is_followed(&app.db, &run).await? {
+                held_back.push(HeldBack {
+                    at: run.created_at,
+                    schedule: (id, run.schedule_name.unwrap_or_default()),
+                    target: run.target,
+                    action: run.action,
+                });
+            }
+        }
+    }
+    let windows = rules.windows().iter().filter(|rule| is_asked(&rule.target)).cloned().collect();
+    let overrides: Vec<_> =
+        rules.overrides().iter().filter(|one| reaches(&one.reach, only)).cloned().collect();
+    let others = if overrides.iter().any(|one| !matches!(one.reach, Reach::Target(_))) {
+        everything(app).into_iter().filter(is_asked).collect()
+    } else {
+        Vec::new()
+    };
+    Ok(Ground {
+        schedules: schedules
+            .into_iter()
+            .map(|schedule| {
+                let reading = almanac.reading(&schedule.spec);
+                (schedule, reading)
+            })
+            .collect(),
+        rules: Rules::new(windows, overrides),
+        held_back,
+        others,
+        scheduler: Actor::scheduler().reference,
+        zone: almanac.zone.zone.clone(),
+    })
+}
+
+fn reaches(reach: &Reach, only: Option<&Target>) -> bool {
+    match (reach, only) {
+        (_, None) | (Reach::All, _) => true,
+        (Reach::Host(host), Some(only)) => *host == only.host,
+        (Reach::Target(target), Some(only)) => target.shares_container(only),
+    }
+}
+
+/// Every stack, and every container that belongs to none.
+fn everything(app: &App) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for host in app.hosts.all() {
+        let inventory = host.inventory();
+        targets
+            .extend(inventory.stacks().into_iter().map(|stack| Target::stack(host.id().clone(), stack.name)));
+        let loose = inventory.containers.iter().filter(|one| one.is_ordinary() && one.stack().is_none());
+        targets.extend(loose.map(|one| one.target()));
+    }
+    targets
+}
+
+/// Clock changes of the default zone, and dates that calendars name.
+fn marks(ground: &Ground, span: Span, zone: &TimeZone) -> BTreeMap<Date, Vec<Mark>> {
+    let mut marks: BTreeMap<Date, Vec<Mark>> = BTreeMap::new();
+    let date_of = |at: Timestamp| at.to_zoned(zone.clone()).date();
+    let mut stretch = Stretch::holding(span.from.as_second(), zone);
+    while let Some(next) = stretch.next(zone)
+        && next.start < span.until.as_second()
+    {
+        stretch = next;
+        let minutes = (stretch.wall_start() - stretch.wall_before()) / 60;
+        if minutes != 0
+            && let Ok(at) = Timestamp::from_second(stretch.start)
+        {
+            marks.entry(date_of(at)).or_default().push(Mark::ClockChange(minutes));
+        }
+    }
+    let windows = ground.rules.windows().iter().map(|rule| (rule.title.clone(), &rule.reading));
+    let others = ground.schedules.iter().map(|(schedule, reading)| (schedule.title(), reading));
+    let with_calendar: Vec<_> = windows
+        .chain(others)
+        .filter_map(|(title, reading)| Some((title, &reading.calendar.as_ref()?.0)))
+        .collect();
+    if !with_calendar.is_empty() {
+        let dates = date_of(span.from).series(1.day());
+        for date in dates.take_while(|date| *date <= date_of(span.until)) {
+            let named = with_calendar.iter().filter(|(_, days)| days.contains(date));
+            let titles: BTreeSet<&str> = named.map(|(title, _)| title.as_str()).collect();
+            if !titles.is_empty() {
+                let titles = titles.into_iter().map(str::to_owned).collect();
+                marks.entry(date).or_default().push(Mark::Calendar(titles));
+            }
+        }
+    }
+    marks
+}

@@ -1,0 +1,129 @@
+//! What an action means where windows and overrides want something else (rulings 3 and 4).
+//!
+//! The scheduler, the buttons and the simulation ask here, so that what is foretold is what happens.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::action::Action;
+use super::desired::{Layer, Moment, Rules};
+use super::overrides::{LONGEST, Place, Reach, Wanted};
+use super::schedule::Policy;
+use super::target::{ContainerIdentity, Subject, Target};
+
+/// Whether an action goes against what is wanted. A restart goes against nothing but a hold.
+pub fn contradicts(action: Action, wanted: Wanted) -> bool {
+    match (action, wanted) {
+        (_, Wanted::Hold) => true,
+        (Action::Start | Action::Unpause | Action::Restart, Wanted::Awake) => false,
+        (Action::Stop | Action::Pause, Wanted::Asleep) => false,
+        (Action::Restart, Wanted::Asleep) => false,
+        (Action::Start | Action::Unpause, Wanted::Asleep) | (Action::Stop | Action::Pause, Wanted::Awake) => {
+            true
+        }
+    }
+}
+
+/// Why a cron or once schedule may not act. Displays as the reason of its run: "held: everything is held until …".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suppressed {
+    /// A hold, rather than an override that wants something else: its end replays nothing.
+    pub is_hold: bool,
+    /// The text of the layer.
+    pub why: String,
+}
+
+impl fmt::Display for Suppressed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", if self.is_hold { "held" } else { "override" }, self.why)
+    }
+}
+
+/// Whether a hold or an override keeps a cron or once schedule from acting on its target. Instants are told in `zone`.
+pub fn suppressed(
+    moment: &Moment<'_>,
+    target: &Target,
+    action: Action,
+    zone: &TimeZone,
+) -> Option<Suppressed> {
+    let desired = moment.desired(Place::of_target(target));
+    if desired.rule().is_some() || !contradicts(action, desired.wanted?) {
+        return None;
+    }
+    Some(Suppressed { is_hold: desired.wanted == Some(Wanted::Hold), why: desired.why(zone) })
+}
+
+/// What becomes of an action that goes against a window or an override, by policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It lives until then, as an override.
+    Respect {
+        /// What the action made of its target.
+        wanted: Wanted,
+        /// The next edge.
+        until: Timestamp,
+    },
+    /// It is put back after a grace to what was wanted.
+    Enforce(Wanted),
+    /// It is only recorded.
+    Observe,
+}
+
+/// What becomes of an action on a place; `None` where it goes against nothing, or against a hold.
+pub fn answer(rules: &Rules, place: Place<'_>, action: Action, now: Timestamp) -> Option<Answer> {
+    let desired = rules.at(now).desired(place);
+    let wanted = desired.wanted.filter(|wanted| *wanted != Wanted::Hold)?;
+    if !action.sets_state() || !contradicts(action, wanted) {
+        return None;
+    }
+    let policy = match desired.layer {
+        Layer::Window(rule, _) => rule.policy,
+        // An override is there because somebody asked for it; who acts against it means it.
+        Layer::Hold(_) | Layer::Override(_) | Layer::None => Policy::Respect,
+    };
+    Some(match policy {
+        Policy::Respect => Answer::Respect {
+            wanted: if wanted == Wanted::Awake { Wanted::Asleep } else { Wanted::Awake },
+            until: until_the_next_edge(rules, place, now),
+        },
+        Policy::Enforce => Answer::Enforce(wanted),
+        Policy::Observe => Answer::Observe,
+    })
+}
+
+/// How long what somebody did by hand is respected.
+pub fn until_the_next_edge(rules: &Rules, place: Place<'_>, now: Timestamp) -> Timestamp {
+    let longest = now.checked_add(LONGEST).unwrap_or(Timestamp::MAX);
+    rules.next_transitions(place, now, 1).first().map_or(longest, |change| change.at.min(longest))
+}
+
+/// Those whose windows and overrides an action on `target` may go against: the target itself and, of a stack's
+/// containers, those with rules of their own.
+pub fn speakers<'a>(
+    target: &Target,
+    members: impl IntoIterator<Item = &'a ContainerIdentity>,
+    rules: &Rules,
+) -> Vec<Target> {
+    let mut speakers = vec![target.clone()];
+    if matches!(target.subject, Subject::Stack(_)) {
+        let own = members.into_iter().map(|member| Target::container(target.host.clone(), member.clone()));
+        speakers.extend(own.filter(|member| {
+            rules.windows().iter().any(|rule| rule.target == *member)
+                || rules.overrides().iter().any(|one| one.reach == Reach::Target(member.clone()))
+        }));
+    }
+    speakers
+}
+
+/// "started", "stopped", as the reason of an override.
+pub fn done(action: Action) -> &'static str {
+    match action {
+        Action::Start => "started",
+        Action::Stop => "stopped",
+        Action::Restart => "restarted",
+        Action::Pause => "paused",
+        Action::Unpause => "unpaused",
+    }
+}
