@@ -239,8 +239,10 @@ impl Course {
             Reach::Target(target) => Some(target.clone()),
             Reach::All | Reach::Host(_) => None,
         });
+        // What holds now is made so already.
+        let before = if begin > span.now { just_before(begin) } else { begin };
         for target in lasting.into_iter().chain(overridden.collect::<Vec<_>>()) {
-            course.watch(target, just_before(begin));
+            course.watch(target, before);
         }
         course
     }
@@ -314,6 +316,7 @@ impl Course {
                 self.ground.held_back.push(HeldBack { at, target, action, schedule });
             }
             let ending = ending.or_else(|| held.map(|held| held.to_string()));
+            let ending = ending.or_else(|| self.overtaken(at, target, action));
             let acts = ending.is_none();
             let mut reason = ending.unwrap_or_default();
             if acts {
@@ -330,6 +333,15 @@ impl Course {
             self.ground.rules.impose(one);
         }
         reaches
+    }
+
+    /// The edge of a window that does not respect the fire, and undoes it in the same instant.
+    fn overtaken(&self, at: Timestamp, target: &Target, action: Action) -> Option<String> {
+        let (rules, place) = (&self.ground.rules, Place::of_target(target));
+        let overtakes =
+            matches!(contradiction::answer(rules, place, action, at)?, Answer::Enforce(_) | Answer::Observe)
+                && rules.at(just_before(at)).desired(place).wanted != rules.at(at).desired(place).wanted;
+        overtakes.then(|| format!("superseded by {}", rules.at(at).desired(place).why(&self.ground.zone)))
     }
 
     /// What comes of a fire that acts, in words; `overrides` are what it leaves.
