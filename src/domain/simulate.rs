@@ -168,6 +168,10 @@ fn just_before(at: Timestamp) -> Timestamp {
     at.checked_sub(1.millisecond()).unwrap_or(at)
 }
 
+fn just_after(at: Timestamp) -> Timestamp {
+    at.checked_add(1.millisecond()).unwrap_or(at)
+}
+
 /// The state between two instants.
 struct Course {
     ground: Ground,
@@ -487,9 +491,7 @@ impl Course {
             if rule.skip == Some(at) {
                 mood = Some(Mood::Asleep);
                 "skip: this sleep was dropped on purpose".clone_into(&mut reason);
-            } else if rule.rota().changes(just_before(at), at.checked_add(1.millisecond()).unwrap_or(at))
-                != []
-            {
+            } else if !rule.rota().changes(just_before(at), just_after(at)).is_empty() {
                 let voice = rule.rota().voice(at);
                 let desired = moment.desired(Place::of_target(&rule.target));
                 let says = if voice.mood() == Mood::Awake { Wanted::Awake } else { Wanted::Asleep };

@@ -7,6 +7,7 @@ mod backup;
 mod billing;
 mod browser;
 mod calendars;
+mod conflicts;
 mod contract;
 mod dependencies;
 mod docker;

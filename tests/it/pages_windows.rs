@@ -70,7 +70,7 @@ async fn a_window_is_made_shown_and_changed() {
     assert_eq!(late.status, 409);
     let both = late.text("#stale");
     assert!(both.contains("sleep 21:00-05:00") && both.contains("sleep 22:00-06:00"), "{both}");
-    assert!(both.contains("Put it back after a minute"), "{both}");
+    assert!(both.contains("Put it back after 5 minutes"), "{both}");
 }
 
 #[tokio::test]

@@ -117,7 +117,9 @@ fn roughly(reason: &str) -> String {
 }
 
 async fn fires(bench: &Bench, kinds: &BTreeMap<ScheduleId, ScheduleKind>) -> BTreeSet<Fire> {
-    let runs = db::history::list(&bench.app.db, Default::default(), None, 10_000).await.expect("they read");
+    let runs = db::history::list(&bench.app.db, db::history::Wanted::default(), None, 10_000)
+        .await
+        .expect("they read");
     let is_fire = |run: &&Run| {
         run.schedule_id.as_ref().is_some_and(|id| kinds[id] != ScheduleKind::Window)
             && matches!(run.trigger, Trigger::Schedule | Trigger::Override)

@@ -1,23 +1,32 @@
-//! Warns of schedules that meet on one target in one minute (semantics §4), before they do.
+//! Warns of schedules that get in each other's way (semantics §4), before they do: of those that meet in one minute, of
+//! a stop inside another's time awake, of rules on a stack and on its member, of what sleeps while it is needed.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 
 use super::super::almanac::Almanac;
 use super::super::zone::NamedZone;
 use super::super::{App, Result};
 use crate::db;
-use crate::domain::conflict;
+use crate::domain::action::Action;
+use crate::domain::conflict::{self, Fires, HORIZON_DAYS, MOST_FIRES};
+use crate::domain::contradiction::contradicts;
 use crate::domain::ids::ScheduleId;
-use crate::domain::schedule::{Schedule, ScheduleSpec};
+use crate::domain::inventory::Inventory;
+use crate::domain::order;
+use crate::domain::overrides::Wanted;
+use crate::domain::schedule::{Policy, Schedule, ScheduleSpec, When};
+use crate::domain::target::{Subject, Target};
+use crate::domain::window::{Mood, Rota};
 
 /// Schedules a new one is compared with at most, oldest first.
 const MOST_OTHERS: i64 = 100;
-/// Clashes told at most.
+/// Warnings told at most.
 const MOST_TOLD: usize = 5;
 
-/// Sentences about the schedules that `spec` meets. `itself` is the one it replaces.
+/// Sentences about the schedules that `spec` gets in the way of. `itself` is the one it replaces.
 pub(super) async fn clashes(
     app: &App,
     spec: &ScheduleSpec,
@@ -28,29 +37,143 @@ pub(super) async fn clashes(
     if !spec.enabled {
         return Ok(Vec::new());
     }
+    let mut others = db::schedules::touching(&app.db, &spec.target, MOST_OTHERS).await?;
+    others.retain(|other| Some(&other.id) != itself);
+    let mut told: Vec<String> =
+        others.iter().filter_map(|other| between(spec, other, almanac, now)).collect();
+    if let Some(host) = app.hosts.get(&spec.target.host) {
+        told.extend(needed(spec, &others, &host.inventory(), almanac, now));
+    }
+    told.truncate(MOST_TOLD);
+    Ok(told)
+}
+
+/// The first warning of each of these schedules, compared among themselves: what the list shows.
+pub(super) fn among(
+    schedules: &[Schedule],
+    wanted: &[&ScheduleId],
+    almanac: &Almanac,
+    now: Timestamp,
+) -> HashMap<ScheduleId, String> {
+    let on = || schedules.iter().filter(|schedule| schedule.spec.enabled);
+    let first = |one: &Schedule| {
+        let others = on().filter(|other| other.id != one.id);
+        others.take(usize::try_from(MOST_OTHERS).unwrap_or(usize::MAX)).find_map(|other| {
+            between(&one.spec, other, almanac, now).map(|sentence| (one.id.clone(), sentence))
+        })
+    };
+    on().filter(|one| wanted.contains(&&one.id)).filter_map(first).collect()
+}
+
+/// What there is to say of a schedule beside another one that shares a container with it.
+fn between(spec: &ScheduleSpec, other: &Schedule, almanac: &Almanac, now: Timestamp) -> Option<String> {
+    if !spec.target.shares_container(&other.spec.target) {
+        return None;
+    }
     let zone = almanac.zone_of(spec);
-    let Some(fires) = almanac.fires(spec, None) else { return Ok(Vec::new()) };
-    let others = db::schedules::touching(&app.db, &spec.target, MOST_OTHERS).await?;
-    let mut told = Vec::new();
-    for other in others
-        .iter()
-        .filter(|other| Some(&other.id) != itself && spec.target.shares_container(&other.spec.target))
-    {
-        let Some(their_fires) = almanac.fires(&other.spec, None) else { continue };
-        if let Some(at) = conflict::first_clash(&fires, &their_fires, now) {
-            told.push(tell(spec, other, at, &zone));
-            if told.len() == MOST_TOLD {
-                break;
-            }
+    let (ours, theirs) = (almanac.fires(spec, None)?, almanac.fires(&other.spec, None)?);
+    match (&ours, &theirs) {
+        (Fires::Window(..), Fires::Window(..)) => narrower(spec, other),
+        (Fires::Window(window, reading, skip), fires) => {
+            let (at, wanted) = against(fires, other.spec.action, Rota::of(window, reading, *skip), now)?;
+            let when = shown(at, &zone);
+            Some(format!("At {when} “{}” goes against this: {}.", other.title(), comes(wanted, spec.policy)))
+        }
+        (fires, Fires::Window(window, reading, skip)) => {
+            let (at, wanted) = against(fires, spec.action, Rota::of(window, reading, *skip), now)?;
+            let (when, comes) = (shown(at, &zone), comes(wanted, other.spec.policy));
+            Some(format!("At {when} this goes against “{}”: {comes}.", other.title()))
+        }
+        (ours, theirs) => {
+            let at = conflict::first_clash(ours, theirs, now)?;
+            Some(tell(spec, other, at, &zone))
         }
     }
-    Ok(told)
+}
+
+/// The first fire that wants something else than the window says then.
+fn against(fires: &Fires, action: Action, rota: Rota<'_>, now: Timestamp) -> Option<(Timestamp, Wanted)> {
+    let until = now.checked_add((HORIZON_DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
+    let says = |at: Timestamp| match rota.voice(at).mood() {
+        Mood::Awake => Wanted::Awake,
+        Mood::Asleep => Wanted::Asleep,
+    };
+    let mut coming = fires.iter(now).take(MOST_FIRES).take_while(|at| *at <= until);
+    coming.find(|at| contradicts(action, says(*at))).map(|at| (at, says(at)))
+}
+
+/// What becomes of it: "it is to be awake then, so this lasts until the next change".
+fn comes(wanted: Wanted, policy: Policy) -> String {
+    let state = wanted.as_str();
+    match policy {
+        Policy::Respect | Policy::Observe => {
+            format!("it is to be {state} then, and the change lasts until the next edge")
+        }
+        Policy::Enforce => format!("it is to be {state} then, and is put back after 5 minutes"),
+    }
+}
+
+/// Two windows, one of a stack and one of its member: the narrower decides alone.
+fn narrower(spec: &ScheduleSpec, other: &Schedule) -> Option<String> {
+    let is_stack = |target: &Target| matches!(target.subject, Subject::Stack(_));
+    match (is_stack(&spec.target), is_stack(&other.spec.target)) {
+        (true, false) => Some(format!(
+            "{} has sleep hours of its own (“{}”): these do not count for it.",
+            other.spec.target_name,
+            other.title()
+        )),
+        (false, true) => Some(format!("For it these count alone: those of “{}” do not.", other.title())),
+        _ => None,
+    }
+}
+
+/// What waits for a container that sleeps while the other does not. Known edges of the same stack, and of stacks that
+/// people ordered.
+fn needed(
+    spec: &ScheduleSpec,
+    others: &[Schedule],
+    inventory: &Inventory,
+    almanac: &Almanac,
+    now: Timestamp,
+) -> Option<String> {
+    let When::Window(_) = &spec.when else { return None };
+    let (Subject::Container(identity), Some(Fires::Window(window, reading, skip))) =
+        (&spec.target.subject, almanac.fires(spec, None))
+    else {
+        return None;
+    };
+    let container = inventory.by_identity(identity)?;
+    let members = inventory.members(&Subject::Stack(container.stack()?.to_owned()));
+    let (edges, _) = order::edges(&members, inventory);
+    let asleep = Rota::of(&window, &reading, skip)
+        .sleeps(now, now.checked_add((7 * 24).hours()).unwrap_or(Timestamp::MAX))
+        .into_iter()
+        .map(|sleep| sleep.start.max(now))
+        .next()?;
+    let sleeps_too = |target: &Target| {
+        others.iter().any(|other| {
+            let covers = other.spec.target == *target || other.spec.target.shares_container(target);
+            let Some(Fires::Window(window, reading, skip)) = almanac.fires(&other.spec, None) else {
+                return false;
+            };
+            covers && Rota::of(&window, &reading, skip).voice(asleep).mood() == Mood::Asleep
+        })
+    };
+    let dependant = edges
+        .iter()
+        .filter(|edge| members[edge.dependency].identity == *identity)
+        .map(|edge| &members[edge.dependant])
+        .find(|dependant| dependant.is_ordinary() && !sleeps_too(&dependant.target()))?;
+    Some(format!("{} needs it and is not asleep then.", dependant.name))
+}
+
+fn shown(at: Timestamp, zone: &NamedZone) -> String {
+    format!("{} ({})", at.to_zoned(zone.zone.clone()).strftime("%Y-%m-%d %H:%M"), zone.name)
 }
 
 /// "At 2026-11-29 23:00 (UTC) “Restart media” fires in the same minute: that one goes first and this one is skipped."
 fn tell(spec: &ScheduleSpec, other: &Schedule, at: Timestamp, zone: &NamedZone) -> String {
-    let when = at.to_zoned(zone.zone.clone()).strftime("%Y-%m-%d %H:%M");
-    let start = format!("At {when} ({}) “{}” fires in the same minute", zone.name, other.title());
+    let start = format!("At {} “{}” fires in the same minute", shown(at, zone), other.title());
     match conflict::precedence_of(spec, &other.spec) {
         _ if spec.action == other.spec.action => {
             format!("{start} and does the same; one of the two is enough.")

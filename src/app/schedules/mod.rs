@@ -10,7 +10,9 @@ mod view;
 pub use change::{create, delete, disable, enable, run_now, skip_next, unskip_next, update};
 pub use check::{Draft, MAX_PRIORITY};
 pub use preview::{Preview, preview};
-pub use view::{Coming, LastRun, ScheduleFilter, ScheduleView, coming, get, is_skipping, list, next_at};
+pub use view::{
+    Coming, LastRun, ScheduleFilter, ScheduleView, coming, conflicts, get, is_skipping, list, next_at,
+};
 
 /// What a save answers.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ use super::super::paging::{Page, Paged};
 use super::super::stacks::{self, NextAction};
 use super::super::zone::NamedZone;
 use super::super::{Actor, App, Error, Result};
+use super::lint;
 use crate::db;
 use crate::domain::cron::Cron;
 use crate::domain::ids::{RunId, ScheduleId};
@@ -121,6 +122,27 @@ pub async fn list(
         let last_run = last.remove(&schedule.id);
         view(app, schedule, last_run, &almanac)
     }))
+}
+
+/// Schedules compared with each other for the list at most.
+const MOST_COMPARED: i64 = 1000;
+
+/// What each of these schedules gets in the way of, in a sentence; those that get in nobody's way are not among them.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn conflicts(app: &App, actor: &Actor, of: &[ScheduleView]) -> Result<HashMap<ScheduleId, String>> {
+    actor.require(Permission::View)?;
+    let wanted = db::schedules::Wanted { enabled: Some(true), limit: MOST_COMPARED, ..Default::default() };
+    let all = db::schedules::list(&app.db, &wanted).await?;
+    let almanac = Almanac::load(app).await?;
+    let (ids, now) = (of.iter().map(|view| view.schedule.id.clone()).collect::<Vec<_>>(), app.clock.now());
+    // Years of fires are looked through.
+    let found = tokio::task::spawn_blocking(move || {
+        let wanted: Vec<&ScheduleId> = ids.iter().collect();
+        lint::among(&all, &wanted, &almanac, now)
+    });
+    found.await.map_err(|error| Error::Internal(error.into()))
 }
 
 /// One schedule.

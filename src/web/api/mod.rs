@@ -27,6 +27,7 @@ mod overrides;
 mod plan;
 pub mod runs;
 pub mod schedules;
+mod simulate;
 pub mod stacks;
 pub mod summary;
 
@@ -44,6 +45,7 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(actions::routes())
         .merge(plan::routes())
         .merge(schedules::routes())
+        .merge(simulate::routes())
         .merge(calendars::routes())
         .merge(runs::routes())
         .merge(audit::routes())

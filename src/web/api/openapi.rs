@@ -7,8 +7,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::{
-    actions, audit, auth, calendars, containers, locks, me, order, overrides, plan, runs, schedules, stacks,
-    summary,
+    actions, audit, auth, calendars, containers, locks, me, order, overrides, plan, runs, schedules,
+    simulate, stacks, summary,
 };
 use crate::app::FieldError;
 use crate::app::paging::Paged;
@@ -57,7 +57,7 @@ pub struct Problem {
         locks::list, locks::lock_stack, locks::unlock_stack, locks::lock_container, locks::unlock_container,
         order::list, order::add, order::remove,
         overrides::list, overrides::create, overrides::get, overrides::end,
-        actions::post, plan::post,
+        actions::post, plan::post, simulate::get,
         schedules::list, schedules::create, schedules::preview, schedules::get, schedules::put, schedules::delete,
         schedules::enable, schedules::disable, schedules::skip, schedules::unskip, schedules::run,
         calendars::list, calendars::create, calendars::get, calendars::put, calendars::delete,

@@ -111,7 +111,7 @@ pub const CRONS: [Preset; 5] = [
 /// What a window may do about changes by hand.
 const POLICIES: [(Policy, &str); 3] = [
     (Policy::Respect, "Leave it until the next change"),
-    (Policy::Enforce, "Put it back after a minute"),
+    (Policy::Enforce, "Put it back after 5 minutes"),
     (Policy::Observe, "Only record it"),
 ];
 

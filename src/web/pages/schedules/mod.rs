@@ -145,6 +145,8 @@ pub struct ScheduleRow {
     pub next: Option<When>,
     /// The coming occurrence is dropped.
     pub skipping: bool,
+    /// What it gets in the way of.
+    pub conflict: Option<String>,
     /// Its newest run.
     pub last: Option<LastRow>,
     /// Where it came from, where that is not this form.
@@ -184,6 +186,7 @@ impl ScheduleRow {
             orphan: view.target_exists == Some(false),
             next: view.next_at.map(|at| now.when(at)),
             skipping: service::is_skipping(schedule, now.at),
+            conflict: None,
             last: view.last_run.as_ref().map(|run| LastRow {
                 href: format!("/runs/{}", run.id),
                 state: run.state.into(),
@@ -261,8 +264,13 @@ async fn index(
         let query = [("q", &*wanted.q), ("cursor", cursor)];
         format!("/schedules?{}", serde_urlencoded::to_string(query).unwrap_or_default())
     });
+    let mut conflicts = service::conflicts(&web.app, &caller.actor, &listed.items).await?;
+    let rows = listed.items.iter().map(|view| ScheduleRow {
+        conflict: conflicts.remove(&view.schedule.id),
+        ..ScheduleRow::new(view, &shell.zone, &now)
+    });
     html(&SchedulesPage {
-        rows: listed.items.iter().map(|view| ScheduleRow::new(view, &shell.zone, &now)).collect(),
+        rows: rows.collect(),
         older,
         newest: (!wanted.q.is_empty() || !wanted.cursor.is_empty()).then(|| "/schedules".to_owned()),
         text: wanted.q,
@@ -430,6 +438,7 @@ impl ScheduleRow {
             orphan: false,
             next: Some(now.plus(seconds)),
             skipping: false,
+            conflict: None,
             last: Some(LastRow {
                 href: "/runs/1".to_owned(),
                 state: RunState::Succeeded.into(),
@@ -451,6 +460,7 @@ impl ScheduleRow {
             },
             Self {
                 skipping: true,
+                conflict: Some("At 2026-11-28 07:30 this goes against “Nights”.".to_owned()),
                 ..row("2", "Mornings", Action::Start, "Start: At 07:30, Monday through Friday", 40_680)
             },
             Self {

@@ -1,0 +1,150 @@
+//! What happens when: every fire, edge and conflict of a stretch of time to come.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::actions::TargetJson;
+use super::body::Asked;
+use super::openapi::Problem;
+use crate::app::simulate::{self, Foretold, Mark, Question};
+use crate::app::{App, Error, Result};
+use crate::domain::overrides::Wanted;
+use crate::domain::simulate::{Event, EventKind};
+use crate::web::auth::{Caller, Viewer};
+use crate::web::routes::{Access, Routes};
+
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/simulate", Access::VIEWER, get)
+}
+
+/// What happens in a stretch of time.
+#[derive(Serialize, ToSchema)]
+pub struct SimulationJson {
+    #[schema(format = DateTime)]
+    from: String,
+    #[schema(format = DateTime)]
+    to: String,
+    /// The zone of days and sentences.
+    timezone: String,
+    /// In time order.
+    events: Vec<EventJson>,
+    /// Where it broke off, since there is too much: what is before is complete. `null` where it is all there.
+    #[schema(format = DateTime)]
+    cut_at: Option<String>,
+    /// Dates of which there is more to say.
+    days: Vec<DayJson>,
+}
+
+/// One thing that happens.
+#[derive(Serialize, ToSchema)]
+pub struct EventJson {
+    #[schema(format = DateTime)]
+    at: String,
+    host: String,
+    target_type: &'static str,
+    target_id: String,
+    /// What a cron or once schedule does; `null` for an edge.
+    action: Option<&'static str>,
+    /// What is wanted from then on: `awake`, `asleep`, `hold` or `none`; `null` for a fire.
+    state: Option<&'static str>,
+    schedule_id: Option<String>,
+    schedule_title: Option<String>,
+    /// It counts; where it does not, the reason says why.
+    acts: bool,
+    reason: String,
+}
+
+impl EventJson {
+    fn new(event: Event, name: String) -> Self {
+        let (action, state) = match event.kind {
+            EventKind::Fire(action) => (Some(action.as_str()), None),
+            EventKind::Edge(wanted) => (None, Some(wanted.map_or("none", Wanted::as_str))),
+        };
+        let (id, title) = event.schedule.unzip();
+        Self {
+            at: event.at.to_string(),
+            host: event.target.host.0.clone(),
+            target_type: event.target.target_type().as_str(),
+            target_id: name,
+            action,
+            state,
+            schedule_id: id.map(|id| id.0),
+            schedule_title: title,
+            acts: event.acts,
+            reason: event.reason,
+        }
+    }
+}
+
+/// A date of which there is more to say.
+#[derive(Serialize, ToSchema)]
+pub struct DayJson {
+    #[schema(format = Date)]
+    date: String,
+    /// Minutes by which the clocks change; 0 where they do not.
+    clock_change_minutes: i64,
+    /// Titles of the schedules whose calendars name it.
+    calendar_of: Vec<String>,
+}
+
+impl From<Foretold> for SimulationJson {
+    fn from(foretold: Foretold) -> Self {
+        let Foretold { from, until, zone, simulation, names, marks } = foretold;
+        let name = |event: &Event| names.get(&event.target).cloned().unwrap_or_default();
+        let days = marks.into_iter().map(|(date, marks)| {
+            let mut day =
+                DayJson { date: date.to_string(), clock_change_minutes: 0, calendar_of: Vec::new() };
+            for mark in marks {
+                match mark {
+                    Mark::ClockChange(minutes) => day.clock_change_minutes += minutes,
+                    Mark::Calendar(titles) => day.calendar_of.extend(titles),
+                }
+            }
+            day
+        });
+        Self {
+            from: from.to_string(),
+            to: until.to_string(),
+            timezone: zone.name,
+            cut_at: simulation.cut.map(|at| at.to_string()),
+            days: days.collect(),
+            events: simulation
+                .events
+                .into_iter()
+                .map(|event| {
+                    let name = name(&event);
+                    EventJson::new(event, name)
+                })
+                .collect(),
+        }
+    }
+}
+
+/// What happens if nobody does anything meanwhile: fires, edges, skips and conflicts, at most 92 days at once and 400
+/// days ahead.
+#[utoipa::path(get, path = "/api/simulate", tag = "schedules",
+    params(("from" = Option<String>, Query), ("to" = Option<String>, Query), ("host" = Option<String>, Query),
+        ("target_type" = Option<String>, Query), ("target_id" = Option<String>, Query)),
+    responses((status = 200, body = SimulationJson), (status = 422, body = Problem)))]
+pub(super) async fn get(
+    caller: Caller<Viewer>,
+    State(app): State<App>,
+    Asked(mut fields): Asked,
+) -> Result<Json<SimulationJson>> {
+    let (from, to) = (fields.text("from"), fields.text("to"));
+    let host = fields.text("host").unwrap_or_else(|| "local".to_owned());
+    let (target_type, target_id) = (fields.text("target_type"), fields.text("target_id"));
+    fields.finish()?;
+    let target = match (target_type, target_id) {
+        (None, None) => None,
+        (Some(target_type), Some(target_id)) => {
+            Some(TargetJson { host, target_type, target_id }.resolve(&app)?)
+        }
+        (None, Some(_)) => return Err(Error::field("target_type", "say stack or container too")),
+        (Some(_), None) => return Err(Error::field("target_id", "say which one too")),
+    };
+    let question = Question { from, to, target };
+    Ok(Json(simulate::simulate(&app, &caller.actor, &question).await?.into()))
+}

@@ -1,0 +1,116 @@
+//! Schedules that get in each other's way are told of at save, on the list and in the simulation.
+
+use docknap::app::schedules::{self, Draft};
+use docknap::domain::schedule::Source;
+use docknap::sim::World;
+
+use crate::support::app::{NOW, TestApp};
+use crate::support::bench::{Bench, person};
+
+fn shop() -> World {
+    World::new().stack("shop", |s| {
+        s.service("db", |c| c).service("api", |c| c.depends_on("db")).service("web", |c| c.depends_on("api"))
+    })
+}
+
+fn of(kind: &str, name: &str) -> Draft {
+    Draft { target_type: Some(kind.to_owned()), target_id: Some(name.to_owned()), ..Draft::default() }
+}
+
+fn window(kind: &str, name: &str, text: &str) -> Draft {
+    Draft { window: Some(text.to_owned()), ..of(kind, name) }
+}
+
+fn cron(kind: &str, name: &str, text: &str, action: &str) -> Draft {
+    Draft { cron: Some(text.to_owned()), action: Some(action.to_owned()), ..of(kind, name) }
+}
+
+/// What saving says.
+async fn warned(bench: &Bench, draft: Draft) -> String {
+    let saved = schedules::create(&bench.app, &person(), &draft, Source::Api).await.expect("it is saved");
+    saved.warnings.join("\n")
+}
+
+#[tokio::test]
+async fn a_stop_inside_anothers_time_awake_is_told_of() {
+    let bench = Bench::new(NOW, shop()).await;
+    assert_eq!(warned(&bench, window("stack", "shop", "sleep 23:00-07:00")).await, "");
+    let told = warned(&bench, cron("stack", "shop", "0 12 * * *", "stop")).await;
+    assert!(told.contains("At 2026-11-28 12:00 (UTC) this goes against “Sleep shop”"), "{told}");
+    assert!(told.contains("it is to be awake then"), "{told}");
+    // With the window, not against it.
+    assert_eq!(warned(&bench, cron("container", "shop-web-1", "30 23 * * *", "stop")).await, "");
+    let told = warned(&bench, cron("container", "shop-web-1", "0 3 * * *", "start")).await;
+    assert!(told.contains("it is to be asleep then"), "{told}");
+}
+
+#[tokio::test]
+async fn a_window_is_told_of_what_goes_against_it() {
+    let bench = Bench::new(NOW, shop()).await;
+    warned(&bench, cron("stack", "shop", "0 12 * * *", "stop")).await;
+    let draft = Draft { policy: Some("enforce".to_owned()), ..window("stack", "shop", "sleep 23:00-07:00") };
+    let told = warned(&bench, draft).await;
+    assert!(
+        told.contains("“Stop shop” goes against this") && told.contains("put back after 5 minutes"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn the_rules_of_a_stack_and_its_member_are_told_apart() {
+    let bench = Bench::new(NOW, shop()).await;
+    warned(&bench, window("stack", "shop", "sleep 23:00-07:00")).await;
+    let told = warned(&bench, window("container", "shop-web-1", "sleep 22:00-08:00")).await;
+    assert!(told.contains("For it these count alone"), "{told}");
+}
+
+#[tokio::test]
+async fn what_sleeps_while_it_is_needed_is_told_of() {
+    let bench = Bench::new(NOW, shop()).await;
+    let told = warned(&bench, window("container", "shop-db-1", "sleep 22:00-08:00")).await;
+    assert_eq!(told, "shop-api-1 needs it and is not asleep then.");
+    // Nothing needs the last of the chain.
+    assert_eq!(warned(&bench, window("container", "shop-web-1", "sleep 22:00-08:00")).await, "");
+}
+
+#[tokio::test]
+async fn the_list_and_the_simulation_tell_of_them() {
+    let test = TestApp::over(Bench::new(NOW, shop()).await).await;
+    for draft in [window("stack", "shop", "sleep 23:00-07:00"), cron("stack", "shop", "0 12 * * *", "stop")] {
+        warned(test.bench(), draft).await;
+    }
+    let list = test.operator().await.get("/schedules").await;
+    assert!(list.text(".conflict").contains("goes against"), "{}", list.text("#schedules"));
+
+    let mut program = test.bearer(docknap::domain::permission::Role::Viewer).await;
+    let answer =
+        program.get("/api/simulate?from=2026-11-28&to=2026-11-29&target_type=stack&target_id=shop").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let told = answer.json();
+    let at = |i: usize| told["events"][i]["at"].as_str().map(str::to_owned);
+    assert_eq!(at(0).as_deref(), Some("2026-11-28T07:00:00Z"), "{told}");
+    assert_eq!(told["events"][0]["state"], "awake");
+    assert_eq!(
+        (at(1).as_deref(), &told["events"][1]["action"]),
+        (Some("2026-11-28T12:00:00Z"), &"stop".into())
+    );
+    assert!(
+        told["events"][1]["reason"].as_str().is_some_and(|reason| reason.contains("stays until")),
+        "{told}"
+    );
+    for (query, field) in [
+        ("from=soon", "from"),
+        ("to=2020-01-01", "to"),
+        ("from=2026-11-28&to=2027-11-28", "to"),
+        ("target_id=shop", "target_type"),
+        ("target_type=stack&target_id=shoop", "target_id"),
+    ] {
+        let refused = program.get(&format!("/api/simulate?{query}")).await;
+        assert_eq!(
+            (refused.status, refused.wrong_field()),
+            (422, field.to_owned()),
+            "{query}: {}",
+            refused.body
+        );
+    }
+}
