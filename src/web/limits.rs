@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +14,9 @@ use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use governor::clock::Clock as _;
 use governor::middleware::NoOpMiddleware;
+use governor::{DefaultKeyedRateLimiter, Quota};
 use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
 use tower_governor::key_extractor::KeyExtractor;
 use tower_governor::{GovernorError, GovernorLayer};
@@ -22,6 +25,7 @@ use super::proxy::Via;
 use super::{Web, error};
 use crate::app::Error;
 use crate::app::auth::network;
+use crate::domain::ids::UserId;
 
 /// Bytes of the largest body, but for those that carry a calendar file.
 pub const BODY: usize = 64 * 1024;
@@ -32,8 +36,12 @@ pub const FILE_BODY: usize = 3 * 1024 * 1024 + BODY;
 const TIME: Duration = Duration::from_secs(30);
 /// Logins an address may try at once; one more each second.
 const FLOOD_BURST: u32 = 30;
-/// Addresses nobody calls from any more are forgotten every so many logins.
-const FLOOD_TIDY: u32 = 256;
+/// Previews an account may ask for at once …
+const PREVIEW_BURST: NonZeroU32 = NonZeroU32::new(60).unwrap();
+/// … and in a minute (rulings 27).
+const PREVIEWS: NonZeroU32 = NonZeroU32::new(240).unwrap();
+/// Callers that are gone are forgotten every so many calls.
+const TIDY: u32 = 256;
 
 /// Holds back an address that tries to log in more than once a second for long (rulings 23: a flood guard, not the
 /// count of failures).
@@ -67,9 +75,36 @@ impl Flood {
 
     /// Forgets now and then whom there is no need to remember.
     pub fn tidy(&self) {
-        if self.seen.fetch_add(1, Ordering::Relaxed) % FLOOD_TIDY == FLOOD_TIDY - 1 {
+        if self.seen.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
             self.config.limiter().retain_recent();
         }
+    }
+}
+
+/// Holds back an account that asks for previews quicker than anybody types: each looks through years of instants.
+pub struct Previews {
+    limiter: DefaultKeyedRateLimiter<UserId>,
+    seen: AtomicU32,
+}
+
+impl Previews {
+    pub(super) fn new() -> Self {
+        let limiter = DefaultKeyedRateLimiter::keyed(Quota::per_minute(PREVIEWS).allow_burst(PREVIEW_BURST));
+        Self { limiter, seen: AtomicU32::new(0) }
+    }
+
+    /// Counts a preview.
+    ///
+    /// # Errors
+    /// [`Error::TooManyTries`] where there were too many of late.
+    pub fn admit(&self, user: &UserId) -> Result<(), Error> {
+        if self.seen.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
+            self.limiter.retain_recent();
+        }
+        self.limiter.check_key(user).map_err(|refusal| {
+            let wait = refusal.wait_time_from(self.limiter.clock().now());
+            Error::TooManyTries { retry_after: wait.max(Duration::from_secs(1)) }
+        })
     }
 }
 

@@ -33,7 +33,7 @@ pub mod session;
 pub mod shell;
 pub mod view;
 
-use limits::Flood;
+use limits::{Flood, Previews};
 use routes::Route;
 
 /// What every handler can reach. Cheap to clone.
@@ -48,6 +48,8 @@ pub struct Parts {
     pub demo: bool,
     /// Holds back floods of logins.
     pub flood: Flood,
+    /// Holds back floods of previews.
+    pub previews: Previews,
     /// Name of the session cookie on plain http.
     http_cookie: String,
 }
@@ -57,7 +59,7 @@ impl Web {
     pub fn new(app: App, demo: bool) -> Self {
         // Cookies ignore ports, so two installations on one host must not share a name (rulings 24).
         let http_cookie = format!("docknap_{}", app.auth.instance().get(..8).unwrap_or_default());
-        Self(Arc::new(Parts { app, demo, flood: Flood::new(), http_cookie }))
+        Self(Arc::new(Parts { app, demo, flood: Flood::new(), previews: Previews::new(), http_cookie }))
     }
 
     /// The base path of every link: empty, or begins with a slash and ends without one.

@@ -43,6 +43,7 @@ fn everything() -> Vec<(String, String)> {
     render::<schedules::Zones>(&mut all, |_| vec![]);
     render::<schedules::form::ScheduleForm>(&mut all, |page| vec![("form", text(page.as_form().render()))]);
     render::<schedules::meaning::Meaning>(&mut all, |_| vec![]);
+    render::<schedules::meaning::Paused>(&mut all, |_| vec![]);
     render::<order::OrderPage>(&mut all, |_| vec![]);
     render::<overrides::OverridesPage>(&mut all, |_| vec![]);
     render::<overrides::OverrideForm>(&mut all, |_| vec![]);

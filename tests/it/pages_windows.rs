@@ -217,3 +217,60 @@ async fn order_is_added_and_a_cycle_is_named() {
     assert_eq!(otto.post(&remove, &[]).await.location(), page);
     assert!(!otto.get(&page).await.text("main").contains("after proxy"));
 }
+
+#[tokio::test]
+async fn what_the_form_offers_as_ready_made_can_be_saved() {
+    let examples = |text: &str| {
+        let page = scraper::Html::parse_document(text);
+        let found =
+            |css: &str| page.select(&scraper::Selector::parse(css).expect("a selector")).collect::<Vec<_>>();
+        let mut all: Vec<String> = found("[data-fill]")
+            .iter()
+            .filter_map(|button| button.value().attr("value").map(str::to_owned))
+            .collect();
+        all.extend(found("#window-hint code, #cron-hint code").iter().map(|code| code.text().collect()));
+        all
+    };
+    let test = site().await;
+    let page = test.operator().await.get("/schedules/new").await;
+    let examples = examples(&page.body);
+    assert!(examples.len() >= 12, "{examples:?}");
+    for text in examples {
+        let zone = jiff::tz::TimeZone::UTC;
+        let is_window = text.starts_with("sleep") || text.starts_with("awake");
+        let told = if is_window {
+            docknap::domain::window::Window::parse(&text).map(drop).map_err(|error| format!("{error:?}"))
+        } else {
+            docknap::domain::cron::Cron::parse(&text)
+                .map(|cron| assert!(cron.next(NOW.parse().expect("an instant"), &zone).is_some(), "{text}"))
+                .map_err(|error| format!("{error:?}"))
+        };
+        assert_eq!(told, Ok(()), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn previews_come_at_the_pace_of_typing() {
+    let test = TestApp::new().await;
+    let mut operator = test.operator().await;
+    let form = [("kind", "cron"), ("cron", "0 23 * * *"), ("action", "stop"), ("target", "")];
+    for _ in 0..60 {
+        assert_ne!(operator.post_part("/schedules/preview", &form).await.status, 429);
+    }
+    let paused = operator.post_part("/schedules/preview", &form).await;
+    assert_eq!((paused.status, paused.header("hx-retarget")), (429, "#preview-paused"), "{}", paused.body);
+    assert!(paused.body.contains("Paused for a moment"), "{}", paused.body);
+    // Its place is on the page, and whoever else types is not held back.
+    let page = operator.get("/schedules/new").await;
+    assert!(page.attribute("#preview #preview-paused", "id").is_some());
+    assert_eq!(test.admin().await.post_part("/schedules/preview", &form).await.status, 200);
+    let mut program = test.bearer(docknap::domain::permission::Role::Operator).await;
+    let body =
+        serde_json::json!({"target_type": "stack", "target_id": "x", "action": "stop", "cron": "0 23 * * *"});
+    let mut statuses = Vec::new();
+    for _ in 0..62 {
+        let answer = program.post_json("/api/schedules/preview", &body).await;
+        statuses.push((answer.status, answer.header("retry-after").to_owned()));
+    }
+    assert_eq!(statuses.last(), Some(&(429, "1".to_owned())), "{statuses:?}");
+}

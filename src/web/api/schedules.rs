@@ -18,6 +18,7 @@ use crate::domain::run::{RunState, Trigger};
 use crate::domain::schedule::{Policy, ScheduleKind, Source, Wake, When};
 use crate::domain::target::{Target, TargetType};
 use crate::domain::window::Mood;
+use crate::web::Web;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
@@ -352,12 +353,14 @@ pub(super) async fn create(
 
 /// What a schedule would do; stores nothing.
 #[utoipa::path(post, path = "/api/schedules/preview", tag = "schedules", request_body = ScheduleBody,
-    responses((status = 200, body = PreviewJson), (status = 422, body = Problem)))]
+    responses((status = 200, body = PreviewJson), (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub(super) async fn preview(
     caller: Caller<Viewer>,
+    State(web): State<Web>,
     State(app): State<App>,
     body: Body,
 ) -> Result<Json<PreviewJson>> {
+    web.previews.admit(&caller.user().id)?;
     let mut fields = body.fields;
     let draft = draft(&mut fields, None);
     fields.finish()?;

@@ -12,6 +12,7 @@ use crate::app::simulate::{self, Foretold, Mark, Question};
 use crate::app::{App, Error, Result};
 use crate::domain::overrides::Wanted;
 use crate::domain::simulate::{Event, EventKind};
+use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::routes::{Access, Routes};
 
@@ -127,12 +128,15 @@ impl From<Foretold> for SimulationJson {
 #[utoipa::path(get, path = "/api/simulate", tag = "schedules",
     params(("from" = Option<String>, Query), ("to" = Option<String>, Query), ("host" = Option<String>, Query),
         ("target_type" = Option<String>, Query), ("target_id" = Option<String>, Query)),
-    responses((status = 200, body = SimulationJson), (status = 422, body = Problem)))]
+    responses((status = 200, body = SimulationJson), (status = 422, body = Problem),
+        (status = 429, body = Problem)))]
 pub(super) async fn get(
     caller: Caller<Viewer>,
+    State(web): State<Web>,
     State(app): State<App>,
     Asked(mut fields): Asked,
 ) -> Result<Json<SimulationJson>> {
+    web.previews.admit(&caller.user().id)?;
     let (from, to) = (fields.text("from"), fields.text("to"));
     let host = fields.text("host").unwrap_or_else(|| "local".to_owned());
     let (target_type, target_id) = (fields.text("target_type"), fields.text("target_id"));

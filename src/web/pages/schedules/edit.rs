@@ -7,7 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::fields::Fields;
 use super::form::{ScheduleForm, targets};
-use super::meaning::{Meaning, PreviewView};
+use super::meaning::{Meaning, Paused, PreviewView};
 use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
 use crate::app::schedules::{self as service, Saved, ScheduleView};
@@ -195,16 +195,22 @@ async fn stored(web: &Web, htmx: &Htmx, notes: &Notes, saved: &Saved) -> Respons
 }
 
 /// What the form means, refreshed as it is typed. The form may be that of a new schedule or, by `id`, of a stored one.
+/// Asked for too often, the old one stays, marked as paused, and is asked for again (rulings 27).
 pub(super) async fn preview(
     State(web): State<Web>,
     caller: Caller<Operator>,
     shell: Shell,
     typed: Typed,
-) -> Result<Html<String>> {
+) -> Result<Response> {
+    if web.previews.admit(&caller.user().id).is_err() {
+        let to = [("hx-retarget", "#preview-paused"), ("hx-reswap", "innerHTML")];
+        return Ok((StatusCode::TOO_MANY_REQUESTS, to, html(&Paused { shell })?).into_response());
+    }
     let fields = Fields::typed(&typed);
     let id = typed.filled("id").map(ScheduleId::from);
     let preview = meaning(&web, &caller.actor, &shell, &fields, id.as_ref()).await?;
-    html(&Meaning { preview, enabled: typed.get("was") != "off", id: id.map(|id| id.to_string()), shell })
+    let enabled = typed.get("was") != "off";
+    Ok(html(&Meaning { preview, enabled, id: id.map(|id| id.to_string()), shell })?.into_response())
 }
 
 /// The zones there are, for the field that takes one.

@@ -94,7 +94,7 @@ pub struct Preset {
 /// Ready-made window texts.
 pub const WINDOWS: [Preset; 4] = [
     Preset { text: "sleep 23:00-07:00", label: "Nights" },
-    Preset { text: "sleep Mon-Thu 20:00-07:00, Fri 20:00-Mon 07:00", label: "Nights and weekends" },
+    Preset { text: "sleep Mon-Thu 20:00-07:00; Fri 20:00-Mon 07:00", label: "Nights and weekends" },
     Preset { text: "sleep Sat 00:00-Mon 00:00", label: "Weekends" },
     Preset { text: "awake Mon-Fri 08:00-18:00", label: "Awake in office hours only" },
 ];

@@ -166,3 +166,17 @@ impl Sampled for Meaning {
         vec![Self { preview: refused, ..new.clone() }, Self { enabled: false, ..stored.clone() }, stored, new]
     }
 }
+
+/// Says that the preview is not of what is typed now, and asks for it in a moment.
+#[derive(Template, Clone, Debug)]
+#[template(path = "schedules/paused.html")]
+pub struct Paused {
+    /// The surroundings.
+    pub shell: Shell,
+}
+
+impl Sampled for Paused {
+    fn samples() -> Vec<Self> {
+        vec![Self { shell: Shell::sample() }]
+    }
+}
