@@ -202,6 +202,8 @@ impl Badge {
     pub const AWAKE: Self = Self::new("running", "sunrise", "Awake");
     /// What a hold wants: nothing.
     pub const HELD: Self = Self::new("held", "hourglass", "Held");
+    /// Nobody wants anything of it any more.
+    pub const LEFT_ALONE: Self = Self::new("gone", "circle-slash", "Left alone");
     /// Frozen by someone else.
     pub const PAUSED: Self = Self::new("paused", "pause", "Paused");
     /// Stopped by someone else.

@@ -1,7 +1,9 @@
 //! Schedules that get in each other's way are told of at save, on the list and in the simulation.
 
 use docknap::app::schedules::{self, Draft};
+use docknap::domain::ids::HostId;
 use docknap::domain::schedule::Source;
+use docknap::domain::target;
 use docknap::sim::World;
 
 use crate::support::app::{NOW, TestApp};
@@ -113,4 +115,53 @@ async fn the_list_and_the_simulation_tell_of_them() {
             refused.body
         );
     }
+}
+
+#[tokio::test]
+async fn the_page_that_looks_ahead_tells_days_marks_and_what_is_left_out() {
+    let test = TestApp::over(Bench::new(NOW, shop()).await).await;
+    let mut admin = test.bearer(docknap::domain::permission::Role::Admin).await;
+    let calendar = serde_json::json!({"name": "Holidays", "dates": ["2026-12-01"]});
+    let calendar =
+        admin.post_json("/api/calendars", &calendar).await.json()["id"].as_str().map(str::to_owned);
+    let nights = Draft {
+        name: Some("Nights".to_owned()),
+        calendar_id: calendar,
+        calendar_effect: Some("awake".to_owned()),
+        ..window("stack", "shop", "sleep 23:00-07:00")
+    };
+    for draft in [nights, cron("stack", "shop", "0 12 28 11 *", "restart")] {
+        warned(test.bench(), draft).await;
+    }
+    let mut viewer = test.viewer().await;
+    let page = viewer.get("/simulate?to=2026-12-01").await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    let told = page.text("#ahead");
+    for words in [
+        "Saturday 28 November 2026",
+        "07:00 Awake shop Nights",
+        "12:00 Restart shop",
+        "23:00 Asleep shop Nights",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(told.contains("In the calendar of Nights"), "{told}");
+    // The first of December is in it, and nobody sleeps then.
+    let december = told.split("Tuesday 1 December 2026").nth(1).expect("the last day is told");
+    assert!(!december.contains("23:00 Asleep"), "{december}");
+    assert_eq!(page.attribute("#to", "value").as_deref(), Some("2026-12-01"));
+
+    for (query, field) in [("from=soon", "from"), ("to=2020-01-01", "to"), ("target=stack%2Fnope", "target")]
+    {
+        let refused = viewer.get(&format!("/simulate?{query}")).await;
+        assert_eq!(refused.status, 422, "{query}");
+        assert_eq!(
+            refused.attribute(&format!("#{field}"), "aria-invalid").as_deref(),
+            Some("true"),
+            "{query}"
+        );
+    }
+    let page =
+        viewer.get(&format!("/simulate?target=stack%2F{}", target::key(&HostId::local(), "shop"))).await;
+    assert!(page.text("#ahead").contains("Nights"), "{}", page.text("main"));
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, order, overrides, profile, runs, schedules, stacks,
+    actions, audit, calendars, containers, order, overrides, profile, runs, schedules, simulate, stacks,
 };
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
@@ -44,6 +44,7 @@ fn everything() -> Vec<(String, String)> {
     render::<schedules::form::ScheduleForm>(&mut all, |page| vec![("form", text(page.as_form().render()))]);
     render::<schedules::meaning::Meaning>(&mut all, |_| vec![]);
     render::<schedules::meaning::Paused>(&mut all, |_| vec![]);
+    render::<simulate::SimulatePage>(&mut all, |_| vec![]);
     render::<order::OrderPage>(&mut all, |_| vec![]);
     render::<overrides::OverridesPage>(&mut all, |_| vec![]);
     render::<overrides::OverrideForm>(&mut all, |_| vec![]);

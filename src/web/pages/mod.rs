@@ -29,6 +29,7 @@ pub mod profile;
 pub mod runs;
 pub mod schedules;
 pub mod setup;
+pub mod simulate;
 pub mod stacks;
 pub mod users;
 pub mod wanted;
@@ -43,6 +44,7 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(deeds::routes())
         .merge(containers::routes())
         .merge(schedules::routes())
+        .merge(simulate::routes())
         .merge(calendars::routes())
         .merge(order::routes())
         .merge(overrides::routes())
