@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use docknap::app::overrides;
 use docknap::app::schedules::{self, Draft, ScheduleView};
+use docknap::app::stacks::{self, ShownState};
 use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::overrides::{Override, Wanted};
@@ -451,4 +452,20 @@ async fn an_unreachable_host_gets_the_state_for_now_when_it_is_back() {
     look(&bench).await;
     assert!(bench.sim.running("shop").is_empty());
     assert_eq!(told(&bench).await, [SLEPT]);
+}
+
+#[tokio::test]
+async fn a_stack_naps_as_a_whole_where_one_of_it_was_off_before() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    let shown = async || {
+        let overview = stacks::overview(&bench.app, &person()).await.expect("it reads");
+        overview.stacks.iter().map(|view| (view.shown, view.napping)).collect::<Vec<_>>()
+    };
+    assert_eq!(shown().await, [(ShownState::Partial, false)], "the tool is off");
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    assert_eq!(shown().await, [(ShownState::Napping, true)]);
+    bench.sim.start("shop-web-1").expect("somebody starts it");
+    bench.quiet().await;
+    assert_eq!(shown().await, [(ShownState::Partial, false)], "one of it is up");
 }

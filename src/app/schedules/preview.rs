@@ -133,7 +133,9 @@ async fn will_stop(app: &App, actor: &Actor, spec: &ScheduleSpec) -> Result<Vec<
 fn asleep_minutes(rota: Rota<'_>, now: Timestamp) -> i64 {
     let end = now.checked_add((7 * 24).hours()).unwrap_or(Timestamp::MAX);
     let sleeps = rota.sleeps(now, end).into_iter();
-    sleeps.map(|sleep| sleep.end.min(end).duration_since(sleep.start.max(now)).as_mins()).sum()
+    // Both ends may cut a minute in two.
+    let millis = sleeps.map(|sleep| sleep.end.min(end).duration_since(sleep.start.max(now)).as_millis());
+    i64::try_from((millis.sum::<i128>() + 30_000) / 60_000).unwrap_or(i64::MAX)
 }
 
 /// The schedule a draft describes, as far as the check against others needs it; `None` where target or action are not

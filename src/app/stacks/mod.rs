@@ -104,7 +104,7 @@ pub struct StackView {
     pub why: String,
     /// What comes next, of the stack's own schedules and its containers'.
     pub next: Option<NextAction>,
-    /// All of it that is down was put to sleep by DockNap, and something was.
+    /// DockNap put something of it to sleep, and nothing of it that DockNap may touch is up.
     pub napping: bool,
     /// Why it is never touched, where that holds for all of it.
     pub protected: Option<String>,
@@ -325,14 +325,14 @@ impl Known {
         } else {
             None
         };
-        // What is protected stays up through every nap, and what is completed is neither up nor down.
-        let mut counted = ordinary()
-            .filter(|view| {
-                view.protected.is_none() && view.shown != ShownState::Completed
-                    || view.napping_since.is_some()
-            })
-            .peekable();
-        let napping = counted.peek().is_some() && counted.all(|view| view.napping_since.is_some());
+        // What is protected stays up through every nap; what was off before it stays off, and is no part of it.
+        let is_napping = |view: &ContainerView| view.napping_since.is_some();
+        let is_up = |view: &ContainerView| {
+            matches!(view.container.state, ContainerState::Running | ContainerState::Restarting)
+        };
+        let mut awake =
+            ordinary().filter(|view| view.protected.is_none() && !is_napping(view) && is_up(view));
+        let napping = ordinary().any(is_napping) && awake.next().is_none();
         let target = Target::stack(stack.host.clone(), stack.name.clone());
         let wanted = self.wanted(&target);
         let next = self
