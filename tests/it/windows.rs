@@ -349,6 +349,10 @@ async fn mode_pause_pauses_and_what_was_paused_by_others_stays() {
     keep(&bench, Draft { mode: Some("pause".to_owned()), ..window(NIGHT) }).await;
     pass(&bench, "2027-03-02T23:00:00Z").await;
     assert_eq!(bench.sim.state("shop-db-1"), "paused");
+    let overview = stacks::overview(&bench.app, &person()).await.expect("it reads");
+    let old = overview.stacks[0].containers.iter().find(|view| view.container.name == "shop-old-1");
+    let why = &old.expect("it is there").why;
+    assert!(why.ends_with(". Paused outside DockNap"), "{why}");
     pass(&bench, "2027-03-03T07:00:00Z").await;
     assert_eq!(bench.sim.running("shop"), ["shop-db-1", "shop-web-1"]);
     assert_eq!(bench.sim.state("shop-old-1"), "paused");

@@ -449,16 +449,14 @@ impl Known {
         }
         let up = container.state.is_up();
         match touch.action {
+            _ if container.state == ContainerState::Paused && nap.is_none() => {
+                self.outside("Paused", None, touch)
+            }
             Action::Stop | Action::Pause if nap.is_none() && up => {
                 self.outside("Started", container.started_at, touch)
             }
             Action::Start | Action::Unpause | Action::Restart if !up => {
                 self.outside("Stopped", container.finished_at, touch)
-            }
-            Action::Start | Action::Unpause | Action::Restart
-                if container.state == ContainerState::Paused =>
-            {
-                self.outside("Paused", None, touch)
             }
             // It was down before the stop that skipped it.
             Action::Stop | Action::Pause if nap.is_none() => "Stopped outside DockNap".to_owned(),
