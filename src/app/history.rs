@@ -6,13 +6,13 @@ use crate::db;
 use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState, Step};
-use crate::domain::target::{ContainerIdentity, Target, TargetType};
+use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
 
 /// Which runs are wanted; everything at its default = all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
-    /// Of this stack or container. A stack's list also holds the runs of its containers where they were asked for
-    /// by themselves.
+    /// What happened to this stack or container, whoever it was asked for: its own runs, and those with a step on a
+    /// container of it.
     pub target: Option<Target>,
     /// Made by this schedule.
     pub schedule: Option<ScheduleId>,
@@ -37,7 +37,15 @@ pub struct RunDetail {
 /// Where the database cannot be read.
 pub async fn list(app: &App, actor: &Actor, filter: &RunFilter, page: &Page) -> Result<Paged<Run>> {
     actor.require(Permission::View)?;
-    let rows = db::history::list(&app.db, filter_of(filter), page.cursor.as_deref(), page.fetch()).await?;
+    let touching = filter.target.as_ref().map_or_else(Vec::new, |target| containers_of(app, target));
+    let wanted = db::history::Wanted {
+        target: filter.target.as_ref(),
+        touching: &touching,
+        schedule: filter.schedule.as_ref(),
+        state: filter.state,
+        attention: filter.attention,
+    };
+    let rows = db::history::list(&app.db, wanted, page.cursor.as_deref(), page.fetch()).await?;
     Ok(page.cut(rows, |run| run.id.0.clone()))
 }
 
@@ -93,11 +101,13 @@ fn strip(actor: &Actor, steps: &mut [Step]) {
     }
 }
 
-fn filter_of(filter: &RunFilter) -> db::history::Wanted<'_> {
-    db::history::Wanted {
-        target: filter.target.as_ref(),
-        schedule: filter.schedule.as_ref(),
-        state: filter.state,
-        attention: filter.attention,
+/// The container, or those that a stack has now.
+fn containers_of(app: &App, target: &Target) -> Vec<ContainerIdentity> {
+    match &target.subject {
+        Subject::Container(identity) => vec![identity.clone()],
+        Subject::Stack(_) => app.hosts.get(&target.host).map_or_else(Vec::new, |host| {
+            let members = host.inventory().members(&target.subject);
+            members.iter().map(|member| member.identity.clone()).collect()
+        }),
     }
 }

@@ -10,14 +10,16 @@ use crate::domain::action::Action;
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::run::{ActorRef, Run, RunState, Step};
 use crate::domain::schedule::Schedule;
-use crate::domain::target::Target;
+use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::time::{from_ms, to_ms};
 
 /// Which runs [`list`] answers; `None` = any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted<'a> {
-    /// Of this target.
+    /// Of this target …
     pub target: Option<&'a Target>,
+    /// … or with a step on one of these containers of its host, done or left out.
+    pub touching: &'a [ContainerIdentity],
     /// Made by this schedule.
     pub schedule: Option<&'a ScheduleId>,
     /// In this state.
@@ -31,21 +33,37 @@ pub struct Wanted<'a> {
 /// # Errors
 /// What the engine answered; [`DbError::Damaged`] for a row this program never wrote.
 pub async fn list(db: &Db, wanted: Wanted<'_>, before: Option<&str>, limit: i64) -> Result<Vec<Run>> {
-    const SQL: &str = "SELECT * FROM runs WHERE ($1 IS NULL OR host_id = $1) AND ($2 IS NULL OR target_type = $2) \
-         AND ($3 IS NULL OR target_identity = $3) AND ($4 IS NULL OR schedule_id = $4) \
-         AND ($5 IS NULL OR state = $5) AND ($6 = FALSE OR state IN ('failed', 'partial', 'interrupted')) \
-         AND ($7 IS NULL OR id < $7) ORDER BY id DESC LIMIT $8";
+    let touching = match wanted.touching.len() {
+        0 => String::new(),
+        // Only placeholders are put together here.
+        count => format!(
+            " OR id IN (SELECT run_id FROM steps WHERE host_id = $1 AND identity IN ({}))",
+            placeholders(9..9 + count)
+        ),
+    };
+    let sql = format!(
+        "SELECT * FROM runs WHERE ($1 IS NULL OR host_id = $1) \
+         AND ($2 IS NULL OR (target_type = $2 AND target_identity = $3){touching}) \
+         AND ($4 IS NULL OR schedule_id = $4) AND ($5 IS NULL OR state = $5) \
+         AND ($6 = FALSE OR state IN ('failed', 'partial', 'interrupted')) \
+         AND ($7 IS NULL OR id < $7) ORDER BY id DESC LIMIT $8"
+    );
     let identity = wanted.target.map(Target::identity_text);
-    let rows: Vec<RunRow> = on_db!(db, pool => sqlx::query_as(SQL)
-        .bind(wanted.target.map(|target| target.host.as_str()))
-        .bind(wanted.target.map(|target| target.target_type().as_str()))
-        .bind(identity.as_deref())
-        .bind(wanted.schedule.map(ScheduleId::as_str))
-        .bind(wanted.state.map(RunState::as_str))
-        .bind(wanted.attention)
-        .bind(before)
-        .bind(limit)
-        .fetch_all(pool))?;
+    let rows: Vec<RunRow> = on_db!(db, pool => {
+        let mut query = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(wanted.target.map(|target| target.host.as_str()))
+            .bind(wanted.target.map(|target| target.target_type().as_str()))
+            .bind(identity.as_deref())
+            .bind(wanted.schedule.map(ScheduleId::as_str))
+            .bind(wanted.state.map(RunState::as_str))
+            .bind(wanted.attention)
+            .bind(before)
+            .bind(limit);
+        for identity in wanted.touching {
+            query = query.bind(identity.to_text());
+        }
+        query.fetch_all(pool)
+    })?;
     rows.into_iter().map(Run::try_from).collect()
 }
 
@@ -60,7 +78,7 @@ pub async fn last_of_schedules(db: &Db, schedules: &[ScheduleId]) -> Result<Vec<
     // Only placeholders are put together here.
     let sql = format!(
         "SELECT * FROM runs WHERE id IN (SELECT MAX(id) FROM runs WHERE schedule_id IN ({}) GROUP BY schedule_id)",
-        placeholders(schedules.len())
+        placeholders(1..1 + schedules.len())
     );
     let rows: Vec<RunRow> = on_db!(db, pool => {
         let mut query = sqlx::query_as(AssertSqlSafe(sql));
@@ -83,7 +101,7 @@ pub async fn steps(db: &Db, runs: &[RunId]) -> Result<Vec<Step>> {
     // Only placeholders are put together here.
     let sql = format!(
         "SELECT * FROM steps WHERE run_id IN ({}) ORDER BY run_id, ordinal",
-        placeholders(runs.len())
+        placeholders(1..1 + runs.len())
     );
     let rows: Vec<StepRow> = on_db!(db, pool => {
         let mut query = sqlx::query_as(AssertSqlSafe(sql));
@@ -96,12 +114,8 @@ pub async fn steps(db: &Db, runs: &[RunId]) -> Result<Vec<Step>> {
 }
 
 /// `$1, $2, …`
-fn placeholders(count: usize) -> String {
-    use std::fmt::Write as _;
-    (1..=count).fold(String::new(), |mut text, n| {
-        let _ = write!(text, "{}${n}", if n == 1 { "" } else { ", " });
-        text
-    })
+fn placeholders(numbers: std::ops::Range<usize>) -> String {
+    numbers.map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The last run that changed a target, as the "why" of a page needs it.

@@ -302,7 +302,7 @@ pub fn trigger(trigger: Trigger) -> &'static str {
         Trigger::Schedule => "by schedule",
         Trigger::Label => "by a label",
         Trigger::CatchUp => "late, caught up",
-        Trigger::Window => "by a window",
+        Trigger::Window => "by the window",
         Trigger::Override => "by an override",
         Trigger::Retry => "as a retry",
     }

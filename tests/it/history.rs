@@ -33,7 +33,10 @@ async fn runs_are_listed_newest_first_by_cursor_and_filter(test: TestDb) {
     runs[1].state = RunState::Failed;
     runs[2].state = RunState::Interrupted;
     runs[3].target = Target::container(HostId::local(), member("media", "web"));
-    let rows: Vec<_> = runs.iter().map(|run| (run.clone(), vec![step(run, 0), step(run, 1)])).collect();
+    let mut rows: Vec<_> = runs.iter().map(|run| (run.clone(), vec![step(run, 0), step(run, 1)])).collect();
+    for step in &mut rows[0].1 {
+        step.identity = member("media", "db");
+    }
     store_runs(&test.db, &rows).await;
     let db = &test.db;
     let none = Wanted::default();
@@ -46,6 +49,15 @@ async fn runs_are_listed_newest_first_by_cursor_and_filter(test: TestDb) {
     let media = Target::stack(HostId::local(), "media");
     let of_media = Wanted { target: Some(&media), ..none };
     assert_eq!(ids(&history::list(db, of_media, None, 10).await.expect("reads")), ["c", "b", "a"]);
+    // A container's history holds what its stack was asked for, a stack's what its containers were.
+    let web = [member("media", "web")];
+    let alone = Target::container(HostId::local(), web[0].clone());
+    let of_web = Wanted { target: Some(&alone), ..none };
+    assert_eq!(ids(&history::list(db, of_web, None, 10).await.expect("reads")), ["d"]);
+    let of_web = Wanted { touching: &web, ..of_web };
+    assert_eq!(ids(&history::list(db, of_web, None, 10).await.expect("reads")), ["d", "c", "b"]);
+    let of_media = Wanted { touching: &web, ..of_media };
+    assert_eq!(ids(&history::list(db, of_media, None, 10).await.expect("reads")), ["d", "c", "b", "a"]);
     let steps = history::steps(db, &[RunId::from("a"), RunId::from("c")]).await.expect("reads");
     let steps: Vec<_> = steps.iter().map(|step| (step.run_id.as_str(), step.ordinal)).collect();
     assert_eq!(steps, [("a", 0), ("a", 1), ("c", 0), ("c", 1)]);

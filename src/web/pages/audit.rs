@@ -91,7 +91,7 @@ fn deed(event: &str) -> String {
         "calendar.create" => "made the calendar",
         "calendar.update" => "changed the calendar",
         "calendar.delete" => "deleted the calendar",
-        "run.finish" => "ended a run on",
+        "run.finish" => "finished a run on",
         "run.cancel" => "called off a run on",
         "user.create" => "made the account",
         "user.update" => "changed the account",
@@ -283,7 +283,7 @@ impl Sampled for AuditPage {
                             outcome: Some("partial".to_owned()),
                             bad: true,
                             reason: "1 of 3 steps failed".to_owned(),
-                            ..line("scheduler", "ended a run on", "media", -4000)
+                            ..line("scheduler", "finished a run on", "media", -4000)
                         },
                     ],
                 },

@@ -124,7 +124,12 @@ pub async fn store_runs(db: &Db, runs: &[(Run, Vec<Step>)]) {
         let pending = Step { state: StepState::Pending, ..step(run, 0) };
         let planned: Vec<Step> = steps
             .iter()
-            .map(|step| Step { id: step.id.clone(), ordinal: step.ordinal, ..pending.clone() })
+            .map(|step| Step {
+                id: step.id.clone(),
+                ordinal: step.ordinal,
+                identity: step.identity.clone(),
+                ..pending.clone()
+            })
             .collect();
         db::steps::insert(&mut tx, &planned).await.expect("stores");
         for step in steps {
