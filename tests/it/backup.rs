@@ -139,6 +139,14 @@ const UNDER_WAY: &[&str] = &[
      ('r1', 'local', 'stack', 'media', 'media', 'stop', 'manual', 'user', 'ada', 0, 'pending', '', 0, 0, FALSE, 0), \
      ('r2', 'local', 'stack', 'media', 'media', 'stop', 'manual', 'user', 'ada', 0, 'executing', '', 0, 0, FALSE, 0), \
      ('r3', 'local', 'stack', 'media', 'media', 'stop', 'manual', 'user', 'ada', 0, 'succeeded', 'x', 0, 0, FALSE, 0)",
+    "INSERT INTO runs (id, schedule_id, host_id, target_type, target_name, target_identity, action, trigger_kind, \
+     actor_kind, actor_name, created_ms, state, reason, deadline_ms, attempt, restore, owner_epoch) VALUES \
+     ('r4', 'c', 'local', 'stack', 'media', 'media', 'stop', 'schedule', 'scheduler', 'scheduler', 7, 'skipped', \
+     'override: awake until later', 0, 0, FALSE, 0)",
+    "INSERT INTO overrides (id, host_id, target_type, target_name, target_identity, state, created_ms, until_ms, reason, \
+     actor_kind, actor_name, by_hand, closed_reason) VALUES \
+     ('o1', 'local', 'stack', 'media', 'media', 'awake', 0, 9, 'x', 'user', 'ada', FALSE, ''), \
+     ('o2', 'local', 'stack', 'wiki', 'wiki', 'awake', 0, 4000000000000, 'x', 'user', 'ada', FALSE, '')",
     "INSERT INTO steps (id, run_id, ordinal, wave, host_id, container, identity, action, wait_for, state, reason) VALUES \
      ('a', 'r2', 0, 0, 'local', 'web', 'web', 'stop', '[]', 'issued', ''), \
      ('b', 'r2', 1, 1, 'local', 'db', 'db', 'stop', '[]', 'pending', ''), \
@@ -162,7 +170,17 @@ async fn a_restore_never_replays() {
     let pool = SqlitePool::connect(&url).await.expect("SQLite opens");
     let states: Vec<(String, String)> =
         sqlx::query_as("SELECT id, state FROM runs ORDER BY id").fetch_all(&pool).await.expect("rows");
-    let expected = [("r1", "cancelled"), ("r2", "interrupted"), ("r3", "succeeded")];
+    let expected = [("r1", "cancelled"), ("r2", "interrupted"), ("r3", "succeeded"), ("r4", "skipped")];
+    let open: Vec<(String,)> = sqlx::query_as("SELECT id FROM overrides WHERE closed_ms IS NULL")
+        .fetch_all(&pool)
+        .await
+        .expect("rows");
+    assert_eq!(open, [("o2".to_owned(),)], "one whose end has passed is over");
+    let (held_back,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM runs WHERE reason LIKE 'override:%'")
+        .fetch_one(&pool)
+        .await
+        .expect("a row");
+    assert_eq!(held_back, 0, "what an override held back then is not made up for at its end");
     assert_eq!(states, expected.map(|(id, state)| (id.to_owned(), state.to_owned())));
     let steps: Vec<(String, String)> =
         sqlx::query_as("SELECT id, state FROM steps ORDER BY id").fetch_all(&pool).await.expect("rows");

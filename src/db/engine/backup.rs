@@ -182,6 +182,19 @@ pub async fn forget_past(tx: &mut Tx, now: Timestamp) -> Result<()> {
         now,
         StepState::Pending.as_str()
     )?;
+    // What an override held back before is not made up for at its end, and one whose end has passed is over.
+    exec_tx!(
+        tx,
+        "UPDATE runs SET reason = $1 || '; ' || reason WHERE state = $2 AND reason LIKE 'override:%'",
+        reason,
+        RunState::Skipped.as_str()
+    )?;
+    exec_tx!(
+        tx,
+        "UPDATE overrides SET closed_ms = until_ms, closed_reason = $1 WHERE closed_ms IS NULL AND until_ms <= $2",
+        reason,
+        now
+    )?;
     for (from, to) in [(RunState::Pending, RunState::Cancelled), (RunState::Executing, RunState::Interrupted)]
     {
         exec_tx!(
