@@ -40,6 +40,16 @@ pub struct Elapsed;
 const LONGEST_NAP: Duration = Duration::from_secs(30);
 
 impl Clock {
+    /// A wait, a fifth more or less, so that many programs do not knock together. Exact where time is a test's.
+    pub fn jittered(&self, wait: Duration) -> Duration {
+        if matches!(self.0, Kind::Frozen(_)) {
+            return wait;
+        }
+        let fifth = u64::try_from(wait.as_millis() / 5).unwrap_or(0);
+        let drawn = getrandom::u64().unwrap_or(fifth) % (2 * fifth + 1);
+        Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) - fifth + drawn)
+    }
+
     /// The machine's clock.
     pub fn system() -> Self {
         Self(Kind::Flowing { start: Instant::now(), shift: Arc::new(watch::Sender::new(Duration::ZERO)) })
@@ -221,5 +231,16 @@ mod tests {
         clock.advance(Duration::from_secs(5));
         clock.set_wall(Timestamp::from_second(3600).expect("a small number"));
         assert_eq!(clock.monotonic(), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn jitter_stays_within_a_fifth() {
+        for seconds in [1, 2, 60] {
+            let wait = Duration::from_secs(seconds);
+            for _ in 0..100 {
+                let drawn = Clock::system().jittered(wait);
+                assert!(drawn >= wait * 4 / 5 && drawn <= wait * 6 / 5, "{drawn:?}");
+            }
+        }
     }
 }

@@ -75,14 +75,17 @@ impl Almanac {
         Fires::of(&spec.when, &self.reading(spec), skip)
     }
 
-    /// The first instant strictly after `after` at which a schedule fires, or its window changes.
+    /// The first instant strictly after `after` at which a schedule fires, or its window changes, or a sleep would have
+    /// begun that is skipped: that it was is remembered then.
     pub fn next_after(
         &self,
         spec: &ScheduleSpec,
         skip: Option<Timestamp>,
         after: Timestamp,
     ) -> Option<Timestamp> {
-        self.fires(spec, skip)?.next(after)
+        let next = self.fires(spec, skip)?.next(after);
+        let skipped = skip.filter(|at| *at > after && matches!(spec.when, When::Window(_)));
+        [next, skipped].into_iter().flatten().min()
     }
 
     /// What a schedule does at one of its instants: a window's edge puts to sleep or wakes.

@@ -31,6 +31,7 @@ pub mod locks;
 pub mod nap;
 mod near;
 pub mod order;
+pub mod outlook;
 pub mod outside;
 pub mod overrides;
 pub mod paging;

@@ -200,7 +200,8 @@ pub(crate) async fn impose(tx: &mut Tx, app: &App, actor: &Actor, wish: Wish) ->
     Ok(made)
 }
 
-/// As [`impose`] for what somebody did by hand to these containers: nothing is left to do for it.
+/// As [`impose`] for what somebody did by hand to these containers: nothing is left to do for it. What an override of
+/// one of them alone wanted otherwise is over: it is narrower, and would undo at once what was asked for now.
 pub(crate) async fn respect(
     tx: &mut Tx,
     app: &App,
@@ -213,6 +214,14 @@ pub(crate) async fn respect(
     let state = if wish.wanted == Wanted::Asleep { Mood::Asleep } else { Mood::Awake };
     for member in members {
         db::applied::put(tx, host, member, &Applied::now(state, now)).await?;
+        let alone = Reach::Target(Target::container(host.clone(), member.clone()));
+        if alone != wish.reach
+            && let Some(older) = db::overrides::open_for(tx, &alone).await?
+            && !matches!(older.wanted, Wanted::Hold)
+            && older.wanted != wish.wanted
+        {
+            db::overrides::close(tx, &older.id, now, "superseded").await?;
+        }
     }
     impose(tx, app, actor, wish).await?;
     Ok(())

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::almanac::Almanac;
+use super::outlook::Outlook;
 use super::{App, Result};
 use crate::db;
 use crate::domain::contradiction::contradicts;
 use crate::domain::desired::Rules;
 use crate::domain::inventory::{ContainerState, Inventory};
-use crate::domain::nap::Naps;
 use crate::domain::overrides::Place;
 use crate::domain::run::{Run, Trigger};
 use crate::domain::target::ContainerIdentity;
@@ -30,25 +30,21 @@ pub async fn load(app: &App) -> Result<Rules> {
 
 /// The members of a run's target that it leaves alone, with the reason: those of which a hold, an override or a
 /// narrower window wants something else. What a person or a token asks for is done all the same.
-///
-/// # Errors
-/// Where the database cannot be read.
-pub(super) async fn left_alone(
+pub(super) fn left_alone(
     app: &App,
     run: &Run,
     inventory: &Inventory,
-    naps: &Naps,
-) -> Result<HashMap<ContainerIdentity, String>> {
+    outlook: &Outlook,
+) -> HashMap<ContainerIdentity, String> {
     let by_level = is_level(run);
     let by_edge = !by_level
         && matches!(run.trigger, Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override);
-    if !by_level && !by_edge {
-        return Ok(HashMap::new());
-    }
-    let rules = load(app).await?;
-    let moment = rules.at(app.clock.now());
-    let zone = super::zone::default_zone(app).await?.zone;
     let mut left = HashMap::new();
+    if !by_level && !by_edge {
+        return left;
+    }
+    let moment = outlook.rules.at(app.clock.now());
+    let naps = outlook.naps(&run.target.host);
     for member in inventory.members(&run.target.subject) {
         let desired = moment.desired(Place::of(&member));
         let contradicts = match desired.wanted {
@@ -57,7 +53,7 @@ pub(super) async fn left_alone(
             Some(wanted) => contradicts(run.action, wanted),
         };
         if contradicts && (by_level || desired.rule().is_none()) {
-            let why = desired.why(&zone);
+            let why = desired.why(&outlook.zone);
             left.insert(
                 member.identity.clone(),
                 if why.is_empty() { "no rule asks for it any more".to_owned() } else { why },
@@ -65,12 +61,12 @@ pub(super) async fn left_alone(
         } else if by_level
             && run.action.reverses_order()
             && member.state == ContainerState::Paused
-            && !naps.get(&member.identity).is_some_and(|nap| nap.holds(&member))
+            && !naps.and_then(|naps| naps.get(&member.identity)).is_some_and(|nap| nap.holds(&member))
         {
             left.insert(member.identity.clone(), "paused by somebody else: left as it is".to_owned());
         }
     }
-    Ok(left)
+    left
 }
 
 /// Whether a run makes a window's or an override's state so, rather than doing something once. A fire that an override

@@ -5,11 +5,9 @@
 use jiff::Timestamp;
 
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
-use crate::domain::action::Action;
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::run::{ActorRef, MissedSpan, Run, RunState, Trigger};
 use crate::domain::schedule::Schedule;
-use crate::domain::target::Target;
 use crate::domain::time::{from_ms, to_ms};
 
 /// The columns of a run, in no particular order.
@@ -148,19 +146,23 @@ pub async fn in_state(db: &Db, state: RunState) -> Result<Vec<Run>> {
     rows.into_iter().map(Run::try_from).collect()
 }
 
-/// A run that has not ended and does the same thing to the same target.
+/// A run that has not ended and does all that `run` is to do: the same thing to the same target, and neither only the
+/// part of it that naps nor only what an earlier one left undone, unless `run` is no more than that.
 ///
 /// # Errors
 /// What the engine answered, or a damaged row.
-pub async fn open_twin(tx: &mut Tx, target: &Target, action: Action) -> Result<Option<Run>> {
+pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
     let row: Option<RunRow> = on_tx!(tx, conn =>
         sqlx::query_as(
             "SELECT * FROM runs WHERE state IN ('pending', 'executing') AND host_id = $1 AND target_type = $2 \
-             AND target_identity = $3 AND action = $4 ORDER BY id LIMIT 1")
-        .bind(target.host.as_str())
-        .bind(target.target_type().as_str())
-        .bind(target.identity_text())
-        .bind(action.as_str())
+             AND target_identity = $3 AND action = $4 AND (restore = FALSE OR restore = $5) \
+             AND (retry_of IS NULL OR retry_of = $6) ORDER BY id LIMIT 1")
+        .bind(run.target.host.as_str())
+        .bind(run.target.target_type().as_str())
+        .bind(run.target.identity_text())
+        .bind(run.action.as_str())
+        .bind(run.restore)
+        .bind(run.retry_of.as_ref().map(RunId::as_str))
         .fetch_optional(conn))?;
     row.map(Run::try_from).transpose()
 }
@@ -205,6 +207,21 @@ pub async fn finish(tx: &mut Tx, id: &RunId, state: RunState, reason: &str, now:
          WHERE id = $1 AND state IN ('pending', 'executing')",
         id.as_str(),
         state.as_str(),
+        reason,
+        to_ms(now),
+    )?;
+    Ok(rows == 1)
+}
+
+/// A run that waits is called off. `false` when it waits no more.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn call_off(tx: &mut Tx, id: &RunId, reason: &str, now: Timestamp) -> Result<bool> {
+    let rows = exec_tx!(
+        tx,
+        "UPDATE runs SET state = 'cancelled', reason = $2, finished_ms = $3 WHERE id = $1 AND state = 'pending'",
+        id.as_str(),
         reason,
         to_ms(now),
     )?;

@@ -413,7 +413,8 @@ pub async fn claim(
     let touched = exec_tx!(
         tx,
         "UPDATE schedules SET next_due_ms = $1, enabled = CASE WHEN $2 THEN FALSE ELSE enabled END, \
-         skip_at_ms = CASE WHEN skip_at_ms <= $3 THEN NULL ELSE skip_at_ms END \
+         skip_at_ms = CASE WHEN skip_at_ms < $3 OR (skip_at_ms = $3 AND kind <> 'window') THEN NULL \
+         ELSE skip_at_ms END \
          WHERE id = $4 AND next_due_ms = $3 AND rev = $5 AND enabled = TRUE AND deleted_ms IS NULL",
         new_next_due.map(to_ms),
         disable,

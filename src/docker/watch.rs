@@ -64,7 +64,7 @@ pub(super) async fn keep(host: &Host) {
         host.publish(None, Some(Link::Unreachable { reason, since }));
         wait = (wait * 2).clamp(Duration::from_secs(1), LONGEST_WAIT);
         tokio::select! {
-            () = host.clock.sleep(with_jitter(wait)) => {}
+            () = host.clock.sleep(host.clock.jittered(wait)) => {}
             () = host.hurried.notified() => {}
         }
     }
@@ -84,13 +84,6 @@ fn reason(error: &DockerError) -> String {
         }
         other => other.to_string(),
     }
-}
-
-/// A fifth more or less, so that many programs do not knock together.
-fn with_jitter(wait: Duration) -> Duration {
-    let fifth = u64::try_from(wait.as_millis() / 5).unwrap_or(0);
-    let drawn = getrandom::u64().unwrap_or(fifth) % (2 * fifth + 1);
-    Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) - fifth + drawn)
 }
 
 /// Something asked of the Engine has come to an end.
@@ -318,17 +311,6 @@ impl<'a> Session<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn jitter_stays_within_a_fifth() {
-        for seconds in [1, 2, 60] {
-            let wait = Duration::from_secs(seconds);
-            for _ in 0..100 {
-                let drawn = with_jitter(wait);
-                assert!(drawn >= wait * 4 / 5 && drawn <= wait * 6 / 5, "{drawn:?}");
-            }
-        }
-    }
 
     #[test]
     fn a_refusing_proxy_is_told_what_is_needed() {

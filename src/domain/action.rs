@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::inventory::ContainerState;
+
 /// What a schedule or a person asks for.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
@@ -68,6 +70,16 @@ impl Action {
             Self::Pause => 2,
             Self::Stop => 3,
         }
+    }
+
+    /// Whether a container cannot be as both want it: up, stopped or paused.
+    pub fn undoes(self, other: Self) -> bool {
+        let leaves = |action: Self| match action {
+            Self::Start | Self::Restart | Self::Unpause => ContainerState::Running,
+            Self::Stop => ContainerState::Exited,
+            Self::Pause => ContainerState::Paused,
+        };
+        leaves(self) != leaves(other)
     }
 
     /// Whether steps go from the dependants down to what they depend on.

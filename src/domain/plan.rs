@@ -59,6 +59,10 @@ impl Plan {
     }
 }
 
+/// How the reason begins where a container is as it should be.
+pub const ALREADY: &str = "already";
+/// The reason for a one-shot that did its work.
+pub const COMPLETED: &str = "completed";
 /// The reason of a wake that finds nothing to wake.
 pub const NOTHING_NAPPED: &str = "nothing_napped";
 
@@ -155,12 +159,12 @@ impl<'a> Ground<'a> {
         match self.wish.action {
             Action::Start => self.decide_start(member),
             Action::Stop if member.state.is_up() => Ok((Action::Stop, None)),
-            Action::Stop if self.is_completed(member) => Err("completed".to_owned()),
-            Action::Stop => Err("already stopped".to_owned()),
+            Action::Stop if self.is_completed(member) => Err(COMPLETED.to_owned()),
+            Action::Stop => Err(format!("{ALREADY} stopped")),
             Action::Restart if member.state == ContainerState::Running => Ok((Action::Restart, None)),
             Action::Restart => Err("not running: a restart would start it".to_owned()),
             Action::Pause if member.state == ContainerState::Running => Ok((Action::Pause, None)),
-            Action::Pause if member.state == ContainerState::Paused => Err("already paused".to_owned()),
+            Action::Pause if member.state == ContainerState::Paused => Err(format!("{ALREADY} paused")),
             Action::Pause => Err("not running".to_owned()),
             Action::Unpause if member.state == ContainerState::Paused => Ok((Action::Unpause, None)),
             Action::Unpause => Err("not paused".to_owned()),
@@ -169,7 +173,7 @@ impl<'a> Ground<'a> {
 
     fn decide_start(&self, member: &Container) -> Decision {
         match member.state {
-            ContainerState::Running => return Err("already running".to_owned()),
+            ContainerState::Running => return Err(format!("{ALREADY} running")),
             ContainerState::Removing | ContainerState::Dead => return Err("it is being removed".to_owned()),
             _ => {}
         }
@@ -189,7 +193,7 @@ impl<'a> Ground<'a> {
             }
         }
         if self.is_completed(member) {
-            return Err("completed".to_owned());
+            return Err(COMPLETED.to_owned());
         }
         if member.state == ContainerState::Paused {
             return Ok((Action::Unpause, Some("it is paused".to_owned())));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::Action;
 use super::ids::{HostId, RunId, ScheduleId, StepId};
+use super::plan;
 use super::target::{ContainerIdentity, Target};
 
 macro_rules! words {
@@ -244,6 +245,14 @@ pub struct Step {
     pub error: Option<String>,
     /// The last log lines of a failed start; for operators only (rulings 21).
     pub output: Option<String>,
+}
+
+impl Step {
+    /// Skipped since its container is as the run wants it.
+    pub fn is_so_already(&self) -> bool {
+        self.state == StepState::Skipped
+            && (self.reason.starts_with(plan::ALREADY) || self.reason == plan::COMPLETED)
+    }
 }
 
 /// What a step waits for.

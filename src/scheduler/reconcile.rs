@@ -9,20 +9,21 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use crate::app::execute::{self, Request};
+use crate::app::outlook::Outlook;
 use crate::app::overrides::{self, Wish};
-use crate::app::{Actor, App, Result, audit, rules, zone};
+use crate::app::{Actor, App, Result, audit};
 use crate::db::{self, Tx};
 use crate::docker::{Host, Sighting};
 use crate::domain::action::Action;
 use crate::domain::applied::Applied;
 use crate::domain::audit::AuditDetail;
 use crate::domain::contradiction;
-use crate::domain::desired::{Desired, Layer, Rules};
+use crate::domain::desired::{Desired, Layer};
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::inventory::Inventory;
+use crate::domain::nap::Naps;
 use crate::domain::overrides::{Override, Place, Reach, Wanted};
 use crate::domain::reconcile::{Cause, Deed, Finding, Look, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
@@ -47,16 +48,15 @@ pub async fn reconcile(app: &App) -> Result<Vec<RunId>> {
 async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
     let now = app.clock.now();
     let mut runs = Vec::new();
-    let rules = rules::load(app).await?;
-    let zone = zone::default_zone(app).await?.zone;
-    let ended: Vec<&Override> = rules.overrides().iter().filter(|one| one.until <= now).collect();
+    let outlook = Outlook::load(app).await?;
+    let ended: Vec<&Override> = outlook.rules.overrides().iter().filter(|one| one.until <= now).collect();
     for one in &ended {
-        runs.extend(end_override(app, one, &rules, &zone).await?);
+        runs.extend(end_override(app, one, &outlook).await?);
     }
     for host in app.hosts.all() {
         let inventory = host.inventory();
         if inventory.is_connected() {
-            let found = look_at(app, &host, &inventory, &rules, &zone).await;
+            let found = look_at(app, &host, &inventory, &outlook).await;
             if found.is_err() {
                 app.outside.link(host.id(), false, now);
             }
@@ -66,19 +66,15 @@ async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
     Ok(runs)
 }
 
-async fn look_at(
-    app: &App,
-    host: &Host,
-    inventory: &Inventory,
-    rules: &Rules,
-    zone: &TimeZone,
-) -> Result<Vec<RunId>> {
+async fn look_at(app: &App, host: &Host, inventory: &Inventory, outlook: &Outlook) -> Result<Vec<RunId>> {
+    let rules = &outlook.rules;
     let taken = app.outside.take(host.id());
     let applied = db::applied::of_host(&app.db, host.id()).await?;
     if rules.is_empty() && applied.is_empty() {
         return Ok(Vec::new());
     }
-    let naps = db::naps::of_host(&app.db, host.id()).await?;
+    let none = Naps::new();
+    let naps = outlook.naps(host.id()).unwrap_or(&none);
     let sighted = by_others(app, host, taken.sightings).await?;
     let moment = rules.at(app.clock.now());
     let busy = busy(app, host, inventory).await?;
@@ -86,7 +82,7 @@ async fn look_at(
         moment: &moment,
         inventory,
         applied: &applied,
-        naps: &naps,
+        naps,
         sighted: &sighted,
         busy: &busy,
         fresh: taken.fresh,
@@ -95,7 +91,7 @@ async fn look_at(
     if findings.is_empty() {
         return Ok(Vec::new());
     }
-    let scene = Scene { app, host, inventory, rules, zone, now: moment.now };
+    let scene = Scene { app, host, inventory, outlook, now: moment.now };
     scene.store(findings).await
 }
 
@@ -138,8 +134,7 @@ struct Scene<'a> {
     app: &'a App,
     host: &'a Host,
     inventory: &'a Inventory,
-    rules: &'a Rules,
-    zone: &'a TimeZone,
+    outlook: &'a Outlook,
     now: Timestamp,
 }
 
@@ -173,7 +168,8 @@ impl<'a> Scene<'a> {
         let mut prepared = Vec::new();
         for (key, group) in groups {
             let request = self.request(&key, &group);
-            let run = execute::prepare(self.app, &Actor::scheduler(), request, self.inventory).await?;
+            let run = execute::prepare(self.app, &Actor::scheduler(), request, self.inventory, self.outlook)
+                .await?;
             prepared.push((run, group));
         }
         let mut tx = self.app.db.begin().await?;
@@ -185,7 +181,7 @@ impl<'a> Scene<'a> {
                 db::applied::put(&mut tx, self.host.id(), identity, applied).await?;
             }
             let run = &prepared.run;
-            let twin = db::runs::open_twin(&mut tx, &run.target, run.action).await?;
+            let twin = db::runs::open_twin(&mut tx, &run).await?;
             // One that waits makes its plan when it begins.
             if twin.is_some_and(|twin| twin.state == RunState::Pending) {
                 continue;
@@ -222,16 +218,19 @@ impl<'a> Scene<'a> {
         let rule = group.desired.rule();
         // An override puts to sleep as the window below it would.
         let place = Place::of_target(target);
-        let sleep = rule.or_else(|| self.rules.windows_for(place).first().copied()).map(|rule| rule.sleep);
+        let sleep =
+            rule.or_else(|| self.outlook.rules.windows_for(place).first().copied()).map(|rule| rule.sleep);
         let action = match mood {
             Mood::Asleep => sleep.unwrap_or(Action::Stop),
             Mood::Awake => Action::Start,
         };
         let trigger = if rule.is_some() { Trigger::Window } else { Trigger::Override };
-        let why = group.desired.why(self.zone);
+        let why = group.desired.why(&self.outlook.zone);
         Request {
             schedule: rule.map(|rule| (rule.id.clone(), rule.title.clone())),
-            fire_at: rule.filter(|_| *cause == Cause::Change).and_then(|_| self.rules.since(place, self.now)),
+            fire_at: rule
+                .filter(|_| *cause == Cause::Change)
+                .and_then(|_| self.outlook.rules.since(place, self.now)),
             stop_timeout_seconds: rule.and_then(|rule| rule.stop_timeout_seconds),
             restore: *mood == Mood::Awake
                 && *cause != Cause::PutBack
@@ -260,7 +259,7 @@ impl<'a> Scene<'a> {
                     reach: Reach::Target(target.clone()),
                     target_name: name,
                     wanted: if mood == Mood::Awake { Wanted::Awake } else { Wanted::Asleep },
-                    until: contradiction::until_the_next_edge(self.rules, place, self.now),
+                    until: contradiction::until_the_next_edge(&self.outlook.rules, place, self.now),
                     reason: format!("{} outside DockNap", deed(mood)),
                     by_hand: true,
                 };
@@ -300,9 +299,9 @@ fn deed(mood: Mood) -> &'static str {
 
 /// Closes an override whose end has come, and makes up for the newest fire it suppressed on each target, where nothing
 /// that sets a state came after it.
-async fn end_override(app: &App, one: &Override, rules: &Rules, zone: &TimeZone) -> Result<Vec<RunId>> {
+async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Vec<RunId>> {
     let now = app.clock.now();
-    let moment = rules.at(now);
+    let moment = outlook.rules.at(now);
     let mut newest: BTreeMap<Target, Run> = BTreeMap::new();
     // A hold's end replays nothing.
     if one.wanted != Wanted::Hold {
@@ -315,7 +314,7 @@ async fn end_override(app: &App, one: &Override, rules: &Rules, zone: &TimeZone)
     let mut prepared = Vec::new();
     for (target, run) in newest {
         let is_last = !db::runs::is_followed(&app.db, &run).await?;
-        if !is_last || contradiction::suppressed(&moment, &target, run.action, zone).is_some() {
+        if !is_last || contradiction::suppressed(&moment, &target, run.action, &outlook.zone).is_some() {
             continue;
         }
         let Some(host) = app.hosts.get(&target.host) else { continue };
@@ -326,7 +325,7 @@ async fn end_override(app: &App, one: &Override, rules: &Rules, zone: &TimeZone)
             reason: format!("an override held it back until {}", one.until.strftime("%Y-%m-%d %H:%M UTC")),
             ..Request::now(run.action, target, Trigger::Override)
         };
-        prepared.push(execute::prepare(app, &Actor::scheduler(), request, &host.inventory()).await?);
+        prepared.push(execute::prepare(app, &Actor::scheduler(), request, &host.inventory(), outlook).await?);
     }
     let gone = is_gone(app, one);
     let reason = match one.closed_reason.as_str() {

@@ -15,7 +15,8 @@ use jiff::Timestamp;
 use super::reconcile::reconcile;
 use crate::app::almanac::Almanac;
 use crate::app::execute::{self, Prepared, Request};
-use crate::app::{Actor, App, Live, Result, rules};
+use crate::app::outlook::Outlook;
+use crate::app::{Actor, App, Live, Result};
 use crate::db;
 use crate::domain::contradiction::{self, Suppressed};
 use crate::domain::due::{self, Decision};
@@ -117,8 +118,8 @@ struct Claim<'a> {
 async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticked) -> Result<usize> {
     let almanac = Almanac::load(app).await?;
     let readings: Vec<_> = due.iter().map(|schedule| almanac.reading(&schedule.spec)).collect();
-    let rules = rules::load(app).await?;
-    let moment = rules.at(now);
+    let outlook = Outlook::load(app).await?;
+    let moment = outlook.rules.at(now);
     let decisions = due::decide(&due, &readings, now);
     let titles: HashMap<&ScheduleId, String> =
         due.iter().map(|schedule| (&schedule.id, schedule.title())).collect();
@@ -136,13 +137,18 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
             schedule.spec.action,
             &almanac.zone.zone,
         );
-        let runs = runs_of(app, schedule, &decision, held, inventory, &titles).await?;
+        let runs = runs_of(app, schedule, &decision, held, inventory, &outlook, &titles).await?;
         claims.push(Claim { schedule, next_due: decision.next_due, runs });
     }
     // A window's edge is no request: what it changes is seen when everything is looked at.
     claims.extend(due.iter().filter(|schedule| schedule.is_window()).map(|schedule| {
         let next_due = almanac.next_after(&schedule.spec, schedule.skip_at, now);
-        Claim { schedule, next_due, runs: Vec::new() }
+        let skipped = schedule.skip_at.filter(|at| schedule.next_due == Some(*at));
+        Claim {
+            schedule,
+            next_due,
+            runs: skipped.map(|at| skipped_sleep(app, schedule, at)).into_iter().collect(),
+        }
     }));
     let actor = Actor::scheduler();
     let mut taken = Ticked::default();
@@ -168,7 +174,7 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
                 taken.missed += missed.count;
             }
             if !prepared.run.state.is_terminal() {
-                let twin = db::runs::open_twin(&mut tx, &prepared.run.target, prepared.run.action).await?;
+                let twin = db::runs::open_twin(&mut tx, &prepared.run).await?;
                 if let Some(twin) = twin {
                     end(
                         &mut prepared,
@@ -181,7 +187,11 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
             if execute::store(&mut tx, app, &actor, &prepared).await? && acts {
                 let host = inventories.get(prepared.run.target.host.as_str());
                 if let Some(inventory) = host {
-                    execute::answer_by_hand(&mut tx, app, &actor, &prepared.run, inventory, &rules).await?;
+                    {
+                        let rules = &outlook.rules;
+                        execute::answer_by_hand(&mut tx, app, &actor, &prepared.run, inventory, rules)
+                            .await?;
+                    };
                 }
                 taken.runs.push(prepared.run.id);
             }
@@ -201,6 +211,7 @@ async fn runs_of(
     decision: &Decision,
     held: Option<Suppressed>,
     inventory: &Inventory,
+    outlook: &Outlook,
     titles: &HashMap<&ScheduleId, String>,
 ) -> Result<Vec<Prepared>> {
     let mut runs = Vec::new();
@@ -215,7 +226,7 @@ async fn runs_of(
     let request = request(schedule, *at, late);
     match ended {
         // A restart is made up for only while its target runs: its plan says so by itself.
-        None => runs.push(execute::prepare(app, &Actor::scheduler(), request, inventory).await?),
+        None => runs.push(execute::prepare(app, &Actor::scheduler(), request, inventory, outlook).await?),
         Some((state, reason)) => {
             let mut prepared = bare(app, schedule, request);
             end(&mut prepared, state, reason);
@@ -270,6 +281,14 @@ fn bare(app: &App, schedule: &Schedule, request: Request) -> Prepared {
         },
         steps: Vec::new(),
     }
+}
+
+/// Remembers that a sleep was dropped.
+fn skipped_sleep(app: &App, schedule: &Schedule, at: Timestamp) -> Prepared {
+    let request = Request { trigger: Trigger::Window, ..request(schedule, at, false) };
+    let mut prepared = bare(app, schedule, request);
+    end(&mut prepared, RunState::Skipped, "skip: this sleep was dropped on purpose".to_owned());
+    prepared
 }
 
 fn missed_run(app: &App, schedule: &Schedule, missed: &MissedSpan) -> Prepared {

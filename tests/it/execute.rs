@@ -453,3 +453,122 @@ async fn an_orderly_stop_leaves_the_run_to_the_next_life() {
     let (run, steps) = bench.run(stop.run_id()).await;
     all_succeeded(&run, &steps);
 }
+
+#[tokio::test]
+async fn who_starts_one_container_does_not_call_off_the_stop_of_the_others() {
+    let bench = Bench::new(NOW, shop()).await;
+    bench.sim.update("shop-web-1", |c| c.stops_after(Duration::from_secs(8), 0));
+    let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
+    bench.until("web is being stopped", async || !bench.sim.acts().is_empty()).await;
+    let db = bench.app.hosts.local().inventory().by_name("shop-db-1").expect("it is there").target();
+    bench.submit(Action::Start, db).await;
+    bench.settle().await;
+    assert_eq!(bench.sim.running("shop"), ["shop-db-1"], "it was wanted up, and the rest was not");
+    let (run, steps) = bench.run(stop.run_id()).await;
+    assert_eq!(
+        (run.state, &*run.reason),
+        (RunState::Superseded, "superseded by start shop-db-1 by command line")
+    );
+    let last = steps.last().expect("a step");
+    assert_eq!((&*last.container, last.state), ("shop-db-1", StepState::Skipped));
+    // What is left to the older one is its own: a restart of one wants nothing else than a start of all.
+    let start = bench.submit(Action::Start, Bench::stack("shop")).await;
+    let web = bench.app.hosts.local().inventory().by_name("shop-web-1").expect("it is there").target();
+    bench.submit(Action::Restart, web).await;
+    bench.settle().await;
+    assert_eq!(bench.run(start.run_id()).await.0.state, RunState::Succeeded);
+    assert_eq!(bench.sim.running("shop").len(), 3);
+}
+
+#[tokio::test]
+async fn a_run_that_was_cut_off_goes_on_before_its_deadline_only() {
+    for (away, stopped, state) in
+        [(Duration::from_secs(60), 3, RunState::Succeeded), (Duration::from_secs(3600), 1, RunState::Partial)]
+    {
+        let mut bench = Bench::new(NOW, shop()).await;
+        bench.sim.update("shop-web-1", |c| c.stops_after(Duration::from_secs(8), 0));
+        let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
+        bench.until("web is being stopped", async || !bench.sim.acts().is_empty()).await;
+        bench.kill();
+        bench.clock.advance(away);
+        bench.revive().await;
+        bench.settle().await;
+        let (run, steps) = bench.run(stop.run_id()).await;
+        assert_eq!((run.state, 3 - bench.sim.running("shop").len()), (state, stopped), "{steps:#?}");
+        if state == RunState::Partial {
+            assert_eq!(steps[1].error.as_deref(), Some("the run's time was up"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_a_turn_uses_up_nobodys_time() {
+    // 60 stacks of four that take their 10 s each, 16 at a time: 150 s, more than the budget of any one of them.
+    let world = (0..60).fold(World::new(), |world, number| {
+        world.stack(&format!("s{number}"), |s| {
+            ["a", "b", "c", "d"]
+                .iter()
+                .fold(s, |s, name| s.service(*name, |c| c.stops_after(Duration::from_secs(40), 137)))
+        })
+    });
+    let bench = Bench::new(NOW, world).await;
+    let mut runs = Vec::new();
+    for number in 0..60 {
+        runs.push(bench.submit(Action::Stop, Bench::stack(&format!("s{number}"))).await);
+    }
+    bench.settle().await;
+    for submitted in runs {
+        let (run, steps) = bench.run(submitted.run_id()).await;
+        all_succeeded(&run, &steps);
+    }
+}
+
+#[tokio::test]
+async fn a_retry_of_what_never_began_does_all_of_it() {
+    let bench = Bench::new(NOW, shop()).await;
+    bench.sim.daemon_down(DaemonEnd::Graceful);
+    bench.until("it is missed", async || !bench.app.hosts.local().inventory().is_connected()).await;
+    let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
+    bench.settle().await;
+    assert_eq!(bench.run(stop.run_id()).await.0.state, RunState::Failed);
+    bench.sim.daemon_up().expect("it comes back");
+    bench.until("it is connected", async || bench.app.hosts.local().inventory().is_connected()).await;
+    for name in ["shop-db-1", "shop-api-1", "shop-web-1"] {
+        bench.sim.start(name).ok();
+    }
+    bench.quiet().await;
+    let again = execute::retry(&bench.app, &person(), stop.run_id()).await.expect("it can be retried");
+    bench.settle().await;
+    assert_eq!(bench.run(again.run_id()).await.0.state, RunState::Succeeded);
+    assert!(bench.sim.running("shop").is_empty());
+}
+
+#[tokio::test]
+async fn a_look_that_was_not_answered_leaves_a_restart_to_be_done() {
+    let bench = Bench::new(NOW, shop()).await;
+    bench.sim.fault(Fault::drop_before().on(Endpoint::Inspect).container("shop-web-1").times(1));
+    let web = bench.app.hosts.local().inventory().by_name("shop-web-1").expect("it is there").target();
+    let (run, steps) = bench.carry_out(Action::Restart, web).await;
+    all_succeeded(&run, &steps);
+    assert_eq!(asked(&bench), ["restart shop-web-1"]);
+}
+
+#[tokio::test]
+async fn a_start_of_all_is_more_than_a_wake_of_what_naps() {
+    let bench = Bench::new(NOW, shop()).await;
+    // Not with 0: that could as well be a one-shot that did its work.
+    bench.sim.update("shop-web-1", |c| c.stops_after(Duration::ZERO, 143));
+    bench.sim.stop("shop-web-1").expect("somebody stops it");
+    bench.quiet().await;
+    bench.carry_out(Action::Stop, Bench::stack("shop")).await;
+    let request = Request::now(Action::Start, Bench::stack("shop"), Trigger::Manual);
+    let mut wake = request.clone();
+    wake.restore = true;
+    execute::submit(&bench.app, &person(), wake).await.expect("it is accepted");
+    let all = execute::submit(&bench.app, &person(), request.clone()).await.expect("it is accepted");
+    assert!(matches!(all, Submitted::New { .. }), "{all:?}");
+    let again = execute::submit(&bench.app, &person(), request).await.expect("it is accepted");
+    assert!(matches!(again, Submitted::Duplicate { .. }), "{again:?}");
+    bench.settle().await;
+    assert_eq!(bench.sim.running("shop").len(), 3);
+}

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use docknap::app::overrides;
 use docknap::app::schedules::{self, Draft, ScheduleView};
 use docknap::app::stacks::{self, ShownState};
+use docknap::app::{nap, overrides};
 use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::overrides::{Override, Wanted};
@@ -369,9 +369,12 @@ async fn a_skipped_sleep_is_dropped_whole() {
     pass(&bench, "2027-03-02T23:00:00Z").await;
     pass(&bench, "2027-03-03T03:00:00Z").await;
     assert_eq!(bench.sim.running("shop"), ALL);
+    let skipped = (Action::Stop, Trigger::Window, RunState::Skipped);
+    assert_eq!(told(&bench).await, [skipped], "it is remembered, at its own time");
+    assert_eq!(runs(&bench).await[0].fire_at, Some(at("2027-03-02T23:00:00Z")));
     pass(&bench, "2027-03-03T23:00:00Z").await;
     assert!(bench.sim.running("shop").is_empty());
-    assert_eq!(told(&bench).await, [SLEPT]);
+    assert_eq!(told(&bench).await, [skipped, SLEPT]);
 }
 
 #[tokio::test]
@@ -472,4 +475,24 @@ async fn a_stack_naps_as_a_whole_where_one_of_it_was_off_before() {
     bench.sim.start("shop-web-1").expect("somebody starts it");
     bench.quiet().await;
     assert_eq!(shown().await, [(ShownState::Partial, false)], "one of it is up");
+}
+
+#[tokio::test]
+async fn waking_a_stack_ends_what_was_wanted_of_a_member_by_hand() {
+    // Not with 0: that could as well be a one-shot that did its work.
+    let ends = |c: ContainerSpec| c.stops_after(Duration::ZERO, 143);
+    let world = World::new().stack("shop", |s| s.service("db", ends).service("web", ends));
+    let bench = Bench::new(NOW, world).await;
+    keep(&bench, window(NIGHT)).await;
+    look(&bench).await;
+    bench.sim.stop("shop-web-1").expect("somebody stops it");
+    look(&bench).await;
+    assert_eq!(open(&bench).await.len(), 1, "it is respected");
+    let asked = nap::Asked::default();
+    nap::wake(&bench.app, &person(), &Bench::stack("shop"), &asked, Trigger::Manual).await.expect("it wakes");
+    look(&bench).await;
+    look(&bench).await;
+    assert_eq!(bench.sim.running("shop"), ["shop-db-1", "shop-web-1"]);
+    let kept: Vec<_> = open(&bench).await.iter().map(|one| (one.target_name.clone(), one.wanted)).collect();
+    assert_eq!(kept, [("shop".to_owned(), Wanted::Awake)]);
 }

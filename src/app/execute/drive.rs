@@ -14,9 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::locks::Lock;
-use super::operate::{Operation, Outcome, Seen};
-use super::runner::{Control, unsettle};
+use super::operate::{Operation, Outcome, Seen, container_grace};
+use super::runner::unsettle;
 use super::submit::record_end;
+use super::under_way::Control;
 use crate::app::error::Result;
 use crate::app::{App, Live};
 use crate::db;
@@ -34,8 +35,6 @@ pub const HEALTH_WAIT: Duration = Duration::from_secs(120);
 pub const COMPLETION_WAIT: Duration = Duration::from_secs(600);
 /// What a run may take beyond its graces and waits (rulings 10).
 const BUDGET_MARGIN: Duration = Duration::from_secs(60);
-/// A step's own stop grace, for the budget, where the request sets none; in seconds.
-const USUAL_GRACE: u64 = 10;
 /// Wait between tries of a database that does not take an outcome.
 const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
@@ -52,8 +51,14 @@ pub(super) struct Drive {
     running: HashMap<usize, Option<Timestamp>>,
     /// Since when a step waits for a health check or a completion, by step and container, on the monotonic clock.
     waiting: HashMap<(usize, ContainerIdentity), Duration>,
+    /// Begun by a process that is gone: what it had not issued is late after the deadline.
+    resumed: bool,
     /// Begun at, on the monotonic clock.
     begun: Duration,
+    /// How long nothing was in flight although a step could go, since others had all the permits or a lock.
+    held_up: Duration,
+    /// Since when that is so.
+    held_since: Option<Duration>,
 }
 
 /// How what a step waits for stands.
@@ -69,6 +74,7 @@ enum Gate {
 type Flight = BoxFuture<'static, (usize, Outcome)>;
 
 impl Drive {
+    /// A run that begins.
     pub fn new(
         app: App,
         host: Arc<Host>,
@@ -77,8 +83,32 @@ impl Drive {
         control: watch::Receiver<Control>,
         stop: CancellationToken,
     ) -> Self {
-        let begun = app.clock.monotonic();
-        Self { app, host, run, steps, control, stop, running: HashMap::new(), waiting: HashMap::new(), begun }
+        Self {
+            begun: app.clock.monotonic(),
+            held_up: Duration::ZERO,
+            held_since: None,
+            resumed: false,
+            running: HashMap::new(),
+            waiting: HashMap::new(),
+            app,
+            host,
+            run,
+            steps,
+            control,
+            stop,
+        }
+    }
+
+    /// A run that a process that is gone had begun.
+    pub fn resume(
+        app: App,
+        host: Arc<Host>,
+        run: Run,
+        steps: Vec<Step>,
+        control: watch::Receiver<Control>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { resumed: true, ..Self::new(app, host, run, steps, control, stop) }
     }
 
     /// Runs to the end, or to the orderly stop of the process.
@@ -107,6 +137,9 @@ impl Drive {
             {
                 break;
             }
+            let pending = !self.in_state(StepState::Pending).is_empty() && !self.stop.is_cancelled();
+            // Whatever a step waits for, its time ends.
+            let look_again = [look_again, pending.then(|| self.end_of_time())].into_iter().flatten().min();
             let wait = look_again.map(|at| at.saturating_sub(self.app.clock.monotonic()));
             tokio::select! {
                 Some(first) = flights.next(), if !flights.is_empty() => {
@@ -133,56 +166,93 @@ impl Drive {
         (0..self.steps.len()).filter(|index| self.steps[*index].state == state).collect()
     }
 
-    /// Ends pending steps that will never be issued: the run yields, its time is up, or what they wait for failed.
+    /// Ends pending steps that will never be issued: a newer run wants something else of the container, the run is
+    /// called off, its time is up, or what they wait for failed.
     async fn close_what_cannot_be(&mut self) {
         loop {
             let control = self.control.borrow().clone();
             let now = self.app.clock.now();
+            let late = self.app.clock.monotonic() >= self.end_of_time();
             let mut closed = Vec::new();
             for index in self.in_state(StepState::Pending) {
-                let reason = match &control {
-                    Control::Superseded { by } => Some(format!("superseded by {by}")),
-                    Control::Cancelled { by } => Some(format!("called off by {by}")),
-                    Control::Go if self.is_late(now) => Some("the run's time was up".to_owned()),
-                    Control::Go => match self.gate(index) {
-                        Gate::Never(reason) => Some(reason),
+                let ended = match control.ends(&self.steps[index].identity) {
+                    Some(reason) => Some((StepState::Skipped, reason)),
+                    None if late => Some((StepState::Failed, "the run's time was up".to_owned())),
+                    None => match self.gate(index) {
+                        Gate::Never(reason) => Some((StepState::Skipped, reason)),
                         _ => None,
                     },
                 };
-                if let Some(reason) = reason {
-                    closed.push((index, reason));
+                if let Some((state, reason)) = ended {
+                    closed.push((index, state, reason));
                 }
             }
             if closed.is_empty() {
                 return;
             }
-            for (index, reason) in &closed {
+            for (index, state, reason) in &closed {
                 let step = &mut self.steps[*index];
-                step.state = StepState::Skipped;
-                step.reason.clone_from(reason);
+                step.state = *state;
+                match state {
+                    StepState::Failed => step.error = Some(reason.clone()),
+                    _ => step.reason.clone_from(reason),
+                }
                 step.finished_at = Some(now);
             }
-            let ended: Vec<usize> = closed.into_iter().map(|(index, _)| index).collect();
+            let ended: Vec<usize> = closed.into_iter().map(|(index, ..)| index).collect();
             self.store_steps(&ended, &[]).await;
         }
     }
 
-    /// Past its deadline before the first call, or past its budget after it.
-    fn is_late(&self, now: Timestamp) -> bool {
-        if self.steps.iter().all(|step| step.issued_at.is_none()) {
-            return now > self.run.deadline_at;
+    /// When nothing more is issued, on the monotonic clock: at the deadline while nothing was and where the run was
+    /// cut off, else when its budget is used up (rulings 10). What others hold it up is not counted.
+    fn end_of_time(&self) -> Duration {
+        let now = self.app.clock.monotonic();
+        if self.resumed || self.steps.iter().all(|step| step.issued_at.is_none()) {
+            let left = self.run.deadline_at.duration_since(self.app.clock.now());
+            // The deadline itself is in time.
+            return now
+                + Duration::try_from(left).map_or(Duration::ZERO, |left| left + Duration::from_millis(1));
         }
-        let waves = self.steps.iter().map(|step| step.wave).max().unwrap_or(0);
-        let grace = self.run.stop_timeout_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(USUAL_GRACE);
-        let waits = self.steps.iter().flat_map(|step| &step.wait_for);
-        let usual = |wait: &WaitFor| match wait.condition {
-            Condition::ServiceCompletedSuccessfully => COMPLETION_WAIT,
-            _ => HEALTH_WAIT,
-        };
-        let longest = waits.map(|wait| limit(wait, usual(wait))).max().unwrap_or(HEALTH_WAIT);
-        let budget =
-            (Duration::from_secs(grace) + longest) * u32::try_from(waves).unwrap_or(1) + BUDGET_MARGIN;
-        self.app.clock.monotonic() > self.begun + budget
+        let held_up =
+            self.held_up + self.held_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        self.begun + self.budget() + held_up
+    }
+
+    /// Sum over waves of the graces and waits, and a margin. A wave of more steps than may go at once takes turns.
+    fn budget(&self) -> Duration {
+        let inventory = self.host.inventory();
+        let mut budget = BUDGET_MARGIN;
+        for wave in 1..=self.steps.iter().map(|step| step.wave).max().unwrap_or(0) {
+            let steps = || self.steps.iter().filter(|step| step.wave == wave);
+            let asked = self.run.stop_timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+            let own = |step: &Step| {
+                inventory.by_identity(&step.identity).map_or(10, |one| u64::from(container_grace(one)))
+            };
+            let grace = steps().map(|step| asked.unwrap_or_else(|| own(step))).max().unwrap_or(0);
+            let turns = steps().count().div_ceil(self.app.config.parallelism.max(1));
+            let usual = |wait: &WaitFor| match wait.condition {
+                Condition::ServiceCompletedSuccessfully => COMPLETION_WAIT,
+                _ => HEALTH_WAIT,
+            };
+            let waits = steps().flat_map(|step| &step.wait_for).map(|wait| limit(wait, usual(wait)));
+            budget += Duration::from_secs(grace) * u32::try_from(turns).unwrap_or(u32::MAX)
+                + waits.max().unwrap_or(HEALTH_WAIT);
+        }
+        budget
+    }
+
+    /// Keeps count of the time in which nothing of it was in flight although a step could go.
+    fn note_hold(&mut self, is_held_up: bool) {
+        let now = self.app.clock.monotonic();
+        match (is_held_up, self.held_since) {
+            (true, None) => self.held_since = Some(now),
+            (false, Some(since)) => {
+                self.held_up += now.saturating_sub(since);
+                self.held_since = None;
+            }
+            _ => {}
+        }
     }
 
     /// Commits to every step that may go, in one transaction, and lets them fly. Answers when to look again.
@@ -193,6 +263,7 @@ impl Drive {
     ) -> Option<Duration> {
         let mut look_again: Option<Duration> = None;
         let mut ready: Vec<(usize, Lock, OwnedSemaphorePermit)> = Vec::new();
+        let mut held_up = false;
         for index in self.in_state(StepState::Pending) {
             match self.gate(index) {
                 Gate::Open => {
@@ -201,11 +272,13 @@ impl Drive {
                     let Some(permit) = self.app.execution.permit(self.host.id(), self.app.config.parallelism)
                     else {
                         // Freed by a step of ours, or with a lock that is let go.
+                        held_up = true;
                         break;
                     };
                     let Some(lock) =
                         self.app.execution.locks().take(self.host.id(), &self.steps[index].identity)
                     else {
+                        held_up = true;
                         continue;
                     };
                     ready.push((index, lock, permit));
@@ -214,6 +287,7 @@ impl Drive {
                 Gate::Shut(None) | Gate::Never(_) => {}
             }
         }
+        self.note_hold(held_up && ready.is_empty() && flights.is_empty());
         if ready.is_empty() {
             return look_again;
         }
@@ -244,7 +318,7 @@ impl Drive {
                 }
                 Err(error) => {
                     tracing::error!(run = %self.run.id, %error, "a step cannot be stored; not acting");
-                    if self.is_late(now) || self.stop.is_cancelled() {
+                    if self.app.clock.monotonic() >= self.end_of_time() || self.stop.is_cancelled() {
                         return false;
                     }
                     self.app.clock.sleep(wait).await;
@@ -282,6 +356,7 @@ impl Drive {
             grace: self.run.stop_timeout_seconds.and_then(|seconds| u32::try_from(seconds).ok()),
             retry_until: self.run.deadline_at,
             resumed,
+            asked: false,
             running: running.clone(),
             control: self.control.clone(),
             before_restart: None,
@@ -478,6 +553,8 @@ impl Drive {
         while let Err(error) = self.try_store_steps(indexes, changed).await {
             wait = self.after_failed_store("an outcome", &error, wait).await;
         }
+        let ended = indexes.iter().map(|index| &self.steps[*index].identity);
+        self.app.execution.ended(&self.run.id, ended);
         self.announce();
     }
 
@@ -524,8 +601,12 @@ impl Drive {
         let mut tx = self.app.db.begin().await?;
         if db::runs::finish(&mut tx, &self.run.id, state, reason, self.app.clock.now()).await? {
             record_end(&mut tx, &self.app, &self.run, state, reason).await?;
-            if !matches!(state, RunState::Superseded | RunState::Cancelled) {
-                unsettle(&mut tx, &self.run, &self.steps).await?;
+            let control = self.control.borrow().clone();
+            if control.cancelled_by().is_none() {
+                // What newer runs took over is theirs.
+                let own = |step: &&Step| control.taken_by(&step.identity).is_none();
+                let own: Vec<&Step> = self.steps.iter().filter(own).collect();
+                unsettle(&mut tx, &self.run, &own).await?;
             }
         }
         tx.commit().await?;
@@ -555,20 +636,24 @@ pub(super) fn verdict(run: &Run, steps: &[Step], control: &Control) -> (RunState
     let planned = steps.iter().filter(|step| step.wave > 0).count();
     let (done, failed) = (count(StepState::Succeeded), count(StepState::Failed));
     let (cut, skipped) = (count(StepState::Interrupted), count(StepState::Skipped));
-    match control {
-        Control::Superseded { by } if skipped > 0 || planned == 0 => {
-            return (RunState::Superseded, format!("superseded by {by}"));
-        }
-        Control::Cancelled { by } if skipped > 0 || planned == 0 => {
-            return (RunState::Cancelled, format!("called off by {by}"));
-        }
-        _ => {}
+    if let Some(by) = control.cancelled_by()
+        && (skipped > 0 || planned == 0)
+    {
+        return (RunState::Cancelled, format!("called off by {by}"));
     }
     if planned == 0 {
         return nothing_to_do(run, steps);
     }
     if cut > 0 {
         return (RunState::Interrupted, "cut off half-way; look at the steps".to_owned());
+    }
+    let taken = steps
+        .iter()
+        .filter(|step| step.wave > 0 && step.state == StepState::Skipped)
+        .find_map(|step| control.taken_by(&step.identity));
+    // A collision is no failure (semantics §4).
+    if let (Some(by), 0) = (taken, failed) {
+        return (RunState::Superseded, format!("superseded by {by}"));
     }
     let first = steps.iter().find(|step| step.wave > 0 && step.state == StepState::Failed);
     let why = first.map_or_else(
@@ -589,8 +674,7 @@ pub(super) fn verdict(run: &Run, steps: &[Step], control: &Control) -> (RunState
 
 /// A run whose plan has no step: all is as wanted already, or nothing may be touched.
 fn nothing_to_do(run: &Run, steps: &[Step]) -> (RunState, String) {
-    let already =
-        steps.iter().filter(|step| step.reason.starts_with("already") || step.reason == "completed").count();
+    let already = steps.iter().filter(|step| step.is_so_already()).count();
     match run.action {
         Action::Start if already == 0 && steps.iter().any(|step| step.reason.starts_with(NOTHING_NAPPED)) => {
             (

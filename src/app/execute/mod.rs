@@ -12,11 +12,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::error::{Error, Result};
 use super::near::near;
+use super::outlook::Outlook;
 use super::{Actor, App};
 use crate::db;
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::inventory::{Inventory, Kind};
+use crate::domain::nap::Naps;
 use crate::domain::overrides::{Place, Wanted};
 use crate::domain::permission::Permission;
 use crate::domain::plan::{Plan, Restore, Wish, plan};
@@ -28,10 +30,11 @@ mod locks;
 mod operate;
 pub mod runner;
 mod submit;
+mod under_way;
 
 pub(crate) use super::by_hand::answer as answer_by_hand;
-pub use runner::Execution;
 pub use submit::{Prepared, Submitted, prepare, retry, store, submit};
+pub use under_way::Execution;
 
 /// What somebody wants done.
 #[derive(Clone, Debug)]
@@ -107,31 +110,33 @@ pub async fn preview(
 }
 
 /// The plan of a stored run, from what is there now.
-async fn plan_of(app: &App, run: &Run, inventory: &Inventory) -> Result<Plan> {
-    let naps = db::naps::of_host(&app.db, &run.target.host).await?;
+async fn plan_of(app: &App, run: &Run, inventory: &Inventory, outlook: &Outlook) -> Result<Plan> {
     let only = match &run.retry_of {
         None => None,
-        Some(earlier) => Some(unfinished(app, earlier).await?),
+        Some(earlier) => unfinished(app, earlier).await?,
     };
-    let leave = super::rules::left_alone(app, run, inventory, &naps).await?;
+    let leave = super::rules::left_alone(app, run, inventory, outlook);
     let restore = match run.restore {
         false => Restore::No,
         true if super::rules::is_level(run) => Restore::Only,
         true => Restore::ElseAll,
     };
+    let none = Naps::new();
+    let naps = outlook.naps(&run.target.host).unwrap_or(&none);
     let subject = &run.target.subject;
-    let wish = Wish { subject, action: run.action, naps: &naps, restore, only: only.as_ref(), leave: &leave };
+    let wish = Wish { subject, action: run.action, naps, restore, only: only.as_ref(), leave: &leave };
     Ok(plan(wish, inventory))
 }
 
-/// The containers of an earlier run that are not as it wanted.
-async fn unfinished(app: &App, run: &RunId) -> Result<HashSet<ContainerIdentity>> {
+/// The containers of an earlier run that are not as it wanted; `None` for one that never got as far as a plan, since
+/// its host was away: all of them.
+async fn unfinished(app: &App, run: &RunId) -> Result<Option<HashSet<ContainerIdentity>>> {
     let steps = db::steps::of_run(&app.db, run).await?;
-    Ok(steps
-        .into_iter()
-        .filter(|step| step.wave > 0 && step.state != StepState::Succeeded)
-        .map(|step| step.identity)
-        .collect())
+    if steps.is_empty() {
+        return Ok(None);
+    }
+    let unfinished = steps.into_iter().filter(|step| step.wave > 0 && step.state != StepState::Succeeded);
+    Ok(Some(unfinished.map(|step| step.identity).collect()))
 }
 
 /// The inventory of a host that is connected.
@@ -254,13 +259,15 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
     if run.state.is_terminal() {
         return Err(ended());
     }
+    // Nothing begins meanwhile: it waits, or it is under way.
+    let _beginning = app.execution.beginning().await;
     if app.execution.cancel(id, &actor.reference.name) {
         return Ok(());
     }
     let now = app.clock.now();
     let reason = format!("called off by {}", actor.reference.name);
     let mut tx = app.db.begin().await?;
-    if !db::runs::finish(&mut tx, id, RunState::Cancelled, &reason, now).await? {
+    if !db::runs::call_off(&mut tx, id, &reason, now).await? {
         return Err(ended());
     }
     submit::record_end(&mut tx, app, &run, RunState::Cancelled, &reason).await?;

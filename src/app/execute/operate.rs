@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::runner::Control;
+use super::under_way::Control;
 use crate::clock::Clock;
 use crate::docker::{Answer, DockerError, Host};
 use crate::domain::action::Action;
@@ -43,8 +43,11 @@ pub(super) struct Operation {
     pub grace: Option<u32>,
     /// An Engine that does not answer is tried until then.
     pub retry_until: Timestamp,
-    /// Committed to by a process that is gone: the call may have been made.
+    /// The call may have been carried out already: a process that is gone committed to it, or it was made and not
+    /// answered.
     pub resumed: bool,
+    /// This process has made the call.
+    pub asked: bool,
     /// Told as soon as a started container is seen running, so that its dependants can go on.
     pub running: mpsc::UnboundedSender<Seen>,
     pub control: watch::Receiver<Control>,
@@ -131,14 +134,14 @@ impl Operation {
                 Err(Trouble::Ended(outcome)) => return (self.index, *outcome),
                 Err(Trouble::Away(reason)) => reason,
             };
-            // From here on the earlier call may have been carried out.
-            self.resumed = true;
+            // A look that was not answered leaves nothing behind.
+            self.resumed |= self.asked;
             if self.clock.now() + wait > self.retry_until {
                 return (self.index, Outcome::failed(format!("{away}; tried until the run's deadline")));
             }
             tokio::select! {
-                () = self.clock.sleep(wait) => {}
-                _ = self.control.wait_for(|control| *control != Control::Go) => {
+                () = self.clock.sleep(self.clock.jittered(wait)) => {}
+                _ = self.control.wait_for(|control| control.ends(&self.identity).is_some()) => {
                     return (self.index, Outcome::failed(format!("{away}; not tried again")));
                 }
             }
@@ -185,7 +188,7 @@ impl Operation {
         }
     }
 
-    async fn stop(&self, container: Container) -> Try {
+    async fn stop(&mut self, container: Container) -> Try {
         if !container.state.is_up() {
             let reason = if self.resumed { "" } else { "already stopped" };
             return Ok(Outcome::succeeded(reason, self.resumed).exit(&container));
@@ -202,6 +205,7 @@ impl Operation {
         }
         let mut failure = None;
         for _ in 0..2 {
+            self.asked = true;
             match self.host.stop(&container.id, self.grace, grace).await {
                 Ok(_) => failure = None,
                 Err(
@@ -215,6 +219,7 @@ impl Operation {
                     let found = self.look_again().await?;
                     if found.state.is_up() && found.id != container.id {
                         // Re-created in between: once more, on the new one.
+                        self.asked = true;
                         self.host.stop(&found.id, self.grace, grace).await?;
                     }
                     failure = None;
@@ -237,7 +242,7 @@ impl Operation {
         )))
     }
 
-    async fn start(&self, container: Container) -> Try {
+    async fn start(&mut self, container: Container) -> Try {
         if container.state == ContainerState::Running {
             if self.resumed {
                 return self.stays_up(&container).await;
@@ -246,6 +251,7 @@ impl Operation {
             return Ok(Outcome::succeeded("already running", false));
         }
         if container.state == ContainerState::Paused {
+            self.asked = true;
             self.host.unpause(&container.id).await.or_else(conflict_is_fine)?;
             return self.stays_up(&self.look_again().await?).await;
         }
@@ -256,6 +262,7 @@ impl Operation {
         let mut id = container.id.clone();
         let mut failure = None;
         for _ in 0..2 {
+            self.asked = true;
             match self.host.start(&id).await {
                 Ok(_) => {
                     failure = None;
@@ -288,6 +295,7 @@ impl Operation {
                         break;
                     }
                     if found.state == ContainerState::Paused {
+                        self.asked = true;
                         self.host.unpause(&found.id).await.or_else(conflict_is_fine)?;
                         failure = None;
                         break;
@@ -364,6 +372,7 @@ impl Operation {
             return Ok(Outcome::skipped("not running: a restart would start it"));
         }
         self.before_restart = Some(BeforeRestart { started_at: container.started_at });
+        self.asked = true;
         match self.host.restart(&container.id, self.grace, container_grace(&container)).await {
             Ok(_) => self.stays_up(&self.look_again().await?).await,
             Err(DockerError::NotFound) => Err(self.gone().into()),
@@ -382,9 +391,10 @@ impl Operation {
     }
 
     /// What became of a restart whose answer is not known: done, half done, or not done (semantics §4).
-    async fn restarted(&self, container: &Container) -> Try {
+    async fn restarted(&mut self, container: &Container) -> Try {
         if !container.state.is_up() {
             // Half a restart is an outage: finish it.
+            self.asked = true;
             self.host.start(&container.id).await.or_else(conflict_is_fine)?;
             return self.stays_up(&self.look_again().await?).await;
         }
@@ -402,18 +412,19 @@ impl Operation {
         })
     }
 
-    async fn pause(&self, container: Container) -> Try {
+    async fn pause(&mut self, container: Container) -> Try {
         match container.state {
             ContainerState::Paused if self.resumed => return Ok(Outcome::succeeded("", true)),
             ContainerState::Paused => return Ok(Outcome::succeeded("already paused", false)),
             ContainerState::Running => {}
             _ => return Ok(Outcome::skipped("not running")),
         }
+        self.asked = true;
         let answer = self.host.pause(&container.id).await;
         self.judge(answer, ContainerState::Paused).await
     }
 
-    async fn unpause(&self, container: Container) -> Try {
+    async fn unpause(&mut self, container: Container) -> Try {
         // An unpause of what is not paused is answered with 500: so look first.
         match container.state {
             ContainerState::Running => {
@@ -424,6 +435,7 @@ impl Operation {
             ContainerState::Paused => {}
             _ => return Ok(Outcome::skipped("not paused")),
         }
+        self.asked = true;
         let answer = self.host.unpause(&container.id).await;
         let outcome = self.judge(answer, ContainerState::Running).await?;
         let _ = self.running.send((self.index, container.started_at));
@@ -467,7 +479,7 @@ impl Operation {
 }
 
 /// The grace Docker gives a container that no request sets, in seconds.
-fn container_grace(container: &Container) -> u32 {
+pub(super) fn container_grace(container: &Container) -> u32 {
     container.stop_timeout.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(DOCKER_GRACE)
 }
 

@@ -1,71 +1,34 @@
 //! Takes pending runs from the table, one after the other, and drives each in a task of its own.
 //!
 //! Who is at work lives in memory and is rebuilt at the start: runs that were under way when the process ended are
-//! taken up first. Of several requests that want different things of the same containers the newest wins: what runs
-//! yields at its next step boundary, older ones that wait are superseded (semantics §4, rulings 11).
+//! taken up first. Of several requests that want different things of a container the newest wins ([`super::under_way`]):
+//! what runs gives it up at its next step boundary, an older one that waits begins without it, or is superseded where
+//! nothing would be left of it (semantics §4, rulings 11).
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::drive::{Drive, verdict};
-use super::locks::Locks;
 use super::plan_of;
 use super::submit::{record_end, steps_of};
+use super::under_way::{Claim, Control, GivenUp, UnderWay};
 use crate::app::error::Result;
-use crate::app::{Activator, App, Live, rules};
+use crate::app::outlook::Outlook;
+use crate::app::{App, Live, rules};
+use crate::clock::Clock;
 use crate::db::{self, Tx};
 use crate::docker::{Host, Notice};
-use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::{Inventory, Link};
 use crate::domain::run::{Run, RunState, Step, StepState};
-use crate::domain::target::{ContainerIdentity, Target};
 
 /// First and longest wait between looks at a host that cannot be reached.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-
-/// Whether a run goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Control {
-    /// It does.
-    Go,
-    /// A newer request takes its place.
-    Superseded {
-        /// What that one does, in words.
-        by: String,
-    },
-    /// Somebody called it off.
-    Cancelled {
-        /// Who.
-        by: String,
-    },
-}
-
-/// What is being done to containers right now. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Execution(Arc<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    wake: Activator,
-    locks: Locks,
-    active: Mutex<HashMap<RunId, Active>>,
-    permits: Mutex<HashMap<HostId, Arc<Semaphore>>>,
-}
-
-#[derive(Debug)]
-struct Active {
-    target: Target,
-    action: Action,
-    touches: BTreeSet<ContainerIdentity>,
-    control: watch::Sender<Control>,
-}
 
 /// What one look at the table did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,116 +39,6 @@ pub struct Taken {
     pub ended: Vec<RunId>,
     /// When to look again although nothing happens.
     pub look_again: Option<Duration>,
-}
-
-impl Execution {
-    /// There may be a run to take.
-    pub fn wake(&self) {
-        self.0.wake.wake();
-    }
-
-    /// The epoch of the process that drives. One process drives an SQLite database: 0.
-    pub fn epoch(&self) -> i64 {
-        0
-    }
-
-    /// How many runs are being driven.
-    pub fn active(&self) -> usize {
-        self.lock().len()
-    }
-
-    pub(super) fn locks(&self) -> &Locks {
-        &self.0.locks
-    }
-
-    /// Room for one more container operation on a host, where there is some.
-    pub(super) fn permit(&self, host: &HostId, parallelism: usize) -> Option<OwnedSemaphorePermit> {
-        let mut permits = self.0.permits.lock().unwrap_or_else(PoisonError::into_inner);
-        let semaphore =
-            permits.entry(host.clone()).or_insert_with(|| Arc::new(Semaphore::new(parallelism.max(1))));
-        Arc::clone(semaphore).try_acquire_owned().ok()
-    }
-
-    /// Calls off a run that is being driven; `false` where it is not.
-    pub(super) fn cancel(&self, id: &RunId, by: &str) -> bool {
-        match self.lock().get(id) {
-            Some(active) => {
-                active.control.send_replace(Control::Cancelled { by: by.to_owned() });
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// The containers of a host that runs under way may act on.
-    pub fn touched(&self, host: &HostId) -> HashSet<ContainerIdentity> {
-        let active = self.lock();
-        let here = active.values().filter(|active| active.target.host == *host);
-        here.flat_map(|active| active.touches.iter().cloned()).collect()
-    }
-
-    /// Whether another run is at work on a container: one that stops or pauses, or else one that starts it.
-    pub(super) fn works_on(
-        &self,
-        host: &HostId,
-        than: &RunId,
-        identity: &ContainerIdentity,
-        stops: bool,
-    ) -> bool {
-        self.lock().iter().any(|(id, active)| {
-            id != than
-                && active.target.host == *host
-                && active.action.reverses_order() == stops
-                && active.touches.contains(identity)
-        })
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Active>> {
-        self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes runs that want something else of the same containers yield. `true` when there is one to wait for.
-    fn make_way(&self, run: &Run, touches: &BTreeSet<ContainerIdentity>) -> bool {
-        let mut in_the_way = false;
-        for (id, active) in self.lock().iter() {
-            if active.action != run.action && overlap(&active.target, &active.touches, &run.target, touches) {
-                in_the_way = true;
-                if id.as_str() < run.id.as_str() {
-                    active.control.send_if_modified(|control| {
-                        let goes_on = *control == Control::Go;
-                        if goes_on {
-                            *control = Control::Superseded { by: words(run) };
-                        }
-                        goes_on
-                    });
-                }
-            }
-        }
-        in_the_way
-    }
-}
-
-fn words(run: &Run) -> String {
-    format!("{} {} by {}", run.action, run.target_name, run.actor.name)
-}
-
-fn overlap(
-    a: &Target,
-    a_touches: &BTreeSet<ContainerIdentity>,
-    b: &Target,
-    b_touches: &BTreeSet<ContainerIdentity>,
-) -> bool {
-    a.host == b.host && (a == b || !a_touches.is_disjoint(b_touches))
-}
-
-/// The containers a run may act on: the target's members, and what its plan adds.
-fn touches(run: &Run, steps: &[Step], inventory: &Inventory) -> BTreeSet<ContainerIdentity> {
-    let members = inventory.members(&run.target.subject);
-    members
-        .iter()
-        .map(|member| member.identity.clone())
-        .chain(steps.iter().map(|step| step.identity.clone()))
-        .collect()
 }
 
 /// Drives runs until `stop`; then what is in flight ends, and the rest is left for the next start.
@@ -207,7 +60,7 @@ pub async fn run(app: App, stop: CancellationToken, tasks: TaskTracker) {
             }
         };
         tokio::select! {
-            () = app.execution.0.wake.woken() => {}
+            () = app.execution.woken() => {}
             () = app.clock.sleep(look_again.unwrap_or_default()), if look_again.is_some() => {}
             () = stop.cancelled() => {}
         }
@@ -256,20 +109,46 @@ pub async fn feed(app: App, stop: CancellationToken) {
 /// # Errors
 /// Where the database cannot be read.
 pub async fn recover(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -> Result<usize> {
-    let runs = db::runs::in_state(&app.db, RunState::Executing).await?;
-    let mut count = 0;
-    for run in runs {
-        if app.execution.lock().contains_key(&run.id) {
-            continue;
-        }
-        let steps = db::steps::of_run(&app.db, &run.id).await?;
+    let _beginning = app.execution.beginning().await;
+    let mut runs = db::runs::in_state(&app.db, RunState::Executing).await?;
+    runs.retain(|run| !app.execution.is_active(&run.id) && app.hosts.get(&run.target.host).is_some());
+    let claimed = with_claims(app, runs).await?;
+    let count = claimed.len();
+    let given_up: Vec<GivenUp> = (0..count)
+        .map(|index| claimed[index].claim.gives_up(claimed[index + 1..].iter().map(|newer| &newer.claim)))
+        .collect();
+    for (Claimed { run, steps, claim }, given_up) in claimed.into_iter().zip(given_up) {
         let Some(host) = app.hosts.get(&run.target.host) else { continue };
         tracing::info!(run = %run.id, target = %run.target_name, "taking up a run that was cut off");
-        let touches = touches(&run, &steps, &host.inventory());
-        spawn(app, host, run, steps, touches, stop, tasks);
-        count += 1;
+        let (under_way, control) = app.execution.enter(claim, &steps, given_up);
+        spawn(Drive::resume(app.clone(), host, run, steps, control, stop.clone()), under_way, tasks);
     }
     Ok(count)
+}
+
+/// A run with its steps, and what it is about for the others.
+struct Claimed {
+    run: Run,
+    steps: Vec<Step>,
+    claim: Claim,
+}
+
+async fn with_claims(app: &App, runs: Vec<Run>) -> Result<Vec<Claimed>> {
+    let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
+    let mut steps: HashMap<RunId, Vec<Step>> = HashMap::new();
+    for step in db::history::steps(&app.db, &ids).await? {
+        steps.entry(step.run_id.clone()).or_default().push(step);
+    }
+    let mut inventories: HashMap<HostId, Inventory> = HashMap::new();
+    for host in app.hosts.all() {
+        inventories.insert(host.id().clone(), host.inventory());
+    }
+    let claimed = runs.into_iter().map(|run| {
+        let steps = steps.remove(&run.id).unwrap_or_default();
+        let claim = Claim::new(&run, &steps, inventories.get(&run.target.host));
+        Claimed { run, steps, claim }
+    });
+    Ok(claimed.collect())
 }
 
 /// Begins each pending run that nothing is in the way of.
@@ -277,104 +156,137 @@ pub async fn recover(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -
 /// # Errors
 /// Where the database cannot be read or written; the next look goes on from there.
 pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -> Result<Taken> {
-    let mut taken = Taken::default();
-    let pending = db::runs::in_state(&app.db, RunState::Pending).await?;
-    let mut wanted: Vec<(Run, Vec<Step>, BTreeSet<ContainerIdentity>)> = Vec::new();
-    for run in pending {
-        let steps = db::steps::of_run(&app.db, &run.id).await?;
-        let touches = match app.hosts.get(&run.target.host) {
-            Some(host) => touches(&run, &steps, &host.inventory()),
-            None => BTreeSet::new(),
-        };
-        wanted.push((run, steps, touches));
-    }
-    for index in 0..wanted.len() {
-        let (run, steps, touches) = &wanted[index];
-        let newer = wanted[index + 1..].iter().rev().find(|(other, _, other_touches)| {
-            other.action != run.action && overlap(&other.target, other_touches, &run.target, touches)
-        });
-        if let Some((newer, ..)) = newer {
-            end(app, run, RunState::Superseded, &format!("superseded by {}", words(newer))).await?;
-            taken.ended.push(run.id.clone());
+    let mut pass = Pass { app, stop, tasks, outlook: None, taken: Taken::default(), waits: Vec::new() };
+    let waiting = with_claims(app, db::runs::in_state(&app.db, RunState::Pending).await?).await?;
+    app.execution.keep_lost(&waiting.iter().map(|one| &one.run.id).collect());
+    for index in 0..waiting.len() {
+        let Claimed { run, steps, claim } = &waiting[index];
+        let newer = || waiting[index + 1..].iter().map(|newer| &newer.claim);
+        if let Some(newer) = newer().rev().find(|newer| claim.is_taken_whole_by(newer)) {
+            let reason = format!("superseded by {}", newer.words());
+            pass.end(run, RunState::Superseded, &reason).await?;
             continue;
         }
         let Some(host) = app.hosts.get(&run.target.host) else {
-            end(app, run, RunState::Failed, "its host is no longer known").await?;
-            taken.ended.push(run.id.clone());
+            pass.end(run, RunState::Failed, "its host is no longer known").await?;
             continue;
         };
-        if app.execution.make_way(run, touches) {
-            continue;
-        }
-        if let Some(ended) = begin(app, host, run, steps, stop, tasks, &mut taken).await? {
-            taken.ended.push(ended);
+        let mut way = app.execution.make_way(claim);
+        way.given_up.extend(claim.gives_up(newer()));
+        let given_up = app.execution.loses(&run.id, way.given_up);
+        if !way.blocked {
+            pass.begin(host, run, steps, given_up).await?;
         }
     }
-    Ok(taken)
+    pass.store_waits().await?;
+    Ok(pass.taken)
 }
 
-/// Begins one run with the plan of this moment. Answers its id where it ended at once.
-async fn begin(
-    app: &App,
-    host: Arc<Host>,
-    run: &Run,
-    steps: &[Step],
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
-    taken: &mut Taken,
-) -> Result<Option<RunId>> {
-    let now = app.clock.now();
-    let inventory = host.inventory();
-    if let Some(reason) = unreachable(&inventory) {
-        if now >= run.deadline_at {
-            end(app, run, RunState::Failed, &format!("{reason}; tried until the run's deadline")).await?;
-            return Ok(Some(run.id.clone()));
+/// One look at the table.
+struct Pass<'a> {
+    app: &'a App,
+    stop: &'a CancellationToken,
+    tasks: &'a TaskTracker,
+    /// What is wanted and what naps, once a run needs to know.
+    outlook: Option<Outlook>,
+    taken: Taken,
+    /// Runs whose host cannot be reached: why, and the how manyth try that was.
+    waits: Vec<(RunId, String, i64)>,
+}
+
+impl Pass<'_> {
+    /// Begins one run with the plan of this moment, or ends it where there is nothing to begin.
+    async fn begin(&mut self, host: Arc<Host>, run: &Run, steps: &[Step], given_up: GivenUp) -> Result<()> {
+        let app = self.app;
+        let now = app.clock.now();
+        let inventory = host.inventory();
+        if let Some(reason) = unreachable(&inventory) {
+            if now >= run.deadline_at {
+                let reason = format!("{reason}; tried until the run's deadline");
+                return self.end(run, RunState::Failed, &reason).await;
+            }
+            // Tried again when the link comes up, which wakes the runner; the wait only bounds it.
+            let left = Duration::try_from(run.deadline_at.duration_since(now)).unwrap_or_default();
+            self.look_again_in(back_off(&app.clock, run.attempt).min(left));
+            self.waits.push((run.id.clone(), reason, run.attempt + 1));
+            return Ok(());
         }
-        let wait = back_off(run.attempt);
-        // Tried again when the link comes up, which wakes the runner; the wait only bounds it.
-        let left = Duration::try_from(run.deadline_at.duration_since(now)).unwrap_or_default();
-        let look_again = wait.min(left);
-        taken.look_again = Some(taken.look_again.map_or(look_again, |sooner| sooner.min(look_again)));
+        if now > run.deadline_at {
+            return self.end(run, RunState::Failed, "its deadline passed before it could begin").await;
+        }
+        if self.outlook.is_none() {
+            self.outlook = Some(Outlook::load(app).await?);
+        }
+        let Some(outlook) = &self.outlook else { return Ok(()) };
+        let plan = plan_of(app, run, &inventory, outlook).await?;
+        let fresh = steps_of(app, run, &plan, now);
+        let _beginning = app.execution.beginning().await;
         let mut tx = app.db.begin().await?;
-        db::runs::wait(&mut tx, &run.id, &reason, run.attempt + 1).await?;
+        if !db::runs::begin(&mut tx, &run.id, now).await? {
+            return Ok(());
+        }
+        let steps = if same_plan(steps, &fresh) {
+            steps.to_vec()
+        } else {
+            db::steps::clear(&mut tx, &run.id).await?;
+            db::steps::insert(&mut tx, &fresh).await?;
+            fresh
+        };
+        if steps.iter().all(|step| step.state.is_terminal()) {
+            let (state, reason) = verdict(run, &steps, &Control::default());
+            db::runs::finish(&mut tx, &run.id, state, &reason, now).await?;
+            record_end(&mut tx, app, run, state, &reason).await?;
+            tx.commit().await?;
+            app.bus.send(Live::Runs);
+            self.taken.ended.push(run.id.clone());
+            return Ok(());
+        }
         tx.commit().await?;
         app.bus.send(Live::Runs);
-        return Ok(None);
+        let run = Run { started_at: Some(now), state: RunState::Executing, ..run.clone() };
+        self.taken.begun.push(run.id.clone());
+        let claim = Claim::new(&run, &steps, Some(&inventory));
+        let (under_way, control) = app.execution.enter(claim, &steps, given_up);
+        let drive = Drive::new(app.clone(), host, run, steps, control, self.stop.clone());
+        spawn(drive, under_way, self.tasks);
+        Ok(())
     }
-    if now > run.deadline_at {
-        end(app, run, RunState::Failed, "its deadline passed before it could begin").await?;
-        return Ok(Some(run.id.clone()));
-    }
-    let plan = plan_of(app, run, &inventory).await?;
-    let fresh = steps_of(app, run, &plan, now);
-    let mut tx = app.db.begin().await?;
-    if !db::runs::begin(&mut tx, &run.id, now).await? {
-        return Ok(None);
-    }
-    let steps = if same_plan(steps, &fresh) {
-        steps.to_vec()
-    } else {
-        db::steps::clear(&mut tx, &run.id).await?;
-        db::steps::insert(&mut tx, &fresh).await?;
-        fresh
-    };
-    if steps.iter().all(|step| step.state.is_terminal()) {
-        let (state, reason) = verdict(run, &steps, &Control::Go);
-        db::runs::finish(&mut tx, &run.id, state, &reason, now).await?;
-        record_end(&mut tx, app, run, state, &reason).await?;
+
+    /// Ends a run that has not begun.
+    async fn end(&mut self, run: &Run, state: RunState, reason: &str) -> Result<()> {
+        let app = self.app;
+        let mut tx = app.db.begin().await?;
+        if db::runs::finish(&mut tx, &run.id, state, reason, app.clock.now()).await? {
+            record_end(&mut tx, app, run, state, reason).await?;
+            if state == RunState::Failed {
+                let steps = db::steps::of_run(&app.db, &run.id).await?;
+                unsettle(&mut tx, run, &steps.iter().collect::<Vec<_>>()).await?;
+            }
+        }
         tx.commit().await?;
         app.bus.send(Live::Runs);
-        return Ok(Some(run.id.clone()));
+        self.taken.ended.push(run.id.clone());
+        Ok(())
     }
-    tx.commit().await?;
-    app.bus.send(Live::Runs);
-    let mut run = run.clone();
-    run.started_at = Some(now);
-    run.state = RunState::Executing;
-    taken.begun.push(run.id.clone());
-    let touches = touches(&run, &steps, &inventory);
-    spawn(app, host, run, steps, touches, stop, tasks);
-    Ok(None)
+
+    fn look_again_in(&mut self, wait: Duration) {
+        let sooner = self.taken.look_again.map_or(wait, |sooner| sooner.min(wait));
+        self.taken.look_again = Some(sooner);
+    }
+
+    /// Says of all runs that wait why they do.
+    async fn store_waits(&mut self) -> Result<()> {
+        if self.waits.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.app.db.begin().await?;
+        for (id, reason, attempt) in &self.waits {
+            db::runs::wait(&mut tx, id, reason, *attempt).await?;
+        }
+        tx.commit().await?;
+        self.app.bus.send(Live::Runs);
+        Ok(())
+    }
 }
 
 fn unreachable(inventory: &Inventory) -> Option<String> {
@@ -385,10 +297,10 @@ fn unreachable(inventory: &Inventory) -> Option<String> {
     }
 }
 
-/// 1, 2, 4 … 60 s.
-fn back_off(attempt: i64) -> Duration {
+/// 1, 2, 4 … 60 s, a fifth more or less.
+fn back_off(clock: &Clock, attempt: i64) -> Duration {
     let doublings = u32::try_from(attempt.clamp(0, 6)).unwrap_or(6);
-    (BACK_OFF.0 * 2_u32.pow(doublings)).min(BACK_OFF.1)
+    clock.jittered((BACK_OFF.0 * 2_u32.pow(doublings)).min(BACK_OFF.1))
 }
 
 /// Whether two lists of steps say the same, ids apart.
@@ -401,58 +313,15 @@ fn same_plan(stored: &[Step], fresh: &[Step]) -> bool {
 }
 
 /// Drives a run in a task of its own, and lets the next one in when it has ended.
-fn spawn(
-    app: &App,
-    host: Arc<Host>,
-    run: Run,
-    steps: Vec<Step>,
-    touches: BTreeSet<ContainerIdentity>,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
-) {
-    let (control, controlled) = watch::channel(Control::Go);
-    let id = run.id.clone();
-    app.execution
-        .lock()
-        .insert(id.clone(), Active { target: run.target.clone(), action: run.action, touches, control });
-    let drive = Drive::new(app.clone(), host, run, steps, controlled, stop.clone());
-    let execution = app.execution.clone();
+fn spawn(drive: Drive, under_way: UnderWay, tasks: &TaskTracker) {
     tasks.spawn(async move {
-        // Also when the drive panics: a run that nobody drives must not block the next one.
-        let _active = Registered { execution, id };
+        let _under_way = under_way;
         drive.complete().await;
     });
 }
 
-struct Registered {
-    execution: Execution,
-    id: RunId,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.execution.lock().remove(&self.id);
-        self.execution.wake();
-    }
-}
-
-/// Ends a run that has not begun.
-async fn end(app: &App, run: &Run, state: RunState, reason: &str) -> Result<()> {
-    let mut tx = app.db.begin().await?;
-    if db::runs::finish(&mut tx, &run.id, state, reason, app.clock.now()).await? {
-        record_end(&mut tx, app, run, state, reason).await?;
-        if state == RunState::Failed {
-            let steps = db::steps::of_run(&app.db, &run.id).await?;
-            unsettle(&mut tx, run, &steps).await?;
-        }
-    }
-    tx.commit().await?;
-    app.bus.send(Live::Runs);
-    Ok(())
-}
-
 /// What a window or an override wanted of these containers was not reached: it is tried again when the host comes back.
-pub(super) async fn unsettle(tx: &mut Tx, run: &Run, steps: &[Step]) -> Result<()> {
+pub(super) async fn unsettle(tx: &mut Tx, run: &Run, steps: &[&Step]) -> Result<()> {
     if !rules::is_level(run) {
         return Ok(());
     }

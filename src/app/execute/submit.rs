@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use super::{Request, known, plan_of, touchable};
 use crate::app::audit::{self, Object};
 use crate::app::error::{Error, Result};
+use crate::app::outlook::Outlook;
 use crate::app::{Actor, App, Live};
-use crate::app::{by_hand, overrides, rules};
+use crate::app::{by_hand, overrides};
 use crate::db::{self, Tx};
 use crate::domain::action::Action;
 use crate::domain::audit::AuditDetail;
@@ -71,16 +72,18 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     }
     touchable(&inventory, &request.target, &target_name(&inventory, &request.target))?;
     let lasting = request.lasting.clone();
-    let prepared = prepare(app, actor, request, &inventory).await?;
-    let rules = rules::load(app).await?;
+    let outlook = Outlook::load(app).await?;
+    let prepared = prepare(app, actor, request, &inventory, &outlook).await?;
+    // Two requests for the same thing at once: the second one finds the first.
+    let _asking = app.execution.asking().await;
     let mut tx = app.db.begin().await?;
-    let twin = db::runs::open_twin(&mut tx, &prepared.run.target, prepared.run.action).await?;
+    let twin = db::runs::open_twin(&mut tx, &prepared.run).await?;
     if let Some(wish) = lasting {
         let (host, members) =
             (&prepared.run.target.host, overrides::members(&inventory, &prepared.run.target));
         overrides::respect(&mut tx, app, actor, wish, host, &members).await?;
     } else if twin.is_none() {
-        by_hand::answer(&mut tx, app, actor, &prepared.run, &inventory, &rules).await?;
+        by_hand::answer(&mut tx, app, actor, &prepared.run, &inventory, &outlook.rules).await?;
     }
     if let Some(twin) = twin {
         tx.commit().await?;
@@ -120,11 +123,17 @@ pub async fn retry(app: &App, actor: &Actor, id: &RunId) -> Result<Submitted> {
     .await
 }
 
-/// Makes the run and the steps of a request, from one look at the inventory.
+/// Makes the run and the steps of a request, from one look at the inventory and at what is wanted.
 ///
 /// # Errors
 /// Where the database cannot be read.
-pub async fn prepare(app: &App, actor: &Actor, request: Request, inventory: &Inventory) -> Result<Prepared> {
+pub async fn prepare(
+    app: &App,
+    actor: &Actor,
+    request: Request,
+    inventory: &Inventory,
+    outlook: &Outlook,
+) -> Result<Prepared> {
     let now = app.clock.now();
     let restore = request.restore && request.action == Action::Start;
     let (schedule_id, schedule_name) = request.schedule.unzip();
@@ -152,7 +161,7 @@ pub async fn prepare(app: &App, actor: &Actor, request: Request, inventory: &Inv
         restore,
     };
     let steps = if inventory.is_connected() {
-        steps_of(app, &run, &plan_of(app, &run, inventory).await?, now)
+        steps_of(app, &run, &plan_of(app, &run, inventory, outlook).await?, now)
     } else {
         Vec::new()
     };

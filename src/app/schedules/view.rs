@@ -241,6 +241,9 @@ pub fn is_skipping(schedule: &Schedule, now: Timestamp) -> bool {
 /// The next instant at which a schedule acts: its next due one, or the one after where that is skipped.
 pub fn next_at(schedule: &Schedule, almanac: &Almanac) -> Option<Timestamp> {
     let due = schedule.next_due?;
-    let is_skipped = schedule.skip_at == Some(due) && !schedule.is_window();
-    if is_skipped { almanac.next_after(&schedule.spec, None, due) } else { Some(due) }
+    if schedule.skip_at != Some(due) {
+        return Some(due);
+    }
+    // Of a window the whole sleep is dropped, its end included.
+    almanac.next_after(&schedule.spec, schedule.skip_at.filter(|_| schedule.is_window()), due)
 }

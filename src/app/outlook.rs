@@ -1,0 +1,40 @@
+//! What is wanted of everything, and what naps, as one pass sees it: read once, then asked for each run.
+
+use std::collections::HashMap;
+
+use jiff::tz::TimeZone;
+
+use super::{App, Result, rules, zone};
+use crate::db;
+use crate::domain::desired::Rules;
+use crate::domain::ids::HostId;
+use crate::domain::nap::Naps;
+
+/// Windows, overrides and naps of one moment.
+#[derive(Debug)]
+pub struct Outlook {
+    /// Windows and overrides.
+    pub rules: Rules,
+    /// The zone of sentences.
+    pub zone: TimeZone,
+    naps: HashMap<HostId, Naps>,
+}
+
+impl Outlook {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn load(app: &App) -> Result<Self> {
+        let mut naps = HashMap::new();
+        for host in app.hosts.all() {
+            naps.insert(host.id().clone(), db::naps::of_host(&app.db, host.id()).await?);
+        }
+        Ok(Self { rules: rules::load(app).await?, zone: zone::default_zone(app).await?.zone, naps })
+    }
+
+    /// What naps on a host, where it is known.
+    pub fn naps(&self, host: &HostId) -> Option<&Naps> {
+        self.naps.get(host)
+    }
+}
