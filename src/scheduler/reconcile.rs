@@ -181,7 +181,7 @@ impl<'a> Scene<'a> {
                 db::applied::put(&mut tx, self.host.id(), identity, applied).await?;
             }
             let run = &prepared.run;
-            let twin = db::runs::open_twin(&mut tx, &run).await?;
+            let twin = db::runs::open_twin(&mut tx, run).await?;
             // One that waits makes its plan when it begins.
             if twin.is_some_and(|twin| twin.state == RunState::Pending) {
                 continue;
