@@ -508,7 +508,7 @@ async fn waiting_for_a_turn_uses_up_nobodys_time() {
         world.stack(&format!("s{number}"), |s| {
             ["a", "b", "c", "d"]
                 .iter()
-                .fold(s, |s, name| s.service(*name, |c| c.stops_after(Duration::from_secs(40), 137)))
+                .fold(s, |s, name| s.service(name, |c| c.stops_after(Duration::from_secs(40), 137)))
         })
     });
     let bench = Bench::new(NOW, world).await;
