@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use docknap::app::overrides;
 use docknap::app::schedules::{self, Draft, ScheduleView};
+use docknap::app::stacks::ShownState;
 use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::overrides::{Override, Wanted};
@@ -130,6 +131,24 @@ async fn a_stack_sleeps_and_what_ran_wakes(test: TestDb) {
     assert_eq!(runs[0].fire_at, Some(at("2027-03-02T23:00:00Z")));
     assert_eq!(runs[1].fire_at, Some(at("2027-03-03T07:00:00Z")));
     assert_eq!(runs[1].schedule_id.as_ref(), Some(&night.schedule.id));
+}
+
+#[tokio::test]
+async fn a_stack_naps_though_some_of_it_was_off_before() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    let view = async || {
+        let host = docknap::domain::ids::HostId::local();
+        docknap::app::stacks::get(&bench.app, &person(), &host, "shop").await.expect("a stack")
+    };
+    let asleep = view().await;
+    assert_eq!((asleep.shown, asleep.napping), (ShownState::Napping, true));
+    let why = "Asleep by “Sleep shop” (sleep 23:00-07:00). Stopped by schedule Sleep shop, 23:00 today";
+    assert_eq!(asleep.why, why, "nobody else stopped it");
+    bench.sim.start("shop-tool-1").expect("somebody starts it");
+    look(&bench).await;
+    assert_eq!(view().await.shown, ShownState::Partial, "one of it is up");
 }
 
 async fn down_over_the_wake_edge_it_wakes_once(test: TestDb) {

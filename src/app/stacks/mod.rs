@@ -133,6 +133,13 @@ pub struct ContainerView {
     pub next: Option<NextAction>,
 }
 
+impl ContainerView {
+    /// Whether its processes run, or are about to.
+    fn is_at_work(&self) -> bool {
+        self.container.state.is_up() && self.container.state != ContainerState::Paused
+    }
+}
+
 /// How the link to a host stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostView {
@@ -325,14 +332,11 @@ impl Known {
         } else {
             None
         };
-        // What is protected stays up through every nap, and what is completed is neither up nor down.
-        let mut counted = ordinary()
-            .filter(|view| {
-                view.protected.is_none() && view.shown != ShownState::Completed
-                    || view.napping_since.is_some()
-            })
-            .peekable();
-        let napping = counted.peek().is_some() && counted.all(|view| view.napping_since.is_some());
+        // What is protected stays up through every nap.
+        let counted = || ordinary().filter(|view| view.protected.is_none() || view.napping_since.is_some());
+        // What was off before it, on purpose or because its work was done, is no reason to say that others stopped it.
+        let napping =
+            counted().any(|view| view.napping_since.is_some()) && counted().all(|view| !view.is_at_work());
         let target = Target::stack(stack.host.clone(), stack.name.clone());
         let wanted = self.wanted(&target);
         let next = self
