@@ -12,7 +12,7 @@ use docknap::domain::run::{Run, RunState, Trigger};
 use docknap::domain::schedule::Source;
 use docknap::scheduler::Ticked;
 use docknap::sim::{ContainerSpec, DaemonEnd, Endpoint, Restart, World};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::on_both_engines;
 use crate::support::bench::{Bench, person};
@@ -470,4 +470,43 @@ async fn an_unreachable_host_gets_the_state_for_now_when_it_is_back() {
     look(&bench).await;
     assert!(bench.sim.running("shop").is_empty());
     assert_eq!(told(&bench).await, [SLEPT]);
+}
+
+/// The Engine of another machine: its clock is three minutes ahead, or behind.
+#[tokio::test]
+async fn an_engine_with_a_wrong_clock_is_told_from_its_people() {
+    for minutes in [3, -3] {
+        let world = World::new().ahead(SignedDuration::from_mins(minutes)).stack("shop", |s| {
+            s.service("db", |c| c.restart(Restart::Always)).service("web", |c| c.depends_on("db"))
+        });
+        let bench = Bench::new(NOW, world).await;
+        keep(&bench, window(NIGHT)).await;
+        pass(&bench, "2027-03-02T23:00:00Z").await;
+        let host = docknap::domain::ids::HostId::local();
+        let view = docknap::app::stacks::get(&bench.app, &person(), &host, "shop").await.expect("a stack");
+        assert_eq!(view.shown, ShownState::Napping, "{minutes}");
+        let since: Vec<_> = view.containers.iter().map(|one| one.napping_since).collect();
+        assert_eq!(since, [Some(at("2027-03-02T23:00:00Z")); 2], "{minutes}: by our clock");
+
+        bench.advance(Duration::from_secs(3600)).await;
+        bench.sim.daemon_restart(DaemonEnd::Graceful).expect("it restarts");
+        bench
+            .until("it is connected again", async || {
+                let inventory = bench.app.hosts.local().inventory();
+                bench.sim.running("shop") == ["shop-db-1"]
+                    && inventory.is_connected()
+                    && inventory.containers.iter().any(|container| container.state.is_up())
+            })
+            .await;
+        look(&bench).await;
+        let last = runs(&bench).await.pop().expect("a run");
+        assert!(last.why.starts_with("daemon restart"), "{minutes}: {}", last.why);
+        assert_eq!(open(&bench).await, [], "{minutes}: nobody did it by hand");
+
+        pass(&bench, "2027-03-03T07:00:00Z").await;
+        assert_eq!(bench.sim.running("shop"), ["shop-db-1", "shop-web-1"], "{minutes}");
+        assert_eq!(told(&bench).await, [SLEPT, SLEPT, WOKE], "{minutes}");
+        look(&bench).await;
+        assert_eq!(open(&bench).await, [], "{minutes}: what we did is nobody else's");
+    }
 }

@@ -502,7 +502,7 @@ impl Drive {
                 return Ok(());
             }
         };
-        let since = step.finished_at.unwrap_or_else(|| self.app.clock.now());
+        let since = self.host.by_engine(step.finished_at.unwrap_or_else(|| self.app.clock.now()));
         let nap = Nap { kind, run_id: self.run.id.clone(), since };
         db::naps::put(tx, &step.host, &step.identity, &nap).await?;
         Ok(())

@@ -13,6 +13,7 @@ use super::almanac::Almanac;
 use super::near::near;
 use super::{Actor, App, Error, Result, rules, zone};
 use crate::db::{self, history::LastTouch};
+use crate::docker::Hosts;
 use crate::domain::action::Action;
 use crate::domain::desired::Rules;
 use crate::domain::ids::{HostId, ScheduleId};
@@ -281,6 +282,7 @@ pub(super) fn shorten(text: &str) -> String {
 /// What the database knows about targets, by target.
 struct Known {
     now: Timestamp,
+    hosts: Hosts,
     zone: TimeZone,
     naps: HashMap<HostId, Naps>,
     touches: HashMap<Target, LastTouch>,
@@ -306,6 +308,7 @@ impl Known {
         }
         Ok(Self {
             now: app.clock.now(),
+            hosts: app.hosts.clone(),
             zone: almanac.zone.zone,
             naps,
             touches: touches.into_iter().map(|touch| (touch.target.clone(), touch)).collect(),
@@ -398,7 +401,7 @@ impl Known {
             why,
             last,
             wanted,
-            napping_since: nap.map(|nap| nap.since),
+            napping_since: nap.map(|nap| self.by_us(&container, nap.since)),
             next,
             container,
         }
@@ -434,6 +437,11 @@ impl Known {
         container.looks_completed() && (inventory.is_completed(container) || others_nap())
     }
 
+    /// A time stamp of the Engine, as our clock showed it.
+    fn by_us(&self, container: &Container, theirs: Timestamp) -> Timestamp {
+        self.hosts.get(&container.host).map_or(theirs, |host| host.by_us(theirs))
+    }
+
     /// The nap of a container, where it still holds.
     fn nap(&self, container: &Container) -> Option<&Nap> {
         self.naps.get(&container.host)?.get(&container.identity).filter(|nap| nap.holds(container))
@@ -452,12 +460,13 @@ impl Known {
             return "It has done its work and ended".to_owned();
         }
         let up = container.state.is_up();
+        let ours = |theirs: Timestamp| self.by_us(container, theirs);
         match touch.action {
             Action::Stop | Action::Pause if nap.is_none() && up => {
-                self.outside("Started", container.started_at, touch)
+                self.outside("Started", container.started_at.map(ours), touch)
             }
             Action::Start | Action::Unpause | Action::Restart if !up => {
-                self.outside("Stopped", container.finished_at, touch)
+                self.outside("Stopped", container.finished_at.map(ours), touch)
             }
             Action::Start | Action::Unpause | Action::Restart
                 if container.state == ContainerState::Paused =>
