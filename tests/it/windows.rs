@@ -151,6 +151,23 @@ async fn a_stack_naps_though_some_of_it_was_off_before() {
     assert_eq!(view().await.shown, ShownState::Partial, "one of it is up");
 }
 
+#[tokio::test]
+async fn what_a_run_of_ours_is_starting_was_not_started_outside() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    bench.submit(Action::Start, Bench::stack("shop")).await;
+    bench.until("it runs", async || bench.sim.running("shop").len() == 4).await;
+    bench.quiet().await;
+    let host = docknap::domain::ids::HostId::local();
+    let view = docknap::app::stacks::get(&bench.app, &person(), &host, "shop").await.expect("a stack");
+    // The run watches for three seconds whether all stays up.
+    assert!(view.why.ends_with("A run is at work on it"), "{}", view.why);
+    let whys: Vec<&str> = view.containers.iter().map(|one| one.why.as_str()).collect();
+    assert!(whys.iter().all(|why| !why.contains("outside DockNap")), "{whys:#?}");
+    bench.settle().await;
+}
+
 async fn down_over_the_wake_edge_it_wakes_once(test: TestDb) {
     let mut bench = Bench::on(test, NOW, shop()).await;
     keep(&bench, window(NIGHT)).await;

@@ -2,7 +2,7 @@
 //!
 //! Reads the inventory that events keep, and at most three queries for everything; never Docker itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -24,7 +24,7 @@ use crate::domain::nap::{Nap, Naps};
 use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
-use crate::domain::target::Target;
+use crate::domain::target::{ContainerIdentity, Target};
 
 mod wanted;
 
@@ -32,6 +32,8 @@ pub use wanted::WantedView;
 
 /// A stack or container that is touched by nothing of ours.
 pub const UNTOUCHED: &str = "DockNap has not touched it";
+/// A stack or container that a run of ours is changing right now.
+const AT_WORK: &str = "A run is at work on it";
 
 /// How a container or stack is, in the words of the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
@@ -285,6 +287,8 @@ struct Known {
     hosts: Hosts,
     zone: TimeZone,
     naps: HashMap<HostId, Naps>,
+    /// What runs of ours are at work on.
+    busy: HashMap<HostId, HashSet<ContainerIdentity>>,
     touches: HashMap<Target, LastTouch>,
     coming: HashMap<Target, NextAction>,
     rules: Rules,
@@ -293,7 +297,9 @@ struct Known {
 impl Known {
     async fn read(app: &App) -> Result<Self> {
         let mut naps = HashMap::new();
+        let mut busy = HashMap::new();
         for host in inventories(app).into_iter().map(|inventory| inventory.host) {
+            busy.insert(host.clone(), app.execution.touched(&host));
             naps.insert(host.clone(), db::naps::of_host(&app.db, &host).await?);
         }
         let (touches, stored_zone) = db::history::last_touches(&app.db).await?;
@@ -311,6 +317,7 @@ impl Known {
             hosts: app.hosts.clone(),
             zone: almanac.zone.zone,
             naps,
+            busy,
             touches: touches.into_iter().map(|touch| (touch.target.clone(), touch)).collect(),
             coming,
             rules: rules::load(app).await?,
@@ -437,6 +444,11 @@ impl Known {
         container.looks_completed() && (inventory.is_completed(container) || others_nap())
     }
 
+    /// Whether a run of ours is at work on it: what it does meanwhile is nobody else's doing.
+    fn is_busy(&self, container: &Container) -> bool {
+        self.busy.get(&container.host).is_some_and(|busy| busy.contains(&container.identity))
+    }
+
     /// A time stamp of the Engine, as our clock showed it.
     fn by_us(&self, container: &Container, theirs: Timestamp) -> Timestamp {
         self.hosts.get(&container.host).map_or(theirs, |host| host.by_us(theirs))
@@ -455,6 +467,9 @@ impl Known {
         touch: Option<&LastTouch>,
         completed: bool,
     ) -> String {
+        if self.is_busy(container) {
+            return AT_WORK.to_owned();
+        }
         let Some(touch) = touch else { return UNTOUCHED.to_owned() };
         if completed {
             return "It has done its work and ended".to_owned();
@@ -505,6 +520,9 @@ impl Known {
     ) -> String {
         if let Some(reason) = protected {
             return format!("DockNap never touches it: {reason}");
+        }
+        if containers.iter().any(|view| self.is_busy(&view.container)) {
+            return AT_WORK.to_owned();
         }
         let Some(touch) = self.touches.get(target) else {
             // Only single containers were touched, if any.
