@@ -109,8 +109,11 @@ async fn a_stack_sleeps_and_wakes_in_order_on_a_real_engine() {
     assert_eq!(ends, [format!("die {web}"), format!("die {api}"), format!("die {db}")]);
     let stack = site.stack().await;
     assert_eq!((&stack["status"], &stack["shown"]), (&json!("stopped"), &json!("napping")), "{stack:#}");
-    let why = stack["why"].as_str().expect("text");
-    assert!(why.starts_with(&format!("Asleep by “Nights” ({window}). Stopped by ")), "{why}");
+    let why = format!("Asleep by “Nights” ({window}). Stopped by schedule Nights, ");
+    wait::until("it says why", PATIENCE, async || {
+        site.stack().await["why"].as_str().is_some_and(|told| told.starts_with(&why))
+    })
+    .await;
     for container in [&db, &api, &web] {
         assert_eq!(site.shown(container).await["shown"], "napping", "{container}");
     }

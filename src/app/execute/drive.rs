@@ -517,6 +517,8 @@ impl Drive {
         }
         tracing::info!(run = %self.run.id, target = %self.run.target_name, action = %self.run.action,
             state = %state, reason, "run ended");
+        // Whoever looks because of the announcement is not to find it at work.
+        self.app.execution.ended(&self.run.id);
         self.announce();
     }
 

@@ -124,6 +124,11 @@ impl Execution {
         here.flat_map(|active| active.touches.iter().cloned()).collect()
     }
 
+    /// A run has ended and acts on nothing any more.
+    pub(super) fn ended(&self, id: &RunId) {
+        self.lock().remove(id);
+    }
+
     /// Whether another run is at work on a container: one that stops or pauses, or else one that starts it.
     pub(super) fn works_on(
         &self,
@@ -432,7 +437,7 @@ struct Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.execution.lock().remove(&self.id);
+        self.execution.ended(&self.id);
         self.execution.wake();
     }
 }
