@@ -33,7 +33,7 @@ struct State {
 #[derive(Debug, Default)]
 struct OfHost {
     sightings: Vec<Sighting>,
-    /// The link went down then.
+    /// The link went down then, by the Engine's clock.
     lost_at: Option<Timestamp>,
     /// The scheduler has looked since the link came up.
     looked: bool,
@@ -64,7 +64,7 @@ impl Outside {
         true
     }
 
-    /// The link to a host went down or came up.
+    /// The link to a host went down or came up. `now` is by the Engine's clock.
     pub fn link(&self, host: &HostId, connected: bool, now: Timestamp) {
         let mut state = self.lock();
         let host = state.hosts.entry(host.clone()).or_default();

@@ -87,7 +87,7 @@ pub struct Sighting {
     pub id: String,
     /// Docker's word: `start`, `die`, `stop`, `pause`, `unpause`, `restart`, `destroy`, ….
     pub action: String,
-    /// When, by the Engine's clock.
+    /// When, by our clock.
     pub at: Timestamp,
     /// Exit code of a `die`.
     pub exit_code: Option<i64>,
@@ -227,6 +227,17 @@ impl Host {
             () = stop.cancelled() => {}
             () = super::watch::keep(&self) => {}
         }
+    }
+
+    /// One of our instants, as the Engine's clock shows it. A machine's clock may be minutes off, and Docker's time
+    /// stamps are by it.
+    pub fn by_engine(&self, ours: Timestamp) -> Timestamp {
+        ours.checked_add(self.client.wire().ahead()).unwrap_or(ours)
+    }
+
+    /// One of Docker's time stamps, as our clock showed it.
+    pub fn by_us(&self, theirs: Timestamp) -> Timestamp {
+        theirs.checked_sub(self.client.wire().ahead()).unwrap_or(theirs)
     }
 
     /// When the Engine last answered anything.

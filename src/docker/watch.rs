@@ -197,7 +197,7 @@ impl<'a> Session<'a> {
         if let Some(identity) = identity
             && at.is_none_or(|at| at > self.tell_from)
         {
-            let at = at.unwrap_or_else(|| self.host.clock.now());
+            let at = at.map_or_else(|| self.host.clock.now(), |at| self.host.by_us(at));
             let sighting = Sighting { identity, id: id.clone(), action, at, exit_code };
             self.untold.entry(id.clone()).or_default().push(sighting);
         }

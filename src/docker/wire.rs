@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::header::{DATE, HOST, HeaderValue};
 use hyper::{Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -30,6 +30,11 @@ pub(super) const ALREADY: u16 = 399;
 /// No time is known yet.
 const NEVER: i64 = i64::MIN;
 
+/// What the header `Date` is cut to, and what two clocks that agree may differ by, in milliseconds.
+const SECOND: i64 = 1_000;
+/// Clocks that drift apart by more than this were set, in milliseconds.
+const SET: i64 = 2 * SECOND;
+
 /// The connections to one Engine and what they showed.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -41,8 +46,10 @@ pub(super) struct Wire {
     answered: AtomicI64,
     /// The Engine's clock less ours, in milliseconds, by the `Date` of its last answer: to a second or so.
     dated: AtomicI64,
-    /// The same, as used: set when the link is made.
+    /// The same, as used: set when the link is made, and again when one of the two clocks was set.
     offset: AtomicI64,
+    /// By how much `dated` is wrong, where a proxy wrote it: `offset` less `dated` when the link was made.
+    misdated: AtomicI64,
     /// Requests sent so far.
     sent: AtomicU64,
 }
@@ -65,6 +72,7 @@ impl Wire {
             answered: AtomicI64::new(NEVER),
             dated: AtomicI64::new(0),
             offset: AtomicI64::new(0),
+            misdated: AtomicI64::new(0),
             sent: AtomicU64::new(0),
         })
     }
@@ -89,18 +97,22 @@ impl Wire {
     /// Takes over what the Engine's clock shows: by its own word where it gave one, else by the header of its last
     /// answer, which a proxy may have written.
     pub(super) fn set_engine_clock(&self, shown: Option<Timestamp>) {
-        let offset = match shown {
-            Some(shown) => shown.as_millisecond() - self.clock.now().as_millisecond(),
-            None => self.dated.load(Ordering::Relaxed),
-        };
+        let dated = self.dated.load(Ordering::Relaxed);
+        let offset = shown.map_or(dated, |shown| shown.as_millisecond() - self.clock.now().as_millisecond());
+        self.misdated.store(offset - dated, Ordering::Relaxed);
         self.offset.store(offset, Ordering::Relaxed);
     }
 
     /// What the Engine's clock shows now, to a second or so.
     pub(super) fn engine_now(&self) -> Timestamp {
         let now = self.clock.now();
-        let offset = jiff::SignedDuration::from_millis(self.offset.load(Ordering::Relaxed));
-        now.checked_add(offset).unwrap_or(now)
+        now.checked_add(self.ahead()).unwrap_or(now)
+    }
+
+    /// How far the Engine's clock is ahead of ours; nothing within a second, to which it is known.
+    pub(super) fn ahead(&self) -> SignedDuration {
+        let offset = self.offset.load(Ordering::Relaxed);
+        SignedDuration::from_millis(if offset.abs() < SECOND { 0 } else { offset })
     }
 
     /// Requests sent so far.
@@ -169,8 +181,12 @@ impl Wire {
         if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
             let offset = date.timestamp().as_millisecond() - now.as_millisecond();
             // The header is cut to the second: within one they agree.
-            let offset = if (-1_000..=0).contains(&offset) { 0 } else { offset };
+            let offset = if (-SECOND..=0).contains(&offset) { 0 } else { offset };
             self.dated.store(offset, Ordering::Relaxed);
+            let offset = offset + self.misdated.load(Ordering::Relaxed);
+            if (offset - self.offset.load(Ordering::Relaxed)).abs() > SET {
+                self.offset.store(offset, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -43,7 +43,7 @@ pub struct Nap {
     pub kind: NapKind,
     /// By which run.
     pub run_id: RunId,
-    /// When that was done.
+    /// When that was done, by the clock of the Engine: as Docker's own time stamps are.
     pub since: Timestamp,
 }
 

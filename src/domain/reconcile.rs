@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::applied::{Applied, AppliedStates, GRACE, MOST_PUT_BACKS};
 use super::desired::{Desired, Layer, Moment};
@@ -35,12 +35,14 @@ pub struct Look<'a> {
     pub busy: &'a HashSet<ContainerIdentity>,
     /// The first look after the link came up: events may have been lost, so the containers themselves are judged.
     pub fresh: Option<Fresh>,
+    /// How far the Engine's clock, by which its time stamps are, is ahead of ours.
+    pub ahead: SignedDuration,
 }
 
 /// The first look after the link came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fresh {
-    /// Since when the link was down; `None` at the start of the process.
+    /// Since when the link was down, by the Engine's clock; `None` at the start of the process.
     pub lost_at: Option<Timestamp>,
 }
 
@@ -172,7 +174,7 @@ impl<'a> Look<'a> {
     fn is_newer_than_sleep(&self, container: &Container, desired: &Desired<'_>) -> bool {
         let Layer::Window(rule, _) = desired.layer else { return false };
         let began = rule.rota().sleep_holding(self.moment.now).map_or(rule.from, |sleep| sleep.start);
-        container.created_at.is_some_and(|created| created > began.max(rule.from))
+        container.created_at.is_some_and(|created| created > began.max(rule.from) + self.ahead)
     }
 
     /// What is wanted differs from what was last applied.

@@ -58,7 +58,7 @@ async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
         if inventory.is_connected() {
             let found = look_at(app, &host, &inventory, &outlook).await;
             if found.is_err() {
-                app.outside.link(host.id(), false, now);
+                app.outside.link(host.id(), false, host.by_engine(now));
             }
             runs.extend(found?);
         }
@@ -86,6 +86,7 @@ async fn look_at(app: &App, host: &Host, inventory: &Inventory, outlook: &Outloo
         sighted: &sighted,
         busy: &busy,
         fresh: taken.fresh,
+        ahead: host.by_engine(moment.now).duration_since(moment.now),
     };
     let findings = look.findings();
     if findings.is_empty() {

@@ -266,7 +266,7 @@ fn json_response(value: &Value) -> Response {
 
 /// The headers the Engine puts on everything; `Date` is by its own clock.
 fn dress(shared: &Shared, mut response: Response, api: Api) -> Response {
-    let date = shared.clock.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let date = shared.wall().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let version = format!("{}.{}", api.max.0, api.max.1);
     let headers = response.headers_mut();
     for (name, value) in [

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -51,9 +52,11 @@ impl Engine {
     /// Outside a Tokio runtime.
     #[expect(clippy::unused_async, reason = "it needs a runtime, which an async function says best")]
     pub async fn start(socket: &Path, clock: Clock, world: World) -> io::Result<Self> {
-        let now = Moment { wall: clock.now(), running: clock.monotonic() };
+        let ahead = world.ahead;
+        let now = Moment { wall: clock.now() + ahead, running: clock.monotonic() };
         let shared = Arc::new(Shared {
             clock,
+            ahead,
             socket: socket.to_owned(),
             runtime: tokio::runtime::Handle::current(),
             changed: Notify::new(),
@@ -132,6 +135,8 @@ impl Default for Api {
 #[derive(Debug)]
 struct Shared {
     clock: Clock,
+    /// How far the Engine's wall clock is ahead of `clock`.
+    ahead: SignedDuration,
     socket: PathBuf,
     runtime: tokio::runtime::Handle,
     changed: Notify,
@@ -152,10 +157,15 @@ struct Inner {
 }
 
 impl Shared {
+    /// What the Engine's wall clock shows.
+    fn wall(&self) -> Timestamp {
+        self.clock.now() + self.ahead
+    }
+
     /// Brings the machine to now and hands it out; what happened meanwhile is told when the guard is dropped.
     fn lock(&self) -> Guard<'_> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Moment { wall: self.clock.now(), running: self.clock.monotonic() };
+        let now = Moment { wall: self.wall(), running: self.clock.monotonic() };
         inner.machine.advance(now);
         let next = inner.machine.next_due();
         Guard { inner, changed: &self.changed, next }

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 /// Restart policy of a container, as `HostConfig.RestartPolicy` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Restart {
@@ -463,12 +465,21 @@ impl StackSpec {
 #[derive(Clone, Debug, Default)]
 pub struct World {
     pub(crate) containers: Vec<ContainerSpec>,
+    /// How far the Engine's wall clock is ahead of everybody else's.
+    pub(crate) ahead: SignedDuration,
 }
 
 impl World {
     /// Nothing at all.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The Engine's machine has a wall clock that is wrong by this much: ahead, or behind where it is negative.
+    #[must_use]
+    pub fn ahead(mut self, ahead: SignedDuration) -> Self {
+        self.ahead = ahead;
+        self
     }
 
     /// Adds a compose project.

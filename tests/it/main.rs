@@ -18,6 +18,7 @@ mod fragments;
 mod history;
 mod killed;
 mod locks;
+mod napping_engine;
 mod order;
 mod packaging;
 mod pages;

@@ -12,7 +12,7 @@ use docknap::domain::run::{Run, RunState, Trigger};
 use docknap::domain::schedule::Source;
 use docknap::scheduler::Ticked;
 use docknap::sim::{ContainerSpec, DaemonEnd, Endpoint, Restart, World};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::on_both_engines;
 use crate::support::bench::{Bench, person};
@@ -131,6 +131,41 @@ async fn a_stack_sleeps_and_what_ran_wakes(test: TestDb) {
     assert_eq!(runs[0].fire_at, Some(at("2027-03-02T23:00:00Z")));
     assert_eq!(runs[1].fire_at, Some(at("2027-03-03T07:00:00Z")));
     assert_eq!(runs[1].schedule_id.as_ref(), Some(&night.schedule.id));
+}
+
+#[tokio::test]
+async fn a_stack_naps_though_some_of_it_was_off_before() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    let view = async || {
+        let host = docknap::domain::ids::HostId::local();
+        docknap::app::stacks::get(&bench.app, &person(), &host, "shop").await.expect("a stack")
+    };
+    let asleep = view().await;
+    assert_eq!((asleep.shown, asleep.napping), (ShownState::Napping, true));
+    let why = "Asleep by “Sleep shop” (sleep 23:00-07:00). Stopped by schedule Sleep shop, 23:00 today";
+    assert_eq!(asleep.why, why, "nobody else stopped it");
+    bench.sim.start("shop-tool-1").expect("somebody starts it");
+    look(&bench).await;
+    assert_eq!(view().await.shown, ShownState::Partial, "one of it is up");
+}
+
+#[tokio::test]
+async fn what_a_run_of_ours_is_starting_was_not_started_outside() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, window(NIGHT)).await;
+    pass(&bench, "2027-03-02T23:00:00Z").await;
+    bench.submit(Action::Start, Bench::stack("shop")).await;
+    bench.until("it runs", async || bench.sim.running("shop").len() == 4).await;
+    bench.quiet().await;
+    let host = docknap::domain::ids::HostId::local();
+    let view = docknap::app::stacks::get(&bench.app, &person(), &host, "shop").await.expect("a stack");
+    // The run watches for three seconds whether all stays up.
+    assert!(view.why.ends_with("A run is at work on it"), "{}", view.why);
+    let whys: Vec<&str> = view.containers.iter().map(|one| one.why.as_str()).collect();
+    assert!(whys.iter().all(|why| !why.contains("outside DockNap")), "{whys:#?}");
+    bench.settle().await;
 }
 
 async fn down_over_the_wake_edge_it_wakes_once(test: TestDb) {
@@ -495,4 +530,43 @@ async fn waking_a_stack_ends_what_was_wanted_of_a_member_by_hand() {
     assert_eq!(bench.sim.running("shop"), ["shop-db-1", "shop-web-1"]);
     let kept: Vec<_> = open(&bench).await.iter().map(|one| (one.target_name.clone(), one.wanted)).collect();
     assert_eq!(kept, [("shop".to_owned(), Wanted::Awake)]);
+}
+
+/// The Engine of another machine: its clock is three minutes ahead, or behind.
+#[tokio::test]
+async fn an_engine_with_a_wrong_clock_is_told_from_its_people() {
+    for minutes in [3, -3] {
+        let world = World::new().ahead(SignedDuration::from_mins(minutes)).stack("shop", |s| {
+            s.service("db", |c| c.restart(Restart::Always)).service("web", |c| c.depends_on("db"))
+        });
+        let bench = Bench::new(NOW, world).await;
+        keep(&bench, window(NIGHT)).await;
+        pass(&bench, "2027-03-02T23:00:00Z").await;
+        let host = docknap::domain::ids::HostId::local();
+        let view = docknap::app::stacks::get(&bench.app, &person(), &host, "shop").await.expect("a stack");
+        assert_eq!(view.shown, ShownState::Napping, "{minutes}");
+        let since: Vec<_> = view.containers.iter().map(|one| one.napping_since).collect();
+        assert_eq!(since, [Some(at("2027-03-02T23:00:00Z")); 2], "{minutes}: by our clock");
+
+        bench.advance(Duration::from_secs(3600)).await;
+        bench.sim.daemon_restart(DaemonEnd::Graceful).expect("it restarts");
+        bench
+            .until("it is connected again", async || {
+                let inventory = bench.app.hosts.local().inventory();
+                bench.sim.running("shop") == ["shop-db-1"]
+                    && inventory.is_connected()
+                    && inventory.containers.iter().any(|container| container.state.is_up())
+            })
+            .await;
+        look(&bench).await;
+        let last = runs(&bench).await.pop().expect("a run");
+        assert!(last.why.starts_with("daemon restart"), "{minutes}: {}", last.why);
+        assert_eq!(open(&bench).await, [], "{minutes}: nobody did it by hand");
+
+        pass(&bench, "2027-03-03T07:00:00Z").await;
+        assert_eq!(bench.sim.running("shop"), ["shop-db-1", "shop-web-1"], "{minutes}");
+        assert_eq!(told(&bench).await, [SLEPT, SLEPT, WOKE], "{minutes}");
+        look(&bench).await;
+        assert_eq!(open(&bench).await, [], "{minutes}: what we did is nobody else's");
+    }
 }

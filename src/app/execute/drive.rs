@@ -579,7 +579,7 @@ impl Drive {
                 return Ok(());
             }
         };
-        let since = step.finished_at.unwrap_or_else(|| self.app.clock.now());
+        let since = self.host.by_engine(step.finished_at.unwrap_or_else(|| self.app.clock.now()));
         let nap = Nap { kind, run_id: self.run.id.clone(), since };
         db::naps::put(tx, &step.host, &step.identity, &nap).await?;
         Ok(())
@@ -594,6 +594,8 @@ impl Drive {
         }
         tracing::info!(run = %self.run.id, target = %self.run.target_name, action = %self.run.action,
             state = %state, reason, "run ended");
+        // Whoever looks because of the announcement is not to find it at work.
+        self.app.execution.leave(&self.run.id);
         self.announce();
     }
 

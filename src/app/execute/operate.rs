@@ -255,7 +255,7 @@ impl Operation {
             self.host.unpause(&container.id).await.or_else(conflict_is_fine)?;
             return self.stays_up(&self.look_again().await?).await;
         }
-        if self.resumed && container.started_at.is_some_and(|started| started >= self.issued_at) {
+        if self.resumed && self.has_started(&container) {
             // It was started and has ended since.
             return Ok(self.ended(&container).await);
         }
@@ -390,6 +390,12 @@ impl Operation {
         }
     }
 
+    /// Whether it was started since this step was committed to.
+    fn has_started(&self, container: &Container) -> bool {
+        let issued_at = self.host.by_engine(self.issued_at);
+        container.started_at.is_some_and(|started| started >= issued_at)
+    }
+
     /// What became of a restart whose answer is not known: done, half done, or not done (semantics §4).
     async fn restarted(&mut self, container: &Container) -> Try {
         if !container.state.is_up() {
@@ -400,7 +406,7 @@ impl Operation {
         }
         let is_new = match &self.before_restart {
             Some(before) => container.started_at != before.started_at,
-            None => container.started_at.is_some_and(|started| started >= self.issued_at),
+            None => self.has_started(container),
         };
         if is_new {
             return self.stays_up(container).await;

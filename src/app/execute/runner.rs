@@ -77,7 +77,8 @@ pub async fn feed(app: App, stop: CancellationToken) {
             loop {
                 match notices.recv().await {
                     Ok(Notice::Link) => {
-                        app.outside.link(host.id(), host.inventory().is_connected(), app.clock.now());
+                        let now = host.by_engine(app.clock.now());
+                        app.outside.link(host.id(), host.inventory().is_connected(), now);
                         app.bus.send(Live::Hosts);
                         app.execution.wake();
                         app.scheduler.wake();
@@ -91,7 +92,7 @@ pub async fn feed(app: App, stop: CancellationToken) {
                     }
                     // Some were lost: the browsers look at everything, and so does the runner.
                     Err(RecvError::Lagged(_)) => {
-                        app.outside.link(host.id(), false, app.clock.now());
+                        app.outside.link(host.id(), false, host.by_engine(app.clock.now()));
                         app.bus.send(Live::Hosts);
                         app.execution.wake();
                         app.scheduler.wake();

@@ -290,6 +290,11 @@ impl Execution {
         self.wake();
     }
 
+    /// A run has ended and acts on nothing any more.
+    pub(super) fn leave(&self, id: &RunId) {
+        self.lock().remove(id);
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Active>> {
         self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -304,7 +309,7 @@ pub(super) struct UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.execution.lock().remove(&self.id);
+        self.execution.leave(&self.id);
         self.execution.wake();
     }
 }

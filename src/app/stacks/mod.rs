@@ -2,7 +2,7 @@
 //!
 //! Reads the inventory that events keep, and at most three queries for everything; never Docker itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -13,6 +13,7 @@ use super::almanac::Almanac;
 use super::near::near;
 use super::{Actor, App, Error, Result, rules, zone};
 use crate::db::{self, history::LastTouch};
+use crate::docker::Hosts;
 use crate::domain::action::Action;
 use crate::domain::desired::Rules;
 use crate::domain::ids::{HostId, ScheduleId};
@@ -23,7 +24,7 @@ use crate::domain::nap::{Nap, Naps};
 use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
-use crate::domain::target::Target;
+use crate::domain::target::{ContainerIdentity, Target};
 
 mod wanted;
 
@@ -31,6 +32,8 @@ pub use wanted::WantedView;
 
 /// A stack or container that is touched by nothing of ours.
 pub const UNTOUCHED: &str = "DockNap has not touched it";
+/// A stack or container that a run of ours is changing right now.
+const AT_WORK: &str = "A run is at work on it";
 
 /// How a container or stack is, in the words of the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
@@ -131,6 +134,13 @@ pub struct ContainerView {
     pub napping_since: Option<Timestamp>,
     /// What comes next, of its own schedules and its stack's.
     pub next: Option<NextAction>,
+}
+
+impl ContainerView {
+    /// Whether its processes run, or are about to.
+    fn is_at_work(&self) -> bool {
+        self.container.state.is_up() && self.container.state != ContainerState::Paused
+    }
 }
 
 /// How the link to a host stands.
@@ -274,8 +284,11 @@ pub(super) fn shorten(text: &str) -> String {
 /// What the database knows about targets, by target.
 struct Known {
     now: Timestamp,
+    hosts: Hosts,
     zone: TimeZone,
     naps: HashMap<HostId, Naps>,
+    /// What runs of ours are at work on.
+    busy: HashMap<HostId, HashSet<ContainerIdentity>>,
     touches: HashMap<Target, LastTouch>,
     coming: HashMap<Target, NextAction>,
     rules: Rules,
@@ -284,7 +297,9 @@ struct Known {
 impl Known {
     async fn read(app: &App) -> Result<Self> {
         let mut naps = HashMap::new();
+        let mut busy = HashMap::new();
         for host in inventories(app).into_iter().map(|inventory| inventory.host) {
+            busy.insert(host.clone(), app.execution.touched(&host));
             naps.insert(host.clone(), db::naps::of_host(&app.db, &host).await?);
         }
         let (touches, stored_zone) = db::history::last_touches(&app.db).await?;
@@ -299,8 +314,10 @@ impl Known {
         }
         Ok(Self {
             now: app.clock.now(),
+            hosts: app.hosts.clone(),
             zone: almanac.zone.zone,
             naps,
+            busy,
             touches: touches.into_iter().map(|touch| (touch.target.clone(), touch)).collect(),
             coming,
             rules: rules::load(app).await?,
@@ -325,14 +342,11 @@ impl Known {
         } else {
             None
         };
-        // What is protected stays up through every nap; what was off before it stays off, and is no part of it.
-        let is_napping = |view: &ContainerView| view.napping_since.is_some();
-        let is_up = |view: &ContainerView| {
-            matches!(view.container.state, ContainerState::Running | ContainerState::Restarting)
-        };
-        let mut awake =
-            ordinary().filter(|view| view.protected.is_none() && !is_napping(view) && is_up(view));
-        let napping = ordinary().any(is_napping) && awake.next().is_none();
+        // What is protected stays up through every nap.
+        let counted = || ordinary().filter(|view| view.protected.is_none() || view.napping_since.is_some());
+        // What was off before it, on purpose or because its work was done, is no reason to say that others stopped it.
+        let napping =
+            counted().any(|view| view.napping_since.is_some()) && counted().all(|view| !view.is_at_work());
         let target = Target::stack(stack.host.clone(), stack.name.clone());
         let wanted = self.wanted(&target);
         let next = self
@@ -394,7 +408,7 @@ impl Known {
             why,
             last,
             wanted,
-            napping_since: nap.map(|nap| nap.since),
+            napping_since: nap.map(|nap| self.by_us(&container, nap.since)),
             next,
             container,
         }
@@ -430,6 +444,16 @@ impl Known {
         container.looks_completed() && (inventory.is_completed(container) || others_nap())
     }
 
+    /// Whether a run of ours is at work on it: what it does meanwhile is nobody else's doing.
+    fn is_busy(&self, container: &Container) -> bool {
+        self.busy.get(&container.host).is_some_and(|busy| busy.contains(&container.identity))
+    }
+
+    /// A time stamp of the Engine, as our clock showed it.
+    fn by_us(&self, container: &Container, theirs: Timestamp) -> Timestamp {
+        self.hosts.get(&container.host).map_or(theirs, |host| host.by_us(theirs))
+    }
+
     /// The nap of a container, where it still holds.
     fn nap(&self, container: &Container) -> Option<&Nap> {
         self.naps.get(&container.host)?.get(&container.identity).filter(|nap| nap.holds(container))
@@ -443,20 +467,24 @@ impl Known {
         touch: Option<&LastTouch>,
         completed: bool,
     ) -> String {
+        if self.is_busy(container) {
+            return AT_WORK.to_owned();
+        }
         let Some(touch) = touch else { return UNTOUCHED.to_owned() };
         if completed {
             return "It has done its work and ended".to_owned();
         }
         let up = container.state.is_up();
+        let ours = |theirs: Timestamp| self.by_us(container, theirs);
         match touch.action {
             _ if container.state == ContainerState::Paused && nap.is_none() => {
                 self.outside("Paused", None, touch)
             }
             Action::Stop | Action::Pause if nap.is_none() && up => {
-                self.outside("Started", container.started_at, touch)
+                self.outside("Started", container.started_at.map(ours), touch)
             }
             Action::Start | Action::Unpause | Action::Restart if !up => {
-                self.outside("Stopped", container.finished_at, touch)
+                self.outside("Stopped", container.finished_at.map(ours), touch)
             }
             // It was down before the stop that skipped it.
             Action::Stop | Action::Pause if nap.is_none() => "Stopped outside DockNap".to_owned(),
@@ -490,6 +518,9 @@ impl Known {
     ) -> String {
         if let Some(reason) = protected {
             return format!("DockNap never touches it: {reason}");
+        }
+        if containers.iter().any(|view| self.is_busy(&view.container)) {
+            return AT_WORK.to_owned();
         }
         let Some(touch) = self.touches.get(target) else {
             // Only single containers were touched, if any.

@@ -104,6 +104,8 @@ pub async fn call(socket: &Path, method: &str, path: &str) -> Answer {
 pub struct Daemon {
     directory: tempfile::TempDir,
     bridge: String,
+    /// Addresses of the networks made on it.
+    pool: String,
     child: Option<Child>,
     clock: Clock,
 }
@@ -119,11 +121,12 @@ impl Daemon {
         let number = std::process::id();
         let bridge = format!("dnt{number}");
         let subnet = format!("172.30.{}.1/24", number % 254 + 1);
+        let pool = format!("base=172.29.{}.0/24,size=26", number % 254 + 1);
         run("ip", &["link", "add", "name", &bridge, "type", "bridge"]);
         run("ip", &["addr", "add", &subnet, "dev", &bridge]);
         run("ip", &["link", "set", &bridge, "up"]);
         let directory = tempfile::tempdir().expect("a directory for the daemon");
-        let mut daemon = Self { directory, bridge, child: None, clock: Clock::system() };
+        let mut daemon = Self { directory, bridge, pool, child: None, clock: Clock::system() };
         daemon.up().await;
         ensure_image(&crate::support::sim::connect(&daemon.host()), &daemon.socket()).await;
         daemon
@@ -165,7 +168,9 @@ impl Daemon {
                 .arg(path("data"))
                 .arg("--pidfile")
                 .arg(path("pid"))
-                .args(["--bridge", &self.bridge])
+                .args(["--bridge", &self.bridge, "--default-address-pool", &self.pool])
+                // Two daemons that rewrite the machine's rules at once trip over each other; nothing here needs any.
+                .args(["--iptables=false", "--ip-masq=false"])
                 .stdout(log.try_clone().expect("a second handle"))
                 .stderr(log)
                 .spawn()

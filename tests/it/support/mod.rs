@@ -7,5 +7,6 @@ pub mod engine;
 pub mod real;
 pub mod rows;
 pub mod sim;
+pub mod site;
 pub mod wait;
 pub mod watched;

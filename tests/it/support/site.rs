@@ -1,0 +1,255 @@
+//! The whole program in front of a real Engine of its own, with a compose project on it, and a clock that a test moves.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use docknap::clock::Clock;
+use docknap::config::{Config, FirstAdmin};
+use docknap::lifecycle::{self, Serving};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::engine::{Daemon, IMAGE};
+use super::wait;
+
+const PASSWORD: &str = "sleepy whales drift at night";
+/// A run on a real Engine may take this long.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A compose file and the name of its project.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Compose's project, which is the stack's name.
+    pub project: &'static str,
+    /// Path of the file, from the root of the sources.
+    pub file: &'static str,
+}
+
+impl Sample {
+    /// Compose's word for the container of a service.
+    pub fn container(self, service: &str) -> String {
+        format!("{}_{service}_1", self.project)
+    }
+
+    fn path(self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(self.file)
+    }
+}
+
+/// The program, its Engine, and a program that calls its API.
+pub struct Site {
+    pub daemon: Daemon,
+    pub clock: Clock,
+    sample: Sample,
+    address: String,
+    token: String,
+    http: reqwest::Client,
+    stop: CancellationToken,
+    served: Option<tokio::task::JoinHandle<Result<(), lifecycle::StartError>>>,
+    _home: tempfile::TempDir,
+}
+
+impl Site {
+    /// With the sample up, and known to DockNap.
+    pub async fn new(sample: Sample) -> Self {
+        let daemon = Daemon::start().await;
+        compose(sample, &daemon, &["up", "-d"]);
+        let home = tempfile::tempdir().expect("a data directory");
+        let config = Config {
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            data_dir: home.path().to_owned(),
+            docker_host: daemon.host(),
+            timezone: Some("UTC".to_owned()),
+            admin: Some(FirstAdmin { name: "admin".to_owned(), password: SecretString::from(PASSWORD) }),
+            ..Config::default()
+        };
+        // The test's own client asks for it, although it speaks plain http.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let clock = Clock::system();
+        let stop = CancellationToken::new();
+        let (started, address) = tokio::sync::oneshot::channel();
+        let serving = Serving { config, clock: clock.clone(), demo: false };
+        let served = tokio::spawn(lifecycle::serve(serving, stop.clone(), |address| {
+            let _ = started.send(address);
+        }));
+        let address = format!("http://{}", address.await.expect("it comes up"));
+        let mut site = Self {
+            daemon,
+            clock,
+            sample,
+            address,
+            token: String::new(),
+            http: reqwest::Client::new(),
+            stop,
+            served: Some(served),
+            _home: home,
+        };
+        site.log_in().await;
+        wait::until("the stack is known", PATIENCE, async || site.stack().await["status"].is_string()).await;
+        site
+    }
+
+    async fn log_in(&mut self) {
+        let login = json!({"username": "admin", "password": PASSWORD});
+        let (status, body) = self.call("POST", "/api/auth/login", Some(login)).await;
+        assert_eq!(status, 200, "{body}");
+        body["token"].as_str().expect("a token").clone_into(&mut self.token);
+    }
+
+    /// Calls the API; the body is null where it is not JSON.
+    pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let method = method.parse().expect("a method");
+        let mut request = self.http.request(method, format!("{}{path}", self.address));
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.expect("it answers");
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("a body");
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// What a path of the API shows.
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.call("GET", path, None).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// The sample's stack as the API shows it; null while it is not known.
+    pub async fn stack(&self) -> Value {
+        let path = format!("/api/stacks/local/{}", self.sample.project);
+        let (status, stack) = self.call("GET", &path, None).await;
+        if status == 200 { stack } else { Value::Null }
+    }
+
+    /// Waits until the stack has a status.
+    pub async fn until_stack(&self, status: &str) {
+        wait::until(&format!("the stack is {status}"), PATIENCE, async || {
+            self.stack().await["status"] == status
+        })
+        .await;
+    }
+
+    /// Waits until the inventory has a container.
+    pub async fn known(&self, name: &str) {
+        wait::until("the container is known", PATIENCE, async || !self.shown(name).await.is_null()).await;
+    }
+
+    /// A container as the API shows it; null while it is not known.
+    pub async fn shown(&self, name: &str) -> Value {
+        let all = self.get("/api/containers").await;
+        let mut all = all.as_array().expect("a list").iter();
+        all.find(|container| container["name"] == name).cloned().unwrap_or_default()
+    }
+
+    /// Asks for something, waits for the end of its run, and answers the run.
+    pub async fn act(&self, path: &str) -> Value {
+        let (status, body) = self.call("POST", path, None).await;
+        assert_eq!(status, 202, "{path}: {body}");
+        self.ended(body["run_id"].as_str().expect("a run")).await
+    }
+
+    /// Waits for the end of a run, and answers it.
+    pub async fn ended(&self, run: &str) -> Value {
+        let path = format!("/api/runs/{run}");
+        wait::until("the run ends", PATIENCE, async || !self.get(&path).await["finished_at"].is_null()).await;
+        self.get(&path).await
+    }
+
+    /// Stores a schedule for the sample's stack, or whatever `fields` says otherwise, and answers it.
+    pub async fn schedule(&self, fields: Value) -> Value {
+        let mut body = json!({"target_type": "stack", "target_id": self.sample.project, "enabled": true});
+        let given = fields.as_object().expect("fields").clone();
+        body.as_object_mut().expect("an object").extend(given);
+        let (status, schedule) = self.call("POST", "/api/schedules", Some(body)).await;
+        assert_eq!(status, 201, "{schedule}");
+        schedule
+    }
+
+    /// All runs, newest first.
+    pub async fn runs(&self) -> Vec<Value> {
+        self.get("/api/runs").await["items"].as_array().expect("a list").clone()
+    }
+
+    /// Moves the clock to an instant.
+    pub async fn move_to(&mut self, instant: Timestamp) {
+        self.clock.set_wall(instant);
+        // A login lasts 12 h.
+        self.log_in().await;
+    }
+
+    /// Moves the clock to the next instant of a schedule, and answers the run it made.
+    pub async fn at(&mut self, schedule: &Value) -> Value {
+        let id = schedule["id"].as_str().expect("an id");
+        let schedule = self.get(&format!("/api/schedules/{id}")).await;
+        let next: Timestamp = schedule["next_at"].as_str().expect("an instant").parse().expect("an instant");
+        self.move_to(next).await;
+        let run = self
+            .until_run("the schedule fires", |run| {
+                run["schedule_id"] == schedule["id"] && run["fire_at"] == schedule["next_at"]
+            })
+            .await;
+        self.ended(run["id"].as_str().expect("an id")).await
+    }
+
+    /// Waits for a run that is like this, and answers it.
+    pub async fn until_run(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        wait::until(what, PATIENCE, async || self.runs().await.iter().any(&is_it)).await;
+        self.runs().await.into_iter().find(is_it).expect("a run")
+    }
+
+    /// What the docker command prints.
+    pub fn docker(&self, arguments: &[&str]) -> String {
+        let output = Command::new("docker")
+            .arg("--host")
+            .arg(self.daemon.host())
+            .args(arguments)
+            .output()
+            .expect("docker");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Docker's word for a container's state.
+    pub fn state(&self, container: &str) -> String {
+        self.docker(&["inspect", "--format", "{{.State.Status}}", container])
+    }
+
+    /// Docker-compose on the sample.
+    pub fn compose(&self, arguments: &[&str]) {
+        compose(self.sample, &self.daemon, arguments);
+    }
+
+    /// Ends the program, in an orderly way, and the stack.
+    pub async fn finish(mut self) {
+        self.stop.cancel();
+        let served = self.served.take().expect("it serves");
+        served.await.expect("it ends by itself").expect("in an orderly way");
+        self.compose(&["down", "-t", "1"]);
+    }
+}
+
+fn compose(sample: Sample, daemon: &Daemon, arguments: &[&str]) {
+    let output = Command::new("docker-compose")
+        .args(["-p", sample.project, "-f"])
+        .arg(sample.path())
+        .args(arguments)
+        .env("DOCKER_HOST", daemon.host())
+        .env("BILLING_IMAGE", IMAGE)
+        .output()
+        .expect("docker-compose of the package docker-compose");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Container and state of each step of a run, in order.
+pub fn steps(run: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let steps = run["steps"].as_array().expect("steps");
+    steps.iter().map(|step| (text(&step["container"]), text(&step["state"]))).collect()
+}
