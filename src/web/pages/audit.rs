@@ -91,6 +91,10 @@ fn deed(event: &str) -> String {
         "calendar.create" => "made the calendar",
         "calendar.update" => "changed the calendar",
         "calendar.delete" => "deleted the calendar",
+        "override.create" => "made an override of",
+        "override.end" => "ended the override of",
+        "order.add" => "added the order",
+        "order.remove" => "took back the order",
         "run.finish" => "finished a run on",
         "run.cancel" => "called off a run on",
         "user.create" => "made the account",
@@ -112,6 +116,12 @@ fn deed(event: &str) -> String {
         "container.restart" => "asked for a restart of the container",
         "container.pause" => "asked for a pause of the container",
         "container.unpause" => "asked to unpause the container",
+        "stack.lock" => "locked the stack",
+        "stack.unlock" => "unlocked the stack",
+        "container.lock" => "locked the container",
+        "container.unlock" => "unlocked the container",
+        "container.observe" => "was seen to change the container",
+        "container.give_up" => "changed too often the container",
         _ => return event.replace(['.', '_'], " "),
     };
     words.to_owned()
