@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -257,7 +256,7 @@ pub async fn serve(
         housekeeping::run(swept.clone(), stop_sweeping.clone())
     }));
     let router = web::router(Web::new(app.clone(), demo));
-    let mut serving = tokio::spawn(serve_http(listener, router, stop.clone()));
+    let mut serving = tokio::spawn(web::serve::serve(listener, router, app.clock.clone(), stop.clone()));
     tracing::info!("serving on http://{address}{}/", app.config.base_path());
     started(address);
 
@@ -307,15 +306,6 @@ where
         }
         tracing::error!(%error, "the {name} loop broke off; it begins again");
         app.clock.sleep(REVIVAL).await;
-    }
-}
-
-/// The pages and the API, until `stop`: then no connection is accepted, and answers under way are written to the end.
-async fn serve_http(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the server ended");
     }
 }
 

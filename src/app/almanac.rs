@@ -31,15 +31,7 @@ impl Almanac {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn load(app: &App) -> Result<Self> {
-        Self::with_zone(app, zone::default_zone(app).await?).await
-    }
-
-    /// As [`Almanac::load`], where the default zone is known already.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
-    pub async fn with_zone(app: &App, zone: NamedZone) -> Result<Self> {
-        Ok(Self { zone, days: calendars::all_days(app).await? })
+        Ok(Self { zone: zone::default_zone(app).await?, days: calendars::all_days(app).await? })
     }
 
     /// As if a calendar named these days.

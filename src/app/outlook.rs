@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
 
-use super::{App, Result, rules, zone};
+use super::almanac::Almanac;
+use super::{App, Result, rules};
 use crate::db;
 use crate::domain::desired::Rules;
 use crate::domain::ids::HostId;
@@ -30,7 +31,8 @@ impl Outlook {
         for host in app.hosts.all() {
             naps.insert(host.id().clone(), db::naps::of_host(&app.db, host.id()).await?);
         }
-        Ok(Self { rules: rules::load(app).await?, zone: zone::default_zone(app).await?.zone, naps })
+        let almanac = Almanac::load(app).await?;
+        Ok(Self { rules: rules::load_by(app, &almanac).await?, zone: almanac.zone.zone, naps })
     }
 
     /// What naps on a host, where it is known.

@@ -9,8 +9,9 @@ use crate::db;
 use crate::domain::contradiction::contradicts;
 use crate::domain::desired::Rules;
 use crate::domain::inventory::{ContainerState, Inventory};
-use crate::domain::overrides::Place;
+use crate::domain::overrides::{Override, Place};
 use crate::domain::run::{Run, Trigger};
+use crate::domain::schedule::Schedule;
 use crate::domain::target::ContainerIdentity;
 
 /// The window schedules that are on, and the overrides that have not been closed. Read anew each time: what is shown
@@ -25,7 +26,20 @@ pub async fn load(app: &App) -> Result<Rules> {
         return Ok(Rules::new(Vec::new(), overrides));
     }
     let almanac = Almanac::load(app).await?;
-    Ok(Rules::new(windows.iter().filter_map(|schedule| almanac.rule(schedule)).collect(), overrides))
+    Ok(put_together(&windows, overrides, &almanac))
+}
+
+/// As [`load`], where times are known to be read by `almanac`.
+///
+/// # Errors
+/// As [`load`].
+pub(super) async fn load_by(app: &App, almanac: &Almanac) -> Result<Rules> {
+    let windows = db::schedules::windows(&app.db).await?;
+    Ok(put_together(&windows, db::overrides::open(&app.db).await?, almanac))
+}
+
+fn put_together(windows: &[Schedule], overrides: Vec<Override>, almanac: &Almanac) -> Rules {
+    Rules::new(windows.iter().filter_map(|schedule| almanac.rule(schedule)).collect(), overrides)
 }
 
 /// The members of a run's target that it leaves alone, with the reason: those of which a hold, an override or a

@@ -33,22 +33,12 @@ impl NamedZone {
 /// # Errors
 /// Where the database cannot be read.
 pub async fn default_zone(app: &App) -> Result<NamedZone> {
-    if app.config.timezone.is_some() {
-        return Ok(choose(app, None));
-    }
-    let stored = db::settings::get(&app.db, KEY).await?;
-    Ok(choose(app, stored.as_deref()))
-}
-
-/// As [`default_zone`], where the stored zone has been read already.
-pub(crate) fn choose(app: &App, stored: Option<&str>) -> NamedZone {
-    app.config
-        .timezone
-        .as_deref()
-        .into_iter()
-        .chain(stored)
-        .find_map(|name| Some(NamedZone { name: name.to_owned(), zone: zone(name).ok()? }))
-        .unwrap_or_else(NamedZone::utc)
+    let name = match &app.config.timezone {
+        Some(name) => Some(name.clone()),
+        None => db::settings::get(&app.db, KEY).await?,
+    };
+    let named = name.and_then(|name| Some(NamedZone { zone: zone(&name).ok()?, name }));
+    Ok(named.unwrap_or_else(NamedZone::utc))
 }
 
 /// The zone a schedule is read in: its own, else `default`. A stored name that the zone database no longer knows

@@ -148,32 +148,30 @@ struct TouchRow {
     actor_name: String,
     finished_ms: Option<i64>,
     created_ms: i64,
-    stored_zone: Option<String>,
 }
 
-/// The last run that changed each target, and the zone chosen at setup, which is what such runs are told in: one
-/// query, since a page may make only few. Steps from target to target on the index, so that the cost goes by the
-/// number of targets, not of runs.
-///
-/// # Errors
-/// As [`list`].
-pub async fn last_touches(db: &Db) -> Result<(Vec<LastTouch>, Option<String>)> {
-    const SQL: &str = "WITH RECURSIVE last (id) AS ( \
-           SELECT (SELECT r.id FROM runs r WHERE r.state IN ('succeeded', 'partial') \
+/// Steps from target to target on the index `runs_touch`, which holds such runs alone: the cost goes by the number of
+/// targets, not of runs, nor of those that changed nothing. The condition is written as in that index, so that SQLite
+/// does not take the index on `state` and sort all that succeeded.
+const LAST_TOUCHES: &str = "WITH RECURSIVE last (id) AS ( \
+           SELECT (SELECT r.id FROM runs r WHERE CASE WHEN r.state IN ('succeeded', 'partial') THEN 1 ELSE 0 END = 1 \
              ORDER BY r.host_id DESC, r.target_type DESC, r.target_identity DESC, r.id DESC LIMIT 1) \
            UNION ALL \
-           SELECT (SELECT r.id FROM runs r WHERE r.state IN ('succeeded', 'partial') \
+           SELECT (SELECT r.id FROM runs r WHERE CASE WHEN r.state IN ('succeeded', 'partial') THEN 1 ELSE 0 END = 1 \
                AND (r.host_id, r.target_type, r.target_identity) < (c.host_id, c.target_type, c.target_identity) \
              ORDER BY r.host_id DESC, r.target_type DESC, r.target_identity DESC, r.id DESC LIMIT 1) \
            FROM last JOIN runs c ON c.id = last.id) \
          SELECT runs.id, host_id, target_type, target_identity, action, schedule_name, actor_kind, actor_id, \
-           actor_name, finished_ms, created_ms, \
-           (SELECT value FROM settings WHERE key = 'timezone') AS stored_zone \
+           actor_name, finished_ms, created_ms \
          FROM last JOIN runs ON runs.id = last.id";
-    let rows: Vec<TouchRow> = on_db!(db, pool => sqlx::query_as(SQL).fetch_all(pool))?;
-    let stored_zone = rows.first().and_then(|row| row.stored_zone.clone());
-    let touches = rows
-        .into_iter()
+
+/// The last run that changed each target.
+///
+/// # Errors
+/// As [`list`].
+pub async fn last_touches(db: &Db) -> Result<Vec<LastTouch>> {
+    let rows: Vec<TouchRow> = on_db!(db, pool => sqlx::query_as(LAST_TOUCHES).fetch_all(pool))?;
+    rows.into_iter()
         .map(|row| {
             let damaged =
                 |what: &str| DbError::Damaged { table: "runs", id: row.id.clone(), what: what.to_owned() };
@@ -187,8 +185,7 @@ pub async fn last_touches(db: &Db) -> Result<(Vec<LastTouch>, Option<String>)> {
                 finished_at: from_ms(row.finished_ms.unwrap_or(row.created_ms)),
             })
         })
-        .collect::<Result<_>>()?;
-    Ok((touches, stored_zone))
+        .collect()
 }
 
 /// How many runs began since an instant, and how many of them need attention.
@@ -223,4 +220,27 @@ pub async fn tally(db: &Db, since: Timestamp) -> Result<Tally> {
 fn uuid_floor(ms: i64) -> String {
     let hex = format!("{:012x}", ms.max(0));
     format!("{}-{}-0000-0000-000000000000", &hex[..8], &hex[8..12])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::engine::Durability;
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_touches_are_found_without_the_runs_that_changed_nothing() {
+        let home = tempfile::tempdir().expect("a directory");
+        let db = Db::open_sqlite(&home.path().join("docknap.db"), Durability::Full).await.expect("it opens");
+        let Db::Sqlite { readers: pool, .. } = &db else { panic!("it is SQLite") };
+        let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {LAST_TOUCHES}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(pool).await.expect("it plans");
+        let looks: Vec<&str> = plan
+            .iter()
+            .map(|row| row.3.as_str())
+            .filter(|look| look.contains(" r ") || look.ends_with(" r"))
+            .collect();
+        assert_eq!(looks.len(), 2, "{plan:?}");
+        assert!(looks.iter().all(|look| look.contains("INDEX runs_touch")), "{looks:?}");
+        assert!(looks[1].starts_with("SEARCH"), "each step begins where the last one ended: {looks:?}");
+    }
 }

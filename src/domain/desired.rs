@@ -126,6 +126,12 @@ impl Rules {
         self.overrides.retain(|one| one.id != *id);
     }
 
+    /// Whether a window or an override is for this very target.
+    pub fn names(&self, target: &Target) -> bool {
+        self.by_target.contains_key(target)
+            || self.overrides.iter().any(|one| matches!(&one.reach, Reach::Target(named) if named == target))
+    }
+
     /// Whether there is nothing to obey.
     pub fn is_empty(&self) -> bool {
         self.windows.is_empty() && self.overrides.is_empty()

@@ -1,6 +1,6 @@
 //! What an Engine holds at one instant, as DockNap sees it: values only. How they are read is `docker`'s business.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,14 +8,12 @@ use serde::Serialize;
 
 use super::ids::HostId;
 use super::order::added::AddedEdge;
-use super::order::{DEPENDS_ON, parse_depends_on};
-use super::run::Condition;
 use super::target::{self, ContainerIdentity, Subject, Target};
 
 pub mod labels;
 pub mod protection;
 
-pub use labels::{identity, kind};
+pub use labels::{awaits, identity, kind};
 pub use protection::{Guard, Shield};
 
 /// Docker's word for what a container's process does.
@@ -176,6 +174,8 @@ pub struct Container {
     pub identity: ContainerIdentity,
     /// All labels, as they are.
     pub labels: BTreeMap<String, String>,
+    /// The services of its stack that it waits for to complete, read off its labels once: a label may be long.
+    pub awaits: Vec<String>,
     /// Docker's state word.
     pub state: ContainerState,
     /// Health, where it counts.
@@ -434,15 +434,13 @@ impl Inventory {
 
     /// A one-shot that did its work; it counts neither as up nor as down (product: words).
     ///
-    /// `no` is compose's default policy, so a whole stack that was stopped [`looks completed`](Container::looks_completed).
-    /// Of one that does, it is believed where a service of its stack waits for it to complete, or where the stack is
-    /// up without it. A container outside a stack is never completed, only stopped.
+    /// A container outside a stack is never completed, only stopped. Who asks of many containers makes one
+    /// [`Completion`] per stack.
     pub fn is_completed(&self, container: &Container) -> bool {
         container.looks_completed()
             && container.stack().is_some_and(|stack| {
-                let members: Vec<_> =
-                    self.containers.iter().filter(|member| member.stack() == Some(stack)).cloned().collect();
-                is_completed(container, &members)
+                let members = self.containers.iter().filter(|member| member.stack() == Some(stack));
+                Completion::of(members).holds(container)
             })
     }
 
@@ -502,24 +500,40 @@ fn holds(chosen: &[Arc<Container>], one: &Arc<Container>) -> bool {
     chosen.iter().any(|container| Arc::ptr_eq(container, one))
 }
 
-/// See [`Inventory::is_completed`].
-fn is_completed(container: &Container, members: &[Arc<Container>]) -> bool {
-    let is_awaited = || {
-        members.iter().filter_map(|member| member.labels.get(DEPENDS_ON)).any(|label| {
-            parse_depends_on(label).0.iter().any(|item| {
-                Some(item.service.as_str()) == container.service()
-                    && item.condition == Condition::ServiceCompletedSuccessfully
-            })
-        })
-    };
-    container.looks_completed()
-        && (members.iter().any(|member| member.is_ordinary() && member.state.is_up()) || is_awaited())
+/// What tells one-shots that did their work from what was stopped, for the members of one stack.
+///
+/// `no` is compose's default policy, so a whole stack that was stopped [`looks completed`](Container::looks_completed).
+/// Of one that does, it is believed where a service of its stack waits for it to complete, or where the stack is
+/// up without it.
+#[derive(Clone, Debug, Default)]
+pub struct Completion<'a> {
+    any_up: bool,
+    awaited: HashSet<&'a str>,
+}
+
+impl<'a> Completion<'a> {
+    /// Looks at each member once.
+    pub fn of(members: impl IntoIterator<Item = &'a Arc<Container>>) -> Self {
+        let mut completion = Self::default();
+        for member in members {
+            completion.any_up |= member.is_ordinary() && member.state.is_up();
+            completion.awaited.extend(member.awaits.iter().map(String::as_str));
+        }
+        completion
+    }
+
+    /// Whether a member did its work and ended.
+    pub fn holds(&self, member: &Container) -> bool {
+        let is_awaited = || member.service().is_some_and(|service| self.awaited.contains(service));
+        member.looks_completed() && (self.any_up || is_awaited())
+    }
 }
 
 fn count(containers: &[Arc<Container>]) -> Counts {
+    let completion = Completion::of(containers);
     let mut counts = Counts::default();
     for container in containers {
-        if is_completed(container, containers) || container.state == ContainerState::Removing {
+        if completion.holds(container) || container.state == ContainerState::Removing {
             continue;
         }
         counts.total += 1;

@@ -29,6 +29,7 @@ pub mod limits;
 pub mod pages;
 pub mod proxy;
 pub mod routes;
+pub mod serve;
 pub mod session;
 pub mod shell;
 pub mod view;
@@ -94,7 +95,7 @@ pub fn table(web: &Web) -> Vec<Route> {
     table
 }
 
-/// The whole site. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: whoever calls counts.
+/// The whole site. Serve it with [`serve::serve`]: whoever calls counts.
 pub fn router(web: Web) -> Router {
     let pages = pages::routes(&web)
         .into_parts()

@@ -1,6 +1,7 @@
 //! Schedules that get in each other's way are told of at save, on the list and in the simulation.
 
-use docknap::app::schedules::{self, Draft};
+use docknap::app::paging::Page;
+use docknap::app::schedules::{self, Draft, ScheduleFilter};
 use docknap::domain::ids::HostId;
 use docknap::domain::schedule::Source;
 use docknap::domain::target;
@@ -56,6 +57,32 @@ async fn a_window_is_told_of_what_goes_against_it() {
         told.contains("“Stop shop” goes against this") && told.contains("put back after 5 minutes"),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn a_preview_tells_of_the_same_policy_as_the_save() {
+    let bench = Bench::new(NOW, shop()).await;
+    warned(&bench, cron("stack", "shop", "0 12 * * *", "stop")).await;
+    let draft = Draft { policy: Some("enforce".to_owned()), ..window("stack", "shop", "sleep 23:00-07:00") };
+    let preview = schedules::preview(&bench.app, &person(), &draft).await.expect("it is previewed");
+    assert_eq!(preview.warnings.join("\n"), warned(&bench, draft).await);
+}
+
+#[tokio::test]
+async fn the_list_compares_those_of_one_container_however_many_others_there_are() {
+    let bench = Bench::new(NOW, shop()).await;
+    warned(&bench, window("container", "shop-db-1", "sleep 23:00-07:00")).await;
+    for minute in 0..100 {
+        let text = format!("{} 0 * * *", minute % 60);
+        warned(&bench, cron("container", "shop-web-1", &text, "restart")).await;
+    }
+    let told = warned(&bench, cron("container", "shop-db-1", "0 12 * * *", "stop")).await;
+    assert!(told.contains("goes against"), "{told}");
+    let page = Page { limit: 1, cursor: None };
+    let newest = schedules::list(&bench.app, &person(), &ScheduleFilter::default(), &page).await;
+    let newest = newest.expect("they are listed").items;
+    let found = schedules::conflicts(&bench.app, &person(), &newest).await.expect("they are compared");
+    assert!(found[&newest[0].schedule.id].contains("goes against"), "{found:?}");
 }
 
 #[tokio::test]

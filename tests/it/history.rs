@@ -1,7 +1,7 @@
 //! What was done, read back from storage, on both engines.
 
 use docknap::db::history::{self, Tally, Wanted};
-use docknap::db::{audit, idempotency, settings};
+use docknap::db::{audit, idempotency};
 use docknap::domain::action::Action;
 use docknap::domain::audit::{AuditDetail, AuditRow, Change};
 use docknap::domain::ids::{AuditId, HostId, RunId, ScheduleId};
@@ -86,7 +86,7 @@ async fn the_newest_run_of_each_schedule_is_found(test: TestDb) {
 }
 
 async fn the_last_run_that_changed_each_target_is_found(test: TestDb) {
-    assert_eq!(history::last_touches(&test.db).await.expect("reads"), (Vec::new(), None));
+    assert_eq!(history::last_touches(&test.db).await.expect("reads"), Vec::new());
     let mut runs: Vec<Run> = ["a", "b", "c", "d", "e"].into_iter().map(run).collect();
     runs[1].action = Action::Start;
     runs[2].state = RunState::Skipped;
@@ -95,14 +95,10 @@ async fn the_last_run_that_changed_each_target_is_found(test: TestDb) {
     runs[4].target = Target::stack(HostId::local(), "never done");
     runs[4].state = RunState::Missed;
     store_runs(&test.db, &runs.into_iter().map(|run| (run, Vec::new())).collect::<Vec<_>>()).await;
-    let mut tx = test.db.begin().await.expect("begins");
-    settings::put(&mut tx, "timezone", "Europe/Berlin", monday()).await.expect("stores");
-    tx.commit().await.expect("commits");
-    let (touches, zone) = history::last_touches(&test.db).await.expect("reads");
+    let touches = history::last_touches(&test.db).await.expect("reads");
     let mut found: Vec<_> = touches.iter().map(|touch| (touch.run_id.as_str(), touch.action)).collect();
     found.sort_unstable();
     assert_eq!(found, [("b", Action::Start), ("d", Action::Stop)]);
-    assert_eq!(zone.as_deref(), Some("Europe/Berlin"));
 }
 
 async fn runs_of_a_day_are_counted(test: TestDb) {

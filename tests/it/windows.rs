@@ -7,6 +7,7 @@ use docknap::app::stacks::{self, ShownState};
 use docknap::app::{nap, overrides};
 use docknap::db;
 use docknap::domain::action::Action;
+use docknap::domain::ids::HostId;
 use docknap::domain::overrides::{Override, Wanted};
 use docknap::domain::run::{Run, RunState, Trigger};
 use docknap::domain::schedule::Source;
@@ -95,6 +96,19 @@ async fn wish(bench: &Bench, target_type: &str, target: &str, state: &str, until
 
 async fn open(bench: &Bench) -> Vec<Override> {
     db::overrides::open(&bench.app.db).await.expect("they read")
+}
+
+#[tokio::test]
+async fn why_is_told_in_the_zone_chosen_at_setup_before_anything_ran() {
+    let bench = Bench::new(NOW, shop()).await;
+    let mut tx = bench.app.db.begin().await.expect("begins");
+    db::settings::put(&mut tx, docknap::app::zone::KEY, "Asia/Tokyo", bench.clock.now())
+        .await
+        .expect("stores");
+    tx.commit().await.expect("commits");
+    wish(&bench, "stack", "shop", "awake", "2027-03-03T21:00:00Z").await;
+    let stack = stacks::get(&bench.app, &person(), &HostId::local(), "shop").await.expect("it is there");
+    assert!(stack.why.contains("2027-03-04 06:00"), "{}", stack.why);
 }
 
 const SLEPT: (Action, Trigger, RunState) = (Action::Stop, Trigger::Window, RunState::Succeeded);

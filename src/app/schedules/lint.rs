@@ -5,10 +5,11 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use jiff::{Timestamp, ToSpan};
+use tokio::sync::Semaphore;
 
 use super::super::almanac::Almanac;
 use super::super::zone::NamedZone;
-use super::super::{App, Result};
+use super::super::{App, Error, Result};
 use crate::db;
 use crate::domain::action::Action;
 use crate::domain::conflict::{self, Fires, HORIZON_DAYS, MOST_FIRES};
@@ -19,12 +20,26 @@ use crate::domain::order;
 use crate::domain::overrides::Wanted;
 use crate::domain::schedule::{Policy, Schedule, ScheduleSpec, When};
 use crate::domain::target::{Subject, Target};
-use crate::domain::window::{Mood, Rota};
+use crate::domain::window::{Mood, Rota, Walk};
 
 /// Schedules a new one is compared with at most, oldest first.
 const MOST_OTHERS: i64 = 100;
 /// Warnings told at most.
 const MOST_TOLD: usize = 5;
+
+/// Years of fires are looked through, which takes a while: no two such looks keep two processors busy.
+static TURN: Semaphore = Semaphore::const_new(1);
+
+/// Works something out beside what answers requests, one at a time.
+pub(super) async fn work_out<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let turn = TURN.acquire().await.map_err(|error| Error::Internal(error.into()))?;
+    let worked = tokio::task::spawn_blocking(move || {
+        // Held by the work itself: a request that is given up does not let the next begin beside this one.
+        let _turn = turn;
+        work()
+    });
+    worked.await.map_err(|error| Error::Internal(error.into()))
+}
 
 /// Sentences about the schedules that `spec` gets in the way of. `itself` is the one it replaces.
 pub(super) async fn clashes(
@@ -39,13 +54,14 @@ pub(super) async fn clashes(
     }
     let mut others = db::schedules::touching(&app.db, &spec.target, MOST_OTHERS).await?;
     others.retain(|other| Some(&other.id) != itself);
-    let mut told: Vec<String> =
-        others.iter().filter_map(|other| between(spec, other, almanac, now)).collect();
-    if let Some(host) = app.hosts.get(&spec.target.host) {
-        told.extend(needed(spec, &others, &host.inventory(), almanac, now));
-    }
-    told.truncate(MOST_TOLD);
-    Ok(told)
+    let inventory = app.hosts.get(&spec.target.host).map(|host| host.inventory());
+    let (spec, almanac) = (spec.clone(), almanac.clone());
+    work_out(move || {
+        let clashes = others.iter().filter_map(|other| between(&spec, other, &almanac, now));
+        let needed = || needed(&spec, &others, &inventory?, &almanac, now);
+        clashes.chain(std::iter::once_with(needed).flatten()).take(MOST_TOLD).collect()
+    })
+    .await
 }
 
 /// The first warning of each of these schedules, compared among themselves: what the list shows.
@@ -57,7 +73,8 @@ pub(super) fn among(
 ) -> HashMap<ScheduleId, String> {
     let on = || schedules.iter().filter(|schedule| schedule.spec.enabled);
     let first = |one: &Schedule| {
-        let others = on().filter(|other| other.id != one.id);
+        let others =
+            on().filter(|other| other.id != one.id && one.spec.target.shares_container(&other.spec.target));
         others.take(usize::try_from(MOST_OTHERS).unwrap_or(usize::MAX)).find_map(|other| {
             between(&one.spec, other, almanac, now).map(|sentence| (one.id.clone(), sentence))
         })
@@ -94,12 +111,13 @@ fn between(spec: &ScheduleSpec, other: &Schedule, almanac: &Almanac, now: Timest
 /// The first fire that wants something else than the window says then.
 fn against(fires: &Fires, action: Action, rota: Rota<'_>, now: Timestamp) -> Option<(Timestamp, Wanted)> {
     let until = now.checked_add((HORIZON_DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
-    let says = |at: Timestamp| match rota.voice(at).mood() {
+    let mut walk = Walk::new(rota);
+    let mut says = |at: Timestamp| match walk.mood(at) {
         Mood::Awake => Wanted::Awake,
         Mood::Asleep => Wanted::Asleep,
     };
-    let mut coming = fires.iter(now).take(MOST_FIRES).take_while(|at| *at <= until);
-    coming.find(|at| contradicts(action, says(*at))).map(|at| (at, says(at)))
+    let coming = fires.iter(now).take(MOST_FIRES).take_while(|at| *at <= until);
+    coming.map(|at| (at, says(at))).find(|(_, wanted)| contradicts(action, *wanted))
 }
 
 /// What becomes of it: "it is to be awake then, so this lasts until the next change".

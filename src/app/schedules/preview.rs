@@ -4,15 +4,15 @@ use jiff::{Timestamp, ToSpan};
 
 use super::super::almanac::Almanac;
 use super::super::execute;
+use super::super::zone::NamedZone;
 use super::super::{Actor, App, Error, Result};
 use super::check::{self, Draft, Faults};
 use super::{lint, timing, view};
 use crate::domain::calendar::CalendarEffect;
 use crate::domain::conflict::Fires;
-use crate::domain::cron::Cron;
 use crate::domain::ids::CalendarId;
 use crate::domain::permission::Permission;
-use crate::domain::schedule::{Policy, ScheduleSpec, Wake, When};
+use crate::domain::schedule::{Policy, Reading, ScheduleSpec, Wake, When};
 use crate::domain::window::{Mood, Rota};
 
 /// Instants shown.
@@ -73,33 +73,20 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
     faults.finish()?;
     // Without a fault there is a timing.
     let timing = timing.ok_or_else(|| Error::field("cron", "say when"))?;
-    let reading = almanac.reading_in(timing.zone.clone(), calendar.as_ref());
-    let fires = Fires::of(&timing.when, &reading, None);
+    let look = {
+        let (when, zone) = (timing.when.clone(), timing.zone.clone());
+        let reading = almanac.reading_in(zone.clone(), calendar.as_ref());
+        lint::work_out(move || Look::at(&when, &zone, &reading, now)).await?
+    };
     let mut warnings = timing.warnings;
     let spec = aim(app, draft, &timing.when, timing.timezone.as_ref(), calendar, &mut warnings);
     if let Some(spec) = &spec {
         warnings.extend(lint::clashes(app, spec, draft.id.as_ref(), &almanac, now).await?);
     }
     let mut dst_notes = timing.dst_notes;
-    if let When::Cron(text) = &timing.when
-        && let Ok(cron) = Cron::parse(text)
-    {
-        let notes = cron.dst_notes(now, &timing.zone.zone, NOTES_WITHIN_DAYS);
-        dst_notes.extend(notes.into_iter().take(NOTES).map(|note| note.to_string()));
-    }
-    let rota = match &fires {
-        Some(Fires::Window(window, reading, skip)) => Some(Rota::of(window, reading, *skip)),
-        _ => None,
-    };
-    if let Some(rota) = rota {
-        let notes = rota.dst_notes(now, NOTES_WITHIN_DAYS).into_iter().take(NOTES);
-        dst_notes.extend(notes.map(|note| capital(&note.to_string())));
-    }
-    let next = fires.iter().flat_map(|fires| fires.iter(now)).take(SHOWN);
-    let next = next.map(|at| Coming { at, state: rota.map(|rota| rota.voice(at).mood()) }).collect();
-    let present = match rota {
-        Some(rota) => {
-            let state = rota.voice(now).mood();
+    dst_notes.extend(look.dst_notes);
+    let present = match look.state {
+        Some(state) => {
             let will_stop = match &spec {
                 Some(spec) if state == Mood::Asleep => will_stop(app, actor, spec).await?,
                 _ => Vec::new(),
@@ -109,14 +96,51 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
         None => None,
     };
     Ok(Preview {
-        meaning: view::meaning(&timing.when, &timing.zone),
-        next,
+        meaning: look.meaning,
+        next: look.next,
         warnings,
         dst_notes,
         zone: timing.zone.name,
         now: present,
-        asleep_minutes: rota.map(|rota| asleep_minutes(rota, now)),
+        asleep_minutes: look.asleep_minutes,
     })
+}
+
+/// What the times of a draft come to, whatever its target.
+struct Look {
+    meaning: String,
+    next: Vec<Coming>,
+    dst_notes: Vec<String>,
+    /// For a window: what it says now.
+    state: Option<Mood>,
+    asleep_minutes: Option<i64>,
+}
+
+impl Look {
+    fn at(when: &When, zone: &NamedZone, reading: &Reading, now: Timestamp) -> Self {
+        let fires = Fires::of(when, reading, None);
+        let mut dst_notes = Vec::new();
+        if let Some(Fires::Cron(cron, _)) = &fires {
+            let notes = cron.dst_notes(now, &zone.zone, NOTES_WITHIN_DAYS);
+            dst_notes.extend(notes.into_iter().take(NOTES).map(|note| note.to_string()));
+        }
+        let rota = match &fires {
+            Some(Fires::Window(window, reading, skip)) => Some(Rota::of(window, reading, *skip)),
+            _ => None,
+        };
+        if let Some(rota) = rota {
+            let notes = rota.dst_notes(now, NOTES_WITHIN_DAYS).into_iter().take(NOTES);
+            dst_notes.extend(notes.map(|note| capital(&note.to_string())));
+        }
+        let next = fires.iter().flat_map(|fires| fires.iter(now)).take(SHOWN);
+        Self {
+            meaning: view::meaning(when, zone),
+            next: next.map(|at| Coming { at, state: rota.map(|rota| rota.voice(at).mood()) }).collect(),
+            dst_notes,
+            state: rota.map(|rota| rota.voice(now).mood()),
+            asleep_minutes: rota.map(|rota| asleep_minutes(rota, now)),
+        }
+    }
 }
 
 /// What putting the target to sleep now would touch.
@@ -174,7 +198,7 @@ fn aim(
         catch_up_seconds: 0,
         priority: draft.priority.as_deref().and_then(|text| text.trim().parse().ok()).unwrap_or(0),
         stop_timeout_seconds: None,
-        policy: Policy::default(),
+        policy: draft.policy.as_deref().and_then(|word| Policy::parse(word.trim())).unwrap_or_default(),
         wake: Wake::default(),
         calendar,
         note: String::new(),

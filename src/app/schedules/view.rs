@@ -137,12 +137,11 @@ pub async fn conflicts(app: &App, actor: &Actor, of: &[ScheduleView]) -> Result<
     let all = db::schedules::list(&app.db, &wanted).await?;
     let almanac = Almanac::load(app).await?;
     let (ids, now) = (of.iter().map(|view| view.schedule.id.clone()).collect::<Vec<_>>(), app.clock.now());
-    // Years of fires are looked through.
-    let found = tokio::task::spawn_blocking(move || {
+    lint::work_out(move || {
         let wanted: Vec<&ScheduleId> = ids.iter().collect();
         lint::among(&all, &wanted, &almanac, now)
-    });
-    found.await.map_err(|error| Error::Internal(error.into()))
+    })
+    .await
 }
 
 /// One schedule.

@@ -1,6 +1,7 @@
 //! Stacks and containers as pages and API show them: what the Engine holds, what DockNap did to it, what comes next.
 //!
-//! Reads the inventory that events keep, and at most three queries for everything; never Docker itself.
+//! Reads the inventory that events keep, and a handful of queries whose number does not grow with what is shown; never
+//! Docker itself.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,14 +12,14 @@ use serde::Serialize;
 
 use super::almanac::Almanac;
 use super::near::near;
-use super::{Actor, App, Error, Result, rules, zone};
+use super::{Actor, App, Error, Result, rules};
 use crate::db::{self, history::LastTouch};
 use crate::docker::Hosts;
 use crate::domain::action::Action;
 use crate::domain::desired::Rules;
 use crate::domain::ids::{HostId, ScheduleId};
 use crate::domain::inventory::{
-    self, Container, ContainerState, Health, Inventory, Link, Stack, StackStatus,
+    self, Completion, Container, ContainerState, Health, Inventory, Link, Stack, StackStatus,
 };
 use crate::domain::nap::{Nap, Naps};
 use crate::domain::overrides::Place;
@@ -165,19 +166,24 @@ pub struct Overview {
     pub loose: Vec<ContainerView>,
 }
 
-/// Everything at once, for the price of one list.
+/// Everything at once, for the price of one list. Of what is wanted only the next change is told.
 ///
 /// # Errors
 /// Where the database cannot be read.
 pub async fn overview(app: &App, actor: &Actor) -> Result<Overview> {
+    seen(app, actor, 1).await
+}
+
+/// Everything, with so many of the next changes of what is wanted.
+async fn seen(app: &App, actor: &Actor, changes: usize) -> Result<Overview> {
     actor.require(Permission::View)?;
-    let known = Known::read(app).await?;
+    let known = Known::read(app, changes).await?;
     let mut overview = Overview { hosts: Vec::new(), stacks: Vec::new(), loose: Vec::new() };
     for inventory in inventories(app) {
         overview.stacks.extend(inventory.stacks().into_iter().map(|stack| known.stack(&inventory, stack)));
-        overview
-            .loose
-            .extend(inventory.loose().into_iter().map(|container| known.container(&inventory, container)));
+        overview.loose.extend(
+            inventory.loose().into_iter().map(|container| known.container(&inventory, container, None)),
+        );
         overview.hosts.push(HostView {
             id: inventory.host,
             link: inventory.link,
@@ -204,7 +210,7 @@ pub fn hosts(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
 /// # Errors
 /// As [`overview`].
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<StackView>> {
-    Ok(overview(app, actor).await?.stacks)
+    Ok(seen(app, actor, wanted::SHOWN).await?.stacks)
 }
 
 /// One stack, by its exact name or its key.
@@ -222,7 +228,7 @@ pub async fn get(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> 
             name: shorten(name_or_key),
             near: near(name_or_key, inventory.stacks().iter().map(|stack| stack.name.as_str())),
         })?;
-    Ok(Known::read(app).await?.stack(&inventory, stack))
+    Ok(Known::read(app, wanted::SHOWN).await?.stack(&inventory, stack))
 }
 
 /// All containers, in a stack or not, by host and name.
@@ -231,12 +237,16 @@ pub async fn get(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> 
 /// As [`overview`].
 pub async fn containers(app: &App, actor: &Actor) -> Result<Vec<ContainerView>> {
     actor.require(Permission::View)?;
-    let known = Known::read(app).await?;
+    let known = Known::read(app, wanted::SHOWN).await?;
     let mut views = Vec::new();
     for inventory in inventories(app) {
-        views.extend(
-            inventory.containers.iter().map(|container| known.container(&inventory, Arc::clone(container))),
-        );
+        let stacks = inventory.stacks();
+        let groups: HashMap<&str, Group<'_>> =
+            stacks.iter().map(|stack| (stack.name.as_str(), known.group(stack, &stack.containers))).collect();
+        views.extend(inventory.containers.iter().map(|container| {
+            let group = container.stack().and_then(|stack| groups.get(stack));
+            known.container(&inventory, Arc::clone(container), group)
+        }));
     }
     Ok(views)
 }
@@ -257,7 +267,10 @@ pub async fn container(app: &App, actor: &Actor, host: &HostId, name_or_key: &st
             name: shorten(name_or_key),
             near: near(name_or_key, inventory.containers.iter().map(|container| container.name.as_str())),
         })?;
-    Ok(Known::read(app).await?.container(&inventory, found))
+    let known = Known::read(app, wanted::SHOWN).await?;
+    let stack = found.stack().and_then(|stack| inventory.stack(stack));
+    let group = stack.as_ref().map(|stack| known.group(stack, &stack.containers));
+    Ok(known.container(&inventory, found, group.as_ref()))
 }
 
 /// What each connected or once connected host holds, by id.
@@ -292,18 +305,29 @@ struct Known {
     touches: HashMap<Target, LastTouch>,
     coming: HashMap<Target, NextAction>,
     rules: Rules,
+    /// How many of the next changes of what is wanted are told.
+    changes: usize,
+}
+
+/// What a stack's containers have in common, worked out once for all of them.
+struct Group<'a> {
+    completion: Completion<'a>,
+    /// Some of it naps.
+    naps: bool,
+    /// What is wanted of the stack, and of each container with no rule of its own.
+    wanted: WantedView,
 }
 
 impl Known {
-    async fn read(app: &App) -> Result<Self> {
+    async fn read(app: &App, changes: usize) -> Result<Self> {
         let mut naps = HashMap::new();
         let mut busy = HashMap::new();
         for host in inventories(app).into_iter().map(|inventory| inventory.host) {
             busy.insert(host.clone(), app.execution.touched(&host));
             naps.insert(host.clone(), db::naps::of_host(&app.db, &host).await?);
         }
-        let (touches, stored_zone) = db::history::last_touches(&app.db).await?;
-        let almanac = Almanac::with_zone(app, zone::choose(app, stored_zone.as_deref())).await?;
+        let touches = db::history::last_touches(&app.db).await?;
+        let almanac = Almanac::load(app).await?;
         let mut coming = HashMap::new();
         // What a window does next is told by what is wanted.
         let due = db::schedules::coming_per_target(&app.db).await?;
@@ -315,26 +339,36 @@ impl Known {
         Ok(Self {
             now: app.clock.now(),
             hosts: app.hosts.clone(),
+            rules: rules::load_by(app, &almanac).await?,
             zone: almanac.zone.zone,
             naps,
             busy,
             touches: touches.into_iter().map(|touch| (touch.target.clone(), touch)).collect(),
             coming,
-            rules: rules::load(app).await?,
+            changes,
         })
     }
 
     /// What windows and overrides want of a target.
     fn wanted(&self, target: &Target) -> WantedView {
-        WantedView::new(&self.rules, Place::of_target(target), self.now, &self.zone)
+        WantedView::new(&self.rules, Place::of_target(target), self.now, &self.zone, self.changes)
+    }
+
+    fn group<'a>(&self, stack: &Stack, members: &'a [Arc<Container>]) -> Group<'a> {
+        Group {
+            completion: Completion::of(members),
+            naps: members.iter().any(|member| self.nap(member).is_some()),
+            wanted: self.wanted(&Target::stack(stack.host.clone(), stack.name.clone())),
+        }
     }
 
     fn stack(&self, inventory: &Inventory, mut stack: Stack) -> StackView {
-        self.count_naps(inventory, &mut stack);
-        let containers: Vec<ContainerView> = stack
-            .containers
+        let members = stack.containers.clone();
+        let group = self.group(&stack, &members);
+        self.count_naps(inventory, &mut stack, &group);
+        let containers: Vec<ContainerView> = members
             .iter()
-            .map(|container| self.container(inventory, Arc::clone(container)))
+            .map(|container| self.container(inventory, Arc::clone(container), Some(&group)))
             .collect();
         let ordinary = || containers.iter().filter(|view| view.container.is_ordinary());
         let protected = if ordinary().next().is_some() && ordinary().all(|view| view.protected.is_some()) {
@@ -348,7 +382,7 @@ impl Known {
         let napping =
             counted().any(|view| view.napping_since.is_some()) && counted().all(|view| !view.is_at_work());
         let target = Target::stack(stack.host.clone(), stack.name.clone());
-        let wanted = self.wanted(&target);
+        let wanted = group.wanted;
         let next = self
             .coming
             .get(&target)
@@ -375,13 +409,22 @@ impl Known {
         }
     }
 
-    fn container(&self, inventory: &Inventory, container: Arc<Container>) -> ContainerView {
+    /// `group` is what its stack has in common; `None` where it is in none.
+    fn container(
+        &self,
+        inventory: &Inventory,
+        container: Arc<Container>,
+        group: Option<&Group<'_>>,
+    ) -> ContainerView {
         let nap = self.nap(&container);
-        let completed = nap.is_none() && self.is_completed(inventory, &container);
+        let completed = nap.is_none() && group.is_some_and(|group| group.is_completed(&container));
         let protected = container.protection.as_ref().map(|protection| protection.reason().to_owned());
         let target = container.target();
         let stack = container.stack().map(|name| Target::stack(container.host.clone(), name));
-        let wanted = self.wanted(&target);
+        let wanted = match group {
+            Some(group) if !self.rules.names(&target) => group.wanted.clone(),
+            _ => self.wanted(&target),
+        };
         let next = [Some(&target), stack.as_ref()]
             .into_iter()
             .flatten()
@@ -416,9 +459,9 @@ impl Known {
 
     /// Docker cannot tell what naps from a one-shot that did its work, and the inventory counts neither; we can, and
     /// what naps is down.
-    fn count_naps(&self, inventory: &Inventory, stack: &mut Stack) {
+    fn count_naps(&self, inventory: &Inventory, stack: &mut Stack, group: &Group<'_>) {
         let naps =
-            |container: &&Arc<Container>| self.nap(container).is_some() && inventory.is_completed(container);
+            |container: &&Arc<Container>| self.nap(container).is_some() && group.completion.holds(container);
         let mistaken = stack.containers.iter().filter(naps).count();
         let mistaken = u32::try_from(mistaken).unwrap_or(u32::MAX);
         stack.counts.stopped = stack.counts.stopped.saturating_add(mistaken);
@@ -426,22 +469,6 @@ impl Known {
         if inventory.is_connected() {
             stack.status = inventory::status(stack.counts);
         }
-    }
-
-    /// A one-shot that did its work. Where others of its stack nap, what ended well and does not nap had ended before.
-    fn is_completed(&self, inventory: &Inventory, container: &Container) -> bool {
-        let others_nap = || {
-            let Some(naps) = self.naps.get(&container.host) else { return false };
-            container.stack().is_some_and(|stack| {
-                inventory.stack(stack).is_some_and(|stack| {
-                    stack
-                        .containers
-                        .iter()
-                        .any(|other| naps.get(&other.identity).is_some_and(|nap| nap.holds(other)))
-                })
-            })
-        };
-        container.looks_completed() && (inventory.is_completed(container) || others_nap())
     }
 
     /// Whether a run of ours is at work on it: what it does meanwhile is nobody else's doing.
@@ -548,6 +575,13 @@ impl Known {
             }
             _ => self.tell(touch),
         }
+    }
+}
+
+impl Group<'_> {
+    /// A one-shot that did its work. Where others of its stack nap, what ended well and does not nap had ended before.
+    fn is_completed(&self, container: &Container) -> bool {
+        container.looks_completed() && (self.naps || self.completion.holds(container))
     }
 }
 

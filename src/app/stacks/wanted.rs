@@ -8,8 +8,8 @@ use crate::domain::action::Action;
 use crate::domain::desired::{Layer, Rules, Transition};
 use crate::domain::overrides::{Override, Place, Wanted};
 
-/// Transitions shown.
-const SHOWN: usize = 3;
+/// Transitions shown of one stack or container. Lists show the first, which costs less.
+pub(super) const SHOWN: usize = 3;
 
 /// What is wanted, by whom, and until when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct WantedView {
     pub state: Option<Wanted>,
     /// The layer that won, with its text; empty where none says anything.
     pub why: String,
-    /// The next three changes.
+    /// The next three changes; of an overview's the first.
     pub transitions: Vec<Transition>,
     /// The override or hold that counts now.
     pub by_override: Option<Override>,
@@ -29,29 +29,28 @@ pub struct WantedView {
 }
 
 impl WantedView {
-    pub(super) fn new(rules: &Rules, place: Place<'_>, now: Timestamp, zone: &TimeZone) -> Self {
+    /// With as many of the next changes as `shown` says.
+    pub(super) fn new(
+        rules: &Rules,
+        place: Place<'_>,
+        now: Timestamp,
+        zone: &TimeZone,
+        shown: usize,
+    ) -> Self {
         if rules.is_empty() {
             return Self::default();
         }
         let moment = rules.at(now);
         let desired = moment.desired(place);
         let windows = rules.windows_for(place);
-        let transitions = rules.next_transitions(place, now, SHOWN);
+        let transitions = rules.next_transitions(place, now, shown);
         let sleep = windows.first().map_or(Action::Stop, |rule| rule.sleep);
-        let next = transitions.iter().find_map(|change| {
-            let action = match change.wanted? {
-                Wanted::Awake => Action::Start,
-                Wanted::Asleep => sleep,
-                Wanted::Hold => return None,
-            };
-            Some(NextAction {
-                at: change.at,
-                action,
-                schedule_id: change.schedule.clone()?,
-                schedule_title: change.by.clone(),
-                by_window: true,
-            })
-        });
+        let first = |transitions: &[Transition]| transitions.iter().find_map(|change| next(change, sleep));
+        let mut next = first(&transitions);
+        if next.is_none() && transitions.len() < SHOWN && !transitions.is_empty() {
+            // An override ends first.
+            next = first(&rules.next_transitions(place, now, SHOWN));
+        }
         Self {
             state: desired.wanted,
             why: desired.why(zone),
@@ -78,6 +77,22 @@ impl WantedView {
             Some(_) => format!("{}. {last}", capital(&self.why)),
         }
     }
+}
+
+/// What a change is as the act of a window that puts to sleep with `sleep`.
+fn next(change: &Transition, sleep: Action) -> Option<NextAction> {
+    let action = match change.wanted? {
+        Wanted::Awake => Action::Start,
+        Wanted::Asleep => sleep,
+        Wanted::Hold => return None,
+    };
+    Some(NextAction {
+        at: change.at,
+        action,
+        schedule_id: change.schedule.clone()?,
+        schedule_title: change.by.clone(),
+        by_window: true,
+    })
 }
 
 fn capital(text: &str) -> String {

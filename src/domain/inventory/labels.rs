@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::Kind;
+use crate::domain::order::{DEPENDS_ON, parse_depends_on};
+use crate::domain::run::Condition;
 use crate::domain::target::ContainerIdentity;
 
 const PROJECT: &str = "com.docker.compose.project";
@@ -44,6 +46,13 @@ pub fn kind(labels: &BTreeMap<String, String>) -> Kind {
     } else {
         Kind::Ordinary
     }
+}
+
+/// The services it waits for to complete, as compose wrote it down.
+pub fn awaits(labels: &BTreeMap<String, String>) -> Vec<String> {
+    let items = labels.get(DEPENDS_ON).map(|label| parse_depends_on(label).0).unwrap_or_default();
+    let awaited = items.into_iter().filter(|item| item.condition == Condition::ServiceCompletedSuccessfully);
+    awaited.map(|item| item.service).collect()
 }
 
 /// Whether a label's value says no, in any of the ways people write it.

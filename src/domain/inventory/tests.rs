@@ -11,6 +11,7 @@ pub(crate) fn container(name: &str) -> Container {
         image: "busybox".to_owned(),
         identity: ContainerIdentity::Name(name.to_owned()),
         labels: BTreeMap::new(),
+        awaits: Vec::new(),
         state: ContainerState::Running,
         health: Health::None,
         status: "Up".to_owned(),

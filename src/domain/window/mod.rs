@@ -11,11 +11,13 @@ use jiff::civil::Weekday;
 mod notes;
 mod parse;
 mod rota;
+mod walk;
 mod words;
 
 pub use notes::{EdgeNote, SleepNote};
 pub use parse::{MAX_PARTS, MAX_TEXT, WindowError};
 pub use rota::{Interval, Rota, Voice};
+pub use walk::Walk;
 
 /// Minutes of a day.
 const DAY: i16 = 24 * 60;

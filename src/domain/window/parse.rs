@@ -256,6 +256,17 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_is_written_so_that_it_is_read_again() {
+        for (begin, part) in [("sleep ", "00:00-00:10"), ("awake ", "Fri 20:00-Mon 06:00")] {
+            let text =
+                format!("{begin}{}", vec![part; (MAX_TEXT - begin.len() + 1) / (part.len() + 1)].join(";"));
+            assert!(text.len() <= MAX_TEXT && text.len() > MAX_TEXT - 20, "{}", text.len());
+            let window = Window::parse(&text).expect("it is short enough");
+            assert_eq!(Window::parse(&window.to_string()), Ok(window));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, words) in [
             ("", "write when it sleeps"),

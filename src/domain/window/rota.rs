@@ -273,7 +273,7 @@ fn merge(mut intervals: Vec<Interval>) -> Vec<Interval> {
 }
 
 /// An instant some days of 24 hours away, or the end of jiff's calendar.
-fn shift(at: Timestamp, days: i64) -> Timestamp {
+pub(super) fn shift(at: Timestamp, days: i64) -> Timestamp {
     let end = if days < 0 { Timestamp::MIN } else { Timestamp::MAX };
     at.checked_add((days * 24).hours()).unwrap_or(end)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::civil::Weekday;
 
-use super::{DAY, Days, Mood, Part, Window};
+use super::{DAY, Days, MAX_TEXT, Mood, Part, Window};
 
 /// `Mon` … `Sun`.
 pub(super) fn short(day: Weekday) -> &'static str {
@@ -22,17 +22,17 @@ pub(super) fn short(day: Weekday) -> &'static str {
 /// The text form, normalised: what [`Window::parse`] reads again.
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.names {
-            Mood::Asleep => "sleep ",
-            Mood::Awake => "awake ",
-        })?;
-        for (index, part) in self.parts.iter().enumerate() {
-            if index > 0 {
-                f.write_str("; ")?;
-            }
-            write!(f, "{part}")?;
+        let names = match self.names {
+            Mood::Asleep => "sleep",
+            Mood::Awake => "awake",
+        };
+        let parts = self.parts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let text = format!("{names} {}", parts.join("; "));
+        if text.len() <= MAX_TEXT {
+            return f.write_str(&text);
         }
-        Ok(())
+        // What was read is stored as written here and must be read again: without spaces it is no longer than typed.
+        write!(f, "{names} {}", parts.join(";").replace(" - ", "-"))
     }
 }
 
