@@ -185,7 +185,7 @@ impl<'a> Scene<'a> {
                 db::applied::put(&mut tx, self.host.id(), identity, applied).await?;
             }
             let run = &prepared.run;
-            let twin = db::runs::open_twin(&mut tx, &run.target, run.action).await?;
+            let twin = db::runs::open_twin(&mut tx, &run.target, run.action, run.guard.is_some()).await?;
             // One that waits makes its plan when it begins.
             if twin.is_some_and(|twin| twin.state == RunState::Pending) {
                 continue;
@@ -236,6 +236,10 @@ impl<'a> Scene<'a> {
             restore: *mood == Mood::Awake
                 && *cause != Cause::PutBack
                 && rule.is_none_or(|rule| rule.wake == Wake::Restore),
+            // What others undid is put right at once: the sleep has begun already.
+            guard: rule
+                .filter(|_| *mood == Mood::Asleep && matches!(cause, Cause::Change | Cause::Again))
+                .and_then(|rule| rule.guard.clone()),
             reason: match cause {
                 Cause::Change => why,
                 Cause::Again => format!("again, since it failed: {why}"),
@@ -323,6 +327,7 @@ async fn end_override(app: &App, one: &Override, rules: &Rules, zone: &TimeZone)
             schedule: run.schedule_id.clone().map(|id| (id, run.schedule_name.clone().unwrap_or_default())),
             stop_timeout_seconds: run.stop_timeout_seconds,
             restore: run.restore,
+            guard: run.guard.clone(),
             reason: format!("an override held it back until {}", one.until.strftime("%Y-%m-%d %H:%M UTC")),
             ..Request::now(run.action, target, Trigger::Override)
         };

@@ -168,7 +168,8 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
                 taken.missed += missed.count;
             }
             if !prepared.run.state.is_terminal() {
-                let twin = db::runs::open_twin(&mut tx, &prepared.run.target, prepared.run.action).await?;
+                let (run, guarded) = (&prepared.run, prepared.run.guard.is_some());
+                let twin = db::runs::open_twin(&mut tx, &run.target, run.action, guarded).await?;
                 if let Some(twin) = twin {
                     end(
                         &mut prepared,
@@ -236,6 +237,7 @@ fn request(schedule: &Schedule, at: Timestamp, late: bool) -> Request {
         fire_at: Some(at),
         stop_timeout_seconds: schedule.spec.stop_timeout_seconds,
         restore: schedule.spec.wake == Wake::Restore,
+        guard: schedule.spec.guard.clone(),
         ..Request::now(schedule.spec.action, schedule.spec.target.clone(), trigger)
     }
 }
@@ -267,6 +269,9 @@ fn bare(app: &App, schedule: &Schedule, request: Request) -> Prepared {
             retry_of: None,
             missed: None,
             restore: false,
+            guard: request.guard,
+            look_at: None,
+            busy_until: None,
         },
         steps: Vec::new(),
     }

@@ -302,6 +302,7 @@ fn one_module_makes_the_calls_and_only_those() {
         "ping",
         "restart_container",
         "start_container",
+        "stats",
         "stop_container",
         "unpause_container",
         "version",

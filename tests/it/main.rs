@@ -15,6 +15,7 @@ mod docker_link;
 mod docker_tls;
 mod execute;
 mod fragments;
+mod guards;
 mod history;
 mod killed;
 mod locks;

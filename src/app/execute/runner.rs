@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::drive::{Drive, verdict};
+use super::guard::{self, Looks, Word};
 use super::locks::Locks;
 use super::plan_of;
 use super::submit::{record_end, steps_of};
@@ -57,6 +58,7 @@ struct Inner {
     locks: Locks,
     active: Mutex<HashMap<RunId, Active>>,
     permits: Mutex<HashMap<HostId, Arc<Semaphore>>>,
+    looks: Looks,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,12 @@ pub struct Taken {
     pub look_again: Option<Duration>,
 }
 
+impl Taken {
+    fn look_again_in(&mut self, wait: Option<Duration>) {
+        self.look_again = self.look_again.into_iter().chain(wait).min();
+    }
+}
+
 impl Execution {
     /// There may be a run to take.
     pub fn wake(&self) {
@@ -96,6 +104,10 @@ impl Execution {
 
     pub(super) fn locks(&self) -> &Locks {
         &self.0.locks
+    }
+
+    pub(super) fn looks(&self) -> &Looks {
+        &self.0.looks
     }
 
     /// Room for one more container operation on a host, where there is some.
@@ -162,6 +174,19 @@ impl Execution {
             }
         }
         in_the_way
+    }
+}
+
+/// Whether a newer request for the same containers ends an older one that has not begun. One that a guard holds back
+/// goes on past a restart, and gives way to its like that does not wait.
+fn takes_over(older: &Run, newer: &Run) -> bool {
+    if !older.is_guarded() {
+        return newer.action != older.action;
+    }
+    match newer.action {
+        Action::Restart => false,
+        action if action == older.action => newer.guard.is_none() && newer.target == older.target,
+        _ => true,
     }
 }
 
@@ -288,10 +313,11 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
         };
         wanted.push((run, steps, touches));
     }
+    app.execution.looks().keep(&wanted.iter().map(|(run, ..)| &run.id).collect());
     for index in 0..wanted.len() {
         let (run, steps, touches) = &wanted[index];
         let newer = wanted[index + 1..].iter().rev().find(|(other, _, other_touches)| {
-            other.action != run.action && overlap(&other.target, other_touches, &run.target, touches)
+            takes_over(run, other) && overlap(&other.target, other_touches, &run.target, touches)
         });
         if let Some((newer, ..)) = newer {
             end(app, run, RunState::Superseded, &format!("superseded by {}", words(newer))).await?;
@@ -303,10 +329,21 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
             taken.ended.push(run.id.clone());
             continue;
         };
-        if app.execution.make_way(run, touches) {
+        let run = match guard::ask(app, &host, run, steps, stop, tasks).await? {
+            Word::Goes(run) => run,
+            Word::Waits(wait) => {
+                taken.look_again_in(wait);
+                continue;
+            }
+            Word::Ended => {
+                taken.ended.push(run.id.clone());
+                continue;
+            }
+        };
+        if app.execution.make_way(&run, touches) {
             continue;
         }
-        if let Some(ended) = begin(app, host, run, steps, stop, tasks, &mut taken).await? {
+        if let Some(ended) = begin(app, host, &run, steps, stop, tasks, &mut taken).await? {
             taken.ended.push(ended);
         }
     }
@@ -334,7 +371,7 @@ async fn begin(
         // Tried again when the link comes up, which wakes the runner; the wait only bounds it.
         let left = Duration::try_from(run.deadline_at.duration_since(now)).unwrap_or_default();
         let look_again = wait.min(left);
-        taken.look_again = Some(taken.look_again.map_or(look_again, |sooner| sooner.min(look_again)));
+        taken.look_again_in(Some(look_again));
         let mut tx = app.db.begin().await?;
         db::runs::wait(&mut tx, &run.id, &reason, run.attempt + 1).await?;
         tx.commit().await?;
@@ -348,7 +385,7 @@ async fn begin(
     let plan = plan_of(app, run, &inventory).await?;
     let fresh = steps_of(app, run, &plan, now);
     let mut tx = app.db.begin().await?;
-    if !db::runs::begin(&mut tx, &run.id, now).await? {
+    if !db::runs::begin(&mut tx, run, now).await? {
         return Ok(None);
     }
     let steps = if same_plan(steps, &fresh) {

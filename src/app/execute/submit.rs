@@ -74,7 +74,7 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     let prepared = prepare(app, actor, request, &inventory).await?;
     let rules = rules::load(app).await?;
     let mut tx = app.db.begin().await?;
-    let twin = db::runs::open_twin(&mut tx, &prepared.run.target, prepared.run.action).await?;
+    let twin = db::runs::open_twin(&mut tx, &prepared.run.target, prepared.run.action, false).await?;
     if let Some(wish) = lasting {
         let (host, members) =
             (&prepared.run.target.host, overrides::members(&inventory, &prepared.run.target));
@@ -150,6 +150,9 @@ pub async fn prepare(app: &App, actor: &Actor, request: Request, inventory: &Inv
         retry_of: request.retry_of,
         missed: None,
         restore,
+        guard: request.guard,
+        look_at: None,
+        busy_until: None,
     };
     let steps = if inventory.is_connected() {
         steps_of(app, &run, &plan_of(app, &run, inventory).await?, now)
