@@ -7,6 +7,7 @@
 //!    steps and audit row. Who loses the swap is dropped from the batch. A crash neither loses nor doubles a run.
 //! 5. Where a window, an override or somebody else has changed something: look at everything (`reconcile`).
 //! 6. Wake the runner.
+//! 7. Tell of the sleeps that are near.
 
 use std::collections::HashMap;
 
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use super::reconcile::reconcile;
 use crate::app::almanac::Almanac;
 use crate::app::execute::{self, Prepared, Request};
-use crate::app::{Actor, App, Live, Result, rules};
+use crate::app::{Actor, App, Live, Result, rules, soon};
 use crate::db;
 use crate::domain::contradiction::{self, Suppressed};
 use crate::domain::due::{self, Decision};
@@ -91,6 +92,8 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         app.bus.send(Live::Schedules);
         app.execution.wake();
     }
+    // Last: what is due goes first.
+    soon::look(app).await?;
     Ok(ticked)
 }
 

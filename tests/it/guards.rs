@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use docknap::app::schedules::{self, Draft, GuardDraft, ScheduleView};
-use docknap::app::{execute, overrides};
-use docknap::db;
+use docknap::app::{Live, execute, overrides};
+use docknap::db::engine::MIGRATIONS;
+use docknap::db::{self, Db};
 use docknap::domain::action::Action;
 use docknap::domain::guard::{Guard, Then};
 use docknap::domain::overrides::Wanted;
@@ -34,6 +35,7 @@ fn shop() -> World {
     })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the fields of a draft are optional")]
 fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
@@ -247,12 +249,33 @@ async fn killed_in_the_middle_of_a_wait_it_waits_on(test: TestDb) {
     assert_eq!(only_run(&bench).await.state, RunState::Succeeded);
 }
 
+/// Leaves a database as a version before there were guards did.
+const UNDO: [&str; 5] = [
+    "ALTER TABLE schedules DROP COLUMN guard",
+    "ALTER TABLE runs DROP COLUMN guard",
+    "ALTER TABLE runs DROP COLUMN look_at_ms",
+    "ALTER TABLE runs DROP COLUMN busy_until_ms",
+    "DELETE FROM _sqlx_migrations WHERE version = 5",
+];
+
 async fn what_was_stored_before_there_were_guards_has_none(test: TestDb) {
     rows::store_schedules(&test.db, &[rows::schedule("a")]).await;
     rows::store_runs(&test.db, &[(rows::run("r"), Vec::new())]).await;
-    let schedule = db::schedules::get(&test.db, &"a".into()).await.expect("reads").expect("is there");
-    let run = db::runs::get(&test.db, &"r".into()).await.expect("reads").expect("is there");
-    assert_eq!((schedule.spec.guard, run.guard, run.look_at, run.busy_until), (None, None, None, None));
+    for sql in UNDO {
+        match &test.db {
+            Db::Sqlite { writer, .. } => sqlx::query(sql).execute(writer).await.map(drop),
+            Db::Pg(pool) => sqlx::query(sql).execute(pool).await.map(drop),
+        }
+        .expect(sql);
+    }
+    match &test.db {
+        Db::Sqlite { writer, .. } => MIGRATIONS.run(writer).await,
+        Db::Pg(pool) => MIGRATIONS.run(pool).await,
+    }
+    .expect("it is brought up to date");
+    let schedule = db::schedules::get(&test.db, &"a".into()).await.expect("reads");
+    assert_eq!(schedule, Some(rows::schedule("a")));
+    assert_eq!(db::runs::get(&test.db, &"r".into()).await.expect("reads"), Some(rows::run("r")));
 }
 
 #[tokio::test]
@@ -610,4 +633,42 @@ async fn a_daemon_restart_inside_the_sleep_is_put_right_without_a_wait() {
         })
         .await;
     assert!(runs(&bench).await.iter().all(|run| run.look_at.is_none()));
+}
+
+#[tokio::test]
+async fn a_sleep_that_is_near_is_told_once() {
+    let bench = Bench::new(NOW, shop()).await;
+    keep(&bench, &window(busy("go"))).await;
+    keep(
+        &bench,
+        &Draft { target_id: text("shop-db-1"), target_type: text("container"), ..cron(uptime("5")) },
+    )
+    .await;
+    let start = Draft { action: text("start"), guard: GuardDraft::default(), ..cron(GuardDraft::default()) };
+    keep(&bench, &start).await;
+    let mut live = bench.app.bus.subscribe();
+    let mut told = || {
+        let mut told = Vec::new();
+        while let Ok(live) = live.try_recv() {
+            if let Live::SleepsSoon(target) = live {
+                told.push(target);
+            }
+        }
+        told
+    };
+    let stack = Bench::stack("shop");
+    bench.advance_to("2027-03-02T22:54:59Z").await;
+    look(&bench).await;
+    assert_eq!(told(), []);
+    assert_eq!(bench.app.soon.of(&stack, bench.clock.now()), None);
+    pass(&bench, "22:55").await;
+    let near = told();
+    assert_eq!(near.len(), 2, "the window and the stop, not the start: {near:?}");
+    let sleep = bench.app.soon.of(&stack, bench.clock.now()).expect("it is near");
+    assert_eq!((sleep.at, sleep.schedule_title.as_str()), (at("23:00"), "Sleep shop"));
+    pass(&bench, "22:56").await;
+    assert_eq!(told(), [], "once");
+    // What will not happen is not said to.
+    impose(&bench, "hold", "2027-03-03T01:00:00Z").await;
+    assert_eq!(bench.app.soon.of(&stack, bench.clock.now()), None);
 }

@@ -50,8 +50,8 @@ impl Looks {
 pub(super) enum Word {
     /// It may go, as it is here.
     Goes(Box<Run>),
-    /// It waits: for so long, or until a look has ended.
-    Waits(Option<Duration>),
+    /// It waits: until then, or until a look has ended.
+    Waits(Option<Timestamp>),
     /// It has ended without acting.
     Ended,
 }
@@ -77,7 +77,7 @@ pub(super) async fn ask(
         return Ok(Word::Ended);
     }
     if let Some(at) = run.look_at.filter(|at| *at > now) {
-        return Ok(Word::Waits(Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())));
+        return Ok(Word::Waits(Some(at)));
     }
     // Its time counts from the end of the wait (rulings 7).
     let deadline_at = now.checked_add(DEADLINE).unwrap_or(Timestamp::MAX);
@@ -108,8 +108,7 @@ pub(super) async fn ask(
         }
         Verdict::Later(deferral) => {
             put_off(app, run, &deferral).await?;
-            let wait = Duration::try_from(deferral.look_at.duration_since(now)).unwrap_or_default();
-            Ok(Word::Waits(Some(wait)))
+            Ok(Word::Waits(Some(deferral.look_at)))
         }
         Verdict::Skip(reason) => {
             let ended = Ended { app, run, steps, state: RunState::Skipped, reason: &reason };

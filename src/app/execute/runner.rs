@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -78,12 +79,8 @@ pub struct Taken {
     pub ended: Vec<RunId>,
     /// When to look again although nothing happens.
     pub look_again: Option<Duration>,
-}
-
-impl Taken {
-    fn look_again_in(&mut self, wait: Option<Duration>) {
-        self.look_again = self.look_again.into_iter().chain(wait).min();
-    }
+    /// When a guard looks again, by the wall clock: a wait may be long, and the machine may sleep meanwhile.
+    pub guards_until: Option<Timestamp>,
 }
 
 impl Execution {
@@ -224,16 +221,15 @@ pub async fn run(app: App, stop: CancellationToken, tasks: TaskTracker) {
         }
     }
     while !stop.is_cancelled() {
-        let look_again = match take_pending(&app, &stop, &tasks).await {
-            Ok(taken) => taken.look_again,
-            Err(error) => {
-                tracing::error!(%error, "pending runs cannot be taken; trying again");
-                Some(BACK_OFF.0)
-            }
-        };
+        let taken = take_pending(&app, &stop, &tasks).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "pending runs cannot be taken; trying again");
+            Taken { look_again: Some(BACK_OFF.0), ..Taken::default() }
+        });
+        let (look_again, guards) = (taken.look_again, taken.guards_until);
         tokio::select! {
             () = app.execution.0.wake.woken() => {}
             () = app.clock.sleep(look_again.unwrap_or_default()), if look_again.is_some() => {}
+            () = app.clock.sleep_until(guards.unwrap_or_default()), if guards.is_some() => {}
             () = stop.cancelled() => {}
         }
     }
@@ -331,8 +327,8 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
         };
         let run = match guard::ask(app, &host, run, steps, stop, tasks).await? {
             Word::Goes(run) => run,
-            Word::Waits(wait) => {
-                taken.look_again_in(wait);
+            Word::Waits(until) => {
+                taken.guards_until = taken.guards_until.into_iter().chain(until).min();
                 continue;
             }
             Word::Ended => {
@@ -371,7 +367,7 @@ async fn begin(
         // Tried again when the link comes up, which wakes the runner; the wait only bounds it.
         let left = Duration::try_from(run.deadline_at.duration_since(now)).unwrap_or_default();
         let look_again = wait.min(left);
-        taken.look_again_in(Some(look_again));
+        taken.look_again = Some(taken.look_again.map_or(look_again, |sooner| sooner.min(look_again)));
         let mut tx = app.db.begin().await?;
         db::runs::wait(&mut tx, &run.id, &reason, run.attempt + 1).await?;
         tx.commit().await?;
