@@ -184,7 +184,8 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
             let acts = !prepared.run.state.is_terminal();
             if execute::store(&mut tx, app, &actor, &prepared).await? && acts {
                 let host = inventories.get(prepared.run.target.host.as_str());
-                if let Some(inventory) = host {
+                // What a guard may hold back goes against nothing before it goes.
+                if let Some(inventory) = host.filter(|_| prepared.run.guard.is_none()) {
                     execute::answer_by_hand(&mut tx, app, &actor, &prepared.run, inventory, &rules).await?;
                 }
                 taken.runs.push(prepared.run.id);

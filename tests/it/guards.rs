@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use docknap::app::schedules::{self, Draft, GuardDraft, ScheduleView};
 use docknap::app::{Live, execute, overrides};
-use docknap::db::engine::MIGRATIONS;
-use docknap::db::{self, Db};
+use docknap::db;
 use docknap::domain::action::Action;
-use docknap::domain::guard::{Guard, Then};
 use docknap::domain::overrides::Wanted;
 use docknap::domain::run::{Run, RunState, Trigger};
 use docknap::domain::schedule::Source;
@@ -17,7 +15,6 @@ use jiff::Timestamp;
 use crate::on_both_engines;
 use crate::support::bench::{Bench, person};
 use crate::support::db::TestDb;
-use crate::support::rows;
 
 /// A Tuesday.
 const NOW: &str = "2027-03-02T22:30:00Z";
@@ -106,16 +103,21 @@ async fn only_run(bench: &Bench) -> Run {
     runs.into_iter().next().expect("one")
 }
 
-/// The one run, once its guard looks again then. Time stands still meanwhile: only real work is waited for.
-async fn run_that_looks_at(bench: &Bench, clock: &str) -> Run {
+/// The one run, once it `is_so`. Time stands still meanwhile: only real work is waited for.
+async fn run_once(bench: &Bench, is_so: impl Fn(&Run) -> bool) -> Run {
     for _ in 0..1_000 {
         let run = only_run(bench).await;
-        if run.look_at == Some(at(clock)) {
+        if is_so(&run) {
             return run;
         }
         bench.quiet().await;
     }
-    panic!("it never looks again at {clock}: {:#?}", only_run(bench).await)
+    panic!("never: {:#?}", only_run(bench).await)
+}
+
+/// The one run, once its guard looks again then.
+async fn run_that_looks_at(bench: &Bench, clock: &str) -> Run {
+    run_once(bench, |run| run.look_at == Some(at(clock))).await
 }
 
 async fn told(bench: &Bench) -> Vec<(Action, Trigger, RunState)> {
@@ -145,55 +147,7 @@ async fn waiting(bench: &Bench, draft: &Draft) -> ScheduleView {
     view
 }
 
-on_both_engines!(
-    a_guard_is_read_back_as_it_was_stored,
-    a_busy_stack_waits_and_then_goes,
-    killed_in_the_middle_of_a_wait_it_waits_on,
-    what_was_stored_before_there_were_guards_has_none,
-);
-
-async fn a_guard_is_read_back_as_it_was_stored(test: TestDb) {
-    let guard = Guard {
-        min_uptime_minutes: Some(10),
-        busy_cpu_percent: Some(20),
-        busy_wait_minutes: Some(12),
-        then: Then::Skip,
-    };
-    let mut schedule = rows::schedule("a");
-    schedule.spec.guard = Some(guard.clone());
-    rows::store_schedules(&test.db, std::slice::from_ref(&schedule)).await;
-    assert_eq!(db::schedules::get(&test.db, &schedule.id).await.expect("reads"), Some(schedule.clone()));
-    let without = {
-        let mut without = schedule.clone();
-        without.spec.guard = None;
-        without.rev = 2;
-        without
-    };
-    let mut tx = test.db.begin().await.expect("begins");
-    assert!(db::schedules::update(&mut tx, &without, 1).await.expect("answers"));
-    tx.commit().await.expect("commits");
-    assert_eq!(db::schedules::get(&test.db, &schedule.id).await.expect("reads"), Some(without));
-    let run = Run {
-        guard: Some(guard),
-        look_at: Some(at("23:05")),
-        busy_until: Some(at("23:12")),
-        state: RunState::Pending,
-        started_at: None,
-        finished_at: None,
-        ..rows::run("r")
-    };
-    rows::store_runs(&test.db, &[(run.clone(), Vec::new())]).await;
-    assert_eq!(db::runs::get(&test.db, &run.id).await.expect("reads"), Some(run.clone()));
-    let mut tx = test.db.begin().await.expect("begins");
-    let twin = async |tx: &mut db::Tx, guarded| {
-        let twin = db::runs::open_twin(tx, &run.target, run.action, guarded).await.expect("answers");
-        twin.map(|twin| twin.id)
-    };
-    assert_eq!(twin(&mut tx, true).await.as_ref(), Some(&run.id));
-    assert_eq!(twin(&mut tx, false).await, None, "what goes at once takes its place");
-    assert!(db::runs::begin(&mut tx, &run, at("23:05")).await.expect("answers"));
-    assert_eq!(twin(&mut tx, false).await.as_ref(), Some(&run.id), "it waits no longer");
-}
+on_both_engines!(a_busy_stack_waits_and_then_goes, killed_in_the_middle_of_a_wait_it_waits_on,);
 
 async fn a_busy_stack_waits_and_then_goes(test: TestDb) {
     let bench = Bench::on(test, NOW, shop()).await;
@@ -213,6 +167,7 @@ async fn a_busy_stack_waits_and_then_goes(test: TestDb) {
     }
     assert_eq!(bench.sim.count(Endpoint::Stats), 6, "one look per container each time");
     bench.advance_to(&at("23:12").to_string()).await;
+    run_once(&bench, |run| run.started_at.is_some()).await;
     bench.settle().await;
     assert!(bench.sim.running("shop").is_empty());
     let run = only_run(&bench).await;
@@ -247,35 +202,6 @@ async fn killed_in_the_middle_of_a_wait_it_waits_on(test: TestDb) {
     bench.settle().await;
     assert!(bench.sim.running("shop").is_empty());
     assert_eq!(only_run(&bench).await.state, RunState::Succeeded);
-}
-
-/// Leaves a database as a version before there were guards did.
-const UNDO: [&str; 5] = [
-    "ALTER TABLE schedules DROP COLUMN guard",
-    "ALTER TABLE runs DROP COLUMN guard",
-    "ALTER TABLE runs DROP COLUMN look_at_ms",
-    "ALTER TABLE runs DROP COLUMN busy_until_ms",
-    "DELETE FROM _sqlx_migrations WHERE version = 5",
-];
-
-async fn what_was_stored_before_there_were_guards_has_none(test: TestDb) {
-    rows::store_schedules(&test.db, &[rows::schedule("a")]).await;
-    rows::store_runs(&test.db, &[(rows::run("r"), Vec::new())]).await;
-    for sql in UNDO {
-        match &test.db {
-            Db::Sqlite { writer, .. } => sqlx::query(sql).execute(writer).await.map(drop),
-            Db::Pg(pool) => sqlx::query(sql).execute(pool).await.map(drop),
-        }
-        .expect(sql);
-    }
-    match &test.db {
-        Db::Sqlite { writer, .. } => MIGRATIONS.run(writer).await,
-        Db::Pg(pool) => MIGRATIONS.run(pool).await,
-    }
-    .expect("it is brought up to date");
-    let schedule = db::schedules::get(&test.db, &"a".into()).await.expect("reads");
-    assert_eq!(schedule, Some(rows::schedule("a")));
-    assert_eq!(db::runs::get(&test.db, &"r".into()).await.expect("reads"), Some(rows::run("r")));
 }
 
 #[tokio::test]
@@ -633,6 +559,31 @@ async fn a_daemon_restart_inside_the_sleep_is_put_right_without_a_wait() {
         })
         .await;
     assert!(runs(&bench).await.iter().all(|run| run.look_at.is_none()));
+}
+
+#[tokio::test]
+async fn a_stop_against_a_window_speaks_only_once_it_goes() {
+    for calms in [true, false] {
+        let bench = Bench::new(NOW, shop()).await;
+        keep(&bench, &Draft { window: text("sleep 01:00-07:00"), ..draft(GuardDraft::default()) }).await;
+        keep(&bench, &cron(busy("skip"))).await;
+        pass(&bench, "23:00").await;
+        assert_eq!(
+            db::overrides::open(&bench.app.db).await.expect("they read"),
+            [],
+            "nothing is stopped yet"
+        );
+        if calms {
+            bench.sim.update("shop-web-1", |c| c.uses(CALM, 1 << 20));
+        }
+        pass(&bench, "23:13").await;
+        bench.settle().await;
+        let open = db::overrides::open(&bench.app.db).await.expect("they read");
+        let told: Vec<_> = open.iter().map(|one| (one.wanted, one.reason.as_str())).collect();
+        let stopped = (Wanted::Asleep, "stopped by scheduler");
+        assert_eq!(told, if calms { vec![stopped] } else { vec![] });
+        assert_eq!(bench.sim.running("shop").is_empty(), calms);
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod docker_tls;
 mod execute;
 mod fragments;
 mod guards;
+mod guards_storage;
 mod guards_web;
 mod history;
 mod killed;

@@ -20,13 +20,13 @@ use super::locks::Locks;
 use super::plan_of;
 use super::submit::{record_end, steps_of};
 use crate::app::error::Result;
-use crate::app::{Activator, App, Live, rules};
+use crate::app::{Activator, Actor, App, Live, by_hand, rules};
 use crate::db::{self, Tx};
 use crate::docker::{Host, Notice};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::{Inventory, Link};
-use crate::domain::run::{Run, RunState, Step, StepState};
+use crate::domain::run::{Run, RunState, Step, StepState, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
 
 /// First and longest wait between looks at a host that cannot be reached.
@@ -380,9 +380,15 @@ async fn begin(
     }
     let plan = plan_of(app, run, &inventory).await?;
     let fresh = steps_of(app, run, &plan, now);
+    let answers =
+        run.guard.is_some() && matches!(run.trigger, Trigger::Schedule | Trigger::CatchUp | Trigger::Label);
+    let rules = if answers { Some(rules::load(app).await?) } else { None };
     let mut tx = app.db.begin().await?;
     if !db::runs::begin(&mut tx, run, now).await? {
         return Ok(None);
+    }
+    if let Some(rules) = &rules {
+        by_hand::answer(&mut tx, app, &Actor::of(run.actor.clone()), run, &inventory, rules).await?;
     }
     let steps = if same_plan(steps, &fresh) {
         steps.to_vec()
