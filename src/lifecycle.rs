@@ -152,6 +152,7 @@ pub async fn open_services(config: Config, clock: Clock) -> Result<App, StartErr
         hosts: Hosts::new(local),
         execution: Execution::default(),
         outside: Outside::default(),
+        soon: crate::app::soon::Soon::default(),
         calendars: crate::app::calendars::Expanded::default(),
         auth,
         vitals,

@@ -103,6 +103,7 @@ impl Almanac {
             sleep: schedule.spec.action,
             wake: schedule.spec.wake,
             stop_timeout_seconds: schedule.spec.stop_timeout_seconds,
+            guard: schedule.spec.guard.clone(),
         })
     }
 }

@@ -14,6 +14,7 @@ use crate::db::Db;
 use crate::docker::Hosts;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::run::ActorRef;
+use crate::domain::target::Target;
 use crate::domain::user::User;
 
 pub mod almanac;
@@ -38,6 +39,7 @@ pub mod paging;
 pub mod rules;
 pub mod schedules;
 pub mod simulate;
+pub mod soon;
 pub mod stacks;
 pub mod summary;
 pub mod users;
@@ -75,6 +77,8 @@ pub struct Parts {
     pub execution: Execution,
     /// What others do to containers, until the scheduler looks.
     pub outside: Outside,
+    /// Sleeps that are near.
+    pub soon: soon::Soon,
     /// The dates of calendars, as they were expanded last.
     pub calendars: calendars::Expanded,
     /// What logging in takes.
@@ -204,6 +208,8 @@ pub enum Live {
     Runs,
     /// The list of schedules, or one of them.
     Schedules,
+    /// It sleeps within a few minutes.
+    SleepsSoon(Target),
     /// The link to a host.
     Hosts,
 }

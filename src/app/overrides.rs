@@ -321,6 +321,8 @@ async fn record(
 pub(crate) fn changed(app: &App) {
     app.outside.rules_changed();
     app.scheduler.wake();
+    // A run that a guard holds back may have to end.
+    app.execution.wake();
     app.bus.send(Live::Schedules);
     app.bus.send(Live::Hosts);
 }

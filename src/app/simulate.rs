@@ -151,7 +151,7 @@ async fn ground(app: &App, only: Option<&Target>, almanac: &Almanac) -> Result<G
             let Some(id) = run.schedule_id.clone().filter(|_| is_asked(&run.target)) else { continue };
             if !db::runs::is_followed(&app.db, &run).await? {
                 held_back.push(HeldBack {
-                    at: run.created_at,
+                    at: run.finished_at.unwrap_or(run.created_at),
                     schedule: (id, run.schedule_name.unwrap_or_default()),
                     target: run.target,
                     action: run.action,

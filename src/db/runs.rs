@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
+use crate::domain::guard::Deferral;
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::run::{ActorRef, MissedSpan, Run, RunState, Trigger};
 use crate::domain::schedule::Schedule;
@@ -40,6 +41,9 @@ pub(super) struct RunRow {
     missed_last_ms: Option<i64>,
     missed_count: Option<i64>,
     restore: bool,
+    guard: Option<String>,
+    look_at_ms: Option<i64>,
+    busy_until_ms: Option<i64>,
 }
 
 impl TryFrom<RunRow> for Run {
@@ -54,6 +58,8 @@ impl TryFrom<RunRow> for Run {
             }
             _ => None,
         };
+        let guard = row.guard.as_deref().map(serde_json::from_str).transpose();
+        let guard = guard.map_err(|_| damaged("its guard"))?;
         Ok(Self {
             target: Schedule::target_from_columns(&row.host_id, &row.target_type, &row.target_identity)
                 .ok_or_else(|| damaged("its target"))?,
@@ -77,6 +83,9 @@ impl TryFrom<RunRow> for Run {
             retry_of: row.retry_of.map(RunId),
             missed,
             restore: row.restore,
+            guard,
+            look_at: row.look_at_ms.map(from_ms),
+            busy_until: row.busy_until_ms.map(from_ms),
         })
     }
 }
@@ -91,9 +100,9 @@ pub async fn insert(tx: &mut Tx, run: &Run, owner_epoch: i64) -> Result<bool> {
         "INSERT INTO runs (id, schedule_id, schedule_name, host_id, target_type, target_name, target_identity, \
          action, trigger_kind, actor_kind, actor_id, actor_name, fire_at_ms, created_ms, started_ms, finished_ms, \
          state, reason, deadline_ms, attempt, stop_timeout_s, retry_of, missed_first_ms, missed_last_ms, \
-         missed_count, restore, owner_epoch, why) \
+         missed_count, restore, owner_epoch, why, guard, look_at_ms, busy_until_ms) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
-         $22, $23, $24, $25, $26, $27, $28) ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING",
+         $22, $23, $24, $25, $26, $27, $28, $29, $30, $31) ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING",
         run.id.as_str(),
         run.schedule_id.as_ref().map(ScheduleId::as_str),
         run.schedule_name.as_deref(),
@@ -122,6 +131,9 @@ pub async fn insert(tx: &mut Tx, run: &Run, owner_epoch: i64) -> Result<bool> {
         run.restore,
         owner_epoch,
         run.why.as_str(),
+        run.guard.as_ref().and_then(|guard| serde_json::to_string(guard).ok()),
+        run.look_at.map(to_ms),
+        run.busy_until.map(to_ms),
     )?;
     Ok(rows == 1)
 }
@@ -147,7 +159,8 @@ pub async fn in_state(db: &Db, state: RunState) -> Result<Vec<Run>> {
 }
 
 /// A run that has not ended and does all that `run` is to do: the same thing to the same target, and neither only the
-/// part of it that naps nor only what an earlier one left undone, unless `run` is no more than that.
+/// part of it that naps nor only what an earlier one left undone, unless `run` is no more than that. One that a guard
+/// holds back counts only for another that is guarded: what goes at once takes its place.
 ///
 /// # Errors
 /// What the engine answered, or a damaged row.
@@ -156,27 +169,66 @@ pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
         sqlx::query_as(
             "SELECT * FROM runs WHERE state IN ('pending', 'executing') AND host_id = $1 AND target_type = $2 \
              AND target_identity = $3 AND action = $4 AND (restore = FALSE OR restore = $5) \
-             AND (retry_of IS NULL OR retry_of = $6) ORDER BY id LIMIT 1")
+             AND (retry_of IS NULL OR retry_of = $6) AND ($7 OR state <> 'pending' OR guard IS NULL) \
+             ORDER BY id LIMIT 1")
         .bind(run.target.host.as_str())
         .bind(run.target.target_type().as_str())
         .bind(run.target.identity_text())
         .bind(run.action.as_str())
         .bind(run.restore)
         .bind(run.retry_of.as_ref().map(RunId::as_str))
+        .bind(run.guard.is_some())
         .fetch_optional(conn))?;
     row.map(Run::try_from).transpose()
 }
 
-/// A pending run begins. `false` when it is no longer pending.
+/// A pending run begins, with its deadline and what there is to say about it by now. `false` when it is no longer
+/// pending.
 ///
 /// # Errors
 /// What the engine answered.
-pub async fn begin(tx: &mut Tx, id: &RunId, now: Timestamp) -> Result<bool> {
+pub async fn begin(tx: &mut Tx, run: &Run, now: Timestamp) -> Result<bool> {
     let rows = exec_tx!(
         tx,
-        "UPDATE runs SET state = 'executing', started_ms = $2, reason = '' WHERE id = $1 AND state = 'pending'",
-        id.as_str(),
+        "UPDATE runs SET state = 'executing', started_ms = $2, reason = '', why = $3, deadline_ms = $4 \
+         WHERE id = $1 AND state = 'pending'",
+        run.id.as_str(),
         to_ms(now),
+        run.why.as_str(),
+        to_ms(run.deadline_at),
+    )?;
+    Ok(rows == 1)
+}
+
+/// Gives a pending run more time.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn extend(tx: &mut Tx, id: &RunId, deadline: Timestamp) -> Result<()> {
+    exec_tx!(
+        tx,
+        "UPDATE runs SET deadline_ms = $2 WHERE id = $1 AND state = 'pending'",
+        id.as_str(),
+        to_ms(deadline)
+    )?;
+    Ok(())
+}
+
+/// A guard holds a pending run back: until when, why, and how long it may go on after that. `false` when it is no longer
+/// pending.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn defer(tx: &mut Tx, id: &RunId, deferral: &Deferral, deadline: Timestamp) -> Result<bool> {
+    let rows = exec_tx!(
+        tx,
+        "UPDATE runs SET reason = $2, look_at_ms = $3, busy_until_ms = $4, deadline_ms = $5 \
+         WHERE id = $1 AND state = 'pending'",
+        id.as_str(),
+        deferral.reason.as_str(),
+        to_ms(deferral.look_at),
+        deferral.busy_until.map(to_ms),
+        to_ms(deadline),
     )?;
     Ok(rows == 1)
 }
@@ -228,15 +280,16 @@ pub async fn call_off(tx: &mut Tx, id: &RunId, reason: &str, now: Timestamp) -> 
     Ok(rows == 1)
 }
 
-/// The cron fires that overrides have held back since `since`, oldest first.
+/// The cron fires that overrides have held back since `since`, oldest first; also those that an override ended in the
+/// middle of their wait.
 ///
 /// # Errors
 /// What the engine answered, or a damaged row.
 pub async fn suppressed_since(db: &Db, since: Timestamp) -> Result<Vec<Run>> {
     let rows: Vec<RunRow> = on_db!(db, pool =>
         sqlx::query_as(
-            "SELECT * FROM runs WHERE state = 'skipped' AND reason LIKE 'override:%' AND created_ms >= $1 \
-             AND schedule_id IS NOT NULL ORDER BY id")
+            "SELECT * FROM runs WHERE state = 'skipped' AND reason LIKE 'override:%' AND finished_ms >= $1 \
+             AND schedule_id IS NOT NULL AND trigger_kind <> 'window' ORDER BY id")
         .bind(to_ms(since))
         .fetch_all(pool))?;
     rows.into_iter().map(Run::try_from).collect()

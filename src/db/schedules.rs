@@ -15,7 +15,7 @@ macro_rules! columns {
          s.window_text, s.policy, s.mode, s.wake, s.calendar_id, s.calendar_effect, \
          s.timezone, s.enabled, s.catch_up_s, s.priority, s.stop_timeout_s, s.note, s.source, s.owner_id, \
          u.name AS owner_name, s.skip_at_ms, s.effective_from_ms, s.next_due_ms, s.rev, s.created_ms, s.updated_ms, \
-         s.deleted_ms FROM schedules s LEFT JOIN users u ON u.id = s.owner_id"
+         s.deleted_ms, s.guard FROM schedules s LEFT JOIN users u ON u.id = s.owner_id"
     };
 }
 
@@ -53,6 +53,7 @@ struct Row {
     created_ms: i64,
     updated_ms: i64,
     deleted_ms: Option<i64>,
+    guard: Option<String>,
 }
 
 impl Row {
@@ -72,6 +73,8 @@ impl Row {
             )),
             _ => None,
         };
+        let guard = self.guard.as_deref().map(serde_json::from_str).transpose();
+        let guard = guard.map_err(|_| damaged("its guard"))?;
         Ok(Schedule {
             spec: ScheduleSpec {
                 target: Schedule::target_from_columns(
@@ -92,6 +95,7 @@ impl Row {
                 policy: Policy::parse(&self.policy).ok_or_else(|| damaged("its policy"))?,
                 wake: Wake::parse(&self.wake).ok_or_else(|| damaged("what it wakes"))?,
                 calendar,
+                guard,
                 note: self.note,
             },
             source: Source::parse(&self.source).ok_or_else(|| damaged("source"))?,
@@ -146,9 +150,9 @@ pub async fn insert(tx: &mut Tx, schedule: &Schedule) -> Result<()> {
         "INSERT INTO schedules (id, name, host_id, target_type, target_name, target_identity, kind, action, cron, \
          at_ms, timezone, enabled, catch_up_s, policy, mode, wake, priority, stop_timeout_s, note, source, owner_id, \
          skip_at_ms, effective_from_ms, next_due_ms, rev, created_ms, updated_ms, deleted_ms, window_text, \
-         calendar_id, calendar_effect) \
+         calendar_id, calendar_effect, guard) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $26, $27, $28, $14, $15, \
-         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $29, $30, $31)",
+         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $29, $30, $31, $32)",
         schedule.id.as_str(),
         &spec.name,
         spec.target.host.as_str(),
@@ -179,7 +183,8 @@ pub async fn insert(tx: &mut Tx, schedule: &Schedule) -> Result<()> {
         spec.wake.as_str(),
         when.window,
         spec.calendar.as_ref().map(|(id, _)| id.as_str()),
-        spec.calendar.as_ref().map(|(_, effect)| effect.as_str())
+        spec.calendar.as_ref().map(|(_, effect)| effect.as_str()),
+        spec.guard.as_ref().and_then(|guard| serde_json::to_string(guard).ok())
     )?;
     Ok(())
 }
@@ -198,7 +203,7 @@ pub async fn update(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bo
          kind = $6, action = $7, cron = $8, at_ms = $9, timezone = $10, enabled = $11, catch_up_s = $12, \
          priority = $13, stop_timeout_s = $14, note = $15, skip_at_ms = $16, effective_from_ms = $17, \
          next_due_ms = $18, rev = $19, updated_ms = $20, deleted_ms = $21, policy = $24, mode = $25, wake = $26, \
-         window_text = $27, calendar_id = $28, calendar_effect = $29 \
+         window_text = $27, calendar_id = $28, calendar_effect = $29, guard = $30 \
          WHERE id = $22 AND rev = $23 AND deleted_ms IS NULL",
         &spec.name,
         spec.target.host.as_str(),
@@ -228,7 +233,8 @@ pub async fn update(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bo
         spec.wake.as_str(),
         when.window,
         spec.calendar.as_ref().map(|(id, _)| id.as_str()),
-        spec.calendar.as_ref().map(|(_, effect)| effect.as_str())
+        spec.calendar.as_ref().map(|(_, effect)| effect.as_str()),
+        spec.guard.as_ref().and_then(|guard| serde_json::to_string(guard).ok())
     )?;
     Ok(touched == 1)
 }

@@ -9,7 +9,7 @@ use bollard::errors::Error;
 use bollard::models::EventMessage;
 use bollard::query_parameters::{
     EventsOptions, InspectContainerOptions, ListContainersOptions, LogsOptions, RestartContainerOptions,
-    StopContainerOptions,
+    StatsOptions, StopContainerOptions,
 };
 use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
@@ -19,12 +19,13 @@ use super::reading::{self, Row};
 use super::wire::{self, Wire};
 use super::{Answer, DockerError, words};
 use crate::clock::Clock;
+use crate::domain::guard::CpuSample;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Container};
 use crate::domain::target::ContainerIdentity;
 
 /// Every call DockNap makes, by method and path: what a socket proxy must let through. `ID` stands for a container.
-pub const CALLS: [&str; 12] = [
+pub const CALLS: [&str; 13] = [
     "GET /_ping",
     "GET /version",
     "GET /info",
@@ -32,6 +33,7 @@ pub const CALLS: [&str; 12] = [
     "GET /containers/json",
     "GET /containers/ID/json",
     "GET /containers/ID/logs",
+    "GET /containers/ID/stats",
     "POST /containers/ID/start",
     "POST /containers/ID/stop",
     "POST /containers/ID/restart",
@@ -46,6 +48,9 @@ const OLDEST: (u32, u32) = (1, 30);
 
 /// For a question.
 const LOOK: Duration = Duration::from_secs(10);
+/// For a sample of what a container uses, which the Engine takes over a second or two. It is a courtesy: who waits for it
+/// longer goes without.
+const SAMPLE: Duration = Duration::from_secs(5);
 /// For the list, which a slow disk and thousands of containers may hold up.
 const LIST: Duration = Duration::from_secs(60);
 /// For start, pause and unpause, which mount and set up networks.
@@ -243,6 +248,20 @@ impl Client {
         Ok(tail(&String::from_utf8_lossy(&text), lines, bytes))
     }
 
+    /// What a container used between two looks a second apart; `None` where it does not run.
+    pub(super) async fn cpu(&self, id: &str) -> Result<Option<CpuSample>, DockerError> {
+        if !is_reference(id) {
+            return Err(DockerError::NotFound);
+        }
+        let options = StatsOptions { stream: false, one_shot: false };
+        let read = async {
+            let mut samples = std::pin::pin!(self.docker.stats(id, Some(options)));
+            samples.next().await.transpose()
+        };
+        let sample = self.timed(SAMPLE, &format!("GET /containers/{id}/stats"), read).await?;
+        Ok(sample.and_then(reading::cpu))
+    }
+
     /// Whether each call gets through to the Engine, in the order of [`CALLS`]. Changes nothing: the calls that
     /// would are made for a container that does not exist.
     pub(super) async fn check(&self) -> Vec<(&'static str, Result<(), DockerError>)> {
@@ -258,6 +277,10 @@ impl Client {
             let mut events = std::pin::pin!(self.docker.events(Some(options)));
             events.next().await.transpose().map(drop)
         };
+        let stats = match self.cpu(&nobody).await {
+            Err(error) => known(Err(error)),
+            Ok(_) => Ok(()),
+        };
         let logs = match self.last_lines(&nobody, 1, 1).await {
             Err(error) => known(Err(error)),
             Ok(_) => Ok(()),
@@ -270,11 +293,12 @@ impl Client {
             (CALLS[4], self.list(&["docknap.check=none".to_owned()]).await.map(drop)),
             (CALLS[5], self.inspect(&nobody).await.map(drop)),
             (CALLS[6], logs),
-            (CALLS[7], known(self.start(&nobody).await)),
-            (CALLS[8], known(self.stop(&nobody, None, 0).await)),
-            (CALLS[9], known(self.restart(&nobody, None, 0).await)),
-            (CALLS[10], known(self.pause(&nobody).await)),
-            (CALLS[11], known(self.unpause(&nobody).await)),
+            (CALLS[7], stats),
+            (CALLS[8], known(self.start(&nobody).await)),
+            (CALLS[9], known(self.stop(&nobody, None, 0).await)),
+            (CALLS[10], known(self.restart(&nobody, None, 0).await)),
+            (CALLS[11], known(self.pause(&nobody).await)),
+            (CALLS[12], known(self.unpause(&nobody).await)),
         ]
     }
 

@@ -361,6 +361,14 @@ impl Host {
         self.client.last_lines(id, 5, 2_048).await
     }
 
+    /// The CPU a container uses, in percent of one core, from two looks a second apart; `None` where it does not run.
+    ///
+    /// # Errors
+    /// As Docker refused or failed; it is optional, since a proxy may not let it through.
+    pub async fn cpu_percent(&self, id: &str) -> Result<Option<i64>, DockerError> {
+        Ok(self.client.cpu(id).await?.and_then(|sample| sample.percent()))
+    }
+
     /// Whether each call DockNap makes gets through, as method and path with what stands in the way. Changes
     /// nothing.
     pub async fn check(&self) -> Vec<(&'static str, Result<(), DockerError>)> {

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum,
-    EndpointSettings, HealthStatusEnum, RestartPolicyNameEnum,
+    ContainerCpuStats, ContainerInspectResponse, ContainerStateStatusEnum, ContainerStatsResponse,
+    ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, HealthStatusEnum, RestartPolicyNameEnum,
 };
 use jiff::Timestamp;
 
+use crate::domain::guard::CpuSample;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Container, ContainerState, Health, Kind, RestartPolicy};
 use crate::domain::target::ContainerIdentity;
@@ -207,6 +208,20 @@ pub(super) fn container(host: &HostId, answer: ContainerInspectResponse) -> Opti
         id,
         name,
         labels,
+    })
+}
+
+/// Two readings of a container's CPU counters; `None` where the Engine had only one, as of a container that is down.
+pub(super) fn cpu(answer: ContainerStatsResponse) -> Option<CpuSample> {
+    let (now, before) = (answer.cpu_stats?, answer.precpu_stats?);
+    let used = |stats: &ContainerCpuStats| stats.cpu_usage.as_ref()?.total_usage;
+    // Older Engines name the cores one by one only.
+    let one_by_one = now.cpu_usage.as_ref().and_then(|usage| usage.percpu_usage.as_ref()).map(Vec::len);
+    let cores = now.online_cpus.map(u64::from).filter(|cores| *cores > 0);
+    Some(CpuSample {
+        used: (used(&before)?, used(&now)?),
+        machine: (before.system_cpu_usage?, now.system_cpu_usage?),
+        cores: cores.or_else(|| u64::try_from(one_by_one?).ok()).unwrap_or(1),
     })
 }
 

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::action::Action;
+use super::guard::Guard;
 use super::ids::{OverrideId, ScheduleId};
 use super::overrides::{Override, Place, Reach, Wanted};
 use super::schedule::{Policy, Reading, Wake};
@@ -43,6 +44,8 @@ pub struct WindowRule {
     pub wake: Wake,
     /// Stop grace in seconds, where set.
     pub stop_timeout_seconds: Option<i64>,
+    /// What may hold its sleep back for a while.
+    pub guard: Option<Guard>,
 }
 
 impl WindowRule {
@@ -367,6 +370,7 @@ mod tests {
             sleep: Action::Stop,
             wake: Wake::Restore,
             stop_timeout_seconds: None,
+            guard: None,
         }
     }
 

@@ -219,6 +219,7 @@ mod tests {
                 policy: Policy::default(),
                 wake: Wake::default(),
                 calendar: None,
+                guard: None,
                 note: String::new(),
             },
             source: Source::Ui,

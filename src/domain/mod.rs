@@ -11,6 +11,7 @@ pub mod credential;
 pub mod cron;
 pub mod desired;
 pub mod due;
+pub mod guard;
 pub mod ids;
 pub mod inventory;
 pub mod lock;

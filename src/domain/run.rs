@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
+use super::guard::Guard;
 use super::ids::{HostId, RunId, ScheduleId, StepId};
 use super::plan;
 use super::target::{ContainerIdentity, Target};
@@ -188,6 +189,12 @@ pub struct Run {
     pub missed: Option<MissedSpan>,
     /// Only what was napping is started (rulings 5): set for a scheduled start.
     pub restore: bool,
+    /// What may hold it back for a while, by its schedule as it was when this was stored.
+    pub guard: Option<Guard>,
+    /// While the guard holds it back: when it looks again.
+    pub look_at: Option<Timestamp>,
+    /// Until when busy containers are waited for, once some were found busy.
+    pub busy_until: Option<Timestamp>,
 }
 
 /// The fires one `missed` row stands for.
@@ -202,6 +209,11 @@ pub struct MissedSpan {
 }
 
 impl Run {
+    /// A guard holds it back, or has not looked yet.
+    pub fn is_guarded(&self) -> bool {
+        self.state == RunState::Pending && self.guard.is_some()
+    }
+
     /// How long it took, once it ended.
     pub fn duration_ms(&self) -> Option<i64> {
         Some(self.finished_at?.as_millisecond() - self.started_at?.as_millisecond())

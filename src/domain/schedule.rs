@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::Action;
 use super::calendar::{CalendarDays, CalendarEffect};
+use super::guard::Guard;
 use super::ids::{CalendarId, HostId, ScheduleId, UserId};
 use super::target::{ContainerIdentity, Subject, Target, TargetType};
 
@@ -198,6 +199,8 @@ pub struct ScheduleSpec {
     pub wake: Wake,
     /// Dates that differ, and how.
     pub calendar: Option<(CalendarId, CalendarEffect)>,
+    /// What may hold back a stop, a pause or the sleep of a window for a while.
+    pub guard: Option<Guard>,
     /// Free text.
     pub note: String,
 }

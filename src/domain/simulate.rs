@@ -15,6 +15,7 @@ use super::contradiction::{self, Answer};
 use super::cron::Cron;
 use super::desired::{Layer, Rules};
 use super::due;
+use super::guard::Guard;
 use super::ids::ScheduleId;
 use super::overrides::{Override, Place, Reach, Wanted};
 use super::run::ActorRef;
@@ -172,6 +173,15 @@ fn just_after(at: Timestamp) -> Timestamp {
     at.checked_add(1.millisecond()).unwrap_or(at)
 }
 
+/// A reason, and that a guard may hold back what it is for.
+fn with_guard(reason: String, guard: Option<&Guard>) -> String {
+    match guard {
+        None => reason,
+        Some(guard) if reason.is_empty() => guard.in_short(),
+        Some(guard) => format!("{reason}; {}", guard.in_short()),
+    }
+}
+
 /// The state between two instants.
 struct Course {
     ground: Ground,
@@ -325,6 +335,7 @@ impl Course {
             let mut reason = ending.unwrap_or_default();
             if acts {
                 reason = self.act(at, target, action, &mut overrides);
+                reason = with_guard(reason, schedule.spec.guard.as_ref());
             }
             let (target, kind) = (target.clone(), EventKind::Fire(action));
             self.tell(Event { at, target, kind, schedule: Some(own), acts, reason });
@@ -470,7 +481,13 @@ impl Course {
                     kind: EventKind::Edge(desired.wanted),
                     schedule: desired.rule().map(|rule| (rule.id.clone(), rule.title.clone())),
                     acts: true,
-                    reason: desired.why(&self.ground.zone),
+                    reason: with_guard(
+                        desired.why(&self.ground.zone),
+                        desired
+                            .rule()
+                            .filter(|_| desired.wanted == Some(Wanted::Asleep))
+                            .and_then(|rule| rule.guard.as_ref()),
+                    ),
                 });
             }
             let reach = Reach::Target(target.clone());

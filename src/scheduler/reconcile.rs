@@ -236,6 +236,10 @@ impl<'a> Scene<'a> {
             restore: *mood == Mood::Awake
                 && *cause != Cause::PutBack
                 && rule.is_none_or(|rule| rule.wake == Wake::Restore),
+            // What others undid is put right at once: the sleep has begun already.
+            guard: rule
+                .filter(|_| *mood == Mood::Asleep && matches!(cause, Cause::Change | Cause::Again))
+                .and_then(|rule| rule.guard.clone()),
             reason: match cause {
                 Cause::Change => why,
                 Cause::Again => format!("again, since it failed: {why}"),
@@ -323,6 +327,7 @@ async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Ve
             schedule: run.schedule_id.clone().map(|id| (id, run.schedule_name.clone().unwrap_or_default())),
             stop_timeout_seconds: run.stop_timeout_seconds,
             restore: run.restore,
+            guard: run.guard.clone(),
             reason: format!("an override held it back until {}", one.until.strftime("%Y-%m-%d %H:%M UTC")),
             ..Request::now(run.action, target, Trigger::Override)
         };

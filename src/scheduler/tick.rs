@@ -7,6 +7,7 @@
 //!    steps and audit row. Who loses the swap is dropped from the batch. A crash neither loses nor doubles a run.
 //! 5. Where a window, an override or somebody else has changed something: look at everything (`reconcile`).
 //! 6. Wake the runner.
+//! 7. Tell of the sleeps that are near.
 
 use std::collections::HashMap;
 
@@ -16,7 +17,7 @@ use super::reconcile::reconcile;
 use crate::app::almanac::Almanac;
 use crate::app::execute::{self, Prepared, Request};
 use crate::app::outlook::Outlook;
-use crate::app::{Actor, App, Live, Result};
+use crate::app::{Actor, App, Live, Result, soon};
 use crate::db;
 use crate::domain::contradiction::{self, Suppressed};
 use crate::domain::due::{self, Decision};
@@ -92,6 +93,8 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         app.bus.send(Live::Schedules);
         app.execution.wake();
     }
+    // Last: what is due goes first.
+    soon::look(app).await?;
     Ok(ticked)
 }
 
@@ -186,12 +189,10 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
             let acts = !prepared.run.state.is_terminal();
             if execute::store(&mut tx, app, &actor, &prepared).await? && acts {
                 let host = inventories.get(prepared.run.target.host.as_str());
-                if let Some(inventory) = host {
-                    {
-                        let rules = &outlook.rules;
-                        execute::answer_by_hand(&mut tx, app, &actor, &prepared.run, inventory, rules)
-                            .await?;
-                    };
+                // What a guard may hold back goes against nothing before it goes.
+                if let Some(inventory) = host.filter(|_| prepared.run.guard.is_none()) {
+                    let rules = &outlook.rules;
+                    execute::answer_by_hand(&mut tx, app, &actor, &prepared.run, inventory, rules).await?;
                 }
                 taken.runs.push(prepared.run.id);
             }
@@ -247,6 +248,7 @@ fn request(schedule: &Schedule, at: Timestamp, late: bool) -> Request {
         fire_at: Some(at),
         stop_timeout_seconds: schedule.spec.stop_timeout_seconds,
         restore: schedule.spec.wake == Wake::Restore,
+        guard: schedule.spec.guard.clone(),
         ..Request::now(schedule.spec.action, schedule.spec.target.clone(), trigger)
     }
 }
@@ -278,6 +280,9 @@ fn bare(app: &App, schedule: &Schedule, request: Request) -> Prepared {
             retry_of: None,
             missed: None,
             restore: false,
+            guard: request.guard,
+            look_at: None,
+            busy_until: None,
         },
         steps: Vec::new(),
     }

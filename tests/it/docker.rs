@@ -251,6 +251,23 @@ async fn events_are_told_with_identity_and_code() {
 }
 
 #[tokio::test]
+async fn how_busy_a_container_is_can_be_seen() {
+    let real = Real::engine();
+    let calm = real.run("calm", &[]);
+    let busy = real.run_command("busy", &[], &["sh", "-c", "while true; do :; done"]);
+    let watched = Watched::new(&real.docker_host, Clock::system());
+    watched.connected().await;
+    let percent = watched.host.cpu_percent(&calm).await.expect("an answer").expect("it runs");
+    assert!((0..4).contains(&percent), "{percent} %");
+    // Other tests want the machine too: it may get much less than the core it asks for.
+    let percent = watched.host.cpu_percent(&busy).await.expect("an answer").expect("it runs");
+    assert!((4..=110).contains(&percent), "{percent} %");
+    real.docker(&["kill", &busy]);
+    assert_eq!(watched.host.cpu_percent(&busy).await, Ok(None), "it does not run");
+    assert_eq!(watched.host.cpu_percent(&"0".repeat(64)).await, Err(DockerError::NotFound));
+}
+
+#[tokio::test]
 async fn the_check_tries_every_call_and_changes_nothing() {
     let real = Real::engine();
     real.run("a", &[]);
@@ -302,6 +319,7 @@ fn one_module_makes_the_calls_and_only_those() {
         "ping",
         "restart_container",
         "start_container",
+        "stats",
         "stop_container",
         "unpause_container",
         "version",

@@ -65,6 +65,7 @@ async fn store_due_schedule(home: &Path, now: jiff::Timestamp) -> ScheduleId {
             policy: Policy::default(),
             wake: Wake::default(),
             calendar: None,
+            guard: None,
             note: String::new(),
         },
         source: Source::Ui,

@@ -54,6 +54,7 @@ async fn bench_with(config: Config) -> Bench {
         scheduler: Activator::default(),
         execution: Execution::default(),
         outside: docknap::app::Outside::default(),
+        soon: docknap::app::soon::Soon::default(),
         calendars: docknap::app::calendars::Expanded::default(),
     });
     Bench { app, _db: db, _home: home }

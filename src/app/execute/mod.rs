@@ -16,6 +16,7 @@ use super::outlook::Outlook;
 use super::{Actor, App};
 use crate::db;
 use crate::domain::action::Action;
+use crate::domain::guard::Guard;
 use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::inventory::{Inventory, Kind};
 use crate::domain::nap::Naps;
@@ -26,6 +27,7 @@ use crate::domain::run::{Run, RunState, StepState, Trigger};
 use crate::domain::target::{self, ContainerIdentity, Subject, Target, TargetType};
 
 mod drive;
+mod guard;
 mod locks;
 mod operate;
 pub mod runner;
@@ -57,6 +59,8 @@ pub struct Request {
     pub retry_of: Option<RunId>,
     /// For a start: what naps is woken, and the rest left off (rulings 5).
     pub restore: bool,
+    /// What may hold it back for a while; nothing does where a person asks.
+    pub guard: Option<Guard>,
     /// The override that makes it last.
     pub(crate) lasting: Option<super::overrides::Wish>,
 }
@@ -74,6 +78,7 @@ impl Request {
             reason: String::new(),
             retry_of: None,
             restore: false,
+            guard: None,
             lasting: None,
         }
     }
@@ -266,6 +271,9 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
     }
     let now = app.clock.now();
     let reason = format!("called off by {}", actor.reference.name);
+    if run.is_guarded() {
+        return if guard::call_off(app, actor, &run, &reason).await? { Ok(()) } else { Err(ended()) };
+    }
     let mut tx = app.db.begin().await?;
     if !db::runs::call_off(&mut tx, id, &reason, now).await? {
         return Err(ended());

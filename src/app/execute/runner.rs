@@ -5,27 +5,30 @@
 //! what runs gives it up at its next step boundary, an older one that waits begins without it, or is superseded where
 //! nothing would be left of it (semantics §4, rulings 11).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::drive::{Drive, verdict};
+use super::guard::{self, Word};
 use super::plan_of;
 use super::submit::{record_end, steps_of};
 use super::under_way::{Claim, Control, GivenUp, UnderWay};
 use crate::app::error::Result;
 use crate::app::outlook::Outlook;
-use crate::app::{App, Live, rules};
+use crate::app::{Actor, App, Live, by_hand, rules};
 use crate::clock::Clock;
 use crate::db::{self, Tx};
 use crate::docker::{Host, Notice};
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::{Inventory, Link};
-use crate::domain::run::{Run, RunState, Step, StepState};
+use crate::domain::run::{Run, RunState, Step, StepState, Trigger};
 
 /// First and longest wait between looks at a host that cannot be reached.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -39,6 +42,8 @@ pub struct Taken {
     pub ended: Vec<RunId>,
     /// When to look again although nothing happens.
     pub look_again: Option<Duration>,
+    /// When a guard looks again, by the wall clock: a wait may be long, and the machine may sleep meanwhile.
+    pub guards_until: Option<Timestamp>,
 }
 
 /// Drives runs until `stop`; then what is in flight ends, and the rest is left for the next start.
@@ -52,16 +57,15 @@ pub async fn run(app: App, stop: CancellationToken, tasks: TaskTracker) {
         }
     }
     while !stop.is_cancelled() {
-        let look_again = match take_pending(&app, &stop, &tasks).await {
-            Ok(taken) => taken.look_again,
-            Err(error) => {
-                tracing::error!(%error, "pending runs cannot be taken; trying again");
-                Some(BACK_OFF.0)
-            }
-        };
+        let taken = take_pending(&app, &stop, &tasks).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "pending runs cannot be taken; trying again");
+            Taken { look_again: Some(BACK_OFF.0), ..Taken::default() }
+        });
+        let (look_again, guards) = (taken.look_again, taken.guards_until);
         tokio::select! {
             () = app.execution.woken() => {}
             () = app.clock.sleep(look_again.unwrap_or_default()), if look_again.is_some() => {}
+            () = app.clock.sleep_until(guards.unwrap_or_default()), if guards.is_some() => {}
             () = stop.cancelled() => {}
         }
     }
@@ -159,7 +163,9 @@ async fn with_claims(app: &App, runs: Vec<Run>) -> Result<Vec<Claimed>> {
 pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -> Result<Taken> {
     let mut pass = Pass { app, stop, tasks, outlook: None, taken: Taken::default(), waits: Vec::new() };
     let waiting = with_claims(app, db::runs::in_state(&app.db, RunState::Pending).await?).await?;
-    app.execution.keep_lost(&waiting.iter().map(|one| &one.run.id).collect());
+    let ids = waiting.iter().map(|one| &one.run.id).collect();
+    app.execution.keep_lost(&ids);
+    app.execution.looks().keep(&ids);
     for index in 0..waiting.len() {
         let Claimed { run, steps, claim } = &waiting[index];
         let newer = || waiting[index + 1..].iter().map(|newer| &newer.claim);
@@ -172,11 +178,27 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
             pass.end(run, RunState::Failed, "its host is no longer known").await?;
             continue;
         };
-        let mut way = app.execution.make_way(claim);
-        way.given_up.extend(claim.gives_up(newer()));
-        let given_up = app.execution.loses(&run.id, way.given_up);
+        let mut given_up = app.execution.loses(&run.id, claim.gives_up(newer()));
+        let run = match &run.guard {
+            None => Cow::Borrowed(run),
+            Some(_) => match guard::ask(app, &host, run, steps, pass.outlook().await?, stop, tasks).await? {
+                Word::Goes(run) => Cow::Owned(*run),
+                Word::Waits(until) => {
+                    pass.taken.guards_until = pass.taken.guards_until.into_iter().chain(until).min();
+                    continue;
+                }
+                Word::Ended => {
+                    pass.taken.ended.push(run.id.clone());
+                    continue;
+                }
+            },
+        };
+        let way = app.execution.make_way(claim);
+        if !way.given_up.is_empty() {
+            given_up = app.execution.loses(&run.id, way.given_up);
+        }
         if !way.blocked {
-            pass.begin(host, run, steps, given_up).await?;
+            pass.begin(host, &run, steps, given_up).await?;
         }
     }
     pass.store_waits().await?;
@@ -196,6 +218,13 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
+    async fn outlook(&mut self) -> Result<&Outlook> {
+        Ok(match &mut self.outlook {
+            Some(outlook) => outlook,
+            none => none.insert(Outlook::load(self.app).await?),
+        })
+    }
+
     /// Begins one run with the plan of this moment, or ends it where there is nothing to begin.
     async fn begin(&mut self, host: Arc<Host>, run: &Run, steps: &[Step], given_up: GivenUp) -> Result<()> {
         let app = self.app;
@@ -215,16 +244,19 @@ impl Pass<'_> {
         if now > run.deadline_at {
             return self.end(run, RunState::Failed, "its deadline passed before it could begin").await;
         }
-        if self.outlook.is_none() {
-            self.outlook = Some(Outlook::load(app).await?);
-        }
-        let Some(outlook) = &self.outlook else { return Ok(()) };
+        let outlook = self.outlook().await?;
         let plan = plan_of(app, run, &inventory, outlook).await?;
         let fresh = steps_of(app, run, &plan, now);
+        let answers = run.guard.is_some()
+            && matches!(run.trigger, Trigger::Schedule | Trigger::CatchUp | Trigger::Label);
         let _beginning = app.execution.beginning().await;
         let mut tx = app.db.begin().await?;
-        if !db::runs::begin(&mut tx, &run.id, now).await? {
+        if !db::runs::begin(&mut tx, run, now).await? {
             return Ok(());
+        }
+        if answers {
+            let actor = Actor::of(run.actor.clone());
+            by_hand::answer(&mut tx, app, &actor, run, &inventory, &outlook.rules).await?;
         }
         let steps = if same_plan(steps, &fresh) {
             steps.to_vec()

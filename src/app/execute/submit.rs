@@ -159,6 +159,9 @@ pub async fn prepare(
         retry_of: request.retry_of,
         missed: None,
         restore,
+        guard: request.guard,
+        look_at: None,
+        busy_until: None,
     };
     let steps = if inventory.is_connected() {
         steps_of(app, &run, &plan_of(app, &run, inventory, outlook).await?, now)

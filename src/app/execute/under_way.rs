@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::guard::Looks;
 use super::locks::Locks;
 use crate::app::Activator;
 use crate::domain::action::Action;
@@ -47,7 +48,7 @@ impl Control {
         self.cancelled_by.as_deref()
     }
 
-    /// The request that took over a container.
+    /// The request that took over a container, in words.
     pub fn taken_by(&self, identity: &ContainerIdentity) -> Option<&str> {
         self.given_up.get(identity).map(String::as_str)
     }
@@ -60,6 +61,8 @@ pub(super) struct Claim {
     target: Target,
     action: Action,
     words: String,
+    /// A guard may hold it back: until it goes it takes nothing from others.
+    guarded: bool,
     /// The containers that are to be as it wants: those of its steps, and those that are so already.
     touches: BTreeSet<ContainerIdentity>,
 }
@@ -75,7 +78,22 @@ impl Claim {
             meant.map(|step| step.identity.clone()).collect()
         };
         let words = format!("{} {} by {}", run.action, run.target_name, run.actor.name);
-        Self { id: run.id.clone(), target: run.target.clone(), action: run.action, words, touches }
+        Self {
+            id: run.id.clone(),
+            target: run.target.clone(),
+            action: run.action,
+            words,
+            guarded: run.is_guarded(),
+            touches,
+        }
+    }
+
+    /// Whether a newer one may take containers from it: it wants something else of them. What a guard holds back goes
+    /// on past a restart.
+    fn yields_to(&self, newer: &Self) -> bool {
+        self.target.host == newer.target.host
+            && self.action.undoes(newer.action)
+            && !(self.guarded && newer.action == Action::Restart)
     }
 
     /// The containers of which another claim wants something else.
@@ -84,10 +102,16 @@ impl Claim {
         self.touches.intersection(&other.touches).filter(move |_| is_other)
     }
 
-    /// Whether nothing would be left of this one beside a newer claim.
+    /// Whether nothing would be left of this one beside a newer claim. What a guard holds back gives way to its like
+    /// that does not wait.
     pub fn is_taken_whole_by(&self, newer: &Self) -> bool {
-        self.action.undoes(newer.action)
-            && self.target.host == newer.target.host
+        if newer.guarded {
+            return false;
+        }
+        if self.guarded && self.action == newer.action {
+            return self.target == newer.target;
+        }
+        self.yields_to(newer)
             && (self.target == newer.target
                 || !self.touches.is_empty() && self.touches.is_subset(&newer.touches))
     }
@@ -95,7 +119,7 @@ impl Claim {
     /// What it gives up for newer ones.
     pub fn gives_up<'a>(&self, newer: impl Iterator<Item = &'a Self>) -> GivenUp {
         let mut given_up = GivenUp::new();
-        for other in newer {
+        for other in newer.filter(|newer| !newer.guarded && self.yields_to(newer)) {
             given_up.extend(self.contested(other).map(|identity| (identity.clone(), other.words.clone())));
         }
         given_up
@@ -119,6 +143,7 @@ struct Inner {
     /// What runs that still wait have lost to newer ones that did not.
     lost: Mutex<HashMap<RunId, GivenUp>>,
     permits: Mutex<HashMap<HostId, Arc<Semaphore>>>,
+    looks: Looks,
     /// Held while a run begins, so that whoever calls it off finds it waiting or under way, never in between.
     beginning: tokio::sync::Mutex<()>,
     /// Held while a request looks for its like and is stored.
@@ -164,6 +189,10 @@ impl Execution {
 
     pub(super) fn locks(&self) -> &Locks {
         &self.0.locks
+    }
+
+    pub(super) fn looks(&self) -> &Looks {
+        &self.0.looks
     }
 
     pub(super) async fn beginning(&self) -> tokio::sync::MutexGuard<'_, ()> {

@@ -13,6 +13,7 @@ use super::{Draft, Saved, ScheduleView, lint};
 use crate::db::{self, Tx};
 use crate::domain::audit::{AuditDetail, Change};
 use crate::domain::conflict::Fires;
+use crate::domain::guard::Guard;
 use crate::domain::ids::{ScheduleId, UserId};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
@@ -324,6 +325,8 @@ async fn record(
 fn changed(app: &App) {
     app.outside.rules_changed();
     app.scheduler.wake();
+    // A run that a guard holds back may have to end.
+    app.execution.wake();
     app.bus.send(Live::Schedules);
 }
 
@@ -341,7 +344,7 @@ fn changes(old: Option<&Schedule>, new: Option<&Schedule>) -> Vec<Change> {
         .collect()
 }
 
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 22] = [
     "name",
     "host",
     "target_type",
@@ -361,6 +364,7 @@ const FIELDS: [&str; 21] = [
     "catch_up_seconds",
     "priority",
     "stop_timeout_seconds",
+    "guard",
     "note",
     "skip_at",
 ];
@@ -396,6 +400,7 @@ fn fields(schedule: &Schedule) -> [Option<String>; FIELDS.len()] {
         Some(spec.catch_up_seconds.to_string()),
         Some(spec.priority.to_string()),
         spec.stop_timeout_seconds.map(|seconds| seconds.to_string()),
+        spec.guard.as_ref().map(Guard::sentence),
         filled(&spec.note),
         schedule.skip_at.map(|at| at.to_string()),
     ]

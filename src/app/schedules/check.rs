@@ -9,6 +9,7 @@ use super::super::{App, Error, FieldError, Result};
 use super::timing::{self, timing};
 use crate::domain::action::Action;
 use crate::domain::calendar::CalendarEffect;
+use crate::domain::guard::{BUSY_WAIT, Guard, MAX_CPU, MAX_UPTIME, Then, USUAL_BUSY_WAIT};
 use crate::domain::ids::{CalendarId, HostId, ScheduleId};
 use crate::domain::inventory::{Container, Inventory, Kind, RestartPolicy};
 use crate::domain::schedule::{
@@ -64,12 +65,27 @@ pub struct Draft {
     pub calendar_id: Option<String>,
     /// `awake`, `asleep`, `as:Sun` for a window; `skip` else.
     pub calendar_effect: Option<String>,
+    /// What may hold it back for a while.
+    pub guard: GuardDraft,
     /// Free text.
     pub note: Option<String>,
     /// Accept a target that does not exist yet.
     pub allow_missing: bool,
     /// For a window saved inside its sleep: let it begin with the next one, rather than now.
     pub from_next: bool,
+}
+
+/// A guard as typed. Where neither an uptime nor a CPU limit is there, there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardDraft {
+    /// Minutes, as text.
+    pub min_uptime_minutes: Option<String>,
+    /// Percent of one core, as text.
+    pub busy_cpu_percent: Option<String>,
+    /// Minutes, as text.
+    pub busy_wait_minutes: Option<String>,
+    /// `go` or `skip`.
+    pub then: Option<String>,
 }
 
 /// What a draft turned out to say.
@@ -122,6 +138,7 @@ pub(super) fn check(
     let stop_timeout =
         number(draft.stop_timeout_seconds.as_ref(), "stop_timeout_seconds", 0, MAX_STOP_TIMEOUT, &mut faults);
     let calendar = calendar(draft, is_window, almanac, &mut faults);
+    let guard = guard(draft, action, &mut faults);
     let (Some(timing), Some(action), Some(found), true) = (timing, action, target, faults.0.is_empty())
     else {
         return Err(Error::Invalid(faults.0));
@@ -143,6 +160,7 @@ pub(super) fn check(
             policy: fields.policy,
             wake: fields.wake,
             calendar,
+            guard,
             note,
         },
         warnings,
@@ -425,6 +443,43 @@ fn window_fields(draft: &Draft, is_window: bool, faults: &mut Faults) -> WindowF
         }
     };
     WindowFields { sleep: mode, policy, wake }
+}
+
+/// What may hold back a schedule of this action, where that is known already.
+pub(super) fn guard(draft: &Draft, action: Option<Action>, faults: &mut Faults) -> Option<Guard> {
+    const UPTIME: &str = "guard.min_uptime_minutes";
+    const CPU: &str = "guard.busy_cpu_percent";
+    const WAIT: &str = "guard.busy_wait_minutes";
+    let typed = &draft.guard;
+    let min_uptime_minutes = number(typed.min_uptime_minutes.as_ref(), UPTIME, 1, MAX_UPTIME, faults);
+    let busy_cpu_percent = number(typed.busy_cpu_percent.as_ref(), CPU, 1, MAX_CPU, faults);
+    let wait = number(typed.busy_wait_minutes.as_ref(), WAIT, BUSY_WAIT.0, BUSY_WAIT.1, faults);
+    let then = match text(typed.then.as_ref()).map(Then::parse) {
+        None => Then::default(),
+        Some(Some(then)) => then,
+        Some(None) => {
+            faults.add("guard.then", "use go or skip");
+            Then::default()
+        }
+    };
+    let named = [
+        (UPTIME, text(typed.min_uptime_minutes.as_ref())),
+        (CPU, text(typed.busy_cpu_percent.as_ref())),
+        (WAIT, text(typed.busy_wait_minutes.as_ref())),
+    ];
+    let mut named = named.iter().filter(|(_, text)| text.is_some()).map(|(field, _)| *field);
+    let first = named.next()?;
+    if action.is_some_and(|action| !Guard::applies_to(action)) {
+        faults.add(first, "only what puts to sleep waits: a stop, a pause, a window; leave this out");
+        return None;
+    }
+    if text(typed.busy_wait_minutes.as_ref()).is_some() && text(typed.busy_cpu_percent.as_ref()).is_none() {
+        faults.add(CPU, "say above which CPU load it is busy, or leave the wait out");
+        return None;
+    }
+    let busy_wait_minutes = busy_cpu_percent.map(|_| wait.unwrap_or(USUAL_BUSY_WAIT));
+    let is_whole = min_uptime_minutes.is_some() || busy_cpu_percent.is_some();
+    is_whole.then_some(Guard { min_uptime_minutes, busy_cpu_percent, busy_wait_minutes, then })
 }
 
 /// The calendar a draft names, with what it does to a schedule of this kind.

@@ -8,7 +8,7 @@ mod timing;
 mod view;
 
 pub use change::{create, delete, disable, enable, run_now, skip_next, unskip_next, update};
-pub use check::{Draft, MAX_PRIORITY};
+pub use check::{Draft, GuardDraft, MAX_PRIORITY};
 pub use preview::{Preview, preview};
 pub use view::{
     Coming, LastRun, ScheduleFilter, ScheduleView, coming, conflicts, get, is_skipping, list, next_at,

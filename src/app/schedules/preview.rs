@@ -8,8 +8,10 @@ use super::super::zone::NamedZone;
 use super::super::{Actor, App, Error, Result};
 use super::check::{self, Draft, Faults};
 use super::{lint, timing, view};
+use crate::domain::action::Action;
 use crate::domain::calendar::CalendarEffect;
 use crate::domain::conflict::Fires;
+use crate::domain::guard::Guard;
 use crate::domain::ids::CalendarId;
 use crate::domain::permission::Permission;
 use crate::domain::schedule::{Policy, Reading, ScheduleSpec, Wake, When};
@@ -36,6 +38,8 @@ pub struct Preview {
     pub zone: String,
     /// For a window: what saving it does at once.
     pub now: Option<Now>,
+    /// What may hold it back for a while.
+    pub guard: Option<Guard>,
     /// For a window: minutes asleep in the coming seven days.
     pub asleep_minutes: Option<i64>,
 }
@@ -70,6 +74,12 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
     let mut faults = Faults::default();
     let timing = timing::timing(draft, &almanac, None, now, &mut faults);
     let calendar = check::calendar(draft, timing::names_window(draft), &almanac, &mut faults);
+    let action = if timing::names_window(draft) {
+        Some(Action::Stop)
+    } else {
+        draft.action.as_deref().and_then(|word| word.trim().parse().ok())
+    };
+    let guard = check::guard(draft, action, &mut faults);
     faults.finish()?;
     // Without a fault there is a timing.
     let timing = timing.ok_or_else(|| Error::field("cron", "say when"))?;
@@ -102,6 +112,7 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
         dst_notes,
         zone: timing.zone.name,
         now: present,
+        guard,
         asleep_minutes: look.asleep_minutes,
     })
 }
@@ -201,6 +212,7 @@ fn aim(
         policy: draft.policy.as_deref().and_then(|word| Policy::parse(word.trim())).unwrap_or_default(),
         wake: Wake::default(),
         calendar,
+        guard: None,
         note: String::new(),
     })
 }

@@ -103,6 +103,20 @@ impl Fields {
         }
     }
 
+    /// An object, read by `read`; its errors name the place, such as `guard.then`.
+    pub fn object<T>(&mut self, field: &str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let Some(mut inner) = Self::nested(self.take(field)?) else {
+            self.fault(field, "this must be an object");
+            return None;
+        };
+        let item = read(&mut inner);
+        inner.unknown();
+        for fault in inner.faults {
+            self.fault(&format!("{field}.{}", fault.field), fault.message);
+        }
+        Some(item)
+    }
+
     /// A list of objects, each read by `read`; its errors name the place, such as `targets[2].host`.
     pub fn objects<T>(&mut self, field: &str, mut read: impl FnMut(&mut Self) -> T) -> Vec<T> {
         let Some(Value::Array(values)) = self.take(field) else {

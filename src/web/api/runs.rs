@@ -56,6 +56,9 @@ pub struct RunJson {
     state: RunState,
     /// Why it stands there.
     reason: String,
+    /// When the guard that holds it back looks again; `null` where none does.
+    #[schema(format = DateTime)]
+    looks_again_at: Option<String>,
     /// Why it was asked for: the layer that decided, with its text.
     why: String,
     /// The run whose failed steps this one repeats.
@@ -134,6 +137,7 @@ impl From<Step> for StepJson {
 impl From<RunDetail> for RunJson {
     fn from(RunDetail { run, steps }: RunDetail) -> Self {
         let duration_ms = run.duration_ms();
+        let looks_again_at = run.look_at.filter(|_| run.is_guarded()).map(|at| at.to_string());
         let (target_type, target_key) = (run.target.target_type(), run.target.key());
         let Run {
             id,
@@ -167,6 +171,7 @@ impl From<RunDetail> for RunJson {
             duration_ms,
             state,
             reason,
+            looks_again_at,
             why,
             retry_of: run.retry_of.map(|id| id.0),
             missed: run.missed.map(|span| MissedJson {

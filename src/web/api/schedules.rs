@@ -10,9 +10,10 @@ use utoipa::ToSchema;
 use super::act;
 use super::body::{Asked, Body, Fields};
 use super::openapi::{Items, Problem};
-use crate::app::schedules::{self, Draft, LastRun, Preview, Saved, ScheduleFilter, ScheduleView};
+use crate::app::schedules::{self, Draft, GuardDraft, LastRun, Preview, Saved, ScheduleFilter, ScheduleView};
 use crate::app::{App, Result};
 use crate::domain::action::Action;
+use crate::domain::guard::{Guard, Then};
 use crate::domain::ids::{HostId, ScheduleId};
 use crate::domain::run::{RunState, Trigger};
 use crate::domain::schedule::{Policy, ScheduleKind, Source, Wake, When};
@@ -97,6 +98,8 @@ pub struct ScheduleJson {
     wake: Wake,
     calendar_id: Option<String>,
     calendar_effect: Option<String>,
+    /// What may hold back a stop, a pause or the sleep of a window for a while.
+    guard: Option<Guard>,
     note: String,
     source: Source,
     /// The name of the account that made it.
@@ -182,6 +185,7 @@ impl From<ScheduleView> for ScheduleJson {
             wake: spec.wake,
             calendar_id: calendar_id.map(|id| id.0),
             calendar_effect: calendar_effect.map(|effect| effect.as_str().to_owned()),
+            guard: spec.guard,
             note: spec.note,
             source: schedule.source,
             owner: schedule.owner_name,
@@ -243,10 +247,28 @@ pub struct ScheduleBody {
     priority: Option<i64>,
     #[schema(minimum = 0, maximum = 3600)]
     stop_timeout_seconds: Option<i64>,
+    guard: Option<GuardBody>,
     #[schema(max_length = 2000)]
     note: Option<String>,
     /// Accept a target that does not exist yet.
     allow_missing: Option<bool>,
+}
+
+/// What may hold back a stop, a pause or the sleep of a window for a while: a minimum uptime, busy containers, or both.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `Body` reads")]
+pub struct GuardBody {
+    /// Not before the target has been up this long.
+    #[schema(minimum = 1, maximum = 1440)]
+    min_uptime_minutes: Option<i64>,
+    /// Busy is a container above this, in percent of one core.
+    #[schema(minimum = 1, maximum = 6400)]
+    busy_cpu_percent: Option<i64>,
+    /// How long a busy target is waited for; 30 where it is left out.
+    #[schema(minimum = 5, maximum = 720)]
+    busy_wait_minutes: Option<i64>,
+    /// What happens when it is busy to the end; `go` where it is left out.
+    then: Option<Then>,
 }
 
 /// Reads a draft; `id` is the schedule it would replace.
@@ -275,8 +297,18 @@ fn draft(fields: &mut Fields, id: Option<ScheduleId>) -> Draft {
         calendar_id: fields.text("calendar_id"),
         calendar_effect: fields.text("calendar_effect"),
         from_next: fields.boolean("from_next").unwrap_or(false),
+        guard: fields.object("guard", guard).unwrap_or_default(),
         note: fields.text("note"),
         allow_missing: fields.boolean("allow_missing").unwrap_or(false),
+    }
+}
+
+fn guard(fields: &mut Fields) -> GuardDraft {
+    GuardDraft {
+        min_uptime_minutes: fields.integer("min_uptime_minutes"),
+        busy_cpu_percent: fields.integer("busy_cpu_percent"),
+        busy_wait_minutes: fields.integer("busy_wait_minutes"),
+        then: fields.text("then"),
     }
 }
 
@@ -395,6 +427,8 @@ pub struct PreviewJson {
     transitions: Option<Vec<TransitionJson>>,
     /// For a window: what saving it does at once.
     now: Option<NowJson>,
+    /// How long its guard may hold it back, in minutes; `null` without one.
+    may_wait_minutes: Option<i64>,
     warnings: Vec<String>,
     /// What the next clock changes do to it.
     dst_notes: Vec<String>,
@@ -413,6 +447,7 @@ impl From<Preview> for PreviewJson {
             }),
             next: preview.next.into_iter().map(|next| next.at.to_string()).collect(),
             now: preview.now.map(|now| NowJson { state: now.state, will_stop: now.will_stop }),
+            may_wait_minutes: preview.guard.map(|guard| guard.longest_minutes()),
             warnings: preview.warnings,
             dst_notes: preview.dst_notes,
             effective_timezone: preview.zone,

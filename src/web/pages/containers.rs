@@ -7,6 +7,7 @@ use axum::response::Html;
 use super::actions::Act;
 use super::runs::RunLine;
 use super::schedules::ScheduleLine;
+use super::stacks::Underway;
 use super::wanted::{WantedPanel, with_naps};
 use crate::app::stacks::{self, ContainerView};
 use crate::app::{Result, locks};
@@ -175,6 +176,8 @@ pub struct ContainerPage {
     pub wanted: WantedPanel,
     /// Locks it, or takes its lock away; `None` where the reader may not.
     pub lock: Option<Act>,
+    /// A sleep of its own that is near.
+    pub soon: Option<Underway>,
     /// Buttons.
     pub acts: Vec<Act>,
     /// What else there is to know.
@@ -223,6 +226,7 @@ impl ContainerPage {
             protected: view.protected.clone(),
             wanted: WantedPanel::new(&view.wanted, now),
             lock: None,
+            soon: None,
             acts: if operates { container_acts(view) } else { Vec::new() },
             facts: facts(container, now),
             in_stack: container.stack().is_some(),
@@ -291,8 +295,9 @@ async fn show(
     let locked = locks::of(&web.app, &caller.actor, &target).await?.is_some();
     let lock = (shell.can_operate() && (locked || view.protected.is_none()))
         .then(|| Act::lock(target::TargetType::Container, &target.key(), &view.container.name, locked));
+    let soon = web.app.soon.of(&target, now.at).map(|sleep| Underway::soon(&sleep, &now));
     let (schedules, runs) = super::of_target(&web, &caller.actor, target, &now).await?;
-    super::html(&ContainerPage { lock, ..ContainerPage::new(shell, &view, schedules, &runs, &now) })
+    super::html(&ContainerPage { lock, soon, ..ContainerPage::new(shell, &view, schedules, &runs, &now) })
 }
 
 impl Sampled for ContainerPage {
@@ -311,6 +316,7 @@ impl Sampled for ContainerPage {
             protected: None,
             wanted: WantedPanel::sample(),
             lock: Some(Act::lock(target::TargetType::Container, "0123456789abcdef", "media-web-1", false)),
+            soon: None,
             acts: vec![Act::new(
                 crate::domain::action::Action::Start,
                 target::TargetType::Container,

@@ -193,6 +193,8 @@ pub struct RunPage {
     pub duration: String,
     /// It goes on: the fragment asks for itself again.
     pub open: bool,
+    /// A guard holds it back: nothing changes from one second to the next.
+    pub held_back: bool,
     /// How far it is, in words.
     pub progress: String,
     /// Steps that have ended, and all of them.
@@ -298,7 +300,11 @@ impl RunPage {
             ended: run.finished_at.map(|at| now.when(at)),
             duration: run.duration_ms().map(view::duration).unwrap_or_default(),
             open,
+            held_back: run.is_guarded() && run.look_at.is_some(),
             progress: match run.state {
+                RunState::Pending if run.is_guarded() && run.look_at.is_some() => {
+                    "Held back until its next look".to_owned()
+                }
                 RunState::Pending => "Waiting for its turn".to_owned(),
                 _ => format!("{} of {} done", done.0, view::count(done.1, "step")),
             },
@@ -479,6 +485,26 @@ impl Sampled for RunsPage {
     }
 }
 
+/// The same run while a guard holds it back.
+fn held_back(run: RunPage) -> RunPage {
+    RunPage {
+        state: RunState::Pending.into(),
+        open: true,
+        held_back: true,
+        started: None,
+        ended: None,
+        duration: String::new(),
+        reason: "busy: media-web-1 at 63\u{a0}% CPU (limit 20\u{a0}%); looks again at 23:05, sleeps all the \
+                 same at 23:30"
+            .to_owned(),
+        progress: "Held back until its next look".to_owned(),
+        done: (0, 3),
+        can_cancel: true,
+        can_retry: false,
+        ..run
+    }
+}
+
 impl Sampled for RunPage {
     fn samples() -> Vec<Self> {
         let now = Now::sample();
@@ -513,6 +539,7 @@ impl Sampled for RunPage {
             ended: Some(now.plus(-9)),
             duration: "31 s".to_owned(),
             open: false,
+            held_back: false,
             progress: String::new(),
             done: (3, 3),
             steps: vec![
@@ -541,6 +568,7 @@ impl Sampled for RunPage {
             can_retry: true,
         };
         vec![
+            held_back(failed.clone()),
             Self {
                 state: RunState::Executing.into(),
                 open: true,

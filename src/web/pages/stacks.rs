@@ -13,6 +13,7 @@ use super::schedules::ScheduleLine;
 use super::wanted::{Imposed, WantedPanel, with_naps};
 use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
+use crate::app::soon::Sleep;
 use crate::app::stacks::{self, ContainerView, NextAction, Overview, ShownState, StackView};
 use crate::app::{Result, locks, order};
 use crate::domain::action::Action;
@@ -333,21 +334,36 @@ fn needs(overview: &Overview, runs: &[Run], now: &Now) -> Vec<Need> {
     needs
 }
 
-/// A run that goes on.
+/// A run that goes on, or is about to.
 #[derive(Clone, Debug)]
 pub struct Underway {
     /// `Stop media is under way`.
     pub text: String,
-    /// The run.
+    /// The run, or its schedule.
     pub href: String,
 }
 
 impl Underway {
+    /// A sleep that is near.
+    pub fn soon(sleep: &Sleep, now: &Now) -> Self {
+        let by = view::shown_name(&sleep.schedule_title);
+        let wait = sleep.guard.as_ref().map(|guard| format!("; {}", guard.in_short())).unwrap_or_default();
+        Self {
+            text: format!("Sleeps {}, by {by}{wait}", now.when(sleep.at).relative),
+            href: format!("/schedules/{}", sleep.schedule_id),
+        }
+    }
+
     /// The newest run of these that has not ended.
     pub fn among(runs: &[Run]) -> Option<Self> {
         let run = runs.iter().find(|run| !run.state.is_terminal())?;
+        let what = format!("{} {}", run.action.label(), view::shown_name(&run.target_name));
         Some(Self {
-            text: format!("{} {} is under way", run.action.label(), view::shown_name(&run.target_name)),
+            text: if run.is_guarded() && !run.reason.is_empty() {
+                format!("{what} waits: {}", run.reason)
+            } else {
+                format!("{what} is under way")
+            },
             href: format!("/runs/{}", run.id),
         })
     }
@@ -385,6 +401,8 @@ pub struct StackPage {
     pub order_href: String,
     /// A run that goes on.
     pub running: Option<Underway>,
+    /// A sleep that is near.
+    pub soon: Option<Underway>,
     /// Buttons.
     pub acts: Vec<Act>,
     /// Its containers.
@@ -418,6 +436,7 @@ impl StackPage {
             why: view.why.clone(),
             protected: view.protected.clone(),
             running: Underway::among(runs),
+            soon: None,
             wanted: WantedPanel::new(&view.wanted, now),
             lock: None,
             waits: Vec::new(),
@@ -458,8 +477,9 @@ async fn show(
         .then(|| Act::lock(TargetType::Stack, &view.stack.key, &view.stack.name, locked));
     let waits = order::of_stack(&web.app, &caller.actor, &target.host, &view.stack.name)?;
     let waits = waits.iter().map(WaitLine::new).collect();
+    let soon = web.app.soon.of(&target, now.at).map(|sleep| Underway::soon(&sleep, &now));
     let (schedules, runs) = super::of_target(&web, &caller.actor, target, &now).await?;
-    super::html(&StackPage { lock, waits, ..StackPage::new(shell, &view, schedules, &runs, &now) })
+    super::html(&StackPage { lock, waits, soon, ..StackPage::new(shell, &view, schedules, &runs, &now) })
 }
 
 impl Row {
@@ -628,6 +648,10 @@ impl Sampled for StackPage {
                 text: "Stop media is under way".to_owned(),
                 href: "/runs/1".to_owned(),
             }),
+            soon: Some(Underway {
+                text: "Sleeps in 4 min, by Nights; may wait up to 30 min".to_owned(),
+                href: "/schedules/1".to_owned(),
+            }),
             acts: Act::of_stack(counts, key, "media"),
             containers: ContainerRow::samples(),
             schedules: ScheduleLine::samples(),
@@ -644,6 +668,7 @@ impl Sampled for StackPage {
                 schedules: vec![],
                 runs: vec![],
                 running: None,
+                soon: None,
                 ..full.clone()
             },
             full,

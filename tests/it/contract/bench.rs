@@ -35,6 +35,8 @@ pub enum Program {
     Ignores,
     /// Ends by itself after so many seconds, with this code.
     Exits(u64, i64),
+    /// Keeps a core busy.
+    Burns,
     /// There is no such program.
     Missing,
     /// Prints "one" to stdout, "two" to stderr, "three" to stdout and ends.
@@ -197,6 +199,7 @@ impl Bench {
             Program::Ends(seconds) => simulated.stops_after(Duration::from_secs(seconds), 0),
             Program::Ignores => simulated.ignores_sigterm(),
             Program::Exits(seconds, code) => simulated.exits(Duration::from_secs(seconds), code),
+            Program::Burns => simulated.uses(100, 1 << 20),
             Program::Missing => simulated.refuses_to_start(),
             Program::Prints => {
                 simulated.prints("one").complains("two").prints("three").exits(Duration::ZERO, 0)
@@ -240,6 +243,7 @@ impl Bench {
             Program::Ignores => vec!["/bin/busybox".to_owned(), "sleep".to_owned(), "100000".to_owned()],
             Program::Exits(0, code) => shell(format!("exit {code}")),
             Program::Exits(seconds, code) => shell(format!("/bin/busybox sleep {seconds}; exit {code}")),
+            Program::Burns => shell("trap 'exit 0' TERM; while true; do :; done".to_owned()),
             Program::Missing => vec!["/nosuch".to_owned()],
             Program::Prints => shell(
                 // Time apart, since two pipes have no order between them.

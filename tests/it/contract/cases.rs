@@ -6,6 +6,7 @@ use bollard::container::LogOutput;
 use bollard::query_parameters::{
     EventsOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, StatsOptionsBuilder,
 };
+use docknap::domain::guard::CpuSample;
 use docknap::sim::Restart;
 use futures_util::StreamExt;
 
@@ -290,6 +291,39 @@ pub async fn one_sample(bench: &mut Bench) {
     assert!(before < after, "{before:?} {after:?}");
     assert!(stats.cpu_stats.and_then(|stats| stats.online_cpus) > Some(0));
     assert!(stats.memory_stats.and_then(|memory| memory.usage) > Some(0));
+}
+
+/// Percent of one core by one sample; `None` where nothing runs.
+async fn cpu_percent(bench: &Bench, name: &str) -> Option<i64> {
+    let options = StatsOptionsBuilder::new().stream(false).build();
+    let mut stream = Box::pin(bench.docker.stats(&bench.name(name), Some(options)));
+    let stats = stream.next().await.expect("one sample").expect("that can be read");
+    let (now, before) = (stats.cpu_stats?, stats.precpu_stats?);
+    let used =
+        |stats: &bollard::models::ContainerCpuStats| stats.cpu_usage.as_ref().and_then(|cpu| cpu.total_usage);
+    let sample = CpuSample {
+        used: (used(&before)?, used(&now)?),
+        machine: (before.system_cpu_usage?, now.system_cpu_usage?),
+        cores: now.online_cpus?.into(),
+    };
+    sample.percent()
+}
+
+pub async fn how_busy_it_is(bench: &mut Bench) {
+    bench.create("calm", Spec::new(Program::Ignores)).await;
+    assert_eq!(cpu_percent(bench, "calm").await, None, "it does not run");
+    bench.does("calm", "start").await;
+    bench.create("busy", Spec::new(Program::Burns)).await;
+    bench.does("busy", "start").await;
+    let calm = cpu_percent(bench, "calm").await.expect("it runs");
+    assert!((0..4).contains(&calm), "{calm} %");
+    // Other tests want the machine too: it may get much less than the core it asks for.
+    let busy = cpu_percent(bench, "busy").await.expect("it runs");
+    assert!((4..=110).contains(&busy), "{busy} %");
+    bench.does("busy", "pause").await;
+    let frozen = cpu_percent(bench, "busy").await.expect("it is there");
+    assert!((0..4).contains(&frozen), "{frozen} %");
+    bench.does("busy", "unpause").await;
 }
 
 pub async fn versions(bench: &mut Bench) {

@@ -64,6 +64,7 @@ contract! {
     cases::fields_of_an_event,
     cases::events_since_and_until,
     cases::one_sample,
+    cases::how_busy_it_is,
     cases::versions,
 }
 

@@ -108,6 +108,7 @@ impl TestApp {
             hosts: Hosts::new(Host::new(HostId::local(), settings, clock.clone())),
             execution: Execution::default(),
             outside: docknap::app::Outside::default(),
+            soon: docknap::app::soon::Soon::default(),
             calendars: docknap::app::calendars::Expanded::default(),
             auth,
             vitals: Vitals::new(clock.now()),

@@ -261,6 +261,7 @@ async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path) -> 
         hosts: Hosts::new(host.clone()),
         execution: Execution::default(),
         outside: docknap::app::Outside::default(),
+        soon: docknap::app::soon::Soon::default(),
         calendars: docknap::app::calendars::Expanded::default(),
         auth,
         vitals: Vitals::new(clock.now()),

@@ -36,6 +36,7 @@ pub fn schedule(id: &str) -> Schedule {
             policy: Policy::default(),
             wake: Wake::default(),
             calendar: None,
+            guard: None,
             note: String::new(),
         },
         source: Source::Api,
@@ -81,6 +82,9 @@ pub fn run(id: &str) -> Run {
         retry_of: None,
         missed: None,
         restore: false,
+        guard: None,
+        look_at: None,
+        busy_until: None,
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the schedule form's fields hold: kept as it was typed whatever happens to it.
 
-use crate::app::schedules::{Draft, ScheduleView};
+use crate::app::schedules::{Draft, GuardDraft, ScheduleView};
 use crate::domain::action::Action;
+use crate::domain::guard::{Guard, Then};
 use crate::domain::schedule::{DEFAULT_CATCH_UP, Policy, Schedule, Wake, When as Timing};
 use crate::web::form::Typed;
 
@@ -40,6 +41,14 @@ pub struct Fields {
     pub calendar_id: String,
     /// What a window does on the calendar's days: `awake`, `asleep`, `as:Sun`.
     pub calendar_effect: String,
+    /// Minutes it must have been up; empty = any.
+    pub min_uptime_minutes: String,
+    /// Percent of one core above which it is busy; empty = that does not matter.
+    pub busy_cpu_percent: String,
+    /// Minutes; empty = the usual time.
+    pub busy_wait_minutes: String,
+    /// What happens when it is busy to the end: `go` or `skip`.
+    pub then: String,
     /// Free text.
     pub note: String,
     /// The revision the form was made from.
@@ -62,6 +71,7 @@ impl Fields {
             cron: "0 23 * * *".to_owned(),
             catch_up_seconds: DEFAULT_CATCH_UP.to_string(),
             priority: "0".to_owned(),
+            then: Then::Go.as_str().to_owned(),
             ..Self::default()
         }
     }
@@ -86,6 +96,10 @@ impl Fields {
             priority: text("priority"),
             calendar_id: text("calendar_id"),
             calendar_effect: text("calendar_effect"),
+            min_uptime_minutes: text("guard.min_uptime_minutes"),
+            busy_cpu_percent: text("guard.busy_cpu_percent"),
+            busy_wait_minutes: text("guard.busy_wait_minutes"),
+            then: text("guard.then"),
             note: text("note"),
             rev: text("rev"),
             save: text("save"),
@@ -113,7 +127,13 @@ impl Fields {
                 at = instant.to_zoned(zone).strftime("%Y-%m-%dT%H:%M").to_string();
             }
         }
+        let guard = spec.guard.as_ref();
+        let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
         Self {
+            min_uptime_minutes: number(guard.and_then(|guard| guard.min_uptime_minutes)),
+            busy_cpu_percent: number(guard.and_then(|guard| guard.busy_cpu_percent)),
+            busy_wait_minutes: number(guard.and_then(|guard| guard.busy_wait_minutes)),
+            then: guard.map(|guard| guard.then).unwrap_or_default().as_str().to_owned(),
             target: format!("{}/{}", view.schedule.target_type(), view.target_key),
             action: spec.action.to_string(),
             kind: view.schedule.kind().as_str().to_owned(),
@@ -132,10 +152,7 @@ impl Fields {
             timezone: spec.timezone.clone().unwrap_or_default(),
             name: spec.name.clone(),
             catch_up_seconds: spec.catch_up_seconds.to_string(),
-            stop_timeout_seconds: spec
-                .stop_timeout_seconds
-                .map(|seconds| seconds.to_string())
-                .unwrap_or_default(),
+            stop_timeout_seconds: number(spec.stop_timeout_seconds),
             priority: spec.priority.to_string(),
             note: spec.note.clone(),
             rev: rev.to_string(),
@@ -143,7 +160,8 @@ impl Fields {
         }
     }
 
-    /// What the service takes. Of the three ways to say when, only the chosen one counts.
+    /// What the service takes. Of the three ways to say when, only the chosen one counts, and
+    /// what may hold back a sleep only where there is one.
     pub fn draft(&self, id: Option<&crate::domain::ids::ScheduleId>) -> Draft {
         let filled = |text: &str| Some(text.to_owned());
         let (target_type, target_id) = self.target.split_once('/').unwrap_or(("", ""));
@@ -173,6 +191,16 @@ impl Fields {
                 "window",
                 if self.calendar_id.is_empty() { "" } else { &self.calendar_effect },
             ),
+            guard: if is_window || self.action.parse().is_ok_and(Guard::applies_to) {
+                GuardDraft {
+                    min_uptime_minutes: filled(&self.min_uptime_minutes),
+                    busy_cpu_percent: filled(&self.busy_cpu_percent),
+                    busy_wait_minutes: filled(&self.busy_wait_minutes),
+                    then: filled(&self.then),
+                }
+            } else {
+                GuardDraft::default()
+            },
             note: filled(&self.note),
             from_next: self.save == "next",
             ..Draft::default()

@@ -9,6 +9,7 @@ use crate::app::FieldError;
 use crate::app::schedules::ScheduleView;
 use crate::app::stacks::Overview;
 use crate::domain::action::Action;
+use crate::domain::guard::Then;
 use crate::domain::schedule::{Policy, Source, Wake};
 use crate::web::pages::actions::Act;
 use crate::web::pages::runs::{Choice, RunLine};
@@ -119,6 +120,10 @@ const POLICIES: [(Policy, &str); 3] = [
 const WAKES: [(Wake, &str); 2] =
     [(Wake::Restore, "What it put to sleep"), (Wake::All, "Every container of it")];
 
+/// What may happen to what is busy to the end.
+const THENS: [(Then, &str); 2] =
+    [(Then::Go, "Put it to sleep all the same"), (Then::Skip, "Leave it awake this time")];
+
 /// What a window may do on its calendar's days.
 const EFFECTS: [(&str, &str); 9] = [
     ("awake", "Stays awake"),
@@ -182,6 +187,8 @@ pub struct ScheduleForm {
     pub policies: Vec<Choice>,
     /// What a window may wake.
     pub wakes: Vec<Choice>,
+    /// What may happen to what is busy to the end.
+    pub thens: Vec<Choice>,
     /// The calendars there are.
     pub calendars: Vec<Choice>,
     /// What a window may do on its calendar's days.
@@ -237,6 +244,7 @@ impl ScheduleForm {
             crons: CRONS.to_vec(),
             policies: choices(POLICIES.map(|(policy, label)| (policy.as_str(), label)), &fields.policy),
             wakes: choices(WAKES.map(|(wake, label)| (wake.as_str(), label)), &fields.wake),
+            thens: choices(THENS.map(|(then, label)| (then.as_str(), label)), &fields.then),
             calendars: Vec::new(),
             effects: choices(EFFECTS, &fields.calendar_effect),
             catch_ups,
@@ -294,7 +302,8 @@ impl ScheduleForm {
         }
         let rare =
             ["stop_timeout_seconds", "priority", "note", "policy", "wake", "calendar_id", "calendar_effect"];
-        self.more |= self.errors.iter().any(|error| rare.contains(&error.field.as_str()));
+        let is_rare = |field: &str| rare.contains(&field) || field.starts_with("guard.");
+        self.more |= self.errors.iter().any(|error| is_rare(&error.field));
         self
     }
 
@@ -318,6 +327,10 @@ impl ScheduleForm {
             ("If it was missed", &self.f.catch_up_seconds, &stored.catch_up_seconds),
             ("Stop grace", &self.f.stop_timeout_seconds, &stored.stop_timeout_seconds),
             ("Priority", &self.f.priority, &stored.priority),
+            ("Only after it has been up", &self.f.min_uptime_minutes, &stored.min_uptime_minutes),
+            ("Busy above", &self.f.busy_cpu_percent, &stored.busy_cpu_percent),
+            ("Waits at most", &self.f.busy_wait_minutes, &stored.busy_wait_minutes),
+            ("If it is busy to the end", &self.f.then, &stored.then),
             ("Note", &self.f.note, &stored.note),
         ];
         self.differences = pairs
@@ -342,6 +355,7 @@ impl ScheduleForm {
             "Calendar" if !value.is_empty() => label(&self.calendars, value),
             "Changes by hand" => label(&self.policies, value),
             "Wakes" => label(&self.wakes, value),
+            "If it is busy to the end" => label(&self.thens, value),
             "On its days" if !value.is_empty() => label(&self.effects, value),
             _ if value.trim().is_empty() => "nothing".to_owned(),
             _ => value.to_owned(),
@@ -392,6 +406,9 @@ fn is_rare(fields: &Fields) -> bool {
     !fields.stop_timeout_seconds.is_empty()
         || !matches!(fields.priority.as_str(), "" | "0")
         || !fields.calendar_id.is_empty()
+        || !fields.min_uptime_minutes.is_empty()
+        || !fields.busy_cpu_percent.is_empty()
+        || !fields.busy_wait_minutes.is_empty()
         || fields.kind == "window" && !matches!(fields.policy.as_str(), "" | "respect")
         || fields.kind == "window" && !matches!(fields.wake.as_str(), "" | "restore")
         || !fields.note.is_empty()
@@ -426,6 +443,9 @@ impl Sampled for ScheduleForm {
             calendar_id: holidays.to_owned(),
             calendar_effect: "awake".to_owned(),
             policy: "enforce".to_owned(),
+            min_uptime_minutes: "10".to_owned(),
+            busy_cpu_percent: "20".to_owned(),
+            busy_wait_minutes: "30".to_owned(),
             ..asleep
         };
         let window = Self {
@@ -456,6 +476,7 @@ impl Sampled for ScheduleForm {
             FieldError::new("target_id", "there is no stack `meida`; did you mean `media`?"),
             FieldError::new("cron", "minute: 61 is too large; use 0 to 59"),
             FieldError::new("priority", "use a whole number from -1000 to 1000"),
+            FieldError::new("guard.busy_cpu_percent", "use a whole number from 1 to 6400"),
         ]);
         vec![
             window,

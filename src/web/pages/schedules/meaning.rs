@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::app::FieldError;
 use crate::app::schedules::Preview;
+use crate::domain::guard::Guard;
 use crate::domain::window::Mood;
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Now, Sampled, When};
@@ -23,6 +24,8 @@ pub struct PreviewView {
     pub notes: Vec<String>,
     /// How long a window sleeps: `56 h a week asleep, 33 %`; empty for the other kinds.
     pub share: String,
+    /// How long its guard may hold it back, and for what; empty without one.
+    pub guard: String,
     /// The containers that saving a window puts to sleep at once.
     pub naps_now: Vec<String>,
     /// What is wrong, where nothing can be told.
@@ -74,6 +77,7 @@ impl PreviewView {
                 })
                 .collect(),
             share: preview.asleep_minutes.map(share).unwrap_or_default(),
+            guard: preview.guard.as_ref().map(Guard::sentence).unwrap_or_default(),
             naps_now: preview
                 .now
                 .iter()
@@ -100,6 +104,7 @@ impl PreviewView {
             meaning: "At 23:00, Monday through Friday".to_owned(),
             zone: "Europe/Berlin".to_owned(),
             share: String::new(),
+            guard: String::new(),
             naps_now: vec![],
             fires: (0..10)
                 .map(|day| Fire {
@@ -133,6 +138,7 @@ impl PreviewView {
                 edge(24, "Sat 28 Nov, 20:00", Badge::ASLEEP),
             ],
             share: share(77 * 60),
+            guard: "May wait up to 10 min: until it has been up 10 min.".to_owned(),
             naps_now: vec!["media-db-1".to_owned(), "media-web-1".to_owned()],
             ..Self { warnings: vec![], notes: vec![], ..Self::sample() }
         }

@@ -93,12 +93,18 @@ impl ScheduleLine {
     }
 }
 
-/// What it does and when: `Stop: At 23:00`. A window says both.
+/// What it does and when: `Stop: At 23:00; may wait up to 30 min`. A window says both.
 fn sentence(view: &ScheduleView) -> String {
-    if view.schedule.is_window() {
-        return view.meaning.clone();
+    let spec = &view.schedule.spec;
+    let sentence = if view.schedule.is_window() {
+        view.meaning.clone()
+    } else {
+        format!("{}: {}", spec.action.label(), view.meaning)
+    };
+    match &spec.guard {
+        Some(guard) => format!("{sentence}; {}", guard.in_short()),
+        None => sentence,
     }
-    format!("{}: {}", view.schedule.spec.action.label(), view.meaning)
 }
 
 /// The symbol of what it does: of a window the moon, whether it stops or pauses.

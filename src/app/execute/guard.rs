@@ -1,0 +1,329 @@
+//! Holds back a run whose schedule has a guard: looks at its containers, lets it go, or has it wait (rulings 7).
+//!
+//! How far a wait is stands in the run's row, so that a restart of the process goes on with it. What contradicts the run
+//! meanwhile ends it before it acts: a hold, an override, the wake edge of its window, the end of its schedule.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::plan_of;
+use super::submit::record_end;
+use crate::app::error::Result;
+use crate::app::outlook::Outlook;
+use crate::app::overrides::{self, Wish};
+use crate::app::{Actor, App, Live, rules};
+use crate::db::{self, Tx};
+use crate::docker::Host;
+use crate::domain::applied::Applied;
+use crate::domain::contradiction;
+use crate::domain::desired::Rules;
+use crate::domain::guard::{Deferral, Guard, Load, Verdict};
+use crate::domain::ids::RunId;
+use crate::domain::inventory::{Container, ContainerState, Inventory};
+use crate::domain::overrides::{Place, Reach, Wanted};
+use crate::domain::run::{DEADLINE, Run, RunState, Step};
+use crate::domain::schedule::When;
+use crate::domain::target::ContainerIdentity;
+use crate::domain::window::Mood;
+
+/// Looks under way, and those that nobody has judged yet, by run.
+#[derive(Debug, Default)]
+pub(super) struct Looks(Mutex<HashMap<RunId, Option<Vec<Load>>>>);
+
+impl Looks {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Option<Vec<Load>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets the looks of runs that wait no longer.
+    pub(super) fn keep(&self, pending: &HashSet<&RunId>) {
+        self.lock().retain(|id, _| pending.contains(id));
+    }
+}
+
+/// What a guard says to its run.
+pub(super) enum Word {
+    /// It may go, as it is here.
+    Goes(Box<Run>),
+    /// It waits: until then, or until a look has ended.
+    Waits(Option<Timestamp>),
+    /// It has ended without acting.
+    Ended,
+}
+
+/// Asks the guard of a pending run.
+///
+/// # Errors
+/// Where the database cannot be read or written: the run waits on.
+pub(super) async fn ask(
+    app: &App,
+    host: &Arc<Host>,
+    run: &Run,
+    steps: &[Step],
+    outlook: &Outlook,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<Word> {
+    let Some(guard) = &run.guard else { return Ok(Word::Goes(Box::new(run.clone()))) };
+    let now = app.clock.now();
+    let zone = &outlook.zone;
+    if let Some((state, reason)) = ending(app, run, outlook, now).await? {
+        let ended = Ended { app, run, steps, state, reason: &reason };
+        ended.store(&Actor::scheduler(), &outlook.rules, false).await?;
+        return Ok(Word::Ended);
+    }
+    if let Some(at) = run.look_at.filter(|at| *at > now) {
+        return Ok(Word::Waits(Some(at)));
+    }
+    // Its time counts from the end of the wait (rulings 7).
+    let deadline_at = now.checked_add(DEADLINE).unwrap_or(Timestamp::MAX);
+    let inventory = host.inventory();
+    if !inventory.is_connected() {
+        if now > run.deadline_at && was_off(run) {
+            let mut tx = app.db.begin().await?;
+            db::runs::extend(&mut tx, &run.id, deadline_at).await?;
+            tx.commit().await?;
+            return Ok(Word::Goes(Box::new(Run { deadline_at, ..run.clone() })));
+        }
+        // Its beginning says what it waits for.
+        return Ok(Word::Goes(Box::new(run.clone())));
+    }
+    let sleepers = sleepers(app, run, &inventory, outlook).await?;
+    let up = sleepers.iter().filter_map(|one| Some((one.name.as_str(), one.started_at?)));
+    let verdict = match guard.young(up, run.created_at, now, zone) {
+        Some(deferral) => Verdict::Later(Deferral { busy_until: run.busy_until, ..deferral }),
+        None => match looked_at(app, host, run, guard, &sleepers, stop, tasks) {
+            None => return Ok(Word::Waits(None)),
+            Some(loads) => guard.judge(&loads, run.busy_until, now, zone),
+        },
+    };
+    match verdict {
+        Verdict::Go(said) => {
+            Ok(Word::Goes(Box::new(Run { why: remember(run, &said, now), deadline_at, ..run.clone() })))
+        }
+        Verdict::Later(deferral) => {
+            put_off(app, run, &deferral).await?;
+            Ok(Word::Waits(Some(deferral.look_at)))
+        }
+        Verdict::Skip(reason) => {
+            let ended = Ended { app, run, steps, state: RunState::Skipped, reason: &reason };
+            ended.store(&Actor::scheduler(), &outlook.rules, true).await?;
+            Ok(Word::Ended)
+        }
+    }
+}
+
+/// Calls off a run that its guard holds back: a window's sleep stays away until the next edge.
+pub(super) async fn call_off(app: &App, actor: &Actor, run: &Run, reason: &str) -> Result<bool> {
+    let steps = db::steps::of_run(&app.db, &run.id).await?;
+    let rules = rules::load(app).await?;
+    Ended { app, run, steps: &steps, state: RunState::Cancelled, reason }.store(actor, &rules, true).await
+}
+
+/// Why a run that has not begun is not to begin any more; `None` where it is.
+async fn ending(
+    app: &App,
+    run: &Run,
+    outlook: &Outlook,
+    now: Timestamp,
+) -> Result<Option<(RunState, String)>> {
+    let moment = outlook.rules.at(now);
+    let zone = &outlook.zone;
+    let skipped = |reason: String| Ok(Some((RunState::Skipped, reason)));
+    let mut patience = DEADLINE;
+    if rules::is_level(run) {
+        let desired = moment.desired(Place::of_target(&run.target));
+        match desired.wanted {
+            Some(Wanted::Asleep) => {}
+            Some(Wanted::Hold) => return skipped(format!("held: {}", desired.why(zone))),
+            Some(Wanted::Awake) if desired.rule().is_some() => {
+                return skipped(format!("over: {}", desired.why(zone)));
+            }
+            Some(Wanted::Awake) => return skipped(format!("override: {}", desired.why(zone))),
+            None => return skipped("no rule asks for it any more".to_owned()),
+        }
+    } else {
+        if let Some(held) = contradiction::suppressed(&moment, &run.target, run.action, zone) {
+            return skipped(held.to_string());
+        }
+        if let Some(id) = &run.schedule_id
+            && let Some(schedule) = db::schedules::get(&app.db, id).await?
+        {
+            if schedule.deleted_at.is_some() {
+                return skipped("its schedule was deleted while it waited".to_owned());
+            }
+            // One that fires once is switched off by that.
+            if !schedule.spec.enabled && !matches!(schedule.spec.when, When::Once(_)) {
+                return skipped("its schedule was switched off while it waited".to_owned());
+            }
+            let catch_up = u64::try_from(schedule.spec.catch_up_seconds).unwrap_or(0);
+            patience = patience.max(Duration::from_secs(catch_up));
+        }
+    }
+    let last = run.look_at.map(|at| at.checked_add(patience).unwrap_or(Timestamp::MAX));
+    Ok(last
+        .filter(|last| now > *last && was_off(run))
+        .map(|_| (RunState::Missed, "its wait ended while DockNap was not running".to_owned())))
+}
+
+/// Whether a run past its deadline is so because nobody drove it: had its host been away, it would have been tried.
+fn was_off(run: &Run) -> bool {
+    run.look_at.is_some() && run.attempt == 0
+}
+
+/// The containers that the run would put to sleep now.
+async fn sleepers(
+    app: &App,
+    run: &Run,
+    inventory: &Inventory,
+    outlook: &Outlook,
+) -> Result<Vec<Arc<Container>>> {
+    let plan = plan_of(app, run, inventory, outlook).await?;
+    let steps = plan.steps.iter().filter(|step| Guard::applies_to(step.action));
+    let known = steps.filter_map(|step| inventory.by_identity(&step.identity));
+    Ok(known.filter(|container| container.state.is_up()).cloned().collect())
+}
+
+/// How busy they are; `None` while a look is under way, which wakes the runner when it has ended.
+fn looked_at(
+    app: &App,
+    host: &Arc<Host>,
+    run: &Run,
+    guard: &Guard,
+    sleepers: &[Arc<Container>],
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Option<Vec<Load>> {
+    // What is frozen is not busy.
+    let running: Vec<_> =
+        sleepers.iter().filter(|one| one.state == ContainerState::Running).cloned().collect();
+    if guard.busy().is_none() || running.is_empty() {
+        return Some(Vec::new());
+    }
+    let mut looks = app.execution.looks().lock();
+    match looks.remove(&run.id) {
+        Some(Some(loads)) => return Some(loads),
+        Some(None) => {}
+        None => {
+            let look = look(app.clone(), Arc::clone(host), run.id.clone(), running);
+            let stop = stop.clone();
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = look => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
+    }
+    looks.insert(run.id.clone(), None);
+    None
+}
+
+/// One look at each container. What cannot be seen says why; it is never an error.
+async fn look(app: App, host: Arc<Host>, run: RunId, containers: Vec<Arc<Container>>) {
+    let looks = containers.into_iter().map(|container| {
+        let host = Arc::clone(&host);
+        async move {
+            let cpu_percent = match host.cpu_percent(&container.id).await {
+                Ok(percent) => Ok(percent.unwrap_or(0)),
+                Err(error) => Err(error.to_string()),
+            };
+            Load { container: container.name.clone(), cpu_percent }
+        }
+    });
+    let loads = stream::iter(looks).buffered(app.config.parallelism.max(1)).collect().await;
+    // Nobody asks any more where the run has ended meanwhile.
+    if let Some(found) = app.execution.looks().lock().get_mut(&run) {
+        *found = Some(loads);
+    }
+    app.execution.wake();
+}
+
+async fn put_off(app: &App, run: &Run, deferral: &Deferral) -> Result<()> {
+    let deadline = deferral.look_at.checked_add(DEADLINE).unwrap_or(Timestamp::MAX);
+    let mut tx = app.db.begin().await?;
+    db::runs::defer(&mut tx, &run.id, deferral, deadline).await?;
+    tx.commit().await?;
+    tracing::info!(run = %run.id, target = %run.target_name, reason = deferral.reason, "held back by its guard");
+    app.bus.send(Live::Runs);
+    Ok(())
+}
+
+/// What stays with a run that goes: why it was asked for, how long it waited, and what was found at last.
+fn remember(run: &Run, said: &str, now: Timestamp) -> String {
+    let waited = run.look_at.map(|_| {
+        let minutes = now.duration_since(run.created_at).as_mins();
+        format!("waited {minutes} min")
+    });
+    let parts = [Some(run.why.as_str()), waited.as_deref(), Some(said)];
+    parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// A run that ends before it acted.
+struct Ended<'a> {
+    app: &'a App,
+    run: &'a Run,
+    steps: &'a [Step],
+    state: RunState,
+    reason: &'a str,
+}
+
+impl Ended<'_> {
+    /// Stores the end. What a window's run leaves awake counts as awake, so that the window acts again where it still
+    /// wants to; with `until_next_edge` it is let be until the next edge. `false` where the run is no longer pending.
+    async fn store(&self, actor: &Actor, rules: &Rules, until_next_edge: bool) -> Result<bool> {
+        let Self { app, run, state, reason, .. } = *self;
+        let is_level = rules::is_level(run);
+        let mut tx = app.db.begin().await?;
+        if !db::runs::finish(&mut tx, &run.id, state, reason, app.clock.now()).await? {
+            return Ok(false);
+        }
+        record_end(&mut tx, app, run, state, reason).await?;
+        if is_level {
+            self.leave_awake(&mut tx, actor, rules, until_next_edge).await?;
+        }
+        tx.commit().await?;
+        tracing::info!(run = %run.id, target = %run.target_name, state = %state, reason, "run ended without acting");
+        if is_level {
+            overrides::changed(app);
+        }
+        app.bus.send(Live::Runs);
+        Ok(true)
+    }
+
+    async fn leave_awake(
+        &self,
+        tx: &mut Tx,
+        actor: &Actor,
+        rules: &Rules,
+        until_next_edge: bool,
+    ) -> Result<()> {
+        let Self { app, run, .. } = *self;
+        let now = app.clock.now();
+        let members: Vec<ContainerIdentity> =
+            self.steps.iter().filter(|step| step.wave > 0).map(|step| step.identity.clone()).collect();
+        let place = Place::of_target(&run.target);
+        let desired = rules.at(now).desired(place);
+        if until_next_edge && desired.wanted == Some(Wanted::Asleep) && desired.rule().is_some() {
+            let wish = Wish {
+                reach: Reach::Target(run.target.clone()),
+                target_name: run.target_name.clone(),
+                wanted: Wanted::Awake,
+                until: contradiction::until_the_next_edge(rules, place, now),
+                reason: self.reason.to_owned(),
+                by_hand: actor.reference.kind != "scheduler",
+            };
+            return overrides::respect(tx, app, actor, wish, &run.target.host, &members).await;
+        }
+        for member in &members {
+            db::applied::put(tx, &run.target.host, member, &Applied::now(Mood::Awake, now)).await?;
+        }
+        Ok(())
+    }
+}

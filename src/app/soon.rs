@@ -1,0 +1,118 @@
+//! Sleeps that are near: told once each, shortly before they begin, and shown on the pages of what they are for.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::almanac::Almanac;
+use super::{App, Live, Result, execute, rules};
+use crate::db;
+use crate::domain::contradiction;
+use crate::domain::guard::Guard;
+use crate::domain::ids::ScheduleId;
+use crate::domain::overrides::{Place, Wanted};
+use crate::domain::schedule::Schedule;
+use crate::domain::target::Target;
+
+/// How long before it begins a sleep is told of.
+pub const AHEAD: Duration = Duration::from_secs(5 * 60);
+/// Schedules looked at, at most.
+const MOST: i64 = 500;
+
+/// A sleep that is near.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sleep {
+    /// When it begins.
+    pub at: Timestamp,
+    /// What sleeps.
+    pub target: Target,
+    /// By which schedule.
+    pub schedule_id: ScheduleId,
+    /// What to call it.
+    pub schedule_title: String,
+    /// What may hold it back.
+    pub guard: Option<Guard>,
+}
+
+/// The sleeps that are near, as the scheduler found them last.
+#[derive(Debug, Default)]
+pub struct Soon(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    near: Vec<Sleep>,
+    told: BTreeSet<(Timestamp, Target)>,
+}
+
+impl Soon {
+    /// Takes over what is near, and answers what has not been told yet.
+    fn replace(&self, near: Vec<Sleep>, now: Timestamp) -> Vec<Sleep> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.told.retain(|(at, _)| *at > now);
+        let fresh = near
+            .iter()
+            .filter(|sleep| state.told.insert((sleep.at, sleep.target.clone())))
+            .cloned()
+            .collect();
+        state.near = near;
+        fresh
+    }
+
+    /// The first sleep of a target that is near.
+    pub fn of(&self, target: &Target, now: Timestamp) -> Option<Sleep> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let near = state.near.iter().filter(|sleep| sleep.at > now && sleep.target == *target);
+        near.min_by_key(|sleep| sleep.at).cloned()
+    }
+}
+
+/// Looks which sleeps begin within [`AHEAD`], and tells of those not told yet.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn look(app: &App) -> Result<()> {
+    let now = app.clock.now();
+    for sleep in app.soon.replace(near(app, now).await?, now) {
+        let target = execute::name_of(app, &sleep.target);
+        tracing::info!(target, at = %sleep.at, schedule = sleep.schedule_title, "sleeps soon");
+        app.bus.send(Live::SleepsSoon(sleep.target));
+    }
+    Ok(())
+}
+
+async fn near(app: &App, now: Timestamp) -> Result<Vec<Sleep>> {
+    let end = now.checked_add(AHEAD).unwrap_or(Timestamp::MAX);
+    let mut due = db::schedules::due(&app.db, &end, MOST).await?;
+    due.retain(|schedule| schedule.next_due.is_some_and(|at| at > now));
+    if due.is_empty() {
+        return Ok(Vec::new());
+    }
+    let almanac = Almanac::load(app).await?;
+    let rules = rules::load(app).await?;
+    let beyond = end.checked_add(Duration::from_millis(1)).unwrap_or(end);
+    let sleep = |schedule: &Schedule| {
+        let spec = &schedule.spec;
+        let place = Place::of_target(&spec.target);
+        let at = if schedule.is_window() {
+            let changes = rules.transitions(place, now, beyond, 4);
+            let sleeps = changes.into_iter().find(|change| change.wanted == Some(Wanted::Asleep));
+            sleeps.filter(|change| change.schedule.as_ref() == Some(&schedule.id))?.at
+        } else {
+            let at = schedule.next_due?;
+            let is_dropped = schedule.skip_at == Some(at) || almanac.reading(spec).drops(at);
+            let held =
+                contradiction::suppressed(&rules.at(at), &spec.target, spec.action, &almanac.zone.zone);
+            (Guard::applies_to(spec.action) && !is_dropped && held.is_none()).then_some(at)?
+        };
+        Some(Sleep {
+            at,
+            target: spec.target.clone(),
+            schedule_id: schedule.id.clone(),
+            schedule_title: schedule.title(),
+            guard: spec.guard.clone(),
+        })
+    };
+    Ok(due.iter().filter_map(sleep).collect())
+}
