@@ -144,7 +144,10 @@ async fn will_stop(app: &App, actor: &Actor, spec: &ScheduleSpec) -> Result<Vec<
 fn asleep_minutes(rota: Rota<'_>, now: Timestamp) -> i64 {
     let end = now.checked_add((7 * 24).hours()).unwrap_or(Timestamp::MAX);
     let sleeps = rota.sleeps(now, end).into_iter();
-    sleeps.map(|sleep| sleep.end.min(end).duration_since(sleep.start.max(now)).as_mins()).sum()
+    // Cut to minutes at the end only: a week that begins inside a sleep has two parts of one.
+    let whole: i64 =
+        sleeps.map(|sleep| sleep.end.min(end).as_millisecond() - sleep.start.max(now).as_millisecond()).sum();
+    whole / 60_000
 }
 
 /// The schedule a draft describes, as far as the check against others needs it; `None` where target or action are not
@@ -199,4 +202,21 @@ fn capital(sentence: &str) -> String {
         sentence.replace_range(..1, &upper);
     }
     sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::domain::window::Window;
+
+    #[test]
+    fn a_week_is_as_long_wherever_it_begins() {
+        let (window, zone) = (Window::parse("sleep Mon-Fri 23:00-07:00").expect("a window"), TimeZone::UTC);
+        for now in ["2026-11-25T12:00:00Z", "2026-11-25T01:15:46.992Z", "2026-11-25T06:59:59.999Z"] {
+            let rota = Rota::new(&window, &zone);
+            assert_eq!(asleep_minutes(rota, now.parse().expect("an instant")), 40 * 60, "{now}");
+        }
+    }
 }
