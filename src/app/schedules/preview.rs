@@ -226,3 +226,20 @@ fn capital(sentence: &str) -> String {
     }
     sentence
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::domain::window::Window;
+
+    #[test]
+    fn a_week_is_as_long_wherever_it_begins() {
+        let (window, zone) = (Window::parse("sleep Mon-Fri 23:00-07:00").expect("a window"), TimeZone::UTC);
+        for now in ["2026-11-25T12:00:00Z", "2026-11-25T01:15:46.992Z", "2026-11-25T06:59:59.999Z"] {
+            let rota = Rota::new(&window, &zone);
+            assert_eq!(asleep_minutes(rota, now.parse().expect("an instant")), 40 * 60, "{now}");
+        }
+    }
+}
