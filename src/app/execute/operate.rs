@@ -23,6 +23,8 @@ const STARTED_FOR: Duration = Duration::from_secs(3);
 const DOCKER_GRACE: u32 = 10;
 /// After a crash, a stop that was under way gets its grace and this much more before it is asked for again.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// How long the inventory may take to show what a step made so.
+const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 /// First and longest wait between tries of an Engine that does not answer.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
@@ -130,7 +132,12 @@ impl Operation {
         let mut wait = BACK_OFF.0;
         loop {
             let away = match self.attempt().await {
-                Ok(outcome) => return (self.index, outcome),
+                Ok(outcome) => {
+                    if outcome.state == StepState::Succeeded {
+                        self.until_shown().await;
+                    }
+                    return (self.index, outcome);
+                }
                 Err(Trouble::Ended(outcome)) => return (self.index, *outcome),
                 Err(Trouble::Away(reason)) => reason,
             };
@@ -468,12 +475,30 @@ impl Operation {
         .exit(&after))
     }
 
+    /// Waits until the inventory shows what is so now: whoever plans next plans from it.
+    async fn until_shown(&self) {
+        let instant = self.clock.now() + SHOWN_WITHIN;
+        self.until_seen(instant, |seen| match (self.action, seen) {
+            (Action::Stop, seen) => seen.is_none_or(|seen| !seen.state.is_up()),
+            (_, None) => true,
+            (Action::Pause, Some(seen)) => seen.state == ContainerState::Paused,
+            (Action::Start | Action::Restart | Action::Unpause, Some(seen)) => {
+                seen.state == ContainerState::Running || seen.looks_completed()
+            }
+        })
+        .await;
+    }
+
     /// Waits until `instant`, or until the inventory shows a container of ours that `is_so`.
     async fn until(&self, instant: Timestamp, is_so: impl Fn(&Container) -> bool) {
+        self.until_seen(instant, |seen| seen.is_some_and(&is_so)).await;
+    }
+
+    async fn until_seen(&self, instant: Timestamp, is_so: impl Fn(Option<&Container>) -> bool) {
         let mut changes = self.host.changes();
         loop {
             changes.mark_unchanged();
-            if self.host.inventory().by_identity(&self.identity).is_some_and(|container| is_so(container)) {
+            if is_so(self.host.inventory().by_identity(&self.identity).map(AsRef::as_ref)) {
                 return;
             }
             tokio::select! {
