@@ -13,6 +13,7 @@ use crate::domain::conflict::Fires;
 use crate::domain::ids::CalendarId;
 use crate::domain::permission::Permission;
 use crate::domain::schedule::{Policy, Reading, ScheduleSpec, Wake, When};
+use crate::domain::text::capital;
 use crate::domain::window::{Mood, Rota};
 
 /// Instants shown.
@@ -203,14 +204,4 @@ fn aim(
         calendar,
         note: String::new(),
     })
-}
-
-/// With its first letter in upper case.
-fn capital(sentence: &str) -> String {
-    let mut sentence = sentence.to_owned();
-    if let Some(first) = sentence.get(..1) {
-        let upper = first.to_uppercase();
-        sentence.replace_range(..1, &upper);
-    }
-    sentence
 }
