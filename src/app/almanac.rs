@@ -36,8 +36,8 @@ impl Almanac {
 
     /// As if a calendar named these days.
     #[must_use]
-    pub(super) fn with_days(mut self, id: &CalendarId, days: CalendarDays) -> Self {
-        self.days.insert(id.clone(), Arc::new(days));
+    pub(super) fn with_days(mut self, id: &CalendarId, days: Arc<CalendarDays>) -> Self {
+        self.days.insert(id.clone(), days);
         self
     }
 

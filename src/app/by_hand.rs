@@ -75,7 +75,7 @@ async fn put_back_later(
 ) -> Result<()> {
     let now = app.clock.now();
     let mood = if wanted == Wanted::Asleep { Mood::Asleep } else { Mood::Awake };
-    let known = db::applied::of_host(&app.db, host).await?;
+    let known = db::applied::of_host_in(tx, host).await?;
     for member in members {
         let before = known.get(member).cloned().unwrap_or_else(|| Applied::now(mood, now));
         let applied = Applied { put_back_at: Some(now + GRACE), ..before };

@@ -1,7 +1,6 @@
 //! Calendars: kept by admins, seen by everyone, looked at by the scheduler.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::civil::Date;
@@ -17,6 +16,7 @@ use crate::domain::audit::{AuditDetail, Change};
 use crate::domain::calendar::{Calendar, CalendarDays, CalendarDraft, CalendarSpec, yearly_text};
 use crate::domain::ids::{CalendarId, ScheduleId};
 use crate::domain::permission::Permission;
+use crate::domain::text::hex;
 
 /// Schedules that a refusal names; it counts the others.
 const NAMED: usize = 5;
@@ -44,8 +44,31 @@ pub struct Expanded(Mutex<Kept>);
 struct Kept {
     /// The first of the month the dates were expanded for.
     month: Option<Date>,
-    /// By calendar, with the revision they belong to.
-    days: HashMap<CalendarId, (i64, Arc<CalendarDays>)>,
+    days: HashMap<CalendarId, Dates>,
+}
+
+/// The dates of one calendar.
+#[derive(Clone, Debug)]
+pub struct Dates {
+    /// The revision they belong to.
+    rev: i64,
+    /// All of them.
+    pub days: Arc<CalendarDays>,
+    /// What its file calls some of them.
+    pub names: Arc<BTreeMap<Date, String>>,
+}
+
+/// Reads a calendar's dates beside the requests: its file may hold 1 MiB.
+async fn expand(calendar: Calendar, month: Date) -> Result<Dates> {
+    let worked = tokio::task::spawn_blocking(move || {
+        let (days, names) = calendar.spec.expand(month);
+        Dates { rev: calendar.rev, days: Arc::new(days), names: Arc::new(names) }
+    });
+    worked.await.map_err(|error| Error::Internal(error.into()))
+}
+
+fn kept(app: &App) -> std::sync::MutexGuard<'_, Kept> {
+    app.calendars.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Today in UTC: dates that far ahead or back do not hang on a zone.
@@ -101,26 +124,45 @@ pub async fn all_days(app: &App) -> Result<HashMap<CalendarId, Arc<CalendarDays>
 async fn expand_all(app: &App) -> Result<Vec<(CalendarId, String, Arc<CalendarDays>)>> {
     let stored = db::calendars::revisions(&app.db).await?;
     let month = today(app).first_of_month();
+    // Left where they are: who loads meanwhile finds them too.
     let mut known = {
-        let mut kept = app.calendars.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.month == Some(month) { std::mem::take(&mut kept.days) } else { HashMap::new() }
+        let kept = kept(app);
+        if kept.month == Some(month) { kept.days.clone() } else { HashMap::new() }
     };
     let mut days = HashMap::new();
     let mut all = Vec::with_capacity(stored.len());
     for (id, name, rev) in stored {
-        let entry = match known.remove(&id).filter(|(known, _)| *known == rev) {
+        let entry = match known.remove(&id).filter(|known| known.rev == rev) {
             Some(entry) => entry,
             None => match db::calendars::get(&app.db, &id).await? {
-                Some(calendar) => (calendar.rev, Arc::new(calendar.spec.days(month))),
+                Some(calendar) => expand(calendar, month).await?,
                 // Deleted since.
                 None => continue,
             },
         };
-        all.push((id.clone(), name, Arc::clone(&entry.1)));
+        all.push((id.clone(), name, Arc::clone(&entry.days)));
         days.insert(id, entry);
     }
-    *app.calendars.0.lock().unwrap_or_else(PoisonError::into_inner) = Kept { month: Some(month), days };
+    *kept(app) = Kept { month: Some(month), days };
     Ok(all)
+}
+
+/// The dates of a calendar as it was read, from the first of this month on.
+///
+/// # Errors
+/// Where they cannot be worked out.
+pub async fn dates(app: &App, actor: &Actor, calendar: &Calendar) -> Result<Dates> {
+    actor.require(Permission::View)?;
+    let month = today(app).first_of_month();
+    let known = {
+        let kept = kept(app);
+        let known = kept.days.get(&calendar.id).filter(|known| known.rev == calendar.rev);
+        known.filter(|_| kept.month == Some(month)).cloned()
+    };
+    match known {
+        Some(dates) => Ok(dates),
+        None => expand(calendar.clone(), month).await,
+    }
 }
 
 /// One calendar.
@@ -147,7 +189,7 @@ pub async fn users(app: &App, actor: &Actor, id: &CalendarId) -> Result<Vec<(Sch
 /// [`Error::Invalid`] naming every field that is wrong; nothing is stored then.
 pub async fn create(app: &App, actor: &Actor, draft: &CalendarDraft) -> Result<Calendar> {
     actor.require(Permission::Administer)?;
-    let spec = checked(app, draft)?;
+    let spec = checked(app, draft).await?;
     let now = app.clock.now();
     let calendar = Calendar { id: app.ids.next(now), spec, rev: 1, created_at: now, updated_at: now };
     let mut tx = app.db.begin().await?;
@@ -171,13 +213,16 @@ pub async fn update(
 ) -> Result<Calendar> {
     actor.require(Permission::Administer)?;
     let old = stored(app, id, rev).await?;
-    let spec = checked(app, draft)?;
-    let mut tx = app.db.begin().await?;
+    let spec = checked(app, draft).await?;
     let new = Calendar { spec, rev: old.rev + 1, updated_at: app.clock.now(), ..old.clone() };
+    // Before the transaction, which holds a connection: to ask for a second one could wait for itself.
+    let dates = expand(new.clone(), today(app).first_of_month()).await?;
+    let almanac = Almanac::load(app).await?.with_days(id, dates.days);
+    let mut tx = app.db.begin().await?;
     if !db::calendars::update(&mut tx, &new, old.rev).await.map_err(name_taken)? {
         return Err(stale(&mut tx, id).await?);
     }
-    reschedule(&mut tx, app, &new).await?;
+    reschedule(&mut tx, app, &new, &almanac).await?;
     let changes = changes(Some(&old.spec), Some(&new.spec));
     record(&mut tx, app, actor, "calendar.update", &new, changes).await?;
     tx.commit().await?;
@@ -233,8 +278,11 @@ fn unused(users: &[(ScheduleId, String)]) -> Result<()> {
     })
 }
 
-fn checked(app: &App, draft: &CalendarDraft) -> Result<CalendarSpec> {
-    draft.check(today(app)).map_err(|faults| {
+/// Checks a draft, beside the requests as [`expand`].
+async fn checked(app: &App, draft: &CalendarDraft) -> Result<CalendarSpec> {
+    let (draft, today) = (draft.clone(), today(app));
+    let checked = tokio::task::spawn_blocking(move || draft.check(today)).await;
+    checked.map_err(|error| Error::Internal(error.into()))?.map_err(|faults| {
         Error::Invalid(faults.into_iter().map(|fault| FieldError::new(fault.field, fault.message)).collect())
     })
 }
@@ -268,14 +316,9 @@ async fn stale(tx: &mut Tx, id: &CalendarId) -> Result<Error> {
 }
 
 /// Sets anew when the schedules that go by a calendar are due next. What is due already is left to the scheduler.
-async fn reschedule(tx: &mut Tx, app: &App, calendar: &Calendar) -> Result<()> {
+async fn reschedule(tx: &mut Tx, app: &App, calendar: &Calendar, almanac: &Almanac) -> Result<()> {
     let users = db::calendars::users_in(tx, &calendar.id).await?;
-    if users.is_empty() {
-        return Ok(());
-    }
     let now = app.clock.now();
-    let days = calendar.spec.days(today(app).first_of_month());
-    let almanac = Almanac::load(app).await?.with_days(&calendar.id, days);
     for (id, _) in users {
         let Some(schedule) = db::schedules::get_in(tx, &id).await?.filter(|schedule| schedule.spec.enabled)
         else {
@@ -343,10 +386,7 @@ fn fields(spec: &CalendarSpec) -> [Option<String>; FIELDS.len()] {
 
 /// The first 16 hex digits.
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(8).fold(String::new(), |mut digits, byte| {
-        let _ = write!(digits, "{byte:02x}");
-        digits
-    })
+    hex(&Sha256::digest(text)[..8])
 }
 
 /// The beginning of a long list.

@@ -1,5 +1,7 @@
 //! Locks: a stack or container that DockNap leaves alone until somebody unlocks it.
 
+use tokio::sync::Mutex;
+
 use super::audit::{self, Object};
 use super::{Actor, App, Error, Live, Result, execute};
 use crate::db;
@@ -14,6 +16,9 @@ use crate::domain::target::{Target, TargetType};
 /// # Errors
 /// Where the database cannot be read: nothing may act then.
 pub async fn restore(app: &App) -> Result<()> {
+    // What is read later is handed over later: of two changes at once the older list must not come last.
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let _turn = TURN.lock().await;
     let locks = db::locks::all(&app.db).await?;
     for host in app.hosts.all() {
         host.set_locks(Locks::of(locks.iter().filter(|lock| lock.target.host == *host.id())));

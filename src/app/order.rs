@@ -1,5 +1,7 @@
 //! The order that people add to what labels tell.
 
+use tokio::sync::Mutex;
+
 use super::audit::{self, Object};
 use super::{Actor, App, Error, FieldError, Live, Result, execute};
 use crate::db;
@@ -35,6 +37,9 @@ pub struct Draft {
 /// # Errors
 /// Where the database cannot be read.
 pub async fn restore(app: &App) -> Result<()> {
+    // As for locks: what is read later is handed over later.
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let _turn = TURN.lock().await;
     let edges = db::order_edges::all(&app.db).await?;
     for host in app.hosts.all() {
         host.set_added(edges.iter().filter(|edge| edge.host == *host.id()).cloned().collect());

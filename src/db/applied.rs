@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Db, DbError, Result, Tx, exec_tx, on_db};
+use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::applied::{Applied, AppliedStates};
 use crate::domain::ids::HostId;
 use crate::domain::target::ContainerIdentity;
@@ -14,11 +14,21 @@ use crate::domain::window::Mood;
 /// # Errors
 /// What the engine answered, or a damaged row.
 pub async fn of_host(db: &Db, host: &HostId) -> Result<AppliedStates> {
-    let rows: Vec<(String, String, i64, bool, Option<i64>, i64)> = on_db!(db, pool =>
-        sqlx::query_as(
-            "SELECT identity, state, at_ms, settled, put_back_ms, put_backs FROM applied WHERE host_id = $1")
-        .bind(host.as_str())
-        .fetch_all(pool))?;
+    read(on_db!(db, pool => sqlx::query_as(OF_HOST).bind(host.as_str()).fetch_all(pool))?)
+}
+
+/// As [`of_host`], inside a transaction that goes on to change it.
+///
+/// # Errors
+/// As [`of_host`].
+pub async fn of_host_in(tx: &mut Tx, host: &HostId) -> Result<AppliedStates> {
+    read(on_tx!(tx, conn => sqlx::query_as(OF_HOST).bind(host.as_str()).fetch_all(conn))?)
+}
+
+const OF_HOST: &str =
+    "SELECT identity, state, at_ms, settled, put_back_ms, put_backs FROM applied WHERE host_id = $1";
+
+fn read(rows: Vec<(String, String, i64, bool, Option<i64>, i64)>) -> Result<AppliedStates> {
     rows.into_iter()
         .map(|(identity, state, at, settled, put_back, put_backs)| {
             let damaged = |what: &str| DbError::Damaged {

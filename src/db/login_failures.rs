@@ -52,15 +52,19 @@ pub async fn block(tx: &mut Tx, key: &str, until: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Takes one try back, and a block that began with it.
+/// Takes one try back, and the block where fewer than `blocking` failures are left: a block that another try began
+/// stays.
 ///
 /// # Errors
 /// What the engine answered.
-pub async fn uncount(tx: &mut Tx, key: &str) -> Result<()> {
+pub async fn uncount(tx: &mut Tx, key: &str, blocking: i64) -> Result<()> {
     exec_tx!(
         tx,
-        "UPDATE login_failures SET failures = failures - 1, blocked_until_ms = 0 WHERE key = $1 AND failures > 0",
-        key
+        "UPDATE login_failures SET failures = failures - 1, \
+           blocked_until_ms = CASE WHEN failures <= $2 THEN 0 ELSE blocked_until_ms END \
+         WHERE key = $1 AND failures > 0",
+        key,
+        blocking
     )?;
     Ok(())
 }

@@ -15,6 +15,21 @@ pub async fn get(db: &Db, key: &str) -> Result<Option<String>> {
     Ok(row.map(|(value,)| value))
 }
 
+/// Stores `value` under `key` where nothing is.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn put_new(tx: &mut Tx, key: &str, value: &str, now: Timestamp) -> Result<()> {
+    exec_tx!(
+        tx,
+        "INSERT INTO settings (key, value, updated_ms) VALUES ($1, $2, $3) ON CONFLICT (key) DO NOTHING",
+        key,
+        value,
+        to_ms(now)
+    )?;
+    Ok(())
+}
+
 /// Stores `value` under `key`, whatever was there.
 ///
 /// # Errors

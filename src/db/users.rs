@@ -214,6 +214,21 @@ pub async fn set_password(tx: &mut Tx, id: &UserId, password_hash: &str, now: Ti
     Ok(rows == 1)
 }
 
+/// Holds an account until the end of the transaction, and answers whether its password is still the one that was read
+/// and the account is not disabled: who changes either waits, and then ends what was given out.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn hold(tx: &mut Tx, user: &User) -> Result<bool> {
+    let rows = exec_tx!(
+        tx,
+        "UPDATE users SET rev = rev WHERE id = $1 AND password_set_ms = $2 AND disabled = FALSE",
+        user.id.as_str(),
+        to_ms(user.password_set)
+    )?;
+    Ok(rows == 1)
+}
+
 /// Notes a login, and the password hashed anew where the old hash was cheaper than today's. A password set in the
 /// meantime is left alone.
 ///

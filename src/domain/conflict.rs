@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::cron::Cron;
-use super::schedule::{Reading, Schedule, ScheduleSpec, When};
+use super::schedule::{Reading, ScheduleSpec, When};
 use super::time::resolve;
 use super::window::{Rota, Window};
 
@@ -85,15 +85,8 @@ fn minute(at: Timestamp) -> i64 {
     at.as_second().div_euclid(60)
 }
 
-/// Which of two schedules goes first when they meet: the greater priority, then start and unpause before restart
-/// before pause before stop, then the older. `Less` = `a`; never `Equal` for two different schedules.
-pub fn precedence(a: &Schedule, b: &Schedule) -> Ordering {
-    precedence_of(&a.spec, &b.spec)
-        .then_with(|| a.created_at.cmp(&b.created_at))
-        .then_with(|| a.id.cmp(&b.id))
-}
-
-/// As [`precedence`] by what the two say alone; `Equal` where their age decides.
+/// Which of two schedules goes first when they meet, by what they say alone: the greater priority, then start and
+/// unpause before restart before pause before stop. `Less` = `a`; `Equal` where their age decides.
 pub fn precedence_of(a: &ScheduleSpec, b: &ScheduleSpec) -> Ordering {
     b.priority.cmp(&a.priority).then_with(|| a.action.clash_rank().cmp(&b.action.clash_rank()))
 }

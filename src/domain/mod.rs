@@ -25,6 +25,7 @@ pub mod run;
 pub mod schedule;
 pub mod simulate;
 pub mod target;
+pub mod text;
 pub mod time;
 pub mod user;
 pub mod window;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::ids::HostId;
+use super::text::hex;
 
 /// Names longer than this are shown but cannot be scheduled, in bytes.
 pub const MAX_NAME: usize = 255;
@@ -177,11 +178,7 @@ pub fn key(host: &HostId, identity: &str) -> String {
     digest.update(host.as_str().as_bytes());
     digest.update([0]);
     digest.update(identity.as_bytes());
-    digest.finalize().iter().take(8).fold(String::with_capacity(16), |mut text, byte| {
-        use fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&digest.finalize()[..8])
 }
 
 /// Why a name cannot be scheduled, or `None` where it can: over [`MAX_NAME`] bytes, or with control characters.

@@ -3,7 +3,6 @@
 //! Links carry the version of all files together, so a browser may keep them for ever; without it, or with an old one,
 //! the answer is checked by its `ETag` each time.
 
-use std::fmt::Write;
 use std::sync::LazyLock;
 
 use axum::body::Body;
@@ -13,6 +12,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
+
+use crate::domain::text::hex;
 
 use crate::app::Error;
 
@@ -38,10 +39,7 @@ pub fn version() -> &'static str {
 }
 
 fn short(hash: &[u8]) -> String {
-    hash.iter().take(6).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&hash[..6])
 }
 
 #[derive(serde::Deserialize)]

@@ -17,8 +17,10 @@ use super::htmx::Htmx;
 use super::limits;
 use super::session::page_of;
 use super::shell::Shell;
-use super::view::{ErrorPage, ErrorToast, Link};
-use crate::app::{Error, FieldError};
+use super::view::{self, ErrorPage, ErrorToast, Link};
+use crate::app::{Error, FieldError, stacks};
+use crate::domain::target::TargetType;
+use crate::domain::text::capital;
 
 /// The request's id, in the answer and in the log.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -162,8 +164,7 @@ impl From<Error> for Problem {
 
 /// As a sentence stands on a page.
 fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let mut text: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    let mut text = capital(text);
     if !text.ends_with(['.', '!', '?']) {
         text.push('.');
     }
@@ -387,7 +388,7 @@ async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) 
         title: problem.title.to_owned(),
         message,
         retry_after: problem.retry_after,
-        near: near_links(problem),
+        near: near_links(web, problem),
         request_id: server.then(|| asked.id.clone()),
         links,
     };
@@ -405,19 +406,16 @@ async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) 
     response
 }
 
-fn near_links(problem: &Problem) -> Vec<Link> {
-    let folder = match problem.rest.what {
-        "stack" => "stacks",
-        "container" => "containers",
+/// Names that look like one that is not there; their pages go by keys, since a name may hold anything (rulings 20).
+fn near_links(web: &Web, problem: &Problem) -> Vec<Link> {
+    let (folder, kind) = match problem.rest.what {
+        "stack" => ("stacks", TargetType::Stack),
+        "container" => ("containers", TargetType::Container),
         _ => return Vec::new(),
     };
-    let encode = |name: &str| {
-        percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+    let link = |name: &String| {
+        let key = stacks::key_of(&web.app, kind, name)?;
+        Some(Link::new(format!("/{folder}/{key}"), view::shown_name(name)))
     };
-    problem
-        .rest
-        .near
-        .iter()
-        .map(|name| Link::new(format!("/{folder}/{}", encode(name)), name.clone()))
-        .collect()
+    problem.rest.near.iter().filter_map(link).collect()
 }

@@ -391,7 +391,10 @@ async fn keep_form(web: &Web, request: Request, ended: &Ended) -> Result<Request
     if let Some(page) = page_of(&parts.headers, web.base()) {
         let typed = Typed::parse(&bytes).without_secrets();
         let kept = KeptForm { page, action: parts.uri.path().to_owned(), typed };
-        if let Ok(text) = serde_json::to_string(&kept) {
+        // A calendar file is too much to keep for somebody who may never come back: it is chosen again.
+        if let Ok(text) = serde_json::to_string(&kept)
+            && text.len() <= limits::BODY
+        {
             sessions::keep_form(&web.app, &ended.ticket, &text).await.map_err(IntoResponse::into_response)?;
         }
     }

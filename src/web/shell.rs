@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use tower_sessions::Session;
 
 use super::auth::Identity;
@@ -19,6 +19,20 @@ use crate::domain::permission::{Permission, Role};
 
 /// The cookie that remembers the theme: `light` or `dark`; without it the device decides.
 pub const THEME_COOKIE: &str = "docknap_theme";
+
+/// The cookie that keeps a theme in this browser, or that forgets it where there is none to keep. No script reads it.
+pub fn theme_cookie(theme: Option<&str>, https: bool) -> HeaderValue {
+    /// Seconds the choice is kept: browsers cut what is longer than 400 days.
+    const KEPT: u32 = 365 * 24 * 3600;
+    let (value, age) = match theme {
+        Some("light") => ("light", KEPT),
+        Some("dark") => ("dark", KEPT),
+        _ => ("", 0),
+    };
+    let secure = if https { "; Secure" } else { "" };
+    let text = format!("{THEME_COOKIE}={value}; Path=/; Max-Age={age}; SameSite=Lax; HttpOnly{secure}");
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
+}
 
 /// The surroundings of one page, as `templates/base.html` shows them.
 #[derive(Clone, Debug, Default)]

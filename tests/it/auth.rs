@@ -7,6 +7,7 @@ use docknap::app::users::{self, Edit};
 use docknap::app::{Actor, Error};
 use docknap::config::FirstAdmin;
 use docknap::db;
+use docknap::db::login_failures::{self, Counted};
 use docknap::domain::permission::Role;
 use secrecy::SecretString;
 use serde_json::json;
@@ -20,6 +21,8 @@ on_both_engines!(
     a_token_is_good_until_it_ends_or_is_revoked,
     fifty_wrong_passwords_get_nowhere,
     an_account_has_ten_sessions_and_twenty_tokens_at_most,
+    a_token_is_not_born_after_its_password_died,
+    a_try_taken_back_leaves_the_block_of_another,
     losing_rights_ends_every_session_and_token,
     the_last_admin_stays_one,
     the_first_admin_is_made_with_the_token_once,
@@ -353,6 +356,38 @@ async fn an_account_has_ten_sessions_and_twenty_tokens_at_most(database: TestDb)
         alive.push(auth::tokens::verify(&test.app, token, None).await.is_ok());
     }
     assert_eq!(alive, [vec![false; 2], vec![true; 20]].concat());
+}
+
+async fn a_token_is_not_born_after_its_password_died(database: TestDb) {
+    let test = TestApp::on(database, |_| {}).await;
+    // Somebody has just proved who they are …
+    let vera = test.user("vera").await;
+    test.clock.advance(Duration::from_secs(1));
+    // … when an admin resets the password.
+    let password = SecretString::from("another walk along the quay");
+    users::reset_password(&test.app, &Actor::cli(), &vera.id, &password).await.expect("it is set");
+    let late = auth::tokens::issue(&test.app, &vera, None).await;
+    assert!(matches!(late, Err(Error::WrongCredentials)), "{late:?}");
+    auth::tokens::issue(&test.app, &test.user("vera").await, None).await.expect("by the new one");
+}
+
+async fn a_try_taken_back_leaves_the_block_of_another(database: TestDb) {
+    let test = TestApp::on(database, |_| {}).await;
+    let now = test.clock.now();
+    let mut tx = test.app.db.begin().await.expect("begins");
+    for failures in [6, 5] {
+        for _ in 0..failures {
+            login_failures::count(&mut tx, "name:x", now, now - Duration::from_secs(60))
+                .await
+                .expect("counts");
+        }
+        login_failures::block(&mut tx, "name:x", now + Duration::from_secs(9)).await.expect("blocks");
+        login_failures::uncount(&mut tx, "name:x", 5).await.expect("takes it back");
+        let next = login_failures::count(&mut tx, "name:x", now, now - Duration::from_secs(60)).await;
+        let blocked = matches!(next.expect("counts"), Counted::Blocked(_));
+        assert_eq!(blocked, failures == 6, "five are left, or four");
+        login_failures::clear(&mut tx, "name:x").await.expect("clears");
+    }
 }
 
 async fn losing_rights_ends_every_session_and_token(database: TestDb) {

@@ -21,7 +21,27 @@ on_both_engines!(
     a_name_is_taken_in_any_case,
     a_list_is_paged_and_the_revisions_are_by_name,
     the_schedules_that_go_by_a_calendar_are_known,
+    many_calendars_change_at_once,
 );
+
+async fn many_calendars_change_at_once(database: TestDb) {
+    let test = TestApp::on(database, |_| {}).await;
+    let ada = test.actor(Role::Admin).await;
+    let mut made = Vec::new();
+    for number in 0..12 {
+        let draft = CalendarDraft { name: format!("Calendar {number}"), ..holidays() };
+        let calendar = calendars::create(&test.app, &ada, &draft).await.expect("it is stored");
+        let id = format!("s{number}");
+        store_schedules(&test.app.db, &[schedule(&id)]).await;
+        use_calendar(&test.app.db, &id, calendar.id.as_str()).await;
+        made.push((calendar.id, CalendarDraft { dates: vec!["2026-12-23".to_owned()], ..draft }));
+    }
+    // Each holds a connection, of which there are fewer: none may wait for a second one.
+    let changes = made.iter().map(|(id, draft)| calendars::update(&test.app, &ada, id, draft, None));
+    for changed in futures_util::future::join_all(changes).await {
+        assert_eq!(changed.expect("it is stored").rev, 2);
+    }
+}
 
 /// Christmas in three ways.
 fn calendar(id: &str, name: &str) -> Calendar {
@@ -180,6 +200,19 @@ async fn the_scheduler_sees_a_change_and_pays_for_it_once() {
     calendars::delete(&test.app, &ada, &made.id, Some(2)).await.expect("it is gone");
     test.app.scheduler.woken().await;
     assert!(calendars::all_days(&test.app).await.expect("reads").is_empty());
+}
+
+#[tokio::test]
+async fn who_loads_while_another_does_expands_nothing_again() {
+    let test = TestApp::new().await;
+    let ada = test.actor(Role::Admin).await;
+    let first = calendars::create(&test.app, &ada, &holidays()).await.expect("it is stored");
+    calendars::all_days(&test.app).await.expect("reads");
+    let other = CalendarDraft { name: "Other".to_owned(), ..holidays() };
+    calendars::create(&test.app, &ada, &other).await.expect("it is stored");
+    let (one, two) = tokio::join!(calendars::all_days(&test.app), calendars::all_days(&test.app));
+    let (one, two) = (one.expect("reads"), two.expect("reads"));
+    assert!(std::sync::Arc::ptr_eq(&one[&first.id], &two[&first.id]));
 }
 
 #[tokio::test]

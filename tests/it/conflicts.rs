@@ -86,6 +86,16 @@ async fn the_list_compares_those_of_one_container_however_many_others_there_are(
 }
 
 #[tokio::test]
+async fn that_a_pause_does_not_last_is_told_beside_everything_else() {
+    let world = World::new()
+        .stack("shop", |s| s.service("db", docknap::sim::ContainerSpec::protect).service("web", |c| c));
+    let bench = Bench::new(NOW, world).await;
+    let told = warned(&bench, cron("stack", "shop", "0 12 * * *", "pause")).await;
+    assert!(told.contains("`shop-db-1` is left out"), "{told}");
+    assert_eq!(told.matches("comes back running").count(), 1, "{told}");
+}
+
+#[tokio::test]
 async fn the_rules_of_a_stack_and_its_member_are_told_apart() {
     let bench = Bench::new(NOW, shop()).await;
     warned(&bench, window("stack", "shop", "sleep 23:00-07:00")).await;

@@ -26,7 +26,19 @@ async fn lock(bench: &Bench, target_type: TargetType, name: &str) {
         .expect("it is locked");
 }
 
-on_both_engines!(a_locked_stack_is_refused_now_and_after_a_restart);
+on_both_engines!(a_locked_stack_is_refused_now_and_after_a_restart, of_changes_at_once_the_last_one_counts,);
+
+async fn of_changes_at_once_the_last_one_counts(test: TestDb) {
+    let world = World::new().many(1, 24);
+    let bench = Bench::on(test, NOW, world).await;
+    let inventory = || bench.app.hosts.all()[0].inventory();
+    let names: Vec<String> = inventory().containers.iter().map(|one| one.name.clone()).collect();
+    futures_util::future::join_all(names.iter().map(|name| lock(&bench, TargetType::Container, name))).await;
+    let open = |inventory: docknap::domain::inventory::Inventory| {
+        inventory.containers.iter().filter(|one| one.protection.is_none()).count()
+    };
+    assert_eq!((names.len(), open(inventory())), (24, 0), "each of them is locked");
+}
 
 async fn a_locked_stack_is_refused_now_and_after_a_restart(test: TestDb) {
     let mut bench = Bench::on(test, NOW, media()).await;

@@ -280,6 +280,8 @@ async fn what_is_not_there_leads_on() {
     assert_eq!(page.status, 404);
     assert!(page.text(".oops").contains("Did you mean media"), "{}", page.text(".oops"));
     let path = page.attribute(".oops p a", "href").expect("a link");
+    let key = docknap::domain::target::key(&docknap::domain::ids::HostId::local(), "media");
+    assert_eq!(path, format!("/stacks/{key}"), "a name may hold anything, a key may not");
     assert_eq!(otto.get(&path).await.text("h1"), "media");
     for path in ["/runs/nope", "/schedules/nope", "/containers/nope", "/stacks/nope/explode"] {
         assert_eq!(otto.get(path).await.status, 404, "{path}");

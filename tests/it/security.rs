@@ -272,6 +272,17 @@ async fn a_form_sent_after_the_login_ended_is_not_lost() {
 }
 
 #[tokio::test]
+async fn a_form_with_a_long_file_is_not_kept() {
+    let test = TestApp::new().await;
+    let mut ada = test.admin().await;
+    ada.get("/calendars/new").await;
+    test.clock.advance(Duration::from_secs(9 * 3600));
+    let answer = ada.post("/calendars", &[("name", "Holidays"), ("ics", &"x".repeat(100 * 1024))]).await;
+    let login = ada.get(answer.location()).await;
+    assert!(!login.text("main").contains("What you typed is kept"), "{}", login.body);
+}
+
+#[tokio::test]
 async fn a_kept_form_is_for_its_sender_only() {
     let test = TestApp::new().await;
     test.add_user("eva", Role::Admin).await;

@@ -18,6 +18,7 @@ use crate::db::login_failures::Counted;
 use crate::db::{self, Db};
 use crate::domain::audit::AuditDetail;
 use crate::domain::credential;
+use crate::domain::text::hex;
 use crate::domain::user::User;
 
 mod keys;
@@ -66,15 +67,17 @@ impl Auth {
         cost: Cost,
     ) -> std::result::Result<Self, OpenError> {
         let keys = Keys::open(config)?;
-        let mut tx = db.begin().await?;
-        let instance = if let Some(instance) = db::settings::get(db, INSTANCE).await? {
-            instance
-        } else {
-            let instance = hex(&keys::random::<16>().map_err(KeyError::from)?);
-            db::settings::put(&mut tx, INSTANCE, &instance, clock.now()).await?;
-            instance
+        let instance = match db::settings::get(db, INSTANCE).await? {
+            Some(instance) => instance,
+            None => {
+                let drawn = hex(&keys::random::<16>().map_err(KeyError::from)?);
+                let mut tx = db.begin().await?;
+                db::settings::put_new(&mut tx, INSTANCE, &drawn, clock.now()).await?;
+                tx.commit().await?;
+                // Another process may have been first.
+                db::settings::get(db, INSTANCE).await?.unwrap_or(drawn)
+            }
         };
-        tx.commit().await?;
         Ok(Self {
             hasher: Hasher::new(cost),
             keys,
@@ -203,15 +206,16 @@ impl Tries {
         db::login_failures::clear(tx, &self.name).await?;
         if let Some(address) = &self.address {
             // Only this try is taken back: somebody with an account of their own must not buy more tries with it.
-            db::login_failures::uncount(tx, address).await?;
+            db::login_failures::uncount(tx, address, ADDRESS_FAILURES).await?;
         }
         Ok(())
     }
 
     async fn uncount(&self, app: &App) -> Result<()> {
         let mut tx = app.db.begin().await?;
-        for key in std::iter::once(&self.name).chain(&self.address) {
-            db::login_failures::uncount(&mut tx, key).await?;
+        db::login_failures::uncount(&mut tx, &self.name, FREE_FAILURES + 1).await?;
+        if let Some(address) = &self.address {
+            db::login_failures::uncount(&mut tx, address, ADDRESS_FAILURES).await?;
         }
         Ok(tx.commit().await?)
     }
@@ -303,15 +307,6 @@ pub async fn prune(app: &App) -> Result<()> {
     db::tokens::prune(&app.db, now).await?;
     db::login_failures::prune(&app.db, now - NAME_MEMORY).await?;
     Ok(())
-}
-
-/// Lower-case hex.
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Compares two secrets in a time that depends on their lengths only.

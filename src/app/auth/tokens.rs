@@ -53,13 +53,16 @@ struct Claims {
 /// Gives out a token to somebody who has just proved who they are.
 ///
 /// # Errors
-/// Where it cannot be stored.
+/// [`Error::WrongCredentials`] where the password was changed or the account disabled since; where it cannot be stored.
 pub async fn issue(app: &App, user: &User, ip: Option<IpAddr>) -> Result<Issued> {
     let now = app.clock.now();
     let expires = now + LIFETIME;
     let jti: String =
         super::hex(&super::keys::random::<16>().map_err(|error| Error::Internal(error.into()))?);
     let mut tx = app.db.begin().await?;
+    if !db::users::hold(&mut tx, user).await? {
+        return Err(Error::WrongCredentials);
+    }
     let address = ip.map(|ip| ip.to_string());
     db::tokens::insert(&mut tx, &jti, &user.id, now, expires, address.as_deref()).await?;
     db::tokens::delete_oldest(&mut tx, &user.id, &jti, PER_USER, now).await?;

@@ -17,6 +17,7 @@ use crate::domain::schedule::{
     ScheduleSpec, Wake,
 };
 use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType, unschedulable_name};
+use crate::domain::text::shorten;
 
 /// Priorities reach from minus this to this.
 pub const MAX_PRIORITY: i64 = 1000;
@@ -217,7 +218,7 @@ pub(super) fn target(
     let host = HostId::from(text(draft.host.as_ref()).unwrap_or("local"));
     let inventory = stacks::inventory(app, &host);
     if inventory.is_err() {
-        faults.add("host", format!("there is no host `{}`", stacks::shorten(host.as_str())));
+        faults.add("host", format!("there is no host `{}`", shorten(host.as_str())));
     }
     let target_type = match text(draft.target_type.as_ref()).map(TargetType::parse) {
         Some(Some(target_type)) => Some(target_type),
@@ -328,6 +329,10 @@ fn judge(
         faults.add("target_id", format!("`{name}` is protected: {}", protection.reason()));
         return None;
     }
+    let pauses = members.iter().any(|member| member.protection.is_none() && member.is_ordinary());
+    if matches!(action, Some(Action::Pause)) && pauses {
+        warnings.push("What is paused comes back running when the Docker daemon restarts.".to_owned());
+    }
     for member in &members {
         let shown = &member.name;
         if let Some(protection) = &member.protection {
@@ -350,9 +355,6 @@ fn judge(
                     "`{shown}` has restart policy `always`: it comes back when the Docker daemon restarts."
                 ));
             }
-        }
-        if matches!(action, Some(Action::Pause)) && member.is_ordinary() && warnings.is_empty() {
-            warnings.push("What is paused comes back running when the Docker daemon restarts.".to_owned());
         }
     }
     Some(())

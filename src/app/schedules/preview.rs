@@ -15,6 +15,7 @@ use crate::domain::guard::Guard;
 use crate::domain::ids::CalendarId;
 use crate::domain::permission::Permission;
 use crate::domain::schedule::{Policy, Reading, ScheduleSpec, Wake, When};
+use crate::domain::text::capital;
 use crate::domain::window::{Mood, Rota};
 
 /// Instants shown.
@@ -215,16 +216,6 @@ fn aim(
         guard: None,
         note: String::new(),
     })
-}
-
-/// With its first letter in upper case.
-fn capital(sentence: &str) -> String {
-    let mut sentence = sentence.to_owned();
-    if let Some(first) = sentence.get(..1) {
-        let upper = first.to_uppercase();
-        sentence.replace_range(..1, &upper);
-    }
-    sentence
 }
 
 #[cfg(test)]

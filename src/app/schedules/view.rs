@@ -17,6 +17,7 @@ use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState};
 use crate::domain::schedule::{Schedule, When};
 use crate::domain::target::{Subject, Target};
+use crate::domain::text::shorten;
 use crate::domain::window::Window;
 
 /// A schedule with everything there is to say about it.
@@ -182,7 +183,7 @@ pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>>
 }
 
 pub(super) fn not_found(id: &ScheduleId) -> Error {
-    Error::not_found("schedule", stacks::shorten(id.as_str()))
+    Error::not_found("schedule", shorten(id.as_str()))
 }
 
 pub(super) fn view(

@@ -25,7 +25,8 @@ use crate::domain::nap::{Nap, Naps};
 use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
-use crate::domain::target::{ContainerIdentity, Target};
+use crate::domain::target::{ContainerIdentity, Target, TargetType};
+use crate::domain::text::shorten;
 
 mod wanted;
 
@@ -289,9 +290,12 @@ pub(super) fn inventory(app: &App, host: &HostId) -> Result<Inventory> {
     }
 }
 
-/// The part of a stranger's text that an error repeats.
-pub(super) fn shorten(text: &str) -> String {
-    text.chars().take(64).collect()
+/// The key of what bears a name on some host, for links.
+pub fn key_of(app: &App, kind: TargetType, name: &str) -> Option<String> {
+    inventories(app).into_iter().find_map(|inventory| match kind {
+        TargetType::Stack => inventory.stack(name).map(|stack| stack.key),
+        TargetType::Container => inventory.by_name(name).map(|container| container.key()),
+    })
 }
 
 /// What the database knows about targets, by target.

@@ -7,6 +7,7 @@ use super::NextAction;
 use crate::domain::action::Action;
 use crate::domain::desired::{Layer, Rules, Transition};
 use crate::domain::overrides::{Override, Place, Wanted};
+use crate::domain::text::capital;
 
 /// Transitions shown of one stack or container. Lists show the first, which costs less.
 pub(super) const SHOWN: usize = 3;
@@ -93,9 +94,4 @@ fn next(change: &Transition, sleep: Action) -> Option<NextAction> {
         schedule_title: change.by.clone(),
         by_window: true,
     })
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
 }

@@ -57,15 +57,22 @@ impl CalendarSpec {
     /// All of its dates. Repeating events of its file are expanded from a year before `from` to five years after it;
     /// past [`MAX_DATES`] the latest are left out.
     pub fn days(&self, from: Date) -> CalendarDays {
+        self.expand(from).0
+    }
+
+    /// As [`CalendarSpec::days`], with what its file calls the dates that it names: the file is read once for both.
+    pub fn expand(&self, from: Date) -> (CalendarDays, BTreeMap<Date, String>) {
+        let named = self.named(from);
         let mut dates: BTreeSet<Date> = self.dates.iter().copied().collect();
         for (first, last) in &self.ranges {
             dates.extend(first.series(1.day()).take_while(|date| date <= last).take(MAX_DATES));
         }
-        dates.extend(self.named(from).into_keys());
-        CalendarDays {
+        dates.extend(named.keys());
+        let days = CalendarDays {
             dates: dates.into_iter().take(MAX_DATES).collect(),
             yearly: self.yearly.iter().copied().collect(),
-        }
+        };
+        (days, named)
     }
 
     /// The dates that its file names, with what it calls them; nothing where it has none.

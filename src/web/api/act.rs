@@ -13,14 +13,10 @@ use crate::app::execute::Submitted;
 use crate::app::idempotency::{self, Answer};
 use crate::app::{Actor, App, Error, Result};
 use crate::domain::schedule::MAX_STOP_TIMEOUT;
+use crate::domain::text::hex;
 
 /// The longest reason that can be given, in characters.
 pub const MAX_REASON: usize = 500;
-
-/// The part of a stranger's text that an error repeats.
-pub fn shorten(text: &str) -> String {
-    text.chars().take(64).collect()
-}
 
 /// A stop grace in seconds, within its bounds.
 pub fn stop_timeout(typed: Option<&str>, fields: &mut Fields) -> Option<i64> {
@@ -79,11 +75,7 @@ pub fn once<'a>(
     digest.update(call.as_bytes());
     digest.update([0]);
     digest.update(body);
-    let request = digest.finalize().iter().fold(String::new(), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let request = hex(&digest.finalize());
     Box::pin(async move {
         let answer = idempotency::once(app, actor, key.as_deref(), &request, work).await?;
         Ok(respond(answer))

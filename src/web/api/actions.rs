@@ -14,6 +14,7 @@ use crate::domain::action::Action;
 use crate::domain::ids::HostId;
 use crate::domain::run::Trigger;
 use crate::domain::target::{Target, TargetType};
+use crate::domain::text::shorten;
 use crate::web::auth::{Caller, Operator};
 use crate::web::routes::{Access, Routes};
 
@@ -61,10 +62,10 @@ impl TargetJson {
 fn as_field(error: Error) -> Error {
     match error {
         Error::NotFound { what: "host", name, .. } => {
-            Error::field("host", format!("there is no host `{}`", act::shorten(&name)))
+            Error::field("host", format!("there is no host `{}`", shorten(&name)))
         }
         Error::NotFound { what, name, near } => {
-            let name = act::shorten(&name);
+            let name = shorten(&name);
             let near: Vec<String> = near.iter().map(|near| format!("`{near}`")).collect();
             let hint = if near.is_empty() {
                 String::new()

@@ -21,6 +21,7 @@ use crate::domain::inventory::{ContainerState, Health};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
 use crate::domain::target::TargetType;
+use crate::domain::text::shorten;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
@@ -172,7 +173,7 @@ impl Asked {
         }
         fields.finish()?;
         let action: Action =
-            self.action.parse().map_err(|_| Error::not_found("action", act::shorten(&self.action)))?;
+            self.action.parse().map_err(|_| Error::not_found("action", shorten(&self.action)))?;
         let target = execute::resolve_target(app, &HostId(self.host), self.target_type, &self.name)?;
         let request = Request { stop_timeout_seconds, reason, ..Request::now(action, target, Trigger::Api) };
         act::once(app, actor, headers, &self.call, &bytes, async {

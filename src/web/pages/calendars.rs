@@ -342,9 +342,9 @@ async fn around(
 ) -> Result<CalendarForm> {
     let now = now(web, &shell);
     let today = today(&now);
-    let days = calendar.spec.days(today);
-    let names = calendar.spec.named(today);
-    let name = |date: &Date| names.get(date).map_or("", String::as_str);
+    let dates = calendars::dates(&web.app, actor, calendar).await?;
+    let days = dates.days;
+    let name = |date: &Date| dates.names.get(date).map_or("", String::as_str);
     let schedules = calendars::users(&web.app, actor, &calendar.id).await?;
     let stored = Stored {
         id: calendar.id.to_string(),

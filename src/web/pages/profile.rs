@@ -1,9 +1,10 @@
 //! What a person sets for themselves, and on a phone the way to what has no place in the bar.
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::runs::Choice;
@@ -12,9 +13,10 @@ use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
+use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::{self, PageLogin};
-use crate::web::shell::{Flash, Notes, Shell, THEME_COOKIE};
+use crate::web::shell::{Flash, Notes, Shell, theme_cookie};
 use crate::web::view::Sampled;
 
 pub(super) fn routes() -> Routes {
@@ -24,9 +26,6 @@ pub(super) fn routes() -> Routes {
         password,
     )
 }
-
-/// How long a browser keeps the theme, in seconds: a year, the longest that most of them allow.
-const THEME_KEPT: u32 = 365 * 24 * 3600;
 
 /// One's own page.
 #[derive(Template, Clone, Debug)]
@@ -72,17 +71,16 @@ async fn show(State(web): State<Web>, _: Caller<Viewer>, shell: Shell) -> Result
 }
 
 /// Remembers the theme in this browser only: a phone may want another than the desk.
-async fn theme(State(web): State<Web>, _: Caller<Viewer>, htmx: Htmx, typed: Typed) -> Response {
-    let (value, age) = match typed.get("theme") {
-        "light" => ("light", THEME_KEPT),
-        "dark" => ("dark", THEME_KEPT),
-        _ => ("", 0),
-    };
+async fn theme(
+    State(web): State<Web>,
+    _: Caller<Viewer>,
+    Extension(via): Extension<Via>,
+    htmx: Htmx,
+    typed: Typed,
+) -> Response {
     let mut response = super::go(&web, &htmx, "/profile");
-    let cookie = format!("{THEME_COOKIE}={value}; Path=/; Max-Age={age}; SameSite=Lax; HttpOnly");
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
+    let cookie = theme_cookie(Some(typed.get("theme")), via.https);
+    response.headers_mut().append(SET_COOKIE, cookie);
     response
 }
 

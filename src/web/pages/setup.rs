@@ -5,21 +5,21 @@
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use secrecy::ExposeSecret;
 
 use super::html;
 use crate::app::auth::setup;
 use crate::app::{Error, FieldError, Result};
+use crate::web::Web;
 use crate::web::form::{Refill, Typed};
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::{self, PageLogin};
-use crate::web::shell::{Flash, Notes, Shell, THEME_COOKIE};
+use crate::web::shell::{Flash, Notes, Shell, theme_cookie};
 use crate::web::view::Sampled;
-use crate::web::{Web, error};
 
 pub(super) fn routes(web: &Web) -> Routes {
     let guard = web.flood.layer();
@@ -104,12 +104,7 @@ async fn finish(
             Notes::of(&login.session).leave(Flash::new("good", text)).await;
             let mut response = Redirect::to(&web.link("/")).into_response();
             if matches!(&*draft.theme, "light" | "dark") {
-                let secure = if via.https { "; Secure" } else { "" };
-                let cookie =
-                    format!("{THEME_COOKIE}={}; SameSite=Lax; Path=/; Max-Age=31536000{secure}", draft.theme);
-                response
-                    .headers_mut()
-                    .append(SET_COOKIE, HeaderValue::from_str(&cookie).map_err(error::internal)?);
+                response.headers_mut().append(SET_COOKIE, theme_cookie(Some(&draft.theme), via.https));
             }
             Ok(response)
         }

@@ -1,0 +1,34 @@
+//! Small changes of text that more than one place makes.
+
+use std::fmt::Write as _;
+
+/// With its first letter in upper case.
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The part of a stranger's text that an error repeats.
+pub fn shorten(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_letter_may_be_any() {
+        assert_eq!(["", "a", "éa", "ßa", "1a"].map(capital), ["", "A", "Éa", "SSa", "1a"]);
+        assert_eq!(hex(&[0, 10, 255]), "000aff");
+        assert_eq!(shorten(&"é".repeat(100)).chars().count(), 64);
+    }
+}
