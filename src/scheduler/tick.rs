@@ -181,7 +181,7 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
             if execute::store(&mut tx, app, &actor, &prepared).await? && acts {
                 let host = inventories.get(prepared.run.target.host.as_str());
                 if let Some(inventory) = host {
-                    execute::answer_by_hand(&mut tx, app, &actor, &prepared.run, inventory, &rules).await?;
+                    execute::answer_by_hand(&mut tx, app, &actor, &prepared, inventory, &rules).await?;
                 }
                 taken.runs.push(prepared.run.id);
             }
