@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::locks::Lock;
 use super::operate::{Operation, Outcome, Seen};
-use super::runner::{Control, unsettle};
+use super::runner::{Control, undone, unsettle};
 use super::submit::record_end;
 use crate::app::error::Result;
 use crate::app::{App, Live};
@@ -525,7 +525,7 @@ impl Drive {
         if db::runs::finish(&mut tx, &self.run.id, state, reason, self.app.clock.now()).await? {
             record_end(&mut tx, &self.app, &self.run, state, reason).await?;
             if !matches!(state, RunState::Superseded | RunState::Cancelled) {
-                unsettle(&mut tx, &self.run, &self.steps).await?;
+                unsettle(&mut tx, &self.run, &undone(&self.steps)).await?;
             }
         }
         tx.commit().await?;

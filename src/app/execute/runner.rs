@@ -4,7 +4,7 @@
 //! taken up first. Of several requests that want different things of the same containers the newest wins: what runs
 //! yields at its next step boundary, older ones that wait are superseded (semantics §4, rulings 11).
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::locks::Locks;
 use super::plan_of;
 use super::submit::{record_end, steps_of};
 use crate::app::error::Result;
-use crate::app::{Activator, App, Live, rules};
+use crate::app::{Activator, App, Live, overrides};
 use crate::db::{self, Tx};
 use crate::docker::{Host, Notice};
 use crate::domain::action::Action;
@@ -26,9 +26,13 @@ use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::{Inventory, Link};
 use crate::domain::run::{Run, RunState, Step, StepState};
 use crate::domain::target::{ContainerIdentity, Target};
+use crate::domain::window::Mood;
 
 /// First and longest wait between looks at a host that cannot be reached.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// Why a run that nobody could begin ends.
+const LATE: &str = "its deadline passed before it could begin";
 
 /// Whether a run goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,11 +121,11 @@ impl Execution {
         }
     }
 
-    /// The containers of a host that runs under way may act on.
-    pub fn touched(&self, host: &HostId) -> HashSet<ContainerIdentity> {
+    /// The containers of a host that runs under way may act on, with what those do.
+    pub fn touched(&self, host: &HostId) -> Vec<(ContainerIdentity, Action)> {
         let active = self.lock();
         let here = active.values().filter(|active| active.target.host == *host);
-        here.flat_map(|active| active.touches.iter().cloned()).collect()
+        here.flat_map(|active| active.touches.iter().map(|one| (one.clone(), active.action))).collect()
     }
 
     /// Whether another run is at work on a container: one that stops or pauses, or else one that starts it.
@@ -310,6 +314,9 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
             taken.ended.push(ended);
         }
     }
+    if !taken.ended.is_empty() {
+        app.scheduler.wake();
+    }
     Ok(taken)
 }
 
@@ -327,7 +334,11 @@ async fn begin(
     let inventory = host.inventory();
     if let Some(reason) = unreachable(&inventory) {
         if now >= run.deadline_at {
-            end(app, run, RunState::Failed, &format!("{reason}; tried until the run's deadline")).await?;
+            let why = match run.attempt {
+                0 => LATE.to_owned(),
+                _ => format!("{reason}; tried until the run's deadline"),
+            };
+            end(app, run, RunState::Failed, &why).await?;
             return Ok(Some(run.id.clone()));
         }
         let wait = back_off(run.attempt);
@@ -342,7 +353,7 @@ async fn begin(
         return Ok(None);
     }
     if now > run.deadline_at {
-        end(app, run, RunState::Failed, "its deadline passed before it could begin").await?;
+        end(app, run, RunState::Failed, LATE).await?;
         return Ok(Some(run.id.clone()));
     }
     let plan = plan_of(app, run, &inventory).await?;
@@ -416,10 +427,10 @@ fn spawn(
         .lock()
         .insert(id.clone(), Active { target: run.target.clone(), action: run.action, touches, control });
     let drive = Drive::new(app.clone(), host, run, steps, controlled, stop.clone());
-    let execution = app.execution.clone();
+    let (execution, scheduler) = (app.execution.clone(), app.scheduler.clone());
     tasks.spawn(async move {
         // Also when the drive panics: a run that nobody drives must not block the next one.
-        let _active = Registered { execution, id };
+        let _active = Registered { execution, id, scheduler };
         drive.complete().await;
     });
 }
@@ -427,23 +438,33 @@ fn spawn(
 struct Registered {
     execution: Execution,
     id: RunId,
+    scheduler: Activator,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
         self.execution.lock().remove(&self.id);
         self.execution.wake();
+        // What others did meanwhile to its containers is judged now.
+        self.scheduler.wake();
     }
 }
 
 /// Ends a run that has not begun.
 async fn end(app: &App, run: &Run, state: RunState, reason: &str) -> Result<()> {
+    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    if db::runs::finish(&mut tx, &run.id, state, reason, app.clock.now()).await? {
+    if db::runs::finish(&mut tx, &run.id, state, reason, now).await? {
+        db::steps::leave(&mut tx, &run.id, reason, now).await?;
         record_end(&mut tx, app, run, state, reason).await?;
         if state == RunState::Failed {
             let steps = db::steps::of_run(&app.db, &run.id).await?;
-            unsettle(&mut tx, run, &steps).await?;
+            let left = match (steps.as_slice(), app.hosts.get(&run.target.host)) {
+                // Asked for while the host was away: there was nothing to make a plan of.
+                ([], Some(host)) => overrides::members(&host.inventory(), &run.target),
+                (steps, _) => undone(steps),
+            };
+            unsettle(&mut tx, run, &left).await?;
         }
     }
     tx.commit().await?;
@@ -451,13 +472,21 @@ async fn end(app: &App, run: &Run, state: RunState, reason: &str) -> Result<()> 
     Ok(())
 }
 
-/// What a window or an override wanted of these containers was not reached: it is tried again when the host comes back.
-pub(super) async fn unsettle(tx: &mut Tx, run: &Run, steps: &[Step]) -> Result<()> {
-    if !rules::is_level(run) {
+/// What a window or an override wants of these containers was not reached: it is tried again when the host comes back.
+/// Whoever asked for the run: a button's override counts on as a window does.
+pub(super) async fn unsettle(tx: &mut Tx, run: &Run, left: &[ContainerIdentity]) -> Result<()> {
+    if !run.action.sets_state() {
         return Ok(());
     }
-    for step in steps.iter().filter(|step| step.wave > 0 && step.state != StepState::Succeeded) {
-        db::applied::unsettle(tx, &step.host, &step.identity).await?;
+    let state = if run.action.reverses_order() { Mood::Asleep } else { Mood::Awake };
+    for identity in left {
+        db::applied::unsettle(tx, &run.target.host, identity, state).await?;
     }
     Ok(())
+}
+
+/// The containers of steps that did not do what they were for.
+pub(super) fn undone(steps: &[Step]) -> Vec<ContainerIdentity> {
+    let undone = steps.iter().filter(|step| step.wave > 0 && step.state != StepState::Succeeded);
+    undone.map(|step| step.identity.clone()).collect()
 }
