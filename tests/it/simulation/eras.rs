@@ -80,9 +80,8 @@ impl Eras {
             if is_old && known.is_some_and(|era| days(&era.reading) == days(&reading)) {
                 continue;
             }
-            let saved = schedule.updated_at.max(schedule.effective_from);
             // The schedule is as it was; its calendar is not.
-            let from = if is_old { turned } else { saved };
+            let from = if is_old { turned } else { schedule.updated_at };
             self.close(&schedule.id, from);
             // One whose only fire came has switched itself off.
             if schedule.spec.enabled && !schedule.is_window() {
