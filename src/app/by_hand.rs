@@ -1,6 +1,7 @@
 //! What a request by a person, a token or a cron schedule means for the windows and overrides it goes against
 //! (rulings 3): by policy it lives until the next edge, is put back after a grace, or is only recorded.
 
+use super::execute::Prepared;
 use super::overrides::{self, Wish};
 use super::{Actor, App, Result};
 use crate::db::{self, Tx};
@@ -10,19 +11,21 @@ use crate::domain::desired::Rules;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::Inventory;
 use crate::domain::overrides::{Place, Reach, Wanted};
-use crate::domain::run::Run;
+use crate::domain::run::{Run, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::window::Mood;
 
-/// Stores beside a run what becomes of the windows and overrides it goes against.
+/// Stores beside a run what becomes of the windows and overrides it goes against. What changes nothing goes against
+/// nothing: an unpause of what is stopped must not be told as a wake.
 pub(crate) async fn answer(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
-    run: &Run,
+    prepared: &Prepared,
     inventory: &Inventory,
     rules: &Rules,
 ) -> Result<()> {
+    let run = &prepared.run;
     if rules.is_empty() || !run.action.sets_state() {
         return Ok(());
     }
@@ -30,6 +33,13 @@ pub(crate) async fn answer(
     let speakers = contradiction::speakers(&run.target, inside.iter().map(|member| &member.identity), rules);
     for target in speakers {
         let members = overrides::members(inventory, &target);
+        // While the host is away nobody knows what there is to do.
+        let acts = |member: &ContainerIdentity| {
+            prepared.steps.iter().any(|step| step.identity == *member && !step.state.is_terminal())
+        };
+        if inventory.is_connected() && !members.iter().any(acts) {
+            continue;
+        }
         one(tx, app, actor, run, rules, &target, &members).await?;
     }
     Ok(())
@@ -44,7 +54,10 @@ async fn one(
     target: &Target,
     members: &[ContainerIdentity],
 ) -> Result<()> {
-    match contradiction::answer(rules, Place::of_target(target), run.action, app.clock.now()) {
+    let by_fire =
+        matches!(run.trigger, Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override);
+    let answer = if by_fire { contradiction::answer_to_fire } else { contradiction::answer };
+    match answer(rules, Place::of_target(target), run.action, app.clock.now()) {
         Some(Answer::Respect { wanted, until }) => {
             let wish = Wish {
                 reach: Reach::Target(target.clone()),

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::docker::Sighting;
 use crate::domain::ids::HostId;
 use crate::domain::reconcile::Fresh;
+use crate::domain::target::ContainerIdentity;
 
 /// Sightings kept of one host; with more, the containers themselves are looked at.
 const MOST: usize = 4096;
@@ -37,6 +38,8 @@ struct OfHost {
     lost_at: Option<Timestamp>,
     /// The scheduler has looked since the link came up.
     looked: bool,
+    /// Containers whose first look since then is put off.
+    late: HashMap<ContainerIdentity, Fresh>,
 }
 
 /// What [`Outside::take`] hands over.
@@ -46,6 +49,8 @@ pub struct Taken {
     pub sightings: Vec<Sighting>,
     /// This is the first look since the link came up.
     pub fresh: Option<Fresh>,
+    /// Of these it would have been an earlier one, which was put off.
+    pub late: HashMap<ContainerIdentity, Fresh>,
 }
 
 impl Outside {
@@ -85,7 +90,7 @@ impl Outside {
         let state = self.lock();
         state.everything
             || connected.iter().any(|id| state.hosts.get(id).is_none_or(|host| !host.looked))
-            || state.hosts.values().any(|host| !host.sightings.is_empty())
+            || state.hosts.values().any(|host| !host.sightings.is_empty() || !host.late.is_empty())
     }
 
     /// The scheduler looks at everything.
@@ -99,7 +104,22 @@ impl Outside {
         let host = state.hosts.entry(host.clone()).or_default();
         let fresh = (!host.looked).then_some(Fresh { lost_at: host.lost_at });
         host.looked = true;
-        Taken { sightings: std::mem::take(&mut host.sightings), fresh }
+        Taken { sightings: std::mem::take(&mut host.sightings), fresh, late: std::mem::take(&mut host.late) }
+    }
+
+    /// What was taken of containers on which a run of ours is at work is for the look after its end.
+    pub fn put_off(
+        &self,
+        host: &HostId,
+        mut sightings: Vec<Sighting>,
+        late: impl IntoIterator<Item = (ContainerIdentity, Fresh)>,
+    ) {
+        let mut state = self.lock();
+        let host = state.hosts.entry(host.clone()).or_default();
+        // Others may have come since: those are newer.
+        sightings.append(&mut host.sightings);
+        host.sightings = sightings;
+        host.late.extend(late);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -70,16 +70,17 @@ pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, appli
     Ok(())
 }
 
-/// The run that was to apply it failed for this container.
+/// The run that was to make it so failed for this container. Where something else was applied since, nothing changes.
 ///
 /// # Errors
 /// What the engine answered.
-pub async fn unsettle(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<()> {
+pub async fn unsettle(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, state: Mood) -> Result<()> {
     exec_tx!(
         tx,
-        "UPDATE applied SET settled = FALSE WHERE host_id = $1 AND identity = $2 AND settled = TRUE",
+        "UPDATE applied SET settled = FALSE WHERE host_id = $1 AND identity = $2 AND state = $3 AND settled = TRUE",
         host.as_str(),
-        identity.to_text()
+        identity.to_text(),
+        state.as_str()
     )?;
     Ok(())
 }

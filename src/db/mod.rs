@@ -6,6 +6,8 @@
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
+use crate::faults::Point;
+
 pub mod applied;
 pub mod audit;
 pub mod calendars;
@@ -159,12 +161,12 @@ impl Tx {
     /// # Errors
     /// When the engine refuses; nothing has happened then.
     pub async fn commit(self) -> Result<()> {
-        crate::faults::point();
+        crate::faults::point(Point::BeforeCommit);
         match self {
             Self::Sqlite(tx) => tx.commit().await?,
             Self::Pg(tx) => tx.commit().await?,
         }
-        crate::faults::point();
+        crate::faults::point(Point::AfterCommit);
         Ok(())
     }
 }

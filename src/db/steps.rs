@@ -104,6 +104,21 @@ pub async fn of_run(db: &Db, run: &RunId) -> Result<Vec<Step>> {
     rows.into_iter().map(Step::try_from).collect()
 }
 
+/// Leaves the steps of a run that ends before it began, with the reason.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn leave(tx: &mut Tx, run: &RunId, reason: &str, now: Timestamp) -> Result<()> {
+    exec_tx!(
+        tx,
+        "UPDATE steps SET state = 'skipped', reason = $2, finished_ms = $3 WHERE run_id = $1 AND state = 'pending'",
+        run.as_str(),
+        reason,
+        to_ms(now),
+    )?;
+    Ok(())
+}
+
 /// Commits to a step, before its Docker call. `false` when it is no longer pending.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::endpoint::{Endpoint, Way};
 use crate::clock::Clock;
+use crate::faults::Point;
 
 /// The status under which the answer 304 is handed to bollard, which would otherwise make it a success.
 pub(super) const ALREADY: u16 = 399;
@@ -125,7 +126,7 @@ impl Wire {
         self.sent.fetch_add(1, Ordering::Relaxed);
         let acts = request.method() == hyper::Method::POST;
         if acts {
-            crate::faults::point();
+            crate::faults::point(Point::BeforeCall);
         }
         let mut response = match self.endpoint.way() {
             Way::Unix(path) => converse(UnixStream::connect(path).await?, request).await?,
@@ -139,7 +140,7 @@ impl Wire {
             }
         };
         if acts {
-            crate::faults::point();
+            crate::faults::point(Point::AfterCall);
         }
         self.note(&response);
         if response.status() == StatusCode::NOT_MODIFIED

@@ -93,6 +93,13 @@ pub fn answer(rules: &Rules, place: Place<'_>, action: Action, now: Timestamp) -
     })
 }
 
+/// What becomes of a fire of a cron or once schedule: it obeys holds and overrides (rulings 4), and leaves the members
+/// they are for alone, so that it goes against windows only.
+pub fn answer_to_fire(rules: &Rules, place: Place<'_>, action: Action, now: Timestamp) -> Option<Answer> {
+    rules.at(now).desired(place).rule()?;
+    answer(rules, place, action, now)
+}
+
 /// How long what somebody did by hand is respected.
 pub fn until_the_next_edge(rules: &Rules, place: Place<'_>, now: Timestamp) -> Timestamp {
     let longest = now.checked_add(LONGEST).unwrap_or(Timestamp::MAX);

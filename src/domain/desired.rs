@@ -202,6 +202,15 @@ impl Rules {
         self.transitions(place, from, end, usize::MAX).last().map(|change| change.at)
     }
 
+    /// Whether its windows alone came to want something else of a place in (`after`, `until`].
+    pub fn has_window_edge(&self, place: Place<'_>, after: Timestamp, until: Timestamp) -> bool {
+        let beyond = until.checked_add(1.millisecond()).unwrap_or(Timestamp::MAX);
+        let before = self.at(after).by_window(place).wanted;
+        let rules = self.windows_for(place);
+        let mut edges = rules.iter().flat_map(|rule| rule.rota().changes(after, beyond));
+        edges.any(|at| at > after && at <= until && self.at(at).by_window(place).wanted != before)
+    }
+
     /// Every instant in (`after`, `until`] at which something about a place may change.
     fn edges(&self, place: Place<'_>, after: Timestamp, until: Timestamp) -> BTreeSet<Timestamp> {
         let mut edges = BTreeSet::new();

@@ -5,7 +5,7 @@
 //! others do inside a window is answered by the window's policy, and a container that Docker's restart policy brought
 //! back is put to sleep again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -32,11 +32,22 @@ pub struct Look<'a> {
     /// What others did since the last look, by container: the newest.
     pub sighted: &'a HashMap<ContainerIdentity, Deed>,
     /// Containers of which a run of ours is open: what they do now is not judged.
-    pub busy: &'a HashSet<ContainerIdentity>,
+    pub busy: &'a HashMap<ContainerIdentity, AtWork>,
     /// The first look after the link came up: events may have been lost, so the containers themselves are judged.
     pub fresh: Option<Fresh>,
     /// How far the Engine's clock, by which its time stamps are, is ahead of ours.
     pub ahead: SignedDuration,
+    /// Containers of which that look was put off, since a run of ours was at work on them.
+    pub late: &'a HashMap<ContainerIdentity, Fresh>,
+}
+
+/// What open runs of ours are about to make of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AtWork {
+    /// One puts it to sleep.
+    pub sleeps: bool,
+    /// One wakes or restarts it.
+    pub wakes: bool,
 }
 
 /// The first look after the link came up.
@@ -152,11 +163,11 @@ impl<'a> Look<'a> {
         let accepted = Verdict::Accept(Applied::now(mood, now));
         match mood {
             // Saving inside a time awake does nothing; asking for it wakes what naps.
-            Mood::Awake if matches!(desired.layer, Layer::Override(_)) && self.naps_now(container) => {
+            Mood::Awake if matches!(desired.layer, Layer::Override(_)) && self.naps_or_will(container) => {
                 self.change(container, desired, mood)
             }
             Mood::Awake => accepted,
-            Mood::Asleep if !container.state.is_up() => accepted,
+            Mood::Asleep if !self.is_up_or_will_be(container) => accepted,
             // It came after the rule spoke: somebody started it inside the sleep.
             Mood::Asleep if self.is_newer_than_sleep(container, desired) => match policy(desired) {
                 Some(Policy::Respect) => Verdict::Respect { mood: Mood::Awake },
@@ -191,13 +202,26 @@ impl<'a> Look<'a> {
     /// told.
     fn needs(&self, container: &Container, desired: &Desired<'_>, mood: Mood) -> bool {
         match mood {
-            Mood::Asleep => container.state.is_up() && !self.naps_now(container),
+            Mood::Asleep => self.is_up_or_will_be(container) && !self.naps_now(container),
             Mood::Awake => {
                 let wakes_all = desired.rule().is_some_and(|rule| rule.wake == Wake::All);
-                self.naps_now(container)
+                self.naps_or_will(container)
                     || (!container.state.is_up() && (wakes_all || desired.rule().is_some()))
             }
         }
+    }
+
+    /// What a run under way is about to make of it counts: else its end would stay, and nobody would look again.
+    fn naps_or_will(&self, container: &Container) -> bool {
+        self.naps_now(container) || self.at_work(container).sleeps
+    }
+
+    fn is_up_or_will_be(&self, container: &Container) -> bool {
+        container.state.is_up() || self.at_work(container).wakes
+    }
+
+    fn at_work(&self, container: &Container) -> AtWork {
+        self.busy.get(&container.identity).copied().unwrap_or_default()
     }
 
     fn naps_now(&self, container: &Container) -> bool {
@@ -207,7 +231,7 @@ impl<'a> Look<'a> {
     /// What is wanted was applied: is it still so, and if not, who changed it?
     fn compare(&self, container: &Container, desired: &Desired<'_>, applied: &Applied) -> Option<Verdict> {
         let now = self.moment.now;
-        if self.busy.contains(&container.identity) {
+        if self.busy.contains_key(&container.identity) {
             return None;
         }
         let deviates = match applied.state {
@@ -221,7 +245,8 @@ impl<'a> Look<'a> {
             let settled = Applied { put_back_at: None, ..applied.clone() };
             return applied.put_back_at.map(|_| Verdict::Accept(settled));
         }
-        if self.fresh.is_some() && !applied.settled {
+        let fresh = self.fresh_look(container);
+        if fresh.is_some() && !applied.settled {
             let applied = Applied { settled: true, ..applied.clone() };
             let mood = applied.state;
             let again = Verdict::Act { mood, cause: Cause::Again, applied };
@@ -238,7 +263,7 @@ impl<'a> Look<'a> {
         let deed = match (self.sighted.get(&container.identity), applied.state) {
             (Some(Deed::Woke), Mood::Asleep) | (Some(Deed::Slept), Mood::Awake) => true,
             // A crash is nobody's wish: what is down at a fresh look is left as it is.
-            (_, Mood::Asleep) => self.fresh.is_some(),
+            (_, Mood::Asleep) => fresh.is_some(),
             (_, Mood::Awake) => false,
         };
         if !deed {
@@ -258,10 +283,15 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// The first look at a container since the link came up.
+    fn fresh_look(&self, container: &Container) -> Option<Fresh> {
+        self.fresh.or_else(|| self.late.get(&container.identity).copied())
+    }
+
     /// Whether Docker's restart policy brought it back while nobody looked: the daemon restarted. At the start of the
     /// process only `always` does that to what was stopped; while it ran, what started in the gap.
     fn came_back_by_itself(&self, container: &Container) -> bool {
-        match self.fresh {
+        match self.fresh_look(container) {
             None => false,
             Some(Fresh { lost_at: None }) => container.restart_policy == RestartPolicy::Always,
             Some(Fresh { lost_at: Some(lost_at) }) => {

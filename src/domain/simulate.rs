@@ -340,7 +340,12 @@ impl Course {
             let (target, kind) = (target.clone(), EventKind::Fire(action));
             self.tell(Event { at, target, kind, schedule: Some(own), acts, reason });
         }
-        let reaches = overrides.iter().map(|one: &Override| one.reach.clone()).collect();
+        self.impose(at, overrides)
+    }
+
+    /// Lets overrides count from now on, and answers what they reach.
+    fn impose(&mut self, at: Timestamp, overrides: Vec<Override>) -> Vec<Reach> {
+        let reaches = overrides.iter().map(|one| one.reach.clone()).collect();
         for one in overrides {
             if let Reach::Target(target) = &one.reach {
                 self.watch(target.clone(), just_before(at));
@@ -353,9 +358,11 @@ impl Course {
     /// The edge of a window that does not respect the fire, and undoes it in the same instant.
     fn overtaken(&self, at: Timestamp, target: &Target, action: Action) -> Option<String> {
         let (rules, place) = (&self.ground.rules, Place::of_target(target));
-        let overtakes =
-            matches!(contradiction::answer(rules, place, action, at)?, Answer::Enforce(_) | Answer::Observe)
-                && rules.at(just_before(at)).desired(place).wanted != rules.at(at).desired(place).wanted;
+        let overtakes = matches!(
+            contradiction::answer_to_fire(rules, place, action, at)?,
+            Answer::Enforce(_) | Answer::Observe
+        ) && rules.at(just_before(at)).desired(place).wanted
+            != rules.at(at).desired(place).wanted;
         overtakes.then(|| format!("superseded by {}", rules.at(at).desired(place).why(&self.ground.zone)))
     }
 
@@ -375,7 +382,7 @@ impl Course {
         let inside: BTreeSet<&ContainerIdentity> = self.containers_of(target).collect();
         for speaker in contradiction::speakers(target, inside, rules) {
             let place = Place::of_target(&speaker);
-            let Some(answer) = contradiction::answer(rules, place, action, at) else { continue };
+            let Some(answer) = contradiction::answer_to_fire(rules, place, action, at) else { continue };
             let comes = match answer {
                 Answer::Respect { until, .. } => {
                     let until = until.to_zoned(zone.clone());
@@ -430,6 +437,7 @@ impl Course {
     fn end_overrides(&mut self, at: Timestamp) -> Vec<Reach> {
         let ended: Vec<Override> =
             self.ground.rules.overrides().iter().filter(|one| one.until <= at).cloned().collect();
+        let mut reaches: Vec<Reach> = ended.iter().map(|one| one.reach.clone()).collect();
         for one in &ended {
             let mut newest: BTreeMap<Target, HeldBack> = BTreeMap::new();
             if one.wanted != Wanted::Hold {
@@ -439,24 +447,32 @@ impl Course {
                 newest.extend(covered.map(|held| (held.target.clone(), held.clone())));
             }
             for (target, held) in newest {
-                let moment = self.ground.rules.at(at);
-                if contradiction::suppressed(&moment, &target, held.action, &self.ground.zone).is_some() {
+                let rules = &self.ground.rules;
+                let is_suppressed =
+                    contradiction::suppressed(&rules.at(at), &target, held.action, &self.ground.zone)
+                        .is_some();
+                if is_suppressed || rules.has_window_edge(Place::of_target(&target), held.at, at) {
                     continue;
                 }
-                self.ground.held_back.retain(|held| held.target != target);
+                let mut made = Vec::new();
+                let stays = self.act(at, &target, held.action, &mut made);
                 let until = one.until.to_zoned(self.ground.zone.clone()).strftime("%Y-%m-%d %H:%M");
                 self.tell(Event {
                     at,
                     kind: EventKind::Fire(held.action),
                     schedule: Some(held.schedule),
                     acts: true,
-                    reason: format!("an override held it back until {until}"),
+                    reason: match stays.as_str() {
+                        "" => format!("an override held it back until {until}"),
+                        stays => format!("an override held it back until {until}; {stays}"),
+                    },
                     target,
                 });
+                reaches.extend(self.impose(at, made));
             }
             self.ground.rules.end(&one.id);
         }
-        ended.into_iter().map(|one| one.reach).collect()
+        reaches
     }
 
     /// Tells where something else is wanted than before, of what `changed` reaches.

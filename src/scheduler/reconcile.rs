@@ -6,7 +6,7 @@
 //! 4. In one transaction: what is applied now is stored with the runs that make it so, one for each stack, direction and
 //!    rule. A crash neither loses nor doubles them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
@@ -25,7 +25,7 @@ use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::inventory::Inventory;
 use crate::domain::nap::Naps;
 use crate::domain::overrides::{Override, Place, Reach, Wanted};
-use crate::domain::reconcile::{Cause, Deed, Finding, Look, Verdict};
+use crate::domain::reconcile::{AtWork, Cause, Deed, Finding, Look, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
@@ -48,10 +48,15 @@ pub async fn reconcile(app: &App) -> Result<Vec<RunId>> {
 async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
     let now = app.clock.now();
     let mut runs = Vec::new();
-    let outlook = Outlook::load(app).await?;
-    let ended: Vec<&Override> = outlook.rules.overrides().iter().filter(|one| one.until <= now).collect();
+    let mut outlook = Outlook::load(app).await?;
+    let ended: Vec<Override> =
+        outlook.rules.overrides().iter().filter(|one| one.until <= now).cloned().collect();
     for one in &ended {
         runs.extend(end_override(app, one, &outlook).await?);
+    }
+    if !runs.is_empty() {
+        // What was made up for may have become a wish of its own.
+        outlook = Outlook::load(app).await?;
     }
     for host in app.hosts.all() {
         let inventory = host.inventory();
@@ -75,9 +80,15 @@ async fn look_at(app: &App, host: &Host, inventory: &Inventory, outlook: &Outloo
     }
     let none = Naps::new();
     let naps = outlook.naps(host.id()).unwrap_or(&none);
-    let sighted = by_others(app, host, taken.sightings).await?;
     let moment = rules.at(app.clock.now());
     let busy = busy(app, host, inventory).await?;
+    // What others do while a run of ours is at work is judged when that has ended; its end wakes the scheduler.
+    let (later, sightings): (Vec<_>, Vec<_>) =
+        taken.sightings.into_iter().partition(|sighting| busy.contains_key(&sighting.identity));
+    let first_look = |identity: &ContainerIdentity| taken.fresh.or_else(|| taken.late.get(identity).copied());
+    let late = busy.keys().filter_map(|identity| Some((identity.clone(), first_look(identity)?)));
+    app.outside.put_off(host.id(), later, late);
+    let sighted = by_others(app, host, sightings).await?;
     let look = Look {
         moment: &moment,
         inventory,
@@ -87,6 +98,7 @@ async fn look_at(app: &App, host: &Host, inventory: &Inventory, outlook: &Outloo
         busy: &busy,
         fresh: taken.fresh,
         ahead: host.by_engine(moment.now).duration_since(moment.now),
+        late: &taken.late,
     };
     let findings = look.findings();
     if findings.is_empty() {
@@ -96,14 +108,26 @@ async fn look_at(app: &App, host: &Host, inventory: &Inventory, outlook: &Outloo
     scene.store(findings).await
 }
 
-/// The containers of which a run of ours is open.
-async fn busy(app: &App, host: &Host, inventory: &Inventory) -> Result<HashSet<ContainerIdentity>> {
-    let mut busy = app.execution.touched(host.id());
+/// The containers of which a run of ours is open, and what is to become of them.
+async fn busy(app: &App, host: &Host, inventory: &Inventory) -> Result<HashMap<ContainerIdentity, AtWork>> {
+    let mut busy: HashMap<ContainerIdentity, AtWork> = HashMap::new();
+    let mut add = |identity: ContainerIdentity, action: Action| {
+        let at_work = busy.entry(identity).or_default();
+        if action.reverses_order() {
+            at_work.sleeps = true;
+        } else {
+            at_work.wakes = true;
+        }
+    };
+    for (identity, action) in app.execution.touched(host.id()) {
+        add(identity, action);
+    }
     for state in [RunState::Pending, RunState::Executing] {
         for run in db::runs::in_state(&app.db, state).await? {
             if run.target.host == *host.id() {
-                let members = inventory.members(&run.target.subject);
-                busy.extend(members.into_iter().map(|member| member.identity.clone()));
+                for member in inventory.members(&run.target.subject) {
+                    add(member.identity.clone(), run.action);
+                }
             }
         }
     }
@@ -114,9 +138,17 @@ async fn busy(app: &App, host: &Host, inventory: &Inventory) -> Result<HashSet<C
 async fn by_others(
     app: &App,
     host: &Host,
-    sightings: Vec<Sighting>,
+    mut sightings: Vec<Sighting>,
 ) -> Result<HashMap<ContainerIdentity, Deed>> {
-    let mut deeds = HashMap::new();
+    let inventory = host.inventory();
+    let is_so = |identity: &ContainerIdentity, deed: Deed| {
+        inventory.by_identity(identity).is_some_and(|one| one.state.is_up() == (deed == Deed::Woke))
+    };
+    let mut deeds: HashMap<ContainerIdentity, Deed> = HashMap::new();
+    // Two containers bear one identity while compose re-creates it, and what was seen of them may come in any order: of
+    // one instant, what is so counts.
+    sightings.sort_by_key(|sighting| sighting.at);
+    let mut last: HashMap<ContainerIdentity, Timestamp> = HashMap::new();
     for sighting in sightings {
         let deed = match sighting.action.as_str() {
             "start" | "unpause" => Deed::Woke,
@@ -124,7 +156,11 @@ async fn by_others(
             _ => continue,
         };
         if !db::steps::explain(&app.db, host.id(), &sighting.identity, sighting.at).await? {
-            deeds.insert(sighting.identity, deed);
+            let known = deeds.get(&sighting.identity).copied();
+            let at_once = last.insert(sighting.identity.clone(), sighting.at) == Some(sighting.at);
+            if !(at_once && known.is_some_and(|known| is_so(&sighting.identity, known))) {
+                deeds.insert(sighting.identity, deed);
+            }
         }
     }
     Ok(deeds)
@@ -318,7 +354,10 @@ async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Ve
     }
     let mut prepared = Vec::new();
     for (target, run) in newest {
-        let is_last = !db::runs::is_followed(&app.db, &run).await?;
+        // A window's edge that came after it would have undone it.
+        let fired = run.fire_at.unwrap_or(run.created_at);
+        let is_last = !db::runs::is_followed(&app.db, &run).await?
+            && !outlook.rules.has_window_edge(Place::of_target(&target), fired, now);
         if !is_last || contradiction::suppressed(&moment, &target, run.action, &outlook.zone).is_some() {
             continue;
         }
@@ -331,7 +370,9 @@ async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Ve
             reason: format!("an override held it back until {}", one.until.strftime("%Y-%m-%d %H:%M UTC")),
             ..Request::now(run.action, target, Trigger::Override)
         };
-        prepared.push(execute::prepare(app, &Actor::scheduler(), request, &host.inventory(), outlook).await?);
+        let inventory = host.inventory();
+        let run = execute::prepare(app, &Actor::scheduler(), request, &inventory, outlook).await?;
+        prepared.push((run, inventory));
     }
     let gone = is_gone(app, one);
     let reason = match one.closed_reason.as_str() {
@@ -342,8 +383,10 @@ async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Ve
     let mut tx = app.db.begin().await?;
     let mut runs = Vec::new();
     if db::overrides::close(&mut tx, &one.id, now.min(one.until), reason).await? {
-        for prepared in &prepared {
+        for (prepared, inventory) in &prepared {
             execute::store(&mut tx, app, &Actor::scheduler(), prepared).await?;
+            execute::answer_by_hand(&mut tx, app, &Actor::scheduler(), prepared, inventory, &outlook.rules)
+                .await?;
             runs.push(prepared.run.id.clone());
         }
     }

@@ -192,7 +192,7 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
                 // What a guard may hold back goes against nothing before it goes.
                 if let Some(inventory) = host.filter(|_| prepared.run.guard.is_none()) {
                     let rules = &outlook.rules;
-                    execute::answer_by_hand(&mut tx, app, &actor, &prepared.run, inventory, rules).await?;
+                    execute::answer_by_hand(&mut tx, app, &actor, &prepared, inventory, rules).await?;
                 }
                 taken.runs.push(prepared.run.id);
             }

@@ -34,6 +34,9 @@ mod schedules_storage;
 mod security;
 mod sim;
 mod simulate;
+#[cfg(feature = "faults")]
+mod simulation;
 mod storage;
 mod support;
 mod windows;
+mod windows_meet;

@@ -20,12 +20,12 @@ use crate::support::bench::{Bench, person};
 use crate::support::db::TestDb;
 
 /// A Tuesday.
-const NOW: &str = "2027-03-02T22:30:00Z";
-const NIGHT: &str = "sleep 23:00-07:00";
+pub const NOW: &str = "2027-03-02T22:30:00Z";
+pub const NIGHT: &str = "sleep 23:00-07:00";
 
 /// A database, an API that needs it, a web server that needs that; a migration that has completed, and a tool that is
 /// off on purpose.
-fn shop() -> World {
+pub fn shop() -> World {
     World::new().stack("shop", |s| {
         s.service("db", |c| c)
             .service("migrate", |c| c.depends_on("db:service_started").exited(0))
@@ -35,9 +35,9 @@ fn shop() -> World {
     })
 }
 
-const ALL: [&str; 3] = ["shop-api-1", "shop-db-1", "shop-web-1"];
+pub const ALL: [&str; 3] = ["shop-api-1", "shop-db-1", "shop-web-1"];
 
-fn window(text: &str) -> Draft {
+pub fn window(text: &str) -> Draft {
     Draft {
         target_type: Some("stack".to_owned()),
         target_id: Some("shop".to_owned()),
@@ -47,21 +47,21 @@ fn window(text: &str) -> Draft {
     }
 }
 
-async fn keep(bench: &Bench, draft: Draft) -> ScheduleView {
+pub async fn keep(bench: &Bench, draft: Draft) -> ScheduleView {
     schedules::create(&bench.app, &person(), &draft, Source::Api).await.expect("it is saved").view
 }
 
-fn at(text: &str) -> Timestamp {
+pub fn at(text: &str) -> Timestamp {
     text.parse().expect("an instant")
 }
 
 /// Moves time to an instant, lets the scheduler look there, and lets its runs end.
-async fn pass(bench: &Bench, instant: &str) -> Ticked {
+pub async fn pass(bench: &Bench, instant: &str) -> Ticked {
     bench.advance_to(instant).await;
     look(bench).await
 }
 
-async fn look(bench: &Bench) -> Ticked {
+pub async fn look(bench: &Bench) -> Ticked {
     bench.quiet().await;
     let ticked = bench.tick().await;
     bench.settle().await;
@@ -70,7 +70,7 @@ async fn look(bench: &Bench) -> Ticked {
 }
 
 /// All runs, oldest first.
-async fn runs(bench: &Bench) -> Vec<Run> {
+pub async fn runs(bench: &Bench) -> Vec<Run> {
     let mut runs = db::history::list(&bench.app.db, db::history::Wanted::default(), None, 1000)
         .await
         .expect("they read");
@@ -82,7 +82,7 @@ async fn told(bench: &Bench) -> Vec<(Action, Trigger, RunState)> {
     runs(bench).await.iter().map(|run| (run.action, run.trigger, run.state)).collect()
 }
 
-async fn wish(bench: &Bench, target_type: &str, target: &str, state: &str, until: &str) -> Override {
+pub async fn wish(bench: &Bench, target_type: &str, target: &str, state: &str, until: &str) -> Override {
     let draft = overrides::Draft {
         target_type: Some(target_type.to_owned()),
         target_id: Some(target.to_owned()),
@@ -94,7 +94,7 @@ async fn wish(bench: &Bench, target_type: &str, target: &str, state: &str, until
     overrides::create(&bench.app, &person(), &draft).await.expect("it is stored")
 }
 
-async fn open(bench: &Bench) -> Vec<Override> {
+pub async fn open(bench: &Bench) -> Vec<Override> {
     db::overrides::open(&bench.app.db).await.expect("they read")
 }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::locks::Lock;
 use super::operate::{Operation, Outcome, Seen, container_grace};
-use super::runner::unsettle;
+use super::runner::{undone, unsettle};
 use super::submit::record_end;
 use super::under_way::Control;
 use crate::app::error::Result;
@@ -606,9 +606,9 @@ impl Drive {
             let control = self.control.borrow().clone();
             if control.cancelled_by().is_none() {
                 // What newer runs took over is theirs.
-                let own = |step: &&Step| control.taken_by(&step.identity).is_none();
-                let own: Vec<&Step> = self.steps.iter().filter(own).collect();
-                unsettle(&mut tx, &self.run, &own).await?;
+                let mut left = undone(&self.steps);
+                left.retain(|identity| control.taken_by(identity).is_none());
+                unsettle(&mut tx, &self.run, &left).await?;
             }
         }
         tx.commit().await?;

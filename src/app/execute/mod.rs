@@ -278,8 +278,10 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
     if !db::runs::call_off(&mut tx, id, &reason, now).await? {
         return Err(ended());
     }
+    db::steps::leave(&mut tx, id, &reason, now).await?;
     submit::record_end(&mut tx, app, &run, RunState::Cancelled, &reason).await?;
     tx.commit().await?;
     app.bus.send(super::Live::Runs);
+    app.scheduler.wake();
     Ok(())
 }

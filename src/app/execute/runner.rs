@@ -18,20 +18,25 @@ use tokio_util::task::TaskTracker;
 use super::drive::{Drive, verdict};
 use super::guard::{self, Word};
 use super::plan_of;
-use super::submit::{record_end, steps_of};
+use super::submit::{Prepared, record_end, steps_of};
 use super::under_way::{Claim, Control, GivenUp, UnderWay};
 use crate::app::error::Result;
 use crate::app::outlook::Outlook;
-use crate::app::{Actor, App, Live, by_hand, rules};
+use crate::app::{Actor, App, Live, by_hand, overrides};
 use crate::clock::Clock;
 use crate::db::{self, Tx};
 use crate::docker::{Host, Notice};
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::{Inventory, Link};
 use crate::domain::run::{Run, RunState, Step, StepState, Trigger};
+use crate::domain::target::ContainerIdentity;
+use crate::domain::window::Mood;
 
 /// First and longest wait between looks at a host that cannot be reached.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// Why a run that nobody could begin ends.
+const LATE: &str = "its deadline passed before it could begin";
 
 /// What one look at the table did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,7 +130,7 @@ pub async fn recover(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -
     for (Claimed { run, steps, claim }, given_up) in claimed.into_iter().zip(given_up) {
         let Some(host) = app.hosts.get(&run.target.host) else { continue };
         tracing::info!(run = %run.id, target = %run.target_name, "taking up a run that was cut off");
-        let (under_way, control) = app.execution.enter(claim, &steps, given_up);
+        let (under_way, control) = app.execution.enter(claim, &steps, given_up, &app.scheduler);
         spawn(Drive::resume(app.clone(), host, run, steps, control, stop.clone()), under_way, tasks);
     }
     Ok(count)
@@ -202,6 +207,9 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
         }
     }
     pass.store_waits().await?;
+    if !pass.taken.ended.is_empty() {
+        app.scheduler.wake();
+    }
     Ok(pass.taken)
 }
 
@@ -232,8 +240,11 @@ impl Pass<'_> {
         let inventory = host.inventory();
         if let Some(reason) = unreachable(&inventory) {
             if now >= run.deadline_at {
-                let reason = format!("{reason}; tried until the run's deadline");
-                return self.end(run, RunState::Failed, &reason).await;
+                let why = match run.attempt {
+                    0 => LATE.to_owned(),
+                    _ => format!("{reason}; tried until the run's deadline"),
+                };
+                return self.end(run, RunState::Failed, &why).await;
             }
             // Tried again when the link comes up, which wakes the runner; the wait only bounds it.
             let left = Duration::try_from(run.deadline_at.duration_since(now)).unwrap_or_default();
@@ -242,7 +253,7 @@ impl Pass<'_> {
             return Ok(());
         }
         if now > run.deadline_at {
-            return self.end(run, RunState::Failed, "its deadline passed before it could begin").await;
+            return self.end(run, RunState::Failed, LATE).await;
         }
         let outlook = self.outlook().await?;
         let plan = plan_of(app, run, &inventory, outlook).await?;
@@ -256,7 +267,8 @@ impl Pass<'_> {
         }
         if answers {
             let actor = Actor::of(run.actor.clone());
-            by_hand::answer(&mut tx, app, &actor, run, &inventory, &outlook.rules).await?;
+            let prepared = Prepared { run: run.clone(), steps: fresh.clone() };
+            by_hand::answer(&mut tx, app, &actor, &prepared, &inventory, &outlook.rules).await?;
         }
         let steps = if same_plan(steps, &fresh) {
             steps.to_vec()
@@ -279,7 +291,7 @@ impl Pass<'_> {
         let run = Run { started_at: Some(now), state: RunState::Executing, ..run.clone() };
         self.taken.begun.push(run.id.clone());
         let claim = Claim::new(&run, &steps, Some(&inventory));
-        let (under_way, control) = app.execution.enter(claim, &steps, given_up);
+        let (under_way, control) = app.execution.enter(claim, &steps, given_up, &app.scheduler);
         let drive = Drive::new(app.clone(), host, run, steps, control, self.stop.clone());
         spawn(drive, under_way, self.tasks);
         Ok(())
@@ -288,12 +300,19 @@ impl Pass<'_> {
     /// Ends a run that has not begun.
     async fn end(&mut self, run: &Run, state: RunState, reason: &str) -> Result<()> {
         let app = self.app;
+        let now = app.clock.now();
         let mut tx = app.db.begin().await?;
-        if db::runs::finish(&mut tx, &run.id, state, reason, app.clock.now()).await? {
+        if db::runs::finish(&mut tx, &run.id, state, reason, now).await? {
+            db::steps::leave(&mut tx, &run.id, reason, now).await?;
             record_end(&mut tx, app, run, state, reason).await?;
             if state == RunState::Failed {
                 let steps = db::steps::of_run(&app.db, &run.id).await?;
-                unsettle(&mut tx, run, &steps.iter().collect::<Vec<_>>()).await?;
+                let left = match (steps.as_slice(), app.hosts.get(&run.target.host)) {
+                    // Asked for while the host was away: there was nothing to make a plan of.
+                    ([], Some(host)) => overrides::members(&host.inventory(), &run.target),
+                    (steps, _) => undone(steps),
+                };
+                unsettle(&mut tx, run, &left).await?;
             }
         }
         tx.commit().await?;
@@ -353,13 +372,21 @@ fn spawn(drive: Drive, under_way: UnderWay, tasks: &TaskTracker) {
     });
 }
 
-/// What a window or an override wanted of these containers was not reached: it is tried again when the host comes back.
-pub(super) async fn unsettle(tx: &mut Tx, run: &Run, steps: &[&Step]) -> Result<()> {
-    if !rules::is_level(run) {
+/// What a window or an override wants of these containers was not reached: it is tried again when the host comes back.
+/// Whoever asked for the run: a button's override counts on as a window does.
+pub(super) async fn unsettle(tx: &mut Tx, run: &Run, left: &[ContainerIdentity]) -> Result<()> {
+    if !run.action.sets_state() {
         return Ok(());
     }
-    for step in steps.iter().filter(|step| step.wave > 0 && step.state != StepState::Succeeded) {
-        db::applied::unsettle(tx, &step.host, &step.identity).await?;
+    let state = if run.action.reverses_order() { Mood::Asleep } else { Mood::Awake };
+    for identity in left {
+        db::applied::unsettle(tx, &run.target.host, identity, state).await?;
     }
     Ok(())
+}
+
+/// The containers of steps that did not do what they were for.
+pub(super) fn undone(steps: &[Step]) -> Vec<ContainerIdentity> {
+    let undone = steps.iter().filter(|step| step.wave > 0 && step.state != StepState::Succeeded);
+    undone.map(|step| step.identity.clone()).collect()
 }

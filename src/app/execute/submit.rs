@@ -83,7 +83,7 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
             (&prepared.run.target.host, overrides::members(&inventory, &prepared.run.target));
         overrides::respect(&mut tx, app, actor, wish, host, &members).await?;
     } else if twin.is_none() {
-        by_hand::answer(&mut tx, app, actor, &prepared.run, &inventory, &outlook.rules).await?;
+        by_hand::answer(&mut tx, app, actor, &prepared, &inventory, &outlook.rules).await?;
     }
     if let Some(twin) = twin {
         tx.commit().await?;

@@ -222,11 +222,15 @@ impl Execution {
         }
     }
 
-    /// The containers of a host that runs under way may act on.
-    pub fn touched(&self, host: &HostId) -> HashSet<ContainerIdentity> {
+    /// The containers of a host that runs under way may act on, with what those do.
+    pub fn touched(&self, host: &HostId) -> Vec<(ContainerIdentity, Action)> {
         let active = self.lock();
         let here = active.values().filter(|active| active.claim.target.host == *host);
-        here.flat_map(|active| active.claim.touches.iter().cloned()).collect()
+        let touched = |active: &Active| {
+            let action = active.claim.action;
+            active.claim.touches.iter().map(move |one| (one.clone(), action)).collect::<Vec<_>>()
+        };
+        here.flat_map(touched).collect()
     }
 
     /// Whether another run is at work on a container: one that stops or pauses, or else one that starts it.
@@ -297,13 +301,14 @@ impl Execution {
         claim: Claim,
         steps: &[Step],
         given_up: GivenUp,
+        scheduler: &Activator,
     ) -> (UnderWay, watch::Receiver<Control>) {
         let (control, controlled) = watch::channel(Control::without(given_up));
         let open = steps.iter().filter(|step| !step.state.is_terminal());
         let open = open.map(|step| step.identity.clone()).collect();
         let id = claim.id.clone();
         self.lock().insert(id.clone(), Active { claim, open, control });
-        (UnderWay { execution: self.clone(), id }, controlled)
+        (UnderWay { execution: self.clone(), id, scheduler: scheduler.clone() }, controlled)
     }
 
     /// Steps of a run have ended: whoever waits for these containers may begin.
@@ -334,11 +339,14 @@ impl Execution {
 pub(super) struct UnderWay {
     execution: Execution,
     id: RunId,
+    scheduler: Activator,
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.execution.leave(&self.id);
         self.execution.wake();
+        // What others did meanwhile to its containers is judged now.
+        self.scheduler.wake();
     }
 }

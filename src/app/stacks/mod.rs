@@ -327,7 +327,8 @@ impl Known {
         let mut naps = HashMap::new();
         let mut busy = HashMap::new();
         for host in inventories(app).into_iter().map(|inventory| inventory.host) {
-            busy.insert(host.clone(), app.execution.touched(&host));
+            let touched = app.execution.touched(&host).into_iter();
+            busy.insert(host.clone(), touched.map(|(identity, _)| identity).collect::<HashSet<_>>());
             naps.insert(host.clone(), db::naps::of_host(&app.db, &host).await?);
         }
         let touches = db::history::last_touches(&app.db).await?;

@@ -9,11 +9,11 @@ use docknap::db::engine::Durability;
 pub struct TestDb {
     /// The database.
     pub db: Db,
-    _home: Home,
+    home: Home,
 }
 
 enum Home {
-    Directory(#[expect(dead_code, reason = "held for its Drop")] tempfile::TempDir),
+    Directory(tempfile::TempDir),
     Server,
 }
 
@@ -28,7 +28,7 @@ impl TestDb {
         .expect("a temporary directory");
         let db =
             Db::open_sqlite(&home.path().join("docknap.db"), Durability::Off).await.expect("SQLite opens");
-        Self { db, _home: Home::Directory(home) }
+        Self { db, home: Home::Directory(home) }
     }
 
     /// New connections in place of those a runtime that is gone has made: theirs would never wake again.
@@ -36,6 +36,21 @@ impl TestDb {
         if let Db::Pg(pool) = &self.db {
             let options = pool.connect_options().as_ref().clone();
             self.db = Db::Pg(sqlx::postgres::PgPoolOptions::new().connect_lazy_with(options));
+        }
+    }
+
+    /// Opens it once more, as another process would.
+    pub async fn another(&self) -> Db {
+        match (&self.db, &self.home) {
+            (Db::Pg(pool), _) => {
+                let options = pool.connect_options().as_ref().clone();
+                Db::Pg(sqlx::postgres::PgPoolOptions::new().connect_lazy_with(options))
+            }
+            (Db::Sqlite { .. }, Home::Directory(home)) => {
+                let path = home.path().join("docknap.db");
+                Db::open_sqlite(&path, Durability::Off).await.expect("SQLite opens")
+            }
+            (Db::Sqlite { .. }, Home::Server) => unreachable!("an SQLite file lies in a directory"),
         }
     }
 
@@ -52,7 +67,7 @@ impl TestDb {
         admin.close().await;
         let (base, _) = server.rsplit_once('/').expect("the URL ends with /DATABASE");
         let db = Db::open(&format!("{base}/{name}")).await.expect("PostgreSQL opens");
-        Self { db, _home: Home::Server }
+        Self { db, home: Home::Server }
     }
 }
 

@@ -1,0 +1,166 @@
+//! What should have fired: what each cron and once schedule said, and from when to when.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use docknap::app::App;
+use docknap::app::almanac::Almanac;
+use docknap::db;
+use docknap::domain::cron::Cron;
+use docknap::domain::ids::ScheduleId;
+use docknap::domain::run::{Run, RunState, Trigger};
+use docknap::domain::schedule::{Reading, Schedule, When};
+use jiff::Timestamp;
+
+use super::machine::Machine;
+
+/// A stretch of time in which a schedule said one thing.
+struct Era {
+    schedule: Schedule,
+    reading: Reading,
+    /// The fires lie after this.
+    from: Timestamp,
+    /// And at or before this; `None` = it still says so.
+    until: Option<Timestamp>,
+}
+
+impl Era {
+    /// The fires up to `end`, each with whether its calendar drops it.
+    fn fires(&self, end: Timestamp) -> Vec<(Timestamp, bool)> {
+        let end = self.until.map_or(end, |until| until.min(end));
+        match &self.schedule.spec.when {
+            When::Once(at) => vec![(*at, self.reading.drops(*at))],
+            When::Cron(text) => {
+                let cron = Cron::parse(text).expect("it was accepted");
+                let mut fires = Vec::new();
+                let mut at = self.from;
+                while let Some(next) = cron.next(at, &self.reading.zone).filter(|next| *next <= end) {
+                    assert!(next > at, "I7: {text} after {at} is {next}");
+                    fires.push((next, self.reading.drops(next)));
+                    at = next;
+                }
+                fires
+            }
+            When::Window(_) => Vec::new(),
+        }
+        .into_iter()
+        .filter(|(at, _)| *at > self.from && *at <= end)
+        .collect()
+    }
+}
+
+/// What every schedule said, from the beginning on.
+#[derive(Default)]
+pub struct Eras {
+    closed: Vec<Era>,
+    open: BTreeMap<ScheduleId, Era>,
+}
+
+impl Eras {
+    /// Looks at what is stored, after anything that may have changed it.
+    pub fn look(&mut self, machine: &Machine) {
+        let stored = machine.ask(async |app: App| {
+            let wanted = db::schedules::Wanted { limit: 1000, ..Default::default() };
+            let schedules = db::schedules::list(&app.db, &wanted).await.expect("they read");
+            let almanac = Almanac::load(&app).await.expect("it reads");
+            let calendars = db::calendars::list(&app.db, None, 10).await.expect("they read");
+            let turned = calendars.iter().map(|calendar| calendar.updated_at).max().unwrap_or_default();
+            let read = |schedule: Schedule| (almanac.reading(&schedule.spec), schedule);
+            (turned, schedules.into_iter().map(read).collect::<Vec<_>>())
+        });
+        // Died of the question: it is asked again in the next life.
+        let Some((turned, stored)) = stored else { return };
+        let now = machine.clock.now();
+        let here: BTreeSet<ScheduleId> = stored.iter().map(|(_, schedule)| schedule.id.clone()).collect();
+        for id in self.open.keys().filter(|id| !here.contains(*id)).cloned().collect::<Vec<_>>() {
+            self.close(&id, now);
+        }
+        for (reading, schedule) in stored {
+            let known = self.open.get(&schedule.id);
+            let is_old = known.is_some_and(|era| era.schedule.rev == schedule.rev);
+            if is_old && known.is_some_and(|era| days(&era.reading) == days(&reading)) {
+                continue;
+            }
+            // The schedule is as it was; its calendar is not.
+            let from = if is_old { turned } else { schedule.updated_at };
+            self.close(&schedule.id, from);
+            // One whose only fire came has switched itself off.
+            if schedule.spec.enabled && !schedule.is_window() {
+                self.open.insert(schedule.id.clone(), Era { schedule, reading, from, until: None });
+            }
+        }
+    }
+
+    fn close(&mut self, id: &ScheduleId, at: Timestamp) {
+        if let Some(era) = self.open.remove(id) {
+            self.closed.push(Era { until: Some(at), ..era });
+        }
+    }
+
+    /// I1 and I2: each fire has one row that says what became of it, or is counted among the missed, and no row is for
+    /// what was never due. Answers what is wrong, and how many fires were looked at.
+    pub fn account(&self, runs: &[Run], now: Timestamp) -> (Vec<String>, u64) {
+        let mut due: BTreeMap<&ScheduleId, BTreeMap<Timestamp, bool>> = BTreeMap::new();
+        for era in self.closed.iter().chain(self.open.values()) {
+            due.entry(&era.schedule.id).or_default().extend(era.fires(now));
+        }
+        let mut wrong = Vec::new();
+        let mut count = 0;
+        let mut fired: BTreeMap<&ScheduleId, BTreeSet<Timestamp>> = BTreeMap::new();
+        let mut missed: BTreeMap<&ScheduleId, Vec<&Run>> = BTreeMap::new();
+        for run in runs.iter().filter(|run| is_fire(run)) {
+            let Some(id) = &run.schedule_id else { continue };
+            if run.state == RunState::Missed {
+                missed.entry(id).or_default().push(run);
+                // A row of the missed bears the instant of the last of them.
+                if run.missed.as_ref().is_some_and(|span| run.fire_at != Some(span.last)) {
+                    wrong.push(format!("a row of missed fires bears another instant: {run:?}"));
+                }
+                continue;
+            }
+            let Some(at) = run.fire_at else { continue };
+            if !fired.entry(id).or_default().insert(at) {
+                wrong.push(format!("I1: {id} fired twice at {at}"));
+            }
+            match due.get(id).and_then(|due| due.get(&at)) {
+                None => wrong.push(format!("I1: {id} fired at {at}, where nothing is due: {run:?}")),
+                Some(true) if run.state != RunState::Skipped => {
+                    wrong.push(format!("{id} fired at {at}, which its calendar drops: {run:?}"));
+                }
+                Some(_) => {}
+            }
+        }
+        for (id, due) in &due {
+            let none = BTreeSet::new();
+            let fired = fired.get(id).unwrap_or(&none);
+            let rows = missed.get(id).map(Vec::as_slice).unwrap_or_default();
+            let spans: Vec<_> = rows.iter().filter_map(|run| run.missed.as_ref()).collect();
+            let mut rest = 0;
+            for (at, drops) in due {
+                count += 1;
+                let covers = spans.iter().any(|span| span.first <= *at && *at <= span.last);
+                if fired.contains(at) {
+                    continue;
+                }
+                rest += i64::from(covers);
+                if !covers && !drops {
+                    wrong.push(format!("I2: nothing tells what became of {id} at {at}"));
+                }
+            }
+            let told: i64 = spans.iter().map(|span| span.count).sum();
+            let dropped = i64::try_from(due.values().filter(|drops| **drops).count()).unwrap_or(0);
+            if (rest - told).abs() > dropped {
+                wrong.push(format!("{id}: {told} fires are told as missed, {rest} were: {spans:?}"));
+            }
+        }
+        (wrong, count)
+    }
+}
+
+/// Stored for the instant of a schedule, rather than for a person or a window.
+fn is_fire(run: &Run) -> bool {
+    matches!(run.trigger, Trigger::Schedule | Trigger::CatchUp | Trigger::Label)
+}
+
+fn days(reading: &Reading) -> String {
+    format!("{:?}", reading.calendar)
+}
