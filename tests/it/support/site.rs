@@ -82,7 +82,8 @@ impl Site {
             sample,
             address,
             token: String::new(),
-            http: reqwest::Client::new(),
+            // A moved clock ends connections that nobody used meanwhile.
+            http: reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client"),
             stop,
             served: Some(served),
             _home: home,
