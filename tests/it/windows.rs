@@ -16,6 +16,7 @@ use docknap::sim::{ContainerSpec, DaemonEnd, Endpoint, Restart, World};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::on_both_engines;
+use crate::support::app::TestApp;
 use crate::support::bench::{Bench, person};
 use crate::support::db::TestDb;
 
@@ -582,5 +583,32 @@ async fn an_engine_with_a_wrong_clock_is_told_from_its_people() {
         assert_eq!(told(&bench).await, [SLEPT, SLEPT, WOKE], "{minutes}");
         look(&bench).await;
         assert_eq!(open(&bench).await, [], "{minutes}: what we did is nobody else's");
+    }
+}
+
+#[tokio::test]
+async fn a_save_says_what_it_does_at_once() {
+    let test = TestApp::over(Bench::new("2027-03-02T23:30:00Z", shop()).await).await;
+    let mut program = test.bearer(docknap::domain::permission::Role::Operator).await;
+    let of = |window: &str, more: serde_json::Value| {
+        let mut body = serde_json::json!({"target_type": "stack", "target_id": "shop", "window": window});
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        body
+    };
+    let none = || serde_json::json!({});
+    for (body, now) in [
+        (
+            of(NIGHT, serde_json::json!({"from_next": true})),
+            serde_json::json!({"state": "asleep", "will_stop": []}),
+        ),
+        (of("sleep 12:00-13:00", none()), serde_json::json!({"state": "awake", "will_stop": []})),
+        (of(NIGHT, serde_json::json!({"enabled": false})), serde_json::Value::Null),
+        (
+            of(NIGHT, none()),
+            serde_json::json!({"state": "asleep", "will_stop": ["shop-web-1", "shop-api-1", "shop-db-1"]}),
+        ),
+    ] {
+        let saved = program.post_json("/api/schedules", &body).await;
+        assert_eq!((saved.status, &saved.json()["now"]), (201, &now), "{body}: {}", saved.body);
     }
 }

@@ -9,7 +9,7 @@ use super::super::nap::{self, Asked};
 use super::super::{Actor, App, Error, Live, Result};
 use super::check::{self, Checked};
 use super::view::{self, not_found};
-use super::{Draft, Saved, ScheduleView, lint};
+use super::{Draft, Saved, ScheduleView, lint, preview};
 use crate::db::{self, Tx};
 use crate::domain::audit::{AuditDetail, Change};
 use crate::domain::conflict::Fires;
@@ -44,12 +44,13 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft, source: Source) -> 
         updated_at: now,
         deleted_at: None,
     };
+    let present = preview::on_save(app, actor, &schedule.spec, &almanac, schedule.effective_from).await?;
     let mut tx = app.db.begin().await?;
     db::schedules::insert(&mut tx, &schedule).await?;
     record(&mut tx, app, actor, "schedule.create", &schedule, changes(None, Some(&schedule))).await?;
     tx.commit().await?;
     changed(app);
-    Ok(Saved { view: view::view(app, schedule, None, &almanac), warnings })
+    Ok(Saved { view: view::view(app, schedule, None, &almanac), warnings, now: present })
 }
 
 /// Replaces what a schedule says; what a draft leaves out is at its default afterwards.
@@ -81,9 +82,10 @@ pub async fn update(
             skipped.to_zoned(almanac.zone.zone.clone()).strftime("%Y-%m-%d %H:%M")
         ));
     }
+    let present = preview::on_save(app, actor, &new.spec, &almanac, new.effective_from).await?;
     replace(app, actor, "schedule.update", &old, &new).await?;
     let view = super::get(app, actor, id).await?;
-    Ok(Saved { view, warnings })
+    Ok(Saved { view, warnings, now: present })
 }
 
 /// Deletes a schedule; its runs keep its name.

@@ -9,7 +9,7 @@ mod view;
 
 pub use change::{create, delete, disable, enable, run_now, skip_next, unskip_next, update};
 pub use check::{Draft, GuardDraft, MAX_PRIORITY};
-pub use preview::{Preview, preview};
+pub use preview::{Now, Preview, preview};
 pub use view::{
     Coming, LastRun, ScheduleFilter, ScheduleView, coming, conflicts, get, is_skipping, list, next_at,
 };
@@ -21,4 +21,6 @@ pub struct Saved {
     pub view: ScheduleView,
     /// What the person should know about it; whole sentences.
     pub warnings: Vec<String>,
+    /// For a window that is on: what saving it did at once (rulings 3).
+    pub now: Option<preview::Now>,
 }

@@ -97,13 +97,7 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
     let mut dst_notes = timing.dst_notes;
     dst_notes.extend(look.dst_notes);
     let present = match look.state {
-        Some(state) => {
-            let will_stop = match &spec {
-                Some(spec) if state == Mood::Asleep => will_stop(app, actor, spec).await?,
-                _ => Vec::new(),
-            };
-            Some(Now { state, will_stop })
-        }
+        Some(state) => Some(at_once(app, actor, spec.as_ref(), state).await?),
         None => None,
     };
     Ok(Preview {
@@ -153,6 +147,33 @@ impl Look {
             asleep_minutes: rota.map(|rota| asleep_minutes(rota, now)),
         }
     }
+}
+
+/// What a window does at once where it is saved now; it does nothing before `from`.
+pub(super) async fn on_save(
+    app: &App,
+    actor: &Actor,
+    spec: &ScheduleSpec,
+    almanac: &Almanac,
+    from: Timestamp,
+) -> Result<Option<Now>> {
+    let now = app.clock.now();
+    match almanac.fires(spec, None) {
+        Some(Fires::Window(window, reading, skip)) if spec.enabled => {
+            let state = Rota::of(&window, &reading, skip).voice(now).mood();
+            at_once(app, actor, Some(spec).filter(|_| from <= now), state).await.map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What putting the target to sleep at once touches, if it is asleep now.
+async fn at_once(app: &App, actor: &Actor, spec: Option<&ScheduleSpec>, state: Mood) -> Result<Now> {
+    let will_stop = match spec {
+        Some(spec) if state == Mood::Asleep => will_stop(app, actor, spec).await?,
+        _ => Vec::new(),
+    };
+    Ok(Now { state, will_stop })
 }
 
 /// What putting the target to sleep now would touch.

@@ -10,7 +10,9 @@ use utoipa::ToSchema;
 use super::act;
 use super::body::{Asked, Body, Fields};
 use super::openapi::{Items, Problem};
-use crate::app::schedules::{self, Draft, GuardDraft, LastRun, Preview, Saved, ScheduleFilter, ScheduleView};
+use crate::app::schedules::{
+    self, Draft, GuardDraft, LastRun, Now, Preview, Saved, ScheduleFilter, ScheduleView,
+};
 use crate::app::{App, Result};
 use crate::domain::action::Action;
 use crate::domain::guard::{Guard, Then};
@@ -121,6 +123,9 @@ pub struct ScheduleJson {
     /// What to know about it, after a save.
     #[serde(skip_serializing_if = "Option::is_none")]
     warnings: Option<Vec<String>>,
+    /// In the answer to a save of a window: what that does at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    now: Option<NowJson>,
 }
 
 /// The newest run of a schedule.
@@ -197,13 +202,14 @@ impl From<ScheduleView> for ScheduleJson {
             updated_at: schedule.updated_at.to_string(),
             rev: schedule.rev,
             warnings: None,
+            now: None,
         }
     }
 }
 
 impl From<Saved> for ScheduleJson {
     fn from(saved: Saved) -> Self {
-        Self { warnings: Some(saved.warnings), ..saved.view.into() }
+        Self { warnings: Some(saved.warnings), now: saved.now.map(NowJson::from), ..saved.view.into() }
     }
 }
 
@@ -415,6 +421,12 @@ pub struct NowJson {
     will_stop: Vec<String>,
 }
 
+impl From<Now> for NowJson {
+    fn from(now: Now) -> Self {
+        Self { state: now.state, will_stop: now.will_stop }
+    }
+}
+
 /// What a schedule would do.
 #[derive(Serialize, ToSchema)]
 pub struct PreviewJson {
@@ -446,7 +458,7 @@ impl From<Preview> for PreviewJson {
                     .collect()
             }),
             next: preview.next.into_iter().map(|next| next.at.to_string()).collect(),
-            now: preview.now.map(|now| NowJson { state: now.state, will_stop: now.will_stop }),
+            now: preview.now.map(NowJson::from),
             may_wait_minutes: preview.guard.map(|guard| guard.longest_minutes()),
             warnings: preview.warnings,
             dst_notes: preview.dst_notes,
