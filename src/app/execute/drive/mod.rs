@@ -23,11 +23,15 @@ use crate::app::{App, Live};
 use crate::db;
 use crate::docker::Host;
 use crate::domain::action::Action;
-use crate::domain::inventory::{Container, ContainerState, Health};
 use crate::domain::nap::{Nap, NapKind};
-use crate::domain::plan::NOTHING_NAPPED;
 use crate::domain::run::{Condition, Run, RunState, Step, StepState, WaitFor};
 use crate::domain::target::ContainerIdentity;
+
+mod gates;
+mod verdict;
+
+use gates::{Gate, limit};
+pub(super) use verdict::verdict;
 
 /// How long a dependant waits for a health check to pass (semantics §5).
 pub const HEALTH_WAIT: Duration = Duration::from_secs(120);
@@ -59,16 +63,6 @@ pub(super) struct Drive {
     held_up: Duration,
     /// Since when that is so.
     held_since: Option<Duration>,
-}
-
-/// How what a step waits for stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Gate {
-    Open,
-    /// Not yet; look again at this monotonic time at the latest.
-    Shut(Option<Duration>),
-    /// It never will be.
-    Never(String),
 }
 
 type Flight = BoxFuture<'static, (usize, Outcome)>;
@@ -371,158 +365,6 @@ impl Drive {
         .boxed()
     }
 
-    /// Whether everything a step waits for is so.
-    fn gate(&mut self, index: usize) -> Gate {
-        let mut look_again: Option<Duration> = None;
-        let mut open = true;
-        for wait in self.steps[index].wait_for.clone() {
-            match self.gate_of(index, &wait) {
-                Gate::Open => {}
-                Gate::Shut(at) => {
-                    open = false;
-                    look_again = match (look_again, at) {
-                        (Some(a), Some(b)) => Some(a.min(b)),
-                        (a, b) => a.or(b),
-                    };
-                }
-                never @ Gate::Never(_) => return never,
-            }
-        }
-        if open { Gate::Open } else { Gate::Shut(look_again) }
-    }
-
-    fn gate_of(&mut self, index: usize, wait: &WaitFor) -> Gate {
-        let Some(identity) = ContainerIdentity::parse(&wait.identity) else { return Gate::Open };
-        if wait.elsewhere {
-            return self.gate_elsewhere(index, identity, wait);
-        }
-        let step = self.steps.iter().position(|step| step.identity == identity && step.wave > 0);
-        if wait.condition == Condition::Stopped {
-            // A stop goes on past failures: only the order counts.
-            return match step {
-                Some(step) if !self.steps[step].state.is_terminal() => Gate::Shut(None),
-                _ => Gate::Open,
-            };
-        }
-        if let Some(step) = step {
-            let dependency = &self.steps[step];
-            match dependency.state {
-                StepState::Failed | StepState::Interrupted => {
-                    return Gate::Never(format!("{} did not start", wait.container));
-                }
-                StepState::Skipped => return Gate::Never(format!("{} was not started", wait.container)),
-                StepState::Succeeded => {}
-                StepState::Pending | StepState::Issued if self.running.contains_key(&step) => {}
-                StepState::Pending | StepState::Issued => return Gate::Shut(None),
-            }
-        }
-        if wait.condition != Condition::ServiceStarted
-            && let Some(since) = step.and_then(|step| self.running.get(&step))
-            && self.host.inventory().by_identity(&identity).is_none_or(|seen| seen.started_at < *since)
-        {
-            // The inventory follows the Engine at a short distance: it shows the time before this start.
-            return Gate::Shut(None);
-        }
-        match wait.condition {
-            Condition::ServiceStarted | Condition::Stopped => Gate::Open,
-            Condition::ServiceHealthy => self.health_gate(index, identity, wait),
-            Condition::ServiceCompletedSuccessfully => self.completion_gate(index, identity, wait),
-        }
-    }
-
-    fn health_gate(&mut self, index: usize, identity: ContainerIdentity, wait: &WaitFor) -> Gate {
-        let (name, limit) = (&wait.container, limit(wait, HEALTH_WAIT));
-        let inventory = self.host.inventory();
-        match inventory.by_identity(&identity).map(AsRef::as_ref) {
-            Some(Container { state: ContainerState::Running, health: Health::Healthy, .. }) => Gate::Open,
-            // Nothing will ever say healthy: being started has to do.
-            Some(Container { state: ContainerState::Running, has_healthcheck: false, .. }) => Gate::Open,
-            Some(Container { state: ContainerState::Exited | ContainerState::Dead, .. })
-                if self.has_waited(index, &identity) =>
-            {
-                Gate::Never(format!("{name} ended before it was healthy"))
-            }
-            _ => self.patience(index, identity, limit, || {
-                format!("{name} was not healthy within {} s", limit.as_secs())
-            }),
-        }
-    }
-
-    fn completion_gate(&mut self, index: usize, identity: ContainerIdentity, wait: &WaitFor) -> Gate {
-        let (name, limit) = (&wait.container, limit(wait, COMPLETION_WAIT));
-        let inventory = self.host.inventory();
-        match inventory.by_identity(&identity) {
-            Some(container) if container.looks_completed() => Gate::Open,
-            Some(container)
-                if container.state == ContainerState::Exited
-                    && container.exit_code != Some(0)
-                    && self.has_waited(index, &identity) =>
-            {
-                Gate::Never(format!("{name} ended with exit code {}", container.exit_code.unwrap_or(-1)))
-            }
-            _ => self.patience(index, identity, limit, || {
-                format!("{name} did not complete within {} s", limit.as_secs())
-            }),
-        }
-    }
-
-    /// A container of another stack: waited for while a run of its own is at work on it. Where nothing is, a moment is
-    /// left for one that begins together with this one.
-    fn gate_elsewhere(&mut self, index: usize, identity: ContainerIdentity, wait: &WaitFor) -> Gate {
-        let inventory = self.host.inventory();
-        let container = inventory.by_identity(&identity);
-        let is_up = container.is_some_and(|container| container.state.is_up());
-        let stops = wait.condition == Condition::Stopped;
-        if is_up != stops {
-            return match wait.condition {
-                Condition::ServiceStarted | Condition::Stopped => Gate::Open,
-                Condition::ServiceHealthy => self.health_gate(index, identity, wait),
-                Condition::ServiceCompletedSuccessfully => self.completion_gate(index, identity, wait),
-            };
-        }
-        let is_done = wait.condition == Condition::ServiceCompletedSuccessfully
-            && container.is_some_and(|container| container.looks_completed());
-        let at_work = self.app.execution.works_on(self.host.id(), &self.run.id, &identity, stops);
-        if is_done || (!at_work && self.has_waited(index, &identity)) {
-            return Gate::Open;
-        }
-        let limit = limit(wait, HEALTH_WAIT);
-        let verb = if stops { "stop" } else { "start" };
-        match self.patience(index, identity, limit, || {
-            format!("{} did not {verb} within {} s", wait.container, limit.as_secs())
-        }) {
-            // A stop goes on past failures.
-            Gate::Never(_) if stops => Gate::Open,
-            gate => gate,
-        }
-    }
-
-    /// Whether this gate was found shut before: the inventory follows the Engine at a short distance, and what it
-    /// shows of a container that was started this instant may be of the time before.
-    fn has_waited(&self, index: usize, identity: &ContainerIdentity) -> bool {
-        self.waiting
-            .get(&(index, identity.clone()))
-            .is_some_and(|since| self.app.clock.monotonic() > *since + Duration::from_secs(1))
-    }
-
-    fn patience(
-        &mut self,
-        index: usize,
-        identity: ContainerIdentity,
-        limit: Duration,
-        words: impl Fn() -> String,
-    ) -> Gate {
-        let now = self.app.clock.monotonic();
-        let since = *self.waiting.entry((index, identity)).or_insert(now);
-        if now >= since + limit {
-            Gate::Never(words())
-        } else {
-            // A second look soon after the first: see `has_waited`.
-            let soon = since + Duration::from_millis(1100);
-            Gate::Shut(Some(if now < soon { soon } else { since + limit }))
-        }
-    }
-
     /// Takes in what operations ended with, and stores it.
     async fn store_outcomes(&mut self, ended: Vec<(usize, Outcome)>) {
         let now = self.app.clock.now();
@@ -624,72 +466,5 @@ impl Drive {
 
     fn announce(&self) {
         self.app.bus.send(Live::Runs);
-    }
-}
-
-/// How long something is waited for: as somebody said, else the usual time.
-fn limit(wait: &WaitFor, usual: Duration) -> Duration {
-    wait.seconds.and_then(|seconds| u64::try_from(seconds).ok()).map_or(usual, Duration::from_secs)
-}
-
-/// The state of a run whose steps have all ended, and why.
-pub(super) fn verdict(run: &Run, steps: &[Step], control: &Control) -> (RunState, String) {
-    let count = |state: StepState| steps.iter().filter(|step| step.wave > 0 && step.state == state).count();
-    let planned = steps.iter().filter(|step| step.wave > 0).count();
-    let (done, failed) = (count(StepState::Succeeded), count(StepState::Failed));
-    let (cut, skipped) = (count(StepState::Interrupted), count(StepState::Skipped));
-    if let Some(by) = control.cancelled_by()
-        && (skipped > 0 || planned == 0)
-    {
-        return (RunState::Cancelled, format!("called off by {by}"));
-    }
-    if planned == 0 {
-        return nothing_to_do(run, steps);
-    }
-    if cut > 0 {
-        return (RunState::Interrupted, "cut off half-way; look at the steps".to_owned());
-    }
-    let taken = steps
-        .iter()
-        .filter(|step| step.wave > 0 && step.state == StepState::Skipped)
-        .find_map(|step| control.taken_by(&step.identity));
-    // A collision is no failure (semantics §4).
-    if let (Some(by), 0) = (taken, failed) {
-        return (RunState::Superseded, format!("superseded by {by}"));
-    }
-    let first = steps.iter().find(|step| step.wave > 0 && step.state == StepState::Failed);
-    let why = first.map_or_else(
-        || "look at the steps".to_owned(),
-        |step| format!("{}: {}", step.container, step.error.as_deref().unwrap_or("failed")),
-    );
-    match (done, failed, skipped) {
-        (_, 0, 0) => (RunState::Succeeded, String::new()),
-        (0, 0, _) => {
-            let reason = steps.iter().find(|step| step.wave > 0).map_or("", |step| step.reason.as_str());
-            (RunState::Skipped, reason.to_owned())
-        }
-        (_, 0, _) => (RunState::Partial, format!("{skipped} of {planned} steps were not done")),
-        (0, _, _) => (RunState::Failed, why),
-        _ => (RunState::Partial, why),
-    }
-}
-
-/// A run whose plan has no step: all is as wanted already, or nothing may be touched.
-fn nothing_to_do(run: &Run, steps: &[Step]) -> (RunState, String) {
-    let already = steps.iter().filter(|step| step.is_so_already()).count();
-    match run.action {
-        Action::Start if already == 0 && steps.iter().any(|step| step.reason.starts_with(NOTHING_NAPPED)) => {
-            (
-                RunState::Skipped,
-                format!("{NOTHING_NAPPED}: it was off before the nap, so nothing was started"),
-            )
-        }
-        _ if steps.is_empty() => (RunState::Failed, "there is no such target any more".to_owned()),
-        Action::Restart => (RunState::Skipped, "not_running: a restart acts on what runs".to_owned()),
-        _ if already > 0 => (RunState::Succeeded, "nothing to do: it was so already".to_owned()),
-        _ => {
-            let reason = steps.first().map_or("", |step| step.reason.as_str());
-            (RunState::Skipped, format!("nothing to do: {reason}"))
-        }
     }
 }

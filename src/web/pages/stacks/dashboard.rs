@@ -1,36 +1,28 @@
-//! The first page, and one stack.
+//! The dashboard: what needs somebody, what comes next, and every stack in a line.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Html;
 use jiff::Timestamp;
 
-use super::actions::Act;
-use super::containers::{ContainerRow, container_acts};
-use super::order::WaitLine;
-use super::runs::RunLine;
-use super::schedules::ScheduleLine;
-use super::wanted::{Imposed, WantedPanel, with_naps};
+use super::{NextLine, counts, sample_next, stack_acts};
+use crate::app::Result;
 use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
-use crate::app::soon::Sleep;
-use crate::app::stacks::{self, ContainerView, NextAction, Overview, ShownState, StackView};
-use crate::app::{Result, locks, order};
+use crate::app::stacks::{self, ContainerView, Overview, ShownState, StackView};
 use crate::domain::action::Action;
-use crate::domain::ids::HostId;
-use crate::domain::inventory::{Counts, Link as HostLink};
+use crate::domain::inventory::Link as HostLink;
 use crate::domain::plan::NOTHING_NAPPED;
 use crate::domain::run::{Run, RunState};
 use crate::domain::target::{Target, TargetType};
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
-use crate::web::routes::{Access, Routes};
+use crate::web::pages;
+use crate::web::pages::actions::Act;
+use crate::web::pages::containers::container_acts;
+use crate::web::pages::wanted::{Imposed, WantedPanel};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Now, Sampled, When};
-
-pub(super) fn routes() -> Routes {
-    Routes::new().get("/", Access::VIEWER, index).get("/stacks/{key}", Access::VIEWER, show)
-}
 
 /// Lines under "Next".
 const COMING: usize = 4;
@@ -38,51 +30,6 @@ const COMING: usize = 4;
 const ROW_ACTS: usize = 2;
 /// A failure older than this has been seen or does not matter, in hours.
 const FAILURE_HOURS: i64 = 48;
-
-impl From<ShownState> for Badge {
-    fn from(state: ShownState) -> Self {
-        match state {
-            ShownState::Running => Self::RUNNING,
-            ShownState::Napping => Self::NAPPING,
-            ShownState::Paused => Self::PAUSED,
-            ShownState::Stopped => Self::STOPPED,
-            ShownState::Partial => Self::PARTIAL,
-            ShownState::Starting => Self::STARTING,
-            ShownState::Unhealthy => Self::UNHEALTHY,
-            ShownState::RestartLooping => Self::LOOPING,
-            ShownState::Unreachable => Self::UNREACHABLE,
-            ShownState::Completed => Self::COMPLETED,
-        }
-    }
-}
-
-/// Something that will happen.
-#[derive(Clone, Debug)]
-pub struct NextLine {
-    /// The action's symbol.
-    pub icon: &'static str,
-    /// `Stop`, or `Stop media` where the target is not plain.
-    pub title: String,
-    /// When.
-    pub when: When,
-    /// The schedule.
-    pub href: String,
-}
-
-impl NextLine {
-    fn new(next: &NextAction, of: Option<&str>, now: &Now) -> Self {
-        let (icon, word) = match next.action {
-            Action::Start if next.by_window => ("sunrise", "Wake"),
-            _ if next.by_window => ("moon", "Nap"),
-            action => (view::action_icon(action), action.label()),
-        };
-        let title = match of {
-            Some(name) => format!("{word} {}", view::shown_name(name)),
-            None => word.to_owned(),
-        };
-        Self { icon, title, when: now.when(next.at), href: format!("/schedules/{}", next.schedule_id) }
-    }
-}
 
 /// A stack, or a container without one, in the list.
 #[derive(Clone, Debug)]
@@ -107,22 +54,6 @@ pub struct Row {
     pub next: Option<NextLine>,
     /// Buttons.
     pub acts: Vec<Act>,
-}
-
-/// The buttons of a stack.
-fn stack_acts(view: &StackView) -> Vec<Act> {
-    let (key, name, counts) = (&view.stack.key, &view.stack.name, view.stack.counts);
-    let acts = Act::of_stack(counts, key, name);
-    let way = (counts.running > 0, counts.stopped + counts.paused > 0);
-    with_naps(acts, &view.wanted, TargetType::Stack, key, name, way)
-}
-
-fn counts(counts: Counts) -> String {
-    match counts {
-        Counts { total: 0, .. } => "nothing to run".to_owned(),
-        Counts { running, paused: 0, total, .. } => format!("{running} of {total} up"),
-        Counts { running, paused, total, .. } => format!("{running} of {total} up, {paused} paused"),
-    }
 }
 
 impl Row {
@@ -334,156 +265,23 @@ fn needs(overview: &Overview, runs: &[Run], now: &Now) -> Vec<Need> {
     needs
 }
 
-/// A run that goes on, or is about to.
-#[derive(Clone, Debug)]
-pub struct Underway {
-    /// `Stop media is under way`.
-    pub text: String,
-    /// The run, or its schedule.
-    pub href: String,
-}
-
-impl Underway {
-    /// A sleep that is near.
-    pub fn soon(sleep: &Sleep, now: &Now) -> Self {
-        let by = view::shown_name(&sleep.schedule_title);
-        let wait = sleep.guard.as_ref().map(|guard| format!("; {}", guard.in_short())).unwrap_or_default();
-        Self {
-            text: format!("Sleeps {}, by {by}{wait}", now.when(sleep.at).relative),
-            href: format!("/schedules/{}", sleep.schedule_id),
-        }
-    }
-
-    /// The newest run of these that has not ended.
-    pub fn among(runs: &[Run]) -> Option<Self> {
-        let run = runs.iter().find(|run| !run.state.is_terminal())?;
-        let what = format!("{} {}", run.action.label(), view::shown_name(&run.target_name));
-        Some(Self {
-            text: if run.is_guarded() && !run.reason.is_empty() {
-                format!("{what} waits: {}", run.reason)
-            } else {
-                format!("{what} is under way")
-            },
-            href: format!("/runs/{}", run.id),
-        })
-    }
-}
-
-/// One stack.
-#[derive(Template, Clone, Debug)]
-#[template(path = "stacks/show.html", blocks = ["containers"])]
-pub struct StackPage {
-    /// The surroundings.
-    pub shell: Shell,
-    /// Its name.
-    pub name: String,
-    /// What the schedule form takes as its target.
-    pub target: String,
-    /// Its host.
-    pub host: String,
-    /// How it is.
-    pub state: Badge,
-    /// `4 of 5 up`.
-    pub counts: String,
-    /// Health worth a word.
-    pub health: Option<&'static str>,
-    /// Why it is as it is.
-    pub why: String,
-    /// Why it is never touched.
-    pub protected: Option<String>,
-    /// What windows and overrides want of it.
-    pub wanted: WantedPanel,
-    /// Locks it, or takes its lock away; `None` where the reader may not.
-    pub lock: Option<Act>,
-    /// Which of its containers waits for which.
-    pub waits: Vec<WaitLine>,
-    /// Where that is changed.
-    pub order_href: String,
-    /// A run that goes on.
-    pub running: Option<Underway>,
-    /// A sleep that is near.
-    pub soon: Option<Underway>,
-    /// Buttons.
-    pub acts: Vec<Act>,
-    /// Its containers.
-    pub containers: Vec<ContainerRow>,
-    /// Its schedules.
-    pub schedules: Vec<ScheduleLine>,
-    /// Its newest runs.
-    pub runs: Vec<RunLine>,
-    /// All of its runs.
-    pub runs_href: String,
-}
-
-impl StackPage {
-    /// A stack with its schedules and newest runs.
-    pub fn new(
-        shell: Shell,
-        view: &StackView,
-        schedules: Vec<ScheduleLine>,
-        runs: &[Run],
-        now: &Now,
-    ) -> Self {
-        let (key, name) = (&view.stack.key, &view.stack.name);
-        let operates = shell.can_operate();
-        let target = format!("stack/{key}");
-        Self {
-            name: view::shown_name(name),
-            host: view.stack.host.to_string(),
-            state: view.shown.into(),
-            counts: counts(view.stack.counts),
-            health: view::health(view.stack.health),
-            why: view.why.clone(),
-            protected: view.protected.clone(),
-            running: Underway::among(runs),
-            soon: None,
-            wanted: WantedPanel::new(&view.wanted, now),
-            lock: None,
-            waits: Vec::new(),
-            order_href: format!("/stacks/{key}/order"),
-            acts: if operates && view.protected.is_none() { stack_acts(view) } else { Vec::new() },
-            containers: view.containers.iter().map(|row| ContainerRow::new(row, operates)).collect(),
-            schedules,
-            runs: runs.iter().map(|run| RunLine::new(run, now)).collect(),
-            runs_href: format!("/runs?target={target}"),
-            target,
-            shell,
-        }
-    }
-}
-
 /// How many of the newest runs tell what failed lately.
 const LATEST: u32 = 50;
 
-async fn index(State(web): State<Web>, caller: Caller<Viewer>, shell: Shell) -> Result<Html<String>> {
+pub(super) async fn index(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    shell: Shell,
+) -> Result<Html<String>> {
     let overview = stacks::overview(&web.app, &caller.actor).await?;
     let page = Page { limit: LATEST, cursor: None };
     let runs = history::list(&web.app, &caller.actor, &RunFilter::default(), &page).await?;
-    let now = super::now(&web, &shell);
-    super::html(&Dashboard::new(shell, &overview, &runs.items, &now))
-}
-
-async fn show(
-    State(web): State<Web>,
-    caller: Caller<Viewer>,
-    Path(key): Path<String>,
-    shell: Shell,
-) -> Result<Html<String>> {
-    let view = stacks::get(&web.app, &caller.actor, &HostId::local(), &key).await?;
-    let now = super::now(&web, &shell);
-    let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
-    let locked = locks::of(&web.app, &caller.actor, &target).await?.is_some();
-    let lock = (shell.can_operate() && (locked || view.protected.is_none()))
-        .then(|| Act::lock(TargetType::Stack, &view.stack.key, &view.stack.name, locked));
-    let waits = order::of_stack(&web.app, &caller.actor, &target.host, &view.stack.name)?;
-    let waits = waits.iter().map(WaitLine::new).collect();
-    let soon = web.app.soon.of(&target, now.at).map(|sleep| Underway::soon(&sleep, &now));
-    let (schedules, runs) = super::of_target(&web, &caller.actor, target, &now).await?;
-    super::html(&StackPage { lock, waits, soon, ..StackPage::new(shell, &view, schedules, &runs, &now) })
+    let now = pages::now(&web, &shell);
+    pages::html(&Dashboard::new(shell, &overview, &runs.items, &now))
 }
 
 impl Row {
-    fn sample(name: &str, state: Badge, counts: &str, next: Option<NextLine>) -> Self {
+    pub(super) fn sample(name: &str, state: Badge, counts: &str, next: Option<NextLine>) -> Self {
         let key = "0123456789abcdef";
         let action = if state == Badge::RUNNING { Action::Stop } else { Action::Start };
         Self {
@@ -498,15 +296,6 @@ impl Row {
             next,
             acts: vec![Act::new(action, TargetType::Stack, key, name)],
         }
-    }
-}
-
-fn sample_next(action: Action, of: &str, seconds: i64) -> NextLine {
-    NextLine {
-        icon: view::action_icon(action),
-        title: format!("{}{of}", action.label()),
-        when: Now::sample().plus(seconds),
-        href: "/schedules/1".to_owned(),
     }
 }
 
@@ -618,57 +407,6 @@ impl Sampled for Dashboard {
                 loose: vec![],
                 coming: vec![],
                 summary: "0 stacks".to_owned(),
-                ..full.clone()
-            },
-            full,
-        ]
-    }
-}
-
-impl Sampled for StackPage {
-    fn samples() -> Vec<Self> {
-        let key = "0123456789abcdef";
-        let counts = Counts { running: 2, stopped: 1, paused: 0, total: 3 };
-        let full = Self {
-            shell: Shell::sample(),
-            name: "media".to_owned(),
-            target: format!("stack/{key}"),
-            host: "local".to_owned(),
-            state: Badge::PARTIAL,
-            counts: "2 of 3 up".to_owned(),
-            health: Some("healthy"),
-            why: "Started by schedule Mornings, 07:30 today; media-indexer-1: Stopped outside DockNap"
-                .to_owned(),
-            protected: None,
-            wanted: WantedPanel::sample(),
-            lock: Some(Act::lock(TargetType::Stack, key, "media", false)),
-            waits: WaitLine::samples(),
-            order_href: format!("/stacks/{key}/order"),
-            running: Some(Underway {
-                text: "Stop media is under way".to_owned(),
-                href: "/runs/1".to_owned(),
-            }),
-            soon: Some(Underway {
-                text: "Sleeps in 4 min, by Nights; may wait up to 30 min".to_owned(),
-                href: "/schedules/1".to_owned(),
-            }),
-            acts: Act::of_stack(counts, key, "media"),
-            containers: ContainerRow::samples(),
-            schedules: ScheduleLine::samples(),
-            runs: RunLine::samples(),
-            runs_href: format!("/runs?target=stack/{key}"),
-        };
-        vec![
-            Self {
-                protected: Some("it is DockNap itself".to_owned()),
-                acts: vec![],
-                wanted: WantedPanel::default(),
-                lock: None,
-                waits: vec![],
-                schedules: vec![],
-                runs: vec![],
-                running: None,
-                soon: None,
                 ..full.clone()
             },
             full,
