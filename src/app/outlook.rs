@@ -35,6 +35,15 @@ impl Outlook {
         Ok(Self { rules: rules::load_by(app, &almanac).await?, zone: almanac.zone.zone, naps })
     }
 
+    /// Reads anew what naps on a host.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn read_naps(&mut self, app: &App, host: &HostId) -> Result<()> {
+        self.naps.insert(host.clone(), db::naps::of_host(&app.db, host).await?);
+        Ok(())
+    }
+
     /// What naps on a host, where it is known.
     pub fn naps(&self, host: &HostId) -> Option<&Naps> {
         self.naps.get(host)

@@ -107,6 +107,20 @@ impl Outside {
         Taken { sightings: std::mem::take(&mut host.sightings), fresh, late: std::mem::take(&mut host.late) }
     }
 
+    /// What was taken is for the next look: this one came to nothing.
+    pub fn give_back(&self, host: &HostId, mut taken: Taken) {
+        let mut state = self.lock();
+        let host = state.hosts.entry(host.clone()).or_default();
+        if let Some(fresh) = taken.fresh {
+            host.looked = false;
+            host.lost_at = fresh.lost_at;
+        }
+        // Others may have come since: those are newer.
+        taken.sightings.append(&mut host.sightings);
+        host.sightings = taken.sightings;
+        host.late.extend(taken.late);
+    }
+
     /// What was taken of containers on which a run of ours is at work is for the look after its end.
     pub fn put_off(
         &self,

@@ -207,22 +207,22 @@ pub async fn begin(tx: &mut Tx, run: &Run, now: Timestamp) -> Result<bool> {
 pub async fn extend(tx: &mut Tx, id: &RunId, deadline: Timestamp) -> Result<()> {
     exec_tx!(
         tx,
-        "UPDATE runs SET deadline_ms = $2 WHERE id = $1 AND state = 'pending'",
+        "UPDATE runs SET deadline_ms = $2, attempt = 0 WHERE id = $1 AND state = 'pending'",
         id.as_str(),
         to_ms(deadline)
     )?;
     Ok(())
 }
 
-/// A guard holds a pending run back: until when, why, and how long it may go on after that. `false` when it is no longer
-/// pending.
+/// A guard holds a pending run back: until when, why, and how long it may go on after that. The tries of its host are
+/// counted anew then. `false` when it is no longer pending.
 ///
 /// # Errors
 /// What the engine answered.
 pub async fn defer(tx: &mut Tx, id: &RunId, deferral: &Deferral, deadline: Timestamp) -> Result<bool> {
     let rows = exec_tx!(
         tx,
-        "UPDATE runs SET reason = $2, look_at_ms = $3, busy_until_ms = $4, deadline_ms = $5 \
+        "UPDATE runs SET reason = $2, look_at_ms = $3, busy_until_ms = $4, deadline_ms = $5, attempt = 0 \
          WHERE id = $1 AND state = 'pending'",
         id.as_str(),
         deferral.reason.as_str(),
@@ -265,15 +265,22 @@ pub async fn finish(tx: &mut Tx, id: &RunId, state: RunState, reason: &str, now:
     Ok(rows == 1)
 }
 
-/// A run that waits is called off. `false` when it waits no more.
+/// A run that waits ends without having begun. `false` when it waits no more.
 ///
 /// # Errors
 /// What the engine answered.
-pub async fn call_off(tx: &mut Tx, id: &RunId, reason: &str, now: Timestamp) -> Result<bool> {
+pub async fn end_pending(
+    tx: &mut Tx,
+    id: &RunId,
+    state: RunState,
+    reason: &str,
+    now: Timestamp,
+) -> Result<bool> {
     let rows = exec_tx!(
         tx,
-        "UPDATE runs SET state = 'cancelled', reason = $2, finished_ms = $3 WHERE id = $1 AND state = 'pending'",
+        "UPDATE runs SET state = $2, reason = $3, finished_ms = $4 WHERE id = $1 AND state = 'pending'",
         id.as_str(),
+        state.as_str(),
         reason,
         to_ms(now),
     )?;

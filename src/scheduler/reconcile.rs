@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use crate::app::execute::{self, Request};
 use crate::app::outlook::Outlook;
+use crate::app::outside::Taken;
 use crate::app::overrides::{self, Wish};
 use crate::app::{Actor, App, Result, audit};
 use crate::db::{self, Tx};
@@ -61,9 +62,11 @@ async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
     for host in app.hosts.all() {
         let inventory = host.inventory();
         if inventory.is_connected() {
-            let found = look_at(app, &host, &inventory, &outlook).await;
+            let taken = app.outside.take(host.id());
+            let found = look_at(app, &host, &inventory, &outlook, &taken).await;
             if found.is_err() {
-                app.outside.link(host.id(), false, host.by_engine(now));
+                // It has not been looked at.
+                app.outside.give_back(host.id(), taken);
             }
             runs.extend(found?);
         }
@@ -71,9 +74,14 @@ async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
     Ok(runs)
 }
 
-async fn look_at(app: &App, host: &Host, inventory: &Inventory, outlook: &Outlook) -> Result<Vec<RunId>> {
+async fn look_at(
+    app: &App,
+    host: &Host,
+    inventory: &Inventory,
+    outlook: &Outlook,
+    taken: &Taken,
+) -> Result<Vec<RunId>> {
     let rules = &outlook.rules;
-    let taken = app.outside.take(host.id());
     let applied = db::applied::of_host(&app.db, host.id()).await?;
     if rules.is_empty() && applied.is_empty() {
         return Ok(Vec::new());
@@ -84,7 +92,7 @@ async fn look_at(app: &App, host: &Host, inventory: &Inventory, outlook: &Outloo
     let busy = busy(app, host, inventory).await?;
     // What others do while a run of ours is at work is judged when that has ended; its end wakes the scheduler.
     let (later, sightings): (Vec<_>, Vec<_>) =
-        taken.sightings.into_iter().partition(|sighting| busy.contains_key(&sighting.identity));
+        taken.sightings.iter().cloned().partition(|sighting| busy.contains_key(&sighting.identity));
     let first_look = |identity: &ContainerIdentity| taken.fresh.or_else(|| taken.late.get(identity).copied());
     let late = busy.keys().filter_map(|identity| Some((identity.clone(), first_look(identity)?)));
     app.outside.put_off(host.id(), later, late);
@@ -385,8 +393,11 @@ async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Ve
     if db::overrides::close(&mut tx, &one.id, now.min(one.until), reason).await? {
         for (prepared, inventory) in &prepared {
             execute::store(&mut tx, app, &Actor::scheduler(), prepared).await?;
-            execute::answer_by_hand(&mut tx, app, &Actor::scheduler(), prepared, inventory, &outlook.rules)
-                .await?;
+            // What a guard may hold back goes against nothing before it goes.
+            if prepared.run.guard.is_none() {
+                let (actor, rules) = (Actor::scheduler(), &outlook.rules);
+                execute::answer_by_hand(&mut tx, app, &actor, prepared, inventory, rules).await?;
+            }
             runs.push(prepared.run.id.clone());
         }
     }

@@ -202,3 +202,20 @@ async fn the_page_that_looks_ahead_tells_days_marks_and_what_is_left_out() {
         viewer.get(&format!("/simulate?target=stack%2F{}", target::key(&HostId::local(), "shop"))).await;
     assert!(page.text("#ahead").contains("Nights"), "{}", page.text("main"));
 }
+
+#[tokio::test]
+async fn more_than_a_page_of_one_instant_is_told_whole_and_goes_on() {
+    let world = (0..305)
+        .fold(World::new(), |world, number| world.stack(&format!("s{number}"), |s| s.service("web", |c| c)));
+    let test = TestApp::over(Bench::new(NOW, world).await).await;
+    for number in 0..305 {
+        warned(test.bench(), cron("stack", &format!("s{number}"), "0 12 * * *", "stop")).await;
+    }
+    let mut viewer = test.viewer().await;
+    let first = viewer.get("/simulate?to=2026-11-29").await;
+    assert!(first.text("#ahead").contains("305 changes on this page"), "{}", first.text(".facts"));
+    let more = first.attribute("#ahead .pager a", "href").expect("it goes on");
+    let second = viewer.get(&more).await;
+    assert!(second.text("#ahead").contains("Sunday 29 November 2026"), "{more}");
+    assert_eq!(second.attribute("#ahead .pager a", "href"), None, "and ends");
+}

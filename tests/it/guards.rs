@@ -378,6 +378,8 @@ async fn called_off_a_windows_sleep_stays_away_until_the_next_edge() {
     let run = only_run(&bench).await;
     assert_eq!((run.state, run.reason.as_str()), (RunState::Cancelled, "called off by command line"));
     assert!(bench.sim.acts().is_empty());
+    let (_, steps) = bench.run(&run.id).await;
+    assert!(!steps.is_empty() && steps.iter().all(|step| step.state.is_terminal()), "{steps:#?}");
     let open = db::overrides::open(&bench.app.db).await.expect("they read");
     assert_eq!(open.iter().map(|one| (one.wanted, one.by_hand)).collect::<Vec<_>>(), [(Wanted::Awake, true)]);
 }

@@ -280,10 +280,12 @@ impl Ended<'_> {
     async fn store(&self, actor: &Actor, rules: &Rules, until_next_edge: bool) -> Result<bool> {
         let Self { app, run, state, reason, .. } = *self;
         let is_level = rules::is_level(run);
+        let now = app.clock.now();
         let mut tx = app.db.begin().await?;
-        if !db::runs::finish(&mut tx, &run.id, state, reason, app.clock.now()).await? {
+        if !db::runs::end_pending(&mut tx, &run.id, state, reason, now).await? {
             return Ok(false);
         }
+        db::steps::leave(&mut tx, &run.id, reason, now).await?;
         record_end(&mut tx, app, run, state, reason).await?;
         if is_level {
             self.leave_awake(&mut tx, actor, rules, until_next_edge).await?;

@@ -275,7 +275,7 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
         return if guard::call_off(app, actor, &run, &reason).await? { Ok(()) } else { Err(ended()) };
     }
     let mut tx = app.db.begin().await?;
-    if !db::runs::call_off(&mut tx, id, &reason, now).await? {
+    if !db::runs::end_pending(&mut tx, id, RunState::Cancelled, &reason, now).await? {
         return Err(ended());
     }
     db::steps::leave(&mut tx, id, &reason, now).await?;

@@ -183,7 +183,7 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
             pass.end(run, RunState::Failed, "its host is no longer known").await?;
             continue;
         };
-        let mut given_up = app.execution.loses(&run.id, claim.gives_up(newer()));
+        let given_up = app.execution.loses(&run.id, claim.gives_up(newer()));
         let run = match &run.guard {
             None => Cow::Borrowed(run),
             Some(_) => match guard::ask(app, &host, run, steps, pass.outlook().await?, stop, tasks).await? {
@@ -198,13 +198,7 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
                 }
             },
         };
-        let way = app.execution.make_way(claim);
-        if !way.given_up.is_empty() {
-            given_up = app.execution.loses(&run.id, way.given_up);
-        }
-        if !way.blocked {
-            pass.begin(host, &run, steps, given_up).await?;
-        }
+        pass.begin(host, &run, steps, given_up).await?;
     }
     pass.store_waits().await?;
     if !pass.taken.ended.is_empty() {
@@ -226,19 +220,25 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    async fn outlook(&mut self) -> Result<&Outlook> {
+    async fn outlook(&mut self) -> Result<&mut Outlook> {
         Ok(match &mut self.outlook {
             Some(outlook) => outlook,
             none => none.insert(Outlook::load(self.app).await?),
         })
     }
 
-    /// Begins one run with the plan of this moment, or ends it where there is nothing to begin.
-    async fn begin(&mut self, host: Arc<Host>, run: &Run, steps: &[Step], given_up: GivenUp) -> Result<()> {
+    /// Begins one run with the plan of this moment, or ends it where there is nothing to begin. It waits while what is in
+    /// flight for others has to end first.
+    async fn begin(
+        &mut self,
+        host: Arc<Host>,
+        run: &Run,
+        steps: &[Step],
+        mut given_up: GivenUp,
+    ) -> Result<()> {
         let app = self.app;
         let now = app.clock.now();
-        let inventory = host.inventory();
-        if let Some(reason) = unreachable(&inventory) {
+        if let Some(reason) = unreachable(&host.inventory()) {
             if now >= run.deadline_at {
                 let why = match run.attempt {
                     0 => LATE.to_owned(),
@@ -255,11 +255,25 @@ impl Pass<'_> {
         if now > run.deadline_at {
             return self.end(run, RunState::Failed, LATE).await;
         }
+        self.outlook().await?.read_naps(app, host.id()).await?;
+        // Only now: a stop stores its nap before it lets the next one in.
+        let inventory = host.inventory();
         let outlook = self.outlook().await?;
         let plan = plan_of(app, run, &inventory, outlook).await?;
         let fresh = steps_of(app, run, &plan, now);
+        let way = app.execution.make_way(&Claim::new(run, &fresh, Some(&inventory)));
+        if !way.given_up.is_empty() {
+            given_up = app.execution.loses(&run.id, way.given_up);
+        }
+        if way.blocked {
+            return Ok(());
+        }
         let answers = run.guard.is_some()
-            && matches!(run.trigger, Trigger::Schedule | Trigger::CatchUp | Trigger::Label);
+            && match run.trigger {
+                Trigger::Schedule | Trigger::CatchUp | Trigger::Label => true,
+                Trigger::Override => run.schedule_id.is_some(),
+                _ => false,
+            };
         let _beginning = app.execution.beginning().await;
         let mut tx = app.db.begin().await?;
         if !db::runs::begin(&mut tx, run, now).await? {
@@ -287,6 +301,9 @@ impl Pass<'_> {
             return Ok(());
         }
         tx.commit().await?;
+        if answers {
+            overrides::changed(app);
+        }
         app.bus.send(Live::Runs);
         let run = Run { started_at: Some(now), state: RunState::Executing, ..run.clone() };
         self.taken.begun.push(run.id.clone());
@@ -301,12 +318,12 @@ impl Pass<'_> {
     async fn end(&mut self, run: &Run, state: RunState, reason: &str) -> Result<()> {
         let app = self.app;
         let now = app.clock.now();
+        let steps = db::steps::of_run(&app.db, &run.id).await?;
         let mut tx = app.db.begin().await?;
         if db::runs::finish(&mut tx, &run.id, state, reason, now).await? {
             db::steps::leave(&mut tx, &run.id, reason, now).await?;
             record_end(&mut tx, app, run, state, reason).await?;
             if state == RunState::Failed {
-                let steps = db::steps::of_run(&app.db, &run.id).await?;
                 let left = match (steps.as_slice(), app.hosts.get(&run.target.host)) {
                     // Asked for while the host was away: there was nothing to make a plan of.
                     ([], Some(host)) => overrides::members(&host.inventory(), &run.target),

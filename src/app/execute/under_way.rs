@@ -264,6 +264,9 @@ impl Execution {
             // What is in flight ends either way.
             way.blocked |= contested.iter().any(|identity| active.open.contains(identity));
             if *id > claim.id {
+                if !claim.yields_to(&active.claim) {
+                    continue;
+                }
                 let by = || active.claim.words.clone();
                 way.given_up.extend(contested.into_iter().map(|identity| (identity, by())));
                 continue;

@@ -148,11 +148,12 @@ impl SimulatePage {
         let mut cut = simulation.cut;
         let mut events = simulation.events;
         if let Some(lost) = events.get(MOST) {
-            // An instant is told whole.
+            // An instant is told whole, though it be more than a page.
             let lost = lost.at;
-            let whole = events.partition_point(|event| event.at < lost);
-            events.truncate(if whole == 0 { MOST } else { whole });
-            cut = Some(lost);
+            let before = events.partition_point(|event| event.at < lost);
+            let end = if before > 0 { before } else { events.partition_point(|event| event.at <= lost) };
+            cut = events.get(end).map(|event| event.at).or(cut);
+            events.truncate(end);
         }
         let shown_until = cut.unwrap_or(until);
         self.from = date_of(from).to_string();

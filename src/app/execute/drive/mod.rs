@@ -133,7 +133,10 @@ impl Drive {
             }
             let pending = !self.in_state(StepState::Pending).is_empty() && !self.stop.is_cancelled();
             // Whatever a step waits for, its time ends.
-            let look_again = [look_again, pending.then(|| self.end_of_time())].into_iter().flatten().min();
+            let look_again = [look_again, pending.then(|| self.end_of_time(self.app.clock.monotonic()))]
+                .into_iter()
+                .flatten()
+                .min();
             let wait = look_again.map(|at| at.saturating_sub(self.app.clock.monotonic()));
             tokio::select! {
                 Some(first) = flights.next(), if !flights.is_empty() => {
@@ -166,7 +169,7 @@ impl Drive {
         loop {
             let control = self.control.borrow().clone();
             let now = self.app.clock.now();
-            let late = self.app.clock.monotonic() >= self.end_of_time();
+            let late = self.is_late();
             let mut closed = Vec::new();
             for index in self.in_state(StepState::Pending) {
                 let ended = match control.ends(&self.steps[index].identity) {
@@ -198,10 +201,16 @@ impl Drive {
         }
     }
 
-    /// When nothing more is issued, on the monotonic clock: at the deadline while nothing was and where the run was
-    /// cut off, else when its budget is used up (rulings 10). What others hold it up is not counted.
-    fn end_of_time(&self) -> Duration {
+    /// Nothing more is issued.
+    fn is_late(&self) -> bool {
+        // One reading for both sides: past the deadline its end is now.
         let now = self.app.clock.monotonic();
+        now >= self.end_of_time(now)
+    }
+
+    /// When nothing more is issued, on the monotonic clock, which shows `now`: at the deadline while nothing was and where the run was
+    /// cut off, else when its budget is used up (rulings 10). What others hold it up is not counted.
+    fn end_of_time(&self, now: Duration) -> Duration {
         if self.resumed || self.steps.iter().all(|step| step.issued_at.is_none()) {
             let left = self.run.deadline_at.duration_since(self.app.clock.now());
             // The deadline itself is in time.
@@ -312,7 +321,7 @@ impl Drive {
                 }
                 Err(error) => {
                     tracing::error!(run = %self.run.id, %error, "a step cannot be stored; not acting");
-                    if self.app.clock.monotonic() >= self.end_of_time() || self.stop.is_cancelled() {
+                    if self.is_late() || self.stop.is_cancelled() {
                         return false;
                     }
                     self.app.clock.sleep(wait).await;
