@@ -13,7 +13,7 @@ use crate::domain::action::Action;
 use crate::domain::calendar::{CalendarDays, CalendarEffect};
 use crate::domain::conflict::Fires;
 use crate::domain::desired::WindowRule;
-use crate::domain::ids::CalendarId;
+use crate::domain::ids::{CalendarId, ScheduleId};
 use crate::domain::schedule::{Reading, Schedule, ScheduleSpec, When};
 use crate::domain::window::{Mood, Window};
 
@@ -90,20 +90,26 @@ impl Almanac {
 
     /// The rule of a window schedule; `None` for another kind, and for a text that no longer parses.
     pub fn rule(&self, schedule: &Schedule) -> Option<WindowRule> {
-        let When::Window(text) = &schedule.spec.when else { return None };
+        let rule = self.rule_of(&schedule.id, &schedule.spec, schedule.effective_from)?;
+        Some(WindowRule { skip: schedule.skip_at, ..rule })
+    }
+
+    /// As [`Almanac::rule`], of a schedule that is not stored yet.
+    pub fn rule_of(&self, id: &ScheduleId, spec: &ScheduleSpec, from: Timestamp) -> Option<WindowRule> {
+        let When::Window(text) = &spec.when else { return None };
         Some(WindowRule {
-            id: schedule.id.clone(),
-            title: schedule.title(),
-            target: schedule.spec.target.clone(),
+            id: id.clone(),
+            title: spec.title(),
+            target: spec.target.clone(),
             window: Window::parse(text).ok()?,
-            reading: self.reading(&schedule.spec),
-            skip: schedule.skip_at,
-            from: schedule.effective_from,
-            policy: schedule.spec.policy,
-            sleep: schedule.spec.action,
-            wake: schedule.spec.wake,
-            stop_timeout_seconds: schedule.spec.stop_timeout_seconds,
-            guard: schedule.spec.guard.clone(),
+            reading: self.reading(spec),
+            skip: None,
+            from,
+            policy: spec.policy,
+            sleep: spec.action,
+            wake: spec.wake,
+            stop_timeout_seconds: spec.stop_timeout_seconds,
+            guard: spec.guard.clone(),
         })
     }
 }

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod inventory;
 pub mod lock;
 pub mod nap;
+pub mod needs;
 pub mod order;
 pub mod overrides;
 pub mod permission;

@@ -206,6 +206,11 @@ pub struct ScheduleSpec {
 }
 
 impl ScheduleSpec {
+    /// What to call it where one line must do: its name, else what it does to what.
+    pub fn title(&self) -> String {
+        if self.name.is_empty() { format!("{} {}", self.deed(), self.target_name) } else { self.name.clone() }
+    }
+
     /// What it does, in a word: the action's, or "Sleep" for a window.
     pub fn deed(&self) -> &'static str {
         match self.when {
@@ -250,13 +255,9 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// What to call it where one line must do: its name, else what it does to what.
+    /// What to call it where one line must do.
     pub fn title(&self) -> String {
-        if self.spec.name.is_empty() {
-            format!("{} {}", self.spec.deed(), self.spec.target_name)
-        } else {
-            self.spec.name.clone()
-        }
+        self.spec.title()
     }
 
     /// Edge or level.

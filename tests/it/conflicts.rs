@@ -1,5 +1,6 @@
 //! Schedules that get in each other's way are told of at save, on the list and in the simulation.
 
+use docknap::app::order;
 use docknap::app::paging::Page;
 use docknap::app::schedules::{self, Draft, ScheduleFilter};
 use docknap::domain::ids::HostId;
@@ -110,6 +111,40 @@ async fn what_sleeps_while_it_is_needed_is_told_of() {
     assert_eq!(told, "shop-api-1 needs it and is not asleep then.");
     // Nothing needs the last of the chain.
     assert_eq!(warned(&bench, window("container", "shop-web-1", "sleep 22:00-08:00")).await, "");
+}
+
+#[tokio::test]
+async fn a_member_awake_while_its_stack_sleeps_is_told_of() {
+    let bench = Bench::new(NOW, shop()).await;
+    assert_eq!(warned(&bench, window("stack", "shop", "sleep 23:00-07:00")).await, "");
+    let told = warned(&bench, window("container", "shop-web-1", "sleep 01:00-07:00")).await;
+    assert!(
+        told.contains(
+            "At 2026-11-27 23:00 (UTC) shop-api-1 is asleep, and shop-web-1, which needs it, is not."
+        ),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn what_another_stack_needs_is_told_of_at_save_and_on_the_list() {
+    let world = shop().stack("core", |s| s.service("queue", |c| c));
+    let test = TestApp::over(Bench::new(NOW, world).await).await;
+    let edge = order::Draft {
+        dependant_type: Some("stack".to_owned()),
+        dependant_id: Some("shop".to_owned()),
+        dependency_type: Some("stack".to_owned()),
+        dependency_id: Some("core".to_owned()),
+        ..order::Draft::default()
+    };
+    order::add(&test.app, &person(), &edge).await.expect("it is added");
+    let told = warned(test.bench(), window("stack", "core", "sleep 22:00-07:00")).await;
+    assert!(told.contains("core-queue-1 is asleep, and shop-"), "{told}");
+    let list = test.operator().await.get("/schedules").await;
+    assert!(list.text(".conflict").contains("core-queue-1 is asleep"), "{}", list.text("#schedules"));
+    // Asleep together, nobody misses anybody.
+    assert_eq!(warned(test.bench(), window("stack", "shop", "sleep 22:00-07:00")).await, "");
+    assert_eq!(test.operator().await.get("/schedules").await.text(".conflict"), "");
 }
 
 #[tokio::test]

@@ -14,11 +14,12 @@ use crate::db;
 use crate::domain::action::Action;
 use crate::domain::conflict::{self, Fires, HORIZON_DAYS, MOST_FIRES};
 use crate::domain::contradiction::contradicts;
-use crate::domain::ids::ScheduleId;
+use crate::domain::desired::Rules;
+use crate::domain::ids::{HostId, ScheduleId};
 use crate::domain::inventory::Inventory;
-use crate::domain::order;
+use crate::domain::needs::{Gap, Needs};
 use crate::domain::overrides::Wanted;
-use crate::domain::schedule::{Policy, Schedule, ScheduleSpec, When};
+use crate::domain::schedule::{Policy, Schedule, ScheduleSpec};
 use crate::domain::target::{Subject, Target};
 use crate::domain::window::{Mood, Rota, Walk};
 
@@ -53,33 +54,50 @@ pub(super) async fn clashes(
         return Ok(Vec::new());
     }
     let mut others = db::schedules::touching(&app.db, &spec.target, MOST_OTHERS).await?;
-    others.retain(|other| Some(&other.id) != itself);
+    let mut windows = db::schedules::windows(&app.db).await?;
+    for schedules in [&mut others, &mut windows] {
+        schedules.retain(|other| Some(&other.id) != itself);
+    }
     let inventory = app.hosts.get(&spec.target.host).map(|host| host.inventory());
     let (spec, almanac) = (spec.clone(), almanac.clone());
     work_out(move || {
         let clashes = others.iter().filter_map(|other| between(&spec, other, &almanac, now));
-        let needed = || needed(&spec, &others, &inventory?, &almanac, now);
-        clashes.chain(std::iter::once_with(needed).flatten()).take(MOST_TOLD).collect()
+        let gap = || {
+            let own = almanac.rule_of(&ScheduleId::from(""), &spec, now)?;
+            let stored = windows.iter().filter_map(|schedule| almanac.rule(schedule));
+            let rules = Rules::new(stored.chain([own]).collect(), Vec::new());
+            let gap = Needs::new(&rules, &inventory?, now).first_gap(&spec.target)?;
+            Some(needed(&gap, &spec.target, &almanac.zone_of(&spec)))
+        };
+        clashes.chain(std::iter::once_with(gap).flatten()).take(MOST_TOLD).collect()
     })
     .await
 }
 
-/// The first warning of each of these schedules, compared among themselves: what the list shows.
+/// The first warning of each of these schedules, compared among themselves and with who needs whom: what the list shows.
 pub(super) fn among(
     schedules: &[Schedule],
     wanted: &[&ScheduleId],
+    inventories: &[Inventory],
     almanac: &Almanac,
     now: Timestamp,
 ) -> HashMap<ScheduleId, String> {
     let on = || schedules.iter().filter(|schedule| schedule.spec.enabled);
-    let first = |one: &Schedule| {
-        let others =
-            on().filter(|other| other.id != one.id && one.spec.target.shares_container(&other.spec.target));
-        others.take(usize::try_from(MOST_OTHERS).unwrap_or(usize::MAX)).find_map(|other| {
-            between(&one.spec, other, almanac, now).map(|sentence| (one.id.clone(), sentence))
-        })
-    };
-    on().filter(|one| wanted.contains(&&one.id)).filter_map(first).collect()
+    let rules = Rules::new(on().filter_map(|schedule| almanac.rule(schedule)).collect(), Vec::new());
+    let mut needs: HashMap<&HostId, Needs<'_>> =
+        inventories.iter().map(|inventory| (&inventory.host, Needs::new(&rules, inventory, now))).collect();
+    let mut found = HashMap::new();
+    for one in on().filter(|one| wanted.contains(&&one.id)) {
+        let target = &one.spec.target;
+        let others = on().filter(|other| other.id != one.id && target.shares_container(&other.spec.target));
+        let mut others = others.take(usize::try_from(MOST_OTHERS).unwrap_or(usize::MAX));
+        let told = others.find_map(|other| between(&one.spec, other, almanac, now)).or_else(|| {
+            let gap = needs.get_mut(&target.host).filter(|_| one.is_window())?.first_gap(target)?;
+            Some(needed(&gap, target, &almanac.zone_of(&one.spec)))
+        });
+        found.extend(told.map(|sentence| (one.id.clone(), sentence)));
+    }
+    found
 }
 
 /// What there is to say of a schedule beside another one that shares a container with it.
@@ -145,44 +163,13 @@ fn narrower(spec: &ScheduleSpec, other: &Schedule) -> Option<String> {
     }
 }
 
-/// What waits for a container that sleeps while the other does not. Known edges of the same stack, and of stacks that
-/// people ordered.
-fn needed(
-    spec: &ScheduleSpec,
-    others: &[Schedule],
-    inventory: &Inventory,
-    almanac: &Almanac,
-    now: Timestamp,
-) -> Option<String> {
-    let When::Window(_) = &spec.when else { return None };
-    let (Subject::Container(identity), Some(Fires::Window(window, reading, skip))) =
-        (&spec.target.subject, almanac.fires(spec, None))
-    else {
-        return None;
-    };
-    let container = inventory.by_identity(identity)?;
-    let members = inventory.members(&Subject::Stack(container.stack()?.to_owned()));
-    let (edges, _) = order::edges(&members, inventory);
-    let asleep = Rota::of(&window, &reading, skip)
-        .sleeps(now, now.checked_add((7 * 24).hours()).unwrap_or(Timestamp::MAX))
-        .into_iter()
-        .map(|sleep| sleep.start.max(now))
-        .next()?;
-    let sleeps_too = |target: &Target| {
-        others.iter().any(|other| {
-            let covers = other.spec.target == *target || other.spec.target.shares_container(target);
-            let Some(Fires::Window(window, reading, skip)) = almanac.fires(&other.spec, None) else {
-                return false;
-            };
-            covers && Rota::of(&window, &reading, skip).voice(asleep).mood() == Mood::Asleep
-        })
-    };
-    let dependant = edges
-        .iter()
-        .filter(|edge| members[edge.dependency].identity == *identity)
-        .map(|edge| &members[edge.dependant])
-        .find(|dependant| dependant.is_ordinary() && !sleeps_too(&dependant.target()))?;
-    Some(format!("{} needs it and is not asleep then.", dependant.name))
+/// What is awake while what it needs sleeps.
+fn needed(gap: &Gap, target: &Target, zone: &NamedZone) -> String {
+    let (dependant, dependency) = (&gap.dependant.name, &gap.dependency.name);
+    if gap.dependency.target() == *target {
+        return format!("{dependant} needs it and is not asleep then.");
+    }
+    format!("At {} {dependency} is asleep, and {dependant}, which needs it, is not.", shown(gap.at, zone))
 }
 
 fn shown(at: Timestamp, zone: &NamedZone) -> String {

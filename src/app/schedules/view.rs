@@ -138,9 +138,10 @@ pub async fn conflicts(app: &App, actor: &Actor, of: &[ScheduleView]) -> Result<
     let all = db::schedules::list(&app.db, &wanted).await?;
     let almanac = Almanac::load(app).await?;
     let (ids, now) = (of.iter().map(|view| view.schedule.id.clone()).collect::<Vec<_>>(), app.clock.now());
+    let inventories: Vec<_> = app.hosts.all().iter().map(|host| host.inventory()).collect();
     lint::work_out(move || {
         let wanted: Vec<&ScheduleId> = ids.iter().collect();
-        lint::among(&all, &wanted, &almanac, now)
+        lint::among(&all, &wanted, &inventories, &almanac, now)
     })
     .await
 }

@@ -1,0 +1,107 @@
+//! What sleeps while something that needs it is awake (semantics §4): told before it happens.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::{Timestamp, ToSpan};
+
+use super::desired::Rules;
+use super::inventory::{Container, Inventory};
+use super::order::{self, added};
+use super::overrides::{Place, Wanted};
+use super::target::{ContainerIdentity, Target};
+
+/// How far is looked ahead, in days: windows repeat by the week.
+const DAYS: i64 = 7;
+/// Changes of one container looked at, at most.
+const MOST_CHANGES: usize = 256;
+
+/// A time at which a container sleeps and another one that needs it does not.
+#[derive(Clone, Debug)]
+pub struct Gap {
+    /// When it begins, or now.
+    pub at: Timestamp,
+    /// What is awake.
+    pub dependant: Arc<Container>,
+    /// What it needs.
+    pub dependency: Arc<Container>,
+}
+
+/// Who needs whom on a host, and when the windows have each asleep. What it works out it keeps.
+#[derive(Debug)]
+pub struct Needs<'a> {
+    rules: &'a Rules,
+    now: Timestamp,
+    /// Who needs, and what.
+    pairs: Vec<(Arc<Container>, Arc<Container>)>,
+    courses: HashMap<ContainerIdentity, Vec<(Timestamp, bool)>>,
+}
+
+impl<'a> Needs<'a> {
+    /// By `rules`, which hold windows only: an override is nobody's plan.
+    pub fn new(rules: &'a Rules, inventory: &Inventory, now: Timestamp) -> Self {
+        let all = &inventory.containers;
+        let (edges, _) = order::edges(all, inventory);
+        let mut pairs: Vec<_> = edges
+            .iter()
+            .map(|edge| (Arc::clone(&all[edge.dependant]), Arc::clone(&all[edge.dependency])))
+            .collect();
+        for edge in inventory.added.iter().filter(|edge| !edge.is_within_a_stack()) {
+            for dependant in all.iter().filter(|one| added::names(&edge.dependant, one)) {
+                let dependencies = all.iter().filter(|one| added::names(&edge.dependency, one));
+                pairs.extend(dependencies.map(|one| (Arc::clone(dependant), Arc::clone(one))));
+            }
+        }
+        // What has done its work needs nothing any more.
+        pairs.retain(|(dependant, dependency)| {
+            dependant.is_ordinary() && dependency.is_ordinary() && !dependant.looks_completed()
+        });
+        Self { rules, now, pairs, courses: HashMap::new() }
+    }
+
+    /// The first gap to which the windows on `target` have a share.
+    pub fn first_gap(&mut self, target: &Target) -> Option<Gap> {
+        for (dependant, dependency) in self.pairs.clone() {
+            if !self.is_ruled(&dependant, target) && !self.is_ruled(&dependency, target) {
+                continue;
+            }
+            let needed = self.course(&dependency);
+            let awake = self.course(&dependant);
+            let mut instants: Vec<Timestamp> = needed.iter().chain(&awake).map(|(at, _)| *at).collect();
+            instants.sort_unstable();
+            let gap = instants.into_iter().find(|at| sleeps(&needed, *at) && !sleeps(&awake, *at));
+            if let Some(at) = gap {
+                return Some(Gap { at, dependant, dependency });
+            }
+        }
+        None
+    }
+
+    /// Whether the windows on `target` are those that decide about a container.
+    fn is_ruled(&self, container: &Container, target: &Target) -> bool {
+        self.rules.windows_for(Place::of(container)).iter().any(|rule| rule.target == *target)
+    }
+
+    /// From when on it sleeps or does not, beginning now.
+    fn course(&mut self, container: &Container) -> Vec<(Timestamp, bool)> {
+        if let Some(known) = self.courses.get(&container.identity) {
+            return known.clone();
+        }
+        let mut course = vec![(self.now, false)];
+        // What is never touched stays awake, whatever its stack's window says.
+        if container.protection.is_none() {
+            let place = Place::of(container);
+            course[0].1 = self.rules.at(self.now).desired(place).wanted == Some(Wanted::Asleep);
+            let until = self.now.checked_add((DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
+            let changes = self.rules.transitions(place, self.now, until, MOST_CHANGES);
+            course.extend(changes.iter().map(|change| (change.at, change.wanted == Some(Wanted::Asleep))));
+        }
+        self.courses.insert(container.identity.clone(), course.clone());
+        course
+    }
+}
+
+fn sleeps(course: &[(Timestamp, bool)], at: Timestamp) -> bool {
+    let after = course.partition_point(|(from, _)| *from <= at);
+    after.checked_sub(1).is_some_and(|index| course[index].1)
+}
