@@ -33,6 +33,17 @@ impl Link {
     }
 }
 
+/// One choice of a filter or a form.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// What is sent.
+    pub value: String,
+    /// What the person reads.
+    pub label: String,
+    /// It is the one in force.
+    pub chosen: bool,
+}
+
 /// The instant a page is rendered at and the zone it is rendered for: what every [`When`] is made from.
 #[derive(Clone, Debug)]
 pub struct Now {

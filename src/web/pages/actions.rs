@@ -6,7 +6,6 @@ use askama::Template;
 use axum::response::{Html, Response};
 
 use super::deeds::Deed;
-use super::runs::Choice;
 use crate::app::execute::Submitted;
 use crate::app::{FieldError, Result};
 use crate::domain::action::Action;
@@ -18,7 +17,7 @@ use crate::web::Web;
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Link, Now, Sampled, When};
+use crate::web::view::{self, Choice, Link, Now, Sampled, When};
 
 /// A button that leads to the question.
 #[derive(Clone, Debug, PartialEq, Eq)]

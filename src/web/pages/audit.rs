@@ -4,7 +4,6 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Html;
 
-use super::runs::Choice;
 use crate::app::Result;
 use crate::app::audit::{self, AuditFilter};
 use crate::app::paging::Page;
@@ -13,7 +12,7 @@ use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Now, Sampled, When};
+use crate::web::view::{self, Choice, Now, Sampled, When};
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/audit", Access::VIEWER, index)

@@ -5,7 +5,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::runs::Choice;
 use super::schedules::form::Group;
 use super::{go, html};
 use crate::app::order::{self, Draft, Waits};
@@ -19,7 +18,7 @@ use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Link, Sampled};
+use crate::web::view::{self, Choice, Link, Sampled};
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -5,7 +5,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::runs::Choice;
 use super::schedules::form::{Group, targets};
 use super::wanted::Imposed;
 use super::{go, html, now};
@@ -21,7 +20,7 @@ use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::Kept;
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Badge, Link, Now, Sampled, When};
+use crate::web::view::{self, Badge, Choice, Link, Now, Sampled, When};
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -7,7 +7,6 @@ use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::runs::Choice;
 use crate::app::{Error, FieldError, Result, users};
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
@@ -17,7 +16,7 @@ use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::{self, PageLogin};
 use crate::web::shell::{Flash, Notes, Shell, theme_cookie};
-use crate::web::view::Sampled;
+use crate::web::view::{Choice, Sampled};
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/profile", Access::VIEWER, show).post("/profile/theme", Access::VIEWER, theme).post(

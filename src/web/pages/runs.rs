@@ -15,7 +15,7 @@ use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Badge, Link, Now, Sampled, When};
+use crate::web::view::{self, Badge, Choice, Link, Now, Sampled, When};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -133,17 +133,6 @@ pub struct RunsPage {
     pub newest: Option<String>,
     /// Something narrows the list: an empty one then says so.
     pub filtered: bool,
-}
-
-/// One choice of a filter.
-#[derive(Clone, Debug)]
-pub struct Choice {
-    /// What the URL holds.
-    pub value: String,
-    /// What the person reads.
-    pub label: String,
-    /// It is the one in force.
-    pub chosen: bool,
 }
 
 /// A filter in force that came with a link.

@@ -17,10 +17,11 @@ use crate::domain::schedule::Source;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
-use crate::web::pages::runs::{Choice, RunLine};
+use crate::web::pages::runs::RunLine;
 use crate::web::pages::{go, html, now};
 use crate::web::session::Kept;
 use crate::web::shell::{Flash, Notes, Shell};
+use crate::web::view::Choice;
 use crate::web::{Web, error, view};
 
 /// Runs under the form.

@@ -12,9 +12,9 @@ use crate::domain::action::Action;
 use crate::domain::guard::Then;
 use crate::domain::schedule::{Policy, Source, Wake};
 use crate::web::pages::actions::Act;
-use crate::web::pages::runs::{Choice, RunLine};
+use crate::web::pages::runs::RunLine;
 use crate::web::shell::Shell;
-use crate::web::view::{self, Now, Sampled, When};
+use crate::web::view::{self, Choice, Now, Sampled, When};
 
 /// The targets of one heading.
 #[derive(Clone, Debug)]
