@@ -27,6 +27,7 @@ mod health;
 pub mod htmx;
 pub mod limits;
 pub mod pages;
+pub mod picture;
 pub mod proxy;
 pub mod routes;
 pub mod serve;

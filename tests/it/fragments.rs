@@ -35,7 +35,10 @@ fn everything() -> Vec<(String, String)> {
     render::<ErrorToast>(&mut all, |_| vec![]);
     render::<actions::ConfirmPage>(&mut all, |_| vec![]);
     render::<actions::ConfirmDialog>(&mut all, |_| vec![]);
-    render::<stacks::Dashboard>(&mut all, |_| vec![]);
+    render::<stacks::Dashboard>(&mut all, |page| {
+        vec![("now", text(page.as_now().render())), ("board", text(page.as_board().render()))]
+    });
+    render::<stacks::Tile>(&mut all, |_| vec![]);
     render::<stacks::StackPage>(&mut all, |page| vec![("containers", text(page.as_containers().render()))]);
     render::<containers::ContainerPage>(&mut all, |page| vec![("facts", text(page.as_facts().render()))]);
     render::<schedules::SchedulesPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
@@ -98,7 +101,7 @@ fn every_page_can_be_read_aloud_and_walked_by_keys() {
         for element in document.select(&select("[id]")) {
             let id = element.attr("id").unwrap_or_default();
             // The rows of a sample may repeat one target.
-            let row = ["schedule-", "run-", "switch-", "container-", "stack-"]
+            let row = ["schedule-", "run-", "switch-", "container-", "stack-", "day-"]
                 .iter()
                 .any(|row| id.starts_with(row));
             assert!(row || ids.insert(id.to_owned()), "{what}: the id {id} twice");
@@ -124,8 +127,16 @@ fn every_page_can_be_read_aloud_and_walked_by_keys() {
             let named = !said.trim().is_empty() || button.attr("aria-label").is_some();
             assert!(named, "{what}: {} says nothing", button.html());
         }
-        for icon in document.select(&select("svg")) {
-            assert_eq!(icon.attr("aria-hidden"), Some("true"), "{what}: an icon that is read aloud");
+        for drawing in document.select(&select("svg")) {
+            // A picture says what it shows; anything else is an ornament.
+            if let Some("img" | "group") = drawing.attr("role") {
+                let title = drawing.attr("aria-labelledby").unwrap_or_default();
+                let told = document.select(&select(&format!("title[id='{title}']"))).next();
+                let told = told.map(|told| told.text().collect::<String>()).unwrap_or_default();
+                assert!(!told.trim().is_empty(), "{what}: a picture that says nothing: {}", drawing.html());
+            } else {
+                assert_eq!(drawing.attr("aria-hidden"), Some("true"), "{what}: an icon that is read aloud");
+            }
         }
         if html.contains("<html") {
             assert_eq!(document.select(&select("h1")).count(), 1, "{what}: one heading of the first level");

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use serde::Serialize;
 
 use super::almanac::Almanac;
 use super::near::near;
@@ -18,9 +17,7 @@ use crate::docker::Hosts;
 use crate::domain::action::Action;
 use crate::domain::desired::Rules;
 use crate::domain::ids::{HostId, ScheduleId};
-use crate::domain::inventory::{
-    self, Completion, Container, ContainerState, Health, Inventory, Link, Stack, StackStatus,
-};
+use crate::domain::inventory::{self, Completion, Container, ContainerState, Inventory, Link, Stack};
 use crate::domain::nap::{Nap, Naps};
 use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
@@ -28,59 +25,19 @@ use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
 use crate::domain::text::shorten;
 
+mod shown;
 mod wanted;
 mod why;
 
+pub use shown::ShownState;
+use shown::{shown_of_container, shown_of_stack};
+use wanted::Look;
 pub use wanted::WantedView;
 
 /// A stack or container that is touched by nothing of ours.
 pub const UNTOUCHED: &str = "DockNap has not touched it";
 /// A stack or container that a run of ours is changing right now.
 const AT_WORK: &str = "A run is at work on it";
-
-/// How a container or stack is, in the words of the product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ShownState {
-    /// Up, and healthy where that is checked.
-    Running,
-    /// Stopped or paused by DockNap, and not changed by others since.
-    Napping,
-    /// Frozen by somebody else.
-    Paused,
-    /// Down, and not by DockNap.
-    Stopped,
-    /// Some of a stack is up, some is not.
-    Partial,
-    /// Up, its health check has not passed yet.
-    Starting,
-    /// Up, its health check fails.
-    Unhealthy,
-    /// Docker brings it back again and again.
-    RestartLooping,
-    /// The host is not connected: what is shown is what was last seen.
-    Unreachable,
-    /// A one-shot that did its work.
-    Completed,
-}
-
-impl ShownState {
-    /// The word on a page.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Running => "Running",
-            Self::Napping => "Napping",
-            Self::Paused => "Paused",
-            Self::Stopped => "Stopped",
-            Self::Partial => "Partial",
-            Self::Starting => "Starting",
-            Self::Unhealthy => "Unhealthy",
-            Self::RestartLooping => "Restart-looping",
-            Self::Unreachable => "Unreachable",
-            Self::Completed => "Completed",
-        }
-    }
-}
 
 /// What a schedule does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,13 +130,21 @@ pub struct Overview {
 /// # Errors
 /// Where the database cannot be read.
 pub async fn overview(app: &App, actor: &Actor) -> Result<Overview> {
-    seen(app, actor, 1).await
+    seen(app, actor, Look { changes: 1, span: None }).await
 }
 
-/// Everything, with so many of the next changes of what is wanted.
-async fn seen(app: &App, actor: &Actor, changes: usize) -> Result<Overview> {
+/// As [`overview`], with what is wanted over a span.
+///
+/// # Errors
+/// As [`overview`].
+pub async fn board(app: &App, actor: &Actor, span: (Timestamp, Timestamp)) -> Result<Overview> {
+    seen(app, actor, Look { changes: 1, span: Some(span) }).await
+}
+
+/// Everything, as far ahead as `look` says.
+async fn seen(app: &App, actor: &Actor, look: Look) -> Result<Overview> {
     actor.require(Permission::View)?;
-    let known = Known::read(app, changes).await?;
+    let known = Known::read(app, look).await?;
     let mut overview = Overview { hosts: Vec::new(), stacks: Vec::new(), loose: Vec::new() };
     for inventory in inventories(app) {
         overview.stacks.extend(inventory.stacks().into_iter().map(|stack| known.stack(&inventory, stack)));
@@ -212,7 +177,7 @@ pub fn hosts(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
 /// # Errors
 /// As [`overview`].
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<StackView>> {
-    Ok(seen(app, actor, wanted::SHOWN).await?.stacks)
+    Ok(seen(app, actor, wanted::FEW).await?.stacks)
 }
 
 /// One stack, by its exact name or its key.
@@ -220,6 +185,24 @@ pub async fn list(app: &App, actor: &Actor) -> Result<Vec<StackView>> {
 /// # Errors
 /// [`Error::NotFound`] with names that look like it.
 pub async fn get(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> Result<StackView> {
+    stack(app, actor, host, name_or_key, wanted::FEW).await
+}
+
+/// As [`get`], with what is wanted over a span.
+///
+/// # Errors
+/// As [`get`].
+pub async fn get_over(
+    app: &App,
+    actor: &Actor,
+    host: &HostId,
+    name_or_key: &str,
+    span: (Timestamp, Timestamp),
+) -> Result<StackView> {
+    stack(app, actor, host, name_or_key, Look { span: Some(span), ..wanted::FEW }).await
+}
+
+async fn stack(app: &App, actor: &Actor, host: &HostId, name_or_key: &str, look: Look) -> Result<StackView> {
     actor.require(Permission::View)?;
     let inventory = inventory(app, host)?;
     let stack = inventory
@@ -230,7 +213,7 @@ pub async fn get(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> 
             name: shorten(name_or_key),
             near: near(name_or_key, inventory.stacks().iter().map(|stack| stack.name.as_str())),
         })?;
-    Ok(Known::read(app, wanted::SHOWN).await?.stack(&inventory, stack))
+    Ok(Known::read(app, look).await?.stack(&inventory, stack))
 }
 
 /// All containers, in a stack or not, by host and name.
@@ -239,7 +222,7 @@ pub async fn get(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> 
 /// As [`overview`].
 pub async fn containers(app: &App, actor: &Actor) -> Result<Vec<ContainerView>> {
     actor.require(Permission::View)?;
-    let known = Known::read(app, wanted::SHOWN).await?;
+    let known = Known::read(app, wanted::FEW).await?;
     let mut views = Vec::new();
     for inventory in inventories(app) {
         let stacks = inventory.stacks();
@@ -258,6 +241,30 @@ pub async fn containers(app: &App, actor: &Actor) -> Result<Vec<ContainerView>> 
 /// # Errors
 /// [`Error::NotFound`] with names that look like it.
 pub async fn container(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> Result<ContainerView> {
+    one(app, actor, host, name_or_key, wanted::FEW).await
+}
+
+/// As [`container`], with what is wanted over a span.
+///
+/// # Errors
+/// As [`container`].
+pub async fn container_over(
+    app: &App,
+    actor: &Actor,
+    host: &HostId,
+    name_or_key: &str,
+    span: (Timestamp, Timestamp),
+) -> Result<ContainerView> {
+    one(app, actor, host, name_or_key, Look { span: Some(span), ..wanted::FEW }).await
+}
+
+async fn one(
+    app: &App,
+    actor: &Actor,
+    host: &HostId,
+    name_or_key: &str,
+    look: Look,
+) -> Result<ContainerView> {
     actor.require(Permission::View)?;
     let inventory = inventory(app, host)?;
     let found = inventory
@@ -269,7 +276,7 @@ pub async fn container(app: &App, actor: &Actor, host: &HostId, name_or_key: &st
             name: shorten(name_or_key),
             near: near(name_or_key, inventory.containers.iter().map(|container| container.name.as_str())),
         })?;
-    let known = Known::read(app, wanted::SHOWN).await?;
+    let known = Known::read(app, look).await?;
     let stack = found.stack().and_then(|stack| inventory.stack(stack));
     let group = stack.as_ref().map(|stack| known.group(stack, &stack.containers));
     Ok(known.container(&inventory, found, group.as_ref()))
@@ -310,8 +317,7 @@ struct Known {
     touches: HashMap<Target, LastTouch>,
     coming: HashMap<Target, NextAction>,
     rules: Rules,
-    /// How many of the next changes of what is wanted are told.
-    changes: usize,
+    look: Look,
 }
 
 /// What a stack's containers have in common, worked out once for all of them.
@@ -324,7 +330,7 @@ struct Group<'a> {
 }
 
 impl Known {
-    async fn read(app: &App, changes: usize) -> Result<Self> {
+    async fn read(app: &App, look: Look) -> Result<Self> {
         let mut naps = HashMap::new();
         let mut busy = HashMap::new();
         for host in inventories(app).into_iter().map(|inventory| inventory.host) {
@@ -351,13 +357,13 @@ impl Known {
             busy,
             touches: touches.into_iter().map(|touch| (touch.target.clone(), touch)).collect(),
             coming,
-            changes,
+            look,
         })
     }
 
     /// What windows and overrides want of a target.
     fn wanted(&self, target: &Target) -> WantedView {
-        WantedView::new(&self.rules, Place::of_target(target), self.now, &self.zone, self.changes)
+        WantedView::new(&self.rules, Place::of_target(target), self.now, &self.zone, self.look)
     }
 
     fn group<'a>(&self, stack: &Stack, members: &'a [Arc<Container>]) -> Group<'a> {
@@ -526,44 +532,6 @@ pub fn clock_time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
         format!("{time} {}", at.strftime("%a"))
     } else {
         format!("{time} on {date}")
-    }
-}
-
-fn shown_of_container(container: &Container, connected: bool, napping: bool, completed: bool) -> ShownState {
-    if !connected {
-        return ShownState::Unreachable;
-    }
-    if napping {
-        return ShownState::Napping;
-    }
-    match (container.state, container.health) {
-        (ContainerState::Restarting, _) => ShownState::RestartLooping,
-        (ContainerState::Paused, _) => ShownState::Paused,
-        (ContainerState::Running, Health::Starting) => ShownState::Starting,
-        (ContainerState::Running, Health::Unhealthy) => ShownState::Unhealthy,
-        (ContainerState::Running, _) => ShownState::Running,
-        _ if completed => ShownState::Completed,
-        _ => ShownState::Stopped,
-    }
-}
-
-fn shown_of_stack(stack: &Stack, containers: &[ContainerView], napping: bool) -> ShownState {
-    let any = |wanted: ShownState| {
-        containers.iter().any(|view| view.container.is_ordinary() && view.shown == wanted)
-    };
-    match stack.status {
-        StackStatus::Unknown => ShownState::Unreachable,
-        _ if napping => ShownState::Napping,
-        _ if any(ShownState::RestartLooping) => ShownState::RestartLooping,
-        _ if any(ShownState::Unhealthy) => ShownState::Unhealthy,
-        StackStatus::Stopped if stack.counts.total == 0 && any(ShownState::Completed) => {
-            ShownState::Completed
-        }
-        StackStatus::Stopped => ShownState::Stopped,
-        StackStatus::Paused => ShownState::Paused,
-        StackStatus::Partial => ShownState::Partial,
-        StackStatus::Running if any(ShownState::Starting) => ShownState::Starting,
-        StackStatus::Running => ShownState::Running,
     }
 }
 

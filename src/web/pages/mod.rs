@@ -19,6 +19,7 @@ use crate::domain::target::{Target, TargetType};
 
 pub mod actions;
 pub mod audit;
+mod bulk;
 pub mod calendars;
 pub mod containers;
 mod deeds;
@@ -42,6 +43,7 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(users::routes())
         .merge(stacks::routes())
         .merge(deeds::routes())
+        .merge(bulk::routes())
         .merge(containers::routes())
         .merge(schedules::routes())
         .merge(simulate::routes())

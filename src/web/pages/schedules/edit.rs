@@ -35,6 +35,8 @@ pub(super) struct Begin {
     target: String,
     /// The schedule it is a copy of.
     from: String,
+    /// Sleep hours to begin with.
+    window: String,
 }
 
 /// The form around `fields`, with what they mean.
@@ -107,7 +109,8 @@ pub(super) async fn new(
     let fields = if let Some(typed) = kept {
         Fields::typed(&typed)
     } else if begin.from.is_empty() {
-        Fields::new(begin.target)
+        let fields = Fields::new(begin.target);
+        if begin.window.is_empty() { fields } else { Fields { window: begin.window, ..fields } }
     } else {
         let view = service::get(&web.app, &caller.actor, &ScheduleId(begin.from)).await?;
         let fields = Fields::of(&view);

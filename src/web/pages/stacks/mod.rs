@@ -10,13 +10,21 @@ use crate::web::routes::{Access, Routes};
 use crate::web::view::{self, Badge, Now, When};
 
 mod dashboard;
+mod needs;
 mod show;
+mod tile;
 
-pub use dashboard::{Away, Dashboard, Need, Row};
+pub use dashboard::{Away, Dashboard, Find, StateChip};
+pub use needs::{Cure, Need};
 pub use show::{StackPage, Underway};
+pub use tile::{Row, Tile};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/", Access::VIEWER, dashboard::index).get("/stacks/{key}", Access::VIEWER, show::show)
+    Routes::new()
+        .get("/", Access::VIEWER, dashboard::index)
+        .get("/stacks/{key}", Access::VIEWER, show::show)
+        .get("/stacks/{key}/tile", Access::VIEWER, tile::stack)
+        .get("/containers/{key}/tile", Access::VIEWER, tile::container)
 }
 
 impl From<ShownState> for Badge {
@@ -47,6 +55,10 @@ pub struct NextLine {
     pub when: When,
     /// The schedule.
     pub href: String,
+    /// Does it now; `None` where the reader is not asked.
+    pub now: Option<Act>,
+    /// Leaves it out this once; `None` where it is the end of a sleep.
+    pub skip: Option<String>,
 }
 
 impl NextLine {
@@ -60,7 +72,28 @@ impl NextLine {
             Some(name) => format!("{word} {}", view::shown_name(name)),
             None => word.to_owned(),
         };
-        Self { icon, title, when: now.when(next.at), href: format!("/schedules/{}", next.schedule_id) }
+        let href = format!("/schedules/{}", next.schedule_id);
+        let wakes = next.by_window && next.action == Action::Start;
+        let edge = match (next.by_window, wakes) {
+            (false, _) => "",
+            (true, false) => "?edge=sleep",
+            (true, true) => "?edge=wake",
+        };
+        let run = Act {
+            action: "run",
+            label: "Run now",
+            icon: "play",
+            href: format!("{href}/run{edge}"),
+            of: title.clone(),
+        };
+        Self {
+            icon,
+            title,
+            when: now.when(next.at),
+            now: of.map(|_| run),
+            skip: of.filter(|_| !wakes).map(|_| format!("{href}/skip")),
+            href,
+        }
     }
 }
 
@@ -86,5 +119,13 @@ fn sample_next(action: Action, of: &str, seconds: i64) -> NextLine {
         title: format!("{}{of}", action.label()),
         when: Now::sample().plus(seconds),
         href: "/schedules/1".to_owned(),
+        now: (!of.is_empty()).then(|| Act {
+            action: "run",
+            label: "Run now",
+            icon: "play",
+            href: "/schedules/1/run".to_owned(),
+            of: of.to_owned(),
+        }),
+        skip: (!of.is_empty()).then(|| "/schedules/1/skip".to_owned()),
     }
 }
