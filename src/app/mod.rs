@@ -79,6 +79,8 @@ pub struct Parts {
     pub outside: Outside,
     /// Sleeps that are near.
     pub soon: soon::Soon,
+    /// What the database said about all targets last.
+    pub facts: stacks::Kept,
     /// The dates of calendars, as they were expanded last.
     pub calendars: calendars::Expanded,
     /// What logging in takes.

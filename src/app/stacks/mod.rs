@@ -11,26 +11,30 @@ use jiff::{Timestamp, ToSpan};
 
 use super::almanac::Almanac;
 use super::near::near;
-use super::{Actor, App, Error, Result, rules};
-use crate::db::{self, history::LastTouch};
+use super::{Actor, App, Error, Result};
 use crate::docker::Hosts;
 use crate::domain::action::Action;
-use crate::domain::desired::Rules;
 use crate::domain::ids::{HostId, ScheduleId};
 use crate::domain::inventory::{self, Completion, Container, ContainerState, Inventory, Link, Stack};
-use crate::domain::nap::{Nap, Naps};
+use crate::domain::nap::Nap;
 use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
 use crate::domain::text::shorten;
 
+mod facts;
+mod past;
 mod shown;
+mod wakers;
 mod wanted;
 mod why;
 
+pub use facts::{Facts, Kept};
+pub use past::{Past, Stretch, Was, health_log, past};
 pub use shown::ShownState;
 use shown::{shown_of_container, shown_of_stack};
+pub use wakers::{Waker, wakers};
 use wanted::Look;
 pub use wanted::WantedView;
 
@@ -90,6 +94,8 @@ pub struct ContainerView {
     last: String,
     /// What windows and overrides want of it.
     pub wanted: WantedView,
+    /// A rule or override names itself, rather than its stack.
+    pub own_rule: bool,
     /// Asleep by DockNap since then.
     pub napping_since: Option<Timestamp>,
     /// What comes next, of its own schedules and its stack's.
@@ -306,17 +312,13 @@ pub fn key_of(app: &App, kind: TargetType, name: &str) -> Option<String> {
     })
 }
 
-/// What the database knows about targets, by target.
+/// What is known about targets.
 struct Known {
     now: Timestamp,
     hosts: Hosts,
-    zone: TimeZone,
-    naps: HashMap<HostId, Naps>,
+    facts: Arc<Facts>,
     /// What runs of ours are at work on.
     busy: HashMap<HostId, HashSet<ContainerIdentity>>,
-    touches: HashMap<Target, LastTouch>,
-    coming: HashMap<Target, NextAction>,
-    rules: Rules,
     look: Look,
 }
 
@@ -331,39 +333,24 @@ struct Group<'a> {
 
 impl Known {
     async fn read(app: &App, look: Look) -> Result<Self> {
-        let mut naps = HashMap::new();
         let mut busy = HashMap::new();
         for host in inventories(app).into_iter().map(|inventory| inventory.host) {
             let touched = app.execution.touched(&host).into_iter();
-            busy.insert(host.clone(), touched.map(|(identity, _)| identity).collect::<HashSet<_>>());
-            naps.insert(host.clone(), db::naps::of_host(&app.db, &host).await?);
+            busy.insert(host, touched.map(|(identity, _)| identity).collect::<HashSet<_>>());
         }
-        let touches = db::history::last_touches(&app.db).await?;
-        let almanac = Almanac::load(app).await?;
-        let mut coming = HashMap::new();
-        // What a window does next is told by what is wanted.
-        let due = db::schedules::coming_per_target(&app.db).await?;
-        for schedule in due.into_iter().filter(|schedule| !schedule.is_window()) {
-            if let Some(next) = next_action(&schedule, &almanac) {
-                coming.entry(schedule.spec.target).or_insert(next);
-            }
-        }
-        Ok(Self {
-            now: app.clock.now(),
-            hosts: app.hosts.clone(),
-            rules: rules::load_by(app, &almanac).await?,
-            zone: almanac.zone.zone,
-            naps,
-            busy,
-            touches: touches.into_iter().map(|touch| (touch.target.clone(), touch)).collect(),
-            coming,
-            look,
-        })
+        let facts = Facts::get(app).await?;
+        Ok(Self { now: app.clock.now(), hosts: app.hosts.clone(), facts, busy, look })
     }
 
     /// What windows and overrides want of a target.
     fn wanted(&self, target: &Target) -> WantedView {
-        WantedView::new(&self.rules, Place::of_target(target), self.now, &self.zone, self.look)
+        WantedView::new(
+            &self.facts.rules,
+            Place::of_target(target),
+            self.now,
+            &self.facts.zone.zone,
+            self.look,
+        )
     }
 
     fn group<'a>(&self, stack: &Stack, members: &'a [Arc<Container>]) -> Group<'a> {
@@ -396,6 +383,7 @@ impl Known {
         let target = Target::stack(stack.host.clone(), stack.name.clone());
         let wanted = group.wanted;
         let next = self
+            .facts
             .coming
             .get(&target)
             .into_iter()
@@ -433,14 +421,15 @@ impl Known {
         let protected = container.protection.as_ref().map(|protection| protection.reason().to_owned());
         let target = container.target();
         let stack = container.stack().map(|name| Target::stack(container.host.clone(), name));
+        let own_rule = self.facts.rules.names(&target);
         let wanted = match group {
-            Some(group) if !self.rules.names(&target) => group.wanted.clone(),
+            Some(group) if !own_rule => group.wanted.clone(),
             _ => self.wanted(&target),
         };
         let next = [Some(&target), stack.as_ref()]
             .into_iter()
             .flatten()
-            .filter_map(|target| self.coming.get(target))
+            .filter_map(|target| self.facts.coming.get(target))
             .chain(&wanted.next)
             .min_by_key(|next| next.at)
             .filter(|_| protected.is_none() && container.is_ordinary())
@@ -451,7 +440,7 @@ impl Known {
                 let touch = [Some(&target), stack.as_ref()]
                     .into_iter()
                     .flatten()
-                    .filter_map(|target| self.touches.get(target))
+                    .filter_map(|target| self.facts.touches.get(target))
                     .max_by_key(|touch| touch.finished_at);
                 let last = self.why(&container, nap, touch, completed);
                 (wanted.explain(last.clone()), last)
@@ -463,6 +452,7 @@ impl Known {
             why,
             last,
             wanted,
+            own_rule,
             napping_since: nap.map(|nap| self.by_us(&container, nap.since)),
             next,
             container,
@@ -495,7 +485,7 @@ impl Known {
 
     /// The nap of a container, where it still holds.
     fn nap(&self, container: &Container) -> Option<&Nap> {
-        self.naps.get(&container.host)?.get(&container.identity).filter(|nap| nap.holds(container))
+        self.facts.naps.get(&container.host)?.get(&container.identity).filter(|nap| nap.holds(container))
     }
 }
 

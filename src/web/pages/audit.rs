@@ -127,7 +127,8 @@ fn deed(event: &str) -> String {
 }
 
 impl AuditLine {
-    fn new(row: &AuditRow, now: &Now) -> Self {
+    /// One row as pages show it.
+    pub fn new(row: &AuditRow, now: &Now) -> Self {
         let done = matches!(row.outcome.as_str(), "ok" | "succeeded");
         Self {
             id: row.id.to_string(),

@@ -81,10 +81,10 @@ pub(super) fn go(web: &Web, htmx: &Htmx, path: &str) -> Response {
     }
 }
 
-/// Lines of the newest schedules and runs on a target's page.
+/// Lines of the newest schedules on a target's page.
 const ON_TARGET: u32 = 10;
 
-/// The schedules and the newest runs of a target.
+/// The schedules and the newest runs of a target, at most so many.
 ///
 /// # Errors
 /// Where the database cannot be read.
@@ -92,11 +92,13 @@ async fn of_target(
     web: &Web,
     actor: &Actor,
     target: Target,
+    most: usize,
     now: &Now,
 ) -> Result<(Vec<schedules::ScheduleLine>, Vec<Run>)> {
     let page = Page { limit: ON_TARGET, cursor: None };
     let wanted = ScheduleFilter { target: Some(target.clone()), ..ScheduleFilter::default() };
     let schedules = service::list(&web.app, actor, &wanted, &page).await?;
+    let page = Page { limit: u32::try_from(most).unwrap_or(ON_TARGET), cursor: None };
     let wanted = RunFilter { target: Some(target), ..RunFilter::default() };
     let runs = history::list(&web.app, actor, &wanted, &page).await?;
     let lines = schedules.items.iter().map(|view| schedules::ScheduleLine::new(view, now)).collect();

@@ -12,9 +12,11 @@ use crate::domain::overrides::Wanted;
 
 mod bars;
 mod graph;
+mod ribbon;
 
 pub use bars::{Bar, Bars};
 pub use graph::{Graph, Line, Node};
+pub use ribbon::{Ribbon, Spark};
 
 /// The width of a day: slots of five minutes.
 pub const DAY: u32 = 288;
@@ -105,7 +107,8 @@ fn words(spells: &[Spell], end: Timestamp, now: &Now) -> String {
     let one = spells.len() == 1;
     let mut told = match asleep.split_last() {
         None if !held.is_empty() => String::new(),
-        None => "Awake all day".to_owned(),
+        None if one => "Awake all day".to_owned(),
+        None => format!("Awake {}", of(Wanted::Awake).join(", ")),
         Some(_) if one => "Asleep all day".to_owned(),
         Some((last, [])) => format!("Asleep {last}"),
         Some((last, others)) => format!("Asleep {} and {last}", others.join(", ")),

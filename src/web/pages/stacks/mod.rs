@@ -1,11 +1,9 @@
 //! The first page, and one stack.
 
 use super::actions::Act;
-use super::wanted::with_naps;
-use crate::app::stacks::{NextAction, ShownState, StackView};
+use crate::app::stacks::{NextAction, ShownState};
 use crate::domain::action::Action;
 use crate::domain::inventory::Counts;
-use crate::domain::target::TargetType;
 use crate::web::routes::{Access, Routes};
 use crate::web::view::{self, Badge, Now, When};
 
@@ -16,7 +14,7 @@ mod tile;
 
 pub use dashboard::{Away, Dashboard, Find, StateChip};
 pub use needs::{Cure, Need};
-pub use show::{StackPage, Underway};
+pub use show::{LabelGroup, StackPage, Tab, Underway, WakerLine};
 pub use tile::{Row, Tile};
 
 pub(super) fn routes() -> Routes {
@@ -95,14 +93,6 @@ impl NextLine {
             href,
         }
     }
-}
-
-/// The buttons of a stack.
-fn stack_acts(view: &StackView) -> Vec<Act> {
-    let (key, name, counts) = (&view.stack.key, &view.stack.name, view.stack.counts);
-    let acts = Act::of_stack(counts, key, name);
-    let way = (counts.running > 0, counts.stopped + counts.paused > 0);
-    with_naps(acts, &view.wanted, TargetType::Stack, key, name, way)
 }
 
 fn counts(counts: Counts) -> String {
