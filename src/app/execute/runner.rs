@@ -131,7 +131,7 @@ pub async fn recover(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -
         let Some(host) = app.hosts.get(&run.target.host) else { continue };
         tracing::info!(run = %run.id, target = %run.target_name, "taking up a run that was cut off");
         let (under_way, control) = app.execution.enter(claim, &steps, given_up, &app.scheduler);
-        spawn(Drive::resume(app.clone(), host, run, steps, control, stop.clone()), under_way, tasks);
+        spawn(Drive::new(app.clone(), host, run, steps, control, stop.clone()).resumed(), under_way, tasks);
     }
     Ok(count)
 }
