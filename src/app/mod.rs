@@ -36,6 +36,7 @@ pub mod outlook;
 pub mod outside;
 pub mod overrides;
 pub mod paging;
+pub mod report;
 pub mod rules;
 pub mod schedules;
 pub mod simulate;
@@ -81,6 +82,8 @@ pub struct Parts {
     pub soon: soon::Soon,
     /// What the database said about all targets last.
     pub facts: stacks::Kept,
+    /// What slept this week, as it was read last.
+    pub slept: report::Slept,
     /// The dates of calendars, as they were expanded last.
     pub calendars: calendars::Expanded,
     /// What logging in takes.

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Html;
+use jiff::civil::Weekday;
 
 use super::needs::{self, Need, needs};
 use super::tile::Row;
@@ -10,16 +11,18 @@ use super::{NextLine, sample_next};
 use crate::app::Result;
 use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
+use crate::app::report::{self, Napped};
 use crate::app::stacks::{self, ContainerView, Overview, ShownState, StackView};
 use crate::domain::action::Action;
 use crate::domain::inventory::Link as HostLink;
 use crate::domain::run::Run;
+use crate::domain::target::Target;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::htmx::Htmx;
 use crate::web::pages::schedules::form::{Group, Preset, WINDOWS, targets};
 use crate::web::picture::Donut;
 use crate::web::shell::Shell;
-use crate::web::view::{Badge, Choice, Now, Sampled, When};
+use crate::web::view::{self, Badge, Choice, Link, Now, Sampled, When};
 use crate::web::{Web, error, pages};
 
 /// Lines under "Next".
@@ -36,6 +39,51 @@ pub struct Away {
     pub since: Option<When>,
     /// How old what is shown is.
     pub seen: Option<When>,
+}
+
+/// How long one of the longest sleepers napped this week.
+#[derive(Clone, Debug)]
+pub struct Sleeper {
+    /// Its name and page.
+    pub link: Link,
+    /// Seconds.
+    pub seconds: i64,
+    /// `12 h 30 min`.
+    pub text: String,
+}
+
+/// How long everything napped this week.
+#[derive(Clone, Debug, Default)]
+pub struct Slept {
+    /// All of it, in words; empty while nothing has.
+    pub total: String,
+    /// The longest, at most so many.
+    pub longest: Vec<Sleeper>,
+}
+
+impl Slept {
+    /// The week so far, of what is still there by name.
+    fn new(napped: &Napped, overview: &Overview) -> Self {
+        let stack = |target: &Target| {
+            overview.stacks.iter().find(|view| view.stack.key == target.key()).map(|view| &view.stack.name)
+        };
+        let loose = |target: &Target| {
+            let view = overview.loose.iter().find(|view| view.container.key() == target.key());
+            view.map(|view| &view.container.name)
+        };
+        let text = |seconds: i64| format!("{} h {} min", seconds / 3600, seconds % 3600 / 60);
+        let longest =
+            napped.each.iter().filter(|(_, seconds)| *seconds >= 60).filter_map(|(target, seconds)| {
+                let name = stack(target).or_else(|| loose(target))?;
+                let link =
+                    Link::new(format!("/{}s/{}", target.target_type(), target.key()), view::shown_name(name));
+                Some(Sleeper { link, seconds: *seconds, text: text(*seconds) })
+            });
+        Self {
+            total: if napped.total_seconds < 60 { String::new() } else { text(napped.total_seconds) },
+            longest: longest.take(COMING).collect(),
+        }
+    }
 }
 
 /// Which stacks are wanted, as the URL says it.
@@ -100,6 +148,8 @@ pub struct Dashboard {
     pub away: Option<Away>,
     /// How many are in which state.
     pub donut: Donut,
+    /// How long everything napped this week.
+    pub slept: Slept,
     /// What a person should look at.
     pub needs: Vec<Need>,
     /// What comes next.
@@ -126,7 +176,14 @@ pub struct Dashboard {
 
 impl Dashboard {
     /// The first page from one look at everything and the newest runs.
-    pub fn new(shell: Shell, overview: &Overview, runs: &[Run], find: Find, now: &Now) -> Self {
+    pub fn new(
+        shell: Shell,
+        overview: &Overview,
+        runs: &[Run],
+        napped: &Napped,
+        find: Find,
+        now: &Now,
+    ) -> Self {
         let operates = shell.can_operate();
         let away = overview.hosts.iter().find_map(|host| match &host.link {
             HostLink::Unreachable { reason, since } => Some(Away {
@@ -146,6 +203,7 @@ impl Dashboard {
         let stacks = overview.stacks.iter().filter(|view| find.stack(view));
         let loose = overview.loose.iter().filter(|view| find.container(view));
         Self {
+            slept: Slept::new(napped, overview),
             needs: needs(overview, runs, now),
             coming,
             begin,
@@ -220,7 +278,8 @@ pub(super) async fn index(
     let overview = stacks::board(&web.app, &caller.actor, day).await?;
     let page = Page { limit: LATEST, cursor: None };
     let runs = history::list(&web.app, &caller.actor, &RunFilter::default(), &page).await?;
-    let page = Dashboard::new(shell, &overview, &runs.items, find, &now);
+    let napped = report::week(&web.app, &caller.actor, &now.zone, Weekday::Monday).await?;
+    let page = Dashboard::new(shell, &overview, &runs.items, &napped, find, &now);
     // The region that asks says so by its id; a search is about the list.
     let text = match htmx.source.as_deref().filter(|_| htmx.partial) {
         None => page.render(),
@@ -248,6 +307,14 @@ impl Sampled for Dashboard {
             here: "/".to_owned(),
             find,
             donut,
+            slept: Slept {
+                total: "52 h 10 min".to_owned(),
+                longest: vec![Sleeper {
+                    link: Link::new("/stacks/0123456789abcdef", "media"),
+                    seconds: 100_000,
+                    text: "27 h 46 min".to_owned(),
+                }],
+            },
             needs: vec![],
             coming: vec![
                 sample_next(Action::Stop, " media", 10_000),
