@@ -40,8 +40,9 @@ fn everything() -> Vec<(String, String)> {
         vec![("now", text(page.as_now().render())), ("board", text(page.as_board().render()))]
     });
     render::<stacks::Tile>(&mut all, |_| vec![]);
-    render::<stacks::StackPage>(&mut all, |page| vec![("containers", text(page.as_containers().render()))]);
-    render::<containers::ContainerPage>(&mut all, |page| vec![("facts", text(page.as_facts().render()))]);
+    render::<stacks::StackPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
+    render::<containers::ContainerPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
+    render::<containers::GonePage>(&mut all, |_| vec![]);
     render::<schedules::SchedulesPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
     render::<schedules::SwitchedRow>(&mut all, |_| vec![]);
     render::<schedules::Zones>(&mut all, |_| vec![]);
