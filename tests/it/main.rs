@@ -29,6 +29,7 @@ mod pages;
 mod pages_windows;
 mod process;
 mod rbac;
+mod report;
 mod scheduler;
 mod schedules;
 mod schedules_storage;
