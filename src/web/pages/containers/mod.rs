@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::Response;
 
 use super::actions::Act;
 use super::runs::RunLine;
@@ -17,13 +17,13 @@ use crate::domain::ids::HostId;
 use crate::domain::inventory::{Check, Container, ContainerState, RestartPolicy, labels};
 use crate::domain::run::{Run, RunState};
 use crate::domain::target;
+use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::htmx::Htmx;
 use crate::web::picture::{Ribbon, Spark};
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Link, Now, Sampled, When};
-use crate::web::{Web, error};
 
 mod gone;
 
@@ -468,8 +468,7 @@ async fn show(
         wakes: Spark::new(&past.wakes),
         ..page
     };
-    let text = if htmx.partial { page.as_live().render() } else { page.render() };
-    Ok(Html(text.map_err(error::internal)?).into_response())
+    super::part(&htmx, &page, &page.as_live())
 }
 
 /// Runs that are read.

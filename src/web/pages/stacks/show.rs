@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
-use axum::response::Html;
+use axum::response::Response;
 
 use super::counts;
 use crate::app::audit::{self, AuditFilter};
@@ -30,7 +30,7 @@ use crate::web::pages::wanted::WantedPanel;
 use crate::web::picture::{Bars, Graph, Week};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Link, Now, Sampled};
-use crate::web::{Web, error, pages};
+use crate::web::{Web, pages};
 
 /// A run that goes on, or is about to.
 #[derive(Clone, Debug)]
@@ -343,7 +343,7 @@ pub(super) async fn show(
     Path(key): Path<String>,
     Query(wish): Query<Wish>,
     shell: Shell,
-) -> Result<Html<String>> {
+) -> Result<Response> {
     let (app, actor, host) = (&web.app, &caller.actor, HostId::local());
     let now = pages::now(&web, &shell);
     let week = (now.midnight(0), now.midnight(Week::DAYS));
@@ -378,8 +378,7 @@ pub(super) async fn show(
         acts: page.acts.iter().cloned().chain(lock).collect(),
         ..page
     };
-    let text = if htmx.partial { page.as_live().render() } else { page.render() };
-    Ok(Html(text.map_err(error::internal)?))
+    pages::part(&htmx, &page, &page.as_live())
 }
 
 impl Sampled for StackPage {

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::Html;
+use axum::response::{IntoResponse, Response};
 
 use super::{NextLine, counts};
 use crate::app::stacks::{self, ContainerView, StackView};
@@ -144,11 +144,11 @@ impl Sampled for Tile {
     }
 }
 
-/// The row, or nothing in its place where what it showed is gone.
-fn answer(row: Result<Row>, shell: Shell) -> Result<Html<String>> {
+/// The row, or word that its place goes where what it showed is gone.
+fn answer(row: Result<Row>, shell: Shell) -> Result<Response> {
     match row {
-        Ok(row) => pages::html(&Tile { shell, row }),
-        Err(Error::NotFound { .. }) => Ok(Html(String::new())),
+        Ok(row) => Ok(pages::html(&Tile { shell, row })?.into_response()),
+        Err(Error::NotFound { .. }) => Ok(pages::gone()),
         Err(other) => Err(other),
     }
 }
@@ -158,7 +158,7 @@ pub(super) async fn stack(
     caller: Caller<Viewer>,
     Path(key): Path<String>,
     shell: Shell,
-) -> Result<Html<String>> {
+) -> Result<Response> {
     let now = pages::now(&web, &shell);
     let day = (now.midnight(0), now.midnight(1));
     let view = stacks::get_over(&web.app, &caller.actor, &HostId::local(), &key, day).await;
@@ -170,7 +170,7 @@ pub(super) async fn container(
     caller: Caller<Viewer>,
     Path(key): Path<String>,
     shell: Shell,
-) -> Result<Html<String>> {
+) -> Result<Response> {
     let now = pages::now(&web, &shell);
     let day = (now.midnight(0), now.midnight(1));
     let view = stacks::container_over(&web.app, &caller.actor, &HostId::local(), &key, day).await;
