@@ -30,7 +30,7 @@ pub mod idempotency;
 mod ids;
 pub mod locks;
 pub mod nap;
-mod near;
+pub mod near;
 pub mod order;
 pub mod outlook;
 pub mod outside;
