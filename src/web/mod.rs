@@ -21,6 +21,7 @@ pub mod assets;
 pub mod auth;
 pub mod csrf;
 pub mod error;
+pub mod export;
 pub mod form;
 mod headers;
 mod health;
