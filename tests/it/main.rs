@@ -30,6 +30,7 @@ mod pages;
 mod pages_windows;
 mod process;
 mod rbac;
+mod report;
 mod runs_pages;
 mod scheduler;
 mod schedules;
