@@ -460,7 +460,10 @@ fn near_pages(web: &Web, path: &str, role: Role) -> Vec<Link> {
             route.method == Method::GET
                 && route.path != "/"
                 && !route.path.starts_with("/api")
+                && !route.path.starts_with("/dev")
+                // Files, and parts of pages.
                 && !route.path.contains(['{', '.'])
+                && !route.path.ends_with("/newer")
         };
         let role = |route: Route| match route.access {
             Access::Role(role) => Some((route.path, role)),
