@@ -37,6 +37,8 @@ pub struct RunFilter {
     pub from: Option<Timestamp>,
     /// Made before this instant.
     pub to: Option<Timestamp>,
+    /// This run and older ones.
+    pub upto: Option<RunId>,
 }
 
 impl RunFilter {
@@ -52,6 +54,7 @@ impl RunFilter {
             actor: self.actor.as_deref(),
             from: self.from,
             to: self.to,
+            upto: self.upto.as_ref().map(RunId::as_str),
         }
     }
 

@@ -37,6 +37,8 @@ pub struct Wanted<'a> {
     pub from: Option<Timestamp>,
     /// Made before this instant.
     pub to: Option<Timestamp>,
+    /// This run and older ones.
+    pub upto: Option<&'a str>,
 }
 
 /// What the runs wanted have in common. Ids begin with the instant they were made at, so that a span of time is one of
@@ -72,6 +74,10 @@ pub(super) fn conditions(wanted: Wanted<'_>) -> Conditions {
             let bound = conditions.bind(uuid_floor(to_ms(instant)));
             conditions.and(&format!("id {sign} {bound}"));
         }
+    }
+    if let Some(upto) = wanted.upto {
+        let bound = conditions.bind(upto);
+        conditions.and(&format!("id <= {bound}"));
     }
     conditions
 }

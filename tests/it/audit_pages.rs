@@ -74,7 +74,9 @@ async fn the_log_is_narrowed_by_its_url_alone() {
     assert_eq!(page.attribute("#filter input[name=about]", "value").as_deref(), Some("schedule"));
     assert_eq!(page.text("#event option[selected]"), "Changed the schedule");
     assert!(page.text(".filters .chosen").contains("By anna"));
-    assert!(page.text(".changes del").contains("0 22 * * *") && page.text(".changes ins").contains("0 23 * * *"));
+    assert!(
+        page.text(".changes del").contains("0 22 * * *") && page.text(".changes ins").contains("0 23 * * *")
+    );
     let wrong = ada.get("/audit?to=soon").await;
     assert_eq!((wrong.status, wrong.attribute("#to", "aria-invalid").as_deref()), (422, Some("true")));
 }
@@ -94,10 +96,19 @@ async fn whoever_is_no_admin_sees_and_takes_home_their_own_rows_only() {
     })
     .await;
     let mut browser = test.viewer().await;
-    for path in ["/audit", "/audit?who=anna", "/audit?what=of-anna", "/audit.csv", "/audit.json", "/audit.csv?who=anna"]
-    {
+    for path in [
+        "/audit",
+        "/audit?who=anna",
+        "/audit?what=of-anna",
+        "/audit.csv",
+        "/audit.json",
+        "/audit.csv?who=anna",
+    ] {
         let page = browser.get(path).await;
-        assert!(page.status == 200 && !page.body.contains("of-anna</") && !page.body.contains(",of-anna"), "{path}");
+        assert!(
+            page.status == 200 && !page.body.contains("of-anna</") && !page.body.contains(",of-anna"),
+            "{path}"
+        );
         assert_eq!(page.body.contains("of-vera"), !path.contains('?'), "{path}");
     }
     let page = browser.get("/audit").await;
@@ -133,7 +144,11 @@ async fn the_rows_of_a_run_are_found() {
     assert!(text.contains("media") && !text.contains("other") && !text.contains("not_running"), "{text}");
     assert_eq!(page.attribute(".audit-row a.name", "href"), Some(format!("/runs/{}", one.id)));
     assert!(ada.get("/audit?run=nobody").await.text("#audit").contains("Nothing here"));
-    let api = test.bearer(docknap::domain::permission::Role::Admin).await.get(&format!("/api/audit?run_id={}", one.id)).await;
+    let api = test
+        .bearer(docknap::domain::permission::Role::Admin)
+        .await
+        .get(&format!("/api/audit?run_id={}", one.id))
+        .await;
     assert_eq!(api.json()["items"].as_array().map(Vec::len), Some(1));
 }
 
@@ -154,7 +169,10 @@ async fn the_picture_and_its_table_say_the_same() {
     let table = page.text(".days tbody");
     assert!(table.starts_with("19:00 1"), "the newest hour first: {table}");
     assert!(table.contains("18:00 2 1"), "{table}");
-    assert_eq!(page.attribute("svg.pic path[data-state=failed]", "d").map(|d| d.matches('M').count()), Some(1));
+    assert_eq!(
+        page.attribute("svg.pic path[data-state=failed]", "d").map(|d| d.matches('M').count()),
+        Some(1)
+    );
     let day = ada.get("/audit?who=anna&to=2026-11-26").await;
     assert!(day.text("#activity-title").contains("24 hours until"), "{}", day.text("#activity-title"));
 }

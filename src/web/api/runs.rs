@@ -218,6 +218,7 @@ pub(super) async fn list(
         actor: fields.text("actor"),
         from: asked_instant(&mut fields, "from"),
         to: asked_instant(&mut fields, "to"),
+        upto: None,
     };
     let page = fields.page()?;
     fields.finish()?;

@@ -16,7 +16,8 @@ use crate::web::pages::schedules::form::Group;
 use crate::web::view::{self, Choice, Now};
 
 /// The fields of the filter, as the URL says them. All but `state` are in the form.
-pub(super) const FIELDS: [&str; 8] = ["state", "target", "action", "trigger", "actor", "schedule", "from", "to"];
+pub(super) const FIELDS: [&str; 8] =
+    ["state", "target", "action", "trigger", "actor", "schedule", "from", "to"];
 
 /// A filter in force, with the way to take it away.
 #[derive(Clone, Debug)]
@@ -125,6 +126,7 @@ pub(super) fn filter(app: &App, typed: &Typed, now: &Now) -> (RunFilter, Vec<Fie
         actor: typed.filled("actor").map(|name| name.trim().to_owned()),
         from,
         to,
+        upto: None,
     };
     (filter, errors)
 }

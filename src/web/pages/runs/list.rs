@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, Response};
 use jiff::Timestamp;
 
 use super::RunLine;
 use super::filter::{FIELDS, FilterForm, Narrowed, filter, form, href, narrowed, query};
 use super::picture::{self, Ribbon, Spark};
 use crate::app::history::{self, MOST_NEWER, Past, RunFilter};
-use crate::app::paging::Page;
+use crate::app::paging::{Page, Paged};
 use crate::app::schedules;
 use crate::app::{App, Error, FieldError, Result};
 use crate::domain::action::Action;
@@ -23,6 +23,7 @@ use crate::domain::time;
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::form::Typed;
+use crate::web::htmx::Htmx;
 use crate::web::pages;
 use crate::web::pages::schedules::form::Group;
 use crate::web::shell::Shell;
@@ -43,8 +44,6 @@ const STATES: [(&str, &str); 6] = [
 pub struct RunRow {
     /// What every list of runs says.
     pub line: RunLine,
-    /// It has not ended: the row asks for itself again when something changes.
-    pub open: bool,
     /// How long after its instant it began: `3 min late`; empty where it was on time.
     pub late: String,
     /// Both instants in full, for the title.
@@ -66,7 +65,6 @@ impl RunRow {
             instants = format!("{instants}; began {}", exact(at));
         }
         Self {
-            open: !run.state.is_terminal(),
             late: late(run),
             instants,
             spark: run.duration_ms().and(past).and_then(|past| Spark::new(past, &run.id)),
@@ -84,7 +82,6 @@ impl RunRow {
         let past = Past { took: (1..20).map(|n| (RunId(n.to_string()), n * 1000)).collect() };
         let lines = RunLine::samples().into_iter().enumerate();
         let row = |(n, line): (usize, RunLine)| Self {
-            open: n == 0,
             late: if n == 1 { "3 min late".to_owned() } else { String::new() },
             instants: String::new(),
             spark: Spark::new(&past, &RunId(n.to_string())).filter(|_| !line.duration.is_empty()),
@@ -143,6 +140,8 @@ pub struct RunsPage {
     pub first: Option<(String, When)>,
     /// The list as a file, but for the ending of its name and with its query: `?state=failed`.
     pub query: String,
+    /// Where the list asks for itself again, with the same first run: it never jumps.
+    pub stay: String,
     /// Rows of such a file, at most.
     pub most: &'static str,
 }
@@ -161,23 +160,26 @@ pub struct Newer {
 pub(super) async fn index(
     State(web): State<Web>,
     caller: Caller<Viewer>,
+    htmx: Htmx,
     Query(fields): Query<Vec<(String, String)>>,
     shell: Shell,
 ) -> Result<Response> {
     let (app, typed) = (&web.app, Typed::of(fields));
     let now = pages::now(&web, &shell);
     let page = Page::parse(None, Some(typed.get("cursor")))?;
+    let upto = Page::parse(None, Some(typed.get("upto")))?.cursor.map(RunId);
     let (wanted, errors) = filter(app, &typed, &now);
     let wrong = !errors.is_empty();
-    let form = form(app, &caller, &typed, errors).await?;
     let listed = if wrong {
-        crate::app::paging::Paged { items: Vec::new(), next_cursor: None }
+        Paged { items: Vec::new(), next_cursor: None }
     } else {
-        history::list(app, &caller.actor, &wanted, &page).await?
+        history::list(app, &caller.actor, &RunFilter { upto, ..wanted.clone() }, &page).await?
     };
     let pasts = history::pasts(app, &caller.actor, &listed.items).await?;
     let is_first = page.cursor.is_none();
-    let ribbon = if is_first && !wrong { ribbon(app, &caller, &wanted, &now).await? } else { None };
+    let form = form(app, &caller, &typed, errors).await?;
+    let ribbon =
+        if is_first && !wrong && !htmx.partial { ribbon(app, &caller, &wanted, &now).await? } else { None };
     let narrowed = narrowed(&form, &typed, &listed.items);
     let filtered = !narrowed.is_empty() || !typed.get("state").is_empty();
     let first = if listed.items.is_empty() && !filtered {
@@ -209,11 +211,15 @@ pub(super) async fn index(
         filtered,
         first,
         query: query(&typed, &FIELDS, &[]),
+        stay: href(&typed, &[("cursor", typed.get("cursor")), ("upto", than)]),
         most: "50,000",
         shell,
     };
-    let status = if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Ok((status, pages::html(&page)?).into_response())
+    let mut response = pages::part(&htmx, &page, &page.as_rows())?;
+    if wrong {
+        *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    }
+    Ok(response)
 }
 
 fn past<'a>(pasts: &'a HashMap<(Target, Action), Past>, run: &Run) -> Option<&'a Past> {
@@ -275,28 +281,6 @@ pub(super) async fn newer(
     pages::html(&NewerPart { shell, newer })
 }
 
-/// A row by itself: how a run that goes on stays true in a list.
-#[derive(Template, Clone, Debug)]
-#[template(path = "runs/_row.html")]
-pub struct RowPart {
-    /// The surroundings.
-    pub shell: Shell,
-    /// The run.
-    pub row: RunRow,
-}
-
-pub(super) async fn row(
-    State(web): State<Web>,
-    caller: Caller<Viewer>,
-    Path(id): Path<String>,
-    shell: Shell,
-) -> Result<Html<String>> {
-    let run = history::get(&web.app, &caller.actor, &RunId(id)).await?.run;
-    let pasts = history::pasts(&web.app, &caller.actor, std::slice::from_ref(&run)).await?;
-    let row = RunRow::new(&run, past(&pasts, &run), &pages::now(&web, &shell));
-    pages::html(&RowPart { shell, row })
-}
-
 impl Sampled for RunsPage {
     fn samples() -> Vec<Self> {
         let choice = |value: &str, label: &str, chosen| Choice {
@@ -342,6 +326,7 @@ impl Sampled for RunsPage {
             filtered: false,
             first: None,
             query: String::new(),
+            stay: "/runs?upto=0199c1d2-0000-7000-8000-000000000000".to_owned(),
             most: "50,000",
         };
         let none = Self {
@@ -377,11 +362,5 @@ impl Sampled for NewerPart {
     fn samples() -> Vec<Self> {
         let newer = |count| Newer::new(&Typed::default(), "1", count, true);
         [0, 3, MOST_NEWER].map(|count| Self { shell: Shell::sample(), newer: newer(count) }).into()
-    }
-}
-
-impl Sampled for RowPart {
-    fn samples() -> Vec<Self> {
-        RunRow::samples().into_iter().map(|row| Self { shell: Shell::sample(), row }).collect()
     }
 }

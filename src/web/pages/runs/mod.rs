@@ -29,7 +29,6 @@ pub(super) fn routes() -> Routes {
         .get("/runs.csv", Access::VIEWER, files::csv)
         .get("/runs.json", Access::VIEWER, files::json_file)
         .get("/runs/{id}", Access::VIEWER, show::show)
-        .get("/runs/{id}/row", Access::VIEWER, list::row)
         .post("/runs/{id}/cancel", Access::OPERATOR, cancel)
         .get("/runs/{id}/retry", Access::OPERATOR, ask_retry)
         .post("/runs/{id}/retry", Access::OPERATOR, retry)

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::Html;
+use axum::response::Response;
 
 use super::list::{late, slow};
 use super::picture::{Bar, Span, Spark};
@@ -54,10 +54,8 @@ pub struct RunPage {
     pub ended: Option<When>,
     /// How long it took.
     pub duration: String,
-    /// It goes on: the fragment asks for itself again.
+    /// It goes on.
     pub open: bool,
-    /// A guard holds it back: nothing changes from one second to the next.
-    pub held_back: bool,
     /// How far it is, in words.
     pub progress: String,
     /// Steps that have ended, and all of them.
@@ -265,7 +263,6 @@ impl RunPage {
             ended: run.finished_at.map(|at| now.when(at)),
             duration: run.duration_ms().map(view::duration).unwrap_or_default(),
             open,
-            held_back: run.is_guarded() && run.look_at.is_some(),
             progress: match run.state {
                 RunState::Pending if run.is_guarded() && run.look_at.is_some() => {
                     "Held back until its next look".to_owned()
@@ -317,7 +314,7 @@ pub(super) async fn show(
     htmx: Htmx,
     Path(id): Path<String>,
     shell: Shell,
-) -> Result<Html<String>> {
+) -> Result<Response> {
     let (app, actor) = (&web.app, &caller.actor);
     let detail = history::get(app, actor, &RunId(id)).await?;
     let run = &detail.run;
@@ -335,7 +332,7 @@ pub(super) async fn show(
     let present = history::is_present(app, &run.target);
     let now = pages::now(&web, &shell);
     let page = RunPage::new(shell, &detail, past, &now).linked(known, present);
-    if htmx.partial { pages::html(&page.as_live()) } else { pages::html(&page) }
+    pages::part(&htmx, &page, &page.as_live())
 }
 
 /// The same run while a guard holds it back.
@@ -343,7 +340,6 @@ fn held_back(run: RunPage) -> RunPage {
     RunPage {
         state: RunState::Pending.into(),
         open: true,
-        held_back: true,
         started: None,
         ended: None,
         duration: String::new(),
@@ -402,7 +398,6 @@ impl Sampled for RunPage {
             ended: Some(now.plus(-9)),
             duration: "31 s".to_owned(),
             open: false,
-            held_back: false,
             progress: String::new(),
             done: (3, 3),
             steps: vec![
