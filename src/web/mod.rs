@@ -26,6 +26,7 @@ mod headers;
 mod health;
 pub mod htmx;
 pub mod limits;
+mod metrics;
 pub mod pages;
 pub mod proxy;
 pub mod routes;
@@ -113,6 +114,7 @@ pub fn router(web: Web) -> Router {
     let site = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::text))
         .route("/static/{*path}", get(assets::file))
         .nest("/api", api)
         .merge(pages)

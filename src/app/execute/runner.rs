@@ -300,6 +300,7 @@ impl Pass<'_> {
             db::runs::finish(&mut tx, &run.id, state, &reason, now).await?;
             record_end(&mut tx, app, run, state, &reason).await?;
             tx.commit().await?;
+            app.vitals.counters.run_ended(run.action, run.trigger, state, Some(Duration::ZERO));
             app.bus.send(Live::Runs);
             self.taken.ended.push(run.id.clone());
             return Ok(());
@@ -337,6 +338,7 @@ impl Pass<'_> {
             }
         }
         tx.commit().await?;
+        app.vitals.counters.run_ended(run.action, run.trigger, state, None);
         app.bus.send(Live::Runs);
         self.taken.ended.push(run.id.clone());
         Ok(())
