@@ -29,6 +29,7 @@ mod pages_windows;
 mod process;
 mod rbac;
 mod report;
+mod report_web;
 mod scheduler;
 mod schedules;
 mod schedules_storage;

@@ -22,12 +22,15 @@ pub mod audit;
 pub mod calendars;
 pub mod containers;
 mod deeds;
+pub mod health;
 pub mod login;
 pub mod order;
 pub mod overrides;
 pub mod profile;
+pub mod report;
 pub mod runs;
 pub mod schedules;
+pub mod settings;
 pub mod setup;
 pub mod simulate;
 pub mod stacks;
@@ -50,6 +53,9 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(overrides::routes())
         .merge(runs::routes())
         .merge(audit::routes())
+        .merge(report::routes())
+        .merge(settings::routes())
+        .merge(health::routes())
         .merge(profile::routes())
 }
 
