@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, health, order, overrides, profile, report, runs, schedules,
-    settings, simulate, stacks,
+    actions, audit, calendars, containers, gallery, health, order, overrides, profile, report, runs,
+    schedules, settings, simulate, stacks,
 };
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
@@ -57,6 +57,7 @@ fn everything() -> Vec<(String, String)> {
     render::<report::ReportPage>(&mut all, |_| vec![]);
     render::<settings::SettingsPage>(&mut all, |_| vec![]);
     render::<health::HealthPage>(&mut all, |_| vec![]);
+    render::<gallery::Gallery>(&mut all, |_| vec![]);
     render::<profile::ProfilePage>(&mut all, |page| vec![("password", text(page.as_password().render()))]);
     all
 }
