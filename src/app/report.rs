@@ -107,7 +107,8 @@ async fn settle_host(app: &App, host: &Host) -> Result<usize> {
     }
     let mut tx = app.db.begin().await?;
     for (sleep, at) in &awake {
-        db::sleeps::end(&mut tx, host.id(), &sleep.identity, *at).await?;
+        // A run may have begun another one since.
+        db::sleeps::end_stay(&mut tx, sleep, *at).await?;
     }
     tx.commit().await?;
     Ok(awake.len())
