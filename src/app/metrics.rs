@@ -1,7 +1,6 @@
 //! Figures for Prometheus: counted where things happen, written out when somebody asks.
 //!
-//! The text format is written by hand: the usual crates for it (`metrics` with its exporter, 33 crates) would be the
-//! larger part of what they serve here, a dozen names. No user names, no addresses.
+//! The text format is written by hand: the usual crate for it brings ten others, of which a dozen names would use little.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
