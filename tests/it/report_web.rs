@@ -71,7 +71,7 @@ async fn a_report_tells_what_napped_and_what_that_gave_back() {
     let page = vera.get("/report").await;
     assert_eq!(page.text(".facts"), "Slept 4.0 h this week: 8.00 GiB·h of memory given back.");
     assert_eq!(page.text("table.report tbody .main-link"), "shop");
-    assert!(page.text("table.report tbody").contains("1 nap of containers"), "{}", page.text("main"));
+    assert!(page.text("table.report tbody").contains("1 container nap"), "{}", page.text("main"));
     assert!(!page.text("table.report").contains("Energy"), "the column is left out, with a hint");
     assert!(page.text("main").contains("Energy and money show here too once an admin"));
     assert_eq!(

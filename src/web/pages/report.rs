@@ -45,7 +45,7 @@ pub struct ReportRow {
     pub name: String,
     /// Its page, while it is there.
     pub href: Option<String>,
-    /// `14 naps of 3 containers`
+    /// `14 container naps, 2 of them paused`
     pub naps: String,
     /// Of 100.
     pub width: String,
@@ -165,7 +165,7 @@ impl ReportRow {
                 TargetType::Container => format!("/containers/{key}"),
             }),
             naps: match (kind, amount.pauses) {
-                (TargetType::Stack, 0) => format!("{} of containers", naps(amount.naps)),
+                (TargetType::Stack, 0) => naps(amount.naps),
                 (TargetType::Container, 0) => format!("{}, no stack", naps(amount.naps)),
                 (_, pauses) => format!("{}, {pauses} of them paused", naps(amount.naps)),
             },
@@ -181,7 +181,7 @@ impl ReportRow {
 }
 
 fn naps(count: u64) -> String {
-    view::count(usize::try_from(count).unwrap_or(usize::MAX), "nap")
+    view::count(usize::try_from(count).unwrap_or(usize::MAX), "container nap")
 }
 
 fn dash() -> String {

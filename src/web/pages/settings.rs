@@ -64,7 +64,7 @@ pub struct Line {
     /// It is not the default.
     pub given: bool,
     /// What it is about.
-    pub help: &'static str,
+    pub help: String,
     /// What may be written there.
     pub kind: String,
 }
@@ -271,7 +271,8 @@ fn line(setting: &'static Setting, config: &Config) -> Line {
         },
         origin: given.map_or_else(|| "default".to_owned(), |given| given.origin.clone()),
         given: given.is_some(),
-        help: setting.help,
+        // Written for the documentation.
+        help: setting.help.replace('`', ""),
         kind: match setting.kind {
             Kind::Text | Kind::Secret | Kind::Path | Kind::Url => String::new(),
             other => other.describe(),
