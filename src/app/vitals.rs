@@ -1,11 +1,12 @@
 //! Signs of life that `/healthz` and `/readyz` ask for.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
 
 use super::App;
 use super::metrics::Counters;
@@ -21,7 +22,7 @@ const BEAT: SignedDuration = SignedDuration::from_secs(15);
 pub struct Vitals {
     since: Timestamp,
     ticked_ms: AtomicI64,
-    stopping: AtomicBool,
+    stopping: CancellationToken,
     /// When the scheduler looked, the oldest first, with the requests made to Docker until then.
     beats: Mutex<VecDeque<(Timestamp, u64)>>,
     /// What has happened since the process came up.
@@ -34,7 +35,7 @@ impl Vitals {
         Self {
             since: now,
             ticked_ms: AtomicI64::new(to_ms(now)),
-            stopping: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
             beats: Mutex::default(),
             counters: Counters::new(now),
         }
@@ -73,14 +74,19 @@ impl Vitals {
         from_ms(self.ticked_ms.load(Ordering::Relaxed))
     }
 
-    /// From now on the process is not ready.
+    /// From now on the process is not ready, and what would go on for ever ends.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.stopping.cancel();
     }
 
     /// Whether [`Vitals::stop`] was called.
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.stopping.is_cancelled()
+    }
+
+    /// Waits for [`Vitals::stop`].
+    pub async fn stopped(&self) {
+        self.stopping.cancelled().await;
     }
 }
 

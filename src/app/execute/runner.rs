@@ -94,6 +94,7 @@ pub async fn feed(app: App, stop: CancellationToken) {
                         app.execution.wake();
                         app.scheduler.wake();
                     }
+                    Ok(Notice::List) => app.bus.send(Live::Hosts),
                     Ok(Notice::Stack(key)) => app.bus.send(Live::Stack(key)),
                     Ok(Notice::Container(key)) => app.bus.send(Live::Container(key)),
                     Ok(Notice::Sighted(sighting)) => {
@@ -135,7 +136,7 @@ pub async fn recover(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -
         let Some(host) = app.hosts.get(&run.target.host) else { continue };
         tracing::info!(run = %run.id, target = %run.target_name, "taking up a run that was cut off");
         let (under_way, control) = app.execution.enter(claim, &steps, given_up, &app.scheduler);
-        spawn(Drive::resume(app.clone(), host, run, steps, control, stop.clone()), under_way, tasks);
+        spawn(Drive::new(app.clone(), host, run, steps, control, stop.clone()).resumed(), under_way, tasks);
     }
     Ok(count)
 }
@@ -301,7 +302,7 @@ impl Pass<'_> {
             record_end(&mut tx, app, run, state, &reason).await?;
             tx.commit().await?;
             app.vitals.counters.run_ended(run.action, run.trigger, state, Some(Duration::ZERO));
-            app.bus.send(Live::Runs);
+            app.bus.send(Live::Run(run.target.clone()));
             self.taken.ended.push(run.id.clone());
             return Ok(());
         }
@@ -309,7 +310,7 @@ impl Pass<'_> {
         if answers {
             overrides::changed(app);
         }
-        app.bus.send(Live::Runs);
+        app.bus.send(Live::Run(run.target.clone()));
         let run = Run { started_at: Some(now), state: RunState::Executing, ..run.clone() };
         self.taken.begun.push(run.id.clone());
         let claim = Claim::new(&run, &steps, Some(&inventory));
@@ -339,7 +340,7 @@ impl Pass<'_> {
         }
         tx.commit().await?;
         app.vitals.counters.run_ended(run.action, run.trigger, state, None);
-        app.bus.send(Live::Runs);
+        app.bus.send(Live::Run(run.target.clone()));
         self.taken.ended.push(run.id.clone());
         Ok(())
     }

@@ -96,16 +96,10 @@ impl Drive {
         }
     }
 
-    /// A run that a process that is gone had begun.
-    pub fn resume(
-        app: App,
-        host: Arc<Host>,
-        run: Run,
-        steps: Vec<Step>,
-        control: watch::Receiver<Control>,
-        stop: CancellationToken,
-    ) -> Self {
-        Self { resumed: true, ..Self::new(app, host, run, steps, control, stop) }
+    /// The same for a run that a process that is gone had begun.
+    #[must_use]
+    pub fn resumed(self) -> Self {
+        Self { resumed: true, ..self }
     }
 
     /// Runs to the end, or to the orderly stop of the process.
@@ -507,6 +501,6 @@ impl Drive {
     }
 
     fn announce(&self) {
-        self.app.bus.send(Live::Runs);
+        self.app.bus.send(Live::Run(self.run.target.clone()));
     }
 }
