@@ -18,6 +18,8 @@ use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Now, Sampled};
 
+/// The highest bar stands for an hour at least, in milliseconds: a few seconds are no tower.
+const HOUR_MS: i64 = 3_600_000;
 /// Height of the highest bar, and where it stands, in the picture's units.
 const BAR: (f64, f64) = (52.0, 68.0);
 
@@ -130,7 +132,7 @@ impl ReportPage {
         let week = report.week;
         let sentence = sentence(report, current);
         let elapsed = report.elapsed_ms().max(1);
-        let highest = report.trend.iter().map(|(_, amount)| amount.asleep_ms).max().unwrap_or(0).max(1);
+        let highest = report.trend.iter().map(|(_, amount)| amount.asleep_ms).max().unwrap_or(0).max(HOUR_MS);
         let trend: Vec<Bar> =
             report.trend.iter().zip(0..).map(|(part, place)| bar(part, place, highest, week)).collect();
         let hours: Vec<&str> = trend.iter().map(|bar| bar.hours.as_str()).collect();
@@ -276,13 +278,17 @@ fn sums(report: &Report) -> Vec<Sum> {
 fn note(total: &Amount) -> String {
     let looked = match (total.stops(), total.sampled) {
         (0, _) => String::new(),
-        (stops, sampled) if sampled == stops => "Every one was looked at before it was stopped.".to_owned(),
+        (stops, sampled) if sampled == stops => {
+            "Each container was looked at before it was stopped.".to_owned()
+        }
         (stops, 0) => {
-            format!("None of {stops} could be looked at before the stop: what they gave back is not known.")
+            format!(
+                "None of {stops} naps could be looked at before the stop: what they gave back is not known."
+            )
         }
         (stops, sampled) => {
             format!(
-                "{sampled} of {stops} were looked at before the stop: the others count as nothing given back."
+                "{sampled} of {stops} naps were looked at before the stop; the others count as nothing given back."
             )
         }
     };
