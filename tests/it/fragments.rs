@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, gallery, order, overrides, profile, runs, schedules, simulate,
-    stacks,
+    actions, audit, calendars, containers, gallery, health, order, overrides, profile, report, runs,
+    schedules, settings, simulate, stacks,
 };
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
@@ -55,9 +55,15 @@ fn everything() -> Vec<(String, String)> {
     render::<overrides::OverrideForm>(&mut all, |_| vec![]);
     render::<calendars::CalendarsPage>(&mut all, |_| vec![]);
     render::<calendars::CalendarForm>(&mut all, |_| vec![]);
-    render::<runs::RunsPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
-    render::<runs::RunPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
+    render::<runs::list::RunsPage>(&mut all, |page| {
+        vec![("newer", text(page.as_newer().render())), ("rows", text(page.as_rows().render()))]
+    });
+    render::<runs::list::NewerPart>(&mut all, |_| vec![]);
+    render::<runs::show::RunPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<audit::AuditPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
+    render::<report::ReportPage>(&mut all, |_| vec![]);
+    render::<settings::SettingsPage>(&mut all, |_| vec![]);
+    render::<health::HealthPage>(&mut all, |_| vec![]);
     render::<gallery::Gallery>(&mut all, |_| vec![]);
     render::<profile::ProfilePage>(&mut all, |page| vec![("password", text(page.as_password().render()))]);
     all
@@ -138,6 +144,7 @@ fn every_page_can_be_read_aloud_and_walked_by_keys() {
                 let told = document.select(&select(&format!("title[id='{title}']"))).next();
                 let told = told.map(|told| told.text().collect::<String>()).unwrap_or_default();
                 assert!(!told.trim().is_empty(), "{what}: a picture that says nothing: {}", drawing.html());
+                assert!(drawing.html().len() < 3000, "{what}: a picture of {} bytes", drawing.html().len());
             } else {
                 assert_eq!(drawing.attr("aria-hidden"), Some("true"), "{what}: an icon that is read aloud");
             }
