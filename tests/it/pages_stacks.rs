@@ -46,7 +46,7 @@ async fn the_first_page_tells_states_and_hours_as_pictures_and_words() {
     nights(&test).await;
     let page = test.operator().await.get("/").await;
     assert_eq!(page.text(".donut title"), "3 running, 1 stopped");
-    assert!(page.text(".ring ul").contains("Stopped 1"), "{}", page.text(".ring ul"));
+    assert!(page.text(".how ul").contains("Stopped 1"), "{}", page.text(".how ul"));
     assert_eq!(page.text(&format!("#day-{}", key("media"))), "Asleep 23:00–24:00");
     assert_eq!(count(&page, ".strip"), 1, "what has no hours has no strip");
     let next = page.text("#now .lines");
@@ -243,7 +243,7 @@ async fn a_stack_tells_its_order_its_week_and_who_else_wakes_it() {
     assert_eq!(page.text("#graph"), "Wakes in this order: 1: cache, db; 2: api; 3: web", "{}", page.body);
     assert_eq!(count(&page, ".graph rect"), 4);
     assert_eq!(count(&page, ".graph > svg > path"), 3);
-    assert_eq!(count(&page, ".week .strip"), 7);
+    assert_eq!(count(&page, ".days7 .strip"), 7);
     assert_eq!(page.text("#week-1"), "Asleep 00:00–07:00 and 23:00–24:00");
     assert!(page.text("main").contains("h of these 7 days asleep"));
     let wakers = page.text("#wakers");
@@ -287,11 +287,11 @@ async fn a_stack_shows_its_runs_as_bars_and_offers_to_retry_what_failed() {
     otto.post(&format!("{path}/start"), &[]).await;
     test.bench().settle().await;
     let page = otto.get(&path).await;
-    assert_eq!(count(&page, ".bars a"), 1);
-    assert_eq!(count(&page, ".bars a[data-state=partial] circle"), 1, "a failure shows without colour");
-    let bar = page.attribute(".bars a", "href").expect("a run");
+    assert_eq!(count(&page, ".runbars a"), 1);
+    assert_eq!(count(&page, ".runbars a[data-state=partial] circle"), 1, "a failure shows without colour");
+    let bar = page.attribute(".runbars a", "href").expect("a run");
     assert!(
-        page.attribute(".bars a", "aria-label").expect("words").starts_with("Start, 20:0"),
+        page.attribute(".runbars a", "aria-label").expect("words").starts_with("Start, 20:0"),
         "{}",
         page.body
     );
