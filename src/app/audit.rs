@@ -69,14 +69,26 @@ pub async fn list(app: &App, actor: &Actor, filter: &AuditFilter, page: &Page) -
         // An actor without an account has no rows of its own; an id nobody has finds none.
         Some(actor.reference.id.as_deref().unwrap_or_default())
     };
+    Ok(page.cut(find(app, only, filter, page).await?, |row| row.id.0.clone()))
+}
+
+/// The newest rows of what the caller did, whatever their role.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn of_actor(app: &App, actor: &Actor, page: &Page) -> Result<Vec<AuditRow>> {
+    let only = Some(actor.reference.id.as_deref().unwrap_or_default());
+    Ok(page.cut(find(app, only, &AuditFilter::default(), page).await?, |row| row.id.0.clone()).items)
+}
+
+async fn find(app: &App, actor: Option<&str>, filter: &AuditFilter, page: &Page) -> Result<Vec<AuditRow>> {
     let wanted = db::audit::Wanted {
-        actor_id: only,
+        actor_id: actor,
         object_type: filter.object_type.as_deref(),
         object_id: filter.object_id.as_deref(),
         event: filter.event.as_deref(),
         before: page.cursor.as_deref(),
         limit: page.fetch(),
     };
-    let rows = db::audit::list(&app.db, &wanted).await?;
-    Ok(page.cut(rows, |row| row.id.0.clone()))
+    Ok(db::audit::list(&app.db, &wanted).await?)
 }

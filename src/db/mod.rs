@@ -25,6 +25,7 @@ pub mod sessions;
 pub mod settings;
 pub mod steps;
 pub mod tokens;
+pub mod user_links;
 pub mod users;
 
 /// A database that is open and migrated. Cheap to clone.

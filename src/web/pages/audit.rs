@@ -78,7 +78,7 @@ impl From<&Change> for ChangeLine {
 
 /// An event in words, after the actor's name and before the object's. An event without words of its own is shown as
 /// it is stored, so that a new one is never hidden.
-fn deed(event: &str) -> String {
+pub(super) fn deed(event: &str) -> String {
     let words = match event {
         "schedule.create" => "made the schedule",
         "schedule.update" => "changed the schedule",
@@ -104,6 +104,11 @@ fn deed(event: &str) -> String {
         "user.change_password" => "changed the password of",
         "user.reset_password" => "set a new password for",
         "user.end_sessions" => "ended the sessions of",
+        "user.end_session" => "ended a session of",
+        "user.invite" => "invited",
+        "user.make_link" => "made a link to choose a password for",
+        "user.revoke_link" => "withdrew the link of",
+        "user.use_link" => "chose a password by link as",
         "user.unlock" => "lifted the login delay of",
         "stack.start" => "asked for a start of the stack",
         "stack.stop" => "asked for a stop of the stack",

@@ -22,6 +22,7 @@ pub mod audit;
 pub mod calendars;
 pub mod containers;
 mod deeds;
+pub mod invite;
 pub mod login;
 pub mod order;
 pub mod overrides;
@@ -33,12 +34,15 @@ pub mod simulate;
 pub mod stacks;
 pub mod users;
 pub mod wanted;
+pub mod welcome;
 
 /// Every page with what it asks of its caller.
 pub(super) fn routes(web: &Web) -> Routes {
     Routes::new()
         .merge(login::routes(web))
         .merge(setup::routes(web))
+        .merge(invite::routes(web))
+        .merge(welcome::routes())
         .merge(users::routes())
         .merge(stacks::routes())
         .merge(deeds::routes())
@@ -53,10 +57,10 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(profile::routes())
 }
 
-/// The instant and the reader's zone.
+/// The instant, the reader's zone and how they want times written.
 pub(super) fn now(web: &Web, shell: &Shell) -> Now {
     let zone = crate::domain::time::zone(&shell.zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    Now { at: web.app.clock.now(), zone }
+    Now { at: web.app.clock.now(), zone, habits: shell.habits }
 }
 
 /// A page or a part of one.
