@@ -38,6 +38,7 @@ pub mod outside;
 pub mod overrides;
 pub mod paging;
 pub mod profile;
+pub mod report;
 pub mod rules;
 pub mod schedules;
 pub mod simulate;
@@ -82,6 +83,8 @@ pub struct Parts {
     pub outside: Outside,
     /// Sleeps that are near.
     pub soon: soon::Soon,
+    /// What slept this week, as it was read last.
+    pub slept: report::Slept,
     /// The dates of calendars, as they were expanded last.
     pub calendars: calendars::Expanded,
     /// What logging in takes.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, invite, login, order, overrides, profile, runs, schedules, setup,
-    simulate, stacks, users, welcome,
+    actions, audit, calendars, containers, gallery, invite, login, order, overrides, profile, runs,
+    schedules, setup, simulate, stacks, users, welcome,
 };
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
@@ -67,6 +67,7 @@ fn everything() -> Vec<(String, String)> {
     render::<welcome::nap::WelcomeNap>(&mut all, |page| vec![("look", text(page.as_look().render()))]);
     render::<invite::InvitePage>(&mut all, |_| vec![]);
     render::<invite::StrengthNote>(&mut all, |_| vec![]);
+    render::<gallery::Gallery>(&mut all, |_| vec![]);
     render::<profile::ProfilePage>(&mut all, |page| vec![("password", text(page.as_password().render()))]);
     all
 }

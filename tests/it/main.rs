@@ -29,6 +29,7 @@ mod pages_windows;
 mod people;
 mod process;
 mod rbac;
+mod report;
 mod scheduler;
 mod schedules;
 mod schedules_storage;
