@@ -278,7 +278,14 @@ pub(super) async fn save(
 ) -> Result<Response> {
     let picked = Picked { stack: typed.get("stack").to_owned(), rule: typed.get("rule").to_owned() };
     let save = typed.get("save");
-    match service::create(&web.app, &caller.actor, &picked.draft(save), Source::Ui).await {
+    // A schedule may be for what is not there yet; a first nap is of something one sees.
+    let overview = stacks::overview(&web.app, &caller.actor).await?;
+    let created = if overview.stacks.iter().any(|view| view.stack.key == picked.stack) {
+        service::create(&web.app, &caller.actor, &picked.draft(save), Source::Ui).await
+    } else {
+        Err(Error::field("stacks", "pick a stack"))
+    };
+    match created {
         Ok(saved) => {
             let name = view::shown_name(&saved.view.target_name);
             let text = match saved.view.next_at.map(|at| now(&web, &shell).when(at)) {
