@@ -21,7 +21,7 @@ async fn the_first_run_leads_from_the_token_to_a_saved_nap() {
 
     // The token: the button says why it does not go on, and wrong ones are counted down.
     enter(&visit, "#token", "").await;
-    visit.reads("Enter the token from the log").await;
+    visit.reads("nter the token from the log").await;
     enter(&visit, "#token", "not-the-token").await;
     visit.reads("9 tries are left").await;
     enter(&visit, "#token", &setup_token(visit.home.path())).await;
