@@ -77,8 +77,6 @@
     });
   });
 
-  document.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
-
   // Setup asks for the zone; the browser knows it.
   const zone = document.querySelector("form[action$='/setup'] [name=timezone]");
   if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
@@ -93,10 +91,10 @@
     }
     // Without a secure context there is no clipboard: the text is picked, and the person copies it.
     const copy = event.target.closest("[data-copy]");
-    const text = copy && document.getElementById(copy.dataset.copy);
-    if (text) {
+    if (copy) {
+      const text = document.getElementById(copy.dataset.copy);
       text.select ? text.select() : getSelection().selectAllChildren(text);
-      navigator.clipboard?.writeText(text.value ?? text.textContent).then(() => { copy.lastChild.textContent = "Copied"; });
+      navigator.clipboard?.writeText(text.value || text.textContent).then(() => { copy.textContent = "Copied"; });
     }
     event.target.closest("[data-close]")?.closest(".toast").remove();
     // A click on the backdrop is a click on the dialog itself, outside its form.

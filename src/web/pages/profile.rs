@@ -23,8 +23,10 @@ use crate::web::session::{self, Kept, PageLogin};
 use crate::web::shell::{Flash, Notes, Shell, theme_cookie};
 use crate::web::view::{self, Choice, Now, Sampled, When};
 
-/// Rows of one's own in the log that are shown.
-const LATELY: u32 = 6;
+/// Rows of one's own in the log that are shown …
+const LATELY: usize = 6;
+/// … among so many: the ends of runs are no deeds of theirs.
+const LOOKED_AT: u32 = 24;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -99,7 +101,7 @@ impl ProfilePage {
             all.iter().map(choice).collect()
         };
         Self {
-            themes: choices("theme", &[("system", "As the device"), ("light", "Light"), ("dark", "Dark")]),
+            themes: choices("theme", &[("system", "Device"), ("light", "Light"), ("dark", "Dark")]),
             clocks: choices(
                 "clock",
                 &[(ClockFace::H24.as_str(), "23:00"), (ClockFace::H12.as_str(), "11:00 pm")],
@@ -151,12 +153,17 @@ async fn page(web: &Web, caller: &Caller<Viewer>, shell: Shell, form: Refill) ->
         SessionRow::new(one, caller.session(), end, &now)
     });
     let sessions = sessions.collect();
-    let lately = profile::own_rows(&web.app, &caller.actor, LATELY).await?;
+    let lately = profile::own_rows(&web.app, &caller.actor, LOOKED_AT).await?;
     Ok(ProfilePage {
         default_zone: zone::default_zone(&web.app).await?.name,
         idle: view::span(i64::try_from(web.app.config.session_idle.as_secs()).unwrap_or(i64::MAX)),
         sessions,
-        lately: lately.iter().map(|row| Deed::new(row, &now)).collect(),
+        lately: lately
+            .iter()
+            .filter(|row| row.event != "run.finish")
+            .take(LATELY)
+            .map(|row| Deed::new(row, &now))
+            .collect(),
         ..ProfilePage::new(shell, form, web.app.config.password_min)
     })
 }

@@ -146,10 +146,12 @@ pub(super) struct Picked {
 }
 
 impl Picked {
-    /// Something is always picked: the first of what is not.
+    /// Something is always picked: a stack that runs, and the first rule.
     fn completed(mut self, stacks: &[StackView]) -> Self {
         if stacks.iter().all(|view| view.stack.key != self.stack) {
-            self.stack = stacks.first().map(|view| view.stack.key.clone()).unwrap_or_default();
+            let awake = stacks.iter().find(|view| view.stack.counts.running > 0);
+            let first = awake.or(stacks.first());
+            self.stack = first.map(|view| view.stack.key.clone()).unwrap_or_default();
         }
         if USUAL.iter().all(|usual| usual.value != self.rule) {
             USUAL[0].value.clone_into(&mut self.rule);
