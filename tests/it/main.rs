@@ -25,6 +25,7 @@ mod napping_engine;
 mod order;
 mod packaging;
 mod pages;
+mod pages_editor;
 mod pages_windows;
 mod process;
 mod rbac;

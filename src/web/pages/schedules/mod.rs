@@ -25,6 +25,8 @@ mod edit;
 mod fields;
 pub mod form;
 pub mod meaning;
+pub mod views;
+pub mod week;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
