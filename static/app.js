@@ -21,6 +21,7 @@
       toast.dataset.seen = "";
       if (toast.dataset.tone !== "bad") fade(toast, 6000);
     });
+    document.querySelectorAll(".undo").forEach((form) => fade(form, 10000));
     document.querySelectorAll("[data-countdown]:not([data-seen])").forEach(countdown);
     unsaved ||= Boolean(document.querySelector("[data-dirty]"));
     // One stop for the Tab key in a whole week.

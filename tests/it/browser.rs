@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::support::sim::Simulated;
 use crate::support::wait;
 
+mod editor;
+
 const PASSWORD: &str = "sleepy whales drift at night";
 /// The name that the browser is told leads to this machine: plain http, and no secure context.
 const HOST: &str = "nas.test";

@@ -39,6 +39,7 @@ fn everything() -> Vec<(String, String)> {
     render::<stacks::StackPage>(&mut all, |page| vec![("containers", text(page.as_containers().render()))]);
     render::<containers::ContainerPage>(&mut all, |page| vec![("facts", text(page.as_facts().render()))]);
     render::<schedules::SchedulesPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
+    render::<schedules::together::ConflictPage>(&mut all, |_| vec![]);
     render::<schedules::SwitchedRow>(&mut all, |_| vec![]);
     render::<schedules::Zones>(&mut all, |_| vec![]);
     render::<schedules::form::ScheduleForm>(&mut all, |page| vec![("form", text(page.as_form().render()))]);
@@ -125,7 +126,14 @@ fn every_page_can_be_read_aloud_and_walked_by_keys() {
             assert!(named, "{what}: {} says nothing", button.html());
         }
         for icon in document.select(&select("svg")) {
-            assert_eq!(icon.attr("aria-hidden"), Some("true"), "{what}: an icon that is read aloud");
+            // A picture says what it shows; an icon stands beside its word.
+            let title = icon.attr("aria-labelledby").filter(|_| icon.attr("role") == Some("img"));
+            let titled =
+                title.is_some_and(|id| icon.select(&select("title")).any(|t| t.attr("id") == Some(id)));
+            assert!(
+                titled || icon.attr("aria-hidden") == Some("true"),
+                "{what}: an icon that is read aloud, or a picture that says nothing"
+            );
         }
         if html.contains("<html") {
             assert_eq!(document.select(&select("h1")).count(), 1, "{what}: one heading of the first level");

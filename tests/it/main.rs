@@ -26,6 +26,7 @@ mod order;
 mod packaging;
 mod pages;
 mod pages_editor;
+mod pages_schedules;
 mod pages_windows;
 mod process;
 mod rbac;

@@ -9,7 +9,8 @@ use crate::support::app::{Answer, Client, NOW, TestApp};
 use crate::support::bench::Bench;
 
 async fn site() -> TestApp {
-    let world = World::new().stack("media", |s| s.service("db", |c| c).service("web", |c| c.depends_on("db")));
+    let world =
+        World::new().stack("media", |s| s.service("db", |c| c).service("web", |c| c.depends_on("db")));
     TestApp::over(Bench::new(NOW, world).await).await
 }
 
@@ -83,7 +84,10 @@ async fn a_week_is_painted_by_ticking_boxes() {
     let boxes = page.body.matches("name=\"w\"").count();
     assert_eq!(boxes, 7 * 48);
     assert_eq!(page.attribute("[name=w][value='15']", "aria-label").as_deref(), Some("Mon 07:30, asleep"));
-    assert!(page.attribute("[name=w][value='46']", "checked").is_some(), "Monday 23:00 of the nights it begins with");
+    assert!(
+        page.attribute("[name=w][value='46']", "checked").is_some(),
+        "Monday 23:00 of the nights it begins with"
+    );
     // Monday from 22:30, and nothing on the night from Tuesday to Wednesday.
     let mut changed = vec![("+w", "45".to_owned()), ("save", "on".to_owned())];
     changed.extend((94..110).map(|at| ("-w", at.to_string())));
@@ -127,7 +131,8 @@ async fn a_day_is_copied_and_too_rich_a_week_says_so() {
     let page = post(&mut otto, "/schedules", &with(&page, &[("+w", "24"), ("do", "copy-0-weekdays")])).await;
     let text = page.attribute("#window", "value").expect("the text follows");
     assert_eq!(text, "sleep 23:00-07:00; Mon-Fri 12:00-12:30");
-    let rich: Vec<String> = (0..336).filter(|at| (at * 7 + at / 48) % 5 < 2).map(|at: usize| at.to_string()).collect();
+    let rich: Vec<String> =
+        (0..336).filter(|at| (at * 7 + at / 48) % 5 < 2).map(|at: usize| at.to_string()).collect();
     let mut sent = with(&page, &[("save", "on")]);
     sent.retain(|(name, _)| name != "w");
     sent.extend(rich.into_iter().map(|at| ("w".to_owned(), at)));
@@ -180,14 +185,20 @@ async fn the_preview_brings_the_other_views_in_step() {
         }
     };
     let same = part(with(&page, &[("name", "Nights")])).await;
-    assert!(same.attribute("#week", "id").is_none() && same.attribute("#window", "id").is_none(), "nothing new");
+    assert!(
+        same.attribute("#week", "id").is_none() && same.attribute("#window", "id").is_none(),
+        "nothing new"
+    );
     let painted = part(with(&page, &[("+w", "24")])).await;
     assert!(painted.attribute("#week", "id").is_none(), "what is being painted stays as it is");
     assert_eq!(painted.attribute("#window", "value").as_deref(), Some("sleep 23:00-07:00; Mon 12:00-12:30"));
     assert_eq!(painted.attribute("#window-text", "hx-swap-oob").as_deref(), Some("true"));
     assert!(painted.text("#said").contains("more than one sentence"));
     let typed = part(with(&page, &[("view", "text"), ("window", "sleep Mon 12:00-13:00")])).await;
-    assert!(typed.attribute("[name=w][value='25']", "checked").is_some() && typed.attribute("#window", "id").is_none());
+    assert!(
+        typed.attribute("[name=w][value='25']", "checked").is_some()
+            && typed.attribute("#window", "id").is_none()
+    );
     let wrong = part(with(&page, &[("view", "text"), ("window", "sleep Mon 12:00")])).await;
     assert!(wrong.attribute("#week", "id").is_none(), "a week that cannot be read paints nothing over");
     assert!(wrong.text(".meaning").contains("ends too early"), "{}", wrong.text(".meaning"));
@@ -222,7 +233,11 @@ async fn a_dry_run_lists_the_calls_and_changes_nothing() {
     let (web, db) = ("POST /containers/media-web-1/stop?t=25", "POST /containers/media-db-1/stop?t=25");
     assert!(calls.find(web).expect("web") < calls.find(db).expect("db"), "{calls}");
     assert!(told.text("#dry").contains("When it wakes"));
-    assert_eq!(told.attribute("#stop_timeout_seconds", "value").as_deref(), Some("25"), "what was typed stays");
+    assert_eq!(
+        told.attribute("#stop_timeout_seconds", "value").as_deref(),
+        Some("25"),
+        "what was typed stays"
+    );
     assert!(otto.get("/schedules").await.text("#schedules").contains("No schedule yet"));
     let refused = post(&mut otto, "/schedules", &with(&page, &[("target", ""), ("save", "dry")])).await;
     assert_eq!(refused.status, 422);

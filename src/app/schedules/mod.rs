@@ -8,8 +8,9 @@ mod timing;
 mod view;
 mod weekly;
 
-pub use change::{create, delete, disable, enable, run_now, skip_next, unskip_next, update};
+pub use change::{create, delete, disable, enable, restore, run_now, skip_next, unskip_next, update};
 pub use check::{Draft, GuardDraft, MAX_PRIORITY};
+pub use lint::Clash;
 pub use preview::{DryRun, Now, Preview, dry_run, preview};
 pub use view::{
     Coming, LastRun, ScheduleFilter, ScheduleView, coming, conflicts, get, is_skipping, list, next_at,

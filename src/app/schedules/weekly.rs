@@ -46,7 +46,9 @@ fn fires(cron: &Cron, zone: &TimeZone, now: Timestamp) -> Vec<Mark> {
         let day = usize::try_from(local.weekday().to_monday_zero_offset()).unwrap_or(0);
         let minute = i16::from(local.hour()) * 60 + i16::from(local.minute());
         match marks.last_mut() {
-            Some(last) if last.day == day && (last.to..=last.to + CLOSE).contains(&minute) => last.to = minute,
+            Some(last) if last.day == day && (last.to..=last.to + CLOSE).contains(&minute) => {
+                last.to = minute
+            }
             _ => marks.push(Mark { day, from: minute, to: minute }),
         }
     }

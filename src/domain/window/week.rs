@@ -137,7 +137,9 @@ impl Week {
         parts.extend(self.exact.iter().copied());
         if parts.is_empty() {
             return Err(WindowError(match self.names {
-                Mood::Asleep => "nothing is painted: paint at least one half hour in which it sleeps".to_owned(),
+                Mood::Asleep => {
+                    "nothing is painted: paint at least one half hour in which it sleeps".to_owned()
+                }
                 Mood::Awake => "it never wakes: leave at least one half hour free of sleep".to_owned(),
             }));
         }
@@ -229,7 +231,10 @@ mod tests {
         let mixed = week("sleep Mon-Fri 23:10-07:00; Sat 00:00-24:00");
         assert_eq!(mixed.exact.len(), 1);
         assert!(mixed.asleep.has(5, 0) && !mixed.asleep.has(0, 47));
-        assert_eq!(again("sleep Mon-Fri 23:10-07:00; Sat 00:00-24:00"), "sleep Sat 00:00-24:00; Mon-Fri 23:10-07:00");
+        assert_eq!(
+            again("sleep Mon-Fri 23:10-07:00; Sat 00:00-24:00"),
+            "sleep Sat 00:00-24:00; Mon-Fri 23:10-07:00"
+        );
         assert_eq!(again("awake Mon-Fri 07:45-20:10"), "awake Mon-Fri 07:45-20:10");
         assert_eq!(week("awake Mon-Fri 07:45-20:10").asleep, Grid::FULL);
     }
@@ -262,14 +267,16 @@ mod tests {
         prop_oneof![
             proptest::array::uniform7(0_u64..=Grid::WHOLE_DAY).prop_map(Grid),
             // Stretches, as a person paints them.
-            proptest::collection::vec((0_usize..7, 0_usize..SLOTS, 1_usize..140), 0..8).prop_map(|stretches| {
-                let mut grid = Grid::default();
-                for (day, slot, length) in stretches {
-                    let begin = day * SLOTS + slot;
-                    (begin..begin + length).for_each(|at| grid.paint(at / SLOTS % 7, at % SLOTS));
+            proptest::collection::vec((0_usize..7, 0_usize..SLOTS, 1_usize..140), 0..8).prop_map(
+                |stretches| {
+                    let mut grid = Grid::default();
+                    for (day, slot, length) in stretches {
+                        let begin = day * SLOTS + slot;
+                        (begin..begin + length).for_each(|at| grid.paint(at / SLOTS % 7, at % SLOTS));
+                    }
+                    grid
                 }
-                grid
-            }),
+            ),
         ]
     }
 

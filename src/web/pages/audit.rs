@@ -83,6 +83,7 @@ fn deed(event: &str) -> String {
         "schedule.create" => "made the schedule",
         "schedule.update" => "changed the schedule",
         "schedule.delete" => "deleted the schedule",
+        "schedule.restore" => "took back the deletion of the schedule",
         "schedule.enable" => "switched on the schedule",
         "schedule.disable" => "switched off the schedule",
         "schedule.skip_next" => "skipped the next fire of",

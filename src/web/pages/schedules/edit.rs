@@ -37,6 +37,8 @@ pub(super) struct Begin {
     target: String,
     /// The schedule it is a copy of.
     from: String,
+    /// Window text to begin with.
+    window: String,
 }
 
 /// The form around `fields`, with what they mean.
@@ -120,7 +122,7 @@ pub(super) async fn new(
     let fields = if let Some(typed) = kept {
         Fields::typed(&typed)
     } else if begin.from.is_empty() {
-        Fields::new(begin.target)
+        Fields::beginning(begin.target, &begin.window)
     } else {
         let view = service::get(&web.app, &caller.actor, &ScheduleId(begin.from)).await?;
         let fields = Fields::of(&view);
@@ -228,12 +230,13 @@ pub(super) async fn update(
     }
     let fields = sent.fields;
     let draft = fields.draft(Some(&id));
-    let (status, errors) = match service::update(&web.app, &caller.actor, &id, &draft, fields.revision()).await {
-        Ok(saved) => return Ok(stored(&web, &htmx, &notes, &saved).await),
-        Err(Error::Invalid(errors)) => (StatusCode::UNPROCESSABLE_ENTITY, errors),
-        Err(Error::Stale { .. }) => (StatusCode::CONFLICT, Vec::new()),
-        Err(other) => return Err(other),
-    };
+    let (status, errors) =
+        match service::update(&web.app, &caller.actor, &id, &draft, fields.revision()).await {
+            Ok(saved) => return Ok(stored(&web, &htmx, &notes, &saved).await),
+            Err(Error::Invalid(errors)) => (StatusCode::UNPROCESSABLE_ENTITY, errors),
+            Err(Error::Stale { .. }) => (StatusCode::CONFLICT, Vec::new()),
+            Err(other) => return Err(other),
+        };
     let view = service::get(&web.app, &caller.actor, &id).await?;
     let mut form = filled(&web, &caller.actor, shell, fields, Some(&view), None).await?.refused(errors);
     form.dirty = true;

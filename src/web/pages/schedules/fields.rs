@@ -99,6 +99,16 @@ impl Fields {
         fields
     }
 
+    /// The same with a window of one's own, where there is one.
+    pub fn beginning(target: String, window: &str) -> Self {
+        let mut fields = Self::new(target);
+        if !window.is_empty() {
+            window.clone_into(&mut fields.window);
+            fields.rebase();
+        }
+        fields
+    }
+
     /// What was typed.
     pub fn typed(typed: &Typed) -> Self {
         let text = |name: &str| typed.get(name).to_owned();

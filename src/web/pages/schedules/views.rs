@@ -68,7 +68,9 @@ impl Row {
             ("", "") => return Ok(Vec::new()),
             ("", _) => return Err(wrong("from", "say from when".to_owned())),
             (_, "") => return Err(wrong("to", "say until when".to_owned())),
-            _ if self.days == Days::default() => return Err(wrong("from", "tick a day for this time".to_owned())),
+            _ if self.days == Days::default() => {
+                return Err(wrong("from", "tick a day for this time".to_owned()));
+            }
             _ => format!("{} {from}-{to}", self.days),
         };
         let window = Window::parse(&format!("sleep {text}"));
@@ -107,9 +109,11 @@ impl WeekFields {
                 kept: field("kept"),
             }
         };
-        let is_there = |number: &usize| ["from", "kept"].iter().any(|name| typed.has(&format!("row-{number}-{name}")));
+        let is_there =
+            |number: &usize| ["from", "kept"].iter().any(|name| typed.has(&format!("row-{number}-{name}")));
         let rows = (0..MOST_ROWS).filter(is_there).map(row);
-        let rows = rows.map(|row| if row.kept.is_empty() { row } else { Row { days: Days::ALL, ..row } }).collect();
+        let rows =
+            rows.map(|row| if row.kept.is_empty() { row } else { Row { days: Days::ALL, ..row } }).collect();
         Self { names: Mood::parse(typed.get("week.names")).unwrap_or(Mood::Asleep), asleep, rows }
     }
 
@@ -196,7 +200,9 @@ impl Sentence {
             return Err(FieldError::new(field, "say from when to when it sleeps"));
         }
         let window = Window::parse(&format!("sleep {} {from}-{to}", self.days));
-        window.map(|window| window.to_string()).map_err(|error| FieldError::new("said.from", error.to_string()))
+        window
+            .map(|window| window.to_string())
+            .map_err(|error| FieldError::new("said.from", error.to_string()))
     }
 
     fn cron(&self) -> Result<String, FieldError> {
@@ -276,7 +282,10 @@ impl Fields {
             _ => View::Text,
         };
         let is_changed = |view: View| of.contains(&(view, true));
-        [shown, View::Text, View::Week, View::Sentence].into_iter().find(|view| is_changed(*view)).unwrap_or(View::Text)
+        [shown, View::Text, View::Week, View::Sentence]
+            .into_iter()
+            .find(|view| is_changed(*view))
+            .unwrap_or(View::Text)
     }
 
     /// Lets the view that was changed say what is stored, and the others follow. What is wrong leaves all as it was
@@ -317,7 +326,8 @@ impl Fields {
     }
 
     fn settle_cron(&mut self) -> Result<Renewed, FieldError> {
-        let said = self.acts.is_some() && self.acts_of.as_deref().is_some_and(|of| Sentence::of_cron(of) != self.acts);
+        let said = self.acts.is_some()
+            && self.acts_of.as_deref().is_some_and(|of| Sentence::of_cron(of) != self.acts);
         let text = self.cron_of.as_deref().is_some_and(|of| of.trim() != self.cron.trim());
         let leads = self.changed([(View::Sentence, said), (View::Text, text), (View::Week, false)]);
         let mut renewed = Renewed::default();
@@ -352,11 +362,22 @@ mod tests {
         let painted = (0..7 * SLOTS).filter(|at| fields.week.asleep.has(at / SLOTS, at % SLOTS));
         all.extend(painted.map(|at| ("w".to_owned(), at.to_string())));
         if let Some(said) = fields.said {
-            all.extend([("said.days", said.days), ("said.from", said.from), ("said.to", said.to)].map(|(name, value)| (name.to_owned(), value)));
+            all.extend(
+                [("said.days", said.days), ("said.from", said.from), ("said.to", said.to)]
+                    .map(|(name, value)| (name.to_owned(), value)),
+            );
         }
         for (number, row) in fields.week.rows.iter().enumerate() {
-            all.extend((0..7).map(weekday).filter(|day| row.days.has(*day)).map(|day| (format!("row-{number}-day"), short(day).to_owned())));
-            all.extend([("from", &row.from), ("to", &row.to), ("kept", &row.kept)].map(|(name, value)| (format!("row-{number}-{name}"), value.clone())));
+            all.extend(
+                (0..7)
+                    .map(weekday)
+                    .filter(|day| row.days.has(*day))
+                    .map(|day| (format!("row-{number}-day"), short(day).to_owned())),
+            );
+            all.extend(
+                [("from", &row.from), ("to", &row.to), ("kept", &row.kept)]
+                    .map(|(name, value)| (format!("row-{number}-{name}"), value.clone())),
+            );
         }
         for (name, value) in changed {
             if let Some(painted) = name.strip_prefix('-') {
@@ -379,7 +400,12 @@ mod tests {
 
     #[test]
     fn a_view_that_nobody_touched_changes_nothing() {
-        for text in ["sleep 23:00-07:00", "sleep Mon-Fri 00:00-24:00; Sat 01:10-02:20", "awake Mon-Fri 07:45-20:10", "sleep Fri 20:10 - Mon 06:00"] {
+        for text in [
+            "sleep 23:00-07:00",
+            "sleep Mon-Fri 00:00-24:00; Sat 01:10-02:20",
+            "awake Mon-Fri 07:45-20:10",
+            "sleep Fri 20:10 - Mon 06:00",
+        ] {
             for view in ["week", "sentence", "text"] {
                 assert_eq!(settled(text, view, &[]), (text.to_owned(), Renewed::default()), "{text} {view}");
             }
@@ -391,7 +417,8 @@ mod tests {
         let (text, renewed) = settled("sleep Mon 22:00-23:00", "week", &[("w", "46"), ("w", "47")]);
         assert_eq!(text, "sleep Mon 22:00-24:00");
         assert!(renewed.window && renewed.said && !renewed.week);
-        let (text, renewed) = settled("sleep 22:00-23:00", "sentence", &[("said.days", "Mon-Fri"), ("said.to", "06:15")]);
+        let (text, renewed) =
+            settled("sleep 22:00-23:00", "sentence", &[("said.days", "Mon-Fri"), ("said.to", "06:15")]);
         assert_eq!(text, "sleep Mon-Fri 22:00-06:15");
         assert!(renewed.window && renewed.week && !renewed.said);
         let (text, renewed) = settled("sleep 22:00-23:00", "text", &[("window", "sleep Sat 01:00-02:00")]);
@@ -443,8 +470,13 @@ mod tests {
     fn a_cron_sentence_and_its_text_follow_each_other() {
         let form = |view: &str, cron: &str, from: &str| {
             let mut fields = Fields::typed(&Typed::of([
-                ("kind", "cron"), ("view", view), ("cron", cron), ("cron.of", "0 23 * * 1-5"), ("acts.of", "0 23 * * 1-5"),
-                ("acts.days", "Mon-Fri"), ("acts.from", from),
+                ("kind", "cron"),
+                ("view", view),
+                ("cron", cron),
+                ("cron.of", "0 23 * * 1-5"),
+                ("acts.of", "0 23 * * 1-5"),
+                ("acts.days", "Mon-Fri"),
+                ("acts.from", from),
             ]));
             let renewed = fields.settle().expect("nothing is wrong");
             (fields.cron, renewed.cron, renewed.acts)

@@ -70,7 +70,9 @@ impl WeekView {
                 value: day * SLOTS + slot,
                 label: format!("{} {time}, asleep", short(weekday(day))),
                 asleep: f.week.asleep.has(day, slot),
-                exact: exact.as_ref().is_some_and(|days| days.get(day).is_some_and(|day| day.iter().any(touches))),
+                exact: exact
+                    .as_ref()
+                    .is_some_and(|days| days.get(day).is_some_and(|day| day.iter().any(touches))),
             }
         };
         let day = |number: usize| DayView {
@@ -157,9 +159,11 @@ fn days(sentence: Option<&Sentence>) -> Vec<Choice> {
     let usual = [("Mon-Sun", "every day"), ("Mon-Fri", "every weekday"), ("Sat,Sun", "every weekend")];
     let mut pairs: Vec<(String, String)> =
         usual.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec();
-    pairs.extend((0..7).map(weekday).map(|day| {
-        (short(day).to_owned(), format!("every {}", Days::only(day).meaning()))
-    }));
+    pairs.extend(
+        (0..7)
+            .map(weekday)
+            .map(|day| (short(day).to_owned(), format!("every {}", Days::only(day).meaning()))),
+    );
     if pairs.iter().all(|(value, _)| *value != sentence.days) {
         let said = Window::parse(&format!("sleep {} 00:00-01:00", sentence.days));
         let label = said.ok().and_then(|window| window.parts.first().map(|part| part.days.meaning()));
@@ -226,9 +230,11 @@ mod tests {
         assert_eq!(late.path, "M1428 6.5H1440", "a moment at the end of a day is wide enough to be seen");
         assert_eq!(Picture::today(&[(60, 210)]).title, "Asleep for 2 h 30 min of the next 24 hours");
         // The richest that one text can hold.
-        let rich = "sleep ".to_owned() + &(0..24).map(|i| format!("{i:02}:00-{i:02}:30")).collect::<Vec<_>>().join(";");
+        let rich = "sleep ".to_owned()
+            + &(0..24).map(|i| format!("{i:02}:00-{i:02}:30")).collect::<Vec<_>>().join(";");
         let window = crate::domain::schedule::When::Window(rich);
-        let marks = crate::app::schedules::marks(&window, &jiff::tz::TimeZone::UTC, jiff::Timestamp::UNIX_EPOCH);
+        let marks =
+            crate::app::schedules::marks(&window, &jiff::tz::TimeZone::UTC, jiff::Timestamp::UNIX_EPOCH);
         assert!(Picture::week(&marks, "").expect("a picture").path.len() < 3_000);
     }
 }
