@@ -36,6 +36,7 @@ pub mod outlook;
 pub mod outside;
 pub mod overrides;
 pub mod paging;
+pub mod report;
 pub mod rules;
 pub mod schedules;
 pub mod simulate;
@@ -79,6 +80,8 @@ pub struct Parts {
     pub outside: Outside,
     /// Sleeps that are near.
     pub soon: soon::Soon,
+    /// What slept this week, as it was read last.
+    pub slept: report::Slept,
     /// The dates of calendars, as they were expanded last.
     pub calendars: calendars::Expanded,
     /// What logging in takes.

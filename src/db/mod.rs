@@ -23,6 +23,7 @@ pub mod runs;
 pub mod schedules;
 pub mod sessions;
 pub mod settings;
+pub mod sleeps;
 pub mod steps;
 pub mod tokens;
 pub mod users;

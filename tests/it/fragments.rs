@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, order, overrides, profile, runs, schedules, simulate, stacks,
+    actions, audit, calendars, containers, gallery, order, overrides, profile, runs, schedules, simulate,
+    stacks,
 };
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
@@ -54,6 +55,7 @@ fn everything() -> Vec<(String, String)> {
     render::<runs::RunsPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
     render::<runs::RunPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<audit::AuditPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
+    render::<gallery::Gallery>(&mut all, |_| vec![]);
     render::<profile::ProfilePage>(&mut all, |page| vec![("password", text(page.as_password().render()))]);
     all
 }

@@ -30,6 +30,7 @@ mod pages_schedules;
 mod pages_windows;
 mod process;
 mod rbac;
+mod report;
 mod scheduler;
 mod schedules;
 mod schedules_storage;

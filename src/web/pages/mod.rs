@@ -22,6 +22,8 @@ pub mod audit;
 pub mod calendars;
 pub mod containers;
 mod deeds;
+#[cfg(debug_assertions)]
+pub mod gallery;
 pub mod login;
 pub mod order;
 pub mod overrides;
@@ -36,7 +38,10 @@ pub mod wanted;
 
 /// Every page with what it asks of its caller.
 pub(super) fn routes(web: &Web) -> Routes {
-    Routes::new()
+    let routes = Routes::new();
+    #[cfg(debug_assertions)]
+    let routes = routes.merge(gallery::routes());
+    routes
         .merge(login::routes(web))
         .merge(setup::routes(web))
         .merge(users::routes())

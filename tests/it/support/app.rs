@@ -109,6 +109,7 @@ impl TestApp {
             execution: Execution::default(),
             outside: docknap::app::Outside::default(),
             soon: docknap::app::soon::Soon::default(),
+            slept: docknap::app::report::Slept::default(),
             calendars: docknap::app::calendars::Expanded::default(),
             auth,
             vitals: Vitals::new(clock.now()),
