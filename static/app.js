@@ -21,7 +21,7 @@
       toast.dataset.seen = "";
       if (toast.dataset.tone !== "bad") fade(toast, 6000);
     });
-    document.querySelectorAll(".undo").forEach((form) => fade(form, 10000));
+    document.querySelectorAll(".flash form").forEach((form) => fade(form, 10000));
     document.querySelectorAll("[data-countdown]:not([data-seen])").forEach(countdown);
     unsaved ||= Boolean(document.querySelector("[data-dirty]"));
     // One stop for the Tab key in a whole week.
@@ -85,24 +85,20 @@
     if (event.target.matches("dialog[open]")) event.target.close();
   });
 
-  // The week of half hours: the mouse paints, arrows move, Shift and arrows paint with what the box before holds.
+  // The week: the mouse paints, arrows move, Shift and arrows paint.
   const boxes = () => [...document.querySelectorAll(".week input")];
-  const isBox = (element) => element.matches(".week input");
+  const isBox = ({ target }) => target.matches(".week input");
   let pen = null;
-  const paint = (box, asleep) => {
-    if (box.checked === asleep) return;
-    box.checked = asleep;
-    box.dispatchEvent(new Event("input", { bubbles: true }));
-  };
+  const paint = (box, asleep) => { if (box.checked !== asleep) box.click(); };
   on("pointerdown", (event) => {
-    pen = event.pointerType === "mouse" && isBox(event.target) ? !event.target.checked : null;
+    pen = event.pointerType === "mouse" && isBox(event) ? !event.target.checked : null;
     if (pen !== null) paint(event.target, pen);
   });
-  on("pointerover", (event) => { if (pen !== null && event.buttons && isBox(event.target)) paint(event.target, pen); });
-  on("click", (event) => { if (pen !== null && event.detail && isBox(event.target)) event.preventDefault(); });
+  on("pointerover", (event) => { if (pen !== null && event.buttons && isBox(event)) paint(event.target, pen); });
+  on("click", (event) => { if (pen !== null && event.detail && isBox(event)) event.preventDefault(); });
   on("keydown", (event) => {
     const way = ["ArrowLeft", "ArrowUp", "ArrowRight", "ArrowDown"].indexOf(event.key);
-    if (way < 0 || !isBox(event.target)) return;
+    if (way < 0 || !isBox(event)) return;
     event.preventDefault();
     const all = boxes();
     // On a phone days are columns.

@@ -130,7 +130,7 @@ async fn a_day_is_copied_and_too_rich_a_week_says_so() {
     let page = new_form(&mut otto).await;
     let page = post(&mut otto, "/schedules", &with(&page, &[("+w", "24"), ("do", "copy-0-weekdays")])).await;
     let text = page.attribute("#window", "value").expect("the text follows");
-    assert_eq!(text, "sleep 23:00-07:00; Mon-Fri 12:00-12:30");
+    assert_eq!(text, "sleep Mon-Fri 12:00-12:30; 23:00-07:00");
     let rich: Vec<String> =
         (0..336).filter(|at| (at * 7 + at / 48) % 5 < 2).map(|at: usize| at.to_string()).collect();
     let mut sent = with(&page, &[("save", "on")]);
@@ -191,7 +191,7 @@ async fn the_preview_brings_the_other_views_in_step() {
     );
     let painted = part(with(&page, &[("+w", "24")])).await;
     assert!(painted.attribute("#week", "id").is_none(), "what is being painted stays as it is");
-    assert_eq!(painted.attribute("#window", "value").as_deref(), Some("sleep 23:00-07:00; Mon 12:00-12:30"));
+    assert_eq!(painted.attribute("#window", "value").as_deref(), Some("sleep Mon 12:00-12:30; 23:00-07:00"));
     assert_eq!(painted.attribute("#window-text", "hx-swap-oob").as_deref(), Some("true"));
     assert!(painted.text("#said").contains("more than one sentence"));
     let typed = part(with(&page, &[("view", "text"), ("window", "sleep Mon 12:00-13:00")])).await;
@@ -229,7 +229,7 @@ async fn a_dry_run_lists_the_calls_and_changes_nothing() {
     let asked = with(&page, &[("stop_timeout_seconds", "25"), ("save", "dry")]);
     let told = post(&mut otto, "/schedules", &asked).await;
     assert_eq!(told.status, 200);
-    let calls = told.text("#dry .calls");
+    let calls = told.text("#dry .lines");
     let (web, db) = ("POST /containers/media-web-1/stop?t=25", "POST /containers/media-db-1/stop?t=25");
     assert!(calls.find(web).expect("web") < calls.find(db).expect("db"), "{calls}");
     assert!(told.text("#dry").contains("When it wakes"));

@@ -12,7 +12,7 @@ use crate::domain::action::Action;
 use crate::domain::ids::ScheduleId;
 use crate::domain::run::Trigger;
 use crate::web::Web;
-use crate::web::auth::{Caller, Operator, Viewer};
+use crate::web::auth::{Caller, Operator};
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};

@@ -100,6 +100,8 @@ pub(super) async fn bulk(
 /// One of two schedules that meet.
 #[derive(Clone, Debug)]
 pub struct Side {
+    /// Of its picture.
+    pub id: String,
     /// Its page.
     pub link: Link,
     /// What it does.
@@ -132,6 +134,7 @@ impl Side {
         let title = view::shown_name(&view.title);
         let marks = service::marks(&view.schedule.spec.when, &zone, now.at);
         Self {
+            id: format!("week-{}", view.schedule.id),
             week: Picture::week(&marks, &format!("“{title}” in a week")),
             link: Link::new(format!("/schedules/{}", view.schedule.id), title),
             sentence: sentence(view),
@@ -165,6 +168,7 @@ pub(super) async fn conflict(
 impl Sampled for ConflictPage {
     fn samples() -> Vec<Self> {
         let side = |id: &str, title: &str, sentence: &str| Side {
+            id: format!("week-{id}"),
             link: Link::new(format!("/schedules/{id}"), title),
             sentence: sentence.to_owned(),
             icon: "moon",
