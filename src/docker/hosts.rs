@@ -70,6 +70,8 @@ pub struct Settings {
 pub enum Notice {
     /// The link came up or went down.
     Link,
+    /// Containers came or went.
+    List,
     /// A stack's containers changed in a way a page shows, by the stack's key.
     Stack(String),
     /// A container without a stack changed, by key.
@@ -444,6 +446,9 @@ impl Host {
                 state.inventory.itself = snapshot.itself;
                 // With a lock that came while this picture was made.
                 state.shield = snapshot.shield.with_locks(self.guard().locks);
+                if snapshot.changed.list {
+                    notices.push(Notice::List);
+                }
                 notices.extend(snapshot.changed.stacks.into_iter().map(Notice::Stack));
                 notices.extend(snapshot.changed.containers.into_iter().map(Notice::Container));
             }

@@ -36,9 +36,10 @@ fn everything() -> Vec<(String, String)> {
     render::<ErrorToast>(&mut all, |_| vec![]);
     render::<actions::ConfirmPage>(&mut all, |_| vec![]);
     render::<actions::ConfirmDialog>(&mut all, |_| vec![]);
-    render::<stacks::Dashboard>(&mut all, |_| vec![]);
-    render::<stacks::StackPage>(&mut all, |page| vec![("containers", text(page.as_containers().render()))]);
-    render::<containers::ContainerPage>(&mut all, |page| vec![("facts", text(page.as_facts().render()))]);
+    render::<stacks::Dashboard>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
+    render::<stacks::RowAgain>(&mut all, |_| vec![]);
+    render::<stacks::StackPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
+    render::<containers::ContainerPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<schedules::SchedulesPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
     render::<schedules::together::ConflictPage>(&mut all, |_| vec![]);
     render::<schedules::SwitchedRow>(&mut all, |_| vec![]);
@@ -48,7 +49,7 @@ fn everything() -> Vec<(String, String)> {
     render::<schedules::meaning::Paused>(&mut all, |_| vec![]);
     render::<simulate::SimulatePage>(&mut all, |_| vec![]);
     render::<order::OrderPage>(&mut all, |_| vec![]);
-    render::<overrides::OverridesPage>(&mut all, |_| vec![]);
+    render::<overrides::OverridesPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<overrides::OverrideForm>(&mut all, |_| vec![]);
     render::<calendars::CalendarsPage>(&mut all, |_| vec![]);
     render::<calendars::CalendarForm>(&mut all, |_| vec![]);
@@ -185,7 +186,7 @@ fn no_template_leaves_the_escaping_or_hides_a_block_in_a_condition() {
 #[test]
 fn what_the_browser_loads_stays_small() {
     let mut gzipped = 0;
-    for file in ["htmx.min.js", "app.js", "app.css"] {
+    for file in ["htmx.min.js", "hx-sse.min.js", "app.js", "app.css"] {
         let bytes = std::fs::read(root().join("static").join(file)).expect("reads");
         gzipped += gzip(&bytes);
     }

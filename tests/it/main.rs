@@ -20,6 +20,7 @@ mod guards_storage;
 mod guards_web;
 mod history;
 mod killed;
+mod live;
 mod locks;
 mod napping_engine;
 mod order;

@@ -285,7 +285,7 @@ async fn put_off(app: &App, run: &Run, deferral: &Deferral) -> Result<()> {
     db::runs::defer(&mut tx, &run.id, deferral, deadline).await?;
     tx.commit().await?;
     tracing::info!(run = %run.id, target = %run.target_name, reason = deferral.reason, "held back by its guard");
-    app.bus.send(Live::Runs);
+    app.bus.send(Live::Run(run.target.clone()));
     Ok(())
 }
 
@@ -329,7 +329,7 @@ impl Ended<'_> {
         if is_level {
             overrides::changed(app);
         }
-        app.bus.send(Live::Runs);
+        app.bus.send(Live::Run(run.target.clone()));
         Ok(true)
     }
 

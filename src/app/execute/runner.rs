@@ -94,6 +94,7 @@ pub async fn feed(app: App, stop: CancellationToken) {
                         app.execution.wake();
                         app.scheduler.wake();
                     }
+                    Ok(Notice::List) => app.bus.send(Live::Hosts),
                     Ok(Notice::Stack(key)) => app.bus.send(Live::Stack(key)),
                     Ok(Notice::Container(key)) => app.bus.send(Live::Container(key)),
                     Ok(Notice::Sighted(sighting)) => {
@@ -300,7 +301,7 @@ impl Pass<'_> {
             db::runs::finish(&mut tx, &run.id, state, &reason, now).await?;
             record_end(&mut tx, app, run, state, &reason).await?;
             tx.commit().await?;
-            app.bus.send(Live::Runs);
+            app.bus.send(Live::Run(run.target.clone()));
             self.taken.ended.push(run.id.clone());
             return Ok(());
         }
@@ -308,7 +309,7 @@ impl Pass<'_> {
         if answers {
             overrides::changed(app);
         }
-        app.bus.send(Live::Runs);
+        app.bus.send(Live::Run(run.target.clone()));
         let run = Run { started_at: Some(now), state: RunState::Executing, ..run.clone() };
         self.taken.begun.push(run.id.clone());
         let claim = Claim::new(&run, &steps, Some(&inventory));
@@ -337,7 +338,7 @@ impl Pass<'_> {
             }
         }
         tx.commit().await?;
-        app.bus.send(Live::Runs);
+        app.bus.send(Live::Run(run.target.clone()));
         self.taken.ended.push(run.id.clone());
         Ok(())
     }

@@ -56,6 +56,7 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(runs::routes())
         .merge(audit::routes())
         .merge(profile::routes())
+        .merge(super::live::routes())
 }
 
 /// The instant and the reader's zone.
@@ -67,6 +68,17 @@ pub(super) fn now(web: &Web, shell: &Shell) -> Now {
 /// A page or a part of one.
 pub(super) fn html(page: &impl Template) -> Result<Html<String>> {
     Ok(Html(page.render().map_err(error::internal)?))
+}
+
+/// The page for a browser, its live part for htmx.
+pub(super) fn part(htmx: &Htmx, page: &impl Template, live: &impl Template) -> Result<Response> {
+    let page = if htmx.partial { html(live) } else { html(page) };
+    Ok(page?.into_response())
+}
+
+/// What a live region that asks for itself gets when what it shows is gone: it goes too.
+pub(super) fn gone() -> Response {
+    [("hx-reswap", "delete")].into_response()
 }
 
 /// On to another page: 303 for a browser; htmx is told to go there itself, since it would swap the page into the

@@ -499,6 +499,6 @@ impl Drive {
     }
 
     fn announce(&self) {
-        self.app.bus.send(Live::Runs);
+        self.app.bus.send(Live::Run(self.run.target.clone()));
     }
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::response::Html;
+use axum::response::Response;
 
 use super::form::{Preset, WINDOWS};
 use super::week::Picture;
@@ -17,7 +17,7 @@ use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::htmx::Htmx;
 use crate::web::pages::actions::Act;
-use crate::web::pages::{html, now};
+use crate::web::pages::{now, part};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Link, Now, Sampled, When};
 
@@ -132,8 +132,6 @@ pub struct SchedulesPage {
     pub older: Option<String>,
     /// The first page, where this is not it.
     pub newest: Option<String>,
-    /// Where the list is asked for again.
-    pub here: String,
     /// How it can be sorted and grouped.
     pub orders: Vec<Order>,
     /// Ready-made rules to begin with.
@@ -235,7 +233,7 @@ pub(super) async fn index(
     htmx: Htmx,
     Query(wanted): Query<Wanted>,
     shell: Shell,
-) -> Result<Html<String>> {
+) -> Result<Response> {
     let filter = ScheduleFilter { text: Some(wanted.q.clone()), ..ScheduleFilter::default() };
     let page = if wanted.is_laid_out() {
         Page { limit: MOST, cursor: None }
@@ -267,13 +265,12 @@ pub(super) async fn index(
         rows,
         older,
         newest: (!wanted.q.is_empty() || !wanted.cursor.is_empty()).then(|| "/schedules".to_owned()),
-        here: wanted.href(&[("cursor", &wanted.cursor)]),
         orders: orders(&wanted),
         presets: presets(),
         text: wanted.q,
         shell,
     };
-    if htmx.partial { html(&page.as_rows()) } else { html(&page) }
+    part(&htmx, &page, &page.as_rows())
 }
 
 impl ScheduleRow {
@@ -356,7 +353,6 @@ impl Sampled for SchedulesPage {
             rows: ScheduleRow::samples(),
             older: None,
             newest: None,
-            here: "/schedules".to_owned(),
             orders: orders(&Wanted::default()),
             presets: presets(),
         };
