@@ -21,8 +21,11 @@
       toast.dataset.seen = "";
       if (toast.dataset.tone !== "bad") fade(toast, 6000);
     });
+    document.querySelectorAll(".flash form").forEach((form) => fade(form, 10000));
     document.querySelectorAll("[data-countdown]:not([data-seen])").forEach(countdown);
-    presets();
+    unsaved ||= Boolean(document.querySelector("[data-dirty]"));
+    // One stop for the Tab key in a whole week.
+    boxes().forEach((box, i) => { box.tabIndex = i ? -1 : 0; });
   };
 
   // Goes after a while, but not under the pointer.
@@ -37,11 +40,6 @@
       if (left <= 0) clearInterval(timer);
     }, 1000);
   };
-
-  // Which ready-made text a field holds.
-  const presets = () => document.querySelectorAll("[data-fill]").forEach((button) => {
-    button.setAttribute("aria-pressed", String(document.getElementById(button.dataset.fill)?.value.trim() === button.value));
-  });
 
   // A look at the password that was typed.
   document.querySelectorAll("[data-show-toggle]").forEach((input) => {
@@ -82,13 +80,6 @@
   if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
 
   on("click", (event) => {
-    const preset = event.target.closest("[data-fill]");
-    const filled = preset && document.getElementById(preset.dataset.fill);
-    if (filled) {
-      event.preventDefault();
-      filled.value = preset.value;
-      filled.dispatchEvent(new Event("input", { bubbles: true }));
-    }
     // Without a secure context there is no clipboard: the text is picked, and the person copies it.
     const copy = event.target.closest("[data-copy]");
     if (copy) {
@@ -100,7 +91,32 @@
     // A click on the backdrop is a click on the dialog itself, outside its form.
     if (event.target.matches("dialog[open]")) event.target.close();
   });
-  on("input", presets);
+
+  // The week: the mouse paints, arrows move, Shift and arrows paint.
+  const boxes = () => [...document.querySelectorAll(".week input")];
+  const isBox = ({ target }) => target.matches(".week input");
+  let pen = null;
+  const paint = (box, asleep) => { if (box.checked !== asleep) box.click(); };
+  on("pointerdown", (event) => {
+    pen = event.pointerType === "mouse" && isBox(event) ? !event.target.checked : null;
+    if (pen !== null) paint(event.target, pen);
+  });
+  on("pointerover", (event) => { if (pen !== null && event.buttons && isBox(event)) paint(event.target, pen); });
+  on("click", (event) => { if (pen !== null && event.detail && isBox(event)) event.preventDefault(); });
+  on("keydown", (event) => {
+    const way = ["ArrowLeft", "ArrowUp", "ArrowRight", "ArrowDown"].indexOf(event.key);
+    if (way < 0 || !isBox(event)) return;
+    event.preventDefault();
+    const all = boxes();
+    // On a phone days are columns.
+    const far = way % 2 === Number(all[0].offsetLeft === all[1].offsetLeft) ? 1 : 48;
+    const next = all[all.indexOf(event.target) + (way < 2 ? -far : far)];
+    if (!next) return;
+    if (event.shiftKey) paint(next, event.target.checked);
+    event.target.tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
+  });
 
   // An unsaved form asks before it is left.
   let unsaved = false;

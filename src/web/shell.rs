@@ -235,12 +235,21 @@ pub struct Flash {
     pub tone: String,
     /// The message.
     pub text: String,
+    /// Where a form goes that takes it back, below the base path.
+    #[serde(default)]
+    pub undo: Option<String>,
 }
 
 impl Flash {
     /// A message in one of the four tones.
     pub fn new(tone: &str, text: impl Into<String>) -> Self {
-        Self { tone: tone.to_owned(), text: text.into() }
+        Self { tone: tone.to_owned(), text: text.into(), undo: None }
+    }
+
+    /// The same with a way back.
+    #[must_use]
+    pub fn undone_by(self, path: impl Into<String>) -> Self {
+        Self { undo: Some(path.into()), ..self }
     }
 
     /// The icon beside it.

@@ -44,6 +44,7 @@ fn everything() -> Vec<(String, String)> {
     render::<containers::ContainerPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<containers::GonePage>(&mut all, |_| vec![]);
     render::<schedules::SchedulesPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
+    render::<schedules::together::ConflictPage>(&mut all, |_| vec![]);
     render::<schedules::SwitchedRow>(&mut all, |_| vec![]);
     render::<schedules::Zones>(&mut all, |_| vec![]);
     render::<schedules::form::ScheduleForm>(&mut all, |page| vec![("form", text(page.as_form().render()))]);

@@ -28,6 +28,8 @@ mod napping_engine;
 mod order;
 mod packaging;
 mod pages;
+mod pages_editor;
+mod pages_schedules;
 mod pages_stacks;
 mod pages_windows;
 mod people;

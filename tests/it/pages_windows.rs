@@ -224,7 +224,7 @@ async fn what_the_form_offers_as_ready_made_can_be_saved() {
         let page = scraper::Html::parse_document(text);
         let found =
             |css: &str| page.select(&scraper::Selector::parse(css).expect("a selector")).collect::<Vec<_>>();
-        let mut all: Vec<String> = found("[data-fill]")
+        let mut all: Vec<String> = found("[name=preset]")
             .iter()
             .filter_map(|button| button.value().attr("value").map(str::to_owned))
             .collect();

@@ -230,6 +230,8 @@ pub struct Question {
     pub ends: Option<Ends>,
     /// Why, as typed; `None` where that is not asked.
     pub reason: Option<String>,
+    /// Fields that go along.
+    pub hidden: Vec<(&'static str, String)>,
     /// What is wrong with what was typed.
     pub errors: Vec<FieldError>,
 }

@@ -92,10 +92,11 @@ impl From<&Change> for ChangeLine {
 }
 
 /// Events in words, after the actor's name and before the object's.
-const DEEDS: [(&str, &str); 46] = [
+const DEEDS: [(&str, &str); 47] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
+    ("schedule.restore", "took back the deletion of the schedule"),
     ("schedule.enable", "switched on the schedule"),
     ("schedule.disable", "switched off the schedule"),
     ("schedule.skip_next", "skipped the next fire of"),
