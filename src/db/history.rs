@@ -217,7 +217,7 @@ pub async fn tally(db: &Db, since: Timestamp) -> Result<Tally> {
 }
 
 /// The smallest id that could have been made at `ms`: `UUIDv7` begins with 48 bits of milliseconds.
-fn uuid_floor(ms: i64) -> String {
+pub(super) fn uuid_floor(ms: i64) -> String {
     let hex = format!("{:012x}", ms.max(0));
     format!("{}-{}-0000-0000-000000000000", &hex[..8], &hex[8..12])
 }

@@ -12,6 +12,7 @@ pub mod applied;
 pub mod audit;
 pub mod calendars;
 pub mod engine;
+pub mod feeds;
 pub mod history;
 pub mod idempotency;
 pub mod locks;
@@ -24,6 +25,7 @@ pub mod schedules;
 pub mod sessions;
 pub mod settings;
 pub mod steps;
+pub mod timeline;
 pub mod tokens;
 pub mod users;
 
