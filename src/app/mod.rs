@@ -42,6 +42,7 @@ pub mod simulate;
 pub mod soon;
 pub mod stacks;
 pub mod summary;
+pub mod timeline;
 pub mod users;
 pub mod vitals;
 pub mod zone;

@@ -88,6 +88,20 @@ pub async fn simulate(app: &App, actor: &Actor, question: &Question) -> Result<F
     Ok(Foretold { from: span.from, until: span.until, zone, simulation, names, marks })
 }
 
+/// What is special about the dates of a stretch of time, which may have passed.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub(super) async fn marked(
+    app: &App,
+    only: Option<&Target>,
+    (from, until): (Timestamp, Timestamp),
+) -> Result<BTreeMap<Date, Vec<Mark>>> {
+    let almanac = Almanac::load(app).await?;
+    let ground = ground(app, only, &almanac).await?;
+    Ok(marks(&ground, Span { now: from, from, until }, &almanac.zone.zone))
+}
+
 fn span(question: &Question, now: Timestamp, zone: &TimeZone) -> Result<Span> {
     let mut faults = Vec::new();
     let mut read = |field: &str, text: Option<&String>| {

@@ -15,6 +15,7 @@ use super::Web;
 use super::auth::Identity;
 use super::htmx::Htmx;
 use super::limits;
+use super::pages::feeds;
 use super::session::page_of;
 use super::shell::Shell;
 use super::view::{self, ErrorPage, ErrorToast, Link};
@@ -253,7 +254,9 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
     }
     if problem.status.is_server_error() {
         let cause = problem.rest.cause.as_deref().unwrap_or(&problem.detail);
-        tracing::error!(request = %asked.id, method = %asked.method, path = %asked.path, %status, "{cause}");
+        // What follows there is a secret.
+        let path = if asked.path.starts_with(feeds::PATH) { feeds::PATH } else { &asked.path };
+        tracing::error!(request = %asked.id, method = %asked.method, path, %status, "{cause}");
     }
     let identity = Identity::of(response.extensions());
     let mut made = match kind(&asked) {

@@ -104,6 +104,8 @@ fn deed(event: &str) -> String {
         "user.change_password" => "changed the password of",
         "user.reset_password" => "set a new password for",
         "user.end_sessions" => "ended the sessions of",
+        "user.feed_create" => "made a calendar address for",
+        "user.feed_revoke" => "revoked a calendar address of",
         "user.unlock" => "lifted the login delay of",
         "stack.start" => "asked for a start of the stack",
         "stack.stop" => "asked for a stop of the stack",

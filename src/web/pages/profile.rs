@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
 use axum::response::{Html, IntoResponse, Response};
 
+use super::feeds::{self, FeedRow};
 use crate::app::{Error, FieldError, Result, users};
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
@@ -38,6 +39,8 @@ pub struct ProfilePage {
     pub errors: Vec<FieldError>,
     /// The shortest password, in characters.
     pub password_min: usize,
+    /// Addresses for calendar apps.
+    pub feeds: Vec<FeedRow>,
 }
 
 impl ProfilePage {
@@ -56,6 +59,7 @@ impl ProfilePage {
             shell,
             errors: Vec::new(),
             password_min,
+            feeds: Vec::new(),
         }
     }
 
@@ -65,8 +69,9 @@ impl ProfilePage {
     }
 }
 
-async fn show(State(web): State<Web>, _: Caller<Viewer>, shell: Shell) -> Result<Html<String>> {
-    super::html(&ProfilePage::new(shell, web.app.config.password_min))
+async fn show(State(web): State<Web>, caller: Caller<Viewer>, shell: Shell) -> Result<Html<String>> {
+    let feeds = feeds::rows(&web, &caller.actor, &shell).await?;
+    super::html(&ProfilePage { feeds, ..ProfilePage::new(shell, web.app.config.password_min) })
 }
 
 /// Remembers the theme in this browser only: a phone may want another than the desk.
@@ -102,7 +107,8 @@ async fn password(
             Ok(super::go(&web, &htmx, "/profile"))
         }
         Err(Error::Invalid(errors)) => {
-            let page = ProfilePage { errors, ..ProfilePage::new(shell, web.app.config.password_min) };
+            let feeds = feeds::rows(&web, &caller.actor, &shell).await?;
+            let page = ProfilePage { errors, feeds, ..ProfilePage::new(shell, web.app.config.password_min) };
             let page = if htmx.partial { super::html(&page.as_password())? } else { super::html(&page)? };
             Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
         }
@@ -114,6 +120,7 @@ impl Sampled for ProfilePage {
         let page = Self::new(Shell { here: "profile", ..Shell::sample() }, 15);
         vec![
             Self { errors: vec![FieldError::new("password", "use 15 characters or more")], ..page.clone() },
+            Self { feeds: FeedRow::samples(), ..page.clone() },
             page,
         ]
     }
