@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, order, overrides, profile, runs, schedules, simulate, stacks,
+    actions, audit, calendars, containers, feeds, order, overrides, profile, runs, schedules, stacks,
+    timeline,
 };
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
@@ -44,7 +45,7 @@ fn everything() -> Vec<(String, String)> {
     render::<schedules::form::ScheduleForm>(&mut all, |page| vec![("form", text(page.as_form().render()))]);
     render::<schedules::meaning::Meaning>(&mut all, |_| vec![]);
     render::<schedules::meaning::Paused>(&mut all, |_| vec![]);
-    render::<simulate::SimulatePage>(&mut all, |_| vec![]);
+    render::<timeline::TimelinePage>(&mut all, |page| vec![("region", text(page.as_region().render()))]);
     render::<order::OrderPage>(&mut all, |_| vec![]);
     render::<overrides::OverridesPage>(&mut all, |_| vec![]);
     render::<overrides::OverrideForm>(&mut all, |_| vec![]);
@@ -54,6 +55,7 @@ fn everything() -> Vec<(String, String)> {
     render::<runs::RunPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<audit::AuditPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
     render::<profile::ProfilePage>(&mut all, |page| vec![("password", text(page.as_password().render()))]);
+    render::<feeds::FeedPage>(&mut all, |_| vec![]);
     all
 }
 
@@ -124,8 +126,16 @@ fn every_page_can_be_read_aloud_and_walked_by_keys() {
             let named = !said.trim().is_empty() || button.attr("aria-label").is_some();
             assert!(named, "{what}: {} says nothing", button.html());
         }
-        for icon in document.select(&select("svg")) {
-            assert_eq!(icon.attr("aria-hidden"), Some("true"), "{what}: an icon that is read aloud");
+        for drawing in document.select(&select("svg")) {
+            // A picture says what it shows; anything else is an ornament.
+            if let Some("img" | "group") = drawing.attr("role") {
+                let title = drawing.attr("aria-labelledby").unwrap_or_default();
+                let told = document.select(&select(&format!("title[id='{title}']"))).next();
+                let told = told.map(|told| told.text().collect::<String>()).unwrap_or_default();
+                assert!(!told.trim().is_empty(), "{what}: a picture that says nothing: {}", drawing.html());
+            } else {
+                assert_eq!(drawing.attr("aria-hidden"), Some("true"), "{what}: an icon that is read aloud");
+            }
         }
         if html.contains("<html") {
             assert_eq!(document.select(&select("h1")).count(), 1, "{what}: one heading of the first level");

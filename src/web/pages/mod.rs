@@ -22,6 +22,7 @@ pub mod audit;
 pub mod calendars;
 pub mod containers;
 mod deeds;
+pub mod feeds;
 pub mod login;
 pub mod order;
 pub mod overrides;
@@ -29,8 +30,8 @@ pub mod profile;
 pub mod runs;
 pub mod schedules;
 pub mod setup;
-pub mod simulate;
 pub mod stacks;
+pub mod timeline;
 pub mod users;
 pub mod wanted;
 
@@ -44,13 +45,14 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(deeds::routes())
         .merge(containers::routes())
         .merge(schedules::routes())
-        .merge(simulate::routes())
+        .merge(timeline::routes())
         .merge(calendars::routes())
         .merge(order::routes())
         .merge(overrides::routes())
         .merge(runs::routes())
         .merge(audit::routes())
         .merge(profile::routes())
+        .merge(feeds::routes())
 }
 
 /// The instant and the reader's zone.

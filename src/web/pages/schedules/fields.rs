@@ -76,6 +76,18 @@ impl Fields {
         }
     }
 
+    /// A form that begins with sleep hours, or with a cron expression; either may be empty.
+    pub fn begun(target: String, window: String, cron: String) -> Self {
+        let mut fields = Self::new(target);
+        if !window.is_empty() {
+            fields.window = window;
+        } else if !cron.is_empty() {
+            "cron".clone_into(&mut fields.kind);
+            fields.cron = cron;
+        }
+        fields
+    }
+
     /// What was typed.
     pub fn typed(typed: &Typed) -> Self {
         let text = |name: &str| typed.get(name).to_owned();
