@@ -89,6 +89,13 @@
       filled.value = preset.value;
       filled.dispatchEvent(new Event("input", { bubbles: true }));
     }
+    // Without a secure context there is no clipboard: the text is picked, and the person copies it.
+    const copy = event.target.closest("[data-copy]");
+    const text = copy && document.getElementById(copy.dataset.copy);
+    if (text) {
+      text.select ? text.select() : getSelection().selectAllChildren(text);
+      navigator.clipboard?.writeText(text.value ?? text.textContent).then(() => { copy.lastChild.textContent = "Copied"; });
+    }
     event.target.closest("[data-close]")?.closest(".toast").remove();
     // A click on the backdrop is a click on the dialog itself, outside its form.
     if (event.target.matches("dialog[open]")) event.target.close();

@@ -74,7 +74,7 @@ pub async fn lock(
     record(&mut tx, app, actor, "lock", &lock.target, &lock.target_name, reason).await?;
     tx.commit().await?;
     restore(app).await?;
-    changed(app);
+    changed(app, &lock.target);
     Ok(lock)
 }
 
@@ -105,7 +105,7 @@ pub async fn unlock(
         record(&mut tx, app, actor, "unlock", &target, name, "").await?;
         tx.commit().await?;
         restore(app).await?;
-        changed(app);
+        changed(app, &target);
     }
     Ok(())
 }
@@ -126,9 +126,9 @@ async fn record(
     audit::record(tx, app, actor, &format!("{kind}.{verb}"), object, "ok", detail).await
 }
 
-fn changed(app: &App) {
+fn changed(app: &App, target: &Target) {
     // What was locked may be due for a sleep.
     app.outside.rules_changed();
     app.scheduler.wake();
-    app.bus.send(Live::Hosts);
+    app.bus.send(Live::Target(target.clone()));
 }

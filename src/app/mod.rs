@@ -36,6 +36,7 @@ pub mod outlook;
 pub mod outside;
 pub mod overrides;
 pub mod paging;
+pub mod report;
 pub mod rules;
 pub mod schedules;
 pub mod simulate;
@@ -80,6 +81,8 @@ pub struct Parts {
     pub outside: Outside,
     /// Sleeps that are near.
     pub soon: soon::Soon,
+    /// What slept this week, as it was read last.
+    pub slept: report::Slept,
     /// The dates of calendars, as they were expanded last.
     pub calendars: calendars::Expanded,
     /// What logging in takes.
@@ -205,13 +208,19 @@ pub enum Live {
     Stack(String),
     /// A container without a stack, by key.
     Container(String),
-    /// The list of runs, or one of them.
+    /// What DockNap knows of a stack or container beside its state: its lock, its order.
+    Target(Target),
+    /// The list of runs.
     Runs,
-    /// The list of schedules, or one of them.
+    /// One run, by what it is for.
+    Run(Target),
+    /// The list of schedules, or one of them; a calendar they go by.
     Schedules,
+    /// What is wanted of something for a while.
+    Overrides,
     /// It sleeps within a few minutes.
     SleepsSoon(Target),
-    /// The link to a host.
+    /// The link to a host, or which stacks and containers there are.
     Hosts,
 }
 

@@ -128,8 +128,15 @@ pub async fn add(app: &App, actor: &Actor, draft: &Draft) -> Result<AddedEdge> {
     record(&mut tx, app, actor, "order.add", &edge).await?;
     tx.commit().await?;
     restore(app).await?;
-    app.bus.send(Live::Hosts);
+    tell(app, &edge);
     Ok(edge)
+}
+
+/// Tells the browsers.
+fn tell(app: &App, edge: &AddedEdge) {
+    for subject in [&edge.dependant, &edge.dependency] {
+        app.bus.send(Live::Target(Target { host: edge.host.clone(), subject: subject.clone() }));
+    }
 }
 
 /// One side of an edge.
@@ -199,7 +206,7 @@ pub async fn remove(app: &App, actor: &Actor, id: &str) -> Result<()> {
     record(&mut tx, app, actor, "order.remove", &edge).await?;
     tx.commit().await?;
     restore(app).await?;
-    app.bus.send(Live::Hosts);
+    tell(app, &edge);
     Ok(())
 }
 

@@ -323,6 +323,5 @@ pub(crate) fn changed(app: &App) {
     app.scheduler.wake();
     // A run that a guard holds back may have to end.
     app.execution.wake();
-    app.bus.send(Live::Schedules);
-    app.bus.send(Live::Hosts);
+    app.bus.send(Live::Overrides);
 }

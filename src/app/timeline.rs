@@ -17,7 +17,7 @@ use crate::domain::ids::ScheduleId;
 use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState, Step, StepState};
-use crate::domain::schedule::When;
+use crate::domain::schedule::{Reading, Schedule, When};
 use crate::domain::target::{Subject, Target};
 use crate::domain::timeline::{Day, Deed};
 use crate::domain::window::Window;
@@ -199,7 +199,15 @@ pub async fn feed(app: &App, actor: &Actor) -> Result<String> {
     let last = today.saturating_add(FEED_DAYS.days());
     let until = Day::of(last, &zone).map_or(now + (FEED_DAYS * 24).hours(), |day| day.end);
     let question = Question { to: Some(until.to_string()), ..Question::default() };
-    let foretold = simulate::simulate(app, actor, &question).await?;
+    // Restarts all day long would leave no room for the rest; they change nothing of what is wanted.
+    let most = feed::MOST_A_DAY * usize::try_from(FEED_DAYS).unwrap_or_default();
+    let seldom = |schedule: &Schedule, reading: &Reading| {
+        schedule.spec.action.sets_state()
+            || Fires::of(&schedule.spec.when, reading, None).is_none_or(|fires| {
+                fires.iter(now).take(most + 1).take_while(|at| *at < until).count() <= most
+            })
+    };
+    let foretold = simulate::simulate_those(app, actor, &question, seldom).await?;
     let rules = rules::load(app).await?;
     let told = Told {
         simulation: &foretold.simulation,

@@ -1,9 +1,10 @@
 //! Signs of life that `/healthz` and `/readyz` ask for.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::App;
 use crate::domain::time::{from_ms, to_ms};
@@ -12,13 +13,13 @@ use crate::domain::time::{from_ms, to_ms};
 #[derive(Debug)]
 pub struct Vitals {
     ticked_ms: AtomicI64,
-    stopping: AtomicBool,
+    stopping: CancellationToken,
 }
 
 impl Vitals {
     /// A process that came up at `now`: its scheduler counts as having looked then.
     pub fn new(now: Timestamp) -> Self {
-        Self { ticked_ms: AtomicI64::new(to_ms(now)), stopping: AtomicBool::new(false) }
+        Self { ticked_ms: AtomicI64::new(to_ms(now)), stopping: CancellationToken::new() }
     }
 
     /// The scheduler looked.
@@ -31,14 +32,19 @@ impl Vitals {
         from_ms(self.ticked_ms.load(Ordering::Relaxed))
     }
 
-    /// From now on the process is not ready.
+    /// From now on the process is not ready, and what would go on for ever ends.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.stopping.cancel();
     }
 
     /// Whether [`Vitals::stop`] was called.
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.stopping.is_cancelled()
+    }
+
+    /// Waits for [`Vitals::stop`].
+    pub async fn stopped(&self) {
+        self.stopping.cancelled().await;
     }
 }
 

@@ -24,6 +24,7 @@ pub mod runs;
 pub mod schedules;
 pub mod sessions;
 pub mod settings;
+pub mod sleeps;
 pub mod steps;
 pub mod timeline;
 pub mod tokens;

@@ -17,9 +17,8 @@ use jiff::Timestamp;
 use super::endpoint::Endpoint;
 use super::reading::{self, Row};
 use super::wire::{self, Wire};
-use super::{Answer, DockerError, words};
+use super::{Answer, DockerError, Usage, words};
 use crate::clock::Clock;
-use crate::domain::guard::CpuSample;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Container};
 use crate::domain::target::ContainerIdentity;
@@ -51,6 +50,8 @@ const LOOK: Duration = Duration::from_secs(10);
 /// For a sample of what a container uses, which the Engine takes over a second or two. It is a courtesy: who waits for it
 /// longer goes without.
 const SAMPLE: Duration = Duration::from_secs(5);
+/// For the sample taken before a stop, which is not to hold that up (rulings 7).
+const GLANCE: Duration = Duration::from_secs(3);
 /// For the list, which a slow disk and thousands of containers may hold up.
 const LIST: Duration = Duration::from_secs(60);
 /// For start, pause and unpause, which mount and set up networks.
@@ -248,18 +249,20 @@ impl Client {
         Ok(tail(&String::from_utf8_lossy(&text), lines, bytes))
     }
 
-    /// What a container used between two looks a second apart; `None` where it does not run.
-    pub(super) async fn cpu(&self, id: &str) -> Result<Option<CpuSample>, DockerError> {
+    /// What a container uses, in one look: of two samples a second apart, or at once of the one that is there, which
+    /// then has no CPU percent.
+    pub(super) async fn usage(&self, id: &str, at_once: bool) -> Result<Usage, DockerError> {
         if !is_reference(id) {
             return Err(DockerError::NotFound);
         }
-        let options = StatsOptions { stream: false, one_shot: false };
+        let options = StatsOptions { stream: false, one_shot: at_once };
+        let limit = if at_once { GLANCE } else { SAMPLE };
         let read = async {
             let mut samples = std::pin::pin!(self.docker.stats(id, Some(options)));
             samples.next().await.transpose()
         };
-        let sample = self.timed(SAMPLE, &format!("GET /containers/{id}/stats"), read).await?;
-        Ok(sample.and_then(reading::cpu))
+        let sample = self.timed(limit, &format!("GET /containers/{id}/stats"), read).await?;
+        Ok(sample.map(reading::usage).unwrap_or_default())
     }
 
     /// Whether each call gets through to the Engine, in the order of [`CALLS`]. Changes nothing: the calls that
@@ -277,7 +280,7 @@ impl Client {
             let mut events = std::pin::pin!(self.docker.events(Some(options)));
             events.next().await.transpose().map(drop)
         };
-        let stats = match self.cpu(&nobody).await {
+        let stats = match self.usage(&nobody, true).await {
             Err(error) => known(Err(error)),
             Ok(_) => Ok(()),
         };

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::Client;
 use super::inventory::Snapshot;
 use super::self_detection::Clues;
-use super::{Answer, DockerError, Endpoint};
+use super::{Answer, DockerError, Endpoint, Usage};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Container, Guard, Inventory, Link, Protection, SelfDetection, Shield};
@@ -70,6 +70,8 @@ pub struct Settings {
 pub enum Notice {
     /// The link came up or went down.
     Link,
+    /// Containers came or went.
+    List,
     /// A stack's containers changed in a way a page shows, by the stack's key.
     Stack(String),
     /// A container without a stack changed, by key.
@@ -361,12 +363,20 @@ impl Host {
         self.client.last_lines(id, 5, 2_048).await
     }
 
-    /// The CPU a container uses, in percent of one core, from two looks a second apart; `None` where it does not run.
+    /// What a container uses, its CPU from two samples a second apart.
     ///
     /// # Errors
     /// As Docker refused or failed; it is optional, since a proxy may not let it through.
-    pub async fn cpu_percent(&self, id: &str) -> Result<Option<i64>, DockerError> {
-        Ok(self.client.cpu(id).await?.and_then(|sample| sample.percent()))
+    pub async fn usage(&self, id: &str) -> Result<Usage, DockerError> {
+        self.client.usage(id, false).await
+    }
+
+    /// The same without the CPU of this moment, which takes the Engine a second or two to find; 3 s at most.
+    ///
+    /// # Errors
+    /// As [`Host::usage`].
+    pub async fn glance(&self, id: &str) -> Result<Usage, DockerError> {
+        self.client.usage(id, true).await
     }
 
     /// Whether each call DockNap makes gets through, as method and path with what stands in the way. Changes
@@ -436,6 +446,9 @@ impl Host {
                 state.inventory.itself = snapshot.itself;
                 // With a lock that came while this picture was made.
                 state.shield = snapshot.shield.with_locks(self.guard().locks);
+                if snapshot.changed.list {
+                    notices.push(Notice::List);
+                }
                 notices.extend(snapshot.changed.stacks.into_iter().map(Notice::Stack));
                 notices.extend(snapshot.changed.containers.into_iter().map(Notice::Container));
             }

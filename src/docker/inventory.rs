@@ -14,6 +14,8 @@ use crate::domain::inventory::{Container, Guard, SelfDetection, Shield};
 pub(super) struct Changed {
     pub(super) stacks: BTreeSet<String>,
     pub(super) containers: BTreeSet<String>,
+    /// Some came or went.
+    pub(super) list: bool,
 }
 
 /// The containers of one Engine, by Docker id.
@@ -98,6 +100,8 @@ impl Book {
             }
             let known = Arc::clone(known);
             self.note(&known);
+        } else {
+            self.changed.list = true;
         }
         self.note(&container);
         self.fresh.insert(container.id.clone());
@@ -109,6 +113,7 @@ impl Book {
         self.doubtful.remove(id);
         if let Some(known) = self.containers.remove(id) {
             self.note(&known);
+            self.changed.list = true;
             self.fresh.insert(id.to_owned());
         }
     }
@@ -244,12 +249,15 @@ mod tests {
             first.containers.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(),
             ["loose", "media-web-1"]
         );
+        assert!(first.changed.list);
         book.put(container("loose"));
         assert!(book.snapshot(Guard::default()).is_none(), "the same again is no change");
+        book.put(Container { status: "Up 2 hours".to_owned(), ..container("loose") });
+        assert!(!book.snapshot(Guard::default()).expect("it changed").changed.list, "none came or went");
         book.remove(&container("loose").id);
         let third = book.snapshot(Guard::default()).expect("it changed");
         assert_eq!(third.changed.containers, BTreeSet::from([container("loose").key()]));
-        assert!(third.changed.stacks.is_empty());
+        assert!(third.changed.stacks.is_empty() && third.changed.list);
     }
 
     #[test]

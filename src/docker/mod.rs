@@ -4,6 +4,13 @@
 //! domain value. [`Hosts`] holds the Engines, [`Host`] one of them: its link, its inventory (kept current by events)
 //! and the calls of a run.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::guard::CpuSample;
+use crate::domain::nap::Sample;
+
 pub mod client;
 pub mod endpoint;
 pub mod hosts;
@@ -16,6 +23,36 @@ mod words;
 
 pub use endpoint::Endpoint;
 pub use hosts::{Host, Hosts, Notice, Settings, Sighting};
+
+/// What a container uses, by one look. Of one that does not run nothing is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// When that was, by the Engine's clock.
+    pub read_at: Option<Timestamp>,
+    /// Memory in bytes, as `docker stats` counts it.
+    pub memory: Option<u64>,
+    /// CPU time since it came up.
+    pub cpu_total: Option<Duration>,
+    /// Two readings of its CPU counters, where two were taken.
+    pub cpu: Option<CpuSample>,
+}
+
+impl Usage {
+    /// What is remembered of it with a nap, of a container that came up at `started_at` by the Engine's clock.
+    ///
+    /// CPU is an average since then: what it does in its last second says little about what it would have done.
+    pub fn sample(&self, started_at: Option<Timestamp>) -> Sample {
+        let up = started_at
+            .zip(self.read_at)
+            .and_then(|(from, at)| Duration::try_from(at.duration_since(from)).ok());
+        let average = up.filter(|up| *up >= Duration::from_secs(1)).zip(self.cpu_total);
+        Sample {
+            memory_bytes: self.memory.and_then(|bytes| i64::try_from(bytes).ok()),
+            cpu_millicores: average
+                .and_then(|(up, used)| i64::try_from(used.as_nanos() * 1000 / up.as_nanos()).ok()),
+        }
+    }
+}
 
 /// What Docker said to a call that changes a container, where it did not refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use bollard::models::{
 };
 use jiff::Timestamp;
 
+use super::Usage;
 use crate::domain::guard::CpuSample;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Container, ContainerState, Health, Kind, RestartPolicy};
@@ -211,8 +212,25 @@ pub(super) fn container(host: &HostId, answer: ContainerInspectResponse) -> Opti
     })
 }
 
+/// What a container uses, by one sample.
+pub(super) fn usage(mut answer: ContainerStatsResponse) -> Usage {
+    let memory = answer.memory_stats.take().and_then(|memory| {
+        let kept = memory.stats.unwrap_or_default();
+        // What `docker stats` leaves out too: file pages the kernel gives up at once. By cgroup version 2, then 1.
+        let cached = ["inactive_file", "total_inactive_file"].into_iter().find_map(|key| kept.get(key));
+        Some(memory.usage?.saturating_sub(cached.copied().unwrap_or(0)))
+    });
+    let cpu_total = answer.cpu_stats.as_ref().and_then(|stats| stats.cpu_usage.as_ref()?.total_usage);
+    Usage {
+        read_at: answer.read.as_deref().and_then(instant),
+        memory: memory.filter(|bytes| *bytes > 0),
+        cpu_total: cpu_total.map(Duration::from_nanos),
+        cpu: cpu(answer),
+    }
+}
+
 /// Two readings of a container's CPU counters; `None` where the Engine had only one, as of a container that is down.
-pub(super) fn cpu(answer: ContainerStatsResponse) -> Option<CpuSample> {
+fn cpu(answer: ContainerStatsResponse) -> Option<CpuSample> {
     let (now, before) = (answer.cpu_stats?, answer.precpu_stats?);
     let used = |stats: &ContainerCpuStats| stats.cpu_usage.as_ref()?.total_usage;
     // Older Engines name the cores one by one only.

@@ -22,6 +22,7 @@ pub mod overrides;
 pub mod permission;
 pub mod plan;
 pub mod reconcile;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod simulate;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::ids::RunId;
+use super::ids::{HostId, RunId};
 use super::inventory::{Container, ContainerState};
 use super::target::ContainerIdentity;
 
@@ -45,6 +45,66 @@ pub struct Nap {
     pub run_id: RunId,
     /// When that was done, by the clock of the Engine: as Docker's own time stamps are.
     pub since: Timestamp,
+}
+
+/// What a container had in use just before it was put to sleep; `None` what could not be seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Memory, in bytes, without what the kernel only caches.
+    pub memory_bytes: Option<i64>,
+    /// CPU, in thousandths of a core, on average since it came up.
+    pub cpu_millicores: Option<i64>,
+}
+
+/// One stay asleep of one container, as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sleep {
+    /// The Engine it lives on.
+    pub host: HostId,
+    /// Which container.
+    pub identity: ContainerIdentity,
+    /// Stopped or paused.
+    pub kind: NapKind,
+    /// By which run.
+    pub run_id: RunId,
+    /// When it fell asleep, by our clock as all instants here.
+    pub from: Timestamp,
+    /// When it was awake again, by whoever's doing; `None` while it sleeps.
+    pub until: Option<Timestamp>,
+    /// What it had in use before.
+    pub sample: Sample,
+}
+
+impl Sleep {
+    /// When this open stay ended, judged by the container as it is now: `None` while it goes on. A container that is
+    /// gone, or of which Docker keeps no time stamp, ended when it was found so, which is `now`.
+    ///
+    /// `by_us` turns an instant by the Engine's clock into one by ours.
+    pub fn ended(
+        &self,
+        container: Option<&Container>,
+        now: Timestamp,
+        by_us: impl Fn(Timestamp) -> Timestamp,
+    ) -> Option<Timestamp> {
+        let now = now.max(self.from);
+        let Some(container) = container else { return Some(now) };
+        let after = |at: Option<Timestamp>, grace: Duration| {
+            at.map(&by_us).filter(|at| *at > self.from.checked_add(grace).unwrap_or(Timestamp::MAX))
+        };
+        let holds = match self.kind {
+            NapKind::Pause => container.state == ContainerState::Paused,
+            NapKind::Stop => {
+                container.state == ContainerState::Exited && after(container.finished_at, OURS).is_none()
+            }
+        };
+        // The inventory may still show the time before a stop.
+        let is_old = self.kind == NapKind::Stop
+            && container.state.is_up()
+            && container.started_at.map(&by_us).is_some_and(|at| at <= self.from);
+        let holds = holds || is_old;
+        let told = [after(container.started_at, Duration::ZERO), after(container.finished_at, OURS)];
+        (!holds).then(|| told.into_iter().flatten().min().unwrap_or(now).min(now))
+    }
 }
 
 /// The naps of one host by container.

@@ -165,6 +165,8 @@ pub fn lived(deeds: &[Deed], from: Timestamp, until: Timestamp, now: Option<Know
     let mut known = stretches(first, changes, from, until);
     if let (Some(now), Some(last)) = (now, known.last_mut())
         && last.what != now
+        // A member with a rule of its own is left alone: that is no contradiction.
+        && now != Known::Partly
     {
         last.what = Known::Nothing;
     }
@@ -289,6 +291,7 @@ mod tests {
             [asleep, hour("07", Known::Nothing)],
             "somebody has stopped it since"
         );
+        assert_eq!(told(&night, Some(Known::Partly)).len(), 2, "a member was left alone");
         let half = [deed("2027-01-05T05:00:00Z", Action::Stop, false)];
         assert_eq!(told(&half, Some(Known::Partly)), [hour("00", Known::Nothing), hour("05", Known::Partly)]);
     }

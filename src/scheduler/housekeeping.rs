@@ -25,7 +25,7 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-/// Forgets ended logins, runs older than `DOCKNAP_HISTORY_DAYS`, audit rows older than `DOCKNAP_AUDIT_DAYS` (0 = never)
+/// Forgets ended logins, runs and naps older than `DOCKNAP_HISTORY_DAYS`, audit rows older than `DOCKNAP_AUDIT_DAYS` (0 = never)
 /// and log lines of failed starts after 30 days.
 ///
 /// # Errors
@@ -37,6 +37,7 @@ pub async fn sweep(app: &App) -> Result<()> {
     let mut tx = app.db.begin().await?;
     db::steps::forget_output(&mut tx, now - OUTPUT_KEPT).await?;
     db::runs::prune(&mut tx, days(app.config.history_days)).await?;
+    db::sleeps::prune(&mut tx, days(app.config.history_days)).await?;
     if app.config.audit_days > 0 {
         db::audit::prune(&mut tx, days(app.config.audit_days)).await?;
     }

@@ -76,7 +76,7 @@ pub async fn tick(app: &App) -> Result<Ticked> {
     {
         ticked.runs.extend(reconcile(app).await?);
         app.bus.send(Live::Runs);
-        app.bus.send(Live::Hosts);
+        app.bus.send(Live::Overrides);
         app.execution.wake();
     }
     ticked.next_due = [

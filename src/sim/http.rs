@@ -204,7 +204,10 @@ async fn answer(shared: &Arc<Shared>, asked: &Asked, api: Api) -> Result<Respons
             let guard = shared.lock();
             let key = guard.machine.find(&asked.named)?;
             let now = guard.machine.now();
-            Ok(json_response(&guard.machine.get(key).map_or(Value::Null, |one| view::stats(one, now))))
+            let at_once = asked.flag("one-shot");
+            Ok(json_response(
+                &guard.machine.get(key).map_or(Value::Null, |one| view::stats(one, now, at_once)),
+            ))
         }
         Endpoint::Start | Endpoint::Pause | Endpoint::Unpause => {
             let mut guard = shared.lock();

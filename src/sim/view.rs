@@ -308,8 +308,8 @@ fn human(duration: Duration) -> String {
     }
 }
 
-/// One sample of `GET …/stats`: that and the one a second before it.
-pub(super) fn stats(one: &Container, now: Moment) -> Value {
+/// One sample of `GET …/stats`: that and the one a second before it, which one taken at once is without.
+pub(super) fn stats(one: &Container, now: Moment, at_once: bool) -> Value {
     let name = format!("/{}", one.spec.name);
     if !matches!(one.life, Life::Running | Life::Paused) {
         return json!({
@@ -318,25 +318,28 @@ pub(super) fn stats(one: &Container, now: Moment) -> Value {
             "precpu_stats": { "cpu_usage": { "total_usage": 0 } },
         });
     }
-    let percent = if one.life == Life::Paused { 0 } else { one.spec.cpu_percent };
-    let sample = |running: Duration| {
-        let used = nanos(running) / 100 * percent;
+    let second = Duration::from_secs(1);
+    let up = one.started.and_then(|started| Duration::try_from(now.wall.duration_since(started)).ok());
+    let up = up.unwrap_or_default();
+    let sample = |later: Duration| {
+        let percent = if one.life == Life::Paused { 0 } else { one.spec.cpu_percent };
+        let used = nanos(up) / 100 * one.spec.cpu_percent + nanos(later) / 100 * percent;
         json!({
             "cpu_usage": { "total_usage": used, "usage_in_kernelmode": 0, "usage_in_usermode": used },
-            "system_cpu_usage": nanos(running) * CORES,
+            "system_cpu_usage": nanos(now.running + later) * CORES,
             "online_cpus": CORES,
         })
     };
-    let second = Duration::from_secs(1);
-    let later = now.running + second;
+    let before =
+        json!({ "cpu_usage": { "total_usage": 0, "usage_in_kernelmode": 0, "usage_in_usermode": 0 } });
     json!({
         "read": now.wall.to_string(),
-        "preread": (now.wall - second).to_string(),
+        "preread": if at_once { NEVER.to_owned() } else { (now.wall - second).to_string() },
         "name": name,
         "id": one.id,
         "pids_stats": { "current": 1 },
-        "cpu_stats": sample(later),
-        "precpu_stats": sample(now.running),
+        "cpu_stats": sample(if at_once { Duration::ZERO } else { second }),
+        "precpu_stats": if at_once { before } else { sample(Duration::ZERO) },
         "memory_stats": { "usage": one.spec.memory, "limit": 8_u64 << 30, "stats": { "inactive_file": 0 } },
     })
 }

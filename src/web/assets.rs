@@ -38,6 +38,14 @@ pub fn version() -> &'static str {
     &VERSION
 }
 
+/// The names of the symbols in `icons.svg`.
+#[cfg(debug_assertions)]
+pub(super) fn icons() -> Vec<String> {
+    let sprite = Files::get("icons.svg").map(|file| String::from_utf8_lossy(&file.data).into_owned());
+    let symbols = sprite.unwrap_or_default();
+    symbols.split("id=\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
+}
+
 fn short(hash: &[u8]) -> String {
     hex(&hash[..6])
 }

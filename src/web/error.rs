@@ -261,7 +261,10 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
     let identity = Identity::of(response.extensions());
     let mut made = match kind(&asked) {
         Kind::Program => program(&problem, &asked),
-        Kind::Stream => problem.status.into_response(),
+        Kind::Stream if !asked.htmx.request || problem.code != "unauthenticated" => {
+            problem.status.into_response()
+        }
+        Kind::Stream => to_login(&web, &asked),
         Kind::Page if problem.code == "unauthenticated" => to_login(&web, &asked),
         Kind::Page => page(&web, &problem, &asked, &identity).await,
     };
@@ -286,9 +289,11 @@ enum Kind {
 }
 
 fn kind(asked: &Asked) -> Kind {
-    if asked.path == "/api" || asked.path.starts_with("/api/") {
+    // A calendar app is a program too, and a page would repeat its path, which is a secret.
+    if asked.path == "/api" || asked.path.starts_with("/api/") || asked.path.starts_with(feeds::PATH) {
         Kind::Program
-    } else if asked.headers.get(ACCEPT).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+    } else if asked.path == "/events"
+        || asked.headers.get(ACCEPT).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
     {
         Kind::Stream
     } else {

@@ -26,6 +26,7 @@ mod headers;
 mod health;
 pub mod htmx;
 pub mod limits;
+pub mod live;
 pub mod pages;
 pub mod proxy;
 pub mod routes;
@@ -35,6 +36,7 @@ pub mod shell;
 pub mod view;
 
 use limits::{Flood, Previews};
+use live::Streams;
 use routes::Route;
 
 /// What every handler can reach. Cheap to clone.
@@ -51,6 +53,8 @@ pub struct Parts {
     pub flood: Flood,
     /// Holds back floods of previews.
     pub previews: Previews,
+    /// The event streams that are open.
+    pub streams: Streams,
     /// Name of the session cookie on plain http.
     http_cookie: String,
 }
@@ -60,7 +64,8 @@ impl Web {
     pub fn new(app: App, demo: bool) -> Self {
         // Cookies ignore ports, so two installations on one host must not share a name (rulings 24).
         let http_cookie = format!("docknap_{}", app.auth.instance().get(..8).unwrap_or_default());
-        Self(Arc::new(Parts { app, demo, flood: Flood::new(), previews: Previews::new(), http_cookie }))
+        let (flood, previews, streams) = (Flood::new(), Previews::new(), Streams::default());
+        Self(Arc::new(Parts { app, demo, flood, previews, streams, http_cookie }))
     }
 
     /// The base path of every link: empty, or begins with a slash and ends without one.

@@ -30,6 +30,7 @@ use tower_sessions::{Session, SessionStore, session_store};
 
 use super::auth::{Identity, Login};
 use super::form::Typed;
+use super::htmx::Htmx;
 use super::proxy::Via;
 use super::{Web, error, limits};
 use crate::app::auth::sessions::{self, Opened, Ticket};
@@ -284,8 +285,9 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
     let via = request.extensions().get::<Via>().copied().unwrap_or(Via { ip: None, https: false });
     let name = if via.https { "__Host-docknap" } else { &*web.http_cookie };
     let sent = cookie(request.headers(), name).and_then(Ticket::parse);
-    // A page that keeps itself fresh is not somebody being there.
-    let active = request.uri().path() != "/events";
+    // A page that keeps itself fresh is not somebody being there; it fetches parts of itself all by itself.
+    let fresh = request.method() == Method::GET && Htmx::of(request.headers()).partial;
+    let active = !fresh && request.uri().path() != "/events";
     let opened = match &sent {
         Some(ticket) => match sessions::open(&web.app, ticket, active, via.ip).await {
             Ok(opened) => opened,

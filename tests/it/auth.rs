@@ -87,8 +87,8 @@ async fn a_page_that_refreshes_itself_does_not_keep_a_session_alive() {
     let mut ada = test.admin().await;
     for _ in 0..9 {
         test.clock.advance(hours(1));
-        ada.send(axum::http::Method::GET, "/events", None, String::new(), &[("accept", "text/event-stream")])
-            .await;
+        ada.listen().await;
+        ada.get_part("/runs").await;
     }
     assert!(!is_in(&mut ada).await);
 }

@@ -2,7 +2,7 @@
 
 use docknap::clock::Clock;
 use docknap::docker::self_detection::Clues;
-use docknap::docker::{Answer, DockerError, Notice};
+use docknap::docker::{Answer, DockerError, Notice, Usage};
 use docknap::domain::inventory::{
     ContainerState, Health, Inventory, Kind, Link, Protection, RestartPolicy, SelfDetection, StackStatus,
 };
@@ -257,14 +257,27 @@ async fn how_busy_a_container_is_can_be_seen() {
     let busy = real.run_command("busy", &[], &["sh", "-c", "while true; do :; done"]);
     let watched = Watched::new(&real.docker_host, Clock::system());
     watched.connected().await;
-    let percent = watched.host.cpu_percent(&calm).await.expect("an answer").expect("it runs");
-    assert!((0..4).contains(&percent), "{percent} %");
+    let percent = |usage: Usage| usage.cpu.and_then(|cpu| cpu.percent());
+    let usage = watched.host.usage(&calm).await.expect("an answer");
+    assert!(usage.memory.is_some_and(|bytes| bytes > 0), "{usage:?}");
+    let calm_percent = percent(usage).expect("it runs");
+    assert!((0..4).contains(&calm_percent), "{calm_percent} %");
     // Other tests want the machine too: it may get much less than the core it asks for.
-    let percent = watched.host.cpu_percent(&busy).await.expect("an answer").expect("it runs");
-    assert!((4..=110).contains(&percent), "{percent} %");
+    let busy_percent = percent(watched.host.usage(&busy).await.expect("an answer")).expect("it runs");
+    assert!((4..=110).contains(&busy_percent), "{busy_percent} %");
+    // At a glance: its CPU on average since it came up.
+    let started_at = watched.host.inspect(&busy).await.expect("an answer").and_then(|one| one.started_at);
+    let (clock, limit) = (Clock::system(), std::time::Duration::from_secs(3));
+    let began = clock.monotonic();
+    let glance = watched.host.glance(&busy).await.expect("an answer");
+    let sample = glance.sample(started_at);
+    assert!(sample.memory_bytes.is_some_and(|bytes| bytes > 0), "{glance:?}");
+    assert!(sample.cpu_millicores.is_some_and(|millis| (20..=1100).contains(&millis)), "{glance:?}");
+    assert!(clock.monotonic() - began < limit, "nothing is waited for");
     real.docker(&["kill", &busy]);
-    assert_eq!(watched.host.cpu_percent(&busy).await, Ok(None), "it does not run");
-    assert_eq!(watched.host.cpu_percent(&"0".repeat(64)).await, Err(DockerError::NotFound));
+    let gone = watched.host.glance(&busy).await.expect("an answer");
+    assert_eq!((gone.memory, percent(gone)), (None, None), "it does not run");
+    assert_eq!(watched.host.usage(&"0".repeat(64)).await, Err(DockerError::NotFound));
 }
 
 #[tokio::test]

@@ -235,7 +235,9 @@ async fn only_the_listed_calls_are_made_each_under_the_negotiated_version() {
     assert_eq!(host.pause(&id).await, Ok(Answer::Done));
     assert_eq!(host.unpause(&id).await, Ok(Answer::Done));
     host.last_lines(&id).await.expect("its lines");
-    assert_eq!(host.cpu_percent(&id).await, Ok(Some(1)));
+    let usage = host.usage(&id).await.expect("an answer");
+    assert_eq!(usage.cpu.and_then(|cpu| cpu.percent()), Some(1));
+    assert_eq!(host.glance(&id).await.map(|usage| usage.memory), Ok(usage.memory));
     host.check().await;
     let allowed: BTreeSet<&str> = client::CALLS.into_iter().collect();
     let mut made = BTreeSet::new();

@@ -93,7 +93,7 @@ async fn an_address_lives_and_ends_over_the_whole_site(database: TestDb) {
     assert_eq!((feed.status, feed.header("content-type")), (200, "text/calendar; charset=utf-8"));
     assert!(feed.body.starts_with("BEGIN:VCALENDAR\r\n") && feed.body.ends_with("END:VCALENDAR\r\n"));
     // It opens nothing else, and it is nowhere in what is stored or shown.
-    assert!(app.get("/stacks").await.location().starts_with("/login"));
+    assert!(app.get("/timeline").await.location().starts_with("/login"));
     let token = path.trim_start_matches("/calendar/").trim_end_matches(".ics");
     assert_eq!(test.program().with_token(token).get("/api/me").await.status, 401);
     let profile = vera.get("/profile").await;

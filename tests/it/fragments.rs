@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, feeds, order, overrides, profile, runs, schedules, stacks,
-    timeline,
+    actions, audit, calendars, containers, feeds, gallery, order, overrides, profile, runs, schedules,
+    stacks, timeline,
 };
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
@@ -36,9 +36,10 @@ fn everything() -> Vec<(String, String)> {
     render::<ErrorToast>(&mut all, |_| vec![]);
     render::<actions::ConfirmPage>(&mut all, |_| vec![]);
     render::<actions::ConfirmDialog>(&mut all, |_| vec![]);
-    render::<stacks::Dashboard>(&mut all, |_| vec![]);
-    render::<stacks::StackPage>(&mut all, |page| vec![("containers", text(page.as_containers().render()))]);
-    render::<containers::ContainerPage>(&mut all, |page| vec![("facts", text(page.as_facts().render()))]);
+    render::<stacks::Dashboard>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
+    render::<stacks::RowAgain>(&mut all, |_| vec![]);
+    render::<stacks::StackPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
+    render::<containers::ContainerPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<schedules::SchedulesPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
     render::<schedules::SwitchedRow>(&mut all, |_| vec![]);
     render::<schedules::Zones>(&mut all, |_| vec![]);
@@ -47,13 +48,14 @@ fn everything() -> Vec<(String, String)> {
     render::<schedules::meaning::Paused>(&mut all, |_| vec![]);
     render::<timeline::TimelinePage>(&mut all, |page| vec![("region", text(page.as_region().render()))]);
     render::<order::OrderPage>(&mut all, |_| vec![]);
-    render::<overrides::OverridesPage>(&mut all, |_| vec![]);
+    render::<overrides::OverridesPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<overrides::OverrideForm>(&mut all, |_| vec![]);
     render::<calendars::CalendarsPage>(&mut all, |_| vec![]);
     render::<calendars::CalendarForm>(&mut all, |_| vec![]);
     render::<runs::RunsPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
     render::<runs::RunPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<audit::AuditPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
+    render::<gallery::Gallery>(&mut all, |_| vec![]);
     render::<profile::ProfilePage>(&mut all, |page| vec![("password", text(page.as_password().render()))]);
     render::<feeds::FeedPage>(&mut all, |_| vec![]);
     all
@@ -185,7 +187,7 @@ fn no_template_leaves_the_escaping_or_hides_a_block_in_a_condition() {
 #[test]
 fn what_the_browser_loads_stays_small() {
     let mut gzipped = 0;
-    for file in ["htmx.min.js", "app.js", "app.css"] {
+    for file in ["htmx.min.js", "hx-sse.min.js", "app.js", "app.css"] {
         let bytes = std::fs::read(root().join("static").join(file)).expect("reads");
         gzipped += gzip(&bytes);
     }

@@ -35,6 +35,10 @@ async fn somebody(test: &TestApp, role: Role, api: bool, number: usize) -> Clien
 }
 
 async fn ask(client: &mut Client, route: &Route) -> Answer {
+    if route.path == "/events" {
+        // Its body has no end.
+        return client.send(Method::HEAD, "/events", None, String::new(), &[]).await;
+    }
     let path = concrete(route);
     let (kind, body) = match (is_api(route), &route.method) {
         (_, &Method::GET | &Method::DELETE) => (None, String::new()),
@@ -50,6 +54,8 @@ fn is_refused(answer: &Answer, api: bool) -> bool {
         (true, 401) => answer.json()["code"] == "unauthenticated",
         (true, 403) => answer.json()["code"] == "forbidden",
         (false, 303) => answer.location().starts_with("/login"),
+        // The stream of events: no page to lead away from.
+        (false, 401) => answer.body.is_empty(),
         (false, 403) => answer.text("main").contains("needs the role"),
         _ => false,
     }
@@ -149,7 +155,7 @@ async fn a_route_that_changes_something_is_no_get() {
     let mut program = test.bearer(Role::Admin).await;
     // A page shown once may forget a message; nothing else changes.
     let before = stored(&test).await;
-    for route in table.iter().filter(|route| route.method == Method::GET && route.path != "/events") {
+    for route in table.iter().filter(|route| route.method == Method::GET) {
         if is_api(route) {
             ask(&mut program, route).await
         } else {

@@ -197,7 +197,7 @@ async fn a_run_that_has_passed_is_a_click_away_and_tells_what_was() {
     let told = list.text("#ahead");
     assert!(told.contains("23:00 Stop media Nights") && told.contains("Succeeded"), "{told}");
     assert!(told.contains("07:00 Awake media Nights"), "{told}");
-    assert_eq!(hrefs(&list, "#ahead a.last").first().map(String::as_str), links.first().map(String::as_str));
+    assert!(hrefs(&list, "#ahead a.last").contains(&links[0]), "{links:?}");
 }
 
 #[tokio::test]

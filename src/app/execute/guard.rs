@@ -26,6 +26,7 @@ use crate::domain::desired::Rules;
 use crate::domain::guard::{Deferral, Guard, Load, Verdict};
 use crate::domain::ids::RunId;
 use crate::domain::inventory::{Container, ContainerState, Inventory};
+use crate::domain::nap::Sample;
 use crate::domain::overrides::{Place, Reach, Wanted};
 use crate::domain::run::{DEADLINE, Run, RunState, Step};
 use crate::domain::schedule::When;
@@ -34,16 +35,45 @@ use crate::domain::window::Mood;
 
 /// Looks under way, and those that nobody has judged yet, by run.
 #[derive(Debug, Default)]
-pub(super) struct Looks(Mutex<HashMap<RunId, Option<Vec<Load>>>>);
+pub(super) struct Looks {
+    asked: Mutex<HashMap<RunId, Option<Vec<Looked>>>>,
+    /// What was seen of the containers of runs that may go: before a stop nobody looks again.
+    seen: Mutex<HashMap<RunId, HashMap<ContainerIdentity, Sample>>>,
+}
+
+/// What one look at one container came to.
+#[derive(Clone, Debug)]
+struct Looked {
+    identity: ContainerIdentity,
+    load: Load,
+    sample: Sample,
+}
 
 impl Looks {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Option<Vec<Load>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Option<Vec<Looked>>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets the looks of runs that wait no longer.
     pub(super) fn keep(&self, pending: &HashSet<&RunId>) {
         self.lock().retain(|id, _| pending.contains(id));
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| pending.contains(id));
+    }
+
+    /// What a run that begins has seen of its containers, each at most once.
+    pub(super) fn seen(&self, run: &RunId) -> HashMap<ContainerIdentity, Sample> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(run).unwrap_or_default()
+    }
+
+    fn remember(&self, run: &RunId, looked: Vec<Looked>) -> Vec<Load> {
+        let mut loads = Vec::with_capacity(looked.len());
+        let mut samples = HashMap::new();
+        for Looked { identity, load, sample } in looked {
+            loads.push(load);
+            samples.insert(identity, sample);
+        }
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), samples);
+        loads
     }
 }
 
@@ -208,7 +238,7 @@ fn looked_at(
     }
     let mut looks = app.execution.looks().lock();
     match looks.remove(&run.id) {
-        Some(Some(loads)) => return Some(loads),
+        Some(Some(looked)) => return Some(app.execution.looks().remember(&run.id, looked)),
         Some(None) => {}
         None => {
             let look = look(app.clone(), Arc::clone(host), run.id.clone(), running);
@@ -230,17 +260,21 @@ async fn look(app: App, host: Arc<Host>, run: RunId, containers: Vec<Arc<Contain
     let looks = containers.into_iter().map(|container| {
         let host = Arc::clone(&host);
         async move {
-            let cpu_percent = match host.cpu_percent(&container.id).await {
-                Ok(percent) => Ok(percent.unwrap_or(0)),
-                Err(error) => Err(error.to_string()),
+            let (cpu_percent, sample) = match host.usage(&container.id).await {
+                Ok(usage) => {
+                    let percent = usage.cpu.and_then(|cpu| cpu.percent());
+                    (Ok(percent.unwrap_or(0)), usage.sample(container.started_at))
+                }
+                Err(error) => (Err(error.to_string()), Sample::default()),
             };
-            Load { container: container.name.clone(), cpu_percent }
+            let load = Load { container: container.name.clone(), cpu_percent };
+            Looked { identity: container.identity.clone(), load, sample }
         }
     });
-    let loads = stream::iter(looks).buffered(app.config.parallelism.max(1)).collect().await;
+    let seen = stream::iter(looks).buffered(app.config.parallelism.max(1)).collect().await;
     // Nobody asks any more where the run has ended meanwhile.
     if let Some(found) = app.execution.looks().lock().get_mut(&run) {
-        *found = Some(loads);
+        *found = Some(seen);
     }
     app.execution.wake();
 }
@@ -251,7 +285,7 @@ async fn put_off(app: &App, run: &Run, deferral: &Deferral) -> Result<()> {
     db::runs::defer(&mut tx, &run.id, deferral, deadline).await?;
     tx.commit().await?;
     tracing::info!(run = %run.id, target = %run.target_name, reason = deferral.reason, "held back by its guard");
-    app.bus.send(Live::Runs);
+    app.bus.send(Live::Run(run.target.clone()));
     Ok(())
 }
 
@@ -295,7 +329,7 @@ impl Ended<'_> {
         if is_level {
             overrides::changed(app);
         }
-        app.bus.send(Live::Runs);
+        app.bus.send(Live::Run(run.target.clone()));
         Ok(true)
     }
 

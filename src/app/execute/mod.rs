@@ -281,7 +281,7 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
     db::steps::leave(&mut tx, id, &reason, now).await?;
     submit::record_end(&mut tx, app, &run, RunState::Cancelled, &reason).await?;
     tx.commit().await?;
-    app.bus.send(super::Live::Runs);
+    app.bus.send(super::Live::Run(run.target));
     app.scheduler.wake();
     Ok(())
 }

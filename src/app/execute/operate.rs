@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::docker::{Answer, DockerError, Host};
 use crate::domain::action::Action;
 use crate::domain::inventory::{Container, ContainerState, Kind, RestartPolicy};
+use crate::domain::nap::Sample;
 use crate::domain::run::StepState;
 use crate::domain::target::ContainerIdentity;
 
@@ -55,6 +56,8 @@ pub(super) struct Operation {
     pub control: watch::Receiver<Control>,
     /// Set once a restart was asked for by this process.
     pub before_restart: Option<BeforeRestart>,
+    /// What it had in use, once somebody has looked: at most one look before a stop (rulings 7).
+    pub sample: Option<Sample>,
 }
 
 /// A container as it was before its restart was asked for.
@@ -73,6 +76,8 @@ pub(super) struct Outcome {
     pub output: Option<String>,
     /// The container changed because of us: what a nap is made of.
     pub changed: bool,
+    /// What it had in use before it was stopped, where that was seen.
+    pub sample: Sample,
 }
 
 /// Why one try did not end the step.
@@ -94,6 +99,7 @@ impl Outcome {
             exit_code: None,
             output: None,
             changed,
+            sample: Sample::default(),
         }
     }
 
@@ -136,7 +142,8 @@ impl Operation {
                     if outcome.state == StepState::Succeeded {
                         self.until_shown().await;
                     }
-                    return (self.index, outcome);
+                    let sample = self.sample.unwrap_or_default();
+                    return (self.index, Outcome { sample, ..outcome });
                 }
                 Err(Trouble::Ended(outcome)) => return (self.index, *outcome),
                 Err(Trouble::Away(reason)) => reason,
@@ -210,6 +217,7 @@ impl Operation {
                 return Ok(Outcome::succeeded("", true).exit(&container));
             }
         }
+        self.glance(&container).await;
         let mut failure = None;
         for _ in 0..2 {
             self.asked = true;
@@ -247,6 +255,14 @@ impl Operation {
             "it still runs: {}",
             failure.map_or_else(String::new, |failure| failure.to_string())
         )))
+    }
+
+    /// Looks at what a container has in use before it is stopped. Nothing hangs on it: what cannot be seen is not.
+    async fn glance(&mut self, container: &Container) {
+        if self.sample.is_none() && container.state == ContainerState::Running {
+            let seen = self.host.glance(&container.id).await;
+            self.sample = Some(seen.map(|usage| usage.sample(container.started_at)).unwrap_or_default());
+        }
     }
 
     async fn start(&mut self, container: Container) -> Try {

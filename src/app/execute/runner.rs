@@ -22,7 +22,7 @@ use super::submit::{Prepared, record_end, steps_of};
 use super::under_way::{Claim, Control, GivenUp, UnderWay};
 use crate::app::error::Result;
 use crate::app::outlook::Outlook;
-use crate::app::{Actor, App, Live, by_hand, overrides};
+use crate::app::{Actor, App, Live, by_hand, overrides, report};
 use crate::clock::Clock;
 use crate::db::{self, Tx};
 use crate::docker::{Host, Notice};
@@ -79,6 +79,7 @@ pub async fn run(app: App, stop: CancellationToken, tasks: TaskTracker) {
 /// Passes on what the hosts tell: to the browsers what changed, to the runner that a link came up.
 pub async fn feed(app: App, stop: CancellationToken) {
     let mut feeds = tokio::task::JoinSet::new();
+    feeds.spawn(report::keep(app.clone()));
     for host in app.hosts.all() {
         let app = app.clone();
         feeds.spawn(async move {
@@ -89,12 +90,15 @@ pub async fn feed(app: App, stop: CancellationToken) {
                         let now = host.by_engine(app.clock.now());
                         app.outside.link(host.id(), host.inventory().is_connected(), now);
                         app.bus.send(Live::Hosts);
+                        app.slept.look();
                         app.execution.wake();
                         app.scheduler.wake();
                     }
+                    Ok(Notice::List) => app.bus.send(Live::Hosts),
                     Ok(Notice::Stack(key)) => app.bus.send(Live::Stack(key)),
                     Ok(Notice::Container(key)) => app.bus.send(Live::Container(key)),
                     Ok(Notice::Sighted(sighting)) => {
+                        app.slept.look();
                         if app.outside.sighted(host.id(), sighting) {
                             app.scheduler.wake();
                         }
@@ -103,6 +107,7 @@ pub async fn feed(app: App, stop: CancellationToken) {
                     Err(RecvError::Lagged(_)) => {
                         app.outside.link(host.id(), false, host.by_engine(app.clock.now()));
                         app.bus.send(Live::Hosts);
+                        app.slept.look();
                         app.execution.wake();
                         app.scheduler.wake();
                     }
@@ -131,7 +136,7 @@ pub async fn recover(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -
         let Some(host) = app.hosts.get(&run.target.host) else { continue };
         tracing::info!(run = %run.id, target = %run.target_name, "taking up a run that was cut off");
         let (under_way, control) = app.execution.enter(claim, &steps, given_up, &app.scheduler);
-        spawn(Drive::resume(app.clone(), host, run, steps, control, stop.clone()), under_way, tasks);
+        spawn(Drive::new(app.clone(), host, run, steps, control, stop.clone()).resumed(), under_way, tasks);
     }
     Ok(count)
 }
@@ -296,7 +301,7 @@ impl Pass<'_> {
             db::runs::finish(&mut tx, &run.id, state, &reason, now).await?;
             record_end(&mut tx, app, run, state, &reason).await?;
             tx.commit().await?;
-            app.bus.send(Live::Runs);
+            app.bus.send(Live::Run(run.target.clone()));
             self.taken.ended.push(run.id.clone());
             return Ok(());
         }
@@ -304,7 +309,7 @@ impl Pass<'_> {
         if answers {
             overrides::changed(app);
         }
-        app.bus.send(Live::Runs);
+        app.bus.send(Live::Run(run.target.clone()));
         let run = Run { started_at: Some(now), state: RunState::Executing, ..run.clone() };
         self.taken.begun.push(run.id.clone());
         let claim = Claim::new(&run, &steps, Some(&inventory));
@@ -333,7 +338,7 @@ impl Pass<'_> {
             }
         }
         tx.commit().await?;
-        app.bus.send(Live::Runs);
+        app.bus.send(Live::Run(run.target.clone()));
         self.taken.ended.push(run.id.clone());
         Ok(())
     }

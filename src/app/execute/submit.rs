@@ -93,7 +93,8 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     store(&mut tx, app, actor, &prepared).await?;
     tx.commit().await?;
     app.scheduler.wake();
-    app.bus.send(Live::Runs);
+    app.bus.send(Live::Run(prepared.run.target.clone()));
+    app.bus.send(Live::Overrides);
     app.execution.wake();
     Ok(Submitted::New { run_id: prepared.run.id, state: RunState::Pending })
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::Html;
+use axum::response::Response;
 
 use super::actions::Act;
 use super::runs::RunLine;
@@ -17,6 +17,7 @@ use crate::domain::run::Run;
 use crate::domain::target;
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
+use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Link, Now, Sampled, When};
@@ -150,7 +151,7 @@ pub struct Label {
 
 /// One container.
 #[derive(Template, Clone, Debug)]
-#[template(path = "containers/show.html", blocks = ["facts"])]
+#[template(path = "containers/show.html", blocks = ["live"])]
 pub struct ContainerPage {
     /// The surroundings.
     pub shell: Shell,
@@ -160,6 +161,8 @@ pub struct ContainerPage {
     pub name: String,
     /// What the schedule form takes as its target.
     pub target: String,
+    /// The live event that tells of it.
+    pub event: String,
     /// Its host.
     pub host: String,
     /// How it is.
@@ -218,6 +221,11 @@ impl ContainerPage {
             up,
             name: view::shown_name(&container.name),
             target: format!("container/{}", container.key()),
+            // What happens to a container of a stack is told by the stack's name.
+            event: match container.stack() {
+                Some(stack) => format!("stack-{}", target::key(&container.host, stack)),
+                None => format!("container-{}", container.key()),
+            },
             host: container.host.to_string(),
             state: view.shown.into(),
             status: view::shown_name(&container.status),
@@ -286,9 +294,10 @@ fn policy(policy: RestartPolicy) -> &'static str {
 async fn show(
     State(web): State<Web>,
     caller: Caller<Viewer>,
+    htmx: Htmx,
     Path(key): Path<String>,
     shell: Shell,
-) -> Result<Html<String>> {
+) -> Result<Response> {
     let view = stacks::container(&web.app, &caller.actor, &HostId::local(), &key).await?;
     let now = super::now(&web, &shell);
     let target = view.container.target();
@@ -297,7 +306,8 @@ async fn show(
         .then(|| Act::lock(target::TargetType::Container, &target.key(), &view.container.name, locked));
     let soon = web.app.soon.of(&target, now.at).map(|sleep| Underway::soon(&sleep, &now));
     let (schedules, runs) = super::of_target(&web, &caller.actor, target, &now).await?;
-    super::html(&ContainerPage { lock, soon, ..ContainerPage::new(shell, &view, schedules, &runs, &now) })
+    let page = ContainerPage { lock, soon, ..ContainerPage::new(shell, &view, schedules, &runs, &now) };
+    super::part(&htmx, &page, &page.as_live())
 }
 
 impl Sampled for ContainerPage {
@@ -308,6 +318,7 @@ impl Sampled for ContainerPage {
             up: Link::new("/stacks/0123456789abcdef", "media"),
             name: "media-web-1".to_owned(),
             target: "container/0123456789abcdef".to_owned(),
+            event: "container-0123456789abcdef".to_owned(),
             host: "local".to_owned(),
             state: Badge::STOPPED,
             status: "Exited (137) 2 hours ago".to_owned(),

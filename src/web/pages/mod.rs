@@ -23,6 +23,8 @@ pub mod calendars;
 pub mod containers;
 mod deeds;
 pub mod feeds;
+#[cfg(debug_assertions)]
+pub mod gallery;
 pub mod login;
 pub mod order;
 pub mod overrides;
@@ -37,7 +39,10 @@ pub mod wanted;
 
 /// Every page with what it asks of its caller.
 pub(super) fn routes(web: &Web) -> Routes {
-    Routes::new()
+    let routes = Routes::new();
+    #[cfg(debug_assertions)]
+    let routes = routes.merge(gallery::routes());
+    routes
         .merge(login::routes(web))
         .merge(setup::routes(web))
         .merge(users::routes())
@@ -53,6 +58,7 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(audit::routes())
         .merge(profile::routes())
         .merge(feeds::routes())
+        .merge(super::live::routes())
 }
 
 /// The instant and the reader's zone.
@@ -64,6 +70,17 @@ pub(super) fn now(web: &Web, shell: &Shell) -> Now {
 /// A page or a part of one.
 pub(super) fn html(page: &impl Template) -> Result<Html<String>> {
     Ok(Html(page.render().map_err(error::internal)?))
+}
+
+/// The page for a browser, its live part for htmx.
+pub(super) fn part(htmx: &Htmx, page: &impl Template, live: &impl Template) -> Result<Response> {
+    let page = if htmx.partial { html(live) } else { html(page) };
+    Ok(page?.into_response())
+}
+
+/// What a live region that asks for itself gets when what it shows is gone: it goes too.
+pub(super) fn gone() -> Response {
+    [("hx-reswap", "delete")].into_response()
 }
 
 /// On to another page: 303 for a browser; htmx is told to go there itself, since it would swap the page into the

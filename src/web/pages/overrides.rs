@@ -75,7 +75,7 @@ fn reached(one: &Override) -> String {
 
 /// The list.
 #[derive(Template, Clone, Debug)]
-#[template(path = "overrides/index.html")]
+#[template(path = "overrides/index.html", blocks = ["live"])]
 pub struct OverridesPage {
     /// The surroundings.
     pub shell: Shell,
@@ -156,14 +156,15 @@ impl OverrideForm {
 const ENDED: u32 = 50;
 const OPEN: u32 = 500;
 
-async fn index(State(web): State<Web>, caller: Caller<Viewer>, shell: Shell) -> Result<Html<String>> {
+async fn index(State(web): State<Web>, caller: Caller<Viewer>, htmx: Htmx, shell: Shell) -> Result<Response> {
     let now = now(&web, &shell);
     let newest = |limit| Page { limit, cursor: None };
     let open = overrides::list(&web.app, &caller.actor, false, &newest(OPEN)).await?.items;
     let mut ended = overrides::list(&web.app, &caller.actor, true, &newest(ENDED)).await?.items;
     ended.retain(|one| one.closed_at.is_some());
     let rows = |all: &[Override]| all.iter().map(|one| OverrideRow::new(one, &now)).collect();
-    html(&OverridesPage { shell, open: rows(&open), ended: rows(&ended) })
+    let page = OverridesPage { shell, open: rows(&open), ended: rows(&ended) };
+    super::part(&htmx, &page, &page.as_live())
 }
 
 /// Everything that can be reached, with what is picked.

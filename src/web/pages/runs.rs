@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
-use axum::response::{Html, Response};
+use axum::response::Response;
 
 use crate::app::history::{self, RunDetail, RunFilter};
 use crate::app::paging::Page;
@@ -180,10 +180,8 @@ pub struct RunPage {
     pub ended: Option<When>,
     /// How long it took.
     pub duration: String,
-    /// It goes on: the fragment asks for itself again.
+    /// It goes on.
     pub open: bool,
-    /// A guard holds it back: nothing changes from one second to the next.
-    pub held_back: bool,
     /// How far it is, in words.
     pub progress: String,
     /// Steps that have ended, and all of them.
@@ -289,7 +287,6 @@ impl RunPage {
             ended: run.finished_at.map(|at| now.when(at)),
             duration: run.duration_ms().map(view::duration).unwrap_or_default(),
             open,
-            held_back: run.is_guarded() && run.look_at.is_some(),
             progress: match run.state {
                 RunState::Pending if run.is_guarded() && run.look_at.is_some() => {
                     "Held back until its next look".to_owned()
@@ -356,9 +353,10 @@ impl Wanted {
 async fn index(
     State(web): State<Web>,
     caller: Caller<Viewer>,
+    htmx: Htmx,
     Query(wanted): Query<Wanted>,
     shell: Shell,
-) -> Result<Html<String>> {
+) -> Result<Response> {
     let page = Page::parse(None, Some(&wanted.cursor))?;
     let listed = history::list(&web.app, &caller.actor, &wanted.filter(&web.app)?, &page).await?;
     let now = super::now(&web, &shell);
@@ -375,7 +373,7 @@ async fn index(
         let label = name.map_or_else(|| "One schedule".to_owned(), |name| view::shown_name(&name));
         narrowed.push(Narrowed { name: "schedule", value: wanted.schedule.clone(), label });
     }
-    super::html(&RunsPage {
+    let page = RunsPage {
         states: STATES
             .iter()
             .map(|(value, label)| Choice {
@@ -390,7 +388,8 @@ async fn index(
         older: listed.next_cursor.as_deref().map(|cursor| wanted.href(cursor)),
         newest: (!wanted.cursor.is_empty()).then(|| wanted.href("")),
         shell,
-    })
+    };
+    super::part(&htmx, &page, &page.as_rows())
 }
 
 async fn show(
@@ -399,11 +398,11 @@ async fn show(
     htmx: Htmx,
     Path(id): Path<String>,
     shell: Shell,
-) -> Result<Html<String>> {
+) -> Result<Response> {
     let detail = history::get(&web.app, &caller.actor, &RunId(id)).await?;
     let now = super::now(&web, &shell);
     let page = RunPage::new(shell, &detail, &now);
-    if htmx.partial { super::html(&page.as_live()) } else { super::html(&page) }
+    super::part(&htmx, &page, &page.as_live())
 }
 
 async fn cancel(
@@ -479,7 +478,6 @@ fn held_back(run: RunPage) -> RunPage {
     RunPage {
         state: RunState::Pending.into(),
         open: true,
-        held_back: true,
         started: None,
         ended: None,
         duration: String::new(),
@@ -528,7 +526,6 @@ impl Sampled for RunPage {
             ended: Some(now.plus(-9)),
             duration: "31 s".to_owned(),
             open: false,
-            held_back: false,
             progress: String::new(),
             done: (3, 3),
             steps: vec![

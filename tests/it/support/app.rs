@@ -109,6 +109,7 @@ impl TestApp {
             execution: Execution::default(),
             outside: docknap::app::Outside::default(),
             soon: docknap::app::soon::Soon::default(),
+            slept: docknap::app::report::Slept::default(),
             calendars: docknap::app::calendars::Expanded::default(),
             auth,
             vitals: Vitals::new(clock.now()),
@@ -345,6 +346,25 @@ impl Client {
         body: String,
         headers: &[(&str, &str)],
     ) -> Answer {
+        let answer = Answer::of(self.response(method, path, kind, body, headers).await).await;
+        self.keep_cookies(&answer);
+        answer
+    }
+
+    /// Opens the stream of events.
+    pub async fn listen(&self) -> Events {
+        let accept = [("accept", "text/html, text/event-stream"), ("hx-request", "true")];
+        Events::of(self.response(Method::GET, "/events", None, String::new(), &accept).await)
+    }
+
+    async fn response(
+        &self,
+        method: Method,
+        path: &str,
+        kind: Option<&str>,
+        body: String,
+        headers: &[(&str, &str)],
+    ) -> axum::response::Response {
         let mut request =
             Request::builder().method(method.clone()).uri(path).body(Body::from(body)).expect("a request");
         let map = request.headers_mut();
@@ -380,10 +400,7 @@ impl Client {
             }
         }
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(self.peer, 50_000)));
-        let response = self.router.clone().oneshot(request).await.expect("the router answers");
-        let answer = Answer::of(response).await;
-        self.keep_cookies(&answer);
-        answer
+        self.router.clone().oneshot(request).await.expect("the router answers")
     }
 
     fn keep_cookies(&mut self, answer: &Answer) {
@@ -396,6 +413,39 @@ impl Client {
                 self.cookies.insert(name.to_owned(), value.to_owned());
             }
         }
+    }
+}
+
+/// A stream of events that is open.
+pub struct Events {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    body: axum::body::BodyDataStream,
+}
+
+impl Events {
+    fn of(response: axum::response::Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, body: response.into_body().into_data_stream() }
+    }
+
+    /// What came in one piece: names, or `:` where it only says that it lives. `None` at the end.
+    pub async fn next(&mut self) -> Option<Vec<String>> {
+        let bytes = futures_util::StreamExt::next(&mut self.body).await?.expect("it can be read");
+        let text = std::str::from_utf8(&bytes).expect("text");
+        let name = |line: &str| {
+            line.strip_prefix("event: ").or(Some(line).filter(|line| *line == ":")).map(str::to_owned)
+        };
+        Some(text.lines().filter_map(name).collect())
+    }
+
+    /// What has come already.
+    pub async fn ready(&mut self) -> Option<Vec<String>> {
+        // With a whole share of the runtime's attention: what is ready may look as if it were not, otherwise.
+        tokio::task::yield_now().await;
+        futures_util::FutureExt::now_or_never(self.next()).flatten()
     }
 }
 

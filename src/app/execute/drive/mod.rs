@@ -20,10 +20,10 @@ use super::submit::record_end;
 use super::under_way::Control;
 use crate::app::error::Result;
 use crate::app::{App, Live};
-use crate::db;
+use crate::db::{self, Tx};
 use crate::docker::Host;
 use crate::domain::action::Action;
-use crate::domain::nap::{Nap, NapKind};
+use crate::domain::nap::{Nap, NapKind, Sample, Sleep};
 use crate::domain::run::{Condition, Run, RunState, Step, StepState, WaitFor};
 use crate::domain::target::ContainerIdentity;
 
@@ -59,6 +59,8 @@ pub(super) struct Drive {
     resumed: bool,
     /// Begun at, on the monotonic clock.
     begun: Duration,
+    /// What its guard saw of the containers, and what was seen of each before it was stopped.
+    samples: HashMap<ContainerIdentity, Sample>,
     /// How long nothing was in flight although a step could go, since others had all the permits or a lock.
     held_up: Duration,
     /// Since when that is so.
@@ -79,6 +81,7 @@ impl Drive {
     ) -> Self {
         Self {
             begun: app.clock.monotonic(),
+            samples: app.execution.looks().seen(&run.id),
             held_up: Duration::ZERO,
             held_since: None,
             resumed: false,
@@ -93,16 +96,10 @@ impl Drive {
         }
     }
 
-    /// A run that a process that is gone had begun.
-    pub fn resume(
-        app: App,
-        host: Arc<Host>,
-        run: Run,
-        steps: Vec<Step>,
-        control: watch::Receiver<Control>,
-        stop: CancellationToken,
-    ) -> Self {
-        Self { resumed: true, ..Self::new(app, host, run, steps, control, stop) }
+    /// The same for a run that a process that is gone had begun.
+    #[must_use]
+    pub fn resumed(self) -> Self {
+        Self { resumed: true, ..self }
     }
 
     /// Runs to the end, or to the orderly stop of the process.
@@ -363,6 +360,7 @@ impl Drive {
             running: running.clone(),
             control: self.control.clone(),
             before_restart: None,
+            sample: self.samples.get(&step.identity).copied(),
         };
         async move {
             let outcome = operation.perform().await;
@@ -391,6 +389,7 @@ impl Drive {
             step.error = outcome.error;
             step.output = outcome.output;
             if outcome.changed {
+                self.samples.insert(step.identity.clone(), outcome.sample);
                 changed.push(index);
             }
         }
@@ -418,21 +417,47 @@ impl Drive {
             self.store_nap(&mut tx, &self.steps[*index]).await?;
         }
         tx.commit().await?;
+        if !changed.is_empty() {
+            self.app.slept.changed();
+        }
         Ok(())
     }
 
-    async fn store_nap(&self, tx: &mut db::Tx, step: &Step) -> Result<()> {
+    async fn store_nap(&self, tx: &mut Tx, step: &Step) -> Result<()> {
         let kind = match step.action {
             Action::Stop => NapKind::Stop,
             Action::Pause => NapKind::Pause,
             Action::Start | Action::Restart | Action::Unpause => {
                 db::naps::remove(tx, &step.host, &step.identity).await?;
+                let asked = step.issued_at.unwrap_or_else(|| self.app.clock.now());
+                db::sleeps::end(tx, &step.host, &step.identity, asked).await?;
                 return Ok(());
             }
         };
-        let since = self.host.by_engine(step.finished_at.unwrap_or_else(|| self.app.clock.now()));
-        let nap = Nap { kind, run_id: self.run.id.clone(), since };
+        let ended = step.finished_at.unwrap_or_else(|| self.app.clock.now());
+        let nap = Nap { kind, run_id: self.run.id.clone(), since: self.host.by_engine(ended) };
         db::naps::put(tx, &step.host, &step.identity, &nap).await?;
+        self.remember_sleep(tx, step, kind, ended).await
+    }
+
+    /// Begins the stay asleep of a container that changed. After a crash it may have slept for a while already: Docker
+    /// knows since when.
+    async fn remember_sleep(&self, tx: &mut Tx, step: &Step, kind: NapKind, ended: Timestamp) -> Result<()> {
+        let inventory = self.host.inventory();
+        let container = inventory.by_identity(&step.identity);
+        let told = |at: Option<Timestamp>| at.map(|at| self.host.by_us(at));
+        let issued = step.issued_at.unwrap_or(ended);
+        let stopped = told(container.and_then(|one| one.finished_at)).filter(|_| kind == NapKind::Stop);
+        let sleep = Sleep {
+            host: step.host.clone(),
+            identity: step.identity.clone(),
+            kind,
+            run_id: self.run.id.clone(),
+            from: stopped.filter(|at| *at >= issued && *at <= ended).unwrap_or(ended),
+            until: None,
+            sample: self.samples.get(&step.identity).copied().unwrap_or_default(),
+        };
+        db::sleeps::begin(tx, &sleep, told(container.and_then(|one| one.started_at))).await?;
         Ok(())
     }
 
@@ -474,6 +499,6 @@ impl Drive {
     }
 
     fn announce(&self) {
-        self.app.bus.send(Live::Runs);
+        self.app.bus.send(Live::Run(self.run.target.clone()));
     }
 }

@@ -259,9 +259,10 @@ struct Wanted {
 async fn index(
     State(web): State<Web>,
     caller: Caller<Viewer>,
+    htmx: Htmx,
     Query(wanted): Query<Wanted>,
     shell: Shell,
-) -> Result<Html<String>> {
+) -> Result<Response> {
     let filter = ScheduleFilter { text: Some(wanted.q.clone()), ..ScheduleFilter::default() };
     let page = Page::parse(None, Some(&wanted.cursor))?;
     let listed = service::list(&web.app, &caller.actor, &filter, &page).await?;
@@ -275,13 +276,14 @@ async fn index(
         conflict: conflicts.remove(&view.schedule.id),
         ..ScheduleRow::new(view, &shell.zone, &now)
     });
-    html(&SchedulesPage {
+    let page = SchedulesPage {
         rows: rows.collect(),
         older,
         newest: (!wanted.q.is_empty() || !wanted.cursor.is_empty()).then(|| "/schedules".to_owned()),
         text: wanted.q,
         shell,
-    })
+    };
+    super::part(&htmx, &page, &page.as_rows())
 }
 
 /// The row again for htmx, the list for a browser.

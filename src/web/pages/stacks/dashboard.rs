@@ -1,8 +1,8 @@
 //! The dashboard: what needs somebody, what comes next, and every stack in a line.
 
 use askama::Template;
-use axum::extract::State;
-use axum::response::Html;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::{NextLine, counts, sample_next, stack_acts};
@@ -17,6 +17,7 @@ use crate::domain::run::{Run, RunState};
 use crate::domain::target::{Target, TargetType};
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
+use crate::web::htmx::Htmx;
 use crate::web::pages;
 use crate::web::pages::actions::Act;
 use crate::web::pages::containers::container_acts;
@@ -130,7 +131,7 @@ pub struct Away {
 
 /// The first page.
 #[derive(Template, Clone, Debug)]
-#[template(path = "stacks/index.html", blocks = ["stacks", "loose"])]
+#[template(path = "stacks/index.html", blocks = ["live"])]
 pub struct Dashboard {
     /// The surroundings.
     pub shell: Shell,
@@ -268,16 +269,46 @@ fn needs(overview: &Overview, runs: &[Run], now: &Now) -> Vec<Need> {
 /// How many of the newest runs tell what failed lately.
 const LATEST: u32 = 50;
 
+/// One row of the list, fetched when it changed.
+#[derive(Template, Clone, Debug)]
+#[template(path = "stacks/_row.html")]
+pub struct RowAgain {
+    /// The surroundings.
+    pub shell: Shell,
+    /// The row.
+    pub row: Row,
+}
+
+/// What of the page is wanted, as the URL says it.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    /// The id of a row that asks for itself.
+    row: String,
+}
+
 pub(super) async fn index(
     State(web): State<Web>,
     caller: Caller<Viewer>,
+    htmx: Htmx,
+    Query(wanted): Query<Wanted>,
     shell: Shell,
-) -> Result<Html<String>> {
+) -> Result<Response> {
     let overview = stacks::overview(&web.app, &caller.actor).await?;
+    if htmx.partial && !wanted.row.is_empty() {
+        let (operates, now) = (shell.can_operate(), pages::now(&web, &shell));
+        let stacks = overview.stacks.iter().map(|view| Row::stack(view, operates, &now));
+        let loose = overview.loose.iter().map(|view| Row::container(view, operates, &now));
+        return match stacks.chain(loose).find(|row| row.id == wanted.row) {
+            Some(row) => Ok(pages::html(&RowAgain { shell, row })?.into_response()),
+            None => Ok(pages::gone()),
+        };
+    }
     let page = Page { limit: LATEST, cursor: None };
     let runs = history::list(&web.app, &caller.actor, &RunFilter::default(), &page).await?;
     let now = pages::now(&web, &shell);
-    pages::html(&Dashboard::new(shell, &overview, &runs.items, &now))
+    let page = Dashboard::new(shell, &overview, &runs.items, &now);
+    pages::part(&htmx, &page, &page.as_live())
 }
 
 impl Row {
@@ -333,6 +364,12 @@ fn sample_needs() -> Vec<Need> {
             act: None,
         },
     ]
+}
+
+impl Sampled for RowAgain {
+    fn samples() -> Vec<Self> {
+        vec![Self { shell: Shell::sample(), row: Row::sample("media", Badge::RUNNING, "5 of 5 up", None) }]
+    }
 }
 
 impl Sampled for Dashboard {

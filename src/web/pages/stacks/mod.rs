@@ -12,7 +12,7 @@ use crate::web::view::{self, Badge, Now, When};
 mod dashboard;
 mod show;
 
-pub use dashboard::{Away, Dashboard, Need, Row};
+pub use dashboard::{Away, Dashboard, Need, Row, RowAgain};
 pub use show::{StackPage, Underway};
 
 pub(super) fn routes() -> Routes {

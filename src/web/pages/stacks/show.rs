@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::Html;
+use axum::response::Response;
 
 use super::{counts, stack_acts};
 use crate::app::soon::Sleep;
@@ -14,6 +14,7 @@ use crate::domain::run::Run;
 use crate::domain::target::{Target, TargetType};
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
+use crate::web::htmx::Htmx;
 use crate::web::pages;
 use crate::web::pages::actions::Act;
 use crate::web::pages::containers::ContainerRow;
@@ -61,7 +62,7 @@ impl Underway {
 
 /// One stack.
 #[derive(Template, Clone, Debug)]
-#[template(path = "stacks/show.html", blocks = ["containers"])]
+#[template(path = "stacks/show.html", blocks = ["live"])]
 pub struct StackPage {
     /// The surroundings.
     pub shell: Shell,
@@ -69,6 +70,8 @@ pub struct StackPage {
     pub name: String,
     /// What the schedule form takes as its target.
     pub target: String,
+    /// The live event that tells of it.
+    pub event: String,
     /// Its host.
     pub host: String,
     /// How it is.
@@ -119,6 +122,7 @@ impl StackPage {
         let target = format!("stack/{key}");
         Self {
             name: view::shown_name(name),
+            event: format!("stack-{key}"),
             host: view.stack.host.to_string(),
             state: view.shown.into(),
             counts: counts(view.stack.counts),
@@ -145,9 +149,10 @@ impl StackPage {
 pub(super) async fn show(
     State(web): State<Web>,
     caller: Caller<Viewer>,
+    htmx: Htmx,
     Path(key): Path<String>,
     shell: Shell,
-) -> Result<Html<String>> {
+) -> Result<Response> {
     let view = stacks::get(&web.app, &caller.actor, &HostId::local(), &key).await?;
     let now = pages::now(&web, &shell);
     let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
@@ -158,7 +163,8 @@ pub(super) async fn show(
     let waits = waits.iter().map(WaitLine::new).collect();
     let soon = web.app.soon.of(&target, now.at).map(|sleep| Underway::soon(&sleep, &now));
     let (schedules, runs) = pages::of_target(&web, &caller.actor, target, &now).await?;
-    pages::html(&StackPage { lock, waits, soon, ..StackPage::new(shell, &view, schedules, &runs, &now) })
+    let page = StackPage { lock, waits, soon, ..StackPage::new(shell, &view, schedules, &runs, &now) };
+    pages::part(&htmx, &page, &page.as_live())
 }
 
 impl Sampled for StackPage {
@@ -169,6 +175,7 @@ impl Sampled for StackPage {
             shell: Shell::sample(),
             name: "media".to_owned(),
             target: format!("stack/{key}"),
+            event: format!("stack-{key}"),
             host: "local".to_owned(),
             state: Badge::PARTIAL,
             counts: "2 of 3 up".to_owned(),

@@ -1,0 +1,155 @@
+//! The sleep report: when what slept is remembered, and what that came to.
+//!
+//! A run that puts to sleep begins a stay (`execute::drive`); a run that wakes ends it. What others wake, remove or
+//! re-create is seen here: whenever Docker tells of a container, the open stays are compared with the inventory.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
+
+use super::{Activator, Actor, App, Result};
+use crate::db;
+use crate::docker::Host;
+use crate::domain::nap::Sleep;
+use crate::domain::permission::Permission;
+use crate::domain::report::{self, Week};
+use crate::domain::target::Target;
+
+/// First and longest wait after a look that failed.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// The stays of the present week, as they were read last; and the waker of [`keep`].
+#[derive(Debug, Default)]
+pub struct Slept {
+    look: Activator,
+    /// Counts what changed, so that what was read before a change is not kept after it.
+    revision: AtomicU64,
+    read: Mutex<Option<Read>>,
+}
+
+#[derive(Debug)]
+struct Read {
+    revision: u64,
+    span: (Timestamp, Timestamp),
+    sleeps: Arc<[Sleep]>,
+}
+
+impl Slept {
+    /// Docker told of a container: it may be awake.
+    pub fn look(&self) {
+        self.look.wake();
+    }
+
+    /// A run began or ended stays.
+    pub fn changed(&self) {
+        self.revision.fetch_add(1, Ordering::AcqRel);
+        // What Docker told before a stay was stored was told in vain.
+        self.look.wake();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Read>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the stays of what is awake, whenever there may be some. Never returns.
+pub async fn keep(app: App) {
+    let mut wait = BACK_OFF.0;
+    loop {
+        app.slept.look.woken().await;
+        while let Err(error) = settle(&app).await {
+            tracing::error!(%error, "what is awake again cannot be stored; trying again");
+            app.clock.sleep(wait).await;
+            wait = (wait * 2).min(BACK_OFF.1);
+        }
+        wait = BACK_OFF.0;
+    }
+}
+
+/// Ends the stays of what is awake, on every host that can be seen.
+///
+/// # Errors
+/// Where the database cannot be read or written.
+pub async fn settle(app: &App) -> Result<usize> {
+    let mut ended = 0;
+    for host in app.hosts.all() {
+        ended += settle_host(app, &host).await?;
+    }
+    if ended > 0 {
+        app.slept.revision.fetch_add(1, Ordering::AcqRel);
+    }
+    Ok(ended)
+}
+
+async fn settle_host(app: &App, host: &Host) -> Result<usize> {
+    // Read before the inventory: what falls asleep in between is no concern of this look.
+    let open = db::sleeps::open(&app.db, host.id()).await?;
+    let inventory = host.inventory();
+    if open.is_empty() || !inventory.is_connected() {
+        return Ok(0);
+    }
+    let now = app.clock.now();
+    let awake: Vec<_> = open
+        .iter()
+        .filter_map(|sleep| {
+            let container = inventory.by_identity(&sleep.identity).map(AsRef::as_ref);
+            Some((sleep, sleep.ended(container, now, |at| host.by_us(at))?))
+        })
+        .collect();
+    if awake.is_empty() {
+        return Ok(0);
+    }
+    let mut tx = app.db.begin().await?;
+    for (sleep, at) in &awake {
+        db::sleeps::end(&mut tx, host.id(), &sleep.identity, *at).await?;
+    }
+    tx.commit().await?;
+    Ok(awake.len())
+}
+
+/// What napped this week.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Napped {
+    /// Seconds, summed over stacks and containers without one.
+    pub total_seconds: i64,
+    /// Seconds of each, the longest first.
+    pub each: Vec<(Target, i64)>,
+}
+
+impl Napped {
+    /// Seconds of one target.
+    pub fn of(&self, target: &Target) -> i64 {
+        self.each.iter().find(|(one, _)| one == target).map_or(0, |(_, seconds)| *seconds)
+    }
+}
+
+/// How long everything napped this week, until now. Cheap: at most one query, none while nothing falls asleep or wakes.
+///
+/// # Errors
+/// [`super::Error::Forbidden`]; where the database cannot be read.
+pub async fn week(app: &App, actor: &Actor, zone: &TimeZone, first: Weekday) -> Result<Napped> {
+    actor.require(Permission::View)?;
+    let now = app.clock.now();
+    let span = Week::holding(now, zone, first).span(zone);
+    let revision = app.slept.revision.load(Ordering::Acquire);
+    let is_good = |read: &&Read| read.span == span && read.revision == revision;
+    let known = app.slept.lock().as_ref().filter(is_good).map(|read| Arc::clone(&read.sleeps));
+    let sleeps = match known {
+        Some(sleeps) => sleeps,
+        None => {
+            let sleeps: Arc<[Sleep]> = db::sleeps::between(&app.db, span.0, span.1).await?.into();
+            *app.slept.lock() = Some(Read { revision, span, sleeps: Arc::clone(&sleeps) });
+            sleeps
+        }
+    };
+    let mut each: Vec<(Target, i64)> = report::account(&sleeps, span, now)
+        .into_iter()
+        .map(|(target, amount)| (target, amount.asleep_ms / 1000))
+        .collect();
+    each.sort_by_key(|(_, seconds)| std::cmp::Reverse(*seconds));
+    Ok(Napped { total_seconds: each.iter().map(|(_, seconds)| seconds).sum(), each })
+}
