@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, gallery, health, invite, login, order, overrides, profile, report,
-    runs, schedules, settings, setup, simulate, stacks, users, welcome,
+    actions, audit, calendars, containers, feeds, gallery, health, invite, login, order, overrides, profile, report,
+    runs, schedules, settings, setup, stacks, timeline, users, welcome,
 };
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
@@ -50,7 +50,7 @@ fn everything() -> Vec<(String, String)> {
     render::<schedules::form::ScheduleForm>(&mut all, |page| vec![("form", text(page.as_form().render()))]);
     render::<schedules::meaning::Meaning>(&mut all, |_| vec![]);
     render::<schedules::meaning::Paused>(&mut all, |_| vec![]);
-    render::<simulate::SimulatePage>(&mut all, |_| vec![]);
+    render::<timeline::TimelinePage>(&mut all, |page| vec![("region", text(page.as_region().render()))]);
     render::<order::OrderPage>(&mut all, |_| vec![]);
     render::<overrides::OverridesPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<overrides::OverrideForm>(&mut all, |_| vec![]);
@@ -80,6 +80,7 @@ fn everything() -> Vec<(String, String)> {
     render::<health::HealthPage>(&mut all, |_| vec![]);
     render::<gallery::Gallery>(&mut all, |_| vec![]);
     render::<profile::ProfilePage>(&mut all, |page| vec![("password", text(page.as_password().render()))]);
+    render::<feeds::FeedPage>(&mut all, |_| vec![]);
     all
 }
 
