@@ -113,7 +113,7 @@ impl Wish {
             icon: self.deed.icon(),
             harsh: matches!(self.deed, Deed::Do(action) if action.reverses_order()),
             action: "/actions".to_owned(),
-            hidden: std::iter::once(("do".to_owned(), self.deed.word().to_owned())).chain(keys).collect(),
+            hidden: std::iter::once(("do", self.deed.word().to_owned())).chain(keys).collect(),
             back,
             parts,
             ends: napped.then(|| Ends::of_several(self.deed == Deed::Wake, typed)),
