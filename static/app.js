@@ -89,12 +89,12 @@
       filled.value = preset.value;
       filled.dispatchEvent(new Event("input", { bubbles: true }));
     }
-    // Without a secure context there is no clipboard: the text is picked, and the person copies it.
+    // Plain http has no clipboard.
     const copy = event.target.closest("[data-copy]");
     if (copy) {
       const text = document.getElementById(copy.dataset.copy);
-      text.select ? text.select() : getSelection().selectAllChildren(text);
-      navigator.clipboard?.writeText(text.value || text.textContent).then(() => { copy.textContent = "Copied"; });
+      getSelection().selectAllChildren(text);
+      navigator.clipboard?.writeText(text.textContent).then(() => { copy.textContent = "Copied"; });
     }
     event.target.closest("[data-close]")?.closest(".toast").remove();
     // A click on the backdrop is a click on the dialog itself, outside its form.
