@@ -80,17 +80,10 @@
   if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
 
   on("click", (event) => {
-    // Without a secure context there is no clipboard: the text is picked, and the person copies it.
+    // Plain http has no clipboard: the text is picked, and the person copies it.
     const copy = event.target.closest("[data-copy]");
     if (copy) {
       const text = document.getElementById(copy.dataset.copy);
-      text.select ? text.select() : getSelection().selectAllChildren(text);
-      navigator.clipboard?.writeText(text.value || text.textContent).then(() => { copy.textContent = "Copied"; });
-    }
-    // Without a secure context there is no clipboard: the text is picked, and the person copies it.
-    const copy = event.target.closest("[data-copy]");
-    const text = copy && document.getElementById(copy.dataset.copy);
-    if (text) {
       text.select ? text.select() : getSelection().selectAllChildren(text);
       navigator.clipboard?.writeText(text.value ?? text.textContent).then(() => { copy.lastChild.textContent = "Copied"; });
     }

@@ -129,7 +129,7 @@ async fn what_a_browser_calls_itself_is_cut_and_shown_as_text() {
 
 /// The path of the link on the page an admin got.
 fn link_on(page: &crate::support::app::Answer) -> String {
-    let url = page.attribute("#link", "value").expect("a link");
+    let url = page.text("#link");
     url.strip_prefix("http://nas.lan:8080").expect("of this site").to_owned()
 }
 

@@ -106,7 +106,7 @@ impl Wish {
         let keys = self
             .targets
             .iter()
-            .map(|(target, _)| ("t".to_owned(), format!("{}/{}", target.target_type(), target.key())));
+            .map(|(target, _)| ("t", format!("{}/{}", target.target_type(), target.key())));
         Ok(Question {
             title: format!("{} {count}?", self.verb()),
             label: format!("{} {count}", self.verb()),

@@ -196,6 +196,7 @@ mod tests {
     use crate::domain::ids::HostId;
     use crate::domain::simulate::{Event, EventKind, Simulation};
     use crate::domain::target::Target;
+    use crate::domain::user::Habits;
 
     /// A week of fires at these instants, as somebody in Berlin sees it before it begins.
     fn week(monday: &str, fires: &[&str]) -> WeekView {
@@ -228,7 +229,7 @@ mod tests {
         };
         let slots =
             Slots { base: String::new(), zone: zone.clone(), picked: String::new(), can_operate: true };
-        WeekView::new(&look, monday.parse().expect("a date"), &slots, &Now { at, zone })
+        WeekView::new(&look, monday.parse().expect("a date"), &slots, &Now { at, zone, habits: Habits::default() })
     }
 
     #[test]
