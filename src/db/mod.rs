@@ -11,7 +11,9 @@ use crate::faults::Point;
 pub mod applied;
 pub mod audit;
 pub mod calendars;
+mod conditions;
 pub mod engine;
+pub mod figures;
 pub mod history;
 pub mod idempotency;
 pub mod locks;
@@ -26,6 +28,7 @@ pub mod settings;
 pub mod sleeps;
 pub mod steps;
 pub mod tokens;
+pub mod user_links;
 pub mod users;
 
 /// A database that is open and migrated. Cheap to clone.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, gallery, order, overrides, profile, runs, schedules, simulate,
-    stacks,
+    actions, audit, calendars, containers, gallery, health, invite, login, order, overrides, profile, report,
+    runs, schedules, settings, setup, simulate, stacks, users, welcome,
 };
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
@@ -53,9 +53,28 @@ fn everything() -> Vec<(String, String)> {
     render::<overrides::OverrideForm>(&mut all, |_| vec![]);
     render::<calendars::CalendarsPage>(&mut all, |_| vec![]);
     render::<calendars::CalendarForm>(&mut all, |_| vec![]);
-    render::<runs::RunsPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
-    render::<runs::RunPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
+    render::<runs::list::RunsPage>(&mut all, |page| {
+        vec![("newer", text(page.as_newer().render())), ("rows", text(page.as_rows().render()))]
+    });
+    render::<runs::list::NewerPart>(&mut all, |_| vec![]);
+    render::<runs::show::RunPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<audit::AuditPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
+    render::<users::UsersPage>(&mut all, |_| vec![]);
+    render::<users::edit::NewUser>(&mut all, |_| vec![]);
+    render::<users::edit::LinkPage>(&mut all, |_| vec![]);
+    render::<users::edit::EditUser>(&mut all, |_| vec![]);
+    render::<users::edit::DeleteUser>(&mut all, |_| vec![]);
+    render::<login::LoginPage>(&mut all, |_| vec![]);
+    render::<setup::SetupPage>(&mut all, |_| vec![]);
+    render::<welcome::docker::WelcomeDocker>(&mut all, |page| {
+        vec![("checks", text(page.as_checks().render()))]
+    });
+    render::<welcome::nap::WelcomeNap>(&mut all, |page| vec![("look", text(page.as_look().render()))]);
+    render::<invite::InvitePage>(&mut all, |_| vec![]);
+    render::<invite::StrengthNote>(&mut all, |_| vec![]);
+    render::<report::ReportPage>(&mut all, |_| vec![]);
+    render::<settings::SettingsPage>(&mut all, |_| vec![]);
+    render::<health::HealthPage>(&mut all, |_| vec![]);
     render::<gallery::Gallery>(&mut all, |_| vec![]);
     render::<profile::ProfilePage>(&mut all, |page| vec![("password", text(page.as_password().render()))]);
     all
@@ -129,14 +148,13 @@ fn every_page_can_be_read_aloud_and_walked_by_keys() {
             assert!(named, "{what}: {} says nothing", button.html());
         }
         for icon in document.select(&select("svg")) {
-            // A picture says what it shows; an icon stands beside its word.
-            let title = icon.attr("aria-labelledby").filter(|_| icon.attr("role") == Some("img"));
-            let titled =
-                title.is_some_and(|id| icon.select(&select("title")).any(|t| t.attr("id") == Some(id)));
-            assert!(
-                titled || icon.attr("aria-hidden") == Some("true"),
-                "{what}: an icon that is read aloud, or a picture that says nothing"
-            );
+            // An icon stands beside its word; a picture says in its title what it shows.
+            let told = icon.attr("role") == Some("img")
+                && icon.attr("aria-labelledby").is_some()
+                && icon.select(&select("title")).any(|title| !title.text().collect::<String>().is_empty());
+            let hidden = icon.attr("aria-hidden") == Some("true");
+            assert!(hidden || told, "{what}: a picture that is read aloud without a title");
+            assert!(icon.html().len() < 3000, "{what}: a picture of {} bytes", icon.html().len());
         }
         if html.contains("<html") {
             assert_eq!(document.select(&select("h1")).count(), 1, "{what}: one heading of the first level");
