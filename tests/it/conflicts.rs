@@ -83,7 +83,7 @@ async fn the_list_compares_those_of_one_container_however_many_others_there_are(
     let newest = schedules::list(&bench.app, &person(), &ScheduleFilter::default(), &page).await;
     let newest = newest.expect("they are listed").items;
     let found = schedules::conflicts(&bench.app, &person(), &newest).await.expect("they are compared");
-    assert!(found[&newest[0].schedule.id].contains("goes against"), "{found:?}");
+    assert!(found[&newest[0].schedule.id].sentence.contains("goes against"), "{found:?}");
 }
 
 #[tokio::test]

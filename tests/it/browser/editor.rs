@@ -1,6 +1,5 @@
 //! The schedule editor under a person's hands: keys alone, the mouse, a phone.
 
-use thirtyfour::extensions::cdp::ChromeDevTools;
 use thirtyfour::prelude::*;
 
 use super::{PASSWORD, PATIENCE, Visit, setup_token};
@@ -102,9 +101,7 @@ async fn the_mouse_paints_and_no_view_loses_what_another_was_given() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_phone_days_are_columns_under_a_thumb() {
     let visit = editor("sleep Sat 00:00-24:00").await;
-    let phone = serde_json::json!({"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true});
-    let tools = ChromeDevTools::new(visit.driver.handle.clone());
-    tools.execute_cdp_with_params("Emulation.setDeviceMetricsOverride", phone).await.expect("a phone");
+    visit.driver.set_window_rect(0, 0, 390, 844).await.expect("a phone");
     let (first, below, tuesday) = (cell(&visit, 0).await, cell(&visit, 1).await, cell(&visit, 48).await);
     let (first, below, tuesday) = (
         first.rect().await.expect("a box"),

@@ -282,7 +282,8 @@ pub(super) async fn preview(
     };
     let (v, id) = (Views::renewing(&fields, renewed), stored.map(|view| view.schedule.id.to_string()));
     let enabled = typed.get("was") != "off";
-    Ok(html(&Meaning { preview, enabled, id, v, f: fields, read_only: None, shell })?.into_response())
+    Ok(html(&Meaning { preview, enabled, id, v, f: fields, read_only: None, errors: Vec::new(), shell })?
+        .into_response())
 }
 
 /// The zones there are, for the field that takes one.

@@ -189,13 +189,14 @@ pub struct Meaning {
     pub v: Views,
     /// Never: what is sent in parts can be changed.
     pub read_only: Option<String>,
+    /// None: a view that follows another says what can be stored.
+    pub errors: Vec<FieldError>,
 }
 
 impl Meaning {
-    /// Nothing is told to be wrong in a view that follows another.
-    #[expect(clippy::unused_self, reason = "the form's templates ask for it")]
-    pub fn error(&self, _: &str) -> Option<&str> {
-        None
+    /// What is wrong with a field of a view that follows.
+    pub fn error(&self, field: &str) -> Option<&str> {
+        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 }
 
@@ -211,6 +212,7 @@ impl Sampled for Meaning {
             v: Views::renewing(&f, all),
             f,
             read_only: None,
+            errors: Vec::new(),
         };
         let stored = Self {
             preview: PreviewView::window_sample(),

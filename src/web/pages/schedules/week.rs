@@ -131,25 +131,29 @@ pub struct Views {
 impl Views {
     /// What the fields say.
     pub fn new(f: &Fields) -> Self {
+        Self { week: WeekView::new(f), ..Self::without_week(f) }
+    }
+
+    fn without_week(f: &Fields) -> Self {
         let chosen = |presets: &[Preset], text: &str| {
             let mark = |preset: &Preset| Preset { chosen: preset.text == text.trim(), ..*preset };
             presets.iter().map(mark).collect()
         };
         Self {
-            week: WeekView::new(f),
             said_days: days(f.said.as_ref()),
             acts_days: days(f.acts.as_ref()),
             windows: chosen(&WINDOWS, &f.window),
             crons: chosen(&CRONS, &f.cron),
-            oob: false,
-            renewed: Renewed::default(),
+            ..Self::default()
         }
     }
 
     /// The same for a page that is open: only what says something new.
     #[must_use]
     pub fn renewing(f: &Fields, renewed: Renewed) -> Self {
-        Self { oob: true, renewed, ..Self::new(f) }
+        // Most of what is typed leaves the week as it is: it is not put together for nothing.
+        let views = if renewed.week { Self::new(f) } else { Self::without_week(f) };
+        Self { oob: true, renewed, ..views }
     }
 }
 
