@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, ToSpan};
 
-use super::history::uuid_floor;
+use super::conditions::uuid_floor;
 use super::runs::RunRow;
 use super::{Db, Result, on_db};
 use crate::domain::run::Run;

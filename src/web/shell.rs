@@ -187,8 +187,11 @@ fn here(path: &str) -> &'static str {
         "schedules" | "calendars" => "schedules",
         "timeline" => "timeline",
         "runs" => "runs",
+        "report" => "report",
         "audit" => "audit",
         "users" => "users",
+        "settings" => "settings",
+        "health" => "health",
         "profile" => "profile",
         _ => "",
     }
