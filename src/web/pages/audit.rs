@@ -354,11 +354,6 @@ impl AuditPage {
     pub fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
-
-    /// The form is in use, or something is wrong with it.
-    pub fn is_narrowed(&self) -> bool {
-        !self.narrowed.is_empty() || !self.errors.is_empty()
-    }
 }
 
 fn href(typed: &Typed, changed: &[(&str, &str)]) -> String {

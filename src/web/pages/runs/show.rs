@@ -12,6 +12,7 @@ use crate::app::{Error, Result, schedules};
 use crate::domain::ids::RunId;
 use crate::domain::run::{RunState, Step, StepState};
 use crate::domain::target::TargetType;
+use crate::domain::text::capital;
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::htmx::Htmx;
@@ -143,11 +144,7 @@ impl Trouble {
             (_, failed) => format!("{failed} of {} failed", view::count(planned, "step")),
         };
         let Some(step) = steps.iter().find(bad) else {
-            return Some(Self {
-                title,
-                text: crate::domain::text::capital(&words::reason(reason)),
-                raw: None,
-            });
+            return Some(Self { title, text: capital(&words::reason(reason)), raw: None });
         };
         let error = step.error.as_deref().unwrap_or("it failed");
         let plain = words::plain(error);
@@ -210,7 +207,10 @@ impl StepRow {
             issued: step.issued_at.map(|at| now.when(at)),
             duration: step.duration_ms.map(view::duration).unwrap_or_default(),
             exit: step.exit_code.filter(|_| !plain).map(view::exit_code).unwrap_or_default(),
-            note: told.or(error).map_or_else(|| words::reason(&step.reason), str::to_owned),
+            note: told
+                .map(capital)
+                .or(error.map(str::to_owned))
+                .unwrap_or_else(|| words::reason(&step.reason)),
             raw: error.filter(|_| told.is_some()).map(str::to_owned),
             bar,
             output: step.output.clone(),
