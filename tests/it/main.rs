@@ -32,6 +32,7 @@ mod pages_windows;
 mod process;
 mod rbac;
 mod report;
+mod report_web;
 mod runs_pages;
 mod scheduler;
 mod schedules;
