@@ -260,7 +260,9 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
     }
     if problem.status.is_server_error() {
         let cause = problem.rest.cause.as_deref().unwrap_or(&problem.detail);
-        tracing::error!(request = %asked.id, method = %asked.method, path = %asked.path, %status, "{cause}");
+        // Who reads a log must not open a link in it.
+        let path = if asked.path.starts_with("/invite/") { "/invite/…" } else { &*asked.path };
+        tracing::error!(request = %asked.id, method = %asked.method, path, %status, "{cause}");
     }
     let identity = Identity::of(response.extensions());
     let mut made = match kind(&asked) {

@@ -92,7 +92,7 @@ impl From<&Change> for ChangeLine {
 }
 
 /// Events in words, after the actor's name and before the object's.
-const DEEDS: [(&str, &str); 41] = [
+const DEEDS: [(&str, &str); 46] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
@@ -117,6 +117,11 @@ const DEEDS: [(&str, &str); 41] = [
     ("user.change_password", "changed the password of"),
     ("user.reset_password", "set a new password for"),
     ("user.end_sessions", "ended the sessions of"),
+    ("user.end_session", "ended a session of"),
+    ("user.invite", "invited"),
+    ("user.make_link", "made a link to choose a password for"),
+    ("user.revoke_link", "withdrew the link of"),
+    ("user.use_link", "chose a password by link as"),
     ("user.unlock", "lifted the login delay of"),
     ("stack.start", "asked for a start of the stack"),
     ("stack.stop", "asked for a stop of the stack"),
@@ -137,7 +142,7 @@ const DEEDS: [(&str, &str); 41] = [
 ];
 
 /// An event in words. One without words of its own is shown as it is stored, so that a new one is never hidden.
-fn deed(event: &str) -> String {
+pub(super) fn deed(event: &str) -> String {
     let words = DEEDS.iter().find(|(known, _)| *known == event).map(|(_, words)| (*words).to_owned());
     words.unwrap_or_else(|| event.replace(['.', '_'], " "))
 }
