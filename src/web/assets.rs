@@ -67,6 +67,21 @@ pub fn lean(css: &str) -> String {
     out
 }
 
+/// A script of ours as browsers get it: without indentation, and without the lines that only people read.
+pub fn lean_script(script: &str) -> String {
+    let lines = script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What is sent of a text file: ours are made lean, others go as they are.
+pub fn served(path: &str, text: &str) -> Option<String> {
+    match path {
+        "app.css" => Some(lean(text)),
+        "app.js" => Some(lean_script(text)),
+        _ => None,
+    }
+}
+
 /// The version of all files together, for `?v=`.
 pub fn version() -> &'static str {
     &VERSION
@@ -101,9 +116,9 @@ pub(super) async fn file(
     let mut response = if known.is_some_and(|known| known.split(',').any(|one| one.trim() == etag)) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        match std::str::from_utf8(&file.data) {
-            Ok(css) if path.ends_with(".css") => Body::from(lean(css)).into_response(),
-            _ => Body::from(file.data).into_response(),
+        match std::str::from_utf8(&file.data).ok().and_then(|text| served(&path, text)) {
+            Some(text) => Body::from(text).into_response(),
+            None => Body::from(file.data).into_response(),
         }
     };
     let current = version.v.as_deref() == Some(self::version());
@@ -131,6 +146,14 @@ fn kind(path: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_keeps_every_statement() {
+        assert_eq!(
+            lean_script("// a\n(() => {\n  const x = 1; // kept\n\n})();\n"),
+            "(() => {\nconst x = 1; // kept\n})();"
+        );
+    }
 
     #[test]
     fn a_style_sheet_loses_only_what_people_read() {

@@ -69,7 +69,7 @@ impl Strip {
         });
         Some(Self {
             id: id.into(),
-            title: words(&within, end, now),
+            title: now.words(&words(&within, end, now)),
             bands: bands.collect(),
             now: (start..end).contains(&now.at).then(|| place(now.at)),
         })
@@ -257,8 +257,7 @@ mod tests {
     #[test]
     fn a_day_of_25_hours_fits() {
         let zone = jiff::tz::TimeZone::get("Europe/Berlin").expect("a zone");
-        let at = "2026-10-25T11:00:00Z".parse().expect("an instant");
-        let now = Now { at, zone, habits: crate::domain::user::Habits::default() };
+        let now = Now { at: "2026-10-25T11:00:00Z".parse().expect("an instant"), zone, ..Now::sample() };
         let all = spell(now.midnight(0), 25, Some(Wanted::Asleep));
         let strip = Strip::of_day("s", &[all], 0, &now).expect("asleep");
         assert_eq!((strip.title.as_str(), strip.bands[0].width), ("Asleep all day", DAY));
