@@ -89,25 +89,11 @@
       filled.value = preset.value;
       filled.dispatchEvent(new Event("input", { bubbles: true }));
     }
-    // Without a secure context there is no clipboard: the text is picked, and the person copies it.
-    const copy = event.target.closest("[data-copy]");
-    const text = copy && document.getElementById(copy.dataset.copy);
-    if (text) {
-      text.select ? text.select() : getSelection().selectAllChildren(text);
-      navigator.clipboard?.writeText(text.value ?? text.textContent).then(() => { copy.lastChild.textContent = "Copied"; });
-    }
     event.target.closest("[data-close]")?.closest(".toast").remove();
     // A click on the backdrop is a click on the dialog itself, outside its form.
     if (event.target.matches("dialog[open]")) event.target.close();
   });
   on("input", presets);
-
-  // Hours are one stop for the keyboard; the arrows go from one to the next.
-  on("keydown", ({ key, target }) => {
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[key];
-    const hours = by ? [...(target.closest("[data-hours]")?.querySelectorAll("a") || [])] : [];
-    hours[hours.indexOf(target) + by]?.focus();
-  });
 
   // An unsaved form asks before it is left.
   let unsaved = false;
