@@ -30,6 +30,7 @@ pub mod sleeps;
 pub mod steps;
 pub mod timeline;
 pub mod tokens;
+pub mod user_links;
 pub mod users;
 
 /// A database that is open and migrated. Cheap to clone.

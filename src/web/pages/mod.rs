@@ -26,6 +26,7 @@ pub mod feeds;
 #[cfg(debug_assertions)]
 pub mod gallery;
 pub mod health;
+pub mod invite;
 pub mod login;
 pub mod order;
 pub mod overrides;
@@ -39,6 +40,7 @@ pub mod stacks;
 pub mod timeline;
 pub mod users;
 pub mod wanted;
+pub mod welcome;
 
 /// Every page with what it asks of its caller.
 pub(super) fn routes(web: &Web) -> Routes {
@@ -48,6 +50,8 @@ pub(super) fn routes(web: &Web) -> Routes {
     routes
         .merge(login::routes(web))
         .merge(setup::routes(web))
+        .merge(invite::routes(web))
+        .merge(welcome::routes())
         .merge(users::routes())
         .merge(stacks::routes())
         .merge(deeds::routes())
@@ -67,10 +71,10 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(super::live::routes())
 }
 
-/// The instant and the reader's zone.
+/// The instant, the reader's zone and how they want times written.
 pub(super) fn now(web: &Web, shell: &Shell) -> Now {
     let zone = crate::domain::time::zone(&shell.zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    Now { at: web.app.clock.now(), zone }
+    Now { at: web.app.clock.now(), zone, habits: shell.habits }
 }
 
 /// A page or a part of one.

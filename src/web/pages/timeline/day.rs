@@ -439,7 +439,7 @@ fn clock(at: Timestamp, day: Day, now: &Now) -> String {
     if at >= day.end {
         "24:00".to_owned()
     } else {
-        at.to_zoned(now.zone.clone()).strftime("%H:%M").to_string()
+        now.clock(&at.to_zoned(now.zone.clone()))
     }
 }
 
@@ -452,7 +452,7 @@ fn slot(
     slots: &Slots,
     now: &Now,
 ) -> Slot {
-    let clock = from.to_zoned(now.zone.clone()).strftime("%H:%M").to_string();
+    let clock = now.clock(&from.to_zoned(now.zone.clone()));
     let inside = |at: Timestamp| from <= at && at < until;
     if let Some(run) = runs.iter().rev().find(|run| run.finished_at.is_some_and(inside)) {
         let state = Badge::from(run.state).word.to_lowercase();

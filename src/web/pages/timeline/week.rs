@@ -221,7 +221,7 @@ mod tests {
         };
         let slots =
             Slots { base: String::new(), zone: zone.clone(), picked: String::new(), can_operate: true };
-        WeekView::new(&look, monday.parse().expect("a date"), &slots, &Now { at, zone })
+        WeekView::new(&look, monday.parse().expect("a date"), &slots, &Now { at, zone, ..Now::sample() })
     }
 
     #[test]
