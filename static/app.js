@@ -118,13 +118,6 @@
     next.focus();
   });
 
-  // Hours are one stop for the keyboard; the arrows go from one to the next.
-  on("keydown", ({ key, target }) => {
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[key];
-    const hours = by ? [...(target.closest("[data-hours]")?.querySelectorAll("a") || [])] : [];
-    hours[hours.indexOf(target) + by]?.focus();
-  });
-
   // An unsaved form asks before it is left.
   let unsaved = false;
   on("input", (event) => { unsaved ||= Boolean(event.target.closest("form[data-guard]")); });

@@ -164,6 +164,7 @@ async fn page(web: &Web, caller: &Caller<Viewer>, shell: Shell, form: Refill) ->
         default_zone: zone::default_zone(&web.app).await?.name,
         idle: view::span(i64::try_from(web.app.config.session_idle.as_secs()).unwrap_or(i64::MAX)),
         sessions,
+        feeds: feeds::rows(web, &caller.actor, &shell).await?,
         lately: lately
             .iter()
             .filter(|row| row.event != "run.finish")

@@ -189,11 +189,7 @@ impl DayView {
             ],
             ticks: vec![Tick { x: 600, class: "fires", lived: false }],
             slots: vec![
-                Slot {
-                    href: Some("/runs/1".to_owned()),
-                    title: "07:00: Start media, succeeded".to_owned(),
-                    stop: true,
-                },
+                Slot { href: Some("/runs/1".to_owned()), title: "07:00: Start media, succeeded".to_owned() },
                 Slot::default(),
             ],
             planned: vec!["asleep 00:00 – 07:00 by “Nights”".to_owned()],
@@ -342,11 +338,8 @@ fn lane(
         }
         words
     };
-    let mut hours: Vec<Slot> =
+    let hours: Vec<Slot> =
         hours.iter().map(|hour| slot(target, &name, *hour, &events, &runs, slots, now)).collect();
-    if let Some(first) = hours.iter_mut().find(|slot| slot.href.is_some()) {
-        first.stop = true;
-    }
     Lane {
         key: target.key(),
         of: match &target.subject {
@@ -446,7 +439,7 @@ fn clock(at: Timestamp, day: Day, now: &Now) -> String {
     if at >= day.end {
         "24:00".to_owned()
     } else {
-        at.to_zoned(now.zone.clone()).strftime("%H:%M").to_string()
+        now.clock(&at.to_zoned(now.zone.clone()))
     }
 }
 
@@ -459,12 +452,12 @@ fn slot(
     slots: &Slots,
     now: &Now,
 ) -> Slot {
-    let clock = from.to_zoned(now.zone.clone()).strftime("%H:%M").to_string();
+    let clock = now.clock(&from.to_zoned(now.zone.clone()));
     let inside = |at: Timestamp| from <= at && at < until;
     if let Some(run) = runs.iter().rev().find(|run| run.finished_at.is_some_and(inside)) {
         let state = Badge::from(run.state).word.to_lowercase();
         let title = format!("{clock}: {} {name}, {state}. Open the run", run.action.label());
-        return Slot { href: Some(slots.run(run)), title, stop: false };
+        return Slot { href: Some(slots.run(run)), title };
     }
     if !Slots::is_open(until, now) {
         return Slot::default();
@@ -477,7 +470,7 @@ fn slot(
         return Slot::default();
     }
     let ask = if href.is_some() { format!("Plan something for {name}") } else { String::new() };
-    Slot { href, title: format!("{clock}: {coming}{ask}"), stop: false }
+    Slot { href, title: format!("{clock}: {coming}{ask}") }
 }
 
 fn coming(event: &Event) -> String {

@@ -27,8 +27,6 @@ pub struct Slot {
     pub href: Option<String>,
     /// What it is and what a click does: `13:00: plan something for media`.
     pub title: String,
-    /// The first of its lane that leads somewhere: the keyboard stops there, and arrows go on.
-    pub stop: bool,
 }
 
 impl Slots {

@@ -28,8 +28,6 @@ pub struct Cell {
     pub past: bool,
     /// The clocks leave it out.
     pub missing: bool,
-    /// The first of its day that leads somewhere: the keyboard stops there, and arrows go on.
-    pub stop: bool,
 }
 
 /// A day.
@@ -88,11 +86,8 @@ impl WeekView {
             .zip(0_i64..)
             .map(|((_, short, _), offset)| {
                 let date = monday.saturating_add(offset.days());
-                let mut cells: Vec<Cell> =
+                let cells: Vec<Cell> =
                     (0..24).map(|hour| cell(date, hour, hours.get(&(date, hour)), slots, now)).collect();
-                if let Some(first) = cells.iter_mut().find(|cell| cell.href.is_some()) {
-                    first.stop = true;
-                }
                 let mut query = vec![("view", "day".to_owned()), ("date", date.to_string())];
                 if !slots.picked.is_empty() {
                     query.push(("target", slots.picked.clone()));
@@ -129,7 +124,6 @@ impl WeekView {
             href: (hour > 3).then(|| "/schedules/new".to_owned()),
             past: hour < 4,
             missing: hour == 2,
-            stop: hour == 4,
         };
         let row = |text: &str| Row {
             day: Link::new("/timeline?view=day&date=2026-11-23", text),
@@ -178,7 +172,6 @@ fn cell(date: Date, hour: i8, found: Option<&Hour>, slots: &Slots, now: &Now) ->
         href,
         past,
         missing,
-        stop: false,
     }
 }
 
