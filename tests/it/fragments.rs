@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, feeds, gallery, health, invite, login, order, overrides, profile, report,
-    runs, schedules, settings, setup, stacks, timeline, users, welcome,
+    actions, audit, calendars, containers, feeds, gallery, health, invite, login, order, overrides, profile,
+    report, runs, schedules, settings, setup, stacks, timeline, users, welcome,
 };
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};

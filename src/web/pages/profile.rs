@@ -158,9 +158,7 @@ async fn page(web: &Web, caller: &Caller<Viewer>, shell: Shell, form: Refill) ->
     });
     let sessions = sessions.collect();
     let lately = profile::own_rows(&web.app, &caller.actor, LOOKED_AT).await?;
-    let feeds = feeds::rows(web, &caller.actor, &shell).await?;
     Ok(ProfilePage {
-        feeds,
         default_zone: zone::default_zone(&web.app).await?.name,
         idle: view::span(i64::try_from(web.app.config.session_idle.as_secs()).unwrap_or(i64::MAX)),
         sessions,

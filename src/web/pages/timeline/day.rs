@@ -436,11 +436,7 @@ fn trace_word(known: Known) -> Option<&'static str> {
 
 /// What the clock shows, with 24:00 for the end of the day.
 fn clock(at: Timestamp, day: Day, now: &Now) -> String {
-    if at >= day.end {
-        "24:00".to_owned()
-    } else {
-        now.clock(&at.to_zoned(now.zone.clone()))
-    }
+    if at >= day.end { "24:00".to_owned() } else { now.clock(&at.to_zoned(now.zone.clone())) }
 }
 
 fn slot(

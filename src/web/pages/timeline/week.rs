@@ -222,7 +222,12 @@ mod tests {
         };
         let slots =
             Slots { base: String::new(), zone: zone.clone(), picked: String::new(), can_operate: true };
-        WeekView::new(&look, monday.parse().expect("a date"), &slots, &Now { at, zone, habits: Habits::default() })
+        WeekView::new(
+            &look,
+            monday.parse().expect("a date"),
+            &slots,
+            &Now { at, zone, habits: Habits::default() },
+        )
     }
 
     #[test]
