@@ -166,7 +166,7 @@ async fn switched(
     if !htmx.partial {
         if !view.schedule.spec.enabled {
             let told = Flash::new("good", format!("“{}” is switched off.", view::shown_name(&view.title)));
-            notes.leave(told.undone_by(format!("/schedules/{}/enable", view.schedule.id))).await;
+            notes.leave(told.with_undo(format!("/schedules/{}/enable", view.schedule.id))).await;
         }
         return Ok(go(web, htmx, "/schedules"));
     }
@@ -313,7 +313,7 @@ async fn delete(
     let title = service::get(&web.app, &caller.actor, &id).await?.title;
     service::delete(&web.app, &caller.actor, &id, rev).await?;
     let told = Flash::new("good", format!("“{}” is deleted.", view::shown_name(&title)));
-    notes.leave(told.undone_by(format!("/schedules/{id}/restore"))).await;
+    notes.leave(told.with_undo(format!("/schedules/{id}/restore"))).await;
     Ok(go(&web, &htmx, "/schedules"))
 }
 
