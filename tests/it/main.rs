@@ -27,6 +27,7 @@ mod order;
 mod packaging;
 mod pages;
 mod pages_windows;
+mod performance;
 mod process;
 mod rbac;
 mod report;

@@ -37,7 +37,7 @@ pub mod users;
 pub mod wanted;
 
 /// Every page with what it asks of its caller.
-pub(super) fn routes(web: &Web) -> Routes {
+pub fn routes(web: &Web) -> Routes {
     let routes = Routes::new();
     #[cfg(debug_assertions)]
     let routes = routes.merge(gallery::routes());
