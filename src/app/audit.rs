@@ -1,9 +1,12 @@
 //! The record of who did what. Rows are written in the transaction of the change they tell of, and only ever added.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::paging::{Page, Paged};
 use super::{Actor, App, Result};
 use crate::db::{self, Tx};
 use crate::domain::audit::{AuditDetail, AuditRow};
+use crate::domain::ids::RunId;
 use crate::domain::permission::Permission;
 
 /// What an audit row is about.
@@ -53,8 +56,43 @@ pub struct AuditFilter {
     pub object_type: Option<String>,
     /// Rows about this one thing.
     pub object_id: Option<String>,
+    /// Rows about something of exactly this name.
+    pub object_name: Option<String>,
     /// Rows of this event, such as `schedule.create`.
     pub event: Option<String>,
+    /// Rows of somebody of exactly this name.
+    pub actor: Option<String>,
+    /// Rows from this address.
+    pub ip: Option<String>,
+    /// Rows that belong to this run.
+    pub run: Option<RunId>,
+    /// Written at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Written before this instant.
+    pub to: Option<Timestamp>,
+}
+
+impl AuditFilter {
+    /// What is asked of storage: for whoever is no admin their own rows only (rulings 21).
+    fn wanted<'a>(&'a self, actor: &'a Actor) -> db::audit::Wanted<'a> {
+        let own = (!actor.role.allows(Permission::Administer))
+            // An actor without an account has no rows of its own; an id nobody has finds none.
+            .then(|| actor.reference.id.as_deref().unwrap_or_default());
+        db::audit::Wanted {
+            actor_id: own,
+            actor_name: self.actor.as_deref(),
+            object_type: self.object_type.as_deref(),
+            object_id: self.object_id.as_deref(),
+            object_name: self.object_name.as_deref(),
+            event: self.event.as_deref(),
+            ip: self.ip.as_deref(),
+            run: self.run.as_ref().map(RunId::as_str),
+            from: self.from,
+            to: self.to,
+            before: None,
+            limit: 0,
+        }
+    }
 }
 
 /// The newest rows first: all of them for admins, for others their own (rulings 21).
@@ -63,20 +101,48 @@ pub struct AuditFilter {
 /// Where the database cannot be read.
 pub async fn list(app: &App, actor: &Actor, filter: &AuditFilter, page: &Page) -> Result<Paged<AuditRow>> {
     actor.require(Permission::View)?;
-    let only = if actor.role.allows(Permission::Administer) {
-        None
-    } else {
-        // An actor without an account has no rows of its own; an id nobody has finds none.
-        Some(actor.reference.id.as_deref().unwrap_or_default())
-    };
-    let wanted = db::audit::Wanted {
-        actor_id: only,
-        object_type: filter.object_type.as_deref(),
-        object_id: filter.object_id.as_deref(),
-        event: filter.event.as_deref(),
-        before: page.cursor.as_deref(),
-        limit: page.fetch(),
-    };
+    let filter = within(app, filter).await?;
+    let wanted =
+        db::audit::Wanted { before: page.cursor.as_deref(), limit: page.fetch(), ..filter.wanted(actor) };
     let rows = db::audit::list(&app.db, &wanted).await?;
     Ok(page.cut(rows, |row| row.id.0.clone()))
+}
+
+/// How many rows of a list were written in each stretch of `step` from `start` on, and how many of them did not end
+/// well.
+///
+/// # Errors
+/// As [`list`].
+pub async fn activity(
+    app: &App,
+    actor: &Actor,
+    filter: &AuditFilter,
+    start: Timestamp,
+    step: SignedDuration,
+) -> Result<Vec<(usize, i64, i64)>> {
+    actor.require(Permission::View)?;
+    let filter = within(app, filter).await?;
+    let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1);
+    Ok(db::audit::activity(&app.db, &filter.wanted(actor), start, step).await?)
+}
+
+/// The rows of a run lie between its making and its end: looked for there, they cost the same in a log of any length.
+async fn within(app: &App, filter: &AuditFilter) -> Result<AuditFilter> {
+    /// The row of its end is written in the transaction that ends it.
+    const MARGIN: SignedDuration = SignedDuration::from_mins(1);
+    let mut filter = filter.clone();
+    if let Some(id) = &filter.run {
+        let Some(run) = db::runs::get(&app.db, id).await? else {
+            // An id that no row can have been made with, so that nothing is found.
+            filter.to = Some(Timestamp::UNIX_EPOCH);
+            return Ok(filter);
+        };
+        let from = run.created_at.saturating_sub(MARGIN).unwrap_or(run.created_at);
+        filter.from = Some(filter.from.map_or(from, |other| other.max(from)));
+        if let Some(end) = run.finished_at {
+            let to = end.saturating_add(MARGIN).unwrap_or(end);
+            filter.to = Some(filter.to.map_or(to, |other| other.min(to)));
+        }
+    }
+    Ok(filter)
 }

@@ -1,11 +1,18 @@
 //! What was done: runs and their steps, newest first.
 
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
 use super::paging::{Page, Paged};
 use super::{Actor, App, Error, Result, execute};
 use crate::db;
+use crate::db::figures::Paced;
+use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId, ScheduleId};
+use crate::domain::pace::Pace;
 use crate::domain::permission::Permission;
-use crate::domain::run::{Run, RunState, Step};
+use crate::domain::run::{Run, RunState, Step, Trigger};
 use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
 
 /// Which runs are wanted; everything at its default = all.
@@ -20,6 +27,40 @@ pub struct RunFilter {
     pub state: Option<RunState>,
     /// Only what failed, wholly or in part, or was cut off.
     pub attention: bool,
+    /// Doing this.
+    pub action: Option<Action>,
+    /// Made by this.
+    pub trigger: Option<Trigger>,
+    /// Asked for by somebody of exactly this name.
+    pub actor: Option<String>,
+    /// Made at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Made before this instant.
+    pub to: Option<Timestamp>,
+    /// This run and older ones.
+    pub upto: Option<RunId>,
+}
+
+impl RunFilter {
+    fn wanted<'a>(&'a self, touching: &'a [ContainerIdentity]) -> db::history::Wanted<'a> {
+        db::history::Wanted {
+            target: self.target.as_ref(),
+            touching,
+            schedule: self.schedule.as_ref(),
+            state: self.state,
+            attention: self.attention,
+            action: self.action,
+            trigger: self.trigger,
+            actor: self.actor.as_deref(),
+            from: self.from,
+            to: self.to,
+            upto: self.upto.as_ref().map(RunId::as_str),
+        }
+    }
+
+    fn touching(&self, app: &App) -> Vec<ContainerIdentity> {
+        self.target.as_ref().map_or_else(Vec::new, |target| containers_of(app, target))
+    }
 }
 
 /// A run and its steps in the order they were planned.
@@ -37,16 +78,80 @@ pub struct RunDetail {
 /// Where the database cannot be read.
 pub async fn list(app: &App, actor: &Actor, filter: &RunFilter, page: &Page) -> Result<Paged<Run>> {
     actor.require(Permission::View)?;
-    let touching = filter.target.as_ref().map_or_else(Vec::new, |target| containers_of(app, target));
-    let wanted = db::history::Wanted {
-        target: filter.target.as_ref(),
-        touching: &touching,
-        schedule: filter.schedule.as_ref(),
-        state: filter.state,
-        attention: filter.attention,
-    };
-    let rows = db::history::list(&app.db, wanted, page.cursor.as_deref(), page.fetch()).await?;
+    let touching = filter.touching(app);
+    let rows =
+        db::history::list(&app.db, filter.wanted(&touching), page.cursor.as_deref(), page.fetch()).await?;
     Ok(page.cut(rows, |run| run.id.0.clone()))
+}
+
+/// More newer runs than these are not counted.
+pub const MOST_NEWER: i64 = 100;
+
+/// How many runs of a list are newer than a run, counted up to [`MOST_NEWER`].
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn newer(app: &App, actor: &Actor, filter: &RunFilter, than: &RunId) -> Result<i64> {
+    actor.require(Permission::View)?;
+    let touching = filter.touching(app);
+    Ok(db::history::newer(&app.db, filter.wanted(&touching), than.as_str(), MOST_NEWER).await?)
+}
+
+/// How many of the runs of a list ended how, for each stretch between the instants of `edges`, counted from 0.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn outcomes(
+    app: &App,
+    actor: &Actor,
+    filter: &RunFilter,
+    edges: &[Timestamp],
+) -> Result<Vec<(usize, RunState, i64)>> {
+    actor.require(Permission::View)?;
+    let touching = filter.touching(app);
+    Ok(db::figures::outcomes(&app.db, filter.wanted(&touching), edges).await?)
+}
+
+/// Runs of one target and action that a duration is compared with, at most.
+pub const COMPARED: u32 = 30;
+
+/// How long the last runs of a target and action took that did all they set out to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Run and milliseconds, the oldest first.
+    pub took: Vec<(RunId, i64)>,
+}
+
+impl Past {
+    /// What is usual but for this run.
+    pub fn without(&self, run: &RunId) -> Option<Pace> {
+        Pace::of(self.took.iter().filter(|(id, _)| id != run).map(|(_, took)| *took))
+    }
+}
+
+/// The past of each target and action among some runs, up to the newest of them: one query for all.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn pasts(app: &App, actor: &Actor, runs: &[Run]) -> Result<HashMap<(Target, Action), Past>> {
+    actor.require(Permission::View)?;
+    let mut newest: HashMap<(&Target, Action), &RunId> = HashMap::new();
+    for run in runs {
+        let until = newest.entry((&run.target, run.action)).or_insert(&run.id);
+        *until = (*until).max(&run.id);
+    }
+    let of: Vec<Paced<'_>> =
+        newest.into_iter().map(|((target, action), until)| Paced { target, action, until }).collect();
+    let mut pasts: HashMap<(Target, Action), Past> = HashMap::new();
+    for (n, id, took) in db::figures::paces(&app.db, &of, COMPARED).await? {
+        if let Some(of) = of.get(n) {
+            pasts.entry((of.target.clone(), of.action)).or_default().took.push((id, took));
+        }
+    }
+    for past in pasts.values_mut() {
+        past.took.sort_unstable();
+    }
+    Ok(pasts)
 }
 
 /// One run with its steps.
@@ -81,6 +186,52 @@ pub async fn list_with_steps(
         let steps = steps.extract_if(.., |step| step.run_id == run.id).collect();
         RunDetail { run, steps }
     }))
+}
+
+/// What a list of runs can be narrowed to: kind, key and name of every stack, then of every container there is now.
+///
+/// # Errors
+/// Where the actor may not look.
+pub fn targets_now(app: &App, actor: &Actor) -> Result<Vec<(TargetType, String, String)>> {
+    actor.require(Permission::View)?;
+    let (mut stacks, mut containers) = (Vec::new(), Vec::new());
+    for host in app.hosts.all() {
+        let inventory = host.inventory();
+        stacks.extend(inventory.stacks().into_iter().map(|stack| (TargetType::Stack, stack.key, stack.name)));
+        containers.extend(
+            inventory
+                .containers
+                .iter()
+                .filter(|container| container.is_ordinary())
+                .map(|container| (TargetType::Container, container.key(), container.name.clone())),
+        );
+    }
+    stacks.append(&mut containers);
+    Ok(stacks)
+}
+
+/// The schedules that a list of runs can be narrowed to, the newest first, with their titles.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn schedules_now(app: &App, actor: &Actor) -> Result<Vec<(ScheduleId, String)>> {
+    /// More than anybody reads in a list to pick from.
+    const MOST: i64 = 300;
+    actor.require(Permission::View)?;
+    let wanted = db::schedules::Wanted { limit: MOST, ..db::schedules::Wanted::default() };
+    let schedules = db::schedules::list(&app.db, &wanted).await?;
+    Ok(schedules.into_iter().map(|schedule| (schedule.id.clone(), schedule.title())).collect())
+}
+
+/// Whether a target is there now, as far as its host was ever seen.
+pub fn is_present(app: &App, target: &Target) -> bool {
+    app.hosts.get(&target.host).is_some_and(|host| {
+        let inventory = host.inventory();
+        match &target.subject {
+            Subject::Stack(name) => inventory.stack(name).is_some(),
+            Subject::Container(identity) => inventory.by_identity(identity).is_some(),
+        }
+    })
 }
 
 /// The target that a name stands for, whether it is there or not: what is gone still has a history. A container that is

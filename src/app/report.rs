@@ -3,6 +3,7 @@
 //! A run that puts to sleep begins a stay (`execute::drive`); a run that wakes ends it. What others wake, remove or
 //! re-create is seen here: whenever Docker tells of a container, the open stays are compared with the inventory.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,13 +12,14 @@ use jiff::Timestamp;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
-use super::{Activator, Actor, App, Result};
+use super::{Activator, Actor, App, Result, execute, settings};
 use crate::db;
 use crate::docker::Host;
+use crate::domain::ids::HostId;
 use crate::domain::nap::Sleep;
 use crate::domain::permission::Permission;
-use crate::domain::report::{self, Week};
-use crate::domain::target::Target;
+use crate::domain::report::{self, Amount, Prices, Week};
+use crate::domain::target::{Subject, Target};
 
 /// First and longest wait after a look that failed.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -105,7 +107,8 @@ async fn settle_host(app: &App, host: &Host) -> Result<usize> {
     }
     let mut tx = app.db.begin().await?;
     for (sleep, at) in &awake {
-        db::sleeps::end(&mut tx, host.id(), &sleep.identity, *at).await?;
+        // A run may have begun another one since.
+        db::sleeps::end_stay(&mut tx, sleep, *at).await?;
     }
     tx.commit().await?;
     Ok(awake.len())
@@ -152,4 +155,115 @@ pub async fn week(app: &App, actor: &Actor, zone: &TimeZone, first: Weekday) -> 
         .collect();
     each.sort_by_key(|(_, seconds)| std::cmp::Reverse(*seconds));
     Ok(Napped { total_seconds: each.iter().map(|(_, seconds)| seconds).sum(), each })
+}
+
+/// One stack, or a container without one, in a report.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Which.
+    pub target: Target,
+    /// Its name.
+    pub name: String,
+    /// Its key, while it is there.
+    pub key: Option<String>,
+    /// What sleeping came to.
+    pub amount: Amount,
+}
+
+/// What slept in a week, and what that gave back.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Which week.
+    pub week: Week,
+    /// Its first instant, and the first of the next.
+    pub span: (Timestamp, Timestamp),
+    /// When it was made.
+    pub now: Timestamp,
+    /// The longest asleep first.
+    pub rows: Vec<Row>,
+    /// Of all rows together.
+    pub total: Amount,
+    /// The weeks up to this one, the oldest first.
+    pub trend: Vec<(Week, Amount)>,
+    /// What energy is reckoned with.
+    pub prices: Prices,
+}
+
+impl Report {
+    /// Whether the week is not over.
+    pub fn is_current(&self) -> bool {
+        self.span.0 <= self.now && self.now < self.span.1
+    }
+
+    /// How much of the week has passed.
+    pub fn elapsed_ms(&self) -> i64 {
+        self.now.min(self.span.1).as_millisecond() - self.span.0.as_millisecond()
+    }
+}
+
+/// Weeks of the trend.
+const TREND: i64 = 8;
+
+/// The report of a week; of the present one where none is named.
+///
+/// # Errors
+/// [`super::Error::Forbidden`]; where the database cannot be read.
+pub async fn of_week(
+    app: &App,
+    actor: &Actor,
+    week: Option<Week>,
+    zone: &TimeZone,
+    first: Weekday,
+) -> Result<Report> {
+    actor.require(Permission::View)?;
+    let now = app.clock.now();
+    let week = week.map_or_else(|| Week::holding(now, zone, first), |week| week.beginning(first));
+    let weeks: Vec<Week> = (1 - TREND..=0).map(|later| week.later(later)).collect();
+    let span = week.span(zone);
+    let sleeps = db::sleeps::between(&app.db, weeks[0].span(zone).0, span.1).await?;
+    let sum = |amounts: BTreeMap<Target, Amount>| {
+        amounts.into_values().fold(Amount::default(), |mut total, amount| {
+            total += amount;
+            total
+        })
+    };
+    let trend: Vec<(Week, Amount)> =
+        weeks.into_iter().map(|week| (week, sum(report::account(&sleeps, week.span(zone), now)))).collect();
+    let mut rows: Vec<Row> = report::account(&sleeps, span, now)
+        .into_iter()
+        .map(|(target, amount)| row(app, target, amount))
+        .collect();
+    rows.sort_by(|a, b| (b.amount.asleep_ms, &a.name).cmp(&(a.amount.asleep_ms, &b.name)));
+    let total = trend.last().map(|(_, amount)| *amount).unwrap_or_default();
+    Ok(Report { week, span, now, rows, total, trend, prices: settings::prices(app).await? })
+}
+
+fn row(app: &App, target: Target, amount: Amount) -> Row {
+    let inventory = app.hosts.get(&target.host).map(|host| host.inventory());
+    let key = inventory.and_then(|inventory| match &target.subject {
+        Subject::Stack(name) => inventory.stack(name).map(|stack| stack.key.clone()),
+        Subject::Container(identity) => inventory.by_identity(identity).map(|one| one.key()),
+    });
+    Row { name: execute::name_of(app, &target), key, target, amount }
+}
+
+impl Row {
+    /// One to try a template with.
+    pub fn sample(name: &str, amount: Amount) -> Self {
+        let target = Target::stack(HostId::local(), name);
+        Self { name: name.to_owned(), key: Some("0123456789abcdef".to_owned()), target, amount }
+    }
+}
+
+impl Report {
+    /// One of the week of `now`, to try a template with.
+    pub fn sample(now: Timestamp, zone: &TimeZone, rows: Vec<Row>, prices: Prices) -> Self {
+        let week = Week::holding(now, zone, Weekday::Monday);
+        let total = rows.iter().fold(Amount::default(), |mut total, row| {
+            total += row.amount;
+            total
+        });
+        let trend = (1 - TREND..=0).map(|later| (week.later(later), total)).collect();
+        Self { week, span: week.span(zone), now, rows, total, trend, prices }
+    }
 }

@@ -8,12 +8,14 @@ use secrecy::SecretString;
 
 use super::parse::{self, Parsed};
 use super::table::{CONFIG_FILE, Kind, SETTINGS, Setting};
-use super::{Config, Fault, FirstAdmin, Hsts, LogFormat};
+use super::{Config, Fault, FirstAdmin, Hsts, LogFormat, Metrics, Origin};
 
 /// Where the settings file is looked for when none is named.
 const CONFIG_PATHS: [&str; 2] = ["/data/docknap.toml", "./docknap.toml"];
 /// Fewer characters of a secret key could be guessed.
 const SECRET_KEY_MIN: usize = 32;
+/// Fewer characters of a token could be guessed by whoever may ask all day.
+const METRICS_TOKEN_MIN: usize = 16;
 
 /// What the process was given, by setting name (`DOCKNAP_LISTEN`; a secret's file under `…_FILE`).
 #[derive(Clone, Debug, Default)]
@@ -270,9 +272,19 @@ fn build(found: &BTreeMap<&'static str, Found>, faults: &mut Vec<Fault>) -> Conf
                 _ => Hsts::On,
             })
         }),
+        metrics: Metrics::Off,
+        given: SETTINGS
+            .iter()
+            .filter_map(|setting| {
+                let found = found.get(setting.name)?;
+                let text = if setting.is_secret() { String::new() } else { found.text.clone() };
+                Some((setting.name, Origin { text, origin: found.origin.clone() }))
+            })
+            .collect(),
     };
     let admin = first_admin(&mut reader);
-    let config = Config { admin, ..config };
+    let metrics = metrics(&mut reader);
+    let config = Config { admin, metrics, ..config };
     check_together(&config, reader.faults);
     config
 }
@@ -322,6 +334,30 @@ fn first_admin(reader: &mut Reader<'_>) -> Option<FirstAdmin> {
             reader.faults.push(fault("DOCKNAP_ADMIN_PASSWORD", "needs DOCKNAP_ADMIN_USERNAME beside it"));
             None
         }
+    }
+}
+
+fn metrics(reader: &mut Reader<'_>) -> Metrics {
+    let token = reader.value("DOCKNAP_METRICS_TOKEN", None, |_, text| {
+        if text.chars().count() < METRICS_TOKEN_MIN {
+            return Err(format!("is shorter than {METRICS_TOKEN_MIN} characters"));
+        }
+        Ok(Some(SecretString::from(text)))
+    });
+    let word = reader.value("DOCKNAP_METRICS", "off", choice);
+    match (word, token) {
+        ("token", Some(token)) => Metrics::Token(token),
+        ("token", None) => {
+            // A token that is too short has been told of.
+            if !reader.found.contains_key("DOCKNAP_METRICS_TOKEN") {
+                reader
+                    .faults
+                    .push(fault("DOCKNAP_METRICS", "is token: set DOCKNAP_METRICS_TOKEN or its _FILE too"));
+            }
+            Metrics::Off
+        }
+        ("open", _) => Metrics::Open,
+        _ => Metrics::Off,
     }
 }
 

@@ -7,6 +7,7 @@ mod load;
 mod parse;
 pub mod table;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,6 +62,30 @@ pub struct Config {
     pub session_max: Duration,
     /// What https answers say about staying on https.
     pub hsts: Hsts,
+    /// Who may read `/metrics`.
+    pub metrics: Metrics,
+    /// Where the settings that were given came from, by name; the others are defaults.
+    pub given: BTreeMap<&'static str, Origin>,
+}
+
+/// Where one setting came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// As it was written; empty for a secret.
+    pub text: String,
+    /// `--listen`, `DOCKNAP_LISTEN`, ``` `listen` in ./docknap.toml ```.
+    pub origin: String,
+}
+
+/// Who may read `/metrics`.
+#[derive(Clone, Debug)]
+pub enum Metrics {
+    /// Nobody: there is no such page.
+    Off,
+    /// Whoever has this token.
+    Token(SecretString),
+    /// Everybody.
+    Open,
 }
 
 /// The address people type, taken apart.

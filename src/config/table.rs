@@ -203,6 +203,21 @@ pub const SETTINGS: &[Setting] = &[
         help: "The form of a log line. Times are UTC in both.",
     },
     Setting {
+        name: "DOCKNAP_METRICS",
+        kind: Kind::Choice(&["off", "token", "open"]),
+        default: "off",
+        unit: "",
+        help: "Whether `/metrics` answers Prometheus: not at all, whoever sends `DOCKNAP_METRICS_TOKEN` as a bearer, or \
+               everybody.",
+    },
+    Setting {
+        name: "DOCKNAP_METRICS_TOKEN",
+        kind: Kind::Secret,
+        default: "",
+        unit: "",
+        help: "At least 16 characters that Prometheus sends with `DOCKNAP_METRICS=token`.",
+    },
+    Setting {
         name: "DOCKNAP_PROTECT",
         kind: Kind::Names,
         default: "",

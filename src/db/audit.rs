@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::conditions::{Conditions, fetch_by, uuid_floor};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db};
 use crate::domain::audit::AuditRow;
 use crate::domain::ids::AuditId;
@@ -39,16 +40,62 @@ pub async fn insert(tx: &mut Tx, row: &AuditRow) -> Result<()> {
 pub struct Wanted<'a> {
     /// Of this account only.
     pub actor_id: Option<&'a str>,
+    /// By somebody of this name.
+    pub actor_name: Option<&'a str>,
     /// About this kind of thing.
     pub object_type: Option<&'a str>,
     /// About this one thing.
     pub object_id: Option<&'a str>,
+    /// About something of this name.
+    pub object_name: Option<&'a str>,
     /// Of this event.
     pub event: Option<&'a str>,
+    /// From this address.
+    pub ip: Option<&'a str>,
+    /// That belong to this run.
+    pub run: Option<&'a str>,
+    /// Written at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Written before this instant.
+    pub to: Option<Timestamp>,
     /// Older than the row of this id.
     pub before: Option<&'a str>,
     /// So many at most.
     pub limit: i64,
+}
+
+/// What the rows wanted have in common, but for where they begin.
+fn conditions(wanted: &Wanted<'_>) -> Conditions {
+    let mut conditions = Conditions::default();
+    conditions.is("actor_id", wanted.actor_id);
+    conditions.is("object_type", wanted.object_type);
+    conditions.is("object_id", wanted.object_id);
+    conditions.is("event", wanted.event);
+    conditions.is("address", wanted.ip);
+    for (column, name) in [("actor_name", wanted.actor_name), ("object_name", wanted.object_name)] {
+        if let Some(name) = name {
+            // The first half is what the index holds.
+            let name = conditions.bind(name);
+            conditions.and(&format!("SUBSTR({column}, 1, 64) = SUBSTR({name}, 1, 64) AND {column} = {name}"));
+        }
+    }
+    if let Some(run) = wanted.run {
+        // The detail is JSON as `insert` writes it; an id holds nothing that JSON would escape.
+        let text = conditions.bind(format!("\"run_id\":\"{run}\""));
+        conditions.and(&contains("detail", &text));
+    }
+    for (instant, sign) in [(wanted.from, ">="), (wanted.to, "<")] {
+        if let Some(instant) = instant {
+            let bound = conditions.bind(uuid_floor(to_ms(instant)));
+            conditions.and(&format!("id {sign} {bound}"));
+        }
+    }
+    conditions
+}
+
+/// One text within another, without the wildcards of LIKE.
+fn contains(column: &str, placeholder: &str) -> String {
+    format!("REPLACE({column}, {placeholder}, '') <> {column}")
 }
 
 #[derive(sqlx::FromRow)]
@@ -72,19 +119,18 @@ struct Row {
 /// # Errors
 /// What the engine answered; [`DbError::Damaged`] where a detail is not what [`insert`] writes.
 pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<AuditRow>> {
-    const SQL: &str = "SELECT id, at_ms, actor_kind, actor_id, actor_name, address, event, object_type, object_id, \
-         object_name, outcome, detail FROM audit \
-         WHERE ($1 IS NULL OR actor_id = $1) AND ($2 IS NULL OR object_type = $2) \
-         AND ($3 IS NULL OR object_id = $3) AND ($4 IS NULL OR event = $4) AND ($5 IS NULL OR id < $5) \
-         ORDER BY id DESC LIMIT $6";
-    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(SQL)
-        .bind(wanted.actor_id)
-        .bind(wanted.object_type)
-        .bind(wanted.object_id)
-        .bind(wanted.event)
-        .bind(wanted.before)
-        .bind(wanted.limit)
-        .fetch_all(pool))?;
+    let mut conditions = conditions(wanted);
+    if let Some(before) = wanted.before {
+        let bound = conditions.bind(before);
+        conditions.and(&format!("id < {bound}"));
+    }
+    let sql = format!(
+        "SELECT id, at_ms, actor_kind, actor_id, actor_name, address, event, object_type, object_id, object_name, \
+         outcome, detail FROM audit WHERE TRUE{} ORDER BY id DESC LIMIT {}",
+        conditions.sql(),
+        wanted.limit
+    );
+    let rows = fetch_by!(db, Row, sql, conditions)?;
     rows.into_iter()
         .map(|row| {
             let detail = serde_json::from_str(&row.detail).map_err(|error| damaged(&row.id, &error))?;
@@ -102,6 +148,29 @@ pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<AuditRow>> {
             })
         })
         .collect()
+}
+
+/// How many rows were written in each stretch of `step_ms` from `start` on, counted from 0, and how many of them did not
+/// end well: refused, failed, partly done, cut off.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn activity(
+    db: &Db,
+    wanted: &Wanted<'_>,
+    start: Timestamp,
+    step_ms: i64,
+) -> Result<Vec<(usize, i64, i64)>> {
+    let conditions =
+        conditions(&Wanted { from: Some(wanted.from.map_or(start, |from| from.max(start))), ..*wanted });
+    let sql = format!(
+        "SELECT (at_ms - {}) / {step_ms} AS n, COUNT(*), COALESCE(CAST(SUM(CASE WHEN outcome IN ('refused', 'failed', \
+         'partial', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT), 0) FROM audit WHERE TRUE{} GROUP BY 1 ORDER BY 1",
+        to_ms(start),
+        conditions.sql()
+    );
+    let rows = fetch_by!(db, (i64, i64, i64), sql, conditions)?;
+    Ok(rows.into_iter().filter_map(|(n, all, bad)| Some((usize::try_from(n).ok()?, all, bad))).collect())
 }
 
 /// Forgets the rows written before `before`, and answers how many that were. Ids sort by time: no row from the first later

@@ -140,6 +140,27 @@ impl Db {
         Ok(())
     }
 
+    /// Which engine it is, and how it stands.
+    ///
+    /// # Errors
+    /// What the engine answered.
+    pub async fn facts(&self) -> Result<Facts> {
+        const MIGRATED: &str = "SELECT COUNT(*) FROM _sqlx_migrations WHERE success = TRUE";
+        let (migrations,): (i64,) = super::on_db!(self, pool => sqlx::query_as(MIGRATED).fetch_one(pool))?;
+        Ok(match self {
+            Self::Sqlite { readers, .. } => {
+                let sql = "SELECT sqlite_version(), page_count * page_size FROM pragma_page_count, pragma_page_size";
+                let (version, bytes): (String, i64) = sqlx::query_as(sql).fetch_one(readers).await?;
+                Facts { kind: format!("SQLite {version}"), bytes, migrations }
+            }
+            Self::Pg(pool) => {
+                let sql = "SELECT current_setting('server_version'), pg_database_size(current_database())";
+                let (version, bytes): (String, i64) = sqlx::query_as(sql).fetch_one(pool).await?;
+                Facts { kind: format!("PostgreSQL {version}"), bytes, migrations }
+            }
+        })
+    }
+
     /// Closes every connection; on SQLite the write-ahead log is folded into the file first.
     pub async fn close(&self) {
         match self {
@@ -153,6 +174,17 @@ impl Db {
             Self::Pg(pool) => pool.close().await,
         }
     }
+}
+
+/// What is to be known of a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// `SQLite 3.51.3`
+    pub kind: String,
+    /// Its size, without what waits in a log.
+    pub bytes: i64,
+    /// Migrations applied.
+    pub migrations: i64,
 }
 
 fn is_recent_sqlite(version: &str) -> bool {

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
+use super::conditions::{Conditions, fetch_by, uuid_floor};
 use super::runs::RunRow;
 use super::steps::StepRow;
 use super::{Db, DbError, Result, on_db};
 use crate::domain::action::Action;
 use crate::domain::ids::{RunId, ScheduleId};
-use crate::domain::run::{ActorRef, Run, RunState, Step};
+use crate::domain::run::{ActorRef, Run, RunState, Step, Trigger};
 use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::time::{from_ms, to_ms};
@@ -26,6 +27,59 @@ pub struct Wanted<'a> {
     pub state: Option<RunState>,
     /// Failed, wholly or in part, or cut off.
     pub attention: bool,
+    /// Doing this.
+    pub action: Option<Action>,
+    /// Made by this.
+    pub trigger: Option<Trigger>,
+    /// Asked for by somebody of this name.
+    pub actor: Option<&'a str>,
+    /// Made at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Made before this instant.
+    pub to: Option<Timestamp>,
+    /// This run and older ones.
+    pub upto: Option<&'a str>,
+}
+
+/// What the runs wanted have in common. Ids begin with the instant they were made at, so that a span of time is one of
+/// the primary key.
+pub(super) fn conditions(wanted: Wanted<'_>) -> Conditions {
+    let mut conditions = Conditions::default();
+    if let Some(target) = wanted.target {
+        conditions.is("host_id", Some(target.host.as_str()));
+        let kind = conditions.bind(target.target_type().as_str());
+        let identity = conditions.bind(target.identity_text());
+        let own = format!("target_type = {kind} AND target_identity = {identity}");
+        if wanted.touching.is_empty() {
+            conditions.and(&own);
+        } else {
+            let host = conditions.bind(target.host.as_str());
+            let identities = conditions.bind_all(wanted.touching.iter().map(ContainerIdentity::to_text));
+            conditions.and(&format!(
+                "(({own}) OR id IN (SELECT run_id FROM steps WHERE host_id = {host} AND identity IN ({identities})))"
+            ));
+        }
+    }
+    conditions.is("schedule_id", wanted.schedule.map(ScheduleId::as_str));
+    conditions.is("state", wanted.state.map(RunState::as_str));
+    if wanted.attention {
+        // Written as in the index runs_attention.
+        conditions.and("CASE WHEN state IN ('failed', 'partial', 'interrupted') THEN 1 ELSE 0 END = 1");
+    }
+    conditions.is("action", wanted.action.map(Action::as_str));
+    conditions.is("trigger_kind", wanted.trigger.map(Trigger::as_str));
+    conditions.is("actor_name", wanted.actor);
+    for (instant, sign) in [(wanted.from, ">="), (wanted.to, "<")] {
+        if let Some(instant) = instant {
+            let bound = conditions.bind(uuid_floor(to_ms(instant)));
+            conditions.and(&format!("id {sign} {bound}"));
+        }
+    }
+    if let Some(upto) = wanted.upto {
+        let bound = conditions.bind(upto);
+        conditions.and(&format!("id <= {bound}"));
+    }
+    conditions
 }
 
 /// The newest runs first, older than the run `before`, `limit` at most.
@@ -33,38 +87,30 @@ pub struct Wanted<'a> {
 /// # Errors
 /// What the engine answered; [`DbError::Damaged`] for a row this program never wrote.
 pub async fn list(db: &Db, wanted: Wanted<'_>, before: Option<&str>, limit: i64) -> Result<Vec<Run>> {
-    let touching = match wanted.touching.len() {
-        0 => String::new(),
-        // Only placeholders are put together here.
-        count => format!(
-            " OR id IN (SELECT run_id FROM steps WHERE host_id = $1 AND identity IN ({}))",
-            placeholders(9..9 + count)
-        ),
-    };
-    let sql = format!(
-        "SELECT * FROM runs WHERE ($1 IS NULL OR host_id = $1) \
-         AND ($2 IS NULL OR (target_type = $2 AND target_identity = $3){touching}) \
-         AND ($4 IS NULL OR schedule_id = $4) AND ($5 IS NULL OR state = $5) \
-         AND ($6 = FALSE OR state IN ('failed', 'partial', 'interrupted')) \
-         AND ($7 IS NULL OR id < $7) ORDER BY id DESC LIMIT $8"
-    );
-    let identity = wanted.target.map(Target::identity_text);
-    let rows: Vec<RunRow> = on_db!(db, pool => {
-        let mut query = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(wanted.target.map(|target| target.host.as_str()))
-            .bind(wanted.target.map(|target| target.target_type().as_str()))
-            .bind(identity.as_deref())
-            .bind(wanted.schedule.map(ScheduleId::as_str))
-            .bind(wanted.state.map(RunState::as_str))
-            .bind(wanted.attention)
-            .bind(before)
-            .bind(limit);
-        for identity in wanted.touching {
-            query = query.bind(identity.to_text());
-        }
-        query.fetch_all(pool)
-    })?;
+    let mut conditions = conditions(wanted);
+    if let Some(before) = before {
+        let bound = conditions.bind(before);
+        conditions.and(&format!("id < {bound}"));
+    }
+    let sql = format!("SELECT * FROM runs WHERE TRUE{} ORDER BY id DESC LIMIT {limit}", conditions.sql());
+    let rows = fetch_by!(db, RunRow, sql, conditions)?;
     rows.into_iter().map(Run::try_from).collect()
+}
+
+/// How many runs are newer than the run `than`, counted up to `most`.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn newer(db: &Db, wanted: Wanted<'_>, than: &str, most: i64) -> Result<i64> {
+    let mut conditions = conditions(wanted);
+    let bound = conditions.bind(than);
+    conditions.and(&format!("id > {bound}"));
+    let sql = format!(
+        "SELECT COUNT(*) FROM (SELECT id FROM runs WHERE TRUE{} LIMIT {most}) AS newer",
+        conditions.sql()
+    );
+    let rows = fetch_by!(db, (i64,), sql, conditions)?;
+    Ok(rows.first().map_or(0, |row| row.0))
 }
 
 /// The newest run of each schedule that has one, for the schedules named.
@@ -77,7 +123,8 @@ pub async fn last_of_schedules(db: &Db, schedules: &[ScheduleId]) -> Result<Vec<
     }
     // Only placeholders are put together here.
     let sql = format!(
-        "SELECT * FROM runs WHERE id IN (SELECT MAX(id) FROM runs WHERE schedule_id IN ({}) GROUP BY schedule_id)",
+        "SELECT * FROM runs WHERE id IN (SELECT (SELECT r.id FROM runs r WHERE r.schedule_id = s.id \
+         ORDER BY r.id DESC LIMIT 1) FROM schedules s WHERE s.id IN ({}))",
         placeholders(1..1 + schedules.len())
     );
     let rows: Vec<RunRow> = on_db!(db, pool => {
@@ -239,12 +286,6 @@ pub async fn tally(db: &Db, since: Timestamp) -> Result<Tally> {
     let (runs, attention, open): (i64, i64, i64) =
         on_db!(db, pool => sqlx::query_as(SQL).bind(first_id).bind(ms).fetch_one(pool))?;
     Ok(Tally { runs, attention, open })
-}
-
-/// The smallest id that could have been made at `ms`: `UUIDv7` begins with 48 bits of milliseconds.
-fn uuid_floor(ms: i64) -> String {
-    let hex = format!("{:012x}", ms.max(0));
-    format!("{}-{}-0000-0000-000000000000", &hex[..8], &hex[8..12])
 }
 
 #[cfg(test)]

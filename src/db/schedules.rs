@@ -487,3 +487,13 @@ pub async fn count(db: &Db) -> Result<(i64, i64)> {
          FROM schedules WHERE deleted_ms IS NULL";
     Ok(on_db!(db, pool => sqlx::query_as(SQL).fetch_one(pool))?)
 }
+
+/// When each schedule that will fire is due, by id.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn all_due(db: &Db) -> Result<Vec<(ScheduleId, Timestamp)>> {
+    const SQL: &str = "SELECT id, next_due_ms FROM schedules WHERE next_due_ms IS NOT NULL ORDER BY id";
+    let rows: Vec<(String, i64)> = on_db!(db, pool => sqlx::query_as(SQL).fetch_all(pool))?;
+    Ok(rows.into_iter().map(|(id, at)| (ScheduleId(id), from_ms(at))).collect())
+}

@@ -89,6 +89,24 @@ pub async fn end(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, at: T
     Ok(ended > 0)
 }
 
+/// This very stay ended then; nothing where it has ended already, or made way for another.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn end_stay(tx: &mut Tx, sleep: &Sleep, at: Timestamp) -> Result<()> {
+    exec_tx!(
+        tx,
+        "UPDATE sleeps SET until_ms = $4 \
+         WHERE host_id = $1 AND identity = $2 AND from_ms = $3 AND action = $5 AND until_ms IS NULL",
+        sleep.host.as_str(),
+        sleep.identity.to_text(),
+        to_ms(sleep.from),
+        to_ms(at.max(sleep.from)),
+        sleep.kind.as_str(),
+    )?;
+    Ok(())
+}
+
 /// The stays on a host that have not ended.
 ///
 /// # Errors

@@ -19,6 +19,7 @@ pub mod nap;
 pub mod needs;
 pub mod order;
 pub mod overrides;
+pub mod pace;
 pub mod permission;
 pub mod plan;
 pub mod reconcile;

@@ -48,6 +48,11 @@ impl Week {
         format!("{:04}-W{:02}", middle.year(), middle.week())
     }
 
+    /// `48`
+    pub fn number(self) -> i8 {
+        self.0.checked_add(3.days()).unwrap_or(self.0).iso_week_date().week()
+    }
+
     /// The same week where weeks begin with `first`.
     #[must_use]
     pub fn beginning(self, first: Weekday) -> Self {

@@ -141,6 +141,9 @@ pub struct ActorRef {
     pub name: String,
 }
 
+/// How the reason of a run begins that found everything as it was to be.
+pub const NOTHING_TO_DO: &str = "nothing to do";
+
 /// The first Docker call of a run happens no later than this after its claim (rulings 10).
 pub const DEADLINE: Duration = Duration::from_secs(15 * 60);
 
@@ -212,6 +215,12 @@ impl Run {
     /// A guard holds it back, or has not looked yet.
     pub fn is_guarded(&self) -> bool {
         self.state == RunState::Pending && self.guard.is_some()
+    }
+
+    /// How long after its instant it began, once it did; what is not late at all is not told.
+    pub fn late_ms(&self) -> Option<i64> {
+        let late = self.started_at?.as_millisecond() - self.fire_at?.as_millisecond();
+        (late > 0).then_some(late)
     }
 
     /// How long it took, once it ended.

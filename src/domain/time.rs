@@ -51,6 +51,16 @@ pub fn resolve(wall: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     }
 }
 
+/// The instants between which the last `days` days of a zone lie, today the last of them: one more than there are days.
+pub fn days_to(now: Timestamp, zone: &TimeZone, days: u16) -> Vec<Timestamp> {
+    let today = now.to_zoned(zone.clone()).date();
+    let begins = |ago: i32| {
+        let day = today.checked_sub(jiff::Span::new().days(ago)).ok()?;
+        resolve(day.to_datetime(jiff::civil::Time::midnight()), zone)
+    };
+    (-1..i32::from(days)).rev().filter_map(begins).collect()
+}
+
 /// Unix milliseconds, the form in which instants are stored.
 pub fn to_ms(instant: Timestamp) -> i64 {
     instant.as_millisecond()
@@ -199,6 +209,16 @@ mod tests {
         // Samoa had no 30 December 2011.
         let apia = zone("Pacific/Apia").unwrap();
         assert_eq!(resolve("2011-12-30T12:00".parse().unwrap(), &apia), Some(utc("2011-12-30T10:00:00Z")));
+    }
+
+    #[test]
+    fn days_lie_between_midnights_of_the_zone() {
+        let berlin = zone("Europe/Berlin").unwrap();
+        let edges = days_to(utc("2027-03-28T12:00:00Z"), &berlin, 2);
+        // The day on which the clocks go forward has 23 hours.
+        let told = ["2027-03-26T23:00:00Z", "2027-03-27T23:00:00Z", "2027-03-28T22:00:00Z"].map(utc);
+        assert_eq!(edges, told);
+        assert_eq!(days_to(utc("2027-06-01T00:00:00Z"), &TimeZone::UTC, 30).len(), 31);
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub async fn run(app: App, stop: CancellationToken) {
         let until_next = match tick(&app).await {
             Ok(ticked) => {
                 wait = BACK_OFF.0;
-                app.vitals.ticked(app.clock.now());
+                let calls = app.hosts.all().iter().map(|host| host.calls_made()).sum();
+                app.vitals.beat(app.clock.now(), calls);
                 until(ticked.next_due, app.clock.now())
             }
             Err(error) => {

@@ -10,6 +10,7 @@
 //! 7. Tell of the sleeps that are near.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -158,6 +159,7 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
     }));
     let actor = Actor::scheduler();
     let mut taken = Ticked::default();
+    let (mut lags, mut ended) = (Vec::new(), Vec::new());
     let mut tx = app.db.begin().await?;
     for claim in claims {
         let Some(due) = claim.schedule.next_due else { continue };
@@ -175,6 +177,7 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
             continue;
         }
         taken.claimed += 1;
+        lags.push(Duration::try_from(now.duration_since(due)).unwrap_or_default());
         for mut prepared in claim.runs {
             if let Some(missed) = &prepared.run.missed {
                 taken.missed += missed.count;
@@ -190,7 +193,11 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
                 }
             }
             let acts = !prepared.run.state.is_terminal();
-            if execute::store(&mut tx, app, &actor, &prepared).await? && acts {
+            let stored = execute::store(&mut tx, app, &actor, &prepared).await?;
+            if stored && !acts {
+                ended.push((prepared.run.action, prepared.run.trigger, prepared.run.state));
+            }
+            if stored && acts {
                 let host = inventories.get(prepared.run.target.host.as_str());
                 // What a guard may hold back goes against nothing before it goes.
                 if let Some(inventory) = host.filter(|_| prepared.run.guard.is_none()) {
@@ -202,6 +209,10 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
         }
     }
     tx.commit().await?;
+    let counters = &app.vitals.counters;
+    lags.into_iter().for_each(|lag| counters.claimed(lag));
+    ended.into_iter().for_each(|(action, trigger, state)| counters.run_ended(action, trigger, state, None));
+    counters.missed(taken.missed);
     ticked.claimed += taken.claimed;
     ticked.missed += taken.missed;
     ticked.runs.extend(taken.runs);

@@ -4,6 +4,8 @@
 //! it also replaces every error answer without a body of its own (404, 405, 413 … of the framework). What caused an
 //! internal error goes to the log under the request's id and to nobody else.
 
+use std::sync::OnceLock;
+
 use askama::Template;
 use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -15,10 +17,13 @@ use super::Web;
 use super::auth::Identity;
 use super::htmx::Htmx;
 use super::limits;
+use super::routes::{Access, Route};
 use super::session::page_of;
-use super::shell::Shell;
+use super::shell::{Shell, ShellUser};
 use super::view::{self, ErrorPage, ErrorToast, Link};
+use crate::app::near::near;
 use crate::app::{Error, FieldError, stacks};
+use crate::domain::permission::Role;
 use crate::domain::target::TargetType;
 use crate::domain::text::capital;
 
@@ -140,7 +145,9 @@ impl From<Error> for Problem {
             Error::Forbidden { needs } => {
                 format!("This needs the role {needs}. Ask an admin of this DockNap for it.")
             }
-            Error::Internal(_) => "The log says what, under the request's id.".to_owned(),
+            Error::Internal(_) => {
+                "It is not your fault. The log says what it was, under the request's id below.".to_owned()
+            }
             Error::WrongCredentials => "Check both and try again.".to_owned(),
             Error::Unauthenticated => "There is no login with this request, or it has ended.".to_owned(),
             Error::TooManyTries { retry_after } => format!("Wait {} s and try again.", retry_after.as_secs()),
@@ -371,30 +378,27 @@ async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) 
     // No message of the request before: it stays for the page that comes next.
     let shell = Shell::of(web, identity, asked.via, &asked.path, &asked.headers).await;
     let server = problem.status.is_server_error();
-    let first = if asked.path == "/" { ("/login", "Log in") } else { ("/", "To the stacks") };
-    let again = page_of(&asked.headers, web.base()).unwrap_or_else(|| asked.path.clone());
-    let links = match problem.status {
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS | StatusCode::PRECONDITION_FAILED => {
-            vec![Link::new(again, "Try again")]
-        }
-        StatusCode::FORBIDDEN if problem.code == "cross_site" => {
-            vec![Link::new(again, "Open the page again")]
-        }
-        _ => vec![Link::new(first.0, first.1)],
-    };
     let mut message = problem.detail.clone();
     for error in &problem.errors {
         message = format!("{message} {}", sentence(&error.message));
     }
+    if problem.code == "forbidden"
+        && let Some(user) = &shell.user
+    {
+        message = format!("{message} You are {}, with the role {}.", view::shown_name(&user.name), user.role);
+    }
+    // Asked for once more by itself only where asking changes nothing.
+    let again = problem.status == StatusCode::SERVICE_UNAVAILABLE && asked.method == Method::GET;
     let page = ErrorPage {
-        shell,
         status: problem.status.as_u16(),
         title: problem.title.to_owned(),
         message,
         retry_after: problem.retry_after,
-        near: near_links(web, problem),
+        refresh: problem.retry_after.filter(|_| again && !asked.htmx.request),
+        near: near_links(web, problem, asked, shell.user.as_ref()),
         request_id: server.then(|| asked.id.clone()),
-        links,
+        links: vec![way_on(web, problem, asked, shell.user.is_some())],
+        shell,
     };
     let text = if asked.htmx.partial { ErrorToast::from(page).render() } else { page.render() };
     let Ok(text) = text else {
@@ -410,11 +414,38 @@ async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) 
     response
 }
 
+/// The one next step.
+fn way_on(web: &Web, problem: &Problem, asked: &Asked, known: bool) -> Link {
+    let from = page_of(&asked.headers, web.base()).filter(|from| *from != asked.path);
+    let home = || if known { Link::new("/", "To the stacks") } else { Link::new("/login", "Log in") };
+    let back = |words: &str| from.clone().map(|from| Link::new(from, words));
+    // What was sent is not sent again by a link; the page it was sent from is opened instead.
+    let again = || {
+        let here = asked.uri.path_and_query().map(|path| path.as_str());
+        let here = here.filter(|_| asked.method == Method::GET).and_then(super::session::local);
+        here.or_else(|| page_of(&asked.headers, web.base())).unwrap_or_else(|| "/".to_owned())
+    };
+    match problem.status {
+        StatusCode::UNAUTHORIZED => Link::new("/login", "Log in"),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Link::new(again(), "Try again"),
+        StatusCode::PRECONDITION_FAILED => {
+            Link::new(page_of(&asked.headers, web.base()).unwrap_or_else(again), "See it as it is now")
+        }
+        StatusCode::FORBIDDEN if problem.code == "cross_site" => Link::new(again(), "Open the page again"),
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
+            back("Back to the form").unwrap_or_else(home)
+        }
+        StatusCode::CONFLICT | StatusCode::FORBIDDEN => back("Back").unwrap_or_else(home),
+        _ => home(),
+    }
+}
+
 /// Names that look like one that is not there; their pages go by keys, since a name may hold anything (rulings 20).
-fn near_links(web: &Web, problem: &Problem) -> Vec<Link> {
+fn near_links(web: &Web, problem: &Problem, asked: &Asked, user: Option<&ShellUser>) -> Vec<Link> {
     let (folder, kind) = match problem.rest.what {
         "stack" => ("stacks", TargetType::Stack),
         "container" => ("containers", TargetType::Container),
+        "page" => return user.map(|user| near_pages(web, &asked.path, user.role)).unwrap_or_default(),
         _ => return Vec::new(),
     };
     let link = |name: &String| {
@@ -422,4 +453,34 @@ fn near_links(web: &Web, problem: &Problem) -> Vec<Link> {
         Some(Link::new(format!("/{folder}/{key}"), view::shown_name(name)))
     };
     problem.rest.near.iter().filter_map(link).collect()
+}
+
+/// Pages whose address looks like one that is not there, among those that a role may open.
+fn near_pages(web: &Web, path: &str, role: Role) -> Vec<Link> {
+    // The table is made with a whole router, and is the same for as long as the process lives.
+    static PAGES: OnceLock<Vec<(String, Role)>> = OnceLock::new();
+    let pages = PAGES.get_or_init(|| {
+        let is_page = |route: &Route| {
+            route.method == Method::GET
+                && route.path != "/"
+                && !route.path.starts_with("/api")
+                && !route.path.starts_with("/dev")
+                // Files, and parts of pages.
+                && !route.path.contains(['{', '.'])
+                && !route.path.ends_with("/newer")
+        };
+        let role = |route: Route| match route.access {
+            Access::Role(role) => Some((route.path, role)),
+            Access::Anyone => None,
+        };
+        super::table(web).into_iter().filter(is_page).filter_map(role).collect()
+    });
+    let path: String = path.to_lowercase().chars().take(64).collect();
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let open = || pages.iter().filter(|(_, needs)| *needs <= role).map(|(page, _)| page.as_str());
+    let mut found = near(&path, open());
+    if found.is_empty() && first.len() > 2 {
+        found = near(&format!("/{first}"), open());
+    }
+    found.into_iter().map(|page| Link::new(page.clone(), page)).collect()
 }

@@ -21,12 +21,14 @@ pub mod assets;
 pub mod auth;
 pub mod csrf;
 pub mod error;
+pub mod export;
 pub mod form;
 mod headers;
 mod health;
 pub mod htmx;
 pub mod limits;
 pub mod live;
+mod metrics;
 pub mod pages;
 pub mod proxy;
 pub mod routes;
@@ -118,6 +120,7 @@ pub fn router(web: Web) -> Router {
     let site = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::text))
         .route("/static/{*path}", get(assets::file))
         .nest("/api", api)
         .merge(pages)

@@ -186,8 +186,11 @@ fn here(path: &str) -> &'static str {
         "" | "stacks" | "containers" | "overrides" => "stacks",
         "schedules" | "calendars" => "schedules",
         "runs" => "runs",
+        "report" => "report",
         "audit" => "audit",
         "users" => "users",
+        "settings" => "settings",
+        "health" => "health",
         "profile" => "profile",
         _ => "",
     }

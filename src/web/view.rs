@@ -251,21 +251,27 @@ impl From<StackStatus> for Badge {
     }
 }
 
+impl Badge {
+    /// How a run stands.
+    pub const fn of_run(state: RunState) -> Self {
+        match state {
+            RunState::Pending => Self::new("pending", "hourglass", "Waiting"),
+            RunState::Executing => Self::new("executing", "refresh-cw", "Running now"),
+            RunState::Succeeded => Self::new("succeeded", "circle-check", "Succeeded"),
+            RunState::Failed => Self::new("failed", "circle-x", "Failed"),
+            RunState::Partial => Self::new("partial", "contrast", "Partly done"),
+            RunState::Skipped => Self::new("skipped", "skip-forward", "Skipped"),
+            RunState::Missed => Self::new("missed", "clock", "Missed"),
+            RunState::Superseded => Self::new("superseded", "circle-slash", "Superseded"),
+            RunState::Cancelled => Self::new("cancelled", "ban", "Cancelled"),
+            RunState::Interrupted => Self::new("interrupted", "triangle-alert", "Interrupted"),
+        }
+    }
+}
+
 impl From<RunState> for Badge {
     fn from(state: RunState) -> Self {
-        let (icon, word) = match state {
-            RunState::Pending => ("hourglass", "Waiting"),
-            RunState::Executing => ("refresh-cw", "Running now"),
-            RunState::Succeeded => ("circle-check", "Succeeded"),
-            RunState::Failed => ("circle-x", "Failed"),
-            RunState::Partial => ("contrast", "Partly done"),
-            RunState::Skipped => ("skip-forward", "Skipped"),
-            RunState::Missed => ("clock", "Missed"),
-            RunState::Superseded => ("circle-slash", "Superseded"),
-            RunState::Cancelled => ("ban", "Cancelled"),
-            RunState::Interrupted => ("triangle-alert", "Interrupted"),
-        };
-        Self::new(state.as_str(), icon, word)
+        Self::of_run(state)
     }
 }
 
@@ -389,6 +395,8 @@ pub struct ErrorPage {
     pub request_id: Option<String>,
     /// Seconds until another try makes sense: counts down where scripts run.
     pub retry_after: Option<u64>,
+    /// The page tries again by itself after so many seconds: only where that changes nothing.
+    pub refresh: Option<u64>,
 }
 
 impl Sampled for ErrorPage {
@@ -402,6 +410,7 @@ impl Sampled for ErrorPage {
             links: vec![Link::new("/", "To the stacks")],
             request_id: None,
             retry_after: None,
+            refresh: None,
         };
         vec![
             Self {
@@ -424,6 +433,8 @@ impl Sampled for ErrorPage {
             },
             Self {
                 shell: super::shell::Shell { user: None, ..super::shell::Shell::sample() },
+                retry_after: Some(5),
+                refresh: Some(5),
                 ..page(503, "Docker is away", "DockNap keeps trying.")
             },
         ]
@@ -442,11 +453,14 @@ pub struct ErrorToast {
     pub message: String,
     /// What to quote when asking for help.
     pub request_id: Option<String>,
+    /// Seconds until another try makes sense.
+    pub retry_after: Option<u64>,
 }
 
 impl From<ErrorPage> for ErrorToast {
     fn from(page: ErrorPage) -> Self {
-        Self { shell: page.shell, title: page.title, message: page.message, request_id: page.request_id }
+        let ErrorPage { shell, title, message, request_id, retry_after, .. } = page;
+        Self { shell, title, message, request_id, retry_after }
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, gallery, order, overrides, profile, runs, schedules, simulate,
-    stacks,
+    actions, audit, calendars, containers, gallery, health, order, overrides, profile, report, runs,
+    schedules, settings, simulate, stacks,
 };
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
@@ -52,9 +52,15 @@ fn everything() -> Vec<(String, String)> {
     render::<overrides::OverrideForm>(&mut all, |_| vec![]);
     render::<calendars::CalendarsPage>(&mut all, |_| vec![]);
     render::<calendars::CalendarForm>(&mut all, |_| vec![]);
-    render::<runs::RunsPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
-    render::<runs::RunPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
+    render::<runs::list::RunsPage>(&mut all, |page| {
+        vec![("newer", text(page.as_newer().render())), ("rows", text(page.as_rows().render()))]
+    });
+    render::<runs::list::NewerPart>(&mut all, |_| vec![]);
+    render::<runs::show::RunPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<audit::AuditPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
+    render::<report::ReportPage>(&mut all, |_| vec![]);
+    render::<settings::SettingsPage>(&mut all, |_| vec![]);
+    render::<health::HealthPage>(&mut all, |_| vec![]);
     render::<gallery::Gallery>(&mut all, |_| vec![]);
     render::<profile::ProfilePage>(&mut all, |page| vec![("password", text(page.as_password().render()))]);
     all
@@ -128,7 +134,13 @@ fn every_page_can_be_read_aloud_and_walked_by_keys() {
             assert!(named, "{what}: {} says nothing", button.html());
         }
         for icon in document.select(&select("svg")) {
-            assert_eq!(icon.attr("aria-hidden"), Some("true"), "{what}: an icon that is read aloud");
+            // An icon stands beside its word; a picture says in its title what it shows.
+            let told = icon.attr("role") == Some("img")
+                && icon.attr("aria-labelledby").is_some()
+                && icon.select(&select("title")).any(|title| !title.text().collect::<String>().is_empty());
+            let hidden = icon.attr("aria-hidden") == Some("true");
+            assert!(hidden || told, "{what}: a picture that is read aloud without a title");
+            assert!(icon.html().len() < 3000, "{what}: a picture of {} bytes", icon.html().len());
         }
         if html.contains("<html") {
             assert_eq!(document.select(&select("h1")).count(), 1, "{what}: one heading of the first level");

@@ -152,7 +152,10 @@ async fn a_wait_is_shown_where_one_looks() {
     let words = |text: &str| text.replace('\u{a0}', " ");
     assert_eq!(words(&page.text(".why")), words(&format!("Why {reason}")));
     assert_eq!(page.text("[role=status]"), "Held back until its next look");
-    assert_eq!(page.attribute("#run", "hx-trigger").as_deref(), Some("load delay:15s"));
+    assert_eq!(
+        page.attribute("#run", "hx-trigger").as_deref(),
+        Some("runs from:body, resync from:body, every 10s")
+    );
     let notes = otto.get(&stack).await.text(".note");
     assert_eq!(words(&notes), words(&format!("Stop shop waits: {reason}. Follow it")));
     assert!(otto.get("/schedules").await.text(".lead .sub").contains("; may wait up to 12 min"));

@@ -1,11 +1,12 @@
 //! What was done, read back from storage, on both engines.
 
+use docknap::db::figures::{self, Paced};
 use docknap::db::history::{self, Tally, Wanted};
-use docknap::db::{audit, idempotency};
+use docknap::db::{Db, audit, idempotency};
 use docknap::domain::action::Action;
 use docknap::domain::audit::{AuditDetail, AuditRow, Change};
 use docknap::domain::ids::{AuditId, HostId, RunId, ScheduleId};
-use docknap::domain::run::{ActorRef, Run, RunState};
+use docknap::domain::run::{ActorRef, Run, RunState, Trigger};
 use docknap::domain::target::Target;
 use jiff::{Timestamp, ToSpan};
 
@@ -20,6 +21,11 @@ on_both_engines!(
     the_newest_run_of_each_schedule_is_found,
     the_last_run_that_changed_each_target_is_found,
     runs_of_a_day_are_counted,
+    runs_are_found_by_what_they_did_who_asked_and_when,
+    outcomes_are_counted_day_by_day,
+    durations_are_those_of_the_last_runs_that_did_it_all,
+    audit_rows_are_found_by_who_what_where_and_when,
+    a_page_costs_the_same_in_a_long_list,
     audit_rows_are_listed_and_pruned,
     an_idempotency_key_is_taken_once,
 );
@@ -125,6 +131,258 @@ async fn runs_of_a_day_are_counted(test: TestDb) {
     assert_eq!(tally, Tally { runs: 3, attention: 1, open: 1 });
     let none = history::tally(&test.db, now).await.expect("counts");
     assert_eq!(none, Tally { runs: 0, attention: 0, open: 1 });
+}
+
+/// Runs made at these instants, with ids that say so.
+fn made_at(instants: &[&str]) -> Vec<Run> {
+    let source = docknap::app::IdSource::seeded(1);
+    let made = |instant: &&str| {
+        let at = at(instant);
+        Run { created_at: at, ..run(&source.next::<String>(at)) }
+    };
+    instants.iter().map(made).collect()
+}
+
+async fn store(test: &TestDb, runs: &[Run]) {
+    store_runs(&test.db, &runs.iter().map(|run| (run.clone(), Vec::new())).collect::<Vec<_>>()).await;
+}
+
+async fn runs_are_found_by_what_they_did_who_asked_and_when(test: TestDb) {
+    let mut runs = made_at(&[
+        "2026-11-20T10:00:00Z",
+        "2026-11-21T10:00:00Z",
+        "2026-11-22T00:00:00Z",
+        "2026-11-22T10:00:00Z",
+    ]);
+    runs[0].action = Action::Start;
+    runs[1].trigger = Trigger::Manual;
+    runs[1].actor.name = "anna".to_owned();
+    runs[3].trigger = Trigger::CatchUp;
+    store(&test, &runs).await;
+    let none = Wanted::default();
+    let found = async |wanted: Wanted<'_>| {
+        let found = history::list(&test.db, wanted, None, 10).await.expect("reads");
+        found
+            .iter()
+            .map(|one| runs.iter().position(|run| run.id == one.id).expect("ours"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found(Wanted { action: Some(Action::Start), ..none }).await, [0]);
+    assert_eq!(found(Wanted { trigger: Some(Trigger::CatchUp), ..none }).await, [3]);
+    assert_eq!(found(Wanted { actor: Some("anna"), ..none }).await, [1]);
+    assert_eq!(found(Wanted { actor: Some("ann"), ..none }).await, [0; 0]);
+    let day = Wanted { from: Some(at("2026-11-21T00:00:00Z")), to: Some(at("2026-11-22T00:00:00Z")), ..none };
+    assert_eq!(found(day).await, [1], "from the first instant on, up to the last but not with it");
+    assert_eq!(found(Wanted { from: day.to, ..none }).await, [3, 2]);
+    let upto = Wanted { upto: Some(runs[1].id.as_str()), ..none };
+    assert_eq!(found(upto).await, [1, 0]);
+    let hostile = "anna' OR '1'='1";
+    assert_eq!(found(Wanted { actor: Some(hostile), ..none }).await, [0; 0]);
+    let newer =
+        async |wanted, than: &str, most| history::newer(&test.db, wanted, than, most).await.expect("counts");
+    assert_eq!(newer(none, runs[1].id.as_str(), 100).await, 2);
+    assert_eq!(newer(none, runs[1].id.as_str(), 1).await, 1, "counted no further");
+    assert_eq!(newer(Wanted { actor: Some("anna"), ..none }, "", 100).await, 1);
+}
+
+async fn outcomes_are_counted_day_by_day(test: TestDb) {
+    let mut runs = made_at(&[
+        "2026-11-20T23:59:59.999Z",
+        "2026-11-21T00:00:00Z",
+        "2026-11-21T12:00:00Z",
+        "2026-11-22T00:00:00Z",
+        "2026-11-23T00:00:00Z",
+    ]);
+    runs[2].state = RunState::Failed;
+    runs[3].target = Target::stack(HostId::local(), "shop");
+    store(&test, &runs).await;
+    let edges = ["2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z"].map(at);
+    let counted = async |wanted| figures::outcomes(&test.db, wanted, &edges).await.expect("counts");
+    let all = [(0, RunState::Failed, 1), (0, RunState::Succeeded, 1), (1, RunState::Succeeded, 1)];
+    assert_eq!(counted(Wanted::default()).await, all);
+    let shop = Target::stack(HostId::local(), "shop");
+    assert_eq!(counted(Wanted { target: Some(&shop), ..Wanted::default() }).await, all[2..]);
+    assert!(figures::outcomes(&test.db, Wanted::default(), &edges[..1]).await.expect("counts").is_empty());
+}
+
+async fn durations_are_those_of_the_last_runs_that_did_it_all(test: TestDb) {
+    let mut runs: Vec<Run> = ["a", "b", "c", "d", "e", "f", "g"].into_iter().map(run).collect();
+    let took = |run: &mut Run, seconds| {
+        run.finished_at = run.started_at.map(|at| at + std::time::Duration::from_secs(seconds));
+    };
+    took(&mut runs[1], 5);
+    runs[2].state = RunState::Failed;
+    runs[3].reason = "nothing to do: it was so already".to_owned();
+    runs[4].retry_of = Some(RunId::from("c"));
+    runs[5].action = Action::Start;
+    took(&mut runs[6], 9);
+    store(&test, &runs).await;
+    let media = Target::stack(HostId::local(), "media");
+    let (d, z) = (RunId::from("d"), RunId::from("z"));
+    let of = |action, until| Paced { target: &media, action, until };
+    let wanted = [of(Action::Stop, &z), of(Action::Start, &z), of(Action::Pause, &z), of(Action::Stop, &d)];
+    let mut found = figures::paces(&test.db, &wanted, 2).await.expect("reads");
+    found.sort();
+    let told: Vec<_> = found.iter().map(|(n, id, took)| (*n, id.as_str(), *took)).collect();
+    assert_eq!(told, [(0, "b", 5000), (0, "g", 9000), (1, "f", 2000), (3, "a", 2000), (3, "b", 5000)]);
+    assert!(figures::paces(&test.db, &[], 30).await.expect("reads").is_empty());
+    let many = vec![of(Action::Stop, &z); 450];
+    let found = figures::paces(&test.db, &many, 1).await.expect("more than fits one query");
+    assert_eq!((found.len(), found.iter().map(|(n, ..)| *n).max()), (450, Some(449)));
+}
+
+async fn audit_rows_are_found_by_who_what_where_and_when(test: TestDb) {
+    let source = docknap::app::IdSource::seeded(1);
+    let mut rows: Vec<AuditRow> = ["2026-11-20T10:00:00Z", "2026-11-20T10:59:00Z", "2026-11-20T12:00:00Z"]
+        .into_iter()
+        .map(|made| audit_row(&source.next::<String>(at(made)), Some("u1"), "schedule.create", at(made)))
+        .collect();
+    rows[0].actor.name = "ada".repeat(40_000);
+    rows[1].outcome = "refused".to_owned();
+    rows[1].ip = Some("2001:db8::1".to_owned());
+    rows[2].object_name = "media_%".to_owned();
+    rows[2].detail.run_id = Some("0199c1d2-0000-7000-8000-000000000000".to_owned());
+    let mut tx = test.db.begin().await.expect("begins");
+    for row in &rows {
+        audit::insert(&mut tx, row).await.expect("stores, however long a name is");
+    }
+    tx.commit().await.expect("commits");
+    let none = audit::Wanted { limit: 10, ..audit::Wanted::default() };
+    let found = async |wanted: audit::Wanted<'_>| {
+        let found = audit::list(&test.db, &wanted).await.expect("reads");
+        found
+            .iter()
+            .map(|one| rows.iter().position(|row| row.id == one.id).expect("ours"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found(audit::Wanted { actor_name: Some("anna"), ..none }).await, [2, 1]);
+    let long = "ada".repeat(40_000);
+    assert_eq!(found(audit::Wanted { actor_name: Some(&long), ..none }).await, [0]);
+    assert_eq!(found(audit::Wanted { actor_name: Some(&long[..64]), ..none }).await, [0; 0]);
+    assert_eq!(found(audit::Wanted { object_name: Some("media_%"), ..none }).await, [2]);
+    assert_eq!(found(audit::Wanted { object_name: Some("Night_"), ..none }).await, [0; 0]);
+    assert_eq!(found(audit::Wanted { ip: Some("2001:db8::1"), ..none }).await, [1]);
+    let run = "0199c1d2-0000-7000-8000-000000000000";
+    assert_eq!(found(audit::Wanted { run: Some(run), ..none }).await, [2]);
+    assert_eq!(found(audit::Wanted { run: Some("%"), ..none }).await, [0; 0]);
+    let eleven = Some(at("2026-11-20T11:00:00Z"));
+    assert_eq!(found(audit::Wanted { from: eleven, ..none }).await, [2]);
+    assert_eq!(found(audit::Wanted { to: eleven, ..none }).await, [1, 0]);
+    let hours = async |wanted| {
+        audit::activity(&test.db, &wanted, at("2026-11-20T10:00:00Z"), 3_600_000).await.expect("counts")
+    };
+    assert_eq!(hours(none).await, [(0, 2, 1), (2, 1, 0)]);
+    assert_eq!(hours(audit::Wanted { to: eleven, ..none }).await, [(0, 2, 1)]);
+}
+
+/// Stores runs and audit rows up to number `count`, a minute apart: one in fifty of another kind, one in a thousand rare.
+async fn fill(db: &Db, from: i64, count: i64) {
+    let runs = format!(
+        "WITH RECURSIVE n (i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count}) \
+         INSERT INTO runs (id, host_id, target_type, target_name, target_identity, action, trigger_kind, actor_kind, \
+           actor_name, created_ms, started_ms, finished_ms, state, reason, deadline_ms, attempt, restore, owner_epoch, why) \
+         SELECT SUBSTR(CAST(10000000 + i AS TEXT), 1, 8) || '-0000-7000-8000-000000000000', 'local', 'stack', \
+           'media', 'media' || CAST(i % 40 AS TEXT), CASE WHEN i % 1000 = 7 THEN 'pause' ELSE 'stop' END, \
+           CASE WHEN i % 1000 = 7 THEN 'catch_up' ELSE 'schedule' END, 'user', \
+           CASE WHEN i % 1000 = 7 THEN 'rare' ELSE 'scheduler' END, i * 60000, i * 60000, i * 60000 + 2000, \
+           CASE WHEN i % 50 = 3 THEN 'failed' ELSE 'succeeded' END, '', 0, 0, FALSE, 0, '' FROM n"
+    );
+    let audit = format!(
+        "WITH RECURSIVE n (i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count}) \
+         INSERT INTO audit (id, at_ms, actor_kind, actor_name, event, object_type, object_name, outcome, detail) \
+         SELECT SUBSTR(CAST(10000000 + i AS TEXT), 1, 8) || '-0000-7000-8000-000000000000', i * 60000, 'user', \
+           CASE WHEN i % 1000 = 7 THEN 'rare' ELSE 'anna' END, CASE WHEN i % 1000 = 7 THEN 'user.delete' ELSE \
+           'run.finish' END, CASE WHEN i % 1000 = 7 THEN 'user' ELSE 'run' END, \
+           CASE WHEN i % 1000 = 7 THEN 'rare' ELSE 'media' END, 'ok', '{{}}' FROM n"
+    );
+    for sql in [runs, audit] {
+        match db {
+            Db::Sqlite { writer, .. } => {
+                sqlx::query(sqlx::AssertSqlSafe(sql)).execute(writer).await.map(drop)
+            }
+            Db::Pg(pool) => sqlx::query(sqlx::AssertSqlSafe(sql)).execute(pool).await.map(drop),
+        }
+        .expect("it is filled");
+    }
+    if let Db::Pg(pool) = db {
+        sqlx::query("ANALYZE").execute(pool).await.expect("it counts");
+    }
+}
+
+/// The least of some tries of each page, in microseconds, with its name.
+async fn costs(db: &Db, last: i64) -> Vec<(&'static str, u128)> {
+    let deep = format!("{}-0000-7000-8000-000000000000", 10_000_000 + last / 2);
+    let target = Target::stack(HostId::local(), "media7");
+    let none = Wanted::default();
+    let pages: Vec<(&str, Wanted<'_>, Option<&str>)> = vec![
+        ("first", none, None),
+        ("deep", none, Some(&deep)),
+        ("target", Wanted { target: Some(&target), ..none }, None),
+        ("attention", Wanted { attention: true, ..none }, None),
+        ("attention, deep", Wanted { attention: true, ..none }, Some(&deep)),
+        ("state", Wanted { state: Some(RunState::Missed), ..none }, None),
+        ("action", Wanted { action: Some(Action::Pause), ..none }, None),
+        ("trigger", Wanted { trigger: Some(Trigger::CatchUp), ..none }, None),
+        ("actor", Wanted { actor: Some("nobody"), ..none }, None),
+    ];
+    let mut costs = Vec::new();
+    for (name, wanted, before) in pages {
+        let mut least = u128::MAX;
+        for _ in 0..7 {
+            let begin = std::time::Instant::now();
+            history::list(db, wanted, before, 51).await.expect("reads");
+            least = least.min(begin.elapsed().as_micros());
+        }
+        costs.push((name, least));
+    }
+    let until = RunId(format!("{}-0000-7000-8000-000000000000", 10_000_000 + last));
+    let targets: Vec<Target> = (0..40).map(|n| Target::stack(HostId::local(), format!("media{n}"))).collect();
+    let paced: Vec<Paced<'_>> =
+        targets.iter().map(|target| Paced { target, action: Action::Stop, until: &until }).collect();
+    let none = audit::Wanted { limit: 51, ..audit::Wanted::default() };
+    let audits = [
+        ("log, first", none),
+        ("log, deep", audit::Wanted { before: Some(&deep), ..none }),
+        ("log, who", audit::Wanted { actor_name: Some("rare"), ..none }),
+        ("log, what", audit::Wanted { object_name: Some("nothing"), ..none }),
+        ("log, event", audit::Wanted { event: Some("user.delete"), ..none }),
+        ("log, kind", audit::Wanted { object_type: Some("calendar"), ..none }),
+        ("log, address", audit::Wanted { ip: Some("192.0.2.9"), ..none }),
+    ];
+    for (name, wanted) in audits {
+        let mut least = u128::MAX;
+        for _ in 0..7 {
+            let begin = std::time::Instant::now();
+            audit::list(db, &wanted).await.expect("reads");
+            least = least.min(begin.elapsed().as_micros());
+        }
+        costs.push((name, least));
+    }
+    let mut least = u128::MAX;
+    for _ in 0..7 {
+        let begin = std::time::Instant::now();
+        figures::paces(db, &paced, 30).await.expect("reads");
+        least = least.min(begin.elapsed().as_micros());
+    }
+    costs.push(("paces", least));
+    costs
+}
+
+async fn a_page_costs_the_same_in_a_long_list(test: TestDb) {
+    // The short one has more than a page of everything that is found at all.
+    let (short, long) = (3_000, 30_000);
+    fill(&test.db, 0, short).await;
+    let before = costs(&test.db, short).await;
+    fill(&test.db, short, long).await;
+    let after = costs(&test.db, long).await;
+    for ((name, before), (_, after)) in before.into_iter().zip(after) {
+        println!("{name}: {before} then {after} microseconds");
+        // A walk through all of it would cost a multiple of this; a busy machine's noise does not.
+        assert!(
+            after < before * 6 + 6_000,
+            "{name}: {before} then {after} microseconds at ten times the rows"
+        );
+    }
 }
 
 fn audit_row(id: &str, actor: Option<&str>, event: &str, at: Timestamp) -> AuditRow {

@@ -2,6 +2,7 @@
 
 mod api;
 mod architecture;
+mod audit_pages;
 mod auth;
 mod backup;
 mod billing;
@@ -13,6 +14,7 @@ mod dependencies;
 mod docker;
 mod docker_link;
 mod docker_tls;
+mod error_pages;
 mod execute;
 mod fragments;
 mod guards;
@@ -31,6 +33,8 @@ mod performance;
 mod process;
 mod rbac;
 mod report;
+mod report_web;
+mod runs_pages;
 mod scheduler;
 mod schedules;
 mod schedules_storage;

@@ -93,6 +93,11 @@ async fn a_second_stay_ends_the_first(test: TestDb) {
     let third = Sleep { from: at("2027-03-02T05:00:00Z"), ..first };
     begin(&test.db, &third, Some(at("2027-03-02T03:00:00Z"))).await;
     assert_eq!(ends().await, [Some(second.from), Some(at("2027-03-02T03:00:00Z")), None]);
+    // Whoever means one that has made way ends nothing.
+    let mut tx = test.db.begin().await.expect("begins");
+    db::sleeps::end_stay(&mut tx, &second, at("2027-03-02T06:00:00Z")).await.expect("stores");
+    tx.commit().await.expect("commits");
+    assert_eq!(ends().await.last(), Some(&None));
     // The same instant again is the same stay.
     begin(&test.db, &third, None).await;
     assert_eq!(ends().await.len(), 3);
@@ -154,7 +159,7 @@ async fn a_nap_is_counted_until_it_ends_and_looked_at_once() {
     assert_eq!(looks(&bench), 2, "one for each container");
     let seen: Vec<_> = stays(&bench).await.iter().map(|one| one.sample).collect();
     let sample = |memory, cpu| Sample { memory_bytes: Some(memory), cpu_millicores: Some(cpu) };
-    assert_eq!(seen, [sample(1 << 30, 500), sample(2 << 30, 250)]);
+    assert_eq!(seen, [sample(2 << 30, 250), sample(1 << 30, 500)], "db and web");
     let begun = stays(&bench).await;
     bench.advance(Duration::from_secs(2 * 3600)).await;
     assert_eq!(napped(&bench).await.each.len(), 1);

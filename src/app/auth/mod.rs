@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::audit::{self, Object};
+use super::metrics::Login;
 use super::{Actor, App, Error, Result};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -113,6 +114,16 @@ const ADDRESS_MEMORY: Duration = Duration::from_secs(3600);
 /// # Errors
 /// [`Error::WrongCredentials`]; [`Error::TooManyTries`] where the try was refused unchecked.
 pub async fn login(app: &App, name: &str, password: &SecretString, ip: Option<IpAddr>) -> Result<User> {
+    let outcome = checked_login(app, name, password, ip).await;
+    match &outcome {
+        Ok(_) => app.vitals.counters.login(Login::Ok),
+        Err(Error::TooManyTries { .. }) => app.vitals.counters.login(Login::Refused),
+        Err(_) => app.vitals.counters.login(Login::Failed),
+    }
+    outcome
+}
+
+async fn checked_login(app: &App, name: &str, password: &SecretString, ip: Option<IpAddr>) -> Result<User> {
     let now = app.clock.now();
     let tries = Tries::of(name, ip);
     tries.count(app).await?;

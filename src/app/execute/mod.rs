@@ -281,6 +281,7 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
     db::steps::leave(&mut tx, id, &reason, now).await?;
     submit::record_end(&mut tx, app, &run, RunState::Cancelled, &reason).await?;
     tx.commit().await?;
+    app.vitals.counters.run_ended(run.action, run.trigger, RunState::Cancelled, None);
     app.bus.send(super::Live::Run(run.target));
     app.scheduler.wake();
     Ok(())

@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 
 use super::body::Asked;
 use super::openapi::Items;
-use super::runs::ActorJson;
+use super::runs::{ActorJson, asked_instant};
 use crate::app::audit::{self, AuditFilter};
 use crate::app::{App, Result};
 use crate::domain::audit::{AuditDetail, AuditRow};
+use crate::domain::ids::RunId;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::routes::{Access, Routes};
 
@@ -57,7 +58,9 @@ impl From<AuditRow> for AuditJson {
 /// The rows, newest first.
 #[utoipa::path(get, path = "/api/audit", tag = "audit",
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("event" = Option<String>, Query),
-        ("object_type" = Option<String>, Query), ("object_id" = Option<String>, Query)),
+        ("object_type" = Option<String>, Query), ("object_id" = Option<String>, Query),
+        ("object_name" = Option<String>, Query), ("actor" = Option<String>, Query), ("ip" = Option<String>, Query),
+        ("run_id" = Option<String>, Query), ("from" = Option<String>, Query), ("to" = Option<String>, Query)),
     responses((status = 200, body = Items<AuditJson>)))]
 pub(super) async fn list(
     caller: Caller<Viewer>,
@@ -67,7 +70,13 @@ pub(super) async fn list(
     let filter = AuditFilter {
         object_type: fields.text("object_type"),
         object_id: fields.text("object_id"),
+        object_name: fields.text("object_name"),
         event: fields.text("event"),
+        actor: fields.text("actor"),
+        ip: fields.text("ip"),
+        run: fields.text("run_id").map(RunId),
+        from: asked_instant(&mut fields, "from"),
+        to: asked_instant(&mut fields, "to"),
     };
     let page = fields.page()?;
     fields.finish()?;

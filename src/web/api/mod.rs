@@ -25,6 +25,7 @@ pub mod openapi;
 pub mod order;
 mod overrides;
 mod plan;
+mod report;
 pub mod runs;
 pub mod schedules;
 mod simulate;
@@ -50,6 +51,7 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(runs::routes())
         .merge(audit::routes())
         .merge(summary::routes())
+        .merge(report::routes())
 }
 
 /// A JSON body. Give its type `#[serde(deny_unknown_fields)]`: what is not known is refused, not ignored.

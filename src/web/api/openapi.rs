@@ -7,7 +7,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::{
-    actions, audit, auth, calendars, containers, locks, me, order, overrides, plan, runs, schedules,
+    actions, audit, auth, calendars, containers, locks, me, order, overrides, plan, report, runs, schedules,
     simulate, stacks, summary,
 };
 use crate::app::FieldError;
@@ -62,7 +62,7 @@ pub struct Problem {
         schedules::enable, schedules::disable, schedules::skip, schedules::unskip, schedules::run,
         calendars::list, calendars::create, calendars::get, calendars::put, calendars::delete,
         runs::list, runs::get, runs::cancel, runs::retry,
-        audit::list, summary::get,
+        audit::list, summary::get, report::get,
     ),
     modifiers(&Bearer),
     security(("bearer" = []))

@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::act::{self, Accepted};
-use super::body::{Asked, Body};
+use super::body::{Asked, Body, Fields};
 use super::openapi::{Items, Problem};
 use super::schedules::asked_target;
 use crate::app::history::{self, RunDetail, RunFilter};
@@ -189,31 +190,64 @@ impl From<RunDetail> for RunJson {
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("state" = Option<RunState>, Query),
         ("attention" = Option<bool>, Query), ("schedule_id" = Option<String>, Query),
         ("host" = Option<String>, Query), ("target_type" = Option<TargetType>, Query),
-        ("target_id" = Option<String>, Query)),
+        ("target_id" = Option<String>, Query), ("action" = Option<Action>, Query),
+        ("trigger" = Option<Trigger>, Query), ("actor" = Option<String>, Query),
+        ("from" = Option<String>, Query), ("to" = Option<String>, Query)),
     responses((status = 200, body = Items<RunJson>)))]
 pub(super) async fn list(
     caller: Caller<Viewer>,
     State(app): State<App>,
     Asked(mut fields): Asked,
 ) -> Result<Json<Items<RunJson>>> {
-    let state = fields.text("state").and_then(|word| {
-        let state = RunState::parse(&word);
-        if state.is_none() {
-            let words: Vec<&str> = RunState::ALL.iter().map(|state| state.as_str()).collect();
-            fields.fault("state", format!("use one of {}", words.join(", ")));
-        }
-        state
-    });
+    let states: Vec<&str> = RunState::ALL.iter().map(|state| state.as_str()).collect();
+    let state = asked_word(&mut fields, "state", &states, RunState::parse);
     let filter = RunFilter {
         target: asked_target(&app, &mut fields),
         schedule: fields.text("schedule_id").map(ScheduleId),
         state,
         attention: fields.flag("attention").unwrap_or(false),
+        action: asked_word(&mut fields, "action", Action::ALL.map(Action::as_str).as_slice(), |word| {
+            word.parse().ok()
+        }),
+        trigger: asked_word(
+            &mut fields,
+            "trigger",
+            &Trigger::ALL.iter().map(|one| one.as_str()).collect::<Vec<_>>(),
+            Trigger::parse,
+        ),
+        actor: fields.text("actor"),
+        from: asked_instant(&mut fields, "from"),
+        to: asked_instant(&mut fields, "to"),
+        upto: None,
     };
     let page = fields.page()?;
     fields.finish()?;
     let page = history::list_with_steps(&app, &caller.actor, &filter, &page).await?;
     Ok(Json(page.map(RunJson::from).into()))
+}
+
+/// One of some words.
+fn asked_word<T>(
+    fields: &mut Fields,
+    field: &str,
+    words: &[&str],
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    let word = fields.text(field)?;
+    let value = read(&word);
+    if value.is_none() {
+        fields.fault(field, format!("use one of {}", words.join(", ")));
+    }
+    value
+}
+
+/// An instant.
+pub(super) fn asked_instant(fields: &mut Fields, field: &str) -> Option<Timestamp> {
+    let instant = fields.text(field)?.parse().ok();
+    if instant.is_none() {
+        fields.fault(field, "use an instant such as 2026-11-25T23:00:00Z");
+    }
+    instant
 }
 
 /// One run with its steps.

@@ -24,12 +24,15 @@ pub mod containers;
 mod deeds;
 #[cfg(debug_assertions)]
 pub mod gallery;
+pub mod health;
 pub mod login;
 pub mod order;
 pub mod overrides;
 pub mod profile;
+pub mod report;
 pub mod runs;
 pub mod schedules;
+pub mod settings;
 pub mod setup;
 pub mod simulate;
 pub mod stacks;
@@ -55,6 +58,9 @@ pub fn routes(web: &Web) -> Routes {
         .merge(overrides::routes())
         .merge(runs::routes())
         .merge(audit::routes())
+        .merge(report::routes())
+        .merge(settings::routes())
+        .merge(health::routes())
         .merge(profile::routes())
         .merge(super::live::routes())
 }

@@ -3,7 +3,7 @@
 use crate::app::execute::under_way::Control;
 use crate::domain::action::Action;
 use crate::domain::plan::NOTHING_NAPPED;
-use crate::domain::run::{Run, RunState, Step, StepState};
+use crate::domain::run::{NOTHING_TO_DO, Run, RunState, Step, StepState};
 
 /// The state of a run whose steps have all ended, and why.
 pub fn verdict(run: &Run, steps: &[Step], control: &Control) -> (RunState, String) {
@@ -59,10 +59,10 @@ fn nothing_to_do(run: &Run, steps: &[Step]) -> (RunState, String) {
         }
         _ if steps.is_empty() => (RunState::Failed, "there is no such target any more".to_owned()),
         Action::Restart => (RunState::Skipped, "not_running: a restart acts on what runs".to_owned()),
-        _ if already > 0 => (RunState::Succeeded, "nothing to do: it was so already".to_owned()),
+        _ if already > 0 => (RunState::Succeeded, format!("{NOTHING_TO_DO}: it was so already")),
         _ => {
             let reason = steps.first().map_or("", |step| step.reason.as_str());
-            (RunState::Skipped, format!("nothing to do: {reason}"))
+            (RunState::Skipped, format!("{NOTHING_TO_DO}: {reason}"))
         }
     }
 }

@@ -1,0 +1,183 @@
+//! How DockNap itself is doing, and the bundle of facts that goes with a question to somebody else.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{Actor, App, Result, vitals};
+use crate::config::table::SETTINGS;
+use crate::db;
+pub use crate::db::engine::Facts;
+use crate::domain::inventory::Link;
+use crate::domain::permission::Permission;
+
+/// One Engine.
+#[derive(Clone, Debug)]
+pub struct HostHealth {
+    /// Its id.
+    pub id: String,
+    /// How the link stands.
+    pub link: Link,
+    /// How far its clock is ahead of ours.
+    pub ahead: SignedDuration,
+    /// Requests made since the start.
+    pub calls: u64,
+    /// Its containers.
+    pub containers: usize,
+}
+
+/// Everything the page shows.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// `/healthz` would answer 200.
+    pub alive: bool,
+    /// When the process came up.
+    pub since: Timestamp,
+    /// When the scheduler last looked.
+    pub last_tick: Timestamp,
+    /// When a schedule is due next.
+    pub next_due: Option<Timestamp>,
+    /// When the scheduler looked, the oldest first, with the requests made to Docker until then.
+    pub beats: Vec<(Timestamp, u64)>,
+    /// Claims by how late they were; the last bound is none.
+    pub lags: Vec<(Option<f64>, u64)>,
+    /// The engines.
+    pub hosts: Vec<HostHealth>,
+    /// The database.
+    pub database: Facts,
+}
+
+impl Health {
+    /// Requests to Docker a minute over the last minutes that are known; `None` before there is one.
+    pub fn calls_per_minute(&self) -> Option<f64> {
+        let (first, last) = (self.beats.first()?, self.beats.last()?);
+        let minutes = last.0.duration_since(first.0).as_secs_f64() / 60.0;
+        let calls = u32::try_from(last.1.saturating_sub(first.1)).ok()?;
+        (minutes > 0.1).then(|| f64::from(calls) / minutes)
+    }
+}
+
+/// How it is now.
+///
+/// # Errors
+/// [`super::Error::Forbidden`]; where the database cannot be read.
+pub async fn look(app: &App, actor: &Actor) -> Result<Health> {
+    actor.require(Permission::View)?;
+    let now = app.clock.now();
+    let hosts = app.hosts.all().into_iter().map(|host| {
+        let inventory = host.inventory();
+        HostHealth {
+            id: host.id().as_str().to_owned(),
+            link: inventory.link.clone(),
+            ahead: host.by_engine(now).duration_since(now),
+            calls: host.calls_made(),
+            containers: inventory.containers.len(),
+        }
+    });
+    Ok(Health {
+        alive: vitals::is_alive(app).await,
+        since: app.vitals.since(),
+        last_tick: app.vitals.last_tick(),
+        next_due: db::schedules::next_due(&app.db).await?,
+        beats: app.vitals.beats(),
+        lags: app.vitals.counters.lags(),
+        hosts: hosts.collect(),
+        database: app.db.facts().await?,
+    })
+}
+
+/// Settings whose text is not for others, although it is no secret: names of people, stacks and addresses.
+const PRIVATE: [&str; 6] = [
+    "DOCKNAP_ADMIN_USERNAME",
+    "DOCKNAP_PROTECT",
+    "DOCKNAP_BASE_URL",
+    "DOCKNAP_TRUSTED_PROXIES",
+    "DOCKNAP_LISTEN",
+    "DOCKER_HOST",
+];
+
+/// Facts for whoever helps, without names of people, stacks, containers or addresses, and without secrets.
+#[derive(Clone, Debug, Serialize)]
+pub struct Bundle {
+    version: &'static str,
+    made_at: String,
+    up_seconds: i64,
+    alive: bool,
+    last_tick_age_ms: i64,
+    database: String,
+    database_bytes: i64,
+    migrations: i64,
+    hosts: Vec<HostBundle>,
+    schedules: i64,
+    schedules_enabled: i64,
+    calls_per_minute: Option<f64>,
+    lag_seconds: BTreeMap<String, u64>,
+    settings: BTreeMap<&'static str, String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct HostBundle {
+    link: String,
+    clock_ahead_ms: i64,
+    containers: usize,
+    calls: u64,
+}
+
+/// The bundle, as JSON for people.
+///
+/// # Errors
+/// [`super::Error::Forbidden`]; where the database cannot be read.
+pub async fn bundle(app: &App, actor: &Actor) -> Result<String> {
+    actor.require(Permission::Administer)?;
+    let health = look(app, actor).await?;
+    let now = app.clock.now();
+    let (schedules, enabled) = db::schedules::count(&app.db).await?;
+    let ms = |span: SignedDuration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    let bundle = Bundle {
+        version: env!("CARGO_PKG_VERSION"),
+        made_at: now.to_string(),
+        up_seconds: now.duration_since(health.since).as_secs(),
+        alive: health.alive,
+        last_tick_age_ms: ms(now.duration_since(health.last_tick)),
+        database: health.database.kind.clone(),
+        database_bytes: health.database.bytes,
+        migrations: health.database.migrations,
+        calls_per_minute: health.calls_per_minute(),
+        hosts: health
+            .hosts
+            .iter()
+            .map(|host| HostBundle {
+                link: match &host.link {
+                    Link::Connected { api_version, engine_version } => {
+                        format!("Docker {engine_version}, API {api_version}")
+                    }
+                    Link::Connecting => "connecting".to_owned(),
+                    // The reason may name an address.
+                    Link::Unreachable { .. } => "unreachable".to_owned(),
+                },
+                clock_ahead_ms: ms(host.ahead),
+                containers: host.containers,
+                calls: host.calls,
+            })
+            .collect(),
+        schedules,
+        schedules_enabled: enabled,
+        lag_seconds: health
+            .lags
+            .iter()
+            .map(|(bound, count)| {
+                (bound.map_or_else(|| "more".to_owned(), |bound| format!("<={bound}")), *count)
+            })
+            .collect(),
+        settings: SETTINGS
+            .iter()
+            .filter_map(|setting| {
+                let given = app.config.given.get(setting.name)?;
+                let hidden = setting.is_secret() || PRIVATE.contains(&setting.name);
+                Some((setting.name, if hidden { "(set)".to_owned() } else { given.text.clone() }))
+            })
+            .collect(),
+    };
+    serde_json::to_string_pretty(&bundle).map_err(|error| super::Error::Internal(error.into()))
+}

@@ -1,0 +1,176 @@
+//! What an admin can set while DockNap runs: the default zone, and the numbers of the sleep report. Everything else is
+//! told at the start, and shown here with where it came from.
+
+use super::audit::{self, Object};
+use super::error::FieldError;
+use super::{Actor, App, Error, Live, Result, almanac::Almanac, zone};
+use crate::db::schedules::Wanted;
+use crate::db::{self, Tx};
+use crate::domain::audit::{AuditDetail, Change};
+use crate::domain::permission::Permission;
+use crate::domain::report::Prices;
+use crate::domain::time;
+
+/// The settings key of [`Prices`].
+const PRICES: &str = "report";
+/// Watts and prices beyond this are a slip of the finger.
+const MOST: f64 = 10_000.0;
+/// Letters of a currency.
+const CURRENCY: usize = 8;
+
+/// What the sleep report reckons with; nothing where nobody has said anything.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn prices(app: &App) -> Result<Prices> {
+    let stored = db::settings::get(&app.db, PRICES).await?;
+    Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+/// The zone stored for schedules that name none; `TZ` goes before it.
+///
+/// # Errors
+/// [`Error::Forbidden`]; where the database cannot be read.
+pub async fn stored_zone(app: &App, actor: &Actor) -> Result<Option<String>> {
+    actor.require(Permission::Administer)?;
+    Ok(db::settings::get(&app.db, zone::KEY).await?)
+}
+
+/// Numbers as they were typed; an empty one = not set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PricesDraft {
+    /// Watts of one busy core.
+    pub watts_per_core: String,
+    /// Watts of one GiB in use.
+    pub watts_per_gib: String,
+    /// Price of one kWh.
+    pub price_per_kwh: String,
+    /// In which currency.
+    pub currency: String,
+}
+
+impl PricesDraft {
+    /// The stored numbers, as a form shows them.
+    pub fn of(prices: &Prices) -> Self {
+        let shown = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
+        Self {
+            watts_per_core: shown(prices.watts_per_core),
+            watts_per_gib: shown(prices.watts_per_gib),
+            price_per_kwh: shown(prices.price_per_kwh),
+            currency: prices.currency.clone(),
+        }
+    }
+
+    fn check(&self) -> Result<Prices> {
+        let mut faults = Vec::new();
+        let mut number = |field: &str, text: &str, example: &str| match number(text) {
+            Ok(number) => number,
+            Err(()) => {
+                faults.push(FieldError::new(
+                    field,
+                    format!("use a number from 0 to 10000, such as {example}, or nothing"),
+                ));
+                None
+            }
+        };
+        let prices = Prices {
+            watts_per_core: number("watts_per_core", &self.watts_per_core, "8"),
+            watts_per_gib: number("watts_per_gib", &self.watts_per_gib, "0.4"),
+            price_per_kwh: number("price_per_kwh", &self.price_per_kwh, "0.31"),
+            currency: self.currency.trim().to_owned(),
+        };
+        if prices.currency.chars().count() > CURRENCY || prices.currency.chars().any(char::is_control) {
+            faults.push(FieldError::new("currency", "use 8 letters at most, such as EUR"));
+        }
+        if faults.is_empty() { Ok(prices) } else { Err(Error::Invalid(faults)) }
+    }
+}
+
+/// Reads `0.31`, or `0,31`.
+fn number(text: &str) -> std::result::Result<Option<f64>, ()> {
+    let text = text.trim().replace(',', ".");
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number: f64 = text.parse().map_err(|_| ())?;
+    if plain && (0.0..=MOST).contains(&number) { Ok(Some(number)) } else { Err(()) }
+}
+
+/// Sets the numbers of the sleep report.
+///
+/// # Errors
+/// [`Error::Forbidden`]; [`Error::Invalid`] field by field.
+pub async fn set_prices(app: &App, actor: &Actor, draft: &PricesDraft) -> Result<Prices> {
+    actor.require(Permission::Administer)?;
+    let new = draft.check()?;
+    let (was, is) = (PricesDraft::of(&prices(app).await?), PricesDraft::of(&new));
+    let fields = [
+        ("watts_per_core", was.watts_per_core, is.watts_per_core),
+        ("watts_per_gib", was.watts_per_gib, is.watts_per_gib),
+        ("price_per_kwh", was.price_per_kwh, is.price_per_kwh),
+        ("currency", was.currency, is.currency),
+    ];
+    let given = |text: String| Some(text).filter(|text| !text.is_empty());
+    let changes: Vec<Change> = fields
+        .into_iter()
+        .filter(|(_, old, new)| old != new)
+        .map(|(field, old, new)| Change { field: field.to_owned(), old: given(old), new: given(new) })
+        .collect();
+    if !changes.is_empty() {
+        let text = serde_json::to_string(&new).map_err(|error| Error::Internal(error.into()))?;
+        let mut tx = app.db.begin().await?;
+        db::settings::put(&mut tx, PRICES, &text, app.clock.now()).await?;
+        record(&mut tx, app, actor, "sleep report", changes).await?;
+        tx.commit().await?;
+    }
+    Ok(new)
+}
+
+/// Sets the zone of schedules that name none; they follow it at once.
+///
+/// # Errors
+/// [`Error::Forbidden`]; [`Error::Conflict`] where `TZ` decides; [`Error::Invalid`] for a zone that is none.
+pub async fn set_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
+    actor.require(Permission::Administer)?;
+    if app.config.timezone.is_some() {
+        return Err(Error::Conflict {
+            code: "fixed",
+            message: "TZ is set where DockNap is started, and goes before what is set here; change it there"
+                .to_owned(),
+        });
+    }
+    let found = time::zone(name.trim()).map_err(|error| Error::field("timezone", error.to_string()))?;
+    let name = time::zone_name(&found).to_owned();
+    let old = db::settings::get(&app.db, zone::KEY).await?;
+    if old.as_deref() == Some(&name) {
+        return Ok(());
+    }
+    // Before the transaction, which holds a connection.
+    let mut almanac = Almanac::load(app).await?;
+    almanac.zone = zone::NamedZone { name: name.clone(), zone: found };
+    let all = Wanted { target: None, enabled: Some(true), text: None, before: None, limit: i64::MAX };
+    let schedules = db::schedules::list(&app.db, &all).await?;
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    db::settings::put(&mut tx, zone::KEY, &name, now).await?;
+    for schedule in schedules.iter().filter(|schedule| schedule.spec.timezone.is_none()) {
+        let skip = schedule.skip_at.filter(|_| schedule.is_window());
+        let next = almanac.next_after(&schedule.spec, skip, now);
+        // What is due already is left to the scheduler.
+        db::calendars::set_next_due(&mut tx, &schedule.id, next, now).await?;
+    }
+    let change = Change { field: "timezone".to_owned(), old, new: Some(name) };
+    record(&mut tx, app, actor, "time zone", vec![change]).await?;
+    tx.commit().await?;
+    app.outside.rules_changed();
+    app.scheduler.wake();
+    app.bus.send(Live::Schedules);
+    Ok(())
+}
+
+async fn record(tx: &mut Tx, app: &App, actor: &Actor, name: &str, changes: Vec<Change>) -> Result<()> {
+    let object = Object { kind: "settings", id: None, name };
+    let detail = AuditDetail { changes, ..AuditDetail::default() };
+    audit::record(tx, app, actor, "settings.update", object, "ok", detail).await
+}

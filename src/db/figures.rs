@@ -1,0 +1,103 @@
+//! Figures over runs: how many ended how on which day, and how long they took.
+
+use jiff::Timestamp;
+
+use super::conditions::{fetch_by, uuid_floor};
+use super::history::{Wanted, conditions};
+use super::{Db, DbError, Result};
+use crate::domain::action::Action;
+use crate::domain::ids::RunId;
+use crate::domain::run::RunState;
+use crate::domain::target::Target;
+use crate::domain::time::to_ms;
+
+/// How many of the runs made in each stretch of time are in which state: the stretches lie between the instants of
+/// `edges`, counted from 0. A state without runs is not among them.
+///
+/// The index on state and id has all that is asked for, so the cost goes by the runs of that time alone.
+///
+/// # Errors
+/// What the engine answered; [`DbError::Damaged`] for a row this program never wrote.
+pub async fn outcomes(
+    db: &Db,
+    wanted: Wanted<'_>,
+    edges: &[Timestamp],
+) -> Result<Vec<(usize, RunState, i64)>> {
+    if edges.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let mut conditions = conditions(wanted);
+    let bounds: Vec<String> = edges.iter().map(|edge| conditions.bind(uuid_floor(to_ms(*edge)))).collect();
+    let stretches: Vec<String> =
+        bounds.windows(2).enumerate().map(|(n, pair)| format!("({n}, {}, {})", pair[0], pair[1])).collect();
+    let states: Vec<String> = RunState::ALL.iter().map(|state| format!("('{}')", state.as_str())).collect();
+    let sql = format!(
+        "WITH stretches (n, lo, hi) AS (VALUES {}), states (word) AS (VALUES {}) \
+         SELECT CAST(n AS BIGINT), word, COUNT(*) FROM stretches CROSS JOIN states CROSS JOIN runs \
+         WHERE state = word AND id >= lo AND id < hi{} GROUP BY n, word ORDER BY n, word",
+        stretches.join(", "),
+        states.join(", "),
+        conditions.sql()
+    );
+    let rows = fetch_by!(db, (i64, String, i64), sql, conditions)?;
+    rows.into_iter()
+        .map(|(n, word, count)| {
+            let state = RunState::parse(&word).ok_or_else(|| DbError::Damaged {
+                table: "runs",
+                id: word.clone(),
+                what: "its state".to_owned(),
+            })?;
+            Ok((usize::try_from(n).unwrap_or_default(), state, count))
+        })
+        .collect()
+}
+
+/// Whose durations [`paces`] answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Paced<'a> {
+    /// Of this target.
+    pub target: &'a Target,
+    /// When this was done to it.
+    pub action: Action,
+    /// Not later than this run.
+    pub until: &'a RunId,
+}
+
+/// How long the last runs took that did all they set out to do, `each` at most for each of `of`, the newest first:
+/// which of `of`, the run's id, and milliseconds.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn paces(db: &Db, of: &[Paced<'_>], each: u32) -> Result<Vec<(usize, RunId, i64)>> {
+    /// More terms than this SQLite does not put together.
+    const MOST: usize = 200;
+    let mut found = Vec::new();
+    for (chunk, of) in of.chunks(MOST).enumerate() {
+        let mut values = super::conditions::Conditions::default();
+        let terms: Vec<String> = of
+            .iter()
+            .enumerate()
+            .map(|(n, one)| {
+                let host = values.bind(one.target.host.as_str());
+                let kind = values.bind(one.target.target_type().as_str());
+                let identity = values.bind(one.target.identity_text());
+                let action = values.bind(one.action.as_str());
+                let until = values.bind(one.until.as_str());
+                format!(
+                    "SELECT * FROM (SELECT CAST({n} AS BIGINT) AS n, id, finished_ms - started_ms AS took FROM runs \
+                     WHERE {PACED} AND host_id = {host} AND target_type = {kind} AND target_identity = {identity} \
+                     AND action = {action} AND id <= {until} ORDER BY id DESC LIMIT {each}) AS t{n}"
+                )
+            })
+            .collect();
+        let sql = terms.join(" UNION ALL ");
+        for (n, id, took) in fetch_by!(db, (i64, String, i64), sql, values)? {
+            found.push((chunk * MOST + usize::try_from(n).unwrap_or_default(), RunId(id), took));
+        }
+    }
+    Ok(found)
+}
+
+/// Written as in the index `runs_pace`, so that it is taken.
+const PACED: &str = "CASE WHEN state = 'succeeded' AND started_ms IS NOT NULL AND finished_ms IS NOT NULL AND \
+    retry_of IS NULL AND SUBSTR(reason, 1, 13) <> 'nothing to do' THEN 1 ELSE 0 END = 1";

@@ -1,0 +1,81 @@
+//! How long runs take: what is usual for a target and an action, and what is slower than that.
+
+/// How long runs took that did all they set out to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How many runs it is drawn from.
+    pub runs: usize,
+    /// Half of them took no longer, in milliseconds.
+    pub median_ms: i64,
+    /// Nine of ten took no longer, in milliseconds.
+    pub p90_ms: i64,
+}
+
+/// Fewer runs than these say nothing of what is usual.
+const ENOUGH: usize = 5;
+/// A run is slow only where somebody could notice, in milliseconds.
+const NOTICED_MS: i64 = 2_000;
+
+impl Pace {
+    /// The pace of some runs, whose durations are in milliseconds, in any order; `None` where there are none.
+    pub fn of(durations: impl IntoIterator<Item = i64>) -> Option<Self> {
+        let mut sorted: Vec<i64> = durations.into_iter().collect();
+        sorted.sort_unstable();
+        // The nearest rank: a value that a run did take.
+        let at =
+            |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+        Some(Self { runs: sorted.len(), median_ms: at(50)?, p90_ms: at(90)? })
+    }
+
+    /// Whether there are enough runs to call something usual.
+    pub fn is_known(&self) -> bool {
+        self.runs >= ENOUGH
+    }
+
+    /// Whether a run of that duration was slower than is usual: longer than nine of ten, half as long again as half of
+    /// them, and by more than a moment.
+    pub fn is_slow(&self, duration_ms: i64) -> bool {
+        self.is_known()
+            && duration_ms > self.p90_ms
+            && duration_ms > self.median_ms + self.median_ms / 2
+            && duration_ms >= self.median_ms + NOTICED_MS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_made_of_durations_that_were_taken() {
+        assert_eq!(Pace::of([]), None);
+        assert_eq!(Pace::of([7]), Some(Pace { runs: 1, median_ms: 7, p90_ms: 7 }));
+        assert_eq!(Pace::of([4, 1, 3, 2]), Some(Pace { runs: 4, median_ms: 2, p90_ms: 4 }));
+        assert_eq!(Pace::of(1..=30), Some(Pace { runs: 30, median_ms: 15, p90_ms: 27 }));
+        assert_eq!(Pace::of((1..=10).rev()), Some(Pace { runs: 10, median_ms: 5, p90_ms: 9 }));
+    }
+
+    #[test]
+    fn slow_is_what_stands_out() {
+        let usual = Pace::of([10_000, 11_000, 12_000, 11_500, 10_500]).expect("there are runs");
+        assert!(!usual.is_slow(12_000) && !usual.is_slow(16_000), "somewhat longer is not slow");
+        assert!(usual.is_slow(17_000));
+        let quick = Pace::of([100; 20]).expect("there are runs");
+        assert!(!quick.is_slow(1_900), "nobody notices");
+        assert!(quick.is_slow(2_100));
+        let few = Pace::of([100; 4]).expect("there are runs");
+        assert!(!few.is_slow(60_000), "four runs say nothing of what is usual");
+    }
+
+    #[test]
+    fn any_durations_have_a_pace() {
+        use proptest::prelude::*;
+        proptest!(|(durations in proptest::collection::vec(0_i64..1_000_000_000, 1..64))| {
+            let pace = Pace::of(durations.iter().copied()).expect("there are runs");
+            prop_assert!(durations.contains(&pace.median_ms) && durations.contains(&pace.p90_ms));
+            prop_assert!(pace.median_ms <= pace.p90_ms);
+            let within = durations.iter().filter(|took| **took <= pace.p90_ms).count();
+            prop_assert!(within * 10 >= durations.len() * 9);
+        });
+    }
+}

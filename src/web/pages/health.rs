@@ -1,0 +1,234 @@
+//! About DockNap, and how it is doing.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{Html, IntoResponse, Response};
+
+use super::{html, now};
+use crate::app::Result;
+use crate::app::health::{self, Facts, Health, HostHealth};
+use crate::domain::inventory::Link;
+use crate::web::Web;
+use crate::web::auth::{Admin, Caller, Viewer};
+use crate::web::routes::{Access, Routes};
+use crate::web::shell::Shell;
+use crate::web::view::{Now, Sampled, When};
+
+/// The picture of the heartbeat goes back this far, in seconds.
+const BACK: i64 = 600;
+
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/health", Access::VIEWER, show).get("/health/bundle", Access::ADMIN, bundle)
+}
+
+/// One bar of the lag histogram.
+#[derive(Clone, Debug)]
+pub struct Bar {
+    /// `10 ms`
+    pub label: String,
+    /// How many.
+    pub count: u64,
+    /// Of 100.
+    pub width: u64,
+}
+
+/// One Engine.
+#[derive(Clone, Debug)]
+pub struct HostLine {
+    /// Its id.
+    pub id: String,
+    /// `good`, `warn`, `bad`.
+    pub tone: &'static str,
+    /// `Connected, events come in`
+    pub link: String,
+    /// `Docker 20.10.24, API 1.41`
+    pub versions: String,
+    /// `0.0 s ahead of ours`
+    pub clock: String,
+    /// `1204`
+    pub calls: u64,
+}
+
+/// The page.
+#[derive(Template, Clone, Debug)]
+#[template(path = "health/index.html")]
+pub struct HealthPage {
+    /// The surroundings.
+    pub shell: Shell,
+    /// `/healthz` answers 200.
+    pub alive: bool,
+    /// When the process came up.
+    pub since: When,
+    /// When the scheduler last looked.
+    pub last_tick: When,
+    /// When a schedule is due next.
+    pub next_due: Option<When>,
+    /// The line of the heartbeat.
+    pub beats: String,
+    /// `40 looks in the last 10 minutes`
+    pub beats_title: String,
+    /// Schedules by how late they were claimed.
+    pub lags: Vec<Bar>,
+    /// The Engines.
+    pub hosts: Vec<HostLine>,
+    /// `4.2`, or a dash.
+    pub calls: String,
+    /// `SQLite 3.51.3`
+    pub database: String,
+    /// `2.4 MiB`
+    pub size: String,
+    /// `7`
+    pub migrations: i64,
+    /// For admins: what a support bundle holds.
+    pub bundle: Option<String>,
+}
+
+impl HealthPage {
+    fn new(shell: Shell, health: &Health, bundle: Option<String>, now: &Now) -> Self {
+        let most = health.lags.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
+        let mut below = String::from("0");
+        let lags = health.lags.iter().map(|(bound, count)| {
+            let label = match bound {
+                Some(bound) => format!("up to {}", seconds(*bound)),
+                None => format!("more than {below}"),
+            };
+            below = bound.map(seconds).unwrap_or_default();
+            Bar { label, count: *count, width: count * 100 / most }
+        });
+        let recent =
+            health.beats.iter().filter(|(at, _)| now.at.duration_since(*at).as_secs() <= BACK).count();
+        Self {
+            lags: lags.collect(),
+            alive: health.alive,
+            since: now.when(health.since),
+            last_tick: now.when(health.last_tick),
+            next_due: health.next_due.map(|at| now.when(at)),
+            beats: line(health, now),
+            beats_title: format!("The scheduler looked {recent} times in the last 10 minutes"),
+            hosts: health.hosts.iter().map(HostLine::new).collect(),
+            calls: health.calls_per_minute().map_or_else(|| "—".to_owned(), |calls| format!("{calls:.1}")),
+            database: health.database.kind.clone(),
+            size: size(health.database.bytes),
+            migrations: health.database.migrations,
+            bundle,
+            shell,
+        }
+    }
+}
+
+impl HostLine {
+    fn new(host: &HostHealth) -> Self {
+        let (tone, link, versions) = match &host.link {
+            Link::Connected { api_version, engine_version } => (
+                "good",
+                "Connected; changes come in as they happen.".to_owned(),
+                format!("Docker {engine_version}, API {api_version}"),
+            ),
+            Link::Connecting => ("warn", "Not reached yet.".to_owned(), String::new()),
+            Link::Unreachable { reason, .. } => ("bad", reason.clone(), String::new()),
+        };
+        let seconds = host.ahead.as_secs_f64();
+        Self {
+            id: host.id.clone(),
+            tone,
+            link,
+            versions,
+            clock: match seconds {
+                near if near.abs() < 1.0 => "as ours".to_owned(),
+                ahead if ahead > 0.0 => format!("{ahead:.0} s ahead of ours"),
+                behind => format!("{:.0} s behind ours", behind.abs()),
+            },
+            calls: host.calls,
+        }
+    }
+}
+
+/// A line that beats where the scheduler looked; 600 wide, 40 high, the present at the right.
+fn line(health: &Health, now: &Now) -> String {
+    let mut path = String::from("M0 30");
+    let mut reached = 0;
+    for (at, _) in &health.beats {
+        let x = BACK - now.at.duration_since(*at).as_secs();
+        if x > reached + 4 && x < BACK - 4 {
+            path.push_str(&format!("H{}l2-22 3 30 2-8", x - 3));
+            reached = x;
+        }
+    }
+    path.push_str("H600");
+    path
+}
+
+fn seconds(bound: f64) -> String {
+    match bound {
+        small if small < 1.0 => format!("{:.0} ms", small * 1000.0),
+        hours if hours >= 3600.0 => format!("{:.0} h", hours / 3600.0),
+        minutes if minutes >= 60.0 => format!("{:.0} min", minutes / 60.0),
+        seconds => format!("{seconds:.0} s"),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
+fn size(bytes: i64) -> String {
+    let mib = bytes as f64 / 1_048_576.0;
+    if mib < 1.0 { format!("{:.0} KiB", mib * 1024.0) } else { format!("{mib:.1} MiB") }
+}
+
+async fn show(State(web): State<Web>, caller: Caller<Viewer>, shell: Shell) -> Result<Html<String>> {
+    let now = now(&web, &shell);
+    let health = health::look(&web.app, &caller.actor).await?;
+    let bundle =
+        if shell.can_administer() { Some(health::bundle(&web.app, &caller.actor).await?) } else { None };
+    html(&HealthPage::new(shell, &health, bundle, &now))
+}
+
+async fn bundle(State(web): State<Web>, caller: Caller<Admin>) -> Result<Response> {
+    let text = health::bundle(&web.app, &caller.actor).await?;
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CONTENT_DISPOSITION, "attachment; filename=\"docknap-support.json\""),
+    ];
+    Ok((headers, text).into_response())
+}
+
+impl Sampled for HealthPage {
+    fn samples() -> Vec<Self> {
+        let now = Now::sample();
+        let shell = || Shell { here: "health", ..Shell::sample() };
+        let at =
+            |seconds: i64| now.at.saturating_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(now.at);
+        let host = |link, ahead| HostHealth {
+            id: "local".to_owned(),
+            link,
+            ahead: jiff::SignedDuration::from_secs(ahead),
+            calls: 1204,
+            containers: 12,
+        };
+        let well = Health {
+            alive: true,
+            since: at(-7200),
+            last_tick: at(-12),
+            next_due: Some(at(600)),
+            beats: (0..20_u32).map(|beat| (at(i64::from(beat) * 30 - 590), u64::from(beat) * 3)).collect(),
+            lags: vec![(Some(0.005), 40), (Some(60.0), 2), (None, 1)],
+            hosts: vec![host(
+                Link::Connected { api_version: "1.41".to_owned(), engine_version: "20.10.24".to_owned() },
+                0,
+            )],
+            database: Facts { kind: "SQLite 3.51.3".to_owned(), bytes: 2_500_000, migrations: 7 },
+        };
+        let away = Link::Unreachable { reason: "\"><x refused".to_owned(), since: at(-60) };
+        let ill = Health {
+            alive: false,
+            next_due: None,
+            beats: Vec::new(),
+            lags: vec![(None, 0)],
+            hosts: vec![host(away, -40), host(Link::Connecting, 40)],
+            ..well.clone()
+        };
+        vec![
+            Self::new(shell(), &well, Some("{\n  \"version\": \"0\"\n}".to_owned()), &now),
+            Self::new(shell(), &ill, None, &now),
+        ]
+    }
+}

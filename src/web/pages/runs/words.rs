@@ -1,0 +1,111 @@
+//! Reasons and errors of runs, in words for people.
+
+/// The reason of a run or a step without the words that only programs look for.
+pub fn reason(text: &str) -> String {
+    /// How a reason begins, and what people read instead of that beginning.
+    const BEGINS: [(&str, &str); 10] = [
+        (
+            "not_running: a restart acts on what runs",
+            "it was not running, and a restart only acts on what runs",
+        ),
+        ("not running: a restart would start it", "it was not running, and a restart only acts on what runs"),
+        ("nothing_napped: ", ""),
+        ("held: ", ""),
+        ("override: ", ""),
+        ("over: ", "its time was over: "),
+        ("uptime: ", "not up for long enough: "),
+        ("duplicate: ", ""),
+        ("skip: ", ""),
+        ("calendar: ", ""),
+    ];
+    for (begin, instead) in BEGINS {
+        if let Some(rest) = text.strip_prefix(begin) {
+            return format!("{instead}{rest}");
+        }
+    }
+    text.replace("not_running", "not running").replace("nothing_napped", "nothing was napping")
+}
+
+/// What an error of Docker's means, and what to do about it; `None` where it is in plain words already.
+pub fn plain(error: &str) -> Option<&'static str> {
+    /// What such an error holds, and what it means.
+    const KNOWN: [(&[&str], &str); 11] = [
+        (
+            &["no such image", "image not found", "manifest unknown"],
+            "its image is not on this machine. Pull it again (docker compose pull), then retry.",
+        ),
+        (
+            &["port is already allocated", "address already in use"],
+            "another program uses a port it wants. Free that port or change it in the compose file, then retry.",
+        ),
+        (&["no space left"], "the disk is full. “docker system df” shows what takes the room."),
+        (
+            &["executable file not found", "exit code 127"],
+            "its program was not found in the image. Check its command and the version of its image.",
+        ),
+        (
+            &["exit code 126", "permission denied"],
+            "its program may not be executed. Check the permissions of its files.",
+        ),
+        (
+            &["out of memory", "oom", "exit code 137"],
+            "it was killed, perhaps for lack of memory. Give it more, or stop something else first.",
+        ),
+        (
+            &["bind source path", "error mounting", "not a directory"],
+            "a file or folder that it mounts is missing. Check its volumes, then retry.",
+        ),
+        (
+            &["could not find network", "network not found", "no such network"],
+            "a network it needs is gone. “docker compose up -d” makes it again.",
+        ),
+        (
+            &["not allowed by the proxy", "authorization denied"],
+            "the proxy in front of Docker does not allow this call. Allow it there, then retry.",
+        ),
+        (
+            &["nobody listens on", "does not answer", "cannot be reached", "no socket at"],
+            "Docker could not be reached. Once it answers again, retry.",
+        ),
+        (&["keeps restarting"], "its program ends right after each start. Its log says why."),
+    ];
+    let lower = error.to_lowercase();
+    KNOWN.iter().find(|(marks, _)| marks.iter().any(|mark| lower.contains(mark))).map(|(_, words)| *words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_reason_shows_a_word_for_programs() {
+        for (stored, shown) in [
+            (
+                "not_running: a restart acts on what runs",
+                "it was not running, and a restart only acts on what runs",
+            ),
+            (
+                "nothing_napped: it was off before the nap, so nothing was started",
+                "it was off before the nap, so nothing was started",
+            ),
+            ("held: held as it is until 23:30: the move", "held as it is until 23:30: the move"),
+            ("override: awake until 23:30", "awake until 23:30"),
+            ("skip: this occurrence was dropped on purpose", "this occurrence was dropped on purpose"),
+            ("calendar: its calendar drops this date", "its calendar drops this date"),
+            ("busy: web at 63 % CPU", "busy: web at 63 % CPU"),
+            ("media-web-1: it ended right after the start", "media-web-1: it ended right after the start"),
+            ("", ""),
+        ] {
+            assert_eq!(reason(stored), shown);
+        }
+    }
+
+    #[test]
+    fn errors_of_docker_are_told_in_plain_words() {
+        let port = "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already \
+                    allocated";
+        assert!(plain(port).expect("known").contains("another program uses a port"));
+        assert!(plain("No such image: shop:latest").expect("known").contains("Pull it again"));
+        assert!(plain("it was restarted within 3 s of its start").is_none(), "plain as it is");
+    }
+}
