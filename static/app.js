@@ -89,6 +89,13 @@
       filled.value = preset.value;
       filled.dispatchEvent(new Event("input", { bubbles: true }));
     }
+    // Plain http has no clipboard.
+    const copy = event.target.closest("[data-copy]");
+    if (copy) {
+      const text = document.getElementById(copy.dataset.copy);
+      getSelection().selectAllChildren(text);
+      navigator.clipboard?.writeText(text.textContent).then(() => { copy.textContent = "Copied"; });
+    }
     event.target.closest("[data-close]")?.closest(".toast").remove();
     // A click on the backdrop is a click on the dialog itself, outside its form.
     if (event.target.matches("dialog[open]")) event.target.close();

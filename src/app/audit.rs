@@ -7,7 +7,7 @@ use super::{Actor, App, Result};
 use crate::db::{self, Tx};
 use crate::domain::audit::{AuditDetail, AuditRow};
 use crate::domain::ids::RunId;
-use crate::domain::permission::Permission;
+use crate::domain::permission::{Permission, Role};
 
 /// What an audit row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,15 @@ pub async fn list(app: &App, actor: &Actor, filter: &AuditFilter, page: &Page) -
         db::audit::Wanted { before: page.cursor.as_deref(), limit: page.fetch(), ..filter.wanted(actor) };
     let rows = db::audit::list(&app.db, &wanted).await?;
     Ok(page.cut(rows, |row| row.id.0.clone()))
+}
+
+/// The newest rows of what the caller did, whatever their role.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn of_actor(app: &App, actor: &Actor, page: &Page) -> Result<Vec<AuditRow>> {
+    let own = Actor { role: Role::Viewer, ..actor.clone() };
+    Ok(list(app, &own, &AuditFilter::default(), page).await?.items)
 }
 
 /// How many rows of a list were written in each stretch of `step` from `start` on, and how many of them did not end

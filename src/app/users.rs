@@ -2,15 +2,16 @@
 //!
 //! The last admin who can log in stays one. Whoever loses rights loses every session and token with them, at once.
 
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::audit::{self, Object};
 use super::auth::{self, record};
 use super::{Actor, App, Error, FieldError, Result};
 use crate::db;
-use crate::db::sessions::Session;
+pub use crate::db::sessions::Session;
 use crate::domain::audit::{AuditDetail, Change};
-use crate::domain::credential::{self, check_name, check_password, name_key};
+use crate::domain::credential::{self, Strength, WeakPassword, check_name, name_key};
 use crate::domain::ids::UserId;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::user::User;
@@ -22,6 +23,8 @@ pub struct Listed {
     pub user: User,
     /// Browsers that are logged in.
     pub sessions: i64,
+    /// When one of them was last used, else the last login.
+    pub last_seen: Option<Timestamp>,
 }
 
 /// A new account as it was typed.
@@ -57,8 +60,9 @@ pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
     Ok(users
         .into_iter()
         .map(|user| {
-            let sessions = counts.iter().find(|(id, _)| *id == user.id).map_or(0, |(_, count)| *count);
-            Listed { user, sessions }
+            let open = counts.iter().find(|(id, ..)| *id == user.id);
+            let last_seen = open.map(|(_, _, seen)| *seen).max(user.last_login);
+            Listed { sessions: open.map_or(0, |(_, count, _)| *count), last_seen, user }
         })
         .collect())
 }
@@ -113,6 +117,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<User> {
         disabled: false,
         timezone: None,
         theme: None,
+        habits: crate::domain::user::Habits::default(),
         password_set: now,
         last_login: None,
         rev: 1,
@@ -162,6 +167,7 @@ pub async fn update(app: &App, actor: &Actor, id: &UserId, edit: &Edit) -> Resul
     }
     db::sessions::delete_all(&mut tx, id, None).await?;
     db::tokens::delete_all(&mut tx, id).await?;
+    db::user_links::delete_all(&mut tx, id).await?;
     let changes = [
         ("role", old.role.to_string(), role.to_string()),
         ("disabled", old.disabled.to_string(), edit.disabled.to_string()),
@@ -268,8 +274,31 @@ async fn set_password(
     }
     db::sessions::delete_all(&mut tx, &user.id, keep).await?;
     db::tokens::delete_all(&mut tx, &user.id).await?;
+    db::user_links::delete_all(&mut tx, &user.id).await?;
     db::login_failures::clear(&mut tx, &auth::name_tries(&user.name)).await?;
     record(&mut tx, app, actor, event, user, "ok", None).await?;
+    Ok(tx.commit().await?)
+}
+
+/// What pages name a session by: enough of its digest to tell it from the others of its owner.
+pub fn session_key(session: &Session) -> &str {
+    session.id_hash.get(..16).unwrap_or_default()
+}
+
+/// Ends one session of someone by its key: one's own, or as an admin anyone's.
+///
+/// # Errors
+/// [`Error::Forbidden`]; [`Error::NotFound`] where this account has no such session.
+pub async fn end_session(app: &App, actor: &Actor, id: &UserId, key: &str) -> Result<()> {
+    let missing = || Error::not_found("session", key);
+    let sessions = sessions(app, actor, id).await?;
+    let session = sessions.iter().find(|session| session_key(session) == key).ok_or_else(missing)?;
+    let user = find(app, id).await?.user;
+    let mut tx = app.db.begin().await?;
+    if !db::sessions::delete_of(&mut tx, id, &session.id_hash).await? {
+        return Err(missing());
+    }
+    record(&mut tx, app, actor, "user.end_session", &user, "ok", None).await?;
     Ok(tx.commit().await?)
 }
 
@@ -290,7 +319,7 @@ pub async fn end_sessions(app: &App, actor: &Actor, id: &UserId, keep: Option<&s
     Ok(ended)
 }
 
-async fn find(app: &App, id: &UserId) -> Result<db::users::Stored> {
+pub(super) async fn find(app: &App, id: &UserId) -> Result<db::users::Stored> {
     db::users::find(&app.db, id).await?.ok_or_else(|| Error::not_found("user", id.as_str()))
 }
 
@@ -306,14 +335,25 @@ pub(super) fn check(app: &App, name: &str, password: &SecretString) -> Result<()
     if errors.is_empty() { Ok(()) } else { Err(Error::Invalid(errors)) }
 }
 
-fn check_secret(app: &App, name: &str, password: &SecretString) -> Result<()> {
+pub(super) fn check_secret(app: &App, name: &str, password: &SecretString) -> Result<()> {
+    strength(app, name, password).map(drop).map_err(|error| Error::field("password", error.to_string()))
+}
+
+/// How hard a password of the account `name` is to guess.
+///
+/// # Errors
+/// [`WeakPassword`] where it would be refused.
+pub fn strength(
+    app: &App,
+    name: &str,
+    password: &SecretString,
+) -> std::result::Result<Strength, WeakPassword> {
     let host = app.config.base_url.as_ref().and_then(|url| {
         let host = url.origin.split_once("://")?.1;
         Some(host.rsplit_once(':').map_or(host, |(host, _)| host))
     });
     let words: Vec<&str> = std::iter::once(name.trim()).chain(host).collect();
-    check_password(password.expose_secret(), app.config.password_min, &words)
-        .map_err(|error: credential::WeakPassword| Error::field("password", error.to_string()))
+    credential::strength(password.expose_secret(), app.config.password_min, &words)
 }
 
 async fn record_changes(

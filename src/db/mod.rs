@@ -28,6 +28,7 @@ pub mod settings;
 pub mod sleeps;
 pub mod steps;
 pub mod tokens;
+pub mod user_links;
 pub mod users;
 
 /// A database that is open and migrated. Cheap to clone.

@@ -100,15 +100,15 @@ pub async fn list(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Session>
     Ok(rows.into_iter().map(Session::from).collect())
 }
 
-/// How many sessions each account has that have not ended at `now`.
+/// How many sessions each account has that have not ended at `now`, and when the last of them was used.
 ///
 /// # Errors
 /// What the engine answered.
-pub async fn counts(db: &Db, now: Timestamp) -> Result<Vec<(UserId, i64)>> {
-    let rows: Vec<(String, i64)> = on_db!(db, pool => sqlx::query_as(
-        "SELECT user_id, COUNT(*) FROM sessions WHERE expires_ms > $1 GROUP BY user_id")
+pub async fn counts(db: &Db, now: Timestamp) -> Result<Vec<(UserId, i64, Timestamp)>> {
+    let rows: Vec<(String, i64, i64)> = on_db!(db, pool => sqlx::query_as(
+        "SELECT user_id, COUNT(*), MAX(last_seen_ms) FROM sessions WHERE expires_ms > $1 GROUP BY user_id")
         .bind(to_ms(now)).fetch_all(pool))?;
-    Ok(rows.into_iter().map(|(id, count)| (UserId(id), count)).collect())
+    Ok(rows.into_iter().map(|(id, count, seen)| (UserId(id), count, from_ms(seen))).collect())
 }
 
 /// Adds a session and answers whether its id was free.
@@ -180,6 +180,16 @@ pub async fn touch(
 pub async fn delete(db: &Db, id_hash: &str) -> Result<()> {
     exec_db!(db, "DELETE FROM sessions WHERE id_hash = $1", id_hash)?;
     Ok(())
+}
+
+/// Ends one of someone's sessions and answers whether it was theirs.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn delete_of(tx: &mut Tx, user: &UserId, id_hash: &str) -> Result<bool> {
+    let rows =
+        exec_tx!(tx, "DELETE FROM sessions WHERE user_id = $1 AND id_hash = $2", user.as_str(), id_hash)?;
+    Ok(rows == 1)
 }
 
 /// Ends someone's sessions, all or all but one, and answers how many.

@@ -181,7 +181,7 @@ pub async fn forget_output(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     Ok(exec_tx!(
         tx,
         "UPDATE steps SET output = NULL WHERE output IS NOT NULL AND finished_ms < $1 AND run_id IN \
-         (SELECT id FROM runs WHERE state IN ('failed', 'partial', 'interrupted', 'cancelled'))",
+         (SELECT id FROM runs WHERE state IN ('failed', 'partial', 'interrupted', 'cancelled', 'superseded'))",
         to_ms(before)
     )?)
 }

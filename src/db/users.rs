@@ -6,13 +6,13 @@ use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::ids::UserId;
 use crate::domain::permission::Role;
 use crate::domain::time::{from_ms, to_ms};
-use crate::domain::user::User;
+use crate::domain::user::{ClockFace, Habits, User, WeekStart};
 
 /// The columns of [`UserRow`], for a `SELECT` whose table is `u`.
 macro_rules! columns {
     () => {
-        "u.id, u.name, u.role, u.password_hash, u.disabled, u.timezone, u.theme, u.password_set_ms, u.last_login_ms, \
-         u.rev, u.created_ms"
+        "u.id, u.name, u.role, u.password_hash, u.disabled, u.timezone, u.theme, u.clock, u.week_start, u.keys, \
+         u.password_set_ms, u.last_login_ms, u.rev, u.created_ms"
     };
 }
 pub(super) use columns;
@@ -27,6 +27,9 @@ pub(super) struct UserRow {
     disabled: bool,
     timezone: Option<String>,
     theme: Option<String>,
+    clock: String,
+    week_start: String,
+    keys: bool,
     password_set_ms: i64,
     last_login_ms: Option<i64>,
     rev: i64,
@@ -46,11 +49,15 @@ impl TryFrom<UserRow> for Stored {
     type Error = DbError;
 
     fn try_from(row: UserRow) -> Result<Self> {
-        let role = row.role.parse::<Role>().map_err(|_| DbError::Damaged {
-            table: "users",
-            id: row.id.clone(),
-            what: format!("`{}` is not a role", row.role),
-        })?;
+        let damaged = |what: String| DbError::Damaged { table: "users", id: row.id.clone(), what };
+        let role = row.role.parse::<Role>().map_err(|_| damaged(format!("`{}` is not a role", row.role)))?;
+        let habits = Habits {
+            clock: ClockFace::parse(&row.clock)
+                .ok_or_else(|| damaged(format!("`{}` is not a clock", row.clock)))?,
+            week_start: WeekStart::parse(&row.week_start)
+                .ok_or_else(|| damaged(format!("no week starts on `{}`", row.week_start)))?,
+            keys: row.keys,
+        };
         Ok(Self {
             user: User {
                 id: UserId(row.id),
@@ -59,6 +66,7 @@ impl TryFrom<UserRow> for Stored {
                 disabled: row.disabled,
                 timezone: row.timezone,
                 theme: row.theme,
+                habits,
                 password_set: from_ms(row.password_set_ms),
                 last_login: row.last_login_ms.map(from_ms),
                 rev: row.rev,
@@ -133,7 +141,7 @@ pub async fn count_in(tx: &mut Tx) -> Result<i64> {
 /// What the engine answered.
 pub async fn other_admins(tx: &mut Tx, but: &UserId) -> Result<i64> {
     let (count,): (i64,) = on_tx!(tx, conn => sqlx::query_as(
-        "SELECT COUNT(*) FROM users WHERE role = 'admin' AND NOT disabled AND id <> $1")
+        "SELECT COUNT(*) FROM users WHERE role = 'admin' AND NOT disabled AND password_set_ms > 0 AND id <> $1")
         .bind(but.as_str()).fetch_one(conn))?;
     Ok(count)
 }
@@ -160,8 +168,8 @@ pub async fn insert(tx: &mut Tx, user: &User, name_key: &str, password_hash: &st
     exec_tx!(
         tx,
         "INSERT INTO users (id, name, name_key, role, password_hash, disabled, timezone, theme, password_set_ms, \
-         last_login_ms, rev, created_ms, updated_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)",
+         last_login_ms, rev, created_ms, updated_ms, clock, week_start, keys) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15)",
         user.id.as_str(),
         &user.name,
         name_key,
@@ -173,7 +181,10 @@ pub async fn insert(tx: &mut Tx, user: &User, name_key: &str, password_hash: &st
         to_ms(user.password_set),
         user.last_login.map(to_ms),
         user.rev,
-        to_ms(user.created)
+        to_ms(user.created),
+        user.habits.clock.as_str(),
+        user.habits.week_start.as_str(),
+        user.habits.keys
     )?;
     Ok(())
 }
@@ -195,6 +206,30 @@ pub async fn update(tx: &mut Tx, user: &User, now: Timestamp) -> Result<bool> {
         to_ms(now),
         user.id.as_str(),
         user.rev
+    )?;
+    Ok(rows == 1)
+}
+
+/// Stores what somebody likes: their zone and their habits. Not a new revision: no admin's edit is in its way.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn set_habits(
+    tx: &mut Tx,
+    id: &UserId,
+    timezone: Option<&str>,
+    habits: Habits,
+    now: Timestamp,
+) -> Result<bool> {
+    let rows = exec_tx!(
+        tx,
+        "UPDATE users SET timezone = $1, clock = $2, week_start = $3, keys = $4, updated_ms = $5 WHERE id = $6",
+        timezone,
+        habits.clock.as_str(),
+        habits.week_start.as_str(),
+        habits.keys,
+        to_ms(now),
+        id.as_str()
     )?;
     Ok(rows == 1)
 }

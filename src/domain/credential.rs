@@ -83,6 +83,37 @@ pub fn check_password(password: &str, min: usize, personal: &[&str]) -> Result<(
     Ok(())
 }
 
+/// How hard an accepted password is to guess. Advice: nothing is refused by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strength {
+    /// It meets the policy.
+    Fair,
+    /// Another word longer.
+    Good,
+    /// Out of reach of anybody who has to guess.
+    Strong,
+}
+
+/// Characters that count of a [`Strength::Good`] password …
+const GOOD: usize = 20;
+/// … and of a strong one.
+const STRONG: usize = 28;
+
+/// How hard a password is to guess: by its length, without what repeats the character before or runs along a row.
+///
+/// # Errors
+/// [`WeakPassword`], as [`check_password`].
+pub fn strength(password: &str, min: usize, personal: &[&str]) -> Result<Strength, WeakPassword> {
+    check_password(password, min, personal)?;
+    let folded: Vec<char> = password.to_lowercase().chars().collect();
+    let counts = folded.len() - folded.windows(2).filter(|pair| is_step(pair[0], pair[1])).count();
+    Ok(match counts {
+        STRONG.. => Strength::Strong,
+        GOOD.. => Strength::Good,
+        _ => Strength::Fair,
+    })
+}
+
 /// Whether the list holds `folded`, which is in lower case.
 fn is_common(folded: &str) -> bool {
     // The lines are sorted by bytes, so the text can be halved at line ends.
@@ -116,19 +147,19 @@ fn unit(text: &str) -> &str {
 /// Whether `folded` is nothing but steps along the rows, forwards or backwards.
 fn is_run(folded: &str) -> bool {
     let characters: Vec<char> = folded.chars().collect();
-    let steps = characters
-        .windows(2)
-        .filter(|pair| {
-            pair[0] == pair[1]
-                || ROWS.iter().any(|row| {
-                    row.chars()
-                        .zip(row.chars().skip(1))
-                        .any(|(a, b)| (a, b) == (pair[0], pair[1]) || (b, a) == (pair[0], pair[1]))
-                })
-        })
-        .count();
+    let steps = characters.windows(2).filter(|pair| is_step(pair[0], pair[1])).count();
     // Four steps of five: a row broken once or twice is still a row.
     steps * 5 >= (characters.len() - 1) * 4
+}
+
+/// Whether a character repeats the one before, or stands beside it in a row.
+fn is_step(before: char, after: char) -> bool {
+    before == after
+        || ROWS.iter().any(|row| {
+            row.chars()
+                .zip(row.chars().skip(1))
+                .any(|(a, b)| (a, b) == (before, after) || (b, a) == (before, after))
+        })
 }
 
 /// Why a login name is refused.
@@ -243,6 +274,18 @@ mod tests {
         ] {
             assert_eq!(check(password), Ok(()), "{password}");
         }
+    }
+
+    #[test]
+    fn strength_is_what_counts_of_the_length() {
+        let strength = |password: &str| strength(password, PASSWORD_MIN, &["anna"]);
+        assert_eq!(strength("short"), Err(WeakPassword::TooShort { min: 15 }));
+        assert_eq!(strength("kJ8#pQ2!vX5$mN9^"), Ok(Strength::Fair));
+        assert_eq!(strength("Der Wal schläft bis"), Ok(Strength::Fair));
+        assert_eq!(strength("Der Wal schläft bis sieben"), Ok(Strength::Good));
+        assert_eq!(strength("Der Wal schläft bis sieben Uhr früh"), Ok(Strength::Strong));
+        // What only stretches it adds nothing.
+        assert_eq!(strength("kJ8#pQ2!vX5$mN9^aaaaaaaaaaaaaaaa"), Ok(Strength::Fair));
     }
 
     #[test]

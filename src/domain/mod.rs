@@ -10,6 +10,7 @@ pub mod contradiction;
 pub mod credential;
 pub mod cron;
 pub mod desired;
+pub mod device;
 pub mod due;
 pub mod guard;
 pub mod ids;

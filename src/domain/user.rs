@@ -5,6 +5,79 @@ use jiff::Timestamp;
 use super::ids::UserId;
 use super::permission::Role;
 
+/// How the hours of a day are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ClockFace {
+    /// `23:00`
+    #[default]
+    H24,
+    /// `11:00 pm`
+    H12,
+}
+
+impl ClockFace {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::H24, Self::H12];
+
+    /// The word in the database and in forms.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::H24 => "24",
+            Self::H12 => "12",
+        }
+    }
+
+    /// The face of a word; `None` where it names none.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|face| face.as_str() == word)
+    }
+}
+
+/// The day a week begins with where it is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WeekStart {
+    /// As ISO 8601 has it.
+    #[default]
+    Monday,
+    /// As in North America.
+    Sunday,
+}
+
+impl WeekStart {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Monday, Self::Sunday];
+
+    /// The word in the database and in forms.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Monday => "mon",
+            Self::Sunday => "sun",
+        }
+    }
+
+    /// The day of a word; `None` where it names none.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|day| day.as_str() == word)
+    }
+}
+
+/// How somebody wants the pages to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Habits {
+    /// How hours are written.
+    pub clock: ClockFace,
+    /// The day a week begins with.
+    pub week_start: WeekStart,
+    /// Single keys do something (WCAG 2.1.4: they can be switched off).
+    pub keys: bool,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self { clock: ClockFace::default(), week_start: WeekStart::default(), keys: true }
+    }
+}
+
 /// A person with a login, without the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -20,7 +93,9 @@ pub struct User {
     pub timezone: Option<String>,
     /// `light` or `dark`; `None` = as the device says.
     pub theme: Option<String>,
-    /// When the password was last set.
+    /// How they want the pages to be.
+    pub habits: Habits,
+    /// When the password was last set; 1970 where nobody has chosen one yet ([`User::is_invited`]).
     pub password_set: Timestamp,
     /// When they last logged in.
     pub last_login: Option<Timestamp>,
@@ -28,4 +103,38 @@ pub struct User {
     pub rev: i64,
     /// When it was made.
     pub created: Timestamp,
+}
+
+impl User {
+    /// Whether nobody has chosen a password for it yet, and so nobody can log in.
+    pub fn is_invited(&self) -> bool {
+        self.password_set <= Timestamp::UNIX_EPOCH
+    }
+}
+
+/// What a link with which somebody chooses a password is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LinkKind {
+    /// The first password of a new account.
+    Invite,
+    /// Another one, where the old is forgotten.
+    Reset,
+}
+
+impl LinkKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Invite, Self::Reset];
+
+    /// The word in the database and the audit log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invite => "invite",
+            Self::Reset => "reset",
+        }
+    }
+
+    /// The kind of a word; `None` where it names none.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
 }

@@ -210,8 +210,12 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
     }
     tx.commit().await?;
     let counters = &app.vitals.counters;
-    lags.into_iter().for_each(|lag| counters.claimed(lag));
-    ended.into_iter().for_each(|(action, trigger, state)| counters.run_ended(action, trigger, state, None));
+    for lag in lags {
+        counters.claimed(lag);
+    }
+    for (action, trigger, state) in ended {
+        counters.run_ended(action, trigger, state, None);
+    }
     counters.missed(taken.missed);
     ticked.claimed += taken.claimed;
     ticked.missed += taken.missed;

@@ -26,7 +26,9 @@ pub(super) async fn text(State(web): State<Web>, uri: Uri, headers: HeaderMap) -
             // Digests: the comparison takes as long whatever the lengths.
             let (given, wanted) = (Sha256::digest(given), Sha256::digest(token.expose_secret()));
             if !bool::from(given.ct_eq(&wanted)) {
-                let answer = [(WWW_AUTHENTICATE, "Bearer"), (CONTENT_TYPE, TEXT)];
+                // A type of its own, so that nobody takes it for an error that still needs a page.
+                let kind = (CONTENT_TYPE, "application/vnd.docknap.metrics");
+                let answer = [(WWW_AUTHENTICATE, "Bearer"), kind];
                 return (StatusCode::UNAUTHORIZED, answer, "the token of DOCKNAP_METRICS_TOKEN is needed\n")
                     .into_response();
             }

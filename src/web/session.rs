@@ -378,7 +378,7 @@ async fn keep_form(web: &Web, request: Request, ended: &Ended) -> Result<Request
     let path = request.uri().path();
     let form = request.method() == Method::POST
         && !matches!(path, "/login" | "/logout")
-        && !path.starts_with("/setup")
+        && !["/setup", "/invite/"].iter().any(|open| path.starts_with(open))
         && request
             .headers()
             .get(CONTENT_TYPE)

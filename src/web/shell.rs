@@ -16,6 +16,7 @@ use super::view::Now;
 use super::{Web, assets};
 use crate::app::{overrides, zone};
 use crate::domain::permission::{Permission, Role};
+use crate::domain::user::Habits;
 
 /// The cookie that remembers the theme: `light` or `dark`; without it the device decides.
 pub const THEME_COOKIE: &str = "docknap_theme";
@@ -57,6 +58,8 @@ pub struct Shell {
     pub held: Option<String>,
     /// The zone in which times are shown.
     pub zone: String,
+    /// How the reader wants times and weeks.
+    pub habits: Habits,
     /// DockNap's version.
     pub version: &'static str,
 }
@@ -106,6 +109,7 @@ impl Shell {
             Some(zone) => zone,
             None => zone::default_zone(&web.app).await.map_or_else(|_| "UTC".to_owned(), |zone| zone.name),
         };
+        let habits = user.map(|user| user.habits).unwrap_or_default();
         let theme = cookie(headers, THEME_COOKIE).or_else(|| user.and_then(|user| user.theme.as_deref()));
         Self {
             base: web.base().to_owned(),
@@ -115,9 +119,10 @@ impl Shell {
             here: here(path),
             flash: None,
             insecure: !via.is_some_and(Via::is_private),
-            held: if user.is_some() { held(web, &zone).await } else { None },
+            held: if user.is_some() { held(web, &zone, habits).await } else { None },
             demo: web.demo,
             zone,
+            habits,
             version: env!("CARGO_PKG_VERSION"),
         }
     }
@@ -172,10 +177,10 @@ impl FromRequestParts<Web> for Shell {
 }
 
 /// What is wanted of everything for a while, in a sentence.
-async fn held(web: &Web, zone: &str) -> Option<String> {
+async fn held(web: &Web, zone: &str, habits: Habits) -> Option<String> {
     let one = overrides::of_everything(&web.app).await.ok()??;
     let zone = crate::domain::time::zone(zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    let imposed = Imposed::new(&one, &Now { at: web.app.clock.now(), zone });
+    let imposed = Imposed::new(&one, &Now { at: web.app.clock.now(), zone, habits });
     let state = imposed.state.word.to_lowercase();
     Some(format!("Everything is {state} until {}: {}.", imposed.until.short, imposed.why))
 }

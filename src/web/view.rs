@@ -10,6 +10,7 @@ use jiff::{Timestamp, Zoned};
 use crate::domain::action::Action;
 use crate::domain::inventory::{Health, StackStatus};
 use crate::domain::run::{Condition, RunState, StepState, Trigger, WaitFor};
+use crate::domain::user::{ClockFace, Habits};
 
 /// A template that can show itself with made-up values, so that one test renders all of them.
 pub trait Sampled: askama::Template + Sized {
@@ -44,20 +45,44 @@ pub struct Choice {
     pub chosen: bool,
 }
 
-/// The instant a page is rendered at and the zone it is rendered for: what every [`When`] is made from.
+/// The instant a page is rendered at and whom it is rendered for: what every [`When`] is made from.
 #[derive(Clone, Debug)]
 pub struct Now {
     /// The instant.
     pub at: Timestamp,
     /// The reader's zone.
     pub zone: TimeZone,
+    /// How the reader wants times and weeks written.
+    pub habits: Habits,
 }
 
 impl Now {
     /// Surroundings for samples: Friday 27 November 2026, 20:12 in Berlin.
     pub fn sample() -> Self {
         let zone = TimeZone::get("Europe/Berlin").unwrap_or(TimeZone::UTC);
-        Self { at: Timestamp::from_second(1_795_806_720).unwrap_or(Timestamp::UNIX_EPOCH), zone }
+        let at = Timestamp::from_second(1_795_806_720).unwrap_or(Timestamp::UNIX_EPOCH);
+        Self { at, zone, habits: Habits::default() }
+    }
+
+    /// The time of day as the reader writes it: `23:00`, `11:00 pm`.
+    pub fn clock(&self, at: &Zoned) -> String {
+        self.format(at, "%H:%M")
+    }
+
+    /// An instant by a `strftime` form, whose times (`%H:%M`, also with `:%S`) become the reader's.
+    pub fn format(&self, at: &Zoned, form: &str) -> String {
+        match self.habits.clock {
+            ClockFace::H24 => at.strftime(form).to_string(),
+            ClockFace::H12 => {
+                let form = form.replace("%H:%M:%S", "%-I:%M:%S\u{a0}%P").replace("%H:%M", "%-I:%M\u{a0}%P");
+                at.strftime(&form).to_string()
+            }
+        }
+    }
+
+    /// A sentence made elsewhere, with its times as the reader writes them.
+    pub fn words(&self, sentence: &str) -> String {
+        clocked(sentence, self.habits.clock)
     }
 
     /// An instant as the reader sees it.
@@ -106,15 +131,15 @@ impl When {
         let zone = now.zone.iana_name().unwrap_or("UTC");
         Self {
             iso: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            exact: format!("{} ({zone})", local.strftime("%A %-d %B %Y, %H:%M:%S %Z")),
+            exact: format!("{} ({zone})", now.format(&local, "%A %-d %B %Y, %H:%M:%S %Z")),
             relative: relative(at.as_second() - now.at.as_second()),
-            clock: local.strftime("%H:%M").to_string(),
-            short: short(&local, &here),
+            clock: now.clock(&local),
+            short: short(&local, &here, now),
         }
     }
 }
 
-fn short(local: &Zoned, here: &Zoned) -> String {
+fn short(local: &Zoned, here: &Zoned, now: &Now) -> String {
     let days = local.date().since(here.date()).map_or(i32::MAX, |span| span.get_days());
     let form = match days {
         0 => "%H:%M",
@@ -122,7 +147,47 @@ fn short(local: &Zoned, here: &Zoned) -> String {
         _ if local.year() == here.year() => "%-d %b %H:%M",
         _ => "%-d %b %Y %H:%M",
     };
-    local.strftime(form).to_string()
+    now.format(local, form)
+}
+
+/// A sentence with its times of day written as on a clock of that face: `Asleep 23:00–07:00` becomes `Asleep
+/// 11:00 pm–7:00 am`. What merely holds such digits stays: `1:30`, `12:30:15`, a zone's `+02:00`.
+pub fn clocked(sentence: &str, face: ClockFace) -> String {
+    if face == ClockFace::H24 {
+        return sentence.to_owned();
+    }
+    let bytes = sentence.as_bytes();
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let mut told = String::with_capacity(sentence.len() + 16);
+    let mut copied = 0;
+    let mut at = 0;
+    while at + 5 <= bytes.len() {
+        let alone = at.checked_sub(1).is_none_or(|before| {
+            let before = bytes[before];
+            !before.is_ascii_alphanumeric() && !matches!(before, b':' | b'+' | b'.' | b'_')
+        });
+        let is_time = alone
+            && digit(at)
+            && digit(at + 1)
+            && bytes[at + 2] == b':'
+            && digit(at + 3)
+            && digit(at + 4)
+            && !digit(at + 5)
+            && bytes.get(at + 5) != Some(&b':');
+        let hour = sentence.get(at..at + 2).and_then(|text| text.parse::<u8>().ok()).filter(|_| is_time);
+        let Some(hour) = hour.filter(|hour| *hour <= 24) else {
+            at += 1;
+            continue;
+        };
+        let (shown, half) =
+            (if hour % 12 == 0 { 12 } else { hour % 12 }, if hour % 24 < 12 { "am" } else { "pm" });
+        told.push_str(&sentence[copied..at]);
+        let _ = write!(told, "{shown}{}\u{a0}{half}", &sentence[at + 2..at + 5]);
+        at += 5;
+        copied = at;
+    }
+    told.push_str(&sentence[copied..]);
+    told
 }
 
 /// Seconds from now in words; rounded to the unit that matters.
@@ -487,6 +552,30 @@ mod tests {
         assert_eq!(now.plus(60 * 86_400).short, "26 Jan 2027 20:12");
         assert_eq!(now.plus(-2).relative, "just now");
         assert_eq!(now.plus(86_400).relative, "in 1 day");
+    }
+
+    #[test]
+    fn the_clock_has_the_face_its_reader_likes() {
+        let habits = Habits { clock: ClockFace::H12, ..Habits::default() };
+        let now = Now { habits, ..Now::sample() };
+        let tonight = now.plus(2 * 3600 + 48 * 60);
+        assert_eq!(tonight.iso, "2026-11-27T22:00:00Z", "machines read what they always read");
+        assert_eq!(tonight.exact, "Friday 27 November 2026, 11:00:00\u{a0}pm CET (Europe/Berlin)");
+        assert_eq!((tonight.clock.as_str(), tonight.short.as_str()), ("11:00\u{a0}pm", "11:00\u{a0}pm"));
+        assert_eq!(now.plus(86_400).short, "8:12\u{a0}pm Sat");
+        assert_eq!(now.plus(20 * 86_400).short, "17 Dec 8:12\u{a0}pm");
+    }
+
+    #[test]
+    fn sentences_are_told_by_the_same_clock() {
+        let told = |text: &str| clocked(text, ClockFace::H12).replace('\u{a0}', " ");
+        assert_eq!(told("Asleep Mon–Fri 23:00–07:30"), "Asleep Mon–Fri 11:00 pm–7:30 am");
+        assert_eq!(told("At 00:00 and 12:05, until 24:00"), "At 12:00 am and 12:05 pm, until 12:00 am");
+        assert_eq!(told("started 07:30 today by “Nights”"), "started 7:30 am today by “Nights”");
+        for other in ["1:30", "12:30:15", "UTC+02:00", "sha256:10:11x", "99:00", "é:00", "23:0", ""] {
+            assert_eq!(told(other), other);
+        }
+        assert_eq!(clocked("At 23:00", ClockFace::H24), "At 23:00");
     }
 
     #[test]

@@ -124,6 +124,7 @@ async fn token(bench: &Bench, role: Role) -> String {
         disabled: false,
         timezone: None,
         theme: None,
+        habits: docknap::domain::user::Habits::default(),
         password_set: now,
         last_login: None,
         rev: 1,

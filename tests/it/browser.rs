@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::support::sim::Simulated;
 use crate::support::wait;
 
+mod first_run;
+
 const PASSWORD: &str = "sleepy whales drift at night";
 /// The name that the browser is told leads to this machine: plain http, and no secure context.
 const HOST: &str = "nas.test";
@@ -148,6 +150,10 @@ async fn from_the_token_to_the_audit_log(path: &str) {
     visit.type_into("#name", "ada").await;
     visit.type_into("#password", PASSWORD).await;
     visit.press("form button.primary").await;
+
+    // Docker answers, and the first nap can wait.
+    visit.reads("DockNap reaches Docker").await;
+    visit.goto("/").await;
 
     // The dashboard shows the stack as it is; its page offers a schedule.
     visit.reads("media").await;

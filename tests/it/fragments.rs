@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, gallery, health, order, overrides, profile, report, runs,
-    schedules, settings, simulate, stacks,
+    actions, audit, calendars, containers, gallery, health, invite, login, order, overrides, profile, report,
+    runs, schedules, settings, setup, simulate, stacks, users, welcome,
 };
 use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
 use scraper::{Html, Selector};
@@ -58,6 +58,19 @@ fn everything() -> Vec<(String, String)> {
     render::<runs::list::NewerPart>(&mut all, |_| vec![]);
     render::<runs::show::RunPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<audit::AuditPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
+    render::<users::UsersPage>(&mut all, |_| vec![]);
+    render::<users::edit::NewUser>(&mut all, |_| vec![]);
+    render::<users::edit::LinkPage>(&mut all, |_| vec![]);
+    render::<users::edit::EditUser>(&mut all, |_| vec![]);
+    render::<users::edit::DeleteUser>(&mut all, |_| vec![]);
+    render::<login::LoginPage>(&mut all, |_| vec![]);
+    render::<setup::SetupPage>(&mut all, |_| vec![]);
+    render::<welcome::docker::WelcomeDocker>(&mut all, |page| {
+        vec![("checks", text(page.as_checks().render()))]
+    });
+    render::<welcome::nap::WelcomeNap>(&mut all, |page| vec![("look", text(page.as_look().render()))]);
+    render::<invite::InvitePage>(&mut all, |_| vec![]);
+    render::<invite::StrengthNote>(&mut all, |_| vec![]);
     render::<report::ReportPage>(&mut all, |_| vec![]);
     render::<settings::SettingsPage>(&mut all, |_| vec![]);
     render::<health::HealthPage>(&mut all, |_| vec![]);

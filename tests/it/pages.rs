@@ -292,10 +292,11 @@ async fn what_is_not_there_leads_on() {
 async fn the_theme_is_kept_by_the_browser() {
     let test = site().await;
     let mut vera = test.viewer().await;
-    let answer: Answer = vera.post("/profile/theme", &[("theme", "dark")]).await;
+    let liked = |theme| [("theme", theme), ("clock", "24"), ("week_start", "mon"), ("keys", "on")];
+    let answer: Answer = vera.post("/profile", &liked("dark")).await;
     assert_eq!(answer.location(), "/profile");
     assert_eq!(vera.get("/").await.attribute("html", "data-theme").as_deref(), Some("dark"));
-    vera.post("/profile/theme", &[("theme", "system")]).await;
+    vera.post("/profile", &liked("system")).await;
     assert_eq!(vera.get("/").await.attribute("html", "data-theme").as_deref(), Some("system"));
 }
 

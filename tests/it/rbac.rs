@@ -64,9 +64,18 @@ fn is_refused(answer: &Answer, api: bool) -> bool {
 /// Everything that is stored, but for what a login leaves.
 async fn stored(test: &TestApp) -> Vec<(String, i64)> {
     let mut rows = Vec::new();
-    for table in
-        ["users", "schedules", "runs", "steps", "naps", "calendars", "idempotency", "settings", "audit"]
-    {
+    for table in [
+        "users",
+        "user_links",
+        "schedules",
+        "runs",
+        "steps",
+        "naps",
+        "calendars",
+        "idempotency",
+        "settings",
+        "audit",
+    ] {
         let sql = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
         let docknap::db::Db::Sqlite { readers, .. } = &test.app.db else { panic!("SQLite") };
         let (count,): (i64,) = sqlx::query_as(sql).fetch_one(readers).await.expect("counts");

@@ -95,7 +95,7 @@ async fn an_admin_says_what_energy_is_reckoned_with() {
     let saved = ada.post("/settings/report", &numbers).await;
     assert_eq!((saved.status, saved.location()), (303, "/settings#report"));
     let audit = test.audit().await;
-    assert!(audit.iter().any(|row| row.1 == "settings.update"), "{audit:?}");
+    assert!(audit.iter().any(|row| row.0 == "settings.update"), "{audit:?}");
     let report = test.bearer(Role::Viewer).await.get("/api/report").await.json();
     // 2 core·h at 10 W and 8 GiB·h at 0.5 W.
     let kwh = report["total"]["energy_kwh"].as_f64().expect("a number");
@@ -320,6 +320,9 @@ async fn metrics_count_what_happens() {
 async fn health_is_told_to_people_and_a_bundle_holds_no_names() {
     let test = napped().await;
     let mut vera = test.viewer().await;
+    let ill = vera.get("/health").await;
+    assert!(ill.text(".facts").starts_with("Not well"), "nobody has ticked: {}", ill.text(".facts"));
+    test.app.vitals.beat(test.clock.now(), 10);
     let page = vera.get("/health").await;
     assert_eq!(page.status, 200);
     assert!(page.text(".facts").starts_with("Well"), "{}", page.text(".facts"));

@@ -316,6 +316,7 @@ pub async fn prune(app: &App) -> Result<()> {
     let now = app.clock.now();
     db::sessions::prune(&app.db, now - sessions::KEPT_AFTER_END).await?;
     db::tokens::prune(&app.db, now).await?;
+    db::user_links::prune(&app.db, now).await?;
     db::login_failures::prune(&app.db, now - NAME_MEMORY).await?;
     Ok(())
 }

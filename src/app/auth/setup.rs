@@ -104,6 +104,9 @@ pub async fn check_token(app: &App, token: &str) -> Result<()> {
         return Err(done());
     }
     let setup = &app.auth.setup;
+    if plain(token).is_empty() {
+        return Err(Error::field("token", "enter the token from the log"));
+    }
     // Held while comparing: tries at once are counted one after the other.
     let mut wrong = setup.wrong.lock().await;
     let Some(expected) = setup.read() else {
@@ -185,6 +188,7 @@ async fn create(
         disabled: false,
         timezone: None,
         theme: theme.map(str::to_owned),
+        habits: crate::domain::user::Habits::default(),
         password_set: now,
         last_login: None,
         rev: 1,

@@ -92,7 +92,7 @@ impl From<&Change> for ChangeLine {
 }
 
 /// Events in words, after the actor's name and before the object's.
-const DEEDS: [(&str, &str); 41] = [
+const DEEDS: [(&str, &str); 46] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
@@ -117,6 +117,11 @@ const DEEDS: [(&str, &str); 41] = [
     ("user.change_password", "changed the password of"),
     ("user.reset_password", "set a new password for"),
     ("user.end_sessions", "ended the sessions of"),
+    ("user.end_session", "ended a session of"),
+    ("user.invite", "invited"),
+    ("user.make_link", "made a link to choose a password for"),
+    ("user.revoke_link", "withdrew the link of"),
+    ("user.use_link", "chose a password by link as"),
     ("user.unlock", "lifted the login delay of"),
     ("stack.start", "asked for a start of the stack"),
     ("stack.stop", "asked for a stop of the stack"),
@@ -137,7 +142,7 @@ const DEEDS: [(&str, &str); 41] = [
 ];
 
 /// An event in words. One without words of its own is shown as it is stored, so that a new one is never hidden.
-fn deed(event: &str) -> String {
+pub(super) fn deed(event: &str) -> String {
     let words = DEEDS.iter().find(|(known, _)| *known == event).map(|(_, words)| (*words).to_owned());
     words.unwrap_or_else(|| event.replace(['.', '_'], " "))
 }
@@ -354,11 +359,6 @@ impl AuditPage {
     pub fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
-
-    /// The form is in use, or something is wrong with it.
-    pub fn is_narrowed(&self) -> bool {
-        !self.narrowed.is_empty() || !self.errors.is_empty()
-    }
 }
 
 fn href(typed: &Typed, changed: &[(&str, &str)]) -> String {
@@ -404,7 +404,9 @@ async fn index(
     };
     let activity = if errors.is_empty() && page.cursor.is_none() && wanted.run.is_none() {
         let until = wanted.to.filter(|to| *to < now.at);
-        let start = Activity::start(until.unwrap_or(now.at), &now);
+        // What is done at this very instant is part of it.
+        let end = until.unwrap_or(now.at + SignedDuration::from_millis(1));
+        let start = Activity::start(end, &now);
         let hour = SignedDuration::from_hours(1);
         let counted = audit::activity(app, actor, &wanted, start, hour).await?;
         Activity::new(start, until, &counted, &now)

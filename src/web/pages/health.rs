@@ -1,5 +1,7 @@
 //! About DockNap, and how it is doing.
 
+use std::fmt::Write as _;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -151,7 +153,7 @@ fn line(health: &Health, now: &Now) -> String {
     for (at, _) in &health.beats {
         let x = BACK - now.at.duration_since(*at).as_secs();
         if x > reached + 4 && x < BACK - 4 {
-            path.push_str(&format!("H{}l2-22 3 30 2-8", x - 3));
+            let _ = write!(path, "H{}l2-22 3 30 2-8", x - 3);
             reached = x;
         }
     }

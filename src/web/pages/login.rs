@@ -27,21 +27,25 @@ pub(super) fn routes(web: &Web) -> Routes {
         .post("/logout", Access::Anyone, log_out)
 }
 
-#[derive(Template)]
+/// The way in.
+#[derive(Template, Clone, Debug)]
 #[template(path = "auth/login.html")]
-struct Page {
-    shell: Shell,
-    name: String,
-    next: String,
+pub struct LoginPage {
+    /// The surroundings.
+    pub shell: Shell,
+    /// What was typed as a name.
+    pub name: String,
+    /// Where to afterwards.
+    pub next: String,
     /// What is wrong, in one sentence that says nothing about whether the name exists.
-    wrong: Option<String>,
+    pub wrong: Option<String>,
     /// Seconds until the next try is looked at.
-    wait: Option<u64>,
+    pub wait: Option<u64>,
     /// A form is being kept for whoever logs in.
-    kept: bool,
+    pub kept: bool,
 }
 
-impl Sampled for Page {
+impl Sampled for LoginPage {
     fn samples() -> Vec<Self> {
         let page = |wrong: Option<&str>, wait, kept| Self {
             shell: Shell { user: None, insecure: kept, ..Shell::sample() },
@@ -80,7 +84,7 @@ async fn show(
         return Ok(Redirect::to(&web.link("/setup")).into_response());
     }
     let kept = ended.is_some_and(|Extension(ended)| ended.keeps_something());
-    page(StatusCode::OK, &Page { shell, name: String::new(), next, wrong: None, wait: None, kept })
+    page(StatusCode::OK, &LoginPage { shell, name: String::new(), next, wrong: None, wait: None, kept })
 }
 
 async fn log_in(
@@ -106,7 +110,7 @@ async fn log_in(
             let kept = ended.is_some_and(|Extension(ended)| ended.keeps_something());
             let name = typed.get("name").to_owned();
             let mut response =
-                page(status, &Page { shell, name, next, wrong: Some(wrong.to_owned()), wait, kept })?;
+                page(status, &LoginPage { shell, name, next, wrong: Some(wrong.to_owned()), wait, kept })?;
             if let Some(seconds) = wait {
                 response.headers_mut().insert(RETRY_AFTER, seconds.into());
             }
@@ -136,6 +140,6 @@ async fn log_out(State(web): State<Web>, identity: Identity, mut login: PageLogi
     Ok(Redirect::to(&web.link("/login")))
 }
 
-fn page(status: StatusCode, page: &Page) -> Result<Response> {
+fn page(status: StatusCode, page: &LoginPage) -> Result<Response> {
     Ok((status, html(page)?).into_response())
 }

@@ -25,6 +25,7 @@ mod deeds;
 #[cfg(debug_assertions)]
 pub mod gallery;
 pub mod health;
+pub mod invite;
 pub mod login;
 pub mod order;
 pub mod overrides;
@@ -38,6 +39,7 @@ pub mod simulate;
 pub mod stacks;
 pub mod users;
 pub mod wanted;
+pub mod welcome;
 
 /// Every page with what it asks of its caller.
 pub fn routes(web: &Web) -> Routes {
@@ -47,6 +49,8 @@ pub fn routes(web: &Web) -> Routes {
     routes
         .merge(login::routes(web))
         .merge(setup::routes(web))
+        .merge(invite::routes(web))
+        .merge(welcome::routes())
         .merge(users::routes())
         .merge(stacks::routes())
         .merge(deeds::routes())
@@ -65,10 +69,10 @@ pub fn routes(web: &Web) -> Routes {
         .merge(super::live::routes())
 }
 
-/// The instant and the reader's zone.
+/// The instant, the reader's zone and how they want times written.
 pub(super) fn now(web: &Web, shell: &Shell) -> Now {
     let zone = crate::domain::time::zone(&shell.zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    Now { at: web.app.clock.now(), zone }
+    Now { at: web.app.clock.now(), zone, habits: shell.habits }
 }
 
 /// A page or a part of one.

@@ -1,29 +1,64 @@
-//! What a person sets for themselves, and on a phone the way to what has no place in the bar.
+//! What a person sets for themselves, where they are logged in, and on a phone the way to what has no place in the bar.
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
 use axum::response::{Html, IntoResponse, Response};
 
-use crate::app::{Error, FieldError, Result, users};
+use super::audit::deed;
+use super::users::SessionRow;
+use crate::app::{Error, FieldError, Result, profile, users, zone};
+use crate::domain::audit::AuditRow;
+use crate::domain::text::capital;
+use crate::domain::user::{ClockFace, User, WeekStart};
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
-use crate::web::form::Typed;
+use crate::web::form::{Refill, Typed};
 use crate::web::htmx::Htmx;
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
-use crate::web::session::{self, PageLogin};
+use crate::web::session::{self, Kept, PageLogin};
 use crate::web::shell::{Flash, Notes, Shell, theme_cookie};
-use crate::web::view::{Choice, Sampled};
+use crate::web::view::{self, Choice, Now, Sampled, When};
+
+/// Rows of one's own in the log that are shown …
+const LATELY: usize = 6;
+/// … among so many: the ends of runs are no deeds of theirs.
+const LOOKED_AT: u32 = 24;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/profile", Access::VIEWER, show).post("/profile/theme", Access::VIEWER, theme).post(
-        "/profile/password",
-        Access::VIEWER,
-        password,
-    )
+    Routes::new()
+        .get("/profile", Access::VIEWER, show)
+        .post("/profile", Access::VIEWER, save)
+        .post("/profile/password", Access::VIEWER, password)
+        .post("/profile/sessions/end-others", Access::VIEWER, end_others)
+        .post("/profile/sessions/{key}/end", Access::VIEWER, end_session)
+}
+
+/// Something its reader did lately.
+#[derive(Clone, Debug)]
+pub struct Deed {
+    /// `changed the schedule`
+    pub deed: String,
+    /// What it was done to.
+    pub object: String,
+    /// How it ended, where it was not simply done.
+    pub outcome: Option<String>,
+    /// When.
+    pub when: When,
+}
+
+impl Deed {
+    fn new(row: &AuditRow, now: &Now) -> Self {
+        Self {
+            deed: capital(&deed(&row.event)),
+            object: view::shown_name(&row.object_name),
+            outcome: (!matches!(row.outcome.as_str(), "ok" | "succeeded")).then(|| row.outcome.clone()),
+            when: now.when(row.at),
+        }
+    }
 }
 
 /// One's own page.
@@ -32,8 +67,22 @@ pub(super) fn routes() -> Routes {
 pub struct ProfilePage {
     /// The surroundings.
     pub shell: Shell,
+    /// What is liked, and what is wrong with it.
+    pub form: Refill,
     /// System, light, dark.
     pub themes: Vec<Choice>,
+    /// 24 h, 12 h.
+    pub clocks: Vec<Choice>,
+    /// Monday, Sunday.
+    pub weeks: Vec<Choice>,
+    /// The zone where one's own is left empty.
+    pub default_zone: String,
+    /// How long a login lasts unused: `8 h`.
+    pub idle: String,
+    /// Where one is logged in.
+    pub sessions: Vec<SessionRow>,
+    /// What one did lately.
+    pub lately: Vec<Deed>,
     /// What is wrong with the password form.
     pub errors: Vec<FieldError>,
     /// The shortest password, in characters.
@@ -41,46 +90,148 @@ pub struct ProfilePage {
 }
 
 impl ProfilePage {
-    /// One's own page.
-    pub fn new(shell: Shell, password_min: usize) -> Self {
-        let themes = [("system", "As the device"), ("light", "Light"), ("dark", "Dark")];
+    /// One's own page around what is liked.
+    pub fn new(shell: Shell, form: Refill, password_min: usize) -> Self {
+        let choices = |name: &str, all: &[(&str, &str)]| {
+            let choice = |(value, label): &(&str, &str)| Choice {
+                value: (*value).to_owned(),
+                label: (*label).to_owned(),
+                chosen: form.value(name) == *value,
+            };
+            all.iter().map(choice).collect()
+        };
         Self {
-            themes: themes
-                .into_iter()
-                .map(|(value, label)| Choice {
-                    value: value.to_owned(),
-                    label: label.to_owned(),
-                    chosen: shell.theme == value,
-                })
-                .collect(),
-            shell,
+            themes: choices("theme", &[("system", "Device"), ("light", "Light"), ("dark", "Dark")]),
+            clocks: choices(
+                "clock",
+                &[(ClockFace::H24.as_str(), "23:00"), (ClockFace::H12.as_str(), "11:00 pm")],
+            ),
+            weeks: choices(
+                "week_start",
+                &[(WeekStart::Monday.as_str(), "Monday"), (WeekStart::Sunday.as_str(), "Sunday")],
+            ),
+            default_zone: "UTC".to_owned(),
+            idle: "8 h".to_owned(),
+            sessions: Vec::new(),
+            lately: Vec::new(),
             errors: Vec::new(),
             password_min,
+            form,
+            shell,
         }
     }
 
-    /// What is wrong with a field.
+    /// What is wrong with a field of the password form.
     pub fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
+
+    /// Whether there are sessions beside this one.
+    pub fn has_others(&self) -> bool {
+        self.sessions.iter().any(|session| !session.current)
+    }
 }
 
-async fn show(State(web): State<Web>, _: Caller<Viewer>, shell: Shell) -> Result<Html<String>> {
-    super::html(&ProfilePage::new(shell, web.app.config.password_min))
+/// What somebody likes, as the form holds it.
+fn liked(user: &User, shell: &Shell) -> Typed {
+    let mut fields = vec![
+        ("theme", shell.theme.as_str()),
+        ("clock", user.habits.clock.as_str()),
+        ("week_start", user.habits.week_start.as_str()),
+        ("timezone", user.timezone.as_deref().unwrap_or_default()),
+    ];
+    fields.extend(user.habits.keys.then_some(("keys", "on")));
+    Typed::of(fields)
 }
 
-/// Remembers the theme in this browser only: a phone may want another than the desk.
-async fn theme(
+/// The page with all there is to show.
+async fn page(web: &Web, caller: &Caller<Viewer>, shell: Shell, form: Refill) -> Result<ProfilePage> {
+    let now = super::now(web, &shell);
+    let sessions = users::sessions(&web.app, &caller.actor, &caller.user().id).await?;
+    let sessions = sessions.iter().map(|one| {
+        let end = format!("/profile/sessions/{}/end", users::session_key(one));
+        SessionRow::new(one, caller.session(), end, &now)
+    });
+    let sessions = sessions.collect();
+    let lately = profile::own_rows(&web.app, &caller.actor, LOOKED_AT).await?;
+    Ok(ProfilePage {
+        default_zone: zone::default_zone(&web.app).await?.name,
+        idle: view::span(i64::try_from(web.app.config.session_idle.as_secs()).unwrap_or(i64::MAX)),
+        sessions,
+        lately: lately
+            .iter()
+            .filter(|row| row.event != "run.finish")
+            .take(LATELY)
+            .map(|row| Deed::new(row, &now))
+            .collect(),
+        ..ProfilePage::new(shell, form, web.app.config.password_min)
+    })
+}
+
+async fn show(
     State(web): State<Web>,
-    _: Caller<Viewer>,
+    caller: Caller<Viewer>,
+    Kept(kept): Kept,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let form = Refill::fresh(kept.unwrap_or_else(|| liked(caller.user(), &shell)));
+    super::html(&page(&web, &caller, shell, form).await?)
+}
+
+/// Stores what somebody likes; the theme in this browser only: a phone may want another than the desk.
+async fn save(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
     Extension(via): Extension<Via>,
     htmx: Htmx,
+    notes: Notes,
+    shell: Shell,
     typed: Typed,
-) -> Response {
-    let mut response = super::go(&web, &htmx, "/profile");
-    let cookie = theme_cookie(Some(typed.get("theme")), via.https);
-    response.headers_mut().append(SET_COOKIE, cookie);
-    response
+) -> Result<Response> {
+    let draft = profile::Draft {
+        timezone: typed.get("timezone").to_owned(),
+        clock: typed.get("clock").to_owned(),
+        week_start: typed.get("week_start").to_owned(),
+        keys: typed.has("keys"),
+    };
+    match profile::save(&web.app, &caller.actor, &draft).await {
+        Ok(()) => {
+            notes.leave(Flash::new("good", "Saved. Every page looks like that from now on.")).await;
+            let mut response = super::go(&web, &htmx, "/profile");
+            let cookie = theme_cookie(Some(typed.get("theme")), via.https);
+            response.headers_mut().append(SET_COOKIE, cookie);
+            Ok(response)
+        }
+        Err(Error::Invalid(errors)) => {
+            let form = Refill::wrong(typed, errors);
+            let page = page(&web, &caller, shell, form).await?;
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, super::html(&page)?).into_response())
+        }
+        Err(other) => Err(other),
+    }
+}
+
+async fn end_session(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    htmx: Htmx,
+    notes: Notes,
+    Path(key): Path<String>,
+) -> Result<Response> {
+    users::end_session(&web.app, &caller.actor, &caller.user().id, &key).await?;
+    notes.leave(Flash::new("good", "That browser is logged out.")).await;
+    Ok(super::go(&web, &htmx, "/profile"))
+}
+
+async fn end_others(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    htmx: Htmx,
+    notes: Notes,
+) -> Result<Response> {
+    users::end_sessions(&web.app, &caller.actor, &caller.user().id, caller.session()).await?;
+    notes.leave(Flash::new("good", "Every other browser and program is logged out.")).await;
+    Ok(super::go(&web, &htmx, "/profile"))
 }
 
 async fn password(
@@ -102,19 +253,39 @@ async fn password(
             Ok(super::go(&web, &htmx, "/profile"))
         }
         Err(Error::Invalid(errors)) => {
-            let page = ProfilePage { errors, ..ProfilePage::new(shell, web.app.config.password_min) };
+            let form = Refill::fresh(liked(caller.user(), &shell));
+            let page = ProfilePage { errors, ..page(&web, &caller, shell, form).await? };
             let page = if htmx.partial { super::html(&page.as_password())? } else { super::html(&page)? };
             Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
         }
         Err(other) => Err(other),
     }
 }
+
 impl Sampled for ProfilePage {
     fn samples() -> Vec<Self> {
-        let page = Self::new(Shell { here: "profile", ..Shell::sample() }, 15);
+        let shell = Shell { here: "profile", ..Shell::sample() };
+        let fields = [("theme", "dark"), ("clock", "12"), ("week_start", "sun"), ("keys", "on")];
+        let now = Now::sample();
+        let deed = |deed: &str, object: &str, outcome: Option<&str>, ago: i64| Deed {
+            deed: deed.to_owned(),
+            object: object.to_owned(),
+            outcome: outcome.map(str::to_owned),
+            when: now.plus(-ago),
+        };
+        let full = Self {
+            sessions: SessionRow::samples(),
+            lately: vec![
+                deed("Changed the schedule", "Nights", None, 400),
+                deed("Changed the password of", "anna", Some("refused"), 90_000),
+            ],
+            ..Self::new(shell.clone(), Refill::fresh(Typed::of(fields)), 15)
+        };
+        let wrong = vec![FieldError::new("timezone", "there is no time zone Moon/Base")];
         vec![
-            Self { errors: vec![FieldError::new("password", "use 15 characters or more")], ..page.clone() },
-            page,
+            Self { errors: vec![FieldError::new("password", "use 15 characters or more")], ..full.clone() },
+            Self::new(shell, Refill::wrong(Typed::of([("timezone", "Moon/Base")]), wrong), 15),
+            full,
         ]
     }
 }

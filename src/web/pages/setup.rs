@@ -1,6 +1,7 @@
 //! First run: the setup token, then the first admin (ui 4.2, steps 1 and 2).
 //!
-//! Two steps, each a plain form. The second carries the token along, so nothing is stored until all is right.
+//! Two steps, each a plain form. The second carries the token along, so nothing is stored until all is right; going back
+//! to the first carries what was typed. Steps 3 and 4 follow with a login ([`super::welcome`]).
 
 use askama::Template;
 use axum::Extension;
@@ -30,22 +31,25 @@ pub(super) fn routes(web: &Web) -> Routes {
         .around(|router| router.route_layer(guard))
 }
 
-#[derive(Template)]
+/// The first two steps.
+#[derive(Template, Clone, Debug)]
 #[template(path = "auth/setup.html")]
-struct Page {
-    shell: Shell,
+pub struct SetupPage {
+    /// The surroundings.
+    pub shell: Shell,
     /// 1 = the token, 2 = the admin.
-    step: u8,
-    /// The token, once it was right.
-    token: String,
-    form: Refill,
+    pub step: usize,
+    /// The token, as far as it is known.
+    pub token: String,
+    /// What was typed.
+    pub form: Refill,
     /// Characters of the shortest password accepted.
-    password_min: usize,
+    pub password_min: usize,
     /// The zone is fixed by the environment.
-    zone_fixed: bool,
+    pub zone_fixed: bool,
 }
 
-impl Sampled for Page {
+impl Sampled for SetupPage {
     fn samples() -> Vec<Self> {
         let page = |step, form| Self {
             shell: Shell { user: None, ..Shell::sample() },
@@ -75,8 +79,11 @@ async fn show(State(web): State<Web>, shell: Shell) -> Result<Response> {
 async fn check(State(web): State<Web>, shell: Shell, typed: Typed) -> Result<Response> {
     web.flood.tidy();
     let token = typed.get("token").to_owned();
+    if typed.has("back") {
+        return page(&web, shell, 1, token, Refill::fresh(typed.without_secrets()));
+    }
     match setup::check_token(&web.app, &token).await {
-        Ok(()) => page(&web, shell, 2, token, Refill::default()),
+        Ok(()) => page(&web, shell, 2, token, Refill::fresh(typed.without_secrets())),
         Err(Error::Invalid(errors)) => page(&web, shell, 1, String::new(), Refill::wrong(typed, errors)),
         Err(other) => Err(other),
     }
@@ -100,9 +107,8 @@ async fn finish(
     match setup::run(&web.app, &draft, via.ip).await {
         Ok(user) => {
             session::log_in(&mut login, user).await?;
-            let text = "You are the first admin. Pick a stack below and say when it sleeps.";
-            Notes::of(&login.session).leave(Flash::new("good", text)).await;
-            let mut response = Redirect::to(&web.link("/")).into_response();
+            Notes::of(&login.session).leave(Flash::new("good", "You are the first admin.")).await;
+            let mut response = Redirect::to(&web.link("/welcome/docker")).into_response();
             if matches!(&*draft.theme, "light" | "dark") {
                 response.headers_mut().append(SET_COOKIE, theme_cookie(Some(&draft.theme), via.https));
             }
@@ -117,10 +123,10 @@ async fn finish(
     }
 }
 
-fn page(web: &Web, shell: Shell, step: u8, token: String, form: Refill) -> Result<Response> {
+fn page(web: &Web, shell: Shell, step: usize, token: String, form: Refill) -> Result<Response> {
     let status: StatusCode = form.status();
     let config = &web.app.config;
-    let page = Page {
+    let page = SetupPage {
         shell,
         step,
         token,

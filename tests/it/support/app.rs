@@ -153,6 +153,7 @@ impl TestApp {
             disabled: false,
             timezone: None,
             theme: None,
+            habits: docknap::domain::user::Habits::default(),
             password_set: now,
             last_login: None,
             rev: 1,

@@ -1,0 +1,188 @@
+//! Links with which somebody chooses a password: the first one of an account, or another where the old is forgotten.
+//!
+//! An admin makes a link and hands it on; nobody but who opens it learns the password. A link works once, for a day. It
+//! is withdrawn by the next one, and by whatever changes the account's rights or its password.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::audit::{self, Object};
+use super::auth::sessions::Ticket;
+use super::auth::{self, record};
+use super::users::{check_secret, find};
+use super::{Actor, App, Error, FieldError, Result};
+use crate::db;
+pub use crate::db::user_links::Link;
+use crate::domain::audit::{AuditDetail, Change};
+use crate::domain::credential::{check_name, name_key};
+use crate::domain::ids::UserId;
+use crate::domain::permission::{Permission, Role};
+use crate::domain::user::{Habits, LinkKind, User};
+
+/// How long a link works.
+pub const GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// A link that was made just now: the only time its token is known.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// Whose password it is.
+    pub user: User,
+    /// What it is for.
+    pub kind: LinkKind,
+    /// The secret in it.
+    pub token: SecretString,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// Adds an account without a password, and makes the link with which its owner chooses one.
+///
+/// # Errors
+/// [`Error::Forbidden`]; [`Error::Invalid`] per field, also where the name is taken.
+pub async fn invite(app: &App, actor: &Actor, name: &str, role: &str) -> Result<Issued> {
+    actor.require(Permission::Administer)?;
+    let mut errors = Vec::new();
+    if let Err(error) = check_name(name) {
+        errors.push(FieldError::new("name", error.to_string()));
+    }
+    let role = match role.parse::<Role>() {
+        Ok(role) => role,
+        Err(error) => {
+            errors.push(FieldError::new("role", error.to_string()));
+            return Err(Error::Invalid(errors));
+        }
+    };
+    if !errors.is_empty() {
+        return Err(Error::Invalid(errors));
+    }
+    let now = app.clock.now();
+    let user = User {
+        id: app.ids.next(now),
+        name: name.trim().to_owned(),
+        role,
+        disabled: false,
+        timezone: None,
+        theme: None,
+        habits: Habits::default(),
+        password_set: Timestamp::UNIX_EPOCH,
+        last_login: None,
+        rev: 1,
+        created: now,
+    };
+    let mut tx = app.db.begin().await?;
+    match db::users::insert(&mut tx, &user, &name_key(&user.name), app.auth.hasher.nobodys()).await {
+        Ok(()) => {}
+        Err(error) if error.is_duplicate() => {
+            return Err(Error::field("name", "somebody has this name already"));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let issued = issue(&mut tx, app, user, LinkKind::Invite).await?;
+    let object = Object { kind: "user", id: Some(issued.user.id.as_str()), name: &issued.user.name };
+    let changes = vec![Change { field: "role".to_owned(), old: None, new: Some(role.to_string()) }];
+    let detail = AuditDetail { changes, ..AuditDetail::default() };
+    audit::record(&mut tx, app, actor, "user.invite", object, "ok", detail).await?;
+    tx.commit().await?;
+    Ok(issued)
+}
+
+/// Makes a link for an account there is; one made before ends.
+///
+/// # Errors
+/// [`Error::Forbidden`], [`Error::NotFound`]; [`Error::Conflict`] where logins to it are refused.
+pub async fn renew(app: &App, actor: &Actor, id: &UserId) -> Result<Issued> {
+    actor.require(Permission::Administer)?;
+    let mut tx = app.db.begin().await?;
+    db::users::lock_all(&mut tx).await?;
+    let stored = db::users::find_in(&mut tx, id).await?;
+    let user = stored.ok_or_else(|| Error::not_found("user", id.as_str()))?.user;
+    if user.disabled {
+        return Err(Error::Conflict {
+            code: "disabled",
+            message: format!("{} is disabled; enable the account first", user.name),
+        });
+    }
+    let kind = if user.is_invited() { LinkKind::Invite } else { LinkKind::Reset };
+    db::user_links::delete_all(&mut tx, id).await?;
+    let issued = issue(&mut tx, app, user, kind).await?;
+    record(&mut tx, app, actor, "user.make_link", &issued.user, "ok", Some(kind.as_str())).await?;
+    tx.commit().await?;
+    Ok(issued)
+}
+
+async fn issue(tx: &mut db::Tx, app: &App, user: User, kind: LinkKind) -> Result<Issued> {
+    let ticket = Ticket::draw()?;
+    let now = app.clock.now();
+    let link = Link { user_id: user.id.clone(), kind, expires: now + GOOD_FOR };
+    db::user_links::insert(tx, &ticket.digest(), &link, now).await?;
+    Ok(Issued { user, kind, token: SecretString::from(ticket.reveal()), expires: link.expires })
+}
+
+/// Withdraws the link of an account; where there is none, nothing changes.
+///
+/// # Errors
+/// [`Error::Forbidden`], [`Error::NotFound`].
+pub async fn revoke(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
+    actor.require(Permission::Administer)?;
+    let user = find(app, id).await?.user;
+    let mut tx = app.db.begin().await?;
+    if db::user_links::delete_all(&mut tx, id).await? > 0 {
+        record(&mut tx, app, actor, "user.revoke_link", &user, "ok", None).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// The links that are good now.
+///
+/// # Errors
+/// [`Error::Forbidden`]; where the database cannot be read.
+pub async fn open(app: &App, actor: &Actor) -> Result<Vec<Link>> {
+    actor.require(Permission::Administer)?;
+    Ok(db::user_links::open(&app.db, app.clock.now()).await?)
+}
+
+/// Whose password the link with this token chooses, and what for.
+///
+/// # Errors
+/// [`Error::NotFound`] for one that was used, withdrawn, is too old or never was: nobody learns which.
+pub async fn look(app: &App, token: &str) -> Result<(User, LinkKind)> {
+    let ticket = Ticket::parse(token).ok_or_else(gone)?;
+    let (link, user) =
+        db::user_links::find(&app.db, &ticket.digest(), app.clock.now()).await?.ok_or_else(gone)?;
+    Ok((user, link.kind))
+}
+
+fn gone() -> Error {
+    Error::not_found("link", "")
+}
+
+/// Uses a link: the password is chosen, the link and every login of before are over. Answers the account as it is then.
+///
+/// # Errors
+/// As [`look`]; [`Error::Invalid`] naming the rule the password breaks: the link is good for another try then.
+pub async fn accept(app: &App, token: &str, password: &SecretString, ip: Option<IpAddr>) -> Result<User> {
+    let (user, kind) = look(app, token).await?;
+    check_secret(app, &user.name, password)?;
+    let digest = Ticket::parse(token).ok_or_else(gone)?.digest();
+    let hash = app.auth.hasher.hash(password).await?;
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    if !db::user_links::take(&mut tx, &digest, now).await?
+        || !db::users::set_password(&mut tx, &user.id, &hash, now).await?
+    {
+        return Err(gone());
+    }
+    db::user_links::delete_all(&mut tx, &user.id).await?;
+    db::sessions::delete_all(&mut tx, &user.id, None).await?;
+    db::tokens::delete_all(&mut tx, &user.id).await?;
+    db::login_failures::clear(&mut tx, &auth::name_tries(&user.name)).await?;
+    db::users::logged_in(&mut tx, &user.id, now, None).await?;
+    let actor = Actor::user(&user, ip);
+    record(&mut tx, app, &actor, "user.use_link", &user, "ok", Some(kind.as_str())).await?;
+    tx.commit().await?;
+    Ok(find(app, &user.id).await?.user)
+}

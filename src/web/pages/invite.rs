@@ -1,0 +1,176 @@
+//! The page behind a link with which somebody chooses a password, and what is said of a password while it is typed.
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use secrecy::ExposeSecret;
+
+use super::html;
+use crate::app::{Error, Result, user_links, users};
+use crate::domain::credential::{Strength, WeakPassword};
+use crate::domain::user::{LinkKind, User};
+use crate::web::Web;
+use crate::web::form::{Refill, Typed};
+use crate::web::proxy::Via;
+use crate::web::routes::{Access, Routes};
+use crate::web::session::{self, PageLogin};
+use crate::web::shell::{Flash, Notes, Shell};
+use crate::web::view::Sampled;
+
+pub(super) fn routes(web: &Web) -> Routes {
+    let guard = web.flood.layer();
+    Routes::new()
+        .get("/invite/{token}", Access::Anyone, show)
+        .post("/invite/{token}", Access::Anyone, accept)
+        .around(|router| router.route_layer(guard))
+        .post("/password-strength", Access::Anyone, strength)
+}
+
+/// What a link opens.
+#[derive(Template, Clone, Debug)]
+#[template(path = "auth/invite.html")]
+pub struct InvitePage {
+    /// The surroundings.
+    pub shell: Shell,
+    /// The secret in the link; empty where it opens nothing.
+    pub token: String,
+    /// Whose password it is.
+    pub name: String,
+    /// It is the first one.
+    pub invites: bool,
+    /// What is wrong.
+    pub form: Refill,
+    /// Characters of the shortest password accepted.
+    pub password_min: usize,
+}
+
+impl InvitePage {
+    fn new(web: &Web, shell: Shell, token: String, (user, kind): (User, LinkKind), form: Refill) -> Self {
+        // Whoever is logged in here may not be whom the link is for.
+        let shell = Shell { user: None, ..shell };
+        let password_min = web.app.config.password_min;
+        Self { shell, token, name: user.name, invites: kind == LinkKind::Invite, form, password_min }
+    }
+
+    fn answer(&self) -> Result<Response> {
+        let status = if self.token.is_empty() { StatusCode::NOT_FOUND } else { self.form.status() };
+        Ok((status, html(self)?).into_response())
+    }
+
+    /// Used, withdrawn, too old, or never there: it looks the same.
+    fn gone(shell: Shell) -> Result<Response> {
+        let shell = Shell { user: None, ..shell };
+        let page = Self {
+            shell,
+            token: String::new(),
+            name: String::new(),
+            invites: false,
+            form: Refill::default(),
+            password_min: 0,
+        };
+        page.answer()
+    }
+}
+
+async fn show(State(web): State<Web>, Path(token): Path<String>, shell: Shell) -> Result<Response> {
+    match user_links::look(&web.app, &token).await {
+        Ok(found) => InvitePage::new(&web, shell, token, found, Refill::default()).answer(),
+        Err(Error::NotFound { .. }) => InvitePage::gone(shell),
+        Err(other) => Err(other),
+    }
+}
+
+async fn accept(
+    State(web): State<Web>,
+    Extension(via): Extension<Via>,
+    Path(token): Path<String>,
+    mut login: PageLogin,
+    shell: Shell,
+    typed: Typed,
+) -> Result<Response> {
+    web.flood.tidy();
+    match user_links::accept(&web.app, &token, &typed.secret("password"), via.ip).await {
+        Ok(user) => {
+            let text = format!("Welcome, {}. From now on you log in with this password.", user.name);
+            session::log_in(&mut login, user).await?;
+            Notes::of(&login.session).leave(Flash::new("good", text)).await;
+            Ok(Redirect::to(&web.link("/")).into_response())
+        }
+        Err(Error::Invalid(errors)) => match user_links::look(&web.app, &token).await {
+            Ok(found) => {
+                let form = Refill::wrong(typed, errors);
+                InvitePage::new(&web, shell, token, found, form).answer()
+            }
+            Err(Error::NotFound { .. }) => InvitePage::gone(shell),
+            Err(other) => Err(other),
+        },
+        Err(Error::NotFound { .. }) => InvitePage::gone(shell),
+        Err(other) => Err(other),
+    }
+}
+
+/// What is said of a password while it is typed: advice, and what would be refused.
+#[derive(Template, Clone, Debug)]
+#[template(path = "auth/_strength.html")]
+pub struct StrengthNote {
+    /// The surroundings.
+    pub shell: Shell,
+    /// 1 = would be refused, 4 = strong; 0 = nothing typed.
+    pub score: u8,
+    /// In words.
+    pub text: String,
+}
+
+impl StrengthNote {
+    fn new(shell: Shell, verdict: std::result::Result<Strength, WeakPassword>) -> Self {
+        let (score, text) = match verdict {
+            Err(refusal) => (1, format!("Not yet: {refusal}.")),
+            Ok(Strength::Fair) => (2, "Fair. One more word makes it much harder to guess.".to_owned()),
+            Ok(Strength::Good) => (3, "Good: hard to guess.".to_owned()),
+            Ok(Strength::Strong) => (4, "Strong: nobody guesses that.".to_owned()),
+        };
+        Self { shell, score, text }
+    }
+}
+
+/// Nothing is stored, and no hash computed: it costs less than the page around it.
+async fn strength(State(web): State<Web>, shell: Shell, typed: Typed) -> Result<Html<String>> {
+    let password = typed.secret("password");
+    if password.expose_secret().is_empty() {
+        return html(&StrengthNote { shell, score: 0, text: String::new() });
+    }
+    let name = typed.filled("name").unwrap_or_else(|| typed.get("username")).to_owned();
+    html(&StrengthNote::new(shell, users::strength(&web.app, &name, &password)))
+}
+
+impl Sampled for InvitePage {
+    fn samples() -> Vec<Self> {
+        let wrong = vec![crate::app::FieldError::new("password", "too short")];
+        let page = |token: &str, invites, form| Self {
+            shell: Shell { user: None, ..Shell::sample() },
+            token: token.to_owned(),
+            name: "otto".to_owned(),
+            invites,
+            form,
+            password_min: 15,
+        };
+        vec![
+            page("token", true, Refill::default()),
+            page("token", false, Refill::wrong(Typed::default(), wrong)),
+            page("", false, Refill::default()),
+        ]
+    }
+}
+
+impl Sampled for StrengthNote {
+    fn samples() -> Vec<Self> {
+        let shell = Shell { user: None, ..Shell::sample() };
+        vec![
+            Self::new(shell.clone(), Err(WeakPassword::TooShort { min: 15 })),
+            Self::new(shell.clone(), Ok(Strength::Fair)),
+            Self::new(shell, Ok(Strength::Strong)),
+        ]
+    }
+}

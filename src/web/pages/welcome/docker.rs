@@ -1,0 +1,181 @@
+//! Does Docker answer: one tick for each call DockNap makes, and the cure where one is missing.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Html;
+
+use crate::app::Result;
+use crate::app::docker_check::{self, Call, Checked, Outcome, Purpose};
+use crate::web::Web;
+use crate::web::auth::{Admin, Caller};
+use crate::web::htmx::Htmx;
+use crate::web::pages::html;
+use crate::web::shell::Shell;
+use crate::web::view::Sampled;
+
+/// A piece of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// What it says.
+    pub text: String,
+    /// It is to be typed as it stands.
+    pub code: bool,
+}
+
+/// A sentence in which backticks mark what is to be typed.
+fn pieces(text: &str) -> Vec<Piece> {
+    let parts = text.split('`').enumerate();
+    parts
+        .filter(|(_, part)| !part.is_empty())
+        .map(|(at, part)| Piece { text: part.to_owned(), code: at % 2 == 1 })
+        .collect()
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct CallRow {
+    /// `List containers`
+    pub words: &'static str,
+    /// Method and path.
+    pub call: &'static str,
+    /// `data-state`: gives the colour.
+    pub state: &'static str,
+    /// Its symbol.
+    pub icon: &'static str,
+    /// How it went, in a word.
+    pub word: &'static str,
+    /// What stands in the way.
+    pub fault: Vec<Piece>,
+}
+
+impl CallRow {
+    fn new(call: &Call) -> Self {
+        let (state, icon, word) = match (&call.outcome, call.purpose) {
+            (Outcome::Through, _) => ("succeeded", "circle-check", "Works"),
+            (Outcome::NotTried, _) => ("gone", "hourglass", "Not tried"),
+            (Outcome::Refused(_), Purpose::Extra) => ("missed", "circle-slash", "Does without"),
+            (Outcome::Refused(_), _) => ("failed", "circle-x", "Refused"),
+        };
+        let fault = match &call.outcome {
+            Outcome::Refused(reason) => pieces(reason),
+            Outcome::Through | Outcome::NotTried => Vec::new(),
+        };
+        Self { words: call.words, call: call.call, state, icon, word, fault }
+    }
+}
+
+/// Calls for one purpose.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// `To look`
+    pub title: &'static str,
+    /// What it takes to know.
+    pub hint: &'static str,
+    /// The calls.
+    pub rows: Vec<CallRow>,
+}
+
+/// Does Docker answer.
+#[derive(Template, Clone, Debug)]
+#[template(path = "welcome/docker.html", blocks = ["checks"])]
+pub struct WelcomeDocker {
+    /// The surroundings.
+    pub shell: Shell,
+    /// Of four.
+    pub step: usize,
+    /// Everything works that naps need.
+    pub ready: bool,
+    /// Why nothing could be tried, with what to do.
+    pub away: Vec<Piece>,
+    /// Where the Engine is.
+    pub address: String,
+    /// Its version.
+    pub engine: String,
+    /// What to set on a proxy that keeps calls back.
+    pub proxy_settings: Vec<&'static str>,
+    /// The calls.
+    pub groups: Vec<Group>,
+}
+
+impl WelcomeDocker {
+    /// What the check found.
+    pub fn new(shell: Shell, checked: &Checked) -> Self {
+        let group = |purpose, title, hint| Group {
+            title,
+            hint,
+            rows: checked.calls.iter().filter(|call| call.purpose == purpose).map(CallRow::new).collect(),
+        };
+        Self {
+            shell,
+            step: 3,
+            ready: checked.is_ready(),
+            away: checked.away.as_deref().map(pieces).unwrap_or_default(),
+            address: checked.address.clone(),
+            engine: checked.engine.clone(),
+            proxy_settings: checked.proxy_settings(),
+            groups: vec![
+                group(Purpose::Look, "To look", "Nothing works without these."),
+                group(
+                    Purpose::Act,
+                    "To nap and wake",
+                    "Tried on a container that does not exist, so nothing is touched.",
+                ),
+                group(Purpose::Extra, "Extras", "Without them DockNap shows a little less."),
+            ],
+        }
+    }
+}
+
+pub(super) async fn show(
+    State(web): State<Web>,
+    caller: Caller<Admin>,
+    htmx: Htmx,
+    shell: Shell,
+) -> Result<Html<String>> {
+    let checked = docker_check::check(&web.app, &caller.actor).await?;
+    let page = WelcomeDocker::new(shell, &checked);
+    if htmx.partial { html(&page.as_checks()) } else { html(&page) }
+}
+
+impl Sampled for WelcomeDocker {
+    fn samples() -> Vec<Self> {
+        let call = |call, words, purpose, outcome, by_proxy| Call { call, words, purpose, outcome, by_proxy };
+        let shell = Shell { here: "", ..Shell::sample() };
+        let refused = || Outcome::Refused("not allowed by the proxy: POST /containers/x/stop".to_owned());
+        let checked = |away: Option<&str>, act: Outcome, by_proxy, extra: Outcome| Checked {
+            address: "unix:///var/run/docker.sock".to_owned(),
+            away: away.map(str::to_owned),
+            engine: if away.is_some() { String::new() } else { "Docker 27.1.1, API 1.46".to_owned() },
+            calls: vec![
+                call("GET /_ping", "Say hello", Purpose::Look, Outcome::Through, false),
+                call("POST /containers/ID/stop", "Stop", Purpose::Act, act, by_proxy),
+                call("GET /info", "Compare the clocks", Purpose::Extra, extra, false),
+            ],
+        };
+        let denied =
+            "permission denied on /var/run/docker.sock. Run `echo DOCKER_GID=$(stat -c %g x) > .env`";
+        [
+            checked(None, Outcome::Through, false, refused()),
+            checked(None, refused(), true, Outcome::Through),
+            checked(Some(denied), Outcome::NotTried, false, Outcome::NotTried),
+        ]
+        .iter()
+        .map(|checked| Self::new(shell.clone(), checked))
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_typed_is_told_from_the_sentence() {
+        let piece = |text: &str, code| Piece { text: text.to_owned(), code };
+        assert_eq!(
+            pieces("run `docker ps`, then look"),
+            [piece("run ", false), piece("docker ps", true), piece(", then look", false)]
+        );
+        assert_eq!(pieces(""), []);
+    }
+}
