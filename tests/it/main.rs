@@ -34,6 +34,7 @@ mod pages_schedules;
 mod pages_stacks;
 mod pages_windows;
 mod people;
+mod performance;
 mod process;
 mod rbac;
 mod report;
