@@ -196,7 +196,7 @@ impl EventRow {
                 .schedule
                 .map(|(id, title)| Link::new(format!("/schedules/{id}"), view::shown_name(&title))),
             acts: event.acts,
-            reason: event.reason,
+            reason: now.words(&event.reason),
         }
     }
 }
