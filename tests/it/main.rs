@@ -30,6 +30,7 @@ mod packaging;
 mod pages;
 mod pages_windows;
 mod people;
+mod performance;
 mod process;
 mod rbac;
 mod report;
