@@ -156,7 +156,7 @@ async fn runs_are_found_by_what_they_did_who_asked_and_when(test: TestDb) {
     ]);
     runs[0].action = Action::Start;
     runs[1].trigger = Trigger::Manual;
-    runs[1].actor.name = "anna".to_owned();
+    "anna".clone_into(&mut runs[1].actor.name);
     runs[3].trigger = Trigger::CatchUp;
     store(&test, &runs).await;
     let none = Wanted::default();
@@ -212,7 +212,7 @@ async fn durations_are_those_of_the_last_runs_that_did_it_all(test: TestDb) {
     };
     took(&mut runs[1], 5);
     runs[2].state = RunState::Failed;
-    runs[3].reason = "nothing to do: it was so already".to_owned();
+    "nothing to do: it was so already".clone_into(&mut runs[3].reason);
     runs[4].retry_of = Some(RunId::from("c"));
     runs[5].action = Action::Start;
     took(&mut runs[6], 9);
@@ -238,9 +238,9 @@ async fn audit_rows_are_found_by_who_what_where_and_when(test: TestDb) {
         .map(|made| audit_row(&source.next::<String>(at(made)), Some("u1"), "schedule.create", at(made)))
         .collect();
     rows[0].actor.name = "ada".repeat(40_000);
-    rows[1].outcome = "refused".to_owned();
+    "refused".clone_into(&mut rows[1].outcome);
     rows[1].ip = Some("2001:db8::1".to_owned());
-    rows[2].object_name = "media_%".to_owned();
+    "media_%".clone_into(&mut rows[2].object_name);
     rows[2].detail.run_id = Some("0199c1d2-0000-7000-8000-000000000000".to_owned());
     let mut tx = test.db.begin().await.expect("begins");
     for row in &rows {
@@ -311,6 +311,7 @@ async fn fill(db: &Db, from: i64, count: i64) {
 
 /// The least of some tries of each page, in microseconds, with its name.
 async fn costs(db: &Db, last: i64) -> Vec<(&'static str, u128)> {
+    let clock = docknap::clock::Clock::system();
     let deep = format!("{}-0000-7000-8000-000000000000", 10_000_000 + last / 2);
     let target = Target::stack(HostId::local(), "media7");
     let none = Wanted::default();
@@ -329,9 +330,9 @@ async fn costs(db: &Db, last: i64) -> Vec<(&'static str, u128)> {
     for (name, wanted, before) in pages {
         let mut least = u128::MAX;
         for _ in 0..7 {
-            let begin = std::time::Instant::now();
+            let begin = clock.monotonic();
             history::list(db, wanted, before, 51).await.expect("reads");
-            least = least.min(begin.elapsed().as_micros());
+            least = least.min(clock.monotonic().saturating_sub(begin).as_micros());
         }
         costs.push((name, least));
     }
@@ -352,17 +353,17 @@ async fn costs(db: &Db, last: i64) -> Vec<(&'static str, u128)> {
     for (name, wanted) in audits {
         let mut least = u128::MAX;
         for _ in 0..7 {
-            let begin = std::time::Instant::now();
+            let begin = clock.monotonic();
             audit::list(db, &wanted).await.expect("reads");
-            least = least.min(begin.elapsed().as_micros());
+            least = least.min(clock.monotonic().saturating_sub(begin).as_micros());
         }
         costs.push((name, least));
     }
     let mut least = u128::MAX;
     for _ in 0..7 {
-        let begin = std::time::Instant::now();
+        let begin = clock.monotonic();
         figures::paces(db, &paced, 30).await.expect("reads");
-        least = least.min(begin.elapsed().as_micros());
+        least = least.min(clock.monotonic().saturating_sub(begin).as_micros());
     }
     costs.push(("paces", least));
     costs
