@@ -170,7 +170,7 @@ async fn the_picture_and_its_table_say_the_same() {
     assert!(table.starts_with("19:00 1"), "the newest hour first: {table}");
     assert!(table.contains("18:00 2 1"), "{table}");
     assert_eq!(
-        page.attribute("svg.pic path[data-state=failed]", "d").map(|d| d.matches('M').count()),
+        page.attribute("svg.chart path[data-state=failed]", "d").map(|d| d.matches('M').count()),
         Some(1)
     );
     let day = ada.get("/audit?who=anna&to=2026-11-26").await;

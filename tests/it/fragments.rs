@@ -251,7 +251,7 @@ async fn what_the_browser_loads_stays_small_and_at_home() {
 
 #[test]
 fn what_is_compressed_already_is_the_file_beside_it() {
-    for file in ["htmx.min.js", "hx-sse.min.js"] {
+    for file in ["vendor.min.js"] {
         let path = root().join("static").join(file);
         let packed = path.with_extension("js.gz");
         let unpacked =

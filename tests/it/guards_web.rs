@@ -151,7 +151,7 @@ async fn a_wait_is_shown_where_one_looks() {
     let page = otto.get(&format!("/runs/{}", run["id"].as_str().expect("an id"))).await;
     let words = |text: &str| text.replace('\u{a0}', " ");
     assert_eq!(words(&page.text(".why")), words(&format!("Why {reason}")));
-    assert_eq!(page.text("[role=status]"), "Held back until its next look");
+    assert_eq!(page.text("main [role=status]"), "Held back until its next look");
     assert_eq!(
         page.attribute("#run", "hx-trigger").as_deref(),
         Some("runs from:body, minute from:body, resync from:body")

@@ -78,7 +78,7 @@ async fn a_report_tells_what_napped_and_what_that_gave_back() {
         page.text(".bars title"),
         "Hours asleep in each of the last eight weeks: 0, 0, 0, 0, 0, 0, 0, 4.0"
     );
-    let before = page.attribute(".week a", "href").expect("a way back");
+    let before = page.attribute(".flips a", "href").expect("a way back");
     assert_eq!(before, "/report?week=2027-W08");
     let earlier = vera.get(&before).await;
     assert!(earlier.text("main").contains("Nothing napped in this week"), "{}", earlier.text("main"));

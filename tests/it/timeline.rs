@@ -142,7 +142,7 @@ async fn a_day_shows_the_plan_over_what_is_known() {
     let mut otto = test.operator().await;
     let page = otto.get("/timeline?view=day").await;
     assert_eq!(page.status, 200, "{}", page.body);
-    assert_eq!(page.text("h2"), "Friday 27 November 2026");
+    assert_eq!(page.text("main h2"), "Friday 27 November 2026");
     let media = lane("media");
     let told = page.text(&format!("{media} title"));
     // The rule was made just now: before that it said nothing.
@@ -206,7 +206,7 @@ async fn a_week_counts_what_happens_in_each_hour() {
     save(&test, cron(("stack", "idle"), "5 23 * * *", "stop")).await;
     let mut otto = test.operator().await;
     let page = otto.get("/timeline?view=week&date=2026-11-30").await;
-    assert_eq!(page.text("h2"), "30 Nov – 6 Dec 2026");
+    assert_eq!(page.text("main h2"), "30 Nov – 6 Dec 2026");
     assert_eq!(many(&page, "#heat [data-heat]"), 7 * 24);
     let title = |css: &str| page.attribute(css, "title").expect(css);
     assert_eq!(title("#heat [data-heat='2']"), "Mon 30 Nov 23:00: 2 changes");
@@ -226,7 +226,7 @@ async fn a_month_has_a_cell_for_each_day_with_what_happens() {
     let test = site().await;
     let mut vera = test.viewer().await;
     let page = vera.get("/timeline?view=month&date=2026-12-10").await;
-    assert_eq!(page.text("h2"), "December 2026");
+    assert_eq!(page.text("main h2"), "December 2026");
     assert_eq!(many(&page, "#month td"), 35);
     assert_eq!(many(&page, "#month td[data-off]"), 4, "30 November and the first of January");
     let title = page.attribute("#month td:not([data-off]) a", "title").expect("a day");

@@ -69,7 +69,7 @@ impl Strip {
         });
         Some(Self {
             id: id.into(),
-            title: now.words(&words(&within, end, now)),
+            title: now.words(&words(&within, start, end, now)),
             bands: bands.collect(),
             now: (start..end).contains(&now.at).then(|| place(now.at)),
         })
@@ -94,7 +94,7 @@ fn place(at: Timestamp, start: Timestamp, end: Timestamp) -> u32 {
 }
 
 /// `Asleep 00:00–07:00 and 23:00–24:00`, `Awake all day`.
-fn words(spells: &[Spell], end: Timestamp, now: &Now) -> String {
+fn words(spells: &[Spell], start: Timestamp, end: Timestamp, now: &Now) -> String {
     let clock = |at: Timestamp| match at == end {
         true => "24:00".to_owned(),
         false => at.to_zoned(now.zone.clone()).strftime("%H:%M").to_string(),
@@ -104,7 +104,7 @@ fn words(spells: &[Spell], end: Timestamp, now: &Now) -> String {
         named.map(|spell| format!("{}–{}", clock(spell.from), clock(spell.until))).collect()
     };
     let (asleep, held) = (of(Wanted::Asleep), of(Wanted::Hold));
-    let one = spells.len() == 1;
+    let one = matches!(spells, [spell] if (spell.from, spell.until) == (start, end));
     let mut told = match asleep.split_last() {
         None if !held.is_empty() => String::new(),
         None if one => "Awake all day".to_owned(),
