@@ -440,7 +440,7 @@ fn way_on(web: &Web, problem: &Problem, asked: &Asked, known: bool) -> Link {
     let back = |words: &str| from.clone().map(|from| Link::new(from, words));
     // What was sent is not sent again by a link; the page it was sent from is opened instead.
     let again = || {
-        let here = asked.uri.path_and_query().map(|path| path.as_str());
+        let here = asked.uri.path_and_query().map(axum::http::uri::PathAndQuery::as_str);
         let here = here.filter(|_| asked.method == Method::GET).and_then(super::session::local);
         here.or_else(|| page_of(&asked.headers, web.base())).unwrap_or_else(|| "/".to_owned())
     };
