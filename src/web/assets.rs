@@ -87,7 +87,7 @@ fn language(path: &str) -> Option<Language> {
     let (name, extension) = path.rsplit_once('.')?;
     match extension {
         "css" => Some(Language::Css),
-        "js" if !name.ends_with(".min") => Some(Language::Js),
+        "js" if !name.contains('.') => Some(Language::Js),
         _ => None,
     }
 }
