@@ -1,21 +1,28 @@
 //! Static files, from inside the binary.
 //!
 //! Links carry the version of all files together, so a browser may keep them for ever; without it, or with an old one,
-//! the answer is checked by its `ETag` each time.
+//! the answer is checked by its `ETag` each time. Each is squeezed and compressed once, at its first use; what was made
+//! elsewhere lies beside its file as `.gz`, compressed more patiently than there is time for here.
 
+use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::LazyLock;
 
-use axum::body::Body;
+use axum::body::Bytes;
 use axum::extract::{Path, Query};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
-use crate::domain::text::hex;
-
+use super::squeeze::{Language, squeeze};
 use crate::app::Error;
+use crate::domain::text::hex;
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
@@ -32,55 +39,6 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     }
     short(&all.finalize())
 });
-
-/// A style sheet as browsers get it: without what only people read.
-pub fn lean(css: &str) -> String {
-    let mut out = String::with_capacity(css.len());
-    let (mut gap, mut quote) = (false, None);
-    let mut rest = css;
-    while let Some(letter) = rest.chars().next() {
-        if quote.is_none() && rest.starts_with("/*") {
-            rest = rest.split_once("*/").map_or("", |(_, after)| after);
-            gap = true;
-            continue;
-        }
-        rest = &rest[letter.len_utf8()..];
-        if quote.is_none() && letter.is_whitespace() {
-            gap = true;
-            continue;
-        }
-        if letter == '}' && out.ends_with(';') {
-            out.pop();
-        }
-        // A space before a colon says something in a selector; one after it never does.
-        if gap && !out.is_empty() && !out.ends_with(['{', '}', ';', ',', ':']) && !"{};,".contains(letter) {
-            out.push(' ');
-        }
-        gap = false;
-        match quote {
-            Some(open) if open == letter => quote = None,
-            None if letter == '"' || letter == '\'' => quote = Some(letter),
-            _ => {}
-        }
-        out.push(letter);
-    }
-    out
-}
-
-/// A script of ours as browsers get it: without indentation, and without the lines that only people read.
-pub fn lean_script(script: &str) -> String {
-    let lines = script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// What is sent of a text file: ours are made lean, others go as they are.
-pub fn served(path: &str, text: &str) -> Option<String> {
-    match path {
-        "app.css" => Some(lean(text)),
-        "app.js" => Some(lean_script(text)),
-        _ => None,
-    }
-}
 
 /// The version of all files together, for `?v=`.
 pub fn version() -> &'static str {
@@ -99,6 +57,50 @@ fn short(hash: &[u8]) -> String {
     hex(&hash[..6])
 }
 
+/// A file as it is served.
+struct Asset {
+    kind: &'static str,
+    /// Of what is served plain; compressed it is another representation.
+    tag: String,
+    plain: Bytes,
+    gzip: Bytes,
+}
+
+impl Asset {
+    fn of(path: &str) -> Option<Self> {
+        let kind = kind(path)?;
+        let data = Files::get(path)?.data;
+        let plain = match language(path) {
+            Some(language) => squeeze(&String::from_utf8_lossy(&data), language).into_bytes(),
+            None => data.into_owned(),
+        };
+        let gzip = match Files::get(&format!("{path}.gz")) {
+            Some(ready) => ready.data.into_owned(),
+            None => compress(&plain)?,
+        };
+        Some(Self { kind, tag: short(&Sha256::digest(&plain)), plain: plain.into(), gzip: gzip.into() })
+    }
+}
+
+/// Ours are squeezed; what others have made is small already.
+fn language(path: &str) -> Option<Language> {
+    let (name, extension) = path.rsplit_once('.')?;
+    match extension {
+        "css" => Some(Language::Css),
+        "js" if !name.ends_with(".min") => Some(Language::Js),
+        _ => None,
+    }
+}
+
+fn compress(data: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(data).ok()?;
+    encoder.finish().ok()
+}
+
+static ASSETS: LazyLock<BTreeMap<String, Asset>> =
+    LazyLock::new(|| Files::iter().filter_map(|name| Some((name.to_string(), Asset::of(&name)?))).collect());
+
 #[derive(serde::Deserialize)]
 pub(super) struct Version {
     v: Option<String>,
@@ -109,24 +111,28 @@ pub(super) async fn file(
     Query(version): Query<Version>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let kind = kind(&path).ok_or_else(|| Error::not_found("page", &*path))?;
-    let file = Files::get(&path).ok_or_else(|| Error::not_found("page", &*path))?;
-    let etag = format!("\"{}\"", short(&file.metadata.sha256_hash()));
-    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let mut response = if known.is_some_and(|known| known.split(',').any(|one| one.trim() == etag)) {
+    let asset = ASSETS.get(&path).ok_or_else(|| Error::not_found("page", &*path))?;
+    let lists = |name: HeaderName, wanted: &str| {
+        let text = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        text.split(',').any(|one| one.trim() == wanted)
+    };
+    let zipped = lists(ACCEPT_ENCODING, "gzip");
+    let etag = format!("\"{}{}\"", asset.tag, if zipped { "-gzip" } else { "" });
+    let mut response = if lists(IF_NONE_MATCH, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
+    } else if zipped {
+        ([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))], asset.gzip.clone()).into_response()
     } else {
-        match std::str::from_utf8(&file.data).ok().and_then(|text| served(&path, text)) {
-            Some(text) => Body::from(text).into_response(),
-            None => Body::from(file.data).into_response(),
-        }
+        asset.plain.clone().into_response()
     };
     let current = version.v.as_deref() == Some(self::version());
     let keep = if current { "public, max-age=31536000, immutable" } else { "public, no-cache" };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(keep));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    let answer = response.headers_mut();
+    answer.insert(CACHE_CONTROL, HeaderValue::from_static(keep));
+    answer.insert(CONTENT_TYPE, HeaderValue::from_static(asset.kind));
+    answer.insert(VARY, HeaderValue::from_static("accept-encoding"));
     if let Ok(etag) = HeaderValue::from_str(&etag) {
-        response.headers_mut().insert(ETAG, etag);
+        answer.insert(ETAG, etag);
     }
     Ok(response)
 }
@@ -141,23 +147,4 @@ fn kind(path: &str) -> Option<&'static str> {
         "webmanifest" => "application/manifest+json",
         _ => return None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_script_keeps_every_statement() {
-        assert_eq!(
-            lean_script("// a\n(() => {\n  const x = 1; // kept\n\n})();\n"),
-            "(() => {\nconst x = 1; // kept\n})();"
-        );
-    }
-
-    #[test]
-    fn a_style_sheet_loses_only_what_people_read() {
-        let css = "/* a */ a > b , c :hover::before {\n  content: \"→ ; /* x */\";\n  margin: calc(1px + 2px) 0;\n}\n";
-        assert_eq!(lean(css), "a > b,c :hover::before{content:\"→ ; /* x */\";margin:calc(1px + 2px) 0}");
-    }
 }
