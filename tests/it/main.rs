@@ -31,6 +31,7 @@ mod pages;
 mod pages_stacks;
 mod pages_windows;
 mod people;
+mod performance;
 mod process;
 mod rbac;
 mod report;
