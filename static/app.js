@@ -25,8 +25,11 @@
       toast.dataset.seen = "";
       if (toast.dataset.tone !== "bad") fade(toast, find("form", toast) ? 10000 : 6000);
     });
+    each(".flash form", (form) => fade(form, 10000));
     each("[data-countdown]:not([data-seen])", countdown);
-    presets();
+    unsaved ||= Boolean(find("[data-dirty]"));
+    // One stop for the Tab key in a whole week.
+    boxes().forEach((box, i) => { box.tabIndex = i ? -1 : 0; });
   };
 
   // Goes after a while, but not under the pointer.
@@ -41,11 +44,6 @@
       if (left <= 0) clearInterval(timer);
     }, 1000);
   };
-
-  // Which ready-made text a field holds.
-  const presets = () => each("[data-fill]", (button) => {
-    button.setAttribute("aria-pressed", String(document.getElementById(button.dataset.fill)?.value.trim() === button.value));
-  });
 
   // A look at the password that was typed.
   each("[data-show-toggle]", (input) => {
@@ -86,19 +84,12 @@
   if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
 
   on("click", (event) => {
-    const preset = event.target.closest("[data-fill]");
-    const filled = preset && document.getElementById(preset.dataset.fill);
-    if (filled) {
-      event.preventDefault();
-      filled.value = preset.value;
-      filled.dispatchEvent(new Event("input", { bubbles: true }));
-    }
-    // Plain http has no clipboard.
+    // Plain http has no clipboard: the text is picked, and the person copies it.
     const copy = event.target.closest("[data-copy]");
     if (copy) {
       const text = document.getElementById(copy.dataset.copy);
-      getSelection().selectAllChildren(text);
-      navigator.clipboard?.writeText(text.textContent).then(() => { copy.textContent = "Copied"; });
+      text.select ? text.select() : getSelection().selectAllChildren(text);
+      navigator.clipboard?.writeText(text.value ?? text.textContent).then(() => { copy.lastChild.textContent = "Copied"; });
     }
     event.target.closest("[data-close]")?.closest(".toast").remove();
     // A click on the backdrop is a click on the dialog itself, outside its form.
@@ -107,7 +98,32 @@
     const opener = event.target.closest("[command='show-modal']");
     if (opener && !("command" in opener)) document.getElementById(opener.getAttribute("commandfor")).showModal();
   });
-  on("input", presets);
+
+  // The week: the mouse paints, arrows move, Shift and arrows paint.
+  const boxes = () => [...document.querySelectorAll(".week input")];
+  const isBox = ({ target }) => target.matches(".week input");
+  let pen = null;
+  const paint = (box, asleep) => { if (box.checked !== asleep) box.click(); };
+  on("pointerdown", (event) => {
+    pen = event.pointerType === "mouse" && isBox(event) ? !event.target.checked : null;
+    if (pen !== null) paint(event.target, pen);
+  });
+  on("pointerover", (event) => { if (pen !== null && event.buttons && isBox(event)) paint(event.target, pen); });
+  on("click", (event) => { if (pen !== null && event.detail && isBox(event)) event.preventDefault(); });
+  on("keydown", (event) => {
+    const way = ["ArrowLeft", "ArrowUp", "ArrowRight", "ArrowDown"].indexOf(event.key);
+    if (way < 0 || !isBox(event)) return;
+    event.preventDefault();
+    const all = boxes();
+    // On a phone days are columns.
+    const far = way % 2 === Number(all[0].offsetLeft === all[1].offsetLeft) ? 1 : 48;
+    const next = all[all.indexOf(event.target) + (way < 2 ? -far : far)];
+    if (!next) return;
+    if (event.shiftKey) paint(next, event.target.checked);
+    event.target.tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
+  });
 
   // An unsaved form asks before it is left.
   let unsaved = false;

@@ -48,6 +48,7 @@ pub mod simulate;
 pub mod soon;
 pub mod stacks;
 pub mod summary;
+pub mod timeline;
 pub mod user_links;
 pub mod users;
 pub mod vitals;

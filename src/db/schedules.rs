@@ -239,6 +239,25 @@ pub async fn update(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bo
     Ok(touched == 1)
 }
 
+/// Takes the deletion of `schedule` back where its stored revision is still `old_rev`, and answers whether it was.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn restore(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bool> {
+    let touched = exec_tx!(
+        tx,
+        "UPDATE schedules SET deleted_ms = NULL, effective_from_ms = $1, next_due_ms = $2, rev = $3, updated_ms = $4 \
+         WHERE id = $5 AND rev = $6 AND deleted_ms IS NOT NULL",
+        to_ms(schedule.effective_from),
+        schedule.next_due.map(to_ms),
+        schedule.rev,
+        to_ms(schedule.updated_at),
+        schedule.id.as_str(),
+        old_rev
+    )?;
+    Ok(touched == 1)
+}
+
 /// One schedule, deleted ones included.
 ///
 /// # Errors

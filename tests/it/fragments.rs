@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use askama::Template;
 use docknap::sim::World;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, gallery, health, invite, login, order, overrides, profile, report,
-    runs, schedules, settings, setup, simulate, stacks, users, welcome,
+    actions, audit, calendars, containers, feeds, gallery, health, invite, login, order, overrides, profile,
+    report, runs, schedules, settings, setup, stacks, timeline, users, welcome,
 };
 use docknap::web::toast::ToastPart;
 use docknap::web::view::{ErrorPage, Sampled};
@@ -49,12 +49,13 @@ fn everything() -> Vec<(String, String)> {
     render::<containers::ContainerPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<containers::GonePage>(&mut all, |_| vec![]);
     render::<schedules::SchedulesPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
+    render::<schedules::together::ConflictPage>(&mut all, |_| vec![]);
     render::<schedules::SwitchedRow>(&mut all, |_| vec![]);
     render::<schedules::Zones>(&mut all, |_| vec![]);
     render::<schedules::form::ScheduleForm>(&mut all, |page| vec![("form", text(page.as_form().render()))]);
     render::<schedules::meaning::Meaning>(&mut all, |_| vec![]);
     render::<schedules::meaning::Paused>(&mut all, |_| vec![]);
-    render::<simulate::SimulatePage>(&mut all, |_| vec![]);
+    render::<timeline::TimelinePage>(&mut all, |page| vec![("region", text(page.as_region().render()))]);
     render::<order::OrderPage>(&mut all, |_| vec![]);
     render::<overrides::OverridesPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<overrides::OverrideForm>(&mut all, |_| vec![]);
@@ -84,6 +85,7 @@ fn everything() -> Vec<(String, String)> {
     render::<health::HealthPage>(&mut all, |_| vec![]);
     render::<gallery::Gallery>(&mut all, |_| vec![]);
     render::<profile::ProfilePage>(&mut all, |page| vec![("password", text(page.as_password().render()))]);
+    render::<feeds::FeedPage>(&mut all, |_| vec![]);
     all
 }
 

@@ -13,6 +13,7 @@ use crate::support::rows::{at, member, monday, schedule, store_schedules};
 on_both_engines!(
     a_schedule_is_read_back_as_it_was_stored,
     an_update_needs_the_revision_it_read,
+    a_deletion_is_taken_back_once,
     only_one_claims_an_occurrence,
     a_claim_uses_up_the_skip_and_may_end_a_once,
     what_is_due_comes_in_order_and_what_is_off_never,
@@ -59,6 +60,22 @@ async fn an_update_needs_the_revision_it_read(test: TestDb) {
         assert_eq!(schedules::get_in(&mut tx, &old.id).await.expect("reads"), Some(new.clone()));
         tx.commit().await.expect("commits");
     }
+}
+
+async fn a_deletion_is_taken_back_once(test: TestDb) {
+    let old = schedule("a");
+    let deleted =
+        Schedule { deleted_at: Some(at("2026-11-23T20:00:00Z")), next_due: None, rev: 2, ..old.clone() };
+    store_schedules(&test.db, std::slice::from_ref(&old)).await;
+    let back = Schedule { rev: 3, ..old.clone() };
+    let mut tx = test.db.begin().await.expect("begins");
+    assert!(!schedules::restore(&mut tx, &back, 1).await.expect("answers"), "it is not deleted");
+    assert!(schedules::update(&mut tx, &deleted, 1).await.expect("answers"));
+    assert!(!schedules::restore(&mut tx, &back, 1).await.expect("answers"), "an old revision");
+    assert!(schedules::restore(&mut tx, &back, 2).await.expect("answers"));
+    assert!(!schedules::restore(&mut tx, &back, 3).await.expect("answers"), "once is enough");
+    tx.commit().await.expect("commits");
+    assert_eq!(schedules::get(&test.db, &old.id).await.expect("reads"), Some(back));
 }
 
 async fn only_one_claims_an_occurrence(test: TestDb) {

@@ -112,6 +112,30 @@ pub async fn delete(app: &App, actor: &Actor, id: &ScheduleId, rev: Option<i64>)
     Ok(())
 }
 
+/// Takes a deletion back: the schedule goes on from now, as it was, switched on or off. One that is there stays as it
+/// is.
+///
+/// # Errors
+/// As [`update`].
+pub async fn restore(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
+    actor.require(Permission::Operate)?;
+    let old = db::schedules::get(&app.db, id).await?.ok_or_else(|| not_found(id))?;
+    if old.deleted_at.is_some() {
+        writable(&old)?;
+        let almanac = Almanac::load(app).await?;
+        let mut new = Schedule { deleted_at: None, ..old.clone() };
+        touch(&mut new, &almanac, app.clock.now());
+        let mut tx = app.db.begin().await?;
+        if !db::schedules::restore(&mut tx, &new, old.rev).await? {
+            return Err(stale(&mut tx, id).await?);
+        }
+        record(&mut tx, app, actor, "schedule.restore", &new, changes(None, Some(&new))).await?;
+        tx.commit().await?;
+        changed(app);
+    }
+    super::get(app, actor, id).await
+}
+
 /// Switches a schedule on, from now: time before never fires. One that is on stays as it is.
 ///
 /// # Errors

@@ -74,6 +74,15 @@ pub(super) async fn clashes(
     .await
 }
 
+/// What a schedule gets in the way of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// In a sentence.
+    pub sentence: String,
+    /// The other schedule, where it is another schedule.
+    pub other: Option<ScheduleId>,
+}
+
 /// The first warning of each of these schedules, compared among themselves and with who needs whom: what the list shows.
 pub(super) fn among(
     schedules: &[Schedule],
@@ -81,7 +90,7 @@ pub(super) fn among(
     inventories: &[Inventory],
     almanac: &Almanac,
     now: Timestamp,
-) -> HashMap<ScheduleId, String> {
+) -> HashMap<ScheduleId, Clash> {
     let on = || schedules.iter().filter(|schedule| schedule.spec.enabled);
     let rules = Rules::new(on().filter_map(|schedule| almanac.rule(schedule)).collect(), Vec::new());
     let mut needs: HashMap<&HostId, Needs<'_>> =
@@ -91,11 +100,15 @@ pub(super) fn among(
         let target = &one.spec.target;
         let others = on().filter(|other| other.id != one.id && target.shares_container(&other.spec.target));
         let mut others = others.take(usize::try_from(MOST_OTHERS).unwrap_or(usize::MAX));
-        let told = others.find_map(|other| between(&one.spec, other, almanac, now)).or_else(|| {
+        let met = |other: &Schedule| {
+            let sentence = between(&one.spec, other, almanac, now)?;
+            Some(Clash { sentence, other: Some(other.id.clone()) })
+        };
+        let told = others.find_map(met).or_else(|| {
             let gap = needs.get_mut(&target.host).filter(|_| one.is_window())?.first_gap(target)?;
-            Some(needed(&gap, target, &almanac.zone_of(&one.spec)))
+            Some(Clash { sentence: needed(&gap, target, &almanac.zone_of(&one.spec)), other: None })
         });
-        found.extend(told.map(|sentence| (one.id.clone(), sentence)));
+        found.extend(told.map(|clash| (one.id.clone(), clash)));
     }
     found
 }

@@ -6,13 +6,16 @@ mod lint;
 mod preview;
 mod timing;
 mod view;
+mod weekly;
 
-pub use change::{create, delete, disable, enable, run_now, skip_next, unskip_next, update};
+pub use change::{create, delete, disable, enable, restore, run_now, skip_next, unskip_next, update};
 pub use check::{Draft, GuardDraft, MAX_PRIORITY};
-pub use preview::{Now, Preview, preview};
+pub use lint::Clash;
+pub use preview::{DryRun, Now, Preview, dry_run, preview};
 pub use view::{
     Coming, LastRun, ScheduleFilter, ScheduleView, coming, conflicts, get, is_skipping, list, next_at,
 };
+pub use weekly::{Mark, marks};
 
 /// What a save answers.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ use super::super::execute;
 use super::super::zone::NamedZone;
 use super::super::{Actor, App, Error, Result};
 use super::check::{self, Draft, Faults};
+use super::weekly::{self, Mark};
 use super::{lint, timing, view};
 use crate::domain::action::Action;
 use crate::domain::calendar::CalendarEffect;
@@ -14,6 +15,7 @@ use crate::domain::conflict::Fires;
 use crate::domain::guard::Guard;
 use crate::domain::ids::CalendarId;
 use crate::domain::permission::Permission;
+use crate::domain::plan::Plan;
 use crate::domain::schedule::{Policy, Reading, ScheduleSpec, Wake, When};
 use crate::domain::text::capital;
 use crate::domain::window::{Mood, Rota};
@@ -43,6 +45,10 @@ pub struct Preview {
     pub guard: Option<Guard>,
     /// For a window: minutes asleep in the coming seven days.
     pub asleep_minutes: Option<i64>,
+    /// For a window: when it sleeps in the coming 24 hours, as minutes from now.
+    pub today: Option<Vec<(i64, i64)>>,
+    /// What it does in a week.
+    pub week: Vec<Mark>,
 }
 
 /// One of the coming instants.
@@ -109,6 +115,8 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
         now: present,
         guard,
         asleep_minutes: look.asleep_minutes,
+        today: look.today,
+        week: look.week,
     })
 }
 
@@ -120,6 +128,8 @@ struct Look {
     /// For a window: what it says now.
     state: Option<Mood>,
     asleep_minutes: Option<i64>,
+    today: Option<Vec<(i64, i64)>>,
+    week: Vec<Mark>,
 }
 
 impl Look {
@@ -145,6 +155,8 @@ impl Look {
             dst_notes,
             state: rota.map(|rota| rota.voice(now).mood()),
             asleep_minutes: rota.map(|rota| asleep_minutes(rota, now)),
+            today: rota.map(|rota| today(rota, now)),
+            week: weekly::marks(when, &zone.zone, now),
         }
     }
 }
@@ -193,6 +205,52 @@ fn asleep_minutes(rota: Rota<'_>, now: Timestamp) -> i64 {
     // Both ends may cut a minute in two.
     let millis = sleeps.map(|sleep| sleep.end.min(end).duration_since(sleep.start.max(now)).as_millis());
     i64::try_from((millis.sum::<i128>() + 30_000) / 60_000).unwrap_or(i64::MAX)
+}
+
+/// When it sleeps in the 24 hours after `now`, as minutes from then.
+fn today(rota: Rota<'_>, now: Timestamp) -> Vec<(i64, i64)> {
+    const DAY: i64 = 24 * 60;
+    let end = now.checked_add(24.hours()).unwrap_or(Timestamp::MAX);
+    let minutes = |at: Timestamp| (at.duration_since(now).as_secs() + 30).div_euclid(60).clamp(0, DAY);
+    let sleeps = rota.sleeps(now, end).into_iter();
+    sleeps.map(|sleep| (minutes(sleep.start), minutes(sleep.end))).filter(|(from, to)| from < to).collect()
+}
+
+/// What one side of a rule would do as things are now.
+#[derive(Clone, Debug)]
+pub struct DryRun {
+    /// For a window: what begins; `None` for the other kinds.
+    pub begins: Option<Mood>,
+    /// What would be done.
+    pub plan: Plan,
+    /// Stop grace in seconds; `None` leaves it to the container.
+    pub stop_timeout_seconds: Option<i64>,
+}
+
+/// What a draft would do if it acted now: of a window both edges. Changes nothing.
+///
+/// # Errors
+/// [`Error::Invalid`] naming every field that is wrong; [`Error::Docker`] where the host is away.
+pub async fn dry_run(app: &App, actor: &Actor, draft: &Draft) -> Result<Vec<DryRun>> {
+    actor.require(Permission::View)?;
+    let almanac = Almanac::load(app).await?;
+    let stored = match &draft.id {
+        Some(id) => crate::db::schedules::get(&app.db, id).await?,
+        None => None,
+    };
+    let spec = check::check(app, draft, &almanac, stored.as_ref(), app.clock.now())?.spec;
+    let edges = if matches!(spec.when, When::Window(_)) {
+        vec![(Some(Mood::Asleep), spec.action), (Some(Mood::Awake), Action::Start)]
+    } else {
+        vec![(None, spec.action)]
+    };
+    let mut runs = Vec::new();
+    for (begins, action) in edges {
+        let restores = begins == Some(Mood::Awake);
+        let plan = execute::preview(app, actor, &spec.target, action, restores).await?;
+        runs.push(DryRun { begins, plan, stop_timeout_seconds: spec.stop_timeout_seconds });
+    }
+    Ok(runs)
 }
 
 /// The schedule a draft describes, as far as the check against others needs it; `None` where target or action are not

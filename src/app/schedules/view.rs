@@ -128,11 +128,15 @@ pub async fn list(
 /// Schedules compared with each other for the list at most.
 const MOST_COMPARED: i64 = 1000;
 
-/// What each of these schedules gets in the way of, in a sentence; those that get in nobody's way are not among them.
+/// What each of these schedules gets in the way of; those that get in nobody's way are not among them.
 ///
 /// # Errors
 /// Where the database cannot be read.
-pub async fn conflicts(app: &App, actor: &Actor, of: &[ScheduleView]) -> Result<HashMap<ScheduleId, String>> {
+pub async fn conflicts(
+    app: &App,
+    actor: &Actor,
+    of: &[ScheduleView],
+) -> Result<HashMap<ScheduleId, lint::Clash>> {
     actor.require(Permission::View)?;
     let wanted = db::schedules::Wanted { enabled: Some(true), limit: MOST_COMPARED, ..Default::default() };
     let all = db::schedules::list(&app.db, &wanted).await?;

@@ -17,6 +17,10 @@ mod parse;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod reference;
 
+use jiff::civil::Weekday;
+
+use super::window::Days;
+
 pub use fire::{Fires, MISSED_CAP, Missed};
 pub use notes::{DstEffect, DstNote};
 pub use parse::{CronError, Field, MAX_LENGTH};
@@ -68,6 +72,36 @@ impl Cron {
     pub fn both_day_fields(&self) -> bool {
         self.day_rule == DayRule::Either
     }
+
+    /// The minute of the day at which it fires once, and on which days of the week, where that is all it says.
+    pub fn daily(&self) -> Option<(Days, i16)> {
+        let once = self.minutes.count_ones() == 1 && self.hours.count_ones() == 1;
+        let every_date = self.days == 0xffff_fffe && self.months == 0x1ffe;
+        if !once || !every_date || self.class != Class::Fixed || self.both_day_fields() {
+            return None;
+        }
+        let minute = self.hours.trailing_zeros() * 60 + self.minutes.trailing_zeros();
+        let days = Weekday::Monday
+            .cycle_forward()
+            .take(7)
+            .filter(|day| self.weekdays & (1 << day.to_sunday_zero_offset()) != 0)
+            .fold(Days::default(), |days, day| days.with(Days::only(day)));
+        Some((days, i16::try_from(minute).ok()?))
+    }
+
+    /// The expression of one fire a day.
+    pub fn of_daily(days: Days, minute: i16) -> String {
+        let weekdays = Days::from_to(Weekday::Monday, Weekday::Friday);
+        let of_week = if days == Days::ALL {
+            "*".to_owned()
+        } else if days == weekdays {
+            "1-5".to_owned()
+        } else {
+            let numbers = Weekday::Sunday.cycle_forward().take(7).filter(|day| days.has(*day));
+            numbers.map(|day| day.to_sunday_zero_offset().to_string()).collect::<Vec<_>>().join(",")
+        };
+        format!("{} {} * * {of_week}", minute % 60, minute / 60)
+    }
 }
 
 impl std::fmt::Display for Cron {
@@ -81,5 +115,27 @@ impl std::str::FromStr for Cron {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::parse(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_fire_a_day_is_told_and_written_again() {
+        for (text, days, minute, again) in [
+            ("0 23 * * *", "Mon-Sun", 1380, "0 23 * * *"),
+            ("30 7 * * mon-fri", "Mon-Fri", 450, "30 7 * * 1-5"),
+            ("5 4 * * 0,6", "Sat,Sun", 245, "5 4 * * 0,6"),
+            ("0 0 * * 7", "Sun", 0, "0 0 * * 0"),
+        ] {
+            let (found, at) = Cron::parse(text).expect(text).daily().expect(text);
+            assert_eq!((found.to_string().as_str(), at), (days, minute), "{text}");
+            assert_eq!(Cron::of_daily(found, at), again);
+        }
+        for text in ["0 * * * *", "0 3 1 * *", "0 3 1 * 1", "*/5 3 * * *", "0 3 * 6 *", "0 1,2 * * *"] {
+            assert_eq!(Cron::parse(text).expect(text).daily(), None, "{text}");
+        }
     }
 }

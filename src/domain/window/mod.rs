@@ -12,12 +12,15 @@ mod notes;
 mod parse;
 mod rota;
 mod walk;
+mod week;
 mod words;
 
 pub use notes::{EdgeNote, SleepNote};
 pub use parse::{MAX_PARTS, MAX_TEXT, WindowError};
 pub use rota::{Interval, Rota, Voice};
 pub use walk::Walk;
+pub use week::{Grid, SLOTS, Week, weekday};
+pub use words::{Clock, short};
 
 /// Minutes of a day.
 const DAY: i16 = 24 * 60;

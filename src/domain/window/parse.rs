@@ -18,7 +18,7 @@ pub const MAX_PARTS: usize = 64;
 /// Why a text is no window: one sentence that says what to do, without its full stop.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct WindowError(String);
+pub struct WindowError(pub(super) String);
 
 impl Window {
     /// Reads window text.

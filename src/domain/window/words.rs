@@ -7,7 +7,7 @@ use jiff::civil::Weekday;
 use super::{DAY, Days, MAX_TEXT, Mood, Part, Window};
 
 /// `Mon` … `Sun`.
-pub(super) fn short(day: Weekday) -> &'static str {
+pub fn short(day: Weekday) -> &'static str {
     match day {
         Weekday::Monday => "Mon",
         Weekday::Tuesday => "Tue",
@@ -51,7 +51,7 @@ impl fmt::Display for Part {
 
 impl Part {
     /// The minute of the day at which it ends, 1 … 1440.
-    fn end_minute(self) -> i16 {
+    pub fn end_minute(self) -> i16 {
         match (self.start + self.length) % DAY {
             0 => DAY,
             minute => minute,
@@ -59,7 +59,7 @@ impl Part {
     }
 
     /// The day on which it ends, where it is longer than a day; 24:00 belongs to the day before.
-    fn end_day(self) -> Option<Weekday> {
+    pub fn end_day(self) -> Option<Weekday> {
         let (first, _) = *self.days.runs().first()?;
         let days = (self.start + self.length - 1) / DAY;
         (self.length > DAY).then(|| first.wrapping_add(i64::from(days)))
@@ -83,7 +83,7 @@ impl fmt::Display for Days {
 }
 
 /// A minute of the day as `HH:MM`.
-struct Clock(i16);
+pub struct Clock(pub i16);
 
 impl fmt::Display for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,7 +123,8 @@ impl Part {
 }
 
 impl Days {
-    fn meaning(self) -> String {
+    /// In words: "Monday to Friday and Sunday".
+    pub fn meaning(self) -> String {
         let mut runs: Vec<String> = self
             .runs()
             .into_iter()

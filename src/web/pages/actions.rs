@@ -223,7 +223,7 @@ pub struct Question {
     /// The same for each of several targets.
     pub parts: Vec<Part>,
     /// What is sent with the answer.
-    pub hidden: Vec<(String, String)>,
+    pub hidden: Vec<(&'static str, String)>,
     /// A revision that must still be the stored one.
     pub rev: Option<i64>,
     /// How long it lasts; `None` where that is not asked.
@@ -446,7 +446,7 @@ impl Question {
                 parts: ["media", "shop"]
                     .map(|name| Part { name: name.to_owned(), plan: PlanView::sample() })
                     .into(),
-                hidden: vec![("do".to_owned(), "nap".to_owned())],
+                hidden: vec![("do", "nap".to_owned())],
                 ends: Some(Ends::of_several(false, &Typed::default())),
                 reason: Some(String::new()),
                 ..stop.clone()

@@ -92,10 +92,11 @@ impl From<&Change> for ChangeLine {
 }
 
 /// Events in words, after the actor's name and before the object's.
-const DEEDS: [(&str, &str); 46] = [
+const DEEDS: [(&str, &str); 49] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
+    ("schedule.restore", "took back the deletion of the schedule"),
     ("schedule.enable", "switched on the schedule"),
     ("schedule.disable", "switched off the schedule"),
     ("schedule.skip_next", "skipped the next fire of"),
@@ -122,6 +123,8 @@ const DEEDS: [(&str, &str); 46] = [
     ("user.make_link", "made a link to choose a password for"),
     ("user.revoke_link", "withdrew the link of"),
     ("user.use_link", "chose a password by link as"),
+    ("user.feed_create", "made a calendar address for"),
+    ("user.feed_revoke", "revoked a calendar address of"),
     ("user.unlock", "lifted the login delay of"),
     ("stack.start", "asked for a start of the stack"),
     ("stack.stop", "asked for a stop of the stack"),

@@ -106,14 +106,14 @@ impl Wish {
         let keys = self
             .targets
             .iter()
-            .map(|(target, _)| ("t".to_owned(), format!("{}/{}", target.target_type(), target.key())));
+            .map(|(target, _)| ("t", format!("{}/{}", target.target_type(), target.key())));
         Ok(Question {
             title: format!("{} {count}?", self.verb()),
             label: format!("{} {count}", self.verb()),
             icon: self.deed.icon(),
             harsh: matches!(self.deed, Deed::Do(action) if action.reverses_order()),
             action: "/actions".to_owned(),
-            hidden: std::iter::once(("do".to_owned(), self.deed.word().to_owned())).chain(keys).collect(),
+            hidden: std::iter::once(("do", self.deed.word().to_owned())).chain(keys).collect(),
             back,
             parts,
             ends: napped.then(|| Ends::of_several(self.deed == Deed::Wake, typed)),

@@ -23,6 +23,7 @@ mod bulk;
 pub mod calendars;
 pub mod containers;
 mod deeds;
+pub mod feeds;
 #[cfg(debug_assertions)]
 pub mod gallery;
 pub mod health;
@@ -36,8 +37,8 @@ pub mod runs;
 pub mod schedules;
 pub mod settings;
 pub mod setup;
-pub mod simulate;
 pub mod stacks;
+pub mod timeline;
 pub mod users;
 pub mod wanted;
 pub mod welcome;
@@ -58,7 +59,7 @@ pub fn routes(web: &Web) -> Routes {
         .merge(bulk::routes())
         .merge(containers::routes())
         .merge(schedules::routes())
-        .merge(simulate::routes())
+        .merge(timeline::routes())
         .merge(calendars::routes())
         .merge(order::routes())
         .merge(overrides::routes())
@@ -68,6 +69,7 @@ pub fn routes(web: &Web) -> Routes {
         .merge(settings::routes())
         .merge(health::routes())
         .merge(profile::routes())
+        .merge(feeds::routes())
         .merge(super::live::routes())
 }
 

@@ -28,6 +28,7 @@ async fn from_the_token_to_the_audit_log(path: &str) {
     visit.press("a[href*='/schedules/new']").await;
 
     // Sleep hours are offered first, with what they mean beside them.
+    visit.press("label:has(#view-text)").await;
     visit.find("#window").await;
     visit.type_into("#window", "sleep Mon-Fri 23:00-07:00").await;
     visit.reads("40 h a week asleep").await;

@@ -1,6 +1,7 @@
 //! The pages in headless Chromium, on a host name that is not localhost: what a [`Visit`] sees, presses and types.
 
 mod access;
+mod editor;
 mod first_run;
 mod journey;
 mod keys;

@@ -6,12 +6,14 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::fields::Fields;
-use super::form::{ScheduleForm, targets};
+use super::form::{DryRunView, ScheduleForm, targets};
 use super::meaning::{Meaning, Paused, PreviewView};
+use super::views::Renewed;
+use super::week::Views;
 use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
 use crate::app::schedules::{self as service, Saved, ScheduleView};
-use crate::app::{Actor, Error, Result, stacks, zone};
+use crate::app::{Actor, Error, FieldError, Result, stacks, zone};
 use crate::domain::ids::ScheduleId;
 use crate::domain::schedule::Source;
 use crate::web::auth::{Caller, Operator, Viewer};
@@ -37,6 +39,8 @@ pub(super) struct Begin {
     from: String,
     /// Sleep hours to begin with.
     window: String,
+    /// A cron expression to begin with.
+    cron: String,
 }
 
 /// The form around `fields`, with what they mean.
@@ -46,15 +50,19 @@ async fn filled(
     shell: Shell,
     fields: Fields,
     stored: Option<&ScheduleView>,
+    fault: Option<&FieldError>,
 ) -> Result<ScheduleForm> {
     let overview = stacks::overview(&web.app, actor).await?;
     let default = zone::default_zone(&web.app).await?;
     let now = now(web, &shell);
     let groups = targets(&overview, &fields.target, stored.map(|view| view.target_name.as_str()));
-    let preview = meaning(web, actor, &shell, &fields, stored.map(|view| &view.schedule.id)).await?;
+    let preview = match fault {
+        Some(fault) => PreviewView::refused(std::slice::from_ref(fault)),
+        None => meaning(web, actor, &shell, &fields, stored).await?,
+    };
     let calendars = calendars(web, actor, &fields).await?;
     let form = ScheduleForm::new(shell, fields, groups, default.name);
-    let form = ScheduleForm { calendars, preview, ..form };
+    let form = ScheduleForm { calendars, preview, ..form }.refused(fault.cloned().into_iter().collect());
     let Some(view) = stored else { return Ok(form) };
     let wanted = RunFilter { schedule: Some(view.schedule.id.clone()), ..RunFilter::default() };
     let runs = history::list(&web.app, actor, &wanted, &Page { limit: RUNS, cursor: None }).await?;
@@ -84,10 +92,17 @@ async fn meaning(
     actor: &Actor,
     shell: &Shell,
     fields: &Fields,
-    id: Option<&ScheduleId>,
+    stored: Option<&ScheduleView>,
 ) -> Result<PreviewView> {
+    let id = stored.map(|view| &view.schedule.id);
     match service::preview(&web.app, actor, &fields.draft(id)).await {
-        Ok(preview) => Ok(PreviewView::new(&preview, &now(web, shell))),
+        Ok(preview) => {
+            let now = now(web, shell);
+            let told = PreviewView::new(&preview, &now);
+            let Some(view) = stored else { return Ok(told) };
+            let zone = crate::domain::time::zone(&view.effective_timezone).unwrap_or(jiff::tz::TimeZone::UTC);
+            Ok(told.beside(&service::marks(&view.schedule.spec.when, &zone, now.at)))
+        }
         Err(Error::Invalid(errors)) => Ok(PreviewView::refused(&errors)),
         Err(other) => Err(other),
     }
@@ -109,15 +124,59 @@ pub(super) async fn new(
     let fields = if let Some(typed) = kept {
         Fields::typed(&typed)
     } else if begin.from.is_empty() {
-        let fields = Fields::new(begin.target);
-        if begin.window.is_empty() { fields } else { Fields { window: begin.window, ..fields } }
+        Fields::beginning(begin.target, begin.window, begin.cron)
     } else {
         let view = service::get(&web.app, &caller.actor, &ScheduleId(begin.from)).await?;
         let fields = Fields::of(&view);
         let name = if fields.name.is_empty() { String::new() } else { format!("{} (copy)", fields.name) };
         Fields { rev: String::new(), name, ..fields }
     };
-    html(&filled(&web, &caller.actor, shell, fields, None).await?)
+    html(&filled(&web, &caller.actor, shell, fields, None, None).await?)
+}
+
+/// The form as it was sent, its views in step, unless it is to be stored: then what a save may take.
+struct Sent {
+    fields: Fields,
+    fault: Option<FieldError>,
+}
+
+impl Sent {
+    fn new(typed: &Typed) -> Self {
+        let mut fields = Fields::typed(typed);
+        let fault = fields.settle().err();
+        Self { fields, fault }
+    }
+
+    fn is_saved(&self) -> bool {
+        self.fields.is_saved() && self.fault.is_none()
+    }
+
+    /// The form again: what it means, with what it would do now where that was asked for.
+    async fn again(
+        self,
+        web: &Web,
+        actor: &Actor,
+        htmx: &Htmx,
+        shell: Shell,
+        stored: Option<&ScheduleView>,
+    ) -> Result<Response> {
+        let Self { fields, fault } = self;
+        let (is_saved, is_dry) = (fields.is_saved(), fields.save == "dry");
+        let mut form = filled(web, actor, shell, fields, stored, fault.as_ref()).await?;
+        form.dirty = true;
+        let mut status = if is_saved { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+        if is_dry && fault.is_none() {
+            let draft = form.f.draft(stored.map(|view| &view.schedule.id));
+            match service::dry_run(&web.app, actor, &draft).await {
+                Ok(runs) => form.dry_runs = runs.into_iter().map(DryRunView::new).collect(),
+                Err(Error::Invalid(errors)) => {
+                    (form, status) = (form.refused(errors), StatusCode::UNPROCESSABLE_ENTITY);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        answer(htmx, status, &form)
+    }
 }
 
 pub(super) async fn create(
@@ -128,15 +187,16 @@ pub(super) async fn create(
     shell: Shell,
     typed: Typed,
 ) -> Result<Response> {
-    let fields = Fields::typed(&typed);
-    if fields.save.is_empty() {
-        let form = filled(&web, &caller.actor, shell, fields, None).await?;
-        return answer(&htmx, StatusCode::OK, &form);
+    let sent = Sent::new(&typed);
+    if !sent.is_saved() {
+        return sent.again(&web, &caller.actor, &htmx, shell, None).await;
     }
+    let fields = sent.fields;
     match service::create(&web.app, &caller.actor, &fields.draft(None), Source::Ui).await {
         Ok(saved) => Ok(stored(&web, &htmx, &notes, &saved).await),
         Err(Error::Invalid(errors)) => {
-            let form = filled(&web, &caller.actor, shell, fields, None).await?.refused(errors);
+            let mut form = filled(&web, &caller.actor, shell, fields, None, None).await?.refused(errors);
+            form.dirty = true;
             answer(&htmx, StatusCode::UNPROCESSABLE_ENTITY, &form)
         }
         Err(other) => Err(other),
@@ -152,7 +212,7 @@ pub(super) async fn show(
 ) -> Result<Html<String>> {
     let view = service::get(&web.app, &caller.actor, &ScheduleId(id)).await?;
     let fields = kept.map_or_else(|| Fields::of(&view), |typed| Fields::typed(&typed));
-    html(&filled(&web, &caller.actor, shell, fields, Some(&view)).await?)
+    html(&filled(&web, &caller.actor, shell, fields, Some(&view), None).await?)
 }
 
 pub(super) async fn update(
@@ -165,22 +225,23 @@ pub(super) async fn update(
     typed: Typed,
 ) -> Result<Response> {
     let id = ScheduleId(id);
-    let fields = Fields::typed(&typed);
-    let outcome = if fields.save.is_empty() {
-        None
-    } else {
-        let draft = fields.draft(Some(&id));
-        Some(service::update(&web.app, &caller.actor, &id, &draft, fields.revision()).await)
-    };
-    let (status, errors) = match outcome {
-        None => (StatusCode::OK, Vec::new()),
-        Some(Ok(saved)) => return Ok(stored(&web, &htmx, &notes, &saved).await),
-        Some(Err(Error::Invalid(errors))) => (StatusCode::UNPROCESSABLE_ENTITY, errors),
-        Some(Err(Error::Stale { .. })) => (StatusCode::CONFLICT, Vec::new()),
-        Some(Err(other)) => return Err(other),
-    };
+    let sent = Sent::new(&typed);
+    if !sent.is_saved() {
+        let view = service::get(&web.app, &caller.actor, &id).await?;
+        return sent.again(&web, &caller.actor, &htmx, shell, Some(&view)).await;
+    }
+    let fields = sent.fields;
+    let draft = fields.draft(Some(&id));
+    let (status, errors) =
+        match service::update(&web.app, &caller.actor, &id, &draft, fields.revision()).await {
+            Ok(saved) => return Ok(stored(&web, &htmx, &notes, &saved).await),
+            Err(Error::Invalid(errors)) => (StatusCode::UNPROCESSABLE_ENTITY, errors),
+            Err(Error::Stale { .. }) => (StatusCode::CONFLICT, Vec::new()),
+            Err(other) => return Err(other),
+        };
     let view = service::get(&web.app, &caller.actor, &id).await?;
-    let mut form = filled(&web, &caller.actor, shell, fields, Some(&view)).await?.refused(errors);
+    let mut form = filled(&web, &caller.actor, shell, fields, Some(&view), None).await?.refused(errors);
+    form.dirty = true;
     if status == StatusCode::CONFLICT {
         form = form.stale(&Fields::of(&view));
     }
@@ -210,11 +271,19 @@ pub(super) async fn preview(
         let to = [("hx-retarget", "#preview-paused"), ("hx-reswap", "innerHTML")];
         return Ok((StatusCode::TOO_MANY_REQUESTS, to, html(&Paused { shell })?).into_response());
     }
-    let fields = Fields::typed(&typed);
-    let id = typed.filled("id").map(ScheduleId::from);
-    let preview = meaning(&web, &caller.actor, &shell, &fields, id.as_ref()).await?;
+    let mut fields = Fields::typed(&typed);
+    let stored = match typed.filled("id") {
+        Some(id) => service::get(&web.app, &caller.actor, &ScheduleId::from(id)).await.ok(),
+        None => None,
+    };
+    let (renewed, preview) = match fields.settle() {
+        Ok(renewed) => (renewed, meaning(&web, &caller.actor, &shell, &fields, stored.as_ref()).await?),
+        Err(fault) => (Renewed::default(), PreviewView::refused(&[fault])),
+    };
+    let (v, id) = (Views::renewing(&fields, renewed), stored.map(|view| view.schedule.id.to_string()));
     let enabled = typed.get("was") != "off";
-    Ok(html(&Meaning { preview, enabled, id: id.map(|id| id.to_string()), shell })?.into_response())
+    Ok(html(&Meaning { preview, enabled, id, v, f: fields, read_only: None, errors: Vec::new(), shell })?
+        .into_response())
 }
 
 /// The zones there are, for the field that takes one.

@@ -1,5 +1,6 @@
 //! What the schedule form's fields hold: kept as it was typed whatever happens to it.
 
+use super::views::{Sentence, WeekFields};
 use crate::app::schedules::{Draft, GuardDraft, ScheduleView};
 use crate::domain::action::Action;
 use crate::domain::guard::{Guard, Then};
@@ -53,14 +54,34 @@ pub struct Fields {
     pub note: String,
     /// The revision the form was made from.
     pub rev: String,
-    /// Which button was pressed: `on`, `off`, `next` for on but from the next nap; empty for a preview.
+    /// Which button was pressed: `on`, `off`, `next` for on but from the next nap, `dry` for a dry run; empty for a
+    /// preview.
     pub save: String,
+    /// The view on show: `week`, `sentence` or `text`.
+    pub view: String,
+    /// The painted week.
+    pub week: WeekFields,
+    /// The sentence of a window, where one holds it.
+    pub said: Option<Sentence>,
+    /// The sentence of a cron expression, where one holds it.
+    pub acts: Option<Sentence>,
+    /// The text each view was made from; `None` where the form did not show it.
+    pub window_of: Option<String>,
+    /// The same of the painted week.
+    pub week_of: Option<String>,
+    /// The same of a window's sentence.
+    pub said_of: Option<String>,
+    /// The same of the cron expression.
+    pub cron_of: Option<String>,
+    /// The same of its sentence.
+    pub acts_of: Option<String>,
 }
 
 impl Fields {
     /// An empty form for a target.
     pub fn new(target: String) -> Self {
-        Self {
+        let mut fields = Self {
+            view: "week".to_owned(),
             target,
             action: "stop".to_owned(),
             kind: "window".to_owned(),
@@ -73,7 +94,22 @@ impl Fields {
             priority: "0".to_owned(),
             then: Then::Go.as_str().to_owned(),
             ..Self::default()
+        };
+        fields.rebase();
+        fields
+    }
+
+    /// A form that begins with sleep hours, or with a cron expression; either may be empty.
+    pub fn beginning(target: String, window: String, cron: String) -> Self {
+        let mut fields = Self::new(target);
+        if !window.is_empty() {
+            fields.window = window;
+        } else if !cron.is_empty() {
+            "cron".clone_into(&mut fields.kind);
+            fields.cron = cron;
         }
+        fields.rebase();
+        fields
     }
 
     /// What was typed.
@@ -103,7 +139,9 @@ impl Fields {
             note: text("note"),
             rev: text("rev"),
             save: text("save"),
+            ..Self::default()
         };
+        fields.take_views(typed);
         if let Some(preset) = typed.filled("preset") {
             let is_window = preset.starts_with("sleep ") || preset.starts_with("awake ");
             let (kind, field) =
@@ -111,6 +149,7 @@ impl Fields {
             preset.clone_into(field);
             kind.clone_into(&mut fields.kind);
             fields.save.clear();
+            fields.rebase();
         }
         fields
     }
@@ -129,7 +168,8 @@ impl Fields {
         }
         let guard = spec.guard.as_ref();
         let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
-        Self {
+        let mut fields = Self {
+            view: if view.schedule.is_window() { "week" } else { "text" }.to_owned(),
             min_uptime_minutes: number(guard.and_then(|guard| guard.min_uptime_minutes)),
             busy_cpu_percent: number(guard.and_then(|guard| guard.busy_cpu_percent)),
             busy_wait_minutes: number(guard.and_then(|guard| guard.busy_wait_minutes)),
@@ -156,8 +196,15 @@ impl Fields {
             priority: spec.priority.to_string(),
             note: spec.note.clone(),
             rev: rev.to_string(),
-            save: String::new(),
-        }
+            ..Self::default()
+        };
+        fields.rebase();
+        fields
+    }
+
+    /// A button that stores was pressed.
+    pub fn is_saved(&self) -> bool {
+        matches!(self.save.as_str(), "on" | "off" | "next")
     }
 
     /// What the service takes. Of the three ways to say when, only the chosen one counts, and

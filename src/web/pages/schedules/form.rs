@@ -5,13 +5,15 @@ use askama::Template;
 use super::fields::Fields;
 use super::meaning::PreviewView;
 use super::runs_now;
+use super::week::Views;
 use crate::app::FieldError;
-use crate::app::schedules::ScheduleView;
+use crate::app::schedules::{DryRun, ScheduleView};
 use crate::app::stacks::Overview;
 use crate::domain::action::Action;
 use crate::domain::guard::Then;
 use crate::domain::schedule::{Policy, Source, Wake};
-use crate::web::pages::actions::Act;
+use crate::domain::window::Mood;
+use crate::web::pages::actions::{Act, PlanView};
 use crate::web::pages::runs::RunLine;
 use crate::web::shell::Shell;
 use crate::web::view::{self, Choice, Now, Sampled, When};
@@ -90,23 +92,31 @@ pub struct Preset {
     pub text: &'static str,
     /// What it is for.
     pub label: &'static str,
+    /// It is what the form says.
+    pub chosen: bool,
+}
+
+impl Preset {
+    const fn new(text: &'static str, label: &'static str) -> Self {
+        Self { text, label, chosen: false }
+    }
 }
 
 /// Ready-made window texts.
 pub const WINDOWS: [Preset; 4] = [
-    Preset { text: "sleep 23:00-07:00", label: "Nights" },
-    Preset { text: "sleep Mon-Thu 20:00-07:00; Fri 20:00-Mon 07:00", label: "Nights and weekends" },
-    Preset { text: "sleep Sat 00:00-Mon 00:00", label: "Weekends" },
-    Preset { text: "awake Mon-Fri 08:00-18:00", label: "Awake in office hours only" },
+    Preset::new("sleep 23:00-07:00", "Nights"),
+    Preset::new("sleep Mon-Thu 20:00-07:00; Fri 20:00-Mon 07:00", "Nights and weekends"),
+    Preset::new("sleep Sat 00:00-Mon 00:00", "Weekends"),
+    Preset::new("awake Mon-Fri 08:00-18:00", "Awake in office hours only"),
 ];
 
 /// Ready-made cron expressions.
 pub const CRONS: [Preset; 5] = [
-    Preset { text: "0 23 * * *", label: "Every night 23:00" },
-    Preset { text: "0 7 * * *", label: "Every morning 07:00" },
-    Preset { text: "0 18 * * 1-5", label: "Weekdays 18:00" },
-    Preset { text: "0 8 * * 1-5", label: "Weekdays 08:00" },
-    Preset { text: "0 4 * * 0", label: "Sundays 04:00" },
+    Preset::new("0 23 * * *", "Every night 23:00"),
+    Preset::new("0 7 * * *", "Every morning 07:00"),
+    Preset::new("0 18 * * 1-5", "Weekdays 18:00"),
+    Preset::new("0 8 * * 1-5", "Weekdays 08:00"),
+    Preset::new("0 4 * * 0", "Sundays 04:00"),
 ];
 
 /// What a window may do about changes by hand.
@@ -139,6 +149,39 @@ const EFFECTS: [(&str, &str); 9] = [
 
 /// How late a missed fire may be made up for: what is offered, in seconds.
 const CATCH_UPS: [i64; 6] = [0, 300, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600];
+
+/// What one side of the rule would do now.
+#[derive(Clone, Debug)]
+pub struct DryRunView {
+    /// `When it falls asleep`.
+    pub title: &'static str,
+    /// What is done, in order, and what is left alone.
+    pub plan: PlanView,
+    /// The calls to Docker, in order.
+    pub calls: Vec<String>,
+}
+
+impl DryRunView {
+    /// What the service told.
+    pub fn new(run: DryRun) -> Self {
+        let grace = run.stop_timeout_seconds;
+        let call = |container: &str, action: Action| {
+            let name = view::shown_name(container);
+            let grace = grace.filter(|_| matches!(action, Action::Stop | Action::Restart));
+            let grace = grace.map(|seconds| format!("?t={seconds}")).unwrap_or_default();
+            format!("POST /containers/{name}/{action}{grace}")
+        };
+        Self {
+            title: match run.begins {
+                Some(Mood::Asleep) => "When it falls asleep",
+                Some(Mood::Awake) => "When it wakes",
+                None => "When it acts",
+            },
+            calls: run.plan.steps.iter().map(|step| call(&step.container, step.action)).collect(),
+            plan: run.plan.into(),
+        }
+    }
+}
 
 /// A field on which two people differ.
 #[derive(Clone, Debug)]
@@ -179,10 +222,12 @@ pub struct ScheduleForm {
     pub groups: Vec<Group>,
     /// The actions.
     pub actions: Vec<ActionChoice>,
-    /// Ready-made window texts.
-    pub windows: Vec<Preset>,
-    /// Ready-made cron expressions.
-    pub crons: Vec<Preset>,
+    /// What the views of the rule show.
+    pub v: Views,
+    /// What it would do now, where that was asked for.
+    pub dry_runs: Vec<DryRunView>,
+    /// Something in it is not stored yet.
+    pub dirty: bool,
     /// What a window may do about changes by hand.
     pub policies: Vec<Choice>,
     /// What a window may wake.
@@ -240,8 +285,9 @@ impl ScheduleForm {
                     chosen: action.as_str() == fields.action,
                 })
                 .collect(),
-            windows: WINDOWS.to_vec(),
-            crons: CRONS.to_vec(),
+            v: Views::new(&fields),
+            dry_runs: Vec::new(),
+            dirty: false,
             policies: choices(POLICIES.map(|(policy, label)| (policy.as_str(), label)), &fields.policy),
             wakes: choices(WAKES.map(|(wake, label)| (wake.as_str(), label)), &fields.wake),
             thens: choices(THENS.map(|(then, label)| (then.as_str(), label)), &fields.then),
@@ -303,6 +349,18 @@ impl ScheduleForm {
         let rare =
             ["stop_timeout_seconds", "priority", "note", "policy", "wake", "calendar_id", "calendar_effect"];
         let is_rare = |field: &str| rare.contains(&field) || field.starts_with("guard.");
+        // What is wrong is on show.
+        for error in &self.errors {
+            let view = match error.field.as_str() {
+                "window" | "cron" => "text",
+                "week" => "week",
+                field if field.starts_with("row-") => "week",
+                field if field.starts_with("said.") || field.starts_with("acts.") => "sentence",
+                _ => continue,
+            };
+            view.clone_into(&mut self.f.view);
+            break;
+        }
         self.more |= self.errors.iter().any(|error| is_rare(&error.field));
         self
     }
@@ -458,6 +516,11 @@ impl Sampled for ScheduleForm {
             id: Some("0199c1d2-0000-7000-8000-000000000000".to_owned()),
             next: Some(Now::sample().plus(10_080)),
             runs: RunLine::samples(),
+            dry_runs: vec![DryRunView {
+                title: "When it acts",
+                plan: PlanView::sample(),
+                calls: vec!["POST /containers/media-web-1/stop?t=20".to_owned()],
+            }],
             f: Fields {
                 name: "Nights".to_owned(),
                 note: "Asked for by the team".to_owned(),
@@ -478,8 +541,19 @@ impl Sampled for ScheduleForm {
             FieldError::new("priority", "use a whole number from -1000 to 1000"),
             FieldError::new("guard.busy_cpu_percent", "use a whole number from 1 to 6400"),
         ]);
+        let mut rich = Fields {
+            kind: "window".to_owned(),
+            window: "sleep Mon-Fri 23:10-07:00; Fri 20:10 - Mon 06:00".to_owned(),
+            ..fields.clone()
+        };
+        rich.rebase();
+        let rich = Self { v: Views::new(&rich), f: rich, ..window.clone() }.refused(vec![
+            FieldError::new("row-0-from", "say from when"),
+            FieldError::new("week", "nothing is painted"),
+        ]);
         vec![
             window,
+            rich,
             stored.clone().stale(&Fields {
                 cron: "0 22 * * 1-5".to_owned(),
                 rev: "4".to_owned(),

@@ -2,8 +2,11 @@
 
 use askama::Template;
 
+use super::fields::Fields;
+use super::views::Renewed;
+use super::week::{Picture, Views};
 use crate::app::FieldError;
-use crate::app::schedules::Preview;
+use crate::app::schedules::{Mark, Preview};
 use crate::domain::guard::Guard;
 use crate::domain::window::Mood;
 use crate::web::shell::Shell;
@@ -30,6 +33,12 @@ pub struct PreviewView {
     pub naps_now: Vec<String>,
     /// What is wrong, where nothing can be told.
     pub faults: Vec<String>,
+    /// What it does in a week.
+    pub week: Option<Picture>,
+    /// What the stored rule does in a week, where that is something else.
+    pub before: Option<Picture>,
+    /// Of a window: the coming 24 hours.
+    pub today: Option<Picture>,
 }
 
 /// One instant to come.
@@ -58,7 +67,7 @@ impl PreviewView {
     pub fn new(preview: &Preview, now: &Now) -> Self {
         let zone = crate::domain::time::zone(&preview.zone).unwrap_or(jiff::tz::TimeZone::UTC);
         Self {
-            meaning: preview.meaning.clone(),
+            meaning: now.words(&preview.meaning),
             zone: preview.zone.clone(),
             fires: preview
                 .next
@@ -66,8 +75,8 @@ impl PreviewView {
                 .map(|next| Fire {
                     // Beside the word of an edge there is less room; the line below has it in full.
                     local: match next.state {
-                        Some(_) => next.at.to_zoned(zone.clone()).strftime("%a %-d %b, %H:%M").to_string(),
-                        None => next.at.to_zoned(zone.clone()).strftime("%a %-d %b %Y, %H:%M %Z").to_string(),
+                        Some(_) => now.format(&next.at.to_zoned(zone.clone()), "%a %-d %b, %H:%M"),
+                        None => now.format(&next.at.to_zoned(zone.clone()), "%a %-d %b %Y, %H:%M %Z"),
                     },
                     when: now.when(next.at),
                     begins: next.state.map(|state| match state {
@@ -84,10 +93,22 @@ impl PreviewView {
                 .flat_map(|now| &now.will_stop)
                 .map(|name| view::shown_name(name))
                 .collect(),
-            warnings: preview.warnings.clone(),
+            warnings: preview.warnings.iter().map(|text| now.words(text)).collect(),
             notes: preview.dst_notes.clone(),
             faults: Vec::new(),
+            week: Picture::week(&preview.week, "This rule in a week"),
+            before: None,
+            today: preview.today.as_deref().map(Picture::today),
         }
+    }
+
+    /// The same beside what is stored.
+    #[must_use]
+    pub fn beside(mut self, stored: &[Mark]) -> Self {
+        let before = Picture::week(stored, "The stored rule in a week");
+        let path = |picture: &Option<Picture>| picture.as_ref().map(|picture| picture.path.clone());
+        self.before = before.clone().filter(|_| self.week.is_some() && path(&before) != path(&self.week));
+        self
     }
 
     /// What is wrong.
@@ -118,6 +139,9 @@ impl PreviewView {
             ],
             notes: vec!["28 Mar 2027: 02:30 does not exist that day; it fires at 03:00.".to_owned()],
             faults: vec![],
+            week: Picture::week(&[Mark { day: 0, from: 1380, to: 1380 }], "This rule in a week"),
+            before: None,
+            today: None,
         }
     }
 }
@@ -140,8 +164,10 @@ impl PreviewView {
             share: share(77 * 60),
             guard: "May wait up to 10 min: until it has been up 10 min.".to_owned(),
             naps_now: vec!["media-db-1".to_owned(), "media-web-1".to_owned()],
+            today: Some(Picture::today(&[(0, 648), (1428, 1440)])),
             ..Self { warnings: vec![], notes: vec![], ..Self::sample() }
         }
+        .beside(&[Mark { day: 0, from: 0, to: 420 }])
     }
 }
 
@@ -157,11 +183,37 @@ pub struct Meaning {
     pub id: Option<String>,
     /// The stored schedule is switched on, or there is none yet.
     pub enabled: bool,
+    /// What the fields hold, the views that follow included.
+    pub f: Fields,
+    /// What those views show.
+    pub v: Views,
+    /// Never: what is sent in parts can be changed.
+    pub read_only: Option<String>,
+    /// None: a view that follows another says what can be stored.
+    pub errors: Vec<FieldError>,
+}
+
+impl Meaning {
+    /// What is wrong with a field of a view that follows.
+    pub fn error(&self, field: &str) -> Option<&str> {
+        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
+    }
 }
 
 impl Sampled for Meaning {
     fn samples() -> Vec<Self> {
-        let new = Self { shell: Shell::sample(), preview: PreviewView::sample(), id: None, enabled: true };
+        let f = Fields::new(String::new());
+        let all = Renewed { week: true, said: true, window: true, acts: true, cron: true };
+        let new = Self {
+            shell: Shell::sample(),
+            preview: PreviewView::sample(),
+            id: None,
+            enabled: true,
+            v: Views::renewing(&f, all),
+            f,
+            read_only: None,
+            errors: Vec::new(),
+        };
         let stored = Self {
             preview: PreviewView::window_sample(),
             id: Some("0199c1d2-0000-7000-8000-000000000000".to_owned()),

@@ -6,29 +6,34 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::actions::{self, Act, Question};
 use super::{go, html, now};
-use crate::app::paging::Page;
-use crate::app::schedules::{self as service, ScheduleFilter, ScheduleView};
+use crate::app::schedules::{self as service, ScheduleView};
 use crate::app::{Result, execute};
 use crate::domain::action::Action;
 use crate::domain::ids::ScheduleId;
-use crate::domain::run::{RunState, Trigger};
-use crate::domain::schedule::Source;
+use crate::domain::run::Trigger;
 use crate::web::Web;
-use crate::web::auth::{Caller, Operator, Viewer};
+use crate::web::auth::{Caller, Operator};
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Badge, Link, Now, Sampled, When};
+use crate::web::view::{self, Link, Now, Sampled, When};
 
 mod edit;
 mod fields;
 pub mod form;
+mod list;
 pub mod meaning;
+pub mod together;
+pub mod views;
+pub mod week;
+
+pub use list::{LastRow, ScheduleRow, SchedulesPage};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .get("/schedules", Access::VIEWER, index)
+        .get("/schedules", Access::VIEWER, list::index)
+        .post("/schedules/bulk", Access::OPERATOR, together::bulk)
         .post("/schedules", Access::OPERATOR, edit::create)
         .get("/schedules/new", Access::OPERATOR, edit::new)
         .post("/schedules/preview", Access::OPERATOR, edit::preview)
@@ -43,6 +48,8 @@ pub(super) fn routes() -> Routes {
         .post("/schedules/{id}/run", Access::OPERATOR, run)
         .get("/schedules/{id}/delete", Access::OPERATOR, ask_delete)
         .post("/schedules/{id}/delete", Access::OPERATOR, delete)
+        .post("/schedules/{id}/restore", Access::OPERATOR, restore)
+        .get("/schedules/{id}/conflict", Access::VIEWER, together::conflict)
 }
 
 /// A schedule in one line, on the page of its target.
@@ -128,104 +135,6 @@ fn runs_now(view: &ScheduleView) -> Vec<Act> {
     }
 }
 
-/// A schedule in the list.
-#[derive(Clone, Debug)]
-pub struct ScheduleRow {
-    /// Its id.
-    pub id: String,
-    /// What to call it.
-    pub title: String,
-    /// The action's symbol.
-    pub icon: &'static str,
-    /// `Stop: At 23:00`.
-    pub sentence: String,
-    /// The zone, where it is not the reader's.
-    pub zone: Option<String>,
-    /// It is switched on.
-    pub enabled: bool,
-    /// The stack or container.
-    pub target: Link,
-    /// The target is not there.
-    pub orphan: bool,
-    /// When it acts next.
-    pub next: Option<When>,
-    /// The coming occurrence is dropped.
-    pub skipping: bool,
-    /// What it gets in the way of.
-    pub conflict: Option<String>,
-    /// Its newest run.
-    pub last: Option<LastRow>,
-    /// Where it came from, where that is not this form.
-    pub source: Option<&'static str>,
-    /// It can be changed here.
-    pub editable: bool,
-    /// Buttons that do now what it does.
-    pub runs_now: Vec<Act>,
-}
-
-/// The newest run of a schedule.
-#[derive(Clone, Debug)]
-pub struct LastRow {
-    /// Its page.
-    pub href: String,
-    /// How it ended.
-    pub state: Badge,
-    /// When.
-    pub when: Option<When>,
-}
-
-impl ScheduleRow {
-    /// A schedule in the list.
-    pub fn new(view: &ScheduleView, zone: &str, now: &Now) -> Self {
-        let schedule = &view.schedule;
-        Self {
-            id: schedule.id.to_string(),
-            title: view::shown_name(&view.title),
-            icon: icon(view),
-            sentence: sentence(view),
-            zone: (view.effective_timezone != zone).then(|| view.effective_timezone.clone()),
-            enabled: schedule.spec.enabled,
-            target: Link::new(
-                format!("/{}s/{}", schedule.target_type(), view.target_key),
-                view::shown_name(&view.target_name),
-            ),
-            orphan: view.target_exists == Some(false),
-            next: view.next_at.map(|at| now.when(at)),
-            skipping: service::is_skipping(schedule, now.at),
-            conflict: None,
-            last: view.last_run.as_ref().map(|run| LastRow {
-                href: format!("/runs/{}", run.id),
-                state: run.state.into(),
-                when: run.finished_at.or(run.fire_at).map(|at| now.when(at)),
-            }),
-            source: match schedule.source {
-                Source::Ui => None,
-                Source::Api => Some("API"),
-                Source::Label => Some("Label"),
-                Source::Import => Some("Import"),
-            },
-            editable: schedule.source != Source::Label,
-            runs_now: runs_now(view),
-        }
-    }
-}
-
-/// The list of schedules.
-#[derive(Template, Clone, Debug)]
-#[template(path = "schedules/index.html", blocks = ["rows"])]
-pub struct SchedulesPage {
-    /// The surroundings.
-    pub shell: Shell,
-    /// What is searched for.
-    pub text: String,
-    /// The schedules.
-    pub rows: Vec<ScheduleRow>,
-    /// The next page.
-    pub older: Option<String>,
-    /// The first page, where this is not it.
-    pub newest: Option<String>,
-}
-
 /// One row of the list, after it was switched.
 #[derive(Template, Clone, Debug)]
 #[template(path = "schedules/_row.html")]
@@ -246,49 +155,19 @@ pub struct Zones {
     pub zones: Vec<String>,
 }
 
-/// What the list is narrowed by, as the URL says it.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Wanted {
-    /// Text to look for.
-    q: String,
-    /// Where the page before ended.
-    cursor: String,
-}
-
-async fn index(
-    State(web): State<Web>,
-    caller: Caller<Viewer>,
-    htmx: Htmx,
-    Query(wanted): Query<Wanted>,
-    shell: Shell,
-) -> Result<Response> {
-    let filter = ScheduleFilter { text: Some(wanted.q.clone()), ..ScheduleFilter::default() };
-    let page = Page::parse(None, Some(&wanted.cursor))?;
-    let listed = service::list(&web.app, &caller.actor, &filter, &page).await?;
-    let now = now(&web, &shell);
-    let older = listed.next_cursor.as_deref().map(|cursor| {
-        let query = [("q", &*wanted.q), ("cursor", cursor)];
-        format!("/schedules?{}", serde_urlencoded::to_string(query).unwrap_or_default())
-    });
-    let mut conflicts = service::conflicts(&web.app, &caller.actor, &listed.items).await?;
-    let rows = listed.items.iter().map(|view| ScheduleRow {
-        conflict: conflicts.remove(&view.schedule.id),
-        ..ScheduleRow::new(view, &shell.zone, &now)
-    });
-    let page = SchedulesPage {
-        rows: rows.collect(),
-        older,
-        newest: (!wanted.q.is_empty() || !wanted.cursor.is_empty()).then(|| "/schedules".to_owned()),
-        text: wanted.q,
-        shell,
-    };
-    super::part(&htmx, &page, &page.as_rows())
-}
-
 /// The row again for htmx, the list for a browser.
-fn switched(web: &Web, htmx: &Htmx, shell: Shell, view: &ScheduleView) -> Result<Response> {
+async fn switched(
+    web: &Web,
+    htmx: &Htmx,
+    notes: &Notes,
+    shell: Shell,
+    view: &ScheduleView,
+) -> Result<Response> {
     if !htmx.partial {
+        if !view.schedule.spec.enabled {
+            let told = Flash::new("good", format!("“{}” is switched off.", view::shown_name(&view.title)));
+            notes.leave(told.with_undo(format!("/schedules/{}/enable", view.schedule.id))).await;
+        }
         return Ok(go(web, htmx, "/schedules"));
     }
     let row = ScheduleRow::new(view, &shell.zone, &now(web, &shell));
@@ -299,20 +178,24 @@ async fn enable(
     State(web): State<Web>,
     caller: Caller<Operator>,
     htmx: Htmx,
+    notes: Notes,
     Path(id): Path<String>,
     shell: Shell,
 ) -> Result<Response> {
-    switched(&web, &htmx, shell, &service::enable(&web.app, &caller.actor, &ScheduleId(id)).await?)
+    let view = service::enable(&web.app, &caller.actor, &ScheduleId(id)).await?;
+    switched(&web, &htmx, &notes, shell, &view).await
 }
 
 async fn disable(
     State(web): State<Web>,
     caller: Caller<Operator>,
     htmx: Htmx,
+    notes: Notes,
     Path(id): Path<String>,
     shell: Shell,
 ) -> Result<Response> {
-    switched(&web, &htmx, shell, &service::disable(&web.app, &caller.actor, &ScheduleId(id)).await?)
+    let view = service::disable(&web.app, &caller.actor, &ScheduleId(id)).await?;
+    switched(&web, &htmx, &notes, shell, &view).await
 }
 
 async fn skip(
@@ -426,109 +309,24 @@ async fn delete(
     typed: Typed,
 ) -> Result<Response> {
     let rev = typed.filled("rev").and_then(|rev| rev.parse().ok());
-    service::delete(&web.app, &caller.actor, &ScheduleId(id), rev).await?;
-    notes.leave(Flash::new("good", "The schedule is deleted.")).await;
+    let id = ScheduleId(id);
+    let title = service::get(&web.app, &caller.actor, &id).await?.title;
+    service::delete(&web.app, &caller.actor, &id, rev).await?;
+    let told = Flash::new("good", format!("“{}” is deleted.", view::shown_name(&title)));
+    notes.leave(told.with_undo(format!("/schedules/{id}/restore"))).await;
     Ok(go(&web, &htmx, "/schedules"))
 }
 
-impl ScheduleRow {
-    /// Rows to try templates with.
-    pub fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let row = |id: &str, title: &str, action: Action, sentence: &str, seconds: i64| Self {
-            id: id.to_owned(),
-            title: title.to_owned(),
-            icon: view::action_icon(action),
-            sentence: sentence.to_owned(),
-            zone: None,
-            enabled: true,
-            target: Link::new("/stacks/0123456789abcdef", "media"),
-            orphan: false,
-            next: Some(now.plus(seconds)),
-            skipping: false,
-            conflict: None,
-            last: Some(LastRow {
-                href: "/runs/1".to_owned(),
-                state: RunState::Succeeded.into(),
-                when: Some(now.plus(seconds - 86_400)),
-            }),
-            source: None,
-            editable: true,
-            runs_now: vec![Act {
-                action: "run",
-                label: "Run now",
-                icon: "play",
-                href: format!("/schedules/{id}/run"),
-                of: String::new(),
-            }],
-        };
-        vec![
-            Self {
-                icon: "moon", ..row("1", "Nights", Action::Stop, "Asleep Mon–Fri 23:00–07:00", 10_080)
-            },
-            Self {
-                skipping: true,
-                conflict: Some("At 2026-11-28 07:30 this goes against “Nights”.".to_owned()),
-                ..row("2", "Mornings", Action::Start, "Start: At 07:30, Monday through Friday", 40_680)
-            },
-            Self {
-                enabled: false,
-                next: None,
-                last: None,
-                source: Some("API"),
-                ..row("3", "Stop staging", Action::Stop, "Stop: At 20:00", 0)
-            },
-            Self {
-                editable: false,
-                source: Some("Label"),
-                zone: Some("America/New_York".to_owned()),
-                last: Some(LastRow {
-                    href: "/runs/1".to_owned(),
-                    state: RunState::Failed.into(),
-                    when: Some(now.plus(-5000)),
-                }),
-                ..row("4", "Restart wiki", Action::Restart, "Restart: At 04:00, only on Sunday", 100_000)
-            },
-            Self {
-                orphan: true,
-                next: Some(now.plus(500_000)),
-                ..row("5", "Pause old-lab", Action::Pause, "Once, at 2026-12-03 15:00", 500_000)
-            },
-        ]
-    }
-}
-
-impl Sampled for SchedulesPage {
-    fn samples() -> Vec<Self> {
-        let page = Self {
-            shell: Shell { here: "schedules", ..Shell::sample() },
-            text: String::new(),
-            rows: ScheduleRow::samples(),
-            older: None,
-            newest: None,
-        };
-        vec![
-            Self { rows: vec![], ..page.clone() },
-            Self {
-                rows: vec![],
-                text: "zzz".to_owned(),
-                newest: Some("/schedules".to_owned()),
-                ..page.clone()
-            },
-            Self {
-                shell: Shell {
-                    user: Some(crate::web::shell::ShellUser {
-                        name: "ben".to_owned(),
-                        role: crate::domain::permission::Role::Viewer,
-                    }),
-                    ..page.shell.clone()
-                },
-                older: Some("/schedules?cursor=1".to_owned()),
-                ..page.clone()
-            },
-            page,
-        ]
-    }
+async fn restore(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(id): Path<String>,
+    notes: Notes,
+) -> Result<Response> {
+    let view = service::restore(&web.app, &caller.actor, &ScheduleId(id)).await?;
+    notes.leave(Flash::new("good", format!("“{}” is back.", view::shown_name(&view.title)))).await;
+    Ok(go(&web, &htmx, "/schedules"))
 }
 
 impl Sampled for SwitchedRow {

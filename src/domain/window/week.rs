@@ -1,0 +1,316 @@
+//! A window as it is painted: half hours of a week, and beside them the times that lie on no half hour. Nothing is
+//! rounded: [`Week::of`] keeps each part in one of the two, [`Week::window`] writes both.
+
+use jiff::civil::Weekday;
+
+use super::{DAY, Days, MAX_PARTS, MAX_TEXT, Mood, Part, WEEK, Window, WindowError};
+
+/// Half hours of a day.
+pub const SLOTS: usize = 48;
+/// Minutes of one.
+const SLOT: i16 = 30;
+
+/// Half hours of a week that are painted asleep; days count from Monday.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grid([u64; 7]);
+
+impl Grid {
+    /// Every half hour of a day.
+    const WHOLE_DAY: u64 = (1 << SLOTS) - 1;
+
+    /// All of it.
+    pub const FULL: Self = Self([Self::WHOLE_DAY; 7]);
+
+    /// Whether a half hour is painted; what lies outside the week is not.
+    pub fn has(&self, day: usize, slot: usize) -> bool {
+        slot < SLOTS && self.0.get(day).is_some_and(|bits| bits & (1 << slot) != 0)
+    }
+
+    /// Paints a half hour; what lies outside the week is left out.
+    pub fn paint(&mut self, day: usize, slot: usize) {
+        if let Some(bits) = self.0.get_mut(day).filter(|_| slot < SLOTS) {
+            *bits |= 1 << slot;
+        }
+    }
+
+    /// Makes other days like one.
+    pub fn copy(&mut self, from: usize, to: impl IntoIterator<Item = usize>) {
+        let Some(bits) = self.0.get(from).copied() else { return };
+        for day in to {
+            if let Some(other) = self.0.get_mut(day) {
+                *other = bits;
+            }
+        }
+    }
+
+    /// Paints all of a day, or none of it where all is painted.
+    pub fn turn(&mut self, day: usize) {
+        if let Some(bits) = self.0.get_mut(day) {
+            *bits = if *bits == Self::WHOLE_DAY { 0 } else { Self::WHOLE_DAY };
+        }
+    }
+
+    /// What is not painted.
+    #[must_use]
+    pub fn inverted(self) -> Self {
+        Self(self.0.map(|bits| !bits & Self::WHOLE_DAY))
+    }
+
+    /// As the parts of a rule, the longest stretches there are. Whole days stay days, so that a calendar can change one
+    /// of them.
+    fn parts(self) -> Vec<Part> {
+        if self == Self::FULL {
+            return vec![Part { days: Days::ALL, start: 0, length: DAY }];
+        }
+        let on = |at: usize| self.has(at / SLOTS % 7, at % SLOTS);
+        let all = 7 * SLOTS;
+        let mut parts: Vec<Part> = Vec::new();
+        for begin in (0..all).filter(|at| on(*at) && !on((at + all - 1) % all)) {
+            let slots = (begin..begin + all).take_while(|at| on(at % all)).count();
+            let (start, length) = (minutes(begin % SLOTS), minutes(slots));
+            let day = begin / SLOTS;
+            if start == 0 && length % DAY == 0 {
+                (0..slots / SLOTS).for_each(|ahead| add(&mut parts, (day + ahead) % 7, 0, DAY));
+            } else {
+                add(&mut parts, day, start, length);
+            }
+        }
+        parts
+    }
+}
+
+fn minutes(slots: usize) -> i16 {
+    i16::try_from(slots).map_or(WEEK, |slots| slots * SLOT)
+}
+
+/// The day so many after Monday.
+pub fn weekday(day: usize) -> Weekday {
+    Weekday::Monday.wrapping_add(i64::try_from(day % 7).unwrap_or(0))
+}
+
+/// Adds a stretch, to one that has the same hours where there is one; what is longer than a day has but one day.
+fn add(parts: &mut Vec<Part>, day: usize, start: i16, length: i16) {
+    let days = Days::only(weekday(day));
+    let same = |part: &&mut Part| part.start == start && part.length == length && length <= DAY;
+    match parts.iter_mut().find(same) {
+        Some(part) => part.days = part.days.with(days),
+        None => parts.push(Part { days, start, length }),
+    }
+}
+
+/// A window as it is painted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Week {
+    /// What its text names: when it sleeps, or when it is awake.
+    pub names: Mood,
+    /// When it sleeps, but for the exact times.
+    pub asleep: Grid,
+    /// Further times that the text names, and that lie on no half hour.
+    pub exact: Vec<Part>,
+}
+
+impl Week {
+    /// A window's parts, each painted or kept as it is.
+    pub fn of(window: &Window) -> Self {
+        let is_even = |part: &Part| part.start % SLOT == 0 && part.length % SLOT == 0;
+        let mut named = Grid::default();
+        for part in window.parts.iter().filter(|part| is_even(part)) {
+            for day in (0..7).filter(|day| part.days.has(weekday(*day))) {
+                let slot = |minute: i16| usize::try_from(minute / SLOT).unwrap_or(0);
+                let begin = day * SLOTS + slot(part.start);
+                (begin..begin + slot(part.length)).for_each(|at| named.paint(at / SLOTS % 7, at % SLOTS));
+            }
+        }
+        Self {
+            names: window.names,
+            asleep: named_by(window.names, named),
+            exact: window.parts.iter().filter(|part| !is_even(part)).copied().collect(),
+        }
+    }
+
+    /// The window it paints.
+    ///
+    /// # Errors
+    /// [`WindowError`] where nothing is painted, or more than a rule can hold.
+    pub fn window(&self) -> Result<Window, WindowError> {
+        let mut parts = named_by(self.names, self.asleep).parts();
+        parts.extend(self.exact.iter().copied());
+        if parts.is_empty() {
+            return Err(WindowError(match self.names {
+                Mood::Asleep => {
+                    "nothing is painted: paint at least one half hour in which it sleeps".to_owned()
+                }
+                Mood::Awake => "it never wakes: leave at least one half hour free of sleep".to_owned(),
+            }));
+        }
+        let window = Window { names: self.names, parts };
+        let (count, length) = (window.parts.len(), window.to_string().len());
+        if count > MAX_PARTS || length > MAX_TEXT {
+            return Err(WindowError(format!(
+                "this is too rich for one rule ({count} naps in {length} characters; {MAX_PARTS} in {MAX_TEXT} fit): \
+                 join naps that lie close, or give several days the same hours"
+            )));
+        }
+        Ok(window)
+    }
+}
+
+/// Of a rule that names when it is awake, the rest of the week sleeps.
+fn named_by(names: Mood, grid: Grid) -> Grid {
+    if names == Mood::Asleep { grid } else { grid.inverted() }
+}
+
+impl Window {
+    /// Its time asleep in a week that no clock change and no calendar touches, day by day from Monday: begin and end
+    /// as minutes of the day, in order and apart.
+    pub fn asleep_by_day(&self) -> [Vec<(i16, i16)>; 7] {
+        let mut named = vec![false; usize::try_from(WEEK).unwrap_or_default()];
+        for part in &self.parts {
+            for day in (0..7_i16).filter(|day| part.days.has(Weekday::Monday.wrapping_add(i64::from(*day)))) {
+                for minute in 0..part.length {
+                    let at = (i32::from(day * DAY + part.start) + i32::from(minute)) % i32::from(WEEK);
+                    if let Some(named) = usize::try_from(at).ok().and_then(|at| named.get_mut(at)) {
+                        *named = true;
+                    }
+                }
+            }
+        }
+        let asleep = self.names == Mood::Asleep;
+        std::array::from_fn(|day| {
+            let mut stretches: Vec<(i16, i16)> = Vec::new();
+            for minute in 0..DAY {
+                let at = day * SLOTS * 30 + usize::try_from(minute).unwrap_or(0);
+                if named.get(at).copied().unwrap_or(false) != asleep {
+                    continue;
+                }
+                match stretches.last_mut().filter(|(_, end)| *end == minute) {
+                    Some((_, end)) => *end += 1,
+                    None => stretches.push((minute, minute + 1)),
+                }
+            }
+            stretches
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn week(text: &str) -> Week {
+        Week::of(&Window::parse(text).unwrap_or_else(|error| panic!("{text}: {error}")))
+    }
+
+    fn again(text: &str) -> String {
+        week(text).window().unwrap_or_else(|error| panic!("{text}: {error}")).to_string()
+    }
+
+    #[test]
+    fn what_is_painted_is_written_as_a_person_would() {
+        for text in [
+            "sleep 23:00-07:00",
+            "sleep 00:00-24:00",
+            "sleep Mon-Fri 23:00-07:00",
+            "sleep Sat,Sun 00:00-24:00",
+            "sleep Fri 20:00 - Mon 07:00",
+            "awake Mon-Fri 08:00-18:00",
+            "awake Sun 22:00-02:00",
+            "sleep Sun 20:00 - Tue 06:00",
+        ] {
+            assert_eq!(again(text), text);
+            assert!(week(text).exact.is_empty(), "{text}");
+        }
+        assert_eq!(again("sleep 22:00-24:00; 00:00-06:00"), "sleep 22:00-06:00", "neighbours are one");
+        assert_eq!(again("sleep Fri 23:00-07:00; Sat 00:00-09:00"), "sleep Fri 23:00-09:00");
+    }
+
+    #[test]
+    fn times_between_half_hours_are_kept_beside_what_is_painted() {
+        let mixed = week("sleep Mon-Fri 23:10-07:00; Sat 00:00-24:00");
+        assert_eq!(mixed.exact.len(), 1);
+        assert!(mixed.asleep.has(5, 0) && !mixed.asleep.has(0, 47));
+        assert_eq!(
+            again("sleep Mon-Fri 23:10-07:00; Sat 00:00-24:00"),
+            "sleep Sat 00:00-24:00; Mon-Fri 23:10-07:00"
+        );
+        assert_eq!(again("awake Mon-Fri 07:45-20:10"), "awake Mon-Fri 07:45-20:10");
+        assert_eq!(week("awake Mon-Fri 07:45-20:10").asleep, Grid::FULL);
+    }
+
+    #[test]
+    fn what_cannot_be_stored_says_why() {
+        let empty = Week { names: Mood::Asleep, asleep: Grid::default(), exact: Vec::new() };
+        assert!(empty.window().expect_err("nothing").to_string().contains("nothing is painted"));
+        let mut rich = empty.clone();
+        for at in (0..7 * SLOTS).filter(|at| (at * 7 + at / SLOTS) % 5 < 2) {
+            rich.asleep.paint(at / SLOTS, at % SLOTS);
+        }
+        let error = rich.window().expect_err("too rich").to_string();
+        assert!(error.contains("too rich") && error.contains("join naps"), "{error}");
+        let never = Week { names: Mood::Awake, asleep: Grid::FULL, exact: Vec::new() };
+        assert!(never.window().expect_err("never awake").to_string().contains("never wakes"));
+    }
+
+    #[test]
+    fn a_week_is_told_day_by_day() {
+        let days = Window::parse("sleep Sun 23:15-01:00; Mon 00:30-02:00").expect("a window").asleep_by_day();
+        assert_eq!(days[0], [(0, 120)]);
+        assert_eq!(days[6], [(1395, 1440)]);
+        assert!(days[1].is_empty());
+        let awake = Window::parse("awake Mon 08:00-18:00").expect("a window").asleep_by_day();
+        assert_eq!((awake[0].clone(), awake[1].clone()), (vec![(0, 480), (1080, 1440)], vec![(0, 1440)]));
+    }
+
+    fn grids() -> impl Strategy<Value = Grid> {
+        prop_oneof![
+            proptest::array::uniform7(0_u64..=Grid::WHOLE_DAY).prop_map(Grid),
+            // Stretches, as a person paints them.
+            proptest::collection::vec((0_usize..7, 0_usize..SLOTS, 1_usize..140), 0..8).prop_map(
+                |stretches| {
+                    let mut grid = Grid::default();
+                    for (day, slot, length) in stretches {
+                        let begin = day * SLOTS + slot;
+                        (begin..begin + length).for_each(|at| grid.paint(at / SLOTS % 7, at % SLOTS));
+                    }
+                    grid
+                }
+            ),
+        ]
+    }
+
+    fn whole(names: Mood, asleep: Grid) -> Week {
+        Week { names, asleep, exact: Vec::new() }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_painted_comes_back_the_same(grid in grids(), awake in any::<bool>()) {
+            let names = if awake { Mood::Awake } else { Mood::Asleep };
+            let painted = whole(names, grid);
+            if let Ok(window) = painted.window() {
+                let stored = Window::parse(&window.to_string()).expect("it can be stored");
+                prop_assert_eq!(&stored, &window);
+                prop_assert_eq!(Week::of(&stored), painted);
+            }
+        }
+
+        #[test]
+        fn no_minute_is_rounded(parts in proptest::collection::vec(
+            ("(Mon|Tue-Thu|Fri,Sun|Sat-Mon)", 0_i16..1440, 0_i16..1440), 1..5), awake in any::<bool>())
+        {
+            let names = if awake { "awake" } else { "sleep" };
+            let time = |minute: i16| format!("{:02}:{:02}", minute / 60, minute % 60);
+            let parts: Vec<String> = parts.into_iter()
+                .map(|(days, from, to)| format!("{days} {}-{}", time(from), time(to))).collect();
+            let window = Window::parse(&format!("{names} {}", parts.join("; "))).expect("a window");
+            let week = Week::of(&window);
+            let even = window.parts.iter().all(|part| part.start % SLOT == 0 && part.length % SLOT == 0);
+            prop_assert_eq!(week.exact.is_empty(), even);
+            if let Ok(again) = week.window() {
+                prop_assert_eq!(again.asleep_by_day(), window.asleep_by_day());
+            }
+        }
+    }
+}

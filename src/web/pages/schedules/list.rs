@@ -1,0 +1,381 @@
+//! The list of schedules: what each says, does and did, in the order a person asks for.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+
+use super::form::{Preset, WINDOWS};
+use super::week::Picture;
+use super::{icon, runs_now, sentence};
+use crate::app::Result;
+use crate::app::paging::Page;
+use crate::app::schedules::{self as service, ScheduleFilter, ScheduleView};
+use crate::domain::action::Action;
+use crate::domain::run::RunState;
+use crate::domain::schedule::Source;
+use crate::web::Web;
+use crate::web::auth::{Caller, Viewer};
+use crate::web::htmx::Htmx;
+use crate::web::pages::actions::Act;
+use crate::web::pages::{now, part};
+use crate::web::shell::Shell;
+use crate::web::view::{self, Badge, Link, Now, Sampled, When};
+
+/// A schedule in the list.
+#[derive(Clone, Debug)]
+pub struct ScheduleRow {
+    /// Its id.
+    pub id: String,
+    /// What to call it.
+    pub title: String,
+    /// The action's symbol.
+    pub icon: &'static str,
+    /// `Stop: At 23:00`.
+    pub sentence: String,
+    /// The zone, where it is not the reader's.
+    pub zone: Option<String>,
+    /// It is switched on.
+    pub enabled: bool,
+    /// The stack or container.
+    pub target: Link,
+    /// The target is not there.
+    pub orphan: bool,
+    /// When it acts next.
+    pub next: Option<When>,
+    /// The coming occurrence is dropped.
+    pub skipping: bool,
+    /// What it gets in the way of.
+    pub conflict: Option<String>,
+    /// That is another schedule, and both can be seen side by side.
+    pub meets: bool,
+    /// The path of the picture of its week; empty where it has none.
+    pub week: String,
+    /// Who keeps it.
+    pub owner: String,
+    /// What stands above it, where it is the first of a group.
+    pub heading: Option<String>,
+    /// Its newest run.
+    pub last: Option<LastRow>,
+    /// Where it came from, where that is not this form.
+    pub source: Option<&'static str>,
+    /// It can be changed here.
+    pub editable: bool,
+    /// Buttons that do now what it does.
+    pub runs_now: Vec<Act>,
+}
+
+/// The newest run of a schedule.
+#[derive(Clone, Debug)]
+pub struct LastRow {
+    /// Its page.
+    pub href: String,
+    /// How it ended.
+    pub state: Badge,
+    /// When.
+    pub when: Option<When>,
+}
+
+impl ScheduleRow {
+    /// A schedule in the list.
+    pub fn new(view: &ScheduleView, zone: &str, now: &Now) -> Self {
+        let schedule = &view.schedule;
+        let own_zone = crate::domain::time::zone(&view.effective_timezone).unwrap_or(jiff::tz::TimeZone::UTC);
+        Self {
+            id: schedule.id.to_string(),
+            title: view::shown_name(&view.title),
+            icon: icon(view),
+            sentence: sentence(view),
+            zone: (view.effective_timezone != zone).then(|| view.effective_timezone.clone()),
+            enabled: schedule.spec.enabled,
+            target: Link::new(
+                format!("/{}s/{}", schedule.target_type(), view.target_key),
+                view::shown_name(&view.target_name),
+            ),
+            orphan: view.target_exists == Some(false),
+            next: view.next_at.map(|at| now.when(at)),
+            skipping: service::is_skipping(schedule, now.at),
+            conflict: None,
+            meets: false,
+            week: Picture::week(&service::marks(&schedule.spec.when, &own_zone, now.at), "")
+                .map(|picture| picture.path)
+                .unwrap_or_default(),
+            owner: schedule.owner_name.as_deref().map(view::shown_name).unwrap_or_default(),
+            heading: None,
+            last: view.last_run.as_ref().map(|run| LastRow {
+                href: format!("/runs/{}", run.id),
+                state: run.state.into(),
+                when: run.finished_at.or(run.fire_at).map(|at| now.when(at)),
+            }),
+            source: match schedule.source {
+                Source::Ui => None,
+                Source::Api => Some("API"),
+                Source::Label => Some("Label"),
+                Source::Import => Some("Import"),
+            },
+            editable: schedule.source != Source::Label,
+            runs_now: runs_now(view),
+        }
+    }
+}
+
+/// The list of schedules.
+#[derive(Template, Clone, Debug)]
+#[template(path = "schedules/index.html", blocks = ["rows"])]
+pub struct SchedulesPage {
+    /// The surroundings.
+    pub shell: Shell,
+    /// What is searched for.
+    pub text: String,
+    /// The schedules.
+    pub rows: Vec<ScheduleRow>,
+    /// The next page.
+    pub older: Option<String>,
+    /// The first page, where this is not it.
+    pub newest: Option<String>,
+    /// How it can be sorted and grouped.
+    pub orders: Vec<Order>,
+    /// Ready-made rules to begin with.
+    pub presets: Vec<Link>,
+}
+
+/// One way to sort or group the list.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Where it is shown so.
+    pub link: Link,
+    /// It is shown so now.
+    pub chosen: bool,
+}
+
+/// What the list is narrowed by and how it is laid out, as the URL says it.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    /// Text to look for.
+    q: String,
+    /// Where the page before ended.
+    cursor: String,
+    /// `newest`, `name`, `next`.
+    sort: String,
+    /// `stack`, `time`.
+    group: String,
+}
+
+impl Wanted {
+    /// It has to be known whole before it can be laid out.
+    fn is_laid_out(&self) -> bool {
+        matches!(self.sort.as_str(), "name" | "next") || matches!(self.group.as_str(), "stack" | "time")
+    }
+
+    fn href(&self, changed: &[(&str, &str)]) -> String {
+        let own = [("q", &*self.q), ("sort", &*self.sort), ("group", &*self.group)];
+        let kept = own.into_iter().filter(|(name, _)| changed.iter().all(|(other, _)| other != name));
+        let all: Vec<(&str, &str)> =
+            kept.chain(changed.iter().copied()).filter(|(_, value)| !value.is_empty()).collect();
+        let query = serde_urlencoded::to_string(all).unwrap_or_default();
+        if query.is_empty() { "/schedules".to_owned() } else { format!("/schedules?{query}") }
+    }
+}
+
+fn orders(wanted: &Wanted) -> Vec<Order> {
+    let choices = [
+        ("Newest first", "", ""),
+        ("By name", "name", ""),
+        ("By next", "next", ""),
+        ("By stack", "", "stack"),
+        ("By time", "", "time"),
+    ];
+    let order = |(text, sort, group): (&str, &str, &str)| Order {
+        link: Link::new(wanted.href(&[("sort", sort), ("group", group)]), text),
+        chosen: wanted.sort == sort && wanted.group == group,
+    };
+    choices.into_iter().map(order).collect()
+}
+
+fn presets() -> Vec<Link> {
+    let link = |preset: &Preset| {
+        let query = serde_urlencoded::to_string([("window", preset.text)]).unwrap_or_default();
+        Link::new(format!("/schedules/new?{query}"), preset.label)
+    };
+    WINDOWS.iter().map(link).collect()
+}
+
+/// Rows laid out at once where they are sorted or grouped.
+const MOST: u32 = 200;
+
+/// Sorts the schedules as they are to be shown.
+fn sort(items: &mut [ScheduleView], wanted: &Wanted) {
+    let next = |view: &ScheduleView| (view.next_at.is_none(), view.next_at);
+    match (wanted.group.as_str(), wanted.sort.as_str()) {
+        ("stack", _) => items.sort_by_cached_key(|view| (view.target_name.to_lowercase(), next(view))),
+        ("time", _) | (_, "next") => items.sort_by_key(next),
+        (_, "name") => items.sort_by_cached_key(|view| view.title.to_lowercase()),
+        _ => {}
+    }
+}
+
+/// What a row's group is called.
+fn heading(view: &ScheduleView, wanted: &Wanted, now: &Now) -> Option<String> {
+    match wanted.group.as_str() {
+        "stack" => Some(view::shown_name(&view.target_name)),
+        "time" => Some(match view.next_at {
+            Some(at) => now.day(at),
+            None if view.schedule.spec.enabled => "Never again".to_owned(),
+            None => "Off".to_owned(),
+        }),
+        _ => None,
+    }
+}
+
+pub(super) async fn index(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    htmx: Htmx,
+    Query(wanted): Query<Wanted>,
+    shell: Shell,
+) -> Result<Response> {
+    let filter = ScheduleFilter { text: Some(wanted.q.clone()), ..ScheduleFilter::default() };
+    let page = if wanted.is_laid_out() {
+        Page { limit: MOST, cursor: None }
+    } else {
+        Page::parse(None, Some(&wanted.cursor))?
+    };
+    let mut listed = service::list(&web.app, &caller.actor, &filter, &page).await?;
+    sort(&mut listed.items, &wanted);
+    let now = now(&web, &shell);
+    let older = listed.next_cursor.as_deref().map(|cursor| {
+        Wanted { sort: String::new(), group: String::new(), ..wanted.clone() }.href(&[("cursor", cursor)])
+    });
+    let mut conflicts = service::conflicts(&web.app, &caller.actor, &listed.items).await?;
+    let mut above = None;
+    let mut rows = Vec::new();
+    for view in &listed.items {
+        let clash = conflicts.remove(&view.schedule.id);
+        let group = heading(view, &wanted, &now);
+        let first = group.clone().filter(|_| group != above);
+        above = group;
+        rows.push(ScheduleRow {
+            meets: clash.as_ref().is_some_and(|clash| clash.other.is_some()),
+            conflict: clash.map(|clash| clash.sentence),
+            heading: first,
+            ..ScheduleRow::new(view, &shell.zone, &now)
+        });
+    }
+    let page = SchedulesPage {
+        rows,
+        older,
+        newest: (!wanted.q.is_empty() || !wanted.cursor.is_empty()).then(|| "/schedules".to_owned()),
+        orders: orders(&wanted),
+        presets: presets(),
+        text: wanted.q,
+        shell,
+    };
+    part(&htmx, &page, &page.as_rows())
+}
+
+impl ScheduleRow {
+    /// Rows to try templates with.
+    pub fn samples() -> Vec<Self> {
+        let now = Now::sample();
+        let row = |id: &str, title: &str, action: Action, sentence: &str, seconds: i64| Self {
+            id: id.to_owned(),
+            title: title.to_owned(),
+            icon: view::action_icon(action),
+            sentence: sentence.to_owned(),
+            zone: None,
+            enabled: true,
+            target: Link::new("/stacks/0123456789abcdef", "media"),
+            orphan: false,
+            next: Some(now.plus(seconds)),
+            skipping: false,
+            conflict: None,
+            meets: false,
+            week: "M1380 0.5H1440M0 1.5H420".to_owned(),
+            owner: "anna".to_owned(),
+            heading: (id == "1").then(|| "media".to_owned()),
+            last: Some(LastRow {
+                href: "/runs/1".to_owned(),
+                state: RunState::Succeeded.into(),
+                when: Some(now.plus(seconds - 86_400)),
+            }),
+            source: None,
+            editable: true,
+            runs_now: vec![Act {
+                action: "run",
+                label: "Run now",
+                icon: "play",
+                href: format!("/schedules/{id}/run"),
+                of: String::new(),
+            }],
+        };
+        vec![
+            Self {
+                icon: "moon", ..row("1", "Nights", Action::Stop, "Asleep Mon–Fri 23:00–07:00", 10_080)
+            },
+            Self {
+                skipping: true,
+                meets: true,
+                conflict: Some("At 2026-11-28 07:30 this goes against “Nights”.".to_owned()),
+                ..row("2", "Mornings", Action::Start, "Start: At 07:30, Monday through Friday", 40_680)
+            },
+            Self {
+                enabled: false,
+                next: None,
+                last: None,
+                source: Some("API"),
+                ..row("3", "Stop staging", Action::Stop, "Stop: At 20:00", 0)
+            },
+            Self {
+                editable: false,
+                source: Some("Label"),
+                zone: Some("America/New_York".to_owned()),
+                last: Some(LastRow {
+                    href: "/runs/1".to_owned(),
+                    state: RunState::Failed.into(),
+                    when: Some(now.plus(-5000)),
+                }),
+                ..row("4", "Restart wiki", Action::Restart, "Restart: At 04:00, only on Sunday", 100_000)
+            },
+            Self {
+                orphan: true,
+                next: Some(now.plus(500_000)),
+                ..row("5", "Pause old-lab", Action::Pause, "Once, at 2026-12-03 15:00", 500_000)
+            },
+        ]
+    }
+}
+
+impl Sampled for SchedulesPage {
+    fn samples() -> Vec<Self> {
+        let page = Self {
+            shell: Shell { here: "schedules", ..Shell::sample() },
+            text: String::new(),
+            rows: ScheduleRow::samples(),
+            older: None,
+            newest: None,
+            orders: orders(&Wanted::default()),
+            presets: presets(),
+        };
+        vec![
+            Self { rows: vec![], ..page.clone() },
+            Self {
+                rows: vec![],
+                text: "zzz".to_owned(),
+                newest: Some("/schedules".to_owned()),
+                ..page.clone()
+            },
+            Self {
+                shell: Shell {
+                    user: Some(crate::web::shell::ShellUser {
+                        name: "ben".to_owned(),
+                        role: crate::domain::permission::Role::Viewer,
+                    }),
+                    ..page.shell.clone()
+                },
+                older: Some("/schedules?cursor=1".to_owned()),
+                ..page.clone()
+            },
+            page,
+        ]
+    }
+}

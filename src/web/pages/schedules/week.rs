@@ -1,0 +1,244 @@
+//! A week to paint, a week to look at, and what else the views of a rule show.
+
+use std::fmt::Write as _;
+
+use super::fields::Fields;
+use super::form::{CRONS, Preset, WINDOWS};
+use super::views::{Renewed, Row, Sentence};
+use crate::app::schedules::Mark;
+use crate::domain::window::{Clock, Days, Mood, SLOTS, Window, short, weekday};
+use crate::web::view::Choice;
+
+/// One week to paint.
+#[derive(Clone, Debug, Default)]
+pub struct WeekView {
+    /// `00` … `23`.
+    pub hours: Vec<String>,
+    /// Monday first.
+    pub days: Vec<DayView>,
+    /// Exact times.
+    pub rows: Vec<RowView>,
+    /// The text names when it is awake, and so do the exact times.
+    pub names_awake: bool,
+    /// `asleep` or `awake`: what the text names.
+    pub names: &'static str,
+}
+
+/// One day of it.
+#[derive(Clone, Debug)]
+pub struct DayView {
+    /// From 0.
+    pub number: usize,
+    /// `Mon`.
+    pub name: &'static str,
+    /// `Monday`.
+    pub long: String,
+    /// Its half hours.
+    pub cells: Vec<Cell>,
+}
+
+/// One half hour.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// What is sent.
+    pub value: usize,
+    /// `Mon 07:30, asleep`.
+    pub label: String,
+    /// It is painted.
+    pub asleep: bool,
+    /// An exact time reaches into it.
+    pub exact: bool,
+}
+
+/// Exact times.
+#[derive(Clone, Debug)]
+pub struct RowView {
+    /// What was typed.
+    pub row: Row,
+    /// The days to tick.
+    pub days: Vec<Choice>,
+}
+
+impl WeekView {
+    fn new(f: &Fields) -> Self {
+        let exact = exact(&f.week.rows);
+        let cell = |day: usize, slot: usize| {
+            let minute = i16::try_from(slot * 30).unwrap_or(0);
+            let time = Clock(minute);
+            let touches = |(from, to): &(i16, i16)| *from < minute + 30 && *to > minute;
+            Cell {
+                value: day * SLOTS + slot,
+                label: format!("{} {time}, asleep", short(weekday(day))),
+                asleep: f.week.asleep.has(day, slot),
+                exact: exact
+                    .as_ref()
+                    .is_some_and(|days| days.get(day).is_some_and(|day| day.iter().any(touches))),
+            }
+        };
+        let day = |number: usize| DayView {
+            number,
+            name: short(weekday(number)),
+            long: Days::only(weekday(number)).meaning(),
+            cells: (0..SLOTS).map(|slot| cell(number, slot)).collect(),
+        };
+        let tick = |row: &Row| {
+            let choice = |day| Choice {
+                value: short(day).to_owned(),
+                label: short(day).chars().take(2).collect(),
+                chosen: row.days.has(day),
+            };
+            (0..7).map(weekday).map(choice).collect()
+        };
+        Self {
+            hours: (0..24).map(|hour| format!("{hour:02}")).collect(),
+            days: (0..7).map(day).collect(),
+            rows: f.week.rows.iter().map(|row| RowView { days: tick(row), row: row.clone() }).collect(),
+            names_awake: f.week.names == Mood::Awake,
+            names: f.week.names.as_str(),
+        }
+    }
+}
+
+/// The minutes that exact times name, day by day.
+fn exact(rows: &[Row]) -> Option<[Vec<(i16, i16)>; 7]> {
+    let part = |row: &Row| {
+        if row.kept.is_empty() { format!("{} {}-{}", row.days, row.from, row.to) } else { row.kept.clone() }
+    };
+    let is_right = |text: &String| Window::parse(&format!("sleep {text}")).is_ok();
+    let parts: Vec<String> = rows.iter().map(part).filter(is_right).collect();
+    Window::parse(&format!("sleep {}", parts.join(";"))).ok().map(|window| window.asleep_by_day())
+}
+
+/// What the views show beside the fields' own values.
+#[derive(Clone, Debug, Default)]
+pub struct Views {
+    /// The week to paint.
+    pub week: WeekView,
+    /// Days to choose in a window's sentence.
+    pub said_days: Vec<Choice>,
+    /// Days to choose in a cron expression's sentence.
+    pub acts_days: Vec<Choice>,
+    /// Ready-made window texts.
+    pub windows: Vec<Preset>,
+    /// Ready-made cron expressions.
+    pub crons: Vec<Preset>,
+    /// They are sent one by one, each to its place on a page that is open.
+    pub oob: bool,
+    /// Which of them are sent then.
+    pub renewed: Renewed,
+}
+
+impl Views {
+    /// What the fields say.
+    pub fn new(f: &Fields) -> Self {
+        Self { week: WeekView::new(f), ..Self::without_week(f) }
+    }
+
+    fn without_week(f: &Fields) -> Self {
+        let chosen = |presets: &[Preset], text: &str| {
+            let mark = |preset: &Preset| Preset { chosen: preset.text == text.trim(), ..*preset };
+            presets.iter().map(mark).collect()
+        };
+        Self {
+            said_days: days(f.said.as_ref()),
+            acts_days: days(f.acts.as_ref()),
+            windows: chosen(&WINDOWS, &f.window),
+            crons: chosen(&CRONS, &f.cron),
+            ..Self::default()
+        }
+    }
+
+    /// The same for a page that is open: only what says something new.
+    #[must_use]
+    pub fn renewing(f: &Fields, renewed: Renewed) -> Self {
+        // Most of what is typed leaves the week as it is: it is not put together for nothing.
+        let views = if renewed.week { Self::new(f) } else { Self::without_week(f) };
+        Self { oob: true, renewed, ..views }
+    }
+}
+
+/// The days a sentence offers: the usual ones, and what it says already.
+fn days(sentence: Option<&Sentence>) -> Vec<Choice> {
+    let Some(sentence) = sentence else { return Vec::new() };
+    let usual = [("Mon-Sun", "every day"), ("Mon-Fri", "every weekday"), ("Sat,Sun", "every weekend")];
+    let mut pairs: Vec<(String, String)> =
+        usual.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec();
+    pairs.extend(
+        (0..7)
+            .map(weekday)
+            .map(|day| (short(day).to_owned(), format!("every {}", Days::only(day).meaning()))),
+    );
+    if pairs.iter().all(|(value, _)| *value != sentence.days) {
+        let said = Window::parse(&format!("sleep {} 00:00-01:00", sentence.days));
+        let label = said.ok().and_then(|window| window.parts.first().map(|part| part.days.meaning()));
+        pairs.push((sentence.days.clone(), label.unwrap_or_else(|| sentence.days.clone())));
+    }
+    let choice = |(value, label): (String, String)| Choice { chosen: value == sentence.days, value, label };
+    pairs.into_iter().map(choice).collect()
+}
+
+/// A drawing of stretches of time, as a path of lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// Of the path.
+    pub path: String,
+    /// What it shows, in words.
+    pub title: String,
+}
+
+/// Minutes a moment is drawn wide, so that it can be seen.
+const MOMENT: i16 = 12;
+
+impl Picture {
+    /// A week: one line of the day's 1440 minutes for each day, Monday on top.
+    pub fn week(marks: &[Mark], title: &str) -> Option<Self> {
+        if marks.is_empty() {
+            return None;
+        }
+        let mut path = String::new();
+        for mark in marks {
+            let to = mark.to.max(mark.from + MOMENT).min(1440);
+            let from = mark.from.min(to - MOMENT.min(to));
+            let _ = write!(path, "M{from} {}.5H{to}", mark.day);
+        }
+        Some(Self { path, title: title.to_owned() })
+    }
+
+    /// The coming 24 hours, as minutes from now.
+    pub fn today(sleeps: &[(i64, i64)]) -> Self {
+        let mut path = String::new();
+        let mut asleep = 0;
+        for (from, to) in sleeps {
+            let _ = write!(path, "M{from} .5H{to}");
+            asleep += to - from;
+        }
+        let title = match (asleep / 60, asleep % 60) {
+            (0, 0) => "Awake through the next 24 hours".to_owned(),
+            (hours, 0) => format!("Asleep for {hours} of the next 24 hours"),
+            (hours, minutes) => format!("Asleep for {hours} h {minutes} min of the next 24 hours"),
+        };
+        Self { path, title }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_small_and_say_what_they_show() {
+        let marks = [Mark { day: 0, from: 1380, to: 1440 }, Mark { day: 1, from: 0, to: 420 }];
+        let picture = Picture::week(&marks, "Nights").expect("something to draw");
+        assert_eq!(picture.path, "M1380 0.5H1440M0 1.5H420");
+        let late = Picture::week(&[Mark { day: 6, from: 1439, to: 1439 }], "").expect("a moment");
+        assert_eq!(late.path, "M1428 6.5H1440", "a moment at the end of a day is wide enough to be seen");
+        assert_eq!(Picture::today(&[(60, 210)]).title, "Asleep for 2 h 30 min of the next 24 hours");
+        // The richest that one text can hold.
+        let rich = "sleep ".to_owned()
+            + &(0..24).map(|i| format!("{i:02}:00-{i:02}:30")).collect::<Vec<_>>().join(";");
+        let window = crate::domain::schedule::When::Window(rich);
+        let marks =
+            crate::app::schedules::marks(&window, &jiff::tz::TimeZone::UTC, jiff::Timestamp::UNIX_EPOCH);
+        assert!(Picture::week(&marks, "").expect("a picture").path.len() < 3_000);
+    }
+}
