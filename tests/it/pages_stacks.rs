@@ -65,7 +65,7 @@ async fn the_first_page_tells_states_and_hours_as_pictures_and_words() {
         Some(format!("stack/{}", key("media")))
     );
     let viewer = test.viewer().await.get("/").await;
-    assert_eq!(count(&viewer, "input[name=t], .bulk, [data-act], main [data-key=s], #now form"), 0);
+    assert_eq!(count(&viewer, "input[name=t], .bulk, [data-act], .tile [data-key], #now form"), 0);
     assert_eq!(count(&viewer, ".tile"), 4);
 }
 

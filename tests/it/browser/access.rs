@@ -15,7 +15,7 @@ async fn no_page_keeps_anybody_out() {
     let run = visit.driver.current_url().await.expect("an address").path().to_owned();
     visit.goto("/").await;
     let container: String = {
-        visit.press("#live a[href*='/stacks/']").await;
+        visit.press("#stacks a.main-link").await;
         visit.find("#live a[href*='/containers/']").await;
         visit
             .ask("return new URL(document.querySelector('#live a[href*=\"/containers/\"]').href).pathname")

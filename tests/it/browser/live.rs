@@ -6,7 +6,7 @@ use super::{Visit, media};
 
 /// Whether the stack's row says this.
 fn row_says(word: &str) -> String {
-    format!("return document.querySelector('#live').innerText.includes('{word}')")
+    format!("return document.querySelector('main').innerText.includes('{word}')")
 }
 
 /// The stream has begun.
@@ -15,7 +15,7 @@ const CONNECTED: &str = "return Boolean(document.body._htmx?.sse?.reader)";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_shows_without_a_reload_and_moves_nothing_else() {
     let visit = Visit::inside(media()).await;
-    visit.press("#live a[href*='/stacks/']").await;
+    visit.press("#stacks a.main-link").await;
     visit.reads("media-web-1").await;
     visit.until("the stream has begun", CONNECTED).await;
     // Somebody reads a question and types into it while the page behind it changes; the focus stays as well.
