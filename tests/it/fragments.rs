@@ -244,7 +244,7 @@ async fn what_the_browser_loads_stays_small_and_at_home() {
         let size: usize = packed.header("content-length").parse().expect("a length");
         sizes.push((path.split('?').next().unwrap_or_default().to_owned(), size));
     }
-    assert_eq!(sizes.len(), 4, "one style sheet, htmx, its stream, our own: {sizes:?}");
+    assert_eq!(sizes.len(), 3, "one style sheet, what others made, our own: {sizes:?}");
     let sum: usize = sizes.iter().map(|(_, size)| size).sum();
     assert!(sum <= 26 * 1024, "scripts and styles are {sum} bytes gzipped (rulings: sizes): {sizes:?}");
 }
