@@ -67,7 +67,10 @@ pub(super) async fn file(
     let mut response = if known.is_some_and(|known| known.split(',').any(|one| one.trim() == etag)) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        Body::from(file.data).into_response()
+        match std::str::from_utf8(&file.data) {
+            Ok(text) if path.starts_with("app.") => Body::from(squeezed(&path, text)).into_response(),
+            _ => Body::from(file.data).into_response(),
+        }
     };
     let current = version.v.as_deref() == Some(self::version());
     let keep = if current { "public, max-age=31536000, immutable" } else { "public, no-cache" };
@@ -77,6 +80,39 @@ pub(super) async fn file(
         response.headers_mut().insert(ETAG, etag);
     }
     Ok(response)
+}
+
+/// One of our own files as it is sent: without the comments and spaces that are there for people.
+pub fn squeezed(path: &str, text: &str) -> String {
+    if !path.ends_with(".css") {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+        return lines.fold(String::new(), |all, line| all + line + "\n");
+    }
+    let mut pieces = text.split("/*");
+    let mut rest = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        rest.push_str(piece.split_once("*/").map_or("", |(_, after)| after));
+    }
+    let mut out = String::with_capacity(rest.len());
+    let (mut quoted, mut space) = (false, false);
+    for letter in rest.chars() {
+        if letter.is_whitespace() && !quoted {
+            space = true;
+            continue;
+        }
+        let beside =
+            out.ends_with(['{', '}', ';', ',', ':', '>']) || matches!(letter, '{' | '}' | ';' | ',' | '>');
+        if space && !beside {
+            out.push(' ');
+        }
+        space = false;
+        if letter == '}' && out.ends_with(';') {
+            out.pop();
+        }
+        quoted ^= letter == '"';
+        out.push(letter);
+    }
+    out
 }
 
 /// What may be served: the kinds a page links to.
@@ -89,4 +125,19 @@ fn kind(path: &str) -> Option<&'static str> {
         "webmanifest" => "application/manifest+json",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_for_people_is_not_sent() {
+        let css = "/* Look. */\n.a > .b, .c :is(d) { color: red; content: \"; } \"; }\n@media (max-width: 5rem) { a { b: c d; } }\n";
+        assert_eq!(
+            squeezed("app.css", css),
+            ".a>.b,.c :is(d){color:red;content:\"; } \"}@media (max-width:5rem){a{b:c d}}"
+        );
+        assert_eq!(squeezed("app.js", "// Why.\n  const a = 1; // so\n\n"), "const a = 1; // so\n");
+    }
 }
