@@ -380,7 +380,7 @@ async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) 
     // No message of the request before: it stays for the page that comes next.
     let shell = Shell::of(web, identity, asked.via, &asked.path, &asked.headers).await;
     let server = problem.status.is_server_error();
-    let mut message = problem.detail.clone();
+    let mut message = quoted(&problem.detail);
     for error in &problem.errors {
         message = format!("{message} {}", sentence(&error.message));
     }
@@ -414,6 +414,19 @@ async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) 
         response.headers_mut().insert("hx-reswap", HeaderValue::from_static("beforeend"));
     }
     response
+}
+
+/// The marks around names as a page has them.
+fn quoted(text: &str) -> String {
+    let mut open = false;
+    let mark = |letter| match letter {
+        '`' => {
+            open = !open;
+            if open { '“' } else { '”' }
+        }
+        letter => letter,
+    };
+    text.chars().map(mark).collect()
 }
 
 /// The one next step.

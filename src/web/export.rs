@@ -1,5 +1,7 @@
 //! A list as a file: CSV for spreadsheets, JSON for programs. Read page by page, so that it takes the memory of one.
 
+use std::fmt::Write as _;
+
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
@@ -106,7 +108,7 @@ impl<T: Send + 'static> File<T> {
 
     fn closed(&self, mut text: String, ended: bool, complete: bool) -> String {
         if ended && self.form == Form::Json {
-            text.push_str(&format!("\n],\"complete\":{complete}}}\n"));
+            let _ = write!(text, "\n],\"complete\":{complete}}}\n");
         }
         text
     }

@@ -155,7 +155,7 @@ async fn the_rows_of_a_run_are_found() {
 #[tokio::test]
 async fn the_picture_and_its_table_say_the_same() {
     let test = TestApp::new().await;
-    for minutes in [5, 65, 66, 23 * 60 + 30, 25 * 60] {
+    for minutes in [5, 65, 66, 22 * 60 + 30, 25 * 60] {
         add(&test, minutes, |row| {
             if minutes == 66 {
                 row.outcome = "refused".to_owned();

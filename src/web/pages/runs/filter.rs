@@ -47,7 +47,7 @@ pub struct FilterForm {
     pub from: String,
     /// The last day.
     pub to: String,
-    /// It is in use, or something is wrong with it.
+    /// Something is wrong with it; what is chosen stands beside it anyway.
     pub open: bool,
     /// What is wrong.
     pub errors: Vec<FieldError>,
@@ -165,7 +165,6 @@ pub(super) async fn form(
     if !picked.is_empty() && !schedules.iter().any(|choice| choice.chosen) {
         schedules.push(choice(picked.to_owned(), "A schedule that was deleted".to_owned(), picked));
     }
-    let open = !errors.is_empty() || FIELDS.iter().skip(1).any(|field| typed.filled(field).is_some());
     Ok(FilterForm {
         state: typed.get("state").to_owned(),
         targets,
@@ -184,7 +183,7 @@ pub(super) async fn form(
         actor: typed.get("actor").to_owned(),
         from: typed.get("from").to_owned(),
         to: typed.get("to").to_owned(),
-        open,
+        open: !errors.is_empty(),
         errors,
     })
 }

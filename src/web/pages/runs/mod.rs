@@ -63,7 +63,11 @@ impl RunLine {
             cause: cause(run),
             reason: words::reason(&run.reason),
             when: now.when(run.finished_at.or(run.started_at).or(run.fire_at).unwrap_or(run.created_at)),
-            duration: run.duration_ms().map(view::duration).unwrap_or_default(),
+            duration: run
+                .duration_ms()
+                .filter(|_| run.state != RunState::Skipped)
+                .map(view::duration)
+                .unwrap_or_default(),
         }
     }
 

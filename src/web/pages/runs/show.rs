@@ -12,6 +12,7 @@ use crate::app::{Error, Result, schedules};
 use crate::domain::ids::RunId;
 use crate::domain::run::{RunState, Step, StepState};
 use crate::domain::target::TargetType;
+use crate::domain::text::capital;
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::htmx::Htmx;
@@ -143,11 +144,7 @@ impl Trouble {
             (_, failed) => format!("{failed} of {} failed", view::count(planned, "step")),
         };
         let Some(step) = steps.iter().find(bad) else {
-            return Some(Self {
-                title,
-                text: crate::domain::text::capital(&words::reason(reason)),
-                raw: None,
-            });
+            return Some(Self { title, text: capital(&words::reason(reason)), raw: None });
         };
         let error = step.error.as_deref().unwrap_or("it failed");
         let plain = words::plain(error);
@@ -210,7 +207,10 @@ impl StepRow {
             issued: step.issued_at.map(|at| now.when(at)),
             duration: step.duration_ms.map(view::duration).unwrap_or_default(),
             exit: step.exit_code.filter(|_| !plain).map(view::exit_code).unwrap_or_default(),
-            note: told.or(error).map_or_else(|| words::reason(&step.reason), str::to_owned),
+            note: told
+                .map(capital)
+                .or(error.map(str::to_owned))
+                .unwrap_or_else(|| words::reason(&step.reason)),
             raw: error.filter(|_| told.is_some()).map(str::to_owned),
             bar,
             output: step.output.clone(),
@@ -356,19 +356,17 @@ fn held_back(run: RunPage) -> RunPage {
     }
 }
 
-impl Sampled for RunPage {
-    fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let past = Past { took: (1..20).map(|n| (RunId(n.to_string()), n * 1000)).collect() };
-        let step = |wave, opens_wave, container: &str, state: StepState| StepRow {
+impl StepRow {
+    fn sample(wave: i64, container: &str, state: StepState) -> Self {
+        Self {
             wave,
-            opens_wave,
+            opens_wave: true,
             container: container.to_owned(),
             href: "/containers/0123456789abcdef".to_owned(),
             action: "Start",
             state: state.into(),
             waits: String::new(),
-            issued: Some(now.plus(-30)),
+            issued: Some(Now::sample().plus(-30)),
             duration: "3.1 s".to_owned(),
             bar: Some(Bar {
                 title: "sent after 4.0 s, up after 7.1 s, healthy within 12 s".to_owned(),
@@ -380,8 +378,16 @@ impl Sampled for RunPage {
             exit: String::new(),
             note: String::new(),
             output: None,
-        };
-        let failed = Self {
+        }
+    }
+}
+
+impl RunPage {
+    /// A run of which one step failed.
+    fn sample() -> Self {
+        let now = Now::sample();
+        let past = Past { took: (1..20).map(|n| (RunId(n.to_string()), n * 1000)).collect() };
+        Self {
             shell: Shell { here: "runs", ..Shell::sample() },
             id: "0199c1d2-0000-7000-8000-000000000000".to_owned(),
             title: "Start media".to_owned(),
@@ -401,28 +407,28 @@ impl Sampled for RunPage {
             progress: String::new(),
             done: (3, 3),
             steps: vec![
-                step(1, true, "media-db-1", StepState::Succeeded),
+                StepRow::sample(1, "media-db-1", StepState::Succeeded),
                 StepRow {
                     waits: "media-db-1 to be healthy".to_owned(),
                     exit: view::exit_code(127),
                     note: "its program was not found in the image. Check its command.".to_owned(),
                     raw: Some("its program was not found (exit code 127)".to_owned()),
                     output: Some("exec: \"serve\": executable file not found in $PATH".to_owned()),
-                    ..step(2, true, "media-web-1", StepState::Failed)
+                    ..StepRow::sample(2, "media-web-1", StepState::Failed)
                 },
                 StepRow {
                     issued: None,
                     bar: None,
                     duration: String::new(),
                     note: "media-web-1 failed, and this one needs it".to_owned(),
-                    ..step(3, true, "media-indexer-1", StepState::Skipped)
+                    ..StepRow::sample(3, "media-indexer-1", StepState::Skipped)
                 },
                 StepRow {
                     issued: None,
                     bar: None,
                     duration: String::new(),
                     note: "a one-shot that has done its work".to_owned(),
-                    ..step(0, true, "media-migrate-1", StepState::Skipped)
+                    ..StepRow::sample(0, "media-migrate-1", StepState::Skipped)
                 },
             ],
             can_cancel: false,
@@ -445,7 +451,14 @@ impl Sampled for RunPage {
             audit: "/audit?run=1".to_owned(),
             others: "/runs?target=stack/0123456789abcdef".to_owned(),
             missed: None,
-        };
+        }
+    }
+}
+
+impl Sampled for RunPage {
+    fn samples() -> Vec<Self> {
+        let now = Now::sample();
+        let failed = Self::sample();
         vec![
             held_back(failed.clone()),
             Self {
@@ -461,13 +474,13 @@ impl Sampled for RunPage {
                 trouble: None,
                 usual: None,
                 steps: vec![
-                    step(1, true, "media-db-1", StepState::Succeeded),
-                    step(2, true, "media-web-1", StepState::Issued),
+                    StepRow::sample(1, "media-db-1", StepState::Succeeded),
+                    StepRow::sample(2, "media-web-1", StepState::Issued),
                     StepRow {
                         issued: None,
                         bar: None,
                         duration: String::new(),
-                        ..step(3, true, "media-indexer-1", StepState::Pending)
+                        ..StepRow::sample(3, "media-indexer-1", StepState::Pending)
                     },
                 ],
                 ..failed.clone()
