@@ -1,29 +1,32 @@
 // What HTML and htmx cannot do by themselves. Every page works without it.
 (() => {
   "use strict";
-  const base = document.body.dataset.base || "";
+  const { body } = document;
   const on = (name, act) => document.addEventListener(name, act);
+  const find = (css, within = document) => within.querySelector(css);
+  const each = (css, act) => document.querySelectorAll(css).forEach(act);
 
   // A question that htmx fetched opens as a modal; without scripts it is a page of its own.
   const settle = () => {
-    const dialog = document.querySelector("#dialogs dialog:not([open])");
+    const dialog = find("#dialogs dialog:not([open])");
     if (dialog) {
       dialog.showModal();
       dialog.addEventListener("close", () => dialog.remove());
     }
     // A form that came back shows its faults first.
-    const first = document.querySelector("[data-focus]:not([data-seen])");
+    const first = find("[data-focus]:not([data-seen])");
     if (first) {
       first.dataset.seen = "";
       first.focus();
     }
-    document.querySelectorAll(".toast:not([data-seen])").forEach((toast) => {
+    each(".toast:not([data-seen])", (toast) => {
+      // The same again takes the place of the first.
+      each(".toast[data-seen]", (other) => other.textContent === toast.textContent && other.remove());
       toast.dataset.seen = "";
-      if (toast.dataset.tone !== "bad") fade(toast, 6000);
+      if (toast.dataset.tone !== "bad") fade(toast, find("form", toast) ? 10000 : 6000);
     });
-    document.querySelectorAll(".flash form").forEach((form) => fade(form, 10000));
-    document.querySelectorAll("[data-countdown]:not([data-seen])").forEach(countdown);
-    unsaved ||= Boolean(document.querySelector("[data-dirty]"));
+    each("[data-countdown]:not([data-seen])", countdown);
+    unsaved ||= Boolean(find("[data-dirty]"));
     // One stop for the Tab key in a whole week.
     boxes().forEach((box, i) => { box.tabIndex = i ? -1 : 0; });
   };
@@ -42,7 +45,7 @@
   };
 
   // A look at the password that was typed.
-  document.querySelectorAll("[data-show-toggle]").forEach((input) => {
+  each("[data-show-toggle]", (input) => {
     const row = document.createElement("div");
     const button = document.createElement("button");
     row.className = "reveal";
@@ -61,8 +64,8 @@
   });
 
   // A file is read into the text field it belongs to, which is what is sent.
-  document.querySelectorAll("[data-pick]").forEach((row) => {
-    const input = row.querySelector("input");
+  each("[data-pick]", (row) => {
+    const input = find("input", row);
     row.hidden = false;
     input.addEventListener("change", async () => {
       const file = input.files[0];
@@ -76,7 +79,7 @@
   });
 
   // Setup asks for the zone; the browser knows it.
-  const zone = document.querySelector("form[action$='/setup'] [name=timezone]");
+  const zone = find("form[action$='/setup'] [name=timezone]");
   if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
 
   on("click", (event) => {
@@ -90,6 +93,9 @@
     event.target.closest("[data-close]")?.closest(".toast").remove();
     // A click on the backdrop is a click on the dialog itself, outside its form.
     if (event.target.matches("dialog[open]")) event.target.close();
+    // For browsers that do not know commands yet.
+    const opener = event.target.closest("[command='show-modal']");
+    if (opener && !("command" in opener)) document.getElementById(opener.getAttribute("commandfor")).showModal();
   });
 
   // The week: the mouse paints, arrows move, Shift and arrows paint.
@@ -125,18 +131,91 @@
   addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 
   // The login ended while the page was open.
-  on("htmx:response:error", (event) => {
-    const response = event.detail?.ctx?.response;
-    if (response?.status === 401) location.assign(`${base}/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  const login = (status) => {
+    if (status === 401) location.assign(`${body.dataset.base}/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  };
+  on("htmx:response:error", (event) => login(event.detail.ctx.response.status));
+  on("htmx:sse:error", (event) => login(event.detail.status));
+
+  // Without its stream of events a page fetches itself every 30 s and says since when.
+  const mark = find("#not-live");
+  let stream, since, timer;
+  const lost = () => {
+    wait(30000);
+    if (document.hidden) return;
+    mark.hidden = false;
+    find("time", mark).textContent = since.toTimeString().slice(0, 5);
+    // One that hangs is begun anew; one that never began begins at this event.
+    stream?.reader?.cancel();
+    body.dispatchEvent(new Event("resync"));
+  };
+  const wait = (time) => {
+    clearTimeout(timer);
+    timer = setTimeout(lost, time);
+  };
+  // At least the minutes are told.
+  const heard = () => {
+    since = new Date();
+    wait(90000);
+  };
+  const broke = () => {
+    if (stream) wait(10000);
+    stream = 0;
+  };
+  on("htmx:sse:before:connection", broke);
+  on("htmx:sse:close", broke);
+  on("htmx:sse:after:connection", (event) => {
+    stream = event.detail.connection;
+    mark.hidden = true;
+    heard();
   });
+  on("htmx:sse:before:message", heard);
+  if (body.hasAttribute("hx-sse:connect")) {
+    heard();
+    wait(10000);
+  }
+
+  // Keys. What leads somewhere is pressed where it stands, most of it in the list that "?" opens.
+  let prefix = "";
+  on("keydown", (event) => {
+    const { key, target } = event;
+    if (body.dataset.keys || event.ctrlKey || event.altKey || event.metaKey || target.closest("input:not([type=checkbox]), select, textarea, dialog")) return;
+    const row = target.closest("[data-row]");
+    const press = (css, within) => {
+      const element = within && find(css, within);
+      element?.click();
+      return element;
+    };
+    const step = (by) => {
+      const rows = [...document.querySelectorAll("[data-row]")];
+      const next = rows[row ? rows.indexOf(row) + by : 0];
+      if (next) find("a, button", next).focus();
+      return next;
+    };
+    const search = () => {
+      const field = find("[type=search]");
+      field?.focus();
+      return field;
+    };
+    const acts = {
+      "/": search,
+      j: () => step(1),
+      k: () => step(-1),
+      x: () => press("[type=checkbox]", row),
+      w: () => press("[data-act=wake], [data-act=start]", row),
+      s: () => press("[data-act=nap], [data-act=stop]", row),
+    };
+    if (press(`[data-key="${CSS.escape(prefix + key)}"]`, document) || (!prefix && acts[key]?.())) event.preventDefault();
+    prefix = key === "g" ? key : "";
+  });
+
   on("htmx:error", (event) => {
-    const ctx = event.detail?.ctx;
-    if (ctx?.response || document.querySelector("#toasts [data-offline]")) return;
+    if (event.detail.ctx?.response || !mark.hidden) return;
     const toast = document.createElement("div");
-    Object.assign(toast.dataset, { tone: "warn", offline: "" });
     toast.className = "toast";
+    toast.dataset.tone = "warn";
     toast.textContent = "DockNap does not answer. Check the connection; what you typed is still here.";
-    document.getElementById("toasts").append(toast);
+    find("#alerts").append(toast);
     settle();
   });
   on("htmx:after:swap", settle);

@@ -1,21 +1,28 @@
 //! Static files, from inside the binary.
 //!
 //! Links carry the version of all files together, so a browser may keep them for ever; without it, or with an old one,
-//! the answer is checked by its `ETag` each time.
+//! the answer is checked by its `ETag` each time. Each is squeezed and compressed once, at its first use; what was made
+//! elsewhere lies beside its file as `.gz`, compressed more patiently than there is time for here.
 
+use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::LazyLock;
 
-use axum::body::Body;
+use axum::body::Bytes;
 use axum::extract::{Path, Query};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
-use crate::domain::text::hex;
-
+use super::squeeze::{Language, squeeze};
 use crate::app::Error;
+use crate::domain::text::hex;
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
@@ -50,6 +57,50 @@ fn short(hash: &[u8]) -> String {
     hex(&hash[..6])
 }
 
+/// A file as it is served.
+struct Asset {
+    kind: &'static str,
+    /// Of what is served plain; compressed it is another representation.
+    tag: String,
+    plain: Bytes,
+    gzip: Bytes,
+}
+
+impl Asset {
+    fn of(path: &str) -> Option<Self> {
+        let kind = kind(path)?;
+        let data = Files::get(path)?.data;
+        let plain = match language(path) {
+            Some(language) => squeeze(&String::from_utf8_lossy(&data), language).into_bytes(),
+            None => data.into_owned(),
+        };
+        let gzip = match Files::get(&format!("{path}.gz")) {
+            Some(ready) => ready.data.into_owned(),
+            None => compress(&plain)?,
+        };
+        Some(Self { kind, tag: short(&Sha256::digest(&plain)), plain: plain.into(), gzip: gzip.into() })
+    }
+}
+
+/// Ours are squeezed; what others have made is small already.
+fn language(path: &str) -> Option<Language> {
+    let (name, extension) = path.rsplit_once('.')?;
+    match extension {
+        "css" => Some(Language::Css),
+        "js" if !name.ends_with(".min") => Some(Language::Js),
+        _ => None,
+    }
+}
+
+fn compress(data: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(data).ok()?;
+    encoder.finish().ok()
+}
+
+static ASSETS: LazyLock<BTreeMap<String, Asset>> =
+    LazyLock::new(|| Files::iter().filter_map(|name| Some((name.to_string(), Asset::of(&name)?))).collect());
+
 #[derive(serde::Deserialize)]
 pub(super) struct Version {
     v: Option<String>,
@@ -60,59 +111,30 @@ pub(super) async fn file(
     Query(version): Query<Version>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let kind = kind(&path).ok_or_else(|| Error::not_found("page", &*path))?;
-    let file = Files::get(&path).ok_or_else(|| Error::not_found("page", &*path))?;
-    let etag = format!("\"{}\"", short(&file.metadata.sha256_hash()));
-    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let mut response = if known.is_some_and(|known| known.split(',').any(|one| one.trim() == etag)) {
+    let asset = ASSETS.get(&path).ok_or_else(|| Error::not_found("page", &*path))?;
+    let lists = |name: HeaderName, wanted: &str| {
+        let text = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        text.split(',').any(|one| one.trim() == wanted)
+    };
+    let zipped = lists(ACCEPT_ENCODING, "gzip");
+    let etag = format!("\"{}{}\"", asset.tag, if zipped { "-gzip" } else { "" });
+    let mut response = if lists(IF_NONE_MATCH, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
+    } else if zipped {
+        ([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))], asset.gzip.clone()).into_response()
     } else {
-        match std::str::from_utf8(&file.data) {
-            Ok(text) if path.starts_with("app.") => Body::from(squeezed(&path, text)).into_response(),
-            _ => Body::from(file.data).into_response(),
-        }
+        asset.plain.clone().into_response()
     };
     let current = version.v.as_deref() == Some(self::version());
     let keep = if current { "public, max-age=31536000, immutable" } else { "public, no-cache" };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(keep));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    let answer = response.headers_mut();
+    answer.insert(CACHE_CONTROL, HeaderValue::from_static(keep));
+    answer.insert(CONTENT_TYPE, HeaderValue::from_static(asset.kind));
+    answer.insert(VARY, HeaderValue::from_static("accept-encoding"));
     if let Ok(etag) = HeaderValue::from_str(&etag) {
-        response.headers_mut().insert(ETAG, etag);
+        answer.insert(ETAG, etag);
     }
     Ok(response)
-}
-
-/// One of our own files as it is sent: without the comments and spaces that are there for people.
-pub fn squeezed(path: &str, text: &str) -> String {
-    if !path.ends_with(".css") {
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
-        return lines.fold(String::new(), |all, line| all + line + "\n");
-    }
-    let mut pieces = text.split("/*");
-    let mut rest = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        rest.push_str(piece.split_once("*/").map_or("", |(_, after)| after));
-    }
-    let mut out = String::with_capacity(rest.len());
-    let (mut quoted, mut space) = (false, false);
-    for letter in rest.chars() {
-        if letter.is_whitespace() && !quoted {
-            space = true;
-            continue;
-        }
-        let beside =
-            out.ends_with(['{', '}', ';', ',', ':', '>']) || matches!(letter, '{' | '}' | ';' | ',' | '>');
-        if space && !beside {
-            out.push(' ');
-        }
-        space = false;
-        if letter == '}' && out.ends_with(';') {
-            out.pop();
-        }
-        quoted ^= letter == '"';
-        out.push(letter);
-    }
-    out
 }
 
 /// What may be served: the kinds a page links to.
@@ -125,19 +147,4 @@ fn kind(path: &str) -> Option<&'static str> {
         "webmanifest" => "application/manifest+json",
         _ => return None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_there_for_people_is_not_sent() {
-        let css = "/* Look. */\n.a > .b, .c :is(d) { color: red; content: \"; } \"; }\n@media (max-width: 5rem) { a { b: c d; } }\n";
-        assert_eq!(
-            squeezed("app.css", css),
-            ".a>.b,.c :is(d){color:red;content:\"; } \"}@media (max-width:5rem){a{b:c d}}"
-        );
-        assert_eq!(squeezed("app.js", "// Why.\n  const a = 1; // so\n\n"), "const a = 1; // so\n");
-    }
 }

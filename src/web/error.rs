@@ -20,7 +20,8 @@ use super::limits;
 use super::routes::{Access, Route};
 use super::session::page_of;
 use super::shell::{Shell, ShellUser};
-use super::view::{self, ErrorPage, ErrorToast, Link};
+use super::toast::ToastPart;
+use super::view::{self, ErrorPage, Link};
 use crate::app::near::near;
 use crate::app::{Error, FieldError, stacks};
 use crate::domain::permission::Role;
@@ -402,7 +403,7 @@ async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) 
         links: vec![way_on(web, problem, asked, shell.user.is_some())],
         shell,
     };
-    let text = if asked.htmx.partial { ErrorToast::from(page).render() } else { page.render() };
+    let text = if asked.htmx.partial { ToastPart::from(page).render() } else { page.render() };
     let Ok(text) = text else {
         tracing::error!(request = %asked.id, "the error page cannot be rendered");
         return problem.status.into_response();
@@ -410,7 +411,7 @@ async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) 
     let mut response = (problem.status, Html(text)).into_response();
     if asked.htmx.partial {
         // Wherever the answer was to go, the message goes to the corner.
-        response.headers_mut().insert("hx-retarget", HeaderValue::from_static("#toasts"));
+        response.headers_mut().insert("hx-retarget", HeaderValue::from_static("#alerts"));
         response.headers_mut().insert("hx-reswap", HeaderValue::from_static("beforeend"));
     }
     response

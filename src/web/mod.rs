@@ -35,6 +35,8 @@ pub mod routes;
 pub mod serve;
 pub mod session;
 pub mod shell;
+mod squeeze;
+pub mod toast;
 pub mod view;
 
 use limits::{Flood, Previews};

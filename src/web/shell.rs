@@ -12,6 +12,7 @@ use super::htmx::Htmx;
 use super::pages::wanted::Imposed;
 use super::proxy::Via;
 use super::session::{FLASH, cookie};
+pub use super::toast::Toast as Flash;
 use super::view::Now;
 use super::{Web, assets};
 use crate::app::{overrides, zone};
@@ -225,40 +226,5 @@ impl<S: Sync> FromRequestParts<S> for Notes {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self(parts.extensions.get::<Session>().cloned()))
-    }
-}
-
-/// One message that is shown once.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Flash {
-    /// `good`, `info`, `warn` or `bad`.
-    pub tone: String,
-    /// The message.
-    pub text: String,
-    /// Where a form goes that takes it back, below the base path.
-    #[serde(default)]
-    pub undo: Option<String>,
-}
-
-impl Flash {
-    /// A message in one of the four tones.
-    pub fn new(tone: &str, text: impl Into<String>) -> Self {
-        Self { tone: tone.to_owned(), text: text.into(), undo: None }
-    }
-
-    /// The same with a way back.
-    #[must_use]
-    pub fn undone_by(self, path: impl Into<String>) -> Self {
-        Self { undo: Some(path.into()), ..self }
-    }
-
-    /// The icon beside it.
-    pub fn icon(&self) -> &'static str {
-        match self.tone.as_str() {
-            "good" => "circle-check",
-            "bad" => "circle-x",
-            "warn" => "triangle-alert",
-            _ => "info",
-        }
     }
 }

@@ -506,35 +506,6 @@ impl Sampled for ErrorPage {
     }
 }
 
-/// The same as a message in the corner, for a request that wanted part of a page.
-#[derive(askama::Template, Clone, Debug)]
-#[template(path = "components/toast.html")]
-pub struct ErrorToast {
-    /// The surroundings.
-    pub shell: super::shell::Shell,
-    /// What happened, in a few words.
-    pub title: String,
-    /// What it means and what to do.
-    pub message: String,
-    /// What to quote when asking for help.
-    pub request_id: Option<String>,
-    /// Seconds until another try makes sense.
-    pub retry_after: Option<u64>,
-}
-
-impl From<ErrorPage> for ErrorToast {
-    fn from(page: ErrorPage) -> Self {
-        let ErrorPage { shell, title, message, request_id, retry_after, .. } = page;
-        Self { shell, title, message, request_id, retry_after }
-    }
-}
-
-impl Sampled for ErrorToast {
-    fn samples() -> Vec<Self> {
-        ErrorPage::samples().into_iter().map(Self::from).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

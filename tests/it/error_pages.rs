@@ -23,8 +23,8 @@ async fn a_refusal_says_which_role_is_needed_and_whom_to_ask() {
         assert!(!told.contains(name), "nobody else is named: {told}");
     }
     let part = vera.send(Method::GET, "/schedules/new", None, String::new(), &HTMX).await;
-    assert_eq!((part.status, part.header("hx-retarget")), (403, "#toasts"));
-    assert!(part.text("[role=alert]").contains("needs the role operator"));
+    assert_eq!((part.status, part.header("hx-retarget")), (403, "#alerts"));
+    assert!(part.text(".toast").contains("needs the role operator"));
 }
 
 #[tokio::test]
@@ -97,8 +97,8 @@ async fn what_is_away_is_asked_for_again() {
     assert_eq!(page.attribute("[data-copy]", "data-copy").as_deref(), Some("request-id"));
     assert_eq!(page.header("x-request-id"), page.text("#request-id"));
     let part = otto.get_part("/stacks/media/stop").await;
-    assert_eq!((part.status, part.header("hx-retarget")), (503, "#toasts"));
-    assert!(part.text("[role=alert]").contains("Try again in 5 s"), "{}", part.body);
+    assert_eq!((part.status, part.header("hx-retarget")), (503, "#alerts"));
+    assert!(part.text(".toast").contains("Try again in 5 s"), "{}", part.body);
 }
 
 #[tokio::test]

@@ -5,12 +5,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use askama::Template;
+use docknap::sim::World;
 use docknap::web::pages::{
     actions, audit, calendars, containers, gallery, health, invite, login, order, overrides, profile, report,
     runs, schedules, settings, setup, simulate, stacks, users, welcome,
 };
-use docknap::web::view::{ErrorPage, ErrorToast, Sampled};
+use docknap::web::toast::ToastPart;
+use docknap::web::view::{ErrorPage, Sampled};
 use scraper::{Html, Selector};
+
+use crate::support::app::{NOW, TestApp};
+use crate::support::bench::Bench;
 
 /// Renders every sample of `T`, and of each the fragments.
 fn render<T: Sampled>(
@@ -33,7 +38,7 @@ fn everything() -> Vec<(String, String)> {
     let mut all = Vec::new();
     let text = |html: askama::Result<String>| html.expect("renders");
     render::<ErrorPage>(&mut all, |_| vec![]);
-    render::<ErrorToast>(&mut all, |_| vec![]);
+    render::<ToastPart>(&mut all, |_| vec![]);
     render::<actions::ConfirmPage>(&mut all, |_| vec![]);
     render::<actions::ConfirmDialog>(&mut all, |_| vec![]);
     render::<stacks::Dashboard>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
@@ -201,35 +206,50 @@ fn no_template_leaves_the_escaping_or_hides_a_block_in_a_condition() {
     }
 }
 
-#[test]
-fn what_the_browser_loads_stays_small() {
-    let mut gzipped = 0;
-    for file in ["htmx.min.js", "hx-sse.min.js", "app.js", "app.css"] {
-        let text = std::fs::read_to_string(root().join("static").join(file)).expect("reads");
-        let own = file.starts_with("app.");
-        let sent = if own { docknap::web::assets::squeezed(file, &text) } else { text };
-        gzipped += gzip(sent.as_bytes());
+#[tokio::test]
+async fn what_the_browser_loads_stays_small_and_at_home() {
+    let world = (0..30).fold(World::new(), |world, number| {
+        world.stack(&format!("stack-{number}"), |s| {
+            s.service("db", |c| c).service("web", |c| c.depends_on("db"))
+        })
+    });
+    let test = TestApp::over(Bench::new(NOW, world).await).await;
+    let mut ada = test.admin().await;
+    let page = ada.get("/").await;
+    assert!(page.body.len() <= 120 * 1024, "the first page with 30 stacks is {} bytes", page.body.len());
+    let document = Html::parse_document(&page.body);
+    let mut sizes = Vec::new();
+    for element in document.select(&select("[src], link, use, [hx-get], [action], img, iframe")) {
+        for (name, value) in element.value().attrs() {
+            if ["src", "srcset", "href", "action", "hx-get"].contains(&name) {
+                assert!(!value.contains("//") && !value.contains("data:"), "{value} leaves the origin");
+            }
+        }
     }
-    assert!(gzipped <= 26 * 1024, "scripts and styles are {gzipped} bytes gzipped (rulings: sizes)");
+    for element in document.select(&select("script[src], link[rel=stylesheet]")) {
+        let path = element.attr("src").or(element.attr("href")).unwrap_or_default();
+        let plain = ada.get(path).await.body;
+        assert!(!plain.contains("@import") && !plain.contains("url("), "{path} loads more");
+        let head = [("accept-encoding", "gzip")];
+        let packed = ada.send(axum::http::Method::HEAD, path, None, String::new(), &head).await;
+        assert_eq!(packed.header("content-encoding"), "gzip");
+        let size: usize = packed.header("content-length").parse().expect("a length");
+        sizes.push((path.split('?').next().unwrap_or_default().to_owned(), size));
+    }
+    assert_eq!(sizes.len(), 4, "one style sheet, htmx, its stream, our own: {sizes:?}");
+    let sum: usize = sizes.iter().map(|(_, size)| size).sum();
+    assert!(sum <= 26 * 1024, "scripts and styles are {sum} bytes gzipped (rulings: sizes): {sizes:?}");
 }
 
-/// The length of `bytes` as gzip makes them.
-fn gzip(bytes: &[u8]) -> usize {
-    use std::io::{Read as _, Write as _};
-    let mut child = std::process::Command::new("gzip")
-        .args(["-6", "-c"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("gzip is there");
-    let mut stdin = child.stdin.take().expect("piped");
-    let input = bytes.to_vec();
-    let writer = std::thread::spawn(move || stdin.write_all(&input));
-    let mut out = Vec::new();
-    child.stdout.take().expect("piped").read_to_end(&mut out).expect("reads");
-    writer.join().expect("joins").expect("writes");
-    assert!(child.wait().expect("ends").success());
-    out.len()
+#[test]
+fn what_is_compressed_already_is_the_file_beside_it() {
+    for file in ["htmx.min.js", "hx-sse.min.js"] {
+        let path = root().join("static").join(file);
+        let packed = path.with_extension("js.gz");
+        let unpacked =
+            std::process::Command::new("gzip").arg("-dc").arg(packed).output().expect("gzip is there");
+        assert!(unpacked.stdout == std::fs::read(path).expect("reads"), "{file}");
+    }
 }
 
 fn root() -> PathBuf {

@@ -144,7 +144,7 @@ async fn a_region_that_is_gone_goes_and_one_that_is_there_comes_alone() {
     let mut vera = test.viewer().await;
     let key = target::key(&HostId::local(), "media");
     let row = vera.get_part(&format!("/?row=stack-{key}")).await;
-    assert!(row.body.trim_start().starts_with("<li class=\"tile\""), "{}", row.body);
+    assert!(row.body.trim_start().starts_with("<li class=\"tile\" data-row"), "{}", row.body);
     let gone = vera.get_part("/?row=stack-ffffffffffffffff").await;
     assert_eq!((gone.status, gone.header("hx-reswap")), (200, "delete"));
     for (path, id) in [

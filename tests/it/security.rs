@@ -347,7 +347,7 @@ async fn an_error_has_a_page_a_message_and_a_problem() {
     let part = vera.get_part("/users").await;
     assert_eq!(
         (part.status, part.header("hx-retarget"), part.header("hx-reswap")),
-        (403, "#toasts", "beforeend")
+        (403, "#alerts", "beforeend")
     );
     assert!(
         part.text(".toast").contains("needs the role admin") && !part.body.contains("<html"),

@@ -1,0 +1,135 @@
+//! Messages that pass: in the corner where htmx brings part of a page, on top of the next page where a form leads to one.
+
+use askama::Template;
+use axum::response::Html;
+
+use super::error;
+use super::shell::Shell;
+use super::view::{ErrorPage, Sampled};
+use crate::app::Result;
+
+/// One message that is shown once.
+///
+/// A deed that leads to another page leaves it for that page:
+///
+/// ```ignore
+/// let deleted = Toast::new("good", "The schedule is deleted.");
+/// notes.leave(deleted.with_undo(format!("/schedules/{id}/restore"))).await;
+/// ```
+///
+/// One that answers htmx with part of a page sends it along, to appear in the corner; one that has no part to show
+/// sends it alone:
+///
+/// ```ignore
+/// Toast::new("good", "Switched off.").with_undo(format!("/schedules/{id}/enable")).beside(&shell, &row)
+/// Toast::new("good", "Sent.").alone(&shell)
+/// ```
+///
+/// In the corner it goes after 6 s, after 10 s where something can be undone, and never under the pointer. One of the
+/// tone `bad` is read out at once and stays until it is closed.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Toast {
+    /// `good`, `info`, `warn` or `bad`.
+    pub tone: String,
+    /// The message.
+    pub text: String,
+    /// What takes back what it tells of.
+    #[serde(default)]
+    pub undo: Option<Undo>,
+}
+
+/// A form with one button, which posts nothing but its address. In the corner htmx sends it, and whatever the answer
+/// shows is left to the live regions.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Undo {
+    /// Path below the base path, with the leading slash.
+    pub href: String,
+    /// The word on the button.
+    pub label: String,
+}
+
+impl Toast {
+    /// A message in one of the four tones.
+    pub fn new(tone: &str, text: impl Into<String>) -> Self {
+        Self { tone: tone.to_owned(), text: text.into(), undo: None }
+    }
+
+    /// With a button that undoes it by a POST to `href`, a path below the base path.
+    #[must_use]
+    pub fn with_undo(self, href: impl Into<String>) -> Self {
+        Self { undo: Some(Undo { href: href.into(), label: "Undo".to_owned() }), ..self }
+    }
+
+    /// The icon beside it.
+    pub fn icon(&self) -> &'static str {
+        match self.tone.as_str() {
+            "good" => "circle-check",
+            "bad" => "circle-x",
+            "warn" => "triangle-alert",
+            _ => "info",
+        }
+    }
+
+    /// The region of the page it appears in: what went wrong interrupts whoever has the page read out.
+    pub fn region(&self) -> &'static str {
+        if self.tone == "bad" { "alerts" } else { "toasts" }
+    }
+
+    /// The answer to htmx: part of a page, and this in the corner.
+    ///
+    /// # Errors
+    /// Where a template fails.
+    pub fn beside(self, shell: &Shell, part: &impl Template) -> Result<Html<String>> {
+        let part = part.render().map_err(error::internal)?;
+        Ok(Html(part + &self.alone(shell)?.0))
+    }
+
+    /// The answer to htmx: nothing but this, in the corner.
+    ///
+    /// # Errors
+    /// Where the template fails.
+    pub fn alone(self, shell: &Shell) -> Result<Html<String>> {
+        let part = ToastPart { apart: true, ..ToastPart::new(shell.clone(), self) };
+        Ok(Html(part.render().map_err(error::internal)?))
+    }
+}
+
+/// A message in the corner.
+#[derive(Template, Clone, Debug)]
+#[template(path = "components/toast.html")]
+pub struct ToastPart {
+    /// The surroundings.
+    pub shell: Shell,
+    /// What happened, in a few words; may be empty.
+    pub title: String,
+    /// The message.
+    pub toast: Toast,
+    /// What to quote when asking for help.
+    pub request_id: Option<String>,
+    /// Seconds until another try makes sense.
+    pub retry_after: Option<u64>,
+    /// It finds its own way to the corner, whatever the answer is for.
+    pub apart: bool,
+}
+
+impl ToastPart {
+    fn new(shell: Shell, toast: Toast) -> Self {
+        Self { shell, title: String::new(), toast, request_id: None, retry_after: None, apart: false }
+    }
+}
+
+/// An error, for a request that wanted part of a page.
+impl From<ErrorPage> for ToastPart {
+    fn from(page: ErrorPage) -> Self {
+        let ErrorPage { shell, title, message, request_id, retry_after, .. } = page;
+        Self { title, request_id, retry_after, ..Self::new(shell, Toast::new("bad", message)) }
+    }
+}
+
+impl Sampled for ToastPart {
+    fn samples() -> Vec<Self> {
+        let undo = Toast::new("good", "Nights is switched off.").with_undo("/schedules/1/enable");
+        let apart = Self { apart: true, ..Self::new(Shell::sample(), undo) };
+        ErrorPage::samples().into_iter().map(Self::from).chain([apart]).collect()
+    }
+}
