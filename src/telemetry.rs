@@ -2,26 +2,30 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Config, LogFormat};
 
 /// Starts the log as the settings say. A second call changes nothing, so a test may make it too.
 pub fn init(config: &Config) {
-    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter: Targets =
+        config.log.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let layer = tracing_subscriber::fmt::layer()
         // RFC 3339 in UTC, whatever TZ says: two machines' logs can be laid side by side.
         .with_timer(SystemTime)
         .with_writer(std::io::stderr)
         // It would say so on standard error too, and panic where that is closed.
         .log_internal_errors(false);
-    let _ = match config.log_format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+    let layer = match config.log_format {
+        LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
         LogFormat::Text => {
             let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            builder.with_ansi(coloured).try_init()
+            layer.with_ansi(coloured).boxed()
         }
     };
+    let _ = tracing_subscriber::registry().with(layer).with(filter).try_init();
 }

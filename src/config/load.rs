@@ -243,7 +243,7 @@ fn build(found: &BTreeMap<&'static str, Found>, faults: &mut Vec<Fault>) -> Conf
         admin: None,
         trusted_proxies: reader.value("DOCKNAP_TRUSTED_PROXIES", Vec::new(), |_, text| parse::networks(text)),
         log: reader.value("DOCKNAP_LOG", String::new(), |_, text| {
-            tracing_subscriber::EnvFilter::try_new(text)
+            text.parse::<tracing_subscriber::filter::Targets>()
                 .map(|_| text.to_owned())
                 .map_err(|error| format!("`{text}` is not a log filter: {error}"))
         }),

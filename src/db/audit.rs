@@ -173,12 +173,18 @@ pub async fn activity(
     Ok(rows.into_iter().filter_map(|(n, all, bad)| Some((usize::try_from(n).ok()?, all, bad))).collect())
 }
 
-/// Forgets the rows written before `before`, and answers how many that were.
+/// Forgets the rows written before `before`, and answers how many that were. Ids sort by time: no row from the first later
+/// one on is looked at.
 ///
 /// # Errors
 /// What the engine answered.
 pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
-    Ok(exec_tx!(tx, "DELETE FROM audit WHERE at_ms < $1", to_ms(before))?)
+    Ok(exec_tx!(
+        tx,
+        "DELETE FROM audit WHERE at_ms < $1 \
+         AND id < COALESCE((SELECT id FROM audit WHERE at_ms >= $1 ORDER BY id LIMIT 1), 'z')",
+        to_ms(before)
+    )?)
 }
 
 fn damaged(id: &str, error: &serde_json::Error) -> DbError {

@@ -95,9 +95,17 @@ impl Db {
         if !is_recent_sqlite(&version) {
             return Err(DbError::Unusable(format!("SQLite {version} is too old; 3.51.3 or newer is needed")));
         }
+        // A new database waits for the disk once, not at each migration: with a write-ahead log that loses what came
+        // last in a power cut, and damages nothing; the next start does it again.
+        if durability == Durability::Full {
+            sqlx::query("PRAGMA synchronous = NORMAL").execute(&writer).await?;
+        }
         MIGRATIONS.run(&writer).await?;
         for statement in SQLITE_TRIGGERS {
             sqlx::query(*statement).execute(&writer).await?;
+        }
+        if durability == Durability::Full {
+            sqlx::query("PRAGMA synchronous = FULL").execute(&writer).await?;
         }
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)

@@ -123,7 +123,8 @@ pub async fn last_of_schedules(db: &Db, schedules: &[ScheduleId]) -> Result<Vec<
     }
     // Only placeholders are put together here.
     let sql = format!(
-        "SELECT * FROM runs WHERE id IN (SELECT MAX(id) FROM runs WHERE schedule_id IN ({}) GROUP BY schedule_id)",
+        "SELECT * FROM runs WHERE id IN (SELECT (SELECT r.id FROM runs r WHERE r.schedule_id = s.id \
+         ORDER BY r.id DESC LIMIT 1) FROM schedules s WHERE s.id IN ({}))",
         placeholders(1..1 + schedules.len())
     );
     let rows: Vec<RunRow> = on_db!(db, pool => {
@@ -196,20 +197,45 @@ struct TouchRow {
     created_ms: i64,
 }
 
+/// The newest run of the last target, in an order, of those that a condition lets through.
+macro_rules! touch {
+    ($which:expr, $order:expr) => {
+        concat!(
+            "SELECT r.id FROM runs r \
+             WHERE CASE WHEN r.state IN ('succeeded', 'partial') THEN 1 ELSE 0 END = 1 AND ",
+            $which,
+            " ORDER BY ",
+            $order,
+            ", r.id DESC LIMIT 1"
+        )
+    };
+}
+
 /// Steps from target to target on the index `runs_touch`, which holds such runs alone: the cost goes by the number of
 /// targets, not of runs, nor of those that changed nothing. The condition is written as in that index, so that SQLite
-/// does not take the index on `state` and sort all that succeeded.
-const LAST_TOUCHES: &str = "WITH RECURSIVE last (id) AS ( \
-           SELECT (SELECT r.id FROM runs r WHERE CASE WHEN r.state IN ('succeeded', 'partial') THEN 1 ELSE 0 END = 1 \
-             ORDER BY r.host_id DESC, r.target_type DESC, r.target_identity DESC, r.id DESC LIMIT 1) \
-           UNION ALL \
-           SELECT (SELECT r.id FROM runs r WHERE CASE WHEN r.state IN ('succeeded', 'partial') THEN 1 ELSE 0 END = 1 \
-               AND (r.host_id, r.target_type, r.target_identity) < (c.host_id, c.target_type, c.target_identity) \
-             ORDER BY r.host_id DESC, r.target_type DESC, r.target_identity DESC, r.id DESC LIMIT 1) \
-           FROM last JOIN runs c ON c.id = last.id) \
-         SELECT runs.id, host_id, target_type, target_identity, action, schedule_name, actor_kind, actor_id, \
-           actor_name, finished_ms, created_ms \
-         FROM last JOIN runs ON runs.id = last.id";
+/// does not take the index on `state` and sort all that succeeded. Of a comparison of rows of columns it would seek the
+/// first column alone, and walk through every run of the host at each step: hence one look for the next name, one for
+/// the next kind of target, one for the next host.
+const LAST_TOUCHES: &str = concat!(
+    "WITH RECURSIVE last (id) AS (SELECT (",
+    touch!("TRUE", "r.host_id DESC, r.target_type DESC, r.target_identity DESC"),
+    ") UNION ALL SELECT COALESCE((",
+    touch!(
+        "r.host_id = c.host_id AND r.target_type = c.target_type AND r.target_identity < c.target_identity",
+        "r.target_identity DESC"
+    ),
+    "), (",
+    touch!(
+        "r.host_id = c.host_id AND r.target_type < c.target_type",
+        "r.target_type DESC, r.target_identity DESC"
+    ),
+    "), (",
+    touch!("r.host_id < c.host_id", "r.host_id DESC, r.target_type DESC, r.target_identity DESC"),
+    ")) FROM last JOIN runs c ON c.id = last.id) \
+     SELECT runs.id, host_id, target_type, target_identity, action, schedule_name, actor_kind, actor_id, actor_name, \
+       finished_ms, created_ms \
+     FROM last JOIN runs ON runs.id = last.id"
+);
 
 /// The last run that changed each target.
 ///
@@ -279,8 +305,15 @@ mod tests {
             .map(|row| row.3.as_str())
             .filter(|look| look.contains(" r ") || look.ends_with(" r"))
             .collect();
-        assert_eq!(looks.len(), 2, "{plan:?}");
+        assert_eq!(looks.len(), 4, "{plan:?}");
         assert!(looks.iter().all(|look| look.contains("INDEX runs_touch")), "{looks:?}");
-        assert!(looks[1].starts_with("SEARCH"), "each step begins where the last one ended: {looks:?}");
+        // Each step begins where the last one ended, and names all columns it knows.
+        for (look, seek) in looks[1..].iter().zip([
+            "(host_id=? AND target_type=? AND target_identity<?)",
+            "(host_id=? AND target_type<?)",
+            "(host_id<?)",
+        ]) {
+            assert!(look.starts_with("SEARCH") && look.ends_with(seek), "{looks:?}");
+        }
     }
 }

@@ -172,14 +172,16 @@ pub async fn explain(db: &Db, host: &HostId, identity: &ContainerIdentity, at: T
     Ok(count > 0)
 }
 
-/// Forgets the log lines of starts that failed before `before`.
+/// Forgets the log lines of starts that failed before `before`. Only a run that did not go well has any, and those are
+/// found by their state, without a look at all steps there are.
 ///
 /// # Errors
 /// What the engine answered.
 pub async fn forget_output(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     Ok(exec_tx!(
         tx,
-        "UPDATE steps SET output = NULL WHERE output IS NOT NULL AND finished_ms < $1",
+        "UPDATE steps SET output = NULL WHERE output IS NOT NULL AND finished_ms < $1 AND run_id IN \
+         (SELECT id FROM runs WHERE state IN ('failed', 'partial', 'interrupted', 'cancelled', 'superseded'))",
         to_ms(before)
     )?)
 }

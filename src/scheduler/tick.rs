@@ -65,6 +65,10 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         let due = if full { whole_targets(due) } else { due };
         look |= due.iter().any(Schedule::is_window);
         let claimed = claim(app, due, now, &mut ticked).await?;
+        if claimed > 0 {
+            // The first of it begins while the next batch is read.
+            app.execution.wake();
+        }
         // A batch of which every swap was lost is somebody else's: look again when woken.
         if !full || claimed == 0 {
             break;
@@ -92,7 +96,6 @@ pub async fn tick(app: &App) -> Result<Ticked> {
     if ticked.claimed > 0 {
         app.bus.send(Live::Runs);
         app.bus.send(Live::Schedules);
-        app.execution.wake();
     }
     // Last: what is due goes first.
     soon::look(app).await?;

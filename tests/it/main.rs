@@ -32,6 +32,7 @@ mod pages_editor;
 mod pages_schedules;
 mod pages_windows;
 mod people;
+mod performance;
 mod process;
 mod rbac;
 mod report;

@@ -82,7 +82,7 @@ fn every_fault_is_reported_at_once_with_the_place_it_stands_in() {
         ("DOCKNAP_SESSION_IDLE", "8"),
         ("DOCKNAP_HSTS", "maybe"),
         ("DOCKNAP_LOG_FORMAT", "xml"),
-        ("DOCKNAP_LOG", "info,=,="),
+        ("DOCKNAP_LOG", "info,docknap=loud"),
         ("DOCKNAP_ADMIN_USERNAME", "root"),
     ];
     let faults =

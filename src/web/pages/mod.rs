@@ -42,7 +42,7 @@ pub mod wanted;
 pub mod welcome;
 
 /// Every page with what it asks of its caller.
-pub(super) fn routes(web: &Web) -> Routes {
+pub fn routes(web: &Web) -> Routes {
     let routes = Routes::new();
     #[cfg(debug_assertions)]
     let routes = routes.merge(gallery::routes());

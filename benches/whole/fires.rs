@@ -1,0 +1,71 @@
+//! How long it takes to find out when something happens next. The criterion benches of `benches/domain.rs` look closer.
+
+use std::hint::black_box;
+use std::io;
+
+use docknap::domain::cron::Cron;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::report::{Readings, Report};
+use super::{Bench, clock};
+
+/// What people write.
+const ORDINARY: &[&str] = &[
+    "0 23 * * *",
+    "30 7 * * 1-5",
+    "*/15 * * * *",
+    "0 3 1 * *",
+    "0 9-17 * * 1-5",
+    "15,45 6 * * *",
+    "0 0 * * 0",
+    "0 22 * * 5",
+    "*/5 8-18 * * 1-5",
+    "0 4 15 * *",
+    "0 12 * * 6,0",
+    "59 23 31 12 *",
+];
+/// 29 February on a Sunday: once in 28 or 40 years.
+const RAREST: &str = "0 0 */29 2 0";
+/// Look-ups of each expression.
+const MANY: i32 = 2_000;
+
+/// Three lines.
+#[expect(clippy::unnecessary_wraps, reason = "one signature for every group")]
+pub fn measure(_: &Bench, report: &mut Report) -> io::Result<()> {
+    let zone = TimeZone::get("Europe/Berlin").expect("the zone is known");
+    let (mut one, mut ten) = (Vec::new(), Vec::new());
+    for text in ORDINARY {
+        let cron = Cron::parse(text).expect("an ordinary expression");
+        one.push(micros(|after| {
+            black_box(cron.next(after, &zone));
+        }));
+        ten.push(
+            micros(|after| {
+                black_box(cron.fires(after, &zone).take(10).count());
+            }) / 1e3,
+        );
+    }
+    report.many("fire", &Readings::new(one), 50.0).many("fire_preview", &Readings::new(ten), 100.0);
+    report.note("fire", format!("median of {} expressions", ORDINARY.len()));
+    report.note("fire_preview", "the slowest of them");
+    let rarest = Cron::parse(RAREST).expect("an accepted expression");
+    report.one(
+        "fire_rarest",
+        micros(|after| {
+            black_box(rarest.next(after, &zone));
+        }) / 1e3,
+    );
+    report.note("fire_rarest", RAREST);
+    Ok(())
+}
+
+/// Microseconds of one look-up, from instants all over some years.
+fn micros(look_up: impl Fn(Timestamp)) -> f64 {
+    let first: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
+    let begin = clock();
+    for number in 0..MANY {
+        look_up(first + (number * 13).hours());
+    }
+    clock().saturating_sub(begin).as_secs_f64() * 1e6 / f64::from(MANY)
+}

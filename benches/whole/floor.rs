@@ -1,0 +1,79 @@
+//! What a page would cost without a login: the same handlers on the same data, without the layers that find out who
+//! asks. It answers everybody as the first admin, so it is part of no release.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use docknap::app::{Actor, users};
+use docknap::clock::Clock;
+use docknap::config::{Config, FirstAdmin};
+use docknap::lifecycle;
+use docknap::web::auth::{Identity, Login};
+use docknap::web::{Web, pages, serve as connections};
+use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
+
+use super::http::{NAME, PASSWORD};
+use super::program::Setup;
+
+/// The word that makes this program serve.
+pub const WORD: &str = "serve-without-login";
+
+/// The same as `setup`, served by this program.
+pub fn setup(setup: Setup) -> io::Result<Setup> {
+    Ok(Setup { binary: std::env::current_exe()?, arguments: vec![WORD.to_owned()], ..setup })
+}
+
+/// Settings from the few variables that a [`Setup`] sets.
+pub fn config() -> Config {
+    let of = |name: &str| std::env::var(name).unwrap_or_default();
+    Config {
+        listen: of("DOCKNAP_LISTEN").parse().expect("an address"),
+        data_dir: of("DOCKNAP_DATA_DIR").into(),
+        docker_host: of("DOCKER_HOST"),
+        timezone: Some(of("TZ")),
+        log: of("DOCKNAP_LOG"),
+        ..Config::default()
+    }
+}
+
+/// The first account, as a [`Setup`] names it.
+pub fn admin() -> FirstAdmin {
+    FirstAdmin { name: NAME.to_owned(), password: PASSWORD.to_owned().into() }
+}
+
+/// Serves until it is killed.
+pub fn serve() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    runtime.block_on(async {
+        let config = config();
+        docknap::telemetry::init(&config);
+        let listener = tokio::net::TcpListener::bind(config.listen).await.expect("the port is free");
+        let clock = Clock::system();
+        let app = lifecycle::open_services(config, clock.clone()).await.expect("the services open");
+        let stop = CancellationToken::new();
+        for host in app.hosts.all() {
+            tokio::spawn(Arc::clone(&host).watch(stop.clone()));
+        }
+        let listed = users::list(&app, &Actor::cli()).await.expect("the accounts can be read");
+        let admin = listed.into_iter().next().expect("there is an account").user;
+        let identity = Identity::new(admin, Login::Session(String::new()), None);
+        let web = Web::new(app, false);
+        let router = pages::routes(&web)
+            .into_parts()
+            .0
+            .layer(from_fn(move |mut request: Request, next: Next| {
+                request.extensions_mut().insert(identity.clone());
+                async move { next.run(request).await }
+            }))
+            .route("/healthz", axum::routing::get(async || "ok\n"))
+            .layer(CompressionLayer::new())
+            .with_state(web);
+        connections::serve(listener, router, clock, stop).await;
+    });
+    ExitCode::SUCCESS
+}

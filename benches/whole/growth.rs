@@ -1,0 +1,103 @@
+//! What grows with the rows, and what does not.
+
+use std::io;
+
+use docknap::clock::Clock;
+use docknap::config::Config;
+use docknap::{lifecycle, scheduler};
+
+use super::load::one_by_one;
+use super::program::Program;
+use super::report::{Readings, Report, shown};
+use super::seed::{Seeded, Size, seed};
+use super::{Bench, clock};
+
+const STACKS: usize = 50;
+
+/// Every line: few rows against many.
+pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
+    let history = |rows| Size { stacks: STACKS, services: 2, schedules: 200, runs: rows, audit: rows };
+    let (few, many) = (10_000, bench.of(1_000_000, 200_000));
+    let (few, many) = (seed(bench, history(few))?, seed(bench, history(many))?);
+    let lines: [Line; 8] = [
+        ("growth_stacks", || "/".to_owned()),
+        ("growth_runs", || "/runs".to_owned()),
+        ("growth_runs_deep", || half_way_down("/runs")),
+        ("growth_runs_failed", || "/runs?state=failed".to_owned()),
+        ("growth_runs_stack", || "/runs?target=stack/stack-0001".to_owned()),
+        ("growth_schedules_runs", || "/schedules".to_owned()),
+        ("growth_audit", || "/audit".to_owned()),
+        ("growth_audit_event", || "/audit?event=user.created".to_owned()),
+    ];
+    compare(bench, report, [&few, &many], &lines)?;
+    drop((few, many));
+
+    let schedules = |rows| Size { stacks: 1_000, services: 2, schedules: rows, runs: 1_000, audit: 1_000 };
+    let sizes = [20, 1_000, 10_000, bench.of(100_000, 20_000)];
+    let seeded = sizes.map(|rows| seed(bench, schedules(rows)));
+    let mut ticks = Vec::new();
+    for one in &seeded {
+        let one = one.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
+        ticks.push(tick(bench, one)?);
+    }
+    report.one("growth_tick", ticks[3] / ticks[1]);
+    let said: Vec<String> =
+        sizes.iter().zip(&ticks).map(|(rows, tick)| format!("{rows}: {} us", shown(*tick))).collect();
+    report.note("growth_tick", said.join(", "));
+    let [_, few, _, many] = &seeded;
+    if let (Ok(few), Ok(many)) = (few, many) {
+        compare(bench, report, [few, many], &[("growth_schedules", || "/schedules".to_owned())])?;
+    }
+    Ok(())
+}
+
+type Line = (&'static str, fn() -> String);
+
+fn compare(bench: &Bench, report: &mut Report, seeded: [&Seeded; 2], lines: &[Line]) -> io::Result<()> {
+    let mut medians = [Vec::new(), Vec::new()];
+    for (seeded, medians) in seeded.into_iter().zip(&mut medians) {
+        let program = Program::start(&seeded.setup(bench))?;
+        program.until_said("connected to Docker")?;
+        let mut browser = program.browser()?;
+        for (_, path) in lines {
+            medians.push(one_by_one(&mut browser, &path(), bench.of(60, 15))?.median());
+        }
+    }
+    let [few, many] = medians;
+    for (((id, _), few), many) in lines.iter().zip(few).zip(many) {
+        report.one(id, many / few);
+        report.note(id, format!("{} ms against {} ms", shown(many), shown(few)));
+    }
+    Ok(())
+}
+
+/// A page in the middle of the list: its cursor is an id of the middle of the time the rows cover.
+fn half_way_down(page: &str) -> String {
+    let ms = super::wall_ms() - 86_400_000 * 150;
+    let (high, low) = (ms >> 16, ms & 0xffff);
+    format!("{page}?cursor={high:08x}-{low:04x}-7000-8000-000000000000")
+}
+
+/// Microseconds of one pass of the scheduler that finds nothing due.
+fn tick(bench: &Bench, seeded: &Seeded) -> io::Result<f64> {
+    let config = Config {
+        data_dir: seeded.home.path().to_owned(),
+        docker_host: seeded.engine.control.docker_host(),
+        timezone: Some("Europe/Berlin".to_owned()),
+        ..Config::default()
+    };
+    bench.runtime.block_on(async {
+        let app = lifecycle::open_services(config, Clock::system()).await.map_err(io::Error::other)?;
+        let mut took = Vec::new();
+        // The first reconciles.
+        for number in 0..220 {
+            let begin = clock();
+            scheduler::tick(&app).await.map_err(io::Error::other)?;
+            if number >= 20 {
+                took.push(clock().saturating_sub(begin).as_secs_f64() * 1e6);
+            }
+        }
+        app.db.close().await;
+        Ok(Readings::new(took).median())
+    })
+}

@@ -1,0 +1,170 @@
+//! What it costs while nobody asks for anything, to start, and after much was asked.
+
+use std::io;
+use std::time::Duration;
+
+use docknap::sim::Endpoint;
+
+use super::program::Program;
+use super::report::{Readings, Report};
+use super::seed::{Seeded, Size, seed};
+use super::{Bench, clock, pause};
+
+/// What the lines of an ordinary installation are measured with.
+const ORDINARY: Size = Size { stacks: 6, services: 5, schedules: 20, runs: 200, audit: 200 };
+/// After its start it is left in peace for so long.
+const SETTLED: Duration = Duration::from_secs(20);
+
+/// Two programs that nobody asks for anything; a browser looks at the second one's dashboard.
+pub struct Idle {
+    alone: Watched,
+    looked_at: Watched,
+    listens: bool,
+}
+
+struct Watched {
+    program: Program,
+    seeded: Seeded,
+    since: Duration,
+    cpu: f64,
+    written: f64,
+}
+
+impl Watched {
+    fn begin(seeded: Seeded, program: Program) -> io::Result<Self> {
+        seeded.engine.control.clear_calls();
+        let (cpu, written) = (program.cpu()?, program.written()?);
+        Ok(Self { program, seeded, since: clock(), cpu, written })
+    }
+
+    /// Seconds, ms of processor time, bytes written, calls made.
+    fn end(&self) -> io::Result<(f64, f64, f64, u64)> {
+        let seconds = clock().saturating_sub(self.since).as_secs_f64();
+        let calls = self.seeded.engine.control.counts().values().sum();
+        Ok((seconds, self.program.cpu()? - self.cpu, self.program.written()? - self.written, calls))
+    }
+}
+
+impl Idle {
+    /// Starts both, and begins to count once they have settled.
+    pub fn begin(bench: &Bench) -> io::Result<Self> {
+        let (alone, looked_at) = (seed(bench, ORDINARY)?, seed(bench, ORDINARY)?);
+        let (one, two) = (Program::start(&alone.setup(bench))?, Program::start(&looked_at.setup(bench))?);
+        let mut browser = two.browser()?;
+        browser.get("/")?;
+        let (told, listens) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let ended = browser.listen("/events", |_| {
+                let _ = told.send(true);
+                true
+            });
+            if ended.is_err() {
+                let _ = told.send(false);
+            }
+        });
+        pause(SETTLED);
+        Ok(Self {
+            alone: Watched::begin(alone, one)?,
+            looked_at: Watched::begin(looked_at, two)?,
+            listens: listens.try_recv().unwrap_or(false),
+        })
+    }
+
+    /// Ends both: for ten minutes, or one, nobody asked for anything.
+    pub fn end(self, bench: &Bench, report: &mut Report) -> io::Result<()> {
+        let span = bench.of(Duration::from_secs(600), Duration::from_secs(60));
+        pause(span.saturating_sub(clock().saturating_sub(self.alone.since)));
+        let memory = self.alone.program.memory()?;
+        report.one("memory_idle", memory.resident);
+        report.note("memory_idle", format!("PSS {:.1}, peak {:.1}", memory.proportional, memory.peak));
+        let (seconds, cpu, written, calls) = self.alone.end()?;
+        let over = |seconds: f64| format!("over {seconds:.0} s");
+        report.one("cpu_idle", cpu / (seconds * 10.0)).one("disk_idle", written);
+        report.note("cpu_idle", over(seconds));
+        report.note("disk_idle", over(seconds));
+        let control = &self.alone.seeded.engine.control;
+        #[expect(clippy::cast_precision_loss, reason = "a handful of calls")]
+        let calls = calls as f64;
+        // One list may fall into a span that is shorter than the time between two.
+        report.one("calls_idle", (calls / (seconds / 300.0).max(1.0)).floor());
+        report.note(
+            "calls_idle",
+            format!("{calls} in {seconds:.0} s, {} of them lists", control.count(Endpoint::List)),
+        );
+        if self.listens {
+            let (seconds, cpu, written, _) = self.looked_at.end()?;
+            report.one("cpu_browser", cpu / (seconds * 10.0)).one("disk_browser", written);
+        }
+        Ok(())
+    }
+}
+
+/// Start, with a database and without.
+pub fn start(bench: &Bench, report: &mut Report) -> io::Result<()> {
+    let seeded = seed(bench, ORDINARY)?;
+    let many = bench.of(20, 7);
+    let (mut known, mut fresh) = (Vec::new(), Vec::new());
+    for _ in 0..many {
+        let program = Program::start(&seeded.setup(bench))?;
+        known.push(program.started_in.as_secs_f64() * 1e3);
+        program.stop()?;
+        let home = tempfile::tempdir()?;
+        let program = Program::start(&bench.setup(home.path(), &seeded.engine.control.docker_host()))?;
+        fresh.push(program.started_in.as_secs_f64() * 1e3);
+        program.stop()?;
+    }
+    report.many("start", &Readings::new(known), 50.0).many("start_fresh", &Readings::new(fresh), 50.0);
+    report.note("start", format!("median of {many}"));
+    report.note("start_fresh", format!("median of {many}, the first admin's password hashed"));
+    Ok(())
+}
+
+/// Memory after 2,000 pages and 50 logins, and with much to look after.
+pub fn memory(bench: &Bench, report: &mut Report) -> io::Result<()> {
+    let seeded = seed(bench, ORDINARY)?;
+    let program = Program::start(&seeded.setup(bench))?;
+    program.until_said("connected to Docker")?;
+    let mut browser = program.browser()?;
+    let pages = ["/", "/schedules", "/runs", "/audit", "/stacks/local/stack-0001", "/users"];
+    for number in 0..2_000 {
+        browser.ask("GET", pages[number % pages.len()], None)?;
+    }
+    let after_pages = program.memory()?;
+    let mut waits = 0;
+    for _ in 0..50 {
+        // The flood guard lets 30 in at once and then one a second: that is waited out.
+        while let Err(error) = program.browser() {
+            waits += 1;
+            if waits > 60 {
+                return Err(error);
+            }
+            pause(Duration::from_secs(1));
+        }
+    }
+    pause(Duration::from_secs(2));
+    let memory = program.memory()?;
+    report.one("memory_used", memory.resident).one("memory_peak", memory.peak);
+    report.note(
+        "memory_used",
+        format!("PSS {:.1}; after the pages alone {:.1}", memory.proportional, after_pages.resident),
+    );
+    drop(program);
+
+    let large = Size { stacks: 1_000, services: 5, schedules: 10_000, runs: 10_000, audit: 10_000 };
+    let seeded = seed(bench, large)?;
+    let program = Program::start(&seeded.setup(bench))?;
+    program.until_said("connected to Docker")?;
+    pause(Duration::from_secs(10));
+    let quiet = program.memory()?;
+    report.one("memory_large", quiet.resident);
+    let mut browser = program.browser()?;
+    for _ in 0..5 {
+        browser.get("/")?;
+    }
+    let looked = program.memory()?;
+    report.note(
+        "memory_large",
+        format!("peak {:.1}; after 5 dashboards {:.1}, peak {:.1}", quiet.peak, looked.resident, looked.peak),
+    );
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Requests at a rate, or as many as there can be.
+//!
+//! Latency counts from the instant a request was meant to be sent: one that had to wait for a free connection, because
+//! the ones before it took long, has waited (no coordinated omission).
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::http::Client;
+use super::report::Readings;
+use super::{clock, pause};
+
+/// Connections at once, as the budget says.
+pub const CONNECTIONS: usize = 16;
+
+/// Sends `rate` requests a second for `span` over [`CONNECTIONS`] connections: latencies in ms.
+pub fn offered(client: &Client, path: &str, rate: u32, span: Duration) -> io::Result<Readings> {
+    let many = usize::try_from(span.as_secs()).unwrap_or(1) * rate as usize;
+    let step = Duration::from_secs(1) / rate;
+    let next = AtomicUsize::new(0);
+    let latencies = Mutex::new(Vec::with_capacity(many));
+    let failed = Mutex::new(None);
+    // They are all there before the first is due.
+    let begin = clock() + Duration::from_millis(50);
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                let mut client = client.again();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= many {
+                        return;
+                    }
+                    let due = begin + step * u32::try_from(number).unwrap_or(u32::MAX);
+                    pause(due.saturating_sub(clock()));
+                    match client.get(path) {
+                        Ok(_) => {
+                            let took = clock().saturating_sub(due).as_secs_f64() * 1e3;
+                            latencies.lock().unwrap_or_else(PoisonError::into_inner).push(took);
+                        }
+                        Err(error) => {
+                            *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(Readings::new(latencies.into_inner().unwrap_or_else(PoisonError::into_inner))),
+    }
+}
+
+/// As many requests as [`CONNECTIONS`] connections get answered within `span`: requests a second.
+#[expect(clippy::cast_precision_loss, reason = "a count of some thousands")]
+pub fn saturated(client: &Client, path: &str, span: Duration) -> io::Result<f64> {
+    let answered = AtomicUsize::new(0);
+    let begin = clock();
+    let worked: io::Result<Vec<()>> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..CONNECTIONS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = client.again();
+                    while clock().saturating_sub(begin) < span {
+                        client.get(path)?;
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or(Ok(()))).collect()
+    });
+    worked?;
+    Ok(answered.into_inner() as f64 / clock().saturating_sub(begin).as_secs_f64())
+}
+
+/// One after the other on one connection: latencies in ms.
+pub fn one_by_one(client: &mut Client, path: &str, many: usize) -> io::Result<Readings> {
+    // The first fills caches.
+    client.get(path)?;
+    let mut latencies = Vec::with_capacity(many);
+    for _ in 0..many {
+        let begin = clock();
+        client.get(path)?;
+        latencies.push(clock().saturating_sub(begin).as_secs_f64() * 1e3);
+    }
+    Ok(Readings::new(latencies))
+}

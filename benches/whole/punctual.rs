@@ -1,0 +1,117 @@
+//! A thousand schedules that are due in the same minute: when each is claimed, and when Docker first hears of it.
+
+use std::io;
+use std::time::Duration;
+
+use docknap::db::Db;
+use docknap::db::engine::Durability;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sqlx::AssertSqlSafe;
+
+use super::program::Program;
+use super::report::{Readings, Report, shown};
+use super::seed::{Size, seed};
+use super::{Bench, clock, pause, wall_ms};
+
+/// A stack for each schedule, so that each run is one of its own.
+const SIZE: Size = Size { stacks: 1_000, services: 1, schedules: 0, runs: 0, audit: 0 };
+const MANY: usize = 1_000;
+const MINUTE: i64 = 60_000;
+
+/// Both lines.
+pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
+    let (mut claims, mut first_calls) = (Vec::new(), Vec::new());
+    for _ in 0..bench.of(3, 1) {
+        let seeded = seed(bench, SIZE)?;
+        // Far enough off for the program to have come up and settled.
+        let due = (wall_ms() + 12_000).div_euclid(MINUTE) * MINUTE + MINUTE;
+        bench.runtime.block_on(plan(seeded.home.path(), due)).map_err(io::Error::other)?;
+        let program = Program::start(&seeded.setup(bench))?;
+        program.until_said("connected to Docker")?;
+        seeded.engine.control.clear_calls();
+        let commits = bench.runtime.block_on(watch(seeded.home.path(), due)).map_err(io::Error::other)?;
+        let first_commit = commits.first().map_or(f64::NAN, |(at, _)| *at);
+        for (at, claimed) in &commits {
+            claims.extend(std::iter::repeat_n(*at, *claimed));
+        }
+        // The rest of the runs goes on; the first call has been made by the time the last is claimed, or soon after.
+        let begin = clock();
+        while seeded.engine.control.acts().is_empty() && clock().saturating_sub(begin).as_secs() < 10 {
+            pause(Duration::from_millis(1));
+        }
+        let acts = seeded.engine.control.acts();
+        let called = acts.first().map_or(i64::MAX, |(_, _, at)| at.as_millisecond());
+        #[expect(clippy::cast_precision_loss, reason = "some milliseconds")]
+        first_calls.push(((called - due) as f64 - first_commit).max(0.0));
+    }
+    let claims = Readings::new(claims);
+    report.many("claim", &claims, 99.0);
+    report.note("claim", format!("median {}, {} claims", shown(claims.median()), bench.of(3, 1) * MANY));
+    report.many("first_call", &Readings::new(first_calls), 50.0);
+    Ok(())
+}
+
+/// Has every stack stopped in the minute of `due`, by a schedule of its own.
+async fn plan(home: &std::path::Path, due: i64) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let zone = TimeZone::get("Europe/Berlin")?;
+    let civil = Timestamp::from_millisecond(due)?.to_zoned(zone);
+    let cron = format!("{} {} * * *", civil.minute(), civil.hour());
+    super::seed::multiply(home, Size { schedules: MANY, ..SIZE }).await?;
+    let db = Db::open_sqlite(&home.join("docknap.db"), Durability::Off).await?;
+    if let Db::Sqlite { writer, .. } = &db {
+        // The templates and the windows among the copies are not due; cron schedules fill their place.
+        for sql in [
+            "DELETE FROM runs".to_owned(),
+            "DELETE FROM schedules WHERE name IN ('cron', 'window')".to_owned(),
+            format!(
+                "UPDATE schedules SET kind = 'cron', window_text = NULL, action = 'stop', cron = '{cron}', \
+                 next_due_ms = {due}"
+            ),
+            "UPDATE schedules SET (target_name, target_identity) = (SELECT s, s FROM (SELECT id, \
+             printf('stack-%04d', ROW_NUMBER() OVER (ORDER BY id)) AS s FROM schedules) n \
+             WHERE n.id = schedules.id)"
+                .to_owned(),
+        ] {
+            sqlx::query(AssertSqlSafe(sql)).execute(writer).await?;
+        }
+    }
+    db.close().await;
+    Ok(())
+}
+
+/// Looks at the database every millisecond from just before `due` on: ms after it, and runs that appeared by then.
+async fn watch(
+    home: &std::path::Path,
+    due: i64,
+) -> Result<Vec<(f64, usize)>, Box<dyn std::error::Error + Send + Sync>> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(home.join("docknap.db")).read_only(true);
+    let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+    let (mut seen, mut version, mut commits) = (0, 0_i64, Vec::new());
+    let begin = (wall_ms(), clock());
+    pause(Duration::from_millis(u64::try_from(due - begin.0 - 20).unwrap_or(0)));
+    // The wall clock is read once: it has milliseconds only.
+    #[expect(clippy::cast_precision_loss, reason = "some milliseconds")]
+    let since_due = || (begin.0 - due) as f64 + clock().saturating_sub(begin.1).as_secs_f64() * 1e3;
+    while seen < i64::try_from(MANY)? {
+        if since_due() > 60_000.0 {
+            return Err(format!("only {seen} of {MANY} schedules were claimed within a minute").into());
+        }
+        pause(Duration::from_millis(1));
+        let at = since_due();
+        let (now,): (i64,) = sqlx::query_as("PRAGMA data_version").fetch_one(&pool).await?;
+        if now == version {
+            continue;
+        }
+        version = now;
+        let (count,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM runs WHERE schedule_id IS NOT NULL")
+            .fetch_one(&pool)
+            .await?;
+        if count > seen {
+            commits.push((at, usize::try_from(count - seen)?));
+            seen = count;
+        }
+    }
+    pool.close().await;
+    Ok(commits)
+}
