@@ -104,7 +104,8 @@ async fn on_a_phone_days_are_columns_under_a_thumb() {
     );
     assert!((first.x - below.x).abs() < 1.0 && below.y > first.y, "half hours run down");
     assert!(tuesday.x > first.x && (tuesday.y - first.y).abs() < 1.0, "days run across");
-    assert!(first.width > 39.0 && first.height >= 24.0, "{first:?}");
+    // The scroll bar of this browser takes 15 px, which a phone has to spare.
+    assert!(first.width >= 37.0 && first.height >= 24.0, "{first:?}");
     let wide =
         visit.driver.execute("return document.documentElement.scrollWidth", vec![]).await.expect("a number");
     assert!(wide.convert::<u32>().expect("a number") <= 390, "nothing runs off the page");
