@@ -153,6 +153,7 @@ pub async fn open_services(config: Config, clock: Clock) -> Result<App, StartErr
         execution: Execution::default(),
         outside: Outside::default(),
         soon: crate::app::soon::Soon::default(),
+        facts: crate::app::stacks::Kept::default(),
         slept: crate::app::report::Slept::default(),
         calendars: crate::app::calendars::Expanded::default(),
         auth,

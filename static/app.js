@@ -25,6 +25,7 @@
       toast.dataset.seen = "";
       if (toast.dataset.tone !== "bad") fade(toast, find("form", toast) ? 10000 : 6000);
     });
+    each(".flash form", (form) => fade(form, 10000));
     each("[data-countdown]:not([data-seen])", countdown);
     unsaved ||= Boolean(find("[data-dirty]"));
     // One stop for the Tab key in a whole week.
@@ -83,12 +84,12 @@
   if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
 
   on("click", (event) => {
-    // Plain http has no clipboard.
+    // Plain http has no clipboard: the text is picked, and the person copies it.
     const copy = event.target.closest("[data-copy]");
     if (copy) {
       const text = document.getElementById(copy.dataset.copy);
-      getSelection().selectAllChildren(text);
-      navigator.clipboard?.writeText(text.textContent).then(() => { copy.textContent = "Copied"; });
+      text.select ? text.select() : getSelection().selectAllChildren(text);
+      navigator.clipboard?.writeText(text.value ?? text.textContent).then(() => { copy.lastChild.textContent = "Copied"; });
     }
     event.target.closest("[data-close]")?.closest(".toast").remove();
     // A click on the backdrop is a click on the dialog itself, outside its form.

@@ -48,6 +48,7 @@ pub mod simulate;
 pub mod soon;
 pub mod stacks;
 pub mod summary;
+pub mod timeline;
 pub mod user_links;
 pub mod users;
 pub mod vitals;
@@ -86,6 +87,8 @@ pub struct Parts {
     pub outside: Outside,
     /// Sleeps that are near.
     pub soon: soon::Soon,
+    /// What the database said about all targets last.
+    pub facts: stacks::Kept,
     /// What slept this week, as it was read last.
     pub slept: report::Slept,
     /// The dates of calendars, as they were expanded last.

@@ -13,6 +13,7 @@ use crate::db;
 use crate::domain::desired::Rules;
 use crate::domain::overrides::{Reach, Wanted};
 use crate::domain::permission::Permission;
+use crate::domain::schedule::{Reading, Schedule};
 use crate::domain::simulate::{self, Ground, HeldBack, Simulation, Span};
 use crate::domain::target::Target;
 use crate::domain::time::{Stretch, resolve};
@@ -69,11 +70,25 @@ pub enum Mark {
 /// # Errors
 /// [`Error::Invalid`] for a stretch that is none, is over, too long or too far away.
 pub async fn simulate(app: &App, actor: &Actor, question: &Question) -> Result<Foretold> {
+    simulate_those(app, actor, question, |_, _| true).await
+}
+
+/// As [`simulate`], as if of the cron and once schedules there were only some.
+///
+/// # Errors
+/// As [`simulate`].
+pub(super) async fn simulate_those(
+    app: &App,
+    actor: &Actor,
+    question: &Question,
+    which: impl Fn(&Schedule, &Reading) -> bool,
+) -> Result<Foretold> {
     actor.require(Permission::View)?;
     let almanac = Almanac::load(app).await?;
     let zone = almanac.zone.clone();
     let span = span(question, app.clock.now(), &zone.zone)?;
-    let ground = ground(app, question.target.as_ref(), &almanac).await?;
+    let mut ground = ground(app, question.target.as_ref(), &almanac).await?;
+    ground.schedules.retain(|(schedule, reading)| which(schedule, reading));
     let marks = marks(&ground, span, &zone.zone);
     // Going through three months of many schedules takes a while.
     let simulation = tokio::task::spawn_blocking(move || simulate::simulate(ground, span, MOST_EVENTS))
@@ -86,6 +101,20 @@ pub async fn simulate(app: &App, actor: &Actor, question: &Question) -> Result<F
         }
     }
     Ok(Foretold { from: span.from, until: span.until, zone, simulation, names, marks })
+}
+
+/// What is special about the dates of a stretch of time, which may have passed.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub(super) async fn marked(
+    app: &App,
+    only: Option<&Target>,
+    (from, until): (Timestamp, Timestamp),
+) -> Result<BTreeMap<Date, Vec<Mark>>> {
+    let almanac = Almanac::load(app).await?;
+    let ground = ground(app, only, &almanac).await?;
+    Ok(marks(&ground, Span { now: from, from, until }, &almanac.zone.zone))
 }
 
 fn span(question: &Question, now: Timestamp, zone: &TimeZone) -> Result<Span> {

@@ -168,6 +168,9 @@ pub async fn update(app: &App, actor: &Actor, id: &UserId, edit: &Edit) -> Resul
     db::sessions::delete_all(&mut tx, id, None).await?;
     db::tokens::delete_all(&mut tx, id).await?;
     db::user_links::delete_all(&mut tx, id).await?;
+    if edit.disabled {
+        db::feeds::delete_all(&mut tx, id).await?;
+    }
     let changes = [
         ("role", old.role.to_string(), role.to_string()),
         ("disabled", old.disabled.to_string(), edit.disabled.to_string()),
@@ -196,6 +199,7 @@ pub async fn delete(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
     require_other_admin(&mut tx, &user).await?;
     db::sessions::delete_all(&mut tx, id, None).await?;
     db::tokens::delete_all(&mut tx, id).await?;
+    db::feeds::delete_all(&mut tx, id).await?;
     db::users::delete(&mut tx, id).await?;
     record(&mut tx, app, actor, "user.delete", &user, "ok", None).await?;
     Ok(tx.commit().await?)

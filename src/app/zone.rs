@@ -1,7 +1,7 @@
 //! The zone in which a schedule is read when it names none.
 //!
-//! Configuration wins over what was chosen at setup, and both over UTC (rulings 25). It is read each time: another
-//! process may share the database, and a stale zone would make a preview lie.
+//! Configuration wins over what was chosen at setup, and both over UTC (rulings 25). It is read each time where
+//! another process may share the database: a stale zone would make a preview lie.
 
 use jiff::tz::TimeZone;
 
@@ -33,6 +33,9 @@ impl NamedZone {
 /// # Errors
 /// Where the database cannot be read.
 pub async fn default_zone(app: &App) -> Result<NamedZone> {
+    if let Some(facts) = super::stacks::Facts::kept(app) {
+        return Ok(facts.zone.clone());
+    }
     let name = match &app.config.timezone {
         Some(name) => Some(name.clone()),
         None => db::settings::get(&app.db, KEY).await?,

@@ -4,6 +4,8 @@
 //! text serve both engines: TEXT ids made by the application, instants as BIGINT unix milliseconds, BOOLEAN, `$n`,
 //! `RETURNING`, `ON CONFLICT`, `CAST(SUM(..) AS BIGINT)`. What only one engine has lives in [`engine`].
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
 use crate::faults::Point;
@@ -13,6 +15,7 @@ pub mod audit;
 pub mod calendars;
 mod conditions;
 pub mod engine;
+pub mod feeds;
 pub mod figures;
 pub mod history;
 pub mod idempotency;
@@ -27,6 +30,7 @@ pub mod sessions;
 pub mod settings;
 pub mod sleeps;
 pub mod steps;
+pub mod timeline;
 pub mod tokens;
 pub mod user_links;
 pub mod users;
@@ -114,17 +118,35 @@ macro_rules! on_tx {
     };
 }
 
+/// Writes that this process has made, to any database.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+
+/// How often this process has written so far. What was read under one number holds as long as it is the same, where
+/// nobody else writes.
+pub fn writes() -> u64 {
+    WRITES.load(Ordering::SeqCst)
+}
+
+/// Something was written, or may have been.
+fn wrote() {
+    WRITES.fetch_add(1, Ordering::SeqCst);
+}
+
 /// Runs one statement that changes something, outside a transaction, and answers how many rows it touched:
 /// `exec_db!(db, "DELETE FROM t WHERE id = $1", id)`.
 macro_rules! exec_db {
     ($db:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
-        match $db {
-            $crate::db::Db::Sqlite { writer, .. } => {
-                sqlx::query($sql)$(.bind($bind))*.execute(writer).await.map(|done| done.rows_affected())
-            }
-            $crate::db::Db::Pg(pool) => {
-                sqlx::query($sql)$(.bind($bind))*.execute(pool).await.map(|done| done.rows_affected())
-            }
+{
+            let done = match $db {
+                $crate::db::Db::Sqlite { writer, .. } => {
+                    sqlx::query($sql)$(.bind($bind))*.execute(writer).await.map(|done| done.rows_affected())
+                }
+                $crate::db::Db::Pg(pool) => {
+                    sqlx::query($sql)$(.bind($bind))*.execute(pool).await.map(|done| done.rows_affected())
+                }
+            };
+            $crate::db::wrote();
+            done
         }
     };
 }
@@ -166,10 +188,12 @@ impl Tx {
     /// When the engine refuses; nothing has happened then.
     pub async fn commit(self) -> Result<()> {
         crate::faults::point(Point::BeforeCommit);
-        match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Pg(tx) => tx.commit().await?,
-        }
+        let done = match self {
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Pg(tx) => tx.commit().await,
+        };
+        wrote();
+        done?;
         crate::faults::point(Point::AfterCommit);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Db, DbError, Result, Tx, exec_tx, on_db};
+use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId, StepId};
 use crate::domain::run::{Step, StepState};
 use crate::domain::target::ContainerIdentity;
@@ -184,4 +185,47 @@ pub async fn forget_output(tx: &mut Tx, before: Timestamp) -> Result<u64> {
          (SELECT id FROM runs WHERE state IN ('failed', 'partial', 'interrupted', 'cancelled', 'superseded'))",
         to_ms(before)
     )?)
+}
+
+/// One thing that was done to a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed {
+    /// What.
+    pub action: Action,
+    /// When its outcome was known.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: Option<i64>,
+}
+
+/// Deeds that are read of one container at most.
+const DEEDS: i64 = 500;
+
+/// What was done to a container since an instant, oldest first; of very many the newest.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn done_to(
+    db: &Db,
+    host: &HostId,
+    identity: &ContainerIdentity,
+    since: Timestamp,
+) -> Result<Vec<Deed>> {
+    let rows: Vec<(String, String, i64, Option<i64>)> = on_db!(db, pool =>
+        sqlx::query_as(
+            "SELECT id, action, finished_ms, duration_ms FROM steps WHERE host_id = $1 AND identity = $2 \
+             AND issued_ms >= $3 AND state = 'succeeded' AND finished_ms IS NOT NULL ORDER BY issued_ms DESC LIMIT $4")
+        .bind(host.as_str())
+        .bind(identity.to_text())
+        .bind(to_ms(since))
+        .bind(DEEDS)
+        .fetch_all(pool))?;
+    rows.into_iter()
+        .rev()
+        .map(|(id, action, finished, took_ms)| {
+            let damaged =
+                |_| DbError::Damaged { table: "steps", id: id.clone(), what: "its action".to_owned() };
+            Ok(Deed { action: action.parse().map_err(damaged)?, at: from_ms(finished), took_ms })
+        })
+        .collect()
 }

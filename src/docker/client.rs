@@ -20,7 +20,7 @@ use super::wire::{self, Wire};
 use super::{Answer, DockerError, Usage, words};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
-use crate::domain::inventory::{self, Container};
+use crate::domain::inventory::{self, Check, Container};
 use crate::domain::target::ContainerIdentity;
 
 /// Every call DockNap makes, by method and path: what a socket proxy must let through. `ID` stands for a container.
@@ -161,6 +161,20 @@ impl Client {
         match self.timed(LOOK, &call, self.docker.inspect_container(id, options)).await {
             Ok(answer) => Ok(reading::container(&self.host, answer)),
             Err(DockerError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the last health checks of a container said, oldest first; nothing where it has none, or is gone.
+    pub(super) async fn health_log(&self, id: &str) -> Result<Vec<Check>, DockerError> {
+        if !is_reference(id) {
+            return Ok(Vec::new());
+        }
+        let call = format!("GET /containers/{id}/json");
+        let options = None::<InspectContainerOptions>;
+        match self.timed(LOOK, &call, self.docker.inspect_container(id, options)).await {
+            Ok(answer) => Ok(reading::checks(answer)),
+            Err(DockerError::NotFound) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

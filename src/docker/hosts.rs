@@ -14,7 +14,9 @@ use super::self_detection::Clues;
 use super::{Answer, DockerError, Endpoint, Usage};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
-use crate::domain::inventory::{self, Container, Guard, Inventory, Link, Protection, SelfDetection, Shield};
+use crate::domain::inventory::{
+    self, Check, Container, Guard, Inventory, Link, Protection, SelfDetection, Shield,
+};
 use crate::domain::lock::Locks;
 use crate::domain::order::added::AddedEdge;
 use crate::domain::target::ContainerIdentity;
@@ -302,6 +304,14 @@ impl Host {
     pub async fn inspect(&self, id: &str) -> Result<Option<Container>, DockerError> {
         let found = self.seen(self.client.inspect(id).await)?;
         Ok(found.map(|found| self.shielded(found)))
+    }
+
+    /// What the last health checks of a container said, oldest first.
+    ///
+    /// # Errors
+    /// As Docker refused or failed.
+    pub async fn health_log(&self, id: &str) -> Result<Vec<Check>, DockerError> {
+        self.seen(self.client.health_log(id).await)
     }
 
     /// Starts a container.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::Usage;
 use crate::domain::guard::CpuSample;
 use crate::domain::ids::HostId;
-use crate::domain::inventory::{self, Container, ContainerState, Health, Kind, RestartPolicy};
+use crate::domain::inventory::{self, Check, Container, ContainerState, Health, Kind, RestartPolicy};
 use crate::domain::target::ContainerIdentity;
 
 /// What the list says about a container: enough to tell whether the inventory still has it right.
@@ -134,6 +134,27 @@ impl Row {
             protection: None,
         }
     }
+}
+
+/// Health checks that are read.
+const CHECKS: usize = 5;
+/// Bytes of what one check printed that are read.
+const CHECK_OUTPUT: usize = 2048;
+
+/// The last health checks in the answer of inspect, oldest first.
+pub(super) fn checks(answer: ContainerInspectResponse) -> Vec<Check> {
+    let log = answer.state.and_then(|state| state.health).and_then(|health| health.log).unwrap_or_default();
+    let skip = log.len().saturating_sub(CHECKS);
+    let read = log.into_iter().skip(skip).map(|check| {
+        let mut output = check.output.unwrap_or_default();
+        output.truncate(output.floor_char_boundary(CHECK_OUTPUT));
+        Check {
+            at: check.end.and_then(|at| at.parse().ok()),
+            exit_code: check.exit_code.unwrap_or_default(),
+            output,
+        }
+    });
+    read.collect()
 }
 
 /// Reads the answer of inspect; `None` where it has no id.

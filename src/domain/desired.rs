@@ -98,6 +98,17 @@ pub struct Transition {
     pub schedule: Option<ScheduleId>,
 }
 
+/// What is wanted from one instant to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spell {
+    /// Its first instant.
+    pub from: Timestamp,
+    /// The first instant after it.
+    pub until: Timestamp,
+    /// What is wanted; `None` = left alone.
+    pub wanted: Option<Wanted>,
+}
+
 impl Rules {
     /// Puts rules together.
     pub fn new(windows: Vec<WindowRule>, overrides: Vec<Override>) -> Self {
@@ -193,6 +204,19 @@ impl Rules {
     pub fn next_transitions(&self, place: Place<'_>, after: Timestamp, limit: usize) -> Vec<Transition> {
         let until = after.checked_add((AHEAD * 24).hours()).unwrap_or(Timestamp::MAX);
         self.transitions(place, after, until, limit)
+    }
+
+    /// What is wanted of a place over [`from`, `until`), without a gap.
+    pub fn spells(&self, place: Place<'_>, from: Timestamp, until: Timestamp) -> Vec<Spell> {
+        let (mut begin, mut wanted) = (from, self.at(from).desired(place).wanted);
+        let mut spells = Vec::new();
+        for change in self.transitions(place, from, until, usize::MAX) {
+            spells.push(Spell { from: begin, until: change.at, wanted });
+            (begin, wanted) = (change.at, change.wanted);
+        }
+        spells.push(Spell { from: begin, until, wanted });
+        spells.retain(|spell| spell.from < spell.until);
+        spells
     }
 
     /// When what is wanted of a place came to be so: the last change at or before `at`, looked for over nine days.

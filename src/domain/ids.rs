@@ -56,6 +56,10 @@ id!(
     StepId
 );
 id!(
+    /// An address under which a calendar app fetches what is planned.
+    FeedId
+);
+id!(
     /// A named list of dates.
     CalendarId
 );

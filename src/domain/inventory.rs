@@ -159,6 +159,17 @@ impl Protection {
     }
 }
 
+/// What one health check said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// When it ended, by the Engine's clock.
+    pub at: Option<Timestamp>,
+    /// 0 = it passed.
+    pub exit_code: i64,
+    /// What it printed, as it is: hostile text.
+    pub output: String,
+}
+
 /// One container as the Engine describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Container {

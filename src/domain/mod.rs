@@ -31,5 +31,6 @@ pub mod simulate;
 pub mod target;
 pub mod text;
 pub mod time;
+pub mod timeline;
 pub mod user;
 pub mod window;

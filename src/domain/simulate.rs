@@ -77,6 +77,8 @@ pub struct Simulation {
     pub events: Vec<Event>,
     /// Where it broke off, since there is too much: what is before is complete.
     pub cut: Option<Timestamp>,
+    /// What is wanted where the stretch begins, of each target that a rule or an override speaks of.
+    pub begins: BTreeMap<Target, Option<Wanted>>,
 }
 
 /// One thing that happens.
@@ -112,14 +114,19 @@ pub fn simulate(ground: Ground, span: Span, limit: usize) -> Simulation {
     let mut course = Course::new(ground, span);
     let mut cut = None;
     let mut instants = 0;
+    let mut begins = None;
     while let Some(at) = course.next().filter(|at| *at < span.until) {
         instants += 1;
+        if at > span.from && begins.is_none() {
+            begins = Some(course.wanted.clone());
+        }
         if course.events.len() > limit || instants > MOST_INSTANTS {
             cut = Some(at);
             break;
         }
         course.pass(at);
     }
+    let begins = begins.unwrap_or_else(|| course.wanted.clone());
     let mut events = course.events;
     events.extend(dropped);
     events.sort_by_key(|event| event.at);
@@ -131,7 +138,7 @@ pub fn simulate(ground: Ground, span: Span, limit: usize) -> Simulation {
         let whole = events.partition_point(|event| event.at < cut);
         events.truncate(if whole == 0 { limit } else { whole });
     }
-    Simulation { events, cut }
+    Simulation { events, cut, begins }
 }
 
 /// Fires on the dates of a calendar that drops them: the scheduler never comes to see these.

@@ -173,6 +173,17 @@ pub(super) fn list(machine: &Machine, all: bool, filters: &Filters) -> Value {
         .collect()
 }
 
+/// The health checks that failed, or the one that passed last.
+fn checks(one: &Container, health: Health) -> Vec<Value> {
+    let (number, code, output) = match health {
+        Health::Starting => (0, 0, ""),
+        Health::Healthy => (1, 0, "ok"),
+        Health::Unhealthy => (one.failing, 1, "connect: connection refused"),
+    };
+    let check = |_| json!({ "Start": time(one.started), "End": time(one.started), "ExitCode": code, "Output": output });
+    (0..number).map(check).collect()
+}
+
 /// `GET /containers/{id}/json`.
 pub(super) fn inspect(one: &Container) -> Value {
     let running = matches!(one.life, Life::Running | Life::Paused | Life::Restarting);
@@ -190,7 +201,8 @@ pub(super) fn inspect(one: &Container) -> Value {
         "FinishedAt": time(one.finished),
     });
     if let Some(health) = one.health {
-        state["Health"] = json!({ "Status": health.word(), "FailingStreak": one.failing, "Log": [] });
+        state["Health"] =
+            json!({ "Status": health.word(), "FailingStreak": one.failing, "Log": checks(one, health) });
     }
     let mut config = json!({
         "Hostname": &one.id[..12],

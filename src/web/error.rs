@@ -17,6 +17,7 @@ use super::Web;
 use super::auth::Identity;
 use super::htmx::Htmx;
 use super::limits;
+use super::pages::feeds;
 use super::routes::{Access, Route};
 use super::session::page_of;
 use super::shell::{Shell, ShellUser};
@@ -261,8 +262,9 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
     }
     if problem.status.is_server_error() {
         let cause = problem.rest.cause.as_deref().unwrap_or(&problem.detail);
-        // Who reads a log must not open a link in it.
-        let path = if asked.path.starts_with("/invite/") { "/invite/…" } else { &*asked.path };
+        // What follows there is a secret: who reads a log must not open a link in it.
+        let secret = ["/invite/", feeds::PATH].into_iter().find(|path| asked.path.starts_with(path));
+        let path = secret.unwrap_or(&*asked.path);
         tracing::error!(request = %asked.id, method = %asked.method, path, %status, "{cause}");
     }
     let identity = Identity::of(response.extensions());
@@ -296,7 +298,8 @@ enum Kind {
 }
 
 fn kind(asked: &Asked) -> Kind {
-    if asked.path == "/api" || asked.path.starts_with("/api/") {
+    // A calendar app is a program too, and a page would repeat its path, which is a secret.
+    if asked.path == "/api" || asked.path.starts_with("/api/") || asked.path.starts_with(feeds::PATH) {
         Kind::Program
     } else if asked.path == "/events"
         || asked.headers.get(ACCEPT).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))

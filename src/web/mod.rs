@@ -30,6 +30,7 @@ pub mod limits;
 pub mod live;
 mod metrics;
 pub mod pages;
+pub mod picture;
 pub mod proxy;
 pub mod routes;
 pub mod serve;

@@ -47,7 +47,7 @@ pub struct Shell {
     pub theme: String,
     /// Who is logged in.
     pub user: Option<ShellUser>,
-    /// Which entry of the navigation the page belongs to: `stacks`, `schedules`, `runs`, `audit`, `users`, `profile`.
+    /// Which entry of the navigation the page belongs to: `stacks`, `schedules`, `timeline`, `runs`, `audit`, `users`, `profile`.
     pub here: &'static str,
     /// One message left by the request before.
     pub flash: Option<Flash>,
@@ -191,6 +191,7 @@ fn here(path: &str) -> &'static str {
     match path.trim_start_matches('/').split('/').next().unwrap_or_default() {
         "" | "stacks" | "containers" | "overrides" => "stacks",
         "schedules" | "calendars" => "schedules",
+        "timeline" => "timeline",
         "runs" => "runs",
         "report" => "report",
         "audit" => "audit",

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, ToSpan as _, Zoned};
 
 use crate::domain::action::Action;
 use crate::domain::inventory::{Health, StackStatus};
@@ -93,6 +93,13 @@ impl Now {
     /// An instant some seconds from now, for samples.
     pub fn plus(&self, seconds: i64) -> When {
         self.when(self.at.saturating_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(self.at))
+    }
+
+    /// The first instant of the reader's day so many days from today: 23 to 25 hours apart.
+    pub fn midnight(&self, days: i64) -> Timestamp {
+        let today = self.at.to_zoned(self.zone.clone());
+        let day = today.checked_add(days.days()).and_then(|day| day.start_of_day());
+        day.map_or(self.at, |day| day.timestamp())
     }
 
     /// The day of an instant in words: `Today`, `Yesterday`, `Wednesday 25 November 2026`.

@@ -206,7 +206,7 @@ async fn the_page_that_looks_ahead_tells_days_marks_and_what_is_left_out() {
         warned(test.bench(), draft).await;
     }
     let mut viewer = test.viewer().await;
-    let page = viewer.get("/simulate?to=2026-12-01").await;
+    let page = viewer.get("/timeline?view=agenda&to=2026-12-01").await;
     assert_eq!(page.status, 200, "{}", page.body);
     let told = page.text("#ahead");
     for words in [
@@ -223,9 +223,9 @@ async fn the_page_that_looks_ahead_tells_days_marks_and_what_is_left_out() {
     assert!(!december.contains("23:00 Asleep"), "{december}");
     assert_eq!(page.attribute("#to", "value").as_deref(), Some("2026-12-01"));
 
-    for (query, field) in [("from=soon", "from"), ("to=2020-01-01", "to"), ("target=stack%2Fnope", "target")]
+    for (query, field) in [("date=soon", "date"), ("to=2020-01-01", "to"), ("target=stack%2Fnope", "target")]
     {
-        let refused = viewer.get(&format!("/simulate?{query}")).await;
+        let refused = viewer.get(&format!("/timeline?view=agenda&{query}")).await;
         assert_eq!(refused.status, 422, "{query}");
         assert_eq!(
             refused.attribute(&format!("#{field}"), "aria-invalid").as_deref(),
@@ -233,8 +233,9 @@ async fn the_page_that_looks_ahead_tells_days_marks_and_what_is_left_out() {
             "{query}"
         );
     }
-    let page =
-        viewer.get(&format!("/simulate?target=stack%2F{}", target::key(&HostId::local(), "shop"))).await;
+    let page = viewer
+        .get(&format!("/timeline?view=agenda&target=stack%2F{}", target::key(&HostId::local(), "shop")))
+        .await;
     assert!(page.text("#ahead").contains("Nights"), "{}", page.text("main"));
 }
 
@@ -247,7 +248,7 @@ async fn more_than_a_page_of_one_instant_is_told_whole_and_goes_on() {
         warned(test.bench(), cron("stack", &format!("s{number}"), "0 12 * * *", "stop")).await;
     }
     let mut viewer = test.viewer().await;
-    let first = viewer.get("/simulate?to=2026-11-29").await;
+    let first = viewer.get("/timeline?view=agenda&to=2026-11-29").await;
     assert!(first.text("#ahead").contains("305 changes on this page"), "{}", first.text(".facts"));
     let more = first.attribute("#ahead .pager a", "href").expect("it goes on");
     let second = viewer.get(&more).await;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use askama::Template;
 use docknap::sim::World;
 use docknap::web::pages::{
-    actions, audit, calendars, containers, gallery, health, invite, login, order, overrides, profile, report,
-    runs, schedules, settings, setup, simulate, stacks, users, welcome,
+    actions, audit, calendars, containers, feeds, gallery, health, invite, login, order, overrides, profile,
+    report, runs, schedules, settings, setup, stacks, timeline, users, welcome,
 };
 use docknap::web::toast::ToastPart;
 use docknap::web::view::{ErrorPage, Sampled};
@@ -41,10 +41,13 @@ fn everything() -> Vec<(String, String)> {
     render::<ToastPart>(&mut all, |_| vec![]);
     render::<actions::ConfirmPage>(&mut all, |_| vec![]);
     render::<actions::ConfirmDialog>(&mut all, |_| vec![]);
-    render::<stacks::Dashboard>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
-    render::<stacks::RowAgain>(&mut all, |_| vec![]);
+    render::<stacks::Dashboard>(&mut all, |page| {
+        vec![("now", text(page.as_now().render())), ("board", text(page.as_board().render()))]
+    });
+    render::<stacks::Tile>(&mut all, |_| vec![]);
     render::<stacks::StackPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<containers::ContainerPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
+    render::<containers::GonePage>(&mut all, |_| vec![]);
     render::<schedules::SchedulesPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
     render::<schedules::together::ConflictPage>(&mut all, |_| vec![]);
     render::<schedules::SwitchedRow>(&mut all, |_| vec![]);
@@ -52,7 +55,7 @@ fn everything() -> Vec<(String, String)> {
     render::<schedules::form::ScheduleForm>(&mut all, |page| vec![("form", text(page.as_form().render()))]);
     render::<schedules::meaning::Meaning>(&mut all, |_| vec![]);
     render::<schedules::meaning::Paused>(&mut all, |_| vec![]);
-    render::<simulate::SimulatePage>(&mut all, |_| vec![]);
+    render::<timeline::TimelinePage>(&mut all, |page| vec![("region", text(page.as_region().render()))]);
     render::<order::OrderPage>(&mut all, |_| vec![]);
     render::<overrides::OverridesPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<overrides::OverrideForm>(&mut all, |_| vec![]);
@@ -82,6 +85,7 @@ fn everything() -> Vec<(String, String)> {
     render::<health::HealthPage>(&mut all, |_| vec![]);
     render::<gallery::Gallery>(&mut all, |_| vec![]);
     render::<profile::ProfilePage>(&mut all, |page| vec![("password", text(page.as_password().render()))]);
+    render::<feeds::FeedPage>(&mut all, |_| vec![]);
     all
 }
 
@@ -126,10 +130,11 @@ fn every_page_can_be_read_aloud_and_walked_by_keys() {
         for element in document.select(&select("[id]")) {
             let id = element.attr("id").unwrap_or_default();
             // The rows of a sample may repeat one target.
-            let row = ["schedule-", "run-", "switch-", "container-", "stack-"]
+            let row = ["schedule-", "run-", "switch-", "container-", "stack-", "day-"]
                 .iter()
                 .any(|row| id.starts_with(row));
-            assert!(row || ids.insert(id.to_owned()), "{what}: the id {id} twice");
+            let first = ids.insert(id.to_owned());
+            assert!(row || first, "{what}: the id {id} twice");
         }
         for pointer in ["aria-labelledby", "aria-describedby", "for", "list"] {
             for element in document.select(&select(&format!("[{pointer}]"))) {
@@ -152,14 +157,17 @@ fn every_page_can_be_read_aloud_and_walked_by_keys() {
             let named = !said.trim().is_empty() || button.attr("aria-label").is_some();
             assert!(named, "{what}: {} says nothing", button.html());
         }
-        for icon in document.select(&select("svg")) {
-            // An icon stands beside its word; a picture says in its title what it shows.
-            let told = icon.attr("role") == Some("img")
-                && icon.attr("aria-labelledby").is_some()
-                && icon.select(&select("title")).any(|title| !title.text().collect::<String>().is_empty());
-            let hidden = icon.attr("aria-hidden") == Some("true");
-            assert!(hidden || told, "{what}: a picture that is read aloud without a title");
-            assert!(icon.html().len() < 3000, "{what}: a picture of {} bytes", icon.html().len());
+        for drawing in document.select(&select("svg")) {
+            // A picture says what it shows; anything else is an ornament.
+            if let Some("img" | "group") = drawing.attr("role") {
+                let title = drawing.attr("aria-labelledby").unwrap_or_default();
+                let told = document.select(&select(&format!("title[id='{title}']"))).next();
+                let told = told.map(|told| told.text().collect::<String>()).unwrap_or_default();
+                assert!(!told.trim().is_empty(), "{what}: a picture that says nothing: {}", drawing.html());
+                assert!(drawing.html().len() < 3000, "{what}: a picture of {} bytes", drawing.html().len());
+            } else {
+                assert_eq!(drawing.attr("aria-hidden"), Some("true"), "{what}: an icon that is read aloud");
+            }
         }
         if html.contains("<html") {
             assert_eq!(document.select(&select("h1")).count(), 1, "{what}: one heading of the first level");

@@ -76,7 +76,7 @@ async fn a_deletion_is_taken_back() {
     let list = otto.get("/schedules").await;
     assert!(list.text(".flash").contains("“After” is deleted"), "{}", list.text(".flash"));
     assert_eq!(list.text(".schedules .lead .main-link"), "Noons Nights");
-    let undo = list.attribute(".flash + form", "action").expect("a way back");
+    let undo = list.attribute(".flash form", "action").expect("a way back");
     assert_eq!(otto.post(&undo, &[]).await.location(), "/schedules");
     let list = otto.get("/schedules?sort=name").await;
     assert_eq!(list.text(".schedules .lead .main-link"), "After Nights Noons");
@@ -95,7 +95,7 @@ async fn switching_off_without_scripts_can_be_taken_back() {
     otto.post(&off, &[]).await;
     let list = otto.get("/schedules").await;
     assert!(list.text(".flash").contains("switched off"));
-    let undo = list.attribute(".flash + form", "action").expect("a way back");
+    let undo = list.attribute(".flash form", "action").expect("a way back");
     otto.post(&undo, &[]).await;
     assert!(otto.get("/schedules").await.attribute(".schedules [data-off]", "id").is_none());
 }

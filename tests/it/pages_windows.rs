@@ -189,10 +189,10 @@ async fn a_lock_is_set_seen_and_taken_away() {
     );
     let shown = otto.get(&page).await;
     assert!(shown.text(".note").contains("the migration runs"), "{}", shown.text(".note"));
-    assert!(!shown.text(".power").contains("Stop"), "{}", shown.text(".power"));
+    assert!(shown.attribute("[data-act=nap]", "href").is_none(), "{}", shown.body);
     assert_eq!(otto.post(&format!("{page}/stop"), &[]).await.status, 403);
     assert_eq!(otto.post(&format!("{page}/unlock"), &[]).await.location(), page);
-    assert!(otto.get(&page).await.text(".power").contains("Stop"));
+    assert!(otto.get(&page).await.text(".power").contains("Nap now"));
 }
 
 #[tokio::test]

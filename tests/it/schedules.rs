@@ -55,6 +55,7 @@ async fn bench_with(config: Config) -> Bench {
         execution: Execution::default(),
         outside: docknap::app::Outside::default(),
         soon: docknap::app::soon::Soon::default(),
+        facts: docknap::app::stacks::Kept::default(),
         slept: docknap::app::report::Slept::default(),
         calendars: docknap::app::calendars::Expanded::default(),
     });

@@ -22,6 +22,7 @@ use crate::domain::credential;
 use crate::domain::text::hex;
 use crate::domain::user::User;
 
+pub mod feeds;
 mod keys;
 pub mod password;
 pub mod sessions;

@@ -182,14 +182,14 @@ impl JwtVerifier for Hs256 {
 pub(super) struct BadBearers(Mutex<HashMap<IpAddr, (Duration, u32)>>);
 
 impl BadBearers {
-    fn blocked(&self, ip: Option<IpAddr>, at: Duration) -> Option<Duration> {
+    pub(super) fn blocked(&self, ip: Option<IpAddr>, at: Duration) -> Option<Duration> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, count) = *seen.get(&network(ip?))?;
         let left = (since + BAD_BEARERS_PER).checked_sub(at).filter(|left| !left.is_zero())?;
         (count >= BAD_BEARERS).then(|| Duration::from_secs(left.as_secs().max(1)))
     }
 
-    fn count(&self, ip: Option<IpAddr>, at: Duration) {
+    pub(super) fn count(&self, ip: Option<IpAddr>, at: Duration) {
         let Some(ip) = ip.map(network) else { return };
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= BAD_ADDRESSES {

@@ -8,79 +8,40 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use serde::Serialize;
 
 use super::almanac::Almanac;
 use super::near::near;
-use super::{Actor, App, Error, Result, rules};
-use crate::db::{self, history::LastTouch};
+use super::{Actor, App, Error, Result};
 use crate::docker::Hosts;
 use crate::domain::action::Action;
-use crate::domain::desired::Rules;
 use crate::domain::ids::{HostId, ScheduleId};
-use crate::domain::inventory::{
-    self, Completion, Container, ContainerState, Health, Inventory, Link, Stack, StackStatus,
-};
-use crate::domain::nap::{Nap, Naps};
+use crate::domain::inventory::{self, Completion, Container, ContainerState, Inventory, Link, Stack};
+use crate::domain::nap::Nap;
 use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
 use crate::domain::text::shorten;
 
+mod facts;
+mod past;
+mod shown;
+mod wakers;
 mod wanted;
 mod why;
 
+pub use facts::{Facts, Kept};
+pub use past::{Past, Stretch, Was, health_log, past};
+pub use shown::ShownState;
+use shown::{shown_of_container, shown_of_stack};
+pub use wakers::{Waker, wakers};
+use wanted::Look;
 pub use wanted::WantedView;
 
 /// A stack or container that is touched by nothing of ours.
 pub const UNTOUCHED: &str = "DockNap has not touched it";
 /// A stack or container that a run of ours is changing right now.
 const AT_WORK: &str = "A run is at work on it";
-
-/// How a container or stack is, in the words of the product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ShownState {
-    /// Up, and healthy where that is checked.
-    Running,
-    /// Stopped or paused by DockNap, and not changed by others since.
-    Napping,
-    /// Frozen by somebody else.
-    Paused,
-    /// Down, and not by DockNap.
-    Stopped,
-    /// Some of a stack is up, some is not.
-    Partial,
-    /// Up, its health check has not passed yet.
-    Starting,
-    /// Up, its health check fails.
-    Unhealthy,
-    /// Docker brings it back again and again.
-    RestartLooping,
-    /// The host is not connected: what is shown is what was last seen.
-    Unreachable,
-    /// A one-shot that did its work.
-    Completed,
-}
-
-impl ShownState {
-    /// The word on a page.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Running => "Running",
-            Self::Napping => "Napping",
-            Self::Paused => "Paused",
-            Self::Stopped => "Stopped",
-            Self::Partial => "Partial",
-            Self::Starting => "Starting",
-            Self::Unhealthy => "Unhealthy",
-            Self::RestartLooping => "Restart-looping",
-            Self::Unreachable => "Unreachable",
-            Self::Completed => "Completed",
-        }
-    }
-}
 
 /// What a schedule does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +94,8 @@ pub struct ContainerView {
     last: String,
     /// What windows and overrides want of it.
     pub wanted: WantedView,
+    /// A rule or override names itself, rather than its stack.
+    pub own_rule: bool,
     /// Asleep by DockNap since then.
     pub napping_since: Option<Timestamp>,
     /// What comes next, of its own schedules and its stack's.
@@ -173,13 +136,21 @@ pub struct Overview {
 /// # Errors
 /// Where the database cannot be read.
 pub async fn overview(app: &App, actor: &Actor) -> Result<Overview> {
-    seen(app, actor, 1).await
+    seen(app, actor, Look { changes: 1, span: None }).await
 }
 
-/// Everything, with so many of the next changes of what is wanted.
-async fn seen(app: &App, actor: &Actor, changes: usize) -> Result<Overview> {
+/// As [`overview`], with what is wanted over a span.
+///
+/// # Errors
+/// As [`overview`].
+pub async fn board(app: &App, actor: &Actor, span: (Timestamp, Timestamp)) -> Result<Overview> {
+    seen(app, actor, Look { changes: 1, span: Some(span) }).await
+}
+
+/// Everything, as far ahead as `look` says.
+async fn seen(app: &App, actor: &Actor, look: Look) -> Result<Overview> {
     actor.require(Permission::View)?;
-    let known = Known::read(app, changes).await?;
+    let known = Known::read(app, look).await?;
     let mut overview = Overview { hosts: Vec::new(), stacks: Vec::new(), loose: Vec::new() };
     for inventory in inventories(app) {
         overview.stacks.extend(inventory.stacks().into_iter().map(|stack| known.stack(&inventory, stack)));
@@ -212,7 +183,7 @@ pub fn hosts(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
 /// # Errors
 /// As [`overview`].
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<StackView>> {
-    Ok(seen(app, actor, wanted::SHOWN).await?.stacks)
+    Ok(seen(app, actor, wanted::FEW).await?.stacks)
 }
 
 /// One stack, by its exact name or its key.
@@ -220,6 +191,24 @@ pub async fn list(app: &App, actor: &Actor) -> Result<Vec<StackView>> {
 /// # Errors
 /// [`Error::NotFound`] with names that look like it.
 pub async fn get(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> Result<StackView> {
+    stack(app, actor, host, name_or_key, wanted::FEW).await
+}
+
+/// As [`get`], with what is wanted over a span.
+///
+/// # Errors
+/// As [`get`].
+pub async fn get_over(
+    app: &App,
+    actor: &Actor,
+    host: &HostId,
+    name_or_key: &str,
+    span: (Timestamp, Timestamp),
+) -> Result<StackView> {
+    stack(app, actor, host, name_or_key, Look { span: Some(span), ..wanted::FEW }).await
+}
+
+async fn stack(app: &App, actor: &Actor, host: &HostId, name_or_key: &str, look: Look) -> Result<StackView> {
     actor.require(Permission::View)?;
     let inventory = inventory(app, host)?;
     let stack = inventory
@@ -230,7 +219,7 @@ pub async fn get(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> 
             name: shorten(name_or_key),
             near: near(name_or_key, inventory.stacks().iter().map(|stack| stack.name.as_str())),
         })?;
-    Ok(Known::read(app, wanted::SHOWN).await?.stack(&inventory, stack))
+    Ok(Known::read(app, look).await?.stack(&inventory, stack))
 }
 
 /// All containers, in a stack or not, by host and name.
@@ -239,7 +228,7 @@ pub async fn get(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> 
 /// As [`overview`].
 pub async fn containers(app: &App, actor: &Actor) -> Result<Vec<ContainerView>> {
     actor.require(Permission::View)?;
-    let known = Known::read(app, wanted::SHOWN).await?;
+    let known = Known::read(app, wanted::FEW).await?;
     let mut views = Vec::new();
     for inventory in inventories(app) {
         let stacks = inventory.stacks();
@@ -258,6 +247,30 @@ pub async fn containers(app: &App, actor: &Actor) -> Result<Vec<ContainerView>> 
 /// # Errors
 /// [`Error::NotFound`] with names that look like it.
 pub async fn container(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> Result<ContainerView> {
+    one(app, actor, host, name_or_key, wanted::FEW).await
+}
+
+/// As [`container`], with what is wanted over a span.
+///
+/// # Errors
+/// As [`container`].
+pub async fn container_over(
+    app: &App,
+    actor: &Actor,
+    host: &HostId,
+    name_or_key: &str,
+    span: (Timestamp, Timestamp),
+) -> Result<ContainerView> {
+    one(app, actor, host, name_or_key, Look { span: Some(span), ..wanted::FEW }).await
+}
+
+async fn one(
+    app: &App,
+    actor: &Actor,
+    host: &HostId,
+    name_or_key: &str,
+    look: Look,
+) -> Result<ContainerView> {
     actor.require(Permission::View)?;
     let inventory = inventory(app, host)?;
     let found = inventory
@@ -269,7 +282,7 @@ pub async fn container(app: &App, actor: &Actor, host: &HostId, name_or_key: &st
             name: shorten(name_or_key),
             near: near(name_or_key, inventory.containers.iter().map(|container| container.name.as_str())),
         })?;
-    let known = Known::read(app, wanted::SHOWN).await?;
+    let known = Known::read(app, look).await?;
     let stack = found.stack().and_then(|stack| inventory.stack(stack));
     let group = stack.as_ref().map(|stack| known.group(stack, &stack.containers));
     Ok(known.container(&inventory, found, group.as_ref()))
@@ -299,19 +312,14 @@ pub fn key_of(app: &App, kind: TargetType, name: &str) -> Option<String> {
     })
 }
 
-/// What the database knows about targets, by target.
+/// What is known about targets.
 struct Known {
     now: Timestamp,
     hosts: Hosts,
-    zone: TimeZone,
-    naps: HashMap<HostId, Naps>,
+    facts: Arc<Facts>,
     /// What runs of ours are at work on.
     busy: HashMap<HostId, HashSet<ContainerIdentity>>,
-    touches: HashMap<Target, LastTouch>,
-    coming: HashMap<Target, NextAction>,
-    rules: Rules,
-    /// How many of the next changes of what is wanted are told.
-    changes: usize,
+    look: Look,
 }
 
 /// What a stack's containers have in common, worked out once for all of them.
@@ -324,40 +332,25 @@ struct Group<'a> {
 }
 
 impl Known {
-    async fn read(app: &App, changes: usize) -> Result<Self> {
-        let mut naps = HashMap::new();
+    async fn read(app: &App, look: Look) -> Result<Self> {
         let mut busy = HashMap::new();
         for host in inventories(app).into_iter().map(|inventory| inventory.host) {
             let touched = app.execution.touched(&host).into_iter();
-            busy.insert(host.clone(), touched.map(|(identity, _)| identity).collect::<HashSet<_>>());
-            naps.insert(host.clone(), db::naps::of_host(&app.db, &host).await?);
+            busy.insert(host, touched.map(|(identity, _)| identity).collect::<HashSet<_>>());
         }
-        let touches = db::history::last_touches(&app.db).await?;
-        let almanac = Almanac::load(app).await?;
-        let mut coming = HashMap::new();
-        // What a window does next is told by what is wanted.
-        let due = db::schedules::coming_per_target(&app.db).await?;
-        for schedule in due.into_iter().filter(|schedule| !schedule.is_window()) {
-            if let Some(next) = next_action(&schedule, &almanac) {
-                coming.entry(schedule.spec.target).or_insert(next);
-            }
-        }
-        Ok(Self {
-            now: app.clock.now(),
-            hosts: app.hosts.clone(),
-            rules: rules::load_by(app, &almanac).await?,
-            zone: almanac.zone.zone,
-            naps,
-            busy,
-            touches: touches.into_iter().map(|touch| (touch.target.clone(), touch)).collect(),
-            coming,
-            changes,
-        })
+        let facts = Facts::get(app).await?;
+        Ok(Self { now: app.clock.now(), hosts: app.hosts.clone(), facts, busy, look })
     }
 
     /// What windows and overrides want of a target.
     fn wanted(&self, target: &Target) -> WantedView {
-        WantedView::new(&self.rules, Place::of_target(target), self.now, &self.zone, self.changes)
+        WantedView::new(
+            &self.facts.rules,
+            Place::of_target(target),
+            self.now,
+            &self.facts.zone.zone,
+            self.look,
+        )
     }
 
     fn group<'a>(&self, stack: &Stack, members: &'a [Arc<Container>]) -> Group<'a> {
@@ -390,6 +383,7 @@ impl Known {
         let target = Target::stack(stack.host.clone(), stack.name.clone());
         let wanted = group.wanted;
         let next = self
+            .facts
             .coming
             .get(&target)
             .into_iter()
@@ -427,14 +421,15 @@ impl Known {
         let protected = container.protection.as_ref().map(|protection| protection.reason().to_owned());
         let target = container.target();
         let stack = container.stack().map(|name| Target::stack(container.host.clone(), name));
+        let own_rule = self.facts.rules.names(&target);
         let wanted = match group {
-            Some(group) if !self.rules.names(&target) => group.wanted.clone(),
+            Some(group) if !own_rule => group.wanted.clone(),
             _ => self.wanted(&target),
         };
         let next = [Some(&target), stack.as_ref()]
             .into_iter()
             .flatten()
-            .filter_map(|target| self.coming.get(target))
+            .filter_map(|target| self.facts.coming.get(target))
             .chain(&wanted.next)
             .min_by_key(|next| next.at)
             .filter(|_| protected.is_none() && container.is_ordinary())
@@ -445,7 +440,7 @@ impl Known {
                 let touch = [Some(&target), stack.as_ref()]
                     .into_iter()
                     .flatten()
-                    .filter_map(|target| self.touches.get(target))
+                    .filter_map(|target| self.facts.touches.get(target))
                     .max_by_key(|touch| touch.finished_at);
                 let last = self.why(&container, nap, touch, completed);
                 (wanted.explain(last.clone()), last)
@@ -457,6 +452,7 @@ impl Known {
             why,
             last,
             wanted,
+            own_rule,
             napping_since: nap.map(|nap| self.by_us(&container, nap.since)),
             next,
             container,
@@ -489,7 +485,7 @@ impl Known {
 
     /// The nap of a container, where it still holds.
     fn nap(&self, container: &Container) -> Option<&Nap> {
-        self.naps.get(&container.host)?.get(&container.identity).filter(|nap| nap.holds(container))
+        self.facts.naps.get(&container.host)?.get(&container.identity).filter(|nap| nap.holds(container))
     }
 }
 
@@ -526,44 +522,6 @@ pub fn clock_time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
         format!("{time} {}", at.strftime("%a"))
     } else {
         format!("{time} on {date}")
-    }
-}
-
-fn shown_of_container(container: &Container, connected: bool, napping: bool, completed: bool) -> ShownState {
-    if !connected {
-        return ShownState::Unreachable;
-    }
-    if napping {
-        return ShownState::Napping;
-    }
-    match (container.state, container.health) {
-        (ContainerState::Restarting, _) => ShownState::RestartLooping,
-        (ContainerState::Paused, _) => ShownState::Paused,
-        (ContainerState::Running, Health::Starting) => ShownState::Starting,
-        (ContainerState::Running, Health::Unhealthy) => ShownState::Unhealthy,
-        (ContainerState::Running, _) => ShownState::Running,
-        _ if completed => ShownState::Completed,
-        _ => ShownState::Stopped,
-    }
-}
-
-fn shown_of_stack(stack: &Stack, containers: &[ContainerView], napping: bool) -> ShownState {
-    let any = |wanted: ShownState| {
-        containers.iter().any(|view| view.container.is_ordinary() && view.shown == wanted)
-    };
-    match stack.status {
-        StackStatus::Unknown => ShownState::Unreachable,
-        _ if napping => ShownState::Napping,
-        _ if any(ShownState::RestartLooping) => ShownState::RestartLooping,
-        _ if any(ShownState::Unhealthy) => ShownState::Unhealthy,
-        StackStatus::Stopped if stack.counts.total == 0 && any(ShownState::Completed) => {
-            ShownState::Completed
-        }
-        StackStatus::Stopped => ShownState::Stopped,
-        StackStatus::Paused => ShownState::Paused,
-        StackStatus::Partial => ShownState::Partial,
-        StackStatus::Running if any(ShownState::Starting) => ShownState::Starting,
-        StackStatus::Running => ShownState::Running,
     }
 }
 

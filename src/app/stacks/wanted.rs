@@ -5,12 +5,23 @@ use jiff::tz::TimeZone;
 
 use super::NextAction;
 use crate::domain::action::Action;
-use crate::domain::desired::{Layer, Rules, Transition};
+use crate::domain::desired::{Layer, Rules, Spell, Transition};
 use crate::domain::overrides::{Override, Place, Wanted};
 use crate::domain::text::capital;
 
 /// Transitions shown of one stack or container. Lists show the first, which costs less.
-pub(super) const SHOWN: usize = 3;
+const SHOWN: usize = 3;
+/// What is told of one stack or container.
+pub(super) const FEW: Look = Look { changes: SHOWN, span: None };
+
+/// How far ahead is looked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    /// How many of the next changes are told.
+    pub changes: usize,
+    /// The span whose spells are told.
+    pub span: Option<(Timestamp, Timestamp)>,
+}
 
 /// What is wanted, by whom, and until when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +32,8 @@ pub struct WantedView {
     pub why: String,
     /// The next three changes; of an overview's the first.
     pub transitions: Vec<Transition>,
+    /// What is wanted over the span that was asked for; empty where none was, and where no rule is.
+    pub spells: Vec<Spell>,
     /// The override or hold that counts now.
     pub by_override: Option<Override>,
     /// A window covers it.
@@ -30,21 +43,15 @@ pub struct WantedView {
 }
 
 impl WantedView {
-    /// With as many of the next changes as `shown` says.
-    pub(super) fn new(
-        rules: &Rules,
-        place: Place<'_>,
-        now: Timestamp,
-        zone: &TimeZone,
-        shown: usize,
-    ) -> Self {
+    /// With as much of what comes as `look` says.
+    pub(super) fn new(rules: &Rules, place: Place<'_>, now: Timestamp, zone: &TimeZone, look: Look) -> Self {
         if rules.is_empty() {
             return Self::default();
         }
         let moment = rules.at(now);
         let desired = moment.desired(place);
         let windows = rules.windows_for(place);
-        let transitions = rules.next_transitions(place, now, shown);
+        let transitions = rules.next_transitions(place, now, look.changes);
         let sleep = windows.first().map_or(Action::Stop, |rule| rule.sleep);
         let first = |transitions: &[Transition]| transitions.iter().find_map(|change| next(change, sleep));
         let mut next = first(&transitions);
@@ -60,6 +67,7 @@ impl WantedView {
                 Layer::Window(..) | Layer::None => None,
             },
             has_window: !windows.is_empty(),
+            spells: look.span.map_or_else(Vec::new, |(from, until)| rules.spells(place, from, until)),
             transitions,
             next,
         }

@@ -45,7 +45,9 @@ impl Known {
 
     fn outside(&self, what: &str, at: Option<Timestamp>, touch: &LastTouch) -> String {
         match at.filter(|at| *at > touch.finished_at) {
-            Some(at) => format!("{what} outside DockNap, {}", clock_time(at, self.now, &self.zone)),
+            Some(at) => {
+                format!("{what} outside DockNap, {}", clock_time(at, self.now, &self.facts.zone.zone))
+            }
             None => format!("{what} outside DockNap"),
         }
     }
@@ -56,7 +58,11 @@ impl Known {
             Some(name) => format!("schedule {name}"),
             None => touch.actor.name.clone(),
         };
-        format!("{} by {by}, {}", past(touch.action), clock_time(touch.finished_at, self.now, &self.zone))
+        format!(
+            "{} by {by}, {}",
+            past(touch.action),
+            clock_time(touch.finished_at, self.now, &self.facts.zone.zone)
+        )
     }
 
     pub(super) fn why_of_stack(
@@ -73,7 +79,7 @@ impl Known {
         if containers.iter().any(|view| self.is_busy(&view.container)) {
             return AT_WORK.to_owned();
         }
-        let Some(touch) = self.touches.get(target) else {
+        let Some(touch) = self.facts.touches.get(target) else {
             // Only single containers were touched, if any.
             return containers
                 .iter()

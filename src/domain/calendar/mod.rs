@@ -10,6 +10,7 @@ use jiff::{Timestamp, ToSpan};
 use super::ids::CalendarId;
 
 pub mod check;
+pub mod feed;
 pub mod ics;
 
 pub use check::{CalendarDraft, Fault};

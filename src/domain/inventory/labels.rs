@@ -9,6 +9,7 @@ use super::Kind;
 use crate::domain::order::{DEPENDS_ON, parse_depends_on};
 use crate::domain::run::Condition;
 use crate::domain::target::ContainerIdentity;
+use crate::domain::text::shorten;
 
 const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
@@ -48,6 +49,25 @@ pub fn kind(labels: &BTreeMap<String, String>) -> Kind {
     }
 }
 
+/// What is odd about the labels that DockNap reads, a sentence each: a value it does not know, a name that is none of
+/// its own.
+pub fn problems(labels: &BTreeMap<String, String>) -> Vec<String> {
+    let ours = labels.iter().filter_map(|(name, value)| Some((name.strip_prefix("docknap.")?, value)));
+    ours.filter_map(|(name, value)| problem(name, value)).collect()
+}
+
+/// What is odd about one label of ours, by its name without `docknap.`; `None` where it is read.
+pub fn problem(name: &str, value: &str) -> Option<String> {
+    match name {
+        "protect" | "stack.protect" if is_false(value) || is_true(value) => None,
+        "protect" | "stack.protect" => {
+            Some(format!("docknap.{name} is “{}”: it counts as true; write true or false", shorten(value)))
+        }
+        "group" => None,
+        _ => Some(format!("docknap.{} is no label of DockNap: it does nothing", shorten(name))),
+    }
+}
+
 /// The services it waits for to complete, as compose wrote it down.
 pub fn awaits(labels: &BTreeMap<String, String>) -> Vec<String> {
     let items = labels.get(DEPENDS_ON).map(|label| parse_depends_on(label).0).unwrap_or_default();
@@ -59,6 +79,11 @@ pub fn awaits(labels: &BTreeMap<String, String>) -> Vec<String> {
 pub(super) fn is_false(value: &str) -> bool {
     let value = value.trim();
     value.is_empty() || ["false", "0", "no", "off"].iter().any(|no| value.eq_ignore_ascii_case(no))
+}
+
+/// Whether it says yes in so many words; anything else that is not no counts as yes too.
+fn is_true(value: &str) -> bool {
+    ["true", "1", "yes", "on"].iter().any(|yes| value.trim().eq_ignore_ascii_case(yes))
 }
 
 /// A positive number in plain digits.

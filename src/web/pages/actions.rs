@@ -192,6 +192,15 @@ impl From<Plan> for PlanView {
     }
 }
 
+/// One target of several, with its plan.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The target.
+    pub name: String,
+    /// What would happen to it.
+    pub plan: PlanView,
+}
+
 /// What is asked before something is done.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
@@ -211,14 +220,16 @@ pub struct Question {
     pub text: String,
     /// What would happen; `None` for a question that is not about containers.
     pub plan: Option<PlanView>,
+    /// The same for each of several targets.
+    pub parts: Vec<Part>,
+    /// What is sent with the answer.
+    pub hidden: Vec<(&'static str, String)>,
     /// A revision that must still be the stored one.
     pub rev: Option<i64>,
     /// How long it lasts; `None` where that is not asked.
     pub ends: Option<Ends>,
     /// Why, as typed; `None` where that is not asked.
     pub reason: Option<String>,
-    /// Fields that go along.
-    pub hidden: Vec<(&'static str, String)>,
     /// What is wrong with what was typed.
     pub errors: Vec<FieldError>,
 }
@@ -274,7 +285,8 @@ impl Question {
 
     /// Nothing would be done: the button would be a lie.
     pub fn is_idle(&self) -> bool {
-        self.ends.is_none() && self.plan.as_ref().is_some_and(|plan| plan.waves.is_empty())
+        let mut plans = self.plan.iter().chain(self.parts.iter().map(|part| &part.plan)).peekable();
+        self.ends.is_none() && plans.peek().is_some() && plans.all(|plan| plan.waves.is_empty())
     }
 
     /// What is wrong with a field.
@@ -344,6 +356,16 @@ impl Ends {
             (Some(when), false) => format!("Until the next wake, {}", when.short),
             (None, _) => "Until someone changes it".to_owned(),
         };
+        Self::offered(open, typed)
+    }
+
+    /// What is offered for several: each goes by its own windows.
+    pub(super) fn of_several(wakes: bool, typed: &Typed) -> Self {
+        let edge = if wakes { "nap" } else { "wake" };
+        Self::offered(format!("Until the next {edge} of each, where it has hours"), typed)
+    }
+
+    fn offered(open: String, typed: &Typed) -> Self {
         let chosen = typed.get("until");
         let choice =
             |value: &str, label: String| Choice { value: value.to_owned(), label, chosen: value == chosen };
@@ -415,6 +437,18 @@ impl Question {
             wake,
             Self {
                 plan: Some(PlanView { waves: vec![], warnings: vec![], ..PlanView::sample() }),
+                ..stop.clone()
+            },
+            Self {
+                title: "Nap 2 at once?".to_owned(),
+                label: "Nap 2 at once".to_owned(),
+                plan: None,
+                parts: ["media", "shop"]
+                    .map(|name| Part { name: name.to_owned(), plan: PlanView::sample() })
+                    .into(),
+                hidden: vec![("do", "nap".to_owned())],
+                ends: Some(Ends::of_several(false, &Typed::default())),
+                reason: Some(String::new()),
                 ..stop.clone()
             },
             Self {

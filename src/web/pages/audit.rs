@@ -92,7 +92,7 @@ impl From<&Change> for ChangeLine {
 }
 
 /// Events in words, after the actor's name and before the object's.
-const DEEDS: [(&str, &str); 47] = [
+const DEEDS: [(&str, &str); 49] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
@@ -123,6 +123,8 @@ const DEEDS: [(&str, &str); 47] = [
     ("user.make_link", "made a link to choose a password for"),
     ("user.revoke_link", "withdrew the link of"),
     ("user.use_link", "chose a password by link as"),
+    ("user.feed_create", "made a calendar address for"),
+    ("user.feed_revoke", "revoked a calendar address of"),
     ("user.unlock", "lifted the login delay of"),
     ("stack.start", "asked for a start of the stack"),
     ("stack.stop", "asked for a stop of the stack"),
@@ -149,7 +151,8 @@ pub(super) fn deed(event: &str) -> String {
 }
 
 impl AuditLine {
-    fn new(row: &AuditRow, now: &Now) -> Self {
+    /// One row as pages show it.
+    pub fn new(row: &AuditRow, now: &Now) -> Self {
         let done = matches!(row.outcome.as_str(), "ok" | "succeeded");
         Self {
             id: row.id.to_string(),

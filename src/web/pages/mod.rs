@@ -19,9 +19,11 @@ use crate::domain::target::{Target, TargetType};
 
 pub mod actions;
 pub mod audit;
+mod bulk;
 pub mod calendars;
 pub mod containers;
 mod deeds;
+pub mod feeds;
 #[cfg(debug_assertions)]
 pub mod gallery;
 pub mod health;
@@ -35,8 +37,8 @@ pub mod runs;
 pub mod schedules;
 pub mod settings;
 pub mod setup;
-pub mod simulate;
 pub mod stacks;
+pub mod timeline;
 pub mod users;
 pub mod wanted;
 pub mod welcome;
@@ -54,9 +56,10 @@ pub fn routes(web: &Web) -> Routes {
         .merge(users::routes())
         .merge(stacks::routes())
         .merge(deeds::routes())
+        .merge(bulk::routes())
         .merge(containers::routes())
         .merge(schedules::routes())
-        .merge(simulate::routes())
+        .merge(timeline::routes())
         .merge(calendars::routes())
         .merge(order::routes())
         .merge(overrides::routes())
@@ -66,6 +69,7 @@ pub fn routes(web: &Web) -> Routes {
         .merge(settings::routes())
         .merge(health::routes())
         .merge(profile::routes())
+        .merge(feeds::routes())
         .merge(super::live::routes())
 }
 
@@ -101,10 +105,10 @@ pub(super) fn go(web: &Web, htmx: &Htmx, path: &str) -> Response {
     }
 }
 
-/// Lines of the newest schedules and runs on a target's page.
+/// Lines of the newest schedules on a target's page.
 const ON_TARGET: u32 = 10;
 
-/// The schedules and the newest runs of a target.
+/// The schedules and the newest runs of a target, at most so many.
 ///
 /// # Errors
 /// Where the database cannot be read.
@@ -112,11 +116,13 @@ async fn of_target(
     web: &Web,
     actor: &Actor,
     target: Target,
+    most: usize,
     now: &Now,
 ) -> Result<(Vec<schedules::ScheduleLine>, Vec<Run>)> {
     let page = Page { limit: ON_TARGET, cursor: None };
     let wanted = ScheduleFilter { target: Some(target.clone()), ..ScheduleFilter::default() };
     let schedules = service::list(&web.app, actor, &wanted, &page).await?;
+    let page = Page { limit: u32::try_from(most).unwrap_or(ON_TARGET), cursor: None };
     let wanted = RunFilter { target: Some(target), ..RunFilter::default() };
     let runs = history::list(&web.app, actor, &wanted, &page).await?;
     let lines = schedules.items.iter().map(|view| schedules::ScheduleLine::new(view, now)).collect();

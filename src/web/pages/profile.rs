@@ -8,6 +8,7 @@ use axum::http::header::SET_COOKIE;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::audit::deed;
+use super::feeds::{self, FeedRow};
 use super::users::SessionRow;
 use crate::app::{Error, FieldError, Result, profile, users, zone};
 use crate::domain::audit::AuditRow;
@@ -87,6 +88,8 @@ pub struct ProfilePage {
     pub errors: Vec<FieldError>,
     /// The shortest password, in characters.
     pub password_min: usize,
+    /// Addresses for calendar apps.
+    pub feeds: Vec<FeedRow>,
 }
 
 impl ProfilePage {
@@ -116,6 +119,7 @@ impl ProfilePage {
             lately: Vec::new(),
             errors: Vec::new(),
             password_min,
+            feeds: Vec::new(),
             form,
             shell,
         }
@@ -158,6 +162,7 @@ async fn page(web: &Web, caller: &Caller<Viewer>, shell: Shell, form: Refill) ->
         default_zone: zone::default_zone(&web.app).await?.name,
         idle: view::span(i64::try_from(web.app.config.session_idle.as_secs()).unwrap_or(i64::MAX)),
         sessions,
+        feeds: feeds::rows(web, &caller.actor, &shell).await?,
         lately: lately
             .iter()
             .filter(|row| row.event != "run.finish")
@@ -285,6 +290,7 @@ impl Sampled for ProfilePage {
         vec![
             Self { errors: vec![FieldError::new("password", "use 15 characters or more")], ..full.clone() },
             Self::new(shell, Refill::wrong(Typed::of([("timezone", "Moon/Base")]), wrong), 15),
+            Self { feeds: FeedRow::samples(), ..full.clone() },
             full,
         ]
     }

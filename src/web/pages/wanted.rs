@@ -40,7 +40,7 @@ impl Imposed {
             until: now.when(one.until),
             why: match view::shown_name(&one.reason) {
                 reason if reason.is_empty() => format!("by {author}"),
-                reason if one.by_hand => reason,
+                reason if one.by_hand => now.words(&reason),
                 reason => format!("{reason} (by {author})"),
             },
         }

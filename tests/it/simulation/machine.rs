@@ -173,6 +173,7 @@ impl Machine {
             let host = Host::new(HostId::local(), settings, self.clock.clone());
             let app = App::new(Parts {
                 soon: docknap::app::soon::Soon::default(),
+                facts: docknap::app::stacks::Kept::default(),
                 slept: docknap::app::report::Slept::default(),
                 db,
                 clock: self.clock.clone(),

@@ -109,6 +109,7 @@ impl TestApp {
             execution: Execution::default(),
             outside: docknap::app::Outside::default(),
             soon: docknap::app::soon::Soon::default(),
+            facts: docknap::app::stacks::Kept::default(),
             slept: docknap::app::report::Slept::default(),
             calendars: docknap::app::calendars::Expanded::default(),
             auth,

@@ -37,8 +37,10 @@ pub(super) struct Begin {
     target: String,
     /// The schedule it is a copy of.
     from: String,
-    /// Window text to begin with.
+    /// Sleep hours to begin with.
     window: String,
+    /// A cron expression to begin with.
+    cron: String,
 }
 
 /// The form around `fields`, with what they mean.
@@ -122,7 +124,7 @@ pub(super) async fn new(
     let fields = if let Some(typed) = kept {
         Fields::typed(&typed)
     } else if begin.from.is_empty() {
-        Fields::beginning(begin.target, &begin.window)
+        Fields::beginning(begin.target, begin.window, begin.cron)
     } else {
         let view = service::get(&web.app, &caller.actor, &ScheduleId(begin.from)).await?;
         let fields = Fields::of(&view);

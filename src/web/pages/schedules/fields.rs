@@ -99,13 +99,16 @@ impl Fields {
         fields
     }
 
-    /// The same with a window of one's own, where there is one.
-    pub fn beginning(target: String, window: &str) -> Self {
+    /// A form that begins with sleep hours, or with a cron expression; either may be empty.
+    pub fn beginning(target: String, window: String, cron: String) -> Self {
         let mut fields = Self::new(target);
         if !window.is_empty() {
-            window.clone_into(&mut fields.window);
-            fields.rebase();
+            fields.window = window;
+        } else if !cron.is_empty() {
+            "cron".clone_into(&mut fields.kind);
+            fields.cron = cron;
         }
+        fields.rebase();
         fields
     }
 

@@ -67,7 +67,7 @@ impl PreviewView {
     pub fn new(preview: &Preview, now: &Now) -> Self {
         let zone = crate::domain::time::zone(&preview.zone).unwrap_or(jiff::tz::TimeZone::UTC);
         Self {
-            meaning: preview.meaning.clone(),
+            meaning: now.words(&preview.meaning),
             zone: preview.zone.clone(),
             fires: preview
                 .next
@@ -75,8 +75,8 @@ impl PreviewView {
                 .map(|next| Fire {
                     // Beside the word of an edge there is less room; the line below has it in full.
                     local: match next.state {
-                        Some(_) => next.at.to_zoned(zone.clone()).strftime("%a %-d %b, %H:%M").to_string(),
-                        None => next.at.to_zoned(zone.clone()).strftime("%a %-d %b %Y, %H:%M %Z").to_string(),
+                        Some(_) => now.format(&next.at.to_zoned(zone.clone()), "%a %-d %b, %H:%M"),
+                        None => now.format(&next.at.to_zoned(zone.clone()), "%a %-d %b %Y, %H:%M %Z"),
                     },
                     when: now.when(next.at),
                     begins: next.state.map(|state| match state {
@@ -93,7 +93,7 @@ impl PreviewView {
                 .flat_map(|now| &now.will_stop)
                 .map(|name| view::shown_name(name))
                 .collect(),
-            warnings: preview.warnings.clone(),
+            warnings: preview.warnings.iter().map(|text| now.words(text)).collect(),
             notes: preview.dst_notes.clone(),
             faults: Vec::new(),
             week: Picture::week(&preview.week, "This rule in a week"),

@@ -1,122 +1,34 @@
-//! The dashboard: what needs somebody, what comes next, and every stack in a line.
+//! The dashboard: what sleeps, what comes next, what needs somebody, and every stack in a line.
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
+use axum::response::Html;
+use jiff::civil::Weekday;
 
-use super::{NextLine, counts, sample_next, stack_acts};
+use super::needs::{self, Need, needs};
+use super::tile::Row;
+use super::{NextLine, sample_next};
 use crate::app::Result;
 use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
+use crate::app::report::{self, Napped};
 use crate::app::stacks::{self, ContainerView, Overview, ShownState, StackView};
 use crate::domain::action::Action;
 use crate::domain::inventory::Link as HostLink;
-use crate::domain::plan::NOTHING_NAPPED;
-use crate::domain::run::{Run, RunState};
-use crate::domain::target::{Target, TargetType};
-use crate::web::Web;
+use crate::domain::run::Run;
+use crate::domain::target::Target;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::htmx::Htmx;
-use crate::web::pages;
-use crate::web::pages::actions::Act;
-use crate::web::pages::containers::container_acts;
-use crate::web::pages::wanted::{Imposed, WantedPanel};
+use crate::web::pages::schedules::form::{Group, Preset, WINDOWS, targets};
+use crate::web::picture::Donut;
 use crate::web::shell::Shell;
-use crate::web::view::{self, Badge, Now, Sampled, When};
+use crate::web::view::{self, Badge, Choice, Link, Now, Sampled, When};
+use crate::web::{Web, error, pages};
 
 /// Lines under "Next".
-const COMING: usize = 4;
-/// Buttons in a row of the list; the stack's own page has all of them.
-const ROW_ACTS: usize = 2;
-/// A failure older than this has been seen or does not matter, in hours.
-const FAILURE_HOURS: i64 = 48;
-
-/// A stack, or a container without one, in the list.
-#[derive(Clone, Debug)]
-pub struct Row {
-    /// The element's id.
-    pub id: String,
-    /// Its page.
-    pub href: String,
-    /// Its name.
-    pub name: String,
-    /// How it is.
-    pub state: Badge,
-    /// `4 of 5 up`; empty for a container.
-    pub counts: String,
-    /// Health worth a word.
-    pub health: Option<&'static str>,
-    /// Why it is never touched.
-    pub protected: Option<String>,
-    /// An override that counts now.
-    pub imposed: Option<Imposed>,
-    /// What comes next.
-    pub next: Option<NextLine>,
-    /// Buttons.
-    pub acts: Vec<Act>,
-}
-
-impl Row {
-    fn stack(view: &StackView, operates: bool, now: &Now) -> Self {
-        let (key, name) = (&view.stack.key, &view.stack.name);
-        let mut acts = Vec::new();
-        if operates && view.protected.is_none() {
-            acts = stack_acts(view);
-            acts.retain(|act| act.action != Action::Pause.as_str() && act.action != Action::Restart.as_str());
-            acts.truncate(ROW_ACTS);
-        }
-        Self {
-            id: format!("stack-{key}"),
-            href: format!("/stacks/{key}"),
-            name: view::shown_name(name),
-            state: view.shown.into(),
-            counts: counts(view.stack.counts),
-            health: None,
-            protected: view.protected.clone(),
-            imposed: view.wanted.by_override.as_ref().map(|one| Imposed::new(one, now)),
-            next: view.next.as_ref().map(|next| NextLine::new(next, None, now)),
-            acts,
-        }
-    }
-
-    fn container(view: &ContainerView, operates: bool, now: &Now) -> Self {
-        let key = view.container.key();
-        let mut acts = if operates { container_acts(view) } else { Vec::new() };
-        acts.retain(|act| act.action != Action::Pause.as_str() && act.action != Action::Restart.as_str());
-        Self {
-            id: format!("container-{key}"),
-            href: format!("/containers/{key}"),
-            name: view::shown_name(&view.container.name),
-            state: view.shown.into(),
-            counts: String::new(),
-            health: None,
-            protected: view.protected.clone(),
-            imposed: view.wanted.by_override.as_ref().map(|one| Imposed::new(one, now)),
-            next: view.next.as_ref().map(|next| NextLine::new(next, None, now)),
-            acts,
-        }
-    }
-}
-
-/// Something a person should look at.
-#[derive(Clone, Debug)]
-pub struct Need {
-    /// `bad` or `warn`.
-    pub tone: &'static str,
-    /// Its symbol.
-    pub icon: &'static str,
-    /// What, as a link.
-    pub title: String,
-    /// What is wrong.
-    pub text: String,
-    /// Since when.
-    pub when: Option<When>,
-    /// Where to look.
-    pub href: String,
-    /// What mends it.
-    pub act: Option<Act>,
-}
+const COMING: usize = 3;
+/// How many of the newest runs tell what failed lately.
+const LATEST: u32 = 50;
 
 /// The host that does not answer.
 #[derive(Clone, Debug)]
@@ -129,20 +41,133 @@ pub struct Away {
     pub seen: Option<When>,
 }
 
+/// How long one of the longest sleepers napped this week.
+#[derive(Clone, Debug)]
+pub struct Sleeper {
+    /// Its name and page.
+    pub link: Link,
+    /// Seconds.
+    pub seconds: i64,
+    /// `12 h 30 min`.
+    pub text: String,
+}
+
+/// How long everything napped this week.
+#[derive(Clone, Debug, Default)]
+pub struct Slept {
+    /// All of it, in words; empty while nothing has.
+    pub total: String,
+    /// The longest, at most so many.
+    pub longest: Vec<Sleeper>,
+}
+
+impl Slept {
+    /// The week so far, of what is still there by name.
+    fn new(napped: &Napped, overview: &Overview) -> Self {
+        let stack = |target: &Target| {
+            overview.stacks.iter().find(|view| view.stack.key == target.key()).map(|view| &view.stack.name)
+        };
+        let loose = |target: &Target| {
+            let view = overview.loose.iter().find(|view| view.container.key() == target.key());
+            view.map(|view| &view.container.name)
+        };
+        let text = |seconds: i64| format!("{} h {} min", seconds / 3600, seconds % 3600 / 60);
+        let longest =
+            napped.each.iter().filter(|(_, seconds)| *seconds >= 60).filter_map(|(target, seconds)| {
+                let name = stack(target).or_else(|| loose(target))?;
+                let link =
+                    Link::new(format!("/{}s/{}", target.target_type(), target.key()), view::shown_name(name));
+                Some(Sleeper { link, seconds: *seconds, text: text(*seconds) })
+            });
+        Self {
+            total: if napped.total_seconds < 60 { String::new() } else { text(napped.total_seconds) },
+            longest: longest.take(COMING).collect(),
+        }
+    }
+}
+
+/// Which stacks are wanted, as the URL says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default)]
+pub struct Find {
+    /// A part of a name: of the stack or of a container of it.
+    pub q: String,
+    /// The word of a state.
+    pub state: String,
+}
+
+impl Find {
+    fn names(&self, name: &str) -> bool {
+        name.to_lowercase().contains(&self.q.trim().to_lowercase())
+    }
+
+    fn fits(&self, shown: ShownState) -> bool {
+        self.state.is_empty() || Badge::from(shown).class == self.state
+    }
+
+    fn stack(&self, view: &StackView) -> bool {
+        let named = || view.containers.iter().any(|one| self.names(&one.container.name));
+        self.fits(view.shown) && (self.names(&view.stack.name) || named())
+    }
+
+    fn container(&self, view: &ContainerView) -> bool {
+        self.fits(view.shown) && self.names(&view.container.name)
+    }
+
+    /// The page with this choice, and another state.
+    fn href(&self, state: &str) -> String {
+        let fields = [("q", self.q.trim()), ("state", state)];
+        let fields: Vec<_> = fields.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        match serde_urlencoded::to_string(&fields) {
+            Ok(query) if !query.is_empty() => format!("/?{query}"),
+            _ => "/".to_owned(),
+        }
+    }
+}
+
+/// A state to filter by.
+#[derive(Clone, Debug)]
+pub struct StateChip {
+    /// Where it leads.
+    pub href: String,
+    /// The state; `None` = all of them.
+    pub state: Option<Badge>,
+    /// How many are so.
+    pub count: usize,
+    /// It is the one in force.
+    pub chosen: bool,
+}
+
 /// The first page.
 #[derive(Template, Clone, Debug)]
-#[template(path = "stacks/index.html", blocks = ["live"])]
+#[template(path = "stacks/index.html", blocks = ["now", "board"])]
 pub struct Dashboard {
     /// The surroundings.
     pub shell: Shell,
-    /// The list in a sentence.
-    pub summary: String,
     /// The host that does not answer.
     pub away: Option<Away>,
+    /// How many are in which state.
+    pub donut: Donut,
+    /// How long everything napped this week.
+    pub slept: Slept,
     /// What a person should look at.
     pub needs: Vec<Need>,
     /// What comes next.
     pub coming: Vec<NextLine>,
+    /// Nothing has a rule yet: the targets to begin with, and ready-made hours.
+    pub begin: Option<Vec<Group>>,
+    /// Ready-made hours.
+    pub presets: Vec<Preset>,
+    /// What is looked for.
+    pub find: Find,
+    /// This page with what is looked for.
+    pub here: String,
+    /// The states there are.
+    pub chips: Vec<StateChip>,
+    /// What may be done to what is chosen.
+    pub deeds: Vec<Choice>,
+    /// There is something, whether it fits or not.
+    pub any: bool,
     /// The stacks.
     pub stacks: Vec<Row>,
     /// The containers without a stack.
@@ -151,7 +176,14 @@ pub struct Dashboard {
 
 impl Dashboard {
     /// The first page from one look at everything and the newest runs.
-    pub fn new(shell: Shell, overview: &Overview, runs: &[Run], now: &Now) -> Self {
+    pub fn new(
+        shell: Shell,
+        overview: &Overview,
+        runs: &[Run],
+        napped: &Napped,
+        find: Find,
+        now: &Now,
+    ) -> Self {
         let operates = shell.can_operate();
         let away = overview.hosts.iter().find_map(|host| match &host.link {
             HostLink::Unreachable { reason, since } => Some(Away {
@@ -161,33 +193,67 @@ impl Dashboard {
             }),
             _ => None,
         });
+        let donut = donut(overview);
+        let coming = coming(overview, now);
+        let ruled = overview.stacks.iter().any(|view| view.wanted.has_window)
+            || overview.loose.iter().any(|view| view.wanted.has_window);
+        let begin = (operates && coming.is_empty() && !ruled && away.is_none())
+            .then(|| targets(overview, "", None))
+            .filter(|groups| !groups.is_empty());
+        let stacks = overview.stacks.iter().filter(|view| find.stack(view));
+        let loose = overview.loose.iter().filter(|view| find.container(view));
         Self {
-            summary: summary(overview),
+            slept: Slept::new(napped, overview),
             needs: needs(overview, runs, now),
-            coming: coming(overview, now),
-            stacks: overview.stacks.iter().map(|view| Row::stack(view, operates, now)).collect(),
-            loose: overview.loose.iter().map(|view| Row::container(view, operates, now)).collect(),
+            coming,
+            begin,
+            presets: WINDOWS[..3].to_vec(),
+            chips: chips(&donut, &find),
+            deeds: if operates { pages::bulk::choices() } else { Vec::new() },
+            any: donut.total > 0,
+            stacks: stacks.map(|view| Row::stack(view, operates, now)).collect(),
+            loose: loose.map(|view| Row::container(view, operates, now)).collect(),
+            here: find.href(&find.state),
+            donut,
+            find,
             away,
             shell,
         }
     }
 }
 
-fn summary(overview: &Overview) -> String {
-    let of = |state: ShownState| overview.stacks.iter().filter(|view| view.shown == state).count();
-    let mut parts = vec![view::count(overview.stacks.len(), "stack")];
-    for (state, word) in [
-        (ShownState::Running, "running"),
-        (ShownState::Napping, "napping"),
-        (ShownState::Partial, "partial"),
-        (ShownState::Stopped, "stopped"),
-    ] {
-        match of(state) {
-            0 => {}
-            number => parts.push(format!("{number} {word}")),
-        }
-    }
-    parts.join(" · ")
+/// The states in the order of a donut and its list.
+const STATES: [ShownState; 10] = [
+    ShownState::Running,
+    ShownState::Starting,
+    ShownState::Napping,
+    ShownState::Partial,
+    ShownState::Unhealthy,
+    ShownState::RestartLooping,
+    ShownState::Paused,
+    ShownState::Stopped,
+    ShownState::Completed,
+    ShownState::Unreachable,
+];
+
+fn donut(overview: &Overview) -> Donut {
+    let of = |state: ShownState| {
+        overview.stacks.iter().filter(|view| view.shown == state).count()
+            + overview.loose.iter().filter(|view| view.shown == state).count()
+    };
+    Donut::new(STATES.into_iter().map(|state| (state.into(), of(state))))
+}
+
+fn chips(donut: &Donut, find: &Find) -> Vec<StateChip> {
+    let all =
+        StateChip { href: find.href(""), state: None, count: donut.total, chosen: find.state.is_empty() };
+    let some = donut.arcs.iter().map(|arc| StateChip {
+        href: find.href(arc.state.class),
+        state: Some(arc.state),
+        count: arc.count,
+        chosen: find.state == arc.state.class,
+    });
+    std::iter::once(all).chain(some).collect()
 }
 
 fn coming(overview: &Overview, now: &Now) -> Vec<NextLine> {
@@ -200,195 +266,70 @@ fn coming(overview: &Overview, now: &Now) -> Vec<NextLine> {
     all.into_iter().take(COMING).map(|(next, name)| NextLine::new(next, Some(name), now)).collect()
 }
 
-/// What is unhealthy now, and each target whose newest run failed not long ago.
-fn needs(overview: &Overview, runs: &[Run], now: &Now) -> Vec<Need> {
-    let mut needs = Vec::new();
-    let containers = overview.stacks.iter().flat_map(|stack| &stack.containers).chain(&overview.loose);
-    for view in containers {
-        let text = match view.shown {
-            ShownState::Unhealthy => "Its health check fails.",
-            ShownState::RestartLooping => "It ends again and again, and Docker brings it back each time.",
-            _ => continue,
-        };
-        let badge = Badge::from(view.shown);
-        needs.push(Need {
-            tone: "warn",
-            icon: badge.icon,
-            title: format!("{} is {}", view::shown_name(&view.container.name), badge.word.to_lowercase()),
-            text: text.to_owned(),
-            when: None,
-            href: format!("/containers/{}", view.container.key()),
-            act: None,
-        });
-    }
-    let oldest =
-        now.at.checked_sub(jiff::SignedDuration::from_hours(FAILURE_HOURS)).unwrap_or(Timestamp::MIN);
-    let mut seen: Vec<&Target> = Vec::new();
-    let tells = |run: &&Run| run.started_at.is_some() || run.reason.starts_with(NOTHING_NAPPED);
-    for run in runs.iter().filter(|run| run.created_at >= oldest).filter(tells) {
-        if seen.contains(&&run.target) {
-            continue;
-        }
-        seen.push(&run.target);
-        if run.state == RunState::Skipped && run.reason.starts_with(NOTHING_NAPPED) {
-            let (kind, key) = (run.target.target_type(), run.target.key());
-            needs.push(Need {
-                tone: "warn",
-                icon: "sunrise",
-                title: format!("Nothing of {} was woken", view::shown_name(&run.target_name)),
-                text: "DockNap had put nothing of it to sleep".to_owned(),
-                when: Some(now.when(run.finished_at.unwrap_or(run.created_at))),
-                href: format!("/runs/{}", run.id),
-                act: Some(Act {
-                    label: "Start all now",
-                    ..Act::new(Action::Start, kind, &key, &run.target_name)
-                }),
-            });
-        }
-        if run.state.needs_attention() {
-            let badge = Badge::from(run.state);
-            needs.push(Need {
-                tone: "bad",
-                icon: badge.icon,
-                title: format!(
-                    "{} {}: {}",
-                    run.action.label(),
-                    view::shown_name(&run.target_name),
-                    badge.word.to_lowercase()
-                ),
-                text: run.reason.clone(),
-                when: Some(now.when(run.finished_at.unwrap_or(run.created_at))),
-                href: format!("/runs/{}", run.id),
-                act: None,
-            });
-        }
-    }
-    needs
-}
-
-/// How many of the newest runs tell what failed lately.
-const LATEST: u32 = 50;
-
-/// One row of the list, fetched when it changed.
-#[derive(Template, Clone, Debug)]
-#[template(path = "stacks/_row.html")]
-pub struct RowAgain {
-    /// The surroundings.
-    pub shell: Shell,
-    /// The row.
-    pub row: Row,
-}
-
-/// What of the page is wanted, as the URL says it.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-#[serde(default)]
-pub(super) struct Wanted {
-    /// The id of a row that asks for itself.
-    row: String,
-}
-
 pub(super) async fn index(
     State(web): State<Web>,
     caller: Caller<Viewer>,
     htmx: Htmx,
-    Query(wanted): Query<Wanted>,
+    Query(find): Query<Find>,
     shell: Shell,
-) -> Result<Response> {
-    let overview = stacks::overview(&web.app, &caller.actor).await?;
-    if htmx.partial && !wanted.row.is_empty() {
-        let (operates, now) = (shell.can_operate(), pages::now(&web, &shell));
-        let stacks = overview.stacks.iter().map(|view| Row::stack(view, operates, &now));
-        let loose = overview.loose.iter().map(|view| Row::container(view, operates, &now));
-        return match stacks.chain(loose).find(|row| row.id == wanted.row) {
-            Some(row) => Ok(pages::html(&RowAgain { shell, row })?.into_response()),
-            None => Ok(pages::gone()),
-        };
-    }
+) -> Result<Html<String>> {
+    let now = pages::now(&web, &shell);
+    let day = (now.midnight(0), now.midnight(1));
+    let overview = stacks::board(&web.app, &caller.actor, day).await?;
     let page = Page { limit: LATEST, cursor: None };
     let runs = history::list(&web.app, &caller.actor, &RunFilter::default(), &page).await?;
-    let now = pages::now(&web, &shell);
-    let page = Dashboard::new(shell, &overview, &runs.items, &now);
-    pages::part(&htmx, &page, &page.as_live())
-}
-
-impl Row {
-    pub(super) fn sample(name: &str, state: Badge, counts: &str, next: Option<NextLine>) -> Self {
-        let key = "0123456789abcdef";
-        let action = if state == Badge::RUNNING { Action::Stop } else { Action::Start };
-        Self {
-            id: format!("stack-{name}"),
-            href: format!("/stacks/{key}"),
-            name: name.to_owned(),
-            state,
-            counts: counts.to_owned(),
-            health: None,
-            protected: None,
-            imposed: None,
-            next,
-            acts: vec![Act::new(action, TargetType::Stack, key, name)],
-        }
-    }
-}
-
-fn sample_needs() -> Vec<Need> {
-    let now = Now::sample();
-    vec![
-        Need {
-            tone: "bad",
-            icon: "circle-x",
-            title: "Start ci-runner: failed".to_owned(),
-            text: "media-web-1 ended with exit code 127".to_owned(),
-            when: Some(now.plus(-4000)),
-            href: "/runs/1".to_owned(),
-            act: None,
-        },
-        Need {
-            tone: "warn",
-            icon: "sunrise",
-            title: "Nothing of media was woken".to_owned(),
-            text: "DockNap had put nothing of it to sleep".to_owned(),
-            when: Some(now.plus(-9000)),
-            href: "/runs/1".to_owned(),
-            act: Some(Act {
-                label: "Start all now",
-                ..Act::new(Action::Start, TargetType::Stack, "0123456789abcdef", "media")
-            }),
-        },
-        Need {
-            tone: "warn",
-            icon: "heart-crack",
-            title: "wiki-web-1 is unhealthy".to_owned(),
-            text: "Its health check fails.".to_owned(),
-            when: None,
-            href: "/containers/0123456789abcdef".to_owned(),
-            act: None,
-        },
-    ]
-}
-
-impl Sampled for RowAgain {
-    fn samples() -> Vec<Self> {
-        vec![Self { shell: Shell::sample(), row: Row::sample("media", Badge::RUNNING, "5 of 5 up", None) }]
-    }
+    let napped = report::week(&web.app, &caller.actor, &now.zone, Weekday::Monday).await?;
+    let page = Dashboard::new(shell, &overview, &runs.items, &napped, find, &now);
+    // The region that asks says so by its id; a search is about the list.
+    let text = match htmx.source.as_deref().filter(|_| htmx.partial) {
+        None => page.render(),
+        Some(source) if source.ends_with("#now") => page.as_now().render(),
+        Some(_) => page.as_board().render(),
+    };
+    Ok(Html(text.map_err(error::internal)?))
 }
 
 impl Sampled for Dashboard {
     fn samples() -> Vec<Self> {
         let now = Now::sample();
+        let donut = Donut::new([
+            (Badge::RUNNING, 3),
+            (Badge::NAPPING, 1),
+            (Badge::PARTIAL, 1),
+            (Badge::UNHEALTHY, 1),
+            (Badge::STOPPED, 2),
+        ]);
+        let find = Find::default();
         let full = Self {
             shell: Shell::sample(),
-            summary: "7 stacks · 3 running · 1 napping · 1 partial · 1 stopped".to_owned(),
             away: None,
+            chips: chips(&donut, &find),
+            here: "/".to_owned(),
+            find,
+            donut,
+            slept: Slept {
+                total: "52 h 10 min".to_owned(),
+                longest: vec![Sleeper {
+                    link: Link::new("/stacks/0123456789abcdef", "media"),
+                    seconds: 100_000,
+                    text: "27 h 46 min".to_owned(),
+                }],
+            },
             needs: vec![],
             coming: vec![
                 sample_next(Action::Stop, " media", 10_000),
                 sample_next(Action::Stop, " staging", 13_000),
                 sample_next(Action::Start, " media", 41_000),
             ],
+            begin: None,
+            presets: vec![],
+            deeds: pages::bulk::choices(),
+            any: true,
             stacks: vec![
                 Row {
                     protected: Some("it is DockNap itself".to_owned()),
                     acts: vec![],
+                    pick: String::new(),
                     ..Row::sample("docknap", Badge::RUNNING, "1 of 1 up", None)
                 },
                 Row::sample(
@@ -397,17 +338,7 @@ impl Sampled for Dashboard {
                     "5 of 5 up",
                     Some(sample_next(Action::Stop, "", 10_000)),
                 ),
-                Row {
-                    imposed: WantedPanel::sample().imposed,
-                    acts: Act::naps(TargetType::Stack, "0123456789abcdef", "nightly-builds", true, true),
-                    ..Row::sample("nightly-builds", Badge::STOPPED, "0 of 2 up", None)
-                },
-                Row::sample(
-                    "shop",
-                    Badge::PARTIAL,
-                    "2 of 3 up",
-                    Some(sample_next(Action::Restart, "", 200_000)),
-                ),
+                Row::sample_imposed("nightly-builds"),
                 Row::sample(
                     "staging",
                     Badge::NAPPING,
@@ -422,6 +353,7 @@ impl Sampled for Dashboard {
                 Row::sample("old-proxy", Badge::LOOPING, "", None),
             ],
         };
+        let find = Find { q: "nothing <b>".to_owned(), state: "napping".to_owned() };
         vec![
             Self {
                 away: Some(Away {
@@ -430,7 +362,7 @@ impl Sampled for Dashboard {
                     since: Some(now.plus(-700)),
                     seen: Some(now.plus(-710)),
                 }),
-                needs: sample_needs(),
+                needs: needs::samples(),
                 stacks: full
                     .stacks
                     .iter()
@@ -443,10 +375,45 @@ impl Sampled for Dashboard {
                 stacks: vec![],
                 loose: vec![],
                 coming: vec![],
-                summary: "0 stacks".to_owned(),
+                donut: Donut::default(),
+                any: false,
+                ..full.clone()
+            },
+            Self {
+                stacks: vec![],
+                loose: vec![],
+                chips: chips(&full.donut, &find),
+                here: find.href(&find.state),
+                find,
+                ..full.clone()
+            },
+            Self {
+                coming: vec![],
+                begin: Some(vec![Group {
+                    label: "Stacks".to_owned(),
+                    options: vec![Choice {
+                        value: "stack/0123456789abcdef".to_owned(),
+                        label: "media".to_owned(),
+                        chosen: false,
+                    }],
+                }]),
+                presets: WINDOWS[..3].to_vec(),
                 ..full.clone()
             },
             full,
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_looked_for_lives_in_the_url() {
+        let find = Find { q: " a&b ".to_owned(), state: "napping".to_owned() };
+        assert_eq!(find.href("running"), "/?q=a%26b&state=running");
+        assert_eq!(Find::default().href(""), "/");
+        assert!(Find { q: "MED".to_owned(), ..Find::default() }.names("media"));
     }
 }

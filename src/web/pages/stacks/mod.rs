@@ -1,22 +1,28 @@
 //! The first page, and one stack.
 
 use super::actions::Act;
-use super::wanted::with_naps;
-use crate::app::stacks::{NextAction, ShownState, StackView};
+use crate::app::stacks::{NextAction, ShownState};
 use crate::domain::action::Action;
 use crate::domain::inventory::Counts;
-use crate::domain::target::TargetType;
 use crate::web::routes::{Access, Routes};
 use crate::web::view::{self, Badge, Now, When};
 
 mod dashboard;
+mod needs;
 mod show;
+mod tile;
 
-pub use dashboard::{Away, Dashboard, Need, Row, RowAgain};
-pub use show::{StackPage, Underway};
+pub use dashboard::{Away, Dashboard, Find, StateChip};
+pub use needs::{Cure, Need};
+pub use show::{LabelGroup, StackPage, Tab, Underway, WakerLine};
+pub use tile::{Row, Tile};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/", Access::VIEWER, dashboard::index).get("/stacks/{key}", Access::VIEWER, show::show)
+    Routes::new()
+        .get("/", Access::VIEWER, dashboard::index)
+        .get("/stacks/{key}", Access::VIEWER, show::show)
+        .get("/stacks/{key}/tile", Access::VIEWER, tile::stack)
+        .get("/containers/{key}/tile", Access::VIEWER, tile::container)
 }
 
 impl From<ShownState> for Badge {
@@ -47,6 +53,10 @@ pub struct NextLine {
     pub when: When,
     /// The schedule.
     pub href: String,
+    /// Does it now; `None` where the reader is not asked.
+    pub now: Option<Act>,
+    /// Leaves it out this once; `None` where it is the end of a sleep.
+    pub skip: Option<String>,
 }
 
 impl NextLine {
@@ -60,16 +70,29 @@ impl NextLine {
             Some(name) => format!("{word} {}", view::shown_name(name)),
             None => word.to_owned(),
         };
-        Self { icon, title, when: now.when(next.at), href: format!("/schedules/{}", next.schedule_id) }
+        let href = format!("/schedules/{}", next.schedule_id);
+        let wakes = next.by_window && next.action == Action::Start;
+        let edge = match (next.by_window, wakes) {
+            (false, _) => "",
+            (true, false) => "?edge=sleep",
+            (true, true) => "?edge=wake",
+        };
+        let run = Act {
+            action: "run",
+            label: "Run now",
+            icon: "play",
+            href: format!("{href}/run{edge}"),
+            of: title.clone(),
+        };
+        Self {
+            icon,
+            title,
+            when: now.when(next.at),
+            now: of.map(|_| run),
+            skip: of.filter(|_| !wakes).map(|_| format!("{href}/skip")),
+            href,
+        }
     }
-}
-
-/// The buttons of a stack.
-fn stack_acts(view: &StackView) -> Vec<Act> {
-    let (key, name, counts) = (&view.stack.key, &view.stack.name, view.stack.counts);
-    let acts = Act::of_stack(counts, key, name);
-    let way = (counts.running > 0, counts.stopped + counts.paused > 0);
-    with_naps(acts, &view.wanted, TargetType::Stack, key, name, way)
 }
 
 fn counts(counts: Counts) -> String {
@@ -86,5 +109,13 @@ fn sample_next(action: Action, of: &str, seconds: i64) -> NextLine {
         title: format!("{}{of}", action.label()),
         when: Now::sample().plus(seconds),
         href: "/schedules/1".to_owned(),
+        now: (!of.is_empty()).then(|| Act {
+            action: "run",
+            label: "Run now",
+            icon: "play",
+            href: "/schedules/1/run".to_owned(),
+            of: of.to_owned(),
+        }),
+        skip: (!of.is_empty()).then(|| "/schedules/1/skip".to_owned()),
     }
 }

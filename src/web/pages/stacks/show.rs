@@ -1,29 +1,36 @@
 //! One stack.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 
-use super::{counts, stack_acts};
+use super::counts;
+use crate::app::audit::{self, AuditFilter};
+use crate::app::order::{self, Waits};
+use crate::app::paging::Page;
 use crate::app::soon::Sleep;
-use crate::app::stacks::{self, StackView};
-use crate::app::{Result, locks, order};
+use crate::app::stacks::{self, StackView, Waker};
+use crate::app::{Result, locks};
+use crate::domain::action::Action;
 use crate::domain::ids::HostId;
-use crate::domain::inventory::Counts;
-use crate::domain::run::Run;
-use crate::domain::target::{Target, TargetType};
-use crate::web::Web;
+use crate::domain::inventory::{Counts, RestartPolicy};
+use crate::domain::order::{Edge, waves};
+use crate::domain::run::{Run, RunState};
+use crate::domain::target::{Subject, Target, TargetType};
 use crate::web::auth::{Caller, Viewer};
 use crate::web::htmx::Htmx;
-use crate::web::pages;
 use crate::web::pages::actions::Act;
-use crate::web::pages::containers::ContainerRow;
+use crate::web::pages::audit::AuditLine;
+use crate::web::pages::containers::{ContainerRow, Label};
 use crate::web::pages::order::WaitLine;
 use crate::web::pages::runs::RunLine;
 use crate::web::pages::schedules::ScheduleLine;
+use crate::web::pages::schedules::form::{Preset, WINDOWS};
 use crate::web::pages::wanted::WantedPanel;
+use crate::web::picture::{Bars, Graph, Week};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Badge, Now, Sampled};
+use crate::web::view::{self, Badge, Link, Now, Sampled};
+use crate::web::{Web, pages};
 
 /// A run that goes on, or is about to.
 #[derive(Clone, Debug)]
@@ -45,6 +52,21 @@ impl Underway {
         }
     }
 
+    /// The newest of these runs, where something of it failed: told so that it can be tried again.
+    pub fn failed(runs: &[Run]) -> Option<Self> {
+        let run = runs.iter().find(|run| run.started_at.is_some())?;
+        let partial = run.state == RunState::Partial;
+        (partial || run.state == RunState::Failed).then(|| Self {
+            text: format!(
+                "{} {}: {}",
+                run.action.label(),
+                if partial { "was only partly done" } else { "failed" },
+                if run.reason.is_empty() { "its steps say why" } else { &run.reason }
+            ),
+            href: format!("/runs/{}", run.id),
+        })
+    }
+
     /// The newest run of these that has not ended.
     pub fn among(runs: &[Run]) -> Option<Self> {
         let run = runs.iter().find(|run| !run.state.is_terminal())?;
@@ -60,18 +82,67 @@ impl Underway {
     }
 }
 
+/// What stands below the containers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tab {
+    /// Its schedules.
+    #[default]
+    Schedules,
+    /// Its newest runs.
+    Runs,
+    /// Who did what to it.
+    Audit,
+    /// What its labels say.
+    Labels,
+}
+
+impl Tab {
+    const ALL: [(Self, &str, &str); 4] = [
+        (Self::Schedules, "schedules", "Schedules"),
+        (Self::Runs, "runs", "Runs"),
+        (Self::Audit, "audit", "Audit"),
+        (Self::Labels, "labels", "Labels"),
+    ];
+}
+
+/// What of the page is wanted, as the URL says it.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Wish {
+    tab: String,
+}
+
+/// Something besides DockNap that may wake it.
+#[derive(Clone, Debug)]
+pub struct WakerLine {
+    /// What: a container, or Docker itself.
+    pub who: Link,
+    /// When it does.
+    pub does: String,
+}
+
+/// Labels of one container.
+#[derive(Clone, Debug)]
+pub struct LabelGroup {
+    /// The container.
+    pub name: String,
+    /// Its labels.
+    pub labels: Vec<Label>,
+}
+
 /// One stack.
 #[derive(Template, Clone, Debug)]
 #[template(path = "stacks/show.html", blocks = ["live"])]
 pub struct StackPage {
     /// The surroundings.
     pub shell: Shell,
+    /// Its key.
+    pub key: String,
     /// Its name.
     pub name: String,
     /// What the schedule form takes as its target.
     pub target: String,
-    /// The live event that tells of it.
-    pub event: String,
     /// Its host.
     pub host: String,
     /// How it is.
@@ -80,33 +151,56 @@ pub struct StackPage {
     pub counts: String,
     /// Health worth a word.
     pub health: Option<&'static str>,
+    /// A rule wants it otherwise.
+    pub drifted: bool,
     /// Why it is as it is.
     pub why: String,
     /// Why it is never touched.
     pub protected: Option<String>,
     /// What windows and overrides want of it.
     pub wanted: WantedPanel,
-    /// Locks it, or takes its lock away; `None` where the reader may not.
-    pub lock: Option<Act>,
+    /// What else may wake it.
+    pub wakers: Vec<WakerLine>,
     /// Which of its containers waits for which.
     pub waits: Vec<WaitLine>,
+    /// The same as a picture; `None` where none waits.
+    pub graph: Option<Graph>,
     /// Where that is changed.
     pub order_href: String,
     /// A run that goes on.
     pub running: Option<Underway>,
+    /// The newest run failed in part: it, and why.
+    pub failed: Option<Underway>,
     /// A sleep that is near.
     pub soon: Option<Underway>,
-    /// Buttons.
+    /// Wake, Nap, Restart.
+    pub power: Vec<Act>,
+    /// The other buttons.
     pub acts: Vec<Act>,
     /// Its containers.
     pub containers: Vec<ContainerRow>,
+    /// Its next seven days; `None` where no rule is for it.
+    pub week: Option<Week>,
+    /// Its newest runs as bars.
+    pub bars: Bars,
+    /// What stands below.
+    pub tab: Tab,
     /// Its schedules.
     pub schedules: Vec<ScheduleLine>,
+    /// Ready-made hours, for a stack without a schedule.
+    pub presets: Vec<Preset>,
     /// Its newest runs.
     pub runs: Vec<RunLine>,
+    /// Who did what to it, newest first.
+    pub audit: Vec<AuditLine>,
+    /// What its labels say.
+    pub labels: Vec<LabelGroup>,
     /// All of its runs.
     pub runs_href: String,
 }
+
+/// Lines in a tab.
+const LINES: usize = 10;
 
 impl StackPage {
     /// A stack with its schedules and newest runs.
@@ -120,30 +214,126 @@ impl StackPage {
         let (key, name) = (&view.stack.key, &view.stack.name);
         let operates = shell.can_operate();
         let target = format!("stack/{key}");
+        let touched = operates && view.protected.is_none();
+        let running = Underway::among(runs);
+        let (power, acts) = if touched { power(view) } else { Default::default() };
         Self {
             name: view::shown_name(name),
-            event: format!("stack-{key}"),
             host: view.stack.host.to_string(),
             state: view.shown.into(),
             counts: counts(view.stack.counts),
             health: view::health(view.stack.health),
+            drifted: running.is_none() && view.drifted().is_some(),
             why: view.why.clone(),
             protected: view.protected.clone(),
-            running: Underway::among(runs),
+            failed: Underway::failed(runs),
+            running,
             soon: None,
             wanted: WantedPanel::new(&view.wanted, now),
-            lock: None,
+            wakers: Vec::new(),
             waits: Vec::new(),
+            graph: None,
             order_href: format!("/stacks/{key}/order"),
-            acts: if operates && view.protected.is_none() { stack_acts(view) } else { Vec::new() },
-            containers: view.containers.iter().map(|row| ContainerRow::new(row, operates)).collect(),
+            power,
+            acts,
+            containers: view.containers.iter().map(|row| ContainerRow::new(row, operates, now)).collect(),
+            week: Week::of(&view.wanted.spells, now),
+            bars: Bars::new(runs, now),
+            tab: Tab::Schedules,
+            presets: if touched && schedules.is_empty() { WINDOWS[..3].to_vec() } else { Vec::new() },
             schedules,
-            runs: runs.iter().map(|run| RunLine::new(run, now)).collect(),
+            runs: runs.iter().take(LINES).map(|run| RunLine::new(run, now)).collect(),
+            audit: Vec::new(),
+            labels: Vec::new(),
             runs_href: format!("/runs?target={target}"),
             target,
+            key: key.clone(),
             shell,
         }
     }
+
+    /// The tabs: where each leads, what it says, whether it is the one.
+    pub fn tabs(&self) -> Vec<(String, &'static str, bool)> {
+        Tab::ALL
+            .iter()
+            .map(|(tab, word, label)| {
+                (format!("/stacks/{}?tab={word}#tab", self.key), *label, *tab == self.tab)
+            })
+            .collect()
+    }
+}
+
+/// Wake, Nap and Restart, and the other buttons.
+fn power(view: &StackView) -> (Vec<Act>, Vec<Act>) {
+    let (key, name, counts) = (&view.stack.key, &view.stack.name, view.stack.counts);
+    let up = counts.running > 0 || counts.paused > 0 && !view.napping;
+    let naps = Act::naps(TargetType::Stack, key, name, up, counts.stopped + counts.paused > 0);
+    let (restart, others): (Vec<Act>, Vec<Act>) =
+        Act::of_stack(counts, key, name).into_iter().partition(|act| act.action == Action::Restart.as_str());
+    (naps.into_iter().chain(restart).collect(), others)
+}
+
+/// Docker itself, where a restart of it brings something of the stack back, and neighbours known for it.
+fn wakers(view: &StackView, neighbours: &[Waker]) -> Vec<WakerLine> {
+    let always = view.containers.iter().filter(|one| {
+        one.container.is_ordinary()
+            && one.protected.is_none()
+            && one.container.restart_policy == RestartPolicy::Always
+    });
+    let always: Vec<String> = always.map(|one| view::shown_name(&one.container.name)).collect();
+    let docker = (!always.is_empty()).then(|| WakerLine {
+        who: Link::new("", "Docker itself"),
+        does: format!(
+            "brings {} back when the daemon restarts: the restart policy is “always”; “unless-stopped” lets it sleep",
+            always.join(", ")
+        ),
+    });
+    let neighbours = neighbours.iter().map(|one| WakerLine {
+        who: Link::new(format!("/containers/{}", one.key), view::shown_name(&one.name)),
+        does: one.does.to_owned(),
+    });
+    docker.into_iter().chain(neighbours).collect()
+}
+
+/// The picture of the order: services of the stack, and what they wait for elsewhere.
+fn graph(view: &StackView, waits: &[Waits]) -> Option<Graph> {
+    let mut names: Vec<String> = Vec::new();
+    let mut index = |name: &str| match names.iter().position(|known| known == name) {
+        Some(index) => index,
+        None => {
+            names.push(name.to_owned());
+            names.len() - 1
+        }
+    };
+    for one in view.containers.iter().filter(|one| one.container.is_ordinary()) {
+        index(one.container.service().unwrap_or(&one.container.name));
+    }
+    // Between whole stacks: that is no order within this one.
+    let is_stack = |subject: &Subject| matches!(subject, Subject::Stack(_));
+    let inner = waits.iter().filter(|one| {
+        one.added.as_ref().is_none_or(|edge| !is_stack(&edge.dependant) && !is_stack(&edge.dependency))
+    });
+    let mut edges: Vec<Edge> = inner
+        .map(|one| Edge {
+            dependant: index(&one.dependant),
+            dependency: index(&one.dependency),
+            condition: one.condition,
+            wait_seconds: one.wait_seconds,
+        })
+        .filter(|edge| edge.dependant != edge.dependency)
+        .collect();
+    let (numbers, _) = waves(&names, &mut edges);
+    let nodes: Vec<(String, u32)> = names.into_iter().zip(numbers).collect();
+    let lines: Vec<(usize, usize)> = edges.iter().map(|edge| (edge.dependant, edge.dependency)).collect();
+    Graph::new(&nodes, &lines)
+}
+
+fn label_groups(view: &StackView, operates: bool) -> Vec<LabelGroup> {
+    let groups = view.containers.iter().map(|one| LabelGroup {
+        name: view::shown_name(&one.container.name),
+        labels: Label::of(&one.container.labels, operates),
+    });
+    groups.filter(|group| !group.labels.is_empty()).collect()
 }
 
 pub(super) async fn show(
@@ -151,19 +341,43 @@ pub(super) async fn show(
     caller: Caller<Viewer>,
     htmx: Htmx,
     Path(key): Path<String>,
+    Query(wish): Query<Wish>,
     shell: Shell,
 ) -> Result<Response> {
-    let view = stacks::get(&web.app, &caller.actor, &HostId::local(), &key).await?;
+    let (app, actor, host) = (&web.app, &caller.actor, HostId::local());
     let now = pages::now(&web, &shell);
+    let week = (now.midnight(0), now.midnight(Week::DAYS));
+    let view = stacks::get_over(app, actor, &host, &key, week).await?;
     let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
-    let locked = locks::of(&web.app, &caller.actor, &target).await?.is_some();
+    let locked = locks::of(app, actor, &target).await?.is_some();
     let lock = (shell.can_operate() && (locked || view.protected.is_none()))
         .then(|| Act::lock(TargetType::Stack, &view.stack.key, &view.stack.name, locked));
-    let waits = order::of_stack(&web.app, &caller.actor, &target.host, &view.stack.name)?;
-    let waits = waits.iter().map(WaitLine::new).collect();
-    let soon = web.app.soon.of(&target, now.at).map(|sleep| Underway::soon(&sleep, &now));
-    let (schedules, runs) = pages::of_target(&web, &caller.actor, target, &now).await?;
-    let page = StackPage { lock, waits, soon, ..StackPage::new(shell, &view, schedules, &runs, &now) };
+    let waits = order::of_stack(app, actor, &target.host, &view.stack.name)?;
+    let soon = app.soon.of(&target, now.at).map(|sleep| Underway::soon(&sleep, &now));
+    let tab = Tab::ALL.iter().find(|(_, word, _)| *word == wish.tab).map_or(Tab::Schedules, |(tab, ..)| *tab);
+    let audit = match tab {
+        Tab::Audit => {
+            let identity = target.identity_text();
+            let filter = AuditFilter { object_id: Some(identity), ..AuditFilter::default() };
+            let page = Page { limit: 20, cursor: None };
+            audit::list(app, actor, &filter, &page).await?.items
+        }
+        _ => Vec::new(),
+    };
+    let neighbours = stacks::wakers(app, actor, &host)?;
+    let (schedules, runs) = pages::of_target(&web, actor, target, Bars::SHOWN, &now).await?;
+    let page = StackPage::new(shell, &view, schedules, &runs, &now);
+    let page = StackPage {
+        wakers: wakers(&view, &neighbours),
+        graph: graph(&view, &waits),
+        waits: waits.iter().map(WaitLine::new).collect(),
+        soon,
+        audit: audit.iter().map(|row| AuditLine::new(row, &now)).collect(),
+        labels: if tab == Tab::Labels { label_groups(&view, page.shell.can_operate()) } else { Vec::new() },
+        tab,
+        acts: page.acts.iter().cloned().chain(lock).collect(),
+        ..page
+    };
     pages::part(&htmx, &page, &page.as_live())
 }
 
@@ -175,7 +389,6 @@ impl Sampled for StackPage {
             shell: Shell::sample(),
             name: "media".to_owned(),
             target: format!("stack/{key}"),
-            event: format!("stack-{key}"),
             host: "local".to_owned(),
             state: Badge::PARTIAL,
             counts: "2 of 3 up".to_owned(),
@@ -184,8 +397,30 @@ impl Sampled for StackPage {
                 .to_owned(),
             protected: None,
             wanted: WantedPanel::sample(),
-            lock: Some(Act::lock(TargetType::Stack, key, "media", false)),
+            key: key.to_owned(),
+            drifted: true,
+            wakers: vec![
+                WakerLine {
+                    who: Link::new("", "Docker itself"),
+                    does: "brings media-web-1 back when the daemon restarts".to_owned(),
+                },
+                WakerLine {
+                    who: Link::new(format!("/containers/{key}"), "watchtower"),
+                    does: "starts again what it updates".to_owned(),
+                },
+            ],
             waits: WaitLine::samples(),
+            graph: Some(Graph::sample()),
+            week: Some(Week::sample()),
+            bars: Bars::sample(),
+            failed: Some(Underway {
+                text: "Start was only partly done: 1 of 3 steps failed".to_owned(),
+                href: "/runs/1".to_owned(),
+            }),
+            tab: Tab::Schedules,
+            presets: vec![],
+            audit: vec![],
+            labels: vec![],
             order_href: format!("/stacks/{key}/order"),
             running: Some(Underway {
                 text: "Stop media is under way".to_owned(),
@@ -195,6 +430,7 @@ impl Sampled for StackPage {
                 text: "Sleeps in 4 min, by Nights; may wait up to 30 min".to_owned(),
                 href: "/schedules/1".to_owned(),
             }),
+            power: Act::naps(TargetType::Stack, key, "media", true, true),
             acts: Act::of_stack(counts, key, "media"),
             containers: ContainerRow::samples(),
             schedules: ScheduleLine::samples(),
@@ -204,9 +440,15 @@ impl Sampled for StackPage {
         vec![
             Self {
                 protected: Some("it is DockNap itself".to_owned()),
+                power: vec![],
                 acts: vec![],
                 wanted: WantedPanel::default(),
-                lock: None,
+                drifted: false,
+                failed: None,
+                wakers: vec![],
+                graph: None,
+                week: None,
+                bars: Bars::default(),
                 waits: vec![],
                 schedules: vec![],
                 runs: vec![],
@@ -214,6 +456,14 @@ impl Sampled for StackPage {
                 soon: None,
                 ..full.clone()
             },
+            Self { schedules: vec![], presets: WINDOWS[..3].to_vec(), ..full.clone() },
+            Self { tab: Tab::Runs, ..full.clone() },
+            Self {
+                tab: Tab::Labels,
+                labels: vec![LabelGroup { name: "media-web-1".to_owned(), labels: Label::samples() }],
+                ..full.clone()
+            },
+            Self { tab: Tab::Audit, ..full.clone() },
             full,
         ]
     }

@@ -78,10 +78,11 @@ fn new_page(shell: Shell, form: Refill) -> Result<Response> {
 
 fn link_page(web: &Web, via: Via, headers: &HeaderMap, shell: Shell, issued: &Issued) -> Result<Response> {
     // Where no address is configured, the one in this admin's own address bar works for them at least.
-    let origin = web.app.config.base_url.as_ref().map(|base| base.origin.clone()).unwrap_or_else(|| {
+    let own = || {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
         format!("{}://{host}", if via.https { "https" } else { "http" })
-    });
+    };
+    let origin = web.app.config.base_url.as_ref().map_or_else(own, |base| base.origin.clone());
     let path = web.link(&format!("/invite/{}", issued.token.expose_secret()));
     let page = LinkPage {
         id: issued.user.id.to_string(),

@@ -1,7 +1,9 @@
 //! One container, without what may hold secrets: environment, mounts and command are never read here.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 
 use super::actions::Act;
@@ -10,17 +12,22 @@ use super::schedules::ScheduleLine;
 use super::stacks::Underway;
 use super::wanted::{WantedPanel, with_naps};
 use crate::app::stacks::{self, ContainerView};
-use crate::app::{Result, locks};
+use crate::app::{Error, Result, locks};
 use crate::domain::ids::HostId;
-use crate::domain::inventory::{Container, ContainerState, RestartPolicy};
-use crate::domain::run::Run;
+use crate::domain::inventory::{Check, Container, ContainerState, RestartPolicy, labels};
+use crate::domain::run::{Run, RunState};
 use crate::domain::target;
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::htmx::Htmx;
+use crate::web::picture::{Ribbon, Spark};
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Link, Now, Sampled, When};
+
+mod gone;
+
+pub use gone::GonePage;
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/containers/{key}", Access::VIEWER, show)
@@ -39,27 +46,38 @@ pub struct ContainerRow {
     pub status: String,
     /// How it is.
     pub state: Badge,
+    /// Up, or down, since then.
+    pub since: Option<When>,
     /// Why it is never touched.
     pub protected: Option<String>,
+    /// It has rules of its own.
+    pub own: bool,
     /// The image.
     pub image: String,
+    /// Locks it; `None` where the reader may not, and where it is.
+    pub lock: Option<Act>,
     /// Buttons.
     pub acts: Vec<Act>,
 }
 
 impl ContainerRow {
     /// A container in its stack's table.
-    pub fn new(view: &ContainerView, operates: bool) -> Self {
+    pub fn new(view: &ContainerView, operates: bool, now: &Now) -> Self {
         let container = &view.container;
         let key = container.key();
+        let up = container.state.is_up();
+        let lockable = operates && view.protected.is_none() && container.is_ordinary();
         Self {
             id: format!("container-{key}"),
             href: format!("/containers/{key}"),
             name: view::shown_name(&container.name),
             status: view::shown_name(&container.status),
             state: view.shown.into(),
+            since: if up { container.started_at } else { container.finished_at }.map(|at| now.when(at)),
             protected: view.protected.clone(),
+            own: view.own_rule,
             image: view::shown_name(&container.image),
+            lock: lockable.then(|| Act::lock(target::TargetType::Container, &key, &container.name, false)),
             acts: if operates { Act::of_container(container) } else { Vec::new() },
         }
     }
@@ -72,8 +90,11 @@ impl ContainerRow {
             name: name.to_owned(),
             status: status.to_owned(),
             state,
+            since: Some(Now::sample().plus(-10_800)),
             protected: None,
+            own: name == "media-web-1",
             image: image.to_owned(),
+            lock: Some(Act::lock(target::TargetType::Container, "0123456789abcdef", name, false)),
             acts: vec![
                 Act::new(
                     crate::domain::action::Action::Stop,
@@ -92,6 +113,7 @@ impl ContainerRow {
         vec![
             Self {
                 protected: Some("its label docknap.protect says so".to_owned()),
+                lock: None,
                 acts: vec![],
                 ..row("media-db-1", "Up 3 hours (healthy)", Badge::RUNNING, "postgres:15")
             },
@@ -128,15 +150,17 @@ pub struct Fact {
     pub value: String,
     /// An instant after it.
     pub when: Option<When>,
+    /// What mends it.
+    pub cure: Option<Link>,
 }
 
 impl Fact {
     fn text(name: &'static str, value: impl Into<String>) -> Self {
-        Self { name, value: value.into(), when: None }
+        Self { name, value: value.into(), when: None, cure: None }
     }
 
     fn at(name: &'static str, when: When) -> Self {
-        Self { name, value: String::new(), when: Some(when) }
+        Self { name, value: String::new(), when: Some(when), cure: None }
     }
 }
 
@@ -147,6 +171,56 @@ pub struct Label {
     pub name: String,
     /// Its value.
     pub value: String,
+    /// What DockNap makes of it, and whether that is well; `None` for labels that are not for DockNap.
+    pub reading: Option<(bool, String)>,
+}
+
+/// What viewers see of the labels (rulings 21).
+const OPEN_LABELS: [&str; 3] = ["com.docker.compose.", "docknap.", "org.opencontainers.image."];
+
+impl Label {
+    /// The labels of a container that the reader may see, DockNap's own first.
+    pub fn of(labels: &BTreeMap<String, String>, operates: bool) -> Vec<Self> {
+        let open = |name: &str| operates || OPEN_LABELS.iter().any(|open| name.starts_with(open));
+        let mut shown: Vec<Self> = labels
+            .iter()
+            .filter(|(name, _)| open(name))
+            .map(|(name, value)| Self {
+                name: view::shown_name(name),
+                value: view::shown_name(value),
+                reading: name.strip_prefix("docknap.").map(|ours| match labels::problem(ours, value) {
+                    Some(problem) => (false, view::shown_name(&problem)),
+                    None => (true, "DockNap reads it".to_owned()),
+                }),
+            })
+            .collect();
+        shown.sort_by_key(|label| label.reading.is_none());
+        shown
+    }
+
+    /// Labels to try templates with.
+    pub fn samples() -> Vec<Self> {
+        let label = |name: &str, value: &str, reading: Option<(bool, &str)>| Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            reading: reading.map(|(well, text)| (well, text.to_owned())),
+        };
+        vec![
+            label("docknap.protect", "maybe", Some((false, "docknap.protect is “maybe”: it counts as true"))),
+            label("com.docker.compose.project", "media", None),
+        ]
+    }
+}
+
+/// What a health check said.
+#[derive(Clone, Debug)]
+pub struct CheckLine {
+    /// When.
+    pub when: Option<When>,
+    /// It passed.
+    pub passed: bool,
+    /// What it printed.
+    pub output: String,
 }
 
 /// One container.
@@ -161,8 +235,6 @@ pub struct ContainerPage {
     pub name: String,
     /// What the schedule form takes as its target.
     pub target: String,
-    /// The live event that tells of it.
-    pub event: String,
     /// Its host.
     pub host: String,
     /// How it is.
@@ -183,6 +255,20 @@ pub struct ContainerPage {
     pub soon: Option<Underway>,
     /// Buttons.
     pub acts: Vec<Act>,
+    /// Its key.
+    pub key: String,
+    /// The event that says it changed.
+    pub event: String,
+    /// Who started it last and who stopped it last, as a chain; empty where DockNap did neither.
+    pub chain: Vec<Line>,
+    /// How it was these days; `None` where nothing is known.
+    pub ribbon: Option<Ribbon>,
+    /// How long it took to wake.
+    pub wakes: Option<Spark>,
+    /// It has a health check, and the reader may see what it prints.
+    pub has_checks: bool,
+    /// What its last health checks said; `None` where that was not asked for.
+    pub checks: Option<Vec<CheckLine>>,
     /// What else there is to know.
     pub facts: Vec<Fact>,
     /// It is part of a stack.
@@ -196,9 +282,6 @@ pub struct ContainerPage {
     /// The reader does not see all of them.
     pub labels_limited: bool,
 }
-
-/// What viewers see of the labels (rulings 21).
-const OPEN_LABELS: [&str; 3] = ["com.docker.compose.", "docknap.", "org.opencontainers.image."];
 
 impl ContainerPage {
     /// A container with its schedules and newest runs.
@@ -221,11 +304,6 @@ impl ContainerPage {
             up,
             name: view::shown_name(&container.name),
             target: format!("container/{}", container.key()),
-            // What happens to a container of a stack is told by the stack's name.
-            event: match container.stack() {
-                Some(stack) => format!("stack-{}", target::key(&container.host, stack)),
-                None => format!("container-{}", container.key()),
-            },
             host: container.host.to_string(),
             state: view.shown.into(),
             status: view::shown_name(&container.status),
@@ -236,23 +314,68 @@ impl ContainerPage {
             lock: None,
             soon: None,
             acts: if operates { container_acts(view) } else { Vec::new() },
-            facts: facts(container, now),
+            event: match container.stack() {
+                Some(stack) => format!("stack-{}", target::key(&container.host, stack)),
+                None => format!("container-{}", container.key()),
+            },
+            key: container.key(),
+            chain: chain(container, runs, now),
+            ribbon: None,
+            wakes: None,
+            has_checks: operates && container.has_healthcheck && container.state.is_up(),
+            checks: None,
+            facts: facts(container, schedules.first().filter(|_| operates), now),
             in_stack: container.stack().is_some(),
             schedules,
             runs: runs.iter().map(|run| RunLine::new(run, now)).collect(),
-            labels: container
-                .labels
-                .iter()
-                .filter(|(name, _)| operates || OPEN_LABELS.iter().any(|open| name.starts_with(open)))
-                .map(|(name, value)| Label { name: view::shown_name(name), value: view::shown_name(value) })
-                .collect(),
+            labels: Label::of(&container.labels, operates),
             labels_limited: !operates,
             shell,
         }
     }
 }
 
-fn facts(container: &Container, now: &Now) -> Vec<Fact> {
+/// A line of a chain.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// `Started`, `Last stopped`.
+    pub what: &'static str,
+    /// By whom: `by schedule Nights`, `by hand, anna`.
+    pub by: String,
+    /// When.
+    pub when: When,
+    /// The run.
+    pub href: String,
+}
+
+/// The last start and the last stop by DockNap, the newer one first.
+fn chain(container: &Container, runs: &[Run], now: &Now) -> Vec<Line> {
+    let last = |stops: bool| {
+        let done = |run: &&Run| run.state == RunState::Succeeded || run.state == RunState::Partial;
+        runs.iter().filter(done).find(|run| run.action.reverses_order() == stops)
+    };
+    let mut found: Vec<(&Run, bool)> = [(last(false), false), (last(true), true)]
+        .into_iter()
+        .filter_map(|(run, stops)| Some((run?, stops)))
+        .collect();
+    found.sort_by_key(|(run, _)| std::cmp::Reverse(run.finished_at));
+    let up = container.state.is_up();
+    let line = |(run, stops): (&Run, bool)| Line {
+        what: match (stops, stops != up) {
+            (true, true) => "Stopped",
+            (true, false) => "Last stopped",
+            (false, true) => "Started",
+            (false, false) => "Last started",
+        },
+        by: RunLine::new(run, now).cause,
+        when: now.when(run.finished_at.unwrap_or(run.created_at)),
+        href: format!("/runs/{}", run.id),
+    };
+    found.into_iter().map(line).collect()
+}
+
+/// `schedule` is one of its own, where the reader may change it.
+fn facts(container: &Container, schedule: Option<&ScheduleLine>, now: &Now) -> Vec<Fact> {
     let mut facts = vec![Fact::text("Image", view::shown_name(&container.image))];
     if let Some(service) = container.service() {
         facts.push(Fact::text("Service", view::shown_name(service)));
@@ -262,7 +385,13 @@ fn facts(container: &Container, now: &Now) -> Vec<Fact> {
     }
     if container.state == ContainerState::Exited {
         if let Some(code) = container.exit_code {
-            facts.push(Fact::text("Last exit code", view::exit_code(code)));
+            let cure = schedule.filter(|_| code == 137).map(|schedule| {
+                Link::new(
+                    format!("/schedules/{}#stop_timeout_seconds", schedule.id),
+                    "Give it longer to stop",
+                )
+            });
+            facts.push(Fact { cure, ..Fact::text("Last exit code", view::exit_code(code)) });
         }
         if let Some(at) = container.finished_at {
             facts.push(Fact::at("Ended", now.when(at)));
@@ -291,23 +420,66 @@ fn policy(policy: RestartPolicy) -> &'static str {
     }
 }
 
+/// What of the page is wanted, as the URL says it.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Wish {
+    /// What the health checks printed: asks Docker.
+    health: String,
+}
+
 async fn show(
     State(web): State<Web>,
     caller: Caller<Viewer>,
     htmx: Htmx,
     Path(key): Path<String>,
+    Query(wish): Query<Wish>,
     shell: Shell,
 ) -> Result<Response> {
-    let view = stacks::container(&web.app, &caller.actor, &HostId::local(), &key).await?;
+    let (app, actor) = (&web.app, &caller.actor);
     let now = super::now(&web, &shell);
-    let target = view.container.target();
-    let locked = locks::of(&web.app, &caller.actor, &target).await?.is_some();
+    let view = match stacks::container(app, actor, &HostId::local(), &key).await {
+        Err(Error::NotFound { what: "container", name, near }) => {
+            let gone = gone::page(&web, actor, shell, &key).await?;
+            return gone.ok_or(Error::NotFound { what: "container", name, near });
+        }
+        view => view?,
+    };
+    let container = &view.container;
+    let target = container.target();
+    let locked = locks::of(app, actor, &target).await?.is_some();
     let lock = (shell.can_operate() && (locked || view.protected.is_none()))
-        .then(|| Act::lock(target::TargetType::Container, &target.key(), &view.container.name, locked));
-    let soon = web.app.soon.of(&target, now.at).map(|sleep| Underway::soon(&sleep, &now));
-    let (schedules, runs) = super::of_target(&web, &caller.actor, target, &now).await?;
-    let page = ContainerPage { lock, soon, ..ContainerPage::new(shell, &view, schedules, &runs, &now) };
+        .then(|| Act::lock(target::TargetType::Container, &target.key(), &container.name, locked));
+    let soon = app.soon.of(&target, now.at).map(|sleep| Underway::soon(&sleep, &now));
+    let past = stacks::past(app, actor, &view, now.midnight(1 - Ribbon::DAYS)).await?;
+    let (schedules, runs) = super::of_target(&web, actor, target, RUNS, &now).await?;
+    let page = ContainerPage::new(shell, &view, schedules, &runs, &now);
+    let checks = if page.has_checks && !wish.health.is_empty() {
+        let checks = stacks::health_log(app, actor, container).await?;
+        Some(checks.iter().map(|check| CheckLine::new(check, &now)).collect())
+    } else {
+        None
+    };
+    let page = ContainerPage {
+        lock,
+        soon,
+        checks,
+        ribbon: Ribbon::new(&past.stretches, &now),
+        wakes: Spark::new(&past.wakes),
+        ..page
+    };
     super::part(&htmx, &page, &page.as_live())
+}
+
+/// Runs that are read.
+const RUNS: usize = 10;
+
+impl CheckLine {
+    fn new(check: &Check, now: &Now) -> Self {
+        // Line by line: a break is no reason to show an escape.
+        let lines: Vec<String> = check.output.lines().map(view::shown_name).collect();
+        Self { when: check.at.map(|at| now.when(at)), passed: check.exit_code == 0, output: lines.join("\n") }
+    }
 }
 
 impl Sampled for ContainerPage {
@@ -318,7 +490,6 @@ impl Sampled for ContainerPage {
             up: Link::new("/stacks/0123456789abcdef", "media"),
             name: "media-web-1".to_owned(),
             target: "container/0123456789abcdef".to_owned(),
-            event: "container-0123456789abcdef".to_owned(),
             host: "local".to_owned(),
             state: Badge::STOPPED,
             status: "Exited (137) 2 hours ago".to_owned(),
@@ -343,13 +514,34 @@ impl Sampled for ContainerPage {
                 Fact::text("Restart policy", policy(RestartPolicy::UnlessStopped)),
                 Fact::text("Stop grace", "10 s, Docker's default"),
             ],
+            key: "0123456789abcdef".to_owned(),
+            event: "stack-0123456789abcdef".to_owned(),
+            chain: vec![
+                Line {
+                    what: "Stopped",
+                    by: "by schedule Nights".to_owned(),
+                    when: now.plus(-7200),
+                    href: "/runs/1".to_owned(),
+                },
+                Line {
+                    what: "Last started",
+                    by: "by hand, anna".to_owned(),
+                    when: now.plus(-50_000),
+                    href: "/runs/2".to_owned(),
+                },
+            ],
+            ribbon: Some(Ribbon::sample()),
+            wakes: Spark::new(&[3000, 5000, 2500]),
+            has_checks: true,
+            checks: Some(vec![CheckLine {
+                when: Some(now.plus(-30)),
+                passed: false,
+                output: "connection refused".to_owned(),
+            }]),
             in_stack: true,
             schedules: ScheduleLine::samples(),
             runs: RunLine::samples(),
-            labels: vec![
-                Label { name: "com.docker.compose.project".to_owned(), value: "media".to_owned() },
-                Label { name: "com.docker.compose.service".to_owned(), value: "web".to_owned() },
-            ],
+            labels: Label::samples(),
             labels_limited: false,
         };
         vec![
@@ -359,6 +551,10 @@ impl Sampled for ContainerPage {
                 wanted: WantedPanel::default(),
                 lock: None,
                 in_stack: false,
+                chain: vec![],
+                ribbon: None,
+                wakes: None,
+                checks: None,
                 schedules: vec![],
                 runs: vec![],
                 labels: vec![],

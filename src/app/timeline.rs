@@ -1,0 +1,224 @@
+//! A stretch of time with what was done in it and what is to come, and the same as a feed for calendar apps.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
+
+use super::almanac::Almanac;
+use super::simulate::{self, Foretold, Mark, Question};
+use super::{Actor, App, Error, FieldError, Result, execute, rules};
+use crate::db;
+use crate::domain::calendar::feed::{self, Told};
+use crate::domain::conflict::Fires;
+use crate::domain::cron::Cron;
+use crate::domain::desired::Rules;
+use crate::domain::ids::ScheduleId;
+use crate::domain::overrides::Place;
+use crate::domain::permission::Permission;
+use crate::domain::run::{Run, RunState, Step, StepState};
+use crate::domain::schedule::{Reading, Schedule, When};
+use crate::domain::target::{Subject, Target};
+use crate::domain::timeline::{Day, Deed};
+use crate::domain::window::Window;
+
+/// Runs shown at most; where there are more, the oldest are left out.
+pub const MOST_RUNS: usize = 5_000;
+/// How far back the last run before a stretch is looked for, in days: the longest override, and a day.
+const BACK: i64 = 31;
+/// Days that the feed tells.
+pub const FEED_DAYS: i64 = 60;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The first instant.
+    pub from: Timestamp,
+    /// The first instant after it.
+    pub until: Timestamp,
+    /// Only what touches this.
+    pub target: Option<Target>,
+}
+
+/// A stretch of time.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// What is to come in it; `None` where all of it has passed.
+    pub foretold: Option<Foretold>,
+    /// What ended in it, the oldest first.
+    pub runs: Vec<Run>,
+    /// There were more runs than are shown: this is the first that is.
+    pub runs_since: Option<Timestamp>,
+    /// Schedules that are on and whose text nobody understands: what they would do is missing here.
+    pub unreadable: Vec<Unreadable>,
+    /// What holds now.
+    pub rules: Rules,
+    /// Dates of which there is more to say.
+    pub marks: BTreeMap<Date, Vec<Mark>>,
+}
+
+/// A schedule whose text is not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Which.
+    pub id: ScheduleId,
+    /// What to call it.
+    pub title: String,
+    /// What is wrong with it.
+    pub fault: String,
+}
+
+/// What was done in a stretch of time, and what is to come.
+///
+/// # Errors
+/// [`Error::Invalid`] for a stretch that is none, too long or too far away.
+pub async fn look(app: &App, actor: &Actor, wanted: &Wanted) -> Result<Look> {
+    actor.require(Permission::View)?;
+    if wanted.until <= wanted.from {
+        return Err(Error::Invalid(vec![FieldError::new("to", "use a day that is not before the first")]));
+    }
+    let now = app.clock.now();
+    let foretold = if wanted.until > now {
+        let question = Question {
+            from: Some(wanted.from.max(now).to_string()),
+            to: Some(wanted.until.to_string()),
+            target: wanted.target.clone(),
+        };
+        Some(simulate::simulate(app, actor, &question).await?)
+    } else {
+        None
+    };
+    let mut runs = Vec::new();
+    let mut runs_since = None;
+    if wanted.from <= now {
+        let limit = i64::try_from(MOST_RUNS).unwrap_or(i64::MAX);
+        // What ended in this very millisecond has passed.
+        let end = wanted.until.min(now.checked_add(1.millisecond()).unwrap_or(now));
+        runs = db::timeline::ended(&app.db, wanted.from, end, limit).await?;
+        runs_since = runs.first().filter(|_| runs.len() == MOST_RUNS).and_then(|run| run.finished_at);
+        runs.retain(|run| touches(run, wanted.target.as_ref()));
+    }
+    let last = wanted.until.checked_sub(1.millisecond()).unwrap_or(wanted.until);
+    Ok(Look {
+        foretold,
+        runs,
+        runs_since,
+        unreadable: unreadable(app).await?,
+        rules: rules::load(app).await?,
+        marks: simulate::marked(app, wanted.target.as_ref(), (wanted.from, last)).await?,
+    })
+}
+
+fn touches(run: &Run, only: Option<&Target>) -> bool {
+    only.is_none_or(|only| only.shares_container(&run.target))
+}
+
+/// What was done to each of these targets on a day that has begun, and the last thing before it: what
+/// [`crate::domain::timeline::lived`] tells from. `runs` are those of the day.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn deeds(
+    app: &App,
+    actor: &Actor,
+    day: &Day,
+    runs: &[Run],
+    targets: &[Target],
+) -> Result<BTreeMap<Target, Vec<Deed>>> {
+    actor.require(Permission::View)?;
+    let back = day.start.checked_sub((BACK * 24).hours()).unwrap_or(day.start);
+    let before = db::timeline::last_before(&app.db, back, day.start).await?;
+    let changed = |run: &&Run| matches!(run.state, RunState::Succeeded | RunState::Partial);
+    let all: Vec<&Run> = before.iter().chain(runs).filter(changed).collect();
+    // What a stack's run did to one container stands in its steps.
+    let containers: Vec<&Target> =
+        targets.iter().filter(|target| matches!(target.subject, Subject::Container(_))).collect();
+    let touching: Vec<_> = all
+        .iter()
+        .filter(|run| containers.iter().any(|target| target.shares_container(&run.target)))
+        .map(|run| run.id.clone())
+        .collect();
+    let steps = db::history::steps(&app.db, &touching).await?;
+    let mut found = BTreeMap::new();
+    for target in targets {
+        let mut deeds: Vec<Deed> = match &target.subject {
+            Subject::Stack(_) => {
+                let own = all.iter().filter(|run| run.target == *target);
+                own.filter_map(|run| {
+                    let whole = run.state == RunState::Succeeded;
+                    Some(Deed { at: run.finished_at?, action: run.action, whole })
+                })
+                .collect()
+            }
+            Subject::Container(identity) => {
+                let own = steps.iter().filter(|step| {
+                    step.host == target.host
+                        && step.identity == *identity
+                        && step.state == StepState::Succeeded
+                });
+                let deed =
+                    |step: &Step| Some(Deed { at: step.finished_at?, action: step.action, whole: true });
+                own.filter_map(deed).collect()
+            }
+        };
+        deeds.sort_by_key(|deed| deed.at);
+        found.insert(target.clone(), deeds);
+    }
+    Ok(found)
+}
+
+/// Schedules that are on and whose text is not understood.
+async fn unreadable(app: &App) -> Result<Vec<Unreadable>> {
+    let wanted = db::schedules::Wanted { enabled: Some(true), limit: i64::MAX, ..Default::default() };
+    let almanac = Almanac::load(app).await?;
+    let mut found = Vec::new();
+    for schedule in db::schedules::list(&app.db, &wanted).await? {
+        if Fires::of(&schedule.spec.when, &almanac.reading(&schedule.spec), None).is_some() {
+            continue;
+        }
+        let fault = match &schedule.spec.when {
+            When::Cron(text) => Cron::parse(text).err().map(|fault| fault.to_string()),
+            When::Window(text) => Window::parse(text).err().map(|fault| fault.to_string()),
+            When::Once(_) => None,
+        };
+        let (title, fault) = (schedule.title(), fault.unwrap_or_default());
+        found.push(Unreadable { id: schedule.id, title, fault });
+    }
+    Ok(found)
+}
+
+/// What is planned for the coming 60 days, as a file for calendar apps.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn feed(app: &App, actor: &Actor) -> Result<String> {
+    let now = app.clock.now();
+    let zone = super::zone::default_zone(app).await?.zone;
+    // To the end of a day: the file stays the same until something happens or is changed.
+    let today = now.to_zoned(zone.clone()).date();
+    let last = today.saturating_add(FEED_DAYS.days());
+    let until = Day::of(last, &zone).map_or(now + (FEED_DAYS * 24).hours(), |day| day.end);
+    let question = Question { to: Some(until.to_string()), ..Question::default() };
+    // Restarts all day long would leave no room for the rest; they change nothing of what is wanted.
+    let most = feed::MOST_A_DAY * usize::try_from(FEED_DAYS).unwrap_or_default();
+    let seldom = |schedule: &Schedule, reading: &Reading| {
+        schedule.spec.action.sets_state()
+            || Fires::of(&schedule.spec.when, reading, None).is_none_or(|fires| {
+                fires.iter(now).take(most + 1).take_while(|at| *at < until).count() <= most
+            })
+    };
+    let foretold = simulate::simulate_those(app, actor, &question, seldom).await?;
+    let rules = rules::load(app).await?;
+    let told = Told {
+        simulation: &foretold.simulation,
+        from: now,
+        until,
+        instance: app.auth.instance().get(..8).unwrap_or_default(),
+    };
+    let name = |target: &Target| {
+        foretold.names.get(target).cloned().unwrap_or_else(|| execute::name_of(app, target))
+    };
+    let entries = feed::entries(told, name, |target| rules.since(Place::of_target(target), now));
+    let stamp = Day::holding(now, &zone).map_or(now, |day| day.start);
+    Ok(feed::write("DockNap", &entries, stamp))
+}

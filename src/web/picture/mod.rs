@@ -1,0 +1,285 @@
+//! Pictures that pages share: what they show as numbers and places, for templates that only draw.
+//!
+//! Pure, as [`super::view`]. The drawings use attributes and classes alone, since the content security policy knows no
+//! inline style. Each picture brings the same in words: `title` for who cannot see it, and its parts for a list beside
+//! it.
+
+use jiff::Timestamp;
+
+use super::view::{Badge, Now};
+use crate::domain::desired::Spell;
+use crate::domain::overrides::Wanted;
+
+mod bars;
+mod graph;
+mod ribbon;
+
+pub use bars::{Bar, Bars};
+pub use graph::{Graph, Line, Node};
+pub use ribbon::{Ribbon, Spark};
+
+/// The width of a day: slots of five minutes.
+pub const DAY: u32 = 288;
+
+/// A stretch of a day that is not simply awake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Band {
+    /// Where it begins, of [`DAY`].
+    pub x: u32,
+    /// How long it is.
+    pub width: u32,
+    /// Its class: `nap`, `held` or `up`.
+    pub kind: &'static str,
+}
+
+/// One day from midnight to midnight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strip {
+    /// The id its title bears.
+    pub id: String,
+    /// The same in words.
+    pub title: String,
+    /// The stretches.
+    pub bands: Vec<Band>,
+    /// Where now is, of [`DAY`].
+    pub now: Option<u32>,
+}
+
+impl Strip {
+    /// The reader's day so many days from today, of what is wanted; `None` where nothing is wanted all day.
+    pub fn of_day(id: impl Into<String>, spells: &[Spell], days: i64, now: &Now) -> Option<Self> {
+        let (start, end) = (now.midnight(days), now.midnight(days + 1));
+        let within: Vec<Spell> = spells
+            .iter()
+            .map(|spell| Spell { from: spell.from.max(start), until: spell.until.min(end), ..*spell })
+            .filter(|spell| spell.from < spell.until)
+            .collect();
+        if within.iter().all(|spell| spell.wanted.is_none()) {
+            return None;
+        }
+        let place = |at: Timestamp| place(at, start, end);
+        let bands = within.iter().filter_map(|spell| {
+            let kind = match spell.wanted? {
+                Wanted::Asleep => "nap",
+                Wanted::Hold => "held",
+                Wanted::Awake => "up",
+            };
+            let x = place(spell.from);
+            Some(Band { x, width: (place(spell.until) - x).max(1), kind })
+        });
+        Some(Self {
+            id: id.into(),
+            title: now.words(&words(&within, end, now)),
+            bands: bands.collect(),
+            now: (start..end).contains(&now.at).then(|| place(now.at)),
+        })
+    }
+
+    /// A strip to try templates with.
+    pub fn sample(id: &str) -> Self {
+        let band = |x, width, kind| Band { x, width, kind };
+        Self {
+            id: id.to_owned(),
+            title: "Asleep 00:00–07:00 and 23:00–24:00".to_owned(),
+            bands: vec![band(0, 84, "nap"), band(84, 192, "up"), band(276, 12, "nap")],
+            now: Some(242),
+        }
+    }
+}
+
+/// Where an instant lies in a day that may have 23 or 25 hours.
+fn place(at: Timestamp, start: Timestamp, end: Timestamp) -> u32 {
+    let (gone, all) = (at.as_second() - start.as_second(), (end.as_second() - start.as_second()).max(1));
+    u32::try_from((gone * i64::from(DAY) + all / 2) / all).unwrap_or(0).min(DAY)
+}
+
+/// `Asleep 00:00–07:00 and 23:00–24:00`, `Awake all day`.
+fn words(spells: &[Spell], end: Timestamp, now: &Now) -> String {
+    let clock = |at: Timestamp| match at == end {
+        true => "24:00".to_owned(),
+        false => at.to_zoned(now.zone.clone()).strftime("%H:%M").to_string(),
+    };
+    let of = |wanted: Wanted| -> Vec<String> {
+        let named = spells.iter().filter(|spell| spell.wanted == Some(wanted));
+        named.map(|spell| format!("{}–{}", clock(spell.from), clock(spell.until))).collect()
+    };
+    let (asleep, held) = (of(Wanted::Asleep), of(Wanted::Hold));
+    let one = spells.len() == 1;
+    let mut told = match asleep.split_last() {
+        None if !held.is_empty() => String::new(),
+        None if one => "Awake all day".to_owned(),
+        None => format!("Awake {}", of(Wanted::Awake).join(", ")),
+        Some(_) if one => "Asleep all day".to_owned(),
+        Some((last, [])) => format!("Asleep {last}"),
+        Some((last, others)) => format!("Asleep {} and {last}", others.join(", ")),
+    };
+    if !held.is_empty() {
+        let text = format!("held {}", held.join(", "));
+        told = if told.is_empty() { crate::domain::text::capital(&text) } else { format!("{told}; {text}") };
+    }
+    told
+}
+
+/// A day of a [`Week`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeekDay {
+    /// `Fri 27`.
+    pub day: String,
+    /// Its hours; `None` where nothing is wanted.
+    pub strip: Option<Strip>,
+}
+
+/// Seven days, one below the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Week {
+    /// The days, today first.
+    pub days: Vec<WeekDay>,
+    /// `52 h of the next 7 days asleep, 31 %`.
+    pub title: String,
+}
+
+impl Week {
+    /// The days of a week.
+    pub const DAYS: i64 = 7;
+
+    /// The reader's next seven days, today first, of what is wanted; `None` where nothing is.
+    pub fn of(spells: &[Spell], now: &Now) -> Option<Self> {
+        if spells.iter().all(|spell| spell.wanted.is_none()) {
+            return None;
+        }
+        let days = (0..Self::DAYS).map(|day| WeekDay {
+            day: now.midnight(day).to_zoned(now.zone.clone()).strftime("%a %-d").to_string(),
+            strip: Strip::of_day(format!("week-{day}"), spells, day, now),
+        });
+        let of = |wanted: Option<Wanted>| -> i64 {
+            let named = spells.iter().filter(|spell| wanted.is_none() || spell.wanted == wanted);
+            named.map(|spell| spell.until.as_second() - spell.from.as_second()).sum()
+        };
+        let (asleep, all) = (of(Some(Wanted::Asleep)), of(None).max(1));
+        let title = format!(
+            "{} h of these 7 days asleep, {} %",
+            (asleep + 1800) / 3600,
+            (asleep * 100 + all / 2) / all
+        );
+        Some(Self { days: days.collect(), title })
+    }
+
+    /// A week to try templates with.
+    pub fn sample() -> Self {
+        let day = |day: &str, strip: Option<Strip>| WeekDay { day: day.to_owned(), strip };
+        let mut days: Vec<WeekDay> = ["Fri 27", "Sat 28", "Sun 29", "Mon 30", "Tue 1", "Wed 2"]
+            .iter()
+            .enumerate()
+            .map(|(number, name)| day(name, Some(Strip::sample(&format!("week-{number}")))))
+            .collect();
+        days.push(day("Thu 3", None));
+        Self { days, title: "52 h of these 7 days asleep, 31 %".to_owned() }
+    }
+}
+
+/// A part of a [`Donut`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arc {
+    /// What it stands for.
+    pub state: Badge,
+    /// How many.
+    pub count: usize,
+    /// `stroke-dasharray` on a circle of 100.
+    pub dash: String,
+    /// `stroke-dashoffset`.
+    pub offset: String,
+}
+
+/// How many are in which state, as a ring.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Donut {
+    /// The parts, clockwise from the top.
+    pub arcs: Vec<Arc>,
+    /// All of them.
+    pub total: usize,
+    /// The same in words.
+    pub title: String,
+}
+
+impl Donut {
+    /// A ring of counts; those of nothing are left out.
+    pub fn new(counts: impl IntoIterator<Item = (Badge, usize)>) -> Self {
+        let counts: Vec<(Badge, usize)> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+        let total: usize = counts.iter().map(|(_, count)| count).sum();
+        // A gap between two parts, in hundredths of the ring.
+        let gap = if counts.len() > 1 { 2 } else { 0 };
+        let mut gone = 0;
+        let arcs = counts
+            .iter()
+            .map(|(state, count)| {
+                let (from, to) = (gone * 100 / total, (gone + count) * 100 / total);
+                gone += count;
+                let long = (to - from).saturating_sub(gap).max(1);
+                Arc {
+                    state: *state,
+                    count: *count,
+                    dash: format!("{long} {}", 100 - long),
+                    offset: (125 - from).to_string(),
+                }
+            })
+            .collect();
+        let told: Vec<String> =
+            counts.iter().map(|(state, count)| format!("{count} {}", state.word.to_lowercase())).collect();
+        Self { arcs, total, title: told.join(", ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spell(from: Timestamp, hours: i64, wanted: Option<Wanted>) -> Spell {
+        let until = from.checked_add(jiff::SignedDuration::from_hours(hours)).expect("an instant");
+        Spell { from, until, wanted }
+    }
+
+    #[test]
+    fn a_day_shows_its_sleep_and_where_now_is() {
+        let now = Now::sample();
+        let night = spell(now.midnight(0), 7, Some(Wanted::Asleep));
+        let day = spell(night.until, 16, Some(Wanted::Awake));
+        let evening = spell(day.until, 10, Some(Wanted::Asleep));
+        let strip = Strip::of_day("s", &[night, day, evening], 0, &now).expect("something is wanted");
+        assert_eq!(strip.title, "Asleep 00:00–07:00 and 23:00–24:00");
+        let bands: Vec<_> = strip.bands.iter().map(|band| (band.x, band.width, band.kind)).collect();
+        assert_eq!(bands, [(0, 84, "nap"), (84, 192, "up"), (276, 12, "nap")]);
+        assert_eq!(strip.now, Some(242));
+        let tomorrow = Strip::of_day("s", &[night, day, evening], 1, &now).expect("it reaches into it");
+        assert_eq!((tomorrow.title.as_str(), tomorrow.now), ("Asleep 00:00–09:00", None));
+        assert_eq!(Strip::of_day("s", &[spell(now.midnight(0), 24, None)], 0, &now), None);
+    }
+
+    #[test]
+    fn a_day_of_25_hours_fits() {
+        let zone = jiff::tz::TimeZone::get("Europe/Berlin").expect("a zone");
+        let now = Now { at: "2026-10-25T11:00:00Z".parse().expect("an instant"), zone, ..Now::sample() };
+        let all = spell(now.midnight(0), 25, Some(Wanted::Asleep));
+        let strip = Strip::of_day("s", &[all], 0, &now).expect("asleep");
+        assert_eq!((strip.title.as_str(), strip.bands[0].width), ("Asleep all day", DAY));
+        assert_eq!(now.midnight(1), all.until);
+    }
+
+    #[test]
+    fn a_week_tells_how_much_of_it_is_slept() {
+        let now = Now::sample();
+        let asleep = spell(now.midnight(0), 42, Some(Wanted::Asleep));
+        let awake = spell(asleep.until, 126, Some(Wanted::Awake));
+        let week = Week::of(&[asleep, awake], &now).expect("something is wanted");
+        assert_eq!(week.title, "42 h of these 7 days asleep, 25 %");
+        assert_eq!((week.days.len(), week.days[0].day.as_str()), (7, "Fri 27"));
+    }
+
+    #[test]
+    fn a_ring_leaves_out_what_is_not_there() {
+        let donut = Donut::new([(Badge::RUNNING, 3), (Badge::STOPPED, 0), (Badge::NAPPING, 1)]);
+        assert_eq!((donut.total, donut.title.as_str()), (4, "3 running, 1 napping"));
+        let arcs: Vec<_> = donut.arcs.iter().map(|arc| (arc.dash.as_str(), arc.offset.as_str())).collect();
+        assert_eq!(arcs, [("73 27", "125"), ("23 77", "50")]);
+        assert_eq!(Donut::new([]).arcs, []);
+    }
+}

@@ -1,0 +1,145 @@
+//! How something was over some days, and how long its starts took.
+
+use jiff::Timestamp;
+
+use super::{Band, DAY};
+use crate::app::stacks::{Stretch, Was};
+use crate::web::view::{self, Now};
+
+/// Some days side by side: running, napping, down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ribbon {
+    /// The stretches, of [`Ribbon::WIDTH`]; their class is `up`, `nap` or `off`.
+    pub bands: Vec<Band>,
+    /// Where each midnight after the first is.
+    pub days: Vec<u32>,
+    /// The days' names.
+    pub names: Vec<String>,
+    /// The same in words.
+    pub title: String,
+}
+
+impl Ribbon {
+    /// How many days, today included.
+    pub const DAYS: i64 = 7;
+    /// The width of all.
+    pub const WIDTH: u32 = DAY * 7;
+
+    /// The days up to now; `None` where nothing is known of them.
+    pub fn new(stretches: &[Stretch], now: &Now) -> Option<Self> {
+        if stretches.is_empty() {
+            return None;
+        }
+        let (start, end) = (now.midnight(1 - Self::DAYS), now.midnight(1));
+        let all = (end.as_second() - start.as_second()).max(1);
+        let place = |at: Timestamp| {
+            let gone = at.as_second().clamp(start.as_second(), end.as_second()) - start.as_second();
+            u32::try_from((gone * i64::from(Self::WIDTH) + all / 2) / all).unwrap_or(0)
+        };
+        let bands = stretches.iter().map(|one| {
+            let x = place(one.from);
+            let kind = match one.was {
+                Was::Up => "up",
+                Was::Napping => "nap",
+                Was::Down => "off",
+            };
+            Band { x, width: (place(one.until) - x).max(1), kind }
+        });
+        let of = |was: Was| -> i64 {
+            let like = stretches.iter().filter(|one| one.was == was);
+            like.map(|one| one.until.as_second() - one.from.as_second()).sum()
+        };
+        let told: Vec<String> = [(Was::Up, "running"), (Was::Napping, "napping"), (Was::Down, "down")]
+            .into_iter()
+            .map(|(was, word)| (of(was), word))
+            .filter(|(seconds, _)| *seconds > 0)
+            .map(|(seconds, word)| format!("{word} {}", view::duration(seconds * 1000)))
+            .collect();
+        let day = |day: i64| now.midnight(day).to_zoned(now.zone.clone()).strftime("%a").to_string();
+        Some(Self {
+            bands: bands.collect(),
+            days: (2 - Self::DAYS..=0).map(|day| place(now.midnight(day))).collect(),
+            names: (1 - Self::DAYS..=0).map(day).collect(),
+            title: format!("Last 7 days: {}", told.join(", ")),
+        })
+    }
+
+    /// A ribbon to try templates with.
+    pub fn sample() -> Self {
+        Self {
+            bands: vec![
+                Band { x: 0, width: 700, kind: "up" },
+                Band { x: 700, width: 300, kind: "nap" },
+                Band { x: 1000, width: 400, kind: "off" },
+            ],
+            days: (1..7).map(|day| day * DAY).collect(),
+            names: ["Sat", "Sun", "Mon", "Tue", "Wed", "Thu", "Fri"].map(str::to_owned).into(),
+            title: "Last 7 days: running 58 h 20 min, napping 25 h 0 min".to_owned(),
+        }
+    }
+}
+
+/// A few numbers as a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spark {
+    /// The line: `points` of 0 to 100 by 0 to 20.
+    pub points: String,
+    /// The same in words.
+    pub title: String,
+}
+
+impl Spark {
+    /// How long starts took, in milliseconds, oldest first; `None` for fewer than two.
+    pub fn new(took: &[i64]) -> Option<Self> {
+        let shown = &took[took.len().saturating_sub(30)..];
+        let (last, most) = (shown.last()?, *shown.iter().max()?);
+        let steps = i64::try_from(shown.len()).ok()?.checked_sub(1).filter(|steps| *steps > 0)?;
+        let point = |(number, took): (i64, &i64)| {
+            format!("{},{}", number * 100 / steps, 19 - took.max(&0) * 18 / most.max(1))
+        };
+        let points: Vec<String> = (0..).zip(shown).map(point).collect();
+        let mut sorted = shown.to_vec();
+        sorted.sort_unstable();
+        Some(Self {
+            points: points.join(" "),
+            title: format!(
+                "{} starts took {} in the middle, {} at most, {} last",
+                shown.len(),
+                view::duration(sorted[sorted.len() / 2]),
+                view::duration(most),
+                view::duration(*last)
+            ),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ribbon_shows_seven_days() {
+        let now = Now::sample();
+        let from = now.midnight(-6);
+        let middle = now.midnight(-2);
+        let stretches = [
+            Stretch { from, until: middle, was: Was::Up },
+            Stretch { from: middle, until: now.at, was: Was::Napping },
+        ];
+        let ribbon = Ribbon::new(&stretches, &now).expect("something is known");
+        assert_eq!((ribbon.bands[0].x, ribbon.bands[0].width), (0, 4 * DAY));
+        assert_eq!(ribbon.names.first().map(String::as_str), Some("Sat"));
+        assert_eq!((ribbon.days.len(), ribbon.days[0]), (6, DAY));
+        assert!(ribbon.title.contains("running 96 h 0 min, napping 68 h"), "{}", ribbon.title);
+        assert_eq!(Ribbon::new(&[], &now), None);
+    }
+
+    #[test]
+    fn a_line_needs_two_numbers() {
+        assert_eq!(Spark::new(&[1000]), None);
+        let spark = Spark::new(&[1000, 3000, 2000]).expect("three");
+        assert_eq!(spark.points, "0,13 50,1 100,7");
+        assert_eq!(spark.title, "3 starts took 2.0 s in the middle, 3.0 s at most, 2.0 s last");
+        assert!(Spark::new(&[0, 0]).is_some());
+    }
+}

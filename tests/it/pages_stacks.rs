@@ -1,0 +1,424 @@
+//! The first page: what it shows, how it is searched, and one thing done to several at once.
+
+use docknap::domain::ids::HostId;
+use docknap::domain::permission::Role;
+use docknap::domain::target;
+use docknap::sim::World;
+use scraper::{Html, Selector};
+use serde_json::json;
+
+use crate::support::app::{Answer, NOW, TestApp};
+use crate::support::bench::Bench;
+
+/// Two stacks, one of which waits for health, a container without a stack, and one that nobody may touch.
+async fn site() -> TestApp {
+    let world = World::new()
+        .stack("media", |s| s.service("db", |c| c).service("web", |c| c.depends_on("db:service_started")))
+        .stack("shop", |s| s.service("web", docknap::sim::ContainerSpec::stopped))
+        .container("loner", |c| c)
+        .container("guard", docknap::sim::ContainerSpec::protect);
+    TestApp::over(Bench::new(NOW, world).await).await
+}
+
+fn key(name: &str) -> String {
+    target::key(&HostId::local(), name)
+}
+
+/// How many elements fit a selector.
+fn count(answer: &Answer, css: &str) -> usize {
+    Html::parse_document(&answer.body).select(&Selector::parse(css).expect("a selector")).count()
+}
+
+/// Nights from 23:00 to 07:00 for `media`, in UTC: it is 20:00.
+async fn nights(test: &TestApp) {
+    let mut otto = test.bearer(Role::Operator).await;
+    let body = json!({
+        "name": "Nights", "target_type": "stack", "target_id": "media", "kind": "window",
+        "window": "sleep 23:00-07:00", "timezone": "UTC",
+    });
+    let made = otto.post_json("/api/schedules", &body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+}
+
+#[tokio::test]
+async fn the_first_page_tells_states_and_hours_as_pictures_and_words() {
+    let test = site().await;
+    nights(&test).await;
+    let page = test.operator().await.get("/").await;
+    assert_eq!(page.text(".donut title"), "3 running, 1 stopped");
+    assert!(page.text(".how ul").contains("Stopped 1"), "{}", page.text(".how ul"));
+    assert_eq!(page.text(&format!("#day-{}", key("media"))), "Asleep 23:00–24:00");
+    assert_eq!(count(&page, ".strip"), 1, "what has no hours has no strip");
+    let next = page.text("#now .lines");
+    assert!(next.contains("Nap media") && next.contains("in 3 h · 23:00"), "{next}");
+    assert!(page.attribute("#now form[action$='/skip'] button", "title").is_some());
+    assert!(page.attribute("#now a[href*='/run?edge=sleep']", "href").is_some());
+    // The keys of the list find their row, its box and its buttons.
+    let row = format!("#stack-{}[data-row]", key("media"));
+    assert_eq!(page.attribute(&row, "hx-trigger"), Some(format!("stack-{} from:body", key("media"))));
+    assert_eq!(
+        page.attribute(&format!("{row} [data-key=s]"), "href"),
+        Some(format!("/stacks/{}/nap", key("media")))
+    );
+    assert_eq!(
+        page.attribute(&format!("{row} input[name=t]"), "value"),
+        Some(format!("stack/{}", key("media")))
+    );
+    let viewer = test.viewer().await.get("/").await;
+    assert_eq!(count(&viewer, "input[name=t], .bulk, [data-act], [data-key], #now form"), 0);
+    assert_eq!(count(&viewer, ".tile"), 4);
+}
+
+#[tokio::test]
+async fn the_list_is_searched_by_name_and_by_state_in_the_url() {
+    let test = site().await;
+    let mut vera = test.viewer().await;
+    for (path, rows) in [
+        ("/?q=MED", 1),
+        ("/?q=media-web", 1),
+        ("/?state=stopped", 1),
+        ("/?state=running&q=shop", 0),
+        ("/?q=%22%3E%3Cx&state=%27x", 0),
+    ] {
+        let page = vera.get(path).await;
+        assert_eq!((page.status, count(&page, ".tile")), (200, rows), "{path}");
+    }
+    let none = vera.get("/?q=nothing").await;
+    assert!(none.text("#board").contains("Nothing fits"));
+    assert_eq!(none.attribute("#q", "value").as_deref(), Some("nothing"));
+    let page = vera.get("/?q=e&state=running").await;
+    assert_eq!(page.attribute(".find input[type=hidden]", "value").as_deref(), Some("running"));
+    assert!(page.attribute(".filters a[href='/?q=e&state=stopped']", "href").is_some(), "{}", page.body);
+    // A region that asks gets itself and no more.
+    let part = vera.clone().with_header("hx-source", "div#now").get_part("/").await;
+    assert!(part.body.trim_start().starts_with("<div class=\"stack\" id=\"now\""), "{}", part.body);
+    let part = vera.clone().with_header("hx-source", "form").get_part("/?q=media").await;
+    assert!(part.body.trim_start().starts_with("<form class=\"stack\" id=\"board\""), "{}", part.body);
+    let tile = vera.get_part(&format!("/stacks/{}/tile", key("media"))).await;
+    assert!(tile.body.trim_start().starts_with("<li"), "{}", tile.body);
+    let gone = vera.get_part(&format!("/stacks/{}/tile", key("nobody"))).await;
+    assert_eq!((gone.status, gone.header("hx-reswap")), (200, "delete"), "its place goes too");
+}
+
+#[tokio::test]
+async fn several_are_put_to_sleep_at_once_after_one_question() {
+    let test = site().await;
+    let mut otto = test.operator().await;
+    let (media, shop, loner) = (key("media"), key("shop"), {
+        let list = otto.get("/").await;
+        list.attribute("#loose input[name=t]", "value").expect("a box")
+    });
+    let query =
+        format!("/actions?do=nap&t=stack%2F{media}&t={}&t=stack%2F{media}", loner.replace('/', "%2F"));
+    let question = otto.get(&query).await;
+    assert_eq!(question.text("h1"), "Nap 2 at once?", "{}", question.body);
+    let main = question.text("main");
+    for name in ["media-web-1", "media-db-1", "loner"] {
+        assert!(main.contains(name), "{name}: {main}");
+    }
+    assert_eq!(count(&question, "input[name=t]"), 2, "named twice is asked for once");
+    let dialog = otto.get_part(&query).await;
+    assert!(dialog.body.trim_start().starts_with("<dialog"), "{}", dialog.body);
+
+    let media_field = format!("stack/{media}");
+    let fields = [("do", "nap"), ("t", media_field.as_str()), ("t", loner.as_str()), ("until", "")];
+    let wrong = otto.post("/actions", &[&fields[..3], &[("until", "at"), ("at", "")]].concat()).await;
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.text("form").contains("say until when"));
+    let answer = otto.post("/actions", &fields).await;
+    assert_eq!((answer.status, answer.location()), (303, "/"));
+    assert!(otto.get("/").await.text(".flash").contains("Nap: 2 are under way"));
+    test.bench().settle().await;
+    let page = otto.get("/").await;
+    assert!(page.text(&format!("#stack-{media}")).contains("Napping"));
+    assert!(page.text("#loose").contains("Napping"));
+    assert!(page.text(&format!("#stack-{shop}")).contains("Stopped"), "what was not chosen is left alone");
+    let runs = test.bearer(Role::Viewer).await.get("/api/runs").await.json();
+    assert!(runs["items"].as_array().expect("runs").iter().all(|run| run["trigger"] == "bulk"), "{runs}");
+
+    // One that may not be touched is named; the others go on.
+    let guard =
+        otto.get("/").await.attribute("#loose li:not(:has(input)) a.main-link", "href").expect("a link");
+    let guard = guard.trim_start_matches('/').replacen("containers", "container", 1);
+    let wake = [("do", "wake"), ("t", media_field.as_str()), ("t", guard.as_str()), ("until", "1h")];
+    otto.post("/actions", &wake).await;
+    let told = otto.get("/").await.text(".flash");
+    assert!(told.contains("1 under way, 1 refused") && told.contains("guard"), "{told}");
+}
+
+#[tokio::test]
+async fn what_is_chosen_wrongly_does_nothing() {
+    let test = site().await;
+    let mut otto = test.operator().await;
+    let none = otto.get("/actions?do=stop").await;
+    assert!(none.text("h1").contains("Nothing is chosen") && count(&none, "main form button") == 0);
+    for query in ["?do=lock&t=stack%2Fx", "?do=stop&t=stack%2Fnobody", "?do=stop&t=x%22%3E", "?do=%0a", ""] {
+        assert_eq!(otto.get(&format!("/actions{query}")).await.status, 404, "{query}");
+    }
+    otto.post("/actions", &[("do", "stop")]).await;
+    assert!(otto.get("/").await.text(".flash").contains("nothing was done"));
+    assert_eq!(test.viewer().await.get("/actions?do=stop").await.status, 403);
+    assert!(otto.get("/runs").await.text("#runs").contains("Nothing has run yet"));
+}
+
+#[tokio::test]
+async fn what_needs_somebody_comes_with_its_cure() {
+    let world = World::new()
+        .stack("media", |s| s.service("web", docknap::sim::ContainerSpec::never_healthy))
+        .container("odd", |c| c.label("docknap.protekt", "\"><x"));
+    let test = TestApp::over(Bench::new(NOW, world).await).await;
+    test.bench().advance(std::time::Duration::from_secs(60)).await;
+    let page = test.operator().await.get("/").await;
+    let needs = page.text("#now");
+    assert!(needs.contains("media-web-1 is unhealthy"), "{needs}");
+    assert!(page.attribute("#now .lines a[data-act=restart]", "href").is_some());
+    assert!(needs.contains("odd has a label DockNap cannot read"), "{needs}");
+    assert!(needs.contains("docknap.protekt is no label of DockNap"), "{needs}");
+    assert!(!needs.contains("All is well"));
+}
+
+#[tokio::test]
+async fn drift_is_told_once_a_rule_has_had_its_time() {
+    let test = site().await;
+    let mut otto = test.bearer(Role::Operator).await;
+    let body = json!({
+        "name": "Evenings", "target_type": "stack", "target_id": "media", "kind": "window", "policy": "observe",
+        "window": "sleep 19:00-07:00", "timezone": "UTC",
+    });
+    assert_eq!(otto.post_json("/api/schedules", &body).await.status, 201);
+    test.bench().settle().await;
+    test.bench().sim.start("media-web-1").expect("it starts");
+    test.bench().advance(std::time::Duration::from_secs(600)).await;
+    test.bench().settle().await;
+    let page = test.operator().await.get("/").await;
+    let needs = page.text("#now");
+    assert!(needs.contains("media is up although it should be asleep"), "{needs}");
+    assert!(page.attribute("#now .lines a[data-act=nap]", "href").is_some());
+}
+
+#[tokio::test]
+async fn the_list_stays_while_docker_is_away_and_begins_with_an_example() {
+    let test = site().await;
+    test.bench().sim.daemon_down(docknap::sim::DaemonEnd::Crash);
+    let mut otto = test.operator().await;
+    let hosts = &test.app.hosts;
+    test.bench().until("it is away", async || !hosts.local().inventory().is_connected()).await;
+    let page = otto.get("/").await;
+    assert_eq!(count(&page, ".tile"), 4);
+    assert!(page.attribute("#board", "data-stale").is_some());
+    assert!(!page.text("#now").contains("All is well"));
+    let empty = TestApp::over(Bench::new(NOW, World::new()).await).await;
+    let page = empty.operator().await.get("/").await;
+    assert!(page.text("main").contains("No containers here yet") && page.text("pre").contains("services:"));
+    // Where there are stacks and no rule, the first one is two clicks away.
+    let begin = site().await.operator().await.get("/").await;
+    assert_eq!(begin.attribute(".first button", "value").as_deref(), Some("sleep 23:00-07:00"));
+}
+
+/// `shop`: web waits for api, which waits for db and cache; a neighbour that wakes what it updates.
+async fn shop() -> TestApp {
+    let world = World::new()
+        .stack("shop", |s| {
+            s.service("db", |c| c.restart(docknap::sim::Restart::Always))
+                .service("cache", |c| c)
+                .service("api", |c| c.depends_on("db:service_started,cache:service_started"))
+                .service("web", |c| c.depends_on("api:service_started").label("docknap.protect", "maybe"))
+        })
+        .container("tower", |c| c.image("ghcr.io/nicholas-fedor/watchtower:1"))
+        .stack("\"><x", |s| s.service("a/../b", |c| c.container_name("hostile")));
+    TestApp::over(Bench::new(NOW, world).await).await
+}
+
+#[tokio::test]
+async fn a_stack_tells_its_order_its_week_and_who_else_wakes_it() {
+    let test = shop().await;
+    let mut otto = test.bearer(Role::Operator).await;
+    let body = json!({
+        "name": "Nights", "target_type": "stack", "target_id": "shop", "kind": "window",
+        "window": "sleep 23:00-07:00", "timezone": "UTC",
+    });
+    assert_eq!(otto.post_json("/api/schedules", &body).await.status, 201);
+    let path = format!("/stacks/{}", key("shop"));
+    let page = test.operator().await.get(&path).await;
+    assert_eq!(page.text("#graph"), "Wakes in this order: 1: cache, db; 2: api; 3: web", "{}", page.body);
+    assert_eq!(count(&page, ".graph rect"), 4);
+    assert_eq!(count(&page, ".graph > svg > path"), 3);
+    assert_eq!(count(&page, ".days7 .strip"), 7);
+    assert_eq!(page.text("#week-1"), "Asleep 00:00–07:00 and 23:00–24:00");
+    assert!(page.text("main").contains("h of these 7 days asleep"));
+    let wakers = page.text("#wakers");
+    assert!(wakers.contains("Docker itself") && wakers.contains("shop-db-1"), "{wakers}");
+    assert!(wakers.contains("tower starts again what it updates"), "{wakers}");
+    assert_eq!(page.text(".power").split_whitespace().next(), Some("Nap"));
+    assert!(page.attribute("[data-act=lock]", "href").is_some(), "what is rare is one press further");
+    // Parts by link, without a script.
+    let runs = test.operator().await.get(&format!("{path}?tab=runs")).await;
+    assert!(runs.text("#tab").contains("has not done anything"));
+    assert_eq!(runs.text("#tab [aria-current=page]"), "Runs");
+    let labels = test.viewer().await.get(&format!("{path}?tab=labels")).await;
+    assert!(
+        labels.text("#tab").contains("it counts as true; write true or false"),
+        "{}",
+        labels.text("#tab")
+    );
+    let odd = test.viewer().await.get(&format!("{path}?tab=%22%3E")).await;
+    assert_eq!(odd.text("#tab [aria-current=page]"), "Schedules");
+    let part = test.operator().await.get_part(&path).await;
+    assert!(part.body.trim_start().starts_with("<div class=\"stack\" id=\"live\""), "{}", part.body);
+}
+
+#[tokio::test]
+async fn a_stack_shows_its_runs_as_bars_and_offers_to_retry_what_failed() {
+    let world = World::new().stack("shop", |s| {
+        s.service("good", docknap::sim::ContainerSpec::stopped)
+            .service("bad", |c| c.stopped().refuses_to_start())
+    });
+    let test = TestApp::over(Bench::new(NOW, world).await).await;
+    let mut otto = test.operator().await;
+    let path = format!("/stacks/{}", key("shop"));
+    let begin = otto.get(&path).await;
+    assert!(begin.text("#tab").contains("No schedule"));
+    let preset = begin.attribute("#tab .first a", "href").expect("a preset");
+    let form = otto.get(&preset).await;
+    assert_eq!(form.attribute("#window", "value").as_deref(), Some("sleep 23:00-07:00"));
+    assert!(
+        form.attribute("#target option[selected]", "value").is_some_and(|value| value.starts_with("stack/"))
+    );
+    otto.post(&format!("{path}/start"), &[]).await;
+    test.bench().settle().await;
+    let page = otto.get(&path).await;
+    assert_eq!(count(&page, ".runbars a"), 1);
+    assert_eq!(count(&page, ".runbars a[data-state=partial] circle"), 1, "a failure shows without colour");
+    let bar = page.attribute(".runbars a", "href").expect("a run");
+    assert!(
+        page.attribute(".runbars a", "aria-label").expect("words").starts_with("Start, 20:0"),
+        "{}",
+        page.body
+    );
+    let retry = page.attribute("form[action$='/retry']", "action").expect("a retry");
+    assert_eq!(retry, format!("{bar}/retry"));
+    let needs = otto.get("/").await;
+    assert!(needs.text("#now").contains("Retry failed only"), "{}", needs.text("#now"));
+    assert_eq!(count(&test.viewer().await.get(&path).await, "form[action$='/retry'], .power a"), 0);
+    let audit = test.admin().await.get(&format!("{path}?tab=audit")).await;
+    assert!(audit.text("#tab").contains("asked for a start of the stack"), "{}", audit.text("#tab"));
+}
+
+#[tokio::test]
+async fn a_container_tells_who_acted_last_and_what_its_checks_said() {
+    let world = World::new()
+        .stack("shop", |s| s.service("web", docknap::sim::ContainerSpec::never_healthy))
+        .container("loner", |c| c);
+    let test = TestApp::over(Bench::new(NOW, world).await).await;
+    let mut otto = test.operator().await;
+    let stack = format!("/stacks/{}", key("shop"));
+    let path = otto.get(&stack).await.attribute("#containers .lead a", "href").expect("a link");
+    otto.post(&format!("{path}/stop"), &[]).await;
+    test.bench().settle().await;
+    test.bench().advance(std::time::Duration::from_secs(3600)).await;
+    let page = otto.get(&path).await;
+    assert!(page.text("#live ul").contains("Stopped by hand, otto"), "{}", page.text("#live"));
+    assert!(page.text("#ribbon").contains("napping 1 h"), "{}", page.text("#ribbon"));
+    otto.post(&format!("{path}/start"), &[]).await;
+    test.bench().settle().await;
+    test.bench().advance(std::time::Duration::from_secs(120)).await;
+    let page = otto.get(&path).await;
+    let chain = page.text("#live ul");
+    assert!(chain.find("Started").expect("a start") < chain.find("Last stopped").expect("a stop"), "{chain}");
+    let link = page.attribute("#checks a", "href").expect("a link to the checks");
+    let inspects = test.bench().sim.count(docknap::sim::Endpoint::Inspect);
+    let checks = otto.get(link.split('#').next().expect("a path")).await;
+    assert!(checks.text("#checks").contains("connection refused"), "{}", checks.text("#checks"));
+    assert_eq!(test.bench().sim.count(docknap::sim::Endpoint::Inspect), inspects + 1);
+    // What programs print is for operators (rulings 21).
+    let viewer = test.viewer().await.get(link.split('#').next().expect("a path")).await;
+    assert_eq!(count(&viewer, "#checks"), 0);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_remembered_as_long_as_a_schedule_is_for_it() {
+    let test = site().await;
+    let mut otto = test.operator().await;
+    let path = otto.get("/").await.attribute("#loose li:has(input) a.main-link", "href").expect("a link");
+    let body = json!({
+        "name": "Loner's nights", "target_type": "container", "target_id": "loner", "kind": "window",
+        "window": "sleep 23:00-07:00", "timezone": "UTC",
+    });
+    let made = test.bearer(Role::Operator).await.post_json("/api/schedules", &body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    test.bench().sim.remove("loner");
+    test.bench().settle().await;
+    let page = otto.get(&path).await;
+    assert_eq!((page.status, page.text("h1").as_str()), (404, "loner"));
+    assert!(page.text("main").contains("Loner’s nights") || page.text("main").contains("Loner's nights"));
+    let nobody = format!("/containers/{}", target::key(&HostId::local(), "nobody"));
+    let other = otto.get(&nobody).await;
+    assert_eq!(other.status, 404);
+    assert!(other.text("main").contains("There is no container"), "{}", other.text("main"));
+}
+
+#[tokio::test]
+async fn a_hostile_name_stays_a_name_on_each_of_these_pages() {
+    let test = shop().await;
+    let mut otto = test.operator().await;
+    let name = "\"><x";
+    let stack = format!("/stacks/{}", key(name));
+    for path in ["/".to_owned(), stack.clone(), format!("{stack}?tab=labels"), format!("{stack}/tile")] {
+        let page = otto.get(&path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert_eq!(count(&page, "x"), 0, "{path}: a name became an element");
+        assert!(page.body.contains("&#34;&#62;&#60;x") || page.body.contains("&quot;&gt;&lt;x"), "{path}");
+    }
+    let question = otto.get(&format!("/actions?do=nap&t=stack%2F{}", key(name))).await;
+    assert_eq!((question.status, count(&question, "x")), (200, 0));
+    let container = otto.get(&stack).await.attribute("#containers .lead a", "href").expect("a link");
+    assert_eq!(otto.get(&container).await.status, 200);
+}
+
+/// Counts what sqlx says it sent.
+struct Statements(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Statements {
+    fn on_event(&self, event: &tracing::Event<'_>, _context: tracing_subscriber::layer::Context<'_, S>) {
+        if event.metadata().target() == "sqlx::query" {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_page_needs_few_statements_and_no_docker() {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    let sent = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let layer = Statements(std::sync::Arc::clone(&sent));
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))
+        .expect("each test is a process of its own");
+    let test = site().await;
+    nights(&test).await;
+    let mut otto = test.operator().await;
+    otto.get("/").await;
+    test.bench().quiet().await;
+    let (before, calls) = (sent.load(std::sync::atomic::Ordering::SeqCst), test.bench().sim.calls().len());
+    let page = otto.get("/").await;
+    let statements = sent.load(std::sync::atomic::Ordering::SeqCst) - before;
+    assert_eq!(page.status, 200);
+    assert!((1..=3).contains(&statements), "{statements} statements");
+    assert_eq!(test.bench().sim.calls().len(), calls, "no page waits for Docker");
+    // What is written counts at once.
+    let body = json!({
+        "name": "Noon", "target_type": "stack", "target_id": "shop", "kind": "window",
+        "window": "sleep 12:00-13:00", "timezone": "UTC",
+    });
+    let made = test.bearer(Role::Operator).await.post_json("/api/schedules", &body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let page = otto.get("/").await;
+    assert_eq!(
+        page.text(&format!("#day-{}", key("shop"))),
+        "Awake 20:00–24:00",
+        "from now on: {}",
+        page.body
+    );
+    let fields = [("state", "hold"), ("target", "all/"), ("until", "1h"), ("reason", "the move")];
+    otto.post("/overrides", &fields).await;
+    assert!(otto.get("/").await.text("body").contains("Everything is held until"));
+}
