@@ -75,7 +75,7 @@ impl Cron {
 
     /// The minute of the day at which it fires once, and on which days of the week, where that is all it says.
     pub fn daily(&self) -> Option<(Days, i16)> {
-        let once = self.minutes.count_ones() == 1 && self.hours.count_ones() == 1;
+        let once = self.minutes.is_power_of_two() && self.hours.is_power_of_two();
         let every_date = self.days == 0xffff_fffe && self.months == 0x1ffe;
         if !once || !every_date || self.class != Class::Fixed || self.both_day_fields() {
             return None;

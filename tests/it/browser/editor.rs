@@ -2,18 +2,12 @@
 
 use thirtyfour::prelude::*;
 
-use super::{PASSWORD, PATIENCE, Visit, setup_token};
+use super::{PATIENCE, Visit};
 use crate::support::wait;
 
 /// An editor with a rule of its own, for the stack there is.
 async fn editor(window: &str) -> Visit {
-    let visit = Visit::begin("").await;
-    visit.goto("/").await;
-    visit.type_into("#token", &setup_token(visit.home.path())).await;
-    visit.press("form button.primary").await;
-    visit.type_into("#name", "ada").await;
-    visit.type_into("#password", PASSWORD).await;
-    visit.press("form button.primary").await;
+    let visit = Visit::inside(super::media()).await;
     visit.reads("media").await;
     visit.press("#stacks a.main-link, #stacks a").await;
     let new = visit

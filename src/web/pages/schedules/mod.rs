@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::actions::{self, Act, Question};
@@ -163,15 +164,18 @@ async fn switched(
     shell: Shell,
     view: &ScheduleView,
 ) -> Result<Response> {
+    let told = Flash::new("good", format!("“{}” is switched off.", view::shown_name(&view.title)))
+        .with_undo(format!("/schedules/{}/enable", view.schedule.id));
+    let is_off = !view.schedule.spec.enabled;
     if !htmx.partial {
-        if !view.schedule.spec.enabled {
-            let told = Flash::new("good", format!("“{}” is switched off.", view::shown_name(&view.title)));
-            notes.leave(told.with_undo(format!("/schedules/{}/enable", view.schedule.id))).await;
+        if is_off {
+            notes.leave(told).await;
         }
         return Ok(go(web, htmx, "/schedules"));
     }
     let row = ScheduleRow::new(view, &shell.zone, &now(web, &shell));
-    Ok(html(&SwitchedRow { shell, row })?.into_response())
+    let row = SwitchedRow { shell: shell.clone(), row };
+    Ok(if is_off { told.beside(&shell, &row)? } else { html(&row)? }.into_response())
 }
 
 async fn enable(
@@ -306,14 +310,19 @@ async fn delete(
     htmx: Htmx,
     Path(id): Path<String>,
     notes: Notes,
+    shell: Shell,
     typed: Typed,
 ) -> Result<Response> {
     let rev = typed.filled("rev").and_then(|rev| rev.parse().ok());
     let id = ScheduleId(id);
     let title = service::get(&web.app, &caller.actor, &id).await?.title;
     service::delete(&web.app, &caller.actor, &id, rev).await?;
-    let told = Flash::new("good", format!("“{}” is deleted.", view::shown_name(&title)));
-    notes.leave(told.with_undo(format!("/schedules/{id}/restore"))).await;
+    let told = Flash::new("good", format!("“{}” is deleted.", view::shown_name(&title)))
+        .with_undo(format!("/schedules/{id}/restore"));
+    if htmx.partial {
+        return Ok(told.alone(&shell)?.into_response());
+    }
+    notes.leave(told).await;
     Ok(go(&web, &htmx, "/schedules"))
 }
 
@@ -325,6 +334,10 @@ async fn restore(
     notes: Notes,
 ) -> Result<Response> {
     let view = service::restore(&web.app, &caller.actor, &ScheduleId(id)).await?;
+    if htmx.partial {
+        // The list is live: it shows what is back by itself.
+        return Ok(StatusCode::OK.into_response());
+    }
     notes.leave(Flash::new("good", format!("“{}” is back.", view::shown_name(&view.title)))).await;
     Ok(go(&web, &htmx, "/schedules"))
 }
