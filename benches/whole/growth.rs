@@ -66,7 +66,8 @@ fn compare(bench: &Bench, report: &mut Report, seeded: [&Seeded; 2], lines: &[Li
     let [few, many] = medians;
     for (((id, _), few), many) in lines.iter().zip(few).zip(many) {
         report.one(id, many / few);
-        report.note(id, format!("{} ms against {} ms", shown(many), shown(few)));
+        let sizes = if bench.quick { "; with --quick a fifth of the rows" } else { "" };
+        report.note(id, format!("{} ms against {} ms{sizes}", shown(many), shown(few)));
     }
     Ok(())
 }

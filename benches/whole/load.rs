@@ -15,7 +15,8 @@ use super::{clock, pause};
 /// Connections at once, as the budget says.
 pub const CONNECTIONS: usize = 16;
 
-/// Sends `rate` requests a second for `span` over [`CONNECTIONS`] connections: latencies in ms.
+/// Sends `rate` requests a second for `span` over [`CONNECTIONS`] connections: latencies in ms. After three times that
+/// it gives up.
 pub fn offered(client: &Client, path: &str, rate: u32, span: Duration) -> io::Result<Readings> {
     let many = usize::try_from(span.as_secs()).unwrap_or(1) * rate as usize;
     let step = Duration::from_secs(1) / rate;
@@ -35,6 +36,12 @@ pub fn offered(client: &Client, path: &str, rate: u32, span: Duration) -> io::Re
                     }
                     let due = begin + step * u32::try_from(number).unwrap_or(u32::MAX);
                     pause(due.saturating_sub(clock()));
+                    if clock() > begin + span * 3 {
+                        // It cannot keep up: what is left would wait at least as long as it has by now.
+                        let waited = clock().saturating_sub(due).as_secs_f64() * 1e3;
+                        latencies.lock().unwrap_or_else(PoisonError::into_inner).push(waited);
+                        continue;
+                    }
                     match client.get(path) {
                         Ok(_) => {
                             let took = clock().saturating_sub(due).as_secs_f64() * 1e3;

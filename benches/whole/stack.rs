@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::http::Client;
 use super::program::Program;
-use super::report::{Readings, Report};
+use super::report::{Readings, Report, shown};
 use super::{Bench, clock, patiently};
 
 /// Three waves of four: each service needs all of the wave before.
@@ -82,24 +82,32 @@ fn done(mut child: Child, command: &mut Command) -> io::Result<()> {
     if child.wait()?.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?} failed"))) }
 }
 
-/// Through the API, until the run is over.
-fn docknap(caller: &mut Client, word: &str) -> io::Result<()> {
+/// Asks the API, and waits until all containers are as wanted: that is when the others are done. Answers the run, which
+/// goes on to see whether what it started stays up.
+fn docknap(caller: &mut Client, word: &str, wanted: &str) -> io::Result<String> {
     let run = caller.post(&format!("/api/stacks/local/{PROJECT}/{word}"), &json!({}))?.json();
-    let path = format!("/api/runs/{}", run["run_id"].as_str().unwrap_or_default());
+    patiently(&format!("the stack is {wanted}"), || {
+        Ok(caller.get(&format!("/api/stacks/local/{PROJECT}"))?.json()["status"] == wanted)
+    })?;
+    Ok(format!("/api/runs/{}", run["run_id"].as_str().unwrap_or_default()))
+}
+
+/// Waits until a run is over.
+fn over(caller: &mut Client, run: &str) -> io::Result<()> {
     let mut state = String::new();
     patiently("the run ends", || {
-        let run = caller.get(&path)?.json();
+        let run = caller.get(run)?.json();
         run["state"].as_str().unwrap_or_default().clone_into(&mut state);
         Ok(run["finished_at"].is_string())
     })?;
     if state == "succeeded" { Ok(()) } else { Err(io::Error::other(format!("the run ended as {state}"))) }
 }
 
-/// Seconds.
-fn timed(work: impl FnOnce() -> io::Result<()>) -> io::Result<f64> {
+/// Seconds, and what came of it.
+fn timed<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<(f64, T)> {
     let begin = clock();
-    work()?;
-    Ok(clock().saturating_sub(begin).as_secs_f64())
+    let done = work()?;
+    Ok((clock().saturating_sub(begin).as_secs_f64(), done))
 }
 
 /// The line.
@@ -113,11 +121,18 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     program.until_said("connected to Docker")?;
     let mut caller = program.caller()?;
     let mut took = [const { Vec::new() }; 3];
+    let mut until_over = Vec::new();
     // Each in turn, so that what slows the machine for a while slows all of them.
     for _ in 0..bench.of(5, 2) {
-        let ours = timed(|| docknap(&mut caller, "stop"))? + timed(|| docknap(&mut caller, "start"))?;
-        let compose = timed(|| peers.compose(&["stop"]))? + timed(|| peers.compose(&["start"]))?;
-        let waves = timed(|| peers.waves("stop"))? + timed(|| peers.waves("start"))?;
+        let (mut ours, mut whole) = (0.0, 0.0);
+        for (word, wanted) in [("stop", "stopped"), ("start", "running")] {
+            let (as_wanted, run) = timed(|| docknap(&mut caller, word, wanted))?;
+            ours += as_wanted;
+            whole += as_wanted + timed(|| over(&mut caller, &run))?.0;
+        }
+        until_over.push(whole);
+        let compose = timed(|| peers.compose(&["stop"]))?.0 + timed(|| peers.compose(&["start"]))?.0;
+        let waves = timed(|| peers.waves("stop"))?.0 + timed(|| peers.waves("start"))?.0;
         for (took, one) in took.iter_mut().zip([ours, compose, waves]) {
             took.push(one);
         }
@@ -128,6 +143,10 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     report.peer(
         "stop_start",
         format!("{ours:.2} s; docker-compose {compose:.2} s; docker by wave {waves:.2} s"),
+    );
+    report.note(
+        "stop_start",
+        format!("{} s until the runs had seen it stay so", shown(Readings::new(until_over).median())),
     );
     Ok(())
 }
