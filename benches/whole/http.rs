@@ -167,7 +167,11 @@ impl Client {
         let (kind, body) = body.unwrap_or_default();
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n{}", self.address, self.with);
         if !kind.is_empty() {
-            request.push_str(&format!("content-type: {kind}\r\ncontent-length: {}\r\n", body.len()));
+            request += "content-type: ";
+            request += kind;
+            request += "\r\ncontent-length: ";
+            request += &body.len().to_string();
+            request += "\r\n";
         }
         request.push_str("\r\n");
         request.push_str(body);

@@ -55,7 +55,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let floor = Program::start(&setup)?;
     floor.until_said("connected to Docker")?;
     let mut anybody = super::http::Client::new(floor.address);
-    anybody.with = "accept-encoding: gzip\r\n".to_owned();
+    "accept-encoding: gzip\r\n".clone_into(&mut anybody.with);
     let without_login = saturated(&anybody, "/", span)?;
     drop(floor);
     report.one("page_saturated", with_login / without_login);

@@ -12,6 +12,7 @@ use docknap::sim::World;
 use crate::support::app::{Events, NOW, TestApp};
 use crate::support::bench::Bench;
 
+#[expect(clippy::unnecessary_wraps, reason = "compared with what may not have come")]
 fn names(list: &[&str]) -> Option<Vec<String>> {
     Some(list.iter().map(|name| (*name).to_owned()).collect())
 }
@@ -86,7 +87,7 @@ async fn a_stream_ends_with_its_session_within_30_s() {
     assert_eq!(events.next().await, None);
     assert_eq!(test.web.streams.count(&id), 0, "nothing is left of it");
     let stranger = test.anonymous().listen().await;
-    assert_eq!((stranger.status, &*stranger.headers["hx-redirect"].to_str().expect("text")), (401, "/login"));
+    assert_eq!((stranger.status, stranger.headers["hx-redirect"].to_str().expect("text")), (401, "/login"));
 }
 
 #[tokio::test]

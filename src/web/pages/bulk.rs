@@ -196,7 +196,7 @@ fn told(wish: &Wish, begun: usize, refused: &[String]) -> Flash {
     }
     let verb = wish.verb();
     if refused.is_empty() {
-        return Flash::new("good", format!("{verb}: {} are under way.", begun));
+        return Flash::new("good", format!("{verb}: {begun} are under way."));
     }
     let shown = refused.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
     let more = refused.len().saturating_sub(NAMED);

@@ -95,9 +95,11 @@ fn place(at: Timestamp, start: Timestamp, end: Timestamp) -> u32 {
 
 /// `Asleep 00:00–07:00 and 23:00–24:00`, `Awake all day`.
 fn words(spells: &[Spell], start: Timestamp, end: Timestamp, now: &Now) -> String {
-    let clock = |at: Timestamp| match at == end {
-        true => "24:00".to_owned(),
-        false => at.to_zoned(now.zone.clone()).strftime("%H:%M").to_string(),
+    let clock = |at: Timestamp| {
+        if at == end {
+            return "24:00".to_owned();
+        }
+        at.to_zoned(now.zone.clone()).strftime("%H:%M").to_string()
     };
     let of = |wanted: Wanted| -> Vec<String> {
         let named = spells.iter().filter(|spell| spell.wanted == Some(wanted));

@@ -290,6 +290,7 @@ pub(super) async fn index(
 }
 
 impl Sampled for Dashboard {
+    #[expect(clippy::too_many_lines, reason = "a sample of each part, one after the other")]
     fn samples() -> Vec<Self> {
         let now = Now::sample();
         let donut = Donut::new([

@@ -45,8 +45,8 @@ pub struct Need {
     pub cure: Option<Cure>,
 }
 
-fn asks(act: Act) -> Option<Cure> {
-    Some(Cure { act, at_once: false })
+fn asks(act: Act) -> Cure {
+    Cure { act, at_once: false }
 }
 
 /// What is unwell now, what is not as its rule says, labels that mean nothing, and each target whose newest run failed
@@ -80,7 +80,7 @@ fn unwell(view: &ContainerView) -> Option<Need> {
         text: text.to_owned(),
         when: None,
         href: format!("/containers/{key}"),
-        cure: touched.then(|| Act::new(action, TargetType::Container, &key, name)).and_then(asks),
+        cure: touched.then(|| Act::new(action, TargetType::Container, &key, name)).map(asks),
     })
 }
 
@@ -128,7 +128,7 @@ fn drift(wanted: Wanted, name: &str, kind: TargetType, key: &str, which: &str) -
         ),
         when: None,
         href: format!("/{kind}s/{key}"),
-        cure: Act::naps(kind, key, name, asleep, !asleep).pop().and_then(asks),
+        cure: Act::naps(kind, key, name, asleep, !asleep).pop().map(asks),
     }
 }
 
@@ -167,7 +167,7 @@ fn failed(runs: &[Run], now: &Now, needs: &mut Vec<Need>) {
                 title: format!("Nothing of {name} was woken"),
                 text: "DockNap had put nothing of it to sleep".to_owned(),
                 when,
-                cure: asks(Act { label: "Start all now", ..start }),
+                cure: Some(asks(Act { label: "Start all now", ..start })),
                 href,
             });
         } else if run.state.needs_attention() {
@@ -222,10 +222,10 @@ pub fn samples() -> Vec<Need> {
             text: "DockNap had put nothing of it to sleep".to_owned(),
             when: Some(now.plus(-9000)),
             href: "/runs/1".to_owned(),
-            cure: asks(Act {
+            cure: Some(asks(Act {
                 label: "Start all now",
                 ..Act::new(Action::Start, TargetType::Stack, key, "media")
-            }),
+            })),
         },
         drift(Wanted::Asleep, "shop", TargetType::Stack, key, "shop-web-1"),
         Need {
