@@ -1,6 +1,7 @@
 //! What the pages share when they turn domain values into words: instants, durations, states, exit codes.
 //!
-//! Pure: `now` and the zone are arguments. Templates get finished strings and decide nothing.
+//! Pure: `now` and the zone are arguments. Templates get finished strings and decide nothing. A little long, since a
+//! reader looks for every word of the pages in one place.
 
 use std::fmt::Write as _;
 
