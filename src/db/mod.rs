@@ -127,27 +127,17 @@ pub fn writes() -> u64 {
     WRITES.load(Ordering::SeqCst)
 }
 
-/// Something was written, or may have been.
-fn wrote() {
-    WRITES.fetch_add(1, Ordering::SeqCst);
-}
-
-/// Runs one statement that changes something, outside a transaction, and answers how many rows it touched:
+/// Runs one statement that changes something, as a transaction of its own, and answers how many rows it touched:
 /// `exec_db!(db, "DELETE FROM t WHERE id = $1", id)`.
 macro_rules! exec_db {
     ($db:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
-{
-            let done = match $db {
-                $crate::db::Db::Sqlite { writer, .. } => {
-                    sqlx::query($sql)$(.bind($bind))*.execute(writer).await.map(|done| done.rows_affected())
-                }
-                $crate::db::Db::Pg(pool) => {
-                    sqlx::query($sql)$(.bind($bind))*.execute(pool).await.map(|done| done.rows_affected())
-                }
-            };
-            $crate::db::wrote();
-            done
+        async {
+            let mut tx = $db.begin().await?;
+            let rows = $crate::db::exec_tx!(&mut tx, $sql $(, $bind)*)?;
+            tx.commit().await?;
+            $crate::db::Result::Ok(rows)
         }
+        .await
     };
 }
 
@@ -182,18 +172,22 @@ impl Db {
 }
 
 impl Tx {
-    /// Makes everything done in it permanent.
+    /// Makes everything done in it permanent. Who stops waiting does not stop it: a commit that was sent may happen at any
+    /// time after, and has to be counted after that.
     ///
     /// # Errors
     /// When the engine refuses; nothing has happened then.
     pub async fn commit(self) -> Result<()> {
         crate::faults::point(Point::BeforeCommit);
-        let done = match self {
-            Self::Sqlite(tx) => tx.commit().await,
-            Self::Pg(tx) => tx.commit().await,
-        };
-        wrote();
-        done?;
+        let committed = tokio::spawn(async move {
+            let done = match self {
+                Self::Sqlite(tx) => tx.commit().await,
+                Self::Pg(tx) => tx.commit().await,
+            };
+            WRITES.fetch_add(1, Ordering::SeqCst);
+            done
+        });
+        committed.await.map_err(|_| DbError::Unusable("the commit was cut off".to_owned()))??;
         crate::faults::point(Point::AfterCommit);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What holds for the database as a whole, on both engines.
 
-use docknap::db::settings;
+use docknap::db::{self, settings};
 use jiff::Timestamp;
 
 use crate::on_both_engines;
@@ -23,6 +23,21 @@ async fn a_dropped_transaction_leaves_nothing(test: TestDb) {
     settings::put(&mut tx, "timezone", "UTC", Timestamp::UNIX_EPOCH).await.expect("stores");
     drop(tx);
     assert_eq!(settings::get(&test.db, "timezone").await.expect("reads"), None);
+}
+
+/// Only SQLite has a single writer, which the next one waits for.
+#[tokio::test]
+async fn a_commit_counts_once_it_has_happened_although_nobody_waits_for_it() {
+    let test = TestDb::sqlite().await;
+    let mut tx = test.db.begin().await.expect("begins");
+    settings::put(&mut tx, "timezone", "UTC", Timestamp::UNIX_EPOCH).await.expect("stores");
+    let before = db::writes();
+    let mut commit = Box::pin(tx.commit());
+    assert!(futures_util::poll!(commit.as_mut()).is_pending(), "it is sent");
+    drop(commit);
+    drop(test.db.begin().await.expect("begins"));
+    assert_eq!(settings::get(&test.db, "timezone").await.expect("reads").as_deref(), Some("UTC"));
+    assert!(db::writes() > before, "what was read before is known to be old");
 }
 
 async fn audit_rows_are_never_changed(test: TestDb) {

@@ -1,7 +1,8 @@
 //! What the database says about all targets: read once, and kept as long as nothing is written.
 //!
-//! On SQLite this process is the only one that writes (a lock on the file sees to that), and every write counts: what
-//! is kept can never be stale. A PostgreSQL database may have other writers, so there it is read each time.
+//! On SQLite this process is the only one that writes (a lock on the file sees to that), and every write counts once it
+//! has happened, whoever still waits for it: what is kept can never be stale. A PostgreSQL database may have other
+//! writers, so there it is read each time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
