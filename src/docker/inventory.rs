@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::reading::Row;
 use super::self_detection::Clues;
-use crate::domain::inventory::{Container, Guard, SelfDetection, Shield};
+use crate::domain::inventory::{Container, Containers, Guard, SelfDetection, Shield};
 
 /// What changed between two snapshots, by the keys of pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -160,7 +160,7 @@ impl Book {
         let mut containers: Vec<Arc<Container>> = self.containers.values().cloned().collect();
         containers.sort_unstable_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
         Some(Snapshot {
-            containers: Arc::new(containers),
+            containers: Arc::new(containers.into_iter().collect()),
             itself: self.itself.clone(),
             shield: self.shield.clone(),
             changed: std::mem::take(&mut self.changed),
@@ -188,7 +188,7 @@ impl Book {
 /// A finished picture for readers.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
-    pub(super) containers: Arc<Vec<Arc<Container>>>,
+    pub(super) containers: Arc<Containers>,
     pub(super) itself: SelfDetection,
     pub(super) shield: Shield,
     pub(super) changed: Changed,

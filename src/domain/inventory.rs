@@ -10,9 +10,11 @@ use super::ids::HostId;
 use super::order::added::AddedEdge;
 use super::target::{self, ContainerIdentity, Subject, Target};
 
+pub mod containers;
 pub mod labels;
 pub mod protection;
 
+pub use containers::Containers;
 pub use labels::{awaits, identity, kind};
 pub use protection::{Guard, Shield};
 
@@ -290,7 +292,7 @@ pub struct Inventory {
     /// How the link stands. Containers stay as last seen while it is down.
     pub link: Link,
     /// Sorted by name.
-    pub containers: Arc<Vec<Arc<Container>>>,
+    pub containers: Arc<Containers>,
     /// When the containers were last known to be right.
     pub seen_at: Option<Timestamp>,
     /// The order that people added to what labels tell.
@@ -406,8 +408,7 @@ impl Inventory {
 
     /// One stack by its exact name.
     pub fn stack(&self, name: &str) -> Option<Stack> {
-        let containers: Vec<_> =
-            self.containers.iter().filter(|container| container.stack() == Some(name)).cloned().collect();
+        let containers: Vec<_> = self.containers.of_stack(name).into_iter().cloned().collect();
         if containers.is_empty() { None } else { Some(self.stack_of(name, containers)) }
     }
 
@@ -425,8 +426,9 @@ impl Inventory {
     /// moment, the old renamed to `<12 hex>_name`: the plain name is preferred (semantics §6).
     pub fn by_identity(&self, identity: &ContainerIdentity) -> Option<&Arc<Container>> {
         self.containers
-            .iter()
-            .filter(|container| &container.identity == identity && container.is_ordinary())
+            .with_identity(identity)
+            .into_iter()
+            .filter(|container| container.is_ordinary())
             .min_by_key(|container| (is_replaced_name(&container.name), container.name.as_str()))
     }
 
@@ -449,10 +451,9 @@ impl Inventory {
     /// [`Completion`] per stack.
     pub fn is_completed(&self, container: &Container) -> bool {
         container.looks_completed()
-            && container.stack().is_some_and(|stack| {
-                let members = self.containers.iter().filter(|member| member.stack() == Some(stack));
-                Completion::of(members).holds(container)
-            })
+            && container
+                .stack()
+                .is_some_and(|stack| Completion::of(self.containers.of_stack(stack)).holds(container))
     }
 
     fn stack_of(&self, name: &str, containers: Vec<Arc<Container>>) -> Stack {

@@ -57,7 +57,7 @@ fn inventory(containers: Vec<Container>) -> Inventory {
     containers.sort_by(|a, b| a.name.cmp(&b.name));
     Inventory {
         link: Link::Connected { api_version: "1.41".to_owned(), engine_version: "20.10".to_owned() },
-        containers: Arc::new(containers),
+        containers: Arc::new(containers.into_iter().collect()),
         ..Inventory::empty(HostId::local())
     }
 }
@@ -185,4 +185,38 @@ fn status_text_reads_like_docker_ps() {
     assert_eq!(status_text(ContainerState::Running, Health::Starting, None), "Up (health: starting)");
     assert_eq!(status_text(ContainerState::Exited, Health::None, Some(137)), "Exited (137)");
     assert_eq!(status_text(ContainerState::Paused, Health::None, None), "Up (Paused)");
+}
+
+#[test]
+fn what_is_found_by_the_index_is_what_a_look_at_all_finds() {
+    let mut all =
+        vec![in_stack("media", "web"), in_stack("media", "db"), in_stack("shop", "web"), container("vpn")];
+    all[1].network_mode = format!("container:{}", all[3].id);
+    all[2].network_mode = "container:vpn".to_owned();
+    // Compose is re-creating one: there are two of a triple.
+    let old = Container { name: "0123456789ab_media-web-1".to_owned(), ..all[0].clone() };
+    all.push(old);
+    let (looked, indexed) = (inventory(all.clone()), inventory(all.clone()));
+    indexed.containers.index();
+    let names = |found: Vec<&Arc<Container>>| found.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+    for stack in ["media", "shop", "none", ""] {
+        assert_eq!(
+            names(looked.containers.of_stack(stack)),
+            names(indexed.containers.of_stack(stack)),
+            "{stack}"
+        );
+    }
+    assert_eq!(indexed.containers.of_stack("media").len(), 3);
+    for one in &all {
+        let [by_look, by_index] = [&looked, &indexed].map(|inventory| {
+            let of = |found: Option<&Arc<Container>>| found.map(|one| one.name.clone());
+            (
+                names(inventory.containers.with_identity(&one.identity)),
+                names(inventory.containers.in_network_of(one)),
+                of(inventory.by_identity(&one.identity)),
+            )
+        });
+        assert_eq!(by_look, by_index, "{}", one.name);
+    }
+    assert_eq!(names(indexed.containers.in_network_of(&all[3])).len(), 2, "by its id and by its name");
 }

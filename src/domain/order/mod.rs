@@ -194,16 +194,7 @@ pub fn network_parent<'a>(container: &Container, inventory: &'a Inventory) -> Ne
 
 /// The containers that use `parent`'s network, sorted by name.
 pub fn network_dependants<'a>(parent: &Container, inventory: &'a Inventory) -> Vec<&'a Arc<Container>> {
-    inventory
-        .containers
-        .iter()
-        .filter(|other| {
-            other
-                .network_mode
-                .strip_prefix("container:")
-                .is_some_and(|reference| reference == parent.id || reference == parent.name)
-        })
-        .collect()
+    inventory.containers.in_network_of(parent)
 }
 
 /// Waves of `count` nodes, as a number from 1 for each, such that a node's wave is later than those it depends on.
