@@ -33,8 +33,20 @@ pub async fn record(
     outcome: &str,
     detail: AuditDetail,
 ) -> Result<()> {
+    Ok(db::audit::insert(tx, &row(app, actor, event, object, outcome, detail)).await?)
+}
+
+/// A row as [`record`] adds it, for those who add many at once.
+pub(super) fn row(
+    app: &App,
+    actor: &Actor,
+    event: &str,
+    object: Object<'_>,
+    outcome: &str,
+    detail: AuditDetail,
+) -> AuditRow {
     let now = app.clock.now();
-    let row = AuditRow {
+    AuditRow {
         id: app.ids.next(now),
         at: now,
         actor: actor.reference.clone(),
@@ -45,8 +57,7 @@ pub async fn record(
         object_name: object.name.to_owned(),
         outcome: outcome.to_owned(),
         detail,
-    };
-    Ok(db::audit::insert(tx, &row).await?)
+    }
 }
 
 /// Which rows are wanted; everything `None` = all.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::conditions::{Conditions, fetch_by, uuid_floor};
+use super::many::values_tx;
 use super::{Db, DbError, Result, Tx, exec_tx, on_db};
 use crate::domain::audit::AuditRow;
 use crate::domain::ids::AuditId;
@@ -12,26 +13,40 @@ use crate::domain::time::{from_ms, to_ms};
 /// Adds a row.
 ///
 /// # Errors
-/// What the engine answered; [`DbError::Damaged`] where the detail cannot be written as JSON.
+/// As [`insert_all`].
 pub async fn insert(tx: &mut Tx, row: &AuditRow) -> Result<()> {
-    let detail = serde_json::to_string(&row.detail).map_err(|error| damaged(row.id.as_str(), &error))?;
-    exec_tx!(
+    insert_all(tx, std::slice::from_ref(row)).await
+}
+
+/// Adds rows.
+///
+/// # Errors
+/// What the engine answered; [`DbError::Damaged`] where a detail cannot be written as JSON.
+pub async fn insert_all(tx: &mut Tx, rows: &[AuditRow]) -> Result<()> {
+    let detail =
+        |row: &AuditRow| serde_json::to_string(&row.detail).map_err(|error| damaged(row.id.as_str(), &error));
+    let rows = rows.iter().map(|row| Ok((row, detail(row)?))).collect::<Result<Vec<_>>>()?;
+    values_tx!(
         tx,
         "INSERT INTO audit (id, at_ms, actor_kind, actor_id, actor_name, address, event, object_type, object_id, \
-         object_name, outcome, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-        row.id.as_str(),
-        to_ms(row.at),
-        &row.actor.kind,
-        row.actor.id.as_deref(),
-        &row.actor.name,
-        row.ip.as_deref(),
-        &row.event,
-        &row.object_type,
-        row.object_id.as_deref(),
-        &row.object_name,
-        &row.outcome,
-        detail
-    )?;
+         object_name, outcome, detail) ",
+        &rows,
+        |row| (
+            row.0.id.as_str(),
+            to_ms(row.0.at),
+            row.0.actor.kind.as_str(),
+            row.0.actor.id.as_deref(),
+            row.0.actor.name.as_str(),
+            row.0.ip.as_deref(),
+            row.0.event.as_str(),
+            row.0.object_type.as_str(),
+            row.0.object_id.as_deref(),
+            row.0.object_name.as_str(),
+            row.0.outcome.as_str(),
+            row.1.as_str(),
+        ),
+        "" => (i64,)
+    );
     Ok(())
 }
 

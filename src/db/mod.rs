@@ -21,6 +21,7 @@ pub mod history;
 pub mod idempotency;
 pub mod locks;
 pub mod login_failures;
+mod many;
 pub mod naps;
 pub mod order_edges;
 pub mod overrides;

@@ -2,8 +2,11 @@
 //!
 //! Terminal states never change: each update names the state it starts from, and answers whether it was so.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
+use super::many::values_tx;
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::guard::Deferral;
 use crate::domain::ids::{RunId, ScheduleId};
@@ -95,47 +98,57 @@ impl TryFrom<RunRow> for Run {
 /// # Errors
 /// What the engine answered.
 pub async fn insert(tx: &mut Tx, run: &Run, owner_epoch: i64) -> Result<bool> {
-    let rows = exec_tx!(
+    Ok(!insert_all(tx, &[run], owner_epoch).await?.is_empty())
+}
+
+/// Stores new runs, and answers the ids of those that were: not of those whose schedule already has one for that instant.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<HashSet<RunId>> {
+    let stored = values_tx!(
         tx,
         "INSERT INTO runs (id, schedule_id, schedule_name, host_id, target_type, target_name, target_identity, \
          action, trigger_kind, actor_kind, actor_id, actor_name, fire_at_ms, created_ms, started_ms, finished_ms, \
          state, reason, deadline_ms, attempt, stop_timeout_s, retry_of, missed_first_ms, missed_last_ms, \
-         missed_count, restore, owner_epoch, why, guard, look_at_ms, busy_until_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
-         $22, $23, $24, $25, $26, $27, $28, $29, $30, $31) ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING",
-        run.id.as_str(),
-        run.schedule_id.as_ref().map(ScheduleId::as_str),
-        run.schedule_name.as_deref(),
-        run.target.host.as_str(),
-        run.target.target_type().as_str(),
-        run.target_name.as_str(),
-        run.target.identity_text(),
-        run.action.as_str(),
-        run.trigger.as_str(),
-        run.actor.kind.as_str(),
-        run.actor.id.as_deref(),
-        run.actor.name.as_str(),
-        run.fire_at.map(to_ms),
-        to_ms(run.created_at),
-        run.started_at.map(to_ms),
-        run.finished_at.map(to_ms),
-        run.state.as_str(),
-        run.reason.as_str(),
-        to_ms(run.deadline_at),
-        run.attempt,
-        run.stop_timeout_seconds,
-        run.retry_of.as_ref().map(RunId::as_str),
-        run.missed.as_ref().map(|missed| to_ms(missed.first)),
-        run.missed.as_ref().map(|missed| to_ms(missed.last)),
-        run.missed.as_ref().map(|missed| missed.count),
-        run.restore,
-        owner_epoch,
-        run.why.as_str(),
-        run.guard.as_ref().and_then(|guard| serde_json::to_string(guard).ok()),
-        run.look_at.map(to_ms),
-        run.busy_until.map(to_ms),
-    )?;
-    Ok(rows == 1)
+         missed_count, restore, owner_epoch, why, guard, look_at_ms, busy_until_ms) ",
+        runs,
+        |run| (
+            run.id.as_str(),
+            run.schedule_id.as_ref().map(ScheduleId::as_str),
+            run.schedule_name.as_deref(),
+            run.target.host.as_str(),
+            run.target.target_type().as_str(),
+            run.target_name.as_str(),
+            run.target.identity_text(),
+            run.action.as_str(),
+            run.trigger.as_str(),
+            run.actor.kind.as_str(),
+            run.actor.id.as_deref(),
+            run.actor.name.as_str(),
+            run.fire_at.map(to_ms),
+            to_ms(run.created_at),
+            run.started_at.map(to_ms),
+            run.finished_at.map(to_ms),
+            run.state.as_str(),
+            run.reason.as_str(),
+            to_ms(run.deadline_at),
+            run.attempt,
+            run.stop_timeout_seconds,
+            run.retry_of.as_ref().map(RunId::as_str),
+            run.missed.as_ref().map(|missed| to_ms(missed.first)),
+            run.missed.as_ref().map(|missed| to_ms(missed.last)),
+            run.missed.as_ref().map(|missed| missed.count),
+            run.restore,
+            owner_epoch,
+            run.why.as_str(),
+            run.guard.as_ref().and_then(|guard| serde_json::to_string(guard).ok()),
+            run.look_at.map(to_ms),
+            run.busy_until.map(to_ms),
+        ),
+        " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING RETURNING id" => (String,)
+    );
+    Ok(stored.into_iter().map(|(id,)| RunId(id)).collect())
 }
 
 /// One run.
@@ -167,8 +180,8 @@ pub async fn in_state(db: &Db, state: RunState) -> Result<Vec<Run>> {
 pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
     let row: Option<RunRow> = on_tx!(tx, conn =>
         sqlx::query_as(
-            "SELECT * FROM runs WHERE state IN ('pending', 'executing') AND host_id = $1 AND target_type = $2 \
-             AND target_identity = $3 AND action = $4 AND (restore = FALSE OR restore = $5) \
+            "SELECT * FROM runs WHERE CASE WHEN state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 \
+             AND host_id = $1 AND target_type = $2 AND target_identity = $3 AND action = $4 AND (restore = FALSE OR restore = $5) \
              AND (retry_of IS NULL OR retry_of = $6) AND ($7 OR state <> 'pending' OR guard IS NULL) \
              ORDER BY id LIMIT 1")
         .bind(run.target.host.as_str())
@@ -181,6 +194,62 @@ pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
         .fetch_optional(conn))?;
     row.map(Run::try_from).transpose()
 }
+
+/// What stands in the way of a run that is to be stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InTheWay {
+    /// A run that has not ended and does all that this one is to do, as [`open_twin`] finds it.
+    pub twin: Option<RunId>,
+    /// Its schedule has a run for that instant already.
+    pub is_taken: bool,
+}
+
+/// What stands in the way of each of these runs, in their order.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn in_the_way(tx: &mut Tx, runs: &[&Run]) -> Result<Vec<InTheWay>> {
+    let numbered: Vec<(i64, &Run)> = (0..).zip(runs.iter().copied()).collect();
+    let found = values_tx!(
+        tx,
+        ASKED,
+        &numbered,
+        |numbered| (
+            numbered.0,
+            numbered.1.target.host.as_str(),
+            numbered.1.target.target_type().as_str(),
+            numbered.1.target.identity_text(),
+            numbered.1.action.as_str(),
+            numbered.1.restore,
+            numbered.1.retry_of.as_ref().map(RunId::as_str),
+            numbered.1.guard.is_some(),
+            numbered.1.schedule_id.as_ref().map(ScheduleId::as_str),
+            numbered.1.fire_at.map(to_ms),
+        ),
+        IN_THE_WAY => (i64, Option<String>, bool)
+    );
+    let mut answers = vec![InTheWay::default(); runs.len()];
+    for (n, twin, is_taken) in found {
+        if let Some(answer) = usize::try_from(n).ok().and_then(|n| answers.get_mut(n)) {
+            *answer = InTheWay { twin: twin.map(RunId), is_taken };
+        }
+    }
+    Ok(answers)
+}
+
+/// Before the `VALUES` of the runs asked about.
+const ASKED: &str = "WITH asked (n, host_id, target_type, target_identity, action, restore, retry_of, guarded, \
+    schedule_id, fire_at_ms) AS (";
+/// After them. The condition on the state is that of the index `runs_undone`, which holds
+/// what has not ended alone: a target may have any number of runs.
+const IN_THE_WAY: &str = ") SELECT n, (SELECT r.id FROM runs r \
+     WHERE CASE WHEN r.state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 AND r.host_id = asked.host_id \
+       AND r.target_type = asked.target_type AND r.target_identity = asked.target_identity \
+       AND r.action = asked.action AND (r.restore = FALSE OR r.restore = asked.restore) \
+       AND (r.retry_of IS NULL OR r.retry_of = asked.retry_of) \
+       AND (asked.guarded OR r.state <> 'pending' OR r.guard IS NULL) ORDER BY r.id LIMIT 1), \
+     EXISTS (SELECT 1 FROM runs r WHERE r.schedule_id = asked.schedule_id AND r.fire_at_ms = asked.fire_at_ms) \
+     FROM asked";
 
 /// A pending run begins, with its deadline and what there is to say about it by now. `false` when it is no longer
 /// pending.
@@ -331,4 +400,29 @@ pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
          AND id < COALESCE((SELECT id FROM runs WHERE created_ms >= $1 ORDER BY id LIMIT 1), 'z')",
         to_ms(before)
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::engine::Durability;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_stands_in_the_way_is_looked_for_among_what_has_not_ended_alone() {
+        let home = tempfile::tempdir().expect("a directory");
+        let db = Db::open_sqlite(&home.path().join("docknap.db"), Durability::Full).await.expect("it opens");
+        let Db::Sqlite { readers: pool, .. } = &db else { panic!("it is SQLite") };
+        let rows = "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {ASKED}{rows}{IN_THE_WAY}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(pool).await.expect("it plans");
+        let looks: Vec<&str> =
+            plan.iter().map(|row| row.3.as_str()).filter(|look| look.contains(" r ")).collect();
+        let [twin, taken] = looks[..] else { panic!("{plan:?}") };
+        assert!(
+            twin.ends_with("INDEX runs_undone (host_id=? AND target_type=? AND target_identity=?)"),
+            "{twin}"
+        );
+        assert!(taken.ends_with("(schedule_id=? AND fire_at_ms=?)"), "{taken}");
+        assert!(!plan.iter().any(|row| row.3.contains("ORDER BY")), "{plan:?}");
+    }
 }

@@ -1,7 +1,10 @@
 //! Schedules: kept, found when due, and claimed by compare-and-swap.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
+use super::many::values_tx;
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::calendar::CalendarEffect;
 use crate::domain::ids::{CalendarId, ScheduleId, UserId};
@@ -421,33 +424,49 @@ pub async fn next_due(db: &Db) -> Result<Option<Timestamp>> {
     Ok(ms.map(from_ms))
 }
 
-/// Takes the occurrence at `old_next_due` for the caller alone: moves the schedule on where both the instant and the
-/// revision are still those that were read, and answers whether they were. `disable` switches it off, which is how a
-/// `once` ends; a skip of the occurrence taken is used up. The revision stays: firing is no edit.
+/// An occurrence to be taken.
+#[derive(Clone, Debug)]
+pub struct Taking<'a> {
+    /// Of this schedule.
+    pub id: &'a ScheduleId,
+    /// Its instant, as it was read.
+    pub due: Timestamp,
+    /// The schedule's revision, as it was read.
+    pub rev: i64,
+    /// The instant it moves on to.
+    pub next: Option<Timestamp>,
+    /// Switches the schedule off, which is how a `once` ends.
+    pub is_last: bool,
+}
+
+/// Takes occurrences for the caller alone: moves each schedule on where both the instant and the revision are still
+/// those that were read, and answers of which they were. A skip of the occurrence taken is used up. The revision stays:
+/// firing is no edit.
 ///
 /// # Errors
 /// What the engine answered.
-pub async fn claim(
-    tx: &mut Tx,
-    id: &ScheduleId,
-    old_next_due: Timestamp,
-    rev: i64,
-    new_next_due: Option<Timestamp>,
-    disable: bool,
-) -> Result<bool> {
-    let touched = exec_tx!(
+pub async fn claim(tx: &mut Tx, takings: &[Taking<'_>]) -> Result<HashSet<ScheduleId>> {
+    let taken = values_tx!(
         tx,
-        "UPDATE schedules SET next_due_ms = $1, enabled = CASE WHEN $2 THEN FALSE ELSE enabled END, \
-         skip_at_ms = CASE WHEN skip_at_ms < $3 OR (skip_at_ms = $3 AND kind <> 'window') THEN NULL \
-         ELSE skip_at_ms END \
-         WHERE id = $4 AND next_due_ms = $3 AND rev = $5 AND enabled = TRUE AND deleted_ms IS NULL",
-        new_next_due.map(to_ms),
-        disable,
-        to_ms(old_next_due),
-        id.as_str(),
-        rev
-    )?;
-    Ok(touched == 1)
+        "WITH taken (id, due_ms, rev, next_ms, is_last) AS (",
+        takings,
+        |taking| (
+            taking.id.as_str(),
+            to_ms(taking.due),
+            taking.rev,
+            taking.next.map(to_ms),
+            taking.is_last,
+        ),
+        ") UPDATE schedules SET next_due_ms = taken.next_ms, \
+         enabled = CASE WHEN taken.is_last THEN FALSE ELSE schedules.enabled END, \
+         skip_at_ms = CASE WHEN schedules.skip_at_ms < taken.due_ms \
+           OR (schedules.skip_at_ms = taken.due_ms AND schedules.kind <> 'window') THEN NULL \
+           ELSE schedules.skip_at_ms END \
+         FROM taken WHERE schedules.id = taken.id AND schedules.next_due_ms = taken.due_ms \
+           AND schedules.rev = taken.rev AND schedules.enabled = TRUE AND schedules.deleted_ms IS NULL \
+         RETURNING schedules.id" => (String,)
+    );
+    Ok(taken.into_iter().map(|(id,)| ScheduleId(id)).collect())
 }
 
 /// The schedules that will fire, the earliest first, `limit` at most.

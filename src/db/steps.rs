@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::many::values_tx;
 use super::{Db, DbError, Result, Tx, exec_tx, on_db};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId, StepId};
@@ -58,17 +59,18 @@ impl TryFrom<StepRow> for Step {
     }
 }
 
-/// Stores the steps of a run.
+/// Stores new steps.
 ///
 /// # Errors
 /// What the engine answered.
-pub async fn insert(tx: &mut Tx, steps: &[Step]) -> Result<()> {
-    for step in steps {
-        let wait_for = serde_json::to_string(&step.wait_for).unwrap_or_else(|_| "[]".to_owned());
-        exec_tx!(
-            tx,
-            "INSERT INTO steps (id, run_id, ordinal, wave, host_id, container, identity, action, wait_for, state, \
-             reason, finished_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+pub async fn insert<'a>(tx: &mut Tx, steps: impl IntoIterator<Item = &'a Step>) -> Result<()> {
+    let steps: Vec<&Step> = steps.into_iter().collect();
+    values_tx!(
+        tx,
+        "INSERT INTO steps (id, run_id, ordinal, wave, host_id, container, identity, action, wait_for, state, \
+         reason, finished_ms) ",
+        &steps,
+        |step| (
             step.id.as_str(),
             step.run_id.as_str(),
             step.ordinal,
@@ -77,12 +79,13 @@ pub async fn insert(tx: &mut Tx, steps: &[Step]) -> Result<()> {
             step.container.as_str(),
             step.identity.to_text(),
             step.action.as_str(),
-            wait_for.as_str(),
+            serde_json::to_string(&step.wait_for).unwrap_or_else(|_| "[]".to_owned()),
             step.state.as_str(),
             step.reason.as_str(),
             step.finished_at.map(to_ms),
-        )?;
-    }
+        ),
+        "" => (i64,)
+    );
     Ok(())
 }
 

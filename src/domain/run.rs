@@ -217,6 +217,17 @@ impl Run {
         self.state == RunState::Pending && self.guard.is_some()
     }
 
+    /// Whether it does all that another is to do, as long as it has not ended: the same thing to the same target, and
+    /// neither only the part of it that naps nor only what an earlier one left undone, unless the other is no more than
+    /// that. One that a guard holds back counts only for another that is guarded: what goes at once takes its place.
+    pub fn does_all_of(&self, other: &Self) -> bool {
+        self.target == other.target
+            && self.action == other.action
+            && (!self.restore || other.restore)
+            && (self.retry_of.is_none() || self.retry_of == other.retry_of)
+            && (other.guard.is_some() || !self.is_guarded())
+    }
+
     /// How long after its instant it began, once it did; what is not late at all is not told.
     pub fn late_ms(&self) -> Option<i64> {
         let late = self.started_at?.as_millisecond() - self.fire_at?.as_millisecond();

@@ -19,16 +19,21 @@ use crate::app::almanac::Almanac;
 use crate::app::execute::{self, Prepared, Request};
 use crate::app::outlook::Outlook;
 use crate::app::{Actor, App, Live, Result, soon};
-use crate::db;
+use crate::db::schedules::Taking;
+use crate::db::{self, Tx};
+use crate::domain::action::Action;
 use crate::domain::contradiction::{self, Suppressed};
 use crate::domain::due::{self, Decision};
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::inventory::Inventory;
 use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
 use crate::domain::schedule::{Schedule, Source, Wake, When};
+use crate::domain::target::Target;
 
 /// Due schedules claimed in one transaction (rulings 14).
 pub const BATCH: i64 = 500;
+/// Where more are due, what each is for is looked up rather than looked for.
+const FEW: usize = 8;
 
 /// What one pass did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,6 +85,9 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         app.bus.send(Live::Overrides);
         app.execution.wake();
     }
+    if ticked.claimed > 0 {
+        app.execution.wake();
+    }
     ticked.next_due = [
         db::schedules::next_due(&app.db).await?,
         db::overrides::next_end(&app.db).await?,
@@ -92,7 +100,6 @@ pub async fn tick(app: &App) -> Result<Ticked> {
     if ticked.claimed > 0 {
         app.bus.send(Live::Runs);
         app.bus.send(Live::Schedules);
-        app.execution.wake();
     }
     // Last: what is due goes first.
     soon::look(app).await?;
@@ -133,7 +140,12 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
         let schedule = &due[decision.index];
         let host = &schedule.spec.target.host;
         let inventory = inventories.entry(host.as_str().to_owned()).or_insert_with(|| {
-            app.hosts.get(host).map_or_else(|| Inventory::empty(host.clone()), |host| host.inventory())
+            let inventory =
+                app.hosts.get(host).map_or_else(|| Inventory::empty(host.clone()), |host| host.inventory());
+            if due.len() > FEW {
+                inventory.containers.index();
+            }
+            inventory
         });
         let held = contradiction::suppressed(
             &moment,
@@ -154,70 +166,99 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
             runs: skipped.map(|at| skipped_sleep(app, schedule, at)).into_iter().collect(),
         }
     }));
+    let taken = store(app, claims, now, &inventories, &outlook).await?;
+    ticked.claimed += taken.claimed;
+    ticked.missed += taken.missed;
+    ticked.runs.extend(taken.runs);
+    Ok(taken.claimed)
+}
+
+/// Takes the occurrences, and stores what each leaves: a handful of statements for the whole batch.
+async fn store(
+    app: &App,
+    claims: Vec<Claim<'_>>,
+    now: Timestamp,
+    inventories: &HashMap<String, Inventory>,
+    outlook: &Outlook,
+) -> Result<Ticked> {
     let actor = Actor::scheduler();
-    let mut taken = Ticked::default();
-    let (mut lags, mut ended) = (Vec::new(), Vec::new());
+    let takings: Vec<Taking<'_>> = claims
+        .iter()
+        .filter_map(|claim| {
+            Some(Taking {
+                id: &claim.schedule.id,
+                due: claim.schedule.next_due?,
+                rev: claim.schedule.rev,
+                next: claim.next_due,
+                is_last: matches!(claim.schedule.spec.when, When::Once(_)),
+            })
+        })
+        .collect();
     let mut tx = app.db.begin().await?;
-    for claim in claims {
-        let Some(due) = claim.schedule.next_due else { continue };
-        let is_last = matches!(claim.schedule.spec.when, When::Once(_));
-        let won = db::schedules::claim(
-            &mut tx,
-            &claim.schedule.id,
-            due,
-            claim.schedule.rev,
-            claim.next_due,
-            is_last,
-        )
-        .await?;
-        if !won {
+    let won = db::schedules::claim(&mut tx, &takings).await?;
+    let late = |due| Duration::try_from(now.duration_since(due)).unwrap_or_default();
+    let lags: Vec<Duration> =
+        takings.iter().filter(|taking| won.contains(taking.id)).map(|taking| late(taking.due)).collect();
+    let mut prepared: Vec<Prepared> = claims
+        .into_iter()
+        .filter(|claim| won.contains(&claim.schedule.id))
+        .flat_map(|claim| claim.runs)
+        .collect();
+    end_twins(&mut tx, &mut prepared).await?;
+    let stored = execute::store_all(&mut tx, app, &actor, &prepared.iter().collect::<Vec<_>>()).await?;
+    let mut taken = Ticked { claimed: lags.len(), ..Ticked::default() };
+    for prepared in prepared.iter().filter(|prepared| !prepared.run.state.is_terminal()) {
+        if !stored.contains(&prepared.run.id) {
             continue;
         }
-        taken.claimed += 1;
-        lags.push(Duration::try_from(now.duration_since(due)).unwrap_or_default());
-        for mut prepared in claim.runs {
-            if let Some(missed) = &prepared.run.missed {
-                taken.missed += missed.count;
-            }
-            if !prepared.run.state.is_terminal() {
-                let twin = db::runs::open_twin(&mut tx, &prepared.run).await?;
-                if let Some(twin) = twin {
-                    end(
-                        &mut prepared,
-                        RunState::Skipped,
-                        format!("duplicate: run {} does the same", twin.id),
-                    );
-                }
-            }
-            let acts = !prepared.run.state.is_terminal();
-            let stored = execute::store(&mut tx, app, &actor, &prepared).await?;
-            if stored && !acts {
-                ended.push((prepared.run.action, prepared.run.trigger, prepared.run.state));
-            }
-            if stored && acts {
-                let host = inventories.get(prepared.run.target.host.as_str());
-                // What a guard may hold back goes against nothing before it goes.
-                if let Some(inventory) = host.filter(|_| prepared.run.guard.is_none()) {
-                    let rules = &outlook.rules;
-                    execute::answer_by_hand(&mut tx, app, &actor, &prepared, inventory, rules).await?;
-                }
-                taken.runs.push(prepared.run.id);
-            }
+        let host = inventories.get(prepared.run.target.host.as_str());
+        // What a guard may hold back goes against nothing before it goes.
+        if let Some(inventory) = host.filter(|_| prepared.run.guard.is_none()) {
+            execute::answer_by_hand(&mut tx, app, &actor, prepared, inventory, &outlook.rules).await?;
         }
+        taken.runs.push(prepared.run.id.clone());
     }
     tx.commit().await?;
     let counters = &app.vitals.counters;
     for lag in lags {
         counters.claimed(lag);
     }
-    for (action, trigger, state) in ended {
-        counters.run_ended(action, trigger, state, None);
+    for Prepared { run, .. } in &prepared {
+        taken.missed += run.missed.as_ref().map_or(0, |missed| missed.count);
+        if run.state.is_terminal() && stored.contains(&run.id) {
+            counters.run_ended(run.action, run.trigger, run.state, None);
+        }
     }
     counters.missed(taken.missed);
-    ticked.claimed += taken.claimed;
-    ticked.missed += taken.missed;
-    ticked.runs.extend(taken.runs);
-    Ok(taken.claimed)
+    Ok(taken)
+}
+
+/// Ends those that do what another run does that has not ended, one of the same batch included.
+async fn end_twins(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<()> {
+    let acting: Vec<usize> =
+        (0..prepared.len()).filter(|at| !prepared[*at].run.state.is_terminal()).collect();
+    let runs: Vec<&Run> = acting.iter().map(|at| &prepared[*at].run).collect();
+    let found = db::runs::in_the_way(tx, &runs).await?;
+    let mut new: HashMap<(Target, Action), Vec<usize>> = HashMap::new();
+    for (at, in_the_way) in acting.into_iter().zip(found) {
+        let run = &prepared[at].run;
+        let like = new.entry((run.target.clone(), run.action)).or_default();
+        let twin = in_the_way.twin.or_else(|| {
+            like.iter()
+                .map(|at| &prepared[*at].run)
+                .find(|twin| twin.does_all_of(run))
+                .map(|twin| twin.id.clone())
+        });
+        match twin {
+            Some(twin) => {
+                end(&mut prepared[at], RunState::Skipped, format!("duplicate: run {twin} does the same"))
+            }
+            // One that is not stored is nobody's twin.
+            None if in_the_way.is_taken => {}
+            None => like.push(at),
+        }
+    }
+    Ok(())
 }
 
 /// The rows that a decision leaves: at most one for its newest fire and one for those only remembered.

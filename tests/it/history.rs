@@ -2,9 +2,11 @@
 
 use docknap::db::figures::{self, Paced};
 use docknap::db::history::{self, Tally, Wanted};
+use docknap::db::runs::{self, InTheWay};
 use docknap::db::{Db, audit, idempotency};
 use docknap::domain::action::Action;
 use docknap::domain::audit::{AuditDetail, AuditRow, Change};
+use docknap::domain::guard::{Guard, Then};
 use docknap::domain::ids::{AuditId, HostId, RunId, ScheduleId};
 use docknap::domain::run::{ActorRef, Run, RunState, Trigger};
 use docknap::domain::target::Target;
@@ -17,6 +19,7 @@ use crate::support::rows::{
 };
 
 on_both_engines!(
+    what_stands_in_the_way_of_each_of_many_runs_is_found,
     runs_are_listed_newest_first_by_cursor_and_filter,
     the_newest_run_of_each_schedule_is_found,
     the_last_run_that_changed_each_target_is_found,
@@ -32,6 +35,63 @@ on_both_engines!(
 
 fn ids(runs: &[Run]) -> Vec<&str> {
     runs.iter().map(|run| run.id.as_str()).collect()
+}
+
+async fn what_stands_in_the_way_of_each_of_many_runs_is_found(test: TestDb) {
+    let guard = Guard {
+        min_uptime_minutes: Some(10),
+        busy_cpu_percent: None,
+        busy_wait_minutes: None,
+        then: Then::Go,
+    };
+    let (media, other) = (run("x").target, Target::stack(HostId::local(), "other"));
+    // Whatever two runs may differ in that counts.
+    let mut all = Vec::new();
+    for target in [&media, &other] {
+        for (action, state) in [
+            (Action::Stop, RunState::Succeeded),
+            (Action::Stop, RunState::Pending),
+            (Action::Start, RunState::Executing),
+        ] {
+            for (restore, retry_of) in [(true, None), (false, Some("r0")), (true, Some("r0")), (false, None)]
+            {
+                for guard in [Some(&guard), None] {
+                    all.push(Run {
+                        target: target.clone(),
+                        action,
+                        state,
+                        restore,
+                        retry_of: retry_of.map(RunId::from),
+                        guard: guard.cloned(),
+                        ..run(&format!("r{:02}", all.len()))
+                    });
+                }
+            }
+        }
+    }
+    store_schedules(&test.db, &[schedule("s1")]).await;
+    let fired = Run { schedule_id: Some("s1".into()), fire_at: Some(monday()), ..run("fired") };
+    store_runs(&test.db, &[(fired.clone(), Vec::new())]).await;
+    let asked: Vec<&Run> = all.iter().chain([&fired]).collect();
+    let mut tx = test.db.begin().await.expect("begins");
+    let nothing = runs::in_the_way(&mut tx, &asked[..48]).await.expect("answers");
+    assert!(nothing.iter().all(|one| *one == InTheWay::default()), "{nothing:?}");
+    let stored = runs::insert_all(&mut tx, &asked, 0).await.expect("stores");
+    assert_eq!(stored.len(), 48, "its schedule has one for that instant");
+    assert!(!stored.contains(&fired.id));
+    let found = runs::in_the_way(&mut tx, &asked).await.expect("answers");
+    let (mut twins, open) = (0, |one: &&Run| !one.state.is_terminal());
+    for (one, found) in asked.iter().zip(&found) {
+        // Asked one by one, and of those at hand, it is the same.
+        let twin = runs::open_twin(&mut tx, one).await.expect("answers");
+        let like = all.iter().filter(open).find(|twin| twin.does_all_of(one));
+        assert_eq!(found.twin, twin.map(|twin| twin.id), "{one:?}");
+        assert_eq!(found.twin.as_ref(), like.map(|twin| &twin.id), "{one:?}");
+        assert_eq!(found.is_taken, one.id == fired.id);
+        twins += usize::from(found.twin.is_some());
+    }
+    assert!(twins > 10, "{twins}");
+    assert!(runs::in_the_way(&mut tx, &[]).await.expect("answers").is_empty());
 }
 
 async fn runs_are_listed_newest_first_by_cursor_and_filter(test: TestDb) {
@@ -295,7 +355,14 @@ async fn fill(db: &Db, from: i64, count: i64) {
            'run.finish' END, CASE WHEN i % 1000 = 7 THEN 'user' ELSE 'run' END, \
            CASE WHEN i % 1000 = 7 THEN 'rare' ELSE 'media' END, 'ok', '{{}}' FROM n"
     );
-    for sql in [runs, audit] {
+    // A step of each on the service `web` of its stack.
+    let steps = format!(
+        "WITH RECURSIVE n (i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count}) \
+         INSERT INTO steps (id, run_id, ordinal, wave, host_id, container, identity, action, wait_for, state, reason) \
+         SELECT 's' || CAST(i AS TEXT), SUBSTR(CAST(10000000 + i AS TEXT), 1, 8) || '-0000-7000-8000-000000000000', \
+           0, 1, 'local', 'web', 'service:media' || CAST(i % 40 AS TEXT) || '/web/1', 'stop', '[]', 'succeeded', '' FROM n"
+    );
+    for sql in [runs, audit, steps] {
         match db {
             Db::Sqlite { writer, .. } => {
                 sqlx::query(sqlx::AssertSqlSafe(sql)).execute(writer).await.map(drop)
@@ -309,16 +376,26 @@ async fn fill(db: &Db, from: i64, count: i64) {
     }
 }
 
+/// The instant that an id of [`fill`] would have been made at: its eight digits are the higher 32 bits of 48.
+fn id_ms(digits: i64) -> i64 {
+    i64::from_str_radix(&digits.to_string(), 16).expect("digits") << 16
+}
+
 /// The least of some tries of each page, in microseconds, with its name.
 async fn costs(db: &Db, last: i64) -> Vec<(&'static str, u128)> {
     let clock = docknap::clock::Clock::system();
     let deep = format!("{}-0000-7000-8000-000000000000", 10_000_000 + last / 2);
     let target = Target::stack(HostId::local(), "media7");
+    let web = [member("media7", "web")];
     let none = Wanted::default();
+    let touching = Wanted { target: Some(&target), touching: &web, ..none };
     let pages: Vec<(&str, Wanted<'_>, Option<&str>)> = vec![
         ("first", none, None),
         ("deep", none, Some(&deep)),
         ("target", Wanted { target: Some(&target), ..none }, None),
+        ("touching", touching, None),
+        ("touching, deep", touching, Some(&deep)),
+        ("touching, action", Wanted { action: Some(Action::Stop), ..touching }, None),
         ("attention", Wanted { attention: true, ..none }, None),
         ("attention, deep", Wanted { attention: true, ..none }, Some(&deep)),
         ("state", Wanted { state: Some(RunState::Missed), ..none }, None),
@@ -336,6 +413,23 @@ async fn costs(db: &Db, last: i64) -> Vec<(&'static str, u128)> {
         }
         costs.push((name, least));
     }
+    // As many runs of the target as are left, in both lengths of the list.
+    let (than, edges) = (
+        format!("{}-0000-7000-8000-000000000000", 10_000_000 + last - 400),
+        [last - 400, last - 200, last]
+            .map(|i| Timestamp::from_millisecond(id_ms(10_000_000 + i)).expect("in range")),
+    );
+    let mut least = [u128::MAX; 2];
+    for _ in 0..7 {
+        let begin = clock.monotonic();
+        assert_eq!(history::newer(db, touching, &than, 100).await.expect("counts"), 10);
+        let then = clock.monotonic();
+        let counted = figures::outcomes(db, touching, &edges).await.expect("counts");
+        assert_eq!(counted.iter().map(|(_, _, count)| count).sum::<i64>(), 10);
+        let took = [then.saturating_sub(begin), clock.monotonic().saturating_sub(then)];
+        least = [0, 1].map(|n| least[n].min(took[n].as_micros()));
+    }
+    costs.extend([("touching, newer", least[0]), ("touching, outcomes", least[1])]);
     let until = RunId(format!("{}-0000-7000-8000-000000000000", 10_000_000 + last));
     let targets: Vec<Target> = (0..40).map(|n| Target::stack(HostId::local(), format!("media{n}"))).collect();
     let paced: Vec<Paced<'_>> =

@@ -1,6 +1,8 @@
 //! Schedules in storage, on both engines.
 
-use docknap::db::schedules::{self, Wanted};
+use std::time::Duration;
+
+use docknap::db::schedules::{self, Taking, Wanted};
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, ScheduleId};
 use docknap::domain::schedule::{Schedule, When};
@@ -16,6 +18,7 @@ on_both_engines!(
     a_deletion_is_taken_back_once,
     only_one_claims_an_occurrence,
     a_claim_uses_up_the_skip_and_may_end_a_once,
+    of_a_batch_each_is_claimed_for_itself,
     what_is_due_comes_in_order_and_what_is_off_never,
     a_skip_needs_the_occurrence_it_was_meant_for,
     a_list_is_paged_filtered_and_without_the_deleted,
@@ -84,8 +87,9 @@ async fn only_one_claims_an_occurrence(test: TestDb) {
     let (due, next) = (at("2026-11-23T23:00:00Z"), at("2026-11-24T23:00:00Z"));
     for (rev, claimed) in [(2, false), (1, true), (1, false)] {
         let mut tx = test.db.begin().await.expect("begins");
-        let answer = schedules::claim(&mut tx, &one.id, due, rev, Some(next), false).await.expect("answers");
-        assert_eq!(answer, claimed, "revision {rev}");
+        let taking = Taking { id: &one.id, due, rev, next: Some(next), is_last: false };
+        let won = schedules::claim(&mut tx, &[taking]).await.expect("answers");
+        assert_eq!(won.contains(&one.id), claimed, "revision {rev}");
         tx.commit().await.expect("commits");
     }
     let stored = schedules::get(&test.db, &one.id).await.expect("reads").expect("is there");
@@ -100,11 +104,44 @@ async fn a_claim_uses_up_the_skip_and_may_end_a_once(test: TestDb) {
     one.skip_at = Some(due);
     store_schedules(&test.db, std::slice::from_ref(&one)).await;
     let mut tx = test.db.begin().await.expect("begins");
-    assert!(schedules::claim(&mut tx, &one.id, due, 1, None, true).await.expect("answers"));
+    let taking = Taking { id: &one.id, due, rev: 1, next: None, is_last: true };
+    assert_eq!(schedules::claim(&mut tx, &[taking]).await.expect("answers").len(), 1);
     tx.commit().await.expect("commits");
     let stored = schedules::get(&test.db, &one.id).await.expect("reads").expect("is there");
     assert_eq!((stored.next_due, stored.skip_at, stored.spec.enabled), (None, None, false));
     assert_eq!(schedules::next_due(&test.db).await.expect("reads"), None);
+}
+
+async fn of_a_batch_each_is_claimed_for_itself(test: TestDb) {
+    // More than one statement takes, and all sizes of them.
+    let mut rows: Vec<Schedule> = (0..75).map(|n| schedule(&format!("s{n:02}"))).collect();
+    let due = at("2026-11-23T23:00:00Z");
+    for (n, row) in rows.iter_mut().enumerate() {
+        // Nobody claims what was switched off, was deleted, or was edited meanwhile.
+        row.spec.enabled = n != 3;
+        row.deleted_at = (n == 33).then(monday);
+        row.rev = if n == 74 { 2 } else { 1 };
+    }
+    store_schedules(&test.db, &rows).await;
+    let next = |n: usize| (n % 2 == 0).then(|| at("2026-11-24T23:00:00Z") + Duration::from_secs(n as u64));
+    let takings: Vec<Taking<'_>> = rows
+        .iter()
+        .enumerate()
+        .map(|(n, row)| Taking { id: &row.id, due, rev: 1, next: next(n), is_last: n == 40 })
+        .collect();
+    let mut tx = test.db.begin().await.expect("begins");
+    let won = schedules::claim(&mut tx, &takings).await.expect("answers");
+    tx.commit().await.expect("commits");
+    for (n, row) in rows.iter().enumerate() {
+        let claimed = ![3, 33, 74].contains(&n);
+        assert_eq!(won.contains(&row.id), claimed, "{n}");
+        let stored = schedules::get(&test.db, &row.id).await.expect("reads").expect("is there");
+        assert_eq!(stored.next_due, if claimed { next(n) } else { Some(due) }, "{n}");
+        assert_eq!(stored.spec.enabled, n != 3 && n != 40, "{n}");
+    }
+    let mut tx = test.db.begin().await.expect("begins");
+    assert_eq!(schedules::claim(&mut tx, &takings).await.expect("answers").len(), 0, "once is all");
+    assert_eq!(schedules::claim(&mut tx, &[]).await.expect("answers").len(), 0);
 }
 
 async fn what_is_due_comes_in_order_and_what_is_off_never(test: TestDb) {

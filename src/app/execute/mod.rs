@@ -35,7 +35,7 @@ mod submit;
 mod under_way;
 
 pub(crate) use super::by_hand::answer as answer_by_hand;
-pub use submit::{Prepared, Submitted, prepare, retry, store, submit};
+pub use submit::{Prepared, Submitted, prepare, retry, store, store_all, submit};
 pub use under_way::Execution;
 
 /// What somebody wants done.

@@ -1,5 +1,7 @@
 //! From a request to a stored run.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::{Request, known, plan_of, touchable};
@@ -10,7 +12,7 @@ use crate::app::{Actor, App, Live};
 use crate::app::{by_hand, overrides};
 use crate::db::{self, Tx};
 use crate::domain::action::Action;
-use crate::domain::audit::AuditDetail;
+use crate::domain::audit::{AuditDetail, AuditRow};
 use crate::domain::ids::RunId;
 use crate::domain::inventory::Inventory;
 use crate::domain::permission::Permission;
@@ -178,14 +180,32 @@ pub async fn prepare(
 /// # Errors
 /// Where it cannot be stored.
 pub async fn store(tx: &mut Tx, app: &App, actor: &Actor, prepared: &Prepared) -> Result<bool> {
-    let Prepared { run, steps } = prepared;
-    if !db::runs::insert(tx, run, app.execution.epoch()).await? {
-        return Ok(false);
-    }
-    db::steps::insert(tx, steps).await?;
+    Ok(!store_all(tx, app, actor, &[prepared]).await?.is_empty())
+}
+
+/// As [`store`], many at once; answers the ids of those that were stored.
+///
+/// # Errors
+/// Where they cannot be stored.
+pub async fn store_all(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    prepared: &[&Prepared],
+) -> Result<HashSet<RunId>> {
+    let runs: Vec<&Run> = prepared.iter().map(|one| &one.run).collect();
+    let stored = db::runs::insert_all(tx, &runs, app.execution.epoch()).await?;
+    let new = || prepared.iter().filter(|one| stored.contains(&one.run.id));
+    db::steps::insert(tx, new().flat_map(|one| &one.steps)).await?;
+    let rows: Vec<AuditRow> = new().map(|one| request_row(app, actor, &one.run)).collect();
+    db::audit::insert_all(tx, &rows).await?;
+    Ok(stored)
+}
+
+/// The audit row of a request.
+fn request_row(app: &App, actor: &Actor, run: &Run) -> AuditRow {
     let why = (!run.why.is_empty()).then(|| run.why.clone());
-    audit::record(
-        tx,
+    audit::row(
         app,
         actor,
         &format!("{}.{}", run.target.target_type(), run.action),
@@ -197,8 +217,6 @@ pub async fn store(tx: &mut Tx, app: &App, actor: &Actor, prepared: &Prepared) -
         if run.state.is_terminal() { run.state.as_str() } else { "ok" },
         detail(run, why),
     )
-    .await?;
-    Ok(true)
 }
 
 /// Adds the audit row of a run's end.
