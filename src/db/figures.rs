@@ -1,9 +1,11 @@
 //! Figures over runs: how many ended how on which day, and how long they took.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 
 use super::conditions::{fetch_by, uuid_floor};
-use super::history::{Wanted, conditions};
+use super::history::{Sought, Wanted};
 use super::{Db, DbError, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::RunId;
@@ -14,7 +16,8 @@ use crate::domain::time::to_ms;
 /// How many of the runs made in each stretch of time are in which state: the stretches lie between the instants of
 /// `edges`, counted from 0. A state without runs is not among them.
 ///
-/// The index on state and id has all that is asked for, so the cost goes by the runs of that time alone.
+/// The cost goes by the runs of that time alone: of any target the index on state and id has all that is asked for, of one
+/// it is the target's own runs.
 ///
 /// # Errors
 /// What the engine answered; [`DbError::Damaged`] for a row this program never wrote.
@@ -26,20 +29,37 @@ pub async fn outcomes(
     if edges.len() < 2 {
         return Ok(Vec::new());
     }
-    let mut conditions = conditions(wanted);
-    let bounds: Vec<String> = edges.iter().map(|edge| conditions.bind(uuid_floor(to_ms(*edge)))).collect();
+    let mut sought = Sought::new(wanted);
+    let bounds: Vec<String> = edges.iter().map(|edge| sought.bind(uuid_floor(to_ms(*edge)))).collect();
     let stretches: Vec<String> =
         bounds.windows(2).enumerate().map(|(n, pair)| format!("({n}, {}, {})", pair[0], pair[1])).collect();
-    let states: Vec<String> = RunState::ALL.iter().map(|state| format!("('{}')", state.as_str())).collect();
-    let sql = format!(
-        "WITH stretches (n, lo, hi) AS (VALUES {}), states (word) AS (VALUES {}) \
-         SELECT CAST(n AS BIGINT), word, COUNT(*) FROM stretches CROSS JOIN states CROSS JOIN runs \
-         WHERE state = word AND id >= lo AND id < hi{} GROUP BY n, word ORDER BY n, word",
-        stretches.join(", "),
-        states.join(", "),
-        conditions.sql()
-    );
-    let rows = fetch_by!(db, (i64, String, i64), sql, conditions)?;
+    let stretches = format!("stretches (n, lo, hi) AS (VALUES {})", stretches.join(", "));
+    sought.within("lo", "hi");
+    let own = sought.own();
+    let sql = if sought.is_of_a_target() {
+        let mut found = format!("SELECT n, id, state AS word FROM stretches CROSS JOIN runs WHERE TRUE{own}");
+        for touching in sought.touching() {
+            let _ = write!(
+                found,
+                " UNION SELECT n, run_id, (SELECT r.state FROM runs r WHERE r.id = run_id) \
+                 FROM stretches CROSS JOIN steps WHERE TRUE{touching}"
+            );
+        }
+        format!(
+            "WITH {stretches} SELECT CAST(n AS BIGINT), word, COUNT(*) FROM ({found}) AS found \
+             GROUP BY n, word ORDER BY n, word"
+        )
+    } else {
+        let states: Vec<String> =
+            RunState::ALL.iter().map(|state| format!("('{}')", state.as_str())).collect();
+        format!(
+            "WITH {stretches}, states (word) AS (VALUES {}) SELECT CAST(n AS BIGINT), word, COUNT(*) \
+             FROM stretches CROSS JOIN states CROSS JOIN runs WHERE state = word{own} GROUP BY n, word \
+             ORDER BY n, word",
+            states.join(", ")
+        )
+    };
+    let rows = fetch_by!(db, (i64, String, i64), sql, sought)?;
     rows.into_iter()
         .map(|(n, word, count)| {
             let state = RunState::parse(&word).ok_or_else(|| DbError::Damaged {

@@ -1,5 +1,7 @@
 //! Runs and steps as they are read back: lists, one with its steps, the last that touched each target.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
@@ -41,45 +43,122 @@ pub struct Wanted<'a> {
     pub upto: Option<&'a str>,
 }
 
-/// What the runs wanted have in common. Ids begin with the instant they were made at, so that a span of time is one of
+/// More looks than this SQLite does not put together: of a target with more containers they are one.
+const MOST_LOOKS: usize = 200;
+
+/// Which runs are wanted, as conditions. Ids begin with the instant they were made at, so that a span of time is one of
 /// the primary key.
-pub(super) fn conditions(wanted: Wanted<'_>) -> Conditions {
-    let mut conditions = Conditions::default();
-    if let Some(target) = wanted.target {
-        conditions.is("host_id", Some(target.host.as_str()));
-        let kind = conditions.bind(target.target_type().as_str());
-        let identity = conditions.bind(target.identity_text());
-        let own = format!("target_type = {kind} AND target_identity = {identity}");
-        if wanted.touching.is_empty() {
-            conditions.and(&own);
-        } else {
-            let host = conditions.bind(target.host.as_str());
-            let identities = conditions.bind_all(wanted.touching.iter().map(ContainerIdentity::to_text));
-            conditions.and(&format!(
-                "(({own}) OR id IN (SELECT run_id FROM steps WHERE host_id = {host} AND identity IN ({identities})))"
-            ));
+#[derive(Clone, Debug)]
+pub(super) struct Sought {
+    /// What holds for all of them, but for target and id; and the parameters of everything.
+    rest: Conditions,
+    /// Of this target; empty = of any.
+    own: String,
+    /// Of the steps of others that count too, for each container.
+    touching: Vec<String>,
+    /// Between which ids: `< $3`.
+    bounds: Vec<String>,
+}
+
+impl Sought {
+    /// What is wanted.
+    pub fn new(wanted: Wanted<'_>) -> Self {
+        let mut rest = Conditions::default();
+        let (mut own, mut touching) = (String::new(), Vec::new());
+        if let Some(target) = wanted.target {
+            let host = rest.bind(target.host.as_str());
+            let kind = rest.bind(target.target_type().as_str());
+            let identity = rest.bind(target.identity_text());
+            own = format!(" AND host_id = {host} AND target_type = {kind} AND target_identity = {identity}");
+            let looks = if wanted.touching.len() > MOST_LOOKS { wanted.touching.len() } else { 1 };
+            touching.extend(wanted.touching.chunks(looks).map(|identities| {
+                let identities = rest.bind_all(identities.iter().map(ContainerIdentity::to_text));
+                format!(" AND host_id = {host} AND identity IN ({identities})")
+            }));
+        }
+        rest.is("schedule_id", wanted.schedule.map(ScheduleId::as_str));
+        rest.is("state", wanted.state.map(RunState::as_str));
+        if wanted.attention {
+            // Written as in the index runs_attention.
+            rest.and("CASE WHEN state IN ('failed', 'partial', 'interrupted') THEN 1 ELSE 0 END = 1");
+        }
+        rest.is("action", wanted.action.map(Action::as_str));
+        rest.is("trigger_kind", wanted.trigger.map(Trigger::as_str));
+        rest.is("actor_name", wanted.actor);
+        let mut sought = Self { rest, own, touching, bounds: Vec::new() };
+        sought.bound(">=", wanted.from.map(|from| uuid_floor(to_ms(from))));
+        sought.bound("<", wanted.to.map(|to| uuid_floor(to_ms(to))));
+        sought.bound("<=", wanted.upto);
+        sought
+    }
+
+    /// On one side of this id, too.
+    pub fn bound(&mut self, sign: &str, id: Option<impl Into<String>>) {
+        if let Some(id) = id {
+            let id = self.bind(id);
+            self.bounds.push(format!("{sign} {id}"));
         }
     }
-    conditions.is("schedule_id", wanted.schedule.map(ScheduleId::as_str));
-    conditions.is("state", wanted.state.map(RunState::as_str));
-    if wanted.attention {
-        // Written as in the index runs_attention.
-        conditions.and("CASE WHEN state IN ('failed', 'partial', 'interrupted') THEN 1 ELSE 0 END = 1");
+
+    /// From the id in one column on, and before the one in another.
+    pub fn within(&mut self, from: &str, before: &str) {
+        self.bounds.extend([format!(">= {from}"), format!("< {before}")]);
     }
-    conditions.is("action", wanted.action.map(Action::as_str));
-    conditions.is("trigger_kind", wanted.trigger.map(Trigger::as_str));
-    conditions.is("actor_name", wanted.actor);
-    for (instant, sign) in [(wanted.from, ">="), (wanted.to, "<")] {
-        if let Some(instant) = instant {
-            let bound = conditions.bind(uuid_floor(to_ms(instant)));
-            conditions.and(&format!("id {sign} {bound}"));
+
+    /// Takes a value in, and answers its placeholder.
+    pub fn bind(&mut self, value: impl Into<String>) -> String {
+        self.rest.bind(value)
+    }
+
+    /// The parameters, in their order.
+    pub fn values(&self) -> &[String] {
+        self.rest.values()
+    }
+
+    /// Of one target, or of any.
+    pub fn is_of_a_target(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    fn between(&self, column: &str) -> String {
+        self.bounds.iter().map(|bound| format!(" AND {column} {bound}")).collect()
+    }
+
+    /// The conditions on a row of `runs`, each after an ` AND `; but for those that only touch the target.
+    pub fn own(&self) -> String {
+        format!("{}{}{}", self.own, self.rest.sql(), self.between("id"))
+    }
+
+    /// The conditions on a row of `steps` of a run that touches the target. Each container is a look of its own along an
+    /// index in the order of the list: no index has what one condition OR another holds of.
+    pub fn touching(&self) -> impl Iterator<Item = String> {
+        let rest = match self.rest.sql() {
+            "" => String::new(),
+            // A step has no more of its run than the id.
+            rest => format!(" AND EXISTS (SELECT 1 FROM runs WHERE id = run_id{rest})"),
+        };
+        let between = self.between("run_id");
+        self.touching.iter().map(move |touching| format!("{touching}{between}{rest}"))
+    }
+
+    /// The conditions on a row of `runs`, where the first `most` in an order by id are all that is wanted.
+    fn first(&self, order: &str, most: i64) -> String {
+        let own = self.own();
+        if self.touching.is_empty() {
+            return own;
         }
+        let mut ids = format!(
+            "SELECT * FROM (SELECT id FROM runs WHERE TRUE{own} ORDER BY id {order} LIMIT {most}) AS own"
+        );
+        for (n, touching) in self.touching().enumerate() {
+            let _ = write!(
+                ids,
+                " UNION SELECT * FROM (SELECT DISTINCT run_id FROM steps WHERE TRUE{touching} \
+                 ORDER BY run_id {order} LIMIT {most}) AS touching{n}"
+            );
+        }
+        format!(" AND id IN ({ids})")
     }
-    if let Some(upto) = wanted.upto {
-        let bound = conditions.bind(upto);
-        conditions.and(&format!("id <= {bound}"));
-    }
-    conditions
 }
 
 /// The newest runs first, older than the run `before`, `limit` at most.
@@ -87,13 +166,13 @@ pub(super) fn conditions(wanted: Wanted<'_>) -> Conditions {
 /// # Errors
 /// What the engine answered; [`DbError::Damaged`] for a row this program never wrote.
 pub async fn list(db: &Db, wanted: Wanted<'_>, before: Option<&str>, limit: i64) -> Result<Vec<Run>> {
-    let mut conditions = conditions(wanted);
-    if let Some(before) = before {
-        let bound = conditions.bind(before);
-        conditions.and(&format!("id < {bound}"));
-    }
-    let sql = format!("SELECT * FROM runs WHERE TRUE{} ORDER BY id DESC LIMIT {limit}", conditions.sql());
-    let rows = fetch_by!(db, RunRow, sql, conditions)?;
+    let mut sought = Sought::new(wanted);
+    sought.bound("<", before);
+    let sql = format!(
+        "SELECT * FROM runs WHERE TRUE{} ORDER BY id DESC LIMIT {limit}",
+        sought.first("DESC", limit)
+    );
+    let rows = fetch_by!(db, RunRow, sql, sought)?;
     rows.into_iter().map(Run::try_from).collect()
 }
 
@@ -102,14 +181,13 @@ pub async fn list(db: &Db, wanted: Wanted<'_>, before: Option<&str>, limit: i64)
 /// # Errors
 /// What the engine answered.
 pub async fn newer(db: &Db, wanted: Wanted<'_>, than: &str, most: i64) -> Result<i64> {
-    let mut conditions = conditions(wanted);
-    let bound = conditions.bind(than);
-    conditions.and(&format!("id > {bound}"));
+    let mut sought = Sought::new(wanted);
+    sought.bound(">", Some(than));
     let sql = format!(
         "SELECT COUNT(*) FROM (SELECT id FROM runs WHERE TRUE{} LIMIT {most}) AS newer",
-        conditions.sql()
+        sought.first("ASC", most)
     );
-    let rows = fetch_by!(db, (i64,), sql, conditions)?;
+    let rows = fetch_by!(db, (i64,), sql, sought)?;
     Ok(rows.first().map_or(0, |row| row.0))
 }
 
