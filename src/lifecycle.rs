@@ -154,6 +154,7 @@ pub async fn open_services(config: Config, clock: Clock) -> Result<App, StartErr
         outside: Outside::default(),
         soon: crate::app::soon::Soon::default(),
         facts: crate::app::stacks::Kept::default(),
+        outcomes: crate::app::outcomes::Outcomes::default(),
         slept: crate::app::report::Slept::default(),
         calendars: crate::app::calendars::Expanded::default(),
         auth,

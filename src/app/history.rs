@@ -109,7 +109,21 @@ pub async fn outcomes(
 ) -> Result<Vec<(usize, RunState, i64)>> {
     actor.require(Permission::View)?;
     let touching = filter.touching(app);
-    Ok(db::figures::outcomes(&app.db, filter.wanted(&touching), edges).await?)
+    let (mut counts, revision) = app.outcomes.known(filter, &touching, edges);
+    let known = counts.len();
+    let rest = edges.get(known..).unwrap_or_default();
+    let read = db::figures::outcomes(&app.db, filter.wanted(&touching), rest).await?;
+    counts.resize_with(edges.len().saturating_sub(1), Vec::new);
+    for (n, state, count) in read {
+        if let Some(counts) = counts.get_mut(known + n) {
+            counts.push((state, count));
+        }
+    }
+    app.outcomes.keep(filter, &touching, edges, &counts, app.clock.now(), revision);
+    let counts = counts.into_iter().enumerate();
+    Ok(counts
+        .flat_map(|(n, counts)| counts.into_iter().map(move |(state, count)| (n, state, count)))
+        .collect())
 }
 
 /// Runs of one target and action that a duration is compared with, at most.

@@ -35,6 +35,7 @@ pub mod metrics;
 pub mod nap;
 pub mod near;
 pub mod order;
+pub mod outcomes;
 pub mod outlook;
 pub mod outside;
 pub mod overrides;
@@ -89,6 +90,8 @@ pub struct Parts {
     pub soon: soon::Soon,
     /// What the database said about all targets last.
     pub facts: stacks::Kept,
+    /// How the runs of past days ended, as it was counted last.
+    pub outcomes: outcomes::Outcomes,
     /// What slept this week, as it was read last.
     pub slept: report::Slept,
     /// The dates of calendars, as they were expanded last.

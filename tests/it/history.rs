@@ -1,5 +1,6 @@
 //! What was done, read back from storage, on both engines.
 
+use docknap::app::history::RunFilter;
 use docknap::db::figures::{self, Paced};
 use docknap::db::history::{self, Tally, Wanted};
 use docknap::db::runs::{self, InTheWay};
@@ -10,9 +11,11 @@ use docknap::domain::guard::{Guard, Then};
 use docknap::domain::ids::{AuditId, HostId, RunId, ScheduleId};
 use docknap::domain::run::{ActorRef, Run, RunState, Trigger};
 use docknap::domain::target::Target;
+use docknap::sim::World;
 use jiff::{Timestamp, ToSpan};
 
 use crate::on_both_engines;
+use crate::support::bench::{Bench, person};
 use crate::support::db::TestDb;
 use crate::support::rows::{
     at, member, monday, run, schedule, step, store_runs, store_schedules, store_user,
@@ -263,6 +266,51 @@ async fn outcomes_are_counted_day_by_day(test: TestDb) {
     let shop = Target::stack(HostId::local(), "shop");
     assert_eq!(counted(Wanted { target: Some(&shop), ..Wanted::default() }).await, all[2..]);
     assert!(figures::outcomes(&test.db, Wanted::default(), &edges[..1]).await.expect("counts").is_empty());
+}
+
+#[tokio::test]
+async fn past_days_are_counted_once_and_what_changes_is_counted_again() {
+    let bench = Bench::new("2026-11-24T12:00:00Z", World::new()).await;
+    let edges: Vec<Timestamp> =
+        ["2025-11-20T00:00:00Z", "2025-11-21T00:00:00Z", "2026-11-23T00:00:00Z", "2026-11-24T00:00:00Z"]
+            .into_iter()
+            .chain(["2026-11-25T00:00:00Z"])
+            .map(at)
+            .collect();
+    let source = docknap::app::IdSource::seeded(1);
+    let store = async |made: &str, state: RunState| {
+        let made = Run { id: source.next(at(made)), created_at: at(made), state, ..run("x") };
+        let made = Run { finished_at: state.is_terminal().then_some(made.created_at), ..made };
+        store_runs(&bench.app.db, &[(made.clone(), Vec::new())]).await;
+        made
+    };
+    let counted = async || {
+        let filter = RunFilter::default();
+        let found = docknap::app::history::outcomes(&bench.app, &person(), &filter, &edges).await;
+        found.expect("counts")
+    };
+    store("2025-11-20T12:00:00Z", RunState::Failed).await;
+    let open = store("2026-11-23T12:00:00Z", RunState::Executing).await;
+    let before = [(0, RunState::Failed, 1), (2, RunState::Executing, 1)];
+    assert_eq!(counted().await, before);
+    // The day is past, and its run goes on.
+    let mut tx = bench.app.db.begin().await.expect("begins");
+    assert!(runs::finish(&mut tx, &open.id, RunState::Succeeded, "", monday()).await.expect("ends"));
+    tx.commit().await.expect("commits");
+    store("2026-11-24T01:00:00Z", RunState::Missed).await;
+    let after = [(0, RunState::Failed, 1), (2, RunState::Succeeded, 1), (3, RunState::Missed, 1)];
+    assert_eq!(counted().await, after);
+    assert_eq!(counted().await, after);
+    // Today goes on, and of the days before nothing is read any more.
+    store("2026-11-24T02:00:00Z", RunState::Missed).await;
+    store("2026-11-23T02:00:00Z", RunState::Failed).await;
+    assert_eq!(counted().await[2..], [(3, RunState::Missed, 2)]);
+    // Runs are forgotten after 365 days.
+    docknap::scheduler::housekeeping::sweep(&bench.app).await.expect("it sweeps");
+    let left = [(2, RunState::Failed, 1), (2, RunState::Succeeded, 1), (3, RunState::Missed, 2)];
+    let mut found = counted().await;
+    found.sort_by_key(|(n, state, _)| (*n, state.as_str()));
+    assert_eq!(found, left);
 }
 
 async fn durations_are_those_of_the_last_runs_that_did_it_all(test: TestDb) {

@@ -56,6 +56,7 @@ async fn bench_with(config: Config) -> Bench {
         outside: docknap::app::Outside::default(),
         soon: docknap::app::soon::Soon::default(),
         facts: docknap::app::stacks::Kept::default(),
+        outcomes: docknap::app::outcomes::Outcomes::default(),
         slept: docknap::app::report::Slept::default(),
         calendars: docknap::app::calendars::Expanded::default(),
     });

@@ -174,6 +174,7 @@ impl Machine {
             let app = App::new(Parts {
                 soon: docknap::app::soon::Soon::default(),
                 facts: docknap::app::stacks::Kept::default(),
+                outcomes: docknap::app::outcomes::Outcomes::default(),
                 slept: docknap::app::report::Slept::default(),
                 db,
                 clock: self.clock.clone(),

@@ -110,6 +110,7 @@ impl TestApp {
             outside: docknap::app::Outside::default(),
             soon: docknap::app::soon::Soon::default(),
             facts: docknap::app::stacks::Kept::default(),
+            outcomes: docknap::app::outcomes::Outcomes::default(),
             slept: docknap::app::report::Slept::default(),
             calendars: docknap::app::calendars::Expanded::default(),
             auth,

@@ -263,6 +263,7 @@ async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path) -> 
         outside: docknap::app::Outside::default(),
         soon: docknap::app::soon::Soon::default(),
         facts: docknap::app::stacks::Kept::default(),
+        outcomes: docknap::app::outcomes::Outcomes::default(),
         slept: docknap::app::report::Slept::default(),
         calendars: docknap::app::calendars::Expanded::default(),
         auth,
