@@ -171,6 +171,16 @@ pub async fn in_state(db: &Db, state: RunState) -> Result<Vec<Run>> {
     rows.into_iter().map(Run::try_from).collect()
 }
 
+/// The ids of the runs in a state, oldest first.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn ids_in_state(db: &Db, state: RunState) -> Result<Vec<RunId>> {
+    let rows: Vec<(String,)> = on_db!(db, pool =>
+        sqlx::query_as("SELECT id FROM runs WHERE state = $1 ORDER BY id").bind(state.as_str()).fetch_all(pool))?;
+    Ok(rows.into_iter().map(|(id,)| RunId(id)).collect())
+}
+
 /// A run that has not ended and does all that `run` is to do: the same thing to the same target, and neither only the
 /// part of it that naps nor only what an earlier one left undone, unless `run` is no more than that. One that a guard
 /// holds back counts only for another that is guarded: what goes at once takes its place.

@@ -207,10 +207,8 @@ async fn store(
     end_twins(&mut tx, &mut prepared).await?;
     let stored = execute::store_all(&mut tx, app, &actor, &prepared.iter().collect::<Vec<_>>()).await?;
     let mut taken = Ticked { claimed: lags.len(), ..Ticked::default() };
-    for prepared in prepared.iter().filter(|prepared| !prepared.run.state.is_terminal()) {
-        if !stored.contains(&prepared.run.id) {
-            continue;
-        }
+    let acts = |one: &&Prepared| !one.run.state.is_terminal() && stored.contains(&one.run.id);
+    for prepared in prepared.iter().filter(acts) {
         let host = inventories.get(prepared.run.target.host.as_str());
         // What a guard may hold back goes against nothing before it goes.
         if let Some(inventory) = host.filter(|_| prepared.run.guard.is_none()) {
@@ -218,6 +216,7 @@ async fn store(
         }
         taken.runs.push(prepared.run.id.clone());
     }
+    app.execution.hand_over(prepared.iter().filter(acts).cloned());
     tx.commit().await?;
     let counters = &app.vitals.counters;
     for lag in lags {
