@@ -1,6 +1,7 @@
 //! A person with a login.
 
-use jiff::Timestamp;
+use jiff::civil::{Date, Weekday};
+use jiff::{Timestamp, ToSpan as _};
 
 use super::ids::UserId;
 use super::permission::Role;
@@ -58,6 +59,27 @@ impl WeekStart {
     /// The day of a word; `None` where it names none.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|day| day.as_str() == word)
+    }
+
+    /// The day itself.
+    pub fn day(self) -> Weekday {
+        match self {
+            Self::Monday => Weekday::Monday,
+            Self::Sunday => Weekday::Sunday,
+        }
+    }
+
+    /// The days of a week in their order, each as its distance from Monday.
+    pub fn days(self) -> [usize; 7] {
+        match self {
+            Self::Monday => [0, 1, 2, 3, 4, 5, 6],
+            Self::Sunday => [6, 0, 1, 2, 3, 4, 5],
+        }
+    }
+
+    /// The first date of the week that holds a date.
+    pub fn week_of(self, date: Date) -> Date {
+        date.saturating_sub(i64::from(date.weekday().since(self.day())).days())
     }
 }
 

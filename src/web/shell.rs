@@ -13,7 +13,7 @@ use super::pages::wanted::Imposed;
 use super::proxy::Via;
 use super::session::{FLASH, cookie};
 pub use super::toast::Toast as Flash;
-use super::view::Now;
+use super::view::{self, Now};
 use super::{Web, assets};
 use crate::app::{overrides, zone};
 use crate::domain::permission::{Permission, Role};
@@ -95,6 +95,11 @@ impl Shell {
     /// Whether the person may keep users, calendars and settings.
     pub fn can_administer(&self) -> bool {
         self.user.as_ref().is_some_and(ShellUser::can_administer)
+    }
+
+    /// A sentence with its times as the reader writes them.
+    pub fn words(&self, sentence: &str) -> String {
+        view::clocked(sentence, self.habits.clock)
     }
 
     /// The surroundings of an answer to somebody.

@@ -159,7 +159,7 @@ fn short(local: &Zoned, here: &Zoned, now: &Now) -> String {
 }
 
 /// A sentence with its times of day written as on a clock of that face: `Asleep 23:00–07:00` becomes `Asleep
-/// 11:00 pm–7:00 am`. What merely holds such digits stays: `1:30`, `12:30:15`, a zone's `+02:00`.
+/// 11:00 pm–7:00 am`. What merely holds such digits stays: `1:30`, `12:30:15`, a zone's `+02:00`, a “name 23:00”.
 pub fn clocked(sentence: &str, face: ClockFace) -> String {
     if face == ClockFace::H24 {
         return sentence.to_owned();
@@ -170,6 +170,10 @@ pub fn clocked(sentence: &str, face: ClockFace) -> String {
     let mut copied = 0;
     let mut at = 0;
     while at + 5 <= bytes.len() {
+        if let Some(quoted) = sentence.get(at..).filter(|rest| rest.starts_with('“')) {
+            at += quoted.find('”').unwrap_or('“'.len_utf8());
+            continue;
+        }
         let alone = at.checked_sub(1).is_none_or(|before| {
             let before = bytes[before];
             !before.is_ascii_alphanumeric() && !matches!(before, b':' | b'+' | b'.' | b'_')
@@ -181,7 +185,7 @@ pub fn clocked(sentence: &str, face: ClockFace) -> String {
             && digit(at + 3)
             && digit(at + 4)
             && !digit(at + 5)
-            && bytes.get(at + 5) != Some(&b':');
+            && !(bytes.get(at + 5) == Some(&b':') && digit(at + 6));
         let hour = sentence.get(at..at + 2).and_then(|text| text.parse::<u8>().ok()).filter(|_| is_time);
         let Some(hour) = hour.filter(|hour| *hour <= 24) else {
             at += 1;
@@ -550,8 +554,20 @@ mod tests {
         let told = |text: &str| clocked(text, ClockFace::H12).replace('\u{a0}', " ");
         assert_eq!(told("Asleep Mon–Fri 23:00–07:30"), "Asleep Mon–Fri 11:00 pm–7:30 am");
         assert_eq!(told("At 00:00 and 12:05, until 24:00"), "At 12:00 am and 12:05 pm, until 12:00 am");
+        assert_eq!(told("Fri 23:00: 1 change"), "Fri 11:00 pm: 1 change");
         assert_eq!(told("started 07:30 today by “Nights”"), "started 7:30 am today by “Nights”");
-        for other in ["1:30", "12:30:15", "UTC+02:00", "sha256:10:11x", "99:00", "é:00", "23:0", ""] {
+        for other in [
+            "1:30",
+            "12:30:15",
+            "UTC+02:00",
+            "sha256:10:11x",
+            "99:00",
+            "é:00",
+            "23:0",
+            "“Nap 23:00”",
+            "“",
+            "",
+        ] {
             assert_eq!(told(other), other);
         }
         assert_eq!(clocked("At 23:00", ClockFace::H24), "At 23:00");

@@ -47,7 +47,7 @@ fn everything() -> Vec<(String, String)> {
     render::<stacks::Tile>(&mut all, |_| vec![]);
     render::<stacks::StackPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
     render::<containers::ContainerPage>(&mut all, |page| vec![("live", text(page.as_live().render()))]);
-    render::<containers::GonePage>(&mut all, |_| vec![]);
+    render::<schedules::orphans::OrphansPage>(&mut all, |_| vec![]);
     render::<schedules::SchedulesPage>(&mut all, |page| vec![("rows", text(page.as_rows().render()))]);
     render::<schedules::together::ConflictPage>(&mut all, |_| vec![]);
     render::<schedules::SwitchedRow>(&mut all, |_| vec![]);

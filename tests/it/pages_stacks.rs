@@ -351,6 +351,23 @@ async fn what_is_gone_is_remembered_as_long_as_a_schedule_is_for_it() {
     let page = otto.get(&path).await;
     assert_eq!((page.status, page.text("h1").as_str()), (404, "loner"));
     assert!(page.text("main").contains("Loner’s nights") || page.text("main").contains("Loner's nights"));
+    // It has another name now: its schedules can go there, and nothing happens at once.
+    let from = page.attribute("#reattach [name=from]", "value").expect("where they are");
+    let nowhere = otto.post("/schedules/reattach", &[("from", &from), ("to", "")]).await;
+    assert_eq!(nowhere.status, 422);
+    assert!(nowhere.text("#to-error").contains("pick the stack or container"), "{}", nowhere.text("main"));
+    assert_eq!(otto.get(&path).await.status, 404, "nothing was stored");
+    let to = format!("stack/{}", key("media"));
+    let viewer = test.viewer().await.post("/schedules/reattach", &[("from", &from), ("to", &to)]).await;
+    assert_eq!(viewer.status, 403);
+    let moved = otto.post("/schedules/reattach", &[("from", &from), ("to", &to)]).await;
+    assert_eq!((moved.status, moved.location()), (303, format!("/stacks/{}", key("media")).as_str()));
+    let stack = otto.get(moved.location()).await;
+    assert!(stack.text("#tab").contains("Loner's nights") || stack.text("#tab").contains("Loner’s nights"));
+    assert!(stack.text(".flash").contains("1 schedule re-attached"), "{}", stack.text(".flash"));
+    assert!(otto.get(&path).await.text("main").contains("There is no container"));
+    let again = otto.post("/schedules/reattach", &[("from", &from), ("to", &to)]).await;
+    assert_eq!(again.status, 404, "nothing is left of it");
     let nobody = format!("/containers/{}", target::key(&HostId::local(), "nobody"));
     let other = otto.get(&nobody).await;
     assert_eq!(other.status, 404);

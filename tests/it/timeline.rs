@@ -327,3 +327,83 @@ async fn hostile_names_are_text_in_every_view() {
         }
     }
 }
+
+/// What a page says with a time of day on a clock of 24 hours: texts and titles, but for what is typed as it stands.
+fn on_24_hours(page: &Answer) -> Vec<String> {
+    let html = Html::parse_document(&page.body);
+    let typed = ["code", "pre", "option", "script", "textarea"];
+    let texts = html.tree.nodes().filter_map(|node| {
+        let parent =
+            node.parent().and_then(|parent| parent.value().as_element().map(|of| of.name().to_owned()));
+        let text = node.value().as_text()?.to_string();
+        (!parent.is_some_and(|name| typed.contains(&name.as_str()))).then_some(text)
+    });
+    let titles = html.tree.nodes().filter_map(|node| node.value().as_element()).flat_map(|element| {
+        ["title", "aria-label"].into_iter().filter_map(|name| element.attr(name)).map(str::to_owned)
+    });
+    let is_24 = |text: &String| {
+        text.match_indices(':').any(|(at, _)| {
+            let (before, after) = (&text.as_bytes()[..at], &text.as_bytes()[at + 1..]);
+            let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+            let minutes = after.len() >= 2 && after[..2].iter().all(u8::is_ascii_digit);
+            let seconds = before.get(at.wrapping_sub(3)).is_some_and(|byte| *byte == b':');
+            let half = text[at + 1..].split('\u{a0}').nth(1).is_some_and(|rest| rest.starts_with(['a', 'p']));
+            let iso = before.get(at.wrapping_sub(3)).is_some_and(|byte| *byte == b'T');
+            digits == 2 && minutes && !seconds && !half && !iso
+        })
+    };
+    texts.chain(titles).filter(is_24).take(5).collect()
+}
+
+#[tokio::test]
+async fn whoever_likes_twelve_hours_and_sundays_reads_no_other() {
+    let test = site().await;
+    let bench = test.bench();
+    bench.leap_to(rows::at("2026-11-27T23:00:00Z")).await;
+    bench.tick().await;
+    bench.settle().await;
+    bench.quiet().await;
+    bench.leap_to(rows::at("2026-11-27T23:30:00Z")).await;
+    let mut otto = test.operator().await;
+    let media = target::key(&HostId::local(), "media");
+    let pages = [
+        "/",
+        "/schedules",
+        "/runs",
+        "/audit",
+        "/report",
+        "/overrides",
+        "/calendars",
+        "/timeline?view=day",
+        "/timeline?view=week",
+        "/timeline?view=month",
+        "/timeline?view=agenda",
+        "/welcome/nap",
+    ];
+    let mut pages: Vec<String> = pages.map(str::to_owned).to_vec();
+    pages.push(format!("/stacks/{media}"));
+    pages.push(format!("/stacks/{media}/stop"));
+    let stack = otto.get(&format!("/stacks/{media}")).await;
+    let found = |css: &str| hrefs(&stack, css);
+    pages.extend(found("a[href*='/containers/']").into_iter().filter(|href| !href.contains("/stop")).take(1));
+    pages.extend(found("a[href^='/schedules/0']").into_iter().take(1));
+    let runs = otto.get("/runs").await;
+    pages.extend(hrefs(&runs, "a[href^='/runs/0']").into_iter().take(2));
+    assert!(pages.len() >= 17, "{pages:?}");
+    let told = async |client: &mut crate::support::app::Client, page: &str| {
+        let answer = client.get(page).await;
+        assert_eq!(answer.status, 200, "{page}: {}", answer.body);
+        on_24_hours(&answer)
+    };
+    assert!(!told(&mut otto, "/schedules").await.is_empty(), "they are found where they are");
+    otto.post("/profile", &[("clock", "12"), ("week_start", "sun"), ("theme", "system")]).await;
+    for page in &pages {
+        assert_eq!(told(&mut otto, page).await, Vec::<String>::new(), "{page}");
+    }
+    let week = otto.get("/timeline?view=week").await;
+    assert_eq!(week.text("main h2"), "22 – 28 November 2026");
+    let month = otto.get("/timeline?view=month").await;
+    assert!(month.text("#month thead").starts_with("Sun"), "{}", month.text("#month thead"));
+    let report = otto.get("/report").await;
+    assert!(report.body.contains("22–28 Nov"), "the week of the report begins on Sunday");
+}

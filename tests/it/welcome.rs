@@ -113,7 +113,7 @@ async fn weeks_begin_where_their_reader_likes() {
     let test = site(world()).await;
     let mut otto = test.operator().await;
     let days = async |client: &mut crate::support::app::Client| {
-        client.get("/welcome/nap").await.text(".weekpic .days")
+        client.get("/welcome/nap").await.text(".picks .pic span")
     };
     assert!(days(&mut otto).await.starts_with("Mo Tu"));
     otto.post("/profile", &[("clock", "12"), ("week_start", "sun"), ("theme", "system")]).await;

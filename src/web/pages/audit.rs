@@ -176,7 +176,7 @@ impl AuditLine {
             },
             outcome: (!done).then(|| row.outcome.clone()),
             bad: matches!(row.outcome.as_str(), "refused" | "failed" | "partial" | "interrupted"),
-            reason: super::runs::words::reason(row.detail.reason.as_deref().unwrap_or_default()),
+            reason: super::runs::words::reason(row.detail.reason.as_deref().unwrap_or_default(), now),
             fresh: row.detail.changes.iter().all(|change| change.old.is_none() || change.new.is_none()),
             changes: row.detail.changes.iter().map(ChangeLine::from).collect(),
             // The row of a run's end names the run itself.

@@ -4,7 +4,6 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Html;
 use jiff::Timestamp;
-use jiff::civil::Weekday;
 use serde::Deserialize;
 
 use super::{html, now};
@@ -333,7 +332,8 @@ async fn show(
         Some(text) => Some(Week::parse(text).ok_or_else(|| Error::not_found("week", text))?),
         None => None,
     };
-    let report = report::of_week(&web.app, &caller.actor, week, &now.zone, Weekday::Monday).await?;
+    let report =
+        report::of_week(&web.app, &caller.actor, week, &now.zone, now.habits.week_start.day()).await?;
     html(&ReportPage::new(shell, &report, &now))
 }
 

@@ -13,10 +13,12 @@ use crate::domain::overrides::Wanted;
 mod bars;
 mod graph;
 mod ribbon;
+mod rule;
 
 pub use bars::{Bar, Bars};
 pub use graph::{Graph, Line, Node};
 pub use ribbon::{Ribbon, Spark};
+pub use rule::{Ahead, RuleWeek};
 
 /// The width of a day: slots of five minutes.
 pub const DAY: u32 = 288;

@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::actions::Act;
 use super::runs::RunLine;
-use super::schedules::ScheduleLine;
+use super::schedules::{ScheduleLine, orphans};
 use super::stacks::Underway;
 use super::wanted::{WantedPanel, with_naps};
 use crate::app::stacks::{self, ContainerView};
@@ -16,7 +16,7 @@ use crate::app::{Error, Result, locks};
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Check, Container, ContainerState, RestartPolicy, labels};
 use crate::domain::run::{Run, RunState};
-use crate::domain::target;
+use crate::domain::target::{self, TargetType};
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::htmx::Htmx;
@@ -24,10 +24,6 @@ use crate::web::picture::{Ribbon, Spark};
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Link, Now, Sampled, When};
-
-mod gone;
-
-pub use gone::GonePage;
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/containers/{key}", Access::VIEWER, show)
@@ -308,7 +304,7 @@ impl ContainerPage {
             state: view.shown.into(),
             status: view::shown_name(&container.status),
             health: view::health(container.health),
-            why: view.why.clone(),
+            why: now.words(&view.why),
             protected: view.protected.clone(),
             wanted: WantedPanel::new(&view.wanted, now),
             lock: None,
@@ -439,9 +435,8 @@ async fn show(
     let (app, actor) = (&web.app, &caller.actor);
     let now = super::now(&web, &shell);
     let view = match stacks::container(app, actor, &HostId::local(), &key).await {
-        Err(Error::NotFound { what: "container", name, near }) => {
-            let gone = gone::page(&web, actor, shell, &key).await?;
-            return gone.ok_or(Error::NotFound { what: "container", name, near });
+        Err(missing @ Error::NotFound { what: "container", .. }) => {
+            return orphans::page(&web, actor, shell, (TargetType::Container, &key), missing).await;
         }
         view => view?,
     };

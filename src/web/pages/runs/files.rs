@@ -50,7 +50,7 @@ fn cells(RunDetail { run, .. }: &RunDetail) -> Vec<String> {
         instant(run.started_at),
         instant(run.finished_at),
         run.duration_ms().map(|took| took.to_string()).unwrap_or_default(),
-        words::reason(&run.reason),
+        words::spoken(&run.reason),
         run.why.clone(),
     ]
 }

@@ -61,7 +61,7 @@ impl RunLine {
             title: title(run),
             state: run.state.into(),
             cause: cause(run),
-            reason: words::reason(&run.reason),
+            reason: words::reason(&run.reason, now),
             when: now.when(run.finished_at.or(run.started_at).or(run.fire_at).unwrap_or(run.created_at)),
             duration: run
                 .duration_ms()

@@ -131,7 +131,7 @@ impl Usual {
 }
 
 impl Trouble {
-    fn new(state: RunState, reason: &str, steps: &[Step]) -> Option<Self> {
+    fn new(state: RunState, reason: &str, steps: &[Step], now: &Now) -> Option<Self> {
         if !state.needs_attention() {
             return None;
         }
@@ -144,7 +144,7 @@ impl Trouble {
             (_, failed) => format!("{failed} of {} failed", view::count(planned, "step")),
         };
         let Some(step) = steps.iter().find(bad) else {
-            return Some(Self { title, text: capital(&words::reason(reason)), raw: None });
+            return Some(Self { title, text: capital(&words::reason(reason, now)), raw: None });
         };
         let error = step.error.as_deref().unwrap_or("it failed");
         let plain = words::plain(error);
@@ -210,7 +210,7 @@ impl StepRow {
             note: told
                 .map(capital)
                 .or(error.map(str::to_owned))
-                .unwrap_or_else(|| words::reason(&step.reason)),
+                .unwrap_or_else(|| words::reason(&step.reason, now)),
             raw: error.filter(|_| told.is_some()).map(str::to_owned),
             bar,
             output: step.output.clone(),
@@ -223,7 +223,7 @@ impl RunPage {
     pub fn new(shell: Shell, detail: &RunDetail, past: Option<&Past>, now: &Now) -> Self {
         let RunDetail { run, steps } = detail;
         let span = Span::of(run, now.at);
-        let trouble = Trouble::new(run.state, &run.reason, steps);
+        let trouble = Trouble::new(run.state, &run.reason, steps, now);
         let open = !run.state.is_terminal();
         let operates = shell.can_operate();
         let counted = || steps.iter().filter(|step| step.wave > 0);
@@ -255,8 +255,8 @@ impl RunPage {
                 )
             }),
             retry_of: run.retry_of.as_ref().map(|id| Link::new(format!("/runs/{id}"), "an earlier run")),
-            reason: if trouble.is_some() { String::new() } else { words::reason(&run.reason) },
-            why: run.why.clone(),
+            reason: if trouble.is_some() { String::new() } else { words::reason(&run.reason, now) },
+            why: now.words(&run.why),
             due: run.fire_at.map(|at| now.when(at)),
             asked: now.when(run.created_at),
             started: run.started_at.map(|at| now.when(at)),

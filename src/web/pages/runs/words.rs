@@ -1,7 +1,14 @@
 //! Reasons and errors of runs, in words for people.
 
+use crate::web::view::Now;
+
+/// The reason of a run or a step as its reader tells the time.
+pub fn reason(text: &str, now: &Now) -> String {
+    now.words(&spoken(text))
+}
+
 /// The reason of a run or a step without the words that only programs look for.
-pub fn reason(text: &str) -> String {
+pub fn spoken(text: &str) -> String {
     /// How a reason begins, and what people read instead of that beginning.
     const BEGINS: [(&str, &str); 10] = [
         (
@@ -96,7 +103,7 @@ mod tests {
             ("media-web-1: it ended right after the start", "media-web-1: it ended right after the start"),
             ("", ""),
         ] {
-            assert_eq!(reason(stored), shown);
+            assert_eq!(spoken(stored), shown);
         }
     }
 

@@ -101,7 +101,7 @@ async fn meaning(
             let told = PreviewView::new(&preview, &now);
             let Some(view) = stored else { return Ok(told) };
             let zone = crate::domain::time::zone(&view.effective_timezone).unwrap_or(jiff::tz::TimeZone::UTC);
-            Ok(told.beside(&service::marks(&view.schedule.spec.when, &zone, now.at)))
+            Ok(told.beside(&service::marks(&view.schedule.spec.when, &zone, now.at), &now))
         }
         Err(Error::Invalid(errors)) => Ok(PreviewView::refused(&errors)),
         Err(other) => Err(other),
@@ -280,7 +280,8 @@ pub(super) async fn preview(
         Ok(renewed) => (renewed, meaning(&web, &caller.actor, &shell, &fields, stored.as_ref()).await?),
         Err(fault) => (Renewed::default(), PreviewView::refused(&[fault])),
     };
-    let (v, id) = (Views::renewing(&fields, renewed), stored.map(|view| view.schedule.id.to_string()));
+    let (v, id) =
+        (Views::renewing(&fields, renewed, shell.habits), stored.map(|view| view.schedule.id.to_string()));
     let enabled = typed.get("was") != "off";
     Ok(html(&Meaning { preview, enabled, id, v, f: fields, read_only: None, errors: Vec::new(), shell })?
         .into_response())

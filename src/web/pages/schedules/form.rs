@@ -12,6 +12,7 @@ use crate::app::stacks::Overview;
 use crate::domain::action::Action;
 use crate::domain::guard::Then;
 use crate::domain::schedule::{Policy, Source, Wake};
+use crate::domain::user::Habits;
 use crate::domain::window::Mood;
 use crate::web::pages::actions::{Act, PlanView};
 use crate::web::pages::runs::RunLine;
@@ -266,6 +267,7 @@ impl ScheduleForm {
             }
         }
         Self {
+            v: Views::new(&fields, shell.habits),
             shell,
             heading: "New schedule".to_owned(),
             id: None,
@@ -285,7 +287,6 @@ impl ScheduleForm {
                     chosen: action.as_str() == fields.action,
                 })
                 .collect(),
-            v: Views::new(&fields),
             dry_runs: Vec::new(),
             dirty: false,
             policies: choices(POLICIES.map(|(policy, label)| (policy.as_str(), label)), &fields.policy),
@@ -547,7 +548,7 @@ impl Sampled for ScheduleForm {
             ..fields.clone()
         };
         rich.rebase();
-        let rich = Self { v: Views::new(&rich), f: rich, ..window.clone() }.refused(vec![
+        let rich = Self { v: Views::new(&rich, Habits::default()), f: rich, ..window.clone() }.refused(vec![
             FieldError::new("row-0-from", "say from when"),
             FieldError::new("week", "nothing is painted"),
         ]);

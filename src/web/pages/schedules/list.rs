@@ -5,7 +5,6 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 
 use super::form::{Preset, WINDOWS};
-use super::week::Picture;
 use super::{icon, runs_now, sentence};
 use crate::app::Result;
 use crate::app::paging::Page;
@@ -18,6 +17,7 @@ use crate::web::auth::{Caller, Viewer};
 use crate::web::htmx::Htmx;
 use crate::web::pages::actions::Act;
 use crate::web::pages::{now, part};
+use crate::web::picture::RuleWeek;
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Link, Now, Sampled, When};
 
@@ -84,7 +84,7 @@ impl ScheduleRow {
             id: schedule.id.to_string(),
             title: view::shown_name(&view.title),
             icon: icon(view),
-            sentence: sentence(view),
+            sentence: sentence(view, now),
             zone: (view.effective_timezone != zone).then(|| view.effective_timezone.clone()),
             enabled: schedule.spec.enabled,
             target: Link::new(
@@ -96,7 +96,7 @@ impl ScheduleRow {
             skipping: service::is_skipping(schedule, now.at),
             conflict: None,
             meets: false,
-            week: Picture::week(&service::marks(&schedule.spec.when, &own_zone, now.at), "")
+            week: RuleWeek::of(&service::marks(&schedule.spec.when, &own_zone, now.at), "", now)
                 .map(|picture| picture.path)
                 .unwrap_or_default(),
             owner: schedule.owner_name.as_deref().map(view::shown_name).unwrap_or_default(),
@@ -256,7 +256,7 @@ pub(super) async fn index(
         above = group;
         rows.push(ScheduleRow {
             meets: clash.as_ref().is_some_and(|clash| clash.other.is_some()),
-            conflict: clash.map(|clash| clash.sentence),
+            conflict: clash.map(|clash| now.words(&clash.sentence)),
             heading: first,
             ..ScheduleRow::new(view, &shell.zone, &now)
         });

@@ -4,11 +4,13 @@ use askama::Template;
 
 use super::fields::Fields;
 use super::views::Renewed;
-use super::week::{Picture, Views};
+use super::week::Views;
 use crate::app::FieldError;
 use crate::app::schedules::{Mark, Preview};
 use crate::domain::guard::Guard;
+use crate::domain::user::Habits;
 use crate::domain::window::Mood;
+use crate::web::picture::{Ahead, RuleWeek};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Now, Sampled, When};
 
@@ -34,11 +36,11 @@ pub struct PreviewView {
     /// What is wrong, where nothing can be told.
     pub faults: Vec<String>,
     /// What it does in a week.
-    pub week: Option<Picture>,
+    pub week: Option<RuleWeek>,
     /// What the stored rule does in a week, where that is something else.
-    pub before: Option<Picture>,
+    pub before: Option<RuleWeek>,
     /// Of a window: the coming 24 hours.
-    pub today: Option<Picture>,
+    pub today: Option<Ahead>,
 }
 
 /// One instant to come.
@@ -94,19 +96,19 @@ impl PreviewView {
                 .map(|name| view::shown_name(name))
                 .collect(),
             warnings: preview.warnings.iter().map(|text| now.words(text)).collect(),
-            notes: preview.dst_notes.clone(),
+            notes: preview.dst_notes.iter().map(|text| now.words(text)).collect(),
             faults: Vec::new(),
-            week: Picture::week(&preview.week, "This rule in a week"),
+            week: RuleWeek::of(&preview.week, "This rule in a week", now),
             before: None,
-            today: preview.today.as_deref().map(Picture::today),
+            today: preview.today.as_deref().map(Ahead::of),
         }
     }
 
     /// The same beside what is stored.
     #[must_use]
-    pub fn beside(mut self, stored: &[Mark]) -> Self {
-        let before = Picture::week(stored, "The stored rule in a week");
-        let path = |picture: &Option<Picture>| picture.as_ref().map(|picture| picture.path.clone());
+    pub fn beside(mut self, stored: &[Mark], now: &Now) -> Self {
+        let before = RuleWeek::of(stored, "The stored rule in a week", now);
+        let path = |picture: &Option<RuleWeek>| picture.as_ref().map(|picture| picture.path.clone());
         self.before = before.clone().filter(|_| self.week.is_some() && path(&before) != path(&self.week));
         self
     }
@@ -139,7 +141,7 @@ impl PreviewView {
             ],
             notes: vec!["28 Mar 2027: 02:30 does not exist that day; it fires at 03:00.".to_owned()],
             faults: vec![],
-            week: Picture::week(&[Mark { day: 0, from: 1380, to: 1380 }], "This rule in a week"),
+            week: RuleWeek::of(&[Mark { day: 0, from: 1380, to: 1380 }], "This rule in a week", &now),
             before: None,
             today: None,
         }
@@ -164,10 +166,10 @@ impl PreviewView {
             share: share(77 * 60),
             guard: "May wait up to 10 min: until it has been up 10 min.".to_owned(),
             naps_now: vec!["media-db-1".to_owned(), "media-web-1".to_owned()],
-            today: Some(Picture::today(&[(0, 648), (1428, 1440)])),
+            today: Some(Ahead::of(&[(0, 648), (1428, 1440)])),
             ..Self { warnings: vec![], notes: vec![], ..Self::sample() }
         }
-        .beside(&[Mark { day: 0, from: 0, to: 420 }])
+        .beside(&[Mark { day: 0, from: 0, to: 420 }], &now)
     }
 }
 
@@ -209,7 +211,7 @@ impl Sampled for Meaning {
             preview: PreviewView::sample(),
             id: None,
             enabled: true,
-            v: Views::renewing(&f, all),
+            v: Views::renewing(&f, all, Habits::default()),
             f,
             read_only: None,
             errors: Vec::new(),

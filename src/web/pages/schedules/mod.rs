@@ -25,6 +25,7 @@ mod fields;
 pub mod form;
 mod list;
 pub mod meaning;
+pub mod orphans;
 pub mod together;
 pub mod views;
 pub mod week;
@@ -38,6 +39,7 @@ pub(super) fn routes() -> Routes {
         .post("/schedules", Access::OPERATOR, edit::create)
         .get("/schedules/new", Access::OPERATOR, edit::new)
         .post("/schedules/preview", Access::OPERATOR, edit::preview)
+        .post("/schedules/reattach", Access::OPERATOR, orphans::reattach)
         .get("/schedules/zones", Access::VIEWER, edit::zones)
         .get("/schedules/{id}", Access::VIEWER, edit::show)
         .post("/schedules/{id}", Access::OPERATOR, edit::update)
@@ -77,7 +79,7 @@ impl ScheduleLine {
             id: view.schedule.id.to_string(),
             title: view::shown_name(&view.title),
             icon: icon(view),
-            sentence: sentence(view),
+            sentence: sentence(view, now),
             enabled: view.schedule.spec.enabled,
             next: view.next_at.map(|at| now.when(at)),
         }
@@ -102,17 +104,17 @@ impl ScheduleLine {
 }
 
 /// What it does and when: `Stop: At 23:00; may wait up to 30 min`. A window says both.
-fn sentence(view: &ScheduleView) -> String {
+fn sentence(view: &ScheduleView, now: &Now) -> String {
     let spec = &view.schedule.spec;
     let sentence = if view.schedule.is_window() {
         view.meaning.clone()
     } else {
         format!("{}: {}", spec.action.label(), view.meaning)
     };
-    match &spec.guard {
+    now.words(&match &spec.guard {
         Some(guard) => format!("{sentence}; {}", guard.in_short()),
         None => sentence,
-    }
+    })
 }
 
 /// The symbol of what it does: of a window the moon, whether it stops or pauses.

@@ -4,7 +4,6 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Response};
 
-use super::week::Picture;
 use super::{icon, sentence};
 use crate::app::schedules::{self as service, ScheduleView};
 use crate::app::{Error, Result};
@@ -15,6 +14,7 @@ use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::pages::actions::{self, Question};
 use crate::web::pages::{go, html, now};
+use crate::web::picture::RuleWeek;
 use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::{self, Link, Now, Sampled, When};
 
@@ -111,7 +111,7 @@ pub struct Side {
     /// What it acts on.
     pub target: String,
     /// Its week.
-    pub week: Option<Picture>,
+    pub week: Option<RuleWeek>,
     /// When it acts next.
     pub next: Option<When>,
 }
@@ -135,9 +135,9 @@ impl Side {
         let marks = service::marks(&view.schedule.spec.when, &zone, now.at);
         Self {
             id: format!("week-{}", view.schedule.id),
-            week: Picture::week(&marks, &format!("“{title}” in a week")),
+            week: RuleWeek::of(&marks, &format!("“{title}” in a week"), now),
             link: Link::new(format!("/schedules/{}", view.schedule.id), title),
-            sentence: sentence(view),
+            sentence: sentence(view, now),
             icon: icon(view),
             target: view::shown_name(&view.target_name),
             next: view.next_at.map(|at| now.when(at)),
@@ -158,7 +158,8 @@ pub(super) async fn conflict(
         .remove(&one.schedule.id);
     let now = now(&web, &shell);
     let mut sides = vec![Side::new(&one, &now)];
-    let (sentence, other) = clash.map_or((String::new(), None), |clash| (clash.sentence, clash.other));
+    let (sentence, other) =
+        clash.map_or((String::new(), None), |clash| (now.words(&clash.sentence), clash.other));
     if let Some(other) = other {
         sides.push(Side::new(&service::get(&web.app, &caller.actor, &other).await?, &now));
     }
@@ -173,7 +174,11 @@ impl Sampled for ConflictPage {
             sentence: sentence.to_owned(),
             icon: "moon",
             target: "media".to_owned(),
-            week: Picture::week(&[crate::app::schedules::Mark { day: 0, from: 1380, to: 1440 }], "A week"),
+            week: RuleWeek::of(
+                &[crate::app::schedules::Mark { day: 0, from: 1380, to: 1440 }],
+                "A week",
+                &Now::sample(),
+            ),
             next: Some(Now::sample().plus(10_080)),
         };
         let both = vec![side("1", "Nights", "Asleep every day"), side("2", "Mornings", "Start: At 07:30")];

@@ -1,20 +1,18 @@
-//! A week to paint, a week to look at, and what else the views of a rule show.
-
-use std::fmt::Write as _;
+//! A week to paint, and what else the views of a rule show.
 
 use super::fields::Fields;
 use super::form::{CRONS, Preset, WINDOWS};
 use super::views::{Renewed, Row, Sentence};
-use crate::app::schedules::Mark;
+use crate::domain::user::Habits;
 use crate::domain::window::{Clock, Days, Mood, SLOTS, Window, short, weekday};
-use crate::web::view::Choice;
+use crate::web::view::{Choice, clocked};
 
 /// One week to paint.
 #[derive(Clone, Debug, Default)]
 pub struct WeekView {
     /// `00` … `23`.
     pub hours: Vec<String>,
-    /// Monday first.
+    /// In the order of the reader's week.
     pub days: Vec<DayView>,
     /// Exact times.
     pub rows: Vec<RowView>,
@@ -27,7 +25,7 @@ pub struct WeekView {
 /// One day of it.
 #[derive(Clone, Debug)]
 pub struct DayView {
-    /// From 0.
+    /// From 0, which is Monday.
     pub number: usize,
     /// `Mon`.
     pub name: &'static str,
@@ -60,7 +58,7 @@ pub struct RowView {
 }
 
 impl WeekView {
-    fn new(f: &Fields) -> Self {
+    fn new(f: &Fields, habits: Habits) -> Self {
         let exact = exact(&f.week.rows);
         let cell = |day: usize, slot: usize| {
             let minute = i16::try_from(slot * 30).unwrap_or(0);
@@ -68,7 +66,7 @@ impl WeekView {
             let touches = |(from, to): &(i16, i16)| *from < minute + 30 && *to > minute;
             Cell {
                 value: day * SLOTS + slot,
-                label: format!("{} {time}, asleep", short(weekday(day))),
+                label: clocked(&format!("{} {time}, asleep", short(weekday(day))), habits.clock),
                 asleep: f.week.asleep.has(day, slot),
                 exact: exact
                     .as_ref()
@@ -87,11 +85,11 @@ impl WeekView {
                 label: short(day).chars().take(2).collect(),
                 chosen: row.days.has(day),
             };
-            (0..7).map(weekday).map(choice).collect()
+            habits.week_start.days().map(weekday).into_iter().map(choice).collect()
         };
         Self {
             hours: (0..24).map(|hour| format!("{hour:02}")).collect(),
-            days: (0..7).map(day).collect(),
+            days: habits.week_start.days().into_iter().map(day).collect(),
             rows: f.week.rows.iter().map(|row| RowView { days: tick(row), row: row.clone() }).collect(),
             names_awake: f.week.names == Mood::Awake,
             names: f.week.names.as_str(),
@@ -130,18 +128,18 @@ pub struct Views {
 
 impl Views {
     /// What the fields say.
-    pub fn new(f: &Fields) -> Self {
-        Self { week: WeekView::new(f), ..Self::without_week(f) }
+    pub fn new(f: &Fields, habits: Habits) -> Self {
+        Self { week: WeekView::new(f, habits), ..Self::without_week(f, habits) }
     }
 
-    fn without_week(f: &Fields) -> Self {
+    fn without_week(f: &Fields, habits: Habits) -> Self {
         let chosen = |presets: &[Preset], text: &str| {
             let mark = |preset: &Preset| Preset { chosen: preset.text == text.trim(), ..*preset };
             presets.iter().map(mark).collect()
         };
         Self {
-            said_days: days(f.said.as_ref()),
-            acts_days: days(f.acts.as_ref()),
+            said_days: days(f.said.as_ref(), habits),
+            acts_days: days(f.acts.as_ref(), habits),
             windows: chosen(&WINDOWS, &f.window),
             crons: chosen(&CRONS, &f.cron),
             ..Self::default()
@@ -150,21 +148,23 @@ impl Views {
 
     /// The same for a page that is open: only what says something new.
     #[must_use]
-    pub fn renewing(f: &Fields, renewed: Renewed) -> Self {
+    pub fn renewing(f: &Fields, renewed: Renewed, habits: Habits) -> Self {
         // Most of what is typed leaves the week as it is: it is not put together for nothing.
-        let views = if renewed.week { Self::new(f) } else { Self::without_week(f) };
+        let views = if renewed.week { Self::new(f, habits) } else { Self::without_week(f, habits) };
         Self { oob: true, renewed, ..views }
     }
 }
 
 /// The days a sentence offers: the usual ones, and what it says already.
-fn days(sentence: Option<&Sentence>) -> Vec<Choice> {
+fn days(sentence: Option<&Sentence>, habits: Habits) -> Vec<Choice> {
     let Some(sentence) = sentence else { return Vec::new() };
     let usual = [("Mon-Sun", "every day"), ("Mon-Fri", "every weekday"), ("Sat,Sun", "every weekend")];
     let mut pairs: Vec<(String, String)> =
         usual.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec();
     pairs.extend(
-        (0..7)
+        habits
+            .week_start
+            .days()
             .map(weekday)
             .map(|day| (short(day).to_owned(), format!("every {}", Days::only(day).meaning()))),
     );
@@ -175,70 +175,4 @@ fn days(sentence: Option<&Sentence>) -> Vec<Choice> {
     }
     let choice = |(value, label): (String, String)| Choice { chosen: value == sentence.days, value, label };
     pairs.into_iter().map(choice).collect()
-}
-
-/// A drawing of stretches of time, as a path of lines.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Picture {
-    /// Of the path.
-    pub path: String,
-    /// What it shows, in words.
-    pub title: String,
-}
-
-/// Minutes a moment is drawn wide, so that it can be seen.
-const MOMENT: i16 = 12;
-
-impl Picture {
-    /// A week: one line of the day's 1440 minutes for each day, Monday on top.
-    pub fn week(marks: &[Mark], title: &str) -> Option<Self> {
-        if marks.is_empty() {
-            return None;
-        }
-        let mut path = String::new();
-        for mark in marks {
-            let to = mark.to.max(mark.from + MOMENT).min(1440);
-            let from = mark.from.min(to - MOMENT.min(to));
-            let _ = write!(path, "M{from} {}.5H{to}", mark.day);
-        }
-        Some(Self { path, title: title.to_owned() })
-    }
-
-    /// The coming 24 hours, as minutes from now.
-    pub fn today(sleeps: &[(i64, i64)]) -> Self {
-        let mut path = String::new();
-        let mut asleep = 0;
-        for (from, to) in sleeps {
-            let _ = write!(path, "M{from} .5H{to}");
-            asleep += to - from;
-        }
-        let title = match (asleep / 60, asleep % 60) {
-            (0, 0) => "Awake through the next 24 hours".to_owned(),
-            (hours, 0) => format!("Asleep for {hours} of the next 24 hours"),
-            (hours, minutes) => format!("Asleep for {hours} h {minutes} min of the next 24 hours"),
-        };
-        Self { path, title }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pictures_are_small_and_say_what_they_show() {
-        let marks = [Mark { day: 0, from: 1380, to: 1440 }, Mark { day: 1, from: 0, to: 420 }];
-        let picture = Picture::week(&marks, "Nights").expect("something to draw");
-        assert_eq!(picture.path, "M1380 0.5H1440M0 1.5H420");
-        let late = Picture::week(&[Mark { day: 6, from: 1439, to: 1439 }], "").expect("a moment");
-        assert_eq!(late.path, "M1428 6.5H1440", "a moment at the end of a day is wide enough to be seen");
-        assert_eq!(Picture::today(&[(60, 210)]).title, "Asleep for 2 h 30 min of the next 24 hours");
-        // The richest that one text can hold.
-        let rich = "sleep ".to_owned()
-            + &(0..24).map(|i| format!("{i:02}:00-{i:02}:30")).collect::<Vec<_>>().join(";");
-        let window = crate::domain::schedule::When::Window(rich);
-        let marks =
-            crate::app::schedules::marks(&window, &jiff::tz::TimeZone::UTC, jiff::Timestamp::UNIX_EPOCH);
-        assert!(Picture::week(&marks, "").expect("a picture").path.len() < 3_000);
-    }
 }

@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Html;
-use jiff::civil::Weekday;
 
 use super::needs::{self, Need, needs};
 use super::tile::Row;
@@ -278,7 +277,7 @@ pub(super) async fn index(
     let overview = stacks::board(&web.app, &caller.actor, day).await?;
     let page = Page { limit: LATEST, cursor: None };
     let runs = history::list(&web.app, &caller.actor, &RunFilter::default(), &page).await?;
-    let napped = report::week(&web.app, &caller.actor, &now.zone, Weekday::Monday).await?;
+    let napped = report::week(&web.app, &caller.actor, &now.zone, now.habits.week_start.day()).await?;
     let page = Dashboard::new(shell, &overview, &runs.items, &napped, find, &now);
     // The region that asks says so by its id; a search is about the list.
     let text = match htmx.source.as_deref().filter(|_| htmx.partial) {

@@ -10,6 +10,7 @@ use crate::domain::plan::NOTHING_NAPPED;
 use crate::domain::run::{Run, RunState};
 use crate::domain::target::{Target, TargetType};
 use crate::web::pages::actions::Act;
+use crate::web::pages::runs::words;
 use crate::web::view::{self, Badge, Now, When};
 
 /// A failure older than this has been seen or does not matter, in hours.
@@ -183,7 +184,7 @@ fn failed(runs: &[Run], now: &Now, needs: &mut Vec<Need>) {
                 tone: "bad",
                 icon: badge.icon,
                 title: format!("{} {name}: {}", run.action.label(), badge.word.to_lowercase()),
-                text: run.reason.clone(),
+                text: words::reason(&run.reason, now),
                 when,
                 cure: Some(Cure { act: retry, at_once: true }),
                 href,

@@ -10,7 +10,7 @@ use crate::app::order::{self, Waits};
 use crate::app::paging::Page;
 use crate::app::soon::Sleep;
 use crate::app::stacks::{self, StackView, Waker};
-use crate::app::{Result, locks};
+use crate::app::{Error, Result, locks};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Counts, RestartPolicy};
@@ -24,8 +24,9 @@ use crate::web::pages::audit::AuditLine;
 use crate::web::pages::containers::{ContainerRow, Label};
 use crate::web::pages::order::WaitLine;
 use crate::web::pages::runs::RunLine;
-use crate::web::pages::schedules::ScheduleLine;
+use crate::web::pages::runs::words;
 use crate::web::pages::schedules::form::{Preset, WINDOWS};
+use crate::web::pages::schedules::{ScheduleLine, orphans};
 use crate::web::pages::wanted::WantedPanel;
 use crate::web::picture::{Bars, Graph, Week};
 use crate::web::shell::Shell;
@@ -53,33 +54,43 @@ impl Underway {
     }
 
     /// The newest of these runs, where something of it failed: told so that it can be tried again.
-    pub fn failed(runs: &[Run]) -> Option<Self> {
-        let run = runs.iter().find(|run| run.started_at.is_some())?;
+    pub fn failed(runs: &[Run], now: &Now) -> Option<Self> {
+        let run = failed(runs)?;
         let partial = run.state == RunState::Partial;
-        (partial || run.state == RunState::Failed).then(|| Self {
+        Some(Self {
             text: format!(
                 "{} {}: {}",
                 run.action.label(),
                 if partial { "was only partly done" } else { "failed" },
-                if run.reason.is_empty() { "its steps say why" } else { &run.reason }
+                if run.reason.is_empty() {
+                    "its steps say why".to_owned()
+                } else {
+                    words::reason(&run.reason, now)
+                }
             ),
             href: format!("/runs/{}", run.id),
         })
     }
 
     /// The newest run of these that has not ended.
-    pub fn among(runs: &[Run]) -> Option<Self> {
+    pub fn among(runs: &[Run], now: &Now) -> Option<Self> {
         let run = runs.iter().find(|run| !run.state.is_terminal())?;
         let what = format!("{} {}", run.action.label(), view::shown_name(&run.target_name));
         Some(Self {
             text: if run.is_guarded() && !run.reason.is_empty() {
-                format!("{what} waits: {}", run.reason)
+                format!("{what} waits: {}", words::reason(&run.reason, now))
             } else {
                 format!("{what} is under way")
             },
             href: format!("/runs/{}", run.id),
         })
     }
+}
+
+/// The newest of these runs that did something, where something of it failed.
+fn failed(runs: &[Run]) -> Option<&Run> {
+    let run = runs.iter().find(|run| run.started_at.is_some())?;
+    matches!(run.state, RunState::Partial | RunState::Failed).then_some(run)
 }
 
 /// What stands below the containers.
@@ -215,8 +226,13 @@ impl StackPage {
         let operates = shell.can_operate();
         let target = format!("stack/{key}");
         let touched = operates && view.protected.is_none();
-        let running = Underway::among(runs);
+        let running = Underway::among(runs, now);
         let (power, acts) = if touched { power(view) } else { Default::default() };
+        let mut containers: Vec<_> = view.containers.iter().collect();
+        // What did not become what it should comes first.
+        if let Some(run) = failed(runs) {
+            containers.sort_by_key(|row| row.container.state.is_up() == run.action.wakes());
+        }
         Self {
             name: view::shown_name(name),
             host: view.stack.host.to_string(),
@@ -224,9 +240,9 @@ impl StackPage {
             counts: counts(view.stack.counts),
             health: view::health(view.stack.health),
             drifted: running.is_none() && view.drifted().is_some(),
-            why: view.why.clone(),
+            why: now.words(&view.why),
             protected: view.protected.clone(),
-            failed: Underway::failed(runs),
+            failed: Underway::failed(runs, now),
             running,
             soon: None,
             wanted: WantedPanel::new(&view.wanted, now),
@@ -236,7 +252,7 @@ impl StackPage {
             order_href: format!("/stacks/{key}/order"),
             power,
             acts,
-            containers: view.containers.iter().map(|row| ContainerRow::new(row, operates, now)).collect(),
+            containers: containers.into_iter().map(|row| ContainerRow::new(row, operates, now)).collect(),
             week: Week::of(&view.wanted.spells, now),
             bars: Bars::new(runs, now),
             tab: Tab::Schedules,
@@ -347,7 +363,12 @@ pub(super) async fn show(
     let (app, actor, host) = (&web.app, &caller.actor, HostId::local());
     let now = pages::now(&web, &shell);
     let week = (now.midnight(0), now.midnight(Week::DAYS));
-    let view = stacks::get_over(app, actor, &host, &key, week).await?;
+    let view = match stacks::get_over(app, actor, &host, &key, week).await {
+        Err(missing @ Error::NotFound { what: "stack", .. }) => {
+            return orphans::page(&web, actor, shell, (TargetType::Stack, &key), missing).await;
+        }
+        view => view?,
+    };
     let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
     let locked = locks::of(app, actor, &target).await?.is_some();
     let lock = (shell.can_operate() && (locked || view.protected.is_none()))

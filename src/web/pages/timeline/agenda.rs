@@ -10,6 +10,7 @@ use crate::app::timeline::Look;
 use crate::domain::run::{Run, RunState};
 use crate::domain::simulate::{Event, EventKind};
 use crate::domain::target::Target;
+use crate::web::pages::runs::words;
 use crate::web::view::{self, Badge, Link, Now, When};
 
 /// Rows on one page; the rest begins on the next.
@@ -169,7 +170,7 @@ impl EventRow {
                 .map(|(id, title)| Link::new(format!("/schedules/{id}"), view::shown_name(&title))),
             run: None,
             acts: event.acts,
-            reason: event.reason,
+            reason: words::reason(&event.reason, now),
         }
     }
 
@@ -186,7 +187,7 @@ impl EventRow {
             schedule,
             run: Some((run.id.to_string(), run.state.into())),
             acts: !matches!(run.state, RunState::Skipped | RunState::Missed),
-            reason: run.reason.clone(),
+            reason: words::reason(&run.reason, now),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::run::{Run, RunState};
 use crate::domain::simulate::{Event, EventKind};
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::timeline::{self, Day, Deed, Known, Stretch};
+use crate::web::pages::runs::words;
 use crate::web::view::{self, Badge, Link, Now};
 
 /// What one lane has to say in words.
@@ -318,7 +319,7 @@ fn lane(
             "{} at {} left out: {}",
             action.label().to_lowercase(),
             clock(event.at),
-            event.reason
+            words::reason(&event.reason, now)
         )),
         EventKind::Edge(_) => None,
     }));
@@ -436,7 +437,7 @@ fn trace_word(known: Known) -> Option<&'static str> {
 
 /// What the clock shows, with 24:00 for the end of the day.
 fn clock(at: Timestamp, day: Day, now: &Now) -> String {
-    if at >= day.end { "24:00".to_owned() } else { now.clock(&at.to_zoned(now.zone.clone())) }
+    if at >= day.end { now.words("24:00") } else { now.clock(&at.to_zoned(now.zone.clone())) }
 }
 
 fn slot(

@@ -17,6 +17,7 @@ use crate::app::timeline::{self as service, Look, Wanted};
 use crate::app::{Error, FieldError, Result, zone};
 use crate::domain::target::Target;
 use crate::domain::timeline::Day;
+use crate::domain::user::WeekStart;
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::form::Typed;
@@ -80,16 +81,14 @@ impl View {
     }
 
     /// The first date shown, and the first not shown, around a date.
-    fn dates(self, date: Date) -> (Date, Date) {
+    fn dates(self, date: Date, start: WeekStart) -> (Date, Date) {
         let after = |date: Date, days: i64| date.saturating_add(days.days());
-        let monday = |date: Date| after(date, -i64::from(date.weekday().to_monday_zero_offset()));
         match self {
             Self::Day => (date, after(date, 1)),
-            Self::Week => (monday(date), after(monday(date), 7)),
+            Self::Week => (start.week_of(date), after(start.week_of(date), 7)),
             Self::Month => {
-                let first = monday(date.first_of_month());
-                let last = date.last_of_month();
-                (first, after(monday(last), 7))
+                let last = start.week_of(date.last_of_month());
+                (start.week_of(date.first_of_month()), after(last, 7))
             }
             Self::Agenda => (date, after(date, LISTED)),
         }
@@ -199,7 +198,7 @@ impl Asked {
         let today = now.at.to_zoned(now.zone.clone()).date();
         let from_date = from.map(|at| at.to_zoned(now.zone.clone()).date());
         let date = date_of("date").or(from_date).unwrap_or(today);
-        let mut dates = view.dates(date);
+        let mut dates = view.dates(date, now.habits.week_start);
         if view == View::Agenda
             && let Some(to) = date_of("to")
         {
@@ -488,10 +487,13 @@ mod tests {
             (View::Month, "2026-10-26", "2026-12-07", "November 2026"),
             (View::Agenda, "2026-11-25", "2026-12-02", "25 Nov – 1 Dec 2026"),
         ] {
-            let dates = view.dates(date("2026-11-25"));
+            let dates = view.dates(date("2026-11-25"), WeekStart::Monday);
             assert_eq!(dates, (date(first), date(beyond)), "{view:?}");
             assert_eq!(view.title(date("2026-11-25"), dates.0, dates.1), title);
         }
+        let sunday = |view: View| view.dates(date("2026-11-25"), WeekStart::Sunday);
+        assert_eq!(sunday(View::Week), (date("2026-11-22"), date("2026-11-29")));
+        assert_eq!(sunday(View::Month), (date("2026-11-01"), date("2026-12-06")));
     }
 
     #[test]

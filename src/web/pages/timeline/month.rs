@@ -11,6 +11,7 @@ use crate::app::timeline::Look;
 use crate::domain::overrides::Wanted;
 use crate::domain::run::RunState;
 use crate::domain::simulate::EventKind;
+use crate::domain::user::WeekStart;
 use crate::web::view::{self, Now};
 
 /// What happens on a date.
@@ -128,7 +129,7 @@ impl MonthView {
         };
         let weeks: Vec<Vec<Cell>> = dates.chunks(7).map(|week| week.iter().map(cell).collect()).collect();
         Self {
-            head: head(),
+            head: head(now.habits.week_start),
             quiet: weeks.iter().flatten().filter(|cell| cell.inside).all(|cell| cell.tally.is_empty()),
             weeks,
         }
@@ -145,10 +146,10 @@ impl MonthView {
             inside: number > 23,
             today: number == 27,
         };
-        Self { head: head(), weeks: vec![(23..30).map(cell).collect()], quiet: false }
+        Self { head: head(WeekStart::Monday), weeks: vec![(23..30).map(cell).collect()], quiet: false }
     }
 }
 
-fn head() -> Vec<(&'static str, &'static str)> {
-    WEEKDAYS.iter().map(|(_, short, long)| (*short, *long)).collect()
+fn head(start: WeekStart) -> Vec<(&'static str, &'static str)> {
+    start.days().map(|day| (WEEKDAYS[day].1, WEEKDAYS[day].2)).to_vec()
 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
-use super::WEEKDAYS;
 use super::slots::Slots;
 use crate::app::timeline::Look;
 use crate::domain::run::{Run, RunState};
@@ -44,7 +43,7 @@ pub struct Row {
 /// A week.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WeekView {
-    /// Monday first.
+    /// In the order of the reader's week.
     pub rows: Vec<Row>,
     /// The hours as they are headed.
     pub hours: Vec<String>,
@@ -62,8 +61,8 @@ struct Hour<'a> {
 }
 
 impl WeekView {
-    /// The week that begins on a Monday.
-    pub fn new(look: &Look, monday: Date, slots: &Slots, now: &Now) -> Self {
+    /// The seven days from a date on.
+    pub fn new(look: &Look, first: Date, slots: &Slots, now: &Now) -> Self {
         let mut hours: HashMap<(Date, i8), Hour> = HashMap::new();
         let place = |at: Timestamp| {
             let local = at.to_zoned(now.zone.clone());
@@ -81,11 +80,9 @@ impl WeekView {
             hours.entry(place(event.at)).or_default().count += 1;
         }
         let today = now.at.to_zoned(now.zone.clone()).date();
-        let rows: Vec<Row> = WEEKDAYS
-            .iter()
-            .zip(0_i64..)
-            .map(|((_, short, _), offset)| {
-                let date = monday.saturating_add(offset.days());
+        let rows: Vec<Row> = (0_i64..7)
+            .map(|offset| {
+                let date = first.saturating_add(offset.days());
                 let cells: Vec<Cell> =
                     (0..24).map(|hour| cell(date, hour, hours.get(&(date, hour)), slots, now)).collect();
                 let mut query = vec![("view", "day".to_owned()), ("date", date.to_string())];
@@ -94,7 +91,7 @@ impl WeekView {
                 }
                 let query = serde_urlencoded::to_string(query).unwrap_or_default();
                 Row {
-                    day: Link::new(format!("/timeline?{query}"), format!("{short} {}", date.day())),
+                    day: Link::new(format!("/timeline?{query}"), date.strftime("%a %-d").to_string()),
                     today: date == today,
                     cells,
                 }
@@ -168,7 +165,7 @@ fn cell(date: Date, hour: i8, found: Option<&Hour>, slots: &Slots, now: &Now) ->
     Cell {
         count,
         heat: heat(count),
-        title: format!("{} {hour:02}:00: {what}", date.strftime("%a %-d %b")),
+        title: now.words(&format!("{} {hour:02}:00: {what}", date.strftime("%a %-d %b"))),
         href,
         past,
         missing,
@@ -192,7 +189,7 @@ mod tests {
     use crate::domain::user::Habits;
 
     /// A week of fires at these instants, as somebody in Berlin sees it before it begins.
-    fn week(monday: &str, fires: &[&str]) -> WeekView {
+    fn week(first: &str, fires: &[&str]) -> WeekView {
         let zone = TimeZone::get("Europe/Berlin").expect("a zone");
         let event = |at: &&str| Event {
             at: at.parse().expect("an instant"),
@@ -224,7 +221,7 @@ mod tests {
             Slots { base: String::new(), zone: zone.clone(), picked: String::new(), can_operate: true };
         WeekView::new(
             &look,
-            monday.parse().expect("a date"),
+            first.parse().expect("a date"),
             &slots,
             &Now { at, zone, habits: Habits::default() },
         )

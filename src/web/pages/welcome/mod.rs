@@ -10,7 +10,6 @@ use crate::web::routes::{Access, Routes};
 
 pub mod docker;
 pub mod nap;
-mod week;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -7,21 +7,20 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::week::week;
 use crate::app::schedules::{self as service, Draft};
 use crate::app::stacks::{self, StackView};
 use crate::app::{Actor, Error, FieldError, Result, execute};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
-use crate::domain::schedule::Source;
+use crate::domain::schedule::{self, Source};
 use crate::domain::target::TargetType;
-use crate::domain::user::WeekStart;
 use crate::domain::window::Mood;
 use crate::web::Web;
 use crate::web::auth::{Caller, Operator};
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::pages::{go, html, now};
+use crate::web::picture::RuleWeek;
 use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::{self, Badge, Now, Sampled, When};
 
@@ -79,10 +78,8 @@ pub struct RuleTile {
     pub title: &'static str,
     /// `off 23:00–07:00`
     pub hours: String,
-    /// The week as a picture: the path …
-    pub path: String,
-    /// … and its days from the top down.
-    pub days: [&'static str; 7],
+    /// The week as a picture.
+    pub week: RuleWeek,
     /// It is picked.
     pub chosen: bool,
 }
@@ -180,13 +177,13 @@ impl Picked {
 
 fn rule_tiles(picked: &Picked, now: &Now) -> Vec<RuleTile> {
     let tile = |usual: &Usual| {
-        let (path, days) = week(usual.window, now.habits.week_start);
+        let marks = service::marks(&schedule::When::Window(usual.window.to_owned()), &now.zone, now.at);
+        let title = format!("The week: {}", usual.hours);
         RuleTile {
             value: usual.value,
             title: usual.title,
             hours: now.words(usual.hours),
-            path,
-            days,
+            week: RuleWeek::of(&marks, &now.words(&title), now).unwrap_or_default(),
             chosen: usual.value == picked.rule,
         }
     };
@@ -345,12 +342,10 @@ impl Sampled for WelcomeNap {
             }),
             errors: vec![],
         };
-        let sunday =
-            RuleTile { days: week("sleep 23:00-07:00", WeekStart::Sunday).1, ..full.rules[0].clone() };
         let empty = Self { stacks: vec![], look: None, more: 0, ..full.clone() };
         let wrong = Self {
             errors: vec![FieldError::new("stacks", "pick a stack")],
-            rules: vec![sunday],
+            rules: vec![full.rules[0].clone()],
             look: full.look.clone().map(|look| Look { at_once: vec![], warnings: vec![], ..look }),
             ..full.clone()
         };

@@ -1,0 +1,184 @@
+//! A stack or container that is not there any more, as long as schedules are still for it: they can be re-attached to
+//! another target.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::ScheduleLine;
+use super::fields::Fields;
+use super::form::{Group, targets};
+use crate::app::paging::Page;
+use crate::app::schedules::{self as service, Draft, ScheduleFilter, ScheduleView};
+use crate::app::stacks;
+use crate::app::{Actor, Error, FieldError, Result};
+use crate::domain::schedule::Source;
+use crate::domain::target::TargetType;
+use crate::web::Web;
+use crate::web::auth::{Caller, Operator};
+use crate::web::form::Typed;
+use crate::web::htmx::Htmx;
+use crate::web::pages;
+use crate::web::shell::{Flash, Notes, Shell};
+use crate::web::view::{self, Choice, Sampled};
+
+/// Schedules that are looked through.
+const MOST: u32 = 200;
+
+/// What is left of a target.
+#[derive(Template, Clone, Debug)]
+#[template(path = "schedules/orphans.html")]
+pub struct OrphansPage {
+    /// The surroundings.
+    pub shell: Shell,
+    /// `stack` or `container`.
+    pub kind: &'static str,
+    /// `container/0123456789abcdef`
+    pub target: String,
+    /// What it was called.
+    pub name: String,
+    /// The schedules that are still for it.
+    pub schedules: Vec<ScheduleLine>,
+    /// Where they can go; empty for whoever may not move them.
+    pub groups: Vec<Group>,
+    /// What is wrong with what was picked.
+    pub errors: Vec<FieldError>,
+}
+
+impl OrphansPage {
+    /// What stands under a field.
+    pub fn error(&self, field: &str) -> Option<&str> {
+        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
+    }
+}
+
+/// The schedules of a target of that key.
+async fn left(web: &Web, actor: &Actor, kind: TargetType, key: &str) -> Result<Vec<ScheduleView>> {
+    let all = Page { limit: MOST, cursor: None };
+    let mut schedules = service::list(&web.app, actor, &ScheduleFilter::default(), &all).await?.items;
+    schedules.retain(|view| view.schedule.target_type() == kind && view.target_key == key);
+    Ok(schedules)
+}
+
+/// The page of a target that is gone.
+///
+/// # Errors
+/// `missing`, where no schedule is for it.
+pub async fn page(
+    web: &Web,
+    actor: &Actor,
+    shell: Shell,
+    (kind, key): (TargetType, &str),
+    missing: Error,
+) -> Result<Response> {
+    let left = left(web, actor, kind, key).await?;
+    if left.is_empty() {
+        return Err(missing);
+    }
+    let page = shown(web, actor, shell, (kind, key), &left, Vec::new()).await?;
+    Ok((StatusCode::NOT_FOUND, pages::html(&page)?).into_response())
+}
+
+async fn shown(
+    web: &Web,
+    actor: &Actor,
+    shell: Shell,
+    (kind, key): (TargetType, &str),
+    left: &[ScheduleView],
+    errors: Vec<FieldError>,
+) -> Result<OrphansPage> {
+    let now = pages::now(web, &shell);
+    let groups = if shell.can_operate() {
+        targets(&stacks::overview(&web.app, actor).await?, "", None)
+    } else {
+        Vec::new()
+    };
+    Ok(OrphansPage {
+        kind: match kind {
+            TargetType::Stack => "stack",
+            TargetType::Container => "container",
+        },
+        target: format!("{kind}/{key}"),
+        name: left.first().map(|view| view::shown_name(&view.target_name)).unwrap_or_default(),
+        schedules: left.iter().map(|view| ScheduleLine::new(view, &now)).collect(),
+        groups,
+        errors,
+        shell,
+    })
+}
+
+/// Points the schedules of a target that is gone at another. Each stays on or off, and begins with its next change:
+/// what the new target would do at once nobody has looked at.
+pub(super) async fn reattach(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    notes: Notes,
+    shell: Shell,
+    typed: Typed,
+) -> Result<Response> {
+    let missing = || Error::not_found("target", typed.get("from"));
+    let (kind, key) = typed.get("from").split_once('/').ok_or_else(missing)?;
+    let kind = TargetType::parse(kind).ok_or_else(missing)?;
+    let left = left(&web, &caller.actor, kind, key).await?;
+    if left.is_empty() {
+        return Err(missing());
+    }
+    let to = typed.get("to");
+    let mut moved = 0;
+    let mut refused = Vec::new();
+    for view in left.iter().filter(|view| view.schedule.source != Source::Label) {
+        let fields = Fields { target: to.to_owned(), ..Fields::of(view) };
+        let draft = Draft {
+            enabled: Some(view.schedule.spec.enabled),
+            from_next: true,
+            ..fields.draft(Some(&view.schedule.id))
+        };
+        let rev = Some(view.schedule.rev);
+        match service::update(&web.app, &caller.actor, &view.schedule.id, &draft, rev).await {
+            Ok(_) => moved += 1,
+            Err(Error::Invalid(errors)) if errors.iter().any(|error| error.field.starts_with("target")) => {
+                let errors = vec![FieldError::new("to", "pick the stack or container they are for now")];
+                let page = shown(&web, &caller.actor, shell, (kind, key), &left, errors).await?;
+                return Ok((StatusCode::UNPROCESSABLE_ENTITY, pages::html(&page)?).into_response());
+            }
+            Err(error @ (Error::Invalid(_) | Error::Stale { .. } | Error::Conflict { .. })) => {
+                refused.push(format!("{}: {error}", view::shown_name(&view.title)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let told = format!("{} re-attached.", view::count(moved, "schedule"));
+    let flash = if refused.is_empty() {
+        Flash::new("good", told)
+    } else {
+        Flash::new("warn", format!("{told} Left as they are: {}.", refused.join("; ")))
+    };
+    notes.leave(flash).await;
+    let (kind, key) = to.split_once('/').unwrap_or(("stack", ""));
+    Ok(pages::go(&web, &htmx, &format!("/{kind}s/{key}")))
+}
+
+impl Sampled for OrphansPage {
+    fn samples() -> Vec<Self> {
+        let page = Self {
+            shell: Shell::sample(),
+            kind: "container",
+            target: "container/0123456789abcdef".to_owned(),
+            name: "media-web-1".to_owned(),
+            schedules: ScheduleLine::samples(),
+            groups: vec![Group {
+                label: "Stacks".to_owned(),
+                options: vec![Choice {
+                    value: "stack/0123456789abcdef".to_owned(),
+                    label: "media".to_owned(),
+                    chosen: false,
+                }],
+            }],
+            errors: Vec::new(),
+        };
+        let wrong = Self { errors: vec![FieldError::new("to", "pick the stack")], ..page.clone() };
+        vec![Self { kind: "stack", groups: Vec::new(), ..page.clone() }, wrong, page]
+    }
+}
