@@ -277,9 +277,12 @@ async fn past_days_are_counted_once_and_what_changes_is_counted_again() {
             .chain(["2026-11-25T00:00:00Z"])
             .map(at)
             .collect();
-    let source = docknap::app::IdSource::seeded(1);
+    // Each by a source of its own: one never makes an id for a time before its last.
+    let id = |made: Timestamp| {
+        docknap::app::IdSource::seeded(made.as_millisecond().unsigned_abs()).next::<RunId>(made)
+    };
     let store = async |made: &str, state: RunState| {
-        let made = Run { id: source.next(at(made)), created_at: at(made), state, ..run("x") };
+        let made = Run { id: id(at(made)), created_at: at(made), state, ..run("x") };
         let made = Run { finished_at: state.is_terminal().then_some(made.created_at), ..made };
         store_runs(&bench.app.db, &[(made.clone(), Vec::new())]).await;
         made
