@@ -34,6 +34,8 @@ pub struct Needs<'a> {
     now: Timestamp,
     /// Who needs, and what.
     pairs: Vec<(Arc<Container>, Arc<Container>)>,
+    /// Those of which windows on a target decide about one side or both.
+    of_target: HashMap<Target, Vec<usize>>,
     courses: HashMap<ContainerIdentity, Vec<(Timestamp, bool)>>,
 }
 
@@ -56,15 +58,25 @@ impl<'a> Needs<'a> {
         pairs.retain(|(dependant, dependency)| {
             dependant.is_ordinary() && dependency.is_ordinary() && !dependant.looks_completed()
         });
-        Self { rules, now, pairs, courses: HashMap::new() }
+        let mut of_target: HashMap<Target, Vec<usize>> = HashMap::new();
+        for (at, (dependant, dependency)) in pairs.iter().enumerate() {
+            for one in [dependant, dependency] {
+                // Those that decide about one container are all on one target.
+                if let Some(rule) = rules.windows_for(Place::of(one)).first() {
+                    let known = of_target.entry(rule.target.clone()).or_default();
+                    if known.last() != Some(&at) {
+                        known.push(at);
+                    }
+                }
+            }
+        }
+        Self { rules, now, pairs, of_target, courses: HashMap::new() }
     }
 
     /// The first gap to which the windows on `target` have a share.
     pub fn first_gap(&mut self, target: &Target) -> Option<Gap> {
-        for (dependant, dependency) in self.pairs.clone() {
-            if !self.is_ruled(&dependant, target) && !self.is_ruled(&dependency, target) {
-                continue;
-            }
+        for at in self.of_target.get(target).cloned().unwrap_or_default() {
+            let (dependant, dependency) = self.pairs[at].clone();
             let needed = self.course(&dependency);
             let awake = self.course(&dependant);
             let mut instants: Vec<Timestamp> = needed.iter().chain(&awake).map(|(at, _)| *at).collect();
@@ -75,11 +87,6 @@ impl<'a> Needs<'a> {
             }
         }
         None
-    }
-
-    /// Whether the windows on `target` are those that decide about a container.
-    fn is_ruled(&self, container: &Container, target: &Target) -> bool {
-        self.rules.windows_for(Place::of(container)).iter().any(|rule| rule.target == *target)
     }
 
     /// From when on it sleeps or does not, beginning now.

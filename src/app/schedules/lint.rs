@@ -2,7 +2,7 @@
 //! a stop inside another's time awake, of rules on a stack and on its member, of what sleeps while it is needed.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::{Timestamp, ToSpan};
 use tokio::sync::Semaphore;
@@ -92,11 +92,17 @@ pub(super) fn among(
     now: Timestamp,
 ) -> HashMap<ScheduleId, Clash> {
     let on = || schedules.iter().filter(|schedule| schedule.spec.enabled);
-    let rules = Rules::new(on().filter_map(|schedule| almanac.rule(schedule)).collect(), Vec::new());
+    let wanted: HashSet<&ScheduleId> = wanted.iter().copied().collect();
+    let wanted = || on().filter(|one| wanted.contains(&one.id));
+    // Only windows are compared with who needs whom.
+    let planned = wanted().any(Schedule::is_window);
+    let windows = on().filter(|_| planned).filter_map(|schedule| almanac.rule(schedule));
+    let rules = Rules::new(windows.collect(), Vec::new());
+    let looked = inventories.iter().filter(|_| planned);
     let mut needs: HashMap<&HostId, Needs<'_>> =
-        inventories.iter().map(|inventory| (&inventory.host, Needs::new(&rules, inventory, now))).collect();
+        looked.map(|inventory| (&inventory.host, Needs::new(&rules, inventory, now))).collect();
     let mut found = HashMap::new();
-    for one in on().filter(|one| wanted.contains(&&one.id)) {
+    for one in wanted() {
         let target = &one.spec.target;
         let others = on().filter(|other| other.id != one.id && target.shares_container(&other.spec.target));
         let mut others = others.take(usize::try_from(MOST_OTHERS).unwrap_or(usize::MAX));
