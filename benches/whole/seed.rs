@@ -101,8 +101,9 @@ pub async fn multiply(home: &Path, size: Size) -> Result<(), Box<dyn std::error:
     };
     let id = |at: &str| format!("printf('%08x-%04x-7000-8000-%012x', {at} >> 16, {at} & 65535, i)");
     let (made, id_of) = (at(size.runs), id(&at(size.runs)));
-    // One in a thousand failed: a filter has to find them.
-    let state = "CASE WHEN i % 1000 = 7 THEN 'failed' ELSE 'succeeded' END";
+    // Sixty failed, however many there are: they fill a page, and a filter has to find them.
+    let every = (size.runs / 60).max(1);
+    let state = format!("CASE WHEN i % {every} = {every} / 2 THEN 'failed' ELSE 'succeeded' END");
     let schedule = format!(
         "printf('019c0001-0000-7000-8000-%012x', 1 + i % {})",
         (size.schedules - windows).clamp(1, 500)
@@ -116,7 +117,7 @@ pub async fn multiply(home: &Path, size: Size) -> Result<(), Box<dyn std::error:
         ("created_ms", made.as_str()),
         ("started_ms", made.as_str()),
         ("finished_ms", made.as_str()),
-        ("state", state),
+        ("state", state.as_str()),
     ];
     copy(&db, "runs", &any("runs"), size.runs, &replaced).await?;
     let (made, id) = (at(size.audit), id(&at(size.audit)));
