@@ -1,15 +1,11 @@
-//! The description of the API, made from the handlers and the types they answer with.
+//! The description of the API, made from the handlers and the types they answer with: by a test, which keeps
+//! `openapi.json`. The code that makes it is larger than all pages together, and nothing of it is in the program.
 
-use axum::Json;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use serde::Serialize;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa::ToSchema;
 
-use super::{
-    actions, audit, auth, calendars, containers, locks, me, order, overrides, plan, report, runs, schedules,
-    simulate, stacks, summary,
-};
 use crate::app::FieldError;
 use crate::app::paging::Paged;
 use crate::web::routes::{Access, Routes};
@@ -45,49 +41,92 @@ pub struct Problem {
     errors: Option<Vec<FieldError>>,
 }
 
-/// Everything about the API in one document.
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "DockNap", description = "Puts Docker stacks to sleep and wakes them again. Clients accept new fields and values: the API only adds."),
-    paths(
-        get,
-        auth::login, auth::logout, me::show,
-        stacks::list, stacks::get, stacks::act,
-        containers::list, containers::get, containers::act,
-        locks::list, locks::lock_stack, locks::unlock_stack, locks::lock_container, locks::unlock_container,
-        order::list, order::add, order::remove,
-        overrides::list, overrides::create, overrides::get, overrides::end,
-        actions::post, plan::post, simulate::get,
-        schedules::list, schedules::create, schedules::preview, schedules::get, schedules::put, schedules::delete,
-        schedules::enable, schedules::disable, schedules::skip, schedules::unskip, schedules::run,
-        calendars::list, calendars::create, calendars::get, calendars::put, calendars::delete,
-        runs::list, runs::get, runs::cancel, runs::retry,
-        audit::list, summary::get, report::get,
-    ),
-    modifiers(&Bearer),
-    security(("bearer" = []))
-)]
-struct Description;
-
-/// The one way to log in.
-struct Bearer;
-
-impl Modify for Bearer {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(
-            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build(),
-        );
-        openapi.components.get_or_insert_default().add_security_scheme("bearer", scheme);
-    }
-}
-
-/// The document.
-pub fn description() -> utoipa::openapi::OpenApi {
-    Description::openapi()
-}
-
 /// This description.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "description", responses((status = 200)), security(()))]
 pub(super) async fn get() -> impl IntoResponse {
-    Json(description())
+    ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use serde_json::Value;
+    use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+    use utoipa::{Modify, OpenApi};
+
+    use super::*;
+    use crate::web::api::{
+        actions, audit, auth, calendars, containers, locks, me, order, overrides, plan, report, runs,
+        schedules, simulate, stacks, summary,
+    };
+
+    /// Everything about the API in one document.
+    #[derive(OpenApi)]
+    #[openapi(
+        info(title = "DockNap", description = "Puts Docker stacks to sleep and wakes them again. Clients accept new fields and values: the API only adds."),
+        paths(
+            get,
+            auth::login, auth::logout, me::show,
+            stacks::list, stacks::get, stacks::act,
+            containers::list, containers::get, containers::act,
+            locks::list, locks::lock_stack, locks::unlock_stack, locks::lock_container, locks::unlock_container,
+            order::list, order::add, order::remove,
+            overrides::list, overrides::create, overrides::get, overrides::end,
+            actions::post, plan::post, simulate::get,
+            schedules::list, schedules::create, schedules::preview, schedules::get, schedules::put, schedules::delete,
+            schedules::enable, schedules::disable, schedules::skip, schedules::unskip, schedules::run,
+            calendars::list, calendars::create, calendars::get, calendars::put, calendars::delete,
+            runs::list, runs::get, runs::cancel, runs::retry,
+            audit::list, summary::get, report::get,
+        ),
+        modifiers(&Bearer),
+        security(("bearer" = []))
+    )]
+    struct Description;
+
+    /// The one way to log in.
+    struct Bearer;
+
+    impl Modify for Bearer {
+        fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+            let scheme = SecurityScheme::Http(
+                HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build(),
+            );
+            openapi.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+        }
+    }
+
+    /// A line for each path and schema, so that a change is one of few lines.
+    fn write_lines(text: &mut String, value: &Value, depth: usize) {
+        let Some(entries) = value.as_object().filter(|_| depth > 0) else {
+            let _ = write!(text, "{value}");
+            return;
+        };
+        text.push('{');
+        for (at, (key, value)) in entries.iter().enumerate() {
+            let _ = write!(text, "{}\n{}:", if at > 0 { "," } else { "" }, Value::from(key.as_str()));
+            write_lines(text, value, depth - 1);
+        }
+        text.push('}');
+    }
+
+    #[test]
+    fn the_description_that_is_served_is_that_of_the_code() {
+        let made = serde_json::to_value(Description::openapi()).expect("it is JSON");
+        if std::env::var_os("DOCKNAP_WRITE_OPENAPI").is_some() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/api/openapi.json");
+            let mut text = String::new();
+            write_lines(&mut text, &made, 3);
+            std::fs::write(path, text + "\n").expect("it is written");
+        }
+        let served: Value = serde_json::from_str(include_str!("openapi.json")).expect("it is JSON");
+        let differs = |part: &str| made.pointer(part) != served.pointer(part);
+        let parts = ["/info", "/paths", "/components/schemas"];
+        let parts: Vec<_> = parts.into_iter().filter(|part| differs(part)).collect();
+        assert!(
+            made == served,
+            "src/web/api/openapi.json is not what the code says ({parts:?}): run this test with DOCKNAP_WRITE_OPENAPI=1"
+        );
+    }
 }
