@@ -70,7 +70,7 @@ async fn the_first_nap_is_looked_at_and_saved_without_scripts() {
     let stacks = page.text("#stacks");
     assert!(stacks.contains("media") && stacks.contains("shop") && !stacks.contains("guard"), "{stacks}");
     assert!(page.attribute("[name=rule][value=nights]", "checked").is_some(), "something is picked");
-    assert!(!page.text(".weekpic svg title").is_empty());
+    assert!(!page.text(".picks .pic title").is_empty());
 
     let picked = format!("/welcome/nap?stack={}&rule=office", key("media"));
     let page = otto.get(&picked).await;

@@ -316,14 +316,14 @@ impl ScheduleRow {
                 skipping: true,
                 meets: true,
                 conflict: Some("At 2026-11-28 07:30 this goes against “Nights”.".to_owned()),
-                ..row("2", "Mornings", Action::Start, "Start: At 07:30, Monday through Friday", 40_680)
+                ..row("2", "Mornings", Action::Start, "Start at 07:30, Monday through Friday", 40_680)
             },
             Self {
                 enabled: false,
                 next: None,
                 last: None,
                 source: Some("API"),
-                ..row("3", "Stop staging", Action::Stop, "Stop: At 20:00", 0)
+                ..row("3", "Stop staging", Action::Stop, "Stop at 20:00", 0)
             },
             Self {
                 editable: false,
