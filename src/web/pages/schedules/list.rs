@@ -13,7 +13,9 @@ use crate::domain::action::Action;
 use crate::domain::run::RunState;
 use crate::domain::schedule::Source;
 use crate::web::Web;
+use crate::web::api::schedules::ScheduleJson;
 use crate::web::auth::{Caller, Viewer};
+use crate::web::export::{File, Form};
 use crate::web::htmx::Htmx;
 use crate::web::pages::actions::Act;
 use crate::web::pages::{now, part};
@@ -271,6 +273,44 @@ pub(super) async fn index(
         shell,
     };
     part(&htmx, &page, &page.as_rows())
+}
+
+/// What `POST /api/schedules` takes, in the order a person reads it.
+const FIELDS: [&str; 21] = [
+    "name",
+    "host",
+    "target_type",
+    "target_id",
+    "kind",
+    "window",
+    "mode",
+    "policy",
+    "wake",
+    "action",
+    "cron",
+    "at",
+    "timezone",
+    "enabled",
+    "catch_up_seconds",
+    "priority",
+    "stop_timeout_seconds",
+    "calendar_id",
+    "calendar_effect",
+    "guard",
+    "note",
+];
+
+/// All schedules as a file.
+pub(super) async fn file(State(web): State<Web>, caller: Caller<Viewer>, form: Form) -> Result<Response> {
+    let (app, actor) = (web.app.clone(), caller.actor.clone());
+    let json = |view: ScheduleView| serde_json::to_value(ScheduleJson::from(view)).unwrap_or_default();
+    let cells = |_: &ScheduleView| Vec::new();
+    let file = File { form, name: "schedules", columns: &FIELDS, cells, json };
+    file.answer(web.app.clock.now(), move |page| {
+        let (app, actor) = (app.clone(), actor.clone());
+        async move { service::list(&app, &actor, &ScheduleFilter::default(), &page).await }
+    })
+    .await
 }
 
 impl ScheduleRow {

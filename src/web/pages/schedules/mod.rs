@@ -40,6 +40,7 @@ pub(super) fn routes() -> Routes {
         .get("/schedules/new", Access::OPERATOR, edit::new)
         .post("/schedules/preview", Access::OPERATOR, edit::preview)
         .post("/schedules/reattach", Access::OPERATOR, orphans::reattach)
+        .get("/schedules.yaml", Access::VIEWER, list::file)
         .get("/schedules/zones", Access::VIEWER, edit::zones)
         .get("/schedules/{id}", Access::VIEWER, edit::show)
         .post("/schedules/{id}", Access::OPERATOR, edit::update)
