@@ -177,3 +177,26 @@ async fn all_of_them_come_as_yaml() {
     assert!(file.body.contains("    window: \"sleep 23:00-07:00\"\n    mode: \"stop\"\n"), "{}", file.body);
     assert!(!file.body.contains("null") && !file.body.contains("note"), "what says nothing is left out");
 }
+
+#[tokio::test]
+async fn whoever_sorts_very_many_is_told_how_many_are_sorted() {
+    let test = site().await;
+    let mut otto = filled(&test).await;
+    let few = otto.get("/schedules?sort=name").await;
+    assert!(!few.text("#schedules").contains("in that order"));
+    let many: Vec<_> = (0..200)
+        .map(|number| {
+            let mut one = crate::support::rows::schedule(&format!("many-{number:03}"));
+            one.spec.name = format!("Rule {number:03}");
+            one
+        })
+        .collect();
+    crate::support::rows::store_schedules(&test.app.db, &many).await;
+    let page = otto.get("/schedules?sort=name").await;
+    assert!(
+        page.text("#schedules").contains("the newest 200 in that order"),
+        "{}",
+        page.text("#schedules .hint")
+    );
+    assert!(!otto.get("/schedules").await.text("#schedules").contains("in that order"), "unsorted has pages");
+}

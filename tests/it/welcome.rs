@@ -36,7 +36,7 @@ async fn each_call_has_a_tick_and_a_proxy_its_cure() {
     test.bench().sim.fault(Fault::proxy_forbids().on(Endpoint::Stop));
     test.bench().sim.fault(Fault::proxy_forbids().on(Endpoint::Stats));
     let page = ada.get("/welcome/docker").await;
-    assert_eq!(page.text("h1"), "Docker holds something back");
+    assert_eq!(page.text("h1"), "Docker refuses some calls");
     let note = page.text(".note");
     assert!(note.contains("CONTAINERS=1 POST=1"), "{note}");
     let ticks = page.text(".ticks");

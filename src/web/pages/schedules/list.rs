@@ -138,6 +138,8 @@ pub struct SchedulesPage {
     pub orders: Vec<Order>,
     /// Ready-made rules to begin with.
     pub presets: Vec<Link>,
+    /// Only so many are laid out in that order.
+    pub laid_out: Option<u32>,
 }
 
 /// One way to sort or group the list.
@@ -269,6 +271,7 @@ pub(super) async fn index(
         newest: (!wanted.q.is_empty() || !wanted.cursor.is_empty()).then(|| "/schedules".to_owned()),
         orders: orders(&wanted),
         presets: presets(),
+        laid_out: (wanted.is_laid_out() && listed.next_cursor.is_some()).then_some(MOST),
         text: wanted.q,
         shell,
     };
@@ -395,6 +398,7 @@ impl Sampled for SchedulesPage {
             newest: None,
             orders: orders(&Wanted::default()),
             presets: presets(),
+            laid_out: Some(MOST),
         };
         vec![
             Self { rows: vec![], ..page.clone() },
