@@ -1,27 +1,57 @@
-//! A list as a file: CSV for spreadsheets, JSON for programs. Read page by page, so that it takes the memory of one.
+//! A list as a file: CSV for spreadsheets, JSON for programs, YAML for what is kept beside compose files. Read page by
+//! page, so that it takes the memory of one.
 
 use std::fmt::Write as _;
 
 use axum::body::{Body, Bytes};
+use axum::extract::FromRequestParts;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use jiff::Timestamp;
 
-use crate::app::Result;
 use crate::app::paging::{MAX_LIMIT, Page, Paged};
+use crate::app::{Error, Result};
 
 /// Rows of a file, at most; the pages that offer one say so.
 pub const MOST: usize = 50_000;
 
-/// The two kinds of file.
+/// The kinds of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Comma-separated values (RFC 4180), with a line of names.
     Csv,
     /// `{"items":[…],"complete":true}`
     Json,
+    /// A list under the file's name; values as JSON writes them, which is YAML too.
+    Yaml,
+}
+
+impl Form {
+    const ALL: [(Self, &str, &str); 3] = [
+        (Self::Csv, "csv", "text/csv; charset=utf-8"),
+        (Self::Json, "json", "application/json"),
+        // RFC 9512.
+        (Self::Yaml, "yaml", "application/yaml"),
+    ];
+
+    fn kind(self) -> (&'static str, &'static str) {
+        let found = Self::ALL.into_iter().find(|(form, ..)| *form == self);
+        found.map_or(("", ""), |(_, ending, kind)| (ending, kind))
+    }
+}
+
+/// As the path ends: `/runs.json`.
+impl<S: Send + Sync> FromRequestParts<S> for Form {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let ending = parts.uri.path().rsplit_once('.').map_or("", |(_, ending)| ending);
+        let found = Self::ALL.into_iter().find(|(_, known, _)| *known == ending);
+        found.map(|(form, ..)| form).ok_or_else(|| Error::not_found("page", parts.uri.path()))
+    }
 }
 
 /// How a list is written.
@@ -30,7 +60,7 @@ pub struct File<T> {
     pub form: Form,
     /// Begins the file's name: `runs`.
     pub name: &'static str,
-    /// The names of the columns.
+    /// The names of the columns; for YAML the fields of [`File::json`] that are written, in this order.
     pub columns: &'static [&'static str],
     /// The cells of a row, for CSV.
     pub cells: fn(&T) -> Vec<String>,
@@ -50,10 +80,7 @@ impl<T: Send + 'static> File<T> {
         Fut: Future<Output = Result<Paged<T>>> + Send + 'static,
     {
         let first = page(Page { limit: MAX_LIMIT, cursor: None }).await?;
-        let (kind, ending) = match self.form {
-            Form::Csv => ("text/csv; charset=utf-8", "csv"),
-            Form::Json => ("application/json", "json"),
-        };
+        let (ending, kind) = self.form.kind();
         let name =
             format!("attachment; filename=\"docknap-{}-{}.{ending}\"", self.name, now.strftime("%Y-%m-%d"));
         let chunks = stream::try_unfold(Some((first, 0_usize)), move |state| {
@@ -91,6 +118,10 @@ impl<T: Send + 'static> File<T> {
             match self.form {
                 Form::Csv => text.push_str(&line(self.columns.iter().map(|name| (*name).to_owned()))),
                 Form::Json => text.push_str("{\"items\":["),
+                Form::Yaml => {
+                    let empty = if paged.items.is_empty() { " []" } else { "" };
+                    let _ = writeln!(text, "{}:{empty}", self.name);
+                }
             }
         }
         for row in paged.items.into_iter().take(MOST - written.min(MOST)) {
@@ -100,6 +131,7 @@ impl<T: Send + 'static> File<T> {
                     text.push_str(if written == 0 { "\n" } else { ",\n" });
                     text.push_str(&(self.json)(row).to_string());
                 }
+                Form::Yaml => text.push_str(&entry(self.columns, &(self.json)(row))),
             }
             written += 1;
         }
@@ -112,6 +144,16 @@ impl<T: Send + 'static> File<T> {
         }
         text
     }
+}
+
+/// An entry of a YAML list, without what says nothing.
+fn entry(fields: &[&str], row: &serde_json::Value) -> String {
+    let says = |value: &&serde_json::Value| !value.is_null() && *value != "";
+    let named = fields.iter().filter_map(|name| Some((*name, row.get(*name).filter(says)?)));
+    let lines = named.enumerate().map(|(number, (name, value))| {
+        format!("{} {name}: {value}\n", if number == 0 { "  -" } else { "   " })
+    });
+    lines.collect()
 }
 
 /// A line of CSV.
@@ -159,5 +201,12 @@ mod tests {
         ] {
             assert_eq!(cell(text), written, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_yaml_entry_is_quoted_and_leaves_out_what_says_nothing() {
+        let row = serde_json::json!({"b": "on: \"x\"\n# no", "a": 7, "c": null, "d": "", "e": {"f": [1]}, "g": true});
+        let told = entry(&["a", "b", "c", "d", "e", "none"], &row);
+        assert_eq!(told, "  - a: 7\n    b: \"on: \\\"x\\\"\\n# no\"\n    e: {\"f\":[1]}\n");
     }
 }

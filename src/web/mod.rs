@@ -31,6 +31,7 @@ pub mod live;
 mod metrics;
 pub mod pages;
 pub mod picture;
+pub mod pieces;
 pub mod proxy;
 pub mod routes;
 pub mod serve;

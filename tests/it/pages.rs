@@ -125,7 +125,7 @@ async fn a_schedule_is_made_changed_switched_run_and_deleted() {
     assert_eq!((saved.status, saved.location()), (303, "/schedules"));
     let list = otto.get("/schedules").await;
     assert!(list.text(".flash").contains("Nights"), "{}", list.body);
-    assert!(list.text(".schedules").contains("Stop: At 23:00"), "{}", list.text(".schedules"));
+    assert!(list.text(".schedules").contains("Stop at 23:00"), "{}", list.text(".schedules"));
 
     let path = only_schedule(&test).await;
     let form = otto.get(&path).await;

@@ -151,3 +151,52 @@ async fn an_empty_list_offers_rules_to_begin_with() {
     let preset = list.attribute("#schedules a[href*='window=']", "href").expect("a rule to begin with");
     assert_eq!(otto.get(&preset).await.attribute("#window", "value").as_deref(), Some("sleep 23:00-07:00"));
 }
+
+#[tokio::test]
+async fn all_of_them_come_as_yaml() {
+    let test = site().await;
+    let mut otto = test.operator().await;
+    let none = otto.get("/schedules.yaml").await;
+    assert_eq!((none.status, none.body.as_str()), (200, "schedules: []\n"));
+    make(&mut otto, "Night: \"x\"", "wiki", &NIGHTS).await;
+    make(&mut otto, "Noons", "media", &NOONS).await;
+    let page = otto.get("/schedules").await;
+    let link = page.attribute("#schedules a[download]", "href").expect("a link");
+    let file = test.viewer().await.get(&link).await;
+    assert_eq!(file.header("content-type"), "application/yaml");
+    assert!(file.header("content-disposition").contains("docknap-schedules-"), "{file:?}");
+    let noons = "schedules:\n  - name: \"Noons\"\n    host: \"local\"\n    target_type: \"stack\"\n    \
+                 target_id: \"media\"\n    kind: \"cron\"\n";
+    assert!(file.body.starts_with(noons), "{}", file.body);
+    assert!(
+        file.body.contains("    cron: \"0 12 * * *\"\n    timezone: \"UTC\"\n    enabled: true\n"),
+        "{}",
+        file.body
+    );
+    assert!(file.body.contains("  - name: \"Night: \\\"x\\\"\"\n"), "{}", file.body);
+    assert!(file.body.contains("    window: \"sleep 23:00-07:00\"\n    mode: \"stop\"\n"), "{}", file.body);
+    assert!(!file.body.contains("null") && !file.body.contains("note"), "what says nothing is left out");
+}
+
+#[tokio::test]
+async fn whoever_sorts_very_many_is_told_how_many_are_sorted() {
+    let test = site().await;
+    let mut otto = filled(&test).await;
+    let few = otto.get("/schedules?sort=name").await;
+    assert!(!few.text("#schedules").contains("in that order"));
+    let many: Vec<_> = (0..200)
+        .map(|number| {
+            let mut one = crate::support::rows::schedule(&format!("many-{number:03}"));
+            one.spec.name = format!("Rule {number:03}");
+            one
+        })
+        .collect();
+    crate::support::rows::store_schedules(&test.app.db, &many).await;
+    let page = otto.get("/schedules?sort=name").await;
+    assert!(
+        page.text("#schedules").contains("the newest 200 in that order"),
+        "{}",
+        page.text("#schedules .hint")
+    );
+    assert!(!otto.get("/schedules").await.text("#schedules").contains("in that order"), "unsorted has pages");
+}

@@ -36,7 +36,7 @@ async fn each_call_has_a_tick_and_a_proxy_its_cure() {
     test.bench().sim.fault(Fault::proxy_forbids().on(Endpoint::Stop));
     test.bench().sim.fault(Fault::proxy_forbids().on(Endpoint::Stats));
     let page = ada.get("/welcome/docker").await;
-    assert_eq!(page.text("h1"), "Docker holds something back");
+    assert_eq!(page.text("h1"), "Docker refuses some calls");
     let note = page.text(".note");
     assert!(note.contains("CONTAINERS=1 POST=1"), "{note}");
     let ticks = page.text(".ticks");
@@ -70,7 +70,7 @@ async fn the_first_nap_is_looked_at_and_saved_without_scripts() {
     let stacks = page.text("#stacks");
     assert!(stacks.contains("media") && stacks.contains("shop") && !stacks.contains("guard"), "{stacks}");
     assert!(page.attribute("[name=rule][value=nights]", "checked").is_some(), "something is picked");
-    assert!(!page.text(".weekpic svg title").is_empty());
+    assert!(!page.text(".picks .pic title").is_empty());
 
     let picked = format!("/welcome/nap?stack={}&rule=office", key("media"));
     let page = otto.get(&picked).await;

@@ -140,6 +140,25 @@ fn a_fault_never_quotes_a_secret() {
 }
 
 #[test]
+fn metrics_are_off_until_they_are_asked_for_and_need_the_token_they_name() {
+    let metrics = |env: &[(&str, &str)]| load(&[], env, &[]).expect("valid").config.metrics;
+    let token = ("DOCKNAP_METRICS_TOKEN", "sixteen letters!");
+    assert!(matches!(metrics(&[]), Metrics::Off) && matches!(metrics(&[token]), Metrics::Off));
+    assert!(matches!(metrics(&[("DOCKNAP_METRICS", "open")]), Metrics::Open));
+    let Metrics::Token(kept) = metrics(&[("DOCKNAP_METRICS", "token"), token]) else {
+        panic!("the token counts")
+    };
+    assert_eq!(kept.expose_secret(), token.1);
+    let told = faults(&[("DOCKNAP_METRICS", "token")], &[]);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("set DOCKNAP_METRICS_TOKEN"), "{told:?}");
+    let told = faults(&[("DOCKNAP_METRICS", "token"), ("DOCKNAP_METRICS_TOKEN", "fifteen letters")], &[]);
+    assert_eq!(told.len(), 1, "the short token alone: {told:?}");
+    assert!(told[0].contains("shorter than 16") && !told[0].contains("fifteen"), "{told:?}");
+    assert!(faults(&[("DOCKNAP_METRICS", "on")], &[])[0].contains("DOCKNAP_METRICS"));
+}
+
+#[test]
 fn unknown_variables_are_one_warning() {
     let env = [("DOCKNAP_PORT_8080_TCP", "tcp://x"), ("DOCKNAP_LISTN", "x"), ("PATH", "/bin"), ("TZ", "")];
     let loaded = load(&[], &env, &[]).expect("an unknown variable is no fault");

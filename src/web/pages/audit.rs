@@ -26,10 +26,10 @@ use crate::web::shell::Shell;
 use crate::web::view::{self, Choice, Now, Sampled, When};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/audit", Access::VIEWER, index).get("/audit.csv", Access::VIEWER, csv).get(
+    Routes::new().get("/audit", Access::VIEWER, index).get("/audit.csv", Access::VIEWER, file).get(
         "/audit.json",
         Access::VIEWER,
-        json,
+        file,
     )
 }
 
@@ -468,28 +468,10 @@ fn cells(row: &AuditRow) -> Vec<String> {
     ]
 }
 
-async fn csv(
-    state: State<Web>,
-    caller: Caller<Viewer>,
-    fields: Query<Vec<(String, String)>>,
-    shell: Shell,
-) -> Result<Response> {
-    file(Form::Csv, state, caller, fields, shell).await
-}
-
-async fn json(
-    state: State<Web>,
-    caller: Caller<Viewer>,
-    fields: Query<Vec<(String, String)>>,
-    shell: Shell,
-) -> Result<Response> {
-    file(Form::Json, state, caller, fields, shell).await
-}
-
 async fn file(
-    form: Form,
     State(web): State<Web>,
     caller: Caller<Viewer>,
+    form: Form,
     Query(fields): Query<Vec<(String, String)>>,
     shell: Shell,
 ) -> Result<Response> {

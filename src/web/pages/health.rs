@@ -87,6 +87,11 @@ pub struct HealthPage {
 }
 
 impl HealthPage {
+    /// No schedule was taken since the start.
+    pub fn is_quiet(&self) -> bool {
+        self.lags.iter().all(|bar| bar.count == 0)
+    }
+
     fn new(shell: Shell, health: &Health, bundle: Option<String>, now: &Now) -> Self {
         let most = health.lags.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
         let mut below = String::from("0");

@@ -63,28 +63,10 @@ fn json(mut detail: RunDetail) -> serde_json::Value {
     serde_json::to_value(RunJson::from(detail)).unwrap_or_default()
 }
 
-pub(super) async fn csv(
-    state: State<Web>,
-    caller: Caller<Viewer>,
-    fields: Query<Vec<(String, String)>>,
-    shell: Shell,
-) -> Result<Response> {
-    file(Form::Csv, state, caller, fields, shell).await
-}
-
-pub(super) async fn json_file(
-    state: State<Web>,
-    caller: Caller<Viewer>,
-    fields: Query<Vec<(String, String)>>,
-    shell: Shell,
-) -> Result<Response> {
-    file(Form::Json, state, caller, fields, shell).await
-}
-
-async fn file(
-    form: Form,
+pub(super) async fn file(
     State(web): State<Web>,
     caller: Caller<Viewer>,
+    form: Form,
     Query(fields): Query<Vec<(String, String)>>,
     shell: Shell,
 ) -> Result<Response> {

@@ -13,7 +13,9 @@ use crate::domain::action::Action;
 use crate::domain::run::RunState;
 use crate::domain::schedule::Source;
 use crate::web::Web;
+use crate::web::api::schedules::ScheduleJson;
 use crate::web::auth::{Caller, Viewer};
+use crate::web::export::{File, Form};
 use crate::web::htmx::Htmx;
 use crate::web::pages::actions::Act;
 use crate::web::pages::{now, part};
@@ -136,6 +138,8 @@ pub struct SchedulesPage {
     pub orders: Vec<Order>,
     /// Ready-made rules to begin with.
     pub presets: Vec<Link>,
+    /// Only so many are laid out in that order.
+    pub laid_out: Option<u32>,
 }
 
 /// One way to sort or group the list.
@@ -267,10 +271,49 @@ pub(super) async fn index(
         newest: (!wanted.q.is_empty() || !wanted.cursor.is_empty()).then(|| "/schedules".to_owned()),
         orders: orders(&wanted),
         presets: presets(),
+        laid_out: (wanted.is_laid_out() && listed.next_cursor.is_some()).then_some(MOST),
         text: wanted.q,
         shell,
     };
     part(&htmx, &page, &page.as_rows())
+}
+
+/// What `POST /api/schedules` takes, in the order a person reads it.
+const FIELDS: [&str; 21] = [
+    "name",
+    "host",
+    "target_type",
+    "target_id",
+    "kind",
+    "window",
+    "mode",
+    "policy",
+    "wake",
+    "action",
+    "cron",
+    "at",
+    "timezone",
+    "enabled",
+    "catch_up_seconds",
+    "priority",
+    "stop_timeout_seconds",
+    "calendar_id",
+    "calendar_effect",
+    "guard",
+    "note",
+];
+
+/// All schedules as a file.
+pub(super) async fn file(State(web): State<Web>, caller: Caller<Viewer>, form: Form) -> Result<Response> {
+    let (app, actor) = (web.app.clone(), caller.actor.clone());
+    let json = |view: ScheduleView| serde_json::to_value(ScheduleJson::from(view)).unwrap_or_default();
+    let cells = |_: &ScheduleView| Vec::new();
+    let file = File { form, name: "schedules", columns: &FIELDS, cells, json };
+    file.answer(web.app.clock.now(), move |page| {
+        let (app, actor) = (app.clone(), actor.clone());
+        async move { service::list(&app, &actor, &ScheduleFilter::default(), &page).await }
+    })
+    .await
 }
 
 impl ScheduleRow {
@@ -316,14 +359,14 @@ impl ScheduleRow {
                 skipping: true,
                 meets: true,
                 conflict: Some("At 2026-11-28 07:30 this goes against “Nights”.".to_owned()),
-                ..row("2", "Mornings", Action::Start, "Start: At 07:30, Monday through Friday", 40_680)
+                ..row("2", "Mornings", Action::Start, "Start at 07:30, Monday through Friday", 40_680)
             },
             Self {
                 enabled: false,
                 next: None,
                 last: None,
                 source: Some("API"),
-                ..row("3", "Stop staging", Action::Stop, "Stop: At 20:00", 0)
+                ..row("3", "Stop staging", Action::Stop, "Stop at 20:00", 0)
             },
             Self {
                 editable: false,
@@ -355,6 +398,7 @@ impl Sampled for SchedulesPage {
             newest: None,
             orders: orders(&Wanted::default()),
             presets: presets(),
+            laid_out: Some(MOST),
         };
         vec![
             Self { rows: vec![], ..page.clone() },

@@ -40,6 +40,7 @@ pub(super) fn routes() -> Routes {
         .get("/schedules/new", Access::OPERATOR, edit::new)
         .post("/schedules/preview", Access::OPERATOR, edit::preview)
         .post("/schedules/reattach", Access::OPERATOR, orphans::reattach)
+        .get("/schedules.yaml", Access::VIEWER, list::file)
         .get("/schedules/zones", Access::VIEWER, edit::zones)
         .get("/schedules/{id}", Access::VIEWER, edit::show)
         .post("/schedules/{id}", Access::OPERATOR, edit::update)
@@ -96,9 +97,9 @@ impl ScheduleLine {
             next: seconds.map(|seconds| Now::sample().plus(seconds)),
         };
         vec![
-            line("Nights", Action::Stop, "Stop: At 23:00, Monday through Friday", Some(10_080)),
-            line("Mornings", Action::Start, "Start: At 07:30, Monday through Friday", Some(214_000)),
-            line("Sundays off", Action::Stop, "Stop: At 00:00, only on Sunday", None),
+            line("Nights", Action::Stop, "Stop at 23:00, Monday through Friday", Some(10_080)),
+            line("Mornings", Action::Start, "Start at 07:30, Monday through Friday", Some(214_000)),
+            line("Sundays off", Action::Stop, "Stop at 00:00, only on Sunday", None),
         ]
     }
 }
@@ -109,7 +110,7 @@ fn sentence(view: &ScheduleView, now: &Now) -> String {
     let sentence = if view.schedule.is_window() {
         view.meaning.clone()
     } else {
-        format!("{}: {}", spec.action.label(), view.meaning)
+        format!("{} {}", spec.action.label(), crate::domain::text::small(&view.meaning))
     };
     now.words(&match &spec.guard {
         Some(guard) => format!("{sentence}; {}", guard.in_short()),

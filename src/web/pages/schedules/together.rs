@@ -181,7 +181,7 @@ impl Sampled for ConflictPage {
             ),
             next: Some(Now::sample().plus(10_080)),
         };
-        let both = vec![side("1", "Nights", "Asleep every day"), side("2", "Mornings", "Start: At 07:30")];
+        let both = vec![side("1", "Nights", "Asleep every day"), side("2", "Mornings", "Start at 07:30")];
         let page = Self {
             shell: Shell { here: "schedules", ..Shell::sample() },
             sentence: "At 2026-11-28 07:30 this goes against “Nights”.".to_owned(),

@@ -13,24 +13,6 @@ use crate::web::pages::html;
 use crate::web::shell::Shell;
 use crate::web::view::Sampled;
 
-/// A piece of a sentence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// What it says.
-    pub text: String,
-    /// It is to be typed as it stands.
-    pub code: bool,
-}
-
-/// A sentence in which backticks mark what is to be typed.
-fn pieces(text: &str) -> Vec<Piece> {
-    let parts = text.split('`').enumerate();
-    parts
-        .filter(|(_, part)| !part.is_empty())
-        .map(|(at, part)| Piece { text: part.to_owned(), code: at % 2 == 1 })
-        .collect()
-}
-
 /// One call.
 #[derive(Clone, Debug)]
 pub struct CallRow {
@@ -45,7 +27,7 @@ pub struct CallRow {
     /// How it went, in a word.
     pub word: &'static str,
     /// What stands in the way.
-    pub fault: Vec<Piece>,
+    pub fault: String,
 }
 
 impl CallRow {
@@ -57,8 +39,8 @@ impl CallRow {
             (Outcome::Refused(_), _) => ("failed", "circle-x", "Refused"),
         };
         let fault = match &call.outcome {
-            Outcome::Refused(reason) => pieces(reason),
-            Outcome::Through | Outcome::NotTried => Vec::new(),
+            Outcome::Refused(reason) => reason.clone(),
+            Outcome::Through | Outcome::NotTried => String::new(),
         };
         Self { words: call.words, call: call.call, state, icon, word, fault }
     }
@@ -86,7 +68,7 @@ pub struct WelcomeDocker {
     /// Everything works that naps need.
     pub ready: bool,
     /// Why nothing could be tried, with what to do.
-    pub away: Vec<Piece>,
+    pub away: String,
     /// Where the Engine is.
     pub address: String,
     /// Its version.
@@ -109,7 +91,7 @@ impl WelcomeDocker {
             shell,
             step: 3,
             ready: checked.is_ready(),
-            away: checked.away.as_deref().map(pieces).unwrap_or_default(),
+            away: checked.away.clone().unwrap_or_default(),
             address: checked.address.clone(),
             engine: checked.engine.clone(),
             proxy_settings: checked.proxy_settings(),
@@ -162,20 +144,5 @@ impl Sampled for WelcomeDocker {
         .iter()
         .map(|checked| Self::new(shell.clone(), checked))
         .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_to_be_typed_is_told_from_the_sentence() {
-        let piece = |text: &str, code| Piece { text: text.to_owned(), code };
-        assert_eq!(
-            pieces("run `docker ps`, then look"),
-            [piece("run ", false), piece("docker ps", true), piece(", then look", false)]
-        );
-        assert_eq!(pieces(""), []);
     }
 }
