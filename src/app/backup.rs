@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::zone;
+use super::{App, zone};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::engine::{FileLock, backup};
@@ -18,15 +18,29 @@ use crate::domain::ids::ScheduleId;
 use crate::domain::schedule::When;
 use crate::domain::time;
 
-/// Copies the database to `target`, also while DockNap serves from it.
+/// The settings key of the instant of the last backup.
+const LAST: &str = "last_backup";
+
+/// Copies the database to `target`, also while DockNap serves from it, and notes in it when.
 ///
 /// # Errors
 /// [`DbError::Unusable`] with what to do.
-pub async fn copy(config: &Config, target: &Path) -> Result<()> {
+pub async fn copy(config: &Config, clock: &Clock, target: &Path) -> Result<()> {
     let Some(file) = config.database_file() else {
         return Err(on_a_server("pg_dump"));
     };
-    backup::copy(&file, target).await
+    let now = clock.now();
+    backup::copy(&file, target).await?;
+    backup::note(&file, LAST, now).await
+}
+
+/// When the last backup was made; `None` where none was, and with a server, whose backups are not seen.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn last(app: &App) -> super::Result<Option<Timestamp>> {
+    let stored = db::settings::get(&app.db, LAST).await?;
+    Ok(stored.and_then(|text| text.parse().ok()))
 }
 
 /// Puts the copy `source` in the place of the database. The older database is kept beside it, with `.before-restore`

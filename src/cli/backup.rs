@@ -13,7 +13,7 @@ use crate::clock::Clock;
 pub(super) fn backup(matches: &ArgMatches) -> Outcome {
     let config = super::load(matches)?;
     let file = file(matches)?;
-    super::block_on(backup::copy(&config, &file))?.context("no backup was made")?;
+    super::block_on(backup::copy(&config, &Clock::system(), &file))?.context("no backup was made")?;
     writeln!(std::io::stdout(), "the database is copied to {}", file.display())?;
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::support::app::{Client, TestApp};
+use crate::support::db::TestDb;
 use docknap::app::backup;
 use docknap::clock::Clock;
 use docknap::config::Config;
@@ -52,7 +54,7 @@ async fn a_copy_of_the_live_database_holds_what_is_still_in_its_log() {
     let (home, kept) = (home(), home());
     let db = database(home.path(), "first").await;
     let target = kept.path().join("nap.db");
-    backup::copy(&config(home.path()), &target).await.expect("a copy is made");
+    backup::copy(&config(home.path()), &clock(), &target).await.expect("a copy is made");
     assert_eq!(names(kept.path()), ["nap.db"], "nothing else is left behind");
     std::fs::rename(&target, kept.path().join("docknap.db")).expect("it can be renamed");
     assert_eq!(stored(kept.path()).await.as_deref(), Some("first"));
@@ -60,15 +62,36 @@ async fn a_copy_of_the_live_database_holds_what_is_still_in_its_log() {
 }
 
 #[tokio::test]
+async fn the_settings_page_knows_how_old_the_last_backup_is() {
+    let home = home();
+    let database = TestDb::sqlite().await;
+    let directory = database.directory().expect("a file").to_owned();
+    let test = TestApp::on(database, |config| config.data_dir = directory).await;
+    let mut ada = test.admin().await;
+    let security = async |client: &mut Client| client.get("/settings").await.text("#security");
+    assert!(security(&mut ada).await.contains("No backup was made yet"));
+    let copied = backup::copy(&test.app.config, &test.clock, &home.path().join("copy")).await;
+    copied.expect("a copy is made while it serves");
+    assert!(
+        security(&mut ada).await.contains("There is a backup It was made just now"),
+        "{}",
+        security(&mut ada).await
+    );
+    test.clock.advance(std::time::Duration::from_hours(8 * 24 + 1));
+    let old = security(&mut test.admin().await).await;
+    assert!(old.contains("The last backup is old It was made 8 days ago"), "{old}");
+}
+
+#[tokio::test]
 async fn a_failed_copy_leaves_the_older_one_alone() {
     let (home, kept) = (home(), home());
     let target = kept.path().join("nap.db");
     std::fs::write(&target, "older").expect("it can be written");
-    backup::copy(&config(home.path()), &target).await.expect_err("there is no database to copy");
+    backup::copy(&config(home.path()), &clock(), &target).await.expect_err("there is no database to copy");
     assert_eq!(std::fs::read_to_string(&target).expect("it is there"), "older");
     let db = database(home.path(), "x").await;
     let itself = home.path().join("docknap.db");
-    let error = backup::copy(&config(home.path()), &itself).await.expect_err("a copy onto itself");
+    let error = backup::copy(&config(home.path()), &clock(), &itself).await.expect_err("a copy onto itself");
     assert!(error.to_string().contains("is the database itself"), "{error}");
     db.close().await;
 }
@@ -78,7 +101,7 @@ async fn a_restore_brings_the_copy_back_and_keeps_the_older_database() {
     let (home, kept) = (home(), home());
     let copy = kept.path().join("nap.db");
     database(home.path(), "old").await.close().await;
-    backup::copy(&config(home.path()), &copy).await.expect("a copy is made");
+    backup::copy(&config(home.path()), &clock(), &copy).await.expect("a copy is made");
     database(home.path(), "new").await.close().await;
     // Left by a crash: a log that is not the copy's must not be played into it.
     std::fs::write(home.path().join("docknap.db-wal"), "stale").expect("it can be written");
@@ -102,7 +125,7 @@ async fn a_restore_is_refused_while_a_process_serves_from_the_database() {
     let (home, kept) = (home(), home());
     let copy = kept.path().join("nap.db");
     database(home.path(), "old").await.close().await;
-    backup::copy(&config(home.path()), &copy).await.expect("a copy is made");
+    backup::copy(&config(home.path()), &clock(), &copy).await.expect("a copy is made");
     let held = FileLock::take(&home.path().join("docknap.db")).expect("it can be made").expect("it is free");
     let error = backup::restore(&config(home.path()), &clock(), &copy).await.expect_err("it is refused");
     assert!(error.to_string().contains("stop it first"), "{error}");
@@ -163,7 +186,7 @@ async fn a_restore_never_replays() {
         sqlx::query(*statement).execute(writer).await.expect("the row is valid");
     }
     db.close().await;
-    backup::copy(&config(home.path()), &copy).await.expect("a copy is made");
+    backup::copy(&config(home.path()), &clock(), &copy).await.expect("a copy is made");
     backup::restore(&config(home.path()), &clock(), &copy).await.expect("it is restored");
 
     let url = format!("sqlite:{}", home.path().join("docknap.db").display());

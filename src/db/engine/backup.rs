@@ -45,6 +45,26 @@ pub async fn copy(source: &Path, target: &Path) -> Result<()> {
     finished
 }
 
+/// Writes into the live database at `source` that it was copied then.
+///
+/// # Errors
+/// [`DbError::Unusable`] where it cannot be opened; what the engine answered.
+pub async fn note(source: &Path, key: &str, now: Timestamp) -> Result<()> {
+    let mut live = open(source).await?;
+    let noted = sqlx::query(
+        "INSERT INTO settings (key, value, updated_ms) VALUES ($1, $2, $3) \
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_ms = excluded.updated_ms",
+    )
+    .bind(key)
+    .bind(now.to_string())
+    .bind(to_ms(now))
+    .execute(&mut live)
+    .await;
+    live.close().await?;
+    noted?;
+    Ok(())
+}
+
 async fn settle(made: &Path, target: &Path) -> Result<()> {
     let mut copy = open(made).await?;
     check(&mut copy, made).await?;

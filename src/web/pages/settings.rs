@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::html;
 use crate::app::settings::{self, PricesDraft};
-use crate::app::{Error, FieldError, Result};
+use crate::app::{Error, FieldError, Result, backup};
 use crate::config::table::{Kind, SETTINGS, Setting};
 use crate::config::{Config, Metrics};
 use crate::web::Web;
@@ -18,7 +18,7 @@ use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::Kept;
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::Sampled;
+use crate::web::view::{Sampled, When};
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/settings", Access::ADMIN, show).post("/settings/zone", Access::ADMIN, zone).post(
@@ -236,13 +236,35 @@ fn checks(config: &Config, via: Option<Via>) -> Vec<Check> {
                 "DOCKNAP_METRICS",
             ),
         },
-        Check {
-            tone: "info",
-            title: "The age of the last backup is not known",
-            text: "Backups are made by command, below; DockNap does not see where they go.".to_owned(),
-            cure: "",
-        },
     ]
+}
+
+/// How old the last backup is. One of a week is good enough for what changes rarely.
+fn backed_up(config: &Config, last: Option<&When>, days: i64) -> Check {
+    const OLD: i64 = 7;
+    let (tone, title, text) = match last {
+        _ if config.database_file().is_none() => (
+            "info",
+            "Backups of a PostgreSQL server are not seen from here",
+            "Its own tools make them; see below.".to_owned(),
+        ),
+        None => (
+            "warn",
+            "No backup was made yet",
+            "One command makes one, also while DockNap works; see below.".to_owned(),
+        ),
+        Some(last) if days > OLD => (
+            "warn",
+            "The last backup is old",
+            format!("It was made {}. One command makes another; see below.", last.relative),
+        ),
+        Some(last) => (
+            "good",
+            "There is a backup",
+            format!("It was made {}. Keep it on another machine.", last.relative),
+        ),
+    };
+    Check { tone, title, text, cure: "" }
 }
 
 fn groups(config: &Config) -> Vec<Group> {
@@ -281,10 +303,15 @@ fn line(setting: &'static Setting, config: &Config) -> Line {
 }
 
 async fn filled(web: &Web, caller: &Caller<Admin>, shell: Shell, via: Option<Via>) -> Result<SettingsPage> {
+    let now = super::now(web, &shell);
+    let last = backup::last(&web.app).await?;
+    let days = last.map_or(0, |last| now.at.duration_since(last).as_hours() / 24);
+    let mut page = SettingsPage::new(shell, &web.app.config, via);
+    page.checks.push(backed_up(&web.app.config, last.map(|last| now.when(last)).as_ref(), days));
     Ok(SettingsPage {
         zone: settings::stored_zone(&web.app, &caller.actor).await?.unwrap_or_else(|| "UTC".to_owned()),
         prices: PricesDraft::of(&settings::prices(&web.app).await?),
-        ..SettingsPage::new(shell, &web.app.config, via)
+        ..page
     })
 }
 

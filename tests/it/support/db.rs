@@ -31,6 +31,14 @@ impl TestDb {
         Self { db, home: Home::Directory(home) }
     }
 
+    /// Where the file of an SQLite database lies.
+    pub fn directory(&self) -> Option<&std::path::Path> {
+        match &self.home {
+            Home::Directory(home) => Some(home.path()),
+            Home::Server => None,
+        }
+    }
+
     /// New connections in place of those a runtime that is gone has made: theirs would never wake again.
     pub fn reconnect(&mut self) {
         if let Db::Pg(pool) = &self.db {
