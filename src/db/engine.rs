@@ -4,10 +4,10 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqlitePool};
 
 use super::{Db, DbError, Result};
 
@@ -83,8 +83,7 @@ impl Db {
             // The image's root is read-only, so a sort must not spill to /tmp.
             .pragma("temp_store", "MEMORY")
             // 1 MiB a connection instead of 2.
-            .pragma("cache_size", "-1024")
-            .optimize_on_close(true, None);
+            .pragma("cache_size", "-1024");
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
@@ -101,6 +100,7 @@ impl Db {
             sqlx::query("PRAGMA synchronous = NORMAL").execute(&writer).await?;
         }
         MIGRATIONS.run(&writer).await?;
+        forget_counts(&writer).await?;
         for statement in SQLITE_TRIGGERS {
             sqlx::query(*statement).execute(&writer).await?;
         }
@@ -111,7 +111,7 @@ impl Db {
             .max_connections(READERS)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connect_lazy_with(options.read_only(true).optimize_on_close(false, None));
+            .connect_lazy_with(options.read_only(true));
         Ok(Self::Sqlite { readers, writer })
     }
 
@@ -187,6 +187,24 @@ pub struct Facts {
     pub migrations: i64,
 }
 
+/// Forgets how many rows SQLite once counted in each table. What it counted when there were two schedules it goes by
+/// until somebody counts again, and reads all of a hundred thousand; where nothing was counted it takes the index.
+async fn forget_counts(writer: &SqlitePool) -> Result<()> {
+    const COUNTED: &str = "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'";
+    let (counted,): (i64,) = sqlx::query_as(COUNTED).fetch_one(writer).await?;
+    if counted > 0 {
+        // The last one has this connection forget what it has read of them.
+        for statement in [
+            "DROP TABLE IF EXISTS sqlite_stat1",
+            "DROP TABLE IF EXISTS sqlite_stat4",
+            "ANALYZE sqlite_schema",
+        ] {
+            sqlx::query(statement).execute(writer).await?;
+        }
+    }
+    Ok(())
+}
+
 fn is_recent_sqlite(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
@@ -196,6 +214,31 @@ fn is_recent_sqlite(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_once_counted_decides_about_no_plan() {
+        const DUE: &str =
+            "EXPLAIN QUERY PLAN SELECT * FROM schedules WHERE next_due_ms <= $1 ORDER BY next_due_ms";
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("docknap.db");
+        for life in 0..3 {
+            let db = Db::open_sqlite(&path, Durability::Off).await.expect("it opens");
+            let Db::Sqlite { readers, writer } = &db else { panic!("it is SQLite") };
+            for pool in [readers, writer] {
+                let plan: Vec<(i64, i64, i64, String)> =
+                    sqlx::query_as(DUE).bind(1).fetch_all(pool).await.expect("it plans");
+                assert!(plan[0].3.contains("INDEX schedules_due"), "life {life}: {plan:?}");
+            }
+            // As versions before this one did, with a row or two.
+            let row = "INSERT INTO schedules (id, name, host_id, target_type, target_name, target_identity, kind, enabled, \
+                       catch_up_s, policy, mode, wake, priority, note, source, effective_from_ms, next_due_ms, rev, \
+                       created_ms, updated_ms) VALUES ($1, '', 'local', 'stack', 'x', 'x', 'cron', TRUE, 0, '', '', '', 0, \
+                       '', 'api', 0, 5, 1, 0, 0)";
+            sqlx::query(row).bind(life.to_string()).execute(writer).await.expect("stores");
+            sqlx::query("ANALYZE").execute(writer).await.expect("it counts");
+            db.close().await;
+        }
+    }
 
     #[test]
     fn sqlite_versions_compare_by_number() {
