@@ -121,7 +121,8 @@ impl Sought {
     }
 
     fn between(&self, column: &str) -> String {
-        self.bounds.iter().map(|bound| format!(" AND {column} {bound}")).collect()
+        let bounds = self.bounds.iter().map(|bound| format!(" AND {column} {bound}"));
+        bounds.collect::<Vec<_>>().concat()
     }
 
     /// The conditions on a row of `runs`, each after an ` AND `; but for those that only touch the target.
