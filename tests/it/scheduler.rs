@@ -237,7 +237,7 @@ async fn hundreds_of_schedules_of_one_minute_are_all_claimed_and_clash_as_one() 
     // The rest are copies of these rows: saving compares a schedule with all others, which is not what this is about.
     let mut tx = bench.app.db.begin().await.expect("begins");
     for schedule in &saved {
-        for _ in 1..30 {
+        for _ in 1..60 {
             let copy = Schedule { id: bench.app.ids.next(bench.clock.now()), ..schedule.clone() };
             db::schedules::insert(&mut tx, &copy).await.expect("stores");
         }
@@ -245,7 +245,7 @@ async fn hundreds_of_schedules_of_one_minute_are_all_claimed_and_clash_as_one() 
     tx.commit().await.expect("commits");
     bench.advance_to("2027-03-02T23:00:00Z").await;
     let ticked = bench.tick().await;
-    assert_eq!((ticked.claimed, ticked.runs.len()), (600, 20), "one run a stack, the rest are duplicates");
+    assert_eq!((ticked.claimed, ticked.runs.len()), (1200, 20), "one run a stack, the rest are duplicates");
     bench.settle().await;
     assert_eq!(bench.sim.count(Endpoint::Stop), 20);
 }
