@@ -123,7 +123,8 @@ async fn of_a_batch_each_is_claimed_for_itself(test: TestDb) {
         row.rev = if n == 74 { 2 } else { 1 };
     }
     store_schedules(&test.db, &rows).await;
-    let next = |n: usize| (n % 2 == 0).then(|| at("2026-11-24T23:00:00Z") + Duration::from_secs(n as u64));
+    let next =
+        |n: usize| n.is_multiple_of(2).then(|| at("2026-11-24T23:00:00Z") + Duration::from_secs(n as u64));
     let takings: Vec<Taking<'_>> = rows
         .iter()
         .enumerate()
