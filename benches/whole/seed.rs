@@ -62,7 +62,7 @@ pub fn seed(bench: &Bench, size: Size) -> io::Result<Seeded> {
     let cron = json!({"name": "cron", "target_type": "stack", "target_id": "stack-0001", "action": "stop",
                       "cron": "0 23 * * *"});
     let window = json!({"name": "window", "target_type": "stack", "target_id": "stack-0001", "kind": "window",
-                        "window": "sleep Mon-Fri 23:00-07:00; Sat,Sun 00:30-09:00"});
+                        "timezone": "UTC", "window": window()});
     for schedule in [&cron, &window] {
         caller.post("/api/schedules", schedule)?;
     }
@@ -72,6 +72,13 @@ pub fn seed(bench: &Bench, size: Size) -> io::Result<Seeded> {
     program.stop()?;
     bench.runtime.block_on(multiply(seeded.home.path(), size)).map_err(io::Error::other)?;
     Ok(seeded)
+}
+
+/// Hours of sleep that do not begin within the next three, whenever it is measured: nothing is to sleep meanwhile.
+fn window() -> String {
+    let hour = super::wall_ms() / 3_600_000;
+    let at = |later: i64| (hour + later) % 24;
+    format!("sleep Mon-Fri {:02}:00-{:02}:00; Sat,Sun {:02}:30-{:02}:00", at(4), at(12), at(5), at(14))
 }
 
 /// Adds rows to a data directory that [`seed`] made.
