@@ -181,7 +181,7 @@
   on("keydown", (event) => {
     const { key, target } = event;
     if (body.dataset.keys || event.ctrlKey || event.altKey || event.metaKey || target.closest("input:not([type=checkbox]), select, textarea, dialog")) return;
-    const row = target.closest("[data-row]");
+    const row = target.closest("[data-row]") || find(".power");
     const press = (css, within) => {
       const element = within && find(css, within);
       element?.click();

@@ -57,7 +57,7 @@ async fn the_first_page_tells_states_and_hours_as_pictures_and_words() {
     let row = format!("#stack-{}[data-row]", key("media"));
     assert_eq!(page.attribute(&row, "hx-trigger"), Some(format!("stack-{} from:body", key("media"))));
     assert_eq!(
-        page.attribute(&format!("{row} [data-key=s]"), "href"),
+        page.attribute(&format!("{row} [data-act=nap]"), "href"),
         Some(format!("/stacks/{}/nap", key("media")))
     );
     assert_eq!(
@@ -65,7 +65,7 @@ async fn the_first_page_tells_states_and_hours_as_pictures_and_words() {
         Some(format!("stack/{}", key("media")))
     );
     let viewer = test.viewer().await.get("/").await;
-    assert_eq!(count(&viewer, "input[name=t], .bulk, [data-act], .tile [data-key], #now form"), 0);
+    assert_eq!(count(&viewer, "input[name=t], .bulk, [data-act], #now form"), 0);
     assert_eq!(count(&viewer, ".tile"), 4);
 }
 
