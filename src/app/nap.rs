@@ -23,6 +23,12 @@ pub struct Asked {
     pub schedule: Option<(ScheduleId, String)>,
 }
 
+impl Asked {
+    fn why(&self) -> &str {
+        self.reason.as_deref().map(str::trim).unwrap_or_default()
+    }
+}
+
 /// How a target is put to sleep: as its window says, else by a stop.
 ///
 /// # Errors
@@ -46,8 +52,8 @@ pub async fn nap(
     actor.require(Permission::Operate)?;
     let mode = mode(app, target).await?;
     let lasting = lasting(app, actor, target, asked, Wanted::Asleep).await?;
-    let schedule = asked.schedule.clone();
-    let request = Request { schedule, lasting, ..Request::now(mode, target.clone(), trigger) };
+    let (schedule, reason) = (asked.schedule.clone(), asked.why().to_owned());
+    let request = Request { schedule, lasting, reason, ..Request::now(mode, target.clone(), trigger) };
     execute::submit(app, actor, request).await
 }
 
@@ -64,9 +70,9 @@ pub async fn wake(
 ) -> Result<Submitted> {
     actor.require(Permission::Operate)?;
     let lasting = lasting(app, actor, target, asked, Wanted::Awake).await?;
-    let schedule = asked.schedule.clone();
+    let (schedule, reason) = (asked.schedule.clone(), asked.why().to_owned());
     let start = Request::now(Action::Start, target.clone(), trigger);
-    let request = Request { lasting, schedule, restore: true, ..start };
+    let request = Request { lasting, schedule, reason, restore: true, ..start };
     execute::submit(app, actor, request).await
 }
 
@@ -91,7 +97,7 @@ async fn lasting(
             overrides::next_edge(app, target, other).await?.map(|edge| edge.min(longest))
         }
     };
-    let reason = asked.reason.as_deref().map(str::trim).unwrap_or_default();
+    let reason = asked.why();
     if reason.chars().count() > crate::domain::overrides::MAX_REASON || reason.chars().any(char::is_control) {
         return Err(Error::field("reason", "use one line of 500 characters at most"));
     }
