@@ -202,10 +202,11 @@ impl<'a> Ground<'a> {
     }
 
     /// A one-shot that did its work. What naps was running when it was stopped, and where others of the stack nap,
-    /// what does not was not. A container that is asked for by itself is meant.
+    /// what does not was not. A container that is asked for by itself is meant, and so is what a retry is for.
     fn is_completed(&self, member: &Container) -> bool {
         member.looks_completed()
             && matches!(self.wish.subject, Subject::Stack(_))
+            && self.wish.only.is_none()
             && !self.napping.contains(&member.identity)
             && (!self.napping.is_empty() || self.inventory.is_completed(member))
     }
