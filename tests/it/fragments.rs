@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use askama::Template;
+use docknap::domain::text::hex;
 use docknap::sim::World;
 use docknap::web::pages::{
     actions, audit, calendars, containers, feeds, gallery, health, invite, login, order, overrides, profile,
@@ -13,6 +14,7 @@ use docknap::web::pages::{
 use docknap::web::toast::ToastPart;
 use docknap::web::view::{ErrorPage, Sampled};
 use scraper::{Html, Selector};
+use sha2::{Digest, Sha256};
 
 use crate::support::app::{NOW, TestApp};
 use crate::support::bench::Bench;
@@ -255,6 +257,40 @@ fn what_is_compressed_already_is_the_file_beside_it() {
     let packed = path.with_extension("js.gz");
     let unpacked = std::process::Command::new("gzip").arg("-dc").arg(packed).output().expect("gzip is there");
     assert!(unpacked.stdout == std::fs::read(path).expect("reads"));
+}
+
+#[test]
+fn what_others_have_made_is_what_the_list_says() {
+    /// What is DockNap's own, and what the test above looks at.
+    const OURS: [&str; 5] = ["VENDORED.md", "app.css", "app.js", "favicon.svg", "vendor.min.js.gz"];
+    let read = |name: &str| std::fs::read(root().join("static").join(name)).expect("reads");
+    let list = String::from_utf8(read("VENDORED.md")).expect("text");
+    // `| `FILE`, which part | from | version | licence | `SUM` |`
+    let rows: Vec<(&str, &str)> = list
+        .lines()
+        .filter_map(|line| {
+            let named = line.strip_prefix("| `")?.split('`').next()?;
+            Some((named, line.trim_end_matches(" |").rsplit('`').nth(1)?))
+        })
+        .collect();
+    for entry in std::fs::read_dir(root().join("static")).expect("reads") {
+        let name = entry.expect("reads").file_name().into_string().expect("text");
+        let told: Vec<&str> = rows.iter().filter(|(named, _)| *named == name).map(|(_, sum)| *sum).collect();
+        assert!(OURS.contains(&&*name) || !told.is_empty(), "nobody says where static/{name} is from");
+        if told.is_empty() {
+            continue;
+        }
+        let whole = read(&name);
+        // One part is the whole file; of several each is a line.
+        let parts: Vec<&[u8]> = if told.len() == 1 {
+            vec![&whole]
+        } else {
+            whole.trim_ascii_end().split(|c| *c == b'\n').collect()
+        };
+        let sums: Vec<String> = parts.into_iter().map(|part| hex(&Sha256::digest(part))).collect();
+        assert_eq!(sums, told, "static/{name} is another one than static/VENDORED.md says");
+    }
+    assert!(rows.iter().all(|(name, _)| root().join("static").join(name).exists()), "{rows:?}");
 }
 
 fn root() -> PathBuf {
