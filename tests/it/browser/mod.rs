@@ -1,29 +1,43 @@
-//! The pages in headless Chromium, on a host name that is not localhost: what a [`Visit`] sees, presses and types.
+//! The pages in headless Chromium, on a host name that is not localhost: a [`Visit`] is a site with a browser in front
+//! of it, a [`Tab`] what a person sees, presses and types there.
 
 mod access;
+mod bulk;
 mod editor;
+mod filled;
 mod first_run;
 mod journey;
 mod keys;
 mod live;
+mod pages;
+mod people;
+mod runs;
+mod screenshots;
+mod scriptless;
+mod still;
+mod tab;
+mod undo;
 
 use std::path::Path;
 use std::time::Duration;
 
 use docknap::clock::Clock;
 use docknap::config::{BaseUrl, Config, FirstAdmin};
+use docknap::db::Db;
+use docknap::db::engine::Durability;
 use docknap::lifecycle::{self, Serving};
 use docknap::sim::{Control, World};
+use docknap::web;
 use secrecy::SecretString;
-use thirtyfour::prelude::*;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::app::TestApp;
 use crate::support::sim::Simulated;
-use crate::support::wait;
+use tab::Tab;
 
-const PASSWORD: &str = "sleepy whales drift at night";
+const PASSWORD: &str = crate::support::app::PASSWORD;
 /// The name that the browser is told leads to this machine: plain http, and no secure context.
 const HOST: &str = "nas.test";
 /// A page may take this long on a machine under load.
@@ -34,52 +48,64 @@ fn media() -> World {
     World::new().stack("media", |s| s.service("db", |c| c).service("web", |c| c.depends_on("db")))
 }
 
-/// A page of the site in a browser; both end with [`Visit::finish`].
+/// A site with a browser in front of it; both end with [`Visit::finish`].
 struct Visit {
-    driver: WebDriver,
-    base: String,
+    tab: Tab,
     clock: Clock,
     /// The rest of the world.
     sim: Control,
     /// Whether the way between the browser and the site is open.
     cable: watch::Sender<bool>,
     stop: CancellationToken,
-    served: tokio::task::JoinHandle<Result<(), lifecycle::StartError>>,
+    served: tokio::task::JoinHandle<()>,
     home: tempfile::TempDir,
-    _sim: Simulated,
+    /// Ends with the visit.
+    _engine: Box<dyn std::any::Any + Send>,
+}
+
+impl std::ops::Deref for Visit {
+    type Target = Tab;
+
+    fn deref(&self) -> &Tab {
+        &self.tab
+    }
 }
 
 impl Visit {
     /// Before the setup.
     async fn begin(path: &str) -> Self {
-        Self::at(path, media(), None).await
+        Self::at(path, media(), None, async |_| ()).await
     }
 
     /// Logged in as `admin`.
     async fn inside(world: World) -> Self {
-        let admin = FirstAdmin { name: "admin".to_owned(), password: SecretString::from(PASSWORD) };
-        let visit = Self::at("", world, Some(admin)).await;
-        visit.goto("/login").await;
-        visit.type_into("#name", "admin").await;
-        visit.type_into("#password", PASSWORD).await;
-        visit.press("form button.primary").await;
-        wait::until("the login is over", PATIENCE, async || {
-            visit.driver.current_url().await.is_ok_and(|url| url.path() != "/login")
-        })
-        .await;
-        visit.goto("/").await;
-        visit.find(".nav").await;
+        Self::after(world, async |_| ()).await
+    }
+
+    /// The same with a past that was stored before the site came up.
+    async fn after(world: World, past: impl AsyncFnOnce(&Db)) -> Self {
+        let visit = Self::outside(world, past).await;
+        visit.log_in("admin", PASSWORD).await;
         visit
     }
 
-    async fn at(path: &str, world: World, admin: Option<FirstAdmin>) -> Self {
+    /// There is an `admin`, but nobody has logged in.
+    async fn outside(world: World, past: impl AsyncFnOnce(&Db)) -> Self {
+        let admin = FirstAdmin { name: "admin".to_owned(), password: SecretString::from(PASSWORD) };
+        Self::at("", world, Some(admin), past).await
+    }
+
+    async fn at(path: &str, world: World, admin: Option<FirstAdmin>, past: impl AsyncFnOnce(&Db)) -> Self {
         let clock = Clock::system();
         let sim = Simulated::start(clock.clone(), world).await;
         let home = tempfile::tempdir().expect("a data directory");
+        let database =
+            Db::open_sqlite(&home.path().join("docknap.db"), Durability::Off).await.expect("SQLite opens");
+        past(&database).await;
+        database.close().await;
         // The port is part of the base URL, so it is chosen first.
         let cable = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = cable.local_addr().expect("bound").port();
-        let origin = format!("http://{HOST}:{port}");
+        let origin = format!("http://{HOST}:{}", cable.local_addr().expect("bound").port());
         let config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
             admin,
@@ -92,106 +118,53 @@ impl Visit {
         let stop = CancellationToken::new();
         let (started, up) = tokio::sync::oneshot::channel();
         let serving = Serving { config, clock: clock.clone(), demo: false };
-        let served = tokio::spawn(lifecycle::serve(serving, stop.clone(), |address| {
+        let serve = lifecycle::serve(serving, stop.clone(), |address| {
             let _ = started.send(address);
-        }));
+        });
+        let served = tokio::spawn(async { serve.await.expect("it ends in an orderly way") });
         let address = up.await.expect("it comes up");
         let (plugged, open) = watch::channel(true);
         tokio::spawn(carry(cable, address, open));
-        // The client of the driver asks for it, although it speaks plain http.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let driver = browser().await;
+        let tab = Tab::open(&format!("{origin}{path}")).await;
         let control = sim.control.clone();
-        let base = format!("{origin}{path}");
-        Self { driver, base, clock, sim: control, cable: plugged, stop, served, home, _sim: sim }
+        Self { tab, clock, sim: control, cable: plugged, stop, served, home, _engine: Box::new(sim) }
     }
 
-    async fn goto(&self, path: &str) {
-        self.driver.goto(format!("{}{path}", self.base)).await.expect("the page opens");
-    }
-
-    /// The first element of a selector, once there is one that shows.
-    async fn find(&self, css: &str) -> WebElement {
-        let found = std::cell::RefCell::new(None);
-        wait::until(&format!("{css} shows on {:?}", self.driver.current_url().await), PATIENCE, async || {
-            let Ok(element) = self.driver.find(By::Css(css)).await else { return false };
-            let shows = element.is_displayed().await.unwrap_or(false);
-            *found.borrow_mut() = Some(element);
-            shows
-        })
-        .await;
-        found.into_inner().expect("it was found")
-    }
-
-    async fn text(&self, css: &str) -> String {
-        self.find(css).await.text().await.expect("text")
-    }
-
-    async fn type_into(&self, css: &str, text: &str) {
-        let field = self.find(css).await;
-        field.clear().await.expect("it can be cleared");
-        field.send_keys(text).await.expect("it takes keys");
-    }
-
-    async fn press(&self, css: &str) {
-        self.find(css).await.click().await.expect("it can be pressed");
-    }
-
-    /// Waits until some text stands on the page.
-    async fn reads(&self, text: &str) {
-        wait::until(&format!("the page says {text:?}"), PATIENCE, async || {
-            let Ok(body) = self.driver.find(By::Tag("body")).await else { return false };
-            body.text().await.is_ok_and(|all| all.contains(text))
-        })
-        .await;
-    }
-
-    /// What a script on the page answers.
-    async fn ask<T: serde::de::DeserializeOwned>(&self, script: &str) -> T {
-        self.driver.execute(script, vec![]).await.expect("it runs").convert().expect("an answer of that kind")
-    }
-
-    /// Waits until a script on the page answers yes.
-    async fn until(&self, what: &str, script: &str) {
-        wait::until(what, PATIENCE, async || {
-            self.driver.execute(script, vec![]).await.is_ok_and(|answer| answer.convert().unwrap_or(false))
-        })
-        .await;
-    }
-
-    /// Presses keys wherever the focus is.
-    async fn keys(&self, keys: &str) {
-        self.driver.active_element().await.expect("something").send_keys(keys).await.expect("it takes keys");
-    }
-
-    /// What axe-core finds on the page that keeps somebody out, in both themes: nothing.
-    async fn axe(&self) {
-        let file = std::env::var("DOCKNAP_TEST_AXE")
-            .expect("DOCKNAP_TEST_AXE names no axe.min.js; scripts/test fetches it");
-        let source = std::fs::read_to_string(file).expect("axe-core reads");
-        // What fades from one theme to the other has no colour yet.
-        let look = "const done = arguments[arguments.length - 1]; \
-                    const fades = document.getAnimations().filter((one) => one instanceof CSSTransition); \
-                    Promise.allSettled(fades.map((one) => one.finished)) \
-                    .then(() => axe.run({resultTypes: ['violations']})) \
-                    .then((found) => done(found.violations \
-                    .filter((one) => ['serious', 'critical'].includes(one.impact)) \
-                    .map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' | ')}`)))";
-        for theme in ["light", "dark"] {
-            let set = format!("document.documentElement.dataset.theme = '{theme}'");
-            self.driver.execute(set, vec![]).await.expect("the theme changes");
-            self.driver.execute(source.as_str(), vec![]).await.expect("axe-core loads");
-            let found: Vec<String> =
-                self.driver.execute_async(look, vec![]).await.expect("it looks").convert().expect("a list");
-            let page = self.driver.current_url().await.expect("an address");
-            assert!(found.is_empty(), "{page}, {theme}: {found:#?}");
+    /// A site whose time stands still, at `localhost`: nothing warns of a connection that others could listen to.
+    async fn over(test: TestApp) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("http://localhost:{}", listener.local_addr().expect("bound").port());
+        let (app, router, clock) = (test.app.clone(), test.router.clone(), test.clock.clone());
+        let stop = CancellationToken::new();
+        let (stopped, time) = (stop.clone(), clock.clone());
+        let served = tokio::spawn(async move {
+            let ended = async {
+                stopped.cancelled().await;
+                app.vitals.stop();
+            };
+            tokio::join!(web::serve::serve(listener, router, time, stopped.clone()), ended);
+        });
+        Self {
+            tab: Tab::open(&base).await,
+            clock,
+            sim: test.bench().sim.clone(),
+            cable: watch::channel(true).0,
+            stop,
+            served,
+            home: tempfile::tempdir().expect("a directory"),
+            _engine: Box::new(test),
         }
     }
 
+    /// A second browser, which nobody has logged in with.
+    async fn another(&self) -> Tab {
+        Tab::open(&self.base).await
+    }
+
     async fn finish(self) {
-        self.driver.quit().await.expect("the browser ends");
+        self.tab.close().await;
         self.stop.cancel();
-        self.served.await.expect("it ends by itself").expect("in an orderly way");
+        self.served.await.expect("it ends by itself");
     }
 }
 
@@ -210,25 +183,6 @@ async fn carry(cable: TcpListener, site: std::net::SocketAddr, open: watch::Rece
             }
         });
     }
-}
-
-/// A headless Chromium to which every name under `.test` is this machine.
-async fn browser() -> WebDriver {
-    let server = std::env::var("DOCKNAP_TEST_WEBDRIVER_URL")
-        .expect("DOCKNAP_TEST_WEBDRIVER_URL names no chromedriver; scripts/test starts one");
-    let mut wanted = DesiredCapabilities::chrome();
-    for argument in [
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-dev-shm-usage",
-        "--window-size=1280,900",
-        "--host-resolver-rules=MAP *.test 127.0.0.1",
-    ] {
-        wanted.add_arg(argument).expect("an argument");
-    }
-    WebDriver::new(server, wanted).await.expect("chromedriver starts Chromium")
 }
 
 fn setup_token(home: &Path) -> String {
