@@ -53,7 +53,7 @@ pub async fn nap(
     let mode = mode(app, target).await?;
     let lasting = lasting(app, actor, target, asked, Wanted::Asleep).await?;
     let (schedule, reason) = (asked.schedule.clone(), asked.why().to_owned());
-    let request = Request { schedule, lasting, reason, ..Request::now(mode, target.clone(), trigger) };
+    let request = Request { schedule, reason, lasting, ..Request::now(mode, target.clone(), trigger) };
     execute::submit(app, actor, request).await
 }
 
@@ -72,7 +72,7 @@ pub async fn wake(
     let lasting = lasting(app, actor, target, asked, Wanted::Awake).await?;
     let (schedule, reason) = (asked.schedule.clone(), asked.why().to_owned());
     let start = Request::now(Action::Start, target.clone(), trigger);
-    let request = Request { lasting, schedule, reason, restore: true, ..start };
+    let request = Request { schedule, reason, restore: true, lasting, ..start };
     execute::submit(app, actor, request).await
 }
 

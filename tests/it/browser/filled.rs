@@ -15,7 +15,7 @@ use docknap::domain::permission::Role;
 use docknap::domain::run::{Run, RunState, Trigger};
 use docknap::domain::schedule::{Schedule, Source};
 use docknap::domain::target::{ContainerIdentity, Target};
-use docknap::sim::{Restart, World};
+use docknap::sim::{ContainerSpec, Restart, World};
 use jiff::{Timestamp, ToSpan};
 
 use super::pages::Things;
@@ -25,28 +25,38 @@ use crate::support::bench::Bench;
 const DESK: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Version/18.5 Mobile/15E148 Safari/604.1";
 
+const MIB: u64 = 1 << 20;
+
+fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 24 * 3600)
+}
+
 fn world() -> World {
-    let (seconds, days) = (Duration::from_secs, |days: u64| Duration::from_secs(days * 24 * 3600));
-    let (mib, up) = (1_u64 << 20, days(9));
-    World::new()
+    always(naps(World::new()))
+}
+
+/// What sleeps at times.
+fn naps(world: World) -> World {
+    let (seconds, up) = (Duration::from_secs, days(9));
+    world
         .stack("media", |s| {
             s.service("vpn", |c| {
-                c.image("qmcgaw/gluetun:v3").healthy_after(seconds(5)).uses(2, 60 * mib).up_for(up)
+                c.image("qmcgaw/gluetun:v3").healthy_after(seconds(5)).uses(2, 60 * MIB).up_for(up)
             })
             .service("torrent", |c| {
                 c.image("linuxserver/qbittorrent:5.0.3")
                     .depends_on("vpn:service_healthy:true")
                     .stops_after(seconds(4), 0)
-                    .uses(12, 350 * mib)
+                    .uses(12, 350 * MIB)
                     .up_for(up)
             })
             .service("jellyfin", |c| {
-                c.image("jellyfin/jellyfin:10.10").healthy_after(seconds(6)).uses(18, 900 * mib).up_for(up)
+                c.image("jellyfin/jellyfin:10.10").healthy_after(seconds(6)).uses(18, 900 * MIB).up_for(up)
             })
             .service("photos", |c| {
                 c.image("photoprism/photoprism:250707")
                     .depends_on("jellyfin:service_healthy:false")
-                    .uses(6, 700 * mib)
+                    .uses(6, 700 * MIB)
                     .up_for(up)
             })
         })
@@ -56,10 +66,10 @@ fn world() -> World {
                     .healthy_after(seconds(4))
                     .stops_after(seconds(2), 0)
                     .restart(Restart::UnlessStopped)
-                    .uses(3, 420 * mib)
+                    .uses(3, 420 * MIB)
                     .up_for(up)
             })
-            .service("cache", |c| c.image("redis:8").uses(1, 24 * mib).up_for(up))
+            .service("cache", |c| c.image("redis:8").uses(1, 24 * MIB).up_for(up))
             .service("migrate", |c| {
                 c.image("shop/api:4.2").depends_on("db:service_healthy:false").exits(seconds(3), 0).exited(0)
             })
@@ -67,56 +77,62 @@ fn world() -> World {
                 c.image("shop/api:4.2")
                     .depends_on("db:service_healthy:true,cache:service_started:false")
                     .healthy_after(seconds(3))
-                    .uses(9, 610 * mib)
+                    .uses(9, 610 * MIB)
                     .up_for(up)
             })
             .service("web", |c| {
-                c.image("nginx:1.29").depends_on("api:service_healthy:true").uses(1, 40 * mib).up_for(up)
+                c.image("nginx:1.29").depends_on("api:service_healthy:true").uses(1, 40 * MIB).up_for(up)
             })
         })
         .stack("wiki", |s| {
             s.service("db", |c| {
-                c.image("mariadb:11.8").healthy_after(seconds(3)).uses(1, 180 * mib).up_for(up)
+                c.image("mariadb:11.8").healthy_after(seconds(3)).uses(1, 180 * MIB).up_for(up)
             })
             .service("app", |c| {
                 c.image("linuxserver/bookstack:25.07")
                     .depends_on("db:service_healthy:true")
-                    .uses(2, 210 * mib)
+                    .uses(2, 210 * MIB)
                     .up_for(up)
             })
         })
         .stack("ci-runner", |s| {
-            s.service("cache", |c| c.image("minio/minio:latest").uses(2, 150 * mib).up_for(up)).service(
+            s.service("cache", |c| c.image("minio/minio:latest").uses(2, 150 * MIB).up_for(up)).service(
                 "runner",
                 |c| {
                     c.image("gitea/act_runner:0.2.13")
                         .replicas(2)
                         .depends_on("cache:service_started:false")
                         .stops_after(seconds(8), 0)
-                        .uses(40, 800 * mib)
+                        .uses(40, 800 * MIB)
                         .up_for(up)
                 },
             )
         })
+}
+
+/// What is up all the time, but for one that nobody needs now.
+fn always(world: World) -> World {
+    let seconds = Duration::from_secs;
+    world
         .stack("home-assistant", |s| {
-            s.service("mosquitto", |c| c.image("eclipse-mosquitto:2").uses(1, 12 * mib).up_for(days(40)))
+            s.service("mosquitto", |c| c.image("eclipse-mosquitto:2").uses(1, 12 * MIB).up_for(days(40)))
                 .service("zigbee2mqtt", |c| {
-                    c.image("koenkk/zigbee2mqtt:2").uses(1, 120 * mib).up_for(days(40))
+                    c.image("koenkk/zigbee2mqtt:2").uses(1, 120 * MIB).up_for(days(40))
                 })
                 .service("core", |c| {
                     c.image("homeassistant/home-assistant:2026.11")
                         .restart(Restart::Always)
                         .healthy_after(seconds(20))
-                        .uses(5, 480 * mib)
+                        .uses(5, 480 * MIB)
                         .up_for(days(40))
                 })
         })
         .stack("monitoring", |s| {
-            s.service("prometheus", |c| c.image("prom/prometheus:v3.5.0").uses(4, 500 * mib).up_for(days(6)))
+            s.service("prometheus", |c| c.image("prom/prometheus:v3.5.0").uses(4, 500 * MIB).up_for(days(6)))
                 .service("grafana", |c| {
                     c.image("grafana/grafana:12.1.0")
                         .depends_on("prometheus:service_started:false")
-                        .uses(1, 180 * mib)
+                        .uses(1, 180 * MIB)
                         .up_for(days(6))
                 })
                 .service("alerts", |c| {
@@ -285,9 +301,9 @@ async fn mishap(test: &TestApp, People { otto, .. }: &People, day: i64, began: T
     let at = |hour: i64| midnight.timestamp() + hour.hours();
     if day % 5 == 2 {
         live(test, at(5)).await;
-        sim.update("media-photos-1", |c| c.refuses_to_start());
+        sim.update("media-photos-1", ContainerSpec::refuses_to_start);
         live(test, at(9)).await;
-        sim.update("media-photos-1", |c| c.runs());
+        sim.update("media-photos-1", ContainerSpec::runs);
         let run = newest(&test.app, |run| run.state.needs_attention()).await;
         if !run.is_empty() {
             execute::retry(&test.app, otto, &run.into()).await.expect("it is repeated");
@@ -306,7 +322,7 @@ async fn lately(test: &TestApp, People { anna, otto }: &People, things: &Things,
     let (app, sim) = (&test.app, &test.bench().sim);
     let minutes_ago = |minutes: i64| now - minutes.minutes();
     live(test, minutes_ago(15 * 60)).await;
-    sim.update("media-photos-1", |c| c.refuses_to_start());
+    sim.update("media-photos-1", ContainerSpec::refuses_to_start);
     live(test, minutes_ago(8 * 60)).await;
     sim.remove("old-backup");
     let view = schedules::get(app, anna, &things.cron.as_str().into()).await.expect("it is there");

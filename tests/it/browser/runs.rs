@@ -7,7 +7,7 @@ use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, RunId};
 use docknap::domain::run::{Run, RunState};
 use docknap::domain::target;
-use docknap::sim::World;
+use docknap::sim::{ContainerSpec, World};
 use jiff::ToSpan;
 
 use super::{Visit, media};
@@ -153,7 +153,7 @@ async fn what_is_new_is_offered_and_pushes_nothing_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_failed_is_tried_again() {
     let world = World::new().stack("media", |s| {
-        s.service("db", |c| c.stopped()).service("web", |c| c.stopped().refuses_to_start())
+        s.service("db", ContainerSpec::stopped).service("web", |c| c.stopped().refuses_to_start())
     });
     let visit = Visit::inside(world).await;
     visit.press("#stacks [data-act=wake]").await;
@@ -162,7 +162,7 @@ async fn only_what_failed_is_tried_again() {
     visit.reads("Partly done").await;
     let trouble = visit.text("#run").await;
     assert!(trouble.contains("media-web-1") && trouble.contains("media-db-1"), "{trouble}");
-    visit.sim.update("media-web-1", |c| c.runs());
+    visit.sim.update("media-web-1", ContainerSpec::runs);
     let before = visit.sim.container("media-db-1").expect("it is there").started;
     visit.press("#run [data-act=retry]").await;
     let plan = visit.text("dialog[open]").await;
