@@ -259,6 +259,8 @@ pub struct LastTouch {
     pub actor: ActorRef,
     /// When it ended.
     pub finished_at: Timestamp,
+    /// Something of it failed.
+    pub partly: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -274,6 +276,7 @@ struct TouchRow {
     actor_name: String,
     finished_ms: Option<i64>,
     created_ms: i64,
+    partly: bool,
 }
 
 /// The newest run of the last target, in an order, of those that a condition lets through.
@@ -312,7 +315,7 @@ const LAST_TOUCHES: &str = concat!(
     touch!("r.host_id < c.host_id", "r.host_id DESC, r.target_type DESC, r.target_identity DESC"),
     ")) FROM last JOIN runs c ON c.id = last.id) \
      SELECT runs.id, host_id, target_type, target_identity, action, schedule_name, actor_kind, actor_id, actor_name, \
-       finished_ms, created_ms \
+       finished_ms, created_ms, state = 'partial' AS partly \
      FROM last JOIN runs ON runs.id = last.id"
 );
 
@@ -334,6 +337,7 @@ pub async fn last_touches(db: &Db) -> Result<Vec<LastTouch>> {
                 schedule_name: row.schedule_name,
                 actor: ActorRef { kind: row.actor_kind, id: row.actor_id, name: row.actor_name },
                 finished_at: from_ms(row.finished_ms.unwrap_or(row.created_ms)),
+                partly: row.partly,
             })
         })
         .collect()

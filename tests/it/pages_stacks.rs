@@ -439,3 +439,37 @@ async fn the_first_page_needs_few_statements_and_no_docker() {
     otto.post("/overrides", &fields).await;
     assert!(otto.get("/").await.text("body").contains("Everything is held until"));
 }
+
+#[tokio::test]
+async fn what_a_run_left_undone_is_nobody_elses_doing() {
+    let world = World::new().stack("shop", |s| {
+        s.service("db", docknap::sim::ContainerSpec::stopped)
+            .service("web", |c| c.exited(143).refuses_to_start())
+    });
+    let test = TestApp::over(Bench::new(NOW, world).await).await;
+    let mut api = test.bearer(Role::Operator).await;
+    let run = api.post_json("/api/stacks/local/shop/start", &json!({})).await;
+    assert!(run.status == 200 || run.status == 202, "{}", run.body);
+    test.bench().settle().await;
+    test.bench().quiet().await;
+    let mut otto = test.operator().await;
+    let stack = otto.get(&format!("/stacks/{}", key("shop"))).await;
+    assert_eq!(
+        stack.text("#containers tbody tr:first-child .lead .main-link"),
+        "shop-web-1",
+        "what failed is first"
+    );
+    let why = stack.text("#live .why");
+    assert!(why.contains("Started by otto") && why.ends_with("only in part"), "{why}");
+    let web = stack.attribute("#containers tbody tr:first-child .lead a", "href").expect("a link");
+    let why = otto.get(&web).await.text(".why");
+    assert!(why.contains("Did not come up when started by") && !why.contains("outside DockNap"), "{why}");
+    // Somebody else brings the other one down later: that is told as ever.
+    let later = test.bench().clock.now() + jiff::SignedDuration::from_mins(5);
+    test.bench().leap_to(later).await;
+    test.bench().sim.kill("shop-db-1").expect("it runs");
+    test.bench().settle().await;
+    let db = format!("/containers/{}", target::key(&HostId::local(), "service:shop/db/1"));
+    let why = otto.get(&db).await.text(".why");
+    assert!(why.contains("Stopped outside DockNap"), "{why}");
+}

@@ -8,6 +8,7 @@ use crate::domain::action::Action;
 use crate::domain::inventory::{Container, ContainerState, Stack, StackStatus};
 use crate::domain::nap::Nap;
 use crate::domain::target::Target;
+use crate::domain::text::small;
 
 impl Known {
     /// Tells of the last run that touched a container, as long as the container is still as that run left it.
@@ -27,9 +28,19 @@ impl Known {
         }
         let up = container.state.is_up();
         let ours = |theirs: Timestamp| self.by_us(container, theirs);
+        // What a run left undone is not of anybody else's making, unless it changed after it.
+        let left_so = |at: Option<Timestamp>| touch.partly && at.is_none_or(|at| at <= touch.finished_at);
         match touch.action {
             _ if container.state == ContainerState::Paused && nap.is_none() => {
                 self.outside("Paused", None, touch)
+            }
+            Action::Stop | Action::Pause if up && left_so(container.started_at.map(ours)) => {
+                format!("Stayed up when {}", small(&self.tell(touch)))
+            }
+            Action::Start | Action::Unpause | Action::Restart
+                if !up && left_so(container.finished_at.map(ours)) =>
+            {
+                format!("Did not come up when {}", small(&self.tell(touch)))
             }
             Action::Stop | Action::Pause if nap.is_none() && up => {
                 self.outside("Started", container.started_at.map(ours), touch)
@@ -100,6 +111,7 @@ impl Known {
                 let changed = containers.iter().find(|view| view.last.contains("outside DockNap"));
                 match changed {
                     Some(view) => format!("{}; {}: {}", self.tell(touch), view.container.name, view.last),
+                    None if touch.partly => format!("{}, only in part", self.tell(touch)),
                     None => self.tell(touch),
                 }
             }
