@@ -7,6 +7,16 @@ pub fn reason(text: &str, now: &Now) -> String {
     now.words(&spoken(text))
 }
 
+/// The reason of a run that failed, where one line must do: what an error of Docker's means rather than what it says.
+pub fn in_short(text: &str, now: &Now) -> String {
+    let (name, error) = text.split_once(": ").unwrap_or(("", text));
+    match plain(error) {
+        Some(meaning) if name.is_empty() => meaning.to_owned(),
+        Some(meaning) => format!("{name}: {meaning}"),
+        None => reason(text, now),
+    }
+}
+
 /// The reason of a run or a step without the words that only programs look for.
 pub fn spoken(text: &str) -> String {
     /// How a reason begins, and what people read instead of that beginning.
@@ -47,7 +57,8 @@ pub fn plain(error: &str) -> Option<&'static str> {
         ),
         (&["no space left"], "the disk is full. “docker system df” shows what takes the room."),
         (
-            &["executable file not found", "exit code 127"],
+            // As runc says it: exec: "/app": stat /app: no such file or directory.
+            &["executable file not found", "exit code 127", "\": stat /"],
             "its program was not found in the image. Check its command and the version of its image.",
         ),
         (
@@ -113,6 +124,13 @@ mod tests {
                     allocated";
         assert!(plain(port).expect("known").contains("another program uses a port"));
         assert!(plain("No such image: shop:latest").expect("known").contains("Pull it again"));
+        let told = in_short(
+            "media-photos-1: Docker refused (400): exec: \"/nosuch\": stat /nosuch: no such file or directory",
+            &Now::sample(),
+        );
+        assert!(told.starts_with("media-photos-1: its program was not found"), "{told}");
+        let told = in_short("web: it ended right after the start", &Now::sample());
+        assert_eq!(told, "web: it ended right after the start");
         assert!(plain("it was restarted within 3 s of its start").is_none(), "plain as it is");
     }
 }

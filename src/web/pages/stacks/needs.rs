@@ -184,7 +184,7 @@ fn failed(runs: &[Run], now: &Now, needs: &mut Vec<Need>) {
                 tone: "bad",
                 icon: badge.icon,
                 title: format!("{} {name}: {}", run.action.label(), badge.word.to_lowercase()),
-                text: words::reason(&run.reason, now),
+                text: words::in_short(&run.reason, now),
                 when,
                 cure: Some(Cure { act: retry, at_once: true }),
                 href,

@@ -65,7 +65,7 @@ impl Underway {
                 if run.reason.is_empty() {
                     "its steps say why".to_owned()
                 } else {
-                    words::reason(&run.reason, now)
+                    words::in_short(&run.reason, now)
                 }
             ),
             href: format!("/runs/{}", run.id),
