@@ -10,7 +10,8 @@ pub fn reason(text: &str, now: &Now) -> String {
 /// The reason of a run that failed, where one line must do: what an error of Docker's means rather than what it says.
 pub fn in_short(text: &str, now: &Now) -> String {
     let (name, error) = text.split_once(": ").unwrap_or(("", text));
-    match plain(error) {
+    // It stands in a sentence that has an end of its own.
+    match plain(error).map(|meaning| meaning.trim_end_matches('.')) {
         Some(meaning) if name.is_empty() => meaning.to_owned(),
         Some(meaning) => format!("{name}: {meaning}"),
         None => reason(text, now),
@@ -129,6 +130,7 @@ mod tests {
             &Now::sample(),
         );
         assert!(told.starts_with("media-photos-1: its program was not found"), "{told}");
+        assert!(!told.ends_with('.'), "{told}");
         let told = in_short("web: it ended right after the start", &Now::sample());
         assert_eq!(told, "web: it ended right after the start");
         assert!(plain("it was restarted within 3 s of its start").is_none(), "plain as it is");
