@@ -54,6 +54,14 @@ impl Toast {
         Self { tone: tone.to_owned(), text: text.into(), undo: None }
     }
 
+    /// What was done to many, with what was refused of some of them.
+    pub fn of_many(told: String, refused: &[String]) -> Self {
+        if refused.is_empty() {
+            return Self::new("good", told);
+        }
+        Self::new("warn", format!("{told} Left as they are: {}.", refused.join("; ")))
+    }
+
     /// With a button that undoes it by a POST to `href`, a path below the base path.
     #[must_use]
     pub fn with_undo(self, href: impl Into<String>) -> Self {

@@ -122,6 +122,16 @@ async fn site() -> TestApp {
     test
 }
 
+/// Half an hour after `Nights` has put media to sleep.
+async fn nap(test: &TestApp) {
+    let bench = test.bench();
+    bench.leap_to(rows::at("2026-11-27T23:00:00Z")).await;
+    bench.tick().await;
+    bench.settle().await;
+    bench.quiet().await;
+    bench.leap_to(rows::at("2026-11-27T23:30:00Z")).await;
+}
+
 fn lane(stack: &str) -> String {
     format!("#lane-{}", target::key(&HostId::local(), stack))
 }
@@ -171,12 +181,7 @@ async fn a_day_shows_the_plan_over_what_is_known() {
 #[tokio::test]
 async fn a_run_that_has_passed_is_a_click_away_and_tells_what_was() {
     let test = site().await;
-    let bench = test.bench();
-    bench.leap_to(rows::at("2026-11-27T23:00:00Z")).await;
-    bench.tick().await;
-    bench.settle().await;
-    bench.quiet().await;
-    bench.leap_to(rows::at("2026-11-27T23:30:00Z")).await;
+    nap(&test).await;
     let mut otto = test.operator().await;
     let page = otto.get("/timeline?view=day&date=2026-11-27").await;
     let media = lane("media");
@@ -187,6 +192,7 @@ async fn a_run_that_has_passed_is_a_click_away_and_tells_what_was() {
     let run = otto.get(&links[0]).await;
     assert!(run.text("h1").contains("Stop media"), "{}", run.text("h1"));
     // Somebody starts it behind our back: since then nothing is claimed.
+    let bench = test.bench();
     bench.sim.start("media-web-1").expect("it starts");
     bench.settle().await;
     let page = otto.get("/timeline?view=day&date=2026-11-27").await;
@@ -358,12 +364,7 @@ fn on_24_hours(page: &Answer) -> Vec<String> {
 #[tokio::test]
 async fn whoever_likes_twelve_hours_and_sundays_reads_no_other() {
     let test = site().await;
-    let bench = test.bench();
-    bench.leap_to(rows::at("2026-11-27T23:00:00Z")).await;
-    bench.tick().await;
-    bench.settle().await;
-    bench.quiet().await;
-    bench.leap_to(rows::at("2026-11-27T23:30:00Z")).await;
+    nap(&test).await;
     let mut otto = test.operator().await;
     let media = target::key(&HostId::local(), "media");
     let pages = [

@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn the_description_that_is_served_is_that_of_the_code() {
         let made = serde_json::to_value(Description::openapi()).expect("it is JSON");
-        if std::env::var_os("DOCKNAP_WRITE_OPENAPI").is_some() {
+        if std::env::var_os("UPDATE_DOCS").is_some() {
             let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/api/openapi.json");
             let mut text = String::new();
             write_lines(&mut text, &made, 3);
@@ -126,7 +126,7 @@ mod tests {
         let parts: Vec<_> = parts.into_iter().filter(|part| differs(part)).collect();
         assert!(
             made == served,
-            "src/web/api/openapi.json is not what the code says ({parts:?}): run this test with DOCKNAP_WRITE_OPENAPI=1"
+            "src/web/api/openapi.json is not what the code says ({parts:?}): run this test with UPDATE_DOCS=1"
         );
     }
 }

@@ -150,12 +150,7 @@ pub(super) async fn reattach(
         }
     }
     let told = format!("{} re-attached.", view::count(moved, "schedule"));
-    let flash = if refused.is_empty() {
-        Flash::new("good", told)
-    } else {
-        Flash::new("warn", format!("{told} Left as they are: {}.", refused.join("; ")))
-    };
-    notes.leave(flash).await;
+    notes.leave(Flash::of_many(told, &refused)).await;
     let (kind, key) = to.split_once('/').unwrap_or(("stack", ""));
     Ok(pages::go(&web, &htmx, &format!("/{kind}s/{key}")))
 }

@@ -88,12 +88,7 @@ pub(super) async fn bulk(
         }
     }
     let told = format!("{} {done}.", view::count(changed, "schedule"));
-    let flash = if refused.is_empty() {
-        Flash::new("good", told)
-    } else {
-        Flash::new("warn", format!("{told} Left as they are: {}.", refused.join("; ")))
-    };
-    notes.leave(flash).await;
+    notes.leave(Flash::of_many(told, &refused)).await;
     Ok(go(&web, &htmx, "/schedules"))
 }
 
