@@ -13,6 +13,7 @@ use bollard::query_parameters::{
 };
 use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use super::endpoint::Endpoint;
 use super::reading::{self, Row};
@@ -52,6 +53,8 @@ const LOOK: Duration = Duration::from_secs(10);
 const SAMPLE: Duration = Duration::from_secs(5);
 /// For the sample taken before a stop, which is not to hold that up (rulings 7).
 const GLANCE: Duration = Duration::from_secs(3);
+/// Of those, as many go at once: everything may be put to sleep in one minute.
+const GLANCES: usize = 32;
 /// For the list, which a slow disk and thousands of containers may hold up.
 const LIST: Duration = Duration::from_secs(60);
 /// For start, pause and unpause, which mount and set up networks.
@@ -103,12 +106,14 @@ pub(super) struct Client {
     wire: Arc<Wire>,
     clock: Clock,
     acting: AtomicUsize,
+    glances: Semaphore,
 }
 
 impl Client {
     pub(super) fn new(host: HostId, endpoint: Endpoint, clock: Clock) -> Self {
         let wire = Wire::new(endpoint, clock.clone());
-        Self { host, docker: wire::docker(&wire), wire, clock, acting: AtomicUsize::new(0) }
+        let (acting, glances) = (AtomicUsize::new(0), Semaphore::new(GLANCES));
+        Self { host, docker: wire::docker(&wire), wire, clock, acting, glances }
     }
 
     pub(super) fn wire(&self) -> &Wire {
@@ -272,6 +277,8 @@ impl Client {
         let options = StatsOptions { stream: false, one_shot: at_once };
         let limit = if at_once { GLANCE } else { SAMPLE };
         let read = async {
+            // Never closed; and the time counts for who waits here too.
+            let _turn = if at_once { self.glances.acquire().await.ok() } else { None };
             let mut samples = std::pin::pin!(self.docker.stats(id, Some(options)));
             samples.next().await.transpose()
         };

@@ -381,7 +381,8 @@ impl Host {
         self.client.usage(id, false).await
     }
 
-    /// The same without the CPU of this moment, which takes the Engine a second or two to find; 3 s at most.
+    /// The same without the CPU of this moment, which takes the Engine a second or two to find; 3 s at most. An Engine
+    /// before Docker 25 takes up to a second for it where it was asked for another one just before.
     ///
     /// # Errors
     /// As [`Host::usage`].

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
+use super::drive::Look;
 use super::under_way::Control;
 use crate::clock::Clock;
 use crate::docker::{Answer, DockerError, Host};
@@ -58,6 +59,8 @@ pub(super) struct Operation {
     pub before_restart: Option<BeforeRestart>,
     /// What it had in use, once somebody has looked: at most one look before a stop (rulings 7).
     pub sample: Option<Sample>,
+    /// That look, where it is under way.
+    pub look: Option<Look>,
 }
 
 /// A container as it was before its restart was asked for.
@@ -217,7 +220,9 @@ impl Operation {
                 return Ok(Outcome::succeeded("", true).exit(&container));
             }
         }
-        self.glance(&container).await;
+        if let Some(look) = self.look.take() {
+            self.sample = Some(look.seen(&self.clock).await);
+        }
         let mut failure = None;
         for _ in 0..2 {
             self.asked = true;
@@ -255,14 +260,6 @@ impl Operation {
             "it still runs: {}",
             failure.map_or_else(String::new, |failure| failure.to_string())
         )))
-    }
-
-    /// Looks at what a container has in use before it is stopped. Nothing hangs on it: what cannot be seen is not.
-    async fn glance(&mut self, container: &Container) {
-        if self.sample.is_none() && container.state == ContainerState::Running {
-            let seen = self.host.glance(&container.id).await;
-            self.sample = Some(seen.map(|usage| usage.sample(container.started_at)).unwrap_or_default());
-        }
     }
 
     async fn start(&mut self, container: Container) -> Try {

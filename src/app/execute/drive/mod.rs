@@ -23,14 +23,18 @@ use crate::app::{App, Live};
 use crate::db::{self, Tx};
 use crate::docker::Host;
 use crate::domain::action::Action;
+use crate::domain::inventory::ContainerState;
 use crate::domain::nap::{Nap, NapKind, Sample, Sleep};
 use crate::domain::run::{Condition, Run, RunState, Step, StepState, WaitFor};
 use crate::domain::target::ContainerIdentity;
 
 mod gates;
+mod looks;
 mod verdict;
 
 use gates::{Gate, limit};
+pub(super) use looks::Look;
+use looks::Looks;
 pub(super) use verdict::verdict;
 
 /// How long a dependant waits for a health check to pass (semantics §5).
@@ -61,6 +65,7 @@ pub(super) struct Drive {
     begun: Duration,
     /// What its guard saw of the containers, and what was seen of each before it was stopped.
     samples: HashMap<ContainerIdentity, Sample>,
+    looks: Looks,
     /// How long nothing was in flight although a step could go, since others had all the permits or a lock.
     held_up: Duration,
     /// Since when that is so.
@@ -82,6 +87,7 @@ impl Drive {
         Self {
             begun: app.clock.monotonic(),
             samples: app.execution.looks().seen(&run.id),
+            looks: Looks::none(),
             held_up: Duration::ZERO,
             held_since: None,
             resumed: false,
@@ -105,6 +111,7 @@ impl Drive {
     /// Runs to the end, or to the orderly stop of the process.
     pub async fn complete(mut self) {
         let (running, mut seen_running) = mpsc::unbounded_channel();
+        self.looks = self.look_at_what_it_stops();
         let mut flights: FuturesUnordered<Flight> = FuturesUnordered::new();
         for index in self.in_state(StepState::Issued) {
             // Committed to by a process that is gone. Nothing else is driven yet, so the lock is free.
@@ -154,6 +161,22 @@ impl Drive {
         if self.steps.iter().all(|step| step.state.is_terminal()) {
             self.finish().await;
         }
+    }
+
+    /// Each container that is to be stopped and that its guard has not looked at.
+    fn look_at_what_it_stops(&self) -> Looks {
+        let inventory = self.host.inventory();
+        let to_stop = self.steps.iter().filter(|step| {
+            step.action == Action::Stop
+                && !step.state.is_terminal()
+                && !self.samples.contains_key(&step.identity)
+        });
+        let running: Vec<_> = to_stop
+            .filter_map(|step| inventory.by_identity(&step.identity))
+            .filter(|container| container.state == ContainerState::Running)
+            .cloned()
+            .collect();
+        Looks::at(&self.host, &running, self.run.trigger, &self.app.clock)
     }
 
     fn in_state(&self, state: StepState) -> Vec<usize> {
@@ -338,7 +361,7 @@ impl Drive {
     }
 
     fn fly(
-        &self,
+        &mut self,
         index: usize,
         lock: Option<Lock>,
         permit: Option<OwnedSemaphorePermit>,
@@ -361,6 +384,7 @@ impl Drive {
             control: self.control.clone(),
             before_restart: None,
             sample: self.samples.get(&step.identity).copied(),
+            look: self.looks.take(&step.identity),
         };
         async move {
             let outcome = operation.perform().await;
