@@ -337,9 +337,11 @@ pub async fn touching(db: &Db, target: &Target, limit: i64) -> Result<Vec<Schedu
     const SQL: &str = concat!(
         "SELECT ",
         columns!(),
-        " WHERE s.deleted_ms IS NULL AND s.enabled = TRUE AND s.host_id = $1 \
-         AND ((s.target_type = 'stack' AND s.target_identity = $2) \
-           OR (s.target_type = 'container' AND (s.target_identity = $3 OR s.target_identity LIKE $4 ESCAPE '!'))) \
+        // Two looks along the index of targets: with OR between them all schedules of the host are read.
+        " WHERE s.deleted_ms IS NULL AND s.enabled = TRUE AND s.id IN ( \
+           SELECT id FROM schedules WHERE host_id = $1 AND target_type = 'stack' AND target_identity = $2 UNION ALL \
+           SELECT id FROM schedules WHERE host_id = $1 AND target_type = 'container' \
+             AND (target_identity = $3 OR target_identity LIKE $4 ESCAPE '!')) \
          ORDER BY s.id LIMIT $5"
     );
     let (stack, container, members) = match &target.subject {
@@ -398,19 +400,22 @@ pub async fn set_skip(
     Ok(touched == 1)
 }
 
+/// Between two bounds: with a limit and one bound SQLite takes a quarter of all rows for due, and rather than look them
+/// up by the index reads the whole table.
+pub(super) const DUE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " WHERE s.next_due_ms BETWEEN 0 AND $1 \
+     ORDER BY s.next_due_ms, s.host_id, s.target_type, s.target_identity, s.id LIMIT $2"
+);
+
 /// The schedules whose next instant is at or before `now`: the earliest first, those of one target together.
 ///
 /// # Errors
 /// As [`get`].
 pub async fn due(db: &Db, now: &Timestamp, limit: i64) -> Result<Vec<Schedule>> {
-    const SQL: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " WHERE s.next_due_ms <= $1 \
-         ORDER BY s.next_due_ms, s.host_id, s.target_type, s.target_identity, s.id LIMIT $2"
-    );
     let rows: Vec<Row> =
-        on_db!(db, pool => sqlx::query_as(SQL).bind(to_ms(*now)).bind(limit).fetch_all(pool))?;
+        on_db!(db, pool => sqlx::query_as(DUE).bind(to_ms(*now)).bind(limit).fetch_all(pool))?;
     read_all(rows)
 }
 
