@@ -11,6 +11,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
+use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 
@@ -44,6 +45,9 @@ pub mod view;
 use limits::{Flood, Previews};
 use live::Streams;
 use routes::Route;
+
+/// How hard a page is compressed: 3 % larger than by the usual 6, for three quarters of the time.
+const QUALITY: CompressionLevel = CompressionLevel::Precise(4);
 
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
@@ -133,7 +137,7 @@ pub fn router(web: Web) -> Router {
         .layer(from_fn(limits::catch_panic))
         .layer(from_fn_with_state(web.clone(), limits::time))
         .layer(from_fn_with_state(web.clone(), error::render))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().quality(QUALITY))
         .layer(from_fn_with_state(web.clone(), headers::add))
         .layer(from_fn_with_state(web.clone(), proxy::look))
         .with_state(web.clone());
