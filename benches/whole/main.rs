@@ -55,14 +55,15 @@ fn pause(time: Duration) {
     }
 }
 
-/// Asks again and again, for a minute at most.
+/// Asks again and again, for a minute at most, and not so often that the asking takes the processor from what is asked
+/// about.
 fn patiently(what: &str, mut is_so: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
     let begin = clock();
     while !is_so()? {
         if clock().saturating_sub(begin) > Duration::from_secs(60) {
             return Err(io::Error::other(format!("waited a minute in vain: {what}")));
         }
-        pause(Duration::from_millis(5));
+        pause(Duration::from_millis(20));
     }
     Ok(())
 }
