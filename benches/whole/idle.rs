@@ -1,11 +1,12 @@
 //! What it costs while nobody asks for anything, to start, and after much was asked.
 
 use std::io;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use docknap::sim::Endpoint;
 
-use super::program::Program;
+use super::program::{Memory, Program};
 use super::report::{Readings, Report};
 use super::seed::{Seeded, Size, seed};
 use super::{Bench, clock, pause};
@@ -18,6 +19,8 @@ const SETTLED: Duration = Duration::from_secs(20);
 /// Two programs that nobody asks for anything; a browser looks at the second one's dashboard.
 pub struct Idle {
     alone: Watched,
+    /// Of the one that is alone, a minute after its start.
+    settled: JoinHandle<io::Result<Memory>>,
     looked_at: Watched,
     listens: bool,
 }
@@ -50,6 +53,7 @@ impl Idle {
     pub fn begin(bench: &Bench) -> io::Result<Self> {
         let (alone, looked_at) = (seed(bench, ORDINARY)?, seed(bench, ORDINARY)?);
         let (one, two) = (Program::start(&alone.setup(bench))?, Program::start(&looked_at.setup(bench))?);
+        let settled = one.memory_after(Duration::from_secs(60));
         let mut browser = two.browser()?;
         browser.get("/")?;
         let (told, listens) = std::sync::mpsc::channel();
@@ -65,6 +69,7 @@ impl Idle {
         pause(SETTLED);
         Ok(Self {
             alone: Watched::begin(alone, one)?,
+            settled,
             looked_at: Watched::begin(looked_at, two)?,
             listens: listens.try_recv().unwrap_or(false),
         })
@@ -74,9 +79,16 @@ impl Idle {
     pub fn end(self, bench: &Bench, report: &mut Report) -> io::Result<()> {
         let span = bench.of(Duration::from_secs(600), Duration::from_secs(60));
         pause(span.saturating_sub(clock().saturating_sub(self.alone.since)));
-        let memory = self.alone.program.memory()?;
+        let memory = self.settled.join().map_err(|_| io::Error::other("nobody looked at its memory"))??;
+        let at_last = self.alone.program.memory()?;
         report.one("memory_idle", memory.resident);
-        report.note("memory_idle", format!("PSS {:.1}, peak {:.1}", memory.proportional, memory.peak));
+        report.note(
+            "memory_idle",
+            format!(
+                "60 s after the start; PSS {:.1}, peak {:.1}; at the end {:.1}",
+                memory.proportional, memory.peak, at_last.resident
+            ),
+        );
         let (seconds, cpu, written, calls) = self.alone.end()?;
         let over = |seconds: f64| format!("over {seconds:.0} s");
         report.one("cpu_idle", cpu / (seconds * 10.0)).one("disk_idle", written);

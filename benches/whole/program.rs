@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::http::{Client, NAME, PASSWORD};
@@ -132,11 +133,15 @@ impl Program {
 
     /// What it holds in memory.
     pub fn memory(&self) -> io::Result<Memory> {
-        let (rollup, status) = (self.proc("smaps_rollup")?, self.proc("status")?);
-        Ok(Memory {
-            resident: number(&rollup, "Rss:") / 1024.0,
-            proportional: number(&rollup, "Pss:") / 1024.0,
-            peak: number(&status, "VmHWM:") / 1024.0,
+        memory(self.child.id())
+    }
+
+    /// The same after a while, beside whatever else is done meanwhile.
+    pub fn memory_after(&self, wait: Duration) -> JoinHandle<io::Result<Memory>> {
+        let id = self.child.id();
+        std::thread::spawn(move || {
+            pause(wait);
+            memory(id)
         })
     }
 
@@ -185,6 +190,16 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn memory(id: u32) -> io::Result<Memory> {
+    let read = |file: &str| fs::read_to_string(format!("/proc/{id}/{file}"));
+    let (rollup, status) = (read("smaps_rollup")?, read("status")?);
+    Ok(Memory {
+        resident: number(&rollup, "Rss:") / 1024.0,
+        proportional: number(&rollup, "Pss:") / 1024.0,
+        peak: number(&status, "VmHWM:") / 1024.0,
+    })
 }
 
 fn number(text: &str, key: &str) -> f64 {
