@@ -78,8 +78,9 @@ pub enum Notice {
     Stack(String),
     /// A container without a stack changed, by key.
     Container(String),
-    /// Docker reported an event of a container. Told after the inventory shows it.
-    Sighted(Sighting),
+    /// Docker reported an event of a container. Told after the inventory shows it. Boxed, since room for a thousand
+    /// notices is kept.
+    Sighted(Box<Sighting>),
 }
 
 /// One event of one container, as Docker reported it.

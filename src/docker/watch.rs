@@ -303,7 +303,7 @@ impl<'a> Session<'a> {
             self.host.tell(Notice::Link);
         }
         for sighting in self.ready.drain(..) {
-            self.host.tell(Notice::Sighted(sighting));
+            self.host.tell(Notice::Sighted(Box::new(sighting)));
         }
     }
 }

@@ -99,7 +99,7 @@ pub async fn feed(app: App, stop: CancellationToken) {
                     Ok(Notice::Container(key)) => app.bus.send(Live::Container(key)),
                     Ok(Notice::Sighted(sighting)) => {
                         app.slept.look();
-                        if app.outside.sighted(host.id(), sighting) {
+                        if app.outside.sighted(host.id(), *sighting) {
                             app.scheduler.wake();
                         }
                     }
