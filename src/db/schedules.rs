@@ -337,7 +337,8 @@ pub async fn touching(db: &Db, target: &Target, limit: i64) -> Result<Vec<Schedu
     const SQL: &str = concat!(
         "SELECT ",
         columns!(),
-        // Two looks along the index of targets: with OR between them all schedules of the host are read.
+        // Two looks along the index of targets, at the stack's own and at those of the host's containers: with OR between
+        // them all schedules of the host are read.
         " WHERE s.deleted_ms IS NULL AND s.enabled = TRUE AND s.id IN ( \
            SELECT id FROM schedules WHERE host_id = $1 AND target_type = 'stack' AND target_identity = $2 UNION ALL \
            SELECT id FROM schedules WHERE host_id = $1 AND target_type = 'container' \
@@ -424,8 +425,7 @@ pub async fn due(db: &Db, now: &Timestamp, limit: i64) -> Result<Vec<Schedule>> 
 /// # Errors
 /// What the engine answered.
 pub async fn next_due(db: &Db) -> Result<Option<Timestamp>> {
-    let (ms,): (Option<i64>,) =
-        on_db!(db, pool => sqlx::query_as("SELECT MIN(next_due_ms) FROM schedules").fetch_one(pool))?;
+    let (ms,): (Option<i64>,) = on_db!(db, pool => sqlx::query_as("SELECT MIN(next_due_ms) FROM schedules WHERE next_due_ms >= 0").fetch_one(pool))?;
     Ok(ms.map(from_ms))
 }
 

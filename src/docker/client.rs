@@ -277,13 +277,18 @@ impl Client {
         let options = StatsOptions { stream: false, one_shot: at_once };
         let limit = if at_once { GLANCE } else { SAMPLE };
         let read = async {
-            // Never closed; and the time counts for who waits here too.
-            let _turn = if at_once { self.glances.acquire().await.ok() } else { None };
             let mut samples = std::pin::pin!(self.docker.stats(id, Some(options)));
             samples.next().await.transpose()
         };
         let sample = self.timed(limit, &format!("GET /containers/{id}/stats"), read).await?;
         Ok(sample.map(reading::usage).unwrap_or_default())
+    }
+
+    /// What a container uses at once, when it is its turn.
+    pub(super) async fn glance(&self, id: &str) -> Result<Usage, DockerError> {
+        // Never closed.
+        let _turn = self.glances.acquire().await.ok();
+        self.usage(id, true).await
     }
 
     /// Whether each call gets through to the Engine, in the order of [`CALLS`]. Changes nothing: the calls that

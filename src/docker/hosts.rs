@@ -383,12 +383,13 @@ impl Host {
     }
 
     /// The same without the CPU of this moment, which takes the Engine a second or two to find; 3 s at most. An Engine
-    /// before Docker 25 takes up to a second for it where it was asked for another one just before.
+    /// before Docker 25 takes up to a second for it where it was asked for another one just before. 32 go at once, the
+    /// others when it is their turn.
     ///
     /// # Errors
     /// As [`Host::usage`].
     pub async fn glance(&self, id: &str) -> Result<Usage, DockerError> {
-        self.client.usage(id, true).await
+        self.client.glance(id).await
     }
 
     /// Whether each call DockNap makes gets through, as method and path with what stands in the way. Changes

@@ -47,7 +47,8 @@ pub struct Nap {
     pub since: Timestamp,
 }
 
-/// What a container had in use just before it was put to sleep; `None` what could not be seen.
+/// What a container had in use before it was put to sleep, as a rule when the run that did so began; `None` what was not
+/// seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
     /// Memory, in bytes, without what the kernel only caches.

@@ -104,7 +104,7 @@ words!(
         CatchUp = "catch_up",
         /// A window's edge.
         Window = "window",
-        /// The end of an override.
+        /// An override that begins, or a fire that it held back until its end.
         Override = "override",
         /// The failed steps of an earlier run, again.
         Retry = "retry",

@@ -269,3 +269,34 @@ async fn a_sleep_by_schedule_waits_for_its_looks_once_and_they_are_all_asked_for
     let first = calls.iter().position(|path| path.contains("/stop")).expect("it is stopped");
     assert_eq!(calls[..first].iter().filter(|path| path.contains("/stats")).count(), 2, "{calls:#?}");
 }
+
+#[tokio::test]
+async fn a_run_that_was_cut_off_still_looks_at_what_it_stops_later() {
+    let mut bench = Bench::new(NOW, shop(Restart::No)).await;
+    bench.sim.fault(Fault::hang().times(1).on(Endpoint::Stop));
+    bench.submit(Action::Stop, Bench::stack("shop")).await;
+    bench
+        .until("the first stop is asked for", async || {
+            bench.sim.calls().iter().any(|call| call.path.contains("/stop"))
+        })
+        .await;
+    bench.kill();
+    bench.revive().await;
+    bench.settle().await;
+    let db = stays(&bench).await.into_iter().find(|one| one.identity == member("shop", "db"));
+    assert_eq!(db.expect("it sleeps").sample.memory_bytes, Some(2 << 30));
+}
+
+#[tokio::test]
+async fn what_was_created_anew_since_the_run_began_is_looked_at_again() {
+    let bench = Bench::new(NOW, shop(Restart::No)).await;
+    let seconds = Duration::from_secs(20);
+    bench.sim.fault(Fault::delay(seconds).times(1).on(Endpoint::Stop));
+    bench.submit(Action::Stop, Bench::stack("shop")).await;
+    bench.until("both were looked at", async || looks(&bench) == 2).await;
+    bench.sim.recreate("shop-db-1");
+    bench.settle().await;
+    assert_eq!(looks(&bench), 3);
+    let db = stays(&bench).await.into_iter().find(|one| one.identity == member("shop", "db"));
+    assert_eq!(db.expect("it sleeps").sample.memory_bytes, Some(2 << 30));
+}

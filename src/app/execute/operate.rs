@@ -59,7 +59,7 @@ pub(super) struct Operation {
     pub before_restart: Option<BeforeRestart>,
     /// What it had in use, once somebody has looked: at most one look before a stop (rulings 7).
     pub sample: Option<Sample>,
-    /// That look, where it is under way.
+    /// That look: under way, or to be made.
     pub look: Option<Look>,
 }
 
@@ -220,8 +220,11 @@ impl Operation {
                 return Ok(Outcome::succeeded("", true).exit(&container));
             }
         }
-        if let Some(look) = self.look.take() {
-            self.sample = Some(look.seen(&self.clock).await);
+        if self.sample.is_none()
+            && container.state == ContainerState::Running
+            && let Some(look) = self.look.take()
+        {
+            self.sample = Some(look.at(&container, &self.host, &self.clock).await);
         }
         let mut failure = None;
         for _ in 0..2 {

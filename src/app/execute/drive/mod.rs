@@ -65,7 +65,8 @@ pub(super) struct Drive {
     begun: Duration,
     /// What its guard saw of the containers, and what was seen of each before it was stopped.
     samples: HashMap<ContainerIdentity, Sample>,
-    looks: Looks,
+    /// Begun with the run, where it stops something.
+    looks: Option<Looks>,
     /// How long nothing was in flight although a step could go, since others had all the permits or a lock.
     held_up: Duration,
     /// Since when that is so.
@@ -87,7 +88,7 @@ impl Drive {
         Self {
             begun: app.clock.monotonic(),
             samples: app.execution.looks().seen(&run.id),
-            looks: Looks::none(),
+            looks: None,
             held_up: Duration::ZERO,
             held_since: None,
             resumed: false,
@@ -111,7 +112,7 @@ impl Drive {
     /// Runs to the end, or to the orderly stop of the process.
     pub async fn complete(mut self) {
         let (running, mut seen_running) = mpsc::unbounded_channel();
-        self.looks = self.look_at_what_it_stops();
+        self.looks = Some(self.look_at_what_it_stops());
         let mut flights: FuturesUnordered<Flight> = FuturesUnordered::new();
         for index in self.in_state(StepState::Issued) {
             // Committed to by a process that is gone. Nothing else is driven yet, so the lock is free.
@@ -176,7 +177,7 @@ impl Drive {
             .filter(|container| container.state == ContainerState::Running)
             .cloned()
             .collect();
-        Looks::at(&self.host, &running, self.run.trigger, &self.app.clock)
+        Looks::at(&self.host, &running, &self.run, &self.app.clock)
     }
 
     fn in_state(&self, state: StepState) -> Vec<usize> {
@@ -209,6 +210,9 @@ impl Drive {
             }
             for (index, state, reason) in &closed {
                 let step = &mut self.steps[*index];
+                if let Some(looks) = &mut self.looks {
+                    looks.take(&step.identity);
+                }
                 step.state = *state;
                 match state {
                     StepState::Failed => step.error = Some(reason.clone()),
@@ -384,7 +388,7 @@ impl Drive {
             control: self.control.clone(),
             before_restart: None,
             sample: self.samples.get(&step.identity).copied(),
-            look: self.looks.take(&step.identity),
+            look: self.looks.as_mut().map(|looks| looks.take(&step.identity)),
         };
         async move {
             let outcome = operation.perform().await;
