@@ -6,11 +6,8 @@
 FROM docker.io/library/rust:1.95-slim-bookworm AS docknap-binary
 WORKDIR /src
 COPY . .
-# Static against glibc: needs --target, since macros that run in the compiler cannot be static.
-RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
- && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "$target" \
- && mkdir -p /out/data \
- && cp "target/$target/release/docknap" /out/docknap
+# Static against glibc.
+RUN built=$(scripts/release) && mkdir -p /out/data && cp "$built" /out/docknap
 
 FROM scratch AS image
 LABEL org.opencontainers.image.title="DockNap" \
