@@ -19,15 +19,18 @@ fn keep_files_private() {
     }
 }
 
-/// Keeps glibc from holding on to each 19 MiB block of a password hash, and from an arena per thread: 88 MB after five
-/// logins become 9. Before the first thread, since later arenas would stay.
+/// Keeps glibc from holding on to each 19 MiB block of a password hash, and from an arena per thread: it came to 88 MB
+/// after five logins. Three arenas, since the first threads that ask have one each, and those are this one and the
+/// runtime's two: where these two share one they wait for each other, and answer half as many pages. What a page took
+/// and gave back is kept for the next. Before the first thread, since later arenas would stay.
 #[cfg(target_env = "gnu")]
 fn tame_allocator() {
     #[expect(unsafe_code, reason = "a C call that takes two numbers and touches no memory of ours")]
     // SAFETY: mallopt is called before any other thread exists, with parameters glibc documents.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
-        libc::mallopt(libc::M_ARENA_MAX, 2);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 20);
+        libc::mallopt(libc::M_ARENA_MAX, 3);
     }
 }
 
