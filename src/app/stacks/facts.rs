@@ -38,10 +38,22 @@ pub struct Facts {
 
 /// The facts that were read last.
 #[derive(Debug, Default)]
-pub struct Kept(Mutex<Option<(Mark, Arc<Facts>)>>);
+pub struct Kept {
+    facts: Mutex<Option<(Mark, Arc<Facts>)>>,
+    /// Whoever reads them.
+    reading: tokio::sync::Mutex<()>,
+}
 
-/// What must be the same for facts to be right still.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl Kept {
+    /// The facts that were read last, where nothing was written before that and after `mark`.
+    fn since(&self, mark: &Mark) -> Option<Arc<Facts>> {
+        let kept = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|(read, _)| read.is_since(mark)).map(|(_, facts)| Arc::clone(facts))
+    }
+}
+
+/// What must be the same for facts to be right still, or newer.
+#[derive(Clone, Debug)]
 struct Mark {
     /// Writes to the database so far.
     writes: u64,
@@ -56,6 +68,11 @@ impl Mark {
         let day = app.clock.now().to_zoned(TimeZone::UTC).date();
         Self { writes: db::writes(), day, hosts: app.hosts.all().len() }
     }
+
+    /// Whether what was read at this mark is right for who asked at the other.
+    fn is_since(&self, asked: &Self) -> bool {
+        self.writes >= asked.writes && self.day == asked.day && self.hosts == asked.hosts
+    }
 }
 
 impl Facts {
@@ -64,22 +81,29 @@ impl Facts {
     /// # Errors
     /// Where the database cannot be read.
     pub(in crate::app) async fn get(app: &App) -> Result<Arc<Self>> {
+        if matches!(app.db, Db::Pg(_)) {
+            return Ok(Arc::new(Self::read(app).await?));
+        }
         if let Some(kept) = Self::kept(app) {
+            return Ok(kept);
+        }
+        // Something was written, and every page that is open asks: one reads for all of them. What was read since this
+        // one asked is right for it, whatever was written meanwhile.
+        let asked = Mark::now(app);
+        let _turn = app.facts.reading.lock().await;
+        if let Some(kept) = app.facts.since(&asked) {
             return Ok(kept);
         }
         // Before the reading: what is written meanwhile counts after it.
         let mark = Mark::now(app);
         let facts = Arc::new(Self::read(app).await?);
-        if matches!(app.db, Db::Sqlite { .. }) {
-            *app.facts.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((mark, Arc::clone(&facts)));
-        }
+        *app.facts.facts.lock().unwrap_or_else(PoisonError::into_inner) = Some((mark, Arc::clone(&facts)));
         Ok(facts)
     }
 
     /// The facts, where they are at hand and still right.
     pub(in crate::app) fn kept(app: &App) -> Option<Arc<Self>> {
-        let kept = app.facts.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.as_ref().filter(|(mark, _)| *mark == Mark::now(app)).map(|(_, facts)| Arc::clone(facts))
+        app.facts.since(&Mark::now(app))
     }
 
     async fn read(app: &App) -> Result<Self> {
