@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 
 use super::many::values_tx;
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
@@ -328,44 +329,54 @@ pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<Schedule>> {
 }
 
 /// The enabled schedules that may touch what `target` touches: of the same target, of the stack it belongs to, of a
-/// container that belongs to it. `limit` at most, oldest first; a few more than meant may be among them, since case
-/// is not told apart everywhere.
+/// container that belongs to it. `limit` at most, oldest first.
 ///
 /// # Errors
 /// As [`get`].
 pub async fn touching(db: &Db, target: &Target, limit: i64) -> Result<Vec<Schedule>> {
-    const SQL: &str = concat!(
-        "SELECT ",
-        columns!(),
-        // Two looks along the index of targets, at the stack's own and at those of the host's containers: with OR between
-        // them all schedules of the host are read.
-        " WHERE s.deleted_ms IS NULL AND s.enabled = TRUE AND s.id IN ( \
-           SELECT id FROM schedules WHERE host_id = $1 AND target_type = 'stack' AND target_identity = $2 UNION ALL \
-           SELECT id FROM schedules WHERE host_id = $1 AND target_type = 'container' \
-             AND (target_identity = $3 OR target_identity LIKE $4 ESCAPE '!')) \
-         ORDER BY s.id LIMIT $5"
-    );
-    let (stack, container, members) = match &target.subject {
+    let (stack, containers) = match &target.subject {
         Subject::Stack(name) => {
             let one = ContainerIdentity::Service { project: name.clone(), service: String::new(), number: 0 };
             let text = one.to_text();
-            let start = text.strip_suffix("/0").unwrap_or(&text);
-            (Some(name.clone()), None, Some(format!("{}%", escape_like(start))))
+            let start = text.strip_suffix("//0").unwrap_or(&text);
+            // Whatever is between the two begins with the first, since `0` is what follows `/`.
+            (Some(name.clone()), [format!("{start}/"), format!("{start}0")])
         }
         Subject::Container(identity) => {
             let stack = match identity {
                 ContainerIdentity::Service { project, .. } => Some(project.clone()),
                 ContainerIdentity::Name(_) => None,
             };
-            (stack, Some(identity.to_text()), None)
+            (stack, [identity.to_text(), identity.to_text()])
         }
     };
-    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(SQL)
+    // Two looks along the index of targets, at the stack's own and at those of its containers: with OR between them all
+    // schedules of the host are read. The limit is part of the text: where it is bound SQLite prepares the statement
+    // anew each time, which takes longer than to run it.
+    let sql = format!(
+        concat!(
+            "SELECT ",
+            columns!(),
+            " WHERE s.deleted_ms IS NULL AND s.enabled = TRUE AND s.id IN ( \
+               SELECT id FROM schedules WHERE host_id = $1 AND target_type = 'stack' AND target_identity = $2 \
+               UNION ALL \
+               SELECT id FROM schedules WHERE host_id = $1 AND target_type = 'container' AND {between}) \
+             ORDER BY s.id LIMIT {limit}"
+        ),
+        between = match (db, &target.subject) {
+            (_, Subject::Container(_)) => "target_identity = $3 AND $3 = $4",
+            (Db::Sqlite { .. }, _) => "target_identity >= $3 AND target_identity <= $4",
+            // By bytes, as SQLite compares by itself; there the last column of the index does not help.
+            (Db::Pg(_), _) => "target_identity COLLATE \"C\" >= $3 AND target_identity COLLATE \"C\" <= $4",
+        },
+        limit = limit
+    );
+    let [first, last] = containers;
+    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(AssertSqlSafe(sql))
         .bind(target.host.as_str())
         .bind(stack.as_deref())
-        .bind(container.as_deref())
-        .bind(members.as_deref())
-        .bind(limit)
+        .bind(&first)
+        .bind(&last)
         .fetch_all(pool))?;
     read_all(rows)
 }

@@ -1,15 +1,15 @@
 //! What sleeps while something that needs it is awake (semantics §4): told before it happens.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
 
-use super::desired::Rules;
+use super::desired::{Rules, WindowRule};
 use super::inventory::{Container, Inventory};
 use super::order::{self, added};
 use super::overrides::{Place, Wanted};
-use super::target::{ContainerIdentity, Target};
+use super::target::{ContainerIdentity, Subject, Target};
 
 /// How far is looked ahead, in days: windows repeat by the week.
 const DAYS: i64 = 7;
@@ -27,13 +27,65 @@ pub struct Gap {
     pub dependency: Arc<Container>,
 }
 
+/// Who needs whom on a host: first who needs, then what.
+#[derive(Debug, Default)]
+pub struct Pairs(Vec<(Arc<Container>, Arc<Container>)>);
+
+impl Pairs {
+    /// Those of a host of which one or both are of `targets`.
+    pub fn about<'a>(targets: impl IntoIterator<Item = &'a Target>, inventory: &Inventory) -> Self {
+        let (mut stacks, mut containers) = (HashSet::new(), HashSet::new());
+        for target in targets.into_iter().filter(|target| target.host == inventory.host) {
+            match &target.subject {
+                Subject::Stack(name) => stacks.insert(name.as_str()),
+                Subject::Container(identity) => containers.insert(identity),
+            };
+        }
+        let all = &inventory.containers;
+        let (edges, _) = order::edges(all, inventory);
+        let mut pairs: Vec<_> =
+            edges.iter().map(|edge| (&all[edge.dependant], &all[edge.dependency])).collect();
+        for edge in inventory.added.iter().filter(|edge| !edge.is_within_a_stack()) {
+            for dependant in all.iter().filter(|one| added::names(&edge.dependant, one)) {
+                let dependencies = all.iter().filter(|one| added::names(&edge.dependency, one));
+                pairs.extend(dependencies.map(|one| (dependant, one)));
+            }
+        }
+        let is_meant = |one: &Container| {
+            one.stack().is_some_and(|name| stacks.contains(name)) || containers.contains(&one.identity)
+        };
+        // What has done its work needs nothing any more.
+        pairs.retain(|(dependant, dependency)| {
+            (is_meant(dependant) || is_meant(dependency))
+                && dependant.is_ordinary()
+                && dependency.is_ordinary()
+                && !dependant.looks_completed()
+        });
+        Self(pairs.into_iter().map(|(a, b)| (Arc::clone(a), Arc::clone(b))).collect())
+    }
+
+    /// Those of `windows` that decide about one of them.
+    pub fn windows<'a>(&self, windows: &'a [WindowRule]) -> impl Iterator<Item = &'a WindowRule> {
+        let sides = || self.0.iter().flat_map(|(a, b)| [a, b]);
+        let stacks: HashSet<String> = sides().filter_map(|one| one.stack().map(str::to_owned)).collect();
+        let containers: HashSet<ContainerIdentity> = sides().map(|one| one.identity.clone()).collect();
+        let host = sides().next().map(|one| one.host.clone());
+        windows.iter().filter(move |rule| {
+            Some(&rule.target.host) == host.as_ref()
+                && match &rule.target.subject {
+                    Subject::Stack(name) => stacks.contains(name),
+                    Subject::Container(identity) => containers.contains(identity),
+                }
+        })
+    }
+}
+
 /// Who needs whom on a host, and when the windows have each asleep. What it works out it keeps.
 #[derive(Debug)]
 pub struct Needs<'a> {
     rules: &'a Rules,
     now: Timestamp,
-    /// Who needs, and what.
-    pairs: Vec<(Arc<Container>, Arc<Container>)>,
+    pairs: &'a Pairs,
     /// Those of which windows on a target decide about one side or both.
     of_target: HashMap<Target, Vec<usize>>,
     courses: HashMap<ContainerIdentity, Vec<(Timestamp, bool)>>,
@@ -41,25 +93,9 @@ pub struct Needs<'a> {
 
 impl<'a> Needs<'a> {
     /// By `rules`, which hold windows only: an override is nobody's plan.
-    pub fn new(rules: &'a Rules, inventory: &Inventory, now: Timestamp) -> Self {
-        let all = &inventory.containers;
-        let (edges, _) = order::edges(all, inventory);
-        let mut pairs: Vec<_> = edges
-            .iter()
-            .map(|edge| (Arc::clone(&all[edge.dependant]), Arc::clone(&all[edge.dependency])))
-            .collect();
-        for edge in inventory.added.iter().filter(|edge| !edge.is_within_a_stack()) {
-            for dependant in all.iter().filter(|one| added::names(&edge.dependant, one)) {
-                let dependencies = all.iter().filter(|one| added::names(&edge.dependency, one));
-                pairs.extend(dependencies.map(|one| (Arc::clone(dependant), Arc::clone(one))));
-            }
-        }
-        // What has done its work needs nothing any more.
-        pairs.retain(|(dependant, dependency)| {
-            dependant.is_ordinary() && dependency.is_ordinary() && !dependant.looks_completed()
-        });
+    pub fn new(rules: &'a Rules, pairs: &'a Pairs, now: Timestamp) -> Self {
         let mut of_target: HashMap<Target, Vec<usize>> = HashMap::new();
-        for (at, (dependant, dependency)) in pairs.iter().enumerate() {
+        for (at, (dependant, dependency)) in pairs.0.iter().enumerate() {
             for one in [dependant, dependency] {
                 // Those that decide about one container are all on one target.
                 if let Some(rule) = rules.windows_for(Place::of(one)).first() {
@@ -76,7 +112,7 @@ impl<'a> Needs<'a> {
     /// The first gap to which the windows on `target` have a share.
     pub fn first_gap(&mut self, target: &Target) -> Option<Gap> {
         for at in self.of_target.get(target).cloned().unwrap_or_default() {
-            let (dependant, dependency) = self.pairs[at].clone();
+            let (dependant, dependency) = self.pairs.0[at].clone();
             let needed = self.course(&dependency);
             let awake = self.course(&dependant);
             let mut instants: Vec<Timestamp> = needed.iter().chain(&awake).map(|(at, _)| *at).collect();

@@ -3,7 +3,7 @@
 use docknap::app::order;
 use docknap::app::paging::Page;
 use docknap::app::schedules::{self, Draft, ScheduleFilter};
-use docknap::domain::ids::HostId;
+use docknap::domain::ids::{HostId, ScheduleId};
 use docknap::domain::schedule::Source;
 use docknap::domain::target;
 use docknap::sim::World;
@@ -84,6 +84,40 @@ async fn the_list_compares_those_of_one_container_however_many_others_there_are(
     let newest = newest.expect("they are listed").items;
     let found = schedules::conflicts(&bench.app, &person(), &newest).await.expect("they are compared");
     assert!(found[&newest[0].schedule.id].sentence.contains("goes against"), "{found:?}");
+}
+
+#[tokio::test]
+async fn the_list_knows_what_is_older_than_a_thousand_others() {
+    let world = shop().stack("other", |s| s.service("app", |c| c));
+    let bench = Bench::new(NOW, world).await;
+    // Of the stack, and of a member that another one needs.
+    warned(&bench, window("stack", "shop", "sleep 23:00-07:00")).await;
+    warned(&bench, window("container", "shop-db-1", "sleep 22:00-08:00")).await;
+    let page = |limit| Page { limit, cursor: None };
+    let listed = |page| {
+        let app = &bench.app;
+        async move { schedules::list(app, &person(), &ScheduleFilter::default(), &page).await }
+    };
+    let old = listed(page(1)).await.expect("it is listed").items.remove(0).schedule;
+    let mut tx = bench.app.db.begin().await.expect("a transaction");
+    for n in 0..1_000 {
+        let mut one = old.clone();
+        one.id = ScheduleId(format!("{}-{n:04}", old.id));
+        one.spec.target = target::Target::stack(HostId::local(), "other");
+        docknap::db::schedules::insert(&mut tx, &one).await.expect("it is stored");
+    }
+    tx.commit().await.expect("they are stored");
+    warned(&bench, cron("stack", "shop", "0 12 * * *", "stop")).await;
+    warned(&bench, window("container", "shop-api-1", "sleep 01:00-03:00")).await;
+    let newest = listed(page(2)).await.expect("they are listed").items;
+    let found = schedules::conflicts(&bench.app, &person(), &newest).await.expect("they are compared");
+    let said: Vec<&str> = newest.iter().map(|view| found[&view.schedule.id].sentence.as_str()).collect();
+    assert!(said[0].contains("these count alone"), "{said:?}");
+    assert!(said[1].contains("goes against"), "{said:?}");
+    // The oldest ones, where the others are between.
+    let oldest = schedules::get(&bench.app, &person(), &old.id).await.expect("it is there");
+    let found = schedules::conflicts(&bench.app, &person(), std::slice::from_ref(&oldest)).await;
+    assert!(found.expect("they are compared").contains_key(&old.id));
 }
 
 #[tokio::test]

@@ -200,13 +200,16 @@ async fn a_list_is_paged_filtered_and_without_the_deleted(test: TestDb) {
 }
 
 async fn schedules_that_touch_a_target_are_found_across_stack_and_member(test: TestDb) {
-    let mut rows: Vec<Schedule> = ["a", "b", "c", "d"].into_iter().map(schedule).collect();
+    let mut rows: Vec<Schedule> = ["a", "b", "c", "d", "e", "f"].into_iter().map(schedule).collect();
     rows[1].spec.target = Target::container(HostId::local(), member("media", "web"));
     rows[2].spec.target = Target::container(HostId::local(), member("media2", "web"));
     rows[3].spec.target = Target::container(HostId::local(), ContainerIdentity::Name("media".to_owned()));
+    rows[4].spec.target = Target::container(HostId::local(), member("Media", "web"));
+    rows[5].spec.target = Target::container(HostId::local(), member("media_", "web"));
     store_schedules(&test.db, &rows).await;
     let targets: Vec<Target> = rows.iter().map(|row| row.spec.target.clone()).collect();
-    for (target, found) in targets.iter().zip([vec!["a", "b"], vec!["a", "b"], vec!["c"], vec!["d"]]) {
+    let found = [vec!["a", "b"], vec!["a", "b"], vec!["c"], vec!["d"], vec!["e"], vec!["f"]];
+    for (target, found) in targets.iter().zip(found) {
         let touching = schedules::touching(&test.db, target, 10).await.expect("reads");
         assert_eq!(ids(&touching), found, "{target:?}");
     }

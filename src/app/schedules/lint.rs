@@ -4,10 +4,12 @@
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
+use futures_util::future::try_join_all;
 use jiff::{Timestamp, ToSpan};
 use tokio::sync::Semaphore;
 
 use super::super::almanac::Almanac;
+use super::super::stacks::Facts;
 use super::super::zone::NamedZone;
 use super::super::{App, Error, Result};
 use crate::db;
@@ -15,16 +17,20 @@ use crate::domain::action::Action;
 use crate::domain::conflict::{self, Fires, HORIZON_DAYS, MOST_FIRES};
 use crate::domain::contradiction::contradicts;
 use crate::domain::desired::Rules;
-use crate::domain::ids::{HostId, ScheduleId};
+use crate::domain::ids::ScheduleId;
 use crate::domain::inventory::Inventory;
-use crate::domain::needs::{Gap, Needs};
+use crate::domain::needs::{Gap, Needs, Pairs};
 use crate::domain::overrides::Wanted;
-use crate::domain::schedule::{Policy, Schedule, ScheduleSpec};
+use crate::domain::schedule::{Policy, Schedule, ScheduleSpec, When};
 use crate::domain::target::{Subject, Target};
 use crate::domain::window::{Mood, Rota, Walk};
 
-/// Schedules a new one is compared with at most, oldest first.
+/// Schedules of one target that others are compared with at most, oldest first.
 const MOST_OTHERS: i64 = 100;
+/// As many are looked at first where one is enough.
+const FEW_OTHERS: i64 = 4;
+/// Looks at the database at once.
+const LOOKS_AT_ONCE: usize = 4;
 /// Warnings told at most.
 const MOST_TOLD: usize = 5;
 
@@ -53,20 +59,23 @@ pub(super) async fn clashes(
     if !spec.enabled {
         return Ok(Vec::new());
     }
-    let mut others = db::schedules::touching(&app.db, &spec.target, MOST_OTHERS).await?;
-    let mut windows = db::schedules::windows(&app.db).await?;
-    for schedules in [&mut others, &mut windows] {
-        schedules.retain(|other| Some(&other.id) != itself);
-    }
-    let inventory = app.hosts.get(&spec.target.host).map(|host| host.inventory());
-    let (spec, almanac) = (spec.clone(), almanac.clone());
+    let mut beside = db::schedules::touching(&app.db, &spec.target, MOST_OTHERS).await?;
+    beside.retain(|other| Some(&other.id) != itself);
+    // Only windows are compared with who needs whom.
+    let planned = match app.hosts.get(&spec.target.host) {
+        Some(host) if matches!(spec.when, When::Window(_)) => Some((host, Facts::rules(app, almanac).await?)),
+        _ => None,
+    };
+    let (spec, itself, almanac) = (spec.clone(), itself.cloned(), almanac.clone());
     work_out(move || {
-        let clashes = others.iter().filter_map(|other| between(&spec, other, &almanac, now));
+        let clashes = beside.iter().filter_map(|other| between(&spec, other, &almanac, now));
         let gap = || {
             let own = almanac.rule_of(&ScheduleId::from(""), &spec, now)?;
-            let stored = windows.iter().filter_map(|schedule| almanac.rule(schedule));
-            let rules = Rules::new(stored.chain([own]).collect(), Vec::new());
-            let gap = Needs::new(&rules, &inventory?, now).first_gap(&spec.target)?;
+            let (host, rules) = planned?;
+            let pairs = Pairs::about([&spec.target], &host.inventory());
+            let stored = pairs.windows(rules.windows()).filter(|rule| Some(&rule.id) != itself.as_ref());
+            let rules = Rules::new(stored.cloned().chain([own]).collect(), Vec::new());
+            let gap = Needs::new(&rules, &pairs, now).first_gap(&spec.target)?;
             Some(needed(&gap, &spec.target, &almanac.zone_of(&spec)))
         };
         clashes.chain(std::iter::once_with(gap).flatten()).take(MOST_TOLD).collect()
@@ -83,40 +92,105 @@ pub struct Clash {
     pub other: Option<ScheduleId>,
 }
 
-/// The first warning of each of these schedules, compared among themselves and with who needs whom: what the list shows.
-pub(super) fn among(
-    schedules: &[Schedule],
-    wanted: &[&ScheduleId],
-    inventories: &[Inventory],
+/// The first warning of each of these schedules, which are on: what the list shows.
+pub(super) async fn first_of_each(
+    app: &App,
+    schedules: Vec<Schedule>,
     almanac: &Almanac,
     now: Timestamp,
-) -> HashMap<ScheduleId, Clash> {
-    let on = || schedules.iter().filter(|schedule| schedule.spec.enabled);
-    let wanted: HashSet<&ScheduleId> = wanted.iter().copied().collect();
-    let wanted = || on().filter(|one| wanted.contains(&one.id));
-    // Only windows are compared with who needs whom.
-    let planned = wanted().any(Schedule::is_window);
-    let windows = on().filter(|_| planned).filter_map(|schedule| almanac.rule(schedule));
-    let rules = Rules::new(windows.collect(), Vec::new());
-    let looked = inventories.iter().filter(|_| planned);
-    let mut needs: HashMap<&HostId, Needs<'_>> =
-        looked.map(|inventory| (&inventory.host, Needs::new(&rules, inventory, now))).collect();
+) -> Result<HashMap<ScheduleId, Clash>> {
     let mut found = HashMap::new();
-    for one in wanted() {
-        let target = &one.spec.target;
-        let others = on().filter(|other| other.id != one.id && target.shares_container(&other.spec.target));
-        let mut others = others.take(usize::try_from(MOST_OTHERS).unwrap_or(usize::MAX));
-        let met = |other: &Schedule| {
+    // Most get in the way of one of the oldest, or there are no more. Of many others only some are in memory at once.
+    let mut open = schedules.clone();
+    for (many, at_once) in [(FEW_OTHERS, usize::MAX), (MOST_OTHERS, 10)] {
+        let mut rest = Vec::new();
+        while !open.is_empty() {
+            let part: Vec<Schedule> = open.drain(..open.len().min(at_once)).collect();
+            let beside = beside(app, &part, many).await?;
+            let almanac = almanac.clone();
+            let (told, undecided) = work_out(move || met_by(part, &beside, many, &almanac, now)).await?;
+            found.extend(told);
+            rest.extend(undecided);
+        }
+        open = rest;
+    }
+    // Only windows are compared with who needs whom.
+    let windows: Vec<Schedule> = schedules
+        .into_iter()
+        .filter(|schedule| schedule.is_window() && !found.contains_key(&schedule.id))
+        .collect();
+    if !windows.is_empty() {
+        let (rules, hosts) = (Facts::rules(app, almanac).await?, app.hosts.all());
+        let almanac = almanac.clone();
+        let looked = work_out(move || {
+            let gaps = hosts.iter().flat_map(|host| gaps(&windows, &host.inventory(), &rules, &almanac, now));
+            gaps.collect::<Vec<_>>()
+        });
+        found.extend(looked.await?);
+    }
+    Ok(found)
+}
+
+/// By target: the schedules that share a container with it, `many` at most.
+async fn beside(app: &App, schedules: &[Schedule], many: i64) -> Result<HashMap<Target, Vec<Schedule>>> {
+    let targets: HashSet<&Target> = schedules.iter().map(|one| &one.spec.target).collect();
+    let targets: Vec<&Target> = targets.into_iter().collect();
+    let mut beside = HashMap::new();
+    // Some together: a database elsewhere takes its time for each.
+    for some in targets.chunks(LOOKS_AT_ONCE) {
+        let mut looks = Vec::with_capacity(some.len());
+        for target in some {
+            looks.push(db::schedules::touching(&app.db, target, many));
+        }
+        let found = try_join_all(looks).await?;
+        beside.extend(some.iter().map(|target| (*target).clone()).zip(found));
+    }
+    Ok(beside)
+}
+
+/// Those of `schedules` that get in the way of one `beside` their target, and those that get in nobody's way while there
+/// may be more than `many` beside it.
+fn met_by(
+    schedules: Vec<Schedule>,
+    beside: &HashMap<Target, Vec<Schedule>>,
+    many: i64,
+    almanac: &Almanac,
+    now: Timestamp,
+) -> (Vec<(ScheduleId, Clash)>, Vec<Schedule>) {
+    let (mut told, mut rest) = (Vec::new(), Vec::new());
+    for one in schedules {
+        let others = beside.get(&one.spec.target).map(Vec::as_slice).unwrap_or_default();
+        let met = others.iter().filter(|other| other.id != one.id).find_map(|other| {
             let sentence = between(&one.spec, other, almanac, now)?;
             Some(Clash { sentence, other: Some(other.id.clone()) })
-        };
-        let told = others.find_map(met).or_else(|| {
-            let gap = needs.get_mut(&target.host).filter(|_| one.is_window())?.first_gap(target)?;
-            Some(Clash { sentence: needed(&gap, target, &almanac.zone_of(&one.spec)), other: None })
         });
-        found.extend(told.map(|clash| (one.id.clone(), clash)));
+        match met {
+            Some(clash) => told.push((one.id, clash)),
+            None if i64::try_from(others.len()).is_ok_and(|found| found >= many) => rest.push(one),
+            None => {}
+        }
     }
-    found
+    (told, rest)
+}
+
+/// Which of these windows has something asleep on a host while it is needed.
+fn gaps(
+    windows: &[Schedule],
+    inventory: &Inventory,
+    rules: &Rules,
+    almanac: &Almanac,
+    now: Timestamp,
+) -> Vec<(ScheduleId, Clash)> {
+    let pairs = Pairs::about(windows.iter().map(|one| &one.spec.target), inventory);
+    // An override is nobody's plan.
+    let rules = Rules::new(pairs.windows(rules.windows()).cloned().collect(), Vec::new());
+    let mut needs = Needs::new(&rules, &pairs, now);
+    let told = windows.iter().filter(|one| one.spec.target.host == inventory.host).filter_map(|one| {
+        let gap = needs.first_gap(&one.spec.target)?;
+        let sentence = needed(&gap, &one.spec.target, &almanac.zone_of(&one.spec));
+        Some((one.id.clone(), Clash { sentence, other: None }))
+    });
+    told.collect()
 }
 
 /// What there is to say of a schedule beside another one that shares a container with it.

@@ -125,9 +125,6 @@ pub async fn list(
     }))
 }
 
-/// Schedules compared with each other for the list at most.
-const MOST_COMPARED: i64 = 1000;
-
 /// What each of these schedules gets in the way of; those that get in nobody's way are not among them.
 ///
 /// # Errors
@@ -138,16 +135,8 @@ pub async fn conflicts(
     of: &[ScheduleView],
 ) -> Result<HashMap<ScheduleId, lint::Clash>> {
     actor.require(Permission::View)?;
-    let wanted = db::schedules::Wanted { enabled: Some(true), limit: MOST_COMPARED, ..Default::default() };
-    let all = db::schedules::list(&app.db, &wanted).await?;
-    let almanac = Almanac::load(app).await?;
-    let (ids, now) = (of.iter().map(|view| view.schedule.id.clone()).collect::<Vec<_>>(), app.clock.now());
-    let inventories: Vec<_> = app.hosts.all().iter().map(|host| host.inventory()).collect();
-    lint::work_out(move || {
-        let wanted: Vec<&ScheduleId> = ids.iter().collect();
-        lint::among(&all, &wanted, &inventories, &almanac, now)
-    })
-    .await
+    let on = of.iter().map(|view| &view.schedule).filter(|schedule| schedule.spec.enabled);
+    lint::first_of_each(app, on.cloned().collect(), &Almanac::load(app).await?, app.clock.now()).await
 }
 
 /// One schedule.

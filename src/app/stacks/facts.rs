@@ -27,7 +27,7 @@ pub struct Facts {
     /// The zone of sentences.
     pub zone: NamedZone,
     /// Windows and overrides.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// What naps.
     pub(super) naps: HashMap<HostId, Naps>,
     /// The last run that changed each target.
@@ -106,6 +106,17 @@ impl Facts {
         app.facts.since(&Mark::now(app))
     }
 
+    /// Windows and overrides alone, as `almanac` reads times: the kept ones, where there is a reason to keep some.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub(in crate::app) async fn rules(app: &App, almanac: &Almanac) -> Result<Arc<Rules>> {
+        Ok(match app.db {
+            Db::Sqlite { .. } => Arc::clone(&Self::get(app).await?.rules),
+            Db::Pg(_) => Arc::new(rules::load_by(app, almanac).await?),
+        })
+    }
+
     async fn read(app: &App) -> Result<Self> {
         let mut naps = HashMap::new();
         for host in inventories(app).into_iter().map(|inventory| inventory.host) {
@@ -122,7 +133,7 @@ impl Facts {
             }
         }
         Ok(Self {
-            rules: rules::load_by(app, &almanac).await?,
+            rules: Arc::new(rules::load_by(app, &almanac).await?),
             zone: almanac.zone,
             naps,
             touches: touches.into_iter().map(|touch| (touch.target.clone(), touch)).collect(),
