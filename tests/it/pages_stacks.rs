@@ -441,6 +441,47 @@ async fn the_first_page_needs_few_statements_and_no_docker() {
 }
 
 #[tokio::test]
+async fn what_was_written_is_read_once_for_all_pages_that_ask() {
+    use std::sync::atomic::Ordering::SeqCst;
+    use tracing_subscriber::layer::SubscriberExt as _;
+    let sent = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let layer = Statements(std::sync::Arc::clone(&sent));
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))
+        .expect("each test is a process of its own");
+    let test = site().await;
+    let mut browsers = Vec::new();
+    for _ in 0..8 {
+        browsers.push(test.operator().await);
+    }
+    // What a session stores at its first page is stored.
+    for browser in &mut browsers {
+        browser.get("/").await;
+    }
+    test.bench().quiet().await;
+    let mut counts = Vec::new();
+    for (write, many) in [(false, 1), (true, 1), (true, 8)] {
+        if write {
+            let mut tx = test.app.db.begin().await.expect("a transaction");
+            let key = format!("touched.{many}");
+            docknap::db::settings::put(&mut tx, &key, "", NOW.parse().expect("an instant"))
+                .await
+                .expect("stored");
+            tx.commit().await.expect("it is stored");
+        }
+        let before = sent.load(SeqCst);
+        let pages = browsers[..many].iter_mut().map(|browser| browser.get("/"));
+        for page in futures_util::future::join_all(pages).await {
+            assert_eq!(page.status, 200);
+        }
+        counts.push(sent.load(SeqCst) - before);
+    }
+    let [warm, cold, all] = counts[..] else { panic!("{counts:?}") };
+    assert!(cold > warm, "nothing was read anew: {counts:?}");
+    // The zone and whether everything is held each asks for itself, where nothing is at hand.
+    assert!(all <= 8 * (warm + 2) + (cold - warm - 2), "{counts:?}");
+}
+
+#[tokio::test]
 async fn what_a_run_left_undone_is_nobody_elses_doing() {
     let world = World::new().stack("shop", |s| {
         s.service("db", docknap::sim::ContainerSpec::stopped)
