@@ -20,6 +20,7 @@ use crate::app::App;
 pub mod api;
 pub mod assets;
 pub mod auth;
+pub mod components;
 pub mod csrf;
 pub mod error;
 pub mod export;

@@ -182,7 +182,10 @@ fn answer<A: Asked<M>, M>(handler: impl Answers<A>) -> Answer {
 }
 
 /// Takes a handler's arguments from a request; boxed, so that the code is not copied into each handler.
-fn ask<A: Asked<M>, M>(request: Request, web: Web) -> Pin<Box<dyn Future<Output = Result<A, Response>> + Send>> {
+fn ask<A: Asked<M>, M>(
+    request: Request,
+    web: Web,
+) -> Pin<Box<dyn Future<Output = Result<A, Response>> + Send>> {
     Box::pin(async move { A::from_request(request, &web).await.map_err(IntoResponse::into_response) })
 }
 
