@@ -57,6 +57,7 @@ macro_rules! parts {
         pub struct $Part<'a> { $($field: $kind),* }
 
         $(#[$doc])*
+        #[allow(clippy::too_many_arguments, reason = "what a field of a form has, its macro is called with")]
         pub fn $name<'a>($($field: $kind),*) -> $Part<'a> {
             $Part { $($field),* }
         }
@@ -79,14 +80,14 @@ parts! {
     /// A button that asks before it acts.
     act, Acting, "components/_act.html": shell: &'a Shell, act: &'a Act, class: &'a str, id: &'a str;
     /// What is wrong with a field.
-    error_text, ErrorText, "components/_error_text.html": name: &'a str, error: &'a Option<&'a str>;
+    error_text, ErrorText, "components/_error_text.html": name: &'a str, error: Option<&'a str>;
     /// The attributes that tell a reader about hint and error.
-    aria, Aria, "components/_aria.html": name: &'a str, error: &'a Option<&'a str>, hint: &'a str;
+    aria, Aria, "components/_aria.html": name: &'a str, error: Option<&'a str>, hint: &'a str;
     /// What is wrong with a form, on top of it.
     summary, Summary, "components/_summary.html": errors: &'a [FieldError];
     /// A field of a form.
     input, Input, "components/_input.html": kind: &'a str, name: &'a str, label: &'a str, value: &'a str,
-        error: &'a Option<&'a str>, hint: &'a str, extra: &'a str, required: &'a bool;
+        error: Option<&'a str>, hint: &'a str, extra: &'a str, required: bool;
 }
 
 /// A sentence, with what is to be typed as code.
