@@ -4,6 +4,7 @@
 //! holds is compiled anew wherever it is called, and what `base.html` holds anew for each page.
 
 use askama::Template;
+use askama::filters::HtmlSafe;
 
 use super::pages::actions::Act;
 use super::pieces::{self, Piece};
@@ -11,50 +12,15 @@ use super::shell::Shell;
 use super::view::{Badge, When};
 use crate::app::FieldError;
 
-/// What the head of every page says, but its title.
-#[derive(Template)]
-#[template(path = "frame/head.html")]
-pub struct Head<'a> {
-    shell: &'a Shell,
-}
-
-/// What stands above the content of every page.
-#[derive(Template)]
-#[template(path = "frame/above.html")]
-pub struct Above<'a> {
-    shell: &'a Shell,
-}
-
-/// What stands below the content of every page.
-#[derive(Template)]
-#[template(path = "frame/below.html")]
-pub struct Below<'a> {
-    shell: &'a Shell,
-}
-
-impl Shell {
-    /// The head of the page, but its title.
-    pub fn head(&self) -> Head<'_> {
-        Head { shell: self }
-    }
-
-    /// What stands above its content.
-    pub fn above(&self) -> Above<'_> {
-        Above { shell: self }
-    }
-
-    /// What stands below its content.
-    pub fn below(&self) -> Below<'_> {
-        Below { shell: self }
-    }
-}
-
 macro_rules! parts {
     ($($(#[$doc:meta])* $name:ident, $Part:ident, $path:literal: $($field:ident: $kind:ty),*;)*) => {$(
         $(#[$doc])*
         #[derive(Template)]
         #[template(path = $path)]
         pub struct $Part<'a> { $($field: $kind),* }
+
+        // Its template has escaped what it holds.
+        impl HtmlSafe for $Part<'_> {}
 
         $(#[$doc])*
         #[allow(clippy::too_many_arguments, reason = "what a field of a form has, its macro is called with")]
@@ -65,6 +31,12 @@ macro_rules! parts {
 }
 
 parts! {
+    /// What the head of every page says, but its title.
+    head, Head, "frame/head.html": shell: &'a Shell;
+    /// What stands above the content of every page.
+    above, Above, "frame/above.html": shell: &'a Shell;
+    /// What stands below the content of every page.
+    below, Below, "frame/below.html": shell: &'a Shell;
     /// An ornament.
     icon, Icon, "components/_icon.html": shell: &'a Shell, name: &'a str;
     /// A state: icon, shape, colour and word together.
@@ -96,6 +68,8 @@ parts! {
 pub struct Told<'a> {
     pieces: Vec<Piece<'a>>,
 }
+
+impl HtmlSafe for Told<'_> {}
 
 /// A sentence, with what is to be typed as code.
 pub fn told(text: &str) -> Told<'_> {

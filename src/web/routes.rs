@@ -2,13 +2,15 @@
 //!
 //! There is no way to add a route without saying it, and the table the tests walk is the one the router is made from.
 
+use std::any::Any;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::handler::Handler;
 use axum::http::Method;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 
@@ -68,26 +70,26 @@ impl Routes {
 
     /// Adds a GET route (and HEAD).
     #[must_use]
-    pub fn get<A: Asked<M>, M>(self, path: &str, access: Access, handler: impl Answers<A>) -> Self {
-        self.add(Method::GET, MethodFilter::GET, path, access, answer(handler))
+    pub fn get<A, M>(self, path: &str, access: Access, handler: impl Answers<A, M>) -> Self {
+        self.add(Method::GET, MethodFilter::GET, path, Guarded::new(access, handler))
     }
 
     /// Adds a POST route.
     #[must_use]
-    pub fn post<A: Asked<M>, M>(self, path: &str, access: Access, handler: impl Answers<A>) -> Self {
-        self.add(Method::POST, MethodFilter::POST, path, access, answer(handler))
+    pub fn post<A, M>(self, path: &str, access: Access, handler: impl Answers<A, M>) -> Self {
+        self.add(Method::POST, MethodFilter::POST, path, Guarded::new(access, handler))
     }
 
     /// Adds a PUT route.
     #[must_use]
-    pub fn put<A: Asked<M>, M>(self, path: &str, access: Access, handler: impl Answers<A>) -> Self {
-        self.add(Method::PUT, MethodFilter::PUT, path, access, answer(handler))
+    pub fn put<A, M>(self, path: &str, access: Access, handler: impl Answers<A, M>) -> Self {
+        self.add(Method::PUT, MethodFilter::PUT, path, Guarded::new(access, handler))
     }
 
     /// Adds a DELETE route.
     #[must_use]
-    pub fn delete<A: Asked<M>, M>(self, path: &str, access: Access, handler: impl Answers<A>) -> Self {
-        self.add(Method::DELETE, MethodFilter::DELETE, path, access, answer(handler))
+    pub fn delete<A, M>(self, path: &str, access: Access, handler: impl Answers<A, M>) -> Self {
+        self.add(Method::DELETE, MethodFilter::DELETE, path, Guarded::new(access, handler))
     }
 
     /// Adds all of another's.
@@ -110,16 +112,9 @@ impl Routes {
         (self.router, self.table)
     }
 
-    fn add(
-        mut self,
-        method: Method,
-        filter: MethodFilter,
-        path: &str,
-        access: Access,
-        answer: Answer,
-    ) -> Self {
-        self.router = self.router.route(path, on(filter, Guarded { access, answer }));
-        self.table.push(Route { method, path: path.to_owned(), access });
+    fn add(mut self, method: Method, filter: MethodFilter, path: &str, guarded: Guarded) -> Self {
+        self.table.push(Route { method, path: path.to_owned(), access: guarded.access });
+        self.router = self.router.route(path, on(filter, guarded));
         self
     }
 }
@@ -127,84 +122,122 @@ impl Routes {
 /// An answer on its way.
 type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-/// What answers a request. axum builds all that carries a request to its handler anew for the type of each; with the
-/// type forgotten it is there once.
-type Answer = Arc<dyn Fn(Request, Web) -> Answering + Send + Sync>;
+/// An argument of a handler on its way, with its type forgotten, or the refusal to call it.
+type Taking<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Any + Send>, Response>> + Send + 'a>>;
 
-/// What a handler is called with: all of its arguments, as axum takes them from a request. Handlers with the same
-/// arguments share the code that does.
-pub trait Asked<M>: FromRequest<Web, M> + Send + 'static {}
+/// Takes an argument that needs no body.
+type Part = for<'a> fn(&'a mut Parts, &'a Web) -> Taking<'a>;
 
-impl<A: FromRequest<Web, M> + Send + 'static, M> Asked<M> for A {}
+/// Takes the last argument, which may need the body.
+type Last = fn(Request, &Web) -> Taking<'_>;
 
-/// An async function that answers what it is `Asked`.
-pub trait Answers<A>: Clone + Send + Sync + 'static {
-    /// The function's answer.
-    fn answer(self, asked: A) -> impl Future<Output = Response> + Send;
+/// An async function that answers a request, `A` being its arguments as axum takes them: parts of the request, then
+/// anything.
+///
+/// axum has this as `Handler`, and builds all that carries a request to a handler anew for the type of each. Here the
+/// types are forgotten between the request and the call, so that what takes the arguments is there once for each type of
+/// argument, and the rest once.
+pub trait Answers<A, M>: Clone + Send + Sync + 'static {
+    /// What takes its arguments but the last.
+    const PARTS: &'static [Part];
+    /// What takes the last.
+    const LAST: Last;
+
+    /// The answer to arguments that were taken by these.
+    fn answer(self, arguments: Arguments) -> Answering;
+}
+
+/// The arguments of a handler, in their order.
+pub struct Arguments(std::vec::IntoIter<Box<dyn Any + Send>>);
+
+impl Arguments {
+    fn next<T: 'static>(&mut self) -> T {
+        let next = self.0.next().and_then(|next| next.downcast().ok());
+        *next.expect("each argument is taken by what its type says")
+    }
 }
 
 macro_rules! answers {
-    ($($part:ident)*) => {
-        impl<F, Fut, $($part,)*> Answers<($($part,)*)> for F
+    ($($part:ident)* ; $last:ident) => {
+        impl<F, Fut, M, $($part,)* $last> Answers<($($part,)* $last,), M> for F
         where
-            F: FnOnce($($part),*) -> Fut + Clone + Send + Sync + 'static,
+            F: FnOnce($($part,)* $last) -> Fut + Clone + Send + Sync + 'static,
             Fut: Future<Output: IntoResponse> + Send,
-            $($part: Send,)*
+            $($part: FromRequestParts<Web> + Send + 'static,)*
+            $last: FromRequest<Web, M> + Send + 'static,
         {
+            const PARTS: &'static [Part] = &[$(part::<$part>),*];
+            const LAST: Last = last::<$last, M>;
+
             #[allow(non_snake_case, reason = "a type and its value have one name here")]
-            async fn answer(self, ($($part,)*): ($($part,)*)) -> Response {
-                self($($part),*).await.into_response()
+            fn answer(self, mut arguments: Arguments) -> Answering {
+                $(let $part = arguments.next();)*
+                let $last = arguments.next();
+                Box::pin(async move { self($($part,)* $last).await.into_response() })
             }
         }
     };
 }
 
-answers!();
-answers!(A);
-answers!(A B);
-answers!(A B C);
-answers!(A B C D);
-answers!(A B C D E);
-answers!(A B C D E G);
-answers!(A B C D E G H);
-answers!(A B C D E G H I);
+answers!(; A);
+answers!(A; B);
+answers!(A B; C);
+answers!(A B C; D);
+answers!(A B C D; E);
+answers!(A B C D E; G);
+answers!(A B C D E G; H);
+answers!(A B C D E G H; I);
 
-fn answer<A: Asked<M>, M>(handler: impl Answers<A>) -> Answer {
-    Arc::new(move |request, web| {
-        let handler = handler.clone();
-        Box::pin(async move {
-            match ask(request, web).await {
-                Ok(asked) => handler.answer(asked).await,
-                Err(refusal) => refusal,
-            }
-        })
+fn part<'a, T: FromRequestParts<Web> + Send + 'static>(parts: &'a mut Parts, web: &'a Web) -> Taking<'a> {
+    Box::pin(async move {
+        T::from_request_parts(parts, web).await.map(forget).map_err(IntoResponse::into_response)
     })
 }
 
-/// Takes a handler's arguments from a request; boxed, so that the code is not copied into each handler.
-fn ask<A: Asked<M>, M>(
-    request: Request,
-    web: Web,
-) -> Pin<Box<dyn Future<Output = Result<A, Response>> + Send>> {
-    Box::pin(async move { A::from_request(request, &web).await.map_err(IntoResponse::into_response) })
+fn last<T: FromRequest<Web, M> + Send + 'static, M>(request: Request, web: &Web) -> Taking<'_> {
+    Box::pin(
+        async move { T::from_request(request, web).await.map(forget).map_err(IntoResponse::into_response) },
+    )
 }
 
-/// Lets a request through to its handler where the caller has the role.
+fn forget<T: Send + 'static>(argument: T) -> Box<dyn Any + Send> {
+    Box::new(argument)
+}
+
+/// A handler behind what it asks of its caller.
 #[derive(Clone)]
 struct Guarded {
     access: Access,
-    answer: Answer,
+    parts: &'static [Part],
+    last: Last,
+    answer: Arc<dyn Fn(Arguments) -> Answering + Send + Sync>,
+}
+
+impl Guarded {
+    fn new<H: Answers<A, M>, A, M>(access: Access, handler: H) -> Self {
+        let answer = move |arguments| handler.clone().answer(arguments);
+        Self { access, parts: H::PARTS, last: H::LAST, answer: Arc::new(answer) }
+    }
+
+    /// The answer to a caller who has the role, or the refusal.
+    async fn respond(self, request: Request, web: Web) -> Result<Response, Response> {
+        if let Access::Role(needs) = self.access {
+            Identity::of(request.extensions()).require(needs).map_err(IntoResponse::into_response)?;
+        }
+        let mut arguments = Vec::with_capacity(self.parts.len() + 1);
+        let (mut parts, body) = request.into_parts();
+        for part in self.parts {
+            arguments.push(part(&mut parts, &web).await?);
+        }
+        arguments.push((self.last)(Request::from_parts(parts, body), &web).await?);
+        Ok((self.answer)(Arguments(arguments.into_iter())).await)
+    }
 }
 
 impl Handler<(), Web> for Guarded {
     type Future = Answering;
 
     fn call(self, request: Request, web: Web) -> Answering {
-        if let Access::Role(needs) = self.access
-            && let Err(refusal) = Identity::of(request.extensions()).require(needs)
-        {
-            return Box::pin(std::future::ready(refusal.into_response()));
-        }
-        (self.answer)(request, web)
+        Box::pin(async move { self.respond(request, web).await.unwrap_or_else(|refusal| refusal) })
     }
 }

@@ -1,6 +1,7 @@
 //! The description of the API, made from the handlers and the types they answer with: by a test, which keeps
 //! `openapi.json`. The code that makes it is larger than all pages together, and nothing of it is in the program.
 
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use serde::Serialize;
@@ -43,7 +44,7 @@ pub struct Problem {
 
 /// This description.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "description", responses((status = 200)), security(()))]
-pub(super) async fn get() -> impl IntoResponse {
+pub(super) async fn get(_: HeaderMap) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json"))
 }
 
