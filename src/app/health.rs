@@ -11,6 +11,7 @@ use crate::db;
 pub use crate::db::engine::Facts;
 use crate::domain::inventory::Link;
 use crate::domain::permission::Permission;
+use crate::domain::sorted;
 
 /// One Engine.
 #[derive(Clone, Debug)]
@@ -163,21 +164,14 @@ pub async fn bundle(app: &App, actor: &Actor) -> Result<String> {
             .collect(),
         schedules,
         schedules_enabled: enabled,
-        lag_seconds: health
-            .lags
-            .iter()
-            .map(|(bound, count)| {
-                (bound.map_or_else(|| "more".to_owned(), |bound| format!("<={bound}")), *count)
-            })
-            .collect(),
-        settings: SETTINGS
-            .iter()
-            .filter_map(|setting| {
-                let given = app.config.given.get(setting.name)?;
-                let hidden = setting.is_secret() || PRIVATE.contains(&setting.name);
-                Some((setting.name, if hidden { "(set)".to_owned() } else { given.text.clone() }))
-            })
-            .collect(),
+        lag_seconds: sorted::map(health.lags.iter().map(|(bound, count)| {
+            (bound.map_or_else(|| "more".to_owned(), |bound| format!("<={bound}")), *count)
+        })),
+        settings: sorted::map(SETTINGS.iter().filter_map(|setting| {
+            let given = app.config.given.get(setting.name)?;
+            let hidden = setting.is_secret() || PRIVATE.contains(&setting.name);
+            Some((setting.name, if hidden { "(set)".to_owned() } else { given.text.clone() }))
+        })),
     };
     serde_json::to_string_pretty(&bundle).map_err(|error| super::Error::Internal(error.into()))
 }

@@ -1,5 +1,7 @@
 //! Names that look like one that is not there.
 
+use crate::domain::sorted;
+
 /// The names that look most like `wanted`: up to three, the likest first, whatever the case.
 pub fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     /// Longer names are compared by their beginning only: the cost goes by the square of it.
@@ -17,8 +19,7 @@ pub fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<Strin
             (distance <= limit).then_some((distance, name))
         })
         .collect();
-    near.sort_unstable();
-    near.dedup();
+    sorted::unique(&mut near);
     near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }
 

@@ -19,6 +19,7 @@ use crate::domain::ids::HostId;
 use crate::domain::nap::Sleep;
 use crate::domain::permission::Permission;
 use crate::domain::report::{self, Amount, Prices, Week};
+use crate::domain::sorted;
 use crate::domain::target::{Subject, Target};
 
 /// First and longest wait after a look that failed.
@@ -153,7 +154,7 @@ pub async fn week(app: &App, actor: &Actor, zone: &TimeZone, first: Weekday) -> 
         .into_iter()
         .map(|(target, amount)| (target, amount.asleep_ms / 1000))
         .collect();
-    each.sort_by_key(|(_, seconds)| std::cmp::Reverse(*seconds));
+    sorted::by_key(&mut each, |(_, seconds)| std::cmp::Reverse(*seconds));
     Ok(Napped { total_seconds: each.iter().map(|(_, seconds)| seconds).sum(), each })
 }
 
@@ -233,7 +234,7 @@ pub async fn of_week(
         .into_iter()
         .map(|(target, amount)| row(app, target, amount))
         .collect();
-    rows.sort_by(|a, b| (b.amount.asleep_ms, &a.name).cmp(&(a.amount.asleep_ms, &b.name)));
+    sorted::by(&mut rows, |a, b| (b.amount.asleep_ms, &a.name).cmp(&(a.amount.asleep_ms, &b.name)));
     let total = trend.last().map(|(_, amount)| *amount).unwrap_or_default();
     Ok(Report { week, span, now, rows, total, trend, prices: settings::prices(app).await? })
 }

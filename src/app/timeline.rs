@@ -18,6 +18,7 @@ use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState, Step, StepState};
 use crate::domain::schedule::{Reading, Schedule, When};
+use crate::domain::sorted;
 use crate::domain::target::{Subject, Target};
 use crate::domain::timeline::{Day, Deed};
 use crate::domain::window::Window;
@@ -161,7 +162,7 @@ pub async fn deeds(
                 own.filter_map(deed).collect()
             }
         };
-        deeds.sort_by_key(|deed| deed.at);
+        sorted::by_key(&mut deeds, |deed| deed.at);
         found.insert(target.clone(), deeds);
     }
     Ok(found)

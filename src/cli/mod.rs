@@ -2,7 +2,6 @@
 //!
 //! Exit codes: 0 clean, 1 failure, 2 usage, 69 data directory or database unusable, 78 bad configuration.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,6 +11,7 @@ use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
 use crate::config::table::{CONFIG_FILE, SETTINGS};
 use crate::config::{Config, Given};
 use crate::domain::permission::Role;
+use crate::domain::sorted;
 
 mod backup;
 mod demo;
@@ -209,16 +209,14 @@ fn plain(help: &str) -> String {
 fn load(matches: &ArgMatches) -> Result<Config, Failure> {
     let names =
         SETTINGS.iter().flat_map(|setting| [setting.name.to_owned(), format!("{}_FILE", setting.name)]);
-    let flags: BTreeMap<_, _> = names
-        .chain([CONFIG_FILE.name.to_owned()])
-        .filter_map(|name| {
-            let value = matches.try_get_one::<String>(&name).ok().flatten()?.clone();
-            Some((name, value))
-        })
-        .collect();
-    let env = std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-        .collect();
+    let flags = sorted::map(names.chain([CONFIG_FILE.name.to_owned()]).filter_map(|name| {
+        let value = matches.try_get_one::<String>(&name).ok().flatten()?.clone();
+        Some((name, value))
+    }));
+    let env =
+        sorted::map(std::env::vars_os().map(|(name, value)| {
+            (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+        }));
     let loaded =
         Config::load(&Given { flags, env }, &|path| std::fs::read_to_string(path)).map_err(|faults| {
             let lines: Vec<_> = faults.iter().map(|fault| format!("\n  {fault}")).collect();

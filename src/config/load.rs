@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use super::parse::{self, Parsed};
 use super::table::{CONFIG_FILE, Kind, SETTINGS, Setting};
 use super::{Config, Fault, FirstAdmin, Hsts, LogFormat, Metrics, Origin};
+use crate::domain::sorted;
 
 /// Where the settings file is looked for when none is named.
 const CONFIG_PATHS: [&str; 2] = ["/data/docknap.toml", "./docknap.toml"];
@@ -273,14 +274,11 @@ fn build(found: &BTreeMap<&'static str, Found>, faults: &mut Vec<Fault>) -> Conf
             })
         }),
         metrics: Metrics::Off,
-        given: SETTINGS
-            .iter()
-            .filter_map(|setting| {
-                let found = found.get(setting.name)?;
-                let text = if setting.is_secret() { String::new() } else { found.text.clone() };
-                Some((setting.name, Origin { text, origin: found.origin.clone() }))
-            })
-            .collect(),
+        given: sorted::map(SETTINGS.iter().filter_map(|setting| {
+            let found = found.get(setting.name)?;
+            let text = if setting.is_secret() { String::new() } else { found.text.clone() };
+            Some((setting.name, Origin { text, origin: found.origin.clone() }))
+        })),
     };
     let admin = first_admin(&mut reader);
     let metrics = metrics(&mut reader);

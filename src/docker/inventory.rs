@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::reading::Row;
 use super::self_detection::Clues;
 use crate::domain::inventory::{Container, Containers, Guard, SelfDetection, Shield};
+use crate::domain::sorted;
 
 /// What changed between two snapshots, by the keys of pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -158,7 +159,7 @@ impl Book {
             }
         }
         let mut containers: Vec<Arc<Container>> = self.containers.values().cloned().collect();
-        containers.sort_unstable_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
+        sorted::by(&mut containers, |a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
         Some(Snapshot {
             containers: Arc::new(containers.into_iter().collect()),
             itself: self.itself.clone(),

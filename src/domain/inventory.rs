@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::ids::HostId;
 use super::order::added::AddedEdge;
+use super::sorted;
 use super::target::{self, ContainerIdentity, Subject, Target};
 
 pub mod containers;
@@ -402,7 +403,7 @@ impl Inventory {
         }
         let mut stacks: Vec<Stack> =
             members.into_iter().map(|(name, containers)| self.stack_of(name, containers)).collect();
-        stacks.sort_by(|a, b| a.name.cmp(&b.name));
+        sorted::by(&mut stacks, |a, b| a.name.cmp(&b.name));
         stacks
     }
 

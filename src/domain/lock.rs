@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::inventory::Container;
+use super::sorted;
 use super::target::{Subject, Target};
 
 /// The longest reason, in characters.
@@ -44,7 +45,7 @@ pub struct Locks(BTreeMap<Subject, String>);
 impl Locks {
     /// Of these, which are all of one host.
     pub fn of<'a>(locks: impl Iterator<Item = &'a Lock>) -> Self {
-        Self(locks.map(|lock| (lock.target.subject.clone(), lock.sentence())).collect())
+        Self(sorted::map(locks.map(|lock| (lock.target.subject.clone(), lock.sentence()))))
     }
 
     /// Why a container is locked: by itself, else with its stack.

@@ -9,6 +9,7 @@ use super::desired::{Rules, WindowRule};
 use super::inventory::{Container, Inventory};
 use super::order::{self, added};
 use super::overrides::{Place, Wanted};
+use super::sorted;
 use super::target::{ContainerIdentity, Subject, Target};
 
 /// How far is looked ahead, in days: windows repeat by the week.
@@ -116,7 +117,7 @@ impl<'a> Needs<'a> {
             let needed = self.course(&dependency);
             let awake = self.course(&dependant);
             let mut instants: Vec<Timestamp> = needed.iter().chain(&awake).map(|(at, _)| *at).collect();
-            instants.sort_unstable();
+            sorted::ascending(&mut instants);
             let gap = instants.into_iter().find(|at| sleeps(&needed, *at) && !sleeps(&awake, *at));
             if let Some(at) = gap {
                 return Some(Gap { at, dependant, dependency });

@@ -1,5 +1,7 @@
 //! How long runs take: what is usual for a target and an action, and what is slower than that.
 
+use super::sorted;
+
 /// How long runs took that did all they set out to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
@@ -19,12 +21,13 @@ const NOTICED_MS: i64 = 2_000;
 impl Pace {
     /// The pace of some runs, whose durations are in milliseconds, in any order; `None` where there are none.
     pub fn of(durations: impl IntoIterator<Item = i64>) -> Option<Self> {
-        let mut sorted: Vec<i64> = durations.into_iter().collect();
-        sorted.sort_unstable();
+        let mut durations: Vec<i64> = durations.into_iter().collect();
+        sorted::ascending(&mut durations);
         // The nearest rank: a value that a run did take.
-        let at =
-            |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied();
-        Some(Self { runs: sorted.len(), median_ms: at(50)?, p90_ms: at(90)? })
+        let at = |percent: usize| {
+            durations.get((durations.len() * percent).div_ceil(100).saturating_sub(1)).copied()
+        };
+        Some(Self { runs: durations.len(), median_ms: at(50)?, p90_ms: at(90)? })
     }
 
     /// Whether there are enough runs to call something usual.

@@ -10,6 +10,7 @@ use super::inventory::{Container, ContainerState, Health, Inventory, Kind, Resta
 use super::nap::Naps;
 use super::order::{self, Edge, added};
 use super::run::{Condition, WaitFor};
+use super::sorted;
 use super::target::{self, ContainerIdentity, Subject};
 
 /// What would happen, step by step.
@@ -112,7 +113,7 @@ pub fn plan(wish: Wish<'_>, inventory: &Inventory) -> Plan {
     }
     draft.order(wish.action, &members, inventory);
     draft.warn(wish, inventory);
-    draft.plan.skipped.sort_by(|a, b| a.container.cmp(&b.container));
+    sorted::by(&mut draft.plan.skipped, |a, b| a.container.cmp(&b.container));
     draft.plan
 }
 
@@ -319,7 +320,7 @@ impl Draft {
             .zip(waves)
             .zip(waits)
             .map(|((chosen, wave), mut wait_for)| {
-                wait_for.sort_by(|a, b| a.container.cmp(&b.container));
+                sorted::by(&mut wait_for, |a, b| a.container.cmp(&b.container));
                 PlannedStep {
                     wave,
                     container: chosen.member.name.clone(),
@@ -330,7 +331,7 @@ impl Draft {
                 }
             })
             .collect();
-        steps.sort_by(|a, b| a.wave.cmp(&b.wave).then_with(|| a.container.cmp(&b.container)));
+        sorted::by(&mut steps, |a, b| a.wave.cmp(&b.wave).then_with(|| a.container.cmp(&b.container)));
         self.plan.steps = steps;
     }
 

@@ -29,6 +29,7 @@ use crate::domain::overrides::{Override, Place, Reach, Wanted};
 use crate::domain::reconcile::{AtWork, Cause, Deed, Finding, Look, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
+use crate::domain::sorted;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::window::Mood;
 
@@ -155,7 +156,7 @@ async fn by_others(
     let mut deeds: HashMap<ContainerIdentity, Deed> = HashMap::new();
     // Two containers bear one identity while compose re-creates it, and what was seen of them may come in any order: of
     // one instant, what is so counts.
-    sightings.sort_by_key(|sighting| sighting.at);
+    sorted::by_key(&mut sightings, |sighting| sighting.at);
     let mut last: HashMap<ContainerIdentity, Timestamp> = HashMap::new();
     for sighting in sightings {
         let deed = match sighting.action.as_str() {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::machine::{Container, DaemonEnd, Done, Key, Life, Outcome, Refusal};
 use super::world::label;
 use super::{Api, ContainerSpec, Endpoint, Fault, Shared, World};
+use crate::domain::sorted;
 
 /// A call the Engine received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -329,7 +330,7 @@ impl Control {
             .filter(|container| container.spec.labels.get(label::PROJECT).is_some_and(|mine| mine == project))
             .map(|container| container.spec.name.clone())
             .collect();
-        names.sort();
+        sorted::ascending(&mut names);
         names
     }
 

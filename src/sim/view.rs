@@ -264,7 +264,8 @@ fn network_mode(one: &Container) -> String {
 }
 
 fn networks(one: &Container) -> Value {
-    let networks = one.spec.networks.iter().map(|network| {
+    let mut networks = Map::new();
+    networks.extend(one.spec.networks.iter().map(|network| {
         let mut aliases = network.aliases.clone();
         if network.name != "bridge" {
             aliases.push(one.id[..12].to_owned());
@@ -274,8 +275,8 @@ fn networks(one: &Container) -> Value {
             "NetworkID": hex(&network.name),
         });
         (network.name.clone(), value)
-    });
-    Value::Object(networks.collect::<Map<_, _>>())
+    }));
+    Value::Object(networks)
 }
 
 /// `Up 3 minutes (healthy)`, as `docker ps` shows it.

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::squeeze::{Language, squeeze};
 use crate::app::Error;
+use crate::domain::sorted;
 use crate::domain::text::hex;
 
 #[derive(RustEmbed)]
@@ -31,7 +32,7 @@ struct Files;
 /// Changes whenever one of the files does.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut names: Vec<_> = Files::iter().collect();
-    names.sort();
+    sorted::ascending(&mut names);
     let mut all = Sha256::new();
     for name in names {
         all.update(name.as_bytes());

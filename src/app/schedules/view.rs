@@ -16,6 +16,7 @@ use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState};
 use crate::domain::schedule::{Schedule, When};
+use crate::domain::sorted;
 use crate::domain::target::{Subject, Target};
 use crate::domain::text::shorten;
 use crate::domain::window::Window;
@@ -171,7 +172,7 @@ pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>>
             Some(Coming { next, target: schedule.spec.target, target_name })
         })
         .collect();
-    coming.sort_by_key(|coming| coming.next.at);
+    sorted::by_key(&mut coming, |coming| coming.next.at);
     coming.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     Ok(coming)
 }

@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 
 use super::{CalendarSpec, MAX_DATES, MAX_NAME, ics, span};
+use crate::domain::sorted;
 
 /// How many faults are told; more help nobody.
 const MAX_FAULTS: usize = 20;
@@ -63,12 +64,9 @@ impl CalendarDraft {
                 format!("`{}` is not a day of the year; write month and day, such as 12-25", shown(text))
             })
         });
-        dates.sort_unstable();
-        dates.dedup();
-        ranges.sort_unstable();
-        ranges.dedup();
-        yearly.sort_unstable();
-        yearly.dedup();
+        sorted::unique(&mut dates);
+        sorted::unique(&mut ranges);
+        sorted::unique(&mut yearly);
         let ics = self.ics.clone().filter(|text| !text.trim().is_empty());
         let named = match ics.as_deref().map(ics::read) {
             None => Ok(0),

@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 
 use super::MAX_DATES;
 use super::check::shown;
+use crate::domain::sorted;
 use crate::domain::time::zone;
 
 /// The largest file, in bytes (rulings 27).
@@ -289,15 +290,15 @@ impl<'a> Property<'a> {
             return Err(IcsError::TooOften(self.line));
         }
         // A list says nothing more by saying it twice; without that, none is long.
-        unique(&mut rule.by_second);
-        unique(&mut rule.by_minute);
-        unique(&mut rule.by_hour);
-        unique(&mut rule.by_month);
-        unique(&mut rule.by_month_day);
-        unique(&mut rule.by_week_no);
-        unique(&mut rule.by_year_day);
-        unique(&mut rule.by_set_pos);
-        rule.by_day.sort_unstable_by_key(|day| (day.weekday, day.ordinal));
+        sorted::unique(&mut rule.by_second);
+        sorted::unique(&mut rule.by_minute);
+        sorted::unique(&mut rule.by_hour);
+        sorted::unique(&mut rule.by_month);
+        sorted::unique(&mut rule.by_month_day);
+        sorted::unique(&mut rule.by_week_no);
+        sorted::unique(&mut rule.by_year_day);
+        sorted::unique(&mut rule.by_set_pos);
+        sorted::by_key(&mut rule.by_day, |day| (day.weekday, day.ordinal));
         rule.by_day.dedup();
         let moments = [&rule.by_second, &rule.by_minute, &rule.by_hour].map(|list| list.len().max(1));
         if moments.iter().product::<usize>() > MAX_MOMENTS {
@@ -314,11 +315,6 @@ impl<'a> Property<'a> {
         }
         Ok(Rule { rule, until_utc: until.ends_with(['Z', 'z']) })
     }
-}
-
-fn unique<T: Ord>(list: &mut Vec<T>) {
-    list.sort_unstable();
-    list.dedup();
 }
 
 /// `None` outside jiff's calendar. A leap second is taken for the one before it.
@@ -452,8 +448,7 @@ impl Days {
     fn add_event(&mut self, event: &Event, gone: &dyn Fn(Date) -> bool) {
         let Some(start) = &event.start else { return };
         let length = event.length(start);
-        let removed: BTreeSet<Date> =
-            event.removed.iter().map(|moment| moment.on_clock_of(start).date()).collect();
+        let removed = sorted::set(event.removed.iter().map(|moment| moment.on_clock_of(start).date()));
         let keeps = |date: Date| !removed.contains(&date) && !gone(date);
         if keeps(start.at.date()) {
             self.add(start.at, length, &event.summary);

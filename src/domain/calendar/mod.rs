@@ -8,6 +8,7 @@ use jiff::civil::{Date, Weekday};
 use jiff::{Timestamp, ToSpan};
 
 use super::ids::CalendarId;
+use crate::domain::sorted;
 
 pub mod check;
 pub mod feed;
@@ -64,14 +65,14 @@ impl CalendarSpec {
     /// As [`CalendarSpec::days`], with what its file calls the dates that it names: the file is read once for both.
     pub fn expand(&self, from: Date) -> (CalendarDays, BTreeMap<Date, String>) {
         let named = self.named(from);
-        let mut dates: BTreeSet<Date> = self.dates.iter().copied().collect();
+        let mut dates = sorted::set(self.dates.iter().copied());
         for (first, last) in &self.ranges {
             dates.extend(first.series(1.day()).take_while(|date| date <= last).take(MAX_DATES));
         }
         dates.extend(named.keys());
         let days = CalendarDays {
-            dates: dates.into_iter().take(MAX_DATES).collect(),
-            yearly: self.yearly.iter().copied().collect(),
+            dates: sorted::set(dates.into_iter().take(MAX_DATES)),
+            yearly: sorted::set(self.yearly.iter().copied()),
         };
         (days, named)
     }
@@ -162,9 +163,8 @@ impl CalendarDays {
         let yearly = years.flat_map(|year| {
             self.yearly.iter().filter_map(move |(month, day)| Date::new(year, *month, *day).ok())
         });
-        let all: BTreeSet<Date> =
-            self.dates.range(from..).copied().chain(yearly.filter(|date| *date >= from)).collect();
-        all.into_iter()
+        let listed = self.dates.range(from..).copied();
+        sorted::set(listed.chain(yearly.filter(|date| *date >= from))).into_iter()
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use super::Container;
+use crate::domain::sorted;
 use crate::domain::target::ContainerIdentity;
 
 /// The containers of an Engine at one instant, sorted by name.
@@ -61,8 +62,7 @@ impl Containers {
         };
         let known = [&parent.id, &parent.name].map(|reference| index.in_network_of.get(reference));
         let mut known: Vec<usize> = known.into_iter().flatten().flatten().copied().collect();
-        known.sort_unstable();
-        known.dedup();
+        sorted::unique(&mut known);
         known.into_iter().map(|at| &self.all[at]).collect()
     }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Container, Protection, SelfDetection, labels};
 use crate::domain::lock::Locks;
+use crate::domain::sorted;
 
 const PROTECT: &str = "docknap.protect";
 const PROTECT_STACK: &str = "docknap.stack.protect";
@@ -63,7 +64,7 @@ impl Shield {
             SelfDetection::OutsideDocker | SelfDetection::Unknown => None,
         };
         let parent = me.and_then(|me| me.network_mode.strip_prefix("container:")).map(ToOwned::to_owned);
-        let networks = |container: &Container| container.networks.keys().cloned().collect();
+        let networks = |container: &Container| sorted::set(container.networks.keys().cloned());
         let reach = match (itself, me) {
             (SelfDetection::OutsideDocker, _) => Reach::Nowhere,
             (SelfDetection::Unknown, _) | (SelfDetection::Container(_), None) => Reach::Anywhere,
@@ -74,11 +75,8 @@ impl Shield {
                 None => Reach::Networks(networks(me)),
             },
         };
-        let stacks = containers
-            .clone()
-            .filter(|container| says_so(&container.labels, PROTECT_STACK))
-            .filter_map(|container| container.stack().map(ToOwned::to_owned))
-            .collect();
+        let protected = containers.clone().filter(|container| says_so(&container.labels, PROTECT_STACK));
+        let stacks = sorted::set(protected.filter_map(|container| container.stack().map(ToOwned::to_owned)));
         let itself = match itself {
             SelfDetection::Container(id) => Some(id.clone()),
             SelfDetection::OutsideDocker | SelfDetection::Unknown => None,

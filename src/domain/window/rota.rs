@@ -11,6 +11,7 @@ use jiff::{Timestamp, ToSpan};
 use super::{Mood, Window};
 use crate::domain::calendar::{CalendarDays, CalendarEffect};
 use crate::domain::schedule::Reading;
+use crate::domain::sorted;
 use crate::domain::time::resolve;
 
 /// Days looked at before the first: the longest part, a day for its end, one for the zone.
@@ -261,7 +262,7 @@ impl<'a> Rota<'a> {
 
 /// Joins what overlaps or touches.
 fn merge(mut intervals: Vec<Interval>) -> Vec<Interval> {
-    intervals.sort_by_key(|interval| interval.start);
+    sorted::by_key(&mut intervals, |interval| interval.start);
     let mut merged: Vec<Interval> = Vec::with_capacity(intervals.len());
     for interval in intervals {
         match merged.last_mut() {

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::app::paging::Page;
 use crate::app::{Error, FieldError, Result};
+use crate::domain::sorted;
 use crate::web::error::Problem;
 
 /// The longest field name an answer repeats, in characters.
@@ -185,7 +186,7 @@ impl Fields {
         let mut names: Vec<String> =
             std::mem::take(&mut self.fields).into_iter().map(|(name, _)| name).collect();
         // Fields that were taken leave the others in no order of their own.
-        names.sort_unstable();
+        sorted::ascending(&mut names);
         for name in names {
             self.fault(&name.chars().take(SHOWN_NAME).collect::<String>(), "there is no such field");
         }

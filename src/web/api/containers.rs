@@ -20,6 +20,7 @@ use crate::domain::ids::HostId;
 use crate::domain::inventory::{ContainerState, Health};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
+use crate::domain::sorted;
 use crate::domain::target::TargetType;
 use crate::domain::text::shorten;
 use crate::web::auth::{Caller, Operator, Viewer};
@@ -73,6 +74,8 @@ impl ContainerJson {
     pub(super) fn new(view: ContainerView, actor: &Actor) -> Self {
         let all = actor.role.allows(Permission::Operate);
         let container = view.container;
+        let shown = |name: &str| all || PUBLIC_LABELS.iter().any(|start| name.starts_with(start));
+        let labels = container.labels.iter().filter(|(name, _)| shown(name));
         Self {
             host: container.host.0.clone(),
             id: container.id.clone(),
@@ -83,12 +86,7 @@ impl ContainerJson {
             health: container.health,
             status: container.status.clone(),
             shown: view.shown,
-            labels: container
-                .labels
-                .iter()
-                .filter(|(name, _)| all || PUBLIC_LABELS.iter().any(|start| name.starts_with(start)))
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
+            labels: sorted::map(labels.map(|(name, value)| (name.clone(), value.clone()))),
             stack: container.stack().map(str::to_owned),
             service: container.service().map(str::to_owned),
             exit_code: container.exit_code,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{Band, DAY};
 use crate::app::stacks::{Stretch, Was};
+use crate::domain::sorted;
 use crate::web::view::{self, Now};
 
 /// Some days side by side: running, napping, down.
@@ -98,14 +99,14 @@ impl Spark {
             format!("{},{}", number * 100 / steps, 19 - took.max(&0) * 18 / most.max(1))
         };
         let points: Vec<String> = (0..).zip(shown).map(point).collect();
-        let mut sorted = shown.to_vec();
-        sorted.sort_unstable();
+        let mut ranked = shown.to_vec();
+        sorted::ascending(&mut ranked);
         Some(Self {
             points: points.join(" "),
             title: format!(
                 "{} starts took {} in the middle, {} at most, {} last",
                 shown.len(),
-                view::duration(sorted[sorted.len() / 2]),
+                view::duration(ranked[ranked.len() / 2]),
                 view::duration(most),
                 view::duration(*last)
             ),

@@ -16,6 +16,7 @@ use crate::app::{Error, Result, locks};
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Check, Container, ContainerState, RestartPolicy, labels};
 use crate::domain::run::{Run, RunState};
+use crate::domain::sorted;
 use crate::domain::target::{self, TargetType};
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
@@ -190,7 +191,7 @@ impl Label {
                 }),
             })
             .collect();
-        shown.sort_by_key(|label| label.reading.is_none());
+        sorted::by_key(&mut shown, |label| label.reading.is_none());
         shown
     }
 
@@ -354,7 +355,7 @@ fn chain(container: &Container, runs: &[Run], now: &Now) -> Vec<Line> {
         .into_iter()
         .filter_map(|(run, stops)| Some((run?, stops)))
         .collect();
-    found.sort_by_key(|(run, _)| std::cmp::Reverse(run.finished_at));
+    sorted::by_key(&mut found, |(run, _)| std::cmp::Reverse(run.finished_at));
     let up = container.state.is_up();
     let line = |(run, stops): (&Run, bool)| Line {
         what: match (stops, stops != up) {

@@ -12,6 +12,7 @@ use crate::app::schedules::{self as service, ScheduleFilter, ScheduleView};
 use crate::domain::action::Action;
 use crate::domain::run::RunState;
 use crate::domain::schedule::Source;
+use crate::domain::sorted;
 use crate::web::Web;
 use crate::web::api::schedules::ScheduleJson;
 use crate::web::auth::{Caller, Viewer};
@@ -211,9 +212,9 @@ const MOST: u32 = 200;
 fn sort(items: &mut [ScheduleView], wanted: &Wanted) {
     let next = |view: &ScheduleView| (view.next_at.is_none(), view.next_at);
     match (wanted.group.as_str(), wanted.sort.as_str()) {
-        ("stack", _) => items.sort_by_cached_key(|view| (view.target_name.to_lowercase(), next(view))),
-        ("time", _) | (_, "next") => items.sort_by_key(next),
-        (_, "name") => items.sort_by_cached_key(|view| view.title.to_lowercase()),
+        ("stack", _) => sorted::by_cached_key(items, |view| (view.target_name.to_lowercase(), next(view))),
+        ("time", _) | (_, "next") => sorted::by_key(items, next),
+        (_, "name") => sorted::by_cached_key(items, |view| view.title.to_lowercase()),
         _ => {}
     }
 }

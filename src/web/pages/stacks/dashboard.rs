@@ -15,6 +15,7 @@ use crate::app::stacks::{self, ContainerView, Overview, ShownState, StackView};
 use crate::domain::action::Action;
 use crate::domain::inventory::Link as HostLink;
 use crate::domain::run::Run;
+use crate::domain::sorted;
 use crate::domain::target::Target;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::htmx::Htmx;
@@ -261,7 +262,7 @@ fn coming(overview: &Overview, now: &Now) -> Vec<NextLine> {
     let loose =
         overview.loose.iter().flat_map(|view| view.next.iter().map(|next| (next, &view.container.name)));
     let mut all: Vec<_> = stacks.chain(loose).collect();
-    all.sort_by_key(|(next, name)| (next.at, name.as_str()));
+    sorted::by_key(&mut all, |(next, name)| (next.at, name.as_str()));
     all.into_iter().take(COMING).map(|(next, name)| NextLine::new(next, Some(name), now)).collect()
 }
 

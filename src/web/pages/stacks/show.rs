@@ -16,6 +16,7 @@ use crate::domain::ids::HostId;
 use crate::domain::inventory::{Counts, RestartPolicy};
 use crate::domain::order::{Edge, waves};
 use crate::domain::run::{Run, RunState};
+use crate::domain::sorted;
 use crate::domain::target::{Subject, Target, TargetType};
 use crate::web::auth::{Caller, Viewer};
 use crate::web::htmx::Htmx;
@@ -231,7 +232,7 @@ impl StackPage {
         let mut containers: Vec<_> = view.containers.iter().collect();
         // What did not become what it should comes first.
         if let Some(run) = failed(runs) {
-            containers.sort_by_key(|row| row.container.state.is_up() == run.action.wakes());
+            sorted::by_key(&mut containers, |row| row.container.state.is_up() == run.action.wakes());
         }
         Self {
             name: view::shown_name(name),
