@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::EventMessage;
-use bollard::query_parameters::{
-    EventsOptions, InspectContainerOptions, ListContainersOptions, LogsOptions, RestartContainerOptions,
-    StatsOptions, StopContainerOptions,
-};
+use bollard::query_parameters::{EventsOptions, LogsOptions, RestartContainerOptions, StopContainerOptions};
 use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
+use super::answers::{self, Engine, Info, Inspected, Listed};
 use super::endpoint::Endpoint;
 use super::reading::{self, Row};
 use super::wire::{self, Wire};
@@ -133,7 +133,7 @@ impl Client {
     pub(super) async fn negotiate(&self) -> Result<Spoken, DockerError> {
         self.wire.speak(None);
         self.ping().await?;
-        let version = self.timed(LOOK, "GET /version", self.docker.version()).await?;
+        let version: Engine = self.get(LOOK, "/version", "").await?;
         let engine_version = words::shorten(&version.version.unwrap_or_default());
         let theirs = version.api_version.as_deref().and_then(parse_version);
         let least = version.min_api_version.as_deref().and_then(parse_version).unwrap_or(OLDEST);
@@ -141,7 +141,7 @@ impl Client {
             .map_err(|what| DockerError::Version { message: format!("Docker {engine_version} {what}") })?;
         self.wire.speak(Some(api_version.clone()));
         // Optional: proxies often keep it back.
-        let info = self.timed(LOOK, "GET /info", self.docker.info()).await.ok();
+        let info = self.get::<Info>(LOOK, "/info", "").await.ok();
         let shown = info.and_then(|info| info.system_time).and_then(|time| time.parse().ok());
         self.wire.set_engine_clock(shown);
         Ok(Spoken { api_version, engine_version })
@@ -149,37 +149,30 @@ impl Client {
 
     /// All containers, stopped ones included; only those with the label pairs, where some are given.
     pub(super) async fn list(&self, labels: &[String]) -> Result<Vec<Row>, DockerError> {
-        let filters = (!labels.is_empty()).then(|| HashMap::from([("label".to_owned(), labels.to_vec())]));
-        let options = ListContainersOptions { all: true, filters, ..ListContainersOptions::default() };
-        let rows =
-            self.timed(LIST, "GET /containers/json", self.docker.list_containers(Some(options))).await?;
+        let query = list_query(labels);
+        let rows: Vec<Listed> = self.get(LIST, "/containers/json", &query).await?;
         Ok(rows.into_iter().filter_map(Row::read).collect())
     }
 
     /// A container by id or exact name; `None` where there is none. Protection is not filled in.
     pub(super) async fn inspect(&self, id: &str) -> Result<Option<Container>, DockerError> {
-        if !is_reference(id) {
-            return Ok(None);
-        }
-        let call = format!("GET /containers/{id}/json");
-        let options = None::<InspectContainerOptions>;
-        match self.timed(LOOK, &call, self.docker.inspect_container(id, options)).await {
-            Ok(answer) => Ok(reading::container(&self.host, answer)),
-            Err(DockerError::NotFound) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let answer = self.inspected(id).await?;
+        Ok(answer.and_then(|answer| reading::container(&self.host, answer)))
     }
 
     /// What the last health checks of a container said, oldest first; nothing where it has none, or is gone.
     pub(super) async fn health_log(&self, id: &str) -> Result<Vec<Check>, DockerError> {
+        let answer = self.inspected(id).await?;
+        Ok(answer.map(reading::checks).unwrap_or_default())
+    }
+
+    async fn inspected(&self, id: &str) -> Result<Option<Inspected>, DockerError> {
         if !is_reference(id) {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        let call = format!("GET /containers/{id}/json");
-        let options = None::<InspectContainerOptions>;
-        match self.timed(LOOK, &call, self.docker.inspect_container(id, options)).await {
-            Ok(answer) => Ok(reading::checks(answer)),
-            Err(DockerError::NotFound) => Ok(Vec::new()),
+        match self.get(LOOK, &format!("/containers/{id}/json"), "").await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(DockerError::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -274,14 +267,15 @@ impl Client {
         if !is_reference(id) {
             return Err(DockerError::NotFound);
         }
-        let options = StatsOptions { stream: false, one_shot: at_once };
         let limit = if at_once { GLANCE } else { SAMPLE };
-        let read = async {
-            let mut samples = std::pin::pin!(self.docker.stats(id, Some(options)));
-            samples.next().await.transpose()
-        };
-        let sample = self.timed(limit, &format!("GET /containers/{id}/stats"), read).await?;
-        Ok(sample.map(reading::usage).unwrap_or_default())
+        let query = format!("stream=false&one-shot={at_once}");
+        let path = format!("/containers/{id}/stats");
+        let body = self.body(limit, &path, &query).await?;
+        // A stream that ended before its first sample.
+        if body.trim_ascii().is_empty() {
+            return Ok(Usage::default());
+        }
+        self.read(&path, &body).map(reading::usage)
     }
 
     /// What a container uses at once, when it is its turn.
@@ -316,8 +310,8 @@ impl Client {
         };
         vec![
             (CALLS[0], self.ping().await),
-            (CALLS[1], self.timed(LOOK, CALLS[1], self.docker.version()).await.map(drop)),
-            (CALLS[2], self.timed(LOOK, CALLS[2], self.docker.info()).await.map(drop)),
+            (CALLS[1], self.get::<Engine>(LOOK, "/version", "").await.map(drop)),
+            (CALLS[2], self.get::<Info>(LOOK, "/info", "").await.map(drop)),
             (CALLS[3], self.timed(LOOK, CALLS[3], events).await),
             (CALLS[4], self.list(&["docknap.check=none".to_owned()]).await.map(drop)),
             (CALLS[5], self.inspect(&nobody).await.map(drop)),
@@ -349,6 +343,27 @@ impl Client {
             Err(DockerError::Refused { status: wire::ALREADY, .. }) => Ok(Answer::Already),
             Err(error) => Err(error),
         }
+    }
+
+    /// Asks for `path`, and reads what is of use in the answer.
+    async fn get<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        path: &str,
+        query: &str,
+    ) -> Result<T, DockerError> {
+        let body = self.body(limit, path, query).await?;
+        self.read(path, &body)
+    }
+
+    async fn body(&self, limit: Duration, path: &str, query: &str) -> Result<Vec<u8>, DockerError> {
+        let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        self.timed(limit, &format!("GET {path}"), self.wire.get(&target)).await
+    }
+
+    fn read<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, DockerError> {
+        answers::read(body)
+            .map_err(|error| words::error(self.wire.endpoint(), &format!("GET {path}"), &error))
     }
 
     /// Awaits a call for `limit` at most: the answer's headers may come and its body never.
@@ -407,6 +422,15 @@ fn agree(theirs: Option<(u32, u32)>, least: (u32, u32)) -> Result<String, String
         ));
     }
     Ok(shown(theirs.min(NEWEST)))
+}
+
+/// What to list: all containers, or those with all the label pairs.
+fn list_query(labels: &[String]) -> String {
+    if labels.is_empty() {
+        return "all=true".to_owned();
+    }
+    let filters = serde_json::json!({ "label": labels }).to_string();
+    format!("all=true&filters={}", utf8_percent_encode(&filters, NON_ALPHANUMERIC))
 }
 
 /// Whether a text can stand in a path as an id or a name: Docker's own grammar, which knows no slash.
@@ -481,6 +505,16 @@ mod tests {
         assert!(agree(None, (1, 12)).is_err());
         assert_eq!(parse_version("x"), None);
         assert_eq!(parse_version("1.41"), Some((1, 41)));
+    }
+
+    #[test]
+    fn a_label_of_any_text_stays_in_its_place_in_the_query() {
+        assert_eq!(list_query(&[]), "all=true");
+        let query = list_query(&["a=\"&b=1#é %".to_owned(), "c".to_owned()]);
+        let pairs: BTreeMap<String, String> = serde_urlencoded::from_str(&query).expect("pairs");
+        assert_eq!(pairs.len(), 2, "{query}");
+        assert_eq!(pairs["filters"], r#"{"label":["a=\"&b=1#é %","c"]}"#);
+        assert!(format!("/x?{query}").parse::<hyper::Uri>().is_ok(), "{query}");
     }
 
     #[test]

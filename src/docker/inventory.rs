@@ -227,6 +227,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docker::answers;
     use crate::domain::ids::HostId;
     use crate::domain::inventory::Protection;
     use crate::domain::inventory::tests::{container, in_stack};
@@ -277,12 +278,9 @@ mod tests {
 
     #[test]
     fn a_container_that_cannot_be_inspected_is_not_lost() {
-        let summary = bollard::models::ContainerSummary {
-            id: Some("a".repeat(64)),
-            names: Some(vec!["/web".to_owned()]),
-            ..bollard::models::ContainerSummary::default()
-        };
-        let row = Row::read(summary).expect("it has an id");
+        let answer = format!(r#"{{"Id":"{}","Names":["/web"]}}"#, "a".repeat(64));
+        let listed = answers::read(answer.as_bytes()).expect("a row");
+        let row = Row::read(listed).expect("it has an id");
         let mut book = book(outside());
         book.put_doubtful(&row, &HostId::local());
         assert_eq!(book.snapshot(Guard::default()).expect("it changed").containers[0].name, "web");

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::domain::guard::CpuSample;
 use crate::domain::nap::Sample;
 
+mod answers;
 pub mod client;
 pub mod endpoint;
 pub mod hosts;

@@ -3,13 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bollard::models::{
-    ContainerCpuStats, ContainerInspectResponse, ContainerStateStatusEnum, ContainerStatsResponse,
-    ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, HealthStatusEnum, RestartPolicyNameEnum,
-};
 use jiff::Timestamp;
 
 use super::Usage;
+use super::answers::{CpuStats, Endpoint, Inspected, Listed, Sampled};
 use crate::domain::guard::CpuSample;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Check, Container, ContainerState, Health, Kind, RestartPolicy};
@@ -34,21 +31,10 @@ pub(super) struct Row {
 
 impl Row {
     /// Reads a row; `None` where it has no id.
-    pub(super) fn read(summary: ContainerSummary) -> Option<Self> {
-        let id = summary.id?;
-        let status = summary.status.unwrap_or_default();
-        let state = summary.state.map_or(ContainerState::Exited, |state| match state {
-            ContainerSummaryStateEnum::CREATED => ContainerState::Created,
-            // podman's word for the grace: the process still runs.
-            ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::STOPPING => {
-                ContainerState::Running
-            }
-            ContainerSummaryStateEnum::PAUSED => ContainerState::Paused,
-            ContainerSummaryStateEnum::RESTARTING => ContainerState::Restarting,
-            ContainerSummaryStateEnum::REMOVING => ContainerState::Removing,
-            ContainerSummaryStateEnum::DEAD => ContainerState::Dead,
-            ContainerSummaryStateEnum::EXITED | ContainerSummaryStateEnum::EMPTY => ContainerState::Exited,
-        });
+    pub(super) fn read(row: Listed) -> Option<Self> {
+        let id = row.id?;
+        let status = row.status.unwrap_or_default();
+        let state = state_called(row.state.as_deref());
         let health = match state {
             ContainerState::Running if status.ends_with("(healthy)") => Health::Healthy,
             ContainerState::Running if status.ends_with("(unhealthy)") => Health::Unhealthy,
@@ -56,16 +42,16 @@ impl Row {
             _ => Health::None,
         };
         Some(Self {
-            name: plain_name(summary.names.unwrap_or_default(), &id),
-            image: summary.image.unwrap_or_default(),
-            labels: summary.labels.unwrap_or_default().into_iter().collect(),
+            name: plain_name(row.names.unwrap_or_default(), &id),
+            image: row.image.unwrap_or_default(),
+            labels: row.labels.unwrap_or_default(),
             state,
             health,
             exit_code: exit_code_in(&status),
             age: age_in(&status),
-            created_at: summary.created.and_then(|at| Timestamp::from_second(at).ok()),
-            network_mode: summary.host_config.and_then(|config| config.network_mode),
-            networks: summary
+            created_at: row.created.and_then(|at| Timestamp::from_second(at).ok()),
+            network_mode: row.host_config.and_then(|config| config.network_mode),
+            networks: row
                 .network_settings
                 .and_then(|settings| settings.networks)
                 .map(|networks| networks.into_keys().collect())
@@ -142,7 +128,7 @@ const CHECKS: usize = 5;
 const CHECK_OUTPUT: usize = 2048;
 
 /// The last health checks in the answer of inspect, oldest first.
-pub(super) fn checks(answer: ContainerInspectResponse) -> Vec<Check> {
+pub(super) fn checks(answer: Inspected) -> Vec<Check> {
     let log = answer.state.and_then(|state| state.health).and_then(|health| health.log).unwrap_or_default();
     let skip = log.len().saturating_sub(CHECKS);
     let read = log.into_iter().skip(skip).map(|check| {
@@ -158,37 +144,21 @@ pub(super) fn checks(answer: ContainerInspectResponse) -> Vec<Check> {
 }
 
 /// Reads the answer of inspect; `None` where it has no id.
-pub(super) fn container(host: &HostId, answer: ContainerInspectResponse) -> Option<Container> {
+pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
     let id = answer.id?;
     let state = answer.state.unwrap_or_default();
     let config = answer.config.unwrap_or_default();
     let host_config = answer.host_config.unwrap_or_default();
     let name = plain_name(answer.name.into_iter().collect(), &id);
-    let labels: BTreeMap<String, String> = config.labels.unwrap_or_default().into_iter().collect();
-    let word = match state.status {
-        Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
-        Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::STOPPING) => {
-            ContainerState::Running
-        }
-        Some(ContainerStateStatusEnum::PAUSED) => ContainerState::Paused,
-        Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting,
-        Some(ContainerStateStatusEnum::REMOVING) => ContainerState::Removing,
-        Some(ContainerStateStatusEnum::DEAD) => ContainerState::Dead,
-        Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::EMPTY) | None => {
-            ContainerState::Exited
-        }
-    };
-    let has_healthcheck = state.health.as_ref().is_some_and(|health| !is_no_check(health.status))
+    let labels = config.labels.unwrap_or_default();
+    let word = state_called(state.status.as_deref());
+    let checked = health_called(state.health.and_then(|health| health.status).as_deref());
+    let has_healthcheck = checked != Health::None
         || config
             .healthcheck
             .and_then(|check| check.test)
             .is_some_and(|test| test.first().is_some_and(|first| first != "NONE" && !first.is_empty()));
-    let health = match (word, state.health.and_then(|health| health.status)) {
-        (ContainerState::Running, Some(HealthStatusEnum::HEALTHY)) => Health::Healthy,
-        (ContainerState::Running, Some(HealthStatusEnum::UNHEALTHY)) => Health::Unhealthy,
-        (ContainerState::Running, Some(HealthStatusEnum::STARTING)) => Health::Starting,
-        _ => Health::None,
-    };
+    let health = if word == ContainerState::Running { checked } else { Health::None };
     let ended = match word {
         ContainerState::Exited | ContainerState::Dead | ContainerState::Restarting => true,
         // A start that failed leaves the container as created, with the code of the failure.
@@ -209,11 +179,11 @@ pub(super) fn container(host: &HostId, answer: ContainerInspectResponse) -> Opti
         created_at: answer.created.as_deref().and_then(instant),
         started_at: state.started_at.as_deref().and_then(instant),
         finished_at: state.finished_at.as_deref().and_then(instant),
-        restart_policy: match host_config.restart_policy.and_then(|policy| policy.name) {
-            Some(RestartPolicyNameEnum::ALWAYS) => RestartPolicy::Always,
-            Some(RestartPolicyNameEnum::UNLESS_STOPPED) => RestartPolicy::UnlessStopped,
-            Some(RestartPolicyNameEnum::ON_FAILURE) => RestartPolicy::OnFailure,
-            Some(RestartPolicyNameEnum::NO | RestartPolicyNameEnum::EMPTY) | None => RestartPolicy::No,
+        restart_policy: match host_config.restart_policy.and_then(|policy| policy.name).as_deref() {
+            Some("always") => RestartPolicy::Always,
+            Some("unless-stopped") => RestartPolicy::UnlessStopped,
+            Some("on-failure") => RestartPolicy::OnFailure,
+            _ => RestartPolicy::No,
         },
         auto_remove: host_config.auto_remove.unwrap_or(false),
         has_healthcheck,
@@ -224,7 +194,7 @@ pub(super) fn container(host: &HostId, answer: ContainerInspectResponse) -> Opti
             .and_then(|settings| settings.networks)
             .unwrap_or_default()
             .into_iter()
-            .map(|(network, settings)| (network, names_on(&name, settings)))
+            .map(|(network, settings)| (network, names_on(&name, settings.unwrap_or_default())))
             .collect(),
         protection: None,
         id,
@@ -234,12 +204,12 @@ pub(super) fn container(host: &HostId, answer: ContainerInspectResponse) -> Opti
 }
 
 /// What a container uses, by one sample.
-pub(super) fn usage(mut answer: ContainerStatsResponse) -> Usage {
+pub(super) fn usage(mut answer: Sampled) -> Usage {
     let memory = answer.memory_stats.take().and_then(|memory| {
         let kept = memory.stats.unwrap_or_default();
         // What `docker stats` leaves out too: file pages the kernel gives up at once. By cgroup version 2, then 1.
-        let cached = ["inactive_file", "total_inactive_file"].into_iter().find_map(|key| kept.get(key));
-        Some(memory.usage?.saturating_sub(cached.copied().unwrap_or(0)))
+        let cached = kept.inactive_file.or(kept.total_inactive_file);
+        Some(memory.usage?.saturating_sub(cached.unwrap_or(0)))
     });
     let cpu_total = answer.cpu_stats.as_ref().and_then(|stats| stats.cpu_usage.as_ref()?.total_usage);
     Usage {
@@ -251,12 +221,12 @@ pub(super) fn usage(mut answer: ContainerStatsResponse) -> Usage {
 }
 
 /// Two readings of a container's CPU counters; `None` where the Engine had only one, as of a container that is down.
-fn cpu(answer: ContainerStatsResponse) -> Option<CpuSample> {
+fn cpu(answer: Sampled) -> Option<CpuSample> {
     let (now, before) = (answer.cpu_stats?, answer.precpu_stats?);
-    let used = |stats: &ContainerCpuStats| stats.cpu_usage.as_ref()?.total_usage;
+    let used = |stats: &CpuStats| stats.cpu_usage.as_ref()?.total_usage;
     // Older Engines name the cores one by one only.
     let one_by_one = now.cpu_usage.as_ref().and_then(|usage| usage.percpu_usage.as_ref()).map(Vec::len);
-    let cores = now.online_cpus.map(u64::from).filter(|cores| *cores > 0);
+    let cores = now.online_cpus.filter(|cores| *cores > 0);
     Some(CpuSample {
         used: (used(&before)?, used(&now)?),
         machine: (before.system_cpu_usage?, now.system_cpu_usage?),
@@ -264,8 +234,28 @@ fn cpu(answer: ContainerStatsResponse) -> Option<CpuSample> {
     })
 }
 
-fn is_no_check(status: Option<HealthStatusEnum>) -> bool {
-    matches!(status, None | Some(HealthStatusEnum::NONE | HealthStatusEnum::EMPTY))
+/// The state that a word means. One that says nothing known claims least.
+fn state_called(word: Option<&str>) -> ContainerState {
+    match word {
+        Some("created") => ContainerState::Created,
+        // podman's word for the grace: the process still runs.
+        Some("running" | "stopping") => ContainerState::Running,
+        Some("paused") => ContainerState::Paused,
+        Some("restarting") => ContainerState::Restarting,
+        Some("removing") => ContainerState::Removing,
+        Some("dead") => ContainerState::Dead,
+        _ => ContainerState::Exited,
+    }
+}
+
+/// What a word says of the checks of a container that runs; nothing where there are none.
+fn health_called(word: Option<&str>) -> Health {
+    match word {
+        Some("healthy") => Health::Healthy,
+        Some("unhealthy") => Health::Unhealthy,
+        Some("starting") => Health::Starting,
+        _ => Health::None,
+    }
 }
 
 /// The name without its slash. Legacy links add names with a second slash; a container that is being removed may have
@@ -279,7 +269,7 @@ fn plain_name(names: Vec<String>, id: &str) -> String {
 }
 
 /// Names and addresses by which others on a network reach a container.
-fn names_on(name: &str, settings: EndpointSettings) -> Vec<String> {
+fn names_on(name: &str, settings: Endpoint) -> Vec<String> {
     let mut names: BTreeSet<String> = BTreeSet::from([name.to_owned()]);
     names.extend(settings.aliases.unwrap_or_default());
     names.extend(settings.dns_names.unwrap_or_default());
@@ -341,102 +331,81 @@ fn plausible((low, high): (Duration, Duration), since: Timestamp, now: Timestamp
 
 #[cfg(test)]
 mod tests {
-    use bollard::models::{ContainerConfig, ContainerState as State, Health as Check};
+    use serde_json::json;
 
     use super::*;
+    use crate::docker::answers;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("a small number")
     }
 
-    fn summary(state: ContainerSummaryStateEnum, status: &str) -> ContainerSummary {
-        ContainerSummary {
-            id: Some("a".repeat(64)),
-            names: Some(vec!["/other/alias".to_owned(), "/web".to_owned()]),
-            state: Some(state),
-            status: Some(status.to_owned()),
-            ..ContainerSummary::default()
-        }
+    fn listed(name: &str, state: &str, status: &str) -> Row {
+        let names = ["/other/alias", name];
+        let row = json!({ "Id": "a".repeat(64), "Names": names, "State": state, "Status": status });
+        Row::read(answers::read(row.to_string().as_bytes()).expect("a row")).expect("it has an id")
     }
 
-    fn row(state: ContainerSummaryStateEnum, status: &str) -> Row {
-        Row::read(summary(state, status)).expect("it has an id")
+    fn row(state: &str, status: &str) -> Row {
+        listed("/web", state, status)
     }
 
-    fn inspected(
-        status: ContainerStateStatusEnum,
-        started_at: i64,
-        finished_at: i64,
-        exit_code: i64,
-    ) -> Container {
-        let answer = ContainerInspectResponse {
-            id: Some("a".repeat(64)),
-            name: Some("/web".to_owned()),
-            state: Some(State {
-                status: Some(status),
-                exit_code: Some(exit_code),
-                started_at: Some(at(started_at).to_string()),
-                finished_at: Some(at(finished_at).to_string()),
-                health: Some(Check { status: Some(HealthStatusEnum::HEALTHY), ..Check::default() }),
-                ..State::default()
-            }),
-            config: Some(ContainerConfig::default()),
-            ..ContainerInspectResponse::default()
-        };
+    fn inspected(status: &str, started_at: i64, finished_at: i64, exit_code: i64) -> Container {
+        let state = json!({
+            "Status": status,
+            "ExitCode": exit_code,
+            "StartedAt": at(started_at).to_string(),
+            "FinishedAt": at(finished_at).to_string(),
+            "Health": { "Status": "healthy" },
+        });
+        let answer = json!({ "Id": "a".repeat(64), "Name": "/web", "State": state, "Config": {} });
+        let answer = answers::read(answer.to_string().as_bytes()).expect("an answer");
         container(&HostId::local(), answer).expect("it has an id")
     }
 
     #[test]
     fn an_exited_container_has_no_health_whatever_its_last_check_said() {
-        let exited = inspected(ContainerStateStatusEnum::EXITED, 10, 20, 137);
+        let exited = inspected("exited", 10, 20, 137);
         assert_eq!((exited.health, exited.has_healthcheck), (Health::None, true));
         assert_eq!((exited.exit_code, exited.status.as_str()), (Some(137), "Exited (137)"));
-        let running = inspected(ContainerStateStatusEnum::RUNNING, 10, 5, 0);
+        let running = inspected("running", 10, 5, 0);
         assert_eq!((running.health, running.exit_code), (Health::Healthy, None));
-        let paused = inspected(ContainerStateStatusEnum::PAUSED, 10, 5, 0);
+        let paused = inspected("paused", 10, 5, 0);
         assert_eq!(paused.health, Health::None);
     }
 
     #[test]
     fn a_failed_start_leaves_its_code_on_a_created_container() {
-        assert_eq!(inspected(ContainerStateStatusEnum::CREATED, 0, 0, 127).exit_code, Some(127));
-        assert_eq!(inspected(ContainerStateStatusEnum::CREATED, 0, 0, 0).exit_code, None);
-        assert_eq!(inspected(ContainerStateStatusEnum::CREATED, 0, 0, 0).started_at, None);
+        assert_eq!(inspected("created", 0, 0, 127).exit_code, Some(127));
+        assert_eq!(inspected("created", 0, 0, 0).exit_code, None);
+        assert_eq!(inspected("created", 0, 0, 0).started_at, None);
     }
 
     #[test]
     fn a_row_that_says_the_same_needs_no_inspect() {
-        let known = inspected(ContainerStateStatusEnum::RUNNING, 1_000, 5, 0);
-        let same = row(ContainerSummaryStateEnum::RUNNING, "Up 3 hours (healthy)");
+        let known = inspected("running", 1_000, 5, 0);
+        let same = row("running", "Up 3 hours (healthy)");
         assert!(same.agrees(&known, at(1_000 + 3 * 3_600 + 60)));
-        let exited = inspected(ContainerStateStatusEnum::EXITED, 10, 1_000, 137);
-        assert!(
-            row(ContainerSummaryStateEnum::EXITED, "Exited (137) 2 weeks ago")
-                .agrees(&exited, at(16 * 86_400))
-        );
+        let exited = inspected("exited", 10, 1_000, 137);
+        assert!(row("exited", "Exited (137) 2 weeks ago").agrees(&exited, at(16 * 86_400)));
     }
 
     #[test]
     fn a_row_that_says_something_else_does() {
-        let known = inspected(ContainerStateStatusEnum::RUNNING, 1_000, 5, 0);
+        let known = inspected("running", 1_000, 5, 0);
         let now = at(1_000 + 3 * 3_600 + 60);
         for (state, status) in [
-            (ContainerSummaryStateEnum::RUNNING, "Up 3 hours (unhealthy)"),
-            (ContainerSummaryStateEnum::PAUSED, "Up 3 hours (Paused)"),
-            (ContainerSummaryStateEnum::EXITED, "Exited (0) 3 hours ago"),
+            ("running", "Up 3 hours (unhealthy)"),
+            ("paused", "Up 3 hours (Paused)"),
+            ("exited", "Exited (0) 3 hours ago"),
             // It ended and came back while nobody listened.
-            (ContainerSummaryStateEnum::RUNNING, "Up 5 minutes (healthy)"),
+            ("running", "Up 5 minutes (healthy)"),
         ] {
             assert!(!row(state, status).agrees(&known, now), "{status}");
         }
-        let mut renamed = summary(ContainerSummaryStateEnum::RUNNING, "Up 3 hours (healthy)");
-        renamed.names = Some(vec!["/web2".to_owned()]);
-        assert!(!Row::read(renamed).expect("it has an id").agrees(&known, now));
-        let exited = inspected(ContainerStateStatusEnum::EXITED, 10, 1_000, 0);
-        assert!(
-            !row(ContainerSummaryStateEnum::EXITED, "Exited (1) 2 hours ago")
-                .agrees(&exited, at(1_000 + 7_300))
-        );
+        assert!(!listed("/web2", "running", "Up 3 hours (healthy)").agrees(&known, now));
+        let exited = inspected("exited", 10, 1_000, 0);
+        assert!(!row("exited", "Exited (1) 2 hours ago").agrees(&exited, at(1_000 + 7_300)));
     }
 
     #[test]
@@ -456,7 +425,7 @@ mod tests {
 
     #[test]
     fn names_skip_links_and_survive_their_absence() {
-        assert_eq!(row(ContainerSummaryStateEnum::RUNNING, "").name, "web");
+        assert_eq!(row("running", "").name, "web");
         assert_eq!(plain_name(Vec::new(), &"b".repeat(64)), "bbbbbbbbbbbb");
     }
 }

@@ -1,10 +1,12 @@
 //! Carries one request to the Engine and its answer back.
 //!
-//! bollard shapes requests and answers; the connection is ours, because bollard's own refuses to start without a
-//! socket, hides the status 304 (it was so already), leaves the API version out of the path and shakes hands anew for
-//! each TLS call without resuming. A connection serves one request: over a socket that costs some 50 µs, and nothing
-//! that an Engine's restart could leave half dead is ever kept.
+//! bollard shapes the requests that act and reads what comes as a stream; all else is asked by [`Wire::get`] and read
+//! by [`answers`]. The connection is ours, because bollard's own refuses to start without a socket, hides the status 304
+//! (it was so already), leaves the API version out of the path and shakes hands anew for each TLS call without resuming.
+//! A connection serves one request: over a socket that costs some 50 µs, and nothing that an Engine's restart could
+//! leave half dead is ever kept.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use std::sync::{PoisonError, RwLock};
 
 use bollard::BollardRequest;
 use bollard::errors::Error;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{DATE, HOST, HeaderValue};
 use hyper::{Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
@@ -21,6 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::answers;
 use super::endpoint::{Endpoint, Way};
 use crate::clock::Clock;
 use crate::faults::Point;
@@ -35,6 +38,9 @@ const NEVER: i64 = i64::MIN;
 const SECOND: i64 = 1_000;
 /// Clocks that drift apart by more than this were set, in milliseconds.
 const SET: i64 = 2 * SECOND;
+
+/// Longest answer that is read, in bytes: the list of ten thousand containers with fifty labels each is shorter.
+const LONGEST: usize = 64 * 1024 * 1024;
 
 /// The connections to one Engine and what they showed.
 #[derive(Debug)]
@@ -119,6 +125,25 @@ impl Wire {
     /// Requests sent so far.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Asks for `target`, path and query, and gives the body of the answer. All but success is an error, in the form
+    /// that bollard gives it.
+    pub(super) async fn get(self: &Arc<Self>, target: &str) -> Result<Vec<u8>, Error> {
+        // bollard's kind of body, so that there is one kind of connection.
+        let mut request = BollardRequest::new(bollard::body_full(Bytes::new()));
+        *request.uri_mut() = target.parse::<Uri>()?;
+        let answering: Answering = Box::pin(Arc::clone(self).exchange(request));
+        let response = answering.await?;
+        let status = response.status();
+        let body = whole(response.into_body()).await?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(Error::DockerResponseServerError {
+            status_code: status.as_u16(),
+            message: answers::refusal(&body),
+        })
     }
 
     async fn exchange(self: Arc<Self>, request: BollardRequest) -> Result<Response<Incoming>, Error> {
@@ -208,6 +233,19 @@ pub(super) fn docker(wire: &Arc<Wire>) -> bollard::Docker {
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Error>> + Send>>;
+
+/// All of a body.
+async fn whole(mut body: Incoming) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if bytes.len() + data.len() > LONGEST {
+            return Err(io::Error::other("the answer is longer than any of Docker's").into());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
 
 async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
     let addresses: Vec<_> = tokio::net::lookup_host((host, port))
