@@ -12,6 +12,7 @@ mod conflicts;
 mod contract;
 mod dependencies;
 mod docker;
+mod docker_answers;
 mod docker_link;
 mod docker_tls;
 mod error_pages;
