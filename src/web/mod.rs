@@ -39,6 +39,7 @@ pub mod routes;
 pub mod serve;
 pub mod session;
 pub mod shell;
+#[cfg(test)]
 mod squeeze;
 pub mod toast;
 pub mod view;

@@ -1,4 +1,5 @@
-//! Leaves out of a style sheet or a script what only its authors need: comments and white space.
+//! Leaves out of a style sheet or a script what only its authors need: comments and white space. build.rs does so, and
+//! nothing of it is in the program.
 //!
 //! Nothing is renamed or rearranged, and what stands in quotes stays as it is, so that what a browser runs is what the
 //! file says. A script must keep to what this understands: a comment begins with `//`, and no regular expression

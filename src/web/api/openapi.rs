@@ -1,15 +1,19 @@
 //! The description of the API, made from the handlers and the types they answer with: by a test, which keeps
 //! `openapi.json`. The code that makes it is larger than all pages together, and nothing of it is in the program.
 
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::FieldError;
 use crate::app::paging::Paged;
+use crate::domain::packed::{Packed, packed};
+use crate::web::assets;
 use crate::web::routes::{Access, Routes};
+
+static DESCRIPTION: Packed = packed!("openapi.json");
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/openapi.json", Access::Anyone, get)
@@ -44,8 +48,10 @@ pub struct Problem {
 
 /// This description.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "description", responses((status = 200)), security(()))]
-pub(super) async fn get(_: HeaderMap) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json"))
+pub(super) async fn get(headers: HeaderMap) -> Response {
+    let mut response = assets::answer(DESCRIPTION, &headers);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 #[cfg(test)]
@@ -121,7 +127,7 @@ mod tests {
             write_lines(&mut text, &made, 3);
             std::fs::write(path, text + "\n").expect("it is written");
         }
-        let served: Value = serde_json::from_str(include_str!("openapi.json")).expect("it is JSON");
+        let served: Value = serde_json::from_slice(&DESCRIPTION.plain()).expect("it is JSON");
         let differs = |part: &str| made.pointer(part) != served.pointer(part);
         let parts = ["/info", "/paths", "/components/schemas"];
         let parts: Vec<_> = parts.into_iter().filter(|part| differs(part)).collect();
