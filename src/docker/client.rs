@@ -22,6 +22,7 @@ use super::{Answer, DockerError, Usage, words};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Check, Container};
+use crate::domain::sorted;
 use crate::domain::target::ContainerIdentity;
 
 /// Every call DockNap makes, by method and path: what a socket proxy must let through. `ID` stands for a container.
@@ -452,7 +453,7 @@ fn read_event(message: EventMessage) -> Option<Event> {
     let attributes = actor.attributes.unwrap_or_default();
     let exit_code = attributes.get("exitCode").or_else(|| attributes.get("containerExitCode"));
     let exit_code = exit_code.and_then(|code| code.parse().ok());
-    let labels: BTreeMap<String, String> = attributes.into_iter().collect();
+    let labels: BTreeMap<String, String> = sorted::map(attributes);
     let identity = labels.get("name").map(|name| inventory::identity(name, &labels));
     Some(Event { id: actor.id?, identity, action, at, exit_code })
 }

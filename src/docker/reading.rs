@@ -10,6 +10,7 @@ use super::answers::{CpuStats, Endpoint, Inspected, Listed, Sampled};
 use crate::domain::guard::CpuSample;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Check, Container, ContainerState, Health, Kind, RestartPolicy};
+use crate::domain::sorted;
 use crate::domain::target::ContainerIdentity;
 
 /// What the list says about a container: enough to tell whether the inventory still has it right.
@@ -54,7 +55,7 @@ impl Row {
             networks: row
                 .network_settings
                 .and_then(|settings| settings.networks)
-                .map(|networks| networks.into_keys().collect())
+                .map(|networks| sorted::set(networks.into_keys()))
                 .unwrap_or_default(),
             id,
         })
@@ -116,7 +117,7 @@ impl Row {
             has_healthcheck: self.health != Health::None,
             stop_timeout: None,
             network_mode: self.network_mode.clone().unwrap_or_default(),
-            networks: self.networks.iter().map(|network| (network.clone(), Vec::new())).collect(),
+            networks: sorted::map(self.networks.iter().map(|network| (network.clone(), Vec::new()))),
             protection: None,
         }
     }
@@ -189,13 +190,14 @@ pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
         has_healthcheck,
         stop_timeout: config.stop_timeout,
         network_mode: host_config.network_mode.unwrap_or_default(),
-        networks: answer
-            .network_settings
-            .and_then(|settings| settings.networks)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(network, settings)| (network, names_on(&name, settings.unwrap_or_default())))
-            .collect(),
+        networks: sorted::map(
+            answer
+                .network_settings
+                .and_then(|settings| settings.networks)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(network, settings)| (network, names_on(&name, settings.unwrap_or_default()))),
+        ),
         protection: None,
         id,
         name,
@@ -270,7 +272,7 @@ fn plain_name(names: Vec<String>, id: &str) -> String {
 
 /// Names and addresses by which others on a network reach a container.
 fn names_on(name: &str, settings: Endpoint) -> Vec<String> {
-    let mut names: BTreeSet<String> = BTreeSet::from([name.to_owned()]);
+    let mut names = sorted::set([name.to_owned()]);
     names.extend(settings.aliases.unwrap_or_default());
     names.extend(settings.dns_names.unwrap_or_default());
     names.extend(settings.ip_address);
