@@ -19,10 +19,8 @@ fn main() -> io::Result<()> {
     for entry in fs::read_dir("static")? {
         pack(&entry?.path())?;
     }
-    for text in ["src/domain/common_passwords.txt", "src/web/api/openapi.json"] {
-        println!("cargo::rerun-if-changed={text}");
-        pack(Path::new(text))?;
-    }
+    println!("cargo::rerun-if-changed=src/web/api/openapi.json");
+    pack(Path::new("src/web/api/openapi.json"))?;
     let is = |name, value| env::var(name).is_ok_and(|found| found == value);
     // Where Rust's own linker is the usual one: it writes the places to relocate as a bitmap.
     let by_lld = is("CARGO_CFG_TARGET_ARCH", "x86_64")
@@ -44,10 +42,9 @@ fn pack(path: &Path) -> io::Result<()> {
         Some("js") if !name.ends_with(".min.js") => Some(Language::Js),
         _ => None,
     };
-    let beside = path.with_file_name(format!("{name}.gz"));
     let packed = match language {
         // Compressed elsewhere, more patiently than there is time for in a build.
-        _ if beside.exists() => fs::read(beside)?,
+        _ if name.ends_with(".min.js") => fs::read(path.with_file_name(format!("{name}.gz")))?,
         Some(language) => compress(squeeze(&fs::read_to_string(path)?, language).as_bytes())?,
         None => compress(&fs::read(path)?)?,
     };

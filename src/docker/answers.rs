@@ -98,6 +98,8 @@ pub(super) struct Inspected {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct State {
     pub(super) status: Option<String>,
+    /// The process is there, also while it is paused.
+    pub(super) running: Option<bool>,
     pub(super) exit_code: Option<i64>,
     pub(super) started_at: Option<String>,
     pub(super) finished_at: Option<String>,
@@ -349,6 +351,16 @@ mod tests {
         }"#);
         assert_eq!((odd.id.as_str(), odd.name()), ("a", "a"));
         assert_eq!(odd.to_container(&HostId::local()).state, ContainerState::Exited);
+        let up = row(r#"{ "Id": "a", "State": "hibernating", "Status": "Up 3 hours" }"#);
+        assert_eq!(up.to_container(&HostId::local()).state, ContainerState::Running);
+        for (runs, state) in [(true, ContainerState::Running), (false, ContainerState::Exited)] {
+            let text = format!(
+                r#"{{ "Id": "a", "State": {{ "Status": "hibernating", "Running": {runs}, "ExitCode": 0 }} }}"#
+            );
+            let odd = reading::container(&HostId::local(), read(text.as_bytes()).expect("an answer"));
+            let odd = odd.expect("a container");
+            assert_eq!((odd.state, odd.exit_code), (state, None), "nothing says that it completed");
+        }
         let stopping = row(r#"{ "Id": "a", "State": "stopping" }"#).to_container(&HostId::local());
         assert_eq!(stopping.state, ContainerState::Running);
         assert!(Row::read(read(b"{}").expect("a row")).is_none());

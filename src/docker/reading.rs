@@ -35,7 +35,7 @@ impl Row {
     pub(super) fn read(row: Listed) -> Option<Self> {
         let id = row.id?;
         let status = row.status.unwrap_or_default();
-        let state = state_called(row.state.as_deref());
+        let state = state_called(row.state.as_deref(), status.starts_with("Up "));
         let health = match state {
             ContainerState::Running if status.ends_with("(healthy)") => Health::Healthy,
             ContainerState::Running if status.ends_with("(unhealthy)") => Health::Unhealthy,
@@ -152,7 +152,7 @@ pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
     let host_config = answer.host_config.unwrap_or_default();
     let name = plain_name(answer.name.into_iter().collect(), &id);
     let labels = config.labels.unwrap_or_default();
-    let word = state_called(state.status.as_deref());
+    let word = state_called(state.status.as_deref(), state.running.unwrap_or(false));
     let checked = health_called(state.health.and_then(|health| health.status).as_deref());
     let has_healthcheck = checked != Health::None
         || config
@@ -166,7 +166,10 @@ pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
         ContainerState::Created => state.exit_code.is_some_and(|code| code != 0),
         _ => false,
     };
-    let exit_code = state.exit_code.filter(|_| ended);
+    // Of a state that is not known nobody can say whether its code is one that counts.
+    let known =
+        matches!(state.status.as_deref(), None | Some("" | "created" | "exited" | "dead" | "restarting"));
+    let exit_code = state.exit_code.filter(|_| ended && known);
     Some(Container {
         host: host.clone(),
         identity: inventory::identity(&name, &labels),
@@ -236,8 +239,8 @@ fn cpu(answer: Sampled) -> Option<CpuSample> {
     })
 }
 
-/// The state that a word means. One that says nothing known claims least.
-fn state_called(word: Option<&str>) -> ContainerState {
+/// The state that a word means; of one that says nothing known, what can be told from whether its process runs.
+fn state_called(word: Option<&str>, runs: bool) -> ContainerState {
     match word {
         Some("created") => ContainerState::Created,
         // podman's word for the grace: the process still runs.
@@ -246,6 +249,7 @@ fn state_called(word: Option<&str>) -> ContainerState {
         Some("restarting") => ContainerState::Restarting,
         Some("removing") => ContainerState::Removing,
         Some("dead") => ContainerState::Dead,
+        _ if runs => ContainerState::Running,
         _ => ContainerState::Exited,
     }
 }

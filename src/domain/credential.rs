@@ -4,8 +4,6 @@
 //! passwords (also padded with digits or repeated), runs along the alphabet or the keyboard, and words that belong to
 //! this installation.
 
-use super::packed::{Packed, packed};
-
 /// Characters of the shortest password without a second factor; the setting can raise it, never lower it.
 pub const PASSWORD_MIN: usize = 15;
 /// Bytes of the longest password: what a person or a password manager makes, and no more work than one hash.
@@ -15,7 +13,7 @@ pub const NAME_MAX: usize = 64;
 
 /// The 10,000 most common passwords, and the longer ones among the 30,000 most common, from the frequency list of
 /// zxcvbn 3.1.1 (MIT): lower case, sorted, one a line.
-static COMMON: Packed = packed!("common_passwords.txt");
+static COMMON: &str = include_str!("common_passwords.txt");
 /// Rows a finger runs along.
 const ROWS: [&str; 6] = [
     "abcdefghijklmnopqrstuvwxyz",
@@ -66,8 +64,7 @@ pub fn check_password(password: &str, min: usize, personal: &[&str]) -> Result<(
     }
     let folded = password.to_lowercase();
     let core = folded.trim_matches(|c: char| !c.is_alphabetic());
-    let common = COMMON.plain();
-    if [&folded, core, unit(&folded), unit(core)].into_iter().any(|part| holds(&common, part)) {
+    if is_common(&folded) || is_common(core) || is_common(unit(&folded)) || is_common(unit(core)) {
         return Err(WeakPassword::Common);
     }
     if unit(&folded).chars().count() < LEFT_MIN || is_run(&folded) {
@@ -117,17 +114,20 @@ pub fn strength(password: &str, min: usize, personal: &[&str]) -> Result<Strengt
     })
 }
 
-/// Whether one of the lines, which are sorted by their bytes, is `word`.
-fn holds(lines: &[u8], word: &str) -> bool {
-    // The text can be halved at line ends.
-    let mut rest = lines;
+/// Whether the list holds `folded`, which is in lower case.
+fn is_common(folded: &str) -> bool {
+    // The lines are sorted by bytes, so the text can be halved at line ends.
+    let mut rest = COMMON;
     while !rest.is_empty() {
         let middle = rest.len() / 2;
-        let start = rest[..middle].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let end = rest[start..].iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| start + at);
-        match rest[start..end].cmp(word.as_bytes()) {
+        let start = rest.as_bytes()[..middle].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let end = rest.as_bytes()[start..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(rest.len(), |at| start + at);
+        match rest[start..end].cmp(folded) {
             std::cmp::Ordering::Equal => return true,
-            std::cmp::Ordering::Less => rest = rest.get(end + 1..).unwrap_or_default(),
+            std::cmp::Ordering::Less => rest = rest.get(end + 1..).unwrap_or(""),
             std::cmp::Ordering::Greater => rest = &rest[..start],
         }
     }
@@ -210,12 +210,9 @@ mod tests {
 
     #[test]
     fn the_list_is_sorted_so_that_it_can_be_searched() {
-        let text = String::from_utf8(COMMON.plain()).expect("text");
-        assert!(text == include_str!("common_passwords.txt"));
-        let lines: Vec<&str> = text.lines().collect();
+        let lines: Vec<&str> = COMMON.lines().collect();
         assert!(lines.len() > 9_000);
         assert!(lines.windows(2).all(|pair| pair[0] < pair[1]));
-        let is_common = |word: &str| holds(text.as_bytes(), word);
         assert!(lines.iter().all(|line| is_common(line)));
         assert!(!is_common("") && !is_common("zzzzzzzzzzzzzzzzz") && !is_common("0"));
     }

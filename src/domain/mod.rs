@@ -21,7 +21,6 @@ pub mod needs;
 pub mod order;
 pub mod overrides;
 pub mod pace;
-pub mod packed;
 pub mod permission;
 pub mod plan;
 pub mod reconcile;

@@ -16,8 +16,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
+use super::packed::{Packed, packed};
 use crate::app::Error;
-use crate::domain::packed::{Packed, packed};
 use crate::domain::text::hex;
 
 const CSS: &str = "text/css; charset=utf-8";
@@ -56,7 +56,7 @@ pub fn version() -> &'static str {
 #[cfg(debug_assertions)]
 pub(super) fn icons() -> Vec<String> {
     let sprite = FILES.iter().find(|(path, _, _)| *path == "icons.svg").map(|(_, _, text)| text.plain());
-    let symbols = String::from_utf8(sprite.unwrap_or_default()).unwrap_or_default();
+    let symbols = String::from_utf8_lossy(&sprite.unwrap_or_default()).into_owned();
     symbols.split("id=\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn file(
     Query(version): Query<Version>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let (&(_, kind, text), tag) = FILES
+    let ((_, kind, text), tag) = FILES
         .iter()
         .zip(&*TAGS)
         .find(|((served, _, _), _)| *served == path)
@@ -99,7 +99,7 @@ pub(super) async fn file(
 }
 
 /// A text as it lies in the program, for who takes it so; its kind is to be added.
-pub(super) fn answer(text: Packed, headers: &HeaderMap) -> Response {
+pub(super) fn answer(text: &'static Packed, headers: &HeaderMap) -> Response {
     let mut response = if takes_gzip(headers) {
         ([(CONTENT_ENCODING, "gzip")], Bytes::from_static(text.gzip())).into_response()
     } else {

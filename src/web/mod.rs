@@ -31,6 +31,7 @@ pub mod htmx;
 pub mod limits;
 pub mod live;
 mod metrics;
+mod packed;
 pub mod pages;
 pub mod picture;
 pub mod pieces;

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 
 use crate::app::FieldError;
 use crate::app::paging::Paged;
-use crate::domain::packed::{Packed, packed};
 use crate::web::assets;
+use crate::web::packed::{Packed, packed};
 use crate::web::routes::{Access, Routes};
 
 static DESCRIPTION: Packed = packed!("openapi.json");
@@ -49,7 +49,7 @@ pub struct Problem {
 /// This description.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "description", responses((status = 200)), security(()))]
 pub(super) async fn get(headers: HeaderMap) -> Response {
-    let mut response = assets::answer(DESCRIPTION, &headers);
+    let mut response = assets::answer(&DESCRIPTION, &headers);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
