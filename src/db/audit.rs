@@ -215,3 +215,33 @@ pub async fn newest(db: &Db) -> Result<Option<Timestamp>> {
         sqlx::query_as("SELECT at_ms FROM audit ORDER BY id DESC LIMIT 1").fetch_optional(pool))?;
     Ok(row.map(|(ms,)| from_ms(ms)))
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::AssertSqlSafe;
+
+    use super::super::engine::Durability;
+    use super::*;
+
+    /// Each of the two indexes holds only the rows that have what it is by.
+    #[tokio::test]
+    async fn an_account_and_an_address_are_found_by_their_index() {
+        let home = tempfile::tempdir().expect("a directory");
+        let db = Db::open_sqlite(&home.path().join("docknap.db"), Durability::Full).await.expect("it opens");
+        let Db::Sqlite { readers: pool, .. } = &db else { panic!("it is SQLite") };
+        let account = Wanted { actor_id: Some("a"), ..Wanted::default() };
+        let address = Wanted { ip: Some("a"), ..Wanted::default() };
+        for (wanted, index) in [(account, "audit_actor (actor_id=?)"), (address, "audit_address (address=?)")]
+        {
+            let conditions = conditions(&wanted);
+            let sql = format!(
+                "EXPLAIN QUERY PLAN SELECT * FROM audit WHERE TRUE{} ORDER BY id DESC LIMIT 50",
+                conditions.sql()
+            );
+            let plan = sqlx::query_as(AssertSqlSafe(sql)).bind(&conditions.values()[0]);
+            let plan: Vec<(i64, i64, i64, String)> = plan.fetch_all(pool).await.expect("it plans");
+            assert_eq!(plan.len(), 1, "nothing is sorted: {plan:?}");
+            assert!(plan[0].3.ends_with(index), "{plan:?}");
+        }
+    }
+}
