@@ -60,7 +60,7 @@ pub fn seed(bench: &Bench, size: Size) -> io::Result<Seeded> {
     program.until_said("connected to Docker")?;
     let mut caller = program.caller()?;
     let cron = json!({"name": "cron", "target_type": "stack", "target_id": "stack-0001", "action": "stop",
-                      "cron": "0 23 * * *"});
+                      "timezone": "UTC", "cron": within_the_window()});
     let window = json!({"name": "window", "target_type": "stack", "target_id": "stack-0001", "kind": "window",
                         "timezone": "UTC", "window": window()});
     for schedule in [&cron, &window] {
@@ -74,11 +74,25 @@ pub fn seed(bench: &Bench, size: Size) -> io::Result<Seeded> {
     Ok(seeded)
 }
 
-/// Hours of sleep that do not begin within the next three, whenever it is measured: nothing is to sleep meanwhile.
+/// The hour of the day, that many hours from now: what is measured is the same whenever it is measured.
+fn hour(later: i64) -> i64 {
+    (super::wall_ms() / 3_600_000 + later) % 24
+}
+
+/// Hours of sleep that do not begin within the next three: nothing is to sleep meanwhile.
 fn window() -> String {
-    let hour = super::wall_ms() / 3_600_000;
-    let at = |later: i64| (hour + later) % 24;
-    format!("sleep Mon-Fri {:02}:00-{:02}:00; Sat,Sun {:02}:30-{:02}:00", at(4), at(12), at(5), at(14))
+    format!(
+        "sleep Mon-Fri {:02}:00-{:02}:00; Sat,Sun {:02}:30-{:02}:00",
+        hour(4),
+        hour(12),
+        hour(5),
+        hour(14)
+    )
+}
+
+/// A time of each day at which that window sleeps: a stop then gets in nobody's way, and to see that takes longest.
+fn within_the_window() -> String {
+    format!("0 {} * * *", hour(8))
 }
 
 /// Adds rows to a data directory that [`seed`] made.

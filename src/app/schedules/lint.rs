@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use futures_util::future::try_join_all;
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::super::almanac::Almanac;
@@ -13,9 +13,7 @@ use super::super::stacks::Facts;
 use super::super::zone::NamedZone;
 use super::super::{App, Error, Result};
 use crate::db;
-use crate::domain::action::Action;
-use crate::domain::conflict::{self, Fires, HORIZON_DAYS, MOST_FIRES};
-use crate::domain::contradiction::contradicts;
+use crate::domain::conflict::{self, Fires};
 use crate::domain::desired::Rules;
 use crate::domain::ids::ScheduleId;
 use crate::domain::inventory::Inventory;
@@ -23,7 +21,7 @@ use crate::domain::needs::{Gap, Needs, Pairs};
 use crate::domain::overrides::Wanted;
 use crate::domain::schedule::{Policy, Schedule, ScheduleSpec, When};
 use crate::domain::target::{Subject, Target};
-use crate::domain::window::{Mood, Rota, Walk};
+use crate::domain::window::Rota;
 
 /// Schedules of one target that others are compared with at most, oldest first.
 const MOST_OTHERS: i64 = 100;
@@ -203,12 +201,18 @@ fn between(spec: &ScheduleSpec, other: &Schedule, almanac: &Almanac, now: Timest
     match (&ours, &theirs) {
         (Fires::Window(..), Fires::Window(..)) => narrower(spec, other),
         (Fires::Window(window, reading, skip), fires) => {
-            let (at, wanted) = against(fires, other.spec.action, Rota::of(window, reading, *skip), now)?;
+            let (at, wanted) = conflict::first_contradiction(
+                fires,
+                other.spec.action,
+                Rota::of(window, reading, *skip),
+                now,
+            )?;
             let when = shown(at, &zone);
             Some(format!("At {when} “{}” goes against this: {}.", other.title(), comes(wanted, spec.policy)))
         }
         (fires, Fires::Window(window, reading, skip)) => {
-            let (at, wanted) = against(fires, spec.action, Rota::of(window, reading, *skip), now)?;
+            let (at, wanted) =
+                conflict::first_contradiction(fires, spec.action, Rota::of(window, reading, *skip), now)?;
             let (when, comes) = (shown(at, &zone), comes(wanted, other.spec.policy));
             Some(format!("At {when} this goes against “{}”: {comes}.", other.title()))
         }
@@ -217,18 +221,6 @@ fn between(spec: &ScheduleSpec, other: &Schedule, almanac: &Almanac, now: Timest
             Some(tell(spec, other, at, &zone))
         }
     }
-}
-
-/// The first fire that wants something else than the window says then.
-fn against(fires: &Fires, action: Action, rota: Rota<'_>, now: Timestamp) -> Option<(Timestamp, Wanted)> {
-    let until = now.checked_add((HORIZON_DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
-    let mut walk = Walk::new(rota);
-    let mut says = |at: Timestamp| match walk.mood(at) {
-        Mood::Awake => Wanted::Awake,
-        Mood::Asleep => Wanted::Asleep,
-    };
-    let coming = fires.iter(now).take(MOST_FIRES).take_while(|at| *at <= until);
-    coming.map(|at| (at, says(at))).find(|(_, wanted)| contradicts(action, *wanted))
 }
 
 /// What becomes of it: "it is to be awake then, so this lasts until the next change".

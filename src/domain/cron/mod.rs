@@ -19,6 +19,7 @@ mod reference;
 
 use jiff::civil::Weekday;
 
+use super::conflict::Minutes;
 use super::window::Days;
 
 pub use fire::{Fires, MISSED_CAP, Missed};
@@ -87,6 +88,20 @@ impl Cron {
             .filter(|day| self.weekdays & (1 << day.to_sunday_zero_offset()) != 0)
             .fold(Days::default(), |days, day| days.with(Days::only(day)));
         Some((days, i16::try_from(minute).ok()?))
+    }
+
+    /// The minutes of the week in which it may fire: all that it does, where it says nothing of months and their days.
+    pub fn week(&self) -> Minutes {
+        let mut week = Minutes::default();
+        for day in 0..7 {
+            // A day of the month may be any day of the week.
+            if self.both_day_fields() || self.weekdays & (1 << ((day + 1) % 7)) != 0 {
+                for hour in (0..24).filter(|hour| self.hours >> hour & 1 == 1) {
+                    week.add_of_hour(day, hour, self.minutes);
+                }
+            }
+        }
+        week
     }
 
     /// The expression of one fire a day.

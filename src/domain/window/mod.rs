@@ -8,6 +8,8 @@ use std::fmt;
 
 use jiff::civil::Weekday;
 
+use super::conflict::Minutes;
+
 mod notes;
 mod parse;
 mod rota;
@@ -74,6 +76,20 @@ pub struct Window {
     pub names: Mood,
     /// At least one, at most [`MAX_PARTS`].
     pub parts: Vec<Part>,
+}
+
+impl Window {
+    /// The minutes of a week in which it wants that.
+    pub fn week(&self, mood: Mood) -> Minutes {
+        let mut named = Minutes::default();
+        for part in &self.parts {
+            for day in Weekday::Monday.cycle_forward().take(7).filter(|day| part.days.has(*day)) {
+                let midnight = i64::from(day.to_monday_zero_offset()) * i64::from(DAY);
+                named.add(midnight + i64::from(part.start), i64::from(part.length));
+            }
+        }
+        if mood == self.names { named } else { named.others() }
+    }
 }
 
 /// One weekly interval, on each of its days.

@@ -1,0 +1,317 @@
+//! Two schedules that meet on one target in one minute: where, and who goes first (semantics §4). And a cron or once
+//! schedule that wants something else than a window says.
+
+use std::cmp::Ordering;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::action::Action;
+use super::contradiction::contradicts;
+use super::cron::Cron;
+use super::overrides::Wanted;
+use super::schedule::{Reading, ScheduleSpec, When};
+use super::time::resolve;
+use super::window::{Mood, Rota, Walk, Window};
+use week::Week;
+
+mod week;
+
+pub use week::Minutes;
+
+/// How far ahead two schedules are compared, in days.
+pub const HORIZON_DAYS: i64 = 400;
+/// How many fires of each are compared at most.
+pub const MOST_FIRES: usize = 2000;
+
+/// The instants at which something fires, or a window changes.
+#[derive(Clone, Debug)]
+pub enum Fires {
+    /// A cron expression.
+    Cron(Cron, Reading),
+    /// One instant.
+    Once(Timestamp),
+    /// The edges of a window, but those of the sleep that starts at the given instant.
+    Window(Window, Reading, Option<Timestamp>),
+}
+
+impl Fires {
+    /// What a stored `when` means; `None` for a text that no longer parses. `skip` is the start of a window's sleep that
+    /// is dropped.
+    pub fn of(when: &When, reading: &Reading, skip: Option<Timestamp>) -> Option<Self> {
+        match when {
+            When::Cron(text) => Some(Self::Cron(Cron::parse(text).ok()?, reading.clone())),
+            When::Once(at) => Some(Self::Once(*at)),
+            When::Window(text) => Some(Self::Window(Window::parse(text).ok()?, reading.clone(), skip)),
+        }
+    }
+
+    /// The first instant strictly after `after`.
+    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Cron(cron, reading) => {
+                let mut fire = cron.next(after, &reading.zone)?;
+                // Each look leaves out a whole date of the calendar, of which there are so many and no more.
+                while reading.drops(fire) {
+                    fire = cron.next(end_of_day(fire, &reading.zone)?, &reading.zone)?;
+                }
+                Some(fire)
+            }
+            Self::Once(at) => Some(*at).filter(|at| *at > after),
+            Self::Window(window, reading, skip) => Rota::of(window, reading, *skip).next_change(after),
+        }
+    }
+
+    /// The instants after `after`, in order.
+    pub fn iter(&self, after: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
+        std::iter::successors(self.next(after), |last| self.next(*last))
+    }
+
+    /// The minutes of the week in which it may fire, where it fires by the week.
+    fn week(&self) -> Option<Week<'_>> {
+        let Self::Cron(cron, reading) = self else { return None };
+        Some(Week { minutes: cron.week(), zone: &reading.zone })
+    }
+}
+
+/// The last millisecond of an instant's date.
+fn end_of_day(at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let tomorrow = at.to_zoned(zone.clone()).date().tomorrow().ok()?;
+    resolve(tomorrow.to_datetime(jiff::civil::Time::midnight()), zone)?.checked_sub(1.millisecond()).ok()
+}
+
+/// The stretches after `after` in which two that may have a week can meet, [`HORIZON_DAYS`] ahead.
+fn stretches(a: Option<&Week<'_>>, b: Option<&Week<'_>>, after: Timestamp) -> Vec<(Timestamp, Timestamp)> {
+    let until = after.checked_add((HORIZON_DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
+    match (a, b) {
+        (Some(a), Some(b)) => week::stretches(a, b, after, until),
+        _ => vec![(after, until)],
+    }
+}
+
+/// The first minute after `after` in which both fire, looked for over [`HORIZON_DAYS`] or [`MOST_FIRES`] of each where
+/// they can meet.
+pub fn first_clash(a: &Fires, b: &Fires, after: Timestamp) -> Option<Timestamp> {
+    let mut left = MOST_FIRES;
+    stretches(a.week().as_ref(), b.week().as_ref(), after).into_iter().find_map(|(after, until)| {
+        let within = |at: &Timestamp| *at <= until;
+        let mut others = b.iter(after).take(MOST_FIRES).take_while(within).peekable();
+        for at in a.iter(after).take(left).take_while(within) {
+            left -= 1;
+            while others.next_if(|other| minute(*other) < minute(at)).is_some() {}
+            match others.peek() {
+                Some(other) if minute(*other) == minute(at) => return Some(at),
+                Some(_) => {}
+                None => return None,
+            }
+        }
+        None
+    })
+}
+
+/// The first fire after `after` that wants something else than the window says then, with what that is; looked for as
+/// in [`first_clash`].
+pub fn first_contradiction(
+    fires: &Fires,
+    action: Action,
+    rota: Rota<'_>,
+    after: Timestamp,
+) -> Option<(Timestamp, Wanted)> {
+    let against = [Mood::Awake, Mood::Asleep].map(|mood| contradicts(action, wanted(mood)));
+    // The week of the moods it goes against, but where dates of a calendar or one dropped sleep make a difference.
+    let week = match against {
+        [false, false] => return None,
+        [true, true] => None,
+        [awake, _] => (rota.calendar.is_none() && rota.skip.is_none()).then(|| Week {
+            minutes: rota.window.week(if awake { Mood::Awake } else { Mood::Asleep }),
+            zone: rota.zone,
+        }),
+    };
+    let mut walk = Walk::new(rota);
+    let mut left = MOST_FIRES;
+    stretches(fires.week().as_ref(), week.as_ref(), after).into_iter().find_map(|(after, until)| {
+        let coming = fires.iter(after).take(left).take_while(|at| *at <= until);
+        coming
+            .inspect(|_| left -= 1)
+            .map(|at| (at, wanted(walk.mood(at))))
+            .find(|(_, wanted)| contradicts(action, *wanted))
+    })
+}
+
+/// What a window wants in that mood.
+fn wanted(mood: Mood) -> Wanted {
+    match mood {
+        Mood::Awake => Wanted::Awake,
+        Mood::Asleep => Wanted::Asleep,
+    }
+}
+
+fn minute(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(60)
+}
+
+/// Which of two schedules goes first when they meet, by what they say alone: the greater priority, then start and
+/// unpause before restart before pause before stop. `Less` = `a`; `Equal` where their age decides.
+pub fn precedence_of(a: &ScheduleSpec, b: &ScheduleSpec) -> Ordering {
+    b.priority.cmp(&a.priority).then_with(|| a.action.clash_rank().cmp(&b.action.clash_rank()))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn cron(text: &str, zone: &str) -> Fires {
+        Fires::Cron(Cron::parse(text).unwrap(), Reading::in_zone(TimeZone::get(zone).unwrap()))
+    }
+
+    #[test]
+    fn a_nightly_stop_meets_a_weekly_restart_on_its_day() {
+        let clash =
+            first_clash(&cron("0 23 * * *", "UTC"), &cron("0 23 * * SUN", "UTC"), at("2026-11-23T00:00:00Z"));
+        assert_eq!(clash, Some(at("2026-11-29T23:00:00Z")));
+    }
+
+    #[test]
+    fn zones_that_part_only_in_winter_meet_in_summer() {
+        let clash = first_clash(
+            &cron("0 23 * * *", "Europe/London"),
+            &cron("0 22 * * *", "UTC"),
+            at("2026-11-23T00:00:00Z"),
+        );
+        assert_eq!(clash, Some(at("2027-03-28T22:00:00Z")));
+    }
+
+    #[test]
+    fn what_never_meets_is_not_reported() {
+        let after = at("2026-11-23T00:00:00Z");
+        assert_eq!(first_clash(&cron("0 23 * * *", "UTC"), &cron("1 23 * * *", "UTC"), after), None);
+        let past = Fires::Once(at("2026-01-01T23:00:00Z"));
+        assert_eq!(first_clash(&cron("0 23 * * *", "UTC"), &past, after), None);
+    }
+
+    #[test]
+    fn an_instant_within_the_minute_counts() {
+        let once = Fires::Once(at("2026-11-24T23:00:30Z"));
+        let clash = first_clash(&once, &cron("0 23 * * *", "UTC"), at("2026-11-23T00:00:00Z"));
+        assert_eq!(clash, Some(at("2026-11-24T23:00:30Z")));
+    }
+
+    /// Clocks that are changed at different times, by an hour, by half of one, across midnight, not at all.
+    const ZONES: [&str; 8] = [
+        "UTC",
+        "Europe/Berlin",
+        "Europe/London",
+        "America/New_York",
+        "America/Santiago",
+        "Africa/Casablanca",
+        "Asia/Kathmandu",
+        "Australia/Lord_Howe",
+    ];
+
+    /// Expressions near the hours at which clocks are changed too, with few fires in 400 days.
+    fn crons() -> impl Strategy<Value = Cron> {
+        let part = |choices: &'static [&'static str]| proptest::sample::select(choices);
+        let minute = part(&["0", "15", "30", "45", "0,30"]);
+        let hour = part(&["0", "1", "2", "3", "7", "22", "23", "*", "*/6"]);
+        let day = part(&["*", "*", "1", "13", "*/10"]);
+        let weekday = part(&["*", "*", "1-5", "0,6", "7", "3"]);
+        (minute, hour, day, weekday).prop_filter_map("too many", |(minute, hour, day, weekday)| {
+            let often = hour == "*" && (weekday != "*" || !matches!(day, "1" | "13"));
+            (!often).then(|| Cron::parse(&format!("{minute} {hour} {day} * {weekday}")).unwrap())
+        })
+    }
+
+    fn readings() -> impl Strategy<Value = Reading> {
+        proptest::sample::select(&ZONES[..]).prop_map(|name| Reading::in_zone(TimeZone::get(name).unwrap()))
+    }
+
+    fn fires_of(cron: &Fires, after: Timestamp) -> Vec<Timestamp> {
+        let until = after.checked_add((HORIZON_DAYS * 24).hours()).unwrap();
+        cron.iter(after).take_while(|at| *at <= until).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+        #[test]
+        fn what_is_left_out_never_meets(
+            (a, b) in (crons(), crons()),
+            (ours, theirs) in (readings(), readings()),
+            minutes in 0_i64..1_000_000,
+        ) {
+            let after = at("2026-01-01T00:00:30Z").checked_add(minutes.minutes()).unwrap();
+            let (a, b) = (Fires::Cron(a, ours), Fires::Cron(b, theirs));
+            let theirs = fires_of(&b, after);
+            let one_by_one = fires_of(&a, after).into_iter().find(|at| theirs.binary_search(at).is_ok());
+            prop_assert_eq!(first_clash(&a, &b, after), one_by_one);
+        }
+
+        #[test]
+        fn what_is_left_out_never_contradicts(
+            cron in crons(),
+            text in proptest::sample::select(&[
+                "sleep 23:00-07:00",
+                "awake 08:00-22:00",
+                "sleep Mon-Fri 22:00-07:00; Sat,Sun 23:30-08:00",
+                "sleep Fri 20:00 - Mon 06:00; Wed 02:15-02:45",
+                "awake Sun 01:30 - Sun 01:30; Tue 00:00-00:30",
+                "sleep 01:45-02:45",
+            ][..]),
+            action in proptest::sample::select(&[Action::Start, Action::Stop, Action::Pause, Action::Restart][..]),
+            (ours, theirs) in (readings(), readings()),
+            minutes in 0_i64..1_000_000,
+        ) {
+            let after = at("2026-01-01T00:00:30Z").checked_add(minutes.minutes()).unwrap();
+            let (cron, window) = (Fires::Cron(cron, ours), Window::parse(text).unwrap());
+            let rota = Rota::of(&window, &theirs, None);
+            let one_by_one = fires_of(&cron, after)
+                .into_iter()
+                .map(|at| (at, wanted(rota.voice(at).mood())))
+                .find(|(_, wanted)| contradicts(action, *wanted));
+            prop_assert_eq!(first_contradiction(&cron, action, rota, after), one_by_one);
+        }
+    }
+
+    #[test]
+    fn what_meets_only_as_the_clock_is_changed_is_found() {
+        let (after, berlin) = (at("2026-11-23T00:00:00Z"), "Europe/Berlin");
+        // 02:30 is left out on one night, and happens at 03:00.
+        let (left_out, three) = (cron("30 2 * * *", berlin), cron("0 3 * * *", berlin));
+        assert_eq!(first_clash(&left_out, &three, after), Some(at("2027-03-28T01:00:00Z")));
+        let window = Window::parse("awake 03:00-03:10").unwrap();
+        let reading = Reading::in_zone(TimeZone::get(berlin).unwrap());
+        let rota = Rota::of(&window, &reading, None);
+        let found = first_contradiction(&left_out, Action::Stop, rota, after);
+        assert_eq!(found, Some((at("2027-03-28T01:00:00Z"), Wanted::Awake)));
+        // 02:15 comes twice on another: the sleep that it lies in is over as it comes again.
+        let (twice, window) = (cron("*/15 2 * * *", berlin), Window::parse("sleep 02:00-02:46").unwrap());
+        let rota = Rota::of(&window, &reading, None);
+        let found = first_contradiction(&twice, Action::Stop, rota, after);
+        assert_eq!(found, Some((at("2027-10-31T01:00:00Z"), Wanted::Awake)));
+    }
+
+    #[test]
+    fn a_dropped_sleep_and_a_date_of_a_calendar_are_not_left_out() {
+        let window = Window::parse("sleep 20:00-08:00").unwrap();
+        let utc = Reading::in_zone(TimeZone::UTC);
+        let (stop, after) = (cron("0 23 * * *", "UTC"), at("2027-01-01T12:00:00Z"));
+        let first =
+            |rota: Rota<'_>| first_contradiction(&stop, Action::Stop, rota, after).map(|found| found.0);
+        let plain = Rota::of(&window, &utc, None);
+        assert_eq!(first(plain), None);
+        let skip = Some(at("2027-01-05T20:00:00Z"));
+        assert_eq!(first(Rota { skip, ..plain }), Some(at("2027-01-05T23:00:00Z")));
+        let dates = crate::domain::calendar::CalendarDays {
+            dates: ["2027-03-03".parse().unwrap()].into(),
+            ..Default::default()
+        };
+        let calendar = Some((&dates, crate::domain::calendar::CalendarEffect::Awake));
+        assert_eq!(first(Rota { calendar, ..plain }), Some(at("2027-03-03T23:00:00Z")));
+    }
+}
