@@ -329,7 +329,8 @@ pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<Schedule>> {
 }
 
 /// The enabled schedules that may touch what `target` touches: of the same target, of the stack it belongs to, of a
-/// container that belongs to it. `limit` at most, oldest first.
+/// container that belongs to it. The oldest `limit` are looked at, and of those that say the same the oldest and the
+/// newest told: whoever asks about one of them finds another. Oldest first.
 ///
 /// # Errors
 /// As [`get`].
@@ -355,13 +356,17 @@ pub async fn touching(db: &Db, target: &Target, limit: i64) -> Result<Vec<Schedu
     // anew each time, which takes longer than to run it.
     let sql = format!(
         concat!(
-            "SELECT ",
-            columns!(),
-            " WHERE s.deleted_ms IS NULL AND s.enabled = TRUE AND s.id IN ( \
+            "WITH beside AS (SELECT * FROM schedules WHERE deleted_ms IS NULL AND enabled = TRUE AND id IN ( \
                SELECT id FROM schedules WHERE host_id = $1 AND target_type = 'stack' AND target_identity = $2 \
                UNION ALL \
                SELECT id FROM schedules WHERE host_id = $1 AND target_type = 'container' AND {between}) \
-             ORDER BY s.id LIMIT {limit}"
+             ORDER BY id LIMIT {limit}), \
+             ends AS (SELECT MIN(id) AS oldest, MAX(id) AS newest FROM beside \
+               GROUP BY target_type, target_identity, kind, action, mode, cron, at_ms, window_text, timezone, \
+                 calendar_id, calendar_effect, priority, policy) \
+             SELECT ",
+            columns!(),
+            " WHERE s.id IN (SELECT oldest FROM ends UNION ALL SELECT newest FROM ends) ORDER BY s.id"
         ),
         between = match (db, &target.subject) {
             (_, Subject::Container(_)) => "target_identity = $3 AND $3 = $4",

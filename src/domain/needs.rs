@@ -55,12 +55,13 @@ impl Pairs {
         let is_meant = |one: &Container| {
             one.stack().is_some_and(|name| stacks.contains(name)) || containers.contains(&one.identity)
         };
-        // What has done its work needs nothing any more.
+        // What has done its work needs nothing any more; what is never touched does not sleep.
         pairs.retain(|(dependant, dependency)| {
             (is_meant(dependant) || is_meant(dependency))
                 && dependant.is_ordinary()
                 && dependency.is_ordinary()
                 && !dependant.looks_completed()
+                && dependency.protection.is_none()
         });
         Self(pairs.into_iter().map(|(a, b)| (Arc::clone(a), Arc::clone(b))).collect())
     }
@@ -97,13 +98,17 @@ impl<'a> Needs<'a> {
     pub fn new(rules: &'a Rules, pairs: &'a Pairs, now: Timestamp) -> Self {
         let mut of_target: HashMap<Target, Vec<usize>> = HashMap::new();
         for (at, (dependant, dependency)) in pairs.0.iter().enumerate() {
-            for one in [dependant, dependency] {
-                // Those that decide about one container are all on one target.
-                if let Some(rule) = rules.windows_for(Place::of(one)).first() {
-                    let known = of_target.entry(rule.target.clone()).or_default();
-                    if known.last() != Some(&at) {
-                        known.push(at);
-                    }
+            // Those that decide about one container are all on one target.
+            let sides = [dependant, dependency];
+            let decides = sides.map(|one| rules.windows_for(Place::of(one)).first().map(|rule| &rule.target));
+            // What the same windows decide about sleeps at the same times, but for what is never touched.
+            if decides[0] == decides[1] && dependant.protection.is_none() {
+                continue;
+            }
+            for target in decides.into_iter().flatten() {
+                let known = of_target.entry(target.clone()).or_default();
+                if known.last() != Some(&at) {
+                    known.push(at);
                 }
             }
         }

@@ -23,6 +23,7 @@ on_both_engines!(
     a_skip_needs_the_occurrence_it_was_meant_for,
     a_list_is_paged_filtered_and_without_the_deleted,
     schedules_that_touch_a_target_are_found_across_stack_and_member,
+    of_those_that_say_the_same_the_oldest_and_the_newest_touch,
     the_first_schedule_of_each_target_is_known,
 );
 
@@ -212,6 +213,17 @@ async fn schedules_that_touch_a_target_are_found_across_stack_and_member(test: T
     for (target, found) in targets.iter().zip(found) {
         let touching = schedules::touching(&test.db, target, 10).await.expect("reads");
         assert_eq!(ids(&touching), found, "{target:?}");
+    }
+}
+
+async fn of_those_that_say_the_same_the_oldest_and_the_newest_touch(test: TestDb) {
+    let mut rows: Vec<Schedule> = ["a", "b", "c", "d", "e", "f"].into_iter().map(schedule).collect();
+    rows[2].spec.priority = 1;
+    rows[4].spec.target = Target::container(HostId::local(), member("media", "web"));
+    store_schedules(&test.db, &rows).await;
+    for (limit, found) in [(10, vec!["a", "c", "e", "f"]), (4, vec!["a", "c", "d"]), (1, vec!["a"])] {
+        let touching = schedules::touching(&test.db, &rows[0].spec.target, limit).await.expect("reads");
+        assert_eq!(ids(&touching), found, "{limit}");
     }
 }
 

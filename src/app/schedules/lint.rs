@@ -25,8 +25,6 @@ use crate::domain::window::Rota;
 
 /// Schedules of one target that others are compared with at most, oldest first.
 const MOST_OTHERS: i64 = 100;
-/// As many are looked at first where one is enough.
-const FEW_OTHERS: i64 = 4;
 /// Looks at the database at once.
 const LOOKS_AT_ONCE: usize = 4;
 /// Warnings told at most.
@@ -97,21 +95,11 @@ pub(super) async fn first_of_each(
     almanac: &Almanac,
     now: Timestamp,
 ) -> Result<HashMap<ScheduleId, Clash>> {
-    let mut found = HashMap::new();
-    // Most get in the way of one of the oldest, or there are no more. Of many others only some are in memory at once.
-    let mut open = schedules.clone();
-    for (many, at_once) in [(FEW_OTHERS, usize::MAX), (MOST_OTHERS, 10)] {
-        let mut rest = Vec::new();
-        while !open.is_empty() {
-            let part: Vec<Schedule> = open.drain(..open.len().min(at_once)).collect();
-            let beside = beside(app, &part, many).await?;
-            let almanac = almanac.clone();
-            let (told, undecided) = work_out(move || met_by(part, &beside, many, &almanac, now)).await?;
-            found.extend(told);
-            rest.extend(undecided);
-        }
-        open = rest;
-    }
+    let beside = beside(app, &schedules).await?;
+    let (mut found, schedules) = {
+        let almanac = almanac.clone();
+        work_out(move || (met_by(&schedules, &beside, &almanac, now), schedules)).await?
+    };
     // Only windows are compared with who needs whom.
     let windows: Vec<Schedule> = schedules
         .into_iter()
@@ -129,8 +117,8 @@ pub(super) async fn first_of_each(
     Ok(found)
 }
 
-/// By target: the schedules that share a container with it, `many` at most.
-async fn beside(app: &App, schedules: &[Schedule], many: i64) -> Result<HashMap<Target, Vec<Schedule>>> {
+/// By target: the schedules that share a container with it.
+async fn beside(app: &App, schedules: &[Schedule]) -> Result<HashMap<Target, Vec<Schedule>>> {
     let targets: HashSet<&Target> = schedules.iter().map(|one| &one.spec.target).collect();
     let targets: Vec<&Target> = targets.into_iter().collect();
     let mut beside = HashMap::new();
@@ -138,7 +126,7 @@ async fn beside(app: &App, schedules: &[Schedule], many: i64) -> Result<HashMap<
     for some in targets.chunks(LOOKS_AT_ONCE) {
         let mut looks = Vec::with_capacity(some.len());
         for target in some {
-            looks.push(db::schedules::touching(&app.db, target, many));
+            looks.push(db::schedules::touching(&app.db, target, MOST_OTHERS));
         }
         let found = try_join_all(looks).await?;
         beside.extend(some.iter().map(|target| (*target).clone()).zip(found));
@@ -146,29 +134,21 @@ async fn beside(app: &App, schedules: &[Schedule], many: i64) -> Result<HashMap<
     Ok(beside)
 }
 
-/// Those of `schedules` that get in the way of one `beside` their target, and those that get in nobody's way while there
-/// may be more than `many` beside it.
+/// What those of `schedules` that get in the way of one `beside` their target do.
 fn met_by(
-    schedules: Vec<Schedule>,
+    schedules: &[Schedule],
     beside: &HashMap<Target, Vec<Schedule>>,
-    many: i64,
     almanac: &Almanac,
     now: Timestamp,
-) -> (Vec<(ScheduleId, Clash)>, Vec<Schedule>) {
-    let (mut told, mut rest) = (Vec::new(), Vec::new());
-    for one in schedules {
-        let others = beside.get(&one.spec.target).map(Vec::as_slice).unwrap_or_default();
-        let met = others.iter().filter(|other| other.id != one.id).find_map(|other| {
+) -> HashMap<ScheduleId, Clash> {
+    let met = |one: &Schedule| {
+        let others = beside.get(&one.spec.target)?.iter().filter(|other| other.id != one.id);
+        others.into_iter().find_map(|other| {
             let sentence = between(&one.spec, other, almanac, now)?;
-            Some(Clash { sentence, other: Some(other.id.clone()) })
-        });
-        match met {
-            Some(clash) => told.push((one.id, clash)),
-            None if i64::try_from(others.len()).is_ok_and(|found| found >= many) => rest.push(one),
-            None => {}
-        }
-    }
-    (told, rest)
+            Some((one.id.clone(), Clash { sentence, other: Some(other.id.clone()) }))
+        })
+    };
+    schedules.iter().filter_map(met).collect()
 }
 
 /// Which of these windows has something asleep on a host while it is needed.
