@@ -23,6 +23,10 @@ macro_rules! columns {
     };
 }
 
+/// What a schedule says: two of which all of these are the same get in the way of the same others.
+const RULE: &str = "target_type, target_identity, kind, action, mode, cron, at_ms, window_text, timezone, calendar_id, \
+                    calendar_effect, priority, policy";
+
 #[derive(sqlx::FromRow)]
 struct Row {
     id: String,
@@ -328,9 +332,13 @@ pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<Schedule>> {
     read_all(rows)
 }
 
+/// Schedules of a stack's containers that are looked at for one of the stack.
+const MOST_OF_MEMBERS: i64 = 100;
+
 /// The enabled schedules that may touch what `target` touches: of the same target, of the stack it belongs to, of a
-/// container that belongs to it. The oldest `limit` are looked at, and of those that say the same the oldest and the
-/// newest told: whoever asks about one of them finds another. Oldest first.
+/// container that belongs to it. Of each of these the oldest `limit` are looked at, of a stack's containers
+/// the oldest [`MOST_OF_MEMBERS`]; and of those that say the same the oldest and the newest are told: whoever asks about
+/// one of them finds another. Oldest first.
 ///
 /// # Errors
 /// As [`get`].
@@ -352,29 +360,34 @@ pub async fn touching(db: &Db, target: &Target, limit: i64) -> Result<Vec<Schedu
         }
     };
     // Two looks along the index of targets, at the stack's own and at those of its containers: with OR between them all
-    // schedules of the host are read. The limit is part of the text: where it is bound SQLite prepares the statement
-    // anew each time, which takes longer than to run it.
+    // schedules of the host are read. A limit is part of the text: where it is bound SQLite prepares the statement anew
+    // each time, which takes longer than to run it.
+    let look = |target_type: &str, wanted: &str, limit: i64| {
+        format!(
+            "SELECT * FROM (SELECT id, {RULE} FROM schedules WHERE host_id = $1 AND target_type = '{target_type}' \
+             AND {wanted} AND deleted_ms IS NULL AND enabled = TRUE ORDER BY id LIMIT {limit}) AS {target_type}"
+        )
+    };
     let sql = format!(
         concat!(
-            "WITH beside AS (SELECT * FROM schedules WHERE deleted_ms IS NULL AND enabled = TRUE AND id IN ( \
-               SELECT id FROM schedules WHERE host_id = $1 AND target_type = 'stack' AND target_identity = $2 \
-               UNION ALL \
-               SELECT id FROM schedules WHERE host_id = $1 AND target_type = 'container' AND {between}) \
-             ORDER BY id LIMIT {limit}), \
-             ends AS (SELECT MIN(id) AS oldest, MAX(id) AS newest FROM beside \
-               GROUP BY target_type, target_identity, kind, action, mode, cron, at_ms, window_text, timezone, \
-                 calendar_id, calendar_effect, priority, policy) \
-             SELECT ",
+            "WITH beside AS ({stack} UNION ALL {containers}), \
+             ends AS (SELECT MIN(id) AS oldest, MAX(id) AS newest FROM beside GROUP BY {rule}) SELECT ",
             columns!(),
             " WHERE s.id IN (SELECT oldest FROM ends UNION ALL SELECT newest FROM ends) ORDER BY s.id"
         ),
-        between = match (db, &target.subject) {
-            (_, Subject::Container(_)) => "target_identity = $3 AND $3 = $4",
-            (Db::Sqlite { .. }, _) => "target_identity >= $3 AND target_identity <= $4",
+        rule = RULE,
+        stack = look("stack", "target_identity = $2", limit),
+        containers = match (db, &target.subject) {
+            (_, Subject::Container(_)) => look("container", "target_identity = $3 AND $3 = $4", limit),
+            (Db::Sqlite { .. }, _) =>
+                look("container", "target_identity >= $3 AND target_identity <= $4", MOST_OF_MEMBERS),
             // By bytes, as SQLite compares by itself; there the last column of the index does not help.
-            (Db::Pg(_), _) => "target_identity COLLATE \"C\" >= $3 AND target_identity COLLATE \"C\" <= $4",
+            (Db::Pg(_), _) => look(
+                "container",
+                "target_identity COLLATE \"C\" >= $3 AND target_identity COLLATE \"C\" <= $4",
+                MOST_OF_MEMBERS
+            ),
         },
-        limit = limit
     );
     let [first, last] = containers;
     let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(AssertSqlSafe(sql))

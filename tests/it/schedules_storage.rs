@@ -221,7 +221,8 @@ async fn of_those_that_say_the_same_the_oldest_and_the_newest_touch(test: TestDb
     rows[2].spec.priority = 1;
     rows[4].spec.target = Target::container(HostId::local(), member("media", "web"));
     store_schedules(&test.db, &rows).await;
-    for (limit, found) in [(10, vec!["a", "c", "e", "f"]), (4, vec!["a", "c", "d"]), (1, vec!["a"])] {
+    for (limit, found) in [(10, vec!["a", "c", "e", "f"]), (4, vec!["a", "c", "d", "e"]), (1, vec!["a", "e"])]
+    {
         let touching = schedules::touching(&test.db, &rows[0].spec.target, limit).await.expect("reads");
         assert_eq!(ids(&touching), found, "{limit}");
     }

@@ -23,8 +23,10 @@ use crate::domain::schedule::{Policy, Schedule, ScheduleSpec, When};
 use crate::domain::target::{Subject, Target};
 use crate::domain::window::Rota;
 
-/// Schedules of one target that others are compared with at most, oldest first.
+/// Schedules of one target that another is compared with at most as it is saved, oldest first …
 const MOST_OTHERS: i64 = 100;
+/// … and each on the list.
+const MOST_OTHERS_LISTED: i64 = 25;
 /// Looks at the database at once.
 const LOOKS_AT_ONCE: usize = 4;
 /// Warnings told at most.
@@ -126,7 +128,7 @@ async fn beside(app: &App, schedules: &[Schedule]) -> Result<HashMap<Target, Vec
     for some in targets.chunks(LOOKS_AT_ONCE) {
         let mut looks = Vec::with_capacity(some.len());
         for target in some {
-            looks.push(db::schedules::touching(&app.db, target, MOST_OTHERS));
+            looks.push(db::schedules::touching(&app.db, target, MOST_OTHERS_LISTED));
         }
         let found = try_join_all(looks).await?;
         beside.extend(some.iter().map(|target| (*target).clone()).zip(found));
