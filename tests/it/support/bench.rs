@@ -195,7 +195,8 @@ impl Bench {
             .await;
     }
 
-    /// Lets everything happen that needs no time: waits until every other thread sleeps and nothing moved meanwhile.
+    /// Lets everything happen that needs no time: waits until every other thread sleeps, no statement is with a database
+    /// server, and nothing moved meanwhile.
     #[expect(clippy::disallowed_methods, reason = "virtual time stands still; this waits for real threads")]
     pub async fn quiet(&self) {
         let look = || {
@@ -207,8 +208,17 @@ impl Bench {
         while still < 4 {
             tokio::time::sleep(Duration::from_millis(1)).await;
             let now = look();
-            still = if now == seen && others_sleep() { still + 1 } else { 0 };
+            still = if now == seen && others_sleep() && !self.asks_a_server() { still + 1 } else { 0 };
             seen = now;
+        }
+    }
+
+    /// Whether a connection to a database server is in use: what waits for its answer sleeps, and time must not run ahead
+    /// of it.
+    fn asks_a_server(&self) -> bool {
+        match &self.app.db {
+            Db::Pg(pool) => usize::try_from(pool.size()).is_ok_and(|size| size > pool.num_idle()),
+            Db::Sqlite { .. } => false,
         }
     }
 }
