@@ -179,7 +179,7 @@ impl Rules {
         let mut found = Vec::new();
         let mut wanted = self.at(after).desired(place).wanted;
         let mut from = after;
-        let mut days = 8;
+        let mut days = 2;
         // Ever longer stretches: the next few changes are near, and looking far costs.
         while from < until && found.len() < limit {
             let to = from.checked_add((days * 24_i64).hours()).unwrap_or(Timestamp::MAX).min(until);

@@ -8,14 +8,14 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::{Mood, Window};
+use super::{DAY, Mood, Window};
 use crate::domain::calendar::{CalendarDays, CalendarEffect};
 use crate::domain::schedule::Reading;
 use crate::domain::sorted;
 use crate::domain::time::resolve;
 
-/// Days looked at before the first: the longest part, a day for its end, one for the zone.
-const BEFORE: i64 = 9;
+/// Days within which a sleep is told whole: the longest part, a day for its end, one for the zone.
+const BEYOND: i64 = 9;
 /// Without a calendar a week repeats; what does not change within this many days never does. Three weeks, since a
 /// clock change can swallow an edge.
 const SETTLED: i64 = 22;
@@ -91,8 +91,7 @@ impl<'a> Rota<'a> {
 
     /// What it says at an instant.
     pub fn voice(&self, at: Timestamp) -> Voice {
-        let inside = self.written(at, at).iter().any(|interval| interval.holds(at));
-        let voice = self.voice_for(inside);
+        let voice = self.voice_for(self.names(at));
         if voice.mood() == Mood::Asleep
             && let Some(skip) = self.skip
             && skip <= at
@@ -101,6 +100,30 @@ impl<'a> Rota<'a> {
             return Voice::AwakeOutside;
         }
         voice
+    }
+
+    /// Whether an interval that the rule names holds an instant.
+    fn names(&self, at: Timestamp) -> bool {
+        let today = at.to_zoned(self.zone.clone()).date();
+        let mut date = today.checked_sub(self.lasts().days()).unwrap_or(Date::MIN);
+        let last = today.tomorrow().unwrap_or(today);
+        let mut inside = false;
+        while date <= last && !inside {
+            self.start_on(date, |start, end| {
+                let started = resolve(start, self.zone).is_some_and(|start| start <= at);
+                inside |= started && resolve(end, self.zone).is_some_and(|end| at < end);
+            });
+            let Ok(next) = date.tomorrow() else { break };
+            date = next;
+        }
+        inside
+    }
+
+    /// Days before an instant on which an interval that holds it can start: as long as the longest lasts, and one for
+    /// the zone. A date of a calendar can name a whole day.
+    fn lasts(&self) -> i64 {
+        let longest = self.window.parts.iter().map(|part| part.length).max().unwrap_or(DAY).max(DAY);
+        (i64::from(longest) + i64::from(DAY) - 1) / i64::from(DAY) + 1
     }
 
     fn voice_for(&self, inside: bool) -> Voice {
@@ -153,7 +176,9 @@ impl<'a> Rota<'a> {
 
     /// The instants in (`after`, `until`) at which what it says changes, in order.
     pub fn changes(&self, after: Timestamp, until: Timestamp) -> Vec<Timestamp> {
-        self.sleeps(after, until)
+        // When one began that goes on at `after` is of no interest, but where it tells that one is dropped.
+        let back = if self.skip.is_some() { BEYOND } else { self.lasts() };
+        self.asleep(after, until, back)
             .into_iter()
             .filter(|sleep| Some(sleep.start) != self.skip)
             .flat_map(|sleep| [sleep.start, sleep.end])
@@ -162,13 +187,18 @@ impl<'a> Rota<'a> {
     }
 
     /// The time asleep that touches [`from`, `until`), merged and in order, a dropped sleep included. What reaches
-    /// beyond is told up to its end where that lies within nine days.
+    /// beyond is told up to its ends where they lie within nine days.
     pub fn sleeps(&self, from: Timestamp, until: Timestamp) -> Vec<Interval> {
+        self.asleep(from, until, BEYOND)
+    }
+
+    /// As [`Rota::sleeps`], with starts up to so many days back.
+    fn asleep(&self, from: Timestamp, until: Timestamp, back: i64) -> Vec<Interval> {
         match self.window.names {
-            Mood::Asleep => self.written(from, until),
+            Mood::Asleep => self.written(from, until, back),
             Mood::Awake => {
-                let (first, last) = (shift(from, -BEFORE), shift(until, BEFORE));
-                let written = self.written(first, last);
+                let (first, last) = (shift(from, -back), shift(until, BEYOND));
+                let written = self.written(first, last, back);
                 let mut sleeps = Vec::with_capacity(written.len() + 1);
                 let mut start = first;
                 for awake in written {
@@ -213,15 +243,20 @@ impl<'a> Rota<'a> {
         (ahead.max(0) + SETTLED).min(HORIZON)
     }
 
-    /// The intervals that the rule names and that touch [`from`, `until`], merged and in order.
-    fn written(&self, from: Timestamp, until: Timestamp) -> Vec<Interval> {
+    /// The intervals that the rule names and that touch [`from`, `until`], merged and in order, with starts up to `back`
+    /// days before.
+    fn written(&self, from: Timestamp, until: Timestamp, back: i64) -> Vec<Interval> {
         let first = from.to_zoned(self.zone.clone()).date();
         let last = until.to_zoned(self.zone.clone()).date();
-        let mut date = first.checked_sub(BEFORE.days()).unwrap_or(Date::MIN);
-        let end = last.checked_add(BEFORE.days()).unwrap_or(Date::MAX);
+        let mut date = first.checked_sub(back.days()).unwrap_or(Date::MIN);
+        let near = last.tomorrow().unwrap_or(Date::MAX);
+        let end = last.checked_add(BEYOND.days()).unwrap_or(Date::MAX);
         let mut intervals = Vec::new();
-        while date <= end {
+        // Of what comes later only what goes on with what is there.
+        let mut goes_on = DateTime::MIN;
+        while date <= near || date <= end && date.to_datetime(jiff::civil::Time::midnight()) <= goes_on {
             self.start_on(date, |start, end| {
+                goes_on = goes_on.max(end);
                 let (Some(start), Some(end)) = (resolve(start, self.zone), resolve(end, self.zone)) else {
                     return;
                 };
@@ -333,6 +368,22 @@ mod tests {
     }
 
     #[test]
+    fn a_sleep_of_many_days_is_told_whole() {
+        let utc = TimeZone::UTC;
+        let days = Interval { start: at("2027-01-04T00:00:00Z"), end: at("2027-01-09T00:00:00Z") };
+        let nights = Interval { start: at("2027-01-04T20:00:00Z"), end: at("2027-01-09T06:00:00Z") };
+        for (text, sleep, asked) in [
+            ("sleep Mon-Fri 00:00-24:00", days, "2027-01-04T12:00:00Z"),
+            ("sleep Mon-Fri 20:00-06:00; Tue-Fri 06:00-20:00", nights, "2027-01-04T21:00:00Z"),
+            ("sleep Mon-Fri 20:00-06:00; Tue-Fri 06:00-20:00", nights, "2027-01-08T23:00:00Z"),
+        ] {
+            let window = window(text);
+            let sleeps = Rota::new(&window, &utc).sleeps(at(asked), at(asked));
+            assert_eq!(sleeps, [sleep], "{text}");
+        }
+    }
+
+    #[test]
     fn what_never_changes_has_no_next_change() {
         let utc = TimeZone::UTC;
         for text in ["sleep 00:00-24:00", "awake 12:00-12:00", "sleep Mon 08:00 - Mon 08:00"] {
@@ -429,6 +480,10 @@ mod tests {
                 "{text}"
             );
         }
+        // Of many days, of which each goes on with the one before.
+        let window = window("sleep Mon-Fri 00:00-24:00");
+        let rota = Rota { skip: Some(at("2027-01-04T00:00:00Z")), ..Rota::new(&window, &utc) };
+        assert_eq!(rota.next_change(at("2027-01-07T12:00:00Z")), Some(at("2027-01-11T00:00:00Z")));
     }
 
     /// The zones of the property: whole, half and quarter hours, both hemispheres, changes at midnight and by half an
@@ -499,7 +554,7 @@ mod tests {
         let rota = Rota::new(window, zone);
         let until = shift(from, days);
         // Nine days earlier, so that what is under way at `from` is known.
-        let begin = shift(from, -BEFORE);
+        let begin = shift(from, -BEYOND);
         let mut walk = Walk { window, zone, shown: 0, open: Vec::new() };
         walk.shown = walk.wall(begin);
         let mut changes = rota.changes(from, until).into_iter().peekable();
@@ -531,6 +586,47 @@ mod tests {
         }
     }
 
+    /// Of days as bits, and starts and lengths in five minutes.
+    fn window_of(parts: &[(u8, i16, i16)], asleep: bool) -> Window {
+        let parts = parts
+            .iter()
+            .map(|(days, start, length)| {
+                let days = (0..7_i8)
+                    .filter(|day| days & (1 << day) != 0)
+                    .map(|day| jiff::civil::Weekday::Monday.wrapping_add(day))
+                    .fold(super::super::Days::default(), |all, day| all.with(super::super::Days::only(day)));
+                super::super::Part { days, start: start * 5, length: length * 5 }
+            })
+            .collect();
+        Window { names: if asleep { Mood::Asleep } else { Mood::Awake }, parts }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+        #[test]
+        fn what_holds_an_instant_is_found_without_a_look_at_what_does_not(
+            parts in proptest::collection::vec((1_u8..128, 0_i16..288, 1_i16..2016), 1..4),
+            asleep in any::<bool>(),
+            zone_index in 0_usize..25,
+            effect in proptest::sample::select(&[
+                None,
+                Some(CalendarEffect::Awake),
+                Some(CalendarEffect::Asleep),
+                Some(CalendarEffect::As(jiff::civil::Weekday::Sunday)),
+            ][..]),
+            minutes in proptest::collection::vec(0_i64..1_000_000, 20),
+        ) {
+            let window = window_of(&parts, asleep);
+            let days = CalendarDays { yearly: (1..=12).map(|month| (month, 7)).collect(), ..CalendarDays::default() };
+            let zone = zone(ZONES[zone_index]);
+            let rota = Rota { calendar: effect.map(|effect| (&days, effect)), ..Rota::new(&window, &zone) };
+            for minute in minutes {
+                let at = at("2026-01-01T00:00:00Z").checked_add(minute.minutes()).expect("an instant");
+                prop_assert_eq!(rota.names(at), rota.written(at, at, BEYOND).iter().any(|one| one.holds(at)), "{}", at);
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(60))]
         #[test]
@@ -540,17 +636,7 @@ mod tests {
             zone_index in 0_usize..25,
             day in 0_i64..700,
         ) {
-            let parts = parts
-                .into_iter()
-                .map(|(days, start, length)| {
-                    let days = (0..7_i8)
-                        .filter(|day| days & (1 << day) != 0)
-                        .map(|day| jiff::civil::Weekday::Monday.wrapping_add(day))
-                        .fold(super::super::Days::default(), |all, day| all.with(super::super::Days::only(day)));
-                    super::super::Part { days, start: start * 5, length: length * 5 }
-                })
-                .collect();
-            let window = Window { names: if asleep { Mood::Asleep } else { Mood::Awake }, parts };
+            let window = window_of(&parts, asleep);
             agrees(&window, &zone(ZONES[zone_index]), shift(at("2026-01-01T00:00:00Z"), day), 30);
         }
     }
