@@ -124,6 +124,12 @@ impl Rules {
         &self.windows
     }
 
+    /// The window schedules of a target itself.
+    pub fn windows_on(&self, target: &Target) -> impl Iterator<Item = &WindowRule> + use<'_> {
+        let indexes = self.by_target.get(target).map(Vec::as_slice).unwrap_or_default();
+        indexes.iter().map(|index| &self.windows[*index])
+    }
+
     /// The overrides.
     pub fn overrides(&self) -> &[Override] {
         &self.overrides

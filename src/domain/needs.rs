@@ -43,9 +43,21 @@ impl Pairs {
             };
         }
         let all = &inventory.containers;
-        let (edges, _) = order::edges(all, inventory);
+        // Only a shared network reaches beyond a stack.
+        let reaches_out = all.iter().any(|one| one.network_mode.starts_with("container:"));
+        let members: Vec<Arc<Container>> = if reaches_out {
+            all.to_vec()
+        } else {
+            let own = containers.iter().filter_map(|identity| match identity {
+                ContainerIdentity::Service { project, .. } => Some(project.as_str()),
+                ContainerIdentity::Name(_) => None,
+            });
+            let concerned: HashSet<&str> = stacks.iter().copied().chain(own).collect();
+            sorted::set(concerned).into_iter().flat_map(|name| all.of_stack(name)).cloned().collect()
+        };
+        let (edges, _) = order::edges(&members, inventory);
         let mut pairs: Vec<_> =
-            edges.iter().map(|edge| (&all[edge.dependant], &all[edge.dependency])).collect();
+            edges.iter().map(|edge| (&members[edge.dependant], &members[edge.dependency])).collect();
         for edge in inventory.added.iter().filter(|edge| !edge.is_within_a_stack()) {
             for dependant in all.iter().filter(|one| added::names(&edge.dependant, one)) {
                 let dependencies = all.iter().filter(|one| added::names(&edge.dependency, one));
@@ -66,19 +78,14 @@ impl Pairs {
         Self(pairs.into_iter().map(|(a, b)| (Arc::clone(a), Arc::clone(b))).collect())
     }
 
-    /// Those of `windows` that decide about one of them.
-    pub fn windows<'a>(&self, windows: &'a [WindowRule]) -> impl Iterator<Item = &'a WindowRule> {
-        let sides = || self.0.iter().flat_map(|(a, b)| [a, b]);
-        let stacks: HashSet<String> = sides().filter_map(|one| one.stack().map(str::to_owned)).collect();
-        let containers: HashSet<ContainerIdentity> = sides().map(|one| one.identity.clone()).collect();
-        let host = sides().next().map(|one| one.host.clone());
-        windows.iter().filter(move |rule| {
-            Some(&rule.target.host) == host.as_ref()
-                && match &rule.target.subject {
-                    Subject::Stack(name) => stacks.contains(name),
-                    Subject::Container(identity) => containers.contains(identity),
-                }
-        })
+    /// The windows that decide about one of them.
+    pub fn windows<'a>(&self, rules: &'a Rules) -> impl Iterator<Item = &'a WindowRule> {
+        let sides = self.0.iter().flat_map(|(a, b)| [a, b]);
+        let targets = sides.flat_map(|one| {
+            let stack = one.stack().map(|name| Target::stack(one.host.clone(), name));
+            stack.into_iter().chain([one.target()])
+        });
+        sorted::set(targets).into_iter().flat_map(|target| rules.windows_on(&target))
     }
 }
 

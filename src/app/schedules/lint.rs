@@ -26,7 +26,7 @@ use crate::domain::window::Rota;
 /// Schedules of one target that another is compared with at most as it is saved, oldest first …
 const MOST_OTHERS: i64 = 100;
 /// … and each on the list.
-const MOST_OTHERS_LISTED: i64 = 25;
+const MOST_OTHERS_LISTED: i64 = 16;
 /// Looks at the database at once.
 const LOOKS_AT_ONCE: usize = 4;
 /// Warnings told at most.
@@ -71,7 +71,7 @@ pub(super) async fn clashes(
             let own = almanac.rule_of(&ScheduleId::from(""), &spec, now)?;
             let (host, rules) = planned?;
             let pairs = Pairs::about([&spec.target], &host.inventory());
-            let stored = pairs.windows(rules.windows()).filter(|rule| Some(&rule.id) != itself.as_ref());
+            let stored = pairs.windows(&rules).filter(|rule| Some(&rule.id) != itself.as_ref());
             let rules = Rules::new(stored.cloned().chain([own]).collect(), Vec::new());
             let gap = Needs::new(&rules, &pairs, now).first_gap(&spec.target)?;
             Some(needed(&gap, &spec.target, &almanac.zone_of(&spec)))
@@ -163,7 +163,7 @@ fn gaps(
 ) -> Vec<(ScheduleId, Clash)> {
     let pairs = Pairs::about(windows.iter().map(|one| &one.spec.target), inventory);
     // An override is nobody's plan.
-    let rules = Rules::new(pairs.windows(rules.windows()).cloned().collect(), Vec::new());
+    let rules = Rules::new(pairs.windows(rules).cloned().collect(), Vec::new());
     let mut needs = Needs::new(&rules, &pairs, now);
     let told = windows.iter().filter(|one| one.spec.target.host == inventory.host).filter_map(|one| {
         let gap = needs.first_gap(&one.spec.target)?;
