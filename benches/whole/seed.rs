@@ -14,6 +14,9 @@ use tempfile::TempDir;
 use super::program::{Program, Setup};
 use super::{Bench, Simulated, patiently};
 
+/// Of all schedules: its clocks are changed twice a year.
+const ZONE: &str = "Europe/Berlin";
+
 /// How much there is of everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Size {
@@ -60,9 +63,9 @@ pub fn seed(bench: &Bench, size: Size) -> io::Result<Seeded> {
     program.until_said("connected to Docker")?;
     let mut caller = program.caller()?;
     let cron = json!({"name": "cron", "target_type": "stack", "target_id": "stack-0001", "action": "stop",
-                      "timezone": "UTC", "cron": within_the_window()});
+                      "timezone": ZONE, "cron": within_the_window()});
     let window = json!({"name": "window", "target_type": "stack", "target_id": "stack-0001", "kind": "window",
-                        "timezone": "UTC", "window": window()});
+                        "timezone": ZONE, "window": window()});
     for schedule in [&cron, &window] {
         caller.post("/api/schedules", schedule)?;
     }
@@ -76,7 +79,9 @@ pub fn seed(bench: &Bench, size: Size) -> io::Result<Seeded> {
 
 /// The hour of the day, that many hours from now: what is measured is the same whenever it is measured.
 fn hour(later: i64) -> i64 {
-    (super::wall_ms() / 3_600_000 + later) % 24
+    let now = docknap::domain::time::from_ms(super::wall_ms());
+    let zone = docknap::domain::time::zone(ZONE).unwrap_or(jiff::tz::TimeZone::UTC);
+    (i64::from(now.to_zoned(zone).hour()) + later) % 24
 }
 
 /// Hours of sleep that do not begin within the next three: nothing is to sleep meanwhile.
@@ -90,7 +95,7 @@ fn window() -> String {
     )
 }
 
-/// A time of each day at which that window sleeps: a stop then gets in nobody's way, and to see that takes longest.
+/// A time of each day at which that window sleeps: a stop then does not go against it, and that has to be seen.
 fn within_the_window() -> String {
     format!("0 {} * * *", hour(8))
 }

@@ -89,8 +89,8 @@ fn stretches(a: Option<&Week<'_>>, b: Option<&Week<'_>>, after: Timestamp) -> Ve
     }
 }
 
-/// The first minute after `after` in which both fire, looked for over [`HORIZON_DAYS`] or [`MOST_FIRES`] of each where
-/// they can meet.
+/// The first minute after `after` in which both fire, looked for over [`HORIZON_DAYS`] or, where they can meet,
+/// [`MOST_FIRES`] of the first.
 pub fn first_clash(a: &Fires, b: &Fires, after: Timestamp) -> Option<Timestamp> {
     let mut left = MOST_FIRES;
     stretches(a.week().as_ref(), b.week().as_ref(), after).into_iter().find_map(|(after, until)| {
@@ -215,7 +215,7 @@ mod tests {
         "Australia/Lord_Howe",
     ];
 
-    /// Expressions near the hours at which clocks are changed too, with few fires in 400 days.
+    /// Expressions near the hours at which clocks are changed too, most with few fires in 400 days.
     fn crons() -> impl Strategy<Value = Cron> {
         let part = |choices: &'static [&'static str]| proptest::sample::select(choices);
         let minute = part(&["0", "15", "30", "45", "0,30"]);

@@ -254,7 +254,7 @@ impl<'a> Rota<'a> {
         let mut intervals = Vec::new();
         // Of what comes later only what goes on with what is there.
         let mut goes_on = DateTime::MIN;
-        while date <= near || date <= end && date.to_datetime(jiff::civil::Time::midnight()) <= goes_on {
+        while date <= near || date <= end && date <= goes_on.date().tomorrow().unwrap_or(Date::MAX) {
             self.start_on(date, |start, end| {
                 goes_on = goes_on.max(end);
                 let (Some(start), Some(end)) = (resolve(start, self.zone), resolve(end, self.zone)) else {

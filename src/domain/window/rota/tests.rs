@@ -64,6 +64,10 @@ fn a_sleep_of_many_days_is_told_whole() {
         let sleeps = Rota::new(&window, &utc).sleeps(at(asked), at(asked));
         assert_eq!(sleeps, [sleep], "{text}");
     }
+    // Where the clock goes from 23:00 to midnight, 23:30 and midnight are one instant.
+    let (window, nuuk) = (window("sleep Fri 20:00 - Sat 23:30; Sun 00:00-02:00"), zone("America/Nuuk"));
+    let sleeps = Rota::new(&window, &nuuk).sleeps(at("2027-03-27T00:00:00Z"), at("2027-03-27T00:00:00Z"));
+    assert_eq!(sleeps.first().map(|sleep| sleep.end), Some(at("2027-03-28T03:00:00Z")));
 }
 
 #[test]
