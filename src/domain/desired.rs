@@ -164,14 +164,12 @@ impl Rules {
 
     /// The window schedules whose layer a place is in: those of the narrowest scope that has any.
     pub fn windows_for(&self, place: Place<'_>) -> Vec<&WindowRule> {
-        let of = |subject: Subject| {
-            let target = Target { host: place.host.clone(), subject };
-            self.by_target.get(&target).map(Vec::as_slice).unwrap_or_default()
+        let of = |subject: Subject| -> Vec<&WindowRule> {
+            self.windows_on(&Target { host: place.host.clone(), subject }).collect()
         };
         let container = place.container.map(|identity| of(Subject::Container(identity.clone())));
         let narrow = container.filter(|rules| !rules.is_empty());
-        let rules = narrow.or_else(|| place.stack.map(|name| of(Subject::Stack(name.to_owned()))));
-        rules.unwrap_or_default().iter().map(|index| &self.windows[*index]).collect()
+        narrow.or_else(|| place.stack.map(|name| of(Subject::Stack(name.to_owned())))).unwrap_or_default()
     }
 
     /// The changes of what is wanted of a place in (`after`, `until`), in order, `limit` at most.

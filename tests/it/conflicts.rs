@@ -161,6 +161,23 @@ async fn a_member_awake_while_its_stack_sleeps_is_told_of() {
 }
 
 #[tokio::test]
+async fn what_is_never_touched_stays_awake_while_what_it_needs_sleeps_with_their_stack() {
+    let world = World::new()
+        .stack("shop", |s| s.service("db", |c| c).service("web", |c| c.depends_on("db").protect()));
+    let bench = Bench::new(NOW, world).await;
+    let told = warned(&bench, window("stack", "shop", "sleep 23:00-07:00")).await;
+    assert!(told.contains("shop-db-1 is asleep, and shop-web-1, which needs it, is not."), "{told}");
+}
+
+#[tokio::test]
+async fn a_network_of_another_stack_is_needed_too() {
+    let world = shop().stack("guest", |s| s.service("app", |c| c.network_of("shop-web-1")));
+    let bench = Bench::new(NOW, world).await;
+    let told = warned(&bench, window("stack", "shop", "sleep 23:00-07:00")).await;
+    assert!(told.contains("shop-web-1 is asleep, and guest-app-1, which needs it, is not."), "{told}");
+}
+
+#[tokio::test]
 async fn what_another_stack_needs_is_told_of_at_save_and_on_the_list() {
     let world = shop().stack("core", |s| s.service("queue", |c| c));
     let test = TestApp::over(Bench::new(NOW, world).await).await;

@@ -144,8 +144,8 @@ fn met_by(
     now: Timestamp,
 ) -> HashMap<ScheduleId, Clash> {
     let met = |one: &Schedule| {
-        let others = beside.get(&one.spec.target)?.iter().filter(|other| other.id != one.id);
-        others.into_iter().find_map(|other| {
+        let mut others = beside.get(&one.spec.target)?.iter().filter(|other| other.id != one.id);
+        others.find_map(|other| {
             let sentence = between(&one.spec, other, almanac, now)?;
             Some((one.id.clone(), Clash { sentence, other: Some(other.id.clone()) }))
         })

@@ -20,9 +20,9 @@ mod week;
 pub use week::Minutes;
 
 /// How far ahead two schedules are compared, in days.
-pub const HORIZON_DAYS: i64 = 400;
-/// How many fires of each are compared at most.
-pub const MOST_FIRES: usize = 2000;
+const HORIZON_DAYS: i64 = 400;
+/// How many fires are compared at most.
+const MOST_FIRES: usize = 2000;
 
 /// The instants at which something fires, or a window changes.
 #[derive(Clone, Debug)]
