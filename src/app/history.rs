@@ -1,6 +1,7 @@
 //! What was done: runs and their steps, newest first.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -83,6 +84,20 @@ pub async fn list(app: &App, actor: &Actor, filter: &RunFilter, page: &Page) -> 
     let rows =
         db::history::list(&app.db, filter.wanted(&touching), page.cursor.as_deref(), page.fetch()).await?;
     Ok(page.cut(rows, |run| run.id.0.clone()))
+}
+
+/// How many [`newest`] are.
+const NEWEST: u32 = 50;
+
+/// The newest runs of all, the newest first: read once, and kept as long as nothing is written.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn newest(app: &App, actor: &Actor) -> Result<Arc<Vec<Run>>> {
+    actor.require(Permission::View)?;
+    let page = Page { limit: NEWEST, cursor: None };
+    let read = async || Ok(list(app, actor, &RunFilter::default(), &page).await?.items);
+    app.newest_runs.get(app, read).await
 }
 
 /// More newer runs than these are not counted.

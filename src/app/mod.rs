@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::db::Db;
 use crate::docker::Hosts;
 use crate::domain::permission::{Permission, Role};
-use crate::domain::run::ActorRef;
+use crate::domain::run::{ActorRef, Run};
 use crate::domain::target::Target;
 use crate::domain::user::User;
 
@@ -30,6 +30,7 @@ pub mod health;
 pub mod history;
 pub mod idempotency;
 mod ids;
+mod kept;
 pub mod locks;
 pub mod metrics;
 pub mod nap;
@@ -59,6 +60,7 @@ pub use auth::Auth;
 pub use error::{Error, FieldError, Result};
 pub use execute::Execution;
 pub use ids::IdSource;
+pub use kept::Kept;
 pub use outside::Outside;
 pub use vitals::Vitals;
 
@@ -89,7 +91,9 @@ pub struct Parts {
     /// Sleeps that are near.
     pub soon: soon::Soon,
     /// What the database said about all targets last.
-    pub facts: stacks::Kept,
+    pub facts: Kept<stacks::Facts>,
+    /// The newest runs, as they were read last.
+    pub newest_runs: Kept<Vec<Run>>,
     /// How the runs of past days ended, as it was counted last.
     pub outcomes: outcomes::Outcomes,
     /// What slept this week, as it was read last.

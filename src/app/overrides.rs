@@ -277,7 +277,7 @@ pub async fn get(app: &App, actor: &Actor, id: &OverrideId) -> Result<Override> 
 pub async fn of_everything(app: &App) -> Result<Option<Override>> {
     let now = app.clock.now();
     let counts = |one: &Override| one.reach == Reach::All && one.until > now;
-    if let Some(facts) = super::stacks::Facts::kept(app) {
+    if let Some(facts) = app.facts.at_hand(app) {
         return Ok(facts.rules.overrides().iter().find(|one| counts(one)).cloned());
     }
     let open = db::overrides::open(&app.db).await?;

@@ -33,7 +33,7 @@ impl NamedZone {
 /// # Errors
 /// Where the database cannot be read.
 pub async fn default_zone(app: &App) -> Result<NamedZone> {
-    if let Some(facts) = super::stacks::Facts::kept(app) {
+    if let Some(facts) = app.facts.at_hand(app) {
         return Ok(facts.zone.clone());
     }
     let name = match &app.config.timezone {

@@ -152,6 +152,12 @@ impl Rules {
             || self.overrides.iter().any(|one| matches!(&one.reach, Reach::Target(named) if named == target))
     }
 
+    /// Whether a window or an override, of any time, is about a place.
+    pub fn speak_of(&self, place: Place<'_>) -> bool {
+        !self.windows_for(place).is_empty()
+            || self.overrides.iter().any(|one| one.reach.covers(place).is_some())
+    }
+
     /// Whether there is nothing to obey.
     pub fn is_empty(&self) -> bool {
         self.windows.is_empty() && self.overrides.is_empty()

@@ -661,6 +661,6 @@ async fn at_23_00_both_containers_stop_in_reverse_order() {
     // The tokens have ended by then.
     let (host, name) = (HostId::local(), "billing-stack");
     let view = stacks::get(&site.bench.app, &person(), &host, name).await.expect("the stack");
-    assert_eq!(view.why, "Stopped by schedule Stop billing-stack, 23:00 yesterday");
+    assert_eq!(view.why(), "Stopped by schedule Stop billing-stack, 23:00 yesterday");
     assert_eq!(json!(Target::stack(host, name).key()), stack["key"]);
 }

@@ -109,7 +109,7 @@ async fn why_is_told_in_the_zone_chosen_at_setup_before_anything_ran() {
     tx.commit().await.expect("commits");
     wish(&bench, "stack", "shop", "awake", "2027-03-03T21:00:00Z").await;
     let stack = stacks::get(&bench.app, &person(), &HostId::local(), "shop").await.expect("it is there");
-    assert!(stack.why.contains("2027-03-04 06:00"), "{}", stack.why);
+    assert!(stack.why().contains("2027-03-04 06:00"), "{}", stack.why());
 }
 
 const SLEPT: (Action, Trigger, RunState) = (Action::Stop, Trigger::Window, RunState::Succeeded);
@@ -160,7 +160,7 @@ async fn a_stack_naps_though_some_of_it_was_off_before() {
     let asleep = view().await;
     assert_eq!((asleep.shown, asleep.napping), (ShownState::Napping, true));
     let why = "Asleep by “Sleep shop” (sleep 23:00-07:00). Stopped by schedule Sleep shop, 23:00 today";
-    assert_eq!(asleep.why, why, "nobody else stopped it");
+    assert_eq!(asleep.why(), why, "nobody else stopped it");
     bench.sim.start("shop-tool-1").expect("somebody starts it");
     look(&bench).await;
     assert_eq!(view().await.shown, ShownState::Partial, "one of it is up");
@@ -177,8 +177,8 @@ async fn what_a_run_of_ours_is_starting_was_not_started_outside() {
     let host = docknap::domain::ids::HostId::local();
     let view = docknap::app::stacks::get(&bench.app, &person(), &host, "shop").await.expect("a stack");
     // The run watches for three seconds whether all stays up.
-    assert!(view.why.ends_with("A run is at work on it"), "{}", view.why);
-    let whys: Vec<&str> = view.containers.iter().map(|one| one.why.as_str()).collect();
+    assert!(view.why().ends_with("A run is at work on it"), "{}", view.why());
+    let whys: Vec<String> = view.containers.iter().map(docknap::app::stacks::ContainerView::why).collect();
     assert!(whys.iter().all(|why| !why.contains("outside DockNap")), "{whys:#?}");
     bench.settle().await;
 }
@@ -401,7 +401,7 @@ async fn mode_pause_pauses_and_what_was_paused_by_others_stays() {
     assert_eq!(bench.sim.state("shop-db-1"), "paused");
     let overview = stacks::overview(&bench.app, &person()).await.expect("it reads");
     let old = overview.stacks[0].containers.iter().find(|view| view.container.name == "shop-old-1");
-    let why = &old.expect("it is there").why;
+    let why = &old.expect("it is there").why();
     assert!(why.ends_with(". Paused outside DockNap"), "{why}");
     pass(&bench, "2027-03-03T07:00:00Z").await;
     assert_eq!(bench.sim.running("shop"), ["shop-db-1", "shop-web-1"]);

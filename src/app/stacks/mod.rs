@@ -12,11 +12,12 @@ use jiff::{Timestamp, ToSpan};
 use super::almanac::Almanac;
 use super::near::near;
 use super::{Actor, App, Error, Result};
-use crate::docker::Hosts;
+use crate::db::history::LastTouch;
+use crate::docker::{Host, Hosts};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, ScheduleId};
 use crate::domain::inventory::{self, Completion, Container, ContainerState, Inventory, Link, Stack};
-use crate::domain::nap::Nap;
+use crate::domain::nap::{Nap, Naps};
 use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
@@ -30,18 +31,14 @@ mod wakers;
 mod wanted;
 mod why;
 
-pub use facts::{Facts, Kept};
+pub use facts::Facts;
 pub use past::{Past, Stretch, Was, health_log, past};
 pub use shown::ShownState;
 use shown::{shown_of_container, shown_of_stack};
 pub use wakers::{Waker, wakers};
 use wanted::Look;
 pub use wanted::WantedView;
-
-/// A stack or container that is touched by nothing of ours.
-pub const UNTOUCHED: &str = "DockNap has not touched it";
-/// A stack or container that a run of ours is changing right now.
-const AT_WORK: &str = "A run is at work on it";
+use why::{Last, Telling};
 
 /// What a schedule does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,11 +63,12 @@ pub struct StackView {
     /// In a word.
     pub shown: ShownState,
     /// What windows and overrides want of it.
-    pub wanted: WantedView,
-    /// Why it is as it is, in a sentence without its full stop.
-    pub why: String,
+    pub wanted: Arc<WantedView>,
+    /// The newest run that changed it.
+    touch: Option<Arc<LastTouch>>,
+    telling: Telling,
     /// What comes next, of the stack's own schedules and its containers'.
-    pub next: Option<NextAction>,
+    pub next: Option<Arc<NextAction>>,
     /// DockNap put something of it to sleep, and nothing of it that DockNap may touch is up.
     pub napping: bool,
     /// Why it is never touched, where that holds for all of it.
@@ -88,18 +86,17 @@ pub struct ContainerView {
     pub shown: ShownState,
     /// Why it is never touched.
     pub protected: Option<String>,
-    /// Why it is as it is, in a sentence without its full stop.
-    pub why: String,
-    /// The part of it that says who acted last.
-    last: String,
+    /// Who acted last on it.
+    last: Last,
+    telling: Telling,
     /// What windows and overrides want of it.
-    pub wanted: WantedView,
+    pub wanted: Arc<WantedView>,
     /// A rule or override names itself, rather than its stack.
     pub own_rule: bool,
     /// Asleep by DockNap since then.
     pub napping_since: Option<Timestamp>,
     /// What comes next, of its own schedules and its stack's.
-    pub next: Option<NextAction>,
+    pub next: Option<Arc<NextAction>>,
 }
 
 impl ContainerView {
@@ -153,10 +150,9 @@ async fn seen(app: &App, actor: &Actor, look: Look) -> Result<Overview> {
     let known = Known::read(app, look).await?;
     let mut overview = Overview { hosts: Vec::new(), stacks: Vec::new(), loose: Vec::new() };
     for inventory in inventories(app) {
-        overview.stacks.extend(inventory.stacks().into_iter().map(|stack| known.stack(&inventory, stack)));
-        overview.loose.extend(
-            inventory.loose().into_iter().map(|container| known.container(&inventory, container, None)),
-        );
+        let here = known.here(&inventory);
+        overview.stacks.extend(inventory.stacks().into_iter().map(|stack| here.stack(stack)));
+        overview.loose.extend(inventory.loose().into_iter().map(|container| here.container(container, None)));
         overview.hosts.push(HostView {
             id: inventory.host,
             link: inventory.link,
@@ -219,7 +215,7 @@ async fn stack(app: &App, actor: &Actor, host: &HostId, name_or_key: &str, look:
             name: shorten(name_or_key),
             near: near(name_or_key, inventory.stacks().iter().map(|stack| stack.name.as_str())),
         })?;
-    Ok(Known::read(app, look).await?.stack(&inventory, stack))
+    Ok(Known::read(app, look).await?.here(&inventory).stack(stack))
 }
 
 /// All containers, in a stack or not, by host and name.
@@ -231,12 +227,12 @@ pub async fn containers(app: &App, actor: &Actor) -> Result<Vec<ContainerView>> 
     let known = Known::read(app, wanted::FEW).await?;
     let mut views = Vec::new();
     for inventory in inventories(app) {
-        let stacks = inventory.stacks();
+        let (here, stacks) = (known.here(&inventory), inventory.stacks());
         let groups: HashMap<&str, Group<'_>> =
-            stacks.iter().map(|stack| (stack.name.as_str(), known.group(stack, &stack.containers))).collect();
+            stacks.iter().map(|stack| (stack.name.as_str(), here.group(stack, &stack.containers))).collect();
         views.extend(inventory.containers.iter().map(|container| {
             let group = container.stack().and_then(|stack| groups.get(stack));
-            known.container(&inventory, Arc::clone(container), group)
+            here.container(Arc::clone(container), group)
         }));
     }
     Ok(views)
@@ -284,8 +280,9 @@ async fn one(
         })?;
     let known = Known::read(app, look).await?;
     let stack = found.stack().and_then(|stack| inventory.stack(stack));
-    let group = stack.as_ref().map(|stack| known.group(stack, &stack.containers));
-    Ok(known.container(&inventory, found, group.as_ref()))
+    let here = known.here(&inventory);
+    let group = stack.as_ref().map(|stack| here.group(stack, &stack.containers));
+    Ok(here.container(found, group.as_ref()))
 }
 
 /// What each connected or once connected host holds, by id.
@@ -314,12 +311,22 @@ pub fn key_of(app: &App, kind: TargetType, name: &str) -> Option<String> {
 
 /// What is known about targets.
 struct Known {
-    now: Timestamp,
-    hosts: Hosts,
     facts: Arc<Facts>,
+    telling: Telling,
+    hosts: Hosts,
     /// What runs of ours are at work on.
     busy: HashMap<HostId, HashSet<ContainerIdentity>>,
     look: Look,
+}
+
+/// What is known about a host and what is on it.
+struct Here<'a> {
+    known: &'a Known,
+    inventory: &'a Inventory,
+    naps: Option<&'a Naps>,
+    /// What runs of ours are at work on: what it does meanwhile is nobody else's doing.
+    busy: Option<&'a HashSet<ContainerIdentity>>,
+    host: Option<Arc<Host>>,
 }
 
 /// What a stack's containers have in common, worked out once for all of them.
@@ -328,7 +335,11 @@ struct Group<'a> {
     /// Some of it naps.
     naps: bool,
     /// What is wanted of the stack, and of each container with no rule of its own.
-    wanted: WantedView,
+    wanted: Arc<WantedView>,
+    /// The newest run that changed it.
+    touch: Option<&'a Arc<LastTouch>>,
+    /// What its own schedules do next.
+    coming: Option<&'a Arc<NextAction>>,
 }
 
 impl Known {
@@ -339,36 +350,45 @@ impl Known {
             busy.insert(host, touched.map(|(identity, _)| identity).collect::<HashSet<_>>());
         }
         let facts = Facts::get(app).await?;
-        Ok(Self { now: app.clock.now(), hosts: app.hosts.clone(), facts, busy, look })
+        let telling = Telling { now: app.clock.now(), zone: facts.zone.zone.clone() };
+        Ok(Self { facts, telling, hosts: app.hosts.clone(), busy, look })
     }
 
-    /// What windows and overrides want of a target.
-    fn wanted(&self, target: &Target) -> WantedView {
-        WantedView::new(
-            &self.facts.rules,
-            Place::of_target(target),
-            self.now,
-            &self.facts.zone.zone,
-            self.look,
-        )
-    }
-
-    fn group<'a>(&self, stack: &Stack, members: &'a [Arc<Container>]) -> Group<'a> {
-        Group {
-            completion: Completion::of(members),
-            naps: members.iter().any(|member| self.nap(member).is_some()),
-            wanted: self.wanted(&Target::stack(stack.host.clone(), stack.name.clone())),
+    fn here<'a>(&'a self, inventory: &'a Inventory) -> Here<'a> {
+        Here {
+            known: self,
+            inventory,
+            naps: self.facts.naps.get(&inventory.host),
+            busy: self.busy.get(&inventory.host),
+            host: self.hosts.get(&inventory.host),
         }
     }
 
-    fn stack(&self, inventory: &Inventory, mut stack: Stack) -> StackView {
+    /// What windows and overrides want of a target.
+    fn wanted(&self, target: &Target) -> Arc<WantedView> {
+        let (place, Telling { now, zone }) = (Place::of_target(target), &self.telling);
+        Arc::new(WantedView::new(&self.facts.rules, place, *now, zone, self.look))
+    }
+}
+
+impl<'a> Here<'a> {
+    fn group(&self, stack: &Stack, members: &'a [Arc<Container>]) -> Group<'a> {
+        let target = Target::stack(stack.host.clone(), stack.name.clone());
+        Group {
+            completion: Completion::of(members),
+            naps: members.iter().any(|member| self.nap(member).is_some()),
+            wanted: self.known.wanted(&target),
+            touch: self.known.facts.touches.get(&target),
+            coming: self.known.facts.coming.get(&target),
+        }
+    }
+
+    fn stack(&self, mut stack: Stack) -> StackView {
         let members = stack.containers.clone();
-        let group = self.group(&stack, &members);
-        self.count_naps(inventory, &mut stack, &group);
-        let containers: Vec<ContainerView> = members
-            .iter()
-            .map(|container| self.container(inventory, Arc::clone(container), Some(&group)))
-            .collect();
+        let group = Here::group(self, &stack, &members);
+        self.count_naps(&mut stack, &group);
+        let containers: Vec<ContainerView> =
+            members.iter().map(|container| self.container(Arc::clone(container), Some(&group))).collect();
         let ordinary = || containers.iter().filter(|view| view.container.is_ordinary());
         let protected = if ordinary().next().is_some() && ordinary().all(|view| view.protected.is_some()) {
             ordinary().find_map(|view| view.protected.clone())
@@ -380,27 +400,18 @@ impl Known {
         // What was off before it, on purpose or because its work was done, is no reason to say that others stopped it.
         let napping =
             counted().any(|view| view.napping_since.is_some()) && counted().all(|view| !view.is_at_work());
-        let target = Target::stack(stack.host.clone(), stack.name.clone());
-        let wanted = group.wanted;
-        let next = self
-            .facts
+        let next = group
             .coming
-            .get(&target)
             .into_iter()
-            .chain(&wanted.next)
+            .chain(&group.wanted.next)
             .chain(containers.iter().filter_map(|view| view.next.as_ref()))
             .min_by_key(|next| next.at)
             .cloned();
         StackView {
             shown: shown_of_stack(&stack, &containers, napping),
-            why: wanted.explain(self.why_of_stack(
-                &stack,
-                &target,
-                &containers,
-                napping,
-                protected.as_deref(),
-            )),
-            wanted,
+            touch: group.touch.cloned(),
+            telling: self.known.telling.clone(),
+            wanted: Arc::clone(&group.wanted),
             next,
             napping,
             protected,
@@ -410,50 +421,42 @@ impl Known {
     }
 
     /// `group` is what its stack has in common; `None` where it is in none.
-    fn container(
-        &self,
-        inventory: &Inventory,
-        container: Arc<Container>,
-        group: Option<&Group<'_>>,
-    ) -> ContainerView {
+    fn container(&self, container: Arc<Container>, group: Option<&Group<'_>>) -> ContainerView {
+        let facts = &self.known.facts;
         let nap = self.nap(&container);
         let completed = nap.is_none() && group.is_some_and(|group| group.is_completed(&container));
         let protected = container.protection.as_ref().map(|protection| protection.reason().to_owned());
         let target = container.target();
-        let stack = container.stack().map(|name| Target::stack(container.host.clone(), name));
-        let own_rule = self.facts.rules.names(&target);
+        let own_rule = facts.rules.names(&target);
         let wanted = match group {
-            Some(group) if !own_rule => group.wanted.clone(),
-            _ => self.wanted(&target),
+            Some(group) if !own_rule => Arc::clone(&group.wanted),
+            _ => self.known.wanted(&target),
         };
-        let next = [Some(&target), stack.as_ref()]
+        let next = [facts.coming.get(&target), group.and_then(|group| group.coming), wanted.next.as_ref()]
             .into_iter()
             .flatten()
-            .filter_map(|target| self.facts.coming.get(target))
-            .chain(&wanted.next)
             .min_by_key(|next| next.at)
             .filter(|_| protected.is_none() && container.is_ordinary())
             .cloned();
-        let (why, last) = match &protected {
-            Some(reason) => (format!("DockNap never touches it: {reason}"), String::new()),
-            None => {
-                let touch = [Some(&target), stack.as_ref()]
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|target| self.facts.touches.get(target))
-                    .max_by_key(|touch| touch.finished_at);
-                let last = self.why(&container, nap, touch, completed);
-                (wanted.explain(last.clone()), last)
-            }
+        let last = if protected.is_some() {
+            Last::Protected
+        } else if self.busy.is_some_and(|busy| busy.contains(&container.identity)) {
+            Last::AtWork
+        } else {
+            let touch = [facts.touches.get(&target), group.and_then(|group| group.touch)]
+                .into_iter()
+                .flatten()
+                .max_by_key(|touch| touch.finished_at);
+            Last::of(&container, nap, touch, completed, |theirs| self.by_us(theirs))
         };
         ContainerView {
-            shown: shown_of_container(&container, inventory.is_connected(), nap.is_some(), completed),
+            shown: shown_of_container(&container, self.inventory.is_connected(), nap.is_some(), completed),
             protected,
-            why,
             last,
+            telling: self.known.telling.clone(),
             wanted,
             own_rule,
-            napping_since: nap.map(|nap| self.by_us(&container, nap.since)),
+            napping_since: nap.map(|nap| self.by_us(nap.since)),
             next,
             container,
         }
@@ -461,31 +464,26 @@ impl Known {
 
     /// Docker cannot tell what naps from a one-shot that did its work, and the inventory counts neither; we can, and
     /// what naps is down.
-    fn count_naps(&self, inventory: &Inventory, stack: &mut Stack, group: &Group<'_>) {
+    fn count_naps(&self, stack: &mut Stack, group: &Group<'_>) {
         let naps =
             |container: &&Arc<Container>| self.nap(container).is_some() && group.completion.holds(container);
-        let mistaken = stack.containers.iter().filter(naps).count();
+        let mistaken = if group.naps { stack.containers.iter().filter(naps).count() } else { 0 };
         let mistaken = u32::try_from(mistaken).unwrap_or(u32::MAX);
         stack.counts.stopped = stack.counts.stopped.saturating_add(mistaken);
         stack.counts.total = stack.counts.total.saturating_add(mistaken);
-        if inventory.is_connected() {
+        if self.inventory.is_connected() {
             stack.status = inventory::status(stack.counts);
         }
     }
 
-    /// Whether a run of ours is at work on it: what it does meanwhile is nobody else's doing.
-    fn is_busy(&self, container: &Container) -> bool {
-        self.busy.get(&container.host).is_some_and(|busy| busy.contains(&container.identity))
-    }
-
     /// A time stamp of the Engine, as our clock showed it.
-    fn by_us(&self, container: &Container, theirs: Timestamp) -> Timestamp {
-        self.hosts.get(&container.host).map_or(theirs, |host| host.by_us(theirs))
+    fn by_us(&self, theirs: Timestamp) -> Timestamp {
+        self.host.as_ref().map_or(theirs, |host| host.by_us(theirs))
     }
 
     /// The nap of a container, where it still holds.
-    fn nap(&self, container: &Container) -> Option<&Nap> {
-        self.facts.naps.get(&container.host)?.get(&container.identity).filter(|nap| nap.holds(container))
+    fn nap(&self, container: &Container) -> Option<&'a Nap> {
+        self.naps?.get(&container.identity).filter(|nap| nap.holds(container))
     }
 }
 

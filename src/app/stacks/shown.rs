@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{AT_WORK, ContainerView, StackView};
+use super::{ContainerView, Last, StackView};
 use crate::domain::inventory::{Container, ContainerState, Health, Stack, StackStatus};
 use crate::domain::overrides::Wanted;
 
@@ -68,7 +68,7 @@ impl ContainerView {
     /// What a rule wants of it, where it is not so.
     pub fn drifted(&self) -> Option<Wanted> {
         let touchable = self.container.is_ordinary() && self.protected.is_none();
-        let known = self.shown != ShownState::Unreachable && self.last != AT_WORK;
+        let known = self.shown != ShownState::Unreachable && self.last != Last::AtWork;
         self.wanted.state.filter(|wanted| {
             touchable
                 && known

@@ -1,9 +1,12 @@
 //! What windows and overrides want of a stack or container, as pages and API show it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::NextAction;
+use super::why::UNTOUCHED;
 use crate::domain::action::Action;
 use crate::domain::desired::{Layer, Rules, Spell, Transition};
 use crate::domain::overrides::{Override, Place, Wanted};
@@ -39,13 +42,13 @@ pub struct WantedView {
     /// A window covers it.
     pub has_window: bool,
     /// What a window does next.
-    pub next: Option<NextAction>,
+    pub next: Option<Arc<NextAction>>,
 }
 
 impl WantedView {
     /// With as much of what comes as `look` says.
     pub(super) fn new(rules: &Rules, place: Place<'_>, now: Timestamp, zone: &TimeZone, look: Look) -> Self {
-        if rules.is_empty() {
+        if !rules.speak_of(place) {
             return Self::default();
         }
         let moment = rules.at(now);
@@ -69,7 +72,7 @@ impl WantedView {
             has_window: !windows.is_empty(),
             spells: look.span.map_or_else(Vec::new, |(from, until)| rules.spells(place, from, until)),
             transitions,
-            next,
+            next: next.map(Arc::new),
         }
     }
 
@@ -78,12 +81,13 @@ impl WantedView {
         self.state.map_or("none", Wanted::as_str)
     }
 
-    /// Why it is as it is: the layer that decides, then the last actor.
-    pub(super) fn explain(&self, last: String) -> String {
-        match self.why.chars().next() {
-            None => last,
-            Some(_) if last == super::UNTOUCHED => capital(&self.why),
-            Some(_) => format!("{}. {last}", capital(&self.why)),
+    /// Why it is as it is: the layer that decides, then who acted last, where anybody did.
+    pub(super) fn explain(&self, last: Option<String>) -> String {
+        match (self.why.as_str(), last) {
+            ("", None) => UNTOUCHED.to_owned(),
+            ("", Some(last)) => last,
+            (why, None) => capital(why),
+            (why, Some(last)) => format!("{}. {last}", capital(why)),
         }
     }
 }

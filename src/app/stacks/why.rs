@@ -1,123 +1,176 @@
 //! Why a stack or container is as it is: who acted last, as long as it is still as they left it.
 
-use jiff::Timestamp;
+use std::sync::Arc;
 
-use super::{AT_WORK, ContainerView, Known, UNTOUCHED, clock_time};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::{ContainerView, StackView, clock_time};
 use crate::db::history::LastTouch;
 use crate::domain::action::Action;
-use crate::domain::inventory::{Container, ContainerState, Stack, StackStatus};
+use crate::domain::inventory::{Container, ContainerState, StackStatus};
 use crate::domain::nap::Nap;
-use crate::domain::target::Target;
 use crate::domain::text::small;
 
-impl Known {
-    /// Tells of the last run that touched a container, as long as the container is still as that run left it.
-    pub(super) fn why(
-        &self,
+/// A stack or container that is touched by nothing of ours.
+pub(super) const UNTOUCHED: &str = "DockNap has not touched it";
+/// A stack or container that a run of ours is changing right now.
+const AT_WORK: &str = "A run is at work on it";
+
+/// From when, and by which clocks, instants are told.
+#[derive(Clone, Debug)]
+pub(super) struct Telling {
+    pub now: Timestamp,
+    pub zone: TimeZone,
+}
+
+/// Who acted last on a container, as far as that still shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    /// It is never touched.
+    Protected,
+    /// A run of ours changes it right now.
+    AtWork,
+    /// Nothing of ours ever changed it.
+    Untouched,
+    /// It has done its work.
+    Done,
+    /// It is as a run of ours left it.
+    Ours(Arc<LastTouch>),
+    /// It is up, since a run of ours put to sleep only a part of what it was to.
+    StayedUp(Arc<LastTouch>),
+    /// It is down, since a run of ours woke only a part of what it was to.
+    StayedDown(Arc<LastTouch>),
+    /// Somebody else did this to it; and when, where that was after our last run.
+    Outside(&'static str, Option<Timestamp>),
+}
+
+impl Last {
+    /// Of a container, where the newest run that touched it or its stack is `touch`. `ours` reads a time stamp of its
+    /// Engine by our clock.
+    pub(super) fn of(
         container: &Container,
         nap: Option<&Nap>,
-        touch: Option<&LastTouch>,
+        touch: Option<&Arc<LastTouch>>,
         completed: bool,
-    ) -> String {
-        if self.is_busy(container) {
-            return AT_WORK.to_owned();
-        }
-        let Some(touch) = touch else { return UNTOUCHED.to_owned() };
+        ours: impl Fn(Timestamp) -> Timestamp,
+    ) -> Self {
+        let Some(touch) = touch else { return Self::Untouched };
         if completed {
-            return "It has done its work and ended".to_owned();
+            return Self::Done;
         }
         let up = container.state.is_up();
-        let ours = |theirs: Timestamp| self.by_us(container, theirs);
+        let outside = |what, at: Option<Timestamp>| {
+            Self::Outside(what, at.map(&ours).filter(|at| *at > touch.finished_at))
+        };
         // What a run left undone is not of anybody else's making, unless it changed after it.
-        let left_so = |at: Option<Timestamp>| touch.partly && at.is_none_or(|at| at <= touch.finished_at);
+        let left_so =
+            |at: Option<Timestamp>| touch.partly && at.is_none_or(|at| ours(at) <= touch.finished_at);
         match touch.action {
-            _ if container.state == ContainerState::Paused && nap.is_none() => {
-                self.outside("Paused", None, touch)
+            _ if container.state == ContainerState::Paused && nap.is_none() => outside("Paused", None),
+            Action::Stop | Action::Pause if up && left_so(container.started_at) => {
+                Self::StayedUp(Arc::clone(touch))
             }
-            Action::Stop | Action::Pause if up && left_so(container.started_at.map(ours)) => {
-                format!("Stayed up when {}", small(&self.tell(touch)))
+            Action::Start | Action::Unpause | Action::Restart if !up && left_so(container.finished_at) => {
+                Self::StayedDown(Arc::clone(touch))
             }
-            Action::Start | Action::Unpause | Action::Restart
-                if !up && left_so(container.finished_at.map(ours)) =>
-            {
-                format!("Did not come up when {}", small(&self.tell(touch)))
-            }
-            Action::Stop | Action::Pause if nap.is_none() && up => {
-                self.outside("Started", container.started_at.map(ours), touch)
-            }
+            Action::Stop | Action::Pause if nap.is_none() && up => outside("Started", container.started_at),
             Action::Start | Action::Unpause | Action::Restart if !up => {
-                self.outside("Stopped", container.finished_at.map(ours), touch)
+                outside("Stopped", container.finished_at)
             }
             // It was down before the stop that skipped it.
-            Action::Stop | Action::Pause if nap.is_none() => "Stopped outside DockNap".to_owned(),
-            _ => self.tell(touch),
+            Action::Stop | Action::Pause if nap.is_none() => outside("Stopped", None),
+            _ => Self::Ours(Arc::clone(touch)),
         }
     }
 
-    fn outside(&self, what: &str, at: Option<Timestamp>, touch: &LastTouch) -> String {
-        match at.filter(|at| *at > touch.finished_at) {
-            Some(at) => {
-                format!("{what} outside DockNap, {}", clock_time(at, self.now, &self.facts.zone.zone))
+    /// In a sentence without its full stop.
+    fn told(&self, telling: &Telling) -> String {
+        match self {
+            Self::Protected => String::new(),
+            Self::AtWork => AT_WORK.to_owned(),
+            Self::Untouched => UNTOUCHED.to_owned(),
+            Self::Done => "It has done its work and ended".to_owned(),
+            Self::Ours(touch) => telling.run(touch),
+            Self::StayedUp(touch) => format!("Stayed up when {}", small(&telling.run(touch))),
+            Self::StayedDown(touch) => format!("Did not come up when {}", small(&telling.run(touch))),
+            Self::Outside(what, None) => outside(what),
+            Self::Outside(what, Some(at)) => {
+                format!("{}, {}", outside(what), clock_time(*at, telling.now, &telling.zone))
             }
-            None => format!("{what} outside DockNap"),
         }
     }
+}
 
+fn outside(what: &str) -> String {
+    format!("{what} outside DockNap")
+}
+
+impl Telling {
     /// "Stopped by schedule Office nights, 23:00 yesterday"
-    fn tell(&self, touch: &LastTouch) -> String {
+    fn run(&self, touch: &LastTouch) -> String {
         let by = match &touch.schedule_name {
             Some(name) => format!("schedule {name}"),
             None => touch.actor.name.clone(),
         };
-        format!(
-            "{} by {by}, {}",
-            past(touch.action),
-            clock_time(touch.finished_at, self.now, &self.facts.zone.zone)
-        )
+        format!("{} by {by}, {}", past(touch.action), clock_time(touch.finished_at, self.now, &self.zone))
+    }
+}
+
+impl ContainerView {
+    /// Why it is as it is, in a sentence without its full stop.
+    pub fn why(&self) -> String {
+        match &self.protected {
+            Some(reason) => never(reason),
+            None => self.wanted.explain(match self.last {
+                Last::Untouched => None,
+                _ => Some(self.last.told(&self.telling)),
+            }),
+        }
+    }
+}
+
+impl StackView {
+    /// Why it is as it is, in a sentence without its full stop.
+    pub fn why(&self) -> String {
+        self.wanted.explain(self.last())
     }
 
-    pub(super) fn why_of_stack(
-        &self,
-        stack: &Stack,
-        target: &Target,
-        containers: &[ContainerView],
-        napping: bool,
-        protected: Option<&str>,
-    ) -> String {
-        if let Some(reason) = protected {
-            return format!("DockNap never touches it: {reason}");
+    /// Who acted last on it, as far as that still shows; `None` where nothing of ours ever did.
+    fn last(&self) -> Option<String> {
+        if let Some(reason) = &self.protected {
+            return Some(never(reason));
         }
-        if containers.iter().any(|view| self.is_busy(&view.container)) {
-            return AT_WORK.to_owned();
+        if self.containers.iter().any(|view| view.last == Last::AtWork) {
+            return Some(AT_WORK.to_owned());
         }
-        let Some(touch) = self.facts.touches.get(target) else {
+        let told =
+            |view: &ContainerView| format!("{}: {}", view.container.name, view.last.told(&self.telling));
+        let Some(touch) = &self.touch else {
             // Only single containers were touched, if any.
-            return containers
-                .iter()
-                .filter(|view| view.napping_since.is_some())
-                .max_by_key(|view| view.napping_since)
-                .map_or_else(
-                    || UNTOUCHED.to_owned(),
-                    |view| format!("{}: {}", view.container.name, view.last),
-                );
+            let napping = self.containers.iter().filter(|view| view.napping_since.is_some());
+            return napping.max_by_key(|view| view.napping_since).map(told);
         };
         let asleep = matches!(touch.action, Action::Stop | Action::Pause);
-        match stack.status {
-            StackStatus::Running if asleep => "Started outside DockNap".to_owned(),
-            StackStatus::Stopped if !asleep => "Stopped outside DockNap".to_owned(),
-            StackStatus::Paused if !asleep => "Paused outside DockNap".to_owned(),
-            StackStatus::Stopped if asleep && !napping => "Stopped outside DockNap".to_owned(),
+        let run = || self.telling.run(touch);
+        Some(match self.stack.status {
+            StackStatus::Running if asleep => outside("Started"),
+            StackStatus::Stopped if !asleep || !self.napping => outside("Stopped"),
+            StackStatus::Paused if !asleep => outside("Paused"),
             StackStatus::Partial => {
-                let changed = containers.iter().find(|view| view.last.contains("outside DockNap"));
-                match changed {
-                    Some(view) => format!("{}; {}: {}", self.tell(touch), view.container.name, view.last),
-                    None if touch.partly => format!("{}, only in part", self.tell(touch)),
-                    None => self.tell(touch),
+                match self.containers.iter().find(|view| matches!(view.last, Last::Outside(..))) {
+                    Some(view) => format!("{}; {}", run(), told(view)),
+                    None if touch.partly => format!("{}, only in part", run()),
+                    None => run(),
                 }
             }
-            _ => self.tell(touch),
-        }
+            _ => run(),
+        })
     }
+}
+
+fn never(reason: &str) -> String {
+    format!("DockNap never touches it: {reason}")
 }
 
 fn past(action: Action) -> &'static str {

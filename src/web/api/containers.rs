@@ -73,7 +73,7 @@ pub struct ContainerJson {
 impl ContainerJson {
     pub(super) fn new(view: ContainerView, actor: &Actor) -> Self {
         let all = actor.role.allows(Permission::Operate);
-        let container = view.container;
+        let container = &view.container;
         let shown = |name: &str| all || PUBLIC_LABELS.iter().any(|start| name.starts_with(start));
         let labels = container.labels.iter().filter(|(name, _)| shown(name));
         Self {
@@ -91,10 +91,10 @@ impl ContainerJson {
             service: container.service().map(str::to_owned),
             exit_code: container.exit_code,
             desired: view.wanted.word(),
-            why: view.why,
-            transitions: view.wanted.transitions.into_iter().map(ChangeJson::from).collect(),
+            why: view.why(),
+            transitions: view.wanted.transitions.iter().cloned().map(ChangeJson::from).collect(),
             napping_since: view.napping_since.map(|at| at.to_string()),
-            next: view.next.map(NextJson::from),
+            next: view.next.as_deref().map(NextJson::from),
             protected: view.protected,
         }
     }

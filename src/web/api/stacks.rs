@@ -62,13 +62,13 @@ pub struct NextJson {
     schedule_title: String,
 }
 
-impl From<NextAction> for NextJson {
-    fn from(next: NextAction) -> Self {
+impl From<&NextAction> for NextJson {
+    fn from(next: &NextAction) -> Self {
         Self {
             at: next.at.to_string(),
             action: next.action,
-            schedule_id: next.schedule_id.0,
-            schedule_title: next.schedule_title,
+            schedule_id: next.schedule_id.0.clone(),
+            schedule_title: next.schedule_title.clone(),
         }
     }
 }
@@ -111,7 +111,7 @@ pub struct ActBody {
 
 impl StackJson {
     fn new(view: StackView, actor: &Actor) -> Self {
-        let stack = view.stack;
+        let (why, stack) = (view.why(), view.stack);
         Self {
             host: stack.host.0,
             name: stack.name,
@@ -122,9 +122,9 @@ impl StackJson {
             counts: stack.counts,
             containers: view.containers.into_iter().map(|view| ContainerJson::new(view, actor)).collect(),
             desired: view.wanted.word(),
-            why: view.why,
-            transitions: view.wanted.transitions.into_iter().map(ChangeJson::from).collect(),
-            next: view.next.map(NextJson::from),
+            why,
+            transitions: view.wanted.transitions.iter().cloned().map(ChangeJson::from).collect(),
+            next: view.next.as_deref().map(NextJson::from),
             protected: view.protected,
         }
     }

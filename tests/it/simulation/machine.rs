@@ -173,7 +173,8 @@ impl Machine {
             let host = Host::new(HostId::local(), settings, self.clock.clone());
             let app = App::new(Parts {
                 soon: docknap::app::soon::Soon::default(),
-                facts: docknap::app::stacks::Kept::default(),
+                facts: docknap::app::Kept::default(),
+                newest_runs: docknap::app::Kept::default(),
                 outcomes: docknap::app::outcomes::Outcomes::default(),
                 slept: docknap::app::report::Slept::default(),
                 db,

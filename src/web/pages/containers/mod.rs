@@ -305,7 +305,7 @@ impl ContainerPage {
             state: view.shown.into(),
             status: view::shown_name(&container.status),
             health: view::health(container.health),
-            why: now.words(&view.why),
+            why: now.words(&view.why()),
             protected: view.protected.clone(),
             wanted: WantedPanel::new(&view.wanted, now),
             lock: None,

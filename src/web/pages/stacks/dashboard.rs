@@ -8,8 +8,7 @@ use super::needs::{self, Need, needs};
 use super::tile::Row;
 use super::{NextLine, sample_next};
 use crate::app::Result;
-use crate::app::history::{self, RunFilter};
-use crate::app::paging::Page;
+use crate::app::history;
 use crate::app::report::{self, Napped};
 use crate::app::stacks::{self, ContainerView, Overview, ShownState, StackView};
 use crate::domain::action::Action;
@@ -27,8 +26,6 @@ use crate::web::{Web, error, pages};
 
 /// Lines under "Next".
 const COMING: usize = 3;
-/// How many of the newest runs tell what failed lately.
-const LATEST: u32 = 50;
 
 /// The host that does not answer.
 #[derive(Clone, Debug)]
@@ -276,10 +273,9 @@ pub(super) async fn index(
     let now = pages::now(&web, &shell);
     let day = (now.midnight(0), now.midnight(1));
     let overview = stacks::board(&web.app, &caller.actor, day).await?;
-    let page = Page { limit: LATEST, cursor: None };
-    let runs = history::list(&web.app, &caller.actor, &RunFilter::default(), &page).await?;
+    let runs = history::newest(&web.app, &caller.actor).await?;
     let napped = report::week(&web.app, &caller.actor, &now.zone, now.habits.week_start.day()).await?;
-    let page = Dashboard::new(shell, &overview, &runs.items, &napped, find, &now);
+    let page = Dashboard::new(shell, &overview, &runs, &napped, find, &now);
     // The region that asks says so by its id; a search is about the list.
     let text = match htmx.source.as_deref().filter(|_| htmx.partial) {
         None => page.render(),

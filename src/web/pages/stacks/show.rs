@@ -241,7 +241,7 @@ impl StackPage {
             counts: counts(view.stack.counts),
             health: view::health(view.stack.health),
             drifted: running.is_none() && view.drifted().is_some(),
-            why: now.words(&view.why),
+            why: now.words(&view.why()),
             protected: view.protected.clone(),
             failed: Underway::failed(runs, now),
             running,

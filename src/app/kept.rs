@@ -1,0 +1,88 @@
+//! What the database says, read once and kept as long as nothing is written.
+//!
+//! On SQLite this process is the only one that writes (a lock on the file sees to that), and every write counts once it
+//! has happened, whoever still waits for it: what is kept can never be stale. A PostgreSQL database may have other
+//! writers, so there it is read each time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::{App, Result};
+use crate::db::{self, Db};
+
+/// What was read last.
+#[derive(Debug)]
+pub struct Kept<T> {
+    last: Mutex<Option<(Mark, Arc<T>)>>,
+    /// Whoever reads it.
+    reading: tokio::sync::Mutex<()>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self { last: Mutex::default(), reading: tokio::sync::Mutex::default() }
+    }
+}
+
+impl<T> Kept<T> {
+    /// What `read` says, or said since the last write.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub(super) async fn get(&self, app: &App, read: impl AsyncFnOnce() -> Result<T>) -> Result<Arc<T>> {
+        if matches!(app.db, Db::Pg(_)) {
+            return Ok(Arc::new(read().await?));
+        }
+        // Where something was written, every page that is open asks: one reads for all of them. What was read since
+        // this one asked is right for it, whatever was written meanwhile.
+        let asked = Mark::now(app);
+        if let Some(kept) = self.since(&asked) {
+            return Ok(kept);
+        }
+        let _turn = self.reading.lock().await;
+        if let Some(kept) = self.since(&asked) {
+            return Ok(kept);
+        }
+        // Before the reading: what is written meanwhile counts after it.
+        let mark = Mark::now(app);
+        let new = Arc::new(read().await?);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((mark, Arc::clone(&new)));
+        Ok(new)
+    }
+
+    /// What was read last, where it is still right.
+    pub(super) fn at_hand(&self, app: &App) -> Option<Arc<T>> {
+        self.since(&Mark::now(app))
+    }
+
+    /// What was read last, where nothing was written before that and after `mark`.
+    fn since(&self, mark: &Mark) -> Option<Arc<T>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|(read, _)| read.is_since(mark)).map(|(_, kept)| Arc::clone(kept))
+    }
+}
+
+/// What must be the same for what was read to be right still, or newer.
+#[derive(Clone, Debug)]
+struct Mark {
+    /// Writes to the database so far.
+    writes: u64,
+    /// The dates of calendars are expanded by it.
+    day: Date,
+    /// The hosts that are asked about.
+    hosts: usize,
+}
+
+impl Mark {
+    fn now(app: &App) -> Self {
+        let day = app.clock.now().to_zoned(TimeZone::UTC).date();
+        Self { writes: db::writes(), day, hosts: app.hosts.all().len() }
+    }
+
+    /// Whether what was read at this mark is right for who asked at the other.
+    fn is_since(&self, asked: &Self) -> bool {
+        self.writes >= asked.writes && self.day == asked.day && self.hosts == asked.hosts
+    }
+}
