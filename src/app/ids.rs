@@ -14,23 +14,35 @@ struct State {
     /// Milliseconds and counter of the last id: the counter makes ids of one millisecond sort.
     last_ms: u64,
     counter: u16,
-    /// `None` = the operating system's random numbers.
-    seed: Option<u64>,
+    random: Random,
+}
+
+/// Random bytes of an id.
+const BYTES: usize = 10;
+/// Ids for which the operating system is asked at once.
+const AT_ONCE: usize = 64;
+
+#[derive(Debug)]
+enum Random {
+    /// The operating system's: what is left of those that were fetched for several ids at once.
+    System(Vec<[u8; BYTES]>),
+    /// Made from a seed.
+    Seeded(u64),
 }
 
 impl IdSource {
     /// Ids nobody can guess.
     pub fn random() -> Self {
-        Self::with(None)
+        Self::with(Random::System(Vec::new()))
     }
 
     /// The same ids in the same order for the same seed.
     pub fn seeded(seed: u64) -> Self {
-        Self::with(Some(seed))
+        Self::with(Random::Seeded(seed))
     }
 
-    fn with(seed: Option<u64>) -> Self {
-        Self(Arc::new(Mutex::new(State { last_ms: 0, counter: 0, seed })))
+    fn with(random: Random) -> Self {
+        Self(Arc::new(Mutex::new(State { last_ms: 0, counter: 0, random })))
     }
 
     /// A new id for something made at `now`, of whichever type is wanted. Later calls sort after earlier ones, also
@@ -48,7 +60,7 @@ impl IdSource {
         } else {
             state.counter += 1;
         }
-        let mut random = state.random();
+        let mut random = state.random.next();
         // The twelve bits after the version: the counter.
         random[0] = u8::try_from(state.counter >> 8).unwrap_or(0x0f);
         random[1] = u8::try_from(state.counter & 0xff).unwrap_or(0xff);
@@ -56,18 +68,20 @@ impl IdSource {
     }
 }
 
-impl State {
-    fn random(&mut self) -> [u8; 10] {
-        let mut bytes = [0; 10];
-        match &mut self.seed {
-            None => {
-                if getrandom::fill(&mut bytes).is_err() {
+impl Random {
+    fn next(&mut self) -> [u8; BYTES] {
+        match self {
+            Self::System(fetched) => fetched.pop().unwrap_or_else(|| {
+                fetched.resize(AT_ONCE, [0; BYTES]);
+                if getrandom::fill(fetched.as_flattened_mut()).is_err() {
                     // Only uniqueness matters here, not secrecy, and time and counter already give it in one process.
-                    tracing::warn!("the operating system gave no random numbers for an id");
+                    tracing::warn!("the operating system gave no random numbers for ids");
                 }
-            }
-            Some(seed) => {
+                fetched.pop().unwrap_or_default()
+            }),
+            Self::Seeded(seed) => {
                 // splitmix64
+                let mut bytes = [0; BYTES];
                 for chunk in bytes.chunks_mut(8) {
                     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
                     let mut z = *seed;
@@ -76,14 +90,16 @@ impl State {
                     z ^= z >> 31;
                     chunk.copy_from_slice(&z.to_le_bytes()[..chunk.len()]);
                 }
+                bytes
             }
         }
-        bytes
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -91,6 +107,9 @@ mod tests {
         let ids = IdSource::random();
         let made: Vec<String> = (0..10_000).map(|_| ids.next(Timestamp::UNIX_EPOCH)).collect();
         assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
+        // Nor are two alike in what follows time and counter.
+        let random: HashSet<&str> = made.iter().map(|id| &id[19..]).collect();
+        assert_eq!(random.len(), made.len());
     }
 
     #[test]
