@@ -438,9 +438,9 @@ impl Inventory {
     pub fn members(&self, subject: &Subject) -> Vec<Arc<Container>> {
         match subject {
             Subject::Stack(name) => {
-                let all = self.stack(name).map(|stack| stack.containers).unwrap_or_default();
-                let replicas = replicas(&all);
-                all.iter().filter(|one| !one.is_ordinary() || holds(&replicas, one)).cloned().collect()
+                let all = self.containers.of_stack(name);
+                let replicas = replicas(all.iter().copied());
+                all.into_iter().filter(|one| !one.is_ordinary() || holds(&replicas, one)).cloned().collect()
             }
             Subject::Container(identity) => self.by_identity(identity).cloned().into_iter().collect(),
         }
@@ -497,10 +497,12 @@ pub fn status_text(state: ContainerState, health: Health, exit_code: Option<i64>
 
 /// The ordinary containers, one per identity: of two, the one with the plain name (semantics §6), else the first by
 /// name. The other is on its way out.
-fn replicas(containers: &[Arc<Container>]) -> Vec<Arc<Container>> {
+fn replicas<'a>(containers: impl IntoIterator<Item = &'a Arc<Container>>) -> Vec<Arc<Container>> {
+    fn rank(container: &Container) -> (bool, &str) {
+        (is_replaced_name(&container.name), &container.name)
+    }
     let mut chosen: BTreeMap<&ContainerIdentity, &Arc<Container>> = BTreeMap::new();
-    let rank = |container: &Container| (is_replaced_name(&container.name), container.name.clone());
-    for container in containers.iter().filter(|container| container.is_ordinary()) {
+    for container in containers.into_iter().filter(|container| container.is_ordinary()) {
         let slot = chosen.entry(&container.identity).or_insert(container);
         if rank(container) < rank(slot) {
             *slot = container;
