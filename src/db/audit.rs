@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::conditions::{Conditions, fetch_by, uuid_floor};
-use super::many::values_tx;
+use super::many::insert_tx;
 use super::{Db, DbError, Result, Tx, exec_tx, on_db};
 use crate::domain::audit::AuditRow;
 use crate::domain::ids::AuditId;
@@ -26,7 +26,7 @@ pub async fn insert_all(tx: &mut Tx, rows: &[AuditRow]) -> Result<()> {
     let detail =
         |row: &AuditRow| serde_json::to_string(&row.detail).map_err(|error| damaged(row.id.as_str(), &error));
     let rows = rows.iter().map(|row| Ok((row, detail(row)?))).collect::<Result<Vec<_>>>()?;
-    values_tx!(
+    insert_tx!(
         tx,
         "INSERT INTO audit (id, at_ms, actor_kind, actor_id, actor_name, address, event, object_type, object_id, \
          object_name, outcome, detail) ",
@@ -45,7 +45,7 @@ pub async fn insert_all(tx: &mut Tx, rows: &[AuditRow]) -> Result<()> {
             row.0.outcome.as_str(),
             row.1.as_str(),
         ),
-        "" => (i64,)
+        ""
     );
     Ok(())
 }

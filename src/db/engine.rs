@@ -24,6 +24,9 @@ pub const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
 /// How long a writer waits for another process to let go of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages of 4 KiB that a transaction may change before some are written, to be written again when it ends: a thousand
+/// schedules that are due at once change 600. Only while it lasts are they held.
+const SPILL: &str = "1024";
 /// Pages read at once; each connection costs memory.
 const READERS: u32 = 4;
 /// Connections to a PostgreSQL server.
@@ -88,7 +91,7 @@ impl Db {
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connect_with(options.clone())
+            .connect_with(options.clone().pragma("cache_spill", SPILL))
             .await?;
         let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()").fetch_one(&writer).await?;
         if !is_recent_sqlite(&version) {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::many::values_tx;
+use super::many::{insert_tx, values_tx};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::guard::Deferral;
 use crate::domain::ids::{RunId, ScheduleId};
@@ -101,12 +101,13 @@ pub async fn insert(tx: &mut Tx, run: &Run, owner_epoch: i64) -> Result<bool> {
     Ok(!insert_all(tx, &[run], owner_epoch).await?.is_empty())
 }
 
-/// Stores new runs, and answers the ids of those that were: not of those whose schedule already has one for that instant.
+/// Stores new runs, whose ids nothing bears yet, and answers the ids of those that were: not of those whose schedule
+/// already has one for that instant.
 ///
 /// # Errors
 /// What the engine answered.
 pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<HashSet<RunId>> {
-    let stored = values_tx!(
+    let stored = insert_tx!(
         tx,
         "INSERT INTO runs (id, schedule_id, schedule_name, host_id, target_type, target_name, target_identity, \
          action, trigger_kind, actor_kind, actor_id, actor_name, fire_at_ms, created_ms, started_ms, finished_ms, \
@@ -146,9 +147,14 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
             run.look_at.map(to_ms),
             run.busy_until.map(to_ms),
         ),
-        " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING RETURNING id" => (String,)
+        " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING"
     );
-    Ok(stored.into_iter().map(|(id,)| RunId(id)).collect())
+    if usize::try_from(stored) == Ok(runs.len()) {
+        return Ok(runs.iter().map(|run| run.id.clone()).collect());
+    }
+    let there = "SELECT id FROM runs WHERE id IN (";
+    let stored = values_tx!(tx, there, runs, |run| (run.id.as_str()), ")" => (String,));
+    Ok(stored.map(|(id,)| RunId(id)).collect())
 }
 
 /// One run.
@@ -250,16 +256,16 @@ pub async fn in_the_way(tx: &mut Tx, runs: &[&Run]) -> Result<Vec<InTheWay>> {
 /// Before the `VALUES` of the runs asked about.
 const ASKED: &str = "WITH asked (n, host_id, target_type, target_identity, action, restore, retry_of, guarded, \
     schedule_id, fire_at_ms) AS (";
-/// After them. The condition on the state is that of the index `runs_undone`, which holds
-/// what has not ended alone: a target may have any number of runs.
-const IN_THE_WAY: &str = ") SELECT n, (SELECT r.id FROM runs r \
+/// After them: those that something stands in the way of. The condition on the state is that of the index
+/// `runs_undone`, which holds what has not ended alone: a target may have any number of runs.
+const IN_THE_WAY: &str = ") SELECT n, twin, is_taken FROM (SELECT n, (SELECT r.id FROM runs r \
      WHERE CASE WHEN r.state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 AND r.host_id = asked.host_id \
        AND r.target_type = asked.target_type AND r.target_identity = asked.target_identity \
        AND r.action = asked.action AND (r.restore = FALSE OR r.restore = asked.restore) \
        AND (r.retry_of IS NULL OR r.retry_of = asked.retry_of) \
-       AND (asked.guarded OR r.state <> 'pending' OR r.guard IS NULL) ORDER BY r.id LIMIT 1), \
+       AND (asked.guarded OR r.state <> 'pending' OR r.guard IS NULL) ORDER BY r.id LIMIT 1) AS twin, \
      EXISTS (SELECT 1 FROM runs r WHERE r.schedule_id = asked.schedule_id AND r.fire_at_ms = asked.fire_at_ms) \
-     FROM asked";
+       AS is_taken FROM asked) AS found WHERE is_taken OR twin IS NOT NULL";
 
 /// A pending run begins, with its deadline and what there is to say about it by now. `false` when it is no longer
 /// pending.
@@ -427,7 +433,9 @@ mod tests {
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(pool).await.expect("it plans");
         let looks: Vec<&str> =
             plan.iter().map(|row| row.3.as_str()).filter(|look| look.contains(" r ")).collect();
-        let [twin, taken] = looks[..] else { panic!("{plan:?}") };
+        // In the condition, and for what is told of those that it lets through.
+        let [taken, twin, told @ ..] = &looks[..] else { panic!("{plan:?}") };
+        assert!(told.iter().all(|look| [taken, twin].contains(&look)), "{plan:?}");
         assert!(
             twin.ends_with("INDEX runs_undone (host_id=? AND target_type=? AND target_identity=?)"),
             "{twin}"

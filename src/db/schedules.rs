@@ -500,7 +500,7 @@ pub async fn claim(tx: &mut Tx, takings: &[Taking<'_>]) -> Result<HashSet<Schedu
            AND schedules.rev = taken.rev AND schedules.enabled = TRUE AND schedules.deleted_ms IS NULL \
          RETURNING schedules.id" => (String,)
     );
-    Ok(taken.into_iter().map(|(id,)| ScheduleId(id)).collect())
+    Ok(taken.map(|(id,)| ScheduleId(id)).collect())
 }
 
 /// The schedules that will fire, the earliest first, `limit` at most.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::many::values_tx;
+use super::many::insert_tx;
 use super::{Db, DbError, Result, Tx, exec_tx, on_db};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId, StepId};
@@ -65,7 +65,7 @@ impl TryFrom<StepRow> for Step {
 /// What the engine answered.
 pub async fn insert<'a>(tx: &mut Tx, steps: impl IntoIterator<Item = &'a Step>) -> Result<()> {
     let steps: Vec<&Step> = steps.into_iter().collect();
-    values_tx!(
+    insert_tx!(
         tx,
         "INSERT INTO steps (id, run_id, ordinal, wave, host_id, container, identity, action, wait_for, state, \
          reason, finished_ms) ",
@@ -84,7 +84,7 @@ pub async fn insert<'a>(tx: &mut Tx, steps: impl IntoIterator<Item = &'a Step>) 
             step.reason.as_str(),
             step.finished_at.map(to_ms),
         ),
-        "" => (i64,)
+        ""
     );
     Ok(())
 }
