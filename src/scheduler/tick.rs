@@ -3,8 +3,9 @@
 //! 1. Read up to [`BATCH`] due schedules by the index on `next_due_ms`.
 //! 2. Decide about each, purely: `domain::due`.
 //! 3. Make the plans, from one look at each host's inventory.
-//! 4. In one transaction: claim each schedule by compare-and-swap on instant and revision, and store its run with
-//!    steps and audit row. Who loses the swap is dropped from the batch. A crash neither loses nor doubles a run.
+//! 4. In one transaction, which begins as the plans are made: claim each schedule by compare-and-swap on instant and
+//!    revision, and store its run with steps and audit row. Who loses the swap is dropped from the batch. A crash
+//!    neither loses nor doubles a run.
 //! 5. Where a window, an override or somebody else has changed something: look at everything (`reconcile`).
 //! 6. Wake the runner.
 //! 7. Tell of the sleeps that are near.
@@ -35,6 +36,8 @@ use crate::domain::target::Target;
 pub const BATCH: i64 = 1000;
 /// Where more are due, what each is for is looked up rather than looked for.
 const FEW: usize = 8;
+/// After so many plans the database is heard.
+const HEARD: usize = 16;
 
 /// What one pass did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,10 +123,9 @@ fn whole_targets(mut due: Vec<Schedule>) -> Vec<Schedule> {
     due
 }
 
-/// A run to be stored, with what is swapped for it.
-struct Claim<'a> {
+/// What a schedule's occurrence leaves, once it is taken.
+struct Left<'a> {
     schedule: &'a Schedule,
-    next_due: Option<Timestamp>,
     runs: Vec<Prepared>,
 }
 
@@ -131,13 +133,72 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
     let almanac = Almanac::load(app).await?;
     let readings: Vec<_> = due.iter().map(|schedule| almanac.reading(&schedule.spec)).collect();
     let outlook = Outlook::load(app).await?;
-    let moment = outlook.rules.at(now);
     let decisions = due::decide(&due, &readings, now);
+    // A window's edge is no request: what it changes is seen when everything is looked at.
+    let windows = || due.iter().filter(|schedule| schedule.is_window());
+    let moved = decisions.iter().map(|decision| (&due[decision.index], decision.next_due)).chain(
+        windows().map(|schedule| (schedule, almanac.next_after(&schedule.spec, schedule.skip_at, now))),
+    );
+    let takings: Vec<Taking<'_>> = moved.filter_map(|(schedule, next)| taking(schedule, next)).collect();
+    let take = async {
+        let mut tx = app.db.begin().await?;
+        let won = db::schedules::claim(&mut tx, &takings).await?;
+        Ok((tx, won))
+    };
+    let mut inventories: HashMap<String, Inventory> = HashMap::new();
+    let plans = async {
+        let mut left = plans(app, &due, decisions, now, (&almanac, &outlook), &mut inventories).await?;
+        let skipped = windows().filter_map(|schedule| {
+            let at = schedule.skip_at.filter(|at| schedule.next_due == Some(*at))?;
+            Some(Left { schedule, runs: vec![skipped_sleep(app, schedule, at)] })
+        });
+        left.extend(skipped);
+        Result::Ok(left)
+    };
+    let ((tx, won), left) = tokio::try_join!(biased; take, plans)?;
+    let late = |due| Duration::try_from(now.duration_since(due)).unwrap_or_default();
+    let lags: Vec<Duration> =
+        takings.iter().filter(|taking| won.contains(taking.id)).map(|taking| late(taking.due)).collect();
+    let won = left.into_iter().filter(|left| won.contains(&left.schedule.id));
+    let taken = store(app, tx, won.flat_map(|left| left.runs).collect(), &inventories, &outlook).await?;
+    let counters = &app.vitals.counters;
+    ticked.claimed += lags.len();
+    for lag in &lags {
+        counters.claimed(*lag);
+    }
+    ticked.missed += taken.missed;
+    ticked.runs.extend(taken.runs);
+    Ok(lags.len())
+}
+
+/// How an occurrence is taken: the schedule moves on to `next`.
+fn taking(schedule: &Schedule, next: Option<Timestamp>) -> Option<Taking<'_>> {
+    Some(Taking {
+        id: &schedule.id,
+        due: schedule.next_due?,
+        rev: schedule.rev,
+        next,
+        is_last: matches!(schedule.spec.when, When::Once(_)),
+    })
+}
+
+/// The rows that decisions leave, with the steps of those that act.
+async fn plans<'a>(
+    app: &App,
+    due: &'a [Schedule],
+    decisions: Vec<Decision>,
+    now: Timestamp,
+    (almanac, outlook): (&Almanac, &Outlook),
+    inventories: &mut HashMap<String, Inventory>,
+) -> Result<Vec<Left<'a>>> {
+    let moment = outlook.rules.at(now);
     let titles: HashMap<&ScheduleId, String> =
         due.iter().map(|schedule| (&schedule.id, schedule.title())).collect();
-    let mut inventories: HashMap<String, Inventory> = HashMap::new();
-    let mut claims = Vec::with_capacity(decisions.len());
-    for decision in decisions {
+    let mut left = Vec::with_capacity(decisions.len());
+    for (n, decision) in decisions.into_iter().enumerate() {
+        if n % HEARD == HEARD - 1 {
+            tokio::task::yield_now().await;
+        }
         let schedule = &due[decision.index];
         let host = &schedule.spec.target.host;
         let inventory = inventories.entry(host.as_str().to_owned()).or_insert_with(|| {
@@ -154,60 +215,24 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
             schedule.spec.action,
             &almanac.zone.zone,
         );
-        let runs = runs_of(app, schedule, &decision, held, inventory, &outlook, &titles).await?;
-        claims.push(Claim { schedule, next_due: decision.next_due, runs });
+        let runs = runs_of(app, schedule, &decision, held, inventory, outlook, &titles).await?;
+        left.push(Left { schedule, runs });
     }
-    // A window's edge is no request: what it changes is seen when everything is looked at.
-    claims.extend(due.iter().filter(|schedule| schedule.is_window()).map(|schedule| {
-        let next_due = almanac.next_after(&schedule.spec, schedule.skip_at, now);
-        let skipped = schedule.skip_at.filter(|at| schedule.next_due == Some(*at));
-        Claim {
-            schedule,
-            next_due,
-            runs: skipped.map(|at| skipped_sleep(app, schedule, at)).into_iter().collect(),
-        }
-    }));
-    let taken = store(app, claims, now, &inventories, &outlook).await?;
-    ticked.claimed += taken.claimed;
-    ticked.missed += taken.missed;
-    ticked.runs.extend(taken.runs);
-    Ok(taken.claimed)
+    Ok(left)
 }
 
-/// Takes the occurrences, and stores what each leaves: a handful of statements for the whole batch.
+/// Stores what the occurrences that were taken leave: a handful of statements for the whole batch.
 async fn store(
     app: &App,
-    claims: Vec<Claim<'_>>,
-    now: Timestamp,
+    mut tx: Tx,
+    mut prepared: Vec<Prepared>,
     inventories: &HashMap<String, Inventory>,
     outlook: &Outlook,
 ) -> Result<Ticked> {
     let actor = Actor::scheduler();
-    let takings: Vec<Taking<'_>> = claims
-        .iter()
-        .filter_map(|claim| {
-            Some(Taking {
-                id: &claim.schedule.id,
-                due: claim.schedule.next_due?,
-                rev: claim.schedule.rev,
-                next: claim.next_due,
-                is_last: matches!(claim.schedule.spec.when, When::Once(_)),
-            })
-        })
-        .collect();
-    let mut tx = app.db.begin().await?;
-    let won = db::schedules::claim(&mut tx, &takings).await?;
-    let late = |due| Duration::try_from(now.duration_since(due)).unwrap_or_default();
-    let lags: Vec<Duration> =
-        takings.iter().filter(|taking| won.contains(taking.id)).map(|taking| late(taking.due)).collect();
-    let mut prepared: Vec<Prepared> = claims
-        .into_iter()
-        .filter(|claim| won.contains(&claim.schedule.id))
-        .flat_map(|claim| claim.runs)
-        .collect();
     end_twins(&mut tx, &mut prepared).await?;
     let stored = execute::store_all(&mut tx, app, &actor, &prepared.iter().collect::<Vec<_>>()).await?;
-    let mut taken = Ticked { claimed: lags.len(), ..Ticked::default() };
+    let mut taken = Ticked::default();
     let acts = |one: &&Prepared| !one.run.state.is_terminal() && stored.contains(&one.run.id);
     for prepared in prepared.iter().filter(acts) {
         let host = inventories.get(prepared.run.target.host.as_str());
@@ -220,9 +245,6 @@ async fn store(
     app.execution.hand_over(prepared.iter().filter(acts).cloned());
     tx.commit().await?;
     let counters = &app.vitals.counters;
-    for lag in lags {
-        counters.claimed(lag);
-    }
     for Prepared { run, .. } in &prepared {
         taken.missed += run.missed.as_ref().map_or(0, |missed| missed.count);
         if run.state.is_terminal() && stored.contains(&run.id) {
