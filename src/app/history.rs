@@ -86,10 +86,10 @@ pub async fn list(app: &App, actor: &Actor, filter: &RunFilter, page: &Page) -> 
     Ok(page.cut(rows, |run| run.id.0.clone()))
 }
 
-/// How many [`newest`] are.
+/// How many of the newest runs tell what failed lately.
 const NEWEST: u32 = 50;
 
-/// The newest runs of all, the newest first: read once, and kept as long as nothing is written.
+/// The newest runs of all, the newest first; kept as [`super::Kept`] says.
 ///
 /// # Errors
 /// Where the database cannot be read.

@@ -75,7 +75,8 @@ impl Random {
                 fetched.resize(AT_ONCE, [0; BYTES]);
                 if getrandom::fill(fetched.as_flattened_mut()).is_err() {
                     // Only uniqueness matters here, not secrecy, and time and counter already give it in one process.
-                    tracing::warn!("the operating system gave no random numbers for ids");
+                    tracing::warn!("the operating system gave no random numbers for an id");
+                    fetched.clear();
                 }
                 fetched.pop().unwrap_or_default()
             }),

@@ -69,9 +69,9 @@ impl<T> Kept<T> {
 struct Mark {
     /// Writes to the database so far.
     writes: u64,
-    /// The dates of calendars are expanded by it.
+    /// What tells of times to come may go by it: the dates of calendars are expanded by the day.
     day: Date,
-    /// The hosts that are asked about.
+    /// Hosts: of each one that comes something may be read.
     hosts: usize,
 }
 

@@ -44,8 +44,7 @@ pub async fn insert_all(tx: &mut Tx, rows: &[AuditRow]) -> Result<()> {
             row.0.object_name.as_str(),
             row.0.outcome.as_str(),
             row.1.as_str(),
-        ),
-        ""
+        )
     );
     Ok(())
 }

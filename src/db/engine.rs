@@ -24,8 +24,8 @@ pub const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
 /// How long a writer waits for another process to let go of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pages of 4 KiB that a transaction may change before some are written, to be written again when it ends: a thousand
-/// schedules that are due at once change 600. Only while it lasts are they held.
+/// Pages of 4 KiB that the writer may hold before it writes some in the midst of a transaction, to write them again at
+/// its end. What is more than the cache's size goes with the transaction.
 const SPILL: &str = "1024";
 /// Pages read at once; each connection costs memory.
 const READERS: u32 = 4;

@@ -25,16 +25,14 @@ macro_rules! values_tx {
     }};
 }
 
-/// Inserts many rows inside a transaction, and answers how many were:
-/// `insert_tx!(tx, "INSERT INTO t (a, b) ", rows, |row| (row.a, row.b), " ON CONFLICT DO NOTHING")`.
+/// Inserts many rows inside a transaction: `insert_tx!(tx, "INSERT INTO t (a, b) ", rows, |row| (row.a, row.b))`.
 macro_rules! insert_tx {
-    ($tx:expr, $before:expr, $rows:expr, |$row:ident| ($($bind:expr),+ $(,)?), $after:expr) => {{
-        let counts: Vec<u64> = $crate::db::many::each_tx!(
-            $tx, $before, $rows, |$row| ($($bind),+), $after,
-            (statement, connection) => async { Ok(statement.build().execute(connection).await?.rows_affected()) }
-        );
-        counts.into_iter().sum::<u64>()
-    }};
+    ($tx:expr, $before:expr, $rows:expr, |$row:ident| ($($bind:expr),+ $(,)?)) => {
+        $crate::db::many::each_tx!(
+            $tx, $before, $rows, |$row| ($($bind),+), "",
+            (statement, connection) => async { statement.build().execute(connection).await.map(|_| ()) }
+        )
+    };
 }
 
 /// Runs a statement for each piece, and answers what each answered. While the engine works at one, the next is put
@@ -45,12 +43,12 @@ macro_rules! each_tx {
         let pieces = $crate::db::many::pieces($rows);
         match $tx {
             $crate::db::Tx::Sqlite(tx) => $crate::db::many::each_tx!(
-                sqlx::Sqlite, tx, $before, pieces, |$row| ($($bind),+), $after, ($statement, $connection) => $run),
+                @on sqlx::Sqlite, tx, $before, pieces, |$row| ($($bind),+), $after, ($statement, $connection) => $run),
             $crate::db::Tx::Pg(tx) => $crate::db::many::each_tx!(
-                sqlx::Postgres, tx, $before, pieces, |$row| ($($bind),+), $after, ($statement, $connection) => $run),
+                @on sqlx::Postgres, tx, $before, pieces, |$row| ($($bind),+), $after, ($statement, $connection) => $run),
         }
     }};
-    ($engine:ty, $tx:expr, $before:expr, $pieces:expr, |$row:ident| ($($bind:expr),+), $after:expr,
+    (@on $engine:ty, $tx:expr, $before:expr, $pieces:expr, |$row:ident| ($($bind:expr),+), $after:expr,
      ($statement:ident, $connection:ident) => $run:expr) => {{
         // Not `$n`: SQLite looks each of those up by its name, among all the others.
         let mut statements = $pieces.map(|piece| {

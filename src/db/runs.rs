@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::many::{insert_tx, values_tx};
+use super::many::values_tx;
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::guard::Deferral;
 use crate::domain::ids::{RunId, ScheduleId};
@@ -101,13 +101,12 @@ pub async fn insert(tx: &mut Tx, run: &Run, owner_epoch: i64) -> Result<bool> {
     Ok(!insert_all(tx, &[run], owner_epoch).await?.is_empty())
 }
 
-/// Stores new runs, whose ids nothing bears yet, and answers the ids of those that were: not of those whose schedule
-/// already has one for that instant.
+/// Stores new runs, and answers the ids of those that were: not of those whose schedule already has one for that instant.
 ///
 /// # Errors
 /// What the engine answered.
 pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<HashSet<RunId>> {
-    let stored = insert_tx!(
+    let stored = values_tx!(
         tx,
         "INSERT INTO runs (id, schedule_id, schedule_name, host_id, target_type, target_name, target_identity, \
          action, trigger_kind, actor_kind, actor_id, actor_name, fire_at_ms, created_ms, started_ms, finished_ms, \
@@ -147,13 +146,8 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
             run.look_at.map(to_ms),
             run.busy_until.map(to_ms),
         ),
-        " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING"
+        " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING RETURNING id" => (String,)
     );
-    if usize::try_from(stored) == Ok(runs.len()) {
-        return Ok(runs.iter().map(|run| run.id.clone()).collect());
-    }
-    let there = "SELECT id FROM runs WHERE id IN (";
-    let stored = values_tx!(tx, there, runs, |run| (run.id.as_str()), ")" => (String,));
     Ok(stored.map(|(id,)| RunId(id)).collect())
 }
 

@@ -11,8 +11,11 @@
 //! 7. Tell of the sleeps that are near.
 
 use std::collections::HashMap;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use futures_util::future::maybe_done;
+use futures_util::poll;
 use jiff::Timestamp;
 
 use super::reconcile::reconcile;
@@ -36,8 +39,8 @@ use crate::domain::target::Target;
 pub const BATCH: i64 = 1000;
 /// Where more are due, what each is for is looked up rather than looked for.
 const FEW: usize = 8;
-/// After so many plans the database is heard.
-const HEARD: usize = 16;
+/// After so many plans the database gets its next statement.
+const PLANS: usize = 16;
 
 /// What one pass did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,8 +126,8 @@ fn whole_targets(mut due: Vec<Schedule>) -> Vec<Schedule> {
     due
 }
 
-/// What a schedule's occurrence leaves, once it is taken.
-struct Left<'a> {
+/// What is stored for an occurrence, once it is taken.
+struct Planned<'a> {
     schedule: &'a Schedule,
     runs: Vec<Prepared>,
 }
@@ -143,31 +146,30 @@ async fn claim(app: &App, due: Vec<Schedule>, now: Timestamp, ticked: &mut Ticke
     let take = async {
         let mut tx = app.db.begin().await?;
         let won = db::schedules::claim(&mut tx, &takings).await?;
-        Ok((tx, won))
+        Result::Ok((tx, won))
     };
+    let mut take = pin!(maybe_done(take));
     let mut inventories: HashMap<String, Inventory> = HashMap::new();
-    let plans = async {
-        let mut left = plans(app, &due, decisions, now, (&almanac, &outlook), &mut inventories).await?;
-        let skipped = windows().filter_map(|schedule| {
-            let at = schedule.skip_at.filter(|at| schedule.next_due == Some(*at))?;
-            Some(Left { schedule, runs: vec![skipped_sleep(app, schedule, at)] })
-        });
-        left.extend(skipped);
-        Result::Ok(left)
-    };
-    let ((tx, won), left) = tokio::try_join!(biased; take, plans)?;
+    let looks = (&almanac, &outlook, now);
+    let mut planned = plan(app, &due, decisions, looks, &mut inventories, take.as_mut()).await?;
+    planned.extend(windows().filter_map(|schedule| {
+        let at = schedule.skip_at.filter(|at| schedule.next_due == Some(*at))?;
+        Some(Planned { schedule, runs: vec![skipped_sleep(app, schedule, at)] })
+    }));
+    take.as_mut().await;
+    // There is an output, as nobody else takes it.
+    let Some(taken) = take.as_mut().take_output() else { return Ok(0) };
+    let (tx, won) = taken?;
     let late = |due| Duration::try_from(now.duration_since(due)).unwrap_or_default();
     let lags: Vec<Duration> =
         takings.iter().filter(|taking| won.contains(taking.id)).map(|taking| late(taking.due)).collect();
-    let won = left.into_iter().filter(|left| won.contains(&left.schedule.id));
-    let taken = store(app, tx, won.flat_map(|left| left.runs).collect(), &inventories, &outlook).await?;
-    let counters = &app.vitals.counters;
+    planned.retain(|planned| won.contains(&planned.schedule.id));
+    let prepared = planned.into_iter().flat_map(|planned| planned.runs).collect();
+    store(app, tx, prepared, &inventories, &outlook, ticked).await?;
     ticked.claimed += lags.len();
     for lag in &lags {
-        counters.claimed(*lag);
+        app.vitals.counters.claimed(*lag);
     }
-    ticked.missed += taken.missed;
-    ticked.runs.extend(taken.runs);
     Ok(lags.len())
 }
 
@@ -182,22 +184,23 @@ fn taking(schedule: &Schedule, next: Option<Timestamp>) -> Option<Taking<'_>> {
     })
 }
 
-/// The rows that decisions leave, with the steps of those that act.
-async fn plans<'a>(
+/// The rows that decisions leave, with the steps of those that act. `meanwhile` goes on now and then: the occurrences are
+/// taken, by the one connection that writes, for which nothing here may ask.
+async fn plan<'a>(
     app: &App,
     due: &'a [Schedule],
     decisions: Vec<Decision>,
-    now: Timestamp,
-    (almanac, outlook): (&Almanac, &Outlook),
+    (almanac, outlook, now): (&Almanac, &Outlook, Timestamp),
     inventories: &mut HashMap<String, Inventory>,
-) -> Result<Vec<Left<'a>>> {
+    mut meanwhile: Pin<&mut impl Future>,
+) -> Result<Vec<Planned<'a>>> {
     let moment = outlook.rules.at(now);
     let titles: HashMap<&ScheduleId, String> =
         due.iter().map(|schedule| (&schedule.id, schedule.title())).collect();
-    let mut left = Vec::with_capacity(decisions.len());
+    let mut planned = Vec::with_capacity(decisions.len());
     for (n, decision) in decisions.into_iter().enumerate() {
-        if n % HEARD == HEARD - 1 {
-            tokio::task::yield_now().await;
+        if n % PLANS == 0 {
+            let _ = poll!(meanwhile.as_mut());
         }
         let schedule = &due[decision.index];
         let host = &schedule.spec.target.host;
@@ -216,9 +219,9 @@ async fn plans<'a>(
             &almanac.zone.zone,
         );
         let runs = runs_of(app, schedule, &decision, held, inventory, outlook, &titles).await?;
-        left.push(Left { schedule, runs });
+        planned.push(Planned { schedule, runs });
     }
-    Ok(left)
+    Ok(planned)
 }
 
 /// Stores what the occurrences that were taken leave: a handful of statements for the whole batch.
@@ -228,11 +231,12 @@ async fn store(
     mut prepared: Vec<Prepared>,
     inventories: &HashMap<String, Inventory>,
     outlook: &Outlook,
-) -> Result<Ticked> {
+    ticked: &mut Ticked,
+) -> Result<()> {
     let actor = Actor::scheduler();
     end_twins(&mut tx, &mut prepared).await?;
     let stored = execute::store_all(&mut tx, app, &actor, &prepared.iter().collect::<Vec<_>>()).await?;
-    let mut taken = Ticked::default();
+    let mut acting = Vec::new();
     let acts = |one: &&Prepared| !one.run.state.is_terminal() && stored.contains(&one.run.id);
     for prepared in prepared.iter().filter(acts) {
         let host = inventories.get(prepared.run.target.host.as_str());
@@ -240,19 +244,21 @@ async fn store(
         if let Some(inventory) = host.filter(|_| prepared.run.guard.is_none()) {
             execute::answer_by_hand(&mut tx, app, &actor, prepared, inventory, &outlook.rules).await?;
         }
-        taken.runs.push(prepared.run.id.clone());
+        acting.push(prepared.run.id.clone());
     }
     app.execution.hand_over(prepared.iter().filter(acts).cloned());
     tx.commit().await?;
-    let counters = &app.vitals.counters;
+    ticked.runs.append(&mut acting);
+    let (counters, mut missed) = (&app.vitals.counters, 0);
     for Prepared { run, .. } in &prepared {
-        taken.missed += run.missed.as_ref().map_or(0, |missed| missed.count);
+        missed += run.missed.as_ref().map_or(0, |missed| missed.count);
         if run.state.is_terminal() && stored.contains(&run.id) {
             counters.run_ended(run.action, run.trigger, run.state, None);
         }
     }
-    counters.missed(taken.missed);
-    Ok(taken)
+    counters.missed(missed);
+    ticked.missed += missed;
+    Ok(())
 }
 
 /// Ends those that do what another run does that has not ended, one of the same batch included.

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use docknap::app::schedules::{self, Draft, ScheduleView};
 use docknap::app::stacks::{self, ShownState};
-use docknap::app::{nap, overrides};
+use docknap::app::{locks, nap, overrides};
 use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::ids::HostId;
 use docknap::domain::overrides::{Override, Wanted};
 use docknap::domain::run::{Run, RunState, Trigger};
 use docknap::domain::schedule::Source;
+use docknap::domain::target::{ContainerIdentity, Target, TargetType};
 use docknap::scheduler::Ticked;
 use docknap::sim::{ContainerSpec, DaemonEnd, Endpoint, Restart, World};
 use jiff::{SignedDuration, Timestamp};
@@ -180,6 +181,24 @@ async fn what_a_run_of_ours_is_starting_was_not_started_outside() {
     assert!(view.why().ends_with("A run is at work on it"), "{}", view.why());
     let whys: Vec<String> = view.containers.iter().map(docknap::app::stacks::ContainerView::why).collect();
     assert!(whys.iter().all(|why| !why.contains("outside DockNap")), "{whys:#?}");
+    bench.settle().await;
+}
+
+#[tokio::test]
+async fn what_is_locked_while_a_run_works_on_it_is_worked_on_still() {
+    let bench = Bench::new(NOW, shop()).await;
+    let host = HostId::local();
+    let tool =
+        ContainerIdentity::Service { project: "shop".to_owned(), service: "tool".to_owned(), number: 1 };
+    bench.submit(Action::Start, Target::container(host.clone(), tool)).await;
+    bench.until("it runs", async || bench.sim.running("shop").len() == 4).await;
+    bench.quiet().await;
+    let kind = TargetType::Container;
+    locks::lock(&bench.app, &person(), &host, kind, "shop-tool-1", "later").await.expect("it is locked");
+    let view = stacks::get(&bench.app, &person(), &host, "shop").await.expect("a stack");
+    assert_eq!(view.why(), "A run is at work on it");
+    let locked = view.containers.iter().find(|one| one.protected.is_some()).expect("it is there");
+    assert!(locked.why().starts_with("DockNap never touches it: "), "{}", locked.why());
     bench.settle().await;
 }
 

@@ -385,7 +385,7 @@ impl<'a> Here<'a> {
 
     fn stack(&self, mut stack: Stack) -> StackView {
         let members = stack.containers.clone();
-        let group = Here::group(self, &stack, &members);
+        let group = self.group(&stack, &members);
         self.count_naps(&mut stack, &group);
         let containers: Vec<ContainerView> =
             members.iter().map(|container| self.container(Arc::clone(container), Some(&group))).collect();
@@ -438,9 +438,7 @@ impl<'a> Here<'a> {
             .min_by_key(|next| next.at)
             .filter(|_| protected.is_none() && container.is_ordinary())
             .cloned();
-        let last = if protected.is_some() {
-            Last::Protected
-        } else if self.busy.is_some_and(|busy| busy.contains(&container.identity)) {
+        let last = if self.busy.is_some_and(|busy| busy.contains(&container.identity)) {
             Last::AtWork
         } else {
             let touch = [facts.touches.get(&target), group.and_then(|group| group.touch)]

@@ -27,8 +27,6 @@ pub(super) struct Telling {
 /// Who acted last on a container, as far as that still shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Last {
-    /// It is never touched.
-    Protected,
     /// A run of ours changes it right now.
     AtWork,
     /// Nothing of ours ever changed it.
@@ -87,7 +85,6 @@ impl Last {
     /// In a sentence without its full stop.
     fn told(&self, telling: &Telling) -> String {
         match self {
-            Self::Protected => String::new(),
             Self::AtWork => AT_WORK.to_owned(),
             Self::Untouched => UNTOUCHED.to_owned(),
             Self::Done => "It has done its work and ended".to_owned(),
@@ -136,7 +133,7 @@ impl StackView {
         self.wanted.explain(self.last())
     }
 
-    /// Who acted last on it, as far as that still shows; `None` where nothing of ours ever did.
+    /// Who acted last on it, as far as that still shows; `None` where neither a run of its own nor a nap does.
     fn last(&self) -> Option<String> {
         if let Some(reason) = &self.protected {
             return Some(never(reason));
@@ -158,7 +155,10 @@ impl StackView {
             StackStatus::Stopped if !asleep || !self.napping => outside("Stopped"),
             StackStatus::Paused if !asleep => outside("Paused"),
             StackStatus::Partial => {
-                match self.containers.iter().find(|view| matches!(view.last, Last::Outside(..))) {
+                let outside = |view: &&ContainerView| {
+                    view.protected.is_none() && matches!(view.last, Last::Outside(..))
+                };
+                match self.containers.iter().find(outside) {
                     Some(view) => format!("{}; {}", run(), told(view)),
                     None if touch.partly => format!("{}, only in part", run()),
                     None => run(),
