@@ -12,6 +12,7 @@
 
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::future::maybe_done;
@@ -195,8 +196,10 @@ async fn plan<'a>(
     mut meanwhile: Pin<&mut impl Future>,
 ) -> Result<Vec<Planned<'a>>> {
     let moment = outlook.rules.at(now);
-    let titles: HashMap<&ScheduleId, String> =
-        due.iter().map(|schedule| (&schedule.id, schedule.title())).collect();
+    // Of those that gave way, to say to which.
+    let titles: LazyLock<HashMap<&ScheduleId, String>, _> =
+        LazyLock::new(|| due.iter().map(|schedule| (&schedule.id, schedule.title())).collect());
+    let title = |id: &ScheduleId| titles.get(id).cloned().unwrap_or_else(|| id.to_string());
     let mut planned = Vec::with_capacity(decisions.len());
     for (n, decision) in decisions.into_iter().enumerate() {
         if n % PLANS == 0 {
@@ -218,7 +221,7 @@ async fn plan<'a>(
             schedule.spec.action,
             &almanac.zone.zone,
         );
-        let runs = runs_of(app, schedule, &decision, held, inventory, outlook, &titles).await?;
+        let runs = runs_of(app, schedule, &decision, held, inventory, outlook, &title).await?;
         planned.push(Planned { schedule, runs });
     }
     Ok(planned)
@@ -236,28 +239,30 @@ async fn store(
     let actor = Actor::scheduler();
     end_twins(&mut tx, &mut prepared).await?;
     let stored = execute::store_all(&mut tx, app, &actor, &prepared.iter().collect::<Vec<_>>()).await?;
-    let mut acting = Vec::new();
-    let acts = |one: &&Prepared| !one.run.state.is_terminal() && stored.contains(&one.run.id);
-    for prepared in prepared.iter().filter(acts) {
+    let is_stored = |one: &Prepared| stored.contains(&one.run.id);
+    let acts = |one: &Prepared| !one.run.state.is_terminal() && is_stored(one);
+    let mut runs = Vec::new();
+    for prepared in prepared.iter().filter(|one| acts(one)) {
         let host = inventories.get(prepared.run.target.host.as_str());
         // What a guard may hold back goes against nothing before it goes.
         if let Some(inventory) = host.filter(|_| prepared.run.guard.is_none()) {
             execute::answer_by_hand(&mut tx, app, &actor, prepared, inventory, &outlook.rules).await?;
         }
-        acting.push(prepared.run.id.clone());
+        runs.push(prepared.run.id.clone());
     }
-    app.execution.hand_over(prepared.iter().filter(acts).cloned());
+    let missed: i64 = prepared.iter().filter_map(|one| Some(one.run.missed.as_ref()?.count)).sum();
+    let ended = prepared.iter().filter(|one| one.run.state.is_terminal() && is_stored(one));
+    let ended: Vec<_> = ended.map(|one| (one.run.action, one.run.trigger, one.run.state)).collect();
+    prepared.retain(acts);
+    app.execution.hand_over(prepared);
     tx.commit().await?;
-    ticked.runs.append(&mut acting);
-    let (counters, mut missed) = (&app.vitals.counters, 0);
-    for Prepared { run, .. } in &prepared {
-        missed += run.missed.as_ref().map_or(0, |missed| missed.count);
-        if run.state.is_terminal() && stored.contains(&run.id) {
-            counters.run_ended(run.action, run.trigger, run.state, None);
-        }
+    let counters = &app.vitals.counters;
+    for (action, trigger, state) in ended {
+        counters.run_ended(action, trigger, state, None);
     }
     counters.missed(missed);
     ticked.missed += missed;
+    ticked.runs.append(&mut runs);
     Ok(())
 }
 
@@ -267,24 +272,20 @@ async fn end_twins(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<()> {
         (0..prepared.len()).filter(|at| !prepared[*at].run.state.is_terminal()).collect();
     let runs: Vec<&Run> = acting.iter().map(|at| &prepared[*at].run).collect();
     let found = db::runs::in_the_way(tx, &runs).await?;
-    let mut new: HashMap<(Target, Action), Vec<usize>> = HashMap::new();
-    for (at, in_the_way) in acting.into_iter().zip(found) {
-        let run = &prepared[at].run;
-        let like = new.entry((run.target.clone(), run.action)).or_default();
-        let twin = in_the_way.twin.or_else(|| {
-            like.iter()
-                .map(|at| &prepared[*at].run)
-                .find(|twin| twin.does_all_of(run))
-                .map(|twin| twin.id.clone())
-        });
-        match twin {
-            Some(twin) => {
-                end(&mut prepared[at], RunState::Skipped, format!("duplicate: run {twin} does the same"))
-            }
+    let mut new: HashMap<(&Target, Action), Vec<&Run>> = HashMap::with_capacity(runs.len());
+    let mut twins: Vec<(usize, RunId)> = Vec::new();
+    for ((at, run), in_the_way) in acting.into_iter().zip(runs).zip(found) {
+        let like = new.entry((&run.target, run.action)).or_default();
+        let twin = || like.iter().find(|twin| twin.does_all_of(run)).map(|twin| twin.id.clone());
+        match in_the_way.twin.or_else(twin) {
+            Some(twin) => twins.push((at, twin)),
             // One that is not stored is nobody's twin.
             None if in_the_way.is_taken => {}
-            None => like.push(at),
+            None => like.push(run),
         }
+    }
+    for (at, twin) in twins {
+        end(&mut prepared[at], RunState::Skipped, format!("duplicate: run {twin} does the same"));
     }
     Ok(())
 }
@@ -297,14 +298,13 @@ async fn runs_of(
     held: Option<Suppressed>,
     inventory: &Inventory,
     outlook: &Outlook,
-    titles: &HashMap<&ScheduleId, String>,
+    title: &(impl Fn(&ScheduleId) -> String + Sync),
 ) -> Result<Vec<Prepared>> {
     let mut runs = Vec::new();
     if let Some(missed) = &decision.missed {
         runs.push(missed_run(app, schedule, missed));
     }
     let Some((at, fate)) = &decision.fire else { return Ok(runs) };
-    let title = |id: &ScheduleId| titles.get(id).cloned().unwrap_or_else(|| id.to_string());
     let ended =
         if fate.acts() { held.map(|held| (RunState::Skipped, held.to_string())) } else { fate.ending(title) };
     let late = app.clock.now().duration_since(*at) > due::ON_TIME.try_into().unwrap_or_default();
