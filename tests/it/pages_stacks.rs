@@ -284,6 +284,8 @@ async fn a_stack_shows_its_runs_as_bars_and_offers_to_retry_what_failed() {
     assert!(
         form.attribute("#target option[selected]", "value").is_some_and(|value| value.starts_with("stack/"))
     );
+    let well = otto.get("/").await;
+    assert!(well.text("#now").contains("All is well"), "{}", well.text("#now"));
     otto.post(&format!("{path}/start"), &[]).await;
     test.bench().settle().await;
     let page = otto.get(&path).await;
@@ -479,6 +481,26 @@ async fn what_was_written_is_read_once_for_all_pages_that_ask() {
     assert!(cold > warm, "nothing was read anew: {counts:?}");
     // The zone and whether everything is held each asks for itself, where nothing is at hand.
     assert!(all <= 8 * (warm + 2) + (cold - warm - 2), "{counts:?}");
+}
+
+#[tokio::test]
+async fn a_name_does_not_make_a_change_from_outside() {
+    let world = World::new().stack("shop", |s| {
+        s.service("db", docknap::sim::ContainerSpec::stopped)
+            .service("web", |c| c.exited(143).refuses_to_start())
+    });
+    let test = TestApp::over(Bench::new(NOW, world).await).await;
+    let mut api = test.bearer(Role::Operator).await;
+    let schedule = json!({"name": "As outside DockNap", "target_type": "stack", "target_id": "shop",
+                          "action": "start", "cron": "0 6 * * *"});
+    let made = api.post_json("/api/schedules", &schedule).await;
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    api.post_json(&format!("/api/schedules/{id}/run"), &json!({})).await;
+    test.bench().settle().await;
+    let stack = test.operator().await.get(&format!("/stacks/{}", key("shop"))).await;
+    let why = stack.text("#live .why");
+    assert!(why.starts_with("Why Started by schedule As outside DockNap, "), "{why}");
+    assert!(why.ends_with(", only in part"), "{why}");
 }
 
 #[tokio::test]
