@@ -34,11 +34,14 @@ wait_for() {
   done
 }
 
-# A TCP port of loopback that nobody listens on.
+# A TCP port of loopback that nobody listens on, and none the kernel gives to connections that go out: such a one is
+# taken for a moment now and then, although nobody listens.
 free_port() {
-  local port
+  local port first
+  read -r first _ </proc/sys/net/ipv4/ip_local_port_range
+  [ "$first" -gt 21000 ] || first=32768
   while :; do
-    port=$((20000 + RANDOM % 20000))
+    port=$((20000 + RANDOM % (first - 20000)))
     (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { printf '%s' "$port"; return; }
   done
 }
@@ -87,6 +90,16 @@ end_engine() {
   ip link del "$ENGINE_BRIDGE" 2>/dev/null || true
   # The daemon's mounts outlive it when a container did.
   awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l 2>/dev/null || true
+}
+
+# Starts chromedriver, on a port it finds by itself: start_driver LOG. Sets DRIVER_PID, DRIVER_URL.
+start_driver() {
+  local log=$1 port
+  chromedriver --port=0 >"$log" 2>&1 &
+  DRIVER_PID=$!
+  wait_for 30 chromedriver grep -q 'started successfully on port' "$log" || { cat "$log" >&2; die "chromedriver did not start"; }
+  port=$(sed -n 's/.*started successfully on port \([0-9]*\).*/\1/p' "$log")
+  DRIVER_URL=http://127.0.0.1:$port
 }
 
 # Builds the image the sample stacks run, FROM scratch around the distribution's static busybox: sample_image TAG
