@@ -258,7 +258,7 @@ pub fn is_present(app: &App, target: &Target) -> bool {
     app.hosts.get(&target.host).is_some_and(|host| {
         let inventory = host.inventory();
         match &target.subject {
-            Subject::Stack(name) => inventory.stack(name).is_some(),
+            Subject::Stack(name) => inventory.has_stack(name),
             Subject::Container(identity) => inventory.by_identity(identity).is_some(),
         }
     })

@@ -413,6 +413,11 @@ impl Inventory {
         if containers.is_empty() { None } else { Some(self.stack_of(name, containers)) }
     }
 
+    /// Whether there is a stack of that exact name.
+    pub fn has_stack(&self, name: &str) -> bool {
+        self.containers.has_stack(name)
+    }
+
     /// The containers without a stack, sorted by name.
     pub fn loose(&self) -> Vec<Arc<Container>> {
         self.containers.iter().filter(|container| container.stack().is_none()).cloned().collect()

@@ -412,7 +412,7 @@ fn is_gone(app: &App, one: &Override) -> bool {
     let inventory = host.inventory();
     inventory.is_connected()
         && match &target.subject {
-            Subject::Stack(name) => inventory.stack(name).is_none(),
+            Subject::Stack(name) => !inventory.has_stack(name),
             Subject::Container(identity) => inventory.by_identity(identity).is_none(),
         }
 }

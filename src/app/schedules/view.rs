@@ -207,7 +207,7 @@ fn current_name(app: &App, schedule: &Schedule) -> (String, Option<bool>) {
     let stored = || schedule.spec.target_name.clone();
     let Ok(inventory) = stacks::inventory(app, &schedule.spec.target.host) else { return (stored(), None) };
     let found = match &schedule.spec.target.subject {
-        Subject::Stack(name) => inventory.stack(name).map(|stack| stack.name),
+        Subject::Stack(name) => inventory.has_stack(name).then(|| name.clone()),
         Subject::Container(identity) => {
             inventory.by_identity(identity).map(|container| container.name.clone())
         }

@@ -57,6 +57,27 @@ impl Minutes {
         self
     }
 
+    /// Those of a day that counts from Monday, as stretches: the minute of the day at which each begins and the one at
+    /// which it ends, in order and apart.
+    pub fn of_day(&self, day: usize) -> Vec<(i16, i16)> {
+        let mut stretches: Vec<(i16, i16)> = Vec::new();
+        let hours = self.0.iter().skip(day * 24).take(24);
+        for (hour, bits) in (0_i16..).zip(hours) {
+            let (mut bits, mut minute) = (*bits, hour * 60);
+            while bits != 0 {
+                let (gap, length) = (bits.trailing_zeros(), (bits >> bits.trailing_zeros()).trailing_ones());
+                bits = bits >> gap >> length;
+                let begin = minute + i16::try_from(gap).unwrap_or_default();
+                minute = begin + i16::try_from(length).unwrap_or_default();
+                match stretches.last_mut().filter(|(_, end)| *end == begin) {
+                    Some((_, end)) => *end = minute,
+                    None => stretches.push((begin, minute)),
+                }
+            }
+        }
+        stretches
+    }
+
     /// Whether both have an instant, where the other's clock is ahead of this one's by so many minutes.
     fn meet(&self, other: &Self, ahead: i64) -> bool {
         let shift = ahead.rem_euclid(60);
@@ -133,6 +154,8 @@ pub fn stretches(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn minutes(parts: &[(i64, i64)]) -> Minutes {
@@ -158,6 +181,27 @@ mod tests {
         assert!(!minutes(&[(WEEK - 30, 60)]).meet(&minutes(&[(30, 1)]), 0));
         assert!(!minutes(&[(WEEK - 30, 60)]).others().meet(&minutes(&[(29, 1)]), 0));
         assert_eq!(minutes(&[(77, WEEK)]).others(), Minutes::default());
+    }
+
+    proptest! {
+        #[test]
+        fn a_day_is_told_minute_by_minute(
+            parts in proptest::collection::vec((0..WEEK, 1_i64..3000), 0..12),
+            inverted in any::<bool>(),
+        ) {
+            let mut one_by_one = [[inverted; 1440]; 7];
+            for at in parts.iter().flat_map(|(from, length)| *from..from + length) {
+                let at = usize::try_from(at % WEEK).expect("a minute");
+                one_by_one[at / 1440][at % 1440] = !inverted;
+            }
+            let minutes = if inverted { minutes(&parts).others() } else { minutes(&parts) };
+            for (day, expected) in one_by_one.iter().enumerate() {
+                let stretches = minutes.of_day(day);
+                let told = (0_i16..1440).map(|at| stretches.iter().any(|(from, to)| (*from..*to).contains(&at)));
+                prop_assert_eq!(told.collect::<Vec<_>>(), expected.to_vec());
+                prop_assert!(stretches.windows(2).all(|two| two[0].1 < two[1].0));
+            }
+        }
     }
 
     #[test]

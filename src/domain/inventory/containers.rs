@@ -48,6 +48,14 @@ impl Containers {
         self.found(|index| index.of_stack.get(name), |one| one.stack() == Some(name))
     }
 
+    /// Whether any is of that stack.
+    pub fn has_stack(&self, name: &str) -> bool {
+        match self.index.get() {
+            Some(index) => index.of_stack.contains_key(name),
+            None => self.all.iter().any(|one| one.stack() == Some(name)),
+        }
+    }
+
     /// Those that bear an identity.
     pub fn with_identity(&self, identity: &ContainerIdentity) -> Vec<&Arc<Container>> {
         self.found(|index| index.with_identity.get(identity), |one| one.identity == *identity)

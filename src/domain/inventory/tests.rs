@@ -205,6 +205,9 @@ fn what_is_found_by_the_index_is_what_a_look_at_all_finds() {
             names(indexed.containers.of_stack(stack)),
             "{stack}"
         );
+        for found in [&looked, &indexed] {
+            assert_eq!(found.has_stack(stack), found.stack(stack).is_some(), "{stack}");
+        }
     }
     assert_eq!(indexed.containers.of_stack("media").len(), 3);
     for one in &all {

@@ -164,32 +164,8 @@ impl Window {
     /// Its time asleep in a week that no clock change and no calendar touches, day by day from Monday: begin and end
     /// as minutes of the day, in order and apart.
     pub fn asleep_by_day(&self) -> [Vec<(i16, i16)>; 7] {
-        let mut named = vec![false; usize::try_from(WEEK).unwrap_or_default()];
-        for part in &self.parts {
-            for day in (0..7_i16).filter(|day| part.days.has(Weekday::Monday.wrapping_add(i64::from(*day)))) {
-                for minute in 0..part.length {
-                    let at = (i32::from(day * DAY + part.start) + i32::from(minute)) % i32::from(WEEK);
-                    if let Some(named) = usize::try_from(at).ok().and_then(|at| named.get_mut(at)) {
-                        *named = true;
-                    }
-                }
-            }
-        }
-        let asleep = self.names == Mood::Asleep;
-        std::array::from_fn(|day| {
-            let mut stretches: Vec<(i16, i16)> = Vec::new();
-            for minute in 0..DAY {
-                let at = day * SLOTS * 30 + usize::try_from(minute).unwrap_or(0);
-                if named.get(at).copied().unwrap_or(false) != asleep {
-                    continue;
-                }
-                match stretches.last_mut().filter(|(_, end)| *end == minute) {
-                    Some((_, end)) => *end += 1,
-                    None => stretches.push((minute, minute + 1)),
-                }
-            }
-            stretches
-        })
+        let asleep = self.week(Mood::Asleep);
+        std::array::from_fn(|day| asleep.of_day(day))
     }
 }
 
