@@ -1,4 +1,4 @@
-//! What one engine alone has: opening, pragmas, triggers, backup. Both arms side by side.
+//! What one engine alone has: opening, pragmas, triggers, an index, backup. Both arms side by side.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -32,15 +32,18 @@ const READERS: u32 = 4;
 /// Connections to a PostgreSQL server.
 const PG_CONNECTIONS: u32 = 8;
 
-/// The statements after the migrations that make audit rows append-only, per engine. `db::audit::prune` is the one
-/// way around them.
-const SQLITE_TRIGGERS: &[&str] = &["CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit \
+/// The statements after the migrations, which each engine wants in words of its own. Audit rows are append-only;
+/// `db::audit::prune` is the one way around that. And PostgreSQL finds identities that begin alike in an index by bytes
+/// alone, which is how SQLite sorts by itself.
+const SQLITE_OWN: &[&str] = &["CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit \
      BEGIN SELECT RAISE(ABORT, 'audit rows are never changed'); END"];
-const PG_TRIGGERS: &[&str] = &[
+const PG_OWN: &[&str] = &[
     "CREATE OR REPLACE FUNCTION audit_no_update() RETURNS trigger LANGUAGE plpgsql AS \
      $$ BEGIN RAISE EXCEPTION 'audit rows are never changed'; END $$",
     "CREATE OR REPLACE TRIGGER audit_no_update BEFORE UPDATE ON audit \
      FOR EACH ROW EXECUTE FUNCTION audit_no_update()",
+    "CREATE INDEX IF NOT EXISTS schedules_members \
+     ON schedules (host_id, target_type, target_identity COLLATE \"C\", id)",
 ];
 
 /// How hard SQLite works to survive a power cut.
@@ -104,7 +107,7 @@ impl Db {
         }
         MIGRATIONS.run(&writer).await?;
         forget_counts(&writer).await?;
-        for statement in SQLITE_TRIGGERS {
+        for statement in SQLITE_OWN {
             sqlx::query(*statement).execute(&writer).await?;
         }
         if durability == Durability::Full {
@@ -128,7 +131,7 @@ impl Db {
             .connect_with(options)
             .await?;
         MIGRATIONS.run(&pool).await?;
-        for statement in PG_TRIGGERS {
+        for statement in PG_OWN {
             sqlx::query(*statement).execute(&pool).await?;
         }
         Ok(Self::Pg(pool))

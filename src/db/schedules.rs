@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
 
 use super::many::values_tx;
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::calendar::CalendarEffect;
 use crate::domain::ids::{CalendarId, ScheduleId, UserId};
 use crate::domain::schedule::{Policy, Schedule, ScheduleSpec, Source, Wake, When};
-use crate::domain::target::{ContainerIdentity, Subject, Target};
+use crate::domain::target::Target;
 use crate::domain::time::{from_ms, to_ms};
 
 macro_rules! columns {
@@ -23,9 +22,9 @@ macro_rules! columns {
     };
 }
 
-/// What a schedule says: two of which all of these are the same get in the way of the same others.
-const RULE: &str = "target_type, target_identity, kind, action, mode, cron, at_ms, window_text, timezone, calendar_id, \
-                    calendar_effect, priority, policy";
+mod touching;
+
+pub use touching::touching;
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -328,73 +327,6 @@ pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<Schedule>> {
         .bind(pattern.as_deref())
         .bind(wanted.before)
         .bind(wanted.limit)
-        .fetch_all(pool))?;
-    read_all(rows)
-}
-
-/// Schedules of a stack's containers that are looked at for one of the stack.
-const MOST_OF_MEMBERS: i64 = 100;
-
-/// The enabled schedules that may touch what `target` touches: of the same target, of the stack it belongs to, of a
-/// container that belongs to it. Of each of these the oldest `limit` are looked at, of a stack's containers
-/// the oldest [`MOST_OF_MEMBERS`]; and of those that say the same the oldest and the newest are told: whoever asks about
-/// one of them finds another. Oldest first.
-///
-/// # Errors
-/// As [`get`].
-pub async fn touching(db: &Db, target: &Target, limit: i64) -> Result<Vec<Schedule>> {
-    let (stack, containers) = match &target.subject {
-        Subject::Stack(name) => {
-            let one = ContainerIdentity::Service { project: name.clone(), service: String::new(), number: 0 };
-            let text = one.to_text();
-            let start = text.strip_suffix("//0").unwrap_or(&text);
-            // Whatever is between the two begins with the first, since `0` is what follows `/`.
-            (Some(name.clone()), [format!("{start}/"), format!("{start}0")])
-        }
-        Subject::Container(identity) => {
-            let stack = match identity {
-                ContainerIdentity::Service { project, .. } => Some(project.clone()),
-                ContainerIdentity::Name(_) => None,
-            };
-            (stack, [identity.to_text(), identity.to_text()])
-        }
-    };
-    // Two looks along the index of targets, at the stack's own and at those of its containers: with OR between them all
-    // schedules of the host are read. A limit is part of the text: where it is bound SQLite prepares the statement anew
-    // each time, which takes longer than to run it.
-    let look = |target_type: &str, wanted: &str, limit: i64| {
-        format!(
-            "SELECT * FROM (SELECT id, {RULE} FROM schedules WHERE host_id = $1 AND target_type = '{target_type}' \
-             AND {wanted} AND deleted_ms IS NULL AND enabled = TRUE ORDER BY id LIMIT {limit}) AS {target_type}"
-        )
-    };
-    let sql = format!(
-        concat!(
-            "WITH beside AS ({stack} UNION ALL {containers}), \
-             ends AS (SELECT MIN(id) AS oldest, MAX(id) AS newest FROM beside GROUP BY {rule}) SELECT ",
-            columns!(),
-            " WHERE s.id IN (SELECT oldest FROM ends UNION ALL SELECT newest FROM ends) ORDER BY s.id"
-        ),
-        rule = RULE,
-        stack = look("stack", "target_identity = $2", limit),
-        containers = match (db, &target.subject) {
-            (_, Subject::Container(_)) => look("container", "target_identity = $3 AND $3 = $4", limit),
-            (Db::Sqlite { .. }, _) =>
-                look("container", "target_identity >= $3 AND target_identity <= $4", MOST_OF_MEMBERS),
-            // By bytes, as SQLite compares by itself; there the last column of the index does not help.
-            (Db::Pg(_), _) => look(
-                "container",
-                "target_identity COLLATE \"C\" >= $3 AND target_identity COLLATE \"C\" <= $4",
-                MOST_OF_MEMBERS
-            ),
-        },
-    );
-    let [first, last] = containers;
-    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(AssertSqlSafe(sql))
-        .bind(target.host.as_str())
-        .bind(stack.as_deref())
-        .bind(&first)
-        .bind(&last)
         .fetch_all(pool))?;
     read_all(rows)
 }

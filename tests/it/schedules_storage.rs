@@ -210,9 +210,18 @@ async fn schedules_that_touch_a_target_are_found_across_stack_and_member(test: T
     store_schedules(&test.db, &rows).await;
     let targets: Vec<Target> = rows.iter().map(|row| row.spec.target.clone()).collect();
     let found = [vec!["a", "b"], vec!["a", "b"], vec!["c"], vec!["d"], vec!["e"], vec!["f"]];
-    for (target, found) in targets.iter().zip(found) {
-        let touching = schedules::touching(&test.db, target, 10).await.expect("reads");
-        assert_eq!(ids(&touching), found, "{target:?}");
+    for (target, found) in targets.iter().zip(&found) {
+        let touching = schedules::touching(&test.db, &[target], 10).await.expect("reads");
+        assert_eq!(touching.len(), 1);
+        assert_eq!(ids(&touching[0]), *found, "{target:?}");
+    }
+    // More than one statement asks for, with some that have nothing among them.
+    let nothing = Target::stack(HostId::local(), "nothing");
+    let many: Vec<&Target> = targets.iter().chain([&nothing]).cycle().take(120).collect();
+    let touching = schedules::touching(&test.db, &many, 10).await.expect("reads");
+    assert_eq!(touching.len(), many.len());
+    for (number, one) in touching.iter().enumerate() {
+        assert_eq!(ids(one), found.get(number % 7).cloned().unwrap_or_default(), "{:?}", many[number]);
     }
 }
 
@@ -223,8 +232,8 @@ async fn of_those_that_say_the_same_the_oldest_and_the_newest_touch(test: TestDb
     store_schedules(&test.db, &rows).await;
     for (limit, found) in [(10, vec!["a", "c", "e", "f"]), (4, vec!["a", "c", "d", "e"]), (1, vec!["a", "e"])]
     {
-        let touching = schedules::touching(&test.db, &rows[0].spec.target, limit).await.expect("reads");
-        assert_eq!(ids(&touching), found, "{limit}");
+        let touching = schedules::touching(&test.db, &[&rows[0].spec.target], limit).await.expect("reads");
+        assert_eq!(ids(&touching[0]), found, "{limit}");
     }
 }
 

@@ -4,7 +4,6 @@
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
-use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
@@ -27,8 +26,6 @@ use crate::domain::window::Rota;
 const MOST_OTHERS: i64 = 100;
 /// … and each on the list.
 const MOST_OTHERS_LISTED: i64 = 16;
-/// Looks at the database at once.
-const LOOKS_AT_ONCE: usize = 4;
 /// Warnings told at most.
 const MOST_TOLD: usize = 5;
 
@@ -57,7 +54,8 @@ pub(super) async fn clashes(
     if !spec.enabled {
         return Ok(Vec::new());
     }
-    let mut beside = db::schedules::touching(&app.db, &spec.target, MOST_OTHERS).await?;
+    let beside = db::schedules::touching(&app.db, &[&spec.target], MOST_OTHERS).await?;
+    let mut beside: Vec<Schedule> = beside.into_iter().flatten().collect();
     beside.retain(|other| Some(&other.id) != itself);
     // Only windows are compared with who needs whom.
     let planned = match app.hosts.get(&spec.target.host) {
@@ -123,17 +121,8 @@ pub(super) async fn first_of_each(
 async fn beside(app: &App, schedules: &[Schedule]) -> Result<HashMap<Target, Vec<Schedule>>> {
     let targets: HashSet<&Target> = schedules.iter().map(|one| &one.spec.target).collect();
     let targets: Vec<&Target> = targets.into_iter().collect();
-    let mut beside = HashMap::new();
-    // Some together: a database elsewhere takes its time for each.
-    for some in targets.chunks(LOOKS_AT_ONCE) {
-        let mut looks = Vec::with_capacity(some.len());
-        for target in some {
-            looks.push(db::schedules::touching(&app.db, target, MOST_OTHERS_LISTED));
-        }
-        let found = try_join_all(looks).await?;
-        beside.extend(some.iter().map(|target| (*target).clone()).zip(found));
-    }
-    Ok(beside)
+    let found = db::schedules::touching(&app.db, &targets, MOST_OTHERS_LISTED).await?;
+    Ok(targets.into_iter().cloned().zip(found).collect())
 }
 
 /// What those of `schedules` that get in the way of one `beside` their target do.

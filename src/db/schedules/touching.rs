@@ -1,0 +1,155 @@
+//! Which schedules share a container with what others are about: looked up for a page of targets at once.
+
+use super::Row;
+use crate::db::{Db, Result, on_db};
+use crate::domain::schedule::Schedule;
+use crate::domain::target::{ContainerIdentity, Subject, Target};
+
+/// What a schedule says: two of which all of these are the same get in the way of the same others.
+const RULE: &str = "target_type, target_identity, kind, action, mode, cron, at_ms, window_text, timezone, calendar_id, \
+                    calendar_effect, priority, policy";
+
+/// Schedules of a stack's containers that are looked at for one of the stack.
+const MOST_OF_MEMBERS: i64 = 100;
+/// Targets of one statement: those of a page. Where there are fewer the rest is asked for nothing, so that one statement
+/// is kept prepared.
+const TOGETHER: usize = 50;
+
+#[derive(sqlx::FromRow)]
+struct Beside {
+    place: i64,
+    #[sqlx(flatten)]
+    row: Row,
+}
+
+/// Of each of these targets the enabled schedules that may touch what it touches: of the same target, of the stack it
+/// belongs to, of a container that belongs to it. Of each of these the oldest `limit` are looked at, of a stack's
+/// containers the oldest [`MOST_OF_MEMBERS`]; and of those that say the same the oldest and the newest are told: whoever
+/// asks about one of them finds another. In the order of `targets`, oldest first.
+///
+/// # Errors
+/// As [`super::get`].
+pub async fn touching(db: &Db, targets: &[&Target], limit: i64) -> Result<Vec<Vec<Schedule>>> {
+    let mut found: Vec<Vec<Schedule>> = Vec::with_capacity(targets.len());
+    let after = touching_sql(db, limit);
+    for some in targets.chunks(TOGETHER) {
+        let place = |number: usize| some.get(number).map(|target| Place::of(target)).unwrap_or_default();
+        let places = (0_i64..).zip((0..TOGETHER).map(place));
+        let rows: Vec<Beside> = on_db!(db, pool => async {
+            let mut query = sqlx::QueryBuilder::new("WITH asked (place, host, stack, container, first, last) AS (");
+            query.push_values(places, |mut tuple, (number, place)| {
+                let Place { host, stack, container, members: [first, last] } = place;
+                tuple.push_bind(number).push_bind(host).push_bind(stack);
+                tuple.push_bind(container).push_bind(first).push_bind(last);
+            });
+            query.push(&after);
+            query.build_query_as().fetch_all(pool).await
+        })?;
+        let begin = found.len();
+        found.resize_with(begin + some.len(), Vec::new);
+        for one in rows {
+            let place = usize::try_from(one.place).ok().and_then(|place| found.get_mut(begin + place));
+            if let Some(beside) = place {
+                beside.push(one.row.read()?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Where the schedules beside a target are found in the index of targets: each identity at which some may be.
+#[derive(Default)]
+struct Place<'a> {
+    host: Option<&'a str>,
+    stack: Option<&'a str>,
+    container: Option<String>,
+    /// The first and the last that one of a stack's containers can have.
+    members: [Option<String>; 2],
+}
+
+impl<'a> Place<'a> {
+    fn of(target: &'a Target) -> Self {
+        let place = Self { host: Some(target.host.as_str()), ..Self::default() };
+        match &target.subject {
+            Subject::Stack(name) => {
+                let one =
+                    ContainerIdentity::Service { project: name.clone(), service: String::new(), number: 0 };
+                let text = one.to_text();
+                let start = text.strip_suffix("//0").unwrap_or(&text);
+                // Whatever is between the two begins with the first, since `0` is what follows `/`.
+                Self {
+                    stack: Some(name),
+                    members: ["/", "0"].map(|end| Some(format!("{start}{end}"))),
+                    ..place
+                }
+            }
+            Subject::Container(identity) => {
+                let stack = match identity {
+                    ContainerIdentity::Service { project, .. } => Some(project.as_str()),
+                    ContainerIdentity::Name(_) => None,
+                };
+                Self { stack, container: Some(identity.to_text()), ..place }
+            }
+        }
+    }
+}
+
+/// What [`touching`] asks, after the values of its places. Three looks along the index of targets for each: with OR
+/// between them all schedules of the host are read. A limit is part of the text: where it is bound SQLite prepares the
+/// statement anew each time.
+fn touching_sql(db: &Db, limit: i64) -> String {
+    let beside = match db {
+        Db::Sqlite { .. } => {
+            // No lateral join in which a limit could stand: each look ends before the first that is one too many, which
+            // is known beforehand. No id begins with `z`; they are hexadecimal.
+            let ends = looks("", limit).map(|(name, which, limit)| {
+                let one_too_many =
+                    format!("SELECT id FROM schedules WHERE {which} ORDER BY id LIMIT 1 OFFSET {limit}");
+                format!("({one_too_many}) AS {name}_end")
+            });
+            let looks = looks("", limit).map(|(name, which, _)| {
+                format!(
+                    "SELECT place, id, {RULE} FROM bounded CROSS JOIN schedules WHERE {which} \
+                     AND id < COALESCE({name}_end, 'z')"
+                )
+            });
+            let (ends, looks) = (ends.join(", "), looks.join(" UNION ALL "));
+            format!("bounded AS MATERIALIZED (SELECT asked.*, {ends} FROM asked), beside AS ({looks})")
+        }
+        Db::Pg(_) => {
+            // By bytes, as SQLite compares by itself.
+            let looks = looks("COLLATE \"C\"", limit).map(|(_, which, limit)| {
+                format!("(SELECT id, {RULE} FROM schedules WHERE {which} ORDER BY id LIMIT {limit})")
+            });
+            let looks = looks.join(" UNION ALL ");
+            format!("beside AS (SELECT place, look.* FROM asked CROSS JOIN LATERAL ({looks}) AS look)")
+        }
+    };
+    format!(
+        concat!(
+            "), {beside}, \
+             same AS (SELECT place, MIN(id) AS oldest, MAX(id) AS newest FROM beside GROUP BY place, {rule}), \
+             told AS (SELECT place, oldest AS id FROM same UNION SELECT place, newest FROM same) SELECT t.place, ",
+            columns!(),
+            " JOIN told t ON t.id = s.id ORDER BY t.place, s.id"
+        ),
+        beside = beside,
+        rule = RULE,
+    )
+}
+
+/// The looks for one place: what each is called, which schedules it finds, and how many of them.
+fn looks(by_bytes: &str, limit: i64) -> [(&'static str, String, i64); 3] {
+    let on = "host_id = host AND deleted_ms IS NULL AND enabled = TRUE";
+    [
+        ("stacks", format!("{on} AND target_type = 'stack' AND target_identity = stack"), limit),
+        ("containers", format!("{on} AND target_type = 'container' AND target_identity = container"), limit),
+        (
+            "members",
+            format!(
+                "{on} AND target_type = 'container' AND target_identity {by_bytes} BETWEEN first AND last"
+            ),
+            MOST_OF_MEMBERS,
+        ),
+    ]
+}
