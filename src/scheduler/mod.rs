@@ -1,16 +1,18 @@
 //! The loop that calls [`tick`]: it only waits, and notices when the clock was set.
 //!
 //! It arms the waker before it looks, so that a schedule saved in between is not slept over, and never sleeps longer
-//! than 30 s, so that a clock that jumps is noticed.
+//! than 30 s, so that a clock that jumps is noticed. Just before an instant it reads what is due then ([`ahead`]).
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use self::ahead::Ahead;
 use crate::app::{App, Result};
 use crate::db;
 
+mod ahead;
 pub mod housekeeping;
 mod reconcile;
 mod tick;
@@ -37,34 +39,53 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
     let mut wait = BACK_OFF.0;
     let mut seen = (app.clock.now(), app.clock.monotonic());
+    let mut read = None;
     while !stop.is_cancelled() {
         seen = notice_jump(&app, seen);
-        let until_next = match tick(&app).await {
+        let next = match tick::pass(&app, read.take()).await {
             Ok(ticked) => {
                 wait = BACK_OFF.0;
                 let calls = app.hosts.all().iter().map(|host| host.calls_made()).sum();
                 app.vitals.beat(app.clock.now(), calls);
-                until(ticked.next_due, app.clock.now())
+                ticked.next_due.ok_or(LONGEST_WAIT)
             }
             Err(error) => {
                 tracing::error!(%error, "the scheduler cannot read or store; trying again");
                 let this = wait;
                 wait = (wait * 2).min(BACK_OFF.1);
-                this
+                Err(this)
+            }
+        };
+        let sleep = async {
+            match next {
+                Ok(next) => sleep_until(&app, next).await,
+                Err(so_long) => {
+                    app.clock.sleep(so_long).await;
+                    None
+                }
             }
         };
         tokio::select! {
-            () = app.clock.sleep(until_next) => {}
+            found = sleep => read = found,
             () = app.scheduler.woken() => {}
             () = stop.cancelled() => {}
         }
     }
 }
 
-fn until(next: Option<Timestamp>, now: Timestamp) -> Duration {
-    next.map_or(LONGEST_WAIT, |next| {
-        Duration::try_from(next.duration_since(now)).unwrap_or_default().min(LONGEST_WAIT)
-    })
+/// Sleeps until that instant, or [`LONGEST_WAIT`], and reads shortly before the instant what is due then.
+async fn sleep_until(app: &App, next: Timestamp) -> Option<Ahead> {
+    let left = || Duration::try_from(next.duration_since(app.clock.now())).unwrap_or_default();
+    let mut read = None;
+    if left() <= LONGEST_WAIT
+        && let Some(early) = left().checked_sub(ahead::EARLY)
+    {
+        app.clock.sleep(early).await;
+        // What cannot be read now is read then, and the failure told.
+        read = Ahead::read(app, next).await.unwrap_or_default();
+    }
+    app.clock.sleep(left().min(LONGEST_WAIT)).await;
+    read
 }
 
 /// Compares how far wall and monotonic time moved since the last look, and says when they disagree. What follows from

@@ -1,6 +1,6 @@
 //! One pass of the scheduler: what is due is claimed and submitted.
 //!
-//! 1. Read up to [`BATCH`] due schedules by the index on `next_due_ms`.
+//! 1. Read up to [`BATCH`] due schedules by the index on `next_due_ms`, or take those that were read just before.
 //! 2. Decide about each, purely: `domain::due`.
 //! 3. Make the plans, from one look at each host's inventory.
 //! 4. In one transaction, which begins as the plans are made: claim each schedule by compare-and-swap on instant and
@@ -19,6 +19,7 @@ use futures_util::future::maybe_done;
 use futures_util::poll;
 use jiff::Timestamp;
 
+use super::ahead::Ahead;
 use super::reconcile::reconcile;
 use crate::app::almanac::Almanac;
 use crate::app::execute::{self, Prepared, Request};
@@ -61,6 +62,14 @@ pub struct Ticked {
 /// # Errors
 /// Where the database cannot be read or written: nothing of the batch has happened then.
 pub async fn tick(app: &App) -> Result<Ticked> {
+    pass(app, None).await
+}
+
+/// As [`tick`], with what is due as it was read beforehand.
+///
+/// # Errors
+/// As [`tick`].
+pub(super) async fn pass(app: &App, mut read: Option<Ahead>) -> Result<Ticked> {
     let now = app.clock.now();
     let mut ticked = Ticked::default();
     let connected = || {
@@ -70,7 +79,10 @@ pub async fn tick(app: &App) -> Result<Ticked> {
     // Before anything is read: what comes while this pass looks is for the next.
     let mut look = app.outside.is_waiting(&connected());
     loop {
-        let due = db::schedules::due(&app.db, &now, BATCH).await?;
+        let due = match read.take().and_then(|read| read.due(now)) {
+            Some(due) => due,
+            None => db::schedules::due(&app.db, &now, BATCH).await?,
+        };
         let full = due.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
         if due.is_empty() {
             break;

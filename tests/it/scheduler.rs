@@ -251,6 +251,33 @@ async fn hundreds_of_schedules_of_one_minute_are_all_claimed_and_clash_as_one() 
 }
 
 #[tokio::test]
+async fn what_is_read_just_before_its_instant_is_not_what_is_stored_later() {
+    let bench = Bench::new(NOW, media()).await;
+    let stop = keep(&bench, Action::Stop, "0 23 * * *").await.schedule;
+    let end = CancellationToken::new();
+    let running = tokio::spawn(scheduler::run(bench.app.clone(), end.clone()));
+    bench.advance_to("2027-03-02T22:59:59.9Z").await;
+    // By now the first is read. Another of the same minute is stored, of which nobody tells the scheduler.
+    let mut restart = Schedule { id: bench.app.ids.next(bench.clock.now()), ..stop.clone() };
+    restart.spec.action = Action::Restart;
+    let mut tx = bench.app.db.begin().await.expect("begins");
+    db::schedules::insert(&mut tx, &restart).await.expect("stores");
+    tx.commit().await.expect("commits");
+    bench.advance_to("2027-03-02T23:05:00Z").await;
+    for (id, state) in [(&restart.id, RunState::Succeeded), (&stop.id, RunState::Skipped)] {
+        let runs = runs_of(&bench, id).await;
+        assert_eq!(runs.iter().map(|run| run.state).collect::<Vec<_>>(), [state], "{runs:?}");
+        assert_eq!(runs[0].created_at, at("2027-03-02T23:00:00Z"));
+    }
+    // The next day's are read beforehand, both.
+    bench.advance_to("2027-03-03T23:05:00Z").await;
+    assert_eq!(runs_of(&bench, &restart.id).await.len(), 2);
+    assert_eq!(runs_of(&bench, &stop.id).await.len(), 2);
+    end.cancel();
+    running.await.expect("it ends");
+}
+
+#[tokio::test]
 async fn boot_before_ntp_holds() {
     let bench = Bench::new(NOW, media()).await;
     keep(&bench, Action::Stop, "0 23 * * *").await;
