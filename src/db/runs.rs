@@ -12,6 +12,7 @@ use crate::domain::guard::Deferral;
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::run::{ActorRef, MissedSpan, Run, RunState, Trigger};
 use crate::domain::schedule::Schedule;
+use crate::domain::target::Target;
 use crate::domain::time::{from_ms, to_ms};
 
 /// The columns of a run, in no particular order.
@@ -203,6 +204,30 @@ pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
         .bind(run.guard.is_some())
         .fetch_optional(conn))?;
     row.map(Run::try_from).transpose()
+}
+
+/// The targets of the runs that have not ended; `None` where there are more such runs than `limit`.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn undone_targets(tx: &mut Tx, limit: i64) -> Result<Option<HashSet<Target>>> {
+    let rows: Vec<(String, String, String, String)> = on_tx!(tx, conn =>
+        sqlx::query_as(
+            "SELECT id, host_id, target_type, target_identity FROM runs \
+             WHERE CASE WHEN state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 LIMIT $1")
+        .bind(limit + 1)
+        .fetch_all(conn))?;
+    if i64::try_from(rows.len()).is_ok_and(|rows| rows > limit) {
+        return Ok(None);
+    }
+    let target = |(id, host, kind, identity): (String, String, String, String)| {
+        Schedule::target_from_columns(&host, &kind, &identity).ok_or_else(|| DbError::Damaged {
+            table: "runs",
+            id,
+            what: "its target".to_owned(),
+        })
+    };
+    rows.into_iter().map(target).collect::<Result<_>>().map(Some)
 }
 
 /// What stands in the way of a run that is to be stored.

@@ -44,6 +44,9 @@ const FEW: usize = 8;
 /// After so many plans the database gets its next statement.
 const PLANS: usize = 16;
 
+/// Where more runs have not ended, it is not told of which targets they are: it is asked for each.
+const FEW_UNDONE: i64 = 100;
+
 /// What one pass did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ticked {
@@ -280,13 +283,25 @@ async fn store(
 
 /// Ends those that do what another run does that has not ended, one of the same batch included.
 async fn end_twins(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<()> {
-    let acting: Vec<usize> =
-        (0..prepared.len()).filter(|at| !prepared[*at].run.state.is_terminal()).collect();
-    let runs: Vec<&Run> = acting.iter().map(|at| &prepared[*at].run).collect();
+    // Asked about are those of a target on which a run has not ended, or more of the batch are to act: most have no twin.
+    let undone = db::runs::undone_targets(tx, FEW_UNDONE).await?;
+    let acting = || {
+        let runs = prepared.iter().map(|one| &one.run).enumerate();
+        runs.filter(|(_, run)| !run.state.is_terminal())
+    };
+    let mut on_target: HashMap<&Target, usize> = HashMap::with_capacity(prepared.len());
+    for (_, run) in acting() {
+        *on_target.entry(&run.target).or_default() += 1;
+    }
+    let may_have_twin = |run: &Run| {
+        on_target.get(&run.target).is_some_and(|runs| *runs > 1)
+            || undone.as_ref().is_none_or(|undone| undone.contains(&run.target))
+    };
+    let (asked, runs): (Vec<usize>, Vec<&Run>) = acting().filter(|(_, run)| may_have_twin(run)).unzip();
     let found = db::runs::in_the_way(tx, &runs).await?;
     let mut new: HashMap<(&Target, Action), Vec<&Run>> = HashMap::with_capacity(runs.len());
     let mut twins: Vec<(usize, RunId)> = Vec::new();
-    for ((at, run), in_the_way) in acting.into_iter().zip(runs).zip(found) {
+    for ((at, run), in_the_way) in asked.into_iter().zip(runs).zip(found) {
         let like = new.entry((&run.target, run.action)).or_default();
         let twin = || like.iter().find(|twin| twin.does_all_of(run)).map(|twin| twin.id.clone());
         match in_the_way.twin.or_else(twin) {

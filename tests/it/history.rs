@@ -94,6 +94,9 @@ async fn what_stands_in_the_way_of_each_of_many_runs_is_found(test: TestDb) {
         twins += usize::from(found.twin.is_some());
     }
     assert!(twins > 10, "{twins}");
+    let undone = runs::undone_targets(&mut tx, 32).await.expect("answers");
+    assert_eq!(undone, Some([media, other].into()), "thirty-two have not ended");
+    assert_eq!(runs::undone_targets(&mut tx, 31).await.expect("answers"), None);
     assert!(runs::in_the_way(&mut tx, &[]).await.expect("answers").is_empty());
 }
 
