@@ -134,12 +134,28 @@ fn met_by(
 ) -> HashMap<ScheduleId, Clash> {
     let met = |one: &Schedule| {
         let mut others = beside.get(&one.spec.target)?.iter().filter(|other| other.id != one.id);
+        // Of those that say the same there are two, so that each finds another: it is the same with both.
+        let mut passed: Vec<&ScheduleSpec> = Vec::new();
         others.find_map(|other| {
+            if passed.iter().any(|passed| says_the_same(passed, &other.spec)) {
+                return None;
+            }
+            passed.push(&other.spec);
             let sentence = between(&one.spec, other, almanac, now)?;
             Some((one.id.clone(), Clash { sentence, other: Some(other.id.clone()) }))
         })
     };
     schedules.iter().filter_map(met).collect()
+}
+
+/// Whether two get in the way of the same others.
+fn says_the_same(a: &ScheduleSpec, b: &ScheduleSpec) -> bool {
+    let what = |spec: &ScheduleSpec| (spec.action, spec.priority, spec.policy);
+    a.target == b.target
+        && a.when == b.when
+        && what(a) == what(b)
+        && a.timezone == b.timezone
+        && a.calendar == b.calendar
 }
 
 /// Which of these windows has something asleep on a host while it is needed.

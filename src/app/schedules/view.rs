@@ -1,6 +1,6 @@
 //! Schedules as they are read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use super::super::{Actor, App, Error, Result};
 use super::lint;
 use crate::db;
 use crate::domain::cron::Cron;
-use crate::domain::ids::{RunId, ScheduleId};
+use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState};
 use crate::domain::schedule::{Schedule, When};
@@ -20,6 +20,9 @@ use crate::domain::sorted;
 use crate::domain::target::{Subject, Target};
 use crate::domain::text::shorten;
 use crate::domain::window::Window;
+
+/// Where more are listed, the target of each is looked up rather than looked for.
+const FEW: usize = 8;
 
 /// A schedule with everything there is to say about it.
 #[derive(Clone, Debug)]
@@ -120,6 +123,13 @@ pub async fn list(
         .into_iter()
         .filter_map(|run| Some((run.schedule_id.clone()?, run.into())))
         .collect();
+    // Each asks whether its target is there.
+    if page.items.len() > FEW {
+        let hosts: HashSet<&HostId> = page.items.iter().map(|one| &one.spec.target.host).collect();
+        for host in hosts.into_iter().filter_map(|host| app.hosts.get(host)) {
+            host.inventory().containers.index();
+        }
+    }
     Ok(page.map(|schedule| {
         let last_run = last.remove(&schedule.id);
         view(app, schedule, last_run, &almanac)
