@@ -46,6 +46,9 @@ const PG_OWN: &[&str] = &[
      ON schedules (host_id, target_type, target_identity COLLATE \"C\", id)",
 ];
 
+/// What is locked while they run; any number that nobody else of the database locks.
+const PG_OWN_LOCK: i64 = 0x646f_636b_6e61_7000;
+
 /// How hard SQLite works to survive a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -131,9 +134,14 @@ impl Db {
             .connect_with(options)
             .await?;
         MIGRATIONS.run(&pool).await?;
+        // Of several that start together one at a time: `IF NOT EXISTS` holds for one alone.
+        let mut own = pool.acquire().await?;
+        sqlx::query("SELECT pg_advisory_lock($1)").bind(PG_OWN_LOCK).execute(&mut *own).await?;
         for statement in PG_OWN {
-            sqlx::query(*statement).execute(&pool).await?;
+            sqlx::query(*statement).execute(&mut *own).await?;
         }
+        sqlx::query("SELECT pg_advisory_unlock($1)").bind(PG_OWN_LOCK).execute(&mut *own).await?;
+        drop(own);
         Ok(Self::Pg(pool))
     }
 

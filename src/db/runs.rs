@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 
 use super::many::values_tx;
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
@@ -206,28 +207,34 @@ pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
     row.map(Run::try_from).transpose()
 }
 
-/// The targets of the runs that have not ended; `None` where there are more such runs than `limit`.
+/// So many runs that have not ended are few.
+pub const FEW_UNDONE: usize = 100;
+
+/// The targets of the runs that have not ended, where there are few of these.
 ///
 /// # Errors
-/// What the engine answered, or a damaged row.
-pub async fn undone_targets(tx: &mut Tx, limit: i64) -> Result<Option<HashSet<Target>>> {
-    let rows: Vec<(String, String, String, String)> = on_tx!(tx, conn =>
-        sqlx::query_as(
-            "SELECT id, host_id, target_type, target_identity FROM runs \
-             WHERE CASE WHEN state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 LIMIT $1")
-        .bind(limit + 1)
-        .fetch_all(conn))?;
-    if i64::try_from(rows.len()).is_ok_and(|rows| rows > limit) {
+/// What the engine answered.
+pub async fn undone_targets(tx: &mut Tx) -> Result<Option<HashSet<Target>>> {
+    let rows: Vec<(String, String, String)> = on_tx!(tx, conn =>
+        sqlx::query_as(AssertSqlSafe(undone_sql())).fetch_all(conn))?;
+    if rows.len() > FEW_UNDONE {
         return Ok(None);
     }
-    let target = |(id, host, kind, identity): (String, String, String, String)| {
-        Schedule::target_from_columns(&host, &kind, &identity).ok_or_else(|| DbError::Damaged {
-            table: "runs",
-            id,
-            what: "its target".to_owned(),
-        })
+    // What this program never wrote is the target of nothing else.
+    let read = |(host, kind, identity): (String, String, String)| {
+        Schedule::target_from_columns(&host, &kind, &identity)
     };
-    rows.into_iter().map(target).collect::<Result<_>>().map(Some)
+    Ok(Some(rows.into_iter().filter_map(read).collect()))
+}
+
+/// The condition and the order are those of the index `runs_undone`.
+fn undone_sql() -> String {
+    format!(
+        "SELECT host_id, target_type, target_identity FROM runs \
+         WHERE CASE WHEN state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 \
+         ORDER BY host_id, target_type, target_identity, id LIMIT {}",
+        FEW_UNDONE + 1
+    )
 }
 
 /// What stands in the way of a run that is to be stored.
@@ -448,7 +455,7 @@ mod tests {
         let db = Db::open_sqlite(&home.path().join("docknap.db"), Durability::Full).await.expect("it opens");
         let Db::Sqlite { readers: pool, .. } = &db else { panic!("it is SQLite") };
         let rows = "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {ASKED}{rows}{IN_THE_WAY}"));
+        let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {ASKED}{rows}{IN_THE_WAY}"));
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(pool).await.expect("it plans");
         let looks: Vec<&str> =
             plan.iter().map(|row| row.3.as_str()).filter(|look| look.contains(" r ")).collect();
@@ -461,5 +468,9 @@ mod tests {
         );
         assert!(taken.ends_with("(schedule_id=? AND fire_at_ms=?)"), "{taken}");
         assert!(!plan.iter().any(|row| row.3.contains("ORDER BY")), "{plan:?}");
+        let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", undone_sql()));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(pool).await.expect("it plans");
+        let [look] = &plan[..] else { panic!("{plan:?}") };
+        assert!(look.3.ends_with("USING INDEX runs_undone"), "{plan:?}");
     }
 }

@@ -12,7 +12,7 @@ use self::ahead::Ahead;
 use crate::app::{App, Result};
 use crate::db;
 
-mod ahead;
+pub mod ahead;
 pub mod housekeeping;
 mod reconcile;
 mod tick;
@@ -76,16 +76,17 @@ pub async fn run(app: App, stop: CancellationToken) {
 /// Sleeps until that instant, or [`LONGEST_WAIT`], and reads shortly before the instant what is due then.
 async fn sleep_until(app: &App, next: Timestamp) -> Option<Ahead> {
     let left = || Duration::try_from(next.duration_since(app.clock.now())).unwrap_or_default();
-    let mut read = None;
-    if left() <= LONGEST_WAIT
-        && let Some(early) = left().checked_sub(ahead::EARLY)
-    {
-        app.clock.sleep(early).await;
-        // What cannot be read now is read then, and the failure told.
-        read = Ahead::read(app, next).await.unwrap_or_default();
-    }
-    app.clock.sleep(left().min(LONGEST_WAIT)).await;
-    read
+    let early = left().checked_sub(ahead::EARLY).filter(|_| left() <= LONGEST_WAIT);
+    let Some(early) = early else {
+        app.clock.sleep(left().min(LONGEST_WAIT)).await;
+        return None;
+    };
+    app.clock.sleep(early).await;
+    // What fails, or takes until the instant, is read then, and the failure told. Where the clock was set meanwhile the
+    // instant may be far off again: that is for the next pass to see.
+    let read = app.clock.timeout(left().min(ahead::EARLY), Ahead::read(app, next)).await;
+    app.clock.sleep(left().min(ahead::EARLY)).await;
+    read.ok()?.unwrap_or_default()
 }
 
 /// Compares how far wall and monotonic time moved since the last look, and says when they disagree. What follows from

@@ -44,9 +44,6 @@ const FEW: usize = 8;
 /// After so many plans the database gets its next statement.
 const PLANS: usize = 16;
 
-/// Where more runs have not ended, it is not told of which targets they are: it is asked for each.
-const FEW_UNDONE: i64 = 100;
-
 /// What one pass did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ticked {
@@ -283,8 +280,9 @@ async fn store(
 
 /// Ends those that do what another run does that has not ended, one of the same batch included.
 async fn end_twins(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<()> {
-    // Asked about are those of a target on which a run has not ended, or more of the batch are to act: most have no twin.
-    let undone = db::runs::undone_targets(tx, FEW_UNDONE).await?;
+    // Most have no twin. Asked about are those of a target on which a run has not ended, or more of the batch are to act;
+    // where many have not ended, all.
+    let undone = db::runs::undone_targets(tx).await?;
     let acting = || {
         let runs = prepared.iter().map(|one| &one.run).enumerate();
         runs.filter(|(_, run)| !run.state.is_terminal())

@@ -5,10 +5,11 @@ use std::time::Duration;
 use docknap::app::schedules::{self, Draft, ScheduleView};
 use docknap::db;
 use docknap::domain::action::Action;
-use docknap::domain::ids::ScheduleId;
+use docknap::domain::ids::{HostId, ScheduleId};
 use docknap::domain::run::{Run, RunState, StepState, Trigger};
 use docknap::domain::schedule::{Schedule, Source};
-use docknap::scheduler;
+use docknap::domain::target::Target;
+use docknap::scheduler::{self, ahead::Ahead};
 use docknap::sim::{ContainerSpec, Endpoint, World};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::on_both_engines;
 use crate::support::bench::{Bench, person};
 use crate::support::db::TestDb;
+use crate::support::rows;
 
 const NOW: &str = "2027-03-02T22:30:00Z";
 
@@ -269,12 +271,50 @@ async fn what_is_read_just_before_its_instant_is_not_what_is_stored_later() {
         assert_eq!(runs.iter().map(|run| run.state).collect::<Vec<_>>(), [state], "{runs:?}");
         assert_eq!(runs[0].created_at, at("2027-03-02T23:00:00Z"));
     }
-    // The next day's are read beforehand, both.
-    bench.advance_to("2027-03-03T23:05:00Z").await;
-    assert_eq!(runs_of(&bench, &restart.id).await.len(), 2);
-    assert_eq!(runs_of(&bench, &stop.id).await.len(), 2);
     end.cancel();
     running.await.expect("it ends");
+}
+
+#[tokio::test]
+async fn what_is_read_beforehand_is_what_would_be_read_then() {
+    let bench = Bench::new(NOW, media()).await;
+    let next = at("2027-03-02T23:00:00Z");
+    let first = keep(&bench, Action::Stop, "0 23 * * *").await.schedule;
+    let mut later = Schedule { id: bench.app.ids.next(bench.clock.now()), ..first.clone() };
+    later.next_due = Some(at("2027-03-02T23:00:00.150Z"));
+    let mut tx = bench.app.db.begin().await.expect("begins");
+    db::schedules::insert(&mut tx, &later).await.expect("stores");
+    tx.commit().await.expect("commits");
+    let due = async |now: &str| {
+        let read = Ahead::read(&bench.app, next).await.expect("it reads").expect("nobody else writes");
+        let told = read.due(at(now))?;
+        let then = db::schedules::due(&bench.app.db, &at(now), scheduler::BATCH).await.expect("it reads");
+        assert_eq!(told, then, "{now}");
+        Some(told.len())
+    };
+    assert_eq!(due("2027-03-02T22:59:59.999Z").await, Some(0));
+    assert_eq!(due("2027-03-02T23:00:00Z").await, Some(1));
+    assert_eq!(due("2027-03-02T23:00:00.2Z").await, Some(2));
+    assert_eq!(due("2027-03-02T23:00:00.201Z").await, None, "of that instant not all may have been read");
+    let read = Ahead::read(&bench.app, next).await.expect("it reads").expect("nobody else writes");
+    bench.app.db.begin().await.expect("begins").commit().await.expect("commits");
+    assert_eq!(read.due(next), None, "something was written");
+}
+
+#[tokio::test]
+async fn a_twin_is_found_among_however_many_that_have_not_ended() {
+    let bench = Bench::new(NOW, media()).await;
+    let kept = keep(&bench, Action::Stop, "0 23 * * *").await.schedule;
+    let open = |id: String, target| (Run { target, state: RunState::Pending, ..rows::run(&id) }, Vec::new());
+    let mut many: Vec<_> = (0..db::runs::FEW_UNDONE)
+        .map(|n| open(format!("open-{n}"), Target::stack(HostId::local(), format!("stack-{n}"))))
+        .collect();
+    many.push(open("twin".to_owned(), kept.spec.target.clone()));
+    rows::store_runs(&bench.app.db, &many).await;
+    bench.clock.set_wall(at("2027-03-02T23:00:00Z"));
+    bench.tick().await;
+    let [run] = &runs_of(&bench, &kept.id).await[..] else { panic!("one run") };
+    assert_eq!((run.state, run.reason.as_str()), (RunState::Skipped, "duplicate: run twin does the same"));
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// What [`touching`] asks, after the values of its places. Three looks along the index of targets for each: with OR
+/// What [`touching`] asks, after the values of its places: along the index of targets for each kind of identity. With OR
 /// between them all schedules of the host are read. A limit is part of the text: where it is bound SQLite prepares the
 /// statement anew each time.
 fn touching_sql(db: &Db, limit: i64) -> String {
@@ -102,12 +102,12 @@ fn touching_sql(db: &Db, limit: i64) -> String {
         Db::Sqlite { .. } => {
             // No lateral join in which a limit could stand: each look ends before the first that is one too many, which
             // is known beforehand. No id begins with `z`; they are hexadecimal.
-            let ends = looks("", limit).map(|(name, which, limit)| {
+            let ends = looks("asked", "", limit).map(|(name, which, limit)| {
                 let one_too_many =
                     format!("SELECT id FROM schedules WHERE {which} ORDER BY id LIMIT 1 OFFSET {limit}");
                 format!("({one_too_many}) AS {name}_end")
             });
-            let looks = looks("", limit).map(|(name, which, _)| {
+            let looks = looks("bounded", "", limit).map(|(name, which, _)| {
                 format!(
                     "SELECT place, id, {RULE} FROM bounded CROSS JOIN schedules WHERE {which} \
                      AND id < COALESCE({name}_end, 'z')"
@@ -118,7 +118,7 @@ fn touching_sql(db: &Db, limit: i64) -> String {
         }
         Db::Pg(_) => {
             // By bytes, as SQLite compares by itself.
-            let looks = looks("COLLATE \"C\"", limit).map(|(_, which, limit)| {
+            let looks = looks("asked", "COLLATE \"C\"", limit).map(|(_, which, limit)| {
                 format!("(SELECT id, {RULE} FROM schedules WHERE {which} ORDER BY id LIMIT {limit})")
             });
             let looks = looks.join(" UNION ALL ");
@@ -138,16 +138,20 @@ fn touching_sql(db: &Db, limit: i64) -> String {
     )
 }
 
-/// The looks for one place: what each is called, which schedules it finds, and how many of them.
-fn looks(by_bytes: &str, limit: i64) -> [(&'static str, String, i64); 3] {
-    let on = "host_id = host AND deleted_ms IS NULL AND enabled = TRUE";
+/// The looks for one place of `asked`: what each is called, which schedules it finds, and how many of them.
+fn looks(asked: &str, by_bytes: &str, limit: i64) -> [(&'static str, String, i64); 3] {
+    let on = format!("host_id = {asked}.host AND deleted_ms IS NULL AND enabled = TRUE");
     [
-        ("stacks", format!("{on} AND target_type = 'stack' AND target_identity = stack"), limit),
-        ("containers", format!("{on} AND target_type = 'container' AND target_identity = container"), limit),
+        ("stacks", format!("{on} AND target_type = 'stack' AND target_identity = {asked}.stack"), limit),
+        (
+            "containers",
+            format!("{on} AND target_type = 'container' AND target_identity = {asked}.container"),
+            limit,
+        ),
         (
             "members",
             format!(
-                "{on} AND target_type = 'container' AND target_identity {by_bytes} BETWEEN first AND last"
+                "{on} AND target_type = 'container' AND target_identity {by_bytes} BETWEEN {asked}.first AND {asked}.last"
             ),
             MOST_OF_MEMBERS,
         ),
