@@ -2,6 +2,7 @@
 //! people do by hand, shared networks, and pausing.
 
 use docknap::clock::Clock;
+use docknap::domain::window::Window;
 use docknap::sim::DaemonEnd;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
@@ -13,10 +14,12 @@ const SHOP: Sample = Sample { project: "shop", file: "tests/samples/shop.yaml" }
 const POLICIES: Sample = Sample { project: "policies", file: "tests/samples/policies.yaml" };
 const TUNNEL: Sample = Sample { project: "tunnel", file: "tests/samples/tunnel.yaml" };
 
-/// A sleep of two hours that begins between one and two hours from now, every day.
+/// A sleep of two hours that begins between one and two hours from now, every day; as it is stored, which at its end
+/// calls midnight 24:00.
 fn soon(site: &Site) -> String {
     let hour = |ahead: i64| (site.clock.now() + ahead.hours()).strftime("%H:00").to_string();
-    format!("sleep {}-{}", hour(2), hour(4))
+    let window = Window::parse(&format!("sleep {}-{}", hour(2), hour(4))).expect("a window");
+    window.to_string()
 }
 
 async fn until_state(site: &Site, container: &str, state: &str) {
