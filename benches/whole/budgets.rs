@@ -74,4 +74,5 @@ pub const BUDGETS: &[Budget] = &[
     at_most("growth_audit", "page of the audit log, 1,000,000 rows against 10,000", "x", 1.5),
     at_most("growth_audit_event", "the same of an event that is rare", "x", 1.5),
     at_most("growth_schedules", "page of schedules, 100,000 against 1,000", "x", 1.5),
+    at_most("growth_schedules_shared", "the same, against 1,000 of which as many share a stack", "x", 1.5),
 ];

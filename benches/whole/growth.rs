@@ -32,7 +32,8 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     compare(bench, report, [&few, &many], &lines)?;
     drop((few, many));
 
-    let schedules = |rows| Size { stacks: 1_000, services: 2, schedules: rows, runs: 1_000, audit: 1_000 };
+    let on_stacks = |stacks, rows| Size { stacks, services: 2, schedules: rows, runs: 1_000, audit: 1_000 };
+    let schedules = |rows| on_stacks(1_000, rows);
     let sizes = [20, 1_000, 10_000, bench.of(100_000, 20_000)];
     let seeded = sizes.map(|rows| seed(bench, schedules(rows)));
     let mut ticks = Vec::new();
@@ -47,6 +48,9 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let [_, few, _, many] = &seeded;
     if let (Ok(few), Ok(many)) = (few, many) {
         compare(bench, report, [few, many], &[("growth_schedules", || "/schedules".to_owned())])?;
+        // Each is compared with others of its stack, up to sixteen: here there are as many of these in both.
+        let shared = seed(bench, on_stacks(STACKS, 1_000))?;
+        compare(bench, report, [&shared, many], &[("growth_schedules_shared", || "/schedules".to_owned())])?;
     }
     Ok(())
 }
