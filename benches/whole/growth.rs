@@ -6,7 +6,7 @@ use docknap::clock::Clock;
 use docknap::config::Config;
 use docknap::{lifecycle, scheduler};
 
-use super::load::one_by_one;
+use super::load::by_turns;
 use super::program::Program;
 use super::report::{Readings, Report, shown};
 use super::seed::{Seeded, Size, seed};
@@ -58,17 +58,16 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
 type Line = (&'static str, fn() -> String);
 
 fn compare(bench: &Bench, report: &mut Report, seeded: [&Seeded; 2], lines: &[Line]) -> io::Result<()> {
-    let mut medians = [Vec::new(), Vec::new()];
-    for (seeded, medians) in seeded.into_iter().zip(&mut medians) {
+    let [few, many] = seeded.map(|seeded| {
         let program = Program::start(&seeded.setup(bench))?;
         program.until_said("connected to Docker")?;
-        let mut browser = program.browser()?;
-        for (_, path) in lines {
-            medians.push(one_by_one(&mut browser, &path(), bench.of(60, 15))?.median());
-        }
-    }
-    let [few, many] = medians;
-    for (((id, _), few), many) in lines.iter().zip(few).zip(many) {
+        let browser = program.browser()?;
+        io::Result::Ok((program, browser))
+    });
+    let ((_few, few), (_many, many)) = (few?, many?);
+    let mut browsers = [few, many];
+    for (id, path) in lines {
+        let [few, many] = by_turns(&mut browsers, &path(), bench.of(60, 15))?.map(|page| page.median());
         report.one(id, many / few);
         let sizes = if bench.quick { "; with --quick a fifth of the rows" } else { "" };
         report.note(id, format!("{} ms against {} ms{sizes}", shown(many), shown(few)));

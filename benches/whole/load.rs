@@ -86,15 +86,19 @@ pub fn saturated(client: &Client, path: &str, span: Duration) -> io::Result<f64>
     Ok(answered.into_inner() as f64 / clock().saturating_sub(begin).as_secs_f64())
 }
 
-/// One after the other on one connection: latencies in ms.
-pub fn one_by_one(client: &mut Client, path: &str, many: usize) -> io::Result<Readings> {
+/// Milliseconds of so many requests for a page of each of two programs, one after the other, by turns: a machine that
+/// becomes slower becomes slower for both.
+pub fn by_turns(clients: &mut [Client; 2], path: &str, many: usize) -> io::Result<[Readings; 2]> {
+    let mut latencies = [Vec::with_capacity(many), Vec::with_capacity(many)];
     // The first fills caches.
-    client.get(path)?;
-    let mut latencies = Vec::with_capacity(many);
-    for _ in 0..many {
-        let begin = clock();
-        client.get(path)?;
-        latencies.push(clock().saturating_sub(begin).as_secs_f64() * 1e3);
+    for turn in 0..=many {
+        for (client, latencies) in clients.iter_mut().zip(&mut latencies) {
+            let begin = clock();
+            client.get(path)?;
+            if turn > 0 {
+                latencies.push(clock().saturating_sub(begin).as_secs_f64() * 1e3);
+            }
+        }
     }
-    Ok(Readings::new(latencies))
+    Ok(latencies.map(Readings::new))
 }
