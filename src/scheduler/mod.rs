@@ -42,43 +42,37 @@ pub async fn run(app: App, stop: CancellationToken) {
     let mut read = None;
     while !stop.is_cancelled() {
         seen = notice_jump(&app, seen);
-        let next = match tick::pass(&app, read.take()).await {
+        let (next, longest) = match tick::pass(&app, read.take()).await {
             Ok(ticked) => {
                 wait = BACK_OFF.0;
                 let calls = app.hosts.all().iter().map(|host| host.calls_made()).sum();
                 app.vitals.beat(app.clock.now(), calls);
-                ticked.next_due.ok_or(LONGEST_WAIT)
+                (ticked.next_due, LONGEST_WAIT)
             }
             Err(error) => {
                 tracing::error!(%error, "the scheduler cannot read or store; trying again");
                 let this = wait;
                 wait = (wait * 2).min(BACK_OFF.1);
-                Err(this)
-            }
-        };
-        let sleep = async {
-            match next {
-                Ok(next) => sleep_until(&app, next).await,
-                Err(so_long) => {
-                    app.clock.sleep(so_long).await;
-                    None
-                }
+                (None, this)
             }
         };
         tokio::select! {
-            found = sleep => read = found,
+            found = sleep(&app, next, longest) => read = found,
             () = app.scheduler.woken() => {}
             () = stop.cancelled() => {}
         }
     }
 }
 
-/// Sleeps until that instant, or [`LONGEST_WAIT`], and reads shortly before the instant what is due then.
-async fn sleep_until(app: &App, next: Timestamp) -> Option<Ahead> {
+/// Sleeps until the next instant, or so long at most, and reads shortly before the instant what is due then.
+async fn sleep(app: &App, next: Option<Timestamp>, longest: Duration) -> Option<Ahead> {
+    let Some(next) = next else {
+        app.clock.sleep(longest).await;
+        return None;
+    };
     let left = || Duration::try_from(next.duration_since(app.clock.now())).unwrap_or_default();
-    let early = left().checked_sub(ahead::EARLY).filter(|_| left() <= LONGEST_WAIT);
-    let Some(early) = early else {
-        app.clock.sleep(left().min(LONGEST_WAIT)).await;
+    let Some(early) = left().checked_sub(ahead::EARLY).filter(|_| left() <= longest) else {
+        app.clock.sleep(left().min(longest)).await;
         return None;
     };
     app.clock.sleep(early).await;

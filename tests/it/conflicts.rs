@@ -87,6 +87,28 @@ async fn the_list_compares_those_of_one_container_however_many_others_there_are(
 }
 
 #[tokio::test]
+async fn the_list_passes_over_none_that_says_something_else() {
+    let stop = |text: &str| cron("stack", "shop", text, "stop");
+    // Each differs in one thing from one that goes with the window, and goes against it.
+    for other in [
+        stop("30 12 * * *"),
+        cron("stack", "shop", "30 23 * * *", "start"),
+        Draft { timezone: Some("Asia/Tokyo".to_owned()), ..stop("30 23 * * *") },
+    ] {
+        let bench = Bench::new(NOW, shop()).await;
+        warned(&bench, stop("30 23 * * *")).await;
+        warned(&bench, other.clone()).await;
+        warned(&bench, window("stack", "shop", "sleep 23:00-07:00")).await;
+        let page = Page { limit: 3, cursor: None };
+        let listed = schedules::list(&bench.app, &person(), &ScheduleFilter::default(), &page).await;
+        let listed = listed.expect("they are listed").items;
+        let found = schedules::conflicts(&bench.app, &person(), &listed).await.expect("they are compared");
+        let clash = &found[&listed[0].schedule.id];
+        assert_eq!(clash.other.as_ref(), Some(&listed[1].schedule.id), "{other:?}: {clash:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_list_knows_what_is_older_than_a_thousand_others() {
     let world = shop().stack("other", |s| s.service("app", |c| c));
     let bench = Bench::new(NOW, world).await;
