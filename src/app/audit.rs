@@ -33,7 +33,7 @@ pub async fn record(
     outcome: &str,
     detail: AuditDetail,
 ) -> Result<()> {
-    Ok(db::audit::insert(tx, &row(app, actor, event, object, outcome, detail)).await?)
+    Ok(db::audit::insert(tx, row(app, actor, event, object, outcome, detail)).await?)
 }
 
 /// A row as [`record`] adds it, for those who add many at once.

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
 use super::almanac::Almanac;
 use super::outlook::Outlook;
 use super::{App, Result};
@@ -43,12 +45,12 @@ fn put_together(windows: &[Schedule], overrides: Vec<Override>, almanac: &Almana
 }
 
 /// The members of a run's target that it leaves alone, with the reason: those of which a hold, an override or a
-/// narrower window wants something else. What a person or a token asks for is done all the same.
+/// narrower window wants something else at `now`. What a person or a token asks for is done all the same.
 pub(super) fn left_alone(
-    app: &App,
     run: &Run,
     inventory: &Inventory,
     outlook: &Outlook,
+    now: Timestamp,
 ) -> HashMap<ContainerIdentity, String> {
     let by_level = is_level(run);
     let by_edge = !by_level
@@ -57,7 +59,7 @@ pub(super) fn left_alone(
     if !by_level && !by_edge {
         return left;
     }
-    let moment = outlook.rules.at(app.clock.now());
+    let moment = outlook.rules.at(now);
     let naps = outlook.naps(&run.target.host);
     for member in inventory.members(&run.target.subject) {
         let desired = moment.desired(Place::of(&member));

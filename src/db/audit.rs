@@ -14,23 +14,26 @@ use crate::domain::time::{from_ms, to_ms};
 ///
 /// # Errors
 /// As [`insert_all`].
-pub async fn insert(tx: &mut Tx, row: &AuditRow) -> Result<()> {
-    insert_all(tx, std::slice::from_ref(row)).await
+pub async fn insert(tx: &mut Tx, row: AuditRow) -> Result<()> {
+    insert_all(tx, Box::new(std::iter::once(row))).await
 }
 
-/// Adds rows.
+/// Adds rows; each is asked for when its turn comes.
 ///
 /// # Errors
 /// What the engine answered; [`DbError::Damaged`] where a detail cannot be written as JSON.
-pub async fn insert_all(tx: &mut Tx, rows: &[AuditRow]) -> Result<()> {
-    let detail =
-        |row: &AuditRow| serde_json::to_string(&row.detail).map_err(|error| damaged(row.id.as_str(), &error));
-    let rows = rows.iter().map(|row| Ok((row, detail(row)?))).collect::<Result<Vec<_>>>()?;
+pub async fn insert_all(tx: &mut Tx, rows: Box<dyn Iterator<Item = AuditRow> + Send + '_>) -> Result<()> {
+    let mut failed = None;
+    let written = rows.map(|row| {
+        let detail = serde_json::to_string(&row.detail);
+        let detail = detail.inspect_err(|error| failed = Some(damaged(row.id.as_str(), error)));
+        (row, detail.unwrap_or_default())
+    });
     insert_tx!(
         tx,
         "INSERT INTO audit (id, at_ms, actor_kind, actor_id, actor_name, address, event, object_type, object_id, \
          object_name, outcome, detail) ",
-        &rows,
+        written,
         |row| (
             row.0.id.as_str(),
             to_ms(row.0.at),
@@ -44,9 +47,10 @@ pub async fn insert_all(tx: &mut Tx, rows: &[AuditRow]) -> Result<()> {
             row.0.object_name.as_str(),
             row.0.outcome.as_str(),
             row.1.as_str(),
-        )
+        ),
+        ""
     );
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 /// Which rows [`list`] answers; `None` = any.

@@ -1,16 +1,38 @@
 //! Statements of many rows: what a batch stores is a handful of round trips, not one for each row.
 
+use std::collections::HashSet;
+use std::hash::Hash;
+
 /// Rows of one statement: few sizes, so that few statements are kept prepared, and those are small.
 const SIZES: [usize; 3] = [32, 8, 1];
 
-/// Cuts rows into pieces of [`SIZES`], in their order.
-pub(super) fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+/// Cuts rows into pieces of [`SIZES`], in their order. Each is made when it is asked for.
+pub(super) fn pieces<T>(rows: impl IntoIterator<Item = T>) -> impl Iterator<Item = Vec<T>> {
+    let (mut rows, mut rest) = (rows.into_iter(), Vec::new());
     std::iter::from_fn(move || {
-        let size = SIZES.into_iter().find(|size| *size <= rows.len())?;
-        let (piece, rest) = rows.split_at(size);
-        rows = rest;
-        Some(piece)
+        if rest.is_empty() {
+            rest = rows.by_ref().take(SIZES[0]).collect();
+        }
+        let size = SIZES.into_iter().find(|size| *size <= rest.len())?;
+        let after = rest.split_off(size);
+        Some(std::mem::replace(&mut rest, after))
     })
+}
+
+/// Which of these ids the answers leave out. Where they leave out none, as nearly always, nothing is looked up.
+pub(super) fn left_out<'a, Id>(
+    asked: impl ExactSizeIterator<Item = &'a Id>,
+    answers: impl IntoIterator<Item = (String,)>,
+) -> HashSet<Id>
+where
+    Id: From<String> + Clone + Eq + Hash + 'a,
+{
+    let answers: Vec<(String,)> = answers.into_iter().collect();
+    if answers.len() == asked.len() {
+        return HashSet::new();
+    }
+    let answers: HashSet<Id> = answers.into_iter().map(|(id,)| Id::from(id)).collect();
+    asked.filter(|id| !answers.contains(*id)).cloned().collect()
 }
 
 /// Runs a statement around `VALUES` of many rows inside a transaction, and answers the rows it returns:
@@ -25,18 +47,22 @@ macro_rules! values_tx {
     }};
 }
 
-/// Inserts many rows inside a transaction: `insert_tx!(tx, "INSERT INTO t (a, b) ", rows, |row| (row.a, row.b))`.
+/// Inserts many rows inside a transaction, and answers how many it inserted:
+/// `insert_tx!(tx, "INSERT INTO t (a, b) ", rows, |row| (row.a, row.b), " ON CONFLICT (a) DO NOTHING")`.
 macro_rules! insert_tx {
-    ($tx:expr, $before:expr, $rows:expr, |$row:ident| ($($bind:expr),+ $(,)?)) => {
-        $crate::db::many::each_tx!(
-            $tx, $before, $rows, |$row| ($($bind),+), "",
-            (statement, connection) => async { statement.build().execute(connection).await.map(|_| ()) }
-        )
-    };
+    ($tx:expr, $before:expr, $rows:expr, |$row:ident| ($($bind:expr),+ $(,)?), $after:expr) => {{
+        let inserted: Vec<u64> = $crate::db::many::each_tx!(
+            $tx, $before, $rows, |$row| ($($bind),+), $after,
+            (statement, connection) => async {
+                statement.build().execute(connection).await.map(|done| done.rows_affected())
+            }
+        );
+        inserted.iter().sum::<u64>()
+    }};
 }
 
 /// Runs a statement for each piece, and answers what each answered. While the engine works at one, the next is put
-/// together.
+/// together, and its rows made where they are not yet.
 macro_rules! each_tx {
     ($tx:expr, $before:expr, $rows:expr, |$row:ident| ($($bind:expr),+), $after:expr,
      ($statement:ident, $connection:ident) => $run:expr) => {{
@@ -80,9 +106,9 @@ mod tests {
     fn rows_are_cut_into_few_sizes_and_none_is_lost() {
         for count in [0, 1, 7, 8, 41, 500] {
             let rows: Vec<usize> = (0..count).collect();
-            assert_eq!(pieces(&rows).flatten().copied().collect::<Vec<_>>(), rows);
+            assert_eq!(pieces(rows.iter().copied()).flatten().collect::<Vec<_>>(), rows);
             assert!(pieces(&rows).all(|piece| SIZES.contains(&piece.len())));
         }
-        assert_eq!(pieces(&[(); 500]).count(), 15 + 2 + 4);
+        assert_eq!(pieces([(); 500]).count(), 15 + 2 + 4);
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
-use super::many::values_tx;
+use super::many::{insert_tx, left_out, values_tx};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::guard::Deferral;
 use crate::domain::ids::{RunId, ScheduleId};
@@ -100,15 +100,16 @@ impl TryFrom<RunRow> for Run {
 /// # Errors
 /// What the engine answered.
 pub async fn insert(tx: &mut Tx, run: &Run, owner_epoch: i64) -> Result<bool> {
-    Ok(!insert_all(tx, &[run], owner_epoch).await?.is_empty())
+    Ok(insert_all(tx, &[run], owner_epoch).await?.is_empty())
 }
 
-/// Stores new runs, and answers the ids of those that were: not of those whose schedule already has one for that instant.
+/// Stores runs whose ids are new, and answers the ids of those that were not stored: those whose schedule already has one
+/// for that instant.
 ///
 /// # Errors
 /// What the engine answered.
 pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<HashSet<RunId>> {
-    let stored = values_tx!(
+    let inserted = insert_tx!(
         tx,
         "INSERT INTO runs (id, schedule_id, schedule_name, host_id, target_type, target_name, target_identity, \
          action, trigger_kind, actor_kind, actor_id, actor_name, fire_at_ms, created_ms, started_ms, finished_ms, \
@@ -148,9 +149,19 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
             run.look_at.map(to_ms),
             run.busy_until.map(to_ms),
         ),
-        " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING RETURNING id" => (String,)
+        " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING"
     );
-    Ok(stored.map(|(id,)| RunId(id)).collect())
+    if usize::try_from(inserted).is_ok_and(|inserted| inserted == runs.len()) {
+        return Ok(HashSet::new());
+    }
+    let stored = values_tx!(
+        tx,
+        "WITH asked (id) AS (",
+        runs,
+        |run| (run.id.as_str()),
+        ") SELECT runs.id FROM runs JOIN asked ON asked.id = runs.id" => (String,)
+    );
+    Ok(left_out(runs.iter().map(|run| &run.id), stored))
 }
 
 /// One run.
@@ -178,9 +189,11 @@ pub async fn in_state(db: &Db, state: RunState) -> Result<Vec<Run>> {
 /// # Errors
 /// What the engine answered.
 pub async fn ids_in_state(db: &Db, state: RunState) -> Result<Vec<RunId>> {
-    let rows: Vec<(String,)> = on_db!(db, pool =>
-        sqlx::query_as("SELECT id FROM runs WHERE state = $1 ORDER BY id").bind(state.as_str()).fetch_all(pool))?;
-    Ok(rows.into_iter().map(|(id,)| RunId(id)).collect())
+    // In one row: there may be a thousand, of which each would be handed over by itself.
+    let (ids,): (Option<String>,) = on_db!(db, pool =>
+        sqlx::query_as("SELECT STRING_AGG(id, ' ' ORDER BY id) FROM runs WHERE state = $1")
+            .bind(state.as_str()).fetch_one(pool))?;
+    Ok(ids.unwrap_or_default().split_whitespace().map(|id| RunId(id.to_owned())).collect())
 }
 
 /// A run that has not ended and does all that `run` is to do: the same thing to the same target, and neither only the

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::many::values_tx;
+use super::many::{left_out, values_tx};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::calendar::CalendarEffect;
 use crate::domain::ids::{CalendarId, ScheduleId, UserId};
@@ -406,8 +406,8 @@ pub struct Taking<'a> {
 }
 
 /// Takes occurrences for the caller alone: moves each schedule on where both the instant and the revision are still
-/// those that were read, and answers of which they were. A skip of the occurrence taken is used up. The revision stays:
-/// firing is no edit.
+/// those that were read, and answers of which they were not. A skip of the occurrence taken is used up. The revision
+/// stays: firing is no edit.
 ///
 /// # Errors
 /// What the engine answered.
@@ -432,7 +432,7 @@ pub async fn claim(tx: &mut Tx, takings: &[Taking<'_>]) -> Result<HashSet<Schedu
            AND schedules.rev = taken.rev AND schedules.enabled = TRUE AND schedules.deleted_ms IS NULL \
          RETURNING schedules.id" => (String,)
     );
-    Ok(taken.map(|(id,)| ScheduleId(id)).collect())
+    Ok(left_out(takings.iter().map(|taking| taking.id), taken))
 }
 
 /// The schedules that will fire, the earliest first, `limit` at most.

@@ -83,7 +83,8 @@ pub async fn insert<'a>(tx: &mut Tx, steps: impl IntoIterator<Item = &'a Step>) 
             step.state.as_str(),
             step.reason.as_str(),
             step.finished_at.map(to_ms),
-        )
+        ),
+        ""
     );
     Ok(())
 }

@@ -1,31 +1,31 @@
-//! What is due next, read a moment before it is: at its instant only the claim is left.
+//! What is due next, read and planned a moment before it is: at its instant only the claim is left.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::BATCH;
+use super::batch::Batch;
 use crate::app::{App, Result};
 use crate::db::{self, Db};
-use crate::domain::schedule::Schedule;
+use crate::domain::ids::HostId;
 
-/// How long before an instant its schedules are read.
+/// How long before an instant its schedules are read, and how long after it what was read holds.
 pub const EARLY: Duration = Duration::from_millis(200);
 
-/// Schedules that will be due, as long as nothing is written. On SQLite nobody else writes (see [`crate::app::Kept`]).
+/// What will be due at an instant. On SQLite nobody else writes (see [`crate::app::Kept`]), so that it holds as long as
+/// this process writes nothing; the plans, as long as no host changes either.
 #[derive(Debug)]
 pub struct Ahead {
-    /// Writes to the database before they were read.
+    at: Timestamp,
+    /// Writes to the database before it was read.
     writes: u64,
-    /// The last instant of which all are here.
-    until: Timestamp,
-    /// The first [`BATCH`] of them, as [`db::schedules::due`] sorts them.
-    rows: Vec<Schedule>,
+    /// What was there before it was planned: [`crate::docker::Hosts::generations`].
+    hosts: Vec<(HostId, u64)>,
+    batch: Batch,
 }
 
 impl Ahead {
-    /// Reads what will be due at `next`, and a little later: nobody wakes at the very millisecond. `None` on
-    /// PostgreSQL, where others may write.
+    /// Reads and plans what will be due at `next`. `None` on PostgreSQL, where others may write.
     ///
     /// # Errors
     /// Where the database cannot be read.
@@ -33,18 +33,25 @@ impl Ahead {
         if matches!(app.db, Db::Pg(_)) {
             return Ok(None);
         }
-        let writes = db::writes();
-        let until = next.checked_add(EARLY).unwrap_or(Timestamp::MAX);
-        let rows = db::schedules::due(&app.db, &until, BATCH).await?;
-        Ok(Some(Self { writes, until, rows }))
+        let (writes, hosts) = (db::writes(), app.hosts.generations());
+        Ok(Some(Self { at: next, writes, hosts, batch: Batch::read(app, next).await? }))
     }
 
-    /// What [`db::schedules::due`] would read at `now`; `None` where that is not known any more.
-    pub fn due(self, now: Timestamp) -> Option<Vec<Schedule>> {
-        if db::writes() != self.writes || now > self.until {
-            return None;
+    /// What is due at `now`: what was read where it still holds. What became due a little later than that is left for the
+    /// next pass, as it would be had this one come in time.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn batch(self, app: &App, now: Timestamp) -> Result<Batch> {
+        let is_near = now >= self.at && now.duration_since(self.at) <= EARLY.try_into().unwrap_or_default();
+        if !is_near || db::writes() != self.writes {
+            return Batch::read(app, now).await;
         }
-        let is_due = |schedule: &Schedule| schedule.next_due.is_some_and(|due| due <= now);
-        Some(self.rows.into_iter().filter(is_due).collect())
+        if app.hosts.generations() != self.hosts {
+            return self.batch.again(app, now).await;
+        }
+        let mut batch = self.batch;
+        batch.renew_ids(app, now);
+        Ok(batch)
     }
 }

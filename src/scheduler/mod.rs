@@ -1,7 +1,7 @@
 //! The loop that calls [`tick`]: it only waits, and notices when the clock was set.
 //!
 //! It arms the waker before it looks, so that a schedule saved in between is not slept over, and never sleeps longer
-//! than 30 s, so that a clock that jumps is noticed. Just before an instant it reads what is due then ([`ahead`]).
+//! than 30 s, so that a clock that jumps is noticed. Just before an instant it reads and plans what is due then ([`ahead`]).
 
 use std::time::Duration;
 
@@ -13,12 +13,13 @@ use crate::app::{App, Result};
 use crate::db;
 
 pub mod ahead;
+pub mod batch;
 pub mod housekeeping;
 mod reconcile;
 mod tick;
 
 pub use reconcile::reconcile;
-pub use tick::{BATCH, Ticked, tick};
+pub use tick::{BATCH, Ticked, pass, tick};
 
 /// The longest sleep.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -64,7 +65,8 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-/// Sleeps until the next instant, or so long at most, and reads shortly before the instant what is due then.
+/// Sleeps until the next instant, or so long at most, and reads and plans shortly before the instant what is due
+/// then.
 async fn sleep(app: &App, next: Option<Timestamp>, longest: Duration) -> Option<Ahead> {
     let Some(next) = next else {
         app.clock.sleep(longest).await;

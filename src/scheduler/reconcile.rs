@@ -214,8 +214,8 @@ impl<'a> Scene<'a> {
         let mut prepared = Vec::new();
         for (key, group) in groups {
             let request = self.request(&key, &group);
-            let run = execute::prepare(self.app, &Actor::scheduler(), request, self.inventory, self.outlook)
-                .await?;
+            let (actor, seen) = (Actor::scheduler(), (self.inventory, self.outlook));
+            let run = execute::prepare(self.app, &actor, request, seen.0, seen.1, self.now).await?;
             prepared.push((run, group));
         }
         let mut tx = self.app.db.begin().await?;
@@ -380,7 +380,7 @@ async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Ve
             ..Request::now(run.action, target, Trigger::Override)
         };
         let inventory = host.inventory();
-        let run = execute::prepare(app, &Actor::scheduler(), request, &inventory, outlook).await?;
+        let run = execute::prepare(app, &Actor::scheduler(), request, &inventory, outlook, now).await?;
         prepared.push((run, inventory));
     }
     let gone = is_gone(app, one);

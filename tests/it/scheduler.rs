@@ -1,15 +1,16 @@
 //! The scheduler over a whole DockNap on a frozen clock: what fires, what is made up for, what never comes again.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use docknap::app::schedules::{self, Draft, ScheduleView};
 use docknap::db;
 use docknap::domain::action::Action;
-use docknap::domain::ids::{HostId, ScheduleId};
+use docknap::domain::ids::{HostId, RunId, ScheduleId};
 use docknap::domain::run::{Run, RunState, StepState, Trigger};
 use docknap::domain::schedule::{Schedule, Source};
 use docknap::domain::target::Target;
-use docknap::scheduler::{self, ahead::Ahead};
+use docknap::scheduler::{self, ahead::Ahead, batch::Batch};
 use docknap::sim::{ContainerSpec, Endpoint, World};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -275,30 +276,111 @@ async fn what_is_read_just_before_its_instant_is_not_what_is_stored_later() {
     running.await.expect("it ends");
 }
 
+/// Which schedules a pass at `now` would take, and with how many steps, where `next` was read and planned before `then`
+/// happened.
+async fn foreseen(
+    bench: &Bench,
+    next: Timestamp,
+    now: &str,
+    then: impl AsyncFnOnce(),
+) -> Vec<(ScheduleId, usize)> {
+    let ahead = Ahead::read(&bench.app, next).await.expect("it reads").expect("nobody else writes");
+    then().await;
+    let mut batch = ahead.batch(&bench.app, at(now)).await.expect("it reads");
+    let due: Vec<ScheduleId> = batch.due.iter().map(|schedule| schedule.id.clone()).collect();
+    let runs = batch.take_runs(&HashSet::new());
+    assert_eq!(runs.len(), due.len(), "each leaves a run");
+    due.into_iter()
+        .zip(runs.iter().map(|one| one.steps.iter().filter(|step| step.wave > 0).count()))
+        .collect()
+}
+
 #[tokio::test]
-async fn what_is_read_beforehand_is_what_would_be_read_then() {
+async fn what_is_planned_beforehand_holds_until_something_changes() {
     let bench = Bench::new(NOW, media()).await;
     let next = at("2027-03-02T23:00:00Z");
     let first = keep(&bench, Action::Stop, "0 23 * * *").await.schedule;
-    let mut later = Schedule { id: bench.app.ids.next(bench.clock.now()), ..first.clone() };
-    later.next_due = Some(at("2027-03-02T23:00:00.150Z"));
+    let mut soon = Schedule { id: bench.app.ids.next(bench.clock.now()), ..first.clone() };
+    soon.next_due = Some(at("2027-03-02T23:00:00.150Z"));
     let mut tx = bench.app.db.begin().await.expect("begins");
-    db::schedules::insert(&mut tx, &later).await.expect("stores");
+    db::schedules::insert(&mut tx, &soon).await.expect("stores");
     tx.commit().await.expect("commits");
-    let due = async |now: &str| {
-        let read = Ahead::read(&bench.app, next).await.expect("it reads").expect("nobody else writes");
-        let told = read.due(at(now))?;
-        let then = db::schedules::due(&bench.app.db, &at(now), scheduler::BATCH).await.expect("it reads");
-        assert_eq!(told, then, "{now}");
-        Some(told.len())
+    let nothing = async || ();
+    let whole = (first.id.clone(), 2);
+    assert_eq!(foreseen(&bench, next, "2027-03-02T22:59:59.999Z", nothing).await, [], "nothing fires early");
+    for now in ["2027-03-02T23:00:00Z", "2027-03-02T23:00:00.2Z"] {
+        let taken = foreseen(&bench, next, now, nothing).await;
+        assert_eq!(taken, std::slice::from_ref(&whole), "{now}: what comes after it is for the next pass");
+    }
+    let both = foreseen(&bench, next, "2027-03-02T23:00:00.201Z", nothing).await;
+    let ids: Vec<&ScheduleId> = both.iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, [&first.id, &soon.id], "that long after it is read anew");
+
+    // A container is stopped: it was to be, and need not be any more.
+    let stopped = async || {
+        bench.sim.stop("media-web-1").expect("it stops");
+        bench
+            .until("it is seen", async || {
+                let host = bench.app.hosts.get(&HostId::local()).expect("is there");
+                host.inventory().containers.iter().any(|one| !one.state.is_up())
+            })
+            .await;
     };
-    assert_eq!(due("2027-03-02T22:59:59.999Z").await, Some(0));
-    assert_eq!(due("2027-03-02T23:00:00Z").await, Some(1));
-    assert_eq!(due("2027-03-02T23:00:00.2Z").await, Some(2));
-    assert_eq!(due("2027-03-02T23:00:00.201Z").await, None, "of that instant not all may have been read");
-    let read = Ahead::read(&bench.app, next).await.expect("it reads").expect("nobody else writes");
-    bench.app.db.begin().await.expect("begins").commit().await.expect("commits");
-    assert_eq!(read.due(next), None, "something was written");
+    let rest = (first.id.clone(), 1);
+    assert_eq!(foreseen(&bench, next, "2027-03-02T23:00:00Z", stopped).await, [rest], "it is planned anew");
+
+    let switched_off = async || {
+        schedules::disable(&bench.app, &person(), &first.id).await.expect("it is switched off");
+    };
+    assert_eq!(foreseen(&bench, next, "2027-03-02T23:00:00Z", switched_off).await, [], "it is read anew");
+}
+
+#[tokio::test]
+async fn a_run_planned_beforehand_is_newer_than_what_was_asked_before_its_instant() {
+    let bench = Bench::new(NOW, media()).await;
+    keep(&bench, Action::Stop, "0 23 * * *").await;
+    let next = at("2027-03-02T23:00:00Z");
+    bench.clock.set_wall(at("2027-03-02T22:59:59.8Z"));
+    let ahead = Ahead::read(&bench.app, next).await.expect("it reads").expect("nobody else writes");
+    // Of two runs for one container that with the later id wins. This one is not stored yet as the instant comes.
+    bench.clock.set_wall(at("2027-03-02T22:59:59.95Z"));
+    let clicked: RunId = bench.app.ids.next(bench.clock.now());
+    bench.clock.set_wall(next);
+    let ticked = scheduler::pass(&bench.app, Some(ahead)).await.expect("it ticks");
+    let [stop] = &ticked.runs[..] else { panic!("one run: {ticked:?}") };
+    let (run, steps) = bench.run(stop).await;
+    assert!(run.id > clicked, "{run:?}");
+    assert_eq!(run.created_at, next);
+    assert!(steps.len() == 2 && steps.iter().all(|step| step.id.0 > clicked.0), "{steps:?}");
+}
+
+#[tokio::test]
+async fn a_batch_knows_whether_there_is_more() {
+    let bench = Bench::new(NOW, media()).await;
+    let first = keep(&bench, Action::Stop, "0 23 * * *").await.schedule;
+    let next = at("2027-03-02T23:00:00Z");
+    let whole = usize::try_from(scheduler::BATCH).expect("a small number");
+    let mut tx = bench.app.db.begin().await.expect("begins");
+    for n in 1..whole {
+        let mut one = Schedule { id: bench.app.ids.next(bench.clock.now()), ..first.clone() };
+        one.spec.target = Target::stack(HostId::local(), format!("stack-{n:04}"));
+        db::schedules::insert(&mut tx, &one).await.expect("stores");
+    }
+    tx.commit().await.expect("commits");
+    bench.clock.set_wall(next);
+    let batch = Batch::read(&bench.app, next).await.expect("it reads");
+    assert_eq!((batch.due.len(), batch.is_full), (whole, false), "these are all");
+    let mut tx = bench.app.db.begin().await.expect("begins");
+    let mut one = Schedule { id: bench.app.ids.next(bench.clock.now()), ..first };
+    one.spec.target = Target::stack(HostId::local(), "stack-0999");
+    db::schedules::insert(&mut tx, &one).await.expect("stores");
+    tx.commit().await.expect("commits");
+    let ahead = Ahead::read(&bench.app, next).await.expect("it reads").expect("nobody else writes");
+    let batch = Batch::read(&bench.app, next).await.expect("it reads");
+    assert_eq!((batch.due.len(), batch.is_full), (whole - 1, true), "those of one target come together");
+    let ticked = scheduler::pass(&bench.app, Some(ahead)).await.expect("it ticks");
+    assert_eq!(ticked.claimed, whole + 1);
+    assert_eq!(ticked.next_due, Some(at("2027-03-03T23:00:00Z")));
 }
 
 #[tokio::test]

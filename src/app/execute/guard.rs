@@ -214,7 +214,7 @@ async fn sleepers(
     inventory: &Inventory,
     outlook: &Outlook,
 ) -> Result<Vec<Arc<Container>>> {
-    let plan = plan_of(app, run, inventory, outlook).await?;
+    let plan = plan_of(app, run, inventory, outlook, app.clock.now()).await?;
     let steps = plan.steps.iter().filter(|step| Guard::applies_to(step.action));
     let known = steps.filter_map(|step| inventory.by_identity(&step.identity));
     Ok(known.filter(|container| container.state.is_up()).cloned().collect())

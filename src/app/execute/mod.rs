@@ -10,6 +10,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use jiff::Timestamp;
+
 use super::error::{Error, Result};
 use super::near::near;
 use super::outlook::Outlook;
@@ -50,7 +52,7 @@ pub struct Request {
     /// The schedule it comes from: id and title.
     pub schedule: Option<(ScheduleId, String)>,
     /// The nominal instant of a scheduled run.
-    pub fire_at: Option<jiff::Timestamp>,
+    pub fire_at: Option<Timestamp>,
     /// Stop grace in seconds, where the user set one.
     pub stop_timeout_seconds: Option<i64>,
     /// Why, in words; may be empty.
@@ -114,13 +116,19 @@ pub async fn preview(
     Ok(plan)
 }
 
-/// The plan of a stored run, from what is there now.
-async fn plan_of(app: &App, run: &Run, inventory: &Inventory, outlook: &Outlook) -> Result<Plan> {
+/// The plan of a run, from what is there, as of `now`.
+async fn plan_of(
+    app: &App,
+    run: &Run,
+    inventory: &Inventory,
+    outlook: &Outlook,
+    now: Timestamp,
+) -> Result<Plan> {
     let only = match &run.retry_of {
         None => None,
         Some(earlier) => unfinished(app, earlier).await?,
     };
-    let leave = super::rules::left_alone(app, run, inventory, outlook);
+    let leave = super::rules::left_alone(run, inventory, outlook, now);
     let restore = match run.restore {
         false => Restore::No,
         true if super::rules::is_level(run) => Restore::Only,

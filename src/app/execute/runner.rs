@@ -280,7 +280,7 @@ impl Pass<'_> {
         // Only now: a stop stores its nap before it lets the next one in.
         let inventory = host.inventory();
         let outlook = self.outlook().await?;
-        let plan = plan_of(app, run, &inventory, outlook).await?;
+        let plan = plan_of(app, run, &inventory, outlook, now).await?;
         let fresh = steps_of(app, run, &plan, now);
         let way = app.execution.make_way(&Claim::new(run, &fresh, Some(&inventory)));
         if !way.given_up.is_empty() {

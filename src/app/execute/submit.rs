@@ -75,7 +75,7 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     touchable(&inventory, &request.target, &target_name(&inventory, &request.target))?;
     let lasting = request.lasting.clone();
     let outlook = Outlook::load(app).await?;
-    let prepared = prepare(app, actor, request, &inventory, &outlook).await?;
+    let prepared = prepare(app, actor, request, &inventory, &outlook, app.clock.now()).await?;
     // Two requests for the same thing at once: the second one finds the first.
     let _asking = app.execution.asking().await;
     let mut tx = app.db.begin().await?;
@@ -126,7 +126,7 @@ pub async fn retry(app: &App, actor: &Actor, id: &RunId) -> Result<Submitted> {
     .await
 }
 
-/// Makes the run and the steps of a request, from one look at the inventory and at what is wanted.
+/// Makes the run and the steps of a request, from one look at the inventory and at what is wanted, as of `now`.
 ///
 /// # Errors
 /// Where the database cannot be read.
@@ -136,8 +136,8 @@ pub async fn prepare(
     request: Request,
     inventory: &Inventory,
     outlook: &Outlook,
+    now: Timestamp,
 ) -> Result<Prepared> {
-    let now = app.clock.now();
     let restore = request.restore && request.action == Action::Start;
     let (schedule_id, schedule_name) = request.schedule.unzip();
     let run = Run {
@@ -167,7 +167,7 @@ pub async fn prepare(
         busy_until: None,
     };
     let steps = if inventory.is_connected() {
-        steps_of(app, &run, &plan_of(app, &run, inventory, outlook).await?, now)
+        steps_of(app, &run, &plan_of(app, &run, inventory, outlook, now).await?, now)
     } else {
         Vec::new()
     };
@@ -180,10 +180,10 @@ pub async fn prepare(
 /// # Errors
 /// Where it cannot be stored.
 pub async fn store(tx: &mut Tx, app: &App, actor: &Actor, prepared: &Prepared) -> Result<bool> {
-    Ok(!store_all(tx, app, actor, &[prepared]).await?.is_empty())
+    Ok(store_all(tx, app, actor, &[prepared]).await?.is_empty())
 }
 
-/// As [`store`], many at once; answers the ids of those that were stored.
+/// As [`store`], many at once; answers the ids of those that were not stored.
 ///
 /// # Errors
 /// Where they cannot be stored.
@@ -194,12 +194,11 @@ pub async fn store_all(
     prepared: &[&Prepared],
 ) -> Result<HashSet<RunId>> {
     let runs: Vec<&Run> = prepared.iter().map(|one| &one.run).collect();
-    let stored = db::runs::insert_all(tx, &runs, app.execution.epoch()).await?;
-    let new = || prepared.iter().filter(|one| stored.contains(&one.run.id));
+    let refused = db::runs::insert_all(tx, &runs, app.execution.epoch()).await?;
+    let new = || prepared.iter().filter(|one| !refused.contains(&one.run.id));
     db::steps::insert(tx, new().flat_map(|one| &one.steps)).await?;
-    let rows: Vec<AuditRow> = new().map(|one| request_row(app, actor, &one.run)).collect();
-    db::audit::insert_all(tx, &rows).await?;
-    Ok(stored)
+    db::audit::insert_all(tx, Box::new(new().map(|one| request_row(app, actor, &one.run)))).await?;
+    Ok(refused)
 }
 
 /// The audit row of a request.

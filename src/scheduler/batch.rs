@@ -1,0 +1,315 @@
+//! What is due at one instant, decided about and planned: all that a claim stores, before anything is stored.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+
+use super::tick::BATCH;
+use crate::app::almanac::Almanac;
+use crate::app::execute::{self, Prepared, Request};
+use crate::app::outlook::Outlook;
+use crate::app::{Actor, App, Result};
+use crate::db;
+use crate::db::schedules::Taking;
+use crate::domain::contradiction;
+use crate::domain::desired::{Moment, Rules};
+use crate::domain::due::{self, Decision};
+use crate::domain::ids::ScheduleId;
+use crate::domain::inventory::Inventory;
+use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
+use crate::domain::schedule::{Schedule, Source, Wake, When};
+use crate::domain::target::Target;
+
+/// Where more are due, what each is for is looked up rather than looked for.
+const FEW: usize = 8;
+
+/// What is due, and what becomes of it.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Sorted by instant, then target.
+    pub due: Vec<Schedule>,
+    /// Whether more may be due.
+    pub is_full: bool,
+    /// Where each that is taken moves on to, by its place in `due`.
+    moved: Vec<(usize, Option<Timestamp>)>,
+    /// The runs that each leaves where it is taken, by its place: where two meet, the one that decides comes last.
+    planned: Vec<(usize, Vec<Prepared>)>,
+    /// Targets on which more than one of these runs acts.
+    pub crowded: HashSet<Target>,
+    /// What the runs were planned from: what each host holds, by its id …
+    pub inventories: HashMap<String, Inventory>,
+    /// … and what is wanted.
+    pub rules: Rules,
+}
+
+impl Batch {
+    /// Reads what is due at `now`, and plans it.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn read(app: &App, now: Timestamp) -> Result<Self> {
+        // One more than is taken tells whether there are more.
+        let mut due = db::schedules::due(&app.db, &now, BATCH + 1).await?;
+        let is_full = due.len() > usize::try_from(BATCH).unwrap_or(usize::MAX);
+        if is_full {
+            due.pop();
+            due = whole_targets(due);
+        }
+        Self::plan(app, due, is_full, now).await
+    }
+
+    /// Plans the same anew, as of `now`.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn again(self, app: &App, now: Timestamp) -> Result<Self> {
+        Self::plan(app, self.due, self.is_full, now).await
+    }
+
+    async fn plan(app: &App, due: Vec<Schedule>, is_full: bool, now: Timestamp) -> Result<Self> {
+        if due.is_empty() {
+            return Ok(Self::default());
+        }
+        let almanac = Almanac::load(app).await?;
+        let outlook = Outlook::load(app).await?;
+        let readings: Vec<_> = due.iter().map(|schedule| almanac.reading(&schedule.spec)).collect();
+        let decisions = due::decide(&due, &readings, now);
+        // A window's edge is no request: what it changes is seen when everything is looked at.
+        let windows = || due.iter().enumerate().filter(|(_, schedule)| schedule.is_window());
+        let next = |window: &Schedule| almanac.next_after(&window.spec, window.skip_at, now);
+        let moved = decisions.iter().map(|decision| (decision.index, decision.next_due));
+        let moved = moved.chain(windows().map(|(at, window)| (at, next(window)))).collect();
+        let mut planner = Planner {
+            app,
+            due: &due,
+            almanac: &almanac,
+            outlook: &outlook,
+            moment: outlook.rules.at(now),
+            inventories: HashMap::new(),
+        };
+        let mut planned = planner.runs_of_all(decisions).await?;
+        planned.extend(windows().filter_map(|(at, window)| {
+            let skipped = window.skip_at.filter(|skipped| window.next_due == Some(*skipped))?;
+            Some((at, vec![planner.skipped_sleep(window, skipped)]))
+        }));
+        let inventories = planner.inventories;
+        let crowded = crowded(planned.iter().flat_map(|(_, runs)| runs));
+        Ok(Self { due, is_full, moved, planned, crowded, inventories, rules: outlook.rules })
+    }
+
+    /// Gives its runs and their steps the ids they would have had they been planned at `now`: of two runs for one
+    /// container that with the later id wins, and this batch may have been planned before a click that came first.
+    pub fn renew_ids(&mut self, app: &App, now: Timestamp) {
+        for one in self.planned.iter_mut().flat_map(|(_, runs)| runs) {
+            one.run.id = app.ids.next(now);
+            for step in &mut one.steps {
+                step.id = app.ids.next(now);
+                step.run_id = one.run.id.clone();
+            }
+        }
+    }
+
+    /// How its occurrences are taken: each schedule moves on.
+    pub fn takings(&self) -> impl Iterator<Item = Taking<'_>> {
+        self.moved.iter().filter_map(|(at, next)| {
+            let schedule = &self.due[*at];
+            Some(Taking {
+                id: &schedule.id,
+                due: schedule.next_due?,
+                rev: schedule.rev,
+                next: *next,
+                is_last: matches!(schedule.spec.when, When::Once(_)),
+            })
+        })
+    }
+
+    /// What is to be stored where the occurrences of all but the `lost` schedules were taken.
+    pub fn take_runs(&mut self, lost: &HashSet<ScheduleId>) -> Vec<Prepared> {
+        let planned = std::mem::take(&mut self.planned);
+        let taken = planned.into_iter().filter(|(at, _)| !lost.contains(&self.due[*at].id));
+        taken.flat_map(|(_, runs)| runs).collect()
+    }
+}
+
+/// Leaves the last target of a full batch to the next one, which then sees all of its schedules together. `due` is
+/// sorted by instant, then target.
+fn whole_targets(mut due: Vec<Schedule>) -> Vec<Schedule> {
+    let Some(last) = due.last().map(|schedule| (schedule.next_due, schedule.spec.target.clone())) else {
+        return due;
+    };
+    let same = |schedule: &Schedule| schedule.next_due == last.0 && schedule.spec.target == last.1;
+    if let Some(end) = due.iter().rposition(|schedule| !same(schedule)) {
+        due.truncate(end + 1);
+    }
+    due
+}
+
+/// Targets on which more than one of these runs acts.
+fn crowded<'a>(runs: impl Iterator<Item = &'a Prepared>) -> HashSet<Target> {
+    let mut seen = HashSet::new();
+    let acting = runs.map(|one| &one.run).filter(|run| !run.state.is_terminal());
+    acting.filter(|run| !seen.insert(&run.target)).map(|run| run.target.clone()).collect()
+}
+
+/// One look at what is there and what is wanted, for all that is due.
+struct Planner<'a> {
+    app: &'a App,
+    due: &'a [Schedule],
+    almanac: &'a Almanac,
+    outlook: &'a Outlook,
+    /// The instant it is planned for, and what is wanted then.
+    moment: Moment<'a>,
+    /// What was looked at so far.
+    inventories: HashMap<String, Inventory>,
+}
+
+impl Planner<'_> {
+    fn now(&self) -> Timestamp {
+        self.moment.now
+    }
+
+    /// The runs that each decision leaves, by the place of its schedule.
+    async fn runs_of_all(&mut self, decisions: Vec<Decision>) -> Result<Vec<(usize, Vec<Prepared>)>> {
+        // Of those that gave way, to say to which.
+        let due = self.due;
+        let titles: LazyLock<HashMap<&ScheduleId, String>, _> =
+            LazyLock::new(|| due.iter().map(|schedule| (&schedule.id, schedule.title())).collect());
+        let title = |id: &ScheduleId| titles.get(id).cloned().unwrap_or_else(|| id.to_string());
+        let mut runs = Vec::with_capacity(decisions.len());
+        for decision in decisions {
+            runs.push((decision.index, self.runs_of(&decision, &title).await?));
+        }
+        Ok(runs)
+    }
+
+    /// The runs that a decision leaves: at most one for its newest fire and one for those only remembered.
+    async fn runs_of(
+        &mut self,
+        decision: &Decision,
+        title: &(impl Fn(&ScheduleId) -> String + Sync),
+    ) -> Result<Vec<Prepared>> {
+        let schedule = &self.due[decision.index];
+        let mut runs = Vec::new();
+        if let Some(missed) = &decision.missed {
+            runs.push(self.missed_run(schedule, missed));
+        }
+        let Some((at, fate)) = &decision.fire else { return Ok(runs) };
+        let held = || {
+            let zone = &self.almanac.zone.zone;
+            contradiction::suppressed(&self.moment, &schedule.spec.target, schedule.spec.action, zone)
+        };
+        let ended = if fate.acts() {
+            held().map(|held| (RunState::Skipped, held.to_string()))
+        } else {
+            fate.ending(title)
+        };
+        let late = self.now().duration_since(*at) > due::ON_TIME.try_into().unwrap_or_default();
+        let request = request(schedule, *at, late);
+        runs.push(match ended {
+            // A restart is made up for only while its target runs: its plan says so by itself.
+            None => {
+                let (app, outlook, now) = (self.app, self.outlook, self.now());
+                let inventory = self.inventory(&request.target);
+                execute::prepare(app, &Actor::scheduler(), request, inventory, outlook, now).await?
+            }
+            Some((state, reason)) => {
+                let mut prepared = self.bare(schedule, request);
+                end(&mut prepared, state, reason);
+                prepared
+            }
+        });
+        Ok(runs)
+    }
+
+    fn inventory(&mut self, target: &Target) -> &Inventory {
+        let (app, host, many) = (self.app, &target.host, self.due.len() > FEW);
+        self.inventories.entry(host.as_str().to_owned()).or_insert_with(|| {
+            let host = app.hosts.get(host).map(|host| host.inventory());
+            let inventory = host.unwrap_or_else(|| Inventory::empty(target.host.clone()));
+            if many {
+                inventory.containers.index();
+            }
+            inventory
+        })
+    }
+
+    /// A run that will not act: no plan is made for it.
+    fn bare(&self, schedule: &Schedule, request: Request) -> Prepared {
+        let now = self.now();
+        let (schedule_id, schedule_name) = request.schedule.unzip();
+        Prepared {
+            run: Run {
+                id: self.app.ids.next(now),
+                schedule_id,
+                schedule_name,
+                target: request.target,
+                target_name: schedule.spec.target_name.clone(),
+                action: request.action,
+                trigger: request.trigger,
+                actor: Actor::scheduler().reference,
+                fire_at: request.fire_at,
+                created_at: now,
+                started_at: None,
+                finished_at: None,
+                state: RunState::Pending,
+                reason: String::new(),
+                why: String::new(),
+                deadline_at: now,
+                attempt: 0,
+                stop_timeout_seconds: request.stop_timeout_seconds,
+                retry_of: None,
+                missed: None,
+                restore: false,
+                guard: request.guard,
+                look_at: None,
+                busy_until: None,
+            },
+            steps: Vec::new(),
+        }
+    }
+
+    /// Remembers that a sleep was dropped.
+    fn skipped_sleep(&self, schedule: &Schedule, at: Timestamp) -> Prepared {
+        let request = Request { trigger: Trigger::Window, ..request(schedule, at, false) };
+        let mut prepared = self.bare(schedule, request);
+        end(&mut prepared, RunState::Skipped, "skip: this sleep was dropped on purpose".to_owned());
+        prepared
+    }
+
+    fn missed_run(&self, schedule: &Schedule, missed: &MissedSpan) -> Prepared {
+        let mut prepared = self.bare(schedule, request(schedule, missed.last, true));
+        prepared.run.missed = Some(missed.clone());
+        let reason = if missed.count == 1 {
+            "its time passed while DockNap was not running".to_owned()
+        } else {
+            format!("{} times passed while DockNap was not running", missed.count)
+        };
+        end(&mut prepared, RunState::Missed, reason);
+        prepared
+    }
+}
+
+fn request(schedule: &Schedule, at: Timestamp, late: bool) -> Request {
+    let trigger = match schedule.source {
+        _ if late => Trigger::CatchUp,
+        Source::Label => Trigger::Label,
+        Source::Ui | Source::Api | Source::Import => Trigger::Schedule,
+    };
+    Request {
+        schedule: Some((schedule.id.clone(), schedule.title())),
+        fire_at: Some(at),
+        stop_timeout_seconds: schedule.spec.stop_timeout_seconds,
+        restore: schedule.spec.wake == Wake::Restore,
+        guard: schedule.spec.guard.clone(),
+        ..Request::now(schedule.spec.action, schedule.spec.target.clone(), trigger)
+    }
+}
+
+/// Ends a run before it began.
+pub fn end(prepared: &mut Prepared, state: RunState, reason: String) {
+    prepared.run.state = state;
+    prepared.run.reason = reason;
+    prepared.run.finished_at = Some(prepared.run.created_at);
+    prepared.steps.clear();
+}
