@@ -155,6 +155,7 @@ pub async fn open_services(config: Config, clock: Clock) -> Result<App, StartErr
         soon: crate::app::soon::Soon::default(),
         facts: crate::app::Kept::default(),
         newest_runs: crate::app::Kept::default(),
+        clashes: crate::app::Kept::default(),
         outcomes: crate::app::outcomes::Outcomes::default(),
         slept: crate::app::report::Slept::default(),
         calendars: crate::app::calendars::Expanded::default(),

@@ -32,17 +32,31 @@ impl<T> Kept<T> {
     /// # Errors
     /// Where it cannot be read.
     pub(super) async fn get(&self, app: &App, read: impl AsyncFnOnce() -> Result<T>) -> Result<Arc<T>> {
+        self.get_where(app, |_| true, read).await
+    }
+
+    /// As [`Kept::get`], where not all ask for the same: what was read last is told where it `answers`.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub(super) async fn get_where(
+        &self,
+        app: &App,
+        answers: impl Fn(&T) -> bool,
+        read: impl AsyncFnOnce() -> Result<T>,
+    ) -> Result<Arc<T>> {
         if matches!(app.db, Db::Pg(_)) {
             return Ok(Arc::new(read().await?));
         }
         // Where something was written, every page that is open asks: one reads for all of them. What was read since
         // this one asked is right for it, whatever was written meanwhile.
         let asked = Mark::now(app);
-        if let Some(kept) = self.since(&asked) {
+        let known = || self.since(&asked).filter(|kept| answers(kept));
+        if let Some(kept) = known() {
             return Ok(kept);
         }
         let _turn = self.reading.lock().await;
-        if let Some(kept) = self.since(&asked) {
+        if let Some(kept) = known() {
             return Ok(kept);
         }
         // Before the reading: what is written meanwhile counts after it.

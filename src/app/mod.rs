@@ -94,6 +94,8 @@ pub struct Parts {
     pub facts: Kept<stacks::Facts>,
     /// The newest runs, as they were read last.
     pub newest_runs: Kept<Vec<Run>>,
+    /// What the schedules of a page get in the way of, as it was worked out last.
+    pub clashes: Kept<schedules::Clashes>,
     /// How the runs of past days ended, as it was counted last.
     pub outcomes: outcomes::Outcomes,
     /// What slept this week, as it was read last.

@@ -57,6 +57,7 @@ async fn bench_with(config: Config) -> Bench {
         soon: docknap::app::soon::Soon::default(),
         facts: docknap::app::Kept::default(),
         newest_runs: docknap::app::Kept::default(),
+        clashes: docknap::app::Kept::default(),
         outcomes: docknap::app::outcomes::Outcomes::default(),
         slept: docknap::app::report::Slept::default(),
         calendars: docknap::app::calendars::Expanded::default(),

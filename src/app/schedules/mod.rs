@@ -10,7 +10,7 @@ mod weekly;
 
 pub use change::{create, delete, disable, enable, restore, run_now, skip_next, unskip_next, update};
 pub use check::{Draft, GuardDraft, MAX_PRIORITY};
-pub use lint::Clash;
+pub use lint::{Clash, Clashes};
 pub use preview::{DryRun, Now, Preview, dry_run, preview};
 pub use view::{
     Coming, LastRun, ScheduleFilter, ScheduleView, coming, conflicts, get, is_skipping, list, next_at,

@@ -1,6 +1,7 @@
 //! Schedules as they are read.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -136,18 +137,14 @@ pub async fn list(
     }))
 }
 
-/// What each of these schedules gets in the way of; those that get in nobody's way are not among them.
+/// What each of these schedules gets in the way of.
 ///
 /// # Errors
 /// Where the database cannot be read.
-pub async fn conflicts(
-    app: &App,
-    actor: &Actor,
-    of: &[ScheduleView],
-) -> Result<HashMap<ScheduleId, lint::Clash>> {
+pub async fn conflicts(app: &App, actor: &Actor, of: &[ScheduleView]) -> Result<Arc<lint::Clashes>> {
     actor.require(Permission::View)?;
     let on = of.iter().map(|view| &view.schedule).filter(|schedule| schedule.spec.enabled);
-    lint::first_of_each(app, on.cloned().collect(), &Almanac::load(app).await?, app.clock.now()).await
+    lint::first_of_each(app, on.cloned().collect(), app.clock.now()).await
 }
 
 /// One schedule.

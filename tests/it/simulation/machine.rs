@@ -175,6 +175,7 @@ impl Machine {
                 soon: docknap::app::soon::Soon::default(),
                 facts: docknap::app::Kept::default(),
                 newest_runs: docknap::app::Kept::default(),
+                clashes: docknap::app::Kept::default(),
                 outcomes: docknap::app::outcomes::Outcomes::default(),
                 slept: docknap::app::report::Slept::default(),
                 db,

@@ -251,16 +251,16 @@ pub(super) async fn index(
     let older = listed.next_cursor.as_deref().map(|cursor| {
         Wanted { sort: String::new(), group: String::new(), ..wanted.clone() }.href(&[("cursor", cursor)])
     });
-    let mut conflicts = service::conflicts(&web.app, &caller.actor, &listed.items).await?;
+    let conflicts = service::conflicts(&web.app, &caller.actor, &listed.items).await?;
     let mut above = None;
     let mut rows = Vec::new();
     for view in &listed.items {
-        let clash = conflicts.remove(&view.schedule.id);
+        let clash = conflicts.first.get(&view.schedule.id);
         let group = heading(view, &wanted, &now);
         let first = group.clone().filter(|_| group != above);
         above = group;
         rows.push(ScheduleRow {
-            meets: clash.as_ref().is_some_and(|clash| clash.other.is_some()),
+            meets: clash.is_some_and(|clash| clash.other.is_some()),
             conflict: clash.map(|clash| now.words(&clash.sentence)),
             heading: first,
             ..ScheduleRow::new(view, &shell.zone, &now)

@@ -148,15 +148,14 @@ pub(super) async fn conflict(
     shell: Shell,
 ) -> Result<Html<String>> {
     let one = service::get(&web.app, &caller.actor, &ScheduleId(id)).await?;
-    let clash = service::conflicts(&web.app, &caller.actor, std::slice::from_ref(&one))
-        .await?
-        .remove(&one.schedule.id);
+    let conflicts = service::conflicts(&web.app, &caller.actor, std::slice::from_ref(&one)).await?;
+    let clash = conflicts.first.get(&one.schedule.id);
     let now = now(&web, &shell);
     let mut sides = vec![Side::new(&one, &now)];
     let (sentence, other) =
-        clash.map_or((String::new(), None), |clash| (now.words(&clash.sentence), clash.other));
+        clash.map_or((String::new(), None), |clash| (now.words(&clash.sentence), clash.other.as_ref()));
     if let Some(other) = other {
-        sides.push(Side::new(&service::get(&web.app, &caller.actor, &other).await?, &now));
+        sides.push(Side::new(&service::get(&web.app, &caller.actor, other).await?, &now));
     }
     html(&ConflictPage { shell, sentence, sides })
 }
