@@ -171,8 +171,8 @@ impl Story {
             if lives && self.daemon_up_at.is_none() {
                 self.judge_now();
             }
-            // Of two instants one is planned for beforehand, whatever else comes first.
-            if let Some(due) = self.next_due.filter(|due| due.as_second() / 60 % 2 == 0) {
+            // Of two instants one is planned for beforehand.
+            if let Some(due) = self.next_due.filter(|due| *due == next && due.as_second() / 60 % 2 == 0) {
                 let read = self.machine.ask(async move |app: App| Ahead::read(&app, due).await);
                 self.ahead = read.and_then(Result::ok).flatten();
             }
