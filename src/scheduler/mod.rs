@@ -65,8 +65,7 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-/// Sleeps until the next instant, or so long at most, and reads and plans shortly before the instant what is due
-/// then.
+/// Sleeps until the next instant, or so long at most; reads and plans shortly before the instant what is due then.
 async fn sleep(app: &App, next: Option<Timestamp>, longest: Duration) -> Option<Ahead> {
     let Some(next) = next else {
         app.clock.sleep(longest).await;

@@ -214,8 +214,8 @@ impl<'a> Scene<'a> {
         let mut prepared = Vec::new();
         for (key, group) in groups {
             let request = self.request(&key, &group);
-            let (actor, seen) = (Actor::scheduler(), (self.inventory, self.outlook));
-            let run = execute::prepare(self.app, &actor, request, seen.0, seen.1, self.now).await?;
+            let (app, actor) = (self.app, Actor::scheduler());
+            let run = execute::prepare(app, &actor, request, self.inventory, self.outlook, self.now).await?;
             prepared.push((run, group));
         }
         let mut tx = self.app.db.begin().await?;
