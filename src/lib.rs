@@ -11,6 +11,7 @@ pub mod db;
 pub mod docker;
 pub mod domain;
 pub mod faults;
+pub mod files;
 pub mod lifecycle;
 pub mod scheduler;
 pub mod sim;

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -20,13 +21,15 @@ use crate::app::{Activator, App, Auth, Bus, Execution, IdSource, Outside, Parts,
 use crate::app::{locks, order};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::db::engine::{Durability, FileLock};
+use crate::db::engine::{Durability, FileLock, Holder, Lease};
 use crate::db::{Db, DbError};
 use crate::docker::self_detection::Clues;
 use crate::docker::{Endpoint, Host, Hosts, Settings};
 use crate::domain::ids::HostId;
-use crate::scheduler::{self, housekeeping};
-use crate::web::{self, Web};
+use crate::domain::text::chain;
+use crate::files;
+use crate::scheduler::{self, housekeeping, leader};
+use crate::web::{self, Web, standby};
 
 /// Why the process did not come up.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +74,9 @@ impl StartError {
                     fields.iter().map(|field| format!("{}: {}", field.field, field.message)).collect();
                 Self::Setting(format!("DOCKNAP_ADMIN_USERNAME, DOCKNAP_ADMIN_PASSWORD: {}", rules.join("; ")))
             }
+            crate::app::Error::Internal(source) => {
+                Self::DataDir(format!("the first login cannot be prepared: {}", chain(&*source)))
+            }
             other => Self::DataDir(format!("the first login cannot be prepared: {other}")),
         }
     }
@@ -86,36 +92,7 @@ pub fn prepare_data_dir(dir: &Path) -> Result<(), StartError> {
         .and_then(|()| std::fs::File::create(&probe))
         .and_then(|mut file| file.write_all(b"ok"))
         .and_then(|()| std::fs::remove_file(&probe));
-    tried.map_err(|error| {
-        let shown = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let (path, note) = match mounted_from(&mounts, &shown) {
-            Some(source) => (source, format!(" (the directory mounted at {})", shown.display())),
-            None => (shown.display().to_string(), String::new()),
-        };
-        let (user, group) = ids();
-        StartError::DataDir(format!(
-            "the data directory {} cannot be written: {error}. Run: chown -R {user}:{group} '{path}'{note}",
-            shown.display()
-        ))
-    })
-}
-
-/// The directory of the host that a container sees at `dir`, from mountinfo (root and mount point are its fields 4 and
-/// 5): inside a container nobody could change the owner, outside nobody knows the path.
-fn mounted_from(mountinfo: &str, dir: &Path) -> Option<String> {
-    mountinfo.lines().rev().find_map(|line| {
-        let mut fields = line.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        (Path::new(point) == dir && root != "/").then(|| root.replace("\\040", " "))
-    })
-}
-
-/// The user and the group the process runs as.
-fn ids() -> (u32, u32) {
-    use std::os::unix::fs::MetadataExt;
-    // /proc/self belongs to the process's effective user, which spares an unsafe call.
-    std::fs::metadata("/proc/self").map_or((65532, 65532), |meta| (meta.uid(), meta.gid()))
+    tried.map_err(|error| StartError::DataDir(format!("the data directory {}", files::words(dir, &error))))
 }
 
 /// Takes the lock of the SQLite file, where there is one: one process serves from it.
@@ -135,11 +112,20 @@ pub fn lock_database(config: &Config) -> Result<Option<FileLock>, StartError> {
 /// # Errors
 /// [`StartError`] where the database, the secret key or the Engine's address cannot be used.
 pub async fn open_services(config: Config, clock: Clock) -> Result<App, StartError> {
-    let local = local_host(&config, &clock)?;
-    let db = match (config.database_file(), &config.database_url) {
-        (None, Some(url)) => Db::open(url.expose_secret()).await?,
+    let db = open_database(&config, None).await?;
+    services(config, clock, db).await
+}
+
+/// Opens the database; for a process that serves, with what it is known by.
+async fn open_database(config: &Config, holder: Option<&Holder>) -> Result<Db, StartError> {
+    Ok(match (config.database_file(), &config.database_url) {
+        (None, Some(url)) => Db::open_server(url.expose_secret(), holder).await?,
         (file, _) => Db::open_sqlite(&file.unwrap_or_default(), Durability::Full).await?,
-    };
+    })
+}
+
+async fn services(config: Config, clock: Clock, db: Db) -> Result<App, StartError> {
+    let local = local_host(&config, &clock)?;
     let auth = Auth::open(&db, &config, &clock, Cost::OWASP).await?;
     let vitals = Vitals::new(clock.now());
     let app = App::new(Parts {
@@ -231,7 +217,15 @@ pub async fn serve(
         .map_err(|error| StartError::System { what: format!("cannot listen on {}", config.listen), error })?;
     let address = listener.local_addr().unwrap_or(config.listen);
     let _lock = lock_database(&config)?;
-    let app = open_services(config, clock).await?;
+    let holder = Holder::new();
+    let db = open_database(&config, Some(&holder)).await?;
+    let lease = db.lease(&holder);
+    if let Some(lease) = &lease
+        && !stand_by(lease, &listener, &clock, &stop).await?
+    {
+        return Ok(());
+    }
+    let app = services(config, clock, db).await?;
     setup::prepare(&app).await.map_err(StartError::from_setup)?;
 
     let work = TaskTracker::new();
@@ -266,16 +260,84 @@ pub async fn serve(
     tracing::info!("serving on http://{address}{}/", app.config.base_path());
     started(address);
 
-    stop.cancelled().await;
+    let taken_over = tokio::select! {
+        () = stop.cancelled() => false,
+        () = hold(lease.as_ref(), &app.clock) => true,
+    };
+    stop.cancel();
     app.vitals.stop();
     wind_down(&app, work, claiming, &mut serving).await;
     watched.cancel();
     watching.shutdown().await;
+    let other = if taken_over { Some(machine(lease.as_ref()).await) } else { None };
+    if let Some(lease) = &lease
+        && !matches!(app.clock.timeout(LAST_WORDS, lease.release()).await, Ok(Ok(())))
+    {
+        tracing::warn!(
+            "the hold on the database could not be ended; another DockNap waits until it runs out"
+        );
+    }
     if app.clock.timeout(LAST_WORDS, app.db.close()).await.is_err() {
         tracing::warn!("the database did not close in time; the next start recovers it");
     }
     tracing::info!("stopped");
-    Ok(())
+    match other {
+        Some(machine) => Err(DbError::TakenOver(format!(
+            "another DockNap, on {machine}, has taken it over while this one was silent; this one ends"
+        ))
+        .into()),
+        None => Ok(()),
+    }
+}
+
+/// Waits while another DockNap acts on the database, and says so to whoever asks; `false` = told to stop meanwhile.
+async fn stand_by(
+    lease: &Lease,
+    listener: &TcpListener,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> Result<bool, StartError> {
+    let other = standby::Other::default();
+    let over = stop.child_token();
+    let mut answering = None;
+    let won = leader::wait(lease, clock, stop, |machine| {
+        tracing::warn!("{}", standby::words(machine));
+        machine.clone_into(&mut other.lock().unwrap_or_else(PoisonError::into_inner));
+        if answering.is_none() {
+            answering = second_handle(listener).map(|listener| {
+                let router = standby::router(Arc::clone(&other));
+                tokio::spawn(web::serve::serve(listener, router, clock.clone(), over.clone()))
+            });
+        }
+    })
+    .await;
+    over.cancel();
+    if let Some(answering) = answering {
+        let _ = clock.timeout(LAST_WORDS, answering).await;
+    }
+    Ok(won?)
+}
+
+/// The same socket once more: what is accepted by the one is not by the other.
+fn second_handle(listener: &TcpListener) -> Option<TcpListener> {
+    let descriptor = listener.as_fd().try_clone_to_owned().ok()?;
+    TcpListener::from_std(std::net::TcpListener::from(descriptor)).ok()
+}
+
+/// Keeps the lease, where there is one, until another process has it.
+async fn hold(lease: Option<&Lease>, clock: &Clock) {
+    match lease {
+        Some(lease) => leader::keep(lease, clock).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The machine of the process that took over.
+async fn machine(lease: Option<&Lease>) -> String {
+    match lease {
+        Some(lease) => lease.machine().await.unwrap_or_default(),
+        None => String::new(),
+    }
 }
 
 /// Waits for what is under way. What is not done in time is recorded as issued: the next start looks at it.
@@ -310,7 +372,7 @@ where
         if stop.is_cancelled() {
             return;
         }
-        tracing::error!(%error, "the {name} loop broke off; it begins again");
+        tracing::error!(error = %chain(&error), "the {name} loop broke off; it begins again");
         app.clock.sleep(REVIVAL).await;
     }
 }
@@ -330,30 +392,4 @@ fn local_host(config: &Config, clock: &Clock) -> Result<Arc<Host>, StartError> {
         clues: Clues::read(),
     };
     Ok(Host::new(HostId::local(), settings, clock.clone()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bind_mount_is_named_by_its_place_on_the_host() {
-        let info = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
-                    40 22 8:1 /srv/my\\040nap/data /data rw,relatime - ext4 /dev/sda1 rw\n\
-                    41 22 0:5 / /proc rw - proc proc rw\n";
-        assert_eq!(mounted_from(info, Path::new("/data")).as_deref(), Some("/srv/my nap/data"));
-        assert_eq!(mounted_from(info, Path::new("/proc")), None);
-        assert_eq!(mounted_from(info, Path::new("/elsewhere")), None);
-    }
-
-    #[test]
-    fn a_data_directory_that_cannot_be_made_says_what_to_run() {
-        let home = tempfile::tempdir().expect("a temporary directory");
-        let file = home.path().join("file");
-        std::fs::write(&file, "").expect("it can be written");
-        let error = prepare_data_dir(&file.join("data")).expect_err("a file is no directory").to_string();
-        let (user, group) = ids();
-        let line = format!("Run: chown -R {user}:{group} '{}/data'", file.display());
-        assert!(error.contains(&line), "{error}");
-    }
 }

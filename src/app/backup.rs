@@ -17,6 +17,7 @@ use crate::domain::cron::Cron;
 use crate::domain::ids::ScheduleId;
 use crate::domain::schedule::When;
 use crate::domain::time;
+use crate::files;
 
 /// The settings key of the instant of the last backup.
 const LAST: &str = "last_backup";
@@ -52,10 +53,23 @@ pub async fn restore(config: &Config, clock: &Clock, source: &Path) -> Result<()
     let Some(file) = config.database_file() else {
         return Err(on_a_server("pg_restore"));
     };
-    let Some(_lock) = FileLock::take(&file)? else {
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory)
+            .map_err(|error| DbError::Unusable(files::words(directory, &error)))?;
+    }
+    let Some(lock) = FileLock::take(&file)? else {
         return Err(DbError::Unusable("DockNap is running on this database; stop it first".to_owned()));
     };
-    let (db, staged) = backup::stage(source, &file).await?;
+    // Where the name is a link, what it leads to is replaced.
+    let restored = restore_to(lock.path(), config, clock, source).await;
+    if restored.is_err() {
+        backup::remove_empty(lock.path())?;
+    }
+    restored
+}
+
+async fn restore_to(file: &Path, config: &Config, clock: &Clock, source: &Path) -> Result<()> {
+    let (db, staged) = backup::stage(source, file).await?;
     let now = clock.now();
     let coming = coming(&db, config, now).await?;
     let mut tx = db.begin().await?;
@@ -65,7 +79,7 @@ pub async fn restore(config: &Config, clock: &Clock, source: &Path) -> Result<()
     }
     tx.commit().await?;
     db.close().await;
-    backup::replace(&staged, &file)
+    backup::replace(&staged, file)
 }
 
 /// When each schedule that is on fires next after `now`.

@@ -1,7 +1,7 @@
 //! What a service can answer besides a value, in words a person can act on.
 //!
-//! Pages and API render the same error; only `web::error` decides on the form. A source chain goes to the log, never
-//! to a person.
+//! Pages and API render the same error; only `web::error` decides on the form. What caused one is part of its text,
+//! since that is what a log line shows; `web::error` keeps it from persons.
 
 use std::time::Duration;
 
@@ -86,14 +86,14 @@ pub enum Error {
         /// What happened and what to do.
         message: String,
     },
-    /// DockNap is stopping, or the database is away.
+    /// DockNap is stopping, or the database is away or full.
     #[error("{message}")]
     Unavailable {
         /// What is away.
         message: String,
     },
-    /// A fault of ours or of the machine's; details are in the log only.
-    #[error("something went wrong inside DockNap")]
+    /// A fault of ours or of the machine's; for the log only.
+    #[error("something went wrong inside DockNap: {0}")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -129,7 +129,10 @@ impl Error {
 
 impl From<DbError> for Error {
     fn from(error: DbError) -> Self {
-        Self::Internal(Box::new(error))
+        match error.unavailable() {
+            Some(message) => Self::Unavailable { message },
+            None => Self::Internal(Box::new(error)),
+        }
     }
 }
 

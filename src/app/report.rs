@@ -21,6 +21,7 @@ use crate::domain::permission::Permission;
 use crate::domain::report::{self, Amount, Prices, Week};
 use crate::domain::sorted;
 use crate::domain::target::{Subject, Target};
+use crate::domain::text::chain;
 
 /// First and longest wait after a look that failed.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -65,7 +66,7 @@ pub async fn keep(app: App) {
     loop {
         app.slept.look.woken().await;
         while let Err(error) = settle(&app).await {
-            tracing::error!(%error, "what is awake again cannot be stored; trying again");
+            tracing::error!(error = %chain(&error), "what is awake again cannot be stored; trying again");
             app.clock.sleep(wait).await;
             wait = (wait * 2).min(BACK_OFF.1);
         }

@@ -1,7 +1,7 @@
 //! Signs of life that `/healthz` and `/readyz` ask for.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::App;
 use super::metrics::Counters;
+use crate::db;
 use crate::domain::time::{from_ms, to_ms};
 
 /// Beats that are remembered: ten minutes of them.
@@ -23,6 +24,10 @@ pub struct Vitals {
     since: Timestamp,
     ticked_ms: AtomicI64,
     stopping: CancellationToken,
+    /// How often the database was asked whether it takes writes …
+    asked: AtomicU64,
+    /// … and which time was answered last, and how. One asks for all who came before it began.
+    stores: tokio::sync::Mutex<(u64, bool)>,
     /// When the scheduler looked, the oldest first, with the requests made to Docker until then.
     beats: Mutex<VecDeque<(Timestamp, u64)>>,
     /// What has happened since the process came up.
@@ -36,6 +41,8 @@ impl Vitals {
             since: now,
             ticked_ms: AtomicI64::new(to_ms(now)),
             stopping: CancellationToken::new(),
+            asked: AtomicU64::new(0),
+            stores: tokio::sync::Mutex::new((0, true)),
             beats: Mutex::default(),
             counters: Counters::new(now),
         }
@@ -79,6 +86,11 @@ impl Vitals {
         self.stopping.cancel();
     }
 
+    /// How often the database was asked whether it takes writes.
+    pub fn looks(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
     /// Whether [`Vitals::stop`] was called.
     pub fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
@@ -93,14 +105,40 @@ impl Vitals {
 /// The scheduler looks at least every 30 s; three times that is one that hangs.
 const TICK: Duration = Duration::from_secs(90);
 
+/// Who asks gets an answer within this time: programs give up after 3 s.
+const PATIENCE: Duration = Duration::from_millis(2500);
+
 /// Whether process, database and scheduler are well.
 pub async fn is_alive(app: &App) -> bool {
     let age = app.clock.now().duration_since(app.vitals.last_tick());
     // A clock that was set back makes the age negative: no fault of the scheduler's.
-    Duration::try_from(age).unwrap_or_default() < TICK && app.db.ping().await.is_ok()
+    Duration::try_from(age).unwrap_or_default() < TICK
+        && app.clock.timeout(PATIENCE, stores(app)).await.unwrap_or_default()
 }
 
 /// Whether requests should be sent here: alive, not about to stop, and the Engine has answered within 3 s.
 pub async fn is_ready(app: &App) -> bool {
-    !app.vitals.is_stopping() && is_alive(app).await && app.hosts.local().ping().await.is_ok()
+    let docker = async { app.hosts.local().ping().await.is_ok() };
+    let docker = app.clock.timeout(PATIENCE, docker);
+    // At once, so that both together take no longer than one.
+    let (alive, docker) = tokio::join!(is_alive(app), docker);
+    !app.vitals.is_stopping() && alive && docker.unwrap_or_default()
+}
+
+/// Whether the database takes writes. Anybody may ask, and there is one who writes: it is asked by one at a time.
+async fn stores(app: &App) -> bool {
+    let asked = app.vitals.asked.load(Ordering::SeqCst);
+    let mut last = app.vitals.stores.lock().await;
+    if last.0 <= asked {
+        let number = app.vitals.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let was_ill = db::storage::fault().is_some();
+        let well = app.db.takes_writes().await.is_ok();
+        if well && was_ill {
+            // What could not be stored is tried again now, not after its wait.
+            app.scheduler.wake();
+            app.execution.wake();
+        }
+        *last = (number, well);
+    }
+    last.1
 }

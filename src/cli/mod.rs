@@ -12,6 +12,7 @@ use crate::config::table::{CONFIG_FILE, SETTINGS};
 use crate::config::{Config, Given};
 use crate::domain::permission::Role;
 use crate::domain::sorted;
+use crate::domain::text::chain;
 
 mod backup;
 mod demo;
@@ -68,7 +69,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     match dispatch(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "docknap: {}", sentence(&failure.error));
+            let _ = writeln!(std::io::stderr(), "docknap: {}", chain(failure.error.as_ref()));
             ExitCode::from(failure.code)
         }
     }
@@ -83,16 +84,6 @@ fn explain_now(matches: &ArgMatches) -> ExitCode {
     let zone = std::env::var("TZ").ok();
     let now = crate::clock::Clock::system().now();
     explain::run(&args, now, zone.as_deref(), &mut std::io::stdout(), &mut std::io::stderr()).into()
-}
-
-/// The chain of causes in one line, since the outermost seldom says what to do; a cause that the one before quotes
-/// already is left out.
-fn sentence(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match () {
-        () if said.is_empty() => cause,
-        () if said.contains(&cause) => said,
-        () => format!("{said}: {cause}"),
-    })
 }
 
 fn dispatch(matches: &ArgMatches) -> Outcome {

@@ -63,7 +63,6 @@ fn words(error: &app::Error) -> String {
                 fields.iter().map(|field| format!("{}: {}", field.field, field.message)).collect();
             fields.join("; ")
         }
-        app::Error::Internal(source) => format!("{error}: {source}"),
         other => other.to_string(),
     }
 }

@@ -1,19 +1,28 @@
 //! What one engine alone has: opening, pragmas, triggers, an index, backup. Both arms side by side.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqlitePool};
 
-use super::{Db, DbError, Result};
+use super::{Db, DbError, Result, storage};
+use crate::clock::Clock;
+use crate::domain::text::chain;
+use crate::files;
 
 pub mod backup;
+pub(super) mod fault;
+pub(super) mod lease;
 mod lock;
 
+pub use lease::{Bid, Holder, Lease};
 pub use lock::FileLock;
 
 /// Applied in order on both engines; a released file never changes.
@@ -24,6 +33,10 @@ pub const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
 /// How long a writer waits for another process to let go of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a server may take for its first answer.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long a write waits for those before it.
+const WRITER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pages of 4 KiB that the writer may hold before it writes some in the midst of a transaction, to write them again at
 /// its end. What is more than the cache's size goes with the transaction.
 const SPILL: &str = "1024";
@@ -68,7 +81,7 @@ impl Db {
         if let Some(path) = url.strip_prefix("sqlite:") {
             Self::open_sqlite(Path::new(path.trim_start_matches("//")), Durability::Full).await
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Self::open_postgres(url).await
+            Self::open_server(url, None).await
         } else {
             Err(DbError::Unusable("the database URL must begin with sqlite: or postgres://".to_owned()))
         }
@@ -77,8 +90,20 @@ impl Db {
     /// Opens (and makes, where it is missing) an SQLite file.
     ///
     /// # Errors
-    /// As [`Db::open`].
+    /// As [`Db::open`], naming the file.
     pub async fn open_sqlite(path: &Path, durability: Durability) -> Result<Self> {
+        let opened = Self::try_open_sqlite(path, durability).await;
+        opened.map_err(|error| match error {
+            DbError::Unusable(_) => error,
+            // The engine says no more than that it cannot be opened; the system says why.
+            other => match OpenOptions::new().append(true).create(true).open(path) {
+                Err(error) => DbError::Unusable(files::words(path, &error)),
+                Ok(_) => DbError::Unusable(format!("{}: {}", path.display(), other.words())),
+            },
+        })
+    }
+
+    async fn try_open_sqlite(path: &Path, durability: Durability) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -93,10 +118,24 @@ impl Db {
             .pragma("temp_store", "MEMORY")
             // 1 MiB a connection instead of 2.
             .pragma("cache_size", "-1024");
+        // SQLite ends a transaction by itself where the disk is full, and more; sqlx goes on believing in it, and would
+        // refuse each further one. A connection that saw a fault is closed, and another opened in its place.
+        let opened = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&opened);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
+            .acquire_timeout(WRITER_TIMEOUT)
+            .after_connect(move |_, _| {
+                opened.store(storage::faults(), Ordering::SeqCst);
+                Box::pin(async { Ok(()) })
+            })
+            .before_acquire(move |connection, _| {
+                let sound =
+                    !connection.is_in_transaction() && seen.load(Ordering::SeqCst) == storage::faults();
+                Box::pin(async move { Ok(sound) })
+            })
             .connect_with(options.clone().pragma("cache_spill", SPILL))
             .await?;
         let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()").fetch_one(&writer).await?;
@@ -108,7 +147,7 @@ impl Db {
         if durability == Durability::Full {
             sqlx::query("PRAGMA synchronous = NORMAL").execute(&writer).await?;
         }
-        MIGRATIONS.run(&writer).await?;
+        migrated(MIGRATIONS.run(&writer).await)?;
         forget_counts(&writer).await?;
         for statement in SQLITE_OWN {
             sqlx::query(*statement).execute(&writer).await?;
@@ -124,16 +163,39 @@ impl Db {
         Ok(Self::Sqlite { readers, writer })
     }
 
-    async fn open_postgres(url: &str) -> Result<Self> {
+    /// Opens a database on a PostgreSQL server; for a process that serves, with what it is known by.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub async fn open_server(url: &str, holder: Option<&Holder>) -> Result<Self> {
         let options = PgConnectOptions::from_str(url)?;
+        let silent = |_| {
+            let (host, port) = (options.get_host(), options.get_port());
+            let seconds = SILENCE.as_secs();
+            DbError::Unusable(format!(
+                "the PostgreSQL server at {host}:{port} did not answer within {seconds} s; check that it runs and that \
+                 nothing in between drops what is sent to it"
+            ))
+        };
         // A pool goes on trying and then says only that time ran out; one connection says why.
-        PgConnection::connect_with(&options).await?.close().await?;
+        let first = async { PgConnection::connect_with(&options).await?.close().await };
+        Clock::system().timeout(SILENCE, first).await.map_err(silent)??;
+        let holder = holder.cloned();
         let pool = PgPoolOptions::new()
             .max_connections(PG_CONNECTIONS)
             .acquire_timeout(BUSY_TIMEOUT)
+            .after_connect(move |connection, _| {
+                let holder = holder.clone();
+                Box::pin(async move {
+                    match &holder {
+                        Some(holder) => lease::introduce(connection, holder).await,
+                        None => Ok(()),
+                    }
+                })
+            })
             .connect_with(options)
             .await?;
-        MIGRATIONS.run(&pool).await?;
+        migrated(MIGRATIONS.run(&pool).await)?;
         // Of several that start together one at a time: `IF NOT EXISTS` holds for one alone.
         let mut own = pool.acquire().await?;
         sqlx::query("SELECT pg_advisory_lock($1)").bind(PG_OWN_LOCK).execute(&mut *own).await?;
@@ -145,13 +207,12 @@ impl Db {
         Ok(Self::Pg(pool))
     }
 
-    /// Whether the database answers at all.
-    ///
-    /// # Errors
-    /// What it answered instead.
-    pub async fn ping(&self) -> Result<()> {
-        let (_one,): (i32,) = super::on_db!(self, pool => sqlx::query_as("SELECT 1").fetch_one(pool))?;
-        Ok(())
+    /// What lets one of several processes act; `None` where a lock on the file does.
+    pub fn lease(&self, holder: &Holder) -> Option<Lease> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Pg(pool) => Some(Lease::new(pool.clone(), holder.clone())),
+        }
     }
 
     /// Which engine it is, and how it stands.
@@ -181,12 +242,23 @@ impl Db {
             Self::Sqlite { readers, writer } => {
                 readers.close().await;
                 if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(writer).await {
-                    tracing::warn!(%error, "the write-ahead log could not be folded in; the next start does it");
+                    tracing::warn!(error = %chain(&error), "the write-ahead log could not be folded in; the next start does it");
                 }
                 writer.close().await;
             }
             Self::Pg(pool) => pool.close().await,
         }
+    }
+}
+
+/// How the migrations went, in words for whoever runs DockNap.
+fn migrated(done: std::result::Result<(), MigrateError>) -> Result<()> {
+    match done {
+        Err(MigrateError::VersionMissing(version)) => Err(DbError::Unusable(format!(
+            "the database was made by a newer DockNap: this one does not know its migration {version}. Run that version \
+             or a newer one, or restore a backup that is as old as this one"
+        ))),
+        done => Ok(done?),
     }
 }
 

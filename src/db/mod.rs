@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sqlx::migrate::MigrateError;
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
 use crate::faults::Point;
@@ -31,6 +32,7 @@ pub mod sessions;
 pub mod settings;
 pub mod sleeps;
 pub mod steps;
+pub mod storage;
 pub mod timeline;
 pub mod tokens;
 pub mod user_links;
@@ -64,10 +66,10 @@ pub enum Tx {
 pub enum DbError {
     /// The engine refused or could not be reached.
     #[error("the database answered: {0}")]
-    Sqlx(#[from] sqlx::Error),
+    Sqlx(#[source] sqlx::Error),
     /// The schema could not be brought up to date.
     #[error("the database could not be migrated: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[from] MigrateError),
     /// A row holds what this program never writes.
     #[error("the {table} row {id} is damaged: {what}")]
     Damaged {
@@ -81,9 +83,42 @@ pub enum DbError {
     /// The file or the server cannot be used as it is; says what to do.
     #[error("{0}")]
     Unusable(String),
+    /// Another process has taken the database over.
+    #[error("{0}")]
+    TakenOver(String),
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        if let Some(fault) = engine::fault::Fault::of(&error) {
+            storage::failed(fault, &error);
+        }
+        Self::Sqlx(error)
+    }
 }
 
 impl DbError {
+    /// The fault and what the engine said of it.
+    fn words(&self) -> String {
+        let fault = match self {
+            Self::Sqlx(error)
+            | Self::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+                engine::fault::Fault::of(error)
+            }
+            _ => None,
+        };
+        fault.map_or_else(|| self.to_string(), |fault| format!("{} ({self})", fault.words()))
+    }
+
+    /// Why nothing can be stored for now, as a sentence without its end; `None` where it is something else.
+    pub fn unavailable(&self) -> Option<String> {
+        match self {
+            Self::Sqlx(error) => engine::fault::Fault::of(error).map(|fault| fault.words().to_owned()),
+            Self::TakenOver(words) => Some(words.clone()),
+            Self::Migrate(_) | Self::Damaged { .. } | Self::Unusable(_) => None,
+        }
+    }
+
     /// Whether a UNIQUE constraint refused the row.
     pub fn is_duplicate(&self) -> bool {
         matches!(self, Self::Sqlx(sqlx::Error::Database(error)) if error.is_unique_violation())
@@ -163,11 +198,15 @@ impl Db {
     /// Begins a transaction that may write.
     ///
     /// # Errors
-    /// When no connection is to be had, or the write lock is not free within 5 s.
+    /// When no connection is to be had, the write lock is not free within 5 s, or another process has taken over.
     pub async fn begin(&self) -> Result<Tx> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Pg(pool) => Tx::Pg(pool.begin().await?),
+            Self::Pg(pool) => {
+                let mut tx = pool.begin().await?;
+                engine::lease::check(&mut tx).await?;
+                Tx::Pg(tx)
+            }
         })
     }
 }

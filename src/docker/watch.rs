@@ -19,6 +19,7 @@ use super::inventory::{Book, Pending};
 use super::reading::Row;
 use super::{DockerError, words};
 use crate::domain::inventory::{Container, Link};
+use crate::domain::text::chain;
 
 /// Inspects at once.
 const INSPECTS: usize = 16;
@@ -47,7 +48,7 @@ pub(super) async fn keep(host: &Host) {
         if held.is_some_and(|held| held >= STEADY) {
             // The Engine may be there as before and only the stream have ended: look before saying anything.
             wait = Duration::ZERO;
-            tracing::info!(host = %host.id, %error, "the link to Docker ended; connecting again");
+            tracing::info!(host = %host.id, error = %chain(&error), "the link to Docker ended; connecting again");
             continue;
         }
         let since = *lost_at.get_or_insert_with(|| host.clock.now());
@@ -265,7 +266,7 @@ impl<'a> Session<'a> {
             }
             Err(error @ (DockerError::ProxyRefused { .. } | DockerError::Version { .. })) => Some(error),
             Err(error) => {
-                tracing::warn!(host = %self.host.id, container = id, %error, "a container could not be inspected");
+                tracing::warn!(host = %self.host.id, container = id, error = %chain(&error), "a container could not be inspected");
                 match row {
                     Some(row) => self.book.put_doubtful(&row, &self.host.id),
                     None => self.book.doubt(id),

@@ -26,6 +26,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::answers;
 use super::endpoint::{Endpoint, Way};
 use crate::clock::Clock;
+use crate::domain::text::chain;
 use crate::faults::Point;
 
 /// The status under which the answer 304 is handed to bollard, which would otherwise make it a success.
@@ -265,7 +266,7 @@ where
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to Docker ended early");
+            tracing::debug!(error = %chain(&error), "a connection to Docker ended early");
         }
     });
     Ok(sender.send_request(request).await?)

@@ -27,6 +27,20 @@ pub fn shorten(text: &str) -> String {
     text.chars().take(64).collect()
 }
 
+/// An error with what caused it, in one line. A cause that is quoted already is left out.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !said.contains(&words) {
+            said = format!("{said}: {words}");
+        }
+        source = cause.source();
+    }
+    said
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

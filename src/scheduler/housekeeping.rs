@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Result, auth};
 use crate::db;
+use crate::domain::text::chain;
 
 /// Time between two sweeps.
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -16,7 +17,7 @@ const OUTPUT_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 pub async fn run(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Err(error) = sweep(&app).await {
-            tracing::error!(%error, "what is old cannot be forgotten; tomorrow again");
+            tracing::error!(error = %chain(&error), "what is old cannot be forgotten; tomorrow again");
         }
         tokio::select! {
             () = app.clock.sleep(DAY) => {}

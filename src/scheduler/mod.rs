@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 use self::ahead::Ahead;
 use crate::app::{App, Result};
 use crate::db;
+use crate::domain::text::chain;
 
 pub mod ahead;
 pub mod batch;
 pub mod housekeeping;
+pub mod leader;
 mod reconcile;
 mod tick;
 
@@ -51,7 +53,7 @@ pub async fn run(app: App, stop: CancellationToken) {
                 (ticked.next_due, LONGEST_WAIT)
             }
             Err(error) => {
-                tracing::error!(%error, "the scheduler cannot read or store; trying again");
+                tracing::error!(error = %chain(&error), "the scheduler cannot read or store; trying again");
                 let this = wait;
                 wait = (wait * 2).min(BACK_OFF.1);
                 (None, this)
@@ -106,7 +108,7 @@ async fn wait_for_trust(app: &App) {
         let floor = match newest_stored(app).await {
             Ok(newest) => newest,
             Err(error) => {
-                tracing::error!(%error, "the newest stored time cannot be read");
+                tracing::error!(error = %chain(&error), "the newest stored time cannot be read");
                 None
             }
         };

@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream, unix::SocketAddr};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::domain::text::chain;
+
 /// Accepts on a unix socket.
 pub(super) struct Listener {
     socket: UnixListener,
@@ -37,7 +39,7 @@ impl axum::serve::Listener for Listener {
                     return (Stream { socket: stream, cut, cancelled }, address);
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "accept failed");
+                    tracing::debug!(error = %chain(&error), "accept failed");
                     tokio::task::yield_now().await;
                 }
             }

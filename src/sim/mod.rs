@@ -30,6 +30,7 @@ pub use machine::DaemonEnd;
 pub use world::{ContainerSpec, Healthcheck, Initially, Network, Restart, StackSpec, Start, Stop, World};
 
 use crate::clock::Clock;
+use crate::domain::text::chain;
 use machine::{Event, Machine, Moment, OpId, Outcome};
 
 /// Calls that are remembered; older ones are forgotten, their counters are not.
@@ -186,7 +187,7 @@ impl Shared {
                 () = done.cancelled() => {}
                 result = std::future::IntoFuture::into_future(axum::serve(listener, app)) => {
                     if let Err(error) = result {
-                        tracing::warn!(%error, "the simulated Engine stopped listening");
+                        tracing::warn!(error = %chain(&error), "the simulated Engine stopped listening");
                     }
                 }
             }

@@ -13,6 +13,7 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use super::Web;
 use super::error::Problem;
+use crate::domain::text::chain;
 
 /// How a refusal is made.
 pub type Refuse = fn(ProtectionError) -> Response;
@@ -27,7 +28,7 @@ pub(super) fn layer(web: &Web) -> CsrfLayer<Refuse> {
     let layer = match &web.app.config.base_url {
         // Behind a proxy that changes Host, the origin people type still counts as ours.
         Some(base) => layer.add_trusted_origin(&base.origin).unwrap_or_else(|error| {
-            tracing::warn!(%error, "the base URL is no origin a browser would send");
+            tracing::warn!(error = %chain(&error), "the base URL is no origin a browser would send");
             CsrfLayer::new()
         }),
         None => layer,

@@ -27,7 +27,7 @@ use crate::app::near::near;
 use crate::app::{Error, FieldError, stacks};
 use crate::domain::permission::Role;
 use crate::domain::target::TargetType;
-use crate::domain::text::capital;
+use crate::domain::text::{capital, chain};
 
 /// The request's id, in the answer and in the log.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -176,16 +176,6 @@ fn sentence(text: &str) -> String {
     let mut text = capital(text);
     if !text.ends_with(['.', '!', '?']) {
         text.push('.');
-    }
-    text
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
     }
     text
 }
@@ -382,7 +372,11 @@ fn to_login(web: &Web, asked: &Asked) -> Response {
 
 async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) -> Response {
     // No message of the request before: it stays for the page that comes next.
-    let shell = Shell::of(web, identity, asked.via, &asked.path, &asked.headers).await;
+    let shell = if problem.status == StatusCode::SERVICE_UNAVAILABLE {
+        Shell::without_storage(web, identity, &asked.headers)
+    } else {
+        Shell::of(web, identity, asked.via, &asked.path, &asked.headers).await
+    };
     let server = problem.status.is_server_error();
     let mut message = quoted(&problem.detail);
     for error in &problem.errors {

@@ -42,6 +42,7 @@ pub mod session;
 pub mod shell;
 #[cfg(test)]
 mod squeeze;
+pub mod standby;
 pub mod toast;
 pub mod view;
 

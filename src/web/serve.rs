@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::clock::Clock;
+use crate::domain::text::chain;
 
 /// Connections at once; the next waits in the system's queue until one ends.
 const CONNECTIONS: usize = 1024;
@@ -65,7 +66,7 @@ async fn accept(listener: &TcpListener, clock: &Clock) -> (TcpStream, SocketAddr
             Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) => {
             }
             Err(error) => {
-                tracing::error!(%error, "no connection can be accepted for now");
+                tracing::error!(error = %chain(&error), "no connection can be accepted for now");
                 clock.sleep(NO_ROOM).await;
             }
         }
@@ -98,7 +99,7 @@ async fn connection(
         }
     };
     if let Err(error) = ended {
-        tracing::trace!(%error, "a connection ended");
+        tracing::trace!(error = %chain(&error), "a connection ended");
     }
 }
 

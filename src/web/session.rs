@@ -141,6 +141,8 @@ struct Store {
     /// The cookie's ticket, or the one drawn for a new session.
     ticket: Mutex<Option<Ticket>>,
     loaded: Mutex<Option<Record>>,
+    /// Why the table could not be used: tower-sessions passes on no more than a text.
+    fault: Mutex<Option<Error>>,
 }
 
 impl fmt::Debug for Store {
@@ -157,16 +159,16 @@ impl Store {
     fn ticket_of(&self, id: Id) -> Option<Ticket> {
         self.ticket().filter(|ticket| ticket.number() == id.0)
     }
-}
 
-fn refused(error: &Error) -> session_store::Error {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+    fn refused(&self, error: Error) -> session_store::Error {
+        let text = error.to_string();
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        session_store::Error::Backend(text)
     }
-    session_store::Error::Backend(text)
+
+    fn take_fault(&self) -> Option<Error> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 fn encode(record: &Record) -> session_store::Result<String> {
@@ -183,7 +185,7 @@ impl SessionStore for Store {
         let data = encode(record)?;
         let ticket = sessions::begin(&self.app, &user, &data, self.ip, self.user_agent.as_deref())
             .await
-            .map_err(|error| refused(&error))?;
+            .map_err(|error| self.refused(error))?;
         record.id = Id(ticket.number());
         *self.ticket.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticket);
         Ok(())
@@ -193,7 +195,7 @@ impl SessionStore for Store {
         let Some(ticket) = self.ticket_of(record.id) else {
             return Err(session_store::Error::Backend("this is not the session of the request".to_owned()));
         };
-        sessions::save(&self.app, &ticket, &encode(record)?).await.map_err(|error| refused(&error))
+        sessions::save(&self.app, &ticket, &encode(record)?).await.map_err(|error| self.refused(error))
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
@@ -207,7 +209,7 @@ impl SessionStore for Store {
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
         match self.ticket_of(*id) {
-            Some(ticket) => sessions::end(&self.app, &ticket).await.map_err(|error| refused(&error)),
+            Some(ticket) => sessions::end(&self.app, &ticket).await.map_err(|error| self.refused(error)),
             None => Ok(()),
         }
     }
@@ -304,6 +306,7 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
         user_agent,
         ticket: Mutex::new(sent.clone()),
         loaded: Mutex::new(None),
+        fault: Mutex::new(None),
     };
     let mut accounts = Accounts { app: web.app.clone(), loaded: None };
     let (mut id, mut live) = (None, false);
@@ -347,6 +350,11 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
         if logged_in && let Err(fault) = session.save().await {
             response = error::internal(fault).into_response();
         }
+    }
+    if response.status().is_server_error()
+        && let Some(fault) = store.take_fault()
+    {
+        response = fault.into_response();
     }
     let now = store.ticket().map(|ticket| ticket.digest());
     if !empty && now != sent.as_ref().map(Ticket::digest) {

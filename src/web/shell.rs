@@ -17,6 +17,7 @@ use super::view::{self, Now};
 use super::{Web, assets};
 use crate::app::{overrides, zone};
 use crate::domain::permission::{Permission, Role};
+use crate::domain::text::chain;
 use crate::domain::user::Habits;
 
 /// The cookie that remembers the theme: `light` or `dark`; without it the device decides.
@@ -147,6 +148,16 @@ impl Shell {
         }
     }
 
+    /// The surroundings of an answer to somebody while the database may be away: asking it would take as long again.
+    pub(super) fn without_storage(web: &Web, identity: &Identity, headers: &HeaderMap) -> Self {
+        let user = identity.who().map(|who| &who.user);
+        Self {
+            user: user.map(|user| ShellUser { name: user.name.clone(), role: user.role }),
+            habits: user.map(|user| user.habits).unwrap_or_default(),
+            ..Self::bare(web, headers)
+        }
+    }
+
     /// Surroundings to try a template in.
     pub fn sample() -> Self {
         Self {
@@ -175,7 +186,7 @@ impl FromRequestParts<Web> for Shell {
         {
             shell.flash = Some(flash);
             if let Err(error) = session.remove_value(FLASH).await {
-                tracing::warn!(%error, "a message that was shown could not be forgotten");
+                tracing::warn!(error = %chain(&error), "a message that was shown could not be forgotten");
             }
         }
         Ok(shell)
@@ -222,7 +233,7 @@ impl Notes {
         if let Some(session) = &self.0
             && let Err(error) = session.insert(FLASH, flash).await
         {
-            tracing::warn!(%error, "a message could not be left");
+            tracing::warn!(error = %chain(&error), "a message could not be left");
         }
     }
 }

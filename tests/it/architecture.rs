@@ -81,3 +81,50 @@ fn only_the_execution_path_asks_docker_to_act() {
     let calls = ["host.start(", "host.stop(", "host.restart(", "host.pause(", "host.unpause("];
     assert_eq!(lines_with("src", &calls, &["/src/app/execute/operate.rs"]), Vec::<String>::new());
 }
+
+/// Each call of a macro of the log, as it is written.
+fn log_lines() -> Vec<(PathBuf, String)> {
+    let levels = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
+    let mut found = Vec::new();
+    for (path, text) in sources("src") {
+        for call in text.split("tracing::").skip(1) {
+            if levels.iter().any(|level| call.starts_with(level)) {
+                let end = call.find(");").or_else(|| call.find(")\n")).unwrap_or(call.len());
+                found.push((path.clone(), call[..end].to_owned()));
+            }
+        }
+    }
+    assert!(found.len() > 30, "the log has more lines than {}", found.len());
+    found
+}
+
+/// An error's own words may leave out what caused it; `domain::text::chain` does not.
+#[test]
+fn a_line_of_the_log_names_the_cause_of_its_error() {
+    let bare = ["%error", "?error", "{error", "%err,", "?err,", "{err}", "%e,", "?e,", "{e}"];
+    let hides = |line: &str| bare.iter().any(|word| line.contains(word));
+    let hiding: Vec<_> = log_lines().into_iter().filter(|(_, line)| hides(line)).collect();
+    assert_eq!(hiding, Vec::new(), "write `error = %chain(&error)`");
+}
+
+/// So that an error shown by itself, without [`chain`](docknap::domain::text::chain), hides nothing either.
+#[test]
+fn an_error_that_has_a_cause_quotes_it() {
+    let (mut seen, mut silent) = (0, Vec::new());
+    for (path, text) in sources("src") {
+        for variant in text.split("#[error(").skip(1) {
+            let end = variant.find("\n    #[error(").unwrap_or(variant.len());
+            let (words, fields) = variant[..end].split_once(")]").expect("the attribute ends");
+            let fields = fields.split("\n}\n").next().unwrap_or_default();
+            if !fields.contains("#[from]") && !fields.contains("#[source]") {
+                continue;
+            }
+            seen += 1;
+            if !["transparent", "{0}", "{error}", "{source}"].iter().any(|quote| words.contains(quote)) {
+                silent.push(format!("{}: {words}", path.display()));
+            }
+        }
+    }
+    assert!(seen > 5, "{seen} errors have a cause");
+    assert_eq!(silent, Vec::<String>::new());
+}

@@ -114,7 +114,6 @@ async fn a_restore_brings_the_copy_back_and_keeps_the_older_database() {
             "docknap.db.before-restore",
             "docknap.db.before-restore-shm",
             "docknap.db.before-restore-wal",
-            "docknap.db.lock",
         ]
     );
     assert_eq!(stored(home.path()).await.as_deref(), Some("old"));
@@ -131,6 +130,58 @@ async fn a_restore_is_refused_while_a_process_serves_from_the_database() {
     assert!(error.to_string().contains("stop it first"), "{error}");
     drop(held);
     backup::restore(&config(home.path()), &clock(), &copy).await.expect("it is restored");
+}
+
+#[tokio::test]
+async fn a_restore_into_a_fresh_directory_makes_it() {
+    let (old, kept, fresh) = (home(), home(), home());
+    let copy = kept.path().join("nap.db");
+    database(old.path(), "kept").await.close().await;
+    backup::copy(&config(old.path()), &clock(), &copy).await.expect("a copy is made");
+    let place = fresh.path().join("not/yet/there");
+    let text = kept.path().join("text");
+    std::fs::write(&text, "no database").expect("written");
+    backup::restore(&config(&place), &clock(), &text).await.expect_err("it is no backup");
+    assert_eq!(names(&place), Vec::<String>::new(), "a failed one leaves nothing");
+    backup::restore(&config(&place), &clock(), &copy).await.expect("it is restored");
+    assert_eq!(names(&place), ["docknap.db"], "there was nothing to keep");
+    assert_eq!(stored(&place).await.as_deref(), Some("kept"));
+}
+
+#[tokio::test]
+async fn a_backup_of_a_newer_version_is_refused_and_changes_nothing() {
+    let (home, kept) = (home(), home());
+    let copy = kept.path().join("nap.db");
+    let db = database(home.path(), "mine").await;
+    backup::copy(&config(home.path()), &clock(), &copy).await.expect("a copy is made");
+    db.close().await;
+    let pool = SqlitePool::connect(&format!("sqlite:{}", copy.display())).await.expect("SQLite opens");
+    let newer = "INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time) \
+                 SELECT 9999, description, installed_on, success, checksum, execution_time FROM _sqlx_migrations \
+                 WHERE version = 1";
+    sqlx::query(newer).execute(&pool).await.expect("it is newer");
+    pool.close().await;
+    let error = backup::restore(&config(home.path()), &clock(), &copy).await.expect_err("it is refused");
+    assert!(error.to_string().contains("made by a newer DockNap"), "{error}");
+    assert_eq!(names(home.path()), ["docknap.db"]);
+    assert_eq!(stored(home.path()).await.as_deref(), Some("mine"));
+}
+
+#[tokio::test]
+async fn a_lock_is_the_files_own_by_whatever_name() {
+    let (home, other) = (home(), home());
+    let file = home.path().join("docknap.db");
+    let held = FileLock::take(&file).expect("it can be made").expect("it is free");
+    let (symbolic, hard) = (other.path().join("symbolic.db"), other.path().join("hard.db"));
+    std::os::unix::fs::symlink(&file, &symbolic).expect("it is made");
+    std::fs::hard_link(&file, &hard).expect("it is made");
+    for name in [&file, &symbolic, &hard] {
+        assert!(FileLock::take(name).expect("it can be asked").is_none(), "{}", name.display());
+    }
+    drop(held);
+    let held = FileLock::take(&hard).expect("it can be asked").expect("it is free");
+    assert!(FileLock::take(&symbolic).expect("it can be asked").is_none());
+    drop(held);
 }
 
 #[tokio::test]

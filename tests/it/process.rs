@@ -181,12 +181,54 @@ fn a_data_directory_that_cannot_be_written_is_69_with_the_line_that_mends_it() {
     std::fs::write(home.path().join("data"), "a file").expect("it can be written");
     let output = docknap(home.path()).output().expect("it runs");
     assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
-    let line = format!("'{}'", home.path().join("data").display());
+    let file = format!("the data directory {} cannot be used", home.path().join("data").display());
+    let said = stderr(&output);
+    assert!(said.contains(&file) && said.contains("A file is where a directory is needed"), "{said}");
+    assert!(!said.contains("chown"), "an owner is not what is wrong: {said}");
+}
+
+#[test]
+fn a_second_process_by_another_name_of_the_same_database_is_refused() {
+    let home = home();
+    let server = Server::start(docknap(home.path()).arg("serve"));
+    let file = home.path().join("data/docknap.db");
+    for name in ["symbolic", "hard"] {
+        let elsewhere = home.path().join(name);
+        std::fs::create_dir(&elsewhere).expect("it can be made");
+        let link = elsewhere.join("docknap.db");
+        match name {
+            "symbolic" => std::os::unix::fs::symlink(&file, &link),
+            _ => std::fs::hard_link(&file, &link),
+        }
+        .expect("it can be linked");
+        let second = docknap(home.path()).env("DOCKNAP_DATA_DIR", &elsewhere).output().expect("it runs");
+        assert_eq!(second.status.code(), Some(69), "{name}: {}", stderr(&second));
+        assert!(stderr(&second).contains("another DockNap serves from"), "{name}: {}", stderr(&second));
+    }
+    let made = user(home.path(), &["create", "ada", "--role", "admin"], PASSWORD);
+    assert_eq!(made.status.code(), Some(0), "the command line goes on: {}", stderr(&made));
+    server.signal("TERM");
+    assert_eq!(server.end().0, Some(0));
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up_after_ten_seconds() {
+    let home = home();
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = silent.local_addr().expect("it has one");
+    let url = format!("postgres://nap:hunter2hunter2@{address}/nap");
+    let clock = Clock::system();
+    let began = clock.monotonic();
+    let output = docknap(home.path()).env("DOCKNAP_DATABASE_URL", url).output().expect("it runs");
+    let took = clock.monotonic().saturating_sub(began);
+    assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
+    let said = stderr(&output);
     assert!(
-        stderr(&output).contains("Run: chown -R ") && stderr(&output).contains(&line),
-        "{}",
-        stderr(&output)
+        said.contains(&format!("the PostgreSQL server at {address} did not answer within 10 s")),
+        "{said}"
     );
+    assert!(!said.contains("hunter2"), "{said}");
+    assert!((10..20).contains(&took.as_secs()), "{took:?}");
 }
 
 #[test]

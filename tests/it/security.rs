@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::support::app::{Client, HTMX, NOW, PASSWORD, SITE, TestApp};
 use crate::support::bench::Bench;
+use crate::support::db::TestDb;
 
 const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
 const NEW_USER: &str = "name=nina&role=viewer";
@@ -371,8 +372,9 @@ async fn an_error_has_a_page_a_message_and_a_problem() {
 async fn a_fault_of_ours_shows_its_id_and_nothing_else() {
     let test = TestApp::new().await;
     let mut ada = test.admin().await;
-    test.app.db.close().await;
-    let page = ada.get("/users").await;
+    let docknap::db::Db::Sqlite { writer, .. } = &test.app.db else { panic!("it is SQLite") };
+    sqlx::query("ALTER TABLE audit RENAME TO gone").execute(writer).await.expect("it is renamed");
+    let page = ada.get("/audit").await;
     assert_eq!(page.status, 500);
     assert!(page.text("main code").contains(page.header("x-request-id")), "{}", page.body);
     assert!(
@@ -380,7 +382,99 @@ async fn a_fault_of_ours_shows_its_id_and_nothing_else() {
         "{}",
         page.body
     );
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_people_and_programs_are_told_so() {
+    let test = TestApp::new().await;
+    let (mut ada, mut api) = (test.admin().await, test.bearer(Role::Viewer).await);
+    test.app.db.close().await;
+    for path in ["/users", "/", "/runs"] {
+        let page = ada.get(path).await;
+        assert_eq!((page.status, page.header("retry-after")), (503, "5"), "{path}: {}", page.body);
+        assert!(page.text("main").contains("The database cannot be reached"), "{path}: {}", page.body);
+    }
+    let part = ada.get_part("/runs").await;
+    assert_eq!((part.status, part.header("retry-after")), (503, "5"));
+    assert!(part.body.contains("The database cannot be reached"), "{}", part.body);
+    for answer in
+        [api.get("/api/stacks").await, api.post_json("/api/schedules", &serde_json::json!({})).await]
+    {
+        assert_eq!((answer.status, answer.header("retry-after")), (503, "5"), "{}", answer.body);
+        assert_eq!(answer.json()["code"], "unavailable");
+        let detail = answer.json()["detail"].as_str().expect("a text").to_owned();
+        assert!(detail.contains("database cannot be reached"), "{detail}");
+    }
+    let login = [("name", "ada"), ("password", crate::support::app::PASSWORD)];
+    let refused = test.anonymous().post("/login", &login).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "5"), "{}", refused.body);
     assert_eq!(test.anonymous().get("/healthz").await.status, 503);
+}
+
+/// What is stored with a session fails inside the library that keeps sessions, which passes on no more than a text.
+#[tokio::test]
+async fn a_login_that_cannot_be_stored_is_told_why() {
+    let database = TestDb::postgres().await;
+    let docknap::db::Db::Pg(pool) = &database.db else { panic!("it is a server") };
+    let pool = pool.clone();
+    let test = TestApp::on(database, |_| {}).await;
+    let sql = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS \
+               $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$";
+    sqlx::query(sql).execute(&pool).await.expect("it is made");
+    let sql = "CREATE TRIGGER full_disk BEFORE INSERT ON sessions FOR EACH ROW EXECUTE FUNCTION full_disk()";
+    sqlx::query(sql).execute(&pool).await.expect("it is made");
+    let login = [("name", "ada"), ("password", crate::support::app::PASSWORD)];
+    let refused = test.anonymous().post("/login", &login).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "5"), "{}", refused.body);
+    assert!(refused.text("main").contains("disk of the database is full"), "{}", refused.body);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_is_told_and_is_well_again_by_itself() {
+    let database = TestDb::postgres().await;
+    let docknap::db::Db::Pg(pool) = &database.db else { panic!("it is a server") };
+    let name = pool.connect_options().get_database().expect("it has a name").to_owned();
+    let test = TestApp::on(database, |_| {}).await;
+    let mut api = test.bearer(Role::Operator).await;
+    let server = std::env::var("DOCKNAP_TEST_POSTGRES_URL").expect("it is set");
+    let admin = sqlx::PgPool::connect(&server).await.expect("it answers");
+    let set = async |sql: String| {
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&admin).await.expect("it is set");
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        sqlx::query(cut).bind(&name).execute(&admin).await.expect("they are cut");
+    };
+    let schedule = serde_json::json!({"target_type": "stack", "target_id": "shop", "action": "stop",
+        "cron": "0 4 * * *", "allow_missing": true});
+    assert_eq!(test.anonymous().get("/healthz").await.status, 200);
+    set(format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
+    let refused = api.post_json("/api/schedules", &schedule).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "5"), "{}", refused.body);
+    let detail = refused.json()["detail"].as_str().expect("a text").to_owned();
+    assert!(detail.contains("must not be written"), "{detail}");
+    assert_eq!(test.anonymous().get("/healthz").await.status, 503);
+    set(format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
+    assert_eq!(test.anonymous().get("/healthz").await.status, 200);
+    let stored = api.post_json("/api/schedules", &schedule).await;
+    assert_eq!(stored.status, 201, "{}", stored.body);
+}
+
+#[tokio::test]
+async fn many_who_ask_for_its_health_are_answered_by_one_look() {
+    let test = TestApp::new().await;
+    let held = test.app.db.begin().await.expect("begins");
+    let mut asked: Vec<_> = (0..50)
+        .map(|_| {
+            let mut client = test.anonymous();
+            Box::pin(async move { client.get("/healthz").await.status })
+        })
+        .collect();
+    for one in &mut asked {
+        assert!(futures_util::poll!(one.as_mut()).is_pending(), "the writer is at work");
+    }
+    drop(held);
+    let began = test.app.vitals.looks();
+    assert!(futures_util::future::join_all(asked).await.into_iter().all(|status| status == 200));
+    assert!(test.app.vitals.looks() - began <= 2, "one was under way, and one came after it");
 }
 
 #[tokio::test]

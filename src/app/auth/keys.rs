@@ -11,12 +11,13 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha2::Sha256;
 
 use crate::config::Config;
+use crate::files;
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read or written.
-    #[error("{} cannot be used: {error}", path.display())]
+    #[error("{}", files::words(path, error))]
     File {
         /// The file.
         path: PathBuf,

@@ -16,6 +16,7 @@ use crate::db;
 use crate::domain::credential;
 use crate::domain::permission::Role;
 use crate::domain::user::User;
+use crate::files;
 
 /// Wrong tokens after which a new one is written.
 pub const WRONG_TOKENS: u32 = 10;
@@ -47,7 +48,8 @@ impl SetupToken {
         let groups: Vec<&str> =
             letters.chunks(5).filter_map(|group| std::str::from_utf8(group).ok()).collect();
         let token = groups.join("-");
-        keys::write_private(&self.path, &token, false).map_err(|error| Error::Internal(error.into()))?;
+        keys::write_private(&self.path, &token, false)
+            .map_err(|error| Error::Internal(files::words(&self.path, &error).into()))?;
         announce_token(&token, &self.path);
         Ok(())
     }

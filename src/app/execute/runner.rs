@@ -30,6 +30,7 @@ use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::{Inventory, Link};
 use crate::domain::run::{Run, RunState, Step, StepState, Trigger};
 use crate::domain::target::ContainerIdentity;
+use crate::domain::text::chain;
 use crate::domain::window::Mood;
 
 /// First and longest wait between looks at a host that cannot be reached.
@@ -55,7 +56,7 @@ pub struct Taken {
 pub async fn run(app: App, stop: CancellationToken, tasks: TaskTracker) {
     let mut wait = Duration::from_secs(1);
     while let Err(error) = recover(&app, &stop, &tasks).await {
-        tracing::error!(%error, "half-done runs cannot be read; trying again");
+        tracing::error!(error = %chain(&error), "half-done runs cannot be read; trying again");
         tokio::select! {
             () = app.clock.sleep(wait) => wait = (wait * 2).min(BACK_OFF.1),
             () = stop.cancelled() => return,
@@ -63,7 +64,7 @@ pub async fn run(app: App, stop: CancellationToken, tasks: TaskTracker) {
     }
     while !stop.is_cancelled() {
         let taken = take_pending(&app, &stop, &tasks).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "pending runs cannot be taken; trying again");
+            tracing::error!(error = %chain(&error), "pending runs cannot be taken; trying again");
             Taken { look_again: Some(BACK_OFF.0), ..Taken::default() }
         });
         let (look_again, guards) = (taken.look_again, taken.guards_until);

@@ -14,6 +14,7 @@ use super::super::{Db, DbError, Result, Tx, exec_tx};
 use crate::domain::ids::ScheduleId;
 use crate::domain::run::{RunState, StepState};
 use crate::domain::time::to_ms;
+use crate::files;
 
 /// What belongs to a database file: the file, its write-ahead log and the log's index.
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
@@ -37,7 +38,7 @@ pub async fn copy(source: &Path, target: &Path) -> Result<()> {
     live.close().await?;
     let finished = match copied {
         Ok(_) => settle(&made, target).await,
-        Err(error) => Err(error.into()),
+        Err(error) => Err(unusable(&made, &DbError::from(error).words())),
     };
     if finished.is_err() {
         let _ = std::fs::remove_file(&made);
@@ -88,8 +89,23 @@ pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
     check(&mut original, backup).await?;
     original.close().await?;
     copy(backup, &staged).await?;
-    let db = Db::open_sqlite(&staged, super::Durability::Full).await?;
-    Ok((db, staged))
+    match Db::open_sqlite(&staged, super::Durability::Full).await {
+        Ok(db) => Ok((db, staged)),
+        Err(error) => {
+            for suffix in SUFFIXES {
+                remove(&beside(&staged, suffix))?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Removes the empty file that a lock was taken on where there was no database yet.
+///
+/// # Errors
+/// As [`replace`].
+pub fn remove_empty(file: &Path) -> Result<()> {
+    if file.metadata().is_ok_and(|metadata| metadata.len() == 0) { remove(file) } else { Ok(()) }
 }
 
 /// Puts the closed database `staged` in the place of `file`. What was there is kept, with `.before-restore` after its
@@ -98,6 +114,7 @@ pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
 /// # Errors
 /// [`DbError::Unusable`] where a file cannot be renamed.
 pub fn replace(staged: &Path, file: &Path) -> Result<()> {
+    remove_empty(file)?;
     let kept = beside(file, ".before-restore");
     for suffix in SUFFIXES {
         remove(&beside(&kept, suffix))?;
@@ -171,7 +188,7 @@ fn sync_directory(path: &Path) -> Result<()> {
 }
 
 fn io(path: &Path, error: &std::io::Error) -> DbError {
-    unusable(path, &error.to_string())
+    DbError::Unusable(files::words(path, error))
 }
 
 fn unusable(path: &Path, what: &str) -> DbError {

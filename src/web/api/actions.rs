@@ -155,7 +155,7 @@ pub(super) async fn post(
             let request = Request { reason: reason.clone(), ..Request::now(action, resolved, Trigger::Bulk) };
             items.push(match execute::submit(&app, &caller.actor, request).await {
                 Ok(submitted) => BulkItem { target, accepted: Some(Accepted::from(&submitted)), error: None },
-                Err(Error::Internal(source)) => return Err(Error::Internal(source)),
+                Err(error @ (Error::Internal(_) | Error::Unavailable { .. })) => return Err(error),
                 Err(error) => {
                     let refusal = Refusal { code: error.code().to_owned(), detail: error.to_string() };
                     BulkItem { target, accepted: None, error: Some(refusal) }

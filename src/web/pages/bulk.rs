@@ -178,7 +178,7 @@ async fn act(
                 let page = super::html(&ConfirmPage { shell, q: Question { errors, ..question } })?;
                 return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
             }
-            Err(Error::Internal(source)) => return Err(Error::Internal(source)),
+            Err(error @ (Error::Internal(_) | Error::Unavailable { .. })) => return Err(error),
             Err(error) => refused.push(format!("{}: {error}", view::shown_name(name))),
         }
     }

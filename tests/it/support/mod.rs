@@ -4,6 +4,7 @@ pub mod app;
 pub mod bench;
 pub mod db;
 pub mod engine;
+pub mod program;
 pub mod real;
 pub mod rows;
 pub mod sim;

@@ -27,6 +27,7 @@ use crate::domain::inventory::ContainerState;
 use crate::domain::nap::{Nap, NapKind, Sample, Sleep};
 use crate::domain::run::{Condition, Run, RunState, Step, StepState, WaitFor};
 use crate::domain::target::ContainerIdentity;
+use crate::domain::text::chain;
 
 mod gates;
 mod looks;
@@ -344,7 +345,7 @@ impl Drive {
                     return true;
                 }
                 Err(error) => {
-                    tracing::error!(run = %self.run.id, %error, "a step cannot be stored; not acting");
+                    tracing::error!(run = %self.run.id, error = %chain(&error), "a step cannot be stored; not acting");
                     if self.is_late() || self.stop.is_cancelled() {
                         return false;
                     }
@@ -523,7 +524,7 @@ impl Drive {
 
     /// Waits before the next try of a database that did not take something; answers the wait after that.
     async fn after_failed_store(&self, what: &str, error: &crate::app::Error, wait: Duration) -> Duration {
-        tracing::error!(run = %self.run.id, %error, "{what} cannot be stored; trying again");
+        tracing::error!(run = %self.run.id, error = %chain(&error), "{what} cannot be stored; trying again");
         self.app.clock.sleep(wait).await;
         (wait * 2).min(STORE_RETRY.1)
     }

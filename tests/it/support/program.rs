@@ -1,0 +1,162 @@
+//! The real program as a process of its own, with its log, and a client of its API.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::wait;
+
+/// The password of its first admin.
+const PASSWORD: &str = "sleepy whales drift at night";
+/// The longest wait for what a process does.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process; killed with the value.
+pub struct Program {
+    child: Child,
+    port: u16,
+    log: Arc<Mutex<String>>,
+    http: reqwest::Client,
+    token: String,
+}
+
+/// The settings every test gives: a data directory, an Engine, a port of its own, an admin.
+pub fn settings(home: &Path, engine: &str) -> Vec<(String, String)> {
+    let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    vec![
+        set("PATH", &std::env::var("PATH").unwrap_or_default()),
+        set("DOCKNAP_DATA_DIR", &home.join("data").to_string_lossy()),
+        set("DOCKER_HOST", engine),
+        set("DOCKNAP_ADMIN_USERNAME", "ada"),
+        set("DOCKNAP_ADMIN_PASSWORD", PASSWORD),
+    ]
+}
+
+impl Program {
+    /// Starts `command` with `settings`, without waiting for anything.
+    pub fn start(mut command: Command, settings: &[(String, String)]) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|free| free.local_addr())
+            .expect("a free port")
+            .port();
+        let mut child = command
+            .env_clear()
+            .envs(settings.iter().cloned())
+            .env("DOCKNAP_LISTEN", format!("127.0.0.1:{port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let (written, lines) = (Arc::clone(&log), child.stderr.take().expect("it is piped"));
+        std::thread::spawn(move || {
+            for line in BufReader::new(lines).lines().map_while(Result::ok) {
+                let mut log = written.lock().unwrap_or_else(PoisonError::into_inner);
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        // The test's own client asks for it, although it speaks plain http.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
+        Self { child, port, log, http, token: String::new() }
+    }
+
+    /// The plain binary.
+    pub fn binary() -> Command {
+        Command::new(env!("CARGO_BIN_EXE_docknap"))
+    }
+
+    /// What it has said so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until it has said something.
+    pub async fn says(&self, text: &str) {
+        wait::until(&format!("it says `{text}`"), PATIENCE, async || self.log().contains(text)).await;
+    }
+
+    /// Waits until it serves, and logs in.
+    pub async fn serves(&mut self) {
+        self.says("serving on http://").await;
+        let body = json!({"username": "ada", "password": PASSWORD});
+        let (status, answer) = self.post("/api/auth/login", &body).await;
+        assert_eq!(status, 200, "{answer}\n{}", self.log());
+        answer["token"].as_str().expect("a token").clone_into(&mut self.token);
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args(["-s", signal, &self.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits for its end.
+    pub async fn ends(&mut self) -> ExitStatus {
+        let child = std::cell::RefCell::new(&mut self.child);
+        wait::until("it ends", PATIENCE, async || {
+            child.borrow_mut().try_wait().expect("it is ours").is_some()
+        })
+        .await;
+        child.into_inner().wait().expect("it has ended")
+    }
+
+    /// Status, headers and body of an answer; `None` where there is none.
+    pub async fn ask(&self, path: &str) -> Option<(u16, reqwest::header::HeaderMap, String)> {
+        let answer = self.http.get(self.url(path)).bearer_auth(&self.token).send().await.ok()?;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        Some((status, headers, answer.text().await.ok()?))
+    }
+
+    /// The status of a page.
+    pub async fn status(&self, path: &str) -> u16 {
+        self.ask(path).await.map_or(0, |(status, ..)| status)
+    }
+
+    /// An answer of the API, which has to be well.
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, _, text) = self.ask(path).await.expect("it answers");
+        assert_eq!(status, 200, "{path}: {text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// Status and body of a call.
+    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let (status, _, value) = self.post_whole(path, body).await;
+        (status, value)
+    }
+
+    /// The same with the headers.
+    pub async fn post_whole(&self, path: &str, body: &Value) -> (u16, reqwest::header::HeaderMap, Value) {
+        let request = self.http.post(self.url(path)).bearer_auth(&self.token).json(body);
+        let answer = request.send().await.expect("it answers");
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let text = answer.text().await.expect("a body");
+        (status, headers, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the log of {}:\n{}", self.child.id(), self.log());
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Two DockNaps on one database: one acts, the other waits, whatever happens to the first.
+
+use std::time::Duration;
+
+use docknap::clock::Clock;
+use docknap::db::Db;
+use docknap::db::engine::{Bid, Holder};
+use docknap::sim::{Endpoint, Fault, World};
+use serde_json::json;
+
+use crate::support::db::TestDb;
+use crate::support::program::{PATIENCE, Program, settings};
+use crate::support::sim::Simulated;
+use crate::support::wait;
+
+/// A fresh database, its URL, an Engine and a home.
+async fn stage() -> (TestDb, String, Simulated, tempfile::TempDir) {
+    let test = TestDb::postgres().await;
+    let Db::Pg(pool) = &test.db else { panic!("it is a server") };
+    let name = pool.connect_options().get_database().expect("it has a name").to_owned();
+    let server = std::env::var("DOCKNAP_TEST_POSTGRES_URL").expect("it is set");
+    let url = format!("{}/{name}", server.rsplit_once('/').expect("the URL ends with /DATABASE").0);
+    let simulated = Simulated::start(Clock::system(), World::new().container("web", |web| web)).await;
+    (test, url, simulated, tempfile::tempdir().expect("a directory"))
+}
+
+fn start(url: &str, engine: &str, home: &std::path::Path, name: &str) -> Program {
+    let home = home.join(name);
+    std::fs::create_dir_all(&home).expect("a directory");
+    let mut settings = settings(&home, engine);
+    settings.push(("DOCKNAP_DATABASE_URL".to_owned(), url.to_owned()));
+    settings.push(("DOCKNAP_SECRET_KEY".to_owned(), "k".repeat(40)));
+    Program::start(Program::binary(), &settings)
+}
+
+#[tokio::test]
+async fn the_second_one_waits_names_the_first_and_follows_it() {
+    let (test, url, simulated, home) = stage().await;
+    let engine = simulated.control.docker_host();
+    let mut first = start(&url, &engine, home.path(), "first");
+    first.serves().await;
+    let mut second = start(&url, &engine, home.path(), "second");
+    second.says("acts on this database. This one waits").await;
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("it has a name");
+    assert!(second.log().contains(&format!("Another DockNap, on {},", machine.trim())), "{}", second.log());
+    // It is well, and wants no requests.
+    assert_eq!(second.status("/healthz").await, 200);
+    assert_eq!(second.status("/readyz").await, 503);
+    let (status, headers, text) = second.ask("/").await.expect("it answers");
+    assert_eq!((status, headers.contains_key("retry-after")), (503, true));
+    assert!(text.contains("This one waits, and takes over once that one ends."), "{text}");
+
+    // The first one loses all its connections, and goes on; the second stays where it is.
+    let Db::Pg(pool) = &test.db else { panic!("it is a server") };
+    let cut = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let (cut,): (i64,) = sqlx::query_as(cut).fetch_one(pool).await.expect("they are cut");
+    assert!(cut > 0);
+    wait::until("the first goes on", PATIENCE, async || first.status("/healthz").await == 200).await;
+    let (status, answer) = first.post("/api/containers/local/web/stop", &json!({})).await;
+    assert_eq!(status, 202, "{answer}");
+    wait::until("it stops", PATIENCE, async || simulated.control.state("web") == "exited").await;
+    assert!(!second.log().contains("serving on"), "{}", second.log());
+
+    // Told to stop while it waits, it ends; another takes its place.
+    second.signal("TERM");
+    assert_eq!(second.ends().await.code(), Some(0), "{}", second.log());
+    let mut third = start(&url, &engine, home.path(), "third");
+    third.says("This one waits").await;
+    let clock = Clock::system();
+    let began = clock.monotonic();
+    first.signal("TERM");
+    assert_eq!(first.ends().await.code(), Some(0));
+    third.serves().await;
+    assert!(
+        clock.monotonic().saturating_sub(began) < Duration::from_secs(14),
+        "it need not wait for the lease"
+    );
+    assert_eq!(simulated.control.acts().len(), 1, "nothing was done twice");
+}
+
+#[tokio::test]
+async fn one_that_was_killed_is_followed_and_its_run_is_taken_up() {
+    let (_test, url, simulated, home) = stage().await;
+    let engine = simulated.control.docker_host();
+    let mut first = start(&url, &engine, home.path(), "first");
+    first.serves().await;
+    first.says("connected to Docker").await;
+    simulated.control.fault(Fault::delay(Duration::from_secs(1)).on(Endpoint::Stop));
+    let (status, answer) = first.post("/api/containers/local/web/stop", &json!({})).await;
+    assert_eq!(status, 202, "{answer}");
+    let run = format!("/api/runs/{}", answer["run_id"].as_str().expect("an id"));
+    wait::until("the call is sent", PATIENCE, async || simulated.control.count(Endpoint::Stop) == 1).await;
+    first.signal("KILL");
+    first.ends().await;
+    let mut second = start(&url, &engine, home.path(), "second");
+    second.serves().await;
+    wait::until("the run ends", PATIENCE, async || second.get(&run).await["state"] == "succeeded").await;
+    assert_eq!(simulated.control.state("web"), "exited");
+}
+
+#[tokio::test]
+async fn one_that_froze_stores_nothing_once_another_has_taken_over() {
+    let (_test, url, simulated, home) = stage().await;
+    let engine = simulated.control.docker_host();
+    let mut first = start(&url, &engine, home.path(), "first");
+    first.serves().await;
+    let mut second = start(&url, &engine, home.path(), "second");
+    second.says("This one waits").await;
+    first.signal("STOP");
+    second.serves().await;
+    first.signal("CONT");
+    assert_eq!(first.ends().await.code(), Some(69), "{}", first.log());
+    assert_eq!(second.status("/healthz").await, 200);
+}
+
+#[tokio::test]
+async fn the_command_line_writes_beside_the_one_that_acts() {
+    let (test, url, simulated, home) = stage().await;
+    let mut first = start(&url, &simulated.control.docker_host(), home.path(), "first");
+    first.serves().await;
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_docknap"))
+        .args(["user", "create", "bob", "--role", "viewer"])
+        .env_clear()
+        .env("DOCKNAP_DATA_DIR", home.path().join("cli"))
+        .env("DOCKNAP_DATABASE_URL", &url)
+        .env("DOCKNAP_SECRET_KEY", "k".repeat(40))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    std::io::Write::write_all(&mut stdin, b"a walk along the harbour\n").expect("it reads");
+    drop(stdin);
+    let done = child.wait_with_output().expect("it ends");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let bob = docknap::db::users::find_by_name(&test.db, "bob").await.expect("reads");
+    assert!(bob.is_some(), "it is stored");
+    let body = json!({"username": "bob", "password": "a walk along the harbour"});
+    let (status, answer) = first.post("/api/auth/login", &body).await;
+    assert_eq!(status, 200, "the one that acts lets him in: {answer}");
+    assert_eq!(first.status("/healthz").await, 200);
+}
+
+#[tokio::test]
+async fn a_transaction_of_one_that_was_taken_over_from_is_refused_and_the_next_waits_for_one_under_way() {
+    let (_test, url, _simulated, _home) = stage().await;
+    let [one, two] = [Holder::new(), Holder::new()];
+    let open = async |holder| Db::open_server(&url, Some(holder)).await.expect("it opens");
+    let (old, new, cli) = (open(&one).await, open(&two).await, Db::open(&url).await.expect("it opens"));
+    let (mine, theirs) = (old.lease(&one).expect("a server"), new.lease(&two).expect("a server"));
+    assert_eq!(mine.bid().await.expect("answers"), Bid::Won);
+    assert!(matches!(theirs.bid().await.expect("answers"), Bid::Held(_)));
+    let under_way = old.begin().await.expect("it has the lease");
+    assert!(mine.renew().await.expect("answers"), "beside a transaction of its own");
+    mine.release().await.expect("answers");
+    let bid = theirs.bid();
+    tokio::pin!(bid);
+    let clock = Clock::system();
+    assert!(
+        clock.timeout(Duration::from_millis(300), &mut bid).await.is_err(),
+        "it waits for what is under way"
+    );
+    under_way.commit().await.expect("it commits");
+    assert_eq!(bid.await.expect("answers"), Bid::Won);
+    assert!(!mine.renew().await.expect("answers"));
+    let refused = old.begin().await.err().expect("it is refused").to_string();
+    assert!(refused.contains("has taken over this database"), "{refused}");
+    new.begin().await.expect("the new one writes");
+    cli.begin().await.expect("so does who takes no part");
+}
