@@ -17,3 +17,4 @@ pub mod scheduler;
 pub mod sim;
 pub mod telemetry;
 pub mod web;
+pub mod zones;

@@ -135,6 +135,30 @@ fn it_serves_is_healthy_and_ends_well_although_docker_is_away() {
 }
 
 #[test]
+fn the_version_names_the_time_zone_database_of_which_the_newer_wins() {
+    let home = home();
+    let said = |directory: &Path| {
+        let output = docknap(home.path()).arg("version").env("TZDIR", directory).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let inside = said(Path::new("/nowhere"));
+    let lines: Vec<&str> = inside.lines().collect();
+    assert_eq!(lines[0], format!("docknap {}", env!("CARGO_PKG_VERSION")));
+    assert!(lines[1].starts_with("time zones 20"), "{inside}");
+    let system = home.path().join("zoneinfo");
+    std::fs::create_dir_all(system.join("America")).expect("a directory");
+    std::fs::copy("/usr/share/zoneinfo/America/New_York", system.join("America/New_York")).expect("tzdata");
+    for (line, shown) in [
+        ("# version 2999b\n", format!("2999b, of the system ({})", system.display())),
+        ("# version 1999b\n", "inside the program".to_owned()),
+    ] {
+        std::fs::write(system.join("tzdata.zi"), line).expect("it can be written");
+        assert!(said(&system).contains(&shown), "{line}{}", said(&system));
+    }
+}
+
+#[test]
 fn a_second_process_on_the_same_database_is_refused() {
     let home = home();
     let server = Server::start(docknap(home.path()).arg("serve"));

@@ -12,6 +12,7 @@ use crate::domain::cron::Cron;
 use crate::domain::schedule::{Schedule, ScheduleKind, When};
 use crate::domain::time::{resolve, zone, zone_name};
 use crate::domain::window::{Mood, Rota, Window};
+use crate::zones;
 
 /// The part of a draft that says when.
 pub(super) struct Timing {
@@ -134,7 +135,7 @@ fn timezone(draft: &Draft, faults: &mut Faults) -> Option<Option<NamedZone>> {
     match zone(name) {
         Ok(zone) => Some(Some(NamedZone { name: zone_name(&zone).to_owned(), zone })),
         Err(error) => {
-            let zones: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
+            let zones = zones::chosen().names();
             let near = near(name, zones.iter().map(String::as_str));
             faults.add("timezone", did_you_mean(&error.to_string(), &near));
             None

@@ -25,6 +25,7 @@ use crate::web::session::Kept;
 use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::Choice;
 use crate::web::{Web, error, view};
+use crate::zones;
 
 /// Runs under the form.
 const RUNS: u32 = 10;
@@ -289,6 +290,5 @@ pub(super) async fn preview(
 
 /// The zones there are, for the field that takes one.
 pub(super) async fn zones(_: Caller<Viewer>, shell: Shell) -> Result<Html<String>> {
-    let zones = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
-    html(&super::Zones { shell, zones })
+    html(&super::Zones { shell, zones: zones::chosen().names() })
 }
