@@ -83,7 +83,14 @@ fn explain_now(matches: &ArgMatches) -> ExitCode {
     };
     let zone = std::env::var("TZ").ok();
     let now = crate::clock::Clock::system().now();
-    explain::run(&args, now, zone.as_deref(), &mut std::io::stdout(), &mut std::io::stderr()).into()
+    explain::run(
+        &args,
+        now,
+        zone.as_deref().map(str::trim_end),
+        &mut std::io::stdout(),
+        &mut std::io::stderr(),
+    )
+    .into()
 }
 
 fn dispatch(matches: &ArgMatches) -> Outcome {

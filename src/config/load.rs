@@ -91,6 +91,7 @@ fn settings_file(
         .get(CONFIG_FILE.name)
         .map(|path| ("--config", path))
         .or_else(|| given.env.get(CONFIG_FILE.name).map(|path| (CONFIG_FILE.name, path)))
+        .map(|(origin, path)| (origin, path.trim_end()))
         .filter(|(_, path)| !path.is_empty());
     let (path, text) = match named {
         Some((origin, path)) => match read(Path::new(path)) {
@@ -185,21 +186,19 @@ fn find(
         (&file.values, key.clone(), format!("{key}_file"), origin, format!("`{key}_file` in {shown}"))
     }));
     for (values, name, file_name, origin, file_origin) in places {
-        let text = values.get(&name).filter(|text| !text.is_empty());
-        let path = values.get(&file_name).filter(|path| setting.is_secret() && !path.is_empty());
+        let text = values.get(&name).map(|text| bare(setting, text)).filter(|text| !text.is_empty());
+        let path = values.get(&file_name).map(|path| path.trim_end());
+        let path = path.filter(|path| setting.is_secret() && !path.is_empty());
         match (text, path) {
             (None, None) => {}
             (Some(_), Some(_)) => {
                 faults.push(fault(origin, format!("and {file_origin} are both set; keep one")));
                 return None;
             }
-            (Some(text), None) => return Some(Found { text: text.clone(), origin }),
+            (Some(text), None) => return Some(Found { text: text.to_owned(), origin }),
             (None, Some(path)) => match read(Path::new(path)) {
                 Ok(text) => {
-                    let text = text
-                        .strip_suffix('\n')
-                        .map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
-                    return Some(Found { text: text.to_owned(), origin: file_origin });
+                    return Some(Found { text: bare(setting, &text).to_owned(), origin: file_origin });
                 }
                 Err(error) => {
                     faults.push(fault(file_origin, format!("{path} cannot be read: {error}")));
@@ -209,6 +208,16 @@ fn find(
         }
     }
     None
+}
+
+/// A setting's text without what an editor or a file of another system left at its end. A blank there may be part of a
+/// password or a key; nothing else means one.
+fn bare<'a>(setting: &Setting, text: &'a str) -> &'a str {
+    if matches!(setting.name, "DOCKNAP_ADMIN_PASSWORD" | "DOCKNAP_SECRET_KEY") {
+        text.trim_end_matches(['\r', '\n'])
+    } else {
+        text.trim_end()
+    }
 }
 
 /// The names Docker links and orchestrators inject are no fault, so unknown variables are one warning together.

@@ -122,7 +122,7 @@ pub fn router(web: Web) -> Router {
         .fallback(error::not_found)
         .layer(from_fn_with_state(web.clone(), session::open))
         .layer(csrf::layer(&web))
-        .layer(from_fn(csrf::require_origin))
+        .layer(from_fn_with_state(web.clone(), csrf::require_origin))
         .layer(from_fn_with_state(web.clone(), proxy::require_https));
     let api = api::routes(&web)
         .into_parts()

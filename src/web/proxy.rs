@@ -36,16 +36,20 @@ impl Via {
         let Some(proxy) = peer.filter(|ip| believed(*ip)) else { return Self { ip: peer, https: false } };
         // From the right: each proxy appends whom it heard from, so the first one that is no proxy of ours is the
         // client; what stands further left is the client's own claim.
-        let mut ip = proxy;
+        let (mut ip, mut hops) = (proxy, 0);
         for hop in values(headers, "x-forwarded-for").rev() {
             let Some(address) = parse_address(hop) else { break };
-            ip = address;
+            (ip, hops) = (address, hops + 1);
             if !believed(address) {
                 break;
             }
         }
+        // As far from the right as the client is: further left stands its own claim. A proxy that sets one value for all
+        // before it leaves fewer than there are hops.
         let https = values(headers, "x-forwarded-proto")
-            .next()
+            .rev()
+            .take(hops.max(1))
+            .last()
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         Self { ip: Some(ip), https }
     }
@@ -163,6 +167,28 @@ mod tests {
         assert_eq!(via("172.18.0.2", &chain), at("198.51.100.9", false));
         assert_eq!(via("172.18.0.2", &[("x-forwarded-for", "nonsense")]), at("172.18.0.2", false));
         assert_eq!(via("172.18.0.2", &[("x-forwarded-for", "[2001:db8::1]:443")]), at("2001:db8::1", false));
+    }
+
+    #[test]
+    fn a_client_cannot_put_a_scheme_in_front_of_its_own() {
+        let (client, inner) = ("198.51.100.9", "198.51.100.9, 172.18.0.3");
+        for (hops, said, https) in [
+            (client, "https, http", false),
+            (client, "http, https", true),
+            (client, "https,", false),
+            ("", "https, http", false),
+            ("nonsense", "https, http", false),
+            // Two proxies of ours: the outer speaks https with the client, and plain http with the inner.
+            (inner, "https, http", true),
+            (inner, "https, http, http", false),
+            (inner, "HTTPS", true),
+            ("127.0.0.1, 198.51.100.9", "https, http", false),
+        ] {
+            let asked = [("x-forwarded-for", hops), ("x-forwarded-proto", said)];
+            assert_eq!(via("172.18.0.2", &asked).https, https, "{hops}: {said}");
+        }
+        let twice = [("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")];
+        assert!(!via("172.18.0.2", &twice).https, "a header that is there twice is one list");
     }
 
     #[test]

@@ -175,3 +175,56 @@ fn settings_page_is_made_from_the_table() {
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(written == page, "docs/settings.md is not what the table says; run it with UPDATE_DOCS=1 set");
 }
+
+#[test]
+fn what_a_file_of_another_system_left_at_the_end_is_no_part_of_a_setting() {
+    let texts = [
+        ("DOCKNAP_LISTEN", "127.0.0.1:9"),
+        ("DOCKNAP_BASE_URL", "https://nap.example.org/nap"),
+        ("DOCKNAP_DATA_DIR", "/srv/nap"),
+        ("DOCKNAP_DATABASE_URL", "postgres://nap:p@db/nap"),
+        ("DOCKER_HOST", "tcp://proxy:2375"),
+        ("DOCKER_CERT_PATH", "/certs"),
+        ("TZ", "Europe/Berlin"),
+        ("DOCKNAP_TRUSTED_PROXIES", "172.18.0.0/16"),
+        ("DOCKNAP_PROTECT", "vpn,core"),
+        ("DOCKNAP_LOG", "info"),
+        ("DOCKNAP_LOG_FORMAT", "json"),
+        ("DOCKNAP_PARALLELISM", "4"),
+        ("DOCKNAP_SESSION_IDLE", "2h"),
+        ("DOCKNAP_HSTS", "off"),
+        ("DOCKNAP_METRICS", "token"),
+        ("DOCKNAP_METRICS_TOKEN_FILE", "/run/secrets/m"),
+    ];
+    for end in ["", "\r", " ", "\t \r\n"] {
+        let texts = texts.map(|(name, text)| (name, format!("{text}{end}")));
+        let env: Vec<_> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let token = format!("0123456789abcdef{end}");
+        let config = load(&[], &env, &[("/run/secrets/m", &token)]).expect("valid").config;
+        assert_eq!(config.base_url.as_ref().map(|url| url.origin.as_str()), Some("https://nap.example.org"));
+        assert_eq!((config.docker_host.as_str(), config.base_path()), ("tcp://proxy:2375", "/nap"));
+        assert_eq!(config.data_dir, PathBuf::from("/srv/nap"));
+        assert_eq!(config.docker_cert_path, Some(PathBuf::from("/certs")));
+        assert_eq!((config.timezone.as_deref(), config.hsts), (Some("Europe/Berlin"), Hsts::Off));
+        assert_eq!(config.protect, ["vpn", "core"]);
+        assert_eq!(config.database_url.expect("given").expose_secret(), "postgres://nap:p@db/nap");
+        let Metrics::Token(token) = config.metrics else { panic!("a token is asked for") };
+        assert_eq!(token.expose_secret(), "0123456789abcdef", "{end:?}");
+    }
+}
+
+#[test]
+fn an_end_of_line_alone_sets_nothing_and_a_password_keeps_its_blank() {
+    let env =
+        [("TZ", "\r"), ("DOCKNAP_BASE_URL", " \r"), ("DOCKER_TLS_VERIFY", "\r"), ("DOCKNAP_CONFIG", "\r")];
+    let config = load(&[], &env, &[]).expect("nothing is set").config;
+    assert!(config.timezone.is_none() && config.base_url.is_none() && !config.docker_tls_verify);
+    let env = [("DOCKNAP_ADMIN_USERNAME", "ada\r"), ("DOCKNAP_ADMIN_PASSWORD", "correct horse battery \r")];
+    let admin = load(&[], &env, &[]).expect("valid").config.admin.expect("both are given");
+    assert_eq!((&*admin.name, admin.password.expose_secret()), ("ada", "correct horse battery "));
+    let flags = [("DOCKNAP_PARALLELISM", "3 ")];
+    assert_eq!(load(&flags, &[], &[]).expect("valid").config.parallelism, 3);
+    let named = [("DOCKNAP_CONFIG", "./docknap.toml\r")];
+    let config = load(&[], &named, &[("./docknap.toml", "base_url = 'http://nas '")]).expect("valid").config;
+    assert_eq!(config.base_url.map(|url| url.origin), Some("http://nas".to_owned()));
+}
