@@ -95,6 +95,7 @@ fn containers(many: usize) -> Inventory {
             has_healthcheck: false,
             stop_timeout: None,
             network_mode: "bridge".to_owned(),
+            layer: None,
             networks: BTreeMap::new(),
             protection: None,
         })

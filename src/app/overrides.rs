@@ -82,6 +82,10 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
             faults.extend(errors);
             None
         }
+        Err(protected @ Error::Protected { .. }) => {
+            add("target_id", protected.to_string());
+            None
+        }
         Err(other) => return Err(other),
     };
     let (Some(wanted), Some(until), Some((reach, name)), true) = (wanted, until, reach, faults.is_empty())
@@ -147,9 +151,9 @@ fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
     if kind == "all" {
         return Ok((Reach::All, "everything".to_owned()));
     }
-    if app.hosts.get(&host).is_none() {
+    let Some(engine) = app.hosts.get(&host) else {
         return Err(Error::field("host", "there is no such host"));
-    }
+    };
     if kind == "host" {
         let name = format!("host {host}");
         return Ok((Reach::Host(host), name));
@@ -162,6 +166,7 @@ fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
     };
     let target = execute::resolve_target(app, &host, target_type, name)?;
     let name = execute::name_of(app, &target);
+    execute::unprotected(&engine.inventory(), &target, &name)?;
     Ok((Reach::Target(target), name))
 }
 

@@ -91,6 +91,25 @@ pub(super) struct Inspected {
     pub(super) config: Option<Config>,
     pub(super) host_config: Option<HostConfig>,
     pub(super) network_settings: Option<NetworkSettings>,
+    /// Missing where containerd keeps the images.
+    pub(super) graph_driver: Option<GraphDriver>,
+}
+
+/// `GraphDriver` of [`Inspected`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct GraphDriver {
+    pub(super) data: Option<GraphData>,
+}
+
+/// `GraphDriver.Data` of [`Inspected`], which each storage driver fills in its own way: where what the container writes
+/// lies, by overlay, by ZFS, by device mapper.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct GraphData {
+    pub(super) upper_dir: Option<String>,
+    pub(super) dataset: Option<String>,
+    pub(super) device_name: Option<String>,
 }
 
 /// `State` of [`Inspected`]; times in RFC 3339.

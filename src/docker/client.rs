@@ -262,6 +262,32 @@ impl Client {
         Ok(tail(&String::from_utf8_lossy(&text), lines, bytes))
     }
 
+    /// Whether a container wrote a word in the minute before or after `at`, by the Engine's clock.
+    pub(super) async fn wrote(&self, id: &str, word: &str, at: Timestamp) -> Result<bool, DockerError> {
+        let second = |offset: i64| i32::try_from(at.as_second() + offset).unwrap_or(i32::MAX);
+        let options = LogsOptions {
+            stdout: true,
+            stderr: true,
+            since: second(-60),
+            until: second(60),
+            ..LogsOptions::default()
+        };
+        let read = async {
+            // What may still be the beginning of the word, and what came since.
+            let mut text = Vec::new();
+            let mut chunks = std::pin::pin!(self.docker.logs(id, Some(options)));
+            while let Some(chunk) = chunks.next().await {
+                text.extend_from_slice(chunk?.as_ref());
+                if text.windows(word.len()).any(|part| part == word.as_bytes()) {
+                    return Ok(true);
+                }
+                text.drain(..text.len().saturating_sub(word.len()));
+            }
+            Ok(false)
+        };
+        self.timed(LOOK, &format!("GET /containers/{id}/logs"), read).await
+    }
+
     /// What a container uses, in one look: of two samples a second apart, or at once of the one that is there, which
     /// then has no CPU percent.
     pub(super) async fn usage(&self, id: &str, at_once: bool) -> Result<Usage, DockerError> {

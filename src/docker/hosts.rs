@@ -1,5 +1,6 @@
 //! The Engines DockNap knows, and the link to each.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -379,6 +380,23 @@ impl Host {
         self.client.last_lines(id, 5, 2_048).await
     }
 
+    /// Which of these containers wrote a word in the minutes around `at`, by our clock: one alone, or none. Those whose
+    /// log cannot be read did not.
+    pub(super) async fn writer(&self, ids: &BTreeSet<String>, word: &str, at: Timestamp) -> Option<String> {
+        let at = self.by_engine(at);
+        let looks = ids.iter().map(async |id| {
+            let wrote = self.client.wrote(id, word, at).await;
+            let wrote =
+                wrote.inspect_err(|error| tracing::debug!(container = id, %error, "no log to look at"));
+            wrote.unwrap_or(false).then_some(id)
+        });
+        let wrote: Vec<&String> = futures_util::future::join_all(looks).await.into_iter().flatten().collect();
+        match wrote.as_slice() {
+            [one] => Some((*one).clone()),
+            _ => None,
+        }
+    }
+
     /// What a container uses, its CPU from two samples a second apart.
     ///
     /// # Errors
@@ -426,11 +444,17 @@ impl Host {
     fn shielded(&self, mut container: Container) -> Container {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         container.protection = state.shield.reason(&container);
+        let known = matches!(state.inventory.itself, SelfDetection::Container(_));
         drop(state);
         // Before the first list nothing is confirmed; a clue then has to do.
-        if container.protection.is_none() && self.clues.ids.iter().any(|clue| container.id.starts_with(clue))
-        {
-            container.protection = Some(Protection::Itself);
+        if container.protection.is_none() && !known && self.clues.may_be(&container) {
+            container.protection = Some(match self.clues.proves(&container) {
+                true => Protection::Itself,
+                false => Protection::MaybeItself(format!(
+                    "it may be DockNap itself: not sure which of these I am: {} and what shares its network",
+                    container.name
+                )),
+            });
         }
         container
     }

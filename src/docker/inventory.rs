@@ -168,21 +168,26 @@ impl Book {
         })
     }
 
-    /// The first clue that names exactly one container of this Engine.
+    /// Which container this process runs in. Once found it stays that one: what comes later is another.
     fn find_itself(&self) -> SelfDetection {
-        if !self.clues.contained {
-            return SelfDetection::OutsideDocker;
+        match &self.itself {
+            SelfDetection::Container(id) if self.containers.contains_key(id) => self.itself.clone(),
+            _ => self.clues.recognise(&self.containers.values().map(AsRef::as_ref)),
         }
-        for clue in &self.clues.ids {
-            if self.containers.contains_key(clue) {
-                return SelfDetection::Container(clue.clone());
-            }
-            let mut matching = self.containers.keys().filter(|id| id.starts_with(clue.as_str()));
-            if let (Some(id), None) = (matching.next(), matching.next()) {
-                return SelfDetection::Container(id.clone());
-            }
+    }
+
+    /// The containers whose logs tell which of them this process runs in; empty where that is known.
+    pub(super) fn suspects(&self) -> BTreeSet<String> {
+        match &self.itself {
+            SelfDetection::OneOf(ids) if !self.clues.mark.is_empty() => ids.clone(),
+            _ => BTreeSet::new(),
         }
-        SelfDetection::Unknown
+    }
+
+    /// A log told that this process runs in that container.
+    pub(super) fn recognised(&mut self, id: &str) {
+        self.itself = SelfDetection::Container(id.to_owned());
+        self.fresh.insert(id.to_owned());
     }
 }
 
@@ -265,7 +270,12 @@ mod tests {
     #[test]
     fn itself_is_the_container_the_engine_knows() {
         let me = container("docknap");
-        let clues = Clues { ids: vec!["f".repeat(64), me.id[..12].to_owned()], contained: true };
+        let clues = Clues {
+            named: vec!["f".repeat(64), me.id.clone()],
+            contained: true,
+            mark: "word".to_owned(),
+            ..Clues::default()
+        };
         let mut book = book(clues);
         book.put(container("other"));
         assert_eq!(book.snapshot(Guard::default()).expect("it changed").itself, SelfDetection::Unknown);
@@ -274,6 +284,36 @@ mod tests {
         assert_eq!(snapshot.itself, SelfDetection::Container(me.id.clone()));
         let shown = snapshot.containers.iter().find(|one| one.name == "docknap").expect("it is there");
         assert_eq!(shown.protection, Some(Protection::Itself));
+        book.put(Container { network_mode: format!("container:{}", me.id), ..container("late") });
+        let later = book.snapshot(Guard::default()).expect("it changed");
+        assert_eq!(later.itself, SelfDetection::Container(me.id), "what comes later is another");
+        assert!(book.suspects().is_empty());
+    }
+
+    #[test]
+    fn a_log_tells_which_of_those_that_share_a_network() {
+        let vpn = container("vpn");
+        let me = Container { network_mode: format!("container:{}", vpn.id), ..container("docknap") };
+        let mark = "word".to_owned();
+        let clues = Clues { named: vec![vpn.id.clone()], contained: true, mark, ..Clues::default() };
+        let mut book = book(clues);
+        book.put(vpn.clone());
+        book.put(me.clone());
+        book.put(container("other"));
+        let protections = |snapshot: Snapshot| {
+            let told = snapshot.containers.iter().map(|one| (one.name.clone(), one.protection.clone()));
+            told.collect::<BTreeMap<_, _>>()
+        };
+        let unsure = protections(book.snapshot(Guard::default()).expect("it changed"));
+        let sentence = "it may be DockNap itself: not sure which of these I am: docknap, vpn";
+        let may_be = Some(Protection::MaybeItself(sentence.to_owned()));
+        assert_eq!((&unsure["docknap"], &unsure["vpn"], &unsure["other"]), (&may_be, &may_be, &None));
+        assert_eq!(book.suspects(), BTreeSet::from([me.id.clone(), vpn.id]));
+        book.recognised(&me.id);
+        let sure = protections(book.snapshot(Guard::default()).expect("it changed"));
+        assert_eq!(sure["docknap"], Some(Protection::Itself));
+        assert_eq!(sure["vpn"], Some(Protection::NetworkParent));
+        assert!(book.suspects().is_empty());
     }
 
     #[test]

@@ -118,6 +118,7 @@ impl Row {
             stop_timeout: None,
             network_mode: self.network_mode.clone().unwrap_or_default(),
             networks: sorted::map(self.networks.iter().map(|network| (network.clone(), Vec::new()))),
+            layer: None,
             protection: None,
         }
     }
@@ -201,6 +202,11 @@ pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
                 .into_iter()
                 .map(|(network, settings)| (network, names_on(&name, settings.unwrap_or_default()))),
         ),
+        layer: answer
+            .graph_driver
+            .and_then(|driver| driver.data)
+            .and_then(|data| data.upper_dir.or(data.dataset).or(data.device_name))
+            .filter(|layer| !layer.is_empty()),
         protection: None,
         id,
         name,

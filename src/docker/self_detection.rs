@@ -1,55 +1,166 @@
 //! Which container this process runs in.
 //!
-//! Docker writes it nowhere on purpose, but the files it mounts into a container lie under `/containers/ID/` on the
-//! machine, which `/proc/self/mountinfo` shows even with a custom host name or the host's network (semantics §6).
-//! Reading yields [`Clues`]; only an Engine that knows a container of that id makes one of them true.
+//! Docker writes it nowhere on purpose. What can be read is of two kinds (semantics §6, rulings 76). Some is this
+//! container's alone: its control group, where that can be seen, and the directory that takes what is written to `/`.
+//! The rest, the files Docker mounts for names and the host name, is shared with every container that uses the same
+//! network: it names one of them, and proves nothing. Reading yields [`Clues`]; only what an Engine knows makes one of
+//! them true.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What this process can tell about the container it runs in. Nothing is believed before the Engine knows a container
-/// of that id.
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::domain::inventory::{Container, SelfDetection};
+use crate::domain::sorted;
+
+/// What this process can tell about the container it runs in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Clues {
-    /// Docker ids, or beginnings of one of at least 12 digits, in the order of trust.
-    pub ids: Vec<String>,
+    /// Docker ids of control groups it is in: its own.
+    pub own: Vec<String>,
+    /// What its root directory is made of, by words of the kernel that no other container's has.
+    pub layers: Vec<String>,
+    /// Docker ids whose name files it has: its own, or that of a container whose network it shares.
+    pub named: Vec<String>,
+    /// A host name that may be the beginning of a Docker id. Asked only where no name file says anything.
+    pub hostname: Option<String>,
     /// It runs in some container.
     pub contained: bool,
+    /// A word nobody else knows, to be looked for in logs once it was logged. Empty = it is not looked for.
+    pub mark: String,
 }
 
 impl Clues {
     /// Reads what the machine shows this process.
     pub fn read() -> Self {
         let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        Self::parse(
+        let clues = Self::parse(
             &file("/proc/self/mountinfo"),
             &file("/proc/self/cgroup"),
             std::env::var("HOSTNAME").ok().as_deref(),
             Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists(),
-        )
+        );
+        let mut word = [0; 18];
+        // Without random numbers nothing else works either; here it only means that logs are not looked at.
+        let drawn = getrandom::fill(&mut word).is_ok() && clues.contained;
+        Self { mark: if drawn { URL_SAFE_NO_PAD.encode(word) } else { String::new() }, ..clues }
     }
 
     /// What the files say: `/proc/self/mountinfo`, `/proc/self/cgroup`, `HOSTNAME`, and whether one of the marks
     /// that container engines leave in the root directory is there.
     pub fn parse(mountinfo: &str, cgroup: &str, hostname: Option<&str>, marked: bool) -> Self {
-        let mut ids: Vec<String> = Vec::new();
-        let mut add = |id: &str| {
-            let id = id.to_ascii_lowercase();
-            if !ids.contains(&id) {
-                ids.push(id);
+        let ids = |found: &mut dyn Iterator<Item = &str>| {
+            let mut ids: Vec<String> = Vec::new();
+            for id in found.map(str::to_ascii_lowercase) {
+                if !ids.contains(&id) {
+                    ids.push(id);
+                }
             }
+            ids
         };
-        mountinfo.lines().filter_map(id_of_mount).for_each(&mut add);
-        cgroup.lines().filter_map(id_of_cgroup).for_each(&mut add);
-        let contained = marked || !ids.is_empty();
+        let own = ids(&mut cgroup.lines().filter_map(id_of_cgroup));
+        let named = ids(&mut mountinfo.lines().filter_map(id_of_mount));
+        let contained = marked || !own.is_empty() || !named.is_empty();
         // Outside a container a host name of twelve hex digits is a coincidence.
-        if contained && let Some(name) = hostname.filter(|name| is_short_id(name)) {
-            let name = name.to_ascii_lowercase();
-            if !ids.iter().any(|id| id.starts_with(&name)) {
-                ids.push(name);
+        let hostname = hostname.filter(|name| contained && is_short_id(name)).map(str::to_ascii_lowercase);
+        Self { own, layers: layers(mountinfo), named, hostname, contained, mark: String::new() }
+    }
+
+    /// Which of all containers of an Engine it is.
+    pub(super) fn recognise<'a>(
+        &self,
+        containers: &(impl Iterator<Item = &'a Container> + Clone),
+    ) -> SelfDetection {
+        if !self.contained {
+            return SelfDetection::OutsideDocker;
+        }
+        let mut proven = containers.clone().filter(|container| self.proves(container));
+        if let (Some(one), None) = (proven.next(), proven.next()) {
+            return SelfDetection::Container(one.id.clone());
+        }
+        let suspects = self.suspects(containers);
+        match (suspects.len(), suspects.keys().next()) {
+            (0, _) | (_, None) => SelfDetection::Unknown,
+            // Nobody shares its network, so what is shared is its own.
+            (1, Some(id)) => SelfDetection::Container((*id).to_owned()),
+            _ => SelfDetection::OneOf(sorted::set(suspects.into_keys().map(ToOwned::to_owned))),
+        }
+    }
+
+    /// Whether a container has what this process alone has.
+    pub(super) fn proves(&self, container: &Container) -> bool {
+        let under = |path: &str, end: &str| {
+            path == end || path.strip_suffix(end).is_some_and(|rest| rest.ends_with('/'))
+        };
+        self.own.iter().any(|id| container.id == *id)
+            || container.layer.as_deref().is_some_and(|layer| {
+                // Docker mounts by shortened paths where the full ones would be too long.
+                self.layers.iter().any(|seen| under(layer, seen) || under(seen, layer))
+            })
+    }
+
+    /// Whether a container is one of those it may be, as far as can be told without the others.
+    pub(super) fn may_be(&self, container: &Container) -> bool {
+        let named = self.named.iter().chain(&self.hostname);
+        self.proves(container) || is_one_of(container, named)
+    }
+
+    /// The containers it may be, by id: those that are named, and all that share a network with one of these. Also those
+    /// that share the network of one that is gone, as after its re-creation.
+    fn suspects<'a>(
+        &self,
+        containers: &(impl Iterator<Item = &'a Container> + Clone),
+    ) -> BTreeMap<&'a str, &'a Container> {
+        let all_named = |names: &[String]| {
+            let named = containers.clone().filter(|container| is_one_of(container, names.iter()));
+            sorted::map(named.map(|container| (container.id.as_str(), container)))
+        };
+        let mut found = all_named(&self.named);
+        if found.is_empty() {
+            found = all_named(self.hostname.as_slice());
+        }
+        loop {
+            let known = found.len();
+            for container in containers.clone() {
+                if let Some(parent) = container.network_of()
+                    && found.values().any(|one| one.is_called(parent))
+                {
+                    found.insert(&container.id, container);
+                }
+            }
+            if found.len() == known {
+                return found;
             }
         }
-        Self { ids, contained }
     }
+}
+
+/// Whether one of these ids is a container's, or that of the one whose network it shares.
+fn is_one_of<'a>(container: &Container, mut ids: impl Iterator<Item = &'a String>) -> bool {
+    ids.any(|id| {
+        container.id.starts_with(id) || container.network_of().is_some_and(|parent| parent.starts_with(id))
+    })
+}
+
+/// What the mount at `/` is made of: the directory that takes the changes, the device or data set, and the directory of
+/// the file system, whichever it has.
+fn layers(mountinfo: &str) -> Vec<String> {
+    let root = mountinfo.lines().rev().find(|line| line.split(' ').nth(4) == Some("/"));
+    let Some((mount, source)) = root.and_then(|line| line.split_once(" - ")) else { return Vec::new() };
+    let directory = mount.split(' ').nth(3);
+    let mut source = source.split(' ').skip(1);
+    let device = source.next();
+    let upper = source
+        .next()
+        .and_then(|options| options.split(',').find_map(|option| option.strip_prefix("upperdir=")));
+    let parts = [upper, device, directory].into_iter().flatten();
+    // A word without a slash, such as `overlay`, is the name of a kind.
+    parts
+        .filter(|part| part.trim_start_matches('/').contains('/'))
+        .map(|part| part.replace("\\040", " "))
+        .collect()
 }
 
 /// The id in the source of `/etc/hostname`, `/etc/hosts` or `/etc/resolv.conf`. Mounts elsewhere do not count: on the
@@ -85,31 +196,66 @@ fn is_short_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::inventory::tests::container;
 
     const ID: &str = "2f5e6a7b8c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8091";
     const OTHER: &str = "ffff6a7b8c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7fffff";
+    const UPPER: &str = "/var/lib/docker/overlay2/0a1b/diff";
 
     fn mount(root: &str, point: &str) -> String {
         format!("812 797 8:1 {root} {point} rw,relatime - ext4 /dev/sda1 rw\n")
     }
 
-    #[test]
-    fn finds_the_id_in_mountinfo_with_a_custom_host_name() {
-        let mountinfo = [
-            mount("/", "/"),
-            mount(&format!("/var/lib/docker/containers/{ID}/hostname"), "/etc/hostname"),
-            mount(&format!("/var/lib/docker/containers/{ID}/hosts"), "/etc/hosts"),
+    /// Name files of one container, and a root directory.
+    fn mounts(id: &str, upper: &str) -> String {
+        [
+            format!("1 2 0:9 / / ro - overlay overlay rw,lowerdir=/l/A:/l/B,upperdir={upper},workdir=/w\n"),
+            mount(&format!("/var/lib/docker/containers/{id}/hostname"), "/etc/hostname"),
+            mount(&format!("/var/lib/docker/containers/{id}/hosts"), "/etc/hosts"),
         ]
-        .concat();
-        let clues = Clues::parse(&mountinfo, "0::/\n", Some("docknap"), true);
-        assert_eq!(clues, Clues { ids: vec![ID.to_owned()], contained: true });
+        .concat()
+    }
+
+    /// A container of that id, using the network of another one.
+    fn of(id: &str, name: &str, network_of: &str) -> Container {
+        let mut made = container(name);
+        id.clone_into(&mut made.id);
+        if !network_of.is_empty() {
+            made.network_mode = format!("container:{network_of}");
+        }
+        made
+    }
+
+    fn recognised(clues: &Clues, containers: &[Container]) -> SelfDetection {
+        clues.recognise(&containers.iter())
+    }
+
+    fn sure(id: &str) -> SelfDetection {
+        SelfDetection::Container(id.to_owned())
+    }
+
+    fn one_of(ids: &[&str]) -> SelfDetection {
+        SelfDetection::OneOf(ids.iter().map(|id| (*id).to_owned()).collect())
     }
 
     #[test]
-    fn finds_the_id_under_podman() {
-        let root =
+    fn reads_name_files_control_groups_and_the_root_directory() {
+        let clues = Clues::parse(&mounts(ID, UPPER), "0::/\n", Some("docknap"), true);
+        assert_eq!((clues.named, clues.layers), (vec![ID.to_owned()], vec![UPPER.to_owned()]));
+        assert!(clues.own.is_empty() && clues.contained && clues.hostname.is_none());
+        for line in [
+            format!("12:memory:/docker/{ID}"),
+            format!("12:memory:/docker/{OTHER}/docker/{ID}"),
+            format!("1:name=systemd:/system.slice/docker-{ID}.scope"),
+            format!("0::/user.slice/libpod-{ID}.scope/container"),
+        ] {
+            assert_eq!(Clues::parse("", &line, None, false).own, [ID], "{line}");
+        }
+        let podman =
             format!("/home/u/.local/share/containers/storage/overlay-containers/{ID}/userdata/hostname");
-        assert_eq!(Clues::parse(&mount(&root, "/etc/hostname"), "", None, false).ids, [ID]);
+        assert_eq!(Clues::parse(&mount(&podman, "/etc/hostname"), "", None, false).named, [ID]);
+        let zfs = "1 2 0:9 / / rw - zfs tank/docker/0a1b rw,xattr\n";
+        assert_eq!(Clues::parse(zfs, "", None, true).layers, ["tank/docker/0a1b"]);
     }
 
     #[test]
@@ -119,29 +265,66 @@ mod tests {
             mount(&format!("/docker/containers/{OTHER}/hostname"), "/backup/hostname"),
         ]
         .concat();
-        assert_eq!(
-            Clues::parse(&mountinfo, "0::/init.scope\n", Some("2f5e6a7b8c9d"), false),
-            Clues::default()
-        );
-    }
-
-    #[test]
-    fn falls_back_to_cgroup_and_then_to_the_host_name() {
-        for line in [
-            format!("12:memory:/docker/{ID}"),
-            format!("1:name=systemd:/system.slice/docker-{ID}.scope"),
-            format!("0::/user.slice/libpod-{ID}.scope/container"),
-        ] {
-            assert_eq!(Clues::parse("", &line, None, false).ids, [ID], "{line}");
-        }
-        let short = &ID[..12];
-        assert_eq!(Clues::parse("", "", Some(short), true).ids, [short]);
-        assert_eq!(Clues::parse("", &format!("1:x:/docker/{ID}"), Some(short), true).ids, [ID]);
+        let clues = Clues::parse(&mountinfo, "0::/init.scope\n", Some("2f5e6a7b8c9d"), false);
+        assert_eq!(clues, Clues::default());
+        assert_eq!(recognised(&clues, &[of(OTHER, "other", "")]), SelfDetection::OutsideDocker);
     }
 
     #[test]
     fn rubbish_is_no_clue() {
-        let clues = Clues::parse("a b\n\n812 797 8:1", ":::\n\n1:", Some("é".repeat(12).as_str()), true);
-        assert_eq!(clues, Clues { ids: Vec::new(), contained: true });
+        for text in ["a b\n\n812 797 8:1", "1 2 3 / / - ", "1 2 3 / / rw -", "1 2 3 / / rw - overlay"] {
+            let clues = Clues::parse(text, ":::\n\n1:", Some("é".repeat(12).as_str()), true);
+            assert_eq!(clues, Clues { contained: true, ..Clues::default() }, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_others_share_names_all_of_them() {
+        let (me, vpn) = (of(ID, "docknap", OTHER), of(OTHER, "vpn", ""));
+        let (films, other) = (of(&"3".repeat(64), "films", "vpn"), of(&"4".repeat(64), "other", ""));
+        let clues = Clues::parse(&mounts(OTHER, UPPER), "0::/", Some(&OTHER[..12]), true);
+        let all = [me.clone(), vpn.clone(), films.clone(), other.clone()];
+        assert_eq!(recognised(&clues, &all), one_of(&[ID, OTHER, &films.id]));
+        // A chain, and one that shares with me.
+        let chain = [me.clone(), vpn.clone(), of(&"5".repeat(64), "late", &ID[..12])];
+        assert_eq!(recognised(&clues, &chain), one_of(&[ID, OTHER, &"5".repeat(64)]));
+        assert_eq!(recognised(&clues, &[vpn.clone(), other]), sure(OTHER), "nobody shares with it");
+        // The one that is named was made anew, and those that used its network were not.
+        assert_eq!(recognised(&clues, std::slice::from_ref(&me)), sure(ID));
+        assert_eq!(recognised(&clues, &[me, of(&films.id, "films", OTHER)]), one_of(&[ID, &films.id]));
+        // The host name alone, as where the name files were replaced.
+        let hostname = Clues::parse("", "0::/", Some(&OTHER[..12]), true);
+        assert_eq!(recognised(&hostname, &all), one_of(&[ID, OTHER, &films.id]));
+        assert_eq!(recognised(&hostname, &[]), SelfDetection::Unknown);
+    }
+
+    #[test]
+    fn what_is_its_own_decides() {
+        let layered = |id: &str, name: &str, parent: &str, layer: &str| Container {
+            layer: Some(layer.to_owned()),
+            ..of(id, name, parent)
+        };
+        let all = |mine: &str| {
+            [
+                layered(ID, "docknap", OTHER, mine),
+                layered(OTHER, "vpn", "", "/var/lib/docker/overlay2/0/diff"),
+            ]
+        };
+        let shared = |upper: &str| Clues::parse(&mounts(OTHER, upper), "0::/", None, true);
+        assert_eq!(recognised(&shared(UPPER), &all(UPPER)), sure(ID));
+        assert_eq!(recognised(&shared("0a1b/diff"), &all(UPPER)), sure(ID), "a shortened path");
+        assert_eq!(recognised(&shared("b/diff"), &all(UPPER)), one_of(&[ID, OTHER]), "part of a name");
+        assert_eq!(recognised(&shared("/srv/my\\040disk/diff"), &all("/srv/my disk/diff")), sure(ID));
+        assert_eq!(
+            recognised(&shared(UPPER), &[of(ID, "docknap", OTHER), of(OTHER, "vpn", "")]),
+            one_of(&[ID, OTHER])
+        );
+        let grouped = Clues::parse(&mounts(OTHER, ""), &format!("1:x:/docker/{ID}"), None, true);
+        assert_eq!(recognised(&grouped, &[of(ID, "docknap", OTHER), of(OTHER, "vpn", "")]), sure(ID));
+        // What two have is nobody's own.
+        assert_eq!(
+            recognised(&shared(UPPER), &[layered(ID, "a", OTHER, UPPER), layered(OTHER, "b", "", UPPER)]),
+            one_of(&[ID, OTHER])
+        );
     }
 }

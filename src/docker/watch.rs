@@ -90,7 +90,12 @@ fn reason(error: &DockerError) -> String {
 /// Something asked of the Engine has come to an end.
 enum Done {
     Listed(Result<Vec<Row>, DockerError>),
-    Inspected { id: String, result: Box<Result<Option<Container>, DockerError>> },
+    Inspected {
+        id: String,
+        result: Box<Result<Option<Container>, DockerError>>,
+    },
+    /// Which of the containers that DockNap may be wrote its mark, where one did.
+    Recognised(Option<String>),
 }
 
 /// One connection, from the negotiation to the error that ends it.
@@ -116,6 +121,8 @@ struct Session<'a> {
     untold: HashMap<String, Vec<Sighting>>,
     /// Those of them that the next picture shows.
     ready: Vec<Sighting>,
+    /// The containers whose logs were looked at last, to find itself among them.
+    suspects: BTreeSet<String>,
     work: FuturesUnordered<BoxFuture<'a, Done>>,
 }
 
@@ -136,6 +143,7 @@ impl<'a> Session<'a> {
             rows: HashMap::new(),
             untold: HashMap::new(),
             ready: Vec::new(),
+            suspects: BTreeSet::new(),
             work: FuturesUnordered::new(),
         }
     }
@@ -249,7 +257,44 @@ impl<'a> Session<'a> {
                 None
             }
             Done::Inspected { id, result } => self.inspected(&id, *result),
+            Done::Recognised(found) => {
+                if let Some(id) = found {
+                    tracing::info!(host = %self.host.id, container = %id, "this is where I run");
+                    self.book.recognised(&id);
+                }
+                None
+            }
         }
+    }
+
+    /// Where several containers may be DockNap: writes a word into the log, and looks whose log has it.
+    fn find_itself(&mut self) {
+        let suspects = self.book.suspects();
+        if suspects.is_empty() || suspects == self.suspects {
+            return;
+        }
+        self.suspects.clone_from(&suspects);
+        let (host, mark) = (self.host, self.host.clues.mark.as_str());
+        let at = host.clock.now();
+        tracing::warn!(
+            host = %host.id,
+            mark,
+            containers = suspects.len(),
+            "not sure which of these I am, so all are protected; looking for this line in their logs"
+        );
+        self.work.push(
+            async move {
+                // Docker takes a moment to store what was written.
+                for wait in [100, 400, 1500, 5000] {
+                    host.clock.sleep(Duration::from_millis(wait)).await;
+                    if let Some(id) = host.writer(&suspects, mark, at).await {
+                        return Done::Recognised(Some(id));
+                    }
+                }
+                Done::Recognised(None)
+            }
+            .boxed(),
+        );
     }
 
     fn inspected(&mut self, id: &str, result: Result<Option<Container>, DockerError>) -> Option<DockerError> {
@@ -299,6 +344,7 @@ impl<'a> Session<'a> {
         self.host.confirm();
         let reconnected = first && self.host.inventory().is_connected();
         self.host.publish(self.book.snapshot(self.host.guard()), link);
+        self.find_itself();
         if reconnected {
             // Nobody saw it go, but what happened in between is only now known.
             self.host.tell(Notice::Link);

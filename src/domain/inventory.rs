@@ -1,6 +1,6 @@
 //! What an Engine holds at one instant, as DockNap sees it: values only. How they are read is `docker`'s business.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -133,6 +133,8 @@ pub enum Kind {
 pub enum Protection {
     /// DockNap itself.
     Itself,
+    /// It may be DockNap itself, or another that shares a network with it; the sentence names all of them.
+    MaybeItself(String),
     /// DockNap lives in this container's network namespace.
     NetworkParent,
     /// DockNap reaches Docker through it.
@@ -152,6 +154,7 @@ impl Protection {
     pub fn reason(&self) -> &str {
         match self {
             Self::Itself => "it is DockNap itself",
+            Self::MaybeItself(sentence) => sentence,
             Self::NetworkParent => "DockNap uses its network",
             Self::SocketProxy => "DockNap reaches Docker through it",
             Self::Database => "DockNap keeps its data in it",
@@ -217,6 +220,8 @@ pub struct Container {
     pub network_mode: String,
     /// Names and addresses under which the networks it is on know it, by network.
     pub networks: BTreeMap<String, Vec<String>>,
+    /// Where what it writes lies, as Docker's storage names it: no other container has it.
+    pub layer: Option<String>,
     /// Ordinary, or one of the kinds that are left alone.
     pub kind: Kind,
     /// Why it may never be touched.
@@ -224,6 +229,16 @@ pub struct Container {
 }
 
 impl Container {
+    /// Which container's network it uses, by id or name: what follows `container:` in its network mode.
+    pub fn network_of(&self) -> Option<&str> {
+        self.network_mode.strip_prefix("container:")
+    }
+
+    /// Whether Docker would take a reference for this container: its id, the beginning of it, or its name.
+    pub fn is_called(&self, reference: &str) -> bool {
+        self.name == reference || (reference.len() >= 12 && self.id.starts_with(reference))
+    }
+
     /// The name of its compose project.
     pub fn stack(&self) -> Option<&str> {
         match &self.identity {
@@ -307,6 +322,8 @@ pub struct Inventory {
 pub enum SelfDetection {
     /// It runs in this container.
     Container(String),
+    /// It runs in one of these, which share a network, and cannot tell in which.
+    OneOf(BTreeSet<String>),
     /// It does not run in a container.
     OutsideDocker,
     /// It runs in some container, but in none that this Engine knows.

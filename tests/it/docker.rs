@@ -209,7 +209,7 @@ async fn itself_is_found_with_a_custom_host_name_and_the_hosts_network() {
     let id = real.run("self", &["--network", "host", "--hostname", "docknap"]);
     let mountinfo = real.docker(&["exec", &id, "/bin/busybox", "cat", "/proc/self/mountinfo"]);
     let clues = Clues::parse(&mountinfo, "", Some("docknap"), true);
-    assert_eq!(clues.ids, [id.as_str()]);
+    assert_eq!(clues.named, [id.as_str()]);
     let watched =
         Watched::with(docknap::docker::Settings { clues, ..settings(&real.docker_host) }, Clock::system());
     let early = watched.host.inspect(&id).await.expect("an answer").expect("it is there");

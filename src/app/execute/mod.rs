@@ -191,10 +191,7 @@ fn touchable(inventory: &Inventory, target: &Target, name: &str) -> Result<()> {
     if let Some(reason) = target::unschedulable_name(name) {
         return Err(Error::field("target_id", format!("this cannot be acted on: {reason}")));
     }
-    if !members.is_empty() && members.iter().all(|member| member.protection.is_some()) {
-        let reason = members[0].protection.as_ref().map_or("", |protection| protection.reason());
-        return Err(Error::Protected { name: name.to_owned(), reason: reason.to_owned() });
-    }
+    unprotected(inventory, target, name)?;
     if let (Subject::Container(_), Some(member)) = (&target.subject, members.first()) {
         let message = match member.kind {
             Kind::Ordinary => return Ok(()),
@@ -205,6 +202,17 @@ fn touchable(inventory: &Inventory, target: &Target, name: &str) -> Result<()> {
         return Err(Error::Conflict { code: "not_schedulable", message: format!("`{name}`: {message}") });
     }
     Ok(())
+}
+
+/// Refuses a target of which everything is protected.
+pub(crate) fn unprotected(inventory: &Inventory, target: &Target, name: &str) -> Result<()> {
+    let members = inventory.members(&target.subject);
+    match members.first().and_then(|member| member.protection.as_ref()) {
+        Some(protection) if members.iter().all(|member| member.protection.is_some()) => {
+            Err(Error::Protected { name: name.to_owned(), reason: protection.reason().to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a target is called now.

@@ -29,9 +29,12 @@ pub struct Guard {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shield {
     guard: Guard,
-    itself: Option<String>,
-    /// What follows `container:` in DockNap's network mode: an id or a name.
-    parent: Option<String>,
+    /// Ids of the containers DockNap may run in: one where it knows.
+    itself: BTreeSet<String>,
+    /// What is said of them where there are several.
+    unsure: String,
+    /// Ids of the containers whose network these use.
+    parents: BTreeSet<String>,
     reach: Reach,
     /// Stacks of which a container says so by label.
     stacks: BTreeSet<String>,
@@ -56,42 +59,48 @@ impl Shield {
         itself: &SelfDetection,
         containers: &(impl Iterator<Item = &'a Container> + Clone),
     ) -> Self {
-        let find = |reference: &str| {
-            containers.clone().find(|container| container.id == reference || container.name == reference)
+        let find = |reference: &str| containers.clone().find(|container| container.is_called(reference));
+        let ids = match itself {
+            SelfDetection::Container(id) => BTreeSet::from([id.clone()]),
+            SelfDetection::OneOf(ids) => ids.clone(),
+            SelfDetection::OutsideDocker | SelfDetection::Unknown => BTreeSet::new(),
         };
-        let me = match itself {
-            SelfDetection::Container(id) => find(id),
-            SelfDetection::OutsideDocker | SelfDetection::Unknown => None,
-        };
-        let parent = me.and_then(|me| me.network_mode.strip_prefix("container:")).map(ToOwned::to_owned);
+        let me: Vec<&Container> =
+            containers.clone().filter(|container| ids.contains(&container.id)).collect();
+        let mut parents = BTreeSet::new();
+        for one in &me {
+            let mut at = *one;
+            while let Some(parent) = at.network_of().and_then(find)
+                && parents.insert(parent.id.clone())
+            {
+                at = parent;
+            }
+        }
         let networks = |container: &Container| sorted::set(container.networks.keys().cloned());
-        let reach = match (itself, me) {
+        let reach = match (itself, me.as_slice()) {
             (SelfDetection::OutsideDocker, _) => Reach::Nowhere,
-            (SelfDetection::Unknown, _) | (SelfDetection::Container(_), None) => Reach::Anywhere,
-            (SelfDetection::Container(_), Some(me)) => match &parent {
+            (SelfDetection::Container(_), [me]) => match me.network_of() {
                 Some(parent) => {
                     find(parent).map_or(Reach::Anywhere, |parent| Reach::Networks(networks(parent)))
                 }
                 None => Reach::Networks(networks(me)),
             },
+            _ => Reach::Anywhere,
         };
+        let unsure = if ids.len() > 1 { not_sure(&me) } else { String::new() };
         let protected = containers.clone().filter(|container| says_so(&container.labels, PROTECT_STACK));
         let stacks = sorted::set(protected.filter_map(|container| container.stack().map(ToOwned::to_owned)));
-        let itself = match itself {
-            SelfDetection::Container(id) => Some(id.clone()),
-            SelfDetection::OutsideDocker | SelfDetection::Unknown => None,
-        };
-        Self { guard: guard.clone(), itself, parent, reach, stacks }
+        Self { guard: guard.clone(), itself: ids, unsure, parents, reach, stacks }
     }
 
     /// Why a container may never be touched; the reason that weighs most.
     pub fn reason(&self, container: &Container) -> Option<Protection> {
-        let named = |reference: &Option<String>| {
-            reference.as_ref().is_some_and(|name| *name == container.id || *name == container.name)
-        };
-        if self.itself.as_ref() == Some(&container.id) {
-            Some(Protection::Itself)
-        } else if named(&self.parent) {
+        if self.itself.contains(&container.id) {
+            Some(match self.unsure.as_str() {
+                "" => Protection::Itself,
+                unsure => Protection::MaybeItself(unsure.to_owned()),
+            })
+        } else if self.parents.contains(&container.id) {
             Some(Protection::NetworkParent)
         } else if self.leads_to(self.guard.proxy.as_deref(), container) {
             Some(Protection::SocketProxy)
@@ -138,6 +147,17 @@ impl Shield {
     }
 }
 
+/// What is said of containers of which one is DockNap.
+fn not_sure(containers: &[&Container]) -> String {
+    const SHOWN: usize = 5;
+    let mut names: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
+    sorted::ascending(&mut names);
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("it may be DockNap itself: not sure which of these I am: {}{more}", names.join(", "))
+}
+
 /// Whether a label is there and does not say no.
 fn says_so(labels: &BTreeMap<String, String>, label: &str) -> bool {
     labels.get(label).is_some_and(|value| !labels::is_false(value))
@@ -166,6 +186,41 @@ mod tests {
         assert_eq!(shield.reason(&me), Some(Protection::Itself));
         assert_eq!(shield.reason(&vpn), Some(Protection::NetworkParent));
         assert_eq!(shield.reason(&other), None);
+    }
+
+    #[test]
+    fn all_that_docknap_may_be_and_whatever_their_network_hangs_on() {
+        let gateway = container("gateway");
+        let mut vpn = container("vpn");
+        vpn.network_mode = "container:gateway".to_owned();
+        let mut me = container("docknap");
+        me.network_mode = format!("container:{}", vpn.id);
+        let mut films = container("films");
+        films.network_mode.clone_from(&me.network_mode);
+        let all = [gateway.clone(), vpn.clone(), me.clone(), films.clone(), container("other")];
+        let known = shield(&Guard::default(), &itself(&me), &all);
+        assert_eq!(known.reason(&gateway), Some(Protection::NetworkParent), "a chain");
+        assert_eq!((known.reason(&vpn), known.reason(&films)), (Some(Protection::NetworkParent), None));
+        let ids = [&me, &vpn, &films].map(|one| one.id.clone());
+        let unsure = shield(&Guard::default(), &SelfDetection::OneOf(ids.into()), &all);
+        for one in [&vpn, &me, &films] {
+            let said = unsure.reason(one).expect("it is protected");
+            assert_eq!(
+                said.reason(),
+                "it may be DockNap itself: not sure which of these I am: docknap, films, vpn"
+            );
+        }
+        assert_eq!(unsure.reason(&gateway), Some(Protection::NetworkParent));
+        assert_eq!(unsure.reason(&all[4]), None);
+    }
+
+    #[test]
+    fn many_that_docknap_may_be_are_not_all_named() {
+        let all: Vec<Container> = (0..7).map(|number| container(&format!("c{number}"))).collect();
+        let ids = all.iter().map(|one| one.id.clone()).collect();
+        let unsure = shield(&Guard::default(), &SelfDetection::OneOf(ids), &all);
+        let said = unsure.reason(&all[6]).expect("it is protected");
+        assert!(said.reason().ends_with(": c0, c1, c2, c3, c4 and 2 more"), "{}", said.reason());
     }
 
     #[test]

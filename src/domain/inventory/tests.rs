@@ -24,6 +24,7 @@ pub(crate) fn container(name: &str) -> Container {
         has_healthcheck: false,
         stop_timeout: None,
         network_mode: "bridge".to_owned(),
+        layer: None,
         networks: BTreeMap::new(),
         kind: Kind::Ordinary,
         protection: None,

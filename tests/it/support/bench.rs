@@ -41,6 +41,8 @@ pub struct Bench {
     pub sim: Control,
     /// Time.
     pub clock: Clock,
+    /// What DockNap can tell about the container it runs in, from its next life on.
+    pub clues: Clues,
     life: Option<Life>,
     _simulated: Simulated,
     database: TestDb,
@@ -66,8 +68,9 @@ impl Bench {
         let simulated = Simulated::start(clock.clone(), world).await;
         let sim = simulated.control.clone();
         let home = tempfile::tempdir().expect("a data directory");
-        let (app, life) = live(&database.db, &clock, &sim, home.path()).await;
-        let bench = Self { app, sim, clock, life: Some(life), _simulated: simulated, database, home };
+        let clues = Clues::default();
+        let (app, life) = live(&database.db, &clock, &sim, home.path(), &clues).await;
+        let bench = Self { app, sim, clock, clues, life: Some(life), _simulated: simulated, database, home };
         bench.until_connected().await;
         bench
     }
@@ -82,7 +85,8 @@ impl Bench {
     /// Starts the process again after [`Bench::kill`], and waits until it knows the Engine.
     pub async fn revive(&mut self) {
         self.database.reconnect();
-        let (app, life) = live(&self.database.db, &self.clock, &self.sim, self.home.path()).await;
+        let (app, life) =
+            live(&self.database.db, &self.clock, &self.sim, self.home.path(), &self.clues).await;
         self.app = app;
         self.life = Some(life);
         self.until_connected().await;
@@ -246,7 +250,7 @@ pub fn person() -> Actor {
     Actor::cli()
 }
 
-async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path) -> (App, Life) {
+async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path, clues: &Clues) -> (App, Life) {
     let config = Config { data_dir: home.to_owned(), ..Config::default() };
     let auth = Auth::open(db, &config, clock, Cost::TINY).await.expect("the keys are made");
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -258,7 +262,7 @@ async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path) -> 
         endpoint: Endpoint::from_values(Some(&sim.docker_host()), None, None).expect("a unix socket"),
         protect: Vec::new(),
         database_host: None,
-        clues: Clues::default(),
+        clues: clues.clone(),
     };
     let host = Host::new(HostId::local(), settings, clock.clone());
     let app = App::new(Parts {
