@@ -137,6 +137,7 @@ async fn services(config: Config, clock: Clock, db: Db) -> Result<App, StartErro
         scheduler: Activator::default(),
         hosts: Hosts::new(local),
         execution: Execution::default(),
+        answering: crate::app::idempotency::AtWork::default(),
         outside: Outside::default(),
         soon: crate::app::soon::Soon::default(),
         facts: crate::app::Kept::default(),

@@ -1,30 +1,37 @@
 //! What one request may cost: its body, its time, its frequency where passwords are guessed.
 
 use std::any::Any;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use governor::clock::Clock as _;
 use governor::middleware::NoOpMiddleware;
 use governor::{DefaultKeyedRateLimiter, Quota};
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::oneshot;
 use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
 use tower_governor::key_extractor::KeyExtractor;
 use tower_governor::{GovernorError, GovernorLayer};
 
+use super::error::{self, Problem};
 use super::proxy::Via;
-use super::{Web, error};
+use super::serve::Place;
 use crate::app::Error;
 use crate::app::auth::network;
+use crate::clock::Clock;
 use crate::domain::ids::UserId;
 
 /// Bytes of the largest body, but for those that carry a calendar file.
@@ -34,6 +41,8 @@ pub const BODY: usize = 64 * 1024;
 pub const FILE_BODY: usize = 3 * 1024 * 1024 + BODY;
 /// How long a request may take before its answer begins. A stream begins at once and may then last.
 const TIME: Duration = Duration::from_secs(30);
+/// How long the body of a request that may write may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(25);
 /// Logins an address may try at once; one more each second.
 const FLOOD_BURST: u32 = 30;
 /// Previews an account may ask for at once …
@@ -136,13 +145,78 @@ pub(super) async fn body(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Answers 503 where a request takes too long.
-pub(super) async fn time(State(web): State<Web>, request: Request, next: Next) -> Response {
-    match web.app.clock.timeout(TIME, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
+/// Answers 503 where a request takes too long. What only reads is given up then, and where its caller hangs up; what may
+/// write goes on in a task of its own until it ends (rulings 36), so that nothing is left half done.
+pub(super) async fn time(State(clock): State<Clock>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return clock.timeout(TIME, next.run(request)).await.unwrap_or_else(|_| {
             Error::Unavailable { message: "this took longer than 30 s; try again".to_owned() }.into_response()
+        });
+    }
+    let place = request.extensions().get::<Place>().cloned();
+    let late = Arc::new(AtomicBool::new(false));
+    let request = request.map(|body| Body::new(Punctual::new(body, &clock, Arc::clone(&late))));
+    let (answer, answered) = oneshot::channel();
+    tokio::spawn(async move {
+        let response = next.run(request).await;
+        drop(place);
+        let response = if late.load(Ordering::Relaxed) { too_slow() } else { response };
+        if let Err(unheard) = answer.send(response) {
+            error::log_unheard(&unheard);
         }
+    });
+    match clock.timeout(TIME, answered).await {
+        Ok(answered) => answered.unwrap_or_else(|broken| error::internal(broken).into_response()),
+        Err(_) => Error::Unavailable {
+            message:
+                "this takes longer than 30 s and goes on; look what became of it before you send it again"
+                    .to_owned(),
+        }
+        .into_response(),
+    }
+}
+
+fn too_slow() -> Response {
+    let detail = format!("The request did not arrive whole within {} s.", BODY_TIME.as_secs());
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "Sent too slowly", detail).into_response()
+}
+
+/// A body that has to arrive in [`BODY_TIME`]: what waits for it outlives its caller otherwise.
+struct Punctual {
+    body: Body,
+    end: Pin<Box<dyn Future<Output = ()> + Send>>,
+    late: Arc<AtomicBool>,
+}
+
+impl Punctual {
+    fn new(body: Body, clock: &Clock, late: Arc<AtomicBool>) -> Self {
+        let clock = clock.clone();
+        Self { body, end: Box::pin(async move { clock.sleep(BODY_TIME).await }), late }
+    }
+}
+
+impl HttpBody for Punctual {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if frame.is_pending() && self.end.as_mut().poll(context).is_ready() {
+            self.late.store(true, Ordering::Relaxed);
+            return Poll::Ready(Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut)))));
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -168,7 +242,6 @@ fn words(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::StatusCode;
     use axum::middleware::from_fn;
     use axum::routing::get;
     use axum::{Router, http};

@@ -139,7 +139,7 @@ pub fn router(web: Web) -> Router {
         .layer(from_fn(limits::body))
         .layer(RequestBodyLimitLayer::new(limits::FILE_BODY))
         .layer(from_fn(limits::catch_panic))
-        .layer(from_fn_with_state(web.clone(), limits::time))
+        .layer(from_fn_with_state(web.app.clock.clone(), limits::time))
         .layer(from_fn_with_state(web.clone(), error::render))
         .layer(CompressionLayer::new().quality(QUALITY))
         .layer(from_fn_with_state(web.clone(), headers::add))

@@ -17,9 +17,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt;
 
 use crate::clock::Clock;
@@ -39,18 +40,15 @@ pub async fn serve(listener: TcpListener, router: Router, clock: Clock, stop: Ca
     let connections = TaskTracker::new();
     loop {
         let next = async {
-            let place = Arc::clone(&room).acquire_owned().await;
-            (place, accept(&listener, &clock).await)
+            let permit = Arc::clone(&room).acquire_owned().await.expect("it is never closed");
+            (permit, accept(&listener, &clock).await)
         };
-        let (place, (stream, peer)) = tokio::select! {
+        let (permit, (stream, peer)) = tokio::select! {
             () = stop.cancelled() => break,
             next = next => next,
         };
-        let served = connection(stream, peer, router.clone(), clock.clone(), stop.clone());
-        connections.spawn(async move {
-            let _place = place;
-            served.await;
-        });
+        let place = Place(Arc::new((permit, connections.token())));
+        tokio::spawn(connection(stream, peer, place, router.clone(), clock.clone(), stop.clone()));
     }
     drop(listener);
     connections.close();
@@ -76,6 +74,7 @@ async fn accept(listener: &TcpListener, clock: &Clock) -> (TcpStream, SocketAddr
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
+    place: Place,
     router: Router,
     clock: Clock,
     stop: CancellationToken,
@@ -83,6 +82,7 @@ async fn connection(
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(place.clone());
         let answer: Answer = Box::pin(router.clone().oneshot(request));
         answer
     });
@@ -102,6 +102,13 @@ async fn connection(
         tracing::trace!(error = %chain(&error), "a connection ended");
     }
 }
+
+/// A place among the connections. Work that outlives its connection keeps the place until it ends, and is waited for when
+/// DockNap stops.
+#[derive(Clone, Debug)]
+pub(super) struct Place(
+    #[expect(dead_code, reason = "held for its Drop")] Arc<(OwnedSemaphorePermit, TaskTrackerToken)>,
+);
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 

@@ -24,6 +24,7 @@ mod guards;
 mod guards_storage;
 mod guards_web;
 mod history;
+mod hung_up;
 mod killed;
 mod live;
 mod locks;
