@@ -1,8 +1,7 @@
-//! What one request may cost: its body, its time, its frequency where passwords are guessed.
+//! What one request may cost: its body, its time, its frequency where it computes much.
 
 use std::any::Any;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -13,24 +12,18 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use governor::clock::Clock as _;
-use governor::middleware::NoOpMiddleware;
 use governor::{DefaultKeyedRateLimiter, Quota};
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::oneshot;
-use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
-use tower_governor::key_extractor::KeyExtractor;
-use tower_governor::{GovernorError, GovernorLayer};
 
 use super::error::{self, Problem};
-use super::proxy::Via;
 use super::serve::Place;
 use crate::app::Error;
-use crate::app::auth::network;
 use crate::clock::Clock;
 use crate::domain::ids::UserId;
 
@@ -43,52 +36,12 @@ pub const FILE_BODY: usize = 3 * 1024 * 1024 + BODY;
 const TIME: Duration = Duration::from_secs(30);
 /// How long the body of a request that may write may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(25);
-/// Logins an address may try at once; one more each second.
-const FLOOD_BURST: u32 = 30;
 /// Previews an account may ask for at once …
 const PREVIEW_BURST: NonZeroU32 = NonZeroU32::new(60).unwrap();
 /// … and in a minute (rulings 27).
 const PREVIEWS: NonZeroU32 = NonZeroU32::new(240).unwrap();
 /// Callers that are gone are forgotten every so many calls.
 const TIDY: u32 = 256;
-
-/// Holds back an address that tries to log in more than once a second for long (rulings 23: a flood guard, not the
-/// count of failures).
-pub struct Flood {
-    config: Arc<GovernorConfig<Network, NoOpMiddleware>>,
-    seen: AtomicU32,
-}
-
-impl Flood {
-    pub(super) fn new() -> Self {
-        let config = GovernorConfigBuilder::default()
-            .per_second(1)
-            .burst_size(FLOOD_BURST)
-            .methods(vec![Method::POST])
-            .key_extractor(Network)
-            .finish()
-            .expect("neither the period nor the burst is zero");
-        Self { config: Arc::new(config), seen: AtomicU32::new(0) }
-    }
-
-    /// The layer for routes that take passwords.
-    pub fn layer(&self) -> GovernorLayer<Network, NoOpMiddleware, Body> {
-        GovernorLayer::new(Arc::clone(&self.config)).error_handler(|refusal| {
-            let wait = match refusal {
-                GovernorError::TooManyRequests { wait_time, .. } => wait_time,
-                _ => 1,
-            };
-            Error::TooManyTries { retry_after: Duration::from_secs(wait.max(1)) }.into_response()
-        })
-    }
-
-    /// Forgets now and then whom there is no need to remember.
-    pub fn tidy(&self) {
-        if self.seen.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
-            self.config.limiter().retain_recent();
-        }
-    }
-}
 
 /// Holds back an account that asks for previews quicker than anybody types: each looks through years of instants.
 pub struct Previews {
@@ -114,20 +67,6 @@ impl Previews {
             let wait = refusal.wait_time_from(self.limiter.clock().now());
             Error::TooManyTries { retry_after: wait.max(Duration::from_secs(1)) }
         })
-    }
-}
-
-/// Counts by address, IPv6 by /64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network;
-
-impl KeyExtractor for Network {
-    type Key = IpAddr;
-
-    fn extract<T>(&self, request: &axum::http::Request<T>) -> Result<IpAddr, GovernorError> {
-        // Where the peer is not known they all count as one.
-        let ip = request.extensions().get::<Via>().and_then(|via| via.ip);
-        Ok(network(ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
     }
 }
 

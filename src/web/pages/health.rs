@@ -1,6 +1,7 @@
 //! About DockNap, and how it is doing.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use askama::Template;
 use axum::extract::State;
@@ -13,6 +14,7 @@ use crate::app::health::{self, Facts, Health, HostHealth};
 use crate::domain::inventory::Link;
 use crate::web::Web;
 use crate::web::auth::{Admin, Caller, Viewer};
+use crate::web::proxy;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{Now, Sampled, When};
@@ -52,6 +54,28 @@ pub struct HostLine {
     pub calls: u64,
 }
 
+/// A peer that says whom it speaks for and is not believed.
+#[derive(Clone, Debug)]
+pub struct ForwarderLine {
+    /// Its address.
+    pub address: String,
+    /// `DOCKNAP_TRUSTED_PROXIES=172.18.0.2`
+    pub setting: String,
+    /// When it was first seen.
+    pub since: When,
+}
+
+impl ForwarderLine {
+    fn all(web: &Web, now: &Now) -> Vec<Self> {
+        let line = |(ip, at)| Self {
+            address: IpAddr::to_string(&ip),
+            setting: proxy::setting_with(ip, &web.app.config.trusted_proxies),
+            since: now.when(at),
+        };
+        web.forwarders.seen().into_iter().map(line).collect()
+    }
+}
+
 /// The page.
 #[derive(Template, Clone, Debug)]
 #[template(path = "health/index.html")]
@@ -82,6 +106,8 @@ pub struct HealthPage {
     pub size: String,
     /// `7`
     pub migrations: i64,
+    /// For admins: peers that seem to be proxies and are not trusted.
+    pub forwarders: Vec<ForwarderLine>,
     /// For admins: what a support bundle holds.
     pub bundle: Option<String>,
 }
@@ -118,6 +144,7 @@ impl HealthPage {
             database: health.database.kind.clone(),
             size: size(health.database.bytes),
             migrations: health.database.migrations,
+            forwarders: Vec::new(),
             bundle,
             shell,
         }
@@ -186,7 +213,8 @@ async fn show(State(web): State<Web>, caller: Caller<Viewer>, shell: Shell) -> R
     let health = health::look(&web.app, &caller.actor).await?;
     let bundle =
         if shell.can_administer() { Some(health::bundle(&web.app, &caller.actor).await?) } else { None };
-    html(&HealthPage::new(shell, &health, bundle, &now))
+    let forwarders = if shell.can_administer() { ForwarderLine::all(&web, &now) } else { Vec::new() };
+    html(&HealthPage { forwarders, ..HealthPage::new(shell, &health, bundle, &now) })
 }
 
 async fn bundle(State(web): State<Web>, caller: Caller<Admin>) -> Result<Response> {
@@ -233,7 +261,13 @@ impl Sampled for HealthPage {
             hosts: vec![host(away, -40), host(Link::Connecting, 40)],
             ..well.clone()
         };
+        let forwarder = ForwarderLine {
+            address: "172.18.0.2".to_owned(),
+            setting: "DOCKNAP_TRUSTED_PROXIES=172.18.0.2".to_owned(),
+            since: now.plus(-4000),
+        };
         vec![
+            Self { forwarders: vec![forwarder], ..Self::new(shell(), &well, None, &now) },
             Self::new(shell(), &well, Some("{\n  \"version\": \"0\"\n}".to_owned()), &now),
             Self::new(shell(), &ill, None, &now),
         ]
