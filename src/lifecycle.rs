@@ -257,7 +257,9 @@ pub async fn serve(
         housekeeping::run(swept.clone(), stop_sweeping.clone())
     }));
     let router = web::router(Web::new(app.clone(), demo));
-    let mut serving = tokio::spawn(web::serve::serve(listener, router, app.clock.clone(), stop.clone()));
+    let trusted = app.config.trusted_proxies.clone();
+    let mut serving =
+        tokio::spawn(web::serve::serve(listener, router, app.clock.clone(), trusted, stop.clone()));
     tracing::info!("serving on http://{address}{}/", app.config.base_path());
     started(address);
 

@@ -170,7 +170,13 @@ async fn a_stop_waits_for_what_outlived_its_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(serve::serve(listener, test.router.clone(), test.clock.clone(), stop.clone()));
+    let serving = tokio::spawn(serve::serve(
+        listener,
+        test.router.clone(),
+        test.clock.clone(),
+        Vec::new(),
+        stop.clone(),
+    ));
     // The one writer is taken: the login waits for it.
     let tx = test.app.db.begin().await.expect("begins");
     let mut stream = TcpStream::connect(address).await.expect("it connects");

@@ -21,7 +21,7 @@ on_both_engines!(
 
 async fn try_login(client: &mut Client, name: &str, password: &str) -> (u16, String) {
     let answer = client.post("/login", &[("name", name), ("password", password)]).await;
-    (answer.status.as_u16(), answer.header("retry-after").to_owned())
+    (answer.status, answer.header("retry-after").to_owned())
 }
 
 /// Strangers at the same address have failed until neither the name nor the address lets anybody in.
@@ -149,7 +149,7 @@ async fn a_link_and_the_setup_token_are_good_in_a_flood_of_bad_ones() {
     let mut statuses = Vec::new();
     for number in 0..32 {
         let path = format!("/invite/{}", "A".repeat(30 + number % 13));
-        statuses.push(browser.post(&path, &[("password", PASSWORD)]).await.status.as_u16());
+        statuses.push(browser.post(&path, &[("password", PASSWORD)]).await.status);
     }
     assert_eq!((statuses[0], statuses[31]), (404, 429));
     let path = format!("/invite/{}", invited.token.expose_secret());
@@ -161,7 +161,7 @@ async fn a_link_and_the_setup_token_are_good_in_a_flood_of_bad_ones() {
     let file = empty.app.config.data_dir.join("setup-token");
     let mut last = 0;
     for _ in 0..31 {
-        last = browser.post("/setup/token", &[("token", "wrong")]).await.status.as_u16();
+        last = browser.post("/setup/token", &[("token", "wrong")]).await.status;
     }
     assert_eq!(last, 429);
     let token = std::fs::read_to_string(file).expect("it is there");
