@@ -309,7 +309,7 @@ async fn stand_by(
         if answering.is_none() {
             answering = second_handle(listener).map(|listener| {
                 let router = standby::router(Arc::clone(&other));
-                tokio::spawn(web::serve::serve(listener, router, clock.clone(), over.clone()))
+                tokio::spawn(web::serve::serve(listener, router, clock.clone(), Vec::new(), over.clone()))
             });
         }
     })

@@ -37,6 +37,7 @@ use crate::app::auth::devices::{self, Presented};
 use crate::app::auth::sessions::{self, Opened, Ticket};
 use crate::app::{App, Error, auth};
 use crate::domain::ids::UserId;
+use crate::domain::text::chain;
 use crate::domain::user::User;
 
 /// Where axum-login keeps who is logged in.
@@ -165,7 +166,7 @@ impl Store {
         let user = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let known = devices::remember(&self.app, &user, presented, self.ip, self.user_agent.as_deref()).await;
         known
-            .inspect_err(|error| tracing::warn!("a browser could not be remembered: {}", refused(error)))
+            .inspect_err(|error| tracing::warn!(error = %chain(error), "a browser could not be remembered"))
             .ok()
     }
 

@@ -204,7 +204,7 @@ async fn a_restore_revives_nothing_that_lets_anybody_in() {
 #[tokio::test]
 async fn a_file_with_code_of_others_is_not_restored() {
     let trigger = "CREATE TRIGGER helper AFTER INSERT ON users BEGIN UPDATE users SET role = 'admin'; END";
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 4] = [
         (&[trigger], "the trigger helper"),
         (&["CREATE VIEW shown AS SELECT name FROM users"], "the view shown"),
         (
@@ -218,7 +218,6 @@ async fn a_file_with_code_of_others_is_not_restored() {
             ],
             "the trigger audit_no_update",
         ),
-        (&["CREATE VIRTUAL TABLE words USING fts5(text)"], "the virtual table words"),
     ];
     for (extra, what) in cases {
         let home = tempfile::tempdir().expect("a temporary directory");

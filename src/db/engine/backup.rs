@@ -148,11 +148,10 @@ async fn open(path: &Path) -> Result<SqliteConnection> {
 }
 
 /// Whether all that would run by itself in a file is ours: a trigger or a view of somebody else's could change or hide
-/// what DockNap stores, and a virtual table runs code on being read.
+/// what DockNap stores.
 async fn check_schema(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
     let found: Vec<(String, String, String)> = sqlx::query_as(
-        "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view') \
-         OR (type = 'table' AND sql LIKE 'create virtual%') ORDER BY name",
+        "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY name",
     )
     .fetch_all(connection)
     .await
@@ -160,7 +159,6 @@ async fn check_schema(connection: &mut SqliteConnection, path: &Path) -> Result<
     let is_ours = |sql: &str| SQLITE_OWN.iter().any(|own| own.replacen("IF NOT EXISTS ", "", 1) == *sql);
     match found.into_iter().find(|(.., sql)| !is_ours(sql)) {
         Some((kind, name, _)) => {
-            let kind = if kind == "table" { "virtual table" } else { &kind };
             let name = name.escape_debug();
             Err(unusable(
                 path,
