@@ -137,6 +137,7 @@ async fn services(config: Config, clock: Clock, db: Db) -> Result<App, StartErro
         scheduler: Activator::default(),
         hosts: Hosts::new(local),
         execution: Execution::default(),
+        answering: crate::app::idempotency::AtWork::default(),
         outside: Outside::default(),
         soon: crate::app::soon::Soon::default(),
         facts: crate::app::Kept::default(),
@@ -256,7 +257,9 @@ pub async fn serve(
         housekeeping::run(swept.clone(), stop_sweeping.clone())
     }));
     let router = web::router(Web::new(app.clone(), demo));
-    let mut serving = tokio::spawn(web::serve::serve(listener, router, app.clock.clone(), stop.clone()));
+    let trusted = app.config.trusted_proxies.clone();
+    let mut serving =
+        tokio::spawn(web::serve::serve(listener, router, app.clock.clone(), trusted, stop.clone()));
     tracing::info!("serving on http://{address}{}/", app.config.base_path());
     started(address);
 
@@ -306,7 +309,7 @@ async fn stand_by(
         if answering.is_none() {
             answering = second_handle(listener).map(|listener| {
                 let router = standby::router(Arc::clone(&other));
-                tokio::spawn(web::serve::serve(listener, router, clock.clone(), over.clone()))
+                tokio::spawn(web::serve::serve(listener, router, clock.clone(), Vec::new(), over.clone()))
             });
         }
     })

@@ -1,6 +1,8 @@
 //! A POST that acts, sent again with the same `Idempotency-Key`, gets the answer of the first and acts no second time.
 
+use std::collections::HashSet;
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::ToSpan;
 
@@ -19,6 +21,27 @@ pub struct Answer {
     pub status: u16,
     /// JSON.
     pub body: String,
+}
+
+/// The keys whose first request this process is at work on. One that the database alone believes at work broke off.
+#[derive(Clone, Debug, Default)]
+pub struct AtWork(Arc<Mutex<HashSet<(String, String)>>>);
+
+/// A key at work, until it is dropped.
+struct Working(AtWork, (String, String));
+
+impl AtWork {
+    fn begin(&self, user: &str, key: &str) -> Option<Working> {
+        let entry = (user.to_owned(), key.to_owned());
+        let fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.clone());
+        fresh.then(|| Working(self.clone(), entry))
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
 }
 
 /// Does `work` unless `key` has been answered in the last day. `request` tells one request from another: a key that
@@ -40,11 +63,14 @@ pub async fn once(
     }
     let now = app.clock.now();
     let since = now.checked_sub(KEPT_HOURS.hours()).unwrap_or(now);
+    let stored = async || again(db::idempotency::get(&app.db, user, key, since).await?, request);
+    let Some(_working) = app.answering.begin(user, key) else { return stored().await };
     let mut tx = app.db.begin().await?;
+    db::idempotency::forget_lost(&mut tx, user, key).await?;
     let free = db::idempotency::begin(&mut tx, user, key, request, since, now).await?;
     tx.commit().await?;
     if !free {
-        return again(db::idempotency::get(&app.db, user, key, since).await?, request);
+        return stored().await;
     }
     let answered = work.await;
     match &answered {

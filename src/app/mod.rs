@@ -86,6 +86,8 @@ pub struct Parts {
     pub hosts: Hosts,
     /// What is being done to containers right now.
     pub execution: Execution,
+    /// Requests with an `Idempotency-Key` that are being answered.
+    pub answering: idempotency::AtWork,
     /// What others do to containers, until the scheduler looks.
     pub outside: Outside,
     /// Sleeps that are near.

@@ -15,6 +15,7 @@ use super::auth::{self, record};
 use super::users::{check_secret, find};
 use super::{Actor, App, Error, FieldError, Result};
 use crate::db;
+use crate::db::credentials::Event;
 pub use crate::db::user_links::Link;
 use crate::domain::audit::{AuditDetail, Change};
 use crate::domain::credential::{check_name, name_key};
@@ -165,7 +166,13 @@ fn gone() -> Error {
 /// # Errors
 /// As [`look`]; [`Error::Invalid`] naming the rule the password breaks: the link is good for another try then.
 pub async fn accept(app: &App, token: &str, password: &SecretString, ip: Option<IpAddr>) -> Result<User> {
-    let (user, kind) = look(app, token).await?;
+    let (user, kind) = match look(app, token).await {
+        Err(error @ Error::NotFound { .. }) => {
+            app.auth.flood.admit(ip)?;
+            return Err(error);
+        }
+        found => found?,
+    };
     check_secret(app, &user.name, password)?;
     let digest = Ticket::parse(token).ok_or_else(gone)?.digest();
     let hash = app.auth.hasher.hash(password).await?;
@@ -176,10 +183,8 @@ pub async fn accept(app: &App, token: &str, password: &SecretString, ip: Option<
     {
         return Err(gone());
     }
-    db::user_links::delete_all(&mut tx, &user.id).await?;
-    db::sessions::delete_all(&mut tx, &user.id, None).await?;
-    db::tokens::delete_all(&mut tx, &user.id).await?;
-    db::login_failures::clear(&mut tx, &auth::name_tries(&user.name)).await?;
+    db::credentials::end(&mut tx, &user.id, Event::Password, None).await?;
+    auth::forget_failures(&mut tx, &user).await?;
     db::users::logged_in(&mut tx, &user.id, now, None).await?;
     let actor = Actor::user(&user, ip);
     record(&mut tx, app, &actor, "user.use_link", &user, "ok", Some(kind.as_str())).await?;

@@ -9,6 +9,7 @@ use super::audit::{self, Object};
 use super::auth::{self, record};
 use super::{Actor, App, Error, FieldError, Result};
 use crate::db;
+use crate::db::credentials::Event;
 pub use crate::db::sessions::Session;
 use crate::domain::audit::{AuditDetail, Change};
 use crate::domain::credential::{self, Strength, WeakPassword, check_name, name_key};
@@ -165,12 +166,8 @@ pub async fn update(app: &App, actor: &Actor, id: &UserId, edit: &Edit) -> Resul
     if !db::users::update(&mut tx, &new, app.clock.now()).await? {
         return Err(Error::Stale { current_rev: old.rev });
     }
-    db::sessions::delete_all(&mut tx, id, None).await?;
-    db::tokens::delete_all(&mut tx, id).await?;
-    db::user_links::delete_all(&mut tx, id).await?;
-    if edit.disabled {
-        db::feeds::delete_all(&mut tx, id).await?;
-    }
+    let event = if edit.disabled { Event::Disable } else { Event::Role };
+    db::credentials::end(&mut tx, id, event, None).await?;
     let changes = [
         ("role", old.role.to_string(), role.to_string()),
         ("disabled", old.disabled.to_string(), edit.disabled.to_string()),
@@ -197,9 +194,7 @@ pub async fn delete(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
     let user =
         db::users::find_in(&mut tx, id).await?.ok_or_else(|| Error::not_found("user", id.as_str()))?.user;
     require_other_admin(&mut tx, &user).await?;
-    db::sessions::delete_all(&mut tx, id, None).await?;
-    db::tokens::delete_all(&mut tx, id).await?;
-    db::feeds::delete_all(&mut tx, id).await?;
+    db::credentials::end(&mut tx, id, Event::Delete, None).await?;
     db::users::delete(&mut tx, id).await?;
     record(&mut tx, app, actor, "user.delete", &user, "ok", None).await?;
     Ok(tx.commit().await?)
@@ -250,15 +245,13 @@ pub async fn change_password(
 ) -> Result<()> {
     let id = UserId::from(actor.reference.id.clone().unwrap_or_default());
     let stored = find(app, &id).await?;
-    auth::count_try(app, &stored.user.name, actor.ip).await?;
-    if !app.auth.hasher.verify(current, Some(&stored.password_hash)).await?.matches {
+    if !auth::prove_again(app, &stored, current).await? {
         let mut tx = app.db.begin().await?;
         record(&mut tx, app, actor, "user.change_password", &stored.user, "refused", Some("wrong password"))
             .await?;
         tx.commit().await?;
         return Err(Error::field("current", "this is not your password"));
     }
-    auth::clear_tries(app, &stored.user.name, actor.ip).await?;
     set_password(app, actor, &stored.user, password, keep, "user.change_password").await
 }
 
@@ -276,10 +269,8 @@ async fn set_password(
     if !db::users::set_password(&mut tx, &user.id, &hash, app.clock.now()).await? {
         return Err(Error::not_found("user", &*user.name));
     }
-    db::sessions::delete_all(&mut tx, &user.id, keep).await?;
-    db::tokens::delete_all(&mut tx, &user.id).await?;
-    db::user_links::delete_all(&mut tx, &user.id).await?;
-    db::login_failures::clear(&mut tx, &auth::name_tries(&user.name)).await?;
+    db::credentials::end(&mut tx, &user.id, Event::Password, keep).await?;
+    auth::forget_failures(&mut tx, user).await?;
     record(&mut tx, app, actor, event, user, "ok", None).await?;
     Ok(tx.commit().await?)
 }
@@ -316,8 +307,7 @@ pub async fn end_sessions(app: &App, actor: &Actor, id: &UserId, keep: Option<&s
     }
     let user = find(app, id).await?.user;
     let mut tx = app.db.begin().await?;
-    let ended = db::sessions::delete_all(&mut tx, id, keep).await?;
-    db::tokens::delete_all(&mut tx, id).await?;
+    let ended = db::credentials::end(&mut tx, id, Event::SignOut, keep).await?;
     record(&mut tx, app, actor, "user.end_sessions", &user, "ok", None).await?;
     tx.commit().await?;
     Ok(ended)

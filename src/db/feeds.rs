@@ -94,11 +94,3 @@ pub async fn used(db: &Db, digest: &str, now: Timestamp, unless_since: Timestamp
 pub async fn delete(tx: &mut Tx, user: &UserId, id: &FeedId) -> Result<bool> {
     Ok(exec_tx!(tx, "DELETE FROM feeds WHERE user_id = $1 AND id = $2", user.as_str(), id.as_str())? == 1)
 }
-
-/// Ends all of someone's addresses, and answers how many.
-///
-/// # Errors
-/// What the engine answered.
-pub async fn delete_all(tx: &mut Tx, user: &UserId) -> Result<u64> {
-    Ok(exec_tx!(tx, "DELETE FROM feeds WHERE user_id = $1", user.as_str())?)
-}

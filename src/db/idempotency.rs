@@ -19,10 +19,6 @@ pub struct Answered {
 /// The status of a key whose first request has not been answered yet.
 pub const AT_WORK: i64 = 0;
 
-/// A request that has not been answered after this long never will be: its process is gone. In milliseconds, twice
-/// the longest time a request may take.
-const LOST_AFTER_MS: i64 = 60_000;
-
 /// What `user` was answered under `key` since `since`.
 ///
 /// # Errors
@@ -50,12 +46,7 @@ pub async fn begin(
     since: Timestamp,
     now: Timestamp,
 ) -> Result<bool> {
-    exec_tx!(
-        tx,
-        "DELETE FROM idempotency WHERE created_ms < $1 OR (status = 0 AND created_ms < $2)",
-        to_ms(since),
-        to_ms(now) - LOST_AFTER_MS
-    )?;
+    exec_tx!(tx, "DELETE FROM idempotency WHERE created_ms < $1", to_ms(since))?;
     let touched = exec_tx!(
         tx,
         "INSERT INTO idempotency (user_id, key, request, status, body, created_ms) VALUES ($1, $2, $3, 0, '', $4) \
@@ -66,6 +57,15 @@ pub async fn begin(
         to_ms(now)
     )?;
     Ok(touched == 1)
+}
+
+/// Lets go of a key whose request broke off, or whose process is gone: it never will be answered.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn forget_lost(tx: &mut Tx, user: &str, key: &str) -> Result<()> {
+    exec_tx!(tx, "DELETE FROM idempotency WHERE user_id = $1 AND key = $2 AND status = 0", user, key)?;
+    Ok(())
 }
 
 /// Stores the answer under a key that [`begin`] took.

@@ -1,4 +1,4 @@
-//! Failed logins, by name and by address.
+//! Failed logins: by name and by address, and of known browsers and accounts by themselves.
 //!
 //! A try is counted *before* the password is looked at, in one statement, so that a hundred tries at once are counted
 //! as a hundred; a right password takes its own count back.
@@ -8,39 +8,31 @@ use jiff::Timestamp;
 use super::{Db, Result, Tx, exec_db, exec_tx, on_tx};
 use crate::domain::time::{from_ms, to_ms};
 
-/// Whether a try may go on.
+/// Where a count stands with one try more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counted {
-    /// It may.
-    Try {
-        /// The how-manieth failure it is, should it fail.
-        failures: i64,
-        /// When the first of them was.
-        since: Timestamp,
-    },
-    /// It is refused unchecked until then; it was not counted.
-    Blocked(Timestamp),
+pub struct Counted {
+    /// The how-manieth failure it is, should it fail.
+    pub failures: i64,
+    /// When the first of them was.
+    pub since: Timestamp,
+    /// Until when tries were refused already before this one.
+    pub blocked_until: Timestamp,
 }
 
-/// Counts a try under `key`. Failures older than `forget_before` start a new count.
+/// Counts a try under `key`; who refuses it drops the transaction. Failures older than `forget_before` start a new
+/// count. The row is held until the transaction ends: of tries at once each sees another count.
 ///
 /// # Errors
 /// What the engine answered.
 pub async fn count(tx: &mut Tx, key: &str, now: Timestamp, forget_before: Timestamp) -> Result<Counted> {
-    let counted: Option<(i64, i64)> = on_tx!(tx, conn => sqlx::query_as(
+    let (failures, since, blocked_until): (i64, i64, i64) = on_tx!(tx, conn => sqlx::query_as(
         "INSERT INTO login_failures (key, since_ms, failures, blocked_until_ms) VALUES ($1, $2, 1, 0) \
          ON CONFLICT (key) DO UPDATE SET \
            failures = CASE WHEN login_failures.since_ms < $3 THEN 1 ELSE login_failures.failures + 1 END, \
-           since_ms = CASE WHEN login_failures.since_ms < $3 THEN excluded.since_ms ELSE login_failures.since_ms END, \
-           blocked_until_ms = 0 \
-         WHERE login_failures.blocked_until_ms <= $2 RETURNING failures, since_ms")
-        .bind(key).bind(to_ms(now)).bind(to_ms(forget_before)).fetch_optional(conn))?;
-    if let Some((failures, since)) = counted {
-        return Ok(Counted::Try { failures, since: from_ms(since) });
-    }
-    let blocked: Option<(i64,)> = on_tx!(tx, conn => sqlx::query_as(
-        "SELECT blocked_until_ms FROM login_failures WHERE key = $1").bind(key).fetch_optional(conn))?;
-    Ok(Counted::Blocked(blocked.map_or(now, |(until,)| from_ms(until))))
+           since_ms = CASE WHEN login_failures.since_ms < $3 THEN excluded.since_ms ELSE login_failures.since_ms END \
+         RETURNING failures, since_ms, blocked_until_ms")
+        .bind(key).bind(to_ms(now)).bind(to_ms(forget_before)).fetch_one(conn))?;
+    Ok(Counted { failures, since: from_ms(since), blocked_until: from_ms(blocked_until) })
 }
 
 /// Refuses tries under `key` until `until`.

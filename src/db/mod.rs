@@ -15,6 +15,8 @@ pub mod applied;
 pub mod audit;
 pub mod calendars;
 mod conditions;
+pub mod credentials;
+pub mod devices;
 pub mod engine;
 pub mod feeds;
 pub mod figures;

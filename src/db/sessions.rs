@@ -192,19 +192,6 @@ pub async fn delete_of(tx: &mut Tx, user: &UserId, id_hash: &str) -> Result<bool
     Ok(rows == 1)
 }
 
-/// Ends someone's sessions, all or all but one, and answers how many.
-///
-/// # Errors
-/// What the engine answered.
-pub async fn delete_all(tx: &mut Tx, user: &UserId, but: Option<&str>) -> Result<u64> {
-    Ok(exec_tx!(
-        tx,
-        "DELETE FROM sessions WHERE user_id = $1 AND id_hash <> $2",
-        user.as_str(),
-        but.unwrap_or_default()
-    )?)
-}
-
 /// Ends the oldest of someone's sessions until `keep` are left; `newest` stays, also where several began at once.
 ///
 /// # Errors

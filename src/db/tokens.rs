@@ -51,14 +51,6 @@ pub async fn delete(tx: &mut Tx, jti: &str) -> Result<bool> {
     Ok(exec_tx!(tx, "DELETE FROM tokens WHERE jti = $1", jti)? == 1)
 }
 
-/// Kills all of someone's tokens and answers how many.
-///
-/// # Errors
-/// What the engine answered.
-pub async fn delete_all(tx: &mut Tx, user: &UserId) -> Result<u64> {
-    Ok(exec_tx!(tx, "DELETE FROM tokens WHERE user_id = $1", user.as_str())?)
-}
-
 /// Kills the oldest of someone's tokens until `keep` are left, those past `now` first of all; `newest` stays, also where
 /// several were given out at once.
 ///

@@ -1,14 +1,14 @@
 //! The calls DockNap makes, each under a timeout, with answers in domain values.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::EventMessage;
-use bollard::query_parameters::{EventsOptions, LogsOptions, RestartContainerOptions, StopContainerOptions};
-use futures_util::{Stream, StreamExt as _};
+use bollard::query_parameters::{RestartContainerOptions, StopContainerOptions};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::answers::{self, Engine, Info, Inspected, Listed};
 use super::endpoint::Endpoint;
 use super::reading::{self, Row};
+use super::streams::{self, Lines, Output};
 use super::wire::{self, Wire};
 use super::{Answer, DockerError, Usage, words};
 use crate::clock::Clock;
@@ -127,7 +128,7 @@ impl Client {
 
     /// A sign of life.
     pub(super) async fn ping(&self) -> Result<(), DockerError> {
-        self.timed(LOOK, "GET /_ping", self.docker.ping()).await.map(drop)
+        self.timed(LOOK, "GET /_ping", self.wire.open("/_ping")).await.map(drop)
     }
 
     /// Agrees on a version with the Engine, which may be another one than last time.
@@ -184,15 +185,17 @@ impl Client {
         &self,
         since: Timestamp,
     ) -> impl Stream<Item = Result<Event, DockerError>> + Send + use<> {
-        let filters = HashMap::from([
-            ("type".to_owned(), vec!["container".to_owned()]),
-            ("event".to_owned(), EVENTS.iter().map(|event| (*event).to_owned()).collect()),
-        ]);
+        let (wire, endpoint) = (Arc::clone(&self.wire), self.wire.endpoint().clone());
         let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond().max(0));
-        let options = EventsOptions { since: Some(since), filters: Some(filters), until: None };
-        let endpoint = self.wire.endpoint().clone();
-        self.docker.events(Some(options)).filter_map(move |message| {
-            let event = match message {
+        let target = events_target(&since, None);
+        let lines = stream::once(async move { wire.open(&target).await.map(Lines::new) });
+        let lines = lines.map_ok(|lines| {
+            stream::try_unfold(lines, |mut lines| async move {
+                Ok::<_, Error>(lines.next().await?.map(|line| (line, lines)))
+            })
+        });
+        lines.try_flatten().filter_map(move |line| {
+            let event = match line.and_then(|line| answers::read::<EventMessage>(&line)) {
                 Ok(message) => read_event(message).map(Ok),
                 Err(error) => Some(Err(words::error(&endpoint, "GET /events", &error))),
             };
@@ -244,19 +247,14 @@ impl Client {
         if !is_reference(id) {
             return Err(DockerError::NotFound);
         }
-        let options =
-            LogsOptions { stdout: true, stderr: true, tail: lines.to_string(), ..LogsOptions::default() };
+        let target = format!("/containers/{id}/logs?stdout=true&stderr=true&tail={lines}");
         let read = async {
-            let mut text = Vec::new();
-            let mut chunks = std::pin::pin!(self.docker.logs(id, Some(options)));
-            while let Some(chunk) = chunks.next().await {
-                text.extend_from_slice(chunk?.as_ref());
-                // A line may be as long as its writer likes; the end of what is kept here is what counts.
-                if text.len() > 1024 * 1024 {
-                    text.drain(..text.len() - 64 * 1024);
-                }
+            let mut body = self.wire.open(&target).await?;
+            let mut output = Output::default();
+            while let Some(data) = streams::piece(&mut body).await? {
+                output.push(&data);
             }
-            Ok(text)
+            Ok(output.end())
         };
         let text = self.timed(LOOK, &format!("GET /containers/{id}/logs"), read).await?;
         Ok(tail(&String::from_utf8_lossy(&text), lines, bytes))
@@ -322,10 +320,7 @@ impl Client {
             Err(error) => Err(error),
         };
         let events = async {
-            let options =
-                EventsOptions { since: Some("0".to_owned()), until: Some("1".to_owned()), filters: None };
-            let mut events = std::pin::pin!(self.docker.events(Some(options)));
-            events.next().await.transpose().map(drop)
+            Lines::new(self.wire.open(&events_target("0", Some("1"))).await?).next().await.map(drop)
         };
         let stats = match self.usage(&nobody, true).await {
             Err(error) => known(Err(error)),
@@ -449,6 +444,13 @@ fn agree(theirs: Option<(u32, u32)>, least: (u32, u32)) -> Result<String, String
         ));
     }
     Ok(shown(theirs.min(NEWEST)))
+}
+
+/// Events of containers, from an instant on, and to one.
+fn events_target(since: &str, until: Option<&str>) -> String {
+    let filters = serde_json::json!({ "type": ["container"], "event": EVENTS }).to_string();
+    let until = until.map(|until| format!("&until={until}")).unwrap_or_default();
+    format!("/events?since={since}{until}&filters={}", utf8_percent_encode(&filters, NON_ALPHANUMERIC))
 }
 
 /// What to list: all containers, or those with all the label pairs.

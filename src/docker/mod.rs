@@ -18,6 +18,7 @@ pub mod hosts;
 mod inventory;
 mod reading;
 pub mod self_detection;
+mod streams;
 mod watch;
 mod wire;
 mod words;

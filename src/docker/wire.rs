@@ -1,12 +1,11 @@
 //! Carries one request to the Engine and its answer back.
 //!
-//! bollard shapes the requests that act and reads what comes as a stream; all else is asked by [`Wire::get`] and read
-//! by [`answers`]. The connection is ours, because bollard's own refuses to start without a socket, hides the status 304
-//! (it was so already), leaves the API version out of the path and shakes hands anew for each TLS call without resuming.
-//! A connection serves one request: over a socket that costs some 50 µs, and nothing that an Engine's restart could
+//! bollard shapes the requests that act; all else is asked by [`Wire::open`] and read by [`answers`] and [`streams`], which
+//! bound what they read. The connection is ours, because bollard's own refuses to start without a socket, hides the
+//! status 304 (it was so already), leaves the API version out of the path and shakes hands anew for each TLS call without
+//! resuming. A connection serves one request: over a socket that costs some 50 µs, and nothing that an Engine's restart could
 //! leave half dead is ever kept.
 
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use std::sync::{PoisonError, RwLock};
 
 use bollard::BollardRequest;
 use bollard::errors::Error;
-use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{DATE, HOST, HeaderValue};
 use hyper::{Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
@@ -23,8 +22,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::answers;
 use super::endpoint::{Endpoint, Way};
+use super::{answers, streams};
 use crate::clock::Clock;
 use crate::domain::text::chain;
 use crate::faults::Point;
@@ -42,6 +41,10 @@ const SET: i64 = 2 * SECOND;
 
 /// Longest answer that is read, in bytes: the list of ten thousand containers with fifty labels each is shorter.
 const LONGEST: usize = 64 * 1024 * 1024;
+/// What is read of a refusal, in bytes: Docker gives a line, a proxy a page.
+const REFUSAL: usize = 64 * 1024;
+/// Longest head of an answer, in bytes, and what is read at once of its body.
+const BUFFER: usize = 64 * 1024;
 
 /// The connections to one Engine and what they showed.
 #[derive(Debug)]
@@ -131,19 +134,36 @@ impl Wire {
     /// Asks for `target`, path and query, and gives the body of the answer. All but success is an error, in the form
     /// that bollard gives it.
     pub(super) async fn get(self: &Arc<Self>, target: &str) -> Result<Vec<u8>, Error> {
+        whole(self.open(target).await?).await
+    }
+
+    /// The same, with the body left to be read.
+    pub(super) async fn open(self: &Arc<Self>, target: &str) -> Result<Incoming, Error> {
         // bollard's kind of body, so that there is one kind of connection.
         let mut request = BollardRequest::new(bollard::body_full(Bytes::new()));
         *request.uri_mut() = target.parse::<Uri>()?;
-        let answering: Answering = Box::pin(Arc::clone(self).exchange(request));
-        let response = answering.await?;
+        let answering: Answering = Box::pin(Arc::clone(self).accepted(request));
+        Ok(answering.await?.into_body())
+    }
+
+    /// An answer that is no refusal. Those are read here for bollard too, which would read however much there is.
+    async fn accepted(self: Arc<Self>, request: BollardRequest) -> Result<Response<Incoming>, Error> {
+        let response = self.exchange(request).await?;
         let status = response.status();
-        let body = whole(response.into_body()).await?;
         if status.is_success() {
-            return Ok(body);
+            return Ok(response);
         }
+        let mut body = response.into_body();
+        let mut text = Vec::new();
+        while text.len() < REFUSAL
+            && let Some(data) = streams::piece(&mut body).await?
+        {
+            text.extend_from_slice(&data);
+        }
+        text.truncate(REFUSAL);
         Err(Error::DockerResponseServerError {
             status_code: status.as_u16(),
-            message: answers::refusal(&body),
+            message: answers::refusal(&text),
         })
     }
 
@@ -222,7 +242,7 @@ impl Wire {
 pub(super) fn docker(wire: &Arc<Wire>) -> bollard::Docker {
     let wire = Arc::clone(wire);
     let transport =
-        move |request: BollardRequest| -> Answering { Box::pin(Arc::clone(&wire).exchange(request)) };
+        move |request: BollardRequest| -> Answering { Box::pin(Arc::clone(&wire).accepted(request)) };
     // Address, timeout and version of bollard's own are never used: `Wire` and `Client` see to them.
     bollard::Docker::connect_with_custom_transport(
         transport,
@@ -238,8 +258,7 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Error>> 
 /// All of a body.
 async fn whole(mut body: Incoming) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let Ok(data) = frame?.into_data() else { continue };
+    while let Some(data) = streams::piece(&mut body).await? {
         if bytes.len() + data.len() > LONGEST {
             return Err(io::Error::other("the answer is longer than any of Docker's").into());
         }
@@ -263,7 +282,10 @@ async fn converse<S>(stream: S, request: BollardRequest) -> Result<Response<Inco
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(BUFFER)
+        .handshake(TokioIo::new(stream))
+        .await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(error = %chain(&error), "a connection to Docker ended early");

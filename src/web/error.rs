@@ -122,6 +122,16 @@ pub fn internal(fault: impl std::error::Error + Send + Sync + 'static) -> Error 
     Error::Internal(Box::new(fault))
 }
 
+/// Writes down what went wrong in a request whose caller is gone: the outer layer, which does so otherwise, is gone too.
+pub(super) fn log_unheard(response: &Response) {
+    if let Some(problem) = response.extensions().get::<Problem>()
+        && problem.status.is_server_error()
+    {
+        let cause = problem.rest.cause.as_deref().unwrap_or(&problem.detail);
+        tracing::error!(status = %problem.status, "a request whose caller hung up failed: {cause}");
+    }
+}
+
 /// Where no route is.
 pub(super) async fn not_found(uri: Uri) -> Error {
     Error::not_found("page", uri.path().chars().take(200).collect::<String>())

@@ -1,30 +1,30 @@
-//! What one request may cost: its body, its time, its frequency where passwords are guessed.
+//! What one request may cost: its body, its time, its frequency where it computes much.
 
 use std::any::Any;
-use std::net::{IpAddr, Ipv4Addr};
+use std::io;
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::Method;
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use governor::clock::Clock as _;
-use governor::middleware::NoOpMiddleware;
 use governor::{DefaultKeyedRateLimiter, Quota};
-use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
-use tower_governor::key_extractor::KeyExtractor;
-use tower_governor::{GovernorError, GovernorLayer};
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::oneshot;
 
-use super::proxy::Via;
-use super::{Web, error};
+use super::error::{self, Problem};
+use super::serve::Place;
 use crate::app::Error;
-use crate::app::auth::network;
+use crate::clock::Clock;
 use crate::domain::ids::UserId;
 
 /// Bytes of the largest body, but for those that carry a calendar file.
@@ -34,52 +34,14 @@ pub const BODY: usize = 64 * 1024;
 pub const FILE_BODY: usize = 3 * 1024 * 1024 + BODY;
 /// How long a request may take before its answer begins. A stream begins at once and may then last.
 const TIME: Duration = Duration::from_secs(30);
-/// Logins an address may try at once; one more each second.
-const FLOOD_BURST: u32 = 30;
+/// How long the body of a request that may write may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(25);
 /// Previews an account may ask for at once …
 const PREVIEW_BURST: NonZeroU32 = NonZeroU32::new(60).unwrap();
 /// … and in a minute (rulings 27).
 const PREVIEWS: NonZeroU32 = NonZeroU32::new(240).unwrap();
 /// Callers that are gone are forgotten every so many calls.
 const TIDY: u32 = 256;
-
-/// Holds back an address that tries to log in more than once a second for long (rulings 23: a flood guard, not the
-/// count of failures).
-pub struct Flood {
-    config: Arc<GovernorConfig<Network, NoOpMiddleware>>,
-    seen: AtomicU32,
-}
-
-impl Flood {
-    pub(super) fn new() -> Self {
-        let config = GovernorConfigBuilder::default()
-            .per_second(1)
-            .burst_size(FLOOD_BURST)
-            .methods(vec![Method::POST])
-            .key_extractor(Network)
-            .finish()
-            .expect("neither the period nor the burst is zero");
-        Self { config: Arc::new(config), seen: AtomicU32::new(0) }
-    }
-
-    /// The layer for routes that take passwords.
-    pub fn layer(&self) -> GovernorLayer<Network, NoOpMiddleware, Body> {
-        GovernorLayer::new(Arc::clone(&self.config)).error_handler(|refusal| {
-            let wait = match refusal {
-                GovernorError::TooManyRequests { wait_time, .. } => wait_time,
-                _ => 1,
-            };
-            Error::TooManyTries { retry_after: Duration::from_secs(wait.max(1)) }.into_response()
-        })
-    }
-
-    /// Forgets now and then whom there is no need to remember.
-    pub fn tidy(&self) {
-        if self.seen.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
-            self.config.limiter().retain_recent();
-        }
-    }
-}
 
 /// Holds back an account that asks for previews quicker than anybody types: each looks through years of instants.
 pub struct Previews {
@@ -108,20 +70,6 @@ impl Previews {
     }
 }
 
-/// Counts by address, IPv6 by /64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network;
-
-impl KeyExtractor for Network {
-    type Key = IpAddr;
-
-    fn extract<T>(&self, request: &axum::http::Request<T>) -> Result<IpAddr, GovernorError> {
-        // Where the peer is not known they all count as one.
-        let ip = request.extensions().get::<Via>().and_then(|via| via.ip);
-        Ok(network(ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
-    }
-}
-
 /// Bytes of the largest body an address takes; `path` is below the base path.
 pub fn body_of(path: &str) -> usize {
     let carries_file = ["/calendars", "/api/calendars"]
@@ -136,13 +84,78 @@ pub(super) async fn body(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Answers 503 where a request takes too long.
-pub(super) async fn time(State(web): State<Web>, request: Request, next: Next) -> Response {
-    match web.app.clock.timeout(TIME, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
+/// Answers 503 where a request takes too long. What only reads is given up then, and where its caller hangs up; what may
+/// write goes on in a task of its own until it ends (rulings 36), so that nothing is left half done.
+pub(super) async fn time(State(clock): State<Clock>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return clock.timeout(TIME, next.run(request)).await.unwrap_or_else(|_| {
             Error::Unavailable { message: "this took longer than 30 s; try again".to_owned() }.into_response()
+        });
+    }
+    let place = request.extensions().get::<Place>().cloned();
+    let late = Arc::new(AtomicBool::new(false));
+    let request = request.map(|body| Body::new(Punctual::new(body, &clock, Arc::clone(&late))));
+    let (answer, answered) = oneshot::channel();
+    tokio::spawn(async move {
+        let response = next.run(request).await;
+        drop(place);
+        let response = if late.load(Ordering::Relaxed) { too_slow() } else { response };
+        if let Err(unheard) = answer.send(response) {
+            error::log_unheard(&unheard);
         }
+    });
+    match clock.timeout(TIME, answered).await {
+        Ok(answered) => answered.unwrap_or_else(|broken| error::internal(broken).into_response()),
+        Err(_) => Error::Unavailable {
+            message:
+                "this takes longer than 30 s and goes on; look what became of it before you send it again"
+                    .to_owned(),
+        }
+        .into_response(),
+    }
+}
+
+fn too_slow() -> Response {
+    let detail = format!("The request did not arrive whole within {} s.", BODY_TIME.as_secs());
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "Sent too slowly", detail).into_response()
+}
+
+/// A body that has to arrive in [`BODY_TIME`]: what waits for it outlives its caller otherwise.
+struct Punctual {
+    body: Body,
+    end: Pin<Box<dyn Future<Output = ()> + Send>>,
+    late: Arc<AtomicBool>,
+}
+
+impl Punctual {
+    fn new(body: Body, clock: &Clock, late: Arc<AtomicBool>) -> Self {
+        let clock = clock.clone();
+        Self { body, end: Box::pin(async move { clock.sleep(BODY_TIME).await }), late }
+    }
+}
+
+impl HttpBody for Punctual {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if frame.is_pending() && self.end.as_mut().poll(context).is_ready() {
+            self.late.store(true, Ordering::Relaxed);
+            return Poll::Ready(Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut)))));
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -168,7 +181,6 @@ fn words(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::StatusCode;
     use axum::middleware::from_fn;
     use axum::routing::get;
     use axum::{Router, http};

@@ -46,8 +46,9 @@ pub mod standby;
 pub mod toast;
 pub mod view;
 
-use limits::{Flood, Previews};
+use limits::Previews;
 use live::Streams;
+use proxy::Forwarders;
 use routes::Route;
 
 /// How hard a page is compressed: 1 % larger than by the usual 6, for four fifths of the time.
@@ -63,12 +64,12 @@ pub struct Parts {
     pub app: App,
     /// The Engine is the simulated one.
     pub demo: bool,
-    /// Holds back floods of logins.
-    pub flood: Flood,
     /// Holds back floods of previews.
     pub previews: Previews,
     /// The event streams that are open.
     pub streams: Streams,
+    /// Peers that say whom they speak for and are not believed.
+    pub forwarders: Forwarders,
     /// Name of the session cookie on plain http.
     http_cookie: String,
 }
@@ -78,8 +79,8 @@ impl Web {
     pub fn new(app: App, demo: bool) -> Self {
         // Cookies ignore ports, so two installations on one host must not share a name (rulings 24).
         let http_cookie = format!("docknap_{}", app.auth.instance().get(..8).unwrap_or_default());
-        let (flood, previews, streams) = (Flood::new(), Previews::new(), Streams::default());
-        Self(Arc::new(Parts { app, demo, flood, previews, streams, http_cookie }))
+        let (previews, streams, forwarders) = (Previews::new(), Streams::default(), Forwarders::default());
+        Self(Arc::new(Parts { app, demo, previews, streams, forwarders, http_cookie }))
     }
 
     /// The base path of every link: empty, or begins with a slash and ends without one.
@@ -108,15 +109,15 @@ impl FromRef<Web> for App {
 }
 
 /// Every route with what it asks of its caller.
-pub fn table(web: &Web) -> Vec<Route> {
-    let mut table = pages::routes(web).into_parts().1;
-    table.extend(api::routes(web).into_parts().1.into_iter().map(|route| route.below("/api")));
+pub fn table(_: &Web) -> Vec<Route> {
+    let mut table = pages::routes().into_parts().1;
+    table.extend(api::routes().into_parts().1.into_iter().map(|route| route.below("/api")));
     table
 }
 
 /// The whole site. Serve it with [`serve::serve`]: whoever calls counts.
 pub fn router(web: Web) -> Router {
-    let pages = pages::routes(&web)
+    let pages = pages::routes()
         .into_parts()
         .0
         .fallback(error::not_found)
@@ -124,7 +125,7 @@ pub fn router(web: Web) -> Router {
         .layer(csrf::layer(&web))
         .layer(from_fn_with_state(web.clone(), csrf::require_origin))
         .layer(from_fn_with_state(web.clone(), proxy::require_https));
-    let api = api::routes(&web)
+    let api = api::routes()
         .into_parts()
         .0
         .fallback(error::not_found)
@@ -139,7 +140,7 @@ pub fn router(web: Web) -> Router {
         .layer(from_fn(limits::body))
         .layer(RequestBodyLimitLayer::new(limits::FILE_BODY))
         .layer(from_fn(limits::catch_panic))
-        .layer(from_fn_with_state(web.clone(), limits::time))
+        .layer(from_fn_with_state(web.app.clock.clone(), limits::time))
         .layer(from_fn_with_state(web.clone(), error::render))
         .layer(CompressionLayer::new().quality(QUALITY))
         .layer(from_fn_with_state(web.clone(), headers::add))

@@ -3,7 +3,9 @@
 //! `X-Forwarded-For` and `-Proto` are believed from the networks the settings name and from nobody else; a peer without
 //! TLS is plain http (rulings 24). The base path is taken off here, where it is there: proxies strip it or do not.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 
 use askama::Template;
 use axum::extract::{ConnectInfo, Request, State};
@@ -11,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use super::shell::Shell;
 use super::{Web, error};
@@ -31,7 +34,7 @@ impl Via {
     }
 
     fn of(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
-        let believed = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
+        let believed = |ip: IpAddr| is_among(ip, trusted);
         let peer = peer.map(|ip| ip.to_canonical());
         let Some(proxy) = peer.filter(|ip| believed(*ip)) else { return Self { ip: peer, https: false } };
         // From the right: each proxy appends whom it heard from, so the first one that is no proxy of ours is the
@@ -53,6 +56,11 @@ impl Via {
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         Self { ip: Some(ip), https }
     }
+}
+
+/// Whether one of the networks holds an address.
+pub(super) fn is_among(ip: IpAddr, networks: &[IpNet]) -> bool {
+    networks.iter().any(|network| network.contains(&ip))
 }
 
 /// The comma-separated values of a header that may be there several times.
@@ -101,10 +109,54 @@ fn below(uri: &Uri, base: &str) -> Option<Uri> {
     text.parse().ok()
 }
 
+/// Peers that send `X-Forwarded-For` and are not trusted: most likely a proxy that nobody has named, behind which all
+/// callers look like one.
+#[derive(Debug, Default)]
+pub struct Forwarders(Mutex<BTreeMap<IpAddr, Timestamp>>);
+
+/// Of so many peers; anybody may send the header.
+const FORWARDERS: usize = 8;
+
+impl Forwarders {
+    /// Each with when it was first seen.
+    pub fn seen(&self) -> Vec<(IpAddr, Timestamp)> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().map(|(ip, at)| (*ip, *at)).collect()
+    }
+
+    /// Tells the log about a peer, once.
+    fn note(&self, peer: IpAddr, web: &Web) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.contains_key(&peer) || seen.len() >= FORWARDERS {
+            return;
+        }
+        seen.insert(peer, web.app.clock.now());
+        drop(seen);
+        tracing::warn!(
+            "{peer} sends X-Forwarded-For and is not trusted, so all who come through it look like one caller, and the \
+             failed logins of one count for all. If it is your reverse proxy, set {} and start DockNap again; if you have \
+             none, somebody pretends to be one",
+            setting_with(peer, &web.app.config.trusted_proxies)
+        );
+    }
+}
+
+/// The line that trusts a peer too.
+pub fn setting_with(peer: IpAddr, trusted: &[IpNet]) -> String {
+    let all: Vec<String> = trusted.iter().map(ToString::to_string).chain([peer.to_string()]).collect();
+    format!("DOCKNAP_TRUSTED_PROXIES={}", all.join(","))
+}
+
 /// Puts [`Via`] into the request.
 pub(super) async fn look(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let via = Via::of(peer, request.headers(), &web.app.config.trusted_proxies);
+    let trusted = &web.app.config.trusted_proxies;
+    if let Some(peer) = peer.map(|ip| ip.to_canonical()).filter(|peer| !is_among(*peer, trusted))
+        && request.headers().contains_key("x-forwarded-for")
+    {
+        web.forwarders.note(peer, &web);
+    }
+    let via = Via::of(peer, request.headers(), trusted);
     request.extensions_mut().insert(via);
     next.run(request).await
 }

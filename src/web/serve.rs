@@ -1,9 +1,13 @@
 //! Connections: how many there are at once, how long one may take to say what it wants, and how they end.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -16,41 +20,109 @@ use hyper::rt::{Sleep, Timer};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use ipnet::IpNet;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt;
 
+use super::proxy::is_among;
+use crate::app::auth::network;
 use crate::clock::Clock;
 use crate::domain::text::chain;
 
 /// Connections at once; the next waits in the system's queue until one ends.
 const CONNECTIONS: usize = 1024;
+/// Of those from one address, IPv6 by /64; as many as all there are from a trusted proxy, which speaks for many.
+const PER_ADDRESS: usize = CONNECTIONS / 4;
+/// Bytes of the longest head of a request, and what is read and written at once: cookies of all that runs on the same
+/// host come along.
+const BUFFER: usize = 32 * 1024;
+/// How long a caller may take nothing of what is written to it.
+const WRITE: Duration = Duration::from_secs(20);
+/// What a caller is told who has too many connections.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 /// How long the head of a request may take, the first and each further one: who says nothing makes room.
 const HEAD: Duration = Duration::from_secs(30);
 /// How long to wait where the system has no room for another connection.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
+/// Connections by address, and whether the log was told that it has too many.
+#[derive(Debug, Default)]
+struct Addresses(Mutex<HashMap<IpAddr, (usize, bool)>>);
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+struct Seat(Arc<Addresses>, IpAddr);
+
+impl Addresses {
+    /// A seat for a caller; `None` where its address has as many as it may have.
+    fn seat(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, told) = taken.entry(address).or_default();
+        if *count >= PER_ADDRESS {
+            if !std::mem::replace(told, true) {
+                tracing::warn!(
+                    "{address} has {PER_ADDRESS} connections and gets no other; a reverse proxy may have more where \
+                     DOCKNAP_TRUSTED_PROXIES names it"
+                );
+            }
+            return None;
+        }
+        *count += 1;
+        Some(Seat(Arc::clone(self), address))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = taken.entry(self.1) {
+            count.get_mut().0 -= 1;
+            if count.get().0 == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
 /// Serves until `stop`: then no connection is accepted, those that are idle end, and answers under way are written to
 /// the end.
-pub async fn serve(listener: TcpListener, router: Router, clock: Clock, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    clock: Clock,
+    trusted: Vec<IpNet>,
+    stop: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
+    let addresses = Arc::new(Addresses::default());
     loop {
         let next = async {
-            let place = Arc::clone(&room).acquire_owned().await;
-            (place, accept(&listener, &clock).await)
+            let permit = Arc::clone(&room).acquire_owned().await.expect("it is never closed");
+            (permit, accept(&listener, &clock).await)
         };
-        let (place, (stream, peer)) = tokio::select! {
+        let (permit, (stream, peer)) = tokio::select! {
             () = stop.cancelled() => break,
             next = next => next,
         };
-        let served = connection(stream, peer, router.clone(), clock.clone(), stop.clone());
-        connections.spawn(async move {
-            let _place = place;
-            served.await;
-        });
+        let ip = peer.ip().to_canonical();
+        let seat = if is_among(ip, &trusted) {
+            None
+        } else if let Some(seat) = addresses.seat(network(ip)) {
+            Some(seat)
+        } else {
+            // Whoever cannot take this much at once goes without.
+            let _ = stream.try_write(TOO_MANY);
+            continue;
+        };
+        let place = Place(Arc::new((permit, seat, connections.token())));
+        tokio::spawn(connection(stream, peer, place, router.clone(), clock.clone(), stop.clone()));
     }
     drop(listener);
     connections.close();
@@ -76,6 +148,7 @@ async fn accept(listener: &TcpListener, clock: &Clock) -> (TcpStream, SocketAddr
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
+    place: Place,
     router: Router,
     clock: Clock,
     stop: CancellationToken,
@@ -83,13 +156,15 @@ async fn connection(
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(place.clone());
         let answer: Answer = Box::pin(router.clone().oneshot(request));
         answer
     });
     let serving = http1::Builder::new()
-        .timer(OurTime(clock))
+        .timer(OurTime(clock.clone()))
         .header_read_timeout(HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(Steady { stream, clock, stalled: None }), service);
     let mut serving = pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
@@ -100,6 +175,83 @@ async fn connection(
     };
     if let Err(error) = ended {
         tracing::trace!(error = %chain(&error), "a connection ended");
+    }
+}
+
+/// A place among the connections. Work that outlives its connection keeps the place until it ends, and is waited for when
+/// DockNap stops.
+#[derive(Clone, Debug)]
+pub(super) struct Place(
+    #[expect(dead_code, reason = "held for its Drop")]
+    Arc<(OwnedSemaphorePermit, Option<Seat>, TaskTrackerToken)>,
+);
+
+/// A connection that ends where its caller takes nothing for [`WRITE`]: what is written to it is held in memory.
+struct Steady {
+    stream: TcpStream,
+    clock: Clock,
+    /// Since the last write had to wait.
+    stalled: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Steady {
+    fn watch(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let clock = &self.clock;
+        let stalled = self.stalled.get_or_insert_with(|| {
+            let clock = clock.clone();
+            Box::pin(async move { clock.sleep(WRITE).await })
+        });
+        stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Steady {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Steady {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, data);
+        self.watch(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, data);
+        self.watch(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -125,7 +277,7 @@ struct Nap(Pin<Box<dyn Future<Output = ()> + Send + Sync>>);
 impl Future for Nap {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.0.as_mut().poll(cx)
     }
 }
@@ -147,9 +299,102 @@ mod tests {
         let address = listener.local_addr().expect("it has an address");
         let clock = Clock::frozen(jiff::Timestamp::UNIX_EPOCH);
         let stop = CancellationToken::new();
-        let router = Router::new().route("/", get(|| async { "awake" }));
-        let task = tokio::spawn(serve(listener, router, clock.clone(), stop.clone()));
+        let router = Router::new()
+            .route("/", get(|| async { "awake" }))
+            .route("/much", get(|| async { vec![b'x'; MUCH] }));
+        let trusted = vec!["127.0.0.3/32".parse().expect("a network")];
+        let task = tokio::spawn(serve(listener, router, clock.clone(), trusted, stop.clone()));
         (address, clock, stop, task)
+    }
+
+    /// More than the system holds of what nobody reads.
+    const MUCH: usize = 64 * 1024 * 1024;
+
+    /// A connection from an address of this machine.
+    async fn from(source: &str, address: SocketAddr) -> TcpStream {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(format!("{source}:0").parse().expect("an address")).expect("an address of this machine");
+        socket.connect(address).await.expect("it connects")
+    }
+
+    async fn all_of(stream: &mut TcpStream) -> String {
+        let mut bytes = Vec::new();
+        // However it ends.
+        let _ = stream.read_to_end(&mut bytes).await;
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_head_without_end_is_refused_before_it_is_long() {
+        let (address, ..) = site().await;
+        let head = |length: usize| format!("GET / HTTP/1.1\r\nhost: nas\r\ncookie: {}", "x".repeat(length));
+        let mut hostile = TcpStream::connect(address).await.expect("it connects");
+        // Refused while it is sent.
+        let _ = hostile.write_all(head(BUFFER * 2).as_bytes()).await;
+        assert!(all_of(&mut hostile).await.starts_with("HTTP/1.1 431"));
+        let mut many_cookies = TcpStream::connect(address).await.expect("it connects");
+        let whole = format!("{}\r\n\r\n", head(BUFFER / 2));
+        many_cookies.write_all(whole.as_bytes()).await.expect("it is sent");
+        assert!(answer(&mut many_cookies).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn one_address_leaves_room_for_the_others() {
+        let (address, ..) = site().await;
+        let mut held = Vec::new();
+        for _ in 0..PER_ADDRESS {
+            held.push(from("127.0.0.1", address).await);
+        }
+        assert!(all_of(&mut from("127.0.0.1", address).await).await.starts_with("HTTP/1.1 503"));
+        let mut other = from("127.0.0.2", address).await;
+        other.write_all(ASK).await.expect("it is sent");
+        assert!(answer(&mut other).await.starts_with("HTTP/1.1 200"));
+        // A trusted proxy speaks for many.
+        for _ in 0..=PER_ADDRESS {
+            held.push(from("127.0.0.3", address).await);
+        }
+        let proxy = held.last_mut().expect("there are some");
+        proxy.write_all(ASK).await.expect("it is sent");
+        assert!(answer(proxy).await.starts_with("HTTP/1.1 200"));
+        // One that ends makes room for the next.
+        drop(held.remove(0));
+        loop {
+            let mut next = from("127.0.0.1", address).await;
+            next.write_all(ASK).await.expect("it is sent");
+            let mut first = [0; 12];
+            if next.read_exact(&mut first).await.is_ok() && first.ends_with(b"200") {
+                break;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_takes_is_given_up() {
+        let (address, clock, stop, task) = site().await;
+        let mut lazy = TcpStream::connect(address).await.expect("it connects");
+        lazy.write_all(b"GET /much HTTP/1.1\r\nhost: nas\r\n\r\n").await.expect("it is sent");
+        let until_it_stalls = async || {
+            while until_it_waits(&clock).await > WRITE {
+                tokio::task::yield_now().await;
+            }
+        };
+        until_it_stalls().await;
+        // What is taken in time keeps it going.
+        clock.advance(WRITE / 2);
+        let mut taken = 0;
+        let mut part = vec![0; 1024 * 1024];
+        while taken < MUCH / 4 {
+            taken += lazy.read(&mut part).await.expect("it can be read");
+        }
+        until_it_stalls().await;
+        clock.advance(WRITE / 2);
+        until_it_stalls().await;
+        clock.advance(WRITE);
+        // The connection is given up, or the stop would wait for it.
+        stop.cancel();
+        task.await.expect("it ends");
+        let rest = all_of(&mut lazy).await.len();
+        assert!(taken + rest < MUCH, "{taken} and {rest}");
     }
 
     async fn answer(stream: &mut TcpStream) -> String {

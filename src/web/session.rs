@@ -33,9 +33,11 @@ use super::form::Typed;
 use super::htmx::Htmx;
 use super::proxy::Via;
 use super::{Web, error, limits};
+use crate::app::auth::devices::{self, Presented};
 use crate::app::auth::sessions::{self, Opened, Ticket};
 use crate::app::{App, Error, auth};
 use crate::domain::ids::UserId;
+use crate::domain::text::chain;
 use crate::domain::user::User;
 
 /// Where axum-login keeps who is logged in.
@@ -105,7 +107,8 @@ impl AuthnBackend for Accounts {
     type Error = Error;
 
     async fn authenticate(&self, typed: Credentials) -> Result<Option<Account>, Error> {
-        match auth::login(&self.app, &typed.name, &typed.password, typed.ip).await {
+        let unknown = Presented::default();
+        match auth::login(&self.app, &typed.name, &typed.password, typed.ip, &unknown).await {
             Ok(user) => Ok(Some(Account::new(user))),
             Err(Error::WrongCredentials) => Ok(None),
             Err(other) => Err(other),
@@ -140,6 +143,8 @@ struct Store {
     user_agent: Option<String>,
     /// The cookie's ticket, or the one drawn for a new session.
     ticket: Mutex<Option<Ticket>>,
+    /// Whose session began in this request.
+    begun: Mutex<Option<UserId>>,
     loaded: Mutex<Option<Record>>,
     /// Why the table could not be used: tower-sessions passes on no more than a text.
     fault: Mutex<Option<Error>>,
@@ -154,6 +159,15 @@ impl fmt::Debug for Store {
 impl Store {
     fn ticket(&self) -> Option<Ticket> {
         self.ticket.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Knows the browser from now on, where somebody has logged in. That it cannot be stored does not undo the login.
+    async fn remember(&self, presented: &Presented) -> Option<Presented> {
+        let user = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let known = devices::remember(&self.app, &user, presented, self.ip, self.user_agent.as_deref()).await;
+        known
+            .inspect_err(|error| tracing::warn!(error = %chain(error), "a browser could not be remembered"))
+            .ok()
     }
 
     fn ticket_of(&self, id: Id) -> Option<Ticket> {
@@ -187,6 +201,7 @@ impl SessionStore for Store {
             .await
             .map_err(|error| self.refused(error))?;
         record.id = Id(ticket.number());
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(user);
         *self.ticket.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticket);
         Ok(())
     }
@@ -305,6 +320,7 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
         ip: via.ip,
         user_agent,
         ticket: Mutex::new(sent.clone()),
+        begun: Mutex::default(),
         loaded: Mutex::new(None),
         fault: Mutex::new(None),
     };
@@ -334,6 +350,9 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
         _ => {}
     }
 
+    let device_name = format!("{name}_browser");
+    let presented = cookie(request.headers(), &device_name).map(Presented::parse).unwrap_or_default();
+    request.extensions_mut().insert(presented.clone());
     let store = Arc::new(store);
     let session = Session::new(id, Arc::clone(&store), None);
     request.extensions_mut().insert(session.clone());
@@ -361,6 +380,9 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
         if let Some(ticket) = store.ticket() {
             let age = web.app.config.session_max.as_secs() + COOKIE_GRACE;
             set_cookie(&mut response, name, &ticket.reveal(), age, via.https);
+        }
+        if let Some(known) = store.remember(&presented).await {
+            set_cookie(&mut response, &device_name, &known.reveal(), devices::LIFETIME.as_secs(), via.https);
         }
     } else if empty && live {
         set_cookie(&mut response, name, "", 0, via.https);

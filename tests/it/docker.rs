@@ -321,26 +321,28 @@ fn one_module_makes_the_calls_and_only_those() {
         }
         let calls: Vec<&str> = text.split("self.docker.").skip(1).collect();
         assert!(calls.is_empty() || path.ends_with("/client.rs"), "{path} makes calls of its own");
-        let asks = text.matches("wire.get(").count();
-        assert_eq!(asks, usize::from(path.ends_with("/client.rs")), "{path} asks on its own");
-        if asks > 0 {
+        let asks = ["wire.get(", "wire.open("].iter().any(|call| text.contains(call));
+        assert_eq!(asks, path.ends_with("/client.rs"), "{path} asks on its own");
+        if asks {
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             let words = code.lines().flat_map(|line| line.split('"').skip(1).step_by(2));
-            paths.extend(words.filter(|word| word.starts_with('/')).map(ToOwned::to_owned));
+            let words = words.filter(|word| word.starts_with('/')).filter_map(|word| word.split('?').next());
+            paths.extend(words.map(ToOwned::to_owned));
         }
         methods.extend(calls.iter().filter_map(|call| call.split('(').next()).map(ToOwned::to_owned));
     }
-    let expected = [
-        "events",
-        "logs",
-        "pause_container",
-        "ping",
-        "restart_container",
-        "start_container",
-        "stop_container",
-        "unpause_container",
-    ];
+    let expected =
+        ["pause_container", "restart_container", "start_container", "stop_container", "unpause_container"];
     assert_eq!(methods.into_iter().collect::<Vec<_>>(), expected);
-    let asked = ["/containers/json", "/containers/{id}/json", "/containers/{id}/stats", "/info", "/version"];
+    let asked = [
+        "/_ping",
+        "/containers/json",
+        "/containers/{id}/json",
+        "/containers/{id}/logs",
+        "/containers/{id}/stats",
+        "/events",
+        "/info",
+        "/version",
+    ];
     assert_eq!(paths.into_iter().collect::<Vec<_>>(), asked);
 }

@@ -125,3 +125,72 @@ async fn an_empty_stream_of_samples_is_no_sample() {
     let parrot = Parrot::says(json("200 OK", ""));
     assert_eq!(parrot.host.usage("a").await, Ok(Usage::default()));
 }
+
+/// Answers each request with a head and then with the same piece again and again, until nobody listens: how much was
+/// taken.
+struct Endless {
+    host: Arc<Host>,
+    taken: Arc<std::sync::atomic::AtomicUsize>,
+    _directory: tempfile::TempDir,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Endless {
+    fn says(head: &str, piece: Vec<u8>) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("endless.sock");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        let taken = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (head, counted) = (head.to_owned(), Arc::clone(&taken));
+        let task = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(stream.read_u8().await.expect("a request"));
+                }
+                let mut open = stream.write_all(head.as_bytes()).await;
+                while open.is_ok() {
+                    open = stream.write_all(&piece).await;
+                    counted.fetch_add(piece.len(), std::sync::atomic::Ordering::Relaxed);
+                }
+            }
+        });
+        let settings = settings(&format!("unix://{}", path.display()));
+        let host = Host::new(HostId::local(), settings, Clock::system());
+        Self { host, taken, _directory: directory, _task: AbortOnDropHandle::new(task) }
+    }
+
+    fn taken(&self) -> usize {
+        self.taken.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_without_end_is_read_to_its_first_lines() {
+    for status in ["500 Internal Server Error", "404 Not Found", "409 Conflict"] {
+        let engine =
+            Endless::says(&format!("HTTP/1.1 {status}\r\nConnection: close\r\n\r\n"), vec![b'x'; 16 * 1024]);
+        let host = &engine.host;
+        let answers = [
+            host.ping().await,
+            host.start("x").await.map(drop),
+            host.stop("x", None, 1).await.map(drop),
+            host.restart("x", None, 1).await.map(drop),
+            host.pause("x").await.map(drop),
+            host.unpause("x").await.map(drop),
+            host.last_lines("x").await.map(drop),
+            host.usage("x").await.map(drop),
+        ];
+        for answer in &answers {
+            assert!(!matches!(answer, Ok(()) | Err(DockerError::TimedOut)), "{status}: {answer:?}");
+        }
+        assert!(engine.taken() < answers.len() * 4 * 1024 * 1024, "{status}: {}", engine.taken());
+    }
+}
+
+#[tokio::test]
+async fn a_sign_of_life_is_one_however_much_comes_with_it() {
+    let engine = Endless::says("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", vec![b'x'; 64 * 1024]);
+    engine.host.ping().await.expect("it answered");
+    assert!(engine.taken() < 16 * 1024 * 1024, "{}", engine.taken());
+}

@@ -53,6 +53,7 @@ async fn bench_with(config: Config) -> Bench {
         bus: Bus::default(),
         scheduler: Activator::default(),
         execution: Execution::default(),
+        answering: docknap::app::idempotency::AtWork::default(),
         outside: docknap::app::Outside::default(),
         soon: docknap::app::soon::Soon::default(),
         facts: docknap::app::Kept::default(),

@@ -1,7 +1,7 @@
 //! Addresses under which calendar apps fetch what is planned: a secret in the URL, since such apps send no other.
 //!
 //! It opens the feed and nothing else, with a viewer's rights whatever its owner's role is. It ends when it is revoked,
-//! and when its owner is disabled or deleted.
+//! when its owner is disabled or deleted or gets another password, and when a backup is restored.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -79,10 +79,6 @@ pub async fn revoke(app: &App, actor: &Actor, id: &FeedId) -> Result<()> {
 /// [`Error::NotFound`] where the token is none of ours or was revoked; [`Error::TooManyTries`] where its network has
 /// sent too many of those.
 pub async fn verify(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(User, Actor)> {
-    let at = app.clock.monotonic();
-    if let Some(retry_after) = app.auth.bad_bearers.blocked(ip, at) {
-        return Err(Error::TooManyTries { retry_after });
-    }
     if token.starts_with(PREFIX) {
         let digest = digest(token);
         if let Some(user) = db::feeds::find_user(&app.db, &digest).await?.filter(|user| !user.disabled) {
@@ -92,7 +88,7 @@ pub async fn verify(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(User,
             return Ok((user, actor));
         }
     }
-    app.auth.bad_bearers.count(ip, at);
+    app.auth.bad_bearers.refuse(ip, app.clock.monotonic())?;
     // What was sent may be a secret with a slip in it: it is not repeated.
     Err(Error::not_found("calendar", "of this address"))
 }

@@ -1,8 +1,9 @@
 //! Who somebody is: passwords, sessions of browsers, tokens of programs, and the first admin.
 //!
 //! Brute force is held off by counts in the database and our own clock (rulings 23): per name, known or not, the try
-//! after the fifth failure waits 1, 2, 4 … 60 s; an address may fail twenty times an hour. Nothing here tells a caller
-//! whether a name exists.
+//! after the fifth failure waits 1, 2, 4 … 60 s; past twenty failures an hour an address may still try names that have
+//! not failed themselves, one per 5 s. A browser that was logged in before has a count of its own ([`devices`]), and so
+//! has whoever is logged in. Nothing here tells a caller whether a name exists.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,23 +16,26 @@ use super::metrics::Login;
 use super::{Actor, App, Error, Result};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::db::login_failures::Counted;
 use crate::db::{self, Db};
 use crate::domain::audit::AuditDetail;
 use crate::domain::credential;
 use crate::domain::text::hex;
 use crate::domain::user::User;
 
+pub mod devices;
 pub mod feeds;
+mod flood;
 mod keys;
 pub mod password;
 pub mod sessions;
 pub mod setup;
 pub mod tokens;
 
+use devices::Presented;
+use flood::Flood;
 pub use keys::KeyError;
 use keys::Keys;
-use password::{Cost, Hasher};
+use password::{Cost, Hasher, Who};
 use setup::SetupToken;
 use tokens::BadBearers;
 
@@ -40,6 +44,8 @@ use tokens::BadBearers;
 pub struct Auth {
     /// Hashes passwords, one at a time.
     pub hasher: Hasher,
+    /// Holds back floods of tries without a proof.
+    pub flood: Flood,
     keys: Keys,
     setup: SetupToken,
     bad_bearers: BadBearers,
@@ -82,6 +88,7 @@ impl Auth {
         };
         Ok(Self {
             hasher: Hasher::new(cost),
+            flood: Flood::default(),
             keys,
             setup: SetupToken::new(&config.data_dir),
             bad_bearers: BadBearers::default(),
@@ -105,17 +112,26 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const NAME_MEMORY: Duration = Duration::from_secs(24 * 3600);
 /// Failures an address may have …
 const ADDRESS_FAILURES: i64 = 20;
-/// … in this time.
+/// … in this time. Past them it may try names that have not failed …
 const ADDRESS_MEMORY: Duration = Duration::from_secs(3600);
+/// … once in this time.
+const ADDRESS_PACE: Duration = Duration::from_secs(5);
 
-/// Checks name and password of somebody calling from `ip`, and answers the account.
+/// Checks name and password of somebody calling from `ip`, with a browser that `presented` what it knows, and answers
+/// the account.
 ///
 /// The answer to a wrong password, an unknown name and a disabled account is the same and takes one password hash each.
 ///
 /// # Errors
 /// [`Error::WrongCredentials`]; [`Error::TooManyTries`] where the try was refused unchecked.
-pub async fn login(app: &App, name: &str, password: &SecretString, ip: Option<IpAddr>) -> Result<User> {
-    let outcome = checked_login(app, name, password, ip).await;
+pub async fn login(
+    app: &App,
+    name: &str,
+    password: &SecretString,
+    ip: Option<IpAddr>,
+    presented: &Presented,
+) -> Result<User> {
+    let outcome = checked_login(app, name, password, ip, presented).await;
     match &outcome {
         Ok(_) => app.vitals.counters.login(Login::Ok),
         Err(Error::TooManyTries { .. }) => app.vitals.counters.login(Login::Refused),
@@ -124,28 +140,53 @@ pub async fn login(app: &App, name: &str, password: &SecretString, ip: Option<Ip
     outcome
 }
 
-async fn checked_login(app: &App, name: &str, password: &SecretString, ip: Option<IpAddr>) -> Result<User> {
+async fn checked_login(
+    app: &App,
+    name: &str,
+    password: &SecretString,
+    ip: Option<IpAddr>,
+    presented: &Presented,
+) -> Result<User> {
     let now = app.clock.now();
-    let tries = Tries::of(name, ip);
-    tries.count(app).await?;
-
     let stored = match credential::check_name(name) {
         Ok(name) => db::users::find_by_name(&app.db, &credential::name_key(name)).await?,
         Err(_) => None,
     };
-    let verdict =
-        match app.auth.hasher.verify(password, stored.as_ref().map(|stored| &*stored.password_hash)).await {
-            Ok(verdict) => verdict,
-            Err(error) => {
-                // Nobody looked at the password, so nobody failed.
-                tries.uncount(app).await?;
-                return Err(error);
-            }
-        };
+    let device = match &stored {
+        Some(stored) => presented.known_to(app, &stored.user.id).await?,
+        None => None,
+    };
+    let (who, tries) = match device {
+        Some(device) => (Who::Known, Tries::apart(format!("device:{device}"))),
+        None => {
+            app.auth.flood.admit(ip)?;
+            (Who::Stranger, Tries::of(name, ip))
+        }
+    };
+    let shuts = tries.count(app).await?;
+
+    let hash = stored.as_ref().map(|stored| &*stored.password_hash);
+    let verdict = match app.auth.hasher.verify(who, password, hash).await {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            // Nobody looked at the password, so nobody failed.
+            tries.uncount(app).await?;
+            return Err(error);
+        }
+    };
 
     let stored = match stored {
         Some(stored) if verdict.matches && !stored.user.disabled => stored,
-        other => return refuse(app, other.as_ref().map(|stored| &stored.user), ip).await,
+        other => {
+            if let (true, Some(ip)) = (shuts, ip) {
+                tracing::warn!(
+                    target: "docknap::login",
+                    "{ADDRESS_FAILURES} logins failed from {ip} within an hour: from there only names that have not \
+                     failed may be tried now, one per {} s", ADDRESS_PACE.as_secs()
+                );
+            }
+            return refuse(app, other.as_ref().map(|stored| &stored.user), ip).await;
+        }
     };
     let actor = Actor::user(&stored.user, ip);
     let mut tx = app.db.begin().await?;
@@ -183,34 +224,46 @@ struct Tries {
 }
 
 impl Tries {
+    /// Of a stranger, who may be anybody.
     fn of(name: &str, ip: Option<IpAddr>) -> Self {
         Self { name: name_tries(name), address: ip.map(|ip| format!("address:{}", network(ip))) }
     }
 
-    /// Counts a try, before anything else happens.
-    async fn count(&self, app: &App) -> Result<()> {
+    /// Of somebody who has proved something already: no stranger's failures count.
+    fn apart(key: String) -> Self {
+        Self { name: key, address: None }
+    }
+
+    /// Counts a try, before anything else happens, and answers whether it shuts its address, should it fail. Where it is
+    /// refused, the counts are rolled back with the transaction: the try was not made.
+    async fn count(&self, app: &App) -> Result<bool> {
         let now = app.clock.now();
         let mut tx = app.db.begin().await?;
-        if let Some(address) = &self.address {
-            match db::login_failures::count(&mut tx, address, now, now - ADDRESS_MEMORY).await? {
-                Counted::Blocked(until) => return Err(too_many(now, until)),
-                Counted::Try { failures, since } if failures >= ADDRESS_FAILURES => {
-                    db::login_failures::block(&mut tx, address, since + ADDRESS_MEMORY).await?;
+        let name = db::login_failures::count(&mut tx, &self.name, now, now - NAME_MEMORY).await?;
+        if name.blocked_until > now {
+            return Err(too_many(now, name.blocked_until));
+        }
+        if name.failures > FREE_FAILURES {
+            let doublings = u32::try_from(name.failures - FREE_FAILURES - 1).unwrap_or(u32::MAX).min(6);
+            let wait = Duration::from_secs(1 << doublings).min(LONGEST_WAIT);
+            db::login_failures::block(&mut tx, &self.name, now + wait).await?;
+        }
+        let mut shuts = false;
+        if let Some(key) = &self.address {
+            let address = db::login_failures::count(&mut tx, key, now, now - ADDRESS_MEMORY).await?;
+            shuts = address.failures == ADDRESS_FAILURES;
+            if address.failures > ADDRESS_FAILURES {
+                if name.failures > 1 {
+                    return Err(too_many(now, address.since + ADDRESS_MEMORY));
                 }
-                Counted::Try { .. } => {}
+                if address.blocked_until > now {
+                    return Err(too_many(now, address.blocked_until));
+                }
+                db::login_failures::block(&mut tx, key, now + ADDRESS_PACE).await?;
             }
         }
-        match db::login_failures::count(&mut tx, &self.name, now, now - NAME_MEMORY).await? {
-            // The address's count is rolled back with the transaction: the try was not made.
-            Counted::Blocked(until) => return Err(too_many(now, until)),
-            Counted::Try { failures, .. } if failures > FREE_FAILURES => {
-                let doublings = u32::try_from(failures - FREE_FAILURES - 1).unwrap_or(u32::MAX).min(6);
-                let wait = Duration::from_secs(1 << doublings).min(LONGEST_WAIT);
-                db::login_failures::block(&mut tx, &self.name, now + wait).await?;
-            }
-            Counted::Try { .. } => {}
-        }
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(shuts)
     }
 
     /// The password was right.
@@ -233,17 +286,31 @@ impl Tries {
     }
 }
 
-/// Counts a try of somebody who is logged in and proves it again. Against a stolen session that guesses.
-pub(super) async fn count_try(app: &App, name: &str, ip: Option<IpAddr>) -> Result<()> {
-    Tries::of(name, ip).count(app).await
-}
-
-/// Takes the try back and forgets the name's failures.
-pub(super) async fn clear_tries(app: &App, name: &str, ip: Option<IpAddr>) -> Result<()> {
-    let tries = Tries::of(name, ip);
-    let mut tx = app.db.begin().await?;
-    tries.clear(&mut tx).await?;
-    Ok(tx.commit().await?)
+/// Whether somebody who is logged in knows the password of their account. Counted by account, against a stolen session
+/// that guesses; strangers who guess at the name do not stand in the way.
+///
+/// # Errors
+/// [`Error::TooManyTries`].
+pub(super) async fn prove_again(
+    app: &App,
+    stored: &db::users::Stored,
+    password: &SecretString,
+) -> Result<bool> {
+    let tries = Tries::apart(format!("user:{}", stored.user.id.as_str()));
+    tries.count(app).await?;
+    let verdict = match app.auth.hasher.verify(Who::Known, password, Some(&stored.password_hash)).await {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            tries.uncount(app).await?;
+            return Err(error);
+        }
+    };
+    if verdict.matches {
+        let mut tx = app.db.begin().await?;
+        tries.clear(&mut tx).await?;
+        tx.commit().await?;
+    }
+    Ok(verdict.matches)
 }
 
 fn too_many(now: jiff::Timestamp, until: jiff::Timestamp) -> Error {
@@ -254,8 +321,15 @@ fn too_many(now: jiff::Timestamp, until: jiff::Timestamp) -> Error {
 }
 
 /// The key of a name's tries: a digest, since what is typed as a name now and then is a password.
-pub(super) fn name_tries(name: &str) -> String {
+fn name_tries(name: &str) -> String {
     format!("name:{}", &hex(&Sha256::digest(credential::name_key(name)))[..32])
+}
+
+/// Forgets the failures of an account: a new password, or somebody unlocks it.
+pub(super) async fn forget_failures(tx: &mut db::Tx, user: &User) -> Result<()> {
+    db::login_failures::clear(tx, &name_tries(&user.name)).await?;
+    db::login_failures::clear(tx, &format!("user:{}", user.id.as_str())).await?;
+    Ok(())
 }
 
 /// The network an address stands for: itself, or its /64, since one host has as many IPv6 addresses as it likes.
@@ -278,7 +352,7 @@ pub async fn unlock(app: &App, actor: &Actor, name: &str) -> Result<()> {
     let stored = db::users::find_by_name(&app.db, &credential::name_key(name)).await?;
     let stored = stored.ok_or_else(|| Error::not_found("user", name))?;
     let mut tx = app.db.begin().await?;
-    db::login_failures::clear(&mut tx, &name_tries(name)).await?;
+    forget_failures(&mut tx, &stored.user).await?;
     db::login_failures::clear_addresses(&mut tx).await?;
     record(&mut tx, app, actor, "user.unlock", &stored.user, "ok", None).await?;
     Ok(tx.commit().await?)
@@ -318,6 +392,7 @@ pub async fn prune(app: &App) -> Result<()> {
     db::sessions::prune(&app.db, now - sessions::KEPT_AFTER_END).await?;
     db::tokens::prune(&app.db, now).await?;
     db::user_links::prune(&app.db, now).await?;
+    db::devices::prune(&app.db, now).await?;
     db::login_failures::prune(&app.db, now - NAME_MEMORY).await?;
     Ok(())
 }

@@ -40,10 +40,20 @@ const COME_BACK: Duration = Duration::from_secs(2);
 pub struct Hasher {
     cost: Cost,
     turn: Arc<Semaphore>,
-    waiting: Semaphore,
+    /// Strangers that wait, and those who have proved something already: neither fills the other's room.
+    waiting: [Semaphore; 2],
     hashed: AtomicU64,
     /// The hash of a password nobody has: what is checked where there is no account.
     dummy: String,
+}
+
+/// Whose password is checked, as far as that is known before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Anybody's.
+    Stranger,
+    /// Somebody's who is logged in, or was with this browser.
+    Known,
 }
 
 /// What checking a password found.
@@ -67,7 +77,7 @@ impl Hasher {
         Self {
             cost,
             turn: Arc::new(Semaphore::new(1)),
-            waiting: Semaphore::new(WAITING),
+            waiting: [Semaphore::new(WAITING), Semaphore::new(WAITING)],
             hashed: AtomicU64::new(0),
             dummy,
         }
@@ -89,18 +99,18 @@ impl Hasher {
     /// [`Error::TooManyTries`] where too many wait already; [`Error::Internal`] where the system gives no random salt.
     pub async fn hash(&self, password: &SecretString) -> Result<String> {
         let (cost, password) = (self.cost, password.clone());
-        self.take_turn(move || hash(cost, &password)).await?
+        self.take_turn(Who::Known, move || hash(cost, &password)).await?
     }
 
     /// Checks a password against a stored hash, or, where there is none, against nothing at the same cost.
     ///
     /// # Errors
     /// [`Error::TooManyTries`] where too many wait already.
-    pub async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict> {
+    pub async fn verify(&self, who: Who, password: &SecretString, stored: Option<&str>) -> Result<Verdict> {
         let (cost, password) = (self.cost, password.clone());
         let stored = stored.unwrap_or(&self.dummy).to_owned();
         let (verdict, rehash) = self
-            .take_turn({
+            .take_turn(who, {
                 let password = password.clone();
                 move || check(cost, &password, &stored)
             })
@@ -109,9 +119,13 @@ impl Hasher {
         Ok(Verdict { matches: verdict, rehashed })
     }
 
-    async fn take_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let _waiting =
-            self.waiting.try_acquire().map_err(|_| Error::TooManyTries { retry_after: COME_BACK })?;
+    async fn take_turn<T: Send + 'static>(
+        &self,
+        who: Who,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let room = &self.waiting[who as usize];
+        let _waiting = room.try_acquire().map_err(|_| Error::TooManyTries { retry_after: COME_BACK })?;
         let turn =
             Arc::clone(&self.turn).acquire_owned().await.map_err(|error| Error::Internal(error.into()))?;
         self.hashed.fetch_add(1, Ordering::Relaxed);
@@ -158,21 +172,22 @@ mod tests {
         let stored = cheap.hash(&right).await.expect("hashes");
         assert!(stored.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{stored}");
         assert_ne!(stored, cheap.hash(&right).await.expect("hashes"), "the salt differs");
-        let verdict = cheap.verify(&right, Some(&stored)).await.expect("checks");
+        let verdict = cheap.verify(Who::Stranger, &right, Some(&stored)).await.expect("checks");
         assert_eq!(verdict, Verdict { matches: true, rehashed: None });
-        assert!(!cheap.verify(&wrong, Some(&stored)).await.expect("checks").matches);
+        assert!(!cheap.verify(Who::Stranger, &wrong, Some(&stored)).await.expect("checks").matches);
 
         let dear = Hasher::new(Cost { memory: 16, passes: 2 });
-        let verdict = dear.verify(&right, Some(&stored)).await.expect("checks");
+        let verdict = dear.verify(Who::Stranger, &right, Some(&stored)).await.expect("checks");
         let rehashed = verdict.rehashed.expect("it was cheap");
         assert!(verdict.matches && rehashed.starts_with("$argon2id$v=19$m=16,t=2,p=1$"), "{rehashed}");
-        assert_eq!(dear.verify(&wrong, Some(&stored)).await.expect("checks").rehashed, None);
+        assert_eq!(dear.verify(Who::Stranger, &wrong, Some(&stored)).await.expect("checks").rehashed, None);
     }
 
     #[tokio::test]
     async fn without_an_account_one_hash_is_computed_all_the_same() {
         let hasher = Hasher::new(Cost::TINY);
-        let verdict = hasher.verify(&SecretString::from("anything"), None).await.expect("checks");
+        let verdict =
+            hasher.verify(Who::Stranger, &SecretString::from("anything"), None).await.expect("checks");
         assert_eq!((verdict.matches, hasher.hashed()), (false, 1));
     }
 
@@ -183,15 +198,24 @@ mod tests {
         let waiting: Vec<_> = (0..WAITING)
             .map(|_| {
                 let hasher = Arc::clone(&hasher);
-                tokio::spawn(async move { hasher.verify(&SecretString::from("x"), None).await.is_ok() })
+                tokio::spawn(async move {
+                    hasher.verify(Who::Stranger, &SecretString::from("x"), None).await.is_ok()
+                })
             })
             .collect();
-        while hasher.waiting.available_permits() > 0 {
+        while hasher.waiting[Who::Stranger as usize].available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let refused = hasher.verify(&SecretString::from("x"), None).await;
+        let refused = hasher.verify(Who::Stranger, &SecretString::from("x"), None).await;
         assert!(matches!(refused, Err(Error::TooManyTries { .. })));
+        let known = {
+            let hasher = Arc::clone(&hasher);
+            tokio::spawn(
+                async move { hasher.verify(Who::Known, &SecretString::from("x"), None).await.is_ok() },
+            )
+        };
         drop(first);
+        assert!(known.await.expect("it does not panic"), "strangers do not fill the room of the others");
         for one in waiting {
             assert!(one.await.expect("it does not panic"));
         }

@@ -25,7 +25,7 @@ const SEEN_EVERY: Duration = Duration::from_secs(60);
 /// A session that has run out is kept this long, with the form that was sent too late.
 pub const KEPT_AFTER_END: Duration = Duration::from_secs(24 * 3600);
 /// Characters of what a browser calls itself that are kept.
-const USER_AGENT: usize = 200;
+pub(super) const USER_AGENT: usize = 200;
 
 /// The id in a cookie.
 #[derive(Debug)]

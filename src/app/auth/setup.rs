@@ -100,8 +100,9 @@ pub async fn prepare(app: &App) -> Result<()> {
 /// Checks a setup token.
 ///
 /// # Errors
-/// [`Error::Invalid`] saying how many tries are left; [`Error::Conflict`] where there is an account already.
-pub async fn check_token(app: &App, token: &str) -> Result<()> {
+/// [`Error::Invalid`] saying how many tries are left; [`Error::TooManyTries`] where a flood of wrong ones comes from `ip`;
+/// [`Error::Conflict`] where there is an account already.
+pub async fn check_token(app: &App, token: &str, ip: Option<IpAddr>) -> Result<()> {
     if !is_due(app).await? {
         return Err(done());
     }
@@ -118,6 +119,7 @@ pub async fn check_token(app: &App, token: &str) -> Result<()> {
     if same_secret(&plain(token), &expected) {
         return Ok(());
     }
+    app.auth.flood.admit(ip)?;
     *wrong += 1;
     if *wrong >= WRONG_TOKENS {
         *wrong = 0;
@@ -149,7 +151,7 @@ pub struct Draft {
 /// # Errors
 /// [`Error::Invalid`] per field; [`Error::Conflict`] where there is an account already.
 pub async fn run(app: &App, draft: &Draft, ip: Option<IpAddr>) -> Result<User> {
-    check_token(app, &draft.token).await?;
+    check_token(app, &draft.token, ip).await?;
     let timezone = draft.timezone.trim();
     if !timezone.is_empty()
         && let Err(error) = crate::domain::time::zone(timezone)

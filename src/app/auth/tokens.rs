@@ -77,12 +77,8 @@ pub async fn issue(app: &App, user: &User, ip: Option<IpAddr>) -> Result<Issued>
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] where the token is none of ours, has ended or was revoked, or its account is disabled;
-/// [`Error::TooManyTries`] where its address has sent too many of those.
+/// [`Error::TooManyTries`] in their place where its address has sent too many of those.
 pub async fn verify(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(User, String)> {
-    let at = app.clock.monotonic();
-    if let Some(retry_after) = app.auth.bad_bearers.blocked(ip, at) {
-        return Err(Error::TooManyTries { retry_after });
-    }
     let now = app.clock.now();
     if let Some(claims) = app.auth.read(token).filter(|claims| now.as_second() < claims.exp)
         && let Some(user) = db::tokens::find_user(&app.db, &claims.jti, now).await?
@@ -91,7 +87,7 @@ pub async fn verify(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(User,
     {
         return Ok((user, claims.jti));
     }
-    app.auth.bad_bearers.count(ip, at);
+    app.auth.bad_bearers.refuse(ip, app.clock.monotonic())?;
     Err(Error::Unauthenticated)
 }
 
@@ -177,31 +173,34 @@ impl JwtVerifier for Hs256 {
     }
 }
 
-/// Bad tokens by address, in memory: a restart forgives, and a guess of 256 bits is hopeless anyway.
+/// Bad tokens by address, in memory: a restart forgives, and a guess of 256 bits is hopeless anyway. Only what has failed
+/// meets it: a good token is never held back by the bad ones of its neighbours.
 #[derive(Debug, Default)]
 pub(super) struct BadBearers(Mutex<HashMap<IpAddr, (Duration, u32)>>);
 
 impl BadBearers {
-    pub(super) fn blocked(&self, ip: Option<IpAddr>, at: Duration) -> Option<Duration> {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, count) = *seen.get(&network(ip?))?;
-        let left = (since + BAD_BEARERS_PER).checked_sub(at).filter(|left| !left.is_zero())?;
-        (count >= BAD_BEARERS).then(|| Duration::from_secs(left.as_secs().max(1)))
-    }
-
-    pub(super) fn count(&self, ip: Option<IpAddr>, at: Duration) {
-        let Some(ip) = ip.map(network) else { return };
+    /// Counts one that failed.
+    ///
+    /// # Errors
+    /// [`Error::TooManyTries`] where there were too many before.
+    pub(super) fn refuse(&self, ip: Option<IpAddr>, at: Duration) -> Result<()> {
+        let Some(ip) = ip.map(network) else { return Ok(()) };
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= BAD_ADDRESSES {
             seen.retain(|_, (since, _)| *since + BAD_BEARERS_PER > at);
             if seen.len() >= BAD_ADDRESSES {
-                return;
+                return Ok(());
             }
         }
-        let entry = seen.entry(ip).or_insert((at, 0));
-        if entry.0 + BAD_BEARERS_PER <= at {
-            *entry = (at, 0);
+        let (since, count) = seen.entry(ip).or_insert((at, 0));
+        if *since + BAD_BEARERS_PER <= at {
+            (*since, *count) = (at, 0);
         }
-        entry.1 += 1;
+        if *count >= BAD_BEARERS {
+            let left = (*since + BAD_BEARERS_PER).saturating_sub(at);
+            return Err(Error::TooManyTries { retry_after: Duration::from_secs(left.as_secs().max(1)) });
+        }
+        *count += 1;
+        Ok(())
     }
 }

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
-use super::super::{Db, DbError, Result, Tx, exec_tx};
+use super::super::{Db, DbError, Result, Tx, credentials, exec_tx};
+use super::SQLITE_OWN;
 use crate::domain::ids::ScheduleId;
 use crate::domain::run::{RunState, StepState};
 use crate::domain::time::to_ms;
@@ -86,6 +87,7 @@ pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
         remove(&beside(&staged, suffix))?;
     }
     let mut original = open(backup).await?;
+    check_schema(&mut original, backup).await?;
     check(&mut original, backup).await?;
     original.close().await?;
     copy(backup, &staged).await?;
@@ -138,9 +140,33 @@ async fn open(path: &Path) -> Result<SqliteConnection> {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(std::time::Duration::from_secs(5))
+        // No function of a schema is run that could do more than compute.
+        .pragma("trusted_schema", "OFF")
         .connect()
         .await
         .map_err(|error| unusable(path, &format!("cannot be opened: {error}")))
+}
+
+/// Whether all that would run by itself in a file is ours: a trigger or a view of somebody else's could change or hide
+/// what DockNap stores.
+async fn check_schema(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
+    let found: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY name",
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|error| unusable(path, &format!("is not a sound backup: {error}")))?;
+    let is_ours = |sql: &str| SQLITE_OWN.iter().any(|own| own.replacen("IF NOT EXISTS ", "", 1) == *sql);
+    match found.into_iter().find(|(.., sql)| !is_ours(sql)) {
+        Some((kind, name, _)) => {
+            let name = name.escape_debug();
+            Err(unusable(
+                path,
+                &format!("holds the {kind} {name}, which DockNap does not make; use another copy"),
+            ))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether a file is an SQLite database of ours, without damage.
@@ -244,10 +270,8 @@ pub async fn forget_past(tx: &mut Tx, now: Timestamp) -> Result<()> {
         )?;
     }
     exec_tx!(tx, "UPDATE schedules SET effective_from_ms = $1 WHERE effective_from_ms < $2", now, now)?;
-    // A login that was ended since the copy was made must not live again.
-    exec_tx!(tx, "DELETE FROM sessions")?;
-    exec_tx!(tx, "DELETE FROM tokens")?;
-    Ok(())
+    // What was ended or withdrawn since the copy was made must not live again.
+    credentials::end_all(tx).await
 }
 
 /// Sets the instant at which a schedule of a restored database fires next.

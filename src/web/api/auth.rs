@@ -6,6 +6,7 @@ use axum::{Extension, Json};
 use secrecy::SecretString;
 
 use super::Body;
+use crate::app::auth::devices::Presented;
 use crate::app::{Result, auth};
 use crate::domain::permission::Role;
 use crate::web::Web;
@@ -13,13 +14,8 @@ use crate::web::auth::Caller;
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 
-pub(super) fn routes(web: &Web) -> Routes {
-    let guard = web.flood.layer();
-    Routes::new().post("/auth/login", Access::Anyone, login).around(|router| router.route_layer(guard)).post(
-        "/auth/logout",
-        Access::VIEWER,
-        logout,
-    )
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/auth/login", Access::Anyone, login).post("/auth/logout", Access::VIEWER, logout)
 }
 
 /// Name and password.
@@ -64,8 +60,8 @@ pub(super) async fn login(
     Extension(via): Extension<Via>,
     Body(body): Body<LoginBody>,
 ) -> Result<Json<LoginAnswer>> {
-    web.flood.tidy();
-    let user = auth::login(&web.app, &body.username, &body.password, via.ip).await?;
+    let unknown = Presented::default();
+    let user = auth::login(&web.app, &body.username, &body.password, via.ip, &unknown).await?;
     let issued = auth::tokens::issue(&web.app, &user, via.ip).await?;
     Ok(Json(LoginAnswer {
         token: issued.token,

@@ -7,7 +7,6 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
-use super::Web;
 use super::error::Problem;
 use super::routes::Routes;
 use crate::app::FieldError;
@@ -33,9 +32,9 @@ pub mod stacks;
 pub mod summary;
 
 /// Every call with what it asks of its caller; paths are below `/api`.
-pub(super) fn routes(web: &Web) -> Routes {
+pub(super) fn routes() -> Routes {
     Routes::new()
-        .merge(auth::routes(web))
+        .merge(auth::routes())
         .merge(me::routes())
         .merge(openapi::routes())
         .merge(locks::routes())

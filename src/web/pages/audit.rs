@@ -92,7 +92,7 @@ impl From<&Change> for ChangeLine {
 }
 
 /// Events in words, after the actor's name and before the object's.
-const DEEDS: [(&str, &str); 49] = [
+const DEEDS: [(&str, &str); 50] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
@@ -123,6 +123,7 @@ const DEEDS: [(&str, &str); 49] = [
     ("user.make_link", "made a link to choose a password for"),
     ("user.revoke_link", "withdrew the link of"),
     ("user.use_link", "chose a password by link as"),
+    ("user.forget_browser", "forgot a browser of"),
     ("user.feed_create", "made a calendar address for"),
     ("user.feed_revoke", "revoked a calendar address of"),
     ("user.unlock", "lifted the login delay of"),

@@ -1,6 +1,7 @@
 //! About DockNap, and how it is doing.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use askama::Template;
 use axum::extract::State;
@@ -13,6 +14,7 @@ use crate::app::health::{self, Facts, Health, HostHealth, Itself};
 use crate::domain::inventory::Link;
 use crate::web::Web;
 use crate::web::auth::{Admin, Caller, Viewer};
+use crate::web::proxy;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Now, Sampled, When};
@@ -55,6 +57,28 @@ pub struct HostLine {
     pub itself: String,
 }
 
+/// A peer that says whom it speaks for and is not believed.
+#[derive(Clone, Debug)]
+pub struct ForwarderLine {
+    /// Its address.
+    pub address: String,
+    /// `DOCKNAP_TRUSTED_PROXIES=172.18.0.2`
+    pub setting: String,
+    /// When it was first seen.
+    pub since: When,
+}
+
+impl ForwarderLine {
+    fn all(web: &Web, now: &Now) -> Vec<Self> {
+        let line = |(ip, at)| Self {
+            address: IpAddr::to_string(&ip),
+            setting: proxy::setting_with(ip, &web.app.config.trusted_proxies),
+            since: now.when(at),
+        };
+        web.forwarders.seen().into_iter().map(line).collect()
+    }
+}
+
 /// The page.
 #[derive(Template, Clone, Debug)]
 #[template(path = "health/index.html")]
@@ -87,6 +111,8 @@ pub struct HealthPage {
     pub migrations: i64,
     /// `2026a, inside the program`
     pub zones: String,
+    /// For admins: peers that seem to be proxies and are not trusted.
+    pub forwarders: Vec<ForwarderLine>,
     /// For admins: what a support bundle holds.
     pub bundle: Option<String>,
 }
@@ -124,6 +150,7 @@ impl HealthPage {
             size: size(health.database.bytes),
             migrations: health.database.migrations,
             zones: zones::chosen().to_string(),
+            forwarders: Vec::new(),
             bundle,
             shell,
         }
@@ -201,7 +228,8 @@ async fn show(State(web): State<Web>, caller: Caller<Viewer>, shell: Shell) -> R
     let health = health::look(&web.app, &caller.actor).await?;
     let bundle =
         if shell.can_administer() { Some(health::bundle(&web.app, &caller.actor).await?) } else { None };
-    html(&HealthPage::new(shell, &health, bundle, &now))
+    let forwarders = if shell.can_administer() { ForwarderLine::all(&web, &now) } else { Vec::new() };
+    html(&HealthPage { forwarders, ..HealthPage::new(shell, &health, bundle, &now) })
 }
 
 async fn bundle(State(web): State<Web>, caller: Caller<Admin>) -> Result<Response> {
@@ -256,7 +284,13 @@ impl Sampled for HealthPage {
             ],
             ..well.clone()
         };
+        let forwarder = ForwarderLine {
+            address: "172.18.0.2".to_owned(),
+            setting: "DOCKNAP_TRUSTED_PROXIES=172.18.0.2".to_owned(),
+            since: now.plus(-4000),
+        };
         vec![
+            Self { forwarders: vec![forwarder], ..Self::new(shell(), &well, None, &now) },
             Self::new(shell(), &well, Some("{\n  \"version\": \"0\"\n}".to_owned()), &now),
             Self::new(shell(), &ill, None, &now),
         ]

@@ -19,12 +19,10 @@ use crate::web::session::{self, PageLogin};
 use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::Sampled;
 
-pub(super) fn routes(web: &Web) -> Routes {
-    let guard = web.flood.layer();
+pub(super) fn routes() -> Routes {
     Routes::new()
         .get("/invite/{token}", Access::Anyone, show)
         .post("/invite/{token}", Access::Anyone, accept)
-        .around(|router| router.route_layer(guard))
         .post("/password-strength", Access::Anyone, strength)
 }
 
@@ -90,7 +88,6 @@ async fn accept(
     shell: Shell,
     typed: Typed,
 ) -> Result<Response> {
-    web.flood.tidy();
     match user_links::accept(&web.app, &token, &typed.secret("password"), via.ip).await {
         Ok(user) => {
             let text = format!("Welcome, {}. From now on you log in with this password.", user.name);

@@ -8,6 +8,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::html;
+use crate::app::auth::devices::Presented;
 use crate::app::{Actor, Error, Result, auth};
 use crate::web::auth::Identity;
 use crate::web::form::Typed;
@@ -18,13 +19,12 @@ use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::Sampled;
 use crate::web::{Web, error};
 
-pub(super) fn routes(web: &Web) -> Routes {
-    let guard = web.flood.layer();
-    Routes::new()
-        .get("/login", Access::Anyone, show)
-        .post("/login", Access::Anyone, log_in)
-        .around(|router| router.route_layer(guard))
-        .post("/logout", Access::Anyone, log_out)
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/login", Access::Anyone, show).post("/login", Access::Anyone, log_in).post(
+        "/logout",
+        Access::Anyone,
+        log_out,
+    )
 }
 
 /// The way in.
@@ -90,14 +90,15 @@ async fn show(
 async fn log_in(
     State(web): State<Web>,
     Extension(via): Extension<Via>,
+    Extension(presented): Extension<Presented>,
     mut login: PageLogin,
     ended: Option<Extension<Ended>>,
     shell: Shell,
     typed: Typed,
 ) -> Result<Response> {
-    web.flood.tidy();
     let next = session::local(typed.get("next")).unwrap_or_else(|| "/".to_owned());
-    let user = match auth::login(&web.app, typed.get("name"), &typed.secret("password"), via.ip).await {
+    let (name, password) = (typed.get("name"), typed.secret("password"));
+    let user = match auth::login(&web.app, name, &password, via.ip, &presented).await {
         Ok(user) => user,
         Err(refusal) => {
             let (status, wrong, wait) = match refusal {

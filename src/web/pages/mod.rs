@@ -44,14 +44,14 @@ pub mod wanted;
 pub mod welcome;
 
 /// Every page with what it asks of its caller.
-pub fn routes(web: &Web) -> Routes {
+pub fn routes() -> Routes {
     let routes = Routes::new();
     #[cfg(debug_assertions)]
     let routes = routes.merge(gallery::routes());
     routes
-        .merge(login::routes(web))
-        .merge(setup::routes(web))
-        .merge(invite::routes(web))
+        .merge(login::routes())
+        .merge(setup::routes())
+        .merge(invite::routes())
         .merge(welcome::routes())
         .merge(users::routes())
         .merge(stacks::routes())

@@ -10,8 +10,11 @@ use axum::response::{Html, IntoResponse, Response};
 use super::audit::deed;
 use super::feeds::{self, FeedRow};
 use super::users::SessionRow;
+use crate::app::auth::devices::{self, Presented};
 use crate::app::{Error, FieldError, Result, profile, users, zone};
+use crate::db::devices::Device;
 use crate::domain::audit::AuditRow;
+use crate::domain::device;
 use crate::domain::text::capital;
 use crate::domain::user::{ClockFace, User, WeekStart};
 use crate::web::Web;
@@ -36,6 +39,7 @@ pub(super) fn routes() -> Routes {
         .post("/profile/password", Access::VIEWER, password)
         .post("/profile/sessions/end-others", Access::VIEWER, end_others)
         .post("/profile/sessions/{key}/end", Access::VIEWER, end_session)
+        .post("/profile/browsers/{key}/forget", Access::VIEWER, forget_browser)
 }
 
 /// Something its reader did lately.
@@ -62,6 +66,49 @@ impl Deed {
     }
 }
 
+/// A browser that is known from an earlier login.
+#[derive(Clone, Debug)]
+pub struct BrowserRow {
+    /// What a form names it by.
+    pub key: String,
+    /// `Firefox on Linux`
+    pub words: String,
+    /// It is the one that asks.
+    pub current: bool,
+    /// Where somebody last logged in with it; may be empty.
+    pub address: String,
+    /// When that was.
+    pub used: When,
+    /// Until when it is known unless it is used.
+    pub until: When,
+}
+
+impl BrowserRow {
+    fn new(device: &Device, presented: &Presented, now: &Now) -> Self {
+        Self {
+            key: devices::key(device).to_owned(),
+            words: device::device(device.user_agent.as_deref().unwrap_or_default()).words,
+            current: presented.is(device),
+            address: device.address.clone().unwrap_or_default(),
+            used: now.when(device.last_used),
+            until: now.when(device.expires),
+        }
+    }
+
+    fn samples() -> Vec<Self> {
+        let now = Now::sample();
+        let row = |words: &str, current, address: &str, ago: i64| Self {
+            key: "0123456789abcdef".to_owned(),
+            words: words.to_owned(),
+            current,
+            address: address.to_owned(),
+            used: now.plus(-ago),
+            until: now.plus(90 * 86_400 - ago),
+        };
+        vec![row("Firefox on Linux", true, "192.168.1.20", 600), row("Safari on iPhone", false, "", 700_000)]
+    }
+}
+
 /// One's own page.
 #[derive(Template, Clone, Debug)]
 #[template(path = "profile/show.html", blocks = ["password"])]
@@ -82,6 +129,8 @@ pub struct ProfilePage {
     pub idle: String,
     /// Where one is logged in.
     pub sessions: Vec<SessionRow>,
+    /// Browsers that are known from earlier logins.
+    pub browsers: Vec<BrowserRow>,
     /// What one did lately.
     pub lately: Vec<Deed>,
     /// What is wrong with the password form.
@@ -116,6 +165,7 @@ impl ProfilePage {
             default_zone: "UTC".to_owned(),
             idle: "8 h".to_owned(),
             sessions: Vec::new(),
+            browsers: Vec::new(),
             lately: Vec::new(),
             errors: Vec::new(),
             password_min,
@@ -149,7 +199,13 @@ fn liked(user: &User, shell: &Shell) -> Typed {
 }
 
 /// The page with all there is to show.
-async fn page(web: &Web, caller: &Caller<Viewer>, shell: Shell, form: Refill) -> Result<ProfilePage> {
+async fn page(
+    web: &Web,
+    caller: &Caller<Viewer>,
+    presented: &Presented,
+    shell: Shell,
+    form: Refill,
+) -> Result<ProfilePage> {
     let now = super::now(web, &shell);
     let sessions = users::sessions(&web.app, &caller.actor, &caller.user().id).await?;
     let sessions = sessions.iter().map(|one| {
@@ -157,11 +213,14 @@ async fn page(web: &Web, caller: &Caller<Viewer>, shell: Shell, form: Refill) ->
         SessionRow::new(one, caller.session(), end, &now)
     });
     let sessions = sessions.collect();
+    let browsers = devices::list(&web.app, &caller.actor).await?;
+    let browsers = browsers.iter().map(|one| BrowserRow::new(one, presented, &now)).collect();
     let lately = profile::own_rows(&web.app, &caller.actor, LOOKED_AT).await?;
     Ok(ProfilePage {
         default_zone: zone::default_zone(&web.app).await?.name,
         idle: view::span(i64::try_from(web.app.config.session_idle.as_secs()).unwrap_or(i64::MAX)),
         sessions,
+        browsers,
         feeds: feeds::rows(web, &caller.actor, &shell).await?,
         lately: lately
             .iter()
@@ -176,11 +235,12 @@ async fn page(web: &Web, caller: &Caller<Viewer>, shell: Shell, form: Refill) ->
 async fn show(
     State(web): State<Web>,
     caller: Caller<Viewer>,
+    Extension(presented): Extension<Presented>,
     Kept(kept): Kept,
     shell: Shell,
 ) -> Result<Html<String>> {
     let form = Refill::fresh(kept.unwrap_or_else(|| liked(caller.user(), &shell)));
-    super::html(&page(&web, &caller, shell, form).await?)
+    super::html(&page(&web, &caller, &presented, shell, form).await?)
 }
 
 /// Stores what somebody likes; the theme in this browser only: a phone may want another than the desk.
@@ -188,6 +248,7 @@ async fn save(
     State(web): State<Web>,
     caller: Caller<Viewer>,
     Extension(via): Extension<Via>,
+    Extension(presented): Extension<Presented>,
     htmx: Htmx,
     notes: Notes,
     shell: Shell,
@@ -209,7 +270,7 @@ async fn save(
         }
         Err(Error::Invalid(errors)) => {
             let form = Refill::wrong(typed, errors);
-            let page = page(&web, &caller, shell, form).await?;
+            let page = page(&web, &caller, &presented, shell, form).await?;
             Ok((StatusCode::UNPROCESSABLE_ENTITY, super::html(&page)?).into_response())
         }
         Err(other) => Err(other),
@@ -239,9 +300,22 @@ async fn end_others(
     Ok(super::go(&web, &htmx, "/profile"))
 }
 
+async fn forget_browser(
+    State(web): State<Web>,
+    caller: Caller<Viewer>,
+    htmx: Htmx,
+    notes: Notes,
+    Path(key): Path<String>,
+) -> Result<Response> {
+    devices::forget(&web.app, &caller.actor, &key).await?;
+    notes.leave(Flash::new("good", "That browser is forgotten. Who is logged in there stays so.")).await;
+    Ok(super::go(&web, &htmx, "/profile"))
+}
+
 async fn password(
     State(web): State<Web>,
     caller: Caller<Viewer>,
+    Extension(presented): Extension<Presented>,
     mut login: PageLogin,
     htmx: Htmx,
     shell: Shell,
@@ -253,13 +327,16 @@ async fn password(
             // A session with a new id, whose stamp is that of the new password (security: session).
             let user = users::get(&web.app, &caller.actor, &caller.user().id).await?;
             session::log_in(&mut login, user).await?;
-            let flash = Flash::new("good", "Your password is changed. Your other logins have ended.");
+            let flash = Flash::new(
+                "good",
+                "Your password is changed. Your other logins and your calendar addresses have ended.",
+            );
             Notes::of(&login.session).leave(flash).await;
             Ok(super::go(&web, &htmx, "/profile"))
         }
         Err(Error::Invalid(errors)) => {
             let form = Refill::fresh(liked(caller.user(), &shell));
-            let page = ProfilePage { errors, ..page(&web, &caller, shell, form).await? };
+            let page = ProfilePage { errors, ..page(&web, &caller, &presented, shell, form).await? };
             let page = if htmx.partial { super::html(&page.as_password())? } else { super::html(&page)? };
             Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
         }
@@ -280,6 +357,7 @@ impl Sampled for ProfilePage {
         };
         let full = Self {
             sessions: SessionRow::samples(),
+            browsers: BrowserRow::samples(),
             lately: vec![
                 deed("Changed the schedule", "Nights", None, 400),
                 deed("Changed the password of", "anna", Some("refused"), 90_000),

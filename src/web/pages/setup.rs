@@ -22,13 +22,12 @@ use crate::web::session::{self, PageLogin};
 use crate::web::shell::{Flash, Notes, Shell, theme_cookie};
 use crate::web::view::Sampled;
 
-pub(super) fn routes(web: &Web) -> Routes {
-    let guard = web.flood.layer();
-    Routes::new()
-        .get("/setup", Access::Anyone, show)
-        .post("/setup", Access::Anyone, finish)
-        .post("/setup/token", Access::Anyone, check)
-        .around(|router| router.route_layer(guard))
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/setup", Access::Anyone, show).post("/setup", Access::Anyone, finish).post(
+        "/setup/token",
+        Access::Anyone,
+        check,
+    )
 }
 
 /// The first two steps.
@@ -76,13 +75,17 @@ async fn show(State(web): State<Web>, shell: Shell) -> Result<Response> {
     page(&web, shell, 1, String::new(), Refill::default())
 }
 
-async fn check(State(web): State<Web>, shell: Shell, typed: Typed) -> Result<Response> {
-    web.flood.tidy();
+async fn check(
+    State(web): State<Web>,
+    Extension(via): Extension<Via>,
+    shell: Shell,
+    typed: Typed,
+) -> Result<Response> {
     let token = typed.get("token").to_owned();
     if typed.has("back") {
         return page(&web, shell, 1, token, Refill::fresh(typed.without_secrets()));
     }
-    match setup::check_token(&web.app, &token).await {
+    match setup::check_token(&web.app, &token, via.ip).await {
         Ok(()) => page(&web, shell, 2, token, Refill::fresh(typed.without_secrets())),
         Err(Error::Invalid(errors)) => page(&web, shell, 1, String::new(), Refill::wrong(typed, errors)),
         Err(other) => Err(other),
@@ -96,7 +99,6 @@ async fn finish(
     shell: Shell,
     typed: Typed,
 ) -> Result<Response> {
-    web.flood.tidy();
     let draft = setup::Draft {
         token: typed.secret("token").expose_secret().to_owned(),
         name: typed.get("name").to_owned(),

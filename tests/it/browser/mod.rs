@@ -142,7 +142,7 @@ impl Visit {
                 stopped.cancelled().await;
                 app.vitals.stop();
             };
-            tokio::join!(web::serve::serve(listener, router, time, stopped.clone()), ended);
+            tokio::join!(web::serve::serve(listener, router, time, Vec::new(), stopped.clone()), ended);
         });
         Self {
             tab: Tab::open(&base).await,

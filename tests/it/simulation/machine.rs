@@ -186,6 +186,7 @@ impl Machine {
                 scheduler: Activator::default(),
                 hosts: Hosts::new(host.clone()),
                 execution: Execution::default(),
+                answering: docknap::app::idempotency::AtWork::default(),
                 outside: Outside::default(),
                 calendars: calendars::Expanded::default(),
                 auth,

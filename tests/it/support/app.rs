@@ -107,6 +107,7 @@ impl TestApp {
             scheduler: Activator::default(),
             hosts: Hosts::new(Host::new(HostId::local(), settings, clock.clone())),
             execution: Execution::default(),
+            answering: docknap::app::idempotency::AtWork::default(),
             outside: docknap::app::Outside::default(),
             soon: docknap::app::soon::Soon::default(),
             facts: docknap::app::Kept::default(),

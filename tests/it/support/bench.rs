@@ -274,6 +274,7 @@ async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path, clu
         scheduler: Activator::default(),
         hosts: Hosts::new(host.clone()),
         execution: Execution::default(),
+        answering: docknap::app::idempotency::AtWork::default(),
         outside: docknap::app::Outside::default(),
         soon: docknap::app::soon::Soon::default(),
         facts: docknap::app::Kept::default(),

@@ -1,0 +1,128 @@
+//! Browsers that somebody has logged in with before.
+//!
+//! A cookie of its own tells one, for 90 days from the last login, and outlives signing out. A try from there has a count
+//! of its own, so that strangers who guess, at a name or from behind the same proxy, lock nobody out who was in before.
+//! It ends with the password, and where its owner forgets it (rulings 62).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::record;
+use super::sessions::{Ticket, USER_AGENT};
+use crate::app::{Actor, App, Error, Result};
+use crate::db;
+use crate::db::devices::Device;
+use crate::domain::ids::UserId;
+
+/// How long a browser is known after the last login with it.
+pub const LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Accounts that one browser is known for.
+pub const PER_BROWSER: usize = 5;
+/// Browsers that one account knows.
+const PER_USER: i64 = 20;
+
+/// What a browser's cookie says of it: one id for each account it is known for.
+#[derive(Clone, Debug, Default)]
+pub struct Presented(Vec<Ticket>);
+
+impl Presented {
+    /// Reads the cookie's value. What is none of ours is passed over.
+    pub fn parse(text: &str) -> Self {
+        Self(text.split('.').filter_map(Ticket::parse).take(PER_BROWSER).collect())
+    }
+
+    /// The cookie's value.
+    pub fn reveal(&self) -> String {
+        self.0.iter().map(Ticket::reveal).collect::<Vec<_>>().join(".")
+    }
+
+    /// Whether it is known as this device.
+    pub fn is(&self, device: &Device) -> bool {
+        self.0.iter().any(|ticket| ticket.digest() == device.id_hash)
+    }
+
+    /// The digest under which the browser is known for `user`.
+    pub(super) async fn known_to(&self, app: &App, user: &UserId) -> Result<Option<String>> {
+        for digest in self.0.iter().map(Ticket::digest) {
+            if db::devices::owner(&app.db, &digest, app.clock.now()).await?.as_ref() == Some(user) {
+                return Ok(Some(digest));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Knows a browser from now on, with which `user` has just logged in, and answers what its cookie is to say.
+///
+/// # Errors
+/// Where it cannot be stored.
+pub async fn remember(
+    app: &App,
+    user: &UserId,
+    presented: &Presented,
+    ip: Option<IpAddr>,
+    user_agent: Option<&str>,
+) -> Result<Presented> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let (mut own, mut others) = (None, Vec::new());
+    for ticket in &presented.0 {
+        match db::devices::owner_in(&mut tx, &ticket.digest(), now).await? {
+            Some(owner) if owner == *user => own = Some(ticket.clone()),
+            Some(owner) => others.push((owner, ticket.clone())),
+            None => {}
+        }
+    }
+    let own = own.map_or_else(Ticket::draw, Ok)?;
+    let device = Device {
+        id_hash: own.digest(),
+        user_id: user.clone(),
+        created: now,
+        last_used: now,
+        expires: now + LIFETIME,
+        address: ip.map(|ip| ip.to_string()),
+        user_agent: user_agent.map(|text| text.chars().take(USER_AGENT).collect()),
+    };
+    db::devices::put(&mut tx, &device).await?;
+    db::devices::delete_oldest(&mut tx, user, &device.id_hash, PER_USER).await?;
+    let beyond = others.split_off(others.len().min(PER_BROWSER - 1));
+    for (owner, ticket) in beyond {
+        db::devices::delete_of(&mut tx, &owner, &ticket.digest()).await?;
+    }
+    tx.commit().await?;
+    Ok(Presented(std::iter::once(own).chain(others.into_iter().map(|(_, ticket)| ticket)).collect()))
+}
+
+/// One's own browsers that are known, the last used first.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Device>> {
+    Ok(db::devices::of_user(&app.db, &own(actor), app.clock.now()).await?)
+}
+
+/// What pages name a device by.
+pub fn key(device: &Device) -> &str {
+    device.id_hash.get(..16).unwrap_or_default()
+}
+
+/// Forgets one of one's own browsers, by its key.
+///
+/// # Errors
+/// [`Error::NotFound`]; where it cannot be stored.
+pub async fn forget(app: &App, actor: &Actor, wanted: &str) -> Result<()> {
+    let missing = || Error::not_found("browser", wanted);
+    let devices = list(app, actor).await?;
+    let device = devices.iter().find(|device| key(device) == wanted).ok_or_else(missing)?;
+    let user = crate::app::users::find(app, &device.user_id).await?.user;
+    let mut tx = app.db.begin().await?;
+    if !db::devices::delete_of(&mut tx, &device.user_id, &device.id_hash).await? {
+        return Err(missing());
+    }
+    record(&mut tx, app, actor, "user.forget_browser", &user, "ok", None).await?;
+    Ok(tx.commit().await?)
+}
+
+fn own(actor: &Actor) -> UserId {
+    UserId::from(actor.reference.id.clone().unwrap_or_default())
+}
