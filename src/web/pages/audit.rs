@@ -92,11 +92,12 @@ impl From<&Change> for ChangeLine {
 }
 
 /// Events in words, after the actor's name and before the object's.
-const DEEDS: [(&str, &str); 49] = [
+const DEEDS: [(&str, &str); 50] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
     ("schedule.restore", "took back the deletion of the schedule"),
+    ("schedule.rezone", "timed anew by another zone or zone database the schedule"),
     ("schedule.enable", "switched on the schedule"),
     ("schedule.disable", "switched off the schedule"),
     ("schedule.skip_next", "skipped the next fire of"),
