@@ -2,15 +2,16 @@
 //! (rulings 3): by policy it lives until the next edge, is put back after a grace, or is only recorded.
 
 use super::execute::Prepared;
-use super::overrides::{self, Wish};
+use super::overrides::{self, Changed, Wish};
 use super::{Actor, App, Result};
 use crate::db::{self, Tx};
+use crate::domain::action::Action;
 use crate::domain::applied::{Applied, GRACE};
 use crate::domain::contradiction::{self, Answer};
 use crate::domain::desired::Rules;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::Inventory;
-use crate::domain::overrides::{Place, Reach, Wanted};
+use crate::domain::overrides::{Reach, Wanted};
 use crate::domain::run::{Run, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::window::Mood;
@@ -32,17 +33,67 @@ pub(crate) async fn answer(
     let inside = inventory.members(&run.target.subject);
     let speakers = contradiction::speakers(&run.target, inside.iter().map(|member| &member.identity), rules);
     for target in speakers {
-        let members = overrides::members(inventory, &target);
+        let members = members(prepared, inventory, &target);
         // While the host is away nobody knows what there is to do.
         let acts = |member: &ContainerIdentity| {
             prepared.steps.iter().any(|step| step.identity == *member && !step.state.is_terminal())
         };
-        if inventory.is_connected() && !members.iter().any(acts) {
+        if inventory.is_connected() && !members.iter().any(|(member, _)| acts(member)) {
             continue;
         }
-        one(tx, app, actor, run, rules, &target, &members).await?;
+        one(tx, app, actor, run, rules, &target, members).await?;
     }
     Ok(())
+}
+
+/// Stores beside a run the override that makes it last, as its asker wished. Where none is needed, what the run goes
+/// against in members with rules of their own is answered as for any other.
+pub(crate) async fn make_last(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    prepared: &Prepared,
+    inventory: &Inventory,
+    rules: &Rules,
+    wish: Wish,
+) -> Result<()> {
+    let target = &prepared.run.target;
+    let mut all = members(prepared, inventory, target);
+    if wish.until.is_none() {
+        leave_to_their_own(&mut all, &target.host, rules, target);
+        answer(tx, app, actor, prepared, inventory, &rules.without_own(target)).await?;
+    }
+    let changes = all.iter().any(|(_, was)| was.is_some());
+    let extends = rules.overrides().iter().any(|one| one.reach == wish.reach && one.puts_back);
+    let wish = Wish { puts_back: wish.puts_back && (changes || extends), ..wish };
+    overrides::respect(tx, app, actor, wish, &target.host, &all).await
+}
+
+/// The members that an override of a target speaks for, with how each was before the run changes it.
+fn members(prepared: &Prepared, inventory: &Inventory, target: &Target) -> Vec<Changed> {
+    let was = |member: &ContainerIdentity| {
+        let step = prepared.steps.iter().find(|step| step.identity == *member && !step.state.is_terminal());
+        let is_up = || inventory.by_identity(member).is_some_and(|container| container.state.is_up());
+        match step.map(|step| step.action) {
+            Some(Action::Stop | Action::Pause) => Some(Mood::Awake),
+            Some(Action::Start | Action::Unpause) => Some(Mood::Asleep),
+            Some(Action::Restart) => None,
+            // What there is to do shows when its host is back: as it was when it was last seen.
+            None if inventory.is_connected() => None,
+            None if prepared.run.action.reverses_order() => is_up().then_some(Mood::Awake),
+            None => (!is_up()).then_some(Mood::Asleep),
+        }
+    };
+    let members = overrides::members(inventory, target).into_iter();
+    members.map(|member| (member.clone(), was(&member))).collect()
+}
+
+/// Members that windows of their own speak for follow those, where no override is needed for their stack.
+fn leave_to_their_own(members: &mut Vec<Changed>, host: &HostId, rules: &Rules, target: &Target) {
+    members.retain(|(member, _)| {
+        let own = Target::container(host.clone(), member.clone());
+        own == *target || rules.windows_on(&own).next().is_none()
+    });
 }
 
 async fn one(
@@ -52,13 +103,16 @@ async fn one(
     run: &Run,
     rules: &Rules,
     target: &Target,
-    members: &[ContainerIdentity],
+    mut members: Vec<Changed>,
 ) -> Result<()> {
     let by_fire =
         matches!(run.trigger, Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override);
     let answer = if by_fire { contradiction::answer_to_fire } else { contradiction::answer };
-    match answer(rules, Place::of_target(target), run.action, app.clock.now()) {
+    match answer(rules, target, run.action, app.clock.now()) {
         Some(Answer::Respect { wanted, until }) => {
+            if until.is_none() {
+                leave_to_their_own(&mut members, &target.host, rules, target);
+            }
             let wish = Wish {
                 reach: Reach::Target(target.clone()),
                 target_name: if *target == run.target {
@@ -70,10 +124,11 @@ async fn one(
                 until,
                 reason: format!("{} by {}", contradiction::done(run.action), run.actor.name),
                 by_hand: true,
+                puts_back: false,
             };
-            overrides::respect(tx, app, actor, wish, &target.host, members).await
+            overrides::respect(tx, app, actor, wish, &target.host, &members).await
         }
-        Some(Answer::Enforce(wanted)) => put_back_later(tx, app, &target.host, members, wanted).await,
+        Some(Answer::Enforce(wanted)) => put_back_later(tx, app, &target.host, &members, wanted).await,
         Some(Answer::Observe) | None => Ok(()),
     }
 }
@@ -83,13 +138,13 @@ async fn put_back_later(
     tx: &mut Tx,
     app: &App,
     host: &HostId,
-    members: &[ContainerIdentity],
+    members: &[Changed],
     wanted: Wanted,
 ) -> Result<()> {
     let now = app.clock.now();
     let mood = if wanted == Wanted::Asleep { Mood::Asleep } else { Mood::Awake };
     let known = db::applied::of_host_in(tx, host).await?;
-    for member in members {
+    for (member, _) in members {
         let before = known.get(member).cloned().unwrap_or_else(|| Applied::now(mood, now));
         let applied = Applied { put_back_at: Some(now + GRACE), ..before };
         db::applied::put(tx, host, member, &applied).await?;

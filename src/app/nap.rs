@@ -1,16 +1,20 @@
 //! The two buttons everybody understands: Nap now, and Wake until (rulings 6).
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::execute::{self, Request, Submitted};
 use super::overrides::{self, Wish};
 use super::{Actor, App, Error, Result, rules, zone};
 use crate::domain::action::Action;
-use crate::domain::ids::ScheduleId;
+use crate::domain::desired::{Rules, WindowRule};
+use crate::domain::ids::{HostId, ScheduleId};
 use crate::domain::overrides::{Place, Reach, Wanted};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
+use crate::domain::schedule::{Policy, Reading, Wake as WakeWhat};
 use crate::domain::target::Target;
+use crate::domain::window::Window;
 
 /// How a nap or a wake is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +30,66 @@ pub struct Asked {
 impl Asked {
     fn why(&self) -> &str {
         self.reason.as_deref().map(str::trim).unwrap_or_default()
+    }
+}
+
+/// What comes of a nap or a wake of a target, by when it ends.
+#[derive(Clone, Debug)]
+pub struct Course {
+    rules: Rules,
+    target: Target,
+    made: Wanted,
+    now: Timestamp,
+}
+
+impl Course {
+    /// As its windows are now.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn load(app: &App, target: &Target, made: Wanted) -> Result<Self> {
+        Ok(Self { rules: rules::load(app).await?, target: target.clone(), made, now: app.clock.now() })
+    }
+
+    /// Whether it is woken, rather than put to sleep.
+    pub fn wakes(&self) -> bool {
+        self.made == Wanted::Awake
+    }
+
+    /// Whether windows decide about it.
+    pub fn has_hours(&self) -> bool {
+        !self.rules.windows_for(Place::of_target(&self.target)).is_empty()
+    }
+
+    /// When its windows end it, where no end is chosen.
+    pub fn edge(&self) -> Option<Timestamp> {
+        self.rules.next_window_edge(Place::of_target(&self.target), self.now, Some(self.made.other()))
+    }
+
+    /// Whether it becomes the opposite at an end that is chosen: its windows may keep it as it is.
+    pub fn turns_at(&self, end: Timestamp) -> bool {
+        self.rules.at(end).by_window(Place::of_target(&self.target)).wanted != Some(self.made)
+    }
+
+    /// One to try templates with: with hours from 23:00 to 07:00 UTC, or without.
+    pub fn sample(has_hours: bool, now: Timestamp) -> Self {
+        let target = Target::stack(HostId::local(), "media");
+        let night = Window::parse("sleep 23:00-07:00").ok().filter(|_| has_hours);
+        let rule = night.map(|window| WindowRule {
+            id: "1".into(),
+            title: "Nights".to_owned(),
+            target: target.clone(),
+            window,
+            reading: Reading::in_zone(TimeZone::UTC),
+            skip: None,
+            from: Timestamp::MIN,
+            policy: Policy::Respect,
+            sleep: Action::Stop,
+            wake: WakeWhat::Restore,
+            stop_timeout_seconds: None,
+            guard: None,
+        });
+        Self { rules: Rules::new(rule.into_iter().collect(), Vec::new()), target, made: Wanted::Awake, now }
     }
 }
 
@@ -76,7 +140,7 @@ pub async fn wake(
     execute::submit(app, actor, request).await
 }
 
-/// The override that makes it last; `None` where no end is given and no window would end it.
+/// The override that makes it last, or that none is needed; `None` where no end is given and nothing speaks of it.
 async fn lasting(
     app: &App,
     actor: &Actor,
@@ -91,18 +155,17 @@ async fn lasting(
             let until = overrides::end(Some(typed), app.clock.now(), &zone);
             Some(until.map_err(|message| Error::field("until", message))?)
         }
-        None => {
-            let other = if wanted == Wanted::Awake { Wanted::Asleep } else { Wanted::Awake };
-            let longest = app.clock.now() + crate::domain::overrides::LONGEST;
-            overrides::next_edge(app, target, other).await?.map(|edge| edge.min(longest))
-        }
+        None => overrides::lasts(app, target, wanted).await?,
     };
     let reason = asked.why();
     if reason.chars().count() > crate::domain::overrides::MAX_REASON || reason.chars().any(char::is_control) {
         return Err(Error::field("reason", "use one line of 500 characters at most"));
     }
     let word = if wanted == Wanted::Awake { "woken" } else { "put to sleep" };
-    Ok(until.map(|until| Wish {
+    if until.is_none() && !rules::load(app).await?.speak_of(Place::of_target(target)) {
+        return Ok(None);
+    }
+    Ok(Some(Wish {
         reach: Reach::Target(target.clone()),
         target_name: execute::name_of(app, target),
         wanted,
@@ -113,5 +176,6 @@ async fn lasting(
             reason.to_owned()
         },
         by_hand: reason.is_empty(),
+        puts_back: true,
     }))
 }

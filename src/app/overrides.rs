@@ -11,8 +11,9 @@ use super::{Actor, App, Error, FieldError, Live, Result, execute, rules, zone};
 use crate::db::{self, Tx};
 use crate::domain::applied::Applied;
 use crate::domain::audit::{AuditDetail, Change};
+use crate::domain::contradiction;
 use crate::domain::ids::{HostId, OverrideId};
-use crate::domain::inventory::Inventory;
+use crate::domain::inventory::{Container, Inventory};
 use crate::domain::overrides::{LONGEST, MAX_REASON, Override, Place, Reach, Wanted};
 use crate::domain::permission::Permission;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
@@ -92,12 +93,42 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
     else {
         return Err(Error::Invalid(faults));
     };
-    let wish = Wish { reach, target_name: name, wanted, until, reason: reason.to_owned(), by_hand: false };
+    let wish = Wish {
+        target_name: name,
+        wanted,
+        until: Some(until),
+        reason: reason.to_owned(),
+        by_hand: false,
+        puts_back: changes(app, wanted, &reach).await?,
+        reach,
+    };
     let mut tx = app.db.begin().await?;
-    let made = impose(&mut tx, app, actor, wish).await?;
+    let made = impose(&mut tx, app, actor, wish, until).await?;
     tx.commit().await?;
     changed(app);
     Ok(made)
+}
+
+/// Whether an override changes something, so that there is something to put back at its end.
+async fn changes(app: &App, wanted: Wanted, reach: &Reach) -> Result<bool> {
+    for host in app.hosts.all() {
+        let inventory = host.inventory();
+        let naps = db::naps::of_host(&app.db, host.id()).await?;
+        let known = db::applied::of_host(&app.db, host.id()).await?;
+        let changes = |one: &Container| match wanted {
+            Wanted::Asleep => one.state.is_up(),
+            Wanted::Awake => naps.get(&one.identity).is_some_and(|nap| nap.holds(one)),
+            Wanted::Hold => false,
+        };
+        let reached = inventory.containers.iter().filter(|one| {
+            one.is_ordinary() && one.protection.is_none() && reach.covers(Place::of(one)).is_some()
+        });
+        let is_put_back = |one: &Container| known.get(&one.identity).is_some_and(|known| known.puts_back);
+        if reached.into_iter().any(|one| changes(one) || wanted != Wanted::Hold && is_put_back(one)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// An end: an instant to come, at most 30 days away.
@@ -176,13 +207,18 @@ pub(crate) struct Wish {
     pub reach: Reach,
     pub target_name: String,
     pub wanted: Wanted,
-    pub until: Timestamp,
+    /// `None`: nothing else wants it otherwise, so that the override there was is over, and none is needed.
+    pub until: Option<Timestamp>,
     pub reason: String,
     pub by_hand: bool,
+    pub puts_back: bool,
 }
 
+/// A container, with how it was before what is done to it now changes it.
+pub(crate) type Changed = (ContainerIdentity, Option<Mood>);
+
 /// Stores an override with its audit row; the one that counted for the same target is superseded.
-pub(crate) async fn impose(tx: &mut Tx, app: &App, actor: &Actor, wish: Wish) -> Result<Override> {
+async fn impose(tx: &mut Tx, app: &App, actor: &Actor, wish: Wish, until: Timestamp) -> Result<Override> {
     let now = app.clock.now();
     if let Some(older) = db::overrides::open_for(tx, &wish.reach).await? {
         db::overrides::close(tx, &older.id, now, "superseded").await?;
@@ -193,10 +229,11 @@ pub(crate) async fn impose(tx: &mut Tx, app: &App, actor: &Actor, wish: Wish) ->
         target_name: wish.target_name,
         wanted: wish.wanted,
         created_at: now,
-        until: wish.until,
+        until,
         reason: wish.reason,
         author: actor.reference.clone(),
         by_hand: wish.by_hand,
+        puts_back: wish.puts_back,
         closed_at: None,
         closed_reason: String::new(),
     };
@@ -213,12 +250,18 @@ pub(crate) async fn respect(
     actor: &Actor,
     wish: Wish,
     host: &HostId,
-    members: &[ContainerIdentity],
+    members: &[Changed],
 ) -> Result<()> {
     let now = app.clock.now();
     let state = if wish.wanted == Wanted::Asleep { Mood::Asleep } else { Mood::Awake };
-    for member in members {
-        db::applied::put(tx, host, member, &Applied::now(state, now)).await?;
+    let known = db::applied::of_host_in(tx, host).await?;
+    for (member, was) in members {
+        let applied = if wish.puts_back && wish.until.is_some() {
+            Applied::for_a_while(state, now, *was, known.get(member))
+        } else {
+            Applied { was: *was, ..Applied::now(state, now) }
+        };
+        db::applied::put(tx, host, member, &applied).await?;
         let alone = Reach::Target(Target::container(host.clone(), member.clone()));
         if alone != wish.reach
             && let Some(older) = db::overrides::open_for(tx, &alone).await?
@@ -228,7 +271,12 @@ pub(crate) async fn respect(
             db::overrides::close(tx, &older.id, now, "superseded").await?;
         }
     }
-    impose(tx, app, actor, wish).await?;
+    if let Some(until) = wish.until {
+        impose(tx, app, actor, wish, until).await?;
+    } else if let Some(older) = db::overrides::open_for(tx, &wish.reach).await? {
+        db::overrides::close(tx, &older.id, now, &wish.reason).await?;
+        record(tx, app, actor, "override.end", &older, wish.reason).await?;
+    }
     Ok(())
 }
 
@@ -289,16 +337,14 @@ pub async fn of_everything(app: &App) -> Result<Option<Override>> {
     Ok(open.into_iter().find(counts))
 }
 
-/// When a target's windows next begin what they do not want now: how long "until the next nap" is. `None` where no
-/// window covers it.
+/// How long what a Nap or a Wake makes of a target lasts where nothing is said: until its windows next want the opposite.
+/// `None` where they want it so already, and where no window covers it.
 ///
 /// # Errors
 /// Where the database cannot be read.
-pub async fn next_edge(app: &App, target: &Target, to: Wanted) -> Result<Option<Timestamp>> {
+pub async fn lasts(app: &App, target: &Target, made: Wanted) -> Result<Option<Timestamp>> {
     let rules = rules::load(app).await?;
-    let now = app.clock.now();
-    let changes = rules.next_transitions(Place::of_target(target), now, 4);
-    Ok(changes.into_iter().find(|change| change.wanted == Some(to)).map(|change| change.at))
+    Ok(contradiction::lasts(&rules, target, made, Some(made.other()), app.clock.now()))
 }
 
 /// The members of a target that an override of it speaks for.

@@ -65,7 +65,7 @@ pub(super) fn left_alone(
         let desired = moment.desired(Place::of(&member));
         let contradicts = match desired.wanted {
             // The rule is gone since the run was stored.
-            None => by_level,
+            None => by_level && !run.puts_back,
             Some(wanted) => contradicts(run.action, wanted),
         };
         if contradicts && (by_level || desired.rule().is_none()) {

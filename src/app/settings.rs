@@ -3,8 +3,8 @@
 
 use super::audit::{self, Object};
 use super::error::FieldError;
+use super::schedules::{switched_on, time_anew};
 use super::{Actor, App, Error, Live, Result, almanac::Almanac, zone};
-use crate::db::schedules::Wanted;
 use crate::db::{self, Tx};
 use crate::domain::audit::{AuditDetail, Change};
 use crate::domain::permission::Permission;
@@ -149,17 +149,10 @@ pub async fn set_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
     // Before the transaction, which holds a connection.
     let mut almanac = Almanac::load(app).await?;
     almanac.zone = zone::NamedZone { name: name.clone(), zone: found };
-    let all = Wanted { target: None, enabled: Some(true), text: None, before: None, limit: i64::MAX };
-    let schedules = db::schedules::list(&app.db, &all).await?;
-    let now = app.clock.now();
+    let schedules = switched_on(app).await?;
     let mut tx = app.db.begin().await?;
-    db::settings::put(&mut tx, zone::KEY, &name, now).await?;
-    for schedule in schedules.iter().filter(|schedule| schedule.spec.timezone.is_none()) {
-        let skip = schedule.skip_at.filter(|_| schedule.is_window());
-        let next = almanac.next_after(&schedule.spec, skip, now);
-        // What is due already is left to the scheduler.
-        db::calendars::set_next_due(&mut tx, &schedule.id, next, now).await?;
-    }
+    db::settings::put(&mut tx, zone::KEY, &name, app.clock.now()).await?;
+    time_anew(&mut tx, app, actor, schedules, &almanac, &zone::database_version()).await?;
     let change = Change { field: "timezone".to_owned(), old, new: Some(name) };
     record(&mut tx, app, actor, "time zone", vec![change]).await?;
     tx.commit().await?;

@@ -25,12 +25,13 @@ pub async fn of_host_in(tx: &mut Tx, host: &HostId) -> Result<AppliedStates> {
     read(on_tx!(tx, conn => sqlx::query_as(OF_HOST).bind(host.as_str()).fetch_all(conn))?)
 }
 
-const OF_HOST: &str =
-    "SELECT identity, state, at_ms, settled, put_back_ms, put_backs FROM applied WHERE host_id = $1";
+const OF_HOST: &str = "SELECT identity, state, at_ms, settled, put_back_ms, put_backs, was, puts_back FROM applied WHERE host_id = $1";
 
-fn read(rows: Vec<(String, String, i64, bool, Option<i64>, i64)>) -> Result<AppliedStates> {
+type Row = (String, String, i64, bool, Option<i64>, i64, Option<String>, bool);
+
+fn read(rows: Vec<Row>) -> Result<AppliedStates> {
     rows.into_iter()
-        .map(|(identity, state, at, settled, put_back, put_backs)| {
+        .map(|(identity, state, at, settled, put_back, put_backs, was, puts_back)| {
             let damaged = |what: &str| DbError::Damaged {
                 table: "applied",
                 id: identity.clone(),
@@ -42,6 +43,8 @@ fn read(rows: Vec<(String, String, i64, bool, Option<i64>, i64)>) -> Result<Appl
                 settled,
                 put_back_at: put_back.map(from_ms),
                 put_backs,
+                was: was.map(|was| Mood::parse(&was).ok_or_else(|| damaged("how it was"))).transpose()?,
+                puts_back,
             };
             Ok((ContainerIdentity::parse(&identity).ok_or_else(|| damaged("its container"))?, applied))
         })
@@ -55,10 +58,11 @@ fn read(rows: Vec<(String, String, i64, bool, Option<i64>, i64)>) -> Result<Appl
 pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, applied: &Applied) -> Result<()> {
     exec_tx!(
         tx,
-        "INSERT INTO applied (host_id, identity, state, at_ms, settled, put_back_ms, put_backs) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (host_id, identity) DO UPDATE \
+        "INSERT INTO applied (host_id, identity, state, at_ms, settled, put_back_ms, put_backs, was, \
+         puts_back) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (host_id, identity) DO UPDATE \
          SET state = excluded.state, at_ms = excluded.at_ms, settled = excluded.settled, \
-         put_back_ms = excluded.put_back_ms, put_backs = excluded.put_backs",
+         put_back_ms = excluded.put_back_ms, put_backs = excluded.put_backs, was = excluded.was, \
+         puts_back = excluded.puts_back",
         host.as_str(),
         identity.to_text(),
         applied.state.as_str(),
@@ -66,6 +70,8 @@ pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, appli
         applied.settled,
         applied.put_back_at.map(to_ms),
         applied.put_backs,
+        applied.was.map(Mood::as_str),
+        applied.puts_back,
     )?;
     Ok(())
 }

@@ -23,6 +23,7 @@ struct Row {
     actor_id: Option<String>,
     actor_name: String,
     by_hand: bool,
+    puts_back: bool,
     closed_ms: Option<i64>,
     closed_reason: String,
 }
@@ -44,6 +45,7 @@ impl TryFrom<Row> for Override {
             reason: row.reason,
             author: ActorRef { kind: row.actor_kind, id: row.actor_id, name: row.actor_name },
             by_hand: row.by_hand,
+            puts_back: row.puts_back,
             closed_at: row.closed_ms.map(from_ms),
             closed_reason: row.closed_reason,
         })
@@ -62,8 +64,8 @@ pub async fn insert(tx: &mut Tx, one: &Override) -> Result<()> {
     exec_tx!(
         tx,
         "INSERT INTO overrides (id, host_id, target_type, target_name, target_identity, state, created_ms, until_ms, \
-         reason, actor_kind, actor_id, actor_name, by_hand, closed_ms, closed_reason) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+         reason, actor_kind, actor_id, actor_name, by_hand, puts_back, closed_ms, closed_reason) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         one.id.as_str(),
         one.reach.host().map_or("", |host| host.as_str()),
         one.reach.type_str(),
@@ -77,6 +79,7 @@ pub async fn insert(tx: &mut Tx, one: &Override) -> Result<()> {
         one.author.id.as_deref(),
         one.author.name.as_str(),
         one.by_hand,
+        one.puts_back,
         one.closed_at.map(to_ms),
         one.closed_reason.as_str(),
     )?;

@@ -46,6 +46,7 @@ pub(super) struct RunRow {
     missed_last_ms: Option<i64>,
     missed_count: Option<i64>,
     restore: bool,
+    puts_back: bool,
     guard: Option<String>,
     look_at_ms: Option<i64>,
     busy_until_ms: Option<i64>,
@@ -88,6 +89,7 @@ impl TryFrom<RunRow> for Run {
             retry_of: row.retry_of.map(RunId),
             missed,
             restore: row.restore,
+            puts_back: row.puts_back,
             guard,
             look_at: row.look_at_ms.map(from_ms),
             busy_until: row.busy_until_ms.map(from_ms),
@@ -114,7 +116,7 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
         "INSERT INTO runs (id, schedule_id, schedule_name, host_id, target_type, target_name, target_identity, \
          action, trigger_kind, actor_kind, actor_id, actor_name, fire_at_ms, created_ms, started_ms, finished_ms, \
          state, reason, deadline_ms, attempt, stop_timeout_s, retry_of, missed_first_ms, missed_last_ms, \
-         missed_count, restore, owner_epoch, why, guard, look_at_ms, busy_until_ms) ",
+         missed_count, restore, puts_back, owner_epoch, why, guard, look_at_ms, busy_until_ms) ",
         runs,
         |run| (
             run.id.as_str(),
@@ -143,6 +145,7 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
             run.missed.as_ref().map(|missed| to_ms(missed.last)),
             run.missed.as_ref().map(|missed| missed.count),
             run.restore,
+            run.puts_back,
             owner_epoch,
             run.why.as_str(),
             run.guard.as_ref().and_then(|guard| serde_json::to_string(guard).ok()),
@@ -207,7 +210,7 @@ pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
         sqlx::query_as(
             "SELECT * FROM runs WHERE CASE WHEN state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 \
              AND host_id = $1 AND target_type = $2 AND target_identity = $3 AND action = $4 AND (restore = FALSE OR restore = $5) \
-             AND (retry_of IS NULL OR retry_of = $6) AND ($7 OR state <> 'pending' OR guard IS NULL) \
+             AND (puts_back = FALSE OR puts_back = $8) AND (retry_of IS NULL OR retry_of = $6) AND ($7 OR state <> 'pending' OR guard IS NULL) \
              ORDER BY id LIMIT 1")
         .bind(run.target.host.as_str())
         .bind(run.target.target_type().as_str())
@@ -216,8 +219,24 @@ pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
         .bind(run.restore)
         .bind(run.retry_of.as_ref().map(RunId::as_str))
         .bind(run.guard.is_some())
+        .bind(run.puts_back)
         .fetch_optional(conn))?;
     row.map(Run::try_from).transpose()
+}
+
+/// A run that was skipped leaves its instant to one of the same schedule that acts for it after all. `false` where the
+/// run there did act.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn give_way(tx: &mut Tx, to: &Run) -> Result<bool> {
+    let given = exec_tx!(
+        tx,
+        "UPDATE runs SET fire_at_ms = NULL WHERE schedule_id = $1 AND fire_at_ms = $2 AND state = 'skipped'",
+        to.schedule_id.as_ref().map(ScheduleId::as_str),
+        to.fire_at.map(to_ms),
+    )?;
+    Ok(given > 0)
 }
 
 /// So many runs that have not ended are few.
@@ -300,7 +319,7 @@ const ASKED: &str = "WITH asked (n, host_id, target_type, target_identity, actio
 const IN_THE_WAY: &str = ") SELECT n, twin, is_taken FROM (SELECT n, (SELECT r.id FROM runs r \
      WHERE CASE WHEN r.state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 AND r.host_id = asked.host_id \
        AND r.target_type = asked.target_type AND r.target_identity = asked.target_identity \
-       AND r.action = asked.action AND (r.restore = FALSE OR r.restore = asked.restore) \
+       AND r.action = asked.action AND (r.restore = FALSE OR r.restore = asked.restore) AND r.puts_back = FALSE \
        AND (r.retry_of IS NULL OR r.retry_of = asked.retry_of) \
        AND (asked.guarded OR r.state <> 'pending' OR r.guard IS NULL) ORDER BY r.id LIMIT 1) AS twin, \
      EXISTS (SELECT 1 FROM runs r WHERE r.schedule_id = asked.schedule_id AND r.fire_at_ms = asked.fire_at_ms) \

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::many::insert_tx;
-use super::{Db, DbError, Result, Tx, exec_tx, on_db};
+use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId, StepId};
 use crate::domain::run::{Step, StepState};
@@ -156,6 +156,20 @@ pub async fn finish(tx: &mut Tx, step: &Step) -> Result<bool> {
         step.output.as_deref(),
     )?;
     Ok(rows == 1)
+}
+
+/// The run of the newest step that was sent to Docker for a container.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn last_run(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<Option<RunId>> {
+    let row: Option<(String,)> = on_tx!(tx, conn =>
+        sqlx::query_as("SELECT run_id FROM steps WHERE host_id = $1 AND identity = $2 AND issued_ms IS NOT NULL \
+             ORDER BY issued_ms DESC LIMIT 1")
+        .bind(host.as_str())
+        .bind(identity.to_text())
+        .fetch_optional(conn))?;
+    Ok(row.map(|(id,)| RunId(id)))
 }
 
 /// Whether a step of ours explains what Docker told of a container at an instant: from a second before it was issued to

@@ -26,12 +26,27 @@ pub struct Applied {
     pub put_back_at: Option<Timestamp>,
     /// How often that was done since `at`.
     pub put_backs: i64,
+    /// How it was before, by our own doing: awake, or asleep for what napped. `None` where it was as applied already, or
+    /// somebody else made it so.
+    pub was: Option<Mood>,
+    /// It becomes as it was when nothing says any more what it should be (rulings 32).
+    pub puts_back: bool,
 }
 
 impl Applied {
     /// Applied just now.
     pub fn now(state: Mood, at: Timestamp) -> Self {
-        Self { state, at, settled: true, put_back_at: None, put_backs: 0 }
+        Self { state, at, settled: true, put_back_at: None, put_backs: 0, was: None, puts_back: false }
+    }
+
+    /// Applied just now, where it `was` otherwise before, and is to be so again at the end of what asked for it. What is
+    /// asked for longer keeps what it is put back to; what takes back an earlier wish leaves nothing to put back.
+    pub fn for_a_while(state: Mood, at: Timestamp, was: Option<Mood>, before: Option<&Self>) -> Self {
+        let was = match before.filter(|before| before.puts_back).and_then(|before| before.was) {
+            Some(was) => (was != state).then_some(was),
+            None => was,
+        };
+        Self { was, puts_back: was.is_some(), ..Self::now(state, at) }
     }
 }
 

@@ -58,12 +58,13 @@ pub fn suppressed(
 /// What becomes of an action that goes against a window or an override, by policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It lives until then, as an override.
+    /// It stays as the action made it.
     Respect {
         /// What the action made of its target.
         wanted: Wanted,
-        /// The next edge.
-        until: Timestamp,
+        /// How long that takes an override; `None` where nothing else wants it otherwise: the override that it went
+        /// against is over.
+        until: Option<Timestamp>,
     },
     /// It is put back after a grace to what was wanted.
     Enforce(Wanted),
@@ -71,9 +72,9 @@ pub enum Answer {
     Observe,
 }
 
-/// What becomes of an action on a place; `None` where it goes against nothing, or against a hold.
-pub fn answer(rules: &Rules, place: Place<'_>, action: Action, now: Timestamp) -> Option<Answer> {
-    let desired = rules.at(now).desired(place);
+/// What becomes of an action on a target; `None` where it goes against nothing, or against a hold.
+pub fn answer(rules: &Rules, target: &Target, action: Action, now: Timestamp) -> Option<Answer> {
+    let desired = rules.at(now).desired(Place::of_target(target));
     let wanted = desired.wanted.filter(|wanted| *wanted != Wanted::Hold)?;
     if !action.sets_state() || !contradicts(action, wanted) {
         return None;
@@ -84,10 +85,10 @@ pub fn answer(rules: &Rules, place: Place<'_>, action: Action, now: Timestamp) -
         Layer::Hold(_) | Layer::Override(_) | Layer::None => Policy::Respect,
     };
     Some(match policy {
-        Policy::Respect => Answer::Respect {
-            wanted: if wanted == Wanted::Awake { Wanted::Asleep } else { Wanted::Awake },
-            until: until_the_next_edge(rules, place, now),
-        },
+        Policy::Respect => {
+            let made = wanted.other();
+            Answer::Respect { wanted: made, until: lasts(rules, target, made, None, now) }
+        }
         Policy::Enforce => Answer::Enforce(wanted),
         Policy::Observe => Answer::Observe,
     })
@@ -95,15 +96,39 @@ pub fn answer(rules: &Rules, place: Place<'_>, action: Action, now: Timestamp) -
 
 /// What becomes of a fire of a cron or once schedule: it obeys holds and overrides (rulings 4), and leaves the members
 /// they are for alone, so that it goes against windows only.
-pub fn answer_to_fire(rules: &Rules, place: Place<'_>, action: Action, now: Timestamp) -> Option<Answer> {
-    rules.at(now).desired(place).rule()?;
-    answer(rules, place, action, now)
+pub fn answer_to_fire(rules: &Rules, target: &Target, action: Action, now: Timestamp) -> Option<Answer> {
+    rules.at(now).desired(Place::of_target(target)).rule()?;
+    answer(rules, target, action, now)
 }
 
-/// How long what somebody did by hand is respected.
-pub fn until_the_next_edge(rules: &Rules, place: Place<'_>, now: Timestamp) -> Timestamp {
+/// How long an override is needed for what somebody made of a target by hand: until the next edge of its windows, or,
+/// with `to`, the next one to that. Overrides have no say in where that edge lies: else what is done twice inside one
+/// sleep would last into the next. `None` where what its own override goes before wants the same, and where nothing would
+/// end it.
+pub fn lasts(
+    rules: &Rules,
+    target: &Target,
+    made: Wanted,
+    to: Option<Wanted>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let place = Place::of_target(target);
+    let moment = rules.at(now);
+    let beneath = moment.beneath(target);
+    let wanted = match beneath.wanted {
+        Some(Wanted::Hold) => moment.by_window(place).wanted,
+        other => other,
+    };
+    if wanted == Some(made) {
+        return None;
+    }
     let longest = now.checked_add(LONGEST).unwrap_or(Timestamp::MAX);
-    rules.next_transitions(place, now, 1).first().map_or(longest, |change| change.at.min(longest))
+    let end = rules.next_window_edge(place, now, to).or(match beneath.layer {
+        Layer::Hold(one) | Layer::Override(one) => Some(one.until),
+        Layer::Window(..) => Some(longest),
+        Layer::None => None,
+    });
+    end.map(|end| end.min(longest))
 }
 
 /// Those whose windows and overrides an action on `target` may go against: the target itself and, of a stack's

@@ -18,6 +18,8 @@ use super::window::{Mood, Rota, Voice, Window};
 
 /// How far ahead transitions are looked for, in days.
 const AHEAD: i64 = 400;
+/// How far back a sleep is followed: a window lasts a week at most.
+const BACK: i64 = 9;
 
 /// A window schedule that is on, with everything its answer depends on.
 #[derive(Clone, Debug)]
@@ -146,6 +148,15 @@ impl Rules {
         self.overrides.retain(|one| one.id != *id);
     }
 
+    /// As if no override of this very target were there.
+    #[must_use]
+    pub fn without_own(&self, target: &Target) -> Self {
+        let own = Reach::Target(target.clone());
+        let mut rules = self.clone();
+        rules.overrides.retain(|one| one.reach != own);
+        rules
+    }
+
     /// Whether a window or an override is for this very target.
     pub fn names(&self, target: &Target) -> bool {
         self.by_target.contains_key(target)
@@ -188,26 +199,70 @@ impl Rules {
     ) -> Vec<Transition> {
         let mut found = Vec::new();
         let mut wanted = self.at(after).desired(place).wanted;
-        let mut from = after;
-        let mut days = 2;
-        // Ever longer stretches: the next few changes are near, and looking far costs.
-        while from < until && found.len() < limit {
-            let to = from.checked_add((days * 24_i64).hours()).unwrap_or(Timestamp::MAX).min(until);
+        look_ahead(after, until, |from, to| {
             for at in self.edges(place, from, to) {
-                let moment = self.at(at);
-                let desired = moment.desired(place);
+                let desired = self.at(at).desired(place);
                 if desired.wanted != wanted {
                     wanted = desired.wanted;
-                    found.push(desired.transition(at));
-                    if found.len() == limit {
-                        break;
-                    }
+                    found.push(self.put_back(place, at, &desired).unwrap_or_else(|| desired.transition(at)));
                 }
             }
-            from = to;
-            days = (days * 4).min(128);
-        }
+            found.len() >= limit
+        });
+        found.truncate(limit);
         found
+    }
+
+    /// What becomes of a place where an override ends that puts back what it changed, and nothing else decides.
+    fn put_back(&self, place: Place<'_>, at: Timestamp, desired: &Desired<'_>) -> Option<Transition> {
+        let ends = |one: &&Override| one.puts_back && one.until == at && one.reach.covers(place).is_some();
+        let one = self.overrides.iter().find(ends).filter(|_| desired.wanted.is_none())?;
+        Some(Transition { at, wanted: Some(one.wanted.other()), by: "override".to_owned(), schedule: None })
+    }
+
+    /// When the windows of a place, after calendar and whatever overrides say, next come to want something else, or, with
+    /// `to`, that; `None` where no window covers it, or none ever does.
+    pub fn next_window_edge(
+        &self,
+        place: Place<'_>,
+        after: Timestamp,
+        to: Option<Wanted>,
+    ) -> Option<Timestamp> {
+        let rules = self.windows_for(place);
+        if rules.is_empty() {
+            return None;
+        }
+        let mut found = None;
+        let mut wanted = self.at(after).by_window(place).wanted;
+        let until = after.checked_add((AHEAD * 24).hours()).unwrap_or(Timestamp::MAX);
+        look_ahead(after, until, |from, end| {
+            for at in window_edges(&rules, from, end) {
+                let now = self.at(at).by_window(place).wanted;
+                if now != wanted && found.is_none() && to.is_none_or(|to| now == Some(to)) {
+                    found = Some(at);
+                }
+                wanted = now;
+            }
+            found.is_some()
+        });
+        found
+    }
+
+    /// When the windows of a place came to want what they want at an instant, as if each had always been there: the edge
+    /// that a sleep or a time awake began with. `None` where it is longer ago than a week and two days.
+    pub fn window_edge_before(&self, place: Place<'_>, at: Timestamp) -> Option<Timestamp> {
+        let mut windows: Vec<WindowRule> = self.windows_for(place).into_iter().cloned().collect();
+        for rule in &mut windows {
+            rule.from = Timestamp::MIN;
+        }
+        let always = Self::new(windows, Vec::new());
+        let from = at.checked_sub((BACK * 24).hours()).unwrap_or(Timestamp::MIN);
+        let edges = window_edges(&always.windows_for(place), from, at);
+        let wanted = |at: Timestamp| always.at(at).by_window(place).wanted;
+        let is = wanted(at);
+        edges.into_iter().rev().find(|edge| {
+            wanted(*edge) == is && wanted(edge.checked_sub(1.millisecond()).unwrap_or(*edge)) != is
+        })
     }
 
     /// The next few changes of what is wanted.
@@ -231,7 +286,7 @@ impl Rules {
 
     /// When what is wanted of a place came to be so: the last change at or before `at`, looked for over nine days.
     pub fn since(&self, place: Place<'_>, at: Timestamp) -> Option<Timestamp> {
-        let from = at.checked_sub((9 * 24).hours()).unwrap_or(Timestamp::MIN);
+        let from = at.checked_sub((BACK * 24).hours()).unwrap_or(Timestamp::MIN);
         let end = at.checked_add(1.millisecond()).unwrap_or(Timestamp::MAX);
         self.transitions(place, from, end, usize::MAX).last().map(|change| change.at)
     }
@@ -247,18 +302,39 @@ impl Rules {
 
     /// Every instant in (`after`, `until`] at which something about a place may change.
     fn edges(&self, place: Place<'_>, after: Timestamp, until: Timestamp) -> BTreeSet<Timestamp> {
-        let mut edges = BTreeSet::new();
-        let beyond = until.checked_add(1.millisecond()).unwrap_or(Timestamp::MAX);
-        for rule in self.windows_for(place) {
-            edges.extend(rule.rota().changes(after, beyond));
-            edges.insert(rule.from);
-        }
+        let mut edges = window_edges(&self.windows_for(place), after, until);
         for one in self.overrides.iter().filter(|one| one.reach.covers(place).is_some()) {
             edges.extend([one.created_at, one.until]);
             edges.extend(one.closed_at);
         }
         edges.retain(|at| *at > after && *at <= until);
         edges
+    }
+}
+
+/// Every instant in (`after`, `until`] at which one of these may come to say something else.
+fn window_edges(rules: &[&WindowRule], after: Timestamp, until: Timestamp) -> BTreeSet<Timestamp> {
+    let beyond = until.checked_add(1.millisecond()).unwrap_or(Timestamp::MAX);
+    let edges = rules.iter().flat_map(|rule| {
+        let mut changes = rule.rota().changes(after, beyond);
+        changes.push(rule.from);
+        changes
+    });
+    edges.filter(|at| *at > after && *at <= until).collect()
+}
+
+/// Goes through (`after`, `until`] in ever longer stretches until one `is_enough`: the next few changes are near, and
+/// looking far costs.
+fn look_ahead(after: Timestamp, until: Timestamp, mut is_enough: impl FnMut(Timestamp, Timestamp) -> bool) {
+    let mut from = after;
+    let mut days = 2;
+    while from < until {
+        let to = from.checked_add((days * 24_i64).hours()).unwrap_or(Timestamp::MAX).min(until);
+        if is_enough(from, to) {
+            return;
+        }
+        from = to;
+        days = (days * 4).min(128);
     }
 }
 
@@ -275,8 +351,18 @@ pub struct Moment<'a> {
 impl<'a> Moment<'a> {
     /// What is wanted of a place.
     pub fn desired(&self, place: Place<'_>) -> Desired<'a> {
+        self.desired_by(place, |_| true)
+    }
+
+    /// What is wanted of a target besides what its own overrides want.
+    pub fn beneath(&self, target: &Target) -> Desired<'a> {
+        let own = Reach::Target(target.clone());
+        self.desired_by(Place::of_target(target), |one| one.reach != own)
+    }
+
+    fn desired_by(&self, place: Place<'_>, counts: impl Fn(&Override) -> bool) -> Desired<'a> {
         let active = || {
-            let active = self.rules.overrides.iter().filter(|one| one.is_active(self.now));
+            let active = self.rules.overrides.iter().filter(|one| one.is_active(self.now) && counts(one));
             active.filter_map(|one| Some((one.reach.covers(place)?, one)))
         };
         // The newest of one reach: there is at most one.
@@ -428,6 +514,7 @@ mod tests {
             reason: "demo".to_owned(),
             author: ActorRef { kind: "user".to_owned(), id: None, name: "ops".to_owned() },
             by_hand: false,
+            puts_back: false,
             closed_at: None,
             closed_reason: String::new(),
         }

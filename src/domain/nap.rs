@@ -112,6 +112,15 @@ impl Sleep {
 pub type Naps = HashMap<ContainerIdentity, Nap>;
 
 impl Nap {
+    /// Whether a container that is up slept as we left it until somebody woke it.
+    pub fn held_until_woken(&self, container: &Container) -> bool {
+        let last = match self.kind {
+            NapKind::Pause => container.started_at,
+            NapKind::Stop => container.finished_at,
+        };
+        last.is_none_or(|last| last <= self.since + OURS)
+    }
+
     /// Whether the container is still as we left it: nobody else started or stopped it since (rulings 6).
     pub fn holds(&self, container: &Container) -> bool {
         match self.kind {

@@ -14,6 +14,11 @@ pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The longest reason, in characters.
 pub const MAX_REASON: usize = 500;
 
+/// Why something wakes at the end of a nap.
+pub const NAP_OVER: &str = "its nap is over: what slept for it wakes";
+/// Why something sleeps again at the end of a wake.
+pub const WAKE_OVER: &str = "its time awake is over: what was woken for it sleeps again";
+
 /// What an override wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -33,6 +38,16 @@ impl Wanted {
             Self::Awake => "awake",
             Self::Asleep => "asleep",
             Self::Hold => "hold",
+        }
+    }
+
+    /// Asleep for awake, and the reverse; a hold has no opposite.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Awake => Self::Asleep,
+            Self::Asleep => Self::Awake,
+            Self::Hold => Self::Hold,
         }
     }
 
@@ -160,9 +175,11 @@ pub struct Override {
     pub author: ActorRef,
     /// It remembers what somebody did by hand inside a window, rather than being asked for (policy `respect`).
     pub by_hand: bool,
+    /// At its end what it changed becomes as it was, where nothing else decides then (rulings 32).
+    pub puts_back: bool,
     /// When it ended, and was dealt with.
     pub closed_at: Option<Timestamp>,
-    /// How it ended: `expired`, `ended by NAME`, `superseded`, `its target is gone`.
+    /// How it ended: `expired`, `ended by NAME`, `superseded`, `its target is gone`, or by what act of somebody.
     pub closed_reason: String,
 }
 
@@ -170,6 +187,15 @@ impl Override {
     /// Whether it counts at an instant.
     pub fn is_active(&self, at: Timestamp) -> bool {
         self.created_at <= at && at < self.until && self.closed_at.is_none_or(|closed| at < closed)
+    }
+
+    /// Why what it changed becomes as it was, at its end.
+    pub fn end_told(&self) -> &'static str {
+        match self.wanted {
+            Wanted::Asleep => NAP_OVER,
+            Wanted::Awake => WAKE_OVER,
+            Wanted::Hold => "",
+        }
     }
 
     /// A hold over a host or everything: the uppermost layer.

@@ -77,6 +77,8 @@ pub enum Cause {
     DaemonRestart,
     /// Policy `enforce`: somebody else changed it, and the grace is over.
     PutBack,
+    /// A nap or a wake is at its end: it becomes as it was before.
+    Ended,
 }
 
 /// What is done about one container.
@@ -93,10 +95,13 @@ pub enum Verdict {
         /// What is remembered.
         applied: Applied,
     },
-    /// Policy `respect`: what somebody else did lives until the next edge.
+    /// Policy `respect`: what somebody else did stays until the next edge, or as long as nothing else is wanted.
     Respect {
         /// What they made of it.
         mood: Mood,
+        /// Awake: it napped until then. Asleep: that puts it back to the nap that it was woken from, which its windows
+        /// want.
+        nap: bool,
     },
     /// Policy `observe`: it is only recorded.
     Observe {
@@ -145,7 +150,7 @@ impl<'a> Look<'a> {
     fn judge(&self, container: &Container, desired: &Desired<'_>) -> Option<Verdict> {
         let applied = self.applied.get(&container.identity);
         let mood = match desired.wanted {
-            None => return applied.map(|_| Verdict::Forget),
+            None => return applied.map(|applied| self.end(container, desired, applied)),
             Some(Wanted::Hold) => return None,
             Some(Wanted::Awake) => Mood::Awake,
             Some(Wanted::Asleep) => Mood::Asleep,
@@ -154,6 +159,17 @@ impl<'a> Look<'a> {
             None => Some(self.first_sight(container, desired, mood)),
             Some(applied) if applied.state != mood => Some(self.change(container, desired, mood)),
             Some(applied) => self.compare(container, desired, applied),
+        }
+    }
+
+    /// Nothing says any more what it should be. What a nap or a wake with an end changed becomes as it was.
+    fn end(&self, container: &Container, desired: &Desired<'_>, applied: &Applied) -> Verdict {
+        match applied.was.filter(|_| applied.puts_back) {
+            Some(mood) if self.needs(container, desired, mood) => {
+                let applied = Applied::now(mood, self.moment.now);
+                Verdict::Act { mood, cause: Cause::Ended, applied }
+            }
+            _ => Verdict::Forget,
         }
     }
 
@@ -170,7 +186,7 @@ impl<'a> Look<'a> {
             Mood::Asleep if !self.is_up_or_will_be(container) => accepted,
             // It came after the rule spoke: somebody started it inside the sleep.
             Mood::Asleep if self.is_newer_than_sleep(container, desired) => match policy(desired) {
-                Some(Policy::Respect) => Verdict::Respect { mood: Mood::Awake },
+                Some(Policy::Respect) => Verdict::Respect { mood: Mood::Awake, nap: false },
                 Some(Policy::Observe) => accepted,
                 Some(Policy::Enforce) => {
                     let put_back_at = Some(now + GRACE);
@@ -190,12 +206,15 @@ impl<'a> Look<'a> {
 
     /// What is wanted differs from what was last applied.
     fn change(&self, container: &Container, desired: &Desired<'_>, mood: Mood) -> Verdict {
-        let applied = Applied::now(mood, self.moment.now);
-        if self.needs(container, desired, mood) {
-            Verdict::Act { mood, cause: Cause::Change, applied }
-        } else {
-            Verdict::Accept(applied)
-        }
+        let acts = self.needs(container, desired, mood);
+        let applied = match desired.layer {
+            Layer::Override(one) if one.puts_back => {
+                let before = self.applied.get(&container.identity);
+                Applied::for_a_while(mood, self.moment.now, acts.then_some(mood.other()), before)
+            }
+            _ => Applied::now(mood, self.moment.now),
+        };
+        if acts { Verdict::Act { mood, cause: Cause::Change, applied } } else { Verdict::Accept(applied) }
     }
 
     /// Whether there is anything to do for it. A wake edge always speaks, so that a stack of which nothing naps is
@@ -241,9 +260,13 @@ impl<'a> Look<'a> {
             }
         };
         if !deviates {
-            // Somebody put it right: nothing is left to put back.
-            let settled = Applied { put_back_at: None, ..applied.clone() };
-            return applied.put_back_at.map(|_| Verdict::Accept(settled));
+            if self.was_woken_for_a_moment(container, applied) {
+                return Some(Verdict::Respect { mood: Mood::Asleep, nap: true });
+            }
+            // Somebody put it right: nothing is left to put back. Nor is there where windows decide by now.
+            let puts_back = applied.puts_back && !matches!(desired.layer, Layer::Window(..));
+            let settled = Applied { put_back_at: None, puts_back, ..applied.clone() };
+            return (settled != *applied).then_some(Verdict::Accept(settled));
         }
         let fresh = self.fresh_look(container);
         if fresh.is_some() && !applied.settled {
@@ -270,7 +293,7 @@ impl<'a> Look<'a> {
             return None;
         }
         match policy(desired) {
-            Some(Policy::Respect) => Some(Verdict::Respect { mood }),
+            Some(Policy::Respect) => Some(self.respect(container, applied)),
             Some(Policy::Observe) => Some(Verdict::Observe { mood }),
             Some(Policy::Enforce) if applied.put_backs >= MOST_PUT_BACKS => {
                 Some(Verdict::GiveUp(applied.clone()))
@@ -279,8 +302,33 @@ impl<'a> Look<'a> {
                 Some(Verdict::Accept(Applied { put_back_at: Some(now + GRACE), ..applied.clone() }))
             }
             // An override was asked for by a person; who acts against it means it.
-            None => Some(Verdict::Respect { mood }),
+            None => Some(self.respect(container, applied)),
         }
+    }
+
+    /// Somebody woke it from the nap that was applied and put it back to sleep since the last look.
+    fn was_woken_for_a_moment(&self, container: &Container, applied: &Applied) -> bool {
+        let slept = self.sighted.get(&container.identity) == Some(&Deed::Slept);
+        let began = applied.at + self.ahead;
+        applied.state == Mood::Asleep
+            && slept
+            && self
+                .naps
+                .get(&container.identity)
+                .is_some_and(|nap| nap.since >= began && !nap.holds(container))
+    }
+
+    fn respect(&self, container: &Container, applied: &Applied) -> Verdict {
+        let mood = applied.state.other();
+        let nap = self.naps.get(&container.identity);
+        let nap = match mood {
+            Mood::Awake => nap.is_some_and(|nap| nap.held_until_woken(container)),
+            Mood::Asleep => {
+                let windows = self.moment.by_window(Place::of(container)).wanted;
+                windows == Some(Wanted::Asleep) && applied.was == Some(Mood::Asleep)
+            }
+        };
+        Verdict::Respect { mood, nap }
     }
 
     /// The first look at a container since the link came up.

@@ -192,6 +192,8 @@ pub struct Run {
     pub missed: Option<MissedSpan>,
     /// Only what was napping is started (rulings 5): set for a scheduled start.
     pub restore: bool,
+    /// It puts back what an override changed: it acts on the containers of its first plan alone.
+    pub puts_back: bool,
     /// What may hold it back for a while, by its schedule as it was when this was stored.
     pub guard: Option<Guard>,
     /// While the guard holds it back: when it looks again.
@@ -224,13 +226,19 @@ impl Run {
         self.target == other.target
             && self.action == other.action
             && (!self.restore || other.restore)
+            && (!self.puts_back || other.puts_back)
             && (self.retry_of.is_none() || self.retry_of == other.retry_of)
             && (other.guard.is_some() || !self.is_guarded())
     }
 
     /// How long after its instant it began, once it did; what is not late at all is not told.
     pub fn late_ms(&self) -> Option<i64> {
-        let late = self.started_at?.as_millisecond() - self.fire_at?.as_millisecond();
+        let due = match self.trigger {
+            // A level: what it does at a save, or at the end of an override, is not late for the edge it is for.
+            Trigger::Window => self.fire_at?.max(self.created_at),
+            _ => self.fire_at?,
+        };
+        let late = self.started_at?.as_millisecond() - due.as_millisecond();
         (late > 0).then_some(late)
     }
 

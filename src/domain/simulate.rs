@@ -202,6 +202,8 @@ struct Course {
     wanted: BTreeMap<Target, Option<Wanted>>,
     /// The targets among them that stay after their override.
     lasting: BTreeSet<Target>,
+    /// Overrides that ended at this instant.
+    ended: Vec<Override>,
     /// Overrides that fires made.
     made: u32,
     events: Vec<Event>,
@@ -250,6 +252,7 @@ impl Course {
             edges,
             wanted: BTreeMap::new(),
             lasting: lasting.clone(),
+            ended: Vec::new(),
             made: 0,
             events: Vec::new(),
         };
@@ -363,7 +366,7 @@ impl Course {
     fn overtaken(&self, at: Timestamp, target: &Target, action: Action) -> Option<String> {
         let (rules, place) = (&self.ground.rules, Place::of_target(target));
         let overtakes = matches!(
-            contradiction::answer_to_fire(rules, place, action, at)?,
+            contradiction::answer_to_fire(rules, target, action, at)?,
             Answer::Enforce(_) | Answer::Observe
         ) && rules.at(just_before(at)).desired(place).wanted
             != rules.at(at).desired(place).wanted;
@@ -386,19 +389,21 @@ impl Course {
         let inside = sorted::set(self.containers_of(target));
         for speaker in contradiction::speakers(target, inside, rules) {
             let place = Place::of_target(&speaker);
-            let Some(answer) = contradiction::answer_to_fire(rules, place, action, at) else { continue };
+            let Some(answer) = contradiction::answer_to_fire(rules, &speaker, action, at) else { continue };
             let comes = match answer {
-                Answer::Respect { until, .. } => {
+                Answer::Respect { until: Some(until), .. } => {
                     let until = until.to_zoned(zone.clone());
                     format!("what this does stays until {}", until.strftime("%Y-%m-%d %H:%M"))
                 }
                 Answer::Enforce(_) => "this is put back after 5 minutes".to_owned(),
-                Answer::Observe => "what this does stays until the next edge".to_owned(),
+                Answer::Observe | Answer::Respect { until: None, .. } => {
+                    "what this does stays until the next edge".to_owned()
+                }
             };
             if reason.is_empty() {
                 reason = format!("{}: {comes}", rules.at(at).desired(place).why(zone));
             }
-            if let Answer::Respect { wanted, until } = answer {
+            if let Answer::Respect { wanted, until: Some(until) } = answer {
                 self.made += 1;
                 overrides.push(Override {
                     // Behind every stored one.
@@ -411,6 +416,7 @@ impl Course {
                     reason: format!("{} by {}", contradiction::done(action), self.ground.scheduler.name),
                     author: self.ground.scheduler.clone(),
                     by_hand: true,
+                    puts_back: false,
                     closed_at: None,
                     closed_reason: String::new(),
                 });
@@ -476,6 +482,7 @@ impl Course {
             }
             self.ground.rules.end(&one.id);
         }
+        self.ended = ended;
         reaches
     }
 
@@ -495,14 +502,18 @@ impl Course {
             let desired = moment.desired(place);
             if desired.wanted != *wanted {
                 *wanted = desired.wanted;
+                let put_back = self.ended.iter().find(|one| {
+                    one.puts_back && desired.wanted.is_none() && one.reach.covers(place).is_some()
+                });
                 told.push(Event {
                     at,
                     target: target.clone(),
-                    kind: EventKind::Edge(desired.wanted),
+                    kind: EventKind::Edge(put_back.map_or(desired.wanted, |one| Some(one.wanted.other()))),
                     schedule: desired.rule().map(|rule| (rule.id.clone(), rule.title.clone())),
                     acts: true,
                     reason: with_guard(
-                        desired.why(&self.ground.zone),
+                        put_back
+                            .map_or_else(|| desired.why(&self.ground.zone), |one| one.end_told().to_owned()),
                         desired
                             .rule()
                             .filter(|_| desired.wanted == Some(Wanted::Asleep))

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 
 use super::tick::BATCH;
 use crate::app::almanac::Almanac;
@@ -12,14 +12,17 @@ use crate::app::outlook::Outlook;
 use crate::app::{Actor, App, Result};
 use crate::db;
 use crate::db::schedules::Taking;
+use crate::domain::action::Action;
 use crate::domain::contradiction;
-use crate::domain::desired::{Moment, Rules};
+use crate::domain::desired::{Desired, Layer, Moment, Rules};
 use crate::domain::due::{self, Decision};
 use crate::domain::ids::ScheduleId;
 use crate::domain::inventory::Inventory;
+use crate::domain::overrides::{Place, Wanted};
 use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
 use crate::domain::schedule::{Schedule, Source, Wake, When};
 use crate::domain::target::Target;
+use crate::domain::window::Mood;
 
 /// Where more are due, what each is for is looked up rather than looked for.
 const FEW: usize = 8;
@@ -89,10 +92,13 @@ impl Batch {
             inventories: HashMap::new(),
         };
         let mut planned = planner.runs_of_all(decisions).await?;
-        planned.extend(windows().filter_map(|(at, window)| {
-            let skipped = window.skip_at.filter(|skipped| window.next_due == Some(*skipped))?;
-            Some((at, vec![planner.skipped_sleep(window, skipped)]))
-        }));
+        for (at, window) in windows() {
+            let withheld = match window.skip_at.filter(|skipped| window.next_due == Some(*skipped)) {
+                Some(skipped) => Some(planner.skipped_sleep(window, skipped)),
+                None => planner.withheld_edge(window),
+            };
+            planned.extend(withheld.map(|run| (at, vec![run])));
+        }
         let inventories = planner.inventories;
         let crowded = crowded(planned.iter().flat_map(|(_, runs)| runs));
         Ok(Self { due, is_full, moved, planned, crowded, inventories, rules: outlook.rules })
@@ -264,6 +270,7 @@ impl Planner<'_> {
                 guard: request.guard,
                 look_at: None,
                 busy_until: None,
+                puts_back: false,
             },
             steps: Vec::new(),
         }
@@ -275,6 +282,43 @@ impl Planner<'_> {
         let mut prepared = self.bare(schedule, request);
         end(&mut prepared, RunState::Skipped, "skip: this sleep was dropped on purpose".to_owned());
         prepared
+    }
+
+    /// Remembers that an edge came to nothing, since a hold or an override wants otherwise: of the whole target, or of
+    /// every container there would be something to do for.
+    fn withheld_edge(&mut self, schedule: &Schedule) -> Option<Prepared> {
+        let now = self.now();
+        let rule = self.almanac.rule(schedule)?;
+        let just_before = |at: Timestamp| at.checked_sub(1.millisecond()).unwrap_or(at);
+        let beyond = now.checked_add(1.millisecond()).ok()?;
+        let edge = rule.rota().changes(just_before(schedule.next_due?), beyond).pop()?;
+        let mood = rule.rota().voice(now).mood();
+        let wanted = if mood == Mood::Awake { Wanted::Awake } else { Wanted::Asleep };
+        let keeps = |desired: &Desired<'_>| {
+            matches!(desired.layer, Layer::Hold(_) | Layer::Override(_)) && desired.wanted != Some(wanted)
+        };
+        let whole = self.moment.desired(Place::of_target(&rule.target));
+        let mut keeper = keeps(&whole).then_some(whole);
+        if keeper.is_none() && whole.rule().is_some_and(|decides| decides.id == rule.id) {
+            let members = self.inventory(&rule.target).members(&rule.target.subject);
+            for member in members.iter().filter(|one| one.is_ordinary() && one.protection.is_none()) {
+                let desired = self.moment.desired(Place::of(member));
+                if keeps(&desired) {
+                    keeper = keeper.or(Some(desired));
+                } else if member.state.is_up() == (mood == Mood::Asleep) {
+                    // The edge acts on this one, and its run tells of the others.
+                    return None;
+                }
+            }
+        }
+        let keeper = keeper?;
+        let word = if keeper.wanted == Some(Wanted::Hold) { "held" } else { "override" };
+        let reason = format!("{word}: {}", keeper.why(&self.almanac.zone.zone));
+        let action = if mood == Mood::Awake { Action::Start } else { schedule.spec.action };
+        let request = Request { action, trigger: Trigger::Window, ..request(schedule, edge, false) };
+        let mut prepared = self.bare(schedule, request);
+        end(&mut prepared, RunState::Skipped, reason);
+        Some(prepared)
     }
 
     fn missed_run(&self, schedule: &Schedule, missed: &MissedSpan) -> Prepared {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use self::ahead::Ahead;
-use crate::app::{App, Result};
+use crate::app::{App, Result, schedules, zone};
 use crate::db;
 use crate::domain::text::chain;
 
@@ -43,9 +43,18 @@ pub async fn run(app: App, stop: CancellationToken) {
     let mut wait = BACK_OFF.0;
     let mut seen = (app.clock.now(), app.clock.monotonic());
     let mut read = None;
+    let mut is_timed = false;
     while !stop.is_cancelled() {
         seen = notice_jump(&app, seen);
-        let (next, longest) = match tick::pass(&app, read.take()).await {
+        let passed = async {
+            if !is_timed {
+                // With a clock that is right, and before anything fires by the zone of another day.
+                schedules::rezone(&app, &zone::database_version()).await?;
+                is_timed = true;
+            }
+            tick::pass(&app, read.take()).await
+        };
+        let (next, longest) = match passed.await {
             Ok(ticked) => {
                 wait = BACK_OFF.0;
                 let calls = app.hosts.all().iter().map(|host| host.calls_made()).sum();

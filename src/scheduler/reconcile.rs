@@ -23,9 +23,9 @@ use crate::domain::audit::AuditDetail;
 use crate::domain::contradiction;
 use crate::domain::desired::{Desired, Layer};
 use crate::domain::ids::{RunId, ScheduleId};
-use crate::domain::inventory::Inventory;
-use crate::domain::nap::Naps;
-use crate::domain::overrides::{Override, Place, Reach, Wanted};
+use crate::domain::inventory::{ContainerState, Inventory};
+use crate::domain::nap::{Nap, NapKind, Naps, Sample, Sleep};
+use crate::domain::overrides::{NAP_OVER, Override, Place, Reach, WAKE_OVER, Wanted};
 use crate::domain::reconcile::{AtWork, Cause, Deed, Finding, Look, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
@@ -212,7 +212,10 @@ impl<'a> Scene<'a> {
         }
         let mut runs = Vec::new();
         let mut prepared = Vec::new();
-        for (key, group) in groups {
+        for (mut key, group) in groups {
+            if let (Cause::Ended, [(alone, _)]) = (key.2, group.members.as_slice()) {
+                key.0 = Target::container(self.host.id().clone(), alone.clone());
+            }
             let request = self.request(&key, &group);
             let (app, actor) = (self.app, Actor::scheduler());
             let run = execute::prepare(app, &actor, request, self.inventory, self.outlook, self.now).await?;
@@ -234,8 +237,10 @@ impl<'a> Scene<'a> {
             }
             let actor = Actor::scheduler();
             if !execute::store(&mut tx, self.app, &actor, &prepared).await? {
-                // This edge has had its run; this one is for what that did not reach.
-                prepared.run.fire_at = None;
+                // This edge has had its run; this one is for what that did not reach. One that was withheld gives way.
+                if !db::runs::give_way(&mut tx, &prepared.run).await? {
+                    prepared.run.fire_at = None;
+                }
                 execute::store(&mut tx, self.app, &actor, &prepared).await?;
             }
             runs.push(prepared.run.id);
@@ -253,7 +258,9 @@ impl<'a> Scene<'a> {
             Layer::None => true,
         };
         match &finding.identity {
-            ContainerIdentity::Service { project, .. } if !narrow && cause != Cause::PutBack => {
+            ContainerIdentity::Service { project, .. }
+                if cause == Cause::Ended || !narrow && cause != Cause::PutBack =>
+            {
                 Target::stack(self.host.id().clone(), project.clone())
             }
             _ => container,
@@ -276,7 +283,7 @@ impl<'a> Scene<'a> {
             schedule: rule.map(|rule| (rule.id.clone(), rule.title.clone())),
             fire_at: rule
                 .filter(|_| *cause == Cause::Change)
-                .and_then(|_| self.outlook.rules.since(place, self.now)),
+                .and_then(|_| self.outlook.rules.window_edge_before(place, self.now)),
             stop_timeout_seconds: rule.and_then(|rule| rule.stop_timeout_seconds),
             restore: *mood == Mood::Awake
                 && *cause != Cause::PutBack
@@ -290,7 +297,11 @@ impl<'a> Scene<'a> {
                 Cause::Again => format!("again, since it failed: {why}"),
                 Cause::DaemonRestart => format!("daemon restart: Docker brought it back; {why}"),
                 Cause::PutBack => format!("put back: somebody else changed it; {why}"),
+                Cause::Ended if *mood == Mood::Awake => NAP_OVER.to_owned(),
+                Cause::Ended => WAKE_OVER.to_owned(),
             },
+            puts_back: (*cause == Cause::Ended)
+                .then(|| group.members.iter().map(|(identity, _)| identity.clone()).collect()),
             ..Request::now(action, target.clone(), trigger)
         }
     }
@@ -303,17 +314,22 @@ impl<'a> Scene<'a> {
         match finding.verdict {
             Verdict::Accept(applied) => Ok(db::applied::put(tx, host, identity, &applied).await?),
             Verdict::Forget => Ok(db::applied::remove(tx, host, identity).await?),
-            Verdict::Respect { mood } => {
-                let place = Place::of_target(&target);
+            Verdict::Respect { mood, nap } => {
+                let wanted = if mood == Mood::Awake { Wanted::Awake } else { Wanted::Asleep };
                 let wish = Wish {
-                    reach: Reach::Target(target.clone()),
+                    until: contradiction::lasts(&self.outlook.rules, &target, wanted, None, self.now),
+                    reach: Reach::Target(target),
                     target_name: name,
-                    wanted: if mood == Mood::Awake { Wanted::Awake } else { Wanted::Asleep },
-                    until: contradiction::until_the_next_edge(&self.outlook.rules, place, self.now),
+                    wanted,
                     reason: format!("{} outside DockNap", deed(mood)),
                     by_hand: true,
+                    puts_back: false,
                 };
-                let members = [identity.clone()];
+                if nap && mood == Mood::Asleep {
+                    self.nap_again(tx, identity).await?;
+                }
+                let was = (nap && mood == Mood::Awake).then_some(Mood::Asleep);
+                let members = [(identity.clone(), was)];
                 overrides::respect(tx, self.app, &outside(), wish, host, &members).await
             }
             Verdict::Observe { mood } => self.record(tx, &name, &target, "observe", deed(mood)).await,
@@ -325,6 +341,33 @@ impl<'a> Scene<'a> {
             }
             Verdict::Act { .. } => Ok(()),
         }
+    }
+
+    /// What somebody woke and put back to sleep naps as before: its wake edge wakes it.
+    async fn nap_again(&self, tx: &mut Tx, identity: &ContainerIdentity) -> Result<()> {
+        let known = self.outlook.naps(self.host.id()).and_then(|naps| naps.get(identity));
+        let run_id = match known {
+            Some(nap) => Some(nap.run_id.clone()),
+            None => db::steps::last_run(tx, self.host.id(), identity).await?,
+        };
+        let (Some(container), Some(run_id)) = (self.inventory.by_identity(identity), run_id) else {
+            return Ok(());
+        };
+        let is_paused = container.state == ContainerState::Paused;
+        let kind = if is_paused { NapKind::Pause } else { NapKind::Stop };
+        let nap = Nap { kind, run_id: run_id.clone(), since: self.host.by_engine(self.now) };
+        db::naps::put(tx, self.host.id(), identity, &nap).await?;
+        let told = |at: Option<Timestamp>| at.map(|at| self.host.by_us(at));
+        let sleep = Sleep {
+            host: self.host.id().clone(),
+            identity: identity.clone(),
+            kind,
+            run_id,
+            from: told(container.finished_at.filter(|_| !is_paused)).unwrap_or(self.now).min(self.now),
+            until: None,
+            sample: Sample::default(),
+        };
+        Ok(db::sleeps::begin(tx, &sleep, told(container.started_at)).await?)
     }
 
     async fn record(&self, tx: &mut Tx, name: &str, target: &Target, verb: &str, reason: &str) -> Result<()> {

@@ -16,7 +16,7 @@ use super::plan_of;
 use super::submit::record_end;
 use crate::app::error::Result;
 use crate::app::outlook::Outlook;
-use crate::app::overrides::{self, Wish};
+use crate::app::overrides::{self, Changed, Wish};
 use crate::app::{Actor, App, Live, rules};
 use crate::db::{self, Tx};
 use crate::docker::Host;
@@ -343,8 +343,12 @@ impl Ended<'_> {
     ) -> Result<()> {
         let Self { app, run, .. } = *self;
         let now = app.clock.now();
-        let members: Vec<ContainerIdentity> =
-            self.steps.iter().filter(|step| step.wave > 0).map(|step| step.identity.clone()).collect();
+        let members: Vec<Changed> = self
+            .steps
+            .iter()
+            .filter(|step| step.wave > 0)
+            .map(|step| (step.identity.clone(), None))
+            .collect();
         let place = Place::of_target(&run.target);
         let desired = rules.at(now).desired(place);
         if until_next_edge && desired.wanted == Some(Wanted::Asleep) && desired.rule().is_some() {
@@ -352,13 +356,14 @@ impl Ended<'_> {
                 reach: Reach::Target(run.target.clone()),
                 target_name: run.target_name.clone(),
                 wanted: Wanted::Awake,
-                until: contradiction::until_the_next_edge(rules, place, now),
+                until: contradiction::lasts(rules, &run.target, Wanted::Awake, None, now),
                 reason: self.reason.to_owned(),
                 by_hand: actor.reference.kind != "scheduler",
+                puts_back: false,
             };
             return overrides::respect(tx, app, actor, wish, &run.target.host, &members).await;
         }
-        for member in &members {
+        for (member, _) in &members {
             db::applied::put(tx, &run.target.host, member, &Applied::now(Mood::Awake, now)).await?;
         }
         Ok(())

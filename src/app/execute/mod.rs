@@ -63,6 +63,8 @@ pub struct Request {
     pub restore: bool,
     /// What may hold it back for a while; nothing does where a person asks.
     pub guard: Option<Guard>,
+    /// The containers that alone are put back to what they were.
+    pub puts_back: Option<HashSet<ContainerIdentity>>,
     /// The override that makes it last.
     pub(crate) lasting: Option<super::overrides::Wish>,
 }
@@ -81,6 +83,7 @@ impl Request {
             retry_of: None,
             restore: false,
             guard: None,
+            puts_back: None,
             lasting: None,
         }
     }
@@ -124,10 +127,27 @@ async fn plan_of(
     outlook: &Outlook,
     now: Timestamp,
 ) -> Result<Plan> {
-    let only = match &run.retry_of {
-        None => None,
-        Some(earlier) => unfinished(app, earlier).await?,
-    };
+    let only = only_of(app, run).await?;
+    Ok(plan_by(run, inventory, outlook, only.as_ref(), now))
+}
+
+/// The containers that a run is for alone: what an earlier one left undone, or what it found to put back at first.
+async fn only_of(app: &App, run: &Run) -> Result<Option<HashSet<ContainerIdentity>>> {
+    match &run.retry_of {
+        None if run.puts_back => unfinished(app, &run.id).await,
+        None => Ok(None),
+        Some(earlier) => unfinished(app, earlier).await,
+    }
+}
+
+/// The plan of a run, for some containers alone where `only` says so.
+fn plan_by(
+    run: &Run,
+    inventory: &Inventory,
+    outlook: &Outlook,
+    only: Option<&HashSet<ContainerIdentity>>,
+    now: Timestamp,
+) -> Plan {
     let leave = super::rules::left_alone(run, inventory, outlook, now);
     let restore = match run.restore {
         false => Restore::No,
@@ -137,8 +157,7 @@ async fn plan_of(
     let none = Naps::new();
     let naps = outlook.naps(&run.target.host).unwrap_or(&none);
     let subject = &run.target.subject;
-    let wish = Wish { subject, action: run.action, naps, restore, only: only.as_ref(), leave: &leave };
-    Ok(plan(wish, inventory))
+    plan(Wish { subject, action: run.action, naps, restore, only, leave: &leave }, inventory)
 }
 
 /// The containers of an earlier run that are not as it wanted; `None` for one that never got as far as a plan, since

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::{Request, known, plan_of, touchable};
+use super::{Request, known, only_of, plan_by, touchable};
 use crate::app::audit::{self, Object};
 use crate::app::error::{Error, Result};
 use crate::app::outlook::Outlook;
@@ -81,9 +81,7 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     let mut tx = app.db.begin().await?;
     let twin = db::runs::open_twin(&mut tx, &prepared.run).await?;
     if let Some(wish) = lasting {
-        let (host, members) =
-            (&prepared.run.target.host, overrides::members(&inventory, &prepared.run.target));
-        overrides::respect(&mut tx, app, actor, wish, host, &members).await?;
+        by_hand::make_last(&mut tx, app, actor, &prepared, &inventory, &outlook.rules, wish).await?;
     } else if twin.is_none() {
         by_hand::answer(&mut tx, app, actor, &prepared, &inventory, &outlook.rules).await?;
     }
@@ -165,9 +163,14 @@ pub async fn prepare(
         guard: request.guard,
         look_at: None,
         busy_until: None,
+        puts_back: request.puts_back.is_some(),
     };
     let steps = if inventory.is_connected() {
-        steps_of(app, &run, &plan_of(app, &run, inventory, outlook, now).await?, now)
+        let only = match request.puts_back {
+            None => only_of(app, &run).await?,
+            alone => alone,
+        };
+        steps_of(app, &run, &plan_by(&run, inventory, outlook, only.as_ref(), now), now)
     } else {
         Vec::new()
     };

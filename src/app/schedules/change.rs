@@ -274,7 +274,7 @@ fn beginning(spec: &ScheduleSpec, draft: &Draft, almanac: &Almanac, now: Timesta
 
 /// Lets a changed schedule begin anew: time before now never fires (semantics §1). A skip stays where its instant is
 /// still the next one.
-fn touch(schedule: &mut Schedule, almanac: &Almanac, now: Timestamp) {
+pub(super) fn touch(schedule: &mut Schedule, almanac: &Almanac, now: Timestamp) {
     schedule.effective_from = now;
     schedule.skip_at = match almanac.rule(schedule) {
         Some(rule) => schedule
@@ -333,7 +333,7 @@ async fn stale(tx: &mut Tx, id: &ScheduleId) -> Result<Error> {
     })
 }
 
-async fn record(
+pub(super) async fn record(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,

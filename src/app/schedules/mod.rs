@@ -4,6 +4,7 @@ mod change;
 mod check;
 mod lint;
 mod preview;
+mod rezone;
 mod timing;
 mod view;
 mod weekly;
@@ -12,6 +13,8 @@ pub use change::{create, delete, disable, enable, restore, run_now, skip_next, u
 pub use check::{Draft, GuardDraft, MAX_PRIORITY};
 pub use lint::{Clash, Clashes};
 pub use preview::{DryRun, Now, Preview, dry_run, preview};
+pub use rezone::rezone;
+pub(crate) use rezone::{switched_on, time_anew};
 pub use view::{
     Coming, LastRun, ScheduleFilter, ScheduleView, coming, conflicts, get, is_skipping, list, next_at,
 };

@@ -39,6 +39,8 @@ pub struct WantedView {
     pub spells: Vec<Spell>,
     /// The override or hold that counts now.
     pub by_override: Option<Override>,
+    /// What it becomes at the end of that, where nothing else decides then.
+    pub then: Option<Wanted>,
     /// A window covers it.
     pub has_window: bool,
     /// What a window does next.
@@ -62,13 +64,24 @@ impl WantedView {
             // An override ends first.
             next = first(&rules.next_transitions(place, now, SHOWN));
         }
+        let by_override = match desired.layer {
+            Layer::Hold(one) | Layer::Override(one) => Some(one.clone()),
+            Layer::Window(..) | Layer::None => None,
+        };
+        let then = by_override.as_ref().filter(|one| one.puts_back).and_then(|one| {
+            let nothing = rules.at(one.until).desired(place).wanted.is_none();
+            nothing.then(|| one.wanted.other())
+        });
+        let why = desired.why(zone);
         Self {
             state: desired.wanted,
-            why: desired.why(zone),
-            by_override: match desired.layer {
-                Layer::Hold(one) | Layer::Override(one) => Some(one.clone()),
-                Layer::Window(..) | Layer::None => None,
+            why: match then {
+                None => why,
+                Some(Wanted::Awake) => format!("{why}; then it wakes"),
+                Some(_) => format!("{why}; then it sleeps again"),
             },
+            by_override,
+            then,
             has_window: !windows.is_empty(),
             spells: look.span.map_or_else(Vec::new, |(from, until)| rules.spells(place, from, until)),
             transitions,

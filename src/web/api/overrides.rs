@@ -42,6 +42,8 @@ pub struct OverrideJson {
     author: String,
     /// It remembers what somebody did by hand, rather than being asked for.
     by_hand: bool,
+    /// At its end what it changed becomes as it was, where no window and no other override decides then.
+    puts_back: bool,
     #[schema(format = DateTime)]
     created_at: String,
     /// When it ended and was dealt with; `null` while it counts.
@@ -68,6 +70,7 @@ impl From<Override> for OverrideJson {
             reason: one.reason,
             author: one.author.name,
             by_hand: one.by_hand,
+            puts_back: one.puts_back,
             created_at: one.created_at.to_string(),
             closed_at: one.closed_at.map(|at| at.to_string()),
             closed_reason: one.closed_reason,

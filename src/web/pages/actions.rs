@@ -6,7 +6,9 @@ use askama::Template;
 use axum::response::{Html, Response};
 
 use super::deeds::Deed;
+use super::ends::Ends;
 use crate::app::execute::Submitted;
+use crate::app::nap::Course;
 use crate::app::{FieldError, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
@@ -17,7 +19,7 @@ use crate::web::Web;
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Choice, Link, Now, Sampled, When};
+use crate::web::view::{self, Link, Now, Sampled};
 
 /// A button that leads to the question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,6 +201,8 @@ pub struct Part {
     pub name: String,
     /// What would happen to it.
     pub plan: PlanView,
+    /// When it ends where no end is chosen; may be empty.
+    pub ends: String,
 }
 
 /// What is asked before something is done.
@@ -295,15 +299,6 @@ impl Question {
     }
 }
 
-/// How long something lasts, to choose.
-#[derive(Clone, Debug)]
-pub struct Ends {
-    /// What is offered: no end named, a span, or `at` for the time in the field.
-    pub choices: Vec<Choice>,
-    /// The time that was typed.
-    pub at: String,
-}
-
 /// The question as htmx or a browser asks for it.
 ///
 /// # Errors
@@ -345,37 +340,6 @@ impl Question {
             reason: locks.then(|| typed.get("reason").to_owned()),
             ..Self::default()
         }
-    }
-}
-
-impl Ends {
-    /// What is offered: until the windows' next edge where there is one, else for good; an hour, three, or a time.
-    pub(super) fn new(wakes: bool, edge: Option<&When>, typed: &Typed) -> Self {
-        let open = match (edge, wakes) {
-            (Some(when), true) => format!("Until the next nap, {}", when.short),
-            (Some(when), false) => format!("Until the next wake, {}", when.short),
-            (None, _) => "Until someone changes it".to_owned(),
-        };
-        Self::offered(open, typed)
-    }
-
-    /// What is offered for several: each goes by its own windows.
-    pub(super) fn of_several(wakes: bool, typed: &Typed) -> Self {
-        let edge = if wakes { "nap" } else { "wake" };
-        Self::offered(format!("Until the next {edge} of each, where it has hours"), typed)
-    }
-
-    fn offered(open: String, typed: &Typed) -> Self {
-        let chosen = typed.get("until");
-        let choice =
-            |value: &str, label: String| Choice { value: value.to_owned(), label, chosen: value == chosen };
-        let choices = vec![
-            choice("", open),
-            choice("1h", "For 1 hour".to_owned()),
-            choice("3h", "For 3 hours".to_owned()),
-            choice("at", "Until a time".to_owned()),
-        ];
-        Self { choices, at: typed.get("at").to_owned() }
     }
 }
 
@@ -421,7 +385,7 @@ impl Question {
         };
         let until = Typed::of([("until", "at"), ("at", "2026-11-20T08:00")]);
         let wake = Self {
-            ends: Some(Ends::new(true, Some(&Now::sample().plus(10_080)), &Typed::default())),
+            ends: Some(Ends::new(&Course::sample(true, Now::sample().at), &Now::sample(), &Typed::default())),
             reason: Some(String::new()),
             ..stop.clone().as_nap(true, "media")
         };
@@ -430,7 +394,7 @@ impl Question {
             Self::lock(&target, "media", Deed::Lock, &Typed::default()),
             Self::lock(&target, "media", Deed::Unlock, &Typed::default()),
             Self {
-                ends: Some(Ends::new(true, None, &until)),
+                ends: Some(Ends::new(&Course::sample(false, Now::sample().at), &Now::sample(), &until)),
                 errors: vec![FieldError::new("until", "this has passed; use a time to come")],
                 ..wake.clone()
             },
@@ -444,10 +408,14 @@ impl Question {
                 label: "Nap 2 at once".to_owned(),
                 plan: None,
                 parts: ["media", "shop"]
-                    .map(|name| Part { name: name.to_owned(), plan: PlanView::sample() })
+                    .map(|name| Part {
+                        name: name.to_owned(),
+                        plan: PlanView::sample(),
+                        ends: "Until the next wake, 07:00".to_owned(),
+                    })
                     .into(),
                 hidden: vec![("do", "nap".to_owned())],
-                ends: Some(Ends::of_several(false, &Typed::default())),
+                ends: Some(Ends::of_several(false, &Now::sample(), &Typed::default())),
                 reason: Some(String::new()),
                 ..stop.clone()
             },

@@ -97,6 +97,7 @@ const DEEDS: [(&str, &str); 50] = [
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
     ("schedule.restore", "took back the deletion of the schedule"),
+    ("schedule.rezone", "timed anew by another zone or zone database the schedule"),
     ("schedule.enable", "switched on the schedule"),
     ("schedule.disable", "switched off the schedule"),
     ("schedule.skip_next", "skipped the next fire of"),

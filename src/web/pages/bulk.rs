@@ -4,12 +4,14 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::actions::{ConfirmPage, Ends, Part, Question, asked};
+use super::actions::{ConfirmPage, Part, Question, asked};
 use super::deeds::Deed;
+use super::ends::Ends;
 use crate::app::execute::{self, Request, Submitted};
-use crate::app::nap::{self, Asked};
+use crate::app::nap::{self, Asked, Course};
 use crate::app::{Actor, App, Error, Result};
 use crate::domain::action::Action;
+use crate::domain::overrides::Wanted;
 use crate::domain::run::Trigger;
 use crate::domain::target::Target;
 use crate::web::Web;
@@ -18,7 +20,7 @@ use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Choice, Link};
+use crate::web::view::{self, Choice, Link, Now};
 
 /// Targets at once: as the API takes.
 const MOST: usize = 200;
@@ -77,7 +79,7 @@ impl Wish {
         }
     }
 
-    async fn question(&self, app: &App, actor: &Actor, typed: &Typed) -> Result<Question> {
+    async fn question(&self, app: &App, actor: &Actor, now: &Now, typed: &Typed) -> Result<Question> {
         let back = Link::new("/", "Stacks");
         if self.targets.is_empty() {
             return Ok(Question {
@@ -96,7 +98,12 @@ impl Wish {
                 _ => Action::Start,
             };
             let plan = execute::preview(app, actor, target, action, self.deed == Deed::Wake).await?;
-            parts.push(Part { name: view::shown_name(name), plan: plan.into() });
+            let ends = match self.deed {
+                Deed::Nap => Ends::open(&Course::load(app, target, Wanted::Asleep).await?, now),
+                Deed::Wake => Ends::open(&Course::load(app, target, Wanted::Awake).await?, now),
+                _ => String::new(),
+            };
+            parts.push(Part { name: view::shown_name(name), plan: plan.into(), ends });
         }
         let napped = matches!(self.deed, Deed::Nap | Deed::Wake);
         let count = match self.targets.as_slice() {
@@ -116,7 +123,7 @@ impl Wish {
             hidden: std::iter::once(("do", self.deed.word().to_owned())).chain(keys).collect(),
             back,
             parts,
-            ends: napped.then(|| Ends::of_several(self.deed == Deed::Wake, typed)),
+            ends: napped.then(|| Ends::of_several(self.deed == Deed::Wake, now, typed)),
             reason: napped.then(|| typed.get("reason").to_owned()),
             ..Question::default()
         })
@@ -153,7 +160,8 @@ async fn ask(
 ) -> Result<Html<String>> {
     let typed = Typed::parse(query.unwrap_or_default().as_bytes());
     let wish = Wish::read(&web.app, &typed)?;
-    asked(shell, &htmx, wish.question(&web.app, &caller.actor, &typed).await?)
+    let now = super::now(&web, &shell);
+    asked(shell, &htmx, wish.question(&web.app, &caller.actor, &now, &typed).await?)
 }
 
 async fn act(
@@ -174,7 +182,8 @@ async fn act(
             Err(Error::Invalid(errors))
                 if errors.iter().any(|e| e.field == "until" || e.field == "reason") =>
             {
-                let question = wish.question(app, actor, &typed).await?;
+                let now = super::now(&web, &shell);
+                let question = wish.question(app, actor, &now, &typed).await?;
                 let page = super::html(&ConfirmPage { shell, q: Question { errors, ..question } })?;
                 return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
             }

@@ -4,10 +4,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::actions::{ConfirmPage, Ends, Question, asked, to_run};
+use super::actions::{ConfirmPage, Question, asked, to_run};
+use super::ends::Ends;
 use crate::app::execute::{self, Request};
-use crate::app::nap::{self, Asked};
-use crate::app::{Actor, App, Error, Result, locks, overrides, stacks};
+use crate::app::nap::{self, Asked, Course};
+use crate::app::{Actor, App, Error, Result, locks, stacks};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
 use crate::domain::overrides::Wanted;
@@ -143,10 +144,10 @@ async fn question(
     if matches!(deed, Deed::Do(_)) {
         return Ok(question);
     }
-    let opposite = if wakes { Wanted::Asleep } else { Wanted::Awake };
-    let edge = overrides::next_edge(app, target, opposite).await?.map(|at| now.when(at));
+    let made = if wakes { Wanted::Awake } else { Wanted::Asleep };
+    let course = Course::load(app, target, made).await?;
     let action = format!("/{}s/{}/{}", target.target_type(), target.key(), deed.word());
-    let ends = Ends::new(wakes, edge.as_ref(), typed);
+    let ends = Ends::new(&course, now, typed);
     let reason = Some(typed.get("reason").to_owned());
     Ok(Question { action, ends: Some(ends), reason, ..question.as_nap(wakes, name) })
 }

@@ -23,6 +23,7 @@ mod bulk;
 pub mod calendars;
 pub mod containers;
 mod deeds;
+mod ends;
 pub mod feeds;
 #[cfg(debug_assertions)]
 pub mod gallery;

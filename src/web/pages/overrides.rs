@@ -241,6 +241,9 @@ async fn end(
     overrides::finish(&web.app, &caller.actor, &id).await?;
     let then = match one.wanted {
         Wanted::Hold => "Its schedules act again; what they missed that should hold now is made up for.",
+        Wanted::Awake | Wanted::Asleep if one.puts_back => {
+            "Its schedules decide again; what none decides about becomes as it was."
+        }
         Wanted::Awake | Wanted::Asleep => "Its schedules decide again.",
     };
     notes.leave(Flash::new("good", format!("{}: ended. {then}", reached(&one)))).await;
@@ -251,7 +254,13 @@ impl Sampled for OverridesPage {
     fn samples() -> Vec<Self> {
         let now = Now::sample();
         let row = |target: Link, state, why: &str, seconds: i64| OverrideRow {
-            imposed: Imposed { id: "1".to_owned(), state, until: now.plus(seconds), why: why.to_owned() },
+            imposed: Imposed {
+                id: "1".to_owned(),
+                state,
+                until: now.plus(seconds),
+                then: "",
+                why: why.to_owned(),
+            },
             target,
             made: now.plus(seconds - 20_000),
             ended: None,

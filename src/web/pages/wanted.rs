@@ -26,11 +26,23 @@ pub struct Imposed {
     pub state: Badge,
     /// When it ends.
     pub until: When,
+    /// What comes then, where nothing else decides: ", then wakes"; else empty.
+    pub then: &'static str,
     /// Why, and who wanted it.
     pub why: String,
 }
 
 impl Imposed {
+    /// The override that counts, with what comes at its end.
+    pub fn of(wanted: &WantedView, now: &Now) -> Option<Self> {
+        let then = match wanted.then {
+            Some(Wanted::Awake) => ", then wakes",
+            Some(Wanted::Asleep) => ", then sleeps again",
+            Some(Wanted::Hold) | None => "",
+        };
+        wanted.by_override.as_ref().map(|one| Self { then, ..Self::new(one, now) })
+    }
+
     /// An override as a page shows it.
     pub fn new(one: &Override, now: &Now) -> Self {
         let author = view::shown_name(&one.author.name);
@@ -38,6 +50,7 @@ impl Imposed {
             id: one.id.to_string(),
             state: one.wanted.into(),
             until: now.when(one.until),
+            then: "",
             why: match view::shown_name(&one.reason) {
                 reason if reason.is_empty() => format!("by {author}"),
                 reason if one.by_hand => now.words(&reason),
@@ -84,7 +97,7 @@ impl WantedPanel {
     /// What counts now and what comes next of a stack or container.
     pub fn new(wanted: &WantedView, now: &Now) -> Self {
         Self {
-            imposed: wanted.by_override.as_ref().map(|one| Imposed::new(one, now)),
+            imposed: Imposed::of(wanted, now),
             changes: wanted.transitions.iter().map(|change| Change::new(change, now)).collect(),
         }
     }
@@ -103,6 +116,7 @@ impl WantedPanel {
                 id: "1".to_owned(),
                 state: Badge::AWAKE,
                 until: now.plus(10_000),
+                then: ", then sleeps again",
                 why: "the release runs late (by anna)".to_owned(),
             }),
             changes: vec![

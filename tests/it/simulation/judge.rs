@@ -39,6 +39,8 @@ struct Fact {
     wanted: Option<Wanted>,
     policy: Option<Policy>,
     by_window: bool,
+    /// Its windows want it asleep, whatever overrides say.
+    sleep_hours: bool,
     /// Somebody unpaused its stack, and that is respected: what was stopped is not meant.
     by_unpause: bool,
     put_back_due: bool,
@@ -55,6 +57,8 @@ pub struct Judge {
     excused: BTreeMap<String, String>,
     /// Containers that others turned off, or that ended by themselves: no end of a sleep starts them.
     off: BTreeMap<String, Timestamp>,
+    /// Containers whose windows want them asleep: a stop by others puts them back to the nap that their window ends.
+    sleep_hours: BTreeSet<String>,
     /// When what is wanted of each was last found to be the same as before: what ended earlier excuses nothing.
     same_until: BTreeMap<String, Timestamp>,
     /// The time of the last look.
@@ -92,9 +96,10 @@ impl Judge {
         self.excused.entry(name.to_owned()).or_insert_with(|| why.into());
     }
 
-    /// Somebody else turned a container off; `is_clear` where nothing of ours was near.
+    /// Somebody else turned a container off; `is_clear` where nothing of ours was near. Inside its sleep it may be woken
+    /// at the end of that.
     pub fn turned_off(&mut self, machine: &Machine, name: &str, is_clear: bool) {
-        if is_clear {
+        if is_clear && !self.sleep_hours.contains(name) {
             self.off.insert(name.to_owned(), machine.clock.now());
         } else {
             self.off.remove(name);
@@ -134,6 +139,11 @@ impl Judge {
         let mut wrong = Vec::new();
         let Some(facts) = machine.ask(facts) else { return wrong };
         for fact in &facts {
+            if fact.sleep_hours {
+                self.sleep_hours.insert(fact.name.clone());
+            } else {
+                self.sleep_hours.remove(&fact.name);
+            }
             let before = self.wanted.insert(fact.name.clone(), fact.wanted);
             if before != Some(fact.wanted) {
                 self.excused.remove(&fact.name);
@@ -361,6 +371,7 @@ async fn facts(app: App) -> Vec<Fact> {
                 wanted: desired.wanted,
                 policy: desired.rule().map(|rule| rule.policy),
                 by_window: matches!(desired.layer, Layer::Window(..)),
+                sleep_hours: moment.by_window(Place::of(container)).wanted == Some(Wanted::Asleep),
                 by_unpause: matches!(desired.layer, Layer::Override(one) if one.reason.starts_with("unpaused")),
                 put_back_due: applied.is_some_and(|applied| applied.put_back_at.is_some()),
                 gave_up: applied.is_some_and(|applied| {

@@ -85,6 +85,7 @@ pub fn run(id: &str) -> Run {
         guard: None,
         look_at: None,
         busy_until: None,
+        puts_back: false,
     }
 }
 

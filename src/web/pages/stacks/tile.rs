@@ -60,7 +60,7 @@ impl Row {
             state: view.shown.into(),
             counts: counts(counted),
             protected: view.protected.clone(),
-            imposed: view.wanted.by_override.as_ref().map(|one| Imposed::new(one, now)),
+            imposed: Imposed::of(&view.wanted, now),
             strip: Strip::of_day(format!("day-{key}"), &view.wanted.spells, 0, now),
             next: view.next.as_ref().map(|next| NextLine::new(next, None, now)),
             acts: if touched {
@@ -86,7 +86,7 @@ impl Row {
             state: view.shown.into(),
             counts: String::new(),
             protected: view.protected.clone(),
-            imposed: view.wanted.by_override.as_ref().map(|one| Imposed::new(one, now)),
+            imposed: Imposed::of(&view.wanted, now),
             strip: Strip::of_day(format!("day-{key}"), &view.wanted.spells, 0, now),
             next: view.next.as_ref().map(|next| NextLine::new(next, None, now)),
             acts: if touched {

@@ -1,0 +1,93 @@
+//! When schedules are due next is stored, worked out from the default zone and the zone database. Both may be others at
+//! the next start: what was worked out from them is worked out anew then.
+
+use jiff::Timestamp;
+
+use super::change::{record, touch};
+use crate::app::almanac::Almanac;
+use crate::app::{Actor, App, Result};
+use crate::db::schedules::Wanted;
+use crate::db::{self, Tx};
+use crate::domain::schedule::{Schedule, When};
+
+/// The settings key of what the stored instants were worked out from.
+const KEY: &str = "due_basis";
+
+/// Works out anew when schedules are due next, where the default zone or the zone database is another than the stored
+/// instants came from. `tzdb` is the database's version. Answers how many schedules have another next instant now.
+///
+/// # Errors
+/// Where the database cannot be read or written: nothing has changed then.
+pub async fn rezone(app: &App, tzdb: &str) -> Result<usize> {
+    let almanac = Almanac::load(app).await?;
+    let basis = basis(&almanac.zone.name, tzdb);
+    let stored = db::settings::get(&app.db, KEY).await?;
+    if stored.as_deref() == Some(&basis) {
+        return Ok(0);
+    }
+    let schedules = switched_on(app).await?;
+    let mut tx = app.db.begin().await?;
+    let moved = time_anew(&mut tx, app, &Actor::scheduler(), schedules, &almanac, tzdb).await?;
+    tx.commit().await?;
+    if let Some(stored) = stored {
+        tracing::info!(
+            was = stored,
+            is = basis,
+            schedules = moved,
+            "schedules were timed by another zone or database"
+        );
+    }
+    Ok(moved)
+}
+
+/// The schedules whose next instant is kept.
+pub(crate) async fn switched_on(app: &App) -> Result<Vec<Schedule>> {
+    let all = Wanted { enabled: Some(true), limit: i64::MAX, ..Wanted::default() };
+    Ok(db::schedules::list(&app.db, &all).await?)
+}
+
+/// Stores anew what is due next by `almanac` of the schedules for which that is another instant; answers how many.
+pub(crate) async fn time_anew(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    schedules: Vec<Schedule>,
+    almanac: &Almanac,
+    tzdb: &str,
+) -> Result<usize> {
+    let now = app.clock.now();
+    let mut moved = 0;
+    for old in schedules {
+        let Some(new) = anew(&old, almanac, now) else { continue };
+        if db::schedules::update(tx, &new, old.rev).await? {
+            record(tx, app, actor, "schedule.rezone", &new, Vec::new()).await?;
+            moved += 1;
+        }
+    }
+    db::settings::put(tx, KEY, &basis(&almanac.zone.name, tzdb), now).await?;
+    Ok(moved)
+}
+
+fn basis(zone: &str, tzdb: &str) -> String {
+    format!("{zone}, tzdb {tzdb}")
+}
+
+/// The schedule as it is to be, where what is stored is not what its times mean now: it begins anew, and time before now
+/// never fires (semantics §1). What is due already and would be by these times too is left to the scheduler.
+fn anew(old: &Schedule, almanac: &Almanac, now: Timestamp) -> Option<Schedule> {
+    if matches!(old.spec.when, When::Once(_)) {
+        return None;
+    }
+    let mut new = old.clone();
+    touch(&mut new, almanac, now);
+    let is_right = match old.next_due.filter(|due| *due <= now) {
+        // Late: an instant that these times name as well is made up for as any other.
+        Some(due) => {
+            let before = due.checked_sub(std::time::Duration::from_millis(1)).unwrap_or(due);
+            let skip = old.skip_at.filter(|_| old.is_window());
+            almanac.next_after(&old.spec, skip, before) == Some(due)
+        }
+        None => new.next_due == old.next_due && new.skip_at == old.skip_at,
+    };
+    (!is_right).then_some(new)
+}
