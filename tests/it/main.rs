@@ -39,6 +39,7 @@ mod people;
 mod performance;
 mod process;
 mod rbac;
+mod recovery;
 mod report;
 mod report_web;
 mod runs_pages;

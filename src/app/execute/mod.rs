@@ -104,14 +104,15 @@ pub async fn preview(
     let naps = db::naps::of_host(&app.db, &target.host).await?;
     let restore = if restore { Restore::ElseAll } else { Restore::No };
     let leave = HashMap::new();
-    let wish = Wish { subject: &target.subject, action, naps: &naps, restore, only: None, leave: &leave };
+    let zone = &super::zone::default_zone(app).await?.zone;
+    let wish =
+        Wish { subject: &target.subject, action, naps: &naps, restore, only: None, leave: &leave, zone };
     let mut plan = plan(wish, &inventory);
     let rules = super::rules::load(app).await?;
     let moment = rules.at(app.clock.now());
     let desired = moment.desired(Place::of_target(target));
     if desired.wanted == Some(Wanted::Hold) {
-        let zone = super::zone::default_zone(app).await?.zone;
-        plan.warnings.insert(0, format!("{}; this acts all the same", desired.why(&zone)));
+        plan.warnings.insert(0, format!("{}; this acts all the same", desired.why(zone)));
     }
     Ok(plan)
 }
@@ -136,8 +137,8 @@ async fn plan_of(
     };
     let none = Naps::new();
     let naps = outlook.naps(&run.target.host).unwrap_or(&none);
-    let subject = &run.target.subject;
-    let wish = Wish { subject, action: run.action, naps, restore, only: only.as_ref(), leave: &leave };
+    let (subject, zone) = (&run.target.subject, &outlook.zone);
+    let wish = Wish { subject, action: run.action, naps, restore, only: only.as_ref(), leave: &leave, zone };
     Ok(plan(wish, inventory))
 }
 
