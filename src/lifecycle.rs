@@ -18,7 +18,7 @@ use crate::app::auth::password::Cost;
 use crate::app::auth::{KeyError, OpenError, setup};
 use crate::app::execute::runner;
 use crate::app::{Activator, App, Auth, Bus, Execution, IdSource, Outside, Parts, Vitals};
-use crate::app::{locks, order};
+use crate::app::{locks, order, traces};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::engine::{Durability, FileLock, Holder, Lease};
@@ -150,6 +150,7 @@ async fn services(config: Config, clock: Clock, db: Db) -> Result<App, StartErro
         vitals,
     });
     locks::restore(&app).await.map_err(StartError::from_setup)?;
+    traces::restore(&app).await.map_err(StartError::from_setup)?;
     order::restore(&app).await.map_err(StartError::from_setup)?;
     Ok(app)
 }

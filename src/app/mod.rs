@@ -51,6 +51,7 @@ pub mod soon;
 pub mod stacks;
 pub mod summary;
 pub mod timeline;
+pub mod traces;
 pub mod user_links;
 pub mod users;
 pub mod vitals;

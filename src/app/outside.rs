@@ -17,8 +17,8 @@ const MOST: usize = 4096;
 /// How long ago a link may have ended that was never told to be down.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
-/// Docker's words for what changes a container on somebody's wish.
-const WORDS: [&str; 6] = ["start", "unpause", "stop", "pause", "create", "rename"];
+/// Docker's words for what somebody may have wished, or what ended by itself.
+const WORDS: [&str; 9] = ["start", "unpause", "stop", "pause", "kill", "die", "died", "create", "rename"];
 
 /// What has happened since the scheduler last looked.
 #[derive(Debug, Default)]

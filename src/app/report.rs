@@ -100,8 +100,8 @@ async fn settle_host(app: &App, host: &Host) -> Result<usize> {
     let awake: Vec<_> = open
         .iter()
         .filter_map(|sleep| {
-            let container = inventory.by_identity(&sleep.identity).map(AsRef::as_ref);
-            Some((sleep, sleep.ended(container, now, |at| host.by_us(at))?))
+            let ended = sleep.ended(&inventory, now, |at| host.by_us(at), |at| host.by_engine(at));
+            Some((sleep, ended?))
         })
         .collect();
     if awake.is_empty() {

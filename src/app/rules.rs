@@ -77,7 +77,9 @@ pub(super) fn left_alone(
         } else if by_level
             && run.action.reverses_order()
             && member.state == ContainerState::Paused
-            && !naps.and_then(|naps| naps.get(&member.identity)).is_some_and(|nap| nap.holds(&member))
+            && !naps
+                .and_then(|naps| naps.get(&member.identity))
+                .is_some_and(|nap| nap.holds(&member, inventory))
         {
             left.insert(member.identity.clone(), "paused by somebody else: left as it is".to_owned());
         }

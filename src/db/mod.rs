@@ -37,6 +37,7 @@ pub mod steps;
 pub mod storage;
 pub mod timeline;
 pub mod tokens;
+pub mod traces;
 pub mod user_links;
 pub mod users;
 

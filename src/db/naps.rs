@@ -48,7 +48,7 @@ pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, nap: 
     Ok(())
 }
 
-/// A container was woken.
+/// A container was woken, or changed by somebody else: what it does now is theirs.
 ///
 /// # Errors
 /// What the engine answered.

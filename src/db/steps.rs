@@ -172,20 +172,37 @@ pub async fn last_run(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) 
     Ok(row.map(|(id,)| RunId(id)))
 }
 
-/// Whether a step of ours explains what Docker told of a container at an instant: from a second before it was issued to
-/// five after its outcome (semantics §2).
+/// Whether a step of ours explains an event that Docker told of a container at an instant: from a second before it was
+/// issued to five after its outcome (semantics §2).
 ///
 /// # Errors
 /// What the engine answered.
-pub async fn explain(db: &Db, host: &HostId, identity: &ContainerIdentity, at: Timestamp) -> Result<bool> {
+pub async fn explain(
+    db: &Db,
+    host: &HostId,
+    identity: &ContainerIdentity,
+    event: &str,
+    at: Timestamp,
+) -> Result<bool> {
+    let [a, b, c, d] = match event {
+        "start" => [Action::Start, Action::Restart, Action::Unpause, Action::Unpause],
+        "pause" => [Action::Pause; 4],
+        // What is frozen is thawed to be stopped, too.
+        "unpause" => [Action::Unpause, Action::Start, Action::Stop, Action::Restart],
+        _ => [Action::Stop, Action::Restart, Action::Restart, Action::Restart],
+    };
     let (count,): (i64,) = on_db!(db, pool =>
         sqlx::query_as(
             "SELECT COUNT(*) FROM steps WHERE host_id = $1 AND identity = $2 AND issued_ms <= $3 \
-             AND (finished_ms IS NULL OR finished_ms >= $4)")
+             AND (finished_ms IS NULL OR finished_ms >= $4) AND action IN ($5, $6, $7, $8)")
         .bind(host.as_str())
         .bind(identity.to_text())
         .bind(to_ms(at) + 1_000)
         .bind(to_ms(at) - 5_000)
+        .bind(a.as_str())
+        .bind(b.as_str())
+        .bind(c.as_str())
+        .bind(d.as_str())
         .fetch_one(pool))?;
     Ok(count > 0)
 }

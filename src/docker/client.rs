@@ -66,10 +66,11 @@ const BEYOND_GRACE: Duration = Duration::from_secs(30);
 
 /// Events of a container that change what the inventory says. Health checks run as `exec_…` every few seconds; they
 /// stay with the Engine. `died` and `remove` are podman's words.
-const EVENTS: [&str; 13] = [
+const EVENTS: [&str; 14] = [
     "create",
     "start",
     "restart",
+    "kill",
     "die",
     "died",
     "stop",
@@ -81,6 +82,9 @@ const EVENTS: [&str; 13] = [
     "remove",
     "health_status",
 ];
+
+/// Signals that are sent to end a process: INT, QUIT, ABRT, KILL, TERM.
+const ENDING: [&str; 5] = ["2", "3", "6", "9", "15"];
 
 /// What an Engine said about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -174,7 +178,7 @@ impl Client {
         }
         match self.get(LOOK, &format!("/containers/{id}/json"), "").await {
             Ok(answer) => Ok(Some(answer)),
-            Err(DockerError::NotFound) => Ok(None),
+            Err(DockerError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -185,22 +189,66 @@ impl Client {
         &self,
         since: Timestamp,
     ) -> impl Stream<Item = Result<Event, DockerError>> + Send + use<> {
-        let (wire, endpoint) = (Arc::clone(&self.wire), self.wire.endpoint().clone());
-        let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond().max(0));
-        let target = events_target(&since, None);
+        let endpoint = self.wire.endpoint().clone();
+        self.messages(events_target(&instant(since), None)).filter_map(move |message| {
+            let event = match message {
+                Ok(message) => read_event(message).map(Ok),
+                Err(error) => Some(Err(words::error(&endpoint, "GET /events", &error))),
+            };
+            std::future::ready(event)
+        })
+    }
+
+    /// The events that the Engine still keeps, all kinds, oldest first. A start of the daemon empties what is kept, and of
+    /// very many the oldest go.
+    fn kept(&self) -> impl Stream<Item = Result<EventMessage, Error>> + Send + use<> {
+        self.messages(format!("/events?since=0&until={}", instant(self.wire.engine_now())))
+    }
+
+    /// What the Engine writes, one message a line.
+    fn messages(&self, target: String) -> impl Stream<Item = Result<EventMessage, Error>> + Send + use<> {
+        let wire = Arc::clone(&self.wire);
         let lines = stream::once(async move { wire.open(&target).await.map(Lines::new) });
         let lines = lines.map_ok(|lines| {
             stream::try_unfold(lines, |mut lines| async move {
                 Ok::<_, Error>(lines.next().await?.map(|line| (line, lines)))
             })
         });
-        lines.try_flatten().filter_map(move |line| {
-            let event = match line.and_then(|line| answers::read::<EventMessage>(&line)) {
-                Ok(message) => read_event(message).map(Ok),
-                Err(error) => Some(Err(words::error(&endpoint, "GET /events", &error))),
-            };
-            std::future::ready(event)
-        })
+        lines.try_flatten().map(|line| line.and_then(|line| answers::read::<EventMessage>(&line)))
+    }
+
+    /// When the oldest and the newest event happened that the Engine still keeps: the daemon has been up since the oldest
+    /// at least. `None` where it keeps none, or does not say.
+    pub(super) async fn span_of_events(&self) -> Option<(Timestamp, Timestamp)> {
+        let span = async {
+            let mut events = std::pin::pin!(self.kept());
+            let mut span: Option<(Timestamp, Timestamp)> = None;
+            while let Some(event) = events.next().await {
+                if let Some(at) = event_at(&event?) {
+                    span = Some(span.map_or((at, at), |(from, to)| (from.min(at), to.max(at))));
+                }
+            }
+            Ok(span)
+        };
+        self.timed(LOOK, "GET /events", span).await.ok().flatten()
+    }
+
+    /// Whether the Engine still keeps the start of the process that a container ran last: the daemon has been up since.
+    pub(super) async fn remembers_start(&self, container: &Container) -> Result<bool, DockerError> {
+        let from = container.started_at.unwrap_or(Timestamp::MIN);
+        let found = async {
+            let mut events = std::pin::pin!(self.kept());
+            while let Some(event) = events.next().await {
+                let event = event?;
+                let is_start = event.action.as_deref() == Some("start")
+                    && event.actor.as_ref().and_then(|actor| actor.id.as_deref()) == Some(&container.id);
+                if is_start && event_at(&event).is_some_and(|at| at >= from) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        self.timed(LOOK, "GET /events", found).await
     }
 
     pub(super) async fn start(&self, id: &str) -> Result<Answer, DockerError> {
@@ -245,7 +293,7 @@ impl Client {
         bytes: usize,
     ) -> Result<Vec<String>, DockerError> {
         if !is_reference(id) {
-            return Err(DockerError::NotFound);
+            return Err(DockerError::no_such(id));
         }
         let target = format!("/containers/{id}/logs?stdout=true&stderr=true&tail={lines}");
         let read = async {
@@ -262,20 +310,17 @@ impl Client {
 
     /// Whether a container wrote a word in the minute before or after `at`, by the Engine's clock.
     pub(super) async fn wrote(&self, id: &str, word: &str, at: Timestamp) -> Result<bool, DockerError> {
-        let second = |offset: i64| i32::try_from(at.as_second() + offset).unwrap_or(i32::MAX);
-        let options = LogsOptions {
-            stdout: true,
-            stderr: true,
-            since: second(-60),
-            until: second(60),
-            ..LogsOptions::default()
-        };
+        if !is_reference(id) {
+            return Err(DockerError::no_such(id));
+        }
+        let (from, until) = (at.as_second() - 60, at.as_second() + 60);
+        let target = format!("/containers/{id}/logs?stdout=true&stderr=true&since={from}&until={until}");
         let read = async {
+            let mut body = self.wire.open(&target).await?;
             // What may still be the beginning of the word, and what came since.
             let mut text = Vec::new();
-            let mut chunks = std::pin::pin!(self.docker.logs(id, Some(options)));
-            while let Some(chunk) = chunks.next().await {
-                text.extend_from_slice(chunk?.as_ref());
+            while let Some(data) = streams::piece(&mut body).await? {
+                text.extend_from_slice(&data);
                 if text.windows(word.len()).any(|part| part == word.as_bytes()) {
                     return Ok(true);
                 }
@@ -290,7 +335,7 @@ impl Client {
     /// then has no CPU percent.
     pub(super) async fn usage(&self, id: &str, at_once: bool) -> Result<Usage, DockerError> {
         if !is_reference(id) {
-            return Err(DockerError::NotFound);
+            return Err(DockerError::no_such(id));
         }
         let limit = if at_once { GLANCE } else { SAMPLE };
         let query = format!("stream=false&one-shot={at_once}");
@@ -316,7 +361,7 @@ impl Client {
         // No container has this id: Docker draws them at random.
         let nobody = "0".repeat(64);
         let known = |answer: Result<Answer, DockerError>| match answer {
-            Ok(_) | Err(DockerError::NotFound) => Ok(()),
+            Ok(_) | Err(DockerError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         };
         let events = async {
@@ -356,7 +401,7 @@ impl Client {
         call: impl Future<Output = Result<(), Error>>,
     ) -> Result<Answer, DockerError> {
         if !is_reference(id) {
-            return Err(DockerError::NotFound);
+            return Err(DockerError::no_such(id));
         }
         self.acting.fetch_add(1, Ordering::Relaxed);
         let _acting = Acting(&self.acting);
@@ -469,16 +514,30 @@ fn is_reference(text: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
+/// An instant as a query of events takes it.
+fn instant(at: Timestamp) -> String {
+    format!("{}.{:09}", at.as_second(), at.subsec_nanosecond().max(0))
+}
+
+/// When it happened, by the Engine's clock.
+fn event_at(message: &EventMessage) -> Option<Timestamp> {
+    message
+        .time_nano
+        .and_then(|nano| Timestamp::from_nanosecond(nano.into()).ok())
+        .or_else(|| message.time.and_then(|second| Timestamp::from_second(second).ok()))
+}
+
 fn read_event(message: EventMessage) -> Option<Event> {
+    let at = event_at(&message);
     let actor = message.actor?;
     let action = message.action?;
     // `health_status: healthy`
     let action = action.split(':').next().unwrap_or_default().trim().to_owned();
-    let at = message
-        .time_nano
-        .and_then(|nano| Timestamp::from_nanosecond(nano.into()).ok())
-        .or_else(|| message.time.and_then(|second| Timestamp::from_second(second).ok()));
     let attributes = actor.attributes.unwrap_or_default();
+    // `docker kill --signal HUP` tells a program to read its settings again: most live on.
+    if action == "kill" && attributes.get("signal").is_some_and(|signal| !ENDING.contains(&signal.as_str())) {
+        return None;
+    }
     let exit_code = attributes.get("exitCode").or_else(|| attributes.get("containerExitCode"));
     let exit_code = exit_code.and_then(|code| code.parse().ok());
     let labels: BTreeMap<String, String> = sorted::map(attributes);

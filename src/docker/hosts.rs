@@ -22,6 +22,7 @@ use crate::domain::lock::Locks;
 use crate::domain::order::added::AddedEdge;
 use crate::domain::target::ContainerIdentity;
 use crate::domain::text::chain;
+use crate::domain::trace::Traces;
 
 /// Time between two lists while somebody looks at a page (semantics §6).
 const LIST_WHILE_LOOKING: Duration = Duration::from_secs(60);
@@ -213,6 +214,12 @@ impl Host {
         self.roused.notify_one();
     }
 
+    /// What others were last seen to do, from now on.
+    pub fn set_traces(&self, traces: Arc<Traces>) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).inventory.traces = traces;
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
     /// The order that people added, from now on.
     pub fn set_added(&self, edges: Vec<AddedEdge>) {
         self.state.write().unwrap_or_else(PoisonError::into_inner).inventory.added = Arc::new(edges);
@@ -373,6 +380,15 @@ impl Host {
         self.seen(self.client.unpause(id).await)
     }
 
+    /// Whether the Engine still keeps the event of the last start of this container: then its daemon has been up since,
+    /// and did not end it by ending itself.
+    ///
+    /// # Errors
+    /// As Docker refused or failed.
+    pub async fn remembers_start(&self, container: &Container) -> Result<bool, DockerError> {
+        self.seen(self.client.remembers_start(container).await)
+    }
+
     /// The last lines a container wrote: at most 5, at most 2 KiB together, control characters escaped.
     ///
     /// # Errors
@@ -503,6 +519,11 @@ impl Host {
         for notice in notices {
             self.tell(notice);
         }
+    }
+
+    /// The daemon is known to have been up since then, by its own clock.
+    pub(super) fn is_up_since(&self, instant: Timestamp) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).inventory.up_since = Some(instant);
     }
 
     /// What the inventory shows is right as of now.

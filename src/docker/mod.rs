@@ -77,9 +77,12 @@ pub enum DockerError {
     /// No answer in time. The Engine may still be at it: look, never assume.
     #[error("Docker did not answer in time")]
     TimedOut,
-    /// No such container (404).
-    #[error("the container is gone")]
-    NotFound,
+    /// Something is not there (404): the container, or what it needs, such as its network. Look which.
+    #[error("Docker refused: {message}")]
+    NotFound {
+        /// Docker's words.
+        message: String,
+    },
     /// Not in this state (409), such as a start of a paused container.
     #[error("Docker refused: {message}")]
     Conflict {
@@ -117,13 +120,31 @@ pub enum DockerError {
 }
 
 impl DockerError {
+    /// What Docker would say of a text that can be no container's name.
+    pub(crate) fn no_such(name: &str) -> Self {
+        Self::NotFound { message: format!("No such container: {}", words::shorten(name)) }
+    }
+
+    /// Whether Docker's words name a container by this id.
+    pub fn names(&self, id: &str) -> bool {
+        match self {
+            Self::NotFound { message }
+            | Self::Conflict { message }
+            | Self::Server { message, .. }
+            | Self::Refused { message, .. } => !id.is_empty() && message.contains(id),
+            Self::Unreachable { .. } | Self::TimedOut | Self::ProxyRefused { .. } | Self::Version { .. } => {
+                false
+            }
+        }
+    }
+
     /// Whether the same call may succeed a little later: no answer, a timeout, 502 and 503 (semantics §4). A 500 is
     /// not: the caller looks at the container and decides.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::TimedOut => true,
             Self::Server { status, .. } => matches!(status, 502..=504),
-            Self::NotFound
+            Self::NotFound { .. }
             | Self::Conflict { .. }
             | Self::ProxyRefused { .. }
             | Self::Version { .. }

@@ -20,6 +20,7 @@ use super::reading::Row;
 use super::{DockerError, words};
 use crate::domain::inventory::{Container, Link};
 use crate::domain::text::chain;
+use crate::domain::trace::COMES_UP;
 
 /// Inspects at once.
 const INSPECTS: usize = 16;
@@ -68,6 +69,27 @@ pub(super) async fn keep(host: &Host) {
             () = host.clock.sleep(host.clock.jittered(wait)) => {}
             () = host.hurried.notified() => {}
         }
+    }
+}
+
+/// Oldest and newest of the events that the Engine keeps.
+type Kept = Option<(Timestamp, Timestamp)>;
+
+/// Whether it is the daemon of before, which keeps what was seen last: one that starts forgets it.
+fn reaches_back(last: Option<Timestamp>, kept: Kept) -> bool {
+    last.zip(kept).is_some_and(|(last, (oldest, _))| oldest <= last)
+}
+
+/// From when on events are somebody's doing, where `last` was seen of an earlier link.
+///
+/// A daemon that starts itself tells of ends and starts: after a crash as if somebody had stopped what ran. Where it no
+/// longer keeps what was seen last, what it did as it came up is nobody's doing.
+fn tell_from(last: Option<Timestamp>, kept: Kept, now: Timestamp) -> Timestamp {
+    let is_same = reaches_back(last, kept);
+    match (last, kept) {
+        (Some(last), _) if is_same => last,
+        (Some(_), Some((oldest, newest))) => (oldest + COMES_UP).min(newest.max(now)),
+        (_, kept) => kept.map_or(now, |(_, newest)| newest.max(now)),
     }
 }
 
@@ -159,9 +181,14 @@ impl<'a> Session<'a> {
         let now = host.client.wire().engine_now();
         // After a cut the Engine repeats what was missed, up to 256 events. A last event in its future means that its
         // clock was set back: begin anew.
-        self.tell_from = self.last_event.filter(|last| *last <= now + OVERLAP).unwrap_or(now);
         self.last_event = self.last_event.filter(|last| *last <= now + OVERLAP);
-        let since = self.tell_from.min(now.checked_sub(OVERLAP).unwrap_or(now));
+        let kept = host.client.span_of_events().await;
+        let is_same = reaches_back(self.last_event, kept);
+        let up_since = kept.map_or(now, |(oldest, _)| oldest.min(now));
+        let before = host.inventory().up_since.filter(|_| is_same);
+        host.is_up_since(before.map_or(up_since, |before| before.min(up_since)));
+        self.tell_from = tell_from(self.last_event, kept, now);
+        let since = self.last_event.unwrap_or(now).min(now.checked_sub(OVERLAP).unwrap_or(now));
         let mut events = std::pin::pin!(host.client.events(since));
         self.list();
         loop {
@@ -310,6 +337,17 @@ impl<'a> Session<'a> {
                 None
             }
             Err(error @ (DockerError::ProxyRefused { .. } | DockerError::Version { .. })) => Some(error),
+            // A daemon that goes down takes no calls any more, while its open streams still tell how it ends what runs:
+            // that is nobody's doing.
+            Err(error @ DockerError::Unreachable { .. }) => {
+                tracing::debug!(host = %self.host.id, container = id, error = %chain(&error), "Docker takes no calls any more");
+                self.untold.remove(id);
+                match row {
+                    Some(row) => self.book.put_doubtful(&row, &self.host.id),
+                    None => self.book.doubt(id),
+                }
+                None
+            }
             Err(error) => {
                 tracing::warn!(host = %self.host.id, container = id, error = %chain(&error), "a container could not be inspected");
                 match row {
@@ -358,6 +396,21 @@ impl<'a> Session<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_daemon_does_as_it_comes_up_is_nobodys_doing() {
+        let at = |second: i64| Timestamp::from_second(second).expect("an instant");
+        let from = |last: Option<i64>, kept: Option<(i64, i64)>| {
+            tell_from(last.map(at), kept.map(|(oldest, newest)| (at(oldest), at(newest))), at(1_000))
+        };
+        assert_eq!(from(None, Some((5, 990))), at(1_000), "it happened before");
+        assert_eq!(from(None, Some((5, 1_001))), at(1_001), "by a clock that is ahead");
+        assert_eq!(from(Some(900), Some((5, 990))), at(900), "only the link was cut");
+        assert_eq!(from(Some(10), Some((700, 990))), at(820), "two minutes later it is");
+        assert_eq!(from(Some(10), Some((990, 995))), at(1_000));
+        assert_eq!(from(Some(10), None), at(1_000));
+        assert_eq!(from(None, None), at(1_000));
+    }
 
     #[test]
     fn a_refusing_proxy_is_told_what_is_needed() {

@@ -59,7 +59,7 @@ fn refusal(endpoint: &Endpoint, call: &str, status: u16, message: &str) -> Docke
         404 if from_proxy => {
             DockerError::Refused { status, message: format!("{endpoint} does not know {call}") }
         }
-        404 => DockerError::NotFound,
+        404 => DockerError::NotFound { message: text() },
         409 => DockerError::Conflict { message: text() },
         500.. => DockerError::Server { status, message: text() },
         _ => DockerError::Refused { status, message: text() },
@@ -258,7 +258,10 @@ mod tests {
         let html =
             "<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n</body></html>";
         assert_eq!(answered(403, html).to_string(), "not allowed by the proxy: POST /containers/x/stop");
-        assert_eq!(answered(404, "No such container: x"), DockerError::NotFound);
+        for message in ["No such container: x", "network shop_default not found"] {
+            assert_eq!(answered(404, message), DockerError::NotFound { message: message.to_owned() });
+            assert_eq!(answered(404, message).to_string(), format!("Docker refused: {message}"));
+        }
         assert_eq!(
             answered(409, "cannot start a paused container, try unpause instead"),
             DockerError::Conflict {

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::ids::HostId;
 use super::order::added::AddedEdge;
 use super::sorted;
 use super::target::{self, ContainerIdentity, Subject, Target};
+use super::trace::{COMES_UP, Traces};
 
 pub mod containers;
 pub mod labels;
@@ -266,7 +267,7 @@ impl Container {
     }
 
     /// Exited 0 with restart policy `no` or `on-failure`: a one-shot that did its work, or something that was stopped
-    /// and ended well. Docker does not tell which; [`Inventory::is_completed`] looks at its stack.
+    /// and ended well. Docker does not tell which; [`Inventory::is_completed`] knows more.
     pub fn looks_completed(&self) -> bool {
         self.state == ContainerState::Exited
             && self.exit_code == Some(0)
@@ -313,6 +314,10 @@ pub struct Inventory {
     pub seen_at: Option<Timestamp>,
     /// The order that people added to what labels tell.
     pub added: Arc<Vec<AddedEdge>>,
+    /// What others were last seen to do to its containers.
+    pub traces: Arc<Traces>,
+    /// The daemon has been up since then at least, by its own clock; `None` where that is not known.
+    pub up_since: Option<Timestamp>,
     /// DockNap looked for itself among the containers: `None` where it runs outside Docker, or could not tell.
     pub itself: SelfDetection,
 }
@@ -401,6 +406,8 @@ impl Inventory {
             containers: Arc::default(),
             seen_at: None,
             added: Arc::default(),
+            traces: Arc::default(),
+            up_since: None,
             itself: SelfDetection::Unknown,
         }
     }
@@ -476,12 +483,37 @@ impl Inventory {
         container.looks_completed()
             && container
                 .stack()
-                .is_some_and(|stack| Completion::of(self.containers.of_stack(stack)).holds(container))
+                .is_some_and(|stack| self.completion(self.containers.of_stack(stack), false).holds(container))
+    }
+
+    /// Whether a service of its stack waits for it to complete.
+    pub fn is_awaited(&self, container: &Container) -> bool {
+        let members = container.stack().map(|stack| self.containers.of_stack(stack)).unwrap_or_default();
+        self.completion(members, false).awaits(container)
+    }
+
+    /// What tells one-shots that did their work from what was stopped, for the members of one stack, of which some nap
+    /// or none.
+    pub fn completion<'a>(
+        &'a self,
+        members: impl IntoIterator<Item = &'a Arc<Container>>,
+        naps: bool,
+    ) -> Completion<'a> {
+        Completion::of(members, naps, &self.traces)
+    }
+
+    /// Whether a start of the daemon may have started a container that was put to sleep at `since`, rather than somebody.
+    /// A daemon that has been up since then did not, nor one that came up long before (rulings 72).
+    pub fn may_have_revived(&self, container: &Container, since: Timestamp) -> bool {
+        let by_then = |started| self.up_since.is_none_or(|up| up > since && started <= up + COMES_UP);
+        container.restart_policy != RestartPolicy::No
+            && container.created_at.is_none_or(|created| created <= since)
+            && container.started_at.is_some_and(by_then)
     }
 
     fn stack_of(&self, name: &str, containers: Vec<Arc<Container>>) -> Stack {
         let replicas = replicas(&containers);
-        let counts = count(&replicas);
+        let counts = count(&replicas, &self.traces);
         Stack {
             host: self.host.clone(),
             name: name.to_owned(),
@@ -537,21 +569,25 @@ fn holds(chosen: &[Arc<Container>], one: &Arc<Container>) -> bool {
     chosen.iter().any(|container| Arc::ptr_eq(container, one))
 }
 
-/// What tells one-shots that did their work from what was stopped, for the members of one stack.
+/// A process that did its work within this, while nobody watched, is believed to be a one-shot.
+const BRIEF: SignedDuration = SignedDuration::from_mins(10);
+
+/// What tells one-shots that did their work from what was stopped, for the members of one stack (rulings 46).
 ///
-/// `no` is compose's default policy, so a whole stack that was stopped [`looks completed`](Container::looks_completed).
-/// Of one that does, it is believed where a service of its stack waits for it to complete, or where the stack is
-/// up without it.
-#[derive(Clone, Debug, Default)]
+/// `no` is compose's default policy, and most programs end with 0 when they are told to, so a stack that was stopped
+/// [`looks completed`](Container::looks_completed). What was watched is known. Where nobody watched it is believed of one
+/// that a service of its stack waits for to complete, or that ran but briefly while the stack is up without it.
+#[derive(Clone, Debug)]
 pub struct Completion<'a> {
     any_up: bool,
     awaited: HashSet<&'a str>,
+    traces: &'a Traces,
 }
 
 impl<'a> Completion<'a> {
     /// Looks at each member once.
-    pub fn of(members: impl IntoIterator<Item = &'a Arc<Container>>) -> Self {
-        let mut completion = Self::default();
+    fn of(members: impl IntoIterator<Item = &'a Arc<Container>>, naps: bool, traces: &'a Traces) -> Self {
+        let mut completion = Self { any_up: naps, awaited: HashSet::new(), traces };
         for member in members {
             completion.any_up |= member.is_ordinary() && member.state.is_up();
             completion.awaited.extend(member.awaits.iter().map(String::as_str));
@@ -561,13 +597,31 @@ impl<'a> Completion<'a> {
 
     /// Whether a member did its work and ended.
     pub fn holds(&self, member: &Container) -> bool {
-        let is_awaited = || member.service().is_some_and(|service| self.awaited.contains(service));
-        member.looks_completed() && (self.any_up || is_awaited())
+        member.looks_completed() && self.watched(member).unwrap_or_else(|| self.believed(member))
+    }
+
+    /// Whether it ended by itself, as somebody saw.
+    fn watched(&self, member: &Container) -> Option<bool> {
+        self.traces.get(&member.identity).and_then(|trace| trace.ended_by_itself(member))
+    }
+
+    fn awaits(&self, member: &Container) -> bool {
+        member.service().is_some_and(|service| self.awaited.contains(service))
+    }
+
+    fn believed(&self, member: &Container) -> bool {
+        let ran = member.started_at.zip(member.finished_at).map(|(from, to)| to.duration_since(from));
+        self.awaits(member) || (self.any_up && ran.is_some_and(|ran| ran < BRIEF))
+    }
+
+    /// Whether it is only believed to have done its work, since nobody watched: a person is asked (rulings 73).
+    pub fn is_guess(&self, member: &Container) -> bool {
+        self.holds(member) && self.watched(member).is_none()
     }
 }
 
-fn count(containers: &[Arc<Container>]) -> Counts {
-    let completion = Completion::of(containers);
+fn count(containers: &[Arc<Container>], traces: &Traces) -> Counts {
+    let completion = Completion::of(containers, false, traces);
     let mut counts = Counts::default();
     for container in containers {
         if completion.holds(container) || container.state == ContainerState::Removing {

@@ -33,5 +33,6 @@ pub mod target;
 pub mod text;
 pub mod time;
 pub mod timeline;
+pub mod trace;
 pub mod user;
 pub mod window;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::ids::{HostId, RunId};
-use super::inventory::{Container, ContainerState};
+use super::inventory::{Container, ContainerState, Inventory};
 use super::target::ContainerIdentity;
+use super::trace::{Did, Trace};
 
 /// An outcome is noted a little after Docker's own time stamp of it; a change within this much is still ours.
 const OURS: Duration = Duration::from_secs(5);
@@ -80,29 +81,24 @@ impl Sleep {
     /// When this open stay ended, judged by the container as it is now: `None` while it goes on. A container that is
     /// gone, or of which Docker keeps no time stamp, ended when it was found so, which is `now`.
     ///
-    /// `by_us` turns an instant by the Engine's clock into one by ours.
+    /// `by_us` and `by_engine` turn an instant by the Engine's clock into one by ours, and back.
     pub fn ended(
         &self,
-        container: Option<&Container>,
+        inventory: &Inventory,
         now: Timestamp,
         by_us: impl Fn(Timestamp) -> Timestamp,
+        by_engine: impl Fn(Timestamp) -> Timestamp,
     ) -> Option<Timestamp> {
         let now = now.max(self.from);
-        let Some(container) = container else { return Some(now) };
+        let Some(container) = inventory.by_identity(&self.identity) else { return Some(now) };
         let after = |at: Option<Timestamp>, grace: Duration| {
             at.map(&by_us).filter(|at| *at > self.from.checked_add(grace).unwrap_or(Timestamp::MAX))
-        };
-        let holds = match self.kind {
-            NapKind::Pause => container.state == ContainerState::Paused,
-            NapKind::Stop => {
-                container.state == ContainerState::Exited && after(container.finished_at, OURS).is_none()
-            }
         };
         // The inventory may still show the time before a stop.
         let is_old = self.kind == NapKind::Stop
             && container.state.is_up()
             && container.started_at.map(&by_us).is_some_and(|at| at <= self.from);
-        let holds = holds || is_old;
+        let holds = is_old || goes_on(self.kind, by_engine(self.from), container, inventory);
         let told = [after(container.started_at, Duration::ZERO), after(container.finished_at, OURS)];
         (!holds).then(|| told.into_iter().flatten().min().unwrap_or(now).min(now))
     }
@@ -121,14 +117,40 @@ impl Nap {
         last.is_none_or(|last| last <= self.since + OURS)
     }
 
-    /// Whether the container is still as we left it: nobody else started or stopped it since (rulings 6).
-    pub fn holds(&self, container: &Container) -> bool {
-        match self.kind {
-            NapKind::Pause => container.state == ContainerState::Paused,
-            NapKind::Stop => {
-                container.state == ContainerState::Exited
-                    && container.finished_at.is_none_or(|finished| finished <= self.since + OURS)
+    /// Whether it goes on: it is kept by identity, until somebody else is known to have changed the container since
+    /// (rulings 33).
+    pub fn holds(&self, container: &Container, inventory: &Inventory) -> bool {
+        goes_on(self.kind, self.since, container, inventory)
+    }
+}
+
+/// Whether a container still sleeps as it was put to sleep at `since`, by the Engine's clock. One that was re-created
+/// meanwhile, or that a restart of the daemon ended, does.
+fn goes_on(kind: NapKind, since: Timestamp, container: &Container, inventory: &Inventory) -> bool {
+    // What was done to one that was re-created since, an updater did to make room for it; a start alone is a wish.
+    let changed = |trace: &Trace| {
+        trace.at > since
+            && match trace.did {
+                Did::Started => true,
+                Did::Ended => false,
+                Did::Unpaused | Did::Paused | Did::Stopped | Did::Killed => {
+                    trace.container_id == container.id
+                }
             }
+    };
+    if inventory.traces.get(&container.identity).is_some_and(changed) {
+        return false;
+    }
+    match container.state {
+        ContainerState::Created => true,
+        ContainerState::Paused => kind == NapKind::Pause,
+        ContainerState::Exited => {
+            container.started_at.is_none_or(|started| started <= since + OURS)
+                || inventory.may_have_revived(container, since)
         }
+        ContainerState::Running
+        | ContainerState::Restarting
+        | ContainerState::Removing
+        | ContainerState::Dead => false,
     }
 }

@@ -72,7 +72,7 @@ impl Pairs {
             (is_meant(dependant) || is_meant(dependency))
                 && dependant.is_ordinary()
                 && dependency.is_ordinary()
-                && !dependant.looks_completed()
+                && !inventory.is_completed(dependant)
                 && dependency.protection.is_none()
         });
         Self(pairs.into_iter().map(|(a, b)| (Arc::clone(a), Arc::clone(b))).collect())

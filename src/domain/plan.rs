@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::action::Action;
-use super::inventory::{Container, ContainerState, Health, Inventory, Kind, RestartPolicy};
+use super::inventory::{Completion, Container, ContainerState, Health, Inventory, Kind, RestartPolicy};
 use super::nap::Naps;
 use super::order::{self, Edge, added};
 use super::run::{Condition, WaitFor};
@@ -64,7 +65,7 @@ impl Plan {
 pub const ALREADY: &str = "already";
 /// The reason for a one-shot that did its work.
 pub const COMPLETED: &str = "completed";
-/// The reason of a wake that finds nothing to wake.
+/// How the reason begins where a wake finds nothing to wake.
 pub const NOTHING_NAPPED: &str = "nothing_napped";
 
 /// What a plan is made for.
@@ -82,6 +83,8 @@ pub struct Wish<'a> {
     pub only: Option<&'a HashSet<ContainerIdentity>>,
     /// Members that are left alone, with the reason.
     pub leave: &'a HashMap<ContainerIdentity, String>,
+    /// The zone in which sentences tell times.
+    pub zone: &'a TimeZone,
 }
 
 /// Which members a start is for (rulings 5).
@@ -123,6 +126,7 @@ struct Ground<'a> {
     inventory: &'a Inventory,
     /// The members that still nap.
     napping: HashSet<&'a ContainerIdentity>,
+    completion: Completion<'a>,
 }
 
 /// What to do with a member, and why where that is not plain; or why nothing.
@@ -130,12 +134,13 @@ type Decision = Result<(Action, Option<String>), String>;
 
 impl<'a> Ground<'a> {
     fn new(wish: Wish<'a>, inventory: &'a Inventory, members: &'a [Arc<Container>]) -> Self {
-        let napping = members
+        let napping: HashSet<_> = members
             .iter()
-            .filter(|member| wish.naps.get(&member.identity).is_some_and(|nap| nap.holds(member)))
+            .filter(|member| wish.naps.get(&member.identity).is_some_and(|nap| nap.holds(member, inventory)))
             .map(|member| &member.identity)
             .collect();
-        Self { wish, inventory, napping }
+        let completion = inventory.completion(members, !napping.is_empty());
+        Self { wish, inventory, napping, completion }
     }
 
     fn decide(&self, member: &Container) -> Decision {
@@ -184,12 +189,10 @@ impl<'a> Ground<'a> {
         if !self.napping.contains(&member.identity) {
             match self.wish.restore {
                 Restore::Only if self.napping.is_empty() => {
-                    return Err(format!("{NOTHING_NAPPED}: DockNap put nothing of it to sleep"));
+                    return Err(format!("{NOTHING_NAPPED}: {}", self.not_ours(member)));
                 }
-                Restore::Only => return Err("it was off before the nap".to_owned()),
-                Restore::ElseAll if !self.napping.is_empty() => {
-                    return Err("it was off before the nap".to_owned());
-                }
+                Restore::Only => return Err(self.not_ours(member)),
+                Restore::ElseAll if !self.napping.is_empty() => return Err(self.not_ours(member)),
                 Restore::ElseAll | Restore::No => {}
             }
         }
@@ -202,14 +205,27 @@ impl<'a> Ground<'a> {
         Ok((Action::Start, None))
     }
 
-    /// A one-shot that did its work. What naps was running when it was stopped, and where others of the stack nap,
-    /// what does not was not. A container that is asked for by itself is meant, and so is what a retry is for.
+    /// Why what does not nap is off, as far as somebody saw it.
+    fn not_ours(&self, member: &Container) -> String {
+        let trace = self.inventory.traces.get(&member.identity);
+        let told = trace.and_then(|trace| Some((trace, trace.ended_by_itself(member)?)));
+        match told {
+            Some((trace, by_itself)) => {
+                let at = trace.seen_at.to_zoned(self.wish.zone.clone()).strftime("%H:%M on %Y-%m-%d");
+                let what = if by_itself { "it ended by itself" } else { "it was stopped by hand" };
+                format!("{what} at {at}")
+            }
+            None => "DockNap did not put it to sleep".to_owned(),
+        }
+    }
+
+    /// A one-shot that did its work. What naps was running when it was stopped. A container that is asked for by itself
+    /// is meant, and so is what a retry is for.
     fn is_completed(&self, member: &Container) -> bool {
-        member.looks_completed()
-            && matches!(self.wish.subject, Subject::Stack(_))
+        matches!(self.wish.subject, Subject::Stack(_))
             && self.wish.only.is_none()
             && !self.napping.contains(&member.identity)
-            && (!self.napping.is_empty() || self.inventory.is_completed(member))
+            && self.completion.holds(member)
     }
 }
 
@@ -300,7 +316,7 @@ impl Draft {
         }
         for edge in &outer {
             let dependency = &nodes[edge.dependency];
-            match outside(dependency, edge.condition) {
+            match outside(dependency, edge.condition, inventory) {
                 Outside::Met => {}
                 Outside::Wait => waits[edge.dependant].push(wait(dependency, edge)),
                 Outside::Never => self.plan.warnings.push(format!(
@@ -407,7 +423,7 @@ impl Draft {
             if action == Action::Start
                 && dependant.identity == container.identity
                 && dependency.state != ContainerState::Running
-                && !dependency.looks_completed()
+                && !inventory.is_completed(dependency)
             {
                 self.plan.warnings.push(format!("it depends on {}, which is not running", dependency.name));
             }
@@ -454,12 +470,13 @@ enum Outside {
 }
 
 /// How a condition on a container that is not itself a step stands.
-fn outside(dependency: &Container, condition: Condition) -> Outside {
+fn outside(dependency: &Container, condition: Condition, inventory: &Inventory) -> Outside {
     let running = dependency.state == ContainerState::Running;
+    let completed = inventory.is_completed(dependency);
     match condition {
         Condition::Stopped => Outside::Met,
-        Condition::ServiceStarted if running || dependency.looks_completed() => Outside::Met,
-        Condition::ServiceCompletedSuccessfully if dependency.looks_completed() => Outside::Met,
+        Condition::ServiceStarted if running || completed => Outside::Met,
+        Condition::ServiceCompletedSuccessfully if completed => Outside::Met,
         Condition::ServiceCompletedSuccessfully if running => Outside::Wait,
         Condition::ServiceHealthy if running && dependency.health == Health::Healthy => Outside::Met,
         Condition::ServiceHealthy if running => Outside::Wait,

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::applied::{Applied, AppliedStates, GRACE, MOST_PUT_BACKS};
 use super::desired::{Desired, Layer, Moment};
-use super::inventory::{Container, Inventory, RestartPolicy};
+use super::inventory::{Container, Inventory};
 use super::nap::Naps;
 use super::overrides::{Place, Wanted};
 use super::schedule::{Policy, Wake};
@@ -102,11 +102,15 @@ pub enum Verdict {
         /// Awake: it napped until then. Asleep: that puts it back to the nap that it was woken from, which its windows
         /// want.
         nap: bool,
+        /// Docker told of it as it happened, rather than that it was found so later.
+        is_seen: bool,
     },
     /// Policy `observe`: it is only recorded.
     Observe {
         /// What they made of it.
         mood: Mood,
+        /// As of [`Verdict::Respect`].
+        is_seen: bool,
     },
     /// Policy `enforce`: it was put back often enough; somebody should look.
     GiveUp(Applied),
@@ -186,7 +190,7 @@ impl<'a> Look<'a> {
             Mood::Asleep if !self.is_up_or_will_be(container) => accepted,
             // It came after the rule spoke: somebody started it inside the sleep.
             Mood::Asleep if self.is_newer_than_sleep(container, desired) => match policy(desired) {
-                Some(Policy::Respect) => Verdict::Respect { mood: Mood::Awake, nap: false },
+                Some(Policy::Respect) => Verdict::Respect { mood: Mood::Awake, nap: false, is_seen: true },
                 Some(Policy::Observe) => accepted,
                 Some(Policy::Enforce) => {
                     let put_back_at = Some(now + GRACE);
@@ -244,7 +248,7 @@ impl<'a> Look<'a> {
     }
 
     fn naps_now(&self, container: &Container) -> bool {
-        self.naps.get(&container.identity).is_some_and(|nap| nap.holds(container))
+        self.naps.get(&container.identity).is_some_and(|nap| nap.holds(container, self.inventory))
     }
 
     /// What is wanted was applied: is it still so, and if not, who changed it?
@@ -261,7 +265,7 @@ impl<'a> Look<'a> {
         };
         if !deviates {
             if self.was_woken_for_a_moment(container, applied) {
-                return Some(Verdict::Respect { mood: Mood::Asleep, nap: true });
+                return Some(Verdict::Respect { mood: Mood::Asleep, nap: true, is_seen: true });
             }
             // Somebody put it right: nothing is left to put back. Nor is there where windows decide by now.
             let puts_back = applied.puts_back && !matches!(desired.layer, Layer::Window(..));
@@ -278,23 +282,27 @@ impl<'a> Look<'a> {
         if let Some(due) = applied.put_back_at {
             return (now >= due).then(|| put_back(applied));
         }
-        if applied.state == Mood::Asleep && self.came_back_by_itself(container) {
+        let mood = applied.state.other();
+        let is_seen = matches!(
+            (self.sighted.get(&container.identity), applied.state),
+            (Some(Deed::Woke), Mood::Asleep) | (Some(Deed::Slept), Mood::Awake)
+        );
+        if applied.state == Mood::Asleep && !is_seen && self.came_back_by_itself(container, applied) {
             let applied = Applied { settled: true, ..applied.clone() };
             return Some(Verdict::Act { mood: Mood::Asleep, cause: Cause::DaemonRestart, applied });
         }
-        let mood = applied.state.other();
-        let deed = match (self.sighted.get(&container.identity), applied.state) {
-            (Some(Deed::Woke), Mood::Asleep) | (Some(Deed::Slept), Mood::Awake) => true,
+        let deed = match applied.state {
+            _ if is_seen => true,
             // A crash is nobody's wish: what is down at a fresh look is left as it is.
-            (_, Mood::Asleep) => fresh.is_some(),
-            (_, Mood::Awake) => false,
+            Mood::Asleep => fresh.is_some(),
+            Mood::Awake => false,
         };
         if !deed {
             return None;
         }
         match policy(desired) {
-            Some(Policy::Respect) => Some(self.respect(container, applied)),
-            Some(Policy::Observe) => Some(Verdict::Observe { mood }),
+            Some(Policy::Respect) => Some(self.respect(container, applied, is_seen)),
+            Some(Policy::Observe) => Some(Verdict::Observe { mood, is_seen }),
             Some(Policy::Enforce) if applied.put_backs >= MOST_PUT_BACKS => {
                 Some(Verdict::GiveUp(applied.clone()))
             }
@@ -302,7 +310,7 @@ impl<'a> Look<'a> {
                 Some(Verdict::Accept(Applied { put_back_at: Some(now + GRACE), ..applied.clone() }))
             }
             // An override was asked for by a person; who acts against it means it.
-            None => Some(self.respect(container, applied)),
+            None => Some(self.respect(container, applied, is_seen)),
         }
     }
 
@@ -315,10 +323,10 @@ impl<'a> Look<'a> {
             && self
                 .naps
                 .get(&container.identity)
-                .is_some_and(|nap| nap.since >= began && !nap.holds(container))
+                .is_some_and(|nap| nap.since >= began && !nap.holds(container, self.inventory))
     }
 
-    fn respect(&self, container: &Container, applied: &Applied) -> Verdict {
+    fn respect(&self, container: &Container, applied: &Applied, is_seen: bool) -> Verdict {
         let mood = applied.state.other();
         let nap = self.naps.get(&container.identity);
         let nap = match mood {
@@ -328,7 +336,7 @@ impl<'a> Look<'a> {
                 windows == Some(Wanted::Asleep) && applied.was == Some(Mood::Asleep)
             }
         };
-        Verdict::Respect { mood, nap }
+        Verdict::Respect { mood, nap, is_seen }
     }
 
     /// The first look at a container since the link came up.
@@ -336,17 +344,14 @@ impl<'a> Look<'a> {
         self.fresh.or_else(|| self.late.get(&container.identity).copied())
     }
 
-    /// Whether Docker's restart policy brought it back while nobody looked: the daemon restarted. At the start of the
-    /// process only `always` does that to what was stopped; while it ran, what started in the gap.
-    fn came_back_by_itself(&self, container: &Container) -> bool {
-        match self.fresh_look(container) {
-            None => false,
-            Some(Fresh { lost_at: None }) => container.restart_policy == RestartPolicy::Always,
-            Some(Fresh { lost_at: Some(lost_at) }) => {
-                container.restart_policy != RestartPolicy::No
-                    && container.started_at.is_none_or(|started| started >= lost_at)
-            }
-        }
+    /// Whether Docker's restart policy brought it back while nobody looked: the daemon restarted. What started before the
+    /// link was lost was seen.
+    fn came_back_by_itself(&self, container: &Container, applied: &Applied) -> bool {
+        let Some(fresh) = self.fresh_look(container) else { return false };
+        let was_seen = fresh.lost_at.is_some_and(|lost| container.started_at.is_some_and(|at| at < lost));
+        let applied_at = applied.at + self.ahead;
+        let since = self.naps.get(&container.identity).map_or(applied_at, |nap| nap.since.max(applied_at));
+        !was_seen && self.inventory.may_have_revived(container, since)
     }
 }
 

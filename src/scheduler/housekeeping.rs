@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Result, auth};
+use crate::app::{App, Result, auth, traces};
 use crate::db;
 use crate::domain::text::chain;
 
@@ -33,6 +33,7 @@ pub async fn run(app: App, stop: CancellationToken) {
 /// Where the database cannot be written.
 pub async fn sweep(app: &App) -> Result<()> {
     auth::prune(app).await?;
+    traces::sweep(app).await?;
     let now = app.clock.now();
     let days = |days: u32| now - DAY * days;
     let mut tx = app.db.begin().await?;

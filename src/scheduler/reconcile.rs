@@ -14,7 +14,7 @@ use crate::app::execute::{self, Request};
 use crate::app::outlook::Outlook;
 use crate::app::outside::Taken;
 use crate::app::overrides::{self, Wish};
-use crate::app::{Actor, App, Result, audit};
+use crate::app::{Actor, App, Result, audit, traces};
 use crate::db::{self, Tx};
 use crate::docker::{Host, Sighting};
 use crate::domain::action::Action;
@@ -61,10 +61,9 @@ async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
         outlook = Outlook::load(app).await?;
     }
     for host in app.hosts.all() {
-        let inventory = host.inventory();
-        if inventory.is_connected() {
+        if host.inventory().is_connected() {
             let taken = app.outside.take(host.id());
-            let found = look_at(app, &host, &inventory, &outlook, &taken).await;
+            let found = look_at(app, &host, &outlook, &taken).await;
             if found.is_err() {
                 // It has not been looked at.
                 app.outside.give_back(host.id(), taken);
@@ -75,29 +74,26 @@ async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
     Ok(runs)
 }
 
-async fn look_at(
-    app: &App,
-    host: &Host,
-    inventory: &Inventory,
-    outlook: &Outlook,
-    taken: &Taken,
-) -> Result<Vec<RunId>> {
+async fn look_at(app: &App, host: &Host, outlook: &Outlook, taken: &Taken) -> Result<Vec<RunId>> {
     let rules = &outlook.rules;
     let applied = db::applied::of_host(&app.db, host.id()).await?;
-    if rules.is_empty() && applied.is_empty() {
+    if rules.is_empty() && applied.is_empty() && taken.sightings.is_empty() {
         return Ok(Vec::new());
     }
     let none = Naps::new();
     let naps = outlook.naps(host.id()).unwrap_or(&none);
     let moment = rules.at(app.clock.now());
-    let busy = busy(app, host, inventory).await?;
+    let busy = busy(app, host, &host.inventory()).await?;
     // What others do while a run of ours is at work is judged when that has ended; its end wakes the scheduler.
     let (later, sightings): (Vec<_>, Vec<_>) =
         taken.sightings.iter().cloned().partition(|sighting| busy.contains_key(&sighting.identity));
     let first_look = |identity: &ContainerIdentity| taken.fresh.or_else(|| taken.late.get(identity).copied());
     let late = busy.keys().filter_map(|identity| Some((identity.clone(), first_look(identity)?)));
     app.outside.put_off(host.id(), later, late);
-    let sighted = by_others(app, host, sightings).await?;
+    let theirs = by_others(app, host, sightings).await?;
+    traces::keep(app, host, &theirs, naps).await?;
+    let inventory = &host.inventory();
+    let sighted = deeds(theirs, inventory);
     let look = Look {
         moment: &moment,
         inventory,
@@ -143,36 +139,41 @@ async fn busy(app: &App, host: &Host, inventory: &Inventory) -> Result<HashMap<C
     Ok(busy)
 }
 
-/// What others did to each container: the newest, where no step of ours explains it.
-async fn by_others(
-    app: &App,
-    host: &Host,
-    mut sightings: Vec<Sighting>,
-) -> Result<HashMap<ContainerIdentity, Deed>> {
-    let inventory = host.inventory();
+/// What no step of ours explains, in the order in which it happened.
+async fn by_others(app: &App, host: &Host, mut sightings: Vec<Sighting>) -> Result<Vec<Sighting>> {
+    sorted::by_key(&mut sightings, |sighting| sighting.at);
+    let mut theirs = Vec::new();
+    for sighting in sightings {
+        let (identity, action, at) = (&sighting.identity, &sighting.action, sighting.at);
+        if !db::steps::explain(&app.db, host.id(), identity, action, at).await? {
+            theirs.push(sighting);
+        }
+    }
+    Ok(theirs)
+}
+
+/// What others did to each container on purpose: the newest.
+fn deeds(theirs: Vec<Sighting>, inventory: &Inventory) -> HashMap<ContainerIdentity, Deed> {
     let is_so = |identity: &ContainerIdentity, deed: Deed| {
         inventory.by_identity(identity).is_some_and(|one| one.state.is_up() == (deed == Deed::Woke))
     };
     let mut deeds: HashMap<ContainerIdentity, Deed> = HashMap::new();
     // Two containers bear one identity while compose re-creates it, and what was seen of them may come in any order: of
     // one instant, what is so counts.
-    sorted::by_key(&mut sightings, |sighting| sighting.at);
     let mut last: HashMap<ContainerIdentity, Timestamp> = HashMap::new();
-    for sighting in sightings {
+    for sighting in theirs {
         let deed = match sighting.action.as_str() {
             "start" | "unpause" => Deed::Woke,
             "stop" | "pause" => Deed::Slept,
             _ => continue,
         };
-        if !db::steps::explain(&app.db, host.id(), &sighting.identity, sighting.at).await? {
-            let known = deeds.get(&sighting.identity).copied();
-            let at_once = last.insert(sighting.identity.clone(), sighting.at) == Some(sighting.at);
-            if !(at_once && known.is_some_and(|known| is_so(&sighting.identity, known))) {
-                deeds.insert(sighting.identity, deed);
-            }
+        let known = deeds.get(&sighting.identity).copied();
+        let at_once = last.insert(sighting.identity.clone(), sighting.at) == Some(sighting.at);
+        if !(at_once && known.is_some_and(|known| is_so(&sighting.identity, known))) {
+            deeds.insert(sighting.identity, deed);
         }
     }
-    Ok(deeds)
+    deeds
 }
 
 /// What is needed to make findings so on one host.
@@ -314,14 +315,17 @@ impl<'a> Scene<'a> {
         match finding.verdict {
             Verdict::Accept(applied) => Ok(db::applied::put(tx, host, identity, &applied).await?),
             Verdict::Forget => Ok(db::applied::remove(tx, host, identity).await?),
-            Verdict::Respect { mood, nap } => {
+            Verdict::Respect { mood, nap, is_seen } => {
                 let wanted = if mood == Mood::Awake { Wanted::Awake } else { Wanted::Asleep };
                 let wish = Wish {
                     until: contradiction::lasts(&self.outlook.rules, &target, wanted, None, self.now),
                     reach: Reach::Target(target),
                     target_name: name,
                     wanted,
-                    reason: format!("{} outside DockNap", deed(mood)),
+                    reason: match is_seen {
+                        true => format!("{} outside DockNap", deed(mood, is_seen)),
+                        false => deed(mood, is_seen).to_owned(),
+                    },
                     by_hand: true,
                     puts_back: false,
                 };
@@ -332,7 +336,9 @@ impl<'a> Scene<'a> {
                 let members = [(identity.clone(), was)];
                 overrides::respect(tx, self.app, &outside(), wish, host, &members).await
             }
-            Verdict::Observe { mood } => self.record(tx, &name, &target, "observe", deed(mood)).await,
+            Verdict::Observe { mood, is_seen } => {
+                self.record(tx, &name, &target, "observe", deed(mood, is_seen)).await
+            }
             Verdict::GiveUp(applied) => {
                 tracing::warn!(container = name, "changed by others again and again; not put back any more");
                 let given_up = Applied { put_back_at: None, ..applied };
@@ -383,10 +389,13 @@ fn outside() -> Actor {
     Actor::of(ActorRef { kind: "outside".to_owned(), id: None, name: "outside DockNap".to_owned() })
 }
 
-fn deed(mood: Mood) -> &'static str {
-    match mood {
-        Mood::Awake => "started",
-        Mood::Asleep => "stopped",
+/// What somebody did; where nobody saw it happen, how it was found.
+fn deed(mood: Mood, is_seen: bool) -> &'static str {
+    match (mood, is_seen) {
+        (Mood::Awake, true) => "started",
+        (Mood::Asleep, true) => "stopped",
+        (Mood::Awake, false) => "found running; it was started while nobody was watching",
+        (Mood::Asleep, false) => "found stopped; it ended while nobody was watching",
     }
 }
 

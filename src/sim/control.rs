@@ -128,6 +128,8 @@ impl Control {
     /// The daemon ends: the socket goes (graceful) or refuses (crash), connections and streams break, calls in flight
     /// get no answer.
     pub fn daemon_down(&self, end: DaemonEnd) {
+        // It takes no calls any more while it still tells how it ends what runs.
+        self.0.refuse(end == DaemonEnd::Graceful);
         self.0.lock().machine.daemon_ends(end);
         self.0.close(end == DaemonEnd::Graceful);
     }
@@ -273,6 +275,17 @@ impl Control {
             let _ = inner.machine.rename(double, &name);
             let _ = inner.machine.start(double);
         });
+    }
+
+    /// What an updater does to a container that does not run, and `compose create --force-recreate` to any: in its place
+    /// stands a new one that was never started. Gives its id.
+    pub fn make_anew(&self, name: &str) -> String {
+        self.with(name, |inner, key| {
+            let spec = inner.machine.get(key).expect("it was just found").spec.clone();
+            inner.machine.remove(key);
+            let key = inner.machine.create(spec);
+            inner.machine.get(key).map(|container| container.id.clone()).unwrap_or_default()
+        })
     }
 
     /// Both halves at once; the new container's id.

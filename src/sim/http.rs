@@ -330,7 +330,8 @@ fn events(shared: &Arc<Shared>, asked: &Asked, api: Api) -> Result<Response, Ref
         .machine
         .ring()
         .filter(|event| since.is_some_and(|since| event.at >= since))
-        .filter(|event| until.is_none_or(|until| event.at <= until))
+        // Of one millisecond, as the clock shows it.
+        .filter(|event| until.is_none_or(|until| event.at.as_millisecond() <= until.as_millisecond()))
         .cloned()
         .collect();
     let left = until.map(|until| Duration::try_from(until.duration_since(now.wall)).unwrap_or_default());

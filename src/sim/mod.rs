@@ -196,17 +196,22 @@ impl Shared {
         Ok(())
     }
 
-    /// Ends the listener, every connection and every event stream.
-    fn close(&self, remove_socket: bool) {
-        let mut inner = self.lock();
-        if let Some(token) = inner.listening.take() {
+    /// Ends the listener: no call is taken any more.
+    fn refuse(&self, remove_socket: bool) {
+        if let Some(token) = self.lock().listening.take() {
             token.cancel();
         }
-        inner.streams.clear();
-        inner.waiting.clear();
         if remove_socket {
             let _ = std::fs::remove_file(&self.socket);
         }
+    }
+
+    /// Ends the listener, every connection and every event stream.
+    fn close(&self, remove_socket: bool) {
+        self.refuse(remove_socket);
+        let mut inner = self.lock();
+        inner.streams.clear();
+        inner.waiting.clear();
     }
 }
 

@@ -158,10 +158,11 @@ async fn the_answers_are_those_of_the_semantics() {
     let seen = host.inspect(&id).await.expect("an answer").expect("it is there");
     assert_eq!(seen.state, ContainerState::Running);
     let nobody = "0".repeat(64);
-    assert_eq!(host.start(&nobody).await, Err(DockerError::NotFound));
-    assert_eq!(host.stop(&nobody, None, 1).await, Err(DockerError::NotFound));
+    assert_eq!(host.start(&nobody).await, missing(&nobody));
+    assert_eq!(host.stop(&nobody, None, 1).await, missing(&nobody));
     assert_eq!(host.inspect(&nobody).await, Ok(None));
-    assert_eq!(host.start("a/../../images").await, Err(DockerError::NotFound), "no way out of the path");
+    let path = "a/../../images";
+    assert_eq!(host.start(path).await, missing(path), "no way out of the path");
     assert_eq!(host.calls_in_flight(), 0);
 }
 
@@ -277,7 +278,8 @@ async fn how_busy_a_container_is_can_be_seen() {
     real.docker(&["kill", &busy]);
     let gone = watched.host.glance(&busy).await.expect("an answer");
     assert_eq!((gone.memory, percent(gone)), (None, None), "it does not run");
-    assert_eq!(watched.host.usage(&"0".repeat(64)).await, Err(DockerError::NotFound));
+    let nobody = "0".repeat(64);
+    assert_eq!(watched.host.usage(&nobody).await, missing(&nobody));
 }
 
 #[tokio::test]
@@ -345,4 +347,9 @@ fn one_module_makes_the_calls_and_only_those() {
         "/version",
     ];
     assert_eq!(paths.into_iter().collect::<Vec<_>>(), asked);
+}
+
+/// What Docker says of a container that is not there.
+fn missing<T>(name: &str) -> Result<T, DockerError> {
+    Err(DockerError::NotFound { message: format!("No such container: {name}") })
 }

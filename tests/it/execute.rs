@@ -338,6 +338,84 @@ async fn a_daemon_that_goes_away_in_mid_run_and_comes_back_sees_the_run_end_once
 }
 
 #[tokio::test]
+async fn a_start_that_a_restart_of_the_daemon_cut_off_is_tried_again() {
+    let world = || {
+        World::new().stack("shop", |s| {
+            s.service("db", |c| c.restart(Restart::No).exited(0))
+                .service("web", |c| c.restart(Restart::No).exited(0).ignores_sigterm())
+        })
+    };
+    for end in [DaemonEnd::Graceful, DaemonEnd::Crash] {
+        for away in [0, 90] {
+            let bench = Bench::new(NOW, world()).await;
+            let start = bench.submit(Action::Start, Bench::stack("shop")).await;
+            bench.until("both are up", async || bench.sim.running("shop").len() == 2).await;
+            bench.sim.daemon_down(end);
+            bench.advance(Duration::from_secs(away)).await;
+            bench.sim.daemon_up().expect("it comes back");
+            assert!(bench.sim.running("shop").is_empty(), "their policy revives nothing");
+            bench.settle().await;
+            let (run, steps) = bench.run(start.run_id()).await;
+            all_succeeded(&run, &steps);
+            assert_eq!(bench.sim.running("shop").len(), 2, "{end:?}, {away} s");
+        }
+    }
+}
+
+#[tokio::test]
+async fn docker_says_in_its_own_words_what_is_missing() {
+    let bench = Bench::new(NOW, shop()).await;
+    let missing = "network shop_default not found";
+    let error = async |action: Action, name: &str| {
+        let container = bench.app.hosts.local().inventory().by_name(name).expect("it is there").target();
+        let (run, steps) = bench.carry_out(action, container).await;
+        assert_eq!(run.state, RunState::Failed, "{action}: {run:#?}");
+        steps[0].error.clone().expect("an error")
+    };
+    let refused = format!("Docker refused: {missing}");
+    for (endpoint, action) in [
+        (Endpoint::Restart, Action::Restart),
+        (Endpoint::Stop, Action::Stop),
+        (Endpoint::Pause, Action::Pause),
+        (Endpoint::Unpause, Action::Unpause),
+        (Endpoint::Unpause, Action::Start),
+        (Endpoint::Start, Action::Start),
+    ] {
+        if endpoint == Endpoint::Unpause && action == Action::Unpause {
+            bench.carry_out(Action::Pause, Bench::stack("shop")).await;
+        }
+        if endpoint == Endpoint::Start {
+            bench.carry_out(Action::Stop, Bench::stack("shop")).await;
+        }
+        bench.sim.fault(Fault::status(404, missing).on(endpoint));
+        let told = error(action, "shop-db-1").await;
+        assert!(told.contains(&refused) && !told.contains("gone"), "{endpoint:?} {action}: {told}");
+        bench.sim.clear_faults();
+    }
+    // The second half of a restart.
+    bench.carry_out(Action::Start, Bench::stack("shop")).await;
+    bench.sim.update("shop-db-1", |c| c.refuses_to_start());
+    let told = error(Action::Restart, "shop-db-1").await;
+    assert!(told.contains("no such file or directory"), "{told}");
+}
+
+#[tokio::test]
+async fn what_shares_the_network_of_one_that_was_made_anew_is_told_the_cure() {
+    let world = World::new().container("vpn", |c| c).container("client", |c| c.network_of("vpn").stopped());
+    let bench = Bench::new(NOW, world).await;
+    let old = bench.sim.container("vpn").expect("it is there").id;
+    bench.sim.make_anew("vpn");
+    bench.sim.start("vpn").expect("it starts");
+    bench.quiet().await;
+    let client = bench.app.hosts.local().inventory().by_name("client").expect("it is there").target();
+    let (run, steps) = bench.carry_out(Action::Start, client).await;
+    assert_eq!(run.state, RunState::Failed);
+    let error = steps[0].error.clone().expect("an error");
+    let cure = "It uses the network of a container that is no longer there or was re-created";
+    assert!(error.starts_with(&format!("Docker refused: No such container: {old}. {cure}")), "{error}");
+}
+
+#[tokio::test]
 async fn a_stop_that_was_done_but_not_answered_counts_as_done() {
     let bench = Bench::new(NOW, shop()).await;
     bench.sim.fault(Fault::drop_after_commit().on(Endpoint::Stop).container("shop-web-1").times(1));

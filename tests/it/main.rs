@@ -44,6 +44,7 @@ mod performance;
 mod process;
 mod proven;
 mod rbac;
+mod recovery;
 mod report;
 mod report_web;
 mod rezone;

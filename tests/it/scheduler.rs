@@ -210,7 +210,7 @@ async fn a_scheduled_start_wakes_only_what_was_put_to_sleep() {
     let runs = runs_of(&bench, &start.schedule.id).await;
     let steps = db::steps::of_run(&bench.app.db, &runs[0].id).await.expect("they read");
     let off = steps.iter().find(|step| step.container == "media-off-1").expect("it is listed");
-    assert_eq!((off.state, off.reason.as_str()), (StepState::Skipped, "it was off before the nap"));
+    assert_eq!((off.state, off.reason.as_str()), (StepState::Skipped, "DockNap did not put it to sleep"));
 }
 
 #[tokio::test]

@@ -107,14 +107,15 @@ pub async fn preview(
     let naps = db::naps::of_host(&app.db, &target.host).await?;
     let restore = if restore { Restore::ElseAll } else { Restore::No };
     let leave = HashMap::new();
-    let wish = Wish { subject: &target.subject, action, naps: &naps, restore, only: None, leave: &leave };
+    let zone = &super::zone::default_zone(app).await?.zone;
+    let wish =
+        Wish { subject: &target.subject, action, naps: &naps, restore, only: None, leave: &leave, zone };
     let mut plan = plan(wish, &inventory);
     let rules = super::rules::load(app).await?;
     let moment = rules.at(app.clock.now());
     let desired = moment.desired(Place::of_target(target));
     if desired.wanted == Some(Wanted::Hold) {
-        let zone = super::zone::default_zone(app).await?.zone;
-        plan.warnings.insert(0, format!("{}; this acts all the same", desired.why(&zone)));
+        plan.warnings.insert(0, format!("{}; this acts all the same", desired.why(zone)));
     }
     Ok(plan)
 }
@@ -156,8 +157,8 @@ fn plan_by(
     };
     let none = Naps::new();
     let naps = outlook.naps(&run.target.host).unwrap_or(&none);
-    let subject = &run.target.subject;
-    plan(Wish { subject, action: run.action, naps, restore, only, leave: &leave }, inventory)
+    let (subject, zone) = (&run.target.subject, &outlook.zone);
+    plan(Wish { subject, action: run.action, naps, restore, only, leave: &leave, zone }, inventory)
 }
 
 /// The containers of an earlier run that are not as it wanted; `None` for one that never got as far as a plan, since

@@ -41,6 +41,8 @@ pub(super) struct Operation {
     pub clock: Clock,
     pub identity: ContainerIdentity,
     pub action: Action,
+    /// It is to be up, however it went down: a step of a start, though it may be planned as an unpause.
+    pub wakes: bool,
     /// When it was committed to.
     pub issued_at: Timestamp,
     /// Stop grace in seconds, where the request sets one.
@@ -238,14 +240,15 @@ impl Operation {
                 ) => {
                     failure = Some(error);
                 }
-                Err(DockerError::NotFound) => {
+                Err(error @ DockerError::NotFound { .. }) => {
                     let found = self.look_again().await?;
+                    failure = Some(error);
                     if found.state.is_up() && found.id != container.id {
                         // Re-created in between: once more, on the new one.
                         self.asked = true;
                         self.host.stop(&found.id, self.grace, grace).await?;
+                        failure = None;
                     }
-                    failure = None;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -274,14 +277,34 @@ impl Operation {
             return Ok(Outcome::succeeded("already running", false));
         }
         if container.state == ContainerState::Paused {
-            self.asked = true;
-            self.host.unpause(&container.id).await.or_else(conflict_is_fine)?;
-            return self.stays_up(&self.look_again().await?).await;
+            return self.thaw(&container).await;
         }
-        if self.resumed && self.has_started(&container) {
+        if self.resumed && self.has_started(&container) && self.ended_by_itself(&container).await? {
             // It was started and has ended since.
             return Ok(self.ended(&container).await);
         }
+        self.launch(container).await
+    }
+
+    /// Unpauses what is to be up.
+    async fn thaw(&mut self, container: &Container) -> Try {
+        self.asked = true;
+        let answer = self.host.unpause(&container.id).await;
+        let after = self.look_again().await?;
+        match answer {
+            Err(error) if after.state != ContainerState::Running => {
+                if error.is_retryable() {
+                    Err(error.into())
+                } else {
+                    Ok(self.refused(&after, &error).await)
+                }
+            }
+            _ => self.stays_up(&after).await,
+        }
+    }
+
+    /// Starts what has no process.
+    async fn launch(&mut self, container: Container) -> Try {
         let mut id = container.id.clone();
         let mut failure = None;
         for _ in 0..2 {
@@ -291,10 +314,10 @@ impl Operation {
                     failure = None;
                     break;
                 }
-                Err(error @ DockerError::NotFound) => {
+                Err(error @ DockerError::NotFound { .. }) => {
                     let found = self.look_again().await?;
                     if found.id == id {
-                        // The container is there: what was not found is its program.
+                        // The container is there: what was not found is something that it needs.
                         return Ok(self.refused(&found, &error).await);
                     }
                     id = found.id;
@@ -318,10 +341,7 @@ impl Operation {
                         break;
                     }
                     if found.state == ContainerState::Paused {
-                        self.asked = true;
-                        self.host.unpause(&found.id).await.or_else(conflict_is_fine)?;
-                        failure = None;
-                        break;
+                        return self.thaw(&found).await;
                     }
                     return Ok(self.refused(&found, &error).await);
                 }
@@ -337,7 +357,7 @@ impl Operation {
     /// Watches a container that was started: running for [`STARTED_FOR`], then it counts.
     async fn stays_up(&self, container: &Container) -> Try {
         if container.state != ContainerState::Running {
-            return Ok(self.ended(container).await);
+            return self.did_not_last(container).await;
         }
         let started_at = container.started_at;
         let _ = self.running.send((self.index, started_at));
@@ -351,7 +371,7 @@ impl Operation {
             .await;
             let after = self.look_again().await?;
             if after.state != ContainerState::Running {
-                return Ok(self.ended(&after).await);
+                return self.did_not_last(&after).await;
             }
             if after.started_at != started_at {
                 return Ok(Outcome::failed("it was restarted within 3 s of its start").exit(&after));
@@ -362,7 +382,30 @@ impl Operation {
         }
     }
 
-    /// A start that did not last.
+    /// A start that did not last: by itself, or because the daemon went down with it. Then it is tried again.
+    async fn did_not_last(&self, container: &Container) -> Try {
+        if self.ended_by_itself(container).await? {
+            return Ok(self.ended(container).await);
+        }
+        Err(Trouble::Away("Docker's daemon was restarted while it started".to_owned()))
+    }
+
+    /// Whether a container that was started ended without its daemon having ended, which would have ended it too. A
+    /// one-shot that others wait for has done its work either way: it is not repeated.
+    async fn ended_by_itself(&self, container: &Container) -> Result<bool, Trouble> {
+        let may_be_the_daemon = container.state == ContainerState::Exited && self.has_started(container);
+        if !may_be_the_daemon || (container.looks_completed() && self.host.inventory().is_awaited(container))
+        {
+            return Ok(true);
+        }
+        match self.host.remembers_start(container).await {
+            Err(error @ DockerError::Unreachable { .. }) => Err(error.into()),
+            // Nobody can tell: it is not started again and again for that.
+            remembers => Ok(remembers.unwrap_or(true)),
+        }
+    }
+
+    /// A start that ended by itself.
     async fn ended(&self, container: &Container) -> Outcome {
         match container.state {
             ContainerState::Paused => Outcome::succeeded("somebody paused it at once", true),
@@ -375,9 +418,19 @@ impl Operation {
         }
     }
 
-    /// A start that Docker refused.
+    /// A start that Docker refused: its words, and the cure where they name what has been re-created.
     async fn refused(&self, container: &Container, error: &DockerError) -> Outcome {
-        self.with_output(container, &error.to_string()).await
+        let mut words = error.to_string();
+        if let Some(donor) = container.network_mode.strip_prefix("container:")
+            && error.names(donor)
+            && matches!(error, DockerError::NotFound { .. } | DockerError::Server { .. })
+        {
+            words.push_str(
+                ". It uses the network of a container that is no longer there or was re-created: \
+                 re-create it with compose, so that it finds the new one",
+            );
+        }
+        self.with_output(container, &words).await
     }
 
     async fn with_output(&self, container: &Container, error: &str) -> Outcome {
@@ -398,16 +451,24 @@ impl Operation {
         self.asked = true;
         match self.host.restart(&container.id, self.grace, container_grace(&container)).await {
             Ok(_) => self.stays_up(&self.look_again().await?).await,
-            Err(DockerError::NotFound) => Err(self.gone().into()),
-            // Was it done or not? A restart is never asked for twice.
+            // Was it done, half done, or not? A restart is never asked for twice.
             Err(
-                DockerError::TimedOut
+                error @ (DockerError::NotFound { .. }
+                | DockerError::TimedOut
                 | DockerError::Unreachable { .. }
                 | DockerError::Server { .. }
-                | DockerError::Conflict { .. },
+                | DockerError::Conflict { .. }),
             ) => {
-                let container = self.look_again().await?;
-                self.restarted(&container).await
+                let after = self.look_again().await?;
+                if !error.is_retryable() && after.id == container.id && after.state.is_up() {
+                    let is_new = after.started_at != container.started_at;
+                    return if is_new {
+                        self.stays_up(&after).await
+                    } else {
+                        Ok(Outcome::failed(error.to_string()))
+                    };
+                }
+                self.restarted(&after).await
             }
             Err(error) => Err(error.into()),
         }
@@ -423,9 +484,7 @@ impl Operation {
     async fn restarted(&mut self, container: &Container) -> Try {
         if !container.state.is_up() {
             // Half a restart is an outage: finish it.
-            self.asked = true;
-            self.host.start(&container.id).await.or_else(conflict_is_fine)?;
-            return self.stays_up(&self.look_again().await?).await;
+            return self.launch(container.clone()).await;
         }
         let is_new = match &self.before_restart {
             Some(before) => container.started_at != before.started_at,
@@ -462,6 +521,8 @@ impl Operation {
                 return Ok(Outcome::succeeded(reason, self.resumed));
             }
             ContainerState::Paused => {}
+            // What a restart of the daemon ended in its sleep is woken all the same.
+            _ if self.wakes => return self.start(container).await,
             _ => return Ok(Outcome::skipped("not paused")),
         }
         self.asked = true;
@@ -528,14 +589,6 @@ impl Operation {
 /// The grace Docker gives a container that no request sets, in seconds.
 pub(super) fn container_grace(container: &Container) -> u32 {
     container.stop_timeout.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(DOCKER_GRACE)
-}
-
-/// 304 and 409 after a look: somebody else was quicker, and the next look tells.
-fn conflict_is_fine(error: DockerError) -> Result<Answer, DockerError> {
-    match error {
-        DockerError::Conflict { .. } | DockerError::Server { status: 500, .. } => Ok(Answer::Already),
-        other => Err(other),
-    }
 }
 
 /// Exit codes that the runtime sets when the program could not be run at all.

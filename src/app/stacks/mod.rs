@@ -374,9 +374,10 @@ impl Known {
 impl<'a> Here<'a> {
     fn group(&self, stack: &Stack, members: &'a [Arc<Container>]) -> Group<'a> {
         let target = Target::stack(stack.host.clone(), stack.name.clone());
+        let naps = members.iter().any(|member| self.nap(member).is_some());
         Group {
-            completion: Completion::of(members),
-            naps: members.iter().any(|member| self.nap(member).is_some()),
+            completion: self.inventory.completion(members, naps),
+            naps,
             wanted: self.known.wanted(&target),
             touch: self.known.facts.touches.get(&target),
             coming: self.known.facts.coming.get(&target),
@@ -424,7 +425,7 @@ impl<'a> Here<'a> {
     fn container(&self, container: Arc<Container>, group: Option<&Group<'_>>) -> ContainerView {
         let facts = &self.known.facts;
         let nap = self.nap(&container);
-        let completed = nap.is_none() && group.is_some_and(|group| group.is_completed(&container));
+        let completed = nap.is_none() && group.is_some_and(|group| group.completion.holds(&container));
         let protected = container.protection.as_ref().map(|protection| protection.reason().to_owned());
         let target = container.target();
         let own_rule = facts.rules.names(&target);
@@ -445,7 +446,8 @@ impl<'a> Here<'a> {
                 .into_iter()
                 .flatten()
                 .max_by_key(|touch| touch.finished_at);
-            Last::of(&container, nap, touch, completed, |theirs| self.by_us(theirs))
+            let trace = self.inventory.traces.get(&container.identity);
+            Last::of(&container, nap, touch, completed, trace, |theirs| self.by_us(theirs))
         };
         ContainerView {
             shown: shown_of_container(&container, self.inventory.is_connected(), nap.is_some(), completed),
@@ -481,14 +483,7 @@ impl<'a> Here<'a> {
 
     /// The nap of a container, where it still holds.
     fn nap(&self, container: &Container) -> Option<&'a Nap> {
-        self.naps?.get(&container.identity).filter(|nap| nap.holds(container))
-    }
-}
-
-impl Group<'_> {
-    /// A one-shot that did its work. Where others of its stack nap, what ended well and does not nap had ended before.
-    fn is_completed(&self, container: &Container) -> bool {
-        container.looks_completed() && (self.naps || self.completion.holds(container))
+        self.naps?.get(&container.identity).filter(|nap| nap.holds(container, self.inventory))
     }
 }
 

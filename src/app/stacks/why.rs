@@ -11,6 +11,7 @@ use crate::domain::action::Action;
 use crate::domain::inventory::{Container, ContainerState, StackStatus};
 use crate::domain::nap::Nap;
 use crate::domain::text::small;
+use crate::domain::trace::Trace;
 
 /// A stack or container that is touched by nothing of ours.
 pub(super) const UNTOUCHED: &str = "DockNap has not touched it";
@@ -39,6 +40,8 @@ pub(super) enum Last {
     StayedUp(Arc<LastTouch>),
     /// It is down, since a run of ours woke only a part of what it was to.
     StayedDown(Arc<LastTouch>),
+    /// It ended then, by nobody's doing.
+    ByItself(Timestamp),
     /// Somebody else did this to it; and when, where that was after our last run.
     Outside(&'static str, Option<Timestamp>),
 }
@@ -51,6 +54,7 @@ impl Last {
         nap: Option<&Nap>,
         touch: Option<&Arc<LastTouch>>,
         completed: bool,
+        trace: Option<&Trace>,
         ours: impl Fn(Timestamp) -> Timestamp,
     ) -> Self {
         let Some(touch) = touch else { return Self::Untouched };
@@ -58,6 +62,11 @@ impl Last {
             return Self::Done;
         }
         let up = container.state.is_up();
+        if let Some(trace) = trace.filter(|trace| !up && trace.ended_by_itself(container) == Some(true))
+            && trace.seen_at > touch.finished_at
+        {
+            return Self::ByItself(trace.seen_at);
+        }
         let outside = |what, at: Option<Timestamp>| {
             Self::Outside(what, at.map(&ours).filter(|at| *at > touch.finished_at))
         };
@@ -91,6 +100,9 @@ impl Last {
             Self::Ours(touch) => telling.run(touch),
             Self::StayedUp(touch) => format!("Stayed up when {}", small(&telling.run(touch))),
             Self::StayedDown(touch) => format!("Did not come up when {}", small(&telling.run(touch))),
+            Self::ByItself(at) => {
+                format!("Ended by itself, {}", clock_time(*at, telling.now, &telling.zone))
+            }
             Self::Outside(what, None) => outside(what),
             Self::Outside(what, Some(at)) => {
                 format!("{}, {}", outside(what), clock_time(*at, telling.now, &telling.zone))

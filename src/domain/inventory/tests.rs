@@ -1,6 +1,7 @@
 //! Grouping, status and odd input; and the containers other tests are made of.
 
 use super::*;
+use crate::domain::trace::{Did, Trace};
 
 /// An ordinary running container without a stack. Its id follows from its name.
 pub(crate) fn container(name: &str) -> Container {
@@ -94,6 +95,7 @@ fn completed_one_shots_one_offs_hooks_and_swarm_tasks_do_not_count() {
     let web = in_stack("media", "web");
     let mut migrate = in_state(in_stack("media", "migrate"), ContainerState::Exited);
     migrate.restart_policy = RestartPolicy::No;
+    ran_for(&mut migrate, 60);
     assert!(migrate.looks_completed());
     let mut others = Vec::new();
     for (at, kind) in [Kind::OneOff, Kind::Hook, Kind::SwarmTask].into_iter().enumerate() {
@@ -106,6 +108,62 @@ fn completed_one_shots_one_offs_hooks_and_swarm_tasks_do_not_count() {
     let (status, counts) = status_of(all.clone());
     assert_eq!((status, counts.running, counts.total), (StackStatus::Running, 1, 1));
     assert_eq!(inventory(all).members(&Subject::Stack("media".to_owned())).len(), 5, "all are shown");
+}
+
+fn ran_for(container: &mut Container, seconds: i64) {
+    let at = |second| Timestamp::from_second(second).expect("an instant");
+    (container.started_at, container.finished_at) = (Some(at(1_000)), Some(at(1_000 + seconds)));
+}
+
+/// What was seen of a container's end, a moment after Docker's own time stamp.
+fn seen(container: &Container, did: Did) -> Arc<Traces> {
+    let at = container.finished_at.expect("it ended");
+    let trace = Trace { did, container_id: container.id.clone(), at, seen_at: at };
+    Arc::new(Traces::from([(container.identity.clone(), trace)]))
+}
+
+#[test]
+fn completed_is_what_ended_by_itself() {
+    let mut app = in_state(in_stack("media", "app"), ContainerState::Exited);
+    app.restart_policy = RestartPolicy::No;
+    let status = |app: &Container, traces: Arc<Traces>, others: &[Container]| {
+        let all: Vec<_> = others.iter().cloned().chain([app.clone()]).collect();
+        let inventory = Inventory { traces, ..inventory(all) };
+        assert_eq!(
+            inventory.is_completed(app),
+            inventory.stack("media").expect("a stack").counts.stopped == 0
+        );
+        inventory.is_completed(app)
+    };
+    let web = in_stack("media", "web");
+    let mut waits = in_stack("media", "web");
+    waits.awaits = vec!["app".to_owned()];
+    let [beside, awaited] = [[web], [waits]];
+    for (seconds, trace, others, completed) in [
+        // Watched: who ended it is known, however long it ran and whoever waits for it.
+        (5, Some(Did::Stopped), &beside[..], false),
+        (5, Some(Did::Stopped), &awaited[..], false),
+        (5, Some(Did::Killed), &beside[..], false),
+        (9_000, Some(Did::Ended), &beside[..], true),
+        (9_000, Some(Did::Ended), &[][..], true),
+        // Nobody watched.
+        (9_000, None, &awaited[..], true),
+        (599, None, &beside[..], true),
+        (600, None, &beside[..], false),
+        (5, None, &[][..], false),
+    ] {
+        ran_for(&mut app, seconds);
+        let traces = trace.map_or_else(Arc::default, |did| seen(&app, did));
+        assert_eq!(status(&app, traces, others), completed, "{seconds} s, {trace:?}, {}", others.len());
+    }
+    // What was seen of an earlier process, or of a container that was re-created since, says nothing.
+    ran_for(&mut app, 9_000);
+    let old = seen(&app, Did::Ended);
+    ran_for(&mut app, 20_000);
+    assert!(!status(&app, Arc::clone(&old), &beside));
+    ran_for(&mut app, 9_000);
+    app.id = "f".repeat(64);
+    assert!(!status(&app, old, &beside));
 }
 
 #[test]

@@ -325,6 +325,22 @@ impl Bench {
         engine::call(&self.socket, method, path).await
     }
 
+    /// The events of this case that the Engine still keeps: action and container, oldest first.
+    pub async fn kept(&self) -> Vec<(String, String)> {
+        let now = self.clock.now();
+        let until = format!("{}.{:09}", now.as_second(), now.subsec_nanosecond());
+        let answer = self.call("GET", &format!("/events?since=0&until={until}")).await;
+        let prefix = self.name("");
+        let events = answer.body.lines().filter(|line| line.starts_with('{'));
+        events
+            .filter_map(|line| {
+                let event: serde_json::Value = serde_json::from_str(line).ok()?;
+                let name = event["Actor"]["Attributes"]["name"].as_str()?.strip_prefix(&prefix)?;
+                Some((event["Action"].as_str()?.to_owned(), name.to_owned()))
+            })
+            .collect()
+    }
+
     /// What inspect shows.
     pub async fn inspect(&self, name: &str) -> ContainerInspectResponse {
         self.docker.inspect_container(&self.name(name), None).await.expect("inspect")

@@ -54,6 +54,16 @@ pub async fn restart_policies(mut bench: Bench, end: DaemonEnd) {
         ],
     };
     assert_eq!(seen, expected);
+
+    // Nothing of before is kept. After a crash the ends that the start itself made are told as if by somebody's hand.
+    let told = bench.kept().await;
+    let of = |name: &str| -> Vec<&str> {
+        told.iter().filter(|(_, of)| of == name).map(|(action, _)| action.as_str()).collect()
+    };
+    let ended = if end == DaemonEnd::Crash { &["kill", "die", "stop"][..] } else { &[] };
+    assert_eq!(of("runs-n"), ended, "{told:?}");
+    assert_eq!(of("runs-a"), [ended, &["start"]].concat(), "{told:?}");
+    assert_eq!(of("created-a"), [] as [&str; 0]);
     assert_eq!(bench.does("once", "start").await, 404);
     assert_eq!(bench.does("never", "start").await, 404);
 }

@@ -366,7 +366,7 @@ async fn facts(app: App) -> Vec<Fact> {
                 name: container.name.clone(),
                 is_up: container.state.is_up(),
                 is_paused: container.state == docknap::domain::inventory::ContainerState::Paused,
-                naps: naps.get(&container.identity).is_some_and(|nap| nap.holds(container)),
+                naps: naps.get(&container.identity).is_some_and(|nap| nap.holds(container, &inventory)),
                 is_protected: container.protection.is_some(),
                 wanted: desired.wanted,
                 policy: desired.rule().map(|rule| rule.policy),

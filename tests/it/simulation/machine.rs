@@ -193,6 +193,7 @@ impl Machine {
                 vitals: Vitals::new(self.clock.now()),
             });
             docknap::app::locks::restore(&app).await.expect("locks are read");
+            docknap::app::traces::restore(&app).await.expect("what others did is read");
             docknap::app::order::restore(&app).await.expect("the order is read");
             tokio::spawn(host.watch(stop.clone()));
             tokio::spawn(execute::runner::feed(app.clone(), stop.clone()));

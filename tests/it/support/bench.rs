@@ -287,6 +287,7 @@ async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path, clu
         vitals: Vitals::new(clock.now()),
     });
     docknap::app::locks::restore(&app).await.expect("locks are read");
+    docknap::app::traces::restore(&app).await.expect("what others did is read");
     docknap::app::order::restore(&app).await.expect("the order is read");
     let stop = CancellationToken::new();
     runtime.spawn(host.watch(stop.clone()));

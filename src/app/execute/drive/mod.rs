@@ -380,6 +380,7 @@ impl Drive {
             clock: self.app.clock.clone(),
             identity: step.identity.clone(),
             action: step.action,
+            wakes: self.run.action == Action::Start,
             issued_at: step.issued_at.unwrap_or_else(|| self.app.clock.now()),
             grace: self.run.stop_timeout_seconds.and_then(|seconds| u32::try_from(seconds).ok()),
             retry_until: self.run.deadline_at,

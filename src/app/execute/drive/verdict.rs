@@ -51,11 +51,11 @@ pub fn verdict(run: &Run, steps: &[Step], control: &Control) -> (RunState, Strin
 fn nothing_to_do(run: &Run, steps: &[Step]) -> (RunState, String) {
     let already = steps.iter().filter(|step| step.is_so_already()).count();
     match run.action {
-        Action::Start if already == 0 && steps.iter().any(|step| step.reason.starts_with(NOTHING_NAPPED)) => {
-            (
-                RunState::Skipped,
-                format!("{NOTHING_NAPPED}: it was off before the nap, so nothing was started"),
-            )
+        Action::Start
+            if already == 0
+                && let Some(reason) = nothing_napped(steps) =>
+        {
+            (RunState::Skipped, format!("{reason}, so nothing was started"))
         }
         _ if steps.is_empty() => (RunState::Failed, "there is no such target any more".to_owned()),
         Action::Restart => (RunState::Skipped, "not_running: a restart acts on what runs".to_owned()),
@@ -65,4 +65,14 @@ fn nothing_to_do(run: &Run, steps: &[Step]) -> (RunState, String) {
             (RunState::Skipped, format!("{NOTHING_TO_DO}: {reason}"))
         }
     }
+}
+
+/// Why a wake found nothing to wake: of one container as it says itself, of several in general.
+fn nothing_napped(steps: &[Step]) -> Option<String> {
+    let told = |step: &&Step| step.reason.starts_with(NOTHING_NAPPED);
+    let first = steps.iter().find(told)?;
+    Some(match steps {
+        [_] => first.reason.clone(),
+        _ => format!("{NOTHING_NAPPED}: DockNap put nothing of it to sleep"),
+    })
 }

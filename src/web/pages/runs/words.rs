@@ -104,8 +104,8 @@ mod tests {
                 "it was not running, and a restart only acts on what runs",
             ),
             (
-                "nothing_napped: it was off before the nap, so nothing was started",
-                "it was off before the nap, so nothing was started",
+                "nothing_napped: DockNap put nothing of it to sleep, so nothing was started",
+                "DockNap put nothing of it to sleep, so nothing was started",
             ),
             ("held: held as it is until 23:30: the move", "held as it is until 23:30: the move"),
             ("override: awake until 23:30", "awake until 23:30"),

@@ -1,0 +1,117 @@
+//! What others were last seen to do to a container: the newest event that no step of ours explains.
+//!
+//! Docker keeps how a process ended, and not why: one that was stopped by hand and one that did its work look alike. Who
+//! watched knows, and that is kept.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::inventory::Container;
+use super::target::ContainerIdentity;
+
+/// How long a daemon may take to start what its restart policies bring back. What starts later was started by somebody.
+pub const COMES_UP: Duration = Duration::from_secs(120);
+/// Docker's own time stamp of an end and the event of it are not quite of one instant.
+const AT_ONCE: Duration = Duration::from_secs(2);
+/// How long after a signal an end is still its doing.
+const DYING: Duration = Duration::from_secs(300);
+
+/// What somebody did to a container, or what it did by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Did {
+    /// It was started, by somebody or by its restart policy.
+    Started,
+    /// Somebody thawed it.
+    Unpaused,
+    /// Somebody froze it.
+    Paused,
+    /// Somebody stopped it.
+    Stopped,
+    /// Somebody sent it a signal to end.
+    Killed,
+    /// It ended by itself.
+    Ended,
+}
+
+impl Did {
+    const ALL: [Self; 6] =
+        [Self::Started, Self::Unpaused, Self::Paused, Self::Stopped, Self::Killed, Self::Ended];
+
+    /// The word in the database and in sentences.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Unpaused => "unpaused",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Killed => "killed",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// The reverse of [`Did::as_str`].
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|did| did.as_str() == word)
+    }
+}
+
+/// The newest thing that was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// What.
+    pub did: Did,
+    /// To the container with this Docker id.
+    pub container_id: String,
+    /// When, by the Engine's clock.
+    pub at: Timestamp,
+    /// When, by ours.
+    pub seen_at: Timestamp,
+}
+
+/// The newest trace of each container of a host.
+pub type Traces = HashMap<ContainerIdentity, Trace>;
+
+impl Trace {
+    /// What is known after an event; `None` where the event says nothing about it.
+    #[must_use]
+    pub fn after(
+        before: Option<&Self>,
+        event: &str,
+        container_id: &str,
+        at: Timestamp,
+        seen_at: Timestamp,
+    ) -> Option<Self> {
+        let did = match event {
+            "start" => Did::Started,
+            "unpause" => Did::Unpaused,
+            "pause" => Did::Paused,
+            "stop" => Did::Stopped,
+            "kill" => Did::Killed,
+            "die" | "died" => {
+                let is_of_it = |trace: &&Self| {
+                    trace.did == Did::Killed
+                        && trace.container_id == container_id
+                        && at.duration_since(trace.at).unsigned_abs() <= DYING
+                };
+                if before.filter(is_of_it).is_some() { Did::Killed } else { Did::Ended }
+            }
+            _ => return None,
+        };
+        Some(Self { did, container_id: container_id.to_owned(), at, seen_at })
+    }
+
+    /// Whether the last process of a container that has none ended by itself, rather than by somebody's doing. `None`
+    /// where nobody was watching.
+    pub fn ended_by_itself(&self, container: &Container) -> Option<bool> {
+        let is_of_it = self.container_id == container.id
+            && container.finished_at.is_none_or(|finished| self.at + AT_ONCE >= finished);
+        match self.did {
+            _ if !is_of_it => None,
+            Did::Ended => Some(true),
+            Did::Stopped | Did::Killed => Some(false),
+            Did::Started | Did::Unpaused | Did::Paused => None,
+        }
+    }
+}
