@@ -79,6 +79,7 @@ fn containers(many: usize) -> Inventory {
             id: format!("{number:064x}"),
             identity: inventory::identity(&name, &labels),
             awaits: inventory::awaits(&labels),
+            restarts_with: inventory::restarts_with(&labels),
             kind: Kind::Ordinary,
             name,
             image: "busybox".to_owned(),
@@ -93,8 +94,10 @@ fn containers(many: usize) -> Inventory {
             restart_policy: RestartPolicy::UnlessStopped,
             auto_remove: false,
             has_healthcheck: false,
+            health_patience: 0,
             stop_timeout: None,
             network_mode: "bridge".to_owned(),
+            leans_on: Vec::new(),
             networks: BTreeMap::new(),
             protection: None,
         })
