@@ -60,6 +60,7 @@ pub const BUDGETS: &[Budget] = &[
     at_most("event", "Docker's event to the browser: 99th percentile", "ms", 100.0),
     at_most("claim", "1,000 schedules of one minute, instant to claim: 99th percentile", "ms", 100.0),
     at_most("first_call", "their first commit to the first Docker call", "ms", 20.0),
+    at_most("stops", "10 stops at one minute, instant to Docker's SIGTERM: 99th percentile", "ms", 200.0),
     at_most("stop_start", "stop and start of 12 services, share of the faster peer", "x", 1.0),
     at_most("fire", "next fire of an ordinary expression", "us", 5.0),
     at_most("fire_preview", "10 fires for a preview", "ms", 1.0),

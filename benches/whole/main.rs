@@ -10,6 +10,7 @@ mod floor;
 mod growth;
 mod http;
 mod idle;
+mod lateness;
 mod load;
 mod pages;
 mod program;
@@ -197,7 +198,7 @@ fn run(arguments: &Arguments) -> io::Result<ExitCode> {
     }
     // It goes on beside everything else: nothing that others do is counted in it.
     let idle = if arguments.wants("idle") { Some(idle::Idle::begin(&bench)?) } else { None };
-    let groups: [(&str, Group); 7] = [
+    let groups: [(&str, Group); 8] = [
         ("start", idle::start),
         ("memory", idle::memory),
         ("pages", pages::measure),
@@ -205,6 +206,7 @@ fn run(arguments: &Arguments) -> io::Result<ExitCode> {
         ("fires", fires::measure),
         ("growth", growth::measure),
         ("stack", stack::measure),
+        ("lateness", lateness::measure),
     ];
     for (name, measure) in groups {
         if arguments.wants(name) {

@@ -408,6 +408,24 @@ pub async fn finish(tx: &mut Tx, id: &RunId, state: RunState, reason: &str, now:
     Ok(rows == 1)
 }
 
+/// Says what a run under way waits for; empty where it does not.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn note(tx: &mut Tx, id: &RunId, reason: &str) -> Result<()> {
+    exec_tx!(tx, "UPDATE runs SET reason = $2 WHERE id = $1 AND state = 'executing'", id.as_str(), reason)?;
+    Ok(())
+}
+
+/// What its target is called now.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn rename(tx: &mut Tx, id: &RunId, name: &str) -> Result<()> {
+    exec_tx!(tx, "UPDATE runs SET target_name = $2 WHERE id = $1", id.as_str(), name)?;
+    Ok(())
+}
+
 /// A run that waits ends without having begun. `false` when it waits no more.
 ///
 /// # Errors

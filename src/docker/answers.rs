@@ -162,6 +162,11 @@ pub(super) struct Config {
 pub(super) struct Healthcheck {
     /// `["NONE"]` where the image's own was turned off.
     pub(super) test: Option<Vec<String>>,
+    /// Nanoseconds, as all times here; 0 where Docker's own default counts.
+    pub(super) interval: Option<i64>,
+    pub(super) timeout: Option<i64>,
+    pub(super) start_period: Option<i64>,
+    pub(super) retries: Option<i64>,
 }
 
 /// `HostConfig` of [`Inspected`], and of [`Listed`], which has the first field alone.
@@ -169,6 +174,12 @@ pub(super) struct Healthcheck {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct HostConfig {
     pub(super) network_mode: Option<String>,
+    pub(super) pid_mode: Option<String>,
+    pub(super) ipc_mode: Option<String>,
+    /// Id or name, and how: `X:ro`.
+    pub(super) volumes_from: Option<Vec<String>>,
+    /// `/X:/self/alias`, on the default network.
+    pub(super) links: Option<Vec<String>>,
     pub(super) restart_policy: Option<RestartPolicy>,
     pub(super) auto_remove: Option<bool>,
 }
@@ -193,6 +204,8 @@ pub(super) struct NetworkSettings {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Endpoint {
     pub(super) aliases: Option<Vec<String>>,
+    /// `X:alias`.
+    pub(super) links: Option<Vec<String>>,
     #[serde(rename = "DNSNames")]
     pub(super) dns_names: Option<Vec<String>>,
     #[serde(rename = "IPAddress")]

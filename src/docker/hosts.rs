@@ -20,6 +20,7 @@ use crate::domain::inventory::{
 };
 use crate::domain::lock::Locks;
 use crate::domain::order::added::AddedEdge;
+use crate::domain::sorted;
 use crate::domain::target::ContainerIdentity;
 use crate::domain::text::chain;
 use crate::domain::trace::Traces;
@@ -282,10 +283,24 @@ impl Host {
     /// # Errors
     /// As Docker refused or failed.
     pub async fn resolve(&self, identity: &ContainerIdentity) -> Result<Option<Container>, DockerError> {
+        Ok(self.resolve_all(identity).await?.map(|(found, _)| found))
+    }
+
+    /// The same, with Docker's ids of the others that bear the identity beside it.
+    ///
+    /// # Errors
+    /// As Docker refused or failed.
+    pub async fn resolve_all(
+        &self,
+        identity: &ContainerIdentity,
+    ) -> Result<Option<(Container, Vec<String>)>, DockerError> {
         self.seen(self.find(identity).await)
     }
 
-    async fn find(&self, identity: &ContainerIdentity) -> Result<Option<Container>, DockerError> {
+    async fn find(
+        &self,
+        identity: &ContainerIdentity,
+    ) -> Result<Option<(Container, Vec<String>)>, DockerError> {
         let labels = match identity {
             ContainerIdentity::Service { project, service, .. } => vec![
                 format!("com.docker.compose.project={project}"),
@@ -294,7 +309,7 @@ impl Host {
             ContainerIdentity::Name(name) => match self.client.inspect(name).await? {
                 Some(found) if found.name == *name => {
                     let is_it = found.identity == *identity && found.is_ordinary();
-                    return Ok(is_it.then(|| self.shielded(found)));
+                    return Ok(is_it.then(|| (self.shielded(found), Vec::new())));
                 }
                 // Docker also takes a name for the id, or the beginning of the id, of another: look at all.
                 Some(_) => Vec::new(),
@@ -302,14 +317,12 @@ impl Host {
             },
         };
         let rows = self.client.list(&labels).await?;
-        let found = rows
-            .iter()
-            .filter(|row| row.is_ordinary() && row.identity() == *identity)
-            .min_by_key(|row| (inventory::is_replaced_name(row.name()), row.name().to_owned()));
-        match found {
-            Some(row) => Ok(self.client.inspect(&row.id).await?.map(|found| self.shielded(found))),
-            None => Ok(None),
-        }
+        let mut found: Vec<_> =
+            rows.iter().filter(|row| row.is_ordinary() && row.identity() == *identity).collect();
+        sorted::by_key(&mut found, |row| (inventory::is_replaced_name(row.name()), row.name().to_owned()));
+        let Some((row, twins)) = found.split_first() else { return Ok(None) };
+        let twins = twins.iter().map(|row| row.id.clone()).collect();
+        Ok(self.client.inspect(&row.id).await?.map(|found| (self.shielded(found), twins)))
     }
 
     /// A container by Docker's id, freshly inspected; `None` where it is gone.

@@ -104,6 +104,7 @@ impl Row {
             kind: inventory::kind(&self.labels),
             labels: self.labels.clone(),
             awaits: inventory::awaits(&self.labels),
+            restarts_with: inventory::restarts_with(&self.labels),
             state: self.state,
             health: self.health,
             status: inventory::status_text(self.state, self.health, self.exit_code),
@@ -115,8 +116,10 @@ impl Row {
             restart_policy: RestartPolicy::UnlessStopped,
             auto_remove: false,
             has_healthcheck: self.health != Health::None,
+            health_patience: inventory::patience::USUAL,
             stop_timeout: None,
             network_mode: self.network_mode.clone().unwrap_or_default(),
+            leans_on: Vec::new(),
             networks: sorted::map(self.networks.iter().map(|network| (network.clone(), Vec::new()))),
             layer: None,
             protection: None,
@@ -155,6 +158,9 @@ pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
     let labels = config.labels.unwrap_or_default();
     let word = state_called(state.status.as_deref(), state.running.unwrap_or(false));
     let checked = health_called(state.health.and_then(|health| health.status).as_deref());
+    let health_patience = config.healthcheck.as_ref().map_or(inventory::patience::USUAL, |check| {
+        inventory::patience::seconds(check.start_period, check.interval, check.retries, check.timeout)
+    });
     let has_healthcheck = checked != Health::None
         || config
             .healthcheck
@@ -171,11 +177,14 @@ pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
     let known =
         matches!(state.status.as_deref(), None | Some("" | "created" | "exited" | "dead" | "restarting"));
     let exit_code = state.exit_code.filter(|_| ended && known);
+    let networks = answer.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let links = networks.values().flatten().filter_map(|network| network.links.as_ref()).flatten();
     Some(Container {
         host: host.clone(),
         identity: inventory::identity(&name, &labels),
         kind: inventory::kind(&labels),
         awaits: inventory::awaits(&labels),
+        restarts_with: inventory::restarts_with(&labels),
         image: config.image.or(answer.image).unwrap_or_default(),
         state: word,
         health,
@@ -192,13 +201,17 @@ pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
         },
         auto_remove: host_config.auto_remove.unwrap_or(false),
         has_healthcheck,
+        health_patience,
         stop_timeout: config.stop_timeout,
+        leans_on: inventory::ties::leans_on(
+            host_config.pid_mode.as_deref(),
+            host_config.ipc_mode.as_deref(),
+            host_config.volumes_from.iter().flatten(),
+            host_config.links.iter().flatten().chain(links),
+        ),
         network_mode: host_config.network_mode.unwrap_or_default(),
         networks: sorted::map(
-            answer
-                .network_settings
-                .and_then(|settings| settings.networks)
-                .unwrap_or_default()
+            networks
                 .into_iter()
                 .map(|(network, settings)| (network, names_on(&name, settings.unwrap_or_default()))),
         ),

@@ -14,11 +14,14 @@ use super::trace::{COMES_UP, Traces};
 
 pub mod containers;
 pub mod labels;
+pub mod patience;
 pub mod protection;
+pub mod ties;
 
 pub use containers::Containers;
-pub use labels::{awaits, identity, kind};
+pub use labels::{awaits, identity, kind, restarts_with};
 pub use protection::{Guard, Shield};
+pub use ties::Tie;
 
 /// Docker's word for what a container's process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
@@ -194,6 +197,8 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// The services of its stack that it waits for to complete, read off its labels once: a label may be long.
     pub awaits: Vec<String>,
+    /// The services of its stack with which it restarts (`restart: true` of `depends_on`), read off its labels once.
+    pub restarts_with: Vec<String>,
     /// Docker's state word.
     pub state: ContainerState,
     /// Health, where it counts.
@@ -215,10 +220,14 @@ pub struct Container {
     pub auto_remove: bool,
     /// It has a health check.
     pub has_healthcheck: bool,
+    /// How long its health check may take to pass, in seconds, by its own interval and retries (rulings 34).
+    pub health_patience: i64,
     /// Its own stop grace in seconds, where set (Docker's default is 10).
     pub stop_timeout: Option<i64>,
     /// `HostConfig.NetworkMode`, such as `bridge` or `container:<id>`.
     pub network_mode: String,
+    /// The other containers it leans on by its own settings, by id or name; see [`Container::ties`].
+    pub leans_on: Vec<(Tie, String)>,
     /// Names and addresses under which the networks it is on know it, by network.
     pub networks: BTreeMap<String, Vec<String>>,
     /// Where what it writes lies, as Docker's storage names it: no other container has it.
@@ -460,6 +469,12 @@ impl Inventory {
             .into_iter()
             .filter(|container| container.is_ordinary())
             .min_by_key(|container| (is_replaced_name(&container.name), container.name.as_str()))
+    }
+
+    /// A container that bears the identity of another one and runs, beside it.
+    pub fn running_twin(&self, container: &Container) -> Option<&Arc<Container>> {
+        let twins = self.containers.with_identity(&container.identity);
+        twins.into_iter().find(|one| one.id != container.id && one.is_ordinary() && one.state.is_up())
     }
 
     /// The ordinary and the left-alone containers a target names now, sorted by name; of the ordinary ones one per

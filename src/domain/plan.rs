@@ -7,7 +7,9 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::action::Action;
-use super::inventory::{Completion, Container, ContainerState, Health, Inventory, Kind, RestartPolicy};
+use super::inventory::{
+    Completion, Container, ContainerState, Health, Inventory, Kind, RestartPolicy, Tie, patience,
+};
 use super::nap::Naps;
 use super::order::{self, Edge, added};
 use super::run::{Condition, WaitFor};
@@ -112,7 +114,7 @@ pub fn plan(wish: Wish<'_>, inventory: &Inventory) -> Plan {
         }
     }
     if matches!(wish.action, Action::Start | Action::Restart) {
-        draft.add_network_dependants(inventory);
+        draft.add_restarts(inventory);
     }
     draft.order(wish.action, &members, inventory);
     draft.warn(wish, inventory);
@@ -127,6 +129,8 @@ struct Ground<'a> {
     /// The members that still nap.
     napping: HashSet<&'a ContainerIdentity>,
     completion: Completion<'a>,
+    /// The running containers that bear the identity of a member beside it, by name.
+    twins: HashMap<&'a ContainerIdentity, &'a str>,
 }
 
 /// What to do with a member, and why where that is not plain; or why nothing.
@@ -140,7 +144,16 @@ impl<'a> Ground<'a> {
             .map(|member| &member.identity)
             .collect();
         let completion = inventory.completion(members, !napping.is_empty());
-        Self { wish, inventory, napping, completion }
+        let all = match wish.subject {
+            Subject::Stack(name) => inventory.containers.of_stack(name),
+            Subject::Container(identity) => inventory.containers.with_identity(identity),
+        };
+        let chosen: HashSet<&str> = members.iter().map(|member| member.id.as_str()).collect();
+        let twins = all
+            .into_iter()
+            .filter(|one| one.is_ordinary() && one.state.is_up() && !chosen.contains(one.id.as_str()));
+        let twins = twins.map(|one| (&one.identity, one.name.as_str())).collect();
+        Self { wish, inventory, napping, completion, twins }
     }
 
     fn decide(&self, member: &Container) -> Decision {
@@ -164,6 +177,9 @@ impl<'a> Ground<'a> {
         }
         match self.wish.action {
             Action::Start => self.decide_start(member),
+            Action::Stop if let Some(twin) = self.twins.get(&member.identity) => {
+                Ok((Action::Stop, Some(format!("with {twin}, which bears the same number"))))
+            }
             Action::Stop if member.state.is_up() => Ok((Action::Stop, None)),
             Action::Stop if self.is_completed(member) => Err(COMPLETED.to_owned()),
             Action::Stop => Err(format!("{ALREADY} stopped")),
@@ -182,6 +198,9 @@ impl<'a> Ground<'a> {
             ContainerState::Running => return Err(format!("{ALREADY} running")),
             ContainerState::Removing | ContainerState::Dead => return Err("it is being removed".to_owned()),
             _ => {}
+        }
+        if let Some(twin) = self.twins.get(&member.identity) {
+            return Err(running_twin(twin));
         }
         if member.auto_remove {
             return Err("it was made with --rm: Docker removes it when it ends".to_owned());
@@ -229,6 +248,11 @@ impl<'a> Ground<'a> {
     }
 }
 
+/// Why a container is not started beside another one of its number.
+pub fn running_twin(twin: &str) -> String {
+    format!("{twin} runs and bears the same number: remove one of the two")
+}
+
 struct Draft {
     plan: Plan,
     chosen: Vec<Chosen>,
@@ -253,40 +277,56 @@ impl Draft {
         self.chosen.iter().any(|chosen| chosen.member.identity == container.identity)
     }
 
-    /// After X (re)starts, what runs in X's network must be restarted to find it again (rulings 13).
-    fn add_network_dependants(&mut self, inventory: &Inventory) {
+    /// After X (re)starts, what runs in X's network or another of its namespaces must be restarted to find it again
+    /// (rulings 13); after X restarts, so must what compose wrote `restart: true` on.
+    fn add_restarts(&mut self, inventory: &Inventory) {
+        let mut with: HashMap<(&str, &str), Vec<&Arc<Container>>> = HashMap::new();
+        for one in inventory.containers.iter() {
+            for service in &one.restarts_with {
+                with.entry((one.stack().unwrap_or_default(), service)).or_default().push(one);
+            }
+        }
         let mut next = 0;
         while next < self.chosen.len() {
             let parent = Arc::clone(&self.chosen[next].member);
+            let action = self.chosen[next].action;
             next += 1;
-            if self.chosen[next - 1].action == Action::Unpause {
+            if action == Action::Unpause {
                 continue;
             }
-            for dependant in order::network_dependants(&parent, inventory) {
-                if dependant.state != ContainerState::Running
-                    || self.has(dependant)
-                    || !dependant.is_ordinary()
-                {
-                    continue;
-                }
-                if let Some(protection) = &dependant.protection {
-                    self.plan.warnings.push(format!(
-                        "{} uses {}'s network and loses it: it is protected ({})",
-                        dependant.name,
-                        parent.name,
-                        protection.reason()
-                    ));
-                    continue;
-                }
-                // It was skipped as "already running", and now it is not.
-                self.plan.skipped.retain(|skipped| skipped.identity != dependant.identity);
-                self.chosen.push(Chosen {
-                    member: Arc::clone(dependant),
-                    action: Action::Restart,
-                    because: Some(format!("because it shares {}'s network", parent.name)),
-                });
+            for (dependant, tie) in order::residents(&parent, inventory) {
+                let because = format!("because it shares {}'s {}", parent.name, tie.noun());
+                let warning = format!("uses {}'s {} and loses it", parent.name, tie.noun());
+                self.add_restart(dependant, because, &warning);
+            }
+            let (Some(stack), Some(service), Action::Restart) = (parent.stack(), parent.service(), action)
+            else {
+                continue;
+            };
+            for dependant in with.get(&(stack, service)).into_iter().flatten() {
+                let because = format!("because it is to restart with {}", parent.name);
+                let warning = format!("is to restart with {} and is left as it is", parent.name);
+                self.add_restart(dependant, because, &warning);
             }
         }
+    }
+
+    fn add_restart(&mut self, dependant: &Arc<Container>, because: String, warning: &str) {
+        if dependant.state != ContainerState::Running || self.has(dependant) || !dependant.is_ordinary() {
+            return;
+        }
+        if let Some(protection) = &dependant.protection {
+            let reason = protection.reason();
+            self.plan.warnings.push(format!("{} {warning}: it is protected ({reason})", dependant.name));
+            return;
+        }
+        // It was skipped as "already running", and now it is not.
+        self.plan.skipped.retain(|skipped| skipped.identity != dependant.identity);
+        self.chosen.push(Chosen {
+            member: Arc::clone(dependant),
+            action: Action::Restart,
+            because: Some(because),
+        });
     }
 
     /// Puts what was chosen into waves, each step with what it waits for.
@@ -391,11 +431,17 @@ impl Draft {
                         container.name
                     ));
                 }
-                for dependant in order::network_dependants(container, inventory) {
+                for (dependant, tie) in order::residents(container, inventory) {
                     if dependant.state.is_up() && !is_stepped(dependant) {
+                        let what = match tie {
+                            Tie::Pid => "ends with it",
+                            _ => "loses it",
+                        };
                         self.plan.warnings.push(format!(
-                            "{} uses {}'s network and loses it",
-                            dependant.name, container.name
+                            "{} uses {}'s {} and {what}",
+                            dependant.name,
+                            container.name,
+                            tie.noun()
                         ));
                     }
                 }
@@ -416,7 +462,7 @@ impl Draft {
             if action.reverses_order()
                 && dependency.identity == container.identity
                 && dependant.state == ContainerState::Running
-                && dependant.network_mode.strip_prefix("container:").is_none()
+                && dependant.lives_in(container).is_none()
             {
                 self.plan.warnings.push(format!("{} depends on it and goes on running", dependant.name));
             }
@@ -436,9 +482,16 @@ fn wait(container: &Container, edge: &Edge) -> WaitFor {
         container: container.name.clone(),
         identity: container.identity.to_text(),
         condition: edge.condition,
-        seconds: edge.wait_seconds,
+        seconds: seconds(container, edge.condition, edge.wait_seconds),
         elsewhere: false,
     }
+}
+
+/// How long a container is waited for: as somebody said, else as long as its health check may take where that is longer
+/// than usual.
+fn seconds(container: &Container, condition: Condition, said: Option<i64>) -> Option<i64> {
+    let slow = container.health_patience > patience::USUAL && condition == Condition::ServiceHealthy;
+    said.or(slow.then_some(container.health_patience))
 }
 
 /// What a step of one stack waits for in others, by the order that people added. Who has something to wait for in its
@@ -452,11 +505,12 @@ fn elsewhere(member: &Container, reverses: bool, inventory: &Inventory) -> Vec<W
             continue;
         }
         let others = inventory.containers.iter().filter(|other| added::names(theirs, other));
+        let condition = if reverses { Condition::Stopped } else { edge.condition };
         waits.extend(others.map(|other| WaitFor {
             container: other.name.clone(),
             identity: other.identity.to_text(),
-            condition: if reverses { Condition::Stopped } else { edge.condition },
-            seconds: edge.wait_seconds,
+            condition,
+            seconds: seconds(other, condition, edge.wait_seconds),
             elsewhere: true,
         }));
     }

@@ -346,6 +346,7 @@ fn request(schedule: &Schedule, at: Timestamp, late: bool) -> Request {
         stop_timeout_seconds: schedule.spec.stop_timeout_seconds,
         restore: schedule.spec.wake == Wake::Restore,
         guard: schedule.spec.guard.clone(),
+        known_as: Some(schedule.spec.target_name.clone()),
         ..Request::now(schedule.spec.action, schedule.spec.target.clone(), trigger)
     }
 }

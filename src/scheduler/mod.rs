@@ -1,7 +1,8 @@
 //! The loop that calls [`tick`]: it only waits, and notices when the clock was set.
 //!
 //! It arms the waker before it looks, so that a schedule saved in between is not slept over, and never sleeps longer
-//! than 30 s, so that a clock that jumps is noticed. Just before an instant it reads and plans what is due then ([`ahead`]).
+//! than 30 s, so that a clock that jumps is noticed. In the seconds before an instant it has what will be put to sleep
+//! looked at ([`early`]); just before it reads and plans what is due then ([`ahead`]).
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use self::ahead::Ahead;
+use crate::app::execute::early::{self, EARLY};
 use crate::app::{App, Result, schedules, zone};
 use crate::db;
 use crate::domain::text::chain;
@@ -70,6 +72,7 @@ pub async fn run(app: App, stop: CancellationToken) {
         };
         tokio::select! {
             found = sleep(&app, next, longest) => read = found,
+            () = look_before(&app, next, longest) => {}
             () = app.scheduler.woken() => {}
             () = stop.cancelled() => {}
         }
@@ -93,6 +96,25 @@ async fn sleep(app: &App, next: Option<Timestamp>, longest: Duration) -> Option<
     let read = app.clock.timeout(left().min(ahead::EARLY), Ahead::read(app, next)).await;
     app.clock.sleep(left().min(ahead::EARLY)).await;
     read.ok()?.unwrap_or_default()
+}
+
+/// Has what will be put to sleep at the next instant looked at in the seconds before; never ends. The looks go on by
+/// themselves where the scheduler has something else to do meanwhile, until the instant.
+async fn look_before(app: &App, next: Option<Timestamp>, longest: Duration) {
+    if let Some(next) = next {
+        let left = Duration::try_from(next.duration_since(app.clock.now())).unwrap_or_default();
+        let early = left.saturating_sub(EARLY);
+        if !left.is_zero() && early < longest {
+            app.clock.sleep(early).await;
+            let app = app.clone();
+            tokio::spawn(async move {
+                if let Err(error) = early::look_before(&app, next).await {
+                    tracing::warn!(%error, "what is about to sleep could not be looked at");
+                }
+            });
+        }
+    }
+    std::future::pending().await
 }
 
 /// Compares how far wall and monotonic time moved since the last look, and says when they disagree. What follows from

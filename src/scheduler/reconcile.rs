@@ -428,6 +428,7 @@ async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Ve
             stop_timeout_seconds: run.stop_timeout_seconds,
             restore: run.restore,
             guard: run.guard.clone(),
+            known_as: Some(run.target_name.clone()),
             reason: format!("an override held it back until {}", one.until.strftime("%Y-%m-%d %H:%M UTC")),
             ..Request::now(run.action, target, Trigger::Override)
         };

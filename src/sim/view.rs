@@ -216,6 +216,7 @@ pub(super) fn inspect(one: &Container) -> Value {
         config["Healthcheck"] = json!({
             "Test": ["CMD", "simulated"],
             "Interval": nanos(check.interval),
+            "Timeout": nanos(check.interval),
             "StartPeriod": nanos(check.start_period),
             "Retries": check.retries,
         });
@@ -236,6 +237,10 @@ pub(super) fn inspect(one: &Container) -> Value {
         "Platform": "linux",
         "HostConfig": {
             "NetworkMode": network_mode(one),
+            "PidMode": one.pid_of.as_deref().unwrap_or_default(),
+            "IpcMode": one.ipc_of.as_deref().unwrap_or("private"),
+            "VolumesFrom": one.spec.volumes_from,
+            "Links": null,
             "RestartPolicy": {
                 "Name": one.spec.restart.name(),
                 "MaximumRetryCount": one.spec.restart.retries(),
@@ -265,13 +270,16 @@ fn network_mode(one: &Container) -> String {
 
 fn networks(one: &Container) -> Value {
     let mut networks = Map::new();
-    networks.extend(one.spec.networks.iter().map(|network| {
+    networks.extend(one.spec.networks.iter().zip(0..).map(|(network, at)| {
+        let links: Vec<_> =
+            one.spec.links.iter().filter(|_| at == 0).map(|name| format!("{name}:{name}")).collect();
         let mut aliases = network.aliases.clone();
         if network.name != "bridge" {
             aliases.push(one.id[..12].to_owned());
         }
         let value = json!({
             "Aliases": if aliases.is_empty() { Value::Null } else { aliases.into() },
+            "Links": if links.is_empty() { Value::Null } else { links.into() },
             "NetworkID": hex(&network.name),
         });
         (network.name.clone(), value)

@@ -143,6 +143,10 @@ pub struct ContainerSpec {
     pub(crate) auto_remove: bool,
     pub(crate) tty: bool,
     pub(crate) network_of: Option<String>,
+    pub(crate) pid_of: Option<String>,
+    pub(crate) ipc_of: Option<String>,
+    pub(crate) volumes_from: Vec<String>,
+    pub(crate) links: Vec<String>,
     pub(crate) networks: Vec<Network>,
     pub(crate) output: Vec<(bool, String)>,
     pub(crate) cpu_percent: u64,
@@ -310,6 +314,34 @@ impl ContainerSpec {
     pub fn network_of(mut self, name: impl Into<String>) -> Self {
         self.network_of = Some(name.into());
         self.networks.clear();
+        self
+    }
+
+    /// Lives in the PID namespace of the container of that name (`pid: container:X`).
+    #[must_use]
+    pub fn pid_of(mut self, name: impl Into<String>) -> Self {
+        self.pid_of = Some(name.into());
+        self
+    }
+
+    /// Lives in the IPC namespace of the container of that name (`ipc: container:X`).
+    #[must_use]
+    pub fn ipc_of(mut self, name: impl Into<String>) -> Self {
+        self.ipc_of = Some(name.into());
+        self
+    }
+
+    /// Mounts the volumes of the container of that name.
+    #[must_use]
+    pub fn volumes_from(mut self, name: impl Into<String>) -> Self {
+        self.volumes_from.push(name.into());
+        self
+    }
+
+    /// Links to the container of that name, on the first of its networks.
+    #[must_use]
+    pub fn links(mut self, name: impl Into<String>) -> Self {
+        self.links.push(name.into());
         self
     }
 

@@ -402,14 +402,22 @@ pub fn trigger(trigger: Trigger) -> &'static str {
     }
 }
 
-/// What a step waits for, in words: `db and cache to be healthy, migrate to finish its work`.
+/// What a step waits for, in words: `db (may take up to 8 min) and cache to be healthy, migrate to finish its work`.
 pub fn waits(wait_for: &[WaitFor]) -> String {
     let mut parts = Vec::new();
     for condition in Condition::ALL {
         let names: Vec<String> = wait_for
             .iter()
             .filter(|wait| wait.condition == *condition)
-            .map(|wait| shown_name(&wait.container))
+            .map(|wait| {
+                let name = shown_name(&wait.container);
+                match wait.seconds {
+                    Some(seconds) if *condition == Condition::ServiceHealthy => {
+                        format!("{name} (may take up to {} min)", (seconds + 59) / 60)
+                    }
+                    _ => name,
+                }
+            })
             .collect();
         let Some((last, others)) = names.split_last() else { continue };
         let names =

@@ -6,7 +6,7 @@ use docknap::app::Error;
 use docknap::app::execute::{self, Request, Submitted};
 use docknap::domain::action::Action;
 use docknap::domain::run::{Run, RunState, Step, StepState, Trigger};
-use docknap::sim::{ContainerSpec, DaemonEnd, Endpoint, Fault, Restart, World};
+use docknap::sim::{ContainerSpec, DaemonEnd, Endpoint, Fault, Healthcheck, Restart, World};
 
 use crate::support::bench::{Bench, person};
 
@@ -468,17 +468,100 @@ async fn a_container_that_compose_made_again_is_followed() {
 }
 
 #[tokio::test]
-async fn an_unhealthy_dependency_holds_its_dependants_back_for_two_minutes() {
+async fn an_unhealthy_dependency_holds_its_dependants_back_until_the_deadline_and_the_run_says_so_before() {
     let world = World::new().stack("shop", |s| {
         s.service("db", |c| c.stopped().never_healthy())
             .service("api", |c| c.stopped().depends_on("db:service_healthy"))
+            .service("web", |c| c.stopped().depends_on("api"))
     });
     let bench = Bench::new(NOW, world).await;
-    let (run, steps) = bench.carry_out(Action::Start, Bench::stack("shop")).await;
+    let submitted = bench.submit(Action::Start, Bench::stack("shop")).await;
+    bench.advance(Duration::from_secs(119)).await;
+    assert_eq!(bench.run(submitted.run_id()).await.0.reason, "");
+    bench.advance(Duration::from_secs(3)).await;
+    let (run, _) = bench.run(submitted.run_id()).await;
+    assert_eq!(run.state, RunState::Executing);
+    let late = "shop-db-1 was not healthy within 120 s";
+    assert_eq!(run.reason, format!("{late}; shop-api-1 waits on, until the run's deadline"));
+    bench.settle().await;
+    let (run, steps) = bench.run(submitted.run_id()).await;
     assert_eq!(run.state, RunState::Partial);
-    assert_eq!(steps[1].reason, "shop-db-1 was not healthy within 120 s");
-    let waited = run.finished_at.expect("an end").duration_since(run.started_at.expect("a start"));
-    assert!((120..125).contains(&waited.as_secs()), "{waited}");
+    assert_eq!(steps[1].reason, late);
+    assert_eq!(
+        (steps[2].state, steps[2].reason.as_str()),
+        (StepState::Skipped, "shop-api-1 was not started")
+    );
+    let waited = run.finished_at.expect("an end").duration_since(run.created_at);
+    assert!((900..905).contains(&waited.as_secs()), "{waited}");
+}
+
+/// What the check's own times allow is waited for without a word, and a gate that opens after that, but before the
+/// deadline, lets through what was held back.
+#[tokio::test]
+async fn a_slow_health_check_is_waited_for_by_its_own_times_and_a_late_one_lets_its_dependants_start_after_all()
+ {
+    let check = |passes: u64| Healthcheck {
+        interval: Duration::from_secs(60),
+        retries: 5,
+        start_period: Duration::from_secs(60),
+        passes_after: Some(Duration::from_secs(passes)),
+    };
+    // 60 + 60 x (5 + 1) + 60 = 480 s.
+    for (passes, late) in [(400, false), (700, true)] {
+        let world = World::new().stack("shop", |s| {
+            s.service("db", |c| c.stopped().healthcheck(check(passes)))
+                .service("api", |c| c.stopped().depends_on("db:service_healthy"))
+                .service("web", |c| c.stopped().depends_on("api"))
+        });
+        let bench = Bench::new(NOW, world).await;
+        let plan = execute::preview(&bench.app, &person(), &Bench::stack("shop"), Action::Start, false).await;
+        assert_eq!(plan.expect("a plan").steps[1].wait_for[0].seconds, Some(480));
+        let submitted = bench.submit(Action::Start, Bench::stack("shop")).await;
+        bench.advance(Duration::from_secs(390)).await;
+        assert_eq!(bench.run(submitted.run_id()).await.0.reason, "");
+        bench.advance(Duration::from_secs(100)).await;
+        assert_eq!(bench.run(submitted.run_id()).await.0.reason.is_empty(), !late);
+        bench.settle().await;
+        let (run, steps) = bench.run(submitted.run_id()).await;
+        all_succeeded(&run, &steps);
+        assert_eq!(run.reason, "");
+        let api = steps[1].issued_at.expect("it was issued").duration_since(run.created_at).as_secs();
+        assert!((passes.cast_signed()..passes.cast_signed() + 3).contains(&api), "{api}");
+        assert_eq!(bench.sim.running("shop").len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_restart_takes_along_what_compose_says_is_to_restart_with_it() {
+    let world = World::new().stack("shop", |s| {
+        s.service("db", |c| c)
+            .service("api", |c| c.depends_on("db:service_started:true"))
+            .service("web", |c| c.depends_on("api:service_started:true"))
+            .service("mail", |c| c.depends_on("db:service_started:false"))
+            .service("cron", |c| c.stopped().depends_on("db:service_started:true"))
+            .service("logs", |c| c.protect().depends_on("db:service_started:true"))
+    });
+    let bench = Bench::new(NOW, world).await;
+    let db = bench.app.hosts.local().inventory().by_name("shop-db-1").expect("it is there").target();
+    let plan = execute::preview(&bench.app, &person(), &db, Action::Restart, false).await.expect("a plan");
+    let protected = "shop-logs-1 is to restart with shop-db-1 and is left as it is: it is protected \
+                     (its label docknap.protect says so)";
+    assert!(plan.warnings.iter().any(|warning| warning == protected), "{:?}", plan.warnings);
+    let (run, steps) = bench.carry_out(Action::Restart, db.clone()).await;
+    all_succeeded(&run, &steps);
+    assert_eq!(asked(&bench), ["restart shop-db-1", "restart shop-api-1", "restart shop-web-1"]);
+    assert_eq!(steps[1].reason, "because it is to restart with shop-db-1");
+    assert_eq!(bench.sim.state("shop-cron-1"), "exited", "what was off stays off");
+    // A start is no restart.
+    bench.sim.clear_calls();
+    bench.sim.stop("shop-db-1").expect("somebody stops it");
+    bench
+        .until("that is seen", async || {
+            bench.app.hosts.local().inventory().by_name("shop-db-1").is_some_and(|one| !one.state.is_up())
+        })
+        .await;
+    bench.carry_out(Action::Start, db).await;
+    assert_eq!(asked(&bench), ["start shop-db-1"]);
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ fn the_measuring_program_reads_every_budget() {
         include_str!("../../benches/whole/pages.rs"),
         include_str!("../../benches/whole/punctual.rs"),
         include_str!("../../benches/whole/fires.rs"),
+        include_str!("../../benches/whole/lateness.rs"),
         include_str!("../../benches/whole/growth.rs"),
         include_str!("../../benches/whole/stack.rs"),
     ];

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use docknap::app::Actor;
-use docknap::app::execute::{self, Request};
 use docknap::app::report::{self, Napped};
 use docknap::db;
 use docknap::db::engine::MIGRATIONS;
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, RunId};
 use docknap::domain::nap::{NapKind, Sample, Sleep};
-use docknap::domain::run::{RunState, Trigger};
+use docknap::domain::run::RunState;
 use docknap::domain::target::ContainerIdentity;
 use docknap::sim::{DaemonEnd, Endpoint, Fault, Restart, World};
 use jiff::Timestamp;
@@ -251,23 +249,6 @@ async fn a_look_that_fails_changes_nothing() {
         assert_eq!(stays(&bench).await.len(), 2);
         assert!(stays(&bench).await.iter().any(|one| one.sample == Sample::default()));
     }
-}
-
-#[tokio::test]
-async fn a_sleep_by_schedule_waits_for_its_looks_once_and_they_are_all_asked_for_at_first() {
-    let bench = Bench::new(NOW, shop(Restart::No)).await;
-    bench.sim.fault(Fault::delay(Duration::from_secs(1)).times(2).on(Endpoint::Stats));
-    let request = Request::now(Action::Stop, Bench::stack("shop"), Trigger::Schedule);
-    let asked = bench.clock.now();
-    let submitted = execute::submit(&bench.app, &Actor::scheduler(), request).await.expect("it is accepted");
-    bench.settle().await;
-    assert_eq!(bench.run(submitted.run_id()).await.0.state, RunState::Succeeded);
-    let took = bench.clock.now().duration_since(asked);
-    assert!(took < jiff::SignedDuration::from_secs(2), "{took}: a second for both waves");
-    assert!(stays(&bench).await.iter().all(|one| one.sample.memory_bytes.is_some()));
-    let calls: Vec<_> = bench.sim.calls().into_iter().map(|call| call.path).collect();
-    let first = calls.iter().position(|path| path.contains("/stop")).expect("it is stopped");
-    assert_eq!(calls[..first].iter().filter(|path| path.contains("/stats")).count(), 2, "{calls:#?}");
 }
 
 #[tokio::test]

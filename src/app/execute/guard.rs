@@ -19,7 +19,7 @@ use crate::app::outlook::Outlook;
 use crate::app::overrides::{self, Changed, Wish};
 use crate::app::{Actor, App, Live, rules};
 use crate::db::{self, Tx};
-use crate::docker::Host;
+use crate::docker::{Host, Usage};
 use crate::domain::applied::Applied;
 use crate::domain::contradiction;
 use crate::domain::desired::Rules;
@@ -47,6 +47,20 @@ struct Looked {
     identity: ContainerIdentity,
     load: Load,
     sample: Sample,
+}
+
+impl Looked {
+    fn of(container: &Container, usage: std::result::Result<Usage, String>) -> Self {
+        let (cpu_percent, sample) = match usage {
+            Ok(usage) => {
+                let percent = usage.cpu.and_then(|cpu| cpu.percent());
+                (Ok(percent.unwrap_or(0)), usage.sample(container.started_at))
+            }
+            Err(error) => (Err(error), Sample::default()),
+        };
+        let load = Load { container: container.name.clone(), cpu_percent };
+        Self { identity: container.identity.clone(), load, sample }
+    }
 }
 
 impl Looks {
@@ -220,7 +234,8 @@ async fn sleepers(
     Ok(known.filter(|container| container.state.is_up()).cloned().collect())
 }
 
-/// How busy they are; `None` while a look is under way, which wakes the runner when it has ended.
+/// How busy they are: as they were looked at in the seconds before, else as they are looked at now. `None` while such a
+/// look is under way, which wakes the runner when it has ended.
 fn looked_at(
     app: &App,
     host: &Arc<Host>,
@@ -235,6 +250,11 @@ fn looked_at(
         sleepers.iter().filter(|one| one.state == ContainerState::Running).cloned().collect();
     if guard.busy().is_none() || running.is_empty() {
         return Some(Vec::new());
+    }
+    let now = app.clock.now();
+    let early = running.iter().map(|one| Some(Looked::of(one, app.execution.early().seen(one, true, now)?)));
+    if let Some(looked) = early.collect::<Option<Vec<_>>>() {
+        return Some(app.execution.looks().remember(&run.id, looked));
     }
     let mut looks = app.execution.looks().lock();
     match looks.remove(&run.id) {
@@ -260,15 +280,8 @@ async fn look(app: App, host: Arc<Host>, run: RunId, containers: Vec<Arc<Contain
     let looks = containers.into_iter().map(|container| {
         let host = Arc::clone(&host);
         async move {
-            let (cpu_percent, sample) = match host.usage(&container.id).await {
-                Ok(usage) => {
-                    let percent = usage.cpu.and_then(|cpu| cpu.percent());
-                    (Ok(percent.unwrap_or(0)), usage.sample(container.started_at))
-                }
-                Err(error) => (Err(error.to_string()), Sample::default()),
-            };
-            let load = Load { container: container.name.clone(), cpu_percent };
-            Looked { identity: container.identity.clone(), load, sample }
+            let usage = host.usage(&container.id).await;
+            Looked::of(&container, usage.map_err(|error| error.to_string()))
         }
     });
     let seen = stream::iter(looks).buffered(app.config.parallelism.max(1)).collect().await;

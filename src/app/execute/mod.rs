@@ -29,6 +29,7 @@ use crate::domain::run::{Run, RunState, StepState, Trigger};
 use crate::domain::target::{self, ContainerIdentity, Subject, Target, TargetType};
 
 mod drive;
+pub mod early;
 mod guard;
 mod locks;
 mod operate;
@@ -47,6 +48,8 @@ pub struct Request {
     pub action: Action,
     /// To what.
     pub target: Target,
+    /// What the target was called when that was last known; counts only while its host has not shown it.
+    pub known_as: Option<String>,
     /// What made it.
     pub trigger: Trigger,
     /// The schedule it comes from: id and title.
@@ -75,6 +78,7 @@ impl Request {
         Self {
             action,
             target,
+            known_as: None,
             trigger,
             schedule: None,
             fire_at: None,
@@ -239,7 +243,7 @@ pub(crate) fn unprotected(inventory: &Inventory, target: &Target, name: &str) ->
 pub(crate) fn name_of(app: &App, target: &Target) -> String {
     let inventory = app.hosts.get(&target.host).map(|host| host.inventory());
     let inventory = inventory.unwrap_or_else(|| Inventory::empty(target.host.clone()));
-    submit::target_name(&inventory, target)
+    submit::target_name(&inventory, target, None)
 }
 
 /// A target by the name (or the 16-digit key) that a person or program gave.

@@ -16,6 +16,7 @@ use crate::docker::{Answer, DockerError, Host};
 use crate::domain::action::Action;
 use crate::domain::inventory::{Container, ContainerState, Kind, RestartPolicy};
 use crate::domain::nap::Sample;
+use crate::domain::plan::running_twin;
 use crate::domain::run::StepState;
 use crate::domain::target::ContainerIdentity;
 
@@ -57,6 +58,8 @@ pub(super) struct Operation {
     /// Told as soon as a started container is seen running, so that its dependants can go on.
     pub running: mpsc::UnboundedSender<Seen>,
     pub control: watch::Receiver<Control>,
+    /// It restarts since another one did, and is to run afterwards whatever that one's end made of it.
+    pub brings_back: bool,
     /// Set once a restart was asked for by this process.
     pub before_restart: Option<BeforeRestart>,
     /// What it had in use, once somebody has looked: at most one look before a stop (rulings 7).
@@ -169,20 +172,62 @@ impl Operation {
     }
 
     async fn attempt(&mut self) -> Try {
-        let Some(container) = self.look().await? else { return Ok(self.gone()) };
+        let Some((container, twins)) = self.host.resolve_all(&self.identity).await? else {
+            return Ok(self.gone());
+        };
         if let Some(protection) = &container.protection {
             return Ok(Outcome::skipped(format!("protected: {}", protection.reason())));
         }
         if container.kind != Kind::Ordinary {
             return Ok(Outcome::skipped("not a container that DockNap acts on"));
         }
+        let twins = self.running(&twins).await?;
         match self.action {
+            Action::Start
+                if container.state != ContainerState::Running
+                    && let Some(twin) = twins.first() =>
+            {
+                Ok(Outcome::skipped(running_twin(&twin.name)))
+            }
             Action::Start => self.start(container).await,
-            Action::Stop => self.stop(container).await,
+            Action::Stop => {
+                for twin in &twins {
+                    self.stop_twin(twin).await?;
+                }
+                let outcome = self.stop(container).await?;
+                Ok(Outcome { changed: outcome.changed || !twins.is_empty(), ..outcome })
+            }
             Action::Restart => self.restart(container).await,
             Action::Pause => self.pause(container).await,
             Action::Unpause => self.unpause(container).await,
         }
+    }
+
+    /// Those of some containers that run and may be touched.
+    async fn running(&self, ids: &[String]) -> Result<Vec<Container>, Trouble> {
+        let mut running = Vec::new();
+        for id in ids {
+            let found = self.host.inspect(id).await?;
+            running.extend(found.filter(|one| one.state.is_up() && one.protection.is_none()));
+        }
+        Ok(running)
+    }
+
+    /// Stops another container of the same number: compose leaves one behind when it is cut off in a re-creation.
+    async fn stop_twin(&mut self, twin: &Container) -> Result<(), Trouble> {
+        self.asked = true;
+        let answer = self.host.stop(&twin.id, self.grace, container_grace(twin)).await;
+        if let Err(error) = &answer
+            && error.is_retryable()
+        {
+            return Err(Trouble::Away(error.to_string()));
+        }
+        let after = self.host.inspect(&twin.id).await?;
+        if !after.is_some_and(|after| after.state.is_up()) {
+            return Ok(());
+        }
+        let why = answer.err().map_or_else(String::new, |error| format!(": {error}"));
+        Err(Outcome::failed(format!("{}, which bears the same number, still runs{why}", twin.name)).into())
     }
 
     /// The container that bears the identity now.
@@ -224,9 +269,9 @@ impl Operation {
         }
         if self.sample.is_none()
             && container.state == ContainerState::Running
-            && let Some(look) = self.look.take()
+            && let Some(look) = &mut self.look
         {
-            self.sample = Some(look.at(&container, &self.host, &self.clock).await);
+            self.sample = look.at(&container, &self.host, &self.clock).await;
         }
         let mut failure = None;
         for _ in 0..2 {
@@ -254,6 +299,8 @@ impl Operation {
             }
             let after = self.look_again().await?;
             if !after.state.is_up() {
+                let late = || self.look.take().and_then(|look| look.so_far(&container));
+                self.sample = self.sample.or_else(late);
                 return Ok(Outcome::succeeded(stop_reason(&after), true).exit(&after));
             }
             if failure.is_none() {
@@ -445,6 +492,9 @@ impl Operation {
             return self.restarted(&container).await;
         }
         if container.state != ContainerState::Running {
+            if self.brings_back {
+                return self.start(container).await;
+            }
             return Ok(Outcome::skipped("not running: a restart would start it"));
         }
         self.before_restart = Some(BeforeRestart { started_at: container.started_at });

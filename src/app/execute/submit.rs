@@ -14,7 +14,7 @@ use crate::db::{self, Tx};
 use crate::domain::action::Action;
 use crate::domain::audit::{AuditDetail, AuditRow};
 use crate::domain::ids::RunId;
-use crate::domain::inventory::Inventory;
+use crate::domain::inventory::{Inventory, is_replaced_name};
 use crate::domain::permission::Permission;
 use crate::domain::plan::Plan;
 use crate::domain::run::{self, Run, RunState, Step, StepState, Trigger};
@@ -72,7 +72,8 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     if inventory.is_connected() {
         known(&inventory, &request.target)?;
     }
-    touchable(&inventory, &request.target, &target_name(&inventory, &request.target))?;
+    let name = target_name(&inventory, &request.target, request.known_as.as_deref());
+    touchable(&inventory, &request.target, &name)?;
     let lasting = request.lasting.clone();
     let outlook = Outlook::load(app).await?;
     let prepared = prepare(app, actor, request, &inventory, &outlook, app.clock.now()).await?;
@@ -118,6 +119,7 @@ pub async fn retry(app: &App, actor: &Actor, id: &RunId) -> Result<Submitted> {
         Request {
             stop_timeout_seconds: run.stop_timeout_seconds,
             retry_of: Some(run.id),
+            known_as: Some(run.target_name),
             ..Request::now(run.action, run.target, Trigger::Retry)
         },
     )
@@ -142,7 +144,7 @@ pub async fn prepare(
         id: app.ids.next(now),
         schedule_id,
         schedule_name,
-        target_name: target_name(inventory, &request.target),
+        target_name: target_name(inventory, &request.target, request.known_as.as_deref()),
         target: request.target,
         action: request.action,
         trigger: request.trigger,
@@ -221,7 +223,8 @@ fn request_row(app: &App, actor: &Actor, run: &Run) -> AuditRow {
     )
 }
 
-/// Adds the audit row of a run's end.
+/// Adds the audit row of a run's end, and stores what its target is called now: it may have been claimed before that was
+/// known (rulings 48).
 pub(super) async fn record_end(
     tx: &mut Tx,
     app: &App,
@@ -229,12 +232,19 @@ pub(super) async fn record_end(
     state: RunState,
     reason: &str,
 ) -> Result<()> {
+    let name = match app.hosts.get(&run.target.host) {
+        Some(host) => target_name(&host.inventory(), &run.target, Some(&run.target_name)),
+        None => run.target_name.clone(),
+    };
+    if name != run.target_name {
+        db::runs::rename(tx, &run.id, &name).await?;
+    }
     audit::record(
         tx,
         app,
         &Actor::of(run.actor.clone()),
         "run.finish",
-        Object { kind: "run", id: Some(run.id.as_str()), name: &run.target_name },
+        Object { kind: "run", id: Some(run.id.as_str()), name: &name },
         state.as_str(),
         detail(run, (!reason.is_empty()).then(|| reason.to_owned())),
     )
@@ -287,16 +297,16 @@ pub(super) fn steps_of(app: &App, run: &Run, plan: &Plan, now: Timestamp) -> Vec
     planned.chain(skipped).zip(0..).map(|(step, ordinal)| Step { ordinal, ..step }).collect()
 }
 
-/// What to call a target: the stack's name, or the container's present name.
-pub(super) fn target_name(inventory: &Inventory, target: &Target) -> String {
-    match &target.subject {
-        Subject::Stack(name) => name.clone(),
-        Subject::Container(identity) => match (inventory.by_identity(identity), identity) {
-            (Some(container), _) => container.name.clone(),
-            (None, ContainerIdentity::Name(name)) => name.clone(),
-            (None, ContainerIdentity::Service { project, service, number }) => {
-                format!("{project}-{service}-{number}")
-            }
-        },
+/// What to call a target: the stack's name, or the container's present name; of one that is not there, or not yet seen,
+/// what it was known as. Without any of these its place in compose has to do, which is no container's name.
+pub(super) fn target_name(inventory: &Inventory, target: &Target, known_as: Option<&str>) -> String {
+    let Subject::Container(identity) = &target.subject else { return target.identity_text() };
+    let present = inventory.by_identity(identity).map(|container| container.name.as_str());
+    match (present.filter(|name| !is_replaced_name(name)).or(known_as).or(present), identity) {
+        (Some(name), _) => name.to_owned(),
+        (None, ContainerIdentity::Name(name)) => name.clone(),
+        (None, ContainerIdentity::Service { project, service, number }) => {
+            format!("{project}/{service}/{number}")
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::early::EarlyLooks;
 use super::guard::Looks;
 use super::locks::Locks;
 use super::submit::Prepared;
@@ -148,6 +149,7 @@ struct Inner {
     handed_over: Mutex<HashMap<RunId, Prepared>>,
     permits: Mutex<HashMap<HostId, Arc<Semaphore>>>,
     looks: Looks,
+    early: EarlyLooks,
     /// Held while a run begins, so that whoever calls it off finds it waiting or under way, never in between.
     beginning: tokio::sync::Mutex<()>,
     /// Held while a request looks for its like and is stored.
@@ -209,6 +211,10 @@ impl Execution {
 
     pub(super) fn looks(&self) -> &Looks {
         &self.0.looks
+    }
+
+    pub(super) fn early(&self) -> &EarlyLooks {
+        &self.0.early
     }
 
     pub(super) async fn beginning(&self) -> tokio::sync::MutexGuard<'_, ()> {

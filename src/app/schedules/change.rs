@@ -252,6 +252,7 @@ pub async fn run_now(
         return Err(Error::field("edge", "only a window has edges; leave this out"));
     }
     let mut request = Request::now(schedule.spec.action, schedule.spec.target, trigger);
+    request.known_as = Some(schedule.spec.target_name);
     request.schedule = Some((schedule.id, title));
     request.stop_timeout_seconds = schedule.spec.stop_timeout_seconds;
     execute::submit(app, actor, request).await

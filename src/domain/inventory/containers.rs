@@ -20,8 +20,8 @@ pub struct Containers {
 struct Index {
     of_stack: HashMap<String, Vec<usize>>,
     with_identity: HashMap<ContainerIdentity, Vec<usize>>,
-    /// By the id or name of the container whose network they use.
-    in_network_of: HashMap<String, Vec<usize>>,
+    /// By the id or name of a container they lean on.
+    leaning_on: HashMap<String, Vec<usize>>,
 }
 
 impl Containers {
@@ -35,8 +35,8 @@ impl Containers {
                     index.of_stack.entry(stack.to_owned()).or_default().push(at);
                 }
                 index.with_identity.entry(one.identity.clone()).or_default().push(at);
-                if let Some(other) = network_of(one) {
-                    index.in_network_of.entry(other.to_owned()).or_default().push(at);
+                for (_, other) in one.ties() {
+                    index.leaning_on.entry(other.to_owned()).or_default().push(at);
                 }
             }
             index
@@ -61,14 +61,14 @@ impl Containers {
         self.found(|index| index.with_identity.get(identity), |one| one.identity == *identity)
     }
 
-    /// Those that use the network of another: `container:` and its id or its name.
-    pub fn in_network_of(&self, parent: &Container) -> Vec<&Arc<Container>> {
+    /// Those that lean on another one by their own settings: on its id or its name.
+    pub fn leaning_on(&self, parent: &Container) -> Vec<&Arc<Container>> {
         let is_one =
-            |one: &Container| network_of(one).is_some_and(|other| other == parent.id || other == parent.name);
+            |one: &Container| one.ties().any(|(_, other)| other == parent.id || other == parent.name);
         let Some(index) = self.index.get() else {
             return self.all.iter().filter(|one| is_one(one)).collect();
         };
-        let known = [&parent.id, &parent.name].map(|reference| index.in_network_of.get(reference));
+        let known = [&parent.id, &parent.name].map(|reference| index.leaning_on.get(reference));
         let mut known: Vec<usize> = known.into_iter().flatten().flatten().copied().collect();
         sorted::unique(&mut known);
         known.into_iter().map(|at| &self.all[at]).collect()
@@ -84,10 +84,6 @@ impl Containers {
             None => self.all.iter().filter(|one| is_one(one)).collect(),
         }
     }
-}
-
-fn network_of(container: &Container) -> Option<&str> {
-    container.network_mode.strip_prefix("container:")
 }
 
 impl Deref for Containers {

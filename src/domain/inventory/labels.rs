@@ -75,6 +75,12 @@ pub fn awaits(labels: &BTreeMap<String, String>) -> Vec<String> {
     awaited.map(|item| item.service).collect()
 }
 
+/// The services with which it restarts, as compose wrote it down.
+pub fn restarts_with(labels: &BTreeMap<String, String>) -> Vec<String> {
+    let items = labels.get(DEPENDS_ON).map(|label| parse_depends_on(label).0).unwrap_or_default();
+    items.into_iter().filter(|item| item.restart).map(|item| item.service).collect()
+}
+
 /// Whether a label's value says no, in any of the ways people write it.
 pub(super) fn is_false(value: &str) -> bool {
     let value = value.trim();

@@ -13,6 +13,7 @@ pub(crate) fn container(name: &str) -> Container {
         identity: ContainerIdentity::Name(name.to_owned()),
         labels: BTreeMap::new(),
         awaits: Vec::new(),
+        restarts_with: Vec::new(),
         state: ContainerState::Running,
         health: Health::None,
         status: "Up".to_owned(),
@@ -23,9 +24,11 @@ pub(crate) fn container(name: &str) -> Container {
         restart_policy: RestartPolicy::UnlessStopped,
         auto_remove: false,
         has_healthcheck: false,
+        health_patience: 0,
         stop_timeout: None,
         network_mode: "bridge".to_owned(),
         layer: None,
+        leans_on: Vec::new(),
         networks: BTreeMap::new(),
         kind: Kind::Ordinary,
         protection: None,
@@ -274,11 +277,11 @@ fn what_is_found_by_the_index_is_what_a_look_at_all_finds() {
             let of = |found: Option<&Arc<Container>>| found.map(|one| one.name.clone());
             (
                 names(inventory.containers.with_identity(&one.identity)),
-                names(inventory.containers.in_network_of(one)),
+                names(inventory.containers.leaning_on(one)),
                 of(inventory.by_identity(&one.identity)),
             )
         });
         assert_eq!(by_look, by_index, "{}", one.name);
     }
-    assert_eq!(names(indexed.containers.in_network_of(&all[3])).len(), 2, "by its id and by its name");
+    assert_eq!(names(indexed.containers.leaning_on(&all[3])).len(), 2, "by its id and by its name");
 }

@@ -1,11 +1,11 @@
-//! Which container must come before which: edges from labels and shared networks, and the waves they make.
+//! Which container must come before which: edges from labels, from what containers share, and the waves they make.
 //!
 //! Label values are hostile input: whatever they hold, the answer is an order and, where something was odd, a note.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::inventory::{Container, Inventory};
+use super::inventory::{Container, Inventory, Tie};
 use super::run::Condition;
 use super::target::ContainerIdentity;
 use crate::domain::sorted;
@@ -37,6 +37,8 @@ pub struct Dependency {
     pub service: String,
     /// What must be so of it.
     pub condition: Condition,
+    /// Whoever depends on it restarts with it.
+    pub restart: bool,
 }
 
 /// Reads a `depends_on` label in its three historical forms: `db,redis`, `db:service_healthy`,
@@ -60,7 +62,8 @@ pub fn parse_depends_on(label: &str) -> (Vec<Dependency>, Vec<String>) {
         let mut parts = item.split(':');
         let service = parts.next().unwrap_or_default().trim();
         let condition = parts.next();
-        if service.is_empty() || parts.count() > 1 {
+        let restart = parts.next().is_some_and(|word| word.trim().eq_ignore_ascii_case("true"));
+        if service.is_empty() || parts.next().is_some() {
             notes.push(format!("`{}` is no dependency; it is ignored", excerpt(item)));
             continue;
         }
@@ -79,7 +82,7 @@ pub fn parse_depends_on(label: &str) -> (Vec<Dependency>, Vec<String>) {
             },
         };
         if !items.iter().any(|known| known.service == service) {
-            items.push(Dependency { service: service.to_owned(), condition });
+            items.push(Dependency { service: service.to_owned(), condition, restart });
         }
     }
     (items, notes)
@@ -94,7 +97,8 @@ fn excerpt(text: &str) -> String {
     short
 }
 
-/// The edges among `members`, from labels and from shared networks. `inventory` resolves `network_mode`.
+/// The edges among `members`: from labels, from what they share with each other, and from people. `inventory` resolves the
+/// containers that are named by id or name.
 pub fn edges(members: &[Arc<Container>], inventory: &Inventory) -> (Vec<Edge>, Vec<String>) {
     let mut by_service: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
     let mut by_identity: HashMap<&ContainerIdentity, usize> = HashMap::new();
@@ -130,20 +134,19 @@ pub fn edges(members: &[Arc<Container>], inventory: &Inventory) -> (Vec<Edge>, V
                 }
             }
         }
-        match network_parent(member, inventory) {
-            NetworkParent::None => {}
-            NetworkParent::Found(parent) => {
-                if let Some(dependency) = by_identity.get(&parent.identity).filter(|found| **found != index) {
-                    edges.insert(Edge {
-                        dependant: index,
-                        dependency: *dependency,
-                        condition: Condition::ServiceStarted,
-                        wait_seconds: None,
-                    });
-                }
-            }
-            NetworkParent::Gone => {
-                notes.push(format!("{} shares the network of a container that is gone", member.name));
+        for (tie, reference) in member.ties() {
+            let mut all = inventory.containers.iter();
+            let Some(other) = all.find(|other| other.id == reference || other.name == reference) else {
+                notes.push(format!("{} uses the {} of a container that is gone", member.name, tie.noun()));
+                continue;
+            };
+            if let Some(dependency) = by_identity.get(&other.identity).filter(|found| **found != index) {
+                edges.insert(Edge {
+                    dependant: index,
+                    dependency: *dependency,
+                    condition: Condition::ServiceStarted,
+                    wait_seconds: None,
+                });
             }
         }
     }
@@ -170,32 +173,10 @@ pub fn edges(members: &[Arc<Container>], inventory: &Inventory) -> (Vec<Edge>, V
     (strongest.into_values().collect(), notes)
 }
 
-/// The container whose network another one uses.
-#[derive(Debug)]
-pub enum NetworkParent<'a> {
-    /// It has a network of its own.
-    None,
-    /// It uses this one's.
-    Found(&'a Arc<Container>),
-    /// It used one that is no longer there.
-    Gone,
-}
-
-/// Resolves `network_mode: container:X`, where X is an id or a name.
-pub fn network_parent<'a>(container: &Container, inventory: &'a Inventory) -> NetworkParent<'a> {
-    let Some(reference) = container.network_mode.strip_prefix("container:") else {
-        return NetworkParent::None;
-    };
-    inventory
-        .containers
-        .iter()
-        .find(|other| other.id == reference || other.name == reference)
-        .map_or(NetworkParent::Gone, NetworkParent::Found)
-}
-
-/// The containers that use `parent`'s network, sorted by name.
-pub fn network_dependants<'a>(parent: &Container, inventory: &'a Inventory) -> Vec<&'a Arc<Container>> {
-    inventory.containers.in_network_of(parent)
+/// The containers that live in something of `parent` that is made anew when it starts, and in what; sorted by name.
+pub fn residents<'a>(parent: &Container, inventory: &'a Inventory) -> Vec<(&'a Arc<Container>, Tie)> {
+    let leaning = inventory.containers.leaning_on(parent).into_iter();
+    leaning.filter_map(|one| Some((one, one.lives_in(parent)?))).collect()
 }
 
 /// Waves of `count` nodes, as a number from 1 for each, such that a node's wave is later than those it depends on.

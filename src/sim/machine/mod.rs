@@ -133,8 +133,10 @@ pub(crate) struct Container {
     pub(crate) health: Option<Health>,
     pub(crate) failing: u32,
     pub(crate) lines: VecDeque<Line>,
-    /// `container:<id>` of `network_of`, fixed when it was created.
+    /// `container:<id>` of `network_of`, fixed when it was created; so are the next two.
     pub(crate) network_of: Option<String>,
+    pub(crate) pid_of: Option<String>,
+    pub(crate) ipc_of: Option<String>,
     /// CPU used in earlier runs and since, in nanoseconds, is derived from this.
     pub(crate) started_running: Duration,
     manually_stopped: bool,
@@ -262,10 +264,13 @@ impl Machine {
             spec.name = format!("{wanted}-{tries}");
         }
         let id = hex(&format!("container {key} {}", spec.name));
-        let network_of = spec.network_of.as_deref().map(|name| {
+        let shared = |name: &Option<String>| {
+            let name = name.as_deref()?;
             let id = self.find(name).ok().map_or(name, |key| self.containers[&key].id.as_str());
-            format!("container:{id}")
-        });
+            Some(format!("container:{id}"))
+        };
+        let (network_of, pid_of, ipc_of) =
+            (shared(&spec.network_of), shared(&spec.pid_of), shared(&spec.ipc_of));
         self.names.insert(spec.name.clone(), key);
         self.ids.insert(id.clone(), key);
         self.containers.insert(
@@ -284,6 +289,8 @@ impl Machine {
                 failing: 0,
                 lines: VecDeque::new(),
                 network_of,
+                pid_of,
+                ipc_of,
                 started_running: self.now.running,
                 manually_stopped: false,
                 backoff: process::FIRST_BACKOFF,

@@ -55,6 +55,11 @@ impl Machine {
     /// Starts the process; what a person or a policy asked for.
     pub(super) fn launch(&mut self, key: Key) -> Outcome {
         let Some(container) = self.containers.get(&key) else { return Err(Refusal::new(404, "gone")) };
+        if let Some(refusal) = self.namespace_refusal(container) {
+            let container = self.containers.get_mut(&key).expect("it was there just now");
+            container.error.clone_from(&refusal.message);
+            return Err(refusal);
+        }
         if let Some(refusal) = self.network_refusal(container) {
             let container = self.containers.get_mut(&key).expect("it was there just now");
             container.exit_code = 128;
@@ -174,8 +179,14 @@ impl Machine {
         container.process += 1;
         container.plan += 1;
         let ops = std::mem::take(&mut container.ops);
+        let mode = format!("container:{}", container.id);
         self.end_watch(key);
         self.emit(key, "die", &[("exitCode", code.to_string())]);
+        // The kernel ends every process of a PID namespace with its first.
+        let inside = self.containers.iter().filter(|(_, one)| one.pid_of.as_ref() == Some(&mode));
+        for inside in inside.map(|(key, _)| *key).collect::<Vec<_>>() {
+            self.die(inside, 137);
+        }
         if ops.is_empty() {
             self.after_end(key, ran);
             return;
@@ -270,6 +281,22 @@ impl Machine {
             )),
             Some(_) => None,
         }
+    }
+
+    /// Whoever shares the PID or IPC namespace of another one needs that to run.
+    fn namespace_refusal(&self, container: &Container) -> Option<Refusal> {
+        let id_in = |mode: &Option<String>| mode.as_deref()?.strip_prefix("container:").map(str::to_owned);
+        let why_not = |id: &str| match self.find(id).ok().and_then(|key| self.containers.get(&key)) {
+            None => Some(format!("No such container: {id}")),
+            Some(other) if !other.has_process() => Some(format!("container {id} is not running")),
+            Some(_) => None,
+        };
+        let pid = id_in(&container.pid_of).and_then(|id| why_not(&id));
+        let ipc = || {
+            let id = id_in(&container.ipc_of)?;
+            Some(format!("can't join IPC of container {id}: {}", why_not(&id)?))
+        };
+        pid.or_else(ipc).map(|message| Refusal::new(500, message))
     }
 
     /// The healthcheck begins: with a new process from `starting`, after a pause from what it was.

@@ -54,6 +54,14 @@ pub struct Spec {
     pub healthy: Option<bool>,
     /// Name, within the case, of the container whose network it shares.
     pub network_of: Option<&'static str>,
+    /// The same for its PID namespace …
+    pub pid_of: Option<&'static str>,
+    /// … its IPC namespace …
+    pub ipc_of: Option<&'static str>,
+    /// … and its volumes.
+    pub volumes_from: Option<&'static str>,
+    /// Others may join its IPC namespace.
+    pub shareable: bool,
     pub labels: Vec<(&'static str, &'static str)>,
     pub tty: bool,
 }
@@ -67,6 +75,10 @@ impl Spec {
             stop_timeout: None,
             healthy: None,
             network_of: None,
+            pid_of: None,
+            ipc_of: None,
+            volumes_from: None,
+            shareable: false,
             labels: Vec::new(),
             tty: false,
         }
@@ -220,6 +232,15 @@ impl Bench {
         if let Some(other) = spec.network_of {
             simulated = simulated.network_of(self.name(other));
         }
+        if let Some(other) = spec.pid_of {
+            simulated = simulated.pid_of(self.name(other));
+        }
+        if let Some(other) = spec.ipc_of {
+            simulated = simulated.ipc_of(self.name(other));
+        }
+        if let Some(other) = spec.volumes_from {
+            simulated = simulated.volumes_from(self.name(other));
+        }
         for (key, value) in spec.labels {
             simulated = simulated.label(key, value);
         }
@@ -280,6 +301,12 @@ impl Bench {
                 }),
                 auto_remove: Some(spec.auto_remove),
                 network_mode: spec.network_of.map(|other| format!("container:{}", self.name(other))),
+                pid_mode: spec.pid_of.map(|other| format!("container:{}", self.name(other))),
+                ipc_mode: match spec.ipc_of {
+                    Some(other) => Some(format!("container:{}", self.name(other))),
+                    None => spec.shareable.then(|| "shareable".to_owned()),
+                },
+                volumes_from: spec.volumes_from.map(|other| vec![self.name(other)]),
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()

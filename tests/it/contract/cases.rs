@@ -69,6 +69,40 @@ pub async fn a_shared_network(bench: &mut Bench) {
     assert_eq!(bench.post("y", "start").await, (404, format!("No such container: {id}")));
 }
 
+pub async fn shared_namespaces(bench: &mut Bench) {
+    let id = bench.create("x", Spec { shareable: true, ..Spec::new(Program::Ends(0)) }).await;
+    bench.does("x", "start").await;
+    bench.create("p", Spec { pid_of: Some("x"), ..Spec::new(Program::Ends(0)) }).await;
+    bench.create("i", Spec { ipc_of: Some("x"), ..Spec::new(Program::Ends(0)) }).await;
+    bench.create("v", Spec { volumes_from: Some("x"), ..Spec::new(Program::Ends(0)) }).await;
+    for name in ["p", "i", "v"] {
+        assert_eq!(bench.does(name, "start").await, 204, "{name}");
+    }
+    let host = async |name: &str| bench.inspect(name).await.host_config.expect("a host configuration");
+    let joined = Some(format!("container:{id}"));
+    assert_eq!(host("p").await.pid_mode, joined, "the name became an id");
+    assert_eq!(host("i").await.ipc_mode, joined);
+    assert_eq!(host("v").await.volumes_from, Some(vec![bench.name("x")]), "the name stays");
+    // With the first process of a PID namespace all others end; the rest lives on.
+    assert_eq!(bench.does("x", "stop").await, 204);
+    bench.until("die 137 p").await;
+    assert_eq!(bench.state("p").await, "exited 137");
+    assert_eq!(
+        (bench.state("i").await, bench.state("v").await),
+        ("running 0".to_owned(), "running 0".to_owned())
+    );
+    for name in ["i", "v"] {
+        assert_eq!(bench.does(name, "stop").await, 204);
+    }
+    let not_running = format!("container {id} is not running");
+    assert_eq!(bench.post("p", "start").await, (500, not_running.clone()));
+    assert_eq!(
+        bench.post("i", "start").await,
+        (500, format!("can't join IPC of container {id}: {not_running}"))
+    );
+    assert_eq!(bench.does("v", "start").await, 204, "volumes are there without a process");
+}
+
 pub async fn look_up_by_name_id_and_prefix(bench: &mut Bench) {
     let id = bench.create("a", Spec::new(Program::Ends(0))).await;
     assert_eq!(id.len(), 64);

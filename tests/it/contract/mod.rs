@@ -54,6 +54,7 @@ contract! {
     cases::health_is_stale_when_nothing_runs,
     cases::never_healthy,
     cases::a_shared_network,
+    cases::shared_namespaces,
     cases::look_up_by_name_id_and_prefix,
     cases::unknown_containers,
     cases::a_rename,

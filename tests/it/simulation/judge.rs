@@ -302,7 +302,7 @@ impl Judge {
         let waits = steps.iter().flat_map(|step| &step.wait_for);
         let longest = waits.map(|wait| match wait.condition {
             Condition::ServiceCompletedSuccessfully => 600,
-            _ => 120,
+            _ => wait.seconds.unwrap_or(120),
         });
         let budget =
             Duration::from_secs(u64::try_from(waves * (grace + longest.max().unwrap_or(120)) + 60).ok()?);

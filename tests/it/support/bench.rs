@@ -84,12 +84,17 @@ impl Bench {
 
     /// Starts the process again after [`Bench::kill`], and waits until it knows the Engine.
     pub async fn revive(&mut self) {
+        self.revive_unconnected().await;
+        self.until_connected().await;
+    }
+
+    /// Starts the process again after [`Bench::kill`], whether there is an Engine or not.
+    pub async fn revive_unconnected(&mut self) {
         self.database.reconnect();
         let (app, life) =
             live(&self.database.db, &self.clock, &self.sim, self.home.path(), &self.clues).await;
         self.app = app;
         self.life = Some(life);
-        self.until_connected().await;
     }
 
     /// Ends the process in an orderly way, as SIGTERM does.
@@ -121,6 +126,12 @@ impl Bench {
         let submitted = self.submit(action, target).await;
         self.settle().await;
         self.run(submitted.run_id()).await
+    }
+
+    /// Lets the scheduler's own loop run, to the end of this life.
+    pub fn keep_ticking(&self) {
+        let life = self.life.as_ref().expect("it lives");
+        life.runtime.spawn(scheduler::run(self.app.clone(), life.stop.clone()));
     }
 
     /// One pass of the scheduler.

@@ -13,6 +13,8 @@ pub(super) enum Gate {
     Open,
     /// Not yet; look again at this monotonic time at the latest.
     Shut(Option<Duration>),
+    /// Not within the time it has, for this reason; it may still open before this monotonic time.
+    Late(Duration, String),
     /// It never will be.
     Never(String),
 }
@@ -21,6 +23,7 @@ impl Drive {
     /// Whether everything a step waits for is so.
     pub(super) fn gate(&mut self, index: usize) -> Gate {
         let mut look_again: Option<Duration> = None;
+        let mut late: Option<(Duration, String)> = None;
         let mut open = true;
         for wait in self.steps[index].wait_for.clone() {
             match self.gate_of(index, &wait) {
@@ -32,10 +35,15 @@ impl Drive {
                         (a, b) => a.or(b),
                     };
                 }
+                Gate::Late(until, reason) => late = Some((until, reason)),
                 never @ Gate::Never(_) => return never,
             }
         }
-        if open { Gate::Open } else { Gate::Shut(look_again) }
+        match late {
+            Some((until, reason)) => Gate::Late(look_again.map_or(until, |at| at.min(until)), reason),
+            None if open => Gate::Open,
+            None => Gate::Shut(look_again),
+        }
     }
 
     fn gate_of(&mut self, index: usize, wait: &WaitFor) -> Gate {
@@ -78,7 +86,7 @@ impl Drive {
     }
 
     fn health_gate(&mut self, index: usize, identity: ContainerIdentity, wait: &WaitFor) -> Gate {
-        let (name, limit) = (&wait.container, limit(wait, HEALTH_WAIT));
+        let (name, limit) = (&wait.container, limit(wait));
         let inventory = self.host.inventory();
         match inventory.by_identity(&identity).map(AsRef::as_ref) {
             Some(Container { state: ContainerState::Running, health: Health::Healthy, .. }) => Gate::Open,
@@ -89,14 +97,22 @@ impl Drive {
             {
                 Gate::Never(format!("{name} ended before it was healthy"))
             }
-            _ => self.patience(index, identity, limit, || {
+            // It may take longer than its own times say: until the run's deadline it may still pass (rulings 34).
+            _ => match self.patience(index, identity, limit, || {
                 format!("{name} was not healthy within {} s", limit.as_secs())
-            }),
+            }) {
+                Gate::Never(reason) => {
+                    let now = self.app.clock.monotonic();
+                    let deadline = self.deadline(now);
+                    if now < deadline { Gate::Late(deadline, reason) } else { Gate::Never(reason) }
+                }
+                gate => gate,
+            },
         }
     }
 
     fn completion_gate(&mut self, index: usize, identity: ContainerIdentity, wait: &WaitFor) -> Gate {
-        let (name, limit) = (&wait.container, limit(wait, COMPLETION_WAIT));
+        let (name, limit) = (&wait.container, limit(wait));
         let inventory = self.host.inventory();
         match inventory.by_identity(&identity) {
             Some(container) if container.looks_completed() => Gate::Open,
@@ -133,7 +149,7 @@ impl Drive {
         if is_done || (!at_work && self.has_waited(index, &identity)) {
             return Gate::Open;
         }
-        let limit = limit(wait, HEALTH_WAIT);
+        let limit = limit(wait);
         let verb = if stops { "stop" } else { "start" };
         match self.patience(index, identity, limit, || {
             format!("{} did not {verb} within {} s", wait.container, limit.as_secs())
@@ -171,7 +187,11 @@ impl Drive {
     }
 }
 
-/// How long something is waited for: as somebody said, else the usual time.
-pub(super) fn limit(wait: &WaitFor, usual: Duration) -> Duration {
+/// How long something is waited for: as its plan says, else the usual time.
+pub(super) fn limit(wait: &WaitFor) -> Duration {
+    let usual = match wait.condition {
+        Condition::ServiceCompletedSuccessfully => COMPLETION_WAIT,
+        _ => HEALTH_WAIT,
+    };
     wait.seconds.and_then(|seconds| u64::try_from(seconds).ok()).map_or(usual, Duration::from_secs)
 }

@@ -1,7 +1,8 @@
 //! What the containers of a run have in use before it stops them, for the report of what sleep saves (rulings 7).
 //!
-//! All are looked at as the run begins, each once: a Docker before 25 answers such a look but once a second, and waves
-//! that each waited for theirs would add up. Nothing hangs on it: what is not seen in time is not known.
+//! What a schedule puts to sleep was looked at in the seconds before ([`crate::app::execute::early`]). The rest is looked at
+//! as the run begins, each container once: a Docker before 25 answers such a look but once a second. Nothing hangs on it:
+//! only what a person asked for waits the blink of an eye; what is not seen until its container has stopped is not known.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,10 +18,8 @@ use crate::domain::nap::Sample;
 use crate::domain::run::{Run, Trigger};
 use crate::domain::target::ContainerIdentity;
 
-/// How long after the run has begun a stop still waits for its look, where nobody waits for the stop …
-const PATIENCE: Duration = Duration::from_secs(3);
-/// … and where somebody does.
-const HASTE: Duration = Duration::from_millis(50);
+/// How long after a run that a person asked for has begun a stop still waits for its look.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The looks of one run. Those under way end with it.
 pub(super) struct Looks {
@@ -81,41 +80,53 @@ impl Looks {
 }
 
 impl Look {
-    /// What a container that is about to be stopped has in use, as soon as that is seen and in time.
-    pub(in super::super) async fn at(self, container: &Container, host: &Host, clock: &Clock) -> Sample {
-        let left = self.until.saturating_sub(clock.monotonic());
-        let of_it = |seen: &Seen| {
-            // Not one that was re-created since, nor before it came up again.
-            seen.id == container.id
-                && seen.usage.read_at.zip(container.started_at).is_none_or(|(read, started)| read >= started)
-        };
-        let usage = match self.coming {
-            Some(coming) => match clock.timeout(left, coming).await {
-                Ok(Ok(seen)) if of_it(&seen) => Some(seen.usage),
-                Ok(_) => None,
-                Err(_) => return Sample::default(),
-            },
-            None => None,
-        };
-        let usage = match usage {
-            Some(usage) => usage,
-            None => {
-                let look = clock.timeout(self.patience, host.glance(&container.id)).await;
-                look.ok().and_then(Result::ok).unwrap_or_default()
+    /// What a container that is about to be stopped has in use, where that is seen in time.
+    pub(in super::super) async fn at(
+        &mut self,
+        container: &Container,
+        host: &Host,
+        clock: &Clock,
+    ) -> Option<Sample> {
+        if let Some(coming) = &mut self.coming {
+            let left = self.until.saturating_sub(clock.monotonic());
+            let seen = clock.timeout(left, coming).await.ok()?;
+            self.coming = None;
+            if let Some(seen) = seen.ok().filter(|seen| seen.is_of(container)) {
+                return Some(seen.usage.sample(container.started_at));
             }
-        };
-        usage.sample(container.started_at)
+        }
+        if self.patience.is_zero() {
+            return None;
+        }
+        let look = clock.timeout(self.patience, host.glance(&container.id)).await;
+        Some(look.ok()?.ok()?.sample(container.started_at))
+    }
+
+    /// What was seen of it while it was being stopped.
+    pub(in super::super) fn so_far(self, container: &Container) -> Option<Sample> {
+        let seen = self.coming?.try_recv().ok()?;
+        // Of one that is down Docker answers nothing with no time.
+        let counts = seen.is_of(container) && seen.usage.read_at.is_some();
+        counts.then(|| seen.usage.sample(container.started_at))
     }
 }
 
-/// Hardly any where somebody asked and looks on.
+impl Seen {
+    /// Not of one that was re-created since, nor of the time before it came up again.
+    fn is_of(&self, container: &Container) -> bool {
+        self.id == container.id
+            && self.usage.read_at.zip(container.started_at).is_none_or(|(read, started)| read >= started)
+    }
+}
+
+/// None where nobody looks on: between the instant and the call no look stands (rulings 47).
 fn patience(run: &Run) -> Duration {
     match run.trigger {
-        Trigger::Manual | Trigger::Bulk | Trigger::Api | Trigger::Retry => HASTE,
+        Trigger::Manual | Trigger::Bulk | Trigger::Api | Trigger::Retry => PATIENCE,
         // Set just now, rather than a fire that one held back.
-        Trigger::Override if run.schedule_id.is_none() => HASTE,
+        Trigger::Override if run.schedule_id.is_none() => PATIENCE,
         Trigger::Override | Trigger::Schedule | Trigger::Label | Trigger::CatchUp | Trigger::Window => {
-            PATIENCE
+            Duration::ZERO
         }
     }
 }

@@ -23,9 +23,9 @@ use crate::app::{App, Live};
 use crate::db::{self, Tx};
 use crate::docker::Host;
 use crate::domain::action::Action;
-use crate::domain::inventory::ContainerState;
+use crate::domain::inventory::{ContainerState, patience};
 use crate::domain::nap::{Nap, NapKind, Sample, Sleep};
-use crate::domain::run::{Condition, Run, RunState, Step, StepState, WaitFor};
+use crate::domain::run::{Run, RunState, Step, StepState};
 use crate::domain::target::ContainerIdentity;
 use crate::domain::text::chain;
 
@@ -38,10 +38,10 @@ pub(super) use looks::Look;
 use looks::Looks;
 pub(super) use verdict::verdict;
 
-/// How long a dependant waits for a health check to pass (semantics §5).
-pub const HEALTH_WAIT: Duration = Duration::from_secs(120);
+/// How long a dependant waits for a health check to pass, where that may not take longer by its own times.
+const HEALTH_WAIT: Duration = Duration::from_secs(patience::USUAL.unsigned_abs());
 /// How long a dependant waits for a one-shot to end with exit code 0.
-pub const COMPLETION_WAIT: Duration = Duration::from_secs(600);
+const COMPLETION_WAIT: Duration = Duration::from_secs(600);
 /// What a run may take beyond its graces and waits (rulings 10).
 const BUDGET_MARGIN: Duration = Duration::from_secs(60);
 /// Wait between tries of a database that does not take an outcome.
@@ -60,6 +60,8 @@ pub(super) struct Drive {
     running: HashMap<usize, Option<Timestamp>>,
     /// Since when a step waits for a health check or a completion, by step and container, on the monotonic clock.
     waiting: HashMap<(usize, ContainerIdentity), Duration>,
+    /// What was said of the run while it waits for longer than it should have to.
+    waits_for: String,
     /// Begun by a process that is gone: what it had not issued is late after the deadline.
     resumed: bool,
     /// Begun at, on the monotonic clock.
@@ -95,6 +97,7 @@ impl Drive {
             resumed: false,
             running: HashMap::new(),
             waiting: HashMap::new(),
+            waits_for: String::new(),
             app,
             host,
             run,
@@ -113,7 +116,8 @@ impl Drive {
     /// Runs to the end, or to the orderly stop of the process.
     pub async fn complete(mut self) {
         let (running, mut seen_running) = mpsc::unbounded_channel();
-        self.looks = Some(self.look_at_what_it_stops());
+        let looks = self.look_at_what_it_stops();
+        self.looks = Some(looks);
         let mut flights: FuturesUnordered<Flight> = FuturesUnordered::new();
         for index in self.in_state(StepState::Issued) {
             // Committed to by a process that is gone. Nothing else is driven yet, so the lock is free.
@@ -165,20 +169,29 @@ impl Drive {
         }
     }
 
-    /// Each container that is to be stopped and that its guard has not looked at.
-    fn look_at_what_it_stops(&self) -> Looks {
-        let inventory = self.host.inventory();
-        let to_stop = self.steps.iter().filter(|step| {
-            step.action == Action::Stop
-                && !step.state.is_terminal()
-                && !self.samples.contains_key(&step.identity)
-        });
-        let running: Vec<_> = to_stop
-            .filter_map(|step| inventory.by_identity(&step.identity))
-            .filter(|container| container.state == ContainerState::Running)
-            .cloned()
-            .collect();
-        Looks::at(&self.host, &running, &self.run, &self.app.clock)
+    /// Takes over what was seen of the containers that are to be stopped in the seconds before, and looks at the others
+    /// that its guard has not looked at either.
+    fn look_at_what_it_stops(&mut self) -> Looks {
+        let (inventory, now) = (self.host.inventory(), self.app.clock.now());
+        let mut unseen = Vec::new();
+        for step in &self.steps {
+            let is_to_stop = step.action == Action::Stop && !step.state.is_terminal();
+            if !is_to_stop || self.samples.contains_key(&step.identity) {
+                continue;
+            }
+            let Some(container) =
+                inventory.by_identity(&step.identity).filter(|one| one.state == ContainerState::Running)
+            else {
+                continue;
+            };
+            match self.app.execution.early().seen(container, false, now) {
+                Some(Ok(usage)) => {
+                    self.samples.insert(step.identity.clone(), usage.sample(container.started_at));
+                }
+                Some(Err(_)) | None => unseen.push(Arc::clone(container)),
+            }
+        }
+        Looks::at(&self.host, &unseen, &self.run, &self.app.clock)
     }
 
     fn in_state(&self, state: StepState) -> Vec<usize> {
@@ -193,20 +206,25 @@ impl Drive {
             let now = self.app.clock.now();
             let late = self.is_late();
             let mut closed = Vec::new();
+            let mut waits_on = None;
             for index in self.in_state(StepState::Pending) {
-                let ended = match control.ends(&self.steps[index].identity) {
-                    Some(reason) => Some((StepState::Skipped, reason)),
-                    None if late => Some((StepState::Failed, "the run's time was up".to_owned())),
-                    None => match self.gate(index) {
-                        Gate::Never(reason) => Some((StepState::Skipped, reason)),
-                        _ => None,
-                    },
+                let gate = match control.ends(&self.steps[index].identity) {
+                    Some(reason) => Gate::Never(reason),
+                    None => self.gate(index),
                 };
-                if let Some((state, reason)) = ended {
-                    closed.push((index, state, reason));
+                match gate {
+                    Gate::Never(reason) => closed.push((index, StepState::Skipped, reason)),
+                    Gate::Late(_, reason) => waits_on = waits_on.or(Some((index, reason))),
+                    _ => {}
                 }
             }
+            // What waits for one of those that never will be has a better reason than the time.
+            if closed.is_empty() && late {
+                let up = |index| (index, StepState::Failed, "the run's time was up".to_owned());
+                closed.extend(self.in_state(StepState::Pending).into_iter().map(up));
+            }
             if closed.is_empty() {
+                self.tell_what_it_waits_for(waits_on).await;
                 return;
             }
             for (index, state, reason) in &closed {
@@ -226,6 +244,29 @@ impl Drive {
         }
     }
 
+    /// Says of the run which step it waits with although that has had its time; nothing where none is.
+    async fn tell_what_it_waits_for(&mut self, step: Option<(usize, String)>) {
+        let words = step.map_or_else(String::new, |(index, reason)| {
+            let container = &self.steps[index].container;
+            format!("{reason}; {container} waits on, until the run's deadline")
+        });
+        if words == self.waits_for {
+            return;
+        }
+        let told = async {
+            let mut tx = self.app.db.begin().await?;
+            db::runs::note(&mut tx, &self.run.id, &words).await?;
+            tx.commit().await
+        };
+        match told.await {
+            Ok(()) => {
+                self.waits_for = words;
+                self.announce();
+            }
+            Err(error) => tracing::warn!(run = %self.run.id, %error, "what a run waits for cannot be stored"),
+        }
+    }
+
     /// Nothing more is issued.
     fn is_late(&self) -> bool {
         // One reading for both sides: past the deadline its end is now.
@@ -237,14 +278,18 @@ impl Drive {
     /// cut off, else when its budget is used up (rulings 10). What others hold it up is not counted.
     fn end_of_time(&self, now: Duration) -> Duration {
         if self.resumed || self.steps.iter().all(|step| step.issued_at.is_none()) {
-            let left = self.run.deadline_at.duration_since(self.app.clock.now());
-            // The deadline itself is in time.
-            return now
-                + Duration::try_from(left).map_or(Duration::ZERO, |left| left + Duration::from_millis(1));
+            return self.deadline(now);
         }
         let held_up =
             self.held_up + self.held_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
-        self.begun + self.budget() + held_up
+        (self.begun + self.budget() + held_up).max(self.deadline(now))
+    }
+
+    /// The run's deadline on the monotonic clock, which shows `now`.
+    fn deadline(&self, now: Duration) -> Duration {
+        let left = self.run.deadline_at.duration_since(self.app.clock.now());
+        // The deadline itself is in time.
+        now + Duration::try_from(left).map_or(Duration::ZERO, |left| left + Duration::from_millis(1))
     }
 
     /// Sum over waves of the graces and waits, and a margin. A wave of more steps than may go at once takes turns.
@@ -259,11 +304,7 @@ impl Drive {
             };
             let grace = steps().map(|step| asked.unwrap_or_else(|| own(step))).max().unwrap_or(0);
             let turns = steps().count().div_ceil(self.app.config.parallelism.max(1));
-            let usual = |wait: &WaitFor| match wait.condition {
-                Condition::ServiceCompletedSuccessfully => COMPLETION_WAIT,
-                _ => HEALTH_WAIT,
-            };
-            let waits = steps().flat_map(|step| &step.wait_for).map(|wait| limit(wait, usual(wait)));
+            let waits = steps().flat_map(|step| &step.wait_for).map(limit);
             budget += Duration::from_secs(grace) * u32::try_from(turns).unwrap_or(u32::MAX)
                 + waits.max().unwrap_or(HEALTH_WAIT);
         }
@@ -312,6 +353,7 @@ impl Drive {
                     ready.push((index, lock, permit));
                 }
                 Gate::Shut(Some(at)) => look_again = Some(look_again.map_or(at, |sooner| sooner.min(at))),
+                Gate::Late(at, _) => look_again = Some(look_again.map_or(at, |sooner| sooner.min(at))),
                 Gate::Shut(None) | Gate::Never(_) => {}
             }
         }
@@ -389,6 +431,8 @@ impl Drive {
             running: running.clone(),
             control: self.control.clone(),
             before_restart: None,
+            // A plan says why it restarts what was not asked for: another one does.
+            brings_back: step.action == Action::Restart && !step.reason.is_empty(),
             sample: self.samples.get(&step.identity).copied(),
             look: self.looks.as_mut().map(|looks| looks.take(&step.identity)),
         };
