@@ -16,7 +16,9 @@ use crate::domain::inventory::Inventory;
 use crate::domain::overrides::{LONGEST, MAX_REASON, Override, Place, Reach, Wanted};
 use crate::domain::permission::Permission;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
+use crate::domain::text::shorten;
 use crate::domain::time::resolve;
+use crate::domain::time::to_text;
 use crate::domain::window::Mood;
 
 /// An override as typed, in a form or as JSON: nothing checked yet.
@@ -148,7 +150,7 @@ fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
         return Ok((Reach::All, "everything".to_owned()));
     }
     if app.hosts.get(&host).is_none() {
-        return Err(Error::field("host", "there is no such host"));
+        return Err(Error::field("host", format!("there is no host `{}`", shorten(host.as_str()))));
     }
     if kind == "host" {
         let name = format!("host {host}");
@@ -160,7 +162,7 @@ fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
     let Some(name) = draft.target_id.as_deref().filter(|name| !name.is_empty()) else {
         return Err(Error::field("target_id", "say which one"));
     };
-    let target = execute::resolve_target(app, &host, target_type, name)?;
+    let target = execute::named_target(app, &host, target_type, name)?;
     let name = execute::name_of(app, &target);
     Ok((Reach::Target(target), name))
 }
@@ -314,7 +316,7 @@ async fn record(
     let changes = vec![
         change("state", one.wanted.as_str().to_owned()),
         change("target_type", one.reach.type_str().to_owned()),
-        change("until", one.until.to_string()),
+        change("until", to_text(one.until)),
     ];
     let object = Object { kind: "override", id: Some(one.id.as_str()), name: &one.target_name };
     let detail = AuditDetail { changes, reason: Some(reason), ..AuditDetail::default() };

@@ -149,7 +149,8 @@ pub async fn set_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
     // Before the transaction, which holds a connection.
     let mut almanac = Almanac::load(app).await?;
     almanac.zone = zone::NamedZone { name: name.clone(), zone: found };
-    let all = Wanted { target: None, enabled: Some(true), text: None, before: None, limit: i64::MAX };
+    let all =
+        Wanted { host: None, target: None, enabled: Some(true), text: None, before: None, limit: i64::MAX };
     let schedules = db::schedules::list(&app.db, &all).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
