@@ -1,6 +1,7 @@
 //! One binary for all integration tests: it links once.
 
 mod api;
+mod api_details;
 mod architecture;
 mod audit_pages;
 mod auth;
@@ -8,6 +9,7 @@ mod backup;
 mod billing;
 mod browser;
 mod calendars;
+mod client;
 mod conflicts;
 mod contract;
 mod dependencies;
