@@ -20,6 +20,8 @@ use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
 /// Which runs are wanted; everything at its default = all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
+    /// On this host.
+    pub host: Option<HostId>,
     /// What happened to this stack or container, whoever it was asked for: its own runs, and those with a step on a
     /// container of it.
     pub target: Option<Target>,
@@ -46,6 +48,7 @@ pub struct RunFilter {
 impl RunFilter {
     fn wanted<'a>(&'a self, touching: &'a [ContainerIdentity]) -> db::history::Wanted<'a> {
         db::history::Wanted {
+            host: self.host.as_ref(),
             target: self.target.as_ref(),
             touching,
             schedule: self.schedule.as_ref(),

@@ -96,13 +96,17 @@ pub async fn unlock(
             && lock.target.target_type() == target_type
             && (lock.target_name == name || lock.target.key() == name)
     });
-    let target = match stored {
-        Some(lock) => lock.target,
-        None => execute::resolve_target(app, host, target_type, name)?,
+    let (target, name) = match stored {
+        Some(lock) => (lock.target, lock.target_name),
+        None => {
+            let target = execute::resolve_target(app, host, target_type, name)?;
+            let name = execute::name_of(app, &target);
+            (target, name)
+        }
     };
     let mut tx = app.db.begin().await?;
     if db::locks::remove(&mut tx, &target).await? {
-        record(&mut tx, app, actor, "unlock", &target, name, "").await?;
+        record(&mut tx, app, actor, "unlock", &target, &name, "").await?;
         tx.commit().await?;
         restore(app).await?;
         changed(app, &target);

@@ -13,8 +13,11 @@ use jiff::Timestamp;
 use super::{App, Result};
 use crate::db;
 use crate::domain::action::Action;
+use crate::domain::ids::HostId;
+use crate::domain::inventory::{ContainerState, Inventory};
 use crate::domain::report;
-use crate::domain::run::{RunState, Trigger};
+use crate::domain::run::{Run, RunState, Trigger};
+use crate::domain::schedule::ScheduleKind;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 
 /// Upper bounds of the buckets of run durations, in seconds: a stop takes its grace, a stack its waves.
@@ -41,52 +44,76 @@ impl Login {
 /// What has happened since the process came up.
 #[derive(Debug)]
 pub struct Counters {
-    runs: Mutex<BTreeMap<(&'static str, &'static str, &'static str), u64>>,
-    durations: Histogram,
-    lags: Histogram,
-    missed: AtomicU64,
+    hosts: Mutex<BTreeMap<HostId, OfHost>>,
     logins: [AtomicU64; 3],
     napped: tokio::sync::Mutex<Napped>,
 }
 
-/// Seconds napped by stack, up to an instant.
+/// What has happened on one host.
+#[derive(Clone, Debug)]
+struct OfHost {
+    runs: BTreeMap<(Action, RunState, Trigger), u64>,
+    durations: Histogram,
+    lags: Histogram,
+    missed: u64,
+}
+
+impl Default for OfHost {
+    /// Every kind of run is there from the start: what has not happened yet is 0, and its first time is a rise.
+    fn default() -> Self {
+        let ends = || RunState::ALL.iter().filter(|state| state.is_terminal());
+        let kinds = Action::ALL.into_iter().flat_map(|action| {
+            ends().flat_map(move |end| Trigger::ALL.iter().map(move |trigger| (action, *end, *trigger)))
+        });
+        Self {
+            runs: kinds.map(|kind| (kind, 0)).collect(),
+            durations: Histogram::new(&DURATIONS),
+            lags: Histogram::new(&LAGS),
+            missed: 0,
+        }
+    }
+}
+
+/// Seconds napped by host and stack, up to an instant.
 #[derive(Debug)]
 struct Napped {
     until: Timestamp,
-    ms: BTreeMap<String, i64>,
+    ms: BTreeMap<(HostId, String), i64>,
 }
 
 impl Counters {
     /// Nothing has happened yet.
     pub fn new(now: Timestamp) -> Self {
         Self {
-            runs: Mutex::default(),
-            durations: Histogram::new(&DURATIONS),
-            lags: Histogram::new(&LAGS),
-            missed: AtomicU64::new(0),
+            hosts: Mutex::default(),
             logins: Default::default(),
             napped: tokio::sync::Mutex::new(Napped { until: now, ms: BTreeMap::new() }),
         }
     }
 
+    fn on<T>(&self, host: &HostId, change: impl FnOnce(&mut OfHost) -> T) -> T {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        change(hosts.entry(host.clone()).or_default())
+    }
+
     /// A run ended; it had begun that long ago, where it had.
-    pub fn run_ended(&self, action: Action, trigger: Trigger, outcome: RunState, took: Option<Duration>) {
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        *runs.entry((action.as_str(), outcome.as_str(), trigger.as_str())).or_default() += 1;
-        drop(runs);
-        if let Some(took) = took {
-            self.durations.add(took);
-        }
+    pub fn run_ended(&self, run: &Run, outcome: RunState, took: Option<Duration>) {
+        self.on(&run.target.host, |host| {
+            *host.runs.entry((run.action, outcome, run.trigger)).or_default() += 1;
+            if let Some(took) = took {
+                host.durations.add(took);
+            }
+        });
     }
 
-    /// A schedule was claimed that long after its instant.
-    pub fn claimed(&self, lag: Duration) {
-        self.lags.add(lag);
+    /// A schedule of a host was claimed that long after its instant.
+    pub fn claimed(&self, host: &HostId, lag: Duration) {
+        self.on(host, |host| host.lags.add(lag));
     }
 
-    /// So many fires are only remembered.
-    pub fn missed(&self, count: i64) {
-        self.missed.fetch_add(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
+    /// So many fires of a host are only remembered.
+    pub fn missed(&self, host: &HostId, count: i64) {
+        self.on(host, |host| host.missed += u64::try_from(count).unwrap_or(0));
     }
 
     /// Somebody tried to log in.
@@ -94,40 +121,42 @@ impl Counters {
         self.logins[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Claims by how late they were: upper bound in seconds, how many. The last has no bound.
+    /// Claims of all hosts by how late they were: upper bound in seconds, how many. The last has no bound.
     pub fn lags(&self) -> Vec<(Option<f64>, u64)> {
-        self.lags.counts()
+        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = Histogram::new(&LAGS);
+        for host in hosts.values() {
+            for (all, count) in all.counts.iter_mut().zip(&host.lags.counts) {
+                *all += count;
+            }
+        }
+        all.counts().collect()
     }
 }
 
 /// Counts by size.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Histogram {
     bounds: &'static [f64],
     /// One more than there are bounds.
-    counts: Vec<AtomicU64>,
-    sum_us: AtomicU64,
+    counts: Vec<u64>,
+    sum: Duration,
 }
 
 impl Histogram {
     fn new(bounds: &'static [f64]) -> Self {
-        Self {
-            bounds,
-            counts: std::iter::repeat_with(AtomicU64::default).take(bounds.len() + 1).collect(),
-            sum_us: AtomicU64::new(0),
-        }
+        Self { bounds, counts: vec![0; bounds.len() + 1], sum: Duration::ZERO }
     }
 
-    fn add(&self, value: Duration) {
+    fn add(&mut self, value: Duration) {
         let seconds = value.as_secs_f64();
         let place = self.bounds.iter().position(|bound| seconds <= *bound).unwrap_or(self.bounds.len());
-        self.counts[place].fetch_add(1, Ordering::Relaxed);
-        self.sum_us.fetch_add(u64::try_from(value.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.counts[place] += 1;
+        self.sum = self.sum.saturating_add(value);
     }
 
-    fn counts(&self) -> Vec<(Option<f64>, u64)> {
-        let bounds = self.bounds.iter().copied().map(Some).chain([None]);
-        bounds.zip(self.counts.iter().map(|count| count.load(Ordering::Relaxed))).collect()
+    fn counts(&self) -> impl Iterator<Item = (Option<f64>, u64)> {
+        self.bounds.iter().copied().map(Some).chain([None]).zip(self.counts.iter().copied())
     }
 }
 
@@ -150,17 +179,16 @@ impl Text {
         let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
     }
 
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
-        self.metric(name, "histogram", help);
+    fn histogram(&mut self, name: &str, host: &HostId, histogram: &Histogram) {
+        let host = ("host", host.as_str());
         let mut total = 0;
         for (bound, count) in histogram.counts() {
             total += count;
             let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.to_string());
-            self.value(&format!("{name}_bucket"), &[("le", &bound)], total);
+            self.value(&format!("{name}_bucket"), &[host, ("le", &bound)], total);
         }
-        let sum = Duration::from_micros(histogram.sum_us.load(Ordering::Relaxed)).as_secs_f64();
-        self.value(&format!("{name}_sum"), &[], sum);
-        self.value(&format!("{name}_count"), &[], total);
+        self.value(&format!("{name}_sum"), &[host], histogram.sum.as_secs_f64());
+        self.value(&format!("{name}_count"), &[host], total);
     }
 }
 
@@ -169,76 +197,155 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// Everything, as Prometheus reads it. Gauges are as they are now: three cheap queries, the rest from memory.
+/// Everything, as Prometheus reads it. Gauges are as they are now: a few cheap queries, the rest from memory. What has
+/// not happened yet is there as 0.
 ///
 /// # Errors
 /// Where the database cannot be read.
 pub async fn text(app: &App) -> Result<String> {
-    let counters = &app.vitals.counters;
     let mut text = Text::default();
     text.metric("docknap_build_info", "gauge", "Always 1; the label says which version runs.");
     text.value("docknap_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-
-    text.metric("docknap_runs_total", "counter", "Runs that ended since the start.");
-    let runs = counters.runs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    for ((action, outcome, trigger), count) in runs {
-        let labels = [("action", action), ("outcome", outcome), ("trigger", trigger)];
-        text.value("docknap_runs_total", &labels, count);
-    }
-    text.histogram("docknap_run_duration_seconds", "How long runs took.", &counters.durations);
-    text.histogram(
-        "docknap_scheduler_lag_seconds",
-        "How long after its instant a schedule was claimed.",
-        &counters.lags,
-    );
-    text.metric("docknap_runs_missed_total", "counter", "Times of schedules that passed unnoticed.");
-    text.value("docknap_runs_missed_total", &[], counters.missed.load(Ordering::Relaxed));
-
-    let (schedules, enabled) = db::schedules::count(&app.db).await?;
-    text.metric("docknap_schedules", "gauge", "Schedules, switched on or off.");
-    text.value("docknap_schedules", &[("state", "enabled")], enabled);
-    text.value("docknap_schedules", &[("state", "disabled")], schedules - enabled);
-    let name = "docknap_schedule_next_run_timestamp_seconds";
-    text.metric(name, "gauge", "When a schedule is due next; the label is its id.");
-    for (id, at) in db::schedules::all_due(&app.db).await? {
-        text.value(name, &[("schedule", id.as_str())], at.as_second());
-    }
-
-    text.metric("docknap_containers", "gauge", "Containers by Docker's state.");
-    let hosts = app.hosts.all();
-    for host in &hosts {
-        let mut states: BTreeMap<&str, u64> = BTreeMap::new();
-        for container in host.inventory().containers.iter() {
-            *states.entry(container.state.as_str()).or_default() += 1;
-        }
-        for (state, count) in states {
-            text.value("docknap_containers", &[("host", host.id().as_str()), ("state", state)], count);
-        }
-    }
-    text.metric("docknap_docker_up", "gauge", "1 while the Docker Engine can be reached.");
-    for host in &hosts {
-        let up = u8::from(host.inventory().is_connected());
-        text.value("docknap_docker_up", &[("host", host.id().as_str())], up);
-    }
-
-    text.metric(
-        "docknap_nap_seconds_total",
-        "counter",
-        "Seconds a stack, or a container without one, napped since the start.",
-    );
-    for (stack, ms) in napped(app).await? {
-        text.value("docknap_nap_seconds_total", &[("stack", &stack)], ms / 1000);
-    }
+    runs(&mut text, app);
+    schedules(&mut text, app).await?;
+    containers(&mut text, app).await?;
     text.metric("docknap_auth_attempts_total", "counter", "Tries to log in.");
     for (login, word) in Login::ALL {
-        let count = counters.logins[login as usize].load(Ordering::Relaxed);
+        let count = app.vitals.counters.logins[login as usize].load(Ordering::Relaxed);
         text.value("docknap_auth_attempts_total", &[("outcome", word)], count);
     }
     Ok(text.0)
 }
 
+/// What was counted, by host.
+fn runs(text: &mut Text, app: &App) {
+    let mut counted = app.vitals.counters.hosts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for host in app.hosts.all() {
+        counted.entry(host.id().clone()).or_default();
+    }
+    text.metric("docknap_runs_total", "counter", "Runs that ended since the start.");
+    for (host, of) in &counted {
+        for ((action, outcome, trigger), count) in &of.runs {
+            let labels = [
+                ("host", host.as_str()),
+                ("action", action.as_str()),
+                ("outcome", outcome.as_str()),
+                ("trigger", trigger.as_str()),
+            ];
+            text.value("docknap_runs_total", &labels, count);
+        }
+    }
+    let name = "docknap_run_duration_seconds";
+    text.metric(name, "histogram", "How long runs took.");
+    for (host, of) in &counted {
+        text.histogram(name, host, &of.durations);
+    }
+    let name = "docknap_scheduler_lag_seconds";
+    text.metric(name, "histogram", "How long after its instant a schedule was claimed.");
+    for (host, of) in &counted {
+        text.histogram(name, host, &of.lags);
+    }
+    text.metric("docknap_runs_missed_total", "counter", "Times of schedules that passed unnoticed.");
+    for (host, of) in &counted {
+        text.value("docknap_runs_missed_total", &[("host", host.as_str())], of.missed);
+    }
+}
+
+/// The schedules as they are stored.
+async fn schedules(text: &mut Text, app: &App) -> Result<()> {
+    let all = db::schedules::Wanted {
+        host: None,
+        target: None,
+        enabled: None,
+        text: None,
+        before: None,
+        limit: i64::MAX,
+    };
+    let stored = db::schedules::list(&app.db, &all).await?;
+    let mut switched: BTreeMap<HostId, [u64; 2]> = BTreeMap::new();
+    for host in app.hosts.all() {
+        switched.entry(host.id().clone()).or_default();
+    }
+    for schedule in &stored {
+        let host = schedule.spec.target.host.clone();
+        switched.entry(host).or_default()[usize::from(schedule.spec.enabled)] += 1;
+    }
+    text.metric("docknap_schedules", "gauge", "Schedules, switched on or off.");
+    for (host, [disabled, enabled]) in &switched {
+        for (state, count) in [("enabled", enabled), ("disabled", disabled)] {
+            text.value("docknap_schedules", &[("host", host.as_str()), ("state", state)], count);
+        }
+    }
+    text.metric("docknap_schedule_info", "gauge", "Always 1; the labels say what a schedule is.");
+    for schedule in &stored {
+        let (spec, kind) = (&schedule.spec, schedule.kind());
+        // A window has no action: it sleeps and wakes.
+        let action = if kind == ScheduleKind::Window { "" } else { spec.action.as_str() };
+        let labels = [
+            ("host", spec.target.host.as_str()),
+            ("schedule", schedule.id.as_str()),
+            ("name", &spec.title()),
+            ("kind", kind.as_str()),
+            ("action", action),
+            ("target_type", schedule.target_type().as_str()),
+            ("target", &spec.target_name),
+        ];
+        text.value("docknap_schedule_info", &labels, 1);
+    }
+    let name = "docknap_schedule_next_run_timestamp_seconds";
+    text.metric(name, "gauge", "When a schedule is due next; docknap_schedule_info says which it is.");
+    for schedule in &stored {
+        if let Some(at) = schedule.next_due {
+            let labels = [("host", schedule.spec.target.host.as_str()), ("schedule", schedule.id.as_str())];
+            text.value(name, &labels, at.as_second());
+        }
+    }
+    Ok(())
+}
+
+/// The containers as they are, and what naps.
+async fn containers(text: &mut Text, app: &App) -> Result<()> {
+    let hosts: Vec<Inventory> = app.hosts.all().iter().map(|host| host.inventory()).collect();
+    text.metric("docknap_containers", "gauge", "Containers by Docker's state.");
+    for inventory in &hosts {
+        for state in ContainerState::ALL {
+            let count = inventory.containers.iter().filter(|one| one.state == state).count();
+            let labels = [("host", inventory.host.as_str()), ("state", state.as_str())];
+            text.value("docknap_containers", &labels, count);
+        }
+    }
+    text.metric("docknap_docker_up", "gauge", "1 while the Docker Engine can be reached.");
+    for inventory in &hosts {
+        let up = u8::from(inventory.is_connected());
+        text.value("docknap_docker_up", &[("host", inventory.host.as_str())], up);
+    }
+    let mut napped = napped(app).await?;
+    let mut napping: BTreeMap<(HostId, String), u64> = BTreeMap::new();
+    for inventory in &hosts {
+        let naps = db::naps::of_host(&app.db, &inventory.host).await?;
+        for container in inventory.containers.iter() {
+            let owner = container.stack().unwrap_or(&container.name).to_owned();
+            let key = (inventory.host.clone(), owner);
+            napped.entry(key.clone()).or_default();
+            let naps = naps.get(&container.identity).is_some_and(|nap| nap.holds(container));
+            *napping.entry(key).or_default() += u64::from(naps);
+        }
+    }
+    let name = "docknap_napping";
+    text.metric(name, "gauge", "Containers of a stack that nap, or whether a container without one does.");
+    for ((host, stack), count) in &napping {
+        text.value(name, &[("host", host.as_str()), ("stack", stack)], count);
+    }
+    let name = "docknap_nap_seconds_total";
+    text.metric(name, "counter", "Seconds a stack, or a container without one, napped since the start.");
+    for ((host, stack), ms) in &napped {
+        text.value(name, &[("host", host.as_str()), ("stack", stack)], ms / 1000);
+    }
+    Ok(())
+}
+
 /// Brings the seconds napped up to now. Only what slept since the last look is read.
-async fn napped(app: &App) -> Result<BTreeMap<String, i64>> {
+async fn napped(app: &App) -> Result<BTreeMap<(HostId, String), i64>> {
     // Held over the query: two who ask at once do not count the same seconds twice.
     let mut napped = app.vitals.counters.napped.lock().await;
     let now = app.clock.now();
@@ -246,7 +353,7 @@ async fn napped(app: &App) -> Result<BTreeMap<String, i64>> {
         let span = (napped.until, now);
         let sleeps = db::sleeps::between(&app.db, span.0, span.1).await?;
         for (target, amount) in report::account(&sleeps, span, now) {
-            *napped.ms.entry(label(&target)).or_default() += amount.asleep_ms;
+            *napped.ms.entry((target.host.clone(), label(&target))).or_default() += amount.asleep_ms;
         }
         napped.until = now;
     }
@@ -274,20 +381,19 @@ mod tests {
 
     #[test]
     fn a_histogram_adds_up() {
-        let histogram = Histogram::new(&LAGS);
+        let mut histogram = Histogram::new(&LAGS);
         for ms in [0, 5, 6, 2_000, 7_200_000] {
             histogram.add(Duration::from_millis(ms));
         }
         let mut text = Text::default();
-        text.histogram("h", "Help.", &histogram);
+        text.histogram("h", &HostId::from("nas"), &histogram);
         for line in [
-            "# TYPE h histogram",
-            "h_bucket{le=\"0.005\"} 2",
-            "h_bucket{le=\"0.01\"} 3",
-            "h_bucket{le=\"5\"} 4",
-            "h_bucket{le=\"+Inf\"} 5",
-            "h_sum 7202.011",
-            "h_count 5",
+            "h_bucket{host=\"nas\",le=\"0.005\"} 2",
+            "h_bucket{host=\"nas\",le=\"0.01\"} 3",
+            "h_bucket{host=\"nas\",le=\"5\"} 4",
+            "h_bucket{host=\"nas\",le=\"+Inf\"} 5",
+            "h_sum{host=\"nas\"} 7202.011",
+            "h_count{host=\"nas\"} 5",
         ] {
             assert!(text.0.lines().any(|found| found == line), "{line}\n{}", text.0);
         }

@@ -12,6 +12,7 @@ use crate::domain::order::added::{self, AddedEdge, MAX_WAIT};
 use crate::domain::permission::Permission;
 use crate::domain::run::Condition;
 use crate::domain::target::{Subject, Target, TargetType};
+use crate::domain::text::shorten;
 
 /// An edge as typed: nothing checked yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +57,15 @@ pub async fn list(app: &App, actor: &Actor) -> Result<Vec<AddedEdge>> {
     Ok(db::order_edges::all(&app.db).await?)
 }
 
+/// One of them.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn get(app: &App, actor: &Actor, id: &str) -> Result<AddedEdge> {
+    let found = list(app, actor).await?.into_iter().find(|edge| edge.id == id);
+    found.ok_or_else(|| Error::not_found("edge", shorten(id)))
+}
+
 /// Adds an edge.
 ///
 /// # Errors
@@ -63,6 +73,9 @@ pub async fn list(app: &App, actor: &Actor) -> Result<Vec<AddedEdge>> {
 pub async fn add(app: &App, actor: &Actor, draft: &Draft) -> Result<AddedEdge> {
     actor.require(Permission::Operate)?;
     let host = HostId::from(draft.host.as_deref().filter(|host| !host.is_empty()).unwrap_or("local"));
+    if app.hosts.get(&host).is_none() {
+        return Err(Error::field("host", format!("there is no host `{}`", shorten(host.as_str()))));
+    }
     let mut faults = Vec::new();
     let dependant = side(
         app,
@@ -196,12 +209,10 @@ fn refuse_cycle(app: &App, edge: &AddedEdge) -> Result<()> {
 /// [`Error::NotFound`].
 pub async fn remove(app: &App, actor: &Actor, id: &str) -> Result<()> {
     actor.require(Permission::Operate)?;
-    let not_found = || Error::not_found("edge", id.chars().take(64).collect::<String>());
-    let edge =
-        db::order_edges::all(&app.db).await?.into_iter().find(|edge| edge.id == id).ok_or_else(not_found)?;
+    let edge = get(app, actor, id).await?;
     let mut tx = app.db.begin().await?;
     if !db::order_edges::remove(&mut tx, id).await? {
-        return Err(not_found());
+        return Err(Error::not_found("edge", shorten(id)));
     }
     record(&mut tx, app, actor, "order.remove", &edge).await?;
     tx.commit().await?;

@@ -17,7 +17,9 @@ use crate::domain::inventory::{Container, Inventory};
 use crate::domain::overrides::{LONGEST, MAX_REASON, Override, Place, Reach, Wanted};
 use crate::domain::permission::Permission;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
+use crate::domain::text::shorten;
 use crate::domain::time::resolve;
+use crate::domain::time::to_text;
 use crate::domain::window::Mood;
 
 /// An override as typed, in a form or as JSON: nothing checked yet.
@@ -183,7 +185,7 @@ fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
         return Ok((Reach::All, "everything".to_owned()));
     }
     let Some(engine) = app.hosts.get(&host) else {
-        return Err(Error::field("host", "there is no such host"));
+        return Err(Error::field("host", format!("there is no host `{}`", shorten(host.as_str()))));
     };
     if kind == "host" {
         let name = format!("host {host}");
@@ -195,7 +197,7 @@ fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
     let Some(name) = draft.target_id.as_deref().filter(|name| !name.is_empty()) else {
         return Err(Error::field("target_id", "say which one"));
     };
-    let target = execute::resolve_target(app, &host, target_type, name)?;
+    let target = execute::named_target(app, &host, target_type, name)?;
     let name = execute::name_of(app, &target);
     execute::unprotected(&engine.inventory(), &target, &name)?;
     Ok((Reach::Target(target), name))
@@ -365,7 +367,7 @@ async fn record(
     let changes = vec![
         change("state", one.wanted.as_str().to_owned()),
         change("target_type", one.reach.type_str().to_owned()),
-        change("until", one.until.to_string()),
+        change("until", to_text(one.until)),
     ];
     let object = Object { kind: "override", id: Some(one.id.as_str()), name: &one.target_name };
     let detail = AuditDetail { changes, reason: Some(reason), ..AuditDetail::default() };

@@ -10,7 +10,7 @@ use super::runs::RunRow;
 use super::steps::StepRow;
 use super::{Db, DbError, Result, on_db};
 use crate::domain::action::Action;
-use crate::domain::ids::{RunId, ScheduleId};
+use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::run::{ActorRef, Run, RunState, Step, Trigger};
 use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Target};
@@ -19,6 +19,8 @@ use crate::domain::time::{from_ms, to_ms};
 /// Which runs [`list`] answers; `None` = any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted<'a> {
+    /// On this host.
+    pub host: Option<&'a HostId>,
     /// Of this target …
     pub target: Option<&'a Target>,
     /// … or with a step on one of these containers of its host, done or left out.
@@ -76,6 +78,7 @@ impl Sought {
                 format!(" AND host_id = {host} AND identity IN ({identities})")
             }));
         }
+        rest.is("host_id", wanted.host.filter(|_| wanted.target.is_none()).map(HostId::as_str));
         rest.is("schedule_id", wanted.schedule.map(ScheduleId::as_str));
         rest.is("state", wanted.state.map(RunState::as_str));
         if wanted.attention {

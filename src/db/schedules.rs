@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::many::{left_out, values_tx};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::calendar::CalendarEffect;
-use crate::domain::ids::{CalendarId, ScheduleId, UserId};
+use crate::domain::ids::{CalendarId, HostId, ScheduleId, UserId};
 use crate::domain::schedule::{Policy, Schedule, ScheduleSpec, Source, Wake, When};
 use crate::domain::target::Target;
 use crate::domain::time::{from_ms, to_ms};
@@ -288,6 +288,8 @@ pub async fn get_in(tx: &mut Tx, id: &ScheduleId) -> Result<Option<Schedule>> {
 /// Which schedules [`list`] answers; `None` = any. Deleted ones never.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted<'a> {
+    /// On this host.
+    pub host: Option<&'a HostId>,
     /// For this target.
     pub target: Option<&'a Target>,
     /// Switched on or off.
@@ -320,7 +322,7 @@ pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<Schedule>> {
         format!("%{text}%")
     });
     let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(SQL)
-        .bind(wanted.target.map(|target| target.host.as_str()))
+        .bind(wanted.target.map(|target| &target.host).or(wanted.host).map(HostId::as_str))
         .bind(wanted.target.map(|target| target.target_type().as_str()))
         .bind(identity.as_deref())
         .bind(wanted.enabled)
@@ -490,14 +492,4 @@ pub async fn count(db: &Db) -> Result<(i64, i64)> {
          COALESCE(CAST(SUM(CASE WHEN enabled = TRUE THEN 1 ELSE 0 END) AS BIGINT), 0) \
          FROM schedules WHERE deleted_ms IS NULL";
     Ok(on_db!(db, pool => sqlx::query_as(SQL).fetch_one(pool))?)
-}
-
-/// When each schedule that will fire is due, by id.
-///
-/// # Errors
-/// What the engine answered.
-pub async fn all_due(db: &Db) -> Result<Vec<(ScheduleId, Timestamp)>> {
-    const SQL: &str = "SELECT id, next_due_ms FROM schedules WHERE next_due_ms IS NOT NULL ORDER BY id";
-    let rows: Vec<(String, i64)> = on_db!(db, pool => sqlx::query_as(SQL).fetch_all(pool))?;
-    Ok(rows.into_iter().map(|(id, at)| (ScheduleId(id), from_ms(at))).collect())
 }

@@ -44,6 +44,17 @@ pub enum ContainerState {
 }
 
 impl ContainerState {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Created,
+        Self::Running,
+        Self::Paused,
+        Self::Restarting,
+        Self::Removing,
+        Self::Exited,
+        Self::Dead,
+    ];
+
     /// Docker's word.
     pub fn as_str(self) -> &'static str {
         match self {

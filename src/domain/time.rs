@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use crate::zones;
@@ -61,6 +62,12 @@ pub fn days_to(now: Timestamp, zone: &TimeZone, days: u16) -> Vec<Timestamp> {
         resolve(day.to_datetime(jiff::civil::Time::midnight()), zone)
     };
     (-1..i32::from(days)).rev().filter_map(begins).collect()
+}
+
+/// RFC 3339 in UTC, always to the millisecond, the form in which programs read instants.
+pub fn to_text(instant: Timestamp) -> String {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+    PRINTER.timestamp_to_string(&instant)
 }
 
 /// Unix milliseconds, the form in which instants are stored.
@@ -174,6 +181,18 @@ mod tests {
 
     fn utc(text: &str) -> Timestamp {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_instant_is_written_to_the_millisecond_whatever_it_is() {
+        for (given, written) in [
+            ("2026-11-23T23:00:00Z", "2026-11-23T23:00:00.000Z"),
+            ("2026-11-23T23:00:00.5Z", "2026-11-23T23:00:00.500Z"),
+            ("2026-11-23T23:00:00.123999Z", "2026-11-23T23:00:00.123Z"),
+            ("2026-11-23T23:00:00+01:00", "2026-11-23T22:00:00.000Z"),
+        ] {
+            assert_eq!(to_text(utc(given)), written);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
 
@@ -16,7 +17,7 @@ use crate::domain::action::Action;
 use crate::domain::contradiction;
 use crate::domain::desired::{Desired, Layer, Moment, Rules};
 use crate::domain::due::{self, Decision};
-use crate::domain::ids::ScheduleId;
+use crate::domain::ids::{HostId, ScheduleId};
 use crate::domain::inventory::Inventory;
 use crate::domain::overrides::{Place, Wanted};
 use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
@@ -128,6 +129,14 @@ impl Batch {
                 is_last: matches!(schedule.spec.when, When::Once(_)),
             })
         })
+    }
+
+    /// How long after its instant each occurrence that was not lost was taken, and on which host it acts.
+    pub fn lags(&self, lost: &HashSet<ScheduleId>, now: Timestamp) -> Vec<(HostId, Duration)> {
+        let moved = self.moved.iter().map(|(at, _)| &self.due[*at]);
+        let won = moved.filter(|schedule| !lost.contains(&schedule.id));
+        let late = |due| Duration::try_from(now.duration_since(due)).unwrap_or_default();
+        won.filter_map(|one| Some((one.spec.target.host.clone(), late(one.next_due?)))).collect()
     }
 
     /// What is to be stored where the occurrences of all but the `lost` schedules were taken.

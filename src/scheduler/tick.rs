@@ -9,7 +9,6 @@
 //! 5. Tell of the sleeps that are near.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -112,19 +111,16 @@ pub async fn pass(app: &App, ahead: Option<Ahead>) -> Result<Ticked> {
 /// Takes the occurrences of a batch and stores what they leave, in a handful of statements; answers how many were taken.
 async fn claim(app: &App, batch: &mut Batch, now: Timestamp, ticked: &mut Ticked) -> Result<usize> {
     let mut tx = app.db.begin().await?;
-    let (lost, lags) = {
+    let lost = {
         let takings: Vec<Taking<'_>> = batch.takings().collect();
-        let lost = db::schedules::claim(&mut tx, &takings).await?;
-        let late = |due| Duration::try_from(now.duration_since(due)).unwrap_or_default();
-        let won = takings.iter().filter(|taking| !lost.contains(taking.id));
-        let lags: Vec<Duration> = won.map(|taking| late(taking.due)).collect();
-        (lost, lags)
+        db::schedules::claim(&mut tx, &takings).await?
     };
+    let lags = batch.lags(&lost, now);
     let prepared = batch.take_runs(&lost);
     store(app, tx, prepared, batch, ticked).await?;
     ticked.claimed += lags.len();
-    for lag in &lags {
-        app.vitals.counters.claimed(*lag);
+    for (host, lag) in &lags {
+        app.vitals.counters.claimed(host, *lag);
     }
     Ok(lags.len())
 }
@@ -151,18 +147,21 @@ async fn store(
         }
         runs.push(prepared.run.id.clone());
     }
-    let missed: i64 = prepared.iter().filter_map(|one| Some(one.run.missed.as_ref()?.count)).sum();
-    let ended = prepared.iter().filter(|one| one.run.state.is_terminal() && is_stored(one));
-    let ended: Vec<_> = ended.map(|one| (one.run.action, one.run.trigger, one.run.state)).collect();
+    let told = prepared.iter().filter(|one| one.run.state.is_terminal() || one.run.missed.is_some());
+    let told: Vec<Run> = told.filter(|one| is_stored(one)).map(|one| one.run.clone()).collect();
     prepared.retain(acts);
     app.execution.hand_over(prepared);
     tx.commit().await?;
     let counters = &app.vitals.counters;
-    for (action, trigger, state) in ended {
-        counters.run_ended(action, trigger, state, None);
+    for run in told {
+        if run.state.is_terminal() {
+            counters.run_ended(&run, run.state, None);
+        }
+        if let Some(missed) = &run.missed {
+            counters.missed(&run.target.host, missed.count);
+            ticked.missed += missed.count;
+        }
     }
-    counters.missed(missed);
-    ticked.missed += missed;
     ticked.runs.append(&mut runs);
     Ok(())
 }

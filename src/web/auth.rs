@@ -9,14 +9,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::Extensions;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Web;
 use super::proxy::Via;
+use super::routes::StrictQuery;
 use crate::app::{Actor, Error, Result, auth};
 use crate::domain::permission::Role;
 use crate::domain::user::User;
@@ -146,15 +147,17 @@ impl<R: Needs, S: Sync> FromRequestParts<S> for Caller<R> {
     }
 }
 
+/// The token of `Authorization: Bearer …`; the scheme's name may be in any case (RFC 9110).
+pub(super) fn bearer_of(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 /// Puts the [`Identity`] behind the bearer token into a request to the API. Cookies are not looked at.
 pub(super) async fn bearer(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let ip = request.extensions().get::<Via>().and_then(|via| via.ip);
-    let token =
-        request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
-        });
-    if let Some(token) = token {
+    request.extensions_mut().insert(StrictQuery);
+    if let Some(token) = bearer_of(request.headers()).map(str::to_owned) {
         match auth::tokens::verify(&web.app, &token, ip).await {
             Ok((user, jti)) => {
                 request.extensions_mut().insert(Identity::new(user, Login::Token(jti), ip));

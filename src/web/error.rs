@@ -4,6 +4,7 @@
 //! it also replaces every error answer without a body of its own (404, 405, 413 … of the framework). What caused an
 //! internal error goes to the log under the request's id and to nobody else.
 
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use askama::Template;
@@ -91,6 +92,19 @@ impl Problem {
         )
     }
 
+    /// Lists what is wrong, as much of it as helps: the number of faults and their words come from a stranger's input.
+    fn list(&mut self, mut errors: Vec<FieldError>) {
+        if errors.len() > MOST_FAULTS {
+            let _ = write!(self.detail, " The first {MOST_FAULTS} are listed.");
+            errors.truncate(MOST_FAULTS);
+        }
+        for error in &mut errors {
+            shorten(&mut error.field);
+            shorten(&mut error.message);
+        }
+        self.errors = errors;
+    }
+
     /// The body is larger than any form.
     pub fn too_large() -> Self {
         of_status(StatusCode::PAYLOAD_TOO_LARGE)
@@ -166,18 +180,32 @@ impl From<Error> for Problem {
             other => sentence(&other.to_string()),
         };
         let mut problem = Self::new(status, error.code(), title, detail);
+        shorten(&mut problem.detail);
         match error {
             Error::NotFound { what, near, .. } => {
                 problem.rest.near = near;
                 problem.rest.what = what;
             }
-            Error::Invalid(errors) => problem.errors = errors,
+            Error::Invalid(errors) => problem.list(errors),
             Error::TooManyTries { retry_after } => problem.retry_after = Some(retry_after.as_secs().max(1)),
             Error::Docker { .. } | Error::Unavailable { .. } => problem.retry_after = Some(5),
             Error::Internal(source) => problem.rest.cause = Some(chain(&*source)),
             _ => {}
         }
         problem
+    }
+}
+
+/// Faults that are listed at most.
+const MOST_FAULTS: usize = 20;
+/// Characters of one text about what is wrong, at most.
+const MOST_SAID: usize = 500;
+
+/// Cut where it is longer than anybody reads.
+fn shorten(text: &mut String) {
+    if let Some((at, _)) = text.char_indices().nth(MOST_SAID) {
+        text.truncate(at);
+        text.push('…');
     }
 }
 

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use crate::app::paging::{MAX_LIMIT, Page, Paged};
 use crate::app::{Error, Result};
+use crate::domain::time::to_text;
 
 /// Rows of a file, at most; the pages that offer one say so.
 pub const MOST: usize = 50_000;
@@ -176,7 +177,7 @@ fn cell(text: &str) -> String {
 
 /// An instant in a cell; empty where there is none.
 pub fn instant(at: Option<Timestamp>) -> String {
-    at.map(|at| at.to_string()).unwrap_or_default()
+    at.map(to_text).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! `/metrics`, for Prometheus: off, behind a token of its own, or open.
 
 use axum::extract::State;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::auth::bearer_of;
 use super::{Web, error};
 use crate::app::metrics;
 use crate::config::Metrics;
@@ -21,8 +22,7 @@ pub(super) async fn text(State(web): State<Web>, uri: Uri, headers: HeaderMap) -
         Metrics::Off => return error::not_found(uri).await.into_response(),
         Metrics::Open => {}
         Metrics::Token(token) => {
-            let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-            let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+            let given = bearer_of(&headers).unwrap_or_default();
             // Digests: the comparison takes as long whatever the lengths.
             let (given, wanted) = (Sha256::digest(given), Sha256::digest(token.expose_secret()));
             if !bool::from(given.ct_eq(&wanted)) {

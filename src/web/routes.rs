@@ -2,7 +2,7 @@
 //!
 //! There is no way to add a route without saying it, and the table the tests walk is the one the router is made from.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 
 use super::Web;
+use super::api::body::{Asked, refuse_query};
 use super::auth::Identity;
 use crate::domain::permission::Role;
 
@@ -143,6 +144,9 @@ pub trait Answers<A, M>: Clone + Send + Sync + 'static {
     /// What takes the last.
     const LAST: Last;
 
+    /// Whether one of them is the query string.
+    fn asks() -> bool;
+
     /// The answer to arguments that were taken by these.
     fn answer(self, arguments: Arguments) -> Answering;
 }
@@ -168,6 +172,11 @@ macro_rules! answers {
         {
             const PARTS: &'static [Part] = &[$(part::<$part>),*];
             const LAST: Last = last::<$last, M>;
+
+            fn asks() -> bool {
+                let asked = TypeId::of::<Asked>();
+                [$(TypeId::of::<$part>(),)* TypeId::of::<$last>()].contains(&asked)
+            }
 
             #[allow(non_snake_case, reason = "a type and its value have one name here")]
             fn answer(self, mut arguments: Arguments) -> Answering {
@@ -204,10 +213,15 @@ fn forget<T: Send + 'static>(argument: T) -> Box<dyn Any + Send> {
     Box::new(argument)
 }
 
+/// On a request to the API: a parameter that the route does not know is refused (rulings 77).
+#[derive(Clone, Copy, Debug)]
+pub struct StrictQuery;
+
 /// A handler behind what it asks of its caller.
 #[derive(Clone)]
 struct Guarded {
     access: Access,
+    asks: bool,
     parts: &'static [Part],
     last: Last,
     answer: Arc<dyn Fn(Arguments) -> Answering + Send + Sync>,
@@ -216,13 +230,16 @@ struct Guarded {
 impl Guarded {
     fn new<H: Answers<A, M>, A, M>(access: Access, handler: H) -> Self {
         let answer = move |arguments| handler.clone().answer(arguments);
-        Self { access, parts: H::PARTS, last: H::LAST, answer: Arc::new(answer) }
+        Self { access, asks: H::asks(), parts: H::PARTS, last: H::LAST, answer: Arc::new(answer) }
     }
 
     /// The answer to a caller who has the role, or the refusal.
     async fn respond(self, request: Request, web: Web) -> Result<Response, Response> {
         if let Access::Role(needs) = self.access {
             Identity::of(request.extensions()).require(needs).map_err(IntoResponse::into_response)?;
+        }
+        if !self.asks && request.extensions().get::<StrictQuery>().is_some() {
+            refuse_query(request.uri()).map_err(IntoResponse::into_response)?;
         }
         let mut arguments = Vec::with_capacity(self.parts.len() + 1);
         let (mut parts, body) = request.into_parts();

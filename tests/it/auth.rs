@@ -150,7 +150,7 @@ async fn a_token_is_good_until_it_ends_or_is_revoked(database: TestDb) {
     assert_eq!(answer.status, 200);
     assert_eq!(
         (&body["token_type"], &body["expires_at"]),
-        (&json!("Bearer"), &json!("2026-11-28T08:00:00Z"))
+        (&json!("Bearer"), &json!("2026-11-28T08:00:00.000Z"))
     );
     assert_eq!(body["user"], json!({"username": "otto", "role": "operator"}));
 

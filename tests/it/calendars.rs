@@ -556,7 +556,7 @@ async fn the_schedules_of_a_calendar_follow_its_changes() {
         body["calendar_id"] = made.id.as_str().into();
         let answer = api.post_json("/api/schedules", &body).await;
         assert_eq!(answer.status, 201, "{}", answer.body);
-        assert_eq!(answer.json()["next_at"], "2026-11-27T23:00:00Z");
+        assert_eq!(answer.json()["next_at"], "2026-11-27T23:00:00.000Z");
         ids.push(answer.json()["id"].as_str().expect("an id").to_owned());
     }
     test.app.outside.looks();
@@ -575,7 +575,7 @@ async fn the_schedules_of_a_calendar_follow_its_changes() {
     assert!(test.app.outside.is_waiting(&[]), "the scheduler looks at everything");
     assert_eq!(
         api.get(&format!("/api/schedules/{}", ids[0])).await.json()["next_at"],
-        "2026-11-28T23:00:00Z"
+        "2026-11-28T23:00:00.000Z"
     );
 
     // Taken off again before it came.

@@ -286,11 +286,11 @@ async fn the_list_and_the_simulation_tell_of_them() {
     assert_eq!(answer.status, 200, "{}", answer.body);
     let told = answer.json();
     let at = |i: usize| told["events"][i]["at"].as_str().map(str::to_owned);
-    assert_eq!(at(0).as_deref(), Some("2026-11-28T07:00:00Z"), "{told}");
+    assert_eq!(at(0).as_deref(), Some("2026-11-28T07:00:00.000Z"), "{told}");
     assert_eq!(told["events"][0]["state"], "awake");
     assert_eq!(
         (at(1).as_deref(), &told["events"][1]["action"]),
-        (Some("2026-11-28T12:00:00Z"), &"stop".into())
+        (Some("2026-11-28T12:00:00.000Z"), &"stop".into())
     );
     assert!(
         told["events"][1]["reason"].as_str().is_some_and(|reason| reason.contains("stays until")),

@@ -147,7 +147,7 @@ async fn a_wait_is_shown_where_one_looks() {
     let reason = "busy: shop-web-1 at 63\u{a0}% CPU (limit 20\u{a0}%); looks again at 23:05, sleeps all the same at 23:12";
     assert_eq!(run["state"], "pending");
     assert_eq!(run["reason"], reason);
-    assert_eq!(run["looks_again_at"], "2027-03-02T23:05:00Z");
+    assert_eq!(run["looks_again_at"], "2027-03-02T23:05:00.000Z");
     let page = otto.get(&format!("/runs/{}", run["id"].as_str().expect("an id"))).await;
     let words = |text: &str| text.replace('\u{a0}', " ");
     assert_eq!(words(&page.text(".why")), words(&format!("Why {reason}")));

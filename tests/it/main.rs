@@ -1,6 +1,7 @@
 //! One binary for all integration tests: it links once.
 
 mod api;
+mod api_details;
 mod architecture;
 mod audit_pages;
 mod auth;
@@ -9,6 +10,7 @@ mod billing;
 mod browser;
 mod by_hand;
 mod calendars;
+mod client;
 mod conflicts;
 mod contract;
 mod credentials;

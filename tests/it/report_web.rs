@@ -155,7 +155,10 @@ async fn schedules_without_a_zone_follow_the_default_at_once() {
         .iter()
         .map(|one| (one["name"].as_str().expect("a name"), one["next_at"].as_str().expect("an instant")))
         .collect();
-    assert_eq!(due, BTreeMap::from([("bound", "2026-11-27T23:00:00Z"), ("free", "2026-11-28T04:00:00Z")]));
+    assert_eq!(
+        due,
+        BTreeMap::from([("bound", "2026-11-27T23:00:00.000Z"), ("free", "2026-11-28T04:00:00.000Z")])
+    );
 }
 
 #[tokio::test]
@@ -216,6 +219,13 @@ async fn metrics_are_off_behind_a_token_or_open() {
         assert_eq!((refused.status, refused.header("www-authenticate")), (401, "Bearer"), "{wrong:?}");
         assert!(!refused.body.contains("docknap_"), "{}", refused.body);
     }
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let header = format!("{scheme} {TOKEN}");
+        let headers = [("authorization", header.as_str())];
+        let mut anybody = token.anonymous();
+        let answer = anybody.send(axum::http::Method::GET, "/metrics", None, String::new(), &headers).await;
+        assert_eq!(answer.status, 200, "{scheme}");
+    }
     // A login is no token.
     assert_eq!(scrape(&mut token.admin().await, None).await.status, 401);
     assert_eq!(scrape(&mut token.anonymous(), Some(TOKEN)).await.status, 200);
@@ -254,6 +264,37 @@ fn read(text: &str) -> (BTreeMap<String, String>, BTreeMap<String, f64>) {
 }
 
 #[tokio::test]
+async fn what_has_not_happened_and_what_nobody_is_in_is_there_as_0_on_each_host() {
+    let test = TestApp::over(Bench::new(NOW, world()).await).await;
+    let (kinds, values) = read(&metrics::text(&test.app).await.expect("it is read"));
+    for name in [
+        "docknap_runs_total{host=\"local\",action=\"stop\",outcome=\"failed\",trigger=\"schedule\"}",
+        "docknap_runs_total{host=\"local\",action=\"start\",outcome=\"interrupted\",trigger=\"window\"}",
+        "docknap_run_duration_seconds_count{host=\"local\"}",
+        "docknap_scheduler_lag_seconds_bucket{host=\"local\",le=\"+Inf\"}",
+        "docknap_runs_missed_total{host=\"local\"}",
+        "docknap_schedules{host=\"local\",state=\"enabled\"}",
+        "docknap_schedules{host=\"local\",state=\"disabled\"}",
+        "docknap_containers{host=\"local\",state=\"paused\"}",
+        "docknap_containers{host=\"local\",state=\"dead\"}",
+        "docknap_napping{host=\"local\",stack=\"shop\"}",
+        "docknap_nap_seconds_total{host=\"local\",stack=\"shop\"}",
+        "docknap_auth_attempts_total{outcome=\"refused\"}",
+    ] {
+        let value = values.get(name).unwrap_or_else(|| panic!("{name} is missing in {values:?}"));
+        assert!(value.abs() < 0.1, "{name}: {value}");
+    }
+    let states = values.keys().filter(|name| name.starts_with("docknap_containers{")).count();
+    assert_eq!(states, 7, "every word Docker has");
+    // Whatever is of a host says of which.
+    let of_none = ["docknap_build_info", "docknap_auth_attempts_total"];
+    for name in values.keys().filter(|name| !of_none.iter().any(|free| name.starts_with(free))) {
+        assert!(name.contains("{host=\"local\""), "{name}");
+    }
+    assert!(kinds.contains_key("docknap_schedule_info"));
+}
+
+#[tokio::test]
 async fn metrics_count_what_happens() {
     let test = napped().await;
     let bench = test.bench();
@@ -284,35 +325,49 @@ async fn metrics_count_what_happens() {
         ("docknap_nap_seconds_total", "counter"),
         ("docknap_docker_up", "gauge"),
         ("docknap_auth_attempts_total", "counter"),
+        ("docknap_napping", "gauge"),
+        ("docknap_schedule_info", "gauge"),
     ] {
         assert_eq!(kinds.get(name).map(String::as_str), Some(kind), "{name}");
     }
     assert!(
-        (value("docknap_runs_total{action=\"stop\",outcome=\"succeeded\",trigger=\"manual\"}") - 2.0).abs()
+        (value(
+            "docknap_runs_total{host=\"local\",action=\"stop\",outcome=\"succeeded\",trigger=\"manual\"}"
+        ) - 2.0)
+            .abs()
             < 0.1
     );
     assert!(
-        (value("docknap_runs_total{action=\"stop\",outcome=\"succeeded\",trigger=\"schedule\"}") - 1.0).abs()
+        (value(
+            "docknap_runs_total{host=\"local\",action=\"stop\",outcome=\"succeeded\",trigger=\"schedule\"}"
+        ) - 1.0)
+            .abs()
             < 0.1
     );
-    assert!((value("docknap_run_duration_seconds_count") - 4.0).abs() < 0.1);
-    assert!((value("docknap_scheduler_lag_seconds_bucket{le=\"0.025\"}") - 1.0).abs() < 0.1);
-    assert!(value("docknap_runs_missed_total").abs() < 0.1);
-    assert!((value("docknap_schedules{state=\"enabled\"}") - 1.0).abs() < 0.1);
-    let due = value(&format!("docknap_schedule_next_run_timestamp_seconds{{schedule=\"{id}\"}}"));
+    assert!((value("docknap_run_duration_seconds_count{host=\"local\"}") - 4.0).abs() < 0.1);
+    assert!((value("docknap_scheduler_lag_seconds_bucket{host=\"local\",le=\"0.025\"}") - 1.0).abs() < 0.1);
+    assert!(value("docknap_runs_missed_total{host=\"local\"}").abs() < 0.1);
+    assert!((value("docknap_schedules{host=\"local\",state=\"enabled\"}") - 1.0).abs() < 0.1);
+    let due =
+        value(&format!("docknap_schedule_next_run_timestamp_seconds{{host=\"local\",schedule=\"{id}\"}}"));
     assert!((due - 1_804_201_200.0).abs() < 0.1, "{due}");
     assert!((value("docknap_containers{host=\"local\",state=\"exited\"}") - 2.0).abs() < 0.1);
     assert!((value("docknap_docker_up{host=\"local\"}") - 1.0).abs() < 0.1);
-    let shop = value("docknap_nap_seconds_total{stack=\"shop\"}");
+    let shop = value("docknap_nap_seconds_total{host=\"local\",stack=\"shop\"}");
     assert!((14_390.0..14_500.0).contains(&shop), "{shop}");
-    assert!(value("docknap_nap_seconds_total{stack=\"q\\\"uote\"}") > 20_000.0);
+    assert!(value("docknap_nap_seconds_total{host=\"local\",stack=\"q\\\"uote\"}") > 20_000.0);
+    assert!((value("docknap_napping{host=\"local\",stack=\"shop\"}") - 1.0).abs() < 0.1);
+    let info = format!(
+        "docknap_schedule_info{{host=\"local\",schedule=\"{id}\",name=\"s\",kind=\"cron\",action=\"stop\",target_type=\"stack\",target=\"shop\"}}"
+    );
+    assert!((value(&info) - 1.0).abs() < 0.1);
     assert!((value("docknap_auth_attempts_total{outcome=\"failed\"}") - 1.0).abs() < 0.1);
     assert!(value("docknap_auth_attempts_total{outcome=\"ok\"}") >= 2.0);
     assert!(!text.contains("otto") && !text.contains("10.0."), "no names of people, no addresses");
     // Time asleep goes on, and is not counted twice.
     bench.advance(Duration::from_secs(600)).await;
     let (_, later) = read(&metrics::text(&test.app).await.expect("it is read"));
-    let grown = later["docknap_nap_seconds_total{stack=\"shop\"}"] - shop;
+    let grown = later["docknap_nap_seconds_total{host=\"local\",stack=\"shop\"}"] - shop;
     assert!((590.0..=610.0).contains(&grown), "{grown}");
 }
 

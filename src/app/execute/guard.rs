@@ -338,7 +338,7 @@ impl Ended<'_> {
             self.leave_awake(&mut tx, actor, rules, until_next_edge).await?;
         }
         tx.commit().await?;
-        app.vitals.counters.run_ended(run.action, run.trigger, state, None);
+        app.vitals.counters.run_ended(run, state, None);
         tracing::info!(run = %run.id, target = %run.target_name, state = %state, reason, "run ended without acting");
         if is_level {
             overrides::changed(app);

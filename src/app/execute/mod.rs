@@ -27,6 +27,7 @@ use crate::domain::permission::Permission;
 use crate::domain::plan::{Plan, Restore, Wish, plan};
 use crate::domain::run::{Run, RunState, StepState, Trigger};
 use crate::domain::target::{self, ContainerIdentity, Subject, Target, TargetType};
+use crate::domain::text::shorten;
 
 mod drive;
 pub mod early;
@@ -284,6 +285,33 @@ pub fn resolve_target(app: &App, host: &HostId, target_type: TargetType, name: &
     }
 }
 
+/// The target that fields name: that it is not there is a fault of the field, not of the address.
+///
+/// # Errors
+/// [`Error::Invalid`] naming `host` or `target_id`; as [`resolve_target`] for a host that is away.
+pub fn named_target(app: &App, host: &HostId, target_type: TargetType, name: &str) -> Result<Target> {
+    resolve_target(app, host, target_type, name).map_err(as_field)
+}
+
+fn as_field(error: Error) -> Error {
+    match error {
+        Error::NotFound { what: "host", name, .. } => {
+            Error::field("host", format!("there is no host `{}`", shorten(&name)))
+        }
+        Error::NotFound { what, name, near } => {
+            let name = shorten(&name);
+            let near: Vec<String> = near.iter().map(|near| format!("`{near}`")).collect();
+            let hint = if near.is_empty() {
+                String::new()
+            } else {
+                format!("; did you mean {}?", near.join(" or "))
+            };
+            Error::field("target_id", format!("there is no {what} `{name}`{hint}"))
+        }
+        other => other,
+    }
+}
+
 fn near_stacks(inventory: &Inventory, name: &str) -> Vec<String> {
     near(name, inventory.stacks().iter().map(|stack| stack.name.as_str()))
 }
@@ -321,7 +349,7 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
     db::steps::leave(&mut tx, id, &reason, now).await?;
     submit::record_end(&mut tx, app, &run, RunState::Cancelled, &reason).await?;
     tx.commit().await?;
-    app.vitals.counters.run_ended(run.action, run.trigger, RunState::Cancelled, None);
+    app.vitals.counters.run_ended(&run, RunState::Cancelled, None);
     app.bus.send(super::Live::Run(run.target));
     app.scheduler.wake();
     Ok(())

@@ -318,7 +318,7 @@ impl Pass<'_> {
             db::runs::finish(&mut tx, &run.id, state, &reason, now).await?;
             record_end(&mut tx, app, run, state, &reason).await?;
             tx.commit().await?;
-            app.vitals.counters.run_ended(run.action, run.trigger, state, Some(Duration::ZERO));
+            app.vitals.counters.run_ended(run, state, Some(Duration::ZERO));
             app.bus.send(Live::Run(run.target.clone()));
             self.taken.ended.push(run.id.clone());
             return Ok(());
@@ -356,7 +356,7 @@ impl Pass<'_> {
             }
         }
         tx.commit().await?;
-        app.vitals.counters.run_ended(run.action, run.trigger, state, None);
+        app.vitals.counters.run_ended(run, state, None);
         app.bus.send(Live::Run(run.target.clone()));
         self.taken.ended.push(run.id.clone());
         Ok(())

@@ -18,6 +18,7 @@ use crate::domain::ids::{ScheduleId, UserId};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
 use crate::domain::schedule::{Schedule, ScheduleSpec, Source, Wake, When};
+use crate::domain::time::to_text;
 use crate::domain::window::Rota;
 
 /// Stores a new schedule.
@@ -401,7 +402,7 @@ fn fields(schedule: &Schedule) -> [Option<String>; FIELDS.len()] {
     let spec = &schedule.spec;
     let (cron, at, window) = match &spec.when {
         When::Cron(text) => (Some(text.clone()), None, None),
-        When::Once(at) => (None, Some(at.to_string()), None),
+        When::Once(at) => (None, Some(to_text(*at)), None),
         When::Window(text) => (None, None, Some(text.clone())),
     };
     let is_window = window.is_some();
@@ -429,6 +430,6 @@ fn fields(schedule: &Schedule) -> [Option<String>; FIELDS.len()] {
         spec.stop_timeout_seconds.map(|seconds| seconds.to_string()),
         spec.guard.as_ref().map(Guard::sentence),
         filled(&spec.note),
-        schedule.skip_at.map(|at| at.to_string()),
+        schedule.skip_at.map(to_text),
     ]
 }

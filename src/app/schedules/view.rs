@@ -78,6 +78,8 @@ impl From<Run> for LastRun {
 /// Which schedules are wanted; everything `None` = all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScheduleFilter {
+    /// On this host.
+    pub host: Option<HostId>,
     /// For this stack or container.
     pub target: Option<Target>,
     /// Switched on or off.
@@ -109,6 +111,7 @@ pub async fn list(
 ) -> Result<Paged<ScheduleView>> {
     actor.require(Permission::View)?;
     let wanted = db::schedules::Wanted {
+        host: filter.host.as_ref(),
         target: filter.target.as_ref(),
         enabled: filter.enabled,
         text: filter.text.as_deref().filter(|text| !text.is_empty()),

@@ -2,9 +2,9 @@
 
 use std::pin::Pin;
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
@@ -36,6 +36,7 @@ pub struct Accepted {
     pub state: String,
     /// A run that does just this was open already; no other was made.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
     pub duplicate: bool,
 }
 
@@ -60,7 +61,7 @@ pub fn answer(status: StatusCode, body: &impl Serialize) -> Result<Answer> {
 }
 
 /// Does `work`, or gives the answer it had before under the same `Idempotency-Key`. `call` and `body` tell one request
-/// from another. Boxed: what acts is large, and most requests are not of that kind.
+/// from another; what a call makes is found below it. Boxed: what acts is large, and most requests are not of that kind.
 pub fn once<'a>(
     app: &'a App,
     actor: &'a Actor,
@@ -76,15 +77,35 @@ pub fn once<'a>(
     digest.update([0]);
     digest.update(body);
     let request = hex(&digest.finalize());
+    let list = format!("{}{call}", app.config.base_path());
     Box::pin(async move {
         let answer = idempotency::once(app, actor, key.as_deref(), &request, work).await?;
-        Ok(respond(answer))
+        Ok(respond(answer, &list))
     })
 }
 
-fn respond(answer: Answer) -> Response {
+/// What was made, as its answer tells.
+#[derive(Deserialize)]
+struct Made {
+    id: String,
+    rev: Option<i64>,
+}
+
+/// Read from the body, `Location` and `ETag` are the same however often the answer is given.
+fn respond(answer: Answer, list: &str) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-    (status, [(header::CONTENT_TYPE, "application/json")], answer.body).into_response()
+    let made: Option<Made> =
+        (status == StatusCode::CREATED).then(|| serde_json::from_str(&answer.body).ok()).flatten();
+    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], answer.body).into_response();
+    if let Some(made) = made {
+        if let Ok(location) = HeaderValue::from_str(&format!("{list}/{}", made.id)) {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        if let Some(rev) = made.rev {
+            response.headers_mut().extend(etag(rev));
+        }
+    }
+    response
 }
 
 /// The revision that `If-Match` names: `None` where there is no such header or it is `*`. What is no revision of ours
@@ -104,6 +125,8 @@ pub fn if_match(headers: &HeaderMap) -> Option<i64> {
 }
 
 /// The `ETag` of a revision.
-pub fn etag(rev: i64) -> [(header::HeaderName, String); 1] {
-    [(header::ETAG, format!("\"{rev}\""))]
+pub fn etag(rev: i64) -> HeaderMap {
+    // A number in quotes is a header's value.
+    let value = HeaderValue::from_str(&format!("\"{rev}\"")).into_iter();
+    value.map(|value| (header::ETAG, value)).collect()
 }

@@ -14,7 +14,6 @@ use crate::domain::action::Action;
 use crate::domain::ids::HostId;
 use crate::domain::run::Trigger;
 use crate::domain::target::{Target, TargetType};
-use crate::domain::text::shorten;
 use crate::web::auth::{Caller, Operator};
 use crate::web::routes::{Access, Routes};
 
@@ -53,28 +52,7 @@ impl TargetJson {
     pub(super) fn resolve(&self, app: &App) -> Result<Target> {
         let target_type = TargetType::parse(&self.target_type)
             .ok_or_else(|| Error::field("target_type", "use stack or container"))?;
-        execute::resolve_target(app, &HostId(self.host.clone()), target_type, &self.target_id)
-            .map_err(as_field)
-    }
-}
-
-/// A target that a body names and that is not there is a fault of the field, not of the address.
-fn as_field(error: Error) -> Error {
-    match error {
-        Error::NotFound { what: "host", name, .. } => {
-            Error::field("host", format!("there is no host `{}`", shorten(&name)))
-        }
-        Error::NotFound { what, name, near } => {
-            let name = shorten(&name);
-            let near: Vec<String> = near.iter().map(|near| format!("`{near}`")).collect();
-            let hint = if near.is_empty() {
-                String::new()
-            } else {
-                format!("; did you mean {}?", near.join(" or "))
-            };
-            Error::field("target_id", format!("there is no {what} `{name}`{hint}"))
-        }
-        other => other,
+        execute::named_target(app, &HostId(self.host.clone()), target_type, &self.target_id)
     }
 }
 
@@ -100,11 +78,31 @@ pub struct BulkJson {
 pub struct BulkItem {
     #[serde(flatten)]
     target: TargetJson,
-    #[serde(flatten)]
-    accepted: Option<Accepted>,
+    /// The run that does it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_id: Option<String>,
+    /// Where that stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    /// A run that does just this was open already; no other was made.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    duplicate: bool,
     /// Why nothing was done to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Refusal>,
+}
+
+impl BulkItem {
+    fn accepted(target: TargetJson, accepted: Accepted) -> Self {
+        let Accepted { run_id, state, duplicate } = accepted;
+        Self { target, run_id: Some(run_id), state: Some(state), duplicate, error: None }
+    }
+
+    fn refused(target: TargetJson, error: &Error) -> Self {
+        let error = Refusal { code: error.code().to_owned(), detail: error.to_string() };
+        Self { target, run_id: None, state: None, duplicate: false, error: Some(error) }
+    }
 }
 
 /// Why nothing was done to a target.
@@ -116,7 +114,7 @@ pub struct Refusal {
 
 /// Does one thing to several targets. A target that does not exist refuses the whole request; one that may not be
 /// touched is told of in its place.
-#[utoipa::path(post, path = "/api/actions", tag = "actions", request_body = BulkBody,
+#[utoipa::path(post, path = "/api/actions", tag = "actions", operation_id = "act_on_targets", request_body = BulkBody,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 202, body = BulkJson), (status = 422, body = super::openapi::Problem)))]
 pub(super) async fn post(
@@ -154,12 +152,9 @@ pub(super) async fn post(
         for (target, resolved) in targets {
             let request = Request { reason: reason.clone(), ..Request::now(action, resolved, Trigger::Bulk) };
             items.push(match execute::submit(&app, &caller.actor, request).await {
-                Ok(submitted) => BulkItem { target, accepted: Some(Accepted::from(&submitted)), error: None },
+                Ok(submitted) => BulkItem::accepted(target, Accepted::from(&submitted)),
                 Err(error @ (Error::Internal(_) | Error::Unavailable { .. })) => return Err(error),
-                Err(error) => {
-                    let refusal = Refusal { code: error.code().to_owned(), detail: error.to_string() };
-                    BulkItem { target, accepted: None, error: Some(refusal) }
-                }
+                Err(error) => BulkItem::refused(target, &error),
             });
         }
         act::answer(StatusCode::ACCEPTED, &BulkJson { items })

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::Asked;
+use super::instant::Instant;
 use super::openapi::Items;
 use super::runs::{ActorJson, asked_instant};
 use crate::app::audit::{self, AuditFilter};
@@ -23,8 +24,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Serialize, ToSchema)]
 pub struct AuditJson {
     id: String,
-    #[schema(format = DateTime)]
-    at: String,
+    at: Instant,
     actor: ActorJson,
     /// From where, where a person or program called.
     ip: Option<String>,
@@ -42,7 +42,7 @@ impl From<AuditRow> for AuditJson {
     fn from(row: AuditRow) -> Self {
         Self {
             id: row.id.0,
-            at: row.at.to_string(),
+            at: Instant(row.at),
             actor: row.actor.into(),
             ip: row.ip,
             event: row.event,
@@ -56,7 +56,7 @@ impl From<AuditRow> for AuditJson {
 }
 
 /// The rows, newest first.
-#[utoipa::path(get, path = "/api/audit", tag = "audit",
+#[utoipa::path(get, path = "/api/audit", tag = "audit", operation_id = "list_audit",
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("event" = Option<String>, Query),
         ("object_type" = Option<String>, Query), ("object_id" = Option<String>, Query),
         ("object_name" = Option<String>, Query), ("actor" = Option<String>, Query), ("ip" = Option<String>, Query),
@@ -78,8 +78,8 @@ pub(super) async fn list(
         from: asked_instant(&mut fields, "from"),
         to: asked_instant(&mut fields, "to"),
     };
-    let page = fields.page()?;
+    let page = fields.page("audit")?;
     fields.finish()?;
     let page = audit::list(&app, &caller.actor, &filter, &page).await?;
-    Ok(Json(page.map(AuditJson::from).into()))
+    Ok(Json(Items::new("audit", page)))
 }

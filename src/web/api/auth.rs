@@ -5,7 +5,9 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use secrecy::SecretString;
 
-use super::Body;
+use super::body::Body;
+use super::instant::Instant;
+use super::openapi::Problem;
 use crate::app::auth::devices::Presented;
 use crate::app::{Result, auth};
 use crate::domain::permission::Role;
@@ -19,14 +21,14 @@ pub(super) fn routes() -> Routes {
 }
 
 /// Name and password.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes what `Body` reads")]
 pub struct LoginBody {
     /// Login name.
     username: String,
     /// Password.
-    #[schema(value_type = String, format = Password)]
-    password: SecretString,
+    #[schema(format = Password)]
+    password: String,
 }
 
 /// A token and whose it is.
@@ -36,8 +38,8 @@ pub struct LoginAnswer {
     token: String,
     /// Always `Bearer`.
     token_type: &'static str,
-    /// When it ends, RFC 3339 in UTC.
-    expires_at: String,
+    /// When it ends.
+    expires_at: Instant,
     /// Whose it is.
     user: LoginUser,
 }
@@ -52,27 +54,30 @@ pub struct LoginUser {
 }
 
 /// Gives a program a token for 12 h.
-#[utoipa::path(post, path = "/api/auth/login", tag = "auth", request_body = LoginBody, security(()),
-    responses((status = 200, body = LoginAnswer), (status = 401, body = super::openapi::Problem),
-        (status = 429, body = super::openapi::Problem)))]
+#[utoipa::path(post, path = "/api/auth/login", tag = "auth", operation_id = "log_in", request_body = LoginBody, security(()),
+    responses((status = 200, body = LoginAnswer), (status = 401, body = Problem),
+        (status = 429, body = Problem)))]
 pub(super) async fn login(
     State(web): State<Web>,
     Extension(via): Extension<Via>,
-    Body(body): Body<LoginBody>,
+    body: Body,
 ) -> Result<Json<LoginAnswer>> {
-    let unknown = Presented::default();
-    let user = auth::login(&web.app, &body.username, &body.password, via.ip, &unknown).await?;
+    let mut fields = body.fields;
+    let name = fields.required("username");
+    let password = SecretString::from(fields.required("password"));
+    fields.finish()?;
+    let user = auth::login(&web.app, &name, &password, via.ip, &Presented::default()).await?;
     let issued = auth::tokens::issue(&web.app, &user, via.ip).await?;
     Ok(Json(LoginAnswer {
         token: issued.token,
         token_type: "Bearer",
-        expires_at: issued.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        expires_at: Instant(issued.expires),
         user: LoginUser { username: user.name, role: user.role },
     }))
 }
 
 /// Ends the token at once.
-#[utoipa::path(post, path = "/api/auth/logout", tag = "auth", responses((status = 204)))]
+#[utoipa::path(post, path = "/api/auth/logout", tag = "auth", operation_id = "log_out", responses((status = 204)))]
 pub(super) async fn logout(State(web): State<Web>, caller: Caller) -> Result<StatusCode> {
     if let Some(jti) = caller.token() {
         auth::tokens::revoke(&web.app, &caller.actor, caller.user(), jti).await?;

@@ -3,19 +3,19 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
+use super::cursor;
 use crate::app::paging::Page;
-use crate::app::{Error, FieldError, Result};
+use crate::app::{App, Error, FieldError, Result};
+use crate::domain::ids::HostId;
 use crate::domain::sorted;
+use crate::domain::text::shorten;
 use crate::web::error::Problem;
-
-/// The longest field name an answer repeats, in characters.
-const SHOWN_NAME: usize = 64;
 
 /// The fields of a body or a query string, each taken once; what is left over is unknown.
 #[derive(Debug, Default)]
@@ -188,7 +188,7 @@ impl Fields {
         // Fields that were taken leave the others in no order of their own.
         sorted::ascending(&mut names);
         for name in names {
-            self.fault(&name.chars().take(SHOWN_NAME).collect::<String>(), "there is no such field");
+            self.fault(&shorten(&name), "there is no such field");
         }
     }
 
@@ -201,13 +201,28 @@ impl Fields {
         if self.faults.is_empty() { Ok(()) } else { Err(Error::Invalid(self.faults)) }
     }
 
-    /// The page of a list that a query string asks for.
+    /// The page of `list` that a query string asks for.
     ///
     /// # Errors
     /// [`Error::Invalid`] naming `limit` or `cursor`.
-    pub fn page(&mut self) -> Result<Page> {
+    pub fn page(&mut self, list: &str) -> Result<Page> {
         let (limit, cursor) = (self.text("limit"), self.text("cursor"));
+        let cursor = match cursor.filter(|text| !text.is_empty()) {
+            None => None,
+            Some(text) => Some(cursor::read(list, &text).ok_or_else(|| {
+                Error::field("cursor", "use the next_cursor of an earlier answer of this list")
+            })?),
+        };
         Page::parse(limit.as_deref(), cursor.as_deref())
+    }
+
+    /// The host that a query string names.
+    pub fn host(&mut self, app: &App) -> Option<HostId> {
+        let host = HostId(self.text("host")?);
+        if app.hosts.get(&host).is_none() {
+            self.fault("host", format!("there is no host `{}`", shorten(host.as_str())));
+        }
+        Some(host)
     }
 
     /// A word of a query string that means yes or no.
@@ -236,8 +251,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> std::result::Result<Self, Response> {
-        let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
-        let json = kind.is_some_and(|kind| kind.starts_with(b"application/json"));
+        let json = is_json(request.headers());
         // A body that is too large is answered by the rejection: 413.
         let bytes = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
         // A call that needs no body may do without its type.
@@ -249,7 +263,14 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-/// The query string of a request.
+/// The media type is compared whole; its parameters say nothing about JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let (kind, _) = kind.split_once(';').unwrap_or((kind, ""));
+    kind.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// The query string of a request. A route that does not take it has none: see [`refuse_query`].
 #[derive(Debug)]
 pub struct Asked(pub Fields);
 
@@ -257,16 +278,30 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(parts.uri.query().unwrap_or_default())
+        Self::read(&parts.uri)
+    }
+}
+
+impl Asked {
+    fn read(uri: &Uri) -> Result<Self> {
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(uri.query().unwrap_or_default())
             .map_err(|_| Error::field("query", "this is not a query string"))?;
         let mut fields = Fields::default();
         for (name, value) in pairs {
             if fields.fields.insert(name.clone(), Value::String(value)).is_some() {
-                fields.fault(&name.chars().take(SHOWN_NAME).collect::<String>(), "this is there twice");
+                fields.fault(&shorten(&name), "this is there twice");
             }
         }
         Ok(Self(fields))
     }
+}
+
+/// Names every parameter of a query string that nobody takes.
+///
+/// # Errors
+/// [`Error::Invalid`] where there is any.
+pub fn refuse_query(uri: &Uri) -> Result<()> {
+    Asked::read(uri)?.0.finish()
 }
 
 #[cfg(test)]

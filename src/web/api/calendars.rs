@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -94,7 +94,7 @@ fn draft(fields: &mut Fields) -> CalendarDraft {
 }
 
 /// The calendars, newest first.
-#[utoipa::path(get, path = "/api/calendars", tag = "calendars",
+#[utoipa::path(get, path = "/api/calendars", tag = "calendars", operation_id = "list_calendars",
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Items<CalendarJson>)))]
 pub(super) async fn list(
@@ -102,14 +102,14 @@ pub(super) async fn list(
     State(app): State<App>,
     Asked(mut fields): Asked,
 ) -> Result<Json<Items<CalendarJson>>> {
-    let page = fields.page()?;
+    let page = fields.page("calendars")?;
     fields.finish()?;
     let page = calendars::list(&app, &caller.actor, &page).await?;
-    Ok(Json(page.map(CalendarJson::from).into()))
+    Ok(Json(Items::new("calendars", page)))
 }
 
 /// Stores a new calendar.
-#[utoipa::path(post, path = "/api/calendars", tag = "calendars", request_body = CalendarBody,
+#[utoipa::path(post, path = "/api/calendars", tag = "calendars", operation_id = "create_calendar", request_body = CalendarBody,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = CalendarJson), (status = 413, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn create(
@@ -121,25 +121,15 @@ pub(super) async fn create(
     let Body { mut fields, bytes } = body;
     let draft = draft(&mut fields);
     fields.finish()?;
-    let mut made = None;
-    let answer = act::once(&app, &caller.actor, &headers, "/api/calendars", &bytes, async {
+    act::once(&app, &caller.actor, &headers, "/api/calendars", &bytes, async {
         let calendar = calendars::create(&app, &caller.actor, &draft).await?;
-        made = Some((calendar.id.clone(), calendar.rev));
         act::answer(StatusCode::CREATED, &CalendarJson::from(calendar))
     })
-    .await?;
-    Ok(match made {
-        Some((id, rev)) => {
-            let location = [(header::LOCATION, format!("{}/api/calendars/{id}", app.config.base_path()))];
-            (location, act::etag(rev), answer).into_response()
-        }
-        // Given before: the body says which.
-        None => answer,
-    })
+    .await
 }
 
 /// One calendar.
-#[utoipa::path(get, path = "/api/calendars/{id}", tag = "calendars", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/api/calendars/{id}", tag = "calendars", operation_id = "get_calendar", params(("id" = String, Path)),
     responses((status = 200, body = CalendarJson), (status = 404, body = Problem)))]
 pub(super) async fn get(
     caller: Caller<Viewer>,
@@ -154,7 +144,7 @@ fn show(calendar: Calendar) -> Response {
 }
 
 /// Replaces a calendar; what is left out is empty afterwards. Schedules go by it at once.
-#[utoipa::path(put, path = "/api/calendars/{id}", tag = "calendars", request_body = CalendarBody,
+#[utoipa::path(put, path = "/api/calendars/{id}", tag = "calendars", operation_id = "replace_calendar", request_body = CalendarBody,
     params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = CalendarJson), (status = 404, body = Problem), (status = 412, body = Problem),
         (status = 413, body = Problem), (status = 422, body = Problem)))]
@@ -173,7 +163,7 @@ pub(super) async fn put(
 }
 
 /// Removes a calendar that no schedule goes by.
-#[utoipa::path(delete, path = "/api/calendars/{id}", tag = "calendars",
+#[utoipa::path(delete, path = "/api/calendars/{id}", tag = "calendars", operation_id = "delete_calendar",
     params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 412, body = Problem)))]

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::act;
 use super::body::Body;
+use super::instant::Instant;
 use super::stacks::{ChangeJson, NextJson};
 use crate::app::execute::{self, Request};
 use crate::app::stacks::{self, ContainerView, ShownState};
@@ -21,7 +22,7 @@ use crate::domain::inventory::{ContainerState, Health};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
 use crate::domain::sorted;
-use crate::domain::target::TargetType;
+use crate::domain::target::{Target, TargetType};
 use crate::domain::text::shorten;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
@@ -63,8 +64,7 @@ pub struct ContainerJson {
     why: String,
     /// The next three changes of what is wanted.
     transitions: Vec<ChangeJson>,
-    #[schema(format = DateTime)]
-    napping_since: Option<String>,
+    napping_since: Option<Instant>,
     next: Option<NextJson>,
     /// Why it is never touched.
     protected: Option<String>,
@@ -93,23 +93,52 @@ impl ContainerJson {
             desired: view.wanted.word(),
             why: view.why(),
             transitions: view.wanted.transitions.iter().cloned().map(ChangeJson::from).collect(),
-            napping_since: view.napping_since.map(|at| at.to_string()),
+            napping_since: view.napping_since.map(Instant),
             next: view.next.as_deref().map(NextJson::from),
             protected: view.protected,
         }
     }
 }
 
+/// Digits of an id that are enough: what `docker ps` shows.
+const SHORT_ID: usize = 12;
+
+/// What a path calls a container: an exact name and a key are left as they are; of Docker's id, or its beginning, the
+/// name is answered. What is stored is never the id, which ends with this incarnation (rulings 76).
+///
+/// # Errors
+/// [`Error::Conflict`] where several ids begin so.
+pub(super) fn named(app: &App, host: &HostId, path: String) -> Result<String> {
+    let is_id = (SHORT_ID..=64).contains(&path.len()) && path.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let Some(host) = app.hosts.get(host).filter(|_| is_id) else { return Ok(path) };
+    let inventory = host.inventory();
+    if inventory.containers.iter().any(|one| one.name == path || one.key() == path) {
+        return Ok(path);
+    }
+    let id = path.to_ascii_lowercase();
+    let names: Vec<&str> =
+        inventory.containers.iter().filter(|one| one.id.starts_with(&id)).map(|one| &*one.name).collect();
+    match names.as_slice() {
+        [] => Ok(path),
+        [name] => Ok((*name).to_owned()),
+        names => {
+            let message =
+                format!("several ids begin so ({}); use more of the id, or the name", names.join(", "));
+            Err(Error::Conflict { code: "ambiguous_id", message })
+        }
+    }
+}
+
 /// All containers.
-#[utoipa::path(get, path = "/api/containers", tag = "containers",
+#[utoipa::path(get, path = "/api/containers", tag = "containers", operation_id = "list_containers",
     responses((status = 200, body = Vec<ContainerJson>)))]
 pub(super) async fn list(caller: Caller<Viewer>, State(app): State<App>) -> Result<Json<Vec<ContainerJson>>> {
     let views = stacks::containers(&app, &caller.actor).await?;
     Ok(Json(views.into_iter().map(|view| ContainerJson::new(view, &caller.actor)).collect()))
 }
 
-/// One container, by its percent-encoded name or its key.
-#[utoipa::path(get, path = "/api/containers/{host}/{name}", tag = "containers",
+/// One container, by its percent-encoded name, its key, or its id of which 12 digits are enough.
+#[utoipa::path(get, path = "/api/containers/{host}/{name}", tag = "containers", operation_id = "get_container",
     params(("host" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = ContainerJson), (status = 404, body = super::openapi::Problem)))]
 pub(super) async fn get(
@@ -117,12 +146,14 @@ pub(super) async fn get(
     State(app): State<App>,
     Path((host, name)): Path<(String, String)>,
 ) -> Result<Json<ContainerJson>> {
-    let view = stacks::container(&app, &caller.actor, &HostId(host), &name).await?;
+    let host = HostId(host);
+    let name = named(&app, &host, name)?;
+    let view = stacks::container(&app, &caller.actor, &host, &name).await?;
     Ok(Json(ContainerJson::new(view, &caller.actor)))
 }
 
 /// Does something to one container: an action, or `nap` or `wake` with `until` and `reason`.
-#[utoipa::path(post, path = "/api/containers/{host}/{name}/{action}", tag = "containers",
+#[utoipa::path(post, path = "/api/containers/{host}/{name}/{action}", tag = "containers", operation_id = "act_on_container",
     params(("host" = String, Path), ("name" = String, Path), ("action" = String, Path, description = "start, stop, restart, pause, unpause, nap or wake"),
         ("Idempotency-Key" = Option<String>, Header)),
     request_body(content = Option<super::stacks::ActBody>),
@@ -159,8 +190,9 @@ impl Asked {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Response> {
+        let target = self.target(app);
         if let "nap" | "wake" = self.action.as_str() {
-            return self.nap(app, actor, headers, body).await;
+            return self.nap(app, actor, target?, headers, body).await;
         }
         let Body { mut fields, bytes } = body;
         let reason = fields.text("reason").unwrap_or_default();
@@ -172,20 +204,35 @@ impl Asked {
         fields.finish()?;
         let action: Action =
             self.action.parse().map_err(|_| Error::not_found("action", shorten(&self.action)))?;
-        let target = execute::resolve_target(app, &HostId(self.host), self.target_type, &self.name)?;
-        let request = Request { stop_timeout_seconds, reason, ..Request::now(action, target, Trigger::Api) };
+        let request = Request { stop_timeout_seconds, reason, ..Request::now(action, target?, Trigger::Api) };
         act::once(app, actor, headers, &self.call, &bytes, async {
             act::accepted(&execute::submit(app, actor, request).await?)
         })
         .await
     }
 
+    /// The target it names.
+    fn target(&self, app: &App) -> Result<Target> {
+        let host = HostId(self.host.clone());
+        let name = match self.target_type {
+            TargetType::Container => named(app, &host, self.name.clone())?,
+            TargetType::Stack => self.name.clone(),
+        };
+        execute::resolve_target(app, &host, self.target_type, &name)
+    }
+
     /// Puts it to sleep or wakes it, until an end.
-    async fn nap(self, app: &App, actor: &Actor, headers: &HeaderMap, body: Body) -> Result<Response> {
+    async fn nap(
+        self,
+        app: &App,
+        actor: &Actor,
+        target: Target,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Response> {
         let Body { mut fields, bytes } = body;
         let asked = nap::Asked { until: fields.text("until"), reason: fields.text("reason"), schedule: None };
         fields.finish()?;
-        let target = execute::resolve_target(app, &HostId(self.host), self.target_type, &self.name)?;
         let sleeps = self.action == "nap";
         act::once(app, actor, headers, &self.call, &bytes, async {
             let submitted = if sleeps {

@@ -7,6 +7,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::Body;
+use super::containers;
+use super::instant::Instant;
 use super::openapi::Problem;
 use crate::app::{App, Result, locks};
 use crate::domain::ids::HostId;
@@ -33,8 +35,7 @@ pub struct LockJson {
     target_key: String,
     reason: String,
     author: String,
-    #[schema(format = DateTime)]
-    created_at: String,
+    created_at: Instant,
 }
 
 impl From<Lock> for LockJson {
@@ -46,7 +47,7 @@ impl From<Lock> for LockJson {
             target_id: lock.target_name,
             reason: lock.reason,
             author: lock.author,
-            created_at: lock.created_at.to_string(),
+            created_at: Instant(lock.created_at),
         }
     }
 }
@@ -60,14 +61,14 @@ pub(super) struct LockBody {
 }
 
 /// All locks.
-#[utoipa::path(get, path = "/api/locks", tag = "locks", responses((status = 200, body = Vec<LockJson>)))]
+#[utoipa::path(get, path = "/api/locks", tag = "locks", operation_id = "list_locks", responses((status = 200, body = Vec<LockJson>)))]
 pub(super) async fn list(caller: Caller<Viewer>, State(app): State<App>) -> Result<Json<Vec<LockJson>>> {
     let locks = locks::list(&app, &caller.actor).await?;
     Ok(Json(locks.into_iter().map(LockJson::from).collect()))
 }
 
 /// Locks a stack; one that is locked gets the new reason.
-#[utoipa::path(put, path = "/api/stacks/{host}/{name}/lock", tag = "locks", request_body = Option<LockBody>,
+#[utoipa::path(put, path = "/api/stacks/{host}/{name}/lock", tag = "locks", operation_id = "lock_stack", request_body = Option<LockBody>,
     params(("host" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = LockJson), (status = 404, body = Problem)))]
 pub(super) async fn lock_stack(
@@ -80,7 +81,7 @@ pub(super) async fn lock_stack(
 }
 
 /// Unlocks a stack.
-#[utoipa::path(delete, path = "/api/stacks/{host}/{name}/lock", tag = "locks",
+#[utoipa::path(delete, path = "/api/stacks/{host}/{name}/lock", tag = "locks", operation_id = "unlock_stack",
     params(("host" = String, Path), ("name" = String, Path)),
     responses((status = 204), (status = 404, body = Problem)))]
 pub(super) async fn unlock_stack(
@@ -92,7 +93,7 @@ pub(super) async fn unlock_stack(
 }
 
 /// Locks a container; one that is locked gets the new reason.
-#[utoipa::path(put, path = "/api/containers/{host}/{name}/lock", tag = "locks", request_body = Option<LockBody>,
+#[utoipa::path(put, path = "/api/containers/{host}/{name}/lock", tag = "locks", operation_id = "lock_container", request_body = Option<LockBody>,
     params(("host" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = LockJson), (status = 404, body = Problem)))]
 pub(super) async fn lock_container(
@@ -105,7 +106,7 @@ pub(super) async fn lock_container(
 }
 
 /// Unlocks a container.
-#[utoipa::path(delete, path = "/api/containers/{host}/{name}/lock", tag = "locks",
+#[utoipa::path(delete, path = "/api/containers/{host}/{name}/lock", tag = "locks", operation_id = "unlock_container",
     params(("host" = String, Path), ("name" = String, Path)),
     responses((status = 204), (status = 404, body = Problem)))]
 pub(super) async fn unlock_container(
@@ -123,10 +124,12 @@ async fn lock(
     (host, name): (String, String),
     body: Body,
 ) -> Result<Json<LockJson>> {
+    let host = HostId(host);
+    let name = named(app, &host, target_type, name)?;
     let mut fields = body.fields;
     let reason = fields.text("reason").unwrap_or_default();
     fields.finish()?;
-    let locked = locks::lock(app, &caller.actor, &HostId(host), target_type, &name, &reason).await?;
+    let locked = locks::lock(app, &caller.actor, &host, target_type, &name, &reason).await?;
     Ok(Json(locked.into()))
 }
 
@@ -136,6 +139,16 @@ async fn unlock(
     target_type: TargetType,
     (host, name): (String, String),
 ) -> Result<StatusCode> {
-    locks::unlock(app, &caller.actor, &HostId(host), target_type, &name).await?;
+    let host = HostId(host);
+    let name = named(app, &host, target_type, name)?;
+    locks::unlock(app, &caller.actor, &host, target_type, &name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the path names; of a container it may be the id.
+fn named(app: &App, host: &HostId, target_type: TargetType, name: String) -> Result<String> {
+    match target_type {
+        TargetType::Container => containers::named(app, host, name),
+        TargetType::Stack => Ok(name),
+    }
 }

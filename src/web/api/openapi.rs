@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::cursor;
 use crate::app::FieldError;
 use crate::app::paging::Paged;
 use crate::web::assets;
@@ -27,9 +28,13 @@ pub struct Items<T> {
     next_cursor: Option<String>,
 }
 
-impl<T> From<Paged<T>> for Items<T> {
-    fn from(page: Paged<T>) -> Self {
-        Self { items: page.items, next_cursor: page.next_cursor }
+impl<T> Items<T> {
+    /// A page of `list`.
+    pub fn new<U: Into<T>>(list: &str, page: Paged<U>) -> Self {
+        Self {
+            items: page.items.into_iter().map(Into::into).collect(),
+            next_cursor: page.next_cursor.map(|id| cursor::make(list, &id)),
+        }
     }
 }
 
@@ -42,12 +47,16 @@ pub struct Problem {
     status: u16,
     /// Stable word for programs.
     code: String,
-    /// Field by field.
-    errors: Option<Vec<FieldError>>,
+    /// Field by field, the first 20; empty where no field is to blame.
+    errors: Vec<FieldError>,
+    /// Names that look like the one that was not found.
+    near: Option<Vec<String>>,
+    /// The request's id in the log.
+    request_id: String,
 }
 
 /// This description.
-#[utoipa::path(get, path = "/api/openapi.json", tag = "description", responses((status = 200)), security(()))]
+#[utoipa::path(get, path = "/api/openapi.json", tag = "description", operation_id = "get_description", responses((status = 200, body = serde_json::Value)), security(()))]
 pub(super) async fn get(headers: HeaderMap) -> Response {
     let mut response = assets::answer(&DESCRIPTION, &headers);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -59,7 +68,11 @@ mod tests {
     use std::fmt::Write as _;
 
     use serde_json::Value;
+    use utoipa::openapi::path::Operation;
     use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+    use utoipa::openapi::{
+        Content, Header, Object, PathItem, Ref, RefOr, Response, ResponseBuilder, Schema, Type,
+    };
     use utoipa::{Modify, OpenApi};
 
     use super::*;
@@ -78,7 +91,7 @@ mod tests {
             stacks::list, stacks::get, stacks::act,
             containers::list, containers::get, containers::act,
             locks::list, locks::lock_stack, locks::unlock_stack, locks::lock_container, locks::unlock_container,
-            order::list, order::add, order::remove,
+            order::list, order::add, order::get, order::remove,
             overrides::list, overrides::create, overrides::get, overrides::end,
             actions::post, plan::post, simulate::get,
             schedules::list, schedules::create, schedules::preview, schedules::get, schedules::put, schedules::delete,
@@ -87,7 +100,7 @@ mod tests {
             runs::list, runs::get, runs::cancel, runs::retry,
             audit::list, summary::get, report::get,
         ),
-        modifiers(&Bearer),
+        modifiers(&Bearer, &Answers),
         security(("bearer" = []))
     )]
     struct Description;
@@ -102,6 +115,82 @@ mod tests {
             );
             openapi.components.get_or_insert_default().add_security_scheme("bearer", scheme);
         }
+    }
+
+    /// What holds for every call: each answer is described, and what is wrong is a problem of its own media type.
+    struct Answers;
+
+    const PROBLEM: &str = "#/components/schemas/Problem";
+
+    impl Modify for Answers {
+        fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+            for operation in openapi.paths.paths.values_mut().flat_map(operations) {
+                if let Some(RefOr::T(body)) = &mut operation.request_body {
+                    body.content.values_mut().for_each(without_null);
+                }
+                let answers = &mut operation.responses.responses;
+                for status in ["default", "401", "422"] {
+                    if status != "401" || operation.security.is_none() {
+                        answers.entry(status.to_owned()).or_insert_with(problem);
+                    }
+                }
+                for (status, answer) in answers {
+                    if let RefOr::T(answer) = answer {
+                        described(status, answer);
+                    }
+                }
+            }
+        }
+    }
+
+    fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+        [&mut path.get, &mut path.post, &mut path.put, &mut path.delete].into_iter().flatten()
+    }
+
+    /// A body that may be left out is still none that may be `null`.
+    fn without_null(content: &mut RefOr<Content>) {
+        if let RefOr::T(content) = content
+            && let Some(RefOr::T(Schema::OneOf(one))) = &content.schema
+        {
+            content.schema = one.items.iter().find(|item| matches!(item, RefOr::Ref(_))).cloned();
+        }
+    }
+
+    fn problem() -> RefOr<Response> {
+        let content = Content::new(Some(Ref::new(PROBLEM)));
+        RefOr::T(ResponseBuilder::new().content("application/json", content).build())
+    }
+
+    fn described(status: &str, answer: &mut Response) {
+        let words = match status {
+            "200" => "What was asked for.",
+            "201" => "It is stored.",
+            "202" => "It is under way.",
+            "204" => "It is done.",
+            "401" => "There is no login with this request, or it has ended.",
+            "403" => "Not allowed to this role, or protected.",
+            "404" => "There is no such thing.",
+            "409" => "Not possible as things are.",
+            "412" => "Somebody has changed it in the meantime.",
+            "413" => "More than can be sent at once.",
+            "422" => "Something in it is wrong; `errors` says what.",
+            "429" => "Too many tries.",
+            "default" => "Anything else that keeps it from being done.",
+            other => panic!("say what {other} means"),
+        };
+        words.clone_into(&mut answer.description);
+        for (kind, content) in std::mem::take(&mut answer.content) {
+            let schema = if let RefOr::T(content) = &content { content.schema.as_ref() } else { None };
+            let is_problem = matches!(schema, Some(RefOr::Ref(to)) if to.ref_location == PROBLEM);
+            let kind = if is_problem { "application/problem+json".to_owned() } else { kind };
+            answer.content.insert(kind, content);
+        }
+        let header = match status {
+            "201" => "Location",
+            "429" => "Retry-After",
+            _ => return,
+        };
+        answer.headers.insert(header.to_owned(), RefOr::T(Header::new(Object::with_type(Type::String))));
     }
 
     /// A line for each path and schema, so that a change is one of few lines.

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::act;
 use super::body::Body;
+use super::instant::Instant;
 use super::openapi::Problem;
 use crate::app::{App, Result, order};
 use crate::domain::order::added::AddedEdge;
@@ -18,11 +19,11 @@ use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/order", Access::VIEWER, list).post("/order", Access::OPERATOR, add).delete(
-        "/order/{id}",
-        Access::OPERATOR,
-        remove,
-    )
+    Routes::new()
+        .get("/order", Access::VIEWER, list)
+        .post("/order", Access::OPERATOR, add)
+        .get("/order/{id}", Access::VIEWER, get)
+        .delete("/order/{id}", Access::OPERATOR, remove)
 }
 
 /// An edge: the dependant starts after the dependency, and stops before it.
@@ -37,8 +38,7 @@ pub struct EdgeJson {
     condition: Condition,
     wait_seconds: Option<i64>,
     author: String,
-    #[schema(format = DateTime)]
-    created_at: String,
+    created_at: Instant,
 }
 
 impl From<AddedEdge> for EdgeJson {
@@ -54,7 +54,7 @@ impl From<AddedEdge> for EdgeJson {
             condition: edge.condition,
             wait_seconds: edge.wait_seconds,
             author: edge.author,
-            created_at: edge.created_at.to_string(),
+            created_at: Instant(edge.created_at),
         }
     }
 }
@@ -78,14 +78,14 @@ pub(super) struct EdgeBody {
 }
 
 /// All edges that people added, oldest first.
-#[utoipa::path(get, path = "/api/order", tag = "order", responses((status = 200, body = Vec<EdgeJson>)))]
+#[utoipa::path(get, path = "/api/order", tag = "order", operation_id = "list_order", responses((status = 200, body = Vec<EdgeJson>)))]
 pub(super) async fn list(caller: Caller<Viewer>, State(app): State<App>) -> Result<Json<Vec<EdgeJson>>> {
     let edges = order::list(&app, &caller.actor).await?;
     Ok(Json(edges.into_iter().map(EdgeJson::from).collect()))
 }
 
 /// Adds an edge.
-#[utoipa::path(post, path = "/api/order", tag = "order", request_body = EdgeBody,
+#[utoipa::path(post, path = "/api/order", tag = "order", operation_id = "add_order", request_body = EdgeBody,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = EdgeJson), (status = 422, body = Problem)))]
 pub(super) async fn add(
@@ -112,8 +112,19 @@ pub(super) async fn add(
     .await
 }
 
+/// One edge.
+#[utoipa::path(get, path = "/api/order/{id}", tag = "order", operation_id = "get_order", params(("id" = String, Path)),
+    responses((status = 200, body = EdgeJson), (status = 404, body = Problem)))]
+pub(super) async fn get(
+    caller: Caller<Viewer>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<EdgeJson>> {
+    Ok(Json(order::get(&app, &caller.actor, &id).await?.into()))
+}
+
 /// Takes an edge away.
-#[utoipa::path(delete, path = "/api/order/{id}", tag = "order", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/api/order/{id}", tag = "order", operation_id = "remove_order", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem)))]
 pub(super) async fn remove(
     caller: Caller<Operator>,

@@ -2,13 +2,14 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::act;
 use super::body::{Asked, Body};
+use super::instant::Instant;
 use super::openapi::{Items, Problem};
 use crate::app::{App, Result, overrides};
 use crate::domain::ids::OverrideId;
@@ -36,19 +37,16 @@ pub struct OverrideJson {
     target_id: Option<String>,
     target_key: Option<String>,
     state: Wanted,
-    #[schema(format = DateTime)]
-    until: String,
+    until: Instant,
     reason: String,
     author: String,
     /// It remembers what somebody did by hand, rather than being asked for.
     by_hand: bool,
     /// At its end what it changed becomes as it was, where no window and no other override decides then.
     puts_back: bool,
-    #[schema(format = DateTime)]
-    created_at: String,
+    created_at: Instant,
     /// When it ended and was dealt with; `null` while it counts.
-    #[schema(format = DateTime)]
-    closed_at: Option<String>,
+    closed_at: Option<Instant>,
     /// How it ended.
     closed_reason: String,
 }
@@ -66,13 +64,13 @@ impl From<Override> for OverrideJson {
             target_id: target.is_some().then_some(one.target_name),
             id: one.id.0,
             state: one.wanted,
-            until: one.until.to_string(),
+            until: Instant(one.until),
             reason: one.reason,
             author: one.author.name,
             by_hand: one.by_hand,
             puts_back: one.puts_back,
-            created_at: one.created_at.to_string(),
-            closed_at: one.closed_at.map(|at| at.to_string()),
+            created_at: Instant(one.created_at),
+            closed_at: one.closed_at.map(Instant),
             closed_reason: one.closed_reason,
         }
     }
@@ -96,7 +94,7 @@ pub(super) struct OverrideBody {
 }
 
 /// The overrides that count, newest first; with `ended=true` those that ended too.
-#[utoipa::path(get, path = "/api/overrides", tag = "overrides",
+#[utoipa::path(get, path = "/api/overrides", tag = "overrides", operation_id = "list_overrides",
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("ended" = Option<bool>, Query)),
     responses((status = 200, body = Items<OverrideJson>)))]
 pub(super) async fn list(
@@ -105,14 +103,14 @@ pub(super) async fn list(
     Asked(mut fields): Asked,
 ) -> Result<Json<Items<OverrideJson>>> {
     let ended = fields.flag("ended").unwrap_or(false);
-    let page = fields.page()?;
+    let page = fields.page("overrides")?;
     fields.finish()?;
     let page = overrides::list(&app, &caller.actor, ended, &page).await?;
-    Ok(Json(page.map(OverrideJson::from).into()))
+    Ok(Json(Items::new("overrides", page)))
 }
 
 /// Makes an override; one that counted for the same target ends.
-#[utoipa::path(post, path = "/api/overrides", tag = "overrides", request_body = OverrideBody,
+#[utoipa::path(post, path = "/api/overrides", tag = "overrides", operation_id = "create_override", request_body = OverrideBody,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = OverrideJson), (status = 422, body = Problem)))]
 pub(super) async fn create(
@@ -131,25 +129,15 @@ pub(super) async fn create(
         reason: fields.text("reason"),
     };
     fields.finish()?;
-    let mut made = None;
-    let answer = act::once(&app, &caller.actor, &headers, "/api/overrides", &bytes, async {
+    act::once(&app, &caller.actor, &headers, "/api/overrides", &bytes, async {
         let one = overrides::create(&app, &caller.actor, &draft).await?;
-        made = Some(one.id.clone());
         act::answer(StatusCode::CREATED, &OverrideJson::from(one))
     })
-    .await?;
-    Ok(match made {
-        Some(id) => {
-            let location = format!("{}/api/overrides/{id}", app.config.base_path());
-            ([(header::LOCATION, location)], answer).into_response()
-        }
-        // Given before: the body says which.
-        None => answer,
-    })
+    .await
 }
 
 /// One override.
-#[utoipa::path(get, path = "/api/overrides/{id}", tag = "overrides", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/api/overrides/{id}", tag = "overrides", operation_id = "get_override", params(("id" = String, Path)),
     responses((status = 200, body = OverrideJson), (status = 404, body = Problem)))]
 pub(super) async fn get(
     caller: Caller<Viewer>,
@@ -160,7 +148,7 @@ pub(super) async fn get(
 }
 
 /// Ends an override before its time.
-#[utoipa::path(delete, path = "/api/overrides/{id}", tag = "overrides", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/api/overrides/{id}", tag = "overrides", operation_id = "end_override", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn end(
     caller: Caller<Operator>,

@@ -64,7 +64,7 @@ impl From<Plan> for PlanJson {
 }
 
 /// What an action would do now.
-#[utoipa::path(post, path = "/api/plan", tag = "actions", request_body = PlanBody,
+#[utoipa::path(post, path = "/api/plan", tag = "actions", operation_id = "plan_action", request_body = PlanBody,
     responses((status = 200, body = PlanJson), (status = 422, body = super::openapi::Problem)))]
 pub(super) async fn post(
     caller: Caller<Viewer>,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::Asked;
+use super::instant::Instant;
 use crate::app::report::{self, Report, Row};
 use crate::app::{App, Error, Result, zone};
 use crate::domain::report::{Amount, Prices, Week};
@@ -84,10 +85,8 @@ pub struct ReportJson {
     week: String,
     /// The zone in which it begins on Monday, 00:00: the caller's.
     timezone: String,
-    #[schema(format = DateTime)]
-    from: String,
-    #[schema(format = DateTime)]
-    until: String,
+    from: Instant,
+    until: Instant,
     /// Of `money`; may be empty.
     currency: String,
     total: AmountJson,
@@ -113,8 +112,8 @@ impl ReportJson {
         Self {
             week: report.week.text(),
             timezone: timezone.to_owned(),
-            from: report.span.0.to_string(),
-            until: report.span.1.to_string(),
+            from: Instant(report.span.0),
+            until: Instant(report.span.1),
             currency: prices.currency.clone(),
             total: AmountJson::new(&report.total, prices),
             targets: report.rows.iter().map(target).collect(),
@@ -124,7 +123,7 @@ impl ReportJson {
 }
 
 /// How long what napped in a week, and what that gave back.
-#[utoipa::path(get, path = "/api/report", tag = "report",
+#[utoipa::path(get, path = "/api/report", tag = "report", operation_id = "get_report",
     params(("week" = Option<String>, Query, description = "ISO week such as 2026-W48; without it the present one")),
     responses((status = 200, body = ReportJson), (status = 422, body = super::openapi::Problem)))]
 pub(super) async fn get(

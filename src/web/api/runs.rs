@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::act::{self, Accepted};
 use super::body::{Asked, Body, Fields};
+use super::instant::Instant;
 use super::openapi::{Items, Problem};
 use super::schedules::asked_target;
 use crate::app::history::{self, RunDetail, RunFilter};
@@ -45,21 +46,16 @@ pub struct RunJson {
     trigger: Trigger,
     actor: ActorJson,
     /// The nominal instant of a scheduled run.
-    #[schema(format = DateTime)]
-    fire_at: Option<String>,
-    #[schema(format = DateTime)]
-    created_at: String,
-    #[schema(format = DateTime)]
-    started_at: Option<String>,
-    #[schema(format = DateTime)]
-    finished_at: Option<String>,
+    fire_at: Option<Instant>,
+    created_at: Instant,
+    started_at: Option<Instant>,
+    finished_at: Option<Instant>,
     duration_ms: Option<i64>,
     state: RunState,
     /// Why it stands there.
     reason: String,
     /// When the guard that holds it back looks again; `null` where none does.
-    #[schema(format = DateTime)]
-    looks_again_at: Option<String>,
+    looks_again_at: Option<Instant>,
     /// Why it was asked for: the layer that decided, with its text.
     why: String,
     /// The run whose failed steps this one repeats.
@@ -83,10 +79,8 @@ pub struct ActorJson {
 /// Fires that passed while `DockNap` was down.
 #[derive(Serialize, ToSchema)]
 pub struct MissedJson {
-    #[schema(format = DateTime)]
-    first: String,
-    #[schema(format = DateTime)]
-    last: String,
+    first: Instant,
+    last: Instant,
     count: i64,
 }
 
@@ -99,10 +93,8 @@ pub struct StepJson {
     action: Action,
     state: StepState,
     reason: String,
-    #[schema(format = DateTime)]
-    started_at: Option<String>,
-    #[schema(format = DateTime)]
-    finished_at: Option<String>,
+    started_at: Option<Instant>,
+    finished_at: Option<Instant>,
     duration_ms: Option<i64>,
     exit_code: Option<i64>,
     error: Option<String>,
@@ -125,8 +117,8 @@ impl From<Step> for StepJson {
             action: step.action,
             state: step.state,
             reason: step.reason,
-            started_at: step.issued_at.map(|at| at.to_string()),
-            finished_at: step.finished_at.map(|at| at.to_string()),
+            started_at: step.issued_at.map(Instant),
+            finished_at: step.finished_at.map(Instant),
             duration_ms: step.duration_ms,
             exit_code: step.exit_code,
             error: step.error,
@@ -138,7 +130,7 @@ impl From<Step> for StepJson {
 impl From<RunDetail> for RunJson {
     fn from(RunDetail { run, steps }: RunDetail) -> Self {
         let duration_ms = run.duration_ms();
-        let looks_again_at = run.look_at.filter(|_| run.is_guarded()).map(|at| at.to_string());
+        let looks_again_at = run.look_at.filter(|_| run.is_guarded()).map(Instant);
         let (target_type, target_key) = (run.target.target_type(), run.target.key());
         let Run {
             id,
@@ -165,10 +157,10 @@ impl From<RunDetail> for RunJson {
             action,
             trigger,
             actor: actor.into(),
-            fire_at: run.fire_at.map(|at| at.to_string()),
-            created_at: run.created_at.to_string(),
-            started_at: run.started_at.map(|at| at.to_string()),
-            finished_at: run.finished_at.map(|at| at.to_string()),
+            fire_at: run.fire_at.map(Instant),
+            created_at: Instant(run.created_at),
+            started_at: run.started_at.map(Instant),
+            finished_at: run.finished_at.map(Instant),
             duration_ms,
             state,
             reason,
@@ -176,8 +168,8 @@ impl From<RunDetail> for RunJson {
             why,
             retry_of: run.retry_of.map(|id| id.0),
             missed: run.missed.map(|span| MissedJson {
-                first: span.first.to_string(),
-                last: span.last.to_string(),
+                first: Instant(span.first),
+                last: Instant(span.last),
                 count: span.count,
             }),
             steps: steps.into_iter().map(StepJson::from).collect(),
@@ -186,7 +178,7 @@ impl From<RunDetail> for RunJson {
 }
 
 /// The runs, newest first.
-#[utoipa::path(get, path = "/api/runs", tag = "runs",
+#[utoipa::path(get, path = "/api/runs", tag = "runs", operation_id = "list_runs",
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("state" = Option<RunState>, Query),
         ("attention" = Option<bool>, Query), ("schedule_id" = Option<String>, Query),
         ("host" = Option<String>, Query), ("target_type" = Option<TargetType>, Query),
@@ -201,8 +193,10 @@ pub(super) async fn list(
 ) -> Result<Json<Items<RunJson>>> {
     let states: Vec<&str> = RunState::ALL.iter().map(|state| state.as_str()).collect();
     let state = asked_word(&mut fields, "state", &states, RunState::parse);
+    let (host, target) = asked_target(&app, &mut fields);
     let filter = RunFilter {
-        target: asked_target(&app, &mut fields),
+        host,
+        target,
         schedule: fields.text("schedule_id").map(ScheduleId),
         state,
         attention: fields.flag("attention").unwrap_or(false),
@@ -220,10 +214,10 @@ pub(super) async fn list(
         to: asked_instant(&mut fields, "to"),
         upto: None,
     };
-    let page = fields.page()?;
+    let page = fields.page("runs")?;
     fields.finish()?;
     let page = history::list_with_steps(&app, &caller.actor, &filter, &page).await?;
-    Ok(Json(page.map(RunJson::from).into()))
+    Ok(Json(Items::new("runs", page)))
 }
 
 /// One of some words.
@@ -251,7 +245,7 @@ pub(super) fn asked_instant(fields: &mut Fields, field: &str) -> Option<Timestam
 }
 
 /// One run with its steps.
-#[utoipa::path(get, path = "/api/runs/{id}", tag = "runs", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/api/runs/{id}", tag = "runs", operation_id = "get_run", params(("id" = String, Path)),
     responses((status = 200, body = RunJson), (status = 404, body = Problem)))]
 pub(super) async fn get(
     caller: Caller<Viewer>,
@@ -262,7 +256,7 @@ pub(super) async fn get(
 }
 
 /// Calls a run off; what is being done to a container is finished first.
-#[utoipa::path(post, path = "/api/runs/{id}/cancel", tag = "runs",
+#[utoipa::path(post, path = "/api/runs/{id}/cancel", tag = "runs", operation_id = "cancel_run",
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 202, body = Accepted), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn cancel(
@@ -285,7 +279,7 @@ pub(super) async fn cancel(
 }
 
 /// Does the failed steps of a run again.
-#[utoipa::path(post, path = "/api/runs/{id}/retry", tag = "runs",
+#[utoipa::path(post, path = "/api/runs/{id}/retry", tag = "runs", operation_id = "retry_run",
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 202, body = Accepted), (status = 200, body = Accepted), (status = 404, body = Problem),
         (status = 409, body = Problem)))]

@@ -2,13 +2,14 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::act;
 use super::body::{Asked, Body, Fields};
+use super::instant::Instant;
 use super::openapi::{Items, Problem};
 use crate::app::schedules::{
     self, Draft, GuardDraft, LastRun, Now, Preview, Saved, ScheduleFilter, ScheduleView,
@@ -80,8 +81,7 @@ pub struct ScheduleJson {
     /// `null` for a window: it sleeps by its mode.
     action: Option<Action>,
     cron: Option<String>,
-    #[schema(format = DateTime)]
-    at: Option<String>,
+    at: Option<Instant>,
     /// Window text.
     window: Option<String>,
     timezone: Option<String>,
@@ -107,18 +107,13 @@ pub struct ScheduleJson {
     /// The name of the account that made it.
     owner: Option<String>,
     /// The one coming occurrence that is dropped.
-    #[schema(format = DateTime)]
-    skip_at: Option<String>,
+    skip_at: Option<Instant>,
     /// When it acts next.
-    #[schema(format = DateTime)]
-    next_at: Option<String>,
+    next_at: Option<Instant>,
     last_run: Option<LastRunJson>,
-    #[schema(format = DateTime)]
-    effective_from: String,
-    #[schema(format = DateTime)]
-    created_at: String,
-    #[schema(format = DateTime)]
-    updated_at: String,
+    effective_from: Instant,
+    created_at: Instant,
+    updated_at: Instant,
     rev: i64,
     /// What to know about it, after a save.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,10 +129,8 @@ pub struct LastRunJson {
     id: String,
     state: RunState,
     reason: String,
-    #[schema(format = DateTime)]
-    fire_at: Option<String>,
-    #[schema(format = DateTime)]
-    finished_at: Option<String>,
+    fire_at: Option<Instant>,
+    finished_at: Option<Instant>,
 }
 
 impl From<LastRun> for LastRunJson {
@@ -146,8 +139,8 @@ impl From<LastRun> for LastRunJson {
             id: run.id.0,
             state: run.state,
             reason: run.reason,
-            fire_at: run.fire_at.map(|at| at.to_string()),
-            finished_at: run.finished_at.map(|at| at.to_string()),
+            fire_at: run.fire_at.map(Instant),
+            finished_at: run.finished_at.map(Instant),
         }
     }
 }
@@ -160,7 +153,7 @@ impl From<ScheduleView> for ScheduleJson {
         let mode = spec.mode();
         let (cron, at, window) = match spec.when {
             When::Cron(text) => (Some(text), None, None),
-            When::Once(at) => (None, Some(at.to_string()), None),
+            When::Once(at) => (None, Some(Instant(at)), None),
             When::Window(text) => (None, None, Some(text)),
         };
         let (calendar_id, calendar_effect) = spec.calendar.unzip();
@@ -194,12 +187,12 @@ impl From<ScheduleView> for ScheduleJson {
             note: spec.note,
             source: schedule.source,
             owner: schedule.owner_name,
-            skip_at: schedule.skip_at.map(|at| at.to_string()),
-            next_at: view.next_at.map(|at| at.to_string()),
+            skip_at: schedule.skip_at.map(Instant),
+            next_at: view.next_at.map(Instant),
             last_run: view.last_run.map(LastRunJson::from),
-            effective_from: schedule.effective_from.to_string(),
-            created_at: schedule.created_at.to_string(),
-            updated_at: schedule.updated_at.to_string(),
+            effective_from: Instant(schedule.effective_from),
+            created_at: Instant(schedule.created_at),
+            updated_at: Instant(schedule.updated_at),
             rev: schedule.rev,
             warnings: None,
             now: None,
@@ -319,7 +312,7 @@ fn guard(fields: &mut Fields) -> GuardDraft {
 }
 
 /// The schedules, newest first.
-#[utoipa::path(get, path = "/api/schedules", tag = "schedules",
+#[utoipa::path(get, path = "/api/schedules", tag = "schedules", operation_id = "list_schedules",
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("enabled" = Option<bool>, Query),
         ("host" = Option<String>, Query), ("target_type" = Option<TargetType>, Query),
         ("target_id" = Option<String>, Query), ("q" = Option<String>, Query)),
@@ -329,38 +322,36 @@ pub(super) async fn list(
     State(app): State<App>,
     Asked(mut fields): Asked,
 ) -> Result<Json<Items<ScheduleJson>>> {
-    let filter = ScheduleFilter {
-        target: asked_target(&app, &mut fields),
-        enabled: fields.flag("enabled"),
-        text: fields.text("q"),
-    };
-    let page = fields.page()?;
+    let (host, target) = asked_target(&app, &mut fields);
+    let filter = ScheduleFilter { host, target, enabled: fields.flag("enabled"), text: fields.text("q") };
+    let page = fields.page("schedules")?;
     fields.finish()?;
     let page = schedules::list(&app, &caller.actor, &filter, &page).await?;
-    Ok(Json(page.map(ScheduleJson::from).into()))
+    Ok(Json(Items::new("schedules", page)))
 }
 
-/// The target that a query string filters by. A container that is gone is found under its exact name only where it
+/// The host and the target that a query string filters by. A container that is gone is found under its exact name only where it
 /// never belonged to a stack.
-pub(super) fn asked_target(app: &App, fields: &mut Fields) -> Option<Target> {
-    let host = HostId(fields.text("host").unwrap_or_else(|| "local".to_owned()));
+pub(super) fn asked_target(app: &App, fields: &mut Fields) -> (Option<HostId>, Option<Target>) {
+    let host = fields.host(app);
     let (target_type, name) = match (fields.text("target_type"), fields.text("target_id")) {
-        (None, None) => return None,
+        (None, None) => return (host, None),
         (Some(target_type), Some(name)) => (target_type, name),
         _ => {
             fields.fault("target_id", "target_type and target_id go together");
-            return None;
+            return (host, None);
         }
     };
     let Some(target_type) = TargetType::parse(&target_type) else {
         fields.fault("target_type", "use stack or container");
-        return None;
+        return (host, None);
     };
-    Some(crate::app::history::target_named(app, &host, target_type, &name))
+    let on = host.clone().unwrap_or_else(|| HostId::from("local"));
+    (host, Some(crate::app::history::target_named(app, &on, target_type, &name)))
 }
 
 /// Stores a new schedule.
-#[utoipa::path(post, path = "/api/schedules", tag = "schedules", request_body = ScheduleBody,
+#[utoipa::path(post, path = "/api/schedules", tag = "schedules", operation_id = "create_schedule", request_body = ScheduleBody,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = ScheduleJson), (status = 422, body = Problem)))]
 pub(super) async fn create(
@@ -372,25 +363,15 @@ pub(super) async fn create(
     let Body { mut fields, bytes } = body;
     let draft = Draft { id: None, ..draft(&mut fields, None) };
     fields.finish()?;
-    let mut made = None;
-    let answer = act::once(&app, &caller.actor, &headers, "/api/schedules", &bytes, async {
+    act::once(&app, &caller.actor, &headers, "/api/schedules", &bytes, async {
         let saved = schedules::create(&app, &caller.actor, &draft, Source::Api).await?;
-        made = Some((saved.view.schedule.id.clone(), saved.view.schedule.rev));
         act::answer(StatusCode::CREATED, &ScheduleJson::from(saved))
     })
-    .await?;
-    Ok(match made {
-        Some((id, rev)) => {
-            let location = [(header::LOCATION, format!("{}/api/schedules/{id}", app.config.base_path()))];
-            (location, act::etag(rev), answer).into_response()
-        }
-        // Given before: the body says which.
-        None => answer,
-    })
+    .await
 }
 
 /// What a schedule would do; stores nothing.
-#[utoipa::path(post, path = "/api/schedules/preview", tag = "schedules", request_body = ScheduleBody,
+#[utoipa::path(post, path = "/api/schedules/preview", tag = "schedules", operation_id = "preview_schedule", request_body = ScheduleBody,
     responses((status = 200, body = PreviewJson), (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub(super) async fn preview(
     caller: Caller<Viewer>,
@@ -408,8 +389,7 @@ pub(super) async fn preview(
 /// A change of what is wanted.
 #[derive(Serialize, ToSchema)]
 pub struct TransitionJson {
-    #[schema(format = DateTime)]
-    at: String,
+    at: Instant,
     state: Mood,
 }
 
@@ -433,8 +413,7 @@ pub struct PreviewJson {
     /// When it fires, in words.
     meaning: String,
     /// The next ten instants; a window's edges.
-    #[schema(format = DateTime)]
-    next: Vec<String>,
+    next: Vec<Instant>,
     /// For a window: what begins at each of them; `null` else.
     transitions: Option<Vec<TransitionJson>>,
     /// For a window: what saving it does at once.
@@ -454,10 +433,10 @@ impl From<Preview> for PreviewJson {
             transitions: preview.now.is_some().then(|| {
                 let edges = preview.next.iter();
                 edges
-                    .filter_map(|next| Some(TransitionJson { at: next.at.to_string(), state: next.state? }))
+                    .filter_map(|next| Some(TransitionJson { at: Instant(next.at), state: next.state? }))
                     .collect()
             }),
-            next: preview.next.into_iter().map(|next| next.at.to_string()).collect(),
+            next: preview.next.into_iter().map(|next| Instant(next.at)).collect(),
             now: preview.now.map(NowJson::from),
             may_wait_minutes: preview.guard.map(|guard| guard.longest_minutes()),
             warnings: preview.warnings,
@@ -468,7 +447,7 @@ impl From<Preview> for PreviewJson {
 }
 
 /// One schedule.
-#[utoipa::path(get, path = "/api/schedules/{id}", tag = "schedules", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/api/schedules/{id}", tag = "schedules", operation_id = "get_schedule", params(("id" = String, Path)),
     responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
 pub(super) async fn get(
     caller: Caller<Viewer>,
@@ -483,7 +462,7 @@ fn show(schedule: ScheduleJson) -> Response {
 }
 
 /// Replaces a schedule; what is left out is at its default afterwards.
-#[utoipa::path(put, path = "/api/schedules/{id}", tag = "schedules", request_body = ScheduleBody,
+#[utoipa::path(put, path = "/api/schedules/{id}", tag = "schedules", operation_id = "replace_schedule", request_body = ScheduleBody,
     params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = ScheduleJson), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 412, body = Problem), (status = 422, body = Problem)))]
@@ -503,7 +482,7 @@ pub(super) async fn put(
 }
 
 /// Deletes a schedule; its runs keep its name.
-#[utoipa::path(delete, path = "/api/schedules/{id}", tag = "schedules",
+#[utoipa::path(delete, path = "/api/schedules/{id}", tag = "schedules", operation_id = "delete_schedule",
     params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 412, body = Problem)))]
@@ -518,7 +497,7 @@ pub(super) async fn delete(
 }
 
 /// Switches a schedule on, from now.
-#[utoipa::path(post, path = "/api/schedules/{id}/enable", tag = "schedules", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/schedules/{id}/enable", tag = "schedules", operation_id = "enable_schedule", params(("id" = String, Path)),
     responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
 pub(super) async fn enable(
     caller: Caller<Operator>,
@@ -531,7 +510,7 @@ pub(super) async fn enable(
 }
 
 /// Switches a schedule off.
-#[utoipa::path(post, path = "/api/schedules/{id}/disable", tag = "schedules", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/schedules/{id}/disable", tag = "schedules", operation_id = "disable_schedule", params(("id" = String, Path)),
     responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
 pub(super) async fn disable(
     caller: Caller<Operator>,
@@ -544,7 +523,7 @@ pub(super) async fn disable(
 }
 
 /// Drops exactly the next occurrence.
-#[utoipa::path(post, path = "/api/schedules/{id}/skip-next", tag = "schedules", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "skip_next", params(("id" = String, Path)),
     responses((status = 200, body = ScheduleJson), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn skip(
     caller: Caller<Operator>,
@@ -557,7 +536,7 @@ pub(super) async fn skip(
 }
 
 /// Takes a skip back.
-#[utoipa::path(delete, path = "/api/schedules/{id}/skip-next", tag = "schedules", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "unskip_next", params(("id" = String, Path)),
     responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
 pub(super) async fn unskip(
     caller: Caller<Operator>,
@@ -576,7 +555,7 @@ pub(super) struct RunBody {
 }
 
 /// Does now what the schedule does.
-#[utoipa::path(post, path = "/api/schedules/{id}/run", tag = "schedules", request_body = Option<RunBody>,
+#[utoipa::path(post, path = "/api/schedules/{id}/run", tag = "schedules", operation_id = "run_schedule", request_body = Option<RunBody>,
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted),
         (status = 403, body = Problem), (status = 404, body = Problem)))]

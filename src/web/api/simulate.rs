@@ -7,9 +7,11 @@ use utoipa::ToSchema;
 
 use super::actions::TargetJson;
 use super::body::Asked;
+use super::instant::Instant;
 use super::openapi::Problem;
 use crate::app::simulate::{self, Foretold, Mark, Question};
 use crate::app::{App, Error, Result};
+use crate::domain::ids::HostId;
 use crate::domain::overrides::Wanted;
 use crate::domain::simulate::{Event, EventKind};
 use crate::web::Web;
@@ -23,17 +25,14 @@ pub(super) fn routes() -> Routes {
 /// What happens in a stretch of time.
 #[derive(Serialize, ToSchema)]
 pub struct SimulationJson {
-    #[schema(format = DateTime)]
-    from: String,
-    #[schema(format = DateTime)]
-    to: String,
+    from: Instant,
+    to: Instant,
     /// The zone of days and sentences.
     timezone: String,
     /// In time order.
     events: Vec<EventJson>,
     /// Where it broke off, since there is too much: what is before is complete. `null` where it is all there.
-    #[schema(format = DateTime)]
-    cut_at: Option<String>,
+    cut_at: Option<Instant>,
     /// Dates of which there is more to say.
     days: Vec<DayJson>,
 }
@@ -41,8 +40,7 @@ pub struct SimulationJson {
 /// One thing that happens.
 #[derive(Serialize, ToSchema)]
 pub struct EventJson {
-    #[schema(format = DateTime)]
-    at: String,
+    at: Instant,
     host: String,
     target_type: &'static str,
     target_id: String,
@@ -65,7 +63,7 @@ impl EventJson {
         };
         let (id, title) = event.schedule.unzip();
         Self {
-            at: event.at.to_string(),
+            at: Instant(event.at),
             host: event.target.host.0.clone(),
             target_type: event.target.target_type().as_str(),
             target_id: name,
@@ -106,10 +104,10 @@ impl From<Foretold> for SimulationJson {
             day
         });
         Self {
-            from: from.to_string(),
-            to: until.to_string(),
+            from: Instant(from),
+            to: Instant(until),
             timezone: zone.name,
-            cut_at: simulation.cut.map(|at| at.to_string()),
+            cut_at: simulation.cut.map(Instant),
             days: days.collect(),
             events: simulation
                 .events
@@ -125,7 +123,7 @@ impl From<Foretold> for SimulationJson {
 
 /// What happens if nobody does anything meanwhile: fires, edges, skips and conflicts, at most 92 days at once and 400
 /// days ahead.
-#[utoipa::path(get, path = "/api/simulate", tag = "schedules",
+#[utoipa::path(get, path = "/api/simulate", tag = "schedules", operation_id = "simulate",
     params(("from" = Option<String>, Query), ("to" = Option<String>, Query), ("host" = Option<String>, Query),
         ("target_type" = Option<String>, Query), ("target_id" = Option<String>, Query)),
     responses((status = 200, body = SimulationJson), (status = 422, body = Problem),
@@ -138,17 +136,20 @@ pub(super) async fn get(
 ) -> Result<Json<SimulationJson>> {
     web.previews.admit(&caller.user().id)?;
     let (from, to) = (fields.text("from"), fields.text("to"));
-    let host = fields.text("host").unwrap_or_else(|| "local".to_owned());
+    let host = fields.host(&app);
     let (target_type, target_id) = (fields.text("target_type"), fields.text("target_id"));
     fields.finish()?;
     let target = match (target_type, target_id) {
         (None, None) => None,
         (Some(target_type), Some(target_id)) => {
+            let host = host.clone().unwrap_or_else(|| HostId::from("local")).0;
             Some(TargetJson { host, target_type, target_id }.resolve(&app)?)
         }
         (None, Some(_)) => return Err(Error::field("target_type", "say stack or container too")),
         (Some(_), None) => return Err(Error::field("target_id", "say which one too")),
     };
     let question = Question { from, to, target };
-    Ok(Json(simulate::simulate(&app, &caller.actor, &question).await?.into()))
+    let mut foretold = simulate::simulate(&app, &caller.actor, &question).await?;
+    foretold.simulation.events.retain(|event| host.as_ref().is_none_or(|host| event.target.host == *host));
+    Ok(Json(foretold.into()))
 }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::act;
 use super::body::Body;
 use super::containers::{Asked, ContainerJson};
+use super::instant::Instant;
 use crate::app::stacks::{self, NextAction, ShownState, StackView};
 use crate::app::{Actor, App, Result};
 use crate::domain::action::Action;
@@ -55,8 +56,7 @@ pub struct StackJson {
 /// What a schedule does next.
 #[derive(Serialize, ToSchema)]
 pub struct NextJson {
-    #[schema(format = DateTime)]
-    at: String,
+    at: Instant,
     action: Action,
     schedule_id: String,
     schedule_title: String,
@@ -65,7 +65,7 @@ pub struct NextJson {
 impl From<&NextAction> for NextJson {
     fn from(next: &NextAction) -> Self {
         Self {
-            at: next.at.to_string(),
+            at: Instant(next.at),
             action: next.action,
             schedule_id: next.schedule_id.0.clone(),
             schedule_title: next.schedule_title.clone(),
@@ -76,8 +76,7 @@ impl From<&NextAction> for NextJson {
 /// A change of what is wanted.
 #[derive(Serialize, ToSchema)]
 pub struct ChangeJson {
-    #[schema(format = DateTime)]
-    at: String,
+    at: Instant,
     /// `awake`, `asleep`, `hold` or `none`.
     state: &'static str,
     /// Who says so: a schedule's title, `override` or `hold`; empty for nobody.
@@ -88,7 +87,7 @@ pub struct ChangeJson {
 impl From<Transition> for ChangeJson {
     fn from(change: Transition) -> Self {
         Self {
-            at: change.at.to_string(),
+            at: Instant(change.at),
             state: change.wanted.map_or("none", Wanted::as_str),
             by: change.by,
             schedule_id: change.schedule.map(|id| id.0),
@@ -131,14 +130,14 @@ impl StackJson {
 }
 
 /// All stacks.
-#[utoipa::path(get, path = "/api/stacks", tag = "stacks", responses((status = 200, body = Vec<StackJson>)))]
+#[utoipa::path(get, path = "/api/stacks", tag = "stacks", operation_id = "list_stacks", responses((status = 200, body = Vec<StackJson>)))]
 pub(super) async fn list(caller: Caller<Viewer>, State(app): State<App>) -> Result<Json<Vec<StackJson>>> {
     let views = stacks::list(&app, &caller.actor).await?;
     Ok(Json(views.into_iter().map(|view| StackJson::new(view, &caller.actor)).collect()))
 }
 
 /// One stack, by its percent-encoded name or its key.
-#[utoipa::path(get, path = "/api/stacks/{host}/{name}", tag = "stacks",
+#[utoipa::path(get, path = "/api/stacks/{host}/{name}", tag = "stacks", operation_id = "get_stack",
     params(("host" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = StackJson), (status = 404, body = super::openapi::Problem)))]
 pub(super) async fn get(
@@ -151,7 +150,7 @@ pub(super) async fn get(
 }
 
 /// Does something to one stack: an action, or `nap` or `wake` with `until` and `reason`.
-#[utoipa::path(post, path = "/api/stacks/{host}/{name}/{action}", tag = "stacks",
+#[utoipa::path(post, path = "/api/stacks/{host}/{name}/{action}", tag = "stacks", operation_id = "act_on_stack",
     params(("host" = String, Path), ("name" = String, Path), ("action" = String, Path, description = "start, stop, restart, pause, unpause, nap or wake"),
         ("Idempotency-Key" = Option<String>, Header)),
     request_body(content = Option<ActBody>),

@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::instant::Instant;
 use crate::app::summary::{self, Summary};
 use crate::app::{App, Result};
 use crate::web::auth::{Caller, Viewer};
@@ -39,8 +40,7 @@ pub struct SummaryJson {
     runs_last_24h: u64,
     /// Failed, wholly or in part, or cut off.
     runs_failed_last_24h: u64,
-    #[schema(format = DateTime)]
-    next_at: Option<String>,
+    next_at: Option<Instant>,
     next_action: Option<String>,
     next_target: Option<String>,
 }
@@ -66,7 +66,7 @@ impl From<Summary> for SummaryJson {
             runs_open: summary.runs_open,
             runs_last_24h: summary.runs_last_24h,
             runs_failed_last_24h: summary.runs_failed_last_24h,
-            next_at: summary.next_at.map(|at| at.to_string()),
+            next_at: summary.next_at.map(Instant),
             next_action: summary.next_action,
             next_target: summary.next_target,
         }
@@ -74,7 +74,7 @@ impl From<Summary> for SummaryJson {
 }
 
 /// The counts now.
-#[utoipa::path(get, path = "/api/summary", tag = "summary", responses((status = 200, body = SummaryJson)))]
+#[utoipa::path(get, path = "/api/summary", tag = "summary", operation_id = "get_summary", responses((status = 200, body = SummaryJson)))]
 pub(super) async fn get(caller: Caller<Viewer>, State(app): State<App>) -> Result<Json<SummaryJson>> {
     Ok(Json(summary::get(&app, &caller.actor).await?.into()))
 }

@@ -15,7 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::engine::{Daemon, IMAGE};
 use super::wait;
 
-const PASSWORD: &str = "sleepy whales drift at night";
+/// The one account.
+pub const ADMIN: &str = "admin";
+/// Its password.
+pub const PASSWORD: &str = "sleepy whales drift at night";
 /// A run on a real Engine may take this long.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -63,7 +66,7 @@ impl Site {
             data_dir: home.path().to_owned(),
             docker_host: daemon.host(),
             timezone: Some("UTC".to_owned()),
-            admin: Some(FirstAdmin { name: "admin".to_owned(), password: SecretString::from(PASSWORD) }),
+            admin: Some(FirstAdmin { name: ADMIN.to_owned(), password: SecretString::from(PASSWORD) }),
             ..Config::default()
         };
         // The test's own client asks for it, although it speaks plain http.
@@ -93,8 +96,13 @@ impl Site {
         site
     }
 
+    /// Where it is served.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     async fn log_in(&mut self) {
-        let login = json!({"username": "admin", "password": PASSWORD});
+        let login = json!({"username": ADMIN, "password": PASSWORD});
         let (status, body) = self.call("POST", "/api/auth/login", Some(login)).await;
         assert_eq!(status, 200, "{body}");
         body["token"].as_str().expect("a token").clone_into(&mut self.token);

@@ -543,7 +543,7 @@ impl Drive {
             wait = self.after_failed_store("the end of a run", &error, wait).await;
         }
         let took = self.app.clock.monotonic().saturating_sub(self.begun);
-        self.app.vitals.counters.run_ended(self.run.action, self.run.trigger, state, Some(took));
+        self.app.vitals.counters.run_ended(&self.run, state, Some(took));
         tracing::info!(run = %self.run.id, target = %self.run.target_name, action = %self.run.action,
             state = %state, reason, "run ended");
         // Whoever looks because of the announcement is not to find it at work.

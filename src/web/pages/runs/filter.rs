@@ -117,6 +117,7 @@ pub(super) fn filter(app: &App, typed: &Typed, now: &Now) -> (RunFilter, Vec<Fie
         Some(history::target_named(app, &HostId::local(), kind, name))
     });
     let filter = RunFilter {
+        host: None,
         target,
         schedule: typed.filled("schedule").map(ScheduleId::from),
         state: RunState::parse(typed.get("state")),
