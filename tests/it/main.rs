@@ -18,6 +18,7 @@ mod docker_tls;
 mod error_pages;
 mod execute;
 mod feeds;
+mod foretold;
 mod fragments;
 mod full_disk;
 mod guards;
@@ -51,6 +52,7 @@ mod simulate;
 #[cfg(feature = "faults")]
 mod simulation;
 mod storage;
+mod summaries;
 mod support;
 mod timeline;
 mod two_at_once;

@@ -39,6 +39,8 @@ pub(super) enum Last {
     StayedUp(Arc<LastTouch>),
     /// It is down, since a run of ours woke only a part of what it was to.
     StayedDown(Arc<LastTouch>),
+    /// It ended with this exit code, which nobody asks for with a stop; and when, where that was after our last run.
+    Ended(i64, Option<Timestamp>),
     /// Somebody else did this to it; and when, where that was after our last run.
     Outside(&'static str, Option<Timestamp>),
 }
@@ -58,8 +60,11 @@ impl Last {
             return Self::Done;
         }
         let up = container.state.is_up();
-        let outside = |what, at: Option<Timestamp>| {
-            Self::Outside(what, at.map(&ours).filter(|at| *at > touch.finished_at))
+        let after = |at: Option<Timestamp>| at.map(&ours).filter(|at| *at > touch.finished_at);
+        let outside = |what, at: Option<Timestamp>| Self::Outside(what, after(at));
+        let down = || match container.failure().filter(|code| *code != KILLED) {
+            Some(code) => Self::Ended(code, after(container.finished_at)),
+            None => outside("Stopped", container.finished_at),
         };
         // What a run left undone is not of anybody else's making, unless it changed after it.
         let left_so =
@@ -73,11 +78,8 @@ impl Last {
                 Self::StayedDown(Arc::clone(touch))
             }
             Action::Stop | Action::Pause if nap.is_none() && up => outside("Started", container.started_at),
-            Action::Start | Action::Unpause | Action::Restart if !up => {
-                outside("Stopped", container.finished_at)
-            }
-            // It was down before the stop that skipped it.
-            Action::Stop | Action::Pause if nap.is_none() => outside("Stopped", None),
+            // Also what was down before the stop that skipped it.
+            _ if !up && (nap.is_none() || !matches!(touch.action, Action::Stop | Action::Pause)) => down(),
             _ => Self::Ours(Arc::clone(touch)),
         }
     }
@@ -91,12 +93,23 @@ impl Last {
             Self::Ours(touch) => telling.run(touch),
             Self::StayedUp(touch) => format!("Stayed up when {}", small(&telling.run(touch))),
             Self::StayedDown(touch) => format!("Did not come up when {}", small(&telling.run(touch))),
+            Self::Ended(code, None) => ended(*code),
+            Self::Ended(code, Some(at)) => {
+                format!("{}, {}", ended(*code), clock_time(*at, telling.now, &telling.zone))
+            }
             Self::Outside(what, None) => outside(what),
             Self::Outside(what, Some(at)) => {
                 format!("{}, {}", outside(what), clock_time(*at, telling.now, &telling.zone))
             }
         }
     }
+}
+
+/// The exit code of what was killed, by a stop that waited for too long or by somebody.
+const KILLED: i64 = 137;
+
+fn ended(code: i64) -> String {
+    format!("Ended with exit code {code}")
 }
 
 fn outside(what: &str) -> String {
@@ -152,11 +165,14 @@ impl StackView {
         let run = || self.telling.run(touch);
         Some(match self.stack.status {
             StackStatus::Running if asleep => outside("Started"),
-            StackStatus::Stopped if !asleep || !self.napping => outside("Stopped"),
+            StackStatus::Stopped if !asleep || !self.napping => {
+                let ended = self.containers.iter().find(|view| matches!(view.last, Last::Ended(..)));
+                ended.map_or_else(|| outside("Stopped"), told)
+            }
             StackStatus::Paused if !asleep => outside("Paused"),
             StackStatus::Partial => {
                 let outside = |view: &&ContainerView| {
-                    view.protected.is_none() && matches!(view.last, Last::Outside(..))
+                    view.protected.is_none() && matches!(view.last, Last::Outside(..) | Last::Ended(..))
                 };
                 match self.containers.iter().find(outside) {
                     Some(view) => format!("{}; {}", run(), told(view)),

@@ -251,7 +251,13 @@ impl Sampled for OverridesPage {
     fn samples() -> Vec<Self> {
         let now = Now::sample();
         let row = |target: Link, state, why: &str, seconds: i64| OverrideRow {
-            imposed: Imposed { id: "1".to_owned(), state, until: now.plus(seconds), why: why.to_owned() },
+            imposed: Imposed {
+                id: "1".to_owned(),
+                state,
+                until: now.plus(seconds),
+                chosen: true,
+                why: why.to_owned(),
+            },
             target,
             made: now.plus(seconds - 20_000),
             ended: None,

@@ -26,6 +26,8 @@ pub struct Imposed {
     pub state: Badge,
     /// When it ends.
     pub until: When,
+    /// Somebody chose that end: it does not just follow from what somebody did by hand.
+    pub chosen: bool,
     /// Why, and who wanted it.
     pub why: String,
 }
@@ -38,6 +40,7 @@ impl Imposed {
             id: one.id.to_string(),
             state: one.wanted.into(),
             until: now.when(one.until),
+            chosen: !one.by_hand,
             why: match view::shown_name(&one.reason) {
                 reason if reason.is_empty() => format!("by {author}"),
                 reason if one.by_hand => now.words(&reason),
@@ -103,6 +106,7 @@ impl WantedPanel {
                 id: "1".to_owned(),
                 state: Badge::AWAKE,
                 until: now.plus(10_000),
+                chosen: true,
                 why: "the release runs late (by anna)".to_owned(),
             }),
             changes: vec![
