@@ -124,6 +124,7 @@ fn plans(criterion: &mut Criterion) {
                     restore: Restore::No,
                     only: None,
                     leave: &leave,
+                    zone: &TimeZone::UTC,
                 };
                 plan(black_box(wish), &inventory)
             });

@@ -23,6 +23,8 @@ pub struct Almanac {
     /// The zone where a schedule names none.
     pub zone: NamedZone,
     days: HashMap<CalendarId, Arc<CalendarDays>>,
+    /// The calendars whose file is not read as a whole: the name, and how much of it does not count.
+    incomplete: HashMap<CalendarId, (String, usize)>,
 }
 
 impl Almanac {
@@ -31,7 +33,14 @@ impl Almanac {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn load(app: &App) -> Result<Self> {
-        Ok(Self { zone: zone::default_zone(app).await?, days: calendars::all_days(app).await? })
+        let (mut days, mut incomplete) = (HashMap::new(), HashMap::new());
+        for (id, name, dates) in calendars::expand_all(app).await? {
+            if dates.left.total() > 0 {
+                incomplete.insert(id.clone(), (name, dates.left.total()));
+            }
+            days.insert(id, dates.days);
+        }
+        Ok(Self { zone: zone::default_zone(app).await?, days, incomplete })
     }
 
     /// As if a calendar named these days.
@@ -44,6 +53,13 @@ impl Almanac {
     /// Whether there is such a calendar.
     pub fn knows(&self, id: &CalendarId) -> bool {
         self.days.contains_key(id)
+    }
+
+    /// A sentence about the calendar that a schedule goes by, where not all of its file counts.
+    pub(super) fn doubt(&self, calendar: Option<&(CalendarId, CalendarEffect)>) -> Option<String> {
+        let (name, left) = self.incomplete.get(&calendar?.0)?;
+        let (noun, they) = if *left == 1 { ("entry", "it") } else { ("entries", "them") };
+        Some(format!("The calendar “{name}” leaves out {left} {noun} of its file; its page lists {they}."))
     }
 
     /// The zone a schedule is read in: its own, else the default.

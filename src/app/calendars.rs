@@ -13,7 +13,9 @@ use super::paging::{Page, Paged};
 use super::{Actor, App, Error, FieldError, Live, Result};
 use crate::db::{self, DbError, Tx};
 use crate::domain::audit::{AuditDetail, Change};
-use crate::domain::calendar::{Calendar, CalendarDays, CalendarDraft, CalendarSpec, yearly_text};
+use crate::domain::calendar::{
+    Calendar, CalendarDates, CalendarDays, CalendarDraft, CalendarSpec, LeftOut, yearly_text,
+};
 use crate::domain::ids::{CalendarId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::text::hex;
@@ -32,6 +34,8 @@ pub struct Listed {
     pub name: String,
     /// Its dates.
     pub days: Arc<CalendarDays>,
+    /// How many things of its file do not count.
+    pub left: usize,
     /// How many schedules go by it.
     pub schedules: usize,
 }
@@ -56,13 +60,15 @@ pub struct Dates {
     pub days: Arc<CalendarDays>,
     /// What its file calls some of them.
     pub names: Arc<BTreeMap<Date, String>>,
+    /// What of its file does not count.
+    pub left: Arc<LeftOut>,
 }
 
 /// Reads a calendar's dates beside the requests: its file may hold 1 MiB.
 async fn expand(calendar: Calendar, month: Date) -> Result<Dates> {
     let worked = tokio::task::spawn_blocking(move || {
-        let (days, names) = calendar.spec.expand(month);
-        Dates { rev: calendar.rev, days: Arc::new(days), names: Arc::new(names) }
+        let CalendarDates { days, names, left } = calendar.spec.expand(month);
+        Dates { rev: calendar.rev, days: Arc::new(days), names: Arc::new(names), left: Arc::new(left) }
     });
     worked.await.map_err(|error| Error::Internal(error.into()))
 }
@@ -105,9 +111,9 @@ pub async fn overview(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
     let expanded = expand_all(app).await?;
     Ok(expanded
         .into_iter()
-        .map(|(id, name, days)| {
+        .map(|(id, name, dates)| {
             let schedules = usage.get(&id).map_or(0, |count| usize::try_from(*count).unwrap_or(0));
-            Listed { id, name, days, schedules }
+            Listed { id, name, days: dates.days, left: dates.left.total(), schedules }
         })
         .collect())
 }
@@ -117,11 +123,11 @@ pub async fn overview(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
 /// # Errors
 /// Where the database cannot be read.
 pub async fn all_days(app: &App) -> Result<HashMap<CalendarId, Arc<CalendarDays>>> {
-    Ok(expand_all(app).await?.into_iter().map(|(id, _, days)| (id, days)).collect())
+    Ok(expand_all(app).await?.into_iter().map(|(id, _, dates)| (id, dates.days)).collect())
 }
 
 /// Every calendar's id, name and dates, by name.
-async fn expand_all(app: &App) -> Result<Vec<(CalendarId, String, Arc<CalendarDays>)>> {
+pub(super) async fn expand_all(app: &App) -> Result<Vec<(CalendarId, String, Dates)>> {
     let stored = db::calendars::revisions(&app.db).await?;
     let month = today(app).first_of_month();
     // Left where they are: who loads meanwhile finds them too.
@@ -140,7 +146,7 @@ async fn expand_all(app: &App) -> Result<Vec<(CalendarId, String, Arc<CalendarDa
                 None => continue,
             },
         };
-        all.push((id.clone(), name, Arc::clone(&entry.days)));
+        all.push((id.clone(), name, entry.clone()));
         days.insert(id, entry);
     }
     *kept(app) = Kept { month: Some(month), days };

@@ -132,7 +132,7 @@ pub async fn check(app: &App, actor: &Actor) -> Result<Checked> {
             _ => Ok(host.check().await),
         }
     });
-    let tried = tried.await.unwrap_or_else(|_| Err(DockerError::TimedOut.to_string()));
+    let tried = Box::pin(tried).await.unwrap_or_else(|_| Err(DockerError::TimedOut.to_string()));
     let engine = match &host.inventory().link {
         Link::Connected { api_version, engine_version } => {
             format!("Docker {engine_version}, API {api_version}")

@@ -327,7 +327,7 @@ async fn containers(text: &mut Text, app: &App) -> Result<()> {
             let owner = container.stack().unwrap_or(&container.name).to_owned();
             let key = (inventory.host.clone(), owner);
             napped.entry(key.clone()).or_default();
-            let naps = naps.get(&container.identity).is_some_and(|nap| nap.holds(container));
+            let naps = naps.get(&container.identity).is_some_and(|nap| nap.holds(container, inventory));
             *napping.entry(key).or_default() += u64::from(naps);
         }
     }

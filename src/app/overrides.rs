@@ -119,7 +119,7 @@ async fn changes(app: &App, wanted: Wanted, reach: &Reach) -> Result<bool> {
         let known = db::applied::of_host(&app.db, host.id()).await?;
         let changes = |one: &Container| match wanted {
             Wanted::Asleep => one.state.is_up(),
-            Wanted::Awake => naps.get(&one.identity).is_some_and(|nap| nap.holds(one)),
+            Wanted::Awake => naps.get(&one.identity).is_some_and(|nap| nap.holds(one, &inventory)),
             Wanted::Hold => false,
         };
         let reached = inventory.containers.iter().filter(|one| {

@@ -32,6 +32,8 @@ pub struct Summary {
     pub containers_napping: u64,
     /// Of them, failing their health check.
     pub containers_unhealthy: u64,
+    /// Of them, ended with an exit code that tells of a failure.
+    pub containers_failed: u64,
     /// Hosts.
     pub hosts: u64,
     /// Of them, connected.
@@ -84,6 +86,7 @@ pub async fn get(app: &App, actor: &Actor) -> Result<Summary> {
             u64::from(view.container.state == crate::domain::inventory::ContainerState::Running);
         summary.containers_napping += u64::from(view.napping_since.is_some());
         summary.containers_unhealthy += u64::from(view.shown == ShownState::Unhealthy);
+        summary.containers_failed += u64::from(view.failure().is_some());
     }
     let now = app.clock.now();
     let (schedules, enabled) = db::schedules::count(&app.db).await?;

@@ -479,12 +479,13 @@ impl Host {
         drop(state);
         // Before the first list nothing is confirmed; a clue then has to do.
         if container.protection.is_none() && !known && self.clues.may_be(&container) {
-            container.protection = Some(match self.clues.proves(&container) {
-                true => Protection::Itself,
-                false => Protection::MaybeItself(format!(
+            container.protection = Some(if self.clues.proves(&container) {
+                Protection::Itself
+            } else {
+                Protection::MaybeItself(format!(
                     "it may be DockNap itself: not sure which of these I am: {} and what shares its network",
                     container.name
-                )),
+                ))
             });
         }
         container

@@ -94,7 +94,7 @@ impl Clues {
         let under = |path: &str, end: &str| {
             path == end || path.strip_suffix(end).is_some_and(|rest| rest.ends_with('/'))
         };
-        self.own.iter().any(|id| container.id == *id)
+        self.own.contains(&container.id)
             || container.layer.as_deref().is_some_and(|layer| {
                 // Docker mounts by shortened paths where the full ones would be too long.
                 self.layers.iter().any(|seen| under(layer, seen) || under(seen, layer))

@@ -294,6 +294,12 @@ impl Container {
             && matches!(self.restart_policy, RestartPolicy::No | RestartPolicy::OnFailure)
     }
 
+    /// The exit code of one that ended, other than that all went well or that it was told to end (`SIGINT`, `SIGTERM`).
+    pub fn failure(&self) -> Option<i64> {
+        let ended = matches!(self.state, ContainerState::Exited | ContainerState::Dead);
+        self.exit_code.filter(|code| ended && !matches!(code, 0 | 130 | 143))
+    }
+
     /// May be part of a stack's actions: neither a one-off, a hook nor a swarm task.
     pub fn is_ordinary(&self) -> bool {
         self.kind == Kind::Ordinary

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Sees everything but other people's audit rows.
+    /// Sees stacks, containers, schedules and runs; of labels those that are common, of the audit log its own rows.
     Viewer,
     /// Also acts and keeps schedules.
     Operator,

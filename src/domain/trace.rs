@@ -90,12 +90,12 @@ impl Trace {
             "stop" => Did::Stopped,
             "kill" => Did::Killed,
             "die" | "died" => {
-                let is_of_it = |trace: &&Self| {
+                let is_of_it = |trace: &Self| {
                     trace.did == Did::Killed
                         && trace.container_id == container_id
                         && at.duration_since(trace.at).unsigned_abs() <= DYING
                 };
-                if before.filter(is_of_it).is_some() { Did::Killed } else { Did::Ended }
+                if before.is_some_and(is_of_it) { Did::Killed } else { Did::Ended }
             }
             _ => return None,
         };

@@ -1,4 +1,4 @@
-//! Of several DockNaps on one PostgreSQL server one acts; the others wait until it ends or falls silent.
+//! Of several `DockNap`s on one PostgreSQL server one acts; the others wait until it ends or falls silent.
 
 use std::time::Duration;
 

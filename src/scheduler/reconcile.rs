@@ -322,9 +322,10 @@ impl<'a> Scene<'a> {
                     reach: Reach::Target(target),
                     target_name: name,
                     wanted,
-                    reason: match is_seen {
-                        true => format!("{} outside DockNap", deed(mood, is_seen)),
-                        false => deed(mood, is_seen).to_owned(),
+                    reason: if is_seen {
+                        format!("{} outside DockNap", deed(mood, is_seen))
+                    } else {
+                        deed(mood, is_seen).to_owned()
                     },
                     by_hand: true,
                     puts_back: false,

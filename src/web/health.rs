@@ -11,7 +11,7 @@ type Answer = (StatusCode, [(HeaderName, &'static str); 1], &'static str);
 
 /// Process, database, scheduler.
 pub(super) async fn alive(State(web): State<Web>) -> Answer {
-    answer(vitals::is_alive(&web.app).await)
+    answer(Box::pin(vitals::is_alive(&web.app)).await)
 }
 
 /// The same, and Docker answers.

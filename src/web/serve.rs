@@ -104,12 +104,14 @@ pub async fn serve(
     let addresses = Arc::new(Addresses::default());
     loop {
         let next = async {
-            let permit = Arc::clone(&room).acquire_owned().await.expect("it is never closed");
+            let permit = Arc::clone(&room).acquire_owned().await;
             (permit, accept(&listener, &clock).await)
         };
-        let (permit, (stream, peer)) = tokio::select! {
+        let (Ok(permit), (stream, peer)) = (tokio::select! {
             () = stop.cancelled() => break,
             next = next => next,
+        }) else {
+            break;
         };
         let ip = peer.ip().to_canonical();
         let seat = if is_among(ip, &trusted) {

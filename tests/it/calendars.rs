@@ -332,7 +332,8 @@ async fn the_api_keeps_calendars() {
     assert_eq!(made.headers["etag"], "\"1\"");
     let expected = json!({
         "id": id, "name": "Holidays", "dates": ["2026-01-01", "2026-12-25"],
-        "ranges": [["2026-12-24", "2026-12-31"]], "yearly": ["12-25"], "ics": null, "rev": 1,
+        "ranges": [["2026-12-24", "2026-12-31"]], "yearly": ["12-25"], "ics": null,
+        "left_out": [], "left_out_total": 0, "rev": 1,
     });
     assert_eq!(made.json(), expected);
     let mut viewer = test.bearer(Role::Viewer).await;
@@ -383,6 +384,86 @@ async fn the_api_names_every_field_that_is_wrong_and_stores_nothing() {
         assert_eq!(named, fields, "{body}");
     }
     assert_eq!(api.get("/api/calendars").await.json()["items"], json!([]));
+}
+
+/// Three events, of which the second and the third cannot be read.
+const DAMAGED: &str = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20261224\nEND:VEVENT\nBEGIN:VEVENT\nDTSTART:Invalid date\n\
+                       END:VEVENT\nBEGIN:VEVENT\nDTSTART:20261226\nRRULE:FREQ=WEEKLY;UNTL=20191023\nEND:VEVENT\n\
+                       END:VCALENDAR\n";
+
+#[tokio::test]
+async fn what_of_a_file_is_left_out_is_told_in_the_api_and_in_previews() {
+    let test = TestApp::new().await;
+    let mut api = test.bearer(Role::Admin).await;
+    let made = api.post_json("/api/calendars", &json!({"name": "Damaged", "ics": DAMAGED})).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let left = json!([
+        {"line": 6, "message": "line 6 of the ICS file: `Invalid date` is not a date"},
+        {
+            "line": 10,
+            "message": "line 10 of the ICS file: UNTL is not read in the repetition `FREQ=WEEKLY;UNTL=20191023`",
+        },
+    ]);
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    let path = format!("/api/calendars/{id}");
+    let list = api.get("/api/calendars").await.json()["items"][0].clone();
+    let put = put(&mut api, &path, &made.json(), "*").await;
+    for answer in [made.json(), api.get(&path).await.json(), list, put.json()] {
+        assert_eq!((&answer["left_out"], &answer["left_out_total"]), (&left, &json!(2)));
+    }
+    let body = json!({
+        "target_type": "stack", "target_id": "media", "action": "stop", "cron": "0 23 * * *", "calendar_id": id,
+        "calendar_effect": "skip", "allow_missing": true,
+    });
+    let warning = "The calendar “Damaged” leaves out 2 entries of its file; its page lists them.";
+    for path in ["/api/schedules/preview", "/api/schedules"] {
+        let answer = api.post_json(path, &body).await;
+        assert!(answer.body.contains(warning), "{path}: {}", answer.body);
+    }
+    // All of it counts again.
+    let whole = DAMAGED.replace("Invalid date", "20261225").replace("UNTL", "UNTIL");
+    let mended = json!({"name": "Damaged", "ics": whole});
+    let answer = self::put(&mut api, &path, &mended, "*").await.json();
+    assert_eq!((&answer["left_out"], &answer["left_out_total"]), (&json!([]), &json!(0)));
+    let preview = api.post_json("/api/schedules/preview", &body).await;
+    assert!(!preview.body.contains("leaves out"), "{}", preview.body);
+}
+
+#[tokio::test]
+async fn what_of_a_file_is_left_out_is_told_on_its_page() {
+    let test = TestApp::new().await;
+    let mut ada = test.admin().await;
+    let made = ada.post("/calendars", &[("name", "Damaged"), ("days", ""), ("ics", DAMAGED)]).await;
+    assert_eq!(made.status, 303, "{}", made.body);
+    let page = ada.get(made.location()).await;
+    assert!(
+        page.text(".flash").contains("“Damaged” is stored, 2 entries of its file left out."),
+        "{}",
+        page.body
+    );
+    let told = page.text("#left + .lines");
+    assert!(told.contains("Line 6 of the ICS file: Invalid date is not a date"), "{told}");
+    assert!(told.contains("Line 10 of the ICS file: UNTL is not read"), "{told}");
+    assert!(page.text("#coming + .fires").contains("Thu 24 Dec 2026"));
+    assert!(ada.get("/calendars").await.text("tbody").contains("2 entries of its file left out"));
+    // Nothing of it counts: it is refused, and stays in the form.
+    let bad = DAMAGED.replace("20261224", "never");
+    let answer = ada.post("/calendars", &[("name", "Bad"), ("days", ""), ("ics", &bad)]).await;
+    assert_eq!(answer.status, 422);
+    assert!(
+        answer.text("#ics-error").contains("line 3 of the ICS file: never is not a date"),
+        "{}",
+        answer.body
+    );
+    // What was read otherwise when it was stored says so.
+    let stored = Calendar {
+        spec: CalendarSpec { ics: Some(bad), ..calendar("old", "Old").spec },
+        ..calendar("old", "Old")
+    };
+    store(&test.app.db, &[stored]).await;
+    let page = ada.get("/calendars/old").await;
+    assert!(page.text("#left + .lines").contains("Line 3 of the ICS file: never is not a date"));
+    assert!(page.text("#coming + .fires").contains("Fri 25 Dec 2026"));
 }
 
 /// A file of that many bytes with one event.

@@ -145,6 +145,7 @@ pub(super) fn check(
         return Err(Error::Invalid(faults.0));
     };
     let mut warnings = timing.warnings;
+    warnings.extend(almanac.doubt(calendar.as_ref()));
     warnings.extend(found.warnings);
     Ok(Checked {
         spec: ScheduleSpec {

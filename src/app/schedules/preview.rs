@@ -96,6 +96,7 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
         lint::work_out(move || Look::at(&when, &zone, &reading, now)).await?
     };
     let mut warnings = timing.warnings;
+    warnings.extend(almanac.doubt(calendar.as_ref()));
     let spec = aim(app, draft, &timing.when, timing.timezone.as_ref(), calendar, &mut warnings);
     if let Some(spec) = &spec {
         warnings.extend(lint::clashes(app, spec, draft.id.as_ref(), &almanac, now).await?);

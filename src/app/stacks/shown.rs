@@ -65,6 +65,16 @@ impl StackView {
 }
 
 impl ContainerView {
+    /// The exit code it failed with, where it is down for that.
+    pub fn failure(&self) -> Option<i64> {
+        self.container.failure().filter(|_| self.shown == ShownState::Stopped && self.container.is_ordinary())
+    }
+
+    /// Whether it is as a run of ours left it.
+    pub fn is_as_left(&self) -> bool {
+        matches!(self.last, Last::Ours(_))
+    }
+
     /// What a rule wants of it, where it is not so.
     pub fn drifted(&self) -> Option<Wanted> {
         let touchable = self.container.is_ordinary() && self.protected.is_none();

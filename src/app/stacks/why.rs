@@ -42,6 +42,8 @@ pub(super) enum Last {
     StayedDown(Arc<LastTouch>),
     /// It ended then, by nobody's doing.
     ByItself(Timestamp),
+    /// It ended with this exit code, which nobody asks for with a stop; and when, where that was after our last run.
+    Ended(i64, Option<Timestamp>),
     /// Somebody else did this to it; and when, where that was after our last run.
     Outside(&'static str, Option<Timestamp>),
 }
@@ -62,13 +64,19 @@ impl Last {
             return Self::Done;
         }
         let up = container.state.is_up();
-        if let Some(trace) = trace.filter(|trace| !up && trace.ended_by_itself(container) == Some(true))
-            && trace.seen_at > touch.finished_at
-        {
-            return Self::ByItself(trace.seen_at);
+        let after = |at: Option<Timestamp>| at.map(&ours).filter(|at| *at > touch.finished_at);
+        let outside = |what, at: Option<Timestamp>| Self::Outside(what, after(at));
+        let by_itself = trace.filter(|_| !up).and_then(|trace| trace.ended_by_itself(container));
+        let failure = container.failure().filter(|code| *code != KILLED && by_itself != Some(false));
+        match (by_itself, trace) {
+            (Some(true), Some(trace)) if failure.is_none() && trace.seen_at > touch.finished_at => {
+                return Self::ByItself(trace.seen_at);
+            }
+            _ => {}
         }
-        let outside = |what, at: Option<Timestamp>| {
-            Self::Outside(what, at.map(&ours).filter(|at| *at > touch.finished_at))
+        let down = || match failure {
+            Some(code) => Self::Ended(code, after(container.finished_at)),
+            None => outside("Stopped", container.finished_at),
         };
         // What a run left undone is not of anybody else's making, unless it changed after it.
         let left_so =
@@ -82,11 +90,8 @@ impl Last {
                 Self::StayedDown(Arc::clone(touch))
             }
             Action::Stop | Action::Pause if nap.is_none() && up => outside("Started", container.started_at),
-            Action::Start | Action::Unpause | Action::Restart if !up => {
-                outside("Stopped", container.finished_at)
-            }
-            // It was down before the stop that skipped it.
-            Action::Stop | Action::Pause if nap.is_none() => outside("Stopped", None),
+            // Also what was down before the stop that skipped it.
+            _ if !up && (nap.is_none() || !matches!(touch.action, Action::Stop | Action::Pause)) => down(),
             _ => Self::Ours(Arc::clone(touch)),
         }
     }
@@ -103,12 +108,23 @@ impl Last {
             Self::ByItself(at) => {
                 format!("Ended by itself, {}", clock_time(*at, telling.now, &telling.zone))
             }
+            Self::Ended(code, None) => ended(*code),
+            Self::Ended(code, Some(at)) => {
+                format!("{}, {}", ended(*code), clock_time(*at, telling.now, &telling.zone))
+            }
             Self::Outside(what, None) => outside(what),
             Self::Outside(what, Some(at)) => {
                 format!("{}, {}", outside(what), clock_time(*at, telling.now, &telling.zone))
             }
         }
     }
+}
+
+/// The exit code of what was killed, by a stop that waited for too long or by somebody.
+const KILLED: i64 = 137;
+
+fn ended(code: i64) -> String {
+    format!("Ended with exit code {code}")
 }
 
 fn outside(what: &str) -> String {
@@ -164,11 +180,14 @@ impl StackView {
         let run = || self.telling.run(touch);
         Some(match self.stack.status {
             StackStatus::Running if asleep => outside("Started"),
-            StackStatus::Stopped if !asleep || !self.napping => outside("Stopped"),
+            StackStatus::Stopped if !asleep || !self.napping => {
+                let ended = self.containers.iter().find(|view| matches!(view.last, Last::Ended(..)));
+                ended.map_or_else(|| outside("Stopped"), told)
+            }
             StackStatus::Paused if !asleep => outside("Paused"),
             StackStatus::Partial => {
                 let outside = |view: &&ContainerView| {
-                    view.protected.is_none() && matches!(view.last, Last::Outside(..))
+                    view.protected.is_none() && matches!(view.last, Last::Outside(..) | Last::Ended(..))
                 };
                 match self.containers.iter().find(outside) {
                     Some(view) => format!("{}; {}", run(), told(view)),

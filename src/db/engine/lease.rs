@@ -1,4 +1,4 @@
-//! Which of several DockNaps on one PostgreSQL server is the one that acts: a row with an end, renewed by whoever has it.
+//! Which of several `DockNap`s on one PostgreSQL server is the one that acts: a row with an end, renewed by whoever has it.
 //!
 //! A lock of a session would be kept for ever by a process that is frozen or cut off. Time is the server's. Each
 //! connection of a process that serves says in a setting of its session who it is for, and each of its transactions

@@ -73,7 +73,12 @@ impl CalendarDraft {
             Some(Err(error)) => Err(error.to_string()),
             Some(Ok(file)) => {
                 let expanded = file.days(span(today));
-                expanded.refusal.map_or(Ok(expanded.days.len()), |refusal| Err(refusal.to_string()))
+                match (expanded.refusal, expanded.left.told.first()) {
+                    (Some(refusal), _) => Err(refusal.to_string()),
+                    // Nothing of it counts.
+                    (None, Some(left)) if expanded.days.is_empty() => Err(left.to_string()),
+                    (None, _) => Ok(expanded.days.len()),
+                }
             }
         };
         let named = named.unwrap_or_else(|message| {

@@ -1,22 +1,25 @@
 //! Calendar files (iCalendar, RFC 5545), as far as they name days: the start and end of each event, and its repetition.
 //!
 //! The lines are read here; which days a rule falls on is the library's. A file comes from anywhere, so its cost is
-//! bounded whatever it says: in bytes, in depth, and in days looked at. An event counts on the days of its own clock:
-//! a calendar is shared by schedules of many zones, and a holiday is a date in each.
+//! bounded whatever it says: in bytes, in depth, and in days looked at. An event that cannot be read is left out and
+//! told with its line; the others count. An event counts on the days of its own clock: a calendar is shared by schedules
+//! of many zones, and a holiday is a date in each. What is written in UTC has the clock that the file names as its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use ical::recur::expand::IcalRecurExpand;
-use ical::recur::{IcalRecurDateTime, IcalRecurFreq, IcalRecurRule};
+use ical::recur::IcalRecurRule;
 use ical::value::duration::IcalDuration;
-use jiff::ToSpan;
-use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
+use jiff::civil::{Date, DateTime, Time};
 
 use super::MAX_DATES;
 use super::check::shown;
-use crate::domain::sorted;
-use crate::domain::time::zone;
+
+mod clock;
+mod days;
+mod property;
+
+use clock::{Clock, Observance, Zones};
+use property::Property;
 
 /// The largest file, in bytes (rulings 27).
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -24,11 +27,8 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 const MAX_DEPTH: usize = 8;
 /// Rules of one event; the standard advises one.
 const MAX_RULES: usize = 8;
-/// Moments of one day that a rule may name (`BYHOUR` times `BYMINUTE` times `BYSECOND`).
-const MAX_MOMENTS: usize = 24;
-/// What one expansion may cost, in days looked at times parts of the rule to compare with: some tenths of a second. A
-/// holiday that repeats every year costs some 2,500 of it, so there is room for a thousand of them.
-const BUDGET: i64 = 3_000_000;
+/// How many things that were left out are told one by one; the others are counted.
+const MAX_LEFT: usize = 20;
 /// The longest name of an event that is kept, in characters.
 const MAX_SUMMARY: usize = 120;
 /// In seconds.
@@ -36,7 +36,7 @@ const DAY: i64 = 86_400;
 /// The longest event, in seconds: a hundred years. A longer one is cut.
 const MAX_LENGTH: i64 = 36_600 * DAY;
 
-/// Why a file is refused. Lines count from 1.
+/// Why a file is refused, or a part of it is left out. Lines count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IcsError {
     /// It is too large.
@@ -46,8 +46,15 @@ pub enum IcsError {
     #[error("this is no ICS file: it must begin with BEGIN:VCALENDAR")]
     NotIcs,
     /// Its end is missing.
-    #[error("the ICS file ends in the middle of {0}: a part of it is missing")]
-    CutOff(String),
+    #[error(
+        "the ICS file ends in the middle of {name}, which begins on line {line}: a part of it is missing"
+    )]
+    CutOff {
+        /// Where that begins.
+        line: usize,
+        /// What has no end.
+        name: String,
+    },
     /// An `END` that closes nothing.
     #[error("line {line} of the ICS file ends {found}, which was not begun there")]
     Unbalanced {
@@ -55,6 +62,14 @@ pub enum IcsError {
         line: usize,
         /// What it ends.
         found: String,
+    },
+    /// An event, or a part of one, that goes on into the next thing.
+    #[error("{name}, which begins on line {line} of the ICS file, has no END:{name}")]
+    NoEnd {
+        /// Where it begins.
+        line: usize,
+        /// What has no end.
+        name: String,
     },
     /// Components within components within components.
     #[error("line {0} of the ICS file is nested too deeply")]
@@ -73,6 +88,14 @@ pub enum IcsError {
         /// What stands there.
         text: String,
     },
+    /// A duration that is none.
+    #[error("line {line} of the ICS file: `{text}` is not a duration, such as P1D")]
+    Duration {
+        /// Where.
+        line: usize,
+        /// What stands there.
+        text: String,
+    },
     /// A rule that cannot be read.
     #[error("line {line} of the ICS file: the repetition `{text}` is not understood")]
     Rule {
@@ -81,11 +104,48 @@ pub enum IcsError {
         /// What stands there.
         text: String,
     },
+    /// A part of a rule that nobody here knows.
+    #[error("line {line} of the ICS file: {part} is not read in the repetition `{text}`")]
+    Part {
+        /// Where.
+        line: usize,
+        /// The part.
+        part: String,
+        /// The whole rule.
+        text: String,
+    },
     /// A rule that repeats within a day.
     #[error(
         "line {0} of the ICS file repeats within a day; a calendar is made of whole days, so use DAILY or slower"
     )]
     TooOften(usize),
+    /// An event whose days take too long to find.
+    #[error("the event that begins on line {0} of the ICS file repeats over too long a time")]
+    TooLong(usize),
+    /// A time zone of the file that cannot be read, and that something names.
+    #[error("the time zone that begins on line {0} of the ICS file is not understood")]
+    Zone(usize),
+}
+
+impl IcsError {
+    /// The line it is about; the first where it is about the whole file.
+    pub fn line(&self) -> usize {
+        match self {
+            Self::TooLarge | Self::NotIcs | Self::Empty => 1,
+            Self::CutOff { line, .. }
+            | Self::Unbalanced { line, .. }
+            | Self::NoEnd { line, .. }
+            | Self::Date { line, .. }
+            | Self::Duration { line, .. }
+            | Self::Rule { line, .. }
+            | Self::Part { line, .. }
+            | Self::TooDeep(line)
+            | Self::NoStart(line)
+            | Self::TooOften(line)
+            | Self::TooLong(line)
+            | Self::Zone(line) => *line,
+        }
+    }
 }
 
 /// Why not all days of a file are there.
@@ -99,10 +159,35 @@ pub enum Refusal {
     TooCostly,
 }
 
+/// What was left out of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The first of it, in the order of the file.
+    pub told: Vec<IcsError>,
+    /// How much more there is.
+    pub more: usize,
+}
+
+impl LeftOut {
+    fn add(&mut self, error: IcsError) {
+        if self.told.len() < MAX_LEFT {
+            self.told.push(error);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// How many things.
+    pub fn total(&self) -> usize {
+        self.told.len() + self.more
+    }
+}
+
 /// A file that was read.
 #[derive(Clone, Debug, Default)]
 pub struct Ics {
     events: Vec<Event>,
+    left: LeftOut,
 }
 
 /// The days of a file.
@@ -112,6 +197,8 @@ pub struct Expansion {
     pub days: BTreeMap<Date, String>,
     /// Why some are missing.
     pub refusal: Option<Refusal>,
+    /// What does not count.
+    pub left: LeftOut,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -125,12 +212,26 @@ struct Event {
     /// In seconds.
     duration: Option<i64>,
     rules: Vec<Rule>,
+    /// What these fall on does not count.
+    exceptions: Vec<Rule>,
     added: Vec<Moment>,
     removed: Vec<Moment>,
     /// It stands in for the occurrence of this moment.
     instead_of: Option<Moment>,
+    /// And for all that follow.
+    and_future: bool,
     cancelled: bool,
+    version: Version,
+    /// What its file's times in UTC are shown on.
+    home: Option<Clock>,
+    /// As [`Event::home`], where only the day is asked for.
+    hint: Option<Clock>,
+    /// Why it is left out.
+    fault: Option<IcsError>,
 }
+
+/// Of two events of one name the greater one is the newer: `SEQUENCE`, `LAST-MODIFIED`, `DTSTAMP`.
+type Version = (u64, Option<DateTime>, Option<DateTime>);
 
 /// A date or a date and time as it is written.
 #[derive(Clone, Debug)]
@@ -140,418 +241,372 @@ struct Moment {
     whole_day: bool,
     /// It is in UTC.
     utc: bool,
-    /// The zone it names, where that is one we know.
-    zone: Option<TimeZone>,
+    /// The zone it names.
+    zone: Option<String>,
+    /// What goes by that zone, where it is one we know.
+    clock: Option<Clock>,
 }
 
 /// A repetition.
 #[derive(Clone, Debug)]
 struct Rule {
     rule: IcalRecurRule,
-    /// Its end is in UTC.
-    until_utc: bool,
+    /// Its end.
+    until: Option<Moment>,
 }
 
-/// Reads a file.
+/// Reads a file. What cannot be read of it is left out.
 ///
 /// # Errors
-/// [`IcsError`], naming the line.
+/// [`IcsError`] where nothing of it counts: the first thing that is wrong, naming the line.
 pub fn read(text: &str) -> Result<Ics, IcsError> {
     if text.len() > MAX_BYTES {
         return Err(IcsError::TooLarge);
     }
-    let text = text.trim_start_matches('\u{feff}').trim_start();
-    let mut begun = false;
-    let mut open: Vec<String> = Vec::new();
-    let mut events = Vec::new();
-    let mut event = Event::default();
-    for (line, content) in lines(text) {
-        let Some(property) = Property::parse(line, &content) else { continue };
-        match property.name.as_str() {
-            "BEGIN" => {
-                let name = component(property.value);
-                if open.is_empty() && name != "VCALENDAR" {
-                    return Err(IcsError::NotIcs);
-                }
-                if open.len() == MAX_DEPTH || (in_event(&open) && name == "VEVENT") {
-                    return Err(IcsError::TooDeep(line));
-                }
-                begun = true;
-                open.push(name);
-                if in_event(&open) {
-                    event = Event { line, ..Event::default() };
-                }
-            }
-            "END" => {
-                let name = component(property.value);
-                if open.last() != Some(&name) {
-                    return Err(IcsError::Unbalanced { line, found: name });
-                }
-                if in_event(&open) {
-                    let event = std::mem::take(&mut event);
-                    if event.start.is_none() {
-                        return Err(IcsError::NoStart(event.line));
-                    }
-                    events.push(event);
-                }
-                open.pop();
-            }
-            _ if open.is_empty() => return Err(IcsError::NotIcs),
-            _ if in_event(&open) => event.take(&property)?,
-            _ => {}
+    let mut reader = Reader::default();
+    for (line, content) in property::lines(text.trim_start_matches('\u{feff}')) {
+        if let Some(property) = Property::parse(line, &content) {
+            reader.take(&property)?;
         }
     }
-    match open.pop() {
-        Some(name) => Err(IcsError::CutOff(name)),
-        None if events.is_empty() && !begun => Err(IcsError::NotIcs),
-        None if events.is_empty() => Err(IcsError::Empty),
-        None => Ok(Ics { events }),
-    }
+    reader.finish()
 }
 
-/// What stands right inside an event: an alarm within it has times of its own.
-fn in_event(open: &[String]) -> bool {
-    open.len() == 2 && open[1] == "VEVENT"
+/// A component that is open.
+struct Open {
+    line: usize,
+    name: String,
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Reader {
+    begun: bool,
+    open: Vec<Open>,
+    /// How many more are open, within what is nested too deeply.
+    deeper: usize,
+    event: Event,
+    observance: Observance,
+    /// The events of the calendar that is open, from this one on.
+    since: usize,
+    zones: Zones,
+    read: Ics,
+}
+
+impl Reader {
+    fn take(&mut self, property: &Property<'_>) -> Result<(), IcsError> {
+        match property.name.as_str() {
+            "BEGIN" => self.begin(property.line, component(property.value)),
+            "END" => {
+                self.end(property.line, &component(property.value));
+                Ok(())
+            }
+            _ if self.open.is_empty() && !self.begun => Err(IcsError::NotIcs),
+            _ if self.deeper == 0 => {
+                match self.open.iter().map(|open| &*open.name).collect::<Vec<_>>()[..] {
+                    ["VCALENDAR"] if property.name == "X-WR-TIMEZONE" => self.zones.own(property.value),
+                    ["VCALENDAR", "VEVENT"] => self.event.take(property),
+                    ["VCALENDAR", "VTIMEZONE"] if property.name == "TZID" => self.zones.name(property.value),
+                    ["VCALENDAR", "VTIMEZONE", _] => self.observance.take(property),
+                    _ => {}
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, line: usize, name: String) -> Result<(), IcsError> {
+        if self.open.is_empty() && name != "VCALENDAR" {
+            // What follows a calendar is none of it.
+            return if self.begun { Ok(()) } else { Err(IcsError::NotIcs) };
+        }
+        if self.deeper > 0 || self.open.len() == MAX_DEPTH {
+            if self.deeper == 0 {
+                self.fault(IcsError::TooDeep(line));
+            }
+            self.deeper += 1;
+            return Ok(());
+        }
+        // An event is never within another: the end of the one that is open is missing.
+        if name == "VEVENT" && self.open.iter().any(|open| open.name == "VEVENT") {
+            while self.open.len() > 1 {
+                self.close(false);
+            }
+        }
+        self.begun = true;
+        self.open.push(Open { line, name });
+        match self.path()[..] {
+            ["VCALENDAR", "VEVENT"] => self.event = Event { line, ..Event::default() },
+            ["VCALENDAR", "VTIMEZONE"] => self.zones.begin(line),
+            ["VCALENDAR", "VTIMEZONE", _] => self.observance = Observance::default(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, line: usize, name: &str) {
+        if self.deeper > 0 {
+            self.deeper -= 1;
+        } else if let Some(place) = self.open.iter().rposition(|open| open.name == name) {
+            while self.open.len() > place + 1 {
+                self.close(false);
+            }
+            self.close(true);
+        } else if self.begun {
+            self.fault(IcsError::Unbalanced { line, found: name.to_owned() });
+        }
+    }
+
+    /// Closes the innermost component; `whole` where its end is there.
+    fn close(&mut self, whole: bool) {
+        let Some(open) = self.open.last() else { return };
+        let missing = IcsError::NoEnd { line: open.line, name: open.name.clone() };
+        if !whole {
+            self.fault(missing);
+        }
+        match self.path()[..] {
+            ["VCALENDAR", "VEVENT"] => {
+                let event = std::mem::take(&mut self.event);
+                match event.fault {
+                    Some(fault) => self.read.left.add(fault),
+                    None if event.start.is_none() => self.read.left.add(IcsError::NoStart(event.line)),
+                    None => self.read.events.push(event),
+                }
+            }
+            ["VCALENDAR", "VTIMEZONE", "STANDARD" | "DAYLIGHT"] => {
+                self.zones.add(std::mem::take(&mut self.observance));
+            }
+            ["VCALENDAR"] => self.resolve(),
+            _ => {}
+        }
+        self.open.pop();
+    }
+
+    fn path(&self) -> Vec<&str> {
+        self.open.iter().map(|open| &*open.name).collect()
+    }
+
+    /// Keeps what is wrong, with the event it is wrong with.
+    fn fault(&mut self, error: IcsError) {
+        if matches!(self.path()[..], ["VCALENDAR", "VEVENT", ..]) {
+            self.event.fault.get_or_insert(error);
+        } else if matches!(self.path()[..], ["VCALENDAR", "VTIMEZONE", ..]) {
+            self.zones.spoil();
+        } else {
+            self.read.left.add(error);
+        }
+    }
+
+    /// Gives the events of the calendar that ends their clocks: what they name may stand after them.
+    fn resolve(&mut self) {
+        let mut zones = std::mem::take(&mut self.zones);
+        let (home, hint) = zones.home();
+        for event in &mut self.read.events[self.since..] {
+            (event.home, event.hint) = (home.clone(), hint.clone());
+            event.each_moment(&mut |moment| {
+                moment.clock = moment.zone.as_deref().and_then(|name| zones.clock(name));
+            });
+        }
+        self.since = self.read.events.len();
+        for line in zones.spoilt() {
+            self.read.left.add(IcsError::Zone(line));
+        }
+    }
+
+    fn finish(mut self) -> Result<Ics, IcsError> {
+        if !self.begun {
+            return Err(IcsError::NotIcs);
+        }
+        let cut = self.open.last().map(|open| IcsError::CutOff { line: open.line, name: open.name.clone() });
+        if let Some(cut) = &cut {
+            self.fault(cut.clone());
+            while !self.open.is_empty() {
+                // The first thing that is wrong with an event is what is told of it: that the file ends there.
+                self.close(true);
+            }
+        }
+        if self.read.events.is_empty() {
+            let first = self.read.left.told.into_iter().next();
+            return Err(first.or(cut).unwrap_or(IcsError::Empty));
+        }
+        self.read.newest_versions();
+        Ok(self.read)
+    }
 }
 
 fn component(name: &str) -> String {
     shown(name).to_ascii_uppercase()
 }
 
-/// The logical lines of a file with the number of their first physical line: a line that begins with a space or a tab
-/// goes on with the one before.
-fn lines(text: &str) -> impl Iterator<Item = (usize, String)> {
-    let mut physical = text.lines().enumerate().peekable();
-    std::iter::from_fn(move || {
-        let (number, first) = physical.next()?;
-        let mut whole = first.to_owned();
-        while let Some((_, more)) = physical.next_if(|(_, line)| line.starts_with([' ', '\t'])) {
-            whole.push_str(&more[1..]);
-        }
-        Some((number + 1, whole))
-    })
-}
-
-/// `NAME;PARAMETER=VALUE:VALUE`.
-struct Property<'a> {
-    line: usize,
-    name: String,
-    zone: Option<&'a str>,
-    value: &'a str,
-}
-
-impl<'a> Property<'a> {
-    /// `None` for a line without a value: nothing of ours.
-    fn parse(line: usize, content: &'a str) -> Option<Self> {
-        let mut quoted = false;
-        let colon = content.find(|letter| {
-            quoted ^= letter == '"';
-            letter == ':' && !quoted
-        })?;
-        let (head, value) = (&content[..colon], content[colon + 1..].trim());
-        let mut parts = head.split(';');
-        let name = parts.next()?.trim().to_ascii_uppercase();
-        let zone = parts.find_map(|part| {
-            let (name, value) = part.split_once('=')?;
-            name.eq_ignore_ascii_case("TZID").then(|| value.trim_matches('"'))
-        });
-        Some(Self { line, name, zone, value })
-    }
-
-    fn moment(&self) -> Result<Moment, IcsError> {
-        self.moment_of(self.value)
-    }
-
-    fn moments(&self, list: &mut Vec<Moment>) -> Result<(), IcsError> {
-        for text in self.value.split(',').filter(|text| !text.is_empty()) {
-            list.push(self.moment_of(text)?);
-        }
-        Ok(())
-    }
-
-    fn moment_of(&self, text: &str) -> Result<Moment, IcsError> {
-        // Of a period only the start says on which day it is.
-        let text = text.split('/').next().unwrap_or_default().trim();
-        let wrong = || IcsError::Date { line: self.line, text: shown(text) };
-        let read = IcalRecurDateTime::parse(text).map_err(|_| wrong())?;
-        Ok(Moment {
-            at: civil(read).ok_or_else(wrong)?,
-            whole_day: text.len() == 8,
-            utc: text.ends_with(['Z', 'z']),
-            // Names that are no zone of IANA's are taken for a clock we do not know, which is all that is needed.
-            zone: self.zone.and_then(|name| zone(name).ok()),
-        })
-    }
-
-    fn rule(&self) -> Result<Rule, IcsError> {
-        let wrong = || IcsError::Rule { line: self.line, text: shown(self.value) };
-        let mut rule = IcalRecurRule::parse(self.value).map_err(|_| wrong())?;
-        if matches!(rule.freq, IcalRecurFreq::Secondly | IcalRecurFreq::Minutely | IcalRecurFreq::Hourly) {
-            return Err(IcsError::TooOften(self.line));
-        }
-        // A list says nothing more by saying it twice; without that, none is long.
-        sorted::unique(&mut rule.by_second);
-        sorted::unique(&mut rule.by_minute);
-        sorted::unique(&mut rule.by_hour);
-        sorted::unique(&mut rule.by_month);
-        sorted::unique(&mut rule.by_month_day);
-        sorted::unique(&mut rule.by_week_no);
-        sorted::unique(&mut rule.by_year_day);
-        sorted::unique(&mut rule.by_set_pos);
-        sorted::by_key(&mut rule.by_day, |day| (day.weekday, day.ordinal));
-        rule.by_day.dedup();
-        let moments = [&rule.by_second, &rule.by_minute, &rule.by_hour].map(|list| list.len().max(1));
-        if moments.iter().product::<usize>() > MAX_MOMENTS {
-            return Err(IcsError::TooOften(self.line));
-        }
-        let mut until = self.value.split(';').filter_map(|part| part.split_once('='));
-        let until = until.rfind(|(name, _)| name.trim().eq_ignore_ascii_case("UNTIL"));
-        let until = until.map_or("", |(_, text)| text.trim());
-        if until.len() == 8
-            && let Some(last) = &mut rule.until
-        {
-            // A last day counts as a whole, at whatever time of it the event is.
-            (last.hour, last.minute, last.second) = (23, 59, 59);
-        }
-        Ok(Rule { rule, until_utc: until.ends_with(['Z', 'z']) })
-    }
-}
-
-/// `None` outside jiff's calendar. A leap second is taken for the one before it.
-fn civil(at: IcalRecurDateTime) -> Option<DateTime> {
-    let small = |number: u8| i8::try_from(number).ok();
-    let (month, day) = (small(at.month)?, small(at.day)?);
-    let (hour, minute, second) = (small(at.hour)?, small(at.minute)?, small(at.second.min(59))?);
-    DateTime::new(i16::try_from(at.year).ok()?, month, day, hour, minute, second, 0).ok()
-}
-
-fn recur(at: DateTime) -> IcalRecurDateTime {
-    // None of them is negative.
-    let small = i8::unsigned_abs;
-    IcalRecurDateTime {
-        year: at.year().into(),
-        month: small(at.month()),
-        day: small(at.day()),
-        hour: small(at.hour()),
-        minute: small(at.minute()),
-        second: small(at.second()),
-    }
-}
-
-/// The text of a value: `\\,` stands for a comma, `\\n` for a line break, which a name has no room for.
-fn unescaped(value: &str) -> String {
-    let mut text = String::new();
-    let mut letters = value.chars();
-    while let Some(letter) = letters.next() {
-        let letter = match letter {
-            '\\' => match letters.next() {
-                Some('n' | 'N') | None => ' ',
-                Some(other) => other,
-            },
-            letter if letter.is_control() => ' ',
-            letter => letter,
+impl Ics {
+    /// Drops the events of which there is a newer version. Where nothing says which is newer, all count: there are files
+    /// that call all of their events the same.
+    fn newest_versions(&mut self) {
+        let key = |event: &Event| {
+            (event.uid.clone(), event.instead_of.as_ref().map(|moment| (moment.instant(), event.and_future)))
         };
-        text.push(letter);
-        if text.chars().nth(MAX_SUMMARY).is_some() {
-            break;
+        let mut newest: BTreeMap<_, Version> = BTreeMap::new();
+        for event in self.events.iter().filter(|event| !event.uid.is_empty()) {
+            let known = newest.entry(key(event)).or_insert(event.version);
+            *known = event.version.max(*known);
         }
-    }
-    text.chars().take(MAX_SUMMARY).collect::<String>().trim().to_owned()
-}
-
-impl Moment {
-    /// The same as another moment's clock shows it.
-    fn on_clock_of(&self, other: &Self) -> DateTime {
-        if self.utc && !other.utc { other.local(self.at) } else { self.at }
-    }
-
-    /// What this moment's clock shows at an instant of UTC; the same where its zone is not known.
-    fn local(&self, utc: DateTime) -> DateTime {
-        let Some(zone) = self.zone.as_ref().filter(|_| !self.utc) else { return utc };
-        utc.to_zoned(TimeZone::UTC).map_or(utc, |at| at.with_time_zone(zone.clone()).datetime())
+        self.events.retain(|event| newest.get(&key(event)).is_none_or(|newest| *newest == event.version));
     }
 }
 
 impl Event {
-    /// Takes what a line says.
-    fn take(&mut self, property: &Property<'_>) -> Result<(), IcsError> {
+    /// Takes what a line says; the first that makes no sense is the reason why the event is left out.
+    fn take(&mut self, property: &Property<'_>) {
+        if let Err(error) = self.try_take(property) {
+            self.fault.get_or_insert(error);
+        }
+    }
+
+    fn try_take(&mut self, property: &Property<'_>) -> Result<(), IcsError> {
         match property.name.as_str() {
             "DTSTART" => self.start = Some(property.moment()?),
             "DTEND" => self.end = Some(property.moment()?),
-            "DURATION" => self.duration = IcalDuration(property.value.into()).seconds(),
-            "RRULE" if self.rules.len() == MAX_RULES => return Err(IcsError::TooOften(property.line)),
-            "RRULE" => self.rules.push(property.rule()?),
+            "DURATION" => {
+                let length = IcalDuration(property.value.into()).seconds();
+                let wrong = || IcsError::Duration { line: property.line, text: shown(property.value) };
+                self.duration = Some(length.ok_or_else(wrong)?);
+            }
+            "RRULE" | "EXRULE" => {
+                if self.rules.len() + self.exceptions.len() == MAX_RULES {
+                    return Err(IcsError::TooOften(property.line));
+                }
+                let rules = if property.name == "RRULE" { &mut self.rules } else { &mut self.exceptions };
+                rules.extend(property.rule()?);
+            }
             "RDATE" => property.moments(&mut self.added)?,
             "EXDATE" => property.moments(&mut self.removed)?,
-            "RECURRENCE-ID" => self.instead_of = Some(property.moment()?),
-            "SUMMARY" => self.summary = unescaped(property.value),
+            "RECURRENCE-ID" => {
+                self.instead_of = Some(property.moment()?);
+                self.and_future = property.and_future;
+            }
+            "SUMMARY" => self.summary = property.text(),
             "UID" => property.value.clone_into(&mut self.uid),
             "STATUS" => self.cancelled = property.value.eq_ignore_ascii_case("CANCELLED"),
+            "SEQUENCE" => self.version.0 = property.value.parse().unwrap_or(0),
+            "LAST-MODIFIED" => self.version.1 = property.moment().ok().map(|moment| moment.at),
+            "DTSTAMP" => self.version.2 = property.moment().ok().map(|moment| moment.at),
             _ => {}
         }
         Ok(())
     }
 
+    fn each_moment(&mut self, deed: &mut dyn FnMut(&mut Moment)) {
+        let alone = [&mut self.start, &mut self.end, &mut self.instead_of];
+        let lists = [&mut self.added, &mut self.removed];
+        let moments = alone.into_iter().flatten().chain(lists.into_iter().flatten());
+        moments.for_each(deed);
+    }
+
     /// How long it lasts, in seconds. Without an end a date is one day, and a time that instant.
     fn length(&self, start: &Moment) -> i64 {
         let written = match &self.end {
-            Some(end) => Some(end.on_clock_of(start).duration_since(start.at).as_secs()),
+            Some(end) => Some(self.on_clock(end, start).duration_since(start.at).as_secs()),
             None => self.duration,
         };
         let least = if start.whole_day { DAY } else { 0 };
         written.unwrap_or(least).max(least).min(MAX_LENGTH)
     }
-}
 
-impl Ics {
-    /// The days of every event from `first` to `last`.
-    pub fn days(&self, (first, last): (Date, Date)) -> Expansion {
-        let mut moved: BTreeSet<(&str, Date)> = BTreeSet::new();
-        for event in self.events.iter().filter(|event| !event.uid.is_empty()) {
-            if let Some(original) = &event.instead_of {
-                moved.insert((&event.uid, original.at.date()));
-                if let Some(start) = &event.start {
-                    moved.insert((&event.uid, original.on_clock_of(start).date()));
-                }
-            }
+    /// What the clock of `start` shows at a moment: the day of it, where that is a date alone.
+    fn on_clock(&self, moment: &Moment, start: &Moment) -> DateTime {
+        if start.whole_day {
+            let date = if moment.utc { nearest(self.local_day(moment.at)) } else { moment.at.date() };
+            return date.at(0, 0, 0, 0);
         }
-        let mut found = Days { first, last, budget: BUDGET, out: Expansion::default() };
-        for event in self.events.iter().filter(|event| !event.cancelled) {
-            if !found.spend(1) {
-                break;
-            }
-            let gone = |date| event.instead_of.is_none() && moved.contains(&(event.uid.as_str(), date));
-            found.add_event(event, &gone);
+        if moment.whole_day {
+            return self.at_day(moment.at.date(), self.shown(start).time(), start);
         }
-        found.out
+        match (moment.utc, moment.clock.as_ref()) {
+            (true, _) if start.utc => moment.at,
+            (true, _) => match (start.clock.as_ref().or(self.home.as_ref()), start.at.time()) {
+                (Some(clock), _) => clock.local(moment.at),
+                // Of a clock that nobody knows, only midnights can be guessed.
+                (None, time) if time == Time::midnight() => nearest(self.local_day(moment.at)).at(0, 0, 0, 0),
+                (None, _) => moment.at,
+            },
+            (false, Some(clock)) if start.utc => clock.utc(moment.at),
+            (false, Some(clock)) => match &start.clock {
+                Some(other) if other != clock => other.local(clock.utc(moment.at)),
+                _ => moment.at,
+            },
+            (false, None) => moment.at,
+        }
+    }
+
+    /// The last moment that a rule may fall on, as the clock of `start` shows it.
+    fn last(&self, until: &Moment, start: &Moment) -> DateTime {
+        let end_of = |date: Date| date.at(23, 59, 59, 0);
+        let unknown = start.clock.as_ref().or(self.home.as_ref()).is_none();
+        let midnight = !start.utc && unknown && start.at.time() == Time::midnight();
+        if until.whole_day {
+            // A last day counts as a whole, at whatever time of it the event is.
+            self.at_day(until.at.date(), Time::constant(23, 59, 59, 0), start)
+        } else if until.utc && (start.whole_day || midnight) {
+            let local = self.local_day(until.at);
+            // The last minute of a day somewhere on the earth ends that day, and what begins then no longer counts.
+            let ends = local.minute() % 15 == 14;
+            let date = if ends {
+                nearest(minute_after(local)).yesterday().unwrap_or(Date::MIN)
+            } else {
+                nearest(local)
+            };
+            end_of(date)
+        } else {
+            self.on_clock(until, start)
+        }
+    }
+
+    /// A moment of UTC on the clock of the file, as far as there is one.
+    fn local_day(&self, at: DateTime) -> DateTime {
+        self.hint.as_ref().map_or(at, |clock| clock.local(at))
+    }
+
+    /// What shows on the clock that days are counted by.
+    fn shown(&self, moment: &Moment) -> DateTime {
+        match &self.home {
+            Some(clock) if moment.utc => clock.local(moment.at),
+            _ => moment.at,
+        }
+    }
+
+    /// A time of a day, on the clock of `start`.
+    fn at_day(&self, date: Date, time: Time, start: &Moment) -> DateTime {
+        let local = date.to_datetime(time);
+        match &self.home {
+            Some(clock) if start.utc => clock.utc(local),
+            _ => local,
+        }
     }
 }
 
-/// The days found so far, and what finding more may cost.
-struct Days {
-    first: Date,
-    last: Date,
-    budget: i64,
-    out: Expansion,
-}
-
-impl Days {
-    /// Whether there is as much left; says so where not.
-    fn spend(&mut self, cost: i64) -> bool {
-        self.budget = self.budget.saturating_sub(cost);
-        if self.budget < 0 {
-            self.out.refusal.get_or_insert(Refusal::TooCostly);
+impl Moment {
+    /// In UTC, where that can be known.
+    fn instant(&self) -> DateTime {
+        match &self.clock {
+            Some(clock) if !self.utc => clock.utc(self.at),
+            _ => self.at,
         }
-        self.out.refusal.is_none()
-    }
-
-    fn add_event(&mut self, event: &Event, gone: &dyn Fn(Date) -> bool) {
-        let Some(start) = &event.start else { return };
-        let length = event.length(start);
-        let removed = sorted::set(event.removed.iter().map(|moment| moment.on_clock_of(start).date()));
-        let keeps = |date: Date| !removed.contains(&date) && !gone(date);
-        if keeps(start.at.date()) {
-            self.add(start.at, length, &event.summary);
-        }
-        for added in event.added.iter().map(|moment| moment.on_clock_of(start)) {
-            if keeps(added.date()) {
-                self.add(added, length, &event.summary);
-            }
-        }
-        for rule in &event.rules {
-            for at in self.bounded(rule, start, length).into_iter().flatten() {
-                let Some(at) = civil(at) else { break };
-                if keeps(at.date()) {
-                    self.add(at, length, &event.summary);
-                }
-                if self.out.refusal.is_some() {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Adds the days of one occurrence.
-    fn add(&mut self, at: DateTime, length: i64, summary: &str) {
-        let last = at.checked_add((length - 1).max(0).seconds()).map_or(Date::MAX, DateTime::date);
-        let last = last.min(self.last);
-        let mut date = at.date().max(self.first);
-        while date <= last && self.spend(1) {
-            self.out.days.entry(date).or_insert_with(|| summary.to_owned());
-            if self.out.days.len() > MAX_DATES {
-                self.out.days.pop_last();
-                self.out.refusal = Some(Refusal::TooMany);
-            }
-            let Ok(next) = date.tomorrow() else { break };
-            date = next;
-        }
-    }
-
-    /// The occurrences of a rule that can touch the days wanted; `None` where looking for them costs too much.
-    fn bounded(
-        &mut self,
-        rule: &Rule,
-        start: &Moment,
-        length: i64,
-    ) -> Option<impl Iterator<Item = IcalRecurDateTime> + use<>> {
-        let Rule { mut rule, until_utc } = rule.clone();
-        if until_utc && let Some(until) = rule.until.and_then(civil) {
-            rule.until = Some(recur(start.local(until)));
-        }
-        let end = recur(self.last.at(23, 59, 59, 0));
-        rule.until = Some(rule.until.map_or(end, |until| until.min(end)));
-        // What began before the first day and lasts into it counts too.
-        let reach = self.first.at(0, 0, 0, 0).checked_sub(length.seconds()).map_or(Date::MIN, DateTime::date);
-        // Counting begins at the start, however long ago that was.
-        let from = if rule.count.is_some() { recur(start.at) } else { closer(&rule, start.at, reach) };
-        let days = (end.seconds() - from.seconds()).max(0) / DAY + 1;
-        let parts = [
-            rule.by_month.len(),
-            rule.by_month_day.len(),
-            rule.by_week_no.len(),
-            rule.by_year_day.len(),
-            rule.by_day.len(),
-            rule.by_set_pos.len(),
-            rule.by_hour.len().max(1) * rule.by_minute.len().max(1) * rule.by_second.len().max(1),
-        ];
-        let parts = i64::try_from(parts.iter().sum::<usize>()).unwrap_or(i64::MAX);
-        // A period of its own for every day costs more than a day of a long one.
-        let periods = if rule.freq == IcalRecurFreq::Daily { 3 } else { 0 };
-        let reach = recur(reach.at(0, 0, 0, 0));
-        self.spend(days.saturating_mul(parts.saturating_add(periods)))
-            .then(|| IcalRecurExpand::new(rule, from).skip_while(move |at| *at < reach))
     }
 }
 
-/// A start from which the rule falls on the same days from `reach` on: as many whole intervals later as fit. A day that
-/// its month lacks stays as it is, since a start lends its day to the rule.
-fn closer(rule: &IcalRecurRule, start: DateTime, reach: Date) -> IcalRecurDateTime {
-    let interval = i64::from(rule.interval);
-    let whole = |distance: i64| distance.max(0) / interval * interval;
-    // A month or a year begins before the day in it: one interval less.
-    let part = |distance: i64| whole(distance - interval);
-    let years = i64::from(reach.year()) - i64::from(start.year());
-    let months = years * 12 + i64::from(reach.month()) - i64::from(start.month());
-    let at = recur(start);
-    match rule.freq {
-        IcalRecurFreq::Monthly => {
-            let month = i64::from(start.year()) * 12 + i64::from(start.month()) - 1 + part(months);
-            let year = i32::try_from(month.div_euclid(12)).unwrap_or(at.year);
-            let month = u8::try_from(month.rem_euclid(12) + 1).unwrap_or(at.month);
-            IcalRecurDateTime { year, month, ..at }
-        }
-        IcalRecurFreq::Yearly => {
-            let year = i32::try_from(i64::from(start.year()) + part(years)).unwrap_or(at.year);
-            IcalRecurDateTime { year, ..at }
-        }
-        freq => {
-            let period = if freq == IcalRecurFreq::Weekly { 7 } else { 1 };
-            let days = reach.since(start.date()).map_or(0, |span| i64::from(span.get_days()));
-            let skipped = days.max(0) / (interval * period) * (interval * period);
-            IcalRecurDateTime::from_seconds(at.seconds() + skipped * DAY)
-        }
-    }
+/// The date of the midnight that is nearest; noon belongs to its own day.
+fn nearest(at: DateTime) -> Date {
+    let after_noon = at.time() > Time::constant(12, 0, 0, 0);
+    if after_noon { at.date().tomorrow().unwrap_or(Date::MAX) } else { at.date() }
+}
+
+/// The minute that follows.
+fn minute_after(at: DateTime) -> DateTime {
+    at.saturating_add(jiff::Span::new().seconds(60 - i64::from(at.second())))
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod variants;

@@ -15,6 +15,7 @@ pub mod feed;
 pub mod ics;
 
 pub use check::{CalendarDraft, Fault};
+pub use ics::{Expansion, IcsError, LeftOut};
 
 /// The longest name of a calendar, in characters.
 pub const MAX_NAME: usize = 120;
@@ -59,29 +60,41 @@ impl CalendarSpec {
     /// All of its dates. Repeating events of its file are expanded from a year before `from` to five years after it;
     /// past [`MAX_DATES`] the latest are left out.
     pub fn days(&self, from: Date) -> CalendarDays {
-        self.expand(from).0
+        self.expand(from).days
     }
 
-    /// As [`CalendarSpec::days`], with what its file calls the dates that it names: the file is read once for both.
-    pub fn expand(&self, from: Date) -> (CalendarDays, BTreeMap<Date, String>) {
-        let named = self.named(from);
+    /// As [`CalendarSpec::days`], with what else its file says of them.
+    pub fn expand(&self, from: Date) -> CalendarDates {
+        let Expansion { days: names, left, .. } = match self.ics.as_deref().map(ics::read) {
+            Some(Ok(file)) => file.days(span(from)),
+            // It was read otherwise when it was stored.
+            Some(Err(error)) => {
+                Expansion { left: LeftOut { told: vec![error], more: 0 }, ..Expansion::default() }
+            }
+            None => Expansion::default(),
+        };
         let mut dates = sorted::set(self.dates.iter().copied());
         for (first, last) in &self.ranges {
             dates.extend(first.series(1.day()).take_while(|date| date <= last).take(MAX_DATES));
         }
-        dates.extend(named.keys());
+        dates.extend(names.keys());
         let days = CalendarDays {
             dates: sorted::set(dates.into_iter().take(MAX_DATES)),
             yearly: sorted::set(self.yearly.iter().copied()),
         };
-        (days, named)
+        CalendarDates { days, names, left }
     }
+}
 
-    /// The dates that its file names, with what it calls them; nothing where it has none.
-    pub fn named(&self, from: Date) -> BTreeMap<Date, String> {
-        let Some(Ok(file)) = self.ics.as_deref().map(ics::read) else { return BTreeMap::new() };
-        file.days(span(from)).days
-    }
+/// The dates of a calendar, and what its file says of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CalendarDates {
+    /// All of them.
+    pub days: CalendarDays,
+    /// What its file calls the dates that it names.
+    pub names: BTreeMap<Date, String>,
+    /// What of its file does not count.
+    pub left: LeftOut,
 }
 
 /// First and last date that repeating events are expanded for.

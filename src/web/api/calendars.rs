@@ -10,14 +10,15 @@ use utoipa::ToSchema;
 use super::act;
 use super::body::{Asked, Body, Fields};
 use super::openapi::{Items, Problem};
-use crate::app::{App, Result, calendars};
-use crate::domain::calendar::{Calendar, CalendarDraft, yearly_text};
+use crate::app::paging::Paged;
+use crate::app::{Actor, App, Result, calendars};
+use crate::domain::calendar::{Calendar, CalendarDraft, IcsError, LeftOut, yearly_text};
 use crate::domain::ids::CalendarId;
 use crate::web::auth::{Admin, Caller, Viewer};
 use crate::web::routes::{Access, Routes};
 
 /// Fields that only `DockNap` sets.
-const READ_ONLY: [&str; 2] = ["id", "rev"];
+const READ_ONLY: [&str; 4] = ["id", "rev", "left_out", "left_out_total"];
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -44,11 +45,26 @@ pub struct CalendarJson {
     yearly: Vec<String>,
     /// The text of a calendar file.
     ics: Option<String>,
+    /// What of the file does not count, the first 20.
+    left_out: Vec<LeftOutJson>,
+    /// How much that is in all.
+    left_out_total: usize,
     rev: i64,
 }
 
-impl From<Calendar> for CalendarJson {
-    fn from(calendar: Calendar) -> Self {
+/// An event of a file, or another part of it, that does not count.
+#[derive(Serialize, ToSchema)]
+pub struct LeftOutJson {
+    /// Counted from 1.
+    #[schema(example = 12)]
+    line: usize,
+    #[schema(example = "line 12 of the ICS file: `Invalid date` is not a date")]
+    message: String,
+}
+
+impl CalendarJson {
+    fn new(calendar: Calendar, left: &LeftOut) -> Self {
+        let told = |error: &IcsError| LeftOutJson { line: error.line(), message: error.to_string() };
         let spec = calendar.spec;
         Self {
             id: calendar.id.0,
@@ -57,6 +73,8 @@ impl From<Calendar> for CalendarJson {
             ranges: spec.ranges.iter().map(|(first, last)| [first.to_string(), last.to_string()]).collect(),
             yearly: spec.yearly.into_iter().map(yearly_text).collect(),
             ics: spec.ics,
+            left_out: left.told.iter().map(told).collect(),
+            left_out_total: left.total(),
             rev: calendar.rev,
         }
     }
@@ -78,8 +96,15 @@ pub struct CalendarBody {
     /// Month and day of every year.
     #[schema(example = json!(["12-25"]))]
     yearly: Option<Vec<String>>,
-    /// The text of a calendar file (RFC 5545), 1 MiB at most. Repeating events count for the next five years.
+    /// The text of a calendar file (RFC 5545), 1 MiB at most. Repeating events count for the next five years. An event
+    /// that cannot be read is left out, and told in `left_out` of the answer.
     ics: Option<String>,
+}
+
+/// A calendar with what of its file does not count.
+async fn json(app: &App, actor: &Actor, calendar: Calendar) -> Result<CalendarJson> {
+    let dates = calendars::dates(app, actor, &calendar).await?;
+    Ok(CalendarJson::new(calendar, &dates.left))
 }
 
 fn draft(fields: &mut Fields) -> CalendarDraft {
@@ -105,7 +130,11 @@ pub(super) async fn list(
     let page = fields.page("calendars")?;
     fields.finish()?;
     let page = calendars::list(&app, &caller.actor, &page).await?;
-    Ok(Json(Items::new("calendars", page)))
+    let mut items = Vec::with_capacity(page.items.len());
+    for calendar in page.items {
+        items.push(json(&app, &caller.actor, calendar).await?);
+    }
+    Ok(Json(Items::new("calendars", Paged { items, next_cursor: page.next_cursor })))
 }
 
 /// Stores a new calendar.
@@ -123,7 +152,7 @@ pub(super) async fn create(
     fields.finish()?;
     act::once(&app, &caller.actor, &headers, "/api/calendars", &bytes, async {
         let calendar = calendars::create(&app, &caller.actor, &draft).await?;
-        act::answer(StatusCode::CREATED, &CalendarJson::from(calendar))
+        act::answer(StatusCode::CREATED, &json(&app, &caller.actor, calendar).await?)
     })
     .await
 }
@@ -136,11 +165,12 @@ pub(super) async fn get(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Response> {
-    Ok(show(calendars::get(&app, &caller.actor, &CalendarId(id)).await?))
+    let calendar = calendars::get(&app, &caller.actor, &CalendarId(id)).await?;
+    show(&app, &caller.actor, calendar).await
 }
 
-fn show(calendar: Calendar) -> Response {
-    (act::etag(calendar.rev), Json(CalendarJson::from(calendar))).into_response()
+async fn show(app: &App, actor: &Actor, calendar: Calendar) -> Result<Response> {
+    Ok((act::etag(calendar.rev), Json(json(app, actor, calendar).await?)).into_response())
 }
 
 /// Replaces a calendar; what is left out is empty afterwards. Schedules go by it at once.
@@ -159,7 +189,8 @@ pub(super) async fn put(
     let draft = draft(&mut fields);
     fields.finish()?;
     let rev = act::if_match(&headers);
-    Ok(show(calendars::update(&app, &caller.actor, &CalendarId(id), &draft, rev).await?))
+    let calendar = calendars::update(&app, &caller.actor, &CalendarId(id), &draft, rev).await?;
+    show(&app, &caller.actor, calendar).await
 }
 
 /// Removes a calendar that no schedule goes by.

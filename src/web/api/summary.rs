@@ -31,6 +31,8 @@ pub struct SummaryJson {
     containers_running: u64,
     containers_napping: u64,
     containers_unhealthy: u64,
+    /// Down with an exit code that tells of a failure.
+    containers_failed: u64,
     hosts: u64,
     hosts_connected: u64,
     schedules: u64,
@@ -59,6 +61,7 @@ impl From<Summary> for SummaryJson {
             containers_running: summary.containers_running,
             containers_napping: summary.containers_napping,
             containers_unhealthy: summary.containers_unhealthy,
+            containers_failed: summary.containers_failed,
             hosts: summary.hosts,
             hosts_connected: summary.hosts_connected,
             schedules: summary.schedules,

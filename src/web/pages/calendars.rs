@@ -13,6 +13,7 @@ use crate::app::calendars::{self, Listed};
 use crate::app::{Actor, Error, FieldError, Result};
 use crate::domain::calendar::{Calendar, CalendarDays, CalendarDraft, CalendarSpec, check, yearly_text};
 use crate::domain::ids::CalendarId;
+use crate::domain::text::capital;
 use crate::web::Web;
 use crate::web::auth::{Admin, Caller, Viewer};
 use crate::web::form::Typed;
@@ -99,6 +100,17 @@ pub struct CalendarRow {
     pub year: String,
     /// `2 schedules`; empty where none goes by it.
     pub schedules: String,
+    /// `2 entries of its file left out`; empty where all of it counts.
+    pub left: String,
+}
+
+/// `2 entries of its file left out`; empty where all of it counts.
+fn left_text(left: usize) -> String {
+    match left {
+        0 => String::new(),
+        1 => "1 entry of its file left out".to_owned(),
+        more => format!("{more} entries of its file left out"),
+    }
 }
 
 impl CalendarRow {
@@ -112,6 +124,7 @@ impl CalendarRow {
                 0 => String::new(),
                 some => view::count(some, "schedule"),
             },
+            left: left_text(listed.left),
         }
     }
 }
@@ -251,6 +264,17 @@ pub struct Stored {
     pub coming: Vec<Day>,
     /// The schedules that go by it.
     pub schedules: Vec<Link>,
+    /// What of its file does not count, in sentences.
+    pub left: Vec<String>,
+    /// How much more that is.
+    pub left_more: usize,
+}
+
+impl Stored {
+    /// `2 entries of its file left out`; empty where all of it counts.
+    pub fn left_text(&self) -> String {
+        left_text(self.left.len() + self.left_more)
+    }
 }
 
 /// The form.
@@ -354,6 +378,8 @@ async fn around(
             .into_iter()
             .map(|(id, title)| Link::new(format!("/schedules/{id}"), view::shown_name(&title)))
             .collect(),
+        left: dates.left.told.iter().map(|left| capital(&left.to_string())).collect(),
+        left_more: dates.left.more,
     };
     let heading = view::shown_name(&calendar.spec.name);
     Ok(CalendarForm { heading, stored: Some(stored), ..CalendarForm::new(shell, fields) })
@@ -374,7 +400,7 @@ async fn create(
     let fields = Fields::typed(&typed);
     let read = fields.read();
     match save(&read, calendars::create(&web.app, &caller.actor, &read.draft)).await {
-        Ok(calendar) => Ok(stored(&web, &notes, &calendar).await),
+        Ok(calendar) => stored(&web, &caller.actor, &notes, &calendar).await,
         Err(Error::Invalid(errors)) => {
             let form = CalendarForm { errors, ..CalendarForm::new(shell, fields) };
             Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&form)?).into_response())
@@ -394,10 +420,16 @@ async fn save(read: &Read, store: impl Future<Output = Result<Calendar>>) -> Res
     })
 }
 
-async fn stored(web: &Web, notes: &Notes, calendar: &Calendar) -> Response {
-    let text = format!("“{}” is stored.", view::shown_name(&calendar.spec.name));
-    notes.leave(Flash::new("good", text)).await;
-    Redirect::to(&web.link(&format!("/calendars/{}", calendar.id))).into_response()
+async fn stored(web: &Web, actor: &Actor, notes: &Notes, calendar: &Calendar) -> Result<Response> {
+    let left = left_text(calendars::dates(&web.app, actor, calendar).await?.left.total());
+    let name = view::shown_name(&calendar.spec.name);
+    notes
+        .leave(match &*left {
+            "" => Flash::new("good", format!("“{name}” is stored.")),
+            left => Flash::new("warn", format!("“{name}” is stored, {left}.")),
+        })
+        .await;
+    Ok(Redirect::to(&web.link(&format!("/calendars/{}", calendar.id))).into_response())
 }
 
 async fn show(
@@ -426,7 +458,7 @@ async fn update(
     let rev = fields.rev.parse().ok();
     let outcome = save(&read, calendars::update(&web.app, &caller.actor, &id, &read.draft, rev)).await;
     let errors = match outcome {
-        Ok(calendar) => return Ok(stored(&web, &notes, &calendar).await),
+        Ok(calendar) => return stored(&web, &caller.actor, &notes, &calendar).await,
         Err(Error::Invalid(errors)) => Some(errors),
         Err(Error::Stale { .. }) => None,
         Err(other) => return Err(other),
@@ -495,6 +527,7 @@ impl Sampled for CalendarsPage {
             next: (!schedules.is_empty()).then(|| sample_day("Fri 25 Dec 2026", "")),
             year: "14 days".to_owned(),
             schedules: schedules.to_owned(),
+            left: if name == "Fair" { left_text(2) } else { String::new() },
         };
         let viewer = Shell {
             user: shell().user.map(|user| crate::web::shell::ShellUser {
@@ -536,6 +569,8 @@ impl Sampled for CalendarForm {
                 sample_day("Fri 1 Jan 2027", ""),
             ],
             schedules: vec![Link::new("/schedules/1", "Nights"), Link::new("/schedules/2", "Staging off")],
+            left: vec!["Line 12 of the ICS file: `\"><x` is not a date".to_owned()],
+            left_more: 1,
         };
         let form = Self {
             heading: "Public holidays".to_owned(),
@@ -556,7 +591,13 @@ impl Sampled for CalendarForm {
                 ..Fields::default()
             }),
             Self {
-                stored: Some(Stored { coming: vec![], schedules: vec![], ..stored }),
+                stored: Some(Stored {
+                    coming: vec![],
+                    schedules: vec![],
+                    left: vec![],
+                    left_more: 0,
+                    ..stored
+                }),
                 shell: Shell { user: None, ..shell() },
                 ..form.clone()
             },

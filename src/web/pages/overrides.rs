@@ -259,6 +259,7 @@ impl Sampled for OverridesPage {
                 state,
                 until: now.plus(seconds),
                 then: "",
+                chosen: true,
                 why: why.to_owned(),
             },
             target,

@@ -244,6 +244,7 @@ async fn show(
 }
 
 /// Stores what somebody likes; the theme in this browser only: a phone may want another than the desk.
+#[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
 async fn save(
     State(web): State<Web>,
     caller: Caller<Viewer>,

@@ -28,6 +28,8 @@ pub struct Imposed {
     pub until: When,
     /// What comes then, where nothing else decides: ", then wakes"; else empty.
     pub then: &'static str,
+    /// Somebody chose that end: it does not just follow from what somebody did by hand.
+    pub chosen: bool,
     /// Why, and who wanted it.
     pub why: String,
 }
@@ -51,6 +53,7 @@ impl Imposed {
             state: one.wanted.into(),
             until: now.when(one.until),
             then: "",
+            chosen: !one.by_hand,
             why: match view::shown_name(&one.reason) {
                 reason if reason.is_empty() => format!("by {author}"),
                 reason if one.by_hand => now.words(&reason),
@@ -117,6 +120,7 @@ impl WantedPanel {
                 state: Badge::AWAKE,
                 until: now.plus(10_000),
                 then: ", then sleeps again",
+                chosen: true,
                 why: "the release runs late (by anna)".to_owned(),
             }),
             changes: vec![

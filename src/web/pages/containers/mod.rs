@@ -316,7 +316,7 @@ impl ContainerPage {
                 None => format!("container-{}", container.key()),
             },
             key: container.key(),
-            chain: chain(container, runs, now),
+            chain: chain(view, runs, now),
             ribbon: None,
             wakes: None,
             has_checks: operates && container.has_healthcheck && container.state.is_up(),
@@ -345,8 +345,10 @@ pub struct Line {
     pub href: String,
 }
 
-/// The last start and the last stop by DockNap, the newer one first.
-fn chain(container: &Container, runs: &[Run], now: &Now) -> Vec<Line> {
+/// The last start and the last stop by DockNap, the newer one first. Only of what it still is as a run left it, that run
+/// is said to have made it so.
+fn chain(view: &ContainerView, runs: &[Run], now: &Now) -> Vec<Line> {
+    let container = &view.container;
     let last = |stops: bool| {
         let done = |run: &&Run| run.state == RunState::Succeeded || run.state == RunState::Partial;
         runs.iter().filter(done).find(|run| run.action.reverses_order() == stops)
@@ -357,8 +359,9 @@ fn chain(container: &Container, runs: &[Run], now: &Now) -> Vec<Line> {
         .collect();
     sorted::by_key(&mut found, |(run, _)| std::cmp::Reverse(run.finished_at));
     let up = container.state.is_up();
+    let newest = found.first().map(|(run, _)| run.id.clone()).filter(|_| view.is_as_left());
     let line = |(run, stops): (&Run, bool)| Line {
-        what: match (stops, stops != up) {
+        what: match (stops, stops != up && newest.as_ref() == Some(&run.id)) {
             (true, true) => "Stopped",
             (true, false) => "Last stopped",
             (false, true) => "Started",
@@ -368,7 +371,12 @@ fn chain(container: &Container, runs: &[Run], now: &Now) -> Vec<Line> {
         when: now.when(run.finished_at.unwrap_or(run.created_at)),
         href: format!("/runs/{}", run.id),
     };
-    found.into_iter().map(line).collect()
+    // A stop that found it down already did nothing to it.
+    let found_down = |run: &Run| {
+        let began = run.started_at.unwrap_or(run.created_at);
+        container.finished_at.is_some_and(|ended| ended < began) && !up && !view.is_as_left()
+    };
+    found.into_iter().filter(|(run, stops)| !stops || !found_down(run)).map(line).collect()
 }
 
 /// `schedule` is one of its own, where the reader may change it.

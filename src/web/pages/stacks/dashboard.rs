@@ -143,6 +143,8 @@ pub struct Dashboard {
     pub shell: Shell,
     /// The host that does not answer.
     pub away: Option<Away>,
+    /// Every host was looked at.
+    pub looked: bool,
     /// How many are in which state.
     pub donut: Donut,
     /// How long everything napped this week.
@@ -202,6 +204,7 @@ impl Dashboard {
         Self {
             slept: Slept::new(napped, overview),
             needs: needs(overview, runs, now),
+            looked: overview.hosts.iter().all(|host| matches!(host.link, HostLink::Connected { .. })),
             coming,
             begin,
             presets: WINDOWS[..3].to_vec(),
@@ -300,6 +303,7 @@ impl Sampled for Dashboard {
         let full = Self {
             shell: Shell::sample(),
             away: None,
+            looked: true,
             chips: chips(&donut, &find),
             here: "/".to_owned(),
             find,

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::app::stacks::{ContainerView, Overview, ShownState, StackView};
 use crate::domain::action::Action;
-use crate::domain::inventory::labels;
+use crate::domain::inventory::{StackStatus, labels};
 use crate::domain::overrides::Wanted;
 use crate::domain::plan::NOTHING_NAPPED;
 use crate::domain::run::{Run, RunState};
@@ -50,12 +50,14 @@ fn asks(act: Act) -> Cure {
     Cure { act, at_once: false }
 }
 
-/// What is unwell now, what is not as its rule says, labels that mean nothing, and each target whose newest run failed
-/// not long ago.
+/// What is unwell or failed now, stacks that are only partly up, what is not as its rule says, labels that mean nothing,
+/// and each target whose newest run failed not long ago.
 pub fn needs(overview: &Overview, runs: &[Run], now: &Now) -> Vec<Need> {
     let containers = || overview.stacks.iter().flat_map(|stack| &stack.containers).chain(&overview.loose);
     let mut needs: Vec<Need> = containers().filter_map(unwell).collect();
     let open = |target: &Target| runs.iter().any(|run| !run.state.is_terminal() && run.target == *target);
+    needs.extend(containers().filter_map(|view| crashed(view, now, &open)));
+    needs.extend(overview.stacks.iter().filter_map(|view| partly_up(view, &open)));
     needs.extend(overview.stacks.iter().filter_map(|view| drifted_stack(view, now, &open)));
     needs.extend(overview.loose.iter().filter_map(|view| drifted(view, now, &open)));
     needs.extend(containers().filter_map(odd_label));
@@ -73,7 +75,6 @@ fn unwell(view: &ContainerView) -> Option<Need> {
     };
     let badge = Badge::from(view.shown);
     let (key, name) = (view.container.key(), &view.container.name);
-    let touched = view.protected.is_none() && view.container.is_ordinary();
     Some(Need {
         tone: "warn",
         icon: badge.icon,
@@ -81,7 +82,57 @@ fn unwell(view: &ContainerView) -> Option<Need> {
         text: text.to_owned(),
         when: None,
         href: format!("/containers/{key}"),
-        cure: touched.then(|| Act::new(action, TargetType::Container, &key, name)).map(asks),
+        cure: cure(view, action),
+    })
+}
+
+/// The buttons of a container that may be touched.
+fn cure(view: &ContainerView, action: Action) -> Option<Cure> {
+    let touched = view.protected.is_none() && view.container.is_ordinary();
+    let act = || Act::new(action, TargetType::Container, &view.container.key(), &view.container.name);
+    touched.then(act).map(asks)
+}
+
+fn crashed(view: &ContainerView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
+    let code = view.failure()?;
+    let container = &view.container;
+    let stack = container.stack().map(|name| Target::stack(container.host.clone(), name));
+    if open(&container.target()) || stack.as_ref().is_some_and(open) {
+        return None;
+    }
+    Some(Need {
+        tone: "bad",
+        icon: "circle-x",
+        title: format!("{} ended with exit code {code}", view::shown_name(&container.name)),
+        text: "It is down".to_owned(),
+        when: container.finished_at.map(|at| now.when(at)),
+        href: format!("/containers/{}", container.key()),
+        cure: cure(view, Action::Start),
+    })
+}
+
+/// A stack of which something is down that neither naps, nor failed, nor has done its work: what failed is told itself.
+fn partly_up(view: &StackView, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
+    let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
+    if view.stack.status != StackStatus::Partial || open(&target) {
+        return None;
+    }
+    let is_down = |one: &&ContainerView| {
+        one.shown == ShownState::Stopped && one.container.is_ordinary() && one.failure().is_none()
+    };
+    let down: Vec<&ContainerView> = view.containers.iter().filter(is_down).collect();
+    let (first, more) = (down.first()?, down.len() - 1);
+    let name = view::shown_name(&first.container.name);
+    let others = if more > 0 { format!(", and {more} more") } else { String::new() };
+    let (key, stack) = (&view.stack.key, &view.stack.name);
+    Some(Need {
+        tone: "warn",
+        icon: Badge::PARTIAL.icon,
+        title: format!("{} is only partly up", view::shown_name(stack)),
+        text: format!("{name} is down{others}. {}", first.why()),
+        when: None,
+        href: format!("/stacks/{key}"),
+        cure: view.protected.is_none().then(|| asks(Act::new(Action::Start, TargetType::Stack, key, stack))),
     })
 }
 

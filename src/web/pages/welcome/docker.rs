@@ -114,7 +114,7 @@ pub(super) async fn show(
     htmx: Htmx,
     shell: Shell,
 ) -> Result<Html<String>> {
-    let checked = docker_check::check(&web.app, &caller.actor).await?;
+    let checked = Box::pin(docker_check::check(&web.app, &caller.actor)).await?;
     let page = WelcomeDocker::new(shell, &checked);
     if htmx.partial { html(&page.as_checks()) } else { html(&page) }
 }
