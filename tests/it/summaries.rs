@@ -5,7 +5,7 @@ use std::time::Duration;
 use docknap::domain::ids::HostId;
 use docknap::domain::permission::Role;
 use docknap::domain::target;
-use docknap::sim::{ContainerSpec, World};
+use docknap::sim::World;
 use serde_json::json;
 
 use crate::support::app::{NOW, TestApp};
