@@ -9,9 +9,10 @@ use super::{Actor, App, Result, vitals};
 use crate::config::table::SETTINGS;
 use crate::db;
 pub use crate::db::engine::Facts;
-use crate::domain::inventory::Link;
+use crate::domain::inventory::{Inventory, Link, SelfDetection};
 use crate::domain::permission::Permission;
 use crate::domain::sorted;
+use crate::zones;
 
 /// One Engine.
 #[derive(Clone, Debug)]
@@ -26,6 +27,36 @@ pub struct HostHealth {
     pub calls: u64,
     /// Its containers.
     pub containers: usize,
+    /// In which of them DockNap runs.
+    pub itself: Itself,
+}
+
+/// In which container of an Engine DockNap runs, in names for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Itself {
+    /// In this one.
+    Container(String),
+    /// In one of these.
+    OneOf(Vec<String>),
+    /// In none.
+    Outside,
+    /// In a container, but in none of this Engine's.
+    Elsewhere,
+}
+
+impl Itself {
+    fn of(inventory: &Inventory) -> Self {
+        let names = |wanted: &dyn Fn(&str) -> bool| -> Vec<String> {
+            let found = inventory.containers.iter().filter(|container| wanted(&container.id));
+            found.map(|container| container.name.clone()).collect()
+        };
+        match &inventory.itself {
+            SelfDetection::Container(id) => Self::Container(names(&|other| other == id).concat()),
+            SelfDetection::OneOf(ids) => Self::OneOf(names(&|other| ids.contains(other))),
+            SelfDetection::OutsideDocker => Self::Outside,
+            SelfDetection::Unknown => Self::Elsewhere,
+        }
+    }
 }
 
 /// Everything the page shows.
@@ -74,6 +105,7 @@ pub async fn look(app: &App, actor: &Actor) -> Result<Health> {
             ahead: host.by_engine(now).duration_since(now),
             calls: host.calls_made(),
             containers: inventory.containers.len(),
+            itself: Itself::of(&inventory),
         }
     });
     Ok(Health {
@@ -102,6 +134,7 @@ const PRIVATE: [&str; 6] = [
 #[derive(Clone, Debug, Serialize)]
 pub struct Bundle {
     version: &'static str,
+    time_zones: String,
     made_at: String,
     up_seconds: i64,
     alive: bool,
@@ -122,6 +155,8 @@ struct HostBundle {
     link: String,
     clock_ahead_ms: i64,
     containers: usize,
+    /// Without names.
+    docknap_runs_in: String,
     calls: u64,
 }
 
@@ -137,6 +172,7 @@ pub async fn bundle(app: &App, actor: &Actor) -> Result<String> {
     let ms = |span: SignedDuration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     let bundle = Bundle {
         version: env!("CARGO_PKG_VERSION"),
+        time_zones: zones::chosen().to_string(),
         made_at: now.to_string(),
         up_seconds: now.duration_since(health.since).as_secs(),
         alive: health.alive,
@@ -159,6 +195,12 @@ pub async fn bundle(app: &App, actor: &Actor) -> Result<String> {
                 },
                 clock_ahead_ms: ms(host.ahead),
                 containers: host.containers,
+                docknap_runs_in: match &host.itself {
+                    Itself::Container(_) => "one of them".to_owned(),
+                    Itself::OneOf(names) => format!("one of {}, not sure which", names.len()),
+                    Itself::Outside => "no container".to_owned(),
+                    Itself::Elsewhere => "a container elsewhere".to_owned(),
+                },
                 calls: host.calls,
             })
             .collect(),

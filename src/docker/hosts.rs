@@ -21,6 +21,7 @@ use crate::domain::inventory::{
 use crate::domain::lock::Locks;
 use crate::domain::order::added::AddedEdge;
 use crate::domain::target::ContainerIdentity;
+use crate::domain::text::chain;
 
 /// Time between two lists while somebody looks at a page (semantics §6).
 const LIST_WHILE_LOOKING: Duration = Duration::from_secs(60);
@@ -386,8 +387,9 @@ impl Host {
         let at = self.by_engine(at);
         let looks = ids.iter().map(async |id| {
             let wrote = self.client.wrote(id, word, at).await;
-            let wrote =
-                wrote.inspect_err(|error| tracing::debug!(container = id, %error, "no log to look at"));
+            let wrote = wrote.inspect_err(
+                |error| tracing::debug!(container = id, error = %chain(error), "no log to look at"),
+            );
             wrote.unwrap_or(false).then_some(id)
         });
         let wrote: Vec<&String> = futures_util::future::join_all(looks).await.into_iter().flatten().collect();

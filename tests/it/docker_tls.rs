@@ -27,11 +27,11 @@ fn openssl(directory: &Path, arguments: &str) {
 }
 
 /// An authority (`ca.pem`) and certificates of it for a server and a client, in directories of their own.
-fn certificates(directory: &Path) {
+pub fn certificates(directory: &Path) {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     openssl(directory, &format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=ca -days 2"));
     for (name, extension) in
-        [("server", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")]
+        [("server", "subjectAltName=IP:127.0.0.1,DNS:engine.test"), ("client", "extendedKeyUsage=clientAuth")]
     {
         let home = directory.join(name);
         std::fs::create_dir(&home).expect("a directory");
@@ -46,7 +46,7 @@ fn certificates(directory: &Path) {
 }
 
 /// Forwards TLS connections to a socket; the port.
-async fn forward(home: &Path, socket: &Path) -> u16 {
+pub async fn forward(home: &Path, socket: &Path) -> u16 {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     for ca in CertificateDer::pem_file_iter(home.join("ca.pem")).expect("PEM") {

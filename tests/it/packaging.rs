@@ -1,6 +1,8 @@
 //! The image as a user runs it: the Dockerfile's last stage around the release binary, started by README's own lines
 //! with the repository's compose.yaml, on a real Engine.
 
+mod image;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -46,6 +48,17 @@ fn output(command: &mut Command) -> String {
 
 fn docker(args: &[&str]) -> String {
     output(command("docker").args(args))
+}
+
+/// The path of the Engine's socket.
+fn socket() -> String {
+    let host = need("DOCKNAP_TEST_DOCKER_HOST");
+    host.strip_prefix("unix://").expect("the tests' Engine listens on a unix socket").to_owned()
+}
+
+/// The image around the binary that is released.
+fn build_image() {
+    output(command(repository().join("scripts/image")).args([&need("DOCKNAP_TEST_RELEASE_BINARY"), IMAGE]));
 }
 
 /// A compose project that ends with the test.
@@ -145,20 +158,19 @@ impl Api {
 
 /// Starts the image as README says, and logs in.
 async fn start(home: &Path) -> (Project, Api) {
-    let socket = need("DOCKNAP_TEST_DOCKER_HOST");
-    let socket = socket.strip_prefix("unix://").expect("the tests' Engine listens on a unix socket");
-    output(command(repository().join("scripts/image")).args([&need("DOCKNAP_TEST_RELEASE_BINARY"), IMAGE]));
+    let socket = socket();
+    build_image();
     let port =
         TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
     std::fs::copy(repository().join("compose.yaml"), home.join("compose.yaml")).expect("it can be copied");
     let env = vec![
         ("DOCKNAP_IMAGE", IMAGE.to_owned()),
         ("DOCKNAP_PORT", port.to_string()),
-        ("DOCKER_SOCKET", socket.to_owned()),
+        ("DOCKER_SOCKET", socket.clone()),
     ];
     let project = Project { name: PROJECT, dir: home.to_owned(), env };
     let mut lines = command("sh");
-    lines.args(["-ec", &first_lines(socket)]).current_dir(home).env("COMPOSE_PROJECT_NAME", PROJECT);
+    lines.args(["-ec", &first_lines(&socket)]).current_dir(home).env("COMPOSE_PROJECT_NAME", PROJECT);
     output(lines.envs(project.env.clone()));
 
     let url = format!("http://127.0.0.1:{port}");

@@ -335,6 +335,9 @@ async fn health_is_told_to_people_and_a_bundle_holds_no_names() {
     let bundle = ada.get("/health/bundle").await;
     assert_eq!(bundle.header("content-disposition"), "attachment; filename=\"docknap-support.json\"");
     assert_eq!(bundle.json()["alive"], true);
+    let zones = docknap::zones::chosen().to_string();
+    assert_eq!(bundle.json()["time_zones"], zones.as_str());
+    assert!(ada.get("/health").await.text("#about-title + p").contains(&zones), "About says it too");
     for name in ["shop", "ada", "otto", "vera", "10.0.", "/tmp"] {
         assert!(!bundle.body.contains(name), "{name} in {}", bundle.body);
     }

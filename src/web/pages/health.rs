@@ -9,13 +9,14 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::{html, now};
 use crate::app::Result;
-use crate::app::health::{self, Facts, Health, HostHealth};
+use crate::app::health::{self, Facts, Health, HostHealth, Itself};
 use crate::domain::inventory::Link;
 use crate::web::Web;
 use crate::web::auth::{Admin, Caller, Viewer};
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::{Now, Sampled, When};
+use crate::web::view::{self, Now, Sampled, When};
+use crate::zones;
 
 /// The picture of the heartbeat goes back this far, in seconds.
 const BACK: i64 = 600;
@@ -50,6 +51,8 @@ pub struct HostLine {
     pub clock: String,
     /// `1204`
     pub calls: u64,
+    /// Where DockNap runs: `in the container docknap`.
+    pub itself: String,
 }
 
 /// The page.
@@ -82,6 +85,8 @@ pub struct HealthPage {
     pub size: String,
     /// `7`
     pub migrations: i64,
+    /// `2026a, inside the program`
+    pub zones: String,
     /// For admins: what a support bundle holds.
     pub bundle: Option<String>,
 }
@@ -118,6 +123,7 @@ impl HealthPage {
             database: health.database.kind.clone(),
             size: size(health.database.bytes),
             migrations: health.database.migrations,
+            zones: zones::chosen().to_string(),
             bundle,
             shell,
         }
@@ -147,6 +153,15 @@ impl HostLine {
                 behind => format!("{:.0} s behind ours", behind.abs()),
             },
             calls: host.calls,
+            itself: match &host.itself {
+                Itself::Container(name) => format!("in the container {}", view::shown_name(name)),
+                Itself::OneOf(names) => format!(
+                    "not sure which of these I am: {}; all of them are protected",
+                    names.iter().map(|name| view::shown_name(name)).collect::<Vec<_>>().join(", ")
+                ),
+                Itself::Outside => "outside Docker".to_owned(),
+                Itself::Elsewhere => "in a container that this Docker does not know".to_owned(),
+            },
         }
     }
 }
@@ -210,6 +225,7 @@ impl Sampled for HealthPage {
             ahead: jiff::SignedDuration::from_secs(ahead),
             calls: 1204,
             containers: 12,
+            itself: Itself::Container("\"><x".to_owned()),
         };
         let well = Health {
             alive: true,
@@ -230,7 +246,14 @@ impl Sampled for HealthPage {
             next_due: None,
             beats: Vec::new(),
             lags: vec![(None, 0)],
-            hosts: vec![host(away, -40), host(Link::Connecting, 40)],
+            hosts: vec![
+                HostHealth {
+                    itself: Itself::OneOf(vec!["docknap".to_owned(), "vpn".to_owned()]),
+                    ..host(away, -40)
+                },
+                HostHealth { itself: Itself::Elsewhere, ..host(Link::Connecting, 40) },
+                HostHealth { itself: Itself::Outside, ..host(Link::Connecting, 0) },
+            ],
             ..well.clone()
         };
         vec![

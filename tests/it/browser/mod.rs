@@ -15,7 +15,7 @@ mod runs;
 mod screenshots;
 mod scriptless;
 mod still;
-mod tab;
+pub mod tab;
 mod undo;
 
 use std::path::Path;
