@@ -63,7 +63,7 @@ pub fn serve() -> ExitCode {
         let admin = listed.into_iter().next().expect("there is an account").user;
         let identity = Identity::new(admin, Login::Session(String::new()), None);
         let web = Web::new(app, false);
-        let router = pages::routes(&web)
+        let router = pages::routes()
             .into_parts()
             .0
             .layer(from_fn(move |mut request: Request, next: Next| {
@@ -73,7 +73,7 @@ pub fn serve() -> ExitCode {
             .route("/healthz", axum::routing::get(async || "ok\n"))
             .layer(CompressionLayer::new())
             .with_state(web);
-        connections::serve(listener, router, clock, stop).await;
+        connections::serve(listener, router, clock, Vec::new(), stop).await;
     });
     ExitCode::SUCCESS
 }
