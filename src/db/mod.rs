@@ -215,6 +215,17 @@ impl Db {
 }
 
 impl Tx {
+    /// Undoes everything done in it, and waits for that.
+    ///
+    /// # Errors
+    /// When the engine refuses; it is undone nevertheless.
+    pub async fn roll_back(self) -> Result<()> {
+        Ok(match self {
+            Self::Sqlite(tx) => tx.rollback().await?,
+            Self::Pg(tx) => tx.rollback().await?,
+        })
+    }
+
     /// Makes everything done in it permanent. Who stops waiting does not stop it: a commit that was sent may happen at any
     /// time after, and has to be counted after that.
     ///

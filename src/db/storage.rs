@@ -1,13 +1,13 @@
 //! Whether the database takes what is written: what went wrong last, and asking it again.
 //!
-//! Every answer of an engine passes [`DbError`]'s `From`, so nobody can forget to tell. A fault stands until a write of
-//! some size has been stored: one row may still fit where the next run does not.
+//! Every answer of an engine passes the `From` of [`DbError`](super::DbError), so nobody can forget to tell. A fault
+//! stands until a write of some size has been stored: one row may still fit where the next run does not.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::engine::fault::Fault;
-use super::{Db, DbError, Result, Tx, exec_db};
+use super::{Db, Result, exec_db};
 
 /// Faults so far. A process opens one database.
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -55,11 +55,7 @@ impl Db {
     pub async fn takes_writes(&self) -> Result<()> {
         let faults = faults();
         if fault().is_none() {
-            return match self.begin().await? {
-                Tx::Sqlite(tx) => tx.rollback().await,
-                Tx::Pg(tx) => tx.rollback().await,
-            }
-            .map_err(DbError::from);
+            return self.begin().await?.roll_back().await;
         }
         exec_db!(
             self,
