@@ -63,7 +63,7 @@ pub fn serve() -> ExitCode {
         let admin = listed.into_iter().next().expect("there is an account").user;
         let identity = Identity::new(admin, Login::Session(String::new()), None);
         let web = Web::new(app, false);
-        let router = pages::routes()
+        let router = pages::routes(&web)
             .into_parts()
             .0
             .layer(from_fn(move |mut request: Request, next: Next| {

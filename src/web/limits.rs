@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -12,18 +13,25 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use governor::clock::Clock as _;
+use governor::middleware::NoOpMiddleware;
 use governor::{DefaultKeyedRateLimiter, Quota};
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::oneshot;
+use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
+use tower_governor::key_extractor::KeyExtractor;
+use tower_governor::{GovernorError, GovernorLayer};
 
 use super::error::{self, Problem};
+use super::proxy::Via;
 use super::serve::Place;
 use crate::app::Error;
+use crate::app::auth::devices::Presented;
+use crate::app::auth::network;
 use crate::clock::Clock;
 use crate::domain::ids::UserId;
 
@@ -36,12 +44,71 @@ pub const FILE_BODY: usize = 3 * 1024 * 1024 + BODY;
 const TIME: Duration = Duration::from_secs(30);
 /// How long the body of a request that may write may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(25);
+/// Logins a caller may try at once; two more each second. Far above what anybody types: how often passwords
+/// may be wrong is counted where that is known.
+const FLOOD_BURST: u32 = 120;
+/// Milliseconds after which one more may be tried.
+const FLOOD_PERIOD: u64 = 500;
 /// Previews an account may ask for at once …
 const PREVIEW_BURST: NonZeroU32 = NonZeroU32::new(60).unwrap();
 /// … and in a minute (rulings 27).
 const PREVIEWS: NonZeroU32 = NonZeroU32::new(240).unwrap();
 /// Callers that are gone are forgotten every so many calls.
 const TIDY: u32 = 256;
+
+/// Holds back floods of logins before anything is looked up for them.
+pub struct Flood {
+    config: Arc<GovernorConfig<ByCaller, NoOpMiddleware>>,
+    seen: AtomicU32,
+}
+
+impl Flood {
+    pub(super) fn new() -> Self {
+        let config = GovernorConfigBuilder::default()
+            .per_millisecond(FLOOD_PERIOD)
+            .burst_size(FLOOD_BURST)
+            .methods(vec![Method::POST])
+            .key_extractor(ByCaller)
+            .finish()
+            .expect("neither the period nor the burst is zero");
+        Self { config: Arc::new(config), seen: AtomicU32::new(0) }
+    }
+
+    /// The layer for routes that take passwords. What a code or link lets in is not among them: a good one proves itself.
+    pub fn layer(&self) -> GovernorLayer<ByCaller, NoOpMiddleware, Body> {
+        GovernorLayer::new(Arc::clone(&self.config)).error_handler(|refusal| {
+            let wait = match refusal {
+                GovernorError::TooManyRequests { wait_time, .. } => wait_time,
+                _ => 1,
+            };
+            Error::TooManyTries { retry_after: Duration::from_secs(wait.max(1)) }.into_response()
+        })
+    }
+
+    /// Forgets now and then whom there is no need to remember.
+    pub fn tidy(&self) {
+        if self.seen.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
+            self.config.limiter().retain_recent();
+        }
+    }
+}
+
+/// Counts a browser that has an id of its own by that, so that strangers behind the same address hold it back by
+/// nothing; everybody else by address, IPv6 by /64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByCaller;
+
+impl KeyExtractor for ByCaller {
+    type Key = String;
+
+    fn extract<T>(&self, request: &axum::http::Request<T>) -> Result<String, GovernorError> {
+        let browser = request.extensions().get::<Presented>().and_then(Presented::first);
+        // Where the peer is not known they all count as one.
+        let ip = request.extensions().get::<Via>().and_then(|via| via.ip);
+        let address = || network(ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))).to_string();
+        Ok(browser.unwrap_or_else(address))
+    }
+}
 
 /// Holds back an account that asks for previews quicker than anybody types: each looks through years of instants.
 pub struct Previews {

@@ -46,7 +46,7 @@ pub mod standby;
 pub mod toast;
 pub mod view;
 
-use limits::Previews;
+use limits::{Flood, Previews};
 use live::Streams;
 use proxy::Forwarders;
 use routes::Route;
@@ -64,6 +64,8 @@ pub struct Parts {
     pub app: App,
     /// The Engine is the simulated one.
     pub demo: bool,
+    /// Holds back floods of logins.
+    pub flood: Flood,
     /// Holds back floods of previews.
     pub previews: Previews,
     /// The event streams that are open.
@@ -79,8 +81,9 @@ impl Web {
     pub fn new(app: App, demo: bool) -> Self {
         // Cookies ignore ports, so two installations on one host must not share a name (rulings 24).
         let http_cookie = format!("docknap_{}", app.auth.instance().get(..8).unwrap_or_default());
-        let (previews, streams, forwarders) = (Previews::new(), Streams::default(), Forwarders::default());
-        Self(Arc::new(Parts { app, demo, previews, streams, forwarders, http_cookie }))
+        let (flood, previews) = (Flood::new(), Previews::new());
+        let (streams, forwarders) = (Streams::default(), Forwarders::default());
+        Self(Arc::new(Parts { app, demo, flood, previews, streams, forwarders, http_cookie }))
     }
 
     /// The base path of every link: empty, or begins with a slash and ends without one.
@@ -109,15 +112,15 @@ impl FromRef<Web> for App {
 }
 
 /// Every route with what it asks of its caller.
-pub fn table(_: &Web) -> Vec<Route> {
-    let mut table = pages::routes().into_parts().1;
-    table.extend(api::routes().into_parts().1.into_iter().map(|route| route.below("/api")));
+pub fn table(web: &Web) -> Vec<Route> {
+    let mut table = pages::routes(web).into_parts().1;
+    table.extend(api::routes(web).into_parts().1.into_iter().map(|route| route.below("/api")));
     table
 }
 
 /// The whole site. Serve it with [`serve::serve`]: whoever calls counts.
 pub fn router(web: Web) -> Router {
-    let pages = pages::routes()
+    let pages = pages::routes(&web)
         .into_parts()
         .0
         .fallback(error::not_found)
@@ -125,7 +128,7 @@ pub fn router(web: Web) -> Router {
         .layer(csrf::layer(&web))
         .layer(from_fn_with_state(web.clone(), csrf::require_origin))
         .layer(from_fn_with_state(web.clone(), proxy::require_https));
-    let api = api::routes()
+    let api = api::routes(&web)
         .into_parts()
         .0
         .fallback(error::not_found)

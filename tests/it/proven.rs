@@ -207,3 +207,19 @@ async fn a_wrong_password_of_the_owner_is_no_login_failure() {
     }
     test.anonymous().log_in("vera").await;
 }
+
+#[tokio::test]
+async fn a_flood_of_logins_is_held_back_before_anything_is_looked_up() {
+    let test = TestApp::new().await;
+    let mut browser = test.viewer().await;
+    browser.post("/logout", &[]).await;
+    let mut stranger = test.anonymous();
+    let mut tries = 0;
+    // Refused by the count of failures, a page says so; refused by the guard, it is an error page.
+    while !stranger.post("/login", &[("name", "nobody"), ("password", "x")]).await.body.contains("Too many") {
+        tries += 1;
+        assert!(tries < 600, "a flood is never held back");
+    }
+    assert!(tries >= 100, "{tries}");
+    assert_eq!(try_login(&mut browser, "vera", PASSWORD).await.0, 303, "strangers hold back no known browser");
+}

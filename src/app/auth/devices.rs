@@ -36,6 +36,11 @@ impl Presented {
         self.0.iter().map(Ticket::reveal).collect::<Vec<_>>().join(".")
     }
 
+    /// The digest of the first of them. It may be made up: nothing was looked up.
+    pub fn first(&self) -> Option<String> {
+        self.0.first().map(Ticket::digest)
+    }
+
     /// Whether it is known as this device.
     pub fn is(&self, device: &Device) -> bool {
         self.0.iter().any(|ticket| ticket.digest() == device.id_hash)

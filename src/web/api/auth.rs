@@ -16,8 +16,13 @@ use crate::web::auth::Caller;
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 
-pub(super) fn routes() -> Routes {
-    Routes::new().post("/auth/login", Access::Anyone, login).post("/auth/logout", Access::VIEWER, logout)
+pub(super) fn routes(web: &Web) -> Routes {
+    let guard = web.flood.layer();
+    Routes::new().post("/auth/login", Access::Anyone, login).around(|router| router.route_layer(guard)).post(
+        "/auth/logout",
+        Access::VIEWER,
+        logout,
+    )
 }
 
 /// Name and password.
@@ -62,6 +67,7 @@ pub(super) async fn login(
     Extension(via): Extension<Via>,
     body: Body,
 ) -> Result<Json<LoginAnswer>> {
+    web.flood.tidy();
     let mut fields = body.fields;
     let name = fields.required("username");
     let password = SecretString::from(fields.required("password"));

@@ -1,5 +1,6 @@
 //! The API for programs.
 
+use super::Web;
 use super::routes::Routes;
 
 mod act;
@@ -25,9 +26,9 @@ pub mod stacks;
 pub mod summary;
 
 /// Every call with what it asks of its caller; paths are below `/api`.
-pub(super) fn routes() -> Routes {
+pub(super) fn routes(web: &Web) -> Routes {
     Routes::new()
-        .merge(auth::routes())
+        .merge(auth::routes(web))
         .merge(me::routes())
         .merge(openapi::routes())
         .merge(locks::routes())

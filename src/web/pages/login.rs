@@ -19,12 +19,13 @@ use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::Sampled;
 use crate::web::{Web, error};
 
-pub(super) fn routes() -> Routes {
-    Routes::new().get("/login", Access::Anyone, show).post("/login", Access::Anyone, log_in).post(
-        "/logout",
-        Access::Anyone,
-        log_out,
-    )
+pub(super) fn routes(web: &Web) -> Routes {
+    let guard = web.flood.layer();
+    Routes::new()
+        .get("/login", Access::Anyone, show)
+        .post("/login", Access::Anyone, log_in)
+        .around(|router| router.route_layer(guard))
+        .post("/logout", Access::Anyone, log_out)
 }
 
 /// The way in.
@@ -96,6 +97,7 @@ async fn log_in(
     shell: Shell,
     typed: Typed,
 ) -> Result<Response> {
+    web.flood.tidy();
     let next = session::local(typed.get("next")).unwrap_or_else(|| "/".to_owned());
     let (name, password) = (typed.get("name"), typed.secret("password"));
     let user = match auth::login(&web.app, name, &password, via.ip, &presented).await {

@@ -45,12 +45,12 @@ pub mod wanted;
 pub mod welcome;
 
 /// Every page with what it asks of its caller.
-pub fn routes() -> Routes {
+pub fn routes(web: &Web) -> Routes {
     let routes = Routes::new();
     #[cfg(debug_assertions)]
     let routes = routes.merge(gallery::routes());
     routes
-        .merge(login::routes())
+        .merge(login::routes(web))
         .merge(setup::routes())
         .merge(invite::routes())
         .merge(welcome::routes())
