@@ -109,7 +109,7 @@ async fn look_before(app: &App, next: Option<Timestamp>, longest: Duration) {
             let app = app.clone();
             tokio::spawn(async move {
                 if let Err(error) = early::look_before(&app, next).await {
-                    tracing::warn!(%error, "what is about to sleep could not be looked at");
+                    tracing::warn!(error = %chain(&error), "what is about to sleep could not be looked at");
                 }
             });
         }
