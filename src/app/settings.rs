@@ -152,7 +152,7 @@ pub async fn set_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
     let schedules = switched_on(app).await?;
     let mut tx = app.db.begin().await?;
     db::settings::put(&mut tx, zone::KEY, &name, app.clock.now()).await?;
-    time_anew(&mut tx, app, actor, schedules, &almanac, &zone::database_version()).await?;
+    time_anew(&mut tx, app, actor, schedules, &almanac, &crate::zones::chosen().version).await?;
     let change = Change { field: "timezone".to_owned(), old, new: Some(name) };
     record(&mut tx, app, actor, "time zone", vec![change]).await?;
     tx.commit().await?;

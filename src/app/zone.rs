@@ -50,10 +50,3 @@ pub fn effective(own: Option<&str>, default: &NamedZone) -> NamedZone {
     own.and_then(|name| Some(NamedZone { name: name.to_owned(), zone: zone(name).ok()? }))
         .unwrap_or_else(|| default.clone())
 }
-
-/// The version of the zone database that times are computed by: the system's, else the copy inside the program's.
-pub fn database_version() -> String {
-    let system = std::fs::read_to_string("/usr/share/zoneinfo/tzdata.zi").unwrap_or_default();
-    let version = system.lines().next().and_then(|line| line.strip_prefix("# version "));
-    version.unwrap_or("inside the program").to_owned()
-}

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::ahead::Ahead;
 use crate::app::execute::early::{self, EARLY};
-use crate::app::{App, Result, schedules, zone};
+use crate::app::{App, Result, schedules};
 use crate::db;
 use crate::domain::text::chain;
 
@@ -51,7 +51,7 @@ pub async fn run(app: App, stop: CancellationToken) {
         let passed = async {
             if !is_timed {
                 // With a clock that is right, and before anything fires by the zone of another day.
-                schedules::rezone(&app, &zone::database_version()).await?;
+                schedules::rezone(&app, &crate::zones::chosen().version).await?;
                 is_timed = true;
             }
             tick::pass(&app, read.take()).await
