@@ -91,8 +91,8 @@ pub(super) struct Inspected {
     pub(super) config: Option<Config>,
     pub(super) host_config: Option<HostConfig>,
     pub(super) network_settings: Option<NetworkSettings>,
-    /// Missing where containerd keeps the images.
-    pub(super) graph_driver: Option<GraphDriver>,
+    /// A [`GraphDriver`], where this Engine tells it so; missing where containerd keeps the images.
+    pub(super) graph_driver: Option<serde_json::Value>,
 }
 
 /// `GraphDriver` of [`Inspected`].

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Usage;
-use super::answers::{CpuStats, Endpoint, Inspected, Listed, Sampled};
+use super::answers::{CpuStats, Endpoint, GraphDriver, Inspected, Listed, Sampled};
 use crate::domain::guard::CpuSample;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Check, Container, ContainerState, Health, Kind, RestartPolicy};
@@ -217,7 +217,7 @@ pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
         ),
         layer: answer
             .graph_driver
-            .and_then(|driver| driver.data)
+            .and_then(|driver| serde_json::from_value::<GraphDriver>(driver).ok()?.data)
             .and_then(|data| data.upper_dir.or(data.dataset).or(data.device_name))
             .filter(|layer| !layer.is_empty()),
         protection: None,

@@ -221,5 +221,9 @@ async fn a_flood_of_logins_is_held_back_before_anything_is_looked_up() {
         assert!(tries < 600, "a flood is never held back");
     }
     assert!(tries >= 100, "{tries}");
-    assert_eq!(try_login(&mut browser, "vera", PASSWORD).await.0, 303, "strangers hold back no known browser");
+    assert_eq!(
+        try_login(&mut browser, "vera", PASSWORD).await.0,
+        303,
+        "strangers hold back no known browser"
+    );
 }

@@ -11,7 +11,7 @@ use super::record;
 use super::sessions::{Ticket, USER_AGENT};
 use crate::app::{Actor, App, Error, Result};
 use crate::db;
-use crate::db::devices::Device;
+pub use crate::db::devices::Device;
 use crate::domain::ids::UserId;
 
 /// How long a browser is known after the last login with it.

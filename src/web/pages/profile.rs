@@ -10,9 +10,9 @@ use axum::response::{Html, IntoResponse, Response};
 use super::audit::deed;
 use super::feeds::{self, FeedRow};
 use super::users::SessionRow;
-use crate::app::auth::devices::{self, Presented};
+use crate::app::auth::devices::{self, Device, Presented};
 use crate::app::{Error, FieldError, Result, profile, users, zone};
-use crate::db::devices::Device;
+
 use crate::domain::audit::AuditRow;
 use crate::domain::device;
 use crate::domain::text::capital;

@@ -263,7 +263,9 @@ impl Drive {
                 self.waits_for = words;
                 self.announce();
             }
-            Err(error) => tracing::warn!(run = %self.run.id, error = %chain(&error), "what a run waits for cannot be stored"),
+            Err(error) => {
+                tracing::warn!(run = %self.run.id, error = %chain(&error), "what a run waits for cannot be stored")
+            }
         }
     }
 
