@@ -7,6 +7,7 @@
 //!    rule. A crash neither loses nor doubles them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -362,7 +363,10 @@ impl<'a> Scene<'a> {
         };
         let is_paused = container.state == ContainerState::Paused;
         let kind = if is_paused { NapKind::Pause } else { NapKind::Stop };
-        let nap = Nap { kind, run_id: run_id.clone(), since: self.host.by_engine(self.now) };
+        // After what was last seen of it, which is what put it back; the database keeps whole milliseconds.
+        let seen = self.inventory.traces.get(identity).map(|trace| trace.at + Duration::from_millis(1));
+        let now = self.host.by_engine(self.now);
+        let nap = Nap { kind, run_id: run_id.clone(), since: seen.map_or(now, |seen| seen.max(now)) };
         db::naps::put(tx, self.host.id(), identity, &nap).await?;
         let told = |at: Option<Timestamp>| at.map(|at| self.host.by_us(at));
         let sleep = Sleep {

@@ -104,7 +104,7 @@ async fn a_nap_and_a_wake_are_asked_for_and_watched() {
     visit.goto("/overrides").await;
     visit.reads("media").await;
     visit.press("#live form[action$='/end'] button").await;
-    visit.reads("media: ended. Its schedules decide again.").await;
+    visit.reads("media: ended. Its schedules decide again").await;
     visit.goto("/overrides").await;
     visit.reads("None counts now").await;
     let ended = visit.text("#live").await;
