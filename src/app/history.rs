@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::paging::{Page, Paged};
 use super::{Actor, App, Error, Result, execute};
@@ -91,15 +91,35 @@ pub async fn list(app: &App, actor: &Actor, filter: &RunFilter, page: &Page) -> 
 
 /// How many of the newest runs tell what failed lately.
 const NEWEST: u32 = 50;
+/// A failure older than this has been seen or does not matter, in hours.
+pub const FAILURE_HOURS: i64 = 48;
 
-/// The newest runs of all, the newest first; kept as [`super::Kept`] says.
+/// The newest runs of all, and what failed lately before those and was not made good since: the newest first, kept as
+/// [`super::Kept`] says.
 ///
 /// # Errors
 /// Where the database cannot be read.
 pub async fn newest(app: &App, actor: &Actor) -> Result<Arc<Vec<Run>>> {
     actor.require(Permission::View)?;
     let page = Page { limit: NEWEST, cursor: None };
-    let read = async || Ok(list(app, actor, &RunFilter::default(), &page).await?.items);
+    let read = async || {
+        let mut runs = list(app, actor, &RunFilter::default(), &page).await?.items;
+        if let Some(oldest) = runs.last().map(|run| run.id.clone()).filter(|_| runs.len() == NEWEST as usize)
+        {
+            let from = app.clock.now() - SignedDuration::from_hours(FAILURE_HOURS);
+            let failed = RunFilter { attention: true, from: Some(from), ..RunFilter::default() };
+            let mut failed = list(app, actor, &failed, &page).await?.items;
+            failed.retain(|run| run.id.0 < oldest.0);
+            if !failed.is_empty() {
+                let touches = db::history::last_touches(&app.db).await?;
+                let made_good = |run: &Run| {
+                    touches.iter().any(|touch| touch.target == run.target && touch.run_id.0 > run.id.0)
+                };
+                runs.extend(failed.into_iter().filter(|run| !made_good(run)));
+            }
+        }
+        Ok(runs)
+    };
     app.newest_runs.get(app, read).await
 }
 

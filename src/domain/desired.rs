@@ -450,8 +450,12 @@ impl<'a> Desired<'a> {
             Layer::Override(one) if one.wanted == Wanted::Hold => {
                 format!("held as it is until {}: {}", until(one), because(one))
             }
-            Layer::Override(one) => {
+            Layer::Override(one) if one.has_chosen_end() => {
                 format!("{} until {}: {}", one.wanted.as_str(), until(one), because(one))
+            }
+            Layer::Override(one) => {
+                let (state, end) = (one.wanted.as_str(), until(one));
+                format!("{state} by hand, its schedule decides again at {end}: {}", because(one))
             }
             Layer::Window(rule, voice) => {
                 format!("{} by “{}” ({})", voice.mood(), rule.title, rule.window)

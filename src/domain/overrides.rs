@@ -189,6 +189,12 @@ impl Override {
         self.created_at <= at && at < self.until && self.closed_at.is_none_or(|closed| at < closed)
     }
 
+    /// Somebody chose its end, with Nap, Wake or an override; else it follows from what somebody did by hand, and the
+    /// schedule that was contradicted decides again then.
+    pub fn has_chosen_end(&self) -> bool {
+        !self.by_hand || self.puts_back
+    }
+
     /// Why what it changed becomes as it was, at its end.
     pub fn end_told(&self) -> &'static str {
         match self.wanted {

@@ -155,6 +155,7 @@ pub struct ContainerSpec {
     pub(crate) replicas: u32,
     pub(crate) oneoff: bool,
     pub(crate) named: bool,
+    pub(crate) id_begin: String,
 }
 
 impl ContainerSpec {
@@ -169,6 +170,13 @@ impl ContainerSpec {
             replicas: 1,
             ..Self::default()
         }
+    }
+
+    /// How its id begins, in hex digits; the rest is its own.
+    #[must_use]
+    pub fn id_begins(mut self, digits: impl Into<String>) -> Self {
+        self.id_begin = digits.into();
+        self
     }
 
     /// Its image.

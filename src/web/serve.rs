@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::convert::Infallible;
-use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -120,7 +120,7 @@ pub async fn serve(
             Some(seat)
         } else {
             // Whoever cannot take this much at once goes without.
-            let _ = stream.try_write(TOO_MANY);
+            let _ = refuse(stream);
             continue;
         };
         let place = Place(Arc::new((permit, seat, connections.token())));
@@ -129,6 +129,16 @@ pub async fn serve(
     drop(listener);
     connections.close();
     connections.wait().await;
+}
+
+/// Tells a caller that there is no seat, without waiting for it. tokio does not know yet that there is room to write on
+/// a connection this young, so the system is asked itself.
+fn refuse(stream: TcpStream) -> io::Result<()> {
+    let mut stream = stream.into_std()?;
+    stream.write_all(TOO_MANY)?;
+    // A request that stays unread would end the connection with a reset, which some callers see before the answer.
+    let _ = stream.read(&mut vec![0; BUFFER]).map(drop);
+    stream.shutdown(Shutdown::Write)
 }
 
 /// The next connection. One that broke off before it was accepted is passed over.
@@ -348,6 +358,14 @@ mod tests {
             held.push(from("127.0.0.1", address).await);
         }
         assert!(all_of(&mut from("127.0.0.1", address).await).await.starts_with("HTTP/1.1 503"));
+        // Nor is the answer lost to one that has asked already: the connection ends in order, without a reset.
+        let mut asked = std::net::TcpStream::connect(address).expect("it connects");
+        Write::write_all(&mut asked, ASK).expect("it is sent");
+        asked.set_nonblocking(true).expect("it can be");
+        let mut told = String::new();
+        let mut asked = TcpStream::from_std(asked).expect("a runtime");
+        AsyncReadExt::read_to_string(&mut asked, &mut told).await.expect("it ends in order");
+        assert_eq!(told.as_bytes(), TOO_MANY);
         let mut other = from("127.0.0.2", address).await;
         other.write_all(ASK).await.expect("it is sent");
         assert!(answer(&mut other).await.starts_with("HTTP/1.1 200"));

@@ -231,22 +231,48 @@ async fn a_container_is_found_by_its_id_in_paths_alone_and_what_is_stored_is_its
 }
 
 #[tokio::test]
-async fn an_exact_name_goes_before_an_id_and_an_id_of_several_is_no_answer() {
-    let mut world = World::new();
-    for n in 0..3 {
-        world = world.container(&format!("c{n}"), |one| one);
-    }
-    let probe = TestApp::over(Bench::new(NOW, world.clone()).await).await;
-    let first = api(&probe).await.get("/api/containers/local/c0").await.json();
-    let short = first["id"].as_str().expect("an id")[..SHORT].to_owned();
-    // The same world once more, with a container that is called as another's id begins.
-    let test = TestApp::over(Bench::new(NOW, world.container(&short, |one| one)).await).await;
+async fn an_exact_name_goes_before_an_id() {
+    let short = "0123456789ab";
+    let world = World::new().container("loner", |one| one.id_begins(short)).container(short, |one| one);
+    let test = TestApp::over(Bench::new(NOW, world).await).await;
     let mut api = api(&test).await;
-    let again = api.get("/api/containers/local/c0").await.json();
-    assert_eq!(again["id"], first["id"], "the simulated Engine gives the same ids");
+    let id = api.get("/api/containers/local/loner").await.json()["id"].as_str().expect("an id").to_owned();
+    assert!(id.starts_with(short));
     assert_eq!(api.get(&format!("/api/containers/local/{short}")).await.json()["name"], json!(short));
-    let longer = &first["id"].as_str().expect("an id")[..=SHORT];
-    assert_eq!(api.get(&format!("/api/containers/local/{longer}")).await.json()["name"], "c0");
+    let longer = &id[..=SHORT];
+    assert_eq!(api.get(&format!("/api/containers/local/{longer}")).await.json()["name"], "loner");
+}
+
+#[tokio::test]
+async fn the_beginning_of_several_ids_is_refused_with_their_names_and_nothing_is_done() {
+    let short = "0123456789ab";
+    let world = World::new()
+        .container("first", |one| one.id_begins(short))
+        .container("second", |one| one.id_begins(short));
+    let test = TestApp::over(Bench::new(NOW, world).await).await;
+    let mut api = api(&test).await;
+    let path = format!("/api/containers/local/{short}");
+    let answers = [
+        api.get(&path).await,
+        api.get(&format!("/api/containers/local/{}", short.to_ascii_uppercase())).await,
+        api.post_json(&format!("{path}/stop"), &json!({})).await,
+        api.send(Method::PUT, &format!("{path}/lock"), None, String::new(), &[]).await,
+        api.delete(&format!("{path}/lock")).await,
+    ];
+    for answer in answers {
+        assert_eq!((answer.status, &answer.json()["code"]), (409, &json!("ambiguous_id")), "{}", answer.body);
+        let told = answer.json()["detail"].as_str().expect("a detail").to_ascii_lowercase();
+        assert!(told.contains("several ids begin so (first, second)"), "{told}");
+    }
+    test.bench().settle().await;
+    assert!(test.bench().sim.acts().is_empty(), "nothing was stopped");
+    assert_eq!(api.get("/api/locks").await.json(), json!([]), "nothing was locked");
+    // More of the id is of one alone.
+    for name in ["first", "second"] {
+        let id = api.get(&format!("/api/containers/local/{name}")).await.json()["id"].clone();
+        let longer = &id.as_str().expect("an id")[..SHORT + 8];
+        assert_eq!(api.get(&format!("/api/containers/local/{longer}")).await.json()["name"], json!(name));
+    }
 }
 
 #[tokio::test]

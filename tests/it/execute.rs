@@ -5,9 +5,12 @@ use std::time::Duration;
 use docknap::app::Error;
 use docknap::app::execute::{self, Request, Submitted};
 use docknap::domain::action::Action;
+use docknap::domain::ids::HostId;
 use docknap::domain::run::{Run, RunState, Step, StepState, Trigger};
+use docknap::domain::target;
 use docknap::sim::{ContainerSpec, DaemonEnd, Endpoint, Fault, Healthcheck, Restart, World};
 
+use crate::support::app::TestApp;
 use crate::support::bench::{Bench, person};
 
 const NOW: &str = "2027-03-02T22:59:00Z";
@@ -528,6 +531,32 @@ async fn a_slow_health_check_is_waited_for_by_its_own_times_and_a_late_one_lets_
         let api = steps[1].issued_at.expect("it was issued").duration_since(run.created_at).as_secs();
         assert!((passes.cast_signed()..passes.cast_signed() + 3).contains(&api), "{api}");
         assert_eq!(bench.sim.running("shop").len(), 3);
+    }
+}
+
+/// Who is asked whether to start it reads how long that may take, and so does who looks at the run.
+#[tokio::test]
+async fn how_long_a_health_check_may_take_is_told_before_the_start_and_on_the_page_of_the_run() {
+    for (interval, told) in
+        [(60, "shop-db-1 (may take up to 8 min) to be healthy"), (5, "shop-db-1 to be healthy")]
+    {
+        let check = Healthcheck {
+            interval: Duration::from_secs(interval),
+            retries: 5,
+            start_period: Duration::from_secs(interval),
+            passes_after: Some(Duration::from_secs(2 * interval)),
+        };
+        let world = World::new().stack("shop", |s| {
+            s.service("db", |c| c.stopped().healthcheck(check))
+                .service("api", |c| c.stopped().depends_on("db:service_healthy"))
+        });
+        let test = TestApp::over(Bench::new(NOW, world).await).await;
+        let key = target::key(&HostId::local(), "shop");
+        let page = test.operator().await.get(&format!("/stacks/{key}/start")).await;
+        assert!(page.text("main").contains(&format!("waits for {told}")), "{}", page.text("main"));
+        let run = test.bench().submit(Action::Start, Bench::stack("shop")).await.run_id().clone();
+        let page = test.operator().await.get(&format!("/runs/{run}")).await;
+        assert!(page.text("main").contains(told), "{}", page.text("main"));
     }
 }
 

@@ -234,7 +234,11 @@ async fn a_start_by_hand_is_respected_or_put_back_on_a_real_engine() {
     let shown = site.shown(&lasting).await;
     assert_eq!(shown["desired"], "awake");
     let why = shown["why"].as_str().expect("text");
-    assert!(why.starts_with("Awake until ") && why.contains("started outside DockNap"), "{why}");
+    assert!(
+        why.starts_with("Awake by hand, its schedule decides again at ")
+            && why.contains("started outside DockNap"),
+        "{why}"
+    );
     let why = site.stack().await["why"].as_str().expect("text").to_owned();
     assert!(why.contains(&format!("{lasting}: Started outside DockNap")), "{why}");
 

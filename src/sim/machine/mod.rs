@@ -263,7 +263,8 @@ impl Machine {
             tries += 1;
             spec.name = format!("{wanted}-{tries}");
         }
-        let id = hex(&format!("container {key} {}", spec.name));
+        let mut id = hex(&format!("container {key} {}", spec.name));
+        id.replace_range(..spec.id_begin.len(), &spec.id_begin);
         let shared = |name: &Option<String>| {
             let name = name.as_deref()?;
             let id = self.find(name).ok().map_or(name, |key| self.containers[&key].id.as_str());

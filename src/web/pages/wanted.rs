@@ -53,7 +53,7 @@ impl Imposed {
             state: one.wanted.into(),
             until: now.when(one.until),
             then: "",
-            chosen: !one.by_hand,
+            chosen: one.has_chosen_end(),
             why: match view::shown_name(&one.reason) {
                 reason if reason.is_empty() => format!("by {author}"),
                 reason if one.by_hand => now.words(&reason),

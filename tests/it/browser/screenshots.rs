@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use docknap::app::schedules::{self, Draft};
 use docknap::app::{Actor, App};
+use docknap::domain::ids::HostId;
+use docknap::domain::permission::Role;
+use docknap::domain::target;
 use docknap::sim::World;
+use serde_json::json;
 
 use super::filled::Filled;
 use super::pages::{self, Things};
@@ -104,12 +108,47 @@ impl Visit {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "writes pictures; scripts/screenshots runs it"]
-async fn of_every_page() {
+fn directory() -> PathBuf {
     let directory = std::env::var("DOCKNAP_SCREENSHOTS").expect("DOCKNAP_SCREENSHOTS names a directory");
     let directory = PathBuf::from(directory);
     std::fs::create_dir_all(&directory).expect("there is room for it");
+    directory
+}
+
+/// A container that failed, a stack that is only partly up, and what somebody started in its sleep.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "writes pictures; scripts/screenshots runs it"]
+async fn of_what_needs_somebody() {
+    let world = World::new()
+        .stack("shop", |s| s.service("web", |c| c).service("worker", |c| c.exited(3)))
+        .stack("media-and-photo-library", |s| s.service("web", |c| c).service("db", |c| c.exited(143)))
+        .container("speedtest", |c| c);
+    let test = TestApp::over(Bench::new(NOW, world).await).await;
+    let body = json!({
+        "target_type": "container", "target_id": "speedtest", "kind": "window", "window": "sleep 19:00-07:00",
+        "timezone": "UTC",
+    });
+    test.bearer(Role::Operator).await.post_json("/api/schedules", &body).await;
+    test.bench().tick().await;
+    test.bench().settle().await;
+    test.bench().advance(std::time::Duration::from_secs(600)).await;
+    test.bench().sim.start("speedtest").expect("it starts");
+    test.bench().quiet().await;
+    test.bench().tick().await;
+    let page = format!("/containers/{}", target::key(&HostId::local(), "name:speedtest"));
+    let visit = Visit::over(test).await;
+    visit.log_in("ada", PASSWORD).await;
+    for (name, path) in [("dashboard-needs", "/"), ("container-by-hand", page.as_str())] {
+        visit.goto(path).await;
+        visit.shoot(&directory(), name).await;
+    }
+    visit.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "writes pictures; scripts/screenshots runs it"]
+async fn of_every_page() {
+    let directory = directory();
     let Filled { test, things } = Filled::after(29).await;
     let app = test.app.clone();
     let visit = Visit::over(test).await;

@@ -1,20 +1,22 @@
 //! What a person should look at, each with what mends it.
 
+use std::cmp::Reverse;
+
 use jiff::{SignedDuration, Timestamp};
 
+use crate::app::history::FAILURE_HOURS;
 use crate::app::stacks::{ContainerView, Overview, ShownState, StackView};
 use crate::domain::action::Action;
 use crate::domain::inventory::{StackStatus, labels};
 use crate::domain::overrides::Wanted;
 use crate::domain::plan::NOTHING_NAPPED;
 use crate::domain::run::{Run, RunState};
+use crate::domain::sorted;
 use crate::domain::target::{Target, TargetType};
 use crate::web::pages::actions::Act;
 use crate::web::pages::runs::words;
 use crate::web::view::{self, Badge, Now, When};
 
-/// A failure older than this has been seen or does not matter, in hours.
-const FAILURE_HOURS: i64 = 48;
 /// What a rule wants may take this long to become so, in seconds.
 const SETTLES: i64 = 120;
 
@@ -51,17 +53,18 @@ fn asks(act: Act) -> Cure {
 }
 
 /// What is unwell or failed now, stacks that are only partly up, what is not as its rule says, labels that mean nothing,
-/// and each target whose newest run failed not long ago.
+/// and each target whose newest run failed not long ago. The newest first; what has no known beginning comes last.
 pub fn needs(overview: &Overview, runs: &[Run], now: &Now) -> Vec<Need> {
     let containers = || overview.stacks.iter().flat_map(|stack| &stack.containers).chain(&overview.loose);
     let mut needs: Vec<Need> = containers().filter_map(unwell).collect();
     let open = |target: &Target| runs.iter().any(|run| !run.state.is_terminal() && run.target == *target);
     needs.extend(containers().filter_map(|view| crashed(view, now, &open)));
-    needs.extend(overview.stacks.iter().filter_map(|view| partly_up(view, &open)));
+    needs.extend(overview.stacks.iter().filter_map(|view| partly_up(view, now, &open)));
     needs.extend(overview.stacks.iter().filter_map(|view| drifted_stack(view, now, &open)));
     needs.extend(overview.loose.iter().filter_map(|view| drifted(view, now, &open)));
     needs.extend(containers().filter_map(odd_label));
     failed(runs, now, &mut needs);
+    sorted::by_key(&mut needs, |need| Reverse(need.when.as_ref().map(|when| when.iso.clone())));
     needs
 }
 
@@ -112,7 +115,7 @@ fn crashed(view: &ContainerView, now: &Now, open: &dyn Fn(&Target) -> bool) -> O
 }
 
 /// A stack of which something is down that neither naps, nor failed, nor has done its work: what failed is told itself.
-fn partly_up(view: &StackView, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
+fn partly_up(view: &StackView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
     let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
     if view.stack.status != StackStatus::Partial || open(&target) {
         return None;
@@ -121,6 +124,7 @@ fn partly_up(view: &StackView, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
         one.shown == ShownState::Stopped && one.container.is_ordinary() && one.failure().is_none()
     };
     let down: Vec<&ContainerView> = view.containers.iter().filter(is_down).collect();
+    let newest = down.iter().filter_map(|one| one.container.finished_at).max();
     let (first, more) = (down.first()?, down.len() - 1);
     let name = view::shown_name(&first.container.name);
     let others = if more > 0 { format!(", and {more} more") } else { String::new() };
@@ -130,7 +134,7 @@ fn partly_up(view: &StackView, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
         icon: Badge::PARTIAL.icon,
         title: format!("{} is only partly up", view::shown_name(stack)),
         text: format!("{name} is down{others}. {}", first.why()),
-        when: None,
+        when: newest.map(|at| now.when(at)),
         href: format!("/stacks/{key}"),
         cure: view.protected.is_none().then(|| asks(Act::new(Action::Start, TargetType::Stack, key, stack))),
     })
