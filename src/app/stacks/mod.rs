@@ -462,11 +462,11 @@ impl<'a> Here<'a> {
         }
     }
 
-    /// Docker cannot tell what naps from a one-shot that did its work, and the inventory counts neither; we can, and
-    /// what naps is down.
+    /// Docker cannot tell what naps from a one-shot that did its work, and the inventory, which knows of no naps, may
+    /// count neither; we can, and what naps is down.
     fn count_naps(&self, stack: &mut Stack, group: &Group<'_>) {
-        let naps =
-            |container: &&Arc<Container>| self.nap(container).is_some() && group.completion.holds(container);
+        let uncounted = self.inventory.completion(&stack.containers, false);
+        let naps = |container: &&Arc<Container>| self.nap(container).is_some() && uncounted.holds(container);
         let mistaken = if group.naps { stack.containers.iter().filter(naps).count() } else { 0 };
         let mistaken = u32::try_from(mistaken).unwrap_or(u32::MAX);
         stack.counts.stopped = stack.counts.stopped.saturating_add(mistaken);
