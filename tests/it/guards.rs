@@ -465,7 +465,7 @@ async fn a_second_fire_does_not_wait_beside_the_first() {
 async fn what_cannot_be_seen_counts_as_not_busy_and_says_so() {
     let cases: [(Fault, &str); 3] = [
         (Fault::proxy_forbids().on(Endpoint::Stats), "not allowed by the proxy: GET /containers/"),
-        (Fault::status(404, "No such container").on(Endpoint::Stats), "the container is gone"),
+        (Fault::status(404, "No such container").on(Endpoint::Stats), "No such container"),
         (Fault::hang().on(Endpoint::Stats), "Docker did not answer in time"),
     ];
     for (fault, words) in cases {
