@@ -220,10 +220,11 @@ impl Tx {
     /// # Errors
     /// When the engine refuses; it is undone nevertheless.
     pub async fn roll_back(self) -> Result<()> {
-        Ok(match self {
+        match self {
             Self::Sqlite(tx) => tx.rollback().await?,
             Self::Pg(tx) => tx.rollback().await?,
-        })
+        }
+        Ok(())
     }
 
     /// Makes everything done in it permanent. Who stops waiting does not stop it: a commit that was sent may happen at any

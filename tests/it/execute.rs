@@ -397,7 +397,7 @@ async fn docker_says_in_its_own_words_what_is_missing() {
     }
     // The second half of a restart.
     bench.carry_out(Action::Start, Bench::stack("shop")).await;
-    bench.sim.update("shop-db-1", |c| c.refuses_to_start());
+    bench.sim.update("shop-db-1", docknap::sim::ContainerSpec::refuses_to_start);
     let told = error(Action::Restart, "shop-db-1").await;
     assert!(told.contains("no such file or directory"), "{told}");
 }

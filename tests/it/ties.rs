@@ -26,7 +26,8 @@ fn leaning(on: impl Fn(ContainerSpec) -> ContainerSpec) -> World {
 
 #[tokio::test]
 async fn each_way_to_lean_on_another_orders_stop_and_start() {
-    let ways: [(&str, fn(ContainerSpec) -> ContainerSpec); 5] = [
+    type Tie = fn(ContainerSpec) -> ContainerSpec;
+    let ways: [(&str, Tie); 5] = [
         ("network", |c| c.network_of("shop-zoo-1")),
         ("pid", |c| c.pid_of("shop-zoo-1")),
         ("ipc", |c| c.ipc_of("shop-zoo-1")),

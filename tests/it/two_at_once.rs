@@ -1,4 +1,4 @@
-//! Two DockNaps on one database: one acts, the other waits, whatever happens to the first.
+//! Two `DockNap`s on one database: one acts, the other waits, whatever happens to the first.
 
 use std::time::Duration;
 
@@ -165,7 +165,7 @@ async fn a_transaction_of_one_that_was_taken_over_from_is_refused_and_the_next_w
     under_way.commit().await.expect("it commits");
     assert_eq!(bid.await.expect("answers"), Bid::Won);
     assert!(!mine.renew().await.expect("answers"));
-    let refused = old.begin().await.err().expect("it is refused").to_string();
+    let refused = old.begin().await.expect_err("it is refused").to_string();
     assert!(refused.contains("has taken over this database"), "{refused}");
     new.begin().await.expect("the new one writes");
     cli.begin().await.expect("so does who takes no part");
