@@ -37,8 +37,9 @@ pub(crate) async fn keep(app: &App, host: &Host, sightings: &[Sighting], naps: &
             continue;
         };
         let before = new.get(identity).map(|(trace, _)| trace).or_else(|| inventory.traces.get(identity));
-        let at = host.by_engine(sighting.at);
-        if let Some(trace) = Trace::after(before, &sighting.action, &sighting.id, at, sighting.at) {
+        if let Some(trace) =
+            Trace::after(before, &sighting.action, &sighting.id, sighting.told_at, sighting.at)
+        {
             let is_down = !container.state.is_up() || container.state == ContainerState::Paused;
             new.insert(identity.clone(), (trace, is_down));
         }

@@ -103,6 +103,8 @@ pub struct Sighting {
     pub action: String,
     /// When, by our clock.
     pub at: Timestamp,
+    /// When, as Docker told it, by the Engine's clock.
+    pub told_at: Timestamp,
     /// Exit code of a `die`.
     pub exit_code: Option<i64>,
 }

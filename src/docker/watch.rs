@@ -233,8 +233,9 @@ impl<'a> Session<'a> {
         if let Some(identity) = identity
             && at.is_none_or(|at| at > self.tell_from)
         {
-            let at = at.map_or_else(|| self.host.clock.now(), |at| self.host.by_us(at));
-            let sighting = Sighting { identity, id: id.clone(), action, at, exit_code };
+            let told_at = at.unwrap_or_else(|| self.host.by_engine(self.host.clock.now()));
+            let at = self.host.by_us(told_at);
+            let sighting = Sighting { identity, id: id.clone(), action, at, told_at, exit_code };
             self.untold.entry(id.clone()).or_default().push(sighting);
         }
         self.ask(&id);
