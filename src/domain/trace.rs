@@ -83,20 +83,21 @@ impl Trace {
         at: Timestamp,
         seen_at: Timestamp,
     ) -> Option<Self> {
+        let dies = before.is_some_and(|trace| {
+            trace.did == Did::Killed
+                && trace.container_id == container_id
+                && at.duration_since(trace.at).unsigned_abs() <= DYING
+        });
         let did = match event {
             "start" => Did::Started,
+            // Docker thaws what it kills, or its process could not end.
+            "unpause" if dies => Did::Killed,
             "unpause" => Did::Unpaused,
             "pause" => Did::Paused,
             "stop" => Did::Stopped,
             "kill" => Did::Killed,
-            "die" | "died" => {
-                let is_of_it = |trace: &Self| {
-                    trace.did == Did::Killed
-                        && trace.container_id == container_id
-                        && at.duration_since(trace.at).unsigned_abs() <= DYING
-                };
-                if before.is_some_and(is_of_it) { Did::Killed } else { Did::Ended }
-            }
+            "die" | "died" if dies => Did::Killed,
+            "die" | "died" => Did::Ended,
             _ => return None,
         };
         Some(Self { did, container_id: container_id.to_owned(), at, seen_at })

@@ -10,7 +10,7 @@ use docknap::domain::ids::HostId;
 use docknap::domain::inventory::StackStatus;
 use docknap::domain::overrides::Wanted;
 use docknap::domain::run::{RunState, Trigger};
-use docknap::sim::{DaemonEnd, Restart, World};
+use docknap::sim::{DaemonEnd, Endpoint, Fault, Restart, World};
 
 use crate::on_both_engines;
 use crate::support::bench::{Bench, person};
@@ -134,6 +134,22 @@ async fn what_a_restart_of_the_daemon_ends_in_its_sleep_wakes() {
         assert!(last.why.starts_with("daemon restart"), "{end:?}: {}", last.why);
         wakes_whole(&bench, &format!("{end:?}")).await;
     }
+}
+
+/// The daemon ends what is paused while it is being unpaused: the step starts it, and says so.
+#[tokio::test]
+async fn what_ends_while_it_is_unpaused_is_started_and_the_step_says_so() {
+    let bench = asleep("pause").await;
+    bench.sim.fault(Fault::hang().on(Endpoint::Unpause).container("shop-plain-1"));
+    bench.advance_to(WAKE).await;
+    bench.quiet().await;
+    bench.tick().await;
+    bench.until("it is asked for", async || bench.sim.count(Endpoint::Unpause) == 4).await;
+    restart_daemon(&bench, DaemonEnd::Graceful).await;
+    bench.sim.clear_faults();
+    bench.settle().await;
+    assert_eq!(bench.sim.running("shop"), ALL);
+    assert_eq!(reason(&bench, "shop-plain-1").await, "it was no longer paused: started");
 }
 
 #[tokio::test]
@@ -279,4 +295,19 @@ async fn what_is_stopped_by_hand_is_stopped_whatever_its_exit_code(test: TestDb)
     let (run, _) = bench.carry_out(Action::Start, Bench::stack("shop")).await;
     assert_eq!(run.state, RunState::Succeeded);
     assert_eq!(bench.sim.running("shop"), ["shop-db-1", "shop-web-1"]);
+}
+
+/// Docker thaws what it kills: it was killed by hand all the same.
+#[tokio::test]
+async fn what_is_killed_while_it_is_paused_was_killed_by_hand() {
+    let draft = Draft { policy: Some("observe".to_owned()), mode: Some("pause".to_owned()), ..window(NIGHT) };
+    let bench = asleep_by(draft).await;
+    for name in ["shop-plain-1", "shop-stubborn-1"] {
+        bench.sim.kill(name).expect("it is killed");
+    }
+    until_known(&bench).await;
+    look(&bench).await;
+    pass(&bench, WAKE).await;
+    assert_eq!(bench.sim.running("shop"), ["shop-always-1", "shop-lasting-1"]);
+    assert_eq!(reason(&bench, "shop-plain-1").await, "it was stopped by hand at 00:00 on 2027-03-03");
 }

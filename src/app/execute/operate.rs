@@ -572,7 +572,13 @@ impl Operation {
             }
             ContainerState::Paused => {}
             // What a restart of the daemon ended in its sleep is woken all the same.
-            _ if self.wakes => return self.start(container).await,
+            _ if self.wakes => {
+                let outcome = self.start(container).await?;
+                if outcome.state == StepState::Succeeded && outcome.changed && outcome.reason.is_empty() {
+                    return Ok(Outcome { reason: "it was no longer paused: started".to_owned(), ..outcome });
+                }
+                return Ok(outcome);
+            }
             _ => return Ok(Outcome::skipped("not paused")),
         }
         self.asked = true;

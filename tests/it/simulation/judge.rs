@@ -327,7 +327,8 @@ fn explains(step: &Step, (endpoint, name, at): &Act) -> bool {
         // Half a restart is an outage: it is started.
         Action::Restart => matches!(endpoint, Endpoint::Restart | Endpoint::Start),
         Action::Pause => *endpoint == Endpoint::Pause,
-        Action::Unpause => *endpoint == Endpoint::Unpause,
+        // What a restart of the daemon ended while it was paused is started.
+        Action::Unpause => matches!(endpoint, Endpoint::Unpause | Endpoint::Start),
     };
     fits && step.container == *name
         && step.issued_at.is_some_and(|issued| issued <= *at)
