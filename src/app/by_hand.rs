@@ -128,7 +128,11 @@ async fn one(
             };
             overrides::respect(tx, app, actor, wish, &target.host, &members).await
         }
-        Some(Answer::Enforce(wanted)) => put_back_later(tx, app, &target.host, &members, wanted).await,
+        Some(Answer::Enforce(wanted)) => {
+            // What the run leaves as it is, was so on purpose.
+            members.retain(|(_, was)| was.is_some());
+            put_back_later(tx, app, &target.host, &members, wanted).await
+        }
         Some(Answer::Observe) | None => Ok(()),
     }
 }

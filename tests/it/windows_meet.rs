@@ -10,7 +10,7 @@ use docknap::domain::ids::HostId;
 use docknap::domain::overrides::Wanted;
 use docknap::domain::run::{RunState, StepState, Trigger};
 use docknap::domain::target::{ContainerIdentity, Target};
-use docknap::sim::{DaemonEnd, World};
+use docknap::sim::{DaemonEnd, Fault, World};
 
 use crate::support::bench::{Bench, person};
 use crate::windows::{ALL, NIGHT, NOW, at, keep, look, open, pass, runs, shop, window, wish};
@@ -213,4 +213,31 @@ async fn a_wake_asked_for_while_the_engine_was_away_comes_about_when_it_is_back(
     bench.sim.daemon_up().expect("the socket is free");
     live(&bench, Duration::from_secs(120)).await;
     assert_eq!(bench.sim.running("shop"), ALL, "it is wanted awake still");
+}
+
+/// Before the first look at the Engine nobody knows which containers a stack has: what is put back is known as the run
+/// begins. What was off before it stays off.
+#[tokio::test]
+async fn what_fired_before_the_engine_was_known_is_put_back_all_the_same() {
+    for act in ["fire", "button"] {
+        let mut bench = Bench::new(NOW, shop()).await;
+        keep(&bench, Draft { policy: Some("enforce".to_owned()), ..window(NIGHT) }).await;
+        if act == "fire" {
+            keep(&bench, cron("40 22 * * *", "stop")).await;
+        }
+        look(&bench).await;
+        bench.kill();
+        bench.sim.fault(Fault::drop_before().times(u32::MAX));
+        bench.clock.advance(at("2027-03-02T22:39:50Z").duration_since(bench.clock.now()).unsigned_abs());
+        bench.revive_unconnected().await;
+        live(&bench, Duration::from_secs(11)).await;
+        if act == "button" {
+            bench.submit(Action::Stop, Bench::stack("shop")).await;
+        }
+        bench.sim.clear_faults();
+        live(&bench, Duration::from_secs(120)).await;
+        assert_eq!(bench.sim.running("shop"), [] as [&str; 0], "{act}: it stops first");
+        live(&bench, Duration::from_secs(400)).await;
+        assert_eq!(bench.sim.running("shop"), ALL, "{act}: its window wants it awake");
+    }
 }

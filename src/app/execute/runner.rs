@@ -290,12 +290,15 @@ impl Pass<'_> {
         if way.blocked {
             return Ok(());
         }
-        let answers = run.guard.is_some()
-            && match run.trigger {
-                Trigger::Schedule | Trigger::CatchUp | Trigger::Label => true,
-                Trigger::Override => run.schedule_id.is_some(),
-                _ => false,
-            };
+        // What was held back goes against what is wanted now; and while its host was away, nobody knew of which containers.
+        let answers = match run.trigger {
+            Trigger::Window => false,
+            Trigger::Override if run.schedule_id.is_none() => false,
+            Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override => {
+                run.guard.is_some() || steps.is_empty()
+            }
+            _ => steps.is_empty(),
+        };
         let _beginning = app.execution.beginning().await;
         let mut tx = app.db.begin().await?;
         if !db::runs::begin(&mut tx, run, now).await? {

@@ -105,7 +105,9 @@ impl Story {
         self.tell(format!("outside: docker {verb} {name} ({before}): {done:?}"));
         match verb {
             "stop" | "kill" | "pause" if done.is_ok() && before != "exited" && before != "created" => {
-                self.judge.turned_off(&self.machine, &name, !near);
+                // A nap that ends while nobody watches stays one.
+                let unseen = before == "paused" && self.machine.app().is_none();
+                self.judge.turned_off(&self.machine, &name, !near && !unseen);
             }
             "start" | "unpause" | "restart" if done.is_ok() => self.judge.turned_on(&name),
             _ => {}
