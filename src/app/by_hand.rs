@@ -26,14 +26,44 @@ pub(crate) async fn answer(
     inventory: &Inventory,
     rules: &Rules,
 ) -> Result<()> {
+    let is_fire = matches!(
+        prepared.run.trigger,
+        Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override
+    );
+    answer_by(tx, app, actor, prepared, inventory, rules, is_fire).await
+}
+
+/// The same for a run that begins with another plan than the one it was asked for with. What overrides say by now was
+/// said later than the run was asked for, or by it: it goes against windows alone.
+pub(crate) async fn answer_as_it_begins(
+    tx: &mut Tx,
+    app: &App,
+    prepared: &Prepared,
+    inventory: &Inventory,
+    rules: &Rules,
+) -> Result<()> {
+    let actor = Actor::of(prepared.run.actor.clone());
+    answer_by(tx, app, &actor, prepared, inventory, rules, true).await
+}
+
+async fn answer_by(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    prepared: &Prepared,
+    inventory: &Inventory,
+    rules: &Rules,
+    windows_alone: bool,
+) -> Result<()> {
     let run = &prepared.run;
     if rules.is_empty() || !run.action.sets_state() {
         return Ok(());
     }
+    let ask = if windows_alone { contradiction::answer_to_fire } else { contradiction::answer };
     let inside = inventory.members(&run.target.subject);
     let speakers = contradiction::speakers(&run.target, inside.iter().map(|member| &member.identity), rules);
     for target in speakers {
-        let members = members(prepared, inventory, &target);
+        let mut members = members(prepared, inventory, &target);
         // While the host is away nobody knows what there is to do.
         let acts = |member: &ContainerIdentity| {
             prepared.steps.iter().any(|step| step.identity == *member && !step.state.is_terminal())
@@ -41,7 +71,11 @@ pub(crate) async fn answer(
         if inventory.is_connected() && !members.iter().any(|(member, _)| acts(member)) {
             continue;
         }
-        one(tx, app, actor, run, rules, &target, members).await?;
+        let Some(answer) = ask(rules, &target, run.action, app.clock.now()) else { continue };
+        if matches!(answer, Answer::Respect { until: None, .. }) {
+            leave_to_their_own(&mut members, &target.host, rules, &target);
+        }
+        one(tx, app, actor, run, &target, members, answer).await?;
     }
     Ok(())
 }
@@ -101,18 +135,12 @@ async fn one(
     app: &App,
     actor: &Actor,
     run: &Run,
-    rules: &Rules,
     target: &Target,
     mut members: Vec<Changed>,
+    answer: Answer,
 ) -> Result<()> {
-    let by_fire =
-        matches!(run.trigger, Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override);
-    let answer = if by_fire { contradiction::answer_to_fire } else { contradiction::answer };
-    match answer(rules, target, run.action, app.clock.now()) {
-        Some(Answer::Respect { wanted, until }) => {
-            if until.is_none() {
-                leave_to_their_own(&mut members, &target.host, rules, target);
-            }
+    match answer {
+        Answer::Respect { wanted, until } => {
             let wish = Wish {
                 reach: Reach::Target(target.clone()),
                 target_name: if *target == run.target {
@@ -128,12 +156,12 @@ async fn one(
             };
             overrides::respect(tx, app, actor, wish, &target.host, &members).await
         }
-        Some(Answer::Enforce(wanted)) => {
+        Answer::Enforce(wanted) => {
             // What the run leaves as it is, was so on purpose.
             members.retain(|(_, was)| was.is_some());
             put_back_later(tx, app, &target.host, &members, wanted).await
         }
-        Some(Answer::Observe) | None => Ok(()),
+        Answer::Observe => Ok(()),
     }
 }
 

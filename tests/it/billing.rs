@@ -44,7 +44,7 @@ async fn the_briefs_example_stops_and_starts_a_real_stack_on_schedule() {
         (Some("schedule"), Some("scheduler"))
     );
     let ok = "succeeded".to_owned();
-    assert_eq!(steps(&run), [(web.clone(), ok.clone()), (db.clone(), ok.clone())]);
+    assert_eq!(steps(&run), [(web.clone(), ok.clone()), (db.clone(), ok.clone())], "{run:#}");
     assert_eq!((site.state(&web).as_str(), site.state(&db).as_str()), ("exited", "exited"));
     site.until_stack("stopped").await;
 
@@ -54,7 +54,7 @@ async fn the_briefs_example_stops_and_starts_a_real_stack_on_schedule() {
     assert_eq!(status, 201, "{start}");
     let run = site.at(&start).await;
     assert_eq!(run["state"], "succeeded", "{run:#}");
-    assert_eq!(steps(&run), [(db.clone(), ok.clone()), (web.clone(), ok)]);
+    assert_eq!(steps(&run), [(db.clone(), ok.clone()), (web.clone(), ok)], "{run:#}");
     site.until_stack("running").await;
     let health = site.docker(&["inspect", "--format", "{{.State.Health.Status}}", &db]);
     assert_eq!(health, "healthy", "web waited for it");

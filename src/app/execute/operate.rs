@@ -80,6 +80,8 @@ pub(super) struct Outcome {
     pub reason: String,
     pub error: Option<String>,
     pub exit_code: Option<i64>,
+    /// When its process ended, by Docker's own time stamp.
+    pub ended: Option<Timestamp>,
     /// The last log lines of a failed start.
     pub output: Option<String>,
     /// The container changed because of us: what a nap is made of.
@@ -105,6 +107,7 @@ impl Outcome {
             reason: reason.into(),
             error: None,
             exit_code: None,
+            ended: None,
             output: None,
             changed,
             sample: Sample::default(),
@@ -120,7 +123,7 @@ impl Outcome {
     }
 
     fn exit(self, container: &Container) -> Self {
-        Self { exit_code: container.exit_code, ..self }
+        Self { exit_code: container.exit_code, ended: container.finished_at, ..self }
     }
 }
 

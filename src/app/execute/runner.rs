@@ -22,7 +22,7 @@ use super::submit::{Prepared, record_end, steps_of};
 use super::under_way::{Claim, Control, GivenUp, UnderWay};
 use crate::app::error::Result;
 use crate::app::outlook::Outlook;
-use crate::app::{Actor, App, Live, by_hand, overrides, report};
+use crate::app::{App, Live, by_hand, overrides, report};
 use crate::clock::Clock;
 use crate::db::{self, Tx};
 use crate::docker::{Host, Notice};
@@ -290,14 +290,15 @@ impl Pass<'_> {
         if way.blocked {
             return Ok(());
         }
-        // What was held back goes against what is wanted now; and while its host was away, nobody knew of which containers.
+        // What was held back goes against what is wanted now; and of what was not foreseen nobody has asked yet.
+        let is_new = !same_plan(steps, &fresh);
         let answers = match run.trigger {
             Trigger::Window => false,
             Trigger::Override if run.schedule_id.is_none() => false,
             Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override => {
-                run.guard.is_some() || steps.is_empty()
+                run.guard.is_some() || is_new
             }
-            _ => steps.is_empty(),
+            _ => is_new,
         };
         let _beginning = app.execution.beginning().await;
         let mut tx = app.db.begin().await?;
@@ -305,16 +306,15 @@ impl Pass<'_> {
             return Ok(());
         }
         if answers {
-            let actor = Actor::of(run.actor.clone());
             let prepared = Prepared { run: run.clone(), steps: fresh.clone() };
-            by_hand::answer(&mut tx, app, &actor, &prepared, &inventory, &outlook.rules).await?;
+            by_hand::answer_as_it_begins(&mut tx, app, &prepared, &inventory, &outlook.rules).await?;
         }
-        let steps = if same_plan(steps, &fresh) {
-            steps.to_vec()
-        } else {
+        let steps = if is_new {
             db::steps::clear(&mut tx, &run.id).await?;
             db::steps::insert(&mut tx, &fresh).await?;
             fresh
+        } else {
+            steps.to_vec()
         };
         if steps.iter().all(|step| step.state.is_terminal()) {
             let (state, reason) = verdict(run, &steps, &Control::default());

@@ -68,6 +68,8 @@ pub(super) struct Drive {
     begun: Duration,
     /// What its guard saw of the containers, and what was seen of each before it was stopped.
     samples: HashMap<ContainerIdentity, Sample>,
+    /// When the process of what it stopped ended, by the Engine's clock.
+    ends: HashMap<ContainerIdentity, Timestamp>,
     /// Begun with the run, where it stops something.
     looks: Option<Looks>,
     /// How long nothing was in flight although a step could go, since others had all the permits or a lock.
@@ -91,6 +93,7 @@ impl Drive {
         Self {
             begun: app.clock.monotonic(),
             samples: app.execution.looks().seen(&run.id),
+            ends: HashMap::new(),
             looks: None,
             held_up: Duration::ZERO,
             held_since: None,
@@ -466,6 +469,7 @@ impl Drive {
             step.output = outcome.output;
             if outcome.changed {
                 self.samples.insert(step.identity.clone(), outcome.sample);
+                self.ends.extend(outcome.ended.map(|ended| (step.identity.clone(), ended)));
                 changed.push(index);
             }
         }
@@ -511,7 +515,11 @@ impl Drive {
             }
         };
         let ended = step.finished_at.unwrap_or_else(|| self.app.clock.now());
-        let nap = Nap { kind, run_id: self.run.id.clone(), since: self.host.by_engine(ended) };
+        // By Docker's own time stamp where there is one: ours as the Engine's clock shows it is right to a second or so,
+        // and a start just before would look like one after.
+        let by_docker = self.ends.get(&step.identity).filter(|_| kind == NapKind::Stop);
+        let since = by_docker.copied().unwrap_or_else(|| self.host.by_engine(ended));
+        let nap = Nap { kind, run_id: self.run.id.clone(), since };
         db::naps::put(tx, &step.host, &step.identity, &nap).await?;
         self.remember_sleep(tx, step, kind, ended).await
     }
