@@ -1,6 +1,6 @@
 //! What others were last seen to do to containers: kept, so that a reason is never a guess (rulings 33, 46).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::{App, Live, Result};
@@ -22,7 +22,7 @@ pub async fn restore(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Keeps what others did, in the order in which it happened. A nap of what somebody started is over.
+/// Keeps what others did, in the order in which it happened. A nap of what somebody started or unpaused is over.
 ///
 /// What runs on is not written down: only of what is down a page says who ended it. Nor is what Docker removes by itself.
 ///
@@ -31,6 +31,7 @@ pub async fn restore(app: &App) -> Result<()> {
 pub(crate) async fn keep(app: &App, host: &Host, sightings: &[Sighting], naps: &Naps) -> Result<()> {
     let inventory = host.inventory();
     let mut new: BTreeMap<ContainerIdentity, (Trace, bool)> = BTreeMap::new();
+    let mut woken: BTreeSet<&ContainerIdentity> = BTreeSet::new();
     for sighting in sightings {
         let identity = &sighting.identity;
         let Some(container) = inventory.by_identity(identity).filter(|one| !one.auto_remove) else {
@@ -40,6 +41,11 @@ pub(crate) async fn keep(app: &App, host: &Host, sightings: &[Sighting], naps: &
         if let Some(trace) =
             Trace::after(before, &sighting.action, &sighting.id, sighting.told_at, sighting.at)
         {
+            if matches!(trace.did, Did::Started | Did::Unpaused)
+                && naps.get(identity).is_some_and(|nap| nap.since < trace.at)
+            {
+                woken.insert(identity);
+            }
             let is_down = !container.state.is_up() || container.state == ContainerState::Paused;
             new.insert(identity.clone(), (trace, is_down));
         }
@@ -47,18 +53,13 @@ pub(crate) async fn keep(app: &App, host: &Host, sightings: &[Sighting], naps: &
     if new.is_empty() {
         return Ok(());
     }
-    let ended = |identity: &ContainerIdentity, trace: &Trace| {
-        trace.did == Did::Started && naps.get(identity).is_some_and(|nap| nap.since < trace.at)
-    };
-    if new.iter().any(|(identity, (trace, is_down))| *is_down || ended(identity, trace)) {
+    if !woken.is_empty() || new.values().any(|(_, is_down)| *is_down) {
         let mut tx = app.db.begin().await?;
-        for (identity, (trace, is_down)) in &new {
-            if *is_down {
-                db::traces::put(&mut tx, host.id(), identity, trace).await?;
-            }
-            if ended(identity, trace) {
-                db::naps::remove(&mut tx, host.id(), identity).await?;
-            }
+        for (identity, (trace, _)) in new.iter().filter(|(_, (_, is_down))| *is_down) {
+            db::traces::put(&mut tx, host.id(), identity, trace).await?;
+        }
+        for identity in woken {
+            db::naps::remove(&mut tx, host.id(), identity).await?;
         }
         tx.commit().await?;
     }

@@ -311,3 +311,20 @@ async fn what_is_killed_while_it_is_paused_was_killed_by_hand() {
     assert_eq!(bench.sim.running("shop"), ["shop-always-1", "shop-lasting-1"]);
     assert_eq!(reason(&bench, "shop-plain-1").await, "it was stopped by hand at 00:00 on 2027-03-03");
 }
+
+/// A nap that somebody ended is none any more, whatever ends the container afterwards.
+#[tokio::test]
+async fn what_somebody_unpaused_naps_no_more_when_the_daemon_ends_it() {
+    for end in ENDS {
+        let bench = asleep("pause").await;
+        bench.sim.unpause("shop-plain-1").expect("it is thawed");
+        until_known(&bench).await;
+        look(&bench).await;
+        restart_daemon(&bench, end).await;
+        look(&bench).await;
+        assert_eq!(bench.sim.state("shop-plain-1"), "exited", "{end:?}");
+        assert_ne!(shown(&bench, "shop-plain-1").await, ShownState::Napping, "{end:?}");
+        pass(&bench, WAKE).await;
+        assert_eq!(bench.sim.state("shop-plain-1"), "exited", "{end:?}");
+    }
+}
