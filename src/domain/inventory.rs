@@ -150,8 +150,8 @@ pub enum Protection {
     Itself,
     /// It may be DockNap itself, or another that shares a network with it; the sentence names all of them.
     MaybeItself(String),
-    /// DockNap lives in this container's network namespace.
-    NetworkParent,
+    /// DockNap lives in a namespace of this container; the sentence says in which.
+    Parent(String),
     /// DockNap reaches Docker through it.
     SocketProxy,
     /// DockNap keeps its data in it.
@@ -169,8 +169,7 @@ impl Protection {
     pub fn reason(&self) -> &str {
         match self {
             Self::Itself => "it is DockNap itself",
-            Self::MaybeItself(sentence) => sentence,
-            Self::NetworkParent => "DockNap uses its network",
+            Self::MaybeItself(sentence) | Self::Parent(sentence) => sentence,
             Self::SocketProxy => "DockNap reaches Docker through it",
             Self::Database => "DockNap keeps its data in it",
             Self::Label => "its label docknap.protect says so",
