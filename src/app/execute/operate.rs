@@ -16,7 +16,6 @@ use crate::docker::{Answer, DockerError, Host};
 use crate::domain::action::Action;
 use crate::domain::inventory::{Container, ContainerState, Kind, RestartPolicy};
 use crate::domain::nap::Sample;
-use crate::domain::plan::running_twin;
 use crate::domain::run::StepState;
 use crate::domain::target::ContainerIdentity;
 
@@ -183,22 +182,13 @@ impl Operation {
         if container.kind != Kind::Ordinary {
             return Ok(Outcome::skipped("not a container that DockNap acts on"));
         }
-        let twins = self.running(&twins).await?;
+        if twins.is_empty() { self.act(container).await } else { self.act_on_all(container, &twins).await }
+    }
+
+    async fn act(&mut self, container: Container) -> Try {
         match self.action {
-            Action::Start
-                if container.state != ContainerState::Running
-                    && let Some(twin) = twins.first() =>
-            {
-                Ok(Outcome::skipped(running_twin(&twin.name)))
-            }
             Action::Start => self.start(container).await,
-            Action::Stop => {
-                for twin in &twins {
-                    self.stop_twin(twin).await?;
-                }
-                let outcome = self.stop(container).await?;
-                Ok(Outcome { changed: outcome.changed || !twins.is_empty(), ..outcome })
-            }
+            Action::Stop => self.stop(container).await,
             Action::Restart => self.restart(container).await,
             Action::Pause => self.pause(container).await,
             Action::Unpause => self.unpause(container).await,
