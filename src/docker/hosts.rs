@@ -279,8 +279,8 @@ impl Host {
         if recent { Ok(()) } else { self.seen(self.client.ping().await) }
     }
 
-    /// The container that bears an identity now, freshly inspected; `None` where there is none. Of two of one
-    /// triple, the one with the plain name (semantics §6). One-offs, hooks and swarm tasks bear none.
+    /// The container that bears an identity now, freshly inspected; `None` where there is none. Of two of one triple, the
+    /// one that counts ([`inventory::standing`]). One-offs, hooks and swarm tasks bear none.
     ///
     /// # Errors
     /// As Docker refused or failed.
@@ -318,13 +318,24 @@ impl Host {
                 None => return Ok(None),
             },
         };
-        let rows = self.client.list(&labels).await?;
-        let mut found: Vec<_> =
-            rows.iter().filter(|row| row.is_ordinary() && row.identity() == *identity).collect();
-        sorted::by_key(&mut found, |row| (inventory::is_replaced_name(row.name()), row.name().to_owned()));
-        let Some((row, twins)) = found.split_first() else { return Ok(None) };
-        let twins = twins.iter().map(|row| row.id.clone()).collect();
-        Ok(self.client.inspect(&row.id).await?.map(|found| (self.shielded(found), twins)))
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            let rows = self.client.list(&labels).await?;
+            let mut rows: Vec<_> =
+                rows.iter().filter(|row| row.is_ordinary() && row.identity() == *identity).collect();
+            sorted::by(&mut rows, |a, b| {
+                inventory::standing(a.state(), a.name()).cmp(&inventory::standing(b.state(), b.name()))
+            });
+            let Some((row, twins)) = rows.split_first() else { return Ok(None) };
+            let twins: Vec<String> = twins.iter().map(|row| row.id.clone()).collect();
+            let found = self.client.inspect(&row.id).await?;
+            // Compose may be at work between the two looks, and the other one count by now.
+            let is_so = |found: &Container| found.state.is_up() == row.state().is_up();
+            if twins.is_empty() || looks > 1 || found.as_ref().is_some_and(is_so) {
+                return Ok(found.map(|found| (self.shielded(found), twins)));
+            }
+        }
     }
 
     /// A container by Docker's id, freshly inspected; `None` where it is gone.

@@ -312,7 +312,7 @@ mod tests {
         book.recognised(&me.id);
         let sure = protections(book.snapshot(Guard::default()).expect("it changed"));
         assert_eq!(sure["docknap"], Some(Protection::Itself));
-        assert_eq!(sure["vpn"], Some(Protection::NetworkParent));
+        assert_eq!(sure["vpn"], Some(Protection::Parent("DockNap uses its network".to_owned())));
         assert!(book.suspects().is_empty());
     }
 

@@ -88,6 +88,10 @@ impl Row {
         &self.name
     }
 
+    pub(super) fn state(&self) -> ContainerState {
+        self.state
+    }
+
     /// Neither a one-off, a hook nor a swarm task.
     pub(super) fn is_ordinary(&self) -> bool {
         inventory::kind(&self.labels) == Kind::Ordinary

@@ -292,6 +292,12 @@ mod tests {
         // The one that is named was made anew, and those that used its network were not.
         assert_eq!(recognised(&clues, std::slice::from_ref(&me)), sure(ID));
         assert_eq!(recognised(&clues, &[me, of(&films.id, "films", OTHER)]), one_of(&[ID, &films.id]));
+        // Each shares with the next, which is looked at after it.
+        let ids = ["5", "6", "7"].map(|digit| digit.repeat(64));
+        let [third, second, first] =
+            [(0, &ids[1]), (1, &ids[2]), (2, &vpn.id)].map(|(at, on)| of(&ids[at], &ids[at][..3], on));
+        let chain = [third, second, first, vpn.clone()];
+        assert_eq!(recognised(&clues, &chain), one_of(&[&ids[0], &ids[1], &ids[2], OTHER]));
         // The host name alone, as where the name files were replaced.
         let hostname = Clues::parse("", "0::/", Some(&OTHER[..12]), true);
         assert_eq!(recognised(&hostname, &all), one_of(&[ID, OTHER, &films.id]));

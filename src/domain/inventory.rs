@@ -150,8 +150,8 @@ pub enum Protection {
     Itself,
     /// It may be DockNap itself, or another that shares a network with it; the sentence names all of them.
     MaybeItself(String),
-    /// DockNap lives in this container's network namespace.
-    NetworkParent,
+    /// DockNap lives in a namespace of this container; the sentence says in which.
+    Parent(String),
     /// DockNap reaches Docker through it.
     SocketProxy,
     /// DockNap keeps its data in it.
@@ -169,8 +169,7 @@ impl Protection {
     pub fn reason(&self) -> &str {
         match self {
             Self::Itself => "it is DockNap itself",
-            Self::MaybeItself(sentence) => sentence,
-            Self::NetworkParent => "DockNap uses its network",
+            Self::MaybeItself(sentence) | Self::Parent(sentence) => sentence,
             Self::SocketProxy => "DockNap reaches Docker through it",
             Self::Database => "DockNap keeps its data in it",
             Self::Label => "its label docknap.protect says so",
@@ -478,20 +477,20 @@ impl Inventory {
         self.containers.iter().find(|container| container.name == name)
     }
 
-    /// The container that now bears an identity. While compose re-creates one there are two of a triple for a
-    /// moment, the old renamed to `<12 hex>_name`: the plain name is preferred (semantics §6).
+    /// The container that now bears an identity. While compose re-creates one, and after it was cut off in that, there are
+    /// two of a triple, one of them named `<12 hex>_name`: see [`standing`].
     pub fn by_identity(&self, identity: &ContainerIdentity) -> Option<&Arc<Container>> {
         self.containers
             .with_identity(identity)
             .into_iter()
             .filter(|container| container.is_ordinary())
-            .min_by_key(|container| (is_replaced_name(&container.name), container.name.as_str()))
+            .min_by_key(|container| standing(container.state, &container.name))
     }
 
-    /// A container that bears the identity of another one and runs, beside it.
-    pub fn running_twin(&self, container: &Container) -> Option<&Arc<Container>> {
-        let twins = self.containers.with_identity(&container.identity);
-        twins.into_iter().find(|one| one.id != container.id && one.is_ordinary() && one.state.is_up())
+    /// The container of a key: of two that bear one identity, the one that counts.
+    pub fn by_key(&self, key: &str) -> Option<&Arc<Container>> {
+        let found = self.containers.iter().find(|container| container.key() == key)?;
+        self.by_identity(&found.identity).or(Some(found))
     }
 
     /// The ordinary and the left-alone containers a target names now, sorted by name; of the ordinary ones one per
@@ -581,12 +580,15 @@ pub fn status_text(state: ContainerState, health: Health, exit_code: Option<i64>
     }
 }
 
-/// The ordinary containers, one per identity: of two, the one with the plain name (semantics §6), else the first by
-/// name. The other is on its way out.
+/// The place of a container among those of its identity: the first counts. One that is up does the work of all, whatever
+/// it is called; else it is the one with the plain name, since the other is on its way out (semantics §6).
+pub fn standing(state: ContainerState, name: &str) -> (bool, bool, &str) {
+    (!state.is_up(), is_replaced_name(name), name)
+}
+
+/// The ordinary containers, one per identity: the one that counts.
 fn replicas<'a>(containers: impl IntoIterator<Item = &'a Arc<Container>>) -> Vec<Arc<Container>> {
-    fn rank(container: &Container) -> (bool, &str) {
-        (is_replaced_name(&container.name), &container.name)
-    }
+    let rank = |container: &'a Container| standing(container.state, &container.name);
     let mut chosen: BTreeMap<&ContainerIdentity, &Arc<Container>> = BTreeMap::new();
     for container in containers.into_iter().filter(|container| container.is_ordinary()) {
         let slot = chosen.entry(&container.identity).or_insert(container);

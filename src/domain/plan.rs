@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::action::Action;
 use super::inventory::{
-    Completion, Container, ContainerState, Health, Inventory, Kind, RestartPolicy, Tie, patience,
+    Completion, Container, ContainerState, Health, Inventory, Kind, RestartPolicy, Tie, is_replaced_name,
+    patience,
 };
 use super::nap::Naps;
 use super::order::{self, Edge, added};
@@ -129,8 +130,8 @@ struct Ground<'a> {
     /// The members that still nap.
     napping: HashSet<&'a ContainerIdentity>,
     completion: Completion<'a>,
-    /// The running containers that bear the identity of a member beside it, by name.
-    twins: HashMap<&'a ContainerIdentity, &'a str>,
+    /// The containers that bear the identity of a member beside it.
+    twins: HashMap<&'a ContainerIdentity, Vec<&'a Container>>,
 }
 
 /// What to do with a member, and why where that is not plain; or why nothing.
@@ -149,11 +150,17 @@ impl<'a> Ground<'a> {
             Subject::Container(identity) => inventory.containers.with_identity(identity),
         };
         let chosen: HashSet<&str> = members.iter().map(|member| member.id.as_str()).collect();
-        let twins = all
-            .into_iter()
-            .filter(|one| one.is_ordinary() && one.state.is_up() && !chosen.contains(one.id.as_str()));
-        let twins = twins.map(|one| (&one.identity, one.name.as_str())).collect();
+        let mut twins: HashMap<_, Vec<&Container>> = HashMap::new();
+        for one in all.into_iter().filter(|one| one.is_ordinary() && !chosen.contains(one.id.as_str())) {
+            twins.entry(&one.identity).or_default().push(one);
+        }
         Self { wish, inventory, napping, completion, twins }
+    }
+
+    /// The name of one that bears the identity of a member beside it and is so.
+    fn twin(&self, member: &Container, is_so: impl Fn(ContainerState) -> bool) -> Option<&'a str> {
+        let twins = self.twins.get(&member.identity)?;
+        twins.iter().find(|twin| is_so(twin.state)).map(|twin| twin.name.as_str())
     }
 
     fn decide(&self, member: &Container) -> Decision {
@@ -175,31 +182,41 @@ impl<'a> Ground<'a> {
         if self.wish.only.is_some_and(|only| !only.contains(&member.identity)) {
             return Err("not part of the retry".to_owned());
         }
+        let with = |is_so: fn(ContainerState) -> bool| self.twin(member, is_so).map(with_twin);
+        let running = |state| state == ContainerState::Running;
+        let paused = |state| state == ContainerState::Paused;
         match self.wish.action {
             Action::Start => self.decide_start(member),
-            Action::Stop if let Some(twin) = self.twins.get(&member.identity) => {
-                Ok((Action::Stop, Some(format!("with {twin}, which bears the same number"))))
-            }
+            Action::Stop if let Some(twin) = with(ContainerState::is_up) => Ok((Action::Stop, Some(twin))),
             Action::Stop if member.state.is_up() => Ok((Action::Stop, None)),
             Action::Stop if self.is_completed(member) => Err(COMPLETED.to_owned()),
             Action::Stop => Err(format!("{ALREADY} stopped")),
-            Action::Restart if member.state == ContainerState::Running => Ok((Action::Restart, None)),
+            Action::Restart if running(member.state) => Ok((Action::Restart, with(running))),
             Action::Restart => Err("not running: a restart would start it".to_owned()),
-            Action::Pause if member.state == ContainerState::Running => Ok((Action::Pause, None)),
+            Action::Pause if let Some(twin) = with(running) => Ok((Action::Pause, Some(twin))),
+            Action::Pause if running(member.state) => Ok((Action::Pause, None)),
             Action::Pause if member.state == ContainerState::Paused => Err(format!("{ALREADY} paused")),
             Action::Pause => Err("not running".to_owned()),
-            Action::Unpause if member.state == ContainerState::Paused => Ok((Action::Unpause, None)),
+            Action::Unpause if let Some(twin) = with(paused) => Ok((Action::Unpause, Some(twin))),
+            Action::Unpause if paused(member.state) => Ok((Action::Unpause, None)),
             Action::Unpause => Err("not paused".to_owned()),
         }
     }
 
     fn decide_start(&self, member: &Container) -> Decision {
         match member.state {
+            // It runs in the place of the one that compose was to put there.
+            ContainerState::Running
+                if is_replaced_name(&member.name) && self.twin(member, |_| true).is_some() =>
+            {
+                return Err(running_twin(&member.name));
+            }
             ContainerState::Running => return Err(format!("{ALREADY} running")),
             ContainerState::Removing | ContainerState::Dead => return Err("it is being removed".to_owned()),
             _ => {}
         }
-        if let Some(twin) = self.twins.get(&member.identity) {
+        // What is paused beside it was put to sleep with it.
+        if let Some(twin) = self.twin(member, |state| state.is_up() && state != ContainerState::Paused) {
             return Err(running_twin(twin));
         }
         if member.auto_remove {
@@ -246,6 +263,11 @@ impl<'a> Ground<'a> {
             && !self.napping.contains(&member.identity)
             && self.completion.holds(member)
     }
+}
+
+/// Why a step does what it does where it acts on another one of the container's number too.
+pub fn with_twin(twin: &str) -> String {
+    format!("with {twin}, which bears the same number")
 }
 
 /// Why a container is not started beside another one of its number.

@@ -535,3 +535,21 @@ fn near_pages(web: &Web, path: &str, role: Role) -> Vec<Link> {
     }
     found.into_iter().map(|page| Link::new(page.clone(), page)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever of a stranger's input is in them.
+    #[test]
+    fn words_about_a_fault_are_cut_where_they_are_longer_than_anybody_reads() {
+        let text = |length| "é".repeat(length);
+        let cut = format!("{}…", text(500));
+        for (length, told) in [(500, text(500)), (501, cut.clone()), (100_000, cut.clone())] {
+            let problem = Problem::from(Error::Invalid(vec![FieldError::new(text(length), text(length))]));
+            assert_eq!((&problem.errors[0].field, &problem.errors[0].message), (&told, &told));
+        }
+        let conflict = Error::Conflict { code: "conflict", message: text(600) };
+        assert_eq!(Problem::from(conflict).detail, format!("É{}", cut.strip_prefix('é').expect("letters")));
+    }
+}

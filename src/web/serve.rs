@@ -366,6 +366,7 @@ mod tests {
         let mut asked = TcpStream::from_std(asked).expect("a runtime");
         AsyncReadExt::read_to_string(&mut asked, &mut told).await.expect("it ends in order");
         assert_eq!(told.as_bytes(), TOO_MANY);
+        assert!(asked.take_error().expect("it can be asked").is_none(), "what was sent was read");
         let mut other = from("127.0.0.2", address).await;
         other.write_all(ASK).await.expect("it is sent");
         assert!(answer(&mut other).await.starts_with("HTTP/1.1 200"));

@@ -357,6 +357,11 @@ async fn what_is_wrong_is_told_in_bounds_and_in_no_language_of_ours() {
         assert_eq!(answer.status, 422, "{path}");
         let told = faults(&answer);
         assert!((1..=20).contains(&told.len()), "{path}: {} faults", told.len());
+        let texts = answer.json()["errors"].as_array().cloned().expect("they are listed");
+        let texts = texts.iter().flat_map(|fault| [&fault["field"], &fault["message"]]);
+        assert!(
+            texts.map(|text| text.as_str().map(|text| text.chars().count())).all(|long| long <= Some(501))
+        );
         assert!(answer.body.len() < 20_000, "{path}: {} bytes", answer.body.len());
     }
     let query: String = (0..500).map(|n| format!("&q{n}=1")).collect::<Vec<_>>().concat();

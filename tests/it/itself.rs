@@ -187,6 +187,10 @@ fn protection(inventory: &Inventory, name: &str) -> Option<Protection> {
     inventory.by_name(name).unwrap_or_else(|| panic!("{name} is there")).protection.clone()
 }
 
+fn uses(what: &str) -> Protection {
+    Protection::Parent(format!("DockNap uses its {what}"))
+}
+
 #[tokio::test]
 async fn itself_is_found_in_another_containers_network_on_a_real_engine() {
     let real = Real::engine();
@@ -205,9 +209,31 @@ async fn itself_is_found_in_another_containers_network_on_a_real_engine() {
         let seen = looked(&real, clues, |_| true).await;
         assert_eq!(seen.itself, SelfDetection::Container(id), "{name}");
         assert_eq!(protection(&seen, &real.name(name)), Some(Protection::Itself), "{name}");
-        let parent = options.contains(&shared.as_str()).then_some(Protection::NetworkParent);
+        let parent = options.contains(&shared.as_str()).then(|| uses("network"));
         assert_eq!(protection(&seen, &real.name("vpn")), parent, "{name}");
     }
+}
+
+/// What ends DockNap with itself, or keeps it from starting again, is as much a part of it as its network.
+#[tokio::test]
+async fn the_owner_of_its_namespaces_is_refused_like_itself_on_a_real_engine() {
+    let real = Real::engine();
+    let owner = real.run("owner", &["--ipc", "shareable"]);
+    let data = real.run("data", &[]);
+    let (pid, ipc) = (format!("container:{owner}"), format!("container:{}", real.name("owner")));
+    let me = real.run("me", &["--pid", &pid, "--volumes-from", &data]);
+    let seen = looked(&real, clues_of(&real, "me"), |_| true).await;
+    assert_eq!(seen.itself, SelfDetection::Container(me));
+    assert_eq!(protection(&seen, &real.name("owner")), Some(uses("PID namespace")));
+    assert_eq!(protection(&seen, &real.name("data")), None, "its volumes stay when it stops");
+    let other = real.run("other", &["--ipc", &ipc]);
+    let seen = looked(&real, clues_of(&real, "other"), |_| true).await;
+    assert_eq!(seen.itself, SelfDetection::Container(other));
+    assert_eq!(protection(&seen, &real.name("owner")), Some(uses("IPC namespace")));
+    // Docker ends what lives in a process namespace with its owner.
+    real.docker(&["stop", "--time", "1", &owner]);
+    let state = real.docker(&["inspect", "--format", "{{.State.Status}}", &real.name("me")]);
+    assert_eq!(state.trim(), "exited");
 }
 
 #[tokio::test]
@@ -249,5 +275,5 @@ async fn a_word_in_its_log_tells_which_it_is_on_a_real_engine() {
     let seen = looked(&real, clues, |seen| matches!(seen.itself, SelfDetection::Container(_))).await;
     assert_eq!(seen.itself, SelfDetection::Container(me));
     assert_eq!(protection(&seen, &real.name("me")), Some(Protection::Itself));
-    assert_eq!(protection(&seen, &real.name("vpn")), Some(Protection::NetworkParent));
+    assert_eq!(protection(&seen, &real.name("vpn")), Some(uses("network")));
 }

@@ -1,7 +1,8 @@
 //! Containers that lean on each other by their own settings, and those that bear one compose number.
 
-use docknap::app::execute;
+use docknap::app::{execute, stacks};
 use docknap::domain::action::Action;
+use docknap::domain::ids::HostId;
 use docknap::domain::run::{RunState, StepState};
 use docknap::sim::{ContainerSpec, World};
 use serde_json::Value;
@@ -107,6 +108,95 @@ async fn two_containers_of_one_number_stop_together_and_none_starts_beside_the_o
     let (run, _) = bench.carry_out(Action::Start, Bench::stack("shop")).await;
     assert_eq!(run.state, RunState::Succeeded);
     assert_eq!(bench.sim.running("shop"), ["shop-web-1"]);
+}
+
+/// A service and what compose left beside it when it was cut off; both run, and DockNap knows.
+async fn twins() -> (Bench, String) {
+    let bench = Bench::new(NOW, World::new().stack("shop", |s| s.service("web", |c| c))).await;
+    bench.sim.recreate_begin("shop-web-1");
+    let twin = bench.sim.containers().into_iter().map(|one| one.name).find(|name| name != "shop-web-1");
+    let twin = twin.expect("compose was cut off half-way");
+    bench.sim.start(&twin).expect("somebody starts it");
+    states(&bench, ["running", "running"], &twin).await;
+    (bench, twin)
+}
+
+/// Waits until DockNap knows that the plain one and its twin are so.
+async fn states(bench: &Bench, wanted: [&str; 2], twin: &str) {
+    bench
+        .until("DockNap knows", async || {
+            let inventory = bench.app.hosts.local().inventory();
+            let known =
+                ["shop-web-1", twin].map(|name| inventory.by_name(name).map(|one| one.state.as_str()));
+            known == wanted.map(Some)
+        })
+        .await;
+    assert_eq!(["shop-web-1", twin].map(|name| bench.sim.state(name)), wanted);
+}
+
+#[tokio::test]
+async fn two_containers_of_one_number_pause_go_on_and_restart_together() {
+    let (bench, twin) = twins().await;
+    let with = format!("with {twin}, which bears the same number");
+    let act = async |action: Action| {
+        bench.sim.clear_calls();
+        let (run, steps) = bench.carry_out(action, Bench::stack("shop")).await;
+        assert_eq!((run.state, steps.len()), (RunState::Succeeded, 1), "{action:?}: {steps:#?}");
+        assert_eq!(steps[0].reason, with, "{action:?}");
+        asked(&bench)
+    };
+    let both = |verb: &str| [format!("{verb} {twin}"), format!("{verb} shop-web-1")];
+    assert_eq!(act(Action::Pause).await, both("pause"));
+    states(&bench, ["paused", "paused"], &twin).await;
+    assert_eq!(act(Action::Unpause).await, both("unpause"));
+    states(&bench, ["running", "running"], &twin).await;
+    let [first, second] = both("restart");
+    assert_eq!(act(Action::Restart).await, [second, first]);
+    states(&bench, ["running", "running"], &twin).await;
+    // Only one of them is left to be paused, and to go on.
+    bench.sim.pause("shop-web-1").expect("somebody pauses it");
+    states(&bench, ["paused", "running"], &twin).await;
+    assert_eq!(act(Action::Pause).await, [format!("pause {twin}")]);
+    states(&bench, ["paused", "paused"], &twin).await;
+    bench.sim.unpause("shop-web-1").expect("somebody lets it go on");
+    states(&bench, ["running", "paused"], &twin).await;
+    assert_eq!(act(Action::Unpause).await, [format!("unpause {twin}")]);
+    states(&bench, ["running", "running"], &twin).await;
+}
+
+#[tokio::test]
+async fn two_that_were_paused_together_are_woken_together() {
+    let (bench, twin) = twins().await;
+    bench.carry_out(Action::Pause, Bench::stack("shop")).await;
+    states(&bench, ["paused", "paused"], &twin).await;
+    let (run, steps) = bench.carry_out(Action::Start, Bench::stack("shop")).await;
+    assert_eq!(run.state, RunState::Succeeded, "{steps:#?}");
+    states(&bench, ["running", "running"], &twin).await;
+}
+
+#[tokio::test]
+async fn a_twin_that_runs_is_the_one_shown_and_acted_on() {
+    let (bench, twin) = twins().await;
+    bench.sim.stop("shop-web-1").expect("somebody stops it");
+    states(&bench, ["exited", "running"], &twin).await;
+    let me = person();
+    let shown = stacks::list(&bench.app, &me).await.expect("it lists");
+    let counts = shown[0].stack.counts;
+    assert_eq!((counts.running, counts.total), (1, 1), "what it is there for runs");
+    let key = bench.app.hosts.local().inventory().by_name(&twin).expect("it is there").key();
+    let page = stacks::container(&bench.app, &me, &HostId::local(), &key).await.expect("it is there");
+    assert_eq!(page.container.name, twin);
+    for (action, state) in
+        [(Action::Restart, "running"), (Action::Pause, "paused"), (Action::Unpause, "running")]
+    {
+        let (run, steps) = bench.carry_out(action, Bench::stack("shop")).await;
+        assert_eq!(
+            (run.state, steps[0].reason.as_str()),
+            (RunState::Succeeded, ""),
+            "{action:?}: {steps:#?}"
+        );
+        states(&bench, ["exited", state], &twin).await;
+    }
 }
 
 /// The executor looks for itself: the plan may be older than the twin.

@@ -7,6 +7,10 @@ use docknap::db::Db;
 use docknap::db::engine::{Bid, Holder};
 use docknap::sim::{Endpoint, Fault, World};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::db::TestDb;
 use crate::support::program::{PATIENCE, Program, settings};
@@ -111,6 +115,103 @@ async fn one_that_froze_stores_nothing_once_another_has_taken_over() {
     second.serves().await;
     first.signal("CONT");
     assert_eq!(first.ends().await.code(), Some(69), "{}", first.log());
+    assert_eq!(second.status("/healthz").await, 200);
+}
+
+/// A line between a process and its server on which packets can be lost: what is sent stays under way, and nobody is told.
+struct Line {
+    port: u16,
+    open: tokio::sync::watch::Sender<bool>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Line {
+    async fn to(server: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("it has an address").port();
+        let (open, is_open) = tokio::sync::watch::channel(true);
+        let task = tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let (server, is_open) = (server.clone(), is_open.clone());
+                tokio::spawn(async move {
+                    let mut open = is_open.clone();
+                    // A first packet is lost like any other.
+                    if open.wait_for(|open| *open).await.is_err() {
+                        return;
+                    }
+                    let Ok(far) = TcpStream::connect(server).await else { return };
+                    let ((from_near, to_near), (from_far, to_far)) = (near.into_split(), far.into_split());
+                    tokio::spawn(carry(from_near, to_far, is_open.clone()));
+                    tokio::spawn(carry(from_far, to_near, is_open));
+                });
+            }
+        });
+        Self { port, open, _task: AbortOnDropHandle::new(task) }
+    }
+
+    fn open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+}
+
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut is_open: tokio::sync::watch::Receiver<bool>,
+) {
+    let mut part = vec![0; 16 * 1024];
+    loop {
+        let read = from.read(&mut part).await;
+        if is_open.wait_for(|open| *open).await.is_err() {
+            return;
+        }
+        match read {
+            Ok(count @ 1..) if to.write_all(&part[..count]).await.is_ok() => {}
+            _ => return,
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_cut_off_in_silence_acts_no_more_and_is_followed() {
+    let (test, url, _, home) = stage().await;
+    let Db::Pg(pool) = &test.db else { panic!("it is a server") };
+    let server = format!("{}:{}", pool.connect_options().get_host(), pool.connect_options().get_port());
+    let line = Line::to(server.clone()).await;
+    let lossy = url.replace(&server, &format!("127.0.0.1:{}", line.port));
+    assert_ne!(lossy, url);
+    let world = World::new()
+        .stack("shop", |s| s.service("db", |c| c).service("web", |c| c.depends_on("db")))
+        .container("other", |other| other);
+    let simulated = Simulated::start(Clock::system(), world).await;
+    let engine = simulated.control.docker_host();
+    let mut first = start(&lossy, &engine, home.path(), "first");
+    first.serves().await;
+    first.says("connected to Docker").await;
+    let mut second = start(&url, &engine, home.path(), "second");
+    second.says("This one waits").await;
+    // In the middle of a run: web is being stopped, and db comes after it.
+    simulated.control.fault(Fault::delay(Duration::from_secs(3)).on(Endpoint::Stop).container("shop-web-1"));
+    let (status, answer) = first.post("/api/stacks/local/shop/stop", &json!({})).await;
+    assert_eq!(status, 202, "{answer}");
+    let run = format!("/api/runs/{}", answer["run_id"].as_str().expect("an id"));
+    wait::until("the call is sent", PATIENCE, async || simulated.control.count(Endpoint::Stop) == 1).await;
+    line.open(false);
+    // What it is asked for from now on it cannot store, so it does not do it.
+    let asked = async {
+        let (status, answer) = first.post("/api/containers/local/other/stop", &json!({})).await;
+        assert_eq!(status, 503, "{answer}");
+        assert_eq!(first.status("/healthz").await, 503, "and it says so");
+    };
+    tokio::join!(asked, second.serves());
+    wait::until("the run ends", PATIENCE, async || second.get(&run).await["state"] == "succeeded").await;
+    let acts = || simulated.control.acts().into_iter().map(|(_, name, _)| name).collect::<Vec<_>>();
+    assert_eq!(acts(), ["shop-web-1", "shop-db-1"], "the second went on where the first was");
+    // Its packets arrive at last: it learns that it was followed, and what it had begun counts no more.
+    line.open(true);
+    assert_eq!(first.ends().await.code(), Some(69), "{}", first.log());
+    assert_eq!(acts().len(), 2);
+    assert_eq!(simulated.control.state("other"), "running");
     assert_eq!(second.status("/healthz").await, 200);
 }
 

@@ -270,9 +270,7 @@ pub fn resolve_target(app: &App, host: &HostId, target_type: TargetType, name: &
             }
         }
         TargetType::Container => {
-            let found = inventory
-                .by_name(name)
-                .or_else(|| inventory.containers.iter().find(|container| container.key() == name));
+            let found = inventory.by_name(name).or_else(|| inventory.by_key(name));
             match found {
                 Some(container) => Ok(container.target()),
                 None => Err(Error::NotFound {

@@ -16,9 +16,10 @@ use crate::docker::{Answer, DockerError, Host};
 use crate::domain::action::Action;
 use crate::domain::inventory::{Container, ContainerState, Kind, RestartPolicy};
 use crate::domain::nap::Sample;
-use crate::domain::plan::running_twin;
 use crate::domain::run::StepState;
 use crate::domain::target::ContainerIdentity;
+
+mod twins;
 
 /// A started container must stay up this long before its step succeeds (rulings 12).
 const STARTED_FOR: Duration = Duration::from_secs(3);
@@ -184,53 +185,17 @@ impl Operation {
         if container.kind != Kind::Ordinary {
             return Ok(Outcome::skipped("not a container that DockNap acts on"));
         }
-        let twins = self.running(&twins).await?;
+        if twins.is_empty() { self.act(container).await } else { self.act_on_all(container, &twins).await }
+    }
+
+    async fn act(&mut self, container: Container) -> Try {
         match self.action {
-            Action::Start
-                if container.state != ContainerState::Running
-                    && let Some(twin) = twins.first() =>
-            {
-                Ok(Outcome::skipped(running_twin(&twin.name)))
-            }
             Action::Start => self.start(container).await,
-            Action::Stop => {
-                for twin in &twins {
-                    self.stop_twin(twin).await?;
-                }
-                let outcome = self.stop(container).await?;
-                Ok(Outcome { changed: outcome.changed || !twins.is_empty(), ..outcome })
-            }
+            Action::Stop => self.stop(container).await,
             Action::Restart => self.restart(container).await,
             Action::Pause => self.pause(container).await,
             Action::Unpause => self.unpause(container).await,
         }
-    }
-
-    /// Those of some containers that run and may be touched.
-    async fn running(&self, ids: &[String]) -> Result<Vec<Container>, Trouble> {
-        let mut running = Vec::new();
-        for id in ids {
-            let found = self.host.inspect(id).await?;
-            running.extend(found.filter(|one| one.state.is_up() && one.protection.is_none()));
-        }
-        Ok(running)
-    }
-
-    /// Stops another container of the same number: compose leaves one behind when it is cut off in a re-creation.
-    async fn stop_twin(&mut self, twin: &Container) -> Result<(), Trouble> {
-        self.asked = true;
-        let answer = self.host.stop(&twin.id, self.grace, container_grace(twin)).await;
-        if let Err(error) = &answer
-            && error.is_retryable()
-        {
-            return Err(Trouble::Away(error.to_string()));
-        }
-        let after = self.host.inspect(&twin.id).await?;
-        if !after.is_some_and(|after| after.state.is_up()) {
-            return Ok(());
-        }
-        let why = answer.err().map_or_else(String::new, |error| format!(": {error}"));
-        Err(Outcome::failed(format!("{}, which bears the same number, still runs{why}", twin.name)).into())
     }
 
     /// The container that bears the identity now.

@@ -259,9 +259,7 @@ fn find(inventory: &Inventory, target_type: TargetType, name: &str) -> Option<(T
             Some((Target::stack(stack.host, stack.name.clone()), stack.name))
         }
         TargetType::Container => {
-            let container = inventory
-                .by_name(name)
-                .or_else(|| inventory.containers.iter().find(|container| container.key() == name))?;
+            let container = inventory.by_name(name).or_else(|| inventory.by_key(name))?;
             Some((container.target(), container.name.clone()))
         }
     }

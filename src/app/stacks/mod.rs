@@ -269,15 +269,14 @@ async fn one(
 ) -> Result<ContainerView> {
     actor.require(Permission::View)?;
     let inventory = inventory(app, host)?;
-    let found = inventory
-        .by_name(name_or_key)
-        .or_else(|| inventory.containers.iter().find(|container| container.key() == name_or_key))
-        .cloned()
-        .ok_or_else(|| Error::NotFound {
-            what: "container",
-            name: shorten(name_or_key),
-            near: near(name_or_key, inventory.containers.iter().map(|container| container.name.as_str())),
-        })?;
+    let found =
+        inventory.by_name(name_or_key).or_else(|| inventory.by_key(name_or_key)).cloned().ok_or_else(
+            || Error::NotFound {
+                what: "container",
+                name: shorten(name_or_key),
+                near: near(name_or_key, inventory.containers.iter().map(|container| container.name.as_str())),
+            },
+        )?;
     let known = Known::read(app, look).await?;
     let stack = found.stack().and_then(|stack| inventory.stack(stack));
     let here = known.here(&inventory);

@@ -1,8 +1,9 @@
 //! What must never be touched, and why (semantics §6, rulings 13).
 //!
-//! DockNap would saw off its own branch by stopping itself, the container whose network it uses, the socket proxy it
-//! reaches Docker through, or its database; and people mark what they hold dear by a label or a setting.
+//! DockNap would saw off its own branch by stopping itself, a container whose network or processes it shares, the socket
+//! proxy it reaches Docker through, or its database; and people mark what they hold dear by a label or a setting.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Container, Protection, SelfDetection, labels};
@@ -33,8 +34,9 @@ pub struct Shield {
     itself: BTreeSet<String>,
     /// What is said of them where there are several.
     unsure: String,
-    /// Ids of the containers whose network these use.
-    parents: BTreeSet<String>,
+    /// The containers that these live in, by id, and how: their network is cut or their process ended where one of them
+    /// stops, or they could not start again.
+    parents: BTreeMap<String, String>,
     reach: Reach,
     /// Stacks of which a container says so by label.
     stacks: BTreeSet<String>,
@@ -67,15 +69,7 @@ impl Shield {
         };
         let me: Vec<&Container> =
             containers.clone().filter(|container| ids.contains(&container.id)).collect();
-        let mut parents = BTreeSet::new();
-        for one in &me {
-            let mut at = *one;
-            while let Some(parent) = at.network_of().and_then(find)
-                && parents.insert(parent.id.clone())
-            {
-                at = parent;
-            }
-        }
+        let parents = parents(&me, find);
         let networks = |container: &Container| sorted::set(container.networks.keys().cloned());
         let reach = match (itself, me.as_slice()) {
             (SelfDetection::OutsideDocker, _) => Reach::Nowhere,
@@ -100,8 +94,8 @@ impl Shield {
                 "" => Protection::Itself,
                 unsure => Protection::MaybeItself(unsure.to_owned()),
             })
-        } else if self.parents.contains(&container.id) {
-            Some(Protection::NetworkParent)
+        } else if let Some(how) = self.parents.get(&container.id) {
+            Some(Protection::Parent(how.clone()))
         } else if self.leads_to(self.guard.proxy.as_deref(), container) {
             Some(Protection::SocketProxy)
         } else if self.leads_to(self.guard.database.as_deref(), container) {
@@ -147,6 +141,29 @@ impl Shield {
     }
 }
 
+/// What some containers live in, and what that lives in, by id, with how.
+fn parents<'a>(
+    me: &[&'a Container],
+    find: impl Fn(&str) -> Option<&'a Container>,
+) -> BTreeMap<String, String> {
+    let mut parents = BTreeMap::new();
+    let mut children: Vec<&Container> = me.to_vec();
+    while let Some(child) = children.pop() {
+        for (tie, parent) in child.ties().filter(|(tie, _)| tie.breaks()) {
+            let Some(parent) = find(parent) else { continue };
+            if let Entry::Vacant(unknown) = parents.entry(parent.id.clone()) {
+                let (name, noun) = (&child.name, tie.noun());
+                unknown.insert(match me.iter().any(|one| one.id == child.id) {
+                    true => format!("DockNap uses its {noun}"),
+                    false => format!("{name} uses its {noun}, and DockNap needs {name}"),
+                });
+                children.push(parent);
+            }
+        }
+    }
+    parents
+}
+
 /// What is said of containers of which one is DockNap.
 fn not_sure(containers: &[&Container]) -> String {
     const SHOWN: usize = 5;
@@ -165,6 +182,7 @@ fn says_so(labels: &BTreeMap<String, String>, label: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Tie;
     use super::super::tests::{container, in_stack, on_network};
     use super::*;
 
@@ -176,6 +194,10 @@ mod tests {
         SelfDetection::Container(container.id.clone())
     }
 
+    fn uses(what: &str) -> Option<Protection> {
+        Some(Protection::Parent(format!("DockNap uses its {what}")))
+    }
+
     #[test]
     fn docknap_and_the_container_whose_network_it_uses() {
         let vpn = container("vpn");
@@ -184,8 +206,47 @@ mod tests {
         let other = container("other");
         let shield = shield(&Guard::default(), &itself(&me), &[vpn.clone(), me.clone(), other.clone()]);
         assert_eq!(shield.reason(&me), Some(Protection::Itself));
-        assert_eq!(shield.reason(&vpn), Some(Protection::NetworkParent));
+        assert_eq!(shield.reason(&vpn), uses("network"));
         assert_eq!(shield.reason(&other), None);
+    }
+
+    #[test]
+    fn whatever_docknap_lives_in_and_what_that_lives_in() {
+        let leaning = |name: &str, on: &[(Tie, &str)]| Container {
+            leans_on: on.iter().map(|(tie, other)| (*tie, (*other).to_owned())).collect(),
+            ..container(name)
+        };
+        let [host, machine, shared, data, db] = ["host", "machine", "shared", "data", "db"].map(container);
+        let owner = leaning("owner", &[(Tie::Pid, &machine.id)]);
+        let me = leaning(
+            "docknap",
+            &[
+                (Tie::Pid, &owner.id),
+                (Tie::Ipc, "shared"),
+                (Tie::Volumes, "data"),
+                (Tie::Link, "db"),
+                (Tie::Pid, "nobody"),
+            ],
+        );
+        let all = [host, machine, shared, data, db, owner, me.clone()];
+        let shield = shield(&Guard::default(), &itself(&me), &all);
+        let [host, machine, shared, data, db, owner, _] = &all;
+        assert_eq!(shield.reason(owner), uses("PID namespace"));
+        let why = "owner uses its PID namespace, and DockNap needs owner";
+        assert_eq!(shield.reason(machine), Some(Protection::Parent(why.to_owned())));
+        assert_eq!(shield.reason(shared), uses("IPC namespace"));
+        // It goes on without these.
+        for other in [host, data, db] {
+            assert_eq!(shield.reason(other), None, "{}", other.name);
+        }
+        // Two that live in each other end the search.
+        let (mut one, two) = (container("one"), leaning("two", &[(Tie::Pid, "one"), (Tie::Ipc, "two")]));
+        one.leans_on = vec![(Tie::Ipc, "two".to_owned())];
+        let shield = Shield::new(&Guard::default(), &itself(&one), &[&one, &two].into_iter());
+        assert_eq!(
+            (shield.reason(&one), shield.reason(&two)),
+            (Some(Protection::Itself), uses("IPC namespace"))
+        );
     }
 
     #[test]
@@ -199,8 +260,9 @@ mod tests {
         films.network_mode.clone_from(&me.network_mode);
         let all = [gateway.clone(), vpn.clone(), me.clone(), films.clone(), container("other")];
         let known = shield(&Guard::default(), &itself(&me), &all);
-        assert_eq!(known.reason(&gateway), Some(Protection::NetworkParent), "a chain");
-        assert_eq!((known.reason(&vpn), known.reason(&films)), (Some(Protection::NetworkParent), None));
+        let chained = Some(Protection::Parent("vpn uses its network, and DockNap needs vpn".to_owned()));
+        assert_eq!(known.reason(&gateway), chained, "a chain");
+        assert_eq!((known.reason(&vpn), known.reason(&films)), (uses("network"), None));
         let ids = [&me, &vpn, &films].map(|one| one.id.clone());
         let unsure = shield(&Guard::default(), &SelfDetection::OneOf(ids.into()), &all);
         for one in [&vpn, &me, &films] {
@@ -210,7 +272,7 @@ mod tests {
                 "it may be DockNap itself: not sure which of these I am: docknap, films, vpn"
             );
         }
-        assert_eq!(unsure.reason(&gateway), Some(Protection::NetworkParent));
+        assert_eq!(unsure.reason(&gateway), uses("network"));
         assert_eq!(unsure.reason(&all[4]), None);
     }
 

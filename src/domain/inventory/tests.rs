@@ -211,6 +211,29 @@ fn while_compose_re_creates_there_is_one_replica_with_the_plain_name() {
 }
 
 #[test]
+fn of_two_of_one_number_the_one_that_is_up_counts() {
+    let plain = in_state(in_stack("media", "web"), ContainerState::Exited);
+    let mut twin = in_stack("media", "web");
+    twin.name = "0123456789ab_media-web-1".to_owned();
+    twin.id = "f".repeat(64);
+    for state in [ContainerState::Running, ContainerState::Paused, ContainerState::Restarting] {
+        let inventory = inventory(vec![in_state(twin.clone(), state), plain.clone()]);
+        let stack = inventory.stack("media").expect("a stack");
+        assert_eq!((stack.counts.stopped, stack.counts.total), (0, 1), "{state:?}");
+        let members = inventory.members(&Subject::Stack("media".to_owned()));
+        assert_eq!(members.iter().map(|one| &one.name).collect::<Vec<_>>(), [&twin.name]);
+        assert_eq!(inventory.by_identity(&plain.identity).map(|one| &one.name), Some(&twin.name));
+        assert_eq!(inventory.by_key(&plain.key()).map(|one| &one.name), Some(&twin.name));
+    }
+    // Of two that are up, or down, the plain name.
+    for state in [ContainerState::Running, ContainerState::Created] {
+        let both = [&twin, &plain].map(|one| in_state(one.clone(), state));
+        let inventory = inventory(both.into());
+        assert_eq!(inventory.by_key(&plain.key()).map(|one| &one.name), Some(&plain.name), "{state:?}");
+    }
+}
+
+#[test]
 fn only_compose_writes_replaced_names() {
     assert!(is_replaced_name("0123456789ab_web"));
     for plain in

@@ -91,6 +91,11 @@ impl Program {
         answer["token"].as_str().expect("a token").clone_into(&mut self.token);
     }
 
+    /// Where it serves.
+    pub fn address(&self) -> std::net::SocketAddr {
+        std::net::SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()

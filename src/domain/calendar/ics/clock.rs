@@ -187,16 +187,15 @@ impl Zones {
         }
     }
 
-    /// The clock of the file as a whole; and the one that tells best which day is meant.
+    /// The clock of the file as a whole; and the one that tells best which day is meant: that of its only zone, which
+    /// its events go by, before the one of the program that wrote it.
     pub(super) fn home(&mut self) -> (Option<Clock>, Option<Clock>) {
         let own = self.own.clone().and_then(|name| self.described_or_iana(&name));
-        let hint = match (&own, &self.described[..]) {
-            (None, [only]) => {
-                let name = only.name.clone();
-                self.described_or_iana(&name)
-            }
-            _ => own.clone(),
+        let only = match &self.described[..] {
+            [only] => Some(only.name.clone()),
+            _ => None,
         };
+        let hint = only.and_then(|name| self.described_or_iana(&name)).or_else(|| own.clone());
         (own, hint)
     }
 

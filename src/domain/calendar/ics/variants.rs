@@ -96,6 +96,16 @@ fn an_end_in_utc_ends_a_series_of_dates_on_the_day_that_was_meant() {
     mean(&[
         ("far east", file("X-WR-TIMEZONE:Pacific/Auckland\n", &[far]), "07 14 21"),
         ("far east by its zone", file(&zone("Pacific/Auckland", INDIA), &[far]), "07 14 21"),
+        (
+            "far east by its zone before its program's",
+            file(&format!("X-WR-TIMEZONE:UTC\n{}", zone("Pacific/Auckland", INDIA)), &[far]),
+            "07 14 21",
+        ),
+        (
+            "far east by its program's, with zones of events",
+            file(&format!("X-WR-TIMEZONE:Pacific/Auckland\n{}{}", zone("A", EU), zone("B", EAST)), &[far]),
+            "07 14 21",
+        ),
         ("far east by nothing", file("", &[far]), "07 14"),
     ]);
 }
@@ -151,6 +161,14 @@ fn a_zone_of_any_name_is_the_one_that_the_file_describes() {
         ("after", after, "07 14 21"),
         ("the file's", file("X-WR-TIMEZONE:Europe/Berlin\n", &[&series(name)]), "07 14 21"),
         ("the file's own", file(&format!("X-WR-TIMEZONE:{name}\n{own}"), &[&series("Other")]), "07 14 21"),
+        // A name that the file describes is never the clock of the file, nor what others call so.
+        (
+            "before the file's",
+            file(&format!("X-WR-TIMEZONE:America/New_York\n{own}"), &[&series(name)]),
+            "07 14 21",
+        ),
+        ("by a short name of IANA's", file(&zone("EST", EU), &[&series("EST")]), "07 14 21"),
+        ("the file's, elsewhere", file("X-WR-TIMEZONE:America/New_York\n", &[&series(name)]), "07 14"),
         ("IANA's", file("", &[&series("Europe/Berlin")]), "07 14 21"),
         ("IANA's within", file("", &[&series("/example.org/20260101_1/Europe/Berlin")]), "07 14 21"),
         ("nobody's, at midnight", file("", &[&series(name)]), "07 14 21"),
