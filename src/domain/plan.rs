@@ -57,10 +57,27 @@ pub struct SkippedStep {
 }
 
 impl Plan {
+    /// Why it does nothing; `None` where it does something.
+    pub fn idle(&self) -> Option<String> {
+        let reasons = || self.skipped.iter().map(|skipped| &*skipped.reason);
+        self.steps.is_empty().then(|| why_idle(reasons()))
+    }
+
     /// How many waves there are.
     pub fn waves(&self) -> u32 {
         self.steps.iter().map(|step| step.wave).max().unwrap_or(0)
     }
+}
+
+/// Why nothing is done, from the reasons for which containers are left alone: each is told once, the first two of them.
+pub fn why_idle<'a>(reasons: impl IntoIterator<Item = &'a str>) -> String {
+    let mut told: Vec<&str> = Vec::new();
+    for reason in reasons {
+        if told.len() < 2 && !told.contains(&reason) {
+            told.push(reason);
+        }
+    }
+    if told.is_empty() { "there is nothing to do".to_owned() } else { told.join(", ") }
 }
 
 /// How the reason begins where a container is as it should be.

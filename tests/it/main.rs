@@ -61,6 +61,7 @@ mod sim;
 mod simulate;
 #[cfg(feature = "faults")]
 mod simulation;
+mod stays;
 mod storage;
 mod summaries;
 mod support;

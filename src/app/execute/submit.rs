@@ -16,7 +16,7 @@ use crate::domain::audit::{AuditDetail, AuditRow};
 use crate::domain::ids::RunId;
 use crate::domain::inventory::{Inventory, is_replaced_name};
 use crate::domain::permission::Permission;
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Plan, why_idle};
 use crate::domain::run::{self, Run, RunState, Step, StepState, Trigger};
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 
@@ -29,6 +29,8 @@ pub enum Submitted {
         run_id: RunId,
         /// Where it stands: pending.
         state: RunState,
+        /// Why it does nothing to any container; `None` where it acts, or where that shows when its host is back.
+        idle: Option<String>,
     },
     /// A run that does just this is open already; nothing was stored.
     Duplicate {
@@ -55,6 +57,14 @@ pub struct Prepared {
     pub run: Run,
     /// Its steps; empty while the host cannot be reached: they are planned when it begins.
     pub steps: Vec<Step>,
+}
+
+impl Prepared {
+    /// Why it does nothing; `None` where it does something, and while nobody knows.
+    fn idle(&self) -> Option<String> {
+        let idles = !self.steps.is_empty() && self.steps.iter().all(|step| step.state.is_terminal());
+        idles.then(|| why_idle(self.steps.iter().map(|step| &*step.reason)))
+    }
 }
 
 /// Stores a run for a request, and wakes the runner.
@@ -97,7 +107,8 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     app.bus.send(Live::Run(prepared.run.target.clone()));
     app.bus.send(Live::Overrides);
     app.execution.wake();
-    Ok(Submitted::New { run_id: prepared.run.id, state: RunState::Pending })
+    let idle = prepared.idle();
+    Ok(Submitted::New { run_id: prepared.run.id, state: RunState::Pending, idle })
 }
 
 /// Repeats the failed steps of a run that has ended.
