@@ -1,6 +1,8 @@
 //! What a request by a person, a token or a cron schedule means for the windows and overrides it goes against
 //! (rulings 3): by policy it lives until the next edge, is put back after a grace, or is only recorded.
 
+use jiff::Timestamp;
+
 use super::execute::Prepared;
 use super::overrides::{self, Changed, Wish};
 use super::{Actor, App, Result};
@@ -16,8 +18,9 @@ use crate::domain::run::{Run, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::window::Mood;
 
-/// Stores beside a run what becomes of the windows and overrides it goes against. What changes nothing goes against
-/// nothing: an unpause of what is stopped must not be told as a wake.
+/// Stores beside a run what becomes of the windows and overrides it goes against, as of `now`: for a run that begins at
+/// once the instant at which it was made, by which an undo finds it. What changes nothing goes against nothing: an unpause
+/// of what is stopped must not be told as a wake.
 pub(crate) async fn answer(
     tx: &mut Tx,
     app: &App,
@@ -25,6 +28,7 @@ pub(crate) async fn answer(
     prepared: &Prepared,
     inventory: &Inventory,
     rules: &Rules,
+    now: Timestamp,
 ) -> Result<()> {
     let run = &prepared.run;
     if rules.is_empty() || !run.action.sets_state() {
@@ -41,7 +45,7 @@ pub(crate) async fn answer(
         if inventory.is_connected() && !members.iter().any(|(member, _)| acts(member)) {
             continue;
         }
-        one(tx, app, actor, run, rules, &target, members).await?;
+        one(tx, app, actor, run, rules, &target, members, now).await?;
     }
     Ok(())
 }
@@ -57,16 +61,16 @@ pub(crate) async fn make_last(
     rules: &Rules,
     wish: Wish,
 ) -> Result<()> {
-    let target = &prepared.run.target;
+    let (target, now) = (&prepared.run.target, prepared.run.created_at);
     let mut all = members(prepared, inventory, target);
     if wish.until.is_none() {
         leave_to_their_own(&mut all, &target.host, rules, target);
-        answer(tx, app, actor, prepared, inventory, &rules.without_own(target)).await?;
+        answer(tx, app, actor, prepared, inventory, &rules.without_own(target), now).await?;
     }
     let changes = all.iter().any(|(_, was)| was.is_some());
     let extends = rules.overrides().iter().any(|one| one.reach == wish.reach && one.puts_back);
     let wish = Wish { puts_back: wish.puts_back && (changes || extends), ..wish };
-    overrides::respect(tx, app, actor, wish, &target.host, &all).await
+    overrides::respect(tx, app, actor, wish, &target.host, &all, now).await
 }
 
 /// The members that an override of a target speaks for, with how each was before the run changes it.
@@ -96,6 +100,7 @@ fn leave_to_their_own(members: &mut Vec<Changed>, host: &HostId, rules: &Rules, 
     });
 }
 
+#[allow(clippy::too_many_arguments, reason = "all that an act by hand is judged by")]
 async fn one(
     tx: &mut Tx,
     app: &App,
@@ -104,11 +109,12 @@ async fn one(
     rules: &Rules,
     target: &Target,
     mut members: Vec<Changed>,
+    now: Timestamp,
 ) -> Result<()> {
     let by_fire =
         matches!(run.trigger, Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override);
     let answer = if by_fire { contradiction::answer_to_fire } else { contradiction::answer };
-    match answer(rules, target, run.action, app.clock.now()) {
+    match answer(rules, target, run.action, now) {
         Some(Answer::Respect { wanted, until }) => {
             if until.is_none() {
                 leave_to_their_own(&mut members, &target.host, rules, target);
@@ -126,9 +132,9 @@ async fn one(
                 by_hand: true,
                 puts_back: false,
             };
-            overrides::respect(tx, app, actor, wish, &target.host, &members).await
+            overrides::respect(tx, app, actor, wish, &target.host, &members, now).await
         }
-        Some(Answer::Enforce(wanted)) => put_back_later(tx, app, &target.host, &members, wanted).await,
+        Some(Answer::Enforce(wanted)) => put_back_later(tx, &target.host, &members, wanted, now).await,
         Some(Answer::Observe) | None => Ok(()),
     }
 }
@@ -136,12 +142,11 @@ async fn one(
 /// After the grace it is as the window wants it again.
 async fn put_back_later(
     tx: &mut Tx,
-    app: &App,
     host: &HostId,
     members: &[Changed],
     wanted: Wanted,
+    now: Timestamp,
 ) -> Result<()> {
-    let now = app.clock.now();
     let mood = if wanted == Wanted::Asleep { Mood::Asleep } else { Mood::Awake };
     let known = db::applied::of_host_in(tx, host).await?;
     for (member, _) in members {

@@ -100,6 +100,8 @@ pub struct Wish<'a> {
     pub restore: Restore,
     /// For a retry: act on these alone, and leave the rest as it is.
     pub only: Option<&'a HashSet<ContainerIdentity>>,
+    /// For an undo: what is done to each container; what is not among them is not for it.
+    pub undoes: Option<&'a HashMap<ContainerIdentity, Action>>,
     /// Members that are left alone, with the reason.
     pub leave: &'a HashMap<ContainerIdentity, String>,
     /// The zone in which sentences tell times.
@@ -192,7 +194,11 @@ impl<'a> Ground<'a> {
         if self.wish.only.is_some_and(|only| !only.contains(&member.identity)) {
             return Err("not part of the retry".to_owned());
         }
-        match self.wish.action {
+        if self.wish.undoes.is_some_and(|undoes| !undoes.contains_key(&member.identity)) {
+            return Err("not part of what is undone".to_owned());
+        }
+        let undone = self.wish.undoes.and_then(|undoes| undoes.get(&member.identity));
+        match undone.copied().unwrap_or(self.wish.action) {
             Action::Start => self.decide_start(member),
             Action::Stop if let Some(twin) = self.twins.get(&member.identity) => {
                 Ok((Action::Stop, Some(format!("with {twin}, which bears the same number"))))
@@ -256,10 +262,11 @@ impl<'a> Ground<'a> {
     }
 
     /// A one-shot that did its work. What naps was running when it was stopped. A container that is asked for by itself
-    /// is meant, and so is what a retry is for.
+    /// is meant, and so is what a retry or an undo is for.
     fn is_completed(&self, member: &Container) -> bool {
         matches!(self.wish.subject, Subject::Stack(_))
             && self.wish.only.is_none()
+            && self.wish.undoes.is_none()
             && !self.napping.contains(&member.identity)
             && self.completion.holds(member)
     }

@@ -399,6 +399,7 @@ pub fn trigger(trigger: Trigger) -> &'static str {
         Trigger::Window => "by the window",
         Trigger::Override => "by an override",
         Trigger::Retry => "as a retry",
+        Trigger::Undo => "as an undo",
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::{Request, known, only_of, plan_by, touchable};
+use super::{Request, Share, known, plan_by, touchable};
 use crate::app::audit::{self, Object};
 use crate::app::error::{Error, Result};
 use crate::app::outlook::Outlook;
@@ -86,15 +86,16 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     touchable(&inventory, &request.target, &name)?;
     let lasting = request.lasting.clone();
     let outlook = Outlook::load(app).await?;
-    let prepared = prepare(app, actor, request, &inventory, &outlook, app.clock.now()).await?;
     // Two requests for the same thing at once: the second one finds the first.
     let _asking = app.execution.asking().await;
+    let prepared = prepare(app, actor, request, &inventory, &outlook, app.clock.now()).await?;
     let mut tx = app.db.begin().await?;
     let twin = db::runs::open_twin(&mut tx, &prepared.run).await?;
     if let Some(wish) = lasting {
         by_hand::make_last(&mut tx, app, actor, &prepared, &inventory, &outlook.rules, wish).await?;
     } else if twin.is_none() {
-        by_hand::answer(&mut tx, app, actor, &prepared, &inventory, &outlook.rules).await?;
+        let asked = prepared.run.created_at;
+        by_hand::answer(&mut tx, app, actor, &prepared, &inventory, &outlook.rules, asked).await?;
     }
     if let Some(twin) = twin {
         tx.commit().await?;
@@ -179,11 +180,11 @@ pub async fn prepare(
         puts_back: request.puts_back.is_some(),
     };
     let steps = if inventory.is_connected() {
-        let only = match request.puts_back {
-            None => only_of(app, &run).await?,
-            alone => alone,
+        let share = match request.puts_back {
+            None => Share::of(app, &run).await?,
+            Some(alone) => Share::Only(alone),
         };
-        steps_of(app, &run, &plan_by(&run, inventory, outlook, only.as_ref(), now), now)
+        steps_of(app, &run, &plan_by(&run, inventory, outlook, &share, now), now)
     } else {
         Vec::new()
     };
@@ -223,7 +224,10 @@ fn request_row(app: &App, actor: &Actor, run: &Run) -> AuditRow {
     audit::row(
         app,
         actor,
-        &format!("{}.{}", run.target.target_type(), run.action),
+        &match run.trigger {
+            Trigger::Undo => format!("{}.undo", run.target.target_type()),
+            _ => format!("{}.{}", run.target.target_type(), run.action),
+        },
         Object {
             kind: run.target.target_type().as_str(),
             id: Some(&run.target.identity_text()),

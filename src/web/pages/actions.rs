@@ -12,6 +12,7 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::deeds::Deed;
 use super::ends::Ends;
+use super::undo;
 use crate::app::execute::Submitted;
 use crate::app::nap::Course;
 use crate::app::{FieldError, Result};
@@ -396,7 +397,7 @@ pub(super) async fn stay(
     Ok(super::go(web, htmx, back))
 }
 
-/// What became of one deed, with the way to its run.
+/// What became of one deed, with the way to its run and the way back.
 pub(super) fn told(deed: Deed, name: &str, submitted: &Submitted) -> Flash {
     let name = view::shown_name(name);
     let toast = match submitted {
@@ -408,7 +409,8 @@ pub(super) fn told(deed: Deed, name: &str, submitted: &Submitted) -> Flash {
             Flash::new("info", format!("{}: this was under way already.", deed.label_of(&name)))
         }
     };
-    toast.with_link(format!("/runs/{}", submitted.run_id()), "View run")
+    let toast = toast.with_link(format!("/runs/{}", submitted.run_id()), "View run");
+    if deed.can_be_undone(submitted) { toast.with_undo(undo::href([submitted.run_id()])) } else { toast }
 }
 
 impl Question {

@@ -6,10 +6,12 @@ use axum::response::{Html, Response};
 use super::actions::{Part, Question, Whence, asked, asked_again, stay, told};
 use super::deeds::Deed;
 use super::ends::Ends;
+use super::undo;
 use crate::app::execute::{self, Request, Submitted};
 use crate::app::nap::{self, Asked, Course};
 use crate::app::{Actor, App, Error, Result};
 use crate::domain::action::Action;
+use crate::domain::ids::RunId;
 use crate::domain::overrides::Wanted;
 use crate::domain::run::Trigger;
 use crate::domain::target::{Target, TargetType};
@@ -22,7 +24,7 @@ use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::{self, Choice, Link, Now};
 
 /// Targets at once: as the API takes.
-const MOST: usize = 200;
+pub(super) const MOST: usize = 200;
 /// What is left as it is that a sentence names.
 const NAMED: usize = 3;
 
@@ -278,7 +280,10 @@ async fn act(
                 (false, 0) => "info",
                 (false, _) => "good",
             };
-            Flash::new(tone, sum.told()).with_link("/runs", "View runs")
+            let toast = Flash::new(tone, sum.told()).with_link("/runs", "View runs");
+            let undoable = begun.iter().filter(|one| wish.deed.can_be_undone(one)).map(Submitted::run_id);
+            let undoable: Vec<&RunId> = undoable.collect();
+            if undoable.is_empty() { toast } else { toast.with_undo(undo::href(undoable)) }
         }
     };
     stay(&web, &htmx, &notes, &shell, &whence.or("/"), toast).await

@@ -5,7 +5,7 @@ use axum::response::{Html, Response};
 
 use super::actions::{Question, Whence, asked, asked_again, stay, told};
 use super::ends::Ends;
-use crate::app::execute::{self, Request};
+use crate::app::execute::{self, Request, Submitted, undo};
 use crate::app::nap::{self, Asked, Course};
 use crate::app::{Actor, App, Error, Result, locks, stacks};
 use crate::domain::action::Action;
@@ -87,6 +87,19 @@ impl Deed {
             Self::Unlock => ("is unlocked", "are unlocked"),
         };
         if many == 1 { one } else { several }
+    }
+
+    /// Whether what became of it can be undone. A nap or a wake lasts although it changes no container.
+    pub(super) fn can_be_undone(self, submitted: &Submitted) -> bool {
+        let is_idle = match submitted {
+            Submitted::New { idle, .. } => idle.is_some(),
+            Submitted::Duplicate { .. } => return false,
+        };
+        match self {
+            Self::Nap | Self::Wake => true,
+            Self::Do(action) => undo::can_be_undone(Trigger::Manual, action) && !is_idle,
+            Self::Lock | Self::Unlock => false,
+        }
     }
 
     /// It with its object: `Nap media`.
