@@ -23,9 +23,9 @@
       // The same again takes the place of the first.
       each(".toast[data-seen]", (other) => other.textContent === toast.textContent && other.remove());
       toast.dataset.seen = "";
-      if (toast.dataset.tone !== "bad") fade(toast, find("form", toast) ? 10000 : 6000);
+      if (toast.dataset.tone !== "bad") fade(toast, find("form", toast) ? 29000 : 6000);
     });
-    each(".flash form", (form) => fade(form, 10000));
+    each(".flash form", (form) => fade(form, 29000));
     each("[data-countdown]:not([data-seen])", countdown);
     unsaved ||= Boolean(find("[data-dirty]"));
     // One stop for the Tab key in a whole week.
@@ -219,6 +219,13 @@
     find("#alerts").append(toast);
     settle();
   });
-  on("htmx:after:swap", settle);
+  on("htmx:after:swap", ({ target, detail }) => {
+    settle();
+    // A question that was answered in the corner is over; one that comes back has taken its place.
+    const dialog = target.closest?.("#dialogs dialog[open]");
+    if (!dialog) return;
+    if (detail.ctx.response.status < 400 && find("[name=t]", dialog)) each(".pick :checked", (box) => { box.checked = false; });
+    dialog.close();
+  });
   settle();
 })();

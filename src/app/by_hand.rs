@@ -1,6 +1,8 @@
 //! What a request by a person, a token or a cron schedule means for the windows and overrides it goes against
 //! (rulings 3): by policy it lives until the next edge, is put back after a grace, or is only recorded.
 
+use jiff::Timestamp;
+
 use super::execute::Prepared;
 use super::overrides::{self, Changed, Wish};
 use super::{Actor, App, Result};
@@ -16,8 +18,9 @@ use crate::domain::run::{Run, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::window::Mood;
 
-/// Stores beside a run what becomes of the windows and overrides it goes against. What changes nothing goes against
-/// nothing: an unpause of what is stopped must not be told as a wake.
+/// Stores beside a run what becomes of the windows and overrides it goes against, as of `now`: for a run that begins at
+/// once the instant at which it was made, by which an undo finds it. What changes nothing goes against nothing: an unpause
+/// of what is stopped must not be told as a wake.
 pub(crate) async fn answer(
     tx: &mut Tx,
     app: &App,
@@ -25,12 +28,13 @@ pub(crate) async fn answer(
     prepared: &Prepared,
     inventory: &Inventory,
     rules: &Rules,
+    now: Timestamp,
 ) -> Result<()> {
     let is_fire = matches!(
         prepared.run.trigger,
         Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override
     );
-    answer_by(tx, app, actor, prepared, inventory, rules, is_fire).await
+    answer_by(tx, app, actor, prepared, inventory, rules, is_fire, now).await
 }
 
 /// The same for a run that begins with another plan than the one it was asked for with. What overrides say by now was
@@ -41,11 +45,13 @@ pub(crate) async fn answer_as_it_begins(
     prepared: &Prepared,
     inventory: &Inventory,
     rules: &Rules,
+    now: Timestamp,
 ) -> Result<()> {
     let actor = Actor::of(prepared.run.actor.clone());
-    answer_by(tx, app, &actor, prepared, inventory, rules, true).await
+    answer_by(tx, app, &actor, prepared, inventory, rules, true, now).await
 }
 
+#[expect(clippy::too_many_arguments, reason = "what a run is asked with, and how")]
 async fn answer_by(
     tx: &mut Tx,
     app: &App,
@@ -54,6 +60,7 @@ async fn answer_by(
     inventory: &Inventory,
     rules: &Rules,
     windows_alone: bool,
+    now: Timestamp,
 ) -> Result<()> {
     let run = &prepared.run;
     if rules.is_empty() || !run.action.sets_state() {
@@ -71,11 +78,11 @@ async fn answer_by(
         if inventory.is_connected() && !members.iter().any(|(member, _)| acts(member)) {
             continue;
         }
-        let Some(answer) = ask(rules, &target, run.action, app.clock.now()) else { continue };
+        let Some(answer) = ask(rules, &target, run.action, now) else { continue };
         if matches!(answer, Answer::Respect { until: None, .. }) {
             leave_to_their_own(&mut members, &target.host, rules, &target);
         }
-        one(tx, app, actor, run, &target, members, answer).await?;
+        one(tx, app, actor, run, &target, members, answer, now).await?;
     }
     Ok(())
 }
@@ -91,16 +98,16 @@ pub(crate) async fn make_last(
     rules: &Rules,
     wish: Wish,
 ) -> Result<()> {
-    let target = &prepared.run.target;
+    let (target, now) = (&prepared.run.target, prepared.run.created_at);
     let mut all = members(prepared, inventory, target);
     if wish.until.is_none() {
         leave_to_their_own(&mut all, &target.host, rules, target);
-        answer(tx, app, actor, prepared, inventory, &rules.without_own(target)).await?;
+        answer(tx, app, actor, prepared, inventory, &rules.without_own(target), now).await?;
     }
     let changes = all.iter().any(|(_, was)| was.is_some());
     let extends = rules.overrides().iter().any(|one| one.reach == wish.reach && one.puts_back);
     let wish = Wish { puts_back: wish.puts_back && (changes || extends), ..wish };
-    overrides::respect(tx, app, actor, wish, &target.host, &all).await
+    overrides::respect(tx, app, actor, wish, &target.host, &all, now).await
 }
 
 /// The members that an override of a target speaks for, with how each was before the run changes it.
@@ -130,6 +137,7 @@ fn leave_to_their_own(members: &mut Vec<Changed>, host: &HostId, rules: &Rules, 
     });
 }
 
+#[expect(clippy::too_many_arguments, reason = "all that an act by hand is judged by")]
 async fn one(
     tx: &mut Tx,
     app: &App,
@@ -138,6 +146,7 @@ async fn one(
     target: &Target,
     mut members: Vec<Changed>,
     answer: Answer,
+    now: Timestamp,
 ) -> Result<()> {
     match answer {
         Answer::Respect { wanted, until } => {
@@ -154,12 +163,12 @@ async fn one(
                 by_hand: true,
                 puts_back: false,
             };
-            overrides::respect(tx, app, actor, wish, &target.host, &members).await
+            overrides::respect(tx, app, actor, wish, &target.host, &members, now).await
         }
         Answer::Enforce(wanted) => {
             // What the run leaves as it is, was so on purpose.
             members.retain(|(_, was)| was.is_some());
-            put_back_later(tx, app, &target.host, &members, wanted).await
+            put_back_later(tx, &target.host, &members, wanted, now).await
         }
         Answer::Observe => Ok(()),
     }
@@ -168,12 +177,11 @@ async fn one(
 /// After the grace it is as the window wants it again.
 async fn put_back_later(
     tx: &mut Tx,
-    app: &App,
     host: &HostId,
     members: &[Changed],
     wanted: Wanted,
+    now: Timestamp,
 ) -> Result<()> {
-    let now = app.clock.now();
     let mood = if wanted == Wanted::Asleep { Mood::Asleep } else { Mood::Awake };
     let known = db::applied::of_host_in(tx, host).await?;
     for (member, _) in members {

@@ -105,7 +105,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
         reach,
     };
     let mut tx = app.db.begin().await?;
-    let made = impose(&mut tx, app, actor, wish, until).await?;
+    let made = impose(&mut tx, app, actor, wish, until, now).await?;
     tx.commit().await?;
     changed(app);
     Ok(made)
@@ -220,8 +220,14 @@ pub(crate) struct Wish {
 pub(crate) type Changed = (ContainerIdentity, Option<Mood>);
 
 /// Stores an override with its audit row; the one that counted for the same target is superseded.
-async fn impose(tx: &mut Tx, app: &App, actor: &Actor, wish: Wish, until: Timestamp) -> Result<Override> {
-    let now = app.clock.now();
+async fn impose(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    wish: Wish,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<Override> {
     if let Some(older) = db::overrides::open_for(tx, &wish.reach).await? {
         db::overrides::close(tx, &older.id, now, "superseded").await?;
     }
@@ -244,7 +250,7 @@ async fn impose(tx: &mut Tx, app: &App, actor: &Actor, wish: Wish, until: Timest
     Ok(made)
 }
 
-/// As [`impose`] for what somebody did by hand to these containers: nothing is left to do for it. What an override of
+/// As [`impose`] for what somebody did by hand to these containers at `now`: nothing is left to do for it. What an override of
 /// one of them alone wanted otherwise is over: it is narrower, and would undo at once what was asked for now.
 pub(crate) async fn respect(
     tx: &mut Tx,
@@ -253,8 +259,8 @@ pub(crate) async fn respect(
     wish: Wish,
     host: &HostId,
     members: &[Changed],
+    now: Timestamp,
 ) -> Result<()> {
-    let now = app.clock.now();
     let state = if wish.wanted == Wanted::Asleep { Mood::Asleep } else { Mood::Awake };
     let known = db::applied::of_host_in(tx, host).await?;
     for (member, was) in members {
@@ -274,7 +280,7 @@ pub(crate) async fn respect(
         }
     }
     if let Some(until) = wish.until {
-        impose(tx, app, actor, wish, until).await?;
+        impose(tx, app, actor, wish, until, now).await?;
     } else if let Some(older) = db::overrides::open_for(tx, &wish.reach).await? {
         db::overrides::close(tx, &older.id, now, &wish.reason).await?;
         record(tx, app, actor, "override.end", &older, wish.reason).await?;
@@ -355,7 +361,7 @@ pub(crate) fn members(inventory: &Inventory, target: &Target) -> Vec<ContainerId
     members.iter().filter(|member| member.is_ordinary()).map(|member| member.identity.clone()).collect()
 }
 
-async fn record(
+pub(crate) async fn record(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::conditions::uuid_floor;
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
-use crate::domain::ids::OverrideId;
+use crate::domain::ids::{HostId, OverrideId};
 use crate::domain::overrides::{Override, Reach, Wanted};
 use crate::domain::run::ActorRef;
 use crate::domain::time::{from_ms, to_ms};
@@ -130,6 +131,43 @@ pub async fn open_for(tx: &mut Tx, reach: &Reach) -> Result<Option<Override>> {
         .bind(reach.identity_text())
         .fetch_optional(conn))?;
     row.map(Override::try_from).transpose()
+}
+
+/// The overrides of a host, or of what is on it, that were made at an instant.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn made_at(tx: &mut Tx, host: &HostId, at: Timestamp) -> Result<Vec<Override>> {
+    // Ids sort by time: the history is not looked at.
+    let rows: Vec<Row> = on_tx!(tx, conn =>
+        sqlx::query_as("SELECT * FROM overrides WHERE id >= $1 AND created_ms = $2 AND host_id = $3 ORDER BY id")
+        .bind(uuid_floor(to_ms(at)))
+        .bind(to_ms(at))
+        .bind(host.as_str())
+        .fetch_all(conn))?;
+    read_all(rows)
+}
+
+/// The overrides of a host, or of what is on it, that ended at an instant.
+///
+/// # Errors
+/// What the engine answered, or a damaged row.
+pub async fn closed_at(tx: &mut Tx, host: &HostId, at: Timestamp) -> Result<Vec<Override>> {
+    let rows: Vec<Row> = on_tx!(tx, conn =>
+        sqlx::query_as("SELECT * FROM overrides WHERE closed_ms = $1 AND host_id = $2 ORDER BY id")
+        .bind(to_ms(at))
+        .bind(host.as_str())
+        .fetch_all(conn))?;
+    read_all(rows)
+}
+
+/// An override that ended counts again. No other may be open for its target.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn reopen(tx: &mut Tx, id: &OverrideId) -> Result<()> {
+    exec_tx!(tx, "UPDATE overrides SET closed_ms = NULL, closed_reason = '' WHERE id = $1", id.as_str())?;
+    Ok(())
 }
 
 /// The overrides whose end has not been dealt with, oldest first.

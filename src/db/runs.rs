@@ -224,6 +224,20 @@ pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
     row.map(Run::try_from).transpose()
 }
 
+/// The run that undoes another one.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn undo_of(tx: &mut Tx, undone: &RunId) -> Result<Option<RunId>> {
+    // Ids sort by time: an undo comes soon after, or never.
+    let row: Option<(String,)> = on_tx!(tx, conn =>
+        sqlx::query_as("SELECT id FROM runs WHERE id > $1 AND retry_of = $1 AND trigger_kind = $2 ORDER BY id LIMIT 1")
+        .bind(undone.as_str())
+        .bind(Trigger::Undo.as_str())
+        .fetch_optional(conn))?;
+    Ok(row.map(|(id,)| RunId(id)))
+}
+
 /// A run that was skipped leaves its instant to one of the same schedule that acts for it after all. `false` where the
 /// run there did act.
 ///

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::FromRow;
 
-use super::{Db, DbError, Result, Tx, exec_tx, on_db};
+use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::nap::{NapKind, Sample, Sleep};
 use crate::domain::target::ContainerIdentity;
@@ -87,6 +87,28 @@ pub async fn end(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, at: T
         to_ms(at),
     )?;
     Ok(ended > 0)
+}
+
+/// Whether a run woke a container from a stay asleep.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn was_ended_by(
+    tx: &mut Tx,
+    host: &HostId,
+    identity: &ContainerIdentity,
+    run: &RunId,
+) -> Result<bool> {
+    let (count,): (i64,) = on_tx!(tx, conn =>
+        sqlx::query_as(
+            "SELECT COUNT(*) FROM steps JOIN sleeps ON sleeps.host_id = steps.host_id \
+             AND sleeps.identity = steps.identity AND sleeps.until_ms = steps.issued_ms \
+             WHERE steps.run_id = $1 AND steps.host_id = $2 AND steps.identity = $3")
+        .bind(run.as_str())
+        .bind(host.as_str())
+        .bind(identity.to_text())
+        .fetch_one(conn))?;
+    Ok(count > 0)
 }
 
 /// This very stay ended then; nothing where it has ended already, or made way for another.

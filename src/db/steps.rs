@@ -207,6 +207,32 @@ pub async fn explain(
     Ok(count > 0)
 }
 
+/// Whether a step of ours did one of two things to a container from one instant to another.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn changed(
+    tx: &mut Tx,
+    host: &HostId,
+    identity: &ContainerIdentity,
+    [one, other]: [Action; 2],
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<bool> {
+    let (count,): (i64,) = on_tx!(tx, conn =>
+        sqlx::query_as(
+            "SELECT COUNT(*) FROM steps WHERE host_id = $1 AND identity = $2 AND issued_ms >= $3 AND issued_ms < $4 \
+             AND action IN ($5, $6) AND state = 'succeeded' AND reason NOT LIKE 'already%'")
+        .bind(host.as_str())
+        .bind(identity.to_text())
+        .bind(to_ms(from))
+        .bind(to_ms(until))
+        .bind(one.as_str())
+        .bind(other.as_str())
+        .fetch_one(conn))?;
+    Ok(count > 0)
+}
+
 /// Forgets the log lines of starts that failed before `before`. Only a run that did not go well has any, and those are
 /// found by their state, without a look at all steps there are.
 ///

@@ -58,10 +58,27 @@ pub struct SkippedStep {
 }
 
 impl Plan {
+    /// Why it does nothing; `None` where it does something.
+    pub fn idle(&self) -> Option<String> {
+        let reasons = || self.skipped.iter().map(|skipped| &*skipped.reason);
+        self.steps.is_empty().then(|| why_idle(reasons()))
+    }
+
     /// How many waves there are.
     pub fn waves(&self) -> u32 {
         self.steps.iter().map(|step| step.wave).max().unwrap_or(0)
     }
+}
+
+/// Why nothing is done, from the reasons for which containers are left alone: each is told once, the first two of them.
+pub fn why_idle<'a>(reasons: impl IntoIterator<Item = &'a str>) -> String {
+    let mut told: Vec<&str> = Vec::new();
+    for reason in reasons {
+        if told.len() < 2 && !told.contains(&reason) {
+            told.push(reason);
+        }
+    }
+    if told.is_empty() { "there is nothing to do".to_owned() } else { told.join(", ") }
 }
 
 /// How the reason begins where a container is as it should be.
@@ -84,6 +101,8 @@ pub struct Wish<'a> {
     pub restore: Restore,
     /// For a retry: act on these alone, and leave the rest as it is.
     pub only: Option<&'a HashSet<ContainerIdentity>>,
+    /// For an undo: what is done to each container; what is not among them is not for it.
+    pub undoes: Option<&'a HashMap<ContainerIdentity, Action>>,
     /// Members that are left alone, with the reason.
     pub leave: &'a HashMap<ContainerIdentity, String>,
     /// The zone in which sentences tell times.
@@ -182,10 +201,14 @@ impl<'a> Ground<'a> {
         if self.wish.only.is_some_and(|only| !only.contains(&member.identity)) {
             return Err("not part of the retry".to_owned());
         }
+        if self.wish.undoes.is_some_and(|undoes| !undoes.contains_key(&member.identity)) {
+            return Err("not part of what is undone".to_owned());
+        }
         let with = |is_so: fn(ContainerState) -> bool| self.twin(member, is_so).map(with_twin);
         let running = |state| state == ContainerState::Running;
         let paused = |state| state == ContainerState::Paused;
-        match self.wish.action {
+        let undone = self.wish.undoes.and_then(|undoes| undoes.get(&member.identity));
+        match undone.copied().unwrap_or(self.wish.action) {
             Action::Start => self.decide_start(member),
             Action::Stop if let Some(twin) = with(ContainerState::is_up) => Ok((Action::Stop, Some(twin))),
             Action::Stop if member.state.is_up() => Ok((Action::Stop, None)),
@@ -256,10 +279,11 @@ impl<'a> Ground<'a> {
     }
 
     /// A one-shot that did its work. What naps was running when it was stopped. A container that is asked for by itself
-    /// is meant, and so is what a retry is for.
+    /// is meant, and so is what a retry or an undo is for.
     fn is_completed(&self, member: &Container) -> bool {
         matches!(self.wish.subject, Subject::Stack(_))
             && self.wish.only.is_none()
+            && self.wish.undoes.is_none()
             && !self.napping.contains(&member.identity)
             && self.completion.holds(member)
     }

@@ -108,6 +108,8 @@ words!(
         Override = "override",
         /// The failed steps of an earlier run, again.
         Retry = "retry",
+        /// The reverse of an earlier run, by whom asked for that.
+        Undo = "undo",
     }
 );
 
@@ -186,7 +188,7 @@ pub struct Run {
     pub attempt: i64,
     /// Stop grace in seconds, where the request sets one.
     pub stop_timeout_seconds: Option<i64>,
-    /// The run whose failed steps this one repeats.
+    /// The run whose failed steps this one repeats, or which it undoes.
     pub retry_of: Option<RunId>,
     /// For a `missed` summary row: the first and last missed instants and how many there were.
     pub missed: Option<MissedSpan>,

@@ -336,7 +336,7 @@ impl<'a> Scene<'a> {
                 }
                 let was = (nap && mood == Mood::Awake).then_some(Mood::Asleep);
                 let members = [(identity.clone(), was)];
-                overrides::respect(tx, self.app, &outside(), wish, host, &members).await
+                overrides::respect(tx, self.app, &outside(), wish, host, &members, self.now).await
             }
             Verdict::Observe { mood, is_seen } => {
                 self.record(tx, &name, &target, "observe", deed(mood, is_seen)).await
@@ -455,7 +455,7 @@ async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Ve
             // What a guard may hold back goes against nothing before it goes.
             if prepared.run.guard.is_none() {
                 let (actor, rules) = (Actor::scheduler(), &outlook.rules);
-                execute::answer_by_hand(&mut tx, app, &actor, prepared, inventory, rules).await?;
+                execute::answer_by_hand(&mut tx, app, &actor, prepared, inventory, rules, now).await?;
             }
             runs.push(prepared.run.id.clone());
         }

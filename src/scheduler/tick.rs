@@ -143,7 +143,8 @@ async fn store(
         let host = batch.inventories.get(prepared.run.target.host.as_str());
         // What a guard may hold back goes against nothing before it goes.
         if let Some(inventory) = host.filter(|_| prepared.run.guard.is_none()) {
-            execute::answer_by_hand(&mut tx, app, &actor, prepared, inventory, &batch.rules).await?;
+            execute::answer_by_hand(&mut tx, app, &actor, prepared, inventory, &batch.rules, app.clock.now())
+                .await?;
         }
         runs.push(prepared.run.id.clone());
     }

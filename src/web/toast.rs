@@ -5,7 +5,7 @@ use axum::response::Html;
 
 use super::error;
 use super::shell::Shell;
-use super::view::{ErrorPage, Sampled};
+use super::view::{ErrorPage, Link, Sampled};
 use crate::app::Result;
 
 /// One message that is shown once.
@@ -25,7 +25,7 @@ use crate::app::Result;
 /// Toast::new("good", "Sent.").alone(&shell)
 /// ```
 ///
-/// In the corner it goes after 6 s, after 10 s where something can be undone, and never under the pointer. One of the
+/// In the corner it goes after 6 s, after 29 s where something can be undone, and never under the pointer. One of the
 /// tone `bad` is read out at once and stays until it is closed.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Toast {
@@ -33,6 +33,9 @@ pub struct Toast {
     pub tone: String,
     /// The message.
     pub text: String,
+    /// Where more of it is told.
+    #[serde(default)]
+    pub link: Option<Link>,
     /// What takes back what it tells of.
     #[serde(default)]
     pub undo: Option<Undo>,
@@ -51,7 +54,7 @@ pub struct Undo {
 impl Toast {
     /// A message in one of the four tones.
     pub fn new(tone: &str, text: impl Into<String>) -> Self {
-        Self { tone: tone.to_owned(), text: text.into(), undo: None }
+        Self { tone: tone.to_owned(), text: text.into(), link: None, undo: None }
     }
 
     /// What was done to many, with what was refused of some of them.
@@ -60,6 +63,12 @@ impl Toast {
             return Self::new("good", told);
         }
         Self::new("warn", format!("{told} Left as they are: {}.", refused.join("; ")))
+    }
+
+    /// With a link behind its words.
+    #[must_use]
+    pub fn with_link(self, href: impl Into<String>, text: &str) -> Self {
+        Self { link: Some(Link::new(href, text)), ..self }
     }
 
     /// With a button that undoes it by a POST to `href`, a path below the base path.
@@ -137,6 +146,7 @@ impl From<ErrorPage> for ToastPart {
 impl Sampled for ToastPart {
     fn samples() -> Vec<Self> {
         let undo = Toast::new("good", "Nights is switched off.").with_undo("/schedules/1/enable");
+        let undo = undo.with_link("/runs/1", "View run");
         let apart = Self { apart: true, ..Self::new(Shell::sample(), undo) };
         ErrorPage::samples().into_iter().map(Self::from).chain([apart]).collect()
     }

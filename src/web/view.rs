@@ -20,7 +20,7 @@ pub trait Sampled: askama::Template + Sized {
 }
 
 /// A link with its words.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Link {
     /// Path below the base path, with the leading slash.
     pub href: String,
@@ -399,6 +399,7 @@ pub fn trigger(trigger: Trigger) -> &'static str {
         Trigger::Window => "by the window",
         Trigger::Override => "by an override",
         Trigger::Retry => "as a retry",
+        Trigger::Undo => "as an undo",
     }
 }
 

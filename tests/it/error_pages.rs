@@ -70,7 +70,7 @@ async fn what_is_not_possible_leads_back_to_where_it_was_asked() {
     let test = TestApp::over(Bench::new(NOW, world).await).await;
     let mut otto = test.operator().await;
     let answer = otto.post(&format!("/stacks/{}/stop", Bench::stack("media").key()), &[]).await;
-    let run = answer.location().to_owned();
+    let (_, run) = otto.follow(&answer).await;
     test.bench().settle().await;
     otto.get(&run).await;
     let page = otto.post(&format!("{run}/cancel"), &[]).await;

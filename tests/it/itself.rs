@@ -160,7 +160,7 @@ async fn pages_offer_nothing_and_refuse_what_is_typed() {
     for deed in ["stop", "nap", "restart"] {
         otto.post("/actions", &[("do", deed), ("t", &target), ("until", "")]).await;
         let told = otto.get("/").await.text(".flash");
-        assert!(told.contains("0 under way, 1 refused") && told.contains(UNSURE), "{deed}: {told}");
+        assert!(told.contains("media stays as it is: protected") && told.contains(UNSURE), "{deed}: {told}");
     }
     assert!(test.bench().sim.acts().is_empty(), "Docker was asked for nothing");
     let health = test.admin().await.get("/health").await;

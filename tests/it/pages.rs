@@ -89,8 +89,9 @@ async fn a_stop_is_asked_for_with_its_plan_and_leads_to_its_run() {
     assert!(dialog.body.trim_start().starts_with("<dialog"), "htmx gets the dialog alone: {}", dialog.body);
 
     let answer = otto.post(&path, &[]).await;
-    assert_eq!(answer.status, 303);
-    let run = answer.location().to_owned();
+    assert_eq!(answer.location(), format!("/stacks/{}", key("media")), "it stays where it was asked");
+    let (page, run) = otto.follow(&answer).await;
+    assert_eq!(page.text(".flash > span"), "media stops. View run");
     let page = otto.get(&run).await;
     assert!(page.attribute("#run", "hx-trigger").is_some(), "it follows the run: {}", page.body);
     let part = otto.get_part(&run).await;
@@ -142,7 +143,8 @@ async fn a_schedule_is_made_changed_switched_run_and_deleted() {
     let question = otto.get(&format!("{path}/run")).await;
     assert!(question.text("main").contains("The schedule goes on as before"));
     let run = otto.post(&format!("{path}/run"), &[]).await;
-    assert!(run.location().starts_with("/runs/"));
+    assert_eq!(run.location(), path);
+    assert!(otto.follow(&run).await.1.starts_with("/runs/"));
 
     let delete = format!("{path}/delete");
     let rev = otto.get(&delete).await.attribute("[name=rev]", "value").expect("a revision");

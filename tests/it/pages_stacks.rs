@@ -111,7 +111,7 @@ async fn several_are_put_to_sleep_at_once_after_one_question() {
     let query =
         format!("/actions?do=nap&t=stack%2F{media}&t={}&t=stack%2F{media}", loner.replace('/', "%2F"));
     let question = otto.get(&query).await;
-    assert_eq!(question.text("h1"), "Nap 2 at once?", "{}", question.body);
+    assert_eq!(question.text("h1"), "Nap 2 targets?", "{}", question.body);
     let main = question.text("main");
     for name in ["media-web-1", "media-db-1", "loner"] {
         assert!(main.contains(name), "{name}: {main}");
@@ -127,7 +127,7 @@ async fn several_are_put_to_sleep_at_once_after_one_question() {
     assert!(wrong.text("form").contains("say until when"));
     let answer = otto.post("/actions", &fields).await;
     assert_eq!((answer.status, answer.location()), (303, "/"));
-    assert!(otto.get("/").await.text(".flash").contains("Nap: 2 are under way"));
+    assert!(otto.get("/").await.text(".flash").contains("2 targets nap."));
     test.bench().settle().await;
     let page = otto.get("/").await;
     assert!(page.text(&format!("#stack-{media}")).contains("Napping"));
@@ -143,7 +143,7 @@ async fn several_are_put_to_sleep_at_once_after_one_question() {
     let wake = [("do", "wake"), ("t", media_field.as_str()), ("t", guard.as_str()), ("until", "1h")];
     otto.post("/actions", &wake).await;
     let told = otto.get("/").await.text(".flash");
-    assert!(told.contains("1 under way, 1 refused") && told.contains("guard"), "{told}");
+    assert!(told.contains("1 target wakes, 1 is left as it is (guard: protected"), "{told}");
 }
 
 #[tokio::test]

@@ -201,7 +201,8 @@ async fn the_row_of_an_open_run_stays_true() {
     let test = TestApp::over(Bench::new(NOW, world).await).await;
     let mut otto = test.operator().await;
     let answer = otto.post(&format!("/stacks/{}/stop", key("media")), &[]).await;
-    let id = answer.location().rsplit('/').next().expect("an id").to_owned();
+    let (_, run) = otto.follow(&answer).await;
+    let id = run.rsplit('/').next().expect("an id").to_owned();
     let stay = otto.get("/runs").await.attribute("#runs", "hx-get").expect("it asks for itself");
     assert_eq!(stay, format!("/runs?upto={id}"));
     test.bench().settle().await;

@@ -194,7 +194,7 @@ async fn the_dialog_the_tile_and_several_at_once_say_what_comes() {
     let several = otto.get(&format!("/actions?do=nap&t=stack/{key}")).await;
     assert!(several.text("main").contains("Until someone changes it"), "{}", several.text("main"));
     let nap = otto.post(&format!("{page}/nap"), &[("until", "2027-03-02T23:00:00Z")]).await;
-    assert!(nap.location().starts_with("/runs/"), "{}", nap.body);
+    assert_eq!(nap.location(), page, "{}", nap.body);
     test.bench().settle().await;
     test.bench().quiet().await;
     let tile = otto.get(&format!("{page}/tile")).await;

@@ -374,7 +374,7 @@ impl Ended<'_> {
                 by_hand: actor.reference.kind != "scheduler",
                 puts_back: false,
             };
-            return overrides::respect(tx, app, actor, wish, &run.target.host, &members).await;
+            return overrides::respect(tx, app, actor, wish, &run.target.host, &members, now).await;
         }
         for (member, _) in &members {
             db::applied::put(tx, &run.target.host, member, &Applied::now(Mood::Awake, now)).await?;

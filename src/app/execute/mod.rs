@@ -37,6 +37,7 @@ mod operate;
 pub mod runner;
 mod submit;
 mod under_way;
+pub mod undo;
 
 pub(crate) use super::by_hand::answer as answer_by_hand;
 pub use submit::{Prepared, Submitted, prepare, retry, store, store_all, submit};
@@ -61,7 +62,7 @@ pub struct Request {
     pub stop_timeout_seconds: Option<i64>,
     /// Why, in words; may be empty.
     pub reason: String,
-    /// The run whose failed steps are to be repeated.
+    /// The run whose failed steps are to be repeated, or which is to be undone.
     pub retry_of: Option<RunId>,
     /// For a start: what naps is woken, and the rest left off (rulings 5).
     pub restore: bool,
@@ -113,8 +114,16 @@ pub async fn preview(
     let restore = if restore { Restore::ElseAll } else { Restore::No };
     let leave = HashMap::new();
     let zone = &super::zone::default_zone(app).await?.zone;
-    let wish =
-        Wish { subject: &target.subject, action, naps: &naps, restore, only: None, leave: &leave, zone };
+    let wish = Wish {
+        subject: &target.subject,
+        action,
+        naps: &naps,
+        restore,
+        only: None,
+        undoes: None,
+        leave: &leave,
+        zone,
+    };
     let mut plan = plan(wish, &inventory);
     let rules = super::rules::load(app).await?;
     let moment = rules.at(app.clock.now());
@@ -133,28 +142,43 @@ async fn plan_of(
     outlook: &Outlook,
     now: Timestamp,
 ) -> Result<Plan> {
-    let only = only_of(app, run).await?;
-    Ok(plan_by(run, inventory, outlook, only.as_ref(), now))
+    Ok(plan_by(run, inventory, outlook, &Share::of(app, run).await?, now))
 }
 
-/// The containers that a run is for alone: what an earlier one left undone, or what it found to put back at first.
-async fn only_of(app: &App, run: &Run) -> Result<Option<HashSet<ContainerIdentity>>> {
-    match &run.retry_of {
-        None if run.puts_back => unfinished(app, &run.id).await,
-        None => Ok(None),
-        Some(earlier) => unfinished(app, earlier).await,
+/// What a run is for, where that is not all of its target.
+enum Share {
+    /// All of it.
+    All,
+    /// These containers alone: what an earlier run left undone, or what it found to put back at first.
+    Only(HashSet<ContainerIdentity>),
+    /// What an earlier run did, to undo it.
+    Undoes(undo::Past),
+}
+
+impl Share {
+    async fn of(app: &App, run: &Run) -> Result<Self> {
+        let only = match &run.retry_of {
+            None if run.puts_back => unfinished(app, &run.id).await?,
+            None => None,
+            Some(_) if run.trigger == Trigger::Undo => {
+                // Of what is forgotten nothing is undone.
+                let past = undo::Past::of(app, run).await?;
+                return Ok(past.map_or_else(|| Self::Only(HashSet::new()), Self::Undoes));
+            }
+            Some(earlier) => unfinished(app, earlier).await?,
+        };
+        Ok(only.map_or(Self::All, Self::Only))
+    }
+
+    /// It is for what another run is still at work on.
+    fn is_not_known_yet(&self) -> bool {
+        matches!(self, Self::Undoes(past) if past.is_open())
     }
 }
 
-/// The plan of a run, for some containers alone where `only` says so.
-fn plan_by(
-    run: &Run,
-    inventory: &Inventory,
-    outlook: &Outlook,
-    only: Option<&HashSet<ContainerIdentity>>,
-    now: Timestamp,
-) -> Plan {
-    let leave = super::rules::left_alone(run, inventory, outlook, now);
+/// The plan of a run, for its share of the target.
+fn plan_by(run: &Run, inventory: &Inventory, outlook: &Outlook, share: &Share, now: Timestamp) -> Plan {
+    let mut leave = super::rules::left_alone(run, inventory, outlook, now);
     let restore = match run.restore {
         false => Restore::No,
         true if super::rules::is_level(run) => Restore::Only,
@@ -163,7 +187,17 @@ fn plan_by(
     let none = Naps::new();
     let naps = outlook.naps(&run.target.host).unwrap_or(&none);
     let (subject, zone) = (&run.target.subject, &outlook.zone);
-    plan(Wish { subject, action: run.action, naps, restore, only, leave: &leave, zone }, inventory)
+    let (only, undoes) = match share {
+        Share::All => (None, None),
+        Share::Only(only) => (Some(only), None),
+        Share::Undoes(past) => {
+            let reverse = past.reverse(inventory, naps);
+            leave.extend(reverse.left);
+            (None, Some(reverse.acts))
+        }
+    };
+    let undoes = undoes.as_ref();
+    plan(Wish { subject, action: run.action, naps, restore, only, undoes, leave: &leave, zone }, inventory)
 }
 
 /// The containers of an earlier run that are not as it wanted; `None` for one that never got as far as a plan, since

@@ -17,9 +17,9 @@ use tokio_util::task::TaskTracker;
 
 use super::drive::{Drive, verdict};
 use super::guard::{self, Word};
-use super::plan_of;
 use super::submit::{Prepared, record_end, steps_of};
 use super::under_way::{Claim, Control, GivenUp, UnderWay};
+use super::{Share, plan_by};
 use crate::app::error::Result;
 use crate::app::outlook::Outlook;
 use crate::app::{App, Live, by_hand, overrides, report};
@@ -133,10 +133,19 @@ pub async fn recover(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -
     let given_up: Vec<GivenUp> = (0..count)
         .map(|index| claimed[index].claim.gives_up(claimed[index + 1..].iter().map(|newer| &newer.claim)))
         .collect();
+    let undone: HashMap<RunId, String> = db::runs::in_state(&app.db, RunState::Pending)
+        .await?
+        .into_iter()
+        .filter(|run| run.trigger == Trigger::Undo)
+        .filter_map(|run| Some((run.retry_of?, run.actor.name)))
+        .collect();
     for (Claimed { run, steps, claim }, given_up) in claimed.into_iter().zip(given_up) {
         let Some(host) = app.hosts.get(&run.target.host) else { continue };
         tracing::info!(run = %run.id, target = %run.target_name, "taking up a run that was cut off");
         let (under_way, control) = app.execution.enter(claim, &steps, given_up, &app.scheduler);
+        if let Some(by) = undone.get(&run.id) {
+            app.execution.cancel(&run.id, by);
+        }
         spawn(Drive::new(app.clone(), host, run, steps, control, stop.clone()).resumed(), under_way, tasks);
     }
     Ok(count)
@@ -281,7 +290,12 @@ impl Pass<'_> {
         // Only now: a stop stores its nap before it lets the next one in.
         let inventory = host.inventory();
         let outlook = self.outlook().await?;
-        let plan = plan_of(app, run, &inventory, outlook, now).await?;
+        let share = Share::of(app, run).await?;
+        if share.is_not_known_yet() {
+            // The end of what it undoes wakes the runner.
+            return Ok(());
+        }
+        let plan = plan_by(run, &inventory, outlook, &share, now);
         let fresh = steps_of(app, run, &plan, now);
         let way = app.execution.make_way(&Claim::new(run, &fresh, Some(&inventory)));
         if !way.given_up.is_empty() {
@@ -293,7 +307,7 @@ impl Pass<'_> {
         // What was held back goes against what is wanted now; and of what was not foreseen nobody has asked yet.
         let is_new = !same_plan(steps, &fresh);
         let answers = match run.trigger {
-            Trigger::Window => false,
+            Trigger::Window | Trigger::Undo => false,
             Trigger::Override if run.schedule_id.is_none() => false,
             Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override => {
                 run.guard.is_some() || is_new
@@ -307,7 +321,7 @@ impl Pass<'_> {
         }
         if answers {
             let prepared = Prepared { run: run.clone(), steps: fresh.clone() };
-            by_hand::answer_as_it_begins(&mut tx, app, &prepared, &inventory, &outlook.rules).await?;
+            by_hand::answer_as_it_begins(&mut tx, app, &prepared, &inventory, &outlook.rules, now).await?;
         }
         let steps = if is_new {
             db::steps::clear(&mut tx, &run.id).await?;
@@ -385,7 +399,7 @@ impl Pass<'_> {
     }
 }
 
-fn unreachable(inventory: &Inventory) -> Option<String> {
+pub(super) fn unreachable(inventory: &Inventory) -> Option<String> {
     match &inventory.link {
         Link::Connected { .. } => None,
         Link::Connecting => Some("the host is not connected yet".to_owned()),

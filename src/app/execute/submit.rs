@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::{Request, known, only_of, plan_by, touchable};
+use super::{Request, Share, known, plan_by, touchable};
 use crate::app::audit::{self, Object};
 use crate::app::error::{Error, Result};
 use crate::app::outlook::Outlook;
@@ -16,7 +16,7 @@ use crate::domain::audit::{AuditDetail, AuditRow};
 use crate::domain::ids::RunId;
 use crate::domain::inventory::{Inventory, is_replaced_name};
 use crate::domain::permission::Permission;
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Plan, why_idle};
 use crate::domain::run::{self, Run, RunState, Step, StepState, Trigger};
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 
@@ -29,6 +29,8 @@ pub enum Submitted {
         run_id: RunId,
         /// Where it stands: pending.
         state: RunState,
+        /// Why it does nothing to any container; `None` where it acts, or where that shows when its host is back.
+        idle: Option<String>,
     },
     /// A run that does just this is open already; nothing was stored.
     Duplicate {
@@ -57,6 +59,14 @@ pub struct Prepared {
     pub steps: Vec<Step>,
 }
 
+impl Prepared {
+    /// Why it does nothing; `None` where it does something, and while nobody knows.
+    fn idle(&self) -> Option<String> {
+        let idles = !self.steps.is_empty() && self.steps.iter().all(|step| step.state.is_terminal());
+        idles.then(|| why_idle(self.steps.iter().map(|step| &*step.reason)))
+    }
+}
+
 /// Stores a run for a request, and wakes the runner.
 ///
 /// # Errors
@@ -76,15 +86,16 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     touchable(&inventory, &request.target, &name)?;
     let lasting = request.lasting.clone();
     let outlook = Outlook::load(app).await?;
-    let prepared = prepare(app, actor, request, &inventory, &outlook, app.clock.now()).await?;
     // Two requests for the same thing at once: the second one finds the first.
     let _asking = app.execution.asking().await;
+    let prepared = prepare(app, actor, request, &inventory, &outlook, app.clock.now()).await?;
     let mut tx = app.db.begin().await?;
     let twin = db::runs::open_twin(&mut tx, &prepared.run).await?;
     if let Some(wish) = lasting {
         by_hand::make_last(&mut tx, app, actor, &prepared, &inventory, &outlook.rules, wish).await?;
     } else if twin.is_none() {
-        by_hand::answer(&mut tx, app, actor, &prepared, &inventory, &outlook.rules).await?;
+        let asked = prepared.run.created_at;
+        by_hand::answer(&mut tx, app, actor, &prepared, &inventory, &outlook.rules, asked).await?;
     }
     if let Some(twin) = twin {
         tx.commit().await?;
@@ -97,7 +108,8 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     app.bus.send(Live::Run(prepared.run.target.clone()));
     app.bus.send(Live::Overrides);
     app.execution.wake();
-    Ok(Submitted::New { run_id: prepared.run.id, state: RunState::Pending })
+    let idle = prepared.idle();
+    Ok(Submitted::New { run_id: prepared.run.id, state: RunState::Pending, idle })
 }
 
 /// Repeats the failed steps of a run that has ended.
@@ -168,11 +180,11 @@ pub async fn prepare(
         puts_back: request.puts_back.is_some(),
     };
     let steps = if inventory.is_connected() {
-        let only = match request.puts_back {
-            None => only_of(app, &run).await?,
-            alone => alone,
+        let share = match request.puts_back {
+            None => Share::of(app, &run).await?,
+            Some(alone) => Share::Only(alone),
         };
-        steps_of(app, &run, &plan_by(&run, inventory, outlook, only.as_ref(), now), now)
+        steps_of(app, &run, &plan_by(&run, inventory, outlook, &share, now), now)
     } else {
         Vec::new()
     };
@@ -212,7 +224,10 @@ fn request_row(app: &App, actor: &Actor, run: &Run) -> AuditRow {
     audit::row(
         app,
         actor,
-        &format!("{}.{}", run.target.target_type(), run.action),
+        &match run.trigger {
+            Trigger::Undo => format!("{}.undo", run.target.target_type()),
+            _ => format!("{}.{}", run.target.target_type(), run.action),
+        },
         Object {
             kind: run.target.target_type().as_str(),
             id: Some(&run.target.identity_text()),

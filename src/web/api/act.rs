@@ -43,7 +43,7 @@ pub struct Accepted {
 impl From<&Submitted> for Accepted {
     fn from(submitted: &Submitted) -> Self {
         let duplicate = matches!(submitted, Submitted::Duplicate { .. });
-        let (Submitted::New { run_id, state } | Submitted::Duplicate { run_id, state }) = submitted;
+        let (Submitted::New { run_id, state, .. } | Submitted::Duplicate { run_id, state }) = submitted;
         Self { run_id: run_id.0.clone(), state: state.as_str().to_owned(), duplicate }
     }
 }

@@ -97,7 +97,7 @@ mod tests {
             schedules::list, schedules::create, schedules::preview, schedules::get, schedules::put, schedules::delete,
             schedules::enable, schedules::disable, schedules::skip, schedules::unskip, schedules::run,
             calendars::list, calendars::create, calendars::get, calendars::put, calendars::delete,
-            runs::list, runs::get, runs::cancel, runs::retry,
+            runs::list, runs::get, runs::cancel, runs::undo, runs::retry,
             audit::list, summary::get, report::get,
         ),
         modifiers(&Bearer, &Answers),

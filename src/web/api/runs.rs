@@ -27,6 +27,7 @@ pub(super) fn routes() -> Routes {
         .get("/runs", Access::VIEWER, list)
         .get("/runs/{id}", Access::VIEWER, get)
         .post("/runs/{id}/cancel", Access::OPERATOR, cancel)
+        .post("/runs/{id}/undo", Access::OPERATOR, undo)
         .post("/runs/{id}/retry", Access::OPERATOR, retry)
 }
 
@@ -58,7 +59,7 @@ pub struct RunJson {
     looks_again_at: Option<Instant>,
     /// Why it was asked for: the layer that decided, with its text.
     why: String,
-    /// The run whose failed steps this one repeats.
+    /// The run whose failed steps this one repeats, or which it undoes.
     retry_of: Option<String>,
     /// For a row that stands for several missed fires.
     missed: Option<MissedJson>,
@@ -274,6 +275,28 @@ pub(super) async fn cancel(
         let run = history::get(&app, &caller.actor, &id).await?.run;
         let state = run.state.as_str().to_owned();
         act::answer(StatusCode::ACCEPTED, &Accepted { run_id: id.0, state, duplicate: false })
+    })
+    .await
+}
+
+/// Undoes what the caller asked for, within 30 seconds of that: what has not begun is called off, what was done is
+/// reversed where nobody has changed it since.
+#[utoipa::path(post, path = "/api/runs/{id}/undo", tag = "runs", operation_id = "undo_run",
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 202, body = Accepted), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn undo(
+    caller: Caller<Operator>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response> {
+    body.fields.finish()?;
+    let call = format!("/api/runs/{id}/undo");
+    act::once(&app, &caller.actor, &headers, &call, &body.bytes, async {
+        let run_id = execute::undo::undo(&app, &caller.actor, &RunId(id)).await?.run_id;
+        let state = history::get(&app, &caller.actor, &run_id).await?.run.state.as_str().to_owned();
+        act::answer(StatusCode::ACCEPTED, &Accepted { run_id: run_id.0, state, duplicate: false })
     })
     .await
 }

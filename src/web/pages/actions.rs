@@ -2,11 +2,17 @@
 //!
 //! The question is a page of its own, so that it works without scripts; htmx asks for the same thing as a dialog.
 
+use std::convert::Infallible;
+
 use askama::Template;
-use axum::response::{Html, Response};
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{Html, IntoResponse, Response};
 
 use super::deeds::Deed;
 use super::ends::Ends;
+use super::undo;
 use crate::app::execute::Submitted;
 use crate::app::nap::Course;
 use crate::app::{FieldError, Result};
@@ -18,6 +24,7 @@ use crate::domain::target::{Target, TargetType};
 use crate::web::Web;
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
+use crate::web::session;
 use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::{self, Link, Now, Sampled};
 
@@ -228,6 +235,8 @@ pub struct Question {
     pub parts: Vec<Part>,
     /// What is sent with the answer.
     pub hidden: Vec<(&'static str, String)>,
+    /// The answer leads nowhere: whoever gave it stays where they are, and is told in the corner.
+    pub stays: bool,
     /// A revision that must still be the stored one.
     pub rev: Option<i64>,
     /// How long it lasts; `None` where that is not asked.
@@ -275,6 +284,17 @@ impl Question {
         }
     }
 
+    /// The same where the answer leads nowhere: without scripts back to the page it was asked from.
+    #[must_use]
+    pub(super) fn staying(mut self, whence: &Whence) -> Self {
+        let back = whence.or(&self.back.href);
+        if back != self.back.href {
+            self.back = Link::new(back.clone(), "Back");
+        }
+        self.hidden.push(("back", back));
+        Self { stays: true, ..self }
+    }
+
     /// The same question in the words of naps.
     #[must_use]
     pub fn as_nap(self, wakes: bool, name: &str) -> Self {
@@ -311,12 +331,86 @@ pub(super) fn asked(shell: Shell, htmx: &Htmx, q: Question) -> Result<Html<Strin
     }
 }
 
+/// The same question where what was sent with it cannot be taken.
+///
+/// # Errors
+/// Where the template cannot be rendered.
+pub(super) fn asked_again(shell: Shell, htmx: &Htmx, q: Question) -> Result<Response> {
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, asked(shell, htmx, q)?).into_response())
+}
+
 /// To the run that was asked for; says so where it was under way already.
 pub(super) async fn to_run(web: &Web, htmx: &Htmx, notes: &Notes, submitted: &Submitted) -> Response {
     if matches!(submitted, Submitted::Duplicate { .. }) {
         notes.leave(Flash::new("info", "This was under way already; here it is.")).await;
     }
     super::go(web, htmx, &format!("/runs/{}", submitted.run_id()))
+}
+
+/// The page that a question was asked from, as its reader's browser tells.
+pub(super) struct Whence(Option<String>);
+
+impl Whence {
+    /// As it was sent with the answer.
+    pub(super) fn sent(typed: &Typed) -> Self {
+        Self(session::local(typed.get("back")))
+    }
+
+    /// The page, or `other` where none is told. A page of its own that a question is, and one for who is not logged in, are
+    /// none to go back to.
+    pub(super) fn or(&self, other: &str) -> String {
+        let is_place = |path: &&String| {
+            let path = path.split('?').next().unwrap_or_default();
+            let last = path.rsplit('/').next().unwrap_or_default();
+            !["login", "setup", "actions", "run", "undo"].contains(&last)
+                && !path.starts_with("/invite/")
+                && Deed::parse(last).is_none()
+        };
+        self.0.as_ref().filter(is_place).map_or_else(|| other.to_owned(), Clone::clone)
+    }
+}
+
+impl FromRequestParts<Web> for Whence {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> std::result::Result<Self, Infallible> {
+        Ok(Self(session::page_of(&parts.headers, web.base())))
+    }
+}
+
+/// What became of a question whose answer leads nowhere: in the corner for htmx, else on the page it was asked from.
+///
+/// # Errors
+/// Where the template cannot be rendered.
+pub(super) async fn stay(
+    web: &Web,
+    htmx: &Htmx,
+    notes: &Notes,
+    shell: &Shell,
+    back: &str,
+    toast: Flash,
+) -> Result<Response> {
+    if htmx.partial {
+        return Ok(toast.alone(shell)?.into_response());
+    }
+    notes.leave(toast).await;
+    Ok(super::go(web, htmx, back))
+}
+
+/// What became of one deed, with the way to its run and the way back.
+pub(super) fn told(deed: Deed, name: &str, submitted: &Submitted) -> Flash {
+    let name = view::shown_name(name);
+    let toast = match submitted {
+        Submitted::New { idle: None, .. } => Flash::new("good", format!("{name} {}.", deed.does(1))),
+        Submitted::New { idle: Some(why), .. } => {
+            Flash::new("info", format!("{name} stays as it is: {why}."))
+        }
+        Submitted::Duplicate { .. } => {
+            Flash::new("info", format!("{}: this was under way already.", deed.label_of(&name)))
+        }
+    };
+    let toast = toast.with_link(format!("/runs/{}", submitted.run_id()), "View run");
+    if deed.can_be_undone(submitted) { toast.with_undo(undo::href([submitted.run_id()])) } else { toast }
 }
 
 impl Question {

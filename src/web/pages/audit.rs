@@ -92,7 +92,7 @@ impl From<&Change> for ChangeLine {
 }
 
 /// Events in words, after the actor's name and before the object's.
-const DEEDS: [(&str, &str); 51] = [
+const DEEDS: [(&str, &str); 54] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
@@ -107,6 +107,7 @@ const DEEDS: [(&str, &str); 51] = [
     ("calendar.delete", "deleted the calendar"),
     ("override.create", "made an override of"),
     ("override.end", "ended the override of"),
+    ("override.restore", "put back the override of"),
     ("order.add", "added the order"),
     ("order.remove", "took back the order"),
     ("run.finish", "finished a run on"),
@@ -138,6 +139,8 @@ const DEEDS: [(&str, &str); 51] = [
     ("container.restart", "asked for a restart of the container"),
     ("container.pause", "asked for a pause of the container"),
     ("container.unpause", "asked to unpause the container"),
+    ("stack.undo", "asked to undo what was just done to the stack"),
+    ("container.undo", "asked to undo what was just done to the container"),
     ("stack.lock", "locked the stack"),
     ("stack.unlock", "unlocked the stack"),
     ("container.lock", "locked the container"),

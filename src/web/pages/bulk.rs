@@ -1,19 +1,20 @@
 //! One thing done to several targets: asked for once with everything that will happen, then done.
 
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, Response};
 
-use super::actions::{ConfirmPage, Part, Question, asked};
+use super::actions::{Part, Question, Whence, asked, asked_again, stay, told};
 use super::deeds::Deed;
 use super::ends::Ends;
+use super::undo;
 use crate::app::execute::{self, Request, Submitted};
 use crate::app::nap::{self, Asked, Course};
 use crate::app::{Actor, App, Error, Result};
 use crate::domain::action::Action;
+use crate::domain::ids::RunId;
 use crate::domain::overrides::Wanted;
 use crate::domain::run::Trigger;
-use crate::domain::target::Target;
+use crate::domain::target::{Target, TargetType};
 use crate::web::Web;
 use crate::web::auth::{Caller, Operator};
 use crate::web::form::Typed;
@@ -23,8 +24,8 @@ use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::{self, Choice, Link, Now};
 
 /// Targets at once: as the API takes.
-const MOST: usize = 200;
-/// Refusals that a message names.
+pub(super) const MOST: usize = 200;
+/// What is left as it is that a sentence names.
 const NAMED: usize = 3;
 
 pub(super) fn routes() -> Routes {
@@ -72,13 +73,6 @@ impl Wish {
         Ok(Self { deed, targets })
     }
 
-    fn verb(&self) -> &'static str {
-        match self.deed {
-            Deed::Nap => "Nap",
-            deed => deed.label(),
-        }
-    }
-
     async fn question(&self, app: &App, actor: &Actor, now: &Now, typed: &Typed) -> Result<Question> {
         let back = Link::new("/", "Stacks");
         if self.targets.is_empty() {
@@ -90,7 +84,7 @@ impl Wish {
                 ..Question::default()
             });
         }
-        let mut parts = Vec::new();
+        let (mut parts, mut sum) = (Vec::new(), Sum::of(self));
         for (target, name) in &self.targets {
             let action = match self.deed {
                 Deed::Do(action) => action,
@@ -98,6 +92,7 @@ impl Wish {
                 _ => Action::Start,
             };
             let plan = execute::preview(app, actor, target, action, self.deed == Deed::Wake).await?;
+            sum.add(name, plan.idle());
             let ends = match self.deed {
                 Deed::Nap => Ends::open(&Course::load(app, target, Wanted::Asleep).await?, now),
                 Deed::Wake => Ends::open(&Course::load(app, target, Wanted::Awake).await?, now),
@@ -106,17 +101,22 @@ impl Wish {
             parts.push(Part { name: view::shown_name(name), plan: plan.into(), ends });
         }
         let napped = matches!(self.deed, Deed::Nap | Deed::Wake);
-        let count = match self.targets.as_slice() {
-            [(_, name)] => view::shown_name(name),
-            several => format!("{} at once", several.len()),
+        let asked = match (self.targets.as_slice(), self.deed) {
+            ([(_, name)], deed) => deed.label_of(&view::shown_name(name)),
+            // None of them changes; what is asked for lasts all the same.
+            (all, Deed::Nap) if sum.acts == 0 => format!("Keep {} asleep", sum.counted(all.len())),
+            (all, Deed::Wake) if sum.acts == 0 => format!("Keep {} awake", sum.counted(all.len())),
+            (_, deed) if sum.acts == 0 => format!("Nothing to {}", deed.word()),
+            (_, deed) => deed.label_of(&sum.counted(sum.acts)),
         };
         let keys = self
             .targets
             .iter()
             .map(|(target, _)| ("t", format!("{}/{}", target.target_type(), target.key())));
         Ok(Question {
-            title: format!("{} {count}?", self.verb()),
-            label: format!("{} {count}", self.verb()),
+            title: format!("{asked}?"),
+            label: asked,
+            text: if sum.left.is_empty() { String::new() } else { sum.told() },
             icon: self.deed.icon(),
             harsh: matches!(self.deed, Deed::Do(action) if action.reverses_order()),
             action: "/actions".to_owned(),
@@ -151,17 +151,78 @@ impl Wish {
     }
 }
 
+/// How many of them act, and which are left as they are: the same in the question and in the message after it.
+struct Sum<'a> {
+    wish: &'a Wish,
+    acts: usize,
+    /// Each with the reason.
+    left: Vec<(String, String)>,
+}
+
+impl<'a> Sum<'a> {
+    fn of(wish: &'a Wish) -> Self {
+        Self { wish, acts: 0, left: Vec::new() }
+    }
+
+    fn add(&mut self, name: &str, idle: Option<String>) {
+        match idle {
+            None => self.acts += 1,
+            Some(why) => self.left.push((view::shown_name(name), why)),
+        }
+    }
+
+    /// `2 stacks`.
+    fn counted(&self, number: usize) -> String {
+        let is_all = |kind| self.wish.targets.iter().all(|(target, _)| target.target_type() == kind);
+        let noun = match () {
+            () if is_all(TargetType::Stack) => "stack",
+            () if is_all(TargetType::Container) => "container",
+            () => "target",
+        };
+        view::count(number, noun)
+    }
+
+    /// `media stays as it is: protected: it is DockNap itself.`
+    fn left_alone(&self) -> String {
+        self.left.iter().map(|(name, why)| format!("{name} stays as it is: {why}.")).collect()
+    }
+
+    /// `2 stacks nap, 1 is left as it is (wiki: already stopped).`
+    fn told(&self) -> String {
+        let acts = match self.acts {
+            0 => None,
+            many => Some(format!("{} {}", self.counted(many), self.wish.deed.does(many))),
+        };
+        let left = match self.left.len() {
+            0 => None,
+            1 => Some("1 is left as it is".to_owned()),
+            many => Some(format!("{many} are left as they are")),
+        };
+        let mut told = acts.into_iter().chain(left).collect::<Vec<_>>().join(", ");
+        if !self.left.is_empty() {
+            let named = self.left.iter().take(NAMED).map(|(name, why)| format!("{name}: {why}"));
+            let named = named.collect::<Vec<_>>().join("; ");
+            let more = self.left.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            told.push_str(&format!(" ({named}{more})"));
+        }
+        told + "."
+    }
+}
+
 async fn ask(
     State(web): State<Web>,
     caller: Caller<Operator>,
     htmx: Htmx,
     RawQuery(query): RawQuery,
+    whence: Whence,
     shell: Shell,
 ) -> Result<Html<String>> {
     let typed = Typed::parse(query.unwrap_or_default().as_bytes());
     let wish = Wish::read(&web.app, &typed)?;
     let now = super::now(&web, &shell);
-    asked(shell, &htmx, wish.question(&web.app, &caller.actor, &now, &typed).await?)
+    let question = wish.question(&web.app, &caller.actor, &now, &typed).await?;
+    asked(shell, &htmx, question.staying(&whence))
 }
 
 async fn act(
@@ -174,41 +235,56 @@ async fn act(
 ) -> Result<Response> {
     let (app, actor) = (&web.app, &caller.actor);
     let wish = Wish::read(app, &typed)?;
-    let (mut begun, mut refused) = (Vec::new(), Vec::new());
+    let whence = Whence::sent(&typed);
+    let (mut sum, mut begun, mut refused) = (Sum::of(&wish), Vec::new(), false);
     for (target, name) in &wish.targets {
         match wish.submit(app, actor, target, &typed).await {
-            Ok(submitted) => begun.push(submitted),
+            Ok(submitted) => {
+                sum.add(
+                    name,
+                    match &submitted {
+                        Submitted::New { idle, .. } => idle.clone(),
+                        Submitted::Duplicate { .. } => Some("this was under way already".to_owned()),
+                    },
+                );
+                begun.push(submitted);
+            }
             // The same for all of them: what was typed.
             Err(Error::Invalid(errors))
                 if errors.iter().any(|e| e.field == "until" || e.field == "reason") =>
             {
                 let now = super::now(&web, &shell);
                 let question = wish.question(app, actor, &now, &typed).await?;
-                let page = super::html(&ConfirmPage { shell, q: Question { errors, ..question } })?;
-                return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+                return asked_again(shell, &htmx, Question { errors, ..question.staying(&whence) });
             }
             Err(error @ (Error::Internal(_) | Error::Unavailable { .. })) => return Err(error),
-            Err(error) => refused.push(format!("{}: {error}", view::shown_name(name))),
+            Err(error) => {
+                refused = true;
+                sum.add(
+                    name,
+                    Some(match error {
+                        Error::Protected { reason, .. } => format!("protected: {reason}"),
+                        other => other.to_string(),
+                    }),
+                );
+            }
         }
     }
-    if let ([one], []) = (begun.as_slice(), refused.as_slice()) {
-        return Ok(super::actions::to_run(&web, &htmx, &notes, one).await);
-    }
-    notes.leave(told(&wish, begun.len(), &refused)).await;
-    Ok(super::go(&web, &htmx, "/"))
-}
-
-/// What became of it in a message.
-fn told(wish: &Wish, begun: usize, refused: &[String]) -> Flash {
-    if wish.targets.is_empty() {
-        return Flash::new("info", "Nothing was chosen, so nothing was done.");
-    }
-    let verb = wish.verb();
-    if refused.is_empty() {
-        return Flash::new("good", format!("{verb}: {begun} are under way."));
-    }
-    let shown = refused.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
-    let more = refused.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    Flash::new("bad", format!("{verb}: {begun} under way, {} refused. {shown}{more}", refused.len()))
+    let toast = match (wish.targets.as_slice(), begun.as_slice()) {
+        ([], _) => Flash::new("info", "Nothing was chosen, so nothing was done."),
+        ([(_, name)], [one]) => told(wish.deed, name, one),
+        ([_], []) => Flash::new("warn", sum.left_alone()),
+        _ => {
+            let tone = match (refused, sum.acts) {
+                (true, _) => "warn",
+                (false, 0) => "info",
+                (false, _) => "good",
+            };
+            let toast = Flash::new(tone, sum.told()).with_link("/runs", "View runs");
+            let undoable = begun.iter().filter(|one| wish.deed.can_be_undone(one)).map(Submitted::run_id);
+            let undoable: Vec<&RunId> = undoable.collect();
+            if undoable.is_empty() { toast } else { toast.with_undo(undo::href(undoable)) }
+        }
+    };
+    stay(&web, &htmx, &notes, &shell, &whence.or("/"), toast).await
 }

@@ -1,12 +1,11 @@
 //! What is done to a target at the press of a button: asked for first, then done.
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, Response};
 
-use super::actions::{ConfirmPage, Question, asked, to_run};
+use super::actions::{Question, Whence, asked, asked_again, stay, told};
 use super::ends::Ends;
-use crate::app::execute::{self, Request};
+use crate::app::execute::{self, Request, Submitted, undo};
 use crate::app::nap::{self, Asked, Course};
 use crate::app::{Actor, App, Error, Result, locks, stacks};
 use crate::domain::action::Action;
@@ -46,7 +45,8 @@ pub(super) enum Deed {
 }
 
 impl Deed {
-    fn parse(word: &str) -> Option<Self> {
+    /// The reverse of [`Deed::word`].
+    pub(super) fn parse(word: &str) -> Option<Self> {
         let others = [Self::Nap, Self::Wake, Self::Lock, Self::Unlock];
         word.parse().map(Self::Do).ok().or_else(|| others.into_iter().find(|deed| deed.word() == word))
     }
@@ -71,6 +71,41 @@ impl Deed {
             Self::Lock => "Lock",
             Self::Unlock => "Unlock",
         }
+    }
+
+    /// What one, or several, do then: `naps`, `nap`.
+    pub(super) fn does(self, many: usize) -> &'static str {
+        let (one, several) = match self {
+            Self::Nap => ("naps", "nap"),
+            Self::Wake => ("wakes", "wake"),
+            Self::Do(Action::Start) => ("starts", "start"),
+            Self::Do(Action::Stop) => ("stops", "stop"),
+            Self::Do(Action::Restart) => ("restarts", "restart"),
+            Self::Do(Action::Pause) => ("is paused", "are paused"),
+            Self::Do(Action::Unpause) => ("goes on", "go on"),
+            Self::Lock => ("is locked: DockNap leaves it alone", "are locked: DockNap leaves them alone"),
+            Self::Unlock => ("is unlocked", "are unlocked"),
+        };
+        if many == 1 { one } else { several }
+    }
+
+    /// Whether what became of it can be undone. A nap or a wake lasts although it changes no container.
+    pub(super) fn can_be_undone(self, submitted: &Submitted) -> bool {
+        let is_idle = match submitted {
+            Submitted::New { idle, .. } => idle.is_some(),
+            Submitted::Duplicate { .. } => return false,
+        };
+        match self {
+            Self::Nap | Self::Wake => true,
+            Self::Do(action) => undo::can_be_undone(Trigger::Manual, action) && !is_idle,
+            Self::Lock | Self::Unlock => false,
+        }
+    }
+
+    /// It with its object: `Nap media`.
+    pub(super) fn label_of(self, name: &str) -> String {
+        let verb = if self == Self::Nap { "Nap" } else { self.label() };
+        format!("{verb} {name}")
     }
 
     /// Its symbol.
@@ -115,11 +150,13 @@ async fn ask(
     caller: &Caller<Operator>,
     htmx: &Htmx,
     shell: Shell,
+    whence: &Whence,
     address: &Address,
 ) -> Result<Html<String>> {
     let (target, deed, name) = named(&web.app, &caller.actor, address).await?;
     let now = super::now(web, &shell);
-    asked(shell, htmx, question(web, &caller.actor, &now, &target, &name, deed, &Typed::default()).await?)
+    let question = question(web, &caller.actor, &now, &target, &name, deed, &Typed::default()).await?;
+    asked(shell, htmx, question.staying(whence))
 }
 
 /// The question before a deed, with what was typed into it.
@@ -186,21 +223,18 @@ async fn act(
         }
         Deed::Unlock => locks::unlock(app, actor, &target.host, kind, &address.key).await.map(|()| None),
     };
-    match done {
-        Ok(Some(submitted)) => Ok(to_run(web, htmx, notes, &submitted).await),
-        Ok(None) => {
-            let word = if deed == Deed::Lock { "is locked: DockNap leaves it alone" } else { "is unlocked" };
-            notes.leave(Flash::new("good", format!("{} {word}.", view::shown_name(&name)))).await;
-            Ok(super::go(web, htmx, &format!("/{kind}s/{}", target.key())))
-        }
+    let whence = Whence::sent(typed);
+    let toast = match done {
+        Ok(Some(submitted)) => told(deed, &name, &submitted),
+        Ok(None) => Flash::new("good", format!("{} {}.", view::shown_name(&name), deed.does(1))),
         Err(Error::Invalid(errors)) => {
             let now = super::now(web, &shell);
             let question = question(web, actor, &now, &target, &name, deed, typed).await?;
-            let page = super::html(&ConfirmPage { shell, q: Question { errors, ..question } })?;
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+            return asked_again(shell, htmx, Question { errors, ..question.staying(&whence) });
         }
-        Err(other) => Err(other),
-    }
+        Err(other) => return Err(other),
+    };
+    stay(web, htmx, notes, &shell, &whence.or(&format!("/{kind}s/{}", target.key())), toast).await
 }
 
 async fn ask_stack(
@@ -208,9 +242,10 @@ async fn ask_stack(
     caller: Caller<Operator>,
     htmx: Htmx,
     Path(path): Path<(String, String)>,
+    whence: Whence,
     shell: Shell,
 ) -> Result<Html<String>> {
-    ask(&web, &caller, &htmx, shell, &Address::new(TargetType::Stack, path)).await
+    ask(&web, &caller, &htmx, shell, &whence, &Address::new(TargetType::Stack, path)).await
 }
 
 async fn ask_container(
@@ -218,9 +253,10 @@ async fn ask_container(
     caller: Caller<Operator>,
     htmx: Htmx,
     Path(path): Path<(String, String)>,
+    whence: Whence,
     shell: Shell,
 ) -> Result<Html<String>> {
-    ask(&web, &caller, &htmx, shell, &Address::new(TargetType::Container, path)).await
+    ask(&web, &caller, &htmx, shell, &whence, &Address::new(TargetType::Container, path)).await
 }
 
 async fn act_stack(

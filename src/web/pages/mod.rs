@@ -40,6 +40,7 @@ pub mod settings;
 pub mod setup;
 pub mod stacks;
 pub mod timeline;
+mod undo;
 pub mod users;
 pub mod wanted;
 pub mod welcome;
@@ -58,6 +59,7 @@ pub fn routes(web: &Web) -> Routes {
         .merge(stacks::routes())
         .merge(deeds::routes())
         .merge(bulk::routes())
+        .merge(undo::routes())
         .merge(containers::routes())
         .merge(schedules::routes())
         .merge(timeline::routes())

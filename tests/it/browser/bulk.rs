@@ -16,7 +16,7 @@ fn three() -> World {
 
 /// The dialog or page asks about two of the three, container by container.
 fn asks_about_two(question: &str) {
-    assert!(question.contains("Nap 2 at once?"), "{question}");
+    assert!(question.contains("Nap 2 stacks?"), "{question}");
     for name in ["media-web-1", "media-db-1", "shop-api-1", "shop-db-1"] {
         assert!(question.contains(name), "{name}: {question}");
     }
@@ -59,7 +59,9 @@ async fn several_stacks_are_put_to_sleep_by_one_answer() {
     visit.find("dialog[open]").await;
     visit.type_into("dialog #reason", "the power is dear today").await;
     visit.press("dialog[open] button.primary").await;
-    visit.reads("Nap: 2 are under way").await;
+    visit.reads("2 stacks nap.").await;
+    visit.count_is("#dialogs dialog", 0).await;
+    visit.count_is("#board .pick :checked", 0).await;
     visit
         .until(
             "both sleep",
@@ -88,7 +90,7 @@ async fn several_stacks_are_put_to_sleep_without_scripts() {
     asks_about_two(&visit.text("main").await);
     visit.press("input[name=until][value='3h']").await;
     visit.press("main button.primary").await;
-    visit.reads("Nap: 2 are under way").await;
+    visit.reads("2 stacks nap.").await;
     visit.until_loaded("#stacks", |text| text.matches("0 of 2 up").count() == 2).await;
     let rows = visit.text("#stacks").await;
     assert!(rows.contains("until"), "it says how long: {rows}");
@@ -124,7 +126,7 @@ async fn several_stacks_are_put_to_sleep_by_keys_alone() {
     visit.tab_to("dialog #reason").await;
     visit.keys("by hand").await;
     visit.keys(ENTER).await;
-    visit.reads("Nap: 2 are under way").await;
+    visit.reads("2 stacks nap.").await;
     visit
         .until(
             "both sleep",
@@ -140,6 +142,7 @@ async fn several_stacks_are_put_to_sleep_by_keys_alone() {
     let question = visit.text("dialog[open]").await;
     assert!(question.contains("Wake media?") && question.contains("media-db-1"), "{question}");
     visit.keys(ENTER).await;
+    visit.press("#toasts .toast a").await;
     visit.find("#run").await;
     visit.reads("Succeeded").await;
     assert_eq!(visit.sim.state("media-web-1"), "running");

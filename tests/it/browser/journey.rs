@@ -51,12 +51,15 @@ async fn from_the_token_to_the_audit_log(path: &str) {
     })
     .await;
 
-    // Run it now: the dialog lists what will happen; the run's page follows it to its end.
+    // Run it now: the dialog lists what will happen; the run's page, one step away, follows it to its end.
     visit.goto("/schedules").await;
     visit.press("a[href$='/run']").await;
     let plan = visit.text("dialog[open]").await;
     assert!(plan.contains("media-web-1") && plan.contains("media-db-1"), "{plan}");
     visit.press("dialog[open] button.danger, dialog[open] button.primary").await;
+    visit.count_is("#dialogs dialog", 0).await;
+    visit.arrives(&format!("{path}/schedules")).await;
+    visit.press("#toasts .toast a").await;
     visit.find("#run").await;
     visit.reads("Succeeded").await;
     visit.reads("media-db-1").await;

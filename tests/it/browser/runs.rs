@@ -158,6 +158,7 @@ async fn only_what_failed_is_tried_again() {
     let visit = Visit::inside(world).await;
     visit.press("#stacks [data-act=wake]").await;
     visit.press("dialog[open] button.primary").await;
+    visit.press("#toasts .toast a").await;
     visit.find("#run").await;
     visit.reads("Partly done").await;
     let trouble = visit.text("#run").await;
@@ -187,6 +188,7 @@ async fn a_run_that_takes_too_long_is_followed_and_cancelled() {
     let visit = Visit::inside(world).await;
     visit.press("#stacks [data-act=wake]").await;
     visit.press("dialog[open] button.primary").await;
+    visit.press("#toasts .toast a").await;
     visit.find("#run progress").await;
     // It is followed while it goes on, and the list says the same.
     visit

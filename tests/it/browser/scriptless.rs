@@ -86,6 +86,9 @@ async fn a_nap_and_a_wake_are_asked_for_and_watched() {
     visit.press("input[name=until][value='1h']").await;
     visit.type_into("#reason", "quiet").await;
     visit.press("main button.primary").await;
+    visit.reads("media naps.").await;
+    visit.arrives("/").await;
+    visit.press(".flash a").await;
     visit.find("#run").await;
     visit.until_loaded("#run", |text| text.contains("Succeeded")).await;
     assert_eq!(visit.sim.state("media-web-1"), "exited");
@@ -97,6 +100,9 @@ async fn a_nap_and_a_wake_are_asked_for_and_watched() {
     visit.reads("Wake media?").await;
     visit.press("input[name=until][value='3h']").await;
     visit.press("main button.primary").await;
+    visit.reads("media wakes.").await;
+    visit.find("#live .power").await;
+    visit.press(".flash a").await;
     visit.find("#run").await;
     visit.until_loaded("#run", |text| text.contains("Succeeded")).await;
     assert_eq!(visit.sim.state("media-web-1"), "running");

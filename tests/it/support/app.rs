@@ -327,6 +327,15 @@ impl Client {
         self.send(Method::POST, path, Some("application/x-www-form-urlencoded"), body, &[]).await
     }
 
+    /// The page that an answer leads back to, and where the link in its message leads.
+    pub async fn follow(&mut self, answer: &Answer) -> (Answer, String) {
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        let page = self.get(answer.location()).await;
+        let link = page.attribute(".flash a", "href");
+        let link = link.unwrap_or_else(|| panic!("a message with a link: {}", page.text(".flash")));
+        (page, link)
+    }
+
     /// Sends a form as htmx does.
     pub async fn post_part(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = serde_urlencoded::to_string(fields).expect("fields are text");

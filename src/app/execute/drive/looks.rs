@@ -122,7 +122,7 @@ impl Seen {
 /// None where nobody looks on: between the instant and the call no look stands (rulings 47).
 fn patience(run: &Run) -> Duration {
     match run.trigger {
-        Trigger::Manual | Trigger::Bulk | Trigger::Api | Trigger::Retry => PATIENCE,
+        Trigger::Manual | Trigger::Bulk | Trigger::Api | Trigger::Retry | Trigger::Undo => PATIENCE,
         // Set just now, rather than a fire that one held back.
         Trigger::Override if run.schedule_id.is_none() => PATIENCE,
         Trigger::Override | Trigger::Schedule | Trigger::Label | Trigger::CatchUp | Trigger::Window => {

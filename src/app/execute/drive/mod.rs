@@ -25,7 +25,7 @@ use crate::docker::Host;
 use crate::domain::action::Action;
 use crate::domain::inventory::{ContainerState, patience};
 use crate::domain::nap::{Nap, NapKind, Sample, Sleep};
-use crate::domain::run::{Run, RunState, Step, StepState};
+use crate::domain::run::{Run, RunState, Step, StepState, Trigger};
 use crate::domain::target::ContainerIdentity;
 use crate::domain::text::chain;
 
@@ -514,6 +514,13 @@ impl Drive {
                 return Ok(());
             }
         };
+        // What is undone had started it although it did not nap: it is off again, and no wake edge starts it.
+        if let Some(undone) = self.run.retry_of.as_ref().filter(|_| self.run.trigger == Trigger::Undo)
+            && !db::sleeps::was_ended_by(tx, &step.host, &step.identity, undone).await?
+        {
+            db::naps::remove(tx, &step.host, &step.identity).await?;
+            return Ok(());
+        }
         let ended = step.finished_at.unwrap_or_else(|| self.app.clock.now());
         // By Docker's own time stamp where there is one: ours as the Engine's clock shows it is right to a second or so,
         // and a start just before would look like one after.

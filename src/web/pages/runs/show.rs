@@ -10,7 +10,7 @@ use super::{cause, title, words};
 use crate::app::history::{self, Past, RunDetail};
 use crate::app::{Error, Result, schedules};
 use crate::domain::ids::RunId;
-use crate::domain::run::{RunState, Step, StepState};
+use crate::domain::run::{RunState, Step, StepState, Trigger};
 use crate::domain::target::TargetType;
 use crate::domain::text::capital;
 use crate::web::Web;
@@ -39,8 +39,10 @@ pub struct RunPage {
     pub cause: String,
     /// The schedule that made it.
     pub schedule: Option<Link>,
-    /// The run it repeats.
+    /// The run it repeats, or undoes.
     pub retry_of: Option<Link>,
+    /// It undoes that run.
+    pub undoes: bool,
     /// Why it stands there.
     pub reason: String,
     /// Why it was asked for; may be empty.
@@ -255,6 +257,7 @@ impl RunPage {
                 )
             }),
             retry_of: run.retry_of.as_ref().map(|id| Link::new(format!("/runs/{id}"), "an earlier run")),
+            undoes: run.trigger == Trigger::Undo,
             reason: if trouble.is_some() { String::new() } else { words::reason(&run.reason, now) },
             why: now.words(&run.why),
             due: run.fire_at.map(|at| now.when(at)),
@@ -396,6 +399,7 @@ impl RunPage {
             cause: "by schedule Mornings".to_owned(),
             schedule: Some(Link::new("/schedules/1", "Mornings")),
             retry_of: None,
+            undoes: false,
             reason: "1 of 3 steps failed".to_owned(),
             why: "asleep by “Nights” (sleep 23:00-07:00)".to_owned(),
             due: Some(now.plus(-42)),
@@ -491,6 +495,7 @@ impl Sampled for RunPage {
                 steps: vec![],
                 reason: "DockNap was off at that time; 3 occurrences, the first 23:00 Mon".to_owned(),
                 retry_of: Some(Link::new("/runs/1", "an earlier run")),
+                undoes: true,
                 retry: None,
                 trouble: None,
                 length: String::new(),

@@ -5,7 +5,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::actions::{self, Act, Question};
+use super::actions::{self, Act, Question, Whence};
+use super::deeds::Deed;
 use super::{go, html, now};
 use crate::app::schedules::{self as service, ScheduleView};
 use crate::app::{Result, execute};
@@ -249,6 +250,7 @@ async fn ask_run(
     htmx: Htmx,
     Path(id): Path<String>,
     Query(edge): Query<Edge>,
+    whence: Whence,
     shell: Shell,
 ) -> Result<Html<String>> {
     let view = service::get(&web.app, &caller.actor, &ScheduleId(id)).await?;
@@ -267,7 +269,8 @@ async fn ask_run(
     let question =
         if view.schedule.is_window() { question.as_nap(wakes, &view.target_name) } else { question };
     let action = format!("/schedules/{}/run{query}", view.schedule.id);
-    actions::asked(shell, &htmx, Question { action, back, text: text.to_owned(), ..question })
+    let question = Question { action, back, text: text.to_owned(), ..question };
+    actions::asked(shell, &htmx, question.staying(&whence))
 }
 
 async fn run(
@@ -277,10 +280,20 @@ async fn run(
     Path(id): Path<String>,
     Query(edge): Query<Edge>,
     notes: Notes,
+    shell: Shell,
+    typed: Typed,
 ) -> Result<Response> {
     let id = ScheduleId(id);
     let submitted = service::run_now(&web.app, &caller.actor, &id, Trigger::Manual, edge.named()).await?;
-    Ok(actions::to_run(&web, &htmx, &notes, &submitted).await)
+    let view = service::get(&web.app, &caller.actor, &id).await?;
+    let deed = match edge.named() {
+        Some("wake") => Deed::Wake,
+        Some(_) => Deed::Nap,
+        None => Deed::Do(view.schedule.spec.action),
+    };
+    let back = Whence::sent(&typed).or(&format!("/schedules/{id}"));
+    let toast = actions::told(deed, &view.target_name, &submitted);
+    actions::stay(&web, &htmx, &notes, &shell, &back, toast).await
 }
 
 async fn ask_delete(

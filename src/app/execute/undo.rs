@@ -1,0 +1,427 @@
+//! Takes back what a person has just asked for: the reverse of what a run did, by a run of its own, and the override that
+//! went with it gone.
+//!
+//! What the run has not begun is called off. What it did is reversed, container by container, where the container still is
+//! as the run left it; what others changed since stays, and is named. The reverse begins when the run has ended, so that it
+//! goes by what the run did in the end.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::submit::record_end;
+use super::{Prepared, Request, prepare, store};
+use crate::app::error::{Error, Result};
+use crate::app::outlook::Outlook;
+use crate::app::{Actor, App, Live, overrides};
+use crate::db::{self, Tx};
+use crate::docker::Host;
+use crate::domain::action::Action;
+use crate::domain::applied::{Applied, GRACE};
+use crate::domain::desired::{Layer, Rules};
+use crate::domain::ids::{HostId, RunId};
+use crate::domain::inventory::{ContainerState, Inventory};
+use crate::domain::nap::Naps;
+use crate::domain::overrides::{Override, Place, Reach, Wanted};
+use crate::domain::permission::Permission;
+use crate::domain::plan::ALREADY;
+use crate::domain::run::{NOTHING_TO_DO, Run, RunState, Step, StepState, Trigger};
+use crate::domain::target::{ContainerIdentity, Subject, Target};
+use crate::domain::time::to_ms;
+use crate::domain::window::Mood;
+
+/// For how long something can be undone.
+pub const TIME: SignedDuration = SignedDuration::from_secs(30);
+/// How often what an override is put back to was handed on from one to the next, at most.
+const HANDED_ON: usize = 10;
+
+/// What became of an undo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undone {
+    /// The run that does it.
+    pub run_id: RunId,
+    /// What it acts on, by name.
+    pub name: String,
+    /// What is done to it.
+    pub action: Action,
+    /// How many containers it is done to; of a run that still went on, as far as that is known.
+    pub acts: usize,
+    /// The run had not ended: what it had not begun is called off.
+    pub called_off: bool,
+    /// The containers that stay as they are, each with the reason.
+    pub left: Vec<(String, String)>,
+    /// What was asked for to last had been changed since, and stays.
+    pub keeps_override: bool,
+}
+
+/// A run that is undone, with its steps.
+#[derive(Clone, Debug)]
+pub(super) struct Past {
+    run: Run,
+    /// Their instants by the Engine's clock, as Docker's are.
+    steps: Vec<Step>,
+}
+
+/// What an undo does, container by container.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reverse {
+    pub acts: HashMap<ContainerIdentity, Action>,
+    pub left: HashMap<ContainerIdentity, String>,
+    /// Those of them that others changed, by name.
+    changed: Vec<(String, String)>,
+}
+
+impl Past {
+    /// The run that `undo` is for; `None` where it is no undo, or what it was for is forgotten.
+    pub async fn of(app: &App, undo: &Run) -> Result<Option<Self>> {
+        let Some(earlier) = undo.retry_of.as_ref().filter(|_| undo.trigger == Trigger::Undo) else {
+            return Ok(None);
+        };
+        let Some(run) = db::runs::get(&app.db, earlier).await? else { return Ok(None) };
+        let steps = db::steps::of_run(&app.db, earlier).await?;
+        Ok(app.hosts.get(&run.target.host).map(|host| Self::new(&host, run, steps)))
+    }
+
+    fn new(host: &Host, run: Run, mut steps: Vec<Step>) -> Self {
+        for step in &mut steps {
+            step.issued_at = step.issued_at.map(|at| host.by_engine(at));
+            step.finished_at = step.finished_at.map(|at| host.by_engine(at));
+        }
+        Self { run, steps }
+    }
+
+    /// It has not ended: what it does is not known yet.
+    pub fn is_open(&self) -> bool {
+        !self.run.state.is_terminal()
+    }
+
+    pub fn reverse(&self, inventory: &Inventory, naps: &Naps) -> Reverse {
+        let mut reverse = Reverse::default();
+        for step in self.steps.iter().filter(|step| step.wave > 0) {
+            match self.reverse_of(step, inventory, naps) {
+                Ok(action) => {
+                    reverse.acts.insert(step.identity.clone(), action);
+                }
+                Err((why, is_changed)) => {
+                    if is_changed {
+                        reverse.changed.push((step.container.clone(), why.to_owned()));
+                    }
+                    reverse.left.insert(step.identity.clone(), why.to_owned());
+                }
+            }
+        }
+        reverse
+    }
+
+    /// What undoes a step; or why nothing does, and whether that is others' doing.
+    fn reverse_of(
+        &self,
+        step: &Step,
+        inventory: &Inventory,
+        naps: &Naps,
+    ) -> std::result::Result<Action, (&'static str, bool)> {
+        let back = match step.action {
+            Action::Stop | Action::Pause => Action::Start,
+            Action::Start => Action::Stop,
+            Action::Unpause => Action::Pause,
+            Action::Restart => return Err(("a restart is not undone", false)),
+        };
+        match step.state {
+            StepState::Pending => return Err(("the run that is undone had not begun with it", false)),
+            // Nobody knows yet.
+            StepState::Issued => return Ok(back),
+            _ if step.issued_at.is_none() || step.reason.starts_with(ALREADY) => {
+                return Err(("the run that is undone did not change it", false));
+            }
+            _ => {}
+        }
+        let Some(container) = inventory.by_identity(&step.identity) else {
+            return Err(("it is not there any more", true));
+        };
+        if back == Action::Start {
+            let nap = naps.get(&step.identity).filter(|nap| nap.run_id == self.run.id);
+            return match (nap, step.state) {
+                (Some(nap), _) if nap.holds(container, inventory) => Ok(back),
+                (None, state) if state != StepState::Succeeded => {
+                    Err(("the run that is undone did not change it", false))
+                }
+                _ => Err(("it was changed since", true)),
+            };
+        }
+        let (from, until) = (step.issued_at, step.finished_at);
+        let is_ours = container.state == ContainerState::Running
+            && container.started_at.zip(until).is_none_or(|(started, until)| started <= until)
+            && !inventory
+                .traces
+                .get(&step.identity)
+                .is_some_and(|trace| until.is_some_and(|until| trace.at > until));
+        // A start that failed counts where it came up all the same.
+        let came_up = back == Action::Pause
+            || container.started_at.zip(from).is_some_and(|(started, from)| started >= from);
+        match (is_ours && came_up, step.state) {
+            (true, _) => Ok(back),
+            (false, StepState::Succeeded) if !container.looks_completed() => {
+                Err(("it was changed since", true))
+            }
+            (false, _) => Err(("it does not run", false)),
+        }
+    }
+}
+
+impl Reverse {
+    /// What its run is called after, where the run that is undone did `action`.
+    fn action(&self, action: Action) -> Action {
+        match action {
+            Action::Stop | Action::Pause => Action::Start,
+            Action::Unpause => Action::Pause,
+            Action::Start | Action::Restart => {
+                let pauses = !self.acts.is_empty() && self.acts.values().all(|one| *one == Action::Pause);
+                if pauses { Action::Pause } else { Action::Stop }
+            }
+        }
+    }
+}
+
+/// Whether a run can be undone, as long as it is not too late: it set a state, and a person asked for it.
+pub fn can_be_undone(trigger: Trigger, action: Action) -> bool {
+    action.sets_state() && matches!(trigger, Trigger::Manual | Trigger::Bulk | Trigger::Api)
+}
+
+/// Undoes a run of the caller's own, within [`TIME`] of its request, once.
+///
+/// # Errors
+/// [`Error::Forbidden`], [`Error::NotFound`]; [`Error::Conflict`] where it is not the caller's, cannot be undone, was undone
+/// already, or is too old; [`Error::Docker`] while its host cannot be reached. Nothing has changed then.
+pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
+    actor.require(Permission::Operate)?;
+    // Neither does another undo of it come between, nor does it begin meanwhile.
+    let _asking = app.execution.asking().await;
+    let _beginning = app.execution.beginning().await;
+    let now = app.clock.now();
+    let run = db::runs::get(&app.db, id).await?.ok_or_else(|| Error::not_found("run", id.as_str()))?;
+    check(app, actor, &run, now).await?;
+    let not_undone = |why: &str| {
+        Err(Error::Docker {
+            message: format!("not undone on {}: {why}; nothing was changed", run.target.host),
+        })
+    };
+    let Some(host) = app.hosts.get(&run.target.host) else { return not_undone("the host is not known") };
+    let inventory = host.inventory();
+    let waits = run.state == RunState::Pending;
+    if !waits && let Some(why) = super::runner::unreachable(&inventory) {
+        return not_undone(&why);
+    }
+    if run.state == RunState::Executing && !app.execution.is_active(id) {
+        return not_undone("the run is about to be taken up again, try again in a moment");
+    }
+    let outlook = Outlook::load(app).await?;
+    let steps = db::steps::of_run(&app.db, id).await?;
+    let past = Past::new(&host, run, steps);
+    let run = &past.run;
+    let none = Naps::new();
+    let reverse = past.reverse(&inventory, outlook.naps(&run.target.host).unwrap_or(&none));
+    let request = Request {
+        retry_of: Some(run.id.clone()),
+        known_as: Some(run.target_name.clone()),
+        reason: format!("undoes: {} {}", run.action, run.target_name),
+        ..Request::now(reverse.action(run.action), run.target.clone(), Trigger::Undo)
+    };
+    let mut prepared = prepare(app, actor, request, &inventory, &outlook, now).await?;
+    if waits {
+        prepared.steps.clear();
+        prepared.run.state = RunState::Skipped;
+        prepared.run.reason = format!("{NOTHING_TO_DO}: what it undoes had not begun");
+        prepared.run.finished_at = Some(now);
+    }
+    let mut tx = app.db.begin().await?;
+    // Another process may have been faster.
+    if db::runs::undo_of(&mut tx, id).await?.is_some() {
+        return Err(undone_already());
+    }
+    if waits {
+        let reason = format!("called off by {}", actor.reference.name);
+        db::runs::end_pending(&mut tx, id, RunState::Cancelled, &reason, now).await?;
+        db::steps::leave(&mut tx, id, &reason, now).await?;
+        record_end(&mut tx, app, run, RunState::Cancelled, &reason).await?;
+    }
+    let scene = Scene { app, actor, run, inventory: &inventory, rules: &outlook.rules, now };
+    let keeps_override = scene.put_back(&mut tx, &reverse).await?;
+    store(&mut tx, app, actor, &prepared).await?;
+    tx.commit().await?;
+    let called_off = past.is_open();
+    if waits {
+        app.vitals.counters.run_ended(run, RunState::Cancelled, None);
+        app.vitals.counters.run_ended(&prepared.run, RunState::Skipped, None);
+    } else if called_off {
+        app.execution.cancel(id, &actor.reference.name);
+    }
+    overrides::changed(app);
+    app.bus.send(Live::Run(run.target.clone()));
+    Ok(told(prepared, reverse, called_off, keeps_override))
+}
+
+fn told(prepared: Prepared, reverse: Reverse, called_off: bool, keeps_override: bool) -> Undone {
+    let Prepared { run, steps } = prepared;
+    Undone {
+        run_id: run.id,
+        name: run.target_name,
+        action: run.action,
+        acts: steps.iter().filter(|step| !step.state.is_terminal()).count(),
+        called_off,
+        left: reverse.changed,
+        keeps_override,
+    }
+}
+
+fn undone_already() -> Error {
+    Error::Conflict { code: "undone_already", message: "this was undone already".to_owned() }
+}
+
+async fn check(app: &App, actor: &Actor, run: &Run, now: Timestamp) -> Result<()> {
+    let refused = |code: &'static str, message: String| Err(Error::Conflict { code, message });
+    let is_own = run.actor.kind == actor.reference.kind
+        && run.actor.id.is_some()
+        && run.actor.id == actor.reference.id;
+    if !is_own {
+        let by = &run.actor.name;
+        return refused("not_yours", format!("this was asked for by {by}, who alone can undo it"));
+    }
+    if !can_be_undone(run.trigger, run.action) {
+        return refused("not_undoable", format!("a {} cannot be undone", run.action));
+    }
+    let mut tx = app.db.begin().await?;
+    let undone = db::runs::undo_of(&mut tx, &run.id).await?;
+    drop(tx);
+    if undone.is_some() {
+        return Err(undone_already());
+    }
+    if now.duration_since(run.created_at) > TIME {
+        let instead = if run.action.reverses_order() { "Wake" } else { "Nap" };
+        return refused("too_late", format!("it is too late to undo this; use {instead}"));
+    }
+    Ok(())
+}
+
+/// What an undo looks at to put back what was wanted.
+struct Scene<'a> {
+    app: &'a App,
+    actor: &'a Actor,
+    run: &'a Run,
+    inventory: &'a Inventory,
+    rules: &'a Rules,
+    now: Timestamp,
+}
+
+impl Scene<'_> {
+    /// Ends the overrides that the run made with its request, opens those again that it ended, and remembers what is
+    /// wanted then. `true` where others have changed that since: it stays.
+    async fn put_back(&self, tx: &mut Tx, reverse: &Reverse) -> Result<bool> {
+        let (host, at) = (&self.run.target.host, self.run.created_at);
+        let mut rules = self.rules.clone();
+        let mut keeps = false;
+        let made = db::overrides::made_at(tx, host, at).await?;
+        let made = made.into_iter().filter(|one| self.is_of_it(one) && one.author == self.run.actor);
+        let mut superseded = HashSet::new();
+        for one in made {
+            let reason = format!("undone by {}", self.actor.reference.name);
+            if db::overrides::close(tx, &one.id, self.now, &reason).await? {
+                overrides::record(tx, self.app, self.actor, "override.end", &one, reason).await?;
+                rules.end(&one.id);
+            } else {
+                keeps = true;
+                superseded.insert(one.reach);
+            }
+        }
+        for one in db::overrides::closed_at(tx, host, at).await? {
+            let is_older = to_ms(one.created_at) < to_ms(at);
+            if !is_older || !self.is_of_it(&one) || superseded.contains(&one.reach) {
+                continue;
+            }
+            if db::overrides::open_for(tx, &one.reach).await?.is_some() {
+                keeps = true;
+                continue;
+            }
+            db::overrides::reopen(tx, &one.id).await?;
+            let reason = format!("put back by {}", self.actor.reference.name);
+            overrides::record(tx, self.app, self.actor, "override.restore", &one, reason).await?;
+            rules.impose(Override { closed_at: None, closed_reason: String::new(), ..one });
+        }
+        self.remember(tx, reverse, &rules).await?;
+        Ok(keeps)
+    }
+
+    /// Whether an override is for what the run acts on, or for a part of it.
+    fn is_of_it(&self, one: &Override) -> bool {
+        let Reach::Target(target) = &one.reach else { return false };
+        *target == self.run.target
+            || matches!((&self.run.target.subject, Place::of_target(target).stack),
+                (Subject::Stack(name), Some(stack)) if name == stack)
+    }
+
+    /// What was last applied is what is wanted now, where nobody has changed it since: nothing else acts for that.
+    async fn remember(&self, tx: &mut Tx, reverse: &Reverse, rules: &Rules) -> Result<()> {
+        let host = &self.run.target.host;
+        let known = db::applied::of_host_in(tx, host).await?;
+        let moment = rules.at(self.now);
+        let asked = to_ms(self.run.created_at);
+        for member in overrides::members(self.inventory, &self.run.target) {
+            let Some(before) = known.get(&member) else { continue };
+            if before.put_back_at.map(to_ms) == Some(to_ms(self.run.created_at + GRACE)) {
+                let applied = Applied { put_back_at: None, ..before.clone() };
+                db::applied::put(tx, host, &member, &applied).await?;
+            }
+            if to_ms(before.at) != asked {
+                continue;
+            }
+            let container = Target::container(host.clone(), member.clone());
+            let desired = moment.desired(Place::of_target(&container));
+            let is_up = || self.inventory.by_identity(&member).is_some_and(|one| one.state.is_up());
+            let state = match (desired.wanted, reverse.acts.get(&member)) {
+                (Some(Wanted::Awake), _) => Mood::Awake,
+                (Some(Wanted::Asleep), _) => Mood::Asleep,
+                (None, _) => {
+                    db::applied::remove(tx, host, &member).await?;
+                    continue;
+                }
+                (Some(Wanted::Hold), Some(Action::Stop | Action::Pause)) => Mood::Asleep,
+                (Some(Wanted::Hold), None) if !is_up() => Mood::Asleep,
+                (Some(Wanted::Hold), _) => Mood::Awake,
+            };
+            let was = match desired.layer {
+                Layer::Override(one) if one.puts_back => self.was_before(tx, host, &member, one).await?,
+                _ => None,
+            };
+            let applied = Applied { was, puts_back: was.is_some(), ..Applied::now(state, self.now) };
+            db::applied::put(tx, host, &member, &applied).await?;
+        }
+        Ok(())
+    }
+
+    /// How a container was before an override made it as it wants, or an earlier one that it went on from.
+    async fn was_before(
+        &self,
+        tx: &mut Tx,
+        host: &HostId,
+        member: &ContainerIdentity,
+        one: &Override,
+    ) -> Result<Option<Mood>> {
+        let mut from = one.created_at;
+        for _ in 0..HANDED_ON {
+            let earlier = db::overrides::closed_at(tx, host, from).await?.into_iter().find(|other| {
+                other.reach == one.reach
+                    && other.wanted == one.wanted
+                    && other.puts_back
+                    && other.created_at < from
+            });
+            let Some(earlier) = earlier else { break };
+            from = earlier.created_at;
+        }
+        let (did, was) = match one.wanted {
+            Wanted::Awake => ([Action::Start, Action::Unpause], Mood::Asleep),
+            Wanted::Asleep => ([Action::Stop, Action::Pause], Mood::Awake),
+            Wanted::Hold => return Ok(None),
+        };
+        let acted = db::steps::changed(tx, host, member, did, from, self.run.created_at).await?;
+        Ok(acted.then_some(was))
+    }
+}

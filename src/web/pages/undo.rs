@@ -1,0 +1,113 @@
+//! Takes back what was asked for by a button, as long as its message is there.
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+
+use super::actions::{Whence, stay};
+use crate::app::execute::undo::{self, Undone};
+use crate::app::{Error, Result};
+use crate::domain::action::Action;
+use crate::domain::ids::RunId;
+use crate::web::Web;
+use crate::web::auth::{Caller, Operator};
+use crate::web::form::Typed;
+use crate::web::htmx::Htmx;
+use crate::web::routes::{Access, Routes};
+use crate::web::shell::{Flash, Notes, Shell};
+use crate::web::view;
+
+/// Runs at once: as many as can be asked for at once.
+const MOST: usize = super::bulk::MOST;
+/// Containers and refusals that a message names.
+const NAMED: usize = 3;
+
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/undo", Access::OPERATOR, act)
+}
+
+/// The address that undoes these runs.
+pub(super) fn href<'a>(runs: impl IntoIterator<Item = &'a RunId>) -> String {
+    let runs: Vec<String> = runs.into_iter().map(|id| format!("run={id}")).collect();
+    format!("/undo?{}", runs.join("&"))
+}
+
+async fn act(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    RawQuery(query): RawQuery,
+    whence: Whence,
+    notes: Notes,
+    shell: Shell,
+) -> Result<Response> {
+    let typed = Typed::parse(query.unwrap_or_default().as_bytes());
+    let mut ids: Vec<RunId> = Vec::new();
+    for id in typed.all("run").take(MOST + 1).map(RunId::from) {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    if ids.is_empty() || ids.len() > MOST {
+        return Err(Error::field("run", format!("name 1 to {MOST} runs")));
+    }
+    let (mut undone, mut refused) = (Vec::new(), Vec::new());
+    for id in &ids {
+        match undo::undo(&web.app, &caller.actor, id).await {
+            Ok(one) => undone.push(one),
+            Err(error) => refused.push(error),
+        }
+    }
+    if undone.is_empty()
+        && let Some(first) = refused.pop()
+    {
+        // The same of all of them, as a rule.
+        return Err(first);
+    }
+    let refused: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    stay(&web, &htmx, &notes, &shell, &whence.or("/"), told(&undone, &refused)).await
+}
+
+/// What became of it, in a message.
+fn told(undone: &[Undone], refused: &[String]) -> Flash {
+    let mut text = match undone {
+        [one] => one_told(one),
+        several => {
+            let act = several.iter().filter(|one| one.acts > 0).count();
+            let of = view::count(several.len(), "target");
+            format!("Undone for {of}: {act} go back to what they were.")
+        }
+    };
+    let left: Vec<String> = undone
+        .iter()
+        .flat_map(|one| &one.left)
+        .map(|(name, why)| format!("{}: {why}", view::shown_name(name)))
+        .collect();
+    for (what, all) in [("Left as it is", &left[..]), ("Not undone", refused)] {
+        if !all.is_empty() {
+            let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
+            let more = all.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            text.push_str(&format!(" {what}: {named}{more}."));
+        }
+    }
+    if undone.iter().any(|one| one.keeps_override) {
+        text.push_str(" What lasts was changed since, and stays.");
+    }
+    let is_whole = left.is_empty() && refused.is_empty() && !undone.iter().any(|one| one.keeps_override);
+    let toast = Flash::new(if is_whole { "good" } else { "warn" }, text);
+    match undone {
+        [one] => toast.with_link(format!("/runs/{}", one.run_id), "View run"),
+        _ => toast.with_link("/runs?trigger=undo", "View runs"),
+    }
+}
+
+fn one_told(one: &Undone) -> String {
+    let name = view::shown_name(&one.name);
+    match (one.acts, one.called_off, one.action) {
+        (0, true, _) => format!("Undone: what had not begun on {name} is called off."),
+        (0, false, _) => format!("Undone: nothing of {name} had to change."),
+        (_, _, Action::Stop) => format!("Undone: {name} stops again."),
+        (_, _, Action::Pause) => format!("Undone: {name} is paused again."),
+        _ => format!("Undone: {name} starts again."),
+    }
+}
