@@ -221,10 +221,11 @@
   });
   on("htmx:after:swap", ({ target, detail }) => {
     settle();
-    // A question that was answered in the corner is over; one that comes back has taken its place.
+    // A question that was answered in the corner is over; one that was answered wrongly is there again.
     const dialog = target.closest?.("#dialogs dialog[open]");
-    if (!dialog) return;
-    if (detail.ctx.response.status < 400 && find("[name=t]", dialog)) each(".pick :checked", (box) => { box.checked = false; });
+    const { status } = detail.ctx.response;
+    if (!dialog || status === 422) return;
+    if (status < 400 && find("[name=t]", dialog)) each(".pick :checked", (box) => { box.checked = false; });
     dialog.close();
   });
   settle();

@@ -133,9 +133,9 @@ async fn several_count_what_acts_in_the_question_and_in_the_message() {
             "Keep 3 stacks asleep?",
             "3 are left as they are (media: already stopped; shop: already stopped; wiki: already stopped).",
         ),
-        ("restart", "Nothing to restart?", ""),
+        ("restart", "Nothing to restart", ""),
         ("wake", "Wake 3 stacks?", "3 stacks wake."),
-        ("start", "Nothing to start?", ""),
+        ("start", "Nothing to start", ""),
         (
             "wake",
             "Keep 3 stacks awake?",

@@ -379,7 +379,7 @@ async fn several_with_one_refused_are_undone_by_one_button() {
     assert_eq!(test.viewer().await.post_part(&href, &[]).await.status, 403);
     let back = otto.post_part(&href, &[]).await;
     let told = back.text(".toast p");
-    assert_eq!(told, "Undone for 3 targets: 2 go back to what they were. View runs");
+    assert_eq!(told, "Undone: 2 go back to what they were. View runs");
     assert_eq!(back.attribute(".toast form", "action"), None, "no undo of an undo");
     test.bench().settle().await;
     test.bench().quiet().await;

@@ -114,7 +114,7 @@ impl Wish {
             .iter()
             .map(|(target, _)| ("t", format!("{}/{}", target.target_type(), target.key())));
         Ok(Question {
-            title: format!("{asked}?"),
+            title: if napped || sum.acts > 0 { format!("{asked}?") } else { asked.clone() },
             label: asked,
             text: if sum.left.is_empty() { String::new() } else { sum.told() },
             icon: self.deed.icon(),

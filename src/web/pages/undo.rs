@@ -71,11 +71,11 @@ async fn act(
 fn told(undone: &[Undone], refused: &[String]) -> Flash {
     let mut text = match undone {
         [one] => one_told(one),
-        several => {
-            let act = several.iter().filter(|one| one.acts > 0).count();
-            let of = view::count(several.len(), "target");
-            format!("Undone for {of}: {act} go back to what they were.")
-        }
+        several => match several.iter().filter(|one| one.acts > 0).count() {
+            0 => "Undone: nothing had to change.".to_owned(),
+            1 => "Undone: 1 goes back to what it was.".to_owned(),
+            many => format!("Undone: {many} go back to what they were."),
+        },
     };
     let left: Vec<String> = undone
         .iter()

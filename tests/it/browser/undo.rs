@@ -72,3 +72,95 @@ async fn several_schedules_are_deleted_by_one_answer() {
     visit.reads("No schedule yet").await;
     visit.finish().await;
 }
+
+const ENTER: &str = "\u{e007}";
+
+/// `media` and `shop`, both awake, as the first page shows them live.
+async fn on_the_first_page() -> Visit {
+    let visit = Visit::inside(media().stack("shop", |s| s.service("web", |c| c))).await;
+    visit.reads("shop").await;
+    visit.until("the stream has begun", "return Boolean(document.body._htmx?.sse?.reader)").await;
+    visit.ask::<bool>("window.here = true; return true").await;
+    visit
+}
+
+async fn is_in_state(visit: &Visit, state: &str, count: usize) {
+    visit.count_is(&format!("#stacks .word[data-state={state}]"), count).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_that_was_put_to_sleep_is_up_again_without_leaving_the_page() {
+    let visit = on_the_first_page().await;
+    visit.press("#stacks [data-act=nap]").await;
+    // Second thoughts: nothing is sent.
+    visit.press("dialog[open] button.ghost").await;
+    visit.count_is("#dialogs dialog", 0).await;
+    assert_eq!(visit.sim.state("media-web-1"), "running");
+    visit.count_is(".toast[data-seen]:not(#not-live)", 0).await;
+
+    visit.press("#stacks [data-act=nap]").await;
+    // What is missing is said in the dialog, which keeps what was typed.
+    visit.press("dialog[open] #until-at").await;
+    visit.type_into("dialog[open] #reason", "by mistake").await;
+    visit.press("dialog[open] .acts button.primary").await;
+    visit.find("dialog[open] #until-error").await;
+    let reason = visit.find("dialog[open] #reason").await.prop("value").await.expect("a value");
+    assert_eq!(reason.as_deref(), Some("by mistake"));
+    visit.press("dialog[open] input[name=until][value='1h']").await;
+    visit.press("dialog[open] .acts button.primary").await;
+    visit.count_is("#dialogs dialog", 0).await;
+    let told = visit.text("#toasts .toast p").await;
+    assert_eq!(told, "media naps. View run");
+    is_in_state(&visit, "napping", 1).await;
+    assert_eq!(visit.sim.state("media-db-1"), "exited");
+    visit.axe().await;
+
+    visit.press("#toasts .toast form button").await;
+    visit.reads("Undone: media starts again.").await;
+    visit.count_is("#toasts .toast", 1).await;
+    visit.count_is("#toasts .toast form", 0).await;
+    is_in_state(&visit, "running", 2).await;
+    assert_eq!(visit.sim.state("media-web-1"), "running");
+    assert!(visit.ask::<bool>("return window.here === true").await, "it was not loaded anew");
+    assert_eq!(visit.address().await, "/");
+    visit.press("#toasts .toast a").await;
+    visit.find("#run").await;
+    visit.reads("Undoes").await;
+    visit.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_are_undone_by_keys_alone() {
+    let visit = on_the_first_page().await;
+    visit.keys("jxjx").await;
+    visit.tab_to(".bulk button[value=nap]").await;
+    visit.keys(ENTER).await;
+    visit.find("dialog[open]").await;
+    visit.keys(ENTER).await;
+    visit.reads("2 stacks nap.").await;
+    is_in_state(&visit, "napping", 2).await;
+    visit.tab_to("#toasts .toast form button").await;
+    // The focus holds the message as the pointer does.
+    visit.keys(ENTER).await;
+    visit.reads("Undone: 2 go back to what they were.").await;
+    is_in_state(&visit, "running", 2).await;
+    visit.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_scripts_the_way_back_stands_beside_the_message() {
+    let visit = Visit::outside(media(), async |_| ()).await;
+    visit.without_scripts().await;
+    visit.log_in("admin", super::PASSWORD).await;
+    visit.press("#stacks .main-link").await;
+    visit.press("#live [data-act=nap]").await;
+    visit.reads("Put media to sleep?").await;
+    visit.press("main button.primary").await;
+    visit.reads("media naps.").await;
+    visit.find("#live .power").await;
+    visit.press(".flash form button").await;
+    visit.reads("Undone:").await;
+    visit.until_loaded("#live", |text| text.contains("2 of 2")).await;
+    assert_eq!(visit.sim.state("media-web-1"), "running");
+    visit.finish().await;
+}
