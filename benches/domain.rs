@@ -95,6 +95,7 @@ fn containers(many: usize) -> Inventory {
             auto_remove: false,
             has_healthcheck: false,
             health_patience: 0,
+            unhealthy_since: None,
             stop_timeout: None,
             network_mode: "bridge".to_owned(),
             layer: None,

@@ -248,7 +248,8 @@ async fn what_the_browser_loads_stays_small_and_at_home() {
     }
     assert_eq!(sizes.len(), 3, "one style sheet, what others made, our own: {sizes:?}");
     let sum: usize = sizes.iter().map(|(_, size)| size).sum();
-    assert!(sum <= 26 * 1024, "scripts and styles are {sum} bytes gzipped (rulings: sizes): {sizes:?}");
+    // 27 KB since a line of "Needs attention" has two buttons, which stand under its text on a phone.
+    assert!(sum <= 27 * 1024, "scripts and styles are {sum} bytes gzipped (rulings: sizes): {sizes:?}");
 }
 
 #[test]

@@ -36,6 +36,7 @@ mod killed;
 mod live;
 mod locks;
 mod napping_engine;
+mod needs;
 mod order;
 mod packaging;
 mod pages;

@@ -122,8 +122,20 @@ async fn of_what_needs_somebody() {
     let world = World::new()
         .stack("shop", |s| s.service("web", |c| c).service("worker", |c| c.exited(3)))
         .stack("media-and-photo-library", |s| s.service("web", |c| c).service("db", |c| c.exited(143)))
-        .container("speedtest", |c| c);
+        .container("speedtest", |c| c)
+        .container("odd", |c| c.label("docknap.protekt", "yes"));
     let test = TestApp::over(Bench::new(NOW, world).await).await;
+    test.add_user("ben", Role::Operator).await;
+    let mut ben = test.program();
+    ben.get_token("ben").await;
+    for name in ["Office nights", "Weekends"] {
+        let body = json!({
+            "name": name, "target_type": "stack", "target_id": "shop", "cron": "0 4 * * *", "action": "restart",
+        });
+        ben.post_json("/api/schedules", &body).await;
+    }
+    let ben = test.user("ben").await.id;
+    docknap::app::users::delete(&test.app, &Actor::cli(), &ben).await.expect("it goes");
     let body = json!({
         "target_type": "container", "target_id": "speedtest", "kind": "window", "window": "sleep 19:00-07:00",
         "timezone": "UTC",
@@ -142,6 +154,12 @@ async fn of_what_needs_somebody() {
         visit.goto(path).await;
         visit.shoot(&directory(), name).await;
     }
+    visit.goto("/").await;
+    visit.press("#now .lines form[action$='/hide'] button").await;
+    visit.reads("1 hidden").await;
+    visit.shoot(&directory(), "dashboard-hidden").await;
+    visit.goto("/?hidden=show").await;
+    visit.shoot(&directory(), "dashboard-hidden-shown").await;
     visit.finish().await;
 }
 
