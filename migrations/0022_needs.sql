@@ -15,3 +15,7 @@ UPDATE schedules SET left_by = (
     WHERE event = 'schedule.create' AND object_id = schedules.id AND actor_kind = 'user' AND actor_id IS NOT NULL
 ) WHERE owner_id IS NULL AND source <> 'label';
 CREATE INDEX schedules_left ON schedules (left_by) WHERE left_by IS NOT NULL;
+
+-- For a start: the containers that nobody watched as they ended, and that were asked for all the same; JSON, a list of
+-- identities.
+ALTER TABLE runs ADD COLUMN also TEXT;

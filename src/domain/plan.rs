@@ -54,6 +54,8 @@ pub struct SkippedStep {
     pub identity: ContainerIdentity,
     /// Why, in words: "already stopped", "protected: it is DockNap itself".
     pub reason: String,
+    /// It ended with 0 while nobody watched: a start that names it in `also_start` starts it too.
+    pub unwatched: bool,
 }
 
 impl Plan {
@@ -67,6 +69,8 @@ impl Plan {
 pub const ALREADY: &str = "already";
 /// The reason for a one-shot that did its work.
 pub const COMPLETED: &str = "completed";
+/// The reason for one that is only believed to be that: a person says whether it is started.
+pub const UNWATCHED: &str = "ended with 0 while nobody watched";
 /// How the reason begins where a wake finds nothing to wake.
 pub const NOTHING_NAPPED: &str = "nothing_napped";
 
@@ -83,6 +87,8 @@ pub struct Wish<'a> {
     pub restore: Restore,
     /// For a retry: act on these alone, and leave the rest as it is.
     pub only: Option<&'a HashSet<ContainerIdentity>>,
+    /// For a start: members that nobody watched as they ended, and that are started all the same.
+    pub also: &'a [ContainerIdentity],
     /// Members that are left alone, with the reason.
     pub leave: &'a HashMap<ContainerIdentity, String>,
     /// The zone in which sentences tell times.
@@ -216,7 +222,13 @@ impl<'a> Ground<'a> {
             }
         }
         if self.is_completed(member) {
-            return Err(COMPLETED.to_owned());
+            return match self.completion.is_guess(member) {
+                false => Err(COMPLETED.to_owned()),
+                true if self.wish.also.contains(&member.identity) => {
+                    Ok((Action::Start, Some("nobody watched it end, and it was asked for".to_owned())))
+                }
+                true => Err(UNWATCHED.to_owned()),
+            };
         }
         if member.state == ContainerState::Paused {
             return Ok((Action::Unpause, Some("it is paused".to_owned())));
@@ -266,10 +278,12 @@ struct Chosen {
 
 impl Draft {
     fn skip(&mut self, container: &Container, reason: impl Into<String>) {
+        let reason = reason.into();
         self.plan.skipped.push(SkippedStep {
             container: container.name.clone(),
             identity: container.identity.clone(),
-            reason: reason.into(),
+            unwatched: reason == UNWATCHED,
+            reason,
         });
     }
 

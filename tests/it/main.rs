@@ -69,6 +69,7 @@ mod ties;
 mod timed_naps;
 mod timeline;
 mod two_at_once;
+mod unwatched;
 mod welcome;
 mod window_runs;
 mod windows;

@@ -463,6 +463,7 @@ async fn schedules_that_were_left_before_are_found_by_who_made_them(test: TestDb
         "DROP TABLE hidden_needs",
         "DROP INDEX schedules_left",
         "ALTER TABLE schedules DROP COLUMN left_by",
+        "ALTER TABLE runs DROP COLUMN also",
         "DELETE FROM _sqlx_migrations WHERE version = 22",
     ] {
         run(db, undo).await;
