@@ -7,7 +7,7 @@ use docknap::app::users;
 use docknap::db::{self, Db, hidden_needs::Hidden};
 use docknap::domain::ids::ScheduleId;
 use docknap::domain::permission::Role;
-use docknap::sim::{DaemonEnd, Fault, World};
+use docknap::sim::{DaemonEnd, Fault, Restart, World};
 use serde_json::json;
 
 use crate::on_both_engines;
@@ -15,6 +15,7 @@ use crate::support::app::{Answer, Client, NOW, TestApp};
 use crate::support::bench::Bench;
 use crate::support::db::TestDb;
 use crate::support::rows;
+use crate::windows;
 
 const CALM: &str = "All is well";
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -506,4 +507,96 @@ async fn a_title_that_is_hostile_stays_text() {
     let page = vera.get("/").await;
     assert!(page.body.contains("docknap.protekt"), "{}", page.text("#now"));
     assert!(page.attribute("x", "id").is_none() && !page.body.contains("\"><x"));
+}
+
+/// A night's sleep, in the course of which DockNap was down and somebody started two of three.
+pub async fn found_running() -> TestApp {
+    let world = World::new()
+        .stack("shop", |s| {
+            s.service("db", |c| c.restart(Restart::No))
+                .service("web", |c| c.restart(Restart::No))
+                .service("api", |c| c.restart(Restart::No))
+        })
+        .container("loner", |c| c);
+    let mut bench = Bench::new(windows::NOW, world).await;
+    windows::keep(&bench, windows::window(windows::NIGHT)).await;
+    let loner = docknap::app::schedules::Draft {
+        target_type: Some("container".to_owned()),
+        target_id: Some("loner".to_owned()),
+        ..windows::window(windows::NIGHT)
+    };
+    windows::keep(&bench, loner).await;
+    windows::pass(&bench, "2027-03-02T23:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), [] as [&str; 0]);
+    bench.advance(Duration::from_secs(3600)).await;
+    bench.kill();
+    for name in ["shop-web-1", "shop-api-1", "loner"] {
+        bench.sim.start(name).expect("it starts");
+    }
+    bench.revive().await;
+    bench.advance(Duration::from_secs(60)).await;
+    windows::look(&bench).await;
+    TestApp::over(bench).await
+}
+
+#[tokio::test]
+async fn what_was_found_running_is_told_once_and_naps_again_at_a_press() {
+    let test = found_running().await;
+    let bench = test.bench();
+    let (mut vera, mut otto) = (test.viewer().await, test.operator().await);
+    let page = vera.get("/").await;
+    let both = "shop was found running in its sleep hours loner was found running in its sleep hours";
+    assert_eq!(lines(&page), both, "one line for all of a stack");
+    let told = page.text("#now .lines");
+    assert!(
+        told.contains(
+            "shop-api-1, shop-web-1: started while nobody was watching, so it stays awake until 07:00"
+        ),
+        "{told}"
+    );
+    assert_eq!(page.attribute("form[action$=nap-again]", "action"), None, "a viewer puts nothing to sleep");
+    let action = otto.get("/").await.attribute("form[action$=nap-again]", "action").expect("a button");
+    assert_eq!(vera.post(&action, &[]).await.status, 403);
+
+    let answer = otto.post(&action, &[]).await;
+    assert_eq!((answer.status, answer.location()), (303, "/"), "{}", answer.body);
+    bench.tick().await;
+    bench.settle().await;
+    assert_eq!(bench.sim.running("shop"), [] as [&str; 0]);
+    assert_eq!(bench.sim.state("loner"), "running", "nobody asked for that");
+    let page = otto.get("/").await;
+    assert_eq!(lines(&page), "loner was found running in its sleep hours");
+    let again = otto.post(&action, &[]).await;
+    assert_eq!(again.status, 409, "{}", again.body);
+    let ended =
+        test.audit().await.into_iter().filter(|row| row.0 == "override.end" && row.2 == "otto").count();
+    assert_eq!(ended, 2);
+    // It sleeps by its rule again: the morning wakes all of it.
+    windows::pass(bench, "2027-03-03T07:00:00Z").await;
+    assert_eq!(bench.sim.running("shop"), ["shop-api-1", "shop-db-1", "shop-web-1"]);
+    let mut otto = test.operator().await;
+    assert_eq!(lines(&otto.get("/").await), "", "its sleep is over");
+}
+
+#[tokio::test]
+async fn what_somebody_was_seen_to_start_is_theirs_without_a_line() {
+    let test = over(World::new().container("loner", |c| c)).await;
+    let bench = test.bench();
+    let body = json!({
+        "target_type": "container", "target_id": "loner", "kind": "window", "window": "sleep 19:00-07:00",
+        "timezone": "UTC",
+    });
+    assert_eq!(test.bearer(Role::Operator).await.post_json("/api/schedules", &body).await.status, 201);
+    bench.tick().await;
+    bench.settle().await;
+    bench.advance(Duration::from_secs(600)).await;
+    bench.sim.start("loner").expect("it starts");
+    bench.quiet().await;
+    bench.tick().await;
+    let page = test.viewer().await.get("/").await;
+    assert!(page.text("#now").contains(CALM), "{}", page.text("#now"));
+    let key = docknap::domain::target::key(&docknap::domain::ids::HostId::local(), "name:loner");
+    let refused = test.operator().await.post(&format!("/containers/{key}/nap-again"), &[]).await;
+    assert_eq!(refused.status, 409);
+    assert_eq!(bench.sim.state("loner"), "running");
 }

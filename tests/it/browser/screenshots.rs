@@ -163,6 +163,32 @@ async fn of_what_needs_somebody() {
     visit.finish().await;
 }
 
+/// What was found running in its sleep, and a start that asks about what ended unseen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "writes pictures; scripts/screenshots runs it"]
+async fn of_what_nobody_watched() {
+    let visit = Visit::over(crate::needs::found_running().await).await;
+    visit.log_in("ada", PASSWORD).await;
+    visit.goto("/").await;
+    visit.shoot(&directory(), "dashboard-found").await;
+    visit.finish().await;
+
+    let world = World::new().stack("shop", |s| {
+        s.service("db", |c| c)
+            .service("migrate", |c| c.exited(0))
+            .service("web", |c| c.exited(143).depends_on("migrate:service_completed_successfully"))
+    });
+    let visit = Visit::over(TestApp::over(Bench::new(NOW, world).await).await).await;
+    visit.log_in("ada", PASSWORD).await;
+    visit.goto("/").await;
+    visit.press("#now .need [data-act=start]").await;
+    visit.find("dialog[open]").await;
+    visit.shoot(&directory(), "dialog-asks").await;
+    visit.goto(&format!("/stacks/{}/start", target::key(&HostId::local(), "shop"))).await;
+    visit.shoot(&directory(), "start-asks").await;
+    visit.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "writes pictures; scripts/screenshots runs it"]
 async fn of_every_page() {

@@ -3,7 +3,9 @@
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 
-use crate::app::{Result, needs, schedules};
+use crate::app::{Result, execute, needs, overrides, schedules};
+use crate::domain::ids::HostId;
+use crate::domain::target::TargetType;
 use crate::web::Web;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::htmx::Htmx;
@@ -16,6 +18,8 @@ pub(in crate::web::pages::stacks) fn routes() -> Routes {
     Routes::new()
         .post("/needs/{id}/hide", Access::VIEWER, hide)
         .post("/needs/{id}/show", Access::VIEWER, show)
+        .post("/stacks/{key}/nap-again", Access::OPERATOR, nap_stack)
+        .post("/containers/{key}/nap-again", Access::OPERATOR, nap_container)
         .post("/needs/hosts", Access::OPERATOR, hosts)
         .post("/needs/owners", Access::OPERATOR, owners)
         .post("/needs/storage", Access::OPERATOR, storage)
@@ -109,4 +113,38 @@ async fn storage(
     };
     notes.leave(told).await;
     Ok(pages::go(&web, &htmx, "/"))
+}
+
+async fn nap_stack(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(key): Path<String>,
+    notes: Notes,
+) -> Result<Response> {
+    nap_again(&web, &caller, &htmx, (TargetType::Stack, &key), &notes).await
+}
+
+async fn nap_container(
+    State(web): State<Web>,
+    caller: Caller<Operator>,
+    htmx: Htmx,
+    Path(key): Path<String>,
+    notes: Notes,
+) -> Result<Response> {
+    nap_again(&web, &caller, &htmx, (TargetType::Container, &key), &notes).await
+}
+
+/// Puts back to sleep what was found running in its sleep.
+async fn nap_again(
+    web: &Web,
+    caller: &Caller<Operator>,
+    htmx: &Htmx,
+    (kind, key): (TargetType, &str),
+    notes: &Notes,
+) -> Result<Response> {
+    let target = execute::resolve_target(&web.app, &HostId::local(), kind, key)?;
+    overrides::nap_again(&web.app, &caller.actor, &target).await?;
+    notes.leave(Flash::new("good", "It goes back to sleep by its schedule.")).await;
+    Ok(pages::go(web, htmx, "/"))
 }

@@ -7,7 +7,7 @@ use crate::app::history::FAILURE_HOURS;
 use crate::app::stacks::{ContainerView, HostView, ShownState, StackView};
 use crate::domain::action::Action;
 use crate::domain::inventory::{Link, StackStatus, labels};
-use crate::domain::overrides::Wanted;
+use crate::domain::overrides::{Override, Wanted};
 use crate::domain::plan::NOTHING_NAPPED;
 use crate::domain::run::{Run, RunState};
 use crate::domain::schedule::Schedule;
@@ -34,6 +34,13 @@ pub(super) fn all(sight: &Sight<'_>, now: &Now) -> Vec<Need> {
     needs.extend(overview.stacks.iter().filter_map(|view| partly_up(view, now, &open)));
     needs.extend(overview.stacks.iter().filter_map(|view| drifted_stack(view, now, &open)));
     needs.extend(overview.loose.iter().filter_map(|view| drifted(view, now, &open)));
+    needs.extend(overview.stacks.iter().filter_map(|view| {
+        let of: Vec<&ContainerView> = view.containers.iter().collect();
+        found(&of, (TargetType::Stack, &view.stack.key, &view.stack.name), now)
+    }));
+    needs.extend(overview.loose.iter().filter_map(|view| {
+        found(&[view], (TargetType::Container, &view.container.key(), &view.container.name), now)
+    }));
     needs.extend(containers().filter_map(odd_label));
     needs.extend(ownerless(left));
     failed(runs, now, &mut needs);
@@ -290,6 +297,42 @@ fn drift(id: String, wanted: Wanted, (kind, key, name): (TargetType, &str, &str)
         cure: Act::naps(kind, key, name, asleep, !asleep).pop().map(Cure::asks),
         since: None,
     }
+}
+
+/// What was found running in its sleep, by nobody knows whose hand: one line for all of a stack.
+fn found(of: &[&ContainerView], (kind, key, name): (TargetType, &str, &str), now: &Now) -> Option<Need> {
+    let is_up = |view: &&&ContainerView| view.container.state.is_up();
+    let found: Vec<(&ContainerView, &Override)> = of
+        .iter()
+        .filter(is_up)
+        .filter_map(|view| Some((*view, view.wanted.by_override.as_ref().filter(|one| one.is_unproven())?)))
+        .collect();
+    let (_, first) = found.first()?;
+    let names: Vec<String> =
+        found.iter().take(NAMED).map(|(view, _)| view::shown_name(&view.container.name)).collect();
+    let more = if found.len() > NAMED { format!(" and {} more", found.len() - NAMED) } else { String::new() };
+    let which =
+        if kind == TargetType::Stack { format!("{}{more}: s", names.join(", ")) } else { "S".to_owned() };
+    let ids: Vec<&str> = found.iter().map(|(_, one)| one.id.as_str()).collect();
+    let since = found.iter().map(|(_, one)| one.created_at).max();
+    let until = now.when(first.until).short;
+    Some(Need {
+        id: Need::id(&["found", key, &ids.join(" ")]),
+        tone: "warn",
+        icon: Badge::DRIFTED.icon,
+        title: format!("{} was found running in its sleep hours", view::shown_name(name)),
+        text: format!("{which}tarted while nobody was watching, so it stays awake until {until}"),
+        when: since.map(|at| now.when(at)),
+        href: format!("/{kind}s/{key}"),
+        cure: Some(Cure::at_once(Act {
+            action: "nap-again",
+            label: "Nap again",
+            icon: "moon",
+            href: format!("/{kind}s/{key}/nap-again"),
+            of: view::shown_name(name),
+        })),
+        since: None,
+    })
 }
 
 fn odd_label(view: &ContainerView) -> Option<Need> {
