@@ -95,6 +95,7 @@ fn containers(many: usize) -> Inventory {
             auto_remove: false,
             has_healthcheck: false,
             health_patience: 0,
+            unhealthy_since: None,
             stop_timeout: None,
             network_mode: "bridge".to_owned(),
             layer: None,
@@ -123,6 +124,7 @@ fn plans(criterion: &mut Criterion) {
                     naps: &naps,
                     restore: Restore::No,
                     only: None,
+                    also: &[],
                     leave: &leave,
                     zone: &TimeZone::UTC,
                 };

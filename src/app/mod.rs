@@ -35,6 +35,7 @@ pub mod locks;
 pub mod metrics;
 pub mod nap;
 pub mod near;
+pub mod needs;
 pub mod order;
 pub mod outcomes;
 pub mod outlook;
@@ -242,6 +243,8 @@ pub enum Live {
     SleepsSoon(Target),
     /// The link to a host, or which stacks and containers there are.
     Hosts,
+    /// What somebody hid on the first page.
+    Needs,
 }
 
 /// Carries [`Live`] from where things change to the browsers. A listener that lags is told to look at everything.

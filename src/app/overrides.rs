@@ -310,6 +310,36 @@ pub async fn finish(app: &App, actor: &Actor, id: &OverrideId) -> Result<()> {
     Ok(())
 }
 
+/// Puts back to sleep what was found running in its sleep: ends what keeps it awake, and its own rule decides again.
+///
+/// # Errors
+/// [`Error::Conflict`] where nothing of it is kept awake for that.
+pub async fn nap_again(app: &App, actor: &Actor, target: &Target) -> Result<()> {
+    actor.require(Permission::Operate)?;
+    let now = app.clock.now();
+    let host = app.hosts.get(&target.host);
+    let host = host.ok_or_else(|| Error::not_found("host", target.host.as_str()))?;
+    let members = host.inventory().members(&target.subject);
+    let is_of_it = |one: &Override| members.iter().any(|member| one.reach == Reach::Target(member.target()));
+    let reason = format!("put back to sleep by {}", actor.reference.name);
+    let mut ended = false;
+    let open = db::overrides::open(&app.db).await?;
+    let mut tx = app.db.begin().await?;
+    for one in open.iter().filter(|one| one.is_unproven() && is_of_it(one)) {
+        if db::overrides::end_now(&mut tx, &one.id, now, &reason).await? {
+            record(&mut tx, app, actor, "override.end", one, reason.clone()).await?;
+            ended = true;
+        }
+    }
+    if !ended {
+        let message = "nothing of it is kept awake for having been found running".to_owned();
+        return Err(Error::Conflict { code: "override_ended", message });
+    }
+    tx.commit().await?;
+    changed(app);
+    Ok(())
+}
+
 /// The newest overrides first: those that count, or all.
 ///
 /// # Errors

@@ -195,6 +195,7 @@ pub async fn delete(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
         db::users::find_in(&mut tx, id).await?.ok_or_else(|| Error::not_found("user", id.as_str()))?.user;
     require_other_admin(&mut tx, &user).await?;
     db::credentials::end(&mut tx, id, Event::Delete, None).await?;
+    db::schedules::leave(&mut tx, id).await?;
     db::users::delete(&mut tx, id).await?;
     record(&mut tx, app, actor, "user.delete", &user, "ok", None).await?;
     Ok(tx.commit().await?)

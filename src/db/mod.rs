@@ -20,6 +20,7 @@ pub mod devices;
 pub mod engine;
 pub mod feeds;
 pub mod figures;
+pub mod hidden_needs;
 pub mod history;
 pub mod idempotency;
 pub mod locks;

@@ -13,7 +13,7 @@ use crate::domain::guard::Deferral;
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::run::{ActorRef, MissedSpan, Run, RunState, Trigger};
 use crate::domain::schedule::Schedule;
-use crate::domain::target::Target;
+use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::time::{from_ms, to_ms};
 
 /// The columns of a run, in no particular order.
@@ -47,6 +47,7 @@ pub(super) struct RunRow {
     missed_count: Option<i64>,
     restore: bool,
     puts_back: bool,
+    also: Option<String>,
     guard: Option<String>,
     look_at_ms: Option<i64>,
     busy_until_ms: Option<i64>,
@@ -66,7 +67,9 @@ impl TryFrom<RunRow> for Run {
         };
         let guard = row.guard.as_deref().map(serde_json::from_str).transpose();
         let guard = guard.map_err(|_| damaged("its guard"))?;
+        let also = also_of(row.also.as_deref()).ok_or_else(|| damaged("what is to be started too"))?;
         Ok(Self {
+            also,
             target: Schedule::target_from_columns(&row.host_id, &row.target_type, &row.target_identity)
                 .ok_or_else(|| damaged("its target"))?,
             action: row.action.parse().map_err(|_| damaged("its action"))?,
@@ -97,6 +100,19 @@ impl TryFrom<RunRow> for Run {
     }
 }
 
+/// What of a run is started although nobody watched it end; `None` where nothing is.
+fn also_text(run: &Run) -> Option<String> {
+    let texts: Vec<String> = run.also.iter().map(ContainerIdentity::to_text).collect();
+    if texts.is_empty() { None } else { serde_json::to_string(&texts).ok() }
+}
+
+/// The reverse of [`also_text`]; `None` for a text it never writes.
+fn also_of(text: Option<&str>) -> Option<Vec<ContainerIdentity>> {
+    let Some(text) = text else { return Some(Vec::new()) };
+    let texts: Vec<String> = serde_json::from_str(text).ok()?;
+    texts.iter().map(|text| ContainerIdentity::parse(text)).collect()
+}
+
 /// Stores a new run. `false` when the schedule already has one for that instant: nothing is stored then.
 ///
 /// # Errors
@@ -116,7 +132,7 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
         "INSERT INTO runs (id, schedule_id, schedule_name, host_id, target_type, target_name, target_identity, \
          action, trigger_kind, actor_kind, actor_id, actor_name, fire_at_ms, created_ms, started_ms, finished_ms, \
          state, reason, deadline_ms, attempt, stop_timeout_s, retry_of, missed_first_ms, missed_last_ms, \
-         missed_count, restore, puts_back, owner_epoch, why, guard, look_at_ms, busy_until_ms) ",
+         missed_count, restore, puts_back, also, owner_epoch, why, guard, look_at_ms, busy_until_ms) ",
         runs,
         |run| (
             run.id.as_str(),
@@ -146,6 +162,7 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
             run.missed.as_ref().map(|missed| missed.count),
             run.restore,
             run.puts_back,
+            also_text(run),
             owner_epoch,
             run.why.as_str(),
             run.guard.as_ref().and_then(|guard| serde_json::to_string(guard).ok()),
@@ -211,7 +228,7 @@ pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
             "SELECT * FROM runs WHERE CASE WHEN state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 \
              AND host_id = $1 AND target_type = $2 AND target_identity = $3 AND action = $4 AND (restore = FALSE OR restore = $5) \
              AND (puts_back = FALSE OR puts_back = $8) AND (retry_of IS NULL OR retry_of = $6) AND ($7 OR state <> 'pending' OR guard IS NULL) \
-             ORDER BY id LIMIT 1")
+             AND ($9 IS NULL OR also = $9) ORDER BY id LIMIT 1")
         .bind(run.target.host.as_str())
         .bind(run.target.target_type().as_str())
         .bind(run.target.identity_text())
@@ -220,6 +237,7 @@ pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
         .bind(run.retry_of.as_ref().map(RunId::as_str))
         .bind(run.guard.is_some())
         .bind(run.puts_back)
+        .bind(also_text(run))
         .fetch_optional(conn))?;
     row.map(Run::try_from).transpose()
 }

@@ -63,6 +63,14 @@ struct Row {
     guard: Option<String>,
 }
 
+/// One whose account is gone.
+#[derive(sqlx::FromRow)]
+struct LeftRow {
+    left_by: String,
+    #[sqlx(flatten)]
+    row: Row,
+}
+
 impl Row {
     fn read(self) -> Result<Schedule> {
         let damaged =
@@ -283,6 +291,49 @@ pub async fn get_in(tx: &mut Tx, id: &ScheduleId) -> Result<Option<Schedule>> {
     const SQL: &str = concat!("SELECT ", columns!(), " WHERE s.id = $1");
     let row: Option<Row> = on_tx!(tx, conn => sqlx::query_as(SQL).bind(id.as_str()).fetch_optional(conn))?;
     row.map(Row::read).transpose()
+}
+
+/// The schedules whose account is gone, with the name of that account, the oldest first.
+///
+/// # Errors
+/// As [`get`].
+pub async fn left(db: &Db) -> Result<Vec<(Schedule, String)>> {
+    const SQL: &str = concat!(
+        "SELECT s.left_by, ",
+        columns!(),
+        " WHERE s.left_by IS NOT NULL AND s.deleted_ms IS NULL ORDER BY s.id"
+    );
+    let rows: Vec<LeftRow> = on_db!(db, pool => sqlx::query_as(SQL).fetch_all(pool))?;
+    rows.into_iter().map(|row| Ok((row.row.read()?, row.left_by))).collect()
+}
+
+/// Remembers whose schedules these were, before the account goes.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn leave(tx: &mut Tx, user: &UserId) -> Result<()> {
+    exec_tx!(
+        tx,
+        "UPDATE schedules SET left_by = (SELECT name FROM users WHERE id = $1) WHERE owner_id = $1",
+        user.as_str()
+    )?;
+    Ok(())
+}
+
+/// Gives a schedule whose account is gone to another; `false` where it has one again, or is no more.
+///
+/// # Errors
+/// What the engine answered.
+pub async fn adopt(tx: &mut Tx, id: &ScheduleId, user: &UserId, now: Timestamp) -> Result<bool> {
+    let touched = exec_tx!(
+        tx,
+        "UPDATE schedules SET owner_id = $1, left_by = NULL, rev = rev + 1, updated_ms = $2 \
+         WHERE id = $3 AND left_by IS NOT NULL AND deleted_ms IS NULL",
+        user.as_str(),
+        to_ms(now),
+        id.as_str()
+    )?;
+    Ok(touched == 1)
 }
 
 /// Which schedules [`list`] answers; `None` = any. Deleted ones never.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::reading::Row;
 use super::self_detection::Clues;
-use crate::domain::inventory::{Container, Containers, Guard, SelfDetection, Shield};
+use crate::domain::inventory::{Container, Containers, Guard, Health, SelfDetection, Shield};
 use crate::domain::sorted;
 
 /// What changed between two snapshots, by the keys of pages.
@@ -73,9 +73,15 @@ impl Book {
         }
     }
 
-    /// Takes in what inspect said.
-    pub(super) fn put(&mut self, container: Container) {
+    /// Takes in what inspect said `now`, by our clock.
+    pub(super) fn put(&mut self, mut container: Container, now: jiff::Timestamp) {
         self.doubtful.remove(&container.id);
+        if container.health == Health::Unhealthy
+            && let Some(known) = self.containers.get(&container.id)
+        {
+            let is_new = known.health != Health::Unhealthy || known.started_at != container.started_at;
+            container.unhealthy_since = if is_new { Some(now) } else { known.unhealthy_since };
+        }
         self.insert(container);
     }
 
@@ -248,8 +254,8 @@ mod tests {
     #[test]
     fn a_snapshot_names_what_changed_and_nothing_else() {
         let mut book = book(outside());
-        book.put(in_stack("media", "web"));
-        book.put(container("loose"));
+        book.put(in_stack("media", "web"), jiff::Timestamp::UNIX_EPOCH);
+        book.put(container("loose"), jiff::Timestamp::UNIX_EPOCH);
         let first = book.snapshot(Guard::default()).expect("it changed");
         assert_eq!((first.changed.stacks.len(), first.changed.containers.len()), (1, 1));
         assert_eq!(
@@ -257,9 +263,12 @@ mod tests {
             ["loose", "media-web-1"]
         );
         assert!(first.changed.list);
-        book.put(container("loose"));
+        book.put(container("loose"), jiff::Timestamp::UNIX_EPOCH);
         assert!(book.snapshot(Guard::default()).is_none(), "the same again is no change");
-        book.put(Container { status: "Up 2 hours".to_owned(), ..container("loose") });
+        book.put(
+            Container { status: "Up 2 hours".to_owned(), ..container("loose") },
+            jiff::Timestamp::UNIX_EPOCH,
+        );
         assert!(!book.snapshot(Guard::default()).expect("it changed").changed.list, "none came or went");
         book.remove(&container("loose").id);
         let third = book.snapshot(Guard::default()).expect("it changed");
@@ -277,14 +286,17 @@ mod tests {
             ..Clues::default()
         };
         let mut book = book(clues);
-        book.put(container("other"));
+        book.put(container("other"), jiff::Timestamp::UNIX_EPOCH);
         assert_eq!(book.snapshot(Guard::default()).expect("it changed").itself, SelfDetection::Unknown);
-        book.put(me.clone());
+        book.put(me.clone(), jiff::Timestamp::UNIX_EPOCH);
         let snapshot = book.snapshot(Guard::default()).expect("it changed");
         assert_eq!(snapshot.itself, SelfDetection::Container(me.id.clone()));
         let shown = snapshot.containers.iter().find(|one| one.name == "docknap").expect("it is there");
         assert_eq!(shown.protection, Some(Protection::Itself));
-        book.put(Container { network_mode: format!("container:{}", me.id), ..container("late") });
+        book.put(
+            Container { network_mode: format!("container:{}", me.id), ..container("late") },
+            jiff::Timestamp::UNIX_EPOCH,
+        );
         let later = book.snapshot(Guard::default()).expect("it changed");
         assert_eq!(later.itself, SelfDetection::Container(me.id), "what comes later is another");
         assert!(book.suspects().is_empty());
@@ -297,9 +309,9 @@ mod tests {
         let mark = "word".to_owned();
         let clues = Clues { named: vec![vpn.id.clone()], contained: true, mark, ..Clues::default() };
         let mut book = book(clues);
-        book.put(vpn.clone());
-        book.put(me.clone());
-        book.put(container("other"));
+        book.put(vpn.clone(), jiff::Timestamp::UNIX_EPOCH);
+        book.put(me.clone(), jiff::Timestamp::UNIX_EPOCH);
+        book.put(container("other"), jiff::Timestamp::UNIX_EPOCH);
         let protections = |snapshot: Snapshot| {
             let told = snapshot.containers.iter().map(|one| (one.name.clone(), one.protection.clone()));
             told.collect::<BTreeMap<_, _>>()

@@ -330,7 +330,7 @@ impl<'a> Session<'a> {
         let row = self.rows.remove(id);
         let ended = match result {
             Ok(Some(container)) => {
-                self.book.put(container);
+                self.book.put(container, self.host.clock.now());
                 None
             }
             Ok(None) => {

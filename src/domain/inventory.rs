@@ -213,6 +213,8 @@ pub struct Container {
     pub state: ContainerState,
     /// Health, where it counts.
     pub health: Health,
+    /// Since when its health check fails, by our clock; `None` where nobody saw that begin.
+    pub unhealthy_since: Option<Timestamp>,
     /// The state in a few words, such as `Up (healthy)` or `Exited (137)`: Docker's status text without the age, which
     /// would be wrong a moment later.
     pub status: String,

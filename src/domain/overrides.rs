@@ -19,6 +19,11 @@ pub const NAP_OVER: &str = "its nap is over: what slept for it wakes";
 /// Why something sleeps again at the end of a wake.
 pub const WAKE_OVER: &str = "its time awake is over: what was woken for it sleeps again";
 
+/// Why something stays awake that runs in its sleep, where DockNap and Docker may both have been down when it started.
+pub const FOUND_RUNNING: &str = "found running; it was started while nobody was watching";
+/// Who did something without a word to DockNap, as the kind of an author.
+pub const OUTSIDE: &str = "outside";
+
 /// What an override wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -187,6 +192,11 @@ impl Override {
     /// Whether it counts at an instant.
     pub fn is_active(&self, at: Timestamp) -> bool {
         self.created_at <= at && at < self.until && self.closed_at.is_none_or(|closed| at < closed)
+    }
+
+    /// It keeps awake what was found running in its sleep: somebody may have started it, and nobody can tell.
+    pub fn is_unproven(&self) -> bool {
+        self.by_hand && self.author.kind == OUTSIDE && self.reason == FOUND_RUNNING
     }
 
     /// Somebody chose its end, with Nap, Wake or an override; else it follows from what somebody did by hand, and the

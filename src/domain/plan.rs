@@ -55,6 +55,8 @@ pub struct SkippedStep {
     pub identity: ContainerIdentity,
     /// Why, in words: "already stopped", "protected: it is DockNap itself".
     pub reason: String,
+    /// It ended with 0 while nobody watched: a start that names it in `also_start` starts it too.
+    pub unwatched: bool,
 }
 
 impl Plan {
@@ -85,6 +87,8 @@ pub fn why_idle<'a>(reasons: impl IntoIterator<Item = &'a str>) -> String {
 pub const ALREADY: &str = "already";
 /// The reason for a one-shot that did its work.
 pub const COMPLETED: &str = "completed";
+/// The reason for one that is only believed to be that: a person says whether it is started.
+pub const UNWATCHED: &str = "ended with 0 while nobody watched";
 /// How the reason begins where a wake finds nothing to wake.
 pub const NOTHING_NAPPED: &str = "nothing_napped";
 
@@ -103,6 +107,8 @@ pub struct Wish<'a> {
     pub only: Option<&'a HashSet<ContainerIdentity>>,
     /// For an undo: what is done to each container; what is not among them is not for it.
     pub undoes: Option<&'a HashMap<ContainerIdentity, Action>>,
+    /// For a start: members that nobody watched as they ended, and that are started all the same.
+    pub also: &'a [ContainerIdentity],
     /// Members that are left alone, with the reason.
     pub leave: &'a HashMap<ContainerIdentity, String>,
     /// The zone in which sentences tell times.
@@ -256,7 +262,13 @@ impl<'a> Ground<'a> {
             }
         }
         if self.is_completed(member) {
-            return Err(COMPLETED.to_owned());
+            return match self.completion.is_guess(member) {
+                false => Err(COMPLETED.to_owned()),
+                true if self.wish.also.contains(&member.identity) => {
+                    Ok((Action::Start, Some("nobody watched it end, and it was asked for".to_owned())))
+                }
+                true => Err(UNWATCHED.to_owned()),
+            };
         }
         if member.state == ContainerState::Paused {
             return Ok((Action::Unpause, Some("it is paused".to_owned())));
@@ -312,10 +324,12 @@ struct Chosen {
 
 impl Draft {
     fn skip(&mut self, container: &Container, reason: impl Into<String>) {
+        let reason = reason.into();
         self.plan.skipped.push(SkippedStep {
             container: container.name.clone(),
             identity: container.identity.clone(),
-            reason: reason.into(),
+            unwatched: reason == UNWATCHED,
+            reason,
         });
     }
 

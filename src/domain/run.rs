@@ -196,6 +196,8 @@ pub struct Run {
     pub restore: bool,
     /// It puts back what an override changed: it acts on the containers of its first plan alone.
     pub puts_back: bool,
+    /// For a start: containers that nobody watched as they ended, and that were asked for all the same.
+    pub also: Vec<ContainerIdentity>,
     /// What may hold it back for a while, by its schedule as it was when this was stored.
     pub guard: Option<Guard>,
     /// While the guard holds it back: when it looks again.
@@ -230,6 +232,7 @@ impl Run {
             && (!self.restore || other.restore)
             && (!self.puts_back || other.puts_back)
             && (self.retry_of.is_none() || self.retry_of == other.retry_of)
+            && (other.also.is_empty() || self.also == other.also)
             && (other.guard.is_some() || !self.is_guarded())
     }
 
@@ -293,7 +296,9 @@ impl Step {
     /// Skipped since its container is as the run wants it.
     pub fn is_so_already(&self) -> bool {
         self.state == StepState::Skipped
-            && (self.reason.starts_with(plan::ALREADY) || self.reason == plan::COMPLETED)
+            && (self.reason.starts_with(plan::ALREADY)
+                || self.reason == plan::COMPLETED
+                || self.reason == plan::UNWATCHED)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::inventory::Container;
+use super::inventory::{Container, ContainerState};
 use super::target::ContainerIdentity;
 
 /// How long a daemon may take to start what its restart policies bring back. What starts later was started by somebody.
@@ -101,6 +101,19 @@ impl Trace {
             _ => return None,
         };
         Some(Self { did, container_id: container_id.to_owned(), at, seen_at })
+    }
+
+    /// Whether it is what made a container as it is now.
+    pub fn tells_of(&self, container: &Container) -> bool {
+        let reaches = |at: Option<Timestamp>| at.is_none_or(|at| self.at + AT_ONCE >= at);
+        let (is_so, since) = match self.did {
+            Did::Paused => (container.state == ContainerState::Paused, container.started_at),
+            Did::Started | Did::Unpaused => {
+                (container.state.is_up() && container.state != ContainerState::Paused, container.started_at)
+            }
+            Did::Stopped | Did::Killed | Did::Ended => (!container.state.is_up(), container.finished_at),
+        };
+        is_so && self.container_id == container.id && reaches(since)
     }
 
     /// Whether the last process of a container that has none ended by itself, rather than by somebody's doing. `None`

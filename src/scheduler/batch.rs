@@ -280,6 +280,7 @@ impl Planner<'_> {
                 look_at: None,
                 busy_until: None,
                 puts_back: false,
+                also: Vec::new(),
             },
             steps: Vec::new(),
         }

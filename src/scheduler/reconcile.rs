@@ -26,7 +26,7 @@ use crate::domain::desired::{Desired, Layer};
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::inventory::{ContainerState, Inventory};
 use crate::domain::nap::{Nap, NapKind, Naps, Sample, Sleep};
-use crate::domain::overrides::{NAP_OVER, Override, Place, Reach, WAKE_OVER, Wanted};
+use crate::domain::overrides::{FOUND_RUNNING, NAP_OVER, OUTSIDE, Override, Place, Reach, WAKE_OVER, Wanted};
 use crate::domain::reconcile::{AtWork, Cause, Deed, Finding, Look, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
@@ -391,7 +391,7 @@ impl<'a> Scene<'a> {
 
 /// Somebody who did not ask DockNap.
 fn outside() -> Actor {
-    Actor::of(ActorRef { kind: "outside".to_owned(), id: None, name: "outside DockNap".to_owned() })
+    Actor::of(ActorRef { kind: OUTSIDE.to_owned(), id: None, name: "outside DockNap".to_owned() })
 }
 
 /// What somebody did; where nobody saw it happen, how it was found.
@@ -399,7 +399,7 @@ fn deed(mood: Mood, is_seen: bool) -> &'static str {
     match (mood, is_seen) {
         (Mood::Awake, true) => "started",
         (Mood::Asleep, true) => "stopped",
-        (Mood::Awake, false) => "found running; it was started while nobody was watching",
+        (Mood::Awake, false) => FOUND_RUNNING,
         (Mood::Asleep, false) => "found stopped; it ended while nobody was watching",
     }
 }

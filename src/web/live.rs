@@ -216,6 +216,7 @@ fn names(live: &Live) -> Vec<String> {
         Live::Schedules => vec!["schedules".to_owned()],
         Live::Overrides => vec!["overrides".to_owned()],
         Live::Hosts => vec!["hosts".to_owned()],
+        Live::Needs => vec!["needs".to_owned()],
     }
 }
 

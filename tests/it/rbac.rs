@@ -72,6 +72,7 @@ async fn stored(test: &TestApp) -> Vec<(String, i64)> {
         "steps",
         "naps",
         "calendars",
+        "hidden_needs",
         "idempotency",
         "settings",
         "audit",

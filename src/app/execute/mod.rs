@@ -20,12 +20,13 @@ use crate::db;
 use crate::domain::action::Action;
 use crate::domain::guard::Guard;
 use crate::domain::ids::{HostId, RunId, ScheduleId};
-use crate::domain::inventory::{Inventory, Kind};
+use crate::domain::inventory::{Container, Inventory, Kind};
 use crate::domain::nap::Naps;
 use crate::domain::overrides::{Place, Wanted};
 use crate::domain::permission::Permission;
 use crate::domain::plan::{Plan, Restore, Wish, plan};
 use crate::domain::run::{Run, RunState, StepState, Trigger};
+use crate::domain::sorted;
 use crate::domain::target::{self, ContainerIdentity, Subject, Target, TargetType};
 use crate::domain::text::shorten;
 
@@ -70,6 +71,8 @@ pub struct Request {
     pub guard: Option<Guard>,
     /// The containers that alone are put back to what they were.
     pub puts_back: Option<HashSet<ContainerIdentity>>,
+    /// For a start: containers that nobody watched as they ended, and that are started all the same.
+    pub also: Vec<ContainerIdentity>,
     /// The override that makes it last.
     pub(crate) lasting: Option<super::overrides::Wish>,
 }
@@ -90,6 +93,7 @@ impl Request {
             restore: false,
             guard: None,
             puts_back: None,
+            also: Vec::new(),
             lasting: None,
         }
     }
@@ -121,6 +125,7 @@ pub async fn preview(
         restore,
         only: None,
         undoes: None,
+        also: &[],
         leave: &leave,
         zone,
     };
@@ -196,8 +201,11 @@ fn plan_by(run: &Run, inventory: &Inventory, outlook: &Outlook, share: &Share, n
             (None, Some(reverse.acts))
         }
     };
-    let undoes = undoes.as_ref();
-    plan(Wish { subject, action: run.action, naps, restore, only, undoes, leave: &leave, zone }, inventory)
+    let (undoes, also) = (undoes.as_ref(), run.also.as_slice());
+    plan(
+        Wish { subject, action: run.action, naps, restore, only, undoes, also, leave: &leave, zone },
+        inventory,
+    )
 }
 
 /// The containers of an earlier run that are not as it wanted; `None` for one that never got as far as a plan, since
@@ -315,6 +323,37 @@ pub fn resolve_target(app: &App, host: &HostId, target_type: TargetType, name: &
             }
         }
     }
+}
+
+/// The containers of a target that somebody names: by name, key or identity.
+///
+/// # Errors
+/// [`Error::Invalid`] naming `also_start`, for what is none of them; [`Error::Docker`] while the host has never been
+/// reached.
+pub fn named_members<'a>(
+    app: &App,
+    target: &Target,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<ContainerIdentity>> {
+    let found = app.hosts.get(&target.host);
+    let inventory = found.ok_or_else(|| Error::not_found("host", target.host.as_str()))?.inventory();
+    let members = inventory.members(&target.subject);
+    let mut named = Vec::new();
+    for name in names {
+        let is_it = |one: &Container| {
+            one.is_ordinary() && (one.name == name || one.key() == name || one.identity.to_text() == name)
+        };
+        match members.iter().find(|member| is_it(member)) {
+            Some(member) => named.push(member.identity.clone()),
+            None => {
+                let message = format!("there is no container `{}` in it", shorten(name));
+                return Err(Error::field("also_start", message));
+            }
+        }
+    }
+    sorted::ascending(&mut named);
+    named.dedup();
+    Ok(named)
 }
 
 /// The target that fields name: that it is not there is a fault of the field, not of the address.

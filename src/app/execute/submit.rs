@@ -178,6 +178,7 @@ pub async fn prepare(
         look_at: None,
         busy_until: None,
         puts_back: request.puts_back.is_some(),
+        also: request.also,
     };
     let steps = if inventory.is_connected() {
         let share = match request.puts_back {

@@ -137,6 +137,43 @@ pub async fn restore(app: &App, actor: &Actor, id: &ScheduleId) -> Result<Schedu
     super::get(app, actor, id).await
 }
 
+/// The schedules whose account is gone, with the name of that account: by its rights nothing can be done any more.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn left(app: &App, actor: &Actor) -> Result<Vec<(Schedule, String)>> {
+    actor.require(Permission::View)?;
+    Ok(db::schedules::left(&app.db).await?)
+}
+
+/// Makes somebody the owner of every schedule whose account is gone, and answers how many those are.
+///
+/// # Errors
+/// [`Error::Forbidden`]; where the database cannot be written.
+pub async fn adopt(app: &App, actor: &Actor) -> Result<usize> {
+    actor.require(Permission::Operate)?;
+    let Some(user) = actor.reference.id.clone().map(UserId) else { return Ok(0) };
+    let left = db::schedules::left(&app.db).await?;
+    let mut taken = 0;
+    let mut tx = app.db.begin().await?;
+    for (schedule, before) in &left {
+        if db::schedules::adopt(&mut tx, &schedule.id, &user, app.clock.now()).await? {
+            let change = Change {
+                field: "owner".to_owned(),
+                old: Some(before.clone()),
+                new: Some(actor.reference.name.clone()),
+            };
+            record(&mut tx, app, actor, "schedule.update", schedule, vec![change]).await?;
+            taken += 1;
+        }
+    }
+    tx.commit().await?;
+    if taken > 0 {
+        changed(app);
+    }
+    Ok(taken)
+}
+
 /// Switches a schedule on, from now: time before never fires. One that is on stays as it is.
 ///
 /// # Errors

@@ -9,7 +9,9 @@ mod timing;
 mod view;
 mod weekly;
 
-pub use change::{create, delete, disable, enable, restore, run_now, skip_next, unskip_next, update};
+pub use change::{
+    adopt, create, delete, disable, enable, left, restore, run_now, skip_next, unskip_next, update,
+};
 pub use check::{Draft, GuardDraft, MAX_PRIORITY};
 pub use lint::{Clash, Clashes};
 pub use preview::{DryRun, Now, Preview, dry_run, preview};

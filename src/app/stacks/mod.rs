@@ -23,6 +23,7 @@ use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
 use crate::domain::text::shorten;
+use crate::domain::trace::Did;
 
 mod facts;
 mod past;
@@ -88,6 +89,8 @@ pub struct ContainerView {
     pub protected: Option<String>,
     /// Who acted last on it.
     last: Last,
+    /// What others were seen to do to it that made it as it is, and when.
+    seen: Option<(Did, Timestamp)>,
     telling: Telling,
     /// What windows and overrides want of it.
     pub wanted: Arc<WantedView>,
@@ -438,6 +441,7 @@ impl<'a> Here<'a> {
             .min_by_key(|next| next.at)
             .filter(|_| protected.is_none() && container.is_ordinary())
             .cloned();
+        let trace = self.inventory.traces.get(&container.identity);
         let last = if self.busy.is_some_and(|busy| busy.contains(&container.identity)) {
             Last::AtWork
         } else {
@@ -445,13 +449,13 @@ impl<'a> Here<'a> {
                 .into_iter()
                 .flatten()
                 .max_by_key(|touch| touch.finished_at);
-            let trace = self.inventory.traces.get(&container.identity);
             Last::of(&container, nap, touch, completed, trace, |theirs| self.by_us(theirs))
         };
         ContainerView {
             shown: shown_of_container(&container, self.inventory.is_connected(), nap.is_some(), completed),
             protected,
             last,
+            seen: trace.filter(|trace| trace.tells_of(&container)).map(|trace| (trace.did, trace.seen_at)),
             telling: self.known.telling.clone(),
             wanted,
             own_rule,

@@ -10,8 +10,8 @@ use crate::db::history::LastTouch;
 use crate::domain::action::Action;
 use crate::domain::inventory::{Container, ContainerState, StackStatus};
 use crate::domain::nap::Nap;
-use crate::domain::text::small;
-use crate::domain::trace::Trace;
+use crate::domain::text::{capital, small};
+use crate::domain::trace::{Did, Trace};
 
 /// A stack or container that is touched by nothing of ours.
 pub(super) const UNTOUCHED: &str = "DockNap has not touched it";
@@ -143,6 +143,34 @@ impl Telling {
 }
 
 impl ContainerView {
+    /// By whose hand it is as it is, in a sentence without its full stop: only what was looked up. `None` where that is
+    /// not known, and where no hand made it so.
+    pub fn by_hand(&self) -> Option<String> {
+        let Telling { now, zone } = &self.telling;
+        let at = |at: Timestamp| clock_time(at, *now, zone);
+        match (&self.last, self.seen) {
+            (Last::AtWork, _) => None,
+            (_, Some((Did::Ended, seen))) => Some(format!("It ended by itself at {}", at(seen))),
+            (_, Some((did, seen))) => Some(format!(
+                "{} with Docker's own command or another program at {}; DockNap does not know by whom",
+                capital(did.as_str()),
+                at(seen)
+            )),
+            (Last::Ours(touch), None) => Some(format!(
+                "{} {} at {}",
+                past(touch.action),
+                match &touch.schedule_name {
+                    Some(name) => format!("by schedule {name}"),
+                    None if touch.actor.id.is_some() => format!("by hand by {}", touch.actor.name),
+                    None => format!("by {}", touch.actor.name),
+                },
+                at(touch.finished_at)
+            )),
+            (Last::StayedUp(_) | Last::StayedDown(_), None) => Some(self.last.told(&self.telling)),
+            _ => None,
+        }
+    }
+
     /// Why it is as it is, in a sentence without its full stop.
     pub fn why(&self) -> String {
         match &self.protected {

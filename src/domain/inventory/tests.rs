@@ -25,6 +25,7 @@ pub(crate) fn container(name: &str) -> Container {
         auto_remove: false,
         has_healthcheck: false,
         health_patience: 0,
+        unhealthy_since: None,
         stop_timeout: None,
         network_mode: "bridge".to_owned(),
         layer: None,

@@ -198,13 +198,20 @@ impl Asked {
         let reason = fields.text("reason").unwrap_or_default();
         let stop_timeout = fields.integer("stop_timeout_seconds");
         let stop_timeout_seconds = act::stop_timeout(stop_timeout.as_deref(), &mut fields);
+        let named = fields.texts("also_start");
+        if !named.is_empty() && self.action != Action::Start.as_str() {
+            fields.fault("also_start", "only a start takes this");
+        }
         if reason.chars().count() > act::MAX_REASON || reason.chars().any(char::is_control) {
             fields.fault("reason", "use one line of 500 characters at most");
         }
         fields.finish()?;
         let action: Action =
             self.action.parse().map_err(|_| Error::not_found("action", shorten(&self.action)))?;
-        let request = Request { stop_timeout_seconds, reason, ..Request::now(action, target?, Trigger::Api) };
+        let target = target?;
+        let also = execute::named_members(app, &target, named.iter().map(String::as_str))?;
+        let request =
+            Request { stop_timeout_seconds, reason, also, ..Request::now(action, target, Trigger::Api) };
         act::once(app, actor, headers, &self.call, &bytes, async {
             act::accepted(&execute::submit(app, actor, request).await?)
         })

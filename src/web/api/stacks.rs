@@ -104,6 +104,9 @@ pub struct ActBody {
     /// Stop grace; by default the container's own. Not for `nap` and `wake`.
     #[schema(minimum = 0, maximum = 3600)]
     stop_timeout_seconds: Option<i64>,
+    /// For `start`: the names or keys of containers that ended with 0 while nobody watched, and that are started too. A
+    /// plan tells them as `unwatched`.
+    also_start: Option<Vec<String>>,
     /// For `nap` and `wake`: when it ends, as for an override; by default at the windows' next edge.
     until: Option<String>,
 }

@@ -164,6 +164,17 @@ pub struct Skip {
     pub reason: String,
 }
 
+/// One container of which a person says whether it is started.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The container.
+    pub container: String,
+    /// What the box is sent with.
+    pub value: String,
+    /// The box is ticked.
+    pub ticked: bool,
+}
+
 /// A plan as a person reads it.
 #[derive(Clone, Debug, Default)]
 pub struct PlanView {
@@ -171,6 +182,8 @@ pub struct PlanView {
     pub waves: Vec<Wave>,
     /// What is left alone.
     pub skipped: Vec<Skip>,
+    /// What nobody watched as it ended: started only where its box is ticked.
+    pub asks: Vec<Ask>,
     /// What to know before saying yes.
     pub warnings: Vec<String>,
     /// How much it is, in words.
@@ -195,9 +208,25 @@ impl From<Plan> for PlanView {
                 .into_iter()
                 .map(|skip| Skip { container: view::shown_name(&skip.container), reason: skip.reason })
                 .collect(),
+            asks: Vec::new(),
             warnings: plan.warnings,
             size,
         }
+    }
+}
+
+impl PlanView {
+    /// The plan of a start, with a box for each container that nobody watched as it ended; ticked as it was
+    /// in what was `typed`.
+    pub fn of_start(mut plan: Plan, typed: &Typed) -> Self {
+        let unwatched = plan.skipped.extract_if(.., |skip| skip.unwatched);
+        let asks = unwatched.map(|skip| {
+            let value = skip.identity.to_text();
+            let ticked = typed.all("also_start").any(|other| other == value);
+            Ask { container: view::shown_name(&skip.container), value, ticked }
+        });
+        let asks = asks.collect();
+        Self { asks, ..plan.into() }
     }
 }
 
@@ -270,7 +299,7 @@ pub struct ConfirmDialog {
 
 impl Question {
     /// The question before an action.
-    pub fn action(action: Action, target: &Target, name: &str, plan: Plan) -> Self {
+    pub fn action(action: Action, target: &Target, name: &str, plan: impl Into<PlanView>) -> Self {
         let (kind, key, name) = (target.target_type(), target.key(), view::shown_name(name));
         Self {
             title: format!("{} {name}?", action.label()),
@@ -310,7 +339,8 @@ impl Question {
     /// Nothing would be done: the button would be a lie.
     pub fn is_idle(&self) -> bool {
         let mut plans = self.plan.iter().chain(self.parts.iter().map(|part| &part.plan)).peekable();
-        self.ends.is_none() && plans.peek().is_some() && plans.all(|plan| plan.waves.is_empty())
+        let idle = |plan: &PlanView| plan.waves.is_empty() && plan.asks.is_empty();
+        self.ends.is_none() && plans.peek().is_some() && plans.all(idle)
     }
 
     /// What is wrong with a field.
@@ -455,6 +485,7 @@ impl PlanView {
                 container: "media-migrate-1".to_owned(),
                 reason: "a one-shot that has done its work".to_owned(),
             }],
+            asks: Vec::new(),
             warnings: vec![
                 "media-db-1 has the restart policy “always”: a restart of the Docker daemon wakes it."
                     .to_owned(),
@@ -495,6 +526,20 @@ impl Question {
             wake,
             Self {
                 plan: Some(PlanView { waves: vec![], warnings: vec![], ..PlanView::sample() }),
+                ..stop.clone()
+            },
+            Self {
+                plan: Some(PlanView {
+                    waves: vec![],
+                    warnings: vec![],
+                    asks: vec![Ask {
+                        container: "media-web-1".to_owned(),
+                        value: "service:media/web/1".to_owned(),
+                        ticked: false,
+                    }],
+                    ..PlanView::sample()
+                }),
+                errors: vec![FieldError::new("also_start", "there is no container `x` in it")],
                 ..stop.clone()
             },
             Self {

@@ -3,7 +3,7 @@
 use axum::extract::{RawQuery, State};
 use axum::response::{Html, Response};
 
-use super::actions::{Part, Question, Whence, asked, asked_again, stay, told};
+use super::actions::{Part, PlanView, Question, Whence, asked, asked_again, stay, told};
 use super::deeds::Deed;
 use super::ends::Ends;
 use super::undo;
@@ -79,7 +79,7 @@ impl Wish {
             return Ok(Question {
                 title: "Nothing is chosen".to_owned(),
                 text: "Tick one or more stacks in the list first.".to_owned(),
-                plan: Some(super::actions::PlanView::default()),
+                plan: Some(PlanView::default()),
                 back,
                 ..Question::default()
             });
@@ -98,7 +98,12 @@ impl Wish {
                 Deed::Wake => Ends::open(&Course::load(app, target, Wanted::Awake).await?, now),
                 _ => String::new(),
             };
-            parts.push(Part { name: view::shown_name(name), plan: plan.into(), ends });
+            let plan = if self.deed == Deed::Do(Action::Start) {
+                PlanView::of_start(plan, typed)
+            } else {
+                plan.into()
+            };
+            parts.push(Part { name: view::shown_name(name), plan, ends });
         }
         let napped = matches!(self.deed, Deed::Nap | Deed::Wake);
         let asked = match (self.targets.as_slice(), self.deed) {
@@ -144,7 +149,12 @@ impl Wish {
             Deed::Nap => nap::nap(app, actor, target, &asked, Trigger::Bulk).await,
             Deed::Wake => nap::wake(app, actor, target, &asked, Trigger::Bulk).await,
             Deed::Do(action) => {
-                execute::submit(app, actor, Request::now(action, target.clone(), Trigger::Bulk)).await
+                // Each box is of one of the targets.
+                let ticked = typed.all("also_start");
+                let also = ticked.filter_map(|one| execute::named_members(app, target, [one]).ok()).flatten();
+                let request =
+                    Request { also: also.collect(), ..Request::now(action, target.clone(), Trigger::Bulk) };
+                execute::submit(app, actor, request).await
             }
             Deed::Lock | Deed::Unlock => Err(Error::not_found("page", "actions")),
         }

@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::response::{Html, Response};
 
-use super::actions::{Question, Whence, asked, asked_again, stay, told};
+use super::actions::{PlanView, Question, Whence, asked, asked_again, stay, told};
 use super::ends::Ends;
 use crate::app::execute::{self, Request, Submitted, undo};
 use crate::app::nap::{self, Asked, Course};
@@ -177,7 +177,8 @@ async fn question(
         Deed::Lock | Deed::Unlock => return Ok(Question::lock(target, name, deed, typed)),
     };
     let plan = execute::preview(app, actor, target, action, wakes).await?;
-    let question = Question::action(action, target, name, plan);
+    let view = if deed == Deed::Do(Action::Start) { PlanView::of_start(plan, typed) } else { plan.into() };
+    let question = Question::action(action, target, name, view);
     if matches!(deed, Deed::Do(_)) {
         return Ok(question);
     }
@@ -212,9 +213,13 @@ async fn act(
         Deed::Nap | Deed::Wake if typed.get("until") == "at" && until.is_empty() => {
             Err(Error::field("until", "say until when"))
         }
-        Deed::Do(action) => {
-            execute::submit(app, actor, Request::now(action, target.clone(), Trigger::Manual)).await.map(Some)
-        }
+        Deed::Do(action) => match execute::named_members(app, &target, typed.all("also_start")) {
+            Ok(also) => {
+                let request = Request { also, ..Request::now(action, target.clone(), Trigger::Manual) };
+                execute::submit(app, actor, request).await.map(Some)
+            }
+            Err(unknown) => Err(unknown),
+        },
         Deed::Nap => nap::nap(app, actor, &target, &asked(), Trigger::Manual).await.map(Some),
         Deed::Wake => nap::wake(app, actor, &target, &asked(), Trigger::Manual).await.map(Some),
         Deed::Lock => {

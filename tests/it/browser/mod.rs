@@ -9,6 +9,7 @@ mod first_run;
 mod journey;
 mod keys;
 mod live;
+mod needs;
 mod pages;
 mod people;
 mod runs;

@@ -122,8 +122,20 @@ async fn of_what_needs_somebody() {
     let world = World::new()
         .stack("shop", |s| s.service("web", |c| c).service("worker", |c| c.exited(3)))
         .stack("media-and-photo-library", |s| s.service("web", |c| c).service("db", |c| c.exited(143)))
-        .container("speedtest", |c| c);
+        .container("speedtest", |c| c)
+        .container("odd", |c| c.label("docknap.protekt", "yes"));
     let test = TestApp::over(Bench::new(NOW, world).await).await;
+    test.add_user("ben", Role::Operator).await;
+    let mut ben = test.program();
+    ben.get_token("ben").await;
+    for name in ["Office nights", "Weekends"] {
+        let body = json!({
+            "name": name, "target_type": "stack", "target_id": "shop", "cron": "0 4 * * *", "action": "restart",
+        });
+        ben.post_json("/api/schedules", &body).await;
+    }
+    let ben = test.user("ben").await.id;
+    docknap::app::users::delete(&test.app, &Actor::cli(), &ben).await.expect("it goes");
     let body = json!({
         "target_type": "container", "target_id": "speedtest", "kind": "window", "window": "sleep 19:00-07:00",
         "timezone": "UTC",
@@ -142,6 +154,38 @@ async fn of_what_needs_somebody() {
         visit.goto(path).await;
         visit.shoot(&directory(), name).await;
     }
+    visit.goto("/").await;
+    visit.press("#now .lines form[action$='/hide'] button").await;
+    visit.reads("1 hidden").await;
+    visit.shoot(&directory(), "dashboard-hidden").await;
+    visit.goto("/?hidden=show").await;
+    visit.shoot(&directory(), "dashboard-hidden-shown").await;
+    visit.finish().await;
+}
+
+/// What was found running in its sleep, and a start that asks about what ended unseen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "writes pictures; scripts/screenshots runs it"]
+async fn of_what_nobody_watched() {
+    let visit = Visit::over(crate::needs::found_running().await).await;
+    visit.log_in("ada", PASSWORD).await;
+    visit.goto("/").await;
+    visit.shoot(&directory(), "dashboard-found").await;
+    visit.finish().await;
+
+    let world = World::new().stack("shop", |s| {
+        s.service("db", |c| c)
+            .service("migrate", |c| c.exited(0))
+            .service("web", |c| c.exited(143).depends_on("migrate:service_completed_successfully"))
+    });
+    let visit = Visit::over(TestApp::over(Bench::new(NOW, world).await).await).await;
+    visit.log_in("ada", PASSWORD).await;
+    visit.goto("/").await;
+    visit.press("#now .need [data-act=start]").await;
+    visit.find("dialog[open]").await;
+    visit.shoot(&directory(), "dialog-asks").await;
+    visit.goto(&format!("/stacks/{}/start", target::key(&HostId::local(), "shop"))).await;
+    visit.shoot(&directory(), "start-asks").await;
     visit.finish().await;
 }
 

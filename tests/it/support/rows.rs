@@ -86,6 +86,7 @@ pub fn run(id: &str) -> Run {
         look_at: None,
         busy_until: None,
         puts_back: false,
+        also: Vec::new(),
     }
 }
 

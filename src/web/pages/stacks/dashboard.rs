@@ -1,19 +1,22 @@
 //! The dashboard: what sleeps, what comes next, what needs somebody, and every stack in a line.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Html;
 
-use super::needs::{self, Need, needs};
+use super::needs::{self, HiddenNeed, Need, Sight};
 use super::tile::Row;
 use super::{NextLine, sample_next};
-use crate::app::Result;
-use crate::app::history;
+use crate::app::needs::Hidden;
 use crate::app::report::{self, Napped};
 use crate::app::stacks::{self, ContainerView, Overview, ShownState, StackView};
+use crate::app::{Actor, Result, history, needs as app_needs, schedules};
 use crate::domain::action::Action;
 use crate::domain::inventory::Link as HostLink;
 use crate::domain::run::Run;
+use crate::domain::schedule::Schedule;
 use crate::domain::sorted;
 use crate::domain::target::Target;
 use crate::web::auth::{Caller, Viewer};
@@ -91,6 +94,8 @@ pub struct Find {
     pub q: String,
     /// The word of a state.
     pub state: String,
+    /// `show`: what the reader hid is listed too.
+    pub hidden: String,
 }
 
 impl Find {
@@ -151,6 +156,10 @@ pub struct Dashboard {
     pub slept: Slept,
     /// What a person should look at.
     pub needs: Vec<Need>,
+    /// What of that the reader hid.
+    pub hidden: Vec<HiddenNeed>,
+    /// That is listed too.
+    pub shows_hidden: bool,
     /// What comes next.
     pub coming: Vec<NextLine>,
     /// Nothing has a rule yet: the targets to begin with, and ready-made hours.
@@ -177,12 +186,14 @@ impl Dashboard {
     /// The first page from one look at everything and the newest runs.
     pub fn new(
         shell: Shell,
-        overview: &Overview,
-        runs: &[Run],
+        sight: Sight<'_>,
+        hidden: &[Hidden],
         napped: &Napped,
         find: Find,
         now: &Now,
     ) -> Self {
+        let overview = sight.overview;
+        let (needs, hidden) = needs::part(sight.needs(now), hidden, now);
         let operates = shell.can_operate();
         let away = overview.hosts.iter().find_map(|host| match &host.link {
             HostLink::Unreachable { reason, since } => Some(Away {
@@ -203,8 +214,10 @@ impl Dashboard {
         let loose = overview.loose.iter().filter(|view| find.container(view));
         Self {
             slept: Slept::new(napped, overview),
-            needs: needs(overview, runs, now),
-            looked: overview.hosts.iter().all(|host| matches!(host.link, HostLink::Connected { .. })),
+            needs,
+            shows_hidden: find.hidden == "show" && !hidden.is_empty(),
+            hidden,
+            looked: sight.is_whole(),
             coming,
             begin,
             presets: WINDOWS[..3].to_vec(),
@@ -266,6 +279,45 @@ fn coming(overview: &Overview, now: &Now) -> Vec<NextLine> {
     all.into_iter().take(COMING).map(|(next, name)| NextLine::new(next, Some(name), now)).collect()
 }
 
+/// What is looked at for the page.
+struct Seen {
+    overview: Overview,
+    runs: Arc<Vec<Run>>,
+    left: Vec<(Schedule, String)>,
+    storage: Option<&'static str>,
+}
+
+impl Seen {
+    async fn look(web: &Web, actor: &Actor, now: &Now) -> Result<Self> {
+        let day = (now.midnight(0), now.midnight(1));
+        Ok(Self {
+            overview: stacks::board(&web.app, actor, day).await?,
+            runs: history::newest(&web.app, actor).await?,
+            left: schedules::left(&web.app, actor).await?,
+            storage: app_needs::storage_fault(actor)?,
+        })
+    }
+
+    fn sight(&self) -> Sight<'_> {
+        Sight { overview: &self.overview, runs: &self.runs, left: &self.left, storage: self.storage }
+    }
+}
+
+/// What needs attention now, whether somebody hid it or not.
+pub(super) async fn needs_now(web: &Web, actor: &Actor, shell: &Shell) -> Result<Vec<Need>> {
+    let now = pages::now(web, shell);
+    Ok(Seen::look(web, actor, &now).await?.sight().needs(&now))
+}
+
+/// The page as somebody sees it now.
+pub(super) async fn page(web: &Web, actor: &Actor, shell: Shell, find: Find) -> Result<Dashboard> {
+    let now = pages::now(web, &shell);
+    let seen = Seen::look(web, actor, &now).await?;
+    let hidden = app_needs::hidden(&web.app, actor).await?;
+    let napped = report::week(&web.app, actor, &now.zone, now.habits.week_start.day()).await?;
+    Ok(Dashboard::new(shell, seen.sight(), &hidden, &napped, find, &now))
+}
+
 pub(super) async fn index(
     State(web): State<Web>,
     caller: Caller<Viewer>,
@@ -273,12 +325,7 @@ pub(super) async fn index(
     Query(find): Query<Find>,
     shell: Shell,
 ) -> Result<Html<String>> {
-    let now = pages::now(&web, &shell);
-    let day = (now.midnight(0), now.midnight(1));
-    let overview = stacks::board(&web.app, &caller.actor, day).await?;
-    let runs = history::newest(&web.app, &caller.actor).await?;
-    let napped = report::week(&web.app, &caller.actor, &now.zone, now.habits.week_start.day()).await?;
-    let page = Dashboard::new(shell, &overview, &runs, &napped, find, &now);
+    let page = page(&web, &caller.actor, shell, find).await?;
     // The region that asks says so by its id; a search is about the list.
     let text = match htmx.source.as_deref().filter(|_| htmx.partial) {
         None => page.render(),
@@ -317,6 +364,8 @@ impl Sampled for Dashboard {
                 }],
             },
             needs: vec![],
+            hidden: vec![],
+            shows_hidden: false,
             coming: vec![
                 sample_next(Action::Stop, " media", 10_000),
                 sample_next(Action::Stop, " staging", 13_000),
@@ -354,7 +403,7 @@ impl Sampled for Dashboard {
                 Row::sample("old-proxy", Badge::LOOPING, "", None),
             ],
         };
-        let find = Find { q: "nothing <b>".to_owned(), state: "napping".to_owned() };
+        let find = Find { q: "nothing <b>".to_owned(), state: "napping".to_owned(), ..Find::default() };
         vec![
             Self {
                 away: Some(Away {
@@ -364,6 +413,8 @@ impl Sampled for Dashboard {
                     seen: Some(now.plus(-710)),
                 }),
                 needs: needs::samples(),
+                hidden: needs::hidden_samples(),
+                shows_hidden: true,
                 stacks: full
                     .stacks
                     .iter()
@@ -412,7 +463,7 @@ mod tests {
 
     #[test]
     fn what_is_looked_for_lives_in_the_url() {
-        let find = Find { q: " a&b ".to_owned(), state: "napping".to_owned() };
+        let find = Find { q: " a&b ".to_owned(), state: "napping".to_owned(), ..Find::default() };
         assert_eq!(find.href("running"), "/?q=a%26b&state=running");
         assert_eq!(Find::default().href(""), "/");
         assert!(Find { q: "MED".to_owned(), ..Find::default() }.names("media"));

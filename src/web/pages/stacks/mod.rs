@@ -13,7 +13,7 @@ mod show;
 mod tile;
 
 pub use dashboard::{Away, Dashboard, Find, StateChip};
-pub use needs::{Cure, Need};
+pub use needs::{Cure, HiddenNeed, Need};
 pub use show::{LabelGroup, StackPage, Tab, Underway, WakerLine};
 pub use tile::{Row, Tile};
 
@@ -23,6 +23,7 @@ pub(super) fn routes() -> Routes {
         .get("/stacks/{key}", Access::VIEWER, show::show)
         .get("/stacks/{key}/tile", Access::VIEWER, tile::stack)
         .get("/containers/{key}/tile", Access::VIEWER, tile::container)
+        .merge(needs::acts::routes())
 }
 
 impl From<ShownState> for Badge {

@@ -1,0 +1,408 @@
+//! Each kind of thing that needs attention, as a line.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Cure, Need, Sight};
+use crate::app::history::FAILURE_HOURS;
+use crate::app::stacks::{ContainerView, HostView, ShownState, StackView};
+use crate::domain::action::Action;
+use crate::domain::inventory::{Link, StackStatus, labels};
+use crate::domain::overrides::{Override, Wanted};
+use crate::domain::plan::NOTHING_NAPPED;
+use crate::domain::run::{Run, RunState};
+use crate::domain::schedule::Schedule;
+use crate::domain::target::{Target, TargetType};
+use crate::domain::text::capital;
+use crate::web::pages::actions::Act;
+use crate::web::pages::runs::words;
+use crate::web::view::{self, Badge, Now};
+
+/// What a rule wants may take this long to become so, in seconds.
+const SETTLES: i64 = 120;
+/// Names told in one line.
+const NAMED: usize = 3;
+
+/// All of them, in no order.
+pub(super) fn all(sight: &Sight<'_>, now: &Now) -> Vec<Need> {
+    let Sight { overview, runs, left, storage } = *sight;
+    let containers = || overview.stacks.iter().flat_map(|stack| &stack.containers).chain(&overview.loose);
+    let open = |target: &Target| runs.iter().any(|run| !run.state.is_terminal() && run.target == *target);
+    let mut needs: Vec<Need> = storage.map(unstored).into_iter().collect();
+    needs.extend(overview.hosts.iter().filter_map(|host| unreachable(host, now)));
+    needs.extend(containers().filter_map(|view| unwell(view, now)));
+    needs.extend(containers().filter_map(|view| crashed(view, now, &open)));
+    needs.extend(overview.stacks.iter().filter_map(|view| partly_up(view, now, &open)));
+    needs.extend(overview.stacks.iter().filter_map(|view| drifted_stack(view, now, &open)));
+    needs.extend(overview.loose.iter().filter_map(|view| drifted(view, now, &open)));
+    needs.extend(overview.stacks.iter().filter_map(|view| {
+        let of: Vec<&ContainerView> = view.containers.iter().collect();
+        found(&of, (TargetType::Stack, &view.stack.key, &view.stack.name), now)
+    }));
+    needs.extend(overview.loose.iter().filter_map(|view| {
+        found(&[view], (TargetType::Container, &view.container.key(), &view.container.name), now)
+    }));
+    needs.extend(containers().filter_map(odd_label));
+    needs.extend(ownerless(left));
+    failed(runs, now, &mut needs);
+    needs
+}
+
+/// Nothing can be stored: nor can it be that somebody hid this.
+fn unstored(fault: &'static str) -> Need {
+    Need {
+        id: String::new(),
+        tone: "bad",
+        icon: "triangle-alert",
+        title: "Nothing can be stored".to_owned(),
+        text: capital(fault),
+        when: None,
+        href: "/health".to_owned(),
+        cure: Some(Cure::at_once(Act {
+            action: "try",
+            label: "Try again",
+            icon: "rotate-cw",
+            href: "/needs/storage".to_owned(),
+            of: "to store".to_owned(),
+        })),
+        since: None,
+    }
+}
+
+fn unreachable(host: &HostView, now: &Now) -> Option<Need> {
+    let Link::Unreachable { reason, since } = &host.link else { return None };
+    let name = host.id.as_str();
+    Some(Need {
+        id: Need::id(&["host", name, &since.to_string()]),
+        tone: "bad",
+        icon: Badge::UNREACHABLE.icon,
+        title: format!("Host {} does not answer", view::shown_name(name)),
+        text: view::shown_name(reason),
+        when: Some(now.when(*since)),
+        href: "/health".to_owned(),
+        cure: Some(Cure::at_once(Act {
+            action: "try",
+            label: "Connect now",
+            icon: "rotate-cw",
+            href: "/needs/hosts".to_owned(),
+            of: format!("to host {name}"),
+        })),
+        since: None,
+    })
+}
+
+/// Schedules that nobody keeps: one line for all of them.
+fn ownerless(left: &[(Schedule, String)]) -> Option<Need> {
+    let (first, by) = left.first()?;
+    let titles: Vec<String> =
+        left.iter().take(NAMED).map(|(one, _)| view::shown_name(&one.title())).collect();
+    let more = if left.len() > NAMED { format!(" and {} more", left.len() - NAMED) } else { String::new() };
+    let ids: Vec<&str> = left.iter().map(|(one, _)| one.id.as_str()).collect();
+    let is_one = |name: &String| left.iter().all(|(_, other)| other == name);
+    let gone = if is_one(by) {
+        format!("The account {} was deleted", view::shown_name(by))
+    } else {
+        "Their accounts were deleted".to_owned()
+    };
+    Some(Need {
+        id: Need::id(&["left", &ids.join(" ")]),
+        tone: "warn",
+        icon: "circle-user",
+        title: match left {
+            [_] => format!("{} has no owner", titles[0]),
+            several => format!("{} schedules have no owner", several.len()),
+        },
+        text: if left.len() == 1 { gone } else { format!("{gone}: {}{more}", titles.join(", ")) },
+        when: None,
+        href: if left.len() == 1 { format!("/schedules/{}", first.id) } else { "/schedules".to_owned() },
+        cure: Some(Cure::at_once(Act {
+            action: "adopt",
+            label: "Take over",
+            icon: "circle-user",
+            href: "/needs/owners".to_owned(),
+            of: view::count(left.len(), "schedule"),
+        })),
+        since: None,
+    })
+}
+
+fn unwell(view: &ContainerView, now: &Now) -> Option<Need> {
+    let container = &view.container;
+    let (text, action, since) = match view.shown {
+        ShownState::Unhealthy => ("Its health check fails", Action::Restart, container.unhealthy_since),
+        ShownState::RestartLooping => {
+            ("It ends again and again, and Docker brings it back each time", Action::Stop, None)
+        }
+        _ => return None,
+    };
+    let badge = Badge::from(view.shown);
+    let (key, name) = (container.key(), &container.name);
+    Some(Need {
+        id: Need::id(&["unwell", badge.word, &container.id, &since_text(view)]),
+        tone: "warn",
+        icon: badge.icon,
+        title: format!("{} is {}", view::shown_name(name), badge.word.to_lowercase()),
+        text: text.to_owned(),
+        when: since.map(|at| now.when(at)),
+        href: format!("/containers/{key}"),
+        cure: cure(view, action),
+        since,
+    })
+}
+
+/// Since when it is up; of one that restarts again and again that says nothing.
+fn since_text(view: &ContainerView) -> String {
+    let started = view.container.started_at.filter(|_| view.shown != ShownState::RestartLooping);
+    started.map(|at| at.to_string()).unwrap_or_default()
+}
+
+/// The buttons of a container that may be touched.
+fn cure(view: &ContainerView, action: Action) -> Option<Cure> {
+    let touched = view.protected.is_none() && view.container.is_ordinary();
+    let act = || Act::new(action, TargetType::Container, &view.container.key(), &view.container.name);
+    touched.then(act).map(Cure::asks)
+}
+
+fn crashed(view: &ContainerView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
+    let code = view.failure()?;
+    let container = &view.container;
+    let stack = container.stack().map(|name| Target::stack(container.host.clone(), name));
+    if open(&container.target()) || stack.as_ref().is_some_and(open) {
+        return None;
+    }
+    let ended = container.finished_at.map(|at| at.to_string()).unwrap_or_default();
+    Some(Need {
+        id: Need::id(&["crashed", &container.id, &ended]),
+        tone: "bad",
+        icon: "circle-x",
+        title: format!("{} ended with exit code {code}", view::shown_name(&container.name)),
+        text: view.by_hand().map_or_else(|| "It is down".to_owned(), |by| now.words(&view::shown_name(&by))),
+        when: container.finished_at.map(|at| now.when(at)),
+        href: format!("/containers/{}", container.key()),
+        cure: cure(view, Action::Start),
+        since: None,
+    })
+}
+
+/// A stack of which something is down that neither naps, nor failed, nor has done its work: what failed is told itself.
+fn partly_up(view: &StackView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
+    let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
+    if view.stack.status != StackStatus::Partial || open(&target) {
+        return None;
+    }
+    let is_down = |one: &&ContainerView| {
+        one.shown == ShownState::Stopped && one.container.is_ordinary() && one.failure().is_none()
+    };
+    let down: Vec<&ContainerView> = view.containers.iter().filter(is_down).collect();
+    let newest = down.iter().filter_map(|one| one.container.finished_at).max();
+    let (first, more) = (down.first()?, down.len() - 1);
+    let name = view::shown_name(&first.container.name);
+    let others = if more > 0 { format!(", and {more} more") } else { String::new() };
+    let (key, stack) = (&view.stack.key, &view.stack.name);
+    let by = first.by_hand().unwrap_or_else(|| "DockNap was not watching when it ended".to_owned());
+    let ends = down.iter().map(|one| format!("{} {:?}", one.container.id, one.container.finished_at));
+    Some(Need {
+        id: Need::id(&["partly", key, &ends.collect::<Vec<_>>().join(" ")]),
+        tone: "warn",
+        icon: Badge::PARTIAL.icon,
+        title: format!("{} is only partly up", view::shown_name(stack)),
+        text: now.words(&format!("{name} is down{others}. {}", view::shown_name(&by))),
+        when: newest.map(|at| now.when(at)),
+        href: format!("/stacks/{key}"),
+        cure: view
+            .protected
+            .is_none()
+            .then(|| Cure::asks(Act::new(Action::Start, TargetType::Stack, key, stack))),
+        since: None,
+    })
+}
+
+/// Whether what is wanted now has been wanted for long enough to be so.
+fn has_settled(spells: &[crate::domain::desired::Spell], now: &Now) -> bool {
+    let begun = now.at.checked_sub(SignedDuration::from_secs(SETTLES)).unwrap_or(Timestamp::MIN);
+    spells.iter().any(|spell| spell.from <= begun && now.at < spell.until)
+}
+
+fn drifted_stack(view: &StackView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
+    let (wanted, off) = view.drifted()?;
+    let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
+    if open(&target) || !off.iter().any(|one| has_settled(&one.wanted.spells, now)) {
+        return None;
+    }
+    let names: Vec<String> =
+        off.iter().take(NAMED).map(|one| view::shown_name(&one.container.name)).collect();
+    let more = if off.len() > NAMED { format!(" and {} more", off.len() - NAMED) } else { String::new() };
+    let which = format!("{}{more}", names.join(", "));
+    let (key, name) = (&view.stack.key, &view.stack.name);
+    Some(drift(
+        Need::id(&["drift", key, &drift_mark(wanted, &off)]),
+        wanted,
+        (TargetType::Stack, key, name),
+        drift_text(wanted, &which, &off, now),
+    ))
+}
+
+fn drifted(view: &ContainerView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
+    let wanted = view.drifted()?;
+    if open(&view.container.target()) || !has_settled(&view.wanted.spells, now) {
+        return None;
+    }
+    let (key, name) = (view.container.key(), &view.container.name);
+    Some(drift(
+        Need::id(&["drift", &key, &drift_mark(wanted, &[view])]),
+        wanted,
+        (TargetType::Container, &key, name),
+        drift_text(wanted, "It", &[view], now),
+    ))
+}
+
+/// What makes it this drift and no other: what is wanted until when, and since when what is off is as it is.
+fn drift_mark(wanted: Wanted, off: &[&ContainerView]) -> String {
+    let mut mark = wanted.as_str().to_owned();
+    for view in off {
+        let change = view.wanted.transitions.first().map(|change| change.at);
+        let since = if wanted == Wanted::Asleep { view.container.started_at } else { view.napping_since };
+        mark.push_str(&format!(" {} {change:?} {since:?}", view.container.id));
+    }
+    mark
+}
+
+fn drift_text(wanted: Wanted, which: &str, off: &[&ContainerView], now: &Now) -> String {
+    let does = match (wanted, off.len()) {
+        (Wanted::Asleep, 0..2) => "runs in its sleep hours",
+        (Wanted::Asleep, _) => "run in their sleep hours",
+        (_, 0..2) => "sleeps in its waking hours",
+        _ => "sleep in their waking hours",
+    };
+    match off.iter().find_map(|view| view.by_hand()) {
+        Some(by) => now.words(&format!("{which} {does}. {}", view::shown_name(&by))),
+        None => format!("{which} {does}"),
+    }
+}
+
+fn drift(id: String, wanted: Wanted, (kind, key, name): (TargetType, &str, &str), text: String) -> Need {
+    let asleep = wanted == Wanted::Asleep;
+    let shown = view::shown_name(name);
+    Need {
+        id,
+        tone: "warn",
+        icon: Badge::DRIFTED.icon,
+        title: format!(
+            "{shown} is {} although it should be {}",
+            if asleep { "up" } else { "napping" },
+            if asleep { "asleep" } else { "awake" }
+        ),
+        text,
+        when: None,
+        href: format!("/{kind}s/{key}"),
+        cure: Act::naps(kind, key, name, asleep, !asleep).pop().map(Cure::asks),
+        since: None,
+    }
+}
+
+/// What was found running in its sleep, by nobody knows whose hand: one line for all of a stack.
+fn found(of: &[&ContainerView], (kind, key, name): (TargetType, &str, &str), now: &Now) -> Option<Need> {
+    let is_up = |view: &&&ContainerView| view.container.state.is_up();
+    let found: Vec<(&ContainerView, &Override)> = of
+        .iter()
+        .filter(is_up)
+        .filter_map(|view| Some((*view, view.wanted.by_override.as_ref().filter(|one| one.is_unproven())?)))
+        .collect();
+    let (_, first) = found.first()?;
+    let names: Vec<String> =
+        found.iter().take(NAMED).map(|(view, _)| view::shown_name(&view.container.name)).collect();
+    let more = if found.len() > NAMED { format!(" and {} more", found.len() - NAMED) } else { String::new() };
+    let which =
+        if kind == TargetType::Stack { format!("{}{more}: s", names.join(", ")) } else { "S".to_owned() };
+    let ids: Vec<&str> = found.iter().map(|(_, one)| one.id.as_str()).collect();
+    let since = found.iter().map(|(_, one)| one.created_at).max();
+    let until = now.when(first.until).short;
+    Some(Need {
+        id: Need::id(&["found", key, &ids.join(" ")]),
+        tone: "warn",
+        icon: Badge::DRIFTED.icon,
+        title: format!("{} was found running in its sleep hours", view::shown_name(name)),
+        text: format!("{which}tarted while nobody was watching, so it stays awake until {until}"),
+        when: since.map(|at| now.when(at)),
+        href: format!("/{kind}s/{key}"),
+        cure: Some(Cure::at_once(Act {
+            action: "nap-again",
+            label: "Nap again",
+            icon: "moon",
+            href: format!("/{kind}s/{key}/nap-again"),
+            of: view::shown_name(name),
+        })),
+        since: None,
+    })
+}
+
+fn odd_label(view: &ContainerView) -> Option<Need> {
+    let problem = labels::problems(&view.container.labels).into_iter().next()?;
+    let name = view::shown_name(&view.container.name);
+    Some(Need {
+        id: Need::id(&["label", &view.container.key(), &problem]),
+        tone: "warn",
+        icon: "triangle-alert",
+        title: format!("{name} has a label DockNap cannot read"),
+        text: view::shown_name(&problem),
+        when: None,
+        href: format!("/containers/{}", view.container.key()),
+        cure: None,
+        since: None,
+    })
+}
+
+fn failed(runs: &[Run], now: &Now, needs: &mut Vec<Need>) {
+    let oldest = now.at.checked_sub(SignedDuration::from_hours(FAILURE_HOURS)).unwrap_or(Timestamp::MIN);
+    let mut seen: Vec<&Target> = Vec::new();
+    let tells = |run: &&Run| run.started_at.is_some() || run.reason.starts_with(NOTHING_NAPPED);
+    for run in runs.iter().filter(|run| run.created_at >= oldest).filter(tells) {
+        if seen.contains(&&run.target) {
+            continue;
+        }
+        seen.push(&run.target);
+        let (kind, key, name) =
+            (run.target.target_type(), run.target.key(), view::shown_name(&run.target_name));
+        let when = Some(now.when(run.finished_at.unwrap_or(run.created_at)));
+        let href = format!("/runs/{}", run.id);
+        if run.state == RunState::Skipped && run.reason.starts_with(NOTHING_NAPPED) {
+            let start = Act::new(Action::Start, kind, &key, &run.target_name);
+            needs.push(Need {
+                id: Need::id(&["run", run.id.as_str()]),
+                tone: "warn",
+                icon: "sunrise",
+                title: format!("Nothing of {name} was woken"),
+                text: "DockNap had put nothing of it to sleep".to_owned(),
+                when,
+                cure: Some(Cure::asks(Act { label: "Start all now", ..start })),
+                href,
+                since: None,
+            });
+        } else if run.state.needs_attention() {
+            let badge = Badge::from(run.state);
+            let retry = Act {
+                action: "retry",
+                label: if run.state == RunState::Partial { "Retry failed only" } else { "Try again" },
+                icon: "rotate-cw",
+                href: format!("{href}/retry"),
+                of: name.clone(),
+            };
+            needs.push(Need {
+                id: Need::id(&["run", run.id.as_str()]),
+                tone: "bad",
+                icon: badge.icon,
+                title: format!("{} {name}: {}", run.action.label(), badge.word.to_lowercase()),
+                text: words::in_short(&run.reason, now),
+                when,
+                cure: Some(Cure::at_once(retry)),
+                href,
+                since: None,
+            });
+        }
+    }
+}
+
+/// A line to try templates with.
+pub(super) fn sample_drift(wanted: Wanted, name: &str, key: &str) -> Need {
+    let id = key.to_owned();
+    drift(id, wanted, (TargetType::Stack, key, name), format!("{name}-web-1 runs in its sleep hours"))
+}
