@@ -10,7 +10,7 @@ use docknap::domain::ids::HostId;
 use docknap::domain::inventory::StackStatus;
 use docknap::domain::overrides::Wanted;
 use docknap::domain::run::{RunState, Trigger};
-use docknap::sim::{DaemonEnd, Restart, World};
+use docknap::sim::{DaemonEnd, Endpoint, Fault, Restart, World};
 
 use crate::on_both_engines;
 use crate::support::bench::{Bench, person};
@@ -152,6 +152,38 @@ async fn what_the_daemon_revives_while_docknap_is_down_too_sleeps_again() {
             wakes_whole(&bench, &what).await;
         }
     }
+}
+
+/// A start of the daemon is nobody's wish, and what it brought back and then ended by itself still sleeps.
+#[tokio::test]
+async fn what_the_daemon_revived_and_what_ended_since_wakes_at_its_time() {
+    let mut bench = asleep("stop").await;
+    bench.kill();
+    bench.sim.daemon_restart(DaemonEnd::Graceful).expect("it starts");
+    assert_eq!(bench.sim.state("shop-stubborn-1"), "running", "its policy brings it back");
+    bench.sim.exit("shop-stubborn-1", 0);
+    assert_eq!(bench.sim.state("shop-stubborn-1"), "exited");
+    bench.revive().await;
+    until_known(&bench).await;
+    look(&bench).await;
+    wakes_whole(&bench, "revived and ended").await;
+}
+
+/// It is to be up: what was paused when that was planned, and is stopped when its turn comes, is started.
+#[tokio::test]
+async fn what_is_stopped_between_plan_and_unpause_is_started() {
+    let world = World::new().stack("shop", |s| s.service("db", |c| c).service("web", |c| c.depends_on("db")));
+    let bench = Bench::new(NOW, world).await;
+    bench.carry_out(Action::Pause, Bench::stack("shop")).await;
+    let slow = Fault::delay(Duration::from_secs(5));
+    bench.sim.fault(slow.on(Endpoint::Unpause).container("shop-db-1"));
+    let submitted = bench.submit(Action::Start, Bench::stack("shop")).await;
+    bench.until("db is being unpaused", async || bench.sim.count(Endpoint::Unpause) == 1).await;
+    bench.sim.stop("shop-web-1").expect("somebody stops it");
+    bench.settle().await;
+    let (run, steps) = bench.run(submitted.run_id()).await;
+    assert_eq!((run.state, steps[1].action), (RunState::Succeeded, Action::Unpause), "{steps:#?}");
+    assert_eq!(bench.sim.running("shop"), ["shop-db-1", "shop-web-1"]);
 }
 
 #[tokio::test]
