@@ -270,6 +270,25 @@ async fn a_nap_that_others_changed_is_over_and_the_wake_says_who() {
     assert_eq!(reason(&bench, "shop-plain-1").await, "it was stopped by hand at 01:00 on 2027-03-03");
 }
 
+/// It looks as DockNap left it, and is not: what others did since is theirs.
+#[tokio::test]
+async fn a_pause_that_others_took_back_and_made_again_is_theirs() {
+    let draft = Draft { policy: Some("observe".to_owned()), mode: Some("pause".to_owned()), ..window(NIGHT) };
+    let bench = asleep_by(draft).await;
+    for deed in ["unpause", "pause"] {
+        match deed {
+            "unpause" => bench.sim.unpause("shop-plain-1").expect("it is paused"),
+            _ => bench.sim.pause("shop-plain-1").expect("it runs"),
+        }
+        until_known(&bench).await;
+        look(&bench).await;
+        bench.advance(HOUR).await;
+    }
+    pass(&bench, WAKE).await;
+    assert_eq!(bench.sim.state("shop-plain-1"), "paused");
+    assert_eq!(bench.sim.running("shop").len(), 3);
+}
+
 /// A web server and a job, of compose's default policy: both end with 0 when they are told to.
 fn plain() -> World {
     World::new().stack("shop", |s| {
