@@ -235,6 +235,30 @@ async fn a_start_that_was_seen_is_somebodys_though_the_link_broke() {
     assert_eq!(wishes[0].reason, "started outside DockNap");
 }
 
+/// An Engine keeps 256 events: that none is left of a start does not make it the daemon's.
+#[tokio::test]
+async fn a_start_that_was_seen_is_somebodys_though_nothing_tells_of_it_any_more() {
+    let bench = Bench::new(NOW, policies().container("noise", |c| c)).await;
+    keep(&bench, Draft { policy: Some("observe".to_owned()), ..window(NIGHT) }).await;
+    pass(&bench, SLEEP).await;
+    bench.advance(HOUR).await;
+    bench.sim.start("shop-lasting-1").expect("it starts");
+    until_known(&bench).await;
+    look(&bench).await;
+    bench.advance(Duration::from_secs(60)).await;
+    bench.sim.fault(Fault::status(503, "not yet").on(Endpoint::Events));
+    bench.sim.break_streams();
+    bench.until("the link is down", async || !bench.app.hosts.local().inventory().is_connected()).await;
+    for _ in 0..150 {
+        bench.sim.pause("noise").expect("it runs");
+        bench.sim.unpause("noise").expect("it is paused");
+    }
+    bench.sim.clear_faults();
+    until_known(&bench).await;
+    look(&bench).await;
+    assert_eq!(bench.sim.running("shop"), ["shop-lasting-1"]);
+}
+
 #[tokio::test]
 async fn what_a_daemon_ends_by_day_was_stopped_by_nobody() {
     for end in ENDS {
