@@ -89,6 +89,23 @@ async fn a_refusal_reads_the_same_whoever_reads_it() {
 }
 
 #[tokio::test]
+async fn what_a_refusal_says_goes_through_in_whatever_form_it_comes() {
+    for (answer, words) in [
+        (json("500 Internal Server Error", r#"{"message":"driver failed"}"#), "driver failed"),
+        (json("500 Internal Server Error", r#"{"error":"driver failed"}"#), "driver failed"),
+        (http("500 Internal Server Error", "text/plain", "driver failed\n"), "driver failed"),
+        (http("400 Bad Request", "text/plain", "client version 1.99 is too new\n"), "1.99 is too new"),
+    ] {
+        let parrot = Parrot::says(answer.as_str());
+        let errors = [parrot.host.pause("x").await.map(drop), parrot.host.usage("x").await.map(drop)];
+        for error in errors {
+            let error = error.expect_err("a refusal").to_string();
+            assert!(error.contains(words), "{error}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_in_pieces_is_put_together() {
     let body = ["{\"Id\":\"a\",\"Name\":\"/w", "eb\",\"State\":{\"Status\":\"runn", "ing\",\"Mood\":1}}"];
     let chunks = body.map(|piece| format!("{:x}\r\n{piece}\r\n", piece.len())).concat();

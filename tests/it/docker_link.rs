@@ -166,6 +166,24 @@ async fn what_no_event_told_the_list_does() {
     watched.until("it is found", |inventory| inventory.by_name("quiet").is_some()).await;
 }
 
+/// An Engine keeps 256 events: of a removal that so many came after, none tells.
+#[tokio::test]
+async fn a_removal_that_no_event_told_the_list_tells() {
+    let (sim, watched) = started(World::new().many(1, 2)).await;
+    sim.clock.advance(Duration::from_secs(20));
+    sim.control.fault(Fault::status(503, "not yet").on(Endpoint::Events));
+    sim.control.break_streams();
+    watched.hurrying_until("the link is down", |inventory| !inventory.is_connected()).await;
+    sim.control.remove("stack-0001-svc-01-1");
+    for _ in 0..150 {
+        sim.control.pause("stack-0001-svc-02-1").expect("it runs");
+        sim.control.unpause("stack-0001-svc-02-1").expect("it is paused");
+    }
+    assert!(sim.control.events().iter().all(|event| !event.contains("svc-01")), "nothing tells of it");
+    sim.control.clear_faults();
+    watched.hurrying_until("only the other one is left", |inventory| inventory.containers.len() == 1).await;
+}
+
 #[tokio::test]
 async fn a_re_creation_is_followed() {
     let (sim, watched) = started(World::new().many(1, 1)).await;

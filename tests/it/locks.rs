@@ -8,7 +8,7 @@ use docknap::domain::ids::HostId;
 use docknap::domain::run::{RunState, StepState, Trigger};
 use docknap::domain::schedule::Source;
 use docknap::domain::target::TargetType;
-use docknap::sim::World;
+use docknap::sim::{Endpoint, Fault, World};
 
 use crate::on_both_engines;
 use crate::support::bench::{Bench, person};
@@ -73,6 +73,36 @@ async fn a_locked_stack_is_refused_now_and_after_a_restart(test: TestDb) {
     bench.tick().await;
     bench.settle().await;
     assert!(bench.sim.running("media").is_empty(), "and has its way once it is unlocked");
+}
+
+#[tokio::test]
+async fn a_plan_leaves_out_what_is_locked_and_says_why() {
+    let bench = Bench::new(NOW, media()).await;
+    lock(&bench, TargetType::Container, "media-web-1").await;
+    let plan = execute::preview(&bench.app, &person(), &Bench::stack("media"), Action::Stop, false).await;
+    let plan = plan.expect("a plan");
+    let steps: Vec<&str> = plan.steps.iter().map(|step| step.container.as_str()).collect();
+    let skipped: Vec<_> =
+        plan.skipped.iter().map(|one| (one.container.as_str(), one.reason.as_str())).collect();
+    assert_eq!(steps, ["media-db-1"]);
+    assert_eq!(skipped, [("media-web-1", "protected: locked by command line: the migration runs")]);
+}
+
+/// The executor looks for itself: the plan may be older than the lock.
+#[tokio::test]
+async fn a_lock_that_comes_while_a_run_is_under_way_holds_for_what_is_left() {
+    let bench = Bench::new(NOW, media()).await;
+    let slow = Fault::delay(std::time::Duration::from_secs(5));
+    bench.sim.fault(slow.on(Endpoint::Stop).container("media-web-1"));
+    let submitted = bench.submit(Action::Stop, Bench::stack("media")).await;
+    bench.until("web is being stopped", async || bench.sim.count(Endpoint::Stop) == 1).await;
+    lock(&bench, TargetType::Container, "media-db-1").await;
+    bench.settle().await;
+    let (_, steps) = bench.run(submitted.run_id()).await;
+    assert_eq!(bench.sim.running("media"), ["media-db-1"]);
+    let db = steps.iter().find(|step| step.container == "media-db-1").expect("its step");
+    let told = (db.state, db.reason.as_str());
+    assert_eq!(told, (StepState::Skipped, "protected: locked by command line: the migration runs"));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use docknap::app::auth::devices;
+use docknap::app::auth::{self, devices};
 use docknap::app::users;
 use docknap::app::{Actor, Error, user_links};
 use docknap::domain::permission::Role;
@@ -206,6 +206,24 @@ async fn a_wrong_password_of_the_owner_is_no_login_failure() {
         assert!(matches!(refused, Err(Error::Invalid(_) | Error::TooManyTries { .. })), "{refused:?}");
     }
     test.anonymous().log_in("vera").await;
+}
+
+/// No count of failures is by address then, and each name is another.
+#[tokio::test]
+async fn tries_from_nobody_knows_where_are_held_back_together() {
+    let test = TestApp::new().await;
+    let password = SecretString::from("wrong");
+    let mut refused = 0;
+    for number in 0..100 {
+        let name = format!("nobody{number}");
+        let answer = auth::login(&test.app, &name, &password, None, &devices::Presented::default()).await;
+        match answer {
+            Err(Error::TooManyTries { .. }) => refused += 1,
+            Err(Error::WrongCredentials) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((1..=70).contains(&refused), "{refused} of 100");
 }
 
 #[tokio::test]

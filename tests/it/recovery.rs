@@ -170,6 +170,38 @@ async fn what_the_daemon_revives_while_docknap_is_down_too_sleeps_again() {
     }
 }
 
+/// A start of the daemon is nobody's wish, and what it brought back and then ended by itself still sleeps.
+#[tokio::test]
+async fn what_the_daemon_revived_and_what_ended_since_wakes_at_its_time() {
+    let mut bench = asleep("stop").await;
+    bench.kill();
+    bench.sim.daemon_restart(DaemonEnd::Graceful).expect("it starts");
+    assert_eq!(bench.sim.state("shop-stubborn-1"), "running", "its policy brings it back");
+    bench.sim.exit("shop-stubborn-1", 0);
+    assert_eq!(bench.sim.state("shop-stubborn-1"), "exited");
+    bench.revive().await;
+    until_known(&bench).await;
+    look(&bench).await;
+    wakes_whole(&bench, "revived and ended").await;
+}
+
+/// It is to be up: what was paused when that was planned, and is stopped when its turn comes, is started.
+#[tokio::test]
+async fn what_is_stopped_between_plan_and_unpause_is_started() {
+    let world = World::new().stack("shop", |s| s.service("db", |c| c).service("web", |c| c.depends_on("db")));
+    let bench = Bench::new(NOW, world).await;
+    bench.carry_out(Action::Pause, Bench::stack("shop")).await;
+    let slow = Fault::delay(Duration::from_secs(5));
+    bench.sim.fault(slow.on(Endpoint::Unpause).container("shop-db-1"));
+    let submitted = bench.submit(Action::Start, Bench::stack("shop")).await;
+    bench.until("db is being unpaused", async || bench.sim.count(Endpoint::Unpause) == 1).await;
+    bench.sim.stop("shop-web-1").expect("somebody stops it");
+    bench.settle().await;
+    let (run, steps) = bench.run(submitted.run_id()).await;
+    assert_eq!((run.state, steps[1].action), (RunState::Succeeded, Action::Unpause), "{steps:#?}");
+    assert_eq!(bench.sim.running("shop"), ["shop-db-1", "shop-web-1"]);
+}
+
 #[tokio::test]
 async fn what_somebody_started_while_nobody_watched_is_theirs() {
     let up_all_along = async |bench: &mut Bench| {
@@ -219,6 +251,30 @@ async fn a_start_that_was_seen_is_somebodys_though_the_link_broke() {
     assert_eq!(wishes[0].reason, "started outside DockNap");
 }
 
+/// An Engine keeps 256 events: that none is left of a start does not make it the daemon's.
+#[tokio::test]
+async fn a_start_that_was_seen_is_somebodys_though_nothing_tells_of_it_any_more() {
+    let bench = Bench::new(NOW, policies().container("noise", |c| c)).await;
+    keep(&bench, Draft { policy: Some("observe".to_owned()), ..window(NIGHT) }).await;
+    pass(&bench, SLEEP).await;
+    bench.advance(HOUR).await;
+    bench.sim.start("shop-lasting-1").expect("it starts");
+    until_known(&bench).await;
+    look(&bench).await;
+    bench.advance(Duration::from_secs(60)).await;
+    bench.sim.fault(Fault::status(503, "not yet").on(Endpoint::Events));
+    bench.sim.break_streams();
+    bench.until("the link is down", async || !bench.app.hosts.local().inventory().is_connected()).await;
+    for _ in 0..150 {
+        bench.sim.pause("noise").expect("it runs");
+        bench.sim.unpause("noise").expect("it is paused");
+    }
+    bench.sim.clear_faults();
+    until_known(&bench).await;
+    look(&bench).await;
+    assert_eq!(bench.sim.running("shop"), ["shop-lasting-1"]);
+}
+
 #[tokio::test]
 async fn what_a_daemon_ends_by_day_was_stopped_by_nobody() {
     for end in ENDS {
@@ -252,6 +308,25 @@ async fn a_nap_that_others_changed_is_over_and_the_wake_says_who() {
     assert_eq!(bench.sim.state("shop-plain-1"), "exited");
     assert_eq!(bench.sim.running("shop").len(), 3);
     assert_eq!(reason(&bench, "shop-plain-1").await, "it was stopped by hand at 01:00 on 2027-03-03");
+}
+
+/// It looks as DockNap left it, and is not: what others did since is theirs.
+#[tokio::test]
+async fn a_pause_that_others_took_back_and_made_again_is_theirs() {
+    let draft = Draft { policy: Some("observe".to_owned()), mode: Some("pause".to_owned()), ..window(NIGHT) };
+    let bench = asleep_by(draft).await;
+    for deed in ["unpause", "pause"] {
+        match deed {
+            "unpause" => bench.sim.unpause("shop-plain-1").expect("it is paused"),
+            _ => bench.sim.pause("shop-plain-1").expect("it runs"),
+        }
+        until_known(&bench).await;
+        look(&bench).await;
+        bench.advance(HOUR).await;
+    }
+    pass(&bench, WAKE).await;
+    assert_eq!(bench.sim.state("shop-plain-1"), "paused");
+    assert_eq!(bench.sim.running("shop").len(), 3);
 }
 
 /// A web server and a job, of compose's default policy: both end with 0 when they are told to.

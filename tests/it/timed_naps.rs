@@ -1,10 +1,11 @@
 //! Naps and wakes with an end, where no window decides: they put back what they changed, and nothing else.
 
 use docknap::app::nap::{self, Asked};
-use docknap::app::{overrides, stacks};
+use docknap::app::{overrides, schedules, stacks, timeline};
 use docknap::domain::action::Action;
 use docknap::domain::ids::HostId;
 use docknap::domain::overrides::Wanted;
+use docknap::domain::permission::Role;
 use docknap::domain::run::{RunState, Trigger};
 use docknap::sim::DaemonEnd;
 
@@ -129,6 +130,19 @@ async fn where_a_window_decides_at_the_end_it_does() {
 }
 
 #[tokio::test]
+async fn what_a_window_has_taken_over_is_not_put_back_when_the_window_goes() {
+    let bench = Bench::new("2027-03-02T22:30:00Z", shop()).await;
+    let night = keep(&bench, window(NIGHT)).await.schedule;
+    look(&bench).await;
+    nap_for(&bench, "1h").await;
+    pass(&bench, "2027-03-02T23:30:00Z").await;
+    look(&bench).await;
+    schedules::delete(&bench.app, &person(), &night.id, None).await.expect("it is deleted");
+    pass(&bench, "2027-03-02T23:40:00Z").await;
+    assert!(bench.sim.running("shop").is_empty(), "it stays as the window left it");
+}
+
+#[tokio::test]
 async fn an_end_that_passed_while_docknap_or_the_engine_was_away_is_kept() {
     let mut bench = Bench::new(NOON, shop()).await;
     nap_for(&bench, "1h").await;
@@ -171,6 +185,57 @@ async fn what_comes_at_the_end_is_foretold() {
     let next = view.wanted.transitions.first().expect("a change to come");
     assert_eq!((next.at, next.wanted), (at("2027-03-02T13:00:00Z"), Some(Wanted::Awake)));
     assert!(view.why().contains("; then it wakes"), "{}", view.why());
+}
+
+/// What the API, the agenda and the feed of calendar apps tell of a nap or a wake with an end is what then happens.
+#[tokio::test]
+async fn simulation_agenda_and_feed_foretell_what_an_end_does() {
+    let test = TestApp::over(Bench::new(NOON, shop()).await).await;
+    let mut otto = test.operator().await;
+    let (bench, me) = (test.bench(), person());
+    let mut api = test.bearer(Role::Viewer).await;
+    for (is_nap, end, state, reason, line) in [
+        (
+            true,
+            "2027-03-02T13:00:00Z",
+            "Awake",
+            "its nap is over: what slept for it wakes",
+            "DTEND:20270302T130000Z",
+        ),
+        (
+            false,
+            "2027-03-02T14:00:00Z",
+            "Asleep",
+            "its time awake is over: what was woken for it sleeps again",
+            "DTSTART:20270302T140000Z",
+        ),
+    ] {
+        if is_nap {
+            nap_for(bench, end).await;
+        } else {
+            let shop = Bench::stack("shop");
+            nap::nap(&test.app, &me, &shop, &Asked::default(), Trigger::Manual).await.expect("it naps");
+            bench.settle().await;
+            wake_for(bench, end).await;
+        }
+        let told = api.get("/api/simulate").await.json();
+        let event = &told["events"][0];
+        assert_eq!(told["events"].as_array().map(Vec::len), Some(1), "{told:#}");
+        let at_the_end = event["at"].as_str().map(at) == Some(at(end)) && event["acts"] == true;
+        assert!(
+            at_the_end && event["state"] == state.to_lowercase() && event["reason"] == reason,
+            "{event:#}"
+        );
+        let agenda = otto.get("/timeline?view=agenda").await.text("main");
+        for words in [&end[11..16], state, reason] {
+            assert!(agenda.contains(words), "{words}: {agenda}");
+        }
+        let feed = timeline::feed(&test.app, &me).await.expect("it is told");
+        assert!(feed.matches("SUMMARY:shop asleep").count() == 1 && feed.contains(line), "{line}: {feed}");
+        pass(bench, end).await;
+        assert_eq!(bench.sim.running("shop").is_empty(), state == "Asleep", "as foretold");
+        assert_eq!(api.get("/api/simulate").await.json()["events"].as_array().map(Vec::len), Some(0));
+    }
 }
 
 #[tokio::test]

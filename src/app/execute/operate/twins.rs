@@ -18,7 +18,6 @@ impl Operation {
                 if let Some(twin) = twins.iter().find(|twin| twin.state != ContainerState::Paused) {
                     return Ok(Outcome::skipped(running_twin(&twin.name)));
                 }
-                changed |= self.unpause_all(are(ContainerState::Paused)).await?;
             }
             // It runs in the place of the one that compose was to put there.
             Action::Start if is_replaced_name(&container.name) => {
