@@ -124,6 +124,7 @@ fn plans(criterion: &mut Criterion) {
                     naps: &naps,
                     restore: Restore::No,
                     only: None,
+                    undoes: None,
                     also: &[],
                     leave: &leave,
                     zone: &TimeZone::UTC,

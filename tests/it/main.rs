@@ -26,6 +26,7 @@ mod feeds;
 mod foretold;
 mod fragments;
 mod full_disk;
+mod goldens;
 mod guards;
 mod guards_storage;
 mod guards_web;

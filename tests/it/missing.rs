@@ -2,7 +2,7 @@
 
 use docknap::domain::action::Action;
 use docknap::domain::run::{RunState, StepState};
-use docknap::sim::{Endpoint, Fault, World};
+use docknap::sim::{ContainerSpec, Endpoint, Fault, World};
 
 use crate::support::bench::Bench;
 use crate::support::site::{PATIENCE, Sample, Site};
@@ -15,7 +15,7 @@ const DEVICE: &str = "error gathering device information while adding custom dev
 async fn a_device_that_is_missing_is_told_in_dockers_words_whatever_the_status() {
     for status in [400, 404, 409, 500] {
         let world = World::new().stack("home", |s| {
-            s.service("zigbee", |c| c.stopped()).service("panel", |c| c.stopped().depends_on("zigbee"))
+            s.service("zigbee", ContainerSpec::stopped).service("panel", |c| c.stopped().depends_on("zigbee"))
         });
         let bench = Bench::new("2027-03-02T12:00:00Z", world).await;
         bench.sim.fault(Fault::status(status, DEVICE).on(Endpoint::Start).container("home-zigbee-1"));

@@ -146,7 +146,7 @@ async fn a_line_is_hidden_for_a_day_from_who_asked() {
         part.body
     );
 
-    test.clock.advance(DAY - Duration::from_secs(1));
+    test.clock.advance(DAY.saturating_sub(Duration::from_secs(1)));
     let mut vera = test.viewer().await;
     assert_eq!(lines(&vera.get("/").await), "");
     test.clock.advance(Duration::from_secs(1));
@@ -246,7 +246,7 @@ async fn what_somebody_hid_is_stored_for_a_while_and_for_them_alone(test: TestDb
     };
     assert_eq!(of(&vera, now).await, [a.clone(), b.clone()]);
     assert_eq!(of(&otto, now).await, []);
-    assert_eq!(of(&vera, b.until).await, [a.clone()]);
+    assert_eq!(of(&vera, b.until).await, std::slice::from_ref(&a));
     let mut tx = db.begin().await.expect("begins");
     db::hidden_needs::remove(&mut tx, &otto, "a").await.expect("nothing of otto's");
     db::hidden_needs::remove(&mut tx, &vera, "b").await.expect("removes");

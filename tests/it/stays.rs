@@ -125,7 +125,7 @@ async fn several_count_what_acts_in_the_question_and_in_the_message() {
     let test = site().await;
     let mut otto = test.operator().await;
     let keys = ["media", "shop", "wiki"].map(|name| format!("stack/{}", Bench::stack(name).key()));
-    let query: String = keys.iter().map(|key| format!("&t={}", key.replace('/', "%2F"))).collect();
+    let query = keys.iter().map(|key| format!("&t={}", key.replace('/', "%2F"))).collect::<Vec<_>>().concat();
     for (deed, title, says) in [
         ("nap", "Nap 2 stacks?", "2 stacks nap, 1 is left as it is (wiki: already stopped)."),
         (

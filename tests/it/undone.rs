@@ -431,7 +431,7 @@ async fn one_is_undone_without_scripts_and_too_late_says_so() {
         let odd = otto.post(&format!("/undo{query}"), &[]).await;
         assert!([404, 422].contains(&odd.status), "{query}: {}", odd.status);
     }
-    let many: String = (0..201).map(|n| format!("run={n}&")).collect();
+    let many = (0..201).map(|n| format!("run={n}&")).collect::<Vec<_>>().concat();
     assert_eq!(otto.post(&format!("/undo?{many}"), &[]).await.status, 422);
 }
 

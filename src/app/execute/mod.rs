@@ -157,7 +157,7 @@ enum Share {
     /// These containers alone: what an earlier run left undone, or what it found to put back at first.
     Only(HashSet<ContainerIdentity>),
     /// What an earlier run did, to undo it.
-    Undoes(undo::Past),
+    Undoes(Box<undo::Past>),
 }
 
 impl Share {
@@ -168,7 +168,9 @@ impl Share {
             Some(_) if run.trigger == Trigger::Undo => {
                 // Of what is forgotten nothing is undone.
                 let past = undo::Past::of(app, run).await?;
-                return Ok(past.map_or_else(|| Self::Only(HashSet::new()), Self::Undoes));
+                return Ok(
+                    past.map_or_else(|| Self::Only(HashSet::new()), |past| Self::Undoes(Box::new(past)))
+                );
             }
             Some(earlier) => unfinished(app, earlier).await?,
         };

@@ -151,10 +151,10 @@ impl Past {
         let (from, until) = (step.issued_at, step.finished_at);
         let is_ours = container.state == ContainerState::Running
             && container.started_at.zip(until).is_none_or(|(started, until)| started <= until)
-            && !inventory
+            && inventory
                 .traces
                 .get(&step.identity)
-                .is_some_and(|trace| until.is_some_and(|until| trace.at > until));
+                .is_none_or(|trace| until.is_none_or(|until| trace.at <= until));
         // A start that failed counts where it came up all the same.
         let came_up = back == Action::Pause
             || container.started_at.zip(from).is_some_and(|(started, from)| started >= from);

@@ -153,9 +153,10 @@ fn parents<'a>(
             let Some(parent) = find(parent) else { continue };
             if let Entry::Vacant(unknown) = parents.entry(parent.id.clone()) {
                 let (name, noun) = (&child.name, tie.noun());
-                unknown.insert(match me.iter().any(|one| one.id == child.id) {
-                    true => format!("DockNap uses its {noun}"),
-                    false => format!("{name} uses its {noun}, and DockNap needs {name}"),
+                unknown.insert(if me.iter().any(|one| one.id == child.id) {
+                    format!("DockNap uses its {noun}")
+                } else {
+                    format!("{name} uses its {noun}, and DockNap needs {name}")
                 });
                 children.push(parent);
             }
@@ -194,8 +195,8 @@ mod tests {
         SelfDetection::Container(container.id.clone())
     }
 
-    fn uses(what: &str) -> Option<Protection> {
-        Some(Protection::Parent(format!("DockNap uses its {what}")))
+    fn uses(what: &str) -> Protection {
+        Protection::Parent(format!("DockNap uses its {what}"))
     }
 
     #[test]
@@ -206,7 +207,7 @@ mod tests {
         let other = container("other");
         let shield = shield(&Guard::default(), &itself(&me), &[vpn.clone(), me.clone(), other.clone()]);
         assert_eq!(shield.reason(&me), Some(Protection::Itself));
-        assert_eq!(shield.reason(&vpn), uses("network"));
+        assert_eq!(shield.reason(&vpn), Some(uses("network")));
         assert_eq!(shield.reason(&other), None);
     }
 
@@ -231,10 +232,10 @@ mod tests {
         let all = [host, machine, shared, data, db, owner, me.clone()];
         let shield = shield(&Guard::default(), &itself(&me), &all);
         let [host, machine, shared, data, db, owner, _] = &all;
-        assert_eq!(shield.reason(owner), uses("PID namespace"));
+        assert_eq!(shield.reason(owner), Some(uses("PID namespace")));
         let why = "owner uses its PID namespace, and DockNap needs owner";
         assert_eq!(shield.reason(machine), Some(Protection::Parent(why.to_owned())));
-        assert_eq!(shield.reason(shared), uses("IPC namespace"));
+        assert_eq!(shield.reason(shared), Some(uses("IPC namespace")));
         // It goes on without these.
         for other in [host, data, db] {
             assert_eq!(shield.reason(other), None, "{}", other.name);
@@ -245,7 +246,7 @@ mod tests {
         let shield = Shield::new(&Guard::default(), &itself(&one), &[&one, &two].into_iter());
         assert_eq!(
             (shield.reason(&one), shield.reason(&two)),
-            (Some(Protection::Itself), uses("IPC namespace"))
+            (Some(Protection::Itself), Some(uses("IPC namespace")))
         );
     }
 
@@ -262,7 +263,7 @@ mod tests {
         let known = shield(&Guard::default(), &itself(&me), &all);
         let chained = Some(Protection::Parent("vpn uses its network, and DockNap needs vpn".to_owned()));
         assert_eq!(known.reason(&gateway), chained, "a chain");
-        assert_eq!((known.reason(&vpn), known.reason(&films)), (uses("network"), None));
+        assert_eq!((known.reason(&vpn), known.reason(&films)), (Some(uses("network")), None));
         let ids = [&me, &vpn, &films].map(|one| one.id.clone());
         let unsure = shield(&Guard::default(), &SelfDetection::OneOf(ids.into()), &all);
         for one in [&vpn, &me, &films] {
@@ -272,7 +273,7 @@ mod tests {
                 "it may be DockNap itself: not sure which of these I am: docknap, films, vpn"
             );
         }
-        assert_eq!(unsure.reason(&gateway), uses("network"));
+        assert_eq!(unsure.reason(&gateway), Some(uses("network")));
         assert_eq!(unsure.reason(&all[4]), None);
     }
 

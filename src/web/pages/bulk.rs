@@ -1,5 +1,7 @@
 //! One thing done to several targets: asked for once with everything that will happen, then done.
 
+use std::fmt::Write as _;
+
 use axum::extract::{RawQuery, State};
 use axum::response::{Html, Response};
 
@@ -194,7 +196,8 @@ impl<'a> Sum<'a> {
 
     /// `media stays as it is: protected: it is DockNap itself.`
     fn left_alone(&self) -> String {
-        self.left.iter().map(|(name, why)| format!("{name} stays as it is: {why}.")).collect()
+        let one = |(name, why): &(String, String)| format!("{name} stays as it is: {why}.");
+        self.left.iter().map(one).collect::<Vec<_>>().concat()
     }
 
     /// `2 stacks nap, 1 is left as it is (wiki: already stopped).`
@@ -214,7 +217,7 @@ impl<'a> Sum<'a> {
             let named = named.collect::<Vec<_>>().join("; ");
             let more = self.left.len().saturating_sub(NAMED);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            told.push_str(&format!(" ({named}{more})"));
+            let _ = write!(told, " ({named}{more})");
         }
         told + "."
     }

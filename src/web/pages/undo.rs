@@ -1,5 +1,7 @@
 //! Takes back what was asked for by a button, as long as its message is there.
 
+use std::fmt::Write as _;
+
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 
@@ -87,7 +89,7 @@ fn told(undone: &[Undone], refused: &[String]) -> Flash {
             let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
             let more = all.len().saturating_sub(NAMED);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            text.push_str(&format!(" {what}: {named}{more}."));
+            let _ = write!(text, " {what}: {named}{more}.");
         }
     }
     if undone.iter().any(|one| one.keeps_override) {

@@ -442,7 +442,7 @@ impl Drive {
             look: self.looks.as_mut().map(|looks| looks.take(&step.identity)),
         };
         async move {
-            let outcome = operation.perform().await;
+            let outcome = Box::pin(operation.perform()).await;
             // The lock last: letting it go tells those who wait for either.
             drop(permit);
             drop(lock);

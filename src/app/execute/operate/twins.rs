@@ -59,7 +59,7 @@ impl Operation {
         }
         // The one that counts was as wanted, and the step did something all the same.
         let reason = twins.first().map_or(outcome.reason, |twin| with_twin(&twin.name));
-        Ok(Outcome { changed, reason, ..outcome })
+        Ok(Outcome { reason, changed, ..outcome })
     }
 
     /// Those of some containers that are up and may be touched.

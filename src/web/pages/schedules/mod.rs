@@ -273,6 +273,7 @@ async fn ask_run(
     actions::asked(shell, &htmx, question.staying(&whence))
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
 async fn run(
     State(web): State<Web>,
     caller: Caller<Operator>,

@@ -1,5 +1,7 @@
 //! Each kind of thing that needs attention, as a line.
 
+use std::fmt::Write as _;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Cure, Need, Sight};
@@ -261,7 +263,7 @@ fn drift_mark(wanted: Wanted, off: &[&ContainerView]) -> String {
     for view in off {
         let change = view.wanted.transitions.first().map(|change| change.at);
         let since = if wanted == Wanted::Asleep { view.container.started_at } else { view.napping_since };
-        mark.push_str(&format!(" {} {change:?} {since:?}", view.container.id));
+        let _ = write!(mark, " {} {change:?} {since:?}", view.container.id);
     }
     mark
 }
