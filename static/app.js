@@ -11,6 +11,8 @@
     const dialog = find("#dialogs dialog:not([open])");
     if (dialog) {
       dialog.showModal();
+      // The button that has the focus is at its end; it is read from its beginning.
+      dialog.scrollTop = 0;
       dialog.addEventListener("close", () => dialog.remove());
     }
     // A form that came back shows its faults first.

@@ -267,6 +267,7 @@ async fn what_is_read_just_before_its_instant_is_not_what_is_stored_later() {
     db::schedules::insert(&mut tx, &restart).await.expect("stores");
     tx.commit().await.expect("commits");
     bench.advance_to("2027-03-02T23:05:00Z").await;
+    bench.settle().await;
     for (id, state) in [(&restart.id, RunState::Succeeded), (&stop.id, RunState::Skipped)] {
         let runs = runs_of(&bench, id).await;
         assert_eq!(runs.iter().map(|run| run.state).collect::<Vec<_>>(), [state], "{runs:?}");
