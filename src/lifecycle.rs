@@ -196,7 +196,6 @@ const REVIVAL: Duration = Duration::from_secs(1);
 pub struct Serving {
     /// Settings, checked.
     pub config: Config,
-    /// Time.
     pub clock: Clock,
     /// The Engine is the simulated one, and pages say so.
     pub demo: bool,

@@ -29,9 +29,6 @@ pub struct Almanac {
 
 impl Almanac {
     /// What holds now.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
     pub async fn load(app: &App) -> Result<Self> {
         let (mut days, mut incomplete) = (HashMap::new(), HashMap::new());
         for (id, name, dates) in calendars::expand_all(app).await? {

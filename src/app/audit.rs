@@ -107,9 +107,6 @@ impl AuditFilter {
 }
 
 /// The newest rows first: all of them for admins, for others their own (rulings 21).
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn list(app: &App, actor: &Actor, filter: &AuditFilter, page: &Page) -> Result<Paged<AuditRow>> {
     actor.require(Permission::View)?;
     let filter = within(app, filter).await?;
@@ -120,9 +117,6 @@ pub async fn list(app: &App, actor: &Actor, filter: &AuditFilter, page: &Page) -
 }
 
 /// The newest rows of what the caller did, whatever their role.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn of_actor(app: &App, actor: &Actor, page: &Page) -> Result<Vec<AuditRow>> {
     let own = Actor { role: Role::Viewer, ..actor.clone() };
     Ok(list(app, &own, &AuditFilter::default(), page).await?.items)
@@ -130,9 +124,6 @@ pub async fn of_actor(app: &App, actor: &Actor, page: &Page) -> Result<Vec<Audit
 
 /// How many rows of a list were written in each stretch of `step` from `start` on, and how many of them did not end
 /// well.
-///
-/// # Errors
-/// As [`list`].
 pub async fn activity(
     app: &App,
     actor: &Actor,

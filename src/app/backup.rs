@@ -36,9 +36,6 @@ pub async fn copy(config: &Config, clock: &Clock, target: &Path) -> Result<()> {
 }
 
 /// When the last backup was made; `None` where none was, and with a server, whose backups are not seen.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn last(app: &App) -> super::Result<Option<Timestamp>> {
     let stored = db::settings::get(&app.db, LAST).await?;
     Ok(stored.and_then(|text| text.parse().ok()))

@@ -28,9 +28,7 @@ const AUDITED: usize = 500;
 /// A calendar as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Its id.
     pub id: CalendarId,
-    /// Its name.
     pub name: String,
     /// Its dates.
     pub days: Arc<CalendarDays>,
@@ -83,9 +81,6 @@ fn today(app: &App) -> Date {
 }
 
 /// The newest calendars first.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn list(app: &App, actor: &Actor, page: &Page) -> Result<Paged<Calendar>> {
     actor.require(Permission::View)?;
     let rows = db::calendars::list(&app.db, page.cursor.as_deref(), page.fetch()).await?;
@@ -93,18 +88,12 @@ pub async fn list(app: &App, actor: &Actor, page: &Page) -> Result<Paged<Calenda
 }
 
 /// Id and name of every calendar, by name: one small query.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn names(app: &App, actor: &Actor) -> Result<Vec<(CalendarId, String)>> {
     actor.require(Permission::View)?;
     Ok(db::calendars::revisions(&app.db).await?.into_iter().map(|(id, name, _)| (id, name)).collect())
 }
 
 /// Every calendar by name, with its dates and how many schedules go by it.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn overview(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
     actor.require(Permission::View)?;
     let usage: HashMap<CalendarId, i64> = db::calendars::usage(&app.db).await?.into_iter().collect();
@@ -119,9 +108,6 @@ pub async fn overview(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
 }
 
 /// The dates of every calendar, for the scheduler's pass: one small query where nothing changed.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn all_days(app: &App) -> Result<HashMap<CalendarId, Arc<CalendarDays>>> {
     Ok(expand_all(app).await?.into_iter().map(|(id, _, dates)| (id, dates.days)).collect())
 }
@@ -172,18 +158,12 @@ pub async fn dates(app: &App, actor: &Actor, calendar: &Calendar) -> Result<Date
 }
 
 /// One calendar.
-///
-/// # Errors
-/// [`Error::NotFound`].
 pub async fn get(app: &App, actor: &Actor, id: &CalendarId) -> Result<Calendar> {
     actor.require(Permission::View)?;
     db::calendars::get(&app.db, id).await?.ok_or_else(|| not_found(id))
 }
 
 /// The schedules that go by a calendar, the oldest first, with what they are called.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn users(app: &App, actor: &Actor, id: &CalendarId) -> Result<Vec<(ScheduleId, String)>> {
     actor.require(Permission::View)?;
     Ok(db::calendars::users(&app.db, id).await?)

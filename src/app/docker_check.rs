@@ -120,9 +120,6 @@ fn proxy_settings(call: &str) -> &'static [&'static str] {
 }
 
 /// Tries every call. Changes nothing: those that would are made for a container that does not exist.
-///
-/// # Errors
-/// [`super::Error::Forbidden`].
 pub async fn check(app: &App, actor: &Actor) -> Result<Checked> {
     actor.require(Permission::Administer)?;
     let host = app.hosts.local();

@@ -17,7 +17,6 @@ use crate::zones;
 /// One Engine.
 #[derive(Clone, Debug)]
 pub struct HostHealth {
-    /// Its id.
     pub id: String,
     /// How the link stands.
     pub link: Link,
@@ -91,9 +90,6 @@ impl Health {
 }
 
 /// How it is now.
-///
-/// # Errors
-/// [`super::Error::Forbidden`]; where the database cannot be read.
 pub async fn look(app: &App, actor: &Actor) -> Result<Health> {
     actor.require(Permission::View)?;
     let now = app.clock.now();
@@ -161,9 +157,6 @@ struct HostBundle {
 }
 
 /// The bundle, as JSON for people.
-///
-/// # Errors
-/// [`super::Error::Forbidden`]; where the database cannot be read.
 pub async fn bundle(app: &App, actor: &Actor) -> Result<String> {
     actor.require(Permission::Administer)?;
     let health = look(app, actor).await?;

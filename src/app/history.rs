@@ -71,16 +71,12 @@ impl RunFilter {
 /// A run and its steps in the order they were planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDetail {
-    /// The run.
     pub run: Run,
     /// Its steps. `output` is there for operators only (rulings 21).
     pub steps: Vec<Step>,
 }
 
 /// The newest runs first.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn list(app: &App, actor: &Actor, filter: &RunFilter, page: &Page) -> Result<Paged<Run>> {
     actor.require(Permission::View)?;
     let touching = filter.touching(app);
@@ -96,9 +92,6 @@ pub const FAILURE_HOURS: i64 = 48;
 
 /// The newest runs of all, and what failed lately before those and was not made good since: the newest first, kept as
 /// [`super::Kept`] says.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn newest(app: &App, actor: &Actor) -> Result<Arc<Vec<Run>>> {
     actor.require(Permission::View)?;
     let page = Page { limit: NEWEST, cursor: None };
@@ -127,9 +120,6 @@ pub async fn newest(app: &App, actor: &Actor) -> Result<Arc<Vec<Run>>> {
 pub const MOST_NEWER: i64 = 100;
 
 /// How many runs of a list are newer than a run, counted up to [`MOST_NEWER`].
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn newer(app: &App, actor: &Actor, filter: &RunFilter, than: &RunId) -> Result<i64> {
     actor.require(Permission::View)?;
     let touching = filter.touching(app);
@@ -137,9 +127,6 @@ pub async fn newer(app: &App, actor: &Actor, filter: &RunFilter, than: &RunId) -
 }
 
 /// How many of the runs of a list ended how, for each stretch between the instants of `edges`, counted from 0.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn outcomes(
     app: &App,
     actor: &Actor,
@@ -183,9 +170,6 @@ impl Past {
 }
 
 /// The past of each target and action among some runs, up to the newest of them: one query for all.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn pasts(app: &App, actor: &Actor, runs: &[Run]) -> Result<HashMap<(Target, Action), Past>> {
     actor.require(Permission::View)?;
     let mut newest: HashMap<(&Target, Action), &RunId> = HashMap::new();
@@ -222,9 +206,6 @@ pub async fn get(app: &App, actor: &Actor, id: &RunId) -> Result<RunDetail> {
 }
 
 /// As [`list`], each with its steps: two queries for the whole page.
-///
-/// # Errors
-/// As [`list`].
 pub async fn list_with_steps(
     app: &App,
     actor: &Actor,
@@ -242,9 +223,6 @@ pub async fn list_with_steps(
 }
 
 /// What a list of runs can be narrowed to: kind, key and name of every stack, then of every container there is now.
-///
-/// # Errors
-/// Where the actor may not look.
 pub fn targets_now(app: &App, actor: &Actor) -> Result<Vec<(TargetType, String, String)>> {
     actor.require(Permission::View)?;
     let (mut stacks, mut containers) = (Vec::new(), Vec::new());
@@ -264,9 +242,6 @@ pub fn targets_now(app: &App, actor: &Actor) -> Result<Vec<(TargetType, String, 
 }
 
 /// The schedules that a list of runs can be narrowed to, the newest first, with their titles.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn schedules_now(app: &App, actor: &Actor) -> Result<Vec<(ScheduleId, String)>> {
     /// More than anybody reads in a list to pick from.
     const MOST: i64 = 300;

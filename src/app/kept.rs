@@ -28,17 +28,11 @@ impl<T> Default for Kept<T> {
 
 impl<T> Kept<T> {
     /// What `read` says, or said since the last write.
-    ///
-    /// # Errors
-    /// Where it cannot be read.
     pub(super) async fn get(&self, app: &App, read: impl AsyncFnOnce() -> Result<T>) -> Result<Arc<T>> {
         self.get_where(app, |_| true, read).await
     }
 
     /// As [`Kept::get`], where not all ask for the same: what was read last is told where it `answers`.
-    ///
-    /// # Errors
-    /// Where it cannot be read.
     pub(super) async fn get_where(
         &self,
         app: &App,

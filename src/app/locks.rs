@@ -27,18 +27,12 @@ pub async fn restore(app: &App) -> Result<()> {
 }
 
 /// All locks.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Lock>> {
     actor.require(Permission::View)?;
     Ok(db::locks::all(&app.db).await?)
 }
 
 /// The lock on this very target, where there is one; that of a container's stack is another.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn of(app: &App, actor: &Actor, target: &Target) -> Result<Option<Lock>> {
     Ok(list(app, actor).await?.into_iter().find(|lock| lock.target == *target))
 }

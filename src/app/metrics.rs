@@ -199,9 +199,6 @@ fn escaped(text: &str) -> String {
 
 /// Everything, as Prometheus reads it. Gauges are as they are now: a few cheap queries, the rest from memory. What has
 /// not happened yet is there as 0.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn text(app: &App) -> Result<String> {
     let mut text = Text::default();
     text.metric("docknap_build_info", "gauge", "Always 1; the label says which version runs.");

@@ -74,7 +74,6 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// Storage.
     pub db: Db,
-    /// Time.
     pub clock: Clock,
     /// Settings, as they were at the start.
     pub config: Config,
@@ -132,7 +131,6 @@ impl App {
 pub struct Actor {
     /// How runs and audit rows remember them.
     pub reference: ActorRef,
-    /// What they may do.
     pub role: Role,
     /// What they may do it to.
     pub scope: Scope,

@@ -44,9 +44,6 @@ pub struct Course {
 
 impl Course {
     /// As its windows are now.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
     pub async fn load(app: &App, target: &Target, made: Wanted) -> Result<Self> {
         Ok(Self { rules: rules::load(app).await?, target: target.clone(), made, now: app.clock.now() })
     }
@@ -94,9 +91,6 @@ impl Course {
 }
 
 /// How a target is put to sleep: as its window says, else by a stop.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn mode(app: &App, target: &Target) -> Result<Action> {
     let rules = rules::load(app).await?;
     Ok(rules.windows_for(Place::of_target(target)).first().map_or(Action::Stop, |rule| rule.sleep))
@@ -122,9 +116,6 @@ pub async fn nap(
 }
 
 /// Wakes what naps of a target, or starts it where nothing does, and keeps it awake that long.
-///
-/// # Errors
-/// As [`nap`].
 pub async fn wake(
     app: &App,
     actor: &Actor,

@@ -21,18 +21,12 @@ fn account(actor: &Actor) -> Result<UserId> {
 }
 
 /// What somebody hid, as far as it is hidden still.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn hidden(app: &App, actor: &Actor) -> Result<Vec<Hidden>> {
     Ok(db::hidden_needs::of_user(&app.db, &account(actor)?, app.clock.now()).await?)
 }
 
 /// Hides something from somebody, and answers until when. Nobody but they are touched by it, so it is in no log. Who asks
 /// sees to it that `need` is the id of something that is there.
-///
-/// # Errors
-/// Where the database cannot be written.
 pub async fn hide(app: &App, actor: &Actor, need: &str) -> Result<Timestamp> {
     let user = account(actor)?;
     let since = app.clock.now();
@@ -45,9 +39,6 @@ pub async fn hide(app: &App, actor: &Actor, need: &str) -> Result<Timestamp> {
 }
 
 /// Shows something to somebody again.
-///
-/// # Errors
-/// Where the database cannot be written.
 pub async fn show(app: &App, actor: &Actor, need: &str) -> Result<()> {
     let user = account(actor)?;
     let mut tx = app.db.begin().await?;
@@ -58,27 +49,18 @@ pub async fn show(app: &App, actor: &Actor, need: &str) -> Result<()> {
 }
 
 /// What stands in the way of storing anything, in words; `None` where nothing is known to.
-///
-/// # Errors
-/// Where the actor may not look.
 pub fn storage_fault(actor: &Actor) -> Result<Option<&'static str>> {
     actor.require(Permission::View)?;
     Ok(db::storage::fault())
 }
 
 /// Asks the database anew whether it stores what is written.
-///
-/// # Errors
-/// [`Error::Forbidden`].
 pub async fn try_storage(app: &App, actor: &Actor) -> Result<bool> {
     actor.require(Permission::Operate)?;
     Ok(vitals::is_alive(app).await && db::storage::fault().is_none())
 }
 
 /// Tries to connect to every host that does not answer, now rather than at the end of its wait.
-///
-/// # Errors
-/// [`Error::Forbidden`].
 pub fn try_hosts(app: &App, actor: &Actor) -> Result<()> {
     actor.require(Permission::Operate)?;
     for host in app.hosts.all() {

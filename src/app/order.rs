@@ -34,9 +34,6 @@ pub struct Draft {
 }
 
 /// Hands the stored edges to the hosts: at the start, and after every change.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn restore(app: &App) -> Result<()> {
     // As for locks: what is read later is handed over later.
     static TURN: Mutex<()> = Mutex::const_new(());
@@ -49,18 +46,12 @@ pub async fn restore(app: &App) -> Result<()> {
 }
 
 /// All edges that people added, oldest first.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<AddedEdge>> {
     actor.require(Permission::View)?;
     Ok(db::order_edges::all(&app.db).await?)
 }
 
 /// One of them.
-///
-/// # Errors
-/// [`Error::NotFound`].
 pub async fn get(app: &App, actor: &Actor, id: &str) -> Result<AddedEdge> {
     let found = list(app, actor).await?.into_iter().find(|edge| edge.id == id);
     found.ok_or_else(|| Error::not_found("edge", shorten(id)))
@@ -204,9 +195,6 @@ fn refuse_cycle(app: &App, edge: &AddedEdge) -> Result<()> {
 }
 
 /// Takes an edge away.
-///
-/// # Errors
-/// [`Error::NotFound`].
 pub async fn remove(app: &App, actor: &Actor, id: &str) -> Result<()> {
     actor.require(Permission::Operate)?;
     let edge = get(app, actor, id).await?;

@@ -23,9 +23,6 @@ pub struct Outlook {
 
 impl Outlook {
     /// Reads everything.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
     pub async fn load(app: &App) -> Result<Self> {
         let mut naps = HashMap::new();
         for host in app.hosts.all() {
@@ -36,9 +33,6 @@ impl Outlook {
     }
 
     /// Reads anew what naps on a host.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
     pub async fn read_naps(&mut self, app: &App, host: &HostId) -> Result<()> {
         self.naps.insert(host.clone(), db::naps::of_host(&app.db, host).await?);
         Ok(())

@@ -35,7 +35,6 @@ pub struct Draft {
     pub state: Option<String>,
     /// RFC 3339, `YYYY-MM-DDTHH:MM` in the default zone, or a span such as `3h`, `90m`, `2d`.
     pub until: Option<String>,
-    /// Why.
     pub reason: Option<String>,
 }
 
@@ -341,9 +340,6 @@ pub async fn nap_again(app: &App, actor: &Actor, target: &Target) -> Result<()> 
 }
 
 /// The newest overrides first: those that count, or all.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn list(app: &App, actor: &Actor, ended_too: bool, page: &Page) -> Result<Paged<Override>> {
     actor.require(Permission::View)?;
     let rows = db::overrides::list(&app.db, ended_too, page.cursor.as_deref(), page.fetch()).await?;
@@ -362,9 +358,6 @@ pub async fn get(app: &App, actor: &Actor, id: &OverrideId) -> Result<Override> 
 }
 
 /// The hold or other override of everything that counts now.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn of_everything(app: &App) -> Result<Option<Override>> {
     let now = app.clock.now();
     let counts = |one: &Override| one.reach == Reach::All && one.until > now;
@@ -377,9 +370,6 @@ pub async fn of_everything(app: &App) -> Result<Option<Override>> {
 
 /// How long what a Nap or a Wake makes of a target lasts where nothing is said: until its windows next want the opposite.
 /// `None` where they want it so already, and where no window covers it.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn lasts(app: &App, target: &Target, made: Wanted) -> Result<Option<Timestamp>> {
     let rules = rules::load(app).await?;
     Ok(contradiction::lasts(&rules, target, made, Some(made.other()), app.clock.now()))

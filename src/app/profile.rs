@@ -52,9 +52,6 @@ pub async fn save(app: &App, actor: &Actor, draft: &Draft) -> Result<()> {
 }
 
 /// The newest `limit` rows of the audit log that tell of what the caller did.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn own_rows(app: &App, actor: &Actor, limit: u32) -> Result<Vec<AuditRow>> {
     let page = Page { limit, cursor: None };
     audit::of_actor(app, actor, &page).await

@@ -75,9 +75,6 @@ pub async fn keep(app: App) {
 }
 
 /// Ends the stays of what is awake, on every host that can be seen.
-///
-/// # Errors
-/// Where the database cannot be read or written.
 pub async fn settle(app: &App) -> Result<usize> {
     let mut ended = 0;
     for host in app.hosts.all() {
@@ -133,9 +130,6 @@ impl Napped {
 }
 
 /// How long everything napped this week, until now. Cheap: at most one query, none while nothing falls asleep or wakes.
-///
-/// # Errors
-/// [`super::Error::Forbidden`]; where the database cannot be read.
 pub async fn week(app: &App, actor: &Actor, zone: &TimeZone, first: Weekday) -> Result<Napped> {
     actor.require(Permission::View)?;
     let now = app.clock.now();
@@ -164,7 +158,6 @@ pub async fn week(app: &App, actor: &Actor, zone: &TimeZone, first: Weekday) -> 
 pub struct Row {
     /// Which.
     pub target: Target,
-    /// Its name.
     pub name: String,
     /// Its key, while it is there.
     pub key: Option<String>,
@@ -179,7 +172,6 @@ pub struct Report {
     pub week: Week,
     /// Its first instant, and the first of the next.
     pub span: (Timestamp, Timestamp),
-    /// When it was made.
     pub now: Timestamp,
     /// The longest asleep first.
     pub rows: Vec<Row>,
@@ -207,9 +199,6 @@ impl Report {
 const TREND: i64 = 8;
 
 /// The report of a week; of the present one where none is named.
-///
-/// # Errors
-/// [`super::Error::Forbidden`]; where the database cannot be read.
 pub async fn of_week(
     app: &App,
     actor: &Actor,

@@ -18,9 +18,6 @@ use crate::domain::target::ContainerIdentity;
 
 /// The window schedules that are on, and the overrides that have not been closed. Read anew each time: what is shown
 /// must be what fires.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn load(app: &App) -> Result<Rules> {
     let windows = db::schedules::windows(&app.db).await?;
     let overrides = db::overrides::open(&app.db).await?;
@@ -32,9 +29,6 @@ pub async fn load(app: &App) -> Result<Rules> {
 }
 
 /// As [`load`], where times are known to be read by `almanac`.
-///
-/// # Errors
-/// As [`load`].
 pub(super) async fn load_by(app: &App, almanac: &Almanac) -> Result<Rules> {
     let windows = db::schedules::windows(&app.db).await?;
     Ok(put_together(&windows, db::overrides::open(&app.db).await?, almanac))

@@ -19,18 +19,12 @@ const MOST: f64 = 10_000.0;
 const CURRENCY: usize = 8;
 
 /// What the sleep report reckons with; nothing where nobody has said anything.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn prices(app: &App) -> Result<Prices> {
     let stored = db::settings::get(&app.db, PRICES).await?;
     Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
 /// The zone stored for schedules that name none; `TZ` goes before it.
-///
-/// # Errors
-/// [`Error::Forbidden`]; where the database cannot be read.
 pub async fn stored_zone(app: &App, actor: &Actor) -> Result<Option<String>> {
     actor.require(Permission::Administer)?;
     Ok(db::settings::get(&app.db, zone::KEY).await?)

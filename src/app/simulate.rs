@@ -75,9 +75,6 @@ pub async fn simulate(app: &App, actor: &Actor, question: &Question) -> Result<F
 }
 
 /// As [`simulate`], as if of the cron and once schedules there were only some.
-///
-/// # Errors
-/// As [`simulate`].
 pub(super) async fn simulate_those(
     app: &App,
     actor: &Actor,
@@ -105,9 +102,6 @@ pub(super) async fn simulate_those(
 }
 
 /// What is special about the dates of a stretch of time, which may have passed.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub(super) async fn marked(
     app: &App,
     only: Option<&Target>,

@@ -69,9 +69,6 @@ impl Soon {
 }
 
 /// Looks which sleeps begin within [`AHEAD`], and tells of those not told yet.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn look(app: &App) -> Result<()> {
     let now = app.clock.now();
     for sleep in app.soon.replace(near(app, now).await?, now) {

@@ -52,14 +52,10 @@ pub struct Summary {
     pub next_at: Option<Timestamp>,
     /// What it does.
     pub next_action: Option<String>,
-    /// To what.
     pub next_target: Option<String>,
 }
 
 /// The counts now.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn get(app: &App, actor: &Actor) -> Result<Summary> {
     let overview = stacks::overview(app, actor).await?;
     let mut summary = Summary::default();

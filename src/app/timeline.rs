@@ -116,9 +116,6 @@ fn touches(run: &Run, only: Option<&Target>) -> bool {
 
 /// What was done to each of these targets on a day that has begun, and the last thing before it: what
 /// [`crate::domain::timeline::lived`] tells from. `runs` are those of the day.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn deeds(
     app: &App,
     actor: &Actor,
@@ -189,9 +186,6 @@ async fn unreadable(app: &App) -> Result<Vec<Unreadable>> {
 }
 
 /// What is planned for the coming 60 days, as a file for calendar apps.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn feed(app: &App, actor: &Actor) -> Result<String> {
     let now = app.clock.now();
     let zone = super::zone::default_zone(app).await?.zone;

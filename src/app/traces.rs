@@ -25,9 +25,6 @@ pub async fn restore(app: &App) -> Result<()> {
 /// Keeps what others did, in the order in which it happened. A nap of what somebody started or unpaused is over.
 ///
 /// What runs on is not written down: only of what is down a page says who ended it. Nor is what Docker removes by itself.
-///
-/// # Errors
-/// Where the database cannot be written.
 pub(crate) async fn keep(app: &App, host: &Host, sightings: &[Sighting], naps: &Naps) -> Result<()> {
     let inventory = host.inventory();
     let mut new: BTreeMap<ContainerIdentity, (Trace, bool)> = BTreeMap::new();
@@ -74,9 +71,6 @@ pub(crate) async fn keep(app: &App, host: &Host, sightings: &[Sighting], naps: &
 }
 
 /// Forgets what was done to containers that are gone.
-///
-/// # Errors
-/// Where the database cannot be written.
 pub(crate) async fn sweep(app: &App) -> Result<()> {
     for host in app.hosts.all() {
         let inventory = host.inventory();

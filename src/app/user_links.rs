@@ -35,7 +35,6 @@ pub struct Issued {
     pub kind: LinkKind,
     /// The secret in it.
     pub token: SecretString,
-    /// When it ends.
     pub expires: Timestamp,
 }
 
@@ -123,9 +122,6 @@ async fn issue(tx: &mut db::Tx, app: &App, user: User, kind: LinkKind) -> Result
 }
 
 /// Withdraws the link of an account; where there is none, nothing changes.
-///
-/// # Errors
-/// [`Error::Forbidden`], [`Error::NotFound`].
 pub async fn revoke(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
     actor.require(Permission::Administer)?;
     let user = find(app, id).await?.user;
@@ -138,9 +134,6 @@ pub async fn revoke(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
 }
 
 /// The links that are good now.
-///
-/// # Errors
-/// [`Error::Forbidden`]; where the database cannot be read.
 pub async fn open(app: &App, actor: &Actor) -> Result<Vec<Link>> {
     actor.require(Permission::Administer)?;
     Ok(db::user_links::open(&app.db, app.clock.now()).await?)

@@ -20,7 +20,6 @@ use crate::domain::user::User;
 /// An account and how often it is logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The account.
     pub user: User,
     /// Browsers that are logged in.
     pub sessions: i64,
@@ -31,7 +30,6 @@ pub struct Listed {
 /// A new account as it was typed.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// Login name.
     pub name: String,
     /// First password.
     pub password: SecretString,
@@ -51,9 +49,6 @@ pub struct Edit {
 }
 
 /// Every account by name.
-///
-/// # Errors
-/// [`Error::Forbidden`]; where the database cannot be read.
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
     actor.require(Permission::Administer)?;
     let counts = db::sessions::counts(&app.db, app.clock.now()).await?;
@@ -69,9 +64,6 @@ pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
 }
 
 /// One account.
-///
-/// # Errors
-/// [`Error::Forbidden`]; [`Error::NotFound`].
 pub async fn get(app: &App, actor: &Actor, id: &UserId) -> Result<User> {
     if actor.reference.id.as_deref() != Some(id.as_str()) {
         actor.require(Permission::Administer)?;
@@ -80,9 +72,6 @@ pub async fn get(app: &App, actor: &Actor, id: &UserId) -> Result<User> {
 }
 
 /// Someone's sessions, the last used first: one's own, or as an admin anyone's.
-///
-/// # Errors
-/// [`Error::Forbidden`]; where the database cannot be read.
 pub async fn sessions(app: &App, actor: &Actor, id: &UserId) -> Result<Vec<Session>> {
     if actor.reference.id.as_deref() != Some(id.as_str()) {
         actor.require(Permission::Administer)?;
@@ -222,9 +211,6 @@ pub async fn reset_password(app: &App, actor: &Actor, id: &UserId, password: &Se
 }
 
 /// The account with this name, for the command line.
-///
-/// # Errors
-/// [`Error::Forbidden`]; [`Error::NotFound`].
 pub async fn by_name(app: &App, actor: &Actor, name: &str) -> Result<User> {
     actor.require(Permission::Administer)?;
     let stored = db::users::find_by_name(&app.db, &name_key(name)).await?;
@@ -299,9 +285,6 @@ pub async fn end_session(app: &App, actor: &Actor, id: &UserId, key: &str) -> Re
 }
 
 /// Ends someone's sessions and tokens: one's own but for `keep`, or as an admin anyone's. Answers how many sessions.
-///
-/// # Errors
-/// [`Error::Forbidden`], [`Error::NotFound`].
 pub async fn end_sessions(app: &App, actor: &Actor, id: &UserId, keep: Option<&str>) -> Result<u64> {
     if actor.reference.id.as_deref() != Some(id.as_str()) {
         actor.require(Permission::Administer)?;

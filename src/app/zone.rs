@@ -29,9 +29,6 @@ impl NamedZone {
 }
 
 /// The zone used where a schedule names none: `TZ`, else the one chosen at setup, else UTC.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn default_zone(app: &App) -> Result<NamedZone> {
     if let Some(facts) = app.facts.at_hand(app) {
         return Ok(facts.zone.clone());

@@ -102,7 +102,6 @@ pub struct BaseUrl {
 /// Name and password of the first admin.
 #[derive(Clone, Debug)]
 pub struct FirstAdmin {
-    /// Login name.
     pub name: String,
     /// Password, held to the policy before it is used.
     pub password: SecretString,

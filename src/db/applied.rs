@@ -10,17 +10,11 @@ use crate::domain::time::{from_ms, to_ms};
 use crate::domain::window::Mood;
 
 /// What was last applied on a host.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn of_host(db: &Db, host: &HostId) -> Result<AppliedStates> {
     read(on_db!(db, pool => sqlx::query_as(OF_HOST).bind(host.as_str()).fetch_all(pool))?)
 }
 
 /// As [`of_host`], inside a transaction that goes on to change it.
-///
-/// # Errors
-/// As [`of_host`].
 pub async fn of_host_in(tx: &mut Tx, host: &HostId) -> Result<AppliedStates> {
     read(on_tx!(tx, conn => sqlx::query_as(OF_HOST).bind(host.as_str()).fetch_all(conn))?)
 }
@@ -52,9 +46,6 @@ fn read(rows: Vec<Row>) -> Result<AppliedStates> {
 }
 
 /// Stores what was applied to a container, in place of what was before.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, applied: &Applied) -> Result<()> {
     exec_tx!(
         tx,
@@ -77,9 +68,6 @@ pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, appli
 }
 
 /// The run that was to make it so failed for this container. Where something else was applied since, nothing changes.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn unsettle(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, state: Mood) -> Result<()> {
     exec_tx!(
         tx,
@@ -92,9 +80,6 @@ pub async fn unsettle(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, 
 }
 
 /// Nothing says any more what the container should be.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn remove(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<()> {
     exec_tx!(
         tx,
@@ -106,9 +91,6 @@ pub async fn remove(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) ->
 }
 
 /// The next instant at which something is put back.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn next_put_back(db: &Db) -> Result<Option<Timestamp>> {
     let (ms,): (Option<i64>,) =
         on_db!(db, pool => sqlx::query_as("SELECT MIN(put_back_ms) FROM applied").fetch_one(pool))?;

@@ -11,9 +11,6 @@ use crate::domain::run::ActorRef;
 use crate::domain::time::{from_ms, to_ms};
 
 /// Adds a row.
-///
-/// # Errors
-/// As [`insert_all`].
 pub async fn insert(tx: &mut Tx, row: AuditRow) -> Result<()> {
     insert_all(tx, Box::new(std::iter::once(row))).await
 }
@@ -170,9 +167,6 @@ pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<AuditRow>> {
 
 /// How many rows were written in each stretch of `step_ms` from `start` on, counted from 0, and how many of them did not
 /// end well: refused, failed, partly done, cut off.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn activity(
     db: &Db,
     wanted: &Wanted<'_>,
@@ -193,9 +187,6 @@ pub async fn activity(
 
 /// Forgets the rows written before `before`, and answers how many that were. Ids sort by time: no row from the first later
 /// one on is looked at.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     Ok(exec_tx!(
         tx,
@@ -210,9 +201,6 @@ fn damaged(id: &str, error: &serde_json::Error) -> DbError {
 }
 
 /// When the newest row was written.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn newest(db: &Db) -> Result<Option<Timestamp>> {
     let row: Option<(i64,)> = on_db!(db, pool =>
         sqlx::query_as("SELECT at_ms FROM audit ORDER BY id DESC LIMIT 1").fetch_optional(pool))?;

@@ -98,9 +98,6 @@ pub async fn insert(tx: &mut Tx, calendar: &Calendar) -> Result<()> {
 }
 
 /// Stores `calendar` where its stored revision is still `old_rev`, and answers whether it was.
-///
-/// # Errors
-/// As [`insert`].
 pub async fn update(tx: &mut Tx, calendar: &Calendar, old_rev: i64) -> Result<bool> {
     let [dates, ranges, yearly] = lists(&calendar.spec);
     let touched = exec_tx!(
@@ -122,17 +119,11 @@ pub async fn update(tx: &mut Tx, calendar: &Calendar, old_rev: i64) -> Result<bo
 }
 
 /// Removes a calendar where its stored revision is still `old_rev`, and answers whether it was.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn delete(tx: &mut Tx, id: &CalendarId, old_rev: i64) -> Result<bool> {
     Ok(exec_tx!(tx, "DELETE FROM calendars WHERE id = $1 AND rev = $2", id.as_str(), old_rev)? == 1)
 }
 
 /// The calendar with this id.
-///
-/// # Errors
-/// What the engine answered; a damaged row.
 pub async fn get(db: &Db, id: &CalendarId) -> Result<Option<Calendar>> {
     const SQL: &str = concat!("SELECT ", columns!(), " WHERE c.id = $1");
     let row: Option<Row> = on_db!(db, pool => sqlx::query_as(SQL).bind(id.as_str()).fetch_optional(pool))?;
@@ -140,9 +131,6 @@ pub async fn get(db: &Db, id: &CalendarId) -> Result<Option<Calendar>> {
 }
 
 /// The same inside a transaction.
-///
-/// # Errors
-/// As [`get`].
 pub async fn get_in(tx: &mut Tx, id: &CalendarId) -> Result<Option<Calendar>> {
     const SQL: &str = concat!("SELECT ", columns!(), " WHERE c.id = $1");
     let row: Option<Row> = on_tx!(tx, conn => sqlx::query_as(SQL).bind(id.as_str()).fetch_optional(conn))?;
@@ -150,9 +138,6 @@ pub async fn get_in(tx: &mut Tx, id: &CalendarId) -> Result<Option<Calendar>> {
 }
 
 /// The newest calendars first, `limit` at most, from after the one with the id `before`.
-///
-/// # Errors
-/// As [`get`].
 pub async fn list(db: &Db, before: Option<&str>, limit: i64) -> Result<Vec<Calendar>> {
     const SQL: &str =
         concat!("SELECT ", columns!(), " WHERE $1 IS NULL OR c.id < $1 ORDER BY c.id DESC LIMIT $2");
@@ -161,9 +146,6 @@ pub async fn list(db: &Db, before: Option<&str>, limit: i64) -> Result<Vec<Calen
 }
 
 /// Id, name and revision of every calendar, by name.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn revisions(db: &Db) -> Result<Vec<(CalendarId, String, i64)>> {
     const SQL: &str = "SELECT id, name, rev FROM calendars ORDER BY name_key";
     let rows: Vec<(String, String, i64)> = on_db!(db, pool => sqlx::query_as(SQL).fetch_all(pool))?;
@@ -179,27 +161,18 @@ fn read_users(rows: Vec<(String, String)>) -> Vec<(ScheduleId, String)> {
 }
 
 /// Id and name of the schedules that go by a calendar, the oldest first.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn users(db: &Db, id: &CalendarId) -> Result<Vec<(ScheduleId, String)>> {
     let rows = on_db!(db, pool => sqlx::query_as(USERS).bind(id.as_str()).fetch_all(pool))?;
     Ok(read_users(rows))
 }
 
 /// The same inside a transaction.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn users_in(tx: &mut Tx, id: &CalendarId) -> Result<Vec<(ScheduleId, String)>> {
     let rows = on_tx!(tx, conn => sqlx::query_as(USERS).bind(id.as_str()).fetch_all(conn))?;
     Ok(read_users(rows))
 }
 
 /// Sets when a schedule is due next, after its calendar changed; one that is due at `now` already keeps that.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn set_next_due(
     tx: &mut Tx,
     id: &ScheduleId,
@@ -217,9 +190,6 @@ pub async fn set_next_due(
 }
 
 /// How many schedules go by each calendar; those that none goes by are missing.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn usage(db: &Db) -> Result<Vec<(CalendarId, i64)>> {
     const SQL: &str = "SELECT calendar_id, COUNT(*) FROM schedules \
                        WHERE calendar_id IS NOT NULL AND deleted_ms IS NULL GROUP BY calendar_id";

@@ -32,13 +32,11 @@ impl Event {
 pub struct Credential {
     /// The table.
     pub table: &'static str,
-    /// Its key.
     key: &'static str,
     /// What it outlives. Nothing outlives a restore: the copy may hold what was withdrawn since.
     pub outlives: &'static [Event],
 }
 
-/// The list.
 pub const ALL: [Credential; 5] = [
     Credential { table: "sessions", key: "id_hash", outlives: &[] },
     Credential { table: "tokens", key: "jti", outlives: &[] },
@@ -51,9 +49,6 @@ pub const ALL: [Credential; 5] = [
 ];
 
 /// Ends what an event ends of `user`'s, but for the session `keep`, and answers how many sessions that were.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn end(tx: &mut Tx, user: &UserId, event: Event, keep: Option<&str>) -> Result<u64> {
     let mut sessions = 0;
     for Credential { table, key, .. } in ALL.iter().filter(|one| !one.outlives.contains(&event)) {
@@ -67,9 +62,6 @@ pub async fn end(tx: &mut Tx, user: &UserId, event: Event, keep: Option<&str>) -
 }
 
 /// Ends everybody's: a backup was restored.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn end_all(tx: &mut Tx) -> Result<()> {
     for Credential { table, .. } in ALL {
         let sql = AssertSqlSafe(format!("DELETE FROM {table}"));

@@ -58,9 +58,6 @@ macro_rules! columns {
 }
 
 /// Whose browser this is, where it is known at `now`.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn owner(db: &Db, id_hash: &str, now: Timestamp) -> Result<Option<UserId>> {
     let row: Option<(String,)> = on_db!(db, pool => sqlx::query_as(
         "SELECT user_id FROM devices WHERE id_hash = $1 AND expires_ms > $2")
@@ -69,9 +66,6 @@ pub async fn owner(db: &Db, id_hash: &str, now: Timestamp) -> Result<Option<User
 }
 
 /// The same, inside a transaction.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn owner_in(tx: &mut Tx, id_hash: &str, now: Timestamp) -> Result<Option<UserId>> {
     let row: Option<(String,)> = on_tx!(tx, conn => sqlx::query_as(
         "SELECT user_id FROM devices WHERE id_hash = $1 AND expires_ms > $2")
@@ -80,9 +74,6 @@ pub async fn owner_in(tx: &mut Tx, id_hash: &str, now: Timestamp) -> Result<Opti
 }
 
 /// Someone's browsers that are known at `now`, the last used first.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn of_user(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Device>> {
     let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(
         concat!("SELECT ", columns!(), " FROM devices WHERE user_id = $1 AND expires_ms > $2 \
@@ -92,9 +83,6 @@ pub async fn of_user(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Devic
 }
 
 /// Adds a browser, or notes that a known one was used.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn put(tx: &mut Tx, device: &Device) -> Result<()> {
     exec_tx!(
         tx,
@@ -114,9 +102,6 @@ pub async fn put(tx: &mut Tx, device: &Device) -> Result<()> {
 }
 
 /// Forgets one of someone's browsers and answers whether it was theirs.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn delete_of(tx: &mut Tx, user: &UserId, id_hash: &str) -> Result<bool> {
     let rows =
         exec_tx!(tx, "DELETE FROM devices WHERE user_id = $1 AND id_hash = $2", user.as_str(), id_hash)?;
@@ -124,9 +109,6 @@ pub async fn delete_of(tx: &mut Tx, user: &UserId, id_hash: &str) -> Result<bool
 }
 
 /// Forgets the browsers of someone that were not used for the longest time until `keep` are left; `newest` stays.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn delete_oldest(tx: &mut Tx, user: &UserId, newest: &str, keep: i64) -> Result<u64> {
     Ok(exec_tx!(
         tx,
@@ -139,9 +121,6 @@ pub async fn delete_oldest(tx: &mut Tx, user: &UserId, newest: &str, keep: i64) 
 }
 
 /// Removes the rows of browsers that were known until before `before`, and answers how many.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
     Ok(exec_db!(db, "DELETE FROM devices WHERE expires_ms < $1", to_ms(before))?)
 }

@@ -216,9 +216,6 @@ impl Db {
     }
 
     /// Which engine it is, and how it stands.
-    ///
-    /// # Errors
-    /// What the engine answered.
     pub async fn facts(&self) -> Result<Facts> {
         const MIGRATED: &str = "SELECT COUNT(*) FROM _sqlx_migrations WHERE success = TRUE";
         let (migrations,): (i64,) = super::on_db!(self, pool => sqlx::query_as(MIGRATED).fetch_one(pool))?;

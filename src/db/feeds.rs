@@ -11,18 +11,13 @@ use crate::domain::user::User;
 /// One address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feed {
-    /// Its id.
     pub id: FeedId,
-    /// When it was made.
     pub created: Timestamp,
     /// When it was last fetched.
     pub used: Option<Timestamp>,
 }
 
 /// Adds an address; `digest` is that of its token.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn insert(tx: &mut Tx, id: &FeedId, user: &UserId, digest: &str, created: Timestamp) -> Result<()> {
     exec_tx!(
         tx,
@@ -36,9 +31,6 @@ pub async fn insert(tx: &mut Tx, id: &FeedId, user: &UserId, digest: &str, creat
 }
 
 /// Someone's addresses, the newest first.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn of_user(db: &Db, user: &UserId) -> Result<Vec<Feed>> {
     let rows: Vec<(String, i64, Option<i64>)> = on_db!(db, pool => sqlx::query_as(
         "SELECT id, created_ms, used_ms FROM feeds WHERE user_id = $1 ORDER BY created_ms DESC, id DESC")
@@ -52,9 +44,6 @@ pub async fn of_user(db: &Db, user: &UserId) -> Result<Vec<Feed>> {
 }
 
 /// How many addresses someone has.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn count(tx: &mut Tx, user: &UserId) -> Result<i64> {
     let (count,): (i64,) = on_tx!(tx, conn => sqlx::query_as("SELECT COUNT(*) FROM feeds WHERE user_id = $1")
         .bind(user.as_str()).fetch_one(conn))?;
@@ -62,9 +51,6 @@ pub async fn count(tx: &mut Tx, user: &UserId) -> Result<i64> {
 }
 
 /// The account whose address has a token of this digest.
-///
-/// # Errors
-/// What the engine answered; a damaged row.
 pub async fn find_user(db: &Db, digest: &str) -> Result<Option<User>> {
     let row: Option<UserRow> = on_db!(db, pool => sqlx::query_as(
         concat!("SELECT ", columns!(), " FROM feeds f JOIN users u ON u.id = f.user_id WHERE f.digest = $1"))
@@ -73,9 +59,6 @@ pub async fn find_user(db: &Db, digest: &str) -> Result<Option<User>> {
 }
 
 /// Notes that an address was fetched, unless that was noted after `unless_since`.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn used(db: &Db, digest: &str, now: Timestamp, unless_since: Timestamp) -> Result<()> {
     exec_db!(
         db,
@@ -88,9 +71,6 @@ pub async fn used(db: &Db, digest: &str, now: Timestamp, unless_since: Timestamp
 }
 
 /// Ends one of someone's addresses, and answers whether it was there.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn delete(tx: &mut Tx, user: &UserId, id: &FeedId) -> Result<bool> {
     Ok(exec_tx!(tx, "DELETE FROM feeds WHERE user_id = $1 AND id = $2", user.as_str(), id.as_str())? == 1)
 }

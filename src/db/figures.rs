@@ -18,9 +18,6 @@ use crate::domain::time::to_ms;
 ///
 /// The cost goes by the runs of that time alone: of any target the index on state and id has all that is asked for, of one
 /// it is the target's own runs.
-///
-/// # Errors
-/// What the engine answered; [`DbError::Damaged`] for a row this program never wrote.
 pub async fn outcomes(
     db: &Db,
     wanted: Wanted<'_>,
@@ -85,9 +82,6 @@ pub struct Paced<'a> {
 
 /// How long the last runs took that did all they set out to do, `each` at most for each of `of`, the newest first:
 /// which of `of`, the run's id, and milliseconds.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn paces(db: &Db, of: &[Paced<'_>], each: u32) -> Result<Vec<(usize, RunId, i64)>> {
     /// More terms than this SQLite does not put together.
     const MOST: usize = 200;

@@ -18,9 +18,6 @@ pub struct Hidden {
 }
 
 /// What is hidden for somebody at an instant.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn of_user(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Hidden>> {
     let rows: Vec<(String, i64, i64)> = on_db!(db, pool =>
         sqlx::query_as("SELECT need, hidden_ms, until_ms FROM hidden_needs WHERE user_id = $1 AND until_ms > $2")
@@ -32,9 +29,6 @@ pub async fn of_user(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Hidde
 }
 
 /// Hides something for somebody, in place of when they hid it before, and forgets what they see again.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn put(tx: &mut Tx, user: &UserId, hidden: &Hidden) -> Result<()> {
     exec_tx!(
         tx,
@@ -55,9 +49,6 @@ pub async fn put(tx: &mut Tx, user: &UserId, hidden: &Hidden) -> Result<()> {
 }
 
 /// Shows something to somebody again.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn remove(tx: &mut Tx, user: &UserId, need: &str) -> Result<()> {
     exec_tx!(tx, "DELETE FROM hidden_needs WHERE user_id = $1 AND need = $2", user.as_str(), need)?;
     Ok(())

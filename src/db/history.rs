@@ -166,9 +166,6 @@ impl Sought {
 }
 
 /// The newest runs first, older than the run `before`, `limit` at most.
-///
-/// # Errors
-/// What the engine answered; [`DbError::Damaged`] for a row this program never wrote.
 pub async fn list(db: &Db, wanted: Wanted<'_>, before: Option<&str>, limit: i64) -> Result<Vec<Run>> {
     let mut sought = Sought::new(wanted);
     sought.bound("<", before);
@@ -181,9 +178,6 @@ pub async fn list(db: &Db, wanted: Wanted<'_>, before: Option<&str>, limit: i64)
 }
 
 /// How many runs are newer than the run `than`, counted up to `most`.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn newer(db: &Db, wanted: Wanted<'_>, than: &str, most: i64) -> Result<i64> {
     let mut sought = Sought::new(wanted);
     sought.bound(">", Some(than));
@@ -196,9 +190,6 @@ pub async fn newer(db: &Db, wanted: Wanted<'_>, than: &str, most: i64) -> Result
 }
 
 /// The newest run of each schedule that has one, for the schedules named.
-///
-/// # Errors
-/// As [`list`].
 pub async fn last_of_schedules(db: &Db, schedules: &[ScheduleId]) -> Result<Vec<Run>> {
     if schedules.is_empty() {
         return Ok(Vec::new());
@@ -220,9 +211,6 @@ pub async fn last_of_schedules(db: &Db, schedules: &[ScheduleId]) -> Result<Vec<
 }
 
 /// The steps of these runs, in the order they were planned.
-///
-/// # Errors
-/// What the engine answered; [`DbError::Damaged`] for a row this program never wrote.
 pub async fn steps(db: &Db, runs: &[RunId]) -> Result<Vec<Step>> {
     if runs.is_empty() {
         return Ok(Vec::new());
@@ -250,7 +238,6 @@ fn placeholders(numbers: std::ops::Range<usize>) -> String {
 /// The last run that changed a target, as the "why" of a page needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastTouch {
-    /// Its id.
     pub run_id: RunId,
     /// What it acted on.
     pub target: Target,
@@ -260,7 +247,6 @@ pub struct LastTouch {
     pub schedule_name: Option<String>,
     /// Who asked.
     pub actor: ActorRef,
-    /// When it ended.
     pub finished_at: Timestamp,
     /// Something of it failed.
     pub partly: bool,
@@ -323,9 +309,6 @@ const LAST_TOUCHES: &str = concat!(
 );
 
 /// The last run that changed each target.
-///
-/// # Errors
-/// As [`list`].
 pub async fn last_touches(db: &Db) -> Result<Vec<LastTouch>> {
     let rows: Vec<TouchRow> = on_db!(db, pool => sqlx::query_as(LAST_TOUCHES).fetch_all(pool))?;
     rows.into_iter()
@@ -359,9 +342,6 @@ pub struct Tally {
 
 /// Counts the runs made since `since`, an id of which is `first_id` or later: ids sort by time, so the primary key
 /// finds them.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn tally(db: &Db, since: Timestamp) -> Result<Tally> {
     const SQL: &str = "SELECT COUNT(*), \
            COALESCE(CAST(SUM(CASE WHEN state IN ('failed', 'partial', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT), 0), \

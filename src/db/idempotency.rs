@@ -20,9 +20,6 @@ pub struct Answered {
 pub const AT_WORK: i64 = 0;
 
 /// What `user` was answered under `key` since `since`.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn get(db: &Db, user: &str, key: &str, since: Timestamp) -> Result<Option<Answered>> {
     let row: Option<(String, i64, String)> = on_db!(db, pool => sqlx::query_as(
         "SELECT request, status, body FROM idempotency WHERE user_id = $1 AND key = $2 AND created_ms >= $3")
@@ -35,9 +32,6 @@ pub async fn get(db: &Db, user: &str, key: &str, since: Timestamp) -> Result<Opt
 
 /// Takes `key` for a request that begins now, and answers whether it was free. An answer older than `since` is
 /// forgotten first.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn begin(
     tx: &mut Tx,
     user: &str,
@@ -60,18 +54,12 @@ pub async fn begin(
 }
 
 /// Lets go of a key whose request broke off, or whose process is gone: it never will be answered.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn forget_lost(tx: &mut Tx, user: &str, key: &str) -> Result<()> {
     exec_tx!(tx, "DELETE FROM idempotency WHERE user_id = $1 AND key = $2 AND status = 0", user, key)?;
     Ok(())
 }
 
 /// Stores the answer under a key that [`begin`] took.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn answer(db: &Db, user: &str, key: &str, status: i64, body: &str) -> Result<()> {
     exec_db!(
         db,
@@ -85,9 +73,6 @@ pub async fn answer(db: &Db, user: &str, key: &str, status: i64, body: &str) -> 
 }
 
 /// Lets go of a key that [`begin`] took: nothing was done, so the request may be sent again.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn release(db: &Db, user: &str, key: &str) -> Result<()> {
     exec_db!(db, "DELETE FROM idempotency WHERE user_id = $1 AND key = $2", user, key)?;
     Ok(())

@@ -40,9 +40,6 @@ impl TryFrom<Row> for Lock {
 }
 
 /// All locks, by host and target.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn all(db: &Db) -> Result<Vec<Lock>> {
     let rows: Vec<Row> = on_db!(db, pool =>
         sqlx::query_as("SELECT * FROM locks ORDER BY host_id, target_type, target_identity").fetch_all(pool))?;
@@ -50,9 +47,6 @@ pub async fn all(db: &Db) -> Result<Vec<Lock>> {
 }
 
 /// Stores a lock, in place of one that was there.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn put(tx: &mut Tx, lock: &Lock) -> Result<()> {
     exec_tx!(
         tx,
@@ -74,9 +68,6 @@ pub async fn put(tx: &mut Tx, lock: &Lock) -> Result<()> {
 }
 
 /// Takes a lock away; `false` where there was none.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn remove(tx: &mut Tx, target: &Target) -> Result<bool> {
     let rows = exec_tx!(
         tx,

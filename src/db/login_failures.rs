@@ -21,9 +21,6 @@ pub struct Counted {
 
 /// Counts a try under `key`; who refuses it drops the transaction. Failures older than `forget_before` start a new
 /// count. The row is held until the transaction ends: of tries at once each sees another count.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn count(tx: &mut Tx, key: &str, now: Timestamp, forget_before: Timestamp) -> Result<Counted> {
     let (failures, since, blocked_until): (i64, i64, i64) = on_tx!(tx, conn => sqlx::query_as(
         "INSERT INTO login_failures (key, since_ms, failures, blocked_until_ms) VALUES ($1, $2, 1, 0) \
@@ -36,9 +33,6 @@ pub async fn count(tx: &mut Tx, key: &str, now: Timestamp, forget_before: Timest
 }
 
 /// Refuses tries under `key` until `until`.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn block(tx: &mut Tx, key: &str, until: Timestamp) -> Result<()> {
     exec_tx!(tx, "UPDATE login_failures SET blocked_until_ms = $1 WHERE key = $2", to_ms(until), key)?;
     Ok(())
@@ -46,9 +40,6 @@ pub async fn block(tx: &mut Tx, key: &str, until: Timestamp) -> Result<()> {
 
 /// Takes one try back, and the block where fewer than `blocking` failures are left: a block that another try began
 /// stays.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn uncount(tx: &mut Tx, key: &str, blocking: i64) -> Result<()> {
     exec_tx!(
         tx,
@@ -62,27 +53,18 @@ pub async fn uncount(tx: &mut Tx, key: &str, blocking: i64) -> Result<()> {
 }
 
 /// Forgets the failures under `key`.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn clear(tx: &mut Tx, key: &str) -> Result<()> {
     exec_tx!(tx, "DELETE FROM login_failures WHERE key = $1", key)?;
     Ok(())
 }
 
 /// Forgets the failures of every address.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn clear_addresses(tx: &mut Tx) -> Result<()> {
     exec_tx!(tx, "DELETE FROM login_failures WHERE key LIKE 'address:%'")?;
     Ok(())
 }
 
 /// Removes counts begun before `before` whose block has passed, and answers how many.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
     Ok(exec_db!(
         db,

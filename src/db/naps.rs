@@ -7,9 +7,6 @@ use crate::domain::target::ContainerIdentity;
 use crate::domain::time::{from_ms, to_ms};
 
 /// The naps of a host.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn of_host(db: &Db, host: &HostId) -> Result<Naps> {
     let rows: Vec<(String, String, String, i64)> = on_db!(db, pool =>
         sqlx::query_as("SELECT identity, action, run_id, since_ms FROM naps WHERE host_id = $1")
@@ -30,9 +27,6 @@ pub async fn of_host(db: &Db, host: &HostId) -> Result<Naps> {
 }
 
 /// A container was put to sleep; a nap it already had is replaced.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, nap: &Nap) -> Result<()> {
     exec_tx!(
         tx,
@@ -49,9 +43,6 @@ pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, nap: 
 }
 
 /// A container was woken, or changed by somebody else: what it does now is theirs.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn remove(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<()> {
     exec_tx!(tx, "DELETE FROM naps WHERE host_id = $1 AND identity = $2", host.as_str(), identity.to_text())?;
     Ok(())

@@ -53,9 +53,6 @@ impl TryFrom<Row> for AddedEdge {
 }
 
 /// All edges, oldest first.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn all(db: &Db) -> Result<Vec<AddedEdge>> {
     let rows: Vec<Row> =
         on_db!(db, pool => sqlx::query_as("SELECT * FROM order_edges ORDER BY id").fetch_all(pool))?;
@@ -63,9 +60,6 @@ pub async fn all(db: &Db) -> Result<Vec<AddedEdge>> {
 }
 
 /// Adds an edge; `false` where there is one between the same two.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn insert(tx: &mut Tx, edge: &AddedEdge) -> Result<bool> {
     let columns = |subject: &Subject| {
         let target = Target { host: edge.host.clone(), subject: subject.clone() };
@@ -95,9 +89,6 @@ pub async fn insert(tx: &mut Tx, edge: &AddedEdge) -> Result<bool> {
 }
 
 /// Takes an edge away; `false` where there is none of that id.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn remove(tx: &mut Tx, id: &str) -> Result<bool> {
     Ok(exec_tx!(tx, "DELETE FROM order_edges WHERE id = $1", id)? == 1)
 }

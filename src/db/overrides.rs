@@ -58,9 +58,6 @@ fn read_all(rows: Vec<Row>) -> Result<Vec<Override>> {
 }
 
 /// Adds an override. The one that counted for the same target must have been closed before, in the same transaction.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn insert(tx: &mut Tx, one: &Override) -> Result<()> {
     exec_tx!(
         tx,
@@ -88,9 +85,6 @@ pub async fn insert(tx: &mut Tx, one: &Override) -> Result<()> {
 }
 
 /// Ends an override; `false` where it had ended before.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn close(tx: &mut Tx, id: &OverrideId, at: Timestamp, reason: &str) -> Result<bool> {
     let rows = exec_tx!(
         tx,
@@ -103,9 +97,6 @@ pub async fn close(tx: &mut Tx, id: &OverrideId, at: Timestamp, reason: &str) ->
 }
 
 /// Lets an override end now; `false` where it had ended before. It is closed when the scheduler has dealt with its end.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn end_now(tx: &mut Tx, id: &OverrideId, now: Timestamp, reason: &str) -> Result<bool> {
     let rows = exec_tx!(
         tx,
@@ -119,9 +110,6 @@ pub async fn end_now(tx: &mut Tx, id: &OverrideId, now: Timestamp, reason: &str)
 }
 
 /// The override of exactly this target that has not been closed.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn open_for(tx: &mut Tx, reach: &Reach) -> Result<Option<Override>> {
     let row: Option<Row> = on_tx!(tx, conn =>
         sqlx::query_as("SELECT * FROM overrides WHERE closed_ms IS NULL AND host_id = $1 AND target_type = $2 \
@@ -134,9 +122,6 @@ pub async fn open_for(tx: &mut Tx, reach: &Reach) -> Result<Option<Override>> {
 }
 
 /// The overrides of a host, or of what is on it, that were made at an instant.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn made_at(tx: &mut Tx, host: &HostId, at: Timestamp) -> Result<Vec<Override>> {
     // Ids sort by time: the history is not looked at.
     let rows: Vec<Row> = on_tx!(tx, conn =>
@@ -149,9 +134,6 @@ pub async fn made_at(tx: &mut Tx, host: &HostId, at: Timestamp) -> Result<Vec<Ov
 }
 
 /// The overrides of a host, or of what is on it, that ended at an instant.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn closed_at(tx: &mut Tx, host: &HostId, at: Timestamp) -> Result<Vec<Override>> {
     let rows: Vec<Row> = on_tx!(tx, conn =>
         sqlx::query_as("SELECT * FROM overrides WHERE closed_ms = $1 AND host_id = $2 ORDER BY id")
@@ -162,18 +144,12 @@ pub async fn closed_at(tx: &mut Tx, host: &HostId, at: Timestamp) -> Result<Vec<
 }
 
 /// An override that ended counts again. No other may be open for its target.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn reopen(tx: &mut Tx, id: &OverrideId) -> Result<()> {
     exec_tx!(tx, "UPDATE overrides SET closed_ms = NULL, closed_reason = '' WHERE id = $1", id.as_str())?;
     Ok(())
 }
 
 /// The overrides whose end has not been dealt with, oldest first.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn open(db: &Db) -> Result<Vec<Override>> {
     let rows: Vec<Row> = on_db!(db, pool =>
         sqlx::query_as("SELECT * FROM overrides WHERE closed_ms IS NULL ORDER BY id").fetch_all(pool))?;
@@ -181,9 +157,6 @@ pub async fn open(db: &Db) -> Result<Vec<Override>> {
 }
 
 /// One override.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn get(db: &Db, id: &OverrideId) -> Result<Option<Override>> {
     let row: Option<Row> = on_db!(db, pool =>
         sqlx::query_as("SELECT * FROM overrides WHERE id = $1").bind(id.as_str()).fetch_optional(pool))?;
@@ -191,9 +164,6 @@ pub async fn get(db: &Db, id: &OverrideId) -> Result<Option<Override>> {
 }
 
 /// The newest overrides first, those that still count or all, made before the override of id `before`.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn list(db: &Db, ended_too: bool, before: Option<&str>, limit: i64) -> Result<Vec<Override>> {
     let rows: Vec<Row> = on_db!(db, pool =>
         sqlx::query_as("SELECT * FROM overrides WHERE ($1 OR closed_ms IS NULL) AND ($2 IS NULL OR id < $2) \
@@ -206,9 +176,6 @@ pub async fn list(db: &Db, ended_too: bool, before: Option<&str>, limit: i64) ->
 }
 
 /// The next instant at which an override ends.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn next_end(db: &Db) -> Result<Option<Timestamp>> {
     let (ms,): (Option<i64>,) = on_db!(db, pool =>
         sqlx::query_as("SELECT MIN(until_ms) FROM overrides WHERE closed_ms IS NULL").fetch_one(pool))?;

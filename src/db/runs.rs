@@ -114,18 +114,12 @@ fn also_of(text: Option<&str>) -> Option<Vec<ContainerIdentity>> {
 }
 
 /// Stores a new run. `false` when the schedule already has one for that instant: nothing is stored then.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn insert(tx: &mut Tx, run: &Run, owner_epoch: i64) -> Result<bool> {
     Ok(insert_all(tx, &[run], owner_epoch).await?.is_empty())
 }
 
 /// Stores runs whose ids are new, and answers the ids of those that were not stored: those whose schedule already has one
 /// for that instant.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<HashSet<RunId>> {
     let inserted = insert_tx!(
         tx,
@@ -185,9 +179,6 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
 }
 
 /// One run.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn get(db: &Db, id: &RunId) -> Result<Option<Run>> {
     let row: Option<RunRow> = on_db!(db, pool =>
         sqlx::query_as("SELECT * FROM runs WHERE id = $1").bind(id.as_str()).fetch_optional(pool))?;
@@ -195,9 +186,6 @@ pub async fn get(db: &Db, id: &RunId) -> Result<Option<Run>> {
 }
 
 /// The runs in a state that has not ended, oldest first.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn in_state(db: &Db, state: RunState) -> Result<Vec<Run>> {
     let rows: Vec<RunRow> = on_db!(db, pool =>
         sqlx::query_as("SELECT * FROM runs WHERE state = $1 ORDER BY id").bind(state.as_str()).fetch_all(pool))?;
@@ -205,9 +193,6 @@ pub async fn in_state(db: &Db, state: RunState) -> Result<Vec<Run>> {
 }
 
 /// The ids of the runs in a state, oldest first.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn ids_in_state(db: &Db, state: RunState) -> Result<Vec<RunId>> {
     // In one row: there may be a thousand, of which each would be handed over by itself.
     let (ids,): (Option<String>,) = on_db!(db, pool =>
@@ -219,9 +204,6 @@ pub async fn ids_in_state(db: &Db, state: RunState) -> Result<Vec<RunId>> {
 /// A run that has not ended and does all that `run` is to do: the same thing to the same target, and neither only the
 /// part of it that naps nor only what an earlier one left undone, unless `run` is no more than that. One that a guard
 /// holds back counts only for another that is guarded: what goes at once takes its place.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
     let row: Option<RunRow> = on_tx!(tx, conn =>
         sqlx::query_as(
@@ -243,9 +225,6 @@ pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
 }
 
 /// The run that undoes another one.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn undo_of(tx: &mut Tx, undone: &RunId) -> Result<Option<RunId>> {
     // Ids sort by time: an undo comes soon after, or never.
     let row: Option<(String,)> = on_tx!(tx, conn =>
@@ -258,9 +237,6 @@ pub async fn undo_of(tx: &mut Tx, undone: &RunId) -> Result<Option<RunId>> {
 
 /// A run that was skipped leaves its instant to one of the same schedule that acts for it after all. `false` where the
 /// run there did act.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn give_way(tx: &mut Tx, to: &Run) -> Result<bool> {
     let given = exec_tx!(
         tx,
@@ -275,9 +251,6 @@ pub async fn give_way(tx: &mut Tx, to: &Run) -> Result<bool> {
 pub const FEW_UNDONE: usize = 100;
 
 /// The targets of the runs that have not ended, where there are few of these.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn undone_targets(tx: &mut Tx) -> Result<Option<HashSet<Target>>> {
     let rows: Vec<(String, String, String)> = on_tx!(tx, conn =>
         sqlx::query_as(AssertSqlSafe(undone_sql())).fetch_all(conn))?;
@@ -311,9 +284,6 @@ pub struct InTheWay {
 }
 
 /// What stands in the way of each of these runs, in their order.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn in_the_way(tx: &mut Tx, runs: &[&Run]) -> Result<Vec<InTheWay>> {
     let numbered: Vec<(i64, &Run)> = (0..).zip(runs.iter().copied()).collect();
     let found = values_tx!(
@@ -359,9 +329,6 @@ const IN_THE_WAY: &str = ") SELECT n, twin, is_taken FROM (SELECT n, (SELECT r.i
 
 /// A pending run begins, with its deadline and what there is to say about it by now. `false` when it is no longer
 /// pending.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn begin(tx: &mut Tx, run: &Run, now: Timestamp) -> Result<bool> {
     let rows = exec_tx!(
         tx,
@@ -376,9 +343,6 @@ pub async fn begin(tx: &mut Tx, run: &Run, now: Timestamp) -> Result<bool> {
 }
 
 /// Gives a pending run more time.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn extend(tx: &mut Tx, id: &RunId, deadline: Timestamp) -> Result<()> {
     exec_tx!(
         tx,
@@ -391,9 +355,6 @@ pub async fn extend(tx: &mut Tx, id: &RunId, deadline: Timestamp) -> Result<()> 
 
 /// A guard holds a pending run back: until when, why, and how long it may go on after that. The tries of its host are
 /// counted anew then. `false` when it is no longer pending.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn defer(tx: &mut Tx, id: &RunId, deferral: &Deferral, deadline: Timestamp) -> Result<bool> {
     let rows = exec_tx!(
         tx,
@@ -409,9 +370,6 @@ pub async fn defer(tx: &mut Tx, id: &RunId, deferral: &Deferral, deadline: Times
 }
 
 /// Says why a pending run still waits, and counts the tries of its host.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn wait(tx: &mut Tx, id: &RunId, reason: &str, attempt: i64) -> Result<bool> {
     let rows = exec_tx!(
         tx,
@@ -424,9 +382,6 @@ pub async fn wait(tx: &mut Tx, id: &RunId, reason: &str, attempt: i64) -> Result
 }
 
 /// A run ends. `false` when it had ended before: terminal states never change.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn finish(tx: &mut Tx, id: &RunId, state: RunState, reason: &str, now: Timestamp) -> Result<bool> {
     let rows = exec_tx!(
         tx,
@@ -441,27 +396,18 @@ pub async fn finish(tx: &mut Tx, id: &RunId, state: RunState, reason: &str, now:
 }
 
 /// Says what a run under way waits for; empty where it does not.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn note(tx: &mut Tx, id: &RunId, reason: &str) -> Result<()> {
     exec_tx!(tx, "UPDATE runs SET reason = $2 WHERE id = $1 AND state = 'executing'", id.as_str(), reason)?;
     Ok(())
 }
 
 /// What its target is called now.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn rename(tx: &mut Tx, id: &RunId, name: &str) -> Result<()> {
     exec_tx!(tx, "UPDATE runs SET target_name = $2 WHERE id = $1", id.as_str(), name)?;
     Ok(())
 }
 
 /// A run that waits ends without having begun. `false` when it waits no more.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn end_pending(
     tx: &mut Tx,
     id: &RunId,
@@ -482,9 +428,6 @@ pub async fn end_pending(
 
 /// The cron fires that overrides have held back since `since`, oldest first; also those that an override ended in the
 /// middle of their wait.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn suppressed_since(db: &Db, since: Timestamp) -> Result<Vec<Run>> {
     let rows: Vec<RunRow> = on_db!(db, pool =>
         sqlx::query_as(
@@ -496,9 +439,6 @@ pub async fn suppressed_since(db: &Db, since: Timestamp) -> Result<Vec<Run>> {
 }
 
 /// Whether something that set the state of its target came after a run.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn is_followed(db: &Db, run: &Run) -> Result<bool> {
     let (count,): (i64,) = on_db!(db, pool =>
         sqlx::query_as(
@@ -514,9 +454,6 @@ pub async fn is_followed(db: &Db, run: &Run) -> Result<bool> {
 
 /// Forgets the runs that ended before `before`, with their steps, and answers how many that were. Ids sort by time: no run
 /// from the first later one on is looked at, so that a day on which nothing is old costs nothing.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     Ok(exec_tx!(
         tx,

@@ -154,9 +154,6 @@ impl<'a> WhenColumns<'a> {
 }
 
 /// Adds a schedule.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn insert(tx: &mut Tx, schedule: &Schedule) -> Result<()> {
     let spec = &schedule.spec;
     let when = WhenColumns::of(spec);
@@ -206,9 +203,6 @@ pub async fn insert(tx: &mut Tx, schedule: &Schedule) -> Result<()> {
 
 /// Stores `schedule` where its stored revision is still `old_rev`, and answers whether it was. Id, source, owner and
 /// the time it was made never change.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn update(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bool> {
     let spec = &schedule.spec;
     let when = WhenColumns::of(spec);
@@ -255,9 +249,6 @@ pub async fn update(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bo
 }
 
 /// Takes the deletion of `schedule` back where its stored revision is still `old_rev`, and answers whether it was.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn restore(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bool> {
     let touched = exec_tx!(
         tx,
@@ -274,9 +265,6 @@ pub async fn restore(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<b
 }
 
 /// One schedule, deleted ones included.
-///
-/// # Errors
-/// What the engine answered; [`DbError::Damaged`] for a row this program never wrote.
 pub async fn get(db: &Db, id: &ScheduleId) -> Result<Option<Schedule>> {
     const SQL: &str = concat!("SELECT ", columns!(), " WHERE s.id = $1");
     let row: Option<Row> = on_db!(db, pool => sqlx::query_as(SQL).bind(id.as_str()).fetch_optional(pool))?;
@@ -284,9 +272,6 @@ pub async fn get(db: &Db, id: &ScheduleId) -> Result<Option<Schedule>> {
 }
 
 /// As [`get`], inside a transaction that goes on to change it.
-///
-/// # Errors
-/// As [`get`].
 pub async fn get_in(tx: &mut Tx, id: &ScheduleId) -> Result<Option<Schedule>> {
     const SQL: &str = concat!("SELECT ", columns!(), " WHERE s.id = $1");
     let row: Option<Row> = on_tx!(tx, conn => sqlx::query_as(SQL).bind(id.as_str()).fetch_optional(conn))?;
@@ -294,9 +279,6 @@ pub async fn get_in(tx: &mut Tx, id: &ScheduleId) -> Result<Option<Schedule>> {
 }
 
 /// The schedules whose account is gone, with the name of that account, the oldest first.
-///
-/// # Errors
-/// As [`get`].
 pub async fn left(db: &Db) -> Result<Vec<(Schedule, String)>> {
     const SQL: &str = concat!(
         "SELECT s.left_by, ",
@@ -308,9 +290,6 @@ pub async fn left(db: &Db) -> Result<Vec<(Schedule, String)>> {
 }
 
 /// Remembers whose schedules these were, before the account goes.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn leave(tx: &mut Tx, user: &UserId) -> Result<()> {
     exec_tx!(
         tx,
@@ -321,9 +300,6 @@ pub async fn leave(tx: &mut Tx, user: &UserId) -> Result<()> {
 }
 
 /// Gives a schedule whose account is gone to another; `false` where it has one again, or is no more.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn adopt(tx: &mut Tx, id: &ScheduleId, user: &UserId, now: Timestamp) -> Result<bool> {
     let touched = exec_tx!(
         tx,
@@ -354,9 +330,6 @@ pub struct Wanted<'a> {
 }
 
 /// The newest schedules first.
-///
-/// # Errors
-/// As [`get`].
 pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<Schedule>> {
     const SQL: &str = concat!(
         "SELECT ",
@@ -391,9 +364,6 @@ fn escape_like(text: &str) -> String {
 
 /// Sets or takes back the skip of the occurrence at `next_due`, where instant and revision are still those that were
 /// read; answers whether they were. The revision grows by one.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn set_skip(
     tx: &mut Tx,
     id: &ScheduleId,
@@ -425,9 +395,6 @@ pub(super) const DUE: &str = concat!(
 );
 
 /// The schedules whose next instant is at or before `now`: the earliest first, those of one target together.
-///
-/// # Errors
-/// As [`get`].
 pub async fn due(db: &Db, now: &Timestamp, limit: i64) -> Result<Vec<Schedule>> {
     let rows: Vec<Row> =
         on_db!(db, pool => sqlx::query_as(DUE).bind(to_ms(*now)).bind(limit).fetch_all(pool))?;
@@ -435,9 +402,6 @@ pub async fn due(db: &Db, now: &Timestamp, limit: i64) -> Result<Vec<Schedule>> 
 }
 
 /// The earliest instant at which any schedule is due.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn next_due(db: &Db) -> Result<Option<Timestamp>> {
     let (ms,): (Option<i64>,) = on_db!(db, pool => sqlx::query_as("SELECT MIN(next_due_ms) FROM schedules WHERE next_due_ms >= 0").fetch_one(pool))?;
     Ok(ms.map(from_ms))
@@ -461,9 +425,6 @@ pub struct Taking<'a> {
 /// Takes occurrences for the caller alone: moves each schedule on where both the instant and the revision are still
 /// those that were read, and answers of which they were not. A skip of the occurrence taken is used up. The revision
 /// stays: firing is no edit.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn claim(tx: &mut Tx, takings: &[Taking<'_>]) -> Result<HashSet<ScheduleId>> {
     let taken = values_tx!(
         tx,
@@ -489,9 +450,6 @@ pub async fn claim(tx: &mut Tx, takings: &[Taking<'_>]) -> Result<HashSet<Schedu
 }
 
 /// The schedules that will fire, the earliest first, `limit` at most.
-///
-/// # Errors
-/// As [`get`].
 pub async fn coming(db: &Db, limit: i64) -> Result<Vec<Schedule>> {
     const SQL: &str = concat!(
         "SELECT ",
@@ -503,9 +461,6 @@ pub async fn coming(db: &Db, limit: i64) -> Result<Vec<Schedule>> {
 }
 
 /// The first schedule that fires for each target.
-///
-/// # Errors
-/// As [`get`].
 pub async fn coming_per_target(db: &Db) -> Result<Vec<Schedule>> {
     const SQL: &str = concat!(
         "SELECT ",
@@ -521,9 +476,6 @@ pub async fn coming_per_target(db: &Db) -> Result<Vec<Schedule>> {
 }
 
 /// The window schedules that are on.
-///
-/// # Errors
-/// As [`get`].
 pub async fn windows(db: &Db) -> Result<Vec<Schedule>> {
     const SQL: &str = concat!(
         "SELECT ",
@@ -535,9 +487,6 @@ pub async fn windows(db: &Db) -> Result<Vec<Schedule>> {
 }
 
 /// How many schedules there are, and how many of them are switched on.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn count(db: &Db) -> Result<(i64, i64)> {
     const SQL: &str = "SELECT COUNT(*), \
          COALESCE(CAST(SUM(CASE WHEN enabled = TRUE THEN 1 ELSE 0 END) AS BIGINT), 0) \

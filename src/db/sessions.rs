@@ -78,9 +78,6 @@ struct Joined {
 }
 
 /// A session, ended or not, and its account: one query, since every page asks.
-///
-/// # Errors
-/// What the engine answered; a damaged row.
 pub async fn find(db: &Db, id_hash: &str) -> Result<Option<(Session, User)>> {
     let row: Option<Joined> = on_db!(db, pool => sqlx::query_as(
         concat!("SELECT ", session_columns!(), ", ", columns!(), " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = $1"))
@@ -89,9 +86,6 @@ pub async fn find(db: &Db, id_hash: &str) -> Result<Option<(Session, User)>> {
 }
 
 /// Someone's sessions that have not ended at `now`, the last used first.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn list(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Session>> {
     let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(
         concat!("SELECT ", session_columns!(),
@@ -101,9 +95,6 @@ pub async fn list(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Session>
 }
 
 /// How many sessions each account has that have not ended at `now`, and when the last of them was used.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn counts(db: &Db, now: Timestamp) -> Result<Vec<(UserId, i64, Timestamp)>> {
     let rows: Vec<(String, i64, i64)> = on_db!(db, pool => sqlx::query_as(
         "SELECT user_id, COUNT(*), MAX(last_seen_ms) FROM sessions WHERE expires_ms > $1 GROUP BY user_id")
@@ -112,9 +103,6 @@ pub async fn counts(db: &Db, now: Timestamp) -> Result<Vec<(UserId, i64, Timesta
 }
 
 /// Adds a session and answers whether its id was free.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn insert(tx: &mut Tx, session: &Session) -> Result<bool> {
     let rows = exec_tx!(
         tx,
@@ -134,27 +122,18 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<bool> {
 }
 
 /// Replaces what pages keep in a session.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn set_data(db: &Db, id_hash: &str, data: &str) -> Result<()> {
     exec_db!(db, "UPDATE sessions SET data = $1 WHERE id_hash = $2", data, id_hash)?;
     Ok(())
 }
 
 /// Keeps a form with a session that has ended.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn keep_form(db: &Db, id_hash: &str, form: &str) -> Result<()> {
     exec_db!(db, "UPDATE sessions SET kept_form = $1 WHERE id_hash = $2", form, id_hash)?;
     Ok(())
 }
 
 /// Notes that a session was used.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn touch(
     db: &Db,
     id_hash: &str,
@@ -174,18 +153,12 @@ pub async fn touch(
 }
 
 /// Ends a session.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn delete(db: &Db, id_hash: &str) -> Result<()> {
     exec_db!(db, "DELETE FROM sessions WHERE id_hash = $1", id_hash)?;
     Ok(())
 }
 
 /// Ends one of someone's sessions and answers whether it was theirs.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn delete_of(tx: &mut Tx, user: &UserId, id_hash: &str) -> Result<bool> {
     let rows =
         exec_tx!(tx, "DELETE FROM sessions WHERE user_id = $1 AND id_hash = $2", user.as_str(), id_hash)?;
@@ -193,9 +166,6 @@ pub async fn delete_of(tx: &mut Tx, user: &UserId, id_hash: &str) -> Result<bool
 }
 
 /// Ends the oldest of someone's sessions until `keep` are left; `newest` stays, also where several began at once.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn delete_oldest(tx: &mut Tx, user: &UserId, newest: &str, keep: i64) -> Result<u64> {
     Ok(exec_tx!(
         tx,
@@ -208,9 +178,6 @@ pub async fn delete_oldest(tx: &mut Tx, user: &UserId, newest: &str, keep: i64) 
 }
 
 /// Removes the rows of sessions that ended before `before`, and answers how many.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
     Ok(exec_db!(db, "DELETE FROM sessions WHERE expires_ms < $1", to_ms(before))?)
 }

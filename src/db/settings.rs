@@ -6,9 +6,6 @@ use super::{Db, Result, Tx, exec_tx, on_db};
 use crate::domain::time::to_ms;
 
 /// The value stored under `key`.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn get(db: &Db, key: &str) -> Result<Option<String>> {
     let row: Option<(String,)> = on_db!(db, pool =>
         sqlx::query_as("SELECT value FROM settings WHERE key = $1").bind(key).fetch_optional(pool))?;
@@ -16,9 +13,6 @@ pub async fn get(db: &Db, key: &str) -> Result<Option<String>> {
 }
 
 /// Stores `value` under `key` where nothing is.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn put_new(tx: &mut Tx, key: &str, value: &str, now: Timestamp) -> Result<()> {
     exec_tx!(
         tx,
@@ -31,9 +25,6 @@ pub async fn put_new(tx: &mut Tx, key: &str, value: &str, now: Timestamp) -> Res
 }
 
 /// Stores `value` under `key`, whatever was there.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn put(tx: &mut Tx, key: &str, value: &str, now: Timestamp) -> Result<()> {
     exec_tx!(
         tx,

@@ -43,9 +43,6 @@ impl TryFrom<SleepRow> for Sleep {
 }
 
 /// A container fell asleep. A stay that is still open ends: when it `woke` where somebody knows, else now.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn begin(tx: &mut Tx, sleep: &Sleep, woke: Option<Timestamp>) -> Result<()> {
     exec_tx!(
         tx,
@@ -74,9 +71,6 @@ pub async fn begin(tx: &mut Tx, sleep: &Sleep, woke: Option<Timestamp>) -> Resul
 }
 
 /// A container is awake again since then; `false` where it was not known to sleep.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn end(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, at: Timestamp) -> Result<bool> {
     let ended = exec_tx!(
         tx,
@@ -90,9 +84,6 @@ pub async fn end(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, at: T
 }
 
 /// Whether a run woke a container from a stay asleep.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn was_ended_by(
     tx: &mut Tx,
     host: &HostId,
@@ -112,9 +103,6 @@ pub async fn was_ended_by(
 }
 
 /// This very stay ended then; nothing where it has ended already, or made way for another.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn end_stay(tx: &mut Tx, sleep: &Sleep, at: Timestamp) -> Result<()> {
     exec_tx!(
         tx,
@@ -130,9 +118,6 @@ pub async fn end_stay(tx: &mut Tx, sleep: &Sleep, at: Timestamp) -> Result<()> {
 }
 
 /// The stays on a host that have not ended.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn open(db: &Db, host: &HostId) -> Result<Vec<Sleep>> {
     let rows: Vec<SleepRow> = on_db!(db, pool =>
         sqlx::query_as("SELECT * FROM sleeps WHERE host_id = $1 AND until_ms IS NULL")
@@ -142,9 +127,6 @@ pub async fn open(db: &Db, host: &HostId) -> Result<Vec<Sleep>> {
 }
 
 /// The stays of which a part lies between two instants.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn between(db: &Db, from: Timestamp, until: Timestamp) -> Result<Vec<Sleep>> {
     let rows: Vec<SleepRow> = on_db!(db, pool =>
         sqlx::query_as("SELECT * FROM sleeps WHERE (until_ms > $1 OR until_ms IS NULL) AND from_ms < $2")
@@ -155,9 +137,6 @@ pub async fn between(db: &Db, from: Timestamp, until: Timestamp) -> Result<Vec<S
 }
 
 /// Forgets the stays that ended before then.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     Ok(exec_tx!(tx, "DELETE FROM sleeps WHERE until_ms < $1", to_ms(before))?)
 }

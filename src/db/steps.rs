@@ -60,9 +60,6 @@ impl TryFrom<StepRow> for Step {
 }
 
 /// Stores new steps.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn insert<'a>(tx: &mut Tx, steps: impl IntoIterator<Item = &'a Step>) -> Result<()> {
     let steps: Vec<&Step> = steps.into_iter().collect();
     insert_tx!(
@@ -90,18 +87,12 @@ pub async fn insert<'a>(tx: &mut Tx, steps: impl IntoIterator<Item = &'a Step>) 
 }
 
 /// Takes back the steps of a run that has not begun, to make room for a newer plan.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn clear(tx: &mut Tx, run: &RunId) -> Result<()> {
     exec_tx!(tx, "DELETE FROM steps WHERE run_id = $1 AND issued_ms IS NULL", run.as_str())?;
     Ok(())
 }
 
 /// The steps of a run, in the order of its plan.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn of_run(db: &Db, run: &RunId) -> Result<Vec<Step>> {
     let rows: Vec<StepRow> = on_db!(db, pool =>
         sqlx::query_as("SELECT * FROM steps WHERE run_id = $1 ORDER BY ordinal").bind(run.as_str()).fetch_all(pool))?;
@@ -109,9 +100,6 @@ pub async fn of_run(db: &Db, run: &RunId) -> Result<Vec<Step>> {
 }
 
 /// Leaves the steps of a run that ends before it began, with the reason.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn leave(tx: &mut Tx, run: &RunId, reason: &str, now: Timestamp) -> Result<()> {
     exec_tx!(
         tx,
@@ -124,9 +112,6 @@ pub async fn leave(tx: &mut Tx, run: &RunId, reason: &str, now: Timestamp) -> Re
 }
 
 /// Commits to a step, before its Docker call. `false` when it is no longer pending.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn issue(tx: &mut Tx, id: &StepId, now: Timestamp) -> Result<bool> {
     let rows = exec_tx!(
         tx,
@@ -138,9 +123,6 @@ pub async fn issue(tx: &mut Tx, id: &StepId, now: Timestamp) -> Result<bool> {
 }
 
 /// Stores the outcome that `step` holds. `false` when the step had ended before: outcomes never change.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn finish(tx: &mut Tx, step: &Step) -> Result<bool> {
     let rows = exec_tx!(
         tx,
@@ -159,9 +141,6 @@ pub async fn finish(tx: &mut Tx, step: &Step) -> Result<bool> {
 }
 
 /// The run of the newest step that was sent to Docker for a container.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn last_run(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<Option<RunId>> {
     let row: Option<(String,)> = on_tx!(tx, conn =>
         sqlx::query_as("SELECT run_id FROM steps WHERE host_id = $1 AND identity = $2 AND issued_ms IS NOT NULL \
@@ -174,9 +153,6 @@ pub async fn last_run(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) 
 
 /// Whether a step of ours explains an event that Docker told of a container at an instant: from a second before it was
 /// issued to five after its outcome (semantics §2).
-///
-/// # Errors
-/// What the engine answered.
 pub async fn explain(
     db: &Db,
     host: &HostId,
@@ -208,9 +184,6 @@ pub async fn explain(
 }
 
 /// Whether a step of ours did one of two things to a container from one instant to another.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn changed(
     tx: &mut Tx,
     host: &HostId,
@@ -235,9 +208,6 @@ pub async fn changed(
 
 /// Forgets the log lines of starts that failed before `before`. Only a run that did not go well has any, and those are
 /// found by their state, without a look at all steps there are.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn forget_output(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     Ok(exec_tx!(
         tx,
@@ -250,7 +220,6 @@ pub async fn forget_output(tx: &mut Tx, before: Timestamp) -> Result<u64> {
 /// One thing that was done to a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deed {
-    /// What.
     pub action: Action,
     /// When its outcome was known.
     pub at: Timestamp,
@@ -262,9 +231,6 @@ pub struct Deed {
 const DEEDS: i64 = 500;
 
 /// What was done to a container since an instant, oldest first; of very many the newest.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn done_to(
     db: &Db,
     host: &HostId,

@@ -19,9 +19,6 @@ fn floor(from: Timestamp) -> String {
 
 /// The runs that ended from `from` up to and without `until`, however they ended: the newest `limit` of them, the
 /// oldest first.
-///
-/// # Errors
-/// What the engine answered; a damaged row.
 pub async fn ended(db: &Db, from: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Run>> {
     let rows: Vec<RunRow> = on_db!(db, pool =>
         sqlx::query_as(
@@ -37,9 +34,6 @@ pub async fn ended(db: &Db, from: Timestamp, until: Timestamp, limit: i64) -> Re
 }
 
 /// Of each target the last run that set its state before `until`, looked for since `from`.
-///
-/// # Errors
-/// As [`ended`].
 pub async fn last_before(db: &Db, from: Timestamp, until: Timestamp) -> Result<Vec<Run>> {
     let rows: Vec<RunRow> = on_db!(db, pool =>
         sqlx::query_as(

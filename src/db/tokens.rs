@@ -9,9 +9,6 @@ use crate::domain::time::to_ms;
 use crate::domain::user::User;
 
 /// Adds a token.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn insert(
     tx: &mut Tx,
     jti: &str,
@@ -33,9 +30,6 @@ pub async fn insert(
 }
 
 /// The account of a token that is alive at `now`.
-///
-/// # Errors
-/// What the engine answered; a damaged row.
 pub async fn find_user(db: &Db, jti: &str, now: Timestamp) -> Result<Option<User>> {
     let row: Option<UserRow> = on_db!(db, pool => sqlx::query_as(
         concat!("SELECT ", columns!(), " FROM tokens t JOIN users u ON u.id = t.user_id \
@@ -44,18 +38,12 @@ pub async fn find_user(db: &Db, jti: &str, now: Timestamp) -> Result<Option<User
 }
 
 /// Kills a token and answers whether it was alive.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn delete(tx: &mut Tx, jti: &str) -> Result<bool> {
     Ok(exec_tx!(tx, "DELETE FROM tokens WHERE jti = $1", jti)? == 1)
 }
 
 /// Kills the oldest of someone's tokens until `keep` are left, those past `now` first of all; `newest` stays, also where
 /// several were given out at once.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn delete_oldest(
     tx: &mut Tx,
     user: &UserId,
@@ -76,9 +64,6 @@ pub async fn delete_oldest(
 }
 
 /// Removes the rows of tokens that ended before `before`, and answers how many.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
     Ok(exec_db!(db, "DELETE FROM tokens WHERE expires_ms < $1", to_ms(before))?)
 }

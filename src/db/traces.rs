@@ -7,9 +7,6 @@ use crate::domain::time::{from_ms, to_ms};
 use crate::domain::trace::{Did, Trace, Traces};
 
 /// The traces of a host.
-///
-/// # Errors
-/// What the engine answered, or a damaged row.
 pub async fn of_host(db: &Db, host: &HostId) -> Result<Traces> {
     let rows: Vec<(String, String, String, i64, i64)> = on_db!(db, pool =>
         sqlx::query_as("SELECT identity, container_id, did, at_ms, seen_ms FROM traces WHERE host_id = $1")
@@ -30,9 +27,6 @@ pub async fn of_host(db: &Db, host: &HostId) -> Result<Traces> {
 }
 
 /// Others did something to a container; what they did before is forgotten.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, trace: &Trace) -> Result<()> {
     exec_tx!(
         tx,
@@ -50,9 +44,6 @@ pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, trace
 }
 
 /// The container is gone.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn remove(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<()> {
     exec_tx!(
         tx,

@@ -15,7 +15,6 @@ pub struct Link {
     pub user_id: UserId,
     /// What it is for.
     pub kind: LinkKind,
-    /// When it ends.
     pub expires: Timestamp,
 }
 
@@ -48,9 +47,6 @@ impl TryFrom<Row> for Link {
 }
 
 /// Adds a link by the digest of its token.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn insert(tx: &mut Tx, token_hash: &str, link: &Link, now: Timestamp) -> Result<()> {
     exec_tx!(
         tx,
@@ -65,9 +61,6 @@ pub async fn insert(tx: &mut Tx, token_hash: &str, link: &Link, now: Timestamp) 
 }
 
 /// The link of a digest that is good at `now`, and its account.
-///
-/// # Errors
-/// What the engine answered; a damaged row.
 pub async fn find(db: &Db, token_hash: &str, now: Timestamp) -> Result<Option<(Link, User)>> {
     let row: Option<Joined> = on_db!(db, pool => sqlx::query_as(
         concat!("SELECT l.user_id AS link_user, l.kind, l.expires_ms, ", columns!(),
@@ -78,9 +71,6 @@ pub async fn find(db: &Db, token_hash: &str, now: Timestamp) -> Result<Option<(L
 }
 
 /// Every link that is good at `now`.
-///
-/// # Errors
-/// What the engine answered; a damaged row.
 pub async fn open(db: &Db, now: Timestamp) -> Result<Vec<Link>> {
     let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(
         "SELECT user_id AS link_user, kind, expires_ms FROM user_links WHERE expires_ms > $1 ORDER BY created_ms")
@@ -89,9 +79,6 @@ pub async fn open(db: &Db, now: Timestamp) -> Result<Vec<Link>> {
 }
 
 /// Uses a link up, and answers whether it was still good: of several who use it at once one does.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn take(tx: &mut Tx, token_hash: &str, now: Timestamp) -> Result<bool> {
     let rows = exec_tx!(
         tx,
@@ -103,17 +90,11 @@ pub async fn take(tx: &mut Tx, token_hash: &str, now: Timestamp) -> Result<bool>
 }
 
 /// Withdraws all of someone's links and answers how many.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn delete_all(tx: &mut Tx, user: &UserId) -> Result<u64> {
     Ok(exec_tx!(tx, "DELETE FROM user_links WHERE user_id = $1", user.as_str())?)
 }
 
 /// Removes the rows of links that ended before `before`, and answers how many.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
     Ok(exec_db!(db, "DELETE FROM user_links WHERE expires_ms < $1", to_ms(before))?)
 }

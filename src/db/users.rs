@@ -39,7 +39,6 @@ pub(super) struct UserRow {
 /// An account with its password hash.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// The account.
     pub user: User,
     /// The hash, in PHC form.
     pub password_hash: String,
@@ -78,9 +77,6 @@ impl TryFrom<UserRow> for Stored {
 }
 
 /// The account with this folded name ([`crate::domain::credential::name_key`]).
-///
-/// # Errors
-/// What the engine answered; a damaged row.
 pub async fn find_by_name(db: &Db, name_key: &str) -> Result<Option<Stored>> {
     let row: Option<UserRow> = on_db!(db, pool => sqlx::query_as(
         concat!("SELECT ", columns!(), " FROM users u WHERE u.name_key = $1")).bind(name_key).fetch_optional(pool))?;
@@ -88,9 +84,6 @@ pub async fn find_by_name(db: &Db, name_key: &str) -> Result<Option<Stored>> {
 }
 
 /// The account with this id.
-///
-/// # Errors
-/// What the engine answered; a damaged row.
 pub async fn find(db: &Db, id: &UserId) -> Result<Option<Stored>> {
     let row: Option<UserRow> = on_db!(db, pool => sqlx::query_as(
         concat!("SELECT ", columns!(), " FROM users u WHERE u.id = $1")).bind(id.as_str()).fetch_optional(pool))?;
@@ -98,9 +91,6 @@ pub async fn find(db: &Db, id: &UserId) -> Result<Option<Stored>> {
 }
 
 /// The account with this id, inside a transaction.
-///
-/// # Errors
-/// What the engine answered; a damaged row.
 pub async fn find_in(tx: &mut Tx, id: &UserId) -> Result<Option<Stored>> {
     let row: Option<UserRow> = on_tx!(tx, conn => sqlx::query_as(
         concat!("SELECT ", columns!(), " FROM users u WHERE u.id = $1")).bind(id.as_str()).fetch_optional(conn))?;
@@ -108,9 +98,6 @@ pub async fn find_in(tx: &mut Tx, id: &UserId) -> Result<Option<Stored>> {
 }
 
 /// Every account by name.
-///
-/// # Errors
-/// What the engine answered; a damaged row.
 pub async fn list(db: &Db) -> Result<Vec<User>> {
     let rows: Vec<UserRow> = on_db!(db, pool => sqlx::query_as(
         concat!("SELECT ", columns!(), " FROM users u ORDER BY u.name_key")).fetch_all(pool))?;
@@ -118,27 +105,18 @@ pub async fn list(db: &Db) -> Result<Vec<User>> {
 }
 
 /// How many accounts there are.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn count(db: &Db) -> Result<i64> {
     let (count,): (i64,) = on_db!(db, pool => sqlx::query_as("SELECT COUNT(*) FROM users").fetch_one(pool))?;
     Ok(count)
 }
 
 /// The same as [`count`], inside a transaction.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn count_in(tx: &mut Tx) -> Result<i64> {
     let (count,): (i64,) = on_tx!(tx, conn => sqlx::query_as("SELECT COUNT(*) FROM users").fetch_one(conn))?;
     Ok(count)
 }
 
 /// How many accounts beside `but` are admins that can log in.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn other_admins(tx: &mut Tx, but: &UserId) -> Result<i64> {
     let (count,): (i64,) = on_tx!(tx, conn => sqlx::query_as(
         "SELECT COUNT(*) FROM users WHERE role = 'admin' AND NOT disabled AND password_set_ms > 0 AND id <> $1")
@@ -148,9 +126,6 @@ pub async fn other_admins(tx: &mut Tx, but: &UserId) -> Result<i64> {
 
 /// Makes whoever else changes accounts wait until this transaction ends, so that two of them cannot each remove the
 /// admin the other one counts on. One UPDATE that changes nothing is a lock on both engines.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn lock_all(tx: &mut Tx) -> Result<()> {
     exec_tx!(
         tx,
@@ -191,9 +166,6 @@ pub async fn insert(tx: &mut Tx, user: &User, name_key: &str, password_hash: &st
 
 /// Stores role, disabled, zone and theme of an account read at revision `user.rev`, and answers whether it still had
 /// that revision.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn update(tx: &mut Tx, user: &User, now: Timestamp) -> Result<bool> {
     let rows = exec_tx!(
         tx,
@@ -211,9 +183,6 @@ pub async fn update(tx: &mut Tx, user: &User, now: Timestamp) -> Result<bool> {
 }
 
 /// Stores what somebody likes: their zone and their habits. Not a new revision: no admin's edit is in its way.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn set_habits(
     tx: &mut Tx,
     id: &UserId,
@@ -235,9 +204,6 @@ pub async fn set_habits(
 }
 
 /// Stores a new password and answers whether the account exists.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn set_password(tx: &mut Tx, id: &UserId, password_hash: &str, now: Timestamp) -> Result<bool> {
     let rows = exec_tx!(
         tx,
@@ -251,9 +217,6 @@ pub async fn set_password(tx: &mut Tx, id: &UserId, password_hash: &str, now: Ti
 
 /// Holds an account until the end of the transaction, and answers whether its password is still the one that was read
 /// and the account is not disabled: who changes either waits, and then ends what was given out.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn hold(tx: &mut Tx, user: &User) -> Result<bool> {
     let rows = exec_tx!(
         tx,
@@ -266,9 +229,6 @@ pub async fn hold(tx: &mut Tx, user: &User) -> Result<bool> {
 
 /// Notes a login, and the password hashed anew where the old hash was cheaper than today's. A password set in the
 /// meantime is left alone.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn logged_in(
     tx: &mut Tx,
     id: &UserId,
@@ -289,9 +249,6 @@ pub async fn logged_in(
 }
 
 /// Removes an account with its sessions and tokens, and answers whether it existed.
-///
-/// # Errors
-/// What the engine answered.
 pub async fn delete(tx: &mut Tx, id: &UserId) -> Result<bool> {
     Ok(exec_tx!(tx, "DELETE FROM users WHERE id = $1", id.as_str())? == 1)
 }

@@ -95,7 +95,6 @@ pub enum Notice {
 /// One event of one container, as Docker reported it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sighting {
-    /// Which container.
     pub identity: ContainerIdentity,
     /// Its Docker id at that moment.
     pub id: String,
@@ -281,17 +280,11 @@ impl Host {
 
     /// The container that bears an identity now, freshly inspected; `None` where there is none. Of two of one triple, the
     /// one that counts ([`inventory::standing`]). One-offs, hooks and swarm tasks bear none.
-    ///
-    /// # Errors
-    /// As Docker refused or failed.
     pub async fn resolve(&self, identity: &ContainerIdentity) -> Result<Option<Container>, DockerError> {
         Ok(self.resolve_all(identity).await?.map(|(found, _)| found))
     }
 
     /// The same, with Docker's ids of the others that bear the identity beside it.
-    ///
-    /// # Errors
-    /// As Docker refused or failed.
     pub async fn resolve_all(
         &self,
         identity: &ContainerIdentity,
@@ -339,18 +332,12 @@ impl Host {
     }
 
     /// A container by Docker's id, freshly inspected; `None` where it is gone.
-    ///
-    /// # Errors
-    /// As Docker refused or failed.
     pub async fn inspect(&self, id: &str) -> Result<Option<Container>, DockerError> {
         let found = self.seen(self.client.inspect(id).await)?;
         Ok(found.map(|found| self.shielded(found)))
     }
 
     /// What the last health checks of a container said, oldest first.
-    ///
-    /// # Errors
-    /// As Docker refused or failed.
     pub async fn health_log(&self, id: &str) -> Result<Vec<Check>, DockerError> {
         self.seen(self.client.health_log(id).await)
     }
@@ -365,9 +352,6 @@ impl Host {
 
     /// Stops a container. `grace` (seconds) is sent where the user set one; else the container's own counts, given
     /// as `container_grace` for the timeout: grace + 30 s.
-    ///
-    /// # Errors
-    /// As Docker refused or failed.
     pub async fn stop(
         &self,
         id: &str,
@@ -378,9 +362,6 @@ impl Host {
     }
 
     /// Restarts a container, with the timings of [`Host::stop`]. Starts one that is stopped: the caller looks first.
-    ///
-    /// # Errors
-    /// As Docker refused or failed.
     pub async fn restart(
         &self,
         id: &str,
@@ -408,9 +389,6 @@ impl Host {
 
     /// Whether the Engine still keeps the event of the last start of this container: then its daemon has been up since,
     /// and did not end it by ending itself.
-    ///
-    /// # Errors
-    /// As Docker refused or failed.
     pub async fn remembers_start(&self, container: &Container) -> Result<bool, DockerError> {
         self.seen(self.client.remembers_start(container).await)
     }

@@ -92,7 +92,6 @@ pub enum DockerError {
     /// The Engine failed (5xx), which includes an unpause of a container that is not paused.
     #[error("Docker failed: {message}")]
     Server {
-        /// The HTTP status.
         status: u16,
         /// Docker's words.
         message: String,
@@ -112,7 +111,6 @@ pub enum DockerError {
     /// Any other refusal (4xx).
     #[error("Docker refused ({status}): {message}")]
     Refused {
-        /// The HTTP status.
         status: u16,
         /// Docker's words.
         message: String,

@@ -18,7 +18,6 @@ pub const MOST_PUT_BACKS: i64 = 3;
 pub struct Applied {
     /// What was applied, or found so and accepted.
     pub state: Mood,
-    /// When.
     pub at: Timestamp,
     /// The run for it did not fail.
     pub settled: bool,

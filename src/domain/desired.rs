@@ -90,7 +90,6 @@ pub struct Desired<'a> {
 /// A change of what is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// When.
     pub at: Timestamp,
     /// What is wanted from then on.
     pub wanted: Option<Wanted>,

@@ -22,9 +22,7 @@ pub struct Lock {
     pub reason: String,
     /// The account that locked it.
     pub author_id: Option<String>,
-    /// Its name.
     pub author: String,
-    /// When.
     pub created_at: Timestamp,
 }
 

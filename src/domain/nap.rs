@@ -63,7 +63,6 @@ pub struct Sample {
 pub struct Sleep {
     /// The Engine it lives on.
     pub host: HostId,
-    /// Which container.
     pub identity: ContainerIdentity,
     /// Stopped or paused.
     pub kind: NapKind,

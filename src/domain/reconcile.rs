@@ -90,7 +90,6 @@ pub enum Verdict {
     Act {
         /// Which of the two.
         mood: Mood,
-        /// Why.
         cause: Cause,
         /// What is remembered.
         applied: Applied,
@@ -121,7 +120,6 @@ pub enum Verdict {
 /// A container with what is done about it.
 #[derive(Clone, Debug)]
 pub struct Finding<'a> {
-    /// Which container.
     pub identity: ContainerIdentity,
     /// What is done.
     pub verdict: Verdict,

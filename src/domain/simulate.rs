@@ -50,7 +50,6 @@ pub struct Ground {
 /// A fire that an override held back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldBack {
-    /// When.
     pub at: Timestamp,
     /// What it would have acted on.
     pub target: Target,
@@ -85,9 +84,7 @@ pub struct Simulation {
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When.
     pub at: Timestamp,
-    /// To what.
     pub target: Target,
     /// A fire or an edge.
     pub kind: EventKind,

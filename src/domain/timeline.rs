@@ -74,7 +74,6 @@ pub struct Stretch<T> {
     pub from: Timestamp,
     /// The first instant after it.
     pub until: Timestamp,
-    /// What.
     pub what: T,
 }
 
@@ -139,9 +138,7 @@ pub enum Known {
 /// Something of ours that ended well, at least in part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deed {
-    /// When.
     pub at: Timestamp,
-    /// What.
     pub action: Action,
     /// All of it.
     pub whole: bool,

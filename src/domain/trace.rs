@@ -60,7 +60,6 @@ impl Did {
 /// The newest thing that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
-    /// What.
     pub did: Did,
     /// To the container with this Docker id.
     pub container_id: String,

@@ -103,11 +103,9 @@ impl Default for Habits {
 /// A person with a login, without the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Its id.
     pub id: UserId,
     /// The login name, as it was written when it was made.
     pub name: String,
-    /// What they may do.
     pub role: Role,
     /// Whether logins are refused.
     pub disabled: bool,
@@ -123,7 +121,6 @@ pub struct User {
     pub last_login: Option<Timestamp>,
     /// Counts the changes, so that two people do not overwrite each other's.
     pub rev: i64,
-    /// When it was made.
     pub created: Timestamp,
 }
 

@@ -26,9 +26,6 @@ pub struct Ahead {
 
 impl Ahead {
     /// Reads and plans what will be due at `next`. `None` on PostgreSQL, where others may write.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
     pub async fn read(app: &App, next: Timestamp) -> Result<Option<Self>> {
         if matches!(app.db, Db::Pg(_)) {
             return Ok(None);
@@ -39,9 +36,6 @@ impl Ahead {
 
     /// What is due at `now`: what was read where it still holds. What became due a little later than that is left for the
     /// next pass, as it would be had this one come in time.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
     pub async fn batch(self, app: &App, now: Timestamp) -> Result<Batch> {
         let is_near = now >= self.at && now.duration_since(self.at) <= EARLY.try_into().unwrap_or_default();
         if !is_near || db::writes() != self.writes {

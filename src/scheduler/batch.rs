@@ -49,9 +49,6 @@ pub struct Batch {
 
 impl Batch {
     /// Reads what is due at `now`, and plans it.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
     pub async fn read(app: &App, now: Timestamp) -> Result<Self> {
         // One more than is taken tells whether there are more.
         let mut due = db::schedules::due(&app.db, &now, BATCH + 1).await?;
@@ -64,9 +61,6 @@ impl Batch {
     }
 
     /// Plans the same anew, as of `now`.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
     pub async fn again(self, app: &App, now: Timestamp) -> Result<Self> {
         Self::plan(app, self.due, self.is_full, now).await
     }

@@ -28,9 +28,6 @@ pub async fn run(app: App, stop: CancellationToken) {
 
 /// Forgets ended logins, runs and naps older than `DOCKNAP_HISTORY_DAYS`, audit rows older than `DOCKNAP_AUDIT_DAYS` (0 = never)
 /// and log lines of failed starts after 30 days.
-///
-/// # Errors
-/// Where the database cannot be written.
 pub async fn sweep(app: &App) -> Result<()> {
     auth::prune(app).await?;
     traces::sweep(app).await?;

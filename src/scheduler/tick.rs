@@ -51,9 +51,6 @@ pub async fn tick(app: &App) -> Result<Ticked> {
 }
 
 /// As [`tick`], with what is due as it was read and planned beforehand.
-///
-/// # Errors
-/// As [`tick`].
 pub async fn pass(app: &App, ahead: Option<Ahead>) -> Result<Ticked> {
     let now = app.clock.now();
     let mut ticked = Ticked::default();

@@ -32,7 +32,6 @@ pub struct Call {
 pub struct Seen {
     /// Its id, 64 hex digits.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// `created`, `running`, `paused`, `restarting` or `exited`.
     pub state: String,
@@ -135,18 +134,12 @@ impl Control {
     }
 
     /// The daemon starts again: restart policies act, the events before are forgotten.
-    ///
-    /// # Errors
-    /// When the socket cannot be bound.
     pub fn daemon_up(&self) -> io::Result<()> {
         self.0.lock().machine.daemon_starts();
         self.0.listen()
     }
 
     /// Down and up again at once.
-    ///
-    /// # Errors
-    /// When the socket cannot be bound.
     pub fn daemon_restart(&self, end: DaemonEnd) -> io::Result<()> {
         self.daemon_down(end);
         self.daemon_up()
@@ -160,49 +153,31 @@ impl Control {
     // Somebody else at the keyboard
 
     /// `docker start` by somebody else.
-    ///
-    /// # Errors
-    /// Status and message the Engine would answer.
     pub fn start(&self, name: &str) -> Result<(), (u16, String)> {
         self.with(name, |inner, key| plain(inner.machine.start(key)))
     }
 
     /// `docker stop` by somebody else, with the container's own grace; does not wait.
-    ///
-    /// # Errors
-    /// Status and message the Engine would answer.
     pub fn stop(&self, name: &str) -> Result<(), (u16, String)> {
         self.with(name, |inner, key| plain(inner.machine.stop(key, None).map(|_| Done::Changed)))
     }
 
     /// `docker restart` by somebody else; does not wait.
-    ///
-    /// # Errors
-    /// Status and message the Engine would answer.
     pub fn restart(&self, name: &str) -> Result<(), (u16, String)> {
         self.with(name, |inner, key| plain(inner.machine.restart(key, None, name).map(|_| Done::Changed)))
     }
 
     /// `docker pause` by somebody else.
-    ///
-    /// # Errors
-    /// Status and message the Engine would answer.
     pub fn pause(&self, name: &str) -> Result<(), (u16, String)> {
         self.with(name, |inner, key| plain(inner.machine.pause(key)))
     }
 
     /// `docker unpause` by somebody else.
-    ///
-    /// # Errors
-    /// Status and message the Engine would answer.
     pub fn unpause(&self, name: &str) -> Result<(), (u16, String)> {
         self.with(name, |inner, key| plain(inner.machine.unpause(key)))
     }
 
     /// `docker kill` by somebody else.
-    ///
-    /// # Errors
-    /// Status and message the Engine would answer.
     pub fn kill(&self, name: &str) -> Result<(), (u16, String)> {
         self.with(name, |inner, key| plain(inner.machine.kill(key)))
     }
@@ -238,9 +213,6 @@ impl Control {
     }
 
     /// `docker rename`.
-    ///
-    /// # Errors
-    /// Status and message the Engine would answer.
     pub fn rename(&self, name: &str, new: &str) -> Result<(), (u16, String)> {
         self.with(name, |inner, key| plain(inner.machine.rename(key, new)))
     }

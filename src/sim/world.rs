@@ -50,7 +50,6 @@ pub enum Start {
     Exits {
         /// How long it runs first.
         after: Duration,
-        /// Its exit code.
         code: i64,
     },
     /// Cannot be started at all: the runtime answers 400 with this text and inspect shows exit code 127.
@@ -64,7 +63,6 @@ pub enum Stop {
     Graceful {
         /// How long it needs.
         after: Duration,
-        /// Its exit code.
         code: i64,
     },
     /// Runs on until it is killed: exit code 137.
@@ -101,7 +99,6 @@ pub enum Initially {
     Paused(Duration),
     /// Ended this long ago with this code, by itself or told to.
     Exited {
-        /// Its exit code.
         code: i64,
         /// How long ago.
         ago: Duration,
@@ -119,7 +116,6 @@ impl Default for Initially {
 /// One network a container is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// Its name.
     pub name: String,
     /// Names under which the container is found there.
     pub aliases: Vec<String>,

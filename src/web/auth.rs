@@ -38,7 +38,6 @@ pub struct Identity(Option<Arc<Who>>);
 /// Somebody who is logged in.
 #[derive(Debug)]
 pub struct Who {
-    /// The account.
     pub user: User,
     /// How they proved it.
     pub login: Login,
@@ -116,7 +115,6 @@ pub struct Caller<R: Needs = Viewer> {
 }
 
 impl<R: Needs> Caller<R> {
-    /// The account.
     pub fn user(&self) -> &User {
         &self.who.user
     }

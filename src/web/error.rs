@@ -36,7 +36,6 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What is wrong, before it has a form.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    /// The status.
     pub status: StatusCode,
     /// Stable word for programs.
     pub code: &'static str,

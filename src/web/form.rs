@@ -99,7 +99,6 @@ impl<S: Send + Sync> FromRequest<S> for Typed {
 pub struct Refill {
     /// The values.
     pub typed: Typed,
-    /// What is wrong.
     pub errors: Vec<FieldError>,
 }
 

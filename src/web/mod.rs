@@ -60,7 +60,6 @@ pub struct Web(Arc<Parts>);
 
 /// The parts of a [`Web`].
 pub struct Parts {
-    /// The services.
     pub app: App,
     /// The Engine is the simulated one.
     pub demo: bool,

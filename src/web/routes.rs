@@ -40,7 +40,6 @@ impl Access {
 /// One route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The method.
     pub method: Method,
     /// The path, with its parameters in braces.
     pub path: String,

@@ -52,7 +52,6 @@ const COOKIE_GRACE: u64 = 24 * 3600;
 /// An account, as axum-login wants it.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// The account.
     pub user: User,
     stamp: Vec<u8>,
 }
@@ -80,7 +79,6 @@ impl AuthUser for Account {
 
 /// Name and password as they were typed.
 pub struct Credentials {
-    /// Login name.
     pub name: String,
     /// Password.
     pub password: secrecy::SecretString,
@@ -250,9 +248,6 @@ impl Ended {
     }
 
     /// Ends it for good.
-    ///
-    /// # Errors
-    /// Where it cannot be stored.
     pub async fn forget(&self, app: &App) -> Result<(), Error> {
         sessions::end(app, &self.ticket).await
     }
@@ -290,9 +285,6 @@ impl<S: Sync> FromRequestParts<S> for Kept {
 }
 
 /// Hands a kept form over to the new session.
-///
-/// # Errors
-/// Where it cannot be stored.
 pub async fn keep_for_page(session: &Session, form: &KeptForm) -> Result<(), Error> {
     session.insert(KEPT, form).await.map_err(|error| Error::Internal(error.into()))
 }

@@ -93,18 +93,12 @@ impl Toast {
     }
 
     /// The answer to htmx: part of a page, and this in the corner.
-    ///
-    /// # Errors
-    /// Where a template fails.
     pub fn beside(self, shell: &Shell, part: &impl Template) -> Result<Html<String>> {
         let part = part.render().map_err(error::internal)?;
         Ok(Html(part + &self.alone(shell)?.0))
     }
 
     /// The answer to htmx: nothing but this, in the corner.
-    ///
-    /// # Errors
-    /// Where the template fails.
     pub fn alone(self, shell: &Shell) -> Result<Html<String>> {
         let part = ToastPart { apart: true, ..ToastPart::new(shell.clone(), self) };
         Ok(Html(part.render().map_err(error::internal)?))
@@ -115,7 +109,6 @@ impl Toast {
 #[derive(Template, Clone, Debug)]
 #[template(path = "components/toast.html")]
 pub struct ToastPart {
-    /// The surroundings.
     pub shell: Shell,
     /// What happened, in a few words; may be empty.
     pub title: String,

@@ -465,9 +465,7 @@ pub fn count(number: usize, noun: &str) -> String {
 #[derive(askama::Template, Clone, Debug)]
 #[template(path = "error.html")]
 pub struct ErrorPage {
-    /// The surroundings.
     pub shell: super::shell::Shell,
-    /// The HTTP status.
     pub status: u16,
     /// What happened, in a few words.
     pub title: String,

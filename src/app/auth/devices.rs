@@ -58,9 +58,6 @@ impl Presented {
 }
 
 /// Knows a browser from now on, with which `user` has just logged in, and answers what its cookie is to say.
-///
-/// # Errors
-/// Where it cannot be stored.
 pub async fn remember(
     app: &App,
     user: &UserId,
@@ -99,9 +96,6 @@ pub async fn remember(
 }
 
 /// One's own browsers that are known, the last used first.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Device>> {
     Ok(db::devices::of_user(&app.db, &own(actor), app.clock.now()).await?)
 }
@@ -112,9 +106,6 @@ pub fn key(device: &Device) -> &str {
 }
 
 /// Forgets one of one's own browsers, by its key.
-///
-/// # Errors
-/// [`Error::NotFound`]; where it cannot be stored.
 pub async fn forget(app: &App, actor: &Actor, wanted: &str) -> Result<()> {
     let missing = || Error::not_found("browser", wanted);
     let devices = list(app, actor).await?;

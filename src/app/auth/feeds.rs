@@ -51,17 +51,11 @@ pub async fn create(app: &App, actor: &Actor) -> Result<String> {
 }
 
 /// One's own addresses, the newest first.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Feed>> {
     Ok(db::feeds::of_user(&app.db, &own(actor)).await?)
 }
 
 /// Ends one of one's own addresses.
-///
-/// # Errors
-/// [`Error::NotFound`]; where it cannot be stored.
 pub async fn revoke(app: &App, actor: &Actor, id: &FeedId) -> Result<()> {
     actor.require(Permission::View)?;
     let user = owner(app, actor).await?;

@@ -344,9 +344,6 @@ pub fn network(ip: IpAddr) -> IpAddr {
 }
 
 /// Forgets the failed logins of an account and of every address: `docknap user unlock`.
-///
-/// # Errors
-/// [`Error::NotFound`]; where it cannot be stored.
 pub async fn unlock(app: &App, actor: &Actor, name: &str) -> Result<()> {
     actor.require(crate::domain::permission::Permission::Administer)?;
     let stored = db::users::find_by_name(&app.db, &credential::name_key(name)).await?;
@@ -374,9 +371,6 @@ pub(super) async fn record(
 }
 
 /// Writes down that somebody has logged out of a browser.
-///
-/// # Errors
-/// Where it cannot be stored.
 pub async fn logged_out(app: &App, actor: &Actor, user: &User) -> Result<()> {
     let mut tx = app.db.begin().await?;
     record(&mut tx, app, actor, "user.logout", user, "ok", None).await?;

@@ -82,9 +82,6 @@ pub enum Opened {
 }
 
 /// Looks a cookie up. `active` says that a person did something, rather than a page that refreshes itself.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn open(app: &App, ticket: &Ticket, active: bool, ip: Option<IpAddr>) -> Result<Opened> {
     let now = app.clock.now();
     let Some((session, user)) = db::sessions::find(&app.db, &ticket.digest()).await? else {
@@ -104,9 +101,6 @@ pub async fn open(app: &App, ticket: &Ticket, active: bool, ip: Option<IpAddr>) 
 
 /// Whether the session with this digest is still good: what an event stream asks every 30 s (rulings 24). It does not
 /// count as a use.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn is_live(app: &App, digest: &str) -> Result<bool> {
     let found = db::sessions::find(&app.db, digest).await?;
     let now = app.clock.now();
@@ -120,9 +114,6 @@ fn ends(app: &App, created: jiff::Timestamp, seen: jiff::Timestamp) -> jiff::Tim
 }
 
 /// Begins a session of `user` and ends the oldest of those beyond ten.
-///
-/// # Errors
-/// Where it cannot be stored.
 pub async fn begin(
     app: &App,
     user: &UserId,
@@ -155,25 +146,16 @@ pub async fn begin(
 }
 
 /// Replaces what pages keep in a session.
-///
-/// # Errors
-/// Where it cannot be stored.
 pub async fn save(app: &App, ticket: &Ticket, data: &str) -> Result<()> {
     Ok(db::sessions::set_data(&app.db, &ticket.digest(), data).await?)
 }
 
 /// Keeps a form that was sent with a session that had run out.
-///
-/// # Errors
-/// Where it cannot be stored.
 pub async fn keep_form(app: &App, ticket: &Ticket, form: &str) -> Result<()> {
     Ok(db::sessions::keep_form(&app.db, &ticket.digest(), form).await?)
 }
 
 /// Ends a session.
-///
-/// # Errors
-/// Where it cannot be stored.
 pub async fn end(app: &App, ticket: &Ticket) -> Result<()> {
     Ok(db::sessions::delete(&app.db, &ticket.digest()).await?)
 }

@@ -68,9 +68,6 @@ fn plain(token: &str) -> String {
 }
 
 /// Whether nobody has an account yet.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn is_due(app: &App) -> Result<bool> {
     Ok(db::users::count(&app.db).await? == 0)
 }

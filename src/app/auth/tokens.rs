@@ -38,7 +38,6 @@ const BAD_ADDRESSES: usize = 1024;
 pub struct Issued {
     /// What the program sends from now on.
     pub token: String,
-    /// When it ends.
     pub expires: Timestamp,
 }
 
@@ -92,9 +91,6 @@ pub async fn verify(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(User,
 }
 
 /// Kills a token.
-///
-/// # Errors
-/// Where it cannot be stored.
 pub async fn revoke(app: &App, actor: &Actor, user: &User, jti: &str) -> Result<()> {
     let mut tx = app.db.begin().await?;
     if db::tokens::delete(&mut tx, jti).await? {

@@ -102,9 +102,6 @@ struct Asked {
 
 /// Looks at what is about to be put to sleep at `instant`, which is [`EARLY`] off at most; what has not been seen by then
 /// is given up. Containers that were looked at already are not looked at again.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn look_before(app: &App, instant: Timestamp) -> Result<()> {
     let asked = sleepers(app, instant).await?;
     let looks = app.execution.early().begin(asked, app.clock.now());

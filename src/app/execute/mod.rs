@@ -49,7 +49,6 @@ pub use under_way::Execution;
 pub struct Request {
     /// What to do.
     pub action: Action,
-    /// To what.
     pub target: Target,
     /// What the target was called when that was last known; counts only while its host has not shown it.
     pub known_as: Option<String>,

@@ -121,9 +121,6 @@ pub async fn feed(app: App, stop: CancellationToken) {
 }
 
 /// Takes up the runs that a process that is gone was driving. Each looks at its containers before it acts.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn recover(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -> Result<usize> {
     let _beginning = app.execution.beginning().await;
     let mut runs = db::runs::in_state(&app.db, RunState::Executing).await?;

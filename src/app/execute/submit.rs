@@ -25,7 +25,6 @@ use crate::domain::target::{ContainerIdentity, Subject, Target};
 pub enum Submitted {
     /// A run was stored for it.
     New {
-        /// The run.
         run_id: RunId,
         /// Where it stands: pending.
         state: RunState,
@@ -139,9 +138,6 @@ pub async fn retry(app: &App, actor: &Actor, id: &RunId) -> Result<Submitted> {
 }
 
 /// Makes the run and the steps of a request, from one look at the inventory and at what is wanted, as of `now`.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn prepare(
     app: &App,
     actor: &Actor,
@@ -194,9 +190,6 @@ pub async fn prepare(
 
 /// Stores a prepared run with its steps and the audit row of the request. `false` when its schedule already has a run
 /// for that instant.
-///
-/// # Errors
-/// Where it cannot be stored.
 pub async fn store(tx: &mut Tx, app: &App, actor: &Actor, prepared: &Prepared) -> Result<bool> {
     Ok(store_all(tx, app, actor, &[prepared]).await?.is_empty())
 }

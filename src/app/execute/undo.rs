@@ -42,7 +42,6 @@ pub struct Undone {
     pub run_id: RunId,
     /// What it acts on, by name.
     pub name: String,
-    /// What is done to it.
     pub action: Action,
     /// How many containers it is done to; of a run that still went on, as far as that is known.
     pub acts: usize,

@@ -90,9 +90,6 @@ pub async fn update(
 }
 
 /// Deletes a schedule; its runs keep its name.
-///
-/// # Errors
-/// As [`update`].
 pub async fn delete(app: &App, actor: &Actor, id: &ScheduleId, rev: Option<i64>) -> Result<()> {
     actor.require(Permission::Operate)?;
     let old = stored(app, id).await?;
@@ -115,9 +112,6 @@ pub async fn delete(app: &App, actor: &Actor, id: &ScheduleId, rev: Option<i64>)
 
 /// Takes a deletion back: the schedule goes on from now, as it was, switched on or off. One that is there stays as it
 /// is.
-///
-/// # Errors
-/// As [`update`].
 pub async fn restore(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
     actor.require(Permission::Operate)?;
     let old = db::schedules::get(&app.db, id).await?.ok_or_else(|| not_found(id))?;
@@ -138,9 +132,6 @@ pub async fn restore(app: &App, actor: &Actor, id: &ScheduleId) -> Result<Schedu
 }
 
 /// The schedules whose account is gone, with the name of that account: by its rights nothing can be done any more.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn left(app: &App, actor: &Actor) -> Result<Vec<(Schedule, String)>> {
     actor.require(Permission::View)?;
     Ok(db::schedules::left(&app.db).await?)
@@ -183,9 +174,6 @@ pub async fn enable(app: &App, actor: &Actor, id: &ScheduleId) -> Result<Schedul
 }
 
 /// Switches a schedule off. One that is off stays as it is.
-///
-/// # Errors
-/// As [`update`].
 pub async fn disable(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
     switch(app, actor, id, false).await
 }
@@ -217,9 +205,6 @@ pub async fn skip_next(app: &App, actor: &Actor, id: &ScheduleId) -> Result<Sche
 }
 
 /// Takes a skip back; where there is none, nothing changes.
-///
-/// # Errors
-/// As [`update`].
 pub async fn unskip_next(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
     set_skip(app, actor, id, false).await
 }

@@ -54,7 +54,6 @@ pub struct Preview {
 /// One of the coming instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coming {
-    /// When.
     pub at: Timestamp,
     /// For a window: what begins.
     pub state: Option<Mood>,

@@ -51,13 +51,11 @@ pub struct ScheduleView {
 /// The newest run of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastRun {
-    /// Its id.
     pub id: RunId,
     /// Where it stands.
     pub state: RunState,
     /// The nominal instant.
     pub fire_at: Option<Timestamp>,
-    /// When it ended.
     pub finished_at: Option<Timestamp>,
     /// Why it stands there.
     pub reason: String,
@@ -100,9 +98,6 @@ pub struct Coming {
 }
 
 /// The newest schedules first.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn list(
     app: &App,
     actor: &Actor,
@@ -141,9 +136,6 @@ pub async fn list(
 }
 
 /// What each of these schedules gets in the way of.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn conflicts(app: &App, actor: &Actor, of: &[ScheduleView]) -> Result<Arc<lint::Clashes>> {
     actor.require(Permission::View)?;
     let on = of.iter().map(|view| &view.schedule).filter(|schedule| schedule.spec.enabled);
@@ -166,9 +158,6 @@ pub async fn get(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleVi
 }
 
 /// The schedules that act next, the earliest first, `limit` at most.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>> {
     actor.require(Permission::View)?;
     let almanac = Almanac::load(app).await?;

@@ -31,17 +31,11 @@ pub struct Facts {
 
 impl Facts {
     /// The facts as they are now.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
     pub(in crate::app) async fn get(app: &App) -> Result<Arc<Self>> {
         app.facts.get(app, async || Self::read(app).await).await
     }
 
     /// Windows and overrides alone, as `almanac` reads times: the kept ones, where there is a reason to keep some.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
     pub(in crate::app) async fn rules(app: &App, almanac: &Almanac) -> Result<Arc<Rules>> {
         Ok(match app.db {
             Db::Sqlite { .. } => Arc::clone(&Self::get(app).await?.rules),

@@ -44,9 +44,7 @@ use why::{Last, Telling};
 /// What a schedule does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextAction {
-    /// When.
     pub at: Timestamp,
-    /// What.
     pub action: Action,
     /// Which schedule.
     pub schedule_id: ScheduleId,
@@ -132,17 +130,11 @@ pub struct Overview {
 }
 
 /// Everything at once, for the price of one list. Of what is wanted only the next change is told.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn overview(app: &App, actor: &Actor) -> Result<Overview> {
     seen(app, actor, Look { changes: 1, span: None }).await
 }
 
 /// As [`overview`], with what is wanted over a span.
-///
-/// # Errors
-/// As [`overview`].
 pub async fn board(app: &App, actor: &Actor, span: (Timestamp, Timestamp)) -> Result<Overview> {
     seen(app, actor, Look { changes: 1, span: Some(span) }).await
 }
@@ -166,9 +158,6 @@ async fn seen(app: &App, actor: &Actor, look: Look) -> Result<Overview> {
 }
 
 /// How the links to the hosts stand.
-///
-/// # Errors
-/// Where the actor may not look.
 pub fn hosts(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
     actor.require(Permission::View)?;
     Ok(inventories(app)
@@ -178,9 +167,6 @@ pub fn hosts(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
 }
 
 /// All stacks, by host and name.
-///
-/// # Errors
-/// As [`overview`].
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<StackView>> {
     Ok(seen(app, actor, wanted::FEW).await?.stacks)
 }
@@ -194,9 +180,6 @@ pub async fn get(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> 
 }
 
 /// As [`get`], with what is wanted over a span.
-///
-/// # Errors
-/// As [`get`].
 pub async fn get_over(
     app: &App,
     actor: &Actor,
@@ -222,9 +205,6 @@ async fn stack(app: &App, actor: &Actor, host: &HostId, name_or_key: &str, look:
 }
 
 /// All containers, in a stack or not, by host and name.
-///
-/// # Errors
-/// As [`overview`].
 pub async fn containers(app: &App, actor: &Actor) -> Result<Vec<ContainerView>> {
     actor.require(Permission::View)?;
     let known = Known::read(app, wanted::FEW).await?;
@@ -250,9 +230,6 @@ pub async fn container(app: &App, actor: &Actor, host: &HostId, name_or_key: &st
 }
 
 /// As [`container`], with what is wanted over a span.
-///
-/// # Errors
-/// As [`container`].
 pub async fn container_over(
     app: &App,
     actor: &Actor,

@@ -41,9 +41,6 @@ pub struct Past {
 }
 
 /// What DockNap did to a container since `from`, and how that left it until now.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn past(app: &App, actor: &Actor, view: &ContainerView, from: Timestamp) -> Result<Past> {
     actor.require(Permission::View)?;
     let container = &view.container;

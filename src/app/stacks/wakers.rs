@@ -18,9 +18,7 @@ const KNOWN: [(&str, &str); 5] = [
 /// A container that may wake others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waker {
-    /// Its name.
     pub name: String,
-    /// Its key.
     pub key: String,
     /// What it is known to do.
     pub does: &'static str,

@@ -103,9 +103,6 @@ pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
 }
 
 /// Removes the empty file that a lock was taken on where there was no database yet.
-///
-/// # Errors
-/// As [`replace`].
 pub fn remove_empty(file: &Path) -> Result<()> {
     if file.metadata().is_ok_and(|metadata| metadata.len() == 0) { remove(file) } else { Ok(()) }
 }
@@ -223,9 +220,6 @@ fn unusable(path: &Path, what: &str) -> DbError {
 
 /// Makes a restored database forget what was under way when it was copied: open runs and steps end, logins too, and no
 /// instant before `now` fires any more.
-///
-/// # Errors
-/// When the engine refuses.
 pub async fn forget_past(tx: &mut Tx, now: Timestamp) -> Result<()> {
     let now = to_ms(now);
     let reason = "a backup was restored";
@@ -275,9 +269,6 @@ pub async fn forget_past(tx: &mut Tx, now: Timestamp) -> Result<()> {
 }
 
 /// Sets the instant at which a schedule of a restored database fires next.
-///
-/// # Errors
-/// When the engine refuses.
 pub async fn set_next_due(tx: &mut Tx, id: &ScheduleId, next: Option<Timestamp>) -> Result<()> {
     exec_tx!(tx, "UPDATE schedules SET next_due_ms = $1 WHERE id = $2", next.map(to_ms), id.as_str())?;
     Ok(())

@@ -62,9 +62,6 @@ impl Lease {
     }
 
     /// Takes the lease where it is free or has run out.
-    ///
-    /// # Errors
-    /// What the server answered.
     pub async fn bid(&self) -> Result<Bid> {
         let sql = format!(
             "INSERT INTO leases (name, epoch, holder, until_ms) VALUES ('leader', 1, $1, {NOW} + $2) \
@@ -83,9 +80,6 @@ impl Lease {
     }
 
     /// The machine of whoever has it.
-    ///
-    /// # Errors
-    /// What the server answered.
     pub async fn machine(&self) -> Result<String> {
         let sql = "SELECT holder FROM leases WHERE name = 'leader'";
         let held: Option<(String,)> = sqlx::query_as(sql).fetch_optional(&self.pool).await?;
@@ -95,9 +89,6 @@ impl Lease {
 
     /// Has the lease last longer; `false` = it is another's now. The columns of its key are not touched, so that no
     /// transaction that looks at it is waited for.
-    ///
-    /// # Errors
-    /// What the server answered.
     pub async fn renew(&self) -> Result<bool> {
         let sql = format!("UPDATE leases SET until_ms = {NOW} + $2 WHERE name = 'leader' AND holder = $1");
         let done =
@@ -106,9 +97,6 @@ impl Lease {
     }
 
     /// Lets go of it, so that another need not wait.
-    ///
-    /// # Errors
-    /// What the server answered.
     pub async fn release(&self) -> Result<()> {
         let sql = "UPDATE leases SET until_ms = 0 WHERE name = 'leader' AND holder = $1";
         sqlx::query(sql).bind(&self.holder.0).execute(&self.pool).await?;

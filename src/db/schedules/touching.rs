@@ -26,9 +26,6 @@ struct Beside {
 /// belongs to, of a container that belongs to it. Of each of these the oldest `limit` are looked at, of a stack's
 /// containers the oldest [`MOST_OF_MEMBERS`]; and of those that say the same the oldest and the newest are told: whoever
 /// asks about one of them finds another. In the order of `targets`, oldest first.
-///
-/// # Errors
-/// As [`super::get`].
 pub async fn touching(db: &Db, targets: &[&Target], limit: i64) -> Result<Vec<Vec<Schedule>>> {
     let mut found: Vec<Vec<Schedule>> = Vec::with_capacity(targets.len());
     let after = touching_sql(db, limit);

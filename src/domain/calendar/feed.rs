@@ -29,7 +29,6 @@ pub struct Entry {
     pub uid: String,
     /// When it begins.
     pub start: Timestamp,
-    /// When it ends.
     pub end: Timestamp,
     /// What the app shows.
     pub summary: String,

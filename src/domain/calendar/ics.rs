@@ -58,7 +58,6 @@ pub enum IcsError {
     /// An `END` that closes nothing.
     #[error("line {line} of the ICS file ends {found}, which was not begun there")]
     Unbalanced {
-        /// Where.
         line: usize,
         /// What it ends.
         found: String,
@@ -83,7 +82,6 @@ pub enum IcsError {
     /// A date that is none.
     #[error("line {line} of the ICS file: `{text}` is not a date")]
     Date {
-        /// Where.
         line: usize,
         /// What stands there.
         text: String,
@@ -91,7 +89,6 @@ pub enum IcsError {
     /// A duration that is none.
     #[error("line {line} of the ICS file: `{text}` is not a duration, such as P1D")]
     Duration {
-        /// Where.
         line: usize,
         /// What stands there.
         text: String,
@@ -99,7 +96,6 @@ pub enum IcsError {
     /// A rule that cannot be read.
     #[error("line {line} of the ICS file: the repetition `{text}` is not understood")]
     Rule {
-        /// Where.
         line: usize,
         /// What stands there.
         text: String,
@@ -107,7 +103,6 @@ pub enum IcsError {
     /// A part of a rule that nobody here knows.
     #[error("line {line} of the ICS file: {part} is not read in the repetition `{text}`")]
     Part {
-        /// Where.
         line: usize,
         /// The part.
         part: String,

@@ -44,13 +44,11 @@ pub struct CalendarSpec {
 /// A stored calendar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Calendar {
-    /// Its id.
     pub id: CalendarId,
     /// What the user decided.
     pub spec: CalendarSpec,
     /// Grows with every change; the `ETag`.
     pub rev: i64,
-    /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,

@@ -16,7 +16,6 @@ pub const MAX_WAIT: i64 = 3600;
 /// One edge: the dependant starts after the dependency, and stops before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddedEdge {
-    /// Its id.
     pub id: String,
     /// The Engine both live on.
     pub host: HostId,
@@ -34,9 +33,7 @@ pub struct AddedEdge {
     pub wait_seconds: Option<i64>,
     /// The account that added it.
     pub author_id: Option<String>,
-    /// Its name.
     pub author: String,
-    /// When.
     pub created_at: Timestamp,
 }
 

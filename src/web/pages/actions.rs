@@ -35,7 +35,6 @@ pub struct Act {
     pub action: &'static str,
     /// The word on the button.
     pub label: &'static str,
-    /// Its symbol.
     pub icon: &'static str,
     /// The question, below the base path.
     pub href: String,
@@ -128,9 +127,7 @@ pub struct Wave {
 /// One container operation to come.
 #[derive(Clone, Debug)]
 pub struct WaveStep {
-    /// The container.
     pub container: String,
-    /// What is done to it.
     pub action: &'static str,
     /// The action's symbol.
     pub icon: &'static str,
@@ -158,16 +155,13 @@ impl From<PlannedStep> for WaveStep {
 /// One container that is left alone.
 #[derive(Clone, Debug)]
 pub struct Skip {
-    /// The container.
     pub container: String,
-    /// Why.
     pub reason: String,
 }
 
 /// One container of which a person says whether it is started.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// The container.
     pub container: String,
     /// What the box is sent with.
     pub value: String,
@@ -233,7 +227,6 @@ impl PlanView {
 /// One target of several, with its plan.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// The target.
     pub name: String,
     /// What would happen to it.
     pub plan: PlanView,
@@ -280,9 +273,7 @@ pub struct Question {
 #[derive(Template, Clone, Debug)]
 #[template(path = "actions/confirm.html")]
 pub struct ConfirmPage {
-    /// The surroundings.
     pub shell: Shell,
-    /// The question.
     pub q: Question,
 }
 
@@ -291,9 +282,7 @@ pub struct ConfirmPage {
 #[derive(Template, Clone, Debug)]
 #[template(path = "actions/dialog.html")]
 pub struct ConfirmDialog {
-    /// The surroundings.
     pub shell: Shell,
-    /// The question.
     pub q: Question,
 }
 
@@ -350,9 +339,6 @@ impl Question {
 }
 
 /// The question as htmx or a browser asks for it.
-///
-/// # Errors
-/// Where the template cannot be rendered.
 pub(super) fn asked(shell: Shell, htmx: &Htmx, q: Question) -> Result<Html<String>> {
     if htmx.partial {
         super::html(&ConfirmDialog { shell, q })
@@ -362,9 +348,6 @@ pub(super) fn asked(shell: Shell, htmx: &Htmx, q: Question) -> Result<Html<Strin
 }
 
 /// The same question where what was sent with it cannot be taken.
-///
-/// # Errors
-/// Where the template cannot be rendered.
 pub(super) fn asked_again(shell: Shell, htmx: &Htmx, q: Question) -> Result<Response> {
     Ok((StatusCode::UNPROCESSABLE_ENTITY, asked(shell, htmx, q)?).into_response())
 }
@@ -409,9 +392,6 @@ impl FromRequestParts<Web> for Whence {
 }
 
 /// What became of a question whose answer leads nowhere: in the corner for htmx, else on the page it was asked from.
-///
-/// # Errors
-/// Where the template cannot be rendered.
 pub(super) async fn stay(
     web: &Web,
     htmx: &Htmx,

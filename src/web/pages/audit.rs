@@ -45,7 +45,6 @@ pub struct Day {
 /// One row.
 #[derive(Clone, Debug)]
 pub struct AuditLine {
-    /// Its id.
     pub id: String,
     /// When; `short` is the clock's time.
     pub when: When,
@@ -55,7 +54,6 @@ pub struct AuditLine {
     pub ip: Option<String>,
     /// What was done: `changed the schedule`.
     pub deed: String,
-    /// To what.
     pub object: String,
     /// That thing's page.
     pub href: Option<String>,
@@ -63,7 +61,6 @@ pub struct AuditLine {
     pub outcome: Option<String>,
     /// It did not end well.
     pub bad: bool,
-    /// Why.
     pub reason: String,
     /// What changed.
     pub changes: Vec<ChangeLine>,
@@ -267,7 +264,6 @@ impl Activity {
 #[derive(Template, Clone, Debug)]
 #[template(path = "audit/index.html", blocks = ["rows"])]
 pub struct AuditPage {
-    /// The surroundings.
     pub shell: Shell,
     /// What the log can be narrowed to, each a link.
     pub kinds: Vec<Choice>,
@@ -285,7 +281,6 @@ pub struct AuditPage {
     pub days: Vec<Day>,
     /// The reader sees their own rows only.
     pub own: bool,
-    /// The next page.
     pub older: Option<String>,
     /// The first page, where this is not it.
     pub newest: Option<String>,

@@ -90,9 +90,7 @@ fn days_text(days: usize) -> String {
 /// A calendar as a row shows it.
 #[derive(Clone, Debug)]
 pub struct CalendarRow {
-    /// Its id.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// Its next day.
     pub next: Option<Day>,
@@ -129,11 +127,9 @@ impl CalendarRow {
     }
 }
 
-/// The list.
 #[derive(Template, Clone, Debug)]
 #[template(path = "calendars/index.html")]
 pub struct CalendarsPage {
-    /// The surroundings.
     pub shell: Shell,
     /// The calendars by name.
     pub rows: Vec<CalendarRow>,
@@ -256,7 +252,6 @@ fn range(text: &str) -> Option<(&str, &str)> {
 /// What is stored, beside the form.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// Its id.
     pub id: String,
     /// `14 days in the next 12 months`.
     pub year: String,
@@ -277,11 +272,9 @@ impl Stored {
     }
 }
 
-/// The form.
 #[derive(Template, Clone, Debug)]
 #[template(path = "calendars/form.html")]
 pub struct CalendarForm {
-    /// The surroundings.
     pub shell: Shell,
     /// `New calendar`, or its name.
     pub heading: String,

@@ -108,7 +108,6 @@ impl Deed {
         format!("{verb} {name}")
     }
 
-    /// Its symbol.
     pub(super) fn icon(self) -> &'static str {
         match self {
             Self::Do(action) => view::action_icon(action),

@@ -34,9 +34,7 @@ pub(super) fn routes() -> Routes {
 /// One address.
 #[derive(Clone, Debug)]
 pub struct FeedRow {
-    /// Its id.
     pub id: String,
-    /// When it was made.
     pub created: When,
     /// When it was last fetched.
     pub used: Option<When>,
@@ -52,9 +50,6 @@ impl FeedRow {
 }
 
 /// The reader's own addresses.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub(super) async fn rows(web: &Web, actor: &Actor, shell: &Shell) -> Result<Vec<FeedRow>> {
     let now = now(web, shell);
     let feeds = service::list(&web.app, actor).await?;
@@ -72,7 +67,6 @@ pub(super) async fn rows(web: &Web, actor: &Actor, shell: &Shell) -> Result<Vec<
 #[derive(Template, Clone, Debug)]
 #[template(path = "feeds/show.html")]
 pub struct FeedPage {
-    /// The surroundings.
     pub shell: Shell,
     /// All of it, with the secret.
     pub address: String,

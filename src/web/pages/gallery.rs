@@ -20,7 +20,6 @@ pub(super) fn routes() -> Routes {
 #[derive(Template, Clone, Debug)]
 #[template(path = "dev/components.html")]
 pub struct Gallery {
-    /// The surroundings.
     pub shell: Shell,
     /// The words for states, in groups with a title.
     pub states: Vec<(&'static str, Vec<Badge>)>,

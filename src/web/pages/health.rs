@@ -41,7 +41,6 @@ pub struct Bar {
 /// One Engine.
 #[derive(Clone, Debug)]
 pub struct HostLine {
-    /// Its id.
     pub id: String,
     /// `good`, `warn`, `bad`.
     pub tone: &'static str,
@@ -79,11 +78,9 @@ impl ForwarderLine {
     }
 }
 
-/// The page.
 #[derive(Template, Clone, Debug)]
 #[template(path = "health/index.html")]
 pub struct HealthPage {
-    /// The surroundings.
     pub shell: Shell,
     /// `/healthz` answers 200.
     pub alive: bool,

@@ -30,7 +30,6 @@ pub(super) fn routes() -> Routes {
 #[derive(Template, Clone, Debug)]
 #[template(path = "auth/invite.html")]
 pub struct InvitePage {
-    /// The surroundings.
     pub shell: Shell,
     /// The secret in the link; empty where it opens nothing.
     pub token: String,
@@ -38,7 +37,6 @@ pub struct InvitePage {
     pub name: String,
     /// It is the first one.
     pub invites: bool,
-    /// What is wrong.
     pub form: Refill,
     /// Characters of the shortest password accepted.
     pub password_min: usize,
@@ -112,7 +110,6 @@ async fn accept(
 #[derive(Template, Clone, Debug)]
 #[template(path = "auth/_strength.html")]
 pub struct StrengthNote {
-    /// The surroundings.
     pub shell: Shell,
     /// 1 = would be refused, 4 = strong; 0 = nothing typed.
     pub score: u8,

@@ -32,7 +32,6 @@ pub(super) fn routes(web: &Web) -> Routes {
 #[derive(Template, Clone, Debug)]
 #[template(path = "auth/login.html")]
 pub struct LoginPage {
-    /// The surroundings.
     pub shell: Shell,
     /// What was typed as a name.
     pub name: String,

@@ -112,9 +112,6 @@ pub(super) fn go(web: &Web, htmx: &Htmx, path: &str) -> Response {
 const ON_TARGET: u32 = 10;
 
 /// The schedules and the newest runs of a target, at most so many.
-///
-/// # Errors
-/// Where the database cannot be read.
 async fn of_target(
     web: &Web,
     actor: &Actor,

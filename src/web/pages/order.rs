@@ -87,7 +87,6 @@ impl WaitLine {
 #[derive(Template, Clone, Debug)]
 #[template(path = "stacks/order.html")]
 pub struct OrderPage {
-    /// The surroundings.
     pub shell: Shell,
     /// The stack.
     pub stack: Link,
@@ -103,7 +102,6 @@ pub struct OrderPage {
     pub conditions: Vec<Choice>,
     /// How long it is waited for, as typed.
     pub wait_seconds: String,
-    /// What is wrong.
     pub errors: Vec<FieldError>,
 }
 

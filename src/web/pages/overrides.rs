@@ -37,7 +37,6 @@ pub struct OverrideRow {
     pub imposed: Imposed,
     /// What it reaches; a stack or container is a link.
     pub target: Link,
-    /// When it was made.
     pub made: When,
     /// When and how it ended; `None` while it counts.
     pub ended: Option<(When, String)>,
@@ -73,11 +72,9 @@ fn reached(one: &Override) -> String {
     }
 }
 
-/// The list.
 #[derive(Template, Clone, Debug)]
 #[template(path = "overrides/index.html", blocks = ["live"])]
 pub struct OverridesPage {
-    /// The surroundings.
     pub shell: Shell,
     /// Those that count.
     pub open: Vec<OverrideRow>,
@@ -85,11 +82,9 @@ pub struct OverridesPage {
     pub ended: Vec<OverrideRow>,
 }
 
-/// The form.
 #[derive(Template, Clone, Debug)]
 #[template(path = "overrides/new.html")]
 pub struct OverrideForm {
-    /// The surroundings.
     pub shell: Shell,
     /// What can be reached.
     pub groups: Vec<Group>,
@@ -99,9 +94,7 @@ pub struct OverrideForm {
     pub spans: Vec<Choice>,
     /// The time that was typed.
     pub at: String,
-    /// Why.
     pub reason: String,
-    /// What is wrong.
     pub errors: Vec<FieldError>,
 }
 

@@ -51,7 +51,6 @@ pub struct Deed {
     pub object: String,
     /// How it ended, where it was not simply done.
     pub outcome: Option<String>,
-    /// When.
     pub when: When,
 }
 
@@ -113,7 +112,6 @@ impl BrowserRow {
 #[derive(Template, Clone, Debug)]
 #[template(path = "profile/show.html", blocks = ["password"])]
 pub struct ProfilePage {
-    /// The surroundings.
     pub shell: Shell,
     /// What is liked, and what is wrong with it.
     pub form: Refill,

@@ -42,7 +42,6 @@ pub struct Sum {
 /// One stack, or a container without one.
 #[derive(Clone, Debug)]
 pub struct ReportRow {
-    /// Its name.
     pub name: String,
     /// Its page, while it is there.
     pub href: Option<String>,
@@ -95,7 +94,6 @@ pub struct Bar {
 #[derive(Template, Clone, Debug)]
 #[template(path = "report/index.html")]
 pub struct ReportPage {
-    /// The surroundings.
     pub shell: Shell,
     /// `Slept 62 h this week: 41 GiB·h of memory given back.`
     pub sentence: String,

@@ -120,7 +120,6 @@ const GROUPS: [(&str, &str, &[&str]); 5] = [
 #[derive(Template, Clone, Debug)]
 #[template(path = "settings/index.html")]
 pub struct SettingsPage {
-    /// The surroundings.
     pub shell: Shell,
     /// What is wrong with the form that came back.
     pub errors: Vec<FieldError>,

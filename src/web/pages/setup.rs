@@ -34,13 +34,11 @@ pub(super) fn routes() -> Routes {
 #[derive(Template, Clone, Debug)]
 #[template(path = "auth/setup.html")]
 pub struct SetupPage {
-    /// The surroundings.
     pub shell: Shell,
     /// 1 = the token, 2 = the admin.
     pub step: usize,
     /// The token, as far as it is known.
     pub token: String,
-    /// What was typed.
     pub form: Refill,
     /// Characters of the shortest password accepted.
     pub password_min: usize,

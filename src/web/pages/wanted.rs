@@ -20,11 +20,9 @@ impl From<Wanted> for Badge {
 /// An override or hold that counts now.
 #[derive(Clone, Debug)]
 pub struct Imposed {
-    /// Its id.
     pub id: String,
     /// What it wants.
     pub state: Badge,
-    /// When it ends.
     pub until: When,
     /// What comes then, where nothing else decides: ", then wakes"; else empty.
     pub then: &'static str,
@@ -68,7 +66,6 @@ impl Imposed {
 pub struct Change {
     /// What is wanted from then on; `None` = it is left alone.
     pub state: Option<Badge>,
-    /// When.
     pub when: When,
     /// Who says so; empty for nobody.
     pub by: String,

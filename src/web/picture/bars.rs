@@ -11,7 +11,6 @@ const STEP: usize = 6;
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bar {
-    /// Its page.
     pub href: String,
     /// What it was, how it ended and how long it took.
     pub title: String,

@@ -35,13 +35,10 @@ pub(super) fn routes() -> Routes {
 pub struct ContainerRow {
     /// The element's id.
     pub id: String,
-    /// Its page.
     pub href: String,
-    /// Its name.
     pub name: String,
     /// Docker's status text.
     pub status: String,
-    /// How it is.
     pub state: Badge,
     /// Up, or down, since then.
     pub since: Option<When>,
@@ -53,7 +50,6 @@ pub struct ContainerRow {
     pub image: String,
     /// Locks it; `None` where the reader may not, and where it is.
     pub lock: Option<Act>,
-    /// Buttons.
     pub acts: Vec<Act>,
 }
 
@@ -141,7 +137,6 @@ pub fn container_acts(view: &ContainerView) -> Vec<Act> {
 /// A fact with its name.
 #[derive(Clone, Debug)]
 pub struct Fact {
-    /// What.
     pub name: &'static str,
     /// Its value; empty where `when` says all.
     pub value: String,
@@ -164,7 +159,6 @@ impl Fact {
 /// A label.
 #[derive(Clone, Debug)]
 pub struct Label {
-    /// Its name.
     pub name: String,
     /// Its value.
     pub value: String,
@@ -212,7 +206,6 @@ impl Label {
 /// What a health check said.
 #[derive(Clone, Debug)]
 pub struct CheckLine {
-    /// When.
     pub when: Option<When>,
     /// It passed.
     pub passed: bool,
@@ -224,17 +217,13 @@ pub struct CheckLine {
 #[derive(Template, Clone, Debug)]
 #[template(path = "containers/show.html", blocks = ["live"])]
 pub struct ContainerPage {
-    /// The surroundings.
     pub shell: Shell,
     /// Where it belongs.
     pub up: Link,
-    /// Its name.
     pub name: String,
     /// What the schedule form takes as its target.
     pub target: String,
-    /// Its host.
     pub host: String,
-    /// How it is.
     pub state: Badge,
     /// Docker's status text.
     pub status: String,
@@ -250,9 +239,7 @@ pub struct ContainerPage {
     pub lock: Option<Act>,
     /// A sleep of its own that is near.
     pub soon: Option<Underway>,
-    /// Buttons.
     pub acts: Vec<Act>,
-    /// Its key.
     pub key: String,
     /// The event that says it changed.
     pub event: String,
@@ -272,7 +259,6 @@ pub struct ContainerPage {
     pub in_stack: bool,
     /// Its own schedules.
     pub schedules: Vec<ScheduleLine>,
-    /// Its newest runs.
     pub runs: Vec<RunLine>,
     /// The labels the reader may see.
     pub labels: Vec<Label>,
@@ -339,9 +325,7 @@ pub struct Line {
     pub what: &'static str,
     /// By whom: `by schedule Nights`, `by hand, anna`.
     pub by: String,
-    /// When.
     pub when: When,
-    /// The run.
     pub href: String,
 }
 

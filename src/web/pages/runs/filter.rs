@@ -49,7 +49,6 @@ pub struct FilterForm {
     pub to: String,
     /// Something is wrong with it; what is chosen stands beside it anyway.
     pub open: bool,
-    /// What is wrong.
     pub errors: Vec<FieldError>,
 }
 

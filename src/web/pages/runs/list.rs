@@ -116,7 +116,6 @@ pub(super) fn slow(run: &Run, past: &Past) -> Option<String> {
 #[derive(Template, Clone, Debug)]
 #[template(path = "runs/index.html", blocks = ["newer", "rows"])]
 pub struct RunsPage {
-    /// The surroundings.
     pub shell: Shell,
     /// The choices of the filter by state, each a link; the first shows all.
     pub states: Vec<Choice>,
@@ -130,7 +129,6 @@ pub struct RunsPage {
     pub newer: Newer,
     /// The runs.
     pub runs: Vec<RunRow>,
-    /// The next page.
     pub older: Option<String>,
     /// The first page, where this is not it.
     pub newest: Option<String>,
@@ -256,7 +254,6 @@ impl Newer {
 #[derive(Template, Clone, Debug)]
 #[template(path = "runs/_newer.html")]
 pub struct NewerPart {
-    /// The surroundings.
     pub shell: Shell,
     /// The button.
     pub newer: Newer,

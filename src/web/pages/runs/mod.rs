@@ -37,7 +37,6 @@ pub(super) fn routes() -> Routes {
 /// A run in one line.
 #[derive(Clone, Debug)]
 pub struct RunLine {
-    /// Its id.
     pub id: String,
     /// `Stop media`.
     pub title: String,

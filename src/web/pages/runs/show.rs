@@ -25,9 +25,7 @@ use crate::web::view::{self, Badge, Link, Now, Sampled, When};
 #[derive(Template, Clone, Debug)]
 #[template(path = "runs/show.html", blocks = ["live"])]
 pub struct RunPage {
-    /// The surroundings.
     pub shell: Shell,
-    /// Its id.
     pub id: String,
     /// `Stop media`.
     pub title: String,
@@ -53,7 +51,6 @@ pub struct RunPage {
     pub asked: When,
     /// When it began.
     pub started: Option<When>,
-    /// When it ended.
     pub ended: Option<When>,
     /// How long it took.
     pub duration: String,
@@ -166,11 +163,8 @@ pub struct StepRow {
     pub wave: i64,
     /// Opens a new wave.
     pub opens_wave: bool,
-    /// The container.
     pub container: String,
-    /// Its page.
     pub href: String,
-    /// What is done to it.
     pub action: &'static str,
     /// Where it stands.
     pub state: Badge,

@@ -112,7 +112,6 @@ impl Fields {
         fields
     }
 
-    /// What was typed.
     pub fn typed(typed: &Typed) -> Self {
         let text = |name: &str| typed.get(name).to_owned();
         let mut fields = Self {

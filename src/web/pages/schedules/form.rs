@@ -80,7 +80,6 @@ pub struct ActionChoice {
     pub value: &'static str,
     /// The word on the page.
     pub label: &'static str,
-    /// Its symbol.
     pub icon: &'static str,
     /// It is the one.
     pub chosen: bool,
@@ -195,11 +194,9 @@ pub struct Difference {
     pub theirs: String,
 }
 
-/// The form.
 #[derive(Template, Clone, Debug)]
 #[template(path = "schedules/form.html", blocks = ["form"])]
 pub struct ScheduleForm {
-    /// The surroundings.
     pub shell: Shell,
     /// `New schedule`, or what it is called.
     pub heading: String,
@@ -251,7 +248,6 @@ pub struct ScheduleForm {
     pub more: bool,
     /// Buttons that do now what it does.
     pub runs_now: Vec<Act>,
-    /// Its newest runs.
     pub runs: Vec<RunLine>,
 }
 

@@ -27,7 +27,6 @@ use crate::web::view::{self, Badge, Link, Now, Sampled, When};
 /// A schedule in the list.
 #[derive(Clone, Debug)]
 pub struct ScheduleRow {
-    /// Its id.
     pub id: String,
     /// What to call it.
     pub title: String,
@@ -70,11 +69,9 @@ pub struct ScheduleRow {
 /// The newest run of a schedule.
 #[derive(Clone, Debug)]
 pub struct LastRow {
-    /// Its page.
     pub href: String,
     /// How it ended.
     pub state: Badge,
-    /// When.
     pub when: Option<When>,
 }
 
@@ -125,13 +122,11 @@ impl ScheduleRow {
 #[derive(Template, Clone, Debug)]
 #[template(path = "schedules/index.html", blocks = ["rows"])]
 pub struct SchedulesPage {
-    /// The surroundings.
     pub shell: Shell,
     /// What is searched for.
     pub text: String,
     /// The schedules.
     pub rows: Vec<ScheduleRow>,
-    /// The next page.
     pub older: Option<String>,
     /// The first page, where this is not it.
     pub newest: Option<String>,

@@ -113,7 +113,6 @@ impl PreviewView {
         self
     }
 
-    /// What is wrong.
     pub fn refused(errors: &[FieldError]) -> Self {
         Self { faults: errors.iter().map(|error| error.message.clone()).collect(), ..Self::default() }
     }
@@ -177,7 +176,6 @@ impl PreviewView {
 #[derive(Template, Clone, Debug)]
 #[template(path = "schedules/meaning.html")]
 pub struct Meaning {
-    /// The surroundings.
     pub shell: Shell,
     /// What it means.
     pub preview: PreviewView,
@@ -231,7 +229,6 @@ impl Sampled for Meaning {
 #[derive(Template, Clone, Debug)]
 #[template(path = "schedules/paused.html")]
 pub struct Paused {
-    /// The surroundings.
     pub shell: Shell,
 }
 

@@ -60,7 +60,6 @@ pub(super) fn routes() -> Routes {
 /// A schedule in one line, on the page of its target.
 #[derive(Clone, Debug)]
 pub struct ScheduleLine {
-    /// Its id.
     pub id: String,
     /// What to call it.
     pub title: String,
@@ -144,9 +143,7 @@ fn runs_now(view: &ScheduleView) -> Vec<Act> {
 #[derive(Template, Clone, Debug)]
 #[template(path = "schedules/_row.html")]
 pub struct SwitchedRow {
-    /// The surroundings.
     pub shell: Shell,
-    /// The schedule.
     pub row: ScheduleRow,
 }
 
@@ -154,7 +151,6 @@ pub struct SwitchedRow {
 #[derive(Template, Clone, Debug)]
 #[template(path = "schedules/_zones.html")]
 pub struct Zones {
-    /// The surroundings.
     pub shell: Shell,
     /// IANA names.
     pub zones: Vec<String>,

@@ -30,7 +30,6 @@ const MOST: u32 = 200;
 #[derive(Template, Clone, Debug)]
 #[template(path = "schedules/orphans.html")]
 pub struct OrphansPage {
-    /// The surroundings.
     pub shell: Shell,
     /// `stack` or `container`.
     pub kind: &'static str,

@@ -97,11 +97,9 @@ pub(super) async fn bulk(
 pub struct Side {
     /// Of its picture.
     pub id: String,
-    /// Its page.
     pub link: Link,
     /// What it does.
     pub sentence: String,
-    /// Its symbol.
     pub icon: &'static str,
     /// What it acts on.
     pub target: String,
@@ -115,7 +113,6 @@ pub struct Side {
 #[derive(Template, Clone, Debug)]
 #[template(path = "schedules/conflict.html")]
 pub struct ConflictPage {
-    /// The surroundings.
     pub shell: Shell,
     /// What happens where they meet; empty where they do not.
     pub sentence: String,

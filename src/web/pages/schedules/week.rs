@@ -51,7 +51,6 @@ pub struct Cell {
 /// Exact times.
 #[derive(Clone, Debug)]
 pub struct RowView {
-    /// What was typed.
     pub row: Row,
     /// The days to tick.
     pub days: Vec<Choice>,

@@ -144,7 +144,6 @@ pub struct StateChip {
 #[derive(Template, Clone, Debug)]
 #[template(path = "stacks/index.html", blocks = ["now", "board"])]
 pub struct Dashboard {
-    /// The surroundings.
     pub shell: Shell,
     /// The host that does not answer.
     pub away: Option<Away>,

@@ -50,9 +50,7 @@ pub struct NextLine {
     pub icon: &'static str,
     /// `Stop`, or `Stop media` where the target is not plain.
     pub title: String,
-    /// When.
     pub when: When,
-    /// The schedule.
     pub href: String,
     /// Does it now; `None` where the reader is not asked.
     pub now: Option<Act>,

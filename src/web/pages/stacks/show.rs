@@ -98,10 +98,8 @@ fn failed(runs: &[Run]) -> Option<&Run> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tab {
-    /// Its schedules.
     #[default]
     Schedules,
-    /// Its newest runs.
     Runs,
     /// Who did what to it.
     Audit,
@@ -137,7 +135,6 @@ pub struct WakerLine {
 /// Labels of one container.
 #[derive(Clone, Debug)]
 pub struct LabelGroup {
-    /// The container.
     pub name: String,
     /// Its labels.
     pub labels: Vec<Label>,
@@ -147,17 +144,12 @@ pub struct LabelGroup {
 #[derive(Template, Clone, Debug)]
 #[template(path = "stacks/show.html", blocks = ["live"])]
 pub struct StackPage {
-    /// The surroundings.
     pub shell: Shell,
-    /// Its key.
     pub key: String,
-    /// Its name.
     pub name: String,
     /// What the schedule form takes as its target.
     pub target: String,
-    /// Its host.
     pub host: String,
-    /// How it is.
     pub state: Badge,
     /// `4 of 5 up`.
     pub counts: String,
@@ -197,11 +189,9 @@ pub struct StackPage {
     pub bars: Bars,
     /// What stands below.
     pub tab: Tab,
-    /// Its schedules.
     pub schedules: Vec<ScheduleLine>,
     /// Ready-made hours, for a stack without a schedule.
     pub presets: Vec<Preset>,
-    /// Its newest runs.
     pub runs: Vec<RunLine>,
     /// Who did what to it, newest first.
     pub audit: Vec<AuditLine>,

@@ -24,13 +24,10 @@ use crate::web::view::{self, Badge, Now, Sampled};
 pub struct Row {
     /// The element's id, and the name of the event that says it changed.
     pub id: String,
-    /// Its page.
     pub href: String,
     /// What a form names it by; empty where it cannot be chosen.
     pub pick: String,
-    /// Its name.
     pub name: String,
-    /// How it is.
     pub state: Badge,
     /// `4 of 5 up`; empty for a container.
     pub counts: String,
@@ -42,7 +39,6 @@ pub struct Row {
     pub strip: Option<Strip>,
     /// What comes next.
     pub next: Option<NextLine>,
-    /// Buttons.
     pub acts: Vec<Act>,
 }
 
@@ -130,7 +126,6 @@ impl Row {
 #[derive(Template, Clone, Debug)]
 #[template(path = "stacks/_row.html")]
 pub struct Tile {
-    /// The surroundings.
     pub shell: Shell,
     /// The row.
     pub row: Row,

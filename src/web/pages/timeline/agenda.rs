@@ -19,7 +19,6 @@ const MOST: usize = 300;
 /// What happens at an instant.
 #[derive(Clone, Debug)]
 pub struct EventRow {
-    /// When.
     pub when: When,
     /// For an edge: what is wanted from then on; `None` for a fire and for a run.
     pub begins: Option<Badge>,
@@ -48,7 +47,6 @@ pub struct Day {
     pub rows: Vec<EventRow>,
 }
 
-/// The list.
 #[derive(Clone, Debug, Default)]
 pub struct Agenda {
     /// Days on which something happens or is special.

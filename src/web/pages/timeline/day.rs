@@ -50,7 +50,6 @@ pub struct Tick {
 pub struct Lane {
     /// Its key, for ids.
     pub key: String,
-    /// The target.
     pub name: Link,
     /// For a container: its stack.
     pub of: Option<String>,
@@ -94,9 +93,6 @@ pub struct History {
 }
 
 /// The targets that have a lane, and what was done to each.
-///
-/// # Errors
-/// Where the database cannot be read.
 pub async fn known(app: &App, actor: &Actor, look: &Look, day: Day, now: &Now) -> Result<History> {
     let mut targets = sorted::set(look.runs.iter().map(|run| run.target.clone()));
     if let Some(foretold) = &look.foretold {

@@ -118,11 +118,9 @@ pub struct Tab {
     pub chosen: bool,
 }
 
-/// The page.
 #[derive(Template, Clone, Debug)]
 #[template(path = "timeline/index.html", blocks = ["region"])]
 pub struct TimelinePage {
-    /// The surroundings.
     pub shell: Shell,
     /// `day`, `week`, `month`, `agenda`.
     pub view: &'static str,

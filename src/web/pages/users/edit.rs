@@ -28,9 +28,7 @@ use crate::web::view::{Now, Sampled, When};
 #[derive(Template, Clone, Debug)]
 #[template(path = "users/new.html")]
 pub struct NewUser {
-    /// The surroundings.
     pub shell: Shell,
-    /// What was typed.
     pub form: Refill,
 }
 
@@ -38,17 +36,13 @@ pub struct NewUser {
 #[derive(Template, Clone, Debug)]
 #[template(path = "users/link.html")]
 pub struct LinkPage {
-    /// The surroundings.
     pub shell: Shell,
-    /// The account.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// It is for the first password.
     pub invites: bool,
     /// The whole address.
     pub url: String,
-    /// When it ends.
     pub ends: When,
 }
 
@@ -126,15 +120,12 @@ pub(super) async fn revoke_link(
 #[derive(Template, Clone, Debug)]
 #[template(path = "users/edit.html")]
 pub struct EditUser {
-    /// The surroundings.
     pub shell: Shell,
-    /// The account.
     pub row: Row,
     /// Where it is logged in.
     pub sessions: Vec<SessionRow>,
     /// The revision the form was made from.
     pub rev: i64,
-    /// What was typed.
     pub form: Refill,
     /// What could not be done as things are, in one sentence.
     pub refused: Option<String>,
@@ -280,11 +271,8 @@ pub(super) async fn end_session(
 #[derive(Template, Clone, Debug)]
 #[template(path = "users/delete.html")]
 pub struct DeleteUser {
-    /// The surroundings.
     pub shell: Shell,
-    /// The account.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// Why it cannot be done.
     pub refused: Option<String>,

@@ -40,7 +40,6 @@ pub(super) fn routes() -> Routes {
 pub struct SessionRow {
     /// `Firefox on Linux`
     pub words: String,
-    /// Its symbol.
     pub icon: &'static str,
     /// All that the browser says of itself.
     pub agent: String,
@@ -102,7 +101,6 @@ impl SessionRow {
 pub struct OpenLink {
     /// It is for the first password.
     pub invites: bool,
-    /// When it ends.
     pub ends: When,
 }
 
@@ -116,9 +114,7 @@ impl OpenLink {
 /// An account as a row shows it.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Its id.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// Its role.
     pub role: &'static str,
@@ -134,7 +130,6 @@ pub struct Row {
     pub sessions: i64,
     /// When one of them was last used, else the last login.
     pub seen: Option<When>,
-    /// When it was made.
     pub created: When,
 }
 
@@ -201,7 +196,6 @@ fn rights() -> Vec<Right> {
 #[derive(Template, Clone, Debug)]
 #[template(path = "users/index.html")]
 pub struct UsersPage {
-    /// The surroundings.
     pub shell: Shell,
     /// The accounts.
     pub rows: Vec<Row>,

@@ -22,7 +22,6 @@ pub struct CallRow {
     pub call: &'static str,
     /// `data-state`: gives the colour.
     pub state: &'static str,
-    /// Its symbol.
     pub icon: &'static str,
     /// How it went, in a word.
     pub word: &'static str,
@@ -61,7 +60,6 @@ pub struct Group {
 #[derive(Template, Clone, Debug)]
 #[template(path = "welcome/docker.html", blocks = ["checks"])]
 pub struct WelcomeDocker {
-    /// The surroundings.
     pub shell: Shell,
     /// Of four.
     pub step: usize,

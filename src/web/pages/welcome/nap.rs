@@ -59,9 +59,7 @@ const USUAL: [Usual; 3] = [
 pub struct StackTile {
     /// What is sent.
     pub key: String,
-    /// Its name.
     pub name: String,
-    /// How it is.
     pub state: Badge,
     /// `3 containers`
     pub size: String,
@@ -87,7 +85,6 @@ pub struct RuleTile {
 /// A change to come.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// When.
     pub when: When,
     /// What begins.
     pub state: Badge,
@@ -118,7 +115,6 @@ pub struct Look {
 #[derive(Template, Clone, Debug)]
 #[template(path = "welcome/nap.html", blocks = ["look"])]
 pub struct WelcomeNap {
-    /// The surroundings.
     pub shell: Shell,
     /// Of four.
     pub step: usize,
@@ -130,7 +126,6 @@ pub struct WelcomeNap {
     pub rules: Vec<RuleTile>,
     /// What would happen.
     pub look: Option<Look>,
-    /// What is wrong.
     pub errors: Vec<FieldError>,
 }
 

@@ -46,11 +46,9 @@ pub struct Need {
     pub id: String,
     /// `bad` or `warn`.
     pub tone: &'static str,
-    /// Its symbol.
     pub icon: &'static str,
     /// What, as a link.
     pub title: String,
-    /// What is wrong.
     pub text: String,
     /// Since when.
     pub when: Option<When>,
@@ -82,7 +80,6 @@ impl Need {
 /// What somebody hid, with the end of that.
 #[derive(Clone, Debug)]
 pub struct HiddenNeed {
-    /// What.
     pub need: Need,
     /// Until when.
     pub until: When,
