@@ -33,11 +33,12 @@ const BEGIN: &str = "2027-03-03T12:00:00Z";
 const END: &str = "2027-03-05T12:30:00Z";
 
 /// Routes that are left out, and why.
-const LEFT_OUT: [(&str, &str); 4] = [
+const LEFT_OUT: [(&str, &str); 5] = [
     ("/api/openapi.json", "a file already, held to by a test of its own"),
     ("/events", "a stream without an end"),
     ("/dev/components", "drawn for who works on the pages"),
-    ("/health/bundle", "figures of this process and machine"),
+    ("/health", "figures of this process and machine"),
+    ("/health/bundle", "the same"),
 ];
 
 /// The demo's world after two days: schedules of every kind, naps, runs that failed, what people did.
