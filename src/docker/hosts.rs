@@ -379,7 +379,7 @@ impl Host {
         self.seen(self.client.pause(id).await)
     }
 
-    /// Thaws a container's processes.
+    /// Unpauses a container.
     ///
     /// # Errors
     /// As Docker refused or failed; `Server` where it is not paused.

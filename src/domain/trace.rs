@@ -23,9 +23,9 @@ const DYING: Duration = Duration::from_secs(300);
 pub enum Did {
     /// It was started, by somebody or by its restart policy.
     Started,
-    /// Somebody thawed it.
+    /// Somebody unpaused it.
     Unpaused,
-    /// Somebody froze it.
+    /// Somebody paused it.
     Paused,
     /// Somebody stopped it.
     Stopped,
@@ -89,7 +89,7 @@ impl Trace {
         });
         let did = match event {
             "start" => Did::Started,
-            // Docker thaws what it kills, or its process could not end.
+            // Docker unpauses what it kills, or its process could not end.
             "unpause" if dies => Did::Killed,
             "unpause" => Did::Unpaused,
             "pause" => Did::Paused,

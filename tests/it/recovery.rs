@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use docknap::app::schedules::Draft;
 use docknap::app::stacks::{self, ShownState};
+use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::ids::HostId;
 use docknap::domain::inventory::StackStatus;
@@ -372,7 +373,7 @@ async fn what_is_stopped_by_hand_is_stopped_whatever_its_exit_code(test: TestDb)
     assert_eq!(bench.sim.running("shop"), ["shop-db-1", "shop-web-1"]);
 }
 
-/// Docker thaws what it kills: it was killed by hand all the same.
+/// Docker unpauses what it kills: it was killed by hand all the same.
 #[tokio::test]
 async fn what_is_killed_while_it_is_paused_was_killed_by_hand() {
     let draft = Draft { policy: Some("observe".to_owned()), mode: Some("pause".to_owned()), ..window(NIGHT) };
@@ -387,19 +388,37 @@ async fn what_is_killed_while_it_is_paused_was_killed_by_hand() {
     assert_eq!(reason(&bench, "shop-plain-1").await, "it was stopped by hand at 00:00 on 2027-03-03");
 }
 
-/// A nap that somebody ended is none any more, whatever ends the container afterwards.
+/// A nap that somebody ended is none any more, whatever ends the container afterwards, and whoever was watching.
 #[tokio::test]
-async fn what_somebody_unpaused_naps_no_more_when_the_daemon_ends_it() {
-    for end in ENDS {
-        let bench = asleep("pause").await;
-        bench.sim.unpause("shop-plain-1").expect("it is thawed");
+async fn what_somebody_unpaused_naps_no_more_when_something_else_ends_it() {
+    for end in ["itself", "the daemon", "the daemon, DockNap too"] {
+        let mut bench = asleep("pause").await;
+        bench.sim.unpause("shop-plain-1").expect("it is unpaused");
         until_known(&bench).await;
         look(&bench).await;
-        restart_daemon(&bench, end).await;
+        match end {
+            "itself" => bench.sim.exit("shop-plain-1", 0),
+            "the daemon" => restart_daemon(&bench, DaemonEnd::Graceful).await,
+            _ => restart_both(&mut bench, DaemonEnd::Graceful).await,
+        }
+        until_known(&bench).await;
         look(&bench).await;
-        assert_eq!(bench.sim.state("shop-plain-1"), "exited", "{end:?}");
-        assert_ne!(shown(&bench, "shop-plain-1").await, ShownState::Napping, "{end:?}");
+        assert_eq!(bench.sim.state("shop-plain-1"), "exited", "{end}");
+        assert_ne!(shown(&bench, "shop-plain-1").await, ShownState::Napping, "{end}");
         pass(&bench, WAKE).await;
-        assert_eq!(bench.sim.state("shop-plain-1"), "exited", "{end:?}");
+        assert_eq!(bench.sim.state("shop-plain-1"), "exited", "{end}");
     }
+}
+
+/// Docker's time stamps are compared with one another: ours, as the Engine's clock shows it, is right to a second or so.
+#[tokio::test]
+async fn a_nap_begins_when_docker_says_that_the_process_ended() {
+    let bench = Bench::new(NOW, policies()).await;
+    bench.sim.fault(Fault::delay(Duration::from_secs(4)).on(Endpoint::Inspect).container("shop-plain-1"));
+    let (_, steps) = bench.carry_out(Action::Stop, Bench::stack("shop")).await;
+    let naps = db::naps::of_host(&bench.app.db, &HostId::local()).await.expect("they read");
+    let step = steps.iter().find(|step| step.container == "shop-plain-1").expect("a step");
+    let ended = bench.sim.container("shop-plain-1").and_then(|seen| seen.finished);
+    assert!(step.finished_at > ended, "it took a while until this was known");
+    assert_eq!(naps.get(&step.identity).map(|nap| nap.since), ended);
 }

@@ -177,7 +177,7 @@ impl Judge {
                 Some(Wanted::Asleep) if fact.is_up && !fact.is_paused => {
                     wrong.push(format!("I5: {} is wanted asleep and is up: {fact:?}", fact.name));
                 }
-                // Docker has nothing to thaw there: it naps until its windows want something else again.
+                // An unpause has nothing to do there: it naps until its windows want something else again.
                 Some(Wanted::Awake) if fact.naps && fact.by_unpause => {
                     self.excuse(&fact.name, "an unpause of its stack left it as it was");
                 }
