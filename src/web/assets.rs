@@ -52,14 +52,6 @@ pub fn version() -> &'static str {
     &VERSION
 }
 
-/// The names of the symbols in `icons.svg`.
-#[cfg(debug_assertions)]
-pub(super) fn icons() -> Vec<String> {
-    let sprite = FILES.iter().find(|(path, _, _)| *path == "icons.svg").map(|(_, _, text)| text.plain());
-    let symbols = String::from_utf8_lossy(&sprite.unwrap_or_default()).into_owned();
-    symbols.split("id=\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
-}
-
 fn short(hash: &[u8]) -> String {
     hex(&hash[..6])
 }

@@ -157,19 +157,6 @@ impl Shell {
             ..Self::bare(web, headers)
         }
     }
-
-    /// Surroundings to try a template in.
-    pub fn sample() -> Self {
-        Self {
-            assets: "0".to_owned(),
-            theme: "system".to_owned(),
-            user: Some(ShellUser { name: "anna".to_owned(), role: Role::Admin }),
-            here: "stacks",
-            zone: "Europe/Berlin".to_owned(),
-            version: env!("CARGO_PKG_VERSION"),
-            ..Self::default()
-        }
-    }
 }
 
 impl FromRequestParts<Web> for Shell {

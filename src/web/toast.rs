@@ -5,7 +5,7 @@ use axum::response::Html;
 
 use super::error;
 use super::shell::Shell;
-use super::view::{ErrorPage, Link, Sampled};
+use super::view::{ErrorPage, Link};
 use crate::app::Result;
 
 /// One message that is shown once.
@@ -133,14 +133,5 @@ impl From<ErrorPage> for ToastPart {
     fn from(page: ErrorPage) -> Self {
         let ErrorPage { shell, title, message, request_id, retry_after, .. } = page;
         Self { title, request_id, retry_after, ..Self::new(shell, Toast::new("bad", message)) }
-    }
-}
-
-impl Sampled for ToastPart {
-    fn samples() -> Vec<Self> {
-        let undo = Toast::new("good", "Nights is switched off.").with_undo("/schedules/1/enable");
-        let undo = undo.with_link("/runs/1", "View run");
-        let apart = Self { apart: true, ..Self::new(Shell::sample(), undo) };
-        ErrorPage::samples().into_iter().map(Self::from).chain([apart]).collect()
     }
 }

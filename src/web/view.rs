@@ -13,23 +13,15 @@ use crate::domain::inventory::{Health, StackStatus};
 use crate::domain::run::{Condition, RunState, StepState, Trigger, WaitFor};
 use crate::domain::user::{ClockFace, Habits};
 
-/// A template that can show itself with made-up values, so that one test renders all of them.
-pub trait Sampled: askama::Template + Sized {
-    /// Every shape the page can take: full, empty, failing.
-    fn samples() -> Vec<Self>;
-}
-
 /// A link with its words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Link {
     /// Path below the base path, with the leading slash.
     pub href: String,
-    /// What it says.
     pub text: String,
 }
 
 impl Link {
-    /// A link.
     pub fn new(href: impl Into<String>, text: impl Into<String>) -> Self {
         Self { href: href.into(), text: text.into() }
     }
@@ -58,11 +50,11 @@ pub struct Now {
 }
 
 impl Now {
-    /// Surroundings for samples: Friday 27 November 2026, 20:12 in Berlin.
+    /// For tests: Friday 27 November 2026, 20:12 in Berlin.
+    #[cfg(test)]
     pub fn sample() -> Self {
-        let zone = TimeZone::get("Europe/Berlin").unwrap_or(TimeZone::UTC);
-        let at = Timestamp::from_second(1_795_806_720).unwrap_or(Timestamp::UNIX_EPOCH);
-        Self { at, zone, habits: Habits::default() }
+        let zone = TimeZone::get("Europe/Berlin").expect("a zone");
+        Self { at: "2026-11-27T20:12:00+01:00".parse().expect("an instant"), zone, habits: Habits::default() }
     }
 
     /// The time of day as the reader writes it: `23:00`, `11:00 pm`.
@@ -91,7 +83,8 @@ impl Now {
         When::new(at, self)
     }
 
-    /// An instant some seconds from now, for samples.
+    /// An instant some seconds from now.
+    #[cfg(test)]
     pub fn plus(&self, seconds: i64) -> When {
         self.when(self.at.saturating_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(self.at))
     }
@@ -308,12 +301,8 @@ impl Badge {
     pub const DRIFTED: Self = Self::new("drifted", "git-compare", "Drifted");
     /// Its host does not answer.
     pub const UNREACHABLE: Self = Self::new("unreachable", "unplug", "Unreachable");
-    /// Never touched.
-    pub const PROTECTED: Self = Self::new("protected", "lock", "Protected");
     /// A one-shot that did its work.
     pub const COMPLETED: Self = Self::new("completed", "check", "Completed");
-    /// Being removed, or in a state Docker cannot repair.
-    pub const GONE: Self = Self::new("gone", "circle-slash", "Gone");
 }
 
 impl From<StackStatus> for Badge {
@@ -481,48 +470,6 @@ pub struct ErrorPage {
     pub retry_after: Option<u64>,
     /// The page tries again by itself after so many seconds: only where that changes nothing.
     pub refresh: Option<u64>,
-}
-
-impl Sampled for ErrorPage {
-    fn samples() -> Vec<Self> {
-        let page = |status, title: &str, message: &str| Self {
-            shell: super::shell::Shell { here: "", ..super::shell::Shell::sample() },
-            status,
-            title: title.to_owned(),
-            message: message.to_owned(),
-            near: vec![],
-            links: vec![Link::new("/", "To the stacks")],
-            request_id: None,
-            retry_after: None,
-            refresh: None,
-        };
-        vec![
-            Self {
-                near: vec![Link::new("/stacks/0123456789abcdef", "media")],
-                ..page(404, "There is no stack “meida”", "It may have been removed, or renamed.")
-            },
-            page(
-                403,
-                "This needs the role operator",
-                "You are logged in as a viewer. An admin can change your role.",
-            ),
-            Self { retry_after: Some(30), ..page(429, "Too many tries", "Wait a little, then try again.") },
-            Self {
-                request_id: Some("0199c1d2".to_owned()),
-                ..page(
-                    500,
-                    "Something went wrong inside DockNap",
-                    "Nothing was changed. The log has the details.",
-                )
-            },
-            Self {
-                shell: super::shell::Shell { user: None, ..super::shell::Shell::sample() },
-                retry_after: Some(5),
-                refresh: Some(5),
-                ..page(503, "Docker is away", "DockNap keeps trying.")
-            },
-        ]
-    }
 }
 
 #[cfg(test)]

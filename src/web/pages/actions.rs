@@ -14,10 +14,8 @@ use super::deeds::Deed;
 use super::ends::Ends;
 use super::undo;
 use crate::app::execute::Submitted;
-use crate::app::nap::Course;
 use crate::app::{FieldError, Result};
 use crate::domain::action::Action;
-use crate::domain::ids::HostId;
 use crate::domain::inventory::{Container, ContainerState, Counts};
 use crate::domain::plan::{Plan, PlannedStep};
 use crate::domain::target::{Target, TargetType};
@@ -26,7 +24,7 @@ use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::session;
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Link, Now, Sampled};
+use crate::web::view::{self, Link};
 
 /// A button that leads to the question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -444,122 +442,5 @@ impl Question {
             reason: locks.then(|| typed.get("reason").to_owned()),
             ..Self::default()
         }
-    }
-}
-
-impl PlanView {
-    /// A plan to try templates with.
-    pub fn sample() -> Self {
-        let step = |container: &str, note: &str| WaveStep {
-            container: container.to_owned(),
-            action: "Stop",
-            icon: "square",
-            note: note.to_owned(),
-        };
-        Self {
-            waves: vec![
-                Wave { number: 1, steps: vec![step("media-web-1", ""), step("media-indexer-1", "")] },
-                Wave { number: 2, steps: vec![step("media-db-1", "waits for media-web-1 to be down")] },
-            ],
-            skipped: vec![Skip {
-                container: "media-migrate-1".to_owned(),
-                reason: "a one-shot that has done its work".to_owned(),
-            }],
-            asks: Vec::new(),
-            warnings: vec![
-                "media-db-1 has the restart policy “always”: a restart of the Docker daemon wakes it."
-                    .to_owned(),
-            ],
-            size: "3 containers".to_owned(),
-        }
-    }
-}
-
-impl Question {
-    /// Questions to try templates with.
-    pub fn samples() -> Vec<Self> {
-        let stop = Self {
-            title: "Stop media?".to_owned(),
-            label: "Stop media".to_owned(),
-            icon: "square",
-            harsh: true,
-            action: "/stacks/0123456789abcdef/stop".to_owned(),
-            back: Link::new("/stacks/0123456789abcdef", "Back to media"),
-            plan: Some(PlanView::sample()),
-            ..Self::default()
-        };
-        let until = Typed::of([("until", "at"), ("at", "2026-11-20T08:00")]);
-        let wake = Self {
-            ends: Some(Ends::new(&Course::sample(true, Now::sample().at), &Now::sample(), &Typed::default())),
-            reason: Some(String::new()),
-            ..stop.clone().as_nap(true, "media")
-        };
-        let target = Target::stack(HostId::local(), "media".to_owned());
-        vec![
-            Self::lock(&target, "media", Deed::Lock, &Typed::default()),
-            Self::lock(&target, "media", Deed::Unlock, &Typed::default()),
-            Self {
-                ends: Some(Ends::new(&Course::sample(false, Now::sample().at), &Now::sample(), &until)),
-                errors: vec![FieldError::new("until", "this has passed; use a time to come")],
-                ..wake.clone()
-            },
-            wake,
-            Self {
-                plan: Some(PlanView { waves: vec![], warnings: vec![], ..PlanView::sample() }),
-                ..stop.clone()
-            },
-            Self {
-                plan: Some(PlanView {
-                    waves: vec![],
-                    warnings: vec![],
-                    asks: vec![Ask {
-                        container: "media-web-1".to_owned(),
-                        value: "service:media/web/1".to_owned(),
-                        ticked: false,
-                    }],
-                    ..PlanView::sample()
-                }),
-                errors: vec![FieldError::new("also_start", "there is no container `x` in it")],
-                ..stop.clone()
-            },
-            Self {
-                title: "Nap 2 at once?".to_owned(),
-                label: "Nap 2 at once".to_owned(),
-                plan: None,
-                parts: ["media", "shop"]
-                    .map(|name| Part {
-                        name: name.to_owned(),
-                        plan: PlanView::sample(),
-                        ends: "Until the next wake, 07:00".to_owned(),
-                    })
-                    .into(),
-                hidden: vec![("do", "nap".to_owned())],
-                ends: Some(Ends::of_several(false, &Now::sample(), &Typed::default())),
-                reason: Some(String::new()),
-                ..stop.clone()
-            },
-            Self {
-                title: "Delete “Nights”?".to_owned(),
-                label: "Delete".to_owned(),
-                icon: "trash-2",
-                text: "Its runs stay in the list.".to_owned(),
-                plan: None,
-                rev: Some(3),
-                ..stop.clone()
-            },
-            stop,
-        ]
-    }
-}
-
-impl Sampled for ConfirmPage {
-    fn samples() -> Vec<Self> {
-        Question::samples().into_iter().map(|q| Self { shell: Shell::sample(), q }).collect()
-    }
-}
-
-impl Sampled for ConfirmDialog {
-    fn samples() -> Vec<Self> {
-        Question::samples().into_iter().map(|q| Self { shell: Shell::sample(), q }).collect()
     }
 }

@@ -23,7 +23,7 @@ use crate::web::export::{File, Form, instant};
 use crate::web::form::Typed;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Choice, Now, Sampled, When};
+use crate::web::view::{self, Choice, Now, When};
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/audit", Access::VIEWER, index).get("/audit.csv", Access::VIEWER, file).get(
@@ -488,89 +488,4 @@ async fn file(
         async move { audit::list(&app, &actor, &wanted, &page).await }
     })
     .await
-}
-
-impl Sampled for AuditPage {
-    fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let line = |actor: &str, deed: &str, object: &str, seconds: i64| AuditLine {
-            id: seconds.to_string(),
-            when: now.plus(seconds),
-            actor: actor.to_owned(),
-            ip: Some("192.0.2.7".to_owned()),
-            deed: deed.to_owned(),
-            object: object.to_owned(),
-            href: None,
-            outcome: None,
-            bad: false,
-            reason: String::new(),
-            changes: vec![],
-            fresh: false,
-            run: None,
-        };
-        let change = |field: &str, old: Option<&str>, new: Option<&str>| ChangeLine {
-            field: field.to_owned(),
-            old: old.map(str::to_owned),
-            new: new.map(str::to_owned),
-        };
-        let page = Self {
-            days: vec![
-                Day {
-                    title: "Today".to_owned(),
-                    rows: vec![
-                        AuditLine {
-                            href: Some("/schedules/1".to_owned()),
-                            changes: vec![
-                                change("cron", Some("0 22 * * *"), Some("0 23 * * 1-5")),
-                                change("note", None, Some("Asked for by the team")),
-                            ],
-                            ..line("anna", "changed the schedule", "Nights", -300)
-                        },
-                        AuditLine {
-                            ip: None,
-                            run: Some("1".to_owned()),
-                            outcome: Some("partial".to_owned()),
-                            bad: true,
-                            reason: "1 of 3 steps failed".to_owned(),
-                            ..line("scheduler", "finished a run on", "media", -4000)
-                        },
-                    ],
-                },
-                Day {
-                    title: "Yesterday".to_owned(),
-                    rows: vec![
-                        AuditLine {
-                            outcome: Some("refused".to_owned()),
-                            bad: true,
-                            reason: "name or password is wrong".to_owned(),
-                            ..line("ben", "logged in as", "ben", -90_000)
-                        },
-                        AuditLine {
-                            changes: vec![change("cron", Some("0 4 * * *"), None)],
-                            ..line("anna", "deleted the schedule", "Old nights", -91_000)
-                        },
-                    ],
-                },
-            ],
-            older: Some("/audit?cursor=1".to_owned()),
-            activity: Activity::new(
-                Activity::start(now.at, &now),
-                None,
-                &(0..24)
-                    .map(|hour| (hour, 3 + i64::try_from(hour * 7 % 11).unwrap_or(0), 2))
-                    .collect::<Vec<_>>(),
-                &now,
-            ),
-            ..Self::new(Shell { here: "audit", ..Shell::sample() }, Typed::default(), &[], &now)
-        };
-        let typed = Typed::of([("who", "anna"), ("to", "soon"), ("event", "user.login")]);
-        vec![
-            Self { days: vec![], older: None, own: true, newest: Some("/audit".to_owned()), ..page.clone() },
-            Self {
-                errors: vec![FieldError::new("to", "use a day such as 2026-11-25")],
-                ..Self::new(Shell { here: "audit", ..Shell::sample() }, typed, &[], &now)
-            },
-            page,
-        ]
-    }
 }

@@ -21,7 +21,7 @@ use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::Kept;
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Link, Now, Sampled};
+use crate::web::view::{self, Link, Now};
 
 /// Days to come that the page of a calendar shows.
 const COMING: usize = 12;
@@ -500,101 +500,4 @@ async fn delete(
     calendars::delete(&web.app, &caller.actor, &CalendarId(id), rev).await?;
     notes.leave(Flash::new("good", "The calendar is deleted.")).await;
     Ok(go(&web, &htmx, "/calendars"))
-}
-
-fn sample_day(text: &str, name: &str) -> Day {
-    Day {
-        iso: "2026-12-25".to_owned(),
-        text: text.to_owned(),
-        relative: "in 28 days".to_owned(),
-        name: name.to_owned(),
-    }
-}
-
-impl Sampled for CalendarsPage {
-    fn samples() -> Vec<Self> {
-        let shell = || Shell { here: "schedules", ..Shell::sample() };
-        let row = |name: &str, schedules: &str| CalendarRow {
-            id: "0191".to_owned(),
-            name: name.to_owned(),
-            next: (!schedules.is_empty()).then(|| sample_day("Fri 25 Dec 2026", "")),
-            year: "14 days".to_owned(),
-            schedules: schedules.to_owned(),
-            left: if name == "Fair" { left_text(2) } else { String::new() },
-        };
-        let viewer = Shell {
-            user: shell().user.map(|user| crate::web::shell::ShellUser {
-                role: crate::domain::permission::Role::Viewer,
-                ..user
-            }),
-            ..shell()
-        };
-        vec![
-            Self {
-                shell: shell(),
-                rows: vec![
-                    row("Public holidays", "2 schedules"),
-                    row("\"><x", ""),
-                    row("Fair", "1 schedule"),
-                ],
-            },
-            Self { shell: shell(), rows: vec![] },
-            Self { shell: viewer, rows: vec![] },
-        ]
-    }
-}
-
-impl Sampled for CalendarForm {
-    fn samples() -> Vec<Self> {
-        let shell = || Shell { here: "schedules", ..Shell::sample() };
-        let fields = Fields {
-            name: "Public holidays".to_owned(),
-            days: "2026-12-31\n2026-12-24 to 2026-12-26\n05-01".to_owned(),
-            ics: "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n".to_owned(),
-            rev: "3".to_owned(),
-        };
-        let stored = Stored {
-            id: "0191".to_owned(),
-            year: "14 days in the next 12 months".to_owned(),
-            coming: vec![
-                sample_day("Fri 25 Dec 2026", "Christmas Day"),
-                sample_day("Sat 26 Dec 2026", "\"><x"),
-                sample_day("Fri 1 Jan 2027", ""),
-            ],
-            schedules: vec![Link::new("/schedules/1", "Nights"), Link::new("/schedules/2", "Staging off")],
-            left: vec!["Line 12 of the ICS file: `\"><x` is not a date".to_owned()],
-            left_more: 1,
-        };
-        let form = Self {
-            heading: "Public holidays".to_owned(),
-            stored: Some(stored.clone()),
-            ..Self::new(shell(), fields.clone())
-        };
-        let wrong = vec![
-            FieldError::new("name", "give it a name, such as Public holidays"),
-            FieldError::new("days", "line 2: `2026-02-30` is not a date; write it as 2026-12-25"),
-            FieldError::new("ics", "the ICS file holds no event"),
-        ];
-        vec![
-            Self::new(shell(), Fields::default()),
-            Self { errors: wrong, ..Self::new(shell(), fields) },
-            form.clone().stale(&Fields {
-                name: "Holidays".to_owned(),
-                rev: "4".to_owned(),
-                ..Fields::default()
-            }),
-            Self {
-                stored: Some(Stored {
-                    coming: vec![],
-                    schedules: vec![],
-                    left: vec![],
-                    left_more: 0,
-                    ..stored
-                }),
-                shell: Shell { user: None, ..shell() },
-                ..form.clone()
-            },
-            form,
-        ]
-    }
 }

@@ -18,7 +18,7 @@ use crate::web::htmx::Htmx;
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{Now, Sampled, When};
+use crate::web::view::When;
 use crate::web::{Web, error};
 
 /// Where the feeds are. What follows is a secret.
@@ -38,15 +38,6 @@ pub struct FeedRow {
     pub created: When,
     /// When it was last fetched.
     pub used: Option<When>,
-}
-
-impl FeedRow {
-    /// What examples look like.
-    pub fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let row = |id: &str, used| Self { id: id.to_owned(), created: now.plus(-90_000), used };
-        vec![row("1", Some(now.plus(-600))), row("2", None)]
-    }
 }
 
 /// The reader's own addresses.
@@ -136,14 +127,4 @@ async fn fetch(
         (CONTENT_DISPOSITION, HeaderValue::from_static("inline; filename=\"docknap.ics\"")),
     ];
     Ok((kept, kind, text).into_response())
-}
-
-impl Sampled for FeedPage {
-    fn samples() -> Vec<Self> {
-        let page = |insecure| Self {
-            shell: Shell { here: "profile", insecure, ..Shell::sample() },
-            address: "https://nap.example.org/calendar/dnc_0123456789.ics".to_owned(),
-        };
-        vec![page(false), page(true)]
-    }
 }

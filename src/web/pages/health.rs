@@ -10,14 +10,14 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::{html, now};
 use crate::app::Result;
-use crate::app::health::{self, Facts, Health, HostHealth, Itself};
+use crate::app::health::{self, Health, HostHealth, Itself};
 use crate::domain::inventory::Link;
 use crate::web::Web;
 use crate::web::auth::{Admin, Caller, Viewer};
 use crate::web::proxy;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Now, Sampled, When};
+use crate::web::view::{self, Now, When};
 use crate::zones;
 
 /// The picture of the heartbeat goes back this far, in seconds.
@@ -236,60 +236,4 @@ async fn bundle(State(web): State<Web>, caller: Caller<Admin>) -> Result<Respons
         (CONTENT_DISPOSITION, "attachment; filename=\"docknap-support.json\""),
     ];
     Ok((headers, text).into_response())
-}
-
-impl Sampled for HealthPage {
-    fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let shell = || Shell { here: "health", ..Shell::sample() };
-        let at =
-            |seconds: i64| now.at.saturating_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(now.at);
-        let host = |link, ahead| HostHealth {
-            id: "local".to_owned(),
-            link,
-            ahead: jiff::SignedDuration::from_secs(ahead),
-            calls: 1204,
-            containers: 12,
-            itself: Itself::Container("\"><x".to_owned()),
-        };
-        let well = Health {
-            alive: true,
-            since: at(-7200),
-            last_tick: at(-12),
-            next_due: Some(at(600)),
-            beats: (0..20_u32).map(|beat| (at(i64::from(beat) * 30 - 590), u64::from(beat) * 3)).collect(),
-            lags: vec![(Some(0.005), 40), (Some(60.0), 2), (None, 1)],
-            hosts: vec![host(
-                Link::Connected { api_version: "1.41".to_owned(), engine_version: "20.10.24".to_owned() },
-                0,
-            )],
-            database: Facts { kind: "SQLite 3.51.3".to_owned(), bytes: 2_500_000, migrations: 7 },
-        };
-        let away = Link::Unreachable { reason: "\"><x refused".to_owned(), since: at(-60) };
-        let ill = Health {
-            alive: false,
-            next_due: None,
-            beats: Vec::new(),
-            lags: vec![(None, 0)],
-            hosts: vec![
-                HostHealth {
-                    itself: Itself::OneOf(vec!["docknap".to_owned(), "vpn".to_owned()]),
-                    ..host(away, -40)
-                },
-                HostHealth { itself: Itself::Elsewhere, ..host(Link::Connecting, 40) },
-                HostHealth { itself: Itself::Outside, ..host(Link::Connecting, 0) },
-            ],
-            ..well.clone()
-        };
-        let forwarder = ForwarderLine {
-            address: "172.18.0.2".to_owned(),
-            setting: "DOCKNAP_TRUSTED_PROXIES=172.18.0.2".to_owned(),
-            since: now.plus(-4000),
-        };
-        vec![
-            Self { forwarders: vec![forwarder], ..Self::new(shell(), &well, None, &now) },
-            Self::new(shell(), &well, Some("{\n  \"version\": \"0\"\n}".to_owned()), &now),
-            Self::new(shell(), &ill, None, &now),
-        ]
-    }
 }

@@ -17,7 +17,6 @@ use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::{self, PageLogin};
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::Sampled;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -137,34 +136,4 @@ async fn strength(State(web): State<Web>, shell: Shell, typed: Typed) -> Result<
     }
     let name = typed.filled("name").unwrap_or_else(|| typed.get("username")).to_owned();
     html(&StrengthNote::new(shell, users::strength(&web.app, &name, &password)))
-}
-
-impl Sampled for InvitePage {
-    fn samples() -> Vec<Self> {
-        let wrong = vec![crate::app::FieldError::new("password", "too short")];
-        let page = |token: &str, invites, form| Self {
-            shell: Shell { user: None, ..Shell::sample() },
-            token: token.to_owned(),
-            name: "otto".to_owned(),
-            invites,
-            form,
-            password_min: 15,
-        };
-        vec![
-            page("token", true, Refill::default()),
-            page("token", false, Refill::wrong(Typed::default(), wrong)),
-            page("", false, Refill::default()),
-        ]
-    }
-}
-
-impl Sampled for StrengthNote {
-    fn samples() -> Vec<Self> {
-        let shell = Shell { user: None, ..Shell::sample() };
-        vec![
-            Self::new(shell.clone(), Err(WeakPassword::TooShort { min: 15 })),
-            Self::new(shell.clone(), Ok(Strength::Fair)),
-            Self::new(shell, Ok(Strength::Strong)),
-        ]
-    }
 }

@@ -16,7 +16,6 @@ use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::{self, Ended, PageLogin};
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::Sampled;
 use crate::web::{Web, error};
 
 pub(super) fn routes(web: &Web) -> Routes {
@@ -43,24 +42,6 @@ pub struct LoginPage {
     pub wait: Option<u64>,
     /// A form is being kept for whoever logs in.
     pub kept: bool,
-}
-
-impl Sampled for LoginPage {
-    fn samples() -> Vec<Self> {
-        let page = |wrong: Option<&str>, wait, kept| Self {
-            shell: Shell { user: None, insecure: kept, ..Shell::sample() },
-            name: wrong.map_or(String::new(), |_| "anna".to_owned()),
-            next: "/runs".to_owned(),
-            wrong: wrong.map(str::to_owned),
-            wait,
-            kept,
-        };
-        vec![
-            page(None, None, false),
-            page(Some("Name or password is wrong."), None, true),
-            page(Some("Too many tries."), Some(60), false),
-        ]
-    }
 }
 
 #[derive(serde::Deserialize)]

@@ -25,8 +25,6 @@ pub mod containers;
 mod deeds;
 mod ends;
 pub mod feeds;
-#[cfg(debug_assertions)]
-pub mod gallery;
 pub mod health;
 pub mod invite;
 pub mod login;
@@ -47,10 +45,7 @@ pub mod welcome;
 
 /// Every page with what it asks of its caller.
 pub fn routes(web: &Web) -> Routes {
-    let routes = Routes::new();
-    #[cfg(debug_assertions)]
-    let routes = routes.merge(gallery::routes());
-    routes
+    Routes::new()
         .merge(login::routes(web))
         .merge(setup::routes())
         .merge(invite::routes())

@@ -18,7 +18,7 @@ use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Choice, Link, Sampled};
+use crate::web::view::{self, Choice, Link};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -61,25 +61,6 @@ impl WaitLine {
             id: waits.added.as_ref().map(|edge| edge.id.clone()),
             author: waits.added.as_ref().map(|edge| view::shown_name(&edge.author)).unwrap_or_default(),
         }
-    }
-
-    /// Lines to try templates with.
-    pub fn samples() -> Vec<Self> {
-        let line = |dependant: &str, dependency: &str, condition: &str| Self {
-            dependant: dependant.to_owned(),
-            dependency: dependency.to_owned(),
-            condition: condition.to_owned(),
-            id: None,
-            author: String::new(),
-        };
-        vec![
-            line("web", "db", "is healthy"),
-            Self {
-                id: Some("1".to_owned()),
-                author: "anna".to_owned(),
-                ..line("media", "proxy", "runs, for 1 min at most")
-            },
-        ]
     }
 }
 
@@ -262,42 +243,4 @@ async fn remove(
     order::remove(&web.app, &caller.actor, &id).await?;
     notes.leave(Flash::new("good", "It waits no longer.")).await;
     Ok(go(&web, &htmx, &format!("/stacks/{key}/order")))
-}
-
-impl Sampled for OrderPage {
-    fn samples() -> Vec<Self> {
-        let option = |value: &str, label: &str| Choice {
-            value: value.to_owned(),
-            label: label.to_owned(),
-            chosen: value == "container/2",
-        };
-        let services = Group {
-            label: "Containers of media".to_owned(),
-            options: vec![option("container/1", "media-db-1"), option("container/2", "media-web-1")],
-        };
-        let page = Self {
-            shell: Shell::sample(),
-            stack: Link::new("/stacks/0123456789abcdef", "media"),
-            href: "/stacks/0123456789abcdef/order".to_owned(),
-            waits: WaitLine::samples(),
-            dependants: vec![services.clone()],
-            dependencies: vec![services],
-            conditions: vec![
-                option("service_started", "it runs"),
-                option("service_healthy", "it is healthy"),
-            ],
-            wait_seconds: String::new(),
-            errors: vec![],
-        };
-        let cycle = "that would be a cycle: media-web-1 → media-db-1 → media-web-1";
-        vec![
-            Self { waits: vec![], ..page.clone() },
-            Self {
-                errors: vec![FieldError::new("dependency", cycle)],
-                wait_seconds: "60".to_owned(),
-                ..page.clone()
-            },
-            page,
-        ]
-    }
 }

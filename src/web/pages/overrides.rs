@@ -20,7 +20,7 @@ use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::Kept;
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Badge, Choice, Link, Now, Sampled, When};
+use crate::web::view::{self, Badge, Choice, Link, Now, When};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -241,60 +241,4 @@ async fn end(
     };
     notes.leave(Flash::new("good", format!("{}: ended. {then}", reached(&one)))).await;
     Ok(go(&web, &htmx, &page_of(&one.reach).unwrap_or_else(|| "/overrides".to_owned())))
-}
-
-impl Sampled for OverridesPage {
-    fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let row = |target: Link, state, why: &str, seconds: i64| OverrideRow {
-            imposed: Imposed {
-                id: "1".to_owned(),
-                state,
-                until: now.plus(seconds),
-                then: "",
-                chosen: true,
-                why: why.to_owned(),
-            },
-            target,
-            made: now.plus(seconds - 20_000),
-            ended: None,
-        };
-        let media = || Link::new("/stacks/0123456789abcdef", "media");
-        let full = Self {
-            shell: Shell { here: "stacks", ..Shell::sample() },
-            open: vec![
-                row(Link::new("", "Everything"), Badge::HELD, "the move to the new disk (by anna)", 90_000),
-                row(media(), Badge::AWAKE, "the release runs late (by anna)", 10_000),
-            ],
-            ended: vec![OverrideRow {
-                ended: Some((now.plus(-4000), "ended by anna".to_owned())),
-                ..row(media(), Badge::ASLEEP, "stopped by anna", -4000)
-            }],
-        };
-        vec![Self { open: vec![], ended: vec![], ..full.clone() }, full]
-    }
-}
-
-impl Sampled for OverrideForm {
-    fn samples() -> Vec<Self> {
-        let option = |value: &str, label: &str, chosen| Choice {
-            value: value.to_owned(),
-            label: label.to_owned(),
-            chosen,
-        };
-        let groups = vec![
-            Group { label: "Everything".to_owned(), options: vec![option("all/", "Everything", false)] },
-            Group { label: "Stacks".to_owned(), options: vec![option("stack/1", "media", true)] },
-        ];
-        let shell = Shell { here: "stacks", ..Shell::sample() };
-        let typed = Typed::of([("state", "hold"), ("until", "at"), ("at", "2026-11-20T08:00")]);
-        let errors = vec![
-            FieldError::new("until", "this has passed; use a time to come"),
-            FieldError::new("reason", "say why, for whoever wonders later"),
-        ];
-        vec![
-            Self::new(shell.clone(), groups.clone(), &Typed::default(), Vec::new()),
-            Self::new(shell, groups, &typed, errors),
-        ]
-    }
 }

@@ -25,7 +25,7 @@ use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::{self, Kept, PageLogin};
 use crate::web::shell::{Flash, Notes, Shell, theme_cookie};
-use crate::web::view::{self, Choice, Now, Sampled, When};
+use crate::web::view::{self, Choice, Now, When};
 
 /// Rows of one's own in the log that are shown …
 const LATELY: usize = 6;
@@ -92,19 +92,6 @@ impl BrowserRow {
             used: now.when(device.last_used),
             until: now.when(device.expires),
         }
-    }
-
-    fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let row = |words: &str, current, address: &str, ago: i64| Self {
-            key: "0123456789abcdef".to_owned(),
-            words: words.to_owned(),
-            current,
-            address: address.to_owned(),
-            used: now.plus(-ago),
-            until: now.plus(90 * 86_400 - ago),
-        };
-        vec![row("Firefox on Linux", true, "192.168.1.20", 600), row("Safari on iPhone", false, "", 700_000)]
     }
 }
 
@@ -340,35 +327,5 @@ async fn password(
             Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
         }
         Err(other) => Err(other),
-    }
-}
-
-impl Sampled for ProfilePage {
-    fn samples() -> Vec<Self> {
-        let shell = Shell { here: "profile", ..Shell::sample() };
-        let fields = [("theme", "dark"), ("clock", "12"), ("week_start", "sun"), ("keys", "on")];
-        let now = Now::sample();
-        let deed = |deed: &str, object: &str, outcome: Option<&str>, ago: i64| Deed {
-            deed: deed.to_owned(),
-            object: object.to_owned(),
-            outcome: outcome.map(str::to_owned),
-            when: now.plus(-ago),
-        };
-        let full = Self {
-            sessions: SessionRow::samples(),
-            browsers: BrowserRow::samples(),
-            lately: vec![
-                deed("Changed the schedule", "Nights", None, 400),
-                deed("Changed the password of", "anna", Some("refused"), 90_000),
-            ],
-            ..Self::new(shell.clone(), Refill::fresh(Typed::of(fields)), 15)
-        };
-        let wrong = vec![FieldError::new("timezone", "there is no time zone Moon/Base")];
-        vec![
-            Self { errors: vec![FieldError::new("password", "use 15 characters or more")], ..full.clone() },
-            Self::new(shell, Refill::wrong(Typed::of([("timezone", "Moon/Base")]), wrong), 15),
-            Self { feeds: FeedRow::samples(), ..full.clone() },
-            full,
-        ]
     }
 }

@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Html;
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{html, now};
@@ -15,7 +14,7 @@ use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Now, Sampled};
+use crate::web::view::{self, Now};
 
 /// The highest bar stands for an hour at least, in milliseconds: a few seconds are no tower.
 const HOUR_MS: i64 = 3_600_000;
@@ -333,35 +332,4 @@ async fn show(
     let report =
         report::of_week(&web.app, &caller.actor, week, &now.zone, now.habits.week_start.day()).await?;
     html(&ReportPage::new(shell, &report, &now))
-}
-
-impl Sampled for ReportPage {
-    fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let shell = || Shell { here: "report", ..Shell::sample() };
-        let amount = |hours: i64, sampled: u64| Amount {
-            asleep_ms: hours * 3_600_000,
-            container_ms: hours * 7_200_000,
-            naps: 4,
-            pauses: 1,
-            sampled,
-            memory: u128::from(sampled) << 53,
-            cpu: u128::from(sampled) * 900_000_000,
-        };
-        let row = |name: &str, hours, sampled| Row::sample(name, amount(hours, sampled));
-        let prices = Prices {
-            watts_per_core: Some(8.0),
-            watts_per_gib: Some(0.4),
-            price_per_kwh: Some(0.31),
-            currency: "€".to_owned(),
-        };
-        let rows = || vec![row("media", 62, 3), row("\"><x", 9, 1), row("staging", 0, 0)];
-        let full = Report::sample(now.at, &now.zone, rows(), prices);
-        let plain = Report::sample(now.at, &now.zone, rows(), Prices::default());
-        let empty = Report::sample(now.at, &now.zone, Vec::new(), Prices::default());
-        let week_ago = Timestamp::from_second(now.at.as_second() - 7 * 86_400).unwrap_or(now.at);
-        let earlier =
-            Report { now: now.at, ..Report::sample(week_ago, &now.zone, Vec::new(), Prices::default()) };
-        [full, plain, empty, earlier].iter().map(|report| Self::new(shell(), report, &now)).collect()
-    }
 }

@@ -18,7 +18,7 @@ use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::Kept;
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{Sampled, When};
+use crate::web::view::When;
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/settings", Access::ADMIN, show).post("/settings/zone", Access::ADMIN, zone).post(
@@ -399,27 +399,5 @@ async fn saved(
             Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
         }
         Err(other) => Err(other),
-    }
-}
-
-impl Sampled for SettingsPage {
-    fn samples() -> Vec<Self> {
-        let shell = || Shell { here: "settings", ..Shell::sample() };
-        let config = Config::default();
-        let fixed =
-            Config { timezone: Some("Europe/Berlin".to_owned()), metrics: Metrics::Open, ..config.clone() };
-        let page = Self { zone: "Europe/Berlin".to_owned(), ..Self::new(shell(), &config, None) };
-        vec![
-            Self {
-                errors: vec![
-                    FieldError::new("watts_per_core", "use a number"),
-                    FieldError::new("timezone", "no zone"),
-                ],
-                prices: PricesDraft { watts_per_core: "\"><x".to_owned(), ..PricesDraft::default() },
-                ..page.clone()
-            },
-            page,
-            Self::new(shell(), &fixed, None),
-        ]
     }
 }

@@ -13,14 +13,13 @@ use secrecy::ExposeSecret;
 
 use super::html;
 use crate::app::auth::setup;
-use crate::app::{Error, FieldError, Result};
+use crate::app::{Error, Result};
 use crate::web::Web;
 use crate::web::form::{Refill, Typed};
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::{self, PageLogin};
 use crate::web::shell::{Flash, Notes, Shell, theme_cookie};
-use crate::web::view::Sampled;
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/setup", Access::Anyone, show).post("/setup", Access::Anyone, finish).post(
@@ -44,26 +43,6 @@ pub struct SetupPage {
     pub password_min: usize,
     /// The zone is fixed by the environment.
     pub zone_fixed: bool,
-}
-
-impl Sampled for SetupPage {
-    fn samples() -> Vec<Self> {
-        let page = |step, form| Self {
-            shell: Shell { user: None, ..Shell::sample() },
-            step,
-            token: "token".to_owned(),
-            form,
-            password_min: 15,
-            zone_fixed: step == 1,
-        };
-        let wrong = vec![FieldError::new("password", "too short"), FieldError::new("name", "enter a name")];
-        vec![
-            page(1, Refill::default()),
-            page(1, Refill::wrong(Typed::default(), vec![FieldError::new("token", "not the token")])),
-            page(2, Refill::fresh(Typed::of([("name", "anna"), ("timezone", "Europe/Berlin")]))),
-            page(2, Refill::wrong(Typed::of([("name", ""), ("theme", "dark")]), wrong)),
-        ]
-    }
 }
 
 async fn show(State(web): State<Web>, shell: Shell) -> Result<Response> {

@@ -101,32 +101,6 @@ impl WantedPanel {
             changes: wanted.transitions.iter().map(|change| Change::new(change, now)).collect(),
         }
     }
-
-    /// A panel to try templates with.
-    pub fn sample() -> Self {
-        let now = Now::sample();
-        let change = |state, seconds: i64, by: &str| Change {
-            state,
-            when: now.plus(seconds),
-            by: by.to_owned(),
-            href: (by == "Nights").then(|| "/schedules/1".to_owned()),
-        };
-        Self {
-            imposed: Some(Imposed {
-                id: "1".to_owned(),
-                state: Badge::AWAKE,
-                until: now.plus(10_000),
-                then: ", then sleeps again",
-                chosen: true,
-                why: "the release runs late (by anna)".to_owned(),
-            }),
-            changes: vec![
-                change(Some(Badge::ASLEEP), 10_000, "Nights"),
-                change(Some(Badge::AWAKE), 41_000, "Nights"),
-                change(None, 90_000, ""),
-            ],
-        }
-    }
 }
 
 /// The buttons of a target, with naps in place of stops and starts where it has sleep hours.

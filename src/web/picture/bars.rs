@@ -81,28 +81,6 @@ impl Bars {
             bars,
         }
     }
-
-    /// Bars to try templates with.
-    pub fn sample() -> Self {
-        let bar = |x: usize, height: i64, state: RunState| Bar {
-            href: "/runs/1".to_owned(),
-            title: format!("Stop, 23:00: {}, 12 s", Badge::from(state).word.to_lowercase()),
-            state: state.into(),
-            x: x * STEP,
-            y: HIGHEST + 6 - height,
-            height,
-            bad: state.needs_attention(),
-        };
-        Self {
-            bars: vec![
-                bar(0, 20, RunState::Succeeded),
-                bar(1, 4, RunState::Skipped),
-                bar(2, 36, RunState::Failed),
-            ],
-            width: 120,
-            title: "3 runs: 1 succeeded, 1 failed".to_owned(),
-        }
-    }
 }
 
 fn isqrt(number: i64) -> i64 {

@@ -101,13 +101,6 @@ impl Graph {
             waves,
         })
     }
-
-    /// A graph to try templates with.
-    pub fn sample() -> Self {
-        let node = |name: &str, wave| (name.to_owned(), wave);
-        let nodes = [node("db", 1), node("cache", 1), node("api", 2), node("a-service-with-a-long-name", 3)];
-        Self::new(&nodes, &[(2, 0), (2, 1), (3, 2)]).unwrap_or_default()
-    }
 }
 
 fn short(name: &str) -> String {
@@ -123,7 +116,9 @@ mod tests {
 
     #[test]
     fn a_graph_goes_from_left_to_right() {
-        let graph = Graph::sample();
+        let node = |name: &str, wave| (name.to_owned(), wave);
+        let nodes = [node("db", 1), node("cache", 1), node("api", 2), node("a-service-with-a-long-name", 3)];
+        let graph = Graph::new(&nodes, &[(2, 0), (2, 1), (3, 2)]).expect("a graph");
         assert_eq!(graph.waves, [vec!["db", "cache"], vec!["api"], vec!["a-service-with-a-long-name"]]);
         assert_eq!((graph.nodes.len(), graph.lines.len()), (4, 3));
         assert!(graph.nodes[0].x < graph.nodes[2].x && graph.nodes[2].x < graph.nodes[3].x);

@@ -76,17 +76,6 @@ impl Strip {
             now: (start..end).contains(&now.at).then(|| place(now.at)),
         })
     }
-
-    /// A strip to try templates with.
-    pub fn sample(id: &str) -> Self {
-        let band = |x, width, kind| Band { x, width, kind };
-        Self {
-            id: id.to_owned(),
-            title: "Asleep 00:00–07:00 and 23:00–24:00".to_owned(),
-            bands: vec![band(0, 84, "nap"), band(84, 192, "up"), band(276, 12, "nap")],
-            now: Some(242),
-        }
-    }
 }
 
 /// Where an instant lies in a day that may have 23 or 25 hours.
@@ -166,18 +155,6 @@ impl Week {
             (asleep * 100 + all / 2) / all
         );
         Some(Self { days: days.collect(), title })
-    }
-
-    /// A week to try templates with.
-    pub fn sample() -> Self {
-        let day = |day: &str, strip: Option<Strip>| WeekDay { day: day.to_owned(), strip };
-        let mut days: Vec<WeekDay> = ["Fri 27", "Sat 28", "Sun 29", "Mon 30", "Tue 1", "Wed 2"]
-            .iter()
-            .enumerate()
-            .map(|(number, name)| day(name, Some(Strip::sample(&format!("week-{number}")))))
-            .collect();
-        days.push(day("Thu 3", None));
-        Self { days, title: "52 h of these 7 days asleep, 31 %".to_owned() }
     }
 }
 

@@ -64,20 +64,6 @@ impl Ribbon {
             title: format!("Last 7 days: {}", told.join(", ")),
         })
     }
-
-    /// A ribbon to try templates with.
-    pub fn sample() -> Self {
-        Self {
-            bands: vec![
-                Band { x: 0, width: 700, kind: "up" },
-                Band { x: 700, width: 300, kind: "nap" },
-                Band { x: 1000, width: 400, kind: "off" },
-            ],
-            days: (1..7).map(|day| day * DAY).collect(),
-            names: ["Sat", "Sun", "Mon", "Tue", "Wed", "Thu", "Fri"].map(str::to_owned).into(),
-            title: "Last 7 days: running 58 h 20 min, napping 25 h 0 min".to_owned(),
-        }
-    }
 }
 
 /// A few numbers as a line.

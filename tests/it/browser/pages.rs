@@ -47,7 +47,7 @@ pub struct PageOf {
 }
 
 /// Routes that answer a GET, and are no page of their own.
-const NO_PAGES: [(&str, &str); 17] = [
+const NO_PAGES: [(&str, &str); 16] = [
     ("/audit.csv", "a file"),
     ("/audit.json", "a file"),
     ("/calendar/{file}", "a file for calendar apps"),
@@ -64,7 +64,6 @@ const NO_PAGES: [(&str, &str); 17] = [
     ("/simulate", "leads to the timeline"),
     ("/stacks/{key}/tile", "a row of the first page"),
     ("/welcome", "leads to its first step"),
-    ("/dev/components", "debug builds alone; its own line in screenshots.rs"),
 ];
 
 /// Every page that a GET leads to.

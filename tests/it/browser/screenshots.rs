@@ -102,9 +102,6 @@ impl Visit {
         self.press("form[action$='/link'] button").await;
         self.find("#link").await;
         self.shoot(directory, "user-link").await;
-
-        self.goto("/dev/components").await;
-        self.shoot(directory, "components").await;
     }
 }
 

@@ -33,10 +33,9 @@ const BEGIN: &str = "2027-03-03T12:00:00Z";
 const END: &str = "2027-03-05T12:30:00Z";
 
 /// Routes that are left out, and why.
-const LEFT_OUT: [(&str, &str); 5] = [
+const LEFT_OUT: [(&str, &str); 4] = [
     ("/api/openapi.json", "a file already, held to by a test of its own"),
     ("/events", "a stream without an end"),
-    ("/dev/components", "drawn for who works on the pages"),
     ("/health", "figures of this process and machine"),
     ("/health/bundle", "the same"),
 ];
@@ -271,6 +270,35 @@ async fn ask(clients: &mut BTreeMap<Role, (Client, Client)>, role: Role, path: &
     client.send(axum::http::Method::GET, path, None, String::new(), head).await
 }
 
+/// The GET routes, without those that are left out.
+fn routes(test: &TestApp) -> BTreeSet<String> {
+    let get = |route: &web::routes::Route| route.method == axum::http::Method::GET;
+    let asked = |path: &String| LEFT_OUT.iter().all(|(left, _)| left != path);
+    web::table(&test.web).into_iter().filter(get).map(|route| route.path).filter(asked).collect()
+}
+
+/// Every page and every part of one as each role sees it in the demo's world, as it is sent: what it is, and the HTML.
+pub async fn every_html() -> (TestApp, Vec<(String, String)>) {
+    let test = world().await;
+    let (_, ids) = names(&test).await;
+    let mut all = Vec::new();
+    for role in Role::ALL {
+        let mut client = test.browser(role).await;
+        for path in routes(&test).iter().filter(|path| !path.starts_with("/api/")) {
+            for example in examples(path, &ids) {
+                for head in [&[] as &[(&str, &str)], &HTMX] {
+                    let answer =
+                        client.send(axum::http::Method::GET, &example, None, String::new(), head).await;
+                    if answer.header("content-type").starts_with("text/html") {
+                        all.push((format!("{example} as {role}, {head:?}"), answer.body));
+                    }
+                }
+            }
+        }
+    }
+    (test, all)
+}
+
 #[tokio::test]
 async fn every_page_and_answer_is_as_it_was() {
     let test = world().await;
@@ -280,15 +308,10 @@ async fn every_page_and_answer_is_as_it_was() {
     }
     let (names, ids) = names(&test).await;
     let table = web::table(&test.web);
-    let routes: BTreeSet<&str> = table
-        .iter()
-        .filter(|route| route.method == axum::http::Method::GET)
-        .map(|route| route.path.as_str())
-        .collect();
     let mut goldens = BTreeMap::new();
-    for path in routes.into_iter().filter(|path| LEFT_OUT.iter().all(|(left, _)| left != path)) {
+    for path in routes(&test) {
         let mut text = String::new();
-        for example in examples(path, &ids) {
+        for example in examples(&path, &ids) {
             let shown = names.put_into(&example);
             let parts: &[bool] = if path.starts_with("/api/") { &[false] } else { &[false, true] };
             let mut whole = String::new();

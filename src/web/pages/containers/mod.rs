@@ -24,7 +24,7 @@ use crate::web::htmx::Htmx;
 use crate::web::picture::{Ribbon, Spark};
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Badge, Link, Now, Sampled, When};
+use crate::web::view::{self, Badge, Link, Now, When};
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/containers/{key}", Access::VIEWER, show)
@@ -73,55 +73,6 @@ impl ContainerRow {
             lock: lockable.then(|| Act::lock(target::TargetType::Container, &key, &container.name, false)),
             acts: if operates { Act::of_container(container) } else { Vec::new() },
         }
-    }
-
-    /// Rows to try templates with.
-    pub fn samples() -> Vec<Self> {
-        let row = |name: &str, status: &str, state: Badge, image: &str| Self {
-            id: format!("container-{name}"),
-            href: "/containers/0123456789abcdef".to_owned(),
-            name: name.to_owned(),
-            status: status.to_owned(),
-            state,
-            since: Some(Now::sample().plus(-10_800)),
-            protected: None,
-            own: name == "media-web-1",
-            image: image.to_owned(),
-            lock: Some(Act::lock(target::TargetType::Container, "0123456789abcdef", name, false)),
-            acts: vec![
-                Act::new(
-                    crate::domain::action::Action::Stop,
-                    target::TargetType::Container,
-                    "0123456789abcdef",
-                    name,
-                ),
-                Act::new(
-                    crate::domain::action::Action::Restart,
-                    target::TargetType::Container,
-                    "0123456789abcdef",
-                    name,
-                ),
-            ],
-        };
-        vec![
-            Self {
-                protected: Some("its label docknap.protect says so".to_owned()),
-                lock: None,
-                acts: vec![],
-                ..row("media-db-1", "Up 3 hours (healthy)", Badge::RUNNING, "postgres:15")
-            },
-            row("media-web-1", "Up 3 hours", Badge::RUNNING, "ghcr.io/example/media-web:2.14.1"),
-            row("media-indexer-1", "Exited (0) 2 days ago", Badge::STOPPED, "ghcr.io/example/indexer:1"),
-            Self {
-                acts: vec![],
-                ..row(
-                    "media-migrate-1",
-                    "Exited (0) 3 hours ago",
-                    Badge::COMPLETED,
-                    "ghcr.io/example/media-web:2.14.1",
-                )
-            },
-        ]
     }
 }
 
@@ -187,19 +138,6 @@ impl Label {
             .collect();
         sorted::by_key(&mut shown, |label| label.reading.is_none());
         shown
-    }
-
-    /// Labels to try templates with.
-    pub fn samples() -> Vec<Self> {
-        let label = |name: &str, value: &str, reading: Option<(bool, &str)>| Self {
-            name: name.to_owned(),
-            value: value.to_owned(),
-            reading: reading.map(|(well, text)| (well, text.to_owned())),
-        };
-        vec![
-            label("docknap.protect", "maybe", Some((false, "docknap.protect is “maybe”: it counts as true"))),
-            label("com.docker.compose.project", "media", None),
-        ]
     }
 }
 
@@ -467,90 +405,5 @@ impl CheckLine {
         // Line by line: a break is no reason to show an escape.
         let lines: Vec<String> = check.output.lines().map(view::shown_name).collect();
         Self { when: check.at.map(|at| now.when(at)), passed: check.exit_code == 0, output: lines.join("\n") }
-    }
-}
-
-impl Sampled for ContainerPage {
-    fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let page = Self {
-            shell: Shell::sample(),
-            up: Link::new("/stacks/0123456789abcdef", "media"),
-            name: "media-web-1".to_owned(),
-            target: "container/0123456789abcdef".to_owned(),
-            host: "local".to_owned(),
-            state: Badge::STOPPED,
-            status: "Exited (137) 2 hours ago".to_owned(),
-            health: None,
-            why: "Stopped by schedule Nights, 23:00 yesterday".to_owned(),
-            protected: None,
-            wanted: WantedPanel::sample(),
-            lock: Some(Act::lock(target::TargetType::Container, "0123456789abcdef", "media-web-1", false)),
-            soon: None,
-            acts: vec![Act::new(
-                crate::domain::action::Action::Start,
-                target::TargetType::Container,
-                "0123456789abcdef",
-                "media-web-1",
-            )],
-            facts: vec![
-                Fact::text("Image", "ghcr.io/example/media-web:2.14.1"),
-                Fact::text("Service", "web"),
-                Fact::text("Last exit code", view::exit_code(137)),
-                Fact::at("Ended", now.plus(-7200)),
-                Fact::at("Created", now.plus(-720_000)),
-                Fact::text("Restart policy", policy(RestartPolicy::UnlessStopped)),
-                Fact::text("Stop grace", "10 s, Docker's default"),
-            ],
-            key: "0123456789abcdef".to_owned(),
-            event: "stack-0123456789abcdef".to_owned(),
-            chain: vec![
-                Line {
-                    what: "Stopped",
-                    by: "by schedule Nights".to_owned(),
-                    when: now.plus(-7200),
-                    href: "/runs/1".to_owned(),
-                },
-                Line {
-                    what: "Last started",
-                    by: "by hand, anna".to_owned(),
-                    when: now.plus(-50_000),
-                    href: "/runs/2".to_owned(),
-                },
-            ],
-            ribbon: Some(Ribbon::sample()),
-            wakes: Spark::new(&[3000, 5000, 2500]),
-            has_checks: true,
-            checks: Some(vec![CheckLine {
-                when: Some(now.plus(-30)),
-                passed: false,
-                output: "connection refused".to_owned(),
-            }]),
-            in_stack: true,
-            schedules: ScheduleLine::samples(),
-            runs: RunLine::samples(),
-            labels: Label::samples(),
-            labels_limited: false,
-        };
-        vec![
-            Self {
-                protected: Some("its label docknap.protect says so".to_owned()),
-                acts: vec![],
-                wanted: WantedPanel::default(),
-                lock: None,
-                in_stack: false,
-                chain: vec![],
-                ribbon: None,
-                wakes: None,
-                checks: None,
-                schedules: vec![],
-                runs: vec![],
-                labels: vec![],
-                labels_limited: true,
-                health: Some("healthy"),
-                ..page.clone()
-            },
-            page,
-        ]
     }
 }

@@ -14,7 +14,7 @@ use super::picture::{self, Ribbon, Spark};
 use crate::app::history::{self, MOST_NEWER, Past, RunFilter};
 use crate::app::paging::{Page, Paged};
 use crate::app::schedules;
-use crate::app::{App, Error, FieldError, Result};
+use crate::app::{App, Error, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::RunId;
 use crate::domain::run::{Run, RunState};
@@ -25,9 +25,8 @@ use crate::web::auth::{Caller, Viewer};
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::pages;
-use crate::web::pages::schedules::form::Group;
 use crate::web::shell::Shell;
-use crate::web::view::{self, Choice, Now, Sampled, When};
+use crate::web::view::{self, Choice, Now, When};
 
 /// The states the list offers; the first shows all.
 const STATES: [(&str, &str); 6] = [
@@ -76,19 +75,6 @@ impl RunRow {
     /// The id of its picture's title.
     pub fn spark_id(&self) -> String {
         format!("spark-{}", self.line.id)
-    }
-
-    fn samples() -> Vec<Self> {
-        let past = Past { took: (1..20).map(|n| (RunId(n.to_string()), n * 1000)).collect() };
-        let lines = RunLine::samples().into_iter().enumerate();
-        let row = |(n, line): (usize, RunLine)| Self {
-            late: if n == 1 { "3 min late".to_owned() } else { String::new() },
-            instants: String::new(),
-            spark: Spark::new(&past, &RunId(n.to_string())).filter(|_| !line.duration.is_empty()),
-            slow: (n == 2).then(|| "slower than usual: half of them took 12 s or less".to_owned()),
-            line: RunLine { id: format!("0199c1d2-0000-7000-8000-00000000000{n}"), ..line },
-        };
-        lines.map(row).collect()
     }
 }
 
@@ -276,88 +262,4 @@ pub(super) async fn newer(
     let count = history::newer(&web.app, &caller.actor, &wanted, &RunId::from(than)).await?;
     let newer = Newer::new(&typed, than, count, true);
     pages::html(&NewerPart { shell, newer })
-}
-
-impl Sampled for RunsPage {
-    fn samples() -> Vec<Self> {
-        let choice = |value: &str, label: &str, chosen| Choice {
-            value: value.to_owned(),
-            label: label.to_owned(),
-            chosen,
-        };
-        let now = Now::sample();
-        let edges = time::days_to(now.at, &now.zone, Ribbon::DAYS);
-        let outcomes: Vec<_> = (0..30_i64)
-            .flat_map(|day| {
-                let bad = if day % 9 == 4 { RunState::Failed } else { RunState::Skipped };
-                let day = usize::try_from(day).unwrap_or_default();
-                [(day, RunState::Succeeded, 4), (day, bad, 1)]
-            })
-            .collect();
-        let group = Group { label: "Stacks".to_owned(), options: vec![choice("stack/x", "media", false)] };
-        let page = Self {
-            shell: Shell { here: "runs", ..Shell::sample() },
-            states: vec![
-                choice("/runs", "All", true),
-                choice("/runs?state=attention", "Failed", false),
-                choice("/runs?state=skipped", "Skipped", false),
-            ],
-            narrowed: vec![],
-            form: FilterForm {
-                state: String::new(),
-                targets: vec![group],
-                actions: vec![choice("stop", "Stop", false)],
-                triggers: vec![choice("schedule", "By schedule", false)],
-                schedules: vec![choice("1", "Nights", false)],
-                actor: String::new(),
-                from: String::new(),
-                to: String::new(),
-                open: false,
-                errors: vec![],
-            },
-            ribbon: Ribbon::new(&edges, &outcomes, &now),
-            newer: Newer::new(&Typed::default(), "0199c1d2-0000-7000-8000-000000000000", 3, true),
-            runs: RunRow::samples(),
-            older: Some("/runs?cursor=0199c1d2-0000-7000-8000-000000000000".to_owned()),
-            newest: None,
-            filtered: false,
-            first: None,
-            query: String::new(),
-            stay: "/runs?upto=0199c1d2-0000-7000-8000-000000000000".to_owned(),
-            most: "50,000",
-        };
-        let none = Self {
-            runs: vec![],
-            ribbon: None,
-            older: None,
-            newer: Newer::new(&Typed::default(), "", 0, true),
-            ..page.clone()
-        };
-        vec![
-            Self { first: Some(("Stop media".to_owned(), now.plus(10_080))), ..none.clone() },
-            none.clone(),
-            Self {
-                filtered: true,
-                newest: Some("/runs".to_owned()),
-                newer: Newer::new(&Typed::default(), "", 0, false),
-                query: "?target=stack%2Fx".to_owned(),
-                narrowed: vec![Narrowed { label: "media".to_owned(), href: "/runs".to_owned() }],
-                form: FilterForm {
-                    open: true,
-                    to: "soon".to_owned(),
-                    errors: vec![FieldError::new("to", "use a day such as 2026-11-25")],
-                    ..none.form.clone()
-                },
-                ..none
-            },
-            page,
-        ]
-    }
-}
-
-impl Sampled for NewerPart {
-    fn samples() -> Vec<Self> {
-        let newer = |count| Newer::new(&Typed::default(), "1", count, true);
-        [0, 3, MOST_NEWER].map(|count| Self { shell: Shell::sample(), newer: newer(count) }).into()
-    }
 }

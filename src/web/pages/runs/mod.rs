@@ -69,50 +69,6 @@ impl RunLine {
                 .unwrap_or_default(),
         }
     }
-
-    /// Lines to try templates with.
-    pub fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let line =
-            |title: &str, state: RunState, cause: &str, reason: &str, seconds: i64, duration: &str| Self {
-                id: "0199c1d2-0000-7000-8000-000000000000".to_owned(),
-                title: title.to_owned(),
-                state: state.into(),
-                cause: cause.to_owned(),
-                reason: reason.to_owned(),
-                when: now.plus(seconds),
-                duration: duration.to_owned(),
-            };
-        vec![
-            line("Restart wiki", RunState::Executing, "by hand, anna", "", -4, ""),
-            line("Stop media", RunState::Succeeded, "by schedule Nights", "", -640, "12 s"),
-            line(
-                "Start media",
-                RunState::Partial,
-                "by schedule Mornings",
-                "1 of 3 steps failed",
-                -46_000,
-                "31 s",
-            ),
-            line("Stop shop", RunState::Skipped, "by schedule Nights", "already stopped", -60_000, ""),
-            line(
-                "Stop shop",
-                RunState::Missed,
-                "by schedule Nights",
-                "DockNap was off; 3 times",
-                -160_000,
-                "",
-            ),
-            line(
-                "Start ci-runner",
-                RunState::Failed,
-                "through the API, token ci",
-                "exit code 127",
-                -260_000,
-                "3.2 s",
-            ),
-        ]
-    }
 }
 
 fn title(run: &Run) -> String {

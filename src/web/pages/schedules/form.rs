@@ -12,12 +12,11 @@ use crate::app::stacks::Overview;
 use crate::domain::action::Action;
 use crate::domain::guard::Then;
 use crate::domain::schedule::{Policy, Source, Wake};
-use crate::domain::user::Habits;
 use crate::domain::window::Mood;
 use crate::web::pages::actions::{Act, PlanView};
 use crate::web::pages::runs::RunLine;
 use crate::web::shell::Shell;
-use crate::web::view::{self, Choice, Now, Sampled, When};
+use crate::web::view::{self, Choice, Now, When};
 
 /// The targets of one heading.
 #[derive(Clone, Debug)]
@@ -467,109 +466,4 @@ fn is_rare(fields: &Fields) -> bool {
         || fields.kind == "window" && !matches!(fields.policy.as_str(), "" | "respect")
         || fields.kind == "window" && !matches!(fields.wake.as_str(), "" | "restore")
         || !fields.note.is_empty()
-}
-
-impl Sampled for ScheduleForm {
-    fn samples() -> Vec<Self> {
-        let option = |value: &str, label: &str, chosen| Choice {
-            value: value.to_owned(),
-            label: label.to_owned(),
-            chosen,
-        };
-        let groups = vec![
-            Group {
-                label: "Stacks".to_owned(),
-                options: vec![option("stack/1", "media", true), option("stack/2", "wiki", false)],
-            },
-            Group {
-                label: "Containers of media".to_owned(),
-                options: vec![option("container/1", "media-db-1", false)],
-            },
-        ];
-        let shell = Shell { here: "schedules", ..Shell::sample() };
-        let asleep = Fields { window: "sleep 20:00-07:00".to_owned(), ..Fields::new("stack/1".to_owned()) };
-        let fields = Fields { kind: "cron".to_owned(), cron: "0 23 * * 1-5".to_owned(), ..asleep.clone() };
-        let form = Self {
-            preview: PreviewView::sample(),
-            ..Self::new(shell.clone(), fields.clone(), groups.clone(), "Europe/Berlin".to_owned())
-        };
-        let holidays = "0199c1d2-0000-7000-8000-000000000001";
-        let asleep = Fields {
-            calendar_id: holidays.to_owned(),
-            calendar_effect: "awake".to_owned(),
-            policy: "enforce".to_owned(),
-            min_uptime_minutes: "10".to_owned(),
-            busy_cpu_percent: "20".to_owned(),
-            busy_wait_minutes: "30".to_owned(),
-            ..asleep
-        };
-        let window = Self {
-            preview: PreviewView::window_sample(),
-            calendars: vec![option("", "None", false), option(holidays, "Public holidays", true)],
-            ..Self::new(shell, asleep, groups, "Europe/Berlin".to_owned())
-        };
-        let stored = Self {
-            heading: "Nights".to_owned(),
-            id: Some("0199c1d2-0000-7000-8000-000000000000".to_owned()),
-            next: Some(Now::sample().plus(10_080)),
-            runs: RunLine::samples(),
-            dry_runs: vec![DryRunView {
-                title: "When it acts",
-                plan: PlanView::sample(),
-                calls: vec!["POST /containers/media-web-1/stop?t=20".to_owned()],
-            }],
-            f: Fields {
-                name: "Nights".to_owned(),
-                note: "Asked for by the team".to_owned(),
-                rev: "3".to_owned(),
-                ..fields.clone()
-            },
-            more: true,
-            ..form.clone()
-        };
-        let refused = Self {
-            f: Fields { cron: "61 23 * * *".to_owned(), kind: "cron".to_owned(), ..fields.clone() },
-            preview: PreviewView::refused(&[FieldError::new("cron", "minute: 61 is too large; use 0 to 59")]),
-            ..form.clone()
-        }
-        .refused(vec![
-            FieldError::new("target_id", "there is no stack `meida`; did you mean `media`?"),
-            FieldError::new("cron", "minute: 61 is too large; use 0 to 59"),
-            FieldError::new("priority", "use a whole number from -1000 to 1000"),
-            FieldError::new("guard.busy_cpu_percent", "use a whole number from 1 to 6400"),
-        ]);
-        let mut rich = Fields {
-            kind: "window".to_owned(),
-            window: "sleep Mon-Fri 23:10-07:00; Fri 20:10 - Mon 06:00".to_owned(),
-            ..fields.clone()
-        };
-        rich.rebase();
-        let rich = Self { v: Views::new(&rich, Habits::default()), f: rich, ..window.clone() }.refused(vec![
-            FieldError::new("row-0-from", "say from when"),
-            FieldError::new("week", "nothing is painted"),
-        ]);
-        vec![
-            window,
-            rich,
-            stored.clone().stale(&Fields {
-                cron: "0 22 * * 1-5".to_owned(),
-                rev: "4".to_owned(),
-                ..stored.f.clone()
-            }),
-            Self {
-                skipping: true,
-                enabled: false,
-                read_only: Some("It comes from a label on the container and is changed there.".to_owned()),
-                can_copy: true,
-                ..stored.clone()
-            },
-            Self {
-                f: Fields { kind: "once".to_owned(), at: "2026-12-24T18:00".to_owned(), ..fields },
-                ..form.clone()
-            },
-            refused,
-            stored,
-            form,
-        ]
-    }
 }

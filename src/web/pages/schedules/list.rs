@@ -9,8 +9,6 @@ use super::{icon, runs_now, sentence};
 use crate::app::Result;
 use crate::app::paging::Page;
 use crate::app::schedules::{self as service, ScheduleFilter, ScheduleView};
-use crate::domain::action::Action;
-use crate::domain::run::RunState;
 use crate::domain::schedule::Source;
 use crate::domain::sorted;
 use crate::web::Web;
@@ -22,7 +20,7 @@ use crate::web::pages::actions::Act;
 use crate::web::pages::{now, part};
 use crate::web::picture::RuleWeek;
 use crate::web::shell::Shell;
-use crate::web::view::{self, Badge, Link, Now, Sampled, When};
+use crate::web::view::{self, Badge, Link, Now, When};
 
 /// A schedule in the list.
 #[derive(Clone, Debug)]
@@ -310,112 +308,4 @@ pub(super) async fn file(State(web): State<Web>, caller: Caller<Viewer>, form: F
         async move { service::list(&app, &actor, &ScheduleFilter::default(), &page).await }
     })
     .await
-}
-
-impl ScheduleRow {
-    /// Rows to try templates with.
-    pub fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let row = |id: &str, title: &str, action: Action, sentence: &str, seconds: i64| Self {
-            id: id.to_owned(),
-            title: title.to_owned(),
-            icon: view::action_icon(action),
-            sentence: sentence.to_owned(),
-            zone: None,
-            enabled: true,
-            target: Link::new("/stacks/0123456789abcdef", "media"),
-            orphan: false,
-            next: Some(now.plus(seconds)),
-            skipping: false,
-            conflict: None,
-            meets: false,
-            week: "M1380 0.5H1440M0 1.5H420".to_owned(),
-            owner: "anna".to_owned(),
-            heading: (id == "1").then(|| "media".to_owned()),
-            last: Some(LastRow {
-                href: "/runs/1".to_owned(),
-                state: RunState::Succeeded.into(),
-                when: Some(now.plus(seconds - 86_400)),
-            }),
-            source: None,
-            editable: true,
-            runs_now: vec![Act {
-                action: "run",
-                label: "Run now",
-                icon: "play",
-                href: format!("/schedules/{id}/run"),
-                of: String::new(),
-            }],
-        };
-        vec![
-            Self {
-                icon: "moon", ..row("1", "Nights", Action::Stop, "Asleep Mon–Fri 23:00–07:00", 10_080)
-            },
-            Self {
-                skipping: true,
-                meets: true,
-                conflict: Some("At 2026-11-28 07:30 this goes against “Nights”.".to_owned()),
-                ..row("2", "Mornings", Action::Start, "Start at 07:30, Monday through Friday", 40_680)
-            },
-            Self {
-                enabled: false,
-                next: None,
-                last: None,
-                source: Some("API"),
-                ..row("3", "Stop staging", Action::Stop, "Stop at 20:00", 0)
-            },
-            Self {
-                editable: false,
-                source: Some("Label"),
-                zone: Some("America/New_York".to_owned()),
-                last: Some(LastRow {
-                    href: "/runs/1".to_owned(),
-                    state: RunState::Failed.into(),
-                    when: Some(now.plus(-5000)),
-                }),
-                ..row("4", "Restart wiki", Action::Restart, "Restart: At 04:00, only on Sunday", 100_000)
-            },
-            Self {
-                orphan: true,
-                next: Some(now.plus(500_000)),
-                ..row("5", "Pause old-lab", Action::Pause, "Once, at 2026-12-03 15:00", 500_000)
-            },
-        ]
-    }
-}
-
-impl Sampled for SchedulesPage {
-    fn samples() -> Vec<Self> {
-        let page = Self {
-            shell: Shell { here: "schedules", ..Shell::sample() },
-            text: String::new(),
-            rows: ScheduleRow::samples(),
-            older: None,
-            newest: None,
-            orders: orders(&Wanted::default()),
-            presets: presets(),
-            laid_out: Some(MOST),
-        };
-        vec![
-            Self { rows: vec![], ..page.clone() },
-            Self {
-                rows: vec![],
-                text: "zzz".to_owned(),
-                newest: Some("/schedules".to_owned()),
-                ..page.clone()
-            },
-            Self {
-                shell: Shell {
-                    user: Some(crate::web::shell::ShellUser {
-                        name: "ben".to_owned(),
-                        role: crate::domain::permission::Role::Viewer,
-                    }),
-                    ..page.shell.clone()
-                },
-                older: Some("/schedules?cursor=1".to_owned()),
-                ..page.clone()
-            },
-            page,
-        ]
-    }
 }

@@ -3,16 +3,14 @@
 use askama::Template;
 
 use super::fields::Fields;
-use super::views::Renewed;
 use super::week::Views;
 use crate::app::FieldError;
 use crate::app::schedules::{Mark, Preview};
 use crate::domain::guard::Guard;
-use crate::domain::user::Habits;
 use crate::domain::window::Mood;
 use crate::web::picture::{Ahead, RuleWeek};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Badge, Now, Sampled, When};
+use crate::web::view::{self, Badge, Now, When};
 
 /// What the form means, beside it.
 #[derive(Clone, Debug, Default)]
@@ -118,60 +116,6 @@ impl PreviewView {
     }
 }
 
-impl PreviewView {
-    /// What a cron expression means.
-    pub fn sample() -> Self {
-        let now = Now::sample();
-        Self {
-            meaning: "At 23:00, Monday through Friday".to_owned(),
-            zone: "Europe/Berlin".to_owned(),
-            share: String::new(),
-            guard: String::new(),
-            naps_now: vec![],
-            fires: (0..10)
-                .map(|day| Fire {
-                    local: format!("Fri {} Nov 2026, 23:00 CET", 20 + day),
-                    when: now.plus(10_080 + day * 86_400),
-                    begins: None,
-                })
-                .collect(),
-            warnings: vec![
-                "Stop at 23:00 meets “Restart wiki” on 29 Nov 23:00; the restart goes first.".to_owned(),
-            ],
-            notes: vec!["28 Mar 2027: 02:30 does not exist that day; it fires at 03:00.".to_owned()],
-            faults: vec![],
-            week: RuleWeek::of(&[Mark { day: 0, from: 1380, to: 1380 }], "This rule in a week", &now),
-            before: None,
-            today: None,
-        }
-    }
-}
-
-impl PreviewView {
-    /// What a window means that is saved inside its sleep.
-    pub fn window_sample() -> Self {
-        let now = Now::sample();
-        let edge = |hours: i64, local: &str, begins| Fire {
-            local: local.to_owned(),
-            when: now.plus(hours * 3600),
-            begins: Some(begins),
-        };
-        Self {
-            meaning: "Asleep every day 20:00–07:00".to_owned(),
-            fires: vec![
-                edge(11, "Sat 28 Nov, 07:00", Badge::AWAKE),
-                edge(24, "Sat 28 Nov, 20:00", Badge::ASLEEP),
-            ],
-            share: share(77 * 60),
-            guard: "May wait up to 10 min: until it has been up 10 min.".to_owned(),
-            naps_now: vec!["media-db-1".to_owned(), "media-web-1".to_owned()],
-            today: Some(Ahead::of(&[(0, 648), (1428, 1440)])),
-            ..Self { warnings: vec![], notes: vec![], ..Self::sample() }
-        }
-        .beside(&[Mark { day: 0, from: 0, to: 420 }], &now)
-    }
-}
-
 /// The part of the form that is refreshed as it is typed.
 #[derive(Template, Clone, Debug)]
 #[template(path = "schedules/meaning.html")]
@@ -200,40 +144,9 @@ impl Meaning {
     }
 }
 
-impl Sampled for Meaning {
-    fn samples() -> Vec<Self> {
-        let f = Fields::new(String::new());
-        let all = Renewed { week: true, said: true, window: true, acts: true, cron: true };
-        let new = Self {
-            shell: Shell::sample(),
-            preview: PreviewView::sample(),
-            id: None,
-            enabled: true,
-            v: Views::renewing(&f, all, Habits::default()),
-            f,
-            read_only: None,
-            errors: Vec::new(),
-        };
-        let stored = Self {
-            preview: PreviewView::window_sample(),
-            id: Some("0199c1d2-0000-7000-8000-000000000000".to_owned()),
-            ..new.clone()
-        };
-        let refused =
-            PreviewView::refused(&[FieldError::new("cron", "minute: 61 is too large; use 0 to 59")]);
-        vec![Self { preview: refused, ..new.clone() }, Self { enabled: false, ..stored.clone() }, stored, new]
-    }
-}
-
 /// Says that the preview is not of what is typed now, and asks for it in a moment.
 #[derive(Template, Clone, Debug)]
 #[template(path = "schedules/paused.html")]
 pub struct Paused {
     pub shell: Shell,
-}
-
-impl Sampled for Paused {
-    fn samples() -> Vec<Self> {
-        vec![Self { shell: Shell::sample() }]
-    }
 }

@@ -19,7 +19,7 @@ use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Link, Now, Sampled, When};
+use crate::web::view::{self, Link, Now, When};
 
 mod edit;
 mod fields;
@@ -84,23 +84,6 @@ impl ScheduleLine {
             enabled: view.schedule.spec.enabled,
             next: view.next_at.map(|at| now.when(at)),
         }
-    }
-
-    /// Lines to try templates with.
-    pub fn samples() -> Vec<Self> {
-        let line = |title: &str, action: Action, sentence: &str, seconds: Option<i64>| Self {
-            id: "1".to_owned(),
-            title: title.to_owned(),
-            icon: view::action_icon(action),
-            sentence: sentence.to_owned(),
-            enabled: seconds.is_some(),
-            next: seconds.map(|seconds| Now::sample().plus(seconds)),
-        };
-        vec![
-            line("Nights", Action::Stop, "Stop at 23:00, Monday through Friday", Some(10_080)),
-            line("Mornings", Action::Start, "Start at 07:30, Monday through Friday", Some(214_000)),
-            line("Sundays off", Action::Stop, "Stop at 00:00, only on Sunday", None),
-        ]
     }
 }
 
@@ -353,16 +336,4 @@ async fn restore(
     }
     notes.leave(Flash::new("good", format!("“{}” is back.", view::shown_name(&view.title)))).await;
     Ok(go(&web, &htmx, "/schedules"))
-}
-
-impl Sampled for SwitchedRow {
-    fn samples() -> Vec<Self> {
-        ScheduleRow::samples().into_iter().map(|row| Self { shell: Shell::sample(), row }).collect()
-    }
-}
-
-impl Sampled for Zones {
-    fn samples() -> Vec<Self> {
-        vec![Self { shell: Shell::sample(), zones: vec!["Europe/Berlin".to_owned(), "UTC".to_owned()] }]
-    }
 }

@@ -21,7 +21,7 @@ use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::pages;
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Choice, Sampled};
+use crate::web::view::{self};
 
 /// Schedules that are looked through.
 const MOST: u32 = 200;
@@ -152,27 +152,4 @@ pub(super) async fn reattach(
     notes.leave(Flash::of_many(told, &refused)).await;
     let (kind, key) = to.split_once('/').unwrap_or(("stack", ""));
     Ok(pages::go(&web, &htmx, &format!("/{kind}s/{key}")))
-}
-
-impl Sampled for OrphansPage {
-    fn samples() -> Vec<Self> {
-        let page = Self {
-            shell: Shell::sample(),
-            kind: "container",
-            target: "container/0123456789abcdef".to_owned(),
-            name: "media-web-1".to_owned(),
-            schedules: ScheduleLine::samples(),
-            groups: vec![Group {
-                label: "Stacks".to_owned(),
-                options: vec![Choice {
-                    value: "stack/0123456789abcdef".to_owned(),
-                    label: "media".to_owned(),
-                    chosen: false,
-                }],
-            }],
-            errors: Vec::new(),
-        };
-        let wrong = Self { errors: vec![FieldError::new("to", "pick the stack")], ..page.clone() };
-        vec![Self { kind: "stack", groups: Vec::new(), ..page.clone() }, wrong, page]
-    }
 }

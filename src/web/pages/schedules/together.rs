@@ -16,7 +16,7 @@ use crate::web::pages::actions::{self, Question};
 use crate::web::pages::{go, html, now};
 use crate::web::picture::RuleWeek;
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Link, Now, Sampled, When};
+use crate::web::view::{self, Link, Now, When};
 
 /// Schedules changed at once at most.
 const MOST: usize = 200;
@@ -155,34 +155,4 @@ pub(super) async fn conflict(
         sides.push(Side::new(&service::get(&web.app, &caller.actor, other).await?, &now));
     }
     html(&ConflictPage { shell, sentence, sides })
-}
-
-impl Sampled for ConflictPage {
-    fn samples() -> Vec<Self> {
-        let side = |id: &str, title: &str, sentence: &str| Side {
-            id: format!("week-{id}"),
-            link: Link::new(format!("/schedules/{id}"), title),
-            sentence: sentence.to_owned(),
-            icon: "moon",
-            target: "media".to_owned(),
-            week: RuleWeek::of(
-                &[crate::app::schedules::Mark { day: 0, from: 1380, to: 1440 }],
-                "A week",
-                &Now::sample(),
-            ),
-            next: Some(Now::sample().plus(10_080)),
-        };
-        let both = vec![side("1", "Nights", "Asleep every day"), side("2", "Mornings", "Start at 07:30")];
-        let page = Self {
-            shell: Shell { here: "schedules", ..Shell::sample() },
-            sentence: "At 2026-11-28 07:30 this goes against “Nights”.".to_owned(),
-            sides: both,
-        };
-        let none = Self {
-            sentence: String::new(),
-            sides: page.sides.first().cloned().into_iter().collect(),
-            ..page.clone()
-        };
-        vec![page, none]
-    }
 }

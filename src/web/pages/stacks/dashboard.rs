@@ -6,14 +6,13 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Html;
 
+use super::NextLine;
 use super::needs::{self, HiddenNeed, Need, Sight};
 use super::tile::Row;
-use super::{NextLine, sample_next};
 use crate::app::needs::Hidden;
 use crate::app::report::{self, Napped};
 use crate::app::stacks::{self, ContainerView, Overview, ShownState, StackView};
 use crate::app::{Actor, Result, history, needs as app_needs, schedules};
-use crate::domain::action::Action;
 use crate::domain::inventory::Link as HostLink;
 use crate::domain::run::Run;
 use crate::domain::schedule::Schedule;
@@ -24,7 +23,7 @@ use crate::web::htmx::Htmx;
 use crate::web::pages::schedules::form::{Group, Preset, WINDOWS, targets};
 use crate::web::picture::Donut;
 use crate::web::shell::Shell;
-use crate::web::view::{self, Badge, Choice, Link, Now, Sampled, When};
+use crate::web::view::{self, Badge, Choice, Link, Now, When};
 use crate::web::{Web, error, pages};
 
 /// Lines under "Next".
@@ -332,128 +331,6 @@ pub(super) async fn index(
         Some(_) => page.as_board().render(),
     };
     Ok(Html(text.map_err(error::internal)?))
-}
-
-impl Sampled for Dashboard {
-    #[expect(clippy::too_many_lines, reason = "a sample of each part, one after the other")]
-    fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let donut = Donut::new([
-            (Badge::RUNNING, 3),
-            (Badge::NAPPING, 1),
-            (Badge::PARTIAL, 1),
-            (Badge::UNHEALTHY, 1),
-            (Badge::STOPPED, 2),
-        ]);
-        let find = Find::default();
-        let full = Self {
-            shell: Shell::sample(),
-            away: None,
-            looked: true,
-            chips: chips(&donut, &find),
-            here: "/".to_owned(),
-            find,
-            donut,
-            slept: Slept {
-                total: "52 h 10 min".to_owned(),
-                longest: vec![Sleeper {
-                    link: Link::new("/stacks/0123456789abcdef", "media"),
-                    seconds: 100_000,
-                    text: "27 h 46 min".to_owned(),
-                }],
-            },
-            needs: vec![],
-            hidden: vec![],
-            shows_hidden: false,
-            coming: vec![
-                sample_next(Action::Stop, " media", 10_000),
-                sample_next(Action::Stop, " staging", 13_000),
-                sample_next(Action::Start, " media", 41_000),
-            ],
-            begin: None,
-            presets: vec![],
-            deeds: pages::bulk::choices(),
-            any: true,
-            stacks: vec![
-                Row {
-                    protected: Some("it is DockNap itself".to_owned()),
-                    acts: vec![],
-                    pick: String::new(),
-                    ..Row::sample("docknap", Badge::RUNNING, "1 of 1 up", None)
-                },
-                Row::sample(
-                    "media",
-                    Badge::RUNNING,
-                    "5 of 5 up",
-                    Some(sample_next(Action::Stop, "", 10_000)),
-                ),
-                Row::sample_imposed("nightly-builds"),
-                Row::sample(
-                    "staging",
-                    Badge::NAPPING,
-                    "0 of 8 up",
-                    Some(sample_next(Action::Start, "", 41_000)),
-                ),
-                Row::sample("wiki", Badge::UNHEALTHY, "2 of 2 up", None),
-                Row::sample("printer", Badge::PAUSED, "0 of 1 up, 1 paused", None),
-            ],
-            loose: vec![
-                Row::sample("speedtest", Badge::RUNNING, "", None),
-                Row::sample("old-proxy", Badge::LOOPING, "", None),
-            ],
-        };
-        let find = Find { q: "nothing <b>".to_owned(), state: "napping".to_owned(), ..Find::default() };
-        vec![
-            Self {
-                away: Some(Away {
-                    reason: "Permission denied on /var/run/docker.sock: add DockNap to the socket's group."
-                        .to_owned(),
-                    since: Some(now.plus(-700)),
-                    seen: Some(now.plus(-710)),
-                }),
-                needs: needs::samples(),
-                hidden: needs::hidden_samples(),
-                shows_hidden: true,
-                stacks: full
-                    .stacks
-                    .iter()
-                    .cloned()
-                    .map(|row| Row { state: Badge::UNREACHABLE, ..row })
-                    .collect(),
-                ..full.clone()
-            },
-            Self {
-                stacks: vec![],
-                loose: vec![],
-                coming: vec![],
-                donut: Donut::default(),
-                any: false,
-                ..full.clone()
-            },
-            Self {
-                stacks: vec![],
-                loose: vec![],
-                chips: chips(&full.donut, &find),
-                here: find.href(&find.state),
-                find,
-                ..full.clone()
-            },
-            Self {
-                coming: vec![],
-                begin: Some(vec![Group {
-                    label: "Stacks".to_owned(),
-                    options: vec![Choice {
-                        value: "stack/0123456789abcdef".to_owned(),
-                        label: "media".to_owned(),
-                        chosen: false,
-                    }],
-                }]),
-                presets: WINDOWS[..3].to_vec(),
-                ..full.clone()
-            },
-            full,
-        ]
-    }
 }
 
 #[cfg(test)]

@@ -101,20 +101,3 @@ fn counts(counts: Counts) -> String {
         Counts { running, paused, total, .. } => format!("{running} of {total} up, {paused} paused"),
     }
 }
-
-fn sample_next(action: Action, of: &str, seconds: i64) -> NextLine {
-    NextLine {
-        icon: view::action_icon(action),
-        title: format!("{}{of}", action.label()),
-        when: Now::sample().plus(seconds),
-        href: "/schedules/1".to_owned(),
-        now: (!of.is_empty()).then(|| Act {
-            action: "run",
-            label: "Run now",
-            icon: "play",
-            href: "/schedules/1/run".to_owned(),
-            of: of.to_owned(),
-        }),
-        skip: (!of.is_empty()).then(|| "/schedules/1/skip".to_owned()),
-    }
-}

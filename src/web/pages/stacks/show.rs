@@ -13,7 +13,7 @@ use crate::app::stacks::{self, StackView, Waker};
 use crate::app::{Error, Result, locks};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
-use crate::domain::inventory::{Counts, RestartPolicy};
+use crate::domain::inventory::RestartPolicy;
 use crate::domain::order::{Edge, waves};
 use crate::domain::run::{Run, RunState};
 use crate::domain::sorted;
@@ -31,7 +31,7 @@ use crate::web::pages::schedules::{ScheduleLine, orphans};
 use crate::web::pages::wanted::WantedPanel;
 use crate::web::picture::{Bars, Graph, Week};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Badge, Link, Now, Sampled};
+use crate::web::view::{self, Badge, Link, Now};
 use crate::web::{Web, pages};
 
 /// A run that goes on, or is about to.
@@ -391,92 +391,4 @@ pub(super) async fn show(
         ..page
     };
     pages::part(&htmx, &page, &page.as_live())
-}
-
-impl Sampled for StackPage {
-    fn samples() -> Vec<Self> {
-        let key = "0123456789abcdef";
-        let counts = Counts { running: 2, stopped: 1, paused: 0, total: 3 };
-        let full = Self {
-            shell: Shell::sample(),
-            name: "media".to_owned(),
-            target: format!("stack/{key}"),
-            host: "local".to_owned(),
-            state: Badge::PARTIAL,
-            counts: "2 of 3 up".to_owned(),
-            health: Some("healthy"),
-            why: "Started by schedule Mornings, 07:30 today; media-indexer-1: Stopped outside DockNap"
-                .to_owned(),
-            protected: None,
-            wanted: WantedPanel::sample(),
-            key: key.to_owned(),
-            drifted: true,
-            wakers: vec![
-                WakerLine {
-                    who: Link::new("", "Docker itself"),
-                    does: "brings media-web-1 back when the daemon restarts".to_owned(),
-                },
-                WakerLine {
-                    who: Link::new(format!("/containers/{key}"), "watchtower"),
-                    does: "starts again what it updates".to_owned(),
-                },
-            ],
-            waits: WaitLine::samples(),
-            graph: Some(Graph::sample()),
-            week: Some(Week::sample()),
-            bars: Bars::sample(),
-            failed: Some(Underway {
-                text: "Start was only partly done: 1 of 3 steps failed".to_owned(),
-                href: "/runs/1".to_owned(),
-            }),
-            tab: Tab::Schedules,
-            presets: vec![],
-            audit: vec![],
-            labels: vec![],
-            order_href: format!("/stacks/{key}/order"),
-            running: Some(Underway {
-                text: "Stop media is under way".to_owned(),
-                href: "/runs/1".to_owned(),
-            }),
-            soon: Some(Underway {
-                text: "Sleeps in 4 min, by Nights; may wait up to 30 min".to_owned(),
-                href: "/schedules/1".to_owned(),
-            }),
-            power: Act::naps(TargetType::Stack, key, "media", true, true),
-            acts: Act::of_stack(counts, key, "media"),
-            containers: ContainerRow::samples(),
-            schedules: ScheduleLine::samples(),
-            runs: RunLine::samples(),
-            runs_href: format!("/runs?target=stack/{key}"),
-        };
-        vec![
-            Self {
-                protected: Some("it is DockNap itself".to_owned()),
-                power: vec![],
-                acts: vec![],
-                wanted: WantedPanel::default(),
-                drifted: false,
-                failed: None,
-                wakers: vec![],
-                graph: None,
-                week: None,
-                bars: Bars::default(),
-                waits: vec![],
-                schedules: vec![],
-                runs: vec![],
-                running: None,
-                soon: None,
-                ..full.clone()
-            },
-            Self { schedules: vec![], presets: WINDOWS[..3].to_vec(), ..full.clone() },
-            Self { tab: Tab::Runs, ..full.clone() },
-            Self {
-                tab: Tab::Labels,
-                labels: vec![LabelGroup { name: "media-web-1".to_owned(), labels: Label::samples() }],
-                ..full.clone()
-            },
-            Self { tab: Tab::Audit, ..full.clone() },
-            full,
-        ]
-    }
 }

@@ -14,10 +14,10 @@ use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::pages;
 use crate::web::pages::actions::Act;
-use crate::web::pages::wanted::{Imposed, WantedPanel};
+use crate::web::pages::wanted::Imposed;
 use crate::web::picture::Strip;
 use crate::web::shell::Shell;
-use crate::web::view::{self, Badge, Now, Sampled};
+use crate::web::view::{self, Badge, Now};
 
 /// A stack, or a container without one, in the list.
 #[derive(Clone, Debug)]
@@ -92,34 +92,6 @@ impl Row {
             },
         }
     }
-
-    /// A row to try templates with.
-    pub fn sample(name: &str, state: Badge, counts: &str, next: Option<NextLine>) -> Self {
-        let key = "0123456789abcdef";
-        let up = state == Badge::RUNNING;
-        Self {
-            id: format!("stack-{name}"),
-            href: format!("/stacks/{key}"),
-            pick: format!("stack/{name}"),
-            name: name.to_owned(),
-            state,
-            counts: counts.to_owned(),
-            protected: None,
-            imposed: None,
-            strip: next.is_some().then(|| Strip::sample(&format!("day-{name}"))),
-            next,
-            acts: Act::naps(TargetType::Stack, key, name, up, !up),
-        }
-    }
-
-    /// One with an override.
-    pub fn sample_imposed(name: &str) -> Self {
-        Self {
-            imposed: WantedPanel::sample().imposed,
-            acts: Act::naps(TargetType::Stack, "0123456789abcdef", name, true, true),
-            ..Self::sample(name, Badge::STOPPED, "0 of 2 up", None)
-        }
-    }
 }
 
 /// One row by itself, as an event asks for it.
@@ -129,14 +101,6 @@ pub struct Tile {
     pub shell: Shell,
     /// The row.
     pub row: Row,
-}
-
-impl Sampled for Tile {
-    fn samples() -> Vec<Self> {
-        let row = Row::sample("media", Badge::RUNNING, "5 of 5 up", None);
-        let viewed = Row { pick: String::new(), acts: vec![], ..row.clone() };
-        [row, viewed, Row::sample_imposed("nightly")].map(|row| Self { shell: Shell::sample(), row }).into()
-    }
 }
 
 /// The row, or word that its place goes where what it showed is gone.

@@ -119,37 +119,6 @@ impl Agenda {
         }
         Self { days: days.into_values().collect(), count, left_out, more }
     }
-
-    /// What examples look like.
-    pub fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let row = |seconds, begins, does, acts, reason: &str| EventRow {
-            when: now.plus(seconds),
-            begins,
-            does,
-            target: Link::new("/stacks/0123456789abcdef", "media"),
-            schedule: Some(Link::new("/schedules/1", "Nights")),
-            run: None,
-            acts,
-            reason: reason.to_owned(),
-        };
-        let run = |seconds, state: RunState| EventRow {
-            run: Some(("0199c1d2-0000-7000-8000-000000000000".to_owned(), state.into())),
-            ..row(seconds, None, Some(("Stop", "square")), state != RunState::Skipped, "")
-        };
-        let day = Day {
-            title: "Friday 27 November 2026".to_owned(),
-            marks: vec!["In the calendar of Nights".to_owned()],
-            rows: vec![
-                run(-7_200, RunState::Succeeded),
-                run(-3_600, RunState::Failed),
-                row(3_600, None, Some(("Restart", "rotate-cw")), false, "on a day of its calendar"),
-                row(10_080, Some(Badge::ASLEEP), None, true, "asleep by “Nights” (sleep 23:00-07:00)"),
-            ],
-        };
-        let more = Some("/timeline?view=agenda&from=2026-11-28".to_owned());
-        vec![Self { days: vec![day], count: 4, left_out: 1, more }, Self::default()]
-    }
 }
 
 impl EventRow {

@@ -164,45 +164,6 @@ impl DayView {
             now: day.holds(now.at).then(|| day.minute(now.at)),
         }
     }
-
-    /// What an example looks like.
-    pub fn sample() -> Self {
-        let lane = Lane {
-            key: "0123456789abcdef".to_owned(),
-            name: Link::new("/stacks/0123456789abcdef", "media"),
-            of: None,
-            state: Some(Badge::NAPPING),
-            plan: Some("/schedules/new".to_owned()),
-            bands: vec![
-                Band { x: 0, width: 420, class: "napping", lived: false },
-                Band { x: 420, width: 960, class: "running", lived: false },
-                Band { x: 0, width: 421, class: "napping", lived: true },
-            ],
-            ticks: vec![Tick { x: 600, class: "fires", lived: false }],
-            slots: vec![
-                Slot { href: Some("/runs/1".to_owned()), title: "07:00: Start media, succeeded".to_owned() },
-                Slot::default(),
-            ],
-            planned: vec!["asleep 00:00 – 07:00 by “Nights”".to_owned()],
-            lived: vec!["asleep 00:00 – 07:01".to_owned()],
-        };
-        let container = Lane {
-            key: "fedcba9876543210".to_owned(),
-            name: Link::new("/containers/fedcba9876543210", "media-web-1"),
-            of: Some("media".to_owned()),
-            state: None,
-            plan: None,
-            ..lane.clone()
-        };
-        Self {
-            width: 1440,
-            hours: (0..24).map(|hour| format!("{hour:02}")).collect(),
-            marks: vec!["Clocks go back 1 h".to_owned()],
-            lanes: vec![lane, container],
-            idle: vec![Link::new("/stacks/1", "wiki")],
-            now: Some(812),
-        }
-    }
 }
 
 /// What the Engine holds now.

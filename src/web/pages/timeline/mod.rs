@@ -24,7 +24,7 @@ use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Link, Now, Sampled};
+use crate::web::view::{self, Link, Now};
 
 pub mod agenda;
 pub mod day;
@@ -396,66 +396,6 @@ async fn moved(
     }
     let query = serde_urlencoded::to_string(query).unwrap_or_default();
     Redirect::to(&web.link(&format!("/timeline?{query}")))
-}
-
-impl Sampled for TimelinePage {
-    fn samples() -> Vec<Self> {
-        let shell = Shell { here: "timeline", ..Shell::sample() };
-        let tab = |view: &str, label, chosen| Tab {
-            link: Link::new(format!("/timeline?view={view}"), label),
-            chosen,
-        };
-        let bare = Self {
-            view: "day",
-            tabs: View::ALL
-                .into_iter()
-                .map(|(view, word, label)| tab(word, label, view == View::Day))
-                .collect(),
-            title: "Friday 27 November 2026".to_owned(),
-            earlier: "/timeline?view=day&date=2026-11-26".to_owned(),
-            later: "/timeline?view=day&date=2026-11-28".to_owned(),
-            today: None,
-            groups: vec![Group { label: "Stacks".to_owned(), options: vec![] }],
-            picked: false,
-            date: "2026-11-27".to_owned(),
-            to: "2026-12-03".to_owned(),
-            errors: vec![],
-            unreadable: vec![],
-            cut: None,
-            live: Some("/timeline?view=day&date=2026-11-27".to_owned()),
-            day: None,
-            week: None,
-            month: None,
-            agenda: None,
-            shell,
-        };
-        let with = |view, page: Self| Self { view, ..page };
-        let mut all = vec![
-            Self {
-                today: Some("/timeline".to_owned()),
-                errors: vec![FieldError::new("to", "use a day that is not before the first")],
-                ..with("agenda", bare.clone())
-            },
-            Self {
-                unreadable: vec![(Link::new("/schedules/1", "Nights"), "minute: 61 is too large".to_owned())],
-                cut: Some("What comes after 12:00 is not shown.".to_owned()),
-                day: Some(DayView::sample()),
-                ..bare.clone()
-            },
-            Self { day: Some(DayView::default()), live: None, ..bare.clone() },
-        ];
-        all.extend(
-            [WeekView::sample(), WeekView::default()]
-                .map(|week| Self { week: Some(week), ..with("week", bare.clone()) }),
-        );
-        all.push(Self { month: Some(MonthView::sample()), ..with("month", bare.clone()) });
-        all.extend(
-            Agenda::samples()
-                .into_iter()
-                .map(|agenda| Self { agenda: Some(agenda), ..with("agenda", bare.clone()) }),
-        );
-        all
-    }
 }
 
 /// The days of the week as a calendar heads them.

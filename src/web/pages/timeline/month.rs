@@ -134,20 +134,6 @@ impl MonthView {
             weeks,
         }
     }
-
-    /// What an example looks like.
-    pub fn sample() -> Self {
-        let cell = |number: i8| Cell {
-            number,
-            href: format!("/timeline?view=day&date=2026-11-{number:02}"),
-            title: format!("{number} November: 1 sleep, 1 wake"),
-            tally: Tally { sleeps: 1, wakes: 1, others: usize::from(number == 25) },
-            marks: if number == 25 { vec!["In the calendar of Nights".to_owned()] } else { vec![] },
-            inside: number > 23,
-            today: number == 27,
-        };
-        Self { head: head(WeekStart::Monday), weeks: vec![(23..30).map(cell).collect()], quiet: false }
-    }
 }
 
 fn head(start: WeekStart) -> Vec<(&'static str, &'static str)> {

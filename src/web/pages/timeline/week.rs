@@ -111,29 +111,6 @@ impl WeekView {
     pub fn steps(&self) -> [(u8, &'static str); 6] {
         [(0, "nothing"), (1, "1"), (2, "2"), (3, "3 – 4"), (4, "5 – 8"), (5, "9 or more")]
     }
-
-    /// What an example looks like.
-    pub fn sample() -> Self {
-        let cell = |hour: u8| Cell {
-            count: usize::from(hour % 4),
-            heat: heat(usize::from(hour % 4)),
-            title: format!("Mon 23 Nov {hour:02}:00: {}", view::count(usize::from(hour % 4), "change")),
-            href: (hour > 3).then(|| "/schedules/new".to_owned()),
-            past: hour < 4,
-            missing: hour == 2,
-        };
-        let row = |text: &str| Row {
-            day: Link::new("/timeline?view=day&date=2026-11-23", text),
-            today: text == "Mon 23",
-            cells: (0..24).map(cell).collect(),
-        };
-        Self {
-            rows: ["Mon 23", "Tue 24"].map(row).to_vec(),
-            hours: (0..24).map(|hour| format!("{hour:02}")).collect(),
-            count: 72,
-            busiest: Some("Mon 23 Nov 03:00: 3 changes".to_owned()),
-        }
-    }
 }
 
 fn cell(date: Date, hour: i8, found: Option<&Hour>, slots: &Slots, now: &Now) -> Cell {

@@ -11,9 +11,8 @@ use secrecy::ExposeSecret;
 use super::{Row, SessionRow};
 use crate::app::user_links::{self, Issued};
 use crate::app::users::{self, Edit, Listed};
-use crate::app::{Error, FieldError, Result};
+use crate::app::{Error, Result};
 use crate::domain::ids::UserId;
-use crate::domain::permission::Role;
 use crate::domain::user::{LinkKind, User};
 use crate::web::Web;
 use crate::web::auth::{Admin, Caller};
@@ -22,7 +21,7 @@ use crate::web::pages::{html, now};
 use crate::web::proxy::Via;
 use crate::web::session::Kept;
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{Now, Sampled, When};
+use crate::web::view::When;
 
 /// The form of a new account.
 #[derive(Template, Clone, Debug)]
@@ -306,61 +305,5 @@ pub(super) async fn delete(
             Ok((StatusCode::CONFLICT, html(&page)?).into_response())
         }
         Err(other) => Err(other),
-    }
-}
-
-fn sample_shell() -> Shell {
-    Shell { here: "users", ..Shell::sample() }
-}
-
-impl Sampled for NewUser {
-    fn samples() -> Vec<Self> {
-        let page = |form| Self { shell: sample_shell(), form };
-        let wrong = vec![FieldError::new("name", "enter a name"), FieldError::new("role", "use viewer")];
-        vec![page(Refill::default()), page(Refill::wrong(Typed::of([("role", "operator")]), wrong))]
-    }
-}
-
-impl Sampled for LinkPage {
-    fn samples() -> Vec<Self> {
-        let page = |invites| Self {
-            shell: Shell { insecure: invites, ..sample_shell() },
-            id: "0191".to_owned(),
-            name: "otto".to_owned(),
-            invites,
-            url: format!("https://nap.example.org/invite/{}", "x".repeat(43)),
-            ends: Now::sample().plus(86_400),
-        };
-        vec![page(true), page(false)]
-    }
-}
-
-impl Sampled for EditUser {
-    fn samples() -> Vec<Self> {
-        let page = |role: Role, errors: Vec<FieldError>, refused: Option<&str>| Self {
-            shell: sample_shell(),
-            row: Row::sample("anna", role),
-            sessions: if role == Role::Operator { Vec::new() } else { SessionRow::samples() },
-            rev: 3,
-            form: Refill::wrong(Typed::of([("role", role.as_str())]), errors),
-            refused: refused.map(str::to_owned),
-        };
-        vec![
-            page(Role::Admin, Vec::new(), Some("anna is the last admin; make somebody else one first")),
-            page(Role::Operator, Vec::new(), None),
-            page(Role::Viewer, vec![FieldError::new("role", "use viewer")], None),
-        ]
-    }
-}
-
-impl Sampled for DeleteUser {
-    fn samples() -> Vec<Self> {
-        let page = |refused: Option<&str>| Self {
-            shell: sample_shell(),
-            id: "0191".to_owned(),
-            name: "anna".to_owned(),
-            refused: refused.map(str::to_owned),
-        };
-        vec![page(None), page(Some("anna is the last admin; make somebody else one first"))]
     }
 }

@@ -16,7 +16,7 @@ use crate::web::Web;
 use crate::web::auth::{Admin, Caller};
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Now, Sampled, When};
+use crate::web::view::{self, Now, When};
 
 pub mod edit;
 
@@ -74,26 +74,6 @@ impl SessionRow {
             end,
         }
     }
-
-    /// Browsers to try templates with.
-    pub fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let row = |words: &str, icon, current, address: &str, ago: i64| Self {
-            words: words.to_owned(),
-            icon,
-            agent: format!("Mozilla/5.0 ({words})"),
-            current,
-            address: address.to_owned(),
-            seen: now.plus(-ago),
-            since: now.plus(-ago - 90_000),
-            end: "/profile/sessions/0123456789abcdef/end".to_owned(),
-        };
-        vec![
-            row("Firefox on Linux", "monitor", true, "192.168.1.20", 2),
-            row("Safari on iPhone", "smartphone", false, "2001:db8::17", 7_000),
-            row("An unknown browser", "monitor", false, "", 20_000),
-        ]
-    }
 }
 
 /// A link that was made and not used.
@@ -149,24 +129,6 @@ impl Row {
             created: now.when(user.created),
         }
     }
-
-    /// An account to try templates with.
-    pub fn sample(name: &str, role: Role) -> Self {
-        let now = Now::sample();
-        let invited = role == Role::Operator;
-        Self {
-            id: "0191".to_owned(),
-            name: name.to_owned(),
-            role: role.as_str(),
-            disabled: role == Role::Viewer,
-            own: role == Role::Admin,
-            invited,
-            link: invited.then(|| OpenLink { invites: true, ends: now.plus(70_000) }),
-            sessions: if invited { 0 } else { 2 },
-            seen: (!invited).then(|| now.plus(-3600)),
-            created: now.plus(-86_400),
-        }
-    }
 }
 
 /// What the roles may do, for the picture: a right, and whether viewer, operator and admin have it.
@@ -209,21 +171,4 @@ async fn list(State(web): State<Web>, caller: Caller<Admin>, shell: Shell) -> Re
     let links = user_links::open(&web.app, &caller.actor).await?;
     let rows = listed.iter().map(|one| Row::new(one, &links, &caller.user().id, &now)).collect();
     html(&UsersPage { shell, rows, rights: rights() })
-}
-
-impl Sampled for UsersPage {
-    fn samples() -> Vec<Self> {
-        let shell = Shell { here: "users", ..Shell::sample() };
-        let rows = vec![
-            Row::sample("anna", Role::Admin),
-            Row::sample("otto", Role::Operator),
-            Row { link: None, ..Row::sample("vera", Role::Operator) },
-            Row::sample("\"><x", Role::Viewer),
-        ];
-        let alone = vec![Row::sample("anna", Role::Admin)];
-        vec![
-            Self { shell: shell.clone(), rows, rights: rights() },
-            Self { shell, rows: alone, rights: rights() },
-        ]
-    }
 }

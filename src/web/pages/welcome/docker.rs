@@ -11,7 +11,6 @@ use crate::web::auth::{Admin, Caller};
 use crate::web::htmx::Htmx;
 use crate::web::pages::html;
 use crate::web::shell::Shell;
-use crate::web::view::Sampled;
 
 /// One call.
 #[derive(Clone, Debug)]
@@ -115,32 +114,4 @@ pub(super) async fn show(
     let checked = Box::pin(docker_check::check(&web.app, &caller.actor)).await?;
     let page = WelcomeDocker::new(shell, &checked);
     if htmx.partial { html(&page.as_checks()) } else { html(&page) }
-}
-
-impl Sampled for WelcomeDocker {
-    fn samples() -> Vec<Self> {
-        let call = |call, words, purpose, outcome, by_proxy| Call { call, words, purpose, outcome, by_proxy };
-        let shell = Shell { here: "", ..Shell::sample() };
-        let refused = || Outcome::Refused("not allowed by the proxy: POST /containers/x/stop".to_owned());
-        let checked = |away: Option<&str>, act: Outcome, by_proxy, extra: Outcome| Checked {
-            address: "unix:///var/run/docker.sock".to_owned(),
-            away: away.map(str::to_owned),
-            engine: if away.is_some() { String::new() } else { "Docker 27.1.1, API 1.46".to_owned() },
-            calls: vec![
-                call("GET /_ping", "Say hello", Purpose::Look, Outcome::Through, false),
-                call("POST /containers/ID/stop", "Stop", Purpose::Act, act, by_proxy),
-                call("GET /info", "Compare the clocks", Purpose::Extra, extra, false),
-            ],
-        };
-        let denied =
-            "permission denied on /var/run/docker.sock. Run `echo DOCKER_GID=$(stat -c %g x) > .env`";
-        [
-            checked(None, Outcome::Through, false, refused()),
-            checked(None, refused(), true, Outcome::Through),
-            checked(Some(denied), Outcome::NotTried, false, Outcome::NotTried),
-        ]
-        .iter()
-        .map(|checked| Self::new(shell.clone(), checked))
-        .collect()
-    }
 }

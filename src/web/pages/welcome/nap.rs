@@ -22,7 +22,7 @@ use crate::web::htmx::Htmx;
 use crate::web::pages::{go, html, now};
 use crate::web::picture::RuleWeek;
 use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Badge, Now, Sampled, When};
+use crate::web::view::{self, Badge, Now, When};
 
 /// Stacks that are shown; whoever has more knows which one they want.
 const MOST: usize = 24;
@@ -304,46 +304,5 @@ pub(super) async fn save(
             Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
         }
         Err(other) => Err(other),
-    }
-}
-
-impl Sampled for WelcomeNap {
-    fn samples() -> Vec<Self> {
-        let now = Now::sample();
-        let tile = |name: &str, state, chosen| StackTile {
-            key: format!("{name:0>16}"),
-            name: name.to_owned(),
-            state,
-            size: view::count(name.len(), "container"),
-            chosen,
-        };
-        let picked = Picked { rule: "office".to_owned(), ..Picked::default() };
-        let change = |seconds, state| Change { when: now.plus(seconds), state };
-        let full = Self {
-            shell: Shell { here: "", ..Shell::sample() },
-            step: 4,
-            stacks: vec![tile("media", Badge::RUNNING, true), tile("staging-shop", Badge::STOPPED, false)],
-            more: 3,
-            rules: rule_tiles(&picked, &now),
-            look: Some(Look {
-                meaning: "Awake Mon–Fri 08:00–18:00, asleep else".to_owned(),
-                zone: "Europe/Berlin".to_owned(),
-                share: "118 h of a week asleep, 70 %".to_owned(),
-                changes: vec![change(10_000, Badge::ASLEEP), change(40_000, Badge::AWAKE)],
-                naps: vec!["media-web-1".to_owned(), "media-db-1".to_owned()],
-                left: vec![("media-migrate-1".to_owned(), "already stopped".to_owned())],
-                warnings: vec!["media-db-1 has the restart policy always.".to_owned()],
-                at_once: vec!["media-web-1".to_owned(), "media-db-1".to_owned()],
-            }),
-            errors: vec![],
-        };
-        let empty = Self { stacks: vec![], look: None, more: 0, ..full.clone() };
-        let wrong = Self {
-            errors: vec![FieldError::new("stacks", "pick a stack")],
-            rules: vec![full.rules[0].clone()],
-            look: full.look.clone().map(|look| Look { at_once: vec![], warnings: vec![], ..look }),
-            ..full.clone()
-        };
-        vec![empty, wrong, full]
     }
 }

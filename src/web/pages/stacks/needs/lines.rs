@@ -402,9 +402,3 @@ fn failed(runs: &[Run], now: &Now, needs: &mut Vec<Need>) {
         }
     }
 }
-
-/// A line to try templates with.
-pub(super) fn sample_drift(wanted: Wanted, name: &str, key: &str) -> Need {
-    let id = key.to_owned();
-    drift(id, wanted, (TargetType::Stack, key, name), format!("{name}-web-1 runs in its sleep hours"))
-}

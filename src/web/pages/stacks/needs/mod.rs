@@ -7,12 +7,9 @@ use sha2::{Digest, Sha256};
 
 use crate::app::needs::Hidden;
 use crate::app::stacks::Overview;
-use crate::domain::action::Action;
-use crate::domain::overrides::Wanted;
 use crate::domain::run::Run;
 use crate::domain::schedule::Schedule;
 use crate::domain::sorted;
-use crate::domain::target::TargetType;
 use crate::domain::text::hex;
 use crate::web::pages::actions::Act;
 use crate::web::view::{Now, When};
@@ -128,60 +125,4 @@ pub fn part(needs: Vec<Need>, hidden: &[Hidden], now: &Now) -> (Vec<Need>, Vec<H
         }
     }
     (seen, unseen)
-}
-
-/// Needs to try templates with.
-pub fn samples() -> Vec<Need> {
-    let now = Now::sample();
-    let key = "0123456789abcdef";
-    vec![
-        Need {
-            id: key.to_owned(),
-            tone: "bad",
-            icon: "circle-x",
-            title: "Start ci-runner: failed".to_owned(),
-            text: "media-web-1 ended with exit code 127".to_owned(),
-            when: Some(now.plus(-4000)),
-            href: "/runs/1".to_owned(),
-            cure: Some(Cure::at_once(Act {
-                action: "retry",
-                label: "Try again",
-                icon: "rotate-cw",
-                href: "/runs/1/retry".to_owned(),
-                of: "ci-runner".to_owned(),
-            })),
-            since: None,
-        },
-        Need {
-            id: key.to_owned(),
-            tone: "warn",
-            icon: "sunrise",
-            title: "Nothing of media was woken".to_owned(),
-            text: "DockNap had put nothing of it to sleep".to_owned(),
-            when: Some(now.plus(-9000)),
-            href: "/runs/1".to_owned(),
-            cure: Some(Cure::asks(Act {
-                label: "Start all now",
-                ..Act::new(Action::Start, TargetType::Stack, key, "media")
-            })),
-            since: None,
-        },
-        lines::sample_drift(Wanted::Asleep, "shop", key),
-        Need {
-            id: String::new(),
-            tone: "warn",
-            icon: "heart-crack",
-            title: "wiki-web-1 is unhealthy".to_owned(),
-            text: "Its health check fails.".to_owned(),
-            when: None,
-            href: "/containers/0123456789abcdef".to_owned(),
-            cure: None,
-            since: None,
-        },
-    ]
-}
-
-/// Hidden ones to try templates with.
-pub fn hidden_samples() -> Vec<HiddenNeed> {
-    samples().into_iter().take(2).map(|need| HiddenNeed { need, until: Now::sample().plus(80_000) }).collect()
 }
