@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use super::shell::Shell;
 use super::{Web, error};
+use crate::web::filters;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use tower_sessions::Session;
 
 use super::auth::Identity;
@@ -62,6 +62,8 @@ pub struct Shell {
     pub zone: String,
     /// How the reader wants times and weeks.
     pub habits: Habits,
+    /// The instant of the answer, in the reader's zone and as they want times written.
+    pub now: Now,
     /// DockNap's version.
     pub version: &'static str,
 }
@@ -118,6 +120,11 @@ impl Shell {
         };
         let habits = user.map(|user| user.habits).unwrap_or_default();
         let theme = cookie(headers, THEME_COOKIE).or_else(|| user.and_then(|user| user.theme.as_deref()));
+        let now = Now {
+            at: web.app.clock.now(),
+            zone: crate::domain::time::zone(&zone).unwrap_or(jiff::tz::TimeZone::UTC),
+            habits,
+        };
         Self {
             base: web.base().to_owned(),
             assets: assets::version().to_owned(),
@@ -126,10 +133,11 @@ impl Shell {
             here: here(path),
             flash: None,
             insecure: !via.is_some_and(Via::is_private),
-            held: if user.is_some() { held(web, &zone, habits).await } else { None },
+            held: if user.is_some() { held(web, &now).await } else { None },
             demo: web.demo,
             zone,
             habits,
+            now,
             version: env!("CARGO_PKG_VERSION"),
         }
     }
@@ -166,8 +174,9 @@ impl FromRequestParts<Web> for Shell {
         let identity = Identity::of(&parts.extensions);
         let via = parts.extensions.get().copied();
         let mut shell = Self::of(web, &identity, via, parts.uri.path(), &parts.headers).await;
-        // A part of a page shows no message: it waits for the next whole one.
-        if !Htmx::of(&parts.headers).partial
+        // Neither a part of a page nor a form that comes back shows a message: it waits for the next whole page.
+        if parts.method == Method::GET
+            && !Htmx::of(&parts.headers).partial
             && let Some(session) = parts.extensions.get::<Session>()
             && let Ok(Some(flash)) = session.get::<Flash>(FLASH).await
         {
@@ -181,10 +190,9 @@ impl FromRequestParts<Web> for Shell {
 }
 
 /// What is wanted of everything for a while, in a sentence.
-async fn held(web: &Web, zone: &str, habits: Habits) -> Option<String> {
+async fn held(web: &Web, now: &Now) -> Option<String> {
     let one = overrides::of_everything(&web.app).await.ok()??;
-    let zone = crate::domain::time::zone(zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    let imposed = Imposed::new(&one, &Now { at: web.app.clock.now(), zone, habits });
+    let imposed = Imposed::new(&one, now);
     let state = imposed.state.word.to_lowercase();
     Some(format!("Everything is {state} until {}: {}.", imposed.until.short, imposed.why))
 }

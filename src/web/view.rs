@@ -12,6 +12,7 @@ use crate::domain::action::Action;
 use crate::domain::inventory::{Health, StackStatus};
 use crate::domain::run::{Condition, RunState, StepState, Trigger, WaitFor};
 use crate::domain::user::{ClockFace, Habits};
+use crate::web::filters;
 
 /// A link with its words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -47,6 +48,12 @@ pub struct Now {
     pub zone: TimeZone,
     /// How the reader wants times and weeks written.
     pub habits: Habits,
+}
+
+impl Default for Now {
+    fn default() -> Self {
+        Self { at: Timestamp::UNIX_EPOCH, zone: TimeZone::UTC, habits: Habits::default() }
+    }
 }
 
 impl Now {

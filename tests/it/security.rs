@@ -525,7 +525,7 @@ async fn static_files_are_kept_by_their_version() {
         );
     }
     assert_eq!((packed[0].header("content-encoding"), packed[1].header("content-encoding")), ("gzip", ""));
-    assert_ne!(packed[0].header("etag"), packed[1].header("etag"));
+    assert!(packed.iter().all(|answer| answer.header("etag").starts_with("W/")), "it may be compressed");
     let taken = [("accept-encoding", "gzip")];
     let described = client.send(Method::GET, "/api/openapi.json", None, String::new(), &taken).await;
     let said = ["content-type", "content-encoding", "vary"].map(|name| described.header(name));

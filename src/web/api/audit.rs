@@ -17,7 +17,7 @@ use crate::web::auth::{Caller, Viewer};
 use crate::web::routes::{Access, Routes};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/audit", Access::VIEWER, list)
+    Routes::new().get_by_query("/audit", Access::VIEWER, list)
 }
 
 /// One row of the audit log.

@@ -22,7 +22,7 @@ const READ_ONLY: [&str; 4] = ["id", "rev", "left_out", "left_out_total"];
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .get("/calendars", Access::VIEWER, list)
+        .get_by_query("/calendars", Access::VIEWER, list)
         .post("/calendars", Access::ADMIN, create)
         .get("/calendars/{id}", Access::VIEWER, get)
         .put("/calendars/{id}", Access::ADMIN, put)

@@ -2,19 +2,14 @@
 //! `openapi.json`. The code that makes it is larger than all pages together, and nothing of it is in the program.
 
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue};
-use axum::response::Response;
+use axum::response::IntoResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::cursor;
 use crate::app::FieldError;
 use crate::app::paging::Paged;
-use crate::web::assets;
-use crate::web::packed::{Packed, packed};
 use crate::web::routes::{Access, Routes};
-
-static DESCRIPTION: Packed = packed!("openapi.json");
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/openapi.json", Access::Anyone, get)
@@ -57,10 +52,8 @@ pub struct Problem {
 
 /// This description.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "description", operation_id = "get_description", responses((status = 200, body = serde_json::Value)), security(()))]
-pub(super) async fn get(headers: HeaderMap) -> Response {
-    let mut response = assets::answer(&DESCRIPTION, &headers);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+pub(super) async fn get() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json"))
 }
 
 #[cfg(test)]
@@ -216,7 +209,7 @@ mod tests {
             write_lines(&mut text, &made, 3);
             std::fs::write(path, text + "\n").expect("it is written");
         }
-        let served: Value = serde_json::from_slice(&DESCRIPTION.plain()).expect("it is JSON");
+        let served: Value = serde_json::from_str(include_str!("openapi.json")).expect("it is JSON");
         let differs = |part: &str| made.pointer(part) != served.pointer(part);
         let parts = ["/info", "/paths", "/components/schemas"];
         let parts: Vec<_> = parts.into_iter().filter(|part| differs(part)).collect();

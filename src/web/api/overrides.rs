@@ -19,7 +19,7 @@ use crate::web::routes::{Access, Routes};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .get("/overrides", Access::VIEWER, list)
+        .get_by_query("/overrides", Access::VIEWER, list)
         .post("/overrides", Access::OPERATOR, create)
         .get("/overrides/{id}", Access::VIEWER, get)
         .delete("/overrides/{id}", Access::OPERATOR, end)

@@ -16,7 +16,7 @@ use crate::web::auth::{Caller, Viewer};
 use crate::web::routes::{Access, Routes};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/report", Access::VIEWER, get)
+    Routes::new().get_by_query("/report", Access::VIEWER, get)
 }
 
 /// What sleeping came to.

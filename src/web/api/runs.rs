@@ -24,7 +24,7 @@ use crate::web::routes::{Access, Routes};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .get("/runs", Access::VIEWER, list)
+        .get_by_query("/runs", Access::VIEWER, list)
         .get("/runs/{id}", Access::VIEWER, get)
         .post("/runs/{id}/cancel", Access::OPERATOR, cancel)
         .post("/runs/{id}/undo", Access::OPERATOR, undo)

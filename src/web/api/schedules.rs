@@ -49,7 +49,7 @@ const READ_ONLY: [&str; 17] = [
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .get("/schedules", Access::VIEWER, list)
+        .get_by_query("/schedules", Access::VIEWER, list)
         .post("/schedules", Access::OPERATOR, create)
         .post("/schedules/preview", Access::VIEWER, preview)
         .get("/schedules/{id}", Access::VIEWER, get)

@@ -19,7 +19,7 @@ use crate::web::auth::{Caller, Viewer};
 use crate::web::routes::{Access, Routes};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/simulate", Access::VIEWER, get)
+    Routes::new().get_by_query("/simulate", Access::VIEWER, get)
 }
 
 /// What happens in a stretch of time.

@@ -20,6 +20,7 @@ use crate::domain::inventory::{Container, ContainerState, Counts};
 use crate::domain::plan::{Plan, PlannedStep};
 use crate::domain::target::{Target, TargetType};
 use crate::web::Web;
+use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::session;

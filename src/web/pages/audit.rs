@@ -20,6 +20,7 @@ use crate::web::Web;
 use crate::web::api::audit::AuditJson;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::export::{File, Form, instant};
+use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;

@@ -16,6 +16,7 @@ use crate::domain::ids::CalendarId;
 use crate::domain::text::capital;
 use crate::web::Web;
 use crate::web::auth::{Admin, Caller, Viewer};
+use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};

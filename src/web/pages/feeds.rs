@@ -14,6 +14,7 @@ use crate::app::{Actor, Result, timeline};
 use crate::domain::ids::FeedId;
 use crate::domain::text::hex;
 use crate::web::auth::{Caller, Viewer};
+use crate::web::filters;
 use crate::web::htmx::Htmx;
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};

@@ -14,6 +14,7 @@ use crate::app::health::{self, Health, HostHealth, Itself};
 use crate::domain::inventory::Link;
 use crate::web::Web;
 use crate::web::auth::{Admin, Caller, Viewer};
+use crate::web::filters;
 use crate::web::proxy;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;

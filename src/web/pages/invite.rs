@@ -12,6 +12,7 @@ use crate::app::{Error, Result, user_links, users};
 use crate::domain::credential::{Strength, WeakPassword};
 use crate::domain::user::{LinkKind, User};
 use crate::web::Web;
+use crate::web::filters;
 use crate::web::form::{Refill, Typed};
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};

@@ -11,6 +11,7 @@ use super::html;
 use crate::app::auth::devices::Presented;
 use crate::app::{Actor, Error, Result, auth};
 use crate::web::auth::Identity;
+use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};

@@ -72,9 +72,8 @@ pub fn routes(web: &Web) -> Routes {
 }
 
 /// The instant, the reader's zone and how they want times written.
-pub(super) fn now(web: &Web, shell: &Shell) -> Now {
-    let zone = crate::domain::time::zone(&shell.zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    Now { at: web.app.clock.now(), zone, habits: shell.habits }
+pub(super) fn now(_: &Web, shell: &Shell) -> Now {
+    shell.now.clone()
 }
 
 /// A page or a part of one.

@@ -14,6 +14,7 @@ use crate::domain::ids::HostId;
 use crate::domain::run::Condition;
 use crate::web::Web;
 use crate::web::auth::{Caller, Operator};
+use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};

@@ -15,6 +15,7 @@ use crate::domain::ids::OverrideId;
 use crate::domain::overrides::{Override, Reach, Wanted};
 use crate::web::Web;
 use crate::web::auth::{Caller, Operator, Viewer};
+use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};

@@ -19,6 +19,7 @@ use crate::domain::text::capital;
 use crate::domain::user::{ClockFace, User, WeekStart};
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
+use crate::web::filters;
 use crate::web::form::{Refill, Typed};
 use crate::web::htmx::Htmx;
 use crate::web::proxy::Via;

@@ -12,6 +12,7 @@ use crate::domain::report::{Amount, Prices, Week};
 use crate::domain::target::TargetType;
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
+use crate::web::filters;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Now};

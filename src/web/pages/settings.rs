@@ -13,6 +13,7 @@ use crate::config::table::{Kind, SETTINGS, Setting};
 use crate::config::{Config, Metrics};
 use crate::web::Web;
 use crate::web::auth::{Admin, Caller};
+use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};

@@ -15,6 +15,7 @@ use super::html;
 use crate::app::auth::setup;
 use crate::app::{Error, Result};
 use crate::web::Web;
+use crate::web::filters;
 use crate::web::form::{Refill, Typed};
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};

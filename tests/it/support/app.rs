@@ -476,6 +476,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body.
     pub body: String,
+    /// Bytes of the body as they were sent.
+    pub length: usize,
 }
 
 impl Answer {
@@ -485,6 +487,7 @@ impl Answer {
         Self {
             status: parts.status.as_u16(),
             headers: parts.headers,
+            length: bytes.len(),
             body: String::from_utf8_lossy(&bytes).into_owned(),
         }
     }

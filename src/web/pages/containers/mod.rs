@@ -20,6 +20,7 @@ use crate::domain::sorted;
 use crate::domain::target::{self, TargetType};
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
+use crate::web::filters;
 use crate::web::htmx::Htmx;
 use crate::web::picture::{Ribbon, Spark};
 use crate::web::routes::{Access, Routes};

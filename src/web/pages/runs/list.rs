@@ -22,6 +22,7 @@ use crate::domain::target::Target;
 use crate::domain::time;
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
+use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::pages;

@@ -15,6 +15,7 @@ use crate::domain::target::TargetType;
 use crate::domain::text::capital;
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
+use crate::web::filters;
 use crate::web::htmx::Htmx;
 use crate::web::pages;
 use crate::web::pages::actions::Act;

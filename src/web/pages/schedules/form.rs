@@ -13,6 +13,7 @@ use crate::domain::action::Action;
 use crate::domain::guard::Then;
 use crate::domain::schedule::{Policy, Source, Wake};
 use crate::domain::window::Mood;
+use crate::web::filters;
 use crate::web::pages::actions::{Act, PlanView};
 use crate::web::pages::runs::RunLine;
 use crate::web::shell::Shell;

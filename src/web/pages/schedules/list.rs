@@ -15,6 +15,7 @@ use crate::web::Web;
 use crate::web::api::schedules::ScheduleJson;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::export::{File, Form};
+use crate::web::filters;
 use crate::web::htmx::Htmx;
 use crate::web::pages::actions::Act;
 use crate::web::pages::{now, part};

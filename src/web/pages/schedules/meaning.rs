@@ -8,6 +8,7 @@ use crate::app::FieldError;
 use crate::app::schedules::{Mark, Preview};
 use crate::domain::guard::Guard;
 use crate::domain::window::Mood;
+use crate::web::filters;
 use crate::web::picture::{Ahead, RuleWeek};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Now, When};

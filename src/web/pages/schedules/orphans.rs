@@ -17,6 +17,7 @@ use crate::domain::schedule::Source;
 use crate::domain::target::TargetType;
 use crate::web::Web;
 use crate::web::auth::{Caller, Operator};
+use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::pages;

@@ -10,6 +10,7 @@ use crate::app::{Error, Result};
 use crate::domain::ids::ScheduleId;
 use crate::web::Web;
 use crate::web::auth::{Caller, Operator, Viewer};
+use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::pages::actions::{self, Question};

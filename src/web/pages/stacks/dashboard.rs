@@ -19,6 +19,7 @@ use crate::domain::schedule::Schedule;
 use crate::domain::sorted;
 use crate::domain::target::Target;
 use crate::web::auth::{Caller, Viewer};
+use crate::web::filters;
 use crate::web::htmx::Htmx;
 use crate::web::pages::schedules::form::{Group, Preset, WINDOWS, targets};
 use crate::web::picture::Donut;

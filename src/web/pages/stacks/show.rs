@@ -19,6 +19,7 @@ use crate::domain::run::{Run, RunState};
 use crate::domain::sorted;
 use crate::domain::target::{Subject, Target, TargetType};
 use crate::web::auth::{Caller, Viewer};
+use crate::web::filters;
 use crate::web::htmx::Htmx;
 use crate::web::pages::actions::Act;
 use crate::web::pages::audit::AuditLine;

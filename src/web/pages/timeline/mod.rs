@@ -20,6 +20,7 @@ use crate::domain::timeline::Day;
 use crate::domain::user::WeekStart;
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
+use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::routes::{Access, Routes};

@@ -16,6 +16,7 @@ use crate::domain::ids::UserId;
 use crate::domain::user::{LinkKind, User};
 use crate::web::Web;
 use crate::web::auth::{Admin, Caller};
+use crate::web::filters;
 use crate::web::form::{Refill, Typed};
 use crate::web::pages::{html, now};
 use crate::web::proxy::Via;

@@ -14,6 +14,7 @@ use crate::domain::permission::{Permission, Role};
 use crate::domain::user::LinkKind;
 use crate::web::Web;
 use crate::web::auth::{Admin, Caller};
+use crate::web::filters;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Now, When};

@@ -8,6 +8,7 @@ use crate::app::Result;
 use crate::app::docker_check::{self, Call, Checked, Outcome, Purpose};
 use crate::web::Web;
 use crate::web::auth::{Admin, Caller};
+use crate::web::filters;
 use crate::web::htmx::Htmx;
 use crate::web::pages::html;
 use crate::web::shell::Shell;

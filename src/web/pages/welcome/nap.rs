@@ -17,6 +17,7 @@ use crate::domain::target::TargetType;
 use crate::domain::window::Mood;
 use crate::web::Web;
 use crate::web::auth::{Caller, Operator};
+use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
 use crate::web::pages::{go, html, now};

@@ -1,0 +1,83 @@
+//! What a handler of a page has at hand, and how it answers.
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+
+use super::auth::{Caller, Needs, Viewer};
+use super::htmx::Htmx;
+use super::shell::{Flash, Notes, Shell};
+use super::{Web, error};
+use crate::app::{Actor, App, Error, Result};
+
+/// One request for a page by somebody who has at least the role `R`: `page: Page<Operator>`.
+pub struct Page<R: Needs = Viewer> {
+    pub web: Web,
+    pub app: App,
+    pub caller: Caller<R>,
+    /// What services ask for.
+    pub actor: Actor,
+    /// What surrounds the page, with the reader's clock.
+    pub shell: Shell,
+    pub htmx: Htmx,
+    notes: Notes,
+}
+
+impl<R: Needs> Page<R> {
+    /// A page, or a part of one.
+    pub fn render(&self, template: &impl Template) -> Result<Response> {
+        render(StatusCode::OK, template)
+    }
+
+    /// The whole page for a browser, its live part for htmx.
+    pub fn render_live(&self, whole: &impl Template, live: &impl Template) -> Result<Response> {
+        if self.htmx.partial { self.render(live) } else { self.render(whole) }
+    }
+
+    /// A form that comes back with what is wrong with it: 422.
+    pub fn refuse(&self, form: &impl Template) -> Result<Response> {
+        render(StatusCode::UNPROCESSABLE_ENTITY, form)
+    }
+
+    /// On to another page: 303 for a browser; htmx is told to go there itself, since it would swap the page into the
+    /// middle of this one otherwise.
+    pub fn redirect(&self, path: &str) -> Response {
+        let target = self.web.link(path);
+        match HeaderValue::from_str(&target) {
+            Ok(value) if self.htmx.request => (StatusCode::OK, [("hx-redirect", value)]).into_response(),
+            _ => Redirect::to(&target).into_response(),
+        }
+    }
+
+    /// On to another page, which shows a message.
+    pub async fn redirect_with(&self, path: &str, message: Flash) -> Response {
+        self.notes.leave(message).await;
+        self.redirect(path)
+    }
+}
+
+fn render(status: StatusCode, template: &impl Template) -> Result<Response> {
+    Ok((status, Html(template.render().map_err(error::internal)?)).into_response())
+}
+
+impl<R: Needs> FromRequestParts<Web> for Page<R> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self> {
+        let caller = Caller::from_request_parts(parts, web).await?;
+        let Ok(shell) = Shell::from_request_parts(parts, web).await;
+        let Ok(notes) = Notes::from_request_parts(parts, web).await;
+        let htmx = Htmx::of(&parts.headers);
+        Ok(Self {
+            app: web.app.clone(),
+            actor: caller.actor.clone(),
+            caller,
+            shell,
+            htmx,
+            notes,
+            web: web.clone(),
+        })
+    }
+}
