@@ -100,6 +100,16 @@ impl Shell {
         self.user.as_ref().is_some_and(ShellUser::can_administer)
     }
 
+    /// Whether the page belongs to that entry of the navigation.
+    pub fn is_in(&self, entry: &str) -> bool {
+        self.here == entry
+    }
+
+    /// On a phone, whether it belongs to what has no entry of its own there.
+    pub fn is_in_more(&self) -> bool {
+        ["profile", "timeline", "audit", "users", "report", "settings", "health"].contains(&self.here)
+    }
+
     /// A sentence with its times as the reader writes them.
     pub fn words(&self, sentence: &str) -> String {
         view::clocked(sentence, self.habits.clock)
