@@ -1,7 +1,6 @@
 //! What was done: runs and their steps, newest first.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -90,30 +89,24 @@ const NEWEST: u32 = 50;
 /// A failure older than this has been seen or does not matter, in hours.
 pub const FAILURE_HOURS: i64 = 48;
 
-/// The newest runs of all, and what failed lately before those and was not made good since: the newest first, kept as
-/// [`super::Kept`] says.
-pub async fn newest(app: &App, actor: &Actor) -> Result<Arc<Vec<Run>>> {
-    actor.require(Permission::View)?;
+/// The newest runs of all, and what failed lately before those and was not made good since: the newest first.
+pub async fn newest(app: &App, actor: &Actor) -> Result<Vec<Run>> {
     let page = Page { limit: NEWEST, cursor: None };
-    let read = async || {
-        let mut runs = list(app, actor, &RunFilter::default(), &page).await?.items;
-        if let Some(oldest) = runs.last().map(|run| run.id.clone()).filter(|_| runs.len() == NEWEST as usize)
-        {
-            let from = app.clock.now() - SignedDuration::from_hours(FAILURE_HOURS);
-            let failed = RunFilter { attention: true, from: Some(from), ..RunFilter::default() };
-            let mut failed = list(app, actor, &failed, &page).await?.items;
-            failed.retain(|run| run.id.0 < oldest.0);
-            if !failed.is_empty() {
-                let touches = db::history::last_touches(&app.db).await?;
-                let made_good = |run: &Run| {
-                    touches.iter().any(|touch| touch.target == run.target && touch.run_id.0 > run.id.0)
-                };
-                runs.extend(failed.into_iter().filter(|run| !made_good(run)));
-            }
+    let mut runs = list(app, actor, &RunFilter::default(), &page).await?.items;
+    if let Some(oldest) = runs.last().map(|run| run.id.clone()).filter(|_| runs.len() == NEWEST as usize) {
+        let from = app.clock.now() - SignedDuration::from_hours(FAILURE_HOURS);
+        let failed = RunFilter { attention: true, from: Some(from), ..RunFilter::default() };
+        let mut failed = list(app, actor, &failed, &page).await?.items;
+        failed.retain(|run| run.id.0 < oldest.0);
+        if !failed.is_empty() {
+            let touches = db::history::last_touches(&app.db).await?;
+            let made_good = |run: &Run| {
+                touches.iter().any(|touch| touch.target == run.target && touch.run_id.0 > run.id.0)
+            };
+            runs.extend(failed.into_iter().filter(|run| !made_good(run)));
         }
-        Ok(runs)
-    };
-    app.newest_runs.get(app, read).await
+    }
+    Ok(runs)
 }
 
 /// More newer runs than these are not counted.
@@ -135,21 +128,7 @@ pub async fn outcomes(
 ) -> Result<Vec<(usize, RunState, i64)>> {
     actor.require(Permission::View)?;
     let touching = filter.touching(app);
-    let (mut counts, revision) = app.outcomes.known(filter, &touching, edges);
-    let known = counts.len();
-    let rest = edges.get(known..).unwrap_or_default();
-    let read = db::figures::outcomes(&app.db, filter.wanted(&touching), rest).await?;
-    counts.resize_with(edges.len().saturating_sub(1), Vec::new);
-    for (n, state, count) in read {
-        if let Some(counts) = counts.get_mut(known + n) {
-            counts.push((state, count));
-        }
-    }
-    app.outcomes.keep(filter, &touching, edges, &counts, app.clock.now(), revision);
-    let counts = counts.into_iter().enumerate();
-    Ok(counts
-        .flat_map(|(n, counts)| counts.into_iter().map(move |(state, count)| (n, state, count)))
-        .collect())
+    Ok(db::figures::outcomes(&app.db, filter.wanted(&touching), edges).await?)
 }
 
 /// Runs of one target and action that a duration is compared with, at most.

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::db::Db;
 use crate::docker::Hosts;
 use crate::domain::permission::{Permission, Role};
-use crate::domain::run::{ActorRef, Run};
+use crate::domain::run::ActorRef;
 use crate::domain::target::Target;
 use crate::domain::user::User;
 
@@ -37,7 +37,6 @@ pub mod nap;
 pub mod near;
 pub mod needs;
 pub mod order;
-pub mod outcomes;
 pub mod outlook;
 pub mod outside;
 pub mod overrides;
@@ -95,14 +94,8 @@ pub struct Parts {
     pub soon: soon::Soon,
     /// What the database said about all targets last.
     pub facts: Kept<stacks::Facts>,
-    /// The newest runs, as they were read last.
-    pub newest_runs: Kept<Vec<Run>>,
-    /// What the schedules of a page get in the way of, as it was worked out last.
-    pub clashes: Kept<schedules::Clashes>,
-    /// How the runs of past days ended, as it was counted last.
-    pub outcomes: outcomes::Outcomes,
-    /// What slept this week, as it was read last.
-    pub slept: report::Slept,
+    /// Wakes [`report::keep`]: what is remembered as asleep may be awake.
+    pub sleeps: Activator,
     /// The dates of calendars, as they were expanded last.
     pub calendars: calendars::Expanded,
     /// What logging in takes.

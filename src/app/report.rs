@@ -4,19 +4,16 @@
 //! re-create is seen here: whenever Docker tells of a container, the open stays are compared with the inventory.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
-use super::{Activator, Actor, App, Result, execute, settings};
+use super::{Actor, App, Result, execute, settings};
 use crate::db;
 use crate::docker::Host;
 use crate::domain::ids::HostId;
-use crate::domain::nap::Sleep;
 use crate::domain::permission::Permission;
 use crate::domain::report::{self, Amount, Prices, Week};
 use crate::domain::sorted;
@@ -26,45 +23,11 @@ use crate::domain::text::chain;
 /// First and longest wait after a look that failed.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// The stays of the present week, as they were read last; and the waker of [`keep`].
-#[derive(Debug, Default)]
-pub struct Slept {
-    look: Activator,
-    /// Counts what changed, so that what was read before a change is not kept after it.
-    revision: AtomicU64,
-    read: Mutex<Option<Read>>,
-}
-
-#[derive(Debug)]
-struct Read {
-    revision: u64,
-    span: (Timestamp, Timestamp),
-    sleeps: Arc<[Sleep]>,
-}
-
-impl Slept {
-    /// Docker told of a container: it may be awake.
-    pub fn look(&self) {
-        self.look.wake();
-    }
-
-    /// A run began or ended stays.
-    pub fn changed(&self) {
-        self.revision.fetch_add(1, Ordering::AcqRel);
-        // What Docker told before a stay was stored was told in vain.
-        self.look.wake();
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Read>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Ends the stays of what is awake, whenever there may be some. Never returns.
 pub async fn keep(app: App) {
     let mut wait = BACK_OFF.0;
     loop {
-        app.slept.look.woken().await;
+        app.sleeps.woken().await;
         while let Err(error) = settle(&app).await {
             tracing::error!(error = %chain(&error), "what is awake again cannot be stored; trying again");
             app.clock.sleep(wait).await;
@@ -79,9 +42,6 @@ pub async fn settle(app: &App) -> Result<usize> {
     let mut ended = 0;
     for host in app.hosts.all() {
         ended += settle_host(app, &host).await?;
-    }
-    if ended > 0 {
-        app.slept.revision.fetch_add(1, Ordering::AcqRel);
     }
     Ok(ended)
 }
@@ -129,22 +89,12 @@ impl Napped {
     }
 }
 
-/// How long everything napped this week, until now. Cheap: at most one query, none while nothing falls asleep or wakes.
+/// How long everything napped this week, until now.
 pub async fn week(app: &App, actor: &Actor, zone: &TimeZone, first: Weekday) -> Result<Napped> {
     actor.require(Permission::View)?;
     let now = app.clock.now();
     let span = Week::holding(now, zone, first).span(zone);
-    let revision = app.slept.revision.load(Ordering::Acquire);
-    let is_good = |read: &&Read| read.span == span && read.revision == revision;
-    let known = app.slept.lock().as_ref().filter(is_good).map(|read| Arc::clone(&read.sleeps));
-    let sleeps = match known {
-        Some(sleeps) => sleeps,
-        None => {
-            let sleeps: Arc<[Sleep]> = db::sleeps::between(&app.db, span.0, span.1).await?.into();
-            *app.slept.lock() = Some(Read { revision, span, sleeps: Arc::clone(&sleeps) });
-            sleeps
-        }
-    };
+    let sleeps = db::sleeps::between(&app.db, span.0, span.1).await?;
     let mut each: Vec<(Target, i64)> = report::account(&sleeps, span, now)
         .into_iter()
         .map(|(target, amount)| (target, amount.asleep_ms / 1000))

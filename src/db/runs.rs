@@ -5,7 +5,6 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
 
 use super::many::{insert_tx, left_out, values_tx};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
@@ -13,7 +12,7 @@ use crate::domain::guard::Deferral;
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::run::{ActorRef, MissedSpan, Run, RunState, Trigger};
 use crate::domain::schedule::Schedule;
-use crate::domain::target::{ContainerIdentity, Target};
+use crate::domain::target::ContainerIdentity;
 use crate::domain::time::{from_ms, to_ms};
 
 /// The columns of a run, in no particular order.
@@ -192,15 +191,6 @@ pub async fn in_state(db: &Db, state: RunState) -> Result<Vec<Run>> {
     rows.into_iter().map(Run::try_from).collect()
 }
 
-/// The ids of the runs in a state, oldest first.
-pub async fn ids_in_state(db: &Db, state: RunState) -> Result<Vec<RunId>> {
-    // In one row: there may be a thousand, of which each would be handed over by itself.
-    let (ids,): (Option<String>,) = on_db!(db, pool =>
-        sqlx::query_as("SELECT STRING_AGG(id, ' ' ORDER BY id) FROM runs WHERE state = $1")
-            .bind(state.as_str()).fetch_one(pool))?;
-    Ok(ids.unwrap_or_default().split_whitespace().map(|id| RunId(id.to_owned())).collect())
-}
-
 /// A run that has not ended and does all that `run` is to do: the same thing to the same target, and neither only the
 /// part of it that naps nor only what an earlier one left undone, unless `run` is no more than that. One that a guard
 /// holds back counts only for another that is guarded: what goes at once takes its place.
@@ -245,33 +235,6 @@ pub async fn give_way(tx: &mut Tx, to: &Run) -> Result<bool> {
         to.fire_at.map(to_ms),
     )?;
     Ok(given > 0)
-}
-
-/// So many runs that have not ended are few.
-pub const FEW_UNDONE: usize = 100;
-
-/// The targets of the runs that have not ended, where there are few of these.
-pub async fn undone_targets(tx: &mut Tx) -> Result<Option<HashSet<Target>>> {
-    let rows: Vec<(String, String, String)> = on_tx!(tx, conn =>
-        sqlx::query_as(AssertSqlSafe(undone_sql())).fetch_all(conn))?;
-    if rows.len() > FEW_UNDONE {
-        return Ok(None);
-    }
-    // What this program never wrote is the target of nothing else.
-    let read = |(host, kind, identity): (String, String, String)| {
-        Schedule::target_from_columns(&host, &kind, &identity)
-    };
-    Ok(Some(rows.into_iter().filter_map(read).collect()))
-}
-
-/// The condition and the order are those of the index `runs_undone`.
-fn undone_sql() -> String {
-    format!(
-        "SELECT host_id, target_type, target_identity FROM runs \
-         WHERE CASE WHEN state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 \
-         ORDER BY host_id, target_type, target_identity, id LIMIT {}",
-        FEW_UNDONE + 1
-    )
 }
 
 /// What stands in the way of a run that is to be stored.
@@ -465,6 +428,8 @@ pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::AssertSqlSafe;
+
     use super::super::engine::Durability;
     use super::*;
 
@@ -487,9 +452,5 @@ mod tests {
         );
         assert!(taken.ends_with("(schedule_id=? AND fire_at_ms=?)"), "{taken}");
         assert!(!plan.iter().any(|row| row.3.contains("ORDER BY")), "{plan:?}");
-        let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", undone_sql()));
-        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(pool).await.expect("it plans");
-        let [look] = &plan[..] else { panic!("{plan:?}") };
-        assert!(look.3.ends_with("USING INDEX runs_undone"), "{plan:?}");
     }
 }

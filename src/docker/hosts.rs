@@ -56,11 +56,6 @@ impl Hosts {
     pub fn all(&self) -> Vec<Arc<Host>> {
         self.0.to_vec()
     }
-
-    /// Each host with the number that grows with what it holds and its link: as long as they are the same, so are these.
-    pub fn generations(&self) -> Vec<(HostId, u64)> {
-        self.all().iter().map(|host| (host.id().clone(), *host.generation.borrow())).collect()
-    }
 }
 
 /// What a [`Host`] is told at its start.

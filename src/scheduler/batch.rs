@@ -1,7 +1,6 @@
 //! What is due at one instant, decided about and planned: all that a claim stores, before anything is stored.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
@@ -25,9 +24,6 @@ use crate::domain::schedule::{Schedule, Source, Wake, When};
 use crate::domain::target::Target;
 use crate::domain::window::Mood;
 
-/// Where more are due, what each is for is looked up rather than looked for.
-const FEW: usize = 8;
-
 /// What is due, and what becomes of it.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -39,8 +35,6 @@ pub struct Batch {
     moved: Vec<(usize, Option<Timestamp>)>,
     /// The runs that each leaves where it is taken, by its place: where two meet, the one that decides comes last.
     planned: Vec<(usize, Vec<Prepared>)>,
-    /// Targets on which more than one of these runs acts.
-    pub crowded: HashSet<Target>,
     /// What the runs were planned from: what each host holds, by its id …
     pub inventories: HashMap<String, Inventory>,
     /// … and what is wanted.
@@ -58,11 +52,6 @@ impl Batch {
             due = whole_targets(due);
         }
         Self::plan(app, due, is_full, now).await
-    }
-
-    /// Plans the same anew, as of `now`.
-    pub async fn again(self, app: &App, now: Timestamp) -> Result<Self> {
-        Self::plan(app, self.due, self.is_full, now).await
     }
 
     async fn plan(app: &App, due: Vec<Schedule>, is_full: bool, now: Timestamp) -> Result<Self> {
@@ -95,20 +84,7 @@ impl Batch {
             planned.extend(withheld.map(|run| (at, vec![run])));
         }
         let inventories = planner.inventories;
-        let crowded = crowded(planned.iter().flat_map(|(_, runs)| runs));
-        Ok(Self { due, is_full, moved, planned, crowded, inventories, rules: outlook.rules })
-    }
-
-    /// Gives its runs and their steps the ids they would have had they been planned at `now`: of two runs for one
-    /// container that with the later id wins, and this batch may have been planned before a click that came first.
-    pub fn renew_ids(&mut self, app: &App, now: Timestamp) {
-        for one in self.planned.iter_mut().flat_map(|(_, runs)| runs) {
-            one.run.id = app.ids.next(now);
-            for step in &mut one.steps {
-                step.id = app.ids.next(now);
-                step.run_id = one.run.id.clone();
-            }
-        }
+        Ok(Self { due, is_full, moved, planned, inventories, rules: outlook.rules })
     }
 
     /// How its occurrences are taken: each schedule moves on.
@@ -154,13 +130,6 @@ fn whole_targets(mut due: Vec<Schedule>) -> Vec<Schedule> {
     due
 }
 
-/// Targets on which more than one of these runs acts.
-fn crowded<'a>(runs: impl Iterator<Item = &'a Prepared>) -> HashSet<Target> {
-    let mut seen = HashSet::new();
-    let acting = runs.map(|one| &one.run).filter(|run| !run.state.is_terminal());
-    acting.filter(|run| !seen.insert(&run.target)).map(|run| run.target.clone()).collect()
-}
-
 /// One look at what is there and what is wanted, for all that is due.
 struct Planner<'a> {
     app: &'a App,
@@ -182,9 +151,9 @@ impl Planner<'_> {
     async fn runs_of_all(&mut self, decisions: Vec<Decision>) -> Result<Vec<(usize, Vec<Prepared>)>> {
         // Of those that gave way, to say to which.
         let due = self.due;
-        let titles: LazyLock<HashMap<&ScheduleId, String>, _> =
-            LazyLock::new(|| due.iter().map(|schedule| (&schedule.id, schedule.title())).collect());
-        let title = |id: &ScheduleId| titles.get(id).cloned().unwrap_or_else(|| id.to_string());
+        let title = |id: &ScheduleId| {
+            due.iter().find(|schedule| schedule.id == *id).map_or_else(|| id.to_string(), Schedule::title)
+        };
         let mut runs = Vec::with_capacity(decisions.len());
         for decision in decisions {
             runs.push((decision.index, self.runs_of(&decision, &title).await?));
@@ -232,14 +201,10 @@ impl Planner<'_> {
     }
 
     fn inventory(&mut self, target: &Target) -> &Inventory {
-        let (app, host, many) = (self.app, &target.host, self.due.len() > FEW);
+        let (app, host) = (self.app, &target.host);
         self.inventories.entry(host.as_str().to_owned()).or_insert_with(|| {
             let host = app.hosts.get(host).map(|host| host.inventory());
-            let inventory = host.unwrap_or_else(|| Inventory::empty(target.host.clone()));
-            if many {
-                inventory.containers.index();
-            }
-            inventory
+            host.unwrap_or_else(|| Inventory::empty(target.host.clone()))
         })
     }
 

@@ -35,14 +35,11 @@ pub async fn sweep(app: &App) -> Result<()> {
     let days = |days: u32| now - DAY * days;
     let mut tx = app.db.begin().await?;
     db::steps::forget_output(&mut tx, now - OUTPUT_KEPT).await?;
-    let forgotten = db::runs::prune(&mut tx, days(app.config.history_days)).await?;
+    db::runs::prune(&mut tx, days(app.config.history_days)).await?;
     db::sleeps::prune(&mut tx, days(app.config.history_days)).await?;
     if app.config.audit_days > 0 {
         db::audit::prune(&mut tx, days(app.config.audit_days)).await?;
     }
     tx.commit().await?;
-    if forgotten > 0 {
-        app.outcomes.forget();
-    }
     Ok(())
 }

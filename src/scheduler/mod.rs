@@ -2,20 +2,18 @@
 //!
 //! It arms the waker before it looks, so that a schedule saved in between is not slept over, and never sleeps longer
 //! than 30 s, so that a clock that jumps is noticed. In the seconds before an instant it has what will be put to sleep
-//! looked at ([`early`]); just before it reads and plans what is due then ([`ahead`]).
+//! looked at ([`early`]).
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use self::ahead::Ahead;
 use crate::app::execute::early::{self, EARLY};
 use crate::app::{App, Result, schedules};
 use crate::db;
 use crate::domain::text::chain;
 
-pub mod ahead;
 pub mod batch;
 pub mod housekeeping;
 pub mod leader;
@@ -23,7 +21,7 @@ mod reconcile;
 mod tick;
 
 pub use reconcile::reconcile;
-pub use tick::{BATCH, Ticked, pass, tick};
+pub use tick::{BATCH, Ticked, tick};
 
 /// The longest sleep.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -44,7 +42,6 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
     let mut wait = BACK_OFF.0;
     let mut seen = (app.clock.now(), app.clock.monotonic());
-    let mut read = None;
     let mut is_timed = false;
     while !stop.is_cancelled() {
         seen = notice_jump(&app, seen);
@@ -54,7 +51,7 @@ pub async fn run(app: App, stop: CancellationToken) {
                 schedules::rezone(&app, &crate::zones::chosen().version).await?;
                 is_timed = true;
             }
-            tick::pass(&app, read.take()).await
+            tick(&app).await
         };
         let (next, longest) = match passed.await {
             Ok(ticked) => {
@@ -71,7 +68,7 @@ pub async fn run(app: App, stop: CancellationToken) {
             }
         };
         tokio::select! {
-            found = sleep(&app, next, longest) => read = found,
+            () = sleep(&app, next, longest) => {}
             () = look_before(&app, next, longest) => {}
             () = app.scheduler.woken() => {}
             () = stop.cancelled() => {}
@@ -79,23 +76,10 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-/// Sleeps until the next instant, or so long at most; reads and plans shortly before the instant what is due then.
-async fn sleep(app: &App, next: Option<Timestamp>, longest: Duration) -> Option<Ahead> {
-    let Some(next) = next else {
-        app.clock.sleep(longest).await;
-        return None;
-    };
-    let left = || Duration::try_from(next.duration_since(app.clock.now())).unwrap_or_default();
-    let Some(early) = left().checked_sub(ahead::EARLY).filter(|_| left() <= longest) else {
-        app.clock.sleep(left().min(longest)).await;
-        return None;
-    };
-    app.clock.sleep(early).await;
-    // What fails, or takes until the instant, is read then, and the failure told. Where the clock was set meanwhile the
-    // instant may be far off again: that is for the next pass to see.
-    let read = app.clock.timeout(left().min(ahead::EARLY), Ahead::read(app, next)).await;
-    app.clock.sleep(left().min(ahead::EARLY)).await;
-    read.ok()?.unwrap_or_default()
+/// Sleeps until the next instant, or so long at most.
+async fn sleep(app: &App, next: Option<Timestamp>, longest: Duration) {
+    let left = next.map(|next| Duration::try_from(next.duration_since(app.clock.now())).unwrap_or_default());
+    app.clock.sleep(left.unwrap_or(longest).min(longest)).await;
 }
 
 /// Has what will be put to sleep at the next instant looked at in the seconds before; never ends. The looks go on by

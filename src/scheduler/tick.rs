@@ -1,18 +1,17 @@
 //! One pass of the scheduler: what is due is claimed and submitted.
 //!
 //! 1. Read up to [`BATCH`] due schedules by the index on `next_due_ms`, decide about each (`domain::due`), and make the
-//!    plans from one look at each host's inventory: a [`Batch`]. Or take the one that was made just before ([`Ahead`]).
+//!    plans from one look at each host's inventory: a [`Batch`].
 //! 2. In one transaction: claim each schedule by compare-and-swap on instant and revision, and store its run with steps
 //!    and audit row. Who loses the swap is dropped from the batch. A crash neither loses nor doubles a run.
 //! 3. Where a window, an override or somebody else has changed something: look at everything (`reconcile`).
 //! 4. Wake the runner.
 //! 5. Tell of the sleeps that are near.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::ahead::Ahead;
 use super::batch::{Batch, end};
 use super::reconcile::reconcile;
 use crate::app::execute::{self, Prepared};
@@ -47,11 +46,6 @@ pub struct Ticked {
 /// # Errors
 /// Where the database cannot be read or written: nothing of the batch has happened then.
 pub async fn tick(app: &App) -> Result<Ticked> {
-    pass(app, None).await
-}
-
-/// As [`tick`], with what is due as it was read and planned beforehand.
-pub async fn pass(app: &App, ahead: Option<Ahead>) -> Result<Ticked> {
     let now = app.clock.now();
     let mut ticked = Ticked::default();
     let connected = || {
@@ -60,19 +54,17 @@ pub async fn pass(app: &App, ahead: Option<Ahead>) -> Result<Ticked> {
     };
     // Before anything is read: what comes while this pass looks is for the next.
     let mut look = app.outside.is_waiting(&connected());
-    // The last is put away at the end: a thousand schedules take their time, and the runner waits.
-    let mut batch = match ahead {
-        Some(ahead) => ahead.batch(app, now).await?,
-        None => Batch::read(app, now).await?,
-    };
-    while !batch.due.is_empty() {
+    loop {
+        let mut batch = Batch::read(app, now).await?;
+        if batch.due.is_empty() {
+            break;
+        }
         look |= batch.due.iter().any(Schedule::is_window);
         let claimed = claim(app, &mut batch, now, &mut ticked).await?;
         // A batch of which every swap was lost is somebody else's: look again when woken.
         if !batch.is_full || claimed == 0 {
             break;
         }
-        batch = Batch::read(app, now).await?;
     }
     let is_past = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
     if look
@@ -131,7 +123,7 @@ async fn store(
     ticked: &mut Ticked,
 ) -> Result<()> {
     let actor = Actor::scheduler();
-    end_twins(&mut tx, &mut prepared, &batch.crowded).await?;
+    end_twins(&mut tx, &mut prepared).await?;
     let refused = execute::store_all(&mut tx, app, &actor, &prepared.iter().collect::<Vec<_>>()).await?;
     let is_stored = |one: &Prepared| !refused.contains(&one.run.id);
     let acts = |one: &Prepared| !one.run.state.is_terminal() && is_stored(one);
@@ -147,8 +139,6 @@ async fn store(
     }
     let told = prepared.iter().filter(|one| one.run.state.is_terminal() || one.run.missed.is_some());
     let told: Vec<Run> = told.filter(|one| is_stored(one)).map(|one| one.run.clone()).collect();
-    prepared.retain(acts);
-    app.execution.hand_over(prepared);
     tx.commit().await?;
     let counters = &app.vitals.counters;
     for run in told {
@@ -165,22 +155,13 @@ async fn store(
 }
 
 /// Ends those that do what another run does that has not ended, one of the same batch included.
-async fn end_twins(tx: &mut Tx, prepared: &mut [Prepared], crowded: &HashSet<Target>) -> Result<()> {
-    // Most have no twin. Asked about are those of a target on which a run has not ended, or more of the batch are to act;
-    // where many have not ended, all.
-    let undone = db::runs::undone_targets(tx).await?;
-    let acting = || {
-        let runs = prepared.iter().map(|one| &one.run).enumerate();
-        runs.filter(|(_, run)| !run.state.is_terminal())
-    };
-    let may_have_twin = |run: &Run| {
-        crowded.contains(&run.target) || undone.as_ref().is_none_or(|undone| undone.contains(&run.target))
-    };
-    let (asked, runs): (Vec<usize>, Vec<&Run>) = acting().filter(|(_, run)| may_have_twin(run)).unzip();
+async fn end_twins(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<()> {
+    let acting = prepared.iter().map(|one| &one.run).enumerate().filter(|(_, run)| !run.state.is_terminal());
+    let (places, runs): (Vec<usize>, Vec<&Run>) = acting.unzip();
     let found = db::runs::in_the_way(tx, &runs).await?;
     let mut new: HashMap<(&Target, Action), Vec<&Run>> = HashMap::with_capacity(runs.len());
     let mut twins: Vec<(usize, RunId)> = Vec::new();
-    for ((at, run), in_the_way) in asked.into_iter().zip(runs).zip(found) {
+    for ((at, run), in_the_way) in places.into_iter().zip(runs).zip(found) {
         let like = new.entry((&run.target, run.action)).or_default();
         let twin = || like.iter().find(|twin| twin.does_all_of(run)).map(|twin| twin.id.clone());
         match in_the_way.twin.or_else(twin) {

@@ -1,16 +1,15 @@
 //! The scheduler over a whole DockNap on a frozen clock: what fires, what is made up for, what never comes again.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use docknap::app::schedules::{self, Draft, ScheduleView};
 use docknap::db;
 use docknap::domain::action::Action;
-use docknap::domain::ids::{HostId, RunId, ScheduleId};
+use docknap::domain::ids::{HostId, ScheduleId};
 use docknap::domain::run::{Run, RunState, StepState, Trigger};
 use docknap::domain::schedule::{Schedule, Source};
 use docknap::domain::target::Target;
-use docknap::scheduler::{self, ahead::Ahead, batch::Batch};
+use docknap::scheduler::{self, batch::Batch};
 use docknap::sim::{ContainerSpec, Endpoint, World};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -254,13 +253,13 @@ async fn hundreds_of_schedules_of_one_minute_are_all_claimed_and_clash_as_one() 
 }
 
 #[tokio::test]
-async fn what_is_read_just_before_its_instant_is_not_what_is_stored_later() {
+async fn what_is_stored_just_before_its_instant_counts_although_nobody_tells_of_it() {
     let bench = Bench::new(NOW, media()).await;
     let stop = keep(&bench, Action::Stop, "0 23 * * *").await.schedule;
     let end = CancellationToken::new();
     let running = tokio::spawn(scheduler::run(bench.app.clone(), end.clone()));
     bench.advance_to("2027-03-02T22:59:59.9Z").await;
-    // By now the first is read. Another of the same minute is stored, of which nobody tells the scheduler.
+    // Another of the same minute is stored, of which nobody tells the scheduler.
     let mut restart = Schedule { id: bench.app.ids.next(bench.clock.now()), ..stop.clone() };
     restart.spec.action = Action::Restart;
     let mut tx = bench.app.db.begin().await.expect("begins");
@@ -275,84 +274,6 @@ async fn what_is_read_just_before_its_instant_is_not_what_is_stored_later() {
     }
     end.cancel();
     running.await.expect("it ends");
-}
-
-/// Which schedules a pass at `now` would take, and with how many steps, where `next` was read and planned before `then`
-/// happened.
-async fn foreseen(
-    bench: &Bench,
-    next: Timestamp,
-    now: &str,
-    then: impl AsyncFnOnce(),
-) -> Vec<(ScheduleId, usize)> {
-    let ahead = Ahead::read(&bench.app, next).await.expect("it reads").expect("nobody else writes");
-    then().await;
-    let mut batch = ahead.batch(&bench.app, at(now)).await.expect("it reads");
-    let due: Vec<ScheduleId> = batch.due.iter().map(|schedule| schedule.id.clone()).collect();
-    let runs = batch.take_runs(&HashSet::new());
-    assert_eq!(runs.len(), due.len(), "each leaves a run");
-    due.into_iter()
-        .zip(runs.iter().map(|one| one.steps.iter().filter(|step| step.wave > 0).count()))
-        .collect()
-}
-
-#[tokio::test]
-async fn what_is_planned_beforehand_holds_until_something_changes() {
-    let bench = Bench::new(NOW, media()).await;
-    let next = at("2027-03-02T23:00:00Z");
-    let first = keep(&bench, Action::Stop, "0 23 * * *").await.schedule;
-    let mut soon = Schedule { id: bench.app.ids.next(bench.clock.now()), ..first.clone() };
-    soon.next_due = Some(at("2027-03-02T23:00:00.150Z"));
-    let mut tx = bench.app.db.begin().await.expect("begins");
-    db::schedules::insert(&mut tx, &soon).await.expect("stores");
-    tx.commit().await.expect("commits");
-    let nothing = async || ();
-    let whole = (first.id.clone(), 2);
-    assert_eq!(foreseen(&bench, next, "2027-03-02T22:59:59.999Z", nothing).await, [], "nothing fires early");
-    for now in ["2027-03-02T23:00:00Z", "2027-03-02T23:00:00.2Z"] {
-        let taken = foreseen(&bench, next, now, nothing).await;
-        assert_eq!(taken, std::slice::from_ref(&whole), "{now}: what comes after it is for the next pass");
-    }
-    let both = foreseen(&bench, next, "2027-03-02T23:00:00.201Z", nothing).await;
-    let ids: Vec<&ScheduleId> = both.iter().map(|(id, _)| id).collect();
-    assert_eq!(ids, [&first.id, &soon.id], "that long after it is read anew");
-
-    // A container is stopped: it was to be, and need not be any more.
-    let stopped = async || {
-        bench.sim.stop("media-web-1").expect("it stops");
-        bench
-            .until("it is seen", async || {
-                let host = bench.app.hosts.get(&HostId::local()).expect("is there");
-                host.inventory().containers.iter().any(|one| !one.state.is_up())
-            })
-            .await;
-    };
-    let rest = (first.id.clone(), 1);
-    assert_eq!(foreseen(&bench, next, "2027-03-02T23:00:00Z", stopped).await, [rest], "it is planned anew");
-
-    let switched_off = async || {
-        schedules::disable(&bench.app, &person(), &first.id).await.expect("it is switched off");
-    };
-    assert_eq!(foreseen(&bench, next, "2027-03-02T23:00:00Z", switched_off).await, [], "it is read anew");
-}
-
-#[tokio::test]
-async fn a_run_planned_beforehand_is_newer_than_what_was_asked_before_its_instant() {
-    let bench = Bench::new(NOW, media()).await;
-    keep(&bench, Action::Stop, "0 23 * * *").await;
-    let next = at("2027-03-02T23:00:00Z");
-    bench.clock.set_wall(at("2027-03-02T22:59:59.8Z"));
-    let ahead = Ahead::read(&bench.app, next).await.expect("it reads").expect("nobody else writes");
-    // Of two runs for one container that with the later id wins. This one is not stored yet as the instant comes.
-    bench.clock.set_wall(at("2027-03-02T22:59:59.95Z"));
-    let clicked: RunId = bench.app.ids.next(bench.clock.now());
-    bench.clock.set_wall(next);
-    let ticked = scheduler::pass(&bench.app, Some(ahead)).await.expect("it ticks");
-    let [stop] = &ticked.runs[..] else { panic!("one run: {ticked:?}") };
-    let (run, steps) = bench.run(stop).await;
-    assert!(run.id > clicked, "{run:?}");
-    assert_eq!(run.created_at, next);
-    assert!(steps.len() == 2 && steps.iter().all(|step| step.id.0 > clicked.0), "{steps:?}");
 }
 
 #[tokio::test]
@@ -376,10 +297,9 @@ async fn a_batch_knows_whether_there_is_more() {
     one.spec.target = Target::stack(HostId::local(), "stack-0999");
     db::schedules::insert(&mut tx, &one).await.expect("stores");
     tx.commit().await.expect("commits");
-    let ahead = Ahead::read(&bench.app, next).await.expect("it reads").expect("nobody else writes");
     let batch = Batch::read(&bench.app, next).await.expect("it reads");
     assert_eq!((batch.due.len(), batch.is_full), (whole - 1, true), "those of one target come together");
-    let ticked = scheduler::pass(&bench.app, Some(ahead)).await.expect("it ticks");
+    let ticked = scheduler::tick(&bench.app).await.expect("it ticks");
     assert_eq!(ticked.claimed, whole + 1);
     assert_eq!(ticked.next_due, Some(at("2027-03-03T23:00:00Z")));
 }
@@ -389,7 +309,7 @@ async fn a_twin_is_found_among_however_many_that_have_not_ended() {
     let bench = Bench::new(NOW, media()).await;
     let kept = keep(&bench, Action::Stop, "0 23 * * *").await.schedule;
     let open = |id: String, target| (Run { target, state: RunState::Pending, ..rows::run(&id) }, Vec::new());
-    let mut many: Vec<_> = (0..db::runs::FEW_UNDONE)
+    let mut many: Vec<_> = (0..100)
         .map(|n| open(format!("open-{n}"), Target::stack(HostId::local(), format!("stack-{n}"))))
         .collect();
     many.push(open("twin".to_owned(), kept.spec.target.clone()));

@@ -57,10 +57,7 @@ async fn bench_with(config: Config) -> Bench {
         outside: docknap::app::Outside::default(),
         soon: docknap::app::soon::Soon::default(),
         facts: docknap::app::Kept::default(),
-        newest_runs: docknap::app::Kept::default(),
-        clashes: docknap::app::Kept::default(),
-        outcomes: docknap::app::outcomes::Outcomes::default(),
-        slept: docknap::app::report::Slept::default(),
+        sleeps: Activator::default(),
         calendars: docknap::app::calendars::Expanded::default(),
     });
     Bench { app, _db: db, _home: home }

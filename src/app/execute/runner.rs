@@ -91,7 +91,7 @@ pub async fn feed(app: App, stop: CancellationToken) {
                         let now = host.by_engine(app.clock.now());
                         app.outside.link(host.id(), host.inventory().is_connected(), now);
                         app.bus.send(Live::Hosts);
-                        app.slept.look();
+                        app.sleeps.wake();
                         app.execution.wake();
                         app.scheduler.wake();
                     }
@@ -99,7 +99,7 @@ pub async fn feed(app: App, stop: CancellationToken) {
                     Ok(Notice::Stack(key)) => app.bus.send(Live::Stack(key)),
                     Ok(Notice::Container(key)) => app.bus.send(Live::Container(key)),
                     Ok(Notice::Sighted(sighting)) => {
-                        app.slept.look();
+                        app.sleeps.wake();
                         if app.outside.sighted(host.id(), *sighting) {
                             app.scheduler.wake();
                         }
@@ -108,7 +108,7 @@ pub async fn feed(app: App, stop: CancellationToken) {
                     Err(RecvError::Lagged(_)) => {
                         app.outside.link(host.id(), false, host.by_engine(app.clock.now()));
                         app.bus.send(Live::Hosts);
-                        app.slept.look();
+                        app.sleeps.wake();
                         app.execution.wake();
                         app.scheduler.wake();
                     }
@@ -155,38 +155,21 @@ struct Claimed {
     claim: Claim,
 }
 
-/// The runs that wait, oldest first: as they were handed over where all of them are new, else as they are stored.
-async fn waiting(app: &App) -> Result<Vec<Claimed>> {
-    let ids = db::runs::ids_in_state(&app.db, RunState::Pending).await?;
-    let mut new = app.execution.handed_over();
-    let new: Option<Vec<_>> = ids.iter().map(|id| new.remove(id).map(|new| (new.run, new.steps))).collect();
-    match new {
-        Some(new) => Ok(claims(app, new)),
-        None => with_claims(app, db::runs::in_state(&app.db, RunState::Pending).await?).await,
-    }
-}
-
+/// Runs with their steps, oldest first, and what each is about for the others.
 async fn with_claims(app: &App, runs: Vec<Run>) -> Result<Vec<Claimed>> {
     let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
     let mut steps: HashMap<RunId, Vec<Step>> = HashMap::new();
     for step in db::history::steps(&app.db, &ids).await? {
         steps.entry(step.run_id.clone()).or_default().push(step);
     }
-    let steps_of = |run: Run| {
-        let steps = steps.remove(&run.id).unwrap_or_default();
-        (run, steps)
-    };
-    Ok(claims(app, runs.into_iter().map(steps_of).collect()))
-}
-
-fn claims(app: &App, runs: Vec<(Run, Vec<Step>)>) -> Vec<Claimed> {
     let inventories: HashMap<HostId, Inventory> =
         app.hosts.all().into_iter().map(|host| (host.id().clone(), host.inventory())).collect();
-    let claimed = runs.into_iter().map(|(run, steps)| {
+    let claimed = runs.into_iter().map(|run| {
+        let steps = steps.remove(&run.id).unwrap_or_default();
         let claim = Claim::new(&run, &steps, inventories.get(&run.target.host));
         Claimed { run, steps, claim }
     });
-    claimed.collect()
+    Ok(claimed.collect())
 }
 
 /// Begins each pending run that nothing is in the way of.
@@ -195,7 +178,7 @@ fn claims(app: &App, runs: Vec<(Run, Vec<Step>)>) -> Vec<Claimed> {
 /// Where the database cannot be read or written; the next look goes on from there.
 pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -> Result<Taken> {
     let mut pass = Pass { app, stop, tasks, outlook: None, taken: Taken::default(), waits: Vec::new() };
-    let waiting = waiting(app).await?;
+    let waiting = with_claims(app, db::runs::in_state(&app.db, RunState::Pending).await?).await?;
     let ids = waiting.iter().map(|one| &one.run.id).collect();
     app.execution.keep_lost(&ids);
     app.execution.looks().keep(&ids);

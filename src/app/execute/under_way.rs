@@ -12,7 +12,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::early::EarlyLooks;
 use super::guard::Looks;
 use super::locks::Locks;
-use super::submit::Prepared;
 use crate::app::Activator;
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId};
@@ -145,8 +144,6 @@ struct Inner {
     active: Mutex<HashMap<RunId, Active>>,
     /// What runs that still wait have lost to newer ones that did not.
     lost: Mutex<HashMap<RunId, GivenUp>>,
-    /// Runs that are stored, or about to be, and that the runner has not seen yet.
-    handed_over: Mutex<HashMap<RunId, Prepared>>,
     permits: Mutex<HashMap<HostId, Arc<Semaphore>>>,
     looks: Looks,
     early: EarlyLooks,
@@ -181,18 +178,6 @@ impl Execution {
 
     pub(super) async fn woken(&self) {
         self.0.wake.woken().await;
-    }
-
-    /// Spares the runner the reading of many runs. To be called before they can be seen: who sees one for the first time
-    /// then finds it here, and who sees it again, changed since, does not.
-    pub fn hand_over(&self, prepared: impl IntoIterator<Item = Prepared>) {
-        let mut handed_over = self.0.handed_over.lock().unwrap_or_else(PoisonError::into_inner);
-        handed_over.extend(prepared.into_iter().map(|one| (one.run.id.clone(), one)));
-    }
-
-    /// What was handed over. To be called after it was read which runs wait.
-    pub(super) fn handed_over(&self) -> HashMap<RunId, Prepared> {
-        std::mem::take(&mut self.0.handed_over.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The epoch of the process that drives. One process drives an SQLite database: 0.

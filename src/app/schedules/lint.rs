@@ -3,7 +3,6 @@
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -15,7 +14,7 @@ use super::super::{App, Error, Result};
 use crate::db;
 use crate::domain::conflict::{self, Fires};
 use crate::domain::desired::Rules;
-use crate::domain::ids::{HostId, ScheduleId};
+use crate::domain::ids::ScheduleId;
 use crate::domain::inventory::Inventory;
 use crate::domain::needs::{Gap, Needs, Pairs};
 use crate::domain::overrides::Wanted;
@@ -89,35 +88,13 @@ pub struct Clash {
     pub other: Option<ScheduleId>,
 }
 
-/// What the schedules of a page get in the way of. Holds until something is written, a host changes or the minute is over.
-#[derive(Debug)]
-pub struct Clashes {
-    /// Which schedules, by id and revision.
-    of: Vec<(ScheduleId, i64)>,
-    /// Since 1970. What is told comes after it.
-    minute: i64,
-    hosts: Vec<(HostId, u64)>,
-    /// The first of each; those that get in nobody's way have none.
-    pub first: HashMap<ScheduleId, Clash>,
-}
-
-/// The first warning of each of these schedules, which are on: what the list shows.
+/// The first warning of each of these schedules, which are on: what the list shows. Those that get in nobody's way have
+/// none.
 pub(super) async fn first_of_each(
     app: &App,
     schedules: Vec<Schedule>,
     now: Timestamp,
-) -> Result<Arc<Clashes>> {
-    let of: Vec<_> = schedules.iter().map(|one| (one.id.clone(), one.rev)).collect();
-    let (minute, hosts) = (now.as_second().div_euclid(60), app.hosts.generations());
-    let answers = |kept: &Clashes| kept.minute == minute && kept.hosts == hosts && kept.of == of;
-    let compare = async || {
-        let first = compared(app, schedules, now).await?;
-        Ok(Clashes { of: of.clone(), minute, hosts: hosts.clone(), first })
-    };
-    app.clashes.get_where(app, answers, compare).await
-}
-
-async fn compared(app: &App, schedules: Vec<Schedule>, now: Timestamp) -> Result<HashMap<ScheduleId, Clash>> {
+) -> Result<HashMap<ScheduleId, Clash>> {
     let almanac = &Almanac::load(app).await?;
     let beside = beside(app, &schedules).await?;
     let (mut found, schedules) = {

@@ -13,7 +13,7 @@ pub use change::{
     adopt, create, delete, disable, enable, left, restore, run_now, skip_next, unskip_next, update,
 };
 pub use check::{Draft, GuardDraft, MAX_PRIORITY};
-pub use lint::{Clash, Clashes};
+pub use lint::Clash;
 pub use preview::{DryRun, Now, Preview, dry_run, preview};
 pub use rezone::rezone;
 pub(crate) use rezone::{switched_on, time_anew};

@@ -1,7 +1,6 @@
 //! Schedules as they are read.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 
@@ -21,9 +20,6 @@ use crate::domain::sorted;
 use crate::domain::target::{Subject, Target};
 use crate::domain::text::shorten;
 use crate::domain::window::Window;
-
-/// Where more are listed, the target of each is looked up rather than looked for.
-const FEW: usize = 8;
 
 /// A schedule with everything there is to say about it.
 #[derive(Clone, Debug)]
@@ -122,13 +118,6 @@ pub async fn list(
         .into_iter()
         .filter_map(|run| Some((run.schedule_id.clone()?, run.into())))
         .collect();
-    // Each asks whether its target is there.
-    if page.items.len() > FEW {
-        let hosts: HashSet<&HostId> = page.items.iter().map(|one| &one.spec.target.host).collect();
-        for host in hosts.into_iter().filter_map(|host| app.hosts.get(host)) {
-            host.inventory().containers.index();
-        }
-    }
     Ok(page.map(|schedule| {
         let last_run = last.remove(&schedule.id);
         view(app, schedule, last_run, &almanac)
@@ -136,7 +125,11 @@ pub async fn list(
 }
 
 /// What each of these schedules gets in the way of.
-pub async fn conflicts(app: &App, actor: &Actor, of: &[ScheduleView]) -> Result<Arc<lint::Clashes>> {
+pub async fn conflicts(
+    app: &App,
+    actor: &Actor,
+    of: &[ScheduleView],
+) -> Result<HashMap<ScheduleId, lint::Clash>> {
     actor.require(Permission::View)?;
     let on = of.iter().map(|view| &view.schedule).filter(|schedule| schedule.spec.enabled);
     lint::first_of_each(app, on.cloned().collect(), app.clock.now()).await

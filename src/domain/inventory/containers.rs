@@ -1,11 +1,10 @@
-//! The containers of an Engine, and what finds some of them without a look at all.
+//! The containers of an Engine, and an index that finds some of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use super::Container;
-use crate::domain::sorted;
 use crate::domain::target::ContainerIdentity;
 
 /// The containers of an Engine at one instant, sorted by name.
@@ -25,9 +24,8 @@ struct Index {
 }
 
 impl Containers {
-    /// Makes what is asked for later quick to find. It costs as much as some looks at all, so whoever asks about many
-    /// calls it, and nobody else.
-    pub fn index(&self) {
+    /// Made at the first question.
+    fn index(&self) -> &Index {
         self.index.get_or_init(|| {
             let mut index = Index::default();
             for (at, one) in self.all.iter().enumerate() {
@@ -40,49 +38,33 @@ impl Containers {
                 }
             }
             index
-        });
+        })
     }
 
     /// Those of a stack, by its exact name.
     pub fn of_stack(&self, name: &str) -> Vec<&Arc<Container>> {
-        self.found(|index| index.of_stack.get(name), |one| one.stack() == Some(name))
+        self.at(self.index().of_stack.get(name))
     }
 
     /// Whether any is of that stack.
     pub fn has_stack(&self, name: &str) -> bool {
-        match self.index.get() {
-            Some(index) => index.of_stack.contains_key(name),
-            None => self.all.iter().any(|one| one.stack() == Some(name)),
-        }
+        self.index().of_stack.contains_key(name)
     }
 
     /// Those that bear an identity.
     pub fn with_identity(&self, identity: &ContainerIdentity) -> Vec<&Arc<Container>> {
-        self.found(|index| index.with_identity.get(identity), |one| one.identity == *identity)
+        self.at(self.index().with_identity.get(identity))
     }
 
     /// Those that lean on another one by their own settings: on its id or its name.
     pub fn leaning_on(&self, parent: &Container) -> Vec<&Arc<Container>> {
-        let is_one =
-            |one: &Container| one.ties().any(|(_, other)| other == parent.id || other == parent.name);
-        let Some(index) = self.index.get() else {
-            return self.all.iter().filter(|one| is_one(one)).collect();
-        };
-        let known = [&parent.id, &parent.name].map(|reference| index.leaning_on.get(reference));
-        let mut known: Vec<usize> = known.into_iter().flatten().flatten().copied().collect();
-        sorted::unique(&mut known);
+        let known = [&parent.id, &parent.name].map(|reference| self.index().leaning_on.get(reference));
+        let known: BTreeSet<usize> = known.into_iter().flatten().flatten().copied().collect();
         known.into_iter().map(|at| &self.all[at]).collect()
     }
 
-    fn found(
-        &self,
-        known: impl Fn(&Index) -> Option<&Vec<usize>>,
-        is_one: impl Fn(&Container) -> bool,
-    ) -> Vec<&Arc<Container>> {
-        match self.index.get() {
-            Some(index) => known(index).into_iter().flatten().map(|at| &self.all[*at]).collect(),
-            None => self.all.iter().filter(|one| is_one(one)).collect(),
-        }
+    fn at(&self, places: Option<&Vec<usize>>) -> Vec<&Arc<Container>> {
+        places.into_iter().flatten().map(|at| &self.all[*at]).collect()
     }
 }
 

@@ -174,10 +174,7 @@ impl Machine {
             let app = App::new(Parts {
                 soon: docknap::app::soon::Soon::default(),
                 facts: docknap::app::Kept::default(),
-                newest_runs: docknap::app::Kept::default(),
-                clashes: docknap::app::Kept::default(),
-                outcomes: docknap::app::outcomes::Outcomes::default(),
-                slept: docknap::app::report::Slept::default(),
+                sleeps: Activator::default(),
                 db,
                 clock: self.clock.clone(),
                 config,

@@ -7,7 +7,7 @@ use docknap::app::App;
 use docknap::db;
 use docknap::domain::run::{Run, RunState};
 use docknap::faults::Point;
-use docknap::scheduler::{self, ahead::Ahead};
+use docknap::scheduler;
 use jiff::Timestamp;
 
 use super::chance::{self, Dice};
@@ -55,8 +55,6 @@ pub struct Story {
     /// What was found wrong.
     pub faults: Vec<String>,
     next_due: Option<Timestamp>,
-    /// What was read and planned for it beforehand.
-    ahead: Option<Ahead>,
     lively_until: Duration,
     /// A daemon that is down comes back then.
     pub daemon_up_at: Option<Timestamp>,
@@ -82,7 +80,6 @@ impl Story {
             told: Vec::new(),
             faults: Vec::new(),
             next_due: None,
-            ahead: None,
             lively_until: Duration::ZERO,
             daemon_up_at: None,
             revive_at: None,
@@ -171,19 +168,13 @@ impl Story {
             if lives && self.daemon_up_at.is_none() {
                 self.judge_now();
             }
-            // Of two instants one is planned for beforehand.
-            if let Some(due) = self.next_due.filter(|due| *due == next && due.as_second() / 60 % 2 == 0) {
-                let read = self.machine.ask(async move |app: App| Ahead::read(&app, due).await);
-                self.ahead = read.and_then(Result::ok).flatten();
-            }
             self.machine.clock.advance(left);
             // What fell due on the way is told late; nothing is under way.
         }
     }
 
     fn tick(&mut self) {
-        let ahead = self.ahead.take();
-        let ticked = self.machine.ask(async move |app: App| scheduler::pass(&app, ahead).await);
+        let ticked = self.machine.ask(async move |app: App| scheduler::tick(&app).await);
         let Some(ticked) = ticked else { return };
         match ticked {
             Ok(ticked) => {
@@ -227,7 +218,7 @@ impl Story {
     pub fn went_down(&mut self, seconds: u64) {
         let now = self.machine.clock.now();
         self.judge.down_from(now);
-        (self.next_due, self.ahead) = (None, None);
+        self.next_due = None;
         self.revive_at = Some(now + Duration::from_secs(seconds));
         self.enliven();
     }

@@ -498,7 +498,8 @@ impl Drive {
         }
         tx.commit().await?;
         if !changed.is_empty() {
-            self.app.slept.changed();
+            // What Docker told before a stay was stored was told in vain.
+            self.app.sleeps.wake();
         }
         Ok(())
     }

@@ -249,7 +249,7 @@ pub(super) async fn index(
     let mut above = None;
     let mut rows = Vec::new();
     for view in &listed.items {
-        let clash = conflicts.first.get(&view.schedule.id);
+        let clash = conflicts.get(&view.schedule.id);
         let group = heading(view, &wanted, &now);
         let first = group.clone().filter(|_| group != above);
         above = group;

@@ -147,7 +147,7 @@ pub(super) async fn conflict(
 ) -> Result<Html<String>> {
     let one = service::get(&web.app, &caller.actor, &ScheduleId(id)).await?;
     let conflicts = service::conflicts(&web.app, &caller.actor, std::slice::from_ref(&one)).await?;
-    let clash = conflicts.first.get(&one.schedule.id);
+    let clash = conflicts.get(&one.schedule.id);
     let now = now(&web, &shell);
     let mut sides = vec![Side::new(&one, &now)];
     let (sentence, other) =

@@ -1,7 +1,5 @@
 //! The dashboard: what sleeps, what comes next, what needs somebody, and every stack in a line.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Html;
@@ -281,7 +279,7 @@ fn coming(overview: &Overview, now: &Now) -> Vec<NextLine> {
 /// What is looked at for the page.
 struct Seen {
     overview: Overview,
-    runs: Arc<Vec<Run>>,
+    runs: Vec<Run>,
     left: Vec<(Schedule, String)>,
     storage: Option<&'static str>,
 }
