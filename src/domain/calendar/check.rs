@@ -1,6 +1,8 @@
 //! What was typed or sent about a calendar, checked: every fault at once, each naming what it is about.
 
 use jiff::civil::Date;
+use utoipa::PartialSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, SchemaType, Type};
 
 use super::{CalendarSpec, MAX_DATES, MAX_NAME, ics, span};
 use crate::domain::sorted;
@@ -23,6 +25,17 @@ pub struct CalendarDraft {
     pub yearly: Vec<String>,
     /// The text of a calendar file; blank is as good as none.
     pub ics: Option<String>,
+}
+
+/// Pairs of texts. What is derived for a pair says so in a way that generators of clients do not understand.
+pub(crate) fn ranges_schema() -> Array {
+    let pair = ArrayBuilder::new().items(String::schema()).min_items(Some(2)).max_items(Some(2));
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(pair)
+        .description(Some("First and last date of each range."))
+        .example(Some(serde_json::json!([["2026-12-24", "2026-12-31"]])))
+        .build()
 }
 
 /// One thing that is wrong with a draft.

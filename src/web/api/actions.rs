@@ -28,6 +28,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TargetJson {
     /// `local` where it is left out.
+    #[schema(required = false)]
     pub host: String,
     /// `stack` or `container`.
     pub target_type: String,

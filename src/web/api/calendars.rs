@@ -12,7 +12,7 @@ use super::body::{Asked, Body, Fields};
 use super::openapi::{Items, Problem};
 use crate::app::paging::Paged;
 use crate::app::{Actor, App, Result, calendars};
-use crate::domain::calendar::{Calendar, CalendarDraft, IcsError, LeftOut, yearly_text};
+use crate::domain::calendar::{Calendar, CalendarDraft, IcsError, LeftOut, check, yearly_text};
 use crate::domain::ids::CalendarId;
 use crate::web::auth::{Admin, Caller, Viewer};
 use crate::web::routes::{Access, Routes};
@@ -90,8 +90,7 @@ pub struct CalendarBody {
     /// Single dates.
     #[schema(example = json!(["2026-12-25"]))]
     dates: Option<Vec<String>>,
-    /// First and last date of each range.
-    #[schema(example = json!([["2026-12-24", "2026-12-31"]]))]
+    #[schema(schema_with = check::ranges_schema)]
     ranges: Option<Vec<[String; 2]>>,
     /// Month and day of every year.
     #[schema(example = json!(["12-25"]))]
