@@ -109,9 +109,8 @@ pub struct Refusal {
 /// Does one thing to several targets. A target that does not exist refuses the whole request; one that may not be
 /// touched is told of in its place.
 #[utoipa::path(post, path = "/api/actions", tag = "actions", operation_id = "act_on_targets", request_body = BulkBody,
-    params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, body = BulkJson), (status = 422, body = super::openapi::Problem)))]
-pub(super) async fn post(caller: Caller<Operator>, body: Body<BulkBody>) -> Result<Response> {
+    responses((status = 202, body = BulkJson)))]
+pub async fn post(caller: Caller<Operator>, body: Body<BulkBody>) -> Result<Response> {
     let BulkBody { action, targets: named, reason } = body.value;
     if named.is_empty() || named.len() > MOST_TARGETS {
         return Err(Error::field("targets", format!("name 1 to {MOST_TARGETS} targets")));

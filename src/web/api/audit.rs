@@ -20,7 +20,7 @@ pub(super) fn routes() -> Routes {
 
 #[derive(Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
-pub(super) struct AuditQuery {
+pub struct AuditQuery {
     event: Option<String>,
     object_type: Option<String>,
     object_id: Option<String>,
@@ -35,9 +35,9 @@ pub(super) struct AuditQuery {
 }
 
 /// The rows, newest first.
-#[utoipa::path(get, path = "/api/audit", tag = "audit", operation_id = "list_audit", params(Paging, AuditQuery),
-    responses((status = 200, body = Items<AuditRow>)))]
-pub(super) async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<AuditRow>>> {
+#[utoipa::path(get, path = "/api/audit", tag = "audit", operation_id = "list_audit",
+    params(Paging, AuditQuery), responses((status = 200, body = Items<AuditRow>)))]
+pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<AuditRow>>> {
     let (query, page) = asked.page::<AuditQuery>("audit")?;
     let filter = AuditFilter {
         object_type: query.object_type,

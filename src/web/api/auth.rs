@@ -6,7 +6,6 @@ use axum::{Extension, Json};
 use secrecy::SecretString;
 
 use super::body::Body;
-use super::openapi::Problem;
 use crate::app::auth::devices::Presented;
 use crate::app::{Result, auth};
 use crate::domain::permission::Role;
@@ -58,10 +57,9 @@ pub struct LoginUser {
 }
 
 /// Gives a program a token for 12 h.
-#[utoipa::path(post, path = "/api/auth/login", tag = "auth", operation_id = "log_in", request_body = LoginBody, security(()),
-    responses((status = 200, body = LoginAnswer), (status = 401, body = Problem),
-        (status = 429, body = Problem)))]
-pub(super) async fn login(
+#[utoipa::path(post, path = "/api/auth/login", tag = "auth", operation_id = "log_in", request_body = LoginBody,
+    security(()), responses((status = 200, body = LoginAnswer), (status = 401), (status = 429)))]
+pub async fn login(
     State(web): State<Web>,
     Extension(via): Extension<Via>,
     body: Body<LoginBody>,
@@ -80,7 +78,7 @@ pub(super) async fn login(
 
 /// Ends the token at once.
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", operation_id = "log_out", responses((status = 204)))]
-pub(super) async fn logout(caller: Caller) -> Result<StatusCode> {
+pub async fn logout(caller: Caller) -> Result<StatusCode> {
     if let Some(jti) = caller.token() {
         auth::tokens::revoke(&caller.app, &caller.actor, caller.user(), jti).await?;
     }

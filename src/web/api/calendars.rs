@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::act::{self, IfMatch};
 use super::body::{Asked, Body, Empty, Paging};
-use super::openapi::{Items, Problem};
+use super::openapi::Items;
 use crate::app::paging::Paged;
 use crate::app::{Result, calendars};
 use crate::domain::calendar::{Calendar, CalendarDraft, IcsError, LeftOut, yearly_text};
@@ -85,9 +85,9 @@ async fn json<R: Needs>(caller: &Caller<R>, calendar: Calendar) -> Result<Calend
 }
 
 /// The calendars, newest first.
-#[utoipa::path(get, path = "/api/calendars", tag = "calendars", operation_id = "list_calendars", params(Paging),
-    responses((status = 200, body = Items<CalendarJson>)))]
-pub(super) async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<CalendarJson>>> {
+#[utoipa::path(get, path = "/api/calendars", tag = "calendars", operation_id = "list_calendars",
+    params(Paging), responses((status = 200, body = Items<CalendarJson>)))]
+pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<CalendarJson>>> {
     let (Empty {}, page) = asked.page("calendars")?;
     let page = calendars::list(&caller.app, &caller.actor, &page).await?;
     let mut items = Vec::with_capacity(page.items.len());
@@ -98,13 +98,9 @@ pub(super) async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<It
 }
 
 /// Stores a new calendar.
-#[utoipa::path(post, path = "/api/calendars", tag = "calendars", operation_id = "create_calendar", request_body = CalendarDraft,
-    params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = CalendarJson), (status = 413, body = Problem), (status = 422, body = Problem)))]
-pub(super) async fn create(
-    caller: Caller<Admin>,
-    body: Body<CalendarDraft, CalendarJson>,
-) -> Result<Response> {
+#[utoipa::path(post, path = "/api/calendars", tag = "calendars", operation_id = "create_calendar",
+    request_body = CalendarDraft, responses((status = 201, body = CalendarJson), (status = 413)))]
+pub async fn create(caller: Caller<Admin>, body: Body<CalendarDraft, CalendarJson>) -> Result<Response> {
     let work = async {
         let calendar = calendars::create(&caller.app, &caller.actor, &body.value).await?;
         act::answer(StatusCode::CREATED, &json(&caller, calendar).await?)
@@ -113,9 +109,9 @@ pub(super) async fn create(
 }
 
 /// One calendar.
-#[utoipa::path(get, path = "/api/calendars/{id}", tag = "calendars", operation_id = "get_calendar", params(("id" = String, Path)),
-    responses((status = 200, body = CalendarJson), (status = 404, body = Problem)))]
-pub(super) async fn get(caller: Caller<Viewer>, Path(id): Path<CalendarId>) -> Result<Response> {
+#[utoipa::path(get, path = "/api/calendars/{id}", tag = "calendars", operation_id = "get_calendar",
+    responses((status = 200, body = CalendarJson)))]
+pub async fn get(caller: Caller<Viewer>, Path(id): Path<CalendarId>) -> Result<Response> {
     let calendar = calendars::get(&caller.app, &caller.actor, &id).await?;
     show(&caller, calendar).await
 }
@@ -125,11 +121,9 @@ async fn show<R: Needs>(caller: &Caller<R>, calendar: Calendar) -> Result<Respon
 }
 
 /// Replaces a calendar; what is left out is empty afterwards. Schedules go by it at once.
-#[utoipa::path(put, path = "/api/calendars/{id}", tag = "calendars", operation_id = "replace_calendar", request_body = CalendarDraft,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
-    responses((status = 200, body = CalendarJson), (status = 404, body = Problem), (status = 412, body = Problem),
-        (status = 413, body = Problem), (status = 422, body = Problem)))]
-pub(super) async fn put(
+#[utoipa::path(put, path = "/api/calendars/{id}", tag = "calendars", operation_id = "replace_calendar",
+    request_body = CalendarDraft, responses((status = 200, body = CalendarJson), (status = 412), (status = 413)))]
+pub async fn put(
     caller: Caller<Admin>,
     Path(id): Path<CalendarId>,
     IfMatch(rev): IfMatch,
@@ -141,10 +135,8 @@ pub(super) async fn put(
 
 /// Removes a calendar that no schedule goes by.
 #[utoipa::path(delete, path = "/api/calendars/{id}", tag = "calendars", operation_id = "delete_calendar",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
-    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem),
-        (status = 412, body = Problem)))]
-pub(super) async fn delete(
+    responses((status = 204), (status = 409), (status = 412)))]
+pub async fn delete(
     caller: Caller<Admin>,
     Path(id): Path<CalendarId>,
     IfMatch(rev): IfMatch,

@@ -129,16 +129,15 @@ pub(super) fn named(app: &App, host: &HostId, path: String) -> Result<String> {
 /// All containers.
 #[utoipa::path(get, path = "/api/containers", tag = "containers", operation_id = "list_containers",
     responses((status = 200, body = Vec<ContainerJson>)))]
-pub(super) async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<ContainerJson>>> {
+pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<ContainerJson>>> {
     let views = stacks::containers(&caller.app, &caller.actor).await?;
     Ok(Json(views.into_iter().map(|view| ContainerJson::new(view, &caller.actor)).collect()))
 }
 
 /// One container, by its percent-encoded name, its key, or its id of which 12 digits are enough.
 #[utoipa::path(get, path = "/api/containers/{host}/{name}", tag = "containers", operation_id = "get_container",
-    params(("host" = String, Path), ("name" = String, Path)),
-    responses((status = 200, body = ContainerJson), (status = 404, body = super::openapi::Problem)))]
-pub(super) async fn get(
+    responses((status = 200, body = ContainerJson)))]
+pub async fn get(
     caller: Caller<Viewer>,
     Path((host, name)): Path<(HostId, String)>,
 ) -> Result<Json<ContainerJson>> {
@@ -148,13 +147,12 @@ pub(super) async fn get(
 }
 
 /// Does something to one container: an action, or `nap` or `wake` with `until` and `reason`.
-#[utoipa::path(post, path = "/api/containers/{host}/{name}/{action}", tag = "containers", operation_id = "act_on_container",
-    params(("host" = String, Path), ("name" = String, Path), ("action" = String, Path, description = "start, stop, restart, pause, unpause, nap or wake"),
-        ("Idempotency-Key" = Option<String>, Header)),
-    request_body(content = Option<ActBody>),
-    responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted),
-        (status = 403, body = super::openapi::Problem), (status = 404, body = super::openapi::Problem)))]
-pub(super) async fn act(
+#[utoipa::path(post, path = "/api/containers/{host}/{name}/{action}", tag = "containers",
+    operation_id = "act_on_container",
+    params(("action" = String, Path, description = "start, stop, restart, pause, unpause, nap or wake")),
+        request_body(content = Option<ActBody>), responses((status = 202, body = act::Accepted),
+        (status = 200, body = act::Accepted), (status = 403)))]
+pub async fn act(
     caller: Caller<Operator>,
     Path((host, name, action)): Path<(HostId, String, String)>,
     body: Body<ActBody>,

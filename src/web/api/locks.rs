@@ -8,7 +8,6 @@ use utoipa::ToSchema;
 
 use super::body::Body;
 use super::containers;
-use super::openapi::Problem;
 use crate::app::{Result, locks};
 use crate::domain::ids::HostId;
 use crate::domain::lock::Lock;
@@ -55,7 +54,7 @@ impl From<Lock> for LockJson {
 
 /// Why it is locked.
 #[derive(Deserialize, ToSchema)]
-pub(super) struct LockBody {
+pub struct LockBody {
     #[schema(max_length = 500)]
     reason: Option<String>,
 }
@@ -64,17 +63,17 @@ pub(super) struct LockBody {
 type Named = Path<(HostId, String)>;
 
 /// All locks.
-#[utoipa::path(get, path = "/api/locks", tag = "locks", operation_id = "list_locks", responses((status = 200, body = Vec<LockJson>)))]
-pub(super) async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<LockJson>>> {
+#[utoipa::path(get, path = "/api/locks", tag = "locks", operation_id = "list_locks",
+    responses((status = 200, body = Vec<LockJson>)))]
+pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<LockJson>>> {
     let locks = locks::list(&caller.app, &caller.actor).await?;
     Ok(Json(locks.into_iter().map(LockJson::from).collect()))
 }
 
 /// Locks a stack; one that is locked gets the new reason.
-#[utoipa::path(put, path = "/api/stacks/{host}/{name}/lock", tag = "locks", operation_id = "lock_stack", request_body = Option<LockBody>,
-    params(("host" = String, Path), ("name" = String, Path)),
-    responses((status = 200, body = LockJson), (status = 404, body = Problem)))]
-pub(super) async fn lock_stack(
+#[utoipa::path(put, path = "/api/stacks/{host}/{name}/lock", tag = "locks", operation_id = "lock_stack",
+    request_body = Option<LockBody>, responses((status = 200, body = LockJson)))]
+pub async fn lock_stack(
     caller: Caller<Operator>,
     Path((host, name)): Named,
     body: Body<LockBody>,
@@ -84,18 +83,16 @@ pub(super) async fn lock_stack(
 
 /// Unlocks a stack.
 #[utoipa::path(delete, path = "/api/stacks/{host}/{name}/lock", tag = "locks", operation_id = "unlock_stack",
-    params(("host" = String, Path), ("name" = String, Path)),
-    responses((status = 204), (status = 404, body = Problem)))]
-pub(super) async fn unlock_stack(caller: Caller<Operator>, Path((host, name)): Named) -> Result<StatusCode> {
+    responses((status = 204)))]
+pub async fn unlock_stack(caller: Caller<Operator>, Path((host, name)): Named) -> Result<StatusCode> {
     locks::unlock(&caller.app, &caller.actor, &host, TargetType::Stack, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Locks a container; one that is locked gets the new reason.
-#[utoipa::path(put, path = "/api/containers/{host}/{name}/lock", tag = "locks", operation_id = "lock_container", request_body = Option<LockBody>,
-    params(("host" = String, Path), ("name" = String, Path)),
-    responses((status = 200, body = LockJson), (status = 404, body = Problem)))]
-pub(super) async fn lock_container(
+#[utoipa::path(put, path = "/api/containers/{host}/{name}/lock", tag = "locks", operation_id = "lock_container",
+    request_body = Option<LockBody>, responses((status = 200, body = LockJson)))]
+pub async fn lock_container(
     caller: Caller<Operator>,
     Path((host, name)): Named,
     body: Body<LockBody>,
@@ -106,12 +103,8 @@ pub(super) async fn lock_container(
 
 /// Unlocks a container.
 #[utoipa::path(delete, path = "/api/containers/{host}/{name}/lock", tag = "locks", operation_id = "unlock_container",
-    params(("host" = String, Path), ("name" = String, Path)),
-    responses((status = 204), (status = 404, body = Problem)))]
-pub(super) async fn unlock_container(
-    caller: Caller<Operator>,
-    Path((host, name)): Named,
-) -> Result<StatusCode> {
+    responses((status = 204)))]
+pub async fn unlock_container(caller: Caller<Operator>, Path((host, name)): Named) -> Result<StatusCode> {
     let name = containers::named(&caller.app, &host, name)?;
     locks::unlock(&caller.app, &caller.actor, &host, TargetType::Container, &name).await?;
     Ok(StatusCode::NO_CONTENT)

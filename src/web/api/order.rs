@@ -7,7 +7,6 @@ use axum::response::Response;
 
 use super::act;
 use super::body::Body;
-use super::openapi::Problem;
 use crate::app::{Result, order};
 use crate::domain::order::added::AddedEdge;
 use crate::web::auth::{Caller, Operator, Viewer};
@@ -22,16 +21,16 @@ pub(super) fn routes() -> Routes {
 }
 
 /// All edges that people added, oldest first.
-#[utoipa::path(get, path = "/api/order", tag = "order", operation_id = "list_order", responses((status = 200, body = Vec<AddedEdge>)))]
-pub(super) async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<AddedEdge>>> {
+#[utoipa::path(get, path = "/api/order", tag = "order", operation_id = "list_order",
+    responses((status = 200, body = Vec<AddedEdge>)))]
+pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<AddedEdge>>> {
     Ok(Json(order::list(&caller.app, &caller.actor).await?))
 }
 
 /// Adds an edge.
 #[utoipa::path(post, path = "/api/order", tag = "order", operation_id = "add_order", request_body = order::Draft,
-    params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = AddedEdge), (status = 422, body = Problem)))]
-pub(super) async fn add(caller: Caller<Operator>, body: Body<order::Draft>) -> Result<Response> {
+    responses((status = 201, body = AddedEdge)))]
+pub async fn add(caller: Caller<Operator>, body: Body<order::Draft>) -> Result<Response> {
     let work = async {
         let edge = order::add(&caller.app, &caller.actor, &body.value).await?;
         act::answer(StatusCode::CREATED, &edge)
@@ -40,16 +39,16 @@ pub(super) async fn add(caller: Caller<Operator>, body: Body<order::Draft>) -> R
 }
 
 /// One edge.
-#[utoipa::path(get, path = "/api/order/{id}", tag = "order", operation_id = "get_order", params(("id" = String, Path)),
-    responses((status = 200, body = AddedEdge), (status = 404, body = Problem)))]
-pub(super) async fn get(caller: Caller<Viewer>, Path(id): Path<String>) -> Result<Json<AddedEdge>> {
+#[utoipa::path(get, path = "/api/order/{id}", tag = "order", operation_id = "get_order",
+    responses((status = 200, body = AddedEdge)))]
+pub async fn get(caller: Caller<Viewer>, Path(id): Path<String>) -> Result<Json<AddedEdge>> {
     Ok(Json(order::get(&caller.app, &caller.actor, &id).await?))
 }
 
 /// Takes an edge away.
-#[utoipa::path(delete, path = "/api/order/{id}", tag = "order", operation_id = "remove_order", params(("id" = String, Path)),
-    responses((status = 204), (status = 404, body = Problem)))]
-pub(super) async fn remove(caller: Caller<Operator>, Path(id): Path<String>) -> Result<StatusCode> {
+#[utoipa::path(delete, path = "/api/order/{id}", tag = "order", operation_id = "remove_order",
+    responses((status = 204)))]
+pub async fn remove(caller: Caller<Operator>, Path(id): Path<String>) -> Result<StatusCode> {
     order::remove(&caller.app, &caller.actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::act;
 use super::body::{Asked, Body, Paging};
-use super::openapi::{Items, Problem};
+use super::openapi::Items;
 use crate::app::Result;
 use crate::app::overrides::{self, Draft};
 use crate::domain::ids::OverrideId;
@@ -81,24 +81,23 @@ impl From<Override> for OverrideJson {
 
 #[derive(Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
-pub(super) struct OverrideQuery {
+pub struct OverrideQuery {
     ended: Option<bool>,
 }
 
 /// The overrides that count, newest first; with `ended=true` those that ended too.
-#[utoipa::path(get, path = "/api/overrides", tag = "overrides", operation_id = "list_overrides", params(Paging, OverrideQuery),
-    responses((status = 200, body = Items<OverrideJson>)))]
-pub(super) async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<OverrideJson>>> {
+#[utoipa::path(get, path = "/api/overrides", tag = "overrides", operation_id = "list_overrides",
+    params(Paging, OverrideQuery), responses((status = 200, body = Items<OverrideJson>)))]
+pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<OverrideJson>>> {
     let (OverrideQuery { ended }, page) = asked.page("overrides")?;
     let page = overrides::list(&caller.app, &caller.actor, ended.unwrap_or(false), &page).await?;
     Ok(Json(Items::new("overrides", page)))
 }
 
 /// Makes an override; one that counted for the same target ends.
-#[utoipa::path(post, path = "/api/overrides", tag = "overrides", operation_id = "create_override", request_body = Draft,
-    params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = OverrideJson), (status = 422, body = Problem)))]
-pub(super) async fn create(caller: Caller<Operator>, body: Body<Draft>) -> Result<Response> {
+#[utoipa::path(post, path = "/api/overrides", tag = "overrides", operation_id = "create_override",
+    request_body = Draft, responses((status = 201, body = OverrideJson)))]
+pub async fn create(caller: Caller<Operator>, body: Body<Draft>) -> Result<Response> {
     let work = async {
         let one = overrides::create(&caller.app, &caller.actor, &body.value).await?;
         act::answer(StatusCode::CREATED, &OverrideJson::from(one))
@@ -107,16 +106,16 @@ pub(super) async fn create(caller: Caller<Operator>, body: Body<Draft>) -> Resul
 }
 
 /// One override.
-#[utoipa::path(get, path = "/api/overrides/{id}", tag = "overrides", operation_id = "get_override", params(("id" = String, Path)),
-    responses((status = 200, body = OverrideJson), (status = 404, body = Problem)))]
-pub(super) async fn get(caller: Caller<Viewer>, Path(id): Path<OverrideId>) -> Result<Json<OverrideJson>> {
+#[utoipa::path(get, path = "/api/overrides/{id}", tag = "overrides", operation_id = "get_override",
+    responses((status = 200, body = OverrideJson)))]
+pub async fn get(caller: Caller<Viewer>, Path(id): Path<OverrideId>) -> Result<Json<OverrideJson>> {
     Ok(Json(overrides::get(&caller.app, &caller.actor, &id).await?.into()))
 }
 
 /// Ends an override before its time.
-#[utoipa::path(delete, path = "/api/overrides/{id}", tag = "overrides", operation_id = "end_override", params(("id" = String, Path)),
-    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn end(caller: Caller<Operator>, Path(id): Path<OverrideId>) -> Result<StatusCode> {
+#[utoipa::path(delete, path = "/api/overrides/{id}", tag = "overrides", operation_id = "end_override",
+    responses((status = 204), (status = 409)))]
+pub async fn end(caller: Caller<Operator>, Path(id): Path<OverrideId>) -> Result<StatusCode> {
     overrides::finish(&caller.app, &caller.actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -29,8 +29,8 @@ pub struct PlanBody {
 
 /// What an action would do now.
 #[utoipa::path(post, path = "/api/plan", tag = "actions", operation_id = "plan_action", request_body = PlanBody,
-    responses((status = 200, body = Plan), (status = 422, body = super::openapi::Problem)))]
-pub(super) async fn post(caller: Caller<Viewer>, body: Body<PlanBody>) -> Result<Json<Plan>> {
+    responses((status = 200, body = Plan)))]
+pub async fn post(caller: Caller<Viewer>, body: Body<PlanBody>) -> Result<Json<Plan>> {
     let PlanBody { host, target_type, target_id, action } = body.value;
     let target = TargetJson::new(host, target_type, target_id).resolve(&caller.app)?;
     Ok(Json(execute::preview(&caller.app, &caller.actor, &target, action, false).await?))

@@ -122,15 +122,15 @@ impl ReportJson {
 
 #[derive(Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ReportQuery {
+pub struct ReportQuery {
     /// ISO week such as 2026-W48; without it the present one
     week: Option<String>,
 }
 
 /// How long what napped in a week, and what that gave back.
-#[utoipa::path(get, path = "/api/report", tag = "report", operation_id = "get_report", params(ReportQuery),
-    responses((status = 200, body = ReportJson), (status = 422, body = super::openapi::Problem)))]
-pub(super) async fn get(caller: Caller<Viewer>, asked: Asked) -> Result<Json<ReportJson>> {
+#[utoipa::path(get, path = "/api/report", tag = "report", operation_id = "get_report",
+    params(ReportQuery), responses((status = 200, body = ReportJson)))]
+pub async fn get(caller: Caller<Viewer>, asked: Asked) -> Result<Json<ReportJson>> {
     let ReportQuery { week } = asked.read()?;
     let week = match week.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) => {

@@ -10,13 +10,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::act::{self, Accepted};
 use super::body::{Asked, Body, Empty, Paging};
-use super::openapi::{Items, Problem};
+use super::openapi::Items;
 use crate::app::history::{self, RunDetail, RunFilter};
 use crate::app::idempotency::Answer;
 use crate::app::{App, Error, Result, execute};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId, ScheduleId};
-use crate::domain::run::{ActorRef, MissedSpan, Run, RunState, Step, Trigger};
+use crate::domain::run::{ActorRef, MissedSpan, RunState, Step, Trigger};
 use crate::domain::target::{Target, TargetType};
 use crate::domain::text::shorten;
 use crate::domain::time::Instant;
@@ -73,40 +73,26 @@ impl From<RunDetail> for RunJson {
         let duration_ms = run.duration_ms();
         let looks_again_at = run.look_at.filter(|_| run.is_guarded()).map(Instant);
         let (target_type, target_key) = (run.target.target_type(), run.target.key());
-        let Run {
-            id,
-            schedule_id,
-            schedule_name,
-            target,
-            target_name,
-            action,
-            trigger,
-            actor,
-            state,
-            reason,
-            why,
-            ..
-        } = run;
         Self {
-            id: id.0,
-            schedule_id: schedule_id.map(|id| id.0),
-            schedule_name,
-            host: target.host.0,
+            id: run.id.0,
+            schedule_id: run.schedule_id.map(|id| id.0),
+            schedule_name: run.schedule_name,
+            host: run.target.host.0,
             target_type,
-            target_id: target_name,
+            target_id: run.target_name,
             target_key,
-            action,
-            trigger,
-            actor,
+            action: run.action,
+            trigger: run.trigger,
+            actor: run.actor,
             fire_at: run.fire_at.map(Instant),
             created_at: Instant(run.created_at),
             started_at: run.started_at.map(Instant),
             finished_at: run.finished_at.map(Instant),
             duration_ms,
-            state,
-            reason,
+            state: run.state,
+            reason: run.reason,
             looks_again_at,
-            why,
+            why: run.why,
             retry_of: run.retry_of.map(|id| id.0),
             missed: run.missed,
             steps,
@@ -116,7 +102,7 @@ impl From<RunDetail> for RunJson {
 
 #[derive(Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
-pub(super) struct RunQuery {
+pub struct RunQuery {
     state: Option<RunState>,
     attention: Option<bool>,
     schedule_id: Option<String>,
@@ -133,9 +119,9 @@ pub(super) struct RunQuery {
 }
 
 /// The runs, newest first.
-#[utoipa::path(get, path = "/api/runs", tag = "runs", operation_id = "list_runs", params(Paging, RunQuery),
-    responses((status = 200, body = Items<RunJson>)))]
-pub(super) async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<RunJson>>> {
+#[utoipa::path(get, path = "/api/runs", tag = "runs", operation_id = "list_runs",
+    params(Paging, RunQuery), responses((status = 200, body = Items<RunJson>)))]
+pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<RunJson>>> {
     let (query, page) = asked.page::<RunQuery>("runs")?;
     let (host, target) = target_filter(&caller.app, query.host, query.target_type, query.target_id)?;
     let filter = RunFilter {
@@ -191,21 +177,16 @@ pub(super) fn known_host(app: &App, host: Option<String>) -> Result<Option<HostI
 }
 
 /// One run with its steps.
-#[utoipa::path(get, path = "/api/runs/{id}", tag = "runs", operation_id = "get_run", params(("id" = String, Path)),
-    responses((status = 200, body = RunJson), (status = 404, body = Problem)))]
-pub(super) async fn get(caller: Caller<Viewer>, Path(id): Path<RunId>) -> Result<Json<RunJson>> {
+#[utoipa::path(get, path = "/api/runs/{id}", tag = "runs", operation_id = "get_run",
+    responses((status = 200, body = RunJson)))]
+pub async fn get(caller: Caller<Viewer>, Path(id): Path<RunId>) -> Result<Json<RunJson>> {
     Ok(Json(history::get(&caller.app, &caller.actor, &id).await?.into()))
 }
 
 /// Calls a run off; what is being done to a container is finished first.
 #[utoipa::path(post, path = "/api/runs/{id}/cancel", tag = "runs", operation_id = "cancel_run",
-    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, body = Accepted), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn cancel(
-    caller: Caller<Operator>,
-    Path(id): Path<RunId>,
-    body: Body<Empty>,
-) -> Result<Response> {
+    responses((status = 202, body = Accepted), (status = 409)))]
+pub async fn cancel(caller: Caller<Operator>, Path(id): Path<RunId>, body: Body<Empty>) -> Result<Response> {
     let work = async {
         execute::cancel(&caller.app, &caller.actor, &id).await?;
         under_way(&caller, id).await
@@ -216,13 +197,8 @@ pub(super) async fn cancel(
 /// Undoes what the caller asked for, within 30 seconds of that: what has not begun is called off, what was done is
 /// reversed where nobody has changed it since.
 #[utoipa::path(post, path = "/api/runs/{id}/undo", tag = "runs", operation_id = "undo_run",
-    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, body = Accepted), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn undo(
-    caller: Caller<Operator>,
-    Path(id): Path<RunId>,
-    body: Body<Empty>,
-) -> Result<Response> {
+    responses((status = 202, body = Accepted), (status = 409)))]
+pub async fn undo(caller: Caller<Operator>, Path(id): Path<RunId>, body: Body<Empty>) -> Result<Response> {
     let work = async {
         let undone = execute::undo::undo(&caller.app, &caller.actor, &id).await?;
         under_way(&caller, undone.run_id).await
@@ -238,14 +214,8 @@ async fn under_way(caller: &Caller<Operator>, id: RunId) -> Result<Answer> {
 
 /// Does the failed steps of a run again.
 #[utoipa::path(post, path = "/api/runs/{id}/retry", tag = "runs", operation_id = "retry_run",
-    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, body = Accepted), (status = 200, body = Accepted), (status = 404, body = Problem),
-        (status = 409, body = Problem)))]
-pub(super) async fn retry(
-    caller: Caller<Operator>,
-    Path(id): Path<RunId>,
-    body: Body<Empty>,
-) -> Result<Response> {
+    responses((status = 202, body = Accepted), (status = 200, body = Accepted), (status = 409)))]
+pub async fn retry(caller: Caller<Operator>, Path(id): Path<RunId>, body: Body<Empty>) -> Result<Response> {
     let work = async { act::accepted(&execute::retry(&caller.app, &caller.actor, &id).await?) };
     body.once.answer(&caller, work).await
 }

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::act::{self, IfMatch};
 use super::body::{Asked, Body, Empty, Paging};
-use super::openapi::{Items, Problem};
+use super::openapi::Items;
 use super::runs::target_filter;
 use crate::app::Result;
 use crate::app::schedules::{self, Draft, LastRun, Now, Preview, Saved, ScheduleFilter, ScheduleView};
@@ -165,7 +165,7 @@ impl From<Saved> for ScheduleJson {
 
 #[derive(Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ScheduleQuery {
+pub struct ScheduleQuery {
     enabled: Option<bool>,
     host: Option<String>,
     target_type: Option<TargetType>,
@@ -174,9 +174,9 @@ pub(super) struct ScheduleQuery {
 }
 
 /// The schedules, newest first.
-#[utoipa::path(get, path = "/api/schedules", tag = "schedules", operation_id = "list_schedules", params(Paging, ScheduleQuery),
-    responses((status = 200, body = Items<ScheduleJson>)))]
-pub(super) async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<ScheduleJson>>> {
+#[utoipa::path(get, path = "/api/schedules", tag = "schedules", operation_id = "list_schedules",
+    params(Paging, ScheduleQuery), responses((status = 200, body = Items<ScheduleJson>)))]
+pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<ScheduleJson>>> {
     let (query, page) = asked.page::<ScheduleQuery>("schedules")?;
     let (host, target) = target_filter(&caller.app, query.host, query.target_type, query.target_id)?;
     let filter = ScheduleFilter { host, target, enabled: query.enabled, text: query.q };
@@ -185,13 +185,9 @@ pub(super) async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<It
 }
 
 /// Stores a new schedule.
-#[utoipa::path(post, path = "/api/schedules", tag = "schedules", operation_id = "create_schedule", request_body = Draft,
-    params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = ScheduleJson), (status = 422, body = Problem)))]
-pub(super) async fn create(
-    caller: Caller<Operator>,
-    mut body: Body<Draft, ScheduleJson>,
-) -> Result<Response> {
+#[utoipa::path(post, path = "/api/schedules", tag = "schedules", operation_id = "create_schedule",
+    request_body = Draft, responses((status = 201, body = ScheduleJson)))]
+pub async fn create(caller: Caller<Operator>, mut body: Body<Draft, ScheduleJson>) -> Result<Response> {
     body.value.id = None;
     let work = async {
         let saved = schedules::create(&caller.app, &caller.actor, &body.value, Source::Api).await?;
@@ -201,9 +197,9 @@ pub(super) async fn create(
 }
 
 /// What a schedule would do; stores nothing.
-#[utoipa::path(post, path = "/api/schedules/preview", tag = "schedules", operation_id = "preview_schedule", request_body = Draft,
-    responses((status = 200, body = PreviewJson), (status = 422, body = Problem), (status = 429, body = Problem)))]
-pub(super) async fn preview(
+#[utoipa::path(post, path = "/api/schedules/preview", tag = "schedules", operation_id = "preview_schedule",
+    request_body = Draft, responses((status = 200, body = PreviewJson), (status = 429)))]
+pub async fn preview(
     caller: Caller<Viewer>,
     State(web): State<Web>,
     body: Body<Draft, ScheduleJson>,
@@ -260,9 +256,9 @@ impl From<Preview> for PreviewJson {
 }
 
 /// One schedule.
-#[utoipa::path(get, path = "/api/schedules/{id}", tag = "schedules", operation_id = "get_schedule", params(("id" = String, Path)),
-    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
-pub(super) async fn get(caller: Caller<Viewer>, Path(id): Path<ScheduleId>) -> Result<Response> {
+#[utoipa::path(get, path = "/api/schedules/{id}", tag = "schedules", operation_id = "get_schedule",
+    responses((status = 200, body = ScheduleJson)))]
+pub async fn get(caller: Caller<Viewer>, Path(id): Path<ScheduleId>) -> Result<Response> {
     Ok(show(schedules::get(&caller.app, &caller.actor, &id).await?))
 }
 
@@ -272,11 +268,9 @@ fn show(schedule: impl Into<ScheduleJson>) -> Response {
 }
 
 /// Replaces a schedule; what is left out is at its default afterwards.
-#[utoipa::path(put, path = "/api/schedules/{id}", tag = "schedules", operation_id = "replace_schedule", request_body = Draft,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
-    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem), (status = 409, body = Problem),
-        (status = 412, body = Problem), (status = 422, body = Problem)))]
-pub(super) async fn put(
+#[utoipa::path(put, path = "/api/schedules/{id}", tag = "schedules", operation_id = "replace_schedule",
+    request_body = Draft, responses((status = 200, body = ScheduleJson), (status = 409), (status = 412)))]
+pub async fn put(
     caller: Caller<Operator>,
     Path(id): Path<ScheduleId>,
     IfMatch(rev): IfMatch,
@@ -288,10 +282,8 @@ pub(super) async fn put(
 
 /// Deletes a schedule; its runs keep its name.
 #[utoipa::path(delete, path = "/api/schedules/{id}", tag = "schedules", operation_id = "delete_schedule",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
-    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem),
-        (status = 412, body = Problem)))]
-pub(super) async fn delete(
+    responses((status = 204), (status = 409), (status = 412)))]
+pub async fn delete(
     caller: Caller<Operator>,
     Path(id): Path<ScheduleId>,
     IfMatch(rev): IfMatch,
@@ -301,9 +293,9 @@ pub(super) async fn delete(
 }
 
 /// Switches a schedule on, from now.
-#[utoipa::path(post, path = "/api/schedules/{id}/enable", tag = "schedules", operation_id = "enable_schedule", params(("id" = String, Path)),
-    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
-pub(super) async fn enable(
+#[utoipa::path(post, path = "/api/schedules/{id}/enable", tag = "schedules", operation_id = "enable_schedule",
+    responses((status = 200, body = ScheduleJson)))]
+pub async fn enable(
     caller: Caller<Operator>,
     Path(id): Path<ScheduleId>,
     _: Body<Empty>,
@@ -312,9 +304,9 @@ pub(super) async fn enable(
 }
 
 /// Switches a schedule off.
-#[utoipa::path(post, path = "/api/schedules/{id}/disable", tag = "schedules", operation_id = "disable_schedule", params(("id" = String, Path)),
-    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
-pub(super) async fn disable(
+#[utoipa::path(post, path = "/api/schedules/{id}/disable", tag = "schedules", operation_id = "disable_schedule",
+    responses((status = 200, body = ScheduleJson)))]
+pub async fn disable(
     caller: Caller<Operator>,
     Path(id): Path<ScheduleId>,
     _: Body<Empty>,
@@ -323,36 +315,31 @@ pub(super) async fn disable(
 }
 
 /// Drops exactly the next occurrence.
-#[utoipa::path(post, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "skip_next", params(("id" = String, Path)),
-    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn skip(
-    caller: Caller<Operator>,
-    Path(id): Path<ScheduleId>,
-    _: Body<Empty>,
-) -> Result<Response> {
+#[utoipa::path(post, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "skip_next",
+    responses((status = 200, body = ScheduleJson), (status = 409)))]
+pub async fn skip(caller: Caller<Operator>, Path(id): Path<ScheduleId>, _: Body<Empty>) -> Result<Response> {
     Ok(show(schedules::skip_next(&caller.app, &caller.actor, &id).await?))
 }
 
 /// Takes a skip back.
-#[utoipa::path(delete, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "unskip_next", params(("id" = String, Path)),
-    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
-pub(super) async fn unskip(caller: Caller<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
+#[utoipa::path(delete, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "unskip_next",
+    responses((status = 200, body = ScheduleJson)))]
+pub async fn unskip(caller: Caller<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
     Ok(show(schedules::unskip_next(&caller.app, &caller.actor, &id).await?))
 }
 
 /// Which edge of a window.
 #[derive(Deserialize, ToSchema)]
-pub(super) struct RunBody {
+pub struct RunBody {
     /// `sleep` or `wake`; for a window only, and needed there.
     edge: Option<String>,
 }
 
 /// Does now what the schedule does.
-#[utoipa::path(post, path = "/api/schedules/{id}/run", tag = "schedules", operation_id = "run_schedule", request_body = Option<RunBody>,
-    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted),
-        (status = 403, body = Problem), (status = 404, body = Problem)))]
-pub(super) async fn run(
+#[utoipa::path(post, path = "/api/schedules/{id}/run", tag = "schedules", operation_id = "run_schedule",
+    request_body = Option<RunBody>,
+    responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted), (status = 403)))]
+pub async fn run(
     caller: Caller<Operator>,
     Path(id): Path<ScheduleId>,
     body: Body<RunBody>,

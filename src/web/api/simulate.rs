@@ -1,5 +1,7 @@
 //! What happens when: every fire, edge and conflict of a stretch of time to come.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -7,12 +9,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::actions::TargetJson;
 use super::body::Asked;
-use super::openapi::Problem;
 use super::runs::known_host;
 use crate::app::simulate::{self, Foretold, Mark, Question};
 use crate::app::{Error, Result};
 use crate::domain::overrides::Wanted;
 use crate::domain::simulate::{Event, EventKind};
+use crate::domain::target::Target;
 use crate::domain::time::Instant;
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
@@ -56,7 +58,7 @@ pub struct EventJson {
 }
 
 impl EventJson {
-    fn new(event: Event, name: String) -> Self {
+    fn new(event: Event, names: &HashMap<Target, String>) -> Self {
         let (action, state) = match event.kind {
             EventKind::Fire(action) => (Some(action.as_str()), None),
             EventKind::Edge(wanted) => (None, Some(wanted.map_or("none", Wanted::as_str))),
@@ -66,7 +68,7 @@ impl EventJson {
             at: Instant(event.at),
             host: event.target.host.0.clone(),
             target_type: event.target.target_type().as_str(),
-            target_id: name,
+            target_id: names.get(&event.target).cloned().unwrap_or_default(),
             action,
             state,
             schedule_id: id.map(|id| id.0),
@@ -91,7 +93,6 @@ pub struct DayJson {
 impl From<Foretold> for SimulationJson {
     fn from(foretold: Foretold) -> Self {
         let Foretold { from, until, zone, simulation, names, marks } = foretold;
-        let name = |event: &Event| names.get(&event.target).cloned().unwrap_or_default();
         let days = marks.into_iter().map(|(date, marks)| {
             let mut day =
                 DayJson { date: date.to_string(), clock_change_minutes: 0, calendar_of: Vec::new() };
@@ -109,21 +110,14 @@ impl From<Foretold> for SimulationJson {
             timezone: zone.name,
             cut_at: simulation.cut.map(Instant),
             days: days.collect(),
-            events: simulation
-                .events
-                .into_iter()
-                .map(|event| {
-                    let name = name(&event);
-                    EventJson::new(event, name)
-                })
-                .collect(),
+            events: simulation.events.into_iter().map(|event| EventJson::new(event, &names)).collect(),
         }
     }
 }
 
 #[derive(Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
-pub(super) struct SimulateQuery {
+pub struct SimulateQuery {
     from: Option<String>,
     to: Option<String>,
     host: Option<String>,
@@ -133,10 +127,9 @@ pub(super) struct SimulateQuery {
 
 /// What happens if nobody does anything meanwhile: fires, edges, skips and conflicts, at most 92 days at once and 400
 /// days ahead.
-#[utoipa::path(get, path = "/api/simulate", tag = "schedules", operation_id = "simulate", params(SimulateQuery),
-    responses((status = 200, body = SimulationJson), (status = 422, body = Problem),
-        (status = 429, body = Problem)))]
-pub(super) async fn get(
+#[utoipa::path(get, path = "/api/simulate", tag = "schedules", operation_id = "simulate",
+    params(SimulateQuery), responses((status = 200, body = SimulationJson), (status = 429)))]
+pub async fn get(
     caller: Caller<Viewer>,
     State(web): State<Web>,
     asked: Asked,

@@ -94,17 +94,17 @@ impl StackJson {
 }
 
 /// All stacks.
-#[utoipa::path(get, path = "/api/stacks", tag = "stacks", operation_id = "list_stacks", responses((status = 200, body = Vec<StackJson>)))]
-pub(super) async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<StackJson>>> {
+#[utoipa::path(get, path = "/api/stacks", tag = "stacks", operation_id = "list_stacks",
+    responses((status = 200, body = Vec<StackJson>)))]
+pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<StackJson>>> {
     let views = stacks::list(&caller.app, &caller.actor).await?;
     Ok(Json(views.into_iter().map(|view| StackJson::new(view, &caller.actor)).collect()))
 }
 
 /// One stack, by its percent-encoded name or its key.
 #[utoipa::path(get, path = "/api/stacks/{host}/{name}", tag = "stacks", operation_id = "get_stack",
-    params(("host" = String, Path), ("name" = String, Path)),
-    responses((status = 200, body = StackJson), (status = 404, body = super::openapi::Problem)))]
-pub(super) async fn get(
+    responses((status = 200, body = StackJson)))]
+pub async fn get(
     caller: Caller<Viewer>,
     Path((host, name)): Path<(HostId, String)>,
 ) -> Result<Json<StackJson>> {
@@ -114,12 +114,10 @@ pub(super) async fn get(
 
 /// Does something to one stack: an action, or `nap` or `wake` with `until` and `reason`.
 #[utoipa::path(post, path = "/api/stacks/{host}/{name}/{action}", tag = "stacks", operation_id = "act_on_stack",
-    params(("host" = String, Path), ("name" = String, Path), ("action" = String, Path, description = "start, stop, restart, pause, unpause, nap or wake"),
-        ("Idempotency-Key" = Option<String>, Header)),
-    request_body(content = Option<ActBody>),
-    responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted),
-        (status = 403, body = super::openapi::Problem), (status = 404, body = super::openapi::Problem)))]
-pub(super) async fn act(
+    params(("action" = String, Path, description = "start, stop, restart, pause, unpause, nap or wake")),
+        request_body(content = Option<ActBody>), responses((status = 202, body = act::Accepted),
+        (status = 200, body = act::Accepted), (status = 403)))]
+pub async fn act(
     caller: Caller<Operator>,
     Path((host, name, action)): Path<(HostId, String, String)>,
     body: Body<ActBody>,
@@ -129,7 +127,7 @@ pub(super) async fn act(
 }
 
 /// Does what a path names to what it names, once.
-pub(super) async fn submit(
+pub async fn submit(
     caller: &Caller<Operator>,
     target: Result<Target>,
     action: &str,

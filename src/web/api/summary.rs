@@ -12,7 +12,8 @@ pub(super) fn routes() -> Routes {
 }
 
 /// The counts now.
-#[utoipa::path(get, path = "/api/summary", tag = "summary", operation_id = "get_summary", responses((status = 200, body = Summary)))]
-pub(super) async fn get(caller: Caller<Viewer>) -> Result<Json<Summary>> {
+#[utoipa::path(get, path = "/api/summary", tag = "summary", operation_id = "get_summary",
+    responses((status = 200, body = Summary)))]
+pub async fn get(caller: Caller<Viewer>) -> Result<Json<Summary>> {
     Ok(Json(summary::get(&caller.app, &caller.actor).await?))
 }
