@@ -24,6 +24,7 @@ pub mod backup;
 mod by_hand;
 pub mod calendars;
 pub mod docker_check;
+mod draft;
 pub mod error;
 pub mod execute;
 pub mod health;

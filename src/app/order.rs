@@ -1,9 +1,11 @@
 //! The order that people add to what labels tell.
 
+use serde::Deserialize;
 use tokio::sync::Mutex;
+use utoipa::ToSchema;
 
 use super::audit::{self, Object};
-use super::{Actor, App, Error, FieldError, Live, Result, execute};
+use super::{Actor, App, Error, FieldError, Live, Result, draft, execute};
 use crate::db;
 use crate::domain::audit::AuditDetail;
 use crate::domain::ids::HostId;
@@ -15,21 +17,26 @@ use crate::domain::target::{Subject, Target, TargetType};
 use crate::domain::text::shorten;
 
 /// An edge as typed: nothing checked yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[schema(as = EdgeBody, description = "An edge as it is sent.")]
 pub struct Draft {
-    /// The host; `local` where nothing is said.
+    /// `local` where it is left out.
     pub host: Option<String>,
-    /// `stack` or `container`.
+    #[schema(value_type = TargetType, required = true)]
     pub dependant_type: Option<String>,
-    /// Who waits: name or key.
+    /// Name or key.
+    #[schema(value_type = String, required = true)]
     pub dependant_id: Option<String>,
-    /// `stack` or `container`.
+    #[schema(value_type = TargetType, required = true)]
     pub dependency_type: Option<String>,
-    /// Who is waited for: name or key.
+    /// Name or key.
+    #[schema(value_type = String, required = true)]
     pub dependency_id: Option<String>,
-    /// `service_started` (also where nothing is said), `service_healthy`, `service_completed_successfully`.
+    /// `service_started` where it is left out.
+    #[schema(value_type = Option<Condition>)]
     pub condition: Option<String>,
-    /// Seconds, as text.
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 3600)]
     pub wait_seconds: Option<String>,
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::audit::{self, Object};
 use super::paging::{Page, Paged};
@@ -23,18 +25,22 @@ use crate::domain::time::to_text;
 use crate::domain::window::Mood;
 
 /// An override as typed, in a form or as JSON: nothing checked yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[schema(as = OverrideBody, description = "An override as it is sent.")]
 pub struct Draft {
-    /// The host; `local` where nothing is said.
+    /// `local` where it is left out.
     pub host: Option<String>,
     /// `container`, `stack`, `host` or `all`.
+    #[schema(value_type = String, required = true)]
     pub target_type: Option<String>,
-    /// The stack's or container's name, or its key.
+    /// Name or key of a stack or container.
     pub target_id: Option<String>,
-    /// `awake`, `asleep` or `hold`.
+    #[schema(value_type = Wanted, required = true)]
     pub state: Option<String>,
-    /// RFC 3339, `YYYY-MM-DDTHH:MM` in the default zone, or a span such as `3h`, `90m`, `2d`.
+    /// RFC 3339, `YYYY-MM-DDTHH:MM` in the default zone, or a span such as `3h`; at most 30 days away.
+    #[schema(value_type = String, required = true)]
     pub until: Option<String>,
+    #[schema(value_type = String, required = true, max_length = 500)]
     pub reason: Option<String>,
 }
 

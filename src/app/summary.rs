@@ -1,56 +1,45 @@
 //! Everything in a handful of numbers, for dashboards that can only read flat ones.
 
 use jiff::{Timestamp, ToSpan};
+use serde::Serialize;
 
 use super::stacks::{self, ShownState};
 use super::{Actor, App, Result};
 use crate::db;
 use crate::domain::inventory::StackStatus;
+use crate::domain::time::{Instant, serialize_instant};
 
-/// Flat counts (interfaces: summary).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Flat counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = SummaryJson)]
 pub struct Summary {
-    /// Stacks on all hosts.
     pub stacks: u64,
-    /// All that should run does.
     pub stacks_running: u64,
-    /// Nothing runs.
     pub stacks_stopped: u64,
-    /// Some of it runs.
     pub stacks_partial: u64,
-    /// All that is up is paused.
     pub stacks_paused: u64,
     /// Their host is not connected.
     pub stacks_unknown: u64,
-    /// Put to sleep by DockNap.
+    /// Put to sleep by `DockNap`.
     pub stacks_napping: u64,
-    /// Containers on all hosts, in a stack or not.
     pub containers: u64,
-    /// Of them, up.
     pub containers_running: u64,
-    /// Of them, put to sleep by DockNap.
     pub containers_napping: u64,
-    /// Of them, failing their health check.
     pub containers_unhealthy: u64,
-    /// Of them, ended with an exit code that tells of a failure.
+    /// Down with an exit code that tells of a failure.
     pub containers_failed: u64,
-    /// Hosts.
     pub hosts: u64,
-    /// Of them, connected.
     pub hosts_connected: u64,
-    /// Schedules.
     pub schedules: u64,
-    /// Of them, switched on.
     pub schedules_enabled: u64,
-    /// Runs not ended yet.
+    /// Not ended yet.
     pub runs_open: u64,
-    /// Runs made in the last 24 hours.
     pub runs_last_24h: u64,
-    /// Of them, failed wholly or in part, or cut off.
+    /// Failed, wholly or in part, or cut off.
     pub runs_failed_last_24h: u64,
-    /// When the next schedule fires.
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Option<Instant>)]
     pub next_at: Option<Timestamp>,
-    /// What it does.
     pub next_action: Option<String>,
     pub next_target: Option<String>,
 }

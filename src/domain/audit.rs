@@ -5,29 +5,31 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::AuditId;
 use super::run::ActorRef;
+use super::time::{Instant, serialize_instant};
 
-/// One row of the audit log. Rows are only ever added; no secret is ever part of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+// Rows are only ever added; no secret is ever part of one.
+/// One row of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = AuditJson)]
 pub struct AuditRow {
-    /// Its id.
+    #[schema(value_type = String)]
     pub id: AuditId,
-    /// When.
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Instant)]
     pub at: Timestamp,
-    /// Who.
     pub actor: ActorRef,
     /// From where, where a person or program called.
     pub ip: Option<String>,
-    /// What: `noun.verb`, such as `schedule.create`, `run.finish`, `user.login`.
+    /// `noun.verb`
     pub event: String,
-    /// What kind of thing it was done to: `schedule`, `stack`, `container`, `run`, `user`, `session`, `settings`.
+    // `schedule`, `stack`, `container`, `run`, `user`, `session`, `settings`.
     pub object_type: String,
-    /// That thing's id.
     pub object_id: Option<String>,
-    /// That thing's name at the time.
+    // The name at the time.
     pub object_name: String,
-    /// How it ended: `ok`, `refused`, `failed`, or a run's terminal state.
+    // `ok`, `refused`, `failed`, or a run's terminal state.
     pub outcome: String,
-    /// What changed, and the run's id where there is one.
+    #[serde(flatten)]
     pub detail: AuditDetail,
 }
 

@@ -7,13 +7,15 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
+use serde::Serialize;
 
 use super::action::Action;
 use super::guard::Guard;
 use super::ids::{OverrideId, ScheduleId};
-use super::overrides::{Override, Place, Reach, Wanted};
+use super::overrides::{self, Override, Place, Reach, Wanted};
 use super::schedule::{Policy, Reading, Wake};
 use super::target::{Subject, Target};
+use super::time::{Instant, serialize_instant};
 use super::window::{Mood, Rota, Voice, Window};
 
 /// How far ahead transitions are looked for, in days.
@@ -88,14 +90,20 @@ pub struct Desired<'a> {
 }
 
 /// A change of what is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ChangeJson)]
 pub struct Transition {
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Instant)]
     pub at: Timestamp,
-    /// What is wanted from then on.
+    /// `awake`, `asleep`, `hold` or `none`.
+    #[serde(rename = "state", serialize_with = "overrides::word")]
+    #[schema(value_type = String)]
     pub wanted: Option<Wanted>,
-    /// Who says so: a schedule's title, `override`, `hold`, or nobody.
+    /// Who says so: a schedule's title, `override` or `hold`; empty for nobody.
     pub by: String,
-    /// That schedule.
+    #[serde(rename = "schedule_id")]
+    #[schema(value_type = Option<String>)]
     pub schedule: Option<ScheduleId>,
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
 use super::ids::{HostId, OverrideId};
 use super::run::ActorRef;
@@ -25,7 +26,7 @@ pub const FOUND_RUNNING: &str = "found running; it was started while nobody was 
 pub const OUTSIDE: &str = "outside";
 
 /// What an override wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Wanted {
     /// Up: what naps is woken now, and not put to sleep before the end.
@@ -125,6 +126,11 @@ impl Reach {
             },
         }
     }
+}
+
+/// Writes what is wanted as a word, `none` where nothing is.
+pub fn word<S: Serializer>(wanted: &Option<Wanted>, to: S) -> Result<S::Ok, S::Error> {
+    wanted.map_or("none", Wanted::as_str).serialize(to)
 }
 
 /// Where something stands: a container with its stack, or a stack as a whole.

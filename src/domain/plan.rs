@@ -17,31 +17,31 @@ use super::run::{Condition, WaitFor};
 use super::sorted;
 use super::target::{self, ContainerIdentity, Subject};
 
-/// What would happen, step by step.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What would happen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = PlanJson)]
 pub struct Plan {
-    /// In the order they would be issued.
+    // In the order they would be issued.
     pub steps: Vec<PlannedStep>,
-    /// What is left alone, sorted by name.
+    // Sorted by name.
     pub skipped: Vec<SkippedStep>,
-    /// What the person should know before saying yes; whole sentences.
+    // Whole sentences.
     pub warnings: Vec<String>,
 }
 
 /// One container operation to come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = PlannedJson)]
 pub struct PlannedStep {
     /// From 1; steps of a wave go together.
     pub wave: u32,
-    /// The container's name now.
     pub container: String,
-    /// What survives its re-creation.
+    // What survives its re-creation.
+    #[serde(skip)]
     pub identity: ContainerIdentity,
-    /// What is done to it.
     pub action: Action,
-    /// What must be so before it begins.
     pub wait_for: Vec<WaitFor>,
-    /// Why it is there, where that is not plain: "because it shares vpn's network".
+    /// Why it is there, where that is not plain.
     pub because: Option<String>,
 }
 

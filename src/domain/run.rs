@@ -10,6 +10,7 @@ use super::guard::Guard;
 use super::ids::{HostId, RunId, ScheduleId, StepId};
 use super::plan;
 use super::target::{ContainerIdentity, Target};
+use super::time::{Instant, serialize_instant};
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
@@ -132,8 +133,10 @@ impl StepState {
     }
 }
 
-/// Who asked, as a run and an audit row remember it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+// As a run and an audit row remember it.
+/// Who asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ActorJson)]
 pub struct ActorRef {
     /// `user`, `token`, `scheduler` or `cli`.
     pub kind: String,
@@ -206,14 +209,16 @@ pub struct Run {
     pub busy_until: Option<Timestamp>,
 }
 
-/// The fires one `missed` row stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Fires that passed while `DockNap` was down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = MissedJson)]
 pub struct MissedSpan {
-    /// The first.
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Instant)]
     pub first: Timestamp,
-    /// The last.
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Instant)]
     pub last: Timestamp,
-    /// How many, both included.
     pub count: i64,
 }
 
@@ -254,41 +259,44 @@ impl Run {
 }
 
 /// One container operation of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = StepJson)]
 pub struct Step {
-    /// Its id.
+    #[serde(skip)]
     pub id: StepId,
-    /// Its run.
+    #[serde(skip)]
     pub run_id: RunId,
-    /// Position in the plan, from 0.
+    // Position in the plan, from 0.
+    #[serde(skip)]
     pub ordinal: i64,
-    /// Wave, from 1; steps of a wave go together. 0 for what the plan skips.
+    /// From 1; steps of a wave go together. 0 for what was left alone.
     pub wave: i64,
-    /// The Engine.
+    #[serde(skip)]
     pub host: HostId,
-    /// The container's name when planned.
+    // The name when planned.
     pub container: String,
-    /// What survives its re-creation.
+    // What survives its re-creation.
+    #[serde(skip)]
     pub identity: ContainerIdentity,
-    /// What is done to it; may differ from the run's (a restart "because it shares X's network").
+    // May differ from the run's (a restart "because it shares X's network").
     pub action: Action,
-    /// What must be so before it begins.
+    #[serde(skip)]
     pub wait_for: Vec<WaitFor>,
-    /// Where it stands.
     pub state: StepState,
-    /// Why, in words.
     pub reason: String,
-    /// When it was committed to, before the Docker call.
+    // When it was committed to, before the Docker call.
+    #[serde(rename = "started_at", serialize_with = "serialize_instant")]
+    #[schema(value_type = Option<Instant>)]
     pub issued_at: Option<Timestamp>,
-    /// When its outcome was known.
+    // When its outcome was known.
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Option<Instant>)]
     pub finished_at: Option<Timestamp>,
-    /// How long it took, in milliseconds.
     pub duration_ms: Option<i64>,
-    /// The container's exit code, where a process ended.
     pub exit_code: Option<i64>,
-    /// What went wrong, in words.
     pub error: Option<String>,
-    /// The last log lines of a failed start; for operators only (rulings 21).
+    /// The last log lines of a failed start; for operators.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
 }
 

@@ -120,6 +120,15 @@ pub enum Subject {
     Container(ContainerIdentity),
 }
 
+impl Subject {
+    pub fn target_type(&self) -> TargetType {
+        match self {
+            Self::Stack(_) => TargetType::Stack,
+            Self::Container(_) => TargetType::Container,
+        }
+    }
+}
+
 impl Target {
     /// A stack on a host.
     pub fn stack(host: HostId, name: impl Into<String>) -> Self {
@@ -131,12 +140,8 @@ impl Target {
         Self { host, subject: Subject::Container(identity) }
     }
 
-    /// Stack or container.
     pub fn target_type(&self) -> TargetType {
-        match self.subject {
-            Subject::Stack(_) => TargetType::Stack,
-            Subject::Container(_) => TargetType::Container,
-        }
+        self.subject.target_type()
     }
 
     /// Whether two targets share a container: the same one, or a stack and one of its own.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::{AmbiguousOffset, TimeZone};
+use serde::{Serialize, Serializer};
 
 use crate::zones;
 
@@ -68,6 +69,31 @@ pub fn days_to(now: Timestamp, zone: &TimeZone, days: u16) -> Vec<Timestamp> {
 pub fn to_text(instant: Timestamp) -> String {
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
     PRINTER.timestamp_to_string(&instant)
+}
+
+// What `serialize_instant` writes, as a type: in lists, and for schemas.
+/// RFC 3339 in UTC, always to the millisecond: one form for every reader, and texts sort as their instants do.
+#[derive(utoipa::ToSchema)]
+#[schema(
+    value_type = String,
+    format = DateTime,
+    pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+    example = "2026-11-23T23:00:00.000Z"
+)]
+pub struct Instant(pub Timestamp);
+
+impl Serialize for Instant {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_instant(&self.0, serializer)
+    }
+}
+
+/// Writes an instant, which may be missing, by [`to_text`].
+pub fn serialize_instant<S: Serializer>(
+    at: &(impl Copy + Into<Option<Timestamp>>),
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    (*at).into().map(to_text).serialize(to)
 }
 
 /// Unix milliseconds, the form in which instants are stored.

@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use super::Web;
 use super::proxy::Via;
 use super::routes::StrictQuery;
-use crate::app::{Actor, Error, Result, auth};
+use crate::app::{Actor, App, Error, Result, auth};
 use crate::domain::permission::Role;
 use crate::domain::user::User;
 
@@ -105,9 +105,10 @@ impl Needs for Admin {
     const ROLE: Role = Role::Admin;
 }
 
-/// Whoever calls, with at least the role `R`: `caller: Caller<Operator>`, then `&caller.actor`.
-#[derive(Clone, Debug)]
+/// Whoever calls, with at least the role `R`: `caller: Caller<Operator>`, then `&caller.app, &caller.actor`.
+#[derive(Clone)]
 pub struct Caller<R: Needs = Viewer> {
+    pub app: App,
     /// What services ask for.
     pub actor: Actor,
     who: Arc<Who>,
@@ -136,12 +137,12 @@ impl<R: Needs> Caller<R> {
     }
 }
 
-impl<R: Needs, S: Sync> FromRequestParts<S> for Caller<R> {
+impl<R: Needs> FromRequestParts<Web> for Caller<R> {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self> {
         let who = Identity::of(&parts.extensions).require(R::ROLE)?;
-        Ok(Self { actor: Actor::user(&who.user, who.ip), who, role: PhantomData })
+        Ok(Self { app: web.app.clone(), actor: Actor::user(&who.user, who.ip), who, role: PhantomData })
     }
 }
 

@@ -1,8 +1,11 @@
 //! From what was typed to what can be stored: every field is looked at, so that one answer names all that is wrong.
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::super::almanac::Almanac;
+use super::super::draft;
 use super::super::near::near;
 use super::super::stacks;
 use super::super::{App, Error, FieldError, Result};
@@ -14,7 +17,7 @@ use crate::domain::ids::{CalendarId, HostId, ScheduleId};
 use crate::domain::inventory::{Container, Inventory, Kind, RestartPolicy};
 use crate::domain::schedule::{
     DEFAULT_CATCH_UP, MAX_CATCH_UP, MAX_NOTE, MAX_SCHEDULE_NAME, MAX_STOP_TIMEOUT, Policy, Schedule,
-    ScheduleSpec, Wake,
+    ScheduleKind, ScheduleSpec, Wake,
 };
 use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType, unschedulable_name};
 use crate::domain::text::shorten;
@@ -23,69 +26,92 @@ use crate::domain::text::shorten;
 pub const MAX_PRIORITY: i64 = 1000;
 
 /// A schedule as typed, in a form or as JSON: nothing checked yet. `None` and an empty text are the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[schema(
+    as = ScheduleBody,
+    description = "What can be said about a schedule. Read-only fields of a schedule may be sent too and are not looked at."
+)]
 pub struct Draft {
-    /// The stored schedule this is a draft of: it does not clash with itself.
+    // The stored schedule this is a draft of: it does not clash with itself.
+    #[serde(default, deserialize_with = "draft::if_it_is")]
+    #[schema(ignore)]
     pub id: Option<ScheduleId>,
-    /// What to call it.
+    #[schema(max_length = 120)]
     pub name: Option<String>,
-    /// The host; `local` where nothing is said.
+    /// `local` where it is left out.
     pub host: Option<String>,
-    /// `stack` or `container`.
+    #[schema(value_type = TargetType, required = true)]
     pub target_type: Option<String>,
-    /// The stack's or container's name, or its key.
+    /// Name or key.
+    #[schema(value_type = String, required = true)]
     pub target_id: Option<String>,
-    /// `cron`, `once` or `window`; by default whichever of `cron`, `at` and `window` is filled. The others must then be
-    /// empty.
+    /// By default whichever of `cron`, `at` and `window` is there.
+    #[schema(value_type = Option<ScheduleKind>)]
     pub kind: Option<String>,
-    /// One of the five actions.
+    /// Left out for a window.
+    #[schema(value_type = Option<Action>)]
     pub action: Option<String>,
-    /// A cron expression.
+    #[schema(max_length = 256, example = "0 23 * * *")]
     pub cron: Option<String>,
     /// RFC 3339, or `YYYY-MM-DDTHH:MM` in the schedule's zone.
     pub at: Option<String>,
-    /// Window text, such as `sleep Mon-Fri 23:00-07:00`.
+    #[schema(max_length = 512, example = "sleep Mon-Fri 23:00-07:00")]
     pub window: Option<String>,
-    /// IANA name.
+    #[schema(example = "Europe/Berlin")]
     pub timezone: Option<String>,
-    /// Whether it fires at all; on where nothing is said.
+    /// True where it is left out.
     pub enabled: Option<bool>,
-    /// Seconds, as text.
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 604_800)]
     pub catch_up_seconds: Option<String>,
-    /// A whole number, as text.
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = -1000, maximum = 1000)]
     pub priority: Option<String>,
-    /// Seconds, as text.
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 3600)]
     pub stop_timeout_seconds: Option<String>,
-    /// `respect`: the others belong to windows.
+    #[schema(value_type = Option<Policy>)]
     pub policy: Option<String>,
-    /// `stop`: the other belongs to windows.
+    /// For a window: `stop` or `pause`.
     pub mode: Option<String>,
-    /// `restore` or `all`.
+    #[schema(value_type = Option<Wake>)]
     pub wake: Option<String>,
-    /// A calendar's id.
     pub calendar_id: Option<String>,
-    /// `awake`, `asleep`, `as:Sun` for a window; `skip` else.
+    /// `awake`, `asleep` or a day like `as:Sun` for a window; `skip` else.
     pub calendar_effect: Option<String>,
-    /// What may hold it back for a while.
+    #[serde(default)]
+    #[schema(value_type = Option<GuardDraft>)]
     pub guard: GuardDraft,
-    /// Free text.
+    #[schema(max_length = 2000)]
     pub note: Option<String>,
     /// Accept a target that does not exist yet.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
     pub allow_missing: bool,
-    /// For a window saved inside its sleep: let it begin with the next one, rather than now.
+    /// For a window saved inside its sleep: let it begin with the next one.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
     pub from_next: bool,
 }
 
-/// A guard as typed. Where neither an uptime nor a CPU limit is there, there is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What may hold back a stop, a pause or the sleep of a window for a while: a minimum uptime, busy containers, or both.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[schema(as = GuardBody)]
 pub struct GuardDraft {
-    /// Minutes, as text.
+    /// Not before the target has been up this long.
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 1440)]
     pub min_uptime_minutes: Option<String>,
-    /// Percent of one core, as text.
+    /// Busy is a container above this, in percent of one core.
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 6400)]
     pub busy_cpu_percent: Option<String>,
-    /// Minutes, as text.
+    /// How long a busy target is waited for; 30 where it is left out.
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = 5, maximum = 720)]
     pub busy_wait_minutes: Option<String>,
-    /// `go` or `skip`.
+    /// What happens when it is busy to the end; `go` where it is left out.
+    #[schema(value_type = Option<Then>)]
     pub then: Option<String>,
 }
 

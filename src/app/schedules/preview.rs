@@ -1,6 +1,7 @@
 //! What a schedule would do, told before it is saved.
 
 use jiff::{Timestamp, ToSpan};
+use serde::Serialize;
 
 use super::super::almanac::Almanac;
 use super::super::execute;
@@ -59,12 +60,13 @@ pub struct Coming {
     pub state: Option<Mood>,
 }
 
-/// What a window that is saved now does at once (rulings 3).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a window that is saved now does at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = NowJson)]
 pub struct Now {
-    /// Asleep or awake by this rule alone.
+    // By this rule alone.
     pub state: Mood,
-    /// The containers it would stop or pause now; empty where the target is not known yet.
+    /// The containers it would stop or pause.
     pub will_stop: Vec<String>,
 }
 

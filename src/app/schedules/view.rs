@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::super::almanac::Almanac;
 use super::super::paging::{Page, Paged};
@@ -19,6 +20,7 @@ use crate::domain::schedule::{Schedule, When};
 use crate::domain::sorted;
 use crate::domain::target::{Subject, Target};
 use crate::domain::text::shorten;
+use crate::domain::time::{Instant, serialize_instant};
 use crate::domain::window::Window;
 
 /// A schedule with everything there is to say about it.
@@ -45,16 +47,19 @@ pub struct ScheduleView {
 }
 
 /// The newest run of a schedule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = LastRunJson)]
 pub struct LastRun {
+    #[schema(value_type = String)]
     pub id: RunId,
-    /// Where it stands.
     pub state: RunState,
-    /// The nominal instant.
-    pub fire_at: Option<Timestamp>,
-    pub finished_at: Option<Timestamp>,
-    /// Why it stands there.
     pub reason: String,
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Option<Instant>)]
+    pub fire_at: Option<Timestamp>,
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Option<Instant>)]
+    pub finished_at: Option<Timestamp>,
 }
 
 impl From<Run> for LastRun {

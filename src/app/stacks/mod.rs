@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
+use serde::Serialize;
 
 use super::almanac::Almanac;
 use super::near::near;
@@ -23,6 +24,7 @@ use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
 use crate::domain::text::shorten;
+use crate::domain::time::{Instant, serialize_instant};
 use crate::domain::trace::Did;
 
 mod facts;
@@ -42,15 +44,18 @@ pub use wanted::WantedView;
 use why::{Last, Telling};
 
 /// What a schedule does next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = NextJson)]
 pub struct NextAction {
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Instant)]
     pub at: Timestamp,
     pub action: Action,
-    /// Which schedule.
+    #[schema(value_type = String)]
     pub schedule_id: ScheduleId,
-    /// What to call it.
     pub schedule_title: String,
-    /// It is the edge of a window: a nap or a wake.
+    // It is the edge of a window: a nap or a wake.
+    #[serde(skip)]
     pub by_window: bool,
 }
 

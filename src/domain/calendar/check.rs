@@ -1,6 +1,9 @@
 //! What was typed or sent about a calendar, checked: every fault at once, each naming what it is about.
 
 use jiff::civil::Date;
+use serde::Deserialize;
+use utoipa::openapi::schema::{Array, ArrayBuilder, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::{CalendarSpec, MAX_DATES, MAX_NAME, ics, span};
 use crate::domain::sorted;
@@ -11,18 +14,41 @@ const MAX_FAULTS: usize = 20;
 const SHOWN: usize = 40;
 
 /// What a person or a program says about a calendar: nothing checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[schema(
+    as = CalendarBody,
+    description = "What can be said about a calendar. Read-only fields of a calendar may be sent too and are not looked at."
+)]
 pub struct CalendarDraft {
-    /// What to call it.
+    /// No two calendars have the same, in any case.
+    #[serde(default)]
+    #[schema(required = true, max_length = 120, example = "Public holidays")]
     pub name: String,
-    /// Each `YYYY-MM-DD`.
+    /// Single dates.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["2026-12-25"]))]
     pub dates: Vec<String>,
-    /// First and last date of each.
+    #[serde(default)]
+    #[schema(schema_with = ranges_schema)]
     pub ranges: Vec<(String, String)>,
-    /// Each `MM-DD`.
+    /// Month and day of every year.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["12-25"]))]
     pub yearly: Vec<String>,
-    /// The text of a calendar file; blank is as good as none.
+    /// The text of a calendar file (RFC 5545), 1 MiB at most. Repeating events count for the next five years. An event
+    /// that cannot be read is left out, and told in `left_out` of the answer.
     pub ics: Option<String>,
+}
+
+/// Pairs of texts. What is derived for a pair says so in a way that generators of clients do not understand.
+fn ranges_schema() -> Array {
+    let pair = ArrayBuilder::new().items(String::schema()).min_items(Some(2)).max_items(Some(2));
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(pair)
+        .description(Some("First and last date of each range."))
+        .example(Some(serde_json::json!([["2026-12-24", "2026-12-31"]])))
+        .build()
 }
 
 /// One thing that is wrong with a draft.

@@ -4,37 +4,50 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::super::ids::HostId;
 use super::super::inventory::{Container, Inventory};
 use super::super::run::Condition;
-use super::super::target::{ContainerIdentity, Subject};
+use super::super::target::{ContainerIdentity, Subject, TargetType};
+use super::super::time::{Instant, serialize_instant};
 
 /// The longest a dependency may be waited for, in seconds.
 pub const MAX_WAIT: i64 = 3600;
 
 /// One edge: the dependant starts after the dependency, and stops before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = EdgeJson, description = "An edge: the dependant starts after the dependency, and stops before it.")]
 pub struct AddedEdge {
     pub id: String,
-    /// The Engine both live on.
+    #[schema(value_type = String)]
     pub host: HostId,
-    /// Who waits: a stack, or the containers of a service.
+    // A stack, or the containers of a service.
+    #[serde(rename = "dependant_type", serialize_with = "type_of")]
+    #[schema(value_type = TargetType)]
     pub dependant: Subject,
-    /// Its name when the edge was added.
+    // The name when the edge was added.
+    #[serde(rename = "dependant_id")]
     pub dependant_name: String,
-    /// Who is waited for.
+    #[serde(rename = "dependency_type", serialize_with = "type_of")]
+    #[schema(value_type = TargetType)]
     pub dependency: Subject,
-    /// Its name when the edge was added.
+    #[serde(rename = "dependency_id")]
     pub dependency_name: String,
-    /// What must be so of it.
     pub condition: Condition,
-    /// How long it is waited for, in seconds; `None` = the usual time.
+    // `None` = the usual time.
     pub wait_seconds: Option<i64>,
-    /// The account that added it.
+    #[serde(skip)]
     pub author_id: Option<String>,
     pub author: String,
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Instant)]
     pub created_at: Timestamp,
+}
+
+fn type_of<S: Serializer>(subject: &Subject, to: S) -> Result<S::Ok, S::Error> {
+    subject.target_type().serialize(to)
 }
 
 impl AddedEdge {

@@ -1,31 +1,23 @@
 //! What the calls that act have in common: keys that make them repeatable, and their answer.
 
-use std::pin::Pin;
+use std::convert::Infallible;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::body::Fields;
 use crate::app::execute::Submitted;
 use crate::app::idempotency::{self, Answer};
-use crate::app::{Actor, App, Error, Result};
-use crate::domain::schedule::MAX_STOP_TIMEOUT;
+use crate::app::{Error, Result};
 use crate::domain::text::hex;
+use crate::web::auth::{Caller, Needs};
 
 /// The longest reason that can be given, in characters.
 pub const MAX_REASON: usize = 500;
-
-/// A stop grace in seconds, within its bounds.
-pub fn stop_timeout(typed: Option<&str>, fields: &mut Fields) -> Option<i64> {
-    let seconds = typed?.parse().ok().filter(|seconds| (0..=MAX_STOP_TIMEOUT).contains(seconds));
-    if seconds.is_none() {
-        fields.fault("stop_timeout_seconds", format!("use a whole number from 0 to {MAX_STOP_TIMEOUT}"));
-    }
-    seconds
-}
 
 /// What became of an action.
 #[derive(Serialize, ToSchema)]
@@ -60,28 +52,35 @@ pub fn answer(status: StatusCode, body: &impl Serialize) -> Result<Answer> {
     Ok(Answer { status: status.as_u16(), body })
 }
 
-/// Does `work`, or gives the answer it had before under the same `Idempotency-Key`. `call` and `body` tell one request
-/// from another; what a call makes is found below it. Boxed: what acts is large, and most requests are not of that kind.
-pub fn once<'a>(
-    app: &'a App,
-    actor: &'a Actor,
-    headers: &HeaderMap,
-    call: &str,
-    body: &[u8],
-    work: impl Future<Output = Result<Answer>> + Send + 'a,
-) -> Pin<Box<dyn Future<Output = Result<Response>> + Send + 'a>> {
-    // What is no text is no key either; the service says so.
-    let key = headers.get("idempotency-key").map(|value| value.to_str().unwrap_or_default().to_owned());
-    let mut digest = Sha256::new();
-    digest.update(call.as_bytes());
-    digest.update([0]);
-    digest.update(body);
-    let request = hex(&digest.finalize());
-    let list = format!("{}{call}", app.config.base_path());
-    Box::pin(async move {
-        let answer = idempotency::once(app, actor, key.as_deref(), &request, work).await?;
-        Ok(respond(answer, &list))
-    })
+/// Which request this is: sent again under its `Idempotency-Key`, it is answered as before and does nothing.
+#[derive(Debug)]
+pub struct Once {
+    key: Option<String>,
+    /// The path below `/api`; what a call makes is found below it.
+    path: String,
+    /// Tells one request from another.
+    digest: String,
+}
+
+impl Once {
+    pub fn new(headers: &HeaderMap, path: &str, body: &[u8]) -> Self {
+        // What is no text is no key either; the service says so.
+        let key = headers.get("idempotency-key").map(|value| value.to_str().unwrap_or_default().to_owned());
+        let digest = Sha256::new().chain_update(path).chain_update([0]).chain_update(body);
+        Self { key, path: path.to_owned(), digest: hex(&digest.finalize()) }
+    }
+
+    /// Does `work`, or gives the answer it had before. Boxed: what acts is large, and most requests are not of that kind.
+    pub async fn answer<R: Needs>(
+        &self,
+        caller: &Caller<R>,
+        work: impl Future<Output = Result<Answer>> + Send,
+    ) -> Result<Response> {
+        let (app, actor) = (&caller.app, &caller.actor);
+        let once = idempotency::once(app, actor, self.key.as_deref(), &self.digest, work);
+        let answer = Box::pin(once).await?;
+        Ok(respond(answer, &format!("{}/api{}", app.config.base_path(), self.path)))
+    }
 }
 
 /// What was made, as its answer tells.
@@ -110,18 +109,19 @@ fn respond(answer: Answer, list: &str) -> Response {
 
 /// The revision that `If-Match` names: `None` where there is no such header or it is `*`. What is no revision of ours
 /// matches none.
-pub fn if_match(headers: &HeaderMap) -> Option<i64> {
-    let text = headers.get(header::IF_MATCH)?.to_str().unwrap_or_default().trim();
-    if text == "*" {
-        return None;
+pub struct IfMatch(pub Option<i64>);
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> std::result::Result<Self, Infallible> {
+        let text = parts.headers.get(header::IF_MATCH).map(|value| value.to_str().unwrap_or_default().trim());
+        Ok(Self(text.filter(|text| *text != "*").map(|text| {
+            let text = text.strip_prefix("W/").unwrap_or(text);
+            let rev = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+            rev.and_then(|rev| rev.parse().ok()).unwrap_or(-1)
+        })))
     }
-    let text = text.strip_prefix("W/").unwrap_or(text);
-    Some(
-        text.strip_prefix('"')
-            .and_then(|text| text.strip_suffix('"'))
-            .and_then(|rev| rev.parse().ok())
-            .unwrap_or(-1),
-    )
 }
 
 /// The `ETag` of a revision.

@@ -1,13 +1,12 @@
 //! One action on several targets.
 
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::act::{self, Accepted};
-use super::body::{Body, Fields};
+use super::body::Body;
 use crate::app::execute::{self, Request};
 use crate::app::{App, Error, Result};
 use crate::domain::action::Action;
@@ -25,9 +24,10 @@ pub(super) fn routes() -> Routes {
 }
 
 /// A target as a body names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct TargetJson {
     /// `local` where it is left out.
+    #[serde(default = "local")]
     pub host: String,
     /// `stack` or `container`.
     pub target_type: String,
@@ -35,20 +35,15 @@ pub struct TargetJson {
     pub target_id: String,
 }
 
+fn local() -> String {
+    HostId::local().0
+}
+
 impl TargetJson {
-    /// Reads the three fields.
-    pub(super) fn read(fields: &mut Fields) -> Self {
-        Self {
-            host: fields.text("host").unwrap_or_else(|| "local".to_owned()),
-            target_type: fields.required("target_type"),
-            target_id: fields.required("target_id"),
-        }
+    pub(super) fn new(host: Option<String>, target_type: String, target_id: String) -> Self {
+        Self { host: host.unwrap_or_else(local), target_type, target_id }
     }
 
-    /// The target it names.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] naming the field; what the execution path answers for a host that is away.
     pub(super) fn resolve(&self, app: &App) -> Result<Target> {
         let target_type = TargetType::parse(&self.target_type)
             .ok_or_else(|| Error::field("target_type", "use stack or container"))?;
@@ -57,8 +52,7 @@ impl TargetJson {
 }
 
 /// What is to be done to what.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what `Body` reads")]
+#[derive(Deserialize, ToSchema)]
 pub struct BulkBody {
     action: Action,
     #[schema(min_items = 1, max_items = 200)]
@@ -115,27 +109,15 @@ pub struct Refusal {
 /// Does one thing to several targets. A target that does not exist refuses the whole request; one that may not be
 /// touched is told of in its place.
 #[utoipa::path(post, path = "/api/actions", tag = "actions", operation_id = "act_on_targets", request_body = BulkBody,
-    params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, body = BulkJson), (status = 422, body = super::openapi::Problem)))]
-pub(super) async fn post(
-    caller: Caller<Operator>,
-    State(app): State<App>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response> {
-    let Body { mut fields, bytes } = body;
-    let action = read_action(&mut fields);
-    let reason = fields.text("reason").unwrap_or_default();
-    let named = fields.objects("targets", TargetJson::read);
+    responses((status = 202, body = BulkJson)))]
+pub async fn post(caller: Caller<Operator>, body: Body<BulkBody>) -> Result<Response> {
+    let BulkBody { action, targets: named, reason } = body.value;
     if named.is_empty() || named.len() > MOST_TARGETS {
-        fields.fault("targets", format!("name 1 to {MOST_TARGETS} targets"));
+        return Err(Error::field("targets", format!("name 1 to {MOST_TARGETS} targets")));
     }
-    fields.finish()?;
-    let action = action.ok_or_else(|| Error::field("action", "this is missing"))?;
-    let mut targets = Vec::new();
-    let mut faults = Vec::new();
+    let (mut targets, mut faults) = (Vec::new(), Vec::new());
     for (i, target) in named.into_iter().enumerate() {
-        match target.resolve(&app) {
+        match target.resolve(&caller.app) {
             Ok(resolved) => targets.push((target, resolved)),
             Err(Error::Invalid(wrong)) => faults.extend(wrong.into_iter().map(|mut fault| {
                 fault.field = format!("targets[{i}].{}", fault.field);
@@ -147,27 +129,18 @@ pub(super) async fn post(
     if !faults.is_empty() {
         return Err(Error::Invalid(faults));
     }
-    act::once(&app, &caller.actor, &headers, "/api/actions", &bytes, async {
+    let reason = reason.unwrap_or_default();
+    let work = async {
         let mut items = Vec::new();
         for (target, resolved) in targets {
             let request = Request { reason: reason.clone(), ..Request::now(action, resolved, Trigger::Bulk) };
-            items.push(match execute::submit(&app, &caller.actor, request).await {
+            items.push(match execute::submit(&caller.app, &caller.actor, request).await {
                 Ok(submitted) => BulkItem::accepted(target, Accepted::from(&submitted)),
                 Err(error @ (Error::Internal(_) | Error::Unavailable { .. })) => return Err(error),
                 Err(error) => BulkItem::refused(target, &error),
             });
         }
         act::answer(StatusCode::ACCEPTED, &BulkJson { items })
-    })
-    .await
-}
-
-/// The action a body names; `None` after a fault.
-pub(super) fn read_action(fields: &mut Fields) -> Option<Action> {
-    let word = fields.required("action");
-    let action = word.parse().ok();
-    if action.is_none() && !word.is_empty() {
-        fields.fault("action", "use start, stop, restart, pause or unpause");
-    }
-    action
+    };
+    body.once.answer(&caller, work).await
 }

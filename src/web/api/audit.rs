@@ -1,17 +1,15 @@
 //! The audit log: all of it for admins, for others their own rows.
 
 use axum::Json;
-use axum::extract::State;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
-use super::body::Asked;
-use super::instant::Instant;
+use super::body::{Asked, Paging};
 use super::openapi::Items;
-use super::runs::{ActorJson, asked_instant};
+use super::runs::instant;
+use crate::app::Result;
 use crate::app::audit::{self, AuditFilter};
-use crate::app::{App, Result};
-use crate::domain::audit::{AuditDetail, AuditRow};
+use crate::domain::audit::AuditRow;
 use crate::domain::ids::RunId;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::routes::{Access, Routes};
@@ -20,66 +18,38 @@ pub(super) fn routes() -> Routes {
     Routes::new().get_by_query("/audit", Access::VIEWER, list)
 }
 
-/// One row of the audit log.
-#[derive(Serialize, ToSchema)]
-pub struct AuditJson {
-    id: String,
-    at: Instant,
-    actor: ActorJson,
-    /// From where, where a person or program called.
-    ip: Option<String>,
-    /// `noun.verb`
-    event: String,
-    object_type: String,
+#[derive(Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    event: Option<String>,
+    object_type: Option<String>,
     object_id: Option<String>,
-    object_name: String,
-    outcome: String,
-    #[serde(flatten)]
-    detail: AuditDetail,
-}
-
-impl From<AuditRow> for AuditJson {
-    fn from(row: AuditRow) -> Self {
-        Self {
-            id: row.id.0,
-            at: Instant(row.at),
-            actor: row.actor.into(),
-            ip: row.ip,
-            event: row.event,
-            object_type: row.object_type,
-            object_id: row.object_id,
-            object_name: row.object_name,
-            outcome: row.outcome,
-            detail: row.detail,
-        }
-    }
+    object_name: Option<String>,
+    actor: Option<String>,
+    ip: Option<String>,
+    run_id: Option<String>,
+    #[schema(format = DateTime)]
+    from: Option<String>,
+    #[schema(format = DateTime)]
+    to: Option<String>,
 }
 
 /// The rows, newest first.
 #[utoipa::path(get, path = "/api/audit", tag = "audit", operation_id = "list_audit",
-    params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("event" = Option<String>, Query),
-        ("object_type" = Option<String>, Query), ("object_id" = Option<String>, Query),
-        ("object_name" = Option<String>, Query), ("actor" = Option<String>, Query), ("ip" = Option<String>, Query),
-        ("run_id" = Option<String>, Query), ("from" = Option<String>, Query), ("to" = Option<String>, Query)),
-    responses((status = 200, body = Items<AuditJson>)))]
-pub(super) async fn list(
-    caller: Caller<Viewer>,
-    State(app): State<App>,
-    Asked(mut fields): Asked,
-) -> Result<Json<Items<AuditJson>>> {
+    params(Paging, AuditQuery), responses((status = 200, body = Items<AuditRow>)))]
+pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<AuditRow>>> {
+    let (query, page) = asked.page::<AuditQuery>("audit")?;
     let filter = AuditFilter {
-        object_type: fields.text("object_type"),
-        object_id: fields.text("object_id"),
-        object_name: fields.text("object_name"),
-        event: fields.text("event"),
-        actor: fields.text("actor"),
-        ip: fields.text("ip"),
-        run: fields.text("run_id").map(RunId),
-        from: asked_instant(&mut fields, "from"),
-        to: asked_instant(&mut fields, "to"),
+        object_type: query.object_type,
+        object_id: query.object_id,
+        object_name: query.object_name,
+        event: query.event,
+        actor: query.actor,
+        ip: query.ip,
+        run: query.run_id.map(RunId),
+        from: instant(query.from),
+        to: instant(query.to),
     };
-    let page = fields.page("audit")?;
-    fields.finish()?;
-    let page = audit::list(&app, &caller.actor, &filter, &page).await?;
+    let page = audit::list(&caller.app, &caller.actor, &filter, &page).await?;
     Ok(Json(Items::new("audit", page)))
 }

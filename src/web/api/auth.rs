@@ -6,11 +6,10 @@ use axum::{Extension, Json};
 use secrecy::SecretString;
 
 use super::body::Body;
-use super::instant::Instant;
-use super::openapi::Problem;
 use crate::app::auth::devices::Presented;
 use crate::app::{Result, auth};
 use crate::domain::permission::Role;
+use crate::domain::time::Instant;
 use crate::web::Web;
 use crate::web::auth::Caller;
 use crate::web::proxy::Via;
@@ -26,14 +25,13 @@ pub(super) fn routes(web: &Web) -> Routes {
 }
 
 /// Name and password.
-#[derive(utoipa::ToSchema)]
-#[expect(dead_code, reason = "describes what `Body` reads")]
+#[derive(serde::Deserialize, utoipa::ToSchema)]
 pub struct LoginBody {
     /// Login name.
     username: String,
     /// Password.
-    #[schema(format = Password)]
-    password: String,
+    #[schema(value_type = String, format = Password)]
+    password: SecretString,
 }
 
 /// A token and whose it is.
@@ -59,20 +57,16 @@ pub struct LoginUser {
 }
 
 /// Gives a program a token for 12 h.
-#[utoipa::path(post, path = "/api/auth/login", tag = "auth", operation_id = "log_in", request_body = LoginBody, security(()),
-    responses((status = 200, body = LoginAnswer), (status = 401, body = Problem),
-        (status = 429, body = Problem)))]
-pub(super) async fn login(
+#[utoipa::path(post, path = "/api/auth/login", tag = "auth", operation_id = "log_in", request_body = LoginBody,
+    security(()), responses((status = 200, body = LoginAnswer), (status = 401), (status = 429)))]
+pub async fn login(
     State(web): State<Web>,
     Extension(via): Extension<Via>,
-    body: Body,
+    body: Body<LoginBody>,
 ) -> Result<Json<LoginAnswer>> {
     web.flood.tidy();
-    let mut fields = body.fields;
-    let name = fields.required("username");
-    let password = SecretString::from(fields.required("password"));
-    fields.finish()?;
-    let user = auth::login(&web.app, &name, &password, via.ip, &Presented::default()).await?;
+    let LoginBody { username, password } = body.value;
+    let user = auth::login(&web.app, &username, &password, via.ip, &Presented::default()).await?;
     let issued = auth::tokens::issue(&web.app, &user, via.ip).await?;
     Ok(Json(LoginAnswer {
         token: issued.token,
@@ -84,9 +78,9 @@ pub(super) async fn login(
 
 /// Ends the token at once.
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", operation_id = "log_out", responses((status = 204)))]
-pub(super) async fn logout(State(web): State<Web>, caller: Caller) -> Result<StatusCode> {
+pub async fn logout(caller: Caller) -> Result<StatusCode> {
     if let Some(jti) = caller.token() {
-        auth::tokens::revoke(&web.app, &caller.actor, caller.user(), jti).await?;
+        auth::tokens::revoke(&caller.app, &caller.actor, caller.user(), jti).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,24 +1,21 @@
 //! Calendars: named lists of dates (rulings 2).
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::act;
-use super::body::{Asked, Body, Fields};
-use super::openapi::{Items, Problem};
+use super::act::{self, IfMatch};
+use super::body::{Asked, Body, Empty, Paging};
+use super::openapi::Items;
 use crate::app::paging::Paged;
-use crate::app::{Actor, App, Result, calendars};
+use crate::app::{Result, calendars};
 use crate::domain::calendar::{Calendar, CalendarDraft, IcsError, LeftOut, yearly_text};
 use crate::domain::ids::CalendarId;
-use crate::web::auth::{Admin, Caller, Viewer};
+use crate::web::auth::{Admin, Caller, Needs, Viewer};
 use crate::web::routes::{Access, Routes};
-
-/// Fields that only `DockNap` sets.
-const READ_ONLY: [&str; 4] = ["id", "rev", "left_out", "left_out_total"];
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -29,6 +26,7 @@ pub(super) fn routes() -> Routes {
         .delete("/calendars/{id}", Access::ADMIN, delete)
 }
 
+// A copy, since dates are texts, and with what only reading the file tells.
 /// A calendar.
 #[derive(Serialize, ToSchema)]
 pub struct CalendarJson {
@@ -80,130 +78,69 @@ impl CalendarJson {
     }
 }
 
-/// What can be said about a calendar. Read-only fields of a calendar may be sent too and are not looked at.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what `Body` reads")]
-pub struct CalendarBody {
-    /// No two calendars have the same, in any case.
-    #[schema(max_length = 120, example = "Public holidays")]
-    name: String,
-    /// Single dates.
-    #[schema(example = json!(["2026-12-25"]))]
-    dates: Option<Vec<String>>,
-    /// First and last date of each range.
-    #[schema(example = json!([["2026-12-24", "2026-12-31"]]))]
-    ranges: Option<Vec<[String; 2]>>,
-    /// Month and day of every year.
-    #[schema(example = json!(["12-25"]))]
-    yearly: Option<Vec<String>>,
-    /// The text of a calendar file (RFC 5545), 1 MiB at most. Repeating events count for the next five years. An event
-    /// that cannot be read is left out, and told in `left_out` of the answer.
-    ics: Option<String>,
-}
-
 /// A calendar with what of its file does not count.
-async fn json(app: &App, actor: &Actor, calendar: Calendar) -> Result<CalendarJson> {
-    let dates = calendars::dates(app, actor, &calendar).await?;
+async fn json<R: Needs>(caller: &Caller<R>, calendar: Calendar) -> Result<CalendarJson> {
+    let dates = calendars::dates(&caller.app, &caller.actor, &calendar).await?;
     Ok(CalendarJson::new(calendar, &dates.left))
-}
-
-fn draft(fields: &mut Fields) -> CalendarDraft {
-    fields.read_only(&READ_ONLY);
-    CalendarDraft {
-        name: fields.required("name"),
-        dates: fields.texts("dates"),
-        ranges: fields.pairs("ranges"),
-        yearly: fields.texts("yearly"),
-        ics: fields.text("ics"),
-    }
 }
 
 /// The calendars, newest first.
 #[utoipa::path(get, path = "/api/calendars", tag = "calendars", operation_id = "list_calendars",
-    params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, body = Items<CalendarJson>)))]
-pub(super) async fn list(
-    caller: Caller<Viewer>,
-    State(app): State<App>,
-    Asked(mut fields): Asked,
-) -> Result<Json<Items<CalendarJson>>> {
-    let page = fields.page("calendars")?;
-    fields.finish()?;
-    let page = calendars::list(&app, &caller.actor, &page).await?;
+    params(Paging), responses((status = 200, body = Items<CalendarJson>)))]
+pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<CalendarJson>>> {
+    let (Empty {}, page) = asked.page("calendars")?;
+    let page = calendars::list(&caller.app, &caller.actor, &page).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for calendar in page.items {
-        items.push(json(&app, &caller.actor, calendar).await?);
+        items.push(json(&caller, calendar).await?);
     }
     Ok(Json(Items::new("calendars", Paged { items, next_cursor: page.next_cursor })))
 }
 
 /// Stores a new calendar.
-#[utoipa::path(post, path = "/api/calendars", tag = "calendars", operation_id = "create_calendar", request_body = CalendarBody,
-    params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = CalendarJson), (status = 413, body = Problem), (status = 422, body = Problem)))]
-pub(super) async fn create(
-    caller: Caller<Admin>,
-    State(app): State<App>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response> {
-    let Body { mut fields, bytes } = body;
-    let draft = draft(&mut fields);
-    fields.finish()?;
-    act::once(&app, &caller.actor, &headers, "/api/calendars", &bytes, async {
-        let calendar = calendars::create(&app, &caller.actor, &draft).await?;
-        act::answer(StatusCode::CREATED, &json(&app, &caller.actor, calendar).await?)
-    })
-    .await
+#[utoipa::path(post, path = "/api/calendars", tag = "calendars", operation_id = "create_calendar",
+    request_body = CalendarDraft, responses((status = 201, body = CalendarJson), (status = 413)))]
+pub async fn create(caller: Caller<Admin>, body: Body<CalendarDraft, CalendarJson>) -> Result<Response> {
+    let work = async {
+        let calendar = calendars::create(&caller.app, &caller.actor, &body.value).await?;
+        act::answer(StatusCode::CREATED, &json(&caller, calendar).await?)
+    };
+    body.once.answer(&caller, work).await
 }
 
 /// One calendar.
-#[utoipa::path(get, path = "/api/calendars/{id}", tag = "calendars", operation_id = "get_calendar", params(("id" = String, Path)),
-    responses((status = 200, body = CalendarJson), (status = 404, body = Problem)))]
-pub(super) async fn get(
-    caller: Caller<Viewer>,
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Result<Response> {
-    let calendar = calendars::get(&app, &caller.actor, &CalendarId(id)).await?;
-    show(&app, &caller.actor, calendar).await
+#[utoipa::path(get, path = "/api/calendars/{id}", tag = "calendars", operation_id = "get_calendar",
+    responses((status = 200, body = CalendarJson)))]
+pub async fn get(caller: Caller<Viewer>, Path(id): Path<CalendarId>) -> Result<Response> {
+    let calendar = calendars::get(&caller.app, &caller.actor, &id).await?;
+    show(&caller, calendar).await
 }
 
-async fn show(app: &App, actor: &Actor, calendar: Calendar) -> Result<Response> {
-    Ok((act::etag(calendar.rev), Json(json(app, actor, calendar).await?)).into_response())
+async fn show<R: Needs>(caller: &Caller<R>, calendar: Calendar) -> Result<Response> {
+    Ok((act::etag(calendar.rev), Json(json(caller, calendar).await?)).into_response())
 }
 
 /// Replaces a calendar; what is left out is empty afterwards. Schedules go by it at once.
-#[utoipa::path(put, path = "/api/calendars/{id}", tag = "calendars", operation_id = "replace_calendar", request_body = CalendarBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
-    responses((status = 200, body = CalendarJson), (status = 404, body = Problem), (status = 412, body = Problem),
-        (status = 413, body = Problem), (status = 422, body = Problem)))]
-pub(super) async fn put(
+#[utoipa::path(put, path = "/api/calendars/{id}", tag = "calendars", operation_id = "replace_calendar",
+    request_body = CalendarDraft, responses((status = 200, body = CalendarJson), (status = 412), (status = 413)))]
+pub async fn put(
     caller: Caller<Admin>,
-    State(app): State<App>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    Path(id): Path<CalendarId>,
+    IfMatch(rev): IfMatch,
+    body: Body<CalendarDraft, CalendarJson>,
 ) -> Result<Response> {
-    let mut fields = body.fields;
-    let draft = draft(&mut fields);
-    fields.finish()?;
-    let rev = act::if_match(&headers);
-    let calendar = calendars::update(&app, &caller.actor, &CalendarId(id), &draft, rev).await?;
-    show(&app, &caller.actor, calendar).await
+    let calendar = calendars::update(&caller.app, &caller.actor, &id, &body.value, rev).await?;
+    show(&caller, calendar).await
 }
 
 /// Removes a calendar that no schedule goes by.
 #[utoipa::path(delete, path = "/api/calendars/{id}", tag = "calendars", operation_id = "delete_calendar",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
-    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem),
-        (status = 412, body = Problem)))]
-pub(super) async fn delete(
+    responses((status = 204), (status = 409), (status = 412)))]
+pub async fn delete(
     caller: Caller<Admin>,
-    State(app): State<App>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
+    Path(id): Path<CalendarId>,
+    IfMatch(rev): IfMatch,
 ) -> Result<StatusCode> {
-    calendars::delete(&app, &caller.actor, &CalendarId(id), act::if_match(&headers)).await?;
+    calendars::delete(&caller.app, &caller.actor, &id, rev).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,27 +3,23 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{OriginalUri, Path, State};
-use axum::http::HeaderMap;
+use axum::extract::Path;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::act;
 use super::body::Body;
-use super::instant::Instant;
-use super::stacks::{ChangeJson, NextJson};
-use crate::app::execute::{self, Request};
-use crate::app::stacks::{self, ContainerView, ShownState};
-use crate::app::{Actor, App, Error, Result, nap};
-use crate::domain::action::Action;
+use super::stacks::{ActBody, submit};
+use crate::app::stacks::{self, ContainerView, NextAction, ShownState};
+use crate::app::{Actor, App, Error, Result, execute};
+use crate::domain::desired::Transition;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{ContainerState, Health};
 use crate::domain::permission::Permission;
-use crate::domain::run::Trigger;
 use crate::domain::sorted;
-use crate::domain::target::{Target, TargetType};
-use crate::domain::text::shorten;
+use crate::domain::target::TargetType;
+use crate::domain::time::Instant;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
@@ -37,6 +33,7 @@ pub(super) fn routes() -> Routes {
         .post("/containers/{host}/{name}/{action}", Access::OPERATOR, act)
 }
 
+// A copy, since the Engine's part and ours stand flat, and labels go by the role.
 /// A container.
 #[derive(Serialize, ToSchema)]
 pub struct ContainerJson {
@@ -63,9 +60,9 @@ pub struct ContainerJson {
     desired: &'static str,
     why: String,
     /// The next three changes of what is wanted.
-    transitions: Vec<ChangeJson>,
+    transitions: Vec<Transition>,
     napping_since: Option<Instant>,
-    next: Option<NextJson>,
+    next: Option<NextAction>,
     /// Why it is never touched.
     protected: Option<String>,
 }
@@ -92,9 +89,9 @@ impl ContainerJson {
             exit_code: container.exit_code,
             desired: view.wanted.word(),
             why: view.why(),
-            transitions: view.wanted.transitions.iter().cloned().map(ChangeJson::from).collect(),
+            transitions: view.wanted.transitions.clone(),
             napping_since: view.napping_since.map(Instant),
-            next: view.next.as_deref().map(NextJson::from),
+            next: view.next.as_deref().cloned(),
             protected: view.protected,
         }
     }
@@ -132,123 +129,35 @@ pub(super) fn named(app: &App, host: &HostId, path: String) -> Result<String> {
 /// All containers.
 #[utoipa::path(get, path = "/api/containers", tag = "containers", operation_id = "list_containers",
     responses((status = 200, body = Vec<ContainerJson>)))]
-pub(super) async fn list(caller: Caller<Viewer>, State(app): State<App>) -> Result<Json<Vec<ContainerJson>>> {
-    let views = stacks::containers(&app, &caller.actor).await?;
+pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<ContainerJson>>> {
+    let views = stacks::containers(&caller.app, &caller.actor).await?;
     Ok(Json(views.into_iter().map(|view| ContainerJson::new(view, &caller.actor)).collect()))
 }
 
 /// One container, by its percent-encoded name, its key, or its id of which 12 digits are enough.
 #[utoipa::path(get, path = "/api/containers/{host}/{name}", tag = "containers", operation_id = "get_container",
-    params(("host" = String, Path), ("name" = String, Path)),
-    responses((status = 200, body = ContainerJson), (status = 404, body = super::openapi::Problem)))]
-pub(super) async fn get(
+    responses((status = 200, body = ContainerJson)))]
+pub async fn get(
     caller: Caller<Viewer>,
-    State(app): State<App>,
-    Path((host, name)): Path<(String, String)>,
+    Path((host, name)): Path<(HostId, String)>,
 ) -> Result<Json<ContainerJson>> {
-    let host = HostId(host);
-    let name = named(&app, &host, name)?;
-    let view = stacks::container(&app, &caller.actor, &host, &name).await?;
+    let name = named(&caller.app, &host, name)?;
+    let view = stacks::container(&caller.app, &caller.actor, &host, &name).await?;
     Ok(Json(ContainerJson::new(view, &caller.actor)))
 }
 
 /// Does something to one container: an action, or `nap` or `wake` with `until` and `reason`.
-#[utoipa::path(post, path = "/api/containers/{host}/{name}/{action}", tag = "containers", operation_id = "act_on_container",
-    params(("host" = String, Path), ("name" = String, Path), ("action" = String, Path, description = "start, stop, restart, pause, unpause, nap or wake"),
-        ("Idempotency-Key" = Option<String>, Header)),
-    request_body(content = Option<super::stacks::ActBody>),
-    responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted),
-        (status = 403, body = super::openapi::Problem), (status = 404, body = super::openapi::Problem)))]
-pub(super) async fn act(
+#[utoipa::path(post, path = "/api/containers/{host}/{name}/{action}", tag = "containers",
+    operation_id = "act_on_container",
+    params(("action" = String, Path, description = "start, stop, restart, pause, unpause, nap or wake")),
+        request_body(content = Option<ActBody>), responses((status = 202, body = act::Accepted),
+        (status = 200, body = act::Accepted), (status = 403)))]
+pub async fn act(
     caller: Caller<Operator>,
-    State(app): State<App>,
-    Path((host, name, action)): Path<(String, String, String)>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Body,
+    Path((host, name, action)): Path<(HostId, String, String)>,
+    body: Body<ActBody>,
 ) -> Result<Response> {
-    let asked = Asked { target_type: TargetType::Container, host, name, action, call: uri.path().to_owned() };
-    asked.submit(&app, &caller.actor, &headers, body).await
-}
-
-/// An action that a path names.
-pub(super) struct Asked {
-    pub target_type: TargetType,
-    pub host: String,
-    pub name: String,
-    pub action: String,
-    /// The path as it was sent.
-    pub call: String,
-}
-
-impl Asked {
-    /// Submits it, once.
-    pub(super) async fn submit(
-        self,
-        app: &App,
-        actor: &Actor,
-        headers: &HeaderMap,
-        body: Body,
-    ) -> Result<Response> {
-        let target = self.target(app);
-        if let "nap" | "wake" = self.action.as_str() {
-            return self.nap(app, actor, target?, headers, body).await;
-        }
-        let Body { mut fields, bytes } = body;
-        let reason = fields.text("reason").unwrap_or_default();
-        let stop_timeout = fields.integer("stop_timeout_seconds");
-        let stop_timeout_seconds = act::stop_timeout(stop_timeout.as_deref(), &mut fields);
-        let named = fields.texts("also_start");
-        if !named.is_empty() && self.action != Action::Start.as_str() {
-            fields.fault("also_start", "only a start takes this");
-        }
-        if reason.chars().count() > act::MAX_REASON || reason.chars().any(char::is_control) {
-            fields.fault("reason", "use one line of 500 characters at most");
-        }
-        fields.finish()?;
-        let action: Action =
-            self.action.parse().map_err(|_| Error::not_found("action", shorten(&self.action)))?;
-        let target = target?;
-        let also = execute::named_members(app, &target, named.iter().map(String::as_str))?;
-        let request =
-            Request { stop_timeout_seconds, reason, also, ..Request::now(action, target, Trigger::Api) };
-        act::once(app, actor, headers, &self.call, &bytes, async {
-            act::accepted(&execute::submit(app, actor, request).await?)
-        })
-        .await
-    }
-
-    /// The target it names.
-    fn target(&self, app: &App) -> Result<Target> {
-        let host = HostId(self.host.clone());
-        let name = match self.target_type {
-            TargetType::Container => named(app, &host, self.name.clone())?,
-            TargetType::Stack => self.name.clone(),
-        };
-        execute::resolve_target(app, &host, self.target_type, &name)
-    }
-
-    /// Puts it to sleep or wakes it, until an end.
-    async fn nap(
-        self,
-        app: &App,
-        actor: &Actor,
-        target: Target,
-        headers: &HeaderMap,
-        body: Body,
-    ) -> Result<Response> {
-        let Body { mut fields, bytes } = body;
-        let asked = nap::Asked { until: fields.text("until"), reason: fields.text("reason"), schedule: None };
-        fields.finish()?;
-        let sleeps = self.action == "nap";
-        act::once(app, actor, headers, &self.call, &bytes, async {
-            let submitted = if sleeps {
-                nap::nap(app, actor, &target, &asked, Trigger::Api).await?
-            } else {
-                nap::wake(app, actor, &target, &asked, Trigger::Api).await?
-            };
-            act::accepted(&submitted)
-        })
-        .await
-    }
+    let target = named(&caller.app, &host, name)
+        .and_then(|name| execute::resolve_target(&caller.app, &host, TargetType::Container, &name));
+    submit(&caller, target, &action, body).await
 }

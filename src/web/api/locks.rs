@@ -1,19 +1,18 @@
 //! Locks: what DockNap leaves alone until somebody unlocks it.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::Body;
 use super::containers;
-use super::instant::Instant;
-use super::openapi::Problem;
-use crate::app::{App, Result, locks};
+use crate::app::{Result, locks};
 use crate::domain::ids::HostId;
 use crate::domain::lock::Lock;
 use crate::domain::target::TargetType;
+use crate::domain::time::Instant;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
@@ -26,6 +25,7 @@ pub(super) fn routes() -> Routes {
         .delete("/containers/{host}/{name}/lock", Access::OPERATOR, unlock_container)
 }
 
+// A copy, since host, type, name and key of the target stand flat.
 /// A lock.
 #[derive(Serialize, ToSchema)]
 pub struct LockJson {
@@ -53,102 +53,70 @@ impl From<Lock> for LockJson {
 }
 
 /// Why it is locked.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what `Body` reads")]
-pub(super) struct LockBody {
+#[derive(Deserialize, ToSchema)]
+pub struct LockBody {
     #[schema(max_length = 500)]
     reason: Option<String>,
 }
 
+/// Host and name, as a path names them.
+type Named = Path<(HostId, String)>;
+
 /// All locks.
-#[utoipa::path(get, path = "/api/locks", tag = "locks", operation_id = "list_locks", responses((status = 200, body = Vec<LockJson>)))]
-pub(super) async fn list(caller: Caller<Viewer>, State(app): State<App>) -> Result<Json<Vec<LockJson>>> {
-    let locks = locks::list(&app, &caller.actor).await?;
+#[utoipa::path(get, path = "/api/locks", tag = "locks", operation_id = "list_locks",
+    responses((status = 200, body = Vec<LockJson>)))]
+pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<LockJson>>> {
+    let locks = locks::list(&caller.app, &caller.actor).await?;
     Ok(Json(locks.into_iter().map(LockJson::from).collect()))
 }
 
 /// Locks a stack; one that is locked gets the new reason.
-#[utoipa::path(put, path = "/api/stacks/{host}/{name}/lock", tag = "locks", operation_id = "lock_stack", request_body = Option<LockBody>,
-    params(("host" = String, Path), ("name" = String, Path)),
-    responses((status = 200, body = LockJson), (status = 404, body = Problem)))]
-pub(super) async fn lock_stack(
+#[utoipa::path(put, path = "/api/stacks/{host}/{name}/lock", tag = "locks", operation_id = "lock_stack",
+    request_body = Option<LockBody>, responses((status = 200, body = LockJson)))]
+pub async fn lock_stack(
     caller: Caller<Operator>,
-    State(app): State<App>,
-    Path(path): Path<(String, String)>,
-    body: Body,
+    Path((host, name)): Named,
+    body: Body<LockBody>,
 ) -> Result<Json<LockJson>> {
-    lock(caller, &app, TargetType::Stack, path, body).await
+    lock(&caller, &host, TargetType::Stack, &name, body.value).await
 }
 
 /// Unlocks a stack.
 #[utoipa::path(delete, path = "/api/stacks/{host}/{name}/lock", tag = "locks", operation_id = "unlock_stack",
-    params(("host" = String, Path), ("name" = String, Path)),
-    responses((status = 204), (status = 404, body = Problem)))]
-pub(super) async fn unlock_stack(
-    caller: Caller<Operator>,
-    State(app): State<App>,
-    Path(path): Path<(String, String)>,
-) -> Result<StatusCode> {
-    unlock(caller, &app, TargetType::Stack, path).await
+    responses((status = 204)))]
+pub async fn unlock_stack(caller: Caller<Operator>, Path((host, name)): Named) -> Result<StatusCode> {
+    locks::unlock(&caller.app, &caller.actor, &host, TargetType::Stack, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Locks a container; one that is locked gets the new reason.
-#[utoipa::path(put, path = "/api/containers/{host}/{name}/lock", tag = "locks", operation_id = "lock_container", request_body = Option<LockBody>,
-    params(("host" = String, Path), ("name" = String, Path)),
-    responses((status = 200, body = LockJson), (status = 404, body = Problem)))]
-pub(super) async fn lock_container(
+#[utoipa::path(put, path = "/api/containers/{host}/{name}/lock", tag = "locks", operation_id = "lock_container",
+    request_body = Option<LockBody>, responses((status = 200, body = LockJson)))]
+pub async fn lock_container(
     caller: Caller<Operator>,
-    State(app): State<App>,
-    Path(path): Path<(String, String)>,
-    body: Body,
+    Path((host, name)): Named,
+    body: Body<LockBody>,
 ) -> Result<Json<LockJson>> {
-    lock(caller, &app, TargetType::Container, path, body).await
+    let name = containers::named(&caller.app, &host, name)?;
+    lock(&caller, &host, TargetType::Container, &name, body.value).await
 }
 
 /// Unlocks a container.
 #[utoipa::path(delete, path = "/api/containers/{host}/{name}/lock", tag = "locks", operation_id = "unlock_container",
-    params(("host" = String, Path), ("name" = String, Path)),
-    responses((status = 204), (status = 404, body = Problem)))]
-pub(super) async fn unlock_container(
-    caller: Caller<Operator>,
-    State(app): State<App>,
-    Path(path): Path<(String, String)>,
-) -> Result<StatusCode> {
-    unlock(caller, &app, TargetType::Container, path).await
-}
-
-async fn lock(
-    caller: Caller<Operator>,
-    app: &App,
-    target_type: TargetType,
-    (host, name): (String, String),
-    body: Body,
-) -> Result<Json<LockJson>> {
-    let host = HostId(host);
-    let name = named(app, &host, target_type, name)?;
-    let mut fields = body.fields;
-    let reason = fields.text("reason").unwrap_or_default();
-    fields.finish()?;
-    let locked = locks::lock(app, &caller.actor, &host, target_type, &name, &reason).await?;
-    Ok(Json(locked.into()))
-}
-
-async fn unlock(
-    caller: Caller<Operator>,
-    app: &App,
-    target_type: TargetType,
-    (host, name): (String, String),
-) -> Result<StatusCode> {
-    let host = HostId(host);
-    let name = named(app, &host, target_type, name)?;
-    locks::unlock(app, &caller.actor, &host, target_type, &name).await?;
+    responses((status = 204)))]
+pub async fn unlock_container(caller: Caller<Operator>, Path((host, name)): Named) -> Result<StatusCode> {
+    let name = containers::named(&caller.app, &host, name)?;
+    locks::unlock(&caller.app, &caller.actor, &host, TargetType::Container, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What the path names; of a container it may be the id.
-fn named(app: &App, host: &HostId, target_type: TargetType, name: String) -> Result<String> {
-    match target_type {
-        TargetType::Container => containers::named(app, host, name),
-        TargetType::Stack => Ok(name),
-    }
+async fn lock(
+    caller: &Caller<Operator>,
+    host: &HostId,
+    target_type: TargetType,
+    name: &str,
+    body: LockBody,
+) -> Result<Json<LockJson>> {
+    let reason = body.reason.unwrap_or_default();
+    Ok(Json(locks::lock(&caller.app, &caller.actor, host, target_type, name, &reason).await?.into()))
 }

@@ -25,7 +25,7 @@ pub struct Me {
 
 /// Who the token belongs to.
 #[utoipa::path(get, path = "/api/me", tag = "auth", operation_id = "get_me", responses((status = 200, body = Me)))]
-pub(super) async fn show(caller: Caller) -> Json<Me> {
+pub async fn show(caller: Caller) -> Json<Me> {
     let user = caller.user();
     Json(Me {
         id: user.id.as_str().to_owned(),

@@ -52,7 +52,7 @@ pub struct Problem {
 
 /// This description.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "description", operation_id = "get_description", responses((status = 200, body = serde_json::Value)), security(()))]
-pub(super) async fn get() -> impl IntoResponse {
+pub async fn get() -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json"))
 }
 
@@ -61,12 +61,11 @@ mod tests {
     use std::fmt::Write as _;
 
     use serde_json::Value;
-    use utoipa::openapi::path::Operation;
+    use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+    use utoipa::openapi::schema::SchemaType;
     use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-    use utoipa::openapi::{
-        Content, Header, Object, PathItem, Ref, RefOr, Response, ResponseBuilder, Schema, Type,
-    };
-    use utoipa::{Modify, OpenApi};
+    use utoipa::openapi::{Content, Header, Object, PathItem, Ref, RefOr, Required, Response, Schema, Type};
+    use utoipa::{Modify, OpenApi, PartialSchema};
 
     use super::*;
     use crate::web::api::{
@@ -93,7 +92,8 @@ mod tests {
             runs::list, runs::get, runs::cancel, runs::undo, runs::retry,
             audit::list, summary::get, report::get,
         ),
-        modifiers(&Bearer, &Answers),
+        components(schemas(Problem)),
+        modifiers(&Bearer, &Calls),
         security(("bearer" = []))
     )]
     struct Description;
@@ -110,30 +110,65 @@ mod tests {
         }
     }
 
-    /// What holds for every call: each answer is described, and what is wrong is a problem of its own media type.
-    struct Answers;
+    /// What holds for every call and need not be said at each: what its path names, headers, refusals.
+    struct Calls;
 
     const PROBLEM: &str = "#/components/schemas/Problem";
 
-    impl Modify for Answers {
+    impl Modify for Calls {
         fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-            for operation in openapi.paths.paths.values_mut().flat_map(operations) {
-                if let Some(RefOr::T(body)) = &mut operation.request_body {
-                    body.content.values_mut().for_each(without_null);
-                }
-                let answers = &mut operation.responses.responses;
-                for status in ["default", "401", "422"] {
-                    if status != "401" || operation.security.is_none() {
-                        answers.entry(status.to_owned()).or_insert_with(problem);
+            for (path, item) in &mut openapi.paths.paths {
+                for operation in operations(item) {
+                    if let Some(RefOr::T(body)) = &mut operation.request_body {
+                        body.content.values_mut().for_each(without_null);
                     }
-                }
-                for (status, answer) in answers {
-                    if let RefOr::T(answer) = answer {
-                        described(status, answer);
+                    parameters(path, operation);
+                    let answers = &mut operation.responses.responses;
+                    for status in ["default", "401", "404", "422"] {
+                        let may_be = match status {
+                            "401" => operation.security.is_none(),
+                            "404" => path.contains('{'),
+                            _ => true,
+                        };
+                        if may_be {
+                            answers.entry(status.to_owned()).or_insert_with(|| RefOr::T(Response::default()));
+                        }
+                    }
+                    for (status, answer) in answers {
+                        if let RefOr::T(answer) = answer {
+                            described(status, answer);
+                        }
                     }
                 }
             }
         }
+    }
+
+    /// The names in a path, and the header that makes a call safe to repeat: a key where something is made or begun, a
+    /// revision where a stale one is refused.
+    fn parameters(path: &str, operation: &mut Operation) {
+        let parameters = operation.parameters.get_or_insert_default();
+        let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        for (place, name) in named.enumerate() {
+            if !parameters.iter().any(|known| matches!(known, RefOr::T(known) if known.name == name)) {
+                let parameter = Parameter::builder().name(name).parameter_in(ParameterIn::Path);
+                let parameter = parameter.required(Required::True).schema(Some(String::schema()));
+                parameters.insert(place, parameter.build().into());
+            }
+        }
+        let text = SchemaType::from_iter([Type::String, Type::Null]);
+        let answers = |status: &str| operation.responses.responses.contains_key(status);
+        for (header, is_read) in
+            [("Idempotency-Key", answers("201") || answers("202")), ("If-Match", answers("412"))]
+        {
+            if is_read {
+                let parameter = Parameter::builder().name(header).parameter_in(ParameterIn::Header);
+                let parameter =
+                    parameter.required(Required::False).schema(Some(Object::with_type(text.clone())));
+                parameters.push(parameter.build().into());
+            }
+        }
+        operation.parameters.take_if(|parameters| parameters.is_empty());
     }
 
     fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
@@ -147,11 +182,6 @@ mod tests {
         {
             content.schema = one.items.iter().find(|item| matches!(item, RefOr::Ref(_))).cloned();
         }
-    }
-
-    fn problem() -> RefOr<Response> {
-        let content = Content::new(Some(Ref::new(PROBLEM)));
-        RefOr::T(ResponseBuilder::new().content("application/json", content).build())
     }
 
     fn described(status: &str, answer: &mut Response) {
@@ -172,11 +202,10 @@ mod tests {
             other => panic!("say what {other} means"),
         };
         words.clone_into(&mut answer.description);
-        for (kind, content) in std::mem::take(&mut answer.content) {
-            let schema = if let RefOr::T(content) = &content { content.schema.as_ref() } else { None };
-            let is_problem = matches!(schema, Some(RefOr::Ref(to)) if to.ref_location == PROBLEM);
-            let kind = if is_problem { "application/problem+json".to_owned() } else { kind };
-            answer.content.insert(kind, content);
+        let is_refusal = matches!(status.as_bytes(), [b'4', ..] | b"default");
+        if is_refusal && answer.content.is_empty() {
+            let problem = Content::new(Some(Ref::new(PROBLEM)));
+            answer.content.insert("application/problem+json".to_owned(), problem.into());
         }
         let header = match status {
             "201" => "Location",

@@ -1,19 +1,21 @@
 //! Overrides: a wish for a while, with its end and its reason.
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::act;
-use super::body::{Asked, Body};
-use super::instant::Instant;
-use super::openapi::{Items, Problem};
-use crate::app::{App, Result, overrides};
+use super::body::{Asked, Body, Paging};
+use super::openapi::Items;
+use crate::app::Result;
+use crate::app::overrides::{self, Draft};
 use crate::domain::ids::OverrideId;
 use crate::domain::overrides::{Override, Reach, Wanted};
+use crate::domain::target::Target;
+use crate::domain::time::Instant;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
@@ -25,6 +27,7 @@ pub(super) fn routes() -> Routes {
         .delete("/overrides/{id}", Access::OPERATOR, end)
 }
 
+// A copy, since host, type, name and key of what it reaches stand flat.
 /// An override.
 #[derive(Serialize, ToSchema)]
 pub struct OverrideJson {
@@ -60,7 +63,7 @@ impl From<Override> for OverrideJson {
         Self {
             host: one.reach.host().map(|host| host.0.clone()),
             target_type: one.reach.type_str(),
-            target_key: target.map(crate::domain::target::Target::key),
+            target_key: target.map(Target::key),
             target_id: target.is_some().then_some(one.target_name),
             id: one.id.0,
             state: one.wanted,
@@ -76,85 +79,43 @@ impl From<Override> for OverrideJson {
     }
 }
 
-/// An override as it is sent.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what `Body` reads")]
-pub(super) struct OverrideBody {
-    /// `local` where it is left out.
-    host: Option<String>,
-    /// `container`, `stack`, `host` or `all`.
-    target_type: String,
-    /// Name or key of a stack or container.
-    target_id: Option<String>,
-    state: Wanted,
-    /// RFC 3339, `YYYY-MM-DDTHH:MM` in the default zone, or a span such as `3h`; at most 30 days away.
-    until: String,
-    #[schema(max_length = 500)]
-    reason: String,
+#[derive(Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub struct OverrideQuery {
+    ended: Option<bool>,
 }
 
 /// The overrides that count, newest first; with `ended=true` those that ended too.
 #[utoipa::path(get, path = "/api/overrides", tag = "overrides", operation_id = "list_overrides",
-    params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("ended" = Option<bool>, Query)),
-    responses((status = 200, body = Items<OverrideJson>)))]
-pub(super) async fn list(
-    caller: Caller<Viewer>,
-    State(app): State<App>,
-    Asked(mut fields): Asked,
-) -> Result<Json<Items<OverrideJson>>> {
-    let ended = fields.flag("ended").unwrap_or(false);
-    let page = fields.page("overrides")?;
-    fields.finish()?;
-    let page = overrides::list(&app, &caller.actor, ended, &page).await?;
+    params(Paging, OverrideQuery), responses((status = 200, body = Items<OverrideJson>)))]
+pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<OverrideJson>>> {
+    let (OverrideQuery { ended }, page) = asked.page("overrides")?;
+    let page = overrides::list(&caller.app, &caller.actor, ended.unwrap_or(false), &page).await?;
     Ok(Json(Items::new("overrides", page)))
 }
 
 /// Makes an override; one that counted for the same target ends.
-#[utoipa::path(post, path = "/api/overrides", tag = "overrides", operation_id = "create_override", request_body = OverrideBody,
-    params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = OverrideJson), (status = 422, body = Problem)))]
-pub(super) async fn create(
-    caller: Caller<Operator>,
-    State(app): State<App>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response> {
-    let Body { mut fields, bytes } = body;
-    let draft = overrides::Draft {
-        host: fields.text("host"),
-        target_type: fields.text("target_type"),
-        target_id: fields.text("target_id"),
-        state: fields.text("state"),
-        until: fields.text("until"),
-        reason: fields.text("reason"),
-    };
-    fields.finish()?;
-    act::once(&app, &caller.actor, &headers, "/api/overrides", &bytes, async {
-        let one = overrides::create(&app, &caller.actor, &draft).await?;
+#[utoipa::path(post, path = "/api/overrides", tag = "overrides", operation_id = "create_override",
+    request_body = Draft, responses((status = 201, body = OverrideJson)))]
+pub async fn create(caller: Caller<Operator>, body: Body<Draft>) -> Result<Response> {
+    let work = async {
+        let one = overrides::create(&caller.app, &caller.actor, &body.value).await?;
         act::answer(StatusCode::CREATED, &OverrideJson::from(one))
-    })
-    .await
+    };
+    body.once.answer(&caller, work).await
 }
 
 /// One override.
-#[utoipa::path(get, path = "/api/overrides/{id}", tag = "overrides", operation_id = "get_override", params(("id" = String, Path)),
-    responses((status = 200, body = OverrideJson), (status = 404, body = Problem)))]
-pub(super) async fn get(
-    caller: Caller<Viewer>,
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Result<Json<OverrideJson>> {
-    Ok(Json(overrides::get(&app, &caller.actor, &OverrideId(id)).await?.into()))
+#[utoipa::path(get, path = "/api/overrides/{id}", tag = "overrides", operation_id = "get_override",
+    responses((status = 200, body = OverrideJson)))]
+pub async fn get(caller: Caller<Viewer>, Path(id): Path<OverrideId>) -> Result<Json<OverrideJson>> {
+    Ok(Json(overrides::get(&caller.app, &caller.actor, &id).await?.into()))
 }
 
 /// Ends an override before its time.
-#[utoipa::path(delete, path = "/api/overrides/{id}", tag = "overrides", operation_id = "end_override", params(("id" = String, Path)),
-    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn end(
-    caller: Caller<Operator>,
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Result<StatusCode> {
-    overrides::finish(&app, &caller.actor, &OverrideId(id)).await?;
+#[utoipa::path(delete, path = "/api/overrides/{id}", tag = "overrides", operation_id = "end_override",
+    responses((status = 204), (status = 409)))]
+pub async fn end(caller: Caller<Operator>, Path(id): Path<OverrideId>) -> Result<StatusCode> {
+    overrides::finish(&caller.app, &caller.actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,17 +1,15 @@
 //! The sleep report.
 
 use axum::Json;
-use axum::extract::State;
 use jiff::civil::Weekday;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::body::Asked;
-use super::instant::Instant;
 use crate::app::report::{self, Report, Row};
-use crate::app::{App, Error, Result, zone};
+use crate::app::{Error, Result, zone};
 use crate::domain::report::{Amount, Prices, Week};
-use crate::domain::time::{zone as zone_of, zone_name};
+use crate::domain::time::{Instant, zone as zone_of, zone_name};
 use crate::web::auth::{Caller, Viewer};
 use crate::web::routes::{Access, Routes};
 
@@ -122,18 +120,19 @@ impl ReportJson {
     }
 }
 
+#[derive(Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub struct ReportQuery {
+    /// ISO week such as 2026-W48; without it the present one
+    week: Option<String>,
+}
+
 /// How long what napped in a week, and what that gave back.
 #[utoipa::path(get, path = "/api/report", tag = "report", operation_id = "get_report",
-    params(("week" = Option<String>, Query, description = "ISO week such as 2026-W48; without it the present one")),
-    responses((status = 200, body = ReportJson), (status = 422, body = super::openapi::Problem)))]
-pub(super) async fn get(
-    caller: Caller<Viewer>,
-    State(app): State<App>,
-    Asked(mut fields): Asked,
-) -> Result<Json<ReportJson>> {
-    let text = fields.text("week");
-    fields.finish()?;
-    let week = match text.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+    params(ReportQuery), responses((status = 200, body = ReportJson)))]
+pub async fn get(caller: Caller<Viewer>, asked: Asked) -> Result<Json<ReportJson>> {
+    let ReportQuery { week } = asked.read()?;
+    let week = match week.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) => {
             let week = Week::parse(text);
             Some(week.ok_or_else(|| Error::field("week", "use an ISO week such as 2026-W48"))?)
@@ -143,8 +142,8 @@ pub(super) async fn get(
     let own = caller.user().timezone.as_deref().and_then(|name| zone_of(name).ok());
     let zone = match own {
         Some(zone) => zone,
-        None => zone::default_zone(&app).await?.zone,
+        None => zone::default_zone(&caller.app).await?.zone,
     };
-    let report = report::of_week(&app, &caller.actor, week, &zone, Weekday::Monday).await?;
+    let report = report::of_week(&caller.app, &caller.actor, week, &zone, Weekday::Monday).await?;
     Ok(Json(ReportJson::new(&report, zone_name(&zone))))
 }

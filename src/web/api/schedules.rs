@@ -2,50 +2,28 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::act;
-use super::body::{Asked, Body, Fields};
-use super::instant::Instant;
-use super::openapi::{Items, Problem};
-use crate::app::schedules::{
-    self, Draft, GuardDraft, LastRun, Now, Preview, Saved, ScheduleFilter, ScheduleView,
-};
-use crate::app::{App, Result};
+use super::act::{self, IfMatch};
+use super::body::{Asked, Body, Empty, Paging};
+use super::openapi::Items;
+use super::runs::target_filter;
+use crate::app::Result;
+use crate::app::schedules::{self, Draft, LastRun, Now, Preview, Saved, ScheduleFilter, ScheduleView};
 use crate::domain::action::Action;
-use crate::domain::guard::{Guard, Then};
-use crate::domain::ids::{HostId, ScheduleId};
-use crate::domain::run::{RunState, Trigger};
+use crate::domain::guard::Guard;
+use crate::domain::ids::ScheduleId;
+use crate::domain::run::Trigger;
 use crate::domain::schedule::{Policy, ScheduleKind, Source, Wake, When};
-use crate::domain::target::{Target, TargetType};
+use crate::domain::target::TargetType;
+use crate::domain::time::Instant;
 use crate::domain::window::Mood;
 use crate::web::Web;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
-
-/// Fields that only `DockNap` sets.
-const READ_ONLY: [&str; 17] = [
-    "id",
-    "next_at",
-    "last_run",
-    "source",
-    "rev",
-    "effective_timezone",
-    "now",
-    "owner",
-    "skip_at",
-    "warnings",
-    "meaning",
-    "title",
-    "target_key",
-    "target_exists",
-    "effective_from",
-    "created_at",
-    "updated_at",
-];
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -62,6 +40,7 @@ pub(super) fn routes() -> Routes {
         .post("/schedules/{id}/run", Access::OPERATOR, run)
 }
 
+// A copy, since what a person decides, its target and what comes of it stand flat.
 /// A schedule.
 #[derive(Serialize, ToSchema)]
 pub struct ScheduleJson {
@@ -110,7 +89,7 @@ pub struct ScheduleJson {
     skip_at: Option<Instant>,
     /// When it acts next.
     next_at: Option<Instant>,
-    last_run: Option<LastRunJson>,
+    last_run: Option<LastRun>,
     effective_from: Instant,
     created_at: Instant,
     updated_at: Instant,
@@ -120,29 +99,7 @@ pub struct ScheduleJson {
     warnings: Option<Vec<String>>,
     /// In the answer to a save of a window: what that does at once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    now: Option<NowJson>,
-}
-
-/// The newest run of a schedule.
-#[derive(Serialize, ToSchema)]
-pub struct LastRunJson {
-    id: String,
-    state: RunState,
-    reason: String,
-    fire_at: Option<Instant>,
-    finished_at: Option<Instant>,
-}
-
-impl From<LastRun> for LastRunJson {
-    fn from(run: LastRun) -> Self {
-        Self {
-            id: run.id.0,
-            state: run.state,
-            reason: run.reason,
-            fire_at: run.fire_at.map(Instant),
-            finished_at: run.finished_at.map(Instant),
-        }
-    }
+    now: Option<Now>,
 }
 
 impl From<ScheduleView> for ScheduleJson {
@@ -189,7 +146,7 @@ impl From<ScheduleView> for ScheduleJson {
             owner: schedule.owner_name,
             skip_at: schedule.skip_at.map(Instant),
             next_at: view.next_at.map(Instant),
-            last_run: view.last_run.map(LastRunJson::from),
+            last_run: view.last_run,
             effective_from: Instant(schedule.effective_from),
             created_at: Instant(schedule.created_at),
             updated_at: Instant(schedule.updated_at),
@@ -202,188 +159,53 @@ impl From<ScheduleView> for ScheduleJson {
 
 impl From<Saved> for ScheduleJson {
     fn from(saved: Saved) -> Self {
-        Self { warnings: Some(saved.warnings), now: saved.now.map(NowJson::from), ..saved.view.into() }
+        Self { warnings: Some(saved.warnings), now: saved.now, ..saved.view.into() }
     }
 }
 
-/// What can be said about a schedule. Read-only fields of a schedule may be sent too and are not looked at.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what `Body` reads")]
-pub struct ScheduleBody {
-    #[schema(max_length = 120)]
-    name: Option<String>,
-    /// `local` where it is left out.
-    host: Option<String>,
-    target_type: TargetType,
-    /// Name or key.
-    target_id: String,
-    /// By default whichever of `cron`, `at` and `window` is there.
-    kind: Option<ScheduleKind>,
-    /// Left out for a window.
-    action: Option<Action>,
-    #[schema(max_length = 256, example = "0 23 * * *")]
-    cron: Option<String>,
-    /// RFC 3339, or `YYYY-MM-DDTHH:MM` in the schedule's zone.
-    at: Option<String>,
-    #[schema(max_length = 512, example = "sleep Mon-Fri 23:00-07:00")]
-    window: Option<String>,
-    /// For a window: `stop` or `pause`.
-    mode: Option<String>,
-    policy: Option<Policy>,
-    wake: Option<Wake>,
-    calendar_id: Option<String>,
-    /// `awake`, `asleep` or a day like `as:Sun` for a window; `skip` else.
-    calendar_effect: Option<String>,
-    /// For a window saved inside its sleep: let it begin with the next one.
-    from_next: Option<bool>,
-    #[schema(example = "Europe/Berlin")]
-    timezone: Option<String>,
-    /// True where it is left out.
+#[derive(Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub struct ScheduleQuery {
     enabled: Option<bool>,
-    #[schema(minimum = 0, maximum = 604_800)]
-    catch_up_seconds: Option<i64>,
-    #[schema(minimum = -1000, maximum = 1000)]
-    priority: Option<i64>,
-    #[schema(minimum = 0, maximum = 3600)]
-    stop_timeout_seconds: Option<i64>,
-    guard: Option<GuardBody>,
-    #[schema(max_length = 2000)]
-    note: Option<String>,
-    /// Accept a target that does not exist yet.
-    allow_missing: Option<bool>,
-}
-
-/// What may hold back a stop, a pause or the sleep of a window for a while: a minimum uptime, busy containers, or both.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what `Body` reads")]
-pub struct GuardBody {
-    /// Not before the target has been up this long.
-    #[schema(minimum = 1, maximum = 1440)]
-    min_uptime_minutes: Option<i64>,
-    /// Busy is a container above this, in percent of one core.
-    #[schema(minimum = 1, maximum = 6400)]
-    busy_cpu_percent: Option<i64>,
-    /// How long a busy target is waited for; 30 where it is left out.
-    #[schema(minimum = 5, maximum = 720)]
-    busy_wait_minutes: Option<i64>,
-    /// What happens when it is busy to the end; `go` where it is left out.
-    then: Option<Then>,
-}
-
-/// Reads a draft; `id` is the schedule it would replace.
-fn draft(fields: &mut Fields, id: Option<ScheduleId>) -> Draft {
-    let id = id.or_else(|| fields.text("id").map(ScheduleId));
-    fields.read_only(&READ_ONLY);
-    Draft {
-        id,
-        name: fields.text("name"),
-        host: fields.text("host"),
-        target_type: fields.text("target_type"),
-        target_id: fields.text("target_id"),
-        kind: fields.text("kind"),
-        action: fields.text("action"),
-        cron: fields.text("cron"),
-        at: fields.text("at"),
-        window: fields.text("window"),
-        timezone: fields.text("timezone"),
-        enabled: fields.boolean("enabled"),
-        catch_up_seconds: fields.integer("catch_up_seconds"),
-        priority: fields.integer("priority"),
-        stop_timeout_seconds: fields.integer("stop_timeout_seconds"),
-        policy: fields.text("policy"),
-        mode: fields.text("mode"),
-        wake: fields.text("wake"),
-        calendar_id: fields.text("calendar_id"),
-        calendar_effect: fields.text("calendar_effect"),
-        from_next: fields.boolean("from_next").unwrap_or(false),
-        guard: fields.object("guard", guard).unwrap_or_default(),
-        note: fields.text("note"),
-        allow_missing: fields.boolean("allow_missing").unwrap_or(false),
-    }
-}
-
-fn guard(fields: &mut Fields) -> GuardDraft {
-    GuardDraft {
-        min_uptime_minutes: fields.integer("min_uptime_minutes"),
-        busy_cpu_percent: fields.integer("busy_cpu_percent"),
-        busy_wait_minutes: fields.integer("busy_wait_minutes"),
-        then: fields.text("then"),
-    }
+    host: Option<String>,
+    target_type: Option<TargetType>,
+    target_id: Option<String>,
+    q: Option<String>,
 }
 
 /// The schedules, newest first.
 #[utoipa::path(get, path = "/api/schedules", tag = "schedules", operation_id = "list_schedules",
-    params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("enabled" = Option<bool>, Query),
-        ("host" = Option<String>, Query), ("target_type" = Option<TargetType>, Query),
-        ("target_id" = Option<String>, Query), ("q" = Option<String>, Query)),
-    responses((status = 200, body = Items<ScheduleJson>)))]
-pub(super) async fn list(
-    caller: Caller<Viewer>,
-    State(app): State<App>,
-    Asked(mut fields): Asked,
-) -> Result<Json<Items<ScheduleJson>>> {
-    let (host, target) = asked_target(&app, &mut fields);
-    let filter = ScheduleFilter { host, target, enabled: fields.flag("enabled"), text: fields.text("q") };
-    let page = fields.page("schedules")?;
-    fields.finish()?;
-    let page = schedules::list(&app, &caller.actor, &filter, &page).await?;
+    params(Paging, ScheduleQuery), responses((status = 200, body = Items<ScheduleJson>)))]
+pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<ScheduleJson>>> {
+    let (query, page) = asked.page::<ScheduleQuery>("schedules")?;
+    let (host, target) = target_filter(&caller.app, query.host, query.target_type, query.target_id)?;
+    let filter = ScheduleFilter { host, target, enabled: query.enabled, text: query.q };
+    let page = schedules::list(&caller.app, &caller.actor, &filter, &page).await?;
     Ok(Json(Items::new("schedules", page)))
 }
 
-/// The host and the target that a query string filters by. A container that is gone is found under its exact name only where it
-/// never belonged to a stack.
-pub(super) fn asked_target(app: &App, fields: &mut Fields) -> (Option<HostId>, Option<Target>) {
-    let host = fields.host(app);
-    let (target_type, name) = match (fields.text("target_type"), fields.text("target_id")) {
-        (None, None) => return (host, None),
-        (Some(target_type), Some(name)) => (target_type, name),
-        _ => {
-            fields.fault("target_id", "target_type and target_id go together");
-            return (host, None);
-        }
-    };
-    let Some(target_type) = TargetType::parse(&target_type) else {
-        fields.fault("target_type", "use stack or container");
-        return (host, None);
-    };
-    let on = host.clone().unwrap_or_else(|| HostId::from("local"));
-    (host, Some(crate::app::history::target_named(app, &on, target_type, &name)))
-}
-
 /// Stores a new schedule.
-#[utoipa::path(post, path = "/api/schedules", tag = "schedules", operation_id = "create_schedule", request_body = ScheduleBody,
-    params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = ScheduleJson), (status = 422, body = Problem)))]
-pub(super) async fn create(
-    caller: Caller<Operator>,
-    State(app): State<App>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response> {
-    let Body { mut fields, bytes } = body;
-    let draft = Draft { id: None, ..draft(&mut fields, None) };
-    fields.finish()?;
-    act::once(&app, &caller.actor, &headers, "/api/schedules", &bytes, async {
-        let saved = schedules::create(&app, &caller.actor, &draft, Source::Api).await?;
+#[utoipa::path(post, path = "/api/schedules", tag = "schedules", operation_id = "create_schedule",
+    request_body = Draft, responses((status = 201, body = ScheduleJson)))]
+pub async fn create(caller: Caller<Operator>, mut body: Body<Draft, ScheduleJson>) -> Result<Response> {
+    body.value.id = None;
+    let work = async {
+        let saved = schedules::create(&caller.app, &caller.actor, &body.value, Source::Api).await?;
         act::answer(StatusCode::CREATED, &ScheduleJson::from(saved))
-    })
-    .await
+    };
+    body.once.answer(&caller, work).await
 }
 
 /// What a schedule would do; stores nothing.
-#[utoipa::path(post, path = "/api/schedules/preview", tag = "schedules", operation_id = "preview_schedule", request_body = ScheduleBody,
-    responses((status = 200, body = PreviewJson), (status = 422, body = Problem), (status = 429, body = Problem)))]
-pub(super) async fn preview(
+#[utoipa::path(post, path = "/api/schedules/preview", tag = "schedules", operation_id = "preview_schedule",
+    request_body = Draft, responses((status = 200, body = PreviewJson), (status = 429)))]
+pub async fn preview(
     caller: Caller<Viewer>,
     State(web): State<Web>,
-    State(app): State<App>,
-    body: Body,
+    body: Body<Draft, ScheduleJson>,
 ) -> Result<Json<PreviewJson>> {
     web.previews.admit(&caller.user().id)?;
-    let mut fields = body.fields;
-    let draft = draft(&mut fields, None);
-    fields.finish()?;
-    Ok(Json(schedules::preview(&app, &caller.actor, &draft).await?.into()))
+    Ok(Json(schedules::preview(&caller.app, &caller.actor, &body.value).await?.into()))
 }
 
 /// A change of what is wanted.
@@ -393,20 +215,7 @@ pub struct TransitionJson {
     state: Mood,
 }
 
-/// What a window that is saved now does at once.
-#[derive(Serialize, ToSchema)]
-pub struct NowJson {
-    state: Mood,
-    /// The containers it would stop or pause.
-    will_stop: Vec<String>,
-}
-
-impl From<Now> for NowJson {
-    fn from(now: Now) -> Self {
-        Self { state: now.state, will_stop: now.will_stop }
-    }
-}
-
+// A copy, since a page shows more and a program each instant twice: alone, and with what begins.
 /// What a schedule would do.
 #[derive(Serialize, ToSchema)]
 pub struct PreviewJson {
@@ -417,7 +226,7 @@ pub struct PreviewJson {
     /// For a window: what begins at each of them; `null` else.
     transitions: Option<Vec<TransitionJson>>,
     /// For a window: what saving it does at once.
-    now: Option<NowJson>,
+    now: Option<Now>,
     /// How long its guard may hold it back, in minutes; `null` without one.
     may_wait_minutes: Option<i64>,
     warnings: Vec<String>,
@@ -437,7 +246,7 @@ impl From<Preview> for PreviewJson {
                     .collect()
             }),
             next: preview.next.into_iter().map(|next| Instant(next.at)).collect(),
-            now: preview.now.map(NowJson::from),
+            now: preview.now,
             may_wait_minutes: preview.guard.map(|guard| guard.longest_minutes()),
             warnings: preview.warnings,
             dst_notes: preview.dst_notes,
@@ -447,132 +256,97 @@ impl From<Preview> for PreviewJson {
 }
 
 /// One schedule.
-#[utoipa::path(get, path = "/api/schedules/{id}", tag = "schedules", operation_id = "get_schedule", params(("id" = String, Path)),
-    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
-pub(super) async fn get(
-    caller: Caller<Viewer>,
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Result<Response> {
-    Ok(show(schedules::get(&app, &caller.actor, &ScheduleId(id)).await?.into()))
+#[utoipa::path(get, path = "/api/schedules/{id}", tag = "schedules", operation_id = "get_schedule",
+    responses((status = 200, body = ScheduleJson)))]
+pub async fn get(caller: Caller<Viewer>, Path(id): Path<ScheduleId>) -> Result<Response> {
+    Ok(show(schedules::get(&caller.app, &caller.actor, &id).await?))
 }
 
-fn show(schedule: ScheduleJson) -> Response {
+fn show(schedule: impl Into<ScheduleJson>) -> Response {
+    let schedule = schedule.into();
     (act::etag(schedule.rev), Json(schedule)).into_response()
 }
 
 /// Replaces a schedule; what is left out is at its default afterwards.
-#[utoipa::path(put, path = "/api/schedules/{id}", tag = "schedules", operation_id = "replace_schedule", request_body = ScheduleBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
-    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem), (status = 409, body = Problem),
-        (status = 412, body = Problem), (status = 422, body = Problem)))]
-pub(super) async fn put(
+#[utoipa::path(put, path = "/api/schedules/{id}", tag = "schedules", operation_id = "replace_schedule",
+    request_body = Draft, responses((status = 200, body = ScheduleJson), (status = 409), (status = 412)))]
+pub async fn put(
     caller: Caller<Operator>,
-    State(app): State<App>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    Path(id): Path<ScheduleId>,
+    IfMatch(rev): IfMatch,
+    mut body: Body<Draft, ScheduleJson>,
 ) -> Result<Response> {
-    let mut fields = body.fields;
-    let id = ScheduleId(id);
-    let draft = draft(&mut fields, Some(id.clone()));
-    fields.finish()?;
-    let rev = act::if_match(&headers);
-    Ok(show(schedules::update(&app, &caller.actor, &id, &draft, rev).await?.into()))
+    body.value.id = Some(id.clone());
+    Ok(show(schedules::update(&caller.app, &caller.actor, &id, &body.value, rev).await?))
 }
 
 /// Deletes a schedule; its runs keep its name.
 #[utoipa::path(delete, path = "/api/schedules/{id}", tag = "schedules", operation_id = "delete_schedule",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
-    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem),
-        (status = 412, body = Problem)))]
-pub(super) async fn delete(
+    responses((status = 204), (status = 409), (status = 412)))]
+pub async fn delete(
     caller: Caller<Operator>,
-    State(app): State<App>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
+    Path(id): Path<ScheduleId>,
+    IfMatch(rev): IfMatch,
 ) -> Result<StatusCode> {
-    schedules::delete(&app, &caller.actor, &ScheduleId(id), act::if_match(&headers)).await?;
+    schedules::delete(&caller.app, &caller.actor, &id, rev).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Switches a schedule on, from now.
-#[utoipa::path(post, path = "/api/schedules/{id}/enable", tag = "schedules", operation_id = "enable_schedule", params(("id" = String, Path)),
-    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
-pub(super) async fn enable(
+#[utoipa::path(post, path = "/api/schedules/{id}/enable", tag = "schedules", operation_id = "enable_schedule",
+    responses((status = 200, body = ScheduleJson)))]
+pub async fn enable(
     caller: Caller<Operator>,
-    State(app): State<App>,
-    Path(id): Path<String>,
-    body: Body,
+    Path(id): Path<ScheduleId>,
+    _: Body<Empty>,
 ) -> Result<Response> {
-    body.fields.finish()?;
-    Ok(show(schedules::enable(&app, &caller.actor, &ScheduleId(id)).await?.into()))
+    Ok(show(schedules::enable(&caller.app, &caller.actor, &id).await?))
 }
 
 /// Switches a schedule off.
-#[utoipa::path(post, path = "/api/schedules/{id}/disable", tag = "schedules", operation_id = "disable_schedule", params(("id" = String, Path)),
-    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
-pub(super) async fn disable(
+#[utoipa::path(post, path = "/api/schedules/{id}/disable", tag = "schedules", operation_id = "disable_schedule",
+    responses((status = 200, body = ScheduleJson)))]
+pub async fn disable(
     caller: Caller<Operator>,
-    State(app): State<App>,
-    Path(id): Path<String>,
-    body: Body,
+    Path(id): Path<ScheduleId>,
+    _: Body<Empty>,
 ) -> Result<Response> {
-    body.fields.finish()?;
-    Ok(show(schedules::disable(&app, &caller.actor, &ScheduleId(id)).await?.into()))
+    Ok(show(schedules::disable(&caller.app, &caller.actor, &id).await?))
 }
 
 /// Drops exactly the next occurrence.
-#[utoipa::path(post, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "skip_next", params(("id" = String, Path)),
-    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn skip(
-    caller: Caller<Operator>,
-    State(app): State<App>,
-    Path(id): Path<String>,
-    body: Body,
-) -> Result<Response> {
-    body.fields.finish()?;
-    Ok(show(schedules::skip_next(&app, &caller.actor, &ScheduleId(id)).await?.into()))
+#[utoipa::path(post, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "skip_next",
+    responses((status = 200, body = ScheduleJson), (status = 409)))]
+pub async fn skip(caller: Caller<Operator>, Path(id): Path<ScheduleId>, _: Body<Empty>) -> Result<Response> {
+    Ok(show(schedules::skip_next(&caller.app, &caller.actor, &id).await?))
 }
 
 /// Takes a skip back.
-#[utoipa::path(delete, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "unskip_next", params(("id" = String, Path)),
-    responses((status = 200, body = ScheduleJson), (status = 404, body = Problem)))]
-pub(super) async fn unskip(
-    caller: Caller<Operator>,
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Result<Response> {
-    Ok(show(schedules::unskip_next(&app, &caller.actor, &ScheduleId(id)).await?.into()))
+#[utoipa::path(delete, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "unskip_next",
+    responses((status = 200, body = ScheduleJson)))]
+pub async fn unskip(caller: Caller<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
+    Ok(show(schedules::unskip_next(&caller.app, &caller.actor, &id).await?))
 }
 
 /// Which edge of a window.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body; `Fields` reads it")]
-pub(super) struct RunBody {
+#[derive(Deserialize, ToSchema)]
+pub struct RunBody {
     /// `sleep` or `wake`; for a window only, and needed there.
     edge: Option<String>,
 }
 
 /// Does now what the schedule does.
-#[utoipa::path(post, path = "/api/schedules/{id}/run", tag = "schedules", operation_id = "run_schedule", request_body = Option<RunBody>,
-    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted),
-        (status = 403, body = Problem), (status = 404, body = Problem)))]
-pub(super) async fn run(
+#[utoipa::path(post, path = "/api/schedules/{id}/run", tag = "schedules", operation_id = "run_schedule",
+    request_body = Option<RunBody>,
+    responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted), (status = 403)))]
+pub async fn run(
     caller: Caller<Operator>,
-    State(app): State<App>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    Path(id): Path<ScheduleId>,
+    body: Body<RunBody>,
 ) -> Result<Response> {
-    let Body { mut fields, bytes } = body;
-    let edge = fields.text("edge");
-    fields.finish()?;
-    let call = format!("/api/schedules/{id}/run");
-    act::once(&app, &caller.actor, &headers, &call, &bytes, async {
-        let (id, edge) = (ScheduleId(id), edge.as_deref());
-        act::accepted(&schedules::run_now(&app, &caller.actor, &id, Trigger::Api, edge).await?)
-    })
-    .await
+    let edge = body.value.edge.as_deref();
+    let work = async {
+        act::accepted(&schedules::run_now(&caller.app, &caller.actor, &id, Trigger::Api, edge).await?)
+    };
+    body.once.answer(&caller, work).await
 }

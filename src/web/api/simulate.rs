@@ -1,19 +1,21 @@
 //! What happens when: every fire, edge and conflict of a stretch of time to come.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::actions::TargetJson;
 use super::body::Asked;
-use super::instant::Instant;
-use super::openapi::Problem;
+use super::runs::known_host;
 use crate::app::simulate::{self, Foretold, Mark, Question};
-use crate::app::{App, Error, Result};
-use crate::domain::ids::HostId;
+use crate::app::{Error, Result};
 use crate::domain::overrides::Wanted;
 use crate::domain::simulate::{Event, EventKind};
+use crate::domain::target::Target;
+use crate::domain::time::Instant;
 use crate::web::Web;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::routes::{Access, Routes};
@@ -56,7 +58,7 @@ pub struct EventJson {
 }
 
 impl EventJson {
-    fn new(event: Event, name: String) -> Self {
+    fn new(event: Event, names: &HashMap<Target, String>) -> Self {
         let (action, state) = match event.kind {
             EventKind::Fire(action) => (Some(action.as_str()), None),
             EventKind::Edge(wanted) => (None, Some(wanted.map_or("none", Wanted::as_str))),
@@ -66,7 +68,7 @@ impl EventJson {
             at: Instant(event.at),
             host: event.target.host.0.clone(),
             target_type: event.target.target_type().as_str(),
-            target_id: name,
+            target_id: names.get(&event.target).cloned().unwrap_or_default(),
             action,
             state,
             schedule_id: id.map(|id| id.0),
@@ -91,7 +93,6 @@ pub struct DayJson {
 impl From<Foretold> for SimulationJson {
     fn from(foretold: Foretold) -> Self {
         let Foretold { from, until, zone, simulation, names, marks } = foretold;
-        let name = |event: &Event| names.get(&event.target).cloned().unwrap_or_default();
         let days = marks.into_iter().map(|(date, marks)| {
             let mut day =
                 DayJson { date: date.to_string(), clock_change_minutes: 0, calendar_of: Vec::new() };
@@ -109,47 +110,44 @@ impl From<Foretold> for SimulationJson {
             timezone: zone.name,
             cut_at: simulation.cut.map(Instant),
             days: days.collect(),
-            events: simulation
-                .events
-                .into_iter()
-                .map(|event| {
-                    let name = name(&event);
-                    EventJson::new(event, name)
-                })
-                .collect(),
+            events: simulation.events.into_iter().map(|event| EventJson::new(event, &names)).collect(),
         }
     }
+}
+
+#[derive(Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub struct SimulateQuery {
+    from: Option<String>,
+    to: Option<String>,
+    host: Option<String>,
+    target_type: Option<String>,
+    target_id: Option<String>,
 }
 
 /// What happens if nobody does anything meanwhile: fires, edges, skips and conflicts, at most 92 days at once and 400
 /// days ahead.
 #[utoipa::path(get, path = "/api/simulate", tag = "schedules", operation_id = "simulate",
-    params(("from" = Option<String>, Query), ("to" = Option<String>, Query), ("host" = Option<String>, Query),
-        ("target_type" = Option<String>, Query), ("target_id" = Option<String>, Query)),
-    responses((status = 200, body = SimulationJson), (status = 422, body = Problem),
-        (status = 429, body = Problem)))]
-pub(super) async fn get(
+    params(SimulateQuery), responses((status = 200, body = SimulationJson), (status = 429)))]
+pub async fn get(
     caller: Caller<Viewer>,
     State(web): State<Web>,
-    State(app): State<App>,
-    Asked(mut fields): Asked,
+    asked: Asked,
 ) -> Result<Json<SimulationJson>> {
     web.previews.admit(&caller.user().id)?;
-    let (from, to) = (fields.text("from"), fields.text("to"));
-    let host = fields.host(&app);
-    let (target_type, target_id) = (fields.text("target_type"), fields.text("target_id"));
-    fields.finish()?;
+    let SimulateQuery { from, to, host, target_type, target_id } = asked.read()?;
+    let host = known_host(&caller.app, host)?;
     let target = match (target_type, target_id) {
         (None, None) => None,
         (Some(target_type), Some(target_id)) => {
-            let host = host.clone().unwrap_or_else(|| HostId::from("local")).0;
-            Some(TargetJson { host, target_type, target_id }.resolve(&app)?)
+            let on = host.as_ref().map(|host| host.0.clone());
+            Some(TargetJson::new(on, target_type, target_id).resolve(&caller.app)?)
         }
         (None, Some(_)) => return Err(Error::field("target_type", "say stack or container too")),
         (Some(_), None) => return Err(Error::field("target_id", "say which one too")),
     };
     let question = Question { from, to, target };
-    let mut foretold = simulate::simulate(&app, &caller.actor, &question).await?;
+    let mut foretold = simulate::simulate(&caller.app, &caller.actor, &question).await?;
     foretold.simulation.events.retain(|event| host.as_ref().is_none_or(|host| event.target.host == *host));
     Ok(Json(foretold.into()))
 }

@@ -17,7 +17,6 @@ use crate::domain::ids::{HostId, RunId};
 use crate::domain::target;
 use crate::domain::text::capital;
 use crate::web::Web;
-use crate::web::api::audit::AuditJson;
 use crate::web::auth::{Caller, Viewer};
 use crate::web::export::{File, Form, instant};
 use crate::web::filters;
@@ -482,7 +481,7 @@ async fn file(
         return Err(Error::Invalid(errors));
     }
     let (app, actor) = (web.app.clone(), caller.actor.clone());
-    let json = |row: AuditRow| serde_json::to_value(AuditJson::from(row)).unwrap_or_default();
+    let json = |row: AuditRow| serde_json::to_value(row).unwrap_or_default();
     let file = File { form, name: "audit", columns: &COLUMNS, cells, json };
     file.answer(now.at, move |page| {
         let (app, actor, wanted) = (app.clone(), actor.clone(), wanted.clone());
