@@ -3,7 +3,7 @@
 use tokio::sync::Mutex;
 
 use super::audit::{self, Object};
-use super::{Actor, App, Error, Live, Result, execute};
+use super::{Actor, App, Error, Live, Result, targets};
 use crate::db;
 use crate::domain::audit::AuditDetail;
 use crate::domain::ids::HostId;
@@ -54,9 +54,9 @@ pub async fn lock(
     if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
         return Err(Error::field("reason", format!("use one line of {MAX_REASON} characters at most")));
     }
-    let target = execute::resolve_target(app, host, target_type, name)?;
+    let target = targets::resolve(app, host, target_type, name)?;
     let lock = Lock {
-        target_name: execute::name_of(app, &target),
+        target_name: targets::name(app, &target),
         target,
         reason: reason.to_owned(),
         author_id: actor.reference.id.clone(),
@@ -93,8 +93,8 @@ pub async fn unlock(
     let (target, name) = match stored {
         Some(lock) => (lock.target, lock.target_name),
         None => {
-            let target = execute::resolve_target(app, host, target_type, name)?;
-            let name = execute::name_of(app, &target);
+            let target = targets::resolve(app, host, target_type, name)?;
+            let name = targets::name(app, &target);
             (target, name)
         }
     };

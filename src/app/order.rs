@@ -3,7 +3,7 @@
 use tokio::sync::Mutex;
 
 use super::audit::{self, Object};
-use super::{Actor, App, Error, FieldError, Live, Result, execute};
+use super::{Actor, App, Error, FieldError, Live, Result, targets};
 use crate::db;
 use crate::domain::audit::AuditDetail;
 use crate::domain::ids::HostId;
@@ -113,9 +113,9 @@ pub async fn add(app: &App, actor: &Actor, draft: &Draft) -> Result<AddedEdge> {
     let edge = AddedEdge {
         id: app.ids.next::<crate::domain::ids::AuditId>(app.clock.now()).0,
         host: host.clone(),
-        dependant_name: execute::name_of(app, &dependant),
+        dependant_name: targets::name(app, &dependant),
         dependant: dependant.subject,
-        dependency_name: execute::name_of(app, &dependency),
+        dependency_name: targets::name(app, &dependency),
         dependency: dependency.subject,
         condition,
         wait_seconds,
@@ -160,7 +160,7 @@ fn side(
         faults.push(FieldError::new(format!("{name}_id"), "say which one"));
         return None;
     };
-    match execute::resolve_target(app, host, kind, id) {
+    match targets::resolve(app, host, kind, id) {
         Ok(target) => Some(target),
         Err(error) => {
             faults.push(FieldError::new(format!("{name}_id"), error.to_string()));

@@ -4,21 +4,21 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::{Request, Share, known, plan_by, touchable};
+use super::{Request, Share, plan_by};
 use crate::app::audit::{self, Object};
 use crate::app::error::{Error, Result};
+use crate::app::manual_changes::ManualChange;
 use crate::app::outlook::Outlook;
-use crate::app::{Actor, App, Live};
-use crate::app::{by_hand, overrides};
+use crate::app::{Actor, App, Live, overrides, targets};
 use crate::db::{self, Tx};
 use crate::domain::action::Action;
 use crate::domain::audit::{AuditDetail, AuditRow};
 use crate::domain::ids::RunId;
-use crate::domain::inventory::{Inventory, is_replaced_name};
+use crate::domain::inventory::Inventory;
 use crate::domain::permission::Permission;
 use crate::domain::plan::{Plan, why_idle};
 use crate::domain::run::{self, Run, RunState, Step, StepState, Trigger};
-use crate::domain::target::{ContainerIdentity, Subject, Target};
+use crate::domain::target::ContainerIdentity;
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,16 +73,12 @@ impl Prepared {
 /// [`Error::Conflict`] for one that is never touched. While the host cannot be reached the run is stored and waits.
 pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submitted> {
     actor.require(Permission::Operate)?;
-    let host = app
-        .hosts
-        .get(&request.target.host)
-        .ok_or_else(|| Error::not_found("host", request.target.host.as_str()))?;
-    let inventory = host.inventory();
+    let inventory = targets::inventory_of(app, &request.target.host)?;
     if inventory.is_connected() {
-        known(&inventory, &request.target)?;
+        targets::known(&inventory, &request.target)?;
     }
-    let name = target_name(&inventory, &request.target, request.known_as.as_deref());
-    touchable(&inventory, &request.target, &name)?;
+    let name = targets::present_name(&inventory, &request.target, request.known_as.as_deref());
+    targets::touchable(&inventory, &request.target, &name)?;
     let lasting = request.lasting.clone();
     let outlook = Outlook::load(app).await?;
     // Two requests for the same thing at once: the second one finds the first.
@@ -90,11 +86,13 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     let prepared = prepare(app, actor, request, &inventory, &outlook, app.clock.now()).await?;
     let mut tx = app.db.begin().await?;
     let twin = db::runs::open_twin(&mut tx, &prepared.run).await?;
-    if let Some(wish) = lasting {
-        by_hand::make_last(&mut tx, app, actor, &prepared, &inventory, &outlook.rules, wish).await?;
+    let Prepared { run, steps } = &prepared;
+    let (inventory, rules, now) = (&inventory, &outlook.rules, run.created_at);
+    let change = ManualChange { app, actor, run, steps, inventory, rules, now };
+    if let Some(lasting) = lasting {
+        change.make_last(&mut tx, lasting).await?;
     } else if twin.is_none() {
-        let asked = prepared.run.created_at;
-        by_hand::answer(&mut tx, app, actor, &prepared, &inventory, &outlook.rules, asked).await?;
+        change.apply_policy(&mut tx).await?;
     }
     if let Some(twin) = twin {
         tx.commit().await?;
@@ -152,7 +150,7 @@ pub async fn prepare(
         id: app.ids.next(now),
         schedule_id,
         schedule_name,
-        target_name: target_name(inventory, &request.target, request.known_as.as_deref()),
+        target_name: targets::present_name(inventory, &request.target, request.known_as.as_deref()),
         target: request.target,
         action: request.action,
         trigger: request.trigger,
@@ -242,7 +240,7 @@ pub(super) async fn record_end(
     reason: &str,
 ) -> Result<()> {
     let name = match app.hosts.get(&run.target.host) {
-        Some(host) => target_name(&host.inventory(), &run.target, Some(&run.target_name)),
+        Some(host) => targets::present_name(&host.inventory(), &run.target, Some(&run.target_name)),
         None => run.target_name.clone(),
     };
     if name != run.target_name {
@@ -304,18 +302,4 @@ pub(super) fn steps_of(app: &App, run: &Run, plan: &Plan, now: Timestamp) -> Vec
         ..blank(&skipped.container, &skipped.identity)
     });
     planned.chain(skipped).zip(0..).map(|(step, ordinal)| Step { ordinal, ..step }).collect()
-}
-
-/// What to call a target: the stack's name, or the container's present name; of one that is not there, or not yet seen,
-/// what it was known as. Without any of these its place in compose has to do, which is no container's name.
-pub(super) fn target_name(inventory: &Inventory, target: &Target, known_as: Option<&str>) -> String {
-    let Subject::Container(identity) = &target.subject else { return target.identity_text() };
-    let present = inventory.by_identity(identity).map(|container| container.name.as_str());
-    match (present.filter(|name| !is_replaced_name(name)).or(known_as).or(present), identity) {
-        (Some(name), _) => name.to_owned(),
-        (None, ContainerIdentity::Name(name)) => name.clone(),
-        (None, ContainerIdentity::Service { project, service, number }) => {
-            format!("{project}/{service}/{number}")
-        }
-    }
 }

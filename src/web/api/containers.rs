@@ -15,6 +15,7 @@ use super::instant::Instant;
 use super::stacks::{ChangeJson, NextJson};
 use crate::app::execute::{self, Request};
 use crate::app::stacks::{self, ContainerView, ShownState};
+use crate::app::targets;
 use crate::app::{Actor, App, Error, Result, nap};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
@@ -209,7 +210,7 @@ impl Asked {
         let action: Action =
             self.action.parse().map_err(|_| Error::not_found("action", shorten(&self.action)))?;
         let target = target?;
-        let also = execute::named_members(app, &target, named.iter().map(String::as_str))?;
+        let also = targets::named_members(app, &target, named.iter().map(String::as_str))?;
         let request =
             Request { stop_timeout_seconds, reason, also, ..Request::now(action, target, Trigger::Api) };
         act::once(app, actor, headers, &self.call, &bytes, async {
@@ -225,7 +226,7 @@ impl Asked {
             TargetType::Container => named(app, &host, self.name.clone())?,
             TargetType::Stack => self.name.clone(),
         };
-        execute::resolve_target(app, &host, self.target_type, &name)
+        targets::resolve(app, &host, self.target_type, &name)
     }
 
     /// Puts it to sleep or wakes it, until an end.
