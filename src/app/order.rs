@@ -2,10 +2,9 @@
 
 use tokio::sync::Mutex;
 
-use super::audit::{self, Object};
+use super::audit::Audit;
 use super::{Actor, App, Error, FieldError, Live, Result, targets};
 use crate::db;
-use crate::domain::audit::AuditDetail;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::Container;
 use crate::domain::order::added::{self, AddedEdge, MAX_WAIT};
@@ -211,8 +210,7 @@ pub async fn remove(app: &App, actor: &Actor, id: &str) -> Result<()> {
 
 async fn record(tx: &mut db::Tx, app: &App, actor: &Actor, event: &str, edge: &AddedEdge) -> Result<()> {
     let name = format!("{} after {}", edge.dependant_name, edge.dependency_name);
-    let object = Object { kind: "order", id: Some(&edge.id), name: &name };
-    audit::record(tx, app, actor, event, object, "ok", AuditDetail::default()).await
+    Audit::new(app, actor, event).object("order", Some(&edge.id), &name).store(tx).await
 }
 
 /// One thing that waits for another, in the words of a page.

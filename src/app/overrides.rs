@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
-use super::audit::{self, Object};
+use super::audit::Audit;
 use super::paging::{Page, Paged};
 use super::{Actor, App, Error, FieldError, Live, Result, rules, targets, zone};
 use crate::db::{self, Tx};
 use crate::domain::applied::Applied;
-use crate::domain::audit::{AuditDetail, Change};
+use crate::domain::audit::Change;
 use crate::domain::contradiction;
 use crate::domain::ids::{HostId, OverrideId};
 use crate::domain::inventory::Container;
@@ -376,9 +376,8 @@ pub(crate) async fn record(
         change("target_type", one.reach.type_str().to_owned()),
         change("until", to_text(one.until)),
     ];
-    let object = Object { kind: "override", id: Some(one.id.as_str()), name: &one.target_name };
-    let detail = AuditDetail { changes, reason: Some(reason), ..AuditDetail::default() };
-    audit::record(tx, app, actor, event, object, "ok", detail).await
+    let row = Audit::new(app, actor, event).object("override", Some(one.id.as_str()), &one.target_name);
+    row.changes(changes).reason(reason).store(tx).await
 }
 
 /// Tells the scheduler and the browsers.

@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::app::audit::Audit;
 use crate::app::execute::{self, Prepared, Request};
 use crate::app::manual_changes::ManualChange;
 use crate::app::outlook::Outlook;
 use crate::app::outside::Taken;
 use crate::app::overrides::{self, NewOverride};
-use crate::app::{Actor, App, Result, audit, targets, traces};
+use crate::app::{Actor, App, Result, targets, traces};
 use crate::db::{self, Tx};
 use crate::docker::{Host, Sighting};
 use crate::domain::action::Action;
 use crate::domain::applied::Applied;
-use crate::domain::audit::AuditDetail;
 use crate::domain::contradiction;
 use crate::domain::desired::{Desired, Layer};
 use crate::domain::ids::{RunId, ScheduleId};
@@ -383,10 +383,8 @@ impl<'a> Scene<'a> {
     }
 
     async fn record(&self, tx: &mut Tx, name: &str, target: &Target, verb: &str, reason: &str) -> Result<()> {
-        let identity = target.identity_text();
-        let object = audit::Object { kind: "container", id: Some(&identity), name };
-        let detail = AuditDetail { reason: Some(reason.to_owned()), ..AuditDetail::default() };
-        audit::record(tx, self.app, &outside(), &format!("container.{verb}"), object, "ok", detail).await
+        let row = Audit::new(self.app, &outside(), format!("container.{verb}")).target(target, name);
+        row.reason(reason).store(tx).await
     }
 }
 

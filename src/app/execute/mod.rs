@@ -93,6 +93,24 @@ impl Request {
             lasting: None,
         }
     }
+
+    /// The run that does it, of which no container is known yet.
+    pub fn into_run(self, app: &App, actor: &Actor, target_name: String, now: Timestamp) -> Run {
+        let (schedule_id, schedule_name) = self.schedule.unzip();
+        let (id, by) = (app.ids.next(now), actor.reference.clone());
+        Run {
+            schedule_id,
+            schedule_name,
+            fire_at: self.fire_at,
+            why: self.reason,
+            stop_timeout_seconds: self.stop_timeout_seconds,
+            retry_of: self.retry_of,
+            restore: self.restore && self.action == Action::Start,
+            guard: self.guard,
+            also: self.also,
+            ..Run::new(id, self.target, target_name, self.action, self.trigger, by, now)
+        }
+    }
 }
 
 /// What a request would do, without doing it. `restore` is what a scheduled start does: wake only what naps.

@@ -5,19 +5,18 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::{Request, Share, plan_by};
-use crate::app::audit::{self, Object};
+use crate::app::audit::Audit;
 use crate::app::error::{Error, Result};
 use crate::app::manual_changes::ManualChange;
 use crate::app::outlook::Outlook;
 use crate::app::{Actor, App, Live, overrides, targets};
 use crate::db::{self, Tx};
-use crate::domain::action::Action;
-use crate::domain::audit::{AuditDetail, AuditRow};
+use crate::domain::audit::AuditRow;
 use crate::domain::ids::RunId;
 use crate::domain::inventory::Inventory;
 use crate::domain::permission::Permission;
 use crate::domain::plan::{Plan, why_idle};
-use crate::domain::run::{self, Run, RunState, Step, StepState, Trigger};
+use crate::domain::run::{Run, RunState, Step, StepState, Trigger};
 use crate::domain::target::ContainerIdentity;
 
 /// What became of a request.
@@ -139,43 +138,16 @@ pub async fn retry(app: &App, actor: &Actor, id: &RunId) -> Result<Submitted> {
 pub async fn prepare(
     app: &App,
     actor: &Actor,
-    request: Request,
+    mut request: Request,
     inventory: &Inventory,
     outlook: &Outlook,
     now: Timestamp,
 ) -> Result<Prepared> {
-    let restore = request.restore && request.action == Action::Start;
-    let (schedule_id, schedule_name) = request.schedule.unzip();
-    let run = Run {
-        id: app.ids.next(now),
-        schedule_id,
-        schedule_name,
-        target_name: targets::present_name(inventory, &request.target, request.known_as.as_deref()),
-        target: request.target,
-        action: request.action,
-        trigger: request.trigger,
-        actor: actor.reference.clone(),
-        fire_at: request.fire_at,
-        created_at: now,
-        started_at: None,
-        finished_at: None,
-        state: RunState::Pending,
-        reason: String::new(),
-        why: request.reason,
-        deadline_at: now + run::DEADLINE,
-        attempt: 0,
-        stop_timeout_seconds: request.stop_timeout_seconds,
-        retry_of: request.retry_of,
-        missed: None,
-        restore,
-        guard: request.guard,
-        look_at: None,
-        busy_until: None,
-        puts_back: request.puts_back.is_some(),
-        also: request.also,
-    };
+    let alone = request.puts_back.take();
+    let name = targets::present_name(inventory, &request.target, request.known_as.as_deref());
+    let run = Run { puts_back: alone.is_some(), ..request.into_run(app, actor, name, now) };
     let steps = if inventory.is_connected() {
-        let share = match request.puts_back {
+        let share = match alone {
             None => Share::of(app, &run).await?,
             Some(alone) => Share::Only(alone),
         };
@@ -206,28 +178,18 @@ pub async fn store_all(
     let refused = db::runs::insert_all(tx, &runs, app.execution.epoch()).await?;
     let new = || prepared.iter().filter(|one| !refused.contains(&one.run.id));
     db::steps::insert(tx, new().flat_map(|one| &one.steps)).await?;
-    db::audit::insert_all(tx, Box::new(new().map(|one| request_row(app, actor, &one.run)))).await?;
+    let told = new().map(|one| request_row(app, actor, &one.run)).collect();
+    db::audit::insert(tx, told).await?;
     Ok(refused)
 }
 
 /// The audit row of a request.
 fn request_row(app: &App, actor: &Actor, run: &Run) -> AuditRow {
-    let why = (!run.why.is_empty()).then(|| run.why.clone());
-    audit::row(
-        app,
-        actor,
-        &match run.trigger {
-            Trigger::Undo => format!("{}.undo", run.target.target_type()),
-            _ => format!("{}.{}", run.target.target_type(), run.action),
-        },
-        Object {
-            kind: run.target.target_type().as_str(),
-            id: Some(&run.target.identity_text()),
-            name: &run.target_name,
-        },
-        if run.state.is_terminal() { run.state.as_str() } else { "ok" },
-        detail(run, why),
-    )
+    let verb = if run.trigger == Trigger::Undo { "undo" } else { run.action.as_str() };
+    let event = format!("{}.{verb}", run.target.target_type());
+    let outcome = if run.state.is_terminal() { run.state.as_str() } else { "ok" };
+    let row = Audit::new(app, actor, event).target(&run.target, &run.target_name).outcome(outcome);
+    row.run(run).reason(&run.why).row()
 }
 
 /// Adds the audit row of a run's end, and stores what its target is called now: it may have been claimed before that was
@@ -246,25 +208,9 @@ pub(super) async fn record_end(
     if name != run.target_name {
         db::runs::rename(tx, &run.id, &name).await?;
     }
-    audit::record(
-        tx,
-        app,
-        &Actor::of(run.actor.clone()),
-        "run.finish",
-        Object { kind: "run", id: Some(run.id.as_str()), name: &name },
-        state.as_str(),
-        detail(run, (!reason.is_empty()).then(|| reason.to_owned())),
-    )
-    .await
-}
-
-fn detail(run: &Run, reason: Option<String>) -> AuditDetail {
-    AuditDetail {
-        changes: Vec::new(),
-        run_id: Some(run.id.as_str().to_owned()),
-        trigger: Some(run.trigger.as_str().to_owned()),
-        reason,
-    }
+    let row = Audit::new(app, &Actor::of(run.actor.clone()), "run.finish");
+    let row = row.object("run", Some(run.id.as_str()), &name).outcome(state.as_str());
+    row.run(run).reason(reason).store(tx).await
 }
 
 /// The rows of a plan: what is done, in order, then what is skipped.
