@@ -5,58 +5,88 @@ use jiff::{SignedDuration, Timestamp};
 use super::paging::{Page, Paged};
 use super::{Actor, App, Result};
 use crate::db::{self, Tx};
-use crate::domain::audit::{AuditDetail, AuditRow};
+use crate::domain::audit::{AuditDetail, AuditRow, Change};
 use crate::domain::ids::RunId;
 use crate::domain::permission::{Permission, Role};
+use crate::domain::run::Run;
+use crate::domain::target::Target;
+use crate::domain::user::User;
 
-/// What an audit row is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Object<'a> {
-    /// `schedule`, `stack`, `container`, `run`, `user`, `session`, `settings`.
-    pub kind: &'a str,
-    /// Its id, where it has one.
-    pub id: Option<&'a str>,
-    /// Its name at the time.
-    pub name: &'a str,
-}
+/// A row to be added: what it tells is said bit by bit, and stored in the transaction of the change.
+#[must_use]
+pub struct Audit(AuditRow);
 
-/// Adds a row to `tx`. `event` is `noun.verb`; `outcome` is `ok`, `refused`, `failed`, or a run's terminal state.
-///
-/// # Errors
-/// Where the row cannot be stored: the change it tells of must then not be committed either.
-pub async fn record(
-    tx: &mut Tx,
-    app: &App,
-    actor: &Actor,
-    event: &str,
-    object: Object<'_>,
-    outcome: &str,
-    detail: AuditDetail,
-) -> Result<()> {
-    Ok(db::audit::insert(tx, row(app, actor, event, object, outcome, detail)).await?)
-}
+impl Audit {
+    /// `event` is `noun.verb`. It went `ok` where no other outcome is given.
+    pub fn new(app: &App, actor: &Actor, event: impl Into<String>) -> Self {
+        let now = app.clock.now();
+        Self(AuditRow {
+            id: app.ids.next(now),
+            at: now,
+            actor: actor.reference.clone(),
+            ip: actor.ip.map(|ip| ip.to_string()),
+            event: event.into(),
+            object_type: String::new(),
+            object_id: None,
+            object_name: String::new(),
+            outcome: "ok".to_owned(),
+            detail: AuditDetail::default(),
+        })
+    }
 
-/// A row as [`record`] adds it, for those who add many at once.
-pub(super) fn row(
-    app: &App,
-    actor: &Actor,
-    event: &str,
-    object: Object<'_>,
-    outcome: &str,
-    detail: AuditDetail,
-) -> AuditRow {
-    let now = app.clock.now();
-    AuditRow {
-        id: app.ids.next(now),
-        at: now,
-        actor: actor.reference.clone(),
-        ip: actor.ip.map(|ip| ip.to_string()),
-        event: event.to_owned(),
-        object_type: object.kind.to_owned(),
-        object_id: object.id.map(str::to_owned),
-        object_name: object.name.to_owned(),
-        outcome: outcome.to_owned(),
-        detail,
+    /// What it is about, by its name at the time: `schedule`, `stack`, `container`, `run`, `user`, `settings` and so on.
+    pub fn object(mut self, kind: &str, id: Option<&str>, name: &str) -> Self {
+        self.0.object_type = kind.to_owned();
+        self.0.object_id = id.map(str::to_owned);
+        self.0.object_name = name.to_owned();
+        self
+    }
+
+    /// It is about an account.
+    pub fn user(self, user: &User) -> Self {
+        self.object("user", Some(user.id.as_str()), &user.name)
+    }
+
+    /// It is about a stack or container.
+    pub fn target(self, target: &Target, name: &str) -> Self {
+        self.object(target.target_type().as_str(), Some(&target.identity_text()), name)
+    }
+
+    /// `refused`, `failed`, or a run's terminal state.
+    pub fn outcome(mut self, outcome: &str) -> Self {
+        outcome.clone_into(&mut self.0.outcome);
+        self
+    }
+
+    pub fn changes(mut self, changes: Vec<Change>) -> Self {
+        self.0.detail.changes = changes;
+        self
+    }
+
+    /// Anything worth a sentence; empty = none.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.0.detail.reason = Some(reason.into()).filter(|reason| !reason.is_empty());
+        self
+    }
+
+    /// It belongs to a run.
+    pub fn run(mut self, run: &Run) -> Self {
+        self.0.detail.run_id = Some(run.id.as_str().to_owned());
+        self.0.detail.trigger = Some(run.trigger.as_str().to_owned());
+        self
+    }
+
+    /// The row, for those who add many at once.
+    pub(super) fn row(self) -> AuditRow {
+        self.0
+    }
+
+    /// Adds it to `tx`.
+    ///
+    /// # Errors
+    /// Where the row cannot be stored: the change it tells of must then not be committed either.
+    pub async fn store(self, tx: &mut Tx) -> Result<()> {
+        Ok(db::audit::insert(tx, vec![self.0]).await?)
     }
 }
 

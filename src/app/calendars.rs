@@ -8,11 +8,11 @@ use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
 use super::almanac::Almanac;
-use super::audit::{self, Object};
+use super::audit::Audit;
 use super::paging::{Page, Paged};
 use super::{Actor, App, Error, FieldError, Live, Result};
 use crate::db::{self, DbError, Tx};
-use crate::domain::audit::{AuditDetail, Change};
+use crate::domain::audit::Change;
 use crate::domain::calendar::{
     Calendar, CalendarDates, CalendarDays, CalendarDraft, CalendarSpec, LeftOut, yearly_text,
 };
@@ -332,9 +332,9 @@ async fn record(
     calendar: &Calendar,
     changes: Vec<Change>,
 ) -> Result<()> {
-    let object = Object { kind: "calendar", id: Some(calendar.id.as_str()), name: &calendar.spec.name };
-    audit::record(tx, app, actor, event, object, "ok", AuditDetail { changes, ..AuditDetail::default() })
-        .await
+    let row = Audit::new(app, actor, event);
+    let row = row.object("calendar", Some(calendar.id.as_str()), &calendar.spec.name);
+    row.changes(changes).store(tx).await
 }
 
 /// Field by field, what differs.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::paging::{Page, Paged};
-use super::{Actor, App, Error, Result, execute};
+use super::{Actor, App, Error, Result, targets};
 use crate::db;
 use crate::db::figures::Paced;
 use crate::domain::action::Action;
@@ -244,7 +244,7 @@ pub fn is_present(app: &App, target: &Target) -> bool {
 /// The target that a name stands for, whether it is there or not: what is gone still has a history. A container that is
 /// gone is found under its exact name where it belonged to no stack.
 pub fn target_named(app: &App, host: &HostId, target_type: TargetType, name: &str) -> Target {
-    execute::resolve_target(app, host, target_type, name).unwrap_or_else(|_| match target_type {
+    targets::resolve(app, host, target_type, name).unwrap_or_else(|_| match target_type {
         TargetType::Stack => Target::stack(host.clone(), name),
         TargetType::Container => Target::container(host.clone(), ContainerIdentity::Name(name.to_owned())),
     })

@@ -2,10 +2,9 @@
 
 use tokio::sync::Mutex;
 
-use super::audit::{self, Object};
-use super::{Actor, App, Error, Live, Result, execute};
+use super::audit::Audit;
+use super::{Actor, App, Error, Live, Result, targets};
 use crate::db;
-use crate::domain::audit::AuditDetail;
 use crate::domain::ids::HostId;
 use crate::domain::lock::{Lock, Locks, MAX_REASON};
 use crate::domain::permission::Permission;
@@ -54,9 +53,9 @@ pub async fn lock(
     if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
         return Err(Error::field("reason", format!("use one line of {MAX_REASON} characters at most")));
     }
-    let target = execute::resolve_target(app, host, target_type, name)?;
+    let target = targets::resolve(app, host, target_type, name)?;
     let lock = Lock {
-        target_name: execute::name_of(app, &target),
+        target_name: targets::name(app, &target),
         target,
         reason: reason.to_owned(),
         author_id: actor.reference.id.clone(),
@@ -65,7 +64,8 @@ pub async fn lock(
     };
     let mut tx = app.db.begin().await?;
     db::locks::put(&mut tx, &lock).await?;
-    record(&mut tx, app, actor, "lock", &lock.target, &lock.target_name, reason).await?;
+    let row = Audit::new(app, actor, format!("{target_type}.lock")).target(&lock.target, &lock.target_name);
+    row.reason(reason).store(&mut tx).await?;
     tx.commit().await?;
     restore(app).await?;
     changed(app, &lock.target);
@@ -93,35 +93,20 @@ pub async fn unlock(
     let (target, name) = match stored {
         Some(lock) => (lock.target, lock.target_name),
         None => {
-            let target = execute::resolve_target(app, host, target_type, name)?;
-            let name = execute::name_of(app, &target);
+            let target = targets::resolve(app, host, target_type, name)?;
+            let name = targets::name(app, &target);
             (target, name)
         }
     };
     let mut tx = app.db.begin().await?;
     if db::locks::remove(&mut tx, &target).await? {
-        record(&mut tx, app, actor, "unlock", &target, &name, "").await?;
+        let row = Audit::new(app, actor, format!("{target_type}.unlock")).target(&target, &name);
+        row.store(&mut tx).await?;
         tx.commit().await?;
         restore(app).await?;
         changed(app, &target);
     }
     Ok(())
-}
-
-async fn record(
-    tx: &mut db::Tx,
-    app: &App,
-    actor: &Actor,
-    verb: &str,
-    target: &Target,
-    name: &str,
-    reason: &str,
-) -> Result<()> {
-    let (kind, identity) = (target.target_type().as_str(), target.identity_text());
-    let object = Object { kind, id: Some(&identity), name };
-    let reason = (!reason.is_empty()).then(|| reason.to_owned());
-    let detail = AuditDetail { reason, ..AuditDetail::default() };
-    audit::record(tx, app, actor, &format!("{kind}.{verb}"), object, "ok", detail).await
 }
 
 fn changed(app: &App, target: &Target) {

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
 use crate::docker::Hosts;
+use crate::domain::ids::UserId;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::run::ActorRef;
 use crate::domain::target::Target;
@@ -21,7 +22,7 @@ pub mod almanac;
 pub mod audit;
 pub mod auth;
 pub mod backup;
-mod by_hand;
+
 pub mod calendars;
 pub mod docker_check;
 mod draft;
@@ -33,6 +34,7 @@ pub mod idempotency;
 mod ids;
 mod kept;
 pub mod locks;
+pub(crate) mod manual_changes;
 pub mod metrics;
 pub mod nap;
 pub mod near;
@@ -51,6 +53,7 @@ pub mod simulate;
 pub mod soon;
 pub mod stacks;
 pub mod summary;
+pub mod targets;
 pub mod timeline;
 pub mod traces;
 pub mod user_links;
@@ -182,6 +185,19 @@ impl Actor {
     /// Whoever asked for something earlier, to be remembered with how it ended. Nothing is permitted by it.
     pub fn of(reference: ActorRef) -> Self {
         Self { reference, role: Role::Viewer, scope: Scope::All, ip: None }
+    }
+
+    /// The account of who asks; of none where nobody has logged in.
+    pub fn user_id(&self) -> UserId {
+        UserId::from(self.reference.id.clone().unwrap_or_default())
+    }
+
+    /// Checks that this is one's own account, or an admin asks.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] naming the role that would do.
+    pub fn require_own(&self, id: &UserId) -> Result<()> {
+        if self.user_id() == *id { Ok(()) } else { self.require(Permission::Administer) }
     }
 
     /// Checks a permission.

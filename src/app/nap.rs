@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::execute::{self, Request, Submitted};
-use super::overrides::{self, Wish};
-use super::{Actor, App, Error, Result, rules, zone};
+use super::overrides::{self, NewOverride};
+use super::{Actor, App, Error, Result, rules, targets, zone};
 use crate::domain::action::Action;
 use crate::domain::desired::{Rules, WindowRule};
 use crate::domain::ids::{HostId, ScheduleId};
@@ -138,7 +138,7 @@ async fn lasting(
     target: &Target,
     asked: &Asked,
     wanted: Wanted,
-) -> Result<Option<Wish>> {
+) -> Result<Option<NewOverride>> {
     let typed = asked.until.as_deref().map(str::trim).filter(|text| !text.is_empty());
     let until: Option<Timestamp> = match typed {
         Some(typed) => {
@@ -156,9 +156,9 @@ async fn lasting(
     if until.is_none() && !rules::load(app).await?.speak_of(Place::of_target(target)) {
         return Ok(None);
     }
-    Ok(Some(Wish {
+    Ok(Some(NewOverride {
         reach: Reach::Target(target.clone()),
-        target_name: execute::name_of(app, target),
+        target_name: targets::name(app, target),
         wanted,
         until,
         reason: if reason.is_empty() {

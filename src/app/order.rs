@@ -4,10 +4,9 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
-use super::audit::{self, Object};
-use super::{Actor, App, Error, FieldError, Live, Result, draft, execute};
+use super::audit::Audit;
+use super::{Actor, App, Error, FieldError, Live, Result, draft, targets};
 use crate::db;
-use crate::domain::audit::AuditDetail;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::Container;
 use crate::domain::order::added::{self, AddedEdge, MAX_WAIT};
@@ -120,9 +119,9 @@ pub async fn add(app: &App, actor: &Actor, draft: &Draft) -> Result<AddedEdge> {
     let edge = AddedEdge {
         id: app.ids.next::<crate::domain::ids::AuditId>(app.clock.now()).0,
         host: host.clone(),
-        dependant_name: execute::name_of(app, &dependant),
+        dependant_name: targets::name(app, &dependant),
         dependant: dependant.subject,
-        dependency_name: execute::name_of(app, &dependency),
+        dependency_name: targets::name(app, &dependency),
         dependency: dependency.subject,
         condition,
         wait_seconds,
@@ -167,7 +166,7 @@ fn side(
         faults.push(FieldError::new(format!("{name}_id"), "say which one"));
         return None;
     };
-    match execute::resolve_target(app, host, kind, id) {
+    match targets::resolve(app, host, kind, id) {
         Ok(target) => Some(target),
         Err(error) => {
             faults.push(FieldError::new(format!("{name}_id"), error.to_string()));
@@ -218,8 +217,7 @@ pub async fn remove(app: &App, actor: &Actor, id: &str) -> Result<()> {
 
 async fn record(tx: &mut db::Tx, app: &App, actor: &Actor, event: &str, edge: &AddedEdge) -> Result<()> {
     let name = format!("{} after {}", edge.dependant_name, edge.dependency_name);
-    let object = Object { kind: "order", id: Some(&edge.id), name: &name };
-    audit::record(tx, app, actor, event, object, "ok", AuditDetail::default()).await
+    Audit::new(app, actor, event).object("order", Some(&edge.id), &name).store(tx).await
 }
 
 /// One thing that waits for another, in the words of a page.

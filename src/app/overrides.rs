@@ -7,15 +7,15 @@ use jiff::civil::DateTime;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::audit::{self, Object};
+use super::audit::Audit;
 use super::paging::{Page, Paged};
-use super::{Actor, App, Error, FieldError, Live, Result, execute, rules, zone};
+use super::{Actor, App, Error, FieldError, Live, Result, rules, targets, zone};
 use crate::db::{self, Tx};
 use crate::domain::applied::Applied;
-use crate::domain::audit::{AuditDetail, Change};
+use crate::domain::audit::Change;
 use crate::domain::contradiction;
 use crate::domain::ids::{HostId, OverrideId};
-use crate::domain::inventory::{Container, Inventory};
+use crate::domain::inventory::Container;
 use crate::domain::overrides::{LONGEST, MAX_REASON, Override, Place, Reach, Wanted};
 use crate::domain::permission::Permission;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
@@ -77,15 +77,6 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
     }
     let reach = match reach(app, draft) {
         Ok(reach) => Some(reach),
-        Err(Error::NotFound { what, name, near }) => {
-            let hint = if near.is_empty() {
-                String::new()
-            } else {
-                format!("; did you mean {}?", near.join(" or "))
-            };
-            add("target_id", format!("there is no {what} `{name}`{hint}"));
-            None
-        }
         Err(Error::Invalid(errors)) => {
             faults.extend(errors);
             None
@@ -100,7 +91,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
     else {
         return Err(Error::Invalid(faults));
     };
-    let wish = Wish {
+    let wish = NewOverride {
         target_name: name,
         wanted,
         until: Some(until),
@@ -202,15 +193,15 @@ fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
     let Some(name) = draft.target_id.as_deref().filter(|name| !name.is_empty()) else {
         return Err(Error::field("target_id", "say which one"));
     };
-    let target = execute::named_target(app, &host, target_type, name)?;
-    let name = execute::name_of(app, &target);
-    execute::unprotected(&engine.inventory(), &target, &name)?;
+    let target = targets::named(app, &host, target_type, name)?;
+    let name = targets::name(app, &target);
+    targets::unprotected(&engine.inventory(), &target, &name)?;
     Ok((Reach::Target(target), name))
 }
 
 /// A checked override, to be stored.
 #[derive(Clone, Debug)]
-pub(crate) struct Wish {
+pub(crate) struct NewOverride {
     pub reach: Reach,
     pub target_name: String,
     pub wanted: Wanted,
@@ -229,7 +220,7 @@ async fn impose(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
-    wish: Wish,
+    wish: NewOverride,
     until: Timestamp,
     now: Timestamp,
 ) -> Result<Override> {
@@ -261,7 +252,7 @@ pub(crate) async fn respect(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
-    wish: Wish,
+    wish: NewOverride,
     host: &HostId,
     members: &[Changed],
     now: Timestamp,
@@ -299,9 +290,7 @@ pub(crate) async fn respect(
 /// [`Error::NotFound`]; [`Error::Conflict`] where it has ended.
 pub async fn finish(app: &App, actor: &Actor, id: &OverrideId) -> Result<()> {
     actor.require(Permission::Operate)?;
-    let found = db::overrides::get(&app.db, id)
-        .await?
-        .ok_or_else(|| Error::not_found("override", id.as_str().chars().take(64).collect::<String>()))?;
+    let found = get(app, actor, id).await?;
     let mut tx = app.db.begin().await?;
     // At its own instant, so that what it suppressed is made up for as at any other end.
     let reason = format!("ended by {}", actor.reference.name);
@@ -358,9 +347,7 @@ pub async fn list(app: &App, actor: &Actor, ended_too: bool, page: &Page) -> Res
 /// [`Error::NotFound`] where there is none of that id.
 pub async fn get(app: &App, actor: &Actor, id: &OverrideId) -> Result<Override> {
     actor.require(Permission::View)?;
-    db::overrides::get(&app.db, id)
-        .await?
-        .ok_or_else(|| Error::not_found("override", id.as_str().chars().take(64).collect::<String>()))
+    db::overrides::get(&app.db, id).await?.ok_or_else(|| Error::not_found("override", shorten(id.as_str())))
 }
 
 /// The hold or other override of everything that counts now.
@@ -381,12 +368,6 @@ pub async fn lasts(app: &App, target: &Target, made: Wanted) -> Result<Option<Ti
     Ok(contradiction::lasts(&rules, target, made, Some(made.other()), app.clock.now()))
 }
 
-/// The members of a target that an override of it speaks for.
-pub(crate) fn members(inventory: &Inventory, target: &Target) -> Vec<ContainerIdentity> {
-    let members = inventory.members(&target.subject);
-    members.iter().filter(|member| member.is_ordinary()).map(|member| member.identity.clone()).collect()
-}
-
 pub(crate) async fn record(
     tx: &mut Tx,
     app: &App,
@@ -401,9 +382,8 @@ pub(crate) async fn record(
         change("target_type", one.reach.type_str().to_owned()),
         change("until", to_text(one.until)),
     ];
-    let object = Object { kind: "override", id: Some(one.id.as_str()), name: &one.target_name };
-    let detail = AuditDetail { changes, reason: Some(reason), ..AuditDetail::default() };
-    audit::record(tx, app, actor, event, object, "ok", detail).await
+    let row = Audit::new(app, actor, event).object("override", Some(one.id.as_str()), &one.target_name);
+    row.changes(changes).reason(reason).store(tx).await
 }
 
 /// Tells the scheduler and the browsers.

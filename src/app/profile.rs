@@ -4,7 +4,6 @@ use super::paging::Page;
 use super::{Actor, App, Error, FieldError, Result, audit};
 use crate::db;
 use crate::domain::audit::AuditRow;
-use crate::domain::ids::UserId;
 use crate::domain::time;
 use crate::domain::user::{ClockFace, Habits, WeekStart};
 
@@ -43,7 +42,7 @@ pub async fn save(app: &App, actor: &Actor, draft: &Draft) -> Result<()> {
         return Err(Error::Invalid(errors));
     };
     let habits = Habits { clock, week_start, keys: draft.keys };
-    let id = UserId::from(actor.reference.id.clone().unwrap_or_default());
+    let id = actor.user_id();
     let mut tx = app.db.begin().await?;
     if !db::users::set_habits(&mut tx, &id, timezone, habits, app.clock.now()).await? {
         return Err(Error::not_found("user", id.as_str()));

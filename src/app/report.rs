@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
-use super::{Actor, App, Result, execute, settings};
+use super::{Activator, Actor, App, Result, settings, targets};
 use crate::db;
 use crate::docker::Host;
 use crate::domain::ids::HostId;
@@ -185,7 +185,7 @@ fn row(app: &App, target: Target, amount: Amount) -> Row {
         Subject::Stack(name) => inventory.stack(name).map(|stack| stack.key.clone()),
         Subject::Container(identity) => inventory.by_identity(identity).map(|one| one.key()),
     });
-    Row { name: execute::name_of(app, &target), key, target, amount }
+    Row { name: targets::name(app, &target), key, target, amount }
 }
 
 impl Row {

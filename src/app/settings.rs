@@ -1,12 +1,12 @@
 //! What an admin can set while DockNap runs: the default zone, and the numbers of the sleep report. Everything else is
 //! told at the start, and shown here with where it came from.
 
-use super::audit::{self, Object};
+use super::audit::Audit;
 use super::error::FieldError;
 use super::schedules::{switched_on, time_anew};
 use super::{Actor, App, Error, Live, Result, almanac::Almanac, zone};
-use crate::db::{self, Tx};
-use crate::domain::audit::{AuditDetail, Change};
+use crate::db;
+use crate::domain::audit::Change;
 use crate::domain::permission::Permission;
 use crate::domain::report::Prices;
 use crate::domain::time;
@@ -115,7 +115,7 @@ pub async fn set_prices(app: &App, actor: &Actor, draft: &PricesDraft) -> Result
         let text = serde_json::to_string(&new).map_err(|error| Error::Internal(error.into()))?;
         let mut tx = app.db.begin().await?;
         db::settings::put(&mut tx, PRICES, &text, app.clock.now()).await?;
-        record(&mut tx, app, actor, "sleep report", changes).await?;
+        changed(app, actor, "sleep report", changes).store(&mut tx).await?;
         tx.commit().await?;
     }
     Ok(new)
@@ -148,7 +148,7 @@ pub async fn set_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
     db::settings::put(&mut tx, zone::KEY, &name, app.clock.now()).await?;
     time_anew(&mut tx, app, actor, schedules, &almanac, &crate::zones::chosen().version).await?;
     let change = Change { field: "timezone".to_owned(), old, new: Some(name) };
-    record(&mut tx, app, actor, "time zone", vec![change]).await?;
+    changed(app, actor, "time zone", vec![change]).store(&mut tx).await?;
     tx.commit().await?;
     app.outside.rules_changed();
     app.scheduler.wake();
@@ -156,8 +156,6 @@ pub async fn set_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
     Ok(())
 }
 
-async fn record(tx: &mut Tx, app: &App, actor: &Actor, name: &str, changes: Vec<Change>) -> Result<()> {
-    let object = Object { kind: "settings", id: None, name };
-    let detail = AuditDetail { changes, ..AuditDetail::default() };
-    audit::record(tx, app, actor, "settings.update", object, "ok", detail).await
+fn changed(app: &App, actor: &Actor, name: &str, changes: Vec<Change>) -> Audit {
+    Audit::new(app, actor, "settings.update").object("settings", None, name).changes(changes)
 }

@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan};
 
 use super::almanac::Almanac;
 use super::zone::NamedZone;
-use super::{Actor, App, Error, FieldError, Result, execute, rules};
+use super::{Actor, App, Error, FieldError, Result, rules, targets};
 use crate::db;
 use crate::domain::desired::Rules;
 use crate::domain::overrides::{Reach, Wanted};
@@ -95,7 +95,7 @@ pub(super) async fn simulate_those(
     let mut names = HashMap::new();
     for event in &simulation.events {
         if !names.contains_key(&event.target) {
-            names.insert(event.target.clone(), execute::name_of(app, &event.target));
+            names.insert(event.target.clone(), targets::name(app, &event.target));
         }
     }
     Ok(Foretold { from: span.from, until: span.until, zone, simulation, names, marks })

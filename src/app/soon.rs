@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::almanac::Almanac;
-use super::{App, Live, Result, execute, rules};
+use super::{App, Live, Result, rules, targets};
 use crate::db;
 use crate::domain::contradiction;
 use crate::domain::guard::Guard;
@@ -72,7 +72,7 @@ impl Soon {
 pub async fn look(app: &App) -> Result<()> {
     let now = app.clock.now();
     for sleep in app.soon.replace(near(app, now).await?, now) {
-        let target = execute::name_of(app, &sleep.target);
+        let target = targets::name(app, &sleep.target);
         tracing::info!(target, at = %sleep.at, schedule = sleep.schedule_title, "sleeps soon");
         app.bus.send(Live::SleepsSoon(sleep.target));
     }

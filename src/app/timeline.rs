@@ -7,7 +7,7 @@ use jiff::{Timestamp, ToSpan};
 
 use super::almanac::Almanac;
 use super::simulate::{self, Foretold, Mark, Question};
-use super::{Actor, App, Error, FieldError, Result, execute, rules};
+use super::{Actor, App, Error, FieldError, Result, rules, targets};
 use crate::db;
 use crate::domain::calendar::feed::{self, Told};
 use crate::domain::conflict::Fires;
@@ -210,9 +210,8 @@ pub async fn feed(app: &App, actor: &Actor) -> Result<String> {
         until,
         instance: app.auth.instance().get(..8).unwrap_or_default(),
     };
-    let name = |target: &Target| {
-        foretold.names.get(target).cloned().unwrap_or_else(|| execute::name_of(app, target))
-    };
+    let name =
+        |target: &Target| foretold.names.get(target).cloned().unwrap_or_else(|| targets::name(app, target));
     let entries = feed::entries(told, name, |target| rules.since(Place::of_target(target), now));
     let stamp = Day::holding(now, &zone).map_or(now, |day| day.start);
     Ok(feed::write("DockNap", &entries, stamp))

@@ -9,19 +9,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::audit::{self, Object};
+use super::audit::Audit;
 use super::auth::sessions::Ticket;
-use super::auth::{self, record};
-use super::users::{check_secret, find};
-use super::{Actor, App, Error, FieldError, Result};
+use super::auth::{self, account, policy};
+use super::users::{check, find_in, first_role, insert};
+use super::{Actor, App, Error, Result};
 use crate::db;
 use crate::db::credentials::Event;
 pub use crate::db::user_links::Link;
-use crate::domain::audit::{AuditDetail, Change};
-use crate::domain::credential::{check_name, name_key};
 use crate::domain::ids::UserId;
-use crate::domain::permission::{Permission, Role};
-use crate::domain::user::{Habits, LinkKind, User};
+use crate::domain::permission::Permission;
+use crate::domain::user::{LinkKind, User};
 
 /// How long a link works.
 pub const GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -44,47 +42,15 @@ pub struct Issued {
 /// [`Error::Forbidden`]; [`Error::Invalid`] per field, also where the name is taken.
 pub async fn invite(app: &App, actor: &Actor, name: &str, role: &str) -> Result<Issued> {
     actor.require(Permission::Administer)?;
-    let mut errors = Vec::new();
-    if let Err(error) = check_name(name) {
-        errors.push(FieldError::new("name", error.to_string()));
-    }
-    let role = match role.parse::<Role>() {
-        Ok(role) => role,
-        Err(error) => {
-            errors.push(FieldError::new("role", error.to_string()));
-            return Err(Error::Invalid(errors));
-        }
-    };
-    if !errors.is_empty() {
-        return Err(Error::Invalid(errors));
-    }
+    let role = check(app, name, None, role)?;
     let now = app.clock.now();
-    let user = User {
-        id: app.ids.next(now),
-        name: name.trim().to_owned(),
-        role,
-        disabled: false,
-        timezone: None,
-        theme: None,
-        habits: Habits::default(),
-        password_set: Timestamp::UNIX_EPOCH,
-        last_login: None,
-        rev: 1,
-        created: now,
-    };
+    let password_set = Timestamp::UNIX_EPOCH;
+    let user = User { password_set, ..User::new(app.ids.next(now), name, role, now) };
     let mut tx = app.db.begin().await?;
-    match db::users::insert(&mut tx, &user, &name_key(&user.name), app.auth.hasher.nobodys()).await {
-        Ok(()) => {}
-        Err(error) if error.is_duplicate() => {
-            return Err(Error::field("name", "somebody has this name already"));
-        }
-        Err(error) => return Err(error.into()),
-    }
+    insert(&mut tx, &user, app.auth.hasher.nobodys()).await?;
     let issued = issue(&mut tx, app, user, LinkKind::Invite).await?;
-    let object = Object { kind: "user", id: Some(issued.user.id.as_str()), name: &issued.user.name };
-    let changes = vec![Change { field: "role".to_owned(), old: None, new: Some(role.to_string()) }];
-    let detail = AuditDetail { changes, ..AuditDetail::default() };
-    audit::record(&mut tx, app, actor, "user.invite", object, "ok", detail).await?;
+    let row = Audit::new(app, actor, "user.invite").user(&issued.user);
+    row.changes(vec![first_role(role)]).store(&mut tx).await?;
     tx.commit().await?;
     Ok(issued)
 }
@@ -97,8 +63,7 @@ pub async fn renew(app: &App, actor: &Actor, id: &UserId) -> Result<Issued> {
     actor.require(Permission::Administer)?;
     let mut tx = app.db.begin().await?;
     db::users::lock_all(&mut tx).await?;
-    let stored = db::users::find_in(&mut tx, id).await?;
-    let user = stored.ok_or_else(|| Error::not_found("user", id.as_str()))?.user;
+    let user = find_in(&mut tx, id).await?;
     if user.disabled {
         return Err(Error::Conflict {
             code: "disabled",
@@ -108,7 +73,7 @@ pub async fn renew(app: &App, actor: &Actor, id: &UserId) -> Result<Issued> {
     let kind = if user.is_invited() { LinkKind::Invite } else { LinkKind::Reset };
     db::user_links::delete_all(&mut tx, id).await?;
     let issued = issue(&mut tx, app, user, kind).await?;
-    record(&mut tx, app, actor, "user.make_link", &issued.user, "ok", Some(kind.as_str())).await?;
+    Audit::new(app, actor, "user.make_link").user(&issued.user).reason(kind.as_str()).store(&mut tx).await?;
     tx.commit().await?;
     Ok(issued)
 }
@@ -124,10 +89,10 @@ async fn issue(tx: &mut db::Tx, app: &App, user: User, kind: LinkKind) -> Result
 /// Withdraws the link of an account; where there is none, nothing changes.
 pub async fn revoke(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
     actor.require(Permission::Administer)?;
-    let user = find(app, id).await?.user;
+    let user = account(app, id).await?.user;
     let mut tx = app.db.begin().await?;
     if db::user_links::delete_all(&mut tx, id).await? > 0 {
-        record(&mut tx, app, actor, "user.revoke_link", &user, "ok", None).await?;
+        Audit::new(app, actor, "user.revoke_link").user(&user).store(&mut tx).await?;
         tx.commit().await?;
     }
     Ok(())
@@ -161,12 +126,12 @@ fn gone() -> Error {
 pub async fn accept(app: &App, token: &str, password: &SecretString, ip: Option<IpAddr>) -> Result<User> {
     let (user, kind) = match look(app, token).await {
         Err(error @ Error::NotFound { .. }) => {
-            app.auth.flood.admit(ip)?;
+            app.auth.flood.admit_from(ip)?;
             return Err(error);
         }
         found => found?,
     };
-    check_secret(app, &user.name, password)?;
+    policy::check_password(app, &user.name, password)?;
     let digest = Ticket::parse(token).ok_or_else(gone)?.digest();
     let hash = app.auth.hasher.hash(password).await?;
     let now = app.clock.now();
@@ -180,7 +145,7 @@ pub async fn accept(app: &App, token: &str, password: &SecretString, ip: Option<
     auth::forget_failures(&mut tx, &user).await?;
     db::users::logged_in(&mut tx, &user.id, now, None).await?;
     let actor = Actor::user(&user, ip);
-    record(&mut tx, app, &actor, "user.use_link", &user, "ok", Some(kind.as_str())).await?;
+    Audit::new(app, &actor, "user.use_link").user(&user).reason(kind.as_str()).store(&mut tx).await?;
     tx.commit().await?;
-    Ok(find(app, &user.id).await?.user)
+    Ok(account(app, &user.id).await?.user)
 }

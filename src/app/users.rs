@@ -3,16 +3,16 @@
 //! The last admin who can log in stays one. Whoever loses rights loses every session and token with them, at once.
 
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
-use super::audit::{self, Object};
-use super::auth::{self, record};
+use super::audit::Audit;
+use super::auth::{self, account, policy};
 use super::{Actor, App, Error, FieldError, Result};
 use crate::db;
 use crate::db::credentials::Event;
 pub use crate::db::sessions::Session;
-use crate::domain::audit::{AuditDetail, Change};
-use crate::domain::credential::{self, Strength, WeakPassword, check_name, name_key};
+use crate::domain::audit::Change;
+use crate::domain::credential::name_key;
 use crate::domain::ids::UserId;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::user::User;
@@ -65,17 +65,13 @@ pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
 
 /// One account.
 pub async fn get(app: &App, actor: &Actor, id: &UserId) -> Result<User> {
-    if actor.reference.id.as_deref() != Some(id.as_str()) {
-        actor.require(Permission::Administer)?;
-    }
-    Ok(find(app, id).await?.user)
+    actor.require_own(id)?;
+    Ok(account(app, id).await?.user)
 }
 
 /// Someone's sessions, the last used first: one's own, or as an admin anyone's.
 pub async fn sessions(app: &App, actor: &Actor, id: &UserId) -> Result<Vec<Session>> {
-    if actor.reference.id.as_deref() != Some(id.as_str()) {
-        actor.require(Permission::Administer)?;
-    }
+    actor.require_own(id)?;
     Ok(db::sessions::list(&app.db, id, app.clock.now()).await?)
 }
 
@@ -85,46 +81,42 @@ pub async fn sessions(app: &App, actor: &Actor, id: &UserId) -> Result<Vec<Sessi
 /// [`Error::Forbidden`]; [`Error::Invalid`] per field, also where the name is taken.
 pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<User> {
     actor.require(Permission::Administer)?;
-    let (checked, role) = (check(app, &draft.name, &draft.password), draft.role.parse::<Role>());
-    let role = match (checked, role) {
-        (Ok(()), Ok(role)) => role,
-        (checked, role) => {
-            let mut errors = match checked {
-                Err(Error::Invalid(errors)) => errors,
-                Err(other) => return Err(other),
-                Ok(()) => Vec::new(),
-            };
-            errors.extend(role.err().map(|error| FieldError::new("role", error.to_string())));
-            return Err(Error::Invalid(errors));
-        }
-    };
+    let role = check(app, &draft.name, Some(&draft.password), &draft.role)?;
     let hash = app.auth.hasher.hash(&draft.password).await?;
     let now = app.clock.now();
-    let user = User {
-        id: app.ids.next(now),
-        name: draft.name.trim().to_owned(),
-        role,
-        disabled: false,
-        timezone: None,
-        theme: None,
-        habits: crate::domain::user::Habits::default(),
-        password_set: now,
-        last_login: None,
-        rev: 1,
-        created: now,
-    };
+    let user = User::new(app.ids.next(now), &draft.name, role, now);
     let mut tx = app.db.begin().await?;
-    match db::users::insert(&mut tx, &user, &name_key(&user.name), &hash).await {
-        Ok(()) => {}
-        Err(error) if error.is_duplicate() => {
-            return Err(Error::field("name", "somebody has this name already"));
-        }
-        Err(error) => return Err(error.into()),
-    }
-    let changes = vec![Change { field: "role".to_owned(), old: None, new: Some(role.to_string()) }];
-    record_changes(&mut tx, app, actor, "user.create", &user, changes).await?;
+    insert(&mut tx, &user, &hash).await?;
+    let row = Audit::new(app, actor, "user.create").user(&user);
+    row.changes(vec![first_role(role)]).store(&mut tx).await?;
     tx.commit().await?;
     Ok(user)
+}
+
+/// Checks what a new account is to be.
+pub(super) fn check(app: &App, name: &str, password: Option<&SecretString>, role: &str) -> Result<Role> {
+    let mut faults = policy::faults(app, name, password);
+    match role.parse::<Role>() {
+        Ok(role) if faults.is_empty() => return Ok(role),
+        Ok(_) => {}
+        Err(error) => faults.push(FieldError::new("role", error.to_string())),
+    }
+    Err(Error::Invalid(faults))
+}
+
+/// Adds an account, unless its name is taken.
+pub(super) async fn insert(tx: &mut db::Tx, user: &User, hash: &str) -> Result<()> {
+    db::users::insert(tx, user, &name_key(&user.name), hash).await.map_err(|error| {
+        if error.is_duplicate() {
+            Error::field("name", "somebody has this name already")
+        } else {
+            error.into()
+        }
+    })
+}
+
+pub(super) fn first_role(role: Role) -> Change {
+    Change { field: "role".to_owned(), old: None, new: Some(role.to_string()) }
 }
 
 /// Changes role and state of an account. Losing either ends its sessions and tokens.
@@ -140,8 +132,7 @@ pub async fn update(app: &App, actor: &Actor, id: &UserId, edit: &Edit) -> Resul
         .map_err(|error: crate::domain::permission::UnknownRole| Error::field("role", error.to_string()))?;
     let mut tx = app.db.begin().await?;
     db::users::lock_all(&mut tx).await?;
-    let old =
-        db::users::find_in(&mut tx, id).await?.ok_or_else(|| Error::not_found("user", id.as_str()))?.user;
+    let old = find_in(&mut tx, id).await?;
     if edit.rev.is_some_and(|rev| rev != old.rev) {
         return Err(Error::Stale { current_rev: old.rev });
     }
@@ -166,7 +157,7 @@ pub async fn update(app: &App, actor: &Actor, id: &UserId, edit: &Edit) -> Resul
         .filter(|(_, old, new)| old != new)
         .map(|(field, old, new)| Change { field: field.to_owned(), old: Some(old), new: Some(new) })
         .collect();
-    record_changes(&mut tx, app, actor, "user.update", &new, changes).await?;
+    Audit::new(app, actor, "user.update").user(&new).changes(changes).store(&mut tx).await?;
     tx.commit().await?;
     Ok(User { rev: old.rev + 1, ..new })
 }
@@ -180,13 +171,12 @@ pub async fn delete(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
     actor.require(Permission::Administer)?;
     let mut tx = app.db.begin().await?;
     db::users::lock_all(&mut tx).await?;
-    let user =
-        db::users::find_in(&mut tx, id).await?.ok_or_else(|| Error::not_found("user", id.as_str()))?.user;
+    let user = find_in(&mut tx, id).await?;
     require_other_admin(&mut tx, &user).await?;
     db::credentials::end(&mut tx, id, Event::Delete, None).await?;
     db::schedules::leave(&mut tx, id).await?;
     db::users::delete(&mut tx, id).await?;
-    record(&mut tx, app, actor, "user.delete", &user, "ok", None).await?;
+    Audit::new(app, actor, "user.delete").user(&user).store(&mut tx).await?;
     Ok(tx.commit().await?)
 }
 
@@ -206,7 +196,7 @@ async fn require_other_admin(tx: &mut db::Tx, user: &User) -> Result<()> {
 /// [`Error::Forbidden`], [`Error::NotFound`]; [`Error::Invalid`] naming the rule it breaks.
 pub async fn reset_password(app: &App, actor: &Actor, id: &UserId, password: &SecretString) -> Result<()> {
     actor.require(Permission::Administer)?;
-    let user = find(app, id).await?.user;
+    let user = account(app, id).await?.user;
     set_password(app, actor, &user, password, None, "user.reset_password").await
 }
 
@@ -230,12 +220,11 @@ pub async fn change_password(
     password: &SecretString,
     keep: Option<&str>,
 ) -> Result<()> {
-    let id = UserId::from(actor.reference.id.clone().unwrap_or_default());
-    let stored = find(app, &id).await?;
+    let stored = account(app, &actor.user_id()).await?;
     if !auth::prove_again(app, &stored, current).await? {
         let mut tx = app.db.begin().await?;
-        record(&mut tx, app, actor, "user.change_password", &stored.user, "refused", Some("wrong password"))
-            .await?;
+        let row = Audit::new(app, actor, "user.change_password").user(&stored.user);
+        row.outcome("refused").reason("wrong password").store(&mut tx).await?;
         tx.commit().await?;
         return Err(Error::field("current", "this is not your password"));
     }
@@ -250,7 +239,7 @@ async fn set_password(
     keep: Option<&str>,
     event: &str,
 ) -> Result<()> {
-    check_secret(app, &user.name, password)?;
+    policy::check_password(app, &user.name, password)?;
     let hash = app.auth.hasher.hash(password).await?;
     let mut tx = app.db.begin().await?;
     if !db::users::set_password(&mut tx, &user.id, &hash, app.clock.now()).await? {
@@ -258,7 +247,7 @@ async fn set_password(
     }
     db::credentials::end(&mut tx, &user.id, Event::Password, keep).await?;
     auth::forget_failures(&mut tx, user).await?;
-    record(&mut tx, app, actor, event, user, "ok", None).await?;
+    Audit::new(app, actor, event).user(user).store(&mut tx).await?;
     Ok(tx.commit().await?)
 }
 
@@ -275,74 +264,27 @@ pub async fn end_session(app: &App, actor: &Actor, id: &UserId, key: &str) -> Re
     let missing = || Error::not_found("session", key);
     let sessions = sessions(app, actor, id).await?;
     let session = sessions.iter().find(|session| session_key(session) == key).ok_or_else(missing)?;
-    let user = find(app, id).await?.user;
+    let user = account(app, id).await?.user;
     let mut tx = app.db.begin().await?;
     if !db::sessions::delete_of(&mut tx, id, &session.id_hash).await? {
         return Err(missing());
     }
-    record(&mut tx, app, actor, "user.end_session", &user, "ok", None).await?;
+    Audit::new(app, actor, "user.end_session").user(&user).store(&mut tx).await?;
     Ok(tx.commit().await?)
 }
 
 /// Ends someone's sessions and tokens: one's own but for `keep`, or as an admin anyone's. Answers how many sessions.
 pub async fn end_sessions(app: &App, actor: &Actor, id: &UserId, keep: Option<&str>) -> Result<u64> {
-    if actor.reference.id.as_deref() != Some(id.as_str()) {
-        actor.require(Permission::Administer)?;
-    }
-    let user = find(app, id).await?.user;
+    actor.require_own(id)?;
+    let user = account(app, id).await?.user;
     let mut tx = app.db.begin().await?;
     let ended = db::credentials::end(&mut tx, id, Event::SignOut, keep).await?;
-    record(&mut tx, app, actor, "user.end_sessions", &user, "ok", None).await?;
+    Audit::new(app, actor, "user.end_sessions").user(&user).store(&mut tx).await?;
     tx.commit().await?;
     Ok(ended)
 }
 
-pub(super) async fn find(app: &App, id: &UserId) -> Result<db::users::Stored> {
-    db::users::find(&app.db, id).await?.ok_or_else(|| Error::not_found("user", id.as_str()))
-}
-
-/// Checks name and password of a new account against the policy.
-pub(super) fn check(app: &App, name: &str, password: &SecretString) -> Result<()> {
-    let mut errors = Vec::new();
-    if let Err(error) = check_name(name) {
-        errors.push(FieldError::new("name", error.to_string()));
-    }
-    if let Err(Error::Invalid(others)) = check_secret(app, name, password) {
-        errors.extend(others);
-    }
-    if errors.is_empty() { Ok(()) } else { Err(Error::Invalid(errors)) }
-}
-
-pub(super) fn check_secret(app: &App, name: &str, password: &SecretString) -> Result<()> {
-    strength(app, name, password).map(drop).map_err(|error| Error::field("password", error.to_string()))
-}
-
-/// How hard a password of the account `name` is to guess.
-///
-/// # Errors
-/// [`WeakPassword`] where it would be refused.
-pub fn strength(
-    app: &App,
-    name: &str,
-    password: &SecretString,
-) -> std::result::Result<Strength, WeakPassword> {
-    let host = app.config.base_url.as_ref().and_then(|url| {
-        let host = url.origin.split_once("://")?.1;
-        Some(host.rsplit_once(':').map_or(host, |(host, _)| host))
-    });
-    let words: Vec<&str> = std::iter::once(name.trim()).chain(host).collect();
-    credential::strength(password.expose_secret(), app.config.password_min, &words)
-}
-
-async fn record_changes(
-    tx: &mut db::Tx,
-    app: &App,
-    actor: &Actor,
-    event: &str,
-    user: &User,
-    changes: Vec<Change>,
-) -> Result<()> {
-    let object = Object { kind: "user", id: Some(user.id.as_str()), name: &user.name };
-    audit::record(tx, app, actor, event, object, "ok", AuditDetail { changes, ..AuditDetail::default() })
-        .await
+pub(super) async fn find_in(tx: &mut db::Tx, id: &UserId) -> Result<User> {
+    let stored = db::users::find_in(tx, id).await?;
+    Ok(stored.ok_or_else(|| Error::not_found("user", id.as_str()))?.user)
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::rows::{self, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::applied::{Applied, AppliedStates};
 use crate::domain::ids::HostId;
@@ -47,24 +48,16 @@ fn read(rows: Vec<Row>) -> Result<AppliedStates> {
 
 /// Stores what was applied to a container, in place of what was before.
 pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, applied: &Applied) -> Result<()> {
-    exec_tx!(
-        tx,
-        "INSERT INTO applied (host_id, identity, state, at_ms, settled, put_back_ms, put_backs, was, \
-         puts_back) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (host_id, identity) DO UPDATE \
-         SET state = excluded.state, at_ms = excluded.at_ms, settled = excluded.settled, \
-         put_back_ms = excluded.put_back_ms, put_backs = excluded.put_backs, was = excluded.was, \
-         puts_back = excluded.puts_back",
-        host.as_str(),
-        identity.to_text(),
-        applied.state.as_str(),
-        to_ms(applied.at),
-        applied.settled,
-        applied.put_back_at.map(to_ms),
-        applied.put_backs,
-        applied.was.map(Mood::as_str),
-        applied.puts_back,
-    )?;
-    Ok(())
+    let row = row![
+        "state" => applied.state.as_str(),
+        "at_ms" => to_ms(applied.at),
+        "settled" => applied.settled,
+        "put_back_ms" => applied.put_back_at.map(to_ms),
+        "put_backs" => applied.put_backs,
+        "was" => applied.was.map(Mood::as_str),
+        "puts_back" => applied.puts_back,
+    ];
+    rows::put(tx, "applied", rows::container(host, identity), row).await
 }
 
 /// The run that was to make it so failed for this container. Where something else was applied since, nothing changes.

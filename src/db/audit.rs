@@ -3,51 +3,37 @@
 use jiff::Timestamp;
 
 use super::conditions::{Conditions, fetch_by, uuid_floor};
-use super::many::insert_tx;
+use super::rows::{self, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db};
 use crate::domain::audit::AuditRow;
 use crate::domain::ids::AuditId;
 use crate::domain::run::ActorRef;
 use crate::domain::time::{from_ms, to_ms};
 
-/// Adds a row.
-pub async fn insert(tx: &mut Tx, row: AuditRow) -> Result<()> {
-    insert_all(tx, Box::new(std::iter::once(row))).await
-}
-
-/// Adds rows; each is asked for when its turn comes.
+/// Adds rows.
 ///
 /// # Errors
 /// What the engine answered; [`DbError::Damaged`] where a detail cannot be written as JSON.
-pub async fn insert_all(tx: &mut Tx, rows: Box<dyn Iterator<Item = AuditRow> + Send + '_>) -> Result<()> {
-    let mut failed = None;
-    let written = rows.map(|row| {
-        let detail = serde_json::to_string(&row.detail);
-        let detail = detail.inspect_err(|error| failed = Some(damaged(row.id.as_str(), error)));
-        (row, detail.unwrap_or_default())
+pub async fn insert(tx: &mut Tx, rows: Vec<AuditRow>) -> Result<()> {
+    let rows = rows.into_iter().map(|row| {
+        let detail = serde_json::to_string(&row.detail).map_err(|error| damaged(row.id.as_str(), &error))?;
+        Ok(row![
+            "id" => row.id.as_str(),
+            "at_ms" => to_ms(row.at),
+            "actor_kind" => row.actor.kind,
+            "actor_id" => row.actor.id,
+            "actor_name" => row.actor.name,
+            "address" => row.ip,
+            "event" => row.event,
+            "object_type" => row.object_type,
+            "object_id" => row.object_id,
+            "object_name" => row.object_name,
+            "outcome" => row.outcome,
+            "detail" => detail,
+        ])
     });
-    insert_tx!(
-        tx,
-        "INSERT INTO audit (id, at_ms, actor_kind, actor_id, actor_name, address, event, object_type, object_id, \
-         object_name, outcome, detail) ",
-        written,
-        |row| (
-            row.0.id.as_str(),
-            to_ms(row.0.at),
-            row.0.actor.kind.as_str(),
-            row.0.actor.id.as_deref(),
-            row.0.actor.name.as_str(),
-            row.0.ip.as_deref(),
-            row.0.event.as_str(),
-            row.0.object_type.as_str(),
-            row.0.object_id.as_deref(),
-            row.0.object_name.as_str(),
-            row.0.outcome.as_str(),
-            row.1.as_str(),
-        ),
-        ""
-    );
-    failed.map_or(Ok(()), Err)
+    rows::insert(tx, "audit", rows.collect::<Result<_>>()?, "").await?;
+    Ok(())
 }
 
 /// Which rows [`list`] answers; `None` = any.

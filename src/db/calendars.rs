@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::rows::{self, Columns, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::calendar::{Calendar, CalendarSpec, check, yearly_text};
 use crate::domain::ids::{CalendarId, ScheduleId};
@@ -57,20 +58,22 @@ impl Row {
     }
 }
 
-/// The columns of the three lists, as JSON.
-fn lists(spec: &CalendarSpec) -> [String; 3] {
+/// What may change of a calendar.
+fn said(calendar: &Calendar) -> Columns {
+    let spec = &calendar.spec;
     let quoted = |text: String| format!("\"{text}\"");
     let list = |items: Vec<String>| format!("[{}]", items.join(","));
-    [
-        list(spec.dates.iter().map(|date| quoted(date.to_string())).collect()),
-        list(spec.ranges.iter().map(|(first, last)| format!("[\"{first}\",\"{last}\"]")).collect()),
-        list(spec.yearly.iter().map(|day| quoted(yearly_text(*day))).collect()),
+    row![
+        "name" => &spec.name,
+        // Names are compared without regard to case.
+        "name_key" => spec.name.trim().to_lowercase(),
+        "dates" => list(spec.dates.iter().map(|date| quoted(date.to_string())).collect()),
+        "ranges" => list(spec.ranges.iter().map(|(first, last)| format!("[\"{first}\",\"{last}\"]")).collect()),
+        "yearly" => list(spec.yearly.iter().map(|day| quoted(yearly_text(*day))).collect()),
+        "ics" => spec.ics.as_deref(),
+        "rev" => calendar.rev,
+        "updated_ms" => to_ms(calendar.updated_at),
     ]
-}
-
-/// Names are compared without regard to case.
-fn name_key(spec: &CalendarSpec) -> String {
-    spec.name.trim().to_lowercase()
 }
 
 /// Adds a calendar.
@@ -78,44 +81,15 @@ fn name_key(spec: &CalendarSpec) -> String {
 /// # Errors
 /// What the engine answered; [`DbError::is_duplicate`] where another has its name.
 pub async fn insert(tx: &mut Tx, calendar: &Calendar) -> Result<()> {
-    let [dates, ranges, yearly] = lists(&calendar.spec);
-    exec_tx!(
-        tx,
-        "INSERT INTO calendars (id, name, name_key, dates, ranges, yearly, ics, rev, created_ms, updated_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        calendar.id.as_str(),
-        &calendar.spec.name,
-        name_key(&calendar.spec),
-        dates,
-        ranges,
-        yearly,
-        calendar.spec.ics.as_deref(),
-        calendar.rev,
-        to_ms(calendar.created_at),
-        to_ms(calendar.updated_at)
-    )?;
+    let made = row!["id" => calendar.id.as_str(), "created_ms" => to_ms(calendar.created_at)];
+    rows::insert(tx, "calendars", vec![made.into_iter().chain(said(calendar)).collect()], "").await?;
     Ok(())
 }
 
 /// Stores `calendar` where its stored revision is still `old_rev`, and answers whether it was.
 pub async fn update(tx: &mut Tx, calendar: &Calendar, old_rev: i64) -> Result<bool> {
-    let [dates, ranges, yearly] = lists(&calendar.spec);
-    let touched = exec_tx!(
-        tx,
-        "UPDATE calendars SET name = $1, name_key = $2, dates = $3, ranges = $4, yearly = $5, ics = $6, rev = $7, \
-         updated_ms = $8 WHERE id = $9 AND rev = $10",
-        &calendar.spec.name,
-        name_key(&calendar.spec),
-        dates,
-        ranges,
-        yearly,
-        calendar.spec.ics.as_deref(),
-        calendar.rev,
-        to_ms(calendar.updated_at),
-        calendar.id.as_str(),
-        old_rev
-    )?;
-    Ok(touched == 1)
+    let key = row!["id" => calendar.id.as_str(), "rev" => old_rev];
+    Ok(rows::update(tx, "calendars", said(calendar), key, "").await? == 1)
 }
 
 /// Removes a calendar where its stored revision is still `old_rev`, and answers whether it was.

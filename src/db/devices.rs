@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::rows::{self, row};
 use super::{Db, Result, Tx, exec_db, exec_tx, on_db, on_tx};
 use crate::domain::ids::UserId;
 use crate::domain::time::{from_ms, to_ms};
@@ -50,13 +51,6 @@ impl From<Row> for Device {
     }
 }
 
-/// The columns of a device.
-macro_rules! columns {
-    () => {
-        "id_hash, user_id, created_ms, last_used_ms, expires_ms, address, user_agent"
-    };
-}
-
 /// Whose browser this is, where it is known at `now`.
 pub async fn owner(db: &Db, id_hash: &str, now: Timestamp) -> Result<Option<UserId>> {
     let row: Option<(String,)> = on_db!(db, pool => sqlx::query_as(
@@ -76,28 +70,26 @@ pub async fn owner_in(tx: &mut Tx, id_hash: &str, now: Timestamp) -> Result<Opti
 /// Someone's browsers that are known at `now`, the last used first.
 pub async fn of_user(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Device>> {
     let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(
-        concat!("SELECT ", columns!(), " FROM devices WHERE user_id = $1 AND expires_ms > $2 \
-                 ORDER BY last_used_ms DESC, id_hash"))
+        "SELECT id_hash, user_id, created_ms, last_used_ms, expires_ms, address, user_agent FROM devices \
+         WHERE user_id = $1 AND expires_ms > $2 ORDER BY last_used_ms DESC, id_hash")
         .bind(user.as_str()).bind(to_ms(now)).fetch_all(pool))?;
     Ok(rows.into_iter().map(Device::from).collect())
 }
 
 /// Adds a browser, or notes that a known one was used.
 pub async fn put(tx: &mut Tx, device: &Device) -> Result<()> {
-    exec_tx!(
-        tx,
-        "INSERT INTO devices (id_hash, user_id, created_ms, last_used_ms, expires_ms, address, user_agent) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id_hash) DO UPDATE SET \
-           last_used_ms = excluded.last_used_ms, expires_ms = excluded.expires_ms, address = excluded.address, \
-           user_agent = excluded.user_agent",
-        &device.id_hash,
-        device.user_id.as_str(),
-        to_ms(device.created),
-        to_ms(device.last_used),
-        to_ms(device.expires),
-        device.address.as_deref(),
-        device.user_agent.as_deref()
-    )?;
+    let row = row![
+        "id_hash" => &device.id_hash,
+        "user_id" => device.user_id.as_str(),
+        "created_ms" => to_ms(device.created),
+        "last_used_ms" => to_ms(device.last_used),
+        "expires_ms" => to_ms(device.expires),
+        "address" => device.address.as_deref(),
+        "user_agent" => device.user_agent.as_deref(),
+    ];
+    let known = " ON CONFLICT (id_hash) DO UPDATE SET last_used_ms = excluded.last_used_ms, \
+                 expires_ms = excluded.expires_ms, address = excluded.address, user_agent = excluded.user_agent";
+    rows::insert(tx, "devices", vec![row], known).await?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Locks of stacks and containers.
 
+use super::rows::{self, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db};
 use crate::domain::lock::Lock;
 use crate::domain::schedule::Schedule;
@@ -48,23 +49,19 @@ pub async fn all(db: &Db) -> Result<Vec<Lock>> {
 
 /// Stores a lock, in place of one that was there.
 pub async fn put(tx: &mut Tx, lock: &Lock) -> Result<()> {
-    exec_tx!(
-        tx,
-        "INSERT INTO locks (host_id, target_type, target_identity, target_name, reason, actor_id, actor_name, \
-         created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
-         ON CONFLICT (host_id, target_type, target_identity) DO UPDATE SET target_name = excluded.target_name, \
-         reason = excluded.reason, actor_id = excluded.actor_id, actor_name = excluded.actor_name, \
-         created_ms = excluded.created_ms",
-        lock.target.host.as_str(),
-        lock.target.target_type().as_str(),
-        lock.target.identity_text(),
-        lock.target_name.as_str(),
-        lock.reason.as_str(),
-        lock.author_id.as_deref(),
-        lock.author.as_str(),
-        to_ms(lock.created_at),
-    )?;
-    Ok(())
+    let key = row![
+        "host_id" => lock.target.host.as_str(),
+        "target_type" => lock.target.target_type().as_str(),
+        "target_identity" => lock.target.identity_text(),
+    ];
+    let row = row![
+        "target_name" => &lock.target_name,
+        "reason" => &lock.reason,
+        "actor_id" => lock.author_id.as_deref(),
+        "actor_name" => &lock.author,
+        "created_ms" => to_ms(lock.created_at),
+    ];
+    rows::put(tx, "locks", key, row).await
 }
 
 /// Takes a lock away; `false` where there was none.

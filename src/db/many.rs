@@ -39,64 +39,27 @@ where
 /// `values_tx!(tx, "WITH asked (a, b) AS (", rows, |row| (row.a, row.b), ") SELECT a FROM asked" => (String,))`.
 macro_rules! values_tx {
     ($tx:expr, $before:expr, $rows:expr, |$row:ident| ($($bind:expr),+ $(,)?), $after:expr => $answer:ty) => {{
-        let answers: Vec<Vec<$answer>> = $crate::db::many::each_tx!(
-            $tx, $before, $rows, |$row| ($($bind),+), $after,
-            (statement, connection) => statement.build_query_as::<$answer>().fetch_all(connection)
-        );
-        answers.into_iter().flatten()
-    }};
-}
-
-/// Inserts many rows inside a transaction, and answers how many it inserted:
-/// `insert_tx!(tx, "INSERT INTO t (a, b) ", rows, |row| (row.a, row.b), " ON CONFLICT (a) DO NOTHING")`.
-macro_rules! insert_tx {
-    ($tx:expr, $before:expr, $rows:expr, |$row:ident| ($($bind:expr),+ $(,)?), $after:expr) => {{
-        let inserted: Vec<u64> = $crate::db::many::each_tx!(
-            $tx, $before, $rows, |$row| ($($bind),+), $after,
-            (statement, connection) => async {
-                statement.build().execute(connection).await.map(|done| done.rows_affected())
-            }
-        );
-        inserted.iter().sum::<u64>()
-    }};
-}
-
-/// Runs a statement for each piece, and answers what each answered. While the engine works at one, the next is put
-/// together, and its rows made where they are not yet.
-macro_rules! each_tx {
-    ($tx:expr, $before:expr, $rows:expr, |$row:ident| ($($bind:expr),+), $after:expr,
-     ($statement:ident, $connection:ident) => $run:expr) => {{
-        let pieces = $crate::db::many::pieces($rows);
-        match $tx {
-            $crate::db::Tx::Sqlite(tx) => $crate::db::many::each_tx!(
-                @on sqlx::Sqlite, tx, $before, pieces, |$row| ($($bind),+), $after, ($statement, $connection) => $run),
-            $crate::db::Tx::Pg(tx) => $crate::db::many::each_tx!(
-                @on sqlx::Postgres, tx, $before, pieces, |$row| ($($bind),+), $after, ($statement, $connection) => $run),
-        }
-    }};
-    (@on $engine:ty, $tx:expr, $before:expr, $pieces:expr, |$row:ident| ($($bind:expr),+), $after:expr,
-     ($statement:ident, $connection:ident) => $run:expr) => {{
-        // Not `$n`: SQLite looks each of those up by its name, among all the others.
-        let mut statements = $pieces.map(|piece| {
-            let mut query = sqlx::QueryBuilder::<$engine>::new($before);
-            query.push_values(piece, |mut tuple, $row| { $(tuple.push_bind($bind);)+ });
-            query.push($after);
-            query
-        });
-        let mut answers = Vec::new();
-        let mut next = statements.next();
-        while let Some(mut $statement) = next {
-            let $connection = &mut **$tx;
-            let (answered, prepared): (sqlx::Result<_>, _) =
-                tokio::join!(biased; $run, async { statements.next() });
-            answers.push(answered?);
-            next = prepared;
+        let mut answers: Vec<$answer> = Vec::new();
+        for piece in $crate::db::many::pieces($rows) {
+            answers.extend(match $tx {
+                $crate::db::Tx::Sqlite(tx) => $crate::db::many::values_tx!(
+                    @on sqlx::Sqlite, tx, $before, piece, |$row| ($($bind),+), $after => $answer),
+                $crate::db::Tx::Pg(tx) => $crate::db::many::values_tx!(
+                    @on sqlx::Postgres, tx, $before, piece, |$row| ($($bind),+), $after => $answer),
+            });
         }
         answers
     }};
+    (@on $engine:ty, $tx:expr, $before:expr, $piece:expr, |$row:ident| ($($bind:expr),+), $after:expr => $answer:ty) => {{
+        // Not `$n`: SQLite looks each of those up by its name, among all the others.
+        let mut query = sqlx::QueryBuilder::<$engine>::new($before);
+        query.push_values($piece, |mut tuple, $row| { $(tuple.push_bind($bind);)+ });
+        query.push($after);
+        query.build_query_as::<$answer>().fetch_all(&mut **$tx).await?
+    }};
 }
 
-pub(super) use {each_tx, insert_tx, values_tx};
+pub(super) use values_tx;
 
 #[cfg(test)]
 mod tests {

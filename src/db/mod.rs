@@ -29,6 +29,7 @@ mod many;
 pub mod naps;
 pub mod order_edges;
 pub mod overrides;
+mod rows;
 pub mod runs;
 pub mod schedules;
 pub mod sessions;

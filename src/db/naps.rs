@@ -1,5 +1,6 @@
 //! What DockNap has put to sleep, per container.
 
+use super::rows::{self, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db};
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::nap::{Nap, NapKind, Naps};
@@ -28,18 +29,12 @@ pub async fn of_host(db: &Db, host: &HostId) -> Result<Naps> {
 
 /// A container was put to sleep; a nap it already had is replaced.
 pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, nap: &Nap) -> Result<()> {
-    exec_tx!(
-        tx,
-        "INSERT INTO naps (host_id, identity, action, run_id, since_ms) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (host_id, identity) DO UPDATE \
-         SET action = excluded.action, run_id = excluded.run_id, since_ms = excluded.since_ms",
-        host.as_str(),
-        identity.to_text(),
-        nap.kind.as_str(),
-        nap.run_id.as_str(),
-        to_ms(nap.since),
-    )?;
-    Ok(())
+    let row = row![
+        "action" => nap.kind.as_str(),
+        "run_id" => nap.run_id.as_str(),
+        "since_ms" => to_ms(nap.since),
+    ];
+    rows::put(tx, "naps", rows::container(host, identity), row).await
 }
 
 /// A container was woken, or changed by somebody else: what it does now is theirs.

@@ -1,5 +1,6 @@
 //! Edges that people add to the order of containers.
 
+use super::rows::{self, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db};
 use crate::domain::ids::HostId;
 use crate::domain::order::added::AddedEdge;
@@ -61,31 +62,24 @@ pub async fn all(db: &Db) -> Result<Vec<AddedEdge>> {
 
 /// Adds an edge; `false` where there is one between the same two.
 pub async fn insert(tx: &mut Tx, edge: &AddedEdge) -> Result<bool> {
-    let columns = |subject: &Subject| {
-        let target = Target { host: edge.host.clone(), subject: subject.clone() };
-        (target.target_type().as_str(), target.identity_text())
-    };
-    let (dependant, dependency) = (columns(&edge.dependant), columns(&edge.dependency));
-    let rows = exec_tx!(
-        tx,
-        "INSERT INTO order_edges (id, host_id, dependant_type, dependant_identity, dependant_name, dependency_type, \
-         dependency_identity, dependency_name, condition, wait_s, actor_id, actor_name, created_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
-        edge.id.as_str(),
-        edge.host.as_str(),
-        dependant.0,
-        &dependant.1,
-        edge.dependant_name.as_str(),
-        dependency.0,
-        &dependency.1,
-        edge.dependency_name.as_str(),
-        edge.condition.as_str(),
-        edge.wait_seconds,
-        edge.author_id.as_deref(),
-        edge.author.as_str(),
-        to_ms(edge.created_at),
-    )?;
-    Ok(rows == 1)
+    let target = |subject: &Subject| Target { host: edge.host.clone(), subject: subject.clone() };
+    let (dependant, dependency) = (target(&edge.dependant), target(&edge.dependency));
+    let row = row![
+        "id" => &edge.id,
+        "host_id" => edge.host.as_str(),
+        "dependant_type" => dependant.target_type().as_str(),
+        "dependant_identity" => dependant.identity_text(),
+        "dependant_name" => &edge.dependant_name,
+        "dependency_type" => dependency.target_type().as_str(),
+        "dependency_identity" => dependency.identity_text(),
+        "dependency_name" => &edge.dependency_name,
+        "condition" => edge.condition.as_str(),
+        "wait_s" => edge.wait_seconds,
+        "actor_id" => edge.author_id.as_deref(),
+        "actor_name" => &edge.author,
+        "created_ms" => to_ms(edge.created_at),
+    ];
+    Ok(rows::insert(tx, "order_edges", vec![row], " ON CONFLICT DO NOTHING").await? == 1)
 }
 
 /// Takes an edge away; `false` where there is none of that id.

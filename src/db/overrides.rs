@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::conditions::uuid_floor;
+use super::rows::{self, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::ids::{HostId, OverrideId};
 use crate::domain::overrides::{Override, Reach, Wanted};
@@ -59,28 +60,25 @@ fn read_all(rows: Vec<Row>) -> Result<Vec<Override>> {
 
 /// Adds an override. The one that counted for the same target must have been closed before, in the same transaction.
 pub async fn insert(tx: &mut Tx, one: &Override) -> Result<()> {
-    exec_tx!(
-        tx,
-        "INSERT INTO overrides (id, host_id, target_type, target_name, target_identity, state, created_ms, until_ms, \
-         reason, actor_kind, actor_id, actor_name, by_hand, puts_back, closed_ms, closed_reason) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-        one.id.as_str(),
-        one.reach.host().map_or("", |host| host.as_str()),
-        one.reach.type_str(),
-        one.target_name.as_str(),
-        one.reach.identity_text(),
-        one.wanted.as_str(),
-        to_ms(one.created_at),
-        to_ms(one.until),
-        one.reason.as_str(),
-        one.author.kind.as_str(),
-        one.author.id.as_deref(),
-        one.author.name.as_str(),
-        one.by_hand,
-        one.puts_back,
-        one.closed_at.map(to_ms),
-        one.closed_reason.as_str(),
-    )?;
+    let row = row![
+        "id" => one.id.as_str(),
+        "host_id" => one.reach.host().map_or("", |host| host.as_str()),
+        "target_type" => one.reach.type_str(),
+        "target_name" => &one.target_name,
+        "target_identity" => one.reach.identity_text(),
+        "state" => one.wanted.as_str(),
+        "created_ms" => to_ms(one.created_at),
+        "until_ms" => to_ms(one.until),
+        "reason" => &one.reason,
+        "actor_kind" => &one.author.kind,
+        "actor_id" => one.author.id.as_deref(),
+        "actor_name" => &one.author.name,
+        "by_hand" => one.by_hand,
+        "puts_back" => one.puts_back,
+        "closed_ms" => one.closed_at.map(to_ms),
+        "closed_reason" => &one.closed_reason,
+    ];
+    rows::insert(tx, "overrides", vec![row], "").await?;
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::many::{insert_tx, left_out, values_tx};
+use super::many::{left_out, values_tx};
+use super::rows::{self, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::guard::Deferral;
 use crate::domain::ids::{RunId, ScheduleId};
@@ -120,50 +121,46 @@ pub async fn insert(tx: &mut Tx, run: &Run, owner_epoch: i64) -> Result<bool> {
 /// Stores runs whose ids are new, and answers the ids of those that were not stored: those whose schedule already has one
 /// for that instant.
 pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<HashSet<RunId>> {
-    let inserted = insert_tx!(
-        tx,
-        "INSERT INTO runs (id, schedule_id, schedule_name, host_id, target_type, target_name, target_identity, \
-         action, trigger_kind, actor_kind, actor_id, actor_name, fire_at_ms, created_ms, started_ms, finished_ms, \
-         state, reason, deadline_ms, attempt, stop_timeout_s, retry_of, missed_first_ms, missed_last_ms, \
-         missed_count, restore, puts_back, also, owner_epoch, why, guard, look_at_ms, busy_until_ms) ",
-        runs,
-        |run| (
-            run.id.as_str(),
-            run.schedule_id.as_ref().map(ScheduleId::as_str),
-            run.schedule_name.as_deref(),
-            run.target.host.as_str(),
-            run.target.target_type().as_str(),
-            run.target_name.as_str(),
-            run.target.identity_text(),
-            run.action.as_str(),
-            run.trigger.as_str(),
-            run.actor.kind.as_str(),
-            run.actor.id.as_deref(),
-            run.actor.name.as_str(),
-            run.fire_at.map(to_ms),
-            to_ms(run.created_at),
-            run.started_at.map(to_ms),
-            run.finished_at.map(to_ms),
-            run.state.as_str(),
-            run.reason.as_str(),
-            to_ms(run.deadline_at),
-            run.attempt,
-            run.stop_timeout_seconds,
-            run.retry_of.as_ref().map(RunId::as_str),
-            run.missed.as_ref().map(|missed| to_ms(missed.first)),
-            run.missed.as_ref().map(|missed| to_ms(missed.last)),
-            run.missed.as_ref().map(|missed| missed.count),
-            run.restore,
-            run.puts_back,
-            also_text(run),
-            owner_epoch,
-            run.why.as_str(),
-            run.guard.as_ref().and_then(|guard| serde_json::to_string(guard).ok()),
-            run.look_at.map(to_ms),
-            run.busy_until.map(to_ms),
-        ),
-        " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING"
-    );
+    let rows = runs.iter().map(|run| {
+        let missed = run.missed.as_ref();
+        row![
+            "id" => run.id.as_str(),
+            "schedule_id" => run.schedule_id.as_ref().map(ScheduleId::as_str),
+            "schedule_name" => run.schedule_name.as_deref(),
+            "host_id" => run.target.host.as_str(),
+            "target_type" => run.target.target_type().as_str(),
+            "target_name" => &run.target_name,
+            "target_identity" => run.target.identity_text(),
+            "action" => run.action.as_str(),
+            "trigger_kind" => run.trigger.as_str(),
+            "actor_kind" => &run.actor.kind,
+            "actor_id" => run.actor.id.as_deref(),
+            "actor_name" => &run.actor.name,
+            "fire_at_ms" => run.fire_at.map(to_ms),
+            "created_ms" => to_ms(run.created_at),
+            "started_ms" => run.started_at.map(to_ms),
+            "finished_ms" => run.finished_at.map(to_ms),
+            "state" => run.state.as_str(),
+            "reason" => &run.reason,
+            "why" => &run.why,
+            "deadline_ms" => to_ms(run.deadline_at),
+            "attempt" => run.attempt,
+            "stop_timeout_s" => run.stop_timeout_seconds,
+            "retry_of" => run.retry_of.as_ref().map(RunId::as_str),
+            "missed_first_ms" => missed.map(|missed| to_ms(missed.first)),
+            "missed_last_ms" => missed.map(|missed| to_ms(missed.last)),
+            "missed_count" => missed.map(|missed| missed.count),
+            "restore" => run.restore,
+            "puts_back" => run.puts_back,
+            "also" => also_text(run),
+            "guard" => run.guard.as_ref().and_then(|guard| serde_json::to_string(guard).ok()),
+            "look_at_ms" => run.look_at.map(to_ms),
+            "busy_until_ms" => run.busy_until.map(to_ms),
+            "owner_epoch" => owner_epoch,
+        ]
+    });
+    let twice = " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING";
+    let inserted = rows::insert(tx, "runs", rows.collect(), twice).await?;
     if usize::try_from(inserted).is_ok_and(|inserted| inserted == runs.len()) {
         return Ok(HashSet::new());
     }

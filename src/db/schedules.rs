@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::many::{left_out, values_tx};
+use super::rows::{self, Columns, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::calendar::CalendarEffect;
 use crate::domain::ids::{CalendarId, HostId, ScheduleId, UserId};
@@ -132,120 +133,68 @@ fn read_all(rows: Vec<Row>) -> Result<Vec<Schedule>> {
     rows.into_iter().map(Row::read).collect()
 }
 
-/// The columns of a spec's `when`.
-struct WhenColumns<'a> {
-    kind: &'static str,
-    action: Option<&'static str>,
-    cron: Option<&'a str>,
-    at: Option<i64>,
-    window: Option<&'a str>,
+/// What never changes of a schedule.
+fn made(schedule: &Schedule) -> Columns {
+    row![
+        "id" => schedule.id.as_str(),
+        "source" => schedule.source.as_str(),
+        "owner_id" => schedule.owner.as_ref().map(UserId::as_str),
+        "created_ms" => to_ms(schedule.created_at),
+    ]
 }
 
-impl<'a> WhenColumns<'a> {
-    fn of(spec: &'a ScheduleSpec) -> Self {
-        let action = Some(spec.action.as_str());
-        let blank = Self { kind: "cron", action, cron: None, at: None, window: None };
-        match &spec.when {
-            When::Cron(text) => Self { cron: Some(text), ..blank },
-            When::Once(at) => Self { kind: "once", at: Some(to_ms(*at)), ..blank },
-            When::Window(text) => Self { kind: "window", action: None, window: Some(text), ..blank },
-        }
-    }
+/// All else of it.
+fn said(schedule: &Schedule) -> Columns {
+    let spec = &schedule.spec;
+    let (kind, cron, at, window) = match &spec.when {
+        When::Cron(text) => ("cron", Some(text.as_str()), None, None),
+        When::Once(at) => ("once", None, Some(to_ms(*at)), None),
+        When::Window(text) => ("window", None, None, Some(text.as_str())),
+    };
+    row![
+        "name" => &spec.name,
+        "host_id" => spec.target.host.as_str(),
+        "target_type" => spec.target.target_type().as_str(),
+        "target_name" => &spec.target_name,
+        "target_identity" => spec.target.identity_text(),
+        "kind" => kind,
+        "action" => window.is_none().then(|| spec.action.as_str()),
+        "cron" => cron,
+        "at_ms" => at,
+        "window_text" => window,
+        "policy" => spec.policy.as_str(),
+        "mode" => spec.mode(),
+        "wake" => spec.wake.as_str(),
+        "calendar_id" => spec.calendar.as_ref().map(|(id, _)| id.as_str()),
+        "calendar_effect" => spec.calendar.as_ref().map(|(_, effect)| effect.as_str()),
+        "timezone" => spec.timezone.as_deref(),
+        "enabled" => spec.enabled,
+        "catch_up_s" => spec.catch_up_seconds,
+        "priority" => spec.priority,
+        "stop_timeout_s" => spec.stop_timeout_seconds,
+        "note" => &spec.note,
+        "guard" => spec.guard.as_ref().and_then(|guard| serde_json::to_string(guard).ok()),
+        "skip_at_ms" => schedule.skip_at.map(to_ms),
+        "effective_from_ms" => to_ms(schedule.effective_from),
+        "next_due_ms" => schedule.next_due.map(to_ms),
+        "rev" => schedule.rev,
+        "updated_ms" => to_ms(schedule.updated_at),
+        "deleted_ms" => schedule.deleted_at.map(to_ms),
+    ]
 }
 
 /// Adds a schedule.
 pub async fn insert(tx: &mut Tx, schedule: &Schedule) -> Result<()> {
-    let spec = &schedule.spec;
-    let when = WhenColumns::of(spec);
-    exec_tx!(
-        tx,
-        "INSERT INTO schedules (id, name, host_id, target_type, target_name, target_identity, kind, action, cron, \
-         at_ms, timezone, enabled, catch_up_s, policy, mode, wake, priority, stop_timeout_s, note, source, owner_id, \
-         skip_at_ms, effective_from_ms, next_due_ms, rev, created_ms, updated_ms, deleted_ms, window_text, \
-         calendar_id, calendar_effect, guard) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $26, $27, $28, $14, $15, \
-         $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $29, $30, $31, $32)",
-        schedule.id.as_str(),
-        &spec.name,
-        spec.target.host.as_str(),
-        spec.target.target_type().as_str(),
-        &spec.target_name,
-        spec.target.identity_text(),
-        when.kind,
-        when.action,
-        when.cron,
-        when.at,
-        spec.timezone.as_deref(),
-        spec.enabled,
-        spec.catch_up_seconds,
-        spec.priority,
-        spec.stop_timeout_seconds,
-        &spec.note,
-        schedule.source.as_str(),
-        schedule.owner.as_ref().map(UserId::as_str),
-        schedule.skip_at.map(to_ms),
-        to_ms(schedule.effective_from),
-        schedule.next_due.map(to_ms),
-        schedule.rev,
-        to_ms(schedule.created_at),
-        to_ms(schedule.updated_at),
-        schedule.deleted_at.map(to_ms),
-        spec.policy.as_str(),
-        spec.mode(),
-        spec.wake.as_str(),
-        when.window,
-        spec.calendar.as_ref().map(|(id, _)| id.as_str()),
-        spec.calendar.as_ref().map(|(_, effect)| effect.as_str()),
-        spec.guard.as_ref().and_then(|guard| serde_json::to_string(guard).ok())
-    )?;
+    let row = made(schedule).into_iter().chain(said(schedule)).collect();
+    rows::insert(tx, "schedules", vec![row], "").await?;
     Ok(())
 }
 
 /// Stores `schedule` where its stored revision is still `old_rev`, and answers whether it was. Id, source, owner and
 /// the time it was made never change.
 pub async fn update(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bool> {
-    let spec = &schedule.spec;
-    let when = WhenColumns::of(spec);
-    let touched = exec_tx!(
-        tx,
-        "UPDATE schedules SET name = $1, host_id = $2, target_type = $3, target_name = $4, target_identity = $5, \
-         kind = $6, action = $7, cron = $8, at_ms = $9, timezone = $10, enabled = $11, catch_up_s = $12, \
-         priority = $13, stop_timeout_s = $14, note = $15, skip_at_ms = $16, effective_from_ms = $17, \
-         next_due_ms = $18, rev = $19, updated_ms = $20, deleted_ms = $21, policy = $24, mode = $25, wake = $26, \
-         window_text = $27, calendar_id = $28, calendar_effect = $29, guard = $30 \
-         WHERE id = $22 AND rev = $23 AND deleted_ms IS NULL",
-        &spec.name,
-        spec.target.host.as_str(),
-        spec.target.target_type().as_str(),
-        &spec.target_name,
-        spec.target.identity_text(),
-        when.kind,
-        when.action,
-        when.cron,
-        when.at,
-        spec.timezone.as_deref(),
-        spec.enabled,
-        spec.catch_up_seconds,
-        spec.priority,
-        spec.stop_timeout_seconds,
-        &spec.note,
-        schedule.skip_at.map(to_ms),
-        to_ms(schedule.effective_from),
-        schedule.next_due.map(to_ms),
-        schedule.rev,
-        to_ms(schedule.updated_at),
-        schedule.deleted_at.map(to_ms),
-        schedule.id.as_str(),
-        old_rev,
-        spec.policy.as_str(),
-        spec.mode(),
-        spec.wake.as_str(),
-        when.window,
-        spec.calendar.as_ref().map(|(id, _)| id.as_str()),
-        spec.calendar.as_ref().map(|(_, effect)| effect.as_str()),
-        spec.guard.as_ref().and_then(|guard| serde_json::to_string(guard).ok())
-    )?;
-    Ok(touched == 1)
+    let key = row!["id" => schedule.id.as_str(), "rev" => old_rev];
+    Ok(rows::update(tx, "schedules", said(schedule), key, " AND deleted_ms IS NULL").await? == 1)
 }
 
 /// Takes the deletion of `schedule` back where its stored revision is still `old_rev`, and answers whether it was.

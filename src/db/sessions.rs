@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::rows::{self, row};
 use super::users::{Stored, UserRow, columns};
 use super::{Db, Result, Tx, exec_db, exec_tx, on_db};
 use crate::domain::ids::UserId;
@@ -104,21 +105,18 @@ pub async fn counts(db: &Db, now: Timestamp) -> Result<Vec<(UserId, i64, Timesta
 
 /// Adds a session and answers whether its id was free.
 pub async fn insert(tx: &mut Tx, session: &Session) -> Result<bool> {
-    let rows = exec_tx!(
-        tx,
-        "INSERT INTO sessions (id_hash, user_id, data, kept_form, created_ms, last_seen_ms, expires_ms, address, \
-         user_agent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id_hash) DO NOTHING",
-        &session.id_hash,
-        session.user_id.as_str(),
-        &session.data,
-        session.kept_form.as_deref(),
-        to_ms(session.created),
-        to_ms(session.last_seen),
-        to_ms(session.expires),
-        session.address.as_deref(),
-        session.user_agent.as_deref()
-    )?;
-    Ok(rows == 1)
+    let row = row![
+        "id_hash" => &session.id_hash,
+        "user_id" => session.user_id.as_str(),
+        "data" => &session.data,
+        "kept_form" => session.kept_form.as_deref(),
+        "created_ms" => to_ms(session.created),
+        "last_seen_ms" => to_ms(session.last_seen),
+        "expires_ms" => to_ms(session.expires),
+        "address" => session.address.as_deref(),
+        "user_agent" => session.user_agent.as_deref(),
+    ];
+    Ok(rows::insert(tx, "sessions", vec![row], " ON CONFLICT (id_hash) DO NOTHING").await? == 1)
 }
 
 /// Replaces what pages keep in a session.

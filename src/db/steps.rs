@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::many::insert_tx;
+use super::rows::{self, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId, StepId};
@@ -61,28 +61,23 @@ impl TryFrom<StepRow> for Step {
 
 /// Stores new steps.
 pub async fn insert<'a>(tx: &mut Tx, steps: impl IntoIterator<Item = &'a Step>) -> Result<()> {
-    let steps: Vec<&Step> = steps.into_iter().collect();
-    insert_tx!(
-        tx,
-        "INSERT INTO steps (id, run_id, ordinal, wave, host_id, container, identity, action, wait_for, state, \
-         reason, finished_ms) ",
-        &steps,
-        |step| (
-            step.id.as_str(),
-            step.run_id.as_str(),
-            step.ordinal,
-            step.wave,
-            step.host.as_str(),
-            step.container.as_str(),
-            step.identity.to_text(),
-            step.action.as_str(),
-            serde_json::to_string(&step.wait_for).unwrap_or_else(|_| "[]".to_owned()),
-            step.state.as_str(),
-            step.reason.as_str(),
-            step.finished_at.map(to_ms),
-        ),
-        ""
-    );
+    let rows = steps.into_iter().map(|step| {
+        row![
+            "id" => step.id.as_str(),
+            "run_id" => step.run_id.as_str(),
+            "ordinal" => step.ordinal,
+            "wave" => step.wave,
+            "host_id" => step.host.as_str(),
+            "container" => &step.container,
+            "identity" => step.identity.to_text(),
+            "action" => step.action.as_str(),
+            "wait_for" => serde_json::to_string(&step.wait_for).unwrap_or_else(|_| "[]".to_owned()),
+            "state" => step.state.as_str(),
+            "reason" => &step.reason,
+            "finished_ms" => step.finished_at.map(to_ms),
+        ]
+    });
+    rows::insert(tx, "steps", rows.collect(), "").await?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::rows::{self, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::ids::UserId;
 use crate::domain::permission::Role;
@@ -140,27 +141,25 @@ pub async fn lock_all(tx: &mut Tx) -> Result<()> {
 /// # Errors
 /// [`DbError::is_duplicate`] where the name is taken; else what the engine answered.
 pub async fn insert(tx: &mut Tx, user: &User, name_key: &str, password_hash: &str) -> Result<()> {
-    exec_tx!(
-        tx,
-        "INSERT INTO users (id, name, name_key, role, password_hash, disabled, timezone, theme, password_set_ms, \
-         last_login_ms, rev, created_ms, updated_ms, clock, week_start, keys) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15)",
-        user.id.as_str(),
-        &user.name,
-        name_key,
-        user.role.as_str(),
-        password_hash,
-        user.disabled,
-        user.timezone.as_deref(),
-        user.theme.as_deref(),
-        to_ms(user.password_set),
-        user.last_login.map(to_ms),
-        user.rev,
-        to_ms(user.created),
-        user.habits.clock.as_str(),
-        user.habits.week_start.as_str(),
-        user.habits.keys
-    )?;
+    let row = row![
+        "id" => user.id.as_str(),
+        "name" => &user.name,
+        "name_key" => name_key,
+        "role" => user.role.as_str(),
+        "password_hash" => password_hash,
+        "disabled" => user.disabled,
+        "timezone" => user.timezone.as_deref(),
+        "theme" => user.theme.as_deref(),
+        "clock" => user.habits.clock.as_str(),
+        "week_start" => user.habits.week_start.as_str(),
+        "keys" => user.habits.keys,
+        "password_set_ms" => to_ms(user.password_set),
+        "last_login_ms" => user.last_login.map(to_ms),
+        "rev" => user.rev,
+        "created_ms" => to_ms(user.created),
+        "updated_ms" => to_ms(user.created),
+    ];
+    rows::insert(tx, "users", vec![row], "").await?;
     Ok(())
 }
 

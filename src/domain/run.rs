@@ -223,6 +223,46 @@ pub struct MissedSpan {
 }
 
 impl Run {
+    /// A run that is asked for at `now` and has not begun.
+    pub fn new(
+        id: RunId,
+        target: Target,
+        target_name: String,
+        action: Action,
+        trigger: Trigger,
+        actor: ActorRef,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            schedule_id: None,
+            schedule_name: None,
+            target,
+            target_name,
+            action,
+            trigger,
+            actor,
+            fire_at: None,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            state: RunState::Pending,
+            reason: String::new(),
+            why: String::new(),
+            deadline_at: now + DEADLINE,
+            attempt: 0,
+            stop_timeout_seconds: None,
+            retry_of: None,
+            missed: None,
+            restore: false,
+            puts_back: false,
+            also: Vec::new(),
+            guard: None,
+            look_at: None,
+            busy_until: None,
+        }
+    }
+
     /// A guard holds it back, or has not looked yet.
     pub fn is_guarded(&self) -> bool {
         self.state == RunState::Pending && self.guard.is_some()

@@ -125,6 +125,23 @@ pub struct User {
 }
 
 impl User {
+    /// A new account, of which only this is said.
+    pub fn new(id: UserId, name: &str, role: Role, now: Timestamp) -> Self {
+        Self {
+            id,
+            name: name.trim().to_owned(),
+            role,
+            disabled: false,
+            timezone: None,
+            theme: None,
+            habits: Habits::default(),
+            password_set: now,
+            last_login: None,
+            rev: 1,
+            created: now,
+        }
+    }
+
     /// Whether nobody has chosen a password for it yet, and so nobody can log in.
     pub fn is_invited(&self) -> bool {
         self.password_set <= Timestamp::UNIX_EPOCH

@@ -210,39 +210,9 @@ impl Planner<'_> {
 
     /// A run that will not act: no plan is made for it.
     fn bare(&self, schedule: &Schedule, request: Request) -> Prepared {
-        let now = self.now();
-        let (schedule_id, schedule_name) = request.schedule.unzip();
-        Prepared {
-            run: Run {
-                id: self.app.ids.next(now),
-                schedule_id,
-                schedule_name,
-                target: request.target,
-                target_name: schedule.spec.target_name.clone(),
-                action: request.action,
-                trigger: request.trigger,
-                actor: Actor::scheduler().reference,
-                fire_at: request.fire_at,
-                created_at: now,
-                started_at: None,
-                finished_at: None,
-                state: RunState::Pending,
-                reason: String::new(),
-                why: String::new(),
-                deadline_at: now,
-                attempt: 0,
-                stop_timeout_seconds: request.stop_timeout_seconds,
-                retry_of: None,
-                missed: None,
-                restore: false,
-                guard: request.guard,
-                look_at: None,
-                busy_until: None,
-                puts_back: false,
-                also: Vec::new(),
-            },
-            steps: Vec::new(),
-        }
+        let (now, name) = (self.now(), schedule.spec.target_name.clone());
+        let run = request.into_run(self.app, &Actor::scheduler(), name, now);
+        Prepared { run: Run { restore: false, deadline_at: now, ..run }, steps: Vec::new() }
     }
 
     /// Remembers that a sleep was dropped.

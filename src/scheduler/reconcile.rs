@@ -11,16 +11,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::app::execute::{self, Request};
+use crate::app::audit::Audit;
+use crate::app::execute::{self, Prepared, Request};
+use crate::app::manual_changes::ManualChange;
 use crate::app::outlook::Outlook;
 use crate::app::outside::Taken;
-use crate::app::overrides::{self, Wish};
-use crate::app::{Actor, App, Result, audit, traces};
+use crate::app::overrides::{self, NewOverride};
+use crate::app::{Actor, App, Result, targets, traces};
 use crate::db::{self, Tx};
 use crate::docker::{Host, Sighting};
 use crate::domain::action::Action;
 use crate::domain::applied::Applied;
-use crate::domain::audit::AuditDetail;
 use crate::domain::contradiction;
 use crate::domain::desired::{Desired, Layer};
 use crate::domain::ids::{RunId, ScheduleId};
@@ -312,13 +313,13 @@ impl<'a> Scene<'a> {
     async fn note(&self, tx: &mut Tx, finding: Finding<'_>) -> Result<()> {
         let (host, identity) = (self.host.id(), &finding.identity);
         let target = Target::container(host.clone(), identity.clone());
-        let name = execute::name_of(self.app, &target);
+        let name = targets::name(self.app, &target);
         match finding.verdict {
             Verdict::Accept(applied) => Ok(db::applied::put(tx, host, identity, &applied).await?),
             Verdict::Forget => Ok(db::applied::remove(tx, host, identity).await?),
             Verdict::Respect { mood, nap, is_seen } => {
                 let wanted = if mood == Mood::Awake { Wanted::Awake } else { Wanted::Asleep };
-                let wish = Wish {
+                let wish = NewOverride {
                     until: contradiction::lasts(&self.outlook.rules, &target, wanted, None, self.now),
                     reach: Reach::Target(target),
                     target_name: name,
@@ -382,10 +383,8 @@ impl<'a> Scene<'a> {
     }
 
     async fn record(&self, tx: &mut Tx, name: &str, target: &Target, verb: &str, reason: &str) -> Result<()> {
-        let identity = target.identity_text();
-        let object = audit::Object { kind: "container", id: Some(&identity), name };
-        let detail = AuditDetail { reason: Some(reason.to_owned()), ..AuditDetail::default() };
-        audit::record(tx, self.app, &outside(), &format!("container.{verb}"), object, "ok", detail).await
+        let row = Audit::new(self.app, &outside(), format!("container.{verb}")).target(target, name);
+        row.reason(reason).store(tx).await
     }
 }
 
@@ -454,8 +453,10 @@ async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Ve
             execute::store(&mut tx, app, &Actor::scheduler(), prepared).await?;
             // What a guard may hold back goes against nothing before it goes.
             if prepared.run.guard.is_none() {
-                let (actor, rules) = (Actor::scheduler(), &outlook.rules);
-                execute::answer_by_hand(&mut tx, app, &actor, prepared, inventory, rules, now).await?;
+                let (actor, rules) = (&Actor::scheduler(), &outlook.rules);
+                let Prepared { run, steps } = prepared;
+                let change = ManualChange { app, actor, run, steps, inventory, rules, now };
+                change.apply_policy(&mut tx).await?;
             }
             runs.push(prepared.run.id.clone());
         }

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use super::batch::{Batch, end};
 use super::reconcile::reconcile;
 use crate::app::execute::{self, Prepared};
+use crate::app::manual_changes::ManualChange;
 use crate::app::{Actor, App, Live, Result, soon};
 use crate::db::schedules::Taking;
 use crate::db::{self, Tx};
@@ -132,8 +133,10 @@ async fn store(
         let host = batch.inventories.get(prepared.run.target.host.as_str());
         // What a guard may hold back goes against nothing before it goes.
         if let Some(inventory) = host.filter(|_| prepared.run.guard.is_none()) {
-            execute::answer_by_hand(&mut tx, app, &actor, prepared, inventory, &batch.rules, app.clock.now())
-                .await?;
+            let Prepared { run, steps } = prepared;
+            let (actor, rules, now) = (&actor, &batch.rules, app.clock.now());
+            let change = ManualChange { app, actor, run, steps, inventory, rules, now };
+            change.apply_policy(&mut tx).await?;
         }
         runs.push(prepared.run.id.clone());
     }

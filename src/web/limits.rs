@@ -17,9 +17,8 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use governor::clock::Clock as _;
+use governor::Quota;
 use governor::middleware::NoOpMiddleware;
-use governor::{DefaultKeyedRateLimiter, Quota};
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::oneshot;
 use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
@@ -31,7 +30,7 @@ use super::proxy::Via;
 use super::serve::Place;
 use crate::app::Error;
 use crate::app::auth::devices::Presented;
-use crate::app::auth::network;
+use crate::app::auth::flood::{RateLimit, network};
 use crate::clock::Clock;
 use crate::domain::ids::UserId;
 
@@ -111,30 +110,10 @@ impl KeyExtractor for ByCaller {
 }
 
 /// Holds back an account that asks for previews quicker than anybody types: each looks through years of instants.
-pub struct Previews {
-    limiter: DefaultKeyedRateLimiter<UserId>,
-    seen: AtomicU32,
-}
+pub type Previews = RateLimit<UserId>;
 
-impl Previews {
-    pub(super) fn new() -> Self {
-        let limiter = DefaultKeyedRateLimiter::keyed(Quota::per_minute(PREVIEWS).allow_burst(PREVIEW_BURST));
-        Self { limiter, seen: AtomicU32::new(0) }
-    }
-
-    /// Counts a preview.
-    ///
-    /// # Errors
-    /// [`Error::TooManyTries`] where there were too many of late.
-    pub fn admit(&self, user: &UserId) -> Result<(), Error> {
-        if self.seen.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
-            self.limiter.retain_recent();
-        }
-        self.limiter.check_key(user).map_err(|refusal| {
-            let wait = refusal.wait_time_from(self.limiter.clock().now());
-            Error::TooManyTries { retry_after: wait.max(Duration::from_secs(1)) }
-        })
-    }
+pub(super) fn previews() -> Previews {
+    RateLimit::new(Quota::per_minute(PREVIEWS).allow_burst(PREVIEW_BURST))
 }
 
 /// Bytes of the largest body an address takes; `path` is below the base path.

@@ -43,7 +43,7 @@ pub mod standby;
 pub mod toast;
 pub mod view;
 
-use limits::{Flood, Previews};
+use limits::{Flood, Previews, previews};
 use live::Streams;
 use proxy::Forwarders;
 use routes::Route;
@@ -77,7 +77,7 @@ impl Web {
     pub fn new(app: App, demo: bool) -> Self {
         // Cookies ignore ports, so two installations on one host must not share a name (rulings 24).
         let http_cookie = format!("docknap_{}", app.auth.instance().get(..8).unwrap_or_default());
-        let (flood, previews) = (Flood::new(), Previews::new());
+        let (flood, previews) = (Flood::new(), previews());
         let (streams, forwarders) = (Streams::default(), Forwarders::default());
         Self(Arc::new(Parts { app, demo, flood, previews, streams, forwarders, http_cookie }))
     }

@@ -30,7 +30,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt;
 
 use super::proxy::is_among;
-use crate::app::auth::network;
+use crate::app::auth::flood::network;
 use crate::clock::Clock;
 use crate::domain::text::chain;
 

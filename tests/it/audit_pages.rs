@@ -32,7 +32,7 @@ async fn add(test: &TestApp, minutes: i64, edit: impl FnOnce(&mut AuditRow)) {
     };
     edit(&mut row);
     let mut tx = test.app.db.begin().await.expect("begins");
-    db::audit::insert(&mut tx, row).await.expect("stores");
+    db::audit::insert(&mut tx, vec![row]).await.expect("stores");
     tx.commit().await.expect("commits");
 }
 

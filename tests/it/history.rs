@@ -347,7 +347,7 @@ async fn audit_rows_are_found_by_who_what_where_and_when(test: TestDb) {
     rows[2].detail.run_id = Some("0199c1d2-0000-7000-8000-000000000000".to_owned());
     let mut tx = test.db.begin().await.expect("begins");
     for row in &rows {
-        audit::insert(&mut tx, row.clone()).await.expect("stores, however long a name is");
+        audit::insert(&mut tx, vec![row.clone()]).await.expect("stores, however long a name is");
     }
     tx.commit().await.expect("commits");
     let none = audit::Wanted { limit: 10, ..audit::Wanted::default() };
@@ -550,7 +550,7 @@ async fn audit_rows_are_listed_and_pruned(test: TestDb) {
     ];
     let mut tx = test.db.begin().await.expect("begins");
     for row in &rows {
-        audit::insert(&mut tx, row.clone()).await.expect("stores");
+        audit::insert(&mut tx, vec![row.clone()]).await.expect("stores");
     }
     tx.commit().await.expect("commits");
     let all = audit::Wanted { limit: 10, ..audit::Wanted::default() };

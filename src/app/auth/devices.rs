@@ -7,8 +7,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::record;
+use super::account;
 use super::sessions::{Ticket, USER_AGENT};
+use crate::app::audit::Audit;
 use crate::app::{Actor, App, Error, Result};
 use crate::db;
 pub use crate::db::devices::Device;
@@ -97,7 +98,7 @@ pub async fn remember(
 
 /// One's own browsers that are known, the last used first.
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Device>> {
-    Ok(db::devices::of_user(&app.db, &own(actor), app.clock.now()).await?)
+    Ok(db::devices::of_user(&app.db, &actor.user_id(), app.clock.now()).await?)
 }
 
 /// What pages name a device by.
@@ -110,15 +111,11 @@ pub async fn forget(app: &App, actor: &Actor, wanted: &str) -> Result<()> {
     let missing = || Error::not_found("browser", wanted);
     let devices = list(app, actor).await?;
     let device = devices.iter().find(|device| key(device) == wanted).ok_or_else(missing)?;
-    let user = crate::app::users::find(app, &device.user_id).await?.user;
+    let user = account(app, &device.user_id).await?.user;
     let mut tx = app.db.begin().await?;
     if !db::devices::delete_of(&mut tx, &device.user_id, &device.id_hash).await? {
         return Err(missing());
     }
-    record(&mut tx, app, actor, "user.forget_browser", &user, "ok", None).await?;
+    Audit::new(app, actor, "user.forget_browser").user(&user).store(&mut tx).await?;
     Ok(tx.commit().await?)
-}
-
-fn own(actor: &Actor) -> UserId {
-    UserId::from(actor.reference.id.clone().unwrap_or_default())
 }

@@ -10,11 +10,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::{keys, record};
+use super::{account, keys};
+use crate::app::audit::Audit;
 use crate::app::{Actor, App, Error, Result};
 use crate::db;
 use crate::db::feeds::Feed;
-use crate::domain::ids::{FeedId, UserId};
+use crate::domain::ids::FeedId;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::text::hex;
 use crate::domain::user::User;
@@ -32,7 +33,7 @@ const NOTED: Duration = Duration::from_secs(600);
 /// [`Error::Conflict`] where there are too many; where it cannot be stored.
 pub async fn create(app: &App, actor: &Actor) -> Result<String> {
     actor.require(Permission::View)?;
-    let user = owner(app, actor).await?;
+    let user = account(app, &actor.user_id()).await?.user;
     let secret = keys::random::<32>().map_err(|error| Error::Internal(error.into()))?;
     let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret));
     let now = app.clock.now();
@@ -45,25 +46,25 @@ pub async fn create(app: &App, actor: &Actor) -> Result<String> {
         });
     }
     db::feeds::insert(&mut tx, &id, &user.id, &digest(&token), now).await?;
-    record(&mut tx, app, actor, "user.feed_create", &user, "ok", None).await?;
+    Audit::new(app, actor, "user.feed_create").user(&user).store(&mut tx).await?;
     tx.commit().await?;
     Ok(token)
 }
 
 /// One's own addresses, the newest first.
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Feed>> {
-    Ok(db::feeds::of_user(&app.db, &own(actor)).await?)
+    Ok(db::feeds::of_user(&app.db, &actor.user_id()).await?)
 }
 
 /// Ends one of one's own addresses.
 pub async fn revoke(app: &App, actor: &Actor, id: &FeedId) -> Result<()> {
     actor.require(Permission::View)?;
-    let user = owner(app, actor).await?;
+    let user = account(app, &actor.user_id()).await?.user;
     let mut tx = app.db.begin().await?;
     if !db::feeds::delete(&mut tx, &user.id, id).await? {
         return Err(Error::not_found("calendar address", id.as_str()));
     }
-    record(&mut tx, app, actor, "user.feed_revoke", &user, "ok", None).await?;
+    Audit::new(app, actor, "user.feed_revoke").user(&user).store(&mut tx).await?;
     Ok(tx.commit().await?)
 }
 
@@ -89,14 +90,4 @@ pub async fn verify(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(User,
 
 fn digest(token: &str) -> String {
     hex(&Sha256::digest(token))
-}
-
-fn own(actor: &Actor) -> UserId {
-    UserId::from(actor.reference.id.clone().unwrap_or_default())
-}
-
-async fn owner(app: &App, actor: &Actor) -> Result<User> {
-    let id = own(actor);
-    let stored = db::users::find(&app.db, &id).await?;
-    Ok(stored.ok_or_else(|| Error::not_found("user", id.as_str()))?.user)
 }

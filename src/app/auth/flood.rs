@@ -1,52 +1,129 @@
-//! Holds back an address that tries without a proof more than once a second for long (rulings 23: a flood guard, not the
-//! count of failures). Whoever has proved anything before, by a link, the setup token or a known browser, never meets it.
+//! Who asks too often, and is held back (rulings 23: a flood guard, not the count of failures).
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock as _;
 use governor::{DefaultKeyedRateLimiter, Quota};
 
-use super::network;
 use crate::app::{Error, Result};
 
 /// Tries at once …
 const BURST: NonZeroU32 = NonZeroU32::new(30).unwrap();
 /// … and one more each second.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(1).unwrap();
-/// Addresses that are quiet are forgotten every so many tries.
+/// Whoever has been quiet is forgotten every so many tries.
 const TIDY: u32 = 256;
+/// Bad tokens an address may send …
+const BAD_BEARERS: u32 = 30;
+/// … in this time.
+const BAD_BEARERS_PER: Duration = Duration::from_secs(60);
+/// Addresses remembered for it.
+const BAD_ADDRESSES: usize = 1024;
 
-/// Tries by address, IPv6 by /64.
+/// How often each of many may do something.
 #[derive(Debug)]
-pub struct Flood {
-    limiter: DefaultKeyedRateLimiter<IpAddr>,
+pub struct RateLimit<K: Clone + Eq + Hash> {
+    limiter: DefaultKeyedRateLimiter<K>,
     seen: AtomicU32,
 }
 
-impl Default for Flood {
-    fn default() -> Self {
-        let quota = Quota::per_second(PER_SECOND).allow_burst(BURST);
+/// Tries without a proof by address, IPv6 by /64. Whoever has proved anything before, by a link, the setup token or a
+/// known browser, never meets it.
+pub type TooOften = RateLimit<IpAddr>;
+
+impl<K: Clone + Eq + Hash> RateLimit<K> {
+    pub fn new(quota: Quota) -> Self {
         Self { limiter: DefaultKeyedRateLimiter::keyed(quota), seen: AtomicU32::new(0) }
+    }
+
+    /// Counts a try.
+    ///
+    /// # Errors
+    /// [`Error::TooManyTries`] where there were too many of late.
+    pub fn admit(&self, key: &K) -> Result<()> {
+        if self.seen.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
+            self.limiter.retain_recent();
+        }
+        self.limiter.check_key(key).map_err(|refusal| {
+            let wait = refusal.wait_time_from(self.limiter.clock().now());
+            Error::TooManyTries { retry_after: wait.max(Duration::from_secs(1)) }
+        })
     }
 }
 
-impl Flood {
+impl TooOften {
+    pub(super) fn unproven() -> Self {
+        Self::new(Quota::per_second(PER_SECOND).allow_burst(BURST))
+    }
+
     /// Counts a try without a proof.
     ///
     /// # Errors
     /// [`Error::TooManyTries`] where there were too many of late.
-    pub fn admit(&self, ip: Option<IpAddr>) -> Result<()> {
-        if self.seen.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
-            self.limiter.retain_recent();
-        }
+    pub fn admit_from(&self, ip: Option<IpAddr>) -> Result<()> {
         // Where the peer is not known they all count as one.
-        let key = network(ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
-        self.limiter.check_key(&key).map_err(|refusal| {
-            let wait = refusal.wait_time_from(self.limiter.clock().now());
-            Error::TooManyTries { retry_after: Duration::from_secs(wait.as_secs().max(1)) }
-        })
+        self.admit(&network(ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+    }
+}
+
+/// Bad tokens by address, in memory: a restart forgives, and a guess of 256 bits is hopeless anyway. Only what has failed
+/// meets it: a good token is never held back by the bad ones of its neighbours.
+#[derive(Debug, Default)]
+pub(super) struct BadBearers(Mutex<HashMap<IpAddr, (Duration, u32)>>);
+
+impl BadBearers {
+    /// Counts one that failed.
+    ///
+    /// # Errors
+    /// [`Error::TooManyTries`] where there were too many before.
+    pub(super) fn refuse(&self, ip: Option<IpAddr>, at: Duration) -> Result<()> {
+        let Some(ip) = ip.map(network) else { return Ok(()) };
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= BAD_ADDRESSES {
+            seen.retain(|_, (since, _)| *since + BAD_BEARERS_PER > at);
+            if seen.len() >= BAD_ADDRESSES {
+                return Ok(());
+            }
+        }
+        let (since, count) = seen.entry(ip).or_insert((at, 0));
+        if *since + BAD_BEARERS_PER <= at {
+            (*since, *count) = (at, 0);
+        }
+        if *count >= BAD_BEARERS {
+            let left = (*since + BAD_BEARERS_PER).saturating_sub(at);
+            return Err(Error::TooManyTries { retry_after: Duration::from_secs(left.as_secs().max(1)) });
+        }
+        *count += 1;
+        Ok(())
+    }
+}
+
+/// The network an address stands for: itself, or its /64, since one host has as many IPv6 addresses as it likes.
+pub fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        v4 @ IpAddr::V4(_) => v4,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_counts_as_its_network() {
+        let address = |text: &str| text.parse::<IpAddr>().expect(text);
+        assert_eq!(network(address("2001:db8:1:2:3:4:5:6")), address("2001:db8:1:2::"));
+        assert_eq!(network(address("::ffff:192.0.2.1")), address("192.0.2.1"));
+        assert_eq!(network(address("192.0.2.1")), address("192.0.2.1"));
     }
 }

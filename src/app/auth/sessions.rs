@@ -11,11 +11,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretBox};
 use sha2::{Digest, Sha256};
 
-use super::{hex, keys};
+use super::keys;
 use crate::app::{App, Error, Result};
 use crate::db;
 use crate::db::sessions::Session;
 use crate::domain::ids::UserId;
+use crate::domain::text::hex;
 use crate::domain::user::User;
 
 /// Sessions one account may have; the oldest makes room.

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
-use super::{keys, record, same_secret};
+use super::{keys, policy};
+use crate::app::audit::Audit;
 use crate::app::{Actor, App, Error, FieldError, Result, zone};
 use crate::config::FirstAdmin;
 use crate::db;
@@ -116,7 +117,7 @@ pub async fn check_token(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(
     if same_secret(&plain(token), &expected) {
         return Ok(());
     }
-    app.auth.flood.admit(ip)?;
+    app.auth.flood.admit_from(ip)?;
     *wrong += 1;
     if *wrong >= WRONG_TOKENS {
         *wrong = 0;
@@ -154,9 +155,7 @@ pub async fn run(app: &App, draft: &Draft, ip: Option<IpAddr>) -> Result<User> {
         && let Err(error) = crate::domain::time::zone(timezone)
     {
         let mut errors = vec![FieldError::new("timezone", error.to_string())];
-        if let Err(Error::Invalid(others)) = super::super::users::check(app, &draft.name, &draft.password) {
-            errors.extend(others);
-        }
+        errors.extend(policy::faults(app, &draft.name, Some(&draft.password)));
         return Err(Error::Invalid(errors));
     }
     let actor = Actor::stranger(draft.name.trim(), ip);
@@ -178,34 +177,31 @@ async fn create(
     timezone: Option<&str>,
     theme: Option<&str>,
 ) -> Result<User> {
-    super::super::users::check(app, name, password)?;
+    let faults = policy::faults(app, name, Some(password));
+    if !faults.is_empty() {
+        return Err(Error::Invalid(faults));
+    }
     let hash = app.auth.hasher.hash(password).await?;
     let now = app.clock.now();
-    let name = name.trim();
-    let user = User {
-        id: app.ids.next(now),
-        name: name.to_owned(),
-        role: Role::Admin,
-        disabled: false,
-        timezone: None,
-        theme: theme.map(str::to_owned),
-        habits: crate::domain::user::Habits::default(),
-        password_set: now,
-        last_login: None,
-        rev: 1,
-        created: now,
-    };
+    let theme = theme.map(str::to_owned);
+    let user = User { theme, ..User::new(app.ids.next(now), name, Role::Admin, now) };
     let mut tx = app.db.begin().await?;
     db::users::lock_all(&mut tx).await?;
     if db::users::count_in(&mut tx).await? > 0 {
         return Err(done());
     }
-    db::users::insert(&mut tx, &user, &credential::name_key(name), &hash).await?;
+    db::users::insert(&mut tx, &user, &credential::name_key(&user.name), &hash).await?;
     if let Some(timezone) = timezone {
         db::settings::put(&mut tx, zone::KEY, timezone, now).await?;
     }
-    record(&mut tx, app, actor, "user.create", &user, "ok", Some("first admin")).await?;
+    Audit::new(app, actor, "user.create").user(&user).reason("first admin").store(&mut tx).await?;
     tx.commit().await?;
     let _ = std::fs::remove_file(&app.auth.setup.path);
     Ok(user)
+}
+
+/// Compares two secrets in a time that depends on their lengths only.
+fn same_secret(a: &str, b: &SecretString) -> bool {
+    use subtle::ConstantTimeEq;
+    a.as_bytes().ct_eq(b.expose_secret().as_bytes()).into()
 }

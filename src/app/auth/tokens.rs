@@ -3,9 +3,7 @@
 //! HS256 and nothing else. `jsonwebtoken` gets its HMAC from the provider below, so that no other algorithm is even in
 //! the program. Role and state of the account come from the database at each request, never from the token.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -17,21 +15,17 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::ExposeSecret;
 use sha2::Sha256;
 
-use super::{Auth, network, record};
+use super::Auth;
+use crate::app::audit::Audit;
 use crate::app::{Actor, App, Error, Result};
 use crate::db;
+use crate::domain::text::hex;
 use crate::domain::user::User;
 
 /// How long a token lives.
 pub const LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// Live tokens one account may have; the oldest makes room.
 const PER_USER: i64 = 20;
-/// Bad tokens an address may send …
-const BAD_BEARERS: u32 = 30;
-/// … in this time.
-const BAD_BEARERS_PER: Duration = Duration::from_secs(60);
-/// Addresses remembered for it.
-const BAD_ADDRESSES: usize = 1024;
 
 /// A token that was given out.
 #[derive(Clone, Debug)]
@@ -56,8 +50,7 @@ struct Claims {
 pub async fn issue(app: &App, user: &User, ip: Option<IpAddr>) -> Result<Issued> {
     let now = app.clock.now();
     let expires = now + LIFETIME;
-    let jti: String =
-        super::hex(&super::keys::random::<16>().map_err(|error| Error::Internal(error.into()))?);
+    let jti: String = hex(&super::keys::random::<16>().map_err(|error| Error::Internal(error.into()))?);
     let mut tx = app.db.begin().await?;
     if !db::users::hold(&mut tx, user).await? {
         return Err(Error::WrongCredentials);
@@ -94,7 +87,7 @@ pub async fn verify(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(User,
 pub async fn revoke(app: &App, actor: &Actor, user: &User, jti: &str) -> Result<()> {
     let mut tx = app.db.begin().await?;
     if db::tokens::delete(&mut tx, jti).await? {
-        record(&mut tx, app, actor, "user.logout", user, "ok", Some("API")).await?;
+        Audit::new(app, actor, "user.logout").user(user).reason("API").store(&mut tx).await?;
     }
     Ok(tx.commit().await?)
 }
@@ -166,37 +159,5 @@ impl JwtSigner for Hs256 {
 impl JwtVerifier for Hs256 {
     fn algorithm(&self) -> Algorithm {
         Algorithm::HS256
-    }
-}
-
-/// Bad tokens by address, in memory: a restart forgives, and a guess of 256 bits is hopeless anyway. Only what has failed
-/// meets it: a good token is never held back by the bad ones of its neighbours.
-#[derive(Debug, Default)]
-pub(super) struct BadBearers(Mutex<HashMap<IpAddr, (Duration, u32)>>);
-
-impl BadBearers {
-    /// Counts one that failed.
-    ///
-    /// # Errors
-    /// [`Error::TooManyTries`] where there were too many before.
-    pub(super) fn refuse(&self, ip: Option<IpAddr>, at: Duration) -> Result<()> {
-        let Some(ip) = ip.map(network) else { return Ok(()) };
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= BAD_ADDRESSES {
-            seen.retain(|_, (since, _)| *since + BAD_BEARERS_PER > at);
-            if seen.len() >= BAD_ADDRESSES {
-                return Ok(());
-            }
-        }
-        let (since, count) = seen.entry(ip).or_insert((at, 0));
-        if *since + BAD_BEARERS_PER <= at {
-            (*since, *count) = (at, 0);
-        }
-        if *count >= BAD_BEARERS {
-            let left = (*since + BAD_BEARERS_PER).saturating_sub(at);
-            return Err(Error::TooManyTries { retry_after: Duration::from_secs(left.as_secs().max(1)) });
-        }
-        *count += 1;
-        Ok(())
     }
 }

@@ -16,7 +16,7 @@ use super::plan_of;
 use super::submit::record_end;
 use crate::app::error::Result;
 use crate::app::outlook::Outlook;
-use crate::app::overrides::{self, Changed, Wish};
+use crate::app::overrides::{self, Changed, NewOverride};
 use crate::app::{Actor, App, Live, rules};
 use crate::db::{self, Tx};
 use crate::docker::{Host, Usage};
@@ -365,7 +365,7 @@ impl Ended<'_> {
         let place = Place::of_target(&run.target);
         let desired = rules.at(now).desired(place);
         if until_next_edge && desired.wanted == Some(Wanted::Asleep) && desired.rule().is_some() {
-            let wish = Wish {
+            let new = NewOverride {
                 reach: Reach::Target(run.target.clone()),
                 target_name: run.target_name.clone(),
                 wanted: Wanted::Awake,
@@ -374,7 +374,7 @@ impl Ended<'_> {
                 by_hand: actor.reference.kind != "scheduler",
                 puts_back: false,
             };
-            return overrides::respect(tx, app, actor, wish, &run.target.host, &members, now).await;
+            return overrides::respect(tx, app, actor, new, &run.target.host, &members, now).await;
         }
         for (member, _) in &members {
             db::applied::put(tx, &run.target.host, member, &Applied::now(Mood::Awake, now)).await?;

@@ -13,22 +13,20 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::error::{Error, Result};
-use super::near::near;
 use super::outlook::Outlook;
-use super::{Actor, App};
+use super::overrides::NewOverride;
+use super::{Actor, App, targets};
 use crate::db;
 use crate::domain::action::Action;
 use crate::domain::guard::Guard;
-use crate::domain::ids::{HostId, RunId, ScheduleId};
-use crate::domain::inventory::{Container, Inventory, Kind};
+use crate::domain::ids::{RunId, ScheduleId};
+use crate::domain::inventory::Inventory;
 use crate::domain::nap::Naps;
 use crate::domain::overrides::{Place, Wanted};
 use crate::domain::permission::Permission;
 use crate::domain::plan::{Plan, Restore, Wish, plan};
 use crate::domain::run::{Run, RunState, StepState, Trigger};
-use crate::domain::sorted;
-use crate::domain::target::{self, ContainerIdentity, Subject, Target, TargetType};
-use crate::domain::text::shorten;
+use crate::domain::target::{ContainerIdentity, Target};
 
 mod drive;
 pub mod early;
@@ -40,7 +38,6 @@ mod submit;
 mod under_way;
 pub mod undo;
 
-pub(crate) use super::by_hand::answer as answer_by_hand;
 pub use submit::{Prepared, Submitted, prepare, retry, store, store_all, submit};
 pub use under_way::Execution;
 
@@ -73,7 +70,7 @@ pub struct Request {
     /// For a start: containers that nobody watched as they ended, and that are started all the same.
     pub also: Vec<ContainerIdentity>,
     /// The override that makes it last.
-    pub(crate) lasting: Option<super::overrides::Wish>,
+    pub(crate) lasting: Option<NewOverride>,
 }
 
 impl Request {
@@ -96,6 +93,24 @@ impl Request {
             lasting: None,
         }
     }
+
+    /// The run that does it, of which no container is known yet.
+    pub fn into_run(self, app: &App, actor: &Actor, target_name: String, now: Timestamp) -> Run {
+        let (schedule_id, schedule_name) = self.schedule.unzip();
+        let (id, by) = (app.ids.next(now), actor.reference.clone());
+        Run {
+            schedule_id,
+            schedule_name,
+            fire_at: self.fire_at,
+            why: self.reason,
+            stop_timeout_seconds: self.stop_timeout_seconds,
+            retry_of: self.retry_of,
+            restore: self.restore && self.action == Action::Start,
+            guard: self.guard,
+            also: self.also,
+            ..Run::new(id, self.target, target_name, self.action, self.trigger, by, now)
+        }
+    }
 }
 
 /// What a request would do, without doing it. `restore` is what a scheduled start does: wake only what naps.
@@ -111,8 +126,8 @@ pub async fn preview(
     restore: bool,
 ) -> Result<Plan> {
     actor.require(Permission::View)?;
-    let inventory = reachable(app, &target.host)?;
-    known(&inventory, target)?;
+    let inventory = targets::reachable(app, &target.host)?;
+    targets::known(&inventory, target)?;
     let naps = db::naps::of_host(&app.db, &target.host).await?;
     let restore = if restore { Restore::ElseAll } else { Restore::No };
     let leave = HashMap::new();
@@ -218,178 +233,6 @@ async fn unfinished(app: &App, run: &RunId) -> Result<Option<HashSet<ContainerId
     }
     let unfinished = steps.into_iter().filter(|step| step.wave > 0 && step.state != StepState::Succeeded);
     Ok(Some(unfinished.map(|step| step.identity).collect()))
-}
-
-/// The inventory of a host that is connected.
-fn reachable(app: &App, host: &HostId) -> Result<Inventory> {
-    let host = app.hosts.get(host).ok_or_else(|| Error::not_found("host", host.as_str()))?;
-    let inventory = host.inventory();
-    match &inventory.link {
-        crate::domain::inventory::Link::Connected { .. } => Ok(inventory),
-        crate::domain::inventory::Link::Connecting => {
-            Err(Error::Docker { message: "Docker is not connected yet; try again in a moment".to_owned() })
-        }
-        crate::domain::inventory::Link::Unreachable { reason, .. } => {
-            Err(Error::Docker { message: format!("Docker cannot be reached: {reason}") })
-        }
-    }
-}
-
-/// Refuses a target that names nothing.
-fn known(inventory: &Inventory, target: &Target) -> Result<()> {
-    if !inventory.members(&target.subject).is_empty() {
-        return Ok(());
-    }
-    Err(match &target.subject {
-        Subject::Stack(name) => {
-            Error::NotFound { what: "stack", name: name.clone(), near: near_stacks(inventory, name) }
-        }
-        Subject::Container(ContainerIdentity::Name(name)) => {
-            Error::NotFound { what: "container", name: name.clone(), near: near_containers(inventory, name) }
-        }
-        Subject::Container(ContainerIdentity::Service { project, service, number }) => {
-            Error::not_found("container", format!("{project}/{service}/{number}"))
-        }
-    })
-}
-
-/// Refuses what is never touched: a protected container, a stack of nothing else, a swarm task.
-fn touchable(inventory: &Inventory, target: &Target, name: &str) -> Result<()> {
-    let members = inventory.members(&target.subject);
-    if let Some(reason) = target::unschedulable_name(name) {
-        return Err(Error::field("target_id", format!("this cannot be acted on: {reason}")));
-    }
-    unprotected(inventory, target, name)?;
-    if let (Subject::Container(_), Some(member)) = (&target.subject, members.first()) {
-        let message = match member.kind {
-            Kind::Ordinary => return Ok(()),
-            Kind::SwarmTask => "it is a swarm task: swarm would replace it; scale the service instead",
-            Kind::OneOff => "it is a one-off container of `docker compose run`; DockNap leaves those alone",
-            Kind::Hook => "it is a compose hook; DockNap leaves those alone",
-        };
-        return Err(Error::Conflict { code: "not_schedulable", message: format!("`{name}`: {message}") });
-    }
-    Ok(())
-}
-
-/// Refuses a target of which everything is protected.
-pub(crate) fn unprotected(inventory: &Inventory, target: &Target, name: &str) -> Result<()> {
-    let members = inventory.members(&target.subject);
-    match members.first().and_then(|member| member.protection.as_ref()) {
-        Some(protection) if members.iter().all(|member| member.protection.is_some()) => {
-            Err(Error::Protected { name: name.to_owned(), reason: protection.reason().to_owned() })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// What a target is called now.
-pub(crate) fn name_of(app: &App, target: &Target) -> String {
-    let inventory = app.hosts.get(&target.host).map(|host| host.inventory());
-    let inventory = inventory.unwrap_or_else(|| Inventory::empty(target.host.clone()));
-    submit::target_name(&inventory, target, None)
-}
-
-/// A target by the name (or the 16-digit key) that a person or program gave.
-///
-/// # Errors
-/// [`Error::NotFound`] with names that look like it, [`Error::Docker`] while the host has never been reached.
-pub fn resolve_target(app: &App, host: &HostId, target_type: TargetType, name: &str) -> Result<Target> {
-    let found = app.hosts.get(host).ok_or_else(|| Error::not_found("host", host.as_str()))?;
-    let inventory = found.inventory();
-    if inventory.seen_at.is_none() {
-        reachable(app, host)?;
-    }
-    match target_type {
-        TargetType::Stack => {
-            let stacks = inventory.stacks();
-            match stacks.iter().find(|stack| stack.name == name || stack.key == name) {
-                Some(stack) => Ok(Target::stack(host.clone(), stack.name.clone())),
-                None => Err(Error::NotFound {
-                    what: "stack",
-                    name: name.to_owned(),
-                    near: near_stacks(&inventory, name),
-                }),
-            }
-        }
-        TargetType::Container => {
-            let found = inventory.by_name(name).or_else(|| inventory.by_key(name));
-            match found {
-                Some(container) => Ok(container.target()),
-                None => Err(Error::NotFound {
-                    what: "container",
-                    name: name.to_owned(),
-                    near: near_containers(&inventory, name),
-                }),
-            }
-        }
-    }
-}
-
-/// The containers of a target that somebody names: by name, key or identity.
-///
-/// # Errors
-/// [`Error::Invalid`] naming `also_start`, for what is none of them; [`Error::Docker`] while the host has never been
-/// reached.
-pub fn named_members<'a>(
-    app: &App,
-    target: &Target,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Result<Vec<ContainerIdentity>> {
-    let found = app.hosts.get(&target.host);
-    let inventory = found.ok_or_else(|| Error::not_found("host", target.host.as_str()))?.inventory();
-    let members = inventory.members(&target.subject);
-    let mut named = Vec::new();
-    for name in names {
-        let is_it = |one: &Container| {
-            one.is_ordinary() && (one.name == name || one.key() == name || one.identity.to_text() == name)
-        };
-        match members.iter().find(|member| is_it(member)) {
-            Some(member) => named.push(member.identity.clone()),
-            None => {
-                let message = format!("there is no container `{}` in it", shorten(name));
-                return Err(Error::field("also_start", message));
-            }
-        }
-    }
-    sorted::ascending(&mut named);
-    named.dedup();
-    Ok(named)
-}
-
-/// The target that fields name: that it is not there is a fault of the field, not of the address.
-///
-/// # Errors
-/// [`Error::Invalid`] naming `host` or `target_id`; as [`resolve_target`] for a host that is away.
-pub fn named_target(app: &App, host: &HostId, target_type: TargetType, name: &str) -> Result<Target> {
-    resolve_target(app, host, target_type, name).map_err(as_field)
-}
-
-fn as_field(error: Error) -> Error {
-    match error {
-        Error::NotFound { what: "host", name, .. } => {
-            Error::field("host", format!("there is no host `{}`", shorten(&name)))
-        }
-        Error::NotFound { what, name, near } => {
-            let name = shorten(&name);
-            let near: Vec<String> = near.iter().map(|near| format!("`{near}`")).collect();
-            let hint = if near.is_empty() {
-                String::new()
-            } else {
-                format!("; did you mean {}?", near.join(" or "))
-            };
-            Error::field("target_id", format!("there is no {what} `{name}`{hint}"))
-        }
-        other => other,
-    }
-}
-
-fn near_stacks(inventory: &Inventory, name: &str) -> Vec<String> {
-    near(name, inventory.stacks().iter().map(|stack| stack.name.as_str()))
-}
-
-fn near_containers(inventory: &Inventory, name: &str) -> Vec<String> {
-    near(name, inventory.containers.iter().map(|container| container.name.as_str()))
 }
 
 /// Calls a run off: one that waits ends at once, one that is under way at its next step boundary.

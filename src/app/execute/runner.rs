@@ -17,12 +17,13 @@ use tokio_util::task::TaskTracker;
 
 use super::drive::{Drive, verdict};
 use super::guard::{self, Word};
-use super::submit::{Prepared, record_end, steps_of};
+use super::submit::{record_end, steps_of};
 use super::under_way::{Claim, Control, GivenUp, UnderWay};
 use super::{Share, plan_by};
 use crate::app::error::Result;
+use crate::app::manual_changes::ManualChange;
 use crate::app::outlook::Outlook;
-use crate::app::{App, Live, by_hand, overrides, report};
+use crate::app::{Actor, App, Live, overrides, report, targets};
 use crate::clock::Clock;
 use crate::db::{self, Tx};
 use crate::docker::{Host, Notice};
@@ -300,8 +301,9 @@ impl Pass<'_> {
             return Ok(());
         }
         if answers {
-            let prepared = Prepared { run: run.clone(), steps: fresh.clone() };
-            by_hand::answer_as_it_begins(&mut tx, app, &prepared, &inventory, &outlook.rules, now).await?;
+            let (actor, rules) = (&Actor::of(run.actor.clone()), &outlook.rules);
+            let change = ManualChange { app, actor, run, steps: &fresh, inventory: &inventory, rules, now };
+            change.apply_policy_as_it_begins(&mut tx).await?;
         }
         let steps = if is_new {
             db::steps::clear(&mut tx, &run.id).await?;
@@ -346,7 +348,7 @@ impl Pass<'_> {
             if state == RunState::Failed {
                 let left = match (steps.as_slice(), app.hosts.get(&run.target.host)) {
                     // Asked for while the host was away: there was nothing to make a plan of.
-                    ([], Some(host)) => overrides::members(&host.inventory(), &run.target),
+                    ([], Some(host)) => targets::members(&host.inventory(), &run.target),
                     (steps, _) => undone(steps),
                 };
                 unsettle(&mut tx, run, &left).await?;

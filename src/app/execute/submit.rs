@@ -4,21 +4,20 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::{Request, Share, known, plan_by, touchable};
-use crate::app::audit::{self, Object};
+use super::{Request, Share, plan_by};
+use crate::app::audit::Audit;
 use crate::app::error::{Error, Result};
+use crate::app::manual_changes::ManualChange;
 use crate::app::outlook::Outlook;
-use crate::app::{Actor, App, Live};
-use crate::app::{by_hand, overrides};
+use crate::app::{Actor, App, Live, overrides, targets};
 use crate::db::{self, Tx};
-use crate::domain::action::Action;
-use crate::domain::audit::{AuditDetail, AuditRow};
+use crate::domain::audit::AuditRow;
 use crate::domain::ids::RunId;
-use crate::domain::inventory::{Inventory, is_replaced_name};
+use crate::domain::inventory::Inventory;
 use crate::domain::permission::Permission;
 use crate::domain::plan::{Plan, why_idle};
-use crate::domain::run::{self, Run, RunState, Step, StepState, Trigger};
-use crate::domain::target::{ContainerIdentity, Subject, Target};
+use crate::domain::run::{Run, RunState, Step, StepState, Trigger};
+use crate::domain::target::ContainerIdentity;
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,16 +72,12 @@ impl Prepared {
 /// [`Error::Conflict`] for one that is never touched. While the host cannot be reached the run is stored and waits.
 pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submitted> {
     actor.require(Permission::Operate)?;
-    let host = app
-        .hosts
-        .get(&request.target.host)
-        .ok_or_else(|| Error::not_found("host", request.target.host.as_str()))?;
-    let inventory = host.inventory();
+    let inventory = targets::inventory_of(app, &request.target.host)?;
     if inventory.is_connected() {
-        known(&inventory, &request.target)?;
+        targets::known(&inventory, &request.target)?;
     }
-    let name = target_name(&inventory, &request.target, request.known_as.as_deref());
-    touchable(&inventory, &request.target, &name)?;
+    let name = targets::present_name(&inventory, &request.target, request.known_as.as_deref());
+    targets::touchable(&inventory, &request.target, &name)?;
     let lasting = request.lasting.clone();
     let outlook = Outlook::load(app).await?;
     // Two requests for the same thing at once: the second one finds the first.
@@ -90,11 +85,13 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     let prepared = prepare(app, actor, request, &inventory, &outlook, app.clock.now()).await?;
     let mut tx = app.db.begin().await?;
     let twin = db::runs::open_twin(&mut tx, &prepared.run).await?;
-    if let Some(wish) = lasting {
-        by_hand::make_last(&mut tx, app, actor, &prepared, &inventory, &outlook.rules, wish).await?;
+    let Prepared { run, steps } = &prepared;
+    let (inventory, rules, now) = (&inventory, &outlook.rules, run.created_at);
+    let change = ManualChange { app, actor, run, steps, inventory, rules, now };
+    if let Some(lasting) = lasting {
+        change.make_last(&mut tx, lasting).await?;
     } else if twin.is_none() {
-        let asked = prepared.run.created_at;
-        by_hand::answer(&mut tx, app, actor, &prepared, &inventory, &outlook.rules, asked).await?;
+        change.apply_policy(&mut tx).await?;
     }
     if let Some(twin) = twin {
         tx.commit().await?;
@@ -141,43 +138,16 @@ pub async fn retry(app: &App, actor: &Actor, id: &RunId) -> Result<Submitted> {
 pub async fn prepare(
     app: &App,
     actor: &Actor,
-    request: Request,
+    mut request: Request,
     inventory: &Inventory,
     outlook: &Outlook,
     now: Timestamp,
 ) -> Result<Prepared> {
-    let restore = request.restore && request.action == Action::Start;
-    let (schedule_id, schedule_name) = request.schedule.unzip();
-    let run = Run {
-        id: app.ids.next(now),
-        schedule_id,
-        schedule_name,
-        target_name: target_name(inventory, &request.target, request.known_as.as_deref()),
-        target: request.target,
-        action: request.action,
-        trigger: request.trigger,
-        actor: actor.reference.clone(),
-        fire_at: request.fire_at,
-        created_at: now,
-        started_at: None,
-        finished_at: None,
-        state: RunState::Pending,
-        reason: String::new(),
-        why: request.reason,
-        deadline_at: now + run::DEADLINE,
-        attempt: 0,
-        stop_timeout_seconds: request.stop_timeout_seconds,
-        retry_of: request.retry_of,
-        missed: None,
-        restore,
-        guard: request.guard,
-        look_at: None,
-        busy_until: None,
-        puts_back: request.puts_back.is_some(),
-        also: request.also,
-    };
+    let alone = request.puts_back.take();
+    let name = targets::present_name(inventory, &request.target, request.known_as.as_deref());
+    let run = Run { puts_back: alone.is_some(), ..request.into_run(app, actor, name, now) };
     let steps = if inventory.is_connected() {
-        let share = match request.puts_back {
+        let share = match alone {
             None => Share::of(app, &run).await?,
             Some(alone) => Share::Only(alone),
         };
@@ -208,28 +178,18 @@ pub async fn store_all(
     let refused = db::runs::insert_all(tx, &runs, app.execution.epoch()).await?;
     let new = || prepared.iter().filter(|one| !refused.contains(&one.run.id));
     db::steps::insert(tx, new().flat_map(|one| &one.steps)).await?;
-    db::audit::insert_all(tx, Box::new(new().map(|one| request_row(app, actor, &one.run)))).await?;
+    let told = new().map(|one| request_row(app, actor, &one.run)).collect();
+    db::audit::insert(tx, told).await?;
     Ok(refused)
 }
 
 /// The audit row of a request.
 fn request_row(app: &App, actor: &Actor, run: &Run) -> AuditRow {
-    let why = (!run.why.is_empty()).then(|| run.why.clone());
-    audit::row(
-        app,
-        actor,
-        &match run.trigger {
-            Trigger::Undo => format!("{}.undo", run.target.target_type()),
-            _ => format!("{}.{}", run.target.target_type(), run.action),
-        },
-        Object {
-            kind: run.target.target_type().as_str(),
-            id: Some(&run.target.identity_text()),
-            name: &run.target_name,
-        },
-        if run.state.is_terminal() { run.state.as_str() } else { "ok" },
-        detail(run, why),
-    )
+    let verb = if run.trigger == Trigger::Undo { "undo" } else { run.action.as_str() };
+    let event = format!("{}.{verb}", run.target.target_type());
+    let outcome = if run.state.is_terminal() { run.state.as_str() } else { "ok" };
+    let row = Audit::new(app, actor, event).target(&run.target, &run.target_name).outcome(outcome);
+    row.run(run).reason(&run.why).row()
 }
 
 /// Adds the audit row of a run's end, and stores what its target is called now: it may have been claimed before that was
@@ -242,31 +202,15 @@ pub(super) async fn record_end(
     reason: &str,
 ) -> Result<()> {
     let name = match app.hosts.get(&run.target.host) {
-        Some(host) => target_name(&host.inventory(), &run.target, Some(&run.target_name)),
+        Some(host) => targets::present_name(&host.inventory(), &run.target, Some(&run.target_name)),
         None => run.target_name.clone(),
     };
     if name != run.target_name {
         db::runs::rename(tx, &run.id, &name).await?;
     }
-    audit::record(
-        tx,
-        app,
-        &Actor::of(run.actor.clone()),
-        "run.finish",
-        Object { kind: "run", id: Some(run.id.as_str()), name: &name },
-        state.as_str(),
-        detail(run, (!reason.is_empty()).then(|| reason.to_owned())),
-    )
-    .await
-}
-
-fn detail(run: &Run, reason: Option<String>) -> AuditDetail {
-    AuditDetail {
-        changes: Vec::new(),
-        run_id: Some(run.id.as_str().to_owned()),
-        trigger: Some(run.trigger.as_str().to_owned()),
-        reason,
-    }
+    let row = Audit::new(app, &Actor::of(run.actor.clone()), "run.finish");
+    let row = row.object("run", Some(run.id.as_str()), &name).outcome(state.as_str());
+    row.run(run).reason(reason).store(tx).await
 }
 
 /// The rows of a plan: what is done, in order, then what is skipped.
@@ -304,18 +248,4 @@ pub(super) fn steps_of(app: &App, run: &Run, plan: &Plan, now: Timestamp) -> Vec
         ..blank(&skipped.container, &skipped.identity)
     });
     planned.chain(skipped).zip(0..).map(|(step, ordinal)| Step { ordinal, ..step }).collect()
-}
-
-/// What to call a target: the stack's name, or the container's present name; of one that is not there, or not yet seen,
-/// what it was known as. Without any of these its place in compose has to do, which is no container's name.
-pub(super) fn target_name(inventory: &Inventory, target: &Target, known_as: Option<&str>) -> String {
-    let Subject::Container(identity) = &target.subject else { return target.identity_text() };
-    let present = inventory.by_identity(identity).map(|container| container.name.as_str());
-    match (present.filter(|name| !is_replaced_name(name)).or(known_as).or(present), identity) {
-        (Some(name), _) => name.to_owned(),
-        (None, ContainerIdentity::Name(name)) => name.clone(),
-        (None, ContainerIdentity::Service { project, service, number }) => {
-            format!("{project}/{service}/{number}")
-        }
-    }
 }

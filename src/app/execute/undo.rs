@@ -13,7 +13,7 @@ use super::submit::record_end;
 use super::{Prepared, Request, prepare, store};
 use crate::app::error::{Error, Result};
 use crate::app::outlook::Outlook;
-use crate::app::{Actor, App, Live, overrides};
+use crate::app::{Actor, App, Live, overrides, targets};
 use crate::db::{self, Tx};
 use crate::docker::Host;
 use crate::domain::action::Action;
@@ -363,7 +363,7 @@ impl Scene<'_> {
         let known = db::applied::of_host_in(tx, host).await?;
         let moment = rules.at(self.now);
         let asked = to_ms(self.run.created_at);
-        for member in overrides::members(self.inventory, &self.run.target) {
+        for member in targets::members(self.inventory, &self.run.target) {
             let Some(before) = known.get(&member) else { continue };
             if before.put_back_at.map(to_ms) == Some(to_ms(self.run.created_at + GRACE)) {
                 let applied = Applied { put_back_at: None, ..before.clone() };

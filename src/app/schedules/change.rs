@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::super::almanac::Almanac;
-use super::super::audit::{self, Object};
+use super::super::audit::Audit;
 use super::super::execute::{self, Request, Submitted};
 use super::super::nap::{self, Asked};
 use super::super::{Actor, App, Error, Live, Result};
@@ -11,7 +11,7 @@ use super::check::{self, Checked};
 use super::view::{self, not_found};
 use super::{Draft, Saved, ScheduleView, lint, preview};
 use crate::db::{self, Tx};
-use crate::domain::audit::{AuditDetail, Change};
+use crate::domain::audit::Change;
 use crate::domain::conflict::Fires;
 use crate::domain::guard::Guard;
 use crate::domain::ids::{ScheduleId, UserId};
@@ -365,10 +365,9 @@ pub(super) async fn record(
     schedule: &Schedule,
     changes: Vec<Change>,
 ) -> Result<()> {
-    let title = schedule.title();
-    let object = Object { kind: "schedule", id: Some(schedule.id.as_str()), name: &title };
-    audit::record(tx, app, actor, event, object, "ok", AuditDetail { changes, ..AuditDetail::default() })
-        .await
+    let row = Audit::new(app, actor, event);
+    let row = row.object("schedule", Some(schedule.id.as_str()), &schedule.title());
+    row.changes(changes).store(tx).await
 }
 
 /// Tells the scheduler and the browsers.

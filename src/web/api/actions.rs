@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::act::{self, Accepted};
 use super::body::Body;
 use crate::app::execute::{self, Request};
+use crate::app::targets;
 use crate::app::{App, Error, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
@@ -47,7 +48,7 @@ impl TargetJson {
     pub(super) fn resolve(&self, app: &App) -> Result<Target> {
         let target_type = TargetType::parse(&self.target_type)
             .ok_or_else(|| Error::field("target_type", "use stack or container"))?;
-        execute::named_target(app, &HostId(self.host.clone()), target_type, &self.target_id)
+        targets::named(app, &HostId(self.host.clone()), target_type, &self.target_id)
     }
 }
 

@@ -158,6 +158,6 @@ pub async fn act(
     body: Body<ActBody>,
 ) -> Result<Response> {
     let target = named(&caller.app, &host, name)
-        .and_then(|name| execute::resolve_target(&caller.app, &host, TargetType::Container, &name));
+        .and_then(|name| targets::resolve(&caller.app, &host, TargetType::Container, &name));
     submit(&caller, target, &action, body).await
 }

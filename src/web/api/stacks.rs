@@ -122,7 +122,7 @@ pub async fn act(
     Path((host, name, action)): Path<(HostId, String, String)>,
     body: Body<ActBody>,
 ) -> Result<Response> {
-    let target = execute::resolve_target(&caller.app, &host, TargetType::Stack, &name);
+    let target = targets::resolve(&caller.app, &host, TargetType::Stack, &name);
     submit(&caller, target, &action, body).await
 }
 
@@ -173,7 +173,7 @@ pub async fn submit(
     }
     let action: Action = action.parse().map_err(|_| Error::not_found("action", shorten(action)))?;
     let target = target?;
-    let also = execute::named_members(app, &target, also_start.iter().map(String::as_str))?;
+    let also = targets::named_members(app, &target, also_start.iter().map(String::as_str))?;
     let reason = reason.unwrap_or_default();
     let request =
         Request { stop_timeout_seconds, reason, also, ..Request::now(action, target, Trigger::Api) };

@@ -11,6 +11,7 @@ use super::ends::Ends;
 use super::undo;
 use crate::app::execute::{self, Request, Submitted};
 use crate::app::nap::{self, Asked, Course};
+use crate::app::targets;
 use crate::app::{Actor, App, Error, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::RunId;
@@ -65,7 +66,7 @@ impl Wish {
             let target = super::target_of(app, text)?
                 .ok_or_else(|| Error::not_found("target", text.chars().take(64).collect::<String>()))?;
             if !targets.iter().any(|(known, _)| *known == target) {
-                let name = execute::name_of(app, &target);
+                let name = targets::name(app, &target);
                 targets.push((target, name));
             }
         }
@@ -153,7 +154,7 @@ impl Wish {
             Deed::Do(action) => {
                 // Each box is of one of the targets.
                 let ticked = typed.all("also_start");
-                let also = ticked.filter_map(|one| execute::named_members(app, target, [one]).ok()).flatten();
+                let also = ticked.filter_map(|one| targets::named_members(app, target, [one]).ok()).flatten();
                 let request =
                     Request { also: also.collect(), ..Request::now(action, target.clone(), Trigger::Bulk) };
                 execute::submit(app, actor, request).await

@@ -7,6 +7,7 @@ use super::actions::{PlanView, Question, Whence, asked, asked_again, stay, told}
 use super::ends::Ends;
 use crate::app::execute::{self, Request, Submitted, undo};
 use crate::app::nap::{self, Asked, Course};
+use crate::app::targets;
 use crate::app::{Actor, App, Error, Result, locks, stacks};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
@@ -136,7 +137,7 @@ async fn named(app: &App, actor: &Actor, address: &Address) -> Result<(Target, D
     let Address { kind, key, word } = address;
     let deed = Deed::parse(word).ok_or_else(|| Error::not_found("page", format!("{kind}s/{key}/{word}")))?;
     let host = HostId::local();
-    let target = execute::resolve_target(app, &host, *kind, key)?;
+    let target = targets::resolve(app, &host, *kind, key)?;
     let name = match &target.subject {
         Subject::Stack(name) => name.clone(),
         Subject::Container(_) => stacks::container(app, actor, &host, key).await?.container.name.clone(),
@@ -212,7 +213,7 @@ async fn act(
         Deed::Nap | Deed::Wake if typed.get("until") == "at" && until.is_empty() => {
             Err(Error::field("until", "say until when"))
         }
-        Deed::Do(action) => match execute::named_members(app, &target, typed.all("also_start")) {
+        Deed::Do(action) => match targets::named_members(app, &target, typed.all("also_start")) {
             Ok(also) => {
                 let request = Request { also, ..Request::now(action, target.clone(), Trigger::Manual) };
                 execute::submit(app, actor, request).await.map(Some)

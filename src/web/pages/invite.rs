@@ -8,7 +8,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use secrecy::ExposeSecret;
 
 use super::html;
-use crate::app::{Error, Result, user_links, users};
+use crate::app::{Error, Result, auth, user_links};
 use crate::domain::credential::{Strength, WeakPassword};
 use crate::domain::user::{LinkKind, User};
 use crate::web::Web;
@@ -136,5 +136,5 @@ async fn strength(State(web): State<Web>, shell: Shell, typed: Typed) -> Result<
         return html(&StrengthNote { shell, score: 0, text: String::new() });
     }
     let name = typed.filled("name").unwrap_or_else(|| typed.get("username")).to_owned();
-    html(&StrengthNote::new(shell, users::strength(&web.app, &name, &password)))
+    html(&StrengthNote::new(shell, auth::strength(&web.app, &name, &password)))
 }

@@ -3,7 +3,7 @@
 use docknap::db::{self, Db};
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, RunId, ScheduleId, StepId};
-use docknap::domain::run::{ActorRef, DEADLINE, Run, RunState, Step, StepState, Trigger};
+use docknap::domain::run::{ActorRef, Run, RunState, Step, StepState, Trigger};
 use docknap::domain::schedule::{Policy, Schedule, ScheduleSpec, Source, Wake, When};
 use docknap::domain::target::{ContainerIdentity, Target};
 use jiff::Timestamp;
@@ -60,33 +60,13 @@ pub fn member(project: &str, service: &str) -> ContainerIdentity {
 /// A run that stopped `media` at 23:00 and took two seconds.
 pub fn run(id: &str) -> Run {
     let fire = at("2026-11-23T23:00:00Z");
+    let (target, name) = (Target::stack(HostId::local(), "media"), "media".to_owned());
+    let by = ActorRef { kind: "scheduler".to_owned(), id: None, name: "scheduler".to_owned() };
     Run {
-        id: RunId::from(id),
-        schedule_id: None,
-        schedule_name: None,
-        target: Target::stack(HostId::local(), "media"),
-        target_name: "media".to_owned(),
-        action: Action::Stop,
-        trigger: Trigger::Schedule,
-        actor: ActorRef { kind: "scheduler".to_owned(), id: None, name: "scheduler".to_owned() },
-        fire_at: None,
-        created_at: fire,
         started_at: Some(fire),
         finished_at: Some(fire + std::time::Duration::from_secs(2)),
         state: RunState::Succeeded,
-        why: String::new(),
-        reason: String::new(),
-        deadline_at: fire + DEADLINE,
-        attempt: 0,
-        stop_timeout_seconds: None,
-        retry_of: None,
-        missed: None,
-        restore: false,
-        guard: None,
-        look_at: None,
-        busy_until: None,
-        puts_back: false,
-        also: Vec::new(),
+        ..Run::new(RunId::from(id), target, name, Action::Stop, Trigger::Schedule, by, fire)
     }
 }
 

@@ -1,0 +1,182 @@
+//! Stacks and containers that somebody names: found by name or key, refused where they are never touched, and called by
+//! their present name.
+
+use super::App;
+use super::error::{Error, Result};
+use super::near::near;
+use crate::domain::ids::HostId;
+use crate::domain::inventory::{Container, Inventory, Kind, Link, is_replaced_name};
+use crate::domain::sorted;
+use crate::domain::target::{self, ContainerIdentity, Subject, Target, TargetType};
+use crate::domain::text::shorten;
+
+/// A target by the name (or the 16-digit key) that a person or program gave.
+///
+/// # Errors
+/// [`Error::NotFound`] with names that look like it, [`Error::Docker`] while the host has never been reached.
+pub fn resolve(app: &App, host: &HostId, target_type: TargetType, name: &str) -> Result<Target> {
+    let inventory = inventory_of(app, host)?;
+    if inventory.seen_at.is_none() {
+        reachable(app, host)?;
+    }
+    let found = match target_type {
+        TargetType::Stack => {
+            let stacks = inventory.stacks();
+            let found = stacks.iter().find(|stack| stack.name == name || stack.key == name);
+            found.map(|stack| Target::stack(host.clone(), stack.name.clone()))
+        }
+        TargetType::Container => {
+            inventory.by_name(name).or_else(|| inventory.by_key(name)).map(|found| found.target())
+        }
+    };
+    found.ok_or_else(|| not_found(&inventory, target_type, name))
+}
+
+/// The target that fields name: that it is not there is a fault of the field, not of the address.
+///
+/// # Errors
+/// [`Error::Invalid`] naming `host` or `target_id`; as [`resolve`] for a host that is away.
+pub fn named(app: &App, host: &HostId, target_type: TargetType, name: &str) -> Result<Target> {
+    resolve(app, host, target_type, name).map_err(|error| match error {
+        Error::NotFound { what: "host", name, .. } => {
+            Error::field("host", format!("there is no host `{}`", shorten(&name)))
+        }
+        Error::NotFound { what, name, near } => {
+            let near: Vec<String> = near.iter().map(|near| format!("`{near}`")).collect();
+            let hint = if near.is_empty() {
+                String::new()
+            } else {
+                format!("; did you mean {}?", near.join(" or "))
+            };
+            Error::field("target_id", format!("there is no {what} `{}`{hint}", shorten(&name)))
+        }
+        other => other,
+    })
+}
+
+/// The containers of a target that somebody names: by name, key or identity.
+///
+/// # Errors
+/// [`Error::Invalid`] naming `also_start`, for what is none of them.
+pub fn named_members<'a>(
+    app: &App,
+    target: &Target,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<ContainerIdentity>> {
+    let members = inventory_of(app, &target.host)?.members(&target.subject);
+    let mut named = Vec::new();
+    for name in names {
+        let is_it = |one: &Container| {
+            one.is_ordinary() && (one.name == name || one.key() == name || one.identity.to_text() == name)
+        };
+        let Some(member) = members.iter().find(|member| is_it(member)) else {
+            let message = format!("there is no container `{}` in it", shorten(name));
+            return Err(Error::field("also_start", message));
+        };
+        named.push(member.identity.clone());
+    }
+    sorted::ascending(&mut named);
+    named.dedup();
+    Ok(named)
+}
+
+/// What a target is called now.
+pub(crate) fn name(app: &App, target: &Target) -> String {
+    let inventory = app.hosts.get(&target.host).map(|host| host.inventory());
+    present_name(&inventory.unwrap_or_else(|| Inventory::empty(target.host.clone())), target, None)
+}
+
+/// What to call a target: the stack's name, or the container's present name; of one that is not there, or not yet seen,
+/// what it was known as. Without any of these its place in compose has to do, which is no container's name.
+pub(super) fn present_name(inventory: &Inventory, target: &Target, known_as: Option<&str>) -> String {
+    let Subject::Container(identity) = &target.subject else { return target.identity_text() };
+    let present = inventory.by_identity(identity).map(|container| container.name.as_str());
+    match present.filter(|name| !is_replaced_name(name)).or(known_as).or(present) {
+        Some(name) => name.to_owned(),
+        None => without_container(identity),
+    }
+}
+
+/// What to call a container that is not there.
+fn without_container(identity: &ContainerIdentity) -> String {
+    match identity {
+        ContainerIdentity::Name(name) => name.clone(),
+        ContainerIdentity::Service { project, service, number } => format!("{project}/{service}/{number}"),
+    }
+}
+
+/// The members of a target that overrides speak for: no one-off containers, hooks or swarm tasks.
+pub(super) fn members(inventory: &Inventory, target: &Target) -> Vec<ContainerIdentity> {
+    let members = inventory.members(&target.subject);
+    members.iter().filter(|member| member.is_ordinary()).map(|member| member.identity.clone()).collect()
+}
+
+/// What a host holds, as it was last seen.
+pub(super) fn inventory_of(app: &App, host: &HostId) -> Result<Inventory> {
+    let found = app.hosts.get(host).ok_or_else(|| Error::not_found("host", host.as_str()))?;
+    Ok(found.inventory())
+}
+
+/// The inventory of a host that is connected.
+pub(super) fn reachable(app: &App, host: &HostId) -> Result<Inventory> {
+    let inventory = inventory_of(app, host)?;
+    let message = match &inventory.link {
+        Link::Connected { .. } => return Ok(inventory),
+        Link::Connecting => "Docker is not connected yet; try again in a moment".to_owned(),
+        Link::Unreachable { reason, .. } => format!("Docker cannot be reached: {reason}"),
+    };
+    Err(Error::Docker { message })
+}
+
+/// Refuses a target that names nothing.
+pub(super) fn known(inventory: &Inventory, target: &Target) -> Result<()> {
+    if !inventory.members(&target.subject).is_empty() {
+        return Ok(());
+    }
+    Err(match &target.subject {
+        Subject::Stack(name) | Subject::Container(ContainerIdentity::Name(name)) => {
+            not_found(inventory, target.target_type(), name)
+        }
+        Subject::Container(identity) => Error::not_found("container", without_container(identity)),
+    })
+}
+
+/// There is none of this name or key.
+pub(super) fn not_found(inventory: &Inventory, target_type: TargetType, name: &str) -> Error {
+    let near = match target_type {
+        TargetType::Stack => near(name, inventory.stacks().iter().map(|stack| stack.name.as_str())),
+        TargetType::Container => near(name, inventory.containers.iter().map(|one| one.name.as_str())),
+    };
+    Error::NotFound { what: target_type.as_str(), name: name.to_owned(), near }
+}
+
+/// Refuses what is never touched: a protected container, a stack of nothing else, a swarm task.
+pub(super) fn touchable(inventory: &Inventory, target: &Target, name: &str) -> Result<()> {
+    if let Some(reason) = target::unschedulable_name(name) {
+        return Err(Error::field("target_id", format!("this cannot be acted on: {reason}")));
+    }
+    unprotected(inventory, target, name)?;
+    if let (Subject::Container(_), Some(member)) =
+        (&target.subject, inventory.members(&target.subject).first())
+    {
+        let message = match member.kind {
+            Kind::Ordinary => return Ok(()),
+            Kind::SwarmTask => "it is a swarm task: swarm would replace it; scale the service instead",
+            Kind::OneOff => "it is a one-off container of `docker compose run`; DockNap leaves those alone",
+            Kind::Hook => "it is a compose hook; DockNap leaves those alone",
+        };
+        return Err(Error::Conflict { code: "not_schedulable", message: format!("`{name}`: {message}") });
+    }
+    Ok(())
+}
+
+/// Refuses a target of which everything is protected.
+pub(super) fn unprotected(inventory: &Inventory, target: &Target, name: &str) -> Result<()> {
+    let members = inventory.members(&target.subject);
+    match members.first().and_then(|member| member.protection.as_ref()) {
+        Some(protection) if members.iter().all(|member| member.protection.is_some()) => {
+            Err(Error::Protected { name: name.to_owned(), reason: protection.reason().to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
