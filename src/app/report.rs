@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
-use super::{Activator, Actor, App, Result, settings, targets};
+use super::{Actor, App, Result, settings, targets};
 use crate::db;
 use crate::docker::Host;
 use crate::domain::ids::HostId;

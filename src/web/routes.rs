@@ -123,7 +123,8 @@ impl Routes {
         handler: impl Handler<T, Web>,
     ) -> Self {
         self.table.push(Route { method, path: path.to_owned(), access: guard.access });
-        let guarded = on(filter, handler).route_layer(from_fn(move |request, next| guard.admit(request, next)));
+        let guarded =
+            on(filter, handler).route_layer(from_fn(move |request, next| guard.admit(request, next)));
         self.router = self.router.route(path, guarded);
         self
     }

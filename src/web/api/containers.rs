@@ -12,7 +12,7 @@ use super::act;
 use super::body::Body;
 use super::stacks::{ActBody, submit};
 use crate::app::stacks::{self, ContainerView, NextAction, ShownState};
-use crate::app::{Actor, App, Error, Result, execute};
+use crate::app::{Actor, App, Error, Result, targets};
 use crate::domain::desired::Transition;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{ContainerState, Health};

@@ -11,7 +11,7 @@ use super::body::Body;
 use super::containers::ContainerJson;
 use crate::app::execute::{self, Request};
 use crate::app::stacks::{self, NextAction, ShownState, StackView};
-use crate::app::{Actor, Error, FieldError, Result, nap};
+use crate::app::{Actor, Error, FieldError, Result, nap, targets};
 use crate::domain::action::Action;
 use crate::domain::desired::Transition;
 use crate::domain::ids::HostId;
