@@ -17,7 +17,6 @@ use crate::domain::run::ActorRef;
 use crate::domain::target::Target;
 use crate::domain::user::User;
 
-pub mod almanac;
 pub mod audit;
 pub mod auth;
 pub mod backup;
@@ -30,20 +29,18 @@ pub mod health;
 pub mod history;
 pub mod idempotency;
 mod ids;
-mod kept;
 pub mod locks;
 pub mod metrics;
 pub mod nap;
 pub mod near;
 pub mod needs;
 pub mod order;
-pub mod outlook;
 pub mod outside;
 pub mod overrides;
 pub mod paging;
 pub mod profile;
 pub mod report;
-pub mod rules;
+pub mod rulebook;
 pub mod schedules;
 pub mod settings;
 pub mod simulate;
@@ -61,7 +58,6 @@ pub use auth::Auth;
 pub use error::{Error, FieldError, Result};
 pub use execute::Execution;
 pub use ids::IdSource;
-pub use kept::Kept;
 pub use outside::Outside;
 pub use vitals::Vitals;
 
@@ -92,12 +88,10 @@ pub struct Parts {
     pub outside: Outside,
     /// Sleeps that are near.
     pub soon: soon::Soon,
-    /// What the database said about all targets last.
-    pub facts: Kept<stacks::Facts>,
+    /// Rules and naps, as they were read last.
+    pub rulebook: rulebook::LastRead,
     /// Wakes [`report::keep`]: what is remembered as asleep may be awake.
     pub sleeps: Activator,
-    /// The dates of calendars, as they were expanded last.
-    pub calendars: calendars::Expanded,
     /// What logging in takes.
     pub auth: Auth,
     /// Signs of life.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Request, Share, known, plan_by, touchable};
 use crate::app::audit::{self, Object};
 use crate::app::error::{Error, Result};
-use crate::app::outlook::Outlook;
+use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Live};
 use crate::app::{by_hand, overrides};
 use crate::db::{self, Tx};
@@ -84,17 +84,17 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     let name = target_name(&inventory, &request.target, request.known_as.as_deref());
     touchable(&inventory, &request.target, &name)?;
     let lasting = request.lasting.clone();
-    let outlook = Outlook::load(app).await?;
+    let book = RuleBook::load(app).await?;
     // Two requests for the same thing at once: the second one finds the first.
     let _asking = app.execution.asking().await;
-    let prepared = prepare(app, actor, request, &inventory, &outlook, app.clock.now()).await?;
+    let prepared = prepare(app, actor, request, &inventory, &book, app.clock.now()).await?;
     let mut tx = app.db.begin().await?;
     let twin = db::runs::open_twin(&mut tx, &prepared.run).await?;
     if let Some(wish) = lasting {
-        by_hand::make_last(&mut tx, app, actor, &prepared, &inventory, &outlook.rules, wish).await?;
+        by_hand::make_last(&mut tx, app, actor, &prepared, &inventory, &book.rules, wish).await?;
     } else if twin.is_none() {
         let asked = prepared.run.created_at;
-        by_hand::answer(&mut tx, app, actor, &prepared, &inventory, &outlook.rules, asked).await?;
+        by_hand::answer(&mut tx, app, actor, &prepared, &inventory, &book.rules, asked).await?;
     }
     if let Some(twin) = twin {
         tx.commit().await?;
@@ -143,7 +143,7 @@ pub async fn prepare(
     actor: &Actor,
     request: Request,
     inventory: &Inventory,
-    outlook: &Outlook,
+    book: &RuleBook,
     now: Timestamp,
 ) -> Result<Prepared> {
     let restore = request.restore && request.action == Action::Start;
@@ -181,7 +181,7 @@ pub async fn prepare(
             None => Share::of(app, &run).await?,
             Some(alone) => Share::Only(alone),
         };
-        steps_of(app, &run, &plan_by(&run, inventory, outlook, &share, now), now)
+        steps_of(app, &run, &plan_by(&run, inventory, book, &share, now), now)
     } else {
         Vec::new()
     };
