@@ -140,9 +140,8 @@ async fn services(config: Config, clock: Clock, db: Db) -> Result<App, StartErro
         answering: crate::app::idempotency::AtWork::default(),
         outside: Outside::default(),
         soon: crate::app::soon::Soon::default(),
-        facts: crate::app::Kept::default(),
+        rulebook: crate::app::rulebook::LastRead::default(),
         sleeps: Activator::default(),
-        calendars: crate::app::calendars::Expanded::default(),
         auth,
         vitals,
     });

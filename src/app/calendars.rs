@@ -1,15 +1,15 @@
 //! Calendars: kept by admins, seen by everyone, looked at by the scheduler.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
-use super::almanac::Almanac;
 use super::audit::Audit;
 use super::paging::{Page, Paged};
+use super::rulebook::RuleBook;
 use super::{Actor, App, Error, FieldError, Live, Result};
 use crate::db::{self, DbError, Tx};
 use crate::domain::audit::Change;
@@ -38,20 +38,12 @@ pub struct Listed {
     pub schedules: usize,
 }
 
-/// Dates that were expanded once, kept until their calendar changes or the month does.
-#[derive(Debug, Default)]
-pub struct Expanded(Mutex<Kept>);
-
-#[derive(Debug, Default)]
-struct Kept {
-    /// The first of the month the dates were expanded for.
-    month: Option<Date>,
-    days: HashMap<CalendarId, Dates>,
-}
-
 /// The dates of one calendar.
 #[derive(Clone, Debug)]
 pub struct Dates {
+    pub id: CalendarId,
+    /// The calendar's name.
+    pub name: String,
     /// The revision they belong to.
     rev: i64,
     /// All of them.
@@ -66,17 +58,20 @@ pub struct Dates {
 async fn expand(calendar: Calendar, month: Date) -> Result<Dates> {
     let worked = tokio::task::spawn_blocking(move || {
         let CalendarDates { days, names, left } = calendar.spec.expand(month);
-        Dates { rev: calendar.rev, days: Arc::new(days), names: Arc::new(names), left: Arc::new(left) }
+        Dates {
+            id: calendar.id,
+            name: calendar.spec.name,
+            rev: calendar.rev,
+            days: Arc::new(days),
+            names: Arc::new(names),
+            left: Arc::new(left),
+        }
     });
     worked.await.map_err(|error| Error::Internal(error.into()))
 }
 
-fn kept(app: &App) -> std::sync::MutexGuard<'_, Kept> {
-    app.calendars.0.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Today in UTC: dates that far ahead or back do not hang on a zone.
-fn today(app: &App) -> Date {
+pub(super) fn today(app: &App) -> Date {
     app.clock.now().to_zoned(TimeZone::UTC).date()
 }
 
@@ -97,45 +92,25 @@ pub async fn names(app: &App, actor: &Actor) -> Result<Vec<(CalendarId, String)>
 pub async fn overview(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
     actor.require(Permission::View)?;
     let usage: HashMap<CalendarId, i64> = db::calendars::usage(&app.db).await?.into_iter().collect();
-    let expanded = expand_all(app).await?;
-    Ok(expanded
-        .into_iter()
-        .map(|(id, name, dates)| {
-            let schedules = usage.get(&id).map_or(0, |count| usize::try_from(*count).unwrap_or(0));
-            Listed { id, name, days: dates.days, left: dates.left.total(), schedules }
-        })
-        .collect())
-}
-
-/// The dates of every calendar, for the scheduler's pass: one small query where nothing changed.
-pub async fn all_days(app: &App) -> Result<HashMap<CalendarId, Arc<CalendarDays>>> {
-    Ok(expand_all(app).await?.into_iter().map(|(id, _, dates)| (id, dates.days)).collect())
-}
-
-/// Every calendar's id, name and dates, by name.
-pub(super) async fn expand_all(app: &App) -> Result<Vec<(CalendarId, String, Dates)>> {
-    let stored = db::calendars::revisions(&app.db).await?;
-    let month = today(app).first_of_month();
-    // Left where they are: who loads meanwhile finds them too.
-    let mut known = {
-        let kept = kept(app);
-        if kept.month == Some(month) { kept.days.clone() } else { HashMap::new() }
+    let book = RuleBook::load(app).await?;
+    let listed = |dates: &Dates| {
+        let schedules = usage.get(&dates.id).map_or(0, |count| usize::try_from(*count).unwrap_or(0));
+        let (id, name, days) = (dates.id.clone(), dates.name.clone(), Arc::clone(&dates.days));
+        Listed { id, name, days, left: dates.left.total(), schedules }
     };
-    let mut days = HashMap::new();
-    let mut all = Vec::with_capacity(stored.len());
-    for (id, name, rev) in stored {
-        let entry = match known.remove(&id).filter(|known| known.rev == rev) {
-            Some(entry) => entry,
-            None => match db::calendars::get(&app.db, &id).await? {
-                Some(calendar) => expand(calendar, month).await?,
-                // Deleted since.
-                None => continue,
-            },
-        };
-        all.push((id.clone(), name, entry.clone()));
-        days.insert(id, entry);
+    Ok(book.calendars.iter().map(listed).collect())
+}
+
+/// The dates of every calendar from `month` on, by name. Those of `known` that have not changed are taken over.
+pub(super) async fn expand_all(app: &App, month: Date, known: &[Dates]) -> Result<Vec<Dates>> {
+    let mut all = Vec::new();
+    for (id, _, rev) in db::calendars::revisions(&app.db).await? {
+        if let Some(known) = known.iter().find(|known| known.id == id && known.rev == rev) {
+            all.push(known.clone());
+        } else if let Some(calendar) = db::calendars::get(&app.db, &id).await? {
+            all.push(expand(calendar, month).await?);
+        }
     }
-    *kept(app) = Kept { month: Some(month), days };
     Ok(all)
 }
 
@@ -145,15 +120,10 @@ pub(super) async fn expand_all(app: &App) -> Result<Vec<(CalendarId, String, Dat
 /// Where they cannot be worked out.
 pub async fn dates(app: &App, actor: &Actor, calendar: &Calendar) -> Result<Dates> {
     actor.require(Permission::View)?;
-    let month = today(app).first_of_month();
-    let known = {
-        let kept = kept(app);
-        let known = kept.days.get(&calendar.id).filter(|known| known.rev == calendar.rev);
-        known.filter(|_| kept.month == Some(month)).cloned()
-    };
-    match known {
-        Some(dates) => Ok(dates),
-        None => expand(calendar.clone(), month).await,
+    let book = RuleBook::load(app).await?;
+    match book.dates(&calendar.id).filter(|known| known.rev == calendar.rev) {
+        Some(dates) => Ok(dates.clone()),
+        None => expand(calendar.clone(), today(app).first_of_month()).await,
     }
 }
 
@@ -203,12 +173,12 @@ pub async fn update(
     let new = Calendar { spec, rev: old.rev + 1, updated_at: app.clock.now(), ..old.clone() };
     // Before the transaction, which holds a connection: to ask for a second one could wait for itself.
     let dates = expand(new.clone(), today(app).first_of_month()).await?;
-    let almanac = Almanac::load(app).await?.with_days(id, dates.days);
+    let book = RuleBook::load(app).await?.with_dates(dates);
     let mut tx = app.db.begin().await?;
     if !db::calendars::update(&mut tx, &new, old.rev).await.map_err(name_taken)? {
         return Err(stale(&mut tx, id).await?);
     }
-    reschedule(&mut tx, app, &new, &almanac).await?;
+    reschedule(&mut tx, app, &new, &book).await?;
     let changes = changes(Some(&old.spec), Some(&new.spec));
     record(&mut tx, app, actor, "calendar.update", &new, changes).await?;
     tx.commit().await?;
@@ -302,7 +272,7 @@ async fn stale(tx: &mut Tx, id: &CalendarId) -> Result<Error> {
 }
 
 /// Sets anew when the schedules that go by a calendar are due next. What is due already is left to the scheduler.
-async fn reschedule(tx: &mut Tx, app: &App, calendar: &Calendar, almanac: &Almanac) -> Result<()> {
+async fn reschedule(tx: &mut Tx, app: &App, calendar: &Calendar, book: &RuleBook) -> Result<()> {
     let users = db::calendars::users_in(tx, &calendar.id).await?;
     let now = app.clock.now();
     for (id, _) in users {
@@ -311,7 +281,7 @@ async fn reschedule(tx: &mut Tx, app: &App, calendar: &Calendar, almanac: &Alman
             continue;
         };
         let skip = schedule.skip_at.filter(|_| schedule.is_window());
-        let next = almanac.next_after(&schedule.spec, skip, now);
+        let next = book.next_after(&schedule.spec, skip, now);
         db::calendars::set_next_due(tx, &id, next, now).await?;
     }
     Ok(())

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::rulebook::RuleBook;
 use super::{App, Result};
 use crate::db;
 use crate::domain::action::Action;
@@ -318,8 +319,9 @@ async fn containers(text: &mut Text, app: &App) -> Result<()> {
     }
     let mut napped = napped(app).await?;
     let mut napping: BTreeMap<(HostId, String), u64> = BTreeMap::new();
+    let book = RuleBook::load(app).await?;
     for inventory in &hosts {
-        let naps = db::naps::of_host(&app.db, &inventory.host).await?;
+        let naps = book.naps(&inventory.host);
         for container in inventory.containers.iter() {
             let owner = container.stack().unwrap_or(&container.name).to_owned();
             let key = (inventory.host.clone(), owner);

@@ -18,7 +18,6 @@ use crate::domain::run::ActorRef;
 use crate::domain::target::Target;
 use crate::domain::user::User;
 
-pub mod almanac;
 pub mod audit;
 pub mod auth;
 pub mod backup;
@@ -32,7 +31,6 @@ pub mod health;
 pub mod history;
 pub mod idempotency;
 mod ids;
-mod kept;
 pub mod locks;
 pub(crate) mod manual_changes;
 pub mod metrics;
@@ -40,13 +38,12 @@ pub mod nap;
 pub mod near;
 pub mod needs;
 pub mod order;
-pub mod outlook;
 pub mod outside;
 pub mod overrides;
 pub mod paging;
 pub mod profile;
 pub mod report;
-pub mod rules;
+pub mod rulebook;
 pub mod schedules;
 pub mod settings;
 pub mod simulate;
@@ -65,7 +62,6 @@ pub use auth::Auth;
 pub use error::{Error, FieldError, Result};
 pub use execute::Execution;
 pub use ids::IdSource;
-pub use kept::Kept;
 pub use outside::Outside;
 pub use vitals::Vitals;
 
@@ -96,12 +92,10 @@ pub struct Parts {
     pub outside: Outside,
     /// Sleeps that are near.
     pub soon: soon::Soon,
-    /// What the database said about all targets last.
-    pub facts: Kept<stacks::Facts>,
+    /// Rules and naps, as they were read last.
+    pub rulebook: rulebook::LastRead,
     /// Wakes [`report::keep`]: what is remembered as asleep may be awake.
     pub sleeps: Activator,
-    /// The dates of calendars, as they were expanded last.
-    pub calendars: calendars::Expanded,
     /// What logging in takes.
     pub auth: Auth,
     /// Signs of life.

@@ -1,11 +1,14 @@
 //! The two buttons everybody understands: Nap now, and Wake until (rulings 6).
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::execute::{self, Request, Submitted};
 use super::overrides::{self, NewOverride};
-use super::{Actor, App, Error, Result, rules, targets, zone};
+use super::rulebook::RuleBook;
+use super::{Actor, App, Error, Result, targets, zone};
 use crate::domain::action::Action;
 use crate::domain::desired::{Rules, WindowRule};
 use crate::domain::ids::{HostId, ScheduleId};
@@ -36,7 +39,7 @@ impl Asked {
 /// What comes of a nap or a wake of a target, by when it ends.
 #[derive(Clone, Debug)]
 pub struct Course {
-    rules: Rules,
+    rules: Arc<Rules>,
     target: Target,
     made: Wanted,
     now: Timestamp,
@@ -45,7 +48,8 @@ pub struct Course {
 impl Course {
     /// As its windows are now.
     pub async fn load(app: &App, target: &Target, made: Wanted) -> Result<Self> {
-        Ok(Self { rules: rules::load(app).await?, target: target.clone(), made, now: app.clock.now() })
+        let rules = Arc::clone(&RuleBook::load(app).await?.rules);
+        Ok(Self { rules, target: target.clone(), made, now: app.clock.now() })
     }
 
     /// Whether it is woken, rather than put to sleep.
@@ -86,14 +90,15 @@ impl Course {
             stop_timeout_seconds: None,
             guard: None,
         });
-        Self { rules: Rules::new(rule.into_iter().collect(), Vec::new()), target, made: Wanted::Awake, now }
+        let rules = Arc::new(Rules::new(rule.into_iter().collect(), Vec::new()));
+        Self { rules, target, made: Wanted::Awake, now }
     }
 }
 
 /// How a target is put to sleep: as its window says, else by a stop.
 pub async fn mode(app: &App, target: &Target) -> Result<Action> {
-    let rules = rules::load(app).await?;
-    Ok(rules.windows_for(Place::of_target(target)).first().map_or(Action::Stop, |rule| rule.sleep))
+    let book = RuleBook::load(app).await?;
+    Ok(book.rules.windows_for(Place::of_target(target)).first().map_or(Action::Stop, |rule| rule.sleep))
 }
 
 /// Puts a target to sleep: by its window's mode, and, where a window covers it or an end is given, for that long.
@@ -153,7 +158,7 @@ async fn lasting(
         return Err(Error::field("reason", "use one line of 500 characters at most"));
     }
     let word = if wanted == Wanted::Awake { "woken" } else { "put to sleep" };
-    if until.is_none() && !rules::load(app).await?.speak_of(Place::of_target(target)) {
+    if until.is_none() && !RuleBook::load(app).await?.rules.speak_of(Place::of_target(target)) {
         return Ok(None);
     }
     Ok(Some(NewOverride {

@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 
 use super::audit::Audit;
 use super::paging::{Page, Paged};
-use super::{Actor, App, Error, FieldError, Live, Result, rules, targets, zone};
+use super::rulebook::RuleBook;
+use super::{Actor, App, Error, FieldError, Live, Result, targets, zone};
 use crate::db::{self, Tx};
 use crate::domain::applied::Applied;
 use crate::domain::audit::Change;
@@ -109,9 +110,9 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
 
 /// Whether an override changes something, so that there is something to put back at its end.
 async fn changes(app: &App, wanted: Wanted, reach: &Reach) -> Result<bool> {
+    let book = RuleBook::load(app).await?;
     for host in app.hosts.all() {
-        let inventory = host.inventory();
-        let naps = db::naps::of_host(&app.db, host.id()).await?;
+        let (inventory, naps) = (host.inventory(), book.naps(host.id()));
         let known = db::applied::of_host(&app.db, host.id()).await?;
         let changes = |one: &Container| match wanted {
             Wanted::Asleep => one.state.is_up(),
@@ -354,18 +355,14 @@ pub async fn get(app: &App, actor: &Actor, id: &OverrideId) -> Result<Override> 
 pub async fn of_everything(app: &App) -> Result<Option<Override>> {
     let now = app.clock.now();
     let counts = |one: &Override| one.reach == Reach::All && one.until > now;
-    if let Some(facts) = app.facts.at_hand(app) {
-        return Ok(facts.rules.overrides().iter().find(|one| counts(one)).cloned());
-    }
-    let open = db::overrides::open(&app.db).await?;
-    Ok(open.into_iter().find(counts))
+    Ok(RuleBook::load(app).await?.rules.overrides().iter().find(|one| counts(one)).cloned())
 }
 
 /// How long what a Nap or a Wake makes of a target lasts where nothing is said: until its windows next want the opposite.
 /// `None` where they want it so already, and where no window covers it.
 pub async fn lasts(app: &App, target: &Target, made: Wanted) -> Result<Option<Timestamp>> {
-    let rules = rules::load(app).await?;
-    Ok(contradiction::lasts(&rules, target, made, Some(made.other()), app.clock.now()))
+    let book = RuleBook::load(app).await?;
+    Ok(contradiction::lasts(&book.rules, target, made, Some(made.other()), app.clock.now()))
 }
 
 pub(crate) async fn record(

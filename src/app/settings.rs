@@ -4,7 +4,7 @@
 use super::audit::Audit;
 use super::error::FieldError;
 use super::schedules::{switched_on, time_anew};
-use super::{Actor, App, Error, Live, Result, almanac::Almanac, zone};
+use super::{Actor, App, Error, Live, Result, rulebook::RuleBook, zone};
 use crate::db;
 use crate::domain::audit::Change;
 use crate::domain::permission::Permission;
@@ -141,12 +141,11 @@ pub async fn set_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
         return Ok(());
     }
     // Before the transaction, which holds a connection.
-    let mut almanac = Almanac::load(app).await?;
-    almanac.zone = zone::NamedZone { name: name.clone(), zone: found };
+    let book = RuleBook::load(app).await?.in_zone(zone::NamedZone { name: name.clone(), zone: found });
     let schedules = switched_on(app).await?;
     let mut tx = app.db.begin().await?;
     db::settings::put(&mut tx, zone::KEY, &name, app.clock.now()).await?;
-    time_anew(&mut tx, app, actor, schedules, &almanac, &crate::zones::chosen().version).await?;
+    time_anew(&mut tx, app, actor, schedules, &book, &crate::zones::chosen().version).await?;
     let change = Change { field: "timezone".to_owned(), old, new: Some(name) };
     changed(app, actor, "time zone", vec![change]).store(&mut tx).await?;
     tx.commit().await?;

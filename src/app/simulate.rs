@@ -6,9 +6,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::almanac::Almanac;
+use super::rulebook::RuleBook;
 use super::zone::NamedZone;
-use super::{Actor, App, Error, FieldError, Result, rules, targets};
+use super::{Actor, App, Error, FieldError, Result, targets};
 use crate::db;
 use crate::domain::desired::Rules;
 use crate::domain::overrides::{Reach, Wanted};
@@ -82,10 +82,10 @@ pub(super) async fn simulate_those(
     which: impl Fn(&Schedule, &Reading) -> bool,
 ) -> Result<Foretold> {
     actor.require(Permission::View)?;
-    let almanac = Almanac::load(app).await?;
-    let zone = almanac.zone.clone();
+    let book = RuleBook::load(app).await?;
+    let zone = book.zone.clone();
     let span = span(question, app.clock.now(), &zone.zone)?;
-    let mut ground = ground(app, question.target.as_ref(), &almanac).await?;
+    let mut ground = ground(app, question.target.as_ref(), &book).await?;
     ground.schedules.retain(|(schedule, reading)| which(schedule, reading));
     let marks = marks(&ground, span, &zone.zone);
     // Going through three months of many schedules takes a while.
@@ -107,9 +107,9 @@ pub(super) async fn marked(
     only: Option<&Target>,
     (from, until): (Timestamp, Timestamp),
 ) -> Result<BTreeMap<Date, Vec<Mark>>> {
-    let almanac = Almanac::load(app).await?;
-    let ground = ground(app, only, &almanac).await?;
-    Ok(marks(&ground, Span { now: from, from, until }, &almanac.zone.zone))
+    let book = RuleBook::load(app).await?;
+    let ground = ground(app, only, &book).await?;
+    Ok(marks(&ground, Span { now: from, from, until }, &book.zone.zone))
 }
 
 fn span(question: &Question, now: Timestamp, zone: &TimeZone) -> Result<Span> {
@@ -162,12 +162,12 @@ fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
 }
 
 /// Everything that decides, from what is stored now.
-async fn ground(app: &App, only: Option<&Target>, almanac: &Almanac) -> Result<Ground> {
+async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Ground> {
     let is_asked = |target: &Target| only.is_none_or(|only| only.shares_container(target));
     let wanted = db::schedules::Wanted { enabled: Some(true), limit: i64::MAX, ..Default::default() };
     let mut schedules = db::schedules::list(&app.db, &wanted).await?;
     schedules.retain(|schedule| !schedule.is_window() && is_asked(&schedule.spec.target));
-    let rules = rules::load(app).await?;
+    let rules = &book.rules;
     let mut held_back = Vec::new();
     let overrides = || rules.overrides().iter().filter(|one| one.wanted != Wanted::Hold);
     if let Some(since) = overrides().map(|one| one.created_at).min() {
@@ -195,7 +195,7 @@ async fn ground(app: &App, only: Option<&Target>, almanac: &Almanac) -> Result<G
         schedules: schedules
             .into_iter()
             .map(|schedule| {
-                let reading = almanac.reading(&schedule.spec);
+                let reading = book.reading(&schedule.spec);
                 (schedule, reading)
             })
             .collect(),
@@ -203,7 +203,7 @@ async fn ground(app: &App, only: Option<&Target>, almanac: &Almanac) -> Result<G
         held_back,
         others,
         scheduler: Actor::scheduler().reference,
-        zone: almanac.zone.zone.clone(),
+        zone: book.zone.zone.clone(),
     })
 }
 

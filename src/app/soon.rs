@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::almanac::Almanac;
-use super::{App, Live, Result, rules, targets};
+use super::rulebook::RuleBook;
+use super::{App, Live, Result, targets};
 use crate::db;
 use crate::domain::contradiction;
 use crate::domain::guard::Guard;
@@ -86,8 +86,8 @@ async fn near(app: &App, now: Timestamp) -> Result<Vec<Sleep>> {
     if due.is_empty() {
         return Ok(Vec::new());
     }
-    let almanac = Almanac::load(app).await?;
-    let rules = rules::load(app).await?;
+    let book = RuleBook::load(app).await?;
+    let rules = &book.rules;
     let beyond = end.checked_add(Duration::from_millis(1)).unwrap_or(end);
     let sleep = |schedule: &Schedule| {
         let spec = &schedule.spec;
@@ -98,9 +98,8 @@ async fn near(app: &App, now: Timestamp) -> Result<Vec<Sleep>> {
             sleeps.filter(|change| change.schedule.as_ref() == Some(&schedule.id))?.at
         } else {
             let at = schedule.next_due?;
-            let is_dropped = schedule.skip_at == Some(at) || almanac.reading(spec).drops(at);
-            let held =
-                contradiction::suppressed(&rules.at(at), &spec.target, spec.action, &almanac.zone.zone);
+            let is_dropped = schedule.skip_at == Some(at) || book.reading(spec).drops(at);
+            let held = contradiction::suppressed(&rules.at(at), &spec.target, spec.action, &book.zone.zone);
             (Guard::applies_to(spec.action) && !is_dropped && held.is_none()).then_some(at)?
         };
         Some(Sleep {

@@ -1,13 +1,14 @@
 //! A stretch of time with what was done in it and what is to come, and the same as a feed for calendar apps.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
-use super::almanac::Almanac;
+use super::rulebook::RuleBook;
 use super::simulate::{self, Foretold, Mark, Question};
-use super::{Actor, App, Error, FieldError, Result, rules, targets};
+use super::{Actor, App, Error, FieldError, Result, targets};
 use crate::db;
 use crate::domain::calendar::feed::{self, Told};
 use crate::domain::conflict::Fires;
@@ -53,7 +54,7 @@ pub struct Look {
     /// Schedules that are on and whose text nobody understands: what they would do is missing here.
     pub unreadable: Vec<Unreadable>,
     /// What holds now.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// Dates of which there is more to say.
     pub marks: BTreeMap<Date, Vec<Mark>>,
 }
@@ -105,7 +106,7 @@ pub async fn look(app: &App, actor: &Actor, wanted: &Wanted) -> Result<Look> {
         runs,
         runs_since,
         unreadable: unreadable(app).await?,
-        rules: rules::load(app).await?,
+        rules: Arc::clone(&RuleBook::load(app).await?.rules),
         marks: simulate::marked(app, wanted.target.as_ref(), (wanted.from, last)).await?,
     })
 }
@@ -168,10 +169,10 @@ pub async fn deeds(
 /// Schedules that are on and whose text is not understood.
 async fn unreadable(app: &App) -> Result<Vec<Unreadable>> {
     let wanted = db::schedules::Wanted { enabled: Some(true), limit: i64::MAX, ..Default::default() };
-    let almanac = Almanac::load(app).await?;
+    let book = RuleBook::load(app).await?;
     let mut found = Vec::new();
     for schedule in db::schedules::list(&app.db, &wanted).await? {
-        if Fires::of(&schedule.spec.when, &almanac.reading(&schedule.spec), None).is_some() {
+        if Fires::of(&schedule.spec.when, &book.reading(&schedule.spec), None).is_some() {
             continue;
         }
         let fault = match &schedule.spec.when {
@@ -188,11 +189,12 @@ async fn unreadable(app: &App) -> Result<Vec<Unreadable>> {
 /// What is planned for the coming 60 days, as a file for calendar apps.
 pub async fn feed(app: &App, actor: &Actor) -> Result<String> {
     let now = app.clock.now();
-    let zone = super::zone::default_zone(app).await?.zone;
+    let book = RuleBook::load(app).await?;
+    let zone = &book.zone.zone;
     // To the end of a day: the file stays the same until something happens or is changed.
     let today = now.to_zoned(zone.clone()).date();
     let last = today.saturating_add(FEED_DAYS.days());
-    let until = Day::of(last, &zone).map_or(now + (FEED_DAYS * 24).hours(), |day| day.end);
+    let until = Day::of(last, zone).map_or(now + (FEED_DAYS * 24).hours(), |day| day.end);
     let question = Question { to: Some(until.to_string()), ..Question::default() };
     // Restarts all day long would leave no room for the rest; they change nothing of what is wanted.
     let most = feed::MOST_A_DAY * usize::try_from(FEED_DAYS).unwrap_or_default();
@@ -203,7 +205,6 @@ pub async fn feed(app: &App, actor: &Actor) -> Result<String> {
             })
     };
     let foretold = simulate::simulate_those(app, actor, &question, seldom).await?;
-    let rules = rules::load(app).await?;
     let told = Told {
         simulation: &foretold.simulation,
         from: now,
@@ -212,7 +213,7 @@ pub async fn feed(app: &App, actor: &Actor) -> Result<String> {
     };
     let name =
         |target: &Target| foretold.names.get(target).cloned().unwrap_or_else(|| targets::name(app, target));
-    let entries = feed::entries(told, name, |target| rules.since(Place::of_target(target), now));
-    let stamp = Day::holding(now, &zone).map_or(now, |day| day.start);
+    let entries = feed::entries(told, name, |target| book.rules.since(Place::of_target(target), now));
+    let stamp = Day::holding(now, zone).map_or(now, |day| day.start);
     Ok(feed::write("DockNap", &entries, stamp))
 }

@@ -1,10 +1,10 @@
 //! The zone in which a schedule is read when it names none.
 //!
-//! Configuration wins over what was chosen at setup, and both over UTC (rulings 25). It is read each time where
-//! another process may share the database: a stale zone would make a preview lie.
+//! Configuration wins over what was chosen at setup, and both over UTC (rulings 25).
 
 use jiff::tz::TimeZone;
 
+use super::rulebook::RuleBook;
 use super::{App, Result};
 use crate::db;
 use crate::domain::time::zone;
@@ -30,9 +30,11 @@ impl NamedZone {
 
 /// The zone used where a schedule names none: `TZ`, else the one chosen at setup, else UTC.
 pub async fn default_zone(app: &App) -> Result<NamedZone> {
-    if let Some(facts) = app.facts.at_hand(app) {
-        return Ok(facts.zone.clone());
-    }
+    Ok(RuleBook::load(app).await?.zone.clone())
+}
+
+/// As [`default_zone`], from the database.
+pub(super) async fn read(app: &App) -> Result<NamedZone> {
     let name = match &app.config.timezone {
         Some(name) => Some(name.clone()),
         None => db::settings::get(&app.db, KEY).await?,

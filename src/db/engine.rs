@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, SqlitePool};
+use sqlx::{AssertSqlSafe, Connection, SqlitePool};
 
 use super::{Db, DbError, Result, storage};
 use crate::clock::Clock;
@@ -58,6 +58,49 @@ const PG_OWN: &[&str] = &[
     "CREATE INDEX IF NOT EXISTS schedules_members \
      ON schedules (host_id, target_type, target_identity COLLATE \"C\", id)",
 ];
+
+/// What decides, and which of its two versions counts the writes to it (`db::rulebook`). A table that
+/// `app::rulebook` reads stands here; then no write can be forgotten, whoever makes it, since triggers count.
+const COUNTED: [(&str, &str); 5] = [
+    ("schedules", "rules"),
+    ("overrides", "rules"),
+    ("calendars", "rules"),
+    ("settings", "rules"),
+    ("naps", "naps"),
+];
+
+/// All that SQLite alone is told: [`SQLITE_OWN`], and the triggers of [`COUNTED`], one for each kind of write.
+fn sqlite_own() -> impl Iterator<Item = String> {
+    let on = |(table, version)| {
+        ["INSERT", "UPDATE", "DELETE"].map(|write| {
+            format!(
+                "CREATE TRIGGER IF NOT EXISTS count_{table}_{write} AFTER {write} ON {table} \
+                 BEGIN UPDATE rulebook SET {version} = {version} + 1; END"
+            )
+        })
+    };
+    SQLITE_OWN.iter().map(|text| (*text).to_owned()).chain(COUNTED.into_iter().flat_map(on))
+}
+
+/// All that PostgreSQL alone is told: [`PG_OWN`], and the triggers of [`COUNTED`]. They count at the end of the transaction, once: who writes to the one row
+/// that all write to has all its other locks by then, and cannot be waited for by who waits for it.
+fn pg_own() -> impl Iterator<Item = String> {
+    let count = "CREATE OR REPLACE FUNCTION count_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+        IF COALESCE(current_setting('docknap.counted_' || TG_ARGV[0], true), '') <> txid_current()::text THEN \
+        PERFORM set_config('docknap.counted_' || TG_ARGV[0], txid_current()::text, true); \
+        IF TG_ARGV[0] = 'naps' THEN UPDATE rulebook SET naps = naps + 1; \
+        ELSE UPDATE rulebook SET rules = rules + 1; END IF; END IF; RETURN NULL; END $$";
+    let on = |(table, version)| {
+        format!(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_trigger WHERE tgname = 'count_{table}' \
+             AND tgrelid = '{table}'::regclass) THEN CREATE CONSTRAINT TRIGGER count_{table} \
+             AFTER INSERT OR UPDATE OR DELETE ON {table} DEFERRABLE INITIALLY DEFERRED \
+             FOR EACH ROW WHEN (COALESCE(current_setting('docknap.migrating', true), '') <> 'on') \
+             EXECUTE FUNCTION count_change('{version}'); END IF; END $$"
+        )
+    };
+    PG_OWN.iter().copied().chain([count]).map(str::to_owned).chain(COUNTED.into_iter().map(on))
+}
 
 /// What is locked while they run; any number that nobody else of the database locks.
 const PG_OWN_LOCK: i64 = 0x646f_636b_6e61_7000;
@@ -149,8 +192,8 @@ impl Db {
         }
         migrated(MIGRATIONS.run(&writer).await)?;
         forget_counts(&writer).await?;
-        for statement in SQLITE_OWN {
-            sqlx::query(*statement).execute(&writer).await?;
+        for statement in sqlite_own() {
+            sqlx::query(AssertSqlSafe(statement)).execute(&writer).await?;
         }
         if durability == Durability::Full {
             sqlx::query("PRAGMA synchronous = FULL").execute(&writer).await?;
@@ -195,16 +238,40 @@ impl Db {
             })
             .connect_with(options)
             .await?;
-        migrated(MIGRATIONS.run(&pool).await)?;
+        let db = Self::Pg(pool.clone());
+        db.migrate().await?;
         // Of several that start together one at a time: `IF NOT EXISTS` holds for one alone.
         let mut own = pool.acquire().await?;
         sqlx::query("SELECT pg_advisory_lock($1)").bind(PG_OWN_LOCK).execute(&mut *own).await?;
-        for statement in PG_OWN {
-            sqlx::query(*statement).execute(&mut *own).await?;
+        for statement in pg_own() {
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut *own).await?;
         }
         sqlx::query("SELECT pg_advisory_unlock($1)").bind(PG_OWN_LOCK).execute(&mut *own).await?;
         drop(own);
-        Ok(Self::Pg(pool))
+        Ok(db)
+    }
+
+    /// Brings the schema up to date. On a server what a migration writes is counted here, not by triggers: a table of
+    /// which one waits for the end of the transaction could not be altered in it.
+    ///
+    /// # Errors
+    /// [`DbError::Unusable`] where it was made by a newer version; the engine's own words elsewhere.
+    pub async fn migrate(&self) -> Result<()> {
+        match self {
+            Self::Sqlite { writer, .. } => migrated(MIGRATIONS.run(writer).await),
+            Self::Pg(pool) => {
+                let own = PgPoolOptions::new().max_connections(1).after_connect(|connection, _| {
+                    let migrating = sqlx::query("SELECT set_config('docknap.migrating', 'on', false)");
+                    Box::pin(async move { migrating.execute(connection).await.map(drop) })
+                });
+                let own = own.connect_lazy_with(pool.connect_options().as_ref().clone());
+                let done = migrated(MIGRATIONS.run(&own).await);
+                own.close().await;
+                done?;
+                sqlx::query("UPDATE rulebook SET rules = rules + 1, naps = naps + 1").execute(pool).await?;
+                Ok(())
+            }
+        }
     }
 
     /// What lets one of several processes act; `None` where a lock on the file does.
@@ -296,8 +363,6 @@ fn is_recent_sqlite(version: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::AssertSqlSafe;
-
     use super::*;
 
     #[tokio::test]

@@ -4,8 +4,6 @@
 //! text serve both engines: TEXT ids made by the application, instants as BIGINT unix milliseconds, BOOLEAN, `$n`,
 //! `RETURNING`, `ON CONFLICT`, `CAST(SUM(..) AS BIGINT)`. What only one engine has lives in [`engine`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use sqlx::migrate::MigrateError;
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
@@ -30,6 +28,7 @@ pub mod naps;
 pub mod order_edges;
 pub mod overrides;
 mod rows;
+pub mod rulebook;
 pub mod runs;
 pub mod schedules;
 pub mod sessions;
@@ -159,15 +158,6 @@ macro_rules! on_tx {
     };
 }
 
-/// Writes that this process has made, to any database.
-static WRITES: AtomicU64 = AtomicU64::new(0);
-
-/// How often this process has written so far. What was read under one number holds as long as it is the same, where
-/// nobody else writes.
-pub fn writes() -> u64 {
-    WRITES.load(Ordering::SeqCst)
-}
-
 /// Runs one statement that changes something, as a transaction of its own, and answers how many rows it touched:
 /// `exec_db!(db, "DELETE FROM t WHERE id = $1", id)`.
 macro_rules! exec_db {
@@ -229,22 +219,16 @@ impl Tx {
         Ok(())
     }
 
-    /// Makes everything done in it permanent. Who stops waiting does not stop it: a commit that was sent may happen at any
-    /// time after, and has to be counted after that.
+    /// Makes everything done in it permanent.
     ///
     /// # Errors
     /// When the engine refuses; nothing has happened then.
     pub async fn commit(self) -> Result<()> {
         crate::faults::point(Point::BeforeCommit);
-        let committed = tokio::spawn(async move {
-            let done = match self {
-                Self::Sqlite(tx) => tx.commit().await,
-                Self::Pg(tx) => tx.commit().await,
-            };
-            WRITES.fetch_add(1, Ordering::SeqCst);
-            done
-        });
-        committed.await.map_err(|_| DbError::Unusable("the commit was cut off".to_owned()))??;
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Pg(tx) => tx.commit().await?,
+        }
         crate::faults::point(Point::AfterCommit);
         Ok(())
     }

@@ -6,25 +6,25 @@ use crate::domain::ids::{HostId, RunId};
 use crate::domain::nap::{Nap, NapKind, Naps};
 use crate::domain::target::ContainerIdentity;
 use crate::domain::time::{from_ms, to_ms};
+use std::collections::HashMap;
 
-/// The naps of a host.
-pub async fn of_host(db: &Db, host: &HostId) -> Result<Naps> {
-    let rows: Vec<(String, String, String, i64)> = on_db!(db, pool =>
-        sqlx::query_as("SELECT identity, action, run_id, since_ms FROM naps WHERE host_id = $1")
-            .bind(host.as_str())
-            .fetch_all(pool))?;
-    rows.into_iter()
-        .map(|(identity, kind, run_id, since_ms)| {
-            let damaged =
-                |what: &str| DbError::Damaged { table: "naps", id: identity.clone(), what: what.to_owned() };
-            let nap = Nap {
-                kind: NapKind::parse(&kind).ok_or_else(|| damaged("its action"))?,
-                run_id: RunId(run_id),
-                since: from_ms(since_ms),
-            };
-            Ok((ContainerIdentity::parse(&identity).ok_or_else(|| damaged("its container"))?, nap))
-        })
-        .collect()
+/// Everything that naps, by host.
+pub async fn all(db: &Db) -> Result<HashMap<HostId, Naps>> {
+    let rows: Vec<(String, String, String, String, i64)> = on_db!(db, pool =>
+        sqlx::query_as("SELECT host_id, identity, action, run_id, since_ms FROM naps").fetch_all(pool))?;
+    let mut naps: HashMap<HostId, Naps> = HashMap::new();
+    for (host, identity, kind, run_id, since_ms) in rows {
+        let damaged =
+            |what: &str| DbError::Damaged { table: "naps", id: identity.clone(), what: what.to_owned() };
+        let nap = Nap {
+            kind: NapKind::parse(&kind).ok_or_else(|| damaged("its action"))?,
+            run_id: RunId(run_id),
+            since: from_ms(since_ms),
+        };
+        let identity = ContainerIdentity::parse(&identity).ok_or_else(|| damaged("its container"))?;
+        naps.entry(HostId::from(host)).or_default().insert(identity, nap);
+    }
+    Ok(naps)
 }
 
 /// A container was put to sleep; a nap it already had is replaced.

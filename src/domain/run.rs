@@ -263,6 +263,16 @@ impl Run {
         }
     }
 
+    /// Whether it makes a window's or an override's state so, rather than doing something once. A fire that an override
+    /// held back has its schedule.
+    pub fn is_level(&self) -> bool {
+        match self.trigger {
+            Trigger::Window => true,
+            Trigger::Override => self.schedule_id.is_none(),
+            _ => false,
+        }
+    }
+
     /// A guard holds it back, or has not looked yet.
     pub fn is_guarded(&self) -> bool {
         self.state == RunState::Pending && self.guard.is_some()

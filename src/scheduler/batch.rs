@@ -1,14 +1,14 @@
 //! What is due at one instant, decided about and planned: all that a claim stores, before anything is stored.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
 
 use super::tick::BATCH;
-use crate::app::almanac::Almanac;
 use crate::app::execute::{self, Prepared, Request};
-use crate::app::outlook::Outlook;
+use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Result};
 use crate::db;
 use crate::db::schedules::Taking;
@@ -38,7 +38,7 @@ pub struct Batch {
     /// What the runs were planned from: what each host holds, by its id …
     pub inventories: HashMap<String, Inventory>,
     /// … and what is wanted.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
 }
 
 impl Batch {
@@ -58,23 +58,16 @@ impl Batch {
         if due.is_empty() {
             return Ok(Self::default());
         }
-        let almanac = Almanac::load(app).await?;
-        let outlook = Outlook::load(app).await?;
-        let readings: Vec<_> = due.iter().map(|schedule| almanac.reading(&schedule.spec)).collect();
+        let book = RuleBook::load(app).await?;
+        let readings: Vec<_> = due.iter().map(|schedule| book.reading(&schedule.spec)).collect();
         let decisions = due::decide(&due, &readings, now);
         // A window's edge is no request: what it changes is seen when everything is looked at.
         let windows = || due.iter().enumerate().filter(|(_, schedule)| schedule.is_window());
-        let next = |window: &Schedule| almanac.next_after(&window.spec, window.skip_at, now);
+        let next = |window: &Schedule| book.next_after(&window.spec, window.skip_at, now);
         let moved = decisions.iter().map(|decision| (decision.index, decision.next_due));
         let moved = moved.chain(windows().map(|(at, window)| (at, next(window)))).collect();
-        let mut planner = Planner {
-            app,
-            due: &due,
-            almanac: &almanac,
-            outlook: &outlook,
-            moment: outlook.rules.at(now),
-            inventories: HashMap::new(),
-        };
+        let mut planner =
+            Planner { app, due: &due, book: &book, moment: book.rules.at(now), inventories: HashMap::new() };
         let mut planned = planner.runs_of_all(decisions).await?;
         for (at, window) in windows() {
             let withheld = match window.skip_at.filter(|skipped| window.next_due == Some(*skipped)) {
@@ -84,7 +77,7 @@ impl Batch {
             planned.extend(withheld.map(|run| (at, vec![run])));
         }
         let inventories = planner.inventories;
-        Ok(Self { due, is_full, moved, planned, inventories, rules: outlook.rules })
+        Ok(Self { due, is_full, moved, planned, inventories, rules: Arc::clone(&book.rules) })
     }
 
     /// How its occurrences are taken: each schedule moves on.
@@ -134,8 +127,7 @@ fn whole_targets(mut due: Vec<Schedule>) -> Vec<Schedule> {
 struct Planner<'a> {
     app: &'a App,
     due: &'a [Schedule],
-    almanac: &'a Almanac,
-    outlook: &'a Outlook,
+    book: &'a RuleBook,
     /// The instant it is planned for, and what is wanted then.
     moment: Moment<'a>,
     /// What was looked at so far.
@@ -174,7 +166,7 @@ impl Planner<'_> {
         }
         let Some((at, fate)) = &decision.fire else { return Ok(runs) };
         let held = || {
-            let zone = &self.almanac.zone.zone;
+            let zone = &self.book.zone.zone;
             contradiction::suppressed(&self.moment, &schedule.spec.target, schedule.spec.action, zone)
         };
         let ended = if fate.acts() {
@@ -187,9 +179,9 @@ impl Planner<'_> {
         runs.push(match ended {
             // A restart is made up for only while its target runs: its plan says so by itself.
             None => {
-                let (app, outlook, now) = (self.app, self.outlook, self.now());
+                let (app, book, now) = (self.app, self.book, self.now());
                 let inventory = self.inventory(&request.target);
-                execute::prepare(app, &Actor::scheduler(), request, inventory, outlook, now).await?
+                execute::prepare(app, &Actor::scheduler(), request, inventory, book, now).await?
             }
             Some((state, reason)) => {
                 let mut prepared = self.bare(schedule, request);
@@ -227,7 +219,7 @@ impl Planner<'_> {
     /// every container there would be something to do for.
     fn withheld_edge(&mut self, schedule: &Schedule) -> Option<Prepared> {
         let now = self.now();
-        let rule = self.almanac.rule(schedule)?;
+        let rule = self.book.rule(schedule)?;
         let just_before = |at: Timestamp| at.checked_sub(1.millisecond()).unwrap_or(at);
         let beyond = now.checked_add(1.millisecond()).ok()?;
         let edge = rule.rota().changes(just_before(schedule.next_due?), beyond).pop()?;
@@ -252,7 +244,7 @@ impl Planner<'_> {
         }
         let keeper = keeper?;
         let word = if keeper.wanted == Some(Wanted::Hold) { "held" } else { "override" };
-        let reason = format!("{word}: {}", keeper.why(&self.almanac.zone.zone));
+        let reason = format!("{word}: {}", keeper.why(&self.book.zone.zone));
         let action = if mood == Mood::Awake { Action::Start } else { schedule.spec.action };
         let request = Request { action, trigger: Trigger::Window, ..request(schedule, edge, false) };
         let mut prepared = self.bare(schedule, request);

@@ -14,9 +14,9 @@ use jiff::Timestamp;
 use crate::app::audit::Audit;
 use crate::app::execute::{self, Prepared, Request};
 use crate::app::manual_changes::ManualChange;
-use crate::app::outlook::Outlook;
 use crate::app::outside::Taken;
 use crate::app::overrides::{self, NewOverride};
+use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Result, targets, traces};
 use crate::db::{self, Tx};
 use crate::docker::{Host, Sighting};
@@ -26,7 +26,7 @@ use crate::domain::contradiction;
 use crate::domain::desired::{Desired, Layer};
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::inventory::{ContainerState, Inventory};
-use crate::domain::nap::{Nap, NapKind, Naps, Sample, Sleep};
+use crate::domain::nap::{Nap, NapKind, Sample, Sleep};
 use crate::domain::overrides::{FOUND_RUNNING, NAP_OVER, OUTSIDE, Override, Place, Reach, WAKE_OVER, Wanted};
 use crate::domain::reconcile::{AtWork, Cause, Deed, Finding, Look, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
@@ -52,20 +52,20 @@ pub async fn reconcile(app: &App) -> Result<Vec<RunId>> {
 async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
     let now = app.clock.now();
     let mut runs = Vec::new();
-    let mut outlook = Outlook::load(app).await?;
+    let mut book = RuleBook::load(app).await?;
     let ended: Vec<Override> =
-        outlook.rules.overrides().iter().filter(|one| one.until <= now).cloned().collect();
+        book.rules.overrides().iter().filter(|one| one.until <= now).cloned().collect();
     for one in &ended {
-        runs.extend(end_override(app, one, &outlook).await?);
+        runs.extend(end_override(app, one, &book).await?);
     }
     if !runs.is_empty() {
         // What was made up for may have become a wish of its own.
-        outlook = Outlook::load(app).await?;
+        book = RuleBook::load(app).await?;
     }
     for host in app.hosts.all() {
         if host.inventory().is_connected() {
             let taken = app.outside.take(host.id());
-            let found = look_at(app, &host, &outlook, &taken).await;
+            let found = look_at(app, &host, &book, &taken).await;
             if found.is_err() {
                 // It has not been looked at.
                 app.outside.give_back(host.id(), taken);
@@ -76,14 +76,13 @@ async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
     Ok(runs)
 }
 
-async fn look_at(app: &App, host: &Host, outlook: &Outlook, taken: &Taken) -> Result<Vec<RunId>> {
-    let rules = &outlook.rules;
+async fn look_at(app: &App, host: &Host, book: &RuleBook, taken: &Taken) -> Result<Vec<RunId>> {
+    let rules = &book.rules;
     let applied = db::applied::of_host(&app.db, host.id()).await?;
     if rules.is_empty() && applied.is_empty() && taken.sightings.is_empty() {
         return Ok(Vec::new());
     }
-    let none = Naps::new();
-    let naps = outlook.naps(host.id()).unwrap_or(&none);
+    let naps = book.naps(host.id());
     let moment = rules.at(app.clock.now());
     let busy = busy(app, host, &host.inventory()).await?;
     // What others do while a run of ours is at work is judged when that has ended; its end wakes the scheduler.
@@ -111,7 +110,7 @@ async fn look_at(app: &App, host: &Host, outlook: &Outlook, taken: &Taken) -> Re
     if findings.is_empty() {
         return Ok(Vec::new());
     }
-    let scene = Scene { app, host, inventory, outlook, now: moment.now };
+    let scene = Scene { app, host, inventory, book, now: moment.now };
     scene.store(findings).await
 }
 
@@ -183,7 +182,7 @@ struct Scene<'a> {
     app: &'a App,
     host: &'a Host,
     inventory: &'a Inventory,
-    outlook: &'a Outlook,
+    book: &'a RuleBook,
     now: Timestamp,
 }
 
@@ -221,7 +220,7 @@ impl<'a> Scene<'a> {
             }
             let request = self.request(&key, &group);
             let (app, actor) = (self.app, Actor::scheduler());
-            let run = execute::prepare(app, &actor, request, self.inventory, self.outlook, self.now).await?;
+            let run = execute::prepare(app, &actor, request, self.inventory, self.book, self.now).await?;
             prepared.push((run, group));
         }
         let mut tx = self.app.db.begin().await?;
@@ -275,18 +274,18 @@ impl<'a> Scene<'a> {
         // An override puts to sleep as the window below it would.
         let place = Place::of_target(target);
         let sleep =
-            rule.or_else(|| self.outlook.rules.windows_for(place).first().copied()).map(|rule| rule.sleep);
+            rule.or_else(|| self.book.rules.windows_for(place).first().copied()).map(|rule| rule.sleep);
         let action = match mood {
             Mood::Asleep => sleep.unwrap_or(Action::Stop),
             Mood::Awake => Action::Start,
         };
         let trigger = if rule.is_some() { Trigger::Window } else { Trigger::Override };
-        let why = group.desired.why(&self.outlook.zone);
+        let why = group.desired.why(&self.book.zone.zone);
         Request {
             schedule: rule.map(|rule| (rule.id.clone(), rule.title.clone())),
             fire_at: rule
                 .filter(|_| *cause == Cause::Change)
-                .and_then(|_| self.outlook.rules.window_edge_before(place, self.now)),
+                .and_then(|_| self.book.rules.window_edge_before(place, self.now)),
             stop_timeout_seconds: rule.and_then(|rule| rule.stop_timeout_seconds),
             restore: *mood == Mood::Awake
                 && *cause != Cause::PutBack
@@ -320,7 +319,7 @@ impl<'a> Scene<'a> {
             Verdict::Respect { mood, nap, is_seen } => {
                 let wanted = if mood == Mood::Awake { Wanted::Awake } else { Wanted::Asleep };
                 let wish = NewOverride {
-                    until: contradiction::lasts(&self.outlook.rules, &target, wanted, None, self.now),
+                    until: contradiction::lasts(&self.book.rules, &target, wanted, None, self.now),
                     reach: Reach::Target(target),
                     target_name: name,
                     wanted,
@@ -354,7 +353,7 @@ impl<'a> Scene<'a> {
 
     /// What somebody woke and put back to sleep naps as before: its wake edge wakes it.
     async fn nap_again(&self, tx: &mut Tx, identity: &ContainerIdentity) -> Result<()> {
-        let known = self.outlook.naps(self.host.id()).and_then(|naps| naps.get(identity));
+        let known = self.book.naps(self.host.id()).get(identity);
         let run_id = match known {
             Some(nap) => Some(nap.run_id.clone()),
             None => db::steps::last_run(tx, self.host.id(), identity).await?,
@@ -405,9 +404,9 @@ fn deed(mood: Mood, is_seen: bool) -> &'static str {
 
 /// Closes an override whose end has come, and makes up for the newest fire it suppressed on each target, where nothing
 /// that sets a state came after it.
-async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Vec<RunId>> {
+async fn end_override(app: &App, one: &Override, book: &RuleBook) -> Result<Vec<RunId>> {
     let now = app.clock.now();
-    let moment = outlook.rules.at(now);
+    let moment = book.rules.at(now);
     let mut newest: BTreeMap<Target, Run> = BTreeMap::new();
     // A hold's end replays nothing.
     if one.wanted != Wanted::Hold {
@@ -422,8 +421,8 @@ async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Ve
         // A window's edge that came after it would have undone it.
         let fired = run.fire_at.unwrap_or(run.created_at);
         let is_last = !db::runs::is_followed(&app.db, &run).await?
-            && !outlook.rules.has_window_edge(Place::of_target(&target), fired, now);
-        if !is_last || contradiction::suppressed(&moment, &target, run.action, &outlook.zone).is_some() {
+            && !book.rules.has_window_edge(Place::of_target(&target), fired, now);
+        if !is_last || contradiction::suppressed(&moment, &target, run.action, &book.zone.zone).is_some() {
             continue;
         }
         let Some(host) = app.hosts.get(&target.host) else { continue };
@@ -437,7 +436,7 @@ async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Ve
             ..Request::now(run.action, target, Trigger::Override)
         };
         let inventory = host.inventory();
-        let run = execute::prepare(app, &Actor::scheduler(), request, &inventory, outlook, now).await?;
+        let run = execute::prepare(app, &Actor::scheduler(), request, &inventory, book, now).await?;
         prepared.push((run, inventory));
     }
     let gone = is_gone(app, one);
@@ -453,7 +452,7 @@ async fn end_override(app: &App, one: &Override, outlook: &Outlook) -> Result<Ve
             execute::store(&mut tx, app, &Actor::scheduler(), prepared).await?;
             // What a guard may hold back goes against nothing before it goes.
             if prepared.run.guard.is_none() {
-                let (actor, rules) = (&Actor::scheduler(), &outlook.rules);
+                let (actor, rules) = (&Actor::scheduler(), &book.rules);
                 let Prepared { run, steps } = prepared;
                 let change = ManualChange { app, actor, run, steps, inventory, rules, now };
                 change.apply_policy(&mut tx).await?;

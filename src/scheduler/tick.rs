@@ -4,7 +4,7 @@
 //!    plans from one look at each host's inventory: a [`Batch`].
 //! 2. In one transaction: claim each schedule by compare-and-swap on instant and revision, and store its run with steps
 //!    and audit row. Who loses the swap is dropped from the batch. A crash neither loses nor doubles a run.
-//! 3. Where a window, an override or somebody else has changed something: look at everything (`reconcile`).
+//! 3. Where a rule, an override or somebody else has changed something: look at everything (`reconcile`).
 //! 4. Wake the runner.
 //! 5. Tell of the sleeps that are near.
 
@@ -55,6 +55,7 @@ pub async fn tick(app: &App) -> Result<Ticked> {
     };
     // Before anything is read: what comes while this pass looks is for the next.
     let mut look = app.outside.is_waiting(&connected());
+    let versions = db::rulebook::versions(&app.db).await?;
     loop {
         let mut batch = Batch::read(app, now).await?;
         if batch.due.is_empty() {
@@ -68,7 +69,8 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         }
     }
     let is_past = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-    if look
+    if app.rulebook.look_at(versions)
+        || look
         || is_past(db::overrides::next_end(&app.db).await?)
         || is_past(db::applied::next_put_back(&app.db).await?)
     {

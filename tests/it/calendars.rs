@@ -3,6 +3,7 @@
 use axum::http::Method;
 use docknap::app::calendars;
 use docknap::app::paging::Page;
+use docknap::app::rulebook::RuleBook;
 use docknap::app::{Actor, Error, Live};
 use docknap::db::{self, Db};
 use docknap::domain::calendar::{Calendar, CalendarDraft, CalendarSpec};
@@ -170,10 +171,10 @@ fn holidays() -> CalendarDraft {
 }
 
 #[tokio::test]
-async fn the_scheduler_sees_a_change_and_pays_for_it_once() {
+async fn the_scheduler_sees_a_change() {
     let test = TestApp::new().await;
     let ada = test.actor(Role::Admin).await;
-    assert!(calendars::all_days(&test.app).await.expect("reads").is_empty());
+    assert!(RuleBook::load(&test.app).await.expect("reads").calendars.is_empty());
 
     let mut live = test.app.bus.subscribe();
     let made = calendars::create(&test.app, &ada, &holidays()).await.expect("it is stored");
@@ -183,14 +184,12 @@ async fn the_scheduler_sees_a_change_and_pays_for_it_once() {
     let days = |date: &str| {
         let date = date.parse().expect("a date");
         let (app, id) = (test.app.clone(), made.id.clone());
-        async move { calendars::all_days(&app).await.expect("reads")[&id].contains(date) }
+        async move {
+            let book = RuleBook::load(&app).await.expect("reads");
+            book.dates(&id).is_some_and(|dates| dates.days.contains(date))
+        }
     };
     assert!(days("2026-12-24").await && days("2031-12-25").await && !days("2026-12-23").await);
-
-    // Nothing changed: the same dates, not expanded again.
-    let first = calendars::all_days(&test.app).await.expect("reads");
-    let again = calendars::all_days(&test.app).await.expect("reads");
-    assert!(std::sync::Arc::ptr_eq(&first[&made.id], &again[&made.id]));
 
     let draft = CalendarDraft { dates: vec!["2026-12-23".to_owned()], ..holidays() };
     calendars::update(&test.app, &ada, &made.id, &draft, Some(1)).await.expect("it is stored");
@@ -199,20 +198,7 @@ async fn the_scheduler_sees_a_change_and_pays_for_it_once() {
 
     calendars::delete(&test.app, &ada, &made.id, Some(2)).await.expect("it is gone");
     test.app.scheduler.woken().await;
-    assert!(calendars::all_days(&test.app).await.expect("reads").is_empty());
-}
-
-#[tokio::test]
-async fn who_loads_while_another_does_expands_nothing_again() {
-    let test = TestApp::new().await;
-    let ada = test.actor(Role::Admin).await;
-    let first = calendars::create(&test.app, &ada, &holidays()).await.expect("it is stored");
-    calendars::all_days(&test.app).await.expect("reads");
-    let other = CalendarDraft { name: "Other".to_owned(), ..holidays() };
-    calendars::create(&test.app, &ada, &other).await.expect("it is stored");
-    let (one, two) = tokio::join!(calendars::all_days(&test.app), calendars::all_days(&test.app));
-    let (one, two) = (one.expect("reads"), two.expect("reads"));
-    assert!(std::sync::Arc::ptr_eq(&one[&first.id], &two[&first.id]));
+    assert!(RuleBook::load(&test.app).await.expect("reads").calendars.is_empty());
 }
 
 #[tokio::test]
@@ -223,7 +209,10 @@ async fn repeating_events_follow_the_clock() {
     let draft =
         CalendarDraft { name: "Fourth".to_owned(), ics: Some(ics.to_owned()), ..CalendarDraft::default() };
     let made = calendars::create(&test.app, &ada, &draft).await.expect("it is stored");
-    let last = async || calendars::all_days(&test.app).await.expect("reads")[&made.id].last();
+    let last = async || {
+        let book = RuleBook::load(&test.app).await.expect("reads");
+        book.dates(&made.id).and_then(|dates| dates.days.last())
+    };
     assert_eq!(last().await, Some("2031-07-04".parse().expect("a date")));
     // A year later they are known a year further.
     test.clock.advance(std::time::Duration::from_secs(366 * 86_400));
@@ -573,7 +562,7 @@ async fn what_was_typed_stays_and_its_faults_are_told_by_line() {
     assert!(summary.contains("line 2: 25.12.2026 is no day") && summary.contains("line 3"), "{summary}");
     let answer = ada.post("/calendars", &[("name", "x"), ("days", " \n"), ("ics", "\n")]).await;
     assert!(answer.text("#days-error").contains("name at least one day"), "{}", answer.body);
-    assert!(calendars::all_days(&test.app).await.expect("reads").is_empty(), "nothing is stored");
+    assert!(RuleBook::load(&test.app).await.expect("reads").calendars.is_empty(), "nothing is stored");
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! Guards in storage, on both engines.
 
-use docknap::db::engine::MIGRATIONS;
 use docknap::db::{self, Db};
 use docknap::domain::guard::{Guard, Then};
 use docknap::domain::run::{Run, RunState};
@@ -74,11 +73,7 @@ async fn what_was_stored_before_there_were_guards_has_none(test: TestDb) {
         }
         .expect(sql);
     }
-    match &test.db {
-        Db::Sqlite { writer, .. } => MIGRATIONS.run(writer).await,
-        Db::Pg(pool) => MIGRATIONS.run(pool).await,
-    }
-    .expect("it is brought up to date");
+    test.db.migrate().await.expect("it is brought up to date");
     let schedule = db::schedules::get(&test.db, &"a".into()).await.expect("reads");
     assert_eq!(schedule, Some(rows::schedule("a")));
     assert_eq!(db::runs::get(&test.db, &"r".into()).await.expect("reads"), Some(rows::run("r")));

@@ -56,6 +56,7 @@ mod recovery;
 mod report;
 mod report_web;
 mod rezone;
+mod rulebook;
 mod runs_pages;
 mod scheduler;
 mod schedules;

@@ -489,11 +489,7 @@ async fn schedules_that_were_left_before_are_found_by_who_made_them(test: TestDb
         );
         run(db, Box::leak(sql.into_boxed_str())).await;
     }
-    match db {
-        Db::Sqlite { writer, .. } => db::engine::MIGRATIONS.run(writer).await,
-        Db::Pg(pool) => db::engine::MIGRATIONS.run(pool).await,
-    }
-    .expect("it is brought up to date");
+    db.migrate().await.expect("it is brought up to date");
     let left = db::schedules::left(db).await.expect("reads");
     let left: Vec<_> = left.iter().map(|(one, by)| (one.id.as_str(), by.as_str())).collect();
     assert_eq!(left, [("s1", "ben")]);

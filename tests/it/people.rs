@@ -358,7 +358,6 @@ const UNDO: [&str; 5] = [
 ];
 
 async fn what_was_stored_before_people_had_habits_has_the_usual_ones(database: TestDb) {
-    use docknap::db::engine::MIGRATIONS;
     let test = TestApp::on(database, |_| {}).await;
     for sql in UNDO {
         match &test.app.db {
@@ -367,11 +366,7 @@ async fn what_was_stored_before_people_had_habits_has_the_usual_ones(database: T
         }
         .expect(sql);
     }
-    match &test.app.db {
-        db::Db::Sqlite { writer, .. } => MIGRATIONS.run(writer).await,
-        db::Db::Pg(pool) => MIGRATIONS.run(pool).await,
-    }
-    .expect("it is brought up to date");
+    test.app.db.migrate().await.expect("it is brought up to date");
     let vera = test.user("vera").await;
     assert_eq!(vera.habits, Habits { clock: ClockFace::H24, week_start: WeekStart::Monday, keys: true });
     assert!(!vera.is_invited());

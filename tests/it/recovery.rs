@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use docknap::app::rulebook::RuleBook;
 use docknap::app::schedules::Draft;
 use docknap::app::stacks::{self, ShownState};
-use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::ids::HostId;
 use docknap::domain::inventory::StackStatus;
@@ -416,7 +416,8 @@ async fn a_nap_begins_when_docker_says_that_the_process_ended() {
     let bench = Bench::new(NOW, policies()).await;
     bench.sim.fault(Fault::delay(Duration::from_secs(4)).on(Endpoint::Inspect).container("shop-plain-1"));
     let (_, steps) = bench.carry_out(Action::Stop, Bench::stack("shop")).await;
-    let naps = db::naps::of_host(&bench.app.db, &HostId::local()).await.expect("they read");
+    let book = RuleBook::load(&bench.app).await.expect("it reads");
+    let naps = book.naps(&HostId::local());
     let step = steps.iter().find(|step| step.container == "shop-plain-1").expect("a step");
     let ended = bench.sim.container("shop-plain-1").and_then(|seen| seen.finished);
     assert!(step.finished_at > ended, "it took a while until this was known");

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use docknap::app::report::{self, Napped};
 use docknap::db;
-use docknap::db::engine::MIGRATIONS;
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, RunId};
 use docknap::domain::nap::{NapKind, Sample, Sleep};
@@ -117,11 +116,7 @@ async fn what_naps_already_is_taken_over(test: TestDb) {
         }
         .expect(sql);
     }
-    match &test.db {
-        db::Db::Sqlite { writer, .. } => MIGRATIONS.run(writer).await,
-        db::Db::Pg(pool) => MIGRATIONS.run(pool).await,
-    }
-    .expect("it is brought up to date");
+    test.db.migrate().await.expect("it is brought up to date");
     let open = db::sleeps::open(&test.db, &HostId::local()).await.expect("reads");
     let told: Vec<_> = open.iter().map(|one| (one.kind, one.from.as_millisecond(), one.sample)).collect();
     assert_eq!(told, [(NapKind::Pause, 1000, Sample::default())]);

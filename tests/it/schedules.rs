@@ -56,9 +56,8 @@ async fn bench_with(config: Config) -> Bench {
         answering: docknap::app::idempotency::AtWork::default(),
         outside: docknap::app::Outside::default(),
         soon: docknap::app::soon::Soon::default(),
-        facts: docknap::app::Kept::default(),
+        rulebook: docknap::app::rulebook::LastRead::default(),
         sleeps: Activator::default(),
-        calendars: docknap::app::calendars::Expanded::default(),
     });
     Bench { app, _db: db, _home: home }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use docknap::app::rulebook::RuleBook;
 use docknap::app::simulate::{self, Question};
-use docknap::app::{overrides, rules, schedules};
+use docknap::app::{overrides, schedules};
 use docknap::db;
 use docknap::domain::ids::{HostId, ScheduleId};
 use docknap::domain::overrides::{Place, Wanted};
@@ -198,7 +199,7 @@ async fn one_fortnight(seed: u64) {
         Target::stack(host.clone(), "lab"),
         Target::container(host, web),
     ];
-    let stored = rules::load(&bench.app).await.expect("they read");
+    let stored = &RuleBook::load(&bench.app).await.expect("it reads").rules;
     let ruled = |target: &&Target| stored.windows().iter().any(|rule| rule.target == **target);
     let ruled: Vec<&Target> = targets.iter().filter(ruled).collect();
     let mut lived = Edges::new();
@@ -209,9 +210,9 @@ async fn one_fortnight(seed: u64) {
     loop {
         let ticked = bench.tick().await;
         let at = bench.app.clock.now();
-        let rules = rules::load(&bench.app).await.expect("they read");
+        let book = RuleBook::load(&bench.app).await.expect("it reads");
         for target in &ruled {
-            let new = rules.at(at).desired(Place::of_target(target)).wanted;
+            let new = book.rules.at(at).desired(Place::of_target(target)).wanted;
             if wanted.insert(target, new) != Some(new) {
                 lived.entry((*target).clone()).or_default().push((at, new));
             }

@@ -31,21 +31,6 @@ async fn a_dropped_transaction_leaves_nothing(test: TestDb) {
     assert_eq!(settings::get(&test.db, "timezone").await.expect("reads"), None);
 }
 
-/// Only SQLite has a single writer, which the next one waits for.
-#[tokio::test]
-async fn a_commit_counts_once_it_has_happened_although_nobody_waits_for_it() {
-    let test = TestDb::sqlite().await;
-    let mut tx = test.db.begin().await.expect("begins");
-    settings::put(&mut tx, "timezone", "UTC", Timestamp::UNIX_EPOCH).await.expect("stores");
-    let before = db::writes();
-    let mut commit = Box::pin(tx.commit());
-    assert!(futures_util::poll!(commit.as_mut()).is_pending(), "it is sent");
-    drop(commit);
-    drop(test.db.begin().await.expect("begins"));
-    assert_eq!(settings::get(&test.db, "timezone").await.expect("reads").as_deref(), Some("UTC"));
-    assert!(db::writes() > before, "what was read before is known to be old");
-}
-
 /// As it does where the disk is full, and more.
 #[tokio::test]
 async fn a_transaction_that_sqlite_ended_by_itself_is_the_last_of_its_connection_alone() {
@@ -124,11 +109,7 @@ async fn a_lease_that_was_stored_before_is_kept(test: TestDb) {
     run(&test.db, "DELETE FROM _sqlx_migrations WHERE version = 16").await;
     run(&test.db, "INSERT INTO leases (name, epoch, holder, until_ms) VALUES ('leader', 7, 'x nas', 5)")
         .await;
-    match &test.db {
-        db::Db::Sqlite { writer, .. } => db::engine::MIGRATIONS.run(writer).await,
-        db::Db::Pg(pool) => db::engine::MIGRATIONS.run(pool).await,
-    }
-    .expect("it is brought up to date");
+    test.db.migrate().await.expect("it is brought up to date");
     let kept = "UPDATE leases SET until_ms = 6 WHERE name = 'leader' AND epoch = 7 AND holder = 'x nas'";
     assert_eq!(run(&test.db, kept).await, 1);
 }

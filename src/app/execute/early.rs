@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::app::App;
 use crate::app::error::Result;
-use crate::app::outlook::Outlook;
+use crate::app::rulebook::RuleBook;
 use crate::db;
 use crate::docker::{Host, Usage};
 use crate::domain::action::Action;
@@ -145,8 +145,8 @@ async fn sleepers(app: &App, instant: Timestamp) -> Result<BTreeMap<(HostId, Str
         }
     }
     if overrides_end || due.iter().any(Schedule::is_window) {
-        let outlook = Outlook::load(app).await?;
-        let (now, then) = (outlook.rules.at(app.clock.now()), outlook.rules.at(instant));
+        let book = RuleBook::load(app).await?;
+        let (now, then) = (book.rules.at(app.clock.now()), book.rules.at(instant));
         for host in app.hosts.all() {
             for container in host.inventory().containers.iter() {
                 let sleeps =

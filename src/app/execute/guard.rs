@@ -15,9 +15,9 @@ use tokio_util::task::TaskTracker;
 use super::plan_of;
 use super::submit::record_end;
 use crate::app::error::Result;
-use crate::app::outlook::Outlook;
 use crate::app::overrides::{self, Changed, NewOverride};
-use crate::app::{Actor, App, Live, rules};
+use crate::app::rulebook::RuleBook;
+use crate::app::{Actor, App, Live};
 use crate::db::{self, Tx};
 use crate::docker::{Host, Usage};
 use crate::domain::applied::Applied;
@@ -110,16 +110,16 @@ pub(super) async fn ask(
     host: &Arc<Host>,
     run: &Run,
     steps: &[Step],
-    outlook: &Outlook,
+    book: &RuleBook,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> Result<Word> {
     let Some(guard) = &run.guard else { return Ok(Word::Goes(Box::new(run.clone()))) };
     let now = app.clock.now();
-    let zone = &outlook.zone;
-    if let Some((state, reason)) = ending(app, run, outlook, now).await? {
+    let zone = &book.zone.zone;
+    if let Some((state, reason)) = ending(app, run, book, now).await? {
         let ended = Ended { app, run, steps, state, reason: &reason };
-        ended.store(&Actor::scheduler(), &outlook.rules, false).await?;
+        ended.store(&Actor::scheduler(), &book.rules, false).await?;
         return Ok(Word::Ended);
     }
     if let Some(at) = run.look_at.filter(|at| *at > now) {
@@ -138,7 +138,7 @@ pub(super) async fn ask(
         // Its beginning says what it waits for.
         return Ok(Word::Goes(Box::new(run.clone())));
     }
-    let sleepers = sleepers(app, run, &inventory, outlook).await?;
+    let sleepers = sleepers(app, run, &inventory, book).await?;
     let up = sleepers.iter().filter_map(|one| Some((one.name.as_str(), one.started_at?)));
     let verdict = match guard.young(up, run.created_at, now, zone) {
         Some(deferral) => Verdict::Later(Deferral { busy_until: run.busy_until, ..deferral }),
@@ -157,7 +157,7 @@ pub(super) async fn ask(
         }
         Verdict::Skip(reason) => {
             let ended = Ended { app, run, steps, state: RunState::Skipped, reason: &reason };
-            ended.store(&Actor::scheduler(), &outlook.rules, true).await?;
+            ended.store(&Actor::scheduler(), &book.rules, true).await?;
             Ok(Word::Ended)
         }
     }
@@ -166,22 +166,19 @@ pub(super) async fn ask(
 /// Calls off a run that its guard holds back: a window's sleep stays away until the next edge.
 pub(super) async fn call_off(app: &App, actor: &Actor, run: &Run, reason: &str) -> Result<bool> {
     let steps = db::steps::of_run(&app.db, &run.id).await?;
-    let rules = rules::load(app).await?;
-    Ended { app, run, steps: &steps, state: RunState::Cancelled, reason }.store(actor, &rules, true).await
+    let book = RuleBook::load(app).await?;
+    Ended { app, run, steps: &steps, state: RunState::Cancelled, reason }
+        .store(actor, &book.rules, true)
+        .await
 }
 
 /// Why a run that has not begun is not to begin any more; `None` where it is.
-async fn ending(
-    app: &App,
-    run: &Run,
-    outlook: &Outlook,
-    now: Timestamp,
-) -> Result<Option<(RunState, String)>> {
-    let moment = outlook.rules.at(now);
-    let zone = &outlook.zone;
+async fn ending(app: &App, run: &Run, book: &RuleBook, now: Timestamp) -> Result<Option<(RunState, String)>> {
+    let moment = book.rules.at(now);
+    let zone = &book.zone.zone;
     let skipped = |reason: String| Ok(Some((RunState::Skipped, reason)));
     let mut patience = DEADLINE;
-    if rules::is_level(run) {
+    if run.is_level() {
         let desired = moment.desired(Place::of_target(&run.target));
         match desired.wanted {
             Some(Wanted::Asleep) => {}
@@ -226,9 +223,9 @@ async fn sleepers(
     app: &App,
     run: &Run,
     inventory: &Inventory,
-    outlook: &Outlook,
+    book: &RuleBook,
 ) -> Result<Vec<Arc<Container>>> {
-    let plan = plan_of(app, run, inventory, outlook, app.clock.now()).await?;
+    let plan = plan_of(app, run, inventory, book, app.clock.now()).await?;
     let steps = plan.steps.iter().filter(|step| Guard::applies_to(step.action));
     let known = steps.filter_map(|step| inventory.by_identity(&step.identity));
     Ok(known.filter(|container| container.state.is_up()).cloned().collect())
@@ -326,7 +323,7 @@ impl Ended<'_> {
     /// wants to; with `until_next_edge` it is let be until the next edge. `false` where the run is no longer pending.
     async fn store(&self, actor: &Actor, rules: &Rules, until_next_edge: bool) -> Result<bool> {
         let Self { app, run, state, reason, .. } = *self;
-        let is_level = rules::is_level(run);
+        let is_level = run.is_level();
         let now = app.clock.now();
         let mut tx = app.db.begin().await?;
         if !db::runs::end_pending(&mut tx, &run.id, state, reason, now).await? {

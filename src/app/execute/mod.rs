@@ -13,15 +13,14 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::error::{Error, Result};
-use super::outlook::Outlook;
 use super::overrides::NewOverride;
+use super::rulebook::RuleBook;
 use super::{Actor, App, targets};
 use crate::db;
 use crate::domain::action::Action;
 use crate::domain::guard::Guard;
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::inventory::Inventory;
-use crate::domain::nap::Naps;
 use crate::domain::overrides::{Place, Wanted};
 use crate::domain::permission::Permission;
 use crate::domain::plan::{Plan, Restore, Wish, plan};
@@ -128,14 +127,14 @@ pub async fn preview(
     actor.require(Permission::View)?;
     let inventory = targets::reachable(app, &target.host)?;
     targets::known(&inventory, target)?;
-    let naps = db::naps::of_host(&app.db, &target.host).await?;
+    let book = RuleBook::load(app).await?;
     let restore = if restore { Restore::ElseAll } else { Restore::No };
     let leave = HashMap::new();
-    let zone = &super::zone::default_zone(app).await?.zone;
+    let zone = &book.zone.zone;
     let wish = Wish {
         subject: &target.subject,
         action,
-        naps: &naps,
+        naps: book.naps(&target.host),
         restore,
         only: None,
         undoes: None,
@@ -144,8 +143,7 @@ pub async fn preview(
         zone,
     };
     let mut plan = plan(wish, &inventory);
-    let rules = super::rules::load(app).await?;
-    let moment = rules.at(app.clock.now());
+    let moment = book.rules.at(app.clock.now());
     let desired = moment.desired(Place::of_target(target));
     if desired.wanted == Some(Wanted::Hold) {
         plan.warnings.insert(0, format!("{}; this acts all the same", desired.why(zone)));
@@ -158,10 +156,10 @@ async fn plan_of(
     app: &App,
     run: &Run,
     inventory: &Inventory,
-    outlook: &Outlook,
+    book: &RuleBook,
     now: Timestamp,
 ) -> Result<Plan> {
-    Ok(plan_by(run, inventory, outlook, &Share::of(app, run).await?, now))
+    Ok(plan_by(run, inventory, book, &Share::of(app, run).await?, now))
 }
 
 /// What a run is for, where that is not all of its target.
@@ -198,16 +196,15 @@ impl Share {
 }
 
 /// The plan of a run, for its share of the target.
-fn plan_by(run: &Run, inventory: &Inventory, outlook: &Outlook, share: &Share, now: Timestamp) -> Plan {
-    let mut leave = super::rules::left_alone(run, inventory, outlook, now);
+fn plan_by(run: &Run, inventory: &Inventory, book: &RuleBook, share: &Share, now: Timestamp) -> Plan {
+    let mut leave = book.left_alone(run, inventory, now);
     let restore = match run.restore {
         false => Restore::No,
-        true if super::rules::is_level(run) => Restore::Only,
+        true if run.is_level() => Restore::Only,
         true => Restore::ElseAll,
     };
-    let none = Naps::new();
-    let naps = outlook.naps(&run.target.host).unwrap_or(&none);
-    let (subject, zone) = (&run.target.subject, &outlook.zone);
+    let naps = book.naps(&run.target.host);
+    let (subject, zone) = (&run.target.subject, &book.zone.zone);
     let (only, undoes) = match share {
         Share::All => (None, None),
         Share::Only(only) => (Some(only), None),

@@ -22,7 +22,7 @@ use super::under_way::{Claim, Control, GivenUp, UnderWay};
 use super::{Share, plan_by};
 use crate::app::error::Result;
 use crate::app::manual_changes::ManualChange;
-use crate::app::outlook::Outlook;
+use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Live, overrides, report, targets};
 use crate::clock::Clock;
 use crate::db::{self, Tx};
@@ -178,7 +178,7 @@ async fn with_claims(app: &App, runs: Vec<Run>) -> Result<Vec<Claimed>> {
 /// # Errors
 /// Where the database cannot be read or written; the next look goes on from there.
 pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -> Result<Taken> {
-    let mut pass = Pass { app, stop, tasks, outlook: None, taken: Taken::default(), waits: Vec::new() };
+    let mut pass = Pass { app, stop, tasks, taken: Taken::default(), waits: Vec::new() };
     let waiting = with_claims(app, db::runs::in_state(&app.db, RunState::Pending).await?).await?;
     let ids = waiting.iter().map(|one| &one.run.id).collect();
     app.execution.keep_lost(&ids);
@@ -198,17 +198,19 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
         let given_up = app.execution.loses(&run.id, claim.gives_up(newer()));
         let run = match &run.guard {
             None => Cow::Borrowed(run),
-            Some(_) => match guard::ask(app, &host, run, steps, pass.outlook().await?, stop, tasks).await? {
-                Word::Goes(run) => Cow::Owned(*run),
-                Word::Waits(until) => {
-                    pass.taken.guards_until = pass.taken.guards_until.into_iter().chain(until).min();
-                    continue;
+            Some(_) => {
+                match guard::ask(app, &host, run, steps, &*RuleBook::load(app).await?, stop, tasks).await? {
+                    Word::Goes(run) => Cow::Owned(*run),
+                    Word::Waits(until) => {
+                        pass.taken.guards_until = pass.taken.guards_until.into_iter().chain(until).min();
+                        continue;
+                    }
+                    Word::Ended => {
+                        pass.taken.ended.push(run.id.clone());
+                        continue;
+                    }
                 }
-                Word::Ended => {
-                    pass.taken.ended.push(run.id.clone());
-                    continue;
-                }
-            },
+            }
         };
         pass.begin(host, &run, steps, given_up).await?;
     }
@@ -224,21 +226,12 @@ struct Pass<'a> {
     app: &'a App,
     stop: &'a CancellationToken,
     tasks: &'a TaskTracker,
-    /// What is wanted and what naps, once a run needs to know.
-    outlook: Option<Outlook>,
     taken: Taken,
     /// Runs whose host cannot be reached: why, and the how manyth try that was.
     waits: Vec<(RunId, String, i64)>,
 }
 
 impl Pass<'_> {
-    async fn outlook(&mut self) -> Result<&mut Outlook> {
-        Ok(match &mut self.outlook {
-            Some(outlook) => outlook,
-            none => none.insert(Outlook::load(self.app).await?),
-        })
-    }
-
     /// Begins one run with the plan of this moment, or ends it where there is nothing to begin. It waits while what is in
     /// flight for others has to end first.
     async fn begin(
@@ -267,16 +260,15 @@ impl Pass<'_> {
         if now > run.deadline_at {
             return self.end(run, RunState::Failed, LATE).await;
         }
-        self.outlook().await?.read_naps(app, host.id()).await?;
+        let book = &*RuleBook::load(app).await?;
         // Only now: a stop stores its nap before it lets the next one in.
         let inventory = host.inventory();
-        let outlook = self.outlook().await?;
         let share = Share::of(app, run).await?;
         if share.is_not_known_yet() {
             // The end of what it undoes wakes the runner.
             return Ok(());
         }
-        let plan = plan_by(run, &inventory, outlook, &share, now);
+        let plan = plan_by(run, &inventory, book, &share, now);
         let fresh = steps_of(app, run, &plan, now);
         let way = app.execution.make_way(&Claim::new(run, &fresh, Some(&inventory)));
         if !way.given_up.is_empty() {
@@ -301,7 +293,7 @@ impl Pass<'_> {
             return Ok(());
         }
         if answers {
-            let (actor, rules) = (&Actor::of(run.actor.clone()), &outlook.rules);
+            let (actor, rules) = (&Actor::of(run.actor.clone()), &book.rules);
             let change = ManualChange { app, actor, run, steps: &fresh, inventory: &inventory, rules, now };
             change.apply_policy_as_it_begins(&mut tx).await?;
         }

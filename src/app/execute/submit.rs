@@ -8,7 +8,7 @@ use super::{Request, Share, plan_by};
 use crate::app::audit::Audit;
 use crate::app::error::{Error, Result};
 use crate::app::manual_changes::ManualChange;
-use crate::app::outlook::Outlook;
+use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Live, overrides, targets};
 use crate::db::{self, Tx};
 use crate::domain::audit::AuditRow;
@@ -79,14 +79,14 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     let name = targets::present_name(&inventory, &request.target, request.known_as.as_deref());
     targets::touchable(&inventory, &request.target, &name)?;
     let lasting = request.lasting.clone();
-    let outlook = Outlook::load(app).await?;
+    let book = RuleBook::load(app).await?;
     // Two requests for the same thing at once: the second one finds the first.
     let _asking = app.execution.asking().await;
-    let prepared = prepare(app, actor, request, &inventory, &outlook, app.clock.now()).await?;
+    let prepared = prepare(app, actor, request, &inventory, &book, app.clock.now()).await?;
     let mut tx = app.db.begin().await?;
     let twin = db::runs::open_twin(&mut tx, &prepared.run).await?;
     let Prepared { run, steps } = &prepared;
-    let (inventory, rules, now) = (&inventory, &outlook.rules, run.created_at);
+    let (inventory, rules, now) = (&inventory, &book.rules, run.created_at);
     let change = ManualChange { app, actor, run, steps, inventory, rules, now };
     if let Some(lasting) = lasting {
         change.make_last(&mut tx, lasting).await?;
@@ -140,7 +140,7 @@ pub async fn prepare(
     actor: &Actor,
     mut request: Request,
     inventory: &Inventory,
-    outlook: &Outlook,
+    book: &RuleBook,
     now: Timestamp,
 ) -> Result<Prepared> {
     let alone = request.puts_back.take();
@@ -151,7 +151,7 @@ pub async fn prepare(
             None => Share::of(app, &run).await?,
             Some(alone) => Share::Only(alone),
         };
-        steps_of(app, &run, &plan_by(&run, inventory, outlook, &share, now), now)
+        steps_of(app, &run, &plan_by(&run, inventory, book, &share, now), now)
     } else {
         Vec::new()
     };

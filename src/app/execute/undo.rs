@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::submit::record_end;
 use super::{Prepared, Request, prepare, store};
 use crate::app::error::{Error, Result};
-use crate::app::outlook::Outlook;
+use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Live, overrides, targets};
 use crate::db::{self, Tx};
 use crate::docker::Host;
@@ -213,19 +213,18 @@ pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
     if run.state == RunState::Executing && !app.execution.is_active(id) {
         return not_undone("the run is about to be taken up again, try again in a moment");
     }
-    let outlook = Outlook::load(app).await?;
+    let book = RuleBook::load(app).await?;
     let steps = db::steps::of_run(&app.db, id).await?;
     let past = Past::new(&host, run, steps);
     let run = &past.run;
-    let none = Naps::new();
-    let reverse = past.reverse(&inventory, outlook.naps(&run.target.host).unwrap_or(&none));
+    let reverse = past.reverse(&inventory, book.naps(&run.target.host));
     let request = Request {
         retry_of: Some(run.id.clone()),
         known_as: Some(run.target_name.clone()),
         reason: format!("undoes: {} {}", run.action, run.target_name),
         ..Request::now(reverse.action(run.action), run.target.clone(), Trigger::Undo)
     };
-    let mut prepared = prepare(app, actor, request, &inventory, &outlook, now).await?;
+    let mut prepared = prepare(app, actor, request, &inventory, &book, now).await?;
     if waits {
         prepared.steps.clear();
         prepared.run.state = RunState::Skipped;
@@ -243,7 +242,7 @@ pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
         db::steps::leave(&mut tx, id, &reason, now).await?;
         record_end(&mut tx, app, run, RunState::Cancelled, &reason).await?;
     }
-    let scene = Scene { app, actor, run, inventory: &inventory, rules: &outlook.rules, now };
+    let scene = Scene { app, actor, run, inventory: &inventory, rules: &book.rules, now };
     let keeps_override = scene.put_back(&mut tx, &reverse).await?;
     store(&mut tx, app, actor, &prepared).await?;
     tx.commit().await?;

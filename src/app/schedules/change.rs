@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::super::almanac::Almanac;
 use super::super::audit::Audit;
 use super::super::execute::{self, Request, Submitted};
 use super::super::nap::{self, Asked};
+use super::super::rulebook::RuleBook;
 use super::super::{Actor, App, Error, Live, Result};
 use super::check::{self, Checked};
 use super::view::{self, not_found};
@@ -28,13 +28,13 @@ use crate::domain::window::Rota;
 pub async fn create(app: &App, actor: &Actor, draft: &Draft, source: Source) -> Result<Saved> {
     actor.require(Permission::Operate)?;
     let now = app.clock.now();
-    let almanac = Almanac::load(app).await?;
-    let Checked { spec, mut warnings, .. } = check::check(app, draft, &almanac, None, now)?;
-    warnings.extend(lint::clashes(app, &spec, None, &almanac, now).await?);
+    let book = RuleBook::load(app).await?;
+    let Checked { spec, mut warnings, .. } = check::check(app, draft, &book, None, now)?;
+    warnings.extend(lint::clashes(app, &spec, None, &book, now).await?);
     let schedule = Schedule {
         id: app.ids.next(now),
-        next_due: due(&spec, None, &almanac, now),
-        effective_from: beginning(&spec, draft, &almanac, now),
+        next_due: due(&spec, None, &book, now),
+        effective_from: beginning(&spec, draft, &book, now),
         spec,
         source,
         owner: actor.reference.id.clone().map(UserId),
@@ -45,13 +45,13 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft, source: Source) -> 
         updated_at: now,
         deleted_at: None,
     };
-    let present = preview::on_save(app, actor, &schedule.spec, &almanac, schedule.effective_from).await?;
+    let present = preview::on_save(app, actor, &schedule.spec, &book, schedule.effective_from).await?;
     let mut tx = app.db.begin().await?;
     db::schedules::insert(&mut tx, &schedule).await?;
     record(&mut tx, app, actor, "schedule.create", &schedule, changes(None, Some(&schedule))).await?;
     tx.commit().await?;
     changed(app);
-    Ok(Saved { view: view::view(app, schedule, None, &almanac), warnings, now: present })
+    Ok(Saved { view: view::view(app, schedule, None, &book), warnings, now: present })
 }
 
 /// Replaces what a schedule says; what a draft leaves out is at its default afterwards.
@@ -68,22 +68,22 @@ pub async fn update(
 ) -> Result<Saved> {
     actor.require(Permission::Operate)?;
     let now = app.clock.now();
-    let almanac = Almanac::load(app).await?;
+    let book = RuleBook::load(app).await?;
     let old = stored(app, id).await?;
     writable(&old)?;
     fresh(&old, rev)?;
-    let Checked { spec, mut warnings, .. } = check::check(app, draft, &almanac, Some(&old), now)?;
-    warnings.extend(lint::clashes(app, &spec, Some(id), &almanac, now).await?);
+    let Checked { spec, mut warnings, .. } = check::check(app, draft, &book, Some(&old), now)?;
+    warnings.extend(lint::clashes(app, &spec, Some(id), &book, now).await?);
     let mut new = Schedule { spec, ..old.clone() };
-    touch(&mut new, &almanac, now);
-    new.effective_from = beginning(&new.spec, draft, &almanac, now);
+    touch(&mut new, &book, now);
+    new.effective_from = beginning(&new.spec, draft, &book, now);
     if let Some(skipped) = old.skip_at.filter(|at| *at > now && new.skip_at.is_none()) {
         warnings.push(format!(
             "The skip of {} was dropped: nothing fires at that instant any more.",
-            skipped.to_zoned(almanac.zone.zone.clone()).strftime("%Y-%m-%d %H:%M")
+            skipped.to_zoned(book.zone.zone.clone()).strftime("%Y-%m-%d %H:%M")
         ));
     }
-    let present = preview::on_save(app, actor, &new.spec, &almanac, new.effective_from).await?;
+    let present = preview::on_save(app, actor, &new.spec, &book, new.effective_from).await?;
     replace(app, actor, "schedule.update", &old, &new).await?;
     let view = super::get(app, actor, id).await?;
     Ok(Saved { view, warnings, now: present })
@@ -117,9 +117,9 @@ pub async fn restore(app: &App, actor: &Actor, id: &ScheduleId) -> Result<Schedu
     let old = db::schedules::get(&app.db, id).await?.ok_or_else(|| not_found(id))?;
     if old.deleted_at.is_some() {
         writable(&old)?;
-        let almanac = Almanac::load(app).await?;
+        let book = RuleBook::load(app).await?;
         let mut new = Schedule { deleted_at: None, ..old.clone() };
-        touch(&mut new, &almanac, app.clock.now());
+        touch(&mut new, &book, app.clock.now());
         let mut tx = app.db.begin().await?;
         if !db::schedules::restore(&mut tx, &new, old.rev).await? {
             return Err(stale(&mut tx, id).await?);
@@ -183,10 +183,10 @@ async fn switch(app: &App, actor: &Actor, id: &ScheduleId, on: bool) -> Result<S
     let old = stored(app, id).await?;
     if old.spec.enabled != on {
         let now = app.clock.now();
-        let almanac = Almanac::load(app).await?;
+        let book = RuleBook::load(app).await?;
         let mut new = old.clone();
         new.spec.enabled = on;
-        touch(&mut new, &almanac, now);
+        touch(&mut new, &book, now);
         if on && new.next_due.is_none() && matches!(new.spec.when, When::Once(_)) {
             return Err(Error::field("at", "this instant has passed; use one to come"));
         }
@@ -213,10 +213,10 @@ async fn set_skip(app: &App, actor: &Actor, id: &ScheduleId, skip: bool) -> Resu
     actor.require(Permission::Operate)?;
     let old = stored(app, id).await?;
     let now = app.clock.now();
-    let almanac = Almanac::load(app).await?;
+    let book = RuleBook::load(app).await?;
     if view::is_skipping(&old, now) != skip {
         // What a window drops is a whole sleep: the next one to begin.
-        let coming = match almanac.rule(&old) {
+        let coming = match book.rule(&old) {
             Some(rule) if old.next_due.is_some() => rule.rota().next_sleep(now).map(|sleep| sleep.start),
             Some(_) => None,
             None => old.next_due,
@@ -231,7 +231,7 @@ async fn set_skip(app: &App, actor: &Actor, id: &ScheduleId, skip: bool) -> Resu
         let mut new = old.clone();
         new.skip_at = skip.then_some(at);
         if old.is_window() {
-            new.next_due = self::due(&new.spec, new.skip_at, &almanac, now);
+            new.next_due = self::due(&new.spec, new.skip_at, &book, now);
             new.rev += 1;
             new.updated_at = now;
             replace(app, actor, event, &old, &new).await?;
@@ -282,15 +282,14 @@ pub async fn run_now(
 }
 
 /// The next instant of a schedule that is on.
-fn due(spec: &ScheduleSpec, skip: Option<Timestamp>, almanac: &Almanac, now: Timestamp) -> Option<Timestamp> {
-    if spec.enabled { almanac.next_after(spec, skip, now) } else { None }
+fn due(spec: &ScheduleSpec, skip: Option<Timestamp>, book: &RuleBook, now: Timestamp) -> Option<Timestamp> {
+    if spec.enabled { book.next_after(spec, skip, now) } else { None }
 }
 
 /// From when a schedule that is saved now counts: now, or, for a window that was asked to begin with its next sleep,
 /// the end of this one (rulings 3).
-fn beginning(spec: &ScheduleSpec, draft: &Draft, almanac: &Almanac, now: Timestamp) -> Timestamp {
-    let Some(Fires::Window(window, reading, _)) = almanac.fires(spec, None).filter(|_| draft.from_next)
-    else {
+fn beginning(spec: &ScheduleSpec, draft: &Draft, book: &RuleBook, now: Timestamp) -> Timestamp {
+    let Some(Fires::Window(window, reading, _)) = book.fires(spec, None).filter(|_| draft.from_next) else {
         return now;
     };
     Rota::of(&window, &reading, None).sleep_holding(now).map_or(now, |sleep| sleep.end)
@@ -298,16 +297,16 @@ fn beginning(spec: &ScheduleSpec, draft: &Draft, almanac: &Almanac, now: Timesta
 
 /// Lets a changed schedule begin anew: time before now never fires (semantics §1). A skip stays where its instant is
 /// still the next one.
-pub(super) fn touch(schedule: &mut Schedule, almanac: &Almanac, now: Timestamp) {
+pub(super) fn touch(schedule: &mut Schedule, book: &RuleBook, now: Timestamp) {
     schedule.effective_from = now;
-    schedule.skip_at = match almanac.rule(schedule) {
+    schedule.skip_at = match book.rule(schedule) {
         Some(rule) => schedule
             .skip_at
             .filter(|at| rule.rota().sleep_holding(*at).is_some_and(|sleep| sleep.start == *at)),
-        None => schedule.skip_at.filter(|at| Some(*at) == due(&schedule.spec, None, almanac, now)),
+        None => schedule.skip_at.filter(|at| Some(*at) == due(&schedule.spec, None, book, now)),
     };
     let skip = schedule.skip_at.filter(|_| schedule.is_window());
-    schedule.next_due = due(&schedule.spec, skip, almanac, now);
+    schedule.next_due = due(&schedule.spec, skip, book, now);
     schedule.rev += 1;
     schedule.updated_at = now;
 }

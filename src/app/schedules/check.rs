@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::super::almanac::Almanac;
 use super::super::draft;
 use super::super::near::near;
+use super::super::rulebook::RuleBook;
 use super::super::stacks;
 use super::super::{App, Error, FieldError, Result};
 use super::timing::{self, timing};
@@ -146,13 +146,13 @@ pub(super) fn text(field: Option<&String>) -> Option<&str> {
 pub(super) fn check(
     app: &App,
     draft: &Draft,
-    almanac: &Almanac,
+    book: &RuleBook,
     stored: Option<&Schedule>,
     now: Timestamp,
 ) -> Result<Checked> {
     let mut faults = Faults::default();
     let enabled = draft.enabled.unwrap_or(true);
-    let timing = timing(draft, almanac, stored.filter(|_| !enabled), now, &mut faults);
+    let timing = timing(draft, book, stored.filter(|_| !enabled), now, &mut faults);
     let is_window = timing::names_window(draft);
     let fields = window_fields(draft, is_window, &mut faults);
     let action =
@@ -164,14 +164,14 @@ pub(super) fn check(
     let priority = number(draft.priority.as_ref(), "priority", -MAX_PRIORITY, MAX_PRIORITY, &mut faults);
     let stop_timeout =
         number(draft.stop_timeout_seconds.as_ref(), "stop_timeout_seconds", 0, MAX_STOP_TIMEOUT, &mut faults);
-    let calendar = calendar(draft, is_window, almanac, &mut faults);
+    let calendar = calendar(draft, is_window, book, &mut faults);
     let guard = guard(draft, action, &mut faults);
     let (Some(timing), Some(action), Some(found), true) = (timing, action, target, faults.0.is_empty())
     else {
         return Err(Error::Invalid(faults.0));
     };
     let mut warnings = timing.warnings;
-    warnings.extend(almanac.doubt(calendar.as_ref()));
+    warnings.extend(book.doubt(calendar.as_ref()));
     warnings.extend(found.warnings);
     Ok(Checked {
         spec: ScheduleSpec {
@@ -513,7 +513,7 @@ pub(super) fn guard(draft: &Draft, action: Option<Action>, faults: &mut Faults) 
 pub(super) fn calendar(
     draft: &Draft,
     is_window: bool,
-    almanac: &Almanac,
+    book: &RuleBook,
     faults: &mut Faults,
 ) -> Option<(CalendarId, CalendarEffect)> {
     let (id, effect) = (text(draft.calendar_id.as_ref()), text(draft.calendar_effect.as_ref()));
@@ -524,7 +524,7 @@ pub(super) fn calendar(
         return None;
     };
     let id = CalendarId::from(id);
-    if !almanac.knows(&id) {
+    if book.dates(&id).is_none() {
         faults.add("calendar_id", "there is no such calendar");
     }
     let choices = if is_window { "awake, asleep or a day like as:Sun" } else { "skip" };

@@ -3,12 +3,12 @@
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use super::super::almanac::Almanac;
-use super::super::stacks::Facts;
+use super::super::rulebook::RuleBook;
 use super::super::zone::NamedZone;
 use super::super::{App, Error, Result};
 use crate::db;
@@ -48,7 +48,7 @@ pub(super) async fn clashes(
     app: &App,
     spec: &ScheduleSpec,
     itself: Option<&ScheduleId>,
-    almanac: &Almanac,
+    book: &Arc<RuleBook>,
     now: Timestamp,
 ) -> Result<Vec<String>> {
     if !spec.enabled {
@@ -59,20 +59,20 @@ pub(super) async fn clashes(
     beside.retain(|other| Some(&other.id) != itself);
     // Only windows are compared with who needs whom.
     let planned = match app.hosts.get(&spec.target.host) {
-        Some(host) if matches!(spec.when, When::Window(_)) => Some((host, Facts::rules(app, almanac).await?)),
+        Some(host) if matches!(spec.when, When::Window(_)) => Some(host),
         _ => None,
     };
-    let (spec, itself, almanac) = (spec.clone(), itself.cloned(), almanac.clone());
+    let (spec, itself, book) = (spec.clone(), itself.cloned(), Arc::clone(book));
     work_out(move || {
-        let clashes = beside.iter().filter_map(|other| between(&spec, other, &almanac, now));
+        let clashes = beside.iter().filter_map(|other| between(&spec, other, &book, now));
         let gap = || {
-            let own = almanac.rule_of(&ScheduleId::from(""), &spec, now)?;
-            let (host, rules) = planned?;
+            let own = book.rule_of(&ScheduleId::from(""), &spec, now)?;
+            let host = planned?;
             let pairs = Pairs::about([&spec.target], &host.inventory());
-            let stored = pairs.windows(&rules).filter(|rule| Some(&rule.id) != itself.as_ref());
+            let stored = pairs.windows(&book.rules).filter(|rule| Some(&rule.id) != itself.as_ref());
             let rules = Rules::new(stored.cloned().chain([own]).collect(), Vec::new());
             let gap = Needs::new(&rules, &pairs, now).first_gap(&spec.target)?;
-            Some(needed(&gap, &spec.target, &almanac.zone_of(&spec)))
+            Some(needed(&gap, &spec.target, &book.zone_of(&spec)))
         };
         clashes.chain(std::iter::once_with(gap).flatten()).take(MOST_TOLD).collect()
     })
@@ -95,11 +95,11 @@ pub(super) async fn first_of_each(
     schedules: Vec<Schedule>,
     now: Timestamp,
 ) -> Result<HashMap<ScheduleId, Clash>> {
-    let almanac = &Almanac::load(app).await?;
+    let book = RuleBook::load(app).await?;
     let beside = beside(app, &schedules).await?;
     let (mut found, schedules) = {
-        let almanac = almanac.clone();
-        work_out(move || (met_by(&schedules, &beside, &almanac, now), schedules)).await?
+        let book = Arc::clone(&book);
+        work_out(move || (met_by(&schedules, &beside, &book, now), schedules)).await?
     };
     // Only windows are compared with who needs whom.
     let windows: Vec<Schedule> = schedules
@@ -107,10 +107,9 @@ pub(super) async fn first_of_each(
         .filter(|schedule| schedule.is_window() && !found.contains_key(&schedule.id))
         .collect();
     if !windows.is_empty() {
-        let (rules, hosts) = (Facts::rules(app, almanac).await?, app.hosts.all());
-        let almanac = almanac.clone();
+        let hosts = app.hosts.all();
         let looked = work_out(move || {
-            let gaps = hosts.iter().flat_map(|host| gaps(&windows, &host.inventory(), &rules, &almanac, now));
+            let gaps = hosts.iter().flat_map(|host| gaps(&windows, &host.inventory(), &book, now));
             gaps.collect::<Vec<_>>()
         });
         found.extend(looked.await?);
@@ -130,7 +129,7 @@ async fn beside(app: &App, schedules: &[Schedule]) -> Result<HashMap<Target, Vec
 fn met_by(
     schedules: &[Schedule],
     beside: &HashMap<Target, Vec<Schedule>>,
-    almanac: &Almanac,
+    book: &RuleBook,
     now: Timestamp,
 ) -> HashMap<ScheduleId, Clash> {
     let met = |one: &Schedule| {
@@ -142,7 +141,7 @@ fn met_by(
                 return None;
             }
             passed.push(&other.spec);
-            let sentence = between(&one.spec, other, almanac, now)?;
+            let sentence = between(&one.spec, other, book, now)?;
             Some((one.id.clone(), Clash { sentence, other: Some(other.id.clone()) }))
         })
     };
@@ -163,29 +162,28 @@ fn says_the_same(a: &ScheduleSpec, b: &ScheduleSpec) -> bool {
 fn gaps(
     windows: &[Schedule],
     inventory: &Inventory,
-    rules: &Rules,
-    almanac: &Almanac,
+    book: &RuleBook,
     now: Timestamp,
 ) -> Vec<(ScheduleId, Clash)> {
     let pairs = Pairs::about(windows.iter().map(|one| &one.spec.target), inventory);
     // An override is nobody's plan.
-    let rules = Rules::new(pairs.windows(rules).cloned().collect(), Vec::new());
+    let rules = Rules::new(pairs.windows(&book.rules).cloned().collect(), Vec::new());
     let mut needs = Needs::new(&rules, &pairs, now);
     let told = windows.iter().filter(|one| one.spec.target.host == inventory.host).filter_map(|one| {
         let gap = needs.first_gap(&one.spec.target)?;
-        let sentence = needed(&gap, &one.spec.target, &almanac.zone_of(&one.spec));
+        let sentence = needed(&gap, &one.spec.target, &book.zone_of(&one.spec));
         Some((one.id.clone(), Clash { sentence, other: None }))
     });
     told.collect()
 }
 
 /// What there is to say of a schedule beside another one that shares a container with it.
-fn between(spec: &ScheduleSpec, other: &Schedule, almanac: &Almanac, now: Timestamp) -> Option<String> {
+fn between(spec: &ScheduleSpec, other: &Schedule, book: &RuleBook, now: Timestamp) -> Option<String> {
     if !spec.target.shares_container(&other.spec.target) {
         return None;
     }
-    let zone = almanac.zone_of(spec);
-    let (ours, theirs) = (almanac.fires(spec, None)?, almanac.fires(&other.spec, None)?);
+    let zone = book.zone_of(spec);
+    let (ours, theirs) = (book.fires(spec, None)?, book.fires(&other.spec, None)?);
     match (&ours, &theirs) {
         (Fires::Window(..), Fires::Window(..)) => narrower(spec, other),
         (Fires::Window(window, reading, skip), fires) => {

@@ -17,9 +17,7 @@ pub use lint::Clash;
 pub use preview::{DryRun, Now, Preview, dry_run, preview};
 pub use rezone::rezone;
 pub(crate) use rezone::{switched_on, time_anew};
-pub use view::{
-    Coming, LastRun, ScheduleFilter, ScheduleView, coming, conflicts, get, is_skipping, list, next_at,
-};
+pub use view::{Coming, LastRun, ScheduleFilter, ScheduleView, coming, conflicts, get, is_skipping, list};
 pub use weekly::{Mark, marks};
 
 /// What a save answers.

@@ -3,8 +3,8 @@
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 
-use super::super::almanac::Almanac;
 use super::super::execute;
+use super::super::rulebook::RuleBook;
 use super::super::zone::NamedZone;
 use super::super::{Actor, App, Error, Result};
 use super::check::{self, Draft, Faults};
@@ -78,10 +78,10 @@ pub struct Now {
 pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview> {
     actor.require(Permission::View)?;
     let now = app.clock.now();
-    let almanac = Almanac::load(app).await?;
+    let book = RuleBook::load(app).await?;
     let mut faults = Faults::default();
-    let timing = timing::timing(draft, &almanac, None, now, &mut faults);
-    let calendar = check::calendar(draft, timing::names_window(draft), &almanac, &mut faults);
+    let timing = timing::timing(draft, &book, None, now, &mut faults);
+    let calendar = check::calendar(draft, timing::names_window(draft), &book, &mut faults);
     let action = if timing::names_window(draft) {
         Some(Action::Stop)
     } else {
@@ -93,14 +93,14 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
     let timing = timing.ok_or_else(|| Error::field("cron", "say when"))?;
     let look = {
         let (when, zone) = (timing.when.clone(), timing.zone.clone());
-        let reading = almanac.reading_in(zone.clone(), calendar.as_ref());
+        let reading = book.reading_in(zone.clone(), calendar.as_ref());
         lint::work_out(move || Look::at(&when, &zone, &reading, now)).await?
     };
     let mut warnings = timing.warnings;
-    warnings.extend(almanac.doubt(calendar.as_ref()));
+    warnings.extend(book.doubt(calendar.as_ref()));
     let spec = aim(app, draft, &timing.when, timing.timezone.as_ref(), calendar, &mut warnings);
     if let Some(spec) = &spec {
-        warnings.extend(lint::clashes(app, spec, draft.id.as_ref(), &almanac, now).await?);
+        warnings.extend(lint::clashes(app, spec, draft.id.as_ref(), &book, now).await?);
     }
     let mut dst_notes = timing.dst_notes;
     dst_notes.extend(look.dst_notes);
@@ -168,11 +168,11 @@ pub(super) async fn on_save(
     app: &App,
     actor: &Actor,
     spec: &ScheduleSpec,
-    almanac: &Almanac,
+    book: &RuleBook,
     from: Timestamp,
 ) -> Result<Option<Now>> {
     let now = app.clock.now();
-    match almanac.fires(spec, None) {
+    match book.fires(spec, None) {
         Some(Fires::Window(window, reading, skip)) if spec.enabled => {
             let state = Rota::of(&window, &reading, skip).voice(now).mood();
             at_once(app, actor, Some(spec).filter(|_| from <= now), state).await.map(Some)
@@ -235,12 +235,12 @@ pub struct DryRun {
 /// [`Error::Invalid`] naming every field that is wrong; [`Error::Docker`] where the host is away.
 pub async fn dry_run(app: &App, actor: &Actor, draft: &Draft) -> Result<Vec<DryRun>> {
     actor.require(Permission::View)?;
-    let almanac = Almanac::load(app).await?;
+    let book = RuleBook::load(app).await?;
     let stored = match &draft.id {
         Some(id) => crate::db::schedules::get(&app.db, id).await?,
         None => None,
     };
-    let spec = check::check(app, draft, &almanac, stored.as_ref(), app.clock.now())?.spec;
+    let spec = check::check(app, draft, &book, stored.as_ref(), app.clock.now())?.spec;
     let edges = if matches!(spec.when, When::Window(_)) {
         vec![(Some(Mood::Asleep), spec.action), (Some(Mood::Awake), Action::Start)]
     } else {

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::change::{record, touch};
-use crate::app::almanac::Almanac;
+use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Result};
 use crate::db::schedules::Wanted;
 use crate::db::{self, Tx};
@@ -19,15 +19,15 @@ const KEY: &str = "due_basis";
 /// # Errors
 /// Where the database cannot be read or written: nothing has changed then.
 pub async fn rezone(app: &App, tzdb: &str) -> Result<usize> {
-    let almanac = Almanac::load(app).await?;
-    let basis = basis(&almanac.zone.name, tzdb);
+    let book = RuleBook::load(app).await?;
+    let basis = basis(&book.zone.name, tzdb);
     let stored = db::settings::get(&app.db, KEY).await?;
     if stored.as_deref() == Some(&basis) {
         return Ok(0);
     }
     let schedules = switched_on(app).await?;
     let mut tx = app.db.begin().await?;
-    let moved = time_anew(&mut tx, app, &Actor::scheduler(), schedules, &almanac, tzdb).await?;
+    let moved = time_anew(&mut tx, app, &Actor::scheduler(), schedules, &book, tzdb).await?;
     tx.commit().await?;
     if let Some(stored) = stored {
         tracing::info!(
@@ -46,25 +46,25 @@ pub(crate) async fn switched_on(app: &App) -> Result<Vec<Schedule>> {
     Ok(db::schedules::list(&app.db, &all).await?)
 }
 
-/// Stores anew what is due next by `almanac` of the schedules for which that is another instant; answers how many.
+/// Stores anew what is due next by `book` of the schedules for which that is another instant; answers how many.
 pub(crate) async fn time_anew(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
     schedules: Vec<Schedule>,
-    almanac: &Almanac,
+    book: &RuleBook,
     tzdb: &str,
 ) -> Result<usize> {
     let now = app.clock.now();
     let mut moved = 0;
     for old in schedules {
-        let Some(new) = anew(&old, almanac, now) else { continue };
+        let Some(new) = anew(&old, book, now) else { continue };
         if db::schedules::update(tx, &new, old.rev).await? {
             record(tx, app, actor, "schedule.rezone", &new, Vec::new()).await?;
             moved += 1;
         }
     }
-    db::settings::put(tx, KEY, &basis(&almanac.zone.name, tzdb), now).await?;
+    db::settings::put(tx, KEY, &basis(&book.zone.name, tzdb), now).await?;
     Ok(moved)
 }
 
@@ -74,18 +74,18 @@ fn basis(zone: &str, tzdb: &str) -> String {
 
 /// The schedule as it is to be, where what is stored is not what its times mean now: it begins anew, and time before now
 /// never fires (semantics §1). What is due already and would be by these times too is left to the scheduler.
-fn anew(old: &Schedule, almanac: &Almanac, now: Timestamp) -> Option<Schedule> {
+fn anew(old: &Schedule, book: &RuleBook, now: Timestamp) -> Option<Schedule> {
     if matches!(old.spec.when, When::Once(_)) {
         return None;
     }
     let mut new = old.clone();
-    touch(&mut new, almanac, now);
+    touch(&mut new, book, now);
     let is_right = match old.next_due.filter(|due| *due <= now) {
         // Late: an instant that these times name as well is made up for as any other.
         Some(due) => {
             let before = due.checked_sub(std::time::Duration::from_millis(1)).unwrap_or(due);
             let skip = old.skip_at.filter(|_| old.is_window());
-            almanac.next_after(&old.spec, skip, before) == Some(due)
+            book.next_after(&old.spec, skip, before) == Some(due)
         }
         None => new.next_due == old.next_due && new.skip_at == old.skip_at,
     };

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::AmbiguousOffset;
 
-use super::super::almanac::Almanac;
 use super::super::near::near;
+use super::super::rulebook::RuleBook;
 use super::super::zone::NamedZone;
 use super::check::{Draft, Faults, did_you_mean, text};
 use crate::domain::cron::Cron;
@@ -28,14 +28,14 @@ pub(super) struct Timing {
 /// Checks what says when. `stored` lets an instant that has passed stay as it is.
 pub(super) fn timing(
     draft: &Draft,
-    almanac: &Almanac,
+    book: &RuleBook,
     stored: Option<&Schedule>,
     now: Timestamp,
     faults: &mut Faults,
 ) -> Option<Timing> {
     let own = timezone(draft, faults);
     // With an unknown zone the other fields are still checked, in some zone.
-    let named = own.clone().flatten().unwrap_or_else(|| almanac.zone.clone());
+    let named = own.clone().flatten().unwrap_or_else(|| book.zone.clone());
     let mut dst_notes = Vec::new();
     let mut warnings = Vec::new();
     let when = match kind(draft, faults)? {

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::almanac::Almanac;
 use super::super::paging::{Page, Paged};
-use super::super::stacks::{self, NextAction};
+use super::super::rulebook::{NextAction, RuleBook};
+use super::super::stacks;
 use super::super::zone::NamedZone;
 use super::super::{Actor, App, Error, Result};
 use super::lint;
@@ -116,7 +116,7 @@ pub async fn list(
     };
     let rows = db::schedules::list(&app.db, &wanted).await?;
     let page = page.cut(rows, |schedule| schedule.id.0.clone());
-    let almanac = Almanac::load(app).await?;
+    let book = RuleBook::load(app).await?;
     let ids: Vec<ScheduleId> = page.items.iter().map(|schedule| schedule.id.clone()).collect();
     let mut last: HashMap<ScheduleId, LastRun> = db::history::last_of_schedules(&app.db, &ids)
         .await?
@@ -125,7 +125,7 @@ pub async fn list(
         .collect();
     Ok(page.map(|schedule| {
         let last_run = last.remove(&schedule.id);
-        view(app, schedule, last_run, &almanac)
+        view(app, schedule, last_run, &book)
     }))
 }
 
@@ -150,21 +150,21 @@ pub async fn get(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleVi
         .await?
         .filter(|schedule| schedule.deleted_at.is_none())
         .ok_or_else(|| not_found(id))?;
-    let almanac = Almanac::load(app).await?;
+    let book = RuleBook::load(app).await?;
     let last = db::history::last_of_schedules(&app.db, std::slice::from_ref(id)).await?;
-    Ok(view(app, schedule, last.into_iter().next().map(LastRun::from), &almanac))
+    Ok(view(app, schedule, last.into_iter().next().map(LastRun::from), &book))
 }
 
 /// The schedules that act next, the earliest first, `limit` at most.
 pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>> {
     actor.require(Permission::View)?;
-    let almanac = Almanac::load(app).await?;
+    let book = RuleBook::load(app).await?;
     // A skipped occurrence may move its schedule back by any number of places, but each is skipped once only.
     let rows = db::schedules::coming(&app.db, i64::from(limit) * 2).await?;
     let mut coming: Vec<Coming> = rows
         .into_iter()
         .filter_map(|schedule| {
-            let next = stacks::next_action(&schedule, &almanac)?;
+            let next = book.next_action(&schedule)?;
             let target_name = current_name(app, &schedule).0;
             Some(Coming { next, target: schedule.spec.target, target_name })
         })
@@ -182,17 +182,17 @@ pub(super) fn view(
     app: &App,
     schedule: Schedule,
     last_run: Option<LastRun>,
-    almanac: &Almanac,
+    book: &RuleBook,
 ) -> ScheduleView {
     let (target_name, target_exists) = current_name(app, &schedule);
-    let effective = almanac.zone_of(&schedule.spec);
+    let effective = book.zone_of(&schedule.spec);
     ScheduleView {
         title: schedule.title(),
         meaning: meaning(&schedule.spec.when, &effective),
         target_key: schedule.spec.target.key(),
         target_name,
         target_exists,
-        next_at: next_at(&schedule, almanac),
+        next_at: book.next_at(&schedule),
         last_run,
         effective_timezone: effective.name,
         schedule,
@@ -228,14 +228,4 @@ pub fn is_skipping(schedule: &Schedule, now: Timestamp) -> bool {
         Some(at) if schedule.is_window() => at > now,
         skip => skip.is_some() && skip == schedule.next_due,
     }
-}
-
-/// The next instant at which a schedule acts: its next due one, or the one after where that is skipped.
-pub fn next_at(schedule: &Schedule, almanac: &Almanac) -> Option<Timestamp> {
-    let due = schedule.next_due?;
-    if schedule.skip_at != Some(due) {
-        return Some(due);
-    }
-    // Of a window the whole sleep is dropped, its end included.
-    almanac.next_after(&schedule.spec, schedule.skip_at.filter(|_| schedule.is_window()), due)
 }

@@ -8,33 +8,29 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use serde::Serialize;
 
-use super::almanac::Almanac;
 use super::near::near;
+pub use super::rulebook::NextAction;
+use super::rulebook::RuleBook;
 use super::{Actor, App, Error, Result};
+use crate::db;
 use crate::db::history::LastTouch;
 use crate::docker::{Host, Hosts};
-use crate::domain::action::Action;
-use crate::domain::ids::{HostId, ScheduleId};
+use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Completion, Container, ContainerState, Inventory, Link, Stack};
 use crate::domain::nap::{Nap, Naps};
 use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
-use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
 use crate::domain::text::shorten;
-use crate::domain::time::{Instant, serialize_instant};
 use crate::domain::trace::Did;
 
-mod facts;
 mod past;
 mod shown;
 mod wakers;
 mod wanted;
 mod why;
 
-pub use facts::Facts;
 pub use past::{Past, Stretch, Was, health_log, past};
 pub use shown::ShownState;
 use shown::{shown_of_container, shown_of_stack};
@@ -42,22 +38,6 @@ pub use wakers::{Waker, wakers};
 use wanted::Look;
 pub use wanted::WantedView;
 use why::{Last, Telling};
-
-/// What a schedule does next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[schema(as = NextJson)]
-pub struct NextAction {
-    #[serde(serialize_with = "serialize_instant")]
-    #[schema(value_type = Instant)]
-    pub at: Timestamp,
-    pub action: Action,
-    #[schema(value_type = String)]
-    pub schedule_id: ScheduleId,
-    pub schedule_title: String,
-    // It is the edge of a window: a nap or a wake.
-    #[serde(skip)]
-    pub by_window: bool,
-}
 
 /// A stack with everything there is to say about it.
 #[derive(Clone, Debug)]
@@ -295,7 +275,11 @@ pub fn key_of(app: &App, kind: TargetType, name: &str) -> Option<String> {
 
 /// What is known about targets.
 struct Known {
-    facts: Arc<Facts>,
+    book: Arc<RuleBook>,
+    /// The last run that changed each target.
+    touches: HashMap<Target, Arc<LastTouch>>,
+    /// What schedules other than windows do next.
+    coming: HashMap<Target, Arc<NextAction>>,
     telling: Telling,
     hosts: Hosts,
     /// What runs of ours are at work on.
@@ -307,7 +291,7 @@ struct Known {
 struct Here<'a> {
     known: &'a Known,
     inventory: &'a Inventory,
-    naps: Option<&'a Naps>,
+    naps: &'a Naps,
     /// What runs of ours are at work on: what it does meanwhile is nobody else's doing.
     busy: Option<&'a HashSet<ContainerIdentity>>,
     host: Option<Arc<Host>>,
@@ -333,16 +317,19 @@ impl Known {
             let touched = app.execution.touched(&host).into_iter();
             busy.insert(host, touched.map(|(identity, _)| identity).collect::<HashSet<_>>());
         }
-        let facts = Facts::get(app).await?;
-        let telling = Telling { now: app.clock.now(), zone: facts.zone.zone.clone() };
-        Ok(Self { facts, telling, hosts: app.hosts.clone(), busy, look })
+        let book = RuleBook::load(app).await?;
+        let coming = book.coming(app).await?.clone();
+        let touches = db::history::last_touches(&app.db).await?;
+        let touches = touches.into_iter().map(|touch| (touch.target.clone(), Arc::new(touch))).collect();
+        let telling = Telling { now: app.clock.now(), zone: book.zone.zone.clone() };
+        Ok(Self { book, touches, coming, telling, hosts: app.hosts.clone(), busy, look })
     }
 
     fn here<'a>(&'a self, inventory: &'a Inventory) -> Here<'a> {
         Here {
             known: self,
             inventory,
-            naps: self.facts.naps.get(&inventory.host),
+            naps: self.book.naps(&inventory.host),
             busy: self.busy.get(&inventory.host),
             host: self.hosts.get(&inventory.host),
         }
@@ -351,7 +338,7 @@ impl Known {
     /// What windows and overrides want of a target.
     fn wanted(&self, target: &Target) -> Arc<WantedView> {
         let (place, Telling { now, zone }) = (Place::of_target(target), &self.telling);
-        Arc::new(WantedView::new(&self.facts.rules, place, *now, zone, self.look))
+        Arc::new(WantedView::new(&self.book.rules, place, *now, zone, self.look))
     }
 }
 
@@ -363,8 +350,8 @@ impl<'a> Here<'a> {
             completion: self.inventory.completion(members, naps),
             naps,
             wanted: self.known.wanted(&target),
-            touch: self.known.facts.touches.get(&target),
-            coming: self.known.facts.coming.get(&target),
+            touch: self.known.touches.get(&target),
+            coming: self.known.coming.get(&target),
         }
     }
 
@@ -407,27 +394,27 @@ impl<'a> Here<'a> {
 
     /// `group` is what its stack has in common; `None` where it is in none.
     fn container(&self, container: Arc<Container>, group: Option<&Group<'_>>) -> ContainerView {
-        let facts = &self.known.facts;
         let nap = self.nap(&container);
         let completed = nap.is_none() && group.is_some_and(|group| group.completion.holds(&container));
         let protected = container.protection.as_ref().map(|protection| protection.reason().to_owned());
         let target = container.target();
-        let own_rule = facts.rules.names(&target);
+        let own_rule = self.known.book.rules.names(&target);
         let wanted = match group {
             Some(group) if !own_rule => Arc::clone(&group.wanted),
             _ => self.known.wanted(&target),
         };
-        let next = [facts.coming.get(&target), group.and_then(|group| group.coming), wanted.next.as_ref()]
-            .into_iter()
-            .flatten()
-            .min_by_key(|next| next.at)
-            .filter(|_| protected.is_none() && container.is_ordinary())
-            .cloned();
+        let next =
+            [self.known.coming.get(&target), group.and_then(|group| group.coming), wanted.next.as_ref()]
+                .into_iter()
+                .flatten()
+                .min_by_key(|next| next.at)
+                .filter(|_| protected.is_none() && container.is_ordinary())
+                .cloned();
         let trace = self.inventory.traces.get(&container.identity);
         let last = if self.busy.is_some_and(|busy| busy.contains(&container.identity)) {
             Last::AtWork
         } else {
-            let touch = [facts.touches.get(&target), group.and_then(|group| group.touch)]
+            let touch = [self.known.touches.get(&target), group.and_then(|group| group.touch)]
                 .into_iter()
                 .flatten()
                 .max_by_key(|touch| touch.finished_at);
@@ -468,20 +455,8 @@ impl<'a> Here<'a> {
 
     /// The nap of a container, where it still holds.
     fn nap(&self, container: &Container) -> Option<&'a Nap> {
-        self.naps?.get(&container.identity).filter(|nap| nap.holds(container, self.inventory))
+        self.naps.get(&container.identity).filter(|nap| nap.holds(container, self.inventory))
     }
-}
-
-/// What a schedule does next, a skipped occurrence left out.
-pub(super) fn next_action(schedule: &Schedule, almanac: &Almanac) -> Option<NextAction> {
-    let at = super::schedules::next_at(schedule, almanac)?;
-    Some(NextAction {
-        at,
-        action: almanac.deed_at(schedule, at),
-        by_window: schedule.is_window(),
-        schedule_id: schedule.id.clone(),
-        schedule_title: schedule.title(),
-    })
 }
 
 /// The words a person uses for an instant not long ago: `23:00 yesterday`, `07:30 today`, `23:00 Fri`,

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
 use super::super::{Db, DbError, Result, Tx, credentials, exec_tx};
-use super::SQLITE_OWN;
+use super::sqlite_own;
 use crate::domain::ids::ScheduleId;
 use crate::domain::run::{RunState, StepState};
 use crate::domain::time::to_ms;
@@ -153,7 +153,7 @@ async fn check_schema(connection: &mut SqliteConnection, path: &Path) -> Result<
     .fetch_all(connection)
     .await
     .map_err(|error| unusable(path, &format!("is not a sound backup: {error}")))?;
-    let is_ours = |sql: &str| SQLITE_OWN.iter().any(|own| own.replacen("IF NOT EXISTS ", "", 1) == *sql);
+    let is_ours = |sql: &str| sqlite_own().any(|own| own.replacen("IF NOT EXISTS ", "", 1) == *sql);
     match found.into_iter().find(|(.., sql)| !is_ours(sql)) {
         Some((kind, name, _)) => {
             let name = name.escape_debug();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use docknap::app::App;
-use docknap::app::almanac::Almanac;
+use docknap::app::rulebook::RuleBook;
 use docknap::db;
 use docknap::domain::cron::Cron;
 use docknap::domain::ids::ScheduleId;
@@ -61,10 +61,10 @@ impl Eras {
         let stored = machine.ask(async |app: App| {
             let wanted = db::schedules::Wanted { limit: 1000, ..Default::default() };
             let schedules = db::schedules::list(&app.db, &wanted).await.expect("they read");
-            let almanac = Almanac::load(&app).await.expect("it reads");
+            let book = RuleBook::load(&app).await.expect("it reads");
             let calendars = db::calendars::list(&app.db, None, 10).await.expect("they read");
             let turned = calendars.iter().map(|calendar| calendar.updated_at).max().unwrap_or_default();
-            let read = |schedule: Schedule| (almanac.reading(&schedule.spec), schedule);
+            let read = |schedule: Schedule| (book.reading(&schedule.spec), schedule);
             (turned, schedules.into_iter().map(read).collect::<Vec<_>>())
         });
         // Died of the question: it is asked again in the next life.

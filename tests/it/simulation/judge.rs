@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use docknap::app::{App, rules};
+use docknap::app::App;
+use docknap::app::rulebook::RuleBook;
 use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::desired::Layer;
@@ -355,12 +356,13 @@ pub fn stored(machine: &Machine, newest: i64) -> (BTreeMap<RunId, Run>, Vec<Step
 
 /// Every container that a rule may be for.
 async fn facts(app: App) -> Vec<Fact> {
-    let rules = rules::load(&app).await.expect("they read");
+    let book = RuleBook::load(&app).await.expect("it reads");
+    let rules = &book.rules;
     let now = app.clock.now();
     let moment = rules.at(now);
     let inventory = app.hosts.local().inventory();
     let host = HostId::local();
-    let naps = db::naps::of_host(&app.db, &host).await.expect("they read");
+    let naps = book.naps(&host);
     let applied = db::applied::of_host(&app.db, &host).await.expect("they read");
     let ordinary = inventory.containers.iter().filter(|container| container.is_ordinary());
     ordinary

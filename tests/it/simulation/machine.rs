@@ -9,9 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use docknap::app::auth::password::Cost;
-use docknap::app::{
-    Activator, App, Auth, Bus, Execution, IdSource, Outside, Parts, Vitals, calendars, execute,
-};
+use docknap::app::{Activator, App, Auth, Bus, Execution, IdSource, Outside, Parts, Vitals, execute};
 use docknap::clock::Clock;
 use docknap::config::Config;
 use docknap::db::Db;
@@ -173,7 +171,7 @@ impl Machine {
             let host = Host::new(HostId::local(), settings, self.clock.clone());
             let app = App::new(Parts {
                 soon: docknap::app::soon::Soon::default(),
-                facts: docknap::app::Kept::default(),
+                rulebook: docknap::app::rulebook::LastRead::default(),
                 sleeps: Activator::default(),
                 db,
                 clock: self.clock.clone(),
@@ -185,7 +183,6 @@ impl Machine {
                 execution: Execution::default(),
                 answering: docknap::app::idempotency::AtWork::default(),
                 outside: Outside::default(),
-                calendars: calendars::Expanded::default(),
                 auth,
                 vitals: Vitals::new(self.clock.now()),
             });

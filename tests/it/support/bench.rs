@@ -288,9 +288,8 @@ async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path, clu
         answering: docknap::app::idempotency::AtWork::default(),
         outside: docknap::app::Outside::default(),
         soon: docknap::app::soon::Soon::default(),
-        facts: docknap::app::Kept::default(),
+        rulebook: docknap::app::rulebook::LastRead::default(),
         sleeps: Activator::default(),
-        calendars: docknap::app::calendars::Expanded::default(),
         auth,
         vitals: Vitals::new(clock.now()),
     });

@@ -159,7 +159,6 @@ mod tests {
     use crate::app::simulate::Foretold;
     use crate::app::zone::NamedZone;
     use crate::domain::action::Action;
-    use crate::domain::desired::Rules;
     use crate::domain::ids::HostId;
     use crate::domain::simulate::{Event, EventKind, Simulation};
     use crate::domain::target::Target;
@@ -191,7 +190,7 @@ mod tests {
             runs: Vec::new(),
             runs_since: None,
             unreadable: Vec::new(),
-            rules: Rules::default(),
+            rules: std::sync::Arc::default(),
             marks: BTreeMap::new(),
         };
         let slots =

@@ -1,0 +1,310 @@
+//! Everything that says what should sleep, read once for a pass or a page, and right beside other writers.
+//!
+//! [`RuleBook::load`] asks for the versions that the database counts (`db::rulebook`), and reads anew only what has
+//! another one. The versions are read first: a change that comes while the rest is read counts after it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::sync::OnceCell;
+
+use super::calendars::{self, Dates};
+use super::zone::{self, NamedZone};
+use super::{App, Result};
+use crate::db;
+use crate::db::rulebook::Versions;
+use crate::domain::action::Action;
+use crate::domain::calendar::CalendarEffect;
+use crate::domain::conflict::Fires;
+use crate::domain::contradiction::contradicts;
+use crate::domain::desired::{Rules, WindowRule};
+use crate::domain::ids::{CalendarId, HostId, ScheduleId};
+use crate::domain::inventory::{ContainerState, Inventory};
+use crate::domain::nap::Naps;
+use crate::domain::overrides::Place;
+use crate::domain::run::{Run, Trigger};
+use crate::domain::schedule::{Reading, Schedule, ScheduleSpec, When};
+use crate::domain::target::{ContainerIdentity, Target};
+use crate::domain::time::{Instant, serialize_instant};
+use crate::domain::window::{Mood, Window};
+
+/// What a schedule does next.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = NextJson)]
+pub struct NextAction {
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Instant)]
+    pub at: Timestamp,
+    pub action: Action,
+    #[schema(value_type = String)]
+    pub schedule_id: ScheduleId,
+    pub schedule_title: String,
+    // It is the edge of a window: a nap or a wake.
+    #[serde(skip)]
+    pub by_window: bool,
+}
+
+/// Windows, overrides, calendars, the default zone and naps, as they were at one version.
+#[derive(Clone, Debug)]
+pub struct RuleBook {
+    versions: Versions,
+    /// Repeating dates of calendars are known from the first day of this month on.
+    month: Date,
+    /// The zone of sentences, and of schedules that name none.
+    pub zone: NamedZone,
+    /// The window schedules that are on, and the overrides that have not been closed.
+    pub rules: Arc<Rules>,
+    /// By name.
+    pub calendars: Arc<Vec<Dates>>,
+    naps: Arc<HashMap<HostId, Naps>>,
+    no_naps: Naps,
+    /// What schedules other than windows do next: read when a page asks first, since a pass does not.
+    coming: Arc<OnceCell<HashMap<Target, Arc<NextAction>>>>,
+}
+
+/// The book that was read last.
+#[derive(Debug, Default)]
+pub struct LastRead {
+    book: Mutex<Option<Arc<RuleBook>>>,
+    /// One reads for all who ask meanwhile.
+    reading: tokio::sync::Mutex<()>,
+    /// The version of the rules at the scheduler's last look at everything.
+    looked_at: AtomicI64,
+}
+
+impl LastRead {
+    /// Whether the rules are others than at the scheduler's last look: another process tells nobody of what it writes.
+    /// This is a look.
+    pub fn look_at(&self, versions: Versions) -> bool {
+        self.looked_at.swap(versions.rules, Ordering::AcqRel) != versions.rules
+    }
+
+    fn book(&self) -> Option<Arc<RuleBook>> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl RuleBook {
+    /// What holds now. Not to be called by who holds a transaction: it asks for a connection of its own.
+    pub async fn load(app: &App) -> Result<Arc<Self>> {
+        let month = calendars::today(app).first_of_month();
+        let versions = db::rulebook::versions(&app.db).await?;
+        let is_right = |book: &Arc<Self>, versions| book.versions == versions && book.month == month;
+        if let Some(book) = app.rulebook.book().filter(|book| is_right(book, versions)) {
+            return Ok(book);
+        }
+        let _turn = app.rulebook.reading.lock().await;
+        let versions = db::rulebook::versions(&app.db).await?;
+        let last = app.rulebook.book();
+        if let Some(book) = last.as_ref().filter(|book| is_right(book, versions)) {
+            return Ok(Arc::clone(book));
+        }
+        let book = Arc::new(Self::read(app, versions, month, last.as_deref()).await?);
+        *app.rulebook.book.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&book));
+        Ok(book)
+    }
+
+    /// Reads what the last book has no longer right.
+    async fn read(app: &App, versions: Versions, month: Date, last: Option<&Self>) -> Result<Self> {
+        let last = last.filter(|last| last.month == month);
+        let naps = match last {
+            Some(last) if last.versions.naps == versions.naps => Arc::clone(&last.naps),
+            _ => Arc::new(db::naps::all(&app.db).await?),
+        };
+        if let Some(last) = last.filter(|last| last.versions.rules == versions.rules) {
+            return Ok(Self { versions, naps, ..last.clone() });
+        }
+        let known = last.map(|last| last.calendars.as_slice()).unwrap_or_default();
+        let mut book = Self {
+            versions,
+            month,
+            zone: zone::read(app).await?,
+            rules: Arc::new(Rules::default()),
+            calendars: Arc::new(calendars::expand_all(app, month, known).await?),
+            naps,
+            no_naps: Naps::new(),
+            coming: Arc::default(),
+        };
+        let windows = db::schedules::windows(&app.db).await?;
+        let overrides = db::overrides::open(&app.db).await?;
+        let windows = windows.iter().filter_map(|schedule| book.rule(schedule)).collect();
+        book.rules = Arc::new(Rules::new(windows, overrides));
+        Ok(book)
+    }
+
+    /// The zone of times as if the default were another.
+    #[must_use]
+    pub(super) fn in_zone(&self, zone: NamedZone) -> Self {
+        Self { zone, ..self.clone() }
+    }
+
+    /// As if a calendar named these dates.
+    #[must_use]
+    pub(super) fn with_dates(&self, dates: Dates) -> Self {
+        let others = self.calendars.iter().filter(|known| known.id != dates.id).cloned();
+        Self { calendars: Arc::new(others.chain([dates.clone()]).collect()), ..self.clone() }
+    }
+
+    /// What naps on a host.
+    pub fn naps(&self, host: &HostId) -> &Naps {
+        self.naps.get(host).unwrap_or(&self.no_naps)
+    }
+
+    /// The dates of a calendar.
+    pub fn dates(&self, id: &CalendarId) -> Option<&Dates> {
+        self.calendars.iter().find(|dates| dates.id == *id)
+    }
+
+    /// A sentence about the calendar that a schedule goes by, where not all of its file counts.
+    pub(super) fn doubt(&self, calendar: Option<&(CalendarId, CalendarEffect)>) -> Option<String> {
+        let dates = self.dates(&calendar?.0)?;
+        let left = Some(dates.left.total()).filter(|left| *left > 0)?;
+        let (noun, they) = if left == 1 { ("entry", "it") } else { ("entries", "them") };
+        let name = &dates.name;
+        Some(format!("The calendar “{name}” leaves out {left} {noun} of its file; its page lists {they}."))
+    }
+
+    /// The zone a schedule is read in: its own, else the default.
+    pub fn zone_of(&self, spec: &ScheduleSpec) -> NamedZone {
+        zone::effective(spec.timezone.as_deref(), &self.zone)
+    }
+
+    /// How a schedule's times are to be read. A calendar that is gone has no dates.
+    pub fn reading(&self, spec: &ScheduleSpec) -> Reading {
+        self.reading_in(self.zone_of(spec), spec.calendar.as_ref())
+    }
+
+    /// As [`RuleBook::reading`], of a schedule that is not complete yet.
+    pub fn reading_in(&self, zone: NamedZone, calendar: Option<&(CalendarId, CalendarEffect)>) -> Reading {
+        let days = |id| self.dates(id).map(|dates| Arc::clone(&dates.days));
+        let calendar = calendar.and_then(|(id, effect)| Some((days(id)?, *effect)));
+        Reading { zone: zone.zone, calendar }
+    }
+
+    /// The instants at which a schedule fires, or its window changes.
+    pub fn fires(&self, spec: &ScheduleSpec, skip: Option<Timestamp>) -> Option<Fires> {
+        Fires::of(&spec.when, &self.reading(spec), skip)
+    }
+
+    /// The first instant strictly after `after` at which a schedule fires, or its window changes, or a sleep would have
+    /// begun that is skipped: that it was is remembered then.
+    pub fn next_after(
+        &self,
+        spec: &ScheduleSpec,
+        skip: Option<Timestamp>,
+        after: Timestamp,
+    ) -> Option<Timestamp> {
+        let next = self.fires(spec, skip)?.next(after);
+        let skipped = skip.filter(|at| *at > after && matches!(spec.when, When::Window(_)));
+        [next, skipped].into_iter().flatten().min()
+    }
+
+    /// The next instant at which a schedule acts: its next due one, or the one after where that is skipped.
+    pub fn next_at(&self, schedule: &Schedule) -> Option<Timestamp> {
+        let due = schedule.next_due?;
+        if schedule.skip_at != Some(due) {
+            return Some(due);
+        }
+        // Of a window the whole sleep is dropped, its end included.
+        self.next_after(&schedule.spec, schedule.skip_at.filter(|_| schedule.is_window()), due)
+    }
+
+    /// What a schedule does next, a skipped occurrence left out. A window's edge puts to sleep or wakes.
+    pub fn next_action(&self, schedule: &Schedule) -> Option<NextAction> {
+        let at = self.next_at(schedule)?;
+        let wakes = |rule: WindowRule| rule.rota().voice(at).mood() == Mood::Awake;
+        Some(NextAction {
+            at,
+            action: if self.rule(schedule).is_some_and(wakes) { Action::Start } else { schedule.spec.action },
+            by_window: schedule.is_window(),
+            schedule_id: schedule.id.clone(),
+            schedule_title: schedule.title(),
+        })
+    }
+
+    /// What the schedules of each target do next, windows apart: what those do is told by what is wanted.
+    pub(super) async fn coming(&self, app: &App) -> Result<&HashMap<Target, Arc<NextAction>>> {
+        let read = async || {
+            let mut coming = HashMap::new();
+            let due = db::schedules::coming_per_target(&app.db).await?;
+            for schedule in due.into_iter().filter(|schedule| !schedule.is_window()) {
+                if let Some(next) = self.next_action(&schedule) {
+                    coming.entry(schedule.spec.target).or_insert_with(|| Arc::new(next));
+                }
+            }
+            Ok(coming)
+        };
+        self.coming.get_or_try_init(read).await
+    }
+
+    /// The rule of a window schedule; `None` for another kind, and for a text that no longer parses.
+    pub fn rule(&self, schedule: &Schedule) -> Option<WindowRule> {
+        let rule = self.rule_of(&schedule.id, &schedule.spec, schedule.effective_from)?;
+        Some(WindowRule { skip: schedule.skip_at, ..rule })
+    }
+
+    /// As [`RuleBook::rule`], of a schedule that is not stored yet.
+    pub fn rule_of(&self, id: &ScheduleId, spec: &ScheduleSpec, from: Timestamp) -> Option<WindowRule> {
+        let When::Window(text) = &spec.when else { return None };
+        Some(WindowRule {
+            id: id.clone(),
+            title: spec.title(),
+            target: spec.target.clone(),
+            window: Window::parse(text).ok()?,
+            reading: self.reading(spec),
+            skip: None,
+            from,
+            policy: spec.policy,
+            sleep: spec.action,
+            wake: spec.wake,
+            stop_timeout_seconds: spec.stop_timeout_seconds,
+            guard: spec.guard.clone(),
+        })
+    }
+
+    /// The members of a run's target that it leaves alone, with the reason: those of which a hold, an override or a
+    /// narrower window wants something else at `now`. What a person or a token asks for is done all the same.
+    pub(super) fn left_alone(
+        &self,
+        run: &Run,
+        inventory: &Inventory,
+        now: Timestamp,
+    ) -> HashMap<ContainerIdentity, String> {
+        let by_level = run.is_level();
+        let by_edge = !by_level
+            && matches!(
+                run.trigger,
+                Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override
+            );
+        let mut left = HashMap::new();
+        if !by_level && !by_edge {
+            return left;
+        }
+        let moment = self.rules.at(now);
+        let naps = self.naps(&run.target.host);
+        for member in inventory.members(&run.target.subject) {
+            let desired = moment.desired(Place::of(&member));
+            let contradicts = match desired.wanted {
+                // The rule is gone since the run was stored.
+                None => by_level && !run.puts_back,
+                Some(wanted) => contradicts(run.action, wanted),
+            };
+            let holds = || naps.get(&member.identity).is_some_and(|nap| nap.holds(&member, inventory));
+            if contradicts && (by_level || desired.rule().is_none()) {
+                let why = desired.why(&self.zone.zone);
+                let why = if why.is_empty() { "no rule asks for it any more".to_owned() } else { why };
+                left.insert(member.identity.clone(), why);
+            } else if by_level
+                && run.action.reverses_order()
+                && member.state == ContainerState::Paused
+                && !holds()
+            {
+                left.insert(member.identity.clone(), "paused by somebody else: left as it is".to_owned());
+            }
+        }
+        left
+    }
+}
