@@ -1,10 +1,11 @@
 //! Calendars: kept by admins, seen by everyone, looked at by the scheduler.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 
 use super::almanac::Almanac;
@@ -71,8 +72,8 @@ async fn expand(calendar: Calendar, month: Date) -> Result<Dates> {
     worked.await.map_err(|error| Error::Internal(error.into()))
 }
 
-fn kept(app: &App) -> std::sync::MutexGuard<'_, Kept> {
-    app.calendars.0.lock().unwrap_or_else(PoisonError::into_inner)
+fn kept(app: &App) -> MutexGuard<'_, Kept> {
+    app.calendars.0.lock()
 }
 
 /// Today in UTC: dates that far ahead or back do not hang on a zone.

@@ -4,13 +4,15 @@
 //! re-create is seen here: whenever Docker tells of a container, the open stays are compared with the inventory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Activator, Actor, App, Result, settings, targets};
 use crate::db;
@@ -55,8 +57,8 @@ impl Slept {
         self.look.wake();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Read>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Read>> {
+        self.read.lock()
     }
 }
 

@@ -19,7 +19,7 @@ use super::endpoint::Endpoint;
 use super::reading::{self, Row};
 use super::streams::{self, Lines, Output};
 use super::wire::{self, Wire};
-use super::{Answer, DockerError, Usage, words};
+use super::{DockerError, Usage, words};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Check, Container};
@@ -251,7 +251,7 @@ impl Client {
         self.timed(LOOK, "GET /events", found).await
     }
 
-    pub(super) async fn start(&self, id: &str) -> Result<Answer, DockerError> {
+    pub(super) async fn start(&self, id: &str) -> Result<(), DockerError> {
         self.act(ACT, id, "start", self.docker.start_container(id, None)).await
     }
 
@@ -260,7 +260,7 @@ impl Client {
         id: &str,
         grace: Option<u32>,
         container_grace: u32,
-    ) -> Result<Answer, DockerError> {
+    ) -> Result<(), DockerError> {
         let options = StopContainerOptions { signal: None, t: seconds(grace) };
         let limit = limit(grace, container_grace);
         self.act(limit, id, "stop", self.docker.stop_container(id, Some(options))).await
@@ -271,17 +271,17 @@ impl Client {
         id: &str,
         grace: Option<u32>,
         container_grace: u32,
-    ) -> Result<Answer, DockerError> {
+    ) -> Result<(), DockerError> {
         let options = RestartContainerOptions { signal: None, t: seconds(grace) };
         let limit = limit(grace, container_grace);
         self.act(limit, id, "restart", self.docker.restart_container(id, Some(options))).await
     }
 
-    pub(super) async fn pause(&self, id: &str) -> Result<Answer, DockerError> {
+    pub(super) async fn pause(&self, id: &str) -> Result<(), DockerError> {
         self.act(ACT, id, "pause", self.docker.pause_container(id)).await
     }
 
-    pub(super) async fn unpause(&self, id: &str) -> Result<Answer, DockerError> {
+    pub(super) async fn unpause(&self, id: &str) -> Result<(), DockerError> {
         self.act(ACT, id, "unpause", self.docker.unpause_container(id)).await
     }
 
@@ -360,21 +360,15 @@ impl Client {
     pub(super) async fn check(&self) -> Vec<(&'static str, Result<(), DockerError>)> {
         // No container has this id: Docker draws them at random.
         let nobody = "0".repeat(64);
-        let known = |answer: Result<Answer, DockerError>| match answer {
-            Ok(_) | Err(DockerError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
+        let known = |answer: Result<(), DockerError>| match answer {
+            Err(DockerError::NotFound { .. }) => Ok(()),
+            answer => answer,
         };
         let events = async {
             Lines::new(self.wire.open(&events_target("0", Some("1"))).await?).next().await.map(drop)
         };
-        let stats = match self.usage(&nobody, true).await {
-            Err(error) => known(Err(error)),
-            Ok(_) => Ok(()),
-        };
-        let logs = match self.last_lines(&nobody, 1, 1).await {
-            Err(error) => known(Err(error)),
-            Ok(_) => Ok(()),
-        };
+        let stats = known(self.usage(&nobody, true).await.map(drop));
+        let logs = known(self.last_lines(&nobody, 1, 1).await.map(drop));
         vec![
             (CALLS[0], self.ping().await),
             (CALLS[1], self.get::<Engine>(LOOK, "/version", "").await.map(drop)),
@@ -392,24 +386,21 @@ impl Client {
         ]
     }
 
-    /// A call that changes a container.
+    /// A call that changes a container. That it was so already (304) is no refusal; that it was done does not say that
+    /// it lasts: look (semantics §6).
     async fn act(
         &self,
         limit: Duration,
         id: &str,
         verb: &str,
         call: impl Future<Output = Result<(), Error>>,
-    ) -> Result<Answer, DockerError> {
+    ) -> Result<(), DockerError> {
         if !is_reference(id) {
             return Err(DockerError::no_such(id));
         }
         self.acting.fetch_add(1, Ordering::Relaxed);
         let _acting = Acting(&self.acting);
-        match self.timed(limit, &format!("POST /containers/{id}/{verb}"), call).await {
-            Ok(()) => Ok(Answer::Done),
-            Err(DockerError::Refused { status: wire::ALREADY, .. }) => Ok(Answer::Already),
-            Err(error) => Err(error),
-        }
+        self.timed(limit, &format!("POST /containers/{id}/{verb}"), call).await
     }
 
     /// Asks for `path`, and reads what is of use in the answer.

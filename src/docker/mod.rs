@@ -56,15 +56,6 @@ impl Usage {
     }
 }
 
-/// What Docker said to a call that changes a container, where it did not refuse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It did it. The container may still fail a moment later: look (semantics §6).
-    Done,
-    /// It was so already (304).
-    Already,
-}
-
 /// Why a call did not do what it should. Texts are for a person: they say what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DockerError {

@@ -3,10 +3,11 @@
 //! Pure: pages, previews, the simulator and what fires ask the same functions.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
+
+use parking_lot::Mutex;
 
 use super::action::Action;
 use super::guard::Guard;
@@ -404,7 +405,7 @@ impl<'a> Moment<'a> {
     /// The rule that decides for a target among its own, and what it says; of equal voices the oldest schedule.
     fn voice_of(&self, target: &Target) -> Option<(usize, Voice)> {
         let (target, indexes) = self.rules.by_target.get_key_value(target)?;
-        let voices = || self.voices.lock().unwrap_or_else(PoisonError::into_inner);
+        let voices = || self.voices.lock();
         if let Some(known) = voices().get(target) {
             return *known;
         }

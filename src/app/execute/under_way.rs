@@ -5,13 +5,14 @@
 //! whoever starts one container of a stack does not call off the nap of the others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::early::EarlyLooks;
-use super::guard::Looks;
 use super::locks::Locks;
+use super::looks::Looks;
 use super::submit::Prepared;
 use crate::app::Activator;
 use crate::domain::action::Action;
@@ -186,13 +187,13 @@ impl Execution {
     /// Spares the runner the reading of many runs. To be called before they can be seen: who sees one for the first time
     /// then finds it here, and who sees it again, changed since, does not.
     pub fn hand_over(&self, prepared: impl IntoIterator<Item = Prepared>) {
-        let mut handed_over = self.0.handed_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut handed_over = self.0.handed_over.lock();
         handed_over.extend(prepared.into_iter().map(|one| (one.run.id.clone(), one)));
     }
 
     /// What was handed over. To be called after it was read which runs wait.
     pub(super) fn handed_over(&self) -> HashMap<RunId, Prepared> {
-        std::mem::take(&mut self.0.handed_over.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.0.handed_over.lock())
     }
 
     /// The epoch of the process that drives. One process drives an SQLite database: 0.
@@ -227,7 +228,7 @@ impl Execution {
 
     /// Room for one more container operation on a host, where there is some.
     pub(super) fn permit(&self, host: &HostId, parallelism: usize) -> Option<OwnedSemaphorePermit> {
-        let mut permits = self.0.permits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut permits = self.0.permits.lock();
         let semaphore =
             permits.entry(host.clone()).or_insert_with(|| Arc::new(Semaphore::new(parallelism.max(1))));
         Arc::clone(semaphore).try_acquire_owned().ok()
@@ -306,7 +307,7 @@ impl Execution {
 
     /// Remembers what a run that waits has lost; answers all of it.
     pub(super) fn loses(&self, id: &RunId, more: GivenUp) -> GivenUp {
-        let mut lost = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lost = self.0.lost.lock();
         if more.is_empty() {
             return lost.get(id).cloned().unwrap_or_default();
         }
@@ -317,7 +318,7 @@ impl Execution {
 
     /// Forgets that for runs that wait no more.
     pub(super) fn keep_lost(&self, waiting: &HashSet<&RunId>) {
-        self.0.lost.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| waiting.contains(id));
+        self.0.lost.lock().retain(|id, _| waiting.contains(id));
     }
 
     /// A run begins to be driven. Until the guard is dropped it is under way.
@@ -355,7 +356,7 @@ impl Execution {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Active>> {
-        self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.active.lock()
     }
 }
 
