@@ -14,6 +14,7 @@ use crate::domain::nap::Sample;
 mod answers;
 pub mod client;
 pub mod endpoint;
+mod events;
 pub mod hosts;
 mod inventory;
 mod reading;
