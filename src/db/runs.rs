@@ -13,7 +13,6 @@ use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::guard::Deferral;
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::run::{ActorRef, MissedSpan, Run, RunState, Trigger};
-use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::time::{from_ms, to_ms};
 
@@ -71,7 +70,7 @@ impl TryFrom<RunRow> for Run {
         let also = also_of(row.also.as_deref()).ok_or_else(|| damaged("what is to be started too"))?;
         Ok(Self {
             also,
-            target: Schedule::target_from_columns(&row.host_id, &row.target_type, &row.target_identity)
+            target: Target::from_columns(&row.host_id, &row.target_type, &row.target_identity)
                 .ok_or_else(|| damaged("its target"))?,
             action: row.action.parse().map_err(|_| damaged("its action"))?,
             trigger: Trigger::parse(&row.trigger_kind).ok_or_else(|| damaged("its trigger"))?,
@@ -255,9 +254,8 @@ pub async fn undone_targets(tx: &mut Tx) -> Result<Option<HashSet<Target>>> {
         return Ok(None);
     }
     // What this program never wrote is the target of nothing else.
-    let read = |(host, kind, identity): (String, String, String)| {
-        Schedule::target_from_columns(&host, &kind, &identity)
-    };
+    let read =
+        |(host, kind, identity): (String, String, String)| Target::from_columns(&host, &kind, &identity);
     Ok(Some(rows.into_iter().filter_map(read).collect()))
 }
 

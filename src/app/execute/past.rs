@@ -9,8 +9,7 @@ use crate::docker::Host;
 use crate::domain::action::Action;
 use crate::domain::inventory::{ContainerState, Inventory};
 use crate::domain::nap::Naps;
-use crate::domain::plan::ALREADY;
-use crate::domain::run::{Run, Step, StepState, Trigger};
+use crate::domain::run::{ALREADY, Run, Step, StepState, Trigger};
 use crate::domain::target::ContainerIdentity;
 
 /// A run that is undone, with its steps.

@@ -3,50 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
-use super::super::ids::HostId;
+pub use super::super::dependency::AddedEdge;
 use super::super::inventory::{Container, Inventory};
-use super::super::run::Condition;
 use super::super::target::{ContainerIdentity, Subject};
 
 /// The longest a dependency may be waited for, in seconds.
 pub const MAX_WAIT: i64 = 3600;
-
-/// One edge: the dependant starts after the dependency, and stops before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddedEdge {
-    pub id: String,
-    /// The Engine both live on.
-    pub host: HostId,
-    /// Who waits: a stack, or the containers of a service.
-    pub dependant: Subject,
-    /// Its name when the edge was added.
-    pub dependant_name: String,
-    /// Who is waited for.
-    pub dependency: Subject,
-    /// Its name when the edge was added.
-    pub dependency_name: String,
-    /// What must be so of it.
-    pub condition: Condition,
-    /// How long it is waited for, in seconds; `None` = the usual time.
-    pub wait_seconds: Option<i64>,
-    /// The account that added it.
-    pub author_id: Option<String>,
-    pub author: String,
-    pub created_at: Timestamp,
-}
-
-impl AddedEdge {
-    /// Whether both sides are containers of one stack, so that it orders the waves of a plan.
-    pub fn is_within_a_stack(&self) -> bool {
-        let project = |subject: &Subject| match subject {
-            Subject::Container(ContainerIdentity::Service { project, .. }) => Some(project.clone()),
-            _ => None,
-        };
-        project(&self.dependant).is_some_and(|one| project(&self.dependency) == Some(one))
-    }
-}
 
 /// Whether a container is one of those that a side of an edge names: of a service, every replica.
 pub fn names(side: &Subject, container: &Container) -> bool {
