@@ -5,7 +5,6 @@ use std::future::Future;
 use std::sync::Arc;
 
 use jiff::ToSpan;
-
 use parking_lot::Mutex;
 
 use super::{Actor, App, Error, Result};

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::docker::Sighting;

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use governor::clock::Clock as _;
 use governor::{DefaultKeyedRateLimiter, Quota};
-
 use parking_lot::Mutex;
 
 use crate::app::{Error, Result};

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
-
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::app::App;
