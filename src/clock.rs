@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// Wall time, monotonic time and waiting.
@@ -28,7 +29,7 @@ struct Frozen {
     /// Wall time and monotonic time since the start; a jump moves only the first.
     now: watch::Sender<(Timestamp, Duration)>,
     /// Monotonic instants that somebody waits for, with how many do.
-    sleepers: std::sync::Mutex<std::collections::BTreeMap<Duration, usize>>,
+    sleepers: Mutex<std::collections::BTreeMap<Duration, usize>>,
 }
 
 /// The time given to [`Clock::timeout`] ran out.
@@ -59,7 +60,7 @@ impl Clock {
     pub fn frozen(now: Timestamp) -> Self {
         Self(Kind::Frozen(Arc::new(Frozen {
             now: watch::Sender::new((now, Duration::ZERO)),
-            sleepers: std::sync::Mutex::default(),
+            sleepers: Mutex::default(),
         })))
     }
 
@@ -158,7 +159,7 @@ impl Clock {
             Kind::Flowing { .. } => None,
             Kind::Frozen(frozen) => {
                 let now = frozen.now.borrow().1;
-                let sleepers = frozen.sleepers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let sleepers = frozen.sleepers.lock();
                 sleepers.keys().map(|until| until.saturating_sub(now)).find(|left| !left.is_zero())
             }
         }
@@ -173,7 +174,7 @@ struct Sleeper<'a> {
 
 impl<'a> Sleeper<'a> {
     fn new(frozen: &'a Frozen, until: Duration) -> Self {
-        let mut sleepers = frozen.sleepers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut sleepers = frozen.sleepers.lock();
         *sleepers.entry(until).or_default() += 1;
         Self { frozen, until }
     }
@@ -181,7 +182,7 @@ impl<'a> Sleeper<'a> {
 
 impl Drop for Sleeper<'_> {
     fn drop(&mut self) {
-        let mut sleepers = self.frozen.sleepers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut sleepers = self.frozen.sleepers.lock();
         if let Some(count) = sleepers.get_mut(&self.until) {
             *count -= 1;
             if *count == 0 {

@@ -45,7 +45,9 @@ pub use fuse::Fuse;
 #[cfg(feature = "faults")]
 mod fuse {
     use std::cell::RefCell;
-    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+    use std::sync::Arc;
+
+    use parking_lot::{Mutex, MutexGuard};
 
     use super::Point;
 
@@ -88,7 +90,7 @@ mod fuse {
         }
 
         fn lock(&self) -> MutexGuard<'_, State> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+            self.0.lock()
         }
 
         /// Whether the one who passes ends here.

@@ -17,6 +17,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::app::auth::password::Cost;
 use crate::app::auth::{KeyError, OpenError, setup};
 use crate::app::execute::runner;
+use crate::app::notices;
 use crate::app::{Activator, App, Auth, Bus, Execution, IdSource, Outside, Parts, Vitals};
 use crate::app::{locks, order, traces};
 use crate::clock::Clock;
@@ -237,7 +238,7 @@ pub async fn serve(
     }
     let (fed, stop_feed) = (app.clone(), watched.clone());
     watching.spawn(keep_alive("feed", app.clone(), watched.clone(), move || {
-        runner::feed(fed.clone(), stop_feed.clone())
+        notices::pass_on(fed.clone(), stop_feed.clone())
     }));
     let mut claiming = JoinSet::new();
     let (drives, stop_runner, tracker) = (app.clone(), stop.clone(), work.clone());

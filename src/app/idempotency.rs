@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::ToSpan;
+use parking_lot::Mutex;
 
 use super::{Actor, App, Error, Result};
 use crate::db;
@@ -33,14 +34,14 @@ struct Working(AtWork, (String, String));
 impl AtWork {
     fn begin(&self, user: &str, key: &str) -> Option<Working> {
         let entry = (user.to_owned(), key.to_owned());
-        let fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.clone());
+        let fresh = self.0.lock().insert(entry.clone());
         fresh.then(|| Working(self.clone(), entry))
     }
 }
 
 impl Drop for Working {
     fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+        self.0.0.lock().remove(&self.1);
     }
 }
 

@@ -1,8 +1,9 @@
 //! New ids: `UUIDv7`, so that they sort by the time they were made, also within one millisecond.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use uuid::Builder;
 
 /// Makes ids. Random, or reproducible from a seed for simulations.
@@ -48,7 +49,7 @@ impl IdSource {
     /// A new id for something made at `now`, of whichever type is wanted. Later calls sort after earlier ones, also
     /// when the clock is set back.
     pub fn next<T: From<String>>(&self, now: Timestamp) -> T {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         let ms = u64::try_from(now.as_millisecond()).unwrap_or(0).max(state.last_ms);
         if ms > state.last_ms {
             state.last_ms = ms;

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::rulebook::RuleBook;
 use super::{App, Result};
@@ -93,7 +93,7 @@ impl Counters {
     }
 
     fn on<T>(&self, host: &HostId, change: impl FnOnce(&mut OfHost) -> T) -> T {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.hosts.lock();
         change(hosts.entry(host.clone()).or_default())
     }
 
@@ -124,7 +124,7 @@ impl Counters {
 
     /// Claims of all hosts by how late they were: upper bound in seconds, how many. The last has no bound.
     pub fn lags(&self) -> Vec<(Option<f64>, u64)> {
-        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let hosts = self.hosts.lock();
         let mut all = Histogram::new(&LAGS);
         for host in hosts.values() {
             for (all, count) in all.counts.iter_mut().zip(&host.lags.counts) {
@@ -217,7 +217,7 @@ pub async fn text(app: &App) -> Result<String> {
 
 /// What was counted, by host.
 fn runs(text: &mut Text, app: &App) {
-    let mut counted = app.vitals.counters.hosts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut counted = app.vitals.counters.hosts.lock().clone();
     for host in app.hosts.all() {
         counted.entry(host.id().clone()).or_default();
     }

@@ -37,6 +37,7 @@ pub mod metrics;
 pub mod nap;
 pub mod near;
 pub mod needs;
+pub mod notices;
 pub mod order;
 pub mod outside;
 pub mod overrides;

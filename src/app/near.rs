@@ -1,5 +1,7 @@
 //! Names that look like one that is not there.
 
+use strsim::generic_levenshtein;
+
 use crate::domain::sorted;
 
 /// The names that look most like `wanted`: up to three, the likest first, whatever the case.
@@ -15,7 +17,8 @@ pub fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<Strin
             let contained = wanted.len() >= 3
                 && (starts_or_ends(&folded, &wanted)
                     || (folded.len() >= 3 && starts_or_ends(&wanted, &folded)));
-            let distance = if contained { usize::from(wanted != folded) } else { distance(&wanted, &folded) };
+            let distance =
+                if contained { usize::from(wanted != folded) } else { generic_levenshtein(&wanted, &folded) };
             (distance <= limit).then_some((distance, name))
         })
         .collect();
@@ -25,21 +28,6 @@ pub fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<Strin
 
 fn starts_or_ends(long: &[char], short: &[char]) -> bool {
     long.starts_with(short) || long.ends_with(short)
-}
-
-/// Single-character insertions, deletions and replacements between two texts.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -69,10 +69,7 @@ pub async fn get(app: &App, actor: &Actor, id: &str) -> Result<AddedEdge> {
 /// [`Error::Invalid`] naming what is wrong; a cycle is named by its containers.
 pub async fn add(app: &App, actor: &Actor, draft: &Draft) -> Result<AddedEdge> {
     actor.require(Permission::Operate)?;
-    let host = HostId::from(draft.host.as_deref().filter(|host| !host.is_empty()).unwrap_or("local"));
-    if app.hosts.get(&host).is_none() {
-        return Err(Error::field("host", format!("there is no host `{}`", shorten(host.as_str()))));
-    }
+    let host = targets::host(app, draft.host.as_deref())?.id().clone();
     let mut faults = Vec::new();
     let dependant = side(
         app,

@@ -1,10 +1,10 @@
 //! What others do to containers, kept until the scheduler looks.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::docker::Sighting;
 use crate::domain::ids::HostId;
@@ -136,7 +136,7 @@ impl Outside {
         host.late.extend(late);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock()
     }
 }

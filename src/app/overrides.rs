@@ -176,17 +176,13 @@ fn span(typed: &str) -> Option<Duration> {
 
 /// What a draft reaches, with its name.
 fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
-    let host = HostId::from(text(draft.host.as_ref()).unwrap_or("local"));
     let kind = text(draft.target_type.as_ref()).unwrap_or_default();
     if kind == "all" {
         return Ok((Reach::All, "everything".to_owned()));
     }
-    let Some(engine) = app.hosts.get(&host) else {
-        return Err(Error::field("host", format!("there is no host `{}`", shorten(host.as_str()))));
-    };
+    let host = targets::host(app, draft.host.as_deref())?;
     if kind == "host" {
-        let name = format!("host {host}");
-        return Ok((Reach::Host(host), name));
+        return Ok((Reach::Host(host.id().clone()), format!("host {}", host.id())));
     }
     let Some(target_type) = TargetType::parse(kind) else {
         return Err(Error::field("target_type", "use container, stack, host or all"));
@@ -194,9 +190,9 @@ fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
     let Some(name) = draft.target_id.as_deref().filter(|name| !name.is_empty()) else {
         return Err(Error::field("target_id", "say which one"));
     };
-    let target = targets::named(app, &host, target_type, name)?;
+    let target = targets::named(app, host.id(), target_type, name)?;
     let name = targets::name(app, &target);
-    targets::unprotected(&engine.inventory(), &target, &name)?;
+    targets::unprotected(&host.inventory(), &target, &name)?;
     Ok((Reach::Target(target), name))
 }
 

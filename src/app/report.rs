@@ -1,6 +1,6 @@
 //! The sleep report: when what slept is remembered, and what that came to.
 //!
-//! A run that puts to sleep begins a stay (`execute::drive`); a run that wakes ends it. What others wake, remove or
+//! A run that puts to sleep begins a stay (`execute::run`); a run that wakes ends it. What others wake, remove or
 //! re-create is seen here: whenever Docker tells of a container, the open stays are compared with the inventory.
 
 use std::collections::BTreeMap;

@@ -1,9 +1,12 @@
 //! Stacks and containers that somebody names: found by name or key, refused where they are never touched, and called by
 //! their present name.
 
+use std::sync::Arc;
+
 use super::App;
 use super::error::{Error, Result};
 use super::near::near;
+use crate::docker::Host;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Container, Inventory, Kind, Link, is_replaced_name};
 use crate::domain::sorted;
@@ -30,6 +33,30 @@ pub fn resolve(app: &App, host: &HostId, target_type: TargetType, name: &str) ->
         }
     };
     found.ok_or_else(|| not_found(&inventory, target_type, name))
+}
+
+/// The target of a name or key, on whichever host it is.
+///
+/// # Errors
+/// As [`resolve`] of the first host.
+pub fn find(app: &App, target_type: TargetType, name: &str) -> Result<Target> {
+    let mut tries = app.hosts.all().into_iter().map(|host| resolve(app, host.id(), target_type, name));
+    let first = tries.next().unwrap_or_else(|| Err(Error::not_found(target_type.as_str(), name)));
+    first.or_else(|error| tries.find_map(Result::ok).ok_or(error))
+}
+
+/// The host that a field names; where it names none, the one that DockNap was set up with.
+///
+/// # Errors
+/// [`Error::Invalid`] naming `host`.
+pub fn host(app: &App, named: Option<&str>) -> Result<Arc<Host>> {
+    match named.map(str::trim).filter(|named| !named.is_empty()) {
+        None => Ok(app.hosts.local()),
+        Some(named) => app
+            .hosts
+            .get(&HostId::from(named))
+            .ok_or_else(|| Error::field("host", format!("there is no host `{}`", shorten(named)))),
+    }
 }
 
 /// The target that fields name: that it is not there is a fault of the field, not of the address.

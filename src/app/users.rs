@@ -9,7 +9,7 @@ use super::audit::Audit;
 use super::auth::{self, account, policy};
 use super::{Actor, App, Error, FieldError, Result};
 use crate::db;
-use crate::db::credentials::Event;
+use crate::db::credentials::{Event, SESSIONS};
 pub use crate::db::sessions::Session;
 use crate::domain::audit::Change;
 use crate::domain::credential::name_key;
@@ -266,7 +266,7 @@ pub async fn end_session(app: &App, actor: &Actor, id: &UserId, key: &str) -> Re
     let session = sessions.iter().find(|session| session_key(session) == key).ok_or_else(missing)?;
     let user = account(app, id).await?.user;
     let mut tx = app.db.begin().await?;
-    if !db::sessions::delete_of(&mut tx, id, &session.id_hash).await? {
+    if !SESSIONS.end_one(&mut tx, id, &session.id_hash).await? {
         return Err(missing());
     }
     Audit::new(app, actor, "user.end_session").user(&user).store(&mut tx).await?;

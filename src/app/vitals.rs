@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
@@ -56,7 +56,7 @@ impl Vitals {
     /// The scheduler looked, and so many requests were made to Docker until now.
     pub fn beat(&self, now: Timestamp, calls: u64) {
         self.ticked(now);
-        let mut beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut beats = self.beats.lock();
         if beats.back().is_some_and(|(last, _)| now.duration_since(*last).abs() < BEAT) {
             return;
         }
@@ -68,7 +68,7 @@ impl Vitals {
 
     /// When the scheduler looked lately, the oldest first, with the requests made to Docker until then.
     pub fn beats(&self) -> Vec<(Timestamp, u64)> {
-        self.beats.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+        self.beats.lock().iter().copied().collect()
     }
 
     /// The scheduler looked.

@@ -2,10 +2,12 @@
 //! password or role, and sign-out go by. A new table is either here or, in the test over the schema, among those that
 //! hold none.
 
+use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
-use super::{Result, Tx, exec_tx};
+use super::{Db, Result, Tx, exec_db, exec_tx};
 use crate::domain::ids::UserId;
+use crate::domain::time::to_ms;
 
 /// What ends somebody's credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +39,54 @@ pub struct Credential {
     pub outlives: &'static [Event],
 }
 
+pub const SESSIONS: Credential = Credential { table: "sessions", key: "id_hash", outlives: &[] };
+/// A known browser only makes a try count apart (rulings 62).
+pub const DEVICES: Credential =
+    Credential { table: "devices", key: "id_hash", outlives: &[Event::SignOut, Event::Role] };
 pub const ALL: [Credential; 5] = [
-    Credential { table: "sessions", key: "id_hash", outlives: &[] },
+    SESSIONS,
     Credential { table: "tokens", key: "jti", outlives: &[] },
     // Made by an admin for somebody who may have no login at all.
     Credential { table: "user_links", key: "token_hash", outlives: &[Event::SignOut] },
     // Never more than a viewer's rights, whatever the role.
     Credential { table: "feeds", key: "digest", outlives: &[Event::SignOut, Event::Role] },
-    // It only makes a try count apart (rulings 62).
-    Credential { table: "devices", key: "id_hash", outlives: &[Event::SignOut, Event::Role] },
+    DEVICES,
 ];
+
+impl Credential {
+    /// Ends one of someone's, and answers whether it was theirs.
+    pub async fn end_one(&self, tx: &mut Tx, user: &UserId, key: &str) -> Result<bool> {
+        let sql =
+            AssertSqlSafe(format!("DELETE FROM {} WHERE user_id = $1 AND {} = $2", self.table, self.key));
+        Ok(exec_tx!(tx, sql, user.as_str(), key)? == 1)
+    }
+
+    /// Ends those of someone's that are the oldest by the column `age` until `keep` are left; `newest` stays, also where
+    /// several began at once.
+    pub async fn keep_newest(
+        &self,
+        tx: &mut Tx,
+        age: &str,
+        user: &UserId,
+        newest: &str,
+        keep: i64,
+    ) -> Result<()> {
+        let Self { table, key, .. } = self;
+        let sql = AssertSqlSafe(format!(
+            "DELETE FROM {table} WHERE user_id = $1 AND {key} NOT IN (SELECT {key} FROM {table} WHERE user_id = $1 \
+             ORDER BY CASE WHEN {key} = $2 THEN 0 ELSE 1 END, {age} DESC, {key} LIMIT $3)"
+        ));
+        exec_tx!(tx, sql, user.as_str(), newest, keep)?;
+        Ok(())
+    }
+}
+
+/// Removes the rows of a table of credentials that ended before `before`.
+pub async fn prune(db: &Db, table: &str, before: Timestamp) -> Result<()> {
+    let sql = AssertSqlSafe(format!("DELETE FROM {table} WHERE expires_ms < $1"));
+    exec_db!(db, sql, to_ms(before))?;
+    Ok(())
+}
 
 /// Ends what an event ends of `user`'s, but for the session `keep`, and answers how many sessions that were.
 pub async fn end(tx: &mut Tx, user: &UserId, event: Event, keep: Option<&str>) -> Result<u64> {

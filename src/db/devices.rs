@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::rows::{self, row};
-use super::{Db, Result, Tx, exec_db, exec_tx, on_db, on_tx};
+use super::{Db, Result, Tx, on_db, on_tx};
 use crate::domain::ids::UserId;
 use crate::domain::time::{from_ms, to_ms};
 
@@ -91,28 +91,4 @@ pub async fn put(tx: &mut Tx, device: &Device) -> Result<()> {
                  expires_ms = excluded.expires_ms, address = excluded.address, user_agent = excluded.user_agent";
     rows::insert(tx, "devices", vec![row], known).await?;
     Ok(())
-}
-
-/// Forgets one of someone's browsers and answers whether it was theirs.
-pub async fn delete_of(tx: &mut Tx, user: &UserId, id_hash: &str) -> Result<bool> {
-    let rows =
-        exec_tx!(tx, "DELETE FROM devices WHERE user_id = $1 AND id_hash = $2", user.as_str(), id_hash)?;
-    Ok(rows == 1)
-}
-
-/// Forgets the browsers of someone that were not used for the longest time until `keep` are left; `newest` stays.
-pub async fn delete_oldest(tx: &mut Tx, user: &UserId, newest: &str, keep: i64) -> Result<u64> {
-    Ok(exec_tx!(
-        tx,
-        "DELETE FROM devices WHERE user_id = $1 AND id_hash NOT IN (SELECT id_hash FROM devices \
-         WHERE user_id = $1 ORDER BY CASE WHEN id_hash = $2 THEN 0 ELSE 1 END, last_used_ms DESC, id_hash LIMIT $3)",
-        user.as_str(),
-        newest,
-        keep
-    )?)
-}
-
-/// Removes the rows of browsers that were known until before `before`, and answers how many.
-pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
-    Ok(exec_db!(db, "DELETE FROM devices WHERE expires_ms < $1", to_ms(before))?)
 }

@@ -12,7 +12,6 @@ use super::{Db, DbError, Result, on_db};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::run::{ActorRef, Run, RunState, Step, Trigger};
-use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::time::{from_ms, to_ms};
 
@@ -316,7 +315,7 @@ pub async fn last_touches(db: &Db) -> Result<Vec<LastTouch>> {
             let damaged =
                 |what: &str| DbError::Damaged { table: "runs", id: row.id.clone(), what: what.to_owned() };
             Ok(LastTouch {
-                target: Schedule::target_from_columns(&row.host_id, &row.target_type, &row.target_identity)
+                target: Target::from_columns(&row.host_id, &row.target_type, &row.target_identity)
                     .ok_or_else(|| damaged("target"))?,
                 action: row.action.parse().map_err(|_| damaged("action"))?,
                 run_id: RunId(row.id),

@@ -3,7 +3,6 @@
 use super::rows::{self, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db};
 use crate::domain::lock::Lock;
-use crate::domain::schedule::Schedule;
 use crate::domain::target::Target;
 use crate::domain::time::{from_ms, to_ms};
 
@@ -23,7 +22,7 @@ impl TryFrom<Row> for Lock {
     type Error = DbError;
 
     fn try_from(row: Row) -> Result<Self> {
-        let target = Schedule::target_from_columns(&row.host_id, &row.target_type, &row.target_identity);
+        let target = Target::from_columns(&row.host_id, &row.target_type, &row.target_identity);
         let damaged = || DbError::Damaged {
             table: "locks",
             id: row.target_identity.clone(),

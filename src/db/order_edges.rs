@@ -5,7 +5,6 @@ use super::{Db, DbError, Result, Tx, exec_tx, on_db};
 use crate::domain::ids::HostId;
 use crate::domain::order::added::AddedEdge;
 use crate::domain::run::Condition;
-use crate::domain::schedule::Schedule;
 use crate::domain::target::{Subject, Target};
 use crate::domain::time::{from_ms, to_ms};
 
@@ -33,7 +32,7 @@ impl TryFrom<Row> for AddedEdge {
         let damaged =
             |what: &str| DbError::Damaged { table: "order_edges", id: row.id.clone(), what: what.to_owned() };
         let side = |kind: &str, identity: &str| {
-            Schedule::target_from_columns(&row.host_id, kind, identity).map(|target| target.subject)
+            Target::from_columns(&row.host_id, kind, identity).map(|target| target.subject)
         };
         Ok(Self {
             dependant: side(&row.dependant_type, &row.dependant_identity)

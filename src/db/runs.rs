@@ -12,8 +12,7 @@ use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::guard::Deferral;
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::run::{ActorRef, MissedSpan, Run, RunState, Trigger};
-use crate::domain::schedule::Schedule;
-use crate::domain::target::ContainerIdentity;
+use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::time::{from_ms, to_ms};
 
 /// The columns of a run, in no particular order.
@@ -70,7 +69,7 @@ impl TryFrom<RunRow> for Run {
         let also = also_of(row.also.as_deref()).ok_or_else(|| damaged("what is to be started too"))?;
         Ok(Self {
             also,
-            target: Schedule::target_from_columns(&row.host_id, &row.target_type, &row.target_identity)
+            target: Target::from_columns(&row.host_id, &row.target_type, &row.target_identity)
                 .ok_or_else(|| damaged("its target"))?,
             action: row.action.parse().map_err(|_| damaged("its action"))?,
             trigger: Trigger::parse(&row.trigger_kind).ok_or_else(|| damaged("its trigger"))?,

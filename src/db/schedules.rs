@@ -93,12 +93,8 @@ impl Row {
         let guard = guard.map_err(|_| damaged("its guard"))?;
         Ok(Schedule {
             spec: ScheduleSpec {
-                target: Schedule::target_from_columns(
-                    &self.host_id,
-                    &self.target_type,
-                    &self.target_identity,
-                )
-                .ok_or_else(|| damaged("target"))?,
+                target: Target::from_columns(&self.host_id, &self.target_type, &self.target_identity)
+                    .ok_or_else(|| damaged("target"))?,
                 action: action.and_then(|word| word.parse().ok()).ok_or_else(|| damaged("action"))?,
                 name: self.name,
                 target_name: self.target_name,

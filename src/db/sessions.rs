@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::rows::{self, row};
 use super::users::{Stored, UserRow, columns};
-use super::{Db, Result, Tx, exec_db, exec_tx, on_db};
+use super::{Db, Result, Tx, exec_db, on_db};
 use crate::domain::ids::UserId;
 use crate::domain::time::{from_ms, to_ms};
 use crate::domain::user::User;
@@ -154,28 +154,4 @@ pub async fn touch(
 pub async fn delete(db: &Db, id_hash: &str) -> Result<()> {
     exec_db!(db, "DELETE FROM sessions WHERE id_hash = $1", id_hash)?;
     Ok(())
-}
-
-/// Ends one of someone's sessions and answers whether it was theirs.
-pub async fn delete_of(tx: &mut Tx, user: &UserId, id_hash: &str) -> Result<bool> {
-    let rows =
-        exec_tx!(tx, "DELETE FROM sessions WHERE user_id = $1 AND id_hash = $2", user.as_str(), id_hash)?;
-    Ok(rows == 1)
-}
-
-/// Ends the oldest of someone's sessions until `keep` are left; `newest` stays, also where several began at once.
-pub async fn delete_oldest(tx: &mut Tx, user: &UserId, newest: &str, keep: i64) -> Result<u64> {
-    Ok(exec_tx!(
-        tx,
-        "DELETE FROM sessions WHERE user_id = $1 AND id_hash NOT IN (SELECT id_hash FROM sessions \
-         WHERE user_id = $1 ORDER BY created_ms DESC, CASE WHEN id_hash = $2 THEN 0 ELSE 1 END, id_hash LIMIT $3)",
-        user.as_str(),
-        newest,
-        keep
-    )?)
-}
-
-/// Removes the rows of sessions that ended before `before`, and answers how many.
-pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
-    Ok(exec_db!(db, "DELETE FROM sessions WHERE expires_ms < $1", to_ms(before))?)
 }

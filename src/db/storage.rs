@@ -4,7 +4,8 @@
 //! stands until a write of some size has been stored: one row may still fit where the next run does not.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::engine::fault::Fault;
 use super::{Db, Result, exec_db};
@@ -28,7 +29,7 @@ pub(super) fn faults() -> u64 {
 /// Remembers a fault, and tells the log of the first one.
 pub(super) fn failed(fault: Fault, error: &sqlx::Error) {
     COUNT.fetch_add(1, Ordering::SeqCst);
-    let before = STANDING.lock().unwrap_or_else(PoisonError::into_inner).replace(fault);
+    let before = STANDING.lock().replace(fault);
     if before != Some(fault) {
         tracing::error!(error = %crate::domain::text::chain(error), "{}", fault.words());
     }
@@ -36,12 +37,12 @@ pub(super) fn failed(fault: Fault, error: &sqlx::Error) {
 
 /// What stands in the way of storing anything, in words for a person.
 pub fn fault() -> Option<&'static str> {
-    STANDING.lock().unwrap_or_else(PoisonError::into_inner).map(Fault::words)
+    STANDING.lock().map(Fault::words)
 }
 
 /// A write went through, and nothing failed since there were `faults`.
 fn well(faults: u64) {
-    let mut standing = STANDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut standing = STANDING.lock();
     if COUNT.load(Ordering::SeqCst) == faults && standing.take().is_some() {
         tracing::info!("the database stores again");
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::users::{Stored, UserRow, columns};
-use super::{Db, Result, Tx, exec_db, exec_tx, on_db};
+use super::{Db, Result, Tx, exec_tx, on_db};
 use crate::domain::ids::UserId;
 use crate::domain::time::to_ms;
 use crate::domain::user::User;
@@ -61,9 +61,4 @@ pub async fn delete_oldest(
         newest,
         keep
     )?)
-}
-
-/// Removes the rows of tokens that ended before `before`, and answers how many.
-pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
-    Ok(exec_db!(db, "DELETE FROM tokens WHERE expires_ms < $1", to_ms(before))?)
 }

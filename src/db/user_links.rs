@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::users::{Stored, UserRow, columns};
-use super::{Db, DbError, Result, Tx, exec_db, exec_tx, on_db};
+use super::{Db, DbError, Result, Tx, exec_tx, on_db};
 use crate::domain::ids::UserId;
 use crate::domain::time::{from_ms, to_ms};
 use crate::domain::user::{LinkKind, User};
@@ -92,9 +92,4 @@ pub async fn take(tx: &mut Tx, token_hash: &str, now: Timestamp) -> Result<bool>
 /// Withdraws all of someone's links and answers how many.
 pub async fn delete_all(tx: &mut Tx, user: &UserId) -> Result<u64> {
     Ok(exec_tx!(tx, "DELETE FROM user_links WHERE user_id = $1", user.as_str())?)
-}
-
-/// Removes the rows of links that ended before `before`, and answers how many.
-pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
-    Ok(exec_db!(db, "DELETE FROM user_links WHERE expires_ms < $1", to_ms(before))?)
 }

@@ -1,6 +1,5 @@
 //! The calls DockNap makes, each under a timeout, with answers in domain values.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,15 +15,14 @@ use tokio::sync::Semaphore;
 
 use super::answers::{self, Engine, Info, Inspected, Listed};
 use super::endpoint::Endpoint;
+use super::events::{Event, event_at, events_target, instant, read_event};
 use super::reading::{self, Row};
 use super::streams::{self, Lines, Output};
 use super::wire::{self, Wire};
-use super::{Answer, DockerError, Usage, words};
+use super::{DockerError, Usage, words};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
-use crate::domain::inventory::{self, Check, Container};
-use crate::domain::sorted;
-use crate::domain::target::ContainerIdentity;
+use crate::domain::inventory::{Check, Container};
 
 /// Every call DockNap makes, by method and path: what a socket proxy must let through. `ID` stands for a container.
 pub const CALLS: [&str; 13] = [
@@ -64,44 +62,11 @@ const ACT: Duration = Duration::from_secs(120);
 /// Given to stop and restart beyond the container's grace (semantics §6).
 const BEYOND_GRACE: Duration = Duration::from_secs(30);
 
-/// Events of a container that change what the inventory says. Health checks run as `exec_…` every few seconds; they
-/// stay with the Engine. `died` and `remove` are podman's words.
-const EVENTS: [&str; 14] = [
-    "create",
-    "start",
-    "restart",
-    "kill",
-    "die",
-    "died",
-    "stop",
-    "pause",
-    "unpause",
-    "rename",
-    "update",
-    "destroy",
-    "remove",
-    "health_status",
-];
-
-/// Signals that are sent to end a process: INT, QUIT, ABRT, KILL, TERM.
-const ENDING: [&str; 5] = ["2", "3", "6", "9", "15"];
-
 /// What an Engine said about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spoken {
     pub(super) api_version: String,
     pub(super) engine_version: String,
-}
-
-/// One event of one container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Event {
-    pub(super) id: String,
-    /// By the name and labels that come with the event.
-    pub(super) identity: Option<ContainerIdentity>,
-    pub(super) action: String,
-    pub(super) at: Option<Timestamp>,
-    pub(super) exit_code: Option<i64>,
 }
 
 /// The calls to one Engine.
@@ -251,7 +216,7 @@ impl Client {
         self.timed(LOOK, "GET /events", found).await
     }
 
-    pub(super) async fn start(&self, id: &str) -> Result<Answer, DockerError> {
+    pub(super) async fn start(&self, id: &str) -> Result<(), DockerError> {
         self.act(ACT, id, "start", self.docker.start_container(id, None)).await
     }
 
@@ -260,7 +225,7 @@ impl Client {
         id: &str,
         grace: Option<u32>,
         container_grace: u32,
-    ) -> Result<Answer, DockerError> {
+    ) -> Result<(), DockerError> {
         let options = StopContainerOptions { signal: None, t: seconds(grace) };
         let limit = limit(grace, container_grace);
         self.act(limit, id, "stop", self.docker.stop_container(id, Some(options))).await
@@ -271,17 +236,17 @@ impl Client {
         id: &str,
         grace: Option<u32>,
         container_grace: u32,
-    ) -> Result<Answer, DockerError> {
+    ) -> Result<(), DockerError> {
         let options = RestartContainerOptions { signal: None, t: seconds(grace) };
         let limit = limit(grace, container_grace);
         self.act(limit, id, "restart", self.docker.restart_container(id, Some(options))).await
     }
 
-    pub(super) async fn pause(&self, id: &str) -> Result<Answer, DockerError> {
+    pub(super) async fn pause(&self, id: &str) -> Result<(), DockerError> {
         self.act(ACT, id, "pause", self.docker.pause_container(id)).await
     }
 
-    pub(super) async fn unpause(&self, id: &str) -> Result<Answer, DockerError> {
+    pub(super) async fn unpause(&self, id: &str) -> Result<(), DockerError> {
         self.act(ACT, id, "unpause", self.docker.unpause_container(id)).await
     }
 
@@ -360,21 +325,15 @@ impl Client {
     pub(super) async fn check(&self) -> Vec<(&'static str, Result<(), DockerError>)> {
         // No container has this id: Docker draws them at random.
         let nobody = "0".repeat(64);
-        let known = |answer: Result<Answer, DockerError>| match answer {
-            Ok(_) | Err(DockerError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
+        let known = |answer: Result<(), DockerError>| match answer {
+            Err(DockerError::NotFound { .. }) => Ok(()),
+            answer => answer,
         };
         let events = async {
             Lines::new(self.wire.open(&events_target("0", Some("1"))).await?).next().await.map(drop)
         };
-        let stats = match self.usage(&nobody, true).await {
-            Err(error) => known(Err(error)),
-            Ok(_) => Ok(()),
-        };
-        let logs = match self.last_lines(&nobody, 1, 1).await {
-            Err(error) => known(Err(error)),
-            Ok(_) => Ok(()),
-        };
+        let stats = known(self.usage(&nobody, true).await.map(drop));
+        let logs = known(self.last_lines(&nobody, 1, 1).await.map(drop));
         vec![
             (CALLS[0], self.ping().await),
             (CALLS[1], self.get::<Engine>(LOOK, "/version", "").await.map(drop)),
@@ -392,24 +351,21 @@ impl Client {
         ]
     }
 
-    /// A call that changes a container.
+    /// A call that changes a container. That it was so already (304) is no refusal; that it was done does not say that
+    /// it lasts: look (semantics §6).
     async fn act(
         &self,
         limit: Duration,
         id: &str,
         verb: &str,
         call: impl Future<Output = Result<(), Error>>,
-    ) -> Result<Answer, DockerError> {
+    ) -> Result<(), DockerError> {
         if !is_reference(id) {
             return Err(DockerError::no_such(id));
         }
         self.acting.fetch_add(1, Ordering::Relaxed);
         let _acting = Acting(&self.acting);
-        match self.timed(limit, &format!("POST /containers/{id}/{verb}"), call).await {
-            Ok(()) => Ok(Answer::Done),
-            Err(DockerError::Refused { status: wire::ALREADY, .. }) => Ok(Answer::Already),
-            Err(error) => Err(error),
-        }
+        self.timed(limit, &format!("POST /containers/{id}/{verb}"), call).await
     }
 
     /// Asks for `path`, and reads what is of use in the answer.
@@ -491,13 +447,6 @@ fn agree(theirs: Option<(u32, u32)>, least: (u32, u32)) -> Result<String, String
     Ok(shown(theirs.min(NEWEST)))
 }
 
-/// Events of containers, from an instant on, and to one.
-fn events_target(since: &str, until: Option<&str>) -> String {
-    let filters = serde_json::json!({ "type": ["container"], "event": EVENTS }).to_string();
-    let until = until.map(|until| format!("&until={until}")).unwrap_or_default();
-    format!("/events?since={since}{until}&filters={}", utf8_percent_encode(&filters, NON_ALPHANUMERIC))
-}
-
 /// What to list: all containers, or those with all the label pairs.
 fn list_query(labels: &[String]) -> String {
     if labels.is_empty() {
@@ -512,37 +461,6 @@ fn is_reference(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
-}
-
-/// An instant as a query of events takes it.
-fn instant(at: Timestamp) -> String {
-    format!("{}.{:09}", at.as_second(), at.subsec_nanosecond().max(0))
-}
-
-/// When it happened, by the Engine's clock.
-fn event_at(message: &EventMessage) -> Option<Timestamp> {
-    message
-        .time_nano
-        .and_then(|nano| Timestamp::from_nanosecond(nano.into()).ok())
-        .or_else(|| message.time.and_then(|second| Timestamp::from_second(second).ok()))
-}
-
-fn read_event(message: EventMessage) -> Option<Event> {
-    let at = event_at(&message);
-    let actor = message.actor?;
-    let action = message.action?;
-    // `health_status: healthy`
-    let action = action.split(':').next().unwrap_or_default().trim().to_owned();
-    let attributes = actor.attributes.unwrap_or_default();
-    // `docker kill --signal HUP` tells a program to read its settings again: most live on.
-    if action == "kill" && attributes.get("signal").is_some_and(|signal| !ENDING.contains(&signal.as_str())) {
-        return None;
-    }
-    let exit_code = attributes.get("exitCode").or_else(|| attributes.get("containerExitCode"));
-    let exit_code = exit_code.and_then(|code| code.parse().ok());
-    let labels: BTreeMap<String, String> = sorted::map(attributes);
-    let identity = labels.get("name").map(|name| inventory::identity(name, &labels));
-    Some(Event { id: actor.id?, identity, action, at, exit_code })
 }
 
 /// The last lines of a text, the latest kept where not all fit.
@@ -578,9 +496,7 @@ fn tail(text: &str, lines: usize, bytes: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
-    use bollard::models::EventActor;
+    use std::collections::BTreeMap;
 
     use super::*;
 
@@ -613,23 +529,6 @@ mod tests {
         for bad in ["", "-x", "a/../b", "a b", "..", "a?x=1", "é", "a%2Fb", "\"><x"] {
             assert!(!is_reference(bad), "{bad}");
         }
-    }
-
-    #[test]
-    fn events_are_read_from_action_and_actor() {
-        let message = EventMessage {
-            action: Some("health_status: unhealthy".to_owned()),
-            actor: Some(EventActor {
-                id: Some("abc".to_owned()),
-                attributes: Some(HashMap::from([("exitCode".to_owned(), "137".to_owned())])),
-            }),
-            time_nano: Some(1_500_000_000),
-            ..EventMessage::default()
-        };
-        let event = read_event(message).expect("an event");
-        assert_eq!((event.action.as_str(), event.exit_code), ("health_status", Some(137)));
-        assert_eq!(event.at.map(Timestamp::as_millisecond), Some(1_500));
-        assert_eq!(read_event(EventMessage::default()), None);
     }
 
     #[test]

@@ -1,18 +1,19 @@
 //! The Engines DockNap knows, and the link to each.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::RwLock;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
 use super::inventory::Snapshot;
 use super::self_detection::Clues;
-use super::{Answer, DockerError, Endpoint, Usage};
+use super::{DockerError, Endpoint, Usage};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{
@@ -172,7 +173,7 @@ impl Host {
 
     /// What it holds, as last seen. Cheap; never calls Docker.
     pub fn inventory(&self) -> Inventory {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).inventory.clone()
+        self.state.read().inventory.clone()
     }
 
     /// The generation of inventory and link: a number that grows with each change.
@@ -187,15 +188,15 @@ impl Host {
 
     /// What settings and people say about protection.
     pub(super) fn guard(&self) -> Guard {
-        self.guard.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.guard.read().clone()
     }
 
     /// What people locked, from now on. Takes effect at once: on what is shown, and on what is about to be asked of the
     /// Engine.
     pub fn set_locks(&self, locks: Locks) {
-        self.guard.write().unwrap_or_else(PoisonError::into_inner).locks = locks.clone();
+        self.guard.write().locks = locks.clone();
         {
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state.write();
             state.shield = state.shield.with_locks(locks);
             let shielded = state.inventory.containers.iter().map(|container| {
                 let protection = state.shield.reason(container);
@@ -213,13 +214,13 @@ impl Host {
 
     /// What others were last seen to do, from now on.
     pub fn set_traces(&self, traces: Arc<Traces>) {
-        self.state.write().unwrap_or_else(PoisonError::into_inner).inventory.traces = traces;
+        self.state.write().inventory.traces = traces;
         self.generation.send_modify(|generation| *generation += 1);
     }
 
     /// The order that people added, from now on.
     pub fn set_added(&self, edges: Vec<AddedEdge>) {
-        self.state.write().unwrap_or_else(PoisonError::into_inner).inventory.added = Arc::new(edges);
+        self.state.write().inventory.added = Arc::new(edges);
         self.generation.send_modify(|generation| *generation += 1);
     }
 
@@ -341,18 +342,13 @@ impl Host {
     ///
     /// # Errors
     /// As Docker refused or failed; `Conflict` where it is paused.
-    pub async fn start(&self, id: &str) -> Result<Answer, DockerError> {
+    pub async fn start(&self, id: &str) -> Result<(), DockerError> {
         self.seen(self.client.start(id).await)
     }
 
     /// Stops a container. `grace` (seconds) is sent where the user set one; else the container's own counts, given
     /// as `container_grace` for the timeout: grace + 30 s.
-    pub async fn stop(
-        &self,
-        id: &str,
-        grace: Option<u32>,
-        container_grace: u32,
-    ) -> Result<Answer, DockerError> {
+    pub async fn stop(&self, id: &str, grace: Option<u32>, container_grace: u32) -> Result<(), DockerError> {
         self.seen(self.client.stop(id, grace, container_grace).await)
     }
 
@@ -362,7 +358,7 @@ impl Host {
         id: &str,
         grace: Option<u32>,
         container_grace: u32,
-    ) -> Result<Answer, DockerError> {
+    ) -> Result<(), DockerError> {
         self.seen(self.client.restart(id, grace, container_grace).await)
     }
 
@@ -370,7 +366,7 @@ impl Host {
     ///
     /// # Errors
     /// As Docker refused or failed; `Conflict` where it is paused or not running.
-    pub async fn pause(&self, id: &str) -> Result<Answer, DockerError> {
+    pub async fn pause(&self, id: &str) -> Result<(), DockerError> {
         self.seen(self.client.pause(id).await)
     }
 
@@ -378,7 +374,7 @@ impl Host {
     ///
     /// # Errors
     /// As Docker refused or failed; `Server` where it is not paused.
-    pub async fn unpause(&self, id: &str) -> Result<Answer, DockerError> {
+    pub async fn unpause(&self, id: &str) -> Result<(), DockerError> {
         self.seen(self.client.unpause(id).await)
     }
 
@@ -459,7 +455,7 @@ impl Host {
 
     /// Fills in why a freshly inspected container may not be touched.
     fn shielded(&self, mut container: Container) -> Container {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.read();
         container.protection = state.shield.reason(&container);
         let known = matches!(state.inventory.itself, SelfDetection::Container(_));
         drop(state);
@@ -494,7 +490,7 @@ impl Host {
     pub(super) fn publish(&self, snapshot: Option<Snapshot>, link: Option<Link>) {
         let mut notices = Vec::new();
         {
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state.write();
             if let Some(link) = link
                 && link != state.inventory.link
             {
@@ -523,13 +519,13 @@ impl Host {
 
     /// The daemon is known to have been up since then, by its own clock.
     pub(super) fn is_up_since(&self, instant: Timestamp) {
-        self.state.write().unwrap_or_else(PoisonError::into_inner).inventory.up_since = Some(instant);
+        self.state.write().inventory.up_since = Some(instant);
     }
 
     /// What the inventory shows is right as of now.
     pub(super) fn confirm(&self) {
         let now = self.clock.now();
-        self.state.write().unwrap_or_else(PoisonError::into_inner).inventory.seen_at = Some(now);
+        self.state.write().inventory.seen_at = Some(now);
     }
 
     pub(super) fn tell(&self, notice: Notice) {

@@ -14,6 +14,7 @@ use crate::domain::nap::Sample;
 mod answers;
 pub mod client;
 pub mod endpoint;
+mod events;
 pub mod hosts;
 mod inventory;
 mod reading;
@@ -54,15 +55,6 @@ impl Usage {
                 .and_then(|(up, used)| i64::try_from(used.as_nanos() * 1000 / up.as_nanos()).ok()),
         }
     }
-}
-
-/// What Docker said to a call that changes a container, where it did not refuse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It did it. The container may still fail a moment later: look (semantics §6).
-    Done,
-    /// It was so already (304).
-    Already,
 }
 
 /// Why a call did not do what it should. Texts are for a person: they say what to do.

@@ -13,7 +13,8 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 
-use super::client::{CALLS, Event, Spoken};
+use super::client::{CALLS, Spoken};
+use super::events::Event;
 use super::hosts::{Host, Notice, Sighting};
 use super::inventory::{Book, Pending};
 use super::reading::Row;

@@ -1,16 +1,14 @@
 //! Carries one request to the Engine and its answer back.
 //!
-//! bollard shapes the requests that act; all else is asked by [`Wire::open`] and read by [`answers`] and [`streams`], which
-//! bound what they read. The connection is ours, because bollard's own refuses to start without a socket, hides the
-//! status 304 (it was so already), leaves the API version out of the path and shakes hands anew for each TLS call without
-//! resuming. A connection serves one request: over a socket that costs some 50 µs, and nothing that an Engine's restart could
-//! leave half dead is ever kept.
+//! bollard shapes the requests that act; all else is asked by [`Wire::open`] and read by [`answers`] and [`streams`],
+//! which bound what they read. The connection is ours, because bollard's own refuses to start without a socket, leaves
+//! the API version out of the path and shakes hands anew for each TLS call without resuming. A connection serves one
+//! request: over a socket that costs some 50 µs, and nothing that an Engine's restart could leave half dead is ever kept.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
 
 use bollard::BollardRequest;
 use bollard::errors::Error;
@@ -19,6 +17,7 @@ use hyper::header::{DATE, HOST, HeaderValue};
 use hyper::{Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::RwLock;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -27,9 +26,6 @@ use super::{answers, streams};
 use crate::clock::Clock;
 use crate::domain::text::chain;
 use crate::faults::Point;
-
-/// The status under which the answer 304 is handed to bollard, which would otherwise make it a success.
-pub(super) const ALREADY: u16 = 399;
 
 /// No time is known yet.
 const NEVER: i64 = i64::MIN;
@@ -94,7 +90,7 @@ impl Wire {
 
     /// Speaks this version from now on; `None` = whatever the Engine prefers, for the negotiation.
     pub(super) fn speak(&self, api_version: Option<String>) {
-        *self.api_version.write().unwrap_or_else(PoisonError::into_inner) = api_version;
+        *self.api_version.write() = api_version;
     }
 
     /// When the Engine last answered anything.
@@ -150,7 +146,8 @@ impl Wire {
     async fn accepted(self: Arc<Self>, request: BollardRequest) -> Result<Response<Incoming>, Error> {
         let response = self.exchange(request).await?;
         let status = response.status();
-        if status.is_success() {
+        // 304: it was so already.
+        if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(response);
         }
         let mut body = response.into_body();
@@ -174,7 +171,7 @@ impl Wire {
         if acts {
             crate::faults::point(Point::BeforeCall);
         }
-        let mut response = match self.endpoint.way() {
+        let response = match self.endpoint.way() {
             Way::Unix(path) => converse(UnixStream::connect(path).await?, request).await?,
             Way::Plain { host, port } => converse(dial(host, *port).await?, request).await?,
             Way::Tls { host, port, name, config } => {
@@ -189,18 +186,13 @@ impl Wire {
             crate::faults::point(Point::AfterCall);
         }
         self.note(&response);
-        if response.status() == StatusCode::NOT_MODIFIED
-            && let Ok(already) = StatusCode::from_u16(ALREADY)
-        {
-            *response.status_mut() = already;
-        }
         Ok(response)
     }
 
     /// Puts the prefix and the version into the path, and the machine into the header.
     fn address(&self, mut request: BollardRequest) -> Result<BollardRequest, Error> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let version = self.api_version.read().unwrap_or_else(PoisonError::into_inner);
+        let version = self.api_version.read();
         let target = match version.as_deref() {
             Some(version) if path != "/_ping" && path != "/version" => {
                 format!("{}/v{version}{path}", self.endpoint.prefix())

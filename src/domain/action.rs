@@ -5,8 +5,6 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::inventory::ContainerState;
-
 /// What a schedule or a person asks for.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
@@ -74,12 +72,8 @@ impl Action {
 
     /// Whether a container cannot be as both want it: up, stopped or paused.
     pub fn undoes(self, other: Self) -> bool {
-        let leaves = |action: Self| match action {
-            Self::Start | Self::Restart | Self::Unpause => ContainerState::Running,
-            Self::Stop => ContainerState::Exited,
-            Self::Pause => ContainerState::Paused,
-        };
-        leaves(self) != leaves(other)
+        let leaves_up = |action: Self| !action.reverses_order();
+        self != other && !(leaves_up(self) && leaves_up(other))
     }
 
     /// Whether steps go from the dependants down to what they depend on.

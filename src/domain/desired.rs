@@ -3,10 +3,9 @@
 //! Pure: pages, previews, the simulator and what fires ask the same functions.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
 
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::action::Action;
@@ -16,7 +15,11 @@ use super::overrides::{self, Override, Place, Reach, Wanted};
 use super::schedule::{Policy, Reading, Wake};
 use super::target::{Subject, Target};
 use super::time::{Instant, serialize_instant};
-use super::window::{Mood, Rota, Voice, Window};
+use super::window::{Rota, Voice, Window};
+
+mod moment;
+
+pub use moment::Moment;
 
 /// How far ahead transitions are looked for, in days.
 const AHEAD: i64 = 400;
@@ -345,145 +348,10 @@ fn look_ahead(after: Timestamp, until: Timestamp, mut is_enough: impl FnMut(Time
     }
 }
 
-/// The rules at one instant.
-#[derive(Debug)]
-pub struct Moment<'a> {
-    rules: &'a Rules,
-    /// The instant.
-    pub now: Timestamp,
-    /// What each target's windows say, once somebody asked.
-    voices: Mutex<HashMap<&'a Target, Option<(usize, Voice)>>>,
-}
-
-impl<'a> Moment<'a> {
-    /// What is wanted of a place.
-    pub fn desired(&self, place: Place<'_>) -> Desired<'a> {
-        self.desired_by(place, |_| true)
-    }
-
-    /// What is wanted of a target besides what its own overrides want.
-    pub fn beneath(&self, target: &Target) -> Desired<'a> {
-        let own = Reach::Target(target.clone());
-        self.desired_by(Place::of_target(target), |one| one.reach != own)
-    }
-
-    fn desired_by(&self, place: Place<'_>, counts: impl Fn(&Override) -> bool) -> Desired<'a> {
-        let active = || {
-            let active = self.rules.overrides.iter().filter(|one| one.is_active(self.now) && counts(one));
-            active.filter_map(|one| Some((one.reach.covers(place)?, one)))
-        };
-        // The newest of one reach: there is at most one.
-        let narrowest = |general: bool| {
-            active()
-                .filter(|(_, one)| one.is_general_hold() == general)
-                .max_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.id.cmp(&y.id)))
-                .map(|(_, one)| one)
-        };
-        if let Some(hold) = narrowest(true) {
-            return Desired { wanted: Some(Wanted::Hold), layer: Layer::Hold(hold) };
-        }
-        if let Some(one) = narrowest(false) {
-            return Desired { wanted: Some(one.wanted), layer: Layer::Override(one) };
-        }
-        self.by_window(place)
-    }
-
-    /// What the windows alone want.
-    pub fn by_window(&self, place: Place<'_>) -> Desired<'a> {
-        let container = place.container.and_then(|identity| {
-            self.voice_of(&Target { host: place.host.clone(), subject: Subject::Container(identity.clone()) })
-        });
-        let found = container.or_else(|| {
-            let subject = Subject::Stack(place.stack?.to_owned());
-            self.voice_of(&Target { host: place.host.clone(), subject })
-        });
-        match found {
-            Some((index, voice)) => Desired {
-                wanted: Some(match voice.mood() {
-                    Mood::Awake => Wanted::Awake,
-                    Mood::Asleep => Wanted::Asleep,
-                }),
-                layer: Layer::Window(&self.rules.windows[index], voice),
-            },
-            None => Desired { wanted: None, layer: Layer::None },
-        }
-    }
-
-    /// The rule that decides for a target among its own, and what it says; of equal voices the oldest schedule.
-    fn voice_of(&self, target: &Target) -> Option<(usize, Voice)> {
-        let (target, indexes) = self.rules.by_target.get_key_value(target)?;
-        let voices = || self.voices.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = voices().get(target) {
-            return *known;
-        }
-        let found = indexes
-            .iter()
-            .map(|index| (*index, &self.rules.windows[*index]))
-            .filter(|(_, rule)| rule.from <= self.now)
-            .map(|(index, rule)| (index, rule.rota().voice(self.now)))
-            .max_by(|(a, x), (b, y)| {
-                let id = |index: &usize| &self.rules.windows[*index].id;
-                x.cmp(y).then_with(|| id(b).cmp(id(a)))
-            });
-        voices().insert(target, found);
-        found
-    }
-}
-
-impl<'a> Desired<'a> {
-    /// The window schedule that decides.
-    pub fn rule(&self) -> Option<&'a WindowRule> {
-        match self.layer {
-            Layer::Window(rule, _) => Some(rule),
-            _ => None,
-        }
-    }
-
-    /// Why, in a sentence without its full stop: the layer that won, with its text. Instants in `zone`.
-    ///
-    /// "asleep by “Nights” (sleep Mon-Fri 23:00-07:00)", "awake until 2027-01-05 22:00: demo (by anna)".
-    pub fn why(&self, zone: &TimeZone) -> String {
-        let until = |one: &Override| one.until.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
-        let because = |one: &Override| match one.reason.as_str() {
-            "" => format!("by {}", one.author.name),
-            reason if one.by_hand => reason.to_owned(),
-            reason => format!("{reason} (by {})", one.author.name),
-        };
-        match self.layer {
-            Layer::Hold(one) => {
-                let what = if one.reach == Reach::All { "everything" } else { "this host" };
-                format!("{what} is held until {}: {}", until(one), because(one))
-            }
-            Layer::Override(one) if one.wanted == Wanted::Hold => {
-                format!("held as it is until {}: {}", until(one), because(one))
-            }
-            Layer::Override(one) if one.has_chosen_end() => {
-                format!("{} until {}: {}", one.wanted.as_str(), until(one), because(one))
-            }
-            Layer::Override(one) => {
-                let (state, end) = (one.wanted.as_str(), until(one));
-                format!("{state} by hand, its schedule decides again at {end}: {}", because(one))
-            }
-            Layer::Window(rule, voice) => {
-                format!("{} by “{}” ({})", voice.mood(), rule.title, rule.window)
-            }
-            Layer::None => String::new(),
-        }
-    }
-
-    fn transition(&self, at: Timestamp) -> Transition {
-        let (by, schedule) = match self.layer {
-            Layer::Hold(_) => ("hold".to_owned(), None),
-            Layer::Override(_) => ("override".to_owned(), None),
-            Layer::Window(rule, _) => (rule.title.clone(), Some(rule.id.clone())),
-            Layer::None => (String::new(), None),
-        };
-        Transition { at, wanted: self.wanted, by, schedule }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
+
     use super::*;
     use crate::domain::ids::HostId;
     use crate::domain::run::ActorRef;

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
+use super::words::words;
 
 /// Time between two looks at a busy target (rulings 7).
 pub const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
@@ -22,29 +23,16 @@ pub const BUSY_WAIT: (i64, i64) = (5, 12 * 60);
 /// How long a busy target is waited for where nothing is said, in minutes.
 pub const USUAL_BUSY_WAIT: i64 = 30;
 
-/// What happens when a target is still busy at the end of the wait.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Then {
-    /// It is put to sleep all the same.
-    #[default]
-    Go,
-    /// It is left awake this time.
-    Skip,
-}
-
-impl Then {
-    /// The word used in the API and the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Go => "go",
-            Self::Skip => "skip",
-        }
-    }
-
-    /// The reverse of [`Then::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Go, Self::Skip].into_iter().find(|then| then.as_str() == text)
+words! {
+    /// What happens when a target is still busy at the end of the wait.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Then {
+        /// It is put to sleep all the same.
+        #[default]
+        Go,
+        /// It is left awake this time.
+        Skip,
     }
 }
 

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::inventory::Container;
 use super::sorted;
-use super::target::{Subject, Target};
+use super::target::{ContainerIdentity, Subject, Target};
 
 /// The longest reason, in characters.
 pub const MAX_REASON: usize = 500;
@@ -47,12 +46,12 @@ impl Locks {
     }
 
     /// Why a container is locked: by itself, else with its stack.
-    pub fn reason(&self, container: &Container) -> Option<&str> {
+    pub fn reason(&self, identity: &ContainerIdentity, stack: Option<&str>) -> Option<&str> {
         if self.0.is_empty() {
             return None;
         }
-        let alone = self.0.get(&Subject::Container(container.identity.clone()));
-        let stack = || self.0.get(&Subject::Stack(container.stack()?.to_owned()));
+        let alone = self.0.get(&Subject::Container(identity.clone()));
+        let stack = || self.0.get(&Subject::Stack(stack?.to_owned()));
         alone.or_else(stack).map(String::as_str)
     }
 }

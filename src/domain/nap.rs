@@ -9,31 +9,19 @@ use super::ids::{HostId, RunId};
 use super::inventory::{Container, ContainerState, Inventory};
 use super::target::ContainerIdentity;
 use super::trace::{Did, Trace};
+use super::words::words;
 
 /// An outcome is noted a little after Docker's own time stamp of it; a change within this much is still ours.
 const OURS: Duration = Duration::from_secs(5);
 
-/// How DockNap put a container to sleep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum NapKind {
-    /// Stopped.
-    Stop,
-    /// Paused.
-    Pause,
-}
-
-impl NapKind {
-    /// The word in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Pause => "pause",
-        }
-    }
-
-    /// The reverse of [`NapKind::as_str`].
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Stop, Self::Pause].into_iter().find(|kind| kind.as_str() == word)
+words! {
+    /// How DockNap put a container to sleep.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum NapKind {
+        /// Stopped.
+        Stop,
+        /// Paused.
+        Pause,
     }
 }
 

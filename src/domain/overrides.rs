@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use super::ids::{HostId, OverrideId};
 use super::run::ActorRef;
 use super::target::{Subject, Target, TargetType};
+use super::words::words;
 
 /// The longest override.
 pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -25,28 +26,21 @@ pub const FOUND_RUNNING: &str = "found running; it was started while nobody was 
 /// Who did something without a word to DockNap, as the kind of an author.
 pub const OUTSIDE: &str = "outside";
 
-/// What an override wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Wanted {
-    /// Up: what naps is woken now, and not put to sleep before the end.
-    Awake,
-    /// Stopped or paused.
-    Asleep,
-    /// As it is: nothing is touched.
-    Hold,
+words! {
+    /// What an override wants.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Wanted {
+        /// Up: what naps is woken now, and not put to sleep before the end.
+        Awake,
+        /// Stopped or paused.
+        Asleep,
+        /// As it is: nothing is touched.
+        Hold,
+    }
 }
 
 impl Wanted {
-    /// The word used in the API and the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Awake => "awake",
-            Self::Asleep => "asleep",
-            Self::Hold => "hold",
-        }
-    }
-
     /// Asleep for awake, and the reverse; a hold has no opposite.
     #[must_use]
     pub fn other(self) -> Self {
@@ -55,11 +49,6 @@ impl Wanted {
             Self::Asleep => Self::Awake,
             Self::Hold => Self::Hold,
         }
-    }
-
-    /// The reverse of [`Wanted::as_str`].
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Awake, Self::Asleep, Self::Hold].into_iter().find(|wanted| wanted.as_str() == word)
     }
 }
 
@@ -109,7 +98,7 @@ impl Reach {
             "host" => Some(Self::Host(HostId::from(host))),
             kind => {
                 TargetType::parse(kind)?;
-                super::schedule::Schedule::target_from_columns(host, kind, identity).map(Self::Target)
+                Target::from_columns(host, kind, identity).map(Self::Target)
             }
         }
     }

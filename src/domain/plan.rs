@@ -13,7 +13,7 @@ use super::inventory::{
 };
 use super::nap::Naps;
 use super::order::{self, Edge, added};
-use super::run::{Condition, WaitFor};
+use super::run::{ALREADY, COMPLETED, Condition, UNWATCHED, WaitFor};
 use super::sorted;
 use super::target::{self, ContainerIdentity, Subject};
 
@@ -83,12 +83,6 @@ pub fn why_idle<'a>(reasons: impl IntoIterator<Item = &'a str>) -> String {
     if told.is_empty() { "there is nothing to do".to_owned() } else { told.join(", ") }
 }
 
-/// How the reason begins where a container is as it should be.
-pub const ALREADY: &str = "already";
-/// The reason for a one-shot that did its work.
-pub const COMPLETED: &str = "completed";
-/// The reason for one that is only believed to be that: a person says whether it is started.
-pub const UNWATCHED: &str = "ended with 0 while nobody watched";
 /// How the reason begins where a wake finds nothing to wake.
 pub const NOTHING_NAPPED: &str = "nothing_napped";
 

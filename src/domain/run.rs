@@ -6,113 +6,106 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
+pub use super::dependency::Condition;
 use super::guard::Guard;
 use super::ids::{HostId, RunId, ScheduleId, StepId};
-use super::plan;
 use super::target::{ContainerIdentity, Target};
 use super::time::{Instant, serialize_instant};
+use super::words::words;
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(
-            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
-        )]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The word used in the API and the database.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-
-            /// The reverse of `as_str`.
-            pub fn parse(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)* _ => None }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
+words! {
+    /// Where a run stands. Every state but the first two is terminal and never changes (semantics §1).
+    #[derive(
+        Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+    )]
+    #[serde(rename_all = "snake_case")]
+    pub enum RunState {
+        /// Stored, waiting for its turn, its host, or another run.
+        Pending,
+        /// Being driven.
+        Executing,
+        /// All steps are as wanted.
+        Succeeded,
+        /// No step is as wanted.
+        Failed,
+        /// Some steps are as wanted, some are not.
+        Partial,
+        /// Deliberately not done; the reason says why.
+        Skipped,
+        /// Its instant passed while DockNap was down.
+        Missed,
+        /// A newer request took its place.
+        Superseded,
+        /// A person called it off.
+        Cancelled,
+        /// Cut off half-way in a way that must not be repeated.
+        Interrupted,
+    }
 }
 
-words!(
-    /// Where a run stands. Every state but the first two is terminal and never changes (semantics §1).
-    RunState {
-        /// Stored, waiting for its turn, its host, or another run.
-        Pending = "pending",
-        /// Being driven.
-        Executing = "executing",
-        /// All steps are as wanted.
-        Succeeded = "succeeded",
-        /// No step is as wanted.
-        Failed = "failed",
-        /// Some steps are as wanted, some are not.
-        Partial = "partial",
-        /// Deliberately not done; the reason says why.
-        Skipped = "skipped",
-        /// Its instant passed while DockNap was down.
-        Missed = "missed",
-        /// A newer request took its place.
-        Superseded = "superseded",
-        /// A person called it off.
-        Cancelled = "cancelled",
-        /// Cut off half-way in a way that must not be repeated.
-        Interrupted = "interrupted",
-    }
-);
+impl RunState {
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
+}
 
-words!(
+words! {
     /// Where a step stands.
-    StepState {
+    #[derive(
+        Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+    )]
+    #[serde(rename_all = "snake_case")]
+    pub enum StepState {
         /// Not begun.
-        Pending = "pending",
+        Pending,
         /// Committed to, and sent to Docker or about to be.
-        Issued = "issued",
+        Issued,
         /// As wanted.
-        Succeeded = "succeeded",
+        Succeeded,
         /// Not as wanted; the error says why.
-        Failed = "failed",
+        Failed,
         /// Not done, on purpose; the reason says why.
-        Skipped = "skipped",
+        Skipped,
         /// Cut off in a way that must not be repeated.
-        Interrupted = "interrupted",
+        Interrupted,
     }
-);
+}
 
-words!(
+impl StepState {
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
+}
+
+words! {
     /// What made a run (rulings 11).
-    Trigger {
+    #[derive(
+        Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+    )]
+    #[serde(rename_all = "snake_case")]
+    pub enum Trigger {
         /// A button, or "run now".
-        Manual = "manual",
+        Manual,
         /// A button over several targets.
-        Bulk = "bulk",
+        Bulk,
         /// The HTTP API.
-        Api = "api",
+        Api,
         /// A schedule, on time.
-        Schedule = "schedule",
+        Schedule,
         /// A schedule that came from a label.
-        Label = "label",
+        Label,
         /// A schedule, late but within its catch-up.
-        CatchUp = "catch_up",
+        CatchUp,
         /// A window's edge.
-        Window = "window",
+        Window,
         /// An override that begins, or a fire that it held back until its end.
-        Override = "override",
+        Override,
         /// The failed steps of an earlier run, again.
-        Retry = "retry",
+        Retry,
         /// The reverse of an earlier run, by whom asked for that.
-        Undo = "undo",
+        Undo,
     }
-);
+}
+
+impl Trigger {
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
+}
 
 impl RunState {
     /// Ended for good.
@@ -146,6 +139,12 @@ pub struct ActorRef {
     pub name: String,
 }
 
+/// How the reason begins where a container is as it should be.
+pub const ALREADY: &str = "already";
+/// The reason for a one-shot that did its work.
+pub const COMPLETED: &str = "completed";
+/// The reason for one that is only believed to be that: a person says whether it is started.
+pub const UNWATCHED: &str = "ended with 0 while nobody watched";
 /// How the reason of a run begins that found everything as it was to be.
 pub const NOTHING_TO_DO: &str = "nothing to do";
 
@@ -354,9 +353,7 @@ impl Step {
     /// Skipped since its container is as the run wants it.
     pub fn is_so_already(&self) -> bool {
         self.state == StepState::Skipped
-            && (self.reason.starts_with(plan::ALREADY)
-                || self.reason == plan::COMPLETED
-                || self.reason == plan::UNWATCHED)
+            && (self.reason.starts_with(ALREADY) || self.reason == COMPLETED || self.reason == UNWATCHED)
     }
 }
 
@@ -377,17 +374,3 @@ pub struct WaitFor {
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub elsewhere: bool,
 }
-
-words!(
-    /// What a dependant asks of what it depends on (compose's words).
-    Condition {
-        /// It runs.
-        ServiceStarted = "service_started",
-        /// Its health check passes.
-        ServiceHealthy = "service_healthy",
-        /// It ended with exit code 0.
-        ServiceCompletedSuccessfully = "service_completed_successfully",
-        /// It no longer runs: how a stop waits for the dependants.
-        Stopped = "stopped",
-    }
-);

@@ -9,120 +9,65 @@ use serde::{Deserialize, Serialize};
 use super::action::Action;
 use super::calendar::{CalendarDays, CalendarEffect};
 use super::guard::Guard;
-use super::ids::{CalendarId, HostId, ScheduleId, UserId};
-use super::target::{ContainerIdentity, Subject, Target, TargetType};
+use super::ids::{CalendarId, ScheduleId, UserId};
+use super::target::{Target, TargetType};
+use super::words::words;
 
-/// Edge or level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ScheduleKind {
-    /// Do X whenever a cron expression fires.
-    Cron,
-    /// Do X at one instant.
-    Once,
-    /// Asleep from-to.
-    Window,
-}
-
-impl ScheduleKind {
-    /// The word used in the API and the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Cron => "cron",
-            Self::Once => "once",
-            Self::Window => "window",
-        }
-    }
-
-    /// The reverse of [`ScheduleKind::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Cron, Self::Once, Self::Window].into_iter().find(|kind| kind.as_str() == text)
+words! {
+    /// Edge or level.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum ScheduleKind {
+        /// Do X whenever a cron expression fires.
+        Cron,
+        /// Do X at one instant.
+        Once,
+        /// Asleep from-to.
+        Window,
     }
 }
 
-/// Where a schedule came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// A form.
-    Ui,
-    /// The API.
-    Api,
-    /// A container's label: read-only.
-    Label,
-    /// A file.
-    Import,
-}
-
-impl Source {
-    /// The word used in the API and the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ui => "ui",
-            Self::Api => "api",
-            Self::Label => "label",
-            Self::Import => "import",
-        }
-    }
-
-    /// The reverse of [`Source::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Ui, Self::Api, Self::Label, Self::Import].into_iter().find(|source| source.as_str() == text)
+words! {
+    /// Where a schedule came from.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Source {
+        /// A form.
+        Ui,
+        /// The API.
+        Api,
+        /// A container's label: read-only.
+        Label,
+        /// A file.
+        Import,
     }
 }
 
-/// What happens to what others start or stop inside a window (semantics §2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Policy {
-    /// It lives until the next edge, and is shown as an override.
-    #[default]
-    Respect,
-    /// It is put back after 5 minutes, at most 3 times a window, then somebody is told.
-    Enforce,
-    /// It is only recorded.
-    Observe,
-}
-
-impl Policy {
-    /// The word used in the API and the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Respect => "respect",
-            Self::Enforce => "enforce",
-            Self::Observe => "observe",
-        }
-    }
-
-    /// The reverse of [`Policy::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Respect, Self::Enforce, Self::Observe].into_iter().find(|policy| policy.as_str() == text)
+words! {
+    /// What happens to what others start or stop inside a window (semantics §2).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Policy {
+        /// It lives until the next edge, and is shown as an override.
+        #[default]
+        Respect,
+        /// It is put back after 5 minutes, at most 3 times a window, then somebody is told.
+        Enforce,
+        /// It is only recorded.
+        Observe,
     }
 }
 
-/// What a window wakes at its end (rulings 5).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Wake {
-    /// Exactly what DockNap put to sleep.
-    #[default]
-    Restore,
-    /// Every member that can be started.
-    All,
-}
-
-impl Wake {
-    /// The word used in the API and the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Restore => "restore",
-            Self::All => "all",
-        }
-    }
-
-    /// The reverse of [`Wake::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Restore, Self::All].into_iter().find(|wake| wake.as_str() == text)
+words! {
+    /// What a window wakes at its end (rulings 5).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Wake {
+        /// Exactly what DockNap put to sleep.
+        #[default]
+        Restore,
+        /// Every member that can be started.
+        All,
     }
 }
 
@@ -277,14 +222,5 @@ impl Schedule {
     /// The target's kind.
     pub fn target_type(&self) -> TargetType {
         self.spec.target.target_type()
-    }
-
-    /// Rebuilds a target from its stored columns; `None` where they hold what DockNap never wrote.
-    pub fn target_from_columns(host: &str, target_type: &str, identity: &str) -> Option<Target> {
-        let subject = match TargetType::parse(target_type)? {
-            TargetType::Stack => Subject::Stack(identity.to_owned()),
-            TargetType::Container => Subject::Container(ContainerIdentity::parse(identity)?),
-        };
-        Some(Target { host: HostId::from(host), subject })
     }
 }

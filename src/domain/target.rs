@@ -1,50 +1,26 @@
 //! What a schedule or an action names: a stack or a container, on one host.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::ids::HostId;
 use super::text::hex;
+use super::words::words;
 
 /// Names longer than this are shown but cannot be scheduled, in bytes.
 pub const MAX_NAME: usize = 255;
 
-/// The two kinds of target, by the word the API uses.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum TargetType {
-    /// The containers of one compose project.
-    Stack,
-    /// One container.
-    Container,
-}
-
-impl TargetType {
-    /// The word used in the API and the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stack => "stack",
-            Self::Container => "container",
-        }
-    }
-
-    /// The reverse of [`TargetType::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "stack" => Some(Self::Stack),
-            "container" => Some(Self::Container),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for TargetType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// The two kinds of target, by the word the API uses.
+    #[derive(
+        Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+    )]
+    #[serde(rename_all = "lowercase")]
+    pub enum TargetType {
+        /// The containers of one compose project.
+        Stack,
+        /// One container.
+        Container,
     }
 }
 
@@ -157,6 +133,15 @@ impl Target {
                 }
         };
         self == other || holds(self, other) || holds(other, self)
+    }
+
+    /// Rebuilds a target from its stored columns; `None` where they hold what DockNap never wrote.
+    pub fn from_columns(host: &str, target_type: &str, identity: &str) -> Option<Self> {
+        let subject = match TargetType::parse(target_type)? {
+            TargetType::Stack => Subject::Stack(identity.to_owned()),
+            TargetType::Container => Subject::Container(ContainerIdentity::parse(identity)?),
+        };
+        Some(Self { host: HostId::from(host), subject })
     }
 
     /// The identity as stored: the stack's name, or the container's identity text.

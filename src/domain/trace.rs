@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::inventory::{Container, ContainerState};
 use super::target::ContainerIdentity;
+use super::words::words;
 
 /// How long a daemon may take to start what its restart policies bring back. What starts later was started by somebody.
 pub const COMES_UP: Duration = Duration::from_secs(120);
@@ -18,42 +19,22 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 /// How long after a signal an end is still its doing.
 const DYING: Duration = Duration::from_secs(300);
 
-/// What somebody did to a container, or what it did by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Did {
-    /// It was started, by somebody or by its restart policy.
-    Started,
-    /// Somebody unpaused it.
-    Unpaused,
-    /// Somebody paused it.
-    Paused,
-    /// Somebody stopped it.
-    Stopped,
-    /// Somebody sent it a signal to end.
-    Killed,
-    /// It ended by itself.
-    Ended,
-}
-
-impl Did {
-    const ALL: [Self; 6] =
-        [Self::Started, Self::Unpaused, Self::Paused, Self::Stopped, Self::Killed, Self::Ended];
-
-    /// The word in the database and in sentences.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Started => "started",
-            Self::Unpaused => "unpaused",
-            Self::Paused => "paused",
-            Self::Stopped => "stopped",
-            Self::Killed => "killed",
-            Self::Ended => "ended",
-        }
-    }
-
-    /// The reverse of [`Did::as_str`].
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|did| did.as_str() == word)
+words! {
+    /// What somebody did to a container, or what it did by itself.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Did {
+        /// It was started, by somebody or by its restart policy.
+        Started,
+        /// Somebody unpaused it.
+        Unpaused,
+        /// Somebody paused it.
+        Paused,
+        /// Somebody stopped it.
+        Stopped,
+        /// Somebody sent it a signal to end.
+        Killed,
+        /// It ended by itself.
+        Ended,
     }
 }
 

@@ -5,61 +5,44 @@ use jiff::{Timestamp, ToSpan as _};
 
 use super::ids::UserId;
 use super::permission::Role;
+use super::words::words;
 
-/// How the hours of a day are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ClockFace {
-    /// `23:00`
-    #[default]
-    H24,
-    /// `11:00 pm`
-    H12,
+words! {
+    /// How the hours of a day are written.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub enum ClockFace {
+        /// `23:00`
+        #[default]
+        #[strum(serialize = "24")]
+        H24,
+        /// `11:00 pm`
+        #[strum(serialize = "12")]
+        H12,
+    }
 }
 
 impl ClockFace {
     /// Both.
     pub const ALL: [Self; 2] = [Self::H24, Self::H12];
-
-    /// The word in the database and in forms.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::H24 => "24",
-            Self::H12 => "12",
-        }
-    }
-
-    /// The face of a word; `None` where it names none.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|face| face.as_str() == word)
-    }
 }
 
-/// The day a week begins with where it is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum WeekStart {
-    /// As ISO 8601 has it.
-    #[default]
-    Monday,
-    /// As in North America.
-    Sunday,
+words! {
+    /// The day a week begins with where it is drawn.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub enum WeekStart {
+        /// As ISO 8601 has it.
+        #[default]
+        #[strum(serialize = "mon")]
+        Monday,
+        /// As in North America.
+        #[strum(serialize = "sun")]
+        Sunday,
+    }
 }
 
 impl WeekStart {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Monday, Self::Sunday];
-
-    /// The word in the database and in forms.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Monday => "mon",
-            Self::Sunday => "sun",
-        }
-    }
-
-    /// The day of a word; `None` where it names none.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|day| day.as_str() == word)
-    }
 
     /// The day itself.
     pub fn day(self) -> Weekday {
@@ -148,29 +131,18 @@ impl User {
     }
 }
 
-/// What a link with which somebody chooses a password is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LinkKind {
-    /// The first password of a new account.
-    Invite,
-    /// Another one, where the old is forgotten.
-    Reset,
+words! {
+    /// What a link with which somebody chooses a password is for.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum LinkKind {
+        /// The first password of a new account.
+        Invite,
+        /// Another one, where the old is forgotten.
+        Reset,
+    }
 }
 
 impl LinkKind {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Invite, Self::Reset];
-
-    /// The word in the database and the audit log.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Invite => "invite",
-            Self::Reset => "reset",
-        }
-    }
-
-    /// The kind of a word; `None` where it names none.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
 }

@@ -17,10 +17,11 @@ mod world;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -165,7 +166,7 @@ impl Shared {
 
     /// Brings the machine to now and hands it out; what happened meanwhile is told when the guard is dropped.
     fn lock(&self) -> Guard<'_> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.lock();
         let now = Moment { wall: self.wall(), running: self.clock.monotonic() };
         inner.machine.advance(now);
         let next = inner.machine.next_due();

@@ -80,7 +80,7 @@ fn one_module_sorts() {
 fn only_the_execution_path_asks_docker_to_act() {
     let calls = ["host.start(", "host.stop(", "host.restart(", "host.pause(", "host.unpause("];
     assert_eq!(
-        lines_with("src", &calls, &["/src/app/execute/operate.rs", "/src/app/execute/operate/"]),
+        lines_with("src", &calls, &["/src/app/execute/step.rs", "/src/app/execute/step/"]),
         Vec::<String>::new()
     );
 }

@@ -2,7 +2,7 @@
 
 use docknap::clock::Clock;
 use docknap::docker::self_detection::Clues;
-use docknap::docker::{Answer, DockerError, Notice, Usage};
+use docknap::docker::{DockerError, Notice, Usage};
 use docknap::domain::inventory::{
     ContainerState, Health, Inventory, Kind, Link, Protection, RestartPolicy, SelfDetection, StackStatus,
 };
@@ -141,20 +141,20 @@ async fn the_answers_are_those_of_the_semantics() {
     let watched = Watched::new(&real.docker_host, Clock::system());
     watched.connected().await;
     let host = &watched.host;
-    assert_eq!(host.start(&id).await, Ok(Answer::Already), "304");
+    assert_eq!(host.start(&id).await, Ok(()), "304");
     let error = host.unpause(&id).await.expect_err("it is not paused");
     assert!(matches!(error, DockerError::Server { status: 500, .. }), "{error:?}");
-    assert_eq!(host.pause(&id).await, Ok(Answer::Done));
+    assert_eq!(host.pause(&id).await, Ok(()));
     let error = host.pause(&id).await.expect_err("it is paused");
     assert!(matches!(error, DockerError::Conflict { .. }), "{error:?}");
     let error = host.start(&id).await.expect_err("it is paused");
     assert!(matches!(error, DockerError::Conflict { .. }), "{error:?}");
-    assert_eq!(host.unpause(&id).await, Ok(Answer::Done));
-    assert_eq!(host.restart(&id, None, 1).await, Ok(Answer::Done));
-    assert_eq!(host.pause(&id).await, Ok(Answer::Done));
-    assert_eq!(host.stop(&id, Some(0), 1).await, Ok(Answer::Done), "a paused one stops");
-    assert_eq!(host.stop(&id, None, 1).await, Ok(Answer::Already), "304");
-    assert_eq!(host.start(&id).await, Ok(Answer::Done));
+    assert_eq!(host.unpause(&id).await, Ok(()));
+    assert_eq!(host.restart(&id, None, 1).await, Ok(()));
+    assert_eq!(host.pause(&id).await, Ok(()));
+    assert_eq!(host.stop(&id, Some(0), 1).await, Ok(()), "a paused one stops");
+    assert_eq!(host.stop(&id, None, 1).await, Ok(()), "304");
+    assert_eq!(host.start(&id).await, Ok(()));
     let seen = host.inspect(&id).await.expect("an answer").expect("it is there");
     assert_eq!(seen.state, ContainerState::Running);
     let nobody = "0".repeat(64);

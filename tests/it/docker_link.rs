@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use docknap::clock::Clock;
-use docknap::docker::{Answer, DockerError, Notice, client};
+use docknap::docker::{DockerError, Notice, client};
 use docknap::domain::inventory::{ContainerState, Inventory, Link};
 use docknap::domain::target::ContainerIdentity;
 use docknap::sim::{DaemonEnd, Endpoint, Engine, Fault, World};
@@ -250,8 +250,8 @@ async fn only_the_listed_calls_are_made_each_under_the_negotiated_version() {
     let identity = host.inventory().containers[0].identity.clone();
     host.resolve(&identity).await.expect("an answer").expect("it is there");
     host.resolve(&ContainerIdentity::Name("nobody".to_owned())).await.expect("an answer");
-    assert_eq!(host.pause(&id).await, Ok(Answer::Done));
-    assert_eq!(host.unpause(&id).await, Ok(Answer::Done));
+    assert_eq!(host.pause(&id).await, Ok(()));
+    assert_eq!(host.unpause(&id).await, Ok(()));
     host.last_lines(&id).await.expect("its lines");
     let usage = host.usage(&id).await.expect("an answer");
     assert_eq!(usage.cpu.and_then(|cpu| cpu.percent()), Some(1));
@@ -331,7 +331,7 @@ async fn a_stop_that_lost_its_answer_is_retryable_and_was_done() {
     assert!(error.is_retryable(), "{error:?}");
     let seen = watched.host.inspect(&id).await.expect("an answer").expect("it is there");
     assert_eq!(seen.state, ContainerState::Exited);
-    assert_eq!(watched.host.stop(&id, None, 10).await, Ok(Answer::Already));
+    assert_eq!(watched.host.stop(&id, None, 10).await, Ok(()));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use super::sessions::{Ticket, USER_AGENT};
 use crate::app::audit::Audit;
 use crate::app::{Actor, App, Error, Result};
 use crate::db;
+use crate::db::credentials::DEVICES;
 pub use crate::db::devices::Device;
 use crate::domain::ids::UserId;
 
@@ -87,10 +88,10 @@ pub async fn remember(
         user_agent: user_agent.map(|text| text.chars().take(USER_AGENT).collect()),
     };
     db::devices::put(&mut tx, &device).await?;
-    db::devices::delete_oldest(&mut tx, user, &device.id_hash, PER_USER).await?;
+    DEVICES.keep_newest(&mut tx, "last_used_ms", user, &device.id_hash, PER_USER).await?;
     let beyond = others.split_off(others.len().min(PER_BROWSER - 1));
     for (owner, ticket) in beyond {
-        db::devices::delete_of(&mut tx, &owner, &ticket.digest()).await?;
+        DEVICES.end_one(&mut tx, &owner, &ticket.digest()).await?;
     }
     tx.commit().await?;
     Ok(Presented(std::iter::once(own).chain(others.into_iter().map(|(_, ticket)| ticket)).collect()))
@@ -113,7 +114,7 @@ pub async fn forget(app: &App, actor: &Actor, wanted: &str) -> Result<()> {
     let device = devices.iter().find(|device| key(device) == wanted).ok_or_else(missing)?;
     let user = account(app, &device.user_id).await?.user;
     let mut tx = app.db.begin().await?;
-    if !db::devices::delete_of(&mut tx, &device.user_id, &device.id_hash).await? {
+    if !DEVICES.end_one(&mut tx, &device.user_id, &device.id_hash).await? {
         return Err(missing());
     }
     Audit::new(app, actor, "user.forget_browser").user(&user).store(&mut tx).await?;

@@ -5,11 +5,11 @@ use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock as _;
 use governor::{DefaultKeyedRateLimiter, Quota};
+use parking_lot::Mutex;
 
 use crate::app::{Error, Result};
 
@@ -84,7 +84,7 @@ impl BadBearers {
     /// [`Error::TooManyTries`] where there were too many before.
     pub(super) fn refuse(&self, ip: Option<IpAddr>, at: Duration) -> Result<()> {
         let Some(ip) = ip.map(network) else { return Ok(()) };
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.lock();
         if seen.len() >= BAD_ADDRESSES {
             seen.retain(|_, (since, _)| *since + BAD_BEARERS_PER > at);
             if seen.len() >= BAD_ADDRESSES {

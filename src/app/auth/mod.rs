@@ -112,10 +112,10 @@ pub async fn logged_out(app: &App, actor: &Actor, user: &User) -> Result<()> {
 /// Where the database refuses.
 pub async fn prune(app: &App) -> Result<()> {
     let now = app.clock.now();
-    db::sessions::prune(&app.db, now - sessions::KEPT_AFTER_END).await?;
-    db::tokens::prune(&app.db, now).await?;
-    db::user_links::prune(&app.db, now).await?;
-    db::devices::prune(&app.db, now).await?;
+    db::credentials::prune(&app.db, "sessions", now - sessions::KEPT_AFTER_END).await?;
+    for table in ["tokens", "user_links", "devices"] {
+        db::credentials::prune(&app.db, table, now).await?;
+    }
     db::login_failures::prune(&app.db, now - login::NAME_MEMORY).await?;
     Ok(())
 }

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::keys;
 use crate::app::{App, Error, Result};
 use crate::db;
+use crate::db::credentials::SESSIONS;
 use crate::db::sessions::Session;
 use crate::domain::ids::UserId;
 use crate::domain::text::hex;
@@ -141,7 +142,7 @@ pub async fn begin(
             break ticket;
         }
     };
-    db::sessions::delete_oldest(&mut tx, user, &ticket.digest(), PER_USER).await?;
+    SESSIONS.keep_newest(&mut tx, "created_ms", user, &ticket.digest(), PER_USER).await?;
     tx.commit().await?;
     Ok(ticket)
 }

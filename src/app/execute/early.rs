@@ -4,11 +4,12 @@
 //! the instant goes into the sleep report and to the busy guard, and what was not seen by then is not known.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::app::App;
 use crate::app::error::Result;
@@ -48,7 +49,7 @@ struct EarlyLook {
 
 impl EarlyLooks {
     fn lock(&self) -> MutexGuard<'_, HashMap<(HostId, String), EarlyLook>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// What was seen of a container in the seconds before `now`; `None` where nobody looked, or it came up since.

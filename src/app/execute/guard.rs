@@ -3,8 +3,7 @@
 //! How far a wait is stands in the run's row, so that a restart of the process goes on with it. What contradicts the run
 //! meanwhile ends it before it acts: a hold, an override, the wake edge of its window, the end of its schedule.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
@@ -12,84 +11,25 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::plan_of;
-use super::submit::record_end;
+use super::looks::Looked;
+use super::share::Share;
+use super::verdict::{end_unbegun, tell_end};
 use crate::app::error::Result;
 use crate::app::overrides::{self, Changed, NewOverride};
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Live};
 use crate::db::{self, Tx};
-use crate::docker::{Host, Usage};
+use crate::docker::Host;
 use crate::domain::applied::Applied;
 use crate::domain::contradiction;
 use crate::domain::desired::Rules;
 use crate::domain::guard::{Deferral, Guard, Load, Verdict};
 use crate::domain::ids::RunId;
 use crate::domain::inventory::{Container, ContainerState, Inventory};
-use crate::domain::nap::Sample;
 use crate::domain::overrides::{Place, Reach, Wanted};
 use crate::domain::run::{DEADLINE, Run, RunState, Step};
 use crate::domain::schedule::When;
-use crate::domain::target::ContainerIdentity;
 use crate::domain::window::Mood;
-
-/// Looks under way, and those that nobody has judged yet, by run.
-#[derive(Debug, Default)]
-pub(super) struct Looks {
-    asked: Mutex<HashMap<RunId, Option<Vec<Looked>>>>,
-    /// What was seen of the containers of runs that may go: before a stop nobody looks again.
-    seen: Mutex<HashMap<RunId, HashMap<ContainerIdentity, Sample>>>,
-}
-
-/// What one look at one container came to.
-#[derive(Clone, Debug)]
-struct Looked {
-    identity: ContainerIdentity,
-    load: Load,
-    sample: Sample,
-}
-
-impl Looked {
-    fn of(container: &Container, usage: std::result::Result<Usage, String>) -> Self {
-        let (cpu_percent, sample) = match usage {
-            Ok(usage) => {
-                let percent = usage.cpu.and_then(|cpu| cpu.percent());
-                (Ok(percent.unwrap_or(0)), usage.sample(container.started_at))
-            }
-            Err(error) => (Err(error), Sample::default()),
-        };
-        let load = Load { container: container.name.clone(), cpu_percent };
-        Self { identity: container.identity.clone(), load, sample }
-    }
-}
-
-impl Looks {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Option<Vec<Looked>>>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Forgets the looks of runs that wait no longer.
-    pub(super) fn keep(&self, pending: &HashSet<&RunId>) {
-        self.lock().retain(|id, _| pending.contains(id));
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| pending.contains(id));
-    }
-
-    /// What a run that begins has seen of its containers, each at most once.
-    pub(super) fn seen(&self, run: &RunId) -> HashMap<ContainerIdentity, Sample> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(run).unwrap_or_default()
-    }
-
-    fn remember(&self, run: &RunId, looked: Vec<Looked>) -> Vec<Load> {
-        let mut loads = Vec::with_capacity(looked.len());
-        let mut samples = HashMap::new();
-        for Looked { identity, load, sample } in looked {
-            loads.push(load);
-            samples.insert(identity, sample);
-        }
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), samples);
-        loads
-    }
-}
 
 /// What a guard says to its run.
 pub(super) enum Word {
@@ -225,7 +165,7 @@ async fn sleepers(
     inventory: &Inventory,
     book: &RuleBook,
 ) -> Result<Vec<Arc<Container>>> {
-    let plan = plan_of(app, run, inventory, book, app.clock.now()).await?;
+    let plan = Share::of(app, run).await?.plan(run, inventory, book, app.clock.now());
     let steps = plan.steps.iter().filter(|step| Guard::applies_to(step.action));
     let known = steps.filter_map(|step| inventory.by_identity(&step.identity));
     Ok(known.filter(|container| container.state.is_up()).cloned().collect())
@@ -324,23 +264,19 @@ impl Ended<'_> {
     async fn store(&self, actor: &Actor, rules: &Rules, until_next_edge: bool) -> Result<bool> {
         let Self { app, run, state, reason, .. } = *self;
         let is_level = run.is_level();
-        let now = app.clock.now();
         let mut tx = app.db.begin().await?;
-        if !db::runs::end_pending(&mut tx, &run.id, state, reason, now).await? {
+        if !end_unbegun(&mut tx, app, run, state, reason).await? {
             return Ok(false);
         }
-        db::steps::leave(&mut tx, &run.id, reason, now).await?;
-        record_end(&mut tx, app, run, state, reason).await?;
         if is_level {
             self.leave_awake(&mut tx, actor, rules, until_next_edge).await?;
         }
         tx.commit().await?;
-        app.vitals.counters.run_ended(run, state, None);
         tracing::info!(run = %run.id, target = %run.target_name, state = %state, reason, "run ended without acting");
         if is_level {
             overrides::changed(app);
         }
-        app.bus.send(Live::Run(run.target.clone()));
+        tell_end(app, run, state);
         Ok(true)
     }
 

@@ -4,8 +4,9 @@
 //! ends stopped: two steps must never be at work on one container.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::domain::ids::HostId;
@@ -34,7 +35,7 @@ impl Locks {
     /// The lock of a container, where it is free.
     pub fn take(&self, host: &HostId, identity: &ContainerIdentity) -> Option<Lock> {
         let key = (host.clone(), identity.clone());
-        let free = self.0.held.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+        let free = self.0.held.lock().insert(key.clone());
         free.then(|| Lock { locks: self.clone(), key })
     }
 
@@ -46,7 +47,7 @@ impl Locks {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        self.locks.0.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.locks.0.held.lock().remove(&self.key);
         self.locks.0.released.notify_waiters();
     }
 }

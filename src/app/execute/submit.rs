@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::{Request, Share, plan_by};
+use super::Request;
+use super::share::Share;
 use crate::app::audit::Audit;
 use crate::app::error::{Error, Result};
 use crate::app::manual_changes::ManualChange;
@@ -151,7 +152,7 @@ pub async fn prepare(
             None => Share::of(app, &run).await?,
             Some(alone) => Share::Only(alone),
         };
-        steps_of(app, &run, &plan_by(&run, inventory, book, &share, now), now)
+        steps_of(app, &run, &share.plan(&run, inventory, book, now), now)
     } else {
         Vec::new()
     };
@@ -190,27 +191,6 @@ fn request_row(app: &App, actor: &Actor, run: &Run) -> AuditRow {
     let outcome = if run.state.is_terminal() { run.state.as_str() } else { "ok" };
     let row = Audit::new(app, actor, event).target(&run.target, &run.target_name).outcome(outcome);
     row.run(run).reason(&run.why).row()
-}
-
-/// Adds the audit row of a run's end, and stores what its target is called now: it may have been claimed before that was
-/// known (rulings 48).
-pub(super) async fn record_end(
-    tx: &mut Tx,
-    app: &App,
-    run: &Run,
-    state: RunState,
-    reason: &str,
-) -> Result<()> {
-    let name = match app.hosts.get(&run.target.host) {
-        Some(host) => targets::present_name(&host.inventory(), &run.target, Some(&run.target_name)),
-        None => run.target_name.clone(),
-    };
-    if name != run.target_name {
-        db::runs::rename(tx, &run.id, &name).await?;
-    }
-    let row = Audit::new(app, &Actor::of(run.actor.clone()), "run.finish");
-    let row = row.object("run", Some(run.id.as_str()), &name).outcome(state.as_str());
-    row.run(run).reason(reason).store(tx).await
 }
 
 /// The rows of a plan: what is done, in order, then what is skipped.

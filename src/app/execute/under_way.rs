@@ -5,13 +5,14 @@
 //! whoever starts one container of a stack does not call off the nap of the others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::early::EarlyLooks;
-use super::guard::Looks;
 use super::locks::Locks;
+use super::looks::Looks;
 use crate::app::Activator;
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId};
@@ -212,7 +213,7 @@ impl Execution {
 
     /// Room for one more container operation on a host, where there is some.
     pub(super) fn permit(&self, host: &HostId, parallelism: usize) -> Option<OwnedSemaphorePermit> {
-        let mut permits = self.0.permits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut permits = self.0.permits.lock();
         let semaphore =
             permits.entry(host.clone()).or_insert_with(|| Arc::new(Semaphore::new(parallelism.max(1))));
         Arc::clone(semaphore).try_acquire_owned().ok()
@@ -291,7 +292,7 @@ impl Execution {
 
     /// Remembers what a run that waits has lost; answers all of it.
     pub(super) fn loses(&self, id: &RunId, more: GivenUp) -> GivenUp {
-        let mut lost = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lost = self.0.lost.lock();
         if more.is_empty() {
             return lost.get(id).cloned().unwrap_or_default();
         }
@@ -302,7 +303,7 @@ impl Execution {
 
     /// Forgets that for runs that wait no more.
     pub(super) fn keep_lost(&self, waiting: &HashSet<&RunId>) {
-        self.0.lost.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| waiting.contains(id));
+        self.0.lost.lock().retain(|id, _| waiting.contains(id));
     }
 
     /// A run begins to be driven. Until the guard is dropped it is under way.
@@ -340,7 +341,7 @@ impl Execution {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Active>> {
-        self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.active.lock()
     }
 }
 

@@ -5,27 +5,26 @@
 //! as the run left it; what others changed since stays, and is named. The reverse begins when the run has ended, so that it
 //! goes by what the run did in the end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::submit::record_end;
-use super::{Prepared, Request, prepare, store};
+use super::Request;
+use super::past::{Past, Reverse};
+use super::submit::{Prepared, prepare, store};
+use super::verdict::{end_unbegun, unreachable};
 use crate::app::error::{Error, Result};
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Live, overrides, targets};
 use crate::db::{self, Tx};
-use crate::docker::Host;
 use crate::domain::action::Action;
 use crate::domain::applied::{Applied, GRACE};
 use crate::domain::desired::{Layer, Rules};
 use crate::domain::ids::{HostId, RunId};
-use crate::domain::inventory::{ContainerState, Inventory};
-use crate::domain::nap::Naps;
+use crate::domain::inventory::Inventory;
 use crate::domain::overrides::{Override, Place, Reach, Wanted};
 use crate::domain::permission::Permission;
-use crate::domain::plan::ALREADY;
-use crate::domain::run::{NOTHING_TO_DO, Run, RunState, Step, StepState, Trigger};
+use crate::domain::run::{NOTHING_TO_DO, Run, RunState, Trigger};
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::time::to_ms;
 use crate::domain::window::Mood;
@@ -51,134 +50,6 @@ pub struct Undone {
     pub left: Vec<(String, String)>,
     /// What was asked for to last had been changed since, and stays.
     pub keeps_override: bool,
-}
-
-/// A run that is undone, with its steps.
-#[derive(Clone, Debug)]
-pub(super) struct Past {
-    run: Run,
-    /// Their instants by the Engine's clock, as Docker's are.
-    steps: Vec<Step>,
-}
-
-/// What an undo does, container by container.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Reverse {
-    pub acts: HashMap<ContainerIdentity, Action>,
-    pub left: HashMap<ContainerIdentity, String>,
-    /// Those of them that others changed, by name.
-    changed: Vec<(String, String)>,
-}
-
-impl Past {
-    /// The run that `undo` is for; `None` where it is no undo, or what it was for is forgotten.
-    pub async fn of(app: &App, undo: &Run) -> Result<Option<Self>> {
-        let Some(earlier) = undo.retry_of.as_ref().filter(|_| undo.trigger == Trigger::Undo) else {
-            return Ok(None);
-        };
-        let Some(run) = db::runs::get(&app.db, earlier).await? else { return Ok(None) };
-        let steps = db::steps::of_run(&app.db, earlier).await?;
-        Ok(app.hosts.get(&run.target.host).map(|host| Self::new(&host, run, steps)))
-    }
-
-    fn new(host: &Host, run: Run, mut steps: Vec<Step>) -> Self {
-        for step in &mut steps {
-            step.issued_at = step.issued_at.map(|at| host.by_engine(at));
-            step.finished_at = step.finished_at.map(|at| host.by_engine(at));
-        }
-        Self { run, steps }
-    }
-
-    /// It has not ended: what it does is not known yet.
-    pub fn is_open(&self) -> bool {
-        !self.run.state.is_terminal()
-    }
-
-    pub fn reverse(&self, inventory: &Inventory, naps: &Naps) -> Reverse {
-        let mut reverse = Reverse::default();
-        for step in self.steps.iter().filter(|step| step.wave > 0) {
-            match self.reverse_of(step, inventory, naps) {
-                Ok(action) => {
-                    reverse.acts.insert(step.identity.clone(), action);
-                }
-                Err((why, is_changed)) => {
-                    if is_changed {
-                        reverse.changed.push((step.container.clone(), why.to_owned()));
-                    }
-                    reverse.left.insert(step.identity.clone(), why.to_owned());
-                }
-            }
-        }
-        reverse
-    }
-
-    /// What undoes a step; or why nothing does, and whether that is others' doing.
-    fn reverse_of(
-        &self,
-        step: &Step,
-        inventory: &Inventory,
-        naps: &Naps,
-    ) -> std::result::Result<Action, (&'static str, bool)> {
-        let back = match step.action {
-            Action::Stop | Action::Pause => Action::Start,
-            Action::Start => Action::Stop,
-            Action::Unpause => Action::Pause,
-            Action::Restart => return Err(("a restart is not undone", false)),
-        };
-        match step.state {
-            StepState::Pending => return Err(("the run that is undone had not begun with it", false)),
-            // Nobody knows yet.
-            StepState::Issued => return Ok(back),
-            _ if step.issued_at.is_none() || step.reason.starts_with(ALREADY) => {
-                return Err(("the run that is undone did not change it", false));
-            }
-            _ => {}
-        }
-        let Some(container) = inventory.by_identity(&step.identity) else {
-            return Err(("it is not there any more", true));
-        };
-        if back == Action::Start {
-            let nap = naps.get(&step.identity).filter(|nap| nap.run_id == self.run.id);
-            return match (nap, step.state) {
-                (Some(nap), _) if nap.holds(container, inventory) => Ok(back),
-                (None, state) if state != StepState::Succeeded => {
-                    Err(("the run that is undone did not change it", false))
-                }
-                _ => Err(("it was changed since", true)),
-            };
-        }
-        let (from, until) = (step.issued_at, step.finished_at);
-        let is_ours = container.state == ContainerState::Running
-            && container.started_at.zip(until).is_none_or(|(started, until)| started <= until)
-            && inventory
-                .traces
-                .get(&step.identity)
-                .is_none_or(|trace| until.is_none_or(|until| trace.at <= until));
-        // A start that failed counts where it came up all the same.
-        let came_up = back == Action::Pause
-            || container.started_at.zip(from).is_some_and(|(started, from)| started >= from);
-        match (is_ours && came_up, step.state) {
-            (true, _) => Ok(back),
-            (false, StepState::Succeeded) if !container.looks_completed() => {
-                Err(("it was changed since", true))
-            }
-            (false, _) => Err(("it does not run", false)),
-        }
-    }
-}
-
-impl Reverse {
-    /// What its run is called after, where the run that is undone did `action`.
-    fn action(&self, action: Action) -> Action {
-        match action {
-            Action::Stop | Action::Pause => Action::Start,
-            Action::Unpause => Action::Pause,
-            Action::Start | Action::Restart => {
-                let pauses = !self.acts.is_empty() && self.acts.values().all(|one| *one == Action::Pause);
-                if pauses { Action::Pause } else { Action::Stop }
-            }
-        }
-    }
 }
 
 /// Whether a run can be undone, as long as it is not too late: it set a state, and a person asked for it.
@@ -207,7 +78,7 @@ pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
     let Some(host) = app.hosts.get(&run.target.host) else { return not_undone("the host is not known") };
     let inventory = host.inventory();
     let waits = run.state == RunState::Pending;
-    if !waits && let Some(why) = super::runner::unreachable(&inventory) {
+    if !waits && let Some(why) = unreachable(&inventory) {
         return not_undone(&why);
     }
     if run.state == RunState::Executing && !app.execution.is_active(id) {
@@ -238,9 +109,7 @@ pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
     }
     if waits {
         let reason = format!("called off by {}", actor.reference.name);
-        db::runs::end_pending(&mut tx, id, RunState::Cancelled, &reason, now).await?;
-        db::steps::leave(&mut tx, id, &reason, now).await?;
-        record_end(&mut tx, app, run, RunState::Cancelled, &reason).await?;
+        end_unbegun(&mut tx, app, run, RunState::Cancelled, &reason).await?;
     }
     let scene = Scene { app, actor, run, inventory: &inventory, rules: &book.rules, now };
     let keeps_override = scene.put_back(&mut tx, &reverse).await?;

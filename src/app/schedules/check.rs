@@ -7,13 +7,13 @@ use utoipa::ToSchema;
 use super::super::draft;
 use super::super::near::near;
 use super::super::rulebook::RuleBook;
-use super::super::stacks;
+use super::super::targets;
 use super::super::{App, Error, FieldError, Result};
 use super::timing::{self, timing};
 use crate::domain::action::Action;
 use crate::domain::calendar::CalendarEffect;
 use crate::domain::guard::{BUSY_WAIT, Guard, MAX_CPU, MAX_UPTIME, Then, USUAL_BUSY_WAIT};
-use crate::domain::ids::{CalendarId, HostId, ScheduleId};
+use crate::domain::ids::{CalendarId, ScheduleId};
 use crate::domain::inventory::{Container, Inventory, Kind, RestartPolicy};
 use crate::domain::schedule::{
     DEFAULT_CATCH_UP, MAX_CATCH_UP, MAX_NOTE, MAX_SCHEDULE_NAME, MAX_STOP_TIMEOUT, Policy, Schedule,
@@ -242,10 +242,10 @@ pub(super) fn target(
     stored: Option<&Schedule>,
     faults: &mut Faults,
 ) -> Option<Found> {
-    let host = HostId::from(text(draft.host.as_ref()).unwrap_or("local"));
-    let inventory = stacks::inventory(app, &host);
+    let inventory = targets::host(app, draft.host.as_deref()).map(|host| host.inventory());
     if inventory.is_err() {
-        faults.add("host", format!("there is no host `{}`", shorten(host.as_str())));
+        let named = shorten(text(draft.host.as_ref()).unwrap_or_default());
+        faults.add("host", format!("there is no host `{named}`"));
     }
     let target_type = match text(draft.target_type.as_ref()).map(TargetType::parse) {
         Some(Some(target_type)) => Some(target_type),
@@ -265,8 +265,10 @@ pub(super) fn target(
         Some((target, name)) => {
             let mut warnings = Vec::new();
             if !inventory.is_connected() {
-                warnings
-                    .push(format!("Host {host} is not connected: `{name}` was there when it was last seen."));
+                warnings.push(format!(
+                    "Host {} is not connected: `{name}` was there when it was last seen.",
+                    inventory.host
+                ));
             }
             judge(&inventory, &target, &name, action, &mut warnings, faults)?;
             Some(Found { target, name, warnings })

@@ -11,7 +11,6 @@ use super::ids::CalendarId;
 use crate::domain::sorted;
 
 pub mod check;
-pub mod feed;
 pub mod ics;
 
 pub use check::{CalendarDraft, Fault};

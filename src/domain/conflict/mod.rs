@@ -9,15 +9,11 @@ use jiff::{Timestamp, ToSpan};
 use super::action::Action;
 use super::contradiction::contradicts;
 use super::cron::Cron;
+use super::minutes::{self, Week};
 use super::overrides::Wanted;
 use super::schedule::{Reading, ScheduleSpec, When};
 use super::time::resolve;
 use super::window::{Mood, Rota, Walk, Window};
-use week::Week;
-
-mod week;
-
-pub use week::Minutes;
 
 /// How far ahead two schedules are compared, in days.
 const HORIZON_DAYS: i64 = 400;
@@ -84,7 +80,7 @@ fn end_of_day(at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
 fn stretches(a: Option<&Week<'_>>, b: Option<&Week<'_>>, after: Timestamp) -> Vec<(Timestamp, Timestamp)> {
     let until = after.checked_add((HORIZON_DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
     match (a, b) {
-        (Some(a), Some(b)) => week::stretches(a, b, after, until),
+        (Some(a), Some(b)) => minutes::stretches(a, b, after, until),
         _ => vec![(after, until)],
     }
 }

@@ -19,7 +19,7 @@ mod reference;
 
 use jiff::civil::Weekday;
 
-use super::conflict::Minutes;
+use super::minutes::Minutes;
 use super::window::Days;
 
 pub use fire::{Fires, MISSED_CAP, Missed};

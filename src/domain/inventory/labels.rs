@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Kind;
-use crate::domain::order::{DEPENDS_ON, parse_depends_on};
-use crate::domain::run::Condition;
+use crate::domain::dependency::{Condition, DEPENDS_ON, parse_depends_on};
 use crate::domain::target::ContainerIdentity;
 use crate::domain::text::shorten;
 

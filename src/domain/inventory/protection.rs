@@ -113,7 +113,10 @@ impl Shield {
         {
             Some(Protection::Label)
         } else {
-            self.guard.locks.reason(container).map(|sentence| Protection::Lock(sentence.to_owned()))
+            self.guard
+                .locks
+                .reason(&container.identity, container.stack())
+                .map(|sentence| Protection::Lock(sentence.to_owned()))
         }
     }
 

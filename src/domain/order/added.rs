@@ -3,63 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use serde::{Serialize, Serializer};
-use utoipa::ToSchema;
-
-use super::super::ids::HostId;
+pub use super::super::dependency::AddedEdge;
 use super::super::inventory::{Container, Inventory};
-use super::super::run::Condition;
-use super::super::target::{ContainerIdentity, Subject, TargetType};
-use super::super::time::{Instant, serialize_instant};
+use super::super::target::{ContainerIdentity, Subject};
 
 /// The longest a dependency may be waited for, in seconds.
 pub const MAX_WAIT: i64 = 3600;
-
-/// One edge: the dependant starts after the dependency, and stops before it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = EdgeJson, description = "An edge: the dependant starts after the dependency, and stops before it.")]
-pub struct AddedEdge {
-    pub id: String,
-    #[schema(value_type = String)]
-    pub host: HostId,
-    // A stack, or the containers of a service.
-    #[serde(rename = "dependant_type", serialize_with = "type_of")]
-    #[schema(value_type = TargetType)]
-    pub dependant: Subject,
-    // The name when the edge was added.
-    #[serde(rename = "dependant_id")]
-    pub dependant_name: String,
-    #[serde(rename = "dependency_type", serialize_with = "type_of")]
-    #[schema(value_type = TargetType)]
-    pub dependency: Subject,
-    #[serde(rename = "dependency_id")]
-    pub dependency_name: String,
-    pub condition: Condition,
-    // `None` = the usual time.
-    pub wait_seconds: Option<i64>,
-    #[serde(skip)]
-    pub author_id: Option<String>,
-    pub author: String,
-    #[serde(serialize_with = "serialize_instant")]
-    #[schema(value_type = Instant)]
-    pub created_at: Timestamp,
-}
-
-fn type_of<S: Serializer>(subject: &Subject, to: S) -> Result<S::Ok, S::Error> {
-    subject.target_type().serialize(to)
-}
-
-impl AddedEdge {
-    /// Whether both sides are containers of one stack, so that it orders the waves of a plan.
-    pub fn is_within_a_stack(&self) -> bool {
-        let project = |subject: &Subject| match subject {
-            Subject::Container(ContainerIdentity::Service { project, .. }) => Some(project.clone()),
-            _ => None,
-        };
-        project(&self.dependant).is_some_and(|one| project(&self.dependency) == Some(one))
-    }
-}
 
 /// Whether a container is one of those that a side of an edge names: of a service, every replica.
 pub fn names(side: &Subject, container: &Container) -> bool {

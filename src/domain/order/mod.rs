@@ -5,17 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::dependency::{Condition, excerpt};
+pub use super::dependency::{DEPENDS_ON, Dependency, parse_depends_on};
 use super::inventory::{Container, Inventory, Tie};
-use super::run::Condition;
 use super::target::ContainerIdentity;
 use crate::domain::sorted;
 
 pub mod added;
-
-/// The label in which compose writes what a service depends on.
-pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
-/// Items of one label that are read; compose files have a handful.
-const MAX_ITEMS: usize = 256;
 
 /// `dependant` needs `dependency` to be so.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,73 +24,6 @@ pub struct Edge {
     pub condition: Condition,
     /// How long it is waited for, in seconds, where somebody said so.
     pub wait_seconds: Option<i64>,
-}
-
-/// One item of a `depends_on` label.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dependency {
-    /// The service's name.
-    pub service: String,
-    /// What must be so of it.
-    pub condition: Condition,
-    /// Whoever depends on it restarts with it.
-    pub restart: bool,
-}
-
-/// Reads a `depends_on` label in its three historical forms: `db,redis`, `db:service_healthy`,
-/// `db:service_healthy:true`. Answers the items and notes about what was odd.
-///
-/// ```
-/// use docknap::domain::{order, run::Condition};
-/// let (items, notes) = order::parse_depends_on("db:service_healthy:true,redis");
-/// assert_eq!(items[0].condition, Condition::ServiceHealthy);
-/// assert_eq!(items[1].service, "redis");
-/// assert!(notes.is_empty());
-/// ```
-pub fn parse_depends_on(label: &str) -> (Vec<Dependency>, Vec<String>) {
-    let mut items: Vec<Dependency> = Vec::new();
-    let mut notes = Vec::new();
-    for (count, item) in label.split(',').map(str::trim).filter(|item| !item.is_empty()).enumerate() {
-        if count == MAX_ITEMS {
-            notes.push(format!("only the first {MAX_ITEMS} of its dependencies are read"));
-            break;
-        }
-        let mut parts = item.split(':');
-        let service = parts.next().unwrap_or_default().trim();
-        let condition = parts.next();
-        let restart = parts.next().is_some_and(|word| word.trim().eq_ignore_ascii_case("true"));
-        if service.is_empty() || parts.next().is_some() {
-            notes.push(format!("`{}` is no dependency; it is ignored", excerpt(item)));
-            continue;
-        }
-        let condition = match condition {
-            None | Some("") => Condition::ServiceStarted,
-            Some(word) => match Condition::parse(word).filter(|condition| *condition != Condition::Stopped) {
-                Some(condition) => condition,
-                None => {
-                    notes.push(format!(
-                        "`{}` is no condition; waiting for {} to be started",
-                        excerpt(word),
-                        excerpt(service)
-                    ));
-                    Condition::ServiceStarted
-                }
-            },
-        };
-        if !items.iter().any(|known| known.service == service) {
-            items.push(Dependency { service: service.to_owned(), condition, restart });
-        }
-    }
-    (items, notes)
-}
-
-/// The first 40 characters, without control characters: for notes about hostile text.
-fn excerpt(text: &str) -> String {
-    let mut short: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }
 
 /// The edges among `members`: from labels, from what they share with each other, and from people. `inventory` resolves the

@@ -4,11 +4,10 @@
 //! leaves the rest for sleep. The text is read strictly ([`Window::parse`]), the times are laid over a zone and a
 //! calendar by a [`Rota`].
 
-use std::fmt;
-
 use jiff::civil::Weekday;
 
-use super::conflict::Minutes;
+use super::minutes::Minutes;
+use crate::domain::words::words;
 
 mod notes;
 mod parse;
@@ -29,30 +28,19 @@ const DAY: i16 = 24 * 60;
 /// Minutes of a week: the longest part.
 const WEEK: i16 = 7 * DAY;
 
-/// What a rule wants of its target at an instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Mood {
-    /// Stopped or paused.
-    Asleep,
-    /// Up.
-    Awake,
+words! {
+    /// What a rule wants of its target at an instant.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, utoipa::ToSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Mood {
+        /// Stopped or paused.
+        Asleep,
+        /// Up.
+        Awake,
+    }
 }
 
 impl Mood {
-    /// The word used in the API and the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Asleep => "asleep",
-            Self::Awake => "awake",
-        }
-    }
-
-    /// The reverse of [`Mood::as_str`].
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Asleep, Self::Awake].into_iter().find(|mood| mood.as_str() == word)
-    }
-
     /// The other one.
     #[must_use]
     pub fn other(self) -> Self {
@@ -60,12 +48,6 @@ impl Mood {
             Self::Asleep => Self::Awake,
             Self::Awake => Self::Asleep,
         }
-    }
-}
-
-impl fmt::Display for Mood {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

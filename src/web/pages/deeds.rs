@@ -10,7 +10,6 @@ use crate::app::nap::{self, Asked, Course};
 use crate::app::targets;
 use crate::app::{Actor, App, Error, Result, locks, stacks};
 use crate::domain::action::Action;
-use crate::domain::ids::HostId;
 use crate::domain::overrides::Wanted;
 use crate::domain::run::Trigger;
 use crate::domain::target::{Subject, Target, TargetType};
@@ -136,11 +135,12 @@ impl Address {
 async fn named(app: &App, actor: &Actor, address: &Address) -> Result<(Target, Deed, String)> {
     let Address { kind, key, word } = address;
     let deed = Deed::parse(word).ok_or_else(|| Error::not_found("page", format!("{kind}s/{key}/{word}")))?;
-    let host = HostId::local();
-    let target = targets::resolve(app, &host, *kind, key)?;
+    let target = targets::find(app, *kind, key)?;
     let name = match &target.subject {
         Subject::Stack(name) => name.clone(),
-        Subject::Container(_) => stacks::container(app, actor, &host, key).await?.container.name.clone(),
+        Subject::Container(_) => {
+            stacks::container(app, actor, &target.host, key).await?.container.name.clone()
+        }
     };
     Ok((target, deed, name))
 }

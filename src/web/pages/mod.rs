@@ -13,7 +13,6 @@ use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
 use crate::app::schedules::{self as service, ScheduleFilter};
 use crate::app::{Actor, App, Result, targets};
-use crate::domain::ids::HostId;
 use crate::domain::run::Run;
 use crate::domain::target::{Target, TargetType};
 
@@ -130,5 +129,5 @@ async fn of_target(
 fn target_of(app: &App, text: &str) -> Result<Option<Target>> {
     let Some((kind, key)) = text.split_once('/') else { return Ok(None) };
     let Some(kind) = TargetType::parse(kind) else { return Ok(None) };
-    targets::resolve(app, &HostId::local(), kind, key).map(Some)
+    targets::find(app, kind, key).map(Some)
 }

@@ -190,7 +190,7 @@ impl Machine {
             docknap::app::traces::restore(&app).await.expect("what others did is read");
             docknap::app::order::restore(&app).await.expect("the order is read");
             tokio::spawn(host.watch(stop.clone()));
-            tokio::spawn(execute::runner::feed(app.clone(), stop.clone()));
+            tokio::spawn(docknap::app::notices::pass_on(app.clone(), stop.clone()));
             tokio::spawn(execute::runner::run(app.clone(), stop.clone(), tasks.clone()));
             app
         });

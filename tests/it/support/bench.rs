@@ -298,7 +298,7 @@ async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path, clu
     docknap::app::order::restore(&app).await.expect("the order is read");
     let stop = CancellationToken::new();
     runtime.spawn(host.watch(stop.clone()));
-    runtime.spawn(execute::runner::feed(app.clone(), stop.clone()));
+    runtime.spawn(docknap::app::notices::pass_on(app.clone(), stop.clone()));
     let tasks = TaskTracker::new();
     runtime.spawn(execute::runner::run(app.clone(), stop.clone(), tasks.clone()));
     (app, Life { runtime, stop, tasks })

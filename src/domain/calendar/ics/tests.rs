@@ -7,6 +7,7 @@ use jiff::civil::Weekday;
 use super::property::civil;
 use super::*;
 use crate::clock::Clock;
+use crate::domain::calendar::MAX_DATES;
 
 /// 2025-11-27 to 2031-11-27.
 fn span() -> (Date, Date) {

@@ -1,5 +1,6 @@
 //! Files as calendar programs write them, and what they mean: the days from December 2026 to March 2027.
 
+use super::faults::MAX_LEFT;
 use super::*;
 
 /// The rules of the European Union.

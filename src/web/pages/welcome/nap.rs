@@ -11,7 +11,6 @@ use crate::app::schedules::{self as service, Draft};
 use crate::app::stacks::{self, StackView};
 use crate::app::{Actor, Error, FieldError, Result, execute, targets};
 use crate::domain::action::Action;
-use crate::domain::ids::HostId;
 use crate::domain::schedule::{self, Source};
 use crate::domain::target::TargetType;
 use crate::domain::window::Mood;
@@ -190,7 +189,7 @@ fn rule_tiles(picked: &Picked, now: &Now) -> Vec<RuleTile> {
 async fn look(web: &Web, actor: &Actor, picked: &Picked, now: &Now) -> Result<Look> {
     const WEEK: i64 = 7 * 24 * 60;
     let preview = service::preview(&web.app, actor, &picked.draft("on")).await?;
-    let target = targets::resolve(&web.app, &HostId::local(), TargetType::Stack, &picked.stack)?;
+    let target = targets::find(&web.app, TargetType::Stack, &picked.stack)?;
     let plan = match execute::preview(&web.app, actor, &target, Action::Stop, false).await {
         Ok(plan) => plan,
         // The host is away: the rule can be saved all the same.

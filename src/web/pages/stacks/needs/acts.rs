@@ -4,7 +4,6 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::{Result, needs, overrides, schedules, targets};
-use crate::domain::ids::HostId;
 use crate::domain::target::TargetType;
 use crate::web::Web;
 use crate::web::auth::{Caller, Operator, Viewer};
@@ -143,7 +142,7 @@ async fn nap_again(
     (kind, key): (TargetType, &str),
     notes: &Notes,
 ) -> Result<Response> {
-    let target = targets::resolve(&web.app, &HostId::local(), kind, key)?;
+    let target = targets::find(&web.app, kind, key)?;
     overrides::nap_again(&web.app, &caller.actor, &target).await?;
     notes.leave(Flash::new("good", "It goes back to sleep by its schedule.")).await;
     Ok(pages::go(web, htmx, "/"))

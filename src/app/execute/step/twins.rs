@@ -2,7 +2,7 @@
 //! done to the one that counts is done to the others too, except that none is started beside another one.
 
 use super::{Operation, Outcome, Trouble, Try, container_grace};
-use crate::docker::{Answer, DockerError};
+use crate::docker::DockerError;
 use crate::domain::action::Action;
 use crate::domain::inventory::{Container, ContainerState, is_replaced_name};
 use crate::domain::plan::{running_twin, with_twin};
@@ -86,7 +86,7 @@ impl Operation {
     async fn became(
         &mut self,
         twin: &Container,
-        answer: Result<Answer, DockerError>,
+        answer: Result<(), DockerError>,
         otherwise: &str,
         is_so: impl Fn(ContainerState) -> bool,
     ) -> Result<(), Trouble> {

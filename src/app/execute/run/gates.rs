@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{COMPLETION_WAIT, Drive, HEALTH_WAIT};
+use super::{COMPLETION_WAIT, HEALTH_WAIT, RunExecutor};
 use crate::domain::inventory::{Container, ContainerState, Health};
 use crate::domain::run::{Condition, StepState, WaitFor};
 use crate::domain::target::ContainerIdentity;
@@ -19,7 +19,7 @@ pub(super) enum Gate {
     Never(String),
 }
 
-impl Drive {
+impl RunExecutor {
     /// Whether everything a step waits for is so.
     pub(super) fn gate(&mut self, index: usize) -> Gate {
         let mut look_again: Option<Duration> = None;

@@ -14,10 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::locks::Lock;
-use super::operate::{Operation, Outcome, Seen, container_grace};
-use super::runner::{undone, unsettle};
-use super::submit::record_end;
+use super::step::{Operation, Outcome, Seen, container_grace};
 use super::under_way::Control;
+use super::usage::Looks;
+use super::verdict::{record_end, undone, unsettle, verdict};
 use crate::app::error::Result;
 use crate::app::{App, Live};
 use crate::db::{self, Tx};
@@ -30,13 +30,8 @@ use crate::domain::target::ContainerIdentity;
 use crate::domain::text::chain;
 
 mod gates;
-mod looks;
-mod verdict;
 
 use gates::{Gate, limit};
-pub(super) use looks::Look;
-use looks::Looks;
-pub(super) use verdict::verdict;
 
 /// How long a dependant waits for a health check to pass, where that may not take longer by its own times.
 const HEALTH_WAIT: Duration = Duration::from_secs(patience::USUAL.unsigned_abs());
@@ -48,7 +43,7 @@ const BUDGET_MARGIN: Duration = Duration::from_secs(60);
 const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
 /// A run under way.
-pub(super) struct Drive {
+pub(super) struct RunExecutor {
     app: App,
     host: Arc<Host>,
     run: Run,
@@ -78,9 +73,9 @@ pub(super) struct Drive {
     held_since: Option<Duration>,
 }
 
-type Flight = BoxFuture<'static, (usize, Outcome)>;
+type StepFuture = BoxFuture<'static, (usize, Outcome)>;
 
-impl Drive {
+impl RunExecutor {
     /// A run that begins.
     pub fn new(
         app: App,
@@ -121,11 +116,11 @@ impl Drive {
         let (running, mut seen_running) = mpsc::unbounded_channel();
         let looks = self.look_at_what_it_stops();
         self.looks = Some(looks);
-        let mut flights: FuturesUnordered<Flight> = FuturesUnordered::new();
+        let mut flights: FuturesUnordered<StepFuture> = FuturesUnordered::new();
         for index in self.in_state(StepState::Issued) {
             // Committed to by a process that is gone. Nothing else is driven yet, so the lock is free.
             let lock = self.app.execution.locks().take(self.host.id(), &self.steps[index].identity);
-            flights.push(self.fly(index, lock, None, true, &running));
+            flights.push(self.start_step(index, lock, None, true, &running));
         }
         let mut changes = self.host.changes();
         let locks = self.app.execution.locks().clone();
@@ -329,10 +324,10 @@ impl Drive {
         }
     }
 
-    /// Commits to every step that may go, in one transaction, and lets them fly. Answers when to look again.
+    /// Commits to every step that may go, in one transaction, and starts them. Answers when to look again.
     async fn issue_what_is_ready(
         &mut self,
-        flights: &mut FuturesUnordered<Flight>,
+        flights: &mut FuturesUnordered<StepFuture>,
         running: &mpsc::UnboundedSender<Seen>,
     ) -> Option<Duration> {
         let mut look_again: Option<Duration> = None;
@@ -371,7 +366,7 @@ impl Drive {
             return look_again;
         }
         for (index, lock, permit) in ready {
-            flights.push(self.fly(index, Some(lock), Some(permit), false, running));
+            flights.push(self.start_step(index, Some(lock), Some(permit), false, running));
         }
         look_again
     }
@@ -412,14 +407,14 @@ impl Drive {
         Ok(())
     }
 
-    fn fly(
+    fn start_step(
         &mut self,
         index: usize,
         lock: Option<Lock>,
         permit: Option<OwnedSemaphorePermit>,
         resumed: bool,
         running: &mpsc::UnboundedSender<Seen>,
-    ) -> Flight {
+    ) -> StepFuture {
         let step = &self.steps[index];
         let operation = Operation {
             index,

@@ -189,8 +189,8 @@ impl File {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use super::super::ics;
     use super::*;
+    use crate::domain::calendar::ics;
     use crate::domain::ids::HostId;
 
     fn at(text: &str) -> Timestamp {

@@ -9,20 +9,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::drive::Look;
 use super::under_way::Control;
+use super::usage::Look;
 use crate::clock::Clock;
-use crate::docker::{Answer, DockerError, Host};
+use crate::docker::{DockerError, Host};
 use crate::domain::action::Action;
-use crate::domain::inventory::{Container, ContainerState, Kind, RestartPolicy};
+use crate::domain::inventory::{Container, ContainerState, Kind};
 use crate::domain::nap::Sample;
 use crate::domain::run::StepState;
 use crate::domain::target::ContainerIdentity;
 
+mod start;
 mod twins;
 
-/// A started container must stay up this long before its step succeeds (rulings 12).
-const STARTED_FOR: Duration = Duration::from_secs(3);
 /// Docker's own stop grace where the container sets none, in seconds.
 const DOCKER_GRACE: u32 = 10;
 /// After a crash, a stop that was under way gets its grace and this much more before it is asked for again.
@@ -283,241 +282,6 @@ impl Operation {
         )))
     }
 
-    async fn start(&mut self, container: Container) -> Try {
-        if container.state == ContainerState::Running {
-            if self.resumed {
-                return self.stays_up(&container).await;
-            }
-            let _ = self.running.send((self.index, container.started_at));
-            return Ok(Outcome::succeeded("already running", false));
-        }
-        if container.state == ContainerState::Paused {
-            return self.thaw(&container).await;
-        }
-        if self.resumed && self.has_started(&container) && self.ended_by_itself(&container).await? {
-            // It was started and has ended since.
-            return Ok(self.ended(&container).await);
-        }
-        self.launch(container).await
-    }
-
-    /// Unpauses what is to be up.
-    async fn thaw(&mut self, container: &Container) -> Try {
-        self.asked = true;
-        let answer = self.host.unpause(&container.id).await;
-        let after = self.look_again().await?;
-        match answer {
-            Err(error) if after.state != ContainerState::Running => {
-                if error.is_retryable() {
-                    Err(error.into())
-                } else {
-                    Ok(self.refused(&after, &error).await)
-                }
-            }
-            _ => self.stays_up(&after).await,
-        }
-    }
-
-    /// Starts what has no process.
-    async fn launch(&mut self, container: Container) -> Try {
-        let mut id = container.id.clone();
-        let mut failure = None;
-        for _ in 0..2 {
-            self.asked = true;
-            match self.host.start(&id).await {
-                Ok(_) => {
-                    failure = None;
-                    break;
-                }
-                Err(error @ DockerError::NotFound { .. }) => {
-                    let found = self.look_again().await?;
-                    if found.id == id {
-                        // The container is there: what was not found is something that it needs.
-                        return Ok(self.refused(&found, &error).await);
-                    }
-                    id = found.id;
-                    failure = Some(error);
-                }
-                Err(error @ DockerError::Server { status: 500, .. }) => {
-                    let found = self.look_again().await?;
-                    if found.state == ContainerState::Running {
-                        failure = None;
-                        break;
-                    }
-                    if is_runtime_error(&found) {
-                        return Ok(self.refused(&found, &error).await);
-                    }
-                    failure = Some(error);
-                }
-                Err(error @ (DockerError::Conflict { .. } | DockerError::Refused { .. })) => {
-                    let found = self.look_again().await?;
-                    if found.state == ContainerState::Running {
-                        failure = None;
-                        break;
-                    }
-                    if found.state == ContainerState::Paused {
-                        return self.thaw(&found).await;
-                    }
-                    return Ok(self.refused(&found, &error).await);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if let Some(failure) = failure {
-            return Ok(Outcome::failed(failure.to_string()));
-        }
-        self.stays_up(&self.look_again().await?).await
-    }
-
-    /// Watches a container that was started: running for [`STARTED_FOR`], then it counts.
-    async fn stays_up(&self, container: &Container) -> Try {
-        if container.state != ContainerState::Running {
-            return self.did_not_last(container).await;
-        }
-        let started_at = container.started_at;
-        let _ = self.running.send((self.index, started_at));
-        let until = self.clock.now() + STARTED_FOR;
-        loop {
-            // The inventory may still show the time before this start: only what it shows of this start counts.
-            self.until(until, |seen| {
-                seen.started_at > started_at
-                    || (seen.started_at == started_at && seen.state != ContainerState::Running)
-            })
-            .await;
-            let after = self.look_again().await?;
-            if after.state != ContainerState::Running {
-                return self.did_not_last(&after).await;
-            }
-            if after.started_at != started_at {
-                return Ok(Outcome::failed("it was restarted within 3 s of its start").exit(&after));
-            }
-            if self.clock.now() >= until {
-                return Ok(Outcome::succeeded("", true));
-            }
-        }
-    }
-
-    /// A start that did not last: by itself, or because the daemon went down with it. Then it is tried again.
-    async fn did_not_last(&self, container: &Container) -> Try {
-        if self.ended_by_itself(container).await? {
-            return Ok(self.ended(container).await);
-        }
-        Err(Trouble::Away("Docker's daemon was restarted while it started".to_owned()))
-    }
-
-    /// Whether a container that was started ended without its daemon having ended, which would have ended it too. A
-    /// one-shot that others wait for has done its work either way: it is not repeated.
-    async fn ended_by_itself(&self, container: &Container) -> Result<bool, Trouble> {
-        let may_be_the_daemon = container.state == ContainerState::Exited && self.has_started(container);
-        if !may_be_the_daemon || (container.looks_completed() && self.host.inventory().is_awaited(container))
-        {
-            return Ok(true);
-        }
-        match self.host.remembers_start(container).await {
-            Err(error @ DockerError::Unreachable { .. }) => Err(error.into()),
-            // Nobody can tell: it is not started again and again for that.
-            remembers => Ok(remembers.unwrap_or(true)),
-        }
-    }
-
-    /// A start that ended by itself.
-    async fn ended(&self, container: &Container) -> Outcome {
-        match container.state {
-            ContainerState::Paused => Outcome::succeeded("somebody paused it at once", true),
-            _ if container.looks_completed() => Outcome::succeeded("completed", true).exit(container),
-            ContainerState::Restarting => {
-                self.with_output(container, "it keeps restarting: its program ends right after the start")
-                    .await
-            }
-            _ => self.with_output(container, &exit_words(container)).await,
-        }
-    }
-
-    /// A start that Docker refused: its words, and the cure where they name what has been re-created.
-    async fn refused(&self, container: &Container, error: &DockerError) -> Outcome {
-        let mut words = error.to_string();
-        if let Some(donor) = container.network_mode.strip_prefix("container:")
-            && error.names(donor)
-            && matches!(error, DockerError::NotFound { .. } | DockerError::Server { .. })
-        {
-            words.push_str(
-                ". It uses the network of a container that is no longer there or was re-created: \
-                 re-create it with compose, so that it finds the new one",
-            );
-        }
-        self.with_output(container, &words).await
-    }
-
-    async fn with_output(&self, container: &Container, error: &str) -> Outcome {
-        // Optional: a proxy may not let it through.
-        let lines = self.host.last_lines(&container.id).await.unwrap_or_default();
-        let output = (!lines.is_empty()).then(|| lines.join("\n"));
-        Outcome { output, ..Outcome::failed(error) }.exit(container)
-    }
-
-    async fn restart(&mut self, container: Container) -> Try {
-        if self.resumed {
-            return self.restarted(&container).await;
-        }
-        if container.state != ContainerState::Running {
-            if self.brings_back {
-                return self.start(container).await;
-            }
-            return Ok(Outcome::skipped("not running: a restart would start it"));
-        }
-        self.before_restart = Some(BeforeRestart { started_at: container.started_at });
-        self.asked = true;
-        match self.host.restart(&container.id, self.grace, container_grace(&container)).await {
-            Ok(_) => self.stays_up(&self.look_again().await?).await,
-            // Was it done, half done, or not? A restart is never asked for twice.
-            Err(
-                error @ (DockerError::NotFound { .. }
-                | DockerError::TimedOut
-                | DockerError::Unreachable { .. }
-                | DockerError::Server { .. }
-                | DockerError::Conflict { .. }),
-            ) => {
-                let after = self.look_again().await?;
-                if !error.is_retryable() && after.id == container.id && after.state.is_up() {
-                    let is_new = after.started_at != container.started_at;
-                    return if is_new {
-                        self.stays_up(&after).await
-                    } else {
-                        Ok(Outcome::failed(error.to_string()))
-                    };
-                }
-                self.restarted(&after).await
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Whether it was started since this step was committed to.
-    fn has_started(&self, container: &Container) -> bool {
-        let issued_at = self.host.by_engine(self.issued_at);
-        container.started_at.is_some_and(|started| started >= issued_at)
-    }
-
-    /// What became of a restart whose answer is not known: done, half done, or not done (semantics §4).
-    async fn restarted(&mut self, container: &Container) -> Try {
-        if !container.state.is_up() {
-            // Half a restart is an outage: finish it.
-            return self.launch(container.clone()).await;
-        }
-        let is_new = match &self.before_restart {
-            Some(before) => container.started_at != before.started_at,
-            None => self.has_started(container),
-        };
-        if is_new {
-            return self.stays_up(container).await;
-        }
-        Ok(Outcome {
-            state: StepState::Interrupted,
-            error: Some("cut off in a restart that did not happen; it is not repeated by itself".to_owned()),
-            ..Outcome::succeeded("", false)
-        })
-    }
-
     async fn pause(&mut self, container: Container) -> Try {
         match container.state {
             ContainerState::Paused if self.resumed => return Ok(Outcome::succeeded("", true)),
@@ -557,7 +321,7 @@ impl Operation {
     }
 
     /// Looks whether a container is as wanted after an answer that says yes or no.
-    async fn judge(&self, answer: Result<Answer, DockerError>, wanted: ContainerState) -> Try {
+    async fn judge(&self, answer: Result<(), DockerError>, wanted: ContainerState) -> Try {
         let failure = match answer {
             Ok(_) => None,
             Err(error @ (DockerError::Unreachable { .. } | DockerError::ProxyRefused { .. })) => {
@@ -615,27 +379,6 @@ pub(super) fn container_grace(container: &Container) -> u32 {
     container.stop_timeout.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(DOCKER_GRACE)
 }
 
-/// Exit codes that the runtime sets when the program could not be run at all.
-fn is_runtime_error(container: &Container) -> bool {
-    matches!(container.exit_code, Some(125..=128))
-}
-
 fn stop_reason(container: &Container) -> &'static str {
     if container.exit_code == Some(137) { "killed: it did not end within its grace" } else { "" }
-}
-
-/// What an exit code means, in a sentence.
-fn exit_words(container: &Container) -> String {
-    match container.exit_code {
-        Some(0) if container.restart_policy == RestartPolicy::No => {
-            "it ended right after the start".to_owned()
-        }
-        Some(126) => "its program may not be executed (exit code 126)".to_owned(),
-        Some(127) => "its program was not found (exit code 127)".to_owned(),
-        Some(137) => {
-            "it was killed right after the start (exit code 137), perhaps for lack of memory".to_owned()
-        }
-        Some(code) => format!("it ended right after the start (exit code {code})"),
-        None => format!("it is {} right after the start", container.state.as_str()),
-    }
 }

@@ -1,9 +1,16 @@
-//! How a run ended, from how its steps did.
+//! How a run ends: what becomes of it by how its steps ended, and what is stored and told of that.
 
-use crate::app::execute::under_way::Control;
+use super::under_way::Control;
+use crate::app::audit::Audit;
+use crate::app::error::Result;
+use crate::app::{Actor, App, Live, targets};
+use crate::db::{self, Tx};
 use crate::domain::action::Action;
+use crate::domain::inventory::{Inventory, Link};
 use crate::domain::plan::NOTHING_NAPPED;
 use crate::domain::run::{NOTHING_TO_DO, Run, RunState, Step, StepState};
+use crate::domain::target::ContainerIdentity;
+use crate::domain::window::Mood;
 
 /// The state of a run whose steps have all ended, and why.
 pub fn verdict(run: &Run, steps: &[Step], control: &Control) -> (RunState, String) {
@@ -75,4 +82,75 @@ fn nothing_napped(steps: &[Step]) -> Option<String> {
         [_] => first.reason.clone(),
         _ => format!("{NOTHING_NAPPED}: DockNap put nothing of it to sleep"),
     })
+}
+
+/// Ends a run that has not begun, in `tx`. `false` where it waits no more: nothing is stored then.
+pub(super) async fn end_unbegun(
+    tx: &mut Tx,
+    app: &App,
+    run: &Run,
+    state: RunState,
+    reason: &str,
+) -> Result<bool> {
+    let now = app.clock.now();
+    if !db::runs::end_pending(tx, &run.id, state, reason, now).await? {
+        return Ok(false);
+    }
+    db::steps::leave(tx, &run.id, reason, now).await?;
+    record_end(tx, app, run, state, reason).await?;
+    Ok(true)
+}
+
+/// Counts the end of a run that had not begun, and tells the browsers.
+pub(super) fn tell_end(app: &App, run: &Run, state: RunState) {
+    app.vitals.counters.run_ended(run, state, None);
+    app.bus.send(Live::Run(run.target.clone()));
+}
+
+/// Adds the audit row of a run's end, and stores what its target is called now: it may have been claimed before that was
+/// known (rulings 48).
+pub(super) async fn record_end(
+    tx: &mut Tx,
+    app: &App,
+    run: &Run,
+    state: RunState,
+    reason: &str,
+) -> Result<()> {
+    let name = match app.hosts.get(&run.target.host) {
+        Some(host) => targets::present_name(&host.inventory(), &run.target, Some(&run.target_name)),
+        None => run.target_name.clone(),
+    };
+    if name != run.target_name {
+        db::runs::rename(tx, &run.id, &name).await?;
+    }
+    let row = Audit::new(app, &Actor::of(run.actor.clone()), "run.finish");
+    let row = row.object("run", Some(run.id.as_str()), &name).outcome(state.as_str());
+    row.run(run).reason(reason).store(tx).await
+}
+
+pub(super) fn unreachable(inventory: &Inventory) -> Option<String> {
+    match &inventory.link {
+        Link::Connected { .. } => None,
+        Link::Connecting => Some("the host is not connected yet".to_owned()),
+        Link::Unreachable { reason, .. } => Some(format!("the host cannot be reached: {reason}")),
+    }
+}
+
+/// What a window or an override wants of these containers was not reached: it is tried again when the host comes back.
+/// Whoever asked for the run: a button's override counts on as a window does.
+pub(super) async fn unsettle(tx: &mut Tx, run: &Run, left: &[ContainerIdentity]) -> Result<()> {
+    if !run.action.sets_state() {
+        return Ok(());
+    }
+    let state = if run.action.reverses_order() { Mood::Asleep } else { Mood::Awake };
+    for identity in left {
+        db::applied::unsettle(tx, &run.target.host, identity, state).await?;
+    }
+    Ok(())
+}
+
+/// The containers of steps that did not do what they were for.
+pub(super) fn undone(steps: &[Step]) -> Vec<ContainerIdentity> {
+    let undone = steps.iter().filter(|step| step.wave > 0 && step.state != StepState::Succeeded);
+    undone.map(|step| step.identity.clone()).collect()
 }

@@ -31,7 +31,7 @@ pub(super) struct Looks {
 }
 
 /// One look, as the stop of its container sees it.
-pub(in super::super) struct Look {
+pub(super) struct Look {
     /// `None` where none was begun: the container did not run then, as far as was known.
     coming: Option<oneshot::Receiver<Seen>>,
     patience: Duration,
@@ -81,12 +81,7 @@ impl Looks {
 
 impl Look {
     /// What a container that is about to be stopped has in use, where that is seen in time.
-    pub(in super::super) async fn at(
-        &mut self,
-        container: &Container,
-        host: &Host,
-        clock: &Clock,
-    ) -> Option<Sample> {
+    pub(super) async fn at(&mut self, container: &Container, host: &Host, clock: &Clock) -> Option<Sample> {
         if let Some(coming) = &mut self.coming {
             let left = self.until.saturating_sub(clock.monotonic());
             let seen = clock.timeout(left, coming).await.ok()?;
@@ -103,7 +98,7 @@ impl Look {
     }
 
     /// What was seen of it while it was being stopped.
-    pub(in super::super) fn so_far(self, container: &Container) -> Option<Sample> {
+    pub(super) fn so_far(self, container: &Container) -> Option<Sample> {
         let seen = self.coming?.try_recv().ok()?;
         // Of one that is down Docker answers nothing with no time.
         let counts = seen.is_of(container) && seen.usage.read_at.is_some();

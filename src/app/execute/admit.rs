@@ -1,0 +1,291 @@
+//! Begins the runs that wait, each when nothing is in its way.
+//!
+//! Of several requests that want different things of a container the newest wins ([`super::under_way`]): what runs gives
+//! it up at its next step boundary, an older one that waits begins without it, or is superseded where nothing would be
+//! left of it (semantics §4, rulings 11).
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::guard::{self, Word};
+use super::run::RunExecutor;
+use super::share::Share;
+use super::submit::steps_of;
+use super::under_way::{Claim, Control, GivenUp, UnderWay};
+use super::verdict::{end_unbegun, record_end, tell_end, undone, unreachable, unsettle, verdict};
+use crate::app::error::Result;
+use crate::app::manual_changes::ManualChange;
+use crate::app::rulebook::RuleBook;
+use crate::app::{Actor, App, Live, overrides, targets};
+use crate::clock::Clock;
+use crate::db;
+use crate::docker::Host;
+use crate::domain::ids::{HostId, RunId};
+use crate::domain::inventory::Inventory;
+use crate::domain::run::{Run, RunState, Step, Trigger};
+
+/// First and longest wait between looks at a host that cannot be reached.
+pub(super) const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// Why a run that nobody could begin ends.
+const LATE: &str = "its deadline passed before it could begin";
+
+/// What one look at the table did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Runs that began.
+    pub begun: Vec<RunId>,
+    /// Runs that ended without beginning: superseded, past their deadline, nothing to do.
+    pub ended: Vec<RunId>,
+    /// When to look again although nothing happens.
+    pub look_again: Option<Duration>,
+    /// When a guard looks again, by the wall clock: a wait may be long, and the machine may sleep meanwhile.
+    pub guards_until: Option<Timestamp>,
+}
+
+/// A run with its steps, and what it is about for the others.
+pub(super) struct Claimed {
+    pub run: Run,
+    pub steps: Vec<Step>,
+    pub claim: Claim,
+}
+
+/// Runs with their steps, oldest first, and what each is about for the others.
+pub(super) async fn with_claims(app: &App, runs: Vec<Run>) -> Result<Vec<Claimed>> {
+    let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
+    let mut steps: HashMap<RunId, Vec<Step>> = HashMap::new();
+    for step in db::history::steps(&app.db, &ids).await? {
+        steps.entry(step.run_id.clone()).or_default().push(step);
+    }
+    let inventories: HashMap<HostId, Inventory> =
+        app.hosts.all().into_iter().map(|host| (host.id().clone(), host.inventory())).collect();
+    let claimed = runs.into_iter().map(|run| {
+        let steps = steps.remove(&run.id).unwrap_or_default();
+        let claim = Claim::new(&run, &steps, inventories.get(&run.target.host));
+        Claimed { run, steps, claim }
+    });
+    Ok(claimed.collect())
+}
+
+/// Begins each pending run that nothing is in the way of.
+///
+/// # Errors
+/// Where the database cannot be read or written; the next look goes on from there.
+pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -> Result<Taken> {
+    let mut pass = Pass { app, stop, tasks, taken: Taken::default(), waits: Vec::new() };
+    let waiting = with_claims(app, db::runs::in_state(&app.db, RunState::Pending).await?).await?;
+    let ids = waiting.iter().map(|one| &one.run.id).collect();
+    app.execution.keep_lost(&ids);
+    app.execution.looks().keep(&ids);
+    for index in 0..waiting.len() {
+        let Claimed { run, steps, claim } = &waiting[index];
+        let newer = || waiting[index + 1..].iter().map(|newer| &newer.claim);
+        if let Some(newer) = newer().rev().find(|newer| claim.is_taken_whole_by(newer)) {
+            let reason = format!("superseded by {}", newer.words());
+            pass.end(run, RunState::Superseded, &reason).await?;
+            continue;
+        }
+        let Some(host) = app.hosts.get(&run.target.host) else {
+            pass.end(run, RunState::Failed, "its host is no longer known").await?;
+            continue;
+        };
+        let given_up = app.execution.loses(&run.id, claim.gives_up(newer()));
+        let run = match &run.guard {
+            None => Cow::Borrowed(run),
+            Some(_) => {
+                match guard::ask(app, &host, run, steps, &*RuleBook::load(app).await?, stop, tasks).await? {
+                    Word::Goes(run) => Cow::Owned(*run),
+                    Word::Waits(until) => {
+                        pass.taken.guards_until = pass.taken.guards_until.into_iter().chain(until).min();
+                        continue;
+                    }
+                    Word::Ended => {
+                        pass.taken.ended.push(run.id.clone());
+                        continue;
+                    }
+                }
+            }
+        };
+        pass.begin(host, &run, steps, given_up).await?;
+    }
+    pass.store_waits().await?;
+    if !pass.taken.ended.is_empty() {
+        app.scheduler.wake();
+    }
+    Ok(pass.taken)
+}
+
+/// One look at the table.
+struct Pass<'a> {
+    app: &'a App,
+    stop: &'a CancellationToken,
+    tasks: &'a TaskTracker,
+    taken: Taken,
+    /// Runs whose host cannot be reached: why, and the how manyth try that was.
+    waits: Vec<(RunId, String, i64)>,
+}
+
+impl Pass<'_> {
+    /// Begins one run with the plan of this moment, or ends it where there is nothing to begin. It waits while what is in
+    /// flight for others has to end first.
+    async fn begin(
+        &mut self,
+        host: Arc<Host>,
+        run: &Run,
+        steps: &[Step],
+        mut given_up: GivenUp,
+    ) -> Result<()> {
+        let app = self.app;
+        let now = app.clock.now();
+        if let Some(reason) = unreachable(&host.inventory()) {
+            if now >= run.deadline_at {
+                let why = match run.attempt {
+                    0 => LATE.to_owned(),
+                    _ => format!("{reason}; tried until the run's deadline"),
+                };
+                return self.end(run, RunState::Failed, &why).await;
+            }
+            // Tried again when the link comes up, which wakes the runner; the wait only bounds it.
+            let left = Duration::try_from(run.deadline_at.duration_since(now)).unwrap_or_default();
+            self.look_again_in(back_off(&app.clock, run.attempt).min(left));
+            self.waits.push((run.id.clone(), reason, run.attempt + 1));
+            return Ok(());
+        }
+        if now > run.deadline_at {
+            return self.end(run, RunState::Failed, LATE).await;
+        }
+        let book = &*RuleBook::load(app).await?;
+        // Only now: a stop stores its nap before it lets the next one in.
+        let inventory = host.inventory();
+        let share = Share::of(app, run).await?;
+        if share.is_not_known_yet() {
+            // The end of what it undoes wakes the runner.
+            return Ok(());
+        }
+        let plan = share.plan(run, &inventory, book, now);
+        let fresh = steps_of(app, run, &plan, now);
+        let way = app.execution.make_way(&Claim::new(run, &fresh, Some(&inventory)));
+        if !way.given_up.is_empty() {
+            given_up = app.execution.loses(&run.id, way.given_up);
+        }
+        if way.blocked {
+            return Ok(());
+        }
+        // What was held back goes against what is wanted now; and of what was not foreseen nobody has asked yet.
+        let is_new = !same_plan(steps, &fresh);
+        let answers = match run.trigger {
+            Trigger::Window | Trigger::Undo => false,
+            Trigger::Override if run.schedule_id.is_none() => false,
+            Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override => {
+                run.guard.is_some() || is_new
+            }
+            _ => is_new,
+        };
+        let _beginning = app.execution.beginning().await;
+        let mut tx = app.db.begin().await?;
+        if !db::runs::begin(&mut tx, run, now).await? {
+            return Ok(());
+        }
+        if answers {
+            let (actor, rules) = (&Actor::of(run.actor.clone()), &book.rules);
+            let change = ManualChange { app, actor, run, steps: &fresh, inventory: &inventory, rules, now };
+            change.apply_policy_as_it_begins(&mut tx).await?;
+        }
+        let steps = if is_new {
+            db::steps::clear(&mut tx, &run.id).await?;
+            db::steps::insert(&mut tx, &fresh).await?;
+            fresh
+        } else {
+            steps.to_vec()
+        };
+        if steps.iter().all(|step| step.state.is_terminal()) {
+            let (state, reason) = verdict(run, &steps, &Control::default());
+            db::runs::finish(&mut tx, &run.id, state, &reason, now).await?;
+            record_end(&mut tx, app, run, state, &reason).await?;
+            tx.commit().await?;
+            app.vitals.counters.run_ended(run, state, Some(Duration::ZERO));
+            app.bus.send(Live::Run(run.target.clone()));
+            self.taken.ended.push(run.id.clone());
+            return Ok(());
+        }
+        tx.commit().await?;
+        if answers {
+            overrides::changed(app);
+        }
+        app.bus.send(Live::Run(run.target.clone()));
+        let run = Run { started_at: Some(now), state: RunState::Executing, ..run.clone() };
+        self.taken.begun.push(run.id.clone());
+        let claim = Claim::new(&run, &steps, Some(&inventory));
+        let (under_way, control) = app.execution.enter(claim, &steps, given_up, &app.scheduler);
+        let drive = RunExecutor::new(app.clone(), host, run, steps, control, self.stop.clone());
+        spawn(drive, under_way, self.tasks);
+        Ok(())
+    }
+
+    /// Ends a run that has not begun.
+    async fn end(&mut self, run: &Run, state: RunState, reason: &str) -> Result<()> {
+        let app = self.app;
+        let steps = db::steps::of_run(&app.db, &run.id).await?;
+        let mut tx = app.db.begin().await?;
+        if end_unbegun(&mut tx, app, run, state, reason).await? && state == RunState::Failed {
+            let left = match (steps.as_slice(), app.hosts.get(&run.target.host)) {
+                // Asked for while the host was away: there was nothing to make a plan of.
+                ([], Some(host)) => targets::members(&host.inventory(), &run.target),
+                (steps, _) => undone(steps),
+            };
+            unsettle(&mut tx, run, &left).await?;
+        }
+        tx.commit().await?;
+        tell_end(app, run, state);
+        self.taken.ended.push(run.id.clone());
+        Ok(())
+    }
+
+    fn look_again_in(&mut self, wait: Duration) {
+        let sooner = self.taken.look_again.map_or(wait, |sooner| sooner.min(wait));
+        self.taken.look_again = Some(sooner);
+    }
+
+    /// Says of all runs that wait why they do.
+    async fn store_waits(&mut self) -> Result<()> {
+        if self.waits.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.app.db.begin().await?;
+        for (id, reason, attempt) in &self.waits {
+            db::runs::wait(&mut tx, id, reason, *attempt).await?;
+        }
+        tx.commit().await?;
+        self.app.bus.send(Live::Runs);
+        Ok(())
+    }
+}
+
+/// 1, 2, 4 … 60 s, a fifth more or less.
+fn back_off(clock: &Clock, attempt: i64) -> Duration {
+    let doublings = u32::try_from(attempt.clamp(0, 6)).unwrap_or(6);
+    clock.jittered((BACK_OFF.0 * 2_u32.pow(doublings)).min(BACK_OFF.1))
+}
+
+/// Whether two lists of steps say the same, ids apart.
+fn same_plan(stored: &[Step], fresh: &[Step]) -> bool {
+    stored.len() == fresh.len()
+        && stored.iter().zip(fresh).all(|(a, b)| {
+            (&a.identity, a.action, a.wave, &a.wait_for, a.state)
+                == (&b.identity, b.action, b.wave, &b.wait_for, b.state)
+        })
+}
+
+/// Drives a run in a task of its own, and lets the next one in when it has ended.
+pub(super) fn spawn(drive: RunExecutor, under_way: UnderWay, tasks: &TaskTracker) {
+    tasks.spawn(async move {
+        let _under_way = under_way;
+        drive.complete().await;
+    });
+}

@@ -1,0 +1,41 @@
+//! Calls a run off.
+
+use super::guard;
+use super::verdict::{end_unbegun, tell_end};
+use crate::app::error::{Error, Result};
+use crate::app::{Actor, App};
+use crate::db;
+use crate::domain::ids::RunId;
+use crate::domain::permission::Permission;
+use crate::domain::run::RunState;
+
+/// Calls a run off: one that waits ends at once, one that is under way at its next step boundary.
+///
+/// # Errors
+/// [`Error::Forbidden`], [`Error::NotFound`], and [`Error::Conflict`] when it has ended.
+pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
+    actor.require(Permission::Operate)?;
+    let run = db::runs::get(&app.db, id).await?.ok_or_else(|| Error::not_found("run", id.as_str()))?;
+    let ended =
+        || Error::Conflict { code: "run_ended", message: "this run has ended; nothing to cancel".to_owned() };
+    if run.state.is_terminal() {
+        return Err(ended());
+    }
+    // Nothing begins meanwhile: it waits, or it is under way.
+    let _beginning = app.execution.beginning().await;
+    if app.execution.cancel(id, &actor.reference.name) {
+        return Ok(());
+    }
+    let reason = format!("called off by {}", actor.reference.name);
+    if run.is_guarded() {
+        return if guard::call_off(app, actor, &run, &reason).await? { Ok(()) } else { Err(ended()) };
+    }
+    let mut tx = app.db.begin().await?;
+    if !end_unbegun(&mut tx, app, &run, RunState::Cancelled, &reason).await? {
+        return Err(ended());
+    }
+    tx.commit().await?;
+    tell_end(app, &run, RunState::Cancelled);
+    app.scheduler.wake();
+    Ok(())
+}

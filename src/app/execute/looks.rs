@@ -1,0 +1,70 @@
+//! What guards have seen of the containers of runs that wait.
+
+use std::collections::{HashMap, HashSet};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::docker::Usage;
+use crate::domain::guard::Load;
+use crate::domain::ids::RunId;
+use crate::domain::inventory::Container;
+use crate::domain::nap::Sample;
+use crate::domain::target::ContainerIdentity;
+
+/// Looks under way, and those that nobody has judged yet, by run.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    asked: Mutex<HashMap<RunId, Option<Vec<Looked>>>>,
+    /// What was seen of the containers of runs that may go: before a stop nobody looks again.
+    seen: Mutex<HashMap<RunId, HashMap<ContainerIdentity, Sample>>>,
+}
+
+/// What one look at one container came to.
+#[derive(Clone, Debug)]
+pub(super) struct Looked {
+    identity: ContainerIdentity,
+    load: Load,
+    sample: Sample,
+}
+
+impl Looked {
+    pub fn of(container: &Container, usage: std::result::Result<Usage, String>) -> Self {
+        let (cpu_percent, sample) = match usage {
+            Ok(usage) => {
+                let percent = usage.cpu.and_then(|cpu| cpu.percent());
+                (Ok(percent.unwrap_or(0)), usage.sample(container.started_at))
+            }
+            Err(error) => (Err(error), Sample::default()),
+        };
+        let load = Load { container: container.name.clone(), cpu_percent };
+        Self { identity: container.identity.clone(), load, sample }
+    }
+}
+
+impl Looks {
+    pub fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Option<Vec<Looked>>>> {
+        self.asked.lock()
+    }
+
+    /// Forgets the looks of runs that wait no longer.
+    pub fn keep(&self, pending: &HashSet<&RunId>) {
+        self.lock().retain(|id, _| pending.contains(id));
+        self.seen.lock().retain(|id, _| pending.contains(id));
+    }
+
+    /// What a run that begins has seen of its containers, each at most once.
+    pub fn seen(&self, run: &RunId) -> HashMap<ContainerIdentity, Sample> {
+        self.seen.lock().remove(run).unwrap_or_default()
+    }
+
+    pub fn remember(&self, run: &RunId, looked: Vec<Looked>) -> Vec<Load> {
+        let mut loads = Vec::with_capacity(looked.len());
+        let mut samples = HashMap::new();
+        for Looked { identity, load, sample } in looked {
+            loads.push(load);
+            samples.insert(identity, sample);
+        }
+        self.seen.lock().insert(run.clone(), samples);
+        loads
+    }
+}

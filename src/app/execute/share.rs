@@ -1,0 +1,128 @@
+//! What a run is for, of its target, and the plan that comes of it.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::past::Past;
+use crate::app::error::Result;
+use crate::app::rulebook::RuleBook;
+use crate::app::{Actor, App, targets};
+use crate::db;
+use crate::domain::action::Action;
+use crate::domain::ids::RunId;
+use crate::domain::inventory::Inventory;
+use crate::domain::overrides::{Place, Wanted};
+use crate::domain::permission::Permission;
+use crate::domain::plan::{Plan, Restore, Wish, plan};
+use crate::domain::run::{Run, StepState, Trigger};
+use crate::domain::target::{ContainerIdentity, Target};
+
+/// What a request would do, without doing it. `restore` is what a scheduled start does: wake only what naps.
+///
+/// # Errors
+/// [`Error::Forbidden`], [`Error::NotFound`] for a target that is not there, [`Error::Docker`] while its host cannot
+/// be reached.
+pub async fn preview(
+    app: &App,
+    actor: &Actor,
+    target: &Target,
+    action: Action,
+    restore: bool,
+) -> Result<Plan> {
+    actor.require(Permission::View)?;
+    let inventory = targets::reachable(app, &target.host)?;
+    targets::known(&inventory, target)?;
+    let book = RuleBook::load(app).await?;
+    let restore = if restore { Restore::ElseAll } else { Restore::No };
+    let leave = HashMap::new();
+    let zone = &book.zone.zone;
+    let wish = Wish {
+        subject: &target.subject,
+        action,
+        naps: book.naps(&target.host),
+        restore,
+        only: None,
+        undoes: None,
+        also: &[],
+        leave: &leave,
+        zone,
+    };
+    let mut plan = plan(wish, &inventory);
+    let moment = book.rules.at(app.clock.now());
+    let desired = moment.desired(Place::of_target(target));
+    if desired.wanted == Some(Wanted::Hold) {
+        plan.warnings.insert(0, format!("{}; this acts all the same", desired.why(zone)));
+    }
+    Ok(plan)
+}
+
+/// What a run is for, where that is not all of its target.
+pub(super) enum Share {
+    /// All of it.
+    All,
+    /// These containers alone: what an earlier run left undone, or what it found to put back at first.
+    Only(HashSet<ContainerIdentity>),
+    /// What an earlier run did, to undo it.
+    Undoes(Box<Past>),
+}
+
+impl Share {
+    pub async fn of(app: &App, run: &Run) -> Result<Self> {
+        let only = match &run.retry_of {
+            None if run.puts_back => unfinished(app, &run.id).await?,
+            None => None,
+            Some(_) if run.trigger == Trigger::Undo => {
+                // Of what is forgotten nothing is undone.
+                let past = Past::of(app, run).await?;
+                return Ok(
+                    past.map_or_else(|| Self::Only(HashSet::new()), |past| Self::Undoes(Box::new(past)))
+                );
+            }
+            Some(earlier) => unfinished(app, earlier).await?,
+        };
+        Ok(only.map_or(Self::All, Self::Only))
+    }
+
+    /// The plan of a run, from what is there, as of `now`.
+    pub fn plan(&self, run: &Run, inventory: &Inventory, book: &RuleBook, now: Timestamp) -> Plan {
+        let mut leave = book.left_alone(run, inventory, now);
+        let restore = match run.restore {
+            false => Restore::No,
+            true if run.is_level() => Restore::Only,
+            true => Restore::ElseAll,
+        };
+        let naps = book.naps(&run.target.host);
+        let (subject, zone) = (&run.target.subject, &book.zone.zone);
+        let (only, undoes) = match self {
+            Self::All => (None, None),
+            Self::Only(only) => (Some(only), None),
+            Self::Undoes(past) => {
+                let reverse = past.reverse(inventory, naps);
+                leave.extend(reverse.left);
+                (None, Some(reverse.acts))
+            }
+        };
+        let (undoes, also) = (undoes.as_ref(), run.also.as_slice());
+        plan(
+            Wish { subject, action: run.action, naps, restore, only, undoes, also, leave: &leave, zone },
+            inventory,
+        )
+    }
+
+    /// It is for what another run is still at work on.
+    pub fn is_not_known_yet(&self) -> bool {
+        matches!(self, Self::Undoes(past) if past.is_open())
+    }
+}
+
+/// The containers of an earlier run that are not as it wanted; `None` for one that never got as far as a plan, since
+/// its host was away: all of them.
+async fn unfinished(app: &App, run: &RunId) -> Result<Option<HashSet<ContainerIdentity>>> {
+    let steps = db::steps::of_run(&app.db, run).await?;
+    if steps.is_empty() {
+        return Ok(None);
+    }
+    let unfinished = steps.into_iter().filter(|step| step.wave > 0 && step.state != StepState::Succeeded);
+    Ok(Some(unfinished.map(|step| step.identity).collect()))
+}

@@ -1,0 +1,50 @@
+//! What the hosts tell of their containers, passed on to whoever acts on it or shows it.
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use super::{App, Live, report};
+use crate::docker::Notice;
+
+/// Passes on what the hosts tell: to the browsers what changed, to the runner that a link came up.
+pub async fn pass_on(app: App, stop: CancellationToken) {
+    let mut feeds = tokio::task::JoinSet::new();
+    feeds.spawn(report::keep(app.clone()));
+    for host in app.hosts.all() {
+        let app = app.clone();
+        feeds.spawn(async move {
+            let mut notices = host.notices();
+            loop {
+                match notices.recv().await {
+                    Ok(Notice::Link) => {
+                        let now = host.by_engine(app.clock.now());
+                        app.outside.link(host.id(), host.inventory().is_connected(), now);
+                        app.bus.send(Live::Hosts);
+                        app.sleeps.wake();
+                        app.execution.wake();
+                        app.scheduler.wake();
+                    }
+                    Ok(Notice::List) => app.bus.send(Live::Hosts),
+                    Ok(Notice::Stack(key)) => app.bus.send(Live::Stack(key)),
+                    Ok(Notice::Container(key)) => app.bus.send(Live::Container(key)),
+                    Ok(Notice::Sighted(sighting)) => {
+                        app.sleeps.wake();
+                        if app.outside.sighted(host.id(), *sighting) {
+                            app.scheduler.wake();
+                        }
+                    }
+                    // Some were lost: the browsers look at everything, and so does the runner.
+                    Err(RecvError::Lagged(_)) => {
+                        app.outside.link(host.id(), false, host.by_engine(app.clock.now()));
+                        app.bus.send(Live::Hosts);
+                        app.sleeps.wake();
+                        app.execution.wake();
+                        app.scheduler.wake();
+                    }
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        });
+    }
+    stop.cancelled().await;
+}
