@@ -12,6 +12,7 @@ pub mod cron;
 pub mod desired;
 pub mod device;
 pub mod due;
+pub mod foretell;
 pub mod guard;
 pub mod ids;
 pub mod inventory;
