@@ -16,11 +16,11 @@ use super::zone::{self, NamedZone};
 use super::{App, Result};
 use crate::db;
 use crate::db::rulebook::Versions;
-use crate::domain::action::Action;
 use crate::domain::calendar::CalendarEffect;
 use crate::domain::conflict::Fires;
 use crate::domain::contradiction::contradicts;
 use crate::domain::desired::{Rules, WindowRule};
+use crate::domain::foretell::{Foretold, Standing};
 use crate::domain::ids::{CalendarId, HostId, ScheduleId};
 use crate::domain::inventory::{ContainerState, Inventory};
 use crate::domain::nap::Naps;
@@ -28,24 +28,10 @@ use crate::domain::overrides::Place;
 use crate::domain::run::{Run, Trigger};
 use crate::domain::schedule::{Reading, Schedule, ScheduleSpec, When};
 use crate::domain::target::{ContainerIdentity, Target};
-use crate::domain::time::{Instant, serialize_instant};
-use crate::domain::window::{Mood, Window};
+use crate::domain::window::Window;
 
-/// What a schedule does next.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = NextJson)]
-pub struct NextAction {
-    #[serde(serialize_with = "serialize_instant")]
-    #[schema(value_type = Instant)]
-    pub at: Timestamp,
-    pub action: Action,
-    #[schema(value_type = String)]
-    pub schedule_id: ScheduleId,
-    pub schedule_title: String,
-    // It is the edge of a window: a nap or a wake.
-    #[serde(skip)]
-    pub by_window: bool,
-}
+/// The next fire of each cron and once schedule that is on, with how its times are read, by target.
+pub(super) type FiresByTarget = HashMap<Target, Vec<(Timestamp, Schedule, Reading)>>;
 
 /// Windows, overrides, calendars, the default zone and naps, as they were at one version.
 #[derive(Clone, Debug)]
@@ -61,8 +47,8 @@ pub struct RuleBook {
     pub calendars: Arc<Vec<Dates>>,
     naps: Arc<HashMap<HostId, Naps>>,
     no_naps: Naps,
-    /// What schedules other than windows do next: read when a page asks first, since a pass does not.
-    coming: Arc<OnceCell<HashMap<Target, Arc<NextAction>>>>,
+    /// Read when a page asks first, since a pass does not.
+    fires: Arc<OnceCell<Arc<FiresByTarget>>>,
 }
 
 /// The book that was read last.
@@ -126,7 +112,7 @@ impl RuleBook {
             calendars: Arc::new(calendars::expand_all(app, month, known).await?),
             naps,
             no_naps: Naps::new(),
-            coming: Arc::default(),
+            fires: Arc::default(),
         };
         let windows = db::schedules::windows(&app.db).await?;
         let overrides = db::overrides::open(&app.db).await?;
@@ -212,32 +198,49 @@ impl RuleBook {
         self.next_after(&schedule.spec, schedule.skip_at.filter(|_| schedule.is_window()), due)
     }
 
-    /// What a schedule does next, a skipped occurrence left out. A window's edge puts to sleep or wakes.
-    pub fn next_action(&self, schedule: &Schedule) -> Option<NextAction> {
-        let at = self.next_at(schedule)?;
-        let wakes = |rule: WindowRule| rule.rota().voice(at).mood() == Mood::Awake;
-        Some(NextAction {
-            at,
-            action: if self.rule(schedule).is_some_and(wakes) { Action::Start } else { schedule.spec.action },
-            by_window: schedule.is_window(),
-            schedule_id: schedule.id.clone(),
-            schedule_title: schedule.title(),
+    /// What fires next for each target, a skipped occurrence left out. What windows do is told by what is wanted.
+    pub(super) async fn fires_by_target(&self, app: &App) -> Result<Arc<FiresByTarget>> {
+        let read = async || {
+            let all = db::schedules::Wanted { enabled: Some(true), limit: i64::MAX, ..Default::default() };
+            let mut fires = FiresByTarget::new();
+            for schedule in db::schedules::list(&app.db, &all).await? {
+                if let Some(at) = self.next_at(&schedule).filter(|_| !schedule.is_window()) {
+                    let reading = self.reading(&schedule.spec);
+                    fires.entry(schedule.spec.target.clone()).or_default().push((at, schedule, reading));
+                }
+            }
+            Ok(Arc::new(fires))
+        };
+        self.fires.get_or_try_init(read).await.cloned()
+    }
+
+    /// How a target stands; `None` where there is nothing of it that may be touched.
+    pub(super) fn standing(&self, inventory: &Inventory, target: &Target) -> Option<Standing> {
+        let naps = self.naps(&inventory.host);
+        let members = inventory.members(&target.subject);
+        let touched = members.iter().filter(|one| one.is_ordinary() && one.protection.is_none());
+        touched.fold(None, |standing: Option<Standing>, one| {
+            let before = standing.unwrap_or(Standing { runs: false, naps: false });
+            let naps = naps.get(&one.identity).is_some_and(|nap| nap.holds(one, inventory));
+            let runs = one.state.is_up() && one.state != ContainerState::Paused;
+            Some(Standing { runs: before.runs || runs, naps: before.naps || naps })
         })
     }
 
-    /// What the schedules of each target do next, windows apart: what those do is told by what is wanted.
-    pub(super) async fn coming(&self, app: &App) -> Result<&HashMap<Target, Arc<NextAction>>> {
-        let read = async || {
-            let mut coming = HashMap::new();
-            let due = db::schedules::coming_per_target(&app.db).await?;
-            for schedule in due.into_iter().filter(|schedule| !schedule.is_window()) {
-                if let Some(next) = self.next_action(&schedule) {
-                    coming.entry(schedule.spec.target).or_insert_with(|| Arc::new(next));
-                }
-            }
-            Ok(coming)
-        };
-        self.coming.get_or_try_init(read).await
+    /// What is done to a target from `now` on: by its schedules, by those of `stack`, which it belongs to, and by what is
+    /// wanted of it.
+    pub(super) fn foretold<'a>(
+        &'a self,
+        fires: &'a FiresByTarget,
+        target: &'a Target,
+        stack: Option<&Target>,
+        standing: Option<Standing>,
+        now: Timestamp,
+    ) -> Foretold<'a> {
+        let lists = [fires.get(target), stack.and_then(|stack| fires.get(stack))];
+        let fires = lists.into_iter().flatten().flatten();
+        let fires = fires.map(|(at, schedule, reading)| (*at, schedule, reading.clone())).collect();
+        Foretold::new(&self.rules, target, &self.zone.zone, standing, fires, now)
     }
 
     /// The rule of a window schedule; `None` for another kind, and for a text that no longer parses.

@@ -191,7 +191,14 @@ async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Gro
     } else {
         Vec::new()
     };
+    let mut standing = HashMap::new();
+    for target in schedules.iter().map(|schedule| &schedule.spec.target) {
+        let inventory = app.hosts.get(&target.host).map(|host| host.inventory());
+        let stands = inventory.and_then(|inventory| book.standing(&inventory, target));
+        standing.extend(stands.map(|stands| (target.clone(), stands)));
+    }
     Ok(Ground {
+        standing,
         schedules: schedules
             .into_iter()
             .map(|schedule| {

@@ -82,8 +82,9 @@ fn sqlite_own() -> impl Iterator<Item = String> {
     SQLITE_OWN.iter().map(|text| (*text).to_owned()).chain(COUNTED.into_iter().flat_map(on))
 }
 
-/// All that PostgreSQL alone is told: [`PG_OWN`], and the triggers of [`COUNTED`]. They count at the end of the transaction, once: who writes to the one row
-/// that all write to has all its other locks by then, and cannot be waited for by who waits for it.
+/// All that PostgreSQL alone is told: [`PG_OWN`], and the triggers of [`COUNTED`]. They count at the end of the
+/// transaction, once: who writes to the one row that all write to has all its other locks by then, and cannot be waited
+/// for by who waits for it.
 fn pg_own() -> impl Iterator<Item = String> {
     let count = "CREATE OR REPLACE FUNCTION count_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
         IF COALESCE(current_setting('docknap.counted_' || TG_ARGV[0], true), '') <> txid_current()::text THEN \

@@ -405,21 +405,6 @@ pub async fn coming(db: &Db, limit: i64) -> Result<Vec<Schedule>> {
     read_all(rows)
 }
 
-/// The first schedule that fires for each target.
-pub async fn coming_per_target(db: &Db) -> Result<Vec<Schedule>> {
-    const SQL: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " JOIN (SELECT host_id, target_type, target_identity, MIN(next_due_ms) AS at_ms FROM schedules \
-           WHERE next_due_ms IS NOT NULL GROUP BY host_id, target_type, target_identity) n \
-         ON n.host_id = s.host_id AND n.target_type = s.target_type AND n.target_identity = s.target_identity \
-           AND n.at_ms = s.next_due_ms \
-         ORDER BY s.next_due_ms, s.id"
-    );
-    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(SQL).fetch_all(pool))?;
-    read_all(rows)
-}
-
 /// The window schedules that are on.
 pub async fn windows(db: &Db) -> Result<Vec<Schedule>> {
     const SQL: &str = concat!(

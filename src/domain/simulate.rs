@@ -15,6 +15,7 @@ use super::contradiction::{self, Answer};
 use super::cron::Cron;
 use super::desired::{Layer, Rules};
 use super::due;
+use super::foretell::Standing;
 use super::guard::Guard;
 use super::ids::ScheduleId;
 use super::overrides::{Override, Place, Reach, Wanted};
@@ -41,6 +42,8 @@ pub struct Ground {
     pub held_back: Vec<HeldBack>,
     /// Targets of which a wide override may want something, besides those that rules and overrides name.
     pub others: Vec<Target>,
+    /// How the targets of the schedules stand now; of others nobody knows.
+    pub standing: HashMap<Target, Standing>,
     /// Who acts.
     pub scheduler: ActorRef,
     /// The zone of the sentences.
@@ -335,10 +338,13 @@ impl Course {
             }
             let ending = ending.or_else(|| held.map(|held| held.to_string()));
             let ending = ending.or_else(|| self.overtaken(at, target, action));
+            let ending =
+                ending.or_else(|| self.does_not_run(at, target).filter(|_| action == Action::Restart));
             let acts = ending.is_none();
             let mut reason = ending.unwrap_or_default();
             if acts {
                 reason = self.act(at, target, action, &mut overrides);
+                self.stand(at, target, action);
                 reason = with_guard(reason, schedule.spec.guard.as_ref());
             }
             let (target, kind) = (target.clone(), EventKind::Fire(action));
@@ -357,6 +363,31 @@ impl Course {
             self.ground.rules.impose(one);
         }
         reaches
+    }
+
+    /// Why a restart comes to nothing: it acts on what runs alone.
+    fn does_not_run(&self, at: Timestamp, target: &Target) -> Option<String> {
+        let mut standing = *self.ground.standing.get(target)?;
+        let desired = self.ground.rules.at(at).desired(Place::of_target(target));
+        standing.become_as(desired.wanted);
+        (!standing.runs).then(|| match desired.wanted {
+            Some(Wanted::Asleep) => {
+                format!("{}: only what runs is restarted", desired.why(&self.ground.zone))
+            }
+            _ => "it does not run then: only what runs is restarted".to_owned(),
+        })
+    }
+
+    /// How what a fire acts on stands after it.
+    fn stand(&mut self, at: Timestamp, target: &Target, action: Action) {
+        let Ground { rules, standing, .. } = &mut self.ground;
+        let is_stack = matches!(target.subject, Subject::Stack(_));
+        for (one, standing) in standing.iter_mut() {
+            if one == target || is_stack && target.shares_container(one) {
+                standing.become_as(rules.at(at).desired(Place::of_target(one)).wanted);
+                standing.after(action);
+            }
+        }
     }
 
     /// The edge of a window that does not respect the fire, and undoes it in the same instant.

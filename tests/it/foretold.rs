@@ -1,7 +1,5 @@
 //! What is foretold is what is done: the next act of a stack, as the list, its page and the API tell it, against what then
 //! happens.
-//!
-//! What is known to fail says so and for which reason: it has to fail for that reason, so that the day it is mended shows.
 
 use docknap::app::simulate::{self, Question};
 use docknap::app::timeline;
@@ -54,8 +52,6 @@ async fn seven_days_of_one_window_are_done_as_foretold() {
 }
 
 #[tokio::test]
-// Known to fail: the next act of a stack is the earliest fire of its schedules, also of one that will be skipped.
-#[should_panic(expected = r#"(2026-11-28T03:00:00Z, "restart") was foretold and not done"#)]
 async fn seven_days_of_schedules_that_meet_are_done_as_foretold() {
     let test = shop().await;
     keep(&test, json!({"kind": "window", "window": "sleep 23:00-07:00"})).await;
@@ -80,8 +76,6 @@ async fn seven_days(test: &TestApp) {
 }
 
 #[tokio::test]
-// Known to fail: a wake is foretold of a stack that runs and of which nothing naps.
-#[should_panic(expected = r#"left: ("2026-11-28T07:00:00Z", "start")"#)]
 async fn no_wake_is_foretold_of_what_does_not_nap() {
     let test = shop().await;
     keep(&test, json!({"kind": "window", "window": "sleep 19:00-07:00", "from_next": true})).await;
@@ -92,8 +86,6 @@ async fn no_wake_is_foretold_of_what_does_not_nap() {
 }
 
 #[tokio::test]
-// Known to fail: a restart is foretold of a stack that naps then, where it will be skipped.
-#[should_panic(expected = r#"left: ("2026-11-27T20:01:00Z", "restart")"#)]
 async fn no_restart_is_foretold_of_what_naps_then() {
     let test = shop().await;
     keep(&test, json!({"kind": "window", "window": "sleep 19:00-07:00"})).await;
@@ -103,10 +95,6 @@ async fn no_restart_is_foretold_of_what_naps_then() {
 }
 
 #[tokio::test]
-// Known to fail: the agenda tells a restart of a stack that naps then as one that is done.
-#[should_panic(
-    expected = "acts: true, reason: \"asleep by “Sleep shop” (sleep 19:00-07:00): only what runs is restarted\""
-)]
 async fn the_agenda_strikes_through_what_will_be_skipped() {
     let test = shop().await;
     keep(&test, json!({"kind": "window", "window": "sleep 19:00-07:00"})).await;
@@ -120,8 +108,6 @@ async fn the_agenda_strikes_through_what_will_be_skipped() {
 }
 
 #[tokio::test]
-// Known to fail: the feed is made from the agenda, and tells such a restart as one that is done.
-#[should_panic(expected = "the feed foretold a restart that was skipped")]
 async fn the_feed_does_not_foretell_what_will_be_skipped() {
     let test = shop().await;
     keep(&test, json!({"kind": "window", "window": "sleep 19:00-07:00"})).await;

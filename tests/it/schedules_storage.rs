@@ -24,7 +24,6 @@ on_both_engines!(
     a_list_is_paged_filtered_and_without_the_deleted,
     schedules_that_touch_a_target_are_found_across_stack_and_member,
     of_those_that_say_the_same_the_oldest_and_the_newest_touch,
-    the_first_schedule_of_each_target_is_known,
 );
 
 fn ids(schedules: &[Schedule]) -> Vec<&str> {
@@ -235,13 +234,4 @@ async fn of_those_that_say_the_same_the_oldest_and_the_newest_touch(test: TestDb
         let touching = schedules::touching(&test.db, &[&rows[0].spec.target], limit).await.expect("reads");
         assert_eq!(ids(&touching[0]), found, "{limit}");
     }
-}
-
-async fn the_first_schedule_of_each_target_is_known(test: TestDb) {
-    let mut rows: Vec<Schedule> = ["a", "b", "c"].into_iter().map(schedule).collect();
-    rows[1].next_due = Some(at("2026-11-23T13:00:00Z"));
-    rows[2].spec.target = Target::stack(HostId::local(), "other");
-    store_schedules(&test.db, &rows).await;
-    let first = schedules::coming_per_target(&test.db).await.expect("reads");
-    assert_eq!(ids(&first), ["b", "c"]);
 }

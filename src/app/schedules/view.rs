@@ -1,23 +1,23 @@
 //! Schedules as they are read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::super::paging::{Page, Paged};
-use super::super::rulebook::{NextAction, RuleBook};
+use super::super::rulebook::RuleBook;
 use super::super::stacks;
 use super::super::zone::NamedZone;
 use super::super::{Actor, App, Error, Result};
 use super::lint;
 use crate::db;
 use crate::domain::cron::Cron;
+use crate::domain::foretell::NextAction;
 use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState};
 use crate::domain::schedule::{Schedule, When};
-use crate::domain::sorted;
 use crate::domain::target::{Subject, Target};
 use crate::domain::text::shorten;
 use crate::domain::time::{Instant, serialize_instant};
@@ -155,22 +155,33 @@ pub async fn get(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleVi
     Ok(view(app, schedule, last.into_iter().next().map(LastRun::from), &book))
 }
 
-/// The schedules that act next, the earliest first, `limit` at most.
+/// What is done next, the earliest first, `limit` at most.
 pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>> {
+    /// Schedules looked at besides, since some come to nothing.
+    const SPARE: i64 = 20;
     actor.require(Permission::View)?;
-    let book = RuleBook::load(app).await?;
-    // A skipped occurrence may move its schedule back by any number of places, but each is skipped once only.
-    let rows = db::schedules::coming(&app.db, i64::from(limit) * 2).await?;
-    let mut coming: Vec<Coming> = rows
-        .into_iter()
-        .filter_map(|schedule| {
-            let next = book.next_action(&schedule)?;
-            let target_name = current_name(app, &schedule).0;
-            Some(Coming { next, target: schedule.spec.target, target_name })
-        })
-        .collect();
-    sorted::by_key(&mut coming, |coming| coming.next.at);
-    coming.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let (book, now) = (RuleBook::load(app).await?, app.clock.now());
+    let fires = book.fires_by_target(app).await?;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut coming, mut seen) = (Vec::new(), HashSet::new());
+    for schedule in db::schedules::coming(&app.db, i64::from(limit) + SPARE).await? {
+        let target_name = current_name(app, &schedule).0;
+        let target = schedule.spec.target;
+        if !seen.insert(target.clone()) {
+            continue;
+        }
+        let inventory = stacks::inventory(app, &target.host).ok();
+        let standing = inventory.and_then(|inventory| book.standing(&inventory, &target));
+        let is_own = |next: &NextAction| !next.by_window || book.rules.names(&target);
+        let next = book.foretold(&fires, &target, None, standing, now).filter(is_own).take(most);
+        coming.extend(next.map(|next| Coming {
+            next,
+            target: target.clone(),
+            target_name: target_name.clone(),
+        }));
+    }
+    coming.sort_by_key(|coming| coming.next.at);
+    coming.truncate(most);
     Ok(coming)
 }
 

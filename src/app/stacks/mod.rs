@@ -10,12 +10,12 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::near::near;
-pub use super::rulebook::NextAction;
-use super::rulebook::RuleBook;
+use super::rulebook::{FiresByTarget, RuleBook};
 use super::{Actor, App, Error, Result};
 use crate::db;
 use crate::db::history::LastTouch;
 use crate::docker::{Host, Hosts};
+pub use crate::domain::foretell::NextAction;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Completion, Container, ContainerState, Inventory, Link, Stack};
 use crate::domain::nap::{Nap, Naps};
@@ -278,8 +278,7 @@ struct Known {
     book: Arc<RuleBook>,
     /// The last run that changed each target.
     touches: HashMap<Target, Arc<LastTouch>>,
-    /// What schedules other than windows do next.
-    coming: HashMap<Target, Arc<NextAction>>,
+    fires: Arc<FiresByTarget>,
     telling: Telling,
     hosts: Hosts,
     /// What runs of ours are at work on.
@@ -306,8 +305,8 @@ struct Group<'a> {
     wanted: Arc<WantedView>,
     /// The newest run that changed it.
     touch: Option<&'a Arc<LastTouch>>,
-    /// What its own schedules do next.
-    coming: Option<&'a Arc<NextAction>>,
+    /// What is done to it next.
+    next: Option<Arc<NextAction>>,
 }
 
 impl Known {
@@ -318,11 +317,11 @@ impl Known {
             busy.insert(host, touched.map(|(identity, _)| identity).collect::<HashSet<_>>());
         }
         let book = RuleBook::load(app).await?;
-        let coming = book.coming(app).await?.clone();
+        let fires = book.fires_by_target(app).await?;
         let touches = db::history::last_touches(&app.db).await?;
         let touches = touches.into_iter().map(|touch| (touch.target.clone(), Arc::new(touch))).collect();
         let telling = Telling { now: app.clock.now(), zone: book.zone.zone.clone() };
-        Ok(Self { book, touches, coming, telling, hosts: app.hosts.clone(), busy, look })
+        Ok(Self { book, touches, fires, telling, hosts: app.hosts.clone(), busy, look })
     }
 
     fn here<'a>(&'a self, inventory: &'a Inventory) -> Here<'a> {
@@ -351,7 +350,7 @@ impl<'a> Here<'a> {
             naps,
             wanted: self.known.wanted(&target),
             touch: self.known.touches.get(&target),
-            coming: self.known.coming.get(&target),
+            next: self.next(&target, None),
         }
     }
 
@@ -372,13 +371,8 @@ impl<'a> Here<'a> {
         // What was off before it, on purpose or because its work was done, is no reason to say that others stopped it.
         let napping =
             counted().any(|view| view.napping_since.is_some()) && counted().all(|view| !view.is_at_work());
-        let next = group
-            .coming
-            .into_iter()
-            .chain(&group.wanted.next)
-            .chain(containers.iter().filter_map(|view| view.next.as_ref()))
-            .min_by_key(|next| next.at)
-            .cloned();
+        let next = group.next.iter().chain(containers.iter().filter_map(|view| view.next.as_ref()));
+        let next = next.min_by_key(|next| next.at).cloned();
         StackView {
             shown: shown_of_stack(&stack, &containers, napping),
             touch: group.touch.cloned(),
@@ -403,13 +397,15 @@ impl<'a> Here<'a> {
             Some(group) if !own_rule => Arc::clone(&group.wanted),
             _ => self.known.wanted(&target),
         };
-        let next =
-            [self.known.coming.get(&target), group.and_then(|group| group.coming), wanted.next.as_ref()]
-                .into_iter()
-                .flatten()
-                .min_by_key(|next| next.at)
-                .filter(|_| protected.is_none() && container.is_ordinary())
-                .cloned();
+        let next = match group {
+            _ if protected.is_some() || !container.is_ordinary() => None,
+            Some(group) if !own_rule && !self.known.fires.contains_key(&target) => group.next.clone(),
+            _ => {
+                let stack =
+                    container.stack().map(|stack| Target::stack(container.host.clone(), stack.to_owned()));
+                self.next(&target, stack.as_ref())
+            }
+        };
         let trace = self.inventory.traces.get(&container.identity);
         let last = if self.busy.is_some_and(|busy| busy.contains(&container.identity)) {
             Last::AtWork
@@ -446,6 +442,13 @@ impl<'a> Here<'a> {
         if self.inventory.is_connected() {
             stack.status = inventory::status(stack.counts);
         }
+    }
+
+    /// What is done next to a target, which belongs to `stack`.
+    fn next(&self, target: &Target, stack: Option<&Target>) -> Option<Arc<NextAction>> {
+        let Known { book, fires, telling, .. } = self.known;
+        let standing = book.standing(self.inventory, target);
+        book.foretold(fires, target, stack, standing, telling.now).next().map(Arc::new)
     }
 
     /// A time stamp of the Engine, as our clock showed it.

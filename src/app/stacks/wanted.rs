@@ -1,13 +1,9 @@
 //! What windows and overrides want of a stack or container, as pages and API show it.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::NextAction;
 use super::why::UNTOUCHED;
-use crate::domain::action::Action;
 use crate::domain::desired::{Layer, Rules, Spell, Transition};
 use crate::domain::overrides::{Override, Place, Wanted};
 use crate::domain::text::capital;
@@ -43,8 +39,6 @@ pub struct WantedView {
     pub then: Option<Wanted>,
     /// A window covers it.
     pub has_window: bool,
-    /// What a window does next.
-    pub next: Option<Arc<NextAction>>,
 }
 
 impl WantedView {
@@ -57,13 +51,6 @@ impl WantedView {
         let desired = moment.desired(place);
         let windows = rules.windows_for(place);
         let transitions = rules.next_transitions(place, now, look.changes);
-        let sleep = windows.first().map_or(Action::Stop, |rule| rule.sleep);
-        let first = |transitions: &[Transition]| transitions.iter().find_map(|change| next(change, sleep));
-        let mut next = first(&transitions);
-        if next.is_none() && transitions.len() < SHOWN && !transitions.is_empty() {
-            // An override ends first.
-            next = first(&rules.next_transitions(place, now, SHOWN));
-        }
         let by_override = match desired.layer {
             Layer::Hold(one) | Layer::Override(one) => Some(one.clone()),
             Layer::Window(..) | Layer::None => None,
@@ -85,7 +72,6 @@ impl WantedView {
             has_window: !windows.is_empty(),
             spells: look.span.map_or_else(Vec::new, |(from, until)| rules.spells(place, from, until)),
             transitions,
-            next: next.map(Arc::new),
         }
     }
 
@@ -103,20 +89,4 @@ impl WantedView {
             (why, Some(last)) => format!("{}. {last}", capital(why)),
         }
     }
-}
-
-/// What a change is as the act of a window that puts to sleep with `sleep`.
-fn next(change: &Transition, sleep: Action) -> Option<NextAction> {
-    let action = match change.wanted? {
-        Wanted::Awake => Action::Start,
-        Wanted::Asleep => sleep,
-        Wanted::Hold => return None,
-    };
-    Some(NextAction {
-        at: change.at,
-        action,
-        schedule_id: change.schedule.clone()?,
-        schedule_title: change.by.clone(),
-        by_window: true,
-    })
 }
