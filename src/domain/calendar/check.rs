@@ -47,7 +47,7 @@ fn ranges_schema() -> Array {
         .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
         .items(pair)
         .description(Some("First and last date of each range."))
-        .example(Some(serde_json::json!([["2026-12-24", "2026-12-31"]])))
+        .examples([serde_json::json!([["2026-12-24", "2026-12-31"]])])
         .build()
 }
 
