@@ -90,10 +90,22 @@ pub struct Asked {
 /// Which page of a list is asked for.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes what `Asked::page` reads, in the words of every list")]
 pub struct Paging {
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>)]
+    limit: Option<String>,
     cursor: Option<String>,
+}
+
+impl Paging {
+    fn page_of(&self, list: &str) -> Result<Page> {
+        let id = match self.cursor.as_deref().map(|cursor| cursor::read(list, cursor)) {
+            Some(None) => {
+                return Err(Error::field("cursor", "use the next_cursor of an earlier answer of this list"));
+            }
+            id => id.flatten(),
+        };
+        Page::parse(self.limit.as_deref(), id.as_deref())
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Asked {
@@ -128,22 +140,12 @@ impl Asked {
             Some(Value::String(text)) if !text.is_empty() => Some(text),
             _ => None,
         };
-        let page = page_of(list, text("limit").as_deref(), text("cursor").as_deref());
+        let page = Paging { limit: text("limit"), cursor: text("cursor") }.page_of(list);
         if let Err(Error::Invalid(faults)) = &page {
             self.faults.extend(faults.iter().cloned());
         }
         Ok((self.read()?, page?))
     }
-}
-
-fn page_of(list: &str, limit: Option<&str>, cursor: Option<&str>) -> Result<Page> {
-    let id = match cursor.map(|cursor| cursor::read(list, cursor)) {
-        Some(None) => {
-            return Err(Error::field("cursor", "use the next_cursor of an earlier answer of this list"));
-        }
-        id => id.flatten(),
-    };
-    Page::parse(limit, id.as_deref())
 }
 
 /// Names every parameter of a query string that nobody takes.

@@ -62,7 +62,6 @@ mod tests {
 
     use serde_json::Value;
     use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
-    use utoipa::openapi::schema::SchemaType;
     use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
     use utoipa::openapi::{Content, Header, Object, PathItem, Ref, RefOr, Required, Response, Schema, Type};
     use utoipa::{Modify, OpenApi, PartialSchema};
@@ -156,15 +155,13 @@ mod tests {
                 parameters.insert(place, parameter.build().into());
             }
         }
-        let text = SchemaType::from_iter([Type::String, Type::Null]);
         let answers = |status: &str| operation.responses.responses.contains_key(status);
         for (header, is_read) in
             [("Idempotency-Key", answers("201") || answers("202")), ("If-Match", answers("412"))]
         {
             if is_read {
                 let parameter = Parameter::builder().name(header).parameter_in(ParameterIn::Header);
-                let parameter =
-                    parameter.required(Required::False).schema(Some(Object::with_type(text.clone())));
+                let parameter = parameter.required(Required::False).schema(Some(String::schema()));
                 parameters.push(parameter.build().into());
             }
         }
