@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::super::almanac::Almanac;
 use super::super::paging::{Page, Paged};
@@ -46,6 +47,13 @@ pub struct ScheduleView {
     pub last_run: Option<LastRun>,
     /// The zone it is read in: its own, else the default.
     pub effective_timezone: String,
+}
+
+impl ScheduleView {
+    /// The zone its times are read in.
+    pub fn zone(&self) -> TimeZone {
+        crate::domain::time::zone(&self.effective_timezone).unwrap_or(TimeZone::UTC)
+    }
 }
 
 /// The newest run of a schedule.
