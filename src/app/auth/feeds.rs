@@ -10,10 +10,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+pub use crate::db::feeds::Feed;
+
 use super::{keys, record};
 use crate::app::{Actor, App, Error, Result};
 use crate::db;
-use crate::db::feeds::Feed;
 use crate::domain::ids::{FeedId, UserId};
 use crate::domain::permission::{Permission, Role};
 use crate::domain::text::hex;
