@@ -1,13 +1,17 @@
 //! The words of the pages, as filters of the templates: `{{ one.until|when(shell) }}`, `{{ one.target_name|name }}`.
 
+use std::borrow::Borrow;
 use std::fmt::Write as _;
 
 use askama::filters::{Html, Safe, escape};
 use askama::{Result, Values, filter_fn};
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::shell::Shell;
 use super::view::{self, Badge, When};
+use crate::domain::action::Action;
+use crate::domain::device::Device;
 
 /// An instant as the reader sees it, in each of its forms.
 #[filter_fn]
@@ -31,6 +35,36 @@ pub fn clocked(sentence: impl AsRef<str>, _: &dyn Values, shell: &Shell) -> Resu
 #[filter_fn]
 pub fn badge<T: Copy + Into<Badge>>(state: &T, _: &dyn Values) -> Result<Badge> {
     Ok((*state).into())
+}
+
+/// A count and its noun: `4 days`.
+#[filter_fn]
+pub fn count(number: impl Borrow<usize>, _: &dyn Values, noun: &str) -> Result<String> {
+    Ok(view::count(*number.borrow(), noun))
+}
+
+/// A date from where the reader is: `today`, `tomorrow`, `in 28 days`.
+#[filter_fn]
+pub fn away(date: &Date, _: &dyn Values, shell: &Shell) -> Result<String> {
+    let (now, today) = (&shell.now, shell.now.today());
+    Ok(match date.to_zoned(now.zone.clone()) {
+        _ if *date == today => "today".to_owned(),
+        _ if today.tomorrow().is_ok_and(|tomorrow| tomorrow == *date) => "tomorrow".to_owned(),
+        Ok(at) => now.when(at.timestamp()).relative,
+        Err(_) => String::new(),
+    })
+}
+
+/// What a browser says of itself: `Firefox on Linux`, and whether it is a phone.
+#[filter_fn]
+pub fn device(agent: &Option<String>, _: &dyn Values) -> Result<Device> {
+    Ok(crate::domain::device::device(agent.as_deref().unwrap_or_default()))
+}
+
+/// The symbol of an action.
+#[filter_fn]
+pub fn action_icon(action: &Action, _: &dyn Values) -> Result<&'static str> {
+    Ok(view::action_icon(*action))
 }
 
 /// Milliseconds as `0.4 s`, `1 min 20 s`.

@@ -40,6 +40,12 @@ impl Typed {
         Some(self.get(name)).filter(|value| !value.trim().is_empty())
     }
 
+    /// Lets a field hold one value, whatever it held.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.0.retain(|(field, _)| field != name);
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Every value of a field.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| &**value)

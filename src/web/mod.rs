@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use tower_http::CompressionLevel;
@@ -45,7 +47,7 @@ pub mod view;
 
 use limits::{Flood, Previews, previews};
 use live::Streams;
-use proxy::Forwarders;
+use proxy::{Forwarders, Via};
 use routes::Route;
 
 /// How hard a page is compressed: 1 % larger than by the usual 6, for four fifths of the time.
@@ -80,6 +82,16 @@ impl Web {
         let (flood, previews) = (Flood::new(), previews());
         let (streams, forwarders) = (Streams::default(), Forwarders::default());
         Self(Arc::new(Parts { app, demo, flood, previews, streams, forwarders, http_cookie }))
+    }
+
+    /// Scheme, host and base path as people reach them: as the settings say, else as this browser sees them.
+    pub fn site(&self, via: Via, headers: &HeaderMap) -> String {
+        let own = || {
+            let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+            format!("{}://{host}", if via.https { "https" } else { "http" })
+        };
+        let origin = self.app.config.base_url.as_ref().map_or_else(own, |url| url.origin.clone());
+        format!("{origin}{}", self.base())
     }
 
     /// The base path of every link: empty, or begins with a slash and ends without one.

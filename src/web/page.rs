@@ -41,6 +41,11 @@ impl<R: Needs> Page<R> {
         render(StatusCode::UNPROCESSABLE_ENTITY, form)
     }
 
+    /// A page with a status of its own.
+    pub fn answer(&self, status: StatusCode, template: &impl Template) -> Result<Response> {
+        render(status, template)
+    }
+
     /// On to another page: 303 for a browser; htmx is told to go there itself, since it would swap the page into the
     /// middle of this one otherwise.
     pub fn redirect(&self, path: &str) -> Response {

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _, Zoned};
 
@@ -12,6 +13,7 @@ use crate::domain::action::Action;
 use crate::domain::inventory::{Health, StackStatus};
 use crate::domain::run::{Condition, RunState, StepState, Trigger, WaitFor};
 use crate::domain::user::{ClockFace, Habits};
+use crate::domain::window::Mood;
 use crate::web::filters;
 
 /// A link with its words.
@@ -96,6 +98,11 @@ impl Now {
         self.when(self.at.saturating_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(self.at))
     }
 
+    /// The date where the reader is.
+    pub fn today(&self) -> Date {
+        self.at.to_zoned(self.zone.clone()).date()
+    }
+
     /// The first instant of the reader's day so many days from today: 23 to 25 hours apart.
     pub fn midnight(&self, days: i64) -> Timestamp {
         let today = self.at.to_zoned(self.zone.clone());
@@ -105,8 +112,7 @@ impl Now {
 
     /// The day of an instant in words: `Today`, `Yesterday`, `Wednesday 25 November 2026`.
     pub fn day(&self, at: Timestamp) -> String {
-        let (day, today) =
-            (at.to_zoned(self.zone.clone()).date(), self.at.to_zoned(self.zone.clone()).date());
+        let (day, today) = (at.to_zoned(self.zone.clone()).date(), self.today());
         let ago = today.since(day).map_or(i32::MAX, |span| span.get_days());
         match ago {
             0 => "Today".to_owned(),
@@ -338,6 +344,22 @@ impl Badge {
             RunState::Superseded => Self::new("superseded", "circle-slash", "Superseded"),
             RunState::Cancelled => Self::new("cancelled", "ban", "Cancelled"),
             RunState::Interrupted => Self::new("interrupted", "triangle-alert", "Interrupted"),
+        }
+    }
+}
+
+/// What a template has borrowed.
+impl<T: Copy + Into<Self>> From<&T> for Badge {
+    fn from(state: &T) -> Self {
+        (*state).into()
+    }
+}
+
+impl From<Mood> for Badge {
+    fn from(mood: Mood) -> Self {
+        match mood {
+            Mood::Asleep => Self::ASLEEP,
+            Mood::Awake => Self::AWAKE,
         }
     }
 }

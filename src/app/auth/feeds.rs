@@ -10,11 +10,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+pub use crate::db::feeds::Feed;
+
 use super::{account, keys};
 use crate::app::audit::Audit;
 use crate::app::{Actor, App, Error, Result};
 use crate::db;
-use crate::db::feeds::Feed;
 use crate::domain::ids::FeedId;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::text::hex;

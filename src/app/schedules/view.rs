@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::super::paging::{Page, Paged};
@@ -44,6 +45,13 @@ pub struct ScheduleView {
     pub last_run: Option<LastRun>,
     /// The zone it is read in: its own, else the default.
     pub effective_timezone: String,
+}
+
+impl ScheduleView {
+    /// The zone its times are read in.
+    pub fn zone(&self) -> TimeZone {
+        crate::domain::time::zone(&self.effective_timezone).unwrap_or(TimeZone::UTC)
+    }
 }
 
 /// The newest run of a schedule.

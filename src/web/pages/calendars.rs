@@ -1,28 +1,26 @@
 //! Calendars: a list for everyone, a form for admins.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use jiff::civil::Date;
 
 use super::actions::{self, Question};
-use super::schedules::form::Difference;
-use super::{go, html, now};
-use crate::app::calendars::{self, Listed};
-use crate::app::{Actor, Error, FieldError, Result};
+use super::schedules::Difference;
+use crate::app::calendars::{self, Dates, Listed};
+use crate::app::{Error, FieldError, Result};
 use crate::domain::calendar::{Calendar, CalendarDays, CalendarDraft, CalendarSpec, check, yearly_text};
-use crate::domain::ids::CalendarId;
+use crate::domain::ids::{CalendarId, ScheduleId};
 use crate::domain::text::capital;
-use crate::web::Web;
-use crate::web::auth::{Admin, Caller, Viewer};
+use crate::web::auth::{Admin, Needs, Viewer};
 use crate::web::filters;
-use crate::web::form::Typed;
-use crate::web::htmx::Htmx;
+use crate::web::form::{Refill, Typed};
+use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::Kept;
-use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Link, Now};
+use crate::web::shell::{Flash, Shell};
+use crate::web::view::{self, Link};
 
 /// Days to come that the page of a calendar shows.
 const COMING: usize = 12;
@@ -40,158 +38,61 @@ pub(super) fn routes() -> Routes {
         .post("/calendars/{id}/delete", Access::ADMIN, delete)
 }
 
-/// A day to come.
-#[derive(Clone, Debug)]
-pub struct Day {
-    /// `2026-12-25`.
-    pub iso: String,
-    /// `Fri 25 Dec 2026`.
-    pub text: String,
-    /// `today`, `in 28 days`.
-    pub relative: String,
-    /// What the calendar's file calls it; may be empty.
-    pub name: String,
-}
-
-impl Day {
-    fn new(date: Date, name: &str, now: &Now) -> Self {
-        let today = today(now);
-        let midnight = date.to_zoned(now.zone.clone()).map(|at| at.timestamp());
-        Self {
-            iso: date.to_string(),
-            text: date.strftime("%a %-d %b %Y").to_string(),
-            relative: match midnight {
-                _ if date == today => "today".to_owned(),
-                _ if today.tomorrow().is_ok_and(|tomorrow| tomorrow == date) => "tomorrow".to_owned(),
-                Ok(at) => now.when(at).relative,
-                Err(_) => String::new(),
-            },
-            name: view::shown_name(name),
-        }
-    }
-}
-
-/// The date where the reader is.
-fn today(now: &Now) -> Date {
-    now.at.to_zoned(now.zone.clone()).date()
-}
-
 /// How many days there are in the next 12 months.
-fn year(days: &CalendarDays, now: &Now) -> usize {
-    let today = today(now);
+fn year(days: &CalendarDays, shell: &Shell) -> usize {
+    let today = shell.now.today();
     let end = today.saturating_add(jiff::Span::new().years(1));
     days.coming(today).take_while(|date| *date < end).count()
 }
 
-/// `14 days`, `No day`.
-fn days_text(days: usize) -> String {
-    if days == 0 { "No day".to_owned() } else { view::count(days, "day") }
-}
-
-/// A calendar as a row shows it.
-#[derive(Clone, Debug)]
-pub struct CalendarRow {
-    pub id: String,
-    pub name: String,
-    /// Its next day.
-    pub next: Option<Day>,
-    /// `14 days`.
-    pub year: String,
-    /// `2 schedules`; empty where none goes by it.
-    pub schedules: String,
-    /// `2 entries of its file left out`; empty where all of it counts.
-    pub left: String,
-}
-
-/// `2 entries of its file left out`; empty where all of it counts.
-fn left_text(left: usize) -> String {
+/// `2 entries of its file left out`; none where all of it counts.
+fn left_text(left: usize) -> Option<String> {
     match left {
-        0 => String::new(),
-        1 => "1 entry of its file left out".to_owned(),
-        more => format!("{more} entries of its file left out"),
+        0 => None,
+        1 => Some("1 entry of its file left out".to_owned()),
+        more => Some(format!("{more} entries of its file left out")),
     }
 }
 
-impl CalendarRow {
-    fn new(listed: &Listed, now: &Now) -> Self {
-        Self {
-            id: listed.id.to_string(),
-            name: view::shown_name(&listed.name),
-            next: listed.days.coming(today(now)).next().map(|date| Day::new(date, "", now)),
-            year: days_text(year(&listed.days, now)),
-            schedules: match listed.schedules {
-                0 => String::new(),
-                some => view::count(some, "schedule"),
-            },
-            left: left_text(listed.left),
-        }
-    }
-}
-
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "calendars/index.html")]
-pub struct CalendarsPage {
-    pub shell: Shell,
-    /// The calendars by name.
-    pub rows: Vec<CalendarRow>,
+struct CalendarsPage<'a> {
+    shell: &'a Shell,
+    /// By name.
+    rows: Vec<Listed>,
 }
 
-impl CalendarsPage {
-    /// Whether the reader may keep calendars.
-    pub fn can_keep(&self) -> bool {
-        self.shell.can_administer()
+impl CalendarsPage<'_> {
+    fn next(&self, row: &Listed) -> Option<Date> {
+        row.days.coming(self.shell.now.today()).next()
+    }
+
+    fn year(&self, row: &Listed) -> usize {
+        year(&row.days, self.shell)
+    }
+
+    fn left(&self, row: &Listed) -> Option<String> {
+        left_text(row.left)
     }
 }
 
-async fn index(State(web): State<Web>, caller: Caller<Viewer>, shell: Shell) -> Result<Html<String>> {
-    let now = now(&web, &shell);
-    let listed = calendars::overview(&web.app, &caller.actor).await?;
-    html(&CalendarsPage { shell, rows: listed.iter().map(|one| CalendarRow::new(one, &now)).collect() })
+async fn index(page: Page<Viewer>) -> Result<Response> {
+    let rows = calendars::overview(&page.app, &page.actor).await?;
+    page.render(&CalendarsPage { shell: &page.shell, rows })
 }
 
-/// What the form's fields hold, as text: nothing checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields {
-    /// What to call it.
-    pub name: String,
-    /// Dates, ranges and days of every year, one a line.
-    pub days: String,
-    /// The text of a calendar file.
-    pub ics: String,
-    /// The revision the form was made from.
-    pub rev: String,
-}
-
-impl Fields {
-    fn typed(typed: &Typed) -> Self {
-        let text = |name: &str| typed.get(name).to_owned();
-        Self { name: text("name"), days: text("days"), ics: text("ics"), rev: text("rev") }
-    }
-
-    fn of(calendar: &Calendar) -> Self {
-        let CalendarSpec { name, dates, ranges, yearly, ics } = &calendar.spec;
-        let dates = dates.iter().map(ToString::to_string);
-        let ranges = ranges.iter().map(|(first, last)| format!("{first} to {last}"));
-        let yearly = yearly.iter().map(|day| yearly_text(*day));
-        Self {
-            name: name.clone(),
-            days: dates.chain(ranges).chain(yearly).collect::<Vec<_>>().join("\n"),
-            ics: ics.clone().unwrap_or_default(),
-            rev: calendar.rev.to_string(),
-        }
-    }
-
-    fn read(&self) -> Read {
-        let mut read = Read::default();
-        read.draft.name.clone_from(&self.name);
-        read.draft.ics = Some(self.ics.clone());
-        for (number, line) in self.days.lines().enumerate() {
-            for text in line.split([',', ';']).map(str::trim).filter(|text| !text.is_empty()) {
-                read.take(number + 1, text);
-            }
-        }
-        read
-    }
+/// What is stored, as the form holds it: the days one a line.
+fn stored(calendar: &Calendar) -> Typed {
+    let CalendarSpec { name, dates, ranges, yearly, ics } = &calendar.spec;
+    let dates = dates.iter().map(ToString::to_string);
+    let ranges = ranges.iter().map(|(first, last)| format!("{first} to {last}"));
+    let yearly = yearly.iter().map(|day| yearly_text(*day));
+    Typed::of([
+        ("name", name.clone()),
+        ("days", dates.chain(ranges).chain(yearly).collect::<Vec<_>>().join("\n")),
+        ("ics", ics.clone().unwrap_or_default()),
+        ("rev", calendar.rev.to_string()),
+    ])
 }
 
 /// The form's fields as the service takes them, with the line that each item stands on.
@@ -206,6 +107,18 @@ struct Read {
 }
 
 impl Read {
+    fn of(typed: &Typed) -> Self {
+        let mut read = Self::default();
+        typed.get("name").clone_into(&mut read.draft.name);
+        read.draft.ics = Some(typed.get("ics").to_owned());
+        for (number, line) in typed.get("days").lines().enumerate() {
+            for text in line.split([',', ';']).map(str::trim).filter(|text| !text.is_empty()) {
+                read.take(number + 1, text);
+            }
+        }
+        read
+    }
+
     fn take(&mut self, line: usize, text: &str) {
         let dashes = text.matches('-').count();
         if let Some((first, last)) = range(text) {
@@ -251,72 +164,70 @@ fn range(text: &str) -> Option<(&str, &str)> {
 }
 
 /// What is stored, beside the form.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    pub id: String,
-    /// `14 days in the next 12 months`.
-    pub year: String,
-    /// Its next days.
-    pub coming: Vec<Day>,
+struct Beside<'a> {
+    calendar: &'a Calendar,
+    dates: Dates,
     /// The schedules that go by it.
-    pub schedules: Vec<Link>,
+    schedules: Vec<(ScheduleId, String)>,
+}
+
+impl Beside<'_> {
+    fn year(&self, shell: &Shell) -> usize {
+        year(&self.dates.days, shell)
+    }
+
+    fn coming(&self, shell: &Shell) -> Vec<Date> {
+        self.dates.days.coming(shell.now.today()).take(COMING).collect()
+    }
+
+    fn called(&self, date: &Date) -> Option<&str> {
+        self.dates.names.get(date).map(String::as_str).filter(|name| !name.is_empty())
+    }
+
     /// What of its file does not count, in sentences.
-    pub left: Vec<String>,
-    /// How much more that is.
-    pub left_more: usize,
-}
+    fn left(&self) -> Vec<String> {
+        self.dates.left.told.iter().map(|left| capital(&left.to_string())).collect()
+    }
 
-impl Stored {
-    /// `2 entries of its file left out`; empty where all of it counts.
-    pub fn left_text(&self) -> String {
-        left_text(self.left.len() + self.left_more)
+    fn left_text(&self) -> Option<String> {
+        left_text(self.dates.left.total())
     }
 }
 
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "calendars/form.html")]
-pub struct CalendarForm {
-    pub shell: Shell,
-    /// `New calendar`, or its name.
-    pub heading: String,
-    /// What the fields hold.
-    pub f: Fields,
-    /// What is wrong with them.
-    pub errors: Vec<FieldError>,
+struct CalendarForm<'a> {
+    shell: &'a Shell,
+    form: Refill,
     /// On what the reader and somebody else differ, where both changed it.
-    pub differences: Vec<Difference>,
-    /// What is stored.
-    pub stored: Option<Stored>,
+    differences: Vec<Difference>,
+    stored: Option<Beside<'a>>,
 }
 
-impl CalendarForm {
-    fn new(shell: Shell, f: Fields) -> Self {
-        let heading = "New calendar".to_owned();
-        Self { shell, heading, f, errors: Vec::new(), differences: Vec::new(), stored: None }
+impl<'a> CalendarForm<'a> {
+    fn new(shell: &'a Shell, form: Refill) -> Self {
+        Self { shell, form, differences: Vec::new(), stored: None }
     }
 
-    /// What is wrong with a field.
-    pub fn error(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
-    }
-
-    /// Whether the reader may keep calendars.
-    pub fn can_keep(&self) -> bool {
-        self.shell.can_administer()
+    /// The form beside what is stored.
+    async fn around<R: Needs>(page: &'a Page<R>, form: Refill, calendar: &'a Calendar) -> Result<Self> {
+        let dates = calendars::dates(&page.app, &page.actor, calendar).await?;
+        let schedules = calendars::users(&page.app, &page.actor, &calendar.id).await?;
+        let stored = Some(Beside { calendar, dates, schedules });
+        Ok(Self { stored, ..Self::new(&page.shell, form) })
     }
 
     /// Whether there is a calendar file, or something wrong with it.
-    pub fn has_file(&self) -> bool {
-        !self.f.ics.trim().is_empty() || self.error("ics").is_some()
+    fn has_file(&self) -> bool {
+        !self.form.value("ics").trim().is_empty() || self.form.error("ics").is_some()
     }
 
-    /// `38 KiB`.
-    pub fn file_size(&self) -> String {
-        format!("{} KiB", self.f.ics.len().div_ceil(1024))
+    fn file_kib(&self) -> usize {
+        self.form.value("ics").len().div_ceil(1024)
     }
 
     /// The same form after somebody else saved: what is typed stays, beside what is stored now.
-    fn stale(mut self, stored: &Fields) -> Self {
+    fn stale(mut self, stored: &Typed) -> Self {
         let shown = |text: &str| {
             let line = text.lines().collect::<Vec<_>>().join(", ");
             let kept: String = line.chars().take(BESIDE).collect();
@@ -331,73 +242,32 @@ impl CalendarForm {
             lines => view::count(lines, "line"),
         };
         let fields = [
-            ("Name", &self.f.name, &stored.name, shown as fn(&str) -> String),
-            ("Days", &self.f.days, &stored.days, shown),
-            ("Calendar file", &self.f.ics, &stored.ics, file),
+            ("Name", "name", shown as fn(&str) -> String),
+            ("Days", "days", shown),
+            ("Calendar file", "ics", file),
         ];
-        self.differences = fields
-            .into_iter()
+        for (field, name, said) in fields {
+            let (yours, theirs) = (self.form.value(name), stored.get(name));
             // Browsers end lines in another way.
-            .filter(|(_, yours, theirs, _)| !yours.trim().lines().eq(theirs.trim().lines()))
-            .map(|(field, yours, theirs, said)| Difference {
-                field,
-                yours: said(yours),
-                theirs: said(theirs),
-            })
-            .collect();
-        self.f.rev.clone_from(&stored.rev);
+            if !yours.trim().lines().eq(theirs.trim().lines()) {
+                self.differences.push(Difference { field, yours: said(yours), theirs: said(theirs) });
+            }
+        }
+        self.form.typed.set("rev", stored.get("rev"));
         self
     }
 }
 
-/// The form around `fields`, beside what is stored.
-async fn around(
-    web: &Web,
-    actor: &Actor,
-    shell: Shell,
-    fields: Fields,
-    calendar: &Calendar,
-) -> Result<CalendarForm> {
-    let now = now(web, &shell);
-    let today = today(&now);
-    let dates = calendars::dates(&web.app, actor, calendar).await?;
-    let days = dates.days;
-    let name = |date: &Date| dates.names.get(date).map_or("", String::as_str);
-    let schedules = calendars::users(&web.app, actor, &calendar.id).await?;
-    let stored = Stored {
-        id: calendar.id.to_string(),
-        year: format!("{} in the next 12 months", days_text(year(&days, &now))),
-        coming: days.coming(today).take(COMING).map(|date| Day::new(date, name(&date), &now)).collect(),
-        schedules: schedules
-            .into_iter()
-            .map(|(id, title)| Link::new(format!("/schedules/{id}"), view::shown_name(&title)))
-            .collect(),
-        left: dates.left.told.iter().map(|left| capital(&left.to_string())).collect(),
-        left_more: dates.left.more,
-    };
-    let heading = view::shown_name(&calendar.spec.name);
-    Ok(CalendarForm { heading, stored: Some(stored), ..CalendarForm::new(shell, fields) })
+async fn new(page: Page<Admin>, Kept(kept): Kept) -> Result<Response> {
+    page.render(&CalendarForm::new(&page.shell, Refill::fresh(kept.unwrap_or_default())))
 }
 
-async fn new(_: Caller<Admin>, Kept(kept): Kept, shell: Shell) -> Result<Html<String>> {
-    let fields = kept.map(|typed| Fields::typed(&typed)).unwrap_or_default();
-    html(&CalendarForm::new(shell, fields))
-}
-
-async fn create(
-    State(web): State<Web>,
-    caller: Caller<Admin>,
-    notes: Notes,
-    shell: Shell,
-    typed: Typed,
-) -> Result<Response> {
-    let fields = Fields::typed(&typed);
-    let read = fields.read();
-    match save(&read, calendars::create(&web.app, &caller.actor, &read.draft)).await {
-        Ok(calendar) => stored(&web, &caller.actor, &notes, &calendar).await,
+async fn create(page: Page<Admin>, typed: Typed) -> Result<Response> {
+    let read = Read::of(&typed);
+    match save(&read, calendars::create(&page.app, &page.actor, &read.draft)).await {
+        Ok(calendar) => saved(&page, &calendar).await,
         Err(Error::Invalid(errors)) => {
-            let form = CalendarForm { errors, ..CalendarForm::new(shell, fields) };
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&form)?).into_response())
+            page.refuse(&CalendarForm::new(&page.shell, Refill::wrong(typed, errors)))
         }
         Err(other) => Err(other),
     }
@@ -414,66 +284,44 @@ async fn save(read: &Read, store: impl Future<Output = Result<Calendar>>) -> Res
     })
 }
 
-async fn stored(web: &Web, actor: &Actor, notes: &Notes, calendar: &Calendar) -> Result<Response> {
-    let left = left_text(calendars::dates(&web.app, actor, calendar).await?.left.total());
+async fn saved(page: &Page<Admin>, calendar: &Calendar) -> Result<Response> {
+    let left = left_text(calendars::dates(&page.app, &page.actor, calendar).await?.left.total());
     let name = view::shown_name(&calendar.spec.name);
-    notes
-        .leave(match &*left {
-            "" => Flash::new("good", format!("“{name}” is stored.")),
-            left => Flash::new("warn", format!("“{name}” is stored, {left}.")),
-        })
-        .await;
-    Ok(Redirect::to(&web.link(&format!("/calendars/{}", calendar.id))).into_response())
+    let told = match left {
+        None => Flash::new("good", format!("“{name}” is stored.")),
+        Some(left) => Flash::new("warn", format!("“{name}” is stored, {left}.")),
+    };
+    Ok(page.redirect_with(&format!("/calendars/{}", calendar.id), told).await)
 }
 
-async fn show(
-    State(web): State<Web>,
-    caller: Caller<Viewer>,
-    Path(id): Path<String>,
-    Kept(kept): Kept,
-    shell: Shell,
-) -> Result<Html<String>> {
-    let calendar = calendars::get(&web.app, &caller.actor, &CalendarId(id)).await?;
-    let fields = kept.map_or_else(|| Fields::of(&calendar), |typed| Fields::typed(&typed));
-    html(&around(&web, &caller.actor, shell, fields, &calendar).await?)
+async fn show(page: Page<Viewer>, Path(id): Path<String>, Kept(kept): Kept) -> Result<Response> {
+    let calendar = calendars::get(&page.app, &page.actor, &CalendarId(id)).await?;
+    let form = Refill::fresh(kept.unwrap_or_else(|| stored(&calendar)));
+    page.render(&CalendarForm::around(&page, form, &calendar).await?)
 }
 
-async fn update(
-    State(web): State<Web>,
-    caller: Caller<Admin>,
-    Path(id): Path<String>,
-    notes: Notes,
-    shell: Shell,
-    typed: Typed,
-) -> Result<Response> {
+async fn update(page: Page<Admin>, Path(id): Path<String>, typed: Typed) -> Result<Response> {
     let id = CalendarId(id);
-    let fields = Fields::typed(&typed);
-    let read = fields.read();
-    let rev = fields.rev.parse().ok();
-    let outcome = save(&read, calendars::update(&web.app, &caller.actor, &id, &read.draft, rev)).await;
+    let read = Read::of(&typed);
+    let rev = typed.get("rev").parse().ok();
+    let outcome = save(&read, calendars::update(&page.app, &page.actor, &id, &read.draft, rev)).await;
     let errors = match outcome {
-        Ok(calendar) => return stored(&web, &caller.actor, &notes, &calendar).await,
-        Err(Error::Invalid(errors)) => Some(errors),
-        Err(Error::Stale { .. }) => None,
+        Ok(calendar) => return saved(&page, &calendar).await,
+        Err(Error::Invalid(errors)) => errors,
+        Err(Error::Stale { .. }) => Vec::new(),
         Err(other) => return Err(other),
     };
-    let calendar = calendars::get(&web.app, &caller.actor, &id).await?;
-    let form = around(&web, &caller.actor, shell, fields, &calendar).await?;
-    let (status, form) = match errors {
-        Some(errors) => (StatusCode::UNPROCESSABLE_ENTITY, CalendarForm { errors, ..form }),
-        None => (StatusCode::CONFLICT, form.stale(&Fields::of(&calendar))),
-    };
-    Ok((status, html(&form)?).into_response())
+    let calendar = calendars::get(&page.app, &page.actor, &id).await?;
+    let is_stale = errors.is_empty();
+    let form = CalendarForm::around(&page, Refill::wrong(typed, errors), &calendar).await?;
+    if is_stale {
+        return page.answer(StatusCode::CONFLICT, &form.stale(&stored(&calendar)));
+    }
+    page.refuse(&form)
 }
 
-async fn ask_delete(
-    State(web): State<Web>,
-    caller: Caller<Admin>,
-    htmx: Htmx,
-    Path(id): Path<String>,
-    shell: Shell,
-) -> Result<Html<String>> {
-    let calendar = calendars::deletable(&web.app, &caller.actor, &CalendarId(id)).await?;
+async fn ask_delete(page: Page<Admin>, Path(id): Path<String>) -> Result<Response> {
+    let calendar = calendars::deletable(&page.app, &page.actor, &CalendarId(id)).await?;
     let name = view::shown_name(&calendar.spec.name);
     let question = Question {
         title: format!("Delete “{name}”?"),
@@ -486,19 +334,11 @@ async fn ask_delete(
         rev: Some(calendar.rev),
         ..Question::default()
     };
-    actions::asked(shell, &htmx, question)
+    Ok(actions::asked(page.shell, &page.htmx, question)?.into_response())
 }
 
-async fn delete(
-    State(web): State<Web>,
-    caller: Caller<Admin>,
-    htmx: Htmx,
-    Path(id): Path<String>,
-    notes: Notes,
-    typed: Typed,
-) -> Result<Response> {
+async fn delete(page: Page<Admin>, Path(id): Path<String>, typed: Typed) -> Result<Response> {
     let rev = typed.filled("rev").and_then(|rev| rev.parse().ok());
-    calendars::delete(&web.app, &caller.actor, &CalendarId(id), rev).await?;
-    notes.leave(Flash::new("good", "The calendar is deleted.")).await;
-    Ok(go(&web, &htmx, "/calendars"))
+    calendars::delete(&page.app, &page.actor, &CalendarId(id), rev).await?;
+    Ok(page.redirect_with("/calendars", Flash::new("good", "The calendar is deleted.")).await)
 }

@@ -3,23 +3,21 @@
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
-use super::{go, html, now};
 use crate::app::auth::feeds as service;
-use crate::app::{Actor, Result, timeline};
+use crate::app::{Result, timeline};
 use crate::domain::ids::FeedId;
 use crate::domain::text::hex;
-use crate::web::auth::{Caller, Viewer};
+use crate::web::auth::Viewer;
 use crate::web::filters;
-use crate::web::htmx::Htmx;
+use crate::web::page::Page;
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
-use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::When;
+use crate::web::shell::{Flash, Shell};
 use crate::web::{Web, error};
 
 /// Where the feeds are. What follows is a secret.
@@ -32,74 +30,25 @@ pub(super) fn routes() -> Routes {
         .post("/profile/feeds/{id}/revoke", Access::VIEWER, revoke)
 }
 
-/// One address.
-#[derive(Clone, Debug)]
-pub struct FeedRow {
-    pub id: String,
-    pub created: When,
-    /// When it was last fetched.
-    pub used: Option<When>,
-}
-
-/// The reader's own addresses.
-pub(super) async fn rows(web: &Web, actor: &Actor, shell: &Shell) -> Result<Vec<FeedRow>> {
-    let now = now(web, shell);
-    let feeds = service::list(&web.app, actor).await?;
-    Ok(feeds
-        .into_iter()
-        .map(|feed| FeedRow {
-            id: feed.id.0,
-            created: now.when(feed.created),
-            used: feed.used.map(|at| now.when(at)),
-        })
-        .collect())
-}
-
 /// A new address, shown this once.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "feeds/show.html")]
-pub struct FeedPage {
-    pub shell: Shell,
+struct FeedPage<'a> {
+    shell: &'a Shell,
     /// All of it, with the secret.
-    pub address: String,
+    address: String,
 }
 
-async fn create(
-    State(web): State<Web>,
-    caller: Caller<Viewer>,
-    Extension(via): Extension<Via>,
-    headers: HeaderMap,
-    shell: Shell,
-) -> Result<Html<String>> {
-    let token = service::create(&web.app, &caller.actor).await?;
-    let address = format!("{}{PATH}{token}.ics", site(&web, via, &headers));
-    html(&FeedPage { shell, address })
+async fn create(page: Page<Viewer>, Extension(via): Extension<Via>, headers: HeaderMap) -> Result<Response> {
+    let token = service::create(&page.app, &page.actor).await?;
+    let address = format!("{}{PATH}{token}.ics", page.web.site(via, &headers));
+    page.render(&FeedPage { shell: &page.shell, address })
 }
 
-/// Scheme, host and base path: as the settings say, else as the browser sees them.
-fn site(web: &Web, via: Via, headers: &HeaderMap) -> String {
-    let origin = match &web.app.config.base_url {
-        Some(url) => url.origin.clone(),
-        None => {
-            let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-            format!("{}://{host}", if via.https { "https" } else { "http" })
-        }
-    };
-    format!("{origin}{}", web.base())
-}
-
-async fn revoke(
-    State(web): State<Web>,
-    caller: Caller<Viewer>,
-    Path(id): Path<FeedId>,
-    htmx: Htmx,
-    notes: Notes,
-) -> Result<Response> {
-    service::revoke(&web.app, &caller.actor, &id).await?;
-    notes
-        .leave(Flash::new("good", "The address is revoked: apps that use it get nothing from now on."))
-        .await;
-    Ok(go(&web, &htmx, "/profile"))
+async fn revoke(page: Page<Viewer>, Path(id): Path<FeedId>) -> Result<Response> {
+    service::revoke(&page.app, &page.actor, &id).await?;
+    let told = Flash::new("good", "The address is revoked: apps that use it get nothing from now on.");
+    Ok(page.redirect_with("/profile", told).await)
 }
 
 /// The feed. Nobody is logged in: the address is the credential.

@@ -4,21 +4,20 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
+use jiff::{SignedDuration, Timestamp};
 
-use super::{html, now};
 use crate::app::Result;
-use crate::app::health::{self, Health, HostHealth, Itself};
+use crate::app::health::{self, Health, Itself};
 use crate::domain::inventory::Link;
-use crate::web::Web;
-use crate::web::auth::{Admin, Caller, Viewer};
+use crate::web::auth::{Admin, Viewer};
 use crate::web::filters;
+use crate::web::page::Page;
 use crate::web::proxy;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Now, When};
+use crate::web::view::Now;
 use crate::zones;
 
 /// The picture of the heartbeat goes back this far, in seconds.
@@ -28,165 +27,72 @@ pub(super) fn routes() -> Routes {
     Routes::new().get("/health", Access::VIEWER, show).get("/health/bundle", Access::ADMIN, bundle)
 }
 
-/// One bar of the lag histogram.
-#[derive(Clone, Debug)]
-pub struct Bar {
-    /// `10 ms`
-    pub label: String,
-    /// How many.
-    pub count: u64,
-    /// Of 100.
-    pub width: u64,
-}
-
-/// One Engine.
-#[derive(Clone, Debug)]
-pub struct HostLine {
-    pub id: String,
-    /// `good`, `warn`, `bad`.
-    pub tone: &'static str,
-    /// `Connected, events come in`
-    pub link: String,
-    /// `Docker 20.10.24, API 1.41`
-    pub versions: String,
-    /// `0.0 s ahead of ours`
-    pub clock: String,
-    /// `1204`
-    pub calls: u64,
-    /// Where DockNap runs: `in the container docknap`.
-    pub itself: String,
-}
-
 /// A peer that says whom it speaks for and is not believed.
-#[derive(Clone, Debug)]
-pub struct ForwarderLine {
-    /// Its address.
-    pub address: String,
+struct Forwarder {
+    address: IpAddr,
     /// `DOCKNAP_TRUSTED_PROXIES=172.18.0.2`
-    pub setting: String,
+    setting: String,
     /// When it was first seen.
-    pub since: When,
+    since: Timestamp,
 }
 
-impl ForwarderLine {
-    fn all(web: &Web, now: &Now) -> Vec<Self> {
-        let line = |(ip, at)| Self {
-            address: IpAddr::to_string(&ip),
-            setting: proxy::setting_with(ip, &web.app.config.trusted_proxies),
-            since: now.when(at),
-        };
-        web.forwarders.seen().into_iter().map(line).collect()
-    }
-}
-
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "health/index.html")]
-pub struct HealthPage {
-    pub shell: Shell,
-    /// `/healthz` answers 200.
-    pub alive: bool,
-    /// When the process came up.
-    pub since: When,
-    /// When the scheduler last looked.
-    pub last_tick: When,
-    /// When a schedule is due next.
-    pub next_due: Option<When>,
-    /// The line of the heartbeat.
-    pub beats: String,
-    /// `40 looks in the last 10 minutes`
-    pub beats_title: String,
-    /// Schedules by how late they were claimed.
-    pub lags: Vec<Bar>,
-    /// The Engines.
-    pub hosts: Vec<HostLine>,
-    /// `4.2`, or a dash.
-    pub calls: String,
-    /// `SQLite 3.51.3`
-    pub database: String,
-    /// `2.4 MiB`
-    pub size: String,
-    /// `7`
-    pub migrations: i64,
+struct HealthPage<'a> {
+    shell: &'a Shell,
+    health: Health,
     /// `2026a, inside the program`
-    pub zones: String,
+    zones: String,
     /// For admins: peers that seem to be proxies and are not trusted.
-    pub forwarders: Vec<ForwarderLine>,
+    forwarders: Vec<Forwarder>,
     /// For admins: what a support bundle holds.
-    pub bundle: Option<String>,
+    bundle: Option<String>,
 }
 
-impl HealthPage {
+impl HealthPage<'_> {
     /// No schedule was taken since the start.
-    pub fn is_quiet(&self) -> bool {
-        self.lags.iter().all(|bar| bar.count == 0)
+    fn is_quiet(&self) -> bool {
+        self.health.lags.iter().all(|(_, count)| *count == 0)
     }
 
-    fn new(shell: Shell, health: &Health, bundle: Option<String>, now: &Now) -> Self {
-        let most = health.lags.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
+    /// Schedules by how late they were claimed: how late, how many, and their share of the most.
+    fn lags(&self) -> Vec<(String, u64, u64)> {
+        let most = self.health.lags.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
         let mut below = String::from("0");
-        let lags = health.lags.iter().map(|(bound, count)| {
+        let bar = |(bound, count): &(Option<f64>, u64)| {
             let label = match bound {
                 Some(bound) => format!("up to {}", seconds(*bound)),
                 None => format!("more than {below}"),
             };
             below = bound.map(seconds).unwrap_or_default();
-            Bar { label, count: *count, width: count * 100 / most }
-        });
-        let recent =
-            health.beats.iter().filter(|(at, _)| now.at.duration_since(*at).as_secs() <= BACK).count();
-        Self {
-            lags: lags.collect(),
-            alive: health.alive,
-            since: now.when(health.since),
-            last_tick: now.when(health.last_tick),
-            next_due: health.next_due.map(|at| now.when(at)),
-            beats: line(health, now),
-            beats_title: format!("The scheduler looked {recent} times in the last 10 minutes"),
-            hosts: health.hosts.iter().map(HostLine::new).collect(),
-            calls: health.calls_per_minute().map_or_else(|| "—".to_owned(), |calls| format!("{calls:.1}")),
-            database: health.database.kind.clone(),
-            size: size(health.database.bytes),
-            migrations: health.database.migrations,
-            zones: zones::chosen().to_string(),
-            forwarders: Vec::new(),
-            bundle,
-            shell,
-        }
-    }
-}
-
-impl HostLine {
-    fn new(host: &HostHealth) -> Self {
-        let (tone, link, versions) = match &host.link {
-            Link::Connected { api_version, engine_version } => (
-                "good",
-                "Connected; changes come in as they happen.".to_owned(),
-                format!("Docker {engine_version}, API {api_version}"),
-            ),
-            Link::Connecting => ("warn", "Not reached yet.".to_owned(), String::new()),
-            Link::Unreachable { reason, .. } => ("bad", reason.clone(), String::new()),
+            (label, *count, count * 100 / most)
         };
-        let seconds = host.ahead.as_secs_f64();
-        Self {
-            id: host.id.clone(),
-            tone,
-            link,
-            versions,
-            clock: match seconds {
-                near if near.abs() < 1.0 => "as ours".to_owned(),
-                ahead if ahead > 0.0 => format!("{ahead:.0} s ahead of ours"),
-                behind => format!("{:.0} s behind ours", behind.abs()),
-            },
-            calls: host.calls,
-            itself: match &host.itself {
-                Itself::Container(name) => format!("in the container {}", view::shown_name(name)),
-                Itself::OneOf(names) => format!(
-                    "not sure which of these I am: {}; all of them are protected",
-                    names.iter().map(|name| view::shown_name(name)).collect::<Vec<_>>().join(", ")
-                ),
-                Itself::Outside => "outside Docker".to_owned(),
-                Itself::Elsewhere => "in a container that this Docker does not know".to_owned(),
-            },
+        self.health.lags.iter().map(bar).collect()
+    }
+
+    fn beats_title(&self) -> String {
+        let is_recent = |at: Timestamp| self.shell.now.at.duration_since(at).as_secs() <= BACK;
+        let recent = self.health.beats.iter().filter(|(at, _)| is_recent(*at)).count();
+        format!("The scheduler looked {recent} times in the last 10 minutes")
+    }
+
+    fn beats(&self) -> String {
+        line(&self.health, &self.shell.now)
+    }
+
+    fn calls(&self) -> String {
+        self.health.calls_per_minute().map_or_else(|| "—".to_owned(), |calls| format!("{calls:.1}"))
+    }
+
+    fn size(&self) -> String {
+        size(self.health.database.bytes)
+    }
+
+    fn clock(&self, ahead: &SignedDuration) -> String {
+        match ahead.as_secs_f64() {
+            near if near.abs() < 1.0 => "as ours".to_owned(),
+            ahead if ahead > 0.0 => format!("{ahead:.0} s ahead of ours"),
+            behind => format!("{:.0} s behind ours", behind.abs()),
         }
     }
 }
@@ -221,17 +127,24 @@ fn size(bytes: i64) -> String {
     if mib < 1.0 { format!("{:.0} KiB", mib * 1024.0) } else { format!("{mib:.1} MiB") }
 }
 
-async fn show(State(web): State<Web>, caller: Caller<Viewer>, shell: Shell) -> Result<Html<String>> {
-    let now = now(&web, &shell);
-    let health = health::look(&web.app, &caller.actor).await?;
-    let bundle =
-        if shell.can_administer() { Some(health::bundle(&web.app, &caller.actor).await?) } else { None };
-    let forwarders = if shell.can_administer() { ForwarderLine::all(&web, &now) } else { Vec::new() };
-    html(&HealthPage { forwarders, ..HealthPage::new(shell, &health, bundle, &now) })
+async fn show(page: Page<Viewer>) -> Result<Response> {
+    let Page { web, app, actor, shell, .. } = &page;
+    let health = health::look(app, actor).await?;
+    let (mut bundle, mut forwarders) = (None, Vec::new());
+    if shell.can_administer() {
+        bundle = Some(health::bundle(app, actor).await?);
+        let trusted = &app.config.trusted_proxies;
+        let forwarder = |(address, since)| {
+            let setting = proxy::setting_with(address, trusted);
+            Forwarder { address, setting, since }
+        };
+        forwarders = web.forwarders.seen().into_iter().map(forwarder).collect();
+    }
+    page.render(&HealthPage { shell, health, zones: zones::chosen().to_string(), forwarders, bundle })
 }
 
-async fn bundle(State(web): State<Web>, caller: Caller<Admin>) -> Result<Response> {
-    let text = health::bundle(&web.app, &caller.actor).await?;
+async fn bundle(page: Page<Admin>) -> Result<Response> {
+    let text = health::bundle(&page.app, &page.actor).await?;
     let headers = [
         (CONTENT_TYPE, "application/json"),
         (CONTENT_DISPOSITION, "attachment; filename=\"docknap-support.json\""),

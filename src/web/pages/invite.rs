@@ -27,19 +27,19 @@ pub(super) fn routes() -> Routes {
 }
 
 /// What a link opens.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "auth/invite.html")]
-pub struct InvitePage {
-    pub shell: Shell,
+struct InvitePage {
+    shell: Shell,
     /// The secret in the link; empty where it opens nothing.
-    pub token: String,
+    token: String,
     /// Whose password it is.
-    pub name: String,
+    name: String,
     /// It is the first one.
-    pub invites: bool,
-    pub form: Refill,
+    invites: bool,
+    form: Refill,
     /// Characters of the shortest password accepted.
-    pub password_min: usize,
+    password_min: usize,
 }
 
 impl InvitePage {
@@ -107,34 +107,33 @@ async fn accept(
 }
 
 /// What is said of a password while it is typed: advice, and what would be refused.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "auth/_strength.html")]
-pub struct StrengthNote {
-    pub shell: Shell,
+struct StrengthNote {
     /// 1 = would be refused, 4 = strong; 0 = nothing typed.
-    pub score: u8,
+    score: u8,
     /// In words.
-    pub text: String,
+    text: String,
 }
 
 impl StrengthNote {
-    fn new(shell: Shell, verdict: std::result::Result<Strength, WeakPassword>) -> Self {
+    fn new(verdict: std::result::Result<Strength, WeakPassword>) -> Self {
         let (score, text) = match verdict {
             Err(refusal) => (1, format!("Not yet: {refusal}.")),
             Ok(Strength::Fair) => (2, "Fair. One more word makes it much harder to guess.".to_owned()),
             Ok(Strength::Good) => (3, "Good: hard to guess.".to_owned()),
             Ok(Strength::Strong) => (4, "Strong: nobody guesses that.".to_owned()),
         };
-        Self { shell, score, text }
+        Self { score, text }
     }
 }
 
 /// Nothing is stored, and no hash computed: it costs less than the page around it.
-async fn strength(State(web): State<Web>, shell: Shell, typed: Typed) -> Result<Html<String>> {
+async fn strength(State(web): State<Web>, typed: Typed) -> Result<Html<String>> {
     let password = typed.secret("password");
     if password.expose_secret().is_empty() {
-        return html(&StrengthNote { shell, score: 0, text: String::new() });
+        return html(&StrengthNote { score: 0, text: String::new() });
     }
     let name = typed.filled("name").unwrap_or_else(|| typed.get("username")).to_owned();
-    html(&StrengthNote::new(shell, auth::strength(&web.app, &name, &password)))
+    html(&StrengthNote::new(auth::strength(&web.app, &name, &password)))
 }

@@ -29,20 +29,20 @@ pub(super) fn routes(web: &Web) -> Routes {
 }
 
 /// The way in.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "auth/login.html")]
-pub struct LoginPage {
-    pub shell: Shell,
+struct LoginPage {
+    shell: Shell,
     /// What was typed as a name.
-    pub name: String,
+    name: String,
     /// Where to afterwards.
-    pub next: String,
+    next: String,
     /// What is wrong, in one sentence that says nothing about whether the name exists.
-    pub wrong: Option<String>,
+    wrong: Option<String>,
     /// Seconds until the next try is looked at.
-    pub wait: Option<u64>,
+    wait: Option<u64>,
     /// A form is being kept for whoever logs in.
-    pub kept: bool,
+    kept: bool,
 }
 
 #[derive(serde::Deserialize)]

@@ -1,21 +1,20 @@
 //! How long what napped in a week, and what that gave back.
 
 use askama::Template;
-use axum::extract::{Query, State};
-use axum::response::Html;
+use axum::extract::Query;
+use axum::response::Response;
 use serde::Deserialize;
 
-use super::{html, now};
 use crate::app::report::{self, Report, Row};
 use crate::app::{Error, Result};
 use crate::domain::report::{Amount, Prices, Week};
 use crate::domain::target::TargetType;
-use crate::web::Web;
-use crate::web::auth::{Caller, Viewer};
+use crate::web::auth::Viewer;
 use crate::web::filters;
+use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Now};
+use crate::web::view;
 
 /// The highest bar stands for an hour at least, in milliseconds: a few seconds are no tower.
 const HOUR_MS: i64 = 3_600_000;
@@ -27,104 +26,101 @@ pub(super) fn routes() -> Routes {
 }
 
 /// One figure of the whole week.
-#[derive(Clone, Debug)]
-pub struct Sum {
+struct Sum {
     /// `Asleep`
-    pub label: &'static str,
+    label: &'static str,
     /// `62`
-    pub value: String,
+    value: String,
     /// `h`
-    pub unit: String,
+    unit: String,
     /// What must be known beside it.
-    pub note: String,
+    note: String,
 }
 
 /// One stack, or a container without one.
-#[derive(Clone, Debug)]
-pub struct ReportRow {
-    pub name: String,
+struct ReportRow {
+    name: String,
     /// Its page, while it is there.
-    pub href: Option<String>,
+    href: Option<String>,
     /// `14 container naps, 2 of them paused`
-    pub naps: String,
+    naps: String,
     /// Of 100.
-    pub width: String,
+    width: String,
     /// `62 h`
-    pub hours: String,
+    hours: String,
     /// `37 %`
-    pub share: String,
+    share: String,
     /// `41 GiB·h`, or a dash.
-    pub memory: String,
+    memory: String,
     /// `1.4 core·h`, or a dash.
-    pub cpu: String,
+    cpu: String,
     /// `0.21 kWh`, or a dash.
-    pub energy: String,
+    energy: String,
     /// `0.07 €`, or a dash.
-    pub money: String,
+    money: String,
 }
 
 /// One week of the trend.
-#[derive(Clone, Debug)]
-pub struct Bar {
+struct Bar {
     /// `2026-W48`
-    pub week: String,
+    week: String,
     /// `23–29 Nov`
-    pub span: String,
+    span: String,
     /// `W48`
-    pub short: String,
+    short: String,
     /// `62`
-    pub hours: String,
+    hours: String,
     /// `41 GiB·h`, or a dash.
-    pub memory: String,
+    memory: String,
     /// It is the week on show.
-    pub here: bool,
+    here: bool,
     /// Where it stands, in the picture's units.
-    pub x: usize,
+    x: usize,
     /// Its middle.
-    pub middle: usize,
+    middle: usize,
     /// Its upper edge.
-    pub y: String,
+    y: String,
     /// Its height.
-    pub height: String,
+    height: String,
     /// Where its number stands.
-    pub above: String,
+    above: String,
 }
 
 /// The report of one week.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "report/index.html")]
-pub struct ReportPage {
-    pub shell: Shell,
+struct ReportPage<'a> {
+    shell: &'a Shell,
     /// `Slept 62 h this week: 41 GiB·h of memory given back.`
-    pub sentence: String,
+    sentence: String,
     /// `23–29 Nov 2026`
-    pub span: String,
+    span: String,
     /// `Week 48, so far`
-    pub label: String,
+    label: String,
     /// The week before.
-    pub before: String,
+    before: String,
     /// The week after, where it has begun.
-    pub after: Option<String>,
+    after: Option<String>,
     /// The week is not over.
-    pub current: bool,
+    current: bool,
     /// The figures of the whole week.
-    pub sums: Vec<Sum>,
+    sums: Vec<Sum>,
     /// The longest asleep first.
-    pub rows: Vec<ReportRow>,
+    rows: Vec<ReportRow>,
     /// How many were looked at, and what that means.
-    pub note: String,
+    note: String,
     /// Energy can be told.
-    pub energy: bool,
+    energy: bool,
     /// Money can be told.
-    pub money: bool,
+    money: bool,
     /// What the picture shows, in words.
-    pub trend_title: String,
+    trend_title: String,
     /// Eight weeks, the oldest first.
-    pub trend: Vec<Bar>,
+    trend: Vec<Bar>,
 }
 
-impl ReportPage {
-    fn new(shell: Shell, report: &Report, now: &Now) -> Self {
+impl<'a> ReportPage<'a> {
+    fn new(shell: &'a Shell, report: &Report) -> Self {
         let current = report.is_current();
         let week = report.week;
         let sentence = sentence(report, current);
@@ -139,7 +135,7 @@ impl ReportPage {
             span: span(week, true),
             label: format!("Week {}{}", week.number(), if current { ", so far" } else { "" }),
             before: week.later(-1).text(),
-            after: (!current && report.span.1 <= now.at).then(|| week.later(1).text()),
+            after: (!current && report.span.1 <= shell.now.at).then(|| week.later(1).text()),
             current,
             sums: sums(report),
             rows: report.rows.iter().map(|row| ReportRow::new(row, &report.prices, elapsed)).collect(),
@@ -319,18 +315,13 @@ struct Asked {
     week: Option<String>,
 }
 
-async fn show(
-    State(web): State<Web>,
-    caller: Caller<Viewer>,
-    Query(asked): Query<Asked>,
-    shell: Shell,
-) -> Result<Html<String>> {
-    let now = now(&web, &shell);
+async fn show(page: Page<Viewer>, Query(asked): Query<Asked>) -> Result<Response> {
+    let now = &page.shell.now;
     let week = match asked.week.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) => Some(Week::parse(text).ok_or_else(|| Error::not_found("week", text))?),
         None => None,
     };
-    let report =
-        report::of_week(&web.app, &caller.actor, week, &now.zone, now.habits.week_start.day()).await?;
-    html(&ReportPage::new(shell, &report, &now))
+    let first = now.habits.week_start.day();
+    let report = report::of_week(&page.app, &page.actor, week, &now.zone, first).await?;
+    page.render(&ReportPage::new(&page.shell, &report))
 }

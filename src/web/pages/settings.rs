@@ -2,23 +2,20 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 
-use super::html;
 use crate::app::settings::{self, PricesDraft};
 use crate::app::{Error, FieldError, Result, backup};
 use crate::config::table::{Kind, SETTINGS, Setting};
-use crate::config::{Config, Metrics};
-use crate::web::Web;
-use crate::web::auth::{Admin, Caller};
+use crate::config::{Config, Metrics, Origin};
+use crate::web::auth::Admin;
 use crate::web::filters;
-use crate::web::form::Typed;
+use crate::web::form::{Refill, Typed};
+use crate::web::page::Page;
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::Kept;
-use crate::web::shell::{Flash, Notes, Shell};
+use crate::web::shell::{Flash, Shell};
 use crate::web::view::When;
 
 pub(super) fn routes() -> Routes {
@@ -30,21 +27,20 @@ pub(super) fn routes() -> Routes {
 }
 
 /// One thing that makes DockNap safer or less safe.
-#[derive(Clone, Debug)]
-pub struct Check {
+struct Check {
     /// `good`, `warn`, `info`.
-    pub tone: &'static str,
+    tone: &'static str,
     /// What is so.
-    pub title: &'static str,
+    title: &'static str,
     /// What follows from it, and what to do.
-    pub text: String,
+    text: String,
     /// The setting that cures it; empty where there is nothing to cure.
-    pub cure: &'static str,
+    cure: &'static str,
 }
 
 impl Check {
     /// The icon of the tone.
-    pub fn icon(&self) -> &'static str {
+    fn icon(&self) -> &'static str {
         match self.tone {
             "good" => "circle-check",
             "warn" => "triangle-alert",
@@ -54,31 +50,42 @@ impl Check {
 }
 
 /// One setting of the start.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// `DOCKNAP_LISTEN`
-    pub name: &'static str,
-    /// As it was given; empty = nothing.
-    pub value: String,
-    /// `variable`, `flag --listen`, `docknap.toml`, `default`.
-    pub origin: String,
-    /// It is not the default.
-    pub given: bool,
-    /// What it is about.
-    pub help: String,
+struct Line<'a> {
+    setting: &'static Setting,
+    given: Option<&'a Origin>,
+}
+
+impl Line<'_> {
+    /// As it was given; none where there is no default either.
+    fn value(&self) -> Option<&str> {
+        let value = match self.given {
+            Some(_) if self.setting.is_secret() => "set, not shown",
+            Some(given) => &given.text,
+            None => self.setting.default,
+        };
+        Some(value).filter(|value| !value.is_empty())
+    }
+
+    /// What it is about. It was written for the documentation.
+    fn help(&self) -> String {
+        self.setting.help.replace('`', "")
+    }
+
     /// What may be written there.
-    pub kind: String,
+    fn kind(&self) -> Option<String> {
+        match self.setting.kind {
+            Kind::Text | Kind::Secret | Kind::Path | Kind::Url => None,
+            other => Some(other.describe()),
+        }
+    }
 }
 
 /// A group of them.
-#[derive(Clone, Debug)]
-pub struct Group {
+struct Group<'a> {
     /// The end of its anchor.
-    pub id: &'static str,
-    /// Its heading.
-    pub title: &'static str,
-    /// Its settings.
-    pub lines: Vec<Line>,
+    id: &'static str,
+    title: &'static str,
+    lines: Vec<Line<'a>>,
 }
 
 /// Which settings belong together; what no group names is under the last.
@@ -118,62 +125,35 @@ const GROUPS: [(&str, &str, &[&str]); 5] = [
 ];
 
 /// Everything that is set.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "settings/index.html")]
-pub struct SettingsPage {
-    pub shell: Shell,
-    /// What is wrong with the form that came back.
-    pub errors: Vec<FieldError>,
+struct SettingsPage<'a> {
+    shell: &'a Shell,
+    config: &'a Config,
+    form: Refill,
     /// How safe it is.
-    pub checks: Vec<Check>,
-    /// The zone field.
-    pub zone: String,
-    /// `TZ` decides.
-    pub zone_fixed: Option<String>,
-    /// The numbers of the sleep report.
-    pub prices: PricesDraft,
-    /// Backups are made by command.
-    pub sqlite: bool,
+    checks: Vec<Check>,
     /// What was set at the start.
-    pub groups: Vec<Group>,
+    groups: Vec<Group<'a>>,
 }
 
-impl SettingsPage {
-    fn new(shell: Shell, config: &Config, via: Option<Via>) -> Self {
-        Self {
-            shell,
-            errors: Vec::new(),
-            checks: checks(config, via),
-            zone: String::new(),
-            zone_fixed: config.timezone.clone(),
-            prices: PricesDraft::default(),
-            sqlite: config.database_file().is_some(),
-            groups: groups(config),
-        }
-    }
-
-    /// What is wrong with a field.
-    pub fn error(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
-    }
-
+impl SettingsPage<'_> {
     /// How many of the checks are well.
-    pub fn well(&self) -> usize {
+    fn well(&self) -> usize {
         self.checks.iter().filter(|check| check.tone == "good").count()
     }
 
     /// The same of a hundred, for the ring.
-    pub fn well_share(&self) -> usize {
+    fn well_share(&self) -> usize {
         self.well() * 100 / self.checks.len().max(1)
     }
 }
 
-fn checks(config: &Config, via: Option<Via>) -> Vec<Check> {
+fn checks(config: &Config, via: Via) -> Vec<Check> {
     let check = |tone, title, text: &str, cure| Check { tone, title, text: text.to_owned(), cure };
-    let https = via.is_some_and(|via| via.https);
     let direct = config.docker_host.starts_with("unix:");
     vec![
-        match (https, via.is_some_and(Via::is_private)) {
+        match (via.https, via.is_private()) {
             (true, _) => {
                 check("good", "This page came over https", "What you type cannot be read on the way.", "")
             }
@@ -267,138 +247,85 @@ fn backed_up(config: &Config, last: Option<&When>, days: i64) -> Check {
     Check { tone, title, text, cure: "" }
 }
 
-fn groups(config: &Config) -> Vec<Group> {
+fn groups(config: &Config) -> Vec<Group<'_>> {
     let named: Vec<&str> = GROUPS.iter().flat_map(|(.., names)| names.iter().copied()).collect();
+    let line = |setting: &'static Setting| Line { setting, given: config.given.get(setting.name) };
     let find = |name: &str| SETTINGS.iter().find(|setting| setting.name == name);
     GROUPS
         .into_iter()
         .map(|(id, title, names)| {
             let rest = SETTINGS.iter().filter(|setting| names.is_empty() && !named.contains(&setting.name));
             let lines = names.iter().filter_map(|name| find(name)).chain(rest);
-            Group { id, title, lines: lines.map(|setting| line(setting, config)).collect() }
+            Group { id, title, lines: lines.map(line).collect() }
         })
         .collect()
 }
 
-fn line(setting: &'static Setting, config: &Config) -> Line {
-    let given = config.given.get(setting.name);
-    let secret = setting.is_secret();
-    Line {
-        name: setting.name,
-        value: match given {
-            Some(_) if secret => "set, not shown".to_owned(),
-            Some(given) => given.text.clone(),
-            None if setting.default.is_empty() => String::new(),
-            None => setting.default.to_owned(),
-        },
-        origin: given.map_or_else(|| "default".to_owned(), |given| given.origin.clone()),
-        given: given.is_some(),
-        // Written for the documentation.
-        help: setting.help.replace('`', ""),
-        kind: match setting.kind {
-            Kind::Text | Kind::Secret | Kind::Path | Kind::Url => String::new(),
-            other => other.describe(),
-        },
-    }
+/// The fields of both forms.
+const FIELDS: [&str; 5] = ["timezone", "watts_per_core", "watts_per_gib", "price_per_kwh", "currency"];
+
+/// What is stored, as both forms hold it.
+async fn stored(page: &Page<Admin>) -> Result<Typed> {
+    let prices = PricesDraft::of(&settings::prices(&page.app).await?);
+    let zone = settings::stored_zone(&page.app, &page.actor).await?.unwrap_or_else(|| "UTC".to_owned());
+    let PricesDraft { watts_per_core, watts_per_gib, price_per_kwh, currency } = prices;
+    let values = [zone, watts_per_core, watts_per_gib, price_per_kwh, currency];
+    Ok(Typed::of(FIELDS.into_iter().zip(values)))
 }
 
-async fn filled(web: &Web, caller: &Caller<Admin>, shell: Shell, via: Option<Via>) -> Result<SettingsPage> {
-    let now = super::now(web, &shell);
-    let last = backup::last(&web.app).await?;
+/// The page, with what was typed in either form.
+async fn filled<'a>(
+    page: &'a Page<Admin>,
+    via: Via,
+    typed: &Typed,
+    errors: Vec<FieldError>,
+) -> Result<SettingsPage<'a>> {
+    let (config, now) = (&page.app.config, &page.shell.now);
+    let mut form = Refill { typed: stored(page).await?, errors };
+    for name in FIELDS.into_iter().filter(|name| typed.has(name)) {
+        form.typed.set(name, typed.get(name));
+    }
+    let last = backup::last(&page.app).await?;
     let days = last.map_or(0, |last| now.at.duration_since(last).as_hours() / 24);
-    let mut page = SettingsPage::new(shell, &web.app.config, via);
-    page.checks.push(backed_up(&web.app.config, last.map(|last| now.when(last)).as_ref(), days));
-    Ok(SettingsPage {
-        zone: settings::stored_zone(&web.app, &caller.actor).await?.unwrap_or_else(|| "UTC".to_owned()),
-        prices: PricesDraft::of(&settings::prices(&web.app).await?),
-        ..page
-    })
+    let mut checks = checks(config, via);
+    checks.push(backed_up(config, last.map(|last| now.when(last)).as_ref(), days));
+    Ok(SettingsPage { shell: &page.shell, config, form, checks, groups: groups(config) })
 }
 
-async fn show(
-    State(web): State<Web>,
-    caller: Caller<Admin>,
-    Kept(kept): Kept,
-    Extension(via): Extension<Via>,
-    shell: Shell,
-) -> Result<Response> {
-    let mut page = filled(&web, &caller, shell, Some(via)).await?;
-    if let Some(typed) = kept {
-        page.take(&typed);
-    }
-    Ok(html(&page)?.into_response())
+async fn show(page: Page<Admin>, Kept(kept): Kept, Extension(via): Extension<Via>) -> Result<Response> {
+    page.render(&filled(&page, via, &kept.unwrap_or_default(), Vec::new()).await?)
 }
 
-impl SettingsPage {
-    /// What was typed, of either form.
-    fn take(&mut self, typed: &Typed) {
-        if typed.has("timezone") {
-            typed.get("timezone").clone_into(&mut self.zone);
-        }
-        if typed.has("watts_per_core") {
-            self.prices = draft(typed);
-        }
-    }
+async fn zone(page: Page<Admin>, Extension(via): Extension<Via>, typed: Typed) -> Result<Response> {
+    let outcome = settings::set_zone(&page.app, &page.actor, typed.get("timezone")).await;
+    let text = "The time zone is stored. Schedules that name none follow it from now on.";
+    saved(&page, via, &typed, outcome, text, "time").await
 }
 
-fn draft(typed: &Typed) -> PricesDraft {
+async fn report(page: Page<Admin>, Extension(via): Extension<Via>, typed: Typed) -> Result<Response> {
     let text = |name: &str| typed.get(name).to_owned();
-    PricesDraft {
+    let draft = PricesDraft {
         watts_per_core: text("watts_per_core"),
         watts_per_gib: text("watts_per_gib"),
         price_per_kwh: text("price_per_kwh"),
         currency: text("currency"),
-    }
+    };
+    let outcome = settings::set_prices(&page.app, &page.actor, &draft).await.map(drop);
+    saved(&page, via, &typed, outcome, "The numbers are stored.", "report").await
 }
 
-async fn zone(
-    State(web): State<Web>,
-    caller: Caller<Admin>,
-    Extension(via): Extension<Via>,
-    notes: Notes,
-    shell: Shell,
-    typed: Typed,
-) -> Result<Response> {
-    let outcome = settings::set_zone(&web.app, &caller.actor, typed.get("timezone")).await;
-    let text = "The time zone is stored. Schedules that name none follow it from now on.";
-    saved(&web, &caller, shell, via, &notes, &typed, outcome, text, "time").await
-}
-
-async fn report(
-    State(web): State<Web>,
-    caller: Caller<Admin>,
-    Extension(via): Extension<Via>,
-    notes: Notes,
-    shell: Shell,
-    typed: Typed,
-) -> Result<Response> {
-    let outcome = settings::set_prices(&web.app, &caller.actor, &draft(&typed)).await.map(drop);
-    saved(&web, &caller, shell, via, &notes, &typed, outcome, "The numbers are stored.", "report").await
-}
-
-#[expect(clippy::too_many_arguments, reason = "the parts of two requests that end alike")]
+/// Back to the part of the page, or the forms again.
 async fn saved(
-    web: &Web,
-    caller: &Caller<Admin>,
-    shell: Shell,
+    page: &Page<Admin>,
     via: Via,
-    notes: &Notes,
     typed: &Typed,
     outcome: Result<()>,
     text: &str,
-    group: &str,
+    part: &str,
 ) -> Result<Response> {
     match outcome {
-        Ok(()) => {
-            notes.leave(Flash::new("good", text)).await;
-            Ok(Redirect::to(&web.link(&format!("/settings#{group}"))).into_response())
-        }
-        Err(Error::Invalid(errors)) => {
-            let mut page = filled(web, caller, shell, Some(via)).await?;
-            page.take(typed);
-            page.errors = errors;
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
-        }
+        Ok(()) => Ok(page.redirect_with(&format!("/settings#{part}"), Flash::new("good", text)).await),
+        Err(Error::Invalid(errors)) => page.refuse(&filled(page, via, typed, errors).await?),
         Err(other) => Err(other),
     }
 }

@@ -31,19 +31,19 @@ pub(super) fn routes() -> Routes {
 }
 
 /// The first two steps.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "auth/setup.html")]
-pub struct SetupPage {
-    pub shell: Shell,
+struct SetupPage {
+    shell: Shell,
     /// 1 = the token, 2 = the admin.
-    pub step: usize,
+    step: usize,
     /// The token, as far as it is known.
-    pub token: String,
-    pub form: Refill,
+    token: String,
+    form: Refill,
     /// Characters of the shortest password accepted.
-    pub password_min: usize,
+    password_min: usize,
     /// The zone is fixed by the environment.
-    pub zone_fixed: bool,
+    zone_fixed: bool,
 }
 
 async fn show(State(web): State<Web>, shell: Shell) -> Result<Response> {

@@ -1,155 +1,145 @@
 //! The list of schedules: what each says, does and did, in the order a person asks for.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::response::Response;
+use jiff::Timestamp;
 
-use super::form::{Preset, WINDOWS};
-use super::{icon, runs_now, sentence};
-use crate::app::Result;
-use crate::app::paging::Page;
-use crate::app::schedules::{self as service, ScheduleFilter, ScheduleView};
+use super::form::WINDOWS;
+use super::{runs_now, sentence};
+use crate::app::schedules::{self as service, Clash, ScheduleFilter, ScheduleView};
+use crate::app::{Result, paging};
 use crate::domain::schedule::Source;
 use crate::domain::sorted;
-use crate::web::Web;
 use crate::web::api::schedules::ScheduleJson;
-use crate::web::auth::{Caller, Viewer};
+use crate::web::auth::Viewer;
 use crate::web::export::{File, Form};
 use crate::web::filters;
-use crate::web::htmx::Htmx;
+use crate::web::page::Page;
 use crate::web::pages::actions::Act;
-use crate::web::pages::{now, part};
 use crate::web::picture::RuleWeek;
 use crate::web::shell::Shell;
-use crate::web::view::{self, Badge, Link, Now, When};
+use crate::web::view::{self, Now};
 
 /// A schedule in the list.
-#[derive(Clone, Debug)]
-pub struct ScheduleRow {
-    pub id: String,
-    /// What to call it.
-    pub title: String,
-    /// The action's symbol.
-    pub icon: &'static str,
-    /// `Stop: At 23:00`.
-    pub sentence: String,
-    /// The zone, where it is not the reader's.
-    pub zone: Option<String>,
-    /// It is switched on.
-    pub enabled: bool,
-    /// The stack or container.
-    pub target: Link,
-    /// The target is not there.
-    pub orphan: bool,
-    /// When it acts next.
-    pub next: Option<When>,
-    /// The coming occurrence is dropped.
-    pub skipping: bool,
+pub(super) struct Row<'a> {
+    pub shell: &'a Shell,
+    pub view: &'a ScheduleView,
     /// What it gets in the way of.
-    pub conflict: Option<String>,
-    /// That is another schedule, and both can be seen side by side.
-    pub meets: bool,
-    /// The path of the picture of its week; empty where it has none.
-    pub week: String,
-    /// Who keeps it.
-    pub owner: String,
+    pub clash: Option<&'a Clash>,
     /// What stands above it, where it is the first of a group.
     pub heading: Option<String>,
-    /// Its newest run.
-    pub last: Option<LastRow>,
+}
+
+impl Row<'_> {
+    fn sentence(&self) -> String {
+        sentence(self.view, &self.shell.now)
+    }
+
+    /// The zone, where it is not the reader's.
+    fn zone(&self) -> Option<&str> {
+        Some(self.view.effective_timezone.as_str()).filter(|zone| *zone != self.shell.zone)
+    }
+
+    fn is_skipping(&self) -> bool {
+        service::is_skipping(&self.view.schedule, self.shell.now.at)
+    }
+
+    /// The path of the picture of its week.
+    fn week(&self) -> Option<String> {
+        let (when, now) = (&self.view.schedule.spec.when, &self.shell.now);
+        RuleWeek::of(&service::marks(when, &self.view.zone(), now.at), "", now).map(|picture| picture.path)
+    }
+
     /// Where it came from, where that is not this form.
-    pub source: Option<&'static str>,
-    /// It can be changed here.
-    pub editable: bool,
-    /// Buttons that do now what it does.
-    pub runs_now: Vec<Act>,
-}
-
-/// The newest run of a schedule.
-#[derive(Clone, Debug)]
-pub struct LastRow {
-    pub href: String,
-    /// How it ended.
-    pub state: Badge,
-    pub when: Option<When>,
-}
-
-impl ScheduleRow {
-    /// A schedule in the list.
-    pub fn new(view: &ScheduleView, zone: &str, now: &Now) -> Self {
-        let schedule = &view.schedule;
-        let own_zone = crate::domain::time::zone(&view.effective_timezone).unwrap_or(jiff::tz::TimeZone::UTC);
-        Self {
-            id: schedule.id.to_string(),
-            title: view::shown_name(&view.title),
-            icon: icon(view),
-            sentence: sentence(view, now),
-            zone: (view.effective_timezone != zone).then(|| view.effective_timezone.clone()),
-            enabled: schedule.spec.enabled,
-            target: Link::new(
-                format!("/{}s/{}", schedule.target_type(), view.target_key),
-                view::shown_name(&view.target_name),
-            ),
-            orphan: view.target_exists == Some(false),
-            next: view.next_at.map(|at| now.when(at)),
-            skipping: service::is_skipping(schedule, now.at),
-            conflict: None,
-            meets: false,
-            week: RuleWeek::of(&service::marks(&schedule.spec.when, &own_zone, now.at), "", now)
-                .map(|picture| picture.path)
-                .unwrap_or_default(),
-            owner: schedule.owner_name.as_deref().map(view::shown_name).unwrap_or_default(),
-            heading: None,
-            last: view.last_run.as_ref().map(|run| LastRow {
-                href: format!("/runs/{}", run.id),
-                state: run.state.into(),
-                when: run.finished_at.or(run.fire_at).map(|at| now.when(at)),
-            }),
-            source: match schedule.source {
-                Source::Ui => None,
-                Source::Api => Some("API"),
-                Source::Label => Some("Label"),
-                Source::Import => Some("Import"),
-            },
-            editable: schedule.source != Source::Label,
-            runs_now: runs_now(view),
+    fn source(&self) -> Option<&'static str> {
+        match self.view.schedule.source {
+            Source::Ui => None,
+            Source::Api => Some("API"),
+            Source::Label => Some("Label"),
+            Source::Import => Some("Import"),
         }
+    }
+
+    /// When its newest run ended, or was due.
+    fn last_at(&self) -> Option<Timestamp> {
+        self.view.last_run.as_ref().and_then(|run| run.finished_at.or(run.fire_at))
+    }
+
+    /// What its switch asks for.
+    fn switch(&self) -> &'static str {
+        if self.view.schedule.spec.enabled { "disable" } else { "enable" }
+    }
+
+    fn is_orphan(&self) -> bool {
+        self.view.target_exists == Some(false)
+    }
+
+    fn runs_now(&self) -> Vec<Act> {
+        runs_now(self.view)
+    }
+
+    /// Whether it can be changed here.
+    fn is_editable(&self) -> bool {
+        self.view.schedule.source != Source::Label
     }
 }
 
-/// The list of schedules.
-#[derive(Template, Clone, Debug)]
-#[template(path = "schedules/index.html", blocks = ["rows"])]
-pub struct SchedulesPage {
-    pub shell: Shell,
-    /// What is searched for.
-    pub text: String,
-    /// The schedules.
-    pub rows: Vec<ScheduleRow>,
-    pub older: Option<String>,
-    /// The first page, where this is not it.
-    pub newest: Option<String>,
-    /// How it can be sorted and grouped.
-    pub orders: Vec<Order>,
-    /// Ready-made rules to begin with.
-    pub presets: Vec<Link>,
-    /// Only so many are laid out in that order.
-    pub laid_out: Option<u32>,
+/// One row of the list, after it was switched.
+#[derive(Template)]
+#[template(path = "schedules/_row.html")]
+pub(super) struct SwitchedRow<'a> {
+    pub shell: &'a Shell,
+    pub row: Row<'a>,
 }
 
-/// One way to sort or group the list.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// Where it is shown so.
-    pub link: Link,
-    /// It is shown so now.
-    pub chosen: bool,
+/// The list of schedules.
+#[derive(Template)]
+#[template(path = "schedules/index.html", blocks = ["rows"])]
+struct SchedulesPage<'a> {
+    shell: &'a Shell,
+    query: ListQuery,
+    rows: Vec<Row<'a>>,
+    older: Option<String>,
+    /// Only so many are laid out in that order.
+    laid_out: Option<u32>,
+}
+
+/// How the list can be sorted and grouped.
+const ORDERS: [(&str, &str, &str); 5] = [
+    ("Newest first", "", ""),
+    ("By name", "name", ""),
+    ("By next", "next", ""),
+    ("By stack", "", "stack"),
+    ("By time", "", "time"),
+];
+
+impl SchedulesPage<'_> {
+    fn orders(&self) -> [(&'static str, &'static str, &'static str); 5] {
+        ORDERS
+    }
+
+    fn order(&self, sort: &str, group: &str) -> String {
+        self.query.href(&[("sort", sort), ("group", group)])
+    }
+
+    fn is_order(&self, sort: &str, group: &str) -> bool {
+        self.query.sort == sort && self.query.group == group
+    }
+
+    /// Ready-made rules to begin with: the form, and what they are called.
+    fn presets(&self) -> [(String, &'static str); 4] {
+        WINDOWS.map(|preset| {
+            let query = serde_urlencoded::to_string([("window", preset.text)]).unwrap_or_default();
+            (format!("/schedules/new?{query}"), preset.label)
+        })
+    }
 }
 
 /// What the list is narrowed by and how it is laid out, as the URL says it.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Default, serde::Deserialize)]
 #[serde(default)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     /// Text to look for.
     q: String,
     /// Where the page before ended.
@@ -160,10 +150,15 @@ pub(super) struct Wanted {
     group: String,
 }
 
-impl Wanted {
+impl ListQuery {
     /// It has to be known whole before it can be laid out.
     fn is_laid_out(&self) -> bool {
         matches!(self.sort.as_str(), "name" | "next") || matches!(self.group.as_str(), "stack" | "time")
+    }
+
+    /// Neither all of it nor its first page.
+    fn is_part(&self) -> bool {
+        !self.q.is_empty() || !self.cursor.is_empty()
     }
 
     fn href(&self, changed: &[(&str, &str)]) -> String {
@@ -176,36 +171,13 @@ impl Wanted {
     }
 }
 
-fn orders(wanted: &Wanted) -> Vec<Order> {
-    let choices = [
-        ("Newest first", "", ""),
-        ("By name", "name", ""),
-        ("By next", "next", ""),
-        ("By stack", "", "stack"),
-        ("By time", "", "time"),
-    ];
-    let order = |(text, sort, group): (&str, &str, &str)| Order {
-        link: Link::new(wanted.href(&[("sort", sort), ("group", group)]), text),
-        chosen: wanted.sort == sort && wanted.group == group,
-    };
-    choices.into_iter().map(order).collect()
-}
-
-fn presets() -> Vec<Link> {
-    let link = |preset: &Preset| {
-        let query = serde_urlencoded::to_string([("window", preset.text)]).unwrap_or_default();
-        Link::new(format!("/schedules/new?{query}"), preset.label)
-    };
-    WINDOWS.iter().map(link).collect()
-}
-
 /// Rows laid out at once where they are sorted or grouped.
 const MOST: u32 = 200;
 
 /// Sorts the schedules as they are to be shown.
-fn sort(items: &mut [ScheduleView], wanted: &Wanted) {
+fn sort(items: &mut [ScheduleView], query: &ListQuery) {
     let next = |view: &ScheduleView| (view.next_at.is_none(), view.next_at);
-    match (wanted.group.as_str(), wanted.sort.as_str()) {
+    match (query.group.as_str(), query.sort.as_str()) {
         ("stack", _) => sorted::by_cached_key(items, |view| (view.target_name.to_lowercase(), next(view))),
         ("time", _) | (_, "next") => sorted::by_key(items, next),
         (_, "name") => sorted::by_cached_key(items, |view| view.title.to_lowercase()),
@@ -214,8 +186,8 @@ fn sort(items: &mut [ScheduleView], wanted: &Wanted) {
 }
 
 /// What a row's group is called.
-fn heading(view: &ScheduleView, wanted: &Wanted, now: &Now) -> Option<String> {
-    match wanted.group.as_str() {
+fn heading(view: &ScheduleView, query: &ListQuery, now: &Now) -> Option<String> {
+    match query.group.as_str() {
         "stack" => Some(view::shown_name(&view.target_name)),
         "time" => Some(match view.next_at {
             Some(at) => now.day(at),
@@ -226,51 +198,34 @@ fn heading(view: &ScheduleView, wanted: &Wanted, now: &Now) -> Option<String> {
     }
 }
 
-pub(super) async fn index(
-    State(web): State<Web>,
-    caller: Caller<Viewer>,
-    htmx: Htmx,
-    Query(wanted): Query<Wanted>,
-    shell: Shell,
-) -> Result<Response> {
-    let filter = ScheduleFilter { text: Some(wanted.q.clone()), ..ScheduleFilter::default() };
-    let page = if wanted.is_laid_out() {
-        Page { limit: MOST, cursor: None }
+pub(super) async fn index(page: Page<Viewer>, Query(query): Query<ListQuery>) -> Result<Response> {
+    let shell = &page.shell;
+    let filter = ScheduleFilter { text: Some(query.q.clone()), ..ScheduleFilter::default() };
+    let cut = if query.is_laid_out() {
+        paging::Page { limit: MOST, cursor: None }
     } else {
-        Page::parse(None, Some(&wanted.cursor))?
+        paging::Page::parse(None, Some(&query.cursor))?
     };
-    let mut listed = service::list(&web.app, &caller.actor, &filter, &page).await?;
-    sort(&mut listed.items, &wanted);
-    let now = now(&web, &shell);
-    let older = listed.next_cursor.as_deref().map(|cursor| {
-        Wanted { sort: String::new(), group: String::new(), ..wanted.clone() }.href(&[("cursor", cursor)])
-    });
-    let conflicts = service::conflicts(&web.app, &caller.actor, &listed.items).await?;
+    let mut listed = service::list(&page.app, &page.actor, &filter, &cut).await?;
+    sort(&mut listed.items, &query);
+    let conflicts = service::conflicts(&page.app, &page.actor, &listed.items).await?;
     let mut above = None;
-    let mut rows = Vec::new();
-    for view in &listed.items {
-        let clash = conflicts.get(&view.schedule.id);
-        let group = heading(view, &wanted, &now);
-        let first = group.clone().filter(|_| group != above);
+    let row = |view| {
+        let group = heading(view, &query, &shell.now);
+        let heading = group.clone().filter(|_| group != above);
         above = group;
-        rows.push(ScheduleRow {
-            meets: clash.is_some_and(|clash| clash.other.is_some()),
-            conflict: clash.map(|clash| now.words(&clash.sentence)),
-            heading: first,
-            ..ScheduleRow::new(view, &shell.zone, &now)
-        });
-    }
-    let page = SchedulesPage {
-        rows,
-        older,
-        newest: (!wanted.q.is_empty() || !wanted.cursor.is_empty()).then(|| "/schedules".to_owned()),
-        orders: orders(&wanted),
-        presets: presets(),
-        laid_out: (wanted.is_laid_out() && listed.next_cursor.is_some()).then_some(MOST),
-        text: wanted.q,
-        shell,
+        Row { shell, view, clash: conflicts.get(&view.schedule.id), heading }
     };
-    part(&htmx, &page, &page.as_rows())
+    let rows = listed.items.iter().map(row).collect();
+    let newest_first = ListQuery { sort: String::new(), group: String::new(), ..query.clone() };
+    let list = SchedulesPage {
+        shell,
+        rows,
+        older: listed.next_cursor.as_deref().map(|cursor| newest_first.href(&[("cursor", cursor)])),
+        laid_out: (query.is_laid_out() && listed.next_cursor.is_some()).then_some(MOST),
+        query,
+    };
+    page.render_live(&list, &list.as_rows())
 }
 
 /// What `POST /api/schedules` takes, in the order a person reads it.
@@ -299,12 +254,12 @@ const FIELDS: [&str; 21] = [
 ];
 
 /// All schedules as a file.
-pub(super) async fn file(State(web): State<Web>, caller: Caller<Viewer>, form: Form) -> Result<Response> {
-    let (app, actor) = (web.app.clone(), caller.actor.clone());
+pub(super) async fn file(page: Page<Viewer>, form: Form) -> Result<Response> {
+    let Page { app, actor, shell, .. } = page;
     let json = |view: ScheduleView| serde_json::to_value(ScheduleJson::from(view)).unwrap_or_default();
     let cells = |_: &ScheduleView| Vec::new();
     let file = File { form, name: "schedules", columns: &FIELDS, cells, json };
-    file.answer(web.app.clock.now(), move |page| {
+    file.answer(shell.now.at, move |page| {
         let (app, actor) = (app.clone(), actor.clone());
         async move { service::list(&app, &actor, &ScheduleFilter::default(), &page).await }
     })

@@ -1,39 +1,25 @@
 //! What the schedule form means, beside it: in words, with the instants to come.
 
 use askama::Template;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::fields::Fields;
 use super::week::Views;
-use crate::app::FieldError;
-use crate::app::schedules::{Mark, Preview};
-use crate::domain::guard::Guard;
+use crate::app::schedules::{self as service, Preview, ScheduleView};
+use crate::app::{Error, FieldError, Result};
 use crate::domain::window::Mood;
+use crate::web::auth::Needs;
 use crate::web::filters;
+use crate::web::page::Page;
 use crate::web::picture::{Ahead, RuleWeek};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Badge, Now, When};
 
-/// What the form means, beside it.
-#[derive(Clone, Debug, Default)]
-pub struct PreviewView {
-    /// In a sentence; empty where it cannot be told.
-    pub meaning: String,
-    /// The zone it is read in.
-    pub zone: String,
-    /// The instants to come.
-    pub fires: Vec<Fire>,
-    /// What to know; whole sentences.
-    pub warnings: Vec<String>,
-    /// What the next clock changes do to it.
-    pub notes: Vec<String>,
-    /// How long a window sleeps: `56 h a week asleep, 33 %`; empty for the other kinds.
-    pub share: String,
-    /// How long its guard may hold it back, and for what; empty without one.
-    pub guard: String,
-    /// The containers that saving a window puts to sleep at once.
-    pub naps_now: Vec<String>,
-    /// What is wrong, where nothing can be told.
-    pub faults: Vec<String>,
+/// What the form means, or what is wrong where that cannot be told.
+#[derive(Default)]
+pub(super) struct Meant {
+    pub preview: Option<Preview>,
+    pub faults: Vec<FieldError>,
     /// What it does in a week.
     pub week: Option<RuleWeek>,
     /// What the stored rule does in a week, where that is something else.
@@ -42,112 +28,81 @@ pub struct PreviewView {
     pub today: Option<Ahead>,
 }
 
-/// One instant to come.
-#[derive(Clone, Debug)]
-pub struct Fire {
-    /// In the schedule's own zone: `Fri 27 Nov 2026, 23:00 CET`.
-    pub local: String,
-    /// How far off, and in full.
-    pub when: When,
-    /// For a window: what begins.
-    pub begins: Option<Badge>,
-}
-
-/// `56 h a week asleep, 33 %`.
-fn share(minutes: i64) -> String {
-    const WEEK: i64 = 7 * 24 * 60;
-    let hours = match minutes % 60 {
-        0 => format!("{} h", minutes / 60),
-        rest => format!("{} h {rest} min", minutes / 60),
-    };
-    format!("{hours} a week asleep, {}\u{a0}%", (minutes * 100 + WEEK / 2) / WEEK)
-}
-
-impl PreviewView {
-    /// What the service told.
-    pub fn new(preview: &Preview, now: &Now) -> Self {
-        let zone = crate::domain::time::zone(&preview.zone).unwrap_or(jiff::tz::TimeZone::UTC);
-        Self {
-            meaning: now.words(&preview.meaning),
-            zone: preview.zone.clone(),
-            fires: preview
-                .next
-                .iter()
-                .map(|next| Fire {
-                    // Beside the word of an edge there is less room; the line below has it in full.
-                    local: match next.state {
-                        Some(_) => now.format(&next.at.to_zoned(zone.clone()), "%a %-d %b, %H:%M"),
-                        None => now.format(&next.at.to_zoned(zone.clone()), "%a %-d %b %Y, %H:%M %Z"),
-                    },
-                    when: now.when(next.at),
-                    begins: next.state.map(|state| match state {
-                        Mood::Asleep => Badge::ASLEEP,
-                        Mood::Awake => Badge::AWAKE,
-                    }),
-                })
-                .collect(),
-            share: preview.asleep_minutes.map(share).unwrap_or_default(),
-            guard: preview.guard.as_ref().map(Guard::sentence).unwrap_or_default(),
-            naps_now: preview
-                .now
-                .iter()
-                .flat_map(|now| &now.will_stop)
-                .map(|name| view::shown_name(name))
-                .collect(),
-            warnings: preview.warnings.iter().map(|text| now.words(text)).collect(),
-            notes: preview.dst_notes.iter().map(|text| now.words(text)).collect(),
-            faults: Vec::new(),
-            week: RuleWeek::of(&preview.week, "This rule in a week", now),
-            before: None,
-            today: preview.today.as_deref().map(Ahead::of),
-        }
+impl Meant {
+    /// What the fields mean, beside what is stored.
+    pub async fn of<R: Needs>(page: &Page<R>, f: &Fields, stored: Option<&ScheduleView>) -> Result<Self> {
+        let now = &page.shell.now;
+        let draft = f.draft(stored.map(|view| &view.schedule.id));
+        let preview = match service::preview(&page.app, &page.actor, &draft).await {
+            Ok(preview) => preview,
+            Err(Error::Invalid(errors)) => return Ok(Self::refused(errors)),
+            Err(other) => return Err(other),
+        };
+        let week = RuleWeek::of(&preview.week, "This rule in a week", now);
+        let before = stored.and_then(|view| {
+            let marks = service::marks(&view.schedule.spec.when, &view.zone(), now.at);
+            RuleWeek::of(&marks, "The stored rule in a week", now)
+        });
+        let before = before.filter(|before| week.as_ref().is_some_and(|week| before.path != week.path));
+        let today = preview.today.as_deref().map(Ahead::of);
+        Ok(Self { preview: Some(preview), faults: Vec::new(), week, before, today })
     }
 
-    /// The same beside what is stored.
-    #[must_use]
-    pub fn beside(mut self, stored: &[Mark], now: &Now) -> Self {
-        let before = RuleWeek::of(stored, "The stored rule in a week", now);
-        let path = |picture: &Option<RuleWeek>| picture.as_ref().map(|picture| picture.path.clone());
-        self.before = before.clone().filter(|_| self.week.is_some() && path(&before) != path(&self.week));
-        self
+    pub fn refused(faults: Vec<FieldError>) -> Self {
+        Self { faults, ..Self::default() }
     }
 
-    pub fn refused(errors: &[FieldError]) -> Self {
-        Self { faults: errors.iter().map(|error| error.message.clone()).collect(), ..Self::default() }
+    /// The containers that saving a window puts to sleep at once.
+    pub fn naps_now(&self) -> &[String] {
+        let now = self.preview.as_ref().and_then(|preview| preview.now.as_ref());
+        now.map_or(&[], |now| &now.will_stop)
+    }
+
+    /// How long a window sleeps: `56 h a week asleep, 33 %`.
+    pub fn share(&self, minutes: &i64) -> String {
+        const WEEK: i64 = 7 * 24 * 60;
+        let hours = match minutes % 60 {
+            0 => format!("{} h", minutes / 60),
+            rest => format!("{} h {rest} min", minutes / 60),
+        };
+        format!("{hours} a week asleep, {}\u{a0}%", (minutes * 100 + WEEK / 2) / WEEK)
+    }
+
+    /// An instant in the schedule's own zone. Beside the word of an edge there is less room; the line below has it in
+    /// full.
+    pub fn local(&self, shell: &Shell, preview: &Preview, at: &Timestamp, begins: &Option<Mood>) -> String {
+        let zone = crate::domain::time::zone(&preview.zone).unwrap_or(TimeZone::UTC);
+        let form = if begins.is_some() { "%a %-d %b, %H:%M" } else { "%a %-d %b %Y, %H:%M %Z" };
+        shell.now.format(&at.to_zoned(zone), form)
     }
 }
 
 /// The part of the form that is refreshed as it is typed.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "schedules/meaning.html")]
-pub struct Meaning {
-    pub shell: Shell,
-    /// What it means.
-    pub preview: PreviewView,
-    /// The stored schedule's id.
-    pub id: Option<String>,
+pub(super) struct Meaning<'a> {
+    pub shell: &'a Shell,
+    pub stored: Option<&'a ScheduleView>,
+    /// Never: what is sent in parts can be changed.
+    pub read_only: Option<&'static str>,
     /// The stored schedule is switched on, or there is none yet.
     pub enabled: bool,
-    /// What the fields hold, the views that follow included.
     pub f: Fields,
-    /// What those views show.
     pub v: Views,
-    /// Never: what is sent in parts can be changed.
-    pub read_only: Option<String>,
-    /// None: a view that follows another says what can be stored.
-    pub errors: Vec<FieldError>,
-}
-
-impl Meaning {
-    /// What is wrong with a field of a view that follows.
-    pub fn error(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
-    }
+    pub meant: Meant,
 }
 
 /// Says that the preview is not of what is typed now, and asks for it in a moment.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "schedules/paused.html")]
-pub struct Paused {
-    pub shell: Shell,
+pub(super) struct Paused<'a> {
+    pub shell: &'a Shell,
+}
+
+/// The zones there are, as the choices of a field.
+#[derive(Template)]
+#[template(path = "schedules/_zones.html")]
+pub(super) struct Zones {
+    /// IANA names.
+    pub zones: Vec<String>,
 }

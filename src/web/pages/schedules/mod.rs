@@ -1,37 +1,34 @@
 //! The list of schedules, their form, and what can be done with one.
 
-use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 
 use super::actions::{self, Act, Question, Whence};
 use super::deeds::Deed;
-use super::{go, html, now};
 use crate::app::schedules::{self as service, ScheduleView};
 use crate::app::{Result, execute};
 use crate::domain::action::Action;
 use crate::domain::ids::ScheduleId;
 use crate::domain::run::Trigger;
-use crate::web::Web;
-use crate::web::auth::{Caller, Operator};
+use crate::web::auth::Operator;
 use crate::web::form::Typed;
-use crate::web::htmx::Htmx;
+use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
-use crate::web::shell::{Flash, Notes, Shell};
+use crate::web::shell::{Flash, Notes};
 use crate::web::view::{self, Link, Now, When};
 
 mod edit;
 mod fields;
 pub mod form;
 mod list;
-pub mod meaning;
+mod meaning;
 pub mod orphans;
-pub mod together;
-pub mod views;
-pub mod week;
+mod together;
+mod views;
+mod week;
 
-pub use list::{LastRow, ScheduleRow, SchedulesPage};
+pub(super) use fields::Difference;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -122,95 +119,45 @@ fn runs_now(view: &ScheduleView) -> Vec<Act> {
     }
 }
 
-/// One row of the list, after it was switched.
-#[derive(Template, Clone, Debug)]
-#[template(path = "schedules/_row.html")]
-pub struct SwitchedRow {
-    pub shell: Shell,
-    pub row: ScheduleRow,
-}
-
-/// The zones there are, as the choices of a field.
-#[derive(Template, Clone, Debug)]
-#[template(path = "schedules/_zones.html")]
-pub struct Zones {
-    pub shell: Shell,
-    /// IANA names.
-    pub zones: Vec<String>,
-}
-
 /// The row again for htmx, the list for a browser.
-async fn switched(
-    web: &Web,
-    htmx: &Htmx,
-    notes: &Notes,
-    shell: Shell,
-    view: &ScheduleView,
-) -> Result<Response> {
+async fn switched(page: &Page<Operator>, view: &ScheduleView) -> Result<Response> {
     let told = Flash::new("good", format!("“{}” is switched off.", view::shown_name(&view.title)))
         .with_undo(format!("/schedules/{}/enable", view.schedule.id));
-    let is_off = !view.schedule.spec.enabled;
-    if !htmx.partial {
-        if is_off {
-            notes.leave(told).await;
-        }
-        return Ok(go(web, htmx, "/schedules"));
+    let (is_off, shell) = (!view.schedule.spec.enabled, &page.shell);
+    let row = list::SwitchedRow { shell, row: list::Row { shell, view, clash: None, heading: None } };
+    match (page.htmx.partial, is_off) {
+        (true, true) => Ok(told.beside(shell, &row)?.into_response()),
+        (true, false) => page.render(&row),
+        (false, true) => Ok(page.redirect_with("/schedules", told).await),
+        (false, false) => Ok(page.redirect("/schedules")),
     }
-    let row = ScheduleRow::new(view, &shell.zone, &now(web, &shell));
-    let row = SwitchedRow { shell: shell.clone(), row };
-    Ok(if is_off { told.beside(&shell, &row)? } else { html(&row)? }.into_response())
 }
 
-async fn enable(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    notes: Notes,
-    Path(id): Path<String>,
-    shell: Shell,
-) -> Result<Response> {
-    let view = service::enable(&web.app, &caller.actor, &ScheduleId(id)).await?;
-    switched(&web, &htmx, &notes, shell, &view).await
+async fn enable(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
+    let view = service::enable(&page.app, &page.actor, &ScheduleId(id)).await?;
+    switched(&page, &view).await
 }
 
-async fn disable(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    notes: Notes,
-    Path(id): Path<String>,
-    shell: Shell,
-) -> Result<Response> {
-    let view = service::disable(&web.app, &caller.actor, &ScheduleId(id)).await?;
-    switched(&web, &htmx, &notes, shell, &view).await
+async fn disable(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
+    let view = service::disable(&page.app, &page.actor, &ScheduleId(id)).await?;
+    switched(&page, &view).await
 }
 
-async fn skip(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(id): Path<String>,
-    notes: Notes,
-) -> Result<Response> {
+async fn skip(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
     let id = ScheduleId(id);
-    service::skip_next(&web.app, &caller.actor, &id).await?;
-    notes.leave(Flash::new("good", "The next one is left out; the ones after it stay.")).await;
-    Ok(go(&web, &htmx, &format!("/schedules/{id}")))
+    service::skip_next(&page.app, &page.actor, &id).await?;
+    let told = Flash::new("good", "The next one is left out; the ones after it stay.");
+    Ok(page.redirect_with(&format!("/schedules/{id}"), told).await)
 }
 
-async fn unskip(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(id): Path<String>,
-) -> Result<Response> {
+async fn unskip(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
     let id = ScheduleId(id);
-    service::unskip_next(&web.app, &caller.actor, &id).await?;
-    Ok(go(&web, &htmx, &format!("/schedules/{id}")))
+    service::unskip_next(&page.app, &page.actor, &id).await?;
+    Ok(page.redirect(&format!("/schedules/{id}")))
 }
 
 /// Which edge of a window is asked for, as the URL says it.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
 #[serde(default)]
 struct Edge {
     /// `sleep` or `wake`; empty for the other kinds.
@@ -224,17 +171,13 @@ impl Edge {
 }
 
 async fn ask_run(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
+    page: Page<Operator>,
     Path(id): Path<String>,
     Query(edge): Query<Edge>,
     whence: Whence,
-    shell: Shell,
-) -> Result<Html<String>> {
-    let view = service::get(&web.app, &caller.actor, &ScheduleId(id)).await?;
+) -> Result<Response> {
+    let view = service::get(&page.app, &page.actor, &ScheduleId(id)).await?;
     let spec = &view.schedule.spec;
-    let back = Link::new(format!("/schedules/{}", view.schedule.id), view::shown_name(&view.title));
     let wakes = edge.named() == Some("wake");
     let (action, text, query) = if !view.schedule.is_window() {
         (spec.action, "This is done now, once. The schedule goes on as before.", "")
@@ -243,29 +186,33 @@ async fn ask_run(
     } else {
         (spec.action, "It sleeps until the schedule wakes it next.", "?edge=sleep")
     };
-    let plan = execute::preview(&web.app, &caller.actor, &spec.target, action, wakes).await?;
+    let plan = execute::preview(&page.app, &page.actor, &spec.target, action, wakes).await?;
     let question = Question::action(action, &spec.target, &view.target_name, plan);
     let question =
         if view.schedule.is_window() { question.as_nap(wakes, &view.target_name) } else { question };
-    let action = format!("/schedules/{}/run{query}", view.schedule.id);
-    let question = Question { action, back, text: text.to_owned(), ..question };
-    actions::asked(shell, &htmx, question.staying(&whence))
+    let question = Question {
+        action: format!("/schedules/{}/run{query}", view.schedule.id),
+        back: page_of(&view),
+        text: text.to_owned(),
+        ..question
+    };
+    Ok(actions::asked(page.shell, &page.htmx, question.staying(&whence))?.into_response())
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
+fn page_of(view: &ScheduleView) -> Link {
+    Link::new(format!("/schedules/{}", view.schedule.id), view::shown_name(&view.title))
+}
+
 async fn run(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
+    page: Page<Operator>,
+    notes: Notes,
     Path(id): Path<String>,
     Query(edge): Query<Edge>,
-    notes: Notes,
-    shell: Shell,
     typed: Typed,
 ) -> Result<Response> {
     let id = ScheduleId(id);
-    let submitted = service::run_now(&web.app, &caller.actor, &id, Trigger::Manual, edge.named()).await?;
-    let view = service::get(&web.app, &caller.actor, &id).await?;
+    let submitted = service::run_now(&page.app, &page.actor, &id, Trigger::Manual, edge.named()).await?;
+    let view = service::get(&page.app, &page.actor, &id).await?;
     let deed = match edge.named() {
         Some("wake") => Deed::Wake,
         Some(_) => Deed::Nap,
@@ -273,67 +220,45 @@ async fn run(
     };
     let back = Whence::sent(&typed).or(&format!("/schedules/{id}"));
     let toast = actions::told(deed, &view.target_name, &submitted);
-    actions::stay(&web, &htmx, &notes, &shell, &back, toast).await
+    actions::stay(&page.web, &page.htmx, &notes, &page.shell, &back, toast).await
 }
 
-async fn ask_delete(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(id): Path<String>,
-    shell: Shell,
-) -> Result<Html<String>> {
-    let view = service::get(&web.app, &caller.actor, &ScheduleId(id)).await?;
-    let title = view::shown_name(&view.title);
+async fn ask_delete(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
+    let view = service::get(&page.app, &page.actor, &ScheduleId(id)).await?;
     let question = Question {
-        title: format!("Delete “{title}”?"),
+        title: format!("Delete “{}”?", view::shown_name(&view.title)),
         label: "Delete".to_owned(),
         icon: "trash-2",
         harsh: true,
         action: format!("/schedules/{}/delete", view.schedule.id),
-        back: Link::new(format!("/schedules/{}", view.schedule.id), title),
+        back: page_of(&view),
         text: "It will not fire any more. Its runs stay in the list, and the audit log keeps what it said."
             .to_owned(),
         rev: Some(view.schedule.rev),
         ..Question::default()
     };
-    actions::asked(shell, &htmx, question)
+    Ok(actions::asked(page.shell, &page.htmx, question)?.into_response())
 }
 
-async fn delete(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(id): Path<String>,
-    notes: Notes,
-    shell: Shell,
-    typed: Typed,
-) -> Result<Response> {
+async fn delete(page: Page<Operator>, Path(id): Path<String>, typed: Typed) -> Result<Response> {
     let rev = typed.filled("rev").and_then(|rev| rev.parse().ok());
     let id = ScheduleId(id);
-    let title = service::get(&web.app, &caller.actor, &id).await?.title;
-    service::delete(&web.app, &caller.actor, &id, rev).await?;
+    let title = service::get(&page.app, &page.actor, &id).await?.title;
+    service::delete(&page.app, &page.actor, &id, rev).await?;
     let told = Flash::new("good", format!("“{}” is deleted.", view::shown_name(&title)))
         .with_undo(format!("/schedules/{id}/restore"));
-    if htmx.partial {
-        return Ok(told.alone(&shell)?.into_response());
+    if page.htmx.partial {
+        return Ok(told.alone(&page.shell)?.into_response());
     }
-    notes.leave(told).await;
-    Ok(go(&web, &htmx, "/schedules"))
+    Ok(page.redirect_with("/schedules", told).await)
 }
 
-async fn restore(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(id): Path<String>,
-    notes: Notes,
-) -> Result<Response> {
-    let view = service::restore(&web.app, &caller.actor, &ScheduleId(id)).await?;
-    if htmx.partial {
+async fn restore(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
+    let view = service::restore(&page.app, &page.actor, &ScheduleId(id)).await?;
+    if page.htmx.partial {
         // The list is live: it shows what is back by itself.
         return Ok(StatusCode::OK.into_response());
     }
-    notes.leave(Flash::new("good", format!("“{}” is back.", view::shown_name(&view.title)))).await;
-    Ok(go(&web, &htmx, "/schedules"))
+    let told = Flash::new("good", format!("“{}” is back.", view::shown_name(&view.title)));
+    Ok(page.redirect_with("/schedules", told).await)
 }

@@ -2,60 +2,56 @@
 //! another target.
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::ScheduleLine;
 use super::fields::Fields;
 use super::form::{Group, targets};
-use crate::app::paging::Page;
 use crate::app::schedules::{self as service, Draft, ScheduleFilter, ScheduleView};
-use crate::app::stacks;
-use crate::app::{Actor, Error, FieldError, Result};
+use crate::app::{Actor, Error, FieldError, Result, paging, stacks};
 use crate::domain::schedule::Source;
 use crate::domain::target::TargetType;
 use crate::web::Web;
-use crate::web::auth::{Caller, Operator};
+use crate::web::auth::Operator;
 use crate::web::filters;
 use crate::web::form::Typed;
-use crate::web::htmx::Htmx;
+use crate::web::page::Page;
 use crate::web::pages;
-use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self};
+use crate::web::shell::{Flash, Shell};
+use crate::web::view;
 
 /// Schedules that are looked through.
 const MOST: u32 = 200;
 
 /// What is left of a target.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "schedules/orphans.html")]
-pub struct OrphansPage {
-    pub shell: Shell,
+struct OrphansPage {
+    shell: Shell,
     /// `stack` or `container`.
-    pub kind: &'static str,
+    kind: &'static str,
     /// `container/0123456789abcdef`
-    pub target: String,
+    target: String,
     /// What it was called.
-    pub name: String,
+    name: String,
     /// The schedules that are still for it.
-    pub schedules: Vec<ScheduleLine>,
+    schedules: Vec<ScheduleLine>,
     /// Where they can go; empty for whoever may not move them.
-    pub groups: Vec<Group>,
+    groups: Vec<Group>,
     /// What is wrong with what was picked.
-    pub errors: Vec<FieldError>,
+    errors: Vec<FieldError>,
 }
 
 impl OrphansPage {
-    /// What stands under a field.
-    pub fn error(&self, field: &str) -> Option<&str> {
+    fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 }
 
 /// The schedules of a target of that key.
 async fn left(web: &Web, actor: &Actor, kind: TargetType, key: &str) -> Result<Vec<ScheduleView>> {
-    let all = Page { limit: MOST, cursor: None };
+    let all = paging::Page { limit: MOST, cursor: None };
     let mut schedules = service::list(&web.app, actor, &ScheduleFilter::default(), &all).await?.items;
     schedules.retain(|view| view.schedule.target_type() == kind && view.target_key == key);
     Ok(schedules)
@@ -88,7 +84,6 @@ async fn shown(
     left: &[ScheduleView],
     errors: Vec<FieldError>,
 ) -> Result<OrphansPage> {
-    let now = pages::now(web, &shell);
     let groups = if shell.can_operate() {
         targets(&stacks::overview(&web.app, actor).await?, "", None)
     } else {
@@ -101,7 +96,7 @@ async fn shown(
         },
         target: format!("{kind}/{key}"),
         name: left.first().map(|view| view::shown_name(&view.target_name)).unwrap_or_default(),
-        schedules: left.iter().map(|view| ScheduleLine::new(view, &now)).collect(),
+        schedules: left.iter().map(|view| ScheduleLine::new(view, &shell.now)).collect(),
         groups,
         errors,
         shell,
@@ -110,18 +105,11 @@ async fn shown(
 
 /// Points the schedules of a target that is gone at another. Each stays on or off, and begins with its next change:
 /// what the new target would do at once nobody has looked at.
-pub(super) async fn reattach(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    notes: Notes,
-    shell: Shell,
-    typed: Typed,
-) -> Result<Response> {
+pub(super) async fn reattach(page: Page<Operator>, typed: Typed) -> Result<Response> {
     let missing = || Error::not_found("target", typed.get("from"));
     let (kind, key) = typed.get("from").split_once('/').ok_or_else(missing)?;
     let kind = TargetType::parse(kind).ok_or_else(missing)?;
-    let left = left(&web, &caller.actor, kind, key).await?;
+    let left = left(&page.web, &page.actor, kind, key).await?;
     if left.is_empty() {
         return Err(missing());
     }
@@ -129,19 +117,20 @@ pub(super) async fn reattach(
     let mut moved = 0;
     let mut refused = Vec::new();
     for view in left.iter().filter(|view| view.schedule.source != Source::Label) {
-        let fields = Fields { target: to.to_owned(), ..Fields::of(view) };
+        let mut fields = Fields::of(view);
+        fields.set("target", to);
         let draft = Draft {
             enabled: Some(view.schedule.spec.enabled),
             from_next: true,
             ..fields.draft(Some(&view.schedule.id))
         };
         let rev = Some(view.schedule.rev);
-        match service::update(&web.app, &caller.actor, &view.schedule.id, &draft, rev).await {
+        match service::update(&page.app, &page.actor, &view.schedule.id, &draft, rev).await {
             Ok(_) => moved += 1,
             Err(Error::Invalid(errors)) if errors.iter().any(|error| error.field.starts_with("target")) => {
                 let errors = vec![FieldError::new("to", "pick the stack or container they are for now")];
-                let page = shown(&web, &caller.actor, shell, (kind, key), &left, errors).await?;
-                return Ok((StatusCode::UNPROCESSABLE_ENTITY, pages::html(&page)?).into_response());
+                let Page { web, actor, shell, .. } = &page;
+                return page.refuse(&shown(web, actor, shell.clone(), (kind, key), &left, errors).await?);
             }
             Err(error @ (Error::Invalid(_) | Error::Stale { .. } | Error::Conflict { .. })) => {
                 refused.push(format!("{}: {error}", view::shown_name(&view.title)));
@@ -150,7 +139,6 @@ pub(super) async fn reattach(
         }
     }
     let told = format!("{} re-attached.", view::count(moved, "schedule"));
-    notes.leave(Flash::of_many(told, &refused)).await;
     let (kind, key) = to.split_once('/').unwrap_or(("stack", ""));
-    Ok(pages::go(&web, &htmx, &format!("/{kind}s/{key}")))
+    Ok(page.redirect_with(&format!("/{kind}s/{key}"), Flash::of_many(told, &refused)).await)
 }

@@ -244,39 +244,40 @@ pub struct Renewed {
 impl Fields {
     /// Makes every view from the text.
     pub(super) fn rebase(&mut self) {
-        self.window_of = Some(self.window.clone());
-        self.week_of = Some(self.window.clone());
-        self.said_of = Some(self.window.clone());
-        self.cron_of = Some(self.cron.clone());
-        self.acts_of = Some(self.cron.clone());
-        self.week = WeekFields::of(&self.window);
-        self.said = Sentence::of_window(&self.window);
-        self.acts = Sentence::of_cron(&self.cron);
+        let (window, cron) = (self.value("window").to_owned(), self.value("cron").to_owned());
+        for (of, text) in [
+            ("window.of", &window),
+            ("week.of", &window),
+            ("said.of", &window),
+            ("cron.of", &cron),
+            ("acts.of", &cron),
+        ] {
+            self.set(of, text);
+        }
+        self.week = WeekFields::of(&window);
+        self.said = Sentence::of_window(&window);
+        self.acts = Sentence::of_cron(&cron);
     }
 
     /// Takes up the views as they were sent.
-    pub(super) fn take_views(&mut self, typed: &Typed) {
-        let text = |name: &str| typed.has(name).then(|| typed.get(name).to_owned());
-        self.view = match typed.get("view") {
-            view @ ("week" | "sentence") => view.to_owned(),
-            _ => "text".to_owned(),
-        };
-        (self.window_of, self.cron_of) = (text("window.of"), text("cron.of"));
-        (self.week_of, self.said_of, self.acts_of) = (text("week.of"), text("said.of"), text("acts.of"));
-        if self.week_of.is_some() {
-            self.week = WeekFields::typed(typed);
-            if let Some(asked) = typed.filled("do") {
+    pub(super) fn take_views(&mut self) {
+        if !matches!(self.value("view"), "week" | "sentence") {
+            self.set("view", "text");
+        }
+        if self.typed.has("week.of") {
+            self.week = WeekFields::typed(&self.typed);
+            if let Some(asked) = self.typed.filled("do") {
                 self.week.change(asked);
-                self.save.clear();
+                self.set("save", "");
             }
         }
-        self.said = Sentence::typed(typed, "said");
-        self.acts = Sentence::typed(typed, "acts");
+        self.said = Sentence::typed(&self.typed, "said");
+        self.acts = Sentence::typed(&self.typed, "acts");
     }
 
     /// The view that was changed: the one on show where that is one of several.
     fn changed(&self, of: [(View, bool); 3]) -> View {
-        let shown = match self.view.as_str() {
+        let shown = match self.value("view") {
             "week" => View::Week,
             "sentence" => View::Sentence,
             _ => View::Text,
@@ -288,10 +289,15 @@ impl Fields {
             .unwrap_or(View::Text)
     }
 
+    /// Whether a view says something else than the text it was made from, where the form showed it.
+    fn is_new(&self, of: &str, differs: impl Fn(&str) -> bool) -> bool {
+        self.typed.has(of) && differs(self.value(of))
+    }
+
     /// Lets the view that was changed say what is stored, and the others follow. What is wrong leaves all as it was
     /// typed.
     pub(super) fn settle(&mut self) -> Result<Renewed, FieldError> {
-        match self.kind.as_str() {
+        match self.value("kind") {
             "window" => self.settle_window(),
             "once" => Ok(Renewed::default()),
             _ => self.settle_cron(),
@@ -299,46 +305,54 @@ impl Fields {
     }
 
     fn settle_window(&mut self) -> Result<Renewed, FieldError> {
-        let is_new = |of: &Option<String>, differs: &dyn Fn(&str) -> bool| of.as_deref().is_some_and(differs);
-        let week = is_new(&self.week_of, &|of| self.week.differs(of));
-        let said = self.said.is_some() && is_new(&self.said_of, &|of| Sentence::of_window(of) != self.said);
-        let text = is_new(&self.window_of, &|of| of.trim() != self.window.trim());
+        let week = self.is_new("week.of", |of| self.week.differs(of));
+        let said = self.said.is_some() && self.is_new("said.of", |of| Sentence::of_window(of) != self.said);
+        let text = self.is_new("window.of", |of| of.trim() != self.value("window").trim());
         let leads = self.changed([(View::Week, week), (View::Sentence, said), (View::Text, text)]);
         let text = match (leads, &self.said) {
             (View::Week, _) => self.week.text()?,
             (View::Sentence, Some(said)) => said.window()?,
-            _ => self.window.clone(),
+            _ => self.value("window").to_owned(),
         };
         let mut renewed = Renewed::default();
-        if leads != View::Text && self.window != text {
-            (self.window, self.window_of, renewed.window) = (text.clone(), Some(text.clone()), true);
+        if leads != View::Text && self.value("window") != text {
+            self.set("window", &text);
+            self.set("window.of", &text);
+            renewed.window = true;
         }
         if Window::parse(&text).is_err() {
             return Ok(renewed);
         }
-        if leads != View::Week && self.week_of.as_ref() != Some(&text) {
-            (self.week, self.week_of, renewed.week) = (WeekFields::of(&text), Some(text.clone()), true);
+        if leads != View::Week && self.value("week.of") != text {
+            self.week = WeekFields::of(&text);
+            self.set("week.of", &text);
+            renewed.week = true;
         }
-        if leads != View::Sentence && self.said_of.as_ref() != Some(&text) {
-            (self.said, self.said_of, renewed.said) = (Sentence::of_window(&text), Some(text), true);
+        if leads != View::Sentence && self.value("said.of") != text {
+            self.said = Sentence::of_window(&text);
+            self.set("said.of", &text);
+            renewed.said = true;
         }
         Ok(renewed)
     }
 
     fn settle_cron(&mut self) -> Result<Renewed, FieldError> {
-        let said = self.acts.is_some()
-            && self.acts_of.as_deref().is_some_and(|of| Sentence::of_cron(of) != self.acts);
-        let text = self.cron_of.as_deref().is_some_and(|of| of.trim() != self.cron.trim());
+        let said = self.acts.is_some() && self.is_new("acts.of", |of| Sentence::of_cron(of) != self.acts);
+        let cron = self.value("cron").to_owned();
+        let text = self.is_new("cron.of", |of| of.trim() != cron.trim());
         let leads = self.changed([(View::Sentence, said), (View::Text, text), (View::Week, false)]);
         let mut renewed = Renewed::default();
         if let (View::Sentence, Some(acts)) = (leads, &self.acts) {
             let text = acts.cron()?;
-            if self.cron != text {
-                (self.cron, self.cron_of, renewed.cron) = (text.clone(), Some(text), true);
+            if cron != text {
+                self.set("cron", &text);
+                self.set("cron.of", &text);
+                renewed.cron = true;
             }
-        } else if Cron::parse(self.cron.trim()).is_ok() && self.acts_of.as_ref() != Some(&self.cron) {
-            self.acts = Sentence::of_cron(&self.cron);
-            (self.acts_of, renewed.acts) = (Some(self.cron.clone()), true);
+        } else if Cron::parse(cron.trim()).is_ok() && self.value("acts.of") != cron {
+            self.acts = Sentence::of_cron(&cron);
+            self.set("acts.of", &cron);
+            renewed.acts = true;
         }
         Ok(renewed)
     }
@@ -350,8 +364,7 @@ mod tests {
 
     /// A form as a browser sends it: made from `window`, with some fields changed or added.
     fn sent(window: &str, view: &str, changed: &[(&str, &str)]) -> Fields {
-        let mut fields = Fields { window: window.to_owned(), kind: "window".to_owned(), ..Fields::default() };
-        fields.rebase();
+        let fields = Fields::beginning("", window, "");
         let mut all = vec![
             ("kind".to_owned(), "window".to_owned()),
             ("view".to_owned(), view.to_owned()),
@@ -389,13 +402,13 @@ mod tests {
             }
             all.push(((*name).to_owned(), (*value).to_owned()));
         }
-        Fields::typed(&Typed::of(all))
+        Fields::typed(Typed::of(all))
     }
 
     fn settled(window: &str, view: &str, changed: &[(&str, &str)]) -> (String, Renewed) {
         let mut fields = sent(window, view, changed);
         let renewed = fields.settle().expect("nothing is wrong");
-        (fields.window, renewed)
+        (fields.value("window").to_owned(), renewed)
     }
 
     #[test]
@@ -469,7 +482,7 @@ mod tests {
     #[test]
     fn a_cron_sentence_and_its_text_follow_each_other() {
         let form = |view: &str, cron: &str, from: &str| {
-            let mut fields = Fields::typed(&Typed::of([
+            let mut fields = Fields::typed(Typed::of([
                 ("kind", "cron"),
                 ("view", view),
                 ("cron", cron),
@@ -479,7 +492,7 @@ mod tests {
                 ("acts.from", from),
             ]));
             let renewed = fields.settle().expect("nothing is wrong");
-            (fields.cron, renewed.cron, renewed.acts)
+            (fields.value("cron").to_owned(), renewed.cron, renewed.acts)
         };
         assert_eq!(form("sentence", "0 23 * * 1-5", "22:30"), ("30 22 * * 1-5".to_owned(), true, false));
         assert_eq!(form("sentence", "0 23 1 * *", "23:00"), ("0 23 1 * *".to_owned(), false, true));

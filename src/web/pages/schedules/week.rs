@@ -115,10 +115,6 @@ pub struct Views {
     pub said_days: Vec<Choice>,
     /// Days to choose in a cron expression's sentence.
     pub acts_days: Vec<Choice>,
-    /// Ready-made window texts.
-    pub windows: Vec<Preset>,
-    /// Ready-made cron expressions.
-    pub crons: Vec<Preset>,
     /// They are sent one by one, each to its place on a page that is open.
     pub oob: bool,
     /// Which of them are sent then.
@@ -132,21 +128,19 @@ impl Views {
     }
 
     fn without_week(f: &Fields, habits: Habits) -> Self {
-        let chosen = |presets: &[Preset], text: &str| {
-            let mark = |preset: &Preset| Preset { chosen: preset.text == text.trim(), ..*preset };
-            presets.iter().map(mark).collect()
-        };
-        Self {
-            said_days: days(f.said.as_ref(), habits),
-            acts_days: days(f.acts.as_ref(), habits),
-            windows: chosen(&WINDOWS, &f.window),
-            crons: chosen(&CRONS, &f.cron),
-            ..Self::default()
-        }
+        let (said_days, acts_days) = (days(f.said.as_ref(), habits), days(f.acts.as_ref(), habits));
+        Self { said_days, acts_days, ..Self::default() }
+    }
+
+    pub fn windows(&self) -> [Preset; 4] {
+        WINDOWS
+    }
+
+    pub fn crons(&self) -> [Preset; 5] {
+        CRONS
     }
 
     /// The same for a page that is open: only what says something new.
-    #[must_use]
     pub fn renewing(f: &Fields, renewed: Renewed, habits: Habits) -> Self {
         // Most of what is typed leaves the week as it is: it is not put together for nothing.
         let views = if renewed.week { Self::new(f, habits) } else { Self::without_week(f, habits) };

@@ -3,35 +3,34 @@
 //! The list is the same without a picture. Each view is one region, drawn anew at each minute and after each run.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
+use axum::http::HeaderMap;
 use axum::http::header::USER_AGENT;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{Redirect, Response};
 use jiff::civil::{Date, Weekday};
 use jiff::{Timestamp, ToSpan};
 
 use super::schedules::form::{Group, targets};
-use super::{html, now, target_of};
+use super::target_of;
 use crate::app::stacks::{self, Overview};
-use crate::app::timeline::{self as service, Look, Wanted};
+use crate::app::timeline::{self as service, Look, Unreadable, Wanted};
 use crate::app::{Error, FieldError, Result, zone};
 use crate::domain::target::Target;
 use crate::domain::timeline::Day;
 use crate::domain::user::WeekStart;
-use crate::web::Web;
-use crate::web::auth::{Caller, Viewer};
+use crate::web::auth::Viewer;
 use crate::web::filters;
 use crate::web::form::Typed;
-use crate::web::htmx::Htmx;
+use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Link, Now};
+use crate::web::view::Now;
 
-pub mod agenda;
-pub mod day;
-pub mod month;
-pub mod slots;
-pub mod week;
+mod agenda;
+mod day;
+mod month;
+mod slots;
+mod week;
 
 use agenda::Agenda;
 use day::DayView;
@@ -48,7 +47,7 @@ pub(super) fn routes() -> Routes {
 
 /// How time is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum View {
+enum View {
     /// A band for each target.
     Day,
     /// How much happens in each hour.
@@ -110,60 +109,72 @@ impl View {
     }
 }
 
-/// A way of showing time.
-#[derive(Clone, Debug)]
-pub struct Tab {
-    /// It, with what else is chosen.
-    pub link: Link,
-    /// It is the one.
-    pub chosen: bool,
-}
-
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "timeline/index.html", blocks = ["region"])]
-pub struct TimelinePage {
-    pub shell: Shell,
-    /// `day`, `week`, `month`, `agenda`.
-    pub view: &'static str,
-    /// The ways of showing it.
-    pub tabs: Vec<Tab>,
-    /// What is shown: `Friday 27 November 2026`.
-    pub title: String,
-    /// The stretch before.
-    pub earlier: String,
-    /// The stretch after.
-    pub later: String,
-    /// The stretch that holds today; `None` where this is it.
-    pub today: Option<String>,
+struct TimelinePage<'a> {
+    shell: &'a Shell,
+    asked: &'a Asked,
     /// What can be looked at.
-    pub groups: Vec<Group>,
-    /// Something is picked among them.
-    pub picked: bool,
-    /// The day that is shown, or the first, as typed.
-    pub date: String,
-    /// The last day of the list, as typed.
-    pub to: String,
+    groups: Vec<Group>,
     /// What is wrong with what was typed.
-    pub errors: Vec<FieldError>,
+    errors: Vec<FieldError>,
     /// Schedules whose text nobody understands, with what is wrong.
-    pub unreadable: Vec<(Link, String)>,
+    unreadable: Vec<Unreadable>,
     /// Why it is not all there.
-    pub cut: Option<String>,
-    /// The page's own address, where it changes as time goes on.
-    pub live: Option<String>,
+    cut: Option<String>,
     /// One of these four is there, unless something is wrong.
-    pub day: Option<DayView>,
+    day: Option<DayView>,
     /// See `day`.
-    pub week: Option<WeekView>,
+    week: Option<WeekView>,
     /// See `day`.
-    pub month: Option<MonthView>,
+    month: Option<MonthView>,
     /// See `day`.
-    pub agenda: Option<Agenda>,
+    agenda: Option<Agenda>,
 }
 
-impl TimelinePage {
+impl<'a> TimelinePage<'a> {
+    /// The page without what happens.
+    fn new(shell: &'a Shell, asked: &'a Asked, overview: &Overview) -> Self {
+        Self {
+            groups: targets(overview, &asked.picked, None),
+            errors: asked.errors.clone(),
+            shell,
+            asked,
+            unreadable: Vec::new(),
+            cut: None,
+            day: None,
+            week: None,
+            month: None,
+            agenda: None,
+        }
+    }
+
+    /// The ways of showing it: the address, the word, and whether it is the one.
+    fn tabs(&self) -> [(String, &'static str, bool); 4] {
+        View::ALL
+            .map(|(view, _, words)| (self.asked.href(view, self.asked.date), words, view == self.asked.view))
+    }
+
+    fn title(&self) -> String {
+        self.asked.view.title(self.asked.date, self.asked.dates.0, self.asked.dates.1)
+    }
+
+    /// The stretch that holds today; none where this is it.
+    fn today(&self) -> Option<String> {
+        let (asked, today) = (self.asked, self.shell.now.today());
+        let is_here = asked.dates.0 <= today && today < asked.dates.1;
+        let is_here = is_here && (asked.view != View::Month || today.month() == asked.date.month());
+        (!is_here).then(|| asked.href(asked.view, today))
+    }
+
+    /// The page's own address, where it changes as time goes on.
+    fn live(&self) -> Option<String> {
+        let asked = self.asked;
+        (asked.dates.1 > self.shell.now.today()).then(|| asked.href(asked.view, asked.date))
+    }
+
     /// What is wrong with a field.
-    pub fn error(&self, field: &str) -> Option<&str> {
+    fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 }
@@ -222,6 +233,23 @@ impl Asked {
         format!("/timeline?{}", serde_urlencoded::to_string(query).unwrap_or_default())
     }
 
+    /// The last date shown.
+    fn last(&self) -> Date {
+        self.dates.1.yesterday().unwrap_or(self.dates.0)
+    }
+
+    fn is_agenda(&self) -> bool {
+        self.view == View::Agenda
+    }
+
+    fn earlier(&self) -> String {
+        self.shifted(-1)
+    }
+
+    fn later(&self) -> String {
+        self.shifted(1)
+    }
+
     /// The stretch so many stretches later.
     fn shifted(&self, by: i64) -> String {
         let date = match self.view {
@@ -243,28 +271,24 @@ impl Asked {
 }
 
 async fn index(
-    State(web): State<Web>,
-    caller: Caller<Viewer>,
+    page: Page<Viewer>,
     Query(fields): Query<Vec<(String, String)>>,
     headers: HeaderMap,
-    htmx: Htmx,
-    shell: Shell,
 ) -> Result<Response> {
-    web.previews.admit(&caller.user().id)?;
-    let now = now(&web, &shell);
-    let asked = Asked::of(&Typed::of(fields), &headers, &now);
-    let overview = stacks::overview(&web.app, &caller.actor).await?;
-    let mut page = page(shell, &asked, &overview, &now);
-    let target = match target_of(&web.app, &asked.picked) {
+    page.web.previews.admit(&page.caller.user().id)?;
+    let asked = Asked::of(&Typed::of(fields), &headers, &page.shell.now);
+    let overview = stacks::overview(&page.app, &page.actor).await?;
+    let mut timeline = TimelinePage::new(&page.shell, &asked, &overview);
+    let target = match target_of(&page.app, &asked.picked) {
         Ok(target) => target,
         Err(Error::NotFound { .. }) => {
-            page.errors.push(FieldError::new("target", "this is not there now; pick another one"));
+            timeline.errors.push(FieldError::new("target", "this is not there now; pick another one"));
             None
         }
         Err(other) => return Err(other),
     };
-    if page.errors.is_empty() {
-        match fill(&web, &caller, &mut page, &asked, target, &overview, &now).await {
+    if timeline.errors.is_empty() {
+        match fill(&page, &mut timeline, &asked, target, &overview).await {
             Ok(()) => {}
             Err(Error::Invalid(errors)) => {
                 let own = |error: FieldError| {
@@ -272,98 +296,56 @@ async fn index(
                     let known = known && (error.field != "to" || asked.view == View::Agenda);
                     FieldError { field: if known { error.field } else { "date".to_owned() }, ..error }
                 };
-                page.errors = errors.into_iter().map(own).collect();
+                timeline.errors = errors.into_iter().map(own).collect();
             }
             Err(other) => return Err(other),
         }
     }
-    if !page.errors.is_empty() {
-        return Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response());
+    if !timeline.errors.is_empty() {
+        return page.refuse(&timeline);
     }
-    let shown = if htmx.partial { html(&page.as_region())? } else { html(&page)? };
-    Ok(shown.into_response())
-}
-
-/// The page without what happens.
-fn page(shell: Shell, asked: &Asked, overview: &Overview, now: &Now) -> TimelinePage {
-    let today = now.at.to_zoned(now.zone.clone()).date();
-    let (first, beyond) = asked.dates;
-    let shows_today = first <= today && today < beyond;
-    let shows_today = shows_today && (asked.view != View::Month || today.month() == asked.date.month());
-    TimelinePage {
-        view: asked.view.word(),
-        tabs: View::ALL
-            .into_iter()
-            .map(|(view, _, label)| Tab {
-                link: Link::new(asked.href(view, asked.date), label),
-                chosen: view == asked.view,
-            })
-            .collect(),
-        title: asked.view.title(asked.date, first, beyond),
-        earlier: asked.shifted(-1),
-        later: asked.shifted(1),
-        today: (!shows_today).then(|| asked.href(asked.view, today)),
-        groups: targets(overview, &asked.picked, None),
-        picked: !asked.picked.is_empty(),
-        date: asked.date.to_string(),
-        to: beyond.yesterday().unwrap_or(first).to_string(),
-        errors: asked.errors.clone(),
-        unreadable: Vec::new(),
-        cut: None,
-        live: (beyond > today).then(|| asked.href(asked.view, asked.date)),
-        day: None,
-        week: None,
-        month: None,
-        agenda: None,
-        shell,
-    }
+    page.render_live(&timeline, &timeline.as_region())
 }
 
 /// Looks what happens, and shows it.
 async fn fill(
-    web: &Web,
-    caller: &Caller<Viewer>,
-    page: &mut TimelinePage,
+    page: &Page<Viewer>,
+    timeline: &mut TimelinePage<'_>,
     asked: &Asked,
     target: Option<Target>,
     overview: &Overview,
-    now: &Now,
 ) -> Result<()> {
+    let Page { app, actor, shell, .. } = page;
+    let now = &shell.now;
     let Some((from, until)) = asked.stretch(now) else {
         return Err(Error::field("date", "this is too far away"));
     };
-    let look = service::look(&web.app, &caller.actor, &Wanted { from, until, target }).await?;
-    let default_zone = zone::default_zone(&web.app).await?.zone;
+    let look = service::look(app, actor, &Wanted { from, until, target }).await?;
+    let default_zone = zone::default_zone(app).await?.zone;
     let slots = Slots {
-        base: page.shell.base.clone(),
+        base: shell.base.clone(),
         zone: default_zone,
         picked: asked.picked.clone(),
-        can_operate: page.shell.can_operate(),
+        can_operate: shell.can_operate(),
     };
-    page.unreadable = look
-        .unreadable
-        .iter()
-        .map(|one| {
-            (Link::new(format!("/schedules/{}", one.id), view::shown_name(&one.title)), one.fault.clone())
-        })
-        .collect();
-    page.cut = cut(&look, now);
+    timeline.unreadable.clone_from(&look.unreadable);
+    timeline.cut = cut(&look, now);
     match asked.view {
         View::Day => {
             let day =
                 Day::of(asked.date, &now.zone).ok_or_else(|| Error::field("date", "this is too far away"))?;
-            let known = day::known(&web.app, &caller.actor, &look, day, now).await?;
-            page.day = Some(DayView::new(&look, &known, day, overview, &slots, now));
+            let known = day::known(app, actor, &look, day, now).await?;
+            timeline.day = Some(DayView::new(&look, &known, day, overview, &slots, now));
         }
-        View::Week => page.week = Some(WeekView::new(&look, asked.dates.0, &slots, now)),
+        View::Week => timeline.week = Some(WeekView::new(&look, asked.dates.0, &slots, now)),
         View::Month => {
-            page.month =
+            timeline.month =
                 Some(MonthView::new(&look, asked.date, asked.dates, |date| asked.href(View::Day, date), now));
         }
         View::Agenda => {
-            let agenda = Agenda::new(look, until, &asked.picked, &page.to, now);
-            page.cut = page.cut.take().filter(|_| agenda.more.is_none());
-            page.agenda = Some(agenda);
+            let agenda = Agenda::new(look, until, &asked.picked, &asked.last().to_string(), now);
+            timeline.cut = timeline.cut.take().filter(|_| agenda.more.is_none());
+            timeline.agenda = Some(agenda);
         }
     }
     Ok(())
@@ -385,18 +367,14 @@ fn cut(look: &Look, now: &Now) -> Option<String> {
 }
 
 /// Where "Look ahead" was.
-async fn moved(
-    State(web): State<Web>,
-    _: Caller<Viewer>,
-    Query(fields): Query<Vec<(String, String)>>,
-) -> Redirect {
+async fn moved(page: Page<Viewer>, Query(fields): Query<Vec<(String, String)>>) -> Redirect {
     let typed = Typed::of(fields);
     let mut query = vec![("view", "agenda")];
     for (old, new) in [("from", "date"), ("to", "to"), ("target", "target")] {
         query.extend(typed.filled(old).map(|value| (new, value)));
     }
     let query = serde_urlencoded::to_string(query).unwrap_or_default();
-    Redirect::to(&web.link(&format!("/timeline?{query}")))
+    Redirect::to(&page.web.link(&format!("/timeline?{query}")))
 }
 
 /// The days of the week as a calendar heads them.

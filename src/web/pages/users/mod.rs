@@ -1,25 +1,20 @@
 //! Accounts, for admins (ui 4.12): who has one, what the roles may do, and where people are logged in.
 
 use askama::Template;
-use axum::extract::State;
-use axum::response::Html;
+use axum::response::Response;
 
-use super::{html, now};
 use crate::app::Result;
 use crate::app::user_links::{self, Link};
 use crate::app::users::{self, Listed, Session};
-use crate::domain::device::{self, Kind};
-use crate::domain::ids::UserId;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::user::LinkKind;
-use crate::web::Web;
-use crate::web::auth::{Admin, Caller};
+use crate::web::auth::{Admin, Needs};
 use crate::web::filters;
+use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Now, When};
 
-pub mod edit;
+mod edit;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -37,108 +32,38 @@ pub(super) fn routes() -> Routes {
 }
 
 /// A browser somebody is logged in with.
-#[derive(Clone, Debug)]
-pub struct SessionRow {
-    /// `Firefox on Linux`
-    pub words: String,
-    pub icon: &'static str,
-    /// All that the browser says of itself.
-    pub agent: String,
+pub(super) struct SessionRow {
+    pub session: Session,
     /// It is the one that asks.
     pub current: bool,
-    /// Where it was last used from; may be empty.
-    pub address: String,
-    /// When it was last used.
-    pub seen: When,
-    /// When it began.
-    pub since: When,
-    /// Where a form is sent that ends it.
-    pub end: String,
+    /// Where a form is sent that ends it: what stands before its key.
+    pub of: String,
 }
 
 impl SessionRow {
-    /// A session; `current` is the digest of the one that asks.
-    pub fn new(session: &Session, current: Option<&str>, end: String, now: &Now) -> Self {
-        let agent = session.user_agent.clone().unwrap_or_default();
-        let device = device::device(&agent);
-        Self {
-            icon: match device.kind {
-                Kind::Computer => "monitor",
-                Kind::Phone => "smartphone",
-            },
-            words: device.words,
-            agent: view::shown_name(&agent),
-            current: current == Some(&*session.id_hash),
-            address: session.address.clone().unwrap_or_default(),
-            seen: now.when(session.last_seen),
-            since: now.when(session.created),
-            end,
-        }
+    pub fn new<R: Needs>(page: &Page<R>, session: Session, of: String) -> Self {
+        Self { current: page.caller.session() == Some(&*session.id_hash), session, of }
     }
-}
 
-/// A link that was made and not used.
-#[derive(Clone, Debug)]
-pub struct OpenLink {
-    /// It is for the first password.
-    pub invites: bool,
-    pub ends: When,
-}
-
-impl OpenLink {
-    fn find(links: &[Link], id: &UserId, now: &Now) -> Option<Self> {
-        let link = links.iter().find(|link| link.user_id == *id)?;
-        Some(Self { invites: link.kind == LinkKind::Invite, ends: now.when(link.expires) })
+    pub fn key(&self) -> &str {
+        users::session_key(&self.session)
     }
 }
 
 /// An account as a row shows it.
-#[derive(Clone, Debug)]
-pub struct Row {
-    pub id: String,
-    pub name: String,
-    /// Its role.
-    pub role: &'static str,
-    /// Logins are refused.
-    pub disabled: bool,
+struct Row {
+    listed: Listed,
     /// It is the reader's own.
-    pub own: bool,
-    /// Nobody has chosen a password for it yet.
-    pub invited: bool,
-    /// A link with which one can be chosen.
-    pub link: Option<OpenLink>,
-    /// Browsers that are logged in.
-    pub sessions: i64,
-    /// When one of them was last used, else the last login.
-    pub seen: Option<When>,
-    pub created: When,
+    own: bool,
+    /// A link with which a password can be chosen.
+    link: Option<Link>,
 }
 
 impl Row {
-    fn new(listed: &Listed, links: &[Link], own: &UserId, now: &Now) -> Self {
-        let user = &listed.user;
-        Self {
-            id: user.id.as_str().to_owned(),
-            name: user.name.clone(),
-            role: user.role.as_str(),
-            disabled: user.disabled,
-            own: user.id == *own,
-            invited: user.is_invited(),
-            link: OpenLink::find(links, &user.id, now),
-            sessions: listed.sessions,
-            seen: listed.last_seen.map(|at| now.when(at)),
-            created: now.when(user.created),
-        }
+    fn new(page: &Page<Admin>, listed: Listed, links: &[Link]) -> Self {
+        let link = links.iter().find(|link| link.user_id == listed.user.id).cloned();
+        Self { own: listed.user.id == page.caller.user().id, listed, link }
     }
-}
-
-/// What the roles may do, for the picture: a right, and whether viewer, operator and admin have it.
-#[derive(Clone, Copy, Debug)]
-pub struct Right {
-    /// `Keep users`
-    pub what: &'static str,
-    /// Per role, weakest first.
-    pub has: [bool; 3],
 }
 
 /// What people may want to know whether a role may do it.
@@ -151,25 +76,24 @@ const RIGHTS: [(&str, Permission); 6] = [
     ("Read the whole audit log", Permission::Administer),
 ];
 
-fn rights() -> Vec<Right> {
-    RIGHTS.map(|(what, needs)| Right { what, has: Role::ALL.map(|role| role.allows(needs)) }).into()
-}
-
 /// Everybody.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "users/index.html")]
-pub struct UsersPage {
-    pub shell: Shell,
-    /// The accounts.
-    pub rows: Vec<Row>,
-    /// What the roles may do.
-    pub rights: Vec<Right>,
+struct UsersPage<'a> {
+    shell: &'a Shell,
+    rows: Vec<Row>,
 }
 
-async fn list(State(web): State<Web>, caller: Caller<Admin>, shell: Shell) -> Result<Html<String>> {
-    let now = now(&web, &shell);
-    let listed = users::list(&web.app, &caller.actor).await?;
-    let links = user_links::open(&web.app, &caller.actor).await?;
-    let rows = listed.iter().map(|one| Row::new(one, &links, &caller.user().id, &now)).collect();
-    html(&UsersPage { shell, rows, rights: rights() })
+impl UsersPage<'_> {
+    /// What the roles may do: a right, and whether each role has it, the weakest first.
+    fn rights(&self) -> [(&'static str, [bool; 3]); 6] {
+        RIGHTS.map(|(what, needs)| (what, Role::ALL.map(|role| role.allows(needs))))
+    }
+}
+
+async fn list(page: Page<Admin>) -> Result<Response> {
+    let listed = users::list(&page.app, &page.actor).await?;
+    let links = user_links::open(&page.app, &page.actor).await?;
+    let rows = listed.into_iter().map(|one| Row::new(&page, one, &links)).collect();
+    page.render(&UsersPage { shell: &page.shell, rows })
 }

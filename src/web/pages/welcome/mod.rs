@@ -1,15 +1,14 @@
 //! The first steps of an admin who has just been made (ui 4.2, steps 3 and 4): does Docker answer, and the first nap.
 //! Both can be opened at any time.
 
-use axum::extract::State;
 use axum::response::Redirect;
 
-use crate::web::Web;
-use crate::web::auth::{Admin, Caller};
+use crate::web::auth::Admin;
+use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
 
-pub mod docker;
-pub mod nap;
+mod docker;
+mod nap;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -19,6 +18,6 @@ pub(super) fn routes() -> Routes {
         .post("/welcome/nap", Access::OPERATOR, nap::save)
 }
 
-async fn begin(State(web): State<Web>, _: Caller<Admin>) -> Redirect {
-    Redirect::to(&web.link("/welcome/docker"))
+async fn begin(page: Page<Admin>) -> Redirect {
+    Redirect::to(&page.web.link("/welcome/docker"))
 }

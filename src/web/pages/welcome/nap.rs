@@ -3,31 +3,26 @@
 //! One form for all of it. With scripts the lower part follows what is picked; without, a button shows it.
 
 use askama::Template;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::extract::Query;
+use axum::response::Response;
 
-use crate::app::schedules::{self as service, Draft};
+use crate::app::schedules::{self as service, Draft, Preview, Saved};
 use crate::app::stacks::{self, StackView};
-use crate::app::{Actor, Error, FieldError, Result, execute, targets};
+use crate::app::{Error, FieldError, Result, execute, targets};
 use crate::domain::action::Action;
-use crate::domain::schedule::{self, Source};
+use crate::domain::plan::Plan;
+use crate::domain::schedule::{Source, When};
 use crate::domain::target::TargetType;
-use crate::domain::window::Mood;
-use crate::web::Web;
-use crate::web::auth::{Caller, Operator};
+use crate::web::auth::Operator;
 use crate::web::filters;
 use crate::web::form::Typed;
-use crate::web::htmx::Htmx;
-use crate::web::pages::{go, html, now};
+use crate::web::page::Page;
 use crate::web::picture::RuleWeek;
-use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Badge, Now, When};
+use crate::web::shell::{Flash, Shell};
+use crate::web::view;
 
 /// Stacks that are shown; whoever has more knows which one they want.
 const MOST: usize = 24;
-/// Changes to come that are told.
-const COMING: usize = 4;
 
 /// A usual rule.
 struct Usual {
@@ -54,83 +49,85 @@ const USUAL: [Usual; 3] = [
     },
 ];
 
-/// A stack to pick.
-#[derive(Clone, Debug)]
-pub struct StackTile {
-    /// What is sent.
-    pub key: String,
-    pub name: String,
-    pub state: Badge,
-    /// `3 containers`
-    pub size: String,
-    /// It is picked.
-    pub chosen: bool,
-}
-
-/// A rule to pick.
-#[derive(Clone, Debug)]
-pub struct RuleTile {
-    /// What is sent.
-    pub value: &'static str,
-    /// `Nights`
-    pub title: &'static str,
-    /// `off 23:00–07:00`
-    pub hours: String,
-    /// The week as a picture.
-    pub week: RuleWeek,
-    /// It is picked.
-    pub chosen: bool,
-}
-
-/// A change to come.
-#[derive(Clone, Debug)]
-pub struct Change {
-    pub when: When,
-    /// What begins.
-    pub state: Badge,
-}
-
 /// What would happen.
-#[derive(Clone, Debug)]
-pub struct Look {
-    /// The rule in words.
-    pub meaning: String,
-    /// The zone it is read in.
-    pub zone: String,
-    /// `33 % of a week asleep`
-    pub share: String,
-    /// The next changes.
-    pub changes: Vec<Change>,
-    /// What is put to sleep, in that order.
-    pub naps: Vec<String>,
-    /// What is left alone, and why.
-    pub left: Vec<(String, String)>,
-    /// What to know before.
-    pub warnings: Vec<String>,
-    /// What goes to sleep as soon as it is saved.
-    pub at_once: Vec<String>,
+struct Look {
+    preview: Preview,
+    /// What is put to sleep, in that order, and what is left alone.
+    plan: Plan,
 }
 
-/// The first nap.
-#[derive(Template, Clone, Debug)]
+impl Look {
+    /// What the picked rule would do to the picked stack.
+    async fn new(page: &Page<Operator>, picked: &Picked) -> Result<Self> {
+        let Page { app, actor, .. } = page;
+        let preview = service::preview(app, actor, &picked.draft("on")).await?;
+        let target = targets::find(app, TargetType::Stack, &picked.stack)?;
+        match execute::preview(app, actor, &target, Action::Stop, false).await {
+            Ok(plan) => Ok(Self { preview, plan }),
+            // The host is away: the rule can be saved all the same.
+            Err(Error::Docker { .. }) => Ok(Self { preview, plan: Plan::default() }),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// `33 % of a week asleep`
+    fn share(&self) -> String {
+        const WEEK: i64 = 7 * 24 * 60;
+        let minutes = self.preview.asleep_minutes.unwrap_or_default();
+        format!("{} h of a week asleep, {}\u{a0}%", minutes / 60, (minutes * 100 + WEEK / 2) / WEEK)
+    }
+
+    /// How many go to sleep as soon as it is saved.
+    fn at_once(&self) -> usize {
+        self.preview.now.as_ref().map_or(0, |now| now.will_stop.len())
+    }
+}
+
+#[derive(Template)]
 #[template(path = "welcome/nap.html", blocks = ["look"])]
-pub struct WelcomeNap {
-    pub shell: Shell,
+struct WelcomeNap<'a> {
+    shell: &'a Shell,
     /// Of four.
-    pub step: usize,
-    /// The stacks.
-    pub stacks: Vec<StackTile>,
+    step: usize,
+    stacks: Vec<StackView>,
     /// There are more.
-    pub more: usize,
-    /// The rules.
-    pub rules: Vec<RuleTile>,
-    /// What would happen.
-    pub look: Option<Look>,
-    pub errors: Vec<FieldError>,
+    more: usize,
+    picked: Picked,
+    look: Option<Look>,
+    errors: Vec<FieldError>,
+}
+
+impl<'a> WelcomeNap<'a> {
+    async fn new(page: &'a Page<Operator>, picked: Picked) -> Result<Self> {
+        let mut stacks = stacks::overview(&page.app, &page.actor).await?.stacks;
+        stacks.retain(|view| view.protected.is_none());
+        let picked = picked.completed(&stacks);
+        let look = if stacks.is_empty() { None } else { Some(Look::new(page, &picked).await?) };
+        // The picked one is among those that are shown.
+        let at = stacks.iter().position(|view| view.stack.key == picked.stack).unwrap_or(0);
+        if at >= MOST {
+            stacks.swap(0, at);
+        }
+        let more = stacks.len().saturating_sub(MOST);
+        stacks.truncate(MOST);
+        Ok(Self { shell: &page.shell, step: 4, stacks, more, picked, look, errors: Vec::new() })
+    }
+
+    fn rules(&self) -> &'static [Usual] {
+        &USUAL
+    }
+
+    /// The week of a rule as a picture.
+    fn week(&self, usual: &Usual) -> RuleWeek {
+        let now = &self.shell.now;
+        let marks = service::marks(&When::Window(usual.window.to_owned()), &now.zone, now.at);
+        let title = now.words(&format!("The week: {}", usual.hours));
+        RuleWeek::of(&marks, &title, now).unwrap_or_default()
+    }
 }
 
 /// What is picked.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct Picked {
     stack: String,
@@ -170,139 +167,45 @@ impl Picked {
     }
 }
 
-fn rule_tiles(picked: &Picked, now: &Now) -> Vec<RuleTile> {
-    let tile = |usual: &Usual| {
-        let marks = service::marks(&schedule::When::Window(usual.window.to_owned()), &now.zone, now.at);
-        let title = format!("The week: {}", usual.hours);
-        RuleTile {
-            value: usual.value,
-            title: usual.title,
-            hours: now.words(usual.hours),
-            week: RuleWeek::of(&marks, &now.words(&title), now).unwrap_or_default(),
-            chosen: usual.value == picked.rule,
-        }
-    };
-    USUAL.iter().map(tile).collect()
+pub(super) async fn show(page: Page<Operator>, Query(picked): Query<Picked>) -> Result<Response> {
+    page.web.previews.admit(&page.caller.user().id)?;
+    let welcome = WelcomeNap::new(&page, picked).await?;
+    page.render_live(&welcome, &welcome.as_look())
 }
 
-/// What would happen to the picked stack.
-async fn look(web: &Web, actor: &Actor, picked: &Picked, now: &Now) -> Result<Look> {
-    const WEEK: i64 = 7 * 24 * 60;
-    let preview = service::preview(&web.app, actor, &picked.draft("on")).await?;
-    let target = targets::find(&web.app, TargetType::Stack, &picked.stack)?;
-    let plan = match execute::preview(&web.app, actor, &target, Action::Stop, false).await {
-        Ok(plan) => plan,
-        // The host is away: the rule can be saved all the same.
-        Err(Error::Docker { .. }) => crate::domain::plan::Plan::default(),
-        Err(other) => return Err(other),
-    };
-    let minutes = preview.asleep_minutes.unwrap_or_default();
-    let changes = preview.next.iter().take(COMING).map(|next| Change {
-        when: now.when(next.at),
-        state: if next.state == Some(Mood::Asleep) { Badge::ASLEEP } else { Badge::AWAKE },
-    });
-    let at_once = preview.now.iter().flat_map(|now| &now.will_stop);
-    Ok(Look {
-        meaning: now.words(&preview.meaning),
-        share: format!("{} h of a week asleep, {}\u{a0}%", minutes / 60, (minutes * 100 + WEEK / 2) / WEEK),
-        changes: changes.collect(),
-        naps: plan.steps.iter().map(|step| view::shown_name(&step.container)).collect(),
-        left: plan
-            .skipped
-            .iter()
-            .map(|skipped| (view::shown_name(&skipped.container), skipped.reason.clone()))
-            .collect(),
-        warnings: preview.warnings.iter().map(|warning| now.words(warning)).collect(),
-        at_once: at_once.map(|name| view::shown_name(name)).collect(),
-        zone: preview.zone,
-    })
-}
-
-async fn page(web: &Web, actor: &Actor, shell: Shell, picked: Picked) -> Result<WelcomeNap> {
-    let now = now(web, &shell);
-    let overview = stacks::overview(&web.app, actor).await?;
-    let mut stacks = overview.stacks;
-    stacks.retain(|view| view.protected.is_none());
-    let picked = picked.completed(&stacks);
-    let look = if stacks.is_empty() { None } else { Some(look(web, actor, &picked, &now).await?) };
-    let more = stacks.len().saturating_sub(MOST);
-    let tile = |view: &StackView| StackTile {
-        key: view.stack.key.clone(),
-        name: view::shown_name(&view.stack.name),
-        state: view.shown.into(),
-        size: view::count(view.containers.len(), "container"),
-        chosen: view.stack.key == picked.stack,
-    };
-    // The picked one is among those that are shown.
-    let at = stacks.iter().position(|view| view.stack.key == picked.stack).unwrap_or(0);
-    if at >= MOST {
-        stacks.swap(0, at);
-    }
-    Ok(WelcomeNap {
-        step: 4,
-        stacks: stacks.iter().take(MOST).map(tile).collect(),
-        more,
-        rules: rule_tiles(&picked, &now),
-        look,
-        errors: Vec::new(),
-        shell,
-    })
-}
-
-pub(super) async fn show(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    Query(picked): Query<Picked>,
-    htmx: Htmx,
-    shell: Shell,
-) -> Result<Response> {
-    web.previews.admit(&caller.user().id)?;
-    let page = page(&web, &caller.actor, shell, picked).await?;
-    let text = if htmx.partial { html(&page.as_look())? } else { html(&page)? };
-    Ok(text.into_response())
-}
-
-pub(super) async fn save(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    notes: Notes,
-    shell: Shell,
-    typed: Typed,
-) -> Result<Response> {
+pub(super) async fn save(page: Page<Operator>, typed: Typed) -> Result<Response> {
     let picked = Picked { stack: typed.get("stack").to_owned(), rule: typed.get("rule").to_owned() };
     let save = typed.get("save");
     // A schedule may be for what is not there yet; a first nap is of something one sees.
-    let overview = stacks::overview(&web.app, &caller.actor).await?;
+    let overview = stacks::overview(&page.app, &page.actor).await?;
     let created = if overview.stacks.iter().any(|view| view.stack.key == picked.stack) {
-        service::create(&web.app, &caller.actor, &picked.draft(save), Source::Ui).await
+        service::create(&page.app, &page.actor, &picked.draft(save), Source::Ui).await
     } else {
         Err(Error::field("stacks", "pick a stack"))
     };
     match created {
         Ok(saved) => {
-            let name = view::shown_name(&saved.view.target_name);
-            let text = match saved.view.next_at.map(|at| now(&web, &shell).when(at)) {
-                Some(next) if save != "off" => format!(
-                    "“{}” is saved for {name}. The next change is {}, at {}.",
-                    saved.view.title, next.relative, next.short
-                ),
-                _ => format!(
-                    "“{}” is saved for {name}, switched off. Switch it on under Schedules.",
-                    saved.view.title
-                ),
-            };
-            let flash = saved.warnings.iter().fold(text, |text, warning| format!("{text} {warning}"));
             let tone = if saved.warnings.is_empty() { "good" } else { "warn" };
-            notes.leave(Flash::new(tone, flash)).await;
-            Ok(go(&web, &htmx, "/"))
+            Ok(page.redirect_with("/", Flash::new(tone, told(&page.shell, &saved, save))).await)
         }
         Err(Error::Invalid(errors)) => {
             // Fields that only the service knows are the pick's.
             let errors = errors.into_iter().map(|error| FieldError::new("stacks", error.message)).collect();
-            let page = WelcomeNap { errors, ..page(&web, &caller.actor, shell, picked).await? };
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
+            page.refuse(&WelcomeNap { errors, ..WelcomeNap::new(&page, picked).await? })
         }
         Err(other) => Err(other),
     }
+}
+
+/// What was saved, and what there is to say about it.
+fn told(shell: &Shell, saved: &Saved, save: &str) -> String {
+    let (title, name) = (&saved.view.title, view::shown_name(&saved.view.target_name));
+    let text = match saved.view.next_at.map(|at| shell.now.when(at)) {
+        Some(next) if save != "off" => {
+            let (relative, short) = (next.relative, next.short);
+            format!("“{title}” is saved for {name}. The next change is {relative}, at {short}.")
+        }
+        _ => format!("“{title}” is saved for {name}, switched off. Switch it on under Schedules."),
+    };
+    saved.warnings.iter().fold(text, |text, warning| format!("{text} {warning}"))
 }
