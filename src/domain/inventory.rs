@@ -307,6 +307,11 @@ impl Container {
     pub fn is_ordinary(&self) -> bool {
         self.kind == Kind::Ordinary
     }
+
+    /// Since when it is up, or down.
+    pub fn since(&self) -> Option<Timestamp> {
+        if self.state.is_up() { self.started_at } else { self.finished_at }
+    }
 }
 
 /// How the link to an Engine stands.

@@ -12,7 +12,7 @@ use super::{Web, error};
 use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
 use crate::app::schedules::{self as service, ScheduleFilter};
-use crate::app::{Actor, App, Result, execute};
+use crate::app::{App, Result, execute};
 use crate::domain::ids::HostId;
 use crate::domain::run::Run;
 use crate::domain::target::{Target, TargetType};
@@ -107,20 +107,19 @@ const ON_TARGET: u32 = 10;
 
 /// The schedules and the newest runs of a target, at most so many.
 async fn of_target(
-    web: &Web,
-    actor: &Actor,
-    target: Target,
+    page: &super::page::Page,
+    target: &Target,
     most: usize,
-    now: &Now,
 ) -> Result<(Vec<schedules::ScheduleLine>, Vec<Run>)> {
-    let page = Page { limit: ON_TARGET, cursor: None };
+    let (app, actor) = (&page.app, &page.actor);
+    let newest = |limit| Page { limit, cursor: None };
     let wanted = ScheduleFilter { target: Some(target.clone()), ..ScheduleFilter::default() };
-    let schedules = service::list(&web.app, actor, &wanted, &page).await?;
-    let page = Page { limit: u32::try_from(most).unwrap_or(ON_TARGET), cursor: None };
-    let wanted = RunFilter { target: Some(target), ..RunFilter::default() };
-    let runs = history::list(&web.app, actor, &wanted, &page).await?;
-    let lines = schedules.items.iter().map(|view| schedules::ScheduleLine::new(view, now)).collect();
-    Ok((lines, runs.items))
+    let schedules = service::list(app, actor, &wanted, &newest(ON_TARGET)).await?.items;
+    let wanted = RunFilter { target: Some(target.clone()), ..RunFilter::default() };
+    let most = u32::try_from(most).unwrap_or(ON_TARGET);
+    let runs = history::list(app, actor, &wanted, &newest(most)).await?.items;
+    let line = |view| schedules::ScheduleLine::new(view, &page.shell.now);
+    Ok((schedules.iter().map(line).collect(), runs))
 }
 
 /// The target a URL names as `stack/KEY` or `container/KEY`; `None` where it names none.

@@ -19,7 +19,6 @@ use crate::domain::schedule::Source;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
-use crate::web::pages::runs::RunLine;
 use crate::web::pages::{go, html, now};
 use crate::web::session::Kept;
 use crate::web::shell::{Flash, Notes, Shell};
@@ -66,8 +65,7 @@ async fn filled(
     let form = ScheduleForm { calendars, preview, ..form }.refused(fault.cloned().into_iter().collect());
     let Some(view) = stored else { return Ok(form) };
     let wanted = RunFilter { schedule: Some(view.schedule.id.clone()), ..RunFilter::default() };
-    let runs = history::list(&web.app, actor, &wanted, &Page { limit: RUNS, cursor: None }).await?;
-    let runs = runs.items.iter().map(|run| RunLine::new(run, &now)).collect();
+    let runs = history::list(&web.app, actor, &wanted, &Page { limit: RUNS, cursor: None }).await?.items;
     Ok(ScheduleForm { runs, ..form.stored(view, &now) })
 }
 

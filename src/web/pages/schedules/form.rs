@@ -11,11 +11,12 @@ use crate::app::schedules::{DryRun, ScheduleView};
 use crate::app::stacks::Overview;
 use crate::domain::action::Action;
 use crate::domain::guard::Then;
+use crate::domain::plan::Plan;
+use crate::domain::run::Run;
 use crate::domain::schedule::{Policy, Source, Wake};
 use crate::domain::window::Mood;
 use crate::web::filters;
-use crate::web::pages::actions::{Act, PlanView};
-use crate::web::pages::runs::RunLine;
+use crate::web::pages::actions::Act;
 use crate::web::shell::Shell;
 use crate::web::view::{self, Choice, Now, When};
 
@@ -156,7 +157,7 @@ pub struct DryRunView {
     /// `When it falls asleep`.
     pub title: &'static str,
     /// What is done, in order, and what is left alone.
-    pub plan: PlanView,
+    pub plan: Plan,
     /// The calls to Docker, in order.
     pub calls: Vec<String>,
 }
@@ -178,7 +179,7 @@ impl DryRunView {
                 None => "When it acts",
             },
             calls: run.plan.steps.iter().map(|step| call(&step.container, step.action)).collect(),
-            plan: run.plan.into(),
+            plan: run.plan,
         }
     }
 }
@@ -248,7 +249,7 @@ pub struct ScheduleForm {
     pub more: bool,
     /// Buttons that do now what it does.
     pub runs_now: Vec<Act>,
-    pub runs: Vec<RunLine>,
+    pub runs: Vec<Run>,
 }
 
 impl ScheduleForm {

@@ -245,8 +245,11 @@ async fn ask_run(
     };
     let plan = execute::preview(&web.app, &caller.actor, &spec.target, action, wakes).await?;
     let question = Question::action(action, &spec.target, &view.target_name, plan);
-    let question =
-        if view.schedule.is_window() { question.as_nap(wakes, &view.target_name) } else { question };
+    let question = if view.schedule.is_window() {
+        question.as_nap(wakes, &spec.target, &view.target_name)
+    } else {
+        question
+    };
     let action = format!("/schedules/{}/run{query}", view.schedule.id);
     let question = Question { action, back, text: text.to_owned(), ..question };
     actions::asked(shell, &htmx, question.staying(&whence))
