@@ -33,6 +33,28 @@ pub struct AuditRow {
     pub detail: AuditDetail,
 }
 
+impl AuditRow {
+    /// It was done, all of it.
+    pub fn is_done(&self) -> bool {
+        matches!(self.outcome.as_str(), "ok" | "succeeded")
+    }
+
+    /// It did not end well.
+    pub fn is_bad(&self) -> bool {
+        matches!(self.outcome.as_str(), "refused" | "failed" | "partial" | "interrupted")
+    }
+
+    /// The run it belongs to, where it is not about that run itself.
+    pub fn run(&self) -> Option<&str> {
+        self.detail.run_id.as_deref().filter(|_| self.object_type != "run")
+    }
+
+    /// Nothing of what it was done to was there before, or is now.
+    pub fn is_of_new_or_gone(&self) -> bool {
+        self.detail.changes.iter().all(|change| change.old.is_none() || change.new.is_none())
+    }
+}
+
 /// The particulars of an audit row, stored as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditDetail {

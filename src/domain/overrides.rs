@@ -184,6 +184,11 @@ pub struct Override {
 }
 
 impl Override {
+    /// When it ceased to count, once it was dealt with.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        self.closed_at.map(|at| at.min(self.until))
+    }
+
     /// Whether it counts at an instant.
     pub fn is_active(&self, at: Timestamp) -> bool {
         self.created_at <= at && at < self.until && self.closed_at.is_none_or(|closed| at < closed)

@@ -301,6 +301,16 @@ impl Run {
         (late > 0).then_some(late)
     }
 
+    /// When it ended, else began, else was due, else was asked for.
+    pub fn latest_at(&self) -> Timestamp {
+        self.finished_at.or(self.started_at).or(self.fire_at).unwrap_or(self.created_at)
+    }
+
+    /// How long it took to do what it did; `None` where that was left out on purpose.
+    pub fn worked_ms(&self) -> Option<i64> {
+        self.duration_ms().filter(|_| self.state != RunState::Skipped)
+    }
+
     /// How long it took, once it ended.
     pub fn duration_ms(&self) -> Option<i64> {
         Some(self.finished_at?.as_millisecond() - self.started_at?.as_millisecond())
@@ -350,6 +360,21 @@ pub struct Step {
 }
 
 impl Step {
+    /// Its container.
+    pub fn target(&self) -> Target {
+        Target::container(self.host.clone(), self.identity.clone())
+    }
+
+    /// What went wrong, where that is told.
+    pub fn fault(&self) -> Option<&str> {
+        self.error.as_deref().filter(|error| !error.is_empty())
+    }
+
+    /// Not as wanted, or cut off.
+    pub fn is_bad(&self) -> bool {
+        matches!(self.state, StepState::Failed | StepState::Interrupted)
+    }
+
     /// Skipped since its container is as the run wants it.
     pub fn is_so_already(&self) -> bool {
         self.state == StepState::Skipped

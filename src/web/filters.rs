@@ -1,22 +1,45 @@
 //! The words of the pages, as filters of the templates: `{{ one.until|when(shell) }}`, `{{ one.target_name|name }}`.
 
-use std::borrow::Borrow;
 use std::fmt::Write as _;
 
 use askama::filters::{Html, Safe, escape};
-use askama::{Result, Values, filter_fn};
+use askama::{PrimitiveType, Result, Values, filter_fn};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::pages::runs::words;
+use super::pages::{audit, wanted};
 use super::shell::Shell;
 use super::view::{self, Badge, When};
 use crate::domain::action::Action;
+use crate::domain::audit::AuditRow;
 use crate::domain::device::Device;
+use crate::domain::overrides::Override;
+use crate::domain::run::Run;
+use crate::domain::target::Target;
+use crate::domain::text;
+
+/// An instant as a template hands it over: a field by reference, the answer of a method by value.
+pub trait Instant {
+    fn instant(&self) -> Timestamp;
+}
+
+impl Instant for Timestamp {
+    fn instant(&self) -> Timestamp {
+        *self
+    }
+}
+
+impl<T: Instant> Instant for &T {
+    fn instant(&self) -> Timestamp {
+        (*self).instant()
+    }
+}
 
 /// An instant as the reader sees it, in each of its forms.
 #[filter_fn]
-pub fn when(at: &Timestamp, _: &dyn Values, shell: &Shell) -> Result<When> {
-    Ok(shell.now.when(*at))
+pub fn when(at: impl Instant, _: &dyn Values, shell: &Shell) -> Result<When> {
+    Ok(shell.now.when(at.instant()))
 }
 
 /// A name that somebody else chose, harmless to look at.
@@ -35,12 +58,6 @@ pub fn clocked(sentence: impl AsRef<str>, _: &dyn Values, shell: &Shell) -> Resu
 #[filter_fn]
 pub fn badge<T: Copy + Into<Badge>>(state: &T, _: &dyn Values) -> Result<Badge> {
     Ok((*state).into())
-}
-
-/// A count and its noun: `4 days`.
-#[filter_fn]
-pub fn count(number: impl Borrow<usize>, _: &dyn Values, noun: &str) -> Result<String> {
-    Ok(view::count(*number.borrow(), noun))
 }
 
 /// A date from where the reader is: `today`, `tomorrow`, `in 28 days`.
@@ -69,14 +86,87 @@ pub fn action_icon(action: &Action, _: &dyn Values) -> Result<&'static str> {
 
 /// Milliseconds as `0.4 s`, `1 min 20 s`.
 #[filter_fn]
-pub fn duration(milliseconds: &i64, _: &dyn Values) -> Result<String> {
-    Ok(view::duration(*milliseconds))
+pub fn duration(milliseconds: impl PrimitiveType<Value = i64>, _: &dyn Values) -> Result<String> {
+    Ok(view::duration(milliseconds.get()))
 }
 
 /// Whole seconds as a person sets them: `1 h`, `90 min`.
 #[filter_fn]
-pub fn span(seconds: &i64, _: &dyn Values) -> Result<String> {
-    Ok(view::span(*seconds))
+pub fn span(seconds: impl PrimitiveType<Value = i64>, _: &dyn Values) -> Result<String> {
+    Ok(view::span(seconds.get()))
+}
+
+/// Whole seconds as hours and minutes: `12 h 30 min`.
+#[filter_fn]
+pub fn hours(seconds: impl PrimitiveType<Value = i64>, _: &dyn Values) -> Result<String> {
+    let seconds = seconds.get();
+    Ok(format!("{} h {} min", seconds / 3600, seconds % 3600 / 60))
+}
+
+/// A sentence with a capital first letter.
+#[filter_fn]
+pub fn capital(sentence: impl AsRef<str>, _: &dyn Values) -> Result<String> {
+    Ok(text::capital(sentence.as_ref()))
+}
+
+/// A number with its noun: `1 run`, `4 runs`.
+#[filter_fn]
+pub fn count(number: impl PrimitiveType<Value = usize>, _: &dyn Values, noun: &str) -> Result<String> {
+    Ok(view::count(number.get(), noun))
+}
+
+/// What was done, by the event of a row of the audit log: `changed the schedule`.
+#[filter_fn]
+pub fn deed(event: impl AsRef<str>, _: &dyn Values) -> Result<String> {
+    Ok(audit::deed(event.as_ref()))
+}
+
+/// The page of what a row of the audit log is about, where it has one.
+#[filter_fn]
+pub fn object_page(row: &AuditRow, _: &dyn Values) -> Result<Option<String>> {
+    Ok(audit::page(row))
+}
+
+/// What an override reaches: a name, or `Everything`.
+#[filter_fn]
+pub fn reached(one: &Override, _: &dyn Values) -> Result<String> {
+    Ok(wanted::reached(one))
+}
+
+/// Why an override was made, and by whom.
+#[filter_fn]
+pub fn why_made(one: &Override, _: &dyn Values, shell: &Shell) -> Result<String> {
+    Ok(wanted::why(one, &shell.now))
+}
+
+/// An exit code, explained.
+#[filter_fn]
+pub fn exit_code(code: impl PrimitiveType<Value = i64>, _: &dyn Values) -> Result<String> {
+    Ok(view::exit_code(code.get()))
+}
+
+/// The page of a stack or container.
+#[filter_fn]
+pub fn page(target: &Target, _: &dyn Values) -> Result<String> {
+    Ok(view::target_page(target))
+}
+
+/// What a run does, and to what: `Stop media`.
+#[filter_fn]
+pub fn title_of_run(run: &Run, _: &dyn Values) -> Result<String> {
+    Ok(words::title(run))
+}
+
+/// What made a run, and who: `by schedule Nights`, `by hand, anna`.
+#[filter_fn]
+pub fn cause(run: &Run, _: &dyn Values) -> Result<String> {
+    Ok(words::cause(run))
+}
+
+/// The reason of a run or a step, without words for programs and with its times as the reader writes them.
+#[filter_fn]
+pub fn reason(text: impl AsRef<str>, _: &dyn Values, shell: &Shell) -> Result<String> {
+    Ok(words::reason(text.as_ref(), &shell.now))
 }
 
 /// A sentence in which backticks mark what is to be typed, or was, with that as code. A backtick without its other half

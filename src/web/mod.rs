@@ -31,6 +31,7 @@ mod headers;
 mod health;
 pub mod htmx;
 pub mod limits;
+pub mod list;
 pub mod live;
 mod metrics;
 pub mod page;

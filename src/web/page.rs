@@ -56,6 +56,15 @@ impl<R: Needs> Page<R> {
         }
     }
 
+    /// What became of something that leads nowhere: a message in the corner for htmx, else on the page it was asked
+    /// from.
+    pub async fn stay(&self, path: &str, message: Flash) -> Result<Response> {
+        if self.htmx.partial {
+            return Ok(message.alone(&self.shell)?.into_response());
+        }
+        Ok(self.redirect_with(path, message).await)
+    }
+
     /// On to another page, which shows a message.
     pub async fn redirect_with(&self, path: &str, message: Flash) -> Response {
         self.notes.leave(message).await;

@@ -9,11 +9,11 @@ use tower_sessions::Session;
 
 use super::auth::Identity;
 use super::htmx::Htmx;
-use super::pages::wanted::Imposed;
+use super::pages::wanted;
 use super::proxy::Via;
 use super::session::{FLASH, cookie};
 pub use super::toast::Toast as Flash;
-use super::view::{self, Now};
+use super::view::{self, Badge, Now};
 use super::{Web, assets};
 use crate::app::{overrides, zone};
 use crate::domain::permission::{Permission, Role};
@@ -202,9 +202,8 @@ impl FromRequestParts<Web> for Shell {
 /// What is wanted of everything for a while, in a sentence.
 async fn held(web: &Web, now: &Now) -> Option<String> {
     let one = overrides::of_everything(&web.app).await.ok()??;
-    let imposed = Imposed::new(&one, now);
-    let state = imposed.state.word.to_lowercase();
-    Some(format!("Everything is {state} until {}: {}.", imposed.until.short, imposed.why))
+    let state = Badge::from(one.wanted).word.to_lowercase();
+    Some(format!("Everything is {state} until {}: {}.", now.when(one.until).short, wanted::why(&one, now)))
 }
 
 /// The entry of the navigation a path belongs to.

@@ -12,6 +12,7 @@ use jiff::{Timestamp, ToSpan as _, Zoned};
 use crate::domain::action::Action;
 use crate::domain::inventory::{Health, StackStatus};
 use crate::domain::run::{Condition, RunState, StepState, Trigger, WaitFor};
+use crate::domain::target::Target;
 use crate::domain::user::{ClockFace, Habits};
 use crate::domain::window::Mood;
 use crate::web::filters;
@@ -472,6 +473,26 @@ pub fn shown_name(name: &str) -> String {
 /// Letters that turn the text around or show nothing: a name could pass for another with them.
 fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// The page of a stack or container.
+pub fn target_page(target: &Target) -> String {
+    format!("/{}s/{}", target.target_type(), target.key())
+}
+
+/// What a form names a stack or container by.
+pub fn target_value(target: &Target) -> String {
+    format!("{}/{}", target.target_type(), target.key())
+}
+
+/// The first three of several, then how many more there are: `a; b; c; and 2 more`.
+pub fn first_few(all: &[String], between: &str, and: &str) -> String {
+    const NAMED: usize = 3;
+    let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(between);
+    match all.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named}{and}{more} more"),
+    }
 }
 
 /// A count and its noun: `1 container`, `4 containers`.

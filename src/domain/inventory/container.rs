@@ -202,6 +202,11 @@ pub struct Container {
 }
 
 impl Container {
+    /// Since when it is up, or down.
+    pub fn since(&self) -> Option<Timestamp> {
+        if self.state.is_up() { self.started_at } else { self.finished_at }
+    }
+
     /// Which container's network it uses, by id or name: what follows `container:` in its network mode.
     pub fn network_of(&self) -> Option<&str> {
         self.network_mode.strip_prefix("container:")

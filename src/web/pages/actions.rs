@@ -3,10 +3,10 @@
 //! The question is a page of its own, so that it works without scripts; htmx asks for the same thing as a dialog.
 
 use std::convert::Infallible;
+use std::slice::ChunkBy;
 
 use askama::Template;
 use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Response};
 
@@ -17,12 +17,15 @@ use crate::app::execute::Submitted;
 use crate::app::{FieldError, Result};
 use crate::domain::action::Action;
 use crate::domain::inventory::{Container, ContainerState, Counts};
-use crate::domain::plan::{Plan, PlannedStep};
-use crate::domain::target::{Target, TargetType};
+use crate::domain::plan::{Plan, PlannedStep, SkippedStep};
+use crate::domain::run::Run;
+use crate::domain::target::Target;
 use crate::web::Web;
+use crate::web::auth::Needs;
 use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::htmx::Htmx;
+use crate::web::page::Page;
 use crate::web::session;
 use crate::web::shell::{Flash, Notes, Shell};
 use crate::web::view::{self, Link};
@@ -42,45 +45,30 @@ pub struct Act {
 }
 
 impl Act {
-    /// A button for `action` on the target of that kind and key.
-    pub fn new(action: Action, kind: TargetType, key: &str, name: &str) -> Self {
+    /// A button on the page, or about the page, of a target of that name.
+    pub(super) fn new(deed: Deed, page: &str, name: &str) -> Self {
         Self {
-            action: action.as_str(),
-            label: action.label(),
-            icon: view::action_icon(action),
-            href: format!("/{kind}s/{key}/{action}"),
+            action: deed.word(),
+            label: deed.label(),
+            icon: deed.icon(),
+            href: format!("{page}/{}", deed.word()),
             of: view::shown_name(name),
         }
     }
 
     /// The two buttons of a target that has sleep hours, or is kept from them for a while.
-    pub fn naps(kind: TargetType, key: &str, name: &str, up: bool, down: bool) -> Vec<Self> {
-        let act = |deed: Deed| Self {
-            action: deed.word(),
-            label: deed.label(),
-            icon: deed.icon(),
-            href: format!("/{kind}s/{key}/{}", deed.word()),
-            of: view::shown_name(name),
-        };
-        let wake = down.then(|| act(Deed::Wake));
-        let nap = up.then(|| act(Deed::Nap));
-        wake.into_iter().chain(nap).collect()
+    pub(super) fn naps(page: &str, name: &str, (up, down): (bool, bool)) -> Vec<Self> {
+        let deeds = [(down, Deed::Wake), (up, Deed::Nap)].into_iter().filter(|(makes_sense, _)| *makes_sense);
+        deeds.map(|(_, deed)| Self::new(deed, page, name)).collect()
     }
 
     /// The button that locks a target, or takes its lock away.
-    pub fn lock(kind: TargetType, key: &str, name: &str, locked: bool) -> Self {
-        let deed = if locked { Deed::Unlock } else { Deed::Lock };
-        Self {
-            action: deed.word(),
-            label: deed.label(),
-            icon: deed.icon(),
-            href: format!("/{kind}s/{key}/{}", deed.word()),
-            of: view::shown_name(name),
-        }
+    pub(super) fn lock(page: &str, name: &str, locked: bool) -> Self {
+        Self::new(if locked { Deed::Unlock } else { Deed::Lock }, page, name)
     }
 
     /// The buttons that make sense for a stack with these counts, the likeliest first.
-    pub fn of_stack(counts: Counts, key: &str, name: &str) -> Vec<Self> {
+    pub(super) fn of_stack(counts: Counts, page: &str, name: &str) -> Vec<Self> {
         let mut actions = Vec::new();
         if counts.stopped > 0 {
             actions.push(Action::Start);
@@ -93,11 +81,11 @@ impl Act {
         } else if counts.paused > 0 {
             actions.push(Action::Stop);
         }
-        actions.into_iter().map(|action| Self::new(action, TargetType::Stack, key, name)).collect()
+        actions.into_iter().map(|action| Self::new(Deed::Do(action), page, name)).collect()
     }
 
     /// The buttons that make sense for a container.
-    pub fn of_container(container: &Container) -> Vec<Self> {
+    pub(super) fn of_container(container: &Container) -> Vec<Self> {
         let actions: &[Action] = match container.state {
             _ if !container.is_ordinary() || container.protection.is_some() => &[],
             ContainerState::Running => &[Action::Stop, Action::Restart, Action::Pause],
@@ -106,131 +94,61 @@ impl Act {
             ContainerState::Created | ContainerState::Exited => &[Action::Start],
             ContainerState::Removing | ContainerState::Dead => &[],
         };
-        let key = container.key();
-        actions
-            .iter()
-            .map(|action| Self::new(*action, TargetType::Container, &key, &container.name))
-            .collect()
+        let page = format!("/containers/{}", container.key());
+        actions.iter().map(|action| Self::new(Deed::Do(*action), &page, &container.name)).collect()
     }
-}
 
-/// Steps that go together.
-#[derive(Clone, Debug)]
-pub struct Wave {
-    /// From 1.
-    pub number: u32,
-    /// What is done in it.
-    pub steps: Vec<WaveStep>,
-}
-
-/// One container operation to come.
-#[derive(Clone, Debug)]
-pub struct WaveStep {
-    pub container: String,
-    pub action: &'static str,
-    /// The action's symbol.
-    pub icon: &'static str,
-    /// What must be so before, and why it is there; empty where there is nothing to say.
-    pub note: String,
-}
-
-impl From<PlannedStep> for WaveStep {
-    fn from(step: PlannedStep) -> Self {
-        let waits = view::waits(&step.wait_for);
-        let mut notes = Vec::new();
-        if !waits.is_empty() {
-            notes.push(format!("waits for {waits}"));
-        }
-        notes.extend(step.because);
+    /// The button that repeats what failed.
+    pub(super) fn retry(run: &Run) -> Self {
         Self {
-            container: view::shown_name(&step.container),
-            action: step.action.label(),
-            icon: view::action_icon(step.action),
-            note: notes.join("; "),
+            action: "retry",
+            label: "Retry what failed",
+            icon: "rotate-cw",
+            href: format!("/runs/{}/retry", run.id),
+            of: String::new(),
         }
     }
 }
 
-/// One container that is left alone.
-#[derive(Clone, Debug)]
-pub struct Skip {
-    pub container: String,
-    pub reason: String,
-}
-
-/// One container of which a person says whether it is started.
-#[derive(Clone, Debug)]
-pub struct Ask {
-    pub container: String,
-    /// What the box is sent with.
-    pub value: String,
-    /// The box is ticked.
-    pub ticked: bool,
-}
-
-/// A plan as a person reads it.
+/// What would happen to one target.
 #[derive(Clone, Debug, Default)]
-pub struct PlanView {
-    /// In the order they go.
-    pub waves: Vec<Wave>,
-    /// What is left alone.
-    pub skipped: Vec<Skip>,
-    /// What nobody watched as it ended: started only where its box is ticked.
-    pub asks: Vec<Ask>,
-    /// What to know before saying yes.
-    pub warnings: Vec<String>,
-    /// How much it is, in words.
-    pub size: String,
-}
-
-impl From<Plan> for PlanView {
-    fn from(plan: Plan) -> Self {
-        let size = view::count(plan.steps.len(), "container");
-        let mut waves: Vec<Wave> = Vec::new();
-        for step in plan.steps {
-            let number = step.wave;
-            match waves.last_mut() {
-                Some(wave) if wave.number == number => wave.steps.push(step.into()),
-                _ => waves.push(Wave { number, steps: vec![step.into()] }),
-            }
-        }
-        Self {
-            waves,
-            skipped: plan
-                .skipped
-                .into_iter()
-                .map(|skip| Skip { container: view::shown_name(&skip.container), reason: skip.reason })
-                .collect(),
-            asks: Vec::new(),
-            warnings: plan.warnings,
-            size,
-        }
-    }
-}
-
-impl PlanView {
-    /// The plan of a start, with a box for each container that nobody watched as it ended; ticked as it was
-    /// in what was `typed`.
-    pub fn of_start(mut plan: Plan, typed: &Typed) -> Self {
-        let unwatched = plan.skipped.extract_if(.., |skip| skip.unwatched);
-        let asks = unwatched.map(|skip| {
-            let value = skip.identity.to_text();
-            let ticked = typed.all("also_start").any(|other| other == value);
-            Ask { container: view::shown_name(&skip.container), value, ticked }
-        });
-        let asks = asks.collect();
-        Self { asks, ..plan.into() }
-    }
-}
-
-/// One target of several, with its plan.
-#[derive(Clone, Debug)]
 pub struct Part {
+    /// Its name; empty where the question is about it alone.
     pub name: String,
-    /// What would happen to it.
-    pub plan: PlanView,
+    pub plan: Plan,
+    /// A person says of what nobody watched as it ended whether it is started.
+    pub asks: bool,
     /// When it ends where no end is chosen; may be empty.
     pub ends: String,
+}
+
+impl Part {
+    /// Steps that go together, in the order of their waves.
+    fn waves(&self) -> ChunkBy<'_, PlannedStep, impl FnMut(&PlannedStep, &PlannedStep) -> bool> {
+        self.plan.steps.chunk_by(|one, next| one.wave == next.wave)
+    }
+
+    /// What is started only where its box is ticked.
+    fn boxes(&self) -> Vec<&SkippedStep> {
+        self.plan.skipped.iter().filter(|skip| self.asks && skip.unwatched).collect()
+    }
+
+    /// What is left alone.
+    fn skipped(&self) -> Vec<&SkippedStep> {
+        self.plan.skipped.iter().filter(|skip| !self.asks || !skip.unwatched).collect()
+    }
+
+    /// What must be so before a step, and why it is there; empty where there is nothing to say.
+    #[expect(clippy::unused_self, reason = "a template calls it")]
+    fn note(&self, step: &PlannedStep) -> String {
+        let waits = Some(view::waits(&step.wait_for)).filter(|waits| !waits.is_empty());
+        let waits = waits.map(|waits| format!("waits for {waits}"));
+        waits.into_iter().chain(step.because.clone()).collect::<Vec<_>>().join("; ")
+    }
+
+    fn is_idle(&self) -> bool {
+        self.plan.steps.is_empty() && self.boxes().is_empty()
+    }
 }
 
 /// What is asked before something is done.
@@ -250,10 +168,10 @@ pub struct Question {
     pub back: Link,
     /// A sentence under the title; may be empty.
     pub text: String,
-    /// What would happen; `None` for a question that is not about containers.
-    pub plan: Option<PlanView>,
-    /// The same for each of several targets.
+    /// What would happen; empty for a question that is not about containers.
     pub parts: Vec<Part>,
+    /// Boxes that are ticked.
+    pub ticked: Vec<String>,
     /// What is sent with the answer.
     pub hidden: Vec<(&'static str, String)>,
     /// The answer leads nowhere: whoever gave it stays where they are, and is told in the corner.
@@ -269,36 +187,53 @@ pub struct Question {
 }
 
 /// The question as a page.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "actions/confirm.html")]
-pub struct ConfirmPage {
-    pub shell: Shell,
-    pub q: Question,
+struct ConfirmPage<'a> {
+    shell: &'a Shell,
+    q: &'a Question,
 }
 
 /// The question as a dialog over the page it was asked from. A template of its own, since a block that the base does
 /// not have renders empty.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "actions/dialog.html")]
-pub struct ConfirmDialog {
-    pub shell: Shell,
-    pub q: Question,
+struct ConfirmDialog<'a> {
+    shell: &'a Shell,
+    q: &'a Question,
 }
 
 impl Question {
-    /// The question before an action.
-    pub fn action(action: Action, target: &Target, name: &str, plan: impl Into<PlanView>) -> Self {
-        let (kind, key, name) = (target.target_type(), target.key(), view::shown_name(name));
+    /// The question before something is done to a target.
+    pub(super) fn of(deed: Deed, target: &Target, name: &str) -> Self {
+        let (page, name) = (view::target_page(target), view::shown_name(name));
         Self {
-            title: format!("{} {name}?", action.label()),
-            label: format!("{} {name}", action.label()),
-            icon: view::action_icon(action),
-            harsh: action.reverses_order(),
-            action: format!("/{kind}s/{key}/{action}"),
-            back: Link::new(format!("/{kind}s/{key}"), format!("Back to {name}")),
-            plan: Some(plan.into()),
+            title: if deed == Deed::Nap {
+                format!("Put {name} to sleep?")
+            } else {
+                format!("{}?", deed.label_of(&name))
+            },
+            label: if deed == Deed::Nap { format!("Nap {name} now") } else { deed.label_of(&name) },
+            icon: deed.icon(),
+            harsh: matches!(deed, Deed::Do(action) if action.reverses_order()),
+            action: format!("{page}/{}", deed.word()),
+            back: Link::new(page, format!("Back to {name}")),
             ..Self::default()
         }
+    }
+
+    /// The question before an action.
+    pub(super) fn action(action: Action, target: &Target, name: &str, plan: Plan) -> Self {
+        let parts = vec![Part { plan, ..Part::default() }];
+        Self { parts, ..Self::of(Deed::Do(action), target, name) }
+    }
+
+    /// The same question in the words of naps.
+    #[must_use]
+    pub(super) fn as_nap(self, wakes: bool, target: &Target, name: &str) -> Self {
+        let Self { title, label, icon, .. } =
+            Self::of(if wakes { Deed::Wake } else { Deed::Nap }, target, name);
+        Self { title, label, icon, harsh: false, ..self }
     }
 
     /// The same where the answer leads nowhere: without scripts back to the page it was asked from.
@@ -312,51 +247,66 @@ impl Question {
         Self { stays: true, ..self }
     }
 
-    /// The same question in the words of naps.
-    #[must_use]
-    pub fn as_nap(self, wakes: bool, name: &str) -> Self {
-        let deed = if wakes { Deed::Wake } else { Deed::Nap };
-        let name = view::shown_name(name);
-        let (title, label) = match deed {
-            Deed::Wake => (format!("Wake {name}?"), format!("Wake {name}")),
-            _ => (format!("Put {name} to sleep?"), format!("Nap {name} now")),
-        };
-        Self { title, label, icon: deed.icon(), harsh: false, ..self }
+    /// The question as htmx or a browser asks for it; 422 where what was sent with it cannot be taken.
+    pub(super) fn ask<R: Needs>(&self, page: &Page<R>) -> Result<Response> {
+        let shell = &page.shell;
+        match (page.htmx.partial, self.errors.is_empty()) {
+            (true, true) => page.render(&ConfirmDialog { shell, q: self }),
+            (true, false) => page.refuse(&ConfirmDialog { shell, q: self }),
+            (false, true) => page.render(&ConfirmPage { shell, q: self }),
+            (false, false) => page.refuse(&ConfirmPage { shell, q: self }),
+        }
     }
 
     /// Nothing would be done: the button would be a lie.
-    pub fn is_idle(&self) -> bool {
-        let mut plans = self.plan.iter().chain(self.parts.iter().map(|part| &part.plan)).peekable();
-        let idle = |plan: &PlanView| plan.waves.is_empty() && plan.asks.is_empty();
-        self.ends.is_none() && plans.peek().is_some() && plans.all(idle)
+    fn is_idle(&self) -> bool {
+        self.ends.is_none() && !self.parts.is_empty() && self.parts.iter().all(Part::is_idle)
+    }
+
+    fn is_ticked(&self, one: &SkippedStep) -> bool {
+        self.ticked.contains(&one.identity.to_text())
     }
 
     /// What is wrong with a field.
-    pub fn error(&self, field: &str) -> Option<&str> {
+    fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 }
 
-/// The question as htmx or a browser asks for it.
+/// The question as htmx or a browser asks for it, for a handler without a [`Page`].
 pub(super) fn asked(shell: Shell, htmx: &Htmx, q: Question) -> Result<Html<String>> {
     if htmx.partial {
-        super::html(&ConfirmDialog { shell, q })
+        super::html(&ConfirmDialog { shell: &shell, q: &q })
     } else {
-        super::html(&ConfirmPage { shell, q })
+        super::html(&ConfirmPage { shell: &shell, q: &q })
     }
 }
 
-/// The same question where what was sent with it cannot be taken.
-pub(super) fn asked_again(shell: Shell, htmx: &Htmx, q: Question) -> Result<Response> {
-    Ok((StatusCode::UNPROCESSABLE_ENTITY, asked(shell, htmx, q)?).into_response())
+/// The same as [`Page::stay`], for a handler without a [`Page`].
+pub(super) async fn stay(
+    web: &Web,
+    htmx: &Htmx,
+    notes: &Notes,
+    shell: &Shell,
+    back: &str,
+    toast: Flash,
+) -> Result<Response> {
+    if htmx.partial {
+        return Ok(toast.alone(shell)?.into_response());
+    }
+    notes.leave(toast).await;
+    Ok(super::go(web, htmx, back))
 }
 
 /// To the run that was asked for; says so where it was under way already.
-pub(super) async fn to_run(web: &Web, htmx: &Htmx, notes: &Notes, submitted: &Submitted) -> Response {
+pub(super) async fn to_run<R: Needs>(page: &Page<R>, submitted: &Submitted) -> Response {
+    let path = format!("/runs/{}", submitted.run_id());
     if matches!(submitted, Submitted::Duplicate { .. }) {
-        notes.leave(Flash::new("info", "This was under way already; here it is.")).await;
+        return page
+            .redirect_with(&path, Flash::new("info", "This was under way already; here it is."))
+            .await;
     }
-    super::go(web, htmx, &format!("/runs/{}", submitted.run_id()))
+    page.redirect(&path)
 }
 
 /// The page that a question was asked from, as its reader's browser tells.
@@ -368,8 +318,8 @@ impl Whence {
         Self(session::local(typed.get("back")))
     }
 
-    /// The page, or `other` where none is told. A page of its own that a question is, and one for who is not logged in, are
-    /// none to go back to.
+    /// The page, or `other` where none is told. A page of its own that a question is, and one for who is not logged in,
+    /// are none to go back to.
     pub(super) fn or(&self, other: &str) -> String {
         let is_place = |path: &&String| {
             let path = path.split('?').next().unwrap_or_default();
@@ -390,22 +340,6 @@ impl FromRequestParts<Web> for Whence {
     }
 }
 
-/// What became of a question whose answer leads nowhere: in the corner for htmx, else on the page it was asked from.
-pub(super) async fn stay(
-    web: &Web,
-    htmx: &Htmx,
-    notes: &Notes,
-    shell: &Shell,
-    back: &str,
-    toast: Flash,
-) -> Result<Response> {
-    if htmx.partial {
-        return Ok(toast.alone(shell)?.into_response());
-    }
-    notes.leave(toast).await;
-    Ok(super::go(web, htmx, back))
-}
-
 /// What became of one deed, with the way to its run and the way back.
 pub(super) fn told(deed: Deed, name: &str, submitted: &Submitted) -> Flash {
     let name = view::shown_name(name);
@@ -420,28 +354,4 @@ pub(super) fn told(deed: Deed, name: &str, submitted: &Submitted) -> Flash {
     };
     let toast = toast.with_link(format!("/runs/{}", submitted.run_id()), "View run");
     if deed.can_be_undone(submitted) { toast.with_undo(undo::href([submitted.run_id()])) } else { toast }
-}
-
-impl Question {
-    /// The question before a lock, or before one is taken away.
-    pub(super) fn lock(target: &Target, name: &str, deed: Deed, typed: &Typed) -> Self {
-        let (kind, key, name) = (target.target_type(), target.key(), view::shown_name(name));
-        let locks = deed == Deed::Lock;
-        Self {
-            title: format!("{} {name}?", deed.label()),
-            label: format!("{} {name}", deed.label()),
-            icon: deed.icon(),
-            harsh: false,
-            action: format!("/{kind}s/{key}/{}", deed.word()),
-            back: Link::new(format!("/{kind}s/{key}"), format!("Back to {name}")),
-            text: if locks {
-                "While it is locked DockNap never touches it: no schedule, no button, no API call does."
-            } else {
-                "Its schedules act on it again from now on."
-            }
-            .to_owned(),
-            reason: locks.then(|| typed.get("reason").to_owned()),
-            ..Self::default()
-        }
-    }
 }

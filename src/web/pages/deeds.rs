@@ -1,25 +1,24 @@
 //! What is done to a target at the press of a button: asked for first, then done.
 
-use axum::extract::{Path, State};
-use axum::response::{Html, Response};
+use axum::extract::Path;
+use axum::response::Response;
 
-use super::actions::{PlanView, Question, Whence, asked, asked_again, stay, told};
+use super::actions::{Part, Question, Whence, told};
 use super::ends::Ends;
 use crate::app::execute::{self, Request, Submitted, undo};
 use crate::app::nap::{self, Asked, Course};
-use crate::app::targets;
-use crate::app::{Actor, App, Error, Result, locks, stacks};
+use crate::app::{App, Error, Result, locks, stacks, targets};
 use crate::domain::action::Action;
 use crate::domain::overrides::Wanted;
+use crate::domain::plan::Plan;
 use crate::domain::run::Trigger;
-use crate::domain::target::{Subject, Target, TargetType};
-use crate::web::Web;
-use crate::web::auth::{Caller, Operator};
+use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
+use crate::web::auth::Operator;
 use crate::web::form::Typed;
-use crate::web::htmx::Htmx;
+use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
-use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Now};
+use crate::web::shell::Flash;
+use crate::web::view;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -116,174 +115,166 @@ impl Deed {
             Self::Lock | Self::Unlock => "lock",
         }
     }
-}
 
-/// What a URL says: of which kind, which one, and what is to be done.
-struct Address {
-    kind: TargetType,
-    key: String,
-    word: String,
-}
+    /// What it does to the containers of a target.
+    pub(super) async fn plan(self, page: &Page<Operator>, target: &Target) -> Result<Plan> {
+        let action = match self {
+            Self::Do(action) => action,
+            Self::Nap => nap::mode(&page.app, target).await?,
+            Self::Wake | Self::Lock | Self::Unlock => Action::Start,
+        };
+        execute::preview(&page.app, &page.actor, target, action, self == Self::Wake).await
+    }
 
-impl Address {
-    fn new(kind: TargetType, (key, word): (String, String)) -> Self {
-        Self { kind, key, word }
+    /// How long it may last; `None` where it lasts for no time of its own.
+    pub(super) async fn course(self, app: &App, target: &Target) -> Result<Option<Course>> {
+        let wanted = match self {
+            Self::Nap => Wanted::Asleep,
+            Self::Wake => Wanted::Awake,
+            Self::Do(_) | Self::Lock | Self::Unlock => return Ok(None),
+        };
+        Course::load(app, target, wanted).await.map(Some)
+    }
+
+    /// Does it, as it was typed into its question.
+    pub(super) async fn submit(
+        self,
+        page: &Page<Operator>,
+        target: &Target,
+        typed: &Typed,
+        also: Vec<ContainerIdentity>,
+        trigger: Trigger,
+    ) -> Result<Submitted> {
+        let (app, actor) = (&page.app, &page.actor);
+        if let Self::Do(action) = self {
+            let request = Request { also, ..Request::now(action, target.clone(), trigger) };
+            return execute::submit(app, actor, request).await;
+        }
+        let until = typed.get(if typed.get("until") == "at" { "at" } else { "until" });
+        if until.is_empty() && typed.get("until") == "at" {
+            return Err(Error::field("until", "say until when"));
+        }
+        let reason = typed.filled("reason").map(str::to_owned);
+        let asked = Asked { until: Some(until.to_owned()), reason, schedule: None };
+        match self {
+            Self::Nap => nap::nap(app, actor, target, &asked, trigger).await,
+            _ => nap::wake(app, actor, target, &asked, trigger).await,
+        }
     }
 }
 
-/// What a URL names: a target that is there, what is to be done, and the target's name.
-async fn named(app: &App, actor: &Actor, address: &Address) -> Result<(Target, Deed, String)> {
-    let Address { kind, key, word } = address;
-    let deed = Deed::parse(word).ok_or_else(|| Error::not_found("page", format!("{kind}s/{key}/{word}")))?;
-    let target = targets::find(app, *kind, key)?;
-    let name = match &target.subject {
-        Subject::Stack(name) => name.clone(),
-        Subject::Container(_) => {
-            stacks::container(app, actor, &target.host, key).await?.container.name.clone()
+/// What a URL names: what is to be done, and to which target of what name.
+struct Named {
+    kind: TargetType,
+    key: String,
+    target: Target,
+    name: String,
+    deed: Deed,
+}
+
+impl Named {
+    async fn find(page: &Page<Operator>, kind: TargetType, (key, word): (String, String)) -> Result<Self> {
+        let deed =
+            Deed::parse(&word).ok_or_else(|| Error::not_found("page", format!("{kind}s/{key}/{word}")))?;
+        let target = targets::find(&page.app, kind, &key)?;
+        let name = match &target.subject {
+            Subject::Stack(name) => name.clone(),
+            Subject::Container(_) => {
+                stacks::container(&page.app, &page.actor, &target.host, &key).await?.container.name.clone()
+            }
+        };
+        Ok(Self { kind, key, target, name, deed })
+    }
+
+    /// The question before it, with what was typed into it.
+    async fn question(&self, page: &Page<Operator>, typed: &Typed) -> Result<Question> {
+        let Self { target, deed, .. } = self;
+        let question = Question::of(*deed, target, &self.name);
+        let reason = Some(typed.get("reason").to_owned());
+        match deed {
+            Deed::Lock => {
+                let text =
+                    "While it is locked DockNap never touches it: no schedule, no button, no API call does.";
+                return Ok(Question { text: text.to_owned(), reason, ..question });
+            }
+            Deed::Unlock => {
+                let text = "Its schedules act on it again from now on.".to_owned();
+                return Ok(Question { text, ..question });
+            }
+            Deed::Do(_) | Deed::Nap | Deed::Wake => {}
         }
-    };
-    Ok((target, deed, name))
+        let plan = deed.plan(page, target).await?;
+        let course = deed.course(&page.app, target).await?;
+        Ok(Question {
+            parts: vec![Part { plan, asks: *deed == Deed::Do(Action::Start), ..Part::default() }],
+            ticked: typed.all("also_start").map(str::to_owned).collect(),
+            reason: reason.filter(|_| course.is_some()),
+            ends: course.map(|course| Ends::new(&course, &page.shell.now, typed)),
+            ..question
+        })
+    }
+
+    /// Does it; what became of it, in a message.
+    async fn run(&self, page: &Page<Operator>, typed: &Typed) -> Result<Flash> {
+        let Self { kind, key, target, name, deed } = self;
+        let (app, actor, host) = (&page.app, &page.actor, &target.host);
+        match deed {
+            Deed::Lock => {
+                locks::lock(app, actor, host, *kind, key, typed.get("reason")).await?;
+            }
+            Deed::Unlock => locks::unlock(app, actor, host, *kind, key).await?,
+            Deed::Do(_) | Deed::Nap | Deed::Wake => {
+                let also = targets::named_members(app, target, typed.all("also_start"))?;
+                let submitted = deed.submit(page, target, typed, also, Trigger::Manual).await?;
+                return Ok(told(*deed, name, &submitted));
+            }
+        }
+        Ok(Flash::new("good", format!("{} {}.", view::shown_name(name), deed.does(1))))
+    }
 }
 
 async fn ask(
-    web: &Web,
-    caller: &Caller<Operator>,
-    htmx: &Htmx,
-    shell: Shell,
-    whence: &Whence,
-    address: &Address,
-) -> Result<Html<String>> {
-    let (target, deed, name) = named(&web.app, &caller.actor, address).await?;
-    let now = super::now(web, &shell);
-    let question = question(web, &caller.actor, &now, &target, &name, deed, &Typed::default()).await?;
-    asked(shell, htmx, question.staying(whence))
-}
-
-/// The question before a deed, with what was typed into it.
-async fn question(
-    web: &Web,
-    actor: &Actor,
-    now: &Now,
-    target: &Target,
-    name: &str,
-    deed: Deed,
-    typed: &Typed,
-) -> Result<Question> {
-    let (app, wakes) = (&web.app, deed == Deed::Wake);
-    let action = match deed {
-        Deed::Do(action) => action,
-        Deed::Nap => nap::mode(app, target).await?,
-        Deed::Wake => Action::Start,
-        Deed::Lock | Deed::Unlock => return Ok(Question::lock(target, name, deed, typed)),
-    };
-    let plan = execute::preview(app, actor, target, action, wakes).await?;
-    let view = if deed == Deed::Do(Action::Start) { PlanView::of_start(plan, typed) } else { plan.into() };
-    let question = Question::action(action, target, name, view);
-    if matches!(deed, Deed::Do(_)) {
-        return Ok(question);
-    }
-    let made = if wakes { Wanted::Awake } else { Wanted::Asleep };
-    let course = Course::load(app, target, made).await?;
-    let action = format!("/{}s/{}/{}", target.target_type(), target.key(), deed.word());
-    let ends = Ends::new(&course, now, typed);
-    let reason = Some(typed.get("reason").to_owned());
-    Ok(Question { action, ends: Some(ends), reason, ..question.as_nap(wakes, name) })
+    page: Page<Operator>,
+    whence: Whence,
+    kind: TargetType,
+    path: (String, String),
+) -> Result<Response> {
+    let named = Named::find(&page, kind, path).await?;
+    named.question(&page, &Typed::default()).await?.staying(&whence).ask(&page)
 }
 
 async fn act(
-    web: &Web,
-    caller: &Caller<Operator>,
-    htmx: &Htmx,
-    notes: &Notes,
-    address: &Address,
-    shell: Shell,
-    typed: &Typed,
+    page: Page<Operator>,
+    kind: TargetType,
+    path: (String, String),
+    typed: Typed,
 ) -> Result<Response> {
-    let (app, actor) = (&web.app, &caller.actor);
-    let (target, deed, name) = named(app, actor, address).await?;
-    let kind = address.kind;
-    let until = if typed.get("until") == "at" { typed.get("at") } else { typed.get("until") };
-    let asked = || Asked {
-        until: Some(until.to_owned()).filter(|_| typed.get("until") != "at" || !until.is_empty()),
-        reason: typed.filled("reason").map(str::to_owned),
-        schedule: None,
-    };
-    let done = match deed {
-        // An end that was chosen and not given.
-        Deed::Nap | Deed::Wake if typed.get("until") == "at" && until.is_empty() => {
-            Err(Error::field("until", "say until when"))
-        }
-        Deed::Do(action) => match targets::named_members(app, &target, typed.all("also_start")) {
-            Ok(also) => {
-                let request = Request { also, ..Request::now(action, target.clone(), Trigger::Manual) };
-                execute::submit(app, actor, request).await.map(Some)
-            }
-            Err(unknown) => Err(unknown),
-        },
-        Deed::Nap => nap::nap(app, actor, &target, &asked(), Trigger::Manual).await.map(Some),
-        Deed::Wake => nap::wake(app, actor, &target, &asked(), Trigger::Manual).await.map(Some),
-        Deed::Lock => {
-            let reason = typed.get("reason");
-            locks::lock(app, actor, &target.host, kind, &address.key, reason).await.map(|_| None)
-        }
-        Deed::Unlock => locks::unlock(app, actor, &target.host, kind, &address.key).await.map(|()| None),
-    };
-    let whence = Whence::sent(typed);
-    let toast = match done {
-        Ok(Some(submitted)) => told(deed, &name, &submitted),
-        Ok(None) => Flash::new("good", format!("{} {}.", view::shown_name(&name), deed.does(1))),
+    let named = Named::find(&page, kind, path).await?;
+    let whence = Whence::sent(&typed);
+    match named.run(&page, &typed).await {
+        Ok(toast) => page.stay(&whence.or(&view::target_page(&named.target)), toast).await,
         Err(Error::Invalid(errors)) => {
-            let now = super::now(web, &shell);
-            let question = question(web, actor, &now, &target, &name, deed, typed).await?;
-            return asked_again(shell, htmx, Question { errors, ..question.staying(&whence) });
+            let question = named.question(&page, &typed).await?.staying(&whence);
+            Question { errors, ..question }.ask(&page)
         }
-        Err(other) => return Err(other),
-    };
-    stay(web, htmx, notes, &shell, &whence.or(&format!("/{kind}s/{}", target.key())), toast).await
+        Err(other) => Err(other),
+    }
 }
 
-async fn ask_stack(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(path): Path<(String, String)>,
-    whence: Whence,
-    shell: Shell,
-) -> Result<Html<String>> {
-    ask(&web, &caller, &htmx, shell, &whence, &Address::new(TargetType::Stack, path)).await
+type Names = Path<(String, String)>;
+
+async fn ask_stack(page: Page<Operator>, Path(path): Names, whence: Whence) -> Result<Response> {
+    ask(page, whence, TargetType::Stack, path).await
 }
 
-async fn ask_container(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(path): Path<(String, String)>,
-    whence: Whence,
-    shell: Shell,
-) -> Result<Html<String>> {
-    ask(&web, &caller, &htmx, shell, &whence, &Address::new(TargetType::Container, path)).await
+async fn ask_container(page: Page<Operator>, Path(path): Names, whence: Whence) -> Result<Response> {
+    ask(page, whence, TargetType::Container, path).await
 }
 
-async fn act_stack(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(path): Path<(String, String)>,
-    notes: Notes,
-    shell: Shell,
-    typed: Typed,
-) -> Result<Response> {
-    act(&web, &caller, &htmx, &notes, &Address::new(TargetType::Stack, path), shell, &typed).await
+async fn act_stack(page: Page<Operator>, Path(path): Names, typed: Typed) -> Result<Response> {
+    act(page, TargetType::Stack, path, typed).await
 }
 
-async fn act_container(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(path): Path<(String, String)>,
-    notes: Notes,
-    shell: Shell,
-    typed: Typed,
-) -> Result<Response> {
-    act(&web, &caller, &htmx, &notes, &Address::new(TargetType::Container, path), shell, &typed).await
+async fn act_container(page: Page<Operator>, Path(path): Names, typed: Typed) -> Result<Response> {
+    act(page, TargetType::Container, path, typed).await
 }

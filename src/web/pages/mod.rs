@@ -12,7 +12,7 @@ use super::{Web, error};
 use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
 use crate::app::schedules::{self as service, ScheduleFilter};
-use crate::app::{Actor, App, Result, targets};
+use crate::app::{App, Result, targets};
 use crate::domain::run::Run;
 use crate::domain::target::{Target, TargetType};
 
@@ -70,20 +70,9 @@ pub fn routes(web: &Web) -> Routes {
         .merge(super::live::routes())
 }
 
-/// The instant, the reader's zone and how they want times written.
-pub(super) fn now(_: &Web, shell: &Shell) -> Now {
-    shell.now.clone()
-}
-
 /// A page or a part of one.
 pub(super) fn html(page: &impl Template) -> Result<Html<String>> {
     Ok(Html(page.render().map_err(error::internal)?))
-}
-
-/// The page for a browser, its live part for htmx.
-pub(super) fn part(htmx: &Htmx, page: &impl Template, live: &impl Template) -> Result<Response> {
-    let page = if htmx.partial { html(live) } else { html(page) };
-    Ok(page?.into_response())
 }
 
 /// What a live region that asks for itself gets when what it shows is gone: it goes too.
@@ -106,20 +95,19 @@ const ON_TARGET: u32 = 10;
 
 /// The schedules and the newest runs of a target, at most so many.
 async fn of_target(
-    web: &Web,
-    actor: &Actor,
-    target: Target,
+    page: &super::page::Page,
+    target: &Target,
     most: usize,
-    now: &Now,
 ) -> Result<(Vec<schedules::ScheduleLine>, Vec<Run>)> {
-    let page = Page { limit: ON_TARGET, cursor: None };
+    let (app, actor) = (&page.app, &page.actor);
+    let newest = |limit| Page { limit, cursor: None };
     let wanted = ScheduleFilter { target: Some(target.clone()), ..ScheduleFilter::default() };
-    let schedules = service::list(&web.app, actor, &wanted, &page).await?;
-    let page = Page { limit: u32::try_from(most).unwrap_or(ON_TARGET), cursor: None };
-    let wanted = RunFilter { target: Some(target), ..RunFilter::default() };
-    let runs = history::list(&web.app, actor, &wanted, &page).await?;
-    let lines = schedules.items.iter().map(|view| schedules::ScheduleLine::new(view, now)).collect();
-    Ok((lines, runs.items))
+    let schedules = service::list(app, actor, &wanted, &newest(ON_TARGET)).await?.items;
+    let wanted = RunFilter { target: Some(target.clone()), ..RunFilter::default() };
+    let most = u32::try_from(most).unwrap_or(ON_TARGET);
+    let runs = history::list(app, actor, &wanted, &newest(most)).await?.items;
+    let line = |view| schedules::ScheduleLine::new(view, &page.shell.now);
+    Ok((schedules.iter().map(line).collect(), runs))
 }
 
 /// The target a URL names as `stack/KEY` or `container/KEY`; `None` where it names none.

@@ -1,27 +1,24 @@
 //! Overrides: what counts, what counted lately, and a form that makes one.
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Response};
+use axum::extract::{Path, Query};
+use axum::response::Response;
 
 use super::schedules::form::{Group, targets};
-use super::wanted::Imposed;
-use super::{go, html, now};
+use super::wanted::reached;
 use crate::app::overrides::{self, Draft};
-use crate::app::paging::Page;
-use crate::app::{Error, FieldError, Result, stacks};
+use crate::app::paging;
+use crate::app::{Error, Result, stacks};
 use crate::domain::ids::OverrideId;
 use crate::domain::overrides::{Override, Reach, Wanted};
-use crate::web::Web;
-use crate::web::auth::{Caller, Operator, Viewer};
+use crate::web::auth::Operator;
 use crate::web::filters;
-use crate::web::form::Typed;
-use crate::web::htmx::Htmx;
+use crate::web::form::{Refill, Typed};
+use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::Kept;
-use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::view::{self, Badge, Choice, Link, Now, When};
+use crate::web::shell::{Flash, Shell};
+use crate::web::view::{self, Badge, Choice};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -31,118 +28,46 @@ pub(super) fn routes() -> Routes {
         .post("/overrides/{id}/end", Access::OPERATOR, end)
 }
 
-/// An override in the list.
-#[derive(Clone, Debug)]
-pub struct OverrideRow {
-    /// What it wants, until when and why.
-    pub imposed: Imposed,
-    /// What it reaches; a stack or container is a link.
-    pub target: Link,
-    pub made: When,
-    /// When and how it ended; `None` while it counts.
-    pub ended: Option<(When, String)>,
-}
-
-impl OverrideRow {
-    fn new(one: &Override, now: &Now) -> Self {
-        Self {
-            imposed: Imposed::new(one, now),
-            target: Link::new(page_of(&one.reach).unwrap_or_default(), reached(one)),
-            made: now.when(one.created_at),
-            ended: one.closed_at.map(|at| {
-                let how = if one.closed_reason.is_empty() { "over" } else { &one.closed_reason };
-                (now.when(at.min(one.until)), how.to_owned())
-            }),
-        }
-    }
-}
-
-/// The page of what it reaches; `None` for a host and for everything.
-fn page_of(reach: &Reach) -> Option<String> {
-    match reach {
-        Reach::Target(target) => Some(format!("/{}s/{}", target.target_type(), target.key())),
-        Reach::All | Reach::Host(_) => None,
-    }
-}
-
-fn reached(one: &Override) -> String {
-    match &one.reach {
-        Reach::All => "Everything".to_owned(),
-        Reach::Host(host) => format!("Host {host}"),
-        Reach::Target(_) => view::shown_name(&one.target_name),
-    }
-}
-
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "overrides/index.html", blocks = ["live"])]
-pub struct OverridesPage {
-    pub shell: Shell,
+struct OverridesPage<'a> {
+    shell: &'a Shell,
     /// Those that count.
-    pub open: Vec<OverrideRow>,
+    open: &'a [Override],
     /// Those that ended, newest first.
-    pub ended: Vec<OverrideRow>,
+    ended: &'a [Override],
 }
 
-#[derive(Template, Clone, Debug)]
+/// What can be wanted; the first where nothing is chosen.
+const STATES: [(&str, &str); 3] = [
+    ("awake", "Awake: woken now, and not put to sleep"),
+    ("asleep", "Asleep: put to sleep now, and not woken"),
+    ("hold", "Held: left as it is, whatever its schedules say"),
+];
+/// How long; the last is the time in the field.
+const SPANS: [(&str, &str); 6] = [
+    ("1h", "1 hour"),
+    ("3h", "3 hours"),
+    ("12h", "12 hours"),
+    ("1d", "1 day"),
+    ("7d", "7 days"),
+    ("at", "Until a time"),
+];
+
+#[derive(Template)]
 #[template(path = "overrides/new.html")]
-pub struct OverrideForm {
-    pub shell: Shell,
+struct OverrideForm<'a> {
+    shell: &'a Shell,
+    form: Refill,
     /// What can be reached.
-    pub groups: Vec<Group>,
-    /// What can be wanted.
-    pub states: Vec<Choice>,
-    /// How long; the last is the time in the field.
-    pub spans: Vec<Choice>,
-    /// The time that was typed.
-    pub at: String,
-    pub reason: String,
-    pub errors: Vec<FieldError>,
+    groups: Vec<Group>,
 }
 
-impl OverrideForm {
-    fn new(shell: Shell, groups: Vec<Group>, typed: &Typed, errors: Vec<FieldError>) -> Self {
-        let choose = |pairs: &[(&str, &str)], chosen: &str| -> Vec<Choice> {
-            let known = pairs.iter().any(|(value, _)| *value == chosen);
-            let all = pairs.iter().enumerate().map(|(i, (value, label))| Choice {
-                value: (*value).to_owned(),
-                label: (*label).to_owned(),
-                chosen: if known { *value == chosen } else { i == 0 },
-            });
-            all.collect()
-        };
-        let states = [
-            ("awake", "Awake: woken now, and not put to sleep"),
-            ("asleep", "Asleep: put to sleep now, and not woken"),
-            ("hold", "Held: left as it is, whatever its schedules say"),
-        ];
-        let spans = [
-            ("1h", "1 hour"),
-            ("3h", "3 hours"),
-            ("12h", "12 hours"),
-            ("1d", "1 day"),
-            ("7d", "7 days"),
-            ("at", "Until a time"),
-        ];
-        let errors = errors.into_iter().map(|mut error| {
-            if error.field.starts_with("target") || error.field == "host" {
-                "target".clone_into(&mut error.field);
-            }
-            error
-        });
-        Self {
-            states: choose(&states, typed.get("state")),
-            spans: choose(&spans, typed.get("until")),
-            at: typed.get("at").to_owned(),
-            reason: typed.get("reason").to_owned(),
-            errors: errors.collect(),
-            groups,
-            shell,
-        }
-    }
-
-    /// What is wrong with a field.
-    pub fn error(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
+impl OverrideForm<'_> {
+    /// The choice of a field that is in force: the first where none of them was typed.
+    fn chosen<'b>(&self, field: &str, among: &[(&'b str, &str)]) -> &'b str {
+        let typed = among.iter().find(|(value, _)| *value == self.form.value(field));
+        typed.or(among.first()).map_or("", |(value, _)| value)
     }
 }
 
@@ -150,52 +75,34 @@ impl OverrideForm {
 const ENDED: u32 = 50;
 const OPEN: u32 = 500;
 
-async fn index(State(web): State<Web>, caller: Caller<Viewer>, htmx: Htmx, shell: Shell) -> Result<Response> {
-    let now = now(&web, &shell);
-    let newest = |limit| Page { limit, cursor: None };
-    let open = overrides::list(&web.app, &caller.actor, false, &newest(OPEN)).await?.items;
-    let mut ended = overrides::list(&web.app, &caller.actor, true, &newest(ENDED)).await?.items;
+async fn index(page: Page) -> Result<Response> {
+    let newest = |limit| paging::Page { limit, cursor: None };
+    let open = overrides::list(&page.app, &page.actor, false, &newest(OPEN)).await?.items;
+    let mut ended = overrides::list(&page.app, &page.actor, true, &newest(ENDED)).await?.items;
     ended.retain(|one| one.closed_at.is_some());
-    let rows = |all: &[Override]| all.iter().map(|one| OverrideRow::new(one, &now)).collect();
-    let page = OverridesPage { shell, open: rows(&open), ended: rows(&ended) };
-    super::part(&htmx, &page, &page.as_live())
+    let whole = OverridesPage { shell: &page.shell, open: &open, ended: &ended };
+    page.render_live(&whole, &whole.as_live())
 }
 
-/// Everything that can be reached, with what is picked.
-async fn reaches(web: &Web, caller: &Caller<Operator>, picked: &str) -> Result<Vec<Group>> {
-    let all = Group {
-        label: "Everything".to_owned(),
-        options: vec![Choice {
-            value: "all/".to_owned(),
-            label: "Everything DockNap looks after".to_owned(),
-            chosen: picked == "all/" || picked.is_empty(),
-        }],
+async fn form(page: &Page<Operator>, form: Refill) -> Result<OverrideForm<'_>> {
+    let picked = form.value("target");
+    let all = Choice {
+        value: "all/".to_owned(),
+        label: "Everything DockNap looks after".to_owned(),
+        chosen: picked == "all/" || picked.is_empty(),
     };
-    let overview = stacks::overview(&web.app, &caller.actor).await?;
-    let picked = if picked == "all/" { "" } else { picked };
-    Ok(std::iter::once(all).chain(targets(&overview, picked, None)).collect())
+    let all = Group { label: "Everything".to_owned(), options: vec![all] };
+    let overview = stacks::overview(&page.app, &page.actor).await?;
+    let others = targets(&overview, if picked == "all/" { "" } else { picked }, None);
+    let groups = std::iter::once(all).chain(others).collect();
+    Ok(OverrideForm { shell: &page.shell, form, groups })
 }
 
-async fn new(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    Query(begin): Query<Vec<(String, String)>>,
-    Kept(kept): Kept,
-    shell: Shell,
-) -> Result<Html<String>> {
-    let typed = kept.unwrap_or_else(|| Typed::of(begin));
-    let groups = reaches(&web, &caller, typed.get("target")).await?;
-    html(&OverrideForm::new(shell, groups, &typed, Vec::new()))
+async fn new(page: Page<Operator>, Query(begin): Query<Typed>, Kept(kept): Kept) -> Result<Response> {
+    page.render(&form(&page, Refill::fresh(kept.unwrap_or(begin))).await?)
 }
 
-async fn create(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    notes: Notes,
-    shell: Shell,
-    typed: Typed,
-) -> Result<Response> {
+async fn create(page: Page<Operator>, typed: Typed) -> Result<Response> {
     let text = |name: &str| Some(typed.get(name).to_owned());
     let (target_type, target_id) = typed.get("target").split_once('/').unwrap_or_default();
     let draft = Draft {
@@ -206,33 +113,31 @@ async fn create(
         until: text(if typed.get("until") == "at" { "at" } else { "until" }),
         reason: text("reason"),
     };
-    match overrides::create(&web.app, &caller.actor, &draft).await {
+    match overrides::create(&page.app, &page.actor, &draft).await {
         Ok(one) => {
-            let until = now(&web, &shell).when(one.until).short;
+            let until = page.shell.now.when(one.until).short;
             let state = Badge::from(one.wanted).word.to_lowercase();
-            notes.leave(Flash::new("good", format!("{}: {state} until {until}.", reached(&one)))).await;
-            Ok(go(&web, &htmx, "/overrides"))
+            let told = format!("{}: {state} until {until}.", reached(&one));
+            Ok(page.redirect_with("/overrides", Flash::new("good", told)).await)
         }
-        Err(Error::Invalid(errors)) => {
-            let groups = reaches(&web, &caller, typed.get("target")).await?;
-            let page = html(&OverrideForm::new(shell, groups, &typed, errors))?;
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+        Err(Error::Invalid(mut errors)) => {
+            // The page has one field where the API has three.
+            for error in &mut errors {
+                if error.field.starts_with("target") || error.field == "host" {
+                    "target".clone_into(&mut error.field);
+                }
+            }
+            page.refuse(&form(&page, Refill::wrong(typed, errors)).await?)
         }
         Err(other) => Err(other),
     }
 }
 
 /// Ends it, and leads to what it reached.
-async fn end(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    Path(id): Path<String>,
-    notes: Notes,
-) -> Result<Response> {
+async fn end(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
     let id = OverrideId(id);
-    let one = overrides::get(&web.app, &caller.actor, &id).await?;
-    overrides::finish(&web.app, &caller.actor, &id).await?;
+    let one = overrides::get(&page.app, &page.actor, &id).await?;
+    overrides::finish(&page.app, &page.actor, &id).await?;
     let then = match one.wanted {
         Wanted::Hold => "Its schedules act again; what they missed that should hold now is made up for.",
         Wanted::Awake | Wanted::Asleep if one.puts_back => {
@@ -240,6 +145,9 @@ async fn end(
         }
         Wanted::Awake | Wanted::Asleep => "Its schedules decide again.",
     };
-    notes.leave(Flash::new("good", format!("{}: ended. {then}", reached(&one)))).await;
-    Ok(go(&web, &htmx, &page_of(&one.reach).unwrap_or_else(|| "/overrides".to_owned())))
+    let back = match &one.reach {
+        Reach::Target(target) => view::target_page(target),
+        Reach::All | Reach::Host(_) => "/overrides".to_owned(),
+    };
+    Ok(page.redirect_with(&back, Flash::new("good", format!("{}: ended. {then}", reached(&one)))).await)
 }

@@ -2,26 +2,23 @@
 
 use std::fmt::Write as _;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use axum::response::Response;
 
-use super::actions::{Whence, stay};
+use super::actions::Whence;
 use crate::app::execute::undo::{self, Undone};
 use crate::app::{Error, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::RunId;
-use crate::web::Web;
-use crate::web::auth::{Caller, Operator};
+use crate::web::auth::Operator;
 use crate::web::form::Typed;
-use crate::web::htmx::Htmx;
+use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
-use crate::web::shell::{Flash, Notes, Shell};
+use crate::web::shell::Flash;
 use crate::web::view;
 
 /// Runs at once: as many as can be asked for at once.
 const MOST: usize = super::bulk::MOST;
-/// Containers and refusals that a message names.
-const NAMED: usize = 3;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post("/undo", Access::OPERATOR, act)
@@ -33,15 +30,7 @@ pub(super) fn href<'a>(runs: impl IntoIterator<Item = &'a RunId>) -> String {
     format!("/undo?{}", runs.join("&"))
 }
 
-async fn act(
-    State(web): State<Web>,
-    caller: Caller<Operator>,
-    htmx: Htmx,
-    RawQuery(query): RawQuery,
-    whence: Whence,
-    notes: Notes,
-    shell: Shell,
-) -> Result<Response> {
+async fn act(page: Page<Operator>, RawQuery(query): RawQuery, whence: Whence) -> Result<Response> {
     let typed = Typed::parse(query.unwrap_or_default().as_bytes());
     let mut ids: Vec<RunId> = Vec::new();
     for id in typed.all("run").take(MOST + 1).map(RunId::from) {
@@ -54,7 +43,7 @@ async fn act(
     }
     let (mut undone, mut refused) = (Vec::new(), Vec::new());
     for id in &ids {
-        match undo::undo(&web.app, &caller.actor, id).await {
+        match undo::undo(&page.app, &page.actor, id).await {
             Ok(one) => undone.push(one),
             Err(error) => refused.push(error),
         }
@@ -66,7 +55,7 @@ async fn act(
         return Err(first);
     }
     let refused: Vec<String> = refused.iter().map(ToString::to_string).collect();
-    stay(&web, &htmx, &notes, &shell, &whence.or("/"), told(&undone, &refused)).await
+    page.stay(&whence.or("/"), told(&undone, &refused)).await
 }
 
 /// What became of it, in a message.
@@ -86,10 +75,7 @@ fn told(undone: &[Undone], refused: &[String]) -> Flash {
         .collect();
     for (what, all) in [("Left as it is", &left[..]), ("Not undone", refused)] {
         if !all.is_empty() {
-            let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
-            let more = all.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            let _ = write!(text, " {what}: {named}{more}.");
+            let _ = write!(text, " {what}: {}.", view::first_few(all, "; ", "; and "));
         }
     }
     if undone.iter().any(|one| one.keeps_override) {

@@ -1,19 +1,16 @@
 //! The list of runs as a file.
 
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::response::Response;
 
-use super::filter::filter;
+use super::list::read;
 use super::words;
+use crate::app::Result;
 use crate::app::history::{self, RunDetail};
-use crate::app::{Error, Result};
-use crate::web::Web;
 use crate::web::api::runs::RunJson;
-use crate::web::auth::{Caller, Viewer};
 use crate::web::export::{File, Form, instant};
 use crate::web::form::Typed;
-use crate::web::pages;
-use crate::web::shell::Shell;
+use crate::web::page::Page;
 use crate::web::view;
 
 /// The columns of the list as CSV.
@@ -63,27 +60,18 @@ fn json(mut detail: RunDetail) -> serde_json::Value {
     serde_json::to_value(RunJson::from(detail)).unwrap_or_default()
 }
 
-pub(super) async fn file(
-    State(web): State<Web>,
-    caller: Caller<Viewer>,
-    form: Form,
-    Query(fields): Query<Vec<(String, String)>>,
-    shell: Shell,
-) -> Result<Response> {
-    let now = pages::now(&web, &shell);
-    let (wanted, errors) = filter(&web.app, &Typed::of(fields), &now);
-    if !errors.is_empty() {
-        return Err(Error::Invalid(errors));
-    }
-    let (app, actor) = (web.app.clone(), caller.actor.clone());
+pub(super) async fn file(page: Page, form: Form, Query(typed): Query<Typed>) -> Result<Response> {
+    let (list, wanted) = read(&page.app, typed, &page.shell.now);
+    list.checked()?;
     let file = File { form, name: "runs", columns: &COLUMNS, cells, json };
-    file.answer(now.at, move |page| {
+    let (app, actor) = (page.app, page.actor);
+    file.answer(page.shell.now.at, move |part| {
         let (app, actor, wanted) = (app.clone(), actor.clone(), wanted.clone());
         async move {
             if form == Form::Json {
-                return history::list_with_steps(&app, &actor, &wanted, &page).await;
+                return history::list_with_steps(&app, &actor, &wanted, &part).await;
             }
-            let runs = history::list(&app, &actor, &wanted, &page).await?;
+            let runs = history::list(&app, &actor, &wanted, &part).await?;
             Ok(runs.map(|run| RunDetail { run, steps: Vec::new() }))
         }
     })

@@ -1,35 +1,32 @@
-//! The list of runs: filters, the last thirty days, what is new, and the list as a file.
+//! The list of runs: what narrows it, the last thirty days, and what is new.
 
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::http::StatusCode;
-use axum::response::{Html, Response};
-use jiff::Timestamp;
+use axum::response::Response;
 
-use super::RunLine;
-use super::filter::{FIELDS, FilterForm, Narrowed, filter, form, href, narrowed, query};
 use super::picture::{self, Ribbon, Spark};
+use super::words;
 use crate::app::history::{self, MOST_NEWER, Past, RunFilter};
-use crate::app::paging::{Page, Paged};
-use crate::app::schedules;
+use crate::app::paging::{self, Paged};
+use crate::app::schedules::{self, Coming};
 use crate::app::{App, Error, Result};
 use crate::domain::action::Action;
-use crate::domain::ids::RunId;
-use crate::domain::run::{Run, RunState};
-use crate::domain::target::Target;
+use crate::domain::ids::{HostId, RunId, ScheduleId};
+use crate::domain::run::{Run, RunState, Trigger};
+use crate::domain::target::{Target, TargetType};
 use crate::domain::time;
-use crate::web::Web;
-use crate::web::auth::{Caller, Viewer};
 use crate::web::filters;
 use crate::web::form::Typed;
-use crate::web::htmx::Htmx;
-use crate::web::pages;
+use crate::web::list::ListQuery;
+use crate::web::page::Page;
+use crate::web::pages::schedules::form::Group;
 use crate::web::shell::Shell;
-use crate::web::view::{self, Choice, Now, When};
+use crate::web::view::{self, Choice, Now};
 
-/// The states the list offers; the first shows all.
+/// The states to choose from; the first shows all.
 const STATES: [(&str, &str); 6] = [
     ("", "All"),
     ("attention", "Failed"),
@@ -38,229 +35,198 @@ const STATES: [(&str, &str); 6] = [
     ("missed", "Missed"),
     ("executing", "Running now"),
 ];
+/// The fields that narrow the list. All but `state` are in the form.
+const FIELDS: [&str; 8] = ["state", "target", "action", "trigger", "actor", "schedule", "from", "to"];
 
-/// A run in the list, compared with its own past.
-#[derive(Clone, Debug)]
-pub struct RunRow {
-    /// What every list of runs says.
-    pub line: RunLine,
-    /// How long after its instant it began: `3 min late`; empty where it was on time.
-    pub late: String,
-    /// Both instants in full, for the title.
-    pub instants: String,
-    /// The durations of the last runs of that kind.
-    pub spark: Option<Spark>,
-    /// What is usual, where this one was slower.
-    pub slow: Option<String>,
-}
-
-impl RunRow {
-    fn new(run: &Run, past: Option<&Past>, now: &Now) -> Self {
-        let exact = |at: Timestamp| now.when(at).exact;
-        let mut instants = String::new();
-        if let Some(at) = run.fire_at {
-            instants = format!("Due {}", exact(at));
-        }
-        if let (Some(at), false) = (run.started_at, instants.is_empty()) {
-            instants = format!("{instants}; began {}", exact(at));
-        }
-        Self {
-            late: late(run),
-            instants,
-            spark: run.duration_ms().and(past).and_then(|past| Spark::new(past, &run.id)),
-            slow: past.and_then(|past| slow(run, past)),
-            line: RunLine::new(run, now),
-        }
-    }
-
-    /// The id of its picture's title.
-    pub fn spark_id(&self) -> String {
-        format!("spark-{}", self.line.id)
-    }
-}
-
-/// How long after its instant a run began, where that is worth a word.
-pub(super) fn late(run: &Run) -> String {
-    /// The scheduler looks once a second, and claims what is due within the minute (rulings 10).
-    const ON_TIME_MS: i64 = 60_000;
-    let late = run.late_ms().filter(|late| *late >= ON_TIME_MS);
-    late.map(|late| format!("{} late", view::span(late / 60_000 * 60))).unwrap_or_default()
-}
-
-/// What is usual, where a run was slower than that.
-pub(super) fn slow(run: &Run, past: &Past) -> Option<String> {
-    let (pace, took) = (past.without(&run.id)?, run.duration_ms()?);
-    (run.state == RunState::Succeeded && pace.is_slow(took)).then(|| {
-        format!(
-            "slower than usual: half of the last {} took {} or less",
-            pace.runs,
-            view::duration(pace.median_ms)
-        )
-    })
+/// What the URL of the list, or of the list as a file, asks for.
+pub(super) fn read(app: &App, typed: Typed, now: &Now) -> (ListQuery, RunFilter) {
+    let mut list = ListQuery::new("/runs", &FIELDS, typed);
+    let (from, to) = list.days(now);
+    let target = list.get("target").split_once('/').and_then(|(kind, name)| {
+        // What is gone still has a history.
+        Some(history::target_named(app, &HostId::local(), TargetType::parse(kind)?, name))
+    });
+    let filter = RunFilter {
+        host: None,
+        target,
+        schedule: list.text("schedule").map(ScheduleId),
+        state: RunState::parse(list.get("state")),
+        attention: list.get("state") == "attention",
+        action: list.get("action").parse().ok(),
+        trigger: Trigger::parse(list.get("trigger")),
+        actor: list.text("actor"),
+        from,
+        to,
+        upto: None,
+    };
+    (list, filter)
 }
 
 /// The list of runs.
-#[derive(Template, Clone, Debug)]
-#[template(path = "runs/index.html", blocks = ["newer", "rows"])]
-pub struct RunsPage {
-    pub shell: Shell,
-    /// The choices of the filter by state, each a link; the first shows all.
-    pub states: Vec<Choice>,
-    /// What else narrows the list, each removable.
-    pub narrowed: Vec<Narrowed>,
-    /// The form of the filter.
-    pub form: FilterForm,
+#[derive(Template)]
+#[template(path = "runs/index.html", blocks = ["rows"])]
+struct RunsPage<'a> {
+    shell: &'a Shell,
+    list: &'a ListQuery,
+    /// Stacks and containers to choose from.
+    targets: Vec<Group>,
+    /// Schedules to choose from.
+    schedules: Vec<Choice>,
+    /// What narrows the list besides the state: fields with their words.
+    narrowed: Vec<(&'static str, String)>,
     /// How the last days ended.
-    pub ribbon: Option<Ribbon>,
-    /// How many runs are newer than the first that is shown.
-    pub newer: Newer,
-    /// The runs.
-    pub runs: Vec<RunRow>,
-    pub older: Option<String>,
-    /// The first page, where this is not it.
-    pub newest: Option<String>,
-    /// Something narrows the list: an empty one then says so.
-    pub filtered: bool,
-    /// What runs first, where nothing has run yet: `Stop media, in 3 h · 23:00`.
-    pub first: Option<(String, When)>,
-    /// The list as a file, but for the ending of its name and with its query: `?state=failed`.
-    pub query: String,
+    ribbon: Option<Ribbon>,
+    runs: &'a [Run],
+    pasts: &'a HashMap<(Target, Action), Past>,
+    next_cursor: Option<&'a str>,
+    /// What runs first, where nothing has run yet.
+    coming: Option<Coming>,
+    /// The first run that is shown.
+    than: &'a str,
+    /// How many are newer than that: none yet.
+    newer: i64,
+    /// Newer ones are asked for.
+    asks: bool,
+}
+
+impl RunsPage<'_> {
+    fn is_narrowed(&self) -> bool {
+        !self.narrowed.is_empty() || !self.list.get("state").is_empty()
+    }
+
     /// Where the list asks for itself again, with the same first run: it never jumps.
-    pub stay: String,
-    /// Rows of such a file, at most.
-    pub most: &'static str,
+    fn stay(&self) -> String {
+        self.list.with(&[("cursor", self.list.get("cursor")), ("upto", self.than)])
+    }
+
+    fn past(&self, run: &Run) -> Option<&Past> {
+        self.pasts.get(&(run.target.clone(), run.action))
+    }
 }
 
-/// What to press for runs that came after the list was made.
-#[derive(Clone, Debug)]
-pub struct Newer {
-    /// Where to ask again; empty on a page that is not the first.
-    pub ask: String,
-    /// `3 new`; empty where there are none.
-    pub label: String,
-    /// The list from its newest run on.
-    pub href: String,
-}
-
-pub(super) async fn index(
-    State(web): State<Web>,
-    caller: Caller<Viewer>,
-    htmx: Htmx,
-    Query(fields): Query<Vec<(String, String)>>,
-    shell: Shell,
-) -> Result<Response> {
-    let (app, typed) = (&web.app, Typed::of(fields));
-    let now = pages::now(&web, &shell);
-    let page = Page::parse(None, Some(typed.get("cursor")))?;
-    let upto = Page::parse(None, Some(typed.get("upto")))?.cursor.map(RunId);
-    let (wanted, errors) = filter(app, &typed, &now);
-    let wrong = !errors.is_empty();
-    let listed = if wrong {
-        Paged { items: Vec::new(), next_cursor: None }
-    } else {
-        history::list(app, &caller.actor, &RunFilter { upto, ..wanted.clone() }, &page).await?
+pub(super) async fn index(page: Page, Query(typed): Query<Typed>) -> Result<Response> {
+    let (app, actor, shell) = (&page.app, &page.actor, &page.shell);
+    let (list, filter) = read(app, typed, &shell.now);
+    let part = list.page()?;
+    let upto = paging::Page::parse(None, Some(list.get("upto")))?.cursor.map(RunId);
+    let sound = list.errors.is_empty();
+    let listed = match sound {
+        true => history::list(app, actor, &RunFilter { upto, ..filter.clone() }, &part).await?,
+        false => Paged { items: Vec::new(), next_cursor: None },
     };
-    let pasts = history::pasts(app, &caller.actor, &listed.items).await?;
-    let is_first = page.cursor.is_none();
-    let form = form(app, &caller, &typed, errors).await?;
-    let ribbon =
-        if is_first && !wrong && !htmx.partial { ribbon(app, &caller, &wanted, &now).await? } else { None };
-    let narrowed = narrowed(&form, &typed, &listed.items);
-    let filtered = !narrowed.is_empty() || !typed.get("state").is_empty();
-    let first = if listed.items.is_empty() && !filtered {
-        let coming = schedules::coming(app, &caller.actor, 1).await?;
-        coming.first().map(|coming| {
-            let does = format!("{} {}", coming.next.action.label(), view::shown_name(&coming.target_name));
-            (does, now.when(coming.next.at))
-        })
-    } else {
-        None
-    };
-    let than = listed.items.first().map_or("", |run| run.id.as_str());
-    let page = RunsPage {
-        states: STATES
-            .iter()
-            .map(|(value, label)| Choice {
-                value: href(&typed, &[("state", value)]),
-                label: (*label).to_owned(),
-                chosen: *value == typed.get("state"),
-            })
-            .collect(),
-        narrowed,
-        form,
-        ribbon,
-        newer: Newer::new(&typed, than, 0, is_first && !wrong),
-        runs: listed.items.iter().map(|run| RunRow::new(run, past(&pasts, run), &now)).collect(),
-        older: listed.next_cursor.as_deref().map(|cursor| href(&typed, &[("cursor", cursor)])),
-        newest: (!is_first).then(|| href(&typed, &[])),
-        filtered,
-        first,
-        query: query(&typed, &FIELDS, &[]),
-        stay: href(&typed, &[("cursor", typed.get("cursor")), ("upto", than)]),
-        most: "50,000",
+    let runs = &listed.items;
+    let (targets, schedules) = choices(&page, &list).await?;
+    let asks = sound && list.is_first();
+    let mut whole = RunsPage {
+        narrowed: narrowed(&list, &targets, &schedules, runs.first()),
+        ribbon: if asks && !page.htmx.partial { ribbon(&page, &filter).await? } else { None },
+        pasts: &history::pasts(app, actor, runs).await?,
+        coming: None,
+        next_cursor: listed.next_cursor.as_deref(),
+        than: runs.first().map_or("", |run| run.id.as_str()),
+        newer: 0,
         shell,
+        list: &list,
+        targets,
+        schedules,
+        runs,
+        asks,
     };
-    let mut response = pages::part(&htmx, &page, &page.as_rows())?;
-    if wrong {
+    if runs.is_empty() && !whole.is_narrowed() {
+        whole.coming = schedules::coming(app, actor, 1).await?.pop();
+    }
+    let mut response = page.render_live(&whole, &whole.as_rows())?;
+    if !sound {
         *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     }
     Ok(response)
 }
 
-fn past<'a>(pasts: &'a HashMap<(Target, Action), Past>, run: &Run) -> Option<&'a Past> {
-    pasts.get(&(run.target.clone(), run.action))
-}
-
 /// How the last days ended, whatever state and days the list shows.
-async fn ribbon(app: &App, caller: &Caller<Viewer>, wanted: &RunFilter, now: &Now) -> Result<Option<Ribbon>> {
+async fn ribbon(page: &Page, filter: &RunFilter) -> Result<Option<Ribbon>> {
+    let now = &page.shell.now;
     let edges = time::days_to(now.at, &now.zone, Ribbon::DAYS);
-    let of = RunFilter { state: None, attention: false, from: None, to: None, ..wanted.clone() };
-    let outcomes = history::outcomes(app, &caller.actor, &of, &edges).await?;
-    Ok(Ribbon::new(&edges, &outcomes, now))
+    let filter = RunFilter { state: None, attention: false, from: None, to: None, ..filter.clone() };
+    Ok(Ribbon::new(&edges, &history::outcomes(&page.app, &page.actor, &filter, &edges).await?, now))
 }
 
-impl Newer {
-    fn new(typed: &Typed, than: &str, count: i64, asks: bool) -> Self {
-        Self {
-            ask: if asks {
-                format!("/runs/newer{}", query(typed, &FIELDS, &[("than", than)]))
-            } else {
-                String::new()
-            },
-            label: match count {
-                0 => String::new(),
-                MOST_NEWER.. => format!("{MOST_NEWER} or more new"),
-                count => format!("{count} new"),
-            },
-            href: href(typed, &[]),
+/// The targets and the schedules to choose from, with what is chosen also where it is gone.
+async fn choices(page: &Page, list: &ListQuery) -> Result<(Vec<Group>, Vec<Choice>)> {
+    let choice = |value: String, name: &str, chosen: &str| Choice {
+        chosen: value == chosen,
+        label: view::shown_name(name),
+        value,
+    };
+    let chosen = list.get("target");
+    let mut targets: Vec<Group> = Vec::new();
+    for (kind, key, name) in history::targets_now(&page.app, &page.actor)? {
+        let label = if kind == TargetType::Stack { "Stacks" } else { "Containers" };
+        let option = choice(format!("{kind}/{key}"), &name, chosen);
+        match targets.last_mut() {
+            Some(group) if group.label == label => group.options.push(option),
+            _ => targets.push(Group { label: label.to_owned(), options: vec![option] }),
         }
     }
+    if !chosen.is_empty() && !targets.iter().flat_map(|group| &group.options).any(|option| option.chosen) {
+        let name = chosen.split_once('/').map_or(chosen, |(_, name)| name);
+        let options = vec![choice(chosen.to_owned(), name, chosen)];
+        targets.push(Group { label: "Not there any more".to_owned(), options });
+    }
+    let chosen = list.get("schedule");
+    let schedules = history::schedules_now(&page.app, &page.actor).await?.into_iter();
+    let mut schedules: Vec<Choice> = schedules.map(|(id, title)| choice(id.0, &title, chosen)).collect();
+    if !chosen.is_empty() && !schedules.iter().any(|choice| choice.chosen) {
+        schedules.push(choice(chosen.to_owned(), DELETED, chosen));
+    }
+    Ok((targets, schedules))
+}
+
+/// A schedule that is chosen and gone.
+const DELETED: &str = "A schedule that was deleted";
+
+/// What narrows the list besides the state, in words.
+fn narrowed(
+    list: &ListQuery,
+    targets: &[Group],
+    schedules: &[Choice],
+    newest: Option<&Run>,
+) -> Vec<(&'static str, String)> {
+    let target = targets.iter().flat_map(|group| &group.options).find(|option| option.chosen);
+    let schedule = schedules.iter().find(|option| option.chosen).map(|option| option.label.clone());
+    // A schedule that is gone is called as it was when this ran.
+    let kept = newest.and_then(|run| run.schedule_name.as_deref()).map(view::shown_name);
+    let action = Action::ALL.iter().find(|action| action.as_str() == list.get("action"));
+    let trigger = Trigger::ALL.iter().find(|trigger| trigger.as_str() == list.get("trigger"));
+    let chosen = [
+        ("target", target.map(|option| option.label.clone())),
+        ("action", action.map(|action| action.label().to_owned())),
+        ("trigger", trigger.map(|one| crate::domain::text::capital(view::trigger(*one)))),
+    ];
+    let schedule = schedule.map(|label| if label == DELETED { kept.unwrap_or(label) } else { label });
+    let chosen = chosen.into_iter().filter_map(|(field, label)| Some((field, label?)));
+    chosen
+        .chain(list.narrowed(&[("actor", "Asked for by ")]))
+        .chain(schedule.map(|label| ("schedule", label)))
+        .chain(list.narrowed(&[("from", "From "), ("to", "Until ")]))
+        .collect()
 }
 
 /// What is newer than the first run of a list: the button, or nothing.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "runs/_newer.html")]
-pub struct NewerPart {
-    pub shell: Shell,
-    /// The button.
-    pub newer: Newer,
+struct NewerPart<'a> {
+    shell: &'a Shell,
+    list: &'a ListQuery,
+    than: &'a str,
+    newer: i64,
+    asks: bool,
 }
 
-pub(super) async fn newer(
-    State(web): State<Web>,
-    caller: Caller<Viewer>,
-    Query(fields): Query<Vec<(String, String)>>,
-    shell: Shell,
-) -> Result<Html<String>> {
-    let typed = Typed::of(fields);
-    let now = pages::now(&web, &shell);
-    let (wanted, errors) = filter(&web.app, &typed, &now);
-    if !errors.is_empty() {
-        return Err(Error::Invalid(errors));
-    }
-    let than = typed.get("than");
-    Page::parse(None, Some(than)).map_err(|_| Error::field("than", "use the id of a run"))?;
-    let count = history::newer(&web.app, &caller.actor, &wanted, &RunId::from(than)).await?;
-    let newer = Newer::new(&typed, than, count, true);
-    pages::html(&NewerPart { shell, newer })
+pub(super) async fn newer(page: Page, Query(typed): Query<Typed>) -> Result<Response> {
+    let than = typed.get("than").to_owned();
+    let (list, filter) = read(&page.app, typed, &page.shell.now);
+    let list = list.checked()?;
+    paging::Page::parse(None, Some(&than)).map_err(|_| Error::field("than", "use the id of a run"))?;
+    let newer = history::newer(&page.app, &page.actor, &filter, &RunId::from(than.as_str())).await?;
+    page.render(&NewerPart { shell: &page.shell, list: &list, than: &than, newer, asks: true })
 }

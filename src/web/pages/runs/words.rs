@@ -1,6 +1,39 @@
 //! Reasons and errors of runs, in words for people.
 
-use crate::web::view::Now;
+use crate::app::history::Past;
+use crate::domain::run::{Run, RunState};
+use crate::web::view::{self, Now};
+
+/// What a run does, and to what: `Stop media`.
+pub fn title(run: &Run) -> String {
+    format!("{} {}", run.action.label(), view::shown_name(&run.target_name))
+}
+
+/// What made a run, and who: `by schedule Nights`, `by hand, anna`.
+pub fn cause(run: &Run) -> String {
+    let made = view::trigger(run.trigger);
+    match &run.schedule_name {
+        Some(name) if run.actor.kind == "scheduler" => format!("{made} {name}"),
+        Some(name) => format!("{made}, {} (schedule {name})", run.actor.name),
+        None => format!("{made}, {}", run.actor.name),
+    }
+}
+
+/// How long after its instant a run began, where that is worth a word: `3 min late`.
+pub fn late(run: &Run) -> Option<String> {
+    /// The scheduler looks once a second, and claims what is due within the minute.
+    const ON_TIME_MS: i64 = 60_000;
+    let late = run.late_ms().filter(|late| *late >= ON_TIME_MS)?;
+    Some(format!("{} late", view::span(late / 60_000 * 60)))
+}
+
+/// What is usual, where a run was slower than that.
+pub fn slow(run: &Run, past: Option<&Past>) -> Option<String> {
+    let (pace, took) = (past?.without(&run.id)?, run.duration_ms()?);
+    let usual = view::duration(pace.median_ms);
+    (run.state == RunState::Succeeded && pace.is_slow(took))
+        .then(|| format!("slower than usual: half of the last {} took {usual} or less", pace.runs))
+}
 
 /// The reason of a run or a step as its reader tells the time.
 pub fn reason(text: &str, now: &Now) -> String {

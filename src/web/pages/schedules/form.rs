@@ -14,12 +14,13 @@ use crate::app::stacks::Overview;
 use crate::app::{FieldError, Result, calendars, paging, stacks, zone};
 use crate::domain::action::Action;
 use crate::domain::ids::CalendarId;
+use crate::domain::plan::Plan;
+use crate::domain::run::Run;
 use crate::domain::schedule::Source;
 use crate::domain::window::Mood;
 use crate::web::auth::Needs;
 use crate::web::page::Page;
-use crate::web::pages::actions::{Act, PlanView};
-use crate::web::pages::runs::RunLine;
+use crate::web::pages::actions::Act;
 use crate::web::shell::Shell;
 use crate::web::view::{self, Choice};
 use crate::web::{error, filters};
@@ -123,7 +124,7 @@ pub(super) struct DryRunView {
     /// `When it falls asleep`.
     title: &'static str,
     /// What is done, in order, and what is left alone.
-    plan: PlanView,
+    plan: Plan,
     /// The calls to Docker, in order.
     calls: Vec<String>,
 }
@@ -144,7 +145,7 @@ impl From<DryRun> for DryRunView {
                 None => "When it acts",
             },
             calls: run.plan.steps.iter().map(|step| call(&step.container, step.action)).collect(),
-            plan: run.plan.into(),
+            plan: run.plan,
         }
     }
 }
@@ -170,7 +171,7 @@ pub(super) struct ScheduleForm<'a> {
     differences: Vec<Difference>,
     /// It holds what is not stored.
     pub dirty: bool,
-    runs: Vec<RunLine>,
+    runs: Vec<Run>,
 }
 
 impl<'a> ScheduleForm<'a> {
@@ -191,8 +192,7 @@ impl<'a> ScheduleForm<'a> {
         if let Some(view) = stored {
             let wanted = RunFilter { schedule: Some(view.schedule.id.clone()), ..RunFilter::default() };
             let newest = paging::Page { limit: RUNS, cursor: None };
-            let listed = history::list(app, actor, &wanted, &newest).await?;
-            runs = listed.items.iter().map(|run| RunLine::new(run, &shell.now)).collect();
+            runs = history::list(app, actor, &wanted, &newest).await?.items;
         }
         let meant = match fault {
             Some(fault) => {

@@ -188,15 +188,18 @@ async fn ask_run(
     };
     let plan = execute::preview(&page.app, &page.actor, &spec.target, action, wakes).await?;
     let question = Question::action(action, &spec.target, &view.target_name, plan);
-    let question =
-        if view.schedule.is_window() { question.as_nap(wakes, &view.target_name) } else { question };
+    let question = if view.schedule.is_window() {
+        question.as_nap(wakes, &view.schedule.spec.target, &view.target_name)
+    } else {
+        question
+    };
     let question = Question {
         action: format!("/schedules/{}/run{query}", view.schedule.id),
         back: page_of(&view),
         text: text.to_owned(),
         ..question
     };
-    Ok(actions::asked(page.shell, &page.htmx, question.staying(&whence))?.into_response())
+    question.staying(&whence).ask(&page)
 }
 
 fn page_of(view: &ScheduleView) -> Link {

@@ -1,88 +1,32 @@
 //! The dashboard: what sleeps, what comes next, what needs somebody, and every stack in a line.
 
 use askama::Template;
-use axum::extract::{Query, State};
-use axum::response::Html;
+use axum::extract::Query;
+use axum::response::Response;
+use jiff::Timestamp;
 
-use super::NextLine;
-use super::needs::{self, HiddenNeed, Need, Sight};
+use super::coming;
+use super::needs::{self, Need, Sight};
 use super::tile::Row;
-use crate::app::needs::Hidden;
 use crate::app::report::{self, Napped};
-use crate::app::stacks::{self, ContainerView, Overview, ShownState, StackView};
-use crate::app::{Actor, Result, history, needs as app_needs, schedules};
-use crate::domain::inventory::Link as HostLink;
-use crate::domain::run::Run;
-use crate::domain::schedule::Schedule;
+use crate::app::stacks::{ContainerView, NextAction, Overview, ShownState, StackView};
+use crate::app::{Result, needs as app_needs};
+use crate::domain::inventory::Link;
+use crate::domain::overrides::Wanted;
 use crate::domain::sorted;
 use crate::domain::target::Target;
-use crate::web::auth::{Caller, Viewer};
+use crate::web::auth::Needs;
 use crate::web::filters;
-use crate::web::htmx::Htmx;
-use crate::web::pages::schedules::form::{Group, Preset, WINDOWS, targets};
+use crate::web::page::Page;
+use crate::web::pages::bulk::DEEDS;
+use crate::web::pages::deeds::Deed;
+use crate::web::pages::schedules::form::{Group, WINDOWS, targets};
 use crate::web::picture::Donut;
-use crate::web::shell::Shell;
-use crate::web::view::{self, Badge, Choice, Link, Now, When};
-use crate::web::{Web, error, pages};
+use crate::web::shell::{Flash, Shell};
+use crate::web::view::Badge;
 
-/// Lines under "Next".
-const COMING: usize = 3;
-
-/// The host that does not answer.
-#[derive(Clone, Debug)]
-pub struct Away {
-    /// What went wrong and what to do.
-    pub reason: String,
-    /// Since when.
-    pub since: Option<When>,
-    /// How old what is shown is.
-    pub seen: Option<When>,
-}
-
-/// How long one of the longest sleepers napped this week.
-#[derive(Clone, Debug)]
-pub struct Sleeper {
-    /// Its name and page.
-    pub link: Link,
-    /// Seconds.
-    pub seconds: i64,
-    /// `12 h 30 min`.
-    pub text: String,
-}
-
-/// How long everything napped this week.
-#[derive(Clone, Debug, Default)]
-pub struct Slept {
-    /// All of it, in words; empty while nothing has.
-    pub total: String,
-    /// The longest, at most so many.
-    pub longest: Vec<Sleeper>,
-}
-
-impl Slept {
-    /// The week so far, of what is still there by name.
-    fn new(napped: &Napped, overview: &Overview) -> Self {
-        let stack = |target: &Target| {
-            overview.stacks.iter().find(|view| view.stack.key == target.key()).map(|view| &view.stack.name)
-        };
-        let loose = |target: &Target| {
-            let view = overview.loose.iter().find(|view| view.container.key() == target.key());
-            view.map(|view| &view.container.name)
-        };
-        let text = |seconds: i64| format!("{} h {} min", seconds / 3600, seconds % 3600 / 60);
-        let longest =
-            napped.each.iter().filter(|(_, seconds)| *seconds >= 60).filter_map(|(target, seconds)| {
-                let name = stack(target).or_else(|| loose(target))?;
-                let link =
-                    Link::new(format!("/{}s/{}", target.target_type(), target.key()), view::shown_name(name));
-                Some(Sleeper { link, seconds: *seconds, text: text(*seconds) })
-            });
-        Self {
-            total: if napped.total_seconds < 60 { String::new() } else { text(napped.total_seconds) },
-            longest: longest.take(COMING).collect(),
-        }
-    }
-}
+/// Lines under "Next", and under "Napped this week".
+const LINES: usize = 3;
 
 /// Which stacks are wanted, as the URL says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -125,110 +69,85 @@ impl Find {
     }
 }
 
-/// A state to filter by.
-#[derive(Clone, Debug)]
-pub struct StateChip {
-    /// Where it leads.
-    pub href: String,
-    /// The state; `None` = all of them.
-    pub state: Option<Badge>,
-    /// How many are so.
-    pub count: usize,
-    /// It is the one in force.
-    pub chosen: bool,
-}
-
 /// The first page.
-#[derive(Template, Clone, Debug)]
+#[derive(Template)]
 #[template(path = "stacks/index.html", blocks = ["now", "board"])]
-pub struct Dashboard {
-    pub shell: Shell,
-    /// The host that does not answer.
-    pub away: Option<Away>,
-    /// Every host was looked at.
-    pub looked: bool,
-    /// How many are in which state.
-    pub donut: Donut,
+pub(super) struct Dashboard<'a> {
+    shell: &'a Shell,
+    sight: &'a Sight,
     /// How long everything napped this week.
-    pub slept: Slept,
+    napped: Napped,
     /// What a person should look at.
-    pub needs: Vec<Need>,
+    needs: Vec<Need>,
     /// What of that the reader hid.
-    pub hidden: Vec<HiddenNeed>,
-    /// That is listed too.
-    pub shows_hidden: bool,
-    /// What comes next.
-    pub coming: Vec<NextLine>,
-    /// Nothing has a rule yet: the targets to begin with, and ready-made hours.
-    pub begin: Option<Vec<Group>>,
-    /// Ready-made hours.
-    pub presets: Vec<Preset>,
+    hidden: Vec<Need>,
+    /// How many are in which state.
+    donut: Donut,
     /// What is looked for.
-    pub find: Find,
-    /// This page with what is looked for.
-    pub here: String,
-    /// The states there are.
-    pub chips: Vec<StateChip>,
-    /// What may be done to what is chosen.
-    pub deeds: Vec<Choice>,
-    /// There is something, whether it fits or not.
-    pub any: bool,
-    /// The stacks.
-    pub stacks: Vec<Row>,
-    /// The containers without a stack.
-    pub loose: Vec<Row>,
+    find: Find,
 }
 
-impl Dashboard {
-    /// The first page from one look at everything and the newest runs.
-    pub fn new(
-        shell: Shell,
-        sight: Sight<'_>,
-        hidden: &[Hidden],
-        napped: &Napped,
-        find: Find,
-        now: &Now,
-    ) -> Self {
-        let overview = sight.overview;
-        let (needs, hidden) = needs::part(sight.needs(now), hidden, now);
-        let operates = shell.can_operate();
-        let away = overview.hosts.iter().find_map(|host| match &host.link {
-            HostLink::Unreachable { reason, since } => Some(Away {
-                reason: reason.clone(),
-                since: Some(now.when(*since)),
-                seen: host.seen_at.map(|at| now.when(at)),
-            }),
+impl Dashboard<'_> {
+    fn overview(&self) -> &Overview {
+        &self.sight.overview
+    }
+
+    /// The host that does not answer: why, since when, and from when what is shown is.
+    fn away(&self) -> Option<(&str, Timestamp, Option<Timestamp>)> {
+        self.overview().hosts.iter().find_map(|host| match &host.link {
+            Link::Unreachable { reason, since } => Some((reason.as_str(), *since, host.seen_at)),
             _ => None,
-        });
-        let donut = donut(overview);
-        let coming = coming(overview, now);
-        let ruled = overview.stacks.iter().any(|view| view.wanted.has_window)
-            || overview.loose.iter().any(|view| view.wanted.has_window);
-        let begin = (operates && coming.is_empty() && !ruled && away.is_none())
-            .then(|| targets(overview, "", None))
-            .filter(|groups| !groups.is_empty());
-        let stacks = overview.stacks.iter().filter(|view| find.stack(view));
-        let loose = overview.loose.iter().filter(|view| find.container(view));
-        Self {
-            slept: Slept::new(napped, overview),
-            needs,
-            shows_hidden: find.hidden == "show" && !hidden.is_empty(),
-            hidden,
-            looked: sight.is_whole(),
-            coming,
-            begin,
-            presets: WINDOWS[..3].to_vec(),
-            chips: chips(&donut, &find),
-            deeds: if operates { pages::bulk::choices() } else { Vec::new() },
-            any: donut.total > 0,
-            stacks: stacks.map(|view| Row::stack(view, operates, now)).collect(),
-            loose: loose.map(|view| Row::container(view, operates, now)).collect(),
-            here: find.href(&find.state),
-            donut,
-            find,
-            away,
-            shell,
+        })
+    }
+
+    /// What is hidden is listed too.
+    fn shows_hidden(&self) -> bool {
+        self.find.hidden == "show" && !self.hidden.is_empty()
+    }
+
+    /// What comes next, with the name of what it is done to.
+    fn coming(&self) -> Vec<(&NextAction, &str)> {
+        let Overview { stacks, loose, .. } = self.overview();
+        let stacks = stacks.iter().filter_map(|one| Some((one.next.as_deref()?, one.stack.name.as_str())));
+        let loose = loose.iter().filter_map(|one| Some((one.next.as_deref()?, one.container.name.as_str())));
+        let mut all: Vec<_> = stacks.chain(loose).collect();
+        sorted::by_key(&mut all, |(next, name)| (next.at, *name));
+        all.truncate(LINES);
+        all
+    }
+
+    /// Nothing has a rule yet: the targets to begin with.
+    fn begin(&self) -> Vec<Group> {
+        let Overview { stacks, loose, .. } = self.overview();
+        let ruled = stacks.iter().map(|one| &one.wanted).chain(loose.iter().map(|one| &one.wanted));
+        let is_new = self.coming().is_empty() && !ruled.into_iter().any(|wanted| wanted.has_window);
+        if is_new && self.shell.can_operate() && self.away().is_none() {
+            targets(self.overview(), "", None)
+        } else {
+            Vec::new()
         }
+    }
+
+    /// What napped longest this week and is still there, by name.
+    fn longest(&self) -> Vec<(&Target, &str, i64)> {
+        let Overview { stacks, loose, .. } = self.overview();
+        let name = |target: &Target| {
+            let stack = stacks.iter().find(|one| one.stack.key == target.key());
+            let container = || loose.iter().find(|one| one.container.key() == target.key());
+            stack.map(|one| one.stack.name.as_str()).or_else(|| Some(container()?.container.name.as_str()))
+        };
+        let each = self.napped.each.iter().filter(|(_, seconds)| *seconds >= 60);
+        each.filter_map(|(target, seconds)| Some((target, name(target)?, *seconds))).take(LINES).collect()
+    }
+
+    /// The stacks that are looked for.
+    fn stacks(&self) -> Vec<Row<'_>> {
+        self.overview().stacks.iter().filter(|one| self.find.stack(one)).map(Row::from).collect()
+    }
+
+    /// The containers without a stack that are looked for.
+    fn loose(&self) -> Vec<Row<'_>> {
+        self.overview().loose.iter().filter(|one| self.find.container(one)).map(Row::from).collect()
     }
 }
 
@@ -254,82 +173,36 @@ fn donut(overview: &Overview) -> Donut {
     Donut::new(STATES.into_iter().map(|state| (state.into(), of(state))))
 }
 
-fn chips(donut: &Donut, find: &Find) -> Vec<StateChip> {
-    let all =
-        StateChip { href: find.href(""), state: None, count: donut.total, chosen: find.state.is_empty() };
-    let some = donut.arcs.iter().map(|arc| StateChip {
-        href: find.href(arc.state.class),
-        state: Some(arc.state),
-        count: arc.count,
-        chosen: find.state == arc.state.class,
-    });
-    std::iter::once(all).chain(some).collect()
+/// The page as somebody sees it now, given to `answer`.
+async fn with_page<R: Needs>(
+    page: &Page<R>,
+    find: Find,
+    answer: impl FnOnce(&Dashboard<'_>) -> Result<Response>,
+) -> Result<Response> {
+    let (app, actor, shell) = (&page.app, &page.actor, &page.shell);
+    let sight = Sight::look(page).await?;
+    let hidden = app_needs::hidden(app, actor).await?;
+    let (needs, hidden) = needs::part(sight.needs(&shell.now), &hidden);
+    let napped = report::week(app, actor, &shell.now.zone, shell.now.habits.week_start.day()).await?;
+    let donut = donut(&sight.overview);
+    answer(&Dashboard { shell, sight: &sight, napped, needs, hidden, donut, find })
 }
 
-fn coming(overview: &Overview, now: &Now) -> Vec<NextLine> {
-    let stacks =
-        overview.stacks.iter().flat_map(|view| view.next.iter().map(|next| (next, &view.stack.name)));
-    let loose =
-        overview.loose.iter().flat_map(|view| view.next.iter().map(|next| (next, &view.container.name)));
-    let mut all: Vec<_> = stacks.chain(loose).collect();
-    sorted::by_key(&mut all, |(next, name)| (next.at, name.as_str()));
-    all.into_iter().take(COMING).map(|(next, name)| NextLine::new(next, Some(name), now)).collect()
+/// What is of the moment, with a message in the corner.
+pub(super) async fn now<R: Needs>(page: &Page<R>, find: Find, told: Flash) -> Result<Response> {
+    use axum::response::IntoResponse as _;
+    with_page(page, find, |whole| Ok(told.beside(&page.shell, &whole.as_now())?.into_response())).await
 }
 
-/// What is looked at for the page.
-struct Seen {
-    overview: Overview,
-    runs: Vec<Run>,
-    left: Vec<(Schedule, String)>,
-    storage: Option<&'static str>,
-}
-
-impl Seen {
-    async fn look(web: &Web, actor: &Actor, now: &Now) -> Result<Self> {
-        let day = (now.midnight(0), now.midnight(1));
-        Ok(Self {
-            overview: stacks::board(&web.app, actor, day).await?,
-            runs: history::newest(&web.app, actor).await?,
-            left: schedules::left(&web.app, actor).await?,
-            storage: app_needs::storage_fault(actor)?,
-        })
-    }
-
-    fn sight(&self) -> Sight<'_> {
-        Sight { overview: &self.overview, runs: &self.runs, left: &self.left, storage: self.storage }
-    }
-}
-
-/// What needs attention now, whether somebody hid it or not.
-pub(super) async fn needs_now(web: &Web, actor: &Actor, shell: &Shell) -> Result<Vec<Need>> {
-    let now = pages::now(web, shell);
-    Ok(Seen::look(web, actor, &now).await?.sight().needs(&now))
-}
-
-/// The page as somebody sees it now.
-pub(super) async fn page(web: &Web, actor: &Actor, shell: Shell, find: Find) -> Result<Dashboard> {
-    let now = pages::now(web, &shell);
-    let seen = Seen::look(web, actor, &now).await?;
-    let hidden = app_needs::hidden(&web.app, actor).await?;
-    let napped = report::week(&web.app, actor, &now.zone, now.habits.week_start.day()).await?;
-    Ok(Dashboard::new(shell, seen.sight(), &hidden, &napped, find, &now))
-}
-
-pub(super) async fn index(
-    State(web): State<Web>,
-    caller: Caller<Viewer>,
-    htmx: Htmx,
-    Query(find): Query<Find>,
-    shell: Shell,
-) -> Result<Html<String>> {
-    let page = page(&web, &caller.actor, shell, find).await?;
+pub(super) async fn index(page: Page, Query(find): Query<Find>) -> Result<Response> {
     // The region that asks says so by its id; a search is about the list.
-    let text = match htmx.source.as_deref().filter(|_| htmx.partial) {
-        None => page.render(),
-        Some(source) if source.ends_with("#now") => page.as_now().render(),
-        Some(_) => page.as_board().render(),
-    };
-    Ok(Html(text.map_err(error::internal)?))
+    let region = page.htmx.source.as_deref().filter(|_| page.htmx.partial);
+    with_page(&page, find, |whole| match region {
+        None => page.render(whole),
+        Some(source) if source.ends_with("#now") => page.render(&whole.as_now()),
+        Some(_) => page.render(&whole.as_board()),
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -16,22 +16,26 @@ use crate::domain::schedule::Schedule;
 use crate::domain::target::{Target, TargetType};
 use crate::domain::text::capital;
 use crate::web::pages::actions::Act;
+use crate::web::pages::deeds::Deed;
 use crate::web::pages::runs::words;
 use crate::web::view::{self, Badge, Now};
 
 /// What a rule wants may take this long to become so, in seconds.
 const SETTLES: i64 = 120;
-/// Names told in one line.
-const NAMED: usize = 3;
+
+/// Names told in one line: `a, b, c and 2 more`.
+fn several(names: &[String]) -> String {
+    view::first_few(names, ", ", " and ")
+}
 
 /// All of them, in no order.
-pub(super) fn all(sight: &Sight<'_>, now: &Now) -> Vec<Need> {
-    let Sight { overview, runs, left, storage } = *sight;
+pub(super) fn all(sight: &Sight, now: &Now) -> Vec<Need> {
+    let Sight { overview, runs, left, storage } = sight;
     let containers = || overview.stacks.iter().flat_map(|stack| &stack.containers).chain(&overview.loose);
     let open = |target: &Target| runs.iter().any(|run| !run.state.is_terminal() && run.target == *target);
     let mut needs: Vec<Need> = storage.map(unstored).into_iter().collect();
-    needs.extend(overview.hosts.iter().filter_map(|host| unreachable(host, now)));
-    needs.extend(containers().filter_map(|view| unwell(view, now)));
+    needs.extend(overview.hosts.iter().filter_map(unreachable));
+    needs.extend(containers().filter_map(unwell));
     needs.extend(containers().filter_map(|view| crashed(view, now, &open)));
     needs.extend(overview.stacks.iter().filter_map(|view| partly_up(view, now, &open)));
     needs.extend(overview.stacks.iter().filter_map(|view| drifted_stack(view, now, &open)));
@@ -52,12 +56,10 @@ pub(super) fn all(sight: &Sight<'_>, now: &Now) -> Vec<Need> {
 /// Nothing can be stored: nor can it be that somebody hid this.
 fn unstored(fault: &'static str) -> Need {
     Need {
-        id: String::new(),
         tone: "bad",
         icon: "triangle-alert",
         title: "Nothing can be stored".to_owned(),
         text: capital(fault),
-        when: None,
         href: "/health".to_owned(),
         cure: Some(Cure::at_once(Act {
             action: "try",
@@ -66,11 +68,11 @@ fn unstored(fault: &'static str) -> Need {
             href: "/needs/storage".to_owned(),
             of: "to store".to_owned(),
         })),
-        since: None,
+        ..Need::default()
     }
 }
 
-fn unreachable(host: &HostView, now: &Now) -> Option<Need> {
+fn unreachable(host: &HostView) -> Option<Need> {
     let Link::Unreachable { reason, since } = &host.link else { return None };
     let name = host.id.as_str();
     Some(Need {
@@ -79,7 +81,7 @@ fn unreachable(host: &HostView, now: &Now) -> Option<Need> {
         icon: Badge::UNREACHABLE.icon,
         title: format!("Host {} does not answer", view::shown_name(name)),
         text: view::shown_name(reason),
-        when: Some(now.when(*since)),
+        at: Some(*since),
         href: "/health".to_owned(),
         cure: Some(Cure::at_once(Act {
             action: "try",
@@ -88,16 +90,14 @@ fn unreachable(host: &HostView, now: &Now) -> Option<Need> {
             href: "/needs/hosts".to_owned(),
             of: format!("to host {name}"),
         })),
-        since: None,
+        ..Need::default()
     })
 }
 
 /// Schedules that nobody keeps: one line for all of them.
 fn ownerless(left: &[(Schedule, String)]) -> Option<Need> {
     let (first, by) = left.first()?;
-    let titles: Vec<String> =
-        left.iter().take(NAMED).map(|(one, _)| view::shown_name(&one.title())).collect();
-    let more = if left.len() > NAMED { format!(" and {} more", left.len() - NAMED) } else { String::new() };
+    let titles: Vec<String> = left.iter().map(|(one, _)| view::shown_name(&one.title())).collect();
     let ids: Vec<&str> = left.iter().map(|(one, _)| one.id.as_str()).collect();
     let is_one = |name: &String| left.iter().all(|(_, other)| other == name);
     let gone = if is_one(by) {
@@ -113,8 +113,7 @@ fn ownerless(left: &[(Schedule, String)]) -> Option<Need> {
             [_] => format!("{} has no owner", titles[0]),
             several => format!("{} schedules have no owner", several.len()),
         },
-        text: if left.len() == 1 { gone } else { format!("{gone}: {}{more}", titles.join(", ")) },
-        when: None,
+        text: if left.len() == 1 { gone } else { format!("{gone}: {}", several(&titles)) },
         href: if left.len() == 1 { format!("/schedules/{}", first.id) } else { "/schedules".to_owned() },
         cure: Some(Cure::at_once(Act {
             action: "adopt",
@@ -123,11 +122,11 @@ fn ownerless(left: &[(Schedule, String)]) -> Option<Need> {
             href: "/needs/owners".to_owned(),
             of: view::count(left.len(), "schedule"),
         })),
-        since: None,
+        ..Need::default()
     })
 }
 
-fn unwell(view: &ContainerView, now: &Now) -> Option<Need> {
+fn unwell(view: &ContainerView) -> Option<Need> {
     let container = &view.container;
     let (text, action, since) = match view.shown {
         ShownState::Unhealthy => ("Its health check fails", Action::Restart, container.unhealthy_since),
@@ -144,10 +143,11 @@ fn unwell(view: &ContainerView, now: &Now) -> Option<Need> {
         icon: badge.icon,
         title: format!("{} is {}", view::shown_name(name), badge.word.to_lowercase()),
         text: text.to_owned(),
-        when: since.map(|at| now.when(at)),
+        at: since,
         href: format!("/containers/{key}"),
         cure: cure(view, action),
         since,
+        ..Need::default()
     })
 }
 
@@ -160,7 +160,8 @@ fn since_text(view: &ContainerView) -> String {
 /// The buttons of a container that may be touched.
 fn cure(view: &ContainerView, action: Action) -> Option<Cure> {
     let touched = view.protected.is_none() && view.container.is_ordinary();
-    let act = || Act::new(action, TargetType::Container, &view.container.key(), &view.container.name);
+    let act =
+        || Act::new(Deed::Do(action), &view::target_page(&view.container.target()), &view.container.name);
     touched.then(act).map(Cure::asks)
 }
 
@@ -178,10 +179,10 @@ fn crashed(view: &ContainerView, now: &Now, open: &dyn Fn(&Target) -> bool) -> O
         icon: "circle-x",
         title: format!("{} ended with exit code {code}", view::shown_name(&container.name)),
         text: view.by_hand().map_or_else(|| "It is down".to_owned(), |by| now.words(&view::shown_name(&by))),
-        when: container.finished_at.map(|at| now.when(at)),
+        at: container.finished_at,
         href: format!("/containers/{}", container.key()),
         cure: cure(view, Action::Start),
-        since: None,
+        ..Need::default()
     })
 }
 
@@ -208,13 +209,13 @@ fn partly_up(view: &StackView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Opt
         icon: Badge::PARTIAL.icon,
         title: format!("{} is only partly up", view::shown_name(stack)),
         text: now.words(&format!("{name} is down{others}. {}", view::shown_name(&by))),
-        when: newest.map(|at| now.when(at)),
+        at: newest,
         href: format!("/stacks/{key}"),
         cure: view
             .protected
             .is_none()
-            .then(|| Cure::asks(Act::new(Action::Start, TargetType::Stack, key, stack))),
-        since: None,
+            .then(|| Cure::asks(Act::new(Deed::Do(Action::Start), &view::target_page(&target), stack))),
+        ..Need::default()
     })
 }
 
@@ -230,16 +231,13 @@ fn drifted_stack(view: &StackView, now: &Now, open: &dyn Fn(&Target) -> bool) ->
     if open(&target) || !off.iter().any(|one| has_settled(&one.wanted.spells, now)) {
         return None;
     }
-    let names: Vec<String> =
-        off.iter().take(NAMED).map(|one| view::shown_name(&one.container.name)).collect();
-    let more = if off.len() > NAMED { format!(" and {} more", off.len() - NAMED) } else { String::new() };
-    let which = format!("{}{more}", names.join(", "));
+    let names: Vec<String> = off.iter().map(|one| view::shown_name(&one.container.name)).collect();
     let (key, name) = (&view.stack.key, &view.stack.name);
     Some(drift(
         Need::id(&["drift", key, &drift_mark(wanted, &off)]),
         wanted,
         (TargetType::Stack, key, name),
-        drift_text(wanted, &which, &off, now),
+        drift_text(wanted, &several(&names), &off, now),
     ))
 }
 
@@ -294,10 +292,9 @@ fn drift(id: String, wanted: Wanted, (kind, key, name): (TargetType, &str, &str)
             if asleep { "asleep" } else { "awake" }
         ),
         text,
-        when: None,
         href: format!("/{kind}s/{key}"),
-        cure: Act::naps(kind, key, name, asleep, !asleep).pop().map(Cure::asks),
-        since: None,
+        cure: Act::naps(&format!("/{kind}s/{key}"), name, (asleep, !asleep)).pop().map(Cure::asks),
+        ..Need::default()
     }
 }
 
@@ -310,11 +307,8 @@ fn found(of: &[&ContainerView], (kind, key, name): (TargetType, &str, &str), now
         .filter_map(|view| Some((*view, view.wanted.by_override.as_ref().filter(|one| one.is_unproven())?)))
         .collect();
     let (_, first) = found.first()?;
-    let names: Vec<String> =
-        found.iter().take(NAMED).map(|(view, _)| view::shown_name(&view.container.name)).collect();
-    let more = if found.len() > NAMED { format!(" and {} more", found.len() - NAMED) } else { String::new() };
-    let which =
-        if kind == TargetType::Stack { format!("{}{more}: s", names.join(", ")) } else { "S".to_owned() };
+    let names: Vec<String> = found.iter().map(|(view, _)| view::shown_name(&view.container.name)).collect();
+    let which = if kind == TargetType::Stack { format!("{}: s", several(&names)) } else { "S".to_owned() };
     let ids: Vec<&str> = found.iter().map(|(_, one)| one.id.as_str()).collect();
     let since = found.iter().map(|(_, one)| one.created_at).max();
     let until = now.when(first.until).short;
@@ -324,7 +318,7 @@ fn found(of: &[&ContainerView], (kind, key, name): (TargetType, &str, &str), now
         icon: Badge::DRIFTED.icon,
         title: format!("{} was found running in its sleep hours", view::shown_name(name)),
         text: format!("{which}tarted while nobody was watching, so it stays awake until {until}"),
-        when: since.map(|at| now.when(at)),
+        at: since,
         href: format!("/{kind}s/{key}"),
         cure: Some(Cure::at_once(Act {
             action: "nap-again",
@@ -333,7 +327,7 @@ fn found(of: &[&ContainerView], (kind, key, name): (TargetType, &str, &str), now
             href: format!("/{kind}s/{key}/nap-again"),
             of: view::shown_name(name),
         })),
-        since: None,
+        ..Need::default()
     })
 }
 
@@ -346,10 +340,8 @@ fn odd_label(view: &ContainerView) -> Option<Need> {
         icon: "triangle-alert",
         title: format!("{name} has a label DockNap cannot read"),
         text: view::shown_name(&problem),
-        when: None,
         href: format!("/containers/{}", view.container.key()),
-        cure: None,
-        since: None,
+        ..Need::default()
     })
 }
 
@@ -364,20 +356,20 @@ fn failed(runs: &[Run], now: &Now, needs: &mut Vec<Need>) {
         seen.push(&run.target);
         let (kind, key, name) =
             (run.target.target_type(), run.target.key(), view::shown_name(&run.target_name));
-        let when = Some(now.when(run.finished_at.unwrap_or(run.created_at)));
+        let at = Some(run.finished_at.unwrap_or(run.created_at));
         let href = format!("/runs/{}", run.id);
         if run.state == RunState::Skipped && run.reason.starts_with(NOTHING_NAPPED) {
-            let start = Act::new(Action::Start, kind, &key, &run.target_name);
+            let start = Act::new(Deed::Do(Action::Start), &format!("/{kind}s/{key}"), &run.target_name);
             needs.push(Need {
                 id: Need::id(&["run", run.id.as_str()]),
                 tone: "warn",
                 icon: "sunrise",
                 title: format!("Nothing of {name} was woken"),
                 text: "DockNap had put nothing of it to sleep".to_owned(),
-                when,
+                at,
                 cure: Some(Cure::asks(Act { label: "Start all now", ..start })),
                 href,
-                since: None,
+                ..Need::default()
             });
         } else if run.state.needs_attention() {
             let badge = Badge::from(run.state);
@@ -394,10 +386,10 @@ fn failed(runs: &[Run], now: &Now, needs: &mut Vec<Need>) {
                 icon: badge.icon,
                 title: format!("{} {name}: {}", run.action.label(), badge.word.to_lowercase()),
                 text: words::in_short(&run.reason, now),
-                when,
+                at,
                 cure: Some(Cure::at_once(retry)),
                 href,
-                since: None,
+                ..Need::default()
             });
         }
     }

@@ -5,24 +5,25 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::app::needs::Hidden;
-use crate::app::stacks::Overview;
+use crate::app::needs::{self as service, Hidden};
+use crate::app::stacks::{self, Overview};
+use crate::app::{Result, history, schedules};
+use crate::domain::inventory::Link;
 use crate::domain::run::Run;
 use crate::domain::schedule::Schedule;
 use crate::domain::sorted;
 use crate::domain::text::hex;
+use crate::web::auth::Needs;
+use crate::web::page::Page;
 use crate::web::pages::actions::Act;
-use crate::web::view::{Now, When};
+use crate::web::view::Now;
 
 pub(super) mod acts;
 mod lines;
 
-/// What mends something.
-#[derive(Clone, Debug)]
-pub struct Cure {
-    /// The button, and where it leads.
+/// What mends something: a button, and whether it does that at once, without a question.
+pub(super) struct Cure {
     pub act: Act,
-    /// It is done at once, without a question.
     pub at_once: bool,
 }
 
@@ -37,8 +38,8 @@ impl Cure {
 }
 
 /// Something a person should look at.
-#[derive(Clone, Debug)]
-pub struct Need {
+#[derive(Default)]
+pub(super) struct Need {
     /// Stands for the thing and what happened to it: something new makes it another one. Empty where it cannot be hidden.
     pub id: String,
     /// `bad` or `warn`.
@@ -48,19 +49,21 @@ pub struct Need {
     pub title: String,
     pub text: String,
     /// Since when.
-    pub when: Option<When>,
+    pub at: Option<Timestamp>,
     /// Where to look.
     pub href: String,
     /// What mends it.
     pub cure: Option<Cure>,
+    /// Until when it is hidden, where it is.
+    pub until: Option<Timestamp>,
     /// Since when, where that alone tells it from the time before.
     since: Option<Timestamp>,
 }
 
 impl Need {
-    /// Where it is hidden, or shown again.
-    pub fn turn(&self, hides: bool) -> String {
-        format!("/needs/{}/{}", self.id, if hides { "hide" } else { "show" })
+    /// The word in the URL that hides it, or shows it again.
+    pub(super) fn turn(&self) -> &'static str {
+        if self.until.is_none() { "hide" } else { "show" }
     }
 
     /// The id of what happened to a thing, by all that makes it this and no other.
@@ -74,53 +77,51 @@ impl Need {
     }
 }
 
-/// What somebody hid, with the end of that.
-#[derive(Clone, Debug)]
-pub struct HiddenNeed {
-    pub need: Need,
-    /// Until when.
-    pub until: When,
-}
-
-/// All that is looked at for them.
-#[derive(Clone, Copy, Debug)]
-pub struct Sight<'a> {
+/// All that is looked at for the first page.
+pub(super) struct Sight {
     /// Hosts, stacks and containers.
-    pub overview: &'a Overview,
+    pub overview: Overview,
     /// The newest runs.
-    pub runs: &'a [Run],
+    runs: Vec<Run>,
     /// Schedules whose account is gone, with its name.
-    pub left: &'a [(Schedule, String)],
+    left: Vec<(Schedule, String)>,
     /// What stands in the way of storing anything.
-    pub storage: Option<&'static str>,
+    storage: Option<&'static str>,
 }
 
-impl Sight<'_> {
+impl Sight {
+    pub(super) async fn look<R: Needs>(page: &Page<R>) -> Result<Self> {
+        let (app, actor, now) = (&page.app, &page.actor, &page.shell.now);
+        Ok(Self {
+            overview: stacks::board(app, actor, (now.midnight(0), now.midnight(1))).await?,
+            runs: history::newest(app, actor).await?,
+            left: schedules::left(app, actor).await?,
+            storage: service::storage_fault(actor)?,
+        })
+    }
+
     /// Everything there is to look at was looked at.
-    pub fn is_whole(&self) -> bool {
-        use crate::domain::inventory::Link;
+    pub(super) fn is_whole(&self) -> bool {
         self.overview.hosts.iter().all(|host| matches!(host.link, Link::Connected { .. }))
     }
 
     /// What does not answer or store, what is unwell or failed now, stacks that are only partly up, what is not as its
     /// rule says, labels that mean nothing, schedules that nobody keeps, and each target whose newest run failed not long
     /// ago. The newest first; what has no known beginning comes last, but for what keeps DockNap itself from its work.
-    pub fn needs(&self, now: &Now) -> Vec<Need> {
+    pub(super) fn needs(&self, now: &Now) -> Vec<Need> {
         let mut needs = lines::all(self, now);
-        sorted::by_key(&mut needs, |need| {
-            (!need.id.is_empty(), Reverse(need.when.as_ref().map(|when| when.iso.clone())))
-        });
+        sorted::by_key(&mut needs, |need| (!need.id.is_empty(), Reverse(need.at.map(|at| at.as_second()))));
         needs
     }
 }
 
 /// Those that are to be seen, and those that are hidden.
-pub fn part(needs: Vec<Need>, hidden: &[Hidden], now: &Now) -> (Vec<Need>, Vec<HiddenNeed>) {
+pub(super) fn part(needs: Vec<Need>, hidden: &[Hidden]) -> (Vec<Need>, Vec<Need>) {
     let (mut seen, mut unseen) = (Vec::new(), Vec::new());
     for need in needs {
         let is_new = |since: Timestamp| need.since.is_some_and(|begun| begun > since);
         match hidden.iter().find(|one| one.need == need.id && !is_new(one.since)) {
-            Some(one) => unseen.push(HiddenNeed { need, until: now.when(one.until) }),
+            Some(one) => unseen.push(Need { until: Some(one.until), ..need }),
             None => seen.push(need),
         }
     }

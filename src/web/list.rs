@@ -1,0 +1,157 @@
+//! A list that its URL narrows: what was asked for, the same with something changed, and what is wrong with it.
+
+use jiff::Timestamp;
+use jiff::civil::{Date, Time};
+
+use super::form::Typed;
+use super::view::{Now, shown_name};
+use crate::app::paging::Page;
+use crate::app::{Error, FieldError, Result};
+use crate::domain::time;
+
+/// What the URL of a list says.
+pub struct ListQuery {
+    /// The list's address, below the base path.
+    path: &'static str,
+    /// The fields that narrow it, in the order of the URL.
+    fields: &'static [&'static str],
+    typed: Typed,
+    pub errors: Vec<FieldError>,
+}
+
+impl ListQuery {
+    pub fn new(path: &'static str, fields: &'static [&'static str], typed: Typed) -> Self {
+        Self { path, fields, typed, errors: Vec::new() }
+    }
+
+    /// The value of a field as it was typed; empty where there is none.
+    pub fn get(&self, field: &str) -> &str {
+        self.typed.get(field)
+    }
+
+    /// The value of a field without the spaces around it; `None` where nothing else is there.
+    pub fn text(&self, field: &str) -> Option<String> {
+        self.typed.filled(field).map(|text| text.trim().to_owned())
+    }
+
+    /// What is wrong with a field.
+    pub fn error(&self, field: &str) -> Option<&str> {
+        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
+    }
+
+    /// The query, such as `?state=failed`, with some fields changed; what is empty is left out.
+    pub fn query(&self, changed: &[(&str, &str)]) -> String {
+        let change = |name: &str| changed.iter().find(|(field, _)| *field == name).map(|(_, value)| *value);
+        let others = changed.iter().map(|(field, _)| *field).filter(|field| !self.fields.contains(field));
+        let names = self.fields.iter().copied().chain(others);
+        let pairs: Vec<(&str, &str)> = names
+            .map(|name| (name, change(name).unwrap_or_else(|| self.get(name))))
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        match serde_urlencoded::to_string(pairs) {
+            Ok(query) if !query.is_empty() => format!("?{query}"),
+            _ => String::new(),
+        }
+    }
+
+    /// The query with one field changed.
+    pub fn query_having(&self, field: &str, value: &str) -> String {
+        self.query(&[(field, value)])
+    }
+
+    /// The list from its first row on.
+    pub fn start(&self) -> String {
+        self.with(&[])
+    }
+
+    /// The list from its first row on, with some fields changed.
+    pub fn with(&self, changed: &[(&str, &str)]) -> String {
+        format!("{}{}", self.path, self.query(changed))
+    }
+
+    /// The list from its first row on, with one field changed.
+    pub fn having(&self, field: &str, value: &str) -> String {
+        self.with(&[(field, value)])
+    }
+
+    /// The list as a file of that ending.
+    pub fn file(&self, ending: &str) -> String {
+        format!("{}.{ending}{}", self.path, self.query(&[]))
+    }
+
+    /// The part of the list that is wanted.
+    pub fn page(&self) -> Result<Page> {
+        Page::parse(None, Some(self.get("cursor")))
+    }
+
+    /// It begins with the newest row.
+    pub fn is_first(&self) -> bool {
+        self.get("cursor").is_empty()
+    }
+
+    /// The instants from the day in `from` up to the end of the day in `to`.
+    pub fn days(&mut self, now: &Now) -> (Option<Timestamp>, Option<Timestamp>) {
+        let (from, to) = (self.day("from", now, false), self.day("to", now, true));
+        if from.is_some_and(|from| to.is_some_and(|to| to <= from)) {
+            self.errors.push(FieldError::new("to", "use the first day or a later one"));
+        }
+        (from, to)
+    }
+
+    /// The instant at which the day in a field begins, or is over.
+    fn day(&mut self, field: &str, now: &Now, over: bool) -> Option<Timestamp> {
+        let text = self.typed.filled(field)?.trim();
+        let instant = text.parse::<Date>().ok().and_then(|day| {
+            let day = if over { day.tomorrow().ok()? } else { day };
+            time::resolve(day.to_datetime(Time::midnight()), &now.zone)
+        });
+        if instant.is_none() {
+            self.errors.push(FieldError::new(field, "use a day such as 2026-11-25"));
+        }
+        instant
+    }
+
+    /// What narrows the list, in words, each with its field: a text after the words that lead to it.
+    pub fn narrowed<'a>(&self, words: &[(&'a str, &str)]) -> Vec<(&'a str, String)> {
+        let words = words.iter().filter_map(|(field, before)| {
+            Some((*field, format!("{before}{}", shown_name(self.typed.filled(field)?))))
+        });
+        words.collect()
+    }
+
+    /// The same where nothing is wrong with it, for an answer that has no form to show that in.
+    pub fn checked(self) -> Result<Self> {
+        if self.errors.is_empty() { Ok(self) } else { Err(Error::Invalid(self.errors)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_changes_field_by_field() {
+        let typed = Typed::of([("to", "2026-11-27"), ("state", "failed"), ("cursor", "abc"), ("q", "a&b")]);
+        let mut list = ListQuery::new("/runs", &["state", "q", "to"], typed);
+        assert_eq!(list.start(), "/runs?state=failed&q=a%26b&to=2026-11-27", "the cursor is no part of it");
+        assert_eq!(list.with(&[("q", ""), ("cursor", "def")]), "/runs?state=failed&to=2026-11-27&cursor=def");
+        assert_eq!(list.file("csv"), "/runs.csv?state=failed&q=a%26b&to=2026-11-27");
+        assert_eq!(ListQuery::new("/runs", &["state"], Typed::default()).start(), "/runs");
+        let (from, to) = list.days(&Now::sample());
+        assert_eq!((from, to.map(|at| at.to_string()).as_deref()), (None, Some("2026-11-27T23:00:00Z")));
+        assert!(!list.is_first() && list.errors.is_empty());
+    }
+
+    #[test]
+    fn days_that_are_none_are_told_apart_from_days_in_the_wrong_order() {
+        let days = |from: &str, to: &str| {
+            let typed = Typed::of([("from", from), ("to", to)]);
+            let mut list = ListQuery::new("/runs", &["from", "to"], typed);
+            list.days(&Now::sample());
+            list.errors.into_iter().map(|error| error.field).collect::<Vec<_>>()
+        };
+        assert_eq!(days("2026-11-27", "2026-11-27"), [""; 0]);
+        assert_eq!(days("2026-11-28", "2026-11-27"), ["to"]);
+        assert_eq!(days("soon", "2026-02-30"), ["from", "to"]);
+    }
+}
