@@ -6,8 +6,8 @@
 FROM docker.io/library/rust:1.95-slim-bookworm AS docknap-binary
 WORKDIR /src
 COPY . .
-# Static against glibc.
-RUN built=$(scripts/release) && mkdir -p /out/data && cp "$built" /out/docknap
+# Static, as .cargo/config.toml says.
+RUN cargo build --release --locked && mkdir -p /out/data && cp target/*/release/docknap /out/docknap
 
 FROM scratch AS image
 LABEL org.opencontainers.image.title="DockNap" \
