@@ -25,65 +25,37 @@ pub(super) fn routes() -> Routes {
     Routes::new().get("/report", Access::VIEWER, show)
 }
 
-/// One figure of the whole week.
-struct Sum {
-    /// `Asleep`
-    label: &'static str,
-    /// `62`
-    value: String,
-    /// `h`
-    unit: String,
-    /// What must be known beside it.
-    note: String,
-}
-
-/// One stack, or a container without one.
-struct ReportRow {
-    name: String,
-    /// Its page, while it is there.
-    href: Option<String>,
-    /// `14 container naps, 2 of them paused`
-    naps: String,
-    /// Of 100.
-    width: String,
-    /// `62 h`
-    hours: String,
-    /// `37 %`
-    share: String,
-    /// `41 GiB·h`, or a dash.
-    memory: String,
-    /// `1.4 core·h`, or a dash.
-    cpu: String,
-    /// `0.21 kWh`, or a dash.
-    energy: String,
-    /// `0.07 €`, or a dash.
-    money: String,
-}
+/// One figure of the whole week: what it is, how much, and what must be known beside it.
+type Sum = (&'static str, String, &'static str, String);
 
 /// One week of the trend.
-struct Bar {
-    /// `2026-W48`
-    week: String,
-    /// `23–29 Nov`
-    span: String,
-    /// `W48`
-    short: String,
-    /// `62`
-    hours: String,
-    /// `41 GiB·h`, or a dash.
-    memory: String,
-    /// It is the week on show.
-    here: bool,
+struct Bar<'a> {
+    week: Week,
+    amount: &'a Amount,
     /// Where it stands, in the picture's units.
     x: usize,
-    /// Its middle.
-    middle: usize,
+    /// Of the picture's units.
+    height: f64,
+}
+
+impl Bar<'_> {
     /// Its upper edge.
-    y: String,
-    /// Its height.
-    height: String,
+    fn y(&self) -> String {
+        format!("{:.1}", BAR.1 - self.height)
+    }
+
     /// Where its number stands.
-    above: String,
+    fn above(&self) -> String {
+        format!("{:.1}", BAR.1 - self.height - 4.0)
+    }
+
+    fn hours(&self) -> String {
+        hours(self.amount)
+    }
+
+    fn span(&self) -> String {
+        span(self.week, false)
+    }
 }
 
 /// The report of one week.
@@ -91,100 +63,129 @@ struct Bar {
 #[template(path = "report/index.html")]
 struct ReportPage<'a> {
     shell: &'a Shell,
-    /// `Slept 62 h this week: 41 GiB·h of memory given back.`
-    sentence: String,
-    /// `23–29 Nov 2026`
-    span: String,
-    /// `Week 48, so far`
-    label: String,
-    /// The week before.
-    before: String,
-    /// The week after, where it has begun.
-    after: Option<String>,
-    /// The week is not over.
-    current: bool,
-    /// The figures of the whole week.
-    sums: Vec<Sum>,
-    /// The longest asleep first.
-    rows: Vec<ReportRow>,
-    /// How many were looked at, and what that means.
-    note: String,
-    /// Energy can be told.
-    energy: bool,
-    /// Money can be told.
-    money: bool,
-    /// What the picture shows, in words.
-    trend_title: String,
-    /// Eight weeks, the oldest first.
-    trend: Vec<Bar>,
+    report: &'a Report,
 }
 
 impl<'a> ReportPage<'a> {
-    fn new(shell: &'a Shell, report: &Report) -> Self {
-        let current = report.is_current();
-        let week = report.week;
-        let sentence = sentence(report, current);
-        let elapsed = report.elapsed_ms().max(1);
-        let highest = report.trend.iter().map(|(_, amount)| amount.asleep_ms).max().unwrap_or(0).max(HOUR_MS);
-        let trend: Vec<Bar> =
-            report.trend.iter().zip(0..).map(|(part, place)| bar(part, place, highest, week)).collect();
-        let hours: Vec<&str> = trend.iter().map(|bar| bar.hours.as_str()).collect();
-        Self {
-            shell,
-            sentence,
-            span: span(week, true),
-            label: format!("Week {}{}", week.number(), if current { ", so far" } else { "" }),
-            before: week.later(-1).text(),
-            after: (!current && report.span.1 <= shell.now.at).then(|| week.later(1).text()),
-            current,
-            sums: sums(report),
-            rows: report.rows.iter().map(|row| ReportRow::new(row, &report.prices, elapsed)).collect(),
-            note: note(&report.total),
-            energy: report.prices.has_watts(),
-            money: report.prices.has_watts() && report.prices.price_per_kwh.is_some(),
-            trend_title: format!("Hours asleep in each of the last eight weeks: {}", hours.join(", ")),
-            trend,
+    fn sentence(&self) -> String {
+        sentence(self.report)
+    }
+
+    /// `23–29 Nov 2026`
+    fn span(&self) -> String {
+        span(self.report.week, true)
+    }
+
+    fn before(&self) -> String {
+        self.report.week.later(-1).text()
+    }
+
+    /// The week after, where it has begun.
+    fn after(&self) -> Option<String> {
+        let has_begun = !self.report.is_current() && self.report.span.1 <= self.shell.now.at;
+        has_begun.then(|| self.report.week.later(1).text())
+    }
+
+    fn has_money(&self) -> bool {
+        self.report.prices.has_watts() && self.report.prices.price_per_kwh.is_some()
+    }
+
+    /// How many were looked at, and what that means.
+    fn note(&self) -> String {
+        note(&self.report.total)
+    }
+
+    fn naps(&self, row: &Row) -> String {
+        match (row.target.target_type(), row.amount.pauses) {
+            (TargetType::Stack, 0) => naps(row.amount.naps),
+            (TargetType::Container, 0) => format!("{}, no stack", naps(row.amount.naps)),
+            (_, pauses) => format!("{}, {pauses} of them paused", naps(row.amount.naps)),
         }
     }
-}
 
-impl ReportRow {
-    fn new(row: &Row, prices: &Prices, elapsed_ms: i64) -> Self {
-        let amount = &row.amount;
-        let share = percent(amount.asleep_ms, elapsed_ms);
-        let kind = row.target.target_type();
-        Self {
-            name: view::shown_name(&row.name),
-            href: row.key.as_ref().map(|key| match kind {
-                TargetType::Stack => format!("/stacks/{key}"),
-                TargetType::Container => format!("/containers/{key}"),
-            }),
-            naps: match (kind, amount.pauses) {
-                (TargetType::Stack, 0) => naps(amount.naps),
-                (TargetType::Container, 0) => format!("{}, no stack", naps(amount.naps)),
-                (_, pauses) => format!("{}, {pauses} of them paused", naps(amount.naps)),
-            },
-            width: format!("{:.1}", share.min(100.0)),
-            hours: format!("{} h", hours(amount)),
-            share: format!("{share:.0} %"),
-            memory: gib_hours(amount),
-            cpu: amount.core_hours().map_or_else(dash, |cpu| format!("{} core·h", figure(cpu))),
-            energy: prices.kwh(amount).map_or_else(dash, |kwh| format!("{} kWh", figure(kwh))),
-            money: prices.money(amount).map_or_else(dash, |money| priced(money, prices)),
+    fn hours(&self, row: &Row) -> String {
+        hours(&row.amount)
+    }
+
+    /// Of the time that has passed, in percent.
+    fn share(&self, row: &Row) -> f64 {
+        percent(row.amount.asleep_ms, self.report.elapsed_ms().max(1))
+    }
+
+    fn width(&self, row: &Row) -> String {
+        format!("{:.1}", self.share(row).min(100.0))
+    }
+
+    fn memory(&self, amount: &Amount) -> Option<String> {
+        amount.gib_hours().map(figure)
+    }
+
+    fn cpu(&self, row: &Row) -> Option<String> {
+        row.amount.core_hours().map(figure)
+    }
+
+    fn energy(&self, row: &Row) -> Option<String> {
+        self.report.prices.kwh(&row.amount).map(figure)
+    }
+
+    fn money(&self, row: &Row) -> Option<String> {
+        let prices = &self.report.prices;
+        prices.money(&row.amount).map(|money| priced(money, prices))
+    }
+
+    /// The figures of the whole week.
+    fn sums(&self) -> Vec<Sum> {
+        let (total, prices) = (&self.report.total, &self.report.prices);
+        let value = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), figure);
+        let over = match self.report.rows.len() {
+            1 => "one stack".to_owned(),
+            more => format!("all {more} stacks together"),
+        };
+        let mut sums = vec![
+            ("Asleep", hours(total), "h", over),
+            (
+                "Memory given back",
+                value(total.gib_hours()),
+                "GiB·h",
+                "a GiB free for an hour is one".to_owned(),
+            ),
+            (
+                "CPU given back",
+                value(total.core_hours()),
+                "core·h",
+                "at each one’s average before".to_owned(),
+            ),
+        ];
+        if prices.has_watts() {
+            let money = prices.money(total).map(|money| format!("about {}", priced(money, prices)));
+            let note = money.unwrap_or_else(|| "an estimate".to_owned());
+            sums.push(("Energy not used", value(prices.kwh(total)), "kWh", note));
         }
+        sums
+    }
+
+    /// Eight weeks, the oldest first.
+    fn trend(&self) -> Vec<Bar<'a>> {
+        let trend = &self.report.trend;
+        let highest = trend.iter().map(|(_, amount)| amount.asleep_ms).max().unwrap_or(0).max(HOUR_MS);
+        let bar = |(place, (week, amount)): (usize, &'a (Week, Amount))| {
+            let height = percent(amount.asleep_ms, highest) / 100.0 * BAR.0;
+            // What is not nothing can be seen.
+            let height = if amount.asleep_ms > 0 { height.max(2.0) } else { 0.0 };
+            Bar { week: *week, amount, x: place * 40 + 5, height }
+        };
+        trend.iter().enumerate().map(bar).collect()
+    }
+
+    /// What the picture shows, in words.
+    fn trend_title(&self) -> String {
+        let hours: Vec<String> = self.report.trend.iter().map(|(_, amount)| hours(amount)).collect();
+        format!("Hours asleep in each of the last eight weeks: {}", hours.join(", "))
     }
 }
 
 fn naps(count: u64) -> String {
     view::count(usize::try_from(count).unwrap_or(usize::MAX), "container nap")
-}
-
-fn dash() -> String {
-    "—".to_owned()
-}
-
-fn gib_hours(amount: &Amount) -> String {
-    amount.gib_hours().map_or_else(dash, |gib| format!("{} GiB·h", figure(gib)))
 }
 
 fn priced(money: f64, prices: &Prices) -> String {
@@ -229,8 +230,9 @@ fn span(week: Week, year: bool) -> String {
     }
 }
 
-fn sentence(report: &Report, current: bool) -> String {
-    let when = if current { "this week".to_owned() } else { format!("in week {}", report.week.number()) };
+fn sentence(report: &Report) -> String {
+    let number = report.week.number();
+    let when = if report.is_current() { "this week".to_owned() } else { format!("in week {number}") };
     if report.total.asleep_ms == 0 {
         return format!("Nothing slept {when}.");
     }
@@ -239,32 +241,6 @@ fn sentence(report: &Report, current: bool) -> String {
         Some(gib) if gib > 0.0 => format!("{slept}: {} GiB·h of memory given back.", figure(gib)),
         _ => format!("{slept}."),
     }
-}
-
-fn sums(report: &Report) -> Vec<Sum> {
-    let total = &report.total;
-    let sum = |label, value: Option<f64>, unit: &str, note: &str| Sum {
-        label,
-        value: value.map_or_else(dash, figure),
-        unit: unit.to_owned(),
-        note: note.to_owned(),
-    };
-    let over = match report.rows.len() {
-        1 => "one stack".to_owned(),
-        more => format!("all {more} stacks together"),
-    };
-    let mut sums = vec![
-        Sum { value: hours(total), ..sum("Asleep", None, "h", &over) },
-        sum("Memory given back", total.gib_hours(), "GiB·h", "a GiB free for an hour is one"),
-        sum("CPU given back", total.core_hours(), "core·h", "at each one’s average before"),
-    ];
-    if report.prices.has_watts() {
-        let kwh = report.prices.kwh(total);
-        let money =
-            report.prices.money(total).map(|money| format!("about {}", priced(money, &report.prices)));
-        sums.push(sum("Energy not used", kwh, "kWh", money.as_deref().unwrap_or("an estimate")));
-    }
-    sums
 }
 
 /// How many were looked at.
@@ -289,26 +265,6 @@ fn note(total: &Amount) -> String {
     [looked.as_str(), paused].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(" ")
 }
 
-fn bar((week, amount): &(Week, Amount), place: usize, highest: i64, here: Week) -> Bar {
-    let height = percent(amount.asleep_ms, highest) / 100.0 * BAR.0;
-    // What is not nothing can be seen.
-    let height = if amount.asleep_ms > 0 { height.max(2.0) } else { 0.0 };
-    let x = place * 40 + 5;
-    Bar {
-        week: week.text(),
-        span: span(*week, false),
-        short: format!("W{}", week.number()),
-        hours: hours(amount),
-        memory: gib_hours(amount),
-        here: *week == here,
-        x,
-        middle: x + 15,
-        y: format!("{:.1}", BAR.1 - height),
-        height: format!("{height:.1}"),
-        above: format!("{:.1}", BAR.1 - height - 4.0),
-    }
-}
-
 /// Which week is wanted.
 #[derive(Debug, Default, Deserialize)]
 struct Asked {
@@ -323,5 +279,5 @@ async fn show(page: Page<Viewer>, Query(asked): Query<Asked>) -> Result<Response
     };
     let first = now.habits.week_start.day();
     let report = report::of_week(&page.app, &page.actor, week, &now.zone, first).await?;
-    page.render(&ReportPage::new(&page.shell, &report))
+    page.render(&ReportPage { shell: &page.shell, report: &report })
 }
