@@ -36,9 +36,9 @@ impl Audit {
 
     /// What it is about, by its name at the time: `schedule`, `stack`, `container`, `run`, `user`, `settings` and so on.
     pub fn object(mut self, kind: &str, id: Option<&str>, name: &str) -> Self {
-        self.0.object_type = kind.to_owned();
+        kind.clone_into(&mut self.0.object_type);
         self.0.object_id = id.map(str::to_owned);
-        self.0.object_name = name.to_owned();
+        name.clone_into(&mut self.0.object_name);
         self
     }
 

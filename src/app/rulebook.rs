@@ -130,8 +130,10 @@ impl RuleBook {
     /// As if a calendar named these dates.
     #[must_use]
     pub(super) fn with_dates(&self, dates: Dates) -> Self {
-        let others = self.calendars.iter().filter(|known| known.id != dates.id).cloned();
-        Self { calendars: Arc::new(others.chain([dates.clone()]).collect()), ..self.clone() }
+        let mut calendars: Vec<Dates> =
+            self.calendars.iter().filter(|known| known.id != dates.id).cloned().collect();
+        calendars.push(dates);
+        Self { calendars: Arc::new(calendars), ..self.clone() }
     }
 
     /// What naps on a host.

@@ -144,7 +144,7 @@ impl<'a> Foretold<'a> {
         let schedule_id = change.schedule?;
         let wakes_all = |one: &&super::desired::WindowRule| one.id == schedule_id && one.wake == Wake::All;
         let action = match change.wanted? {
-            Wanted::Awake if naps || windows.iter().any(|one| wakes_all(one)) => Action::Start,
+            Wanted::Awake if naps || windows.iter().any(wakes_all) => Action::Start,
             Wanted::Asleep => windows.first().map_or(Action::Stop, |rule| rule.sleep),
             Wanted::Awake | Wanted::Hold => return None,
         };

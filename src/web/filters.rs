@@ -1,5 +1,7 @@
 //! The words of the pages, as filters of the templates: `{{ one.until|when(shell) }}`, `{{ one.target_name|name }}`.
 
+#![expect(clippy::inline_always, reason = "what `filter_fn` makes of a function says so")]
+
 use std::fmt::Write as _;
 
 use askama::filters::{Html, Safe, escape};

@@ -62,6 +62,7 @@ impl Default for Now {
 impl Now {
     /// For tests: Friday 27 November 2026, 20:12 in Berlin.
     #[cfg(test)]
+    #[expect(clippy::missing_panics_doc, reason = "a test may panic")]
     pub fn sample() -> Self {
         let zone = TimeZone::get("Europe/Berlin").expect("a zone");
         Self { at: "2026-11-27T20:12:00+01:00".parse().expect("an instant"), zone, habits: Habits::default() }

@@ -159,6 +159,8 @@ fn no_template_leaves_the_escaping_or_hides_a_block_in_a_condition() {
         let flat: String = text.split_whitespace().collect();
         assert!(!flat.contains("|safe"), "{}: |safe", path.display());
         assert!(!text.contains("style=") && !text.contains("<style"), "{}: inline style", path.display());
+        let long = text.lines().find(|line| line.chars().count() > 120);
+        assert_eq!(long, None, "{}: a line past 120 columns", path.display());
         let mut inside = 0_i32;
         for tag in text.split("{%").skip(1) {
             let word = tag.trim_start_matches('-').split_whitespace().next().unwrap_or_default();

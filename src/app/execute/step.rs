@@ -244,7 +244,7 @@ impl Operation {
         for _ in 0..2 {
             self.asked = true;
             match self.host.stop(&container.id, self.grace, grace).await {
-                Ok(_) => failure = None,
+                Ok(()) => failure = None,
                 Err(
                     error @ (DockerError::TimedOut
                     | DockerError::Server { .. }
@@ -323,7 +323,7 @@ impl Operation {
     /// Looks whether a container is as wanted after an answer that says yes or no.
     async fn judge(&self, answer: Result<(), DockerError>, wanted: ContainerState) -> Try {
         let failure = match answer {
-            Ok(_) => None,
+            Ok(()) => None,
             Err(error @ (DockerError::Unreachable { .. } | DockerError::ProxyRefused { .. })) => {
                 return Err(error.into());
             }

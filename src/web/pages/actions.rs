@@ -8,7 +8,7 @@ use std::slice::ChunkBy;
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::Response;
 
 use super::deeds::Deed;
 use super::ends::Ends;
@@ -24,10 +24,9 @@ use crate::web::Web;
 use crate::web::auth::Needs;
 use crate::web::filters;
 use crate::web::form::Typed;
-use crate::web::htmx::Htmx;
 use crate::web::page::Page;
 use crate::web::session;
-use crate::web::shell::{Flash, Notes, Shell};
+use crate::web::shell::{Flash, Shell};
 use crate::web::view::{self, Link};
 
 /// A button that leads to the question.
@@ -139,7 +138,6 @@ impl Part {
     }
 
     /// What must be so before a step, and why it is there; empty where there is nothing to say.
-    #[expect(clippy::unused_self, reason = "a template calls it")]
     fn note(&self, step: &PlannedStep) -> String {
         let waits = Some(view::waits(&step.wait_for)).filter(|waits| !waits.is_empty());
         let waits = waits.map(|waits| format!("waits for {waits}"));
@@ -230,7 +228,7 @@ impl Question {
 
     /// The same question in the words of naps.
     #[must_use]
-    pub(super) fn as_nap(self, wakes: bool, target: &Target, name: &str) -> Self {
+    pub(super) fn into_nap(self, wakes: bool, target: &Target, name: &str) -> Self {
         let Self { title, label, icon, .. } =
             Self::of(if wakes { Deed::Wake } else { Deed::Nap }, target, name);
         Self { title, label, icon, harsh: false, ..self }
@@ -271,31 +269,6 @@ impl Question {
     fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
-}
-
-/// The question as htmx or a browser asks for it, for a handler without a [`Page`].
-pub(super) fn asked(shell: Shell, htmx: &Htmx, q: Question) -> Result<Html<String>> {
-    if htmx.partial {
-        super::html(&ConfirmDialog { shell: &shell, q: &q })
-    } else {
-        super::html(&ConfirmPage { shell: &shell, q: &q })
-    }
-}
-
-/// The same as [`Page::stay`], for a handler without a [`Page`].
-pub(super) async fn stay(
-    web: &Web,
-    htmx: &Htmx,
-    notes: &Notes,
-    shell: &Shell,
-    back: &str,
-    toast: Flash,
-) -> Result<Response> {
-    if htmx.partial {
-        return Ok(toast.alone(shell)?.into_response());
-    }
-    notes.leave(toast).await;
-    Ok(super::go(web, htmx, back))
 }
 
 /// To the run that was asked for; says so where it was under way already.

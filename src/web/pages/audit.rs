@@ -252,16 +252,17 @@ async fn index(page: Page, Query(typed): Query<Typed>) -> Result<Response> {
     let shell = &page.shell;
     let (list, filter) = read(typed, &shell.now);
     let (part, sound) = (list.page()?, list.errors.is_empty());
-    let listed = match sound {
-        true => audit::list(&page.app, &page.actor, &filter, &part).await?,
-        false => Paged { items: Vec::new(), next_cursor: None },
+    let listed = if sound {
+        audit::list(&page.app, &page.actor, &filter, &part).await?
+    } else {
+        Paged { items: Vec::new(), next_cursor: None }
     };
     let counts = sound && list.is_first() && filter.run.is_none();
     let mut narrowed = list.narrowed(&NARROWS);
     for (field, label) in &mut narrowed {
         match *field {
             "event" => *label = capital(&deed(label)),
-            "run" => *label = "One run".to_owned(),
+            "run" => "One run".clone_into(label),
             _ => {}
         }
     }

@@ -3,10 +3,10 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use jiff::civil::Date;
 
-use super::actions::{self, Question};
+use super::actions::Question;
 use super::schedules::Difference;
 use crate::app::calendars::{self, Dates, Listed};
 use crate::app::{Error, FieldError, Result};
@@ -334,7 +334,7 @@ async fn ask_delete(page: Page<Admin>, Path(id): Path<String>) -> Result<Respons
         rev: Some(calendar.rev),
         ..Question::default()
     };
-    Ok(actions::asked(page.shell, &page.htmx, question)?.into_response())
+    question.ask(&page)
 }
 
 async fn delete(page: Page<Admin>, Path(id): Path<String>, typed: Typed) -> Result<Response> {

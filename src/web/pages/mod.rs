@@ -1,13 +1,9 @@
 //! Pages for people. Each file holds the view structs of its noun, what fills them from domain values, and the handlers.
 
 use askama::Template;
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{Html, IntoResponse, Response};
 
-use super::htmx::Htmx;
 use super::routes::Routes;
-use super::shell::Shell;
-use super::view::Now;
 use super::{Web, error};
 use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
@@ -78,16 +74,6 @@ pub(super) fn html(page: &impl Template) -> Result<Html<String>> {
 /// What a live region that asks for itself gets when what it shows is gone: it goes too.
 pub(super) fn gone() -> Response {
     [("hx-reswap", "delete")].into_response()
-}
-
-/// On to another page: 303 for a browser; htmx is told to go there itself, since it would swap the page into the
-/// middle of this one otherwise.
-pub(super) fn go(web: &Web, htmx: &Htmx, path: &str) -> Response {
-    let target = web.link(path);
-    match HeaderValue::from_str(&target) {
-        Ok(value) if htmx.request => (StatusCode::OK, [("hx-redirect", value)]).into_response(),
-        _ => Redirect::to(&target).into_response(),
-    }
 }
 
 /// Lines of the newest schedules on a target's page.

@@ -52,7 +52,7 @@ impl Operation {
         for _ in 0..2 {
             self.asked = true;
             match self.host.start(&id).await {
-                Ok(_) => {
+                Ok(()) => {
                     failure = None;
                     break;
                 }
@@ -195,7 +195,7 @@ impl Operation {
         self.before_restart = Some(BeforeRestart { started_at: container.started_at });
         self.asked = true;
         match self.host.restart(&container.id, self.grace, container_grace(&container)).await {
-            Ok(_) => self.stays_up(&self.look_again().await?).await,
+            Ok(()) => self.stays_up(&self.look_again().await?).await,
             // Was it done, half done, or not? A restart is never asked for twice.
             Err(
                 error @ (DockerError::NotFound { .. }

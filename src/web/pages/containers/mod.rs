@@ -87,7 +87,6 @@ impl ContainerPage<'_> {
     }
 
     /// What a health check printed, line by line: a break is no reason to show an escape.
-    #[expect(clippy::unused_self, reason = "a template calls it")]
     fn printed(&self, check: &Check) -> String {
         check.output.lines().map(view::shown_name).collect::<Vec<_>>().join("\n")
     }
@@ -162,9 +161,10 @@ async fn show(page: Page, Path(key): Path<String>, Query(wish): Query<Wish>) -> 
         view => view?,
     };
     let target = view.container.target();
-    let checks = match has_checks(&view, shell) && !wish.health.is_empty() {
-        true => Some(stacks::health_log(app, actor, &view.container).await?),
-        false => None,
+    let checks = if has_checks(&view, shell) && !wish.health.is_empty() {
+        Some(stacks::health_log(app, actor, &view.container).await?)
+    } else {
+        None
     };
     let past = stacks::past(app, actor, &view, shell.now.midnight(1 - Ribbon::DAYS)).await?;
     let (schedules, runs) = super::of_target(&page, &target, RUNS).await?;

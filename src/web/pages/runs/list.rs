@@ -110,9 +110,10 @@ pub(super) async fn index(page: Page, Query(typed): Query<Typed>) -> Result<Resp
     let part = list.page()?;
     let upto = paging::Page::parse(None, Some(list.get("upto")))?.cursor.map(RunId);
     let sound = list.errors.is_empty();
-    let listed = match sound {
-        true => history::list(app, actor, &RunFilter { upto, ..filter.clone() }, &part).await?,
-        false => Paged { items: Vec::new(), next_cursor: None },
+    let listed = if sound {
+        history::list(app, actor, &RunFilter { upto, ..filter.clone() }, &part).await?
+    } else {
+        Paged { items: Vec::new(), next_cursor: None }
     };
     let runs = &listed.items;
     let (targets, schedules) = choices(&page, &list).await?;

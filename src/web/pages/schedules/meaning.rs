@@ -70,6 +70,7 @@ impl Meant {
 
     /// An instant in the schedule's own zone. Beside the word of an edge there is less room; the line below has it in
     /// full.
+    #[expect(clippy::ref_option, reason = "a template hands a field over")]
     pub fn local(&self, shell: &Shell, preview: &Preview, at: &Timestamp, begins: &Option<Mood>) -> String {
         let zone = crate::domain::time::zone(&preview.zone).unwrap_or(TimeZone::UTC);
         let form = if begins.is_some() { "%a %-d %b, %H:%M" } else { "%a %-d %b %Y, %H:%M %Z" };

@@ -15,7 +15,7 @@ use crate::web::auth::Operator;
 use crate::web::form::Typed;
 use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
-use crate::web::shell::{Flash, Notes};
+use crate::web::shell::Flash;
 use crate::web::view::{self, Link, Now, When};
 
 mod edit;
@@ -189,7 +189,7 @@ async fn ask_run(
     let plan = execute::preview(&page.app, &page.actor, &spec.target, action, wakes).await?;
     let question = Question::action(action, &spec.target, &view.target_name, plan);
     let question = if view.schedule.is_window() {
-        question.as_nap(wakes, &view.schedule.spec.target, &view.target_name)
+        question.into_nap(wakes, &view.schedule.spec.target, &view.target_name)
     } else {
         question
     };
@@ -208,7 +208,6 @@ fn page_of(view: &ScheduleView) -> Link {
 
 async fn run(
     page: Page<Operator>,
-    notes: Notes,
     Path(id): Path<String>,
     Query(edge): Query<Edge>,
     typed: Typed,
@@ -223,7 +222,7 @@ async fn run(
     };
     let back = Whence::sent(&typed).or(&format!("/schedules/{id}"));
     let toast = actions::told(deed, &view.target_name, &submitted);
-    actions::stay(&page.web, &page.htmx, &notes, &page.shell, &back, toast).await
+    page.stay(&back, toast).await
 }
 
 async fn ask_delete(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
@@ -240,7 +239,7 @@ async fn ask_delete(page: Page<Operator>, Path(id): Path<String>) -> Result<Resp
         rev: Some(view.schedule.rev),
         ..Question::default()
     };
-    Ok(actions::asked(page.shell, &page.htmx, question)?.into_response())
+    question.ask(&page)
 }
 
 async fn delete(page: Page<Operator>, Path(id): Path<String>, typed: Typed) -> Result<Response> {

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::Path;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::{icon, sentence};
 use crate::app::schedules::{self as service, ScheduleView};
@@ -12,7 +12,7 @@ use crate::web::auth::{Operator, Viewer};
 use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::page::Page;
-use crate::web::pages::actions::{self, Question};
+use crate::web::pages::actions::Question;
 use crate::web::picture::RuleWeek;
 use crate::web::shell::{Flash, Shell};
 use crate::web::view::{self, Link};
@@ -54,7 +54,7 @@ pub(super) async fn bulk(page: Page<Operator>, typed: Typed) -> Result<Response>
             hidden,
             ..Question::default()
         };
-        return Ok(actions::asked(page.shell, &page.htmx, question)?.into_response());
+        return question.ask(&page);
     }
     let mut refused = Vec::new();
     let mut changed = 0;

@@ -110,7 +110,9 @@ impl Sight {
     /// ago. The newest first; what has no known beginning comes last, but for what keeps DockNap itself from its work.
     pub(super) fn needs(&self, now: &Now) -> Vec<Need> {
         let mut needs = lines::all(self, now);
-        sorted::by_key(&mut needs, |need| (!need.id.is_empty(), Reverse(need.at.map(|at| at.as_second()))));
+        sorted::by_key(&mut needs, |need| {
+            (!need.id.is_empty(), Reverse(need.at.map(jiff::Timestamp::as_second)))
+        });
         needs
     }
 }
