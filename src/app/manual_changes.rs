@@ -14,7 +14,7 @@ use crate::domain::inventory::Inventory;
 use crate::domain::overrides::{Reach, Wanted};
 use crate::domain::run::{Run, Step, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
-use crate::domain::window::Mood;
+use crate::domain::window::Phase;
 
 /// A run with its steps, and what its policy is decided by.
 #[derive(Clone, Copy)]
@@ -105,13 +105,13 @@ impl ManualChange<'_> {
             let is_up =
                 || self.inventory.by_identity(member).is_some_and(|container| container.state.is_up());
             match step.map(|step| step.action) {
-                Some(Action::Stop | Action::Pause) => Some(Mood::Awake),
-                Some(Action::Start | Action::Unpause) => Some(Mood::Asleep),
+                Some(Action::Stop | Action::Pause) => Some(Phase::Awake),
+                Some(Action::Start | Action::Unpause) => Some(Phase::Asleep),
                 Some(Action::Restart) => None,
                 // What there is to do shows when its host is back: as it was when it was last seen.
                 None if self.inventory.is_connected() => None,
-                None if self.run.action.reverses_order() => is_up().then_some(Mood::Awake),
-                None => (!is_up()).then_some(Mood::Asleep),
+                None if self.run.action.reverses_order() => is_up().then_some(Phase::Awake),
+                None => (!is_up()).then_some(Phase::Asleep),
             }
         };
         let members = targets::members(self.inventory, target).into_iter();
@@ -147,7 +147,7 @@ impl ManualChange<'_> {
     /// After the grace it is as the window wants it again.
     async fn put_back_later(&self, tx: &mut Tx, members: &[Changed], wanted: Wanted) -> Result<()> {
         let host = &self.run.target.host;
-        let mood = if wanted == Wanted::Asleep { Mood::Asleep } else { Mood::Awake };
+        let mood = if wanted == Wanted::Asleep { Phase::Asleep } else { Phase::Awake };
         let known = db::applied::of_host_in(tx, host).await?;
         for (member, _) in members {
             let before = known.get(member).cloned().unwrap_or_else(|| Applied::now(mood, self.now));

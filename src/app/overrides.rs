@@ -23,7 +23,7 @@ use crate::domain::target::{ContainerIdentity, Target, TargetType};
 use crate::domain::text::shorten;
 use crate::domain::time::resolve;
 use crate::domain::time::to_text;
-use crate::domain::window::Mood;
+use crate::domain::window::Phase;
 
 /// An override as typed, in a form or as JSON: nothing checked yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -210,7 +210,7 @@ pub(crate) struct NewOverride {
 }
 
 /// A container, with how it was before what is done to it now changes it.
-pub(crate) type Changed = (ContainerIdentity, Option<Mood>);
+pub(crate) type Changed = (ContainerIdentity, Option<Phase>);
 
 /// Stores an override with its audit row; the one that counted for the same target is superseded.
 async fn impose(
@@ -254,7 +254,7 @@ pub(crate) async fn respect(
     members: &[Changed],
     now: Timestamp,
 ) -> Result<()> {
-    let state = if wish.wanted == Wanted::Asleep { Mood::Asleep } else { Mood::Awake };
+    let state = if wish.wanted == Wanted::Asleep { Phase::Asleep } else { Phase::Awake };
     let known = db::applied::of_host_in(tx, host).await?;
     for (member, was) in members {
         let applied = if wish.puts_back && wish.until.is_some() {

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::domain::cron::Cron;
 use crate::domain::time::{self, zone_name};
-use crate::domain::window::{Mood, Rota, Window};
+use crate::domain::window::{Phase, Rota, Window};
 
 /// Exit code for bad input.
 const USAGE: u8 = 2;
@@ -116,14 +116,14 @@ struct WindowJson<'a> {
     timezone: &'a str,
     meaning: String,
     /// At `--after`.
-    state: Mood,
+    state: Phase,
     transitions: Vec<TransitionJson>,
 }
 
 #[derive(Serialize)]
 struct TransitionJson {
     at: String,
-    state: Mood,
+    state: Phase,
 }
 
 impl Rule {

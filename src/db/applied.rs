@@ -8,7 +8,7 @@ use crate::domain::applied::{Applied, AppliedStates};
 use crate::domain::ids::HostId;
 use crate::domain::target::ContainerIdentity;
 use crate::domain::time::{from_ms, to_ms};
-use crate::domain::window::Mood;
+use crate::domain::window::Phase;
 
 /// What was last applied on a host.
 pub async fn of_host(db: &Db, host: &HostId) -> Result<AppliedStates> {
@@ -33,12 +33,12 @@ fn read(rows: Vec<Row>) -> Result<AppliedStates> {
                 what: what.to_owned(),
             };
             let applied = Applied {
-                state: Mood::parse(&state).ok_or_else(|| damaged("its state"))?,
+                state: Phase::parse(&state).ok_or_else(|| damaged("its state"))?,
                 at: from_ms(at),
                 settled,
                 put_back_at: put_back.map(from_ms),
                 put_backs,
-                was: was.map(|was| Mood::parse(&was).ok_or_else(|| damaged("how it was"))).transpose()?,
+                was: was.map(|was| Phase::parse(&was).ok_or_else(|| damaged("how it was"))).transpose()?,
                 puts_back,
             };
             Ok((ContainerIdentity::parse(&identity).ok_or_else(|| damaged("its container"))?, applied))
@@ -54,14 +54,14 @@ pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, appli
         "settled" => applied.settled,
         "put_back_ms" => applied.put_back_at.map(to_ms),
         "put_backs" => applied.put_backs,
-        "was" => applied.was.map(Mood::as_str),
+        "was" => applied.was.map(Phase::as_str),
         "puts_back" => applied.puts_back,
     ];
     rows::put(tx, "applied", rows::container(host, identity), row).await
 }
 
 /// The run that was to make it so failed for this container. Where something else was applied since, nothing changes.
-pub async fn unsettle(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, state: Mood) -> Result<()> {
+pub async fn unsettle(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, state: Phase) -> Result<()> {
     exec_tx!(
         tx,
         "UPDATE applied SET settled = FALSE WHERE host_id = $1 AND identity = $2 AND state = $3 AND settled = TRUE",

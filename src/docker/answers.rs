@@ -379,7 +379,7 @@ mod tests {
     fn unknown_words_nulls_and_fields_of_tomorrow_are_no_reason_to_fail() {
         let odd = row(r#"{
             "Id": "a", "Names": null, "Image": null, "Created": null, "Labels": null, "State": "hibernating",
-            "Status": null, "HostConfig": null, "NetworkSettings": { "Networks": null }, "Mood": { "a": [1] }
+            "Status": null, "HostConfig": null, "NetworkSettings": { "Networks": null }, "Phase": { "a": [1] }
         }"#);
         assert_eq!((odd.id.as_str(), odd.name()), ("a", "a"));
         assert_eq!(odd.to_container(&HostId::local()).state, ContainerState::Exited);
@@ -398,7 +398,7 @@ mod tests {
         assert!(Row::read(read(b"{}").expect("a row")).is_none());
 
         let text = r#"{
-            "Id": "a", "Name": null, "Created": null, "Image": null, "GraphDriver": 7, "Mood": null,
+            "Id": "a", "Name": null, "Created": null, "Image": null, "GraphDriver": 7, "Phase": null,
             "State": {
                 "Status": "running", "ExitCode": null, "StartedAt": "soon", "FinishedAt": "",
                 "Health": { "Status": "worried", "Log": null }

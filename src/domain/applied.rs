@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::target::ContainerIdentity;
-use super::window::Mood;
+use super::window::Phase;
 
 /// Policy `enforce`: how long what others did is left before it is put back.
 pub const GRACE: Duration = Duration::from_secs(5 * 60);
@@ -17,7 +17,7 @@ pub const MOST_PUT_BACKS: i64 = 3;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// What was applied, or found so and accepted.
-    pub state: Mood,
+    pub state: Phase,
     pub at: Timestamp,
     /// The run for it did not fail.
     pub settled: bool,
@@ -27,20 +27,20 @@ pub struct Applied {
     pub put_backs: i64,
     /// How it was before, by our own doing: awake, or asleep for what napped. `None` where it was as applied already, or
     /// somebody else made it so.
-    pub was: Option<Mood>,
+    pub was: Option<Phase>,
     /// It becomes as it was when nothing says any more what it should be (rulings 32).
     pub puts_back: bool,
 }
 
 impl Applied {
     /// Applied just now.
-    pub fn now(state: Mood, at: Timestamp) -> Self {
+    pub fn now(state: Phase, at: Timestamp) -> Self {
         Self { state, at, settled: true, put_back_at: None, put_backs: 0, was: None, puts_back: false }
     }
 
     /// Applied just now, where it `was` otherwise before, and is to be so again at the end of what asked for it. What is
     /// asked for longer keeps what it is put back to; what takes back an earlier wish leaves nothing to put back.
-    pub fn for_a_while(state: Mood, at: Timestamp, was: Option<Mood>, before: Option<&Self>) -> Self {
+    pub fn for_a_while(state: Phase, at: Timestamp, was: Option<Phase>, before: Option<&Self>) -> Self {
         let was = match before.filter(|before| before.puts_back).and_then(|before| before.was) {
             Some(was) => (was != state).then_some(was),
             None => was,

@@ -16,7 +16,7 @@ use super::nap::Naps;
 use super::overrides::{Place, Wanted};
 use super::schedule::{Policy, Wake};
 use super::target::{self, ContainerIdentity};
-use super::window::Mood;
+use super::window::Phase;
 
 /// What is known of one host when it is looked at.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ pub enum Verdict {
     /// Put it to sleep, or wake it.
     Act {
         /// Which of the two.
-        mood: Mood,
+        mood: Phase,
         cause: Cause,
         /// What is remembered.
         applied: Applied,
@@ -97,7 +97,7 @@ pub enum Verdict {
     /// Policy `respect`: what somebody else did stays until the next edge, or as long as nothing else is wanted.
     Respect {
         /// What they made of it.
-        mood: Mood,
+        mood: Phase,
         /// Awake: it napped until then. Asleep: that puts it back to the nap that it was woken from, which its windows
         /// want.
         nap: bool,
@@ -107,7 +107,7 @@ pub enum Verdict {
     /// Policy `observe`: it is only recorded.
     Observe {
         /// What they made of it.
-        mood: Mood,
+        mood: Phase,
         /// As of [`Verdict::Respect`].
         is_seen: bool,
     },
@@ -154,8 +154,8 @@ impl<'a> Look<'a> {
         let mood = match desired.wanted {
             None => return applied.map(|applied| self.end(container, desired, applied)),
             Some(Wanted::Hold) => return None,
-            Some(Wanted::Awake) => Mood::Awake,
-            Some(Wanted::Asleep) => Mood::Asleep,
+            Some(Wanted::Awake) => Phase::Awake,
+            Some(Wanted::Asleep) => Phase::Asleep,
         };
         match applied {
             None => Some(self.first_sight(container, desired, mood)),
@@ -176,19 +176,19 @@ impl<'a> Look<'a> {
     }
 
     /// Nothing was applied yet: the rule is new, or the container is.
-    fn first_sight(&self, container: &Container, desired: &Desired<'_>, mood: Mood) -> Verdict {
+    fn first_sight(&self, container: &Container, desired: &Desired<'_>, mood: Phase) -> Verdict {
         let now = self.moment.now;
         let accepted = Verdict::Accept(Applied::now(mood, now));
         match mood {
             // Saving inside a time awake does nothing; asking for it wakes what naps.
-            Mood::Awake if matches!(desired.layer, Layer::Override(_)) && self.naps_or_will(container) => {
+            Phase::Awake if matches!(desired.layer, Layer::Override(_)) && self.naps_or_will(container) => {
                 self.change(container, desired, mood)
             }
-            Mood::Awake => accepted,
-            Mood::Asleep if !self.is_up_or_will_be(container) => accepted,
+            Phase::Awake => accepted,
+            Phase::Asleep if !self.is_up_or_will_be(container) => accepted,
             // It came after the rule spoke: somebody started it inside the sleep.
-            Mood::Asleep if self.is_newer_than_sleep(container, desired) => match policy(desired) {
-                Some(Policy::Respect) => Verdict::Respect { mood: Mood::Awake, nap: false, is_seen: true },
+            Phase::Asleep if self.is_newer_than_sleep(container, desired) => match policy(desired) {
+                Some(Policy::Respect) => Verdict::Respect { mood: Phase::Awake, nap: false, is_seen: true },
                 Some(Policy::Observe) => accepted,
                 Some(Policy::Enforce) => {
                     let put_back_at = Some(now + GRACE);
@@ -196,7 +196,7 @@ impl<'a> Look<'a> {
                 }
                 None => self.change(container, desired, mood),
             },
-            Mood::Asleep => self.change(container, desired, mood),
+            Phase::Asleep => self.change(container, desired, mood),
         }
     }
 
@@ -207,7 +207,7 @@ impl<'a> Look<'a> {
     }
 
     /// What is wanted differs from what was last applied.
-    fn change(&self, container: &Container, desired: &Desired<'_>, mood: Mood) -> Verdict {
+    fn change(&self, container: &Container, desired: &Desired<'_>, mood: Phase) -> Verdict {
         let acts = self.needs(container, desired, mood);
         let applied = match desired.layer {
             Layer::Override(one) if one.puts_back => {
@@ -221,10 +221,10 @@ impl<'a> Look<'a> {
 
     /// Whether there is anything to do for it. A wake edge always speaks, so that a stack of which nothing naps is
     /// told.
-    fn needs(&self, container: &Container, desired: &Desired<'_>, mood: Mood) -> bool {
+    fn needs(&self, container: &Container, desired: &Desired<'_>, mood: Phase) -> bool {
         match mood {
-            Mood::Asleep => self.is_up_or_will_be(container) && !self.naps_now(container),
-            Mood::Awake => {
+            Phase::Asleep => self.is_up_or_will_be(container) && !self.naps_now(container),
+            Phase::Awake => {
                 let wakes_all = desired.rule().is_some_and(|rule| rule.wake == Wake::All);
                 self.naps_or_will(container)
                     || (!container.state.is_up() && (wakes_all || desired.rule().is_some()))
@@ -256,14 +256,14 @@ impl<'a> Look<'a> {
             return None;
         }
         let deviates = match applied.state {
-            Mood::Asleep => container.state.is_up() && !self.naps_now(container),
-            Mood::Awake => {
+            Phase::Asleep => container.state.is_up() && !self.naps_now(container),
+            Phase::Awake => {
                 !container.state.is_up() || container.state == super::inventory::ContainerState::Paused
             }
         };
         if !deviates {
             if self.was_woken_for_a_moment(container, applied) {
-                return Some(Verdict::Respect { mood: Mood::Asleep, nap: true, is_seen: true });
+                return Some(Verdict::Respect { mood: Phase::Asleep, nap: true, is_seen: true });
             }
             // Somebody put it right: nothing is left to put back. Nor is there where windows decide by now.
             let puts_back = applied.puts_back && !matches!(desired.layer, Layer::Window(..));
@@ -283,17 +283,17 @@ impl<'a> Look<'a> {
         let mood = applied.state.other();
         let is_seen = matches!(
             (self.sighted.get(&container.identity), applied.state),
-            (Some(Deed::Woke), Mood::Asleep) | (Some(Deed::Slept), Mood::Awake)
+            (Some(Deed::Woke), Phase::Asleep) | (Some(Deed::Slept), Phase::Awake)
         );
-        if applied.state == Mood::Asleep && !is_seen && self.came_back_by_itself(container, applied) {
+        if applied.state == Phase::Asleep && !is_seen && self.came_back_by_itself(container, applied) {
             let applied = Applied { settled: true, ..applied.clone() };
-            return Some(Verdict::Act { mood: Mood::Asleep, cause: Cause::DaemonRestart, applied });
+            return Some(Verdict::Act { mood: Phase::Asleep, cause: Cause::DaemonRestart, applied });
         }
         let deed = match applied.state {
             _ if is_seen => true,
             // A crash is nobody's wish: what is down at a fresh look is left as it is.
-            Mood::Asleep => fresh.is_some(),
-            Mood::Awake => false,
+            Phase::Asleep => fresh.is_some(),
+            Phase::Awake => false,
         };
         if !deed {
             return None;
@@ -316,7 +316,7 @@ impl<'a> Look<'a> {
     fn was_woken_for_a_moment(&self, container: &Container, applied: &Applied) -> bool {
         let slept = self.sighted.get(&container.identity) == Some(&Deed::Slept);
         let began = applied.at + self.ahead;
-        applied.state == Mood::Asleep
+        applied.state == Phase::Asleep
             && slept
             && self
                 .naps
@@ -328,10 +328,10 @@ impl<'a> Look<'a> {
         let mood = applied.state.other();
         let nap = self.naps.get(&container.identity);
         let nap = match mood {
-            Mood::Awake => nap.is_some_and(|nap| nap.held_until_woken(container)),
-            Mood::Asleep => {
+            Phase::Awake => nap.is_some_and(|nap| nap.held_until_woken(container)),
+            Phase::Asleep => {
                 let windows = self.moment.by_window(Place::of(container)).wanted;
-                windows == Some(Wanted::Asleep) && applied.was == Some(Mood::Asleep)
+                windows == Some(Wanted::Asleep) && applied.was == Some(Phase::Asleep)
             }
         };
         Verdict::Respect { mood, nap, is_seen }

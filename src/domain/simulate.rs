@@ -24,7 +24,7 @@ use super::schedule::{Reading, Schedule, When};
 use super::sorted;
 use super::target::{ContainerIdentity, Subject, Target};
 use super::time::resolve;
-use super::window::{Mood, Voice};
+use super::window::{Phase, Voice};
 
 /// Instants looked at, at most: what is beyond is cut off.
 const MOST_INSTANTS: usize = 50_000;
@@ -565,12 +565,12 @@ impl Course {
             let rule = &self.ground.rules.windows()[*index];
             let (mut mood, mut reason) = (None, String::new());
             if rule.skip == Some(at) {
-                mood = Some(Mood::Asleep);
+                mood = Some(Phase::Asleep);
                 "skip: this sleep was dropped on purpose".clone_into(&mut reason);
             } else if !rule.rota().changes(just_before(at), just_after(at)).is_empty() {
                 let voice = rule.rota().voice(at);
                 let desired = moment.desired(Place::of_target(&rule.target));
-                let says = if voice.mood() == Mood::Awake { Wanted::Awake } else { Wanted::Asleep };
+                let says = if voice.mood() == Phase::Awake { Wanted::Awake } else { Wanted::Asleep };
                 // Rules add up: what is said of the time outside an interval gives way without a word.
                 let is_heard = matches!(voice, Voice::WrittenAwake | Voice::WrittenAsleep)
                     || !matches!(desired.layer, Layer::Window(..));
@@ -584,8 +584,8 @@ impl Course {
                     at,
                     target: rule.target.clone(),
                     kind: EventKind::Edge(Some(match mood {
-                        Mood::Awake => Wanted::Awake,
-                        Mood::Asleep => Wanted::Asleep,
+                        Phase::Awake => Wanted::Awake,
+                        Phase::Asleep => Wanted::Asleep,
                     })),
                     schedule: Some((rule.id.clone(), rule.title.clone())),
                     acts: false,

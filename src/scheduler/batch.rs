@@ -22,7 +22,7 @@ use crate::domain::overrides::{Place, Wanted};
 use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
 use crate::domain::schedule::{Schedule, Source, Wake, When};
 use crate::domain::target::Target;
-use crate::domain::window::Mood;
+use crate::domain::window::Phase;
 
 /// What is due, and what becomes of it.
 #[derive(Debug, Default)]
@@ -224,7 +224,7 @@ impl Planner<'_> {
         let beyond = now.checked_add(1.millisecond()).ok()?;
         let edge = rule.rota().changes(just_before(schedule.next_due?), beyond).pop()?;
         let mood = rule.rota().voice(now).mood();
-        let wanted = if mood == Mood::Awake { Wanted::Awake } else { Wanted::Asleep };
+        let wanted = if mood == Phase::Awake { Wanted::Awake } else { Wanted::Asleep };
         let keeps = |desired: &Desired<'_>| {
             matches!(desired.layer, Layer::Hold(_) | Layer::Override(_)) && desired.wanted != Some(wanted)
         };
@@ -236,7 +236,7 @@ impl Planner<'_> {
                 let desired = self.moment.desired(Place::of(member));
                 if keeps(&desired) {
                     keeper = keeper.or(Some(desired));
-                } else if member.state.is_up() == (mood == Mood::Asleep) {
+                } else if member.state.is_up() == (mood == Phase::Asleep) {
                     // The edge acts on this one, and its run tells of the others.
                     return None;
                 }
@@ -245,7 +245,7 @@ impl Planner<'_> {
         let keeper = keeper?;
         let word = if keeper.wanted == Some(Wanted::Hold) { "held" } else { "override" };
         let reason = format!("{word}: {}", keeper.why(&self.book.zone.zone));
-        let action = if mood == Mood::Awake { Action::Start } else { schedule.spec.action };
+        let action = if mood == Phase::Awake { Action::Start } else { schedule.spec.action };
         let request = Request { action, trigger: Trigger::Window, ..request(schedule, edge, false) };
         let mut prepared = self.bare(schedule, request);
         end(&mut prepared, RunState::Skipped, reason);

@@ -33,7 +33,7 @@ use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
 use crate::domain::sorted;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
-use crate::domain::window::Mood;
+use crate::domain::window::Phase;
 
 /// Makes what is wanted so, and answers the runs that do it.
 ///
@@ -194,7 +194,7 @@ struct Group<'a> {
 }
 
 /// One run each: what is acted on, in which direction, why, and by which rule.
-type Key = (Target, Mood, Cause, Option<ScheduleId>);
+type Key = (Target, Phase, Cause, Option<ScheduleId>);
 
 impl<'a> Scene<'a> {
     async fn store(&self, findings: Vec<Finding<'a>>) -> Result<Vec<RunId>> {
@@ -276,8 +276,8 @@ impl<'a> Scene<'a> {
         let sleep =
             rule.or_else(|| self.book.rules.windows_for(place).first().copied()).map(|rule| rule.sleep);
         let action = match mood {
-            Mood::Asleep => sleep.unwrap_or(Action::Stop),
-            Mood::Awake => Action::Start,
+            Phase::Asleep => sleep.unwrap_or(Action::Stop),
+            Phase::Awake => Action::Start,
         };
         let trigger = if rule.is_some() { Trigger::Window } else { Trigger::Override };
         let why = group.desired.why(&self.book.zone.zone);
@@ -287,19 +287,19 @@ impl<'a> Scene<'a> {
                 .filter(|_| *cause == Cause::Change)
                 .and_then(|_| self.book.rules.window_edge_before(place, self.now)),
             stop_timeout_seconds: rule.and_then(|rule| rule.stop_timeout_seconds),
-            restore: *mood == Mood::Awake
+            restore: *mood == Phase::Awake
                 && *cause != Cause::PutBack
                 && rule.is_none_or(|rule| rule.wake == Wake::Restore),
             // What others undid is put right at once: the sleep has begun already.
             guard: rule
-                .filter(|_| *mood == Mood::Asleep && matches!(cause, Cause::Change | Cause::Again))
+                .filter(|_| *mood == Phase::Asleep && matches!(cause, Cause::Change | Cause::Again))
                 .and_then(|rule| rule.guard.clone()),
             reason: match cause {
                 Cause::Change => why,
                 Cause::Again => format!("again, since it failed: {why}"),
                 Cause::DaemonRestart => format!("daemon restart: Docker brought it back; {why}"),
                 Cause::PutBack => format!("put back: somebody else changed it; {why}"),
-                Cause::Ended if *mood == Mood::Awake => NAP_OVER.to_owned(),
+                Cause::Ended if *mood == Phase::Awake => NAP_OVER.to_owned(),
                 Cause::Ended => WAKE_OVER.to_owned(),
             },
             puts_back: (*cause == Cause::Ended)
@@ -317,7 +317,7 @@ impl<'a> Scene<'a> {
             Verdict::Accept(applied) => Ok(db::applied::put(tx, host, identity, &applied).await?),
             Verdict::Forget => Ok(db::applied::remove(tx, host, identity).await?),
             Verdict::Respect { mood, nap, is_seen } => {
-                let wanted = if mood == Mood::Awake { Wanted::Awake } else { Wanted::Asleep };
+                let wanted = if mood == Phase::Awake { Wanted::Awake } else { Wanted::Asleep };
                 let wish = NewOverride {
                     until: contradiction::lasts(&self.book.rules, &target, wanted, None, self.now),
                     reach: Reach::Target(target),
@@ -331,10 +331,10 @@ impl<'a> Scene<'a> {
                     by_hand: true,
                     puts_back: false,
                 };
-                if nap && mood == Mood::Asleep {
+                if nap && mood == Phase::Asleep {
                     self.nap_again(tx, identity).await?;
                 }
-                let was = (nap && mood == Mood::Awake).then_some(Mood::Asleep);
+                let was = (nap && mood == Phase::Awake).then_some(Phase::Asleep);
                 let members = [(identity.clone(), was)];
                 overrides::respect(tx, self.app, &outside(), wish, host, &members, self.now).await
             }
@@ -393,12 +393,12 @@ fn outside() -> Actor {
 }
 
 /// What somebody did; where nobody saw it happen, how it was found.
-fn deed(mood: Mood, is_seen: bool) -> &'static str {
+fn deed(mood: Phase, is_seen: bool) -> &'static str {
     match (mood, is_seen) {
-        (Mood::Awake, true) => "started",
-        (Mood::Asleep, true) => "stopped",
-        (Mood::Awake, false) => FOUND_RUNNING,
-        (Mood::Asleep, false) => "found stopped; it ended while nobody was watching",
+        (Phase::Awake, true) => "started",
+        (Phase::Asleep, true) => "stopped",
+        (Phase::Awake, false) => FOUND_RUNNING,
+        (Phase::Asleep, false) => "found stopped; it ended while nobody was watching",
     }
 }
 

@@ -14,7 +14,7 @@ use crate::domain::inventory::{Health, StackStatus};
 use crate::domain::run::{Condition, RunState, StepState, Trigger, WaitFor};
 use crate::domain::target::Target;
 use crate::domain::user::{ClockFace, Habits};
-use crate::domain::window::Mood;
+use crate::domain::window::Phase;
 use crate::web::filters;
 
 /// A link with its words.
@@ -357,11 +357,11 @@ impl<T: Copy + Into<Self>> From<&T> for Badge {
     }
 }
 
-impl From<Mood> for Badge {
-    fn from(mood: Mood) -> Self {
+impl From<Phase> for Badge {
+    fn from(mood: Phase) -> Self {
         match mood {
-            Mood::Asleep => Self::ASLEEP,
-            Mood::Awake => Self::AWAKE,
+            Phase::Asleep => Self::ASLEEP,
+            Phase::Awake => Self::AWAKE,
         }
     }
 }

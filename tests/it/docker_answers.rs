@@ -107,7 +107,7 @@ async fn what_a_refusal_says_goes_through_in_whatever_form_it_comes() {
 
 #[tokio::test]
 async fn an_answer_in_pieces_is_put_together() {
-    let body = ["{\"Id\":\"a\",\"Name\":\"/w", "eb\",\"State\":{\"Status\":\"runn", "ing\",\"Mood\":1}}"];
+    let body = ["{\"Id\":\"a\",\"Name\":\"/w", "eb\",\"State\":{\"Status\":\"runn", "ing\",\"Phase\":1}}"];
     let chunks = body.map(|piece| format!("{:x}\r\n{piece}\r\n", piece.len())).concat();
     let parrot =
         Parrot::says(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"));

@@ -29,7 +29,7 @@ use crate::domain::inventory::{Container, ContainerState, Inventory};
 use crate::domain::overrides::{Place, Reach, Wanted};
 use crate::domain::run::{DEADLINE, Run, RunState, Step};
 use crate::domain::schedule::When;
-use crate::domain::window::Mood;
+use crate::domain::window::Phase;
 
 /// What a guard says to its run.
 pub(super) enum Word {
@@ -310,7 +310,7 @@ impl Ended<'_> {
             return overrides::respect(tx, app, actor, new, &run.target.host, &members, now).await;
         }
         for (member, _) in &members {
-            db::applied::put(tx, &run.target.host, member, &Applied::now(Mood::Awake, now)).await?;
+            db::applied::put(tx, &run.target.host, member, &Applied::now(Phase::Awake, now)).await?;
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ use crate::domain::permission::Permission;
 use crate::domain::run::{NOTHING_TO_DO, Run, RunState, Trigger};
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::time::to_ms;
-use crate::domain::window::Mood;
+use crate::domain::window::Phase;
 
 /// For how long something can be undone.
 pub const TIME: SignedDuration = SignedDuration::from_secs(30);
@@ -244,15 +244,15 @@ impl Scene<'_> {
             let desired = moment.desired(Place::of_target(&container));
             let is_up = || self.inventory.by_identity(&member).is_some_and(|one| one.state.is_up());
             let state = match (desired.wanted, reverse.acts.get(&member)) {
-                (Some(Wanted::Awake), _) => Mood::Awake,
-                (Some(Wanted::Asleep), _) => Mood::Asleep,
+                (Some(Wanted::Awake), _) => Phase::Awake,
+                (Some(Wanted::Asleep), _) => Phase::Asleep,
                 (None, _) => {
                     db::applied::remove(tx, host, &member).await?;
                     continue;
                 }
-                (Some(Wanted::Hold), Some(Action::Stop | Action::Pause)) => Mood::Asleep,
-                (Some(Wanted::Hold), None) if !is_up() => Mood::Asleep,
-                (Some(Wanted::Hold), _) => Mood::Awake,
+                (Some(Wanted::Hold), Some(Action::Stop | Action::Pause)) => Phase::Asleep,
+                (Some(Wanted::Hold), None) if !is_up() => Phase::Asleep,
+                (Some(Wanted::Hold), _) => Phase::Awake,
             };
             let was = match desired.layer {
                 Layer::Override(one) if one.puts_back => self.was_before(tx, host, &member, one).await?,
@@ -271,7 +271,7 @@ impl Scene<'_> {
         host: &HostId,
         member: &ContainerIdentity,
         one: &Override,
-    ) -> Result<Option<Mood>> {
+    ) -> Result<Option<Phase>> {
         let mut from = one.created_at;
         for _ in 0..HANDED_ON {
             let earlier = db::overrides::closed_at(tx, host, from).await?.into_iter().find(|other| {
@@ -284,8 +284,8 @@ impl Scene<'_> {
             from = earlier.created_at;
         }
         let (did, was) = match one.wanted {
-            Wanted::Awake => ([Action::Start, Action::Unpause], Mood::Asleep),
-            Wanted::Asleep => ([Action::Stop, Action::Pause], Mood::Awake),
+            Wanted::Awake => ([Action::Start, Action::Unpause], Phase::Asleep),
+            Wanted::Asleep => ([Action::Stop, Action::Pause], Phase::Awake),
             Wanted::Hold => return Ok(None),
         };
         let acted = db::steps::changed(tx, host, member, did, from, self.run.created_at).await?;

@@ -10,7 +10,7 @@ use crate::domain::inventory::{Inventory, Link};
 use crate::domain::plan::NOTHING_NAPPED;
 use crate::domain::run::{NOTHING_TO_DO, Run, RunState, Step, StepState};
 use crate::domain::target::ContainerIdentity;
-use crate::domain::window::Mood;
+use crate::domain::window::Phase;
 
 /// The state of a run whose steps have all ended, and why.
 pub fn verdict(run: &Run, steps: &[Step], control: &Control) -> (RunState, String) {
@@ -142,7 +142,7 @@ pub(super) async fn unsettle(tx: &mut Tx, run: &Run, left: &[ContainerIdentity])
     if !run.action.sets_state() {
         return Ok(());
     }
-    let state = if run.action.reverses_order() { Mood::Asleep } else { Mood::Awake };
+    let state = if run.action.reverses_order() { Phase::Asleep } else { Phase::Awake };
     for identity in left {
         db::applied::unsettle(tx, &run.target.host, identity, state).await?;
     }

@@ -19,7 +19,7 @@ use crate::domain::permission::Permission;
 use crate::domain::plan::Plan;
 use crate::domain::schedule::{Policy, Reading, ScheduleSpec, Wake, When};
 use crate::domain::text::capital;
-use crate::domain::window::{Mood, Rota};
+use crate::domain::window::{Phase, Rota};
 
 /// Instants shown.
 const SHOWN: usize = 10;
@@ -57,7 +57,7 @@ pub struct Preview {
 pub struct Coming {
     pub at: Timestamp,
     /// For a window: what begins.
-    pub state: Option<Mood>,
+    pub state: Option<Phase>,
 }
 
 /// What a window that is saved now does at once.
@@ -65,7 +65,7 @@ pub struct Coming {
 #[schema(as = NowJson)]
 pub struct Now {
     // By this rule alone.
-    pub state: Mood,
+    pub state: Phase,
     /// The containers it would stop or pause.
     pub will_stop: Vec<String>,
 }
@@ -128,7 +128,7 @@ struct Look {
     next: Vec<Coming>,
     dst_notes: Vec<String>,
     /// For a window: what it says now.
-    state: Option<Mood>,
+    state: Option<Phase>,
     asleep_minutes: Option<i64>,
     today: Option<Vec<(i64, i64)>>,
     week: Vec<Mark>,
@@ -182,9 +182,9 @@ pub(super) async fn on_save(
 }
 
 /// What putting the target to sleep at once touches, if it is asleep now.
-async fn at_once(app: &App, actor: &Actor, spec: Option<&ScheduleSpec>, state: Mood) -> Result<Now> {
+async fn at_once(app: &App, actor: &Actor, spec: Option<&ScheduleSpec>, state: Phase) -> Result<Now> {
     let will_stop = match spec {
-        Some(spec) if state == Mood::Asleep => will_stop(app, actor, spec).await?,
+        Some(spec) if state == Phase::Asleep => will_stop(app, actor, spec).await?,
         _ => Vec::new(),
     };
     Ok(Now { state, will_stop })
@@ -222,7 +222,7 @@ fn today(rota: Rota<'_>, now: Timestamp) -> Vec<(i64, i64)> {
 #[derive(Clone, Debug)]
 pub struct DryRun {
     /// For a window: what begins; `None` for the other kinds.
-    pub begins: Option<Mood>,
+    pub begins: Option<Phase>,
     /// What would be done.
     pub plan: Plan,
     /// Stop grace in seconds; `None` leaves it to the container.
@@ -242,13 +242,13 @@ pub async fn dry_run(app: &App, actor: &Actor, draft: &Draft) -> Result<Vec<DryR
     };
     let spec = check::check(app, draft, &book, stored.as_ref(), app.clock.now())?.spec;
     let edges = if matches!(spec.when, When::Window(_)) {
-        vec![(Some(Mood::Asleep), spec.action), (Some(Mood::Awake), Action::Start)]
+        vec![(Some(Phase::Asleep), spec.action), (Some(Phase::Awake), Action::Start)]
     } else {
         vec![(None, spec.action)]
     };
     let mut runs = Vec::new();
     for (begins, action) in edges {
-        let restores = begins == Some(Mood::Awake);
+        let restores = begins == Some(Phase::Awake);
         let plan = execute::preview(app, actor, &spec.target, action, restores).await?;
         runs.push(DryRun { begins, plan, stop_timeout_seconds: spec.stop_timeout_seconds });
     }

@@ -11,7 +11,7 @@ use super::check::{Draft, Faults, did_you_mean, text};
 use crate::domain::cron::Cron;
 use crate::domain::schedule::{Schedule, ScheduleKind, When};
 use crate::domain::time::{resolve, zone, zone_name};
-use crate::domain::window::{Mood, Rota, Window};
+use crate::domain::window::{Phase, Rota, Window};
 use crate::zones;
 
 /// The part of a draft that says when.
@@ -76,8 +76,8 @@ fn never_changes(window: &Window, zone: &NamedZone, now: Timestamp) -> Option<St
         None => rota.voice(now).mood(),
     };
     Some(match always {
-        Mood::Asleep => "This is asleep all the time: nothing ever wakes it.".to_owned(),
-        Mood::Awake => "This is awake all the time: it never sleeps.".to_owned(),
+        Phase::Asleep => "This is asleep all the time: nothing ever wakes it.".to_owned(),
+        Phase::Awake => "This is awake all the time: it never sleeps.".to_owned(),
     })
 }
 

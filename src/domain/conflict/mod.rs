@@ -13,7 +13,7 @@ use super::minutes::{self, Week};
 use super::overrides::Wanted;
 use super::schedule::{Reading, ScheduleSpec, When};
 use super::time::resolve;
-use super::window::{Mood, Rota, Walk, Window};
+use super::window::{Phase, Rota, Walk, Window};
 
 /// How far ahead two schedules are compared, in days.
 const HORIZON_DAYS: i64 = 400;
@@ -113,13 +113,13 @@ pub fn first_contradiction(
     rota: Rota<'_>,
     after: Timestamp,
 ) -> Option<(Timestamp, Wanted)> {
-    let against = [Mood::Awake, Mood::Asleep].map(|mood| contradicts(action, wanted(mood)));
+    let against = [Phase::Awake, Phase::Asleep].map(|mood| contradicts(action, wanted(mood)));
     // The week of the moods it goes against, but where dates of a calendar or one dropped sleep make a difference.
     let week = match against {
         [false, false] => return None,
         [true, true] => None,
         [awake, _] => (rota.calendar.is_none() && rota.skip.is_none()).then(|| Week {
-            minutes: rota.window.week(if awake { Mood::Awake } else { Mood::Asleep }),
+            minutes: rota.window.week(if awake { Phase::Awake } else { Phase::Asleep }),
             zone: rota.zone,
         }),
     };
@@ -135,10 +135,10 @@ pub fn first_contradiction(
 }
 
 /// What a window wants in that mood.
-fn wanted(mood: Mood) -> Wanted {
+fn wanted(mood: Phase) -> Wanted {
     match mood {
-        Mood::Awake => Wanted::Awake,
-        Mood::Asleep => Wanted::Asleep,
+        Phase::Awake => Wanted::Awake,
+        Phase::Asleep => Wanted::Asleep,
     }
 }
 

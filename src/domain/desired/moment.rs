@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::{Desired, Layer, Rules, Transition, WindowRule};
 use crate::domain::overrides::{Override, Place, Reach, Wanted};
 use crate::domain::target::{Subject, Target};
-use crate::domain::window::{Mood, Voice};
+use crate::domain::window::{Phase, Voice};
 
 /// The rules at one instant.
 #[derive(Debug)]
@@ -66,8 +66,8 @@ impl<'a> Moment<'a> {
         match found {
             Some((index, voice)) => Desired {
                 wanted: Some(match voice.mood() {
-                    Mood::Awake => Wanted::Awake,
-                    Mood::Asleep => Wanted::Asleep,
+                    Phase::Awake => Wanted::Awake,
+                    Phase::Asleep => Wanted::Asleep,
                 }),
                 layer: Layer::Window(&self.rules.windows[index], voice),
             },

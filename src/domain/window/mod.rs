@@ -32,7 +32,7 @@ words! {
     /// What a rule wants of its target at an instant.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
-    pub enum Mood {
+    pub enum Phase {
         /// Stopped or paused.
         Asleep,
         /// Up.
@@ -40,7 +40,7 @@ words! {
     }
 }
 
-impl Mood {
+impl Phase {
     /// The other one.
     #[must_use]
     pub fn other(self) -> Self {
@@ -55,14 +55,14 @@ impl Mood {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     /// What the parts say: when it sleeps, or when it is awake.
-    pub names: Mood,
+    pub names: Phase,
     /// At least one, at most [`MAX_PARTS`].
     pub parts: Vec<Part>,
 }
 
 impl Window {
     /// The minutes of a week in which it wants that.
-    pub fn week(&self, mood: Mood) -> Minutes {
+    pub fn week(&self, mood: Phase) -> Minutes {
         let mut named = Minutes::default();
         for part in &self.parts {
             for day in Weekday::Monday.cycle_forward().take(7).filter(|day| part.days.has(*day)) {

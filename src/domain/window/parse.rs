@@ -8,7 +8,7 @@
 
 use jiff::civil::Weekday;
 
-use super::{DAY, Days, Mood, Part, WEEK, Window};
+use super::{DAY, Days, Part, Phase, WEEK, Window};
 
 /// The longest text, in bytes.
 pub const MAX_TEXT: usize = 512;
@@ -45,8 +45,8 @@ impl Window {
         let text = text.trim();
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         let names = match word.to_ascii_lowercase().as_str() {
-            "sleep" => Mood::Asleep,
-            "awake" => Mood::Awake,
+            "sleep" => Phase::Asleep,
+            "awake" => Phase::Awake,
             "" => {
                 return Err(WindowError("write when it sleeps, like `sleep Mon-Fri 23:00-07:00`".to_owned()));
             }

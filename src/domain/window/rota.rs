@@ -8,7 +8,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::{DAY, Mood, Window};
+use super::{DAY, Phase, Window};
 use crate::domain::calendar::{CalendarDays, CalendarEffect};
 use crate::domain::schedule::Reading;
 use crate::domain::sorted;
@@ -56,10 +56,10 @@ pub enum Voice {
 
 impl Voice {
     /// What it wants.
-    pub fn mood(self) -> Mood {
+    pub fn mood(self) -> Phase {
         match self {
-            Self::AwakeOutside | Self::WrittenAwake => Mood::Awake,
-            Self::AsleepOutside | Self::WrittenAsleep => Mood::Asleep,
+            Self::AwakeOutside | Self::WrittenAwake => Phase::Awake,
+            Self::AsleepOutside | Self::WrittenAsleep => Phase::Asleep,
         }
     }
 }
@@ -92,7 +92,7 @@ impl<'a> Rota<'a> {
     /// What it says at an instant.
     pub fn voice(&self, at: Timestamp) -> Voice {
         let voice = self.voice_for(self.names(at));
-        if voice.mood() == Mood::Asleep
+        if voice.mood() == Phase::Asleep
             && let Some(skip) = self.skip
             && skip <= at
             && self.sleep_holding(at).is_some_and(|sleep| sleep.start == skip)
@@ -128,10 +128,10 @@ impl<'a> Rota<'a> {
 
     fn voice_for(&self, inside: bool) -> Voice {
         match (self.window.names, inside) {
-            (Mood::Asleep, true) => Voice::WrittenAsleep,
-            (Mood::Asleep, false) => Voice::AwakeOutside,
-            (Mood::Awake, true) => Voice::WrittenAwake,
-            (Mood::Awake, false) => Voice::AsleepOutside,
+            (Phase::Asleep, true) => Voice::WrittenAsleep,
+            (Phase::Asleep, false) => Voice::AwakeOutside,
+            (Phase::Awake, true) => Voice::WrittenAwake,
+            (Phase::Awake, false) => Voice::AsleepOutside,
         }
     }
 
@@ -158,8 +158,8 @@ impl<'a> Rota<'a> {
     }
 
     /// The first `limit` changes of what it says strictly after `after`, in order, with what begins.
-    pub fn next_changes(&self, after: Timestamp, limit: usize) -> Vec<(Timestamp, Mood)> {
-        let mut found: Vec<(Timestamp, Mood)> = Vec::new();
+    pub fn next_changes(&self, after: Timestamp, limit: usize) -> Vec<(Timestamp, Phase)> {
+        let mut found: Vec<(Timestamp, Phase)> = Vec::new();
         let (mut from, mut mood) = (after, self.voice(after).mood());
         while found.len() < limit
             && let Some(first) = self.next_change(from)
@@ -195,8 +195,8 @@ impl<'a> Rota<'a> {
     /// As [`Rota::sleeps`], with starts up to so many days back.
     fn asleep(&self, from: Timestamp, until: Timestamp, back: i64) -> Vec<Interval> {
         match self.window.names {
-            Mood::Asleep => self.written(from, until, back),
-            Mood::Awake => {
+            Phase::Asleep => self.written(from, until, back),
+            Phase::Awake => {
                 let (first, last) = (shift(from, -back), shift(until, BEYOND));
                 let written = self.written(first, last, back);
                 let mut sleeps = Vec::with_capacity(written.len() + 1);
@@ -280,8 +280,8 @@ impl<'a> Rota<'a> {
         if let Some((_, effect)) = self.calendar.filter(|(days, _)| days.contains(date)) {
             match (effect, self.window.names) {
                 (CalendarEffect::As(other), _) => weekday = other,
-                (CalendarEffect::Awake, Mood::Asleep) | (CalendarEffect::Asleep, Mood::Awake) => return,
-                (CalendarEffect::Awake, Mood::Awake) | (CalendarEffect::Asleep, Mood::Asleep) => {
+                (CalendarEffect::Awake, Phase::Asleep) | (CalendarEffect::Asleep, Phase::Awake) => return,
+                (CalendarEffect::Awake, Phase::Awake) | (CalendarEffect::Asleep, Phase::Asleep) => {
                     tell(midnight, after(24 * 60));
                 }
                 // For cron schedules only.

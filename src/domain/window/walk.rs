@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::rota::shift;
-use super::{Interval, Mood, Rota};
+use super::{Interval, Phase, Rota};
 
 /// Days worked out at first, and at most, at once: who asks about minutes does not pay for years.
 const FIRST: i64 = 4;
@@ -30,7 +30,7 @@ impl<'a> Walk<'a> {
     }
 
     /// What the rule wants at `at`, which lies no earlier than the instant before.
-    pub fn mood(&mut self, at: Timestamp) -> Mood {
+    pub fn mood(&mut self, at: Timestamp) -> Phase {
         if self.known.is_none_or(|known| known <= at) {
             let from = if self.rota.skip.is_some() { shift(at, -BACK) } else { at };
             let until = shift(at, self.days);
@@ -43,8 +43,8 @@ impl<'a> Walk<'a> {
             self.sleep = self.sleeps.next();
         }
         match self.sleep {
-            Some(sleep) if sleep.holds(at) && Some(sleep.start) != self.rota.skip => Mood::Asleep,
-            _ => Mood::Awake,
+            Some(sleep) if sleep.holds(at) && Some(sleep.start) != self.rota.skip => Phase::Asleep,
+            _ => Phase::Awake,
         }
     }
 }

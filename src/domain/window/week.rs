@@ -3,7 +3,7 @@
 
 use jiff::civil::Weekday;
 
-use super::{DAY, Days, MAX_PARTS, MAX_TEXT, Mood, Part, WEEK, Window, WindowError};
+use super::{DAY, Days, MAX_PARTS, MAX_TEXT, Part, Phase, WEEK, Window, WindowError};
 
 /// Half hours of a day.
 pub const SLOTS: usize = 48;
@@ -102,7 +102,7 @@ fn add(parts: &mut Vec<Part>, day: usize, start: i16, length: i16) {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Week {
     /// What its text names: when it sleeps, or when it is awake.
-    pub names: Mood,
+    pub names: Phase,
     /// When it sleeps, but for the exact times.
     pub asleep: Grid,
     /// Further times that the text names, and that lie on no half hour.
@@ -137,10 +137,10 @@ impl Week {
         parts.extend(self.exact.iter().copied());
         if parts.is_empty() {
             return Err(WindowError(match self.names {
-                Mood::Asleep => {
+                Phase::Asleep => {
                     "nothing is painted: paint at least one half hour in which it sleeps".to_owned()
                 }
-                Mood::Awake => "it never wakes: leave at least one half hour free of sleep".to_owned(),
+                Phase::Awake => "it never wakes: leave at least one half hour free of sleep".to_owned(),
             }));
         }
         let window = Window { names: self.names, parts };
@@ -156,15 +156,15 @@ impl Week {
 }
 
 /// Of a rule that names when it is awake, the rest of the week sleeps.
-fn named_by(names: Mood, grid: Grid) -> Grid {
-    if names == Mood::Asleep { grid } else { grid.inverted() }
+fn named_by(names: Phase, grid: Grid) -> Grid {
+    if names == Phase::Asleep { grid } else { grid.inverted() }
 }
 
 impl Window {
     /// Its time asleep in a week that no clock change and no calendar touches, day by day from Monday: begin and end
     /// as minutes of the day, in order and apart.
     pub fn asleep_by_day(&self) -> [Vec<(i16, i16)>; 7] {
-        let asleep = self.week(Mood::Asleep);
+        let asleep = self.week(Phase::Asleep);
         std::array::from_fn(|day| asleep.of_day(day))
     }
 }
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_stored_says_why() {
-        let empty = Week { names: Mood::Asleep, asleep: Grid::default(), exact: Vec::new() };
+        let empty = Week { names: Phase::Asleep, asleep: Grid::default(), exact: Vec::new() };
         assert!(empty.window().expect_err("nothing").to_string().contains("nothing is painted"));
         let mut rich = empty.clone();
         for at in (0..7 * SLOTS).filter(|at| (at * 7 + at / SLOTS) % 5 < 2) {
@@ -225,7 +225,7 @@ mod tests {
         }
         let error = rich.window().expect_err("too rich").to_string();
         assert!(error.contains("too rich") && error.contains("join naps"), "{error}");
-        let never = Week { names: Mood::Awake, asleep: Grid::FULL, exact: Vec::new() };
+        let never = Week { names: Phase::Awake, asleep: Grid::FULL, exact: Vec::new() };
         assert!(never.window().expect_err("never awake").to_string().contains("never wakes"));
     }
 
@@ -256,14 +256,14 @@ mod tests {
         ]
     }
 
-    fn whole(names: Mood, asleep: Grid) -> Week {
+    fn whole(names: Phase, asleep: Grid) -> Week {
         Week { names, asleep, exact: Vec::new() }
     }
 
     proptest! {
         #[test]
         fn what_is_painted_comes_back_the_same(grid in grids(), awake in any::<bool>()) {
-            let names = if awake { Mood::Awake } else { Mood::Asleep };
+            let names = if awake { Phase::Awake } else { Phase::Asleep };
             let painted = whole(names, grid);
             if let Ok(window) = painted.window() {
                 let stored = Window::parse(&window.to_string()).expect("it can be stored");

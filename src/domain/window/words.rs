@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::civil::Weekday;
 
-use super::{DAY, Days, MAX_TEXT, Mood, Part, Window};
+use super::{DAY, Days, MAX_TEXT, Part, Phase, Window};
 
 /// `Mon` … `Sun`.
 pub fn short(day: Weekday) -> &'static str {
@@ -23,8 +23,8 @@ pub fn short(day: Weekday) -> &'static str {
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = match self.names {
-            Mood::Asleep => "sleep",
-            Mood::Awake => "awake",
+            Phase::Asleep => "sleep",
+            Phase::Awake => "awake",
         };
         let parts = self.parts.iter().map(ToString::to_string).collect::<Vec<_>>();
         let text = format!("{names} {}", parts.join("; "));
@@ -98,8 +98,8 @@ impl Window {
         let last = parts.pop().unwrap_or_default();
         let listed = if parts.is_empty() { last } else { format!("{}, and {last}", parts.join(", ")) };
         match self.names {
-            Mood::Asleep => format!("Asleep {listed}"),
-            Mood::Awake => format!("Awake {listed}; asleep the rest of the time"),
+            Phase::Asleep => format!("Asleep {listed}"),
+            Phase::Awake => format!("Awake {listed}; asleep the rest of the time"),
         }
     }
 }

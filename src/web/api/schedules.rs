@@ -20,7 +20,7 @@ use crate::domain::run::Trigger;
 use crate::domain::schedule::{Policy, ScheduleKind, Source, Wake, When};
 use crate::domain::target::TargetType;
 use crate::domain::time::Instant;
-use crate::domain::window::Mood;
+use crate::domain::window::Phase;
 use crate::web::Web;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
@@ -212,7 +212,7 @@ pub async fn preview(
 #[derive(Serialize, ToSchema)]
 pub struct TransitionJson {
     at: Instant,
-    state: Mood,
+    state: Phase,
 }
 
 // A copy, since a page shows more and a program each instant twice: alone, and with what begins.

@@ -16,16 +16,16 @@ fn window(text: &str) -> Window {
     Window::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-fn mood(text: &str, zone_name: &str, instant: &str) -> Mood {
+fn mood(text: &str, zone_name: &str, instant: &str) -> Phase {
     Rota::new(&window(text), &zone(zone_name)).voice(at(instant)).mood()
 }
 
 #[test]
 fn the_day_named_is_the_day_it_starts() {
-    assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-02T02:00:00Z"), Mood::Asleep, "a Saturday");
-    assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-01T02:00:00Z"), Mood::Awake, "a Friday");
-    assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-02T06:00:00Z"), Mood::Awake, "half-open");
-    assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-01T22:00:00Z"), Mood::Asleep, "half-open");
+    assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-02T02:00:00Z"), Phase::Asleep, "a Saturday");
+    assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-01T02:00:00Z"), Phase::Awake, "a Friday");
+    assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-02T06:00:00Z"), Phase::Awake, "half-open");
+    assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-01T22:00:00Z"), Phase::Asleep, "half-open");
 }
 
 #[test]
@@ -39,8 +39,8 @@ fn a_weekend_is_one_window() {
 
 #[test]
 fn the_week_wraps_from_sunday_to_monday() {
-    assert_eq!(mood("sleep Sun 20:00-08:00", "UTC", "2027-01-04T07:59:00Z"), Mood::Asleep);
-    assert_eq!(mood("sleep Sun 20:00-08:00", "UTC", "2027-01-04T08:00:00Z"), Mood::Awake);
+    assert_eq!(mood("sleep Sun 20:00-08:00", "UTC", "2027-01-04T07:59:00Z"), Phase::Asleep);
+    assert_eq!(mood("sleep Sun 20:00-08:00", "UTC", "2027-01-04T08:00:00Z"), Phase::Awake);
 }
 
 #[test]
@@ -154,8 +154,8 @@ fn a_dropped_sleep_is_awake_as_a_whole() {
     for text in ["sleep 20:00-08:00", "awake 08:00-20:00"] {
         let window = window(text);
         let rota = Rota { skip: Some(at("2027-01-05T20:00:00Z")), ..Rota::new(&window, &utc) };
-        assert_eq!(rota.voice(at("2027-01-05T23:00:00Z")).mood(), Mood::Awake, "{text}");
-        assert_eq!(rota.voice(at("2027-01-06T23:00:00Z")).mood(), Mood::Asleep, "{text}");
+        assert_eq!(rota.voice(at("2027-01-05T23:00:00Z")).mood(), Phase::Awake, "{text}");
+        assert_eq!(rota.voice(at("2027-01-06T23:00:00Z")).mood(), Phase::Asleep, "{text}");
         assert_eq!(rota.next_change(at("2027-01-05T12:00:00Z")), Some(at("2027-01-06T20:00:00Z")), "{text}");
     }
     // Of many days, of which each goes on with the one before.
@@ -276,7 +276,7 @@ fn window_of(parts: &[(u8, i16, i16)], asleep: bool) -> Window {
             super::super::Part { days, start: start * 5, length: length * 5 }
         })
         .collect();
-    Window { names: if asleep { Mood::Asleep } else { Mood::Awake }, parts }
+    Window { names: if asleep { Phase::Asleep } else { Phase::Awake }, parts }
 }
 
 proptest! {

@@ -17,7 +17,7 @@ use crate::domain::ids::CalendarId;
 use crate::domain::plan::Plan;
 use crate::domain::run::Run;
 use crate::domain::schedule::Source;
-use crate::domain::window::Mood;
+use crate::domain::window::Phase;
 use crate::web::auth::Needs;
 use crate::web::page::Page;
 use crate::web::pages::actions::Act;
@@ -140,8 +140,8 @@ impl From<DryRun> for DryRunView {
         };
         Self {
             title: match run.begins {
-                Some(Mood::Asleep) => "When it falls asleep",
-                Some(Mood::Awake) => "When it wakes",
+                Some(Phase::Asleep) => "When it falls asleep",
+                Some(Phase::Awake) => "When it wakes",
                 None => "When it acts",
             },
             calls: run.plan.steps.iter().map(|step| call(&step.container, step.action)).collect(),

@@ -8,7 +8,7 @@ use super::fields::Fields;
 use super::week::Views;
 use crate::app::schedules::{self as service, Preview, ScheduleView};
 use crate::app::{Error, FieldError, Result};
-use crate::domain::window::Mood;
+use crate::domain::window::Phase;
 use crate::web::auth::Needs;
 use crate::web::filters;
 use crate::web::page::Page;
@@ -71,7 +71,7 @@ impl Meant {
     /// An instant in the schedule's own zone. Beside the word of an edge there is less room; the line below has it in
     /// full.
     #[expect(clippy::ref_option, reason = "a template hands a field over")]
-    pub fn local(&self, shell: &Shell, preview: &Preview, at: &Timestamp, begins: &Option<Mood>) -> String {
+    pub fn local(&self, shell: &Shell, preview: &Preview, at: &Timestamp, begins: &Option<Phase>) -> String {
         let zone = crate::domain::time::zone(&preview.zone).unwrap_or(TimeZone::UTC);
         let form = if begins.is_some() { "%a %-d %b, %H:%M" } else { "%a %-d %b %Y, %H:%M %Z" };
         shell.now.format(&at.to_zoned(zone), form)

@@ -4,7 +4,7 @@
 use super::fields::Fields;
 use crate::app::FieldError;
 use crate::domain::cron::Cron;
-use crate::domain::window::{Clock, Days, Grid, Mood, Part, SLOTS, Week, Window, short, weekday};
+use crate::domain::window::{Clock, Days, Grid, Part, Phase, SLOTS, Week, Window, short, weekday};
 use crate::web::form::Typed;
 
 /// Rows of exact times that are read at most: no rule holds more.
@@ -16,7 +16,7 @@ const DAY: i16 = 24 * 60;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeekFields {
     /// What the text names: when it sleeps, or when it is awake.
-    pub names: Mood,
+    pub names: Phase,
     /// The half hours painted asleep.
     pub asleep: Grid,
     /// Exact times.
@@ -38,7 +38,7 @@ pub struct Row {
 
 impl Default for WeekFields {
     fn default() -> Self {
-        Self { names: Mood::Asleep, asleep: Grid::default(), rows: Vec::new() }
+        Self { names: Phase::Asleep, asleep: Grid::default(), rows: Vec::new() }
     }
 }
 
@@ -114,7 +114,7 @@ impl WeekFields {
         let rows = (0..MOST_ROWS).filter(is_there).map(row);
         let rows =
             rows.map(|row| if row.kept.is_empty() { row } else { Row { days: Days::ALL, ..row } }).collect();
-        Self { names: Mood::parse(typed.get("week.names")).unwrap_or(Mood::Asleep), asleep, rows }
+        Self { names: Phase::parse(typed.get("week.names")).unwrap_or(Phase::Asleep), asleep, rows }
     }
 
     /// Whether it says something else than a text; rows that are still empty say nothing.
@@ -170,7 +170,7 @@ impl Sentence {
     pub fn of_window(text: &str) -> Option<Self> {
         let window = Window::parse(text).ok()?;
         let [part] = window.parts[..] else { return None };
-        (window.names == Mood::Asleep && part.length <= DAY).then(|| Self {
+        (window.names == Phase::Asleep && part.length <= DAY).then(|| Self {
             days: part.days.to_string(),
             from: Clock(part.start).to_string(),
             to: clock(part),

@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::form::{CRONS, Preset, WINDOWS};
 use super::views::{Renewed, Row, Sentence};
 use crate::domain::user::Habits;
-use crate::domain::window::{Clock, Days, Mood, SLOTS, Window, short, weekday};
+use crate::domain::window::{Clock, Days, Phase, SLOTS, Window, short, weekday};
 use crate::web::view::{Choice, clocked};
 
 /// One week to paint.
@@ -90,7 +90,7 @@ impl WeekView {
             hours: (0..24).map(|hour| format!("{hour:02}")).collect(),
             days: habits.week_start.days().into_iter().map(day).collect(),
             rows: f.week.rows.iter().map(|row| RowView { days: tick(row), row: row.clone() }).collect(),
-            names_awake: f.week.names == Mood::Awake,
+            names_awake: f.week.names == Phase::Awake,
             names: f.week.names.as_str(),
         }
     }
