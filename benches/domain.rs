@@ -53,7 +53,7 @@ fn window_state(criterion: &mut Criterion) {
     let (zone, now) = (berlin(), now());
     let window = Window::parse("sleep Mon-Fri 23:00-07:00; Sat,Sun 00:30-09:00").expect("a window");
     let rota = Rota::new(&window, &zone);
-    criterion.bench_function("window/state", |b| b.iter(|| rota.voice(black_box(now))));
+    criterion.bench_function("window/state", |b| b.iter(|| rota.vote(black_box(now))));
     criterion.bench_function("window/next change", |b| b.iter(|| rota.next_change(black_box(now))));
 }
 

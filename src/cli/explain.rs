@@ -180,7 +180,7 @@ impl<'a> Answer<'a> {
                     kind: "window",
                     timezone,
                     meaning: window.meaning(),
-                    state: rota.voice(self.after).mood(),
+                    state: rota.vote(self.after).mood(),
                     transitions: changes
                         .map(|(at, state)| TransitionJson { at: at.to_string(), state })
                         .collect(),
@@ -229,7 +229,7 @@ impl<'a> Answer<'a> {
             writeln!(out, "Note: {note}")?;
         }
         writeln!(out)?;
-        let state = rota.voice(self.after).mood();
+        let state = rota.vote(self.after).mood();
         writeln!(out, "{}  {}  {state} at that time", self.wall(self.after), self.after)?;
         let changes = rota.next_changes(self.after, self.count);
         if changes.is_empty() {

@@ -15,7 +15,7 @@ use super::overrides::{self, Override, Place, Reach, Wanted};
 use super::schedule::{Policy, Reading, Wake};
 use super::target::{Subject, Target};
 use super::time::{Instant, serialize_instant};
-use super::window::{Rota, Voice, Window};
+use super::window::{Rota, Vote, Window};
 
 mod moment;
 
@@ -78,7 +78,7 @@ pub enum Layer<'a> {
     /// An override.
     Override(&'a Override),
     /// A window.
-    Window(&'a WindowRule, Voice),
+    Window(&'a WindowRule, Vote),
     /// Nothing: it is left alone.
     None,
 }

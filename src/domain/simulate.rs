@@ -24,7 +24,7 @@ use super::schedule::{Reading, Schedule, When};
 use super::sorted;
 use super::target::{ContainerIdentity, Subject, Target};
 use super::time::resolve;
-use super::window::{Phase, Voice};
+use super::window::{Phase, Vote};
 
 /// Instants looked at, at most: what is beyond is cut off.
 const MOST_INSTANTS: usize = 50_000;
@@ -568,11 +568,11 @@ impl Course {
                 mood = Some(Phase::Asleep);
                 "skip: this sleep was dropped on purpose".clone_into(&mut reason);
             } else if !rule.rota().changes(just_before(at), just_after(at)).is_empty() {
-                let voice = rule.rota().voice(at);
+                let voice = rule.rota().vote(at);
                 let desired = moment.desired(Place::of_target(&rule.target));
                 let says = if voice.mood() == Phase::Awake { Wanted::Awake } else { Wanted::Asleep };
                 // Rules add up: what is said of the time outside an interval gives way without a word.
-                let is_heard = matches!(voice, Voice::WrittenAwake | Voice::WrittenAsleep)
+                let is_heard = matches!(voice, Vote::WrittenAwake | Vote::WrittenAsleep)
                     || !matches!(desired.layer, Layer::Window(..));
                 if desired.wanted != Some(says) && is_heard {
                     mood = Some(voice.mood());

@@ -223,7 +223,7 @@ impl Planner<'_> {
         let just_before = |at: Timestamp| at.checked_sub(1.millisecond()).unwrap_or(at);
         let beyond = now.checked_add(1.millisecond()).ok()?;
         let edge = rule.rota().changes(just_before(schedule.next_due?), beyond).pop()?;
-        let mood = rule.rota().voice(now).mood();
+        let mood = rule.rota().vote(now).mood();
         let wanted = if mood == Phase::Awake { Wanted::Awake } else { Wanted::Asleep };
         let keeps = |desired: &Desired<'_>| {
             matches!(desired.layer, Layer::Hold(_) | Layer::Override(_)) && desired.wanted != Some(wanted)

@@ -153,9 +153,9 @@ impl Look {
         let next = fires.iter().flat_map(|fires| fires.iter(now)).take(SHOWN);
         Self {
             meaning: view::meaning(when, zone),
-            next: next.map(|at| Coming { at, state: rota.map(|rota| rota.voice(at).mood()) }).collect(),
+            next: next.map(|at| Coming { at, state: rota.map(|rota| rota.vote(at).mood()) }).collect(),
             dst_notes,
-            state: rota.map(|rota| rota.voice(now).mood()),
+            state: rota.map(|rota| rota.vote(now).mood()),
             asleep_minutes: rota.map(|rota| asleep_minutes(rota, now)),
             today: rota.map(|rota| today(rota, now)),
             week: weekly::marks(when, &zone.zone, now),
@@ -174,7 +174,7 @@ pub(super) async fn on_save(
     let now = app.clock.now();
     match book.fires(spec, None) {
         Some(Fires::Window(window, reading, skip)) if spec.enabled => {
-            let state = Rota::of(&window, &reading, skip).voice(now).mood();
+            let state = Rota::of(&window, &reading, skip).vote(now).mood();
             at_once(app, actor, Some(spec).filter(|_| from <= now), state).await.map(Some)
         }
         _ => Ok(None),

@@ -73,7 +73,7 @@ fn never_changes(window: &Window, zone: &NamedZone, now: Timestamp) -> Option<St
     let rota = Rota::new(window, &zone.zone);
     let always = match rota.next_change(now) {
         Some(_) => return None,
-        None => rota.voice(now).mood(),
+        None => rota.vote(now).mood(),
     };
     Some(match always {
         Phase::Asleep => "This is asleep all the time: nothing ever wakes it.".to_owned(),

@@ -268,7 +268,7 @@ mod tests {
             let rota = Rota::of(&window, &theirs, None);
             let one_by_one = fires_of(&cron, after)
                 .into_iter()
-                .map(|at| (at, wanted(rota.voice(at).mood())))
+                .map(|at| (at, wanted(rota.vote(at).mood())))
                 .find(|(_, wanted)| contradicts(action, *wanted));
             prop_assert_eq!(first_contradiction(&cron, action, rota, after), one_by_one);
         }

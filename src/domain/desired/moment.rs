@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::{Desired, Layer, Rules, Transition, WindowRule};
 use crate::domain::overrides::{Override, Place, Reach, Wanted};
 use crate::domain::target::{Subject, Target};
-use crate::domain::window::{Phase, Voice};
+use crate::domain::window::{Phase, Vote};
 
 /// The rules at one instant.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Moment<'a> {
     /// The instant.
     pub now: Timestamp,
     /// What each target's windows say, once somebody asked.
-    pub(super) voices: Mutex<HashMap<&'a Target, Option<(usize, Voice)>>>,
+    pub(super) voices: Mutex<HashMap<&'a Target, Option<(usize, Vote)>>>,
 }
 
 impl<'a> Moment<'a> {
@@ -76,7 +76,7 @@ impl<'a> Moment<'a> {
     }
 
     /// The rule that decides for a target among its own, and what it says; of equal voices the oldest schedule.
-    fn voice_of(&self, target: &Target) -> Option<(usize, Voice)> {
+    fn voice_of(&self, target: &Target) -> Option<(usize, Vote)> {
         let (target, indexes) = self.rules.by_target.get_key_value(target)?;
         let voices = || self.voices.lock();
         if let Some(known) = voices().get(target) {
@@ -86,7 +86,7 @@ impl<'a> Moment<'a> {
             .iter()
             .map(|index| (*index, &self.rules.windows[*index]))
             .filter(|(_, rule)| rule.from <= self.now)
-            .map(|(index, rule)| (index, rule.rota().voice(self.now)))
+            .map(|(index, rule)| (index, rule.rota().vote(self.now)))
             .max_by(|(a, x), (b, y)| {
                 let id = |index: &usize| &self.rules.windows[*index].id;
                 x.cmp(y).then_with(|| id(b).cmp(id(a)))

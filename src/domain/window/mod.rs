@@ -18,7 +18,7 @@ mod words;
 
 pub use notes::{EdgeNote, SleepNote};
 pub use parse::{MAX_PARTS, MAX_TEXT, WindowError};
-pub use rota::{Interval, Rota, Voice};
+pub use rota::{Interval, Rota, Vote};
 pub use walk::Walk;
 pub use week::{Grid, SLOTS, Week, weekday};
 pub use words::{Clock, short};

@@ -43,7 +43,7 @@ impl Interval {
 /// What one rule says at an instant. Where several rules of one scope speak, the greatest decides (rulings 1): sleep
 /// rules add up, and an awake interval cuts a hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Voice {
+pub enum Vote {
     /// Outside the intervals of a `sleep …` rule.
     AwakeOutside,
     /// Outside the intervals of an `awake …` rule.
@@ -54,7 +54,7 @@ pub enum Voice {
     WrittenAwake,
 }
 
-impl Voice {
+impl Vote {
     /// What it wants.
     pub fn mood(self) -> Phase {
         match self {
@@ -90,14 +90,14 @@ impl<'a> Rota<'a> {
     }
 
     /// What it says at an instant.
-    pub fn voice(&self, at: Timestamp) -> Voice {
+    pub fn vote(&self, at: Timestamp) -> Vote {
         let voice = self.voice_for(self.names(at));
         if voice.mood() == Phase::Asleep
             && let Some(skip) = self.skip
             && skip <= at
             && self.sleep_holding(at).is_some_and(|sleep| sleep.start == skip)
         {
-            return Voice::AwakeOutside;
+            return Vote::AwakeOutside;
         }
         voice
     }
@@ -126,12 +126,12 @@ impl<'a> Rota<'a> {
         (i64::from(longest) + i64::from(DAY) - 1) / i64::from(DAY) + 1
     }
 
-    fn voice_for(&self, inside: bool) -> Voice {
+    fn voice_for(&self, inside: bool) -> Vote {
         match (self.window.names, inside) {
-            (Phase::Asleep, true) => Voice::WrittenAsleep,
-            (Phase::Asleep, false) => Voice::AwakeOutside,
-            (Phase::Awake, true) => Voice::WrittenAwake,
-            (Phase::Awake, false) => Voice::AsleepOutside,
+            (Phase::Asleep, true) => Vote::WrittenAsleep,
+            (Phase::Asleep, false) => Vote::AwakeOutside,
+            (Phase::Awake, true) => Vote::WrittenAwake,
+            (Phase::Awake, false) => Vote::AsleepOutside,
         }
     }
 
@@ -160,7 +160,7 @@ impl<'a> Rota<'a> {
     /// The first `limit` changes of what it says strictly after `after`, in order, with what begins.
     pub fn next_changes(&self, after: Timestamp, limit: usize) -> Vec<(Timestamp, Phase)> {
         let mut found: Vec<(Timestamp, Phase)> = Vec::new();
-        let (mut from, mut mood) = (after, self.voice(after).mood());
+        let (mut from, mut mood) = (after, self.vote(after).mood());
         while found.len() < limit
             && let Some(first) = self.next_change(from)
         {

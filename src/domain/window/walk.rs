@@ -11,7 +11,7 @@ const MOST: i64 = 64;
 /// A sleep that is dropped is told by its start, which is looked for so many days back.
 const BACK: i64 = 64;
 
-/// Answers as [`Rota::voice`] does, for instants that never go back.
+/// Answers as [`Rota::vote`] does, for instants that never go back.
 #[derive(Debug)]
 pub struct Walk<'a> {
     rota: Rota<'a>,
@@ -76,7 +76,7 @@ mod tests {
                 // Steps of many lengths: within a stretch, onto its edge, far beyond it.
                 let mut at = begin;
                 for step in (1..400).map(|i| [7, 60, 300, 1440, 97 * 60][i % 5]) {
-                    assert_eq!(walk.mood(at), rota.voice(at).mood(), "{text} {skip:?} {at}");
+                    assert_eq!(walk.mood(at), rota.vote(at).mood(), "{text} {skip:?} {at}");
                     at = at.checked_add(step.minutes()).expect("an instant");
                 }
                 for edge in rota.next_changes(at, 20) {

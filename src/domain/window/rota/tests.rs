@@ -17,7 +17,7 @@ fn window(text: &str) -> Window {
 }
 
 fn mood(text: &str, zone_name: &str, instant: &str) -> Phase {
-    Rota::new(&window(text), &zone(zone_name)).voice(at(instant)).mood()
+    Rota::new(&window(text), &zone(zone_name)).vote(at(instant)).mood()
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn many_changes_are_the_same_as_one_after_the_other() {
             let mut last = at("2027-01-01T12:00:00Z");
             while one.len() < 300 {
                 last = rota.next_change(last).expect("another");
-                one.push((last, rota.voice(last).mood()));
+                one.push((last, rota.vote(last).mood()));
             }
             assert_eq!(rota.next_changes(at("2027-01-01T12:00:00Z"), 300), one, "{text} {skip:?}");
         }
@@ -154,8 +154,8 @@ fn a_dropped_sleep_is_awake_as_a_whole() {
     for text in ["sleep 20:00-08:00", "awake 08:00-20:00"] {
         let window = window(text);
         let rota = Rota { skip: Some(at("2027-01-05T20:00:00Z")), ..Rota::new(&window, &utc) };
-        assert_eq!(rota.voice(at("2027-01-05T23:00:00Z")).mood(), Phase::Awake, "{text}");
-        assert_eq!(rota.voice(at("2027-01-06T23:00:00Z")).mood(), Phase::Asleep, "{text}");
+        assert_eq!(rota.vote(at("2027-01-05T23:00:00Z")).mood(), Phase::Awake, "{text}");
+        assert_eq!(rota.vote(at("2027-01-06T23:00:00Z")).mood(), Phase::Asleep, "{text}");
         assert_eq!(rota.next_change(at("2027-01-05T12:00:00Z")), Some(at("2027-01-06T20:00:00Z")), "{text}");
     }
     // Of many days, of which each goes on with the one before.
@@ -236,7 +236,7 @@ fn agrees(window: &Window, zone: &TimeZone, from: Timestamp, days: i64) {
     let mut walk = Walk { window, zone, shown: 0, open: Vec::new() };
     walk.shown = walk.wall(begin);
     let mut changes = rota.changes(from, until).into_iter().peekable();
-    let mut inside = rota.voice(from).mood() == window.names;
+    let mut inside = rota.vote(from).mood() == window.names;
     let mut at = begin;
     while at < until {
         let walked = walk.step(at);
