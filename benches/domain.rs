@@ -17,7 +17,7 @@ use docknap::domain::nap::Naps;
 use docknap::domain::plan::{Restore, Wish, plan};
 use docknap::domain::schedule::{Reading, When};
 use docknap::domain::target::{ContainerIdentity, Subject};
-use docknap::domain::window::{Rota, Window};
+use docknap::domain::window::{Window, WindowTimeline};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -52,7 +52,7 @@ fn next_fire(criterion: &mut Criterion) {
 fn window_state(criterion: &mut Criterion) {
     let (zone, now) = (berlin(), now());
     let window = Window::parse("sleep Mon-Fri 23:00-07:00; Sat,Sun 00:30-09:00").expect("a window");
-    let rota = Rota::new(&window, &zone);
+    let rota = WindowTimeline::new(&window, &zone);
     criterion.bench_function("window/state", |b| b.iter(|| rota.vote(black_box(now))));
     criterion.bench_function("window/next change", |b| b.iter(|| rota.next_change(black_box(now))));
 }

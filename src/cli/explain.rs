@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::domain::cron::Cron;
 use crate::domain::time::{self, zone_name};
-use crate::domain::window::{Phase, Rota, Window};
+use crate::domain::window::{Phase, Window, WindowTimeline};
 
 /// Exit code for bad input.
 const USAGE: u8 = 2;
@@ -173,7 +173,7 @@ impl<'a> Answer<'a> {
                 serde_json::to_writer(&mut *out, &json)?;
             }
             Rule::Window(window) => {
-                let rota = Rota::new(window, &self.zone);
+                let rota = WindowTimeline::new(window, &self.zone);
                 let changes = rota.next_changes(self.after, self.count).into_iter();
                 let json = WindowJson {
                     input,
@@ -222,7 +222,7 @@ impl<'a> Answer<'a> {
     }
 
     fn write_window(&self, window: &Window, out: &mut dyn Write) -> io::Result<()> {
-        let rota = Rota::new(window, &self.zone);
+        let rota = WindowTimeline::new(window, &self.zone);
         writeln!(out, "{}", window.meaning())?;
         writeln!(out, "Time zone {}", zone_name(&self.zone))?;
         for note in rota.dst_notes(self.after, NOTES_DAYS) {

@@ -15,7 +15,7 @@ use super::overrides::{self, Override, Place, Reach, Wanted};
 use super::schedule::{Policy, Reading, Wake};
 use super::target::{Subject, Target};
 use super::time::{Instant, serialize_instant};
-use super::window::{Rota, Vote, Window};
+use super::window::{Vote, Window, WindowTimeline};
 
 mod moment;
 
@@ -57,8 +57,8 @@ pub struct WindowRule {
 
 impl WindowRule {
     /// The rule over its zone and calendar.
-    pub fn rota(&self) -> Rota<'_> {
-        Rota::of(&self.window, &self.reading, self.skip)
+    pub fn rota(&self) -> WindowTimeline<'_> {
+        WindowTimeline::of(&self.window, &self.reading, self.skip)
     }
 }
 

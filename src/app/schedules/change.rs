@@ -19,7 +19,7 @@ use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
 use crate::domain::schedule::{Schedule, ScheduleSpec, Source, Wake, When};
 use crate::domain::time::to_text;
-use crate::domain::window::Rota;
+use crate::domain::window::WindowTimeline;
 
 /// Stores a new schedule.
 ///
@@ -292,7 +292,7 @@ fn beginning(spec: &ScheduleSpec, draft: &Draft, book: &RuleBook, now: Timestamp
     let Some(Fires::Window(window, reading, _)) = book.fires(spec, None).filter(|_| draft.from_next) else {
         return now;
     };
-    Rota::of(&window, &reading, None).sleep_holding(now).map_or(now, |sleep| sleep.end)
+    WindowTimeline::of(&window, &reading, None).sleep_holding(now).map_or(now, |sleep| sleep.end)
 }
 
 /// Lets a changed schedule begin anew: time before now never fires (semantics §1). A skip stays where its instant is

@@ -20,7 +20,7 @@ use crate::domain::needs::{Gap, Needs, Pairs};
 use crate::domain::overrides::Wanted;
 use crate::domain::schedule::{Policy, Schedule, ScheduleSpec, When};
 use crate::domain::target::{Subject, Target};
-use crate::domain::window::Rota;
+use crate::domain::window::WindowTimeline;
 
 /// Schedules of one target that another is compared with at most as it is saved, oldest first …
 const MOST_OTHERS: i64 = 100;
@@ -190,15 +190,19 @@ fn between(spec: &ScheduleSpec, other: &Schedule, book: &RuleBook, now: Timestam
             let (at, wanted) = conflict::first_contradiction(
                 fires,
                 other.spec.action,
-                Rota::of(window, reading, *skip),
+                WindowTimeline::of(window, reading, *skip),
                 now,
             )?;
             let when = shown(at, &zone);
             Some(format!("At {when} “{}” goes against this: {}.", other.title(), comes(wanted, spec.policy)))
         }
         (fires, Fires::Window(window, reading, skip)) => {
-            let (at, wanted) =
-                conflict::first_contradiction(fires, spec.action, Rota::of(window, reading, *skip), now)?;
+            let (at, wanted) = conflict::first_contradiction(
+                fires,
+                spec.action,
+                WindowTimeline::of(window, reading, *skip),
+                now,
+            )?;
             let (when, comes) = (shown(at, &zone), comes(wanted, other.spec.policy));
             Some(format!("At {when} this goes against “{}”: {comes}.", other.title()))
         }

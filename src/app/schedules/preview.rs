@@ -19,7 +19,7 @@ use crate::domain::permission::Permission;
 use crate::domain::plan::Plan;
 use crate::domain::schedule::{Policy, Reading, ScheduleSpec, Wake, When};
 use crate::domain::text::capital;
-use crate::domain::window::{Phase, Rota};
+use crate::domain::window::{Phase, WindowTimeline};
 
 /// Instants shown.
 const SHOWN: usize = 10;
@@ -143,7 +143,7 @@ impl Look {
             dst_notes.extend(notes.into_iter().take(NOTES).map(|note| note.to_string()));
         }
         let rota = match &fires {
-            Some(Fires::Window(window, reading, skip)) => Some(Rota::of(window, reading, *skip)),
+            Some(Fires::Window(window, reading, skip)) => Some(WindowTimeline::of(window, reading, *skip)),
             _ => None,
         };
         if let Some(rota) = rota {
@@ -174,7 +174,7 @@ pub(super) async fn on_save(
     let now = app.clock.now();
     match book.fires(spec, None) {
         Some(Fires::Window(window, reading, skip)) if spec.enabled => {
-            let state = Rota::of(&window, &reading, skip).vote(now).mood();
+            let state = WindowTimeline::of(&window, &reading, skip).vote(now).mood();
             at_once(app, actor, Some(spec).filter(|_| from <= now), state).await.map(Some)
         }
         _ => Ok(None),
@@ -201,7 +201,7 @@ async fn will_stop(app: &App, actor: &Actor, spec: &ScheduleSpec) -> Result<Vec<
 }
 
 /// Minutes asleep in the seven days after `now`.
-fn asleep_minutes(rota: Rota<'_>, now: Timestamp) -> i64 {
+fn asleep_minutes(rota: WindowTimeline<'_>, now: Timestamp) -> i64 {
     let end = now.checked_add((7 * 24).hours()).unwrap_or(Timestamp::MAX);
     let sleeps = rota.sleeps(now, end).into_iter();
     // Both ends may cut a minute in two.
@@ -210,7 +210,7 @@ fn asleep_minutes(rota: Rota<'_>, now: Timestamp) -> i64 {
 }
 
 /// When it sleeps in the 24 hours after `now`, as minutes from then.
-fn today(rota: Rota<'_>, now: Timestamp) -> Vec<(i64, i64)> {
+fn today(rota: WindowTimeline<'_>, now: Timestamp) -> Vec<(i64, i64)> {
     const DAY: i64 = 24 * 60;
     let end = now.checked_add(24.hours()).unwrap_or(Timestamp::MAX);
     let minutes = |at: Timestamp| (at.duration_since(now).as_secs() + 30).div_euclid(60).clamp(0, DAY);
@@ -310,7 +310,7 @@ mod tests {
     fn a_week_is_as_long_wherever_it_begins() {
         let (window, zone) = (Window::parse("sleep Mon-Fri 23:00-07:00").expect("a window"), TimeZone::UTC);
         for now in ["2026-11-25T12:00:00Z", "2026-11-25T01:15:46.992Z", "2026-11-25T06:59:59.999Z"] {
-            let rota = Rota::new(&window, &zone);
+            let rota = WindowTimeline::new(&window, &zone);
             assert_eq!(asleep_minutes(rota, now.parse().expect("an instant")), 40 * 60, "{now}");
         }
     }

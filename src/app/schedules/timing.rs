@@ -11,7 +11,7 @@ use super::check::{Draft, Faults, did_you_mean, text};
 use crate::domain::cron::Cron;
 use crate::domain::schedule::{Schedule, ScheduleKind, When};
 use crate::domain::time::{resolve, zone, zone_name};
-use crate::domain::window::{Phase, Rota, Window};
+use crate::domain::window::{Phase, Window, WindowTimeline};
 use crate::zones;
 
 /// The part of a draft that says when.
@@ -70,7 +70,7 @@ pub(super) fn timing(
 
 /// A window that is always asleep, or never, is odd enough to say so.
 fn never_changes(window: &Window, zone: &NamedZone, now: Timestamp) -> Option<String> {
-    let rota = Rota::new(window, &zone.zone);
+    let rota = WindowTimeline::new(window, &zone.zone);
     let always = match rota.next_change(now) {
         Some(_) => return None,
         None => rota.vote(now).mood(),

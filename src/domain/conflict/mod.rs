@@ -13,7 +13,7 @@ use super::minutes::{self, Week};
 use super::overrides::Wanted;
 use super::schedule::{Reading, ScheduleSpec, When};
 use super::time::resolve;
-use super::window::{Phase, Rota, Walk, Window};
+use super::window::{Phase, Walk, Window, WindowTimeline};
 
 /// How far ahead two schedules are compared, in days.
 const HORIZON_DAYS: i64 = 400;
@@ -54,7 +54,9 @@ impl Fires {
                 Some(fire)
             }
             Self::Once(at) => Some(*at).filter(|at| *at > after),
-            Self::Window(window, reading, skip) => Rota::of(window, reading, *skip).next_change(after),
+            Self::Window(window, reading, skip) => {
+                WindowTimeline::of(window, reading, *skip).next_change(after)
+            }
         }
     }
 
@@ -110,7 +112,7 @@ pub fn first_clash(a: &Fires, b: &Fires, after: Timestamp) -> Option<Timestamp> 
 pub fn first_contradiction(
     fires: &Fires,
     action: Action,
-    rota: Rota<'_>,
+    rota: WindowTimeline<'_>,
     after: Timestamp,
 ) -> Option<(Timestamp, Wanted)> {
     let against = [Phase::Awake, Phase::Asleep].map(|mood| contradicts(action, wanted(mood)));
@@ -265,7 +267,7 @@ mod tests {
         ) {
             let after = at("2026-01-01T00:00:30Z").checked_add(minutes.minutes()).unwrap();
             let (cron, window) = (Fires::Cron(cron, ours), Window::parse(text).unwrap());
-            let rota = Rota::of(&window, &theirs, None);
+            let rota = WindowTimeline::of(&window, &theirs, None);
             let one_by_one = fires_of(&cron, after)
                 .into_iter()
                 .map(|at| (at, wanted(rota.vote(at).mood())))
@@ -282,12 +284,12 @@ mod tests {
         assert_eq!(first_clash(&left_out, &three, after), Some(at("2027-03-28T01:00:00Z")));
         let window = Window::parse("awake 03:00-03:10").unwrap();
         let reading = Reading::in_zone(TimeZone::get(berlin).unwrap());
-        let rota = Rota::of(&window, &reading, None);
+        let rota = WindowTimeline::of(&window, &reading, None);
         let found = first_contradiction(&left_out, Action::Stop, rota, after);
         assert_eq!(found, Some((at("2027-03-28T01:00:00Z"), Wanted::Awake)));
         // 02:15 comes twice on another: the sleep that it lies in is over as it comes again.
         let (twice, window) = (cron("*/15 2 * * *", berlin), Window::parse("sleep 02:00-02:46").unwrap());
-        let rota = Rota::of(&window, &reading, None);
+        let rota = WindowTimeline::of(&window, &reading, None);
         let found = first_contradiction(&twice, Action::Stop, rota, after);
         assert_eq!(found, Some((at("2027-10-31T01:00:00Z"), Wanted::Awake)));
     }
@@ -297,17 +299,18 @@ mod tests {
         let window = Window::parse("sleep 20:00-08:00").unwrap();
         let utc = Reading::in_zone(TimeZone::UTC);
         let (stop, after) = (cron("0 23 * * *", "UTC"), at("2027-01-01T12:00:00Z"));
-        let first =
-            |rota: Rota<'_>| first_contradiction(&stop, Action::Stop, rota, after).map(|found| found.0);
-        let plain = Rota::of(&window, &utc, None);
+        let first = |rota: WindowTimeline<'_>| {
+            first_contradiction(&stop, Action::Stop, rota, after).map(|found| found.0)
+        };
+        let plain = WindowTimeline::of(&window, &utc, None);
         assert_eq!(first(plain), None);
         let skip = Some(at("2027-01-05T20:00:00Z"));
-        assert_eq!(first(Rota { skip, ..plain }), Some(at("2027-01-05T23:00:00Z")));
+        assert_eq!(first(WindowTimeline { skip, ..plain }), Some(at("2027-01-05T23:00:00Z")));
         let dates = crate::domain::calendar::CalendarDays {
             dates: ["2027-03-03".parse().unwrap()].into(),
             ..Default::default()
         };
         let calendar = Some((&dates, crate::domain::calendar::CalendarEffect::Awake));
-        assert_eq!(first(Rota { calendar, ..plain }), Some(at("2027-03-03T23:00:00Z")));
+        assert_eq!(first(WindowTimeline { calendar, ..plain }), Some(at("2027-03-03T23:00:00Z")));
     }
 }

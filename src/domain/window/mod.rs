@@ -2,7 +2,7 @@
 //!
 //! `sleep Mon-Fri 23:00-07:00; Sat 00:00-24:00` names the time asleep, `awake Mon-Fri 07:30-20:00` the time awake and
 //! leaves the rest for sleep. The text is read strictly ([`Window::parse`]), the times are laid over a zone and a
-//! calendar by a [`Rota`].
+//! calendar by a [`WindowTimeline`].
 
 use jiff::civil::Weekday;
 
@@ -11,14 +11,14 @@ use crate::domain::words::words;
 
 mod notes;
 mod parse;
-mod rota;
+mod timeline;
 mod walk;
 mod week;
 mod words;
 
 pub use notes::{EdgeNote, SleepNote};
 pub use parse::{MAX_PARTS, MAX_TEXT, WindowError};
-pub use rota::{Interval, Rota, Vote};
+pub use timeline::{Interval, Vote, WindowTimeline};
 pub use walk::Walk;
 pub use week::{Grid, SLOTS, Week, weekday};
 pub use words::{Clock, short};

@@ -6,7 +6,7 @@ use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
-use super::Rota;
+use super::WindowTimeline;
 use crate::domain::time::{Stretch, resolve, zone_name};
 
 /// One sleep that a clock change makes longer or shorter, or whose edge the clock leaves out or shows twice. Displays
@@ -77,7 +77,7 @@ impl fmt::Display for Length {
     }
 }
 
-impl Rota<'_> {
+impl WindowTimeline<'_> {
     /// What the clock changes within `horizon_days` after `after` do to the sleeps they touch, in order.
     pub fn dst_notes(&self, after: Timestamp, horizon_days: u32) -> Vec<SleepNote> {
         let until = after.as_second() + i64::from(horizon_days) * 86_400;
@@ -98,7 +98,7 @@ impl Rota<'_> {
     fn notes_on(&self, stretch: &Stretch) -> Vec<SleepNote> {
         // The wall clock alone: the rule over a zone without changes.
         let utc = TimeZone::UTC;
-        let plain = Rota { zone: &utc, skip: None, ..*self };
+        let plain = WindowTimeline { zone: &utc, skip: None, ..*self };
         let (first, last) = (stretch.wall_start(), stretch.wall_before());
         let (first, last) = (first.min(last), first.max(last));
         let (Ok(at), Ok(first), Ok(last)) = (
@@ -154,7 +154,7 @@ mod tests {
     fn notes(text: &str, after: &str) -> Vec<String> {
         let window = Window::parse(text).expect(text);
         let zone = TimeZone::get("Europe/Berlin").expect("a zone");
-        let notes = Rota::new(&window, &zone).dst_notes(after.parse().expect("an instant"), 300);
+        let notes = WindowTimeline::new(&window, &zone).dst_notes(after.parse().expect("an instant"), 300);
         notes.iter().map(ToString::to_string).collect()
     }
 

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::rota::shift;
-use super::{Interval, Phase, Rota};
+use super::timeline::shift;
+use super::{Interval, Phase, WindowTimeline};
 
 /// Days worked out at first, and at most, at once: who asks about minutes does not pay for years.
 const FIRST: i64 = 4;
@@ -11,10 +11,10 @@ const MOST: i64 = 64;
 /// A sleep that is dropped is told by its start, which is looked for so many days back.
 const BACK: i64 = 64;
 
-/// Answers as [`Rota::vote`] does, for instants that never go back.
+/// Answers as [`WindowTimeline::vote`] does, for instants that never go back.
 #[derive(Debug)]
 pub struct Walk<'a> {
-    rota: Rota<'a>,
+    rota: WindowTimeline<'a>,
     /// The sleeps not left behind yet, in order.
     sleeps: std::vec::IntoIter<Interval>,
     sleep: Option<Interval>,
@@ -25,7 +25,7 @@ pub struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Begins anywhere.
-    pub fn new(rota: Rota<'a>) -> Self {
+    pub fn new(rota: WindowTimeline<'a>) -> Self {
         Self { rota, sleeps: Vec::new().into_iter(), sleep: None, known: None, days: FIRST }
     }
 
@@ -68,10 +68,10 @@ mod tests {
             "sleep Sun 02:10-02:40",
         ] {
             let window = Window::parse(text).expect("a window");
-            let plain = Rota::new(&window, &berlin);
+            let plain = WindowTimeline::new(&window, &berlin);
             let next = plain.next_sleep(begin).map(|sleep| sleep.start);
             for skip in [None, next] {
-                let rota = Rota { skip, ..plain };
+                let rota = WindowTimeline { skip, ..plain };
                 let mut walk = Walk::new(rota);
                 // Steps of many lengths: within a stretch, onto its edge, far beyond it.
                 let mut at = begin;

@@ -17,7 +17,7 @@ fn window(text: &str) -> Window {
 }
 
 fn mood(text: &str, zone_name: &str, instant: &str) -> Phase {
-    Rota::new(&window(text), &zone(zone_name)).vote(at(instant)).mood()
+    WindowTimeline::new(&window(text), &zone(zone_name)).vote(at(instant)).mood()
 }
 
 #[test]
@@ -31,10 +31,10 @@ fn the_day_named_is_the_day_it_starts() {
 #[test]
 fn a_weekend_is_one_window() {
     let (window, utc) = (window("sleep Fri 21:00 - Mon 06:00"), TimeZone::UTC);
-    let sleep = Rota::new(&window, &utc).next_sleep(at("2027-01-01T00:00:00Z"));
+    let sleep = WindowTimeline::new(&window, &utc).next_sleep(at("2027-01-01T00:00:00Z"));
     let weekend = Interval { start: at("2027-01-01T21:00:00Z"), end: at("2027-01-04T06:00:00Z") };
     assert_eq!(sleep, Some(weekend));
-    assert_eq!(Rota::new(&window, &utc).sleep_holding(at("2027-01-03T12:00:00Z")), Some(weekend));
+    assert_eq!(WindowTimeline::new(&window, &utc).sleep_holding(at("2027-01-03T12:00:00Z")), Some(weekend));
 }
 
 #[test]
@@ -46,7 +46,8 @@ fn the_week_wraps_from_sunday_to_monday() {
 #[test]
 fn neighbours_merge_and_never_bounce() {
     let (window, utc) = (window("sleep 08:00-12:00; 12:00-18:00; 17:00-19:00"), TimeZone::UTC);
-    let changes = Rota::new(&window, &utc).changes(at("2027-01-01T00:00:00Z"), at("2027-01-02T00:00:00Z"));
+    let changes =
+        WindowTimeline::new(&window, &utc).changes(at("2027-01-01T00:00:00Z"), at("2027-01-02T00:00:00Z"));
     assert_eq!(changes, [at("2027-01-01T08:00:00Z"), at("2027-01-01T19:00:00Z")]);
 }
 
@@ -61,12 +62,13 @@ fn a_sleep_of_many_days_is_told_whole() {
         ("sleep Mon-Fri 20:00-06:00; Tue-Fri 06:00-20:00", nights, "2027-01-08T23:00:00Z"),
     ] {
         let window = window(text);
-        let sleeps = Rota::new(&window, &utc).sleeps(at(asked), at(asked));
+        let sleeps = WindowTimeline::new(&window, &utc).sleeps(at(asked), at(asked));
         assert_eq!(sleeps, [sleep], "{text}");
     }
     // Where the clock goes from 23:00 to midnight, 23:30 and midnight are one instant.
     let (window, nuuk) = (window("sleep Fri 20:00 - Sat 23:30; Sun 00:00-02:00"), zone("America/Nuuk"));
-    let sleeps = Rota::new(&window, &nuuk).sleeps(at("2027-03-27T00:00:00Z"), at("2027-03-27T00:00:00Z"));
+    let sleeps =
+        WindowTimeline::new(&window, &nuuk).sleeps(at("2027-03-27T00:00:00Z"), at("2027-03-27T00:00:00Z"));
     assert_eq!(sleeps.first().map(|sleep| sleep.end), Some(at("2027-03-28T03:00:00Z")));
 }
 
@@ -75,7 +77,11 @@ fn what_never_changes_has_no_next_change() {
     let utc = TimeZone::UTC;
     for text in ["sleep 00:00-24:00", "awake 12:00-12:00", "sleep Mon 08:00 - Mon 08:00"] {
         let window = window(text);
-        assert_eq!(Rota::new(&window, &utc).next_change(at("2027-01-01T00:00:00Z")), None, "{text}");
+        assert_eq!(
+            WindowTimeline::new(&window, &utc).next_change(at("2027-01-01T00:00:00Z")),
+            None,
+            "{text}"
+        );
     }
 }
 
@@ -84,10 +90,11 @@ fn many_changes_are_the_same_as_one_after_the_other() {
     let berlin = zone("Europe/Berlin");
     for text in ["sleep Mon-Fri 23:00-07:00; Sat 00:00-24:00", "awake 08:00-20:00", "sleep Sun 02:10-02:40"] {
         let window = window(text);
-        let skip =
-            Rota::new(&window, &berlin).next_sleep(at("2027-03-01T00:00:00Z")).map(|sleep| sleep.start);
+        let skip = WindowTimeline::new(&window, &berlin)
+            .next_sleep(at("2027-03-01T00:00:00Z"))
+            .map(|sleep| sleep.start);
         for skip in [None, skip] {
-            let rota = Rota { skip, ..Rota::new(&window, &berlin) };
+            let rota = WindowTimeline { skip, ..WindowTimeline::new(&window, &berlin) };
             let mut one = Vec::new();
             let mut last = at("2027-01-01T12:00:00Z");
             while one.len() < 300 {
@@ -104,7 +111,7 @@ fn window_length_on_dst_days() {
     let berlin = zone("Europe/Berlin");
     let hours = |text: &str, after: &str| {
         let window = window(text);
-        let sleep = Rota::new(&window, &berlin).next_sleep(at(after)).expect("a sleep");
+        let sleep = WindowTimeline::new(&window, &berlin).next_sleep(at(after)).expect("a sleep");
         sleep.end.duration_since(sleep.start).as_mins()
     };
     // Clocks go forward on 28 March 2027 and back on 31 October 2027.
@@ -112,7 +119,7 @@ fn window_length_on_dst_days() {
     assert_eq!(hours("sleep 23:00-07:00", "2027-10-30T12:00:00Z"), 9 * 60);
     // Both edges in the gap fall together: awake wins, there is no sleep that day.
     let (window, day) = (window("sleep 02:10-02:40"), at("2027-03-28T00:00:00Z"));
-    let next = Rota::new(&window, &berlin).next_sleep(day).expect("a sleep");
+    let next = WindowTimeline::new(&window, &berlin).next_sleep(day).expect("a sleep");
     assert_eq!(next.start, at("2027-03-29T00:10:00Z"));
     // Shown twice: the first time counts for both edges.
     assert_eq!(hours("sleep 02:10-02:40", "2027-10-30T22:00:00Z"), 30);
@@ -127,7 +134,7 @@ fn a_calendar_changes_what_starts_on_its_dates() {
     let utc = TimeZone::UTC;
     let changes = |text: &str, effect| {
         let window = window(text);
-        let rota = Rota { calendar: Some((&days, effect)), ..Rota::new(&window, &utc) };
+        let rota = WindowTimeline { calendar: Some((&days, effect)), ..WindowTimeline::new(&window, &utc) };
         let changes = rota.changes(at("2027-01-05T12:00:00Z"), at("2027-01-07T12:00:00Z"));
         changes.iter().map(|at| at.strftime("%d %H:%M").to_string()).collect::<Vec<_>>().join(" ")
     };
@@ -144,7 +151,10 @@ fn a_calendar_changes_what_starts_on_its_dates() {
 fn a_far_date_of_the_calendar_is_found() {
     let days = CalendarDays { yearly: [(12, 25)].into(), ..CalendarDays::default() };
     let (window, utc) = (window("sleep 00:00-24:00"), TimeZone::UTC);
-    let rota = Rota { calendar: Some((&days, CalendarEffect::Awake)), ..Rota::new(&window, &utc) };
+    let rota = WindowTimeline {
+        calendar: Some((&days, CalendarEffect::Awake)),
+        ..WindowTimeline::new(&window, &utc)
+    };
     assert_eq!(rota.next_change(at("2027-01-01T00:00:00Z")), Some(at("2027-12-25T00:00:00Z")));
 }
 
@@ -153,14 +163,16 @@ fn a_dropped_sleep_is_awake_as_a_whole() {
     let utc = TimeZone::UTC;
     for text in ["sleep 20:00-08:00", "awake 08:00-20:00"] {
         let window = window(text);
-        let rota = Rota { skip: Some(at("2027-01-05T20:00:00Z")), ..Rota::new(&window, &utc) };
+        let rota =
+            WindowTimeline { skip: Some(at("2027-01-05T20:00:00Z")), ..WindowTimeline::new(&window, &utc) };
         assert_eq!(rota.vote(at("2027-01-05T23:00:00Z")).mood(), Phase::Awake, "{text}");
         assert_eq!(rota.vote(at("2027-01-06T23:00:00Z")).mood(), Phase::Asleep, "{text}");
         assert_eq!(rota.next_change(at("2027-01-05T12:00:00Z")), Some(at("2027-01-06T20:00:00Z")), "{text}");
     }
     // Of many days, of which each goes on with the one before.
     let window = window("sleep Mon-Fri 00:00-24:00");
-    let rota = Rota { skip: Some(at("2027-01-04T00:00:00Z")), ..Rota::new(&window, &utc) };
+    let rota =
+        WindowTimeline { skip: Some(at("2027-01-04T00:00:00Z")), ..WindowTimeline::new(&window, &utc) };
     assert_eq!(rota.next_change(at("2027-01-07T12:00:00Z")), Some(at("2027-01-11T00:00:00Z")));
 }
 
@@ -229,7 +241,7 @@ impl Walk<'_> {
 }
 
 fn agrees(window: &Window, zone: &TimeZone, from: Timestamp, days: i64) {
-    let rota = Rota::new(window, zone);
+    let rota = WindowTimeline::new(window, zone);
     let until = shift(from, days);
     // Nine days earlier, so that what is under way at `from` is known.
     let begin = shift(from, -BEYOND);
@@ -297,7 +309,7 @@ proptest! {
         let window = window_of(&parts, asleep);
         let days = CalendarDays { yearly: (1..=12).map(|month| (month, 7)).collect(), ..CalendarDays::default() };
         let zone = zone(ZONES[zone_index]);
-        let rota = Rota { calendar: effect.map(|effect| (&days, effect)), ..Rota::new(&window, &zone) };
+        let rota = WindowTimeline { calendar: effect.map(|effect| (&days, effect)), ..WindowTimeline::new(&window, &zone) };
         for minute in minutes {
             let at = at("2026-01-01T00:00:00Z").checked_add(minute.minutes()).expect("an instant");
             prop_assert_eq!(rota.names(at), rota.written(at, at, BEYOND).iter().any(|one| one.holds(at)), "{}", at);

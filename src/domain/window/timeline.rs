@@ -66,7 +66,7 @@ impl Vote {
 
 /// A window in its zone, with its calendar and the one sleep that is dropped.
 #[derive(Clone, Copy, Debug)]
-pub struct Rota<'a> {
+pub struct WindowTimeline<'a> {
     /// The rule.
     pub window: &'a Window,
     /// The zone of its times.
@@ -77,7 +77,7 @@ pub struct Rota<'a> {
     pub skip: Option<Timestamp>,
 }
 
-impl<'a> Rota<'a> {
+impl<'a> WindowTimeline<'a> {
     /// A rule without calendar and skip.
     pub fn new(window: &'a Window, zone: &'a TimeZone) -> Self {
         Self { window, zone, calendar: None, skip: None }
@@ -192,7 +192,7 @@ impl<'a> Rota<'a> {
         self.asleep(from, until, BEYOND)
     }
 
-    /// As [`Rota::sleeps`], with starts up to so many days back.
+    /// As [`WindowTimeline::sleeps`], with starts up to so many days back.
     fn asleep(&self, from: Timestamp, until: Timestamp, back: i64) -> Vec<Interval> {
         match self.window.names {
             Phase::Asleep => self.written(from, until, back),
