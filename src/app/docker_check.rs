@@ -7,7 +7,6 @@ use crate::docker::DockerError;
 use crate::docker::client::CALLS;
 use crate::domain::inventory::Link;
 use crate::domain::permission::Permission;
-use crate::domain::sorted;
 
 /// All calls together; one that hangs must not hold up the page for its own limit.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -152,7 +151,7 @@ pub async fn check(app: &App, actor: &Actor) -> Result<Checked> {
         Call { call, words, purpose, outcome, by_proxy }
     };
     let mut calls: Vec<Call> = CALLS.into_iter().map(call).collect();
-    sorted::by_key(&mut calls, |call| match call.purpose {
+    calls.sort_by_key(|call| match call.purpose {
         Purpose::Look => 0,
         Purpose::Act => 1,
         Purpose::Extra => 2,

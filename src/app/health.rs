@@ -11,7 +11,6 @@ use crate::db;
 pub use crate::db::engine::Facts;
 use crate::domain::inventory::{Inventory, Link, SelfDetection};
 use crate::domain::permission::Permission;
-use crate::domain::sorted;
 use crate::zones;
 
 /// One Engine.
@@ -199,10 +198,10 @@ pub async fn bundle(app: &App, actor: &Actor) -> Result<String> {
             .collect(),
         schedules,
         schedules_enabled: enabled,
-        lag_seconds: sorted::map(health.lags.iter().map(|(bound, count)| {
+        lag_seconds: BTreeMap::from_iter(health.lags.iter().map(|(bound, count)| {
             (bound.map_or_else(|| "more".to_owned(), |bound| format!("<={bound}")), *count)
         })),
-        settings: sorted::map(SETTINGS.iter().filter_map(|setting| {
+        settings: BTreeMap::from_iter(SETTINGS.iter().filter_map(|setting| {
             let given = app.config.given.get(setting.name)?;
             let hidden = setting.is_secret() || PRIVATE.contains(&setting.name);
             Some((setting.name, if hidden { "(set)".to_owned() } else { given.text.clone() }))

@@ -13,7 +13,6 @@ use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::pace::Pace;
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState, Step, Trigger};
-use crate::domain::sorted;
 use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
 
 /// Which runs are wanted; everything at its default = all.
@@ -165,7 +164,7 @@ pub async fn pasts(app: &App, actor: &Actor, runs: &[Run]) -> Result<HashMap<(Ta
         }
     }
     for past in pasts.values_mut() {
-        sorted::ascending(&mut past.took);
+        past.took.sort();
     }
     Ok(pasts)
 }

@@ -2,8 +2,6 @@
 
 use strsim::generic_levenshtein;
 
-use crate::domain::sorted;
-
 /// The names that look most like `wanted`: up to three, the likest first, whatever the case.
 pub fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     /// Longer names are compared by their beginning only: the cost goes by the square of it.
@@ -22,7 +20,8 @@ pub fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<Strin
             (distance <= limit).then_some((distance, name))
         })
         .collect();
-    sorted::unique(&mut near);
+    near.sort_unstable();
+    near.dedup();
     near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }
 

@@ -16,7 +16,6 @@ use crate::docker::Host;
 use crate::domain::ids::HostId;
 use crate::domain::permission::Permission;
 use crate::domain::report::{self, Amount, Prices, Week};
-use crate::domain::sorted;
 use crate::domain::target::{Subject, Target};
 use crate::domain::text::chain;
 
@@ -99,7 +98,7 @@ pub async fn week(app: &App, actor: &Actor, zone: &TimeZone, first: Weekday) -> 
         .into_iter()
         .map(|(target, amount)| (target, amount.asleep_ms / 1000))
         .collect();
-    sorted::by_key(&mut each, |(_, seconds)| std::cmp::Reverse(*seconds));
+    each.sort_by_key(|(_, seconds)| std::cmp::Reverse(*seconds));
     Ok(Napped { total_seconds: each.iter().map(|(_, seconds)| seconds).sum(), each })
 }
 
@@ -174,7 +173,7 @@ pub async fn of_week(
         .into_iter()
         .map(|(target, amount)| row(app, target, amount))
         .collect();
-    sorted::by(&mut rows, |a, b| (b.amount.asleep_ms, &a.name).cmp(&(a.amount.asleep_ms, &b.name)));
+    rows.sort_by(|a, b| (b.amount.asleep_ms, &a.name).cmp(&(a.amount.asleep_ms, &b.name)));
     let total = trend.last().map(|(_, amount)| *amount).unwrap_or_default();
     Ok(Report { week, span, now, rows, total, trend, prices: settings::prices(app).await? })
 }

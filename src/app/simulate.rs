@@ -1,6 +1,6 @@
 //! What happens when: the stretch of time that somebody asks about, from what is stored now.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -15,7 +15,6 @@ use crate::domain::overrides::{Reach, Wanted};
 use crate::domain::permission::Permission;
 use crate::domain::schedule::{Reading, Schedule};
 use crate::domain::simulate::{self, Ground, HeldBack, Simulation, Span};
-use crate::domain::sorted;
 use crate::domain::target::Target;
 use crate::domain::time::{Stretch, resolve};
 
@@ -261,7 +260,7 @@ fn marks(ground: &Ground, span: Span, zone: &TimeZone) -> BTreeMap<Date, Vec<Mar
         let dates = date_of(span.from).series(1.day());
         for date in dates.take_while(|date| *date <= date_of(span.until)) {
             let named = with_calendar.iter().filter(|(_, days)| days.contains(date));
-            let titles = sorted::set(named.map(|(title, _)| title.as_str()));
+            let titles = BTreeSet::from_iter(named.map(|(title, _)| title.as_str()));
             if !titles.is_empty() {
                 let titles = titles.into_iter().map(str::to_owned).collect();
                 marks.entry(date).or_default().push(Mark::Calendar(titles));

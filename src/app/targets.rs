@@ -9,7 +9,6 @@ use super::near::near;
 use crate::docker::Host;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Container, Inventory, Kind, Link, is_replaced_name};
-use crate::domain::sorted;
 use crate::domain::target::{self, ContainerIdentity, Subject, Target, TargetType};
 use crate::domain::text::shorten;
 
@@ -102,7 +101,7 @@ pub fn named_members<'a>(
         };
         named.push(member.identity.clone());
     }
-    sorted::ascending(&mut named);
+    named.sort();
     named.dedup();
     Ok(named)
 }

@@ -19,7 +19,6 @@ use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState, Step, StepState};
 use crate::domain::schedule::{Reading, Schedule, When};
-use crate::domain::sorted;
 use crate::domain::target::{Subject, Target};
 use crate::domain::timeline::{Day, Deed};
 use crate::domain::window::Window;
@@ -160,7 +159,7 @@ pub async fn deeds(
                 own.filter_map(deed).collect()
             }
         };
-        sorted::by_key(&mut deeds, |deed| deed.at);
+        deeds.sort_by_key(|deed| deed.at);
         found.insert(target.clone(), deeds);
     }
     Ok(found)

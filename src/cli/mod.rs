@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 clean, 1 failure, 2 usage, 69 data directory or database unusable, 78 bad configuration.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -11,7 +12,6 @@ use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
 use crate::config::table::{CONFIG_FILE, SETTINGS};
 use crate::config::{Config, Given};
 use crate::domain::permission::Role;
-use crate::domain::sorted;
 use crate::domain::text::chain;
 
 mod backup;
@@ -207,12 +207,12 @@ fn plain(help: &str) -> String {
 fn load(matches: &ArgMatches) -> Result<Config, Failure> {
     let names =
         SETTINGS.iter().flat_map(|setting| [setting.name.to_owned(), format!("{}_FILE", setting.name)]);
-    let flags = sorted::map(names.chain([CONFIG_FILE.name.to_owned()]).filter_map(|name| {
+    let flags = BTreeMap::from_iter(names.chain([CONFIG_FILE.name.to_owned()]).filter_map(|name| {
         let value = matches.try_get_one::<String>(&name).ok().flatten()?.clone();
         Some((name, value))
     }));
     let env =
-        sorted::map(std::env::vars_os().map(|(name, value)| {
+        BTreeMap::from_iter(std::env::vars_os().map(|(name, value)| {
             (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
         }));
     let loaded =

@@ -9,7 +9,6 @@ use secrecy::SecretString;
 use super::parse::{self, Parsed};
 use super::table::{CONFIG_FILE, Kind, SETTINGS, Setting};
 use super::{Config, Fault, FirstAdmin, Hsts, LogFormat, Metrics, Origin};
-use crate::domain::sorted;
 
 /// Where the settings file is looked for when none is named.
 const CONFIG_PATHS: [&str; 2] = ["/data/docknap.toml", "./docknap.toml"];
@@ -283,7 +282,7 @@ fn build(found: &BTreeMap<&'static str, Found>, faults: &mut Vec<Fault>) -> Conf
             })
         }),
         metrics: Metrics::Off,
-        given: sorted::map(SETTINGS.iter().filter_map(|setting| {
+        given: BTreeMap::from_iter(SETTINGS.iter().filter_map(|setting| {
             let found = found.get(setting.name)?;
             let text = if setting.is_secret() { String::new() } else { found.text.clone() };
             Some((setting.name, Origin { text, origin: found.origin.clone() }))

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::inventory;
-use crate::domain::sorted;
 use crate::domain::target::ContainerIdentity;
 
 /// Events of a container that change what the inventory says. Health checks run as `exec_…` every few seconds; they
@@ -76,7 +75,7 @@ pub(super) fn read_event(message: EventMessage) -> Option<Event> {
     }
     let exit_code = attributes.get("exitCode").or_else(|| attributes.get("containerExitCode"));
     let exit_code = exit_code.and_then(|code| code.parse().ok());
-    let labels: BTreeMap<String, String> = sorted::map(attributes);
+    let labels: BTreeMap<String, String> = BTreeMap::from_iter(attributes);
     let identity = labels.get("name").map(|name| inventory::identity(name, &labels));
     Some(Event { id: actor.id?, identity, action, at, exit_code })
 }

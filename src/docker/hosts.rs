@@ -21,7 +21,6 @@ use crate::domain::inventory::{
 };
 use crate::domain::lock::Locks;
 use crate::domain::order::added::AddedEdge;
-use crate::domain::sorted;
 use crate::domain::target::ContainerIdentity;
 use crate::domain::text::chain;
 use crate::domain::trace::Traces;
@@ -313,7 +312,7 @@ impl Host {
             let rows = self.client.list(&labels).await?;
             let mut rows: Vec<_> =
                 rows.iter().filter(|row| row.is_ordinary() && row.identity() == *identity).collect();
-            sorted::by(&mut rows, |a, b| {
+            rows.sort_by(|a, b| {
                 inventory::standing(a.state(), a.name()).cmp(&inventory::standing(b.state(), b.name()))
             });
             let Some((row, twins)) = rows.split_first() else { return Ok(None) };

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::reading::Row;
 use super::self_detection::Clues;
 use crate::domain::inventory::{Container, Containers, Guard, Health, SelfDetection, Shield};
-use crate::domain::sorted;
 
 /// What changed between two snapshots, by the keys of pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -165,7 +164,7 @@ impl Book {
             }
         }
         let mut containers: Vec<Arc<Container>> = self.containers.values().cloned().collect();
-        sorted::by(&mut containers, |a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
+        containers.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
         Some(Snapshot {
             containers: Arc::new(containers.into_iter().collect()),
             itself: self.itself.clone(),

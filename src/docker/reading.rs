@@ -10,7 +10,6 @@ use super::answers::{CpuStats, Endpoint, GraphDriver, Inspected, Listed, Sampled
 use crate::domain::guard::CpuSample;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Check, Container, ContainerState, Health, Kind, RestartPolicy};
-use crate::domain::sorted;
 use crate::domain::target::ContainerIdentity;
 
 /// What the list says about a container: enough to tell whether the inventory still has it right.
@@ -55,7 +54,7 @@ impl Row {
             networks: row
                 .network_settings
                 .and_then(|settings| settings.networks)
-                .map(|networks| sorted::set(networks.into_keys()))
+                .map(|networks| BTreeSet::from_iter(networks.into_keys()))
                 .unwrap_or_default(),
             id,
         })
@@ -125,7 +124,7 @@ impl Row {
             stop_timeout: None,
             network_mode: self.network_mode.clone().unwrap_or_default(),
             leans_on: Vec::new(),
-            networks: sorted::map(self.networks.iter().map(|network| (network.clone(), Vec::new()))),
+            networks: BTreeMap::from_iter(self.networks.iter().map(|network| (network.clone(), Vec::new()))),
             layer: None,
             protection: None,
         }
@@ -216,7 +215,7 @@ pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
             host_config.links.iter().flatten().chain(links),
         ),
         network_mode: host_config.network_mode.unwrap_or_default(),
-        networks: sorted::map(
+        networks: BTreeMap::from_iter(
             networks
                 .into_iter()
                 .map(|(network, settings)| (network, names_on(&name, settings.unwrap_or_default()))),
@@ -301,7 +300,7 @@ fn plain_name(names: Vec<String>, id: &str) -> String {
 
 /// Names and addresses by which others on a network reach a container.
 fn names_on(name: &str, settings: Endpoint) -> Vec<String> {
-    let mut names = sorted::set([name.to_owned()]);
+    let mut names = BTreeSet::from_iter([name.to_owned()]);
     names.extend(settings.aliases.unwrap_or_default());
     names.extend(settings.dns_names.unwrap_or_default());
     names.extend(settings.ip_address);

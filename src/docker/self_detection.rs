@@ -6,14 +6,13 @@
 //! network: it names one of them, and proves nothing. Reading yields [`Clues`]; only what an Engine knows makes one of
 //! them true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::inventory::{Container, SelfDetection};
-use crate::domain::sorted;
 
 /// What this process can tell about the container it runs in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,7 +84,7 @@ impl Clues {
             (0, _) | (_, None) => SelfDetection::Unknown,
             // Nobody shares its network, so what is shared is its own.
             (1, Some(id)) => SelfDetection::Container((*id).to_owned()),
-            _ => SelfDetection::OneOf(sorted::set(suspects.into_keys().map(ToOwned::to_owned))),
+            _ => SelfDetection::OneOf(BTreeSet::from_iter(suspects.into_keys().map(ToOwned::to_owned))),
         }
     }
 
@@ -115,7 +114,7 @@ impl Clues {
     ) -> BTreeMap<&'a str, &'a Container> {
         let all_named = |names: &[String]| {
             let named = containers.clone().filter(|container| is_one_of(container, names.iter()));
-            sorted::map(named.map(|container| (container.id.as_str(), container)))
+            BTreeMap::from_iter(named.map(|container| (container.id.as_str(), container)))
         };
         let mut found = all_named(&self.named);
         if found.is_empty() {

@@ -13,7 +13,6 @@ use super::cron::Cron;
 use super::ids::ScheduleId;
 use super::run::{MissedSpan, RunState};
 use super::schedule::{Reading, Schedule, When};
-use super::sorted;
 use super::target::Target;
 
 /// A fire claimed within this much of its nominal instant is on time (rulings 10).
@@ -89,7 +88,7 @@ pub fn decide(schedules: &[Schedule], readings: &[Reading], now: Timestamp) -> V
         .filter_map(|(index, (schedule, reading))| decide_one(index, schedule, reading, now))
         .collect();
     // The weaker first: earlier instants, lower priority, the action that gives way, the younger schedule.
-    sorted::by(&mut decisions, |a, b| {
+    decisions.sort_by(|a, b| {
         let key = |decision: &Decision| {
             let schedule = &schedules[decision.index];
             let fire = decision.fire.as_ref().map(|(at, _)| *at);

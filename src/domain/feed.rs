@@ -12,7 +12,6 @@ use crate::domain::action::Action;
 use crate::domain::ids::ScheduleId;
 use crate::domain::overrides::Wanted;
 use crate::domain::simulate::{Event, EventKind, Simulation};
-use crate::domain::sorted;
 use crate::domain::target::Target;
 
 /// Octets of a line, its end not counted.
@@ -95,7 +94,7 @@ pub fn entries(
         }
     }
     entries.extend(asleep.into_iter().map(|(target, begun)| sleep(target, begun, until)));
-    sorted::by(&mut entries, |a, b| a.start.cmp(&b.start).then_with(|| a.uid.cmp(&b.uid)));
+    entries.sort_by(|a, b| a.start.cmp(&b.start).then_with(|| a.uid.cmp(&b.uid)));
     entries
 }
 

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::dependency::AddedEdge;
 use super::ids::HostId;
-use super::sorted;
 use super::target::{self, ContainerIdentity, Subject};
 use super::trace::{COMES_UP, Traces};
 use super::words::words;
@@ -167,7 +166,7 @@ impl Inventory {
         }
         let mut stacks: Vec<Stack> =
             members.into_iter().map(|(name, containers)| self.stack_of(name, containers)).collect();
-        sorted::by(&mut stacks, |a, b| a.name.cmp(&b.name));
+        stacks.sort_by(|a, b| a.name.cmp(&b.name));
         stacks
     }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::sorted;
 use super::target::{ContainerIdentity, Subject, Target};
 
 /// The longest reason, in characters.
@@ -42,7 +41,7 @@ pub struct Locks(BTreeMap<Subject, String>);
 impl Locks {
     /// Of these, which are all of one host.
     pub fn of<'a>(locks: impl Iterator<Item = &'a Lock>) -> Self {
-        Self(sorted::map(locks.map(|lock| (lock.target.subject.clone(), lock.sentence()))))
+        Self(BTreeMap::from_iter(locks.map(|lock| (lock.target.subject.clone(), lock.sentence()))))
     }
 
     /// Why a container is locked: by itself, else with its stack.

@@ -6,7 +6,6 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::domain::sorted;
 use crate::domain::time::{from_ms, to_ms};
 
 /// Hours of a week.
@@ -120,7 +119,8 @@ pub fn stretches(
         let near = zone.following(instant(from - NEAR)).map(|change| second(change.timestamp()));
         changes.extend(near.take_while(|change| change - NEAR < end));
     }
-    sorted::unique(&mut changes);
+    changes.sort_unstable();
+    changes.dedup();
     let mut open: Vec<(i64, i64)> = Vec::new();
     let mut tell = |from: i64, until: i64| match open.last_mut() {
         Some(last) if last.1 == from => last.1 = until,

@@ -32,7 +32,6 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod simulate;
-pub mod sorted;
 pub mod target;
 pub mod text;
 pub mod time;

@@ -1,6 +1,6 @@
 //! What sleeps while something that needs it is awake (semantics §4): told before it happens.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
@@ -9,7 +9,6 @@ use super::desired::{Rules, WindowRule};
 use super::inventory::{Container, Inventory};
 use super::order::{self, added};
 use super::overrides::{Place, Wanted};
-use super::sorted;
 use super::target::{ContainerIdentity, Subject, Target};
 
 /// How far is looked ahead, in days: windows repeat by the week.
@@ -53,7 +52,7 @@ impl Pairs {
                 ContainerIdentity::Name(_) => None,
             });
             let concerned: HashSet<&str> = stacks.iter().copied().chain(own).collect();
-            sorted::set(concerned).into_iter().flat_map(|name| all.of_stack(name)).cloned().collect()
+            BTreeSet::from_iter(concerned).into_iter().flat_map(|name| all.of_stack(name)).cloned().collect()
         };
         let (edges, _) = order::edges(&members, inventory);
         let mut pairs: Vec<_> =
@@ -85,7 +84,7 @@ impl Pairs {
             let stack = one.stack().map(|name| Target::stack(one.host.clone(), name));
             stack.into_iter().chain([one.target()])
         });
-        sorted::set(targets).into_iter().flat_map(|target| rules.windows_on(&target))
+        BTreeSet::from_iter(targets).into_iter().flat_map(|target| rules.windows_on(&target))
     }
 }
 
@@ -129,7 +128,7 @@ impl<'a> Needs<'a> {
             let needed = self.course(&dependency);
             let awake = self.course(&dependant);
             let mut instants: Vec<Timestamp> = needed.iter().chain(&awake).map(|(at, _)| *at).collect();
-            sorted::ascending(&mut instants);
+            instants.sort();
             let gap = instants.into_iter().find(|at| sleeps(&needed, *at) && !sleeps(&awake, *at));
             if let Some(at) = gap {
                 return Some(Gap { at, dependant, dependency });

@@ -1,7 +1,5 @@
 //! How long runs take: what is usual for a target and an action, and what is slower than that.
 
-use super::sorted;
-
 /// How long runs took that did all they set out to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
@@ -22,7 +20,7 @@ impl Pace {
     /// The pace of some runs, whose durations are in milliseconds, in any order; `None` where there are none.
     pub fn of(durations: impl IntoIterator<Item = i64>) -> Option<Self> {
         let mut durations: Vec<i64> = durations.into_iter().collect();
-        sorted::ascending(&mut durations);
+        durations.sort_unstable();
         // The nearest rank: a value that a run did take.
         let at = |percent: usize| {
             durations.get((durations.len() * percent).div_ceil(100).saturating_sub(1)).copied()

@@ -14,7 +14,6 @@ use super::inventory::{
 use super::nap::Naps;
 use super::order::{self, Edge, added};
 use super::run::{ALREADY, COMPLETED, Condition, UNWATCHED, WaitFor};
-use super::sorted;
 use super::target::{self, ContainerIdentity, Subject};
 
 /// What would happen.
@@ -138,7 +137,7 @@ pub fn plan(wish: Wish<'_>, inventory: &Inventory) -> Plan {
     }
     draft.order(wish.action, &members, inventory);
     draft.warn(wish, inventory);
-    sorted::by(&mut draft.plan.skipped, |a, b| a.container.cmp(&b.container));
+    draft.plan.skipped.sort_by(|a, b| a.container.cmp(&b.container));
     draft.plan
 }
 
@@ -430,7 +429,7 @@ impl Draft {
             .zip(waves)
             .zip(waits)
             .map(|((chosen, wave), mut wait_for)| {
-                sorted::by(&mut wait_for, |a, b| a.container.cmp(&b.container));
+                wait_for.sort_by(|a, b| a.container.cmp(&b.container));
                 PlannedStep {
                     wave,
                     container: chosen.member.name.clone(),
@@ -441,7 +440,7 @@ impl Draft {
                 }
             })
             .collect();
-        sorted::by(&mut steps, |a, b| a.wave.cmp(&b.wave).then_with(|| a.container.cmp(&b.container)));
+        steps.sort_by(|a, b| a.wave.cmp(&b.wave).then_with(|| a.container.cmp(&b.container)));
         self.plan.steps = steps;
     }
 

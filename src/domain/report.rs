@@ -12,7 +12,6 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use super::nap::{NapKind, Sleep};
-use super::sorted;
 use super::target::{ContainerIdentity, Target};
 use super::time::resolve;
 
@@ -188,7 +187,7 @@ pub fn owner(sleep: &Sleep) -> Target {
 
 /// How much of time spans cover together.
 fn union(mut spans: Vec<(i64, i64)>) -> i64 {
-    sorted::ascending(&mut spans);
+    spans.sort_unstable();
     let mut covered = 0;
     let mut reached = i64::MIN;
     for (start, end) in spans {

@@ -21,7 +21,6 @@ use super::ids::ScheduleId;
 use super::overrides::{Override, Place, Reach, Wanted};
 use super::run::ActorRef;
 use super::schedule::{Reading, Schedule, When};
-use super::sorted;
 use super::target::{ContainerIdentity, Subject, Target};
 use super::time::resolve;
 use super::window::{Phase, Vote};
@@ -130,7 +129,7 @@ pub fn simulate(ground: Ground, span: Span, limit: usize) -> Simulation {
     let begins = begins.unwrap_or_else(|| course.wanted.clone());
     let mut events = course.events;
     events.extend(dropped);
-    sorted::by_key(&mut events, |event| event.at);
+    events.sort_by_key(|event| event.at);
     if let Some(lost) = events.get(limit) {
         cut = Some(cut.map_or(lost.at, |cut: Timestamp| cut.min(lost.at)));
     }
@@ -242,7 +241,7 @@ impl Course {
                 }
             }
         }
-        let lasting = sorted::set(
+        let lasting = BTreeSet::from_iter(
             ground.rules.windows().iter().map(|rule| rule.target.clone()).chain(ground.others.clone()),
         );
         let mut course = Self {
@@ -414,7 +413,7 @@ impl Course {
         }
         let (rules, zone) = (&self.ground.rules, &self.ground.zone);
         let mut reason = String::new();
-        let inside = sorted::set(self.containers_of(target));
+        let inside = BTreeSet::from_iter(self.containers_of(target));
         for speaker in contradiction::speakers(target, inside, rules) {
             let place = Place::of_target(&speaker);
             let Some(answer) = contradiction::answer_to_fire(rules, &speaker, action, at) else { continue };

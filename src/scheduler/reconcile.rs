@@ -31,7 +31,6 @@ use crate::domain::overrides::{FOUND_RUNNING, NAP_OVER, OUTSIDE, Override, Place
 use crate::domain::reconcile::{AtWork, Cause, Deed, Finding, Look, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
-use crate::domain::sorted;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::window::Phase;
 
@@ -142,7 +141,7 @@ async fn busy(app: &App, host: &Host, inventory: &Inventory) -> Result<HashMap<C
 
 /// What no step of ours explains, in the order in which it happened.
 async fn by_others(app: &App, host: &Host, mut sightings: Vec<Sighting>) -> Result<Vec<Sighting>> {
-    sorted::by_key(&mut sightings, |sighting| sighting.at);
+    sightings.sort_by_key(|sighting| sighting.at);
     let mut theirs = Vec::new();
     for sighting in sightings {
         let (identity, action, at) = (&sighting.identity, &sighting.action, sighting.at);

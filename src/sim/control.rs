@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use super::machine::{Container, DaemonEnd, Done, Key, Life, Outcome, Refusal};
 use super::world::label;
 use super::{Api, ContainerSpec, Endpoint, Fault, Shared, World};
-use crate::domain::sorted;
 
 /// A call the Engine received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -315,7 +314,7 @@ impl Control {
             .filter(|container| container.spec.labels.get(label::PROJECT).is_some_and(|mine| mine == project))
             .map(|container| container.spec.name.clone())
             .collect();
-        sorted::ascending(&mut names);
+        names.sort();
         names
     }
 

@@ -42,7 +42,6 @@ use super::routes::{Access, Routes};
 use crate::app::auth::sessions;
 use crate::app::{Error, Live, Result};
 use crate::domain::ids::UserId;
-use crate::domain::sorted;
 use crate::domain::target::{self, ContainerIdentity, Subject, Target};
 
 /// The first event of a burst goes at once, the others together after this: well within the 100 ms that an event may
@@ -142,7 +141,7 @@ impl Stream {
             changes: web.app.bus.subscribe(),
             place: Place::take(web, user),
             session,
-            waiting: sorted::set(["resync".to_owned()]),
+            waiting: BTreeSet::from_iter(["resync".to_owned()]),
             send_at: now,
             look_at: now + LOOK,
             minute: next_minute(clock.now()),
@@ -184,7 +183,7 @@ impl Stream {
                 }
                 change = self.changes.recv() => match change {
                     Ok(live) => self.waiting.extend(names(&live)),
-                    Err(RecvError::Lagged(_)) => self.waiting = sorted::set(["resync".to_owned()]),
+                    Err(RecvError::Lagged(_)) => self.waiting = BTreeSet::from_iter(["resync".to_owned()]),
                     Err(RecvError::Closed) => return None,
                 },
             }

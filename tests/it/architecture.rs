@@ -71,12 +71,6 @@ fn pages_and_api_reach_storage_through_services_only() {
 }
 
 #[test]
-fn one_module_sorts() {
-    let sorts = [".sort()", ".sort_by", ".sort_unstable"];
-    assert_eq!(lines_with("src", &sorts, &["/src/domain/sorted.rs"]), Vec::<String>::new());
-}
-
-#[test]
 fn only_the_execution_path_asks_docker_to_act() {
     let calls = ["host.start(", "host.stop(", "host.restart(", "host.pause(", "host.unpause("];
     assert_eq!(

@@ -18,7 +18,6 @@ use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::Inventory;
 use crate::domain::run::{Run, Step};
-use crate::domain::sorted;
 use crate::domain::target::{ContainerIdentity, Target};
 
 /// Containers that a run gives up, each with the request that wants something else of it.
@@ -75,10 +74,10 @@ impl Claim {
     pub fn new(run: &Run, steps: &[Step], inventory: Option<&Inventory>) -> Self {
         let touches = if steps.is_empty() {
             let members = inventory.map(|inventory| inventory.members(&run.target.subject));
-            sorted::set(members.unwrap_or_default().iter().map(|member| member.identity.clone()))
+            BTreeSet::from_iter(members.unwrap_or_default().iter().map(|member| member.identity.clone()))
         } else {
             let meant = steps.iter().filter(|step| step.wave > 0 || step.is_so_already());
-            sorted::set(meant.map(|step| step.identity.clone()))
+            BTreeSet::from_iter(meant.map(|step| step.identity.clone()))
         };
         let words = format!("{} {} by {}", run.action, run.target_name, run.actor.name);
         Self {
@@ -316,7 +315,7 @@ impl Execution {
     ) -> (UnderWay, watch::Receiver<Control>) {
         let (control, controlled) = watch::channel(Control::without(given_up));
         let open = steps.iter().filter(|step| !step.state.is_terminal());
-        let open = sorted::set(open.map(|step| step.identity.clone()));
+        let open = BTreeSet::from_iter(open.map(|step| step.identity.clone()));
         let id = claim.id.clone();
         self.lock().insert(id.clone(), Active { claim, open, control });
         (UnderWay { execution: self.clone(), id, scheduler: scheduler.clone() }, controlled)

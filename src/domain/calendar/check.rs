@@ -6,7 +6,6 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{CalendarSpec, MAX_DATES, MAX_NAME, ics, span};
-use crate::domain::sorted;
 
 /// How many faults are told; more help nobody.
 const MAX_FAULTS: usize = 20;
@@ -90,9 +89,12 @@ impl CalendarDraft {
                 format!("`{}` is not a day of the year; write month and day, such as 12-25", shown(text))
             })
         });
-        sorted::unique(&mut dates);
-        sorted::unique(&mut ranges);
-        sorted::unique(&mut yearly);
+        dates.sort();
+        dates.dedup();
+        ranges.sort();
+        ranges.dedup();
+        yearly.sort_unstable();
+        yearly.dedup();
         let ics = self.ics.clone().filter(|text| !text.trim().is_empty());
         let named = match ics.as_deref().map(ics::read) {
             None => Ok(0),

@@ -8,7 +8,6 @@ use jiff::civil::{Date, Weekday};
 use jiff::{Timestamp, ToSpan};
 
 use super::ids::CalendarId;
-use crate::domain::sorted;
 
 pub mod check;
 pub mod ics;
@@ -70,14 +69,14 @@ impl CalendarSpec {
             }
             None => Expansion::default(),
         };
-        let mut dates = sorted::set(self.dates.iter().copied());
+        let mut dates = BTreeSet::from_iter(self.dates.iter().copied());
         for (first, last) in &self.ranges {
             dates.extend(first.series(1.day()).take_while(|date| date <= last).take(MAX_DATES));
         }
         dates.extend(names.keys());
         let days = CalendarDays {
-            dates: sorted::set(dates.into_iter().take(MAX_DATES)),
-            yearly: sorted::set(self.yearly.iter().copied()),
+            dates: BTreeSet::from_iter(dates.into_iter().take(MAX_DATES)),
+            yearly: BTreeSet::from_iter(self.yearly.iter().copied()),
         };
         CalendarDates { days, names, left }
     }
@@ -174,7 +173,7 @@ impl CalendarDays {
             self.yearly.iter().filter_map(move |(month, day)| Date::new(year, *month, *day).ok())
         });
         let listed = self.dates.range(from..).copied();
-        sorted::set(listed.chain(yearly.filter(|date| *date >= from))).into_iter()
+        BTreeSet::from_iter(listed.chain(yearly.filter(|date| *date >= from))).into_iter()
     }
 }
 

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Container, Protection, SelfDetection, labels};
 use crate::domain::lock::Locks;
-use crate::domain::sorted;
 
 const PROTECT: &str = "docknap.protect";
 const PROTECT_STACK: &str = "docknap.stack.protect";
@@ -70,7 +69,7 @@ impl Shield {
         let me: Vec<&Container> =
             containers.clone().filter(|container| ids.contains(&container.id)).collect();
         let parents = parents(&me, find);
-        let networks = |container: &Container| sorted::set(container.networks.keys().cloned());
+        let networks = |container: &Container| BTreeSet::from_iter(container.networks.keys().cloned());
         let reach = match (itself, me.as_slice()) {
             (SelfDetection::OutsideDocker, _) => Reach::Nowhere,
             (SelfDetection::Container(_), [me]) => match me.network_of() {
@@ -83,7 +82,8 @@ impl Shield {
         };
         let unsure = if ids.len() > 1 { not_sure(&me) } else { String::new() };
         let protected = containers.clone().filter(|container| says_so(&container.labels, PROTECT_STACK));
-        let stacks = sorted::set(protected.filter_map(|container| container.stack().map(ToOwned::to_owned)));
+        let stacks =
+            BTreeSet::from_iter(protected.filter_map(|container| container.stack().map(ToOwned::to_owned)));
         Self { guard: guard.clone(), itself: ids, unsure, parents, reach, stacks }
     }
 
@@ -172,7 +172,7 @@ fn parents<'a>(
 fn not_sure(containers: &[&Container]) -> String {
     const SHOWN: usize = 5;
     let mut names: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
-    sorted::ascending(&mut names);
+    names.sort_unstable();
     let more = names.len().saturating_sub(SHOWN);
     names.truncate(SHOWN);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -60,7 +60,7 @@ fn in_state(mut container: Container, state: ContainerState) -> Container {
 
 fn inventory(containers: Vec<Container>) -> Inventory {
     let mut containers: Vec<_> = containers.into_iter().map(Arc::new).collect();
-    sorted::by(&mut containers, |a, b| a.name.cmp(&b.name));
+    containers.sort_by(|a, b| a.name.cmp(&b.name));
     Inventory {
         link: Link::Connected { api_version: "1.41".to_owned(), engine_version: "20.10".to_owned() },
         containers: Arc::new(containers.into_iter().collect()),

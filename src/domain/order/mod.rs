@@ -9,7 +9,6 @@ use super::dependency::{Condition, excerpt};
 pub use super::dependency::{DEPENDS_ON, Dependency, parse_depends_on};
 use super::inventory::{Container, Inventory, Tie};
 use super::target::ContainerIdentity;
-use crate::domain::sorted;
 
 pub mod added;
 
@@ -122,7 +121,7 @@ pub fn waves(names: &[String], edges: &mut Vec<Edge>) -> (Vec<u32>, Vec<String>)
     }
     let mut wave = vec![0_u32; names.len()];
     let mut warnings = Vec::new();
-    let mut open = sorted::set(0..names.len());
+    let mut open = BTreeSet::from_iter(0..names.len());
     let mut ready: Vec<usize> = open.iter().copied().filter(|node| needs[*node].is_empty()).collect();
     while !open.is_empty() {
         while let Some(node) = ready.pop() {
@@ -141,7 +140,7 @@ pub fn waves(names: &[String], edges: &mut Vec<Edge>) -> (Vec<u32>, Vec<String>)
         let cycle = in_cycles(&open, &needs);
         let Some(first) = cycle.iter().copied().min_by_key(|node| &names[*node]) else { break };
         let mut members: Vec<&str> = cycle.iter().map(|node| names[*node].as_str()).collect();
-        sorted::ascending(&mut members);
+        members.sort_unstable();
         warnings.push(format!("{} depend on each other; going by name", members.join(", ")));
         edges.retain(|edge| edge.dependant != first || !cycle.contains(&edge.dependency));
         needs[first].retain(|dependency| !cycle.contains(dependency));

@@ -11,7 +11,6 @@ use jiff::{Timestamp, ToSpan};
 use super::{DAY, Phase, Window};
 use crate::domain::calendar::{CalendarDays, CalendarEffect};
 use crate::domain::schedule::Reading;
-use crate::domain::sorted;
 use crate::domain::time::resolve;
 
 /// Days within which a sleep is told whole: the longest part, a day for its end, one for the zone.
@@ -297,7 +296,7 @@ impl<'a> WindowTimeline<'a> {
 
 /// Joins what overlaps or touches.
 fn merge(mut intervals: Vec<Interval>) -> Vec<Interval> {
-    sorted::by_key(&mut intervals, |interval| interval.start);
+    intervals.sort_by_key(|interval| interval.start);
     let mut merged: Vec<Interval> = Vec::with_capacity(intervals.len());
     for interval in intervals {
         match merged.last_mut() {

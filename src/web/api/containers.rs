@@ -17,7 +17,6 @@ use crate::domain::desired::Transition;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{ContainerState, Health};
 use crate::domain::permission::Permission;
-use crate::domain::sorted;
 use crate::domain::target::TargetType;
 use crate::domain::time::Instant;
 use crate::web::auth::{Caller, Operator, Viewer};
@@ -83,7 +82,7 @@ impl ContainerJson {
             health: container.health,
             status: container.status.clone(),
             shown: view.shown,
-            labels: sorted::map(labels.map(|(name, value)| (name.clone(), value.clone()))),
+            labels: BTreeMap::from_iter(labels.map(|(name, value)| (name.clone(), value.clone()))),
             stack: container.stack().map(str::to_owned),
             service: container.service().map(str::to_owned),
             exit_code: container.exit_code,

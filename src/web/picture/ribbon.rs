@@ -4,7 +4,6 @@ use jiff::Timestamp;
 
 use super::{Band, DAY};
 use crate::app::stacks::{Stretch, Was};
-use crate::domain::sorted;
 use crate::web::view::{self, Now};
 
 /// Some days side by side: running, napping, down.
@@ -86,7 +85,7 @@ impl Spark {
         };
         let points: Vec<String> = (0..).zip(shown).map(point).collect();
         let mut ranked = shown.to_vec();
-        sorted::ascending(&mut ranked);
+        ranked.sort_unstable();
         Some(Self {
             points: points.join(" "),
             title: format!(

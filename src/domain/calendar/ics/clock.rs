@@ -14,7 +14,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::days::closer;
 use super::property::{Property, recur};
 use super::{MAX_RULES, Rule};
-use crate::domain::sorted;
 use crate::domain::time::zone;
 
 /// The years in which the changes of a file's own clock are looked for; before and after, it stays as it is.
@@ -226,7 +225,7 @@ impl Zones {
         let zone = self.described.iter().find(|zone| zone.name.eq_ignore_ascii_case(name))?;
         let mut changes = Vec::new();
         let good = !zone.spoilt && zone.observances.iter().all(|one| one.changes(&mut changes));
-        sorted::by_key(&mut changes, |(at, _, _)| *at);
+        changes.sort_by_key(|(at, _, _)| *at);
         let Some((_, before, _)) = changes.first().filter(|_| good) else {
             self.unread.insert(name.to_owned(), zone.line);
             return None;

@@ -10,7 +10,6 @@ use jiff::{SignedDuration, ToSpan};
 use super::property::{civil, recur};
 use super::{DAY, Event, Expansion, Ics, IcsError, Moment, Refusal, Rule};
 use crate::domain::calendar::MAX_DATES;
-use crate::domain::sorted;
 
 /// What one expansion may cost, in days looked at times parts of the rule to compare with: some tenths of a second. A
 /// holiday that repeats every year costs some 2,500 of it, so there is room for a thousand of them.
@@ -33,7 +32,7 @@ impl Ics {
             }
             found.add_event(event, &Others::of(event, others));
         }
-        sorted::by_key(&mut found.out.left.told, IcsError::line);
+        found.out.left.told.sort_by_key(IcsError::line);
         found.out
     }
 }
@@ -85,7 +84,7 @@ impl Days {
         let Some(start) = &event.start else { return };
         let length = event.length(start);
         let day_of = |moment: &Moment| event.on_clock(moment, start).date();
-        let mut removed = sorted::set(event.removed.iter().map(day_of));
+        let mut removed = BTreeSet::from_iter(event.removed.iter().map(day_of));
         // Looked for before anything is added: an event is left out as a whole.
         let mut fall = |rules: &[Rule]| -> Option<Vec<DateTime>> {
             let mut all = Vec::new();

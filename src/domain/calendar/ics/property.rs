@@ -5,7 +5,6 @@ use jiff::civil::DateTime;
 
 use super::{IcsError, MAX_SUMMARY, Moment, Rule};
 use crate::domain::calendar::check::shown;
-use crate::domain::sorted;
 
 /// Moments of one day that a rule may name (`BYHOUR` times `BYMINUTE` times `BYSECOND`).
 const MAX_MOMENTS: usize = 24;
@@ -157,15 +156,23 @@ impl<'a> Property<'a> {
             return Err(IcsError::TooOften(self.line));
         }
         // A list says nothing more by saying it twice; without that, none is long.
-        sorted::unique(&mut rule.by_second);
-        sorted::unique(&mut rule.by_minute);
-        sorted::unique(&mut rule.by_hour);
-        sorted::unique(&mut rule.by_month);
-        sorted::unique(&mut rule.by_month_day);
-        sorted::unique(&mut rule.by_week_no);
-        sorted::unique(&mut rule.by_year_day);
-        sorted::unique(&mut rule.by_set_pos);
-        sorted::by_key(&mut rule.by_day, |day| (day.weekday, day.ordinal));
+        rule.by_second.sort_unstable();
+        rule.by_second.dedup();
+        rule.by_minute.sort_unstable();
+        rule.by_minute.dedup();
+        rule.by_hour.sort_unstable();
+        rule.by_hour.dedup();
+        rule.by_month.sort_unstable();
+        rule.by_month.dedup();
+        rule.by_month_day.sort_unstable();
+        rule.by_month_day.dedup();
+        rule.by_week_no.sort_unstable();
+        rule.by_week_no.dedup();
+        rule.by_year_day.sort_unstable();
+        rule.by_year_day.dedup();
+        rule.by_set_pos.sort_unstable();
+        rule.by_set_pos.dedup();
+        rule.by_day.sort_by_key(|day| (day.weekday, day.ordinal));
         rule.by_day.dedup();
         let moments = [&rule.by_second, &rule.by_minute, &rule.by_hour].map(|list| list.len().max(1));
         if moments.iter().product::<usize>() > MAX_MOMENTS {

@@ -15,7 +15,6 @@ use crate::app::{Error, Result, locks};
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Check, ContainerState, RestartPolicy, labels};
 use crate::domain::run::{Run, RunState};
-use crate::domain::sorted;
 use crate::domain::target::{self, TargetType};
 use crate::web::filters;
 use crate::web::page::Page;
@@ -114,7 +113,7 @@ impl ContainerPage<'_> {
             self.runs.iter().filter(done).find(|run| run.action.reverses_order() == stops)
         };
         let mut found: Vec<&Run> = [last(false), last(true)].into_iter().flatten().collect();
-        sorted::by_key(&mut found, |run| Reverse(run.finished_at));
+        found.sort_by_key(|run| Reverse(run.finished_at));
         let up = container.state.is_up();
         let newest = found.first().map(|run| &run.id).filter(|_| view.is_as_left()).cloned();
         // A stop that found it down already did nothing to it.

@@ -10,7 +10,6 @@ use super::{runs_now, sentence};
 use crate::app::schedules::{self as service, Clash, ScheduleFilter, ScheduleView};
 use crate::app::{Result, paging};
 use crate::domain::schedule::Source;
-use crate::domain::sorted;
 use crate::web::api::schedules::ScheduleJson;
 use crate::web::auth::Viewer;
 use crate::web::export::{File, Form};
@@ -178,9 +177,9 @@ const MOST: u32 = 200;
 fn sort(items: &mut [ScheduleView], query: &ListQuery) {
     let next = |view: &ScheduleView| (view.next_at.is_none(), view.next_at);
     match (query.group.as_str(), query.sort.as_str()) {
-        ("stack", _) => sorted::by_cached_key(items, |view| (view.target_name.to_lowercase(), next(view))),
-        ("time", _) | (_, "next") => sorted::by_key(items, next),
-        (_, "name") => sorted::by_cached_key(items, |view| view.title.to_lowercase()),
+        ("stack", _) => items.sort_by_cached_key(|view| (view.target_name.to_lowercase(), next(view))),
+        ("time", _) | (_, "next") => items.sort_by_key(next),
+        (_, "name") => items.sort_by_cached_key(|view| view.title.to_lowercase()),
         _ => {}
     }
 }

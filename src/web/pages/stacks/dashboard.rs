@@ -13,7 +13,6 @@ use crate::app::stacks::{ContainerView, NextAction, Overview, ShownState, StackV
 use crate::app::{Result, needs as app_needs};
 use crate::domain::inventory::Link;
 use crate::domain::overrides::Wanted;
-use crate::domain::sorted;
 use crate::domain::target::Target;
 use crate::web::auth::Needs;
 use crate::web::filters;
@@ -111,7 +110,7 @@ impl Dashboard<'_> {
         let stacks = stacks.iter().filter_map(|one| Some((one.next.as_deref()?, one.stack.name.as_str())));
         let loose = loose.iter().filter_map(|one| Some((one.next.as_deref()?, one.container.name.as_str())));
         let mut all: Vec<_> = stacks.chain(loose).collect();
-        sorted::by_key(&mut all, |(next, name)| (next.at, *name));
+        all.sort_by_key(|(next, name)| (next.at, *name));
         all.truncate(LINES);
         all
     }

@@ -15,7 +15,6 @@ use crate::domain::ids::HostId;
 use crate::domain::inventory::{RestartPolicy, labels};
 use crate::domain::order::{Edge, waves};
 use crate::domain::run::{Condition, Run, RunState};
-use crate::domain::sorted;
 use crate::domain::target::{Subject, Target, TargetType};
 use crate::web::filters;
 use crate::web::page::Page;
@@ -126,7 +125,7 @@ impl StackPage<'_> {
     fn containers(&self) -> Vec<&ContainerView> {
         let mut containers: Vec<_> = self.view.containers.iter().collect();
         if let Some(run) = self.failed() {
-            sorted::by_key(&mut containers, |one| one.container.state.is_up() == run.action.wakes());
+            containers.sort_by_key(|one| one.container.state.is_up() == run.action.wakes());
         }
         containers
     }

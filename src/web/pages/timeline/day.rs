@@ -1,6 +1,6 @@
 //! A day: a lane for each target, what is planned over what is known of how it was.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
@@ -11,7 +11,6 @@ use crate::app::{Actor, App, Result};
 use crate::domain::overrides::{Place, Wanted};
 use crate::domain::run::{Run, RunState};
 use crate::domain::simulate::{Event, EventKind};
-use crate::domain::sorted;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::timeline::{self, Day, Deed, Known, Stretch};
 use crate::web::pages::runs::words;
@@ -94,7 +93,7 @@ pub struct History {
 
 /// The targets that have a lane, and what was done to each.
 pub async fn known(app: &App, actor: &Actor, look: &Look, day: Day, now: &Now) -> Result<History> {
-    let mut targets = sorted::set(look.runs.iter().map(|run| run.target.clone()));
+    let mut targets = BTreeSet::from_iter(look.runs.iter().map(|run| run.target.clone()));
     if let Some(foretold) = &look.foretold {
         targets.extend(foretold.simulation.events.iter().map(|event| event.target.clone()));
         let ruled = foretold.simulation.begins.iter().filter(|(_, wanted)| wanted.is_some());
@@ -102,11 +101,11 @@ pub async fn known(app: &App, actor: &Actor, look: &Look, day: Day, now: &Now) -
     }
     // A container that somebody acted on by hand has no rule of its own: its stack's lane is enough.
     let foretold = look.foretold.iter().flat_map(|foretold| &foretold.simulation.events);
-    let own_rules = sorted::set(
+    let own_rules = BTreeSet::from_iter(
         look.rules.windows().iter().map(|rule| &rule.target).chain(foretold.map(|event| &event.target)),
     );
     let with_schedule =
-        sorted::set(look.runs.iter().filter(|run| run.schedule_id.is_some()).map(|run| &run.target));
+        BTreeSet::from_iter(look.runs.iter().filter(|run| run.schedule_id.is_some()).map(|run| &run.target));
     targets.retain(|target| {
         matches!(target.subject, Subject::Stack(_) | Subject::Container(ContainerIdentity::Name(_)))
             || own_rules.contains(target)
@@ -143,7 +142,7 @@ impl DayView {
                 lane(target, names(target), look, deeds, day, &hours, there.states.get(target), slots, now)
             })
             .collect();
-        sorted::by_cached_key(&mut lanes, |lane| {
+        lanes.sort_by_cached_key(|lane| {
             let own = lane.name.text.to_lowercase();
             (lane.of.as_ref().map_or_else(|| own.clone(), |of| of.to_lowercase()), lane.of.is_some(), own)
         });

@@ -11,7 +11,6 @@ use crate::app::{Result, history, schedules};
 use crate::domain::inventory::Link;
 use crate::domain::run::Run;
 use crate::domain::schedule::Schedule;
-use crate::domain::sorted;
 use crate::domain::text::hex;
 use crate::web::auth::Needs;
 use crate::web::page::Page;
@@ -110,9 +109,7 @@ impl Sight {
     /// ago. The newest first; what has no known beginning comes last, but for what keeps DockNap itself from its work.
     pub(super) fn needs(&self, now: &Now) -> Vec<Need> {
         let mut needs = lines::all(self, now);
-        sorted::by_key(&mut needs, |need| {
-            (!need.id.is_empty(), Reverse(need.at.map(jiff::Timestamp::as_second)))
-        });
+        needs.sort_by_key(|need| (!need.id.is_empty(), Reverse(need.at.map(jiff::Timestamp::as_second))));
         needs
     }
 }
