@@ -129,9 +129,14 @@ impl Tab {
         .await;
     }
 
-    /// Presses keys wherever the focus is.
+    /// Presses keys wherever the focus is. Between the question where that is and the keys a region may be swapped: the
+    /// keys reach nothing then, and it is asked again.
     pub async fn keys(&self, keys: &str) {
-        self.driver.active_element().await.expect("something").send_keys(keys).await.expect("it takes keys");
+        wait::until("something takes keys", PATIENCE, async || match self.driver.active_element().await {
+            Ok(focus) => focus.send_keys(keys).await.is_ok(),
+            Err(_) => false,
+        })
+        .await;
     }
 
     /// What axe-core finds on the page that keeps somebody out, in both themes: nothing.
