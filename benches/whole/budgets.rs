@@ -55,7 +55,7 @@ pub const BUDGETS: &[Budget] = &[
         unit: "x",
         limit: Limit::AtLeast(0.5),
     },
-    at_most("page_queries", "queries of one dashboard", "queries", 4.0),
+    at_most("page_queries", "queries of one dashboard", "queries", 10.0),
     at_most("page_calls", "Docker calls of 100 dashboards", "calls", 0.0),
     at_most("event", "Docker's event to the browser: 99th percentile", "ms", 100.0),
     at_most("claim", "1,000 schedules of one minute, instant to claim: 99th percentile", "ms", 250.0),
