@@ -11,7 +11,7 @@ use crate::domain::applied::{Applied, GRACE};
 use crate::domain::contradiction::{self, Answer};
 use crate::domain::desired::Rules;
 use crate::domain::inventory::Inventory;
-use crate::domain::overrides::{Reach, Wanted};
+use crate::domain::overrides::{DesiredState, Reach};
 use crate::domain::run::{Run, Step, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::window::Phase;
@@ -127,7 +127,7 @@ impl ManualChange<'_> {
     }
 
     /// The override by which windows respect the run.
-    fn respected(&self, target: &Target, wanted: Wanted, until: Option<Timestamp>) -> NewOverride {
+    fn respected(&self, target: &Target, wanted: DesiredState, until: Option<Timestamp>) -> NewOverride {
         let run = self.run;
         NewOverride {
             reach: Reach::Target(target.clone()),
@@ -145,9 +145,9 @@ impl ManualChange<'_> {
     }
 
     /// After the grace it is as the window wants it again.
-    async fn put_back_later(&self, tx: &mut Tx, members: &[Changed], wanted: Wanted) -> Result<()> {
+    async fn put_back_later(&self, tx: &mut Tx, members: &[Changed], wanted: DesiredState) -> Result<()> {
         let host = &self.run.target.host;
-        let mood = if wanted == Wanted::Asleep { Phase::Asleep } else { Phase::Awake };
+        let mood = if wanted == DesiredState::Asleep { Phase::Asleep } else { Phase::Awake };
         let known = db::applied::of_host_in(tx, host).await?;
         for (member, _) in members {
             let before = known.get(member).cloned().unwrap_or_else(|| Applied::now(mood, self.now));

@@ -12,7 +12,7 @@ use super::{Actor, App, Error, Result, targets, zone};
 use crate::domain::action::Action;
 use crate::domain::desired::{Rules, WindowRule};
 use crate::domain::ids::{HostId, ScheduleId};
-use crate::domain::overrides::{Place, Reach, Wanted};
+use crate::domain::overrides::{DesiredState, Place, Reach};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
 use crate::domain::schedule::{Policy, Reading, Wake as WakeWhat};
@@ -41,20 +41,20 @@ impl Asked {
 pub struct Course {
     rules: Arc<Rules>,
     target: Target,
-    made: Wanted,
+    made: DesiredState,
     now: Timestamp,
 }
 
 impl Course {
     /// As its windows are now.
-    pub async fn load(app: &App, target: &Target, made: Wanted) -> Result<Self> {
+    pub async fn load(app: &App, target: &Target, made: DesiredState) -> Result<Self> {
         let rules = Arc::clone(&RuleBook::load(app).await?.rules);
         Ok(Self { rules, target: target.clone(), made, now: app.clock.now() })
     }
 
     /// Whether it is woken, rather than put to sleep.
     pub fn wakes(&self) -> bool {
-        self.made == Wanted::Awake
+        self.made == DesiredState::Awake
     }
 
     /// Whether windows decide about it.
@@ -91,7 +91,7 @@ impl Course {
             guard: None,
         });
         let rules = Arc::new(Rules::new(rule.into_iter().collect(), Vec::new()));
-        Self { rules, target, made: Wanted::Awake, now }
+        Self { rules, target, made: DesiredState::Awake, now }
     }
 }
 
@@ -114,7 +114,7 @@ pub async fn nap(
 ) -> Result<Submitted> {
     actor.require(Permission::Operate)?;
     let mode = mode(app, target).await?;
-    let lasting = lasting(app, actor, target, asked, Wanted::Asleep).await?;
+    let lasting = lasting(app, actor, target, asked, DesiredState::Asleep).await?;
     let (schedule, reason) = (asked.schedule.clone(), asked.why().to_owned());
     let request = Request { schedule, reason, lasting, ..Request::now(mode, target.clone(), trigger) };
     execute::submit(app, actor, request).await
@@ -129,7 +129,7 @@ pub async fn wake(
     trigger: Trigger,
 ) -> Result<Submitted> {
     actor.require(Permission::Operate)?;
-    let lasting = lasting(app, actor, target, asked, Wanted::Awake).await?;
+    let lasting = lasting(app, actor, target, asked, DesiredState::Awake).await?;
     let (schedule, reason) = (asked.schedule.clone(), asked.why().to_owned());
     let start = Request::now(Action::Start, target.clone(), trigger);
     let request = Request { schedule, reason, restore: true, lasting, ..start };
@@ -142,7 +142,7 @@ async fn lasting(
     actor: &Actor,
     target: &Target,
     asked: &Asked,
-    wanted: Wanted,
+    wanted: DesiredState,
 ) -> Result<Option<NewOverride>> {
     let typed = asked.until.as_deref().map(str::trim).filter(|text| !text.is_empty());
     let until: Option<Timestamp> = match typed {
@@ -157,7 +157,7 @@ async fn lasting(
     if reason.chars().count() > crate::domain::overrides::MAX_REASON || reason.chars().any(char::is_control) {
         return Err(Error::field("reason", "use one line of 500 characters at most"));
     }
-    let word = if wanted == Wanted::Awake { "woken" } else { "put to sleep" };
+    let word = if wanted == DesiredState::Awake { "woken" } else { "put to sleep" };
     if until.is_none() && !RuleBook::load(app).await?.rules.speak_of(Place::of_target(target)) {
         return Ok(None);
     }

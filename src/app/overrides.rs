@@ -17,7 +17,7 @@ use crate::domain::audit::Change;
 use crate::domain::contradiction;
 use crate::domain::ids::{HostId, OverrideId};
 use crate::domain::inventory::Container;
-use crate::domain::overrides::{LONGEST, MAX_REASON, Override, Place, Reach, Wanted};
+use crate::domain::overrides::{DesiredState, LONGEST, MAX_REASON, Override, Place, Reach};
 use crate::domain::permission::Permission;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
 use crate::domain::text::shorten;
@@ -36,7 +36,7 @@ pub struct Draft {
     pub target_type: Option<String>,
     /// Name or key of a stack or container.
     pub target_id: Option<String>,
-    #[schema(value_type = Wanted, required = true)]
+    #[schema(value_type = DesiredState, required = true)]
     pub state: Option<String>,
     /// RFC 3339, `YYYY-MM-DDTHH:MM` in the default zone, or a span such as `3h`; at most 30 days away.
     #[schema(value_type = String, required = true)]
@@ -58,7 +58,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
     let now = app.clock.now();
     let mut faults = Vec::new();
     let mut add = |field: &str, message: String| faults.push(FieldError::new(field, message));
-    let wanted = text(draft.state.as_ref()).and_then(Wanted::parse);
+    let wanted = text(draft.state.as_ref()).and_then(DesiredState::parse);
     if wanted.is_none() {
         add("state", "use awake, asleep or hold".to_owned());
     }
@@ -109,21 +109,21 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
 }
 
 /// Whether an override changes something, so that there is something to put back at its end.
-async fn changes(app: &App, wanted: Wanted, reach: &Reach) -> Result<bool> {
+async fn changes(app: &App, wanted: DesiredState, reach: &Reach) -> Result<bool> {
     let book = RuleBook::load(app).await?;
     for host in app.hosts.all() {
         let (inventory, naps) = (host.inventory(), book.naps(host.id()));
         let known = db::applied::of_host(&app.db, host.id()).await?;
         let changes = |one: &Container| match wanted {
-            Wanted::Asleep => one.state.is_up(),
-            Wanted::Awake => naps.get(&one.identity).is_some_and(|nap| nap.holds(one, &inventory)),
-            Wanted::Hold => false,
+            DesiredState::Asleep => one.state.is_up(),
+            DesiredState::Awake => naps.get(&one.identity).is_some_and(|nap| nap.holds(one, &inventory)),
+            DesiredState::Hold => false,
         };
         let reached = inventory.containers.iter().filter(|one| {
             one.is_ordinary() && one.protection.is_none() && reach.covers(Place::of(one)).is_some()
         });
         let is_put_back = |one: &Container| known.get(&one.identity).is_some_and(|known| known.puts_back);
-        if reached.into_iter().any(|one| changes(one) || wanted != Wanted::Hold && is_put_back(one)) {
+        if reached.into_iter().any(|one| changes(one) || wanted != DesiredState::Hold && is_put_back(one)) {
             return Ok(true);
         }
     }
@@ -201,7 +201,7 @@ fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
 pub(crate) struct NewOverride {
     pub reach: Reach,
     pub target_name: String,
-    pub wanted: Wanted,
+    pub wanted: DesiredState,
     /// `None`: nothing else wants it otherwise, so that the override there was is over, and none is needed.
     pub until: Option<Timestamp>,
     pub reason: String,
@@ -254,7 +254,7 @@ pub(crate) async fn respect(
     members: &[Changed],
     now: Timestamp,
 ) -> Result<()> {
-    let state = if wish.wanted == Wanted::Asleep { Phase::Asleep } else { Phase::Awake };
+    let state = if wish.wanted == DesiredState::Asleep { Phase::Asleep } else { Phase::Awake };
     let known = db::applied::of_host_in(tx, host).await?;
     for (member, was) in members {
         let applied = if wish.puts_back && wish.until.is_some() {
@@ -266,7 +266,7 @@ pub(crate) async fn respect(
         let alone = Reach::Target(Target::container(host.clone(), member.clone()));
         if alone != wish.reach
             && let Some(older) = db::overrides::open_for(tx, &alone).await?
-            && !matches!(older.wanted, Wanted::Hold)
+            && !matches!(older.wanted, DesiredState::Hold)
             && older.wanted != wish.wanted
         {
             db::overrides::close(tx, &older.id, now, "superseded").await?;
@@ -356,7 +356,7 @@ pub async fn of_everything(app: &App) -> Result<Option<Override>> {
 
 /// How long what a Nap or a Wake makes of a target lasts where nothing is said: until its windows next want the opposite.
 /// `None` where they want it so already, and where no window covers it.
-pub async fn lasts(app: &App, target: &Target, made: Wanted) -> Result<Option<Timestamp>> {
+pub async fn lasts(app: &App, target: &Target, made: DesiredState) -> Result<Option<Timestamp>> {
     let book = RuleBook::load(app).await?;
     Ok(contradiction::lasts(&book.rules, target, made, Some(made.other()), app.clock.now()))
 }

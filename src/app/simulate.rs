@@ -11,7 +11,7 @@ use super::zone::NamedZone;
 use super::{Actor, App, Error, FieldError, Result, targets};
 use crate::db;
 use crate::domain::desired::Rules;
-use crate::domain::overrides::{Reach, Wanted};
+use crate::domain::overrides::{DesiredState, Reach};
 use crate::domain::permission::Permission;
 use crate::domain::schedule::{Reading, Schedule};
 use crate::domain::simulate::{self, Ground, HeldBack, Simulation, Span};
@@ -168,7 +168,7 @@ async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Gro
     schedules.retain(|schedule| !schedule.is_window() && is_asked(&schedule.spec.target));
     let rules = &book.rules;
     let mut held_back = Vec::new();
-    let overrides = || rules.overrides().iter().filter(|one| one.wanted != Wanted::Hold);
+    let overrides = || rules.overrides().iter().filter(|one| one.wanted != DesiredState::Hold);
     if let Some(since) = overrides().map(|one| one.created_at).min() {
         for run in db::runs::suppressed_since(&app.db, since).await? {
             let Some(id) = run.schedule_id.clone().filter(|_| is_asked(&run.target)) else { continue };

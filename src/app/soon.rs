@@ -12,7 +12,7 @@ use crate::db;
 use crate::domain::contradiction;
 use crate::domain::guard::Guard;
 use crate::domain::ids::ScheduleId;
-use crate::domain::overrides::{Place, Wanted};
+use crate::domain::overrides::{DesiredState, Place};
 use crate::domain::schedule::Schedule;
 use crate::domain::target::Target;
 
@@ -94,7 +94,7 @@ async fn near(app: &App, now: Timestamp) -> Result<Vec<Sleep>> {
         let place = Place::of_target(&spec.target);
         let at = if schedule.is_window() {
             let changes = rules.transitions(place, now, beyond, 4);
-            let sleeps = changes.into_iter().find(|change| change.wanted == Some(Wanted::Asleep));
+            let sleeps = changes.into_iter().find(|change| change.wanted == Some(DesiredState::Asleep));
             sleeps.filter(|change| change.schedule.as_ref() == Some(&schedule.id))?.at
         } else {
             let at = schedule.next_due?;

@@ -6,7 +6,7 @@ use super::conditions::uuid_floor;
 use super::rows::{self, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::ids::{HostId, OverrideId};
-use crate::domain::overrides::{Override, Reach, Wanted};
+use crate::domain::overrides::{DesiredState, Override, Reach};
 use crate::domain::run::ActorRef;
 use crate::domain::time::{from_ms, to_ms};
 
@@ -39,7 +39,7 @@ impl TryFrom<Row> for Override {
         Ok(Self {
             reach: Reach::from_columns(&row.host_id, &row.target_type, &row.target_identity)
                 .ok_or_else(|| damaged("its target"))?,
-            wanted: Wanted::parse(&row.state).ok_or_else(|| damaged("its state"))?,
+            wanted: DesiredState::parse(&row.state).ok_or_else(|| damaged("its state"))?,
             id: OverrideId(row.id),
             target_name: row.target_name,
             created_at: from_ms(row.created_ms),

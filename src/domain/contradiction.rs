@@ -9,20 +9,19 @@ use jiff::tz::TimeZone;
 
 use super::action::Action;
 use super::desired::{Layer, Moment, Rules};
-use super::overrides::{LONGEST, Place, Reach, Wanted};
+use super::overrides::{DesiredState, LONGEST, Place, Reach};
 use super::schedule::Policy;
 use super::target::{ContainerIdentity, Subject, Target};
 
 /// Whether an action goes against what is wanted. A restart goes against nothing but a hold.
-pub fn contradicts(action: Action, wanted: Wanted) -> bool {
+pub fn contradicts(action: Action, wanted: DesiredState) -> bool {
     match (action, wanted) {
-        (_, Wanted::Hold) => true,
-        (Action::Start | Action::Unpause | Action::Restart, Wanted::Awake) => false,
-        (Action::Stop | Action::Pause, Wanted::Asleep) => false,
-        (Action::Restart, Wanted::Asleep) => false,
-        (Action::Start | Action::Unpause, Wanted::Asleep) | (Action::Stop | Action::Pause, Wanted::Awake) => {
-            true
-        }
+        (_, DesiredState::Hold) => true,
+        (Action::Start | Action::Unpause | Action::Restart, DesiredState::Awake) => false,
+        (Action::Stop | Action::Pause, DesiredState::Asleep) => false,
+        (Action::Restart, DesiredState::Asleep) => false,
+        (Action::Start | Action::Unpause, DesiredState::Asleep)
+        | (Action::Stop | Action::Pause, DesiredState::Awake) => true,
     }
 }
 
@@ -52,7 +51,7 @@ pub fn suppressed(
     if desired.rule().is_some() || !contradicts(action, desired.wanted?) {
         return None;
     }
-    Some(Suppressed { is_hold: desired.wanted == Some(Wanted::Hold), why: desired.why(zone) })
+    Some(Suppressed { is_hold: desired.wanted == Some(DesiredState::Hold), why: desired.why(zone) })
 }
 
 /// What becomes of an action that goes against a window or an override, by policy.
@@ -61,13 +60,13 @@ pub enum Answer {
     /// It stays as the action made it.
     Respect {
         /// What the action made of its target.
-        wanted: Wanted,
+        wanted: DesiredState,
         /// How long that takes an override; `None` where nothing else wants it otherwise: the override that it went
         /// against is over.
         until: Option<Timestamp>,
     },
     /// It is put back after a grace to what was wanted.
-    Enforce(Wanted),
+    Enforce(DesiredState),
     /// It is only recorded.
     Observe,
 }
@@ -75,7 +74,7 @@ pub enum Answer {
 /// What becomes of an action on a target; `None` where it goes against nothing, or against a hold.
 pub fn answer(rules: &Rules, target: &Target, action: Action, now: Timestamp) -> Option<Answer> {
     let desired = rules.at(now).desired(Place::of_target(target));
-    let wanted = desired.wanted.filter(|wanted| *wanted != Wanted::Hold)?;
+    let wanted = desired.wanted.filter(|wanted| *wanted != DesiredState::Hold)?;
     if !action.sets_state() || !contradicts(action, wanted) {
         return None;
     }
@@ -108,15 +107,15 @@ pub fn answer_to_fire(rules: &Rules, target: &Target, action: Action, now: Times
 pub fn lasts(
     rules: &Rules,
     target: &Target,
-    made: Wanted,
-    to: Option<Wanted>,
+    made: DesiredState,
+    to: Option<DesiredState>,
     now: Timestamp,
 ) -> Option<Timestamp> {
     let place = Place::of_target(target);
     let moment = rules.at(now);
     let beneath = moment.beneath(target);
     let wanted = match beneath.wanted {
-        Some(Wanted::Hold) => moment.by_window(place).wanted,
+        Some(DesiredState::Hold) => moment.by_window(place).wanted,
         other => other,
     };
     if wanted == Some(made) {

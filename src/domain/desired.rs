@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::action::Action;
 use super::guard::Guard;
 use super::ids::{OverrideId, ScheduleId};
-use super::overrides::{self, Override, Place, Reach, Wanted};
+use super::overrides::{self, DesiredState, Override, Place, Reach};
 use super::schedule::{Policy, Reading, Wake};
 use super::target::{Subject, Target};
 use super::time::{Instant, serialize_instant};
@@ -87,7 +87,7 @@ pub enum Layer<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Desired<'a> {
     /// What; `None` = left alone.
-    pub wanted: Option<Wanted>,
+    pub wanted: Option<DesiredState>,
     /// By which layer.
     pub layer: Layer<'a>,
 }
@@ -102,7 +102,7 @@ pub struct Transition {
     /// `awake`, `asleep`, `hold` or `none`.
     #[serde(rename = "state", serialize_with = "overrides::word")]
     #[schema(value_type = String)]
-    pub wanted: Option<Wanted>,
+    pub wanted: Option<DesiredState>,
     /// Who says so: a schedule's title, `override` or `hold`; empty for nobody.
     pub by: String,
     #[serde(rename = "schedule_id")]
@@ -118,7 +118,7 @@ pub struct Spell {
     /// The first instant after it.
     pub until: Timestamp,
     /// What is wanted; `None` = left alone.
-    pub wanted: Option<Wanted>,
+    pub wanted: Option<DesiredState>,
 }
 
 impl Rules {
@@ -236,7 +236,7 @@ impl Rules {
         &self,
         place: Place<'_>,
         after: Timestamp,
-        to: Option<Wanted>,
+        to: Option<DesiredState>,
     ) -> Option<Timestamp> {
         let rules = self.windows_for(place);
         if rules.is_empty() {
@@ -382,7 +382,7 @@ mod tests {
         }
     }
 
-    fn wish(id: &str, reach: Reach, wanted: Wanted, until: &str) -> Override {
+    fn wish(id: &str, reach: Reach, wanted: DesiredState, until: &str) -> Override {
         Override {
             id: id.into(),
             reach,
@@ -403,7 +403,7 @@ mod tests {
         Target::stack(HostId::local(), "media")
     }
 
-    fn wanted(rules: &Rules, target: &Target, instant: &str) -> Option<Wanted> {
+    fn wanted(rules: &Rules, target: &Target, instant: &str) -> Option<DesiredState> {
         rules.at(at(instant)).desired(Place::of_target(target)).wanted
     }
 
@@ -419,12 +419,12 @@ mod tests {
         );
         // 5 January 2027 is a Tuesday.
         for (instant, state) in [
-            ("2027-01-05T13:00:00Z", Wanted::Asleep),
-            ("2027-01-05T22:30:00Z", Wanted::Asleep),
-            ("2027-01-05T23:30:00Z", Wanted::Awake),
-            ("2027-01-06T00:00:00Z", Wanted::Asleep),
+            ("2027-01-05T13:00:00Z", DesiredState::Asleep),
+            ("2027-01-05T22:30:00Z", DesiredState::Asleep),
+            ("2027-01-05T23:30:00Z", DesiredState::Awake),
+            ("2027-01-06T00:00:00Z", DesiredState::Asleep),
             // Outside the awake rule it is asleep by complement, which outranks awake by complement.
-            ("2027-01-06T10:00:00Z", Wanted::Asleep),
+            ("2027-01-06T10:00:00Z", DesiredState::Asleep),
         ] {
             assert_eq!(wanted(&rules, &media(), instant), Some(state), "{instant}");
         }
@@ -440,26 +440,26 @@ mod tests {
             ],
             Vec::new(),
         );
-        assert_eq!(wanted(&rules, &media(), "2027-01-05T23:00:00Z"), Some(Wanted::Asleep));
-        assert_eq!(wanted(&rules, &container, "2027-01-05T23:00:00Z"), Some(Wanted::Awake));
-        assert_eq!(wanted(&rules, &container, "2027-01-05T12:30:00Z"), Some(Wanted::Asleep));
+        assert_eq!(wanted(&rules, &media(), "2027-01-05T23:00:00Z"), Some(DesiredState::Asleep));
+        assert_eq!(wanted(&rules, &container, "2027-01-05T23:00:00Z"), Some(DesiredState::Awake));
+        assert_eq!(wanted(&rules, &container, "2027-01-05T12:30:00Z"), Some(DesiredState::Asleep));
     }
 
     #[test]
     fn hold_outranks_override_outranks_window() {
         let until = "2027-01-06T00:00:00Z";
         let night = || vec![rule("nights", media(), "sleep 22:00-06:00")];
-        let awake = || wish("a", Reach::Target(media()), Wanted::Awake, until);
+        let awake = || wish("a", Reach::Target(media()), DesiredState::Awake, until);
         let now = "2027-01-05T23:00:00Z";
-        assert_eq!(wanted(&Rules::new(night(), Vec::new()), &media(), now), Some(Wanted::Asleep));
-        assert_eq!(wanted(&Rules::new(night(), vec![awake()]), &media(), now), Some(Wanted::Awake));
-        let hold = wish("b", Reach::All, Wanted::Hold, until);
+        assert_eq!(wanted(&Rules::new(night(), Vec::new()), &media(), now), Some(DesiredState::Asleep));
+        assert_eq!(wanted(&Rules::new(night(), vec![awake()]), &media(), now), Some(DesiredState::Awake));
+        let hold = wish("b", Reach::All, DesiredState::Hold, until);
         let rules = Rules::new(night(), vec![awake(), hold]);
-        assert_eq!(wanted(&rules, &media(), now), Some(Wanted::Hold));
-        assert_eq!(wanted(&rules, &media(), until), Some(Wanted::Asleep), "half-open");
+        assert_eq!(wanted(&rules, &media(), now), Some(DesiredState::Hold));
+        assert_eq!(wanted(&rules, &media(), until), Some(DesiredState::Asleep), "half-open");
         // For everything, but not a hold: the override of the stack is narrower.
-        let rules = Rules::new(night(), vec![awake(), wish("b", Reach::All, Wanted::Asleep, until)]);
-        assert_eq!(wanted(&rules, &media(), now), Some(Wanted::Awake));
+        let rules = Rules::new(night(), vec![awake(), wish("b", Reach::All, DesiredState::Asleep, until)]);
+        assert_eq!(wanted(&rules, &media(), now), Some(DesiredState::Awake));
     }
 
     #[test]
@@ -468,23 +468,23 @@ mod tests {
         nights.from = at("2027-01-05T23:00:00Z");
         let rules = Rules::new(vec![nights], Vec::new());
         assert_eq!(wanted(&rules, &media(), "2027-01-05T22:30:00Z"), None);
-        assert_eq!(wanted(&rules, &media(), "2027-01-05T23:00:00Z"), Some(Wanted::Asleep));
+        assert_eq!(wanted(&rules, &media(), "2027-01-05T23:00:00Z"), Some(DesiredState::Asleep));
     }
 
     #[test]
     fn transitions_tell_only_real_changes() {
         let rules = Rules::new(
             vec![rule("nights", media(), "sleep 22:00-06:00"), rule("late", media(), "sleep 05:00-07:00")],
-            vec![wish("a", Reach::Target(media()), Wanted::Awake, "2027-01-05T23:00:00Z")],
+            vec![wish("a", Reach::Target(media()), DesiredState::Awake, "2027-01-05T23:00:00Z")],
         );
         let next = rules.next_transitions(Place::of_target(&media()), at("2027-01-05T12:00:00Z"), 3);
         let told: Vec<_> = next.iter().map(|change| (change.at, change.wanted, change.by.as_str())).collect();
         assert_eq!(
             told,
             [
-                (at("2027-01-05T23:00:00Z"), Some(Wanted::Asleep), "nights"),
-                (at("2027-01-06T07:00:00Z"), Some(Wanted::Awake), "late"),
-                (at("2027-01-06T22:00:00Z"), Some(Wanted::Asleep), "nights"),
+                (at("2027-01-05T23:00:00Z"), Some(DesiredState::Asleep), "nights"),
+                (at("2027-01-06T07:00:00Z"), Some(DesiredState::Awake), "late"),
+                (at("2027-01-06T22:00:00Z"), Some(DesiredState::Asleep), "nights"),
             ]
         );
         let since = rules.since(Place::of_target(&media()), at("2027-01-06T06:30:00Z"));
@@ -499,7 +499,7 @@ mod tests {
     fn the_why_names_the_layer_that_won() {
         let rules = Rules::new(
             vec![rule("nights", media(), "sleep 22:00-06:00")],
-            vec![wish("a", Reach::Target(media()), Wanted::Awake, "2027-01-05T23:00:00Z")],
+            vec![wish("a", Reach::Target(media()), DesiredState::Awake, "2027-01-05T23:00:00Z")],
         );
         let why = |instant| rules.at(at(instant)).desired(Place::of_target(&media())).why(&TimeZone::UTC);
         assert_eq!(why("2027-01-05T22:30:00Z"), "awake until 2027-01-05 23:00: demo (by ops)");

@@ -10,7 +10,7 @@ use jiff::{Timestamp, ToSpan};
 
 use crate::domain::action::Action;
 use crate::domain::ids::ScheduleId;
-use crate::domain::overrides::Wanted;
+use crate::domain::overrides::DesiredState;
 use crate::domain::simulate::{Event, EventKind, Simulation};
 use crate::domain::target::Target;
 
@@ -66,7 +66,7 @@ pub fn entries(
     // Since when each target sleeps, and why.
     let mut asleep: BTreeMap<&Target, (Timestamp, &str)> = BTreeMap::new();
     for (target, wanted) in &simulation.begins {
-        if *wanted == Some(Wanted::Asleep) {
+        if *wanted == Some(DesiredState::Asleep) {
             asleep.insert(target, (since(target).unwrap_or(from), ""));
         }
     }
@@ -79,7 +79,7 @@ pub fn entries(
     };
     for event in simulation.events.iter().filter(|event| event.acts) {
         match (event.kind, &event.schedule) {
-            (EventKind::Edge(Some(Wanted::Asleep)), _) => {
+            (EventKind::Edge(Some(DesiredState::Asleep)), _) => {
                 asleep.entry(&event.target).or_insert((event.at, &event.reason));
             }
             (EventKind::Edge(_), _) => {
@@ -215,8 +215,8 @@ mod tests {
         entries(told, |_| "media".to_owned(), |_| Some(at("2027-01-04T22:00:00Z")))
     }
 
-    const ASLEEP: EventKind = EventKind::Edge(Some(Wanted::Asleep));
-    const AWAKE: EventKind = EventKind::Edge(Some(Wanted::Awake));
+    const ASLEEP: EventKind = EventKind::Edge(Some(DesiredState::Asleep));
+    const AWAKE: EventKind = EventKind::Edge(Some(DesiredState::Awake));
 
     #[test]
     fn each_sleep_and_each_fire_is_an_event() {
@@ -230,7 +230,7 @@ mod tests {
                 event("2027-01-07T22:00:00Z", ASLEEP, "a", true),
             ],
             cut: None,
-            begins: BTreeMap::from([(media(), Some(Wanted::Asleep))]),
+            begins: BTreeMap::from([(media(), Some(DesiredState::Asleep))]),
         };
         let entries = told(&simulation);
         let short: Vec<String> = entries

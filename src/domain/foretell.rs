@@ -13,7 +13,7 @@ use super::conflict::{self, Fires};
 use super::contradiction;
 use super::desired::{Rules, Transition};
 use super::ids::ScheduleId;
-use super::overrides::{Place, Wanted};
+use super::overrides::{DesiredState, Place};
 use super::schedule::{Reading, Schedule, Wake};
 use super::target::Target;
 use super::time::{Instant, serialize_instant};
@@ -48,10 +48,10 @@ pub struct Standing {
 
 impl Standing {
     /// It becomes what is wanted.
-    pub fn become_as(&mut self, wanted: Option<Wanted>) {
+    pub fn become_as(&mut self, wanted: Option<DesiredState>) {
         match wanted {
-            Some(Wanted::Asleep) => self.after(Action::Stop),
-            Some(Wanted::Awake) if self.naps => self.after(Action::Start),
+            Some(DesiredState::Asleep) => self.after(Action::Stop),
+            Some(DesiredState::Awake) if self.naps => self.after(Action::Start),
             _ => {}
         }
     }
@@ -144,9 +144,9 @@ impl<'a> Foretold<'a> {
         let schedule_id = change.schedule?;
         let wakes_all = |one: &&super::desired::WindowRule| one.id == schedule_id && one.wake == Wake::All;
         let action = match change.wanted? {
-            Wanted::Awake if naps || windows.iter().any(wakes_all) => Action::Start,
-            Wanted::Asleep => windows.first().map_or(Action::Stop, |rule| rule.sleep),
-            Wanted::Awake | Wanted::Hold => return None,
+            DesiredState::Awake if naps || windows.iter().any(wakes_all) => Action::Start,
+            DesiredState::Asleep => windows.first().map_or(Action::Stop, |rule| rule.sleep),
+            DesiredState::Awake | DesiredState::Hold => return None,
         };
         Some(NextAction { at: change.at, action, schedule_id, schedule_title: change.by, by_window: true })
     }

@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan};
 use super::desired::{Rules, WindowRule};
 use super::inventory::{Container, Inventory};
 use super::order::{self, added};
-use super::overrides::{Place, Wanted};
+use super::overrides::{DesiredState, Place};
 use super::target::{ContainerIdentity, Subject, Target};
 
 /// How far is looked ahead, in days: windows repeat by the week.
@@ -146,10 +146,12 @@ impl<'a> Needs<'a> {
         // What is never touched stays awake, whatever its stack's window says.
         if container.protection.is_none() {
             let place = Place::of(container);
-            course[0].1 = self.rules.at(self.now).desired(place).wanted == Some(Wanted::Asleep);
+            course[0].1 = self.rules.at(self.now).desired(place).wanted == Some(DesiredState::Asleep);
             let until = self.now.checked_add((DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
             let changes = self.rules.transitions(place, self.now, until, MOST_CHANGES);
-            course.extend(changes.iter().map(|change| (change.at, change.wanted == Some(Wanted::Asleep))));
+            course.extend(
+                changes.iter().map(|change| (change.at, change.wanted == Some(DesiredState::Asleep))),
+            );
         }
         self.courses.insert(container.identity.clone(), course.clone());
         course

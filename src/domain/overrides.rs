@@ -30,7 +30,8 @@ words! {
     /// What an override wants.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
-    pub enum Wanted {
+    #[schema(as = Wanted)]
+    pub enum DesiredState {
         /// Up: what naps is woken now, and not put to sleep before the end.
         Awake,
         /// Stopped or paused.
@@ -40,7 +41,7 @@ words! {
     }
 }
 
-impl Wanted {
+impl DesiredState {
     /// Asleep for awake, and the reverse; a hold has no opposite.
     #[must_use]
     pub fn other(self) -> Self {
@@ -118,8 +119,8 @@ impl Reach {
 }
 
 /// Writes what is wanted as a word, `none` where nothing is.
-pub fn word<S: Serializer>(wanted: &Option<Wanted>, to: S) -> Result<S::Ok, S::Error> {
-    wanted.map_or("none", Wanted::as_str).serialize(to)
+pub fn word<S: Serializer>(wanted: &Option<DesiredState>, to: S) -> Result<S::Ok, S::Error> {
+    wanted.map_or("none", DesiredState::as_str).serialize(to)
 }
 
 /// Where something stands: a container with its stack, or a stack as a whole.
@@ -164,7 +165,7 @@ pub struct Override {
     /// The name of that, for people: the stack's or container's, the host's, or `everything`.
     pub target_name: String,
     /// What it wants.
-    pub wanted: Wanted,
+    pub wanted: DesiredState,
     /// From when.
     pub created_at: Timestamp,
     /// The first instant at which it no longer counts.
@@ -208,14 +209,14 @@ impl Override {
     /// Why what it changed becomes as it was, at its end.
     pub fn end_told(&self) -> &'static str {
         match self.wanted {
-            Wanted::Asleep => NAP_OVER,
-            Wanted::Awake => WAKE_OVER,
-            Wanted::Hold => "",
+            DesiredState::Asleep => NAP_OVER,
+            DesiredState::Awake => WAKE_OVER,
+            DesiredState::Hold => "",
         }
     }
 
     /// A hold over a host or everything: the uppermost layer.
     pub fn is_general_hold(&self) -> bool {
-        self.wanted == Wanted::Hold && !matches!(self.reach, Reach::Target(_))
+        self.wanted == DesiredState::Hold && !matches!(self.reach, Reach::Target(_))
     }
 }

@@ -13,7 +13,7 @@ use super::applied::{Applied, AppliedStates, GRACE, MOST_PUT_BACKS};
 use super::desired::{Desired, Layer, Moment};
 use super::inventory::{Container, Inventory};
 use super::nap::Naps;
-use super::overrides::{Place, Wanted};
+use super::overrides::{DesiredState, Place};
 use super::schedule::{Policy, Wake};
 use super::target::{self, ContainerIdentity};
 use super::window::Phase;
@@ -153,9 +153,9 @@ impl<'a> Look<'a> {
         let applied = self.applied.get(&container.identity);
         let mood = match desired.wanted {
             None => return applied.map(|applied| self.end(container, desired, applied)),
-            Some(Wanted::Hold) => return None,
-            Some(Wanted::Awake) => Phase::Awake,
-            Some(Wanted::Asleep) => Phase::Asleep,
+            Some(DesiredState::Hold) => return None,
+            Some(DesiredState::Awake) => Phase::Awake,
+            Some(DesiredState::Asleep) => Phase::Asleep,
         };
         match applied {
             None => Some(self.first_sight(container, desired, mood)),
@@ -331,7 +331,7 @@ impl<'a> Look<'a> {
             Phase::Awake => nap.is_some_and(|nap| nap.held_until_woken(container)),
             Phase::Asleep => {
                 let windows = self.moment.by_window(Place::of(container)).wanted;
-                windows == Some(Wanted::Asleep) && applied.was == Some(Phase::Asleep)
+                windows == Some(DesiredState::Asleep) && applied.was == Some(Phase::Asleep)
             }
         };
         Verdict::Respect { mood, nap, is_seen }

@@ -18,7 +18,7 @@ use super::due;
 use super::foretell::Standing;
 use super::guard::Guard;
 use super::ids::ScheduleId;
-use super::overrides::{Override, Place, Reach, Wanted};
+use super::overrides::{DesiredState, Override, Place, Reach};
 use super::run::ActorRef;
 use super::schedule::{Reading, Schedule, When};
 use super::target::{ContainerIdentity, Subject, Target};
@@ -80,7 +80,7 @@ pub struct Simulation {
     /// Where it broke off, since there is too much: what is before is complete.
     pub cut: Option<Timestamp>,
     /// What is wanted where the stretch begins, of each target that a rule or an override speaks of.
-    pub begins: BTreeMap<Target, Option<Wanted>>,
+    pub begins: BTreeMap<Target, Option<DesiredState>>,
 }
 
 /// One thing that happens.
@@ -105,7 +105,7 @@ pub enum EventKind {
     /// A cron or once schedule fires.
     Fire(Action),
     /// What is wanted changes; `None` = nobody wants anything any more.
-    Edge(Option<Wanted>),
+    Edge(Option<DesiredState>),
 }
 
 /// Goes through a stretch of time, `limit` events at most.
@@ -198,7 +198,7 @@ struct Course {
     /// When window rules may change what they say, by their index.
     edges: BTreeMap<Timestamp, Vec<usize>>,
     /// What is wanted of each target that a rule or an override speaks of.
-    wanted: BTreeMap<Target, Option<Wanted>>,
+    wanted: BTreeMap<Target, Option<DesiredState>>,
     /// The targets among them that stay after their override.
     lasting: BTreeSet<Target>,
     /// Overrides that ended at this instant.
@@ -370,7 +370,7 @@ impl Course {
         let desired = self.ground.rules.at(at).desired(Place::of_target(target));
         standing.become_as(desired.wanted);
         (!standing.runs).then(|| match desired.wanted {
-            Some(Wanted::Asleep) => {
+            Some(DesiredState::Asleep) => {
                 format!("{}: only what runs is restarted", desired.why(&self.ground.zone))
             }
             _ => "it does not run then: only what runs is restarted".to_owned(),
@@ -450,7 +450,7 @@ impl Course {
             }
         }
         let desired = rules.at(at).desired(Place::of_target(target));
-        if action == Action::Restart && desired.wanted == Some(Wanted::Asleep) {
+        if action == Action::Restart && desired.wanted == Some(DesiredState::Asleep) {
             reason = format!("{}: only what runs is restarted", desired.why(zone));
         }
         reason
@@ -477,7 +477,7 @@ impl Course {
         let mut reaches: Vec<Reach> = ended.iter().map(|one| one.reach.clone()).collect();
         for one in &ended {
             let mut newest: BTreeMap<Target, HeldBack> = BTreeMap::new();
-            if one.wanted != Wanted::Hold {
+            if one.wanted != DesiredState::Hold {
                 let covered = self.ground.held_back.iter().filter(|held| {
                     held.at >= one.created_at && one.reach.covers(Place::of_target(&held.target)).is_some()
                 });
@@ -543,7 +543,7 @@ impl Course {
                             .map_or_else(|| desired.why(&self.ground.zone), |one| one.end_told().to_owned()),
                         desired
                             .rule()
-                            .filter(|_| desired.wanted == Some(Wanted::Asleep))
+                            .filter(|_| desired.wanted == Some(DesiredState::Asleep))
                             .and_then(|rule| rule.guard.as_ref()),
                     ),
                 });
@@ -569,7 +569,8 @@ impl Course {
             } else if !rule.rota().changes(just_before(at), just_after(at)).is_empty() {
                 let voice = rule.rota().vote(at);
                 let desired = moment.desired(Place::of_target(&rule.target));
-                let says = if voice.mood() == Phase::Awake { Wanted::Awake } else { Wanted::Asleep };
+                let says =
+                    if voice.mood() == Phase::Awake { DesiredState::Awake } else { DesiredState::Asleep };
                 // Rules add up: what is said of the time outside an interval gives way without a word.
                 let is_heard = matches!(voice, Vote::WrittenAwake | Vote::WrittenAsleep)
                     || !matches!(desired.layer, Layer::Window(..));
@@ -583,8 +584,8 @@ impl Course {
                     at,
                     target: rule.target.clone(),
                     kind: EventKind::Edge(Some(match mood {
-                        Phase::Awake => Wanted::Awake,
-                        Phase::Asleep => Wanted::Asleep,
+                        Phase::Awake => DesiredState::Awake,
+                        Phase::Asleep => DesiredState::Asleep,
                     })),
                     schedule: Some((rule.id.clone(), rule.title.clone())),
                     acts: false,

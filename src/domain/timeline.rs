@@ -8,7 +8,7 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
 use super::action::Action;
-use super::overrides::Wanted;
+use super::overrides::DesiredState;
 use super::simulate::{Event, EventKind};
 use super::target::Target;
 use super::time::resolve;
@@ -109,11 +109,11 @@ fn stretches<T: Copy + PartialEq>(
 /// What is wanted of a target from `from` to `until`, by the edges of a simulation that began with `first`.
 pub fn planned(
     target: &Target,
-    first: Option<Wanted>,
+    first: Option<DesiredState>,
     events: &[Event],
     from: Timestamp,
     until: Timestamp,
-) -> Vec<Stretch<Option<Wanted>>> {
+) -> Vec<Stretch<Option<DesiredState>>> {
     let edges = events.iter().filter(|event| event.acts && event.target == *target);
     let changes = edges.filter_map(|event| match event.kind {
         EventKind::Edge(wanted) => Some((event.at, wanted)),
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!((howe.minutes(), howe.hours().len()), (23 * 60 + 30, 24));
     }
 
-    fn edge(text: &str, wanted: Option<Wanted>, acts: bool) -> Event {
+    fn edge(text: &str, wanted: Option<DesiredState>, acts: bool) -> Event {
         Event {
             at: at(text),
             target: Target::stack(HostId::local(), "media"),
@@ -250,15 +250,15 @@ mod tests {
         let day = day("2027-01-05");
         let media = Target::stack(HostId::local(), "media");
         let events = [
-            edge("2027-01-05T06:00:00Z", Some(Wanted::Awake), true),
-            edge("2027-01-05T12:00:00Z", Some(Wanted::Asleep), false),
-            edge("2027-01-05T22:00:00Z", Some(Wanted::Asleep), true),
+            edge("2027-01-05T06:00:00Z", Some(DesiredState::Awake), true),
+            edge("2027-01-05T12:00:00Z", Some(DesiredState::Asleep), false),
+            edge("2027-01-05T22:00:00Z", Some(DesiredState::Asleep), true),
         ];
-        let told = |first| -> Vec<(i64, i64, Option<Wanted>)> {
+        let told = |first| -> Vec<(i64, i64, Option<DesiredState>)> {
             let plan = planned(&media, first, &events, day.start, day.end);
             plan.iter().map(|one| (day.minute(one.from), day.minute(one.until), one.what)).collect()
         };
-        let (asleep, awake) = (Some(Wanted::Asleep), Some(Wanted::Awake));
+        let (asleep, awake) = (Some(DesiredState::Asleep), Some(DesiredState::Awake));
         assert_eq!(told(asleep), [(0, 420, asleep), (420, 1380, awake), (1380, 1440, asleep)]);
         assert_eq!(told(None), [(0, 420, None), (420, 1380, awake), (1380, 1440, asleep)]);
         let other = Target::stack(HostId::local(), "wiki");

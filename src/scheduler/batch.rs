@@ -18,7 +18,7 @@ use crate::domain::desired::{Desired, Layer, Moment, Rules};
 use crate::domain::due::{self, Decision};
 use crate::domain::ids::{HostId, ScheduleId};
 use crate::domain::inventory::Inventory;
-use crate::domain::overrides::{Place, Wanted};
+use crate::domain::overrides::{DesiredState, Place};
 use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
 use crate::domain::schedule::{Schedule, Source, Wake, When};
 use crate::domain::target::Target;
@@ -224,7 +224,7 @@ impl Planner<'_> {
         let beyond = now.checked_add(1.millisecond()).ok()?;
         let edge = rule.rota().changes(just_before(schedule.next_due?), beyond).pop()?;
         let mood = rule.rota().vote(now).mood();
-        let wanted = if mood == Phase::Awake { Wanted::Awake } else { Wanted::Asleep };
+        let wanted = if mood == Phase::Awake { DesiredState::Awake } else { DesiredState::Asleep };
         let keeps = |desired: &Desired<'_>| {
             matches!(desired.layer, Layer::Hold(_) | Layer::Override(_)) && desired.wanted != Some(wanted)
         };
@@ -243,7 +243,7 @@ impl Planner<'_> {
             }
         }
         let keeper = keeper?;
-        let word = if keeper.wanted == Some(Wanted::Hold) { "held" } else { "override" };
+        let word = if keeper.wanted == Some(DesiredState::Hold) { "held" } else { "override" };
         let reason = format!("{word}: {}", keeper.why(&self.book.zone.zone));
         let action = if mood == Phase::Awake { Action::Start } else { schedule.spec.action };
         let request = Request { action, trigger: Trigger::Window, ..request(schedule, edge, false) };

@@ -27,7 +27,9 @@ use crate::domain::desired::{Desired, Layer};
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::inventory::{ContainerState, Inventory};
 use crate::domain::nap::{Nap, NapKind, Sample, Sleep};
-use crate::domain::overrides::{FOUND_RUNNING, NAP_OVER, OUTSIDE, Override, Place, Reach, WAKE_OVER, Wanted};
+use crate::domain::overrides::{
+    DesiredState, FOUND_RUNNING, NAP_OVER, OUTSIDE, Override, Place, Reach, WAKE_OVER,
+};
 use crate::domain::reconcile::{AtWork, Cause, Deed, Finding, Look, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
@@ -316,7 +318,7 @@ impl<'a> Scene<'a> {
             Verdict::Accept(applied) => Ok(db::applied::put(tx, host, identity, &applied).await?),
             Verdict::Forget => Ok(db::applied::remove(tx, host, identity).await?),
             Verdict::Respect { mood, nap, is_seen } => {
-                let wanted = if mood == Phase::Awake { Wanted::Awake } else { Wanted::Asleep };
+                let wanted = if mood == Phase::Awake { DesiredState::Awake } else { DesiredState::Asleep };
                 let wish = NewOverride {
                     until: contradiction::lasts(&self.book.rules, &target, wanted, None, self.now),
                     reach: Reach::Target(target),
@@ -408,7 +410,7 @@ async fn end_override(app: &App, one: &Override, book: &RuleBook) -> Result<Vec<
     let moment = book.rules.at(now);
     let mut newest: BTreeMap<Target, Run> = BTreeMap::new();
     // A hold's end replays nothing.
-    if one.wanted != Wanted::Hold {
+    if one.wanted != DesiredState::Hold {
         for run in db::runs::suppressed_since(&app.db, one.created_at).await? {
             if one.reach.covers(Place::of_target(&run.target)).is_some() {
                 newest.insert(run.target.clone(), run);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use docknap::app::{nap, overrides};
 use docknap::domain::action::Action;
-use docknap::domain::overrides::Wanted;
+use docknap::domain::overrides::DesiredState;
 use docknap::domain::run::Trigger;
 use docknap::sim::{ContainerSpec, World};
 use jiff::Timestamp;
@@ -177,7 +177,7 @@ async fn an_act_under_a_wider_override_lasts_until_the_windows_own_edge() {
     Act::Stop.carry_out(&bench).await;
     let made = open(&bench).await;
     let of_stack = made.iter().find(|one| one.target_name == "shop").expect("one for the stack");
-    assert_eq!((of_stack.wanted, of_stack.until), (Wanted::Asleep, at("2027-03-03T07:00:00Z")));
+    assert_eq!((of_stack.wanted, of_stack.until), (DesiredState::Asleep, at("2027-03-03T07:00:00Z")));
     Act::Start.carry_out(&bench).await;
     let left: Vec<_> = open(&bench).await.into_iter().map(|one| one.target_name).collect();
     assert_eq!(left, ["host local"], "what the wider one wants needs no other");

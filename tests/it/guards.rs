@@ -6,7 +6,7 @@ use docknap::app::schedules::{self, Draft, GuardDraft, ScheduleView};
 use docknap::app::{Live, execute, overrides};
 use docknap::db;
 use docknap::domain::action::Action;
-use docknap::domain::overrides::Wanted;
+use docknap::domain::overrides::DesiredState;
 use docknap::domain::run::{Run, RunState, Trigger};
 use docknap::domain::schedule::Source;
 use docknap::sim::{DaemonEnd, Endpoint, Fault, World};
@@ -251,7 +251,7 @@ async fn a_sleep_that_is_skipped_is_an_override_until_the_next_edge() {
     assert_eq!(only_run(&bench).await.state, RunState::Skipped);
     let open = db::overrides::open(&bench.app.db).await.expect("they read");
     assert_eq!(open.len(), 1);
-    assert_eq!(open[0].wanted, Wanted::Awake);
+    assert_eq!(open[0].wanted, DesiredState::Awake);
     assert_eq!(open[0].until, "2027-03-03T07:00:00Z".parse().expect("an instant"));
     assert!(open[0].reason.starts_with("busy: still shop-web-1"), "{}", open[0].reason);
     // The Engine's restart does not make DockNap take it for somebody's wish, or sleep after all.
@@ -381,7 +381,10 @@ async fn called_off_a_windows_sleep_stays_away_until_the_next_edge() {
     let (_, steps) = bench.run(&run.id).await;
     assert!(!steps.is_empty() && steps.iter().all(|step| step.state.is_terminal()), "{steps:#?}");
     let open = db::overrides::open(&bench.app.db).await.expect("they read");
-    assert_eq!(open.iter().map(|one| (one.wanted, one.by_hand)).collect::<Vec<_>>(), [(Wanted::Awake, true)]);
+    assert_eq!(
+        open.iter().map(|one| (one.wanted, one.by_hand)).collect::<Vec<_>>(),
+        [(DesiredState::Awake, true)]
+    );
 }
 
 #[tokio::test]
@@ -584,7 +587,7 @@ async fn a_stop_against_a_window_speaks_only_once_it_goes() {
         bench.settle().await;
         let open = db::overrides::open(&bench.app.db).await.expect("they read");
         let told: Vec<_> = open.iter().map(|one| (one.wanted, one.reason.as_str())).collect();
-        let stopped = (Wanted::Asleep, "stopped by scheduler");
+        let stopped = (DesiredState::Asleep, "stopped by scheduler");
         assert_eq!(told, if calms { vec![stopped] } else { vec![] });
         assert_eq!(bench.sim.running("shop").is_empty(), calms);
     }

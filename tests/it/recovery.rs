@@ -9,7 +9,7 @@ use docknap::app::stacks::{self, ShownState};
 use docknap::domain::action::Action;
 use docknap::domain::ids::HostId;
 use docknap::domain::inventory::StackStatus;
-use docknap::domain::overrides::Wanted;
+use docknap::domain::overrides::DesiredState;
 use docknap::domain::run::{RunState, Trigger};
 use docknap::sim::{DaemonEnd, Endpoint, Fault, Restart, World};
 
@@ -235,7 +235,7 @@ async fn what_somebody_started_while_nobody_watched_is_theirs() {
         let wishes = open(&bench).await;
         let told: Vec<_> = wishes.iter().map(|one| (one.wanted, one.reason.as_str())).collect();
         let reason = "found running; it was started while nobody was watching";
-        assert_eq!(told, [(Wanted::Awake, reason)], "case {number}");
+        assert_eq!(told, [(DesiredState::Awake, reason)], "case {number}");
     }
 }
 

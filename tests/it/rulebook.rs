@@ -7,7 +7,7 @@ use docknap::db::{self, Db, Tx};
 use docknap::domain::calendar::{Calendar, CalendarEffect, CalendarSpec};
 use docknap::domain::ids::HostId;
 use docknap::domain::nap::{Nap, NapKind};
-use docknap::domain::overrides::{Override, Reach, Wanted};
+use docknap::domain::overrides::{DesiredState, Override, Reach};
 use docknap::domain::permission::Role;
 use docknap::domain::run::ActorRef;
 use docknap::domain::schedule::{Schedule, When};
@@ -47,7 +47,7 @@ fn awake(id: &str, now: Timestamp) -> Override {
         id: id.into(),
         reach: Reach::Target(Target::stack(HostId::local(), "shop")),
         target_name: "shop".to_owned(),
-        wanted: Wanted::Awake,
+        wanted: DesiredState::Awake,
         created_at: now,
         until: now.checked_add(2.hours()).expect("a time"),
         reason: "a visit".to_owned(),

@@ -7,7 +7,7 @@ use docknap::app::simulate::{self, Question};
 use docknap::app::{overrides, schedules};
 use docknap::db;
 use docknap::domain::ids::{HostId, ScheduleId};
-use docknap::domain::overrides::{Place, Wanted};
+use docknap::domain::overrides::{DesiredState, Place};
 use docknap::domain::run::{Run, RunState, Trigger};
 use docknap::domain::schedule::{ScheduleKind, Source};
 use docknap::domain::simulate::{Event, EventKind};
@@ -100,7 +100,7 @@ fn draft(dice: &mut Dice) -> schedules::Draft {
 /// What can be compared of a fire: when, whose, and why it was skipped.
 type Fire = (Timestamp, ScheduleId, Option<String>);
 /// What is wanted of a target from an instant on.
-type Edges = BTreeMap<Target, Vec<(Timestamp, Option<Wanted>)>>;
+type Edges = BTreeMap<Target, Vec<(Timestamp, Option<DesiredState>)>>;
 
 /// The reasons of runs that were never meant to act.
 fn skipped(run: &Run) -> Option<String> {
@@ -203,7 +203,7 @@ async fn one_fortnight(seed: u64) {
     let ruled = |target: &&Target| stored.windows().iter().any(|rule| rule.target == **target);
     let ruled: Vec<&Target> = targets.iter().filter(ruled).collect();
     let mut lived = Edges::new();
-    let mut wanted: BTreeMap<&Target, Option<Wanted>> = ruled
+    let mut wanted: BTreeMap<&Target, Option<DesiredState>> = ruled
         .iter()
         .map(|target| (*target, stored.at(now).desired(Place::of_target(target)).wanted))
         .collect();

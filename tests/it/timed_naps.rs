@@ -4,7 +4,7 @@ use docknap::app::nap::{self, Asked};
 use docknap::app::{overrides, schedules, stacks, timeline};
 use docknap::domain::action::Action;
 use docknap::domain::ids::HostId;
-use docknap::domain::overrides::Wanted;
+use docknap::domain::overrides::DesiredState;
 use docknap::domain::permission::Role;
 use docknap::domain::run::{RunState, Trigger};
 use docknap::sim::DaemonEnd;
@@ -183,7 +183,7 @@ async fn what_comes_at_the_end_is_foretold() {
     nap_for(&bench, "1h").await;
     let view = stacks::get(&bench.app, &person(), &HostId::local(), "shop").await.expect("a stack");
     let next = view.wanted.transitions.first().expect("a change to come");
-    assert_eq!((next.at, next.wanted), (at("2027-03-02T13:00:00Z"), Some(Wanted::Awake)));
+    assert_eq!((next.at, next.wanted), (at("2027-03-02T13:00:00Z"), Some(DesiredState::Awake)));
     assert!(view.why().contains("; then it wakes"), "{}", view.why());
 }
 

@@ -9,7 +9,7 @@ use docknap::app::{Actor, Error};
 use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, RunId};
-use docknap::domain::overrides::Wanted;
+use docknap::domain::overrides::DesiredState;
 use docknap::domain::permission::Role;
 use docknap::domain::run::{ActorRef, RunState, StepState, Trigger};
 use docknap::sim::{ContainerSpec, DaemonEnd, Endpoint, Fault, World};
@@ -73,7 +73,7 @@ async fn rest(bench: &Bench) {
 }
 
 /// What counts, as what is wanted and until when.
-async fn counts(bench: &Bench) -> Vec<(Wanted, String)> {
+async fn counts(bench: &Bench) -> Vec<(DesiredState, String)> {
     open(bench).await.into_iter().map(|one| (one.wanted, one.until.to_string())).collect()
 }
 
@@ -185,7 +185,7 @@ async fn what_it_replaced_is_put_back(test: TestDb) {
     assert_eq!(before.len(), 1);
     let run = nap(&bench, "3h").await;
     rest(&bench).await;
-    assert_eq!(counts(&bench).await[0].0, Wanted::Asleep);
+    assert_eq!(counts(&bench).await[0].0, DesiredState::Asleep);
     assert!(!undone(&bench, &run).await.keeps_override);
     assert_eq!(counts(&bench).await, before);
     assert_eq!(bench.sim.running("shop"), ["shop-db-1", "shop-web-1"]);
@@ -471,5 +471,5 @@ async fn what_cannot_be_stored_changes_nothing() {
     sqlx::query("DROP TRIGGER full").execute(writer).await.expect("it goes");
     bench.settle().await;
     assert_eq!(bench.run(&run).await.0.state, RunState::Succeeded, "it went on");
-    assert_eq!(counts(&bench).await, [(Wanted::Asleep, at("2027-03-02T15:00:00Z").to_string())]);
+    assert_eq!(counts(&bench).await, [(DesiredState::Asleep, at("2027-03-02T15:00:00Z").to_string())]);
 }

@@ -8,7 +8,7 @@ use docknap::app::{locks, nap, overrides};
 use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::ids::HostId;
-use docknap::domain::overrides::{Override, Wanted};
+use docknap::domain::overrides::{DesiredState, Override};
 use docknap::domain::run::{Run, RunState, Trigger};
 use docknap::domain::schedule::Source;
 use docknap::domain::target::{ContainerIdentity, Target, TargetType};
@@ -258,7 +258,7 @@ async fn respect_a_start_from_outside_lives_until_the_next_edge() {
     assert_eq!(made.len(), 1);
     assert_eq!(
         (made[0].wanted, made[0].until, made[0].by_hand),
-        (Wanted::Awake, at("2027-03-03T07:00:00Z"), true)
+        (DesiredState::Awake, at("2027-03-03T07:00:00Z"), true)
     );
     assert_eq!(made[0].reason, "started outside DockNap");
     pass(&bench, "2027-03-03T07:00:00Z").await;
@@ -275,7 +275,7 @@ async fn respect_a_stop_from_outside_is_not_undone_at_the_wake_edge() {
     look(&bench).await;
     bench.sim.stop("shop-web-1").expect("somebody stops it");
     look(&bench).await;
-    assert_eq!(open(&bench).await.iter().map(|one| one.wanted).collect::<Vec<_>>(), [Wanted::Asleep]);
+    assert_eq!(open(&bench).await.iter().map(|one| one.wanted).collect::<Vec<_>>(), [DesiredState::Asleep]);
     pass(&bench, "2027-03-02T23:00:00Z").await;
     pass(&bench, "2027-03-03T07:00:00Z").await;
     assert_eq!(bench.sim.running("shop"), ["shop-api-1", "shop-db-1"], "what was off on purpose stays off");
@@ -457,7 +457,7 @@ async fn the_stop_button_inside_a_time_awake_lasts_until_the_next_edge() {
     let made = open(&bench).await;
     assert_eq!(
         made.iter().map(|one| (one.wanted, one.until)).collect::<Vec<_>>(),
-        [(Wanted::Asleep, at("2027-03-02T23:00:00Z"))]
+        [(DesiredState::Asleep, at("2027-03-02T23:00:00Z"))]
     );
     pass(&bench, "2027-03-02T23:00:00Z").await;
     assert!(bench.sim.running("shop").is_empty());

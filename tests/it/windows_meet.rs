@@ -7,7 +7,7 @@ use docknap::app::nap::{self, Asked};
 use docknap::app::schedules::Draft;
 use docknap::domain::action::Action;
 use docknap::domain::ids::HostId;
-use docknap::domain::overrides::Wanted;
+use docknap::domain::overrides::DesiredState;
 use docknap::domain::run::{RunState, StepState, Trigger};
 use docknap::domain::target::{ContainerIdentity, Target};
 use docknap::sim::{DaemonEnd, Fault, World};
@@ -73,7 +73,7 @@ async fn what_others_do_while_a_run_is_under_way_is_answered_after_it() {
     assert_eq!(bench.sim.running("shop"), ["shop-tool-1"]);
     let open = open(&bench).await;
     assert_eq!(open.len(), 1, "what somebody started inside the sleep is respected");
-    assert_eq!((open[0].wanted, open[0].until), (Wanted::Awake, at("2027-03-03T07:00:00Z")));
+    assert_eq!((open[0].wanted, open[0].until), (DesiredState::Awake, at("2027-03-03T07:00:00Z")));
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn a_cron_fire_on_a_stack_leaves_the_override_of_a_member_alone() {
     let open = open(&bench).await;
     assert_eq!(
         open.iter().map(|one| one.wanted).collect::<Vec<_>>(),
-        [Wanted::Asleep],
+        [DesiredState::Asleep],
         "it counts as before"
     );
 }
@@ -150,7 +150,7 @@ async fn a_fire_that_is_made_up_for_lives_until_the_next_edge() {
     assert!(bench.sim.running("shop").is_empty());
     let open = open(&bench).await;
     assert_eq!(open.len(), 1, "it is told why it sleeps in a time awake");
-    assert_eq!((open[0].wanted, open[0].until), (Wanted::Asleep, at("2027-03-02T23:00:00Z")));
+    assert_eq!((open[0].wanted, open[0].until), (DesiredState::Asleep, at("2027-03-02T23:00:00Z")));
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_container_that_compose_re_creates_inside_a_sleep_is_respected() {
     look(&bench).await;
     assert_eq!(bench.sim.state("shop-web-1"), "running");
     let open = open(&bench).await;
-    assert_eq!(open.iter().map(|one| one.wanted).collect::<Vec<_>>(), [Wanted::Awake]);
+    assert_eq!(open.iter().map(|one| one.wanted).collect::<Vec<_>>(), [DesiredState::Awake]);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use crate::domain::desired::Moment;
 use crate::domain::guard::Guard;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Container, ContainerState};
-use crate::domain::overrides::{Place, Wanted};
+use crate::domain::overrides::{DesiredState, Place};
 use crate::domain::schedule::Schedule;
 
 /// How long before an instant the looks begin: what a busy Docker needs for some dozens of them.
@@ -150,8 +150,9 @@ async fn sleepers(app: &App, instant: Timestamp) -> Result<BTreeMap<(HostId, Str
         let (now, then) = (book.rules.at(app.clock.now()), book.rules.at(instant));
         for host in app.hosts.all() {
             for container in host.inventory().containers.iter() {
-                let sleeps =
-                    |moment: &Moment<'_>| moment.desired(Place::of(container)).wanted == Some(Wanted::Asleep);
+                let sleeps = |moment: &Moment<'_>| {
+                    moment.desired(Place::of(container)).wanted == Some(DesiredState::Asleep)
+                };
                 if sleeps(&then) && !sleeps(&now) {
                     let rule = then.desired(Place::of(container)).rule();
                     let with_cpu = rule.is_some_and(|rule| is_guarded(rule.guard.as_ref()));

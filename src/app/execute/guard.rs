@@ -26,7 +26,7 @@ use crate::domain::desired::Rules;
 use crate::domain::guard::{Deferral, Guard, Load, Verdict};
 use crate::domain::ids::RunId;
 use crate::domain::inventory::{Container, ContainerState, Inventory};
-use crate::domain::overrides::{Place, Reach, Wanted};
+use crate::domain::overrides::{DesiredState, Place, Reach};
 use crate::domain::run::{DEADLINE, Run, RunState, Step};
 use crate::domain::schedule::When;
 use crate::domain::window::Phase;
@@ -121,12 +121,12 @@ async fn ending(app: &App, run: &Run, book: &RuleBook, now: Timestamp) -> Result
     if run.is_level() {
         let desired = moment.desired(Place::of_target(&run.target));
         match desired.wanted {
-            Some(Wanted::Asleep) => {}
-            Some(Wanted::Hold) => return skipped(format!("held: {}", desired.why(zone))),
-            Some(Wanted::Awake) if desired.rule().is_some() => {
+            Some(DesiredState::Asleep) => {}
+            Some(DesiredState::Hold) => return skipped(format!("held: {}", desired.why(zone))),
+            Some(DesiredState::Awake) if desired.rule().is_some() => {
                 return skipped(format!("over: {}", desired.why(zone)));
             }
-            Some(Wanted::Awake) => return skipped(format!("override: {}", desired.why(zone))),
+            Some(DesiredState::Awake) => return skipped(format!("override: {}", desired.why(zone))),
             None => return skipped("no rule asks for it any more".to_owned()),
         }
     } else {
@@ -297,12 +297,12 @@ impl Ended<'_> {
             .collect();
         let place = Place::of_target(&run.target);
         let desired = rules.at(now).desired(place);
-        if until_next_edge && desired.wanted == Some(Wanted::Asleep) && desired.rule().is_some() {
+        if until_next_edge && desired.wanted == Some(DesiredState::Asleep) && desired.rule().is_some() {
             let new = NewOverride {
                 reach: Reach::Target(run.target.clone()),
                 target_name: run.target_name.clone(),
-                wanted: Wanted::Awake,
-                until: contradiction::lasts(rules, &run.target, Wanted::Awake, None, now),
+                wanted: DesiredState::Awake,
+                until: contradiction::lasts(rules, &run.target, DesiredState::Awake, None, now),
                 reason: self.reason.to_owned(),
                 by_hand: actor.reference.kind != "scheduler",
                 puts_back: false,

@@ -12,7 +12,7 @@ use crate::db;
 use crate::domain::action::Action;
 use crate::domain::ids::RunId;
 use crate::domain::inventory::Inventory;
-use crate::domain::overrides::{Place, Wanted};
+use crate::domain::overrides::{DesiredState, Place};
 use crate::domain::permission::Permission;
 use crate::domain::plan::{Plan, Restore, Wish, plan};
 use crate::domain::run::{Run, StepState, Trigger};
@@ -51,7 +51,7 @@ pub async fn preview(
     let mut plan = plan(wish, &inventory);
     let moment = book.rules.at(app.clock.now());
     let desired = moment.desired(Place::of_target(target));
-    if desired.wanted == Some(Wanted::Hold) {
+    if desired.wanted == Some(DesiredState::Hold) {
         plan.warnings.insert(0, format!("{}; this acts all the same", desired.why(zone)));
     }
     Ok(plan)

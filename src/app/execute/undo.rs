@@ -22,7 +22,7 @@ use crate::domain::applied::{Applied, GRACE};
 use crate::domain::desired::{Layer, Rules};
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::Inventory;
-use crate::domain::overrides::{Override, Place, Reach, Wanted};
+use crate::domain::overrides::{DesiredState, Override, Place, Reach};
 use crate::domain::permission::Permission;
 use crate::domain::run::{NOTHING_TO_DO, Run, RunState, Trigger};
 use crate::domain::target::{ContainerIdentity, Subject, Target};
@@ -244,15 +244,15 @@ impl Scene<'_> {
             let desired = moment.desired(Place::of_target(&container));
             let is_up = || self.inventory.by_identity(&member).is_some_and(|one| one.state.is_up());
             let state = match (desired.wanted, reverse.acts.get(&member)) {
-                (Some(Wanted::Awake), _) => Phase::Awake,
-                (Some(Wanted::Asleep), _) => Phase::Asleep,
+                (Some(DesiredState::Awake), _) => Phase::Awake,
+                (Some(DesiredState::Asleep), _) => Phase::Asleep,
                 (None, _) => {
                     db::applied::remove(tx, host, &member).await?;
                     continue;
                 }
-                (Some(Wanted::Hold), Some(Action::Stop | Action::Pause)) => Phase::Asleep,
-                (Some(Wanted::Hold), None) if !is_up() => Phase::Asleep,
-                (Some(Wanted::Hold), _) => Phase::Awake,
+                (Some(DesiredState::Hold), Some(Action::Stop | Action::Pause)) => Phase::Asleep,
+                (Some(DesiredState::Hold), None) if !is_up() => Phase::Asleep,
+                (Some(DesiredState::Hold), _) => Phase::Awake,
             };
             let was = match desired.layer {
                 Layer::Override(one) if one.puts_back => self.was_before(tx, host, &member, one).await?,
@@ -284,9 +284,9 @@ impl Scene<'_> {
             from = earlier.created_at;
         }
         let (did, was) = match one.wanted {
-            Wanted::Awake => ([Action::Start, Action::Unpause], Phase::Asleep),
-            Wanted::Asleep => ([Action::Stop, Action::Pause], Phase::Awake),
-            Wanted::Hold => return Ok(None),
+            DesiredState::Awake => ([Action::Start, Action::Unpause], Phase::Asleep),
+            DesiredState::Asleep => ([Action::Stop, Action::Pause], Phase::Awake),
+            DesiredState::Hold => return Ok(None),
         };
         let acted = db::steps::changed(tx, host, member, did, from, self.run.created_at).await?;
         Ok(acted.then_some(was))

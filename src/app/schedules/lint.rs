@@ -17,7 +17,7 @@ use crate::domain::desired::Rules;
 use crate::domain::ids::ScheduleId;
 use crate::domain::inventory::Inventory;
 use crate::domain::needs::{Gap, Needs, Pairs};
-use crate::domain::overrides::Wanted;
+use crate::domain::overrides::DesiredState;
 use crate::domain::schedule::{Policy, Schedule, ScheduleSpec, When};
 use crate::domain::target::{Subject, Target};
 use crate::domain::window::WindowTimeline;
@@ -214,7 +214,7 @@ fn between(spec: &ScheduleSpec, other: &Schedule, book: &RuleBook, now: Timestam
 }
 
 /// What becomes of it: "it is to be awake then, so this lasts until the next change".
-fn comes(wanted: Wanted, policy: Policy) -> String {
+fn comes(wanted: DesiredState, policy: Policy) -> String {
     let state = wanted.as_str();
     match policy {
         Policy::Respect | Policy::Observe => {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{ContainerView, Last, StackView};
 use crate::domain::inventory::{Container, ContainerState, Health, Stack, StackStatus};
-use crate::domain::overrides::Wanted;
+use crate::domain::overrides::DesiredState;
 
 /// How a container or stack is, in the words of the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
@@ -53,11 +53,11 @@ impl ShownState {
 impl StackView {
     /// Its containers that are not as a rule wants them, and what it wants: up in their sleep, or napping still when they
     /// should be awake. What is protected, left alone or being worked on is no drift.
-    pub fn drifted(&self) -> Option<(Wanted, Vec<&ContainerView>)> {
-        let of = |wanted: Wanted| -> Vec<&ContainerView> {
+    pub fn drifted(&self) -> Option<(DesiredState, Vec<&ContainerView>)> {
+        let of = |wanted: DesiredState| -> Vec<&ContainerView> {
             self.containers.iter().filter(|view| view.drifted() == Some(wanted)).collect()
         };
-        [Wanted::Asleep, Wanted::Awake]
+        [DesiredState::Asleep, DesiredState::Awake]
             .into_iter()
             .map(|wanted| (wanted, of(wanted)))
             .find(|(_, of)| !of.is_empty())
@@ -76,16 +76,16 @@ impl ContainerView {
     }
 
     /// What a rule wants of it, where it is not so.
-    pub fn drifted(&self) -> Option<Wanted> {
+    pub fn drifted(&self) -> Option<DesiredState> {
         let touchable = self.container.is_ordinary() && self.protected.is_none();
         let known = self.shown != ShownState::Unreachable && self.last != Last::AtWork;
         self.wanted.state.filter(|wanted| {
             touchable
                 && known
                 && match wanted {
-                    Wanted::Asleep => self.is_at_work(),
-                    Wanted::Awake => self.napping_since.is_some(),
-                    Wanted::Hold => false,
+                    DesiredState::Asleep => self.is_at_work(),
+                    DesiredState::Awake => self.napping_since.is_some(),
+                    DesiredState::Hold => false,
                 }
         })
     }

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::why::UNTOUCHED;
 use crate::domain::desired::{Layer, Rules, Spell, Transition};
-use crate::domain::overrides::{Override, Place, Wanted};
+use crate::domain::overrides::{DesiredState, Override, Place};
 use crate::domain::text::capital;
 
 /// Transitions shown of one stack or container. Lists show the first, which costs less.
@@ -26,7 +26,7 @@ pub(super) struct Look {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WantedView {
     /// `None` = left alone.
-    pub state: Option<Wanted>,
+    pub state: Option<DesiredState>,
     /// The layer that won, with its text; empty where none says anything.
     pub why: String,
     /// The next three changes; of an overview's the first.
@@ -36,7 +36,7 @@ pub struct WantedView {
     /// The override or hold that counts now.
     pub by_override: Option<Override>,
     /// What it becomes at the end of that, where nothing else decides then.
-    pub then: Option<Wanted>,
+    pub then: Option<DesiredState>,
     /// A window covers it.
     pub has_window: bool,
 }
@@ -64,7 +64,7 @@ impl WantedView {
             state: desired.wanted,
             why: match then {
                 None => why,
-                Some(Wanted::Awake) => format!("{why}; then it wakes"),
+                Some(DesiredState::Awake) => format!("{why}; then it wakes"),
                 Some(_) => format!("{why}; then it sleeps again"),
             },
             by_override,
@@ -77,7 +77,7 @@ impl WantedView {
 
     /// The word of the API: `awake`, `asleep`, `hold` or `none`.
     pub fn word(&self) -> &'static str {
-        self.state.map_or("none", Wanted::as_str)
+        self.state.map_or("none", DesiredState::as_str)
     }
 
     /// Why it is as it is: the layer that decides, then who acted last, where anybody did.

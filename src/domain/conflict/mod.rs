@@ -10,7 +10,7 @@ use super::action::Action;
 use super::contradiction::contradicts;
 use super::cron::Cron;
 use super::minutes::{self, Week};
-use super::overrides::Wanted;
+use super::overrides::DesiredState;
 use super::schedule::{Reading, ScheduleSpec, When};
 use super::time::resolve;
 use super::window::{Phase, Walk, Window, WindowTimeline};
@@ -114,7 +114,7 @@ pub fn first_contradiction(
     action: Action,
     rota: WindowTimeline<'_>,
     after: Timestamp,
-) -> Option<(Timestamp, Wanted)> {
+) -> Option<(Timestamp, DesiredState)> {
     let against = [Phase::Awake, Phase::Asleep].map(|mood| contradicts(action, wanted(mood)));
     // The week of the moods it goes against, but where dates of a calendar or one dropped sleep make a difference.
     let week = match against {
@@ -137,10 +137,10 @@ pub fn first_contradiction(
 }
 
 /// What a window wants in that mood.
-fn wanted(mood: Phase) -> Wanted {
+fn wanted(mood: Phase) -> DesiredState {
     match mood {
-        Phase::Awake => Wanted::Awake,
-        Phase::Asleep => Wanted::Asleep,
+        Phase::Awake => DesiredState::Awake,
+        Phase::Asleep => DesiredState::Asleep,
     }
 }
 
@@ -286,12 +286,12 @@ mod tests {
         let reading = Reading::in_zone(TimeZone::get(berlin).unwrap());
         let rota = WindowTimeline::of(&window, &reading, None);
         let found = first_contradiction(&left_out, Action::Stop, rota, after);
-        assert_eq!(found, Some((at("2027-03-28T01:00:00Z"), Wanted::Awake)));
+        assert_eq!(found, Some((at("2027-03-28T01:00:00Z"), DesiredState::Awake)));
         // 02:15 comes twice on another: the sleep that it lies in is over as it comes again.
         let (twice, window) = (cron("*/15 2 * * *", berlin), Window::parse("sleep 02:00-02:46").unwrap());
         let rota = WindowTimeline::of(&window, &reading, None);
         let found = first_contradiction(&twice, Action::Stop, rota, after);
-        assert_eq!(found, Some((at("2027-10-31T01:00:00Z"), Wanted::Awake)));
+        assert_eq!(found, Some((at("2027-10-31T01:00:00Z"), DesiredState::Awake)));
     }
 
     #[test]

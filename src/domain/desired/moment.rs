@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 
 use super::{Desired, Layer, Rules, Transition, WindowRule};
-use crate::domain::overrides::{Override, Place, Reach, Wanted};
+use crate::domain::overrides::{DesiredState, Override, Place, Reach};
 use crate::domain::target::{Subject, Target};
 use crate::domain::window::{Phase, Vote};
 
@@ -46,7 +46,7 @@ impl<'a> Moment<'a> {
                 .map(|(_, one)| one)
         };
         if let Some(hold) = narrowest(true) {
-            return Desired { wanted: Some(Wanted::Hold), layer: Layer::Hold(hold) };
+            return Desired { wanted: Some(DesiredState::Hold), layer: Layer::Hold(hold) };
         }
         if let Some(one) = narrowest(false) {
             return Desired { wanted: Some(one.wanted), layer: Layer::Override(one) };
@@ -66,8 +66,8 @@ impl<'a> Moment<'a> {
         match found {
             Some((index, voice)) => Desired {
                 wanted: Some(match voice.mood() {
-                    Phase::Awake => Wanted::Awake,
-                    Phase::Asleep => Wanted::Asleep,
+                    Phase::Awake => DesiredState::Awake,
+                    Phase::Asleep => DesiredState::Asleep,
                 }),
                 layer: Layer::Window(&self.rules.windows[index], voice),
             },
@@ -120,7 +120,7 @@ impl<'a> Desired<'a> {
                 let what = if one.reach == Reach::All { "everything" } else { "this host" };
                 format!("{what} is held until {}: {}", until(one), because(one))
             }
-            Layer::Override(one) if one.wanted == Wanted::Hold => {
+            Layer::Override(one) if one.wanted == DesiredState::Hold => {
                 format!("held as it is until {}: {}", until(one), because(one))
             }
             Layer::Override(one) if one.has_chosen_end() => {

@@ -13,7 +13,7 @@ use super::openapi::Items;
 use crate::app::Result;
 use crate::app::overrides::{self, Draft};
 use crate::domain::ids::OverrideId;
-use crate::domain::overrides::{Override, Reach, Wanted};
+use crate::domain::overrides::{DesiredState, Override, Reach};
 use crate::domain::target::Target;
 use crate::domain::time::Instant;
 use crate::web::auth::{Caller, Operator, Viewer};
@@ -39,7 +39,7 @@ pub struct OverrideJson {
     /// The stack's or container's name; `null` for a host and for everything.
     target_id: Option<String>,
     target_key: Option<String>,
-    state: Wanted,
+    state: DesiredState,
     until: Instant,
     reason: String,
     author: String,

@@ -12,7 +12,7 @@ use super::body::Asked;
 use super::runs::known_host;
 use crate::app::simulate::{self, Foretold, Mark, Question};
 use crate::app::{Error, Result};
-use crate::domain::overrides::Wanted;
+use crate::domain::overrides::DesiredState;
 use crate::domain::simulate::{Event, EventKind};
 use crate::domain::target::Target;
 use crate::domain::time::Instant;
@@ -61,7 +61,7 @@ impl EventJson {
     fn new(event: Event, names: &HashMap<Target, String>) -> Self {
         let (action, state) = match event.kind {
             EventKind::Fire(action) => (Some(action.as_str()), None),
-            EventKind::Edge(wanted) => (None, Some(wanted.map_or("none", Wanted::as_str))),
+            EventKind::Edge(wanted) => (None, Some(wanted.map_or("none", DesiredState::as_str))),
         };
         let (id, title) = event.schedule.unzip();
         Self {

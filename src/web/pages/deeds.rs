@@ -9,7 +9,7 @@ use crate::app::execute::{self, Request, Submitted, undo};
 use crate::app::nap::{self, Asked, Course};
 use crate::app::{App, Error, Result, locks, stacks, targets};
 use crate::domain::action::Action;
-use crate::domain::overrides::Wanted;
+use crate::domain::overrides::DesiredState;
 use crate::domain::plan::Plan;
 use crate::domain::run::Trigger;
 use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
@@ -129,8 +129,8 @@ impl Deed {
     /// How long it may last; `None` where it lasts for no time of its own.
     pub(super) async fn course(self, app: &App, target: &Target) -> Result<Option<Course>> {
         let wanted = match self {
-            Self::Nap => Wanted::Asleep,
-            Self::Wake => Wanted::Awake,
+            Self::Nap => DesiredState::Asleep,
+            Self::Wake => DesiredState::Awake,
             Self::Do(_) | Self::Lock | Self::Unlock => return Ok(None),
         };
         Course::load(app, target, wanted).await.map(Some)

@@ -10,7 +10,7 @@ use crate::app::overrides::{self, Draft};
 use crate::app::paging;
 use crate::app::{Error, Result, stacks};
 use crate::domain::ids::OverrideId;
-use crate::domain::overrides::{Override, Reach, Wanted};
+use crate::domain::overrides::{DesiredState, Override, Reach};
 use crate::web::auth::Operator;
 use crate::web::filters;
 use crate::web::form::{Refill, Typed};
@@ -139,11 +139,13 @@ async fn end(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
     let one = overrides::get(&page.app, &page.actor, &id).await?;
     overrides::finish(&page.app, &page.actor, &id).await?;
     let then = match one.wanted {
-        Wanted::Hold => "Its schedules act again; what they missed that should hold now is made up for.",
-        Wanted::Awake | Wanted::Asleep if one.puts_back => {
+        DesiredState::Hold => {
+            "Its schedules act again; what they missed that should hold now is made up for."
+        }
+        DesiredState::Awake | DesiredState::Asleep if one.puts_back => {
             "Its schedules decide again; what none decides about becomes as it was."
         }
-        Wanted::Awake | Wanted::Asleep => "Its schedules decide again.",
+        DesiredState::Awake | DesiredState::Asleep => "Its schedules decide again.",
     };
     let back = match &one.reach {
         Reach::Target(target) => view::target_page(target),

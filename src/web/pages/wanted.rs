@@ -1,14 +1,14 @@
 //! What windows and overrides want of a stack or container, in words.
 
-use crate::domain::overrides::{Override, Reach, Wanted};
+use crate::domain::overrides::{DesiredState, Override, Reach};
 use crate::web::view::{self, Badge, Now};
 
-impl From<Wanted> for Badge {
-    fn from(wanted: Wanted) -> Self {
+impl From<DesiredState> for Badge {
+    fn from(wanted: DesiredState) -> Self {
         match wanted {
-            Wanted::Awake => Self::AWAKE,
-            Wanted::Asleep => Self::ASLEEP,
-            Wanted::Hold => Self::HELD,
+            DesiredState::Awake => Self::AWAKE,
+            DesiredState::Asleep => Self::ASLEEP,
+            DesiredState::Hold => Self::HELD,
         }
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::view::{Badge, Now};
 use crate::domain::desired::Spell;
-use crate::domain::overrides::Wanted;
+use crate::domain::overrides::DesiredState;
 
 mod bars;
 mod graph;
@@ -62,9 +62,9 @@ impl Strip {
         let place = |at: Timestamp| place(at, start, end);
         let bands = within.iter().filter_map(|spell| {
             let kind = match spell.wanted? {
-                Wanted::Asleep => "nap",
-                Wanted::Hold => "held",
-                Wanted::Awake => "up",
+                DesiredState::Asleep => "nap",
+                DesiredState::Hold => "held",
+                DesiredState::Awake => "up",
             };
             let x = place(spell.from);
             Some(Band { x, width: (place(spell.until) - x).max(1), kind })
@@ -92,16 +92,16 @@ fn words(spells: &[Spell], start: Timestamp, end: Timestamp, now: &Now) -> Strin
         }
         at.to_zoned(now.zone.clone()).strftime("%H:%M").to_string()
     };
-    let of = |wanted: Wanted| -> Vec<String> {
+    let of = |wanted: DesiredState| -> Vec<String> {
         let named = spells.iter().filter(|spell| spell.wanted == Some(wanted));
         named.map(|spell| format!("{}–{}", clock(spell.from), clock(spell.until))).collect()
     };
-    let (asleep, held) = (of(Wanted::Asleep), of(Wanted::Hold));
+    let (asleep, held) = (of(DesiredState::Asleep), of(DesiredState::Hold));
     let one = matches!(spells, [spell] if (spell.from, spell.until) == (start, end));
     let mut told = match asleep.split_last() {
         None if !held.is_empty() => String::new(),
         None if one => "Awake all day".to_owned(),
-        None => format!("Awake {}", of(Wanted::Awake).join(", ")),
+        None => format!("Awake {}", of(DesiredState::Awake).join(", ")),
         Some(_) if one => "Asleep all day".to_owned(),
         Some((last, [])) => format!("Asleep {last}"),
         Some((last, others)) => format!("Asleep {} and {last}", others.join(", ")),
@@ -144,11 +144,11 @@ impl Week {
             day: now.midnight(day).to_zoned(now.zone.clone()).strftime("%a %-d").to_string(),
             strip: Strip::of_day(format!("week-{day}"), spells, day, now),
         });
-        let of = |wanted: Option<Wanted>| -> i64 {
+        let of = |wanted: Option<DesiredState>| -> i64 {
             let named = spells.iter().filter(|spell| wanted.is_none() || spell.wanted == wanted);
             named.map(|spell| spell.until.as_second() - spell.from.as_second()).sum()
         };
-        let (asleep, all) = (of(Some(Wanted::Asleep)), of(None).max(1));
+        let (asleep, all) = (of(Some(DesiredState::Asleep)), of(None).max(1));
         let title = format!(
             "{} h of these 7 days asleep, {} %",
             (asleep + 1800) / 3600,
@@ -214,7 +214,7 @@ impl Donut {
 mod tests {
     use super::*;
 
-    fn spell(from: Timestamp, hours: i64, wanted: Option<Wanted>) -> Spell {
+    fn spell(from: Timestamp, hours: i64, wanted: Option<DesiredState>) -> Spell {
         let until = from.checked_add(jiff::SignedDuration::from_hours(hours)).expect("an instant");
         Spell { from, until, wanted }
     }
@@ -222,9 +222,9 @@ mod tests {
     #[test]
     fn a_day_shows_its_sleep_and_where_now_is() {
         let now = Now::sample();
-        let night = spell(now.midnight(0), 7, Some(Wanted::Asleep));
-        let day = spell(night.until, 16, Some(Wanted::Awake));
-        let evening = spell(day.until, 10, Some(Wanted::Asleep));
+        let night = spell(now.midnight(0), 7, Some(DesiredState::Asleep));
+        let day = spell(night.until, 16, Some(DesiredState::Awake));
+        let evening = spell(day.until, 10, Some(DesiredState::Asleep));
         let strip = Strip::of_day("s", &[night, day, evening], 0, &now).expect("something is wanted");
         assert_eq!(strip.title, "Asleep 00:00–07:00 and 23:00–24:00");
         let bands: Vec<_> = strip.bands.iter().map(|band| (band.x, band.width, band.kind)).collect();
@@ -239,7 +239,7 @@ mod tests {
     fn a_day_of_25_hours_fits() {
         let zone = jiff::tz::TimeZone::get("Europe/Berlin").expect("a zone");
         let now = Now { at: "2026-10-25T11:00:00Z".parse().expect("an instant"), zone, ..Now::sample() };
-        let all = spell(now.midnight(0), 25, Some(Wanted::Asleep));
+        let all = spell(now.midnight(0), 25, Some(DesiredState::Asleep));
         let strip = Strip::of_day("s", &[all], 0, &now).expect("asleep");
         assert_eq!((strip.title.as_str(), strip.bands[0].width), ("Asleep all day", DAY));
         assert_eq!(now.midnight(1), all.until);
@@ -248,8 +248,8 @@ mod tests {
     #[test]
     fn a_week_tells_how_much_of_it_is_slept() {
         let now = Now::sample();
-        let asleep = spell(now.midnight(0), 42, Some(Wanted::Asleep));
-        let awake = spell(asleep.until, 126, Some(Wanted::Awake));
+        let asleep = spell(now.midnight(0), 42, Some(DesiredState::Asleep));
+        let awake = spell(asleep.until, 126, Some(DesiredState::Awake));
         let week = Week::of(&[asleep, awake], &now).expect("something is wanted");
         assert_eq!(week.title, "42 h of these 7 days asleep, 25 %");
         assert_eq!((week.days.len(), week.days[0].day.as_str()), (7, "Fri 27"));

@@ -9,7 +9,7 @@ use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::desired::Layer;
 use docknap::domain::ids::{HostId, RunId};
-use docknap::domain::overrides::{Place, Wanted};
+use docknap::domain::overrides::{DesiredState, Place};
 use docknap::domain::run::{Condition, Run, Step, StepState, Trigger};
 use docknap::domain::schedule::Policy;
 use docknap::sim::Endpoint;
@@ -37,7 +37,7 @@ struct Fact {
     is_paused: bool,
     naps: bool,
     is_protected: bool,
-    wanted: Option<Wanted>,
+    wanted: Option<DesiredState>,
     policy: Option<Policy>,
     by_window: bool,
     /// Its windows want it asleep, whatever overrides say.
@@ -53,7 +53,7 @@ struct Fact {
 #[derive(Default)]
 pub struct Judge {
     /// What was wanted of each container at the last look.
-    wanted: BTreeMap<String, Option<Wanted>>,
+    wanted: BTreeMap<String, Option<DesiredState>>,
     /// Containers that need not be as they are wanted until that changes, and why.
     excused: BTreeMap<String, String>,
     /// Containers that others turned off, or that ended by themselves: no end of a sleep starts them.
@@ -150,10 +150,10 @@ impl Judge {
                 self.excused.remove(&fact.name);
                 self.same_until.extend(self.looked.map(|looked| (fact.name.clone(), looked)));
                 let is_first = !matches!(before, Some(Some(_)));
-                if is_first && fact.wanted == Some(Wanted::Awake) && fact.by_window {
+                if is_first && fact.wanted == Some(DesiredState::Awake) && fact.by_window {
                     self.excuse(&fact.name, "a window saved in a time awake does nothing");
                 }
-                if matches!(before, Some(Some(Wanted::Hold))) {
+                if matches!(before, Some(Some(DesiredState::Hold))) {
                     self.excuse(&fact.name, "what came under a hold");
                 }
             }
@@ -175,14 +175,14 @@ impl Judge {
                 continue;
             }
             match fact.wanted {
-                Some(Wanted::Asleep) if fact.is_up && !fact.is_paused => {
+                Some(DesiredState::Asleep) if fact.is_up && !fact.is_paused => {
                     wrong.push(format!("I5: {} is wanted asleep and is up: {fact:?}", fact.name));
                 }
                 // An unpause has nothing to do there: it naps until its windows want something else again.
-                Some(Wanted::Awake) if fact.naps && fact.by_unpause => {
+                Some(DesiredState::Awake) if fact.naps && fact.by_unpause => {
                     self.excuse(&fact.name, "an unpause of its stack left it as it was");
                 }
-                Some(Wanted::Awake) if fact.naps => {
+                Some(DesiredState::Awake) if fact.naps => {
                     wrong.push(format!("I5: {} is wanted awake and naps: {fact:?}", fact.name));
                 }
                 _ => {}
@@ -378,7 +378,7 @@ async fn facts(app: App) -> Vec<Fact> {
                 wanted: desired.wanted,
                 policy: desired.rule().map(|rule| rule.policy),
                 by_window: matches!(desired.layer, Layer::Window(..)),
-                sleep_hours: moment.by_window(Place::of(container)).wanted == Some(Wanted::Asleep),
+                sleep_hours: moment.by_window(Place::of(container)).wanted == Some(DesiredState::Asleep),
                 by_unpause: matches!(desired.layer, Layer::Override(one) if one.reason.starts_with("unpaused")),
                 put_back_due: applied.is_some_and(|applied| applied.put_back_at.is_some()),
                 gave_up: applied.is_some_and(|applied| {

@@ -12,7 +12,7 @@ use crate::app::report::{self, Napped};
 use crate::app::stacks::{ContainerView, NextAction, Overview, ShownState, StackView};
 use crate::app::{Result, needs as app_needs};
 use crate::domain::inventory::Link;
-use crate::domain::overrides::Wanted;
+use crate::domain::overrides::DesiredState;
 use crate::domain::target::Target;
 use crate::web::auth::Needs;
 use crate::web::filters;

@@ -9,7 +9,7 @@ use crate::app::stacks::{self, ContainerView, NextAction, ShownState, StackView,
 use crate::app::{Error, Result};
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{ContainerState, Counts};
-use crate::domain::overrides::Wanted;
+use crate::domain::overrides::DesiredState;
 use crate::domain::target::TargetType;
 use crate::web::filters;
 use crate::web::page::Page;

@@ -8,7 +8,7 @@ use super::slots::{Slot, Slots, param};
 use crate::app::stacks::{Overview, ShownState};
 use crate::app::timeline::{self as service, Look};
 use crate::app::{Actor, App, Result};
-use crate::domain::overrides::{Place, Wanted};
+use crate::domain::overrides::{DesiredState, Place};
 use crate::domain::run::{Run, RunState};
 use crate::domain::simulate::{Event, EventKind};
 use crate::domain::target::{ContainerIdentity, Subject, Target};
@@ -312,7 +312,7 @@ fn lane(
 }
 
 /// What was wanted by what holds now, then what will be.
-fn plan(target: &Target, look: &Look, day: Day, now: &Now) -> Vec<Stretch<Option<Wanted>>> {
+fn plan(target: &Target, look: &Look, day: Day, now: &Now) -> Vec<Stretch<Option<DesiredState>>> {
     let place = Place::of_target(target);
     let mut plan = Vec::new();
     let turn = now.at.clamp(day.start, day.end);
@@ -351,19 +351,19 @@ fn band<T>(day: Day, one: &Stretch<T>, class: Option<&'static str>, lived: bool)
     Some(Band { x, width: end - x, class: class?, lived }).filter(|band| band.width > 0)
 }
 
-fn mood(wanted: Wanted) -> &'static str {
+fn mood(wanted: DesiredState) -> &'static str {
     match wanted {
-        Wanted::Asleep => "napping",
-        Wanted::Awake => "running",
-        Wanted::Hold => "held",
+        DesiredState::Asleep => "napping",
+        DesiredState::Awake => "running",
+        DesiredState::Hold => "held",
     }
 }
 
-fn word(wanted: Wanted) -> &'static str {
+fn word(wanted: DesiredState) -> &'static str {
     match wanted {
-        Wanted::Asleep => "asleep",
-        Wanted::Awake => "awake",
-        Wanted::Hold => "held",
+        DesiredState::Asleep => "asleep",
+        DesiredState::Awake => "awake",
+        DesiredState::Hold => "held",
     }
 }
 

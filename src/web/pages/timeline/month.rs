@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan};
 use super::WEEKDAYS;
 use super::agenda::marks_of;
 use crate::app::timeline::Look;
-use crate::domain::overrides::Wanted;
+use crate::domain::overrides::DesiredState;
 use crate::domain::run::RunState;
 use crate::domain::simulate::EventKind;
 use crate::domain::user::WeekStart;
@@ -101,8 +101,8 @@ impl MonthView {
         for event in events.filter(|event| event.acts) {
             let wakes = match event.kind {
                 EventKind::Fire(action) => action.sets_state().then(|| action.wakes()),
-                EventKind::Edge(Some(Wanted::Asleep)) => Some(false),
-                EventKind::Edge(Some(Wanted::Awake)) => Some(true),
+                EventKind::Edge(Some(DesiredState::Asleep)) => Some(false),
+                EventKind::Edge(Some(DesiredState::Awake)) => Some(true),
                 EventKind::Edge(_) => None,
             };
             tallies.entry(date_of(event.at)).or_default().add(wakes);

@@ -9,7 +9,7 @@ use crate::app::history::FAILURE_HOURS;
 use crate::app::stacks::{ContainerView, HostView, ShownState, StackView};
 use crate::domain::action::Action;
 use crate::domain::inventory::{Link, StackStatus, labels};
-use crate::domain::overrides::{Override, Wanted};
+use crate::domain::overrides::{DesiredState, Override};
 use crate::domain::plan::NOTHING_NAPPED;
 use crate::domain::run::{Run, RunState};
 use crate::domain::schedule::Schedule;
@@ -256,20 +256,21 @@ fn drifted(view: &ContainerView, now: &Now, open: &dyn Fn(&Target) -> bool) -> O
 }
 
 /// What makes it this drift and no other: what is wanted until when, and since when what is off is as it is.
-fn drift_mark(wanted: Wanted, off: &[&ContainerView]) -> String {
+fn drift_mark(wanted: DesiredState, off: &[&ContainerView]) -> String {
     let mut mark = wanted.as_str().to_owned();
     for view in off {
         let change = view.wanted.transitions.first().map(|change| change.at);
-        let since = if wanted == Wanted::Asleep { view.container.started_at } else { view.napping_since };
+        let since =
+            if wanted == DesiredState::Asleep { view.container.started_at } else { view.napping_since };
         let _ = write!(mark, " {} {change:?} {since:?}", view.container.id);
     }
     mark
 }
 
-fn drift_text(wanted: Wanted, which: &str, off: &[&ContainerView], now: &Now) -> String {
+fn drift_text(wanted: DesiredState, which: &str, off: &[&ContainerView], now: &Now) -> String {
     let does = match (wanted, off.len()) {
-        (Wanted::Asleep, 0..2) => "runs in its sleep hours",
-        (Wanted::Asleep, _) => "run in their sleep hours",
+        (DesiredState::Asleep, 0..2) => "runs in its sleep hours",
+        (DesiredState::Asleep, _) => "run in their sleep hours",
         (_, 0..2) => "sleeps in its waking hours",
         _ => "sleep in their waking hours",
     };
@@ -279,8 +280,13 @@ fn drift_text(wanted: Wanted, which: &str, off: &[&ContainerView], now: &Now) ->
     }
 }
 
-fn drift(id: String, wanted: Wanted, (kind, key, name): (TargetType, &str, &str), text: String) -> Need {
-    let asleep = wanted == Wanted::Asleep;
+fn drift(
+    id: String,
+    wanted: DesiredState,
+    (kind, key, name): (TargetType, &str, &str),
+    text: String,
+) -> Need {
+    let asleep = wanted == DesiredState::Asleep;
     let shown = view::shown_name(name);
     Need {
         id,
