@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::docker::Sighting;
+use crate::docker::ContainerEvent;
 use crate::domain::ids::HostId;
 use crate::domain::reconcile::Fresh;
 use crate::domain::target::ContainerIdentity;
@@ -33,7 +33,7 @@ struct State {
 
 #[derive(Debug, Default)]
 struct OfHost {
-    sightings: Vec<Sighting>,
+    sightings: Vec<ContainerEvent>,
     /// The link went down then, by the Engine's clock.
     lost_at: Option<Timestamp>,
     /// The scheduler has looked since the link came up.
@@ -46,7 +46,7 @@ struct OfHost {
 #[derive(Debug, Default)]
 pub struct Taken {
     /// In the order in which Docker told them.
-    pub sightings: Vec<Sighting>,
+    pub sightings: Vec<ContainerEvent>,
     /// This is the first look since the link came up.
     pub fresh: Option<Fresh>,
     /// Of these it would have been an earlier one, which was put off.
@@ -55,7 +55,7 @@ pub struct Taken {
 
 impl Outside {
     /// Docker told of a container. `false` where it is of no interest.
-    pub fn sighted(&self, host: &HostId, sighting: Sighting) -> bool {
+    pub fn sighted(&self, host: &HostId, sighting: ContainerEvent) -> bool {
         if !WORDS.contains(&sighting.action.as_str()) {
             return false;
         }
@@ -125,7 +125,7 @@ impl Outside {
     pub fn put_off(
         &self,
         host: &HostId,
-        mut sightings: Vec<Sighting>,
+        mut sightings: Vec<ContainerEvent>,
         late: impl IntoIterator<Item = (ContainerIdentity, Fresh)>,
     ) {
         let mut state = self.lock();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{App, Live, Result};
 use crate::db;
-use crate::docker::{Host, Sighting};
+use crate::docker::{ContainerEvent, Host};
 use crate::domain::inventory::ContainerState;
 use crate::domain::nap::Naps;
 use crate::domain::target::{ContainerIdentity, Target};
@@ -25,7 +25,7 @@ pub async fn restore(app: &App) -> Result<()> {
 /// Keeps what others did, in the order in which it happened. A nap of what somebody started or unpaused is over.
 ///
 /// What runs on is not written down: only of what is down a page says who ended it. Nor is what Docker removes by itself.
-pub(crate) async fn keep(app: &App, host: &Host, sightings: &[Sighting], naps: &Naps) -> Result<()> {
+pub(crate) async fn keep(app: &App, host: &Host, sightings: &[ContainerEvent], naps: &Naps) -> Result<()> {
     let inventory = host.inventory();
     let mut new: BTreeMap<ContainerIdentity, (Trace, bool)> = BTreeMap::new();
     let mut woken: BTreeSet<&ContainerIdentity> = BTreeSet::new();

@@ -84,12 +84,12 @@ pub enum Notice {
     Container(String),
     /// Docker reported an event of a container. Told after the inventory shows it. Boxed, since room for a thousand
     /// notices is kept.
-    Sighted(Box<Sighting>),
+    Sighted(Box<ContainerEvent>),
 }
 
 /// One event of one container, as Docker reported it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sighting {
+pub struct ContainerEvent {
     pub identity: ContainerIdentity,
     /// Its Docker id at that moment.
     pub id: String,

@@ -25,7 +25,7 @@ mod wire;
 mod words;
 
 pub use endpoint::Endpoint;
-pub use hosts::{Host, Hosts, Notice, Settings, Sighting};
+pub use hosts::{ContainerEvent, Host, Hosts, Notice, Settings};
 
 /// What a container uses, by one look. Of one that does not run nothing is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::client::{CALLS, Spoken};
 use super::events::Event;
-use super::hosts::{Host, Notice, Sighting};
+use super::hosts::{ContainerEvent, Host, Notice};
 use super::inventory::{Book, Pending};
 use super::reading::Row;
 use super::{DockerError, words};
@@ -141,9 +141,9 @@ struct Session<'a> {
     /// Rows of what is being inspected, for the case that it fails.
     rows: HashMap<String, Row>,
     /// Events that are told once the inventory shows what they did.
-    untold: HashMap<String, Vec<Sighting>>,
+    untold: HashMap<String, Vec<ContainerEvent>>,
     /// Those of them that the next picture shows.
-    ready: Vec<Sighting>,
+    ready: Vec<ContainerEvent>,
     /// The containers whose logs were looked at last, to find itself among them.
     suspects: BTreeSet<String>,
     work: FuturesUnordered<BoxFuture<'a, Done>>,
@@ -236,7 +236,7 @@ impl<'a> Session<'a> {
         {
             let told_at = at.unwrap_or_else(|| self.host.by_engine(self.host.clock.now()));
             let at = self.host.by_us(told_at);
-            let sighting = Sighting { identity, id: id.clone(), action, at, told_at, exit_code };
+            let sighting = ContainerEvent { identity, id: id.clone(), action, at, told_at, exit_code };
             self.untold.entry(id.clone()).or_default().push(sighting);
         }
         self.ask(&id);

@@ -19,7 +19,7 @@ use crate::app::overrides::{self, NewOverride};
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Result, targets, traces};
 use crate::db::{self, Tx};
-use crate::docker::{Host, Sighting};
+use crate::docker::{ContainerEvent, Host};
 use crate::domain::action::Action;
 use crate::domain::applied::Applied;
 use crate::domain::contradiction;
@@ -142,7 +142,11 @@ async fn busy(app: &App, host: &Host, inventory: &Inventory) -> Result<HashMap<C
 }
 
 /// What no step of ours explains, in the order in which it happened.
-async fn by_others(app: &App, host: &Host, mut sightings: Vec<Sighting>) -> Result<Vec<Sighting>> {
+async fn by_others(
+    app: &App,
+    host: &Host,
+    mut sightings: Vec<ContainerEvent>,
+) -> Result<Vec<ContainerEvent>> {
     sightings.sort_by_key(|sighting| sighting.at);
     let mut theirs = Vec::new();
     for sighting in sightings {
@@ -155,7 +159,7 @@ async fn by_others(app: &App, host: &Host, mut sightings: Vec<Sighting>) -> Resu
 }
 
 /// What others did to each container on purpose: the newest.
-fn deeds(theirs: Vec<Sighting>, inventory: &Inventory) -> HashMap<ContainerIdentity, Deed> {
+fn deeds(theirs: Vec<ContainerEvent>, inventory: &Inventory) -> HashMap<ContainerIdentity, Deed> {
     let is_so = |identity: &ContainerIdentity, deed: Deed| {
         inventory.by_identity(identity).is_some_and(|one| one.state.is_up() == (deed == Deed::Woke))
     };
