@@ -20,7 +20,7 @@ pub(super) struct Changed {
 
 /// The containers of one Engine, by Docker id.
 #[derive(Debug)]
-pub(super) struct Book {
+pub(super) struct InventoryBuilder {
     guard: Guard,
     clues: Clues,
     containers: HashMap<String, Arc<Container>>,
@@ -33,7 +33,7 @@ pub(super) struct Book {
     changed: Changed,
 }
 
-impl Book {
+impl InventoryBuilder {
     pub(super) fn new(guard: Guard, clues: Clues) -> Self {
         let itself = if clues.contained { SelfDetection::Unknown } else { SelfDetection::OutsideDocker };
         Self {
@@ -242,8 +242,8 @@ mod tests {
     use crate::domain::inventory::Protection;
     use crate::domain::inventory::tests::{container, in_stack};
 
-    fn book(clues: Clues) -> Book {
-        Book::new(Guard::default(), clues)
+    fn book(clues: Clues) -> InventoryBuilder {
+        InventoryBuilder::new(Guard::default(), clues)
     }
 
     fn outside() -> Clues {

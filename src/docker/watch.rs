@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::client::{CALLS, Spoken};
 use super::events::Event;
 use super::hosts::{ContainerEvent, Host, Notice};
-use super::inventory::{Book, Pending};
+use super::inventory::{InventoryBuilder, Pending};
 use super::reading::Row;
 use super::{DockerError, words};
 use crate::domain::inventory::{Container, Link};
@@ -34,7 +34,7 @@ const OVERLAP: SignedDuration = SignedDuration::from_secs(2);
 
 /// Connects again and again, for ever.
 pub(super) async fn keep(host: &Host) {
-    let mut book = Book::new(host.guard(), host.clues.clone());
+    let mut book = InventoryBuilder::new(host.guard(), host.clues.clone());
     let mut wait = Duration::ZERO;
     let mut last_event = None;
     let mut lost_at = None;
@@ -124,7 +124,7 @@ enum Done {
 /// One connection, from the negotiation to the error that ends it.
 struct Session<'a> {
     host: &'a Host,
-    book: &'a mut Book,
+    book: &'a mut InventoryBuilder,
     /// The Engine's time of the last event seen, over all sessions.
     last_event: Option<Timestamp>,
     /// Events up to this are not told: they were before, or happened before the first connection.
@@ -150,7 +150,7 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(host: &'a Host, book: &'a mut Book, last_event: Option<Timestamp>) -> Self {
+    fn new(host: &'a Host, book: &'a mut InventoryBuilder, last_event: Option<Timestamp>) -> Self {
         Self {
             host,
             book,
