@@ -17,7 +17,7 @@ use super::{DockerError, Endpoint, Usage};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{
-    self, Check, Container, Guard, Inventory, Link, Protection, SelfDetection, Shield,
+    self, Check, Container, Guard, Inventory, Link, Protection, ProtectionRules, SelfDetection,
 };
 use crate::domain::lock::Locks;
 use crate::domain::order::added::AddedEdge;
@@ -128,7 +128,7 @@ pub struct Host {
 #[derive(Debug)]
 struct State {
     inventory: Inventory,
-    shield: Shield,
+    shield: ProtectionRules,
 }
 
 impl Host {
@@ -142,7 +142,7 @@ impl Host {
             locks: Locks::default(),
         };
         let itself = if clues.contained { SelfDetection::Unknown } else { SelfDetection::OutsideDocker };
-        let shield = Shield::new(&guard, &itself, &std::iter::empty());
+        let shield = ProtectionRules::new(&guard, &itself, &std::iter::empty());
         let inventory = Inventory { itself, ..Inventory::empty(id.clone()) };
         Arc::new(Self {
             client: Client::new(id.clone(), endpoint, clock.clone()),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::reading::Row;
 use super::self_detection::Clues;
-use crate::domain::inventory::{Container, Containers, Guard, Health, SelfDetection, Shield};
+use crate::domain::inventory::{Container, Containers, Guard, Health, ProtectionRules, SelfDetection};
 
 /// What changed between two snapshots, by the keys of pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) struct InventoryBuilder {
     /// Those of which the last inspect failed: what is said of them is old.
     doubtful: BTreeSet<String>,
     itself: SelfDetection,
-    shield: Shield,
+    shield: ProtectionRules,
     /// Ids whose entry changed since the last snapshot.
     fresh: BTreeSet<String>,
     changed: Changed,
@@ -42,7 +42,7 @@ impl InventoryBuilder {
             containers: HashMap::new(),
             doubtful: BTreeSet::new(),
             itself,
-            shield: Shield::default(),
+            shield: ProtectionRules::default(),
             fresh: BTreeSet::new(),
             changed: Changed::default(),
         }
@@ -146,7 +146,8 @@ impl InventoryBuilder {
         }
         self.guard = guard;
         self.itself = self.find_itself();
-        let shield = Shield::new(&self.guard, &self.itself, &self.containers.values().map(AsRef::as_ref));
+        let shield =
+            ProtectionRules::new(&self.guard, &self.itself, &self.containers.values().map(AsRef::as_ref));
         let look_at: Vec<String> = if shield == self.shield {
             self.fresh.iter().cloned().collect()
         } else {
@@ -201,7 +202,7 @@ impl InventoryBuilder {
 pub(super) struct Snapshot {
     pub(super) containers: Arc<Containers>,
     pub(super) itself: SelfDetection,
-    pub(super) shield: Shield,
+    pub(super) shield: ProtectionRules,
     pub(super) changed: Changed,
 }
 

@@ -27,7 +27,7 @@ pub use container::{
 };
 pub use containers::Containers;
 pub use labels::{awaits, identity, kind, restarts_with};
-pub use protection::{Guard, Shield};
+pub use protection::{Guard, ProtectionRules};
 pub use ties::Tie;
 
 /// How the link to an Engine stands.

@@ -27,7 +27,7 @@ pub struct Guard {
 
 /// The protection that follows from all containers of an Engine together; asked for one at a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shield {
+pub struct ProtectionRules {
     guard: Guard,
     /// Ids of the containers DockNap may run in: one where it knows.
     itself: BTreeSet<String>,
@@ -53,7 +53,7 @@ enum Reach {
     Networks(BTreeSet<String>),
 }
 
-impl Shield {
+impl ProtectionRules {
     /// Looks at all containers of an Engine.
     pub fn new<'a>(
         guard: &Guard,
@@ -190,8 +190,8 @@ mod tests {
     use super::super::tests::{container, in_stack, on_network};
     use super::*;
 
-    fn shield(guard: &Guard, itself: &SelfDetection, containers: &[Container]) -> Shield {
-        Shield::new(guard, itself, &containers.iter())
+    fn shield(guard: &Guard, itself: &SelfDetection, containers: &[Container]) -> ProtectionRules {
+        ProtectionRules::new(guard, itself, &containers.iter())
     }
 
     fn itself(container: &Container) -> SelfDetection {
@@ -246,7 +246,7 @@ mod tests {
         // Two that live in each other end the search.
         let (mut one, two) = (container("one"), leaning("two", &[(Tie::Pid, "one"), (Tie::Ipc, "two")]));
         one.leans_on = vec![(Tie::Ipc, "two".to_owned())];
-        let shield = Shield::new(&Guard::default(), &itself(&one), &[&one, &two].into_iter());
+        let shield = ProtectionRules::new(&Guard::default(), &itself(&one), &[&one, &two].into_iter());
         assert_eq!(
             (shield.reason(&one), shield.reason(&two)),
             (Some(Protection::Itself), Some(uses("IPC namespace")))
