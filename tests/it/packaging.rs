@@ -209,13 +209,6 @@ fn sample(name: &'static str, dir: &Path) -> Project {
     project
 }
 
-#[test]
-fn what_panics_says_its_path_in_its_crate() {
-    let program = std::fs::read(need("DOCKNAP_TEST_RELEASE_BINARY")).expect("reads");
-    let holds = |text: &str| program.windows(text.len()).any(|part| part == text.as_bytes());
-    assert!(holds("/src/lib.rs") && !holds("registry/src/"), "where the crates lay is in the program");
-}
-
 #[tokio::test]
 async fn the_image_runs_as_the_readme_says_naps_a_stack_and_refuses_itself() {
     let home = tempfile::tempdir().expect("a temporary directory");
