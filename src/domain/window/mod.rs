@@ -32,6 +32,7 @@ words! {
     /// What a rule wants of its target at an instant.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
+    #[schema(as = Mood)]
     pub enum Phase {
         /// Stopped or paused.
         Asleep,
