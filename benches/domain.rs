@@ -52,9 +52,9 @@ fn next_fire(criterion: &mut Criterion) {
 fn window_state(criterion: &mut Criterion) {
     let (zone, now) = (berlin(), now());
     let window = Window::parse("sleep Mon-Fri 23:00-07:00; Sat,Sun 00:30-09:00").expect("a window");
-    let rota = WindowTimeline::new(&window, &zone);
-    criterion.bench_function("window/state", |b| b.iter(|| rota.vote(black_box(now))));
-    criterion.bench_function("window/next change", |b| b.iter(|| rota.next_change(black_box(now))));
+    let timeline = WindowTimeline::new(&window, &zone);
+    criterion.bench_function("window/state", |b| b.iter(|| timeline.vote(black_box(now))));
+    criterion.bench_function("window/next change", |b| b.iter(|| timeline.next_change(black_box(now))));
 }
 
 /// As many ordinary containers as asked for, five to a stack, each service needing the one before.

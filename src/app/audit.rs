@@ -34,7 +34,8 @@ impl Audit {
         })
     }
 
-    /// What it is about, by its name at the time: `schedule`, `stack`, `container`, `run`, `user`, `settings` and so on.
+    /// What it is about, by its name at the time: `schedule`, `stack`, `container`, `run`, `user`, `settings` and so
+    /// on.
     pub fn object(mut self, kind: &str, id: Option<&str>, name: &str) -> Self {
         kind.clone_into(&mut self.0.object_type);
         self.0.object_id = id.map(str::to_owned);

@@ -71,8 +71,8 @@ impl Checked {
                 .all(|call| call.purpose == Purpose::Extra || call.outcome == Outcome::Through)
     }
 
-    /// What to set on `docker-socket-proxy` for the calls that a proxy keeps back: `CONTAINERS=1`, `POST=1`. Empty where
-    /// none is.
+    /// What to set on `docker-socket-proxy` for the calls that a proxy keeps back: `CONTAINERS=1`, `POST=1`. Empty
+    /// where none is.
     pub fn proxy_settings(&self) -> Vec<&'static str> {
         let mut settings = Vec::new();
         for call in self.calls.iter().filter(|call| call.by_proxy) {

@@ -30,8 +30,8 @@ pub(crate) struct ManualChange<'a> {
 }
 
 impl ManualChange<'_> {
-    /// Stores beside the run what becomes of the windows and overrides it goes against. What changes nothing goes against
-    /// nothing: an unpause of what is stopped must not be told as a wake.
+    /// Stores beside the run what becomes of the windows and overrides it goes against. What changes nothing goes
+    /// against nothing: an unpause of what is stopped must not be told as a wake.
     pub async fn apply_policy(&self, tx: &mut Tx) -> Result<()> {
         let is_fire = matches!(
             self.run.trigger,
@@ -40,8 +40,8 @@ impl ManualChange<'_> {
         self.apply(tx, is_fire).await
     }
 
-    /// The same for a run that begins with another plan than the one it was asked for with. What overrides say by now was
-    /// said later than the run was asked for, or by it: it goes against windows alone.
+    /// The same for a run that begins with another plan than the one it was asked for with. What overrides say by now
+    /// was said later than the run was asked for, or by it: it goes against windows alone.
     pub async fn apply_policy_as_it_begins(&self, tx: &mut Tx) -> Result<()> {
         self.apply(tx, true).await
     }
@@ -82,8 +82,8 @@ impl ManualChange<'_> {
         Ok(())
     }
 
-    /// Stores beside the run the override that makes it last, as its asker wished. Where none is needed, what the run goes
-    /// against in members with rules of their own is answered as for any other.
+    /// Stores beside the run the override that makes it last, as its asker wished. Where none is needed, what the run
+    /// goes against in members with rules of their own is answered as for any other.
     pub async fn make_last(&self, tx: &mut Tx, new: NewOverride) -> Result<()> {
         let target = &self.run.target;
         let mut members = self.members(target);
@@ -147,10 +147,10 @@ impl ManualChange<'_> {
     /// After the grace it is as the window wants it again.
     async fn put_back_later(&self, tx: &mut Tx, members: &[Changed], wanted: DesiredState) -> Result<()> {
         let host = &self.run.target.host;
-        let mood = if wanted == DesiredState::Asleep { Phase::Asleep } else { Phase::Awake };
+        let phase = if wanted == DesiredState::Asleep { Phase::Asleep } else { Phase::Awake };
         let known = db::applied::of_host_in(tx, host).await?;
         for (member, _) in members {
-            let before = known.get(member).cloned().unwrap_or_else(|| Applied::now(mood, self.now));
+            let before = known.get(member).cloned().unwrap_or_else(|| Applied::now(phase, self.now));
             let applied = Applied { put_back_at: Some(self.now + GRACE), ..before };
             db::applied::put(tx, host, member, &applied).await?;
         }

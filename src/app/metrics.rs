@@ -1,6 +1,7 @@
 //! Figures for Prometheus: counted where things happen, written out when somebody asks.
 //!
-//! The text format is written by hand: the usual crate for it brings ten others, of which a dozen names would use little.
+//! The text format is written by hand: the usual crate for it brings ten others, of which a dozen names would use
+//! little.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

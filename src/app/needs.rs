@@ -25,8 +25,8 @@ pub async fn hidden(app: &App, actor: &Actor) -> Result<Vec<Hidden>> {
     Ok(db::hidden_needs::of_user(&app.db, &account(actor)?, app.clock.now()).await?)
 }
 
-/// Hides something from somebody, and answers until when. Nobody but they are touched by it, so it is in no log. Who asks
-/// sees to it that `need` is the id of something that is there.
+/// Hides something from somebody, and answers until when. Nobody but they are touched by it, so it is in no log. Who
+/// asks sees to it that `need` is the id of something that is there.
 pub async fn hide(app: &App, actor: &Actor, need: &str) -> Result<Timestamp> {
     let user = account(actor)?;
     let since = app.clock.now();

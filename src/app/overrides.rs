@@ -243,8 +243,9 @@ async fn impose(
     Ok(made)
 }
 
-/// As [`impose`] for what somebody did by hand to these containers at `now`: nothing is left to do for it. What an override of
-/// one of them alone wanted otherwise is over: it is narrower, and would undo at once what was asked for now.
+/// As [`impose`] for what somebody did by hand to these containers at `now`: nothing is left to do for it. What an
+/// override of one of them alone wanted otherwise is over: it is narrower, and would undo at once what was asked for
+/// now.
 pub(crate) async fn respect(
     tx: &mut Tx,
     app: &App,
@@ -354,8 +355,8 @@ pub async fn of_everything(app: &App) -> Result<Option<Override>> {
     Ok(RuleBook::load(app).await?.rules.overrides().iter().find(|one| counts(one)).cloned())
 }
 
-/// How long what a Nap or a Wake makes of a target lasts where nothing is said: until its windows next want the opposite.
-/// `None` where they want it so already, and where no window covers it.
+/// How long what a Nap or a Wake makes of a target lasts where nothing is said: until its windows next want the
+/// opposite. `None` where they want it so already, and where no window covers it.
 pub async fn lasts(app: &App, target: &Target, made: DesiredState) -> Result<Option<Timestamp>> {
     let book = RuleBook::load(app).await?;
     Ok(contradiction::lasts(&book.rules, target, made, Some(made.other()), app.clock.now()))

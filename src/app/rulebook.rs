@@ -229,8 +229,8 @@ impl RuleBook {
         })
     }
 
-    /// What is done to a target from `now` on: by its schedules, by those of `stack`, which it belongs to, and by what is
-    /// wanted of it.
+    /// What is done to a target from `now` on: by its schedules, by those of `stack`, which it belongs to, and by what
+    /// is wanted of it.
     pub(super) fn foretold<'a>(
         &'a self,
         fires: &'a FiresByTarget,

@@ -24,7 +24,8 @@ pub async fn restore(app: &App) -> Result<()> {
 
 /// Keeps what others did, in the order in which it happened. A nap of what somebody started or unpaused is over.
 ///
-/// What runs on is not written down: only of what is down a page says who ended it. Nor is what Docker removes by itself.
+/// What runs on is not written down: only of what is down a page says who ended it. Nor is what Docker removes by
+/// itself.
 pub(crate) async fn keep(app: &App, host: &Host, sightings: &[ContainerEvent], naps: &Naps) -> Result<()> {
     let inventory = host.inventory();
     let mut new: BTreeMap<ContainerIdentity, (Trace, bool)> = BTreeMap::new();

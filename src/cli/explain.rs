@@ -173,14 +173,14 @@ impl<'a> Answer<'a> {
                 serde_json::to_writer(&mut *out, &json)?;
             }
             Rule::Window(window) => {
-                let rota = WindowTimeline::new(window, &self.zone);
-                let changes = rota.next_changes(self.after, self.count).into_iter();
+                let timeline = WindowTimeline::new(window, &self.zone);
+                let changes = timeline.next_changes(self.after, self.count).into_iter();
                 let json = WindowJson {
                     input,
                     kind: "window",
                     timezone,
                     meaning: window.meaning(),
-                    state: rota.vote(self.after).mood(),
+                    state: timeline.vote(self.after).phase(),
                     transitions: changes
                         .map(|(at, state)| TransitionJson { at: at.to_string(), state })
                         .collect(),
@@ -222,16 +222,16 @@ impl<'a> Answer<'a> {
     }
 
     fn write_window(&self, window: &Window, out: &mut dyn Write) -> io::Result<()> {
-        let rota = WindowTimeline::new(window, &self.zone);
+        let timeline = WindowTimeline::new(window, &self.zone);
         writeln!(out, "{}", window.meaning())?;
         writeln!(out, "Time zone {}", zone_name(&self.zone))?;
-        for note in rota.dst_notes(self.after, NOTES_DAYS) {
+        for note in timeline.dst_notes(self.after, NOTES_DAYS) {
             writeln!(out, "Note: {note}")?;
         }
         writeln!(out)?;
-        let state = rota.vote(self.after).mood();
+        let state = timeline.vote(self.after).phase();
         writeln!(out, "{}  {}  {state} at that time", self.wall(self.after), self.after)?;
-        let changes = rota.next_changes(self.after, self.count);
+        let changes = timeline.next_changes(self.after, self.count);
         if changes.is_empty() {
             return writeln!(out, "It never changes: {state} all the time");
         }

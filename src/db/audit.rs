@@ -151,8 +151,8 @@ pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<AuditRow>> {
         .collect()
 }
 
-/// How many rows were written in each stretch of `step_ms` from `start` on, counted from 0, and how many of them did not
-/// end well: refused, failed, partly done, cut off.
+/// How many rows were written in each stretch of `step_ms` from `start` on, counted from 0, and how many of them did
+/// not end well: refused, failed, partly done, cut off.
 pub async fn activity(
     db: &Db,
     wanted: &Wanted<'_>,
@@ -171,8 +171,8 @@ pub async fn activity(
     Ok(rows.into_iter().filter_map(|(n, all, bad)| Some((usize::try_from(n).ok()?, all, bad))).collect())
 }
 
-/// Forgets the rows written before `before`, and answers how many that were. Ids sort by time: no row from the first later
-/// one on is looked at.
+/// Forgets the rows written before `before`, and answers how many that were. Ids sort by time: no row from the first
+/// later one on is looked at.
 pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     Ok(exec_tx!(
         tx,

@@ -1,7 +1,7 @@
 //! The conditions of a list, put together as they are wanted.
 //!
-//! What is not asked for is not in the text: a planner takes an index for `id < $1`, but not for `$1 IS NULL OR id < $1`.
-//! Nothing a caller gives becomes part of the text; each value is a parameter.
+//! What is not asked for is not in the text: a planner takes an index for `id < $1`, but not for `$1 IS NULL OR id <
+//! $1`. Nothing a caller gives becomes part of the text; each value is a parameter.
 
 /// Conditions with their parameters, all of them texts.
 #[derive(Clone, Debug, Default)]

@@ -61,8 +61,8 @@ impl Credential {
         Ok(exec_tx!(tx, sql, user.as_str(), key)? == 1)
     }
 
-    /// Ends those of someone's that are the oldest by the column `age` until `keep` are left; `newest` stays, also where
-    /// several began at once.
+    /// Ends those of someone's that are the oldest by the column `age` until `keep` are left; `newest` stays, also
+    /// where several began at once.
     pub async fn keep_newest(
         &self,
         tx: &mut Tx,

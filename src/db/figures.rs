@@ -16,8 +16,8 @@ use crate::domain::time::to_ms;
 /// How many of the runs made in each stretch of time are in which state: the stretches lie between the instants of
 /// `edges`, counted from 0. A state without runs is not among them.
 ///
-/// The cost goes by the runs of that time alone: of any target the index on state and id has all that is asked for, of one
-/// it is the target's own runs.
+/// The cost goes by the runs of that time alone: of any target the index on state and id has all that is asked for, of
+/// one it is the target's own runs.
 pub async fn outcomes(
     db: &Db,
     wanted: Wanted<'_>,

@@ -132,8 +132,8 @@ impl Sought {
         format!("{}{}{}", self.own, self.rest.sql(), self.between("id"))
     }
 
-    /// The conditions on a row of `steps` of a run that touches the target. Each container is a look of its own along an
-    /// index in the order of the list: no index has what one condition OR another holds of.
+    /// The conditions on a row of `steps` of a run that touches the target. Each container is a look of its own along
+    /// an index in the order of the list: no index has what one condition OR another holds of.
     pub fn touching(&self) -> impl Iterator<Item = String> {
         let rest = match self.rest.sql() {
             "" => String::new(),

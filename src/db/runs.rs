@@ -117,8 +117,8 @@ pub async fn insert(tx: &mut Tx, run: &Run, owner_epoch: i64) -> Result<bool> {
     Ok(insert_all(tx, &[run], owner_epoch).await?.is_empty())
 }
 
-/// Stores runs whose ids are new, and answers the ids of those that were not stored: those whose schedule already has one
-/// for that instant.
+/// Stores runs whose ids are new, and answers the ids of those that were not stored: those whose schedule already has
+/// one for that instant.
 pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<HashSet<RunId>> {
     let rows = runs.iter().map(|run| {
         let missed = run.missed.as_ref();
@@ -411,8 +411,8 @@ pub async fn is_followed(db: &Db, run: &Run) -> Result<bool> {
     Ok(count > 0)
 }
 
-/// Forgets the runs that ended before `before`, with their steps, and answers how many that were. Ids sort by time: no run
-/// from the first later one on is looked at, so that a day on which nothing is old costs nothing.
+/// Forgets the runs that ended before `before`, with their steps, and answers how many that were. Ids sort by time: no
+/// run from the first later one on is looked at, so that a day on which nothing is old costs nothing.
 pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     Ok(exec_tx!(
         tx,

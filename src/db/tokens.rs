@@ -42,8 +42,8 @@ pub async fn delete(tx: &mut Tx, jti: &str) -> Result<bool> {
     Ok(exec_tx!(tx, "DELETE FROM tokens WHERE jti = $1", jti)? == 1)
 }
 
-/// Kills the oldest of someone's tokens until `keep` are left, those past `now` first of all; `newest` stays, also where
-/// several were given out at once.
+/// Kills the oldest of someone's tokens until `keep` are left, those past `now` first of all; `newest` stays, also
+/// where several were given out at once.
 pub async fn delete_oldest(
     tx: &mut Tx,
     user: &UserId,

@@ -48,8 +48,8 @@ const OLDEST: (u32, u32) = (1, 30);
 
 /// For a question.
 const LOOK: Duration = Duration::from_secs(10);
-/// For a sample of what a container uses, which the Engine takes over a second or two. It is a courtesy: who waits for it
-/// longer goes without.
+/// For a sample of what a container uses, which the Engine takes over a second or two. It is a courtesy: who waits for
+/// it longer goes without.
 const SAMPLE: Duration = Duration::from_secs(5);
 /// For the sample taken before a stop, which is not to hold that up (rulings 7).
 const GLANCE: Duration = Duration::from_secs(3);
@@ -164,8 +164,8 @@ impl Client {
         })
     }
 
-    /// The events that the Engine still keeps, all kinds, oldest first. A start of the daemon empties what is kept, and of
-    /// very many the oldest go.
+    /// The events that the Engine still keeps, all kinds, oldest first. A start of the daemon empties what is kept, and
+    /// of very many the oldest go.
     fn kept(&self) -> impl Stream<Item = Result<EventMessage, Error>> + Send + use<> {
         self.messages(format!("/events?since=0&until={}", instant(self.wire.engine_now())))
     }
@@ -182,8 +182,8 @@ impl Client {
         lines.try_flatten().map(|line| line.and_then(|line| answers::read::<EventMessage>(&line)))
     }
 
-    /// When the oldest and the newest event happened that the Engine still keeps: the daemon has been up since the oldest
-    /// at least. `None` where it keeps none, or does not say.
+    /// When the oldest and the newest event happened that the Engine still keeps: the daemon has been up since the
+    /// oldest at least. `None` where it keeps none, or does not say.
     pub(super) async fn span_of_events(&self) -> Option<(Timestamp, Timestamp)> {
         let span = async {
             let mut events = std::pin::pin!(self.kept());

@@ -273,8 +273,8 @@ impl Host {
         if recent { Ok(()) } else { self.seen(self.client.ping().await) }
     }
 
-    /// The container that bears an identity now, freshly inspected; `None` where there is none. Of two of one triple, the
-    /// one that counts ([`inventory::standing`]). One-offs, hooks and swarm tasks bear none.
+    /// The container that bears an identity now, freshly inspected; `None` where there is none. Of two of one triple,
+    /// the one that counts ([`inventory::standing`]). One-offs, hooks and swarm tasks bear none.
     pub async fn resolve(&self, identity: &ContainerIdentity) -> Result<Option<Container>, DockerError> {
         Ok(self.resolve_all(identity).await?.map(|(found, _)| found))
     }

@@ -106,8 +106,8 @@ impl Clues {
         self.proves(container) || is_one_of(container, named)
     }
 
-    /// The containers it may be, by id: those that are named, and all that share a network with one of these. Also those
-    /// that share the network of one that is gone, as after its re-creation.
+    /// The containers it may be, by id: those that are named, and all that share a network with one of these. Also
+    /// those that share the network of one that is gone, as after its re-creation.
     fn suspects<'a>(
         &self,
         containers: &(impl Iterator<Item = &'a Container> + Clone),

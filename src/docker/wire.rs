@@ -3,7 +3,8 @@
 //! bollard shapes the requests that act; all else is asked by [`Wire::open`] and read by [`answers`] and [`streams`],
 //! which bound what they read. The connection is ours, because bollard's own refuses to start without a socket, leaves
 //! the API version out of the path and shakes hands anew for each TLS call without resuming. A connection serves one
-//! request: over a socket that costs some 50 µs, and nothing that an Engine's restart could leave half dead is ever kept.
+//! request: over a socket that costs some 50 µs, and nothing that an Engine's restart could leave half dead is ever
+//! kept.
 
 use std::io;
 use std::pin::Pin;

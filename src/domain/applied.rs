@@ -25,8 +25,8 @@ pub struct Applied {
     pub put_back_at: Option<Timestamp>,
     /// How often that was done since `at`.
     pub put_backs: i64,
-    /// How it was before, by our own doing: awake, or asleep for what napped. `None` where it was as applied already, or
-    /// somebody else made it so.
+    /// How it was before, by our own doing: awake, or asleep for what napped. `None` where it was as applied already,
+    /// or somebody else made it so.
     pub was: Option<Phase>,
     /// It becomes as it was when nothing says any more what it should be (rulings 32).
     pub puts_back: bool,
@@ -38,8 +38,8 @@ impl Applied {
         Self { state, at, settled: true, put_back_at: None, put_backs: 0, was: None, puts_back: false }
     }
 
-    /// Applied just now, where it `was` otherwise before, and is to be so again at the end of what asked for it. What is
-    /// asked for longer keeps what it is put back to; what takes back an earlier wish leaves nothing to put back.
+    /// Applied just now, where it `was` otherwise before, and is to be so again at the end of what asked for it. What
+    /// is asked for longer keeps what it is put back to; what takes back an earlier wish leaves nothing to put back.
     pub fn for_a_while(state: Phase, at: Timestamp, was: Option<Phase>, before: Option<&Self>) -> Self {
         let was = match before.filter(|before| before.puts_back).and_then(|before| before.was) {
             Some(was) => (was != state).then_some(was),

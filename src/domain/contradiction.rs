@@ -102,8 +102,8 @@ pub fn answer_to_fire(rules: &Rules, target: &Target, action: Action, now: Times
 
 /// How long an override is needed for what somebody made of a target by hand: until the next edge of its windows, or,
 /// with `to`, the next one to that. Overrides have no say in where that edge lies: else what is done twice inside one
-/// sleep would last into the next. `None` where what its own override goes before wants the same, and where nothing would
-/// end it.
+/// sleep would last into the next. `None` where what its own override goes before wants the same, and where nothing
+/// would end it.
 pub fn lasts(
     rules: &Rules,
     target: &Target,

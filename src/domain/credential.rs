@@ -1,8 +1,8 @@
 //! What a login name and a password may be (security: passwords; OWASP ASVS 6.2).
 //!
-//! Length decides. No composition rules, no expiry, no truncation; what is refused is what a guesser tries first: listed
-//! passwords (also padded with digits or repeated), runs along the alphabet or the keyboard, and words that belong to
-//! this installation.
+//! Length decides. No composition rules, no expiry, no truncation; what is refused is what a guesser tries first:
+//! listed passwords (also padded with digits or repeated), runs along the alphabet or the keyboard, and words that
+//! belong to this installation.
 
 /// Characters of the shortest password without a second factor; the setting can raise it, never lower it.
 pub const PASSWORD_MIN: usize = 15;

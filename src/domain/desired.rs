@@ -57,7 +57,7 @@ pub struct WindowRule {
 
 impl WindowRule {
     /// The rule over its zone and calendar.
-    pub fn rota(&self) -> WindowTimeline<'_> {
+    pub fn timeline(&self) -> WindowTimeline<'_> {
         WindowTimeline::of(&self.window, &self.reading, self.skip)
     }
 }
@@ -186,7 +186,7 @@ impl Rules {
 
     /// The rules at one instant; remembers what it worked out.
     pub fn at(&self, now: Timestamp) -> Moment<'_> {
-        Moment { rules: self, now, voices: Mutex::default() }
+        Moment { rules: self, now, votes: Mutex::default() }
     }
 
     /// The window schedules whose layer a place is in: those of the narrowest scope that has any.
@@ -230,8 +230,8 @@ impl Rules {
         Some(Transition { at, wanted: Some(one.wanted.other()), by: "override".to_owned(), schedule: None })
     }
 
-    /// When the windows of a place, after calendar and whatever overrides say, next come to want something else, or, with
-    /// `to`, that; `None` where no window covers it, or none ever does.
+    /// When the windows of a place, after calendar and whatever overrides say, next come to want something else, or,
+    /// with `to`, that; `None` where no window covers it, or none ever does.
     pub fn next_window_edge(
         &self,
         place: Place<'_>,
@@ -258,8 +258,8 @@ impl Rules {
         found
     }
 
-    /// When the windows of a place came to want what they want at an instant, as if each had always been there: the edge
-    /// that a sleep or a time awake began with. `None` where it is longer ago than a week and two days.
+    /// When the windows of a place came to want what they want at an instant, as if each had always been there: the
+    /// edge that a sleep or a time awake began with. `None` where it is longer ago than a week and two days.
     pub fn window_edge_before(&self, place: Place<'_>, at: Timestamp) -> Option<Timestamp> {
         let mut windows: Vec<WindowRule> = self.windows_for(place).into_iter().cloned().collect();
         for rule in &mut windows {
@@ -306,7 +306,7 @@ impl Rules {
         let beyond = until.checked_add(1.millisecond()).unwrap_or(Timestamp::MAX);
         let before = self.at(after).by_window(place).wanted;
         let rules = self.windows_for(place);
-        let mut edges = rules.iter().flat_map(|rule| rule.rota().changes(after, beyond));
+        let mut edges = rules.iter().flat_map(|rule| rule.timeline().changes(after, beyond));
         edges.any(|at| at > after && at <= until && self.at(at).by_window(place).wanted != before)
     }
 
@@ -326,7 +326,7 @@ impl Rules {
 fn window_edges(rules: &[&WindowRule], after: Timestamp, until: Timestamp) -> BTreeSet<Timestamp> {
     let beyond = until.checked_add(1.millisecond()).unwrap_or(Timestamp::MAX);
     let edges = rules.iter().flat_map(|rule| {
-        let mut changes = rule.rota().changes(after, beyond);
+        let mut changes = rule.timeline().changes(after, beyond);
         changes.push(rule.from);
         changes
     });

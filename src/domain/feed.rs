@@ -48,8 +48,8 @@ pub struct Told<'a> {
     pub instance: &'a str,
 }
 
-/// Each sleep, and each fire of a schedule that does not fire all day long. `since` says since when a target sleeps that
-/// is asleep at the start; what is left out on purpose is not there.
+/// Each sleep, and each fire of a schedule that does not fire all day long. `since` says since when a target sleeps
+/// that is asleep at the start; what is left out on purpose is not there.
 pub fn entries(
     told: Told<'_>,
     name: impl Fn(&Target) -> String,

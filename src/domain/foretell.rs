@@ -1,7 +1,7 @@
 //! What is done next to a target, and what after that: of all that comes, what does not come to nothing.
 //!
-//! What would be skipped is left out: a fire that a hold or an override keeps back, a restart of what does not run then,
-//! the loser of two that meet, and a wake where nothing naps. What people and Docker do meanwhile nobody knows.
+//! What would be skipped is left out: a fire that a hold or an override keeps back, a restart of what does not run
+//! then, the loser of two that meet, and a wake where nothing naps. What people and Docker do meanwhile nobody knows.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

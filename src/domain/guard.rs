@@ -1,5 +1,5 @@
-//! What may hold back a stop, a pause or the sleep of a window for a while: a target that has only just come up, and one
-//! that is busy (rulings 7).
+//! What may hold back a stop, a pause or the sleep of a window for a while: a target that has only just come up, and
+//! one that is busy (rulings 7).
 //!
 //! Pure: the runner looks at containers and asks here what to do. Every wait has an end.
 
@@ -170,7 +170,8 @@ impl Guard {
         })
     }
 
-    /// What becomes of a target that was looked at. `busy_until` is the end of its wait, where it was found busy before.
+    /// What becomes of a target that was looked at. `busy_until` is the end of its wait, where it was found busy
+    /// before.
     pub fn judge(
         &self,
         loads: &[Load],

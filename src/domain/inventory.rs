@@ -191,8 +191,8 @@ impl Inventory {
         self.containers.iter().find(|container| container.name == name)
     }
 
-    /// The container that now bears an identity. While compose re-creates one, and after it was cut off in that, there are
-    /// two of a triple, one of them named `<12 hex>_name`: see [`standing`].
+    /// The container that now bears an identity. While compose re-creates one, and after it was cut off in that, there
+    /// are two of a triple, one of them named `<12 hex>_name`: see [`standing`].
     pub fn by_identity(&self, identity: &ContainerIdentity) -> Option<&Arc<Container>> {
         self.containers
             .with_identity(identity)
@@ -247,8 +247,8 @@ impl Inventory {
         Completion::of(members, naps, &self.traces)
     }
 
-    /// Whether a start of the daemon may have started a container that was put to sleep at `since`, rather than somebody.
-    /// A daemon that has been up since then did not, nor one that came up long before (rulings 72).
+    /// Whether a start of the daemon may have started a container that was put to sleep at `since`, rather than
+    /// somebody. A daemon that has been up since then did not, nor one that came up long before (rulings 72).
     pub fn may_have_revived(&self, container: &Container, since: Timestamp) -> bool {
         let by_then = |started| self.up_since.is_none_or(|up| up > since && started <= up + COMES_UP);
         container.restart_policy != RestartPolicy::No

@@ -36,8 +36,8 @@ pub struct Nap {
     pub since: Timestamp,
 }
 
-/// What a container had in use before it was put to sleep, as a rule when the run that did so began; `None` what was not
-/// seen.
+/// What a container had in use before it was put to sleep, as a rule when the run that did so began; `None` what was
+/// not seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
     /// Memory, in bytes, without what the kernel only caches.

@@ -89,7 +89,7 @@ pub enum Verdict {
     /// Put it to sleep, or wake it.
     Act {
         /// Which of the two.
-        mood: Phase,
+        phase: Phase,
         cause: Cause,
         /// What is remembered.
         applied: Applied,
@@ -97,7 +97,7 @@ pub enum Verdict {
     /// Policy `respect`: what somebody else did stays until the next edge, or as long as nothing else is wanted.
     Respect {
         /// What they made of it.
-        mood: Phase,
+        phase: Phase,
         /// Awake: it napped until then. Asleep: that puts it back to the nap that it was woken from, which its windows
         /// want.
         nap: bool,
@@ -107,7 +107,7 @@ pub enum Verdict {
     /// Policy `observe`: it is only recorded.
     Observe {
         /// What they made of it.
-        mood: Phase,
+        phase: Phase,
         /// As of [`Verdict::Respect`].
         is_seen: bool,
     },
@@ -151,15 +151,15 @@ impl<'a> Look<'a> {
 
     fn judge(&self, container: &Container, desired: &Desired<'_>) -> Option<Verdict> {
         let applied = self.applied.get(&container.identity);
-        let mood = match desired.wanted {
+        let phase = match desired.wanted {
             None => return applied.map(|applied| self.end(container, desired, applied)),
             Some(DesiredState::Hold) => return None,
             Some(DesiredState::Awake) => Phase::Awake,
             Some(DesiredState::Asleep) => Phase::Asleep,
         };
         match applied {
-            None => Some(self.first_sight(container, desired, mood)),
-            Some(applied) if applied.state != mood => Some(self.change(container, desired, mood)),
+            None => Some(self.first_sight(container, desired, phase)),
+            Some(applied) if applied.state != phase => Some(self.change(container, desired, phase)),
             Some(applied) => self.compare(container, desired, applied),
         }
     }
@@ -167,62 +167,62 @@ impl<'a> Look<'a> {
     /// Nothing says any more what it should be. What a nap or a wake with an end changed becomes as it was.
     fn end(&self, container: &Container, desired: &Desired<'_>, applied: &Applied) -> Verdict {
         match applied.was.filter(|_| applied.puts_back) {
-            Some(mood) if self.needs(container, desired, mood) => {
-                let applied = Applied::now(mood, self.moment.now);
-                Verdict::Act { mood, cause: Cause::Ended, applied }
+            Some(phase) if self.needs(container, desired, phase) => {
+                let applied = Applied::now(phase, self.moment.now);
+                Verdict::Act { phase, cause: Cause::Ended, applied }
             }
             _ => Verdict::Forget,
         }
     }
 
     /// Nothing was applied yet: the rule is new, or the container is.
-    fn first_sight(&self, container: &Container, desired: &Desired<'_>, mood: Phase) -> Verdict {
+    fn first_sight(&self, container: &Container, desired: &Desired<'_>, phase: Phase) -> Verdict {
         let now = self.moment.now;
-        let accepted = Verdict::Accept(Applied::now(mood, now));
-        match mood {
+        let accepted = Verdict::Accept(Applied::now(phase, now));
+        match phase {
             // Saving inside a time awake does nothing; asking for it wakes what naps.
             Phase::Awake if matches!(desired.layer, Layer::Override(_)) && self.naps_or_will(container) => {
-                self.change(container, desired, mood)
+                self.change(container, desired, phase)
             }
             Phase::Awake => accepted,
             Phase::Asleep if !self.is_up_or_will_be(container) => accepted,
             // It came after the rule spoke: somebody started it inside the sleep.
             Phase::Asleep if self.is_newer_than_sleep(container, desired) => match policy(desired) {
-                Some(Policy::Respect) => Verdict::Respect { mood: Phase::Awake, nap: false, is_seen: true },
+                Some(Policy::Respect) => Verdict::Respect { phase: Phase::Awake, nap: false, is_seen: true },
                 Some(Policy::Observe) => accepted,
                 Some(Policy::Enforce) => {
                     let put_back_at = Some(now + GRACE);
-                    Verdict::Accept(Applied { put_back_at, ..Applied::now(mood, now) })
+                    Verdict::Accept(Applied { put_back_at, ..Applied::now(phase, now) })
                 }
-                None => self.change(container, desired, mood),
+                None => self.change(container, desired, phase),
             },
-            Phase::Asleep => self.change(container, desired, mood),
+            Phase::Asleep => self.change(container, desired, phase),
         }
     }
 
     fn is_newer_than_sleep(&self, container: &Container, desired: &Desired<'_>) -> bool {
         let Layer::Window(rule, _) = desired.layer else { return false };
-        let began = rule.rota().sleep_holding(self.moment.now).map_or(rule.from, |sleep| sleep.start);
+        let began = rule.timeline().sleep_holding(self.moment.now).map_or(rule.from, |sleep| sleep.start);
         container.created_at.is_some_and(|created| created > began.max(rule.from) + self.ahead)
     }
 
     /// What is wanted differs from what was last applied.
-    fn change(&self, container: &Container, desired: &Desired<'_>, mood: Phase) -> Verdict {
-        let acts = self.needs(container, desired, mood);
+    fn change(&self, container: &Container, desired: &Desired<'_>, phase: Phase) -> Verdict {
+        let acts = self.needs(container, desired, phase);
         let applied = match desired.layer {
             Layer::Override(one) if one.puts_back => {
                 let before = self.applied.get(&container.identity);
-                Applied::for_a_while(mood, self.moment.now, acts.then_some(mood.other()), before)
+                Applied::for_a_while(phase, self.moment.now, acts.then_some(phase.other()), before)
             }
-            _ => Applied::now(mood, self.moment.now),
+            _ => Applied::now(phase, self.moment.now),
         };
-        if acts { Verdict::Act { mood, cause: Cause::Change, applied } } else { Verdict::Accept(applied) }
+        if acts { Verdict::Act { phase, cause: Cause::Change, applied } } else { Verdict::Accept(applied) }
     }
 
     /// Whether there is anything to do for it. A wake edge always speaks, so that a stack of which nothing naps is
     /// told.
-    fn needs(&self, container: &Container, desired: &Desired<'_>, mood: Phase) -> bool {
-        match mood {
+    fn needs(&self, container: &Container, desired: &Desired<'_>, phase: Phase) -> bool {
+        match phase {
             Phase::Asleep => self.is_up_or_will_be(container) && !self.naps_now(container),
             Phase::Awake => {
                 let wakes_all = desired.rule().is_some_and(|rule| rule.wake == Wake::All);
@@ -263,7 +263,7 @@ impl<'a> Look<'a> {
         };
         if !deviates {
             if self.was_woken_for_a_moment(container, applied) {
-                return Some(Verdict::Respect { mood: Phase::Asleep, nap: true, is_seen: true });
+                return Some(Verdict::Respect { phase: Phase::Asleep, nap: true, is_seen: true });
             }
             // Somebody put it right: nothing is left to put back. Nor is there where windows decide by now.
             let puts_back = applied.puts_back && !matches!(desired.layer, Layer::Window(..));
@@ -273,21 +273,21 @@ impl<'a> Look<'a> {
         let fresh = self.fresh_look(container);
         if fresh.is_some() && !applied.settled {
             let applied = Applied { settled: true, ..applied.clone() };
-            let mood = applied.state;
-            let again = Verdict::Act { mood, cause: Cause::Again, applied };
-            return self.needs(container, desired, mood).then_some(again);
+            let phase = applied.state;
+            let again = Verdict::Act { phase, cause: Cause::Again, applied };
+            return self.needs(container, desired, phase).then_some(again);
         }
         if let Some(due) = applied.put_back_at {
             return (now >= due).then(|| put_back(applied));
         }
-        let mood = applied.state.other();
+        let phase = applied.state.other();
         let is_seen = matches!(
             (self.sighted.get(&container.identity), applied.state),
             (Some(Deed::Woke), Phase::Asleep) | (Some(Deed::Slept), Phase::Awake)
         );
         if applied.state == Phase::Asleep && !is_seen && self.came_back_by_itself(container, applied) {
             let applied = Applied { settled: true, ..applied.clone() };
-            return Some(Verdict::Act { mood: Phase::Asleep, cause: Cause::DaemonRestart, applied });
+            return Some(Verdict::Act { phase: Phase::Asleep, cause: Cause::DaemonRestart, applied });
         }
         let deed = match applied.state {
             _ if is_seen => true,
@@ -300,7 +300,7 @@ impl<'a> Look<'a> {
         }
         match policy(desired) {
             Some(Policy::Respect) => Some(self.respect(container, applied, is_seen)),
-            Some(Policy::Observe) => Some(Verdict::Observe { mood, is_seen }),
+            Some(Policy::Observe) => Some(Verdict::Observe { phase, is_seen }),
             Some(Policy::Enforce) if applied.put_backs >= MOST_PUT_BACKS => {
                 Some(Verdict::GiveUp(applied.clone()))
             }
@@ -325,16 +325,16 @@ impl<'a> Look<'a> {
     }
 
     fn respect(&self, container: &Container, applied: &Applied, is_seen: bool) -> Verdict {
-        let mood = applied.state.other();
+        let phase = applied.state.other();
         let nap = self.naps.get(&container.identity);
-        let nap = match mood {
+        let nap = match phase {
             Phase::Awake => nap.is_some_and(|nap| nap.held_until_woken(container)),
             Phase::Asleep => {
                 let windows = self.moment.by_window(Place::of(container)).wanted;
                 windows == Some(DesiredState::Asleep) && applied.was == Some(Phase::Asleep)
             }
         };
-        Verdict::Respect { mood, nap, is_seen }
+        Verdict::Respect { phase, nap, is_seen }
     }
 
     /// The first look at a container since the link came up.
@@ -342,8 +342,8 @@ impl<'a> Look<'a> {
         self.fresh.or_else(|| self.late.get(&container.identity).copied())
     }
 
-    /// Whether Docker's restart policy brought it back while nobody looked: the daemon restarted. What started before the
-    /// link was lost was seen.
+    /// Whether Docker's restart policy brought it back while nobody looked: the daemon restarted. What started before
+    /// the link was lost was seen.
     fn came_back_by_itself(&self, container: &Container, applied: &Applied) -> bool {
         let Some(fresh) = self.fresh_look(container) else { return false };
         let was_seen = fresh.lost_at.is_some_and(|lost| container.started_at.is_some_and(|at| at < lost));
@@ -362,5 +362,5 @@ fn policy(desired: &Desired<'_>) -> Option<Policy> {
 fn put_back(applied: &Applied) -> Verdict {
     let put_backs = applied.put_backs + 1;
     let applied = Applied { put_back_at: None, put_backs, ..applied.clone() };
-    Verdict::Act { mood: applied.state, cause: Cause::PutBack, applied }
+    Verdict::Act { phase: applied.state, cause: Cause::PutBack, applied }
 }

@@ -1,7 +1,7 @@
 //! How long what napped in a week, and what that gave back.
 //!
-//! Pure: stays asleep and instants come in, sums come out. A stack sleeps while any of its containers does, so its hours
-//! are the union of theirs; memory and CPU are summed over containers.
+//! Pure: stays asleep and instants come in, sums come out. A stack sleeps while any of its containers does, so its
+//! hours are the union of theirs; memory and CPU are summed over containers.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;

@@ -231,7 +231,7 @@ impl Course {
         }
         let mut edges: BTreeMap<Timestamp, Vec<usize>> = BTreeMap::new();
         for (index, rule) in ground.rules.windows().iter().enumerate() {
-            let changes = rule.rota().changes(just_before(begin), span.until);
+            let changes = rule.timeline().changes(just_before(begin), span.until);
             let others = [Some(rule.from), rule.skip].into_iter().flatten();
             let others = others.filter(|at| *at >= begin && *at < span.until);
             for at in changes.into_iter().filter(|at| *at >= rule.from).chain(others) {
@@ -562,28 +562,28 @@ impl Course {
         let mut told = Vec::new();
         for index in edges {
             let rule = &self.ground.rules.windows()[*index];
-            let (mut mood, mut reason) = (None, String::new());
+            let (mut phase, mut reason) = (None, String::new());
             if rule.skip == Some(at) {
-                mood = Some(Phase::Asleep);
+                phase = Some(Phase::Asleep);
                 "skip: this sleep was dropped on purpose".clone_into(&mut reason);
-            } else if !rule.rota().changes(just_before(at), just_after(at)).is_empty() {
-                let voice = rule.rota().vote(at);
+            } else if !rule.timeline().changes(just_before(at), just_after(at)).is_empty() {
+                let vote = rule.timeline().vote(at);
                 let desired = moment.desired(Place::of_target(&rule.target));
                 let says =
-                    if voice.mood() == Phase::Awake { DesiredState::Awake } else { DesiredState::Asleep };
+                    if vote.phase() == Phase::Awake { DesiredState::Awake } else { DesiredState::Asleep };
                 // Rules add up: what is said of the time outside an interval gives way without a word.
-                let is_heard = matches!(voice, Vote::WrittenAwake | Vote::WrittenAsleep)
+                let is_heard = matches!(vote, Vote::WrittenAwake | Vote::WrittenAsleep)
                     || !matches!(desired.layer, Layer::Window(..));
                 if desired.wanted != Some(says) && is_heard {
-                    mood = Some(voice.mood());
+                    phase = Some(vote.phase());
                     reason = desired.why(&self.ground.zone);
                 }
             }
-            if let Some(mood) = mood {
+            if let Some(phase) = phase {
                 told.push(Event {
                     at,
                     target: rule.target.clone(),
-                    kind: EventKind::Edge(Some(match mood {
+                    kind: EventKind::Edge(Some(match phase {
                         Phase::Awake => DesiredState::Awake,
                         Phase::Asleep => DesiredState::Asleep,
                     })),

@@ -19,9 +19,9 @@ pub struct UnknownZone {
 /// The zone of an IANA name.
 ///
 /// # Errors
-/// [`UnknownZone`] where the database has no such name, or it is empty, or is longer than any zone's name. Files that stand in
-/// zoneinfo without being zones (`posix/…`, `right/…` with leap seconds, `localtime`) are refused too: they mean
-/// something else on the next machine.
+/// [`UnknownZone`] where the database has no such name, or it is empty, or is longer than any zone's name. Files that
+/// stand in zoneinfo without being zones (`posix/…`, `right/…` with leap seconds, `localtime`) are refused too: they
+/// mean something else on the next machine.
 pub fn zone(name: &str) -> Result<TimeZone, UnknownZone> {
     let unknown = || UnknownZone { name: name.chars().filter(|c| !c.is_control()).take(64).collect() };
     let lower = name.to_ascii_lowercase();

@@ -77,7 +77,8 @@ pub struct Stretch<T> {
     pub what: T,
 }
 
-/// Stretches from `from` to `until`, beginning with `first`, each change beginning the next; what stays the same is one.
+/// Stretches from `from` to `until`, beginning with `first`, each change beginning the next; what stays the same is
+/// one.
 fn stretches<T: Copy + PartialEq>(
     first: T,
     changes: impl IntoIterator<Item = (Timestamp, T)>,

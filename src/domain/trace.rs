@@ -1,7 +1,7 @@
 //! What others were last seen to do to a container: the newest event that no step of ours explains.
 //!
-//! Docker keeps how a process ended, and not why: one that was stopped by hand and one that did its work look alike. Who
-//! watched knows, and that is kept.
+//! Docker keeps how a process ended, and not why: one that was stopped by hand and one that did its work look alike.
+//! Who watched knows, and that is kept.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -222,9 +222,9 @@ impl Planner<'_> {
         let rule = self.book.rule(schedule)?;
         let just_before = |at: Timestamp| at.checked_sub(1.millisecond()).unwrap_or(at);
         let beyond = now.checked_add(1.millisecond()).ok()?;
-        let edge = rule.rota().changes(just_before(schedule.next_due?), beyond).pop()?;
-        let mood = rule.rota().vote(now).mood();
-        let wanted = if mood == Phase::Awake { DesiredState::Awake } else { DesiredState::Asleep };
+        let edge = rule.timeline().changes(just_before(schedule.next_due?), beyond).pop()?;
+        let phase = rule.timeline().vote(now).phase();
+        let wanted = if phase == Phase::Awake { DesiredState::Awake } else { DesiredState::Asleep };
         let keeps = |desired: &Desired<'_>| {
             matches!(desired.layer, Layer::Hold(_) | Layer::Override(_)) && desired.wanted != Some(wanted)
         };
@@ -236,7 +236,7 @@ impl Planner<'_> {
                 let desired = self.moment.desired(Place::of(member));
                 if keeps(&desired) {
                     keeper = keeper.or(Some(desired));
-                } else if member.state.is_up() == (mood == Phase::Asleep) {
+                } else if member.state.is_up() == (phase == Phase::Asleep) {
                     // The edge acts on this one, and its run tells of the others.
                     return None;
                 }
@@ -245,7 +245,7 @@ impl Planner<'_> {
         let keeper = keeper?;
         let word = if keeper.wanted == Some(DesiredState::Hold) { "held" } else { "override" };
         let reason = format!("{word}: {}", keeper.why(&self.book.zone.zone));
-        let action = if mood == Phase::Awake { Action::Start } else { schedule.spec.action };
+        let action = if phase == Phase::Awake { Action::Start } else { schedule.spec.action };
         let request = Request { action, trigger: Trigger::Window, ..request(schedule, edge, false) };
         let mut prepared = self.bare(schedule, request);
         end(&mut prepared, RunState::Skipped, reason);

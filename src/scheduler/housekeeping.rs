@@ -26,8 +26,8 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-/// Forgets ended logins, runs and naps older than `DOCKNAP_HISTORY_DAYS`, audit rows older than `DOCKNAP_AUDIT_DAYS` (0 = never)
-/// and log lines of failed starts after 30 days.
+/// Forgets ended logins, runs and naps older than `DOCKNAP_HISTORY_DAYS`, audit rows older than `DOCKNAP_AUDIT_DAYS` (0
+/// = never) and log lines of failed starts after 30 days.
 pub async fn sweep(app: &App) -> Result<()> {
     auth::prune(app).await?;
     traces::sweep(app).await?;

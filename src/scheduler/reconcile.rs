@@ -207,9 +207,9 @@ impl<'a> Scene<'a> {
         let mut rest = Vec::new();
         for finding in findings {
             match &finding.verdict {
-                Verdict::Act { mood, cause, applied } => {
+                Verdict::Act { phase, cause, applied } => {
                     let rule = finding.desired.rule().map(|rule| rule.id.clone());
-                    let key = (self.acted_on(&finding, *cause), *mood, *cause, rule);
+                    let key = (self.acted_on(&finding, *cause), *phase, *cause, rule);
                     let applied = applied.clone();
                     let group = Group { desired: finding.desired, members: Vec::new() };
                     groups.entry(key).or_insert(group).members.push((finding.identity, applied));
@@ -274,13 +274,13 @@ impl<'a> Scene<'a> {
         }
     }
 
-    fn request(&self, (target, mood, cause, _): &Key, group: &Group<'_>) -> Request {
+    fn request(&self, (target, phase, cause, _): &Key, group: &Group<'_>) -> Request {
         let rule = group.desired.rule();
         // An override puts to sleep as the window below it would.
         let place = Place::of_target(target);
         let sleep =
             rule.or_else(|| self.book.rules.windows_for(place).first().copied()).map(|rule| rule.sleep);
-        let action = match mood {
+        let action = match phase {
             Phase::Asleep => sleep.unwrap_or(Action::Stop),
             Phase::Awake => Action::Start,
         };
@@ -292,19 +292,19 @@ impl<'a> Scene<'a> {
                 .filter(|_| *cause == Cause::Change)
                 .and_then(|_| self.book.rules.window_edge_before(place, self.now)),
             stop_timeout_seconds: rule.and_then(|rule| rule.stop_timeout_seconds),
-            restore: *mood == Phase::Awake
+            restore: *phase == Phase::Awake
                 && *cause != Cause::PutBack
                 && rule.is_none_or(|rule| rule.wake == Wake::Restore),
             // What others undid is put right at once: the sleep has begun already.
             guard: rule
-                .filter(|_| *mood == Phase::Asleep && matches!(cause, Cause::Change | Cause::Again))
+                .filter(|_| *phase == Phase::Asleep && matches!(cause, Cause::Change | Cause::Again))
                 .and_then(|rule| rule.guard.clone()),
             reason: match cause {
                 Cause::Change => why,
                 Cause::Again => format!("again, since it failed: {why}"),
                 Cause::DaemonRestart => format!("daemon restart: Docker brought it back; {why}"),
                 Cause::PutBack => format!("put back: somebody else changed it; {why}"),
-                Cause::Ended if *mood == Phase::Awake => NAP_OVER.to_owned(),
+                Cause::Ended if *phase == Phase::Awake => NAP_OVER.to_owned(),
                 Cause::Ended => WAKE_OVER.to_owned(),
             },
             puts_back: (*cause == Cause::Ended)
@@ -321,30 +321,30 @@ impl<'a> Scene<'a> {
         match finding.verdict {
             Verdict::Accept(applied) => Ok(db::applied::put(tx, host, identity, &applied).await?),
             Verdict::Forget => Ok(db::applied::remove(tx, host, identity).await?),
-            Verdict::Respect { mood, nap, is_seen } => {
-                let wanted = if mood == Phase::Awake { DesiredState::Awake } else { DesiredState::Asleep };
+            Verdict::Respect { phase, nap, is_seen } => {
+                let wanted = if phase == Phase::Awake { DesiredState::Awake } else { DesiredState::Asleep };
                 let wish = NewOverride {
                     until: contradiction::lasts(&self.book.rules, &target, wanted, None, self.now),
                     reach: Reach::Target(target),
                     target_name: name,
                     wanted,
                     reason: if is_seen {
-                        format!("{} outside DockNap", deed(mood, is_seen))
+                        format!("{} outside DockNap", deed(phase, is_seen))
                     } else {
-                        deed(mood, is_seen).to_owned()
+                        deed(phase, is_seen).to_owned()
                     },
                     by_hand: true,
                     puts_back: false,
                 };
-                if nap && mood == Phase::Asleep {
+                if nap && phase == Phase::Asleep {
                     self.nap_again(tx, identity).await?;
                 }
-                let was = (nap && mood == Phase::Awake).then_some(Phase::Asleep);
+                let was = (nap && phase == Phase::Awake).then_some(Phase::Asleep);
                 let members = [(identity.clone(), was)];
                 overrides::respect(tx, self.app, &outside(), wish, host, &members, self.now).await
             }
-            Verdict::Observe { mood, is_seen } => {
-                self.record(tx, &name, &target, "observe", deed(mood, is_seen)).await
+            Verdict::Observe { phase, is_seen } => {
+                self.record(tx, &name, &target, "observe", deed(phase, is_seen)).await
             }
             Verdict::GiveUp(applied) => {
                 tracing::warn!(container = name, "changed by others again and again; not put back any more");
@@ -398,8 +398,8 @@ fn outside() -> Actor {
 }
 
 /// What somebody did; where nobody saw it happen, how it was found.
-fn deed(mood: Phase, is_seen: bool) -> &'static str {
-    match (mood, is_seen) {
+fn deed(phase: Phase, is_seen: bool) -> &'static str {
+    match (phase, is_seen) {
         (Phase::Awake, true) => "started",
         (Phase::Asleep, true) => "stopped",
         (Phase::Awake, false) => FOUND_RUNNING,

@@ -25,8 +25,8 @@ use crate::domain::run::{Run, RunState};
 use crate::domain::schedule::Schedule;
 use crate::domain::target::Target;
 
-/// Due schedules claimed in one transaction. The runner is woken when the last of a minute is stored: what fits into one
-/// is asked of Docker right after its commit (rulings 14 and 31).
+/// Due schedules claimed in one transaction. The runner is woken when the last of a minute is stored: what fits into
+/// one is asked of Docker right after its commit (rulings 14 and 31).
 pub const BATCH: i64 = 1000;
 
 /// What one pass did.
@@ -100,7 +100,8 @@ pub async fn tick(app: &App) -> Result<Ticked> {
     Ok(ticked)
 }
 
-/// Takes the occurrences of a batch and stores what they leave, in a handful of statements; answers how many were taken.
+/// Takes the occurrences of a batch and stores what they leave, in a handful of statements; answers how many were
+/// taken.
 async fn claim(app: &App, batch: &mut Batch, now: Timestamp, ticked: &mut Ticked) -> Result<usize> {
     let mut tx = app.db.begin().await?;
     let lost = {

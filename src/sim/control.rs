@@ -248,8 +248,8 @@ impl Control {
         });
     }
 
-    /// What an updater does to a container that does not run, and `compose create --force-recreate` to any: in its place
-    /// stands a new one that was never started. Gives its id.
+    /// What an updater does to a container that does not run, and `compose create --force-recreate` to any: in its
+    /// place stands a new one that was never started. Gives its id.
     pub fn make_anew(&self, name: &str) -> String {
         self.with(name, |inner, key| {
             let spec = inner.machine.get(key).expect("it was just found").spec.clone();

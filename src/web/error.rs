@@ -135,7 +135,8 @@ pub fn internal(fault: impl std::error::Error + Send + Sync + 'static) -> Error 
     Error::Internal(Box::new(fault))
 }
 
-/// Writes down what went wrong in a request whose caller is gone: the outer layer, which does so otherwise, is gone too.
+/// Writes down what went wrong in a request whose caller is gone: the outer layer, which does so otherwise, is gone
+/// too.
 pub(super) fn log_unheard(response: &Response) {
     if let Some(problem) = response.extensions().get::<Problem>()
         && problem.status.is_server_error()

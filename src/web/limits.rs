@@ -73,7 +73,8 @@ impl Flood {
         Self { config: Arc::new(config), seen: AtomicU32::new(0) }
     }
 
-    /// The layer for routes that take passwords. What a code or link lets in is not among them: a good one proves itself.
+    /// The layer for routes that take passwords. What a code or link lets in is not among them: a good one proves
+    /// itself.
     pub fn layer(&self) -> GovernorLayer<ByCaller, NoOpMiddleware, Body> {
         GovernorLayer::new(Arc::clone(&self.config)).error_handler(|refusal| {
             let wait = match refusal {
@@ -130,8 +131,8 @@ pub(super) async fn body(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Answers 503 where a request takes too long. What only reads is given up then, and where its caller hangs up; what may
-/// write goes on in a task of its own until it ends (rulings 36), so that nothing is left half done.
+/// Answers 503 where a request takes too long. What only reads is given up then, and where its caller hangs up; what
+/// may write goes on in a task of its own until it ends (rulings 36), so that nothing is left half done.
 pub(super) async fn time(State(clock): State<Clock>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return clock.timeout(TIME, next.run(request)).await.unwrap_or_else(|_| {

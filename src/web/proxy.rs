@@ -48,8 +48,8 @@ impl Via {
                 break;
             }
         }
-        // As far from the right as the client is: further left stands its own claim. A proxy that sets one value for all
-        // before it leaves fewer than there are hops.
+        // As far from the right as the client is: further left stands its own claim. A proxy that sets one value for
+        // all before it leaves fewer than there are hops.
         let https = values(headers, "x-forwarded-proto")
             .rev()
             .take(hops.max(1))

@@ -190,8 +190,8 @@ async fn connection(
     }
 }
 
-/// A place among the connections. Work that outlives its connection keeps the place until it ends, and is waited for when
-/// DockNap stops.
+/// A place among the connections. Work that outlives its connection keeps the place until it ends, and is waited for
+/// when DockNap stops.
 #[derive(Clone, Debug)]
 pub(super) struct Place(
     #[expect(dead_code, reason = "held for its Drop")]

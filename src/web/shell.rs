@@ -48,7 +48,8 @@ pub struct Shell {
     pub theme: String,
     /// Who is logged in.
     pub user: Option<ShellUser>,
-    /// Which entry of the navigation the page belongs to: `stacks`, `schedules`, `timeline`, `runs`, `audit`, `users`, `profile`.
+    /// Which entry of the navigation the page belongs to: `stacks`, `schedules`, `timeline`, `runs`, `audit`, `users`,
+    /// `profile`.
     pub here: &'static str,
     /// One message left by the request before.
     pub flash: Option<Flash>,

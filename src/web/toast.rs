@@ -1,4 +1,5 @@
-//! Messages that pass: in the corner where htmx brings part of a page, on top of the next page where a form leads to one.
+//! Messages that pass: in the corner where htmx brings part of a page, on top of the next page where a form leads to
+//! one.
 
 use askama::Template;
 use axum::response::Html;

@@ -358,8 +358,8 @@ impl<T: Copy + Into<Self>> From<&T> for Badge {
 }
 
 impl From<Phase> for Badge {
-    fn from(mood: Phase) -> Self {
-        match mood {
+    fn from(phase: Phase) -> Self {
+        match phase {
             Phase::Asleep => Self::ASLEEP,
             Phase::Awake => Self::AWAKE,
         }

@@ -1,5 +1,5 @@
-//! What lets somebody in ends when it has to: one list of tables, held against the schema, against every event that ends
-//! them, and against a restore.
+//! What lets somebody in ends when it has to: one list of tables, held against the schema, against every event that
+//! ends them, and against a restore.
 
 use std::path::Path;
 

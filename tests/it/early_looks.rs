@@ -77,7 +77,8 @@ async fn runs(bench: &Bench) -> Vec<Run> {
     db::history::list(&bench.app.db, db::history::Wanted::default(), None, 100).await.expect("they read")
 }
 
-/// A schedule, a window and the end of an override; each with a slow Docker, and each on time with what was seen before.
+/// A schedule, a window and the end of an override; each with a slow Docker, and each on time with what was seen
+/// before.
 #[tokio::test]
 async fn what_is_about_to_sleep_is_looked_at_in_the_seconds_before() {
     for name in ["cron", "window", "busy cron", "busy window", "override"] {

@@ -1,5 +1,5 @@
-//! What is foretold is what is done: the next act of a stack, as the list, its page and the API tell it, against what then
-//! happens.
+//! What is foretold is what is done: the next act of a stack, as the list, its page and the API tell it, against what
+//! then happens.
 
 use docknap::app::simulate::{self, Question};
 use docknap::app::timeline;

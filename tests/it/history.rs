@@ -378,7 +378,8 @@ async fn audit_rows_are_found_by_who_what_where_and_when(test: TestDb) {
     assert_eq!(hours(audit::Wanted { to: eleven, ..none }).await, [(0, 2, 1)]);
 }
 
-/// Stores runs and audit rows up to number `count`, a minute apart: one in fifty of another kind, one in a thousand rare.
+/// Stores runs and audit rows up to number `count`, a minute apart: one in fifty of another kind, one in a thousand
+/// rare.
 async fn fill(db: &Db, from: i64, count: i64) {
     let runs = format!(
         "WITH RECURSIVE n (i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count}) \

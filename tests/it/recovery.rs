@@ -410,7 +410,8 @@ async fn what_somebody_unpaused_naps_no_more_when_something_else_ends_it() {
     }
 }
 
-/// Docker's time stamps are compared with one another: ours, as the Engine's clock shows it, is right to a second or so.
+/// Docker's time stamps are compared with one another: ours, as the Engine's clock shows it, is right to a second or
+/// so.
 #[tokio::test]
 async fn a_nap_begins_when_docker_says_that_the_process_ended() {
     let bench = Bench::new(NOW, policies()).await;

@@ -118,7 +118,8 @@ async fn one_that_froze_stores_nothing_once_another_has_taken_over() {
     assert_eq!(second.status("/healthz").await, 200);
 }
 
-/// A line between a process and its server on which packets can be lost: what is sent stays under way, and nobody is told.
+/// A line between a process and its server on which packets can be lost: what is sent stays under way, and nobody is
+/// told.
 struct Line {
     port: u16,
     open: tokio::sync::watch::Sender<bool>,

@@ -1,8 +1,8 @@
 //! Browsers that somebody has logged in with before.
 //!
-//! A cookie of its own tells one, for 90 days from the last login, and outlives signing out. A try from there has a count
-//! of its own, so that strangers who guess, at a name or from behind the same proxy, lock nobody out who was in before.
-//! It ends with the password, and where its owner forgets it (rulings 62).
+//! A cookie of its own tells one, for 90 days from the last login, and outlives signing out. A try from there has a
+//! count of its own, so that strangers who guess, at a name or from behind the same proxy, lock nobody out who was in
+//! before. It ends with the password, and where its owner forgets it (rulings 62).
 
 use std::net::IpAddr;
 use std::time::Duration;

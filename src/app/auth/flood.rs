@@ -72,8 +72,8 @@ impl TooOften {
     }
 }
 
-/// Bad tokens by address, in memory: a restart forgives, and a guess of 256 bits is hopeless anyway. Only what has failed
-/// meets it: a good token is never held back by the bad ones of its neighbours.
+/// Bad tokens by address, in memory: a restart forgives, and a guess of 256 bits is hopeless anyway. Only what has
+/// failed meets it: a good token is never held back by the bad ones of its neighbours.
 #[derive(Debug, Default)]
 pub(super) struct BadBearers(Mutex<HashMap<IpAddr, (Duration, u32)>>);
 

@@ -151,8 +151,8 @@ impl Tries {
         Self { name: key, address: None }
     }
 
-    /// Counts a try, before anything else happens, and answers whether it shuts its address, should it fail. Where it is
-    /// refused, the counts are rolled back with the transaction: the try was not made.
+    /// Counts a try, before anything else happens, and answers whether it shuts its address, should it fail. Where it
+    /// is refused, the counts are rolled back with the transaction: the try was not made.
     async fn count(&self, app: &App) -> Result<bool> {
         let now = app.clock.now();
         let mut tx = app.db.begin().await?;

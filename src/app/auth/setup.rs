@@ -98,8 +98,8 @@ pub async fn prepare(app: &App) -> Result<()> {
 /// Checks a setup token.
 ///
 /// # Errors
-/// [`Error::Invalid`] saying how many tries are left; [`Error::TooManyTries`] where a flood of wrong ones comes from `ip`;
-/// [`Error::Conflict`] where there is an account already.
+/// [`Error::Invalid`] saying how many tries are left; [`Error::TooManyTries`] where a flood of wrong ones comes from
+/// `ip`; [`Error::Conflict`] where there is an account already.
 pub async fn check_token(app: &App, token: &str, ip: Option<IpAddr>) -> Result<()> {
     if !is_due(app).await? {
         return Err(done());

@@ -1,8 +1,8 @@
 //! Begins the runs that wait, each when nothing is in its way.
 //!
-//! Of several requests that want different things of a container the newest wins ([`super::under_way`]): what runs gives
-//! it up at its next step boundary, an older one that waits begins without it, or is superseded where nothing would be
-//! left of it (semantics §4, rulings 11).
+//! Of several requests that want different things of a container the newest wins ([`super::under_way`]): what runs
+//! gives it up at its next step boundary, an older one that waits begins without it, or is superseded where nothing
+//! would be left of it (semantics §4, rulings 11).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -132,8 +132,8 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Begins one run with the plan of this moment, or ends it where there is nothing to begin. It waits while what is in
-    /// flight for others has to end first.
+    /// Begins one run with the plan of this moment, or ends it where there is nothing to begin. It waits while what is
+    /// in flight for others has to end first.
     async fn begin(
         &mut self,
         host: Arc<Host>,

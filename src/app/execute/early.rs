@@ -101,8 +101,8 @@ struct Asked {
     with_cpu: bool,
 }
 
-/// Looks at what is about to be put to sleep at `instant`, which is [`EARLY`] off at most; what has not been seen by then
-/// is given up. Containers that were looked at already are not looked at again.
+/// Looks at what is about to be put to sleep at `instant`, which is [`EARLY`] off at most; what has not been seen by
+/// then is given up. Containers that were looked at already are not looked at again.
 pub async fn look_before(app: &App, instant: Timestamp) -> Result<()> {
     let asked = sleepers(app, instant).await?;
     let looks = app.execution.early().begin(asked, app.clock.now());

@@ -1,7 +1,7 @@
 //! Holds back a run whose schedule has a guard: looks at its containers, lets it go, or has it wait (rulings 7).
 //!
-//! How far a wait is stands in the run's row, so that a restart of the process goes on with it. What contradicts the run
-//! meanwhile ends it before it acts: a hold, an override, the wake edge of its window, the end of its schedule.
+//! How far a wait is stands in the run's row, so that a restart of the process goes on with it. What contradicts the
+//! run meanwhile ends it before it acts: a hold, an override, the wake edge of its window, the end of its schedule.
 
 use std::sync::Arc;
 use std::time::Duration;

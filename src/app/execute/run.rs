@@ -274,8 +274,8 @@ impl RunExecutor {
         now >= self.end_of_time(now)
     }
 
-    /// When nothing more is issued, on the monotonic clock, which shows `now`: at the deadline while nothing was and where the run was
-    /// cut off, else when its budget is used up (rulings 10). What others hold it up is not counted.
+    /// When nothing more is issued, on the monotonic clock, which shows `now`: at the deadline while nothing was and
+    /// where the run was cut off, else when its budget is used up (rulings 10). What others hold it up is not counted.
     fn end_of_time(&self, now: Duration) -> Duration {
         if self.resumed || self.steps.iter().all(|step| step.issued_at.is_none()) {
             return self.deadline(now);
@@ -518,8 +518,8 @@ impl RunExecutor {
             return Ok(());
         }
         let ended = step.finished_at.unwrap_or_else(|| self.app.clock.now());
-        // By Docker's own time stamp where there is one: ours as the Engine's clock shows it is right to a second or so,
-        // and a start just before would look like one after.
+        // By Docker's own time stamp where there is one: ours as the Engine's clock shows it is right to a second or
+        // so, and a start just before would look like one after.
         let by_docker = self.ends.get(&step.identity).filter(|_| kind == NapKind::Stop);
         let since = by_docker.copied().unwrap_or_else(|| self.host.by_engine(ended));
         let nap = Nap { kind, run_id: self.run.id.clone(), since };

@@ -1,9 +1,9 @@
-//! Takes back what a person has just asked for: the reverse of what a run did, by a run of its own, and the override that
-//! went with it gone.
+//! Takes back what a person has just asked for: the reverse of what a run did, by a run of its own, and the override
+//! that went with it gone.
 //!
-//! What the run has not begun is called off. What it did is reversed, container by container, where the container still is
-//! as the run left it; what others changed since stays, and is named. The reverse begins when the run has ended, so that it
-//! goes by what the run did in the end.
+//! What the run has not begun is called off. What it did is reversed, container by container, where the container still
+//! is as the run left it; what others changed since stays, and is named. The reverse begins when the run has ended, so
+//! that it goes by what the run did in the end.
 
 use std::collections::HashSet;
 
@@ -60,8 +60,8 @@ pub fn can_be_undone(trigger: Trigger, action: Action) -> bool {
 /// Undoes a run of the caller's own, within [`TIME`] of its request, once.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::NotFound`]; [`Error::Conflict`] where it is not the caller's, cannot be undone, was undone
-/// already, or is too old; [`Error::Docker`] while its host cannot be reached. Nothing has changed then.
+/// [`Error::Forbidden`], [`Error::NotFound`]; [`Error::Conflict`] where it is not the caller's, cannot be undone, was
+/// undone already, or is too old; [`Error::Docker`] while its host cannot be reached. Nothing has changed then.
 pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
     actor.require(Permission::Operate)?;
     // Neither does another undo of it come between, nor does it begin meanwhile.

@@ -1,8 +1,9 @@
 //! What the containers of a run have in use before it stops them, for the report of what sleep saves (rulings 7).
 //!
-//! What a schedule puts to sleep was looked at in the seconds before ([`crate::app::execute::early`]). The rest is looked at
-//! as the run begins, each container once: a Docker before 25 answers such a look but once a second. Nothing hangs on it:
-//! only what a person asked for waits the blink of an eye; what is not seen until its container has stopped is not known.
+//! What a schedule puts to sleep was looked at in the seconds before ([`crate::app::execute::early`]). The rest is
+//! looked at as the run begins, each container once: a Docker before 25 answers such a look but once a second. Nothing
+//! hangs on it: only what a person asked for waits the blink of an eye; what is not seen until its container has
+//! stopped is not known.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -107,8 +107,8 @@ pub(super) fn tell_end(app: &App, run: &Run, state: RunState) {
     app.bus.send(Live::Run(run.target.clone()));
 }
 
-/// Adds the audit row of a run's end, and stores what its target is called now: it may have been claimed before that was
-/// known (rulings 48).
+/// Adds the audit row of a run's end, and stores what its target is called now: it may have been claimed before that
+/// was known (rulings 48).
 pub(super) async fn record_end(
     tx: &mut Tx,
     app: &App,

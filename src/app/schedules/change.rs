@@ -217,7 +217,7 @@ async fn set_skip(app: &App, actor: &Actor, id: &ScheduleId, skip: bool) -> Resu
     if view::is_skipping(&old, now) != skip {
         // What a window drops is a whole sleep: the next one to begin.
         let coming = match book.rule(&old) {
-            Some(rule) if old.next_due.is_some() => rule.rota().next_sleep(now).map(|sleep| sleep.start),
+            Some(rule) if old.next_due.is_some() => rule.timeline().next_sleep(now).map(|sleep| sleep.start),
             Some(_) => None,
             None => old.next_due,
         };
@@ -252,7 +252,8 @@ async fn set_skip(app: &App, actor: &Actor, id: &ScheduleId, skip: bool) -> Resu
 /// window, `edge` says which: `sleep` or `wake` (rulings 6).
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Invalid`] for an edge that is missing or too much, and what the execution path refuses.
+/// [`Error::NotFound`], [`Error::Invalid`] for an edge that is missing or too much, and what the execution path
+/// refuses.
 pub async fn run_now(
     app: &App,
     actor: &Actor,
@@ -302,7 +303,7 @@ pub(super) fn touch(schedule: &mut Schedule, book: &RuleBook, now: Timestamp) {
     schedule.skip_at = match book.rule(schedule) {
         Some(rule) => schedule
             .skip_at
-            .filter(|at| rule.rota().sleep_holding(*at).is_some_and(|sleep| sleep.start == *at)),
+            .filter(|at| rule.timeline().sleep_holding(*at).is_some_and(|sleep| sleep.start == *at)),
         None => schedule.skip_at.filter(|at| Some(*at) == due(&schedule.spec, None, book, now)),
     };
     let skip = schedule.skip_at.filter(|_| schedule.is_window());

@@ -142,22 +142,24 @@ impl Look {
             let notes = cron.dst_notes(now, &zone.zone, NOTES_WITHIN_DAYS);
             dst_notes.extend(notes.into_iter().take(NOTES).map(|note| note.to_string()));
         }
-        let rota = match &fires {
+        let timeline = match &fires {
             Some(Fires::Window(window, reading, skip)) => Some(WindowTimeline::of(window, reading, *skip)),
             _ => None,
         };
-        if let Some(rota) = rota {
-            let notes = rota.dst_notes(now, NOTES_WITHIN_DAYS).into_iter().take(NOTES);
+        if let Some(timeline) = timeline {
+            let notes = timeline.dst_notes(now, NOTES_WITHIN_DAYS).into_iter().take(NOTES);
             dst_notes.extend(notes.map(|note| capital(&note.to_string())));
         }
         let next = fires.iter().flat_map(|fires| fires.iter(now)).take(SHOWN);
         Self {
             meaning: view::meaning(when, zone),
-            next: next.map(|at| Coming { at, state: rota.map(|rota| rota.vote(at).mood()) }).collect(),
+            next: next
+                .map(|at| Coming { at, state: timeline.map(|timeline| timeline.vote(at).phase()) })
+                .collect(),
             dst_notes,
-            state: rota.map(|rota| rota.vote(now).mood()),
-            asleep_minutes: rota.map(|rota| asleep_minutes(rota, now)),
-            today: rota.map(|rota| today(rota, now)),
+            state: timeline.map(|timeline| timeline.vote(now).phase()),
+            asleep_minutes: timeline.map(|timeline| asleep_minutes(timeline, now)),
+            today: timeline.map(|timeline| today(timeline, now)),
             week: weekly::marks(when, &zone.zone, now),
         }
     }
@@ -174,7 +176,7 @@ pub(super) async fn on_save(
     let now = app.clock.now();
     match book.fires(spec, None) {
         Some(Fires::Window(window, reading, skip)) if spec.enabled => {
-            let state = WindowTimeline::of(&window, &reading, skip).vote(now).mood();
+            let state = WindowTimeline::of(&window, &reading, skip).vote(now).phase();
             at_once(app, actor, Some(spec).filter(|_| from <= now), state).await.map(Some)
         }
         _ => Ok(None),
@@ -201,20 +203,20 @@ async fn will_stop(app: &App, actor: &Actor, spec: &ScheduleSpec) -> Result<Vec<
 }
 
 /// Minutes asleep in the seven days after `now`.
-fn asleep_minutes(rota: WindowTimeline<'_>, now: Timestamp) -> i64 {
+fn asleep_minutes(timeline: WindowTimeline<'_>, now: Timestamp) -> i64 {
     let end = now.checked_add((7 * 24).hours()).unwrap_or(Timestamp::MAX);
-    let sleeps = rota.sleeps(now, end).into_iter();
+    let sleeps = timeline.sleeps(now, end).into_iter();
     // Both ends may cut a minute in two.
     let millis = sleeps.map(|sleep| sleep.end.min(end).duration_since(sleep.start.max(now)).as_millis());
     i64::try_from((millis.sum::<i128>() + 30_000) / 60_000).unwrap_or(i64::MAX)
 }
 
 /// When it sleeps in the 24 hours after `now`, as minutes from then.
-fn today(rota: WindowTimeline<'_>, now: Timestamp) -> Vec<(i64, i64)> {
+fn today(timeline: WindowTimeline<'_>, now: Timestamp) -> Vec<(i64, i64)> {
     const DAY: i64 = 24 * 60;
     let end = now.checked_add(24.hours()).unwrap_or(Timestamp::MAX);
     let minutes = |at: Timestamp| (at.duration_since(now).as_secs() + 30).div_euclid(60).clamp(0, DAY);
-    let sleeps = rota.sleeps(now, end).into_iter();
+    let sleeps = timeline.sleeps(now, end).into_iter();
     sleeps.map(|sleep| (minutes(sleep.start), minutes(sleep.end))).filter(|(from, to)| from < to).collect()
 }
 
@@ -310,8 +312,8 @@ mod tests {
     fn a_week_is_as_long_wherever_it_begins() {
         let (window, zone) = (Window::parse("sleep Mon-Fri 23:00-07:00").expect("a window"), TimeZone::UTC);
         for now in ["2026-11-25T12:00:00Z", "2026-11-25T01:15:46.992Z", "2026-11-25T06:59:59.999Z"] {
-            let rota = WindowTimeline::new(&window, &zone);
-            assert_eq!(asleep_minutes(rota, now.parse().expect("an instant")), 40 * 60, "{now}");
+            let timeline = WindowTimeline::new(&window, &zone);
+            assert_eq!(asleep_minutes(timeline, now.parse().expect("an instant")), 40 * 60, "{now}");
         }
     }
 }

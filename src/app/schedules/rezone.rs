@@ -72,8 +72,8 @@ fn basis(zone: &str, tzdb: &str) -> String {
     format!("{zone}, tzdb {tzdb}")
 }
 
-/// The schedule as it is to be, where what is stored is not what its times mean now: it begins anew, and time before now
-/// never fires (semantics §1). What is due already and would be by these times too is left to the scheduler.
+/// The schedule as it is to be, where what is stored is not what its times mean now: it begins anew, and time before
+/// now never fires (semantics §1). What is due already and would be by these times too is left to the scheduler.
 fn anew(old: &Schedule, book: &RuleBook, now: Timestamp) -> Option<Schedule> {
     if matches!(old.spec.when, When::Once(_)) {
         return None;

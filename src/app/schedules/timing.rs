@@ -70,10 +70,10 @@ pub(super) fn timing(
 
 /// A window that is always asleep, or never, is odd enough to say so.
 fn never_changes(window: &Window, zone: &NamedZone, now: Timestamp) -> Option<String> {
-    let rota = WindowTimeline::new(window, &zone.zone);
-    let always = match rota.next_change(now) {
+    let timeline = WindowTimeline::new(window, &zone.zone);
+    let always = match timeline.next_change(now) {
         Some(_) => return None,
-        None => rota.vote(now).mood(),
+        None => timeline.vote(now).phase(),
     };
     Some(match always {
         Phase::Asleep => "This is asleep all the time: nothing ever wakes it.".to_owned(),

@@ -51,8 +51,8 @@ impl ShownState {
 }
 
 impl StackView {
-    /// Its containers that are not as a rule wants them, and what it wants: up in their sleep, or napping still when they
-    /// should be awake. What is protected, left alone or being worked on is no drift.
+    /// Its containers that are not as a rule wants them, and what it wants: up in their sleep, or napping still when
+    /// they should be awake. What is protected, left alone or being worked on is no drift.
     pub fn drifted(&self) -> Option<(DesiredState, Vec<&ContainerView>)> {
         let of = |wanted: DesiredState| -> Vec<&ContainerView> {
             self.containers.iter().filter(|view| view.drifted() == Some(wanted)).collect()

@@ -1,4 +1,5 @@
-//! Which of several `DockNap`s on one PostgreSQL server is the one that acts: a row with an end, renewed by whoever has it.
+//! Which of several `DockNap`s on one PostgreSQL server is the one that acts: a row with an end, renewed by whoever has
+//! it.
 //!
 //! A lock of a session would be kept for ever by a process that is frozen or cut off. Time is the server's. Each
 //! connection of a process that serves says in a setting of its session who it is for, and each of its transactions
@@ -108,8 +109,8 @@ fn lease_ms() -> i64 {
     i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Prepares a new connection of a process that serves: it says whose it is, and the server ends what it leaves open when
-/// the process freezes or is cut off, since that would keep another from taking over.
+/// Prepares a new connection of a process that serves: it says whose it is, and the server ends what it leaves open
+/// when the process freezes or is cut off, since that would keep another from taking over.
 pub(super) async fn introduce(connection: &mut PgConnection, holder: &Holder) -> sqlx::Result<()> {
     sqlx::query(
         "SELECT set_config('docknap.holder', $1, false), \

@@ -11,8 +11,8 @@ const RULE: &str = "target_type, target_identity, kind, action, mode, cron, at_m
 
 /// Schedules of a stack's containers that are looked at for one of the stack.
 const MOST_OF_MEMBERS: i64 = 100;
-/// Targets of one statement: those of a page. Where there are fewer the rest is asked for nothing, so that one statement
-/// is kept prepared.
+/// Targets of one statement: those of a page. Where there are fewer the rest is asked for nothing, so that one
+/// statement is kept prepared.
 const TOGETHER: usize = 50;
 
 #[derive(sqlx::FromRow)]
@@ -24,8 +24,8 @@ struct Beside {
 
 /// Of each of these targets the enabled schedules that may touch what it touches: of the same target, of the stack it
 /// belongs to, of a container that belongs to it. Of each of these the oldest `limit` are looked at, of a stack's
-/// containers the oldest [`MOST_OF_MEMBERS`]; and of those that say the same the oldest and the newest are told: whoever
-/// asks about one of them finds another. In the order of `targets`, oldest first.
+/// containers the oldest [`MOST_OF_MEMBERS`]; and of those that say the same the oldest and the newest are told:
+/// whoever asks about one of them finds another. In the order of `targets`, oldest first.
 pub async fn touching(db: &Db, targets: &[&Target], limit: i64) -> Result<Vec<Vec<Schedule>>> {
     let mut found: Vec<Vec<Schedule>> = Vec::with_capacity(targets.len());
     let after = touching_sql(db, limit);
@@ -91,9 +91,9 @@ impl<'a> Place<'a> {
     }
 }
 
-/// What [`touching`] asks, after the values of its places: along the index of targets for each kind of identity. With OR
-/// between them all schedules of the host are read. A limit is part of the text: where it is bound SQLite prepares the
-/// statement anew each time.
+/// What [`touching`] asks, after the values of its places: along the index of targets for each kind of identity. With
+/// OR between them all schedules of the host are read. A limit is part of the text: where it is bound SQLite prepares
+/// the statement anew each time.
 fn touching_sql(db: &Db, limit: i64) -> String {
     let beside = match db {
         Db::Sqlite { .. } => {

@@ -2,8 +2,9 @@
 //!
 //! The lines are read here; which days a rule falls on is the library's. A file comes from anywhere, so its cost is
 //! bounded whatever it says: in bytes, in depth, and in days looked at. An event that cannot be read is left out and
-//! told with its line; the others count. An event counts on the days of its own clock: a calendar is shared by schedules
-//! of many zones, and a holiday is a date in each. What is written in UTC has the clock that the file names as its own.
+//! told with its line; the others count. An event counts on the days of its own clock: a calendar is shared by
+//! schedules of many zones, and a holiday is a date in each. What is written in UTC has the clock that the file names
+//! as its own.
 
 use std::collections::BTreeMap;
 
@@ -292,8 +293,8 @@ fn component(name: &str) -> String {
 }
 
 impl Ics {
-    /// Drops the events of which there is a newer version. Where nothing says which is newer, all count: there are files
-    /// that call all of their events the same.
+    /// Drops the events of which there is a newer version. Where nothing says which is newer, all count: there are
+    /// files that call all of their events the same.
     fn newest_versions(&mut self) {
         let key = |event: &Event| {
             (event.uid.clone(), event.instead_of.as_ref().map(|moment| (moment.instant(), event.and_future)))

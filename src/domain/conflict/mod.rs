@@ -32,8 +32,8 @@ pub enum Fires {
 }
 
 impl Fires {
-    /// What a stored `when` means; `None` for a text that no longer parses. `skip` is the start of a window's sleep that
-    /// is dropped.
+    /// What a stored `when` means; `None` for a text that no longer parses. `skip` is the start of a window's sleep
+    /// that is dropped.
     pub fn of(when: &When, reading: &Reading, skip: Option<Timestamp>) -> Option<Self> {
         match when {
             When::Cron(text) => Some(Self::Cron(Cron::parse(text).ok()?, reading.clone())),
@@ -112,33 +112,33 @@ pub fn first_clash(a: &Fires, b: &Fires, after: Timestamp) -> Option<Timestamp> 
 pub fn first_contradiction(
     fires: &Fires,
     action: Action,
-    rota: WindowTimeline<'_>,
+    timeline: WindowTimeline<'_>,
     after: Timestamp,
 ) -> Option<(Timestamp, DesiredState)> {
-    let against = [Phase::Awake, Phase::Asleep].map(|mood| contradicts(action, wanted(mood)));
-    // The week of the moods it goes against, but where dates of a calendar or one dropped sleep make a difference.
+    let against = [Phase::Awake, Phase::Asleep].map(|phase| contradicts(action, wanted(phase)));
+    // The week of the phases it goes against, but where dates of a calendar or one dropped sleep make a difference.
     let week = match against {
         [false, false] => return None,
         [true, true] => None,
-        [awake, _] => (rota.calendar.is_none() && rota.skip.is_none()).then(|| Week {
-            minutes: rota.window.week(if awake { Phase::Awake } else { Phase::Asleep }),
-            zone: rota.zone,
+        [awake, _] => (timeline.calendar.is_none() && timeline.skip.is_none()).then(|| Week {
+            minutes: timeline.window.week(if awake { Phase::Awake } else { Phase::Asleep }),
+            zone: timeline.zone,
         }),
     };
-    let mut walk = Walk::new(rota);
+    let mut walk = Walk::new(timeline);
     let mut left = MOST_FIRES;
     stretches(fires.week().as_ref(), week.as_ref(), after).into_iter().find_map(|(after, until)| {
         let coming = fires.iter(after).take(left).take_while(|at| *at <= until);
         coming
             .inspect(|_| left -= 1)
-            .map(|at| (at, wanted(walk.mood(at))))
+            .map(|at| (at, wanted(walk.phase(at))))
             .find(|(_, wanted)| contradicts(action, *wanted))
     })
 }
 
-/// What a window wants in that mood.
-fn wanted(mood: Phase) -> DesiredState {
-    match mood {
+/// What a window wants in that phase.
+fn wanted(phase: Phase) -> DesiredState {
+    match phase {
         Phase::Awake => DesiredState::Awake,
         Phase::Asleep => DesiredState::Asleep,
     }
@@ -267,12 +267,12 @@ mod tests {
         ) {
             let after = at("2026-01-01T00:00:30Z").checked_add(minutes.minutes()).unwrap();
             let (cron, window) = (Fires::Cron(cron, ours), Window::parse(text).unwrap());
-            let rota = WindowTimeline::of(&window, &theirs, None);
+            let timeline = WindowTimeline::of(&window, &theirs, None);
             let one_by_one = fires_of(&cron, after)
                 .into_iter()
-                .map(|at| (at, wanted(rota.vote(at).mood())))
+                .map(|at| (at, wanted(timeline.vote(at).phase())))
                 .find(|(_, wanted)| contradicts(action, *wanted));
-            prop_assert_eq!(first_contradiction(&cron, action, rota, after), one_by_one);
+            prop_assert_eq!(first_contradiction(&cron, action, timeline, after), one_by_one);
         }
     }
 
@@ -284,13 +284,13 @@ mod tests {
         assert_eq!(first_clash(&left_out, &three, after), Some(at("2027-03-28T01:00:00Z")));
         let window = Window::parse("awake 03:00-03:10").unwrap();
         let reading = Reading::in_zone(TimeZone::get(berlin).unwrap());
-        let rota = WindowTimeline::of(&window, &reading, None);
-        let found = first_contradiction(&left_out, Action::Stop, rota, after);
+        let timeline = WindowTimeline::of(&window, &reading, None);
+        let found = first_contradiction(&left_out, Action::Stop, timeline, after);
         assert_eq!(found, Some((at("2027-03-28T01:00:00Z"), DesiredState::Awake)));
         // 02:15 comes twice on another: the sleep that it lies in is over as it comes again.
         let (twice, window) = (cron("*/15 2 * * *", berlin), Window::parse("sleep 02:00-02:46").unwrap());
-        let rota = WindowTimeline::of(&window, &reading, None);
-        let found = first_contradiction(&twice, Action::Stop, rota, after);
+        let timeline = WindowTimeline::of(&window, &reading, None);
+        let found = first_contradiction(&twice, Action::Stop, timeline, after);
         assert_eq!(found, Some((at("2027-10-31T01:00:00Z"), DesiredState::Awake)));
     }
 
@@ -299,8 +299,8 @@ mod tests {
         let window = Window::parse("sleep 20:00-08:00").unwrap();
         let utc = Reading::in_zone(TimeZone::UTC);
         let (stop, after) = (cron("0 23 * * *", "UTC"), at("2027-01-01T12:00:00Z"));
-        let first = |rota: WindowTimeline<'_>| {
-            first_contradiction(&stop, Action::Stop, rota, after).map(|found| found.0)
+        let first = |timeline: WindowTimeline<'_>| {
+            first_contradiction(&stop, Action::Stop, timeline, after).map(|found| found.0)
         };
         let plain = WindowTimeline::of(&window, &utc, None);
         assert_eq!(first(plain), None);

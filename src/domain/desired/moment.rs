@@ -18,7 +18,7 @@ pub struct Moment<'a> {
     /// The instant.
     pub now: Timestamp,
     /// What each target's windows say, once somebody asked.
-    pub(super) voices: Mutex<HashMap<&'a Target, Option<(usize, Vote)>>>,
+    pub(super) votes: Mutex<HashMap<&'a Target, Option<(usize, Vote)>>>,
 }
 
 impl<'a> Moment<'a> {
@@ -64,34 +64,34 @@ impl<'a> Moment<'a> {
             self.voice_of(&Target { host: place.host.clone(), subject })
         });
         match found {
-            Some((index, voice)) => Desired {
-                wanted: Some(match voice.mood() {
+            Some((index, vote)) => Desired {
+                wanted: Some(match vote.phase() {
                     Phase::Awake => DesiredState::Awake,
                     Phase::Asleep => DesiredState::Asleep,
                 }),
-                layer: Layer::Window(&self.rules.windows[index], voice),
+                layer: Layer::Window(&self.rules.windows[index], vote),
             },
             None => Desired { wanted: None, layer: Layer::None },
         }
     }
 
-    /// The rule that decides for a target among its own, and what it says; of equal voices the oldest schedule.
+    /// The rule that decides for a target among its own, and what it says; of equal votes the oldest schedule.
     fn voice_of(&self, target: &Target) -> Option<(usize, Vote)> {
         let (target, indexes) = self.rules.by_target.get_key_value(target)?;
-        let voices = || self.voices.lock();
-        if let Some(known) = voices().get(target) {
+        let votes = || self.votes.lock();
+        if let Some(known) = votes().get(target) {
             return *known;
         }
         let found = indexes
             .iter()
             .map(|index| (*index, &self.rules.windows[*index]))
             .filter(|(_, rule)| rule.from <= self.now)
-            .map(|(index, rule)| (index, rule.rota().vote(self.now)))
+            .map(|(index, rule)| (index, rule.timeline().vote(self.now)))
             .max_by(|(a, x), (b, y)| {
                 let id = |index: &usize| &self.rules.windows[*index].id;
                 x.cmp(y).then_with(|| id(b).cmp(id(a)))
             });
-        voices().insert(target, found);
+        votes().insert(target, found);
         found
     }
 }
@@ -130,8 +130,8 @@ impl<'a> Desired<'a> {
                 let (state, end) = (one.wanted.as_str(), until(one));
                 format!("{state} by hand, its schedule decides again at {end}: {}", because(one))
             }
-            Layer::Window(rule, voice) => {
-                format!("{} by “{}” ({})", voice.mood(), rule.title, rule.window)
+            Layer::Window(rule, vote) => {
+                format!("{} by “{}” ({})", vote.phase(), rule.title, rule.window)
             }
             Layer::None => String::new(),
         }

@@ -14,8 +14,8 @@ const BRIEF: SignedDuration = SignedDuration::from_mins(10);
 /// What tells one-shots that did their work from what was stopped, for the members of one stack (rulings 46).
 ///
 /// `no` is compose's default policy, and most programs end with 0 when they are told to, so a stack that was stopped
-/// [`looks completed`](Container::looks_completed). What was watched is known. Where nobody watched it is believed of one
-/// that a service of its stack waits for to complete, or that ran but briefly while the stack is up without it.
+/// [`looks completed`](Container::looks_completed). What was watched is known. Where nobody watched it is believed of
+/// one that a service of its stack waits for to complete, or that ran but briefly while the stack is up without it.
 #[derive(Clone, Debug)]
 pub struct Completion<'a> {
     any_up: bool,

@@ -286,8 +286,8 @@ pub fn status_text(state: ContainerState, health: Health, exit_code: Option<i64>
     }
 }
 
-/// The place of a container among those of its identity: the first counts. One that is up does the work of all, whatever
-/// it is called; else it is the one with the plain name, since the other is on its way out (semantics §6).
+/// The place of a container among those of its identity: the first counts. One that is up does the work of all,
+/// whatever it is called; else it is the one with the plain name, since the other is on its way out (semantics §6).
 pub fn standing(state: ContainerState, name: &str) -> (bool, bool, &str) {
     (!state.is_up(), is_replaced_name(name), name)
 }

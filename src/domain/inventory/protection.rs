@@ -1,7 +1,8 @@
 //! What must never be touched, and why (semantics §6, rulings 13).
 //!
-//! DockNap would saw off its own branch by stopping itself, a container whose network or processes it shares, the socket
-//! proxy it reaches Docker through, or its database; and people mark what they hold dear by a label or a setting.
+//! DockNap would saw off its own branch by stopping itself, a container whose network or processes it shares, the
+//! socket proxy it reaches Docker through, or its database; and people mark what they hold dear by a label or a
+//! setting.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};

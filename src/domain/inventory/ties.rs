@@ -1,4 +1,5 @@
-//! How a container leans on another one by its own settings: what it was made with, whether compose wrote it down or not.
+//! How a container leans on another one by its own settings: what it was made with, whether compose wrote it down or
+//! not.
 
 use super::Container;
 

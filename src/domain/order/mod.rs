@@ -25,8 +25,8 @@ pub struct Edge {
     pub wait_seconds: Option<i64>,
 }
 
-/// The edges among `members`: from labels, from what they share with each other, and from people. `inventory` resolves the
-/// containers that are named by id or name.
+/// The edges among `members`: from labels, from what they share with each other, and from people. `inventory` resolves
+/// the containers that are named by id or name.
 pub fn edges(members: &[Arc<Container>], inventory: &Inventory) -> (Vec<Edge>, Vec<String>) {
     let mut by_service: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
     let mut by_identity: HashMap<&ContainerIdentity, usize> = HashMap::new();

@@ -63,7 +63,7 @@ pub struct Window {
 
 impl Window {
     /// The minutes of a week in which it wants that.
-    pub fn week(&self, mood: Phase) -> Minutes {
+    pub fn week(&self, phase: Phase) -> Minutes {
         let mut named = Minutes::default();
         for part in &self.parts {
             for day in Weekday::Monday.cycle_forward().take(7).filter(|day| part.days.has(*day)) {
@@ -71,7 +71,7 @@ impl Window {
                 named.add(midnight + i64::from(part.start), i64::from(part.length));
             }
         }
-        if mood == self.names { named } else { named.others() }
+        if phase == self.names { named } else { named.others() }
     }
 }
 

@@ -55,7 +55,7 @@ pub enum Vote {
 
 impl Vote {
     /// What it wants.
-    pub fn mood(self) -> Phase {
+    pub fn phase(self) -> Phase {
         match self {
             Self::AwakeOutside | Self::WrittenAwake => Phase::Awake,
             Self::AsleepOutside | Self::WrittenAsleep => Phase::Asleep,
@@ -90,15 +90,15 @@ impl<'a> WindowTimeline<'a> {
 
     /// What it says at an instant.
     pub fn vote(&self, at: Timestamp) -> Vote {
-        let voice = self.voice_for(self.names(at));
-        if voice.mood() == Phase::Asleep
+        let vote = self.voice_for(self.names(at));
+        if vote.phase() == Phase::Asleep
             && let Some(skip) = self.skip
             && skip <= at
             && self.sleep_holding(at).is_some_and(|sleep| sleep.start == skip)
         {
             return Vote::AwakeOutside;
         }
-        voice
+        vote
     }
 
     /// Whether an interval that the rule names holds an instant.
@@ -159,14 +159,14 @@ impl<'a> WindowTimeline<'a> {
     /// The first `limit` changes of what it says strictly after `after`, in order, with what begins.
     pub fn next_changes(&self, after: Timestamp, limit: usize) -> Vec<(Timestamp, Phase)> {
         let mut found: Vec<(Timestamp, Phase)> = Vec::new();
-        let (mut from, mut mood) = (after, self.vote(after).mood());
+        let (mut from, mut phase) = (after, self.vote(after).phase());
         while found.len() < limit
             && let Some(first) = self.next_change(from)
         {
             // Looking up one stretch is cheaper than looking up each of its changes.
             for at in std::iter::once(first).chain(self.changes(first, shift(first, STRETCH))) {
-                (from, mood) = (at, mood.other());
-                found.push((at, mood));
+                (from, phase) = (at, phase.other());
+                found.push((at, phase));
             }
         }
         found.truncate(limit);
@@ -242,8 +242,8 @@ impl<'a> WindowTimeline<'a> {
         (ahead.max(0) + SETTLED).min(HORIZON)
     }
 
-    /// The intervals that the rule names and that touch [`from`, `until`], merged and in order, with starts up to `back`
-    /// days before.
+    /// The intervals that the rule names and that touch [`from`, `until`], merged and in order, with starts up to
+    /// `back` days before.
     fn written(&self, from: Timestamp, until: Timestamp, back: i64) -> Vec<Interval> {
         let first = from.to_zoned(self.zone.clone()).date();
         let last = until.to_zoned(self.zone.clone()).date();

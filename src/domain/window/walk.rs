@@ -14,7 +14,7 @@ const BACK: i64 = 64;
 /// Answers as [`WindowTimeline::vote`] does, for instants that never go back.
 #[derive(Debug)]
 pub struct Walk<'a> {
-    rota: WindowTimeline<'a>,
+    timeline: WindowTimeline<'a>,
     /// The sleeps not left behind yet, in order.
     sleeps: std::vec::IntoIter<Interval>,
     sleep: Option<Interval>,
@@ -25,17 +25,17 @@ pub struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Begins anywhere.
-    pub fn new(rota: WindowTimeline<'a>) -> Self {
-        Self { rota, sleeps: Vec::new().into_iter(), sleep: None, known: None, days: FIRST }
+    pub fn new(timeline: WindowTimeline<'a>) -> Self {
+        Self { timeline, sleeps: Vec::new().into_iter(), sleep: None, known: None, days: FIRST }
     }
 
     /// What the rule wants at `at`, which lies no earlier than the instant before.
-    pub fn mood(&mut self, at: Timestamp) -> Phase {
+    pub fn phase(&mut self, at: Timestamp) -> Phase {
         if self.known.is_none_or(|known| known <= at) {
-            let from = if self.rota.skip.is_some() { shift(at, -BACK) } else { at };
+            let from = if self.timeline.skip.is_some() { shift(at, -BACK) } else { at };
             let until = shift(at, self.days);
             self.days = (self.days * 4).min(MOST);
-            self.sleeps = self.rota.sleeps(from, until).into_iter();
+            self.sleeps = self.timeline.sleeps(from, until).into_iter();
             self.sleep = self.sleeps.next();
             self.known = Some(until);
         }
@@ -43,7 +43,7 @@ impl<'a> Walk<'a> {
             self.sleep = self.sleeps.next();
         }
         match self.sleep {
-            Some(sleep) if sleep.holds(at) && Some(sleep.start) != self.rota.skip => Phase::Asleep,
+            Some(sleep) if sleep.holds(at) && Some(sleep.start) != self.timeline.skip => Phase::Asleep,
             _ => Phase::Awake,
         }
     }
@@ -71,16 +71,16 @@ mod tests {
             let plain = WindowTimeline::new(&window, &berlin);
             let next = plain.next_sleep(begin).map(|sleep| sleep.start);
             for skip in [None, next] {
-                let rota = WindowTimeline { skip, ..plain };
-                let mut walk = Walk::new(rota);
+                let timeline = WindowTimeline { skip, ..plain };
+                let mut walk = Walk::new(timeline);
                 // Steps of many lengths: within a stretch, onto its edge, far beyond it.
                 let mut at = begin;
                 for step in (1..400).map(|i| [7, 60, 300, 1440, 97 * 60][i % 5]) {
-                    assert_eq!(walk.mood(at), rota.vote(at).mood(), "{text} {skip:?} {at}");
+                    assert_eq!(walk.phase(at), timeline.vote(at).phase(), "{text} {skip:?} {at}");
                     at = at.checked_add(step.minutes()).expect("an instant");
                 }
-                for edge in rota.next_changes(at, 20) {
-                    assert_eq!(walk.mood(edge.0), edge.1, "{text} {skip:?} {}", edge.0);
+                for edge in timeline.next_changes(at, 20) {
+                    assert_eq!(walk.phase(edge.0), edge.1, "{text} {skip:?} {}", edge.0);
                 }
             }
         }

@@ -70,7 +70,8 @@ impl Once {
         Self { key, path: path.to_owned(), digest: hex(&digest.finalize()) }
     }
 
-    /// Does `work`, or gives the answer it had before. Boxed: what acts is large, and most requests are not of that kind.
+    /// Does `work`, or gives the answer it had before. Boxed: what acts is large, and most requests are not of that
+    /// kind.
     pub async fn answer<R: Needs>(
         &self,
         caller: &Caller<R>,

@@ -27,7 +27,8 @@ where
     T: DeserializeOwned + ToSchema,
     A: ToSchema,
 {
-    // What can do without any field is a draft: its validator has better words for what is missing or no word of a list.
+    // What can do without any field is a draft: its validator has better words for what is missing or no word of a
+    // list.
     let is_draft = serde_json::from_value::<T>(json!({})).is_ok();
     let mut check = Check { source, names_missing: !is_draft, answer: LazyCell::new(schema_of::<A>), faults };
     check.object(&schema_of::<T>(), "", &mut fields);

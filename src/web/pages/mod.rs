@@ -1,4 +1,5 @@
-//! Pages for people. Each file holds the view structs of its noun, what fills them from domain values, and the handlers.
+//! Pages for people. Each file holds the view structs of its noun, what fills them from domain values, and the
+//! handlers.
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};

@@ -1,7 +1,7 @@
 //! First run: the setup token, then the first admin (ui 4.2, steps 1 and 2).
 //!
-//! Two steps, each a plain form. The second carries the token along, so nothing is stored until all is right; going back
-//! to the first carries what was typed. Steps 3 and 4 follow with a login ([`super::welcome`]).
+//! Two steps, each a plain form. The second carries the token along, so nothing is stored until all is right; going
+//! back to the first carries what was typed. Steps 3 and 4 follow with a login ([`super::welcome`]).
 
 use askama::Template;
 use axum::Extension;

@@ -97,8 +97,8 @@ impl Judge {
         self.excused.entry(name.to_owned()).or_insert_with(|| why.into());
     }
 
-    /// Somebody else turned a container off; `is_clear` where nothing of ours was near. Inside its sleep it may be woken
-    /// at the end of that.
+    /// Somebody else turned a container off; `is_clear` where nothing of ours was near. Inside its sleep it may be
+    /// woken at the end of that.
     pub fn turned_off(&mut self, machine: &Machine, name: &str, is_clear: bool) {
         if is_clear && !self.sleep_hours.contains(name) {
             self.off.insert(name.to_owned(), machine.clock.now());

@@ -21,7 +21,8 @@ use crate::support::db::TestDb;
 use story::{DAYS, Story, Tally};
 
 /// Seeds that failed once, and what was wrong. Each has a small test of its own in `windows_meet`; those that `SHARES`
-/// hold anyhow are not named again. What a seed means changes with the dice: a new kind of deed makes them other months.
+/// hold anyhow are not named again. What a seed means changes with the dice: a new kind of deed makes them other
+/// months.
 const REGRESSIONS: &[(u64, &str)] = &[];
 
 /// Seeds of each share on SQLite; there are eight shares, so that several cores have something to do.

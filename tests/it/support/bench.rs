@@ -165,8 +165,8 @@ impl Bench {
         self.advance(by).await;
     }
 
-    /// Moves time to an instant in one go: who sleeps on the way wakes at its end, late. Only for times of which nothing
-    /// but the usual look at the Engine is due, such as between two ticks with no run under way.
+    /// Moves time to an instant in one go: who sleeps on the way wakes at its end, late. Only for times of which
+    /// nothing but the usual look at the Engine is due, such as between two ticks with no run under way.
     pub async fn leap_to(&self, instant: Timestamp) {
         self.quiet().await;
         let by = Duration::try_from(instant.duration_since(self.clock.now())).expect("an instant to come");
@@ -210,8 +210,8 @@ impl Bench {
             .await;
     }
 
-    /// Lets everything happen that needs no time: waits until every other thread sleeps, no statement is with a database
-    /// server, and nothing moved meanwhile.
+    /// Lets everything happen that needs no time: waits until every other thread sleeps, no statement is with a
+    /// database server, and nothing moved meanwhile.
     #[expect(clippy::disallowed_methods, reason = "virtual time stands still; this waits for real threads")]
     pub async fn quiet(&self) {
         let look = || {
@@ -228,8 +228,8 @@ impl Bench {
         }
     }
 
-    /// Whether a connection to a database server is in use: what waits for its answer sleeps, and time must not run ahead
-    /// of it.
+    /// Whether a connection to a database server is in use: what waits for its answer sleeps, and time must not run
+    /// ahead of it.
     fn asks_a_server(&self) -> bool {
         match &self.app.db {
             Db::Pg(pool) => usize::try_from(pool.size()).is_ok_and(|size| size > pool.num_idle()),

@@ -1,5 +1,5 @@
-//! Two containers of one compose number: compose leaves one beside the other when it is cut off in a re-creation. What is
-//! done to the one that counts is done to the others too, except that none is started beside another one.
+//! Two containers of one compose number: compose leaves one beside the other when it is cut off in a re-creation. What
+//! is done to the one that counts is done to the others too, except that none is started beside another one.
 
 use super::{Operation, Outcome, Trouble, Try, container_grace};
 use crate::docker::DockerError;

@@ -16,16 +16,16 @@ fn window(text: &str) -> Window {
     Window::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-fn mood(text: &str, zone_name: &str, instant: &str) -> Phase {
-    WindowTimeline::new(&window(text), &zone(zone_name)).vote(at(instant)).mood()
+fn phase(text: &str, zone_name: &str, instant: &str) -> Phase {
+    WindowTimeline::new(&window(text), &zone(zone_name)).vote(at(instant)).phase()
 }
 
 #[test]
 fn the_day_named_is_the_day_it_starts() {
-    assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-02T02:00:00Z"), Phase::Asleep, "a Saturday");
-    assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-01T02:00:00Z"), Phase::Awake, "a Friday");
-    assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-02T06:00:00Z"), Phase::Awake, "half-open");
-    assert_eq!(mood("sleep Fri 22:00-06:00", "UTC", "2027-01-01T22:00:00Z"), Phase::Asleep, "half-open");
+    assert_eq!(phase("sleep Fri 22:00-06:00", "UTC", "2027-01-02T02:00:00Z"), Phase::Asleep, "a Saturday");
+    assert_eq!(phase("sleep Fri 22:00-06:00", "UTC", "2027-01-01T02:00:00Z"), Phase::Awake, "a Friday");
+    assert_eq!(phase("sleep Fri 22:00-06:00", "UTC", "2027-01-02T06:00:00Z"), Phase::Awake, "half-open");
+    assert_eq!(phase("sleep Fri 22:00-06:00", "UTC", "2027-01-01T22:00:00Z"), Phase::Asleep, "half-open");
 }
 
 #[test]
@@ -39,8 +39,8 @@ fn a_weekend_is_one_window() {
 
 #[test]
 fn the_week_wraps_from_sunday_to_monday() {
-    assert_eq!(mood("sleep Sun 20:00-08:00", "UTC", "2027-01-04T07:59:00Z"), Phase::Asleep);
-    assert_eq!(mood("sleep Sun 20:00-08:00", "UTC", "2027-01-04T08:00:00Z"), Phase::Awake);
+    assert_eq!(phase("sleep Sun 20:00-08:00", "UTC", "2027-01-04T07:59:00Z"), Phase::Asleep);
+    assert_eq!(phase("sleep Sun 20:00-08:00", "UTC", "2027-01-04T08:00:00Z"), Phase::Awake);
 }
 
 #[test]
@@ -94,14 +94,14 @@ fn many_changes_are_the_same_as_one_after_the_other() {
             .next_sleep(at("2027-03-01T00:00:00Z"))
             .map(|sleep| sleep.start);
         for skip in [None, skip] {
-            let rota = WindowTimeline { skip, ..WindowTimeline::new(&window, &berlin) };
+            let timeline = WindowTimeline { skip, ..WindowTimeline::new(&window, &berlin) };
             let mut one = Vec::new();
             let mut last = at("2027-01-01T12:00:00Z");
             while one.len() < 300 {
-                last = rota.next_change(last).expect("another");
-                one.push((last, rota.vote(last).mood()));
+                last = timeline.next_change(last).expect("another");
+                one.push((last, timeline.vote(last).phase()));
             }
-            assert_eq!(rota.next_changes(at("2027-01-01T12:00:00Z"), 300), one, "{text} {skip:?}");
+            assert_eq!(timeline.next_changes(at("2027-01-01T12:00:00Z"), 300), one, "{text} {skip:?}");
         }
     }
 }
@@ -134,8 +134,9 @@ fn a_calendar_changes_what_starts_on_its_dates() {
     let utc = TimeZone::UTC;
     let changes = |text: &str, effect| {
         let window = window(text);
-        let rota = WindowTimeline { calendar: Some((&days, effect)), ..WindowTimeline::new(&window, &utc) };
-        let changes = rota.changes(at("2027-01-05T12:00:00Z"), at("2027-01-07T12:00:00Z"));
+        let timeline =
+            WindowTimeline { calendar: Some((&days, effect)), ..WindowTimeline::new(&window, &utc) };
+        let changes = timeline.changes(at("2027-01-05T12:00:00Z"), at("2027-01-07T12:00:00Z"));
         changes.iter().map(|at| at.strftime("%d %H:%M").to_string()).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(changes("sleep 23:00-07:00", CalendarEffect::Skip), "05 23:00 06 07:00 06 23:00 07 07:00");
@@ -151,11 +152,11 @@ fn a_calendar_changes_what_starts_on_its_dates() {
 fn a_far_date_of_the_calendar_is_found() {
     let days = CalendarDays { yearly: [(12, 25)].into(), ..CalendarDays::default() };
     let (window, utc) = (window("sleep 00:00-24:00"), TimeZone::UTC);
-    let rota = WindowTimeline {
+    let timeline = WindowTimeline {
         calendar: Some((&days, CalendarEffect::Awake)),
         ..WindowTimeline::new(&window, &utc)
     };
-    assert_eq!(rota.next_change(at("2027-01-01T00:00:00Z")), Some(at("2027-12-25T00:00:00Z")));
+    assert_eq!(timeline.next_change(at("2027-01-01T00:00:00Z")), Some(at("2027-12-25T00:00:00Z")));
 }
 
 #[test]
@@ -163,17 +164,21 @@ fn a_dropped_sleep_is_awake_as_a_whole() {
     let utc = TimeZone::UTC;
     for text in ["sleep 20:00-08:00", "awake 08:00-20:00"] {
         let window = window(text);
-        let rota =
+        let timeline =
             WindowTimeline { skip: Some(at("2027-01-05T20:00:00Z")), ..WindowTimeline::new(&window, &utc) };
-        assert_eq!(rota.vote(at("2027-01-05T23:00:00Z")).mood(), Phase::Awake, "{text}");
-        assert_eq!(rota.vote(at("2027-01-06T23:00:00Z")).mood(), Phase::Asleep, "{text}");
-        assert_eq!(rota.next_change(at("2027-01-05T12:00:00Z")), Some(at("2027-01-06T20:00:00Z")), "{text}");
+        assert_eq!(timeline.vote(at("2027-01-05T23:00:00Z")).phase(), Phase::Awake, "{text}");
+        assert_eq!(timeline.vote(at("2027-01-06T23:00:00Z")).phase(), Phase::Asleep, "{text}");
+        assert_eq!(
+            timeline.next_change(at("2027-01-05T12:00:00Z")),
+            Some(at("2027-01-06T20:00:00Z")),
+            "{text}"
+        );
     }
     // Of many days, of which each goes on with the one before.
     let window = window("sleep Mon-Fri 00:00-24:00");
-    let rota =
+    let timeline =
         WindowTimeline { skip: Some(at("2027-01-04T00:00:00Z")), ..WindowTimeline::new(&window, &utc) };
-    assert_eq!(rota.next_change(at("2027-01-07T12:00:00Z")), Some(at("2027-01-11T00:00:00Z")));
+    assert_eq!(timeline.next_change(at("2027-01-07T12:00:00Z")), Some(at("2027-01-11T00:00:00Z")));
 }
 
 /// The zones of the property: whole, half and quarter hours, both hemispheres, changes at midnight and by half an
@@ -241,14 +246,14 @@ impl Walk<'_> {
 }
 
 fn agrees(window: &Window, zone: &TimeZone, from: Timestamp, days: i64) {
-    let rota = WindowTimeline::new(window, zone);
+    let timeline = WindowTimeline::new(window, zone);
     let until = shift(from, days);
     // Nine days earlier, so that what is under way at `from` is known.
     let begin = shift(from, -BEYOND);
     let mut walk = Walk { window, zone, shown: 0, open: Vec::new() };
     walk.shown = walk.wall(begin);
-    let mut changes = rota.changes(from, until).into_iter().peekable();
-    let mut inside = rota.vote(from).mood() == window.names;
+    let mut changes = timeline.changes(from, until).into_iter().peekable();
+    let mut inside = timeline.vote(from).phase() == window.names;
     let mut at = begin;
     while at < until {
         let walked = walk.step(at);
@@ -309,10 +314,10 @@ proptest! {
         let window = window_of(&parts, asleep);
         let days = CalendarDays { yearly: (1..=12).map(|month| (month, 7)).collect(), ..CalendarDays::default() };
         let zone = zone(ZONES[zone_index]);
-        let rota = WindowTimeline { calendar: effect.map(|effect| (&days, effect)), ..WindowTimeline::new(&window, &zone) };
+        let timeline = WindowTimeline { calendar: effect.map(|effect| (&days, effect)), ..WindowTimeline::new(&window, &zone) };
         for minute in minutes {
             let at = at("2026-01-01T00:00:00Z").checked_add(minute.minutes()).expect("an instant");
-            prop_assert_eq!(rota.names(at), rota.written(at, at, BEYOND).iter().any(|one| one.holds(at)), "{}", at);
+            prop_assert_eq!(timeline.names(at), timeline.written(at, at, BEYOND).iter().any(|one| one.holds(at)), "{}", at);
         }
     }
 }

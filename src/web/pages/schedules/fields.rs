@@ -166,8 +166,8 @@ pub struct Difference {
 }
 
 /// What the form holds: nothing checked. Beside the fields of the table there are `rev`, the revision it was made from;
-/// `save`, the button that was pressed (`on`, `off`, `next` for on but from the next nap, `dry` for a dry run, empty for
-/// a preview); and what the views of a rule hold.
+/// `save`, the button that was pressed (`on`, `off`, `next` for on but from the next nap, `dry` for a dry run, empty
+/// for a preview); and what the views of a rule hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     pub(super) typed: Typed,

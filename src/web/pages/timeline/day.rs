@@ -241,7 +241,7 @@ fn lane(
     let lived = if day.start < end { timeline::lived(deeds, day.start, end, ends) } else { Vec::new() };
     let bands = plan
         .iter()
-        .filter_map(|one| band(day, one, one.what.map(mood), false))
+        .filter_map(|one| band(day, one, one.what.map(phase), false))
         .chain(lived.iter().filter_map(|one| band(day, one, trace(one.what), true)))
         .collect();
     let fires = events.iter().filter(|event| matches!(event.kind, EventKind::Fire(_)) && event.acts);
@@ -351,7 +351,7 @@ fn band<T>(day: Day, one: &Stretch<T>, class: Option<&'static str>, lived: bool)
     Some(Band { x, width: end - x, class: class?, lived }).filter(|band| band.width > 0)
 }
 
-fn mood(wanted: DesiredState) -> &'static str {
+fn phase(wanted: DesiredState) -> &'static str {
     match wanted {
         DesiredState::Asleep => "napping",
         DesiredState::Awake => "running",

@@ -24,8 +24,8 @@ pub(in crate::web::pages::stacks) fn routes() -> Routes {
         .post("/needs/storage", Access::OPERATOR, storage)
 }
 
-/// Hides a line from who asks. One that is not there any more, or that something new happened to since, is left as it is:
-/// the list that comes back shows how it is now.
+/// Hides a line from who asks. One that is not there any more, or that something new happened to since, is left as it
+/// is: the list that comes back shows how it is now.
 async fn hide(page: Page, Path(id): Path<String>) -> Result<Response> {
     let needs = Sight::look(&page).await?.needs(&page.shell.now);
     let told = match needs.iter().find(|need| !need.id.is_empty() && need.id == id) {

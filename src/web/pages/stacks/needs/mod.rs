@@ -39,7 +39,8 @@ impl Cure {
 /// Something a person should look at.
 #[derive(Default)]
 pub(super) struct Need {
-    /// Stands for the thing and what happened to it: something new makes it another one. Empty where it cannot be hidden.
+    /// Stands for the thing and what happened to it: something new makes it another one. Empty where it cannot be
+    /// hidden.
     pub id: String,
     /// `bad` or `warn`.
     pub tone: &'static str,
@@ -105,8 +106,9 @@ impl Sight {
     }
 
     /// What does not answer or store, what is unwell or failed now, stacks that are only partly up, what is not as its
-    /// rule says, labels that mean nothing, schedules that nobody keeps, and each target whose newest run failed not long
-    /// ago. The newest first; what has no known beginning comes last, but for what keeps DockNap itself from its work.
+    /// rule says, labels that mean nothing, schedules that nobody keeps, and each target whose newest run failed not
+    /// long ago. The newest first; what has no known beginning comes last, but for what keeps DockNap itself from its
+    /// work.
     pub(super) fn needs(&self, now: &Now) -> Vec<Need> {
         let mut needs = lines::all(self, now);
         needs.sort_by_key(|need| (!need.id.is_empty(), Reverse(need.at.map(jiff::Timestamp::as_second))));
