@@ -13,10 +13,11 @@ use sha2::{Digest, Sha256};
 use crate::support::app::{NOW, TestApp};
 use crate::support::bench::Bench;
 
-/// Forms that are refused, and what is not there: no GET route shows them.
-const SENT: [(&str, &[(&str, &str)]); 12] = [
+/// Forms that are refused, and what is not there, with the status: no GET route shows them.
+const SENT: [(&str, u16, &[(&str, &str)]); 14] = [
     (
         "/schedules",
+        422,
         &[
             ("target", ""),
             ("kind", "cron"),
@@ -24,28 +25,35 @@ const SENT: [(&str, &[(&str, &str)]); 12] = [
             ("cron", "61 23 * * *"),
             ("action", "stop"),
             ("priority", "x"),
+            ("save", "on"),
         ],
     ),
-    ("/schedules", &[("target", ""), ("kind", "window"), ("view", "week"), ("window", "")]),
-    ("/schedules/preview", &[("kind", "window"), ("view", "text"), ("window", "sleep 23:00-07:00")]),
-    ("/overrides", &[("target", ""), ("state", "hold"), ("until", "at"), ("at", ""), ("reason", "")]),
-    ("/calendars", &[("name", ""), ("dates", "2026-13-01")]),
-    ("/users", &[("name", ""), ("role", "nobody")]),
-    ("/profile/password", &[("current", ""), ("password", "short"), ("again", "other")]),
-    ("/settings", &[("zone", "Nowhere")]),
-    ("/login", &[("name", "nobody"), ("password", "wrong")]),
-    ("/runs/none/undo", &[]),
-    ("/stacks/0123456789abcdef/nap", &[]),
-    ("/no-such-page", &[]),
+    (
+        "/schedules",
+        422,
+        &[("target", ""), ("kind", "window"), ("view", "week"), ("window", ""), ("save", "on")],
+    ),
+    ("/schedules/preview", 200, &[("kind", "window"), ("view", "text"), ("window", "sleep 23:00-07:00")]),
+    ("/overrides", 422, &[("target", ""), ("state", "hold"), ("until", "at"), ("at", ""), ("reason", "")]),
+    ("/calendars", 422, &[("name", ""), ("dates", "2026-13-01")]),
+    ("/users", 422, &[("name", ""), ("role", "nobody")]),
+    ("/profile", 422, &[("timezone", "Nowhere")]),
+    ("/profile/password", 422, &[("current", ""), ("password", "short"), ("again", "other")]),
+    ("/settings/zone", 422, &[("timezone", "Nowhere")]),
+    ("/settings/report", 422, &[("watts_per_core", "much")]),
+    ("/login", 401, &[("name", "nobody"), ("password", "wrong")]),
+    ("/runs/none/undo", 404, &[]),
+    ("/stacks/0123456789abcdef/nap", 404, &[]),
+    ("/no-such-page", 404, &[]),
 ];
 
 /// `(what, html)` of everything.
 async fn everything() -> Vec<(String, String)> {
     let (test, mut all) = crate::goldens::every_html().await;
     let mut admin = test.browser(Role::Admin).await;
-    for (path, form) in SENT {
+    for (path, status, form) in SENT {
         let answer = admin.post(path, form).await;
-        assert!(answer.status < 500, "POST {path}: {}", answer.body);
+        assert_eq!(answer.status, status, "POST {path} {form:?}: {}", answer.body);
         all.push((format!("POST {path} {form:?}"), answer.body));
     }
     assert!(all.len() > 300, "the pages are where they were: {}", all.len());
@@ -208,7 +216,7 @@ async fn what_the_browser_loads_stays_small_and_at_home() {
     }
     assert_eq!(sizes.len(), 3, "one style sheet, what others made, our own: {sizes:?}");
     let sum: usize = sizes.iter().map(|(_, size)| size).sum();
-    // As they are written, with their comments, compressed as a page is: 3 KB more than squeezed.
+    // As they are written, comments included, and compressed as a page is.
     assert!(sum <= 30 * 1024, "scripts and styles are {sum} bytes gzipped (rulings: sizes): {sizes:?}");
 }
 

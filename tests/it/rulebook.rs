@@ -252,20 +252,7 @@ async fn a_second_connection_changes_what_serve_goes_by(database: TestDb) {
     assert_eq!(stack("desired").await, "none");
 
     // The command line …
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_docknap"))
-        .args(["user", "create", "bob", "--role", "viewer"])
-        .env_clear()
-        .envs(settings.iter().cloned())
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut stdin = child.stdin.take().expect("it is piped");
-    std::io::Write::write_all(&mut stdin, b"a walk along the harbour\n").expect("it reads");
-    drop(stdin);
-    let done = child.wait_with_output().expect("it ends");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    Program::create_bob(&settings, "a walk along the harbour");
     let body = json!({"username": "bob", "password": "a walk along the harbour"});
     assert_eq!(program.post("/api/auth/login", &body).await.0, 200, "he is let in");
 

@@ -221,22 +221,13 @@ async fn the_command_line_writes_beside_the_one_that_acts() {
     let (test, url, simulated, home) = stage().await;
     let mut first = start(&url, &simulated.control.docker_host(), home.path(), "first");
     first.serves().await;
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_docknap"))
-        .args(["user", "create", "bob", "--role", "viewer"])
-        .env_clear()
-        .env("DOCKNAP_DATA_DIR", home.path().join("cli"))
-        .env("DOCKNAP_DATABASE_URL", &url)
-        .env("DOCKNAP_SECRET_KEY", "k".repeat(40))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut stdin = child.stdin.take().expect("it is piped");
-    std::io::Write::write_all(&mut stdin, b"a walk along the harbour\n").expect("it reads");
-    drop(stdin);
-    let done = child.wait_with_output().expect("it ends");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let settings = [
+        ("DOCKNAP_DATA_DIR", home.path().join("cli").display().to_string()),
+        ("DOCKNAP_DATABASE_URL", url.clone()),
+        ("DOCKNAP_SECRET_KEY", "k".repeat(40)),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value));
+    Program::create_bob(&settings, "a walk along the harbour");
     let bob = docknap::db::users::find_by_name(&test.db, "bob").await.expect("reads");
     assert!(bob.is_some(), "it is stored");
     let body = json!({"username": "bob", "password": "a walk along the harbour"});

@@ -72,6 +72,24 @@ impl Program {
         Command::new(env!("CARGO_BIN_EXE_docknap"))
     }
 
+    /// Adds the viewer `bob` by the command line, with this password.
+    pub fn create_bob(settings: &[(String, String)], password: &str) {
+        let mut child = Self::binary()
+            .args(["user", "create", "bob", "--role", "viewer"])
+            .env_clear()
+            .envs(settings.iter().cloned())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        std::io::Write::write_all(&mut stdin, format!("{password}\n").as_bytes()).expect("it reads");
+        drop(stdin);
+        let done = child.wait_with_output().expect("it ends");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
     /// What it has said so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
