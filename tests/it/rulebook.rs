@@ -260,12 +260,15 @@ async fn a_second_connection_changes_what_serve_goes_by(database: TestDb) {
     let now = docknap::clock::Clock::system().now();
     write(&other, async |tx| {
         db::schedules::insert(tx, &always_asleep("s1", now)).await.expect("stores");
-        db::settings::put(tx, "timezone", "Asia/Tokyo", Timestamp::UNIX_EPOCH).await.expect("stores");
     })
     .await;
     assert_eq!(stack("desired").await, "asleep");
+    write(&other, async |tx| {
+        db::settings::put(tx, "timezone", "Asia/Tokyo", Timestamp::UNIX_EPOCH).await.expect("stores");
+    })
+    .await;
     assert_eq!(program.get("/api/schedules/s1").await["effective_timezone"], "Asia/Tokyo");
-    // Whatever makes the scheduler look: the next pass knows the window.
+    // The end of a run makes the scheduler look: that pass knows the window.
     let restart = program.post("/api/containers/local/lone/restart", &json!({})).await;
     assert!(restart.0 < 300, "{restart:?}");
     wait::until("the stack sleeps", PATIENCE, async || stack("status").await == "stopped").await;
