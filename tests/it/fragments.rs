@@ -13,8 +13,11 @@ use sha2::{Digest, Sha256};
 use crate::support::app::{NOW, TestApp};
 use crate::support::bench::Bench;
 
-/// Forms that are refused, and what is not there, with the status: no GET route shows them.
-const SENT: [(&str, u16, &[(&str, &str)]); 14] = [
+/// A form as it is sent: path, status of the answer, fields.
+type SentForm = (&'static str, u16, &'static [(&'static str, &'static str)]);
+
+/// Forms that are refused, and what is not there: no GET route shows them.
+const SENT: [SentForm; 14] = [
     (
         "/schedules",
         422,
