@@ -14,7 +14,7 @@ use docknap::domain::inventory::{
     self, Container, ContainerState, Health, Inventory, Kind, Link, RestartPolicy,
 };
 use docknap::domain::nap::Naps;
-use docknap::domain::plan::{Restore, Wish, plan};
+use docknap::domain::plan::{PlanRequest, Restore, plan};
 use docknap::domain::schedule::{Reading, When};
 use docknap::domain::target::{ContainerIdentity, Subject};
 use docknap::domain::window::{Window, WindowTimeline};
@@ -118,7 +118,7 @@ fn plans(criterion: &mut Criterion) {
         let subject = Subject::Stack("stack-0003".to_owned());
         criterion.bench_function(&format!("plan/one stack of {many} containers"), |b| {
             b.iter(|| {
-                let wish = Wish {
+                let request = PlanRequest {
                     subject: &subject,
                     action: Action::Stop,
                     naps: &naps,
@@ -129,7 +129,7 @@ fn plans(criterion: &mut Criterion) {
                     leave: &leave,
                     zone: &TimeZone::UTC,
                 };
-                plan(black_box(wish), &inventory)
+                plan(black_box(request), &inventory)
             });
         });
     }

@@ -18,13 +18,13 @@ use crate::app::auth::password::Cost;
 use crate::app::auth::{KeyError, OpenError, setup};
 use crate::app::execute::runner;
 use crate::app::notices;
-use crate::app::{Activator, App, Auth, Bus, Execution, IdSource, Outside, Parts, Vitals};
+use crate::app::{Activator, ActiveRuns, App, Auth, Bus, ExternalChanges, IdSource, Parts, Vitals};
 use crate::app::{locks, order, traces};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::engine::{Durability, FileLock, Holder, Lease};
 use crate::db::{Db, DbError};
-use crate::docker::self_detection::Clues;
+use crate::docker::self_detection::SelfHints;
 use crate::docker::{Endpoint, Host, Hosts, Settings};
 use crate::domain::ids::HostId;
 use crate::domain::text::chain;
@@ -137,10 +137,10 @@ async fn services(config: Config, clock: Clock, db: Db) -> Result<App, StartErro
         bus: Bus::default(),
         scheduler: Activator::default(),
         hosts: Hosts::new(local),
-        execution: Execution::default(),
+        active_runs: ActiveRuns::default(),
         answering: crate::app::idempotency::AtWork::default(),
-        outside: Outside::default(),
-        soon: crate::app::soon::Soon::default(),
+        external_changes: ExternalChanges::default(),
+        upcoming: crate::app::upcoming::Upcoming::default(),
         rulebook: crate::app::rulebook::LastRead::default(),
         sleeps: Activator::default(),
         auth,
@@ -389,7 +389,7 @@ fn local_host(config: &Config, clock: &Clock) -> Result<Arc<Host>, StartError> {
         endpoint,
         protect: config.protect.clone(),
         database_host: config.database_host(),
-        clues: Clues::read(),
+        hints: SelfHints::read(),
     };
     Ok(Host::new(HostId::local(), settings, clock.clone()))
 }

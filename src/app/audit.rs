@@ -116,11 +116,11 @@ pub struct AuditFilter {
 
 impl AuditFilter {
     /// What is asked of storage: for whoever is no admin their own rows only (rulings 21).
-    fn wanted<'a>(&'a self, actor: &'a Actor) -> db::audit::Wanted<'a> {
+    fn wanted<'a>(&'a self, actor: &'a Actor) -> db::audit::AuditSelection<'a> {
         let own = (!actor.role.allows(Permission::Administer))
             // An actor without an account has no rows of its own; an id nobody has finds none.
             .then(|| actor.reference.id.as_deref().unwrap_or_default());
-        db::audit::Wanted {
+        db::audit::AuditSelection {
             actor_id: own,
             actor_name: self.actor.as_deref(),
             object_type: self.object_type.as_deref(),
@@ -141,8 +141,11 @@ impl AuditFilter {
 pub async fn list(app: &App, actor: &Actor, filter: &AuditFilter, page: &Page) -> Result<Paged<AuditRow>> {
     actor.require(Permission::View)?;
     let filter = within(app, filter).await?;
-    let wanted =
-        db::audit::Wanted { before: page.cursor.as_deref(), limit: page.fetch(), ..filter.wanted(actor) };
+    let wanted = db::audit::AuditSelection {
+        before: page.cursor.as_deref(),
+        limit: page.fetch(),
+        ..filter.wanted(actor)
+    };
     let rows = db::audit::list(&app.db, &wanted).await?;
     Ok(page.cut(rows, |row| row.id.0.clone()))
 }

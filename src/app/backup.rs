@@ -11,7 +11,7 @@ use super::{App, zone};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::engine::{FileLock, backup};
-use crate::db::schedules::Wanted;
+use crate::db::schedules::ScheduleSelection;
 use crate::db::{self, Db, DbError, Result};
 use crate::domain::cron::Cron;
 use crate::domain::ids::ScheduleId;
@@ -87,7 +87,7 @@ async fn coming(db: &Db, config: &Config, now: Timestamp) -> Result<Vec<(Schedul
         .flatten()
         .find_map(|name| time::zone(name).ok())
         .unwrap_or(TimeZone::UTC);
-    let wanted = Wanted { enabled: Some(true), limit: i64::MAX, ..Wanted::default() };
+    let wanted = ScheduleSelection { enabled: Some(true), limit: i64::MAX, ..ScheduleSelection::default() };
     let schedules = db::schedules::list(db, &wanted).await?;
     Ok(schedules
         .into_iter()

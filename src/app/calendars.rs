@@ -289,7 +289,7 @@ async fn reschedule(tx: &mut Tx, app: &App, calendar: &Calendar, book: &RuleBook
 
 /// Lets windows be looked at again, and tells the browsers.
 fn changed(app: &App) {
-    app.outside.rules_changed();
+    app.external_changes.rules_changed();
     app.scheduler.wake();
     app.bus.send(Live::Schedules);
 }

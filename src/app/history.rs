@@ -44,8 +44,8 @@ pub struct RunFilter {
 }
 
 impl RunFilter {
-    fn wanted<'a>(&'a self, touching: &'a [ContainerIdentity]) -> db::history::Wanted<'a> {
-        db::history::Wanted {
+    fn wanted<'a>(&'a self, touching: &'a [ContainerIdentity]) -> db::history::RunSelection<'a> {
+        db::history::RunSelection {
             host: self.host.as_ref(),
             target: self.target.as_ref(),
             touching,
@@ -224,7 +224,8 @@ pub async fn schedules_now(app: &App, actor: &Actor) -> Result<Vec<(ScheduleId, 
     /// More than anybody reads in a list to pick from.
     const MOST: i64 = 300;
     actor.require(Permission::View)?;
-    let wanted = db::schedules::Wanted { limit: MOST, ..db::schedules::Wanted::default() };
+    let wanted =
+        db::schedules::ScheduleSelection { limit: MOST, ..db::schedules::ScheduleSelection::default() };
     let schedules = db::schedules::list(&app.db, &wanted).await?;
     Ok(schedules.into_iter().map(|schedule| (schedule.id.clone(), schedule.title())).collect())
 }

@@ -69,7 +69,8 @@ impl ManualChange<'_> {
                         self.leave_to_their_own(&mut members, &target);
                     }
                     let new = self.respected(&target, wanted, until);
-                    overrides::respect(tx, self.app, self.actor, new, &target.host, &members, now).await?;
+                    overrides::record_override(tx, self.app, self.actor, new, &target.host, &members, now)
+                        .await?;
                 }
                 Some(Answer::Enforce(wanted)) => {
                     // What the run leaves as it is, was so on purpose.
@@ -95,7 +96,7 @@ impl ManualChange<'_> {
         let changes = members.iter().any(|(_, was)| was.is_some());
         let extends = self.rules.overrides().iter().any(|one| one.reach == new.reach && one.puts_back);
         let new = NewOverride { puts_back: new.puts_back && (changes || extends), ..new };
-        overrides::respect(tx, self.app, self.actor, new, &target.host, &members, self.now).await
+        overrides::record_override(tx, self.app, self.actor, new, &target.host, &members, self.now).await
     }
 
     /// The members that an override of a target speaks for, with how each was before the run changes it.

@@ -252,7 +252,7 @@ fn runs(text: &mut Text, app: &App) {
 
 /// The schedules as they are stored.
 async fn schedules(text: &mut Text, app: &App) -> Result<()> {
-    let all = db::schedules::Wanted {
+    let all = db::schedules::ScheduleSelection {
         host: None,
         target: None,
         enabled: None,

@@ -22,11 +22,13 @@ pub mod audit;
 pub mod auth;
 pub mod backup;
 
+pub mod attention;
 pub mod calendars;
 pub mod docker_check;
 mod draft;
 pub mod error;
 pub mod execute;
+pub mod external_changes;
 pub mod health;
 pub mod history;
 pub mod idempotency;
@@ -35,11 +37,8 @@ pub mod locks;
 pub(crate) mod manual_changes;
 pub mod metrics;
 pub mod nap;
-pub mod near;
-pub mod needs;
 pub mod notices;
 pub mod order;
-pub mod outside;
 pub mod overrides;
 pub mod paging;
 pub mod profile;
@@ -48,12 +47,13 @@ pub mod rulebook;
 pub mod schedules;
 pub mod settings;
 pub mod simulate;
-pub mod soon;
 pub mod stacks;
+pub mod suggest;
 pub mod summary;
 pub mod targets;
 pub mod timeline;
 pub mod traces;
+pub mod upcoming;
 pub mod user_links;
 pub mod users;
 pub mod vitals;
@@ -61,9 +61,9 @@ pub mod zone;
 
 pub use auth::Auth;
 pub use error::{Error, FieldError, Result};
-pub use execute::Execution;
+pub use execute::ActiveRuns;
+pub use external_changes::ExternalChanges;
 pub use ids::IdSource;
-pub use outside::Outside;
 pub use vitals::Vitals;
 
 /// Everything a service needs. Cheap to clone.
@@ -86,13 +86,13 @@ pub struct Parts {
     /// The Engines.
     pub hosts: Hosts,
     /// What is being done to containers right now.
-    pub execution: Execution,
+    pub active_runs: ActiveRuns,
     /// Requests with an `Idempotency-Key` that are being answered.
     pub answering: idempotency::AtWork,
     /// What others do to containers, until the scheduler looks.
-    pub outside: Outside,
+    pub external_changes: ExternalChanges,
     /// Sleeps that are near.
-    pub soon: soon::Soon,
+    pub upcoming: upcoming::Upcoming,
     /// Rules and naps, as they were read last.
     pub rulebook: rulebook::LastRead,
     /// Wakes [`report::keep`]: what is remembered as asleep may be awake.

@@ -21,7 +21,7 @@ use crate::domain::window::Window;
 
 /// How a nap or a wake is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct NapRequest {
     /// Until when: as [`overrides::end`] reads it; empty = until the windows' next edge the other way.
     pub until: Option<String>,
     /// Why; may be empty.
@@ -30,7 +30,7 @@ pub struct Asked {
     pub schedule: Option<(ScheduleId, String)>,
 }
 
-impl Asked {
+impl NapRequest {
     fn why(&self) -> &str {
         self.reason.as_deref().map(str::trim).unwrap_or_default()
     }
@@ -109,7 +109,7 @@ pub async fn nap(
     app: &App,
     actor: &Actor,
     target: &Target,
-    asked: &Asked,
+    asked: &NapRequest,
     trigger: Trigger,
 ) -> Result<Submitted> {
     actor.require(Permission::Operate)?;
@@ -125,7 +125,7 @@ pub async fn wake(
     app: &App,
     actor: &Actor,
     target: &Target,
-    asked: &Asked,
+    asked: &NapRequest,
     trigger: Trigger,
 ) -> Result<Submitted> {
     actor.require(Permission::Operate)?;
@@ -141,7 +141,7 @@ async fn lasting(
     app: &App,
     actor: &Actor,
     target: &Target,
-    asked: &Asked,
+    asked: &NapRequest,
     wanted: DesiredState,
 ) -> Result<Option<NewOverride>> {
     let typed = asked.until.as_deref().map(str::trim).filter(|text| !text.is_empty());

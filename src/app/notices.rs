@@ -18,10 +18,10 @@ pub async fn pass_on(app: App, stop: CancellationToken) {
                 match notices.recv().await {
                     Ok(Notice::Link) => {
                         let now = host.by_engine(app.clock.now());
-                        app.outside.link(host.id(), host.inventory().is_connected(), now);
+                        app.external_changes.link(host.id(), host.inventory().is_connected(), now);
                         app.bus.send(Live::Hosts);
                         app.sleeps.wake();
-                        app.execution.wake();
+                        app.active_runs.wake();
                         app.scheduler.wake();
                     }
                     Ok(Notice::List) => app.bus.send(Live::Hosts),
@@ -29,16 +29,16 @@ pub async fn pass_on(app: App, stop: CancellationToken) {
                     Ok(Notice::Container(key)) => app.bus.send(Live::Container(key)),
                     Ok(Notice::Sighted(sighting)) => {
                         app.sleeps.wake();
-                        if app.outside.sighted(host.id(), *sighting) {
+                        if app.external_changes.sighted(host.id(), *sighting) {
                             app.scheduler.wake();
                         }
                     }
                     // Some were lost: the browsers look at everything, and so does the runner.
                     Err(RecvError::Lagged(_)) => {
-                        app.outside.link(host.id(), false, host.by_engine(app.clock.now()));
+                        app.external_changes.link(host.id(), false, host.by_engine(app.clock.now()));
                         app.bus.send(Live::Hosts);
                         app.sleeps.wake();
-                        app.execution.wake();
+                        app.active_runs.wake();
                         app.scheduler.wake();
                     }
                     Err(RecvError::Closed) => return,

@@ -246,7 +246,7 @@ async fn impose(
 /// As [`impose`] for what somebody did by hand to these containers at `now`: nothing is left to do for it. What an
 /// override of one of them alone wanted otherwise is over: it is narrower, and would undo at once what was asked for
 /// now.
-pub(crate) async fn respect(
+pub(crate) async fn record_override(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
@@ -382,9 +382,9 @@ pub(crate) async fn record(
 
 /// Tells the scheduler and the browsers.
 pub(crate) fn changed(app: &App) {
-    app.outside.rules_changed();
+    app.external_changes.rules_changed();
     app.scheduler.wake();
     // A run that a guard holds back may have to end.
-    app.execution.wake();
+    app.active_runs.wake();
     app.bus.send(Live::Overrides);
 }

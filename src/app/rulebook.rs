@@ -203,7 +203,11 @@ impl RuleBook {
     /// What fires next for each target, a skipped occurrence left out. What windows do is told by what is wanted.
     pub(super) async fn fires_by_target(&self, app: &App) -> Result<Arc<FiresByTarget>> {
         let read = async || {
-            let all = db::schedules::Wanted { enabled: Some(true), limit: i64::MAX, ..Default::default() };
+            let all = db::schedules::ScheduleSelection {
+                enabled: Some(true),
+                limit: i64::MAX,
+                ..Default::default()
+            };
             let mut fires = FiresByTarget::new();
             for schedule in db::schedules::list(&app.db, &all).await? {
                 if let Some(at) = self.next_at(&schedule).filter(|_| !schedule.is_window()) {

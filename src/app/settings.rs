@@ -149,7 +149,7 @@ pub async fn set_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
     let change = Change { field: "timezone".to_owned(), old, new: Some(name) };
     changed(app, actor, "time zone", vec![change]).store(&mut tx).await?;
     tx.commit().await?;
-    app.outside.rules_changed();
+    app.external_changes.rules_changed();
     app.scheduler.wake();
     app.bus.send(Live::Schedules);
     Ok(())

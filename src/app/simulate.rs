@@ -163,7 +163,8 @@ fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
 /// Everything that decides, from what is stored now.
 async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Ground> {
     let is_asked = |target: &Target| only.is_none_or(|only| only.shares_container(target));
-    let wanted = db::schedules::Wanted { enabled: Some(true), limit: i64::MAX, ..Default::default() };
+    let wanted =
+        db::schedules::ScheduleSelection { enabled: Some(true), limit: i64::MAX, ..Default::default() };
     let mut schedules = db::schedules::list(&app.db, &wanted).await?;
     schedules.retain(|schedule| !schedule.is_window() && is_asked(&schedule.spec.target));
     let rules = &book.rules;

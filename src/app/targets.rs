@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::App;
 use super::error::{Error, Result};
-use super::near::near;
+use super::suggest::suggest;
 use crate::docker::Host;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Container, Inventory, Kind, Link, is_replaced_name};
@@ -170,8 +170,8 @@ pub(super) fn known(inventory: &Inventory, target: &Target) -> Result<()> {
 /// There is none of this name or key.
 pub(super) fn not_found(inventory: &Inventory, target_type: TargetType, name: &str) -> Error {
     let near = match target_type {
-        TargetType::Stack => near(name, inventory.stacks().iter().map(|stack| stack.name.as_str())),
-        TargetType::Container => near(name, inventory.containers.iter().map(|one| one.name.as_str())),
+        TargetType::Stack => suggest(name, inventory.stacks().iter().map(|stack| stack.name.as_str())),
+        TargetType::Container => suggest(name, inventory.containers.iter().map(|one| one.name.as_str())),
     };
     Error::NotFound { what: target_type.as_str(), name: name.to_owned(), near }
 }

@@ -20,7 +20,7 @@ use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState, Step, StepState};
 use crate::domain::schedule::{Reading, Schedule, When};
 use crate::domain::target::{Subject, Target};
-use crate::domain::timeline::{Day, Deed};
+use crate::domain::timeline::{Day, DoneAction};
 use crate::domain::window::Window;
 
 /// Runs shown at most; where there are more, the oldest are left out.
@@ -32,7 +32,7 @@ pub const FEED_DAYS: i64 = 60;
 
 /// What is asked.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct TimelineFilter {
     /// The first instant.
     pub from: Timestamp,
     /// The first instant after it.
@@ -43,7 +43,7 @@ pub struct Wanted {
 
 /// A stretch of time.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct TimelineData {
     /// What is to come in it; `None` where all of it has passed.
     pub foretold: Option<Foretold>,
     /// What ended in it, the oldest first.
@@ -73,7 +73,7 @@ pub struct Unreadable {
 ///
 /// # Errors
 /// [`Error::Invalid`] for a stretch that is none, too long or too far away.
-pub async fn look(app: &App, actor: &Actor, wanted: &Wanted) -> Result<Look> {
+pub async fn look(app: &App, actor: &Actor, wanted: &TimelineFilter) -> Result<TimelineData> {
     actor.require(Permission::View)?;
     if wanted.until <= wanted.from {
         return Err(Error::Invalid(vec![FieldError::new("to", "use a day that is not before the first")]));
@@ -100,7 +100,7 @@ pub async fn look(app: &App, actor: &Actor, wanted: &Wanted) -> Result<Look> {
         runs.retain(|run| touches(run, wanted.target.as_ref()));
     }
     let last = wanted.until.checked_sub(1.millisecond()).unwrap_or(wanted.until);
-    Ok(Look {
+    Ok(TimelineData {
         foretold,
         runs,
         runs_since,
@@ -122,7 +122,7 @@ pub async fn deeds(
     day: &Day,
     runs: &[Run],
     targets: &[Target],
-) -> Result<BTreeMap<Target, Vec<Deed>>> {
+) -> Result<BTreeMap<Target, Vec<DoneAction>>> {
     actor.require(Permission::View)?;
     let back = day.start.checked_sub((BACK * 24).hours()).unwrap_or(day.start);
     let before = db::timeline::last_before(&app.db, back, day.start).await?;
@@ -139,12 +139,12 @@ pub async fn deeds(
     let steps = db::history::steps(&app.db, &touching).await?;
     let mut found = BTreeMap::new();
     for target in targets {
-        let mut deeds: Vec<Deed> = match &target.subject {
+        let mut deeds: Vec<DoneAction> = match &target.subject {
             Subject::Stack(_) => {
                 let own = all.iter().filter(|run| run.target == *target);
                 own.filter_map(|run| {
                     let whole = run.state == RunState::Succeeded;
-                    Some(Deed { at: run.finished_at?, action: run.action, whole })
+                    Some(DoneAction { at: run.finished_at?, action: run.action, whole })
                 })
                 .collect()
             }
@@ -154,8 +154,9 @@ pub async fn deeds(
                         && step.identity == *identity
                         && step.state == StepState::Succeeded
                 });
-                let deed =
-                    |step: &Step| Some(Deed { at: step.finished_at?, action: step.action, whole: true });
+                let deed = |step: &Step| {
+                    Some(DoneAction { at: step.finished_at?, action: step.action, whole: true })
+                };
                 own.filter_map(deed).collect()
             }
         };
@@ -167,7 +168,8 @@ pub async fn deeds(
 
 /// Schedules that are on and whose text is not understood.
 async fn unreadable(app: &App) -> Result<Vec<Unreadable>> {
-    let wanted = db::schedules::Wanted { enabled: Some(true), limit: i64::MAX, ..Default::default() };
+    let wanted =
+        db::schedules::ScheduleSelection { enabled: Some(true), limit: i64::MAX, ..Default::default() };
     let book = RuleBook::load(app).await?;
     let mut found = Vec::new();
     for schedule in db::schedules::list(&app.db, &wanted).await? {

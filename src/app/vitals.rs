@@ -136,7 +136,7 @@ async fn stores(app: &App) -> bool {
         if well && was_ill {
             // What could not be stored is tried again now, not after its wait.
             app.scheduler.wake();
-            app.execution.wake();
+            app.active_runs.wake();
         }
         *last = (number, well);
     }

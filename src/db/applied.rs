@@ -61,7 +61,12 @@ pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, appli
 }
 
 /// The run that was to make it so failed for this container. Where something else was applied since, nothing changes.
-pub async fn unsettle(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, state: Phase) -> Result<()> {
+pub async fn mark_unapplied(
+    tx: &mut Tx,
+    host: &HostId,
+    identity: &ContainerIdentity,
+    state: Phase,
+) -> Result<()> {
     exec_tx!(
         tx,
         "UPDATE applied SET settled = FALSE WHERE host_id = $1 AND identity = $2 AND state = $3 AND settled = TRUE",

@@ -38,7 +38,7 @@ pub async fn insert(tx: &mut Tx, rows: Vec<AuditRow>) -> Result<()> {
 
 /// Which rows [`list`] answers; `None` = any.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted<'a> {
+pub struct AuditSelection<'a> {
     /// Of this account only.
     pub actor_id: Option<&'a str>,
     /// By somebody of this name.
@@ -66,7 +66,7 @@ pub struct Wanted<'a> {
 }
 
 /// What the rows wanted have in common, but for where they begin.
-fn conditions(wanted: &Wanted<'_>) -> Conditions {
+fn conditions(wanted: &AuditSelection<'_>) -> Conditions {
     let mut conditions = Conditions::default();
     conditions.is("actor_id", wanted.actor_id);
     conditions.is("object_type", wanted.object_type);
@@ -119,7 +119,7 @@ struct Row {
 ///
 /// # Errors
 /// What the engine answered; [`DbError::Damaged`] where a detail is not what [`insert`] writes.
-pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<AuditRow>> {
+pub async fn list(db: &Db, wanted: &AuditSelection<'_>) -> Result<Vec<AuditRow>> {
     let mut conditions = conditions(wanted);
     if let Some(before) = wanted.before {
         let bound = conditions.bind(before);
@@ -155,12 +155,14 @@ pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<AuditRow>> {
 /// not end well: refused, failed, partly done, cut off.
 pub async fn activity(
     db: &Db,
-    wanted: &Wanted<'_>,
+    wanted: &AuditSelection<'_>,
     start: Timestamp,
     step_ms: i64,
 ) -> Result<Vec<(usize, i64, i64)>> {
-    let conditions =
-        conditions(&Wanted { from: Some(wanted.from.map_or(start, |from| from.max(start))), ..*wanted });
+    let conditions = conditions(&AuditSelection {
+        from: Some(wanted.from.map_or(start, |from| from.max(start))),
+        ..*wanted
+    });
     let sql = format!(
         "SELECT (at_ms - {}) / {step_ms} AS n, COUNT(*), COALESCE(CAST(SUM(CASE WHEN outcome IN ('refused', 'failed', \
          'partial', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT), 0) FROM audit WHERE TRUE{} GROUP BY 1 ORDER BY 1",
@@ -206,8 +208,8 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let db = Db::open_sqlite(&home.path().join("docknap.db"), Durability::Full).await.expect("it opens");
         let Db::Sqlite { readers: pool, .. } = &db else { panic!("it is SQLite") };
-        let account = Wanted { actor_id: Some("a"), ..Wanted::default() };
-        let address = Wanted { ip: Some("a"), ..Wanted::default() };
+        let account = AuditSelection { actor_id: Some("a"), ..AuditSelection::default() };
+        let address = AuditSelection { ip: Some("a"), ..AuditSelection::default() };
         for (wanted, index) in [(account, "audit_actor (actor_id=?)"), (address, "audit_address (address=?)")]
         {
             let conditions = conditions(&wanted);

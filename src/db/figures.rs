@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::conditions::{fetch_by, uuid_floor};
-use super::history::{Sought, Wanted};
+use super::history::{RunSelection, Sought};
 use super::{Db, DbError, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::RunId;
@@ -20,7 +20,7 @@ use crate::domain::time::to_ms;
 /// one it is the target's own runs.
 pub async fn outcomes(
     db: &Db,
-    wanted: Wanted<'_>,
+    wanted: RunSelection<'_>,
     edges: &[Timestamp],
 ) -> Result<Vec<(usize, RunState, i64)>> {
     if edges.len() < 2 {

@@ -17,7 +17,7 @@ use crate::domain::time::{from_ms, to_ms};
 
 /// Which runs [`list`] answers; `None` = any.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted<'a> {
+pub struct RunSelection<'a> {
     /// On this host.
     pub host: Option<&'a HostId>,
     /// Of this target …
@@ -63,7 +63,7 @@ pub(super) struct Sought {
 
 impl Sought {
     /// What is wanted.
-    pub fn new(wanted: Wanted<'_>) -> Self {
+    pub fn new(wanted: RunSelection<'_>) -> Self {
         let mut rest = Conditions::default();
         let (mut own, mut touching) = (String::new(), Vec::new());
         if let Some(target) = wanted.target {
@@ -165,7 +165,7 @@ impl Sought {
 }
 
 /// The newest runs first, older than the run `before`, `limit` at most.
-pub async fn list(db: &Db, wanted: Wanted<'_>, before: Option<&str>, limit: i64) -> Result<Vec<Run>> {
+pub async fn list(db: &Db, wanted: RunSelection<'_>, before: Option<&str>, limit: i64) -> Result<Vec<Run>> {
     let mut sought = Sought::new(wanted);
     sought.bound("<", before);
     let sql = format!(
@@ -177,7 +177,7 @@ pub async fn list(db: &Db, wanted: Wanted<'_>, before: Option<&str>, limit: i64)
 }
 
 /// How many runs are newer than the run `than`, counted up to `most`.
-pub async fn newer(db: &Db, wanted: Wanted<'_>, than: &str, most: i64) -> Result<i64> {
+pub async fn newer(db: &Db, wanted: RunSelection<'_>, than: &str, most: i64) -> Result<i64> {
     let mut sought = Sought::new(wanted);
     sought.bound(">", Some(than));
     let sql = format!(

@@ -11,6 +11,7 @@ use crate::faults::Point;
 
 pub mod applied;
 pub mod audit;
+mod bulk;
 pub mod calendars;
 mod conditions;
 pub mod credentials;
@@ -23,7 +24,6 @@ pub mod history;
 pub mod idempotency;
 pub mod locks;
 pub mod login_failures;
-mod many;
 pub mod naps;
 pub mod order_edges;
 pub mod overrides;

@@ -1,6 +1,6 @@
 //! The columns of a row, each named beside its value: one list serves INSERT and UPDATE.
 
-use super::many::pieces;
+use super::bulk::chunks;
 use super::{Result, Tx};
 use crate::domain::ids::HostId;
 use crate::domain::target::ContainerIdentity;
@@ -109,7 +109,7 @@ macro_rules! bind {
 /// Inserts rows, and answers how many were: `after` may say what becomes of the others.
 pub(super) async fn insert(tx: &mut Tx, table: &str, rows: Vec<Columns>, after: &str) -> Result<u64> {
     let mut inserted = 0;
-    for rows in pieces(rows) {
+    for rows in chunks(rows) {
         let names: Vec<&str> = rows.iter().take(1).flatten().map(|(name, _)| *name).collect();
         let before = format!("INSERT INTO {table} ({}) ", names.join(", "));
         inserted += run!(tx, statement => {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::many::{left_out, values_tx};
+use super::bulk::{left_out, values_tx};
 use super::rows::{self, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::guard::Deferral;

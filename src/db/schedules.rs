@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::many::{left_out, values_tx};
+use super::bulk::{left_out, values_tx};
 use super::rows::{self, Columns, row};
 use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
 use crate::domain::calendar::CalendarEffect;
@@ -259,7 +259,7 @@ pub async fn adopt(tx: &mut Tx, id: &ScheduleId, user: &UserId, now: Timestamp) 
 
 /// Which schedules [`list`] answers; `None` = any. Deleted ones never.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted<'a> {
+pub struct ScheduleSelection<'a> {
     /// On this host.
     pub host: Option<&'a HostId>,
     /// For this target.
@@ -275,7 +275,7 @@ pub struct Wanted<'a> {
 }
 
 /// The newest schedules first.
-pub async fn list(db: &Db, wanted: &Wanted<'_>) -> Result<Vec<Schedule>> {
+pub async fn list(db: &Db, wanted: &ScheduleSelection<'_>) -> Result<Vec<Schedule>> {
     const SQL: &str = concat!(
         "SELECT ",
         columns!(),
@@ -354,7 +354,7 @@ pub async fn next_due(db: &Db) -> Result<Option<Timestamp>> {
 
 /// An occurrence to be taken.
 #[derive(Clone, Debug)]
-pub struct Taking<'a> {
+pub struct OccurrenceClaim<'a> {
     /// Of this schedule.
     pub id: &'a ScheduleId,
     /// Its instant, as it was read.
@@ -370,17 +370,17 @@ pub struct Taking<'a> {
 /// Takes occurrences for the caller alone: moves each schedule on where both the instant and the revision are still
 /// those that were read, and answers of which they were not. A skip of the occurrence taken is used up. The revision
 /// stays: firing is no edit.
-pub async fn claim(tx: &mut Tx, takings: &[Taking<'_>]) -> Result<HashSet<ScheduleId>> {
+pub async fn claim(tx: &mut Tx, claims: &[OccurrenceClaim<'_>]) -> Result<HashSet<ScheduleId>> {
     let taken = values_tx!(
         tx,
         "WITH taken (id, due_ms, rev, next_ms, is_last) AS (",
-        takings,
-        |taking| (
-            taking.id.as_str(),
-            to_ms(taking.due),
-            taking.rev,
-            taking.next.map(to_ms),
-            taking.is_last,
+        claims,
+        |claim| (
+            claim.id.as_str(),
+            to_ms(claim.due),
+            claim.rev,
+            claim.next.map(to_ms),
+            claim.is_last,
         ),
         ") UPDATE schedules SET next_due_ms = taken.next_ms, \
          enabled = CASE WHEN taken.is_last THEN FALSE ELSE schedules.enabled END, \
@@ -391,7 +391,7 @@ pub async fn claim(tx: &mut Tx, takings: &[Taking<'_>]) -> Result<HashSet<Schedu
            AND schedules.rev = taken.rev AND schedules.enabled = TRUE AND schedules.deleted_ms IS NULL \
          RETURNING schedules.id" => (String,)
     );
-    Ok(left_out(takings.iter().map(|taking| taking.id), taken))
+    Ok(left_out(claims.iter().map(|claim| claim.id), taken))
 }
 
 /// The schedules that will fire, the earliest first, `limit` at most.

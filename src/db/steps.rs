@@ -214,7 +214,7 @@ pub async fn forget_output(tx: &mut Tx, before: Timestamp) -> Result<u64> {
 
 /// One thing that was done to a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deed {
+pub struct DoneStep {
     pub action: Action,
     /// When its outcome was known.
     pub at: Timestamp,
@@ -223,7 +223,7 @@ pub struct Deed {
 }
 
 /// Deeds that are read of one container at most.
-const DEEDS: i64 = 500;
+const MOST_STEPS: i64 = 500;
 
 /// What was done to a container since an instant, oldest first; of very many the newest.
 pub async fn done_to(
@@ -231,7 +231,7 @@ pub async fn done_to(
     host: &HostId,
     identity: &ContainerIdentity,
     since: Timestamp,
-) -> Result<Vec<Deed>> {
+) -> Result<Vec<DoneStep>> {
     let rows: Vec<(String, String, i64, Option<i64>)> = on_db!(db, pool =>
         sqlx::query_as(
             "SELECT id, action, finished_ms, duration_ms FROM steps WHERE host_id = $1 AND identity = $2 \
@@ -239,14 +239,14 @@ pub async fn done_to(
         .bind(host.as_str())
         .bind(identity.to_text())
         .bind(to_ms(since))
-        .bind(DEEDS)
+        .bind(MOST_STEPS)
         .fetch_all(pool))?;
     rows.into_iter()
         .rev()
         .map(|(id, action, finished, took_ms)| {
             let damaged =
                 |_| DbError::Damaged { table: "steps", id: id.clone(), what: "its action".to_owned() };
-            Ok(Deed { action: action.parse().map_err(damaged)?, at: from_ms(finished), took_ms })
+            Ok(DoneStep { action: action.parse().map_err(damaged)?, at: from_ms(finished), took_ms })
         })
         .collect()
 }

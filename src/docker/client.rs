@@ -102,7 +102,7 @@ impl Client {
 
     /// Agrees on a version with the Engine, which may be another one than last time.
     pub(super) async fn negotiate(&self) -> Result<Spoken, DockerError> {
-        self.wire.speak(None);
+        self.wire.set_api_version(None);
         self.ping().await?;
         let version: Engine = self.get(LOOK, "/version", "").await?;
         let engine_version = words::shorten(&version.version.unwrap_or_default());
@@ -110,7 +110,7 @@ impl Client {
         let least = version.min_api_version.as_deref().and_then(parse_version).unwrap_or(OLDEST);
         let api_version = agree(theirs, least)
             .map_err(|what| DockerError::Version { message: format!("Docker {engine_version} {what}") })?;
-        self.wire.speak(Some(api_version.clone()));
+        self.wire.set_api_version(Some(api_version.clone()));
         // Optional: proxies often keep it back.
         let info = self.get::<Info>(LOOK, "/info", "").await.ok();
         let shown = info.and_then(|info| info.system_time).and_then(|time| time.parse().ok());

@@ -19,14 +19,14 @@ const TLS_PORT: u16 = 2376;
 /// Where an Engine is and how to reach it. Making one connects to nothing.
 #[derive(Clone)]
 pub struct Endpoint {
-    way: Way,
+    transport: Transport,
     /// Put before every path, for an Engine behind a path of a proxy; empty or `/…` without a slash at the end.
     prefix: String,
 }
 
 /// How to reach an Engine.
 #[derive(Clone)]
-pub(super) enum Way {
+pub(super) enum Transport {
     /// A socket in the file system.
     Unix(PathBuf),
     /// TCP without TLS.
@@ -79,12 +79,12 @@ impl Endpoint {
                 "DOCKER_HOST: the path of the socket must begin with a slash: unix:///{path}"
             ));
         }
-        Ok(Self { way: Way::Unix(PathBuf::from(path)), prefix: String::new() })
+        Ok(Self { transport: Transport::Unix(PathBuf::from(path)), prefix: String::new() })
     }
 
     fn plain(rest: &str) -> Result<Self, String> {
         let (host, port, prefix) = authority(rest, PLAIN_PORT)?;
-        Ok(Self { way: Way::Plain { host, port }, prefix })
+        Ok(Self { transport: Transport::Plain { host, port }, prefix })
     }
 
     fn tls(rest: &str, cert_path: Option<&str>) -> Result<Self, String> {
@@ -99,20 +99,20 @@ impl Endpoint {
         let name = ServerName::try_from(host.clone())
             .map_err(|_| format!("DOCKER_HOST: `{host}` cannot be the name in a certificate"))?;
         let config = Arc::new(tls_config(&directory)?);
-        Ok(Self { way: Way::Tls { host, port, name, config }, prefix })
+        Ok(Self { transport: Transport::Tls { host, port, name, config }, prefix })
     }
 
     /// The name or address of the machine, where the Engine is reached over a network. A container of that name is
     /// a socket proxy and protected.
     pub fn host_name(&self) -> Option<&str> {
-        match &self.way {
-            Way::Unix(_) => None,
-            Way::Plain { host, .. } | Way::Tls { host, .. } => Some(host),
+        match &self.transport {
+            Transport::Unix(_) => None,
+            Transport::Plain { host, .. } | Transport::Tls { host, .. } => Some(host),
         }
     }
 
-    pub(super) fn way(&self) -> &Way {
-        &self.way
+    pub(super) fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     pub(super) fn prefix(&self) -> &str {
@@ -123,12 +123,12 @@ impl Endpoint {
 /// As `DOCKER_HOST` would name it.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.way {
-            Way::Unix(path) => write!(f, "unix://{}", path.display()),
-            Way::Plain { host, port } | Way::Tls { host, port, .. } if host.contains(':') => {
+        match &self.transport {
+            Transport::Unix(path) => write!(f, "unix://{}", path.display()),
+            Transport::Plain { host, port } | Transport::Tls { host, port, .. } if host.contains(':') => {
                 write!(f, "tcp://[{host}]:{port}{}", self.prefix)
             }
-            Way::Plain { host, port } | Way::Tls { host, port, .. } => {
+            Transport::Plain { host, port } | Transport::Tls { host, port, .. } => {
                 write!(f, "tcp://{host}:{port}{}", self.prefix)
             }
         }
@@ -137,7 +137,7 @@ impl fmt::Display for Endpoint {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tls = if matches!(self.way, Way::Tls { .. }) { " with TLS" } else { "" };
+        let tls = if matches!(self.transport, Transport::Tls { .. }) { " with TLS" } else { "" };
         write!(f, "Endpoint({self}{tls})")
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
 use super::inventory::Snapshot;
-use super::self_detection::Clues;
+use super::self_detection::SelfHints;
 use super::{DockerError, Endpoint, Usage};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
@@ -68,7 +68,7 @@ pub struct Settings {
     /// Host part of `DATABASE_URL`, where the database is reached over a network.
     pub database_host: Option<String>,
     /// What this process can tell about the container it runs in.
-    pub clues: Clues,
+    pub hints: SelfHints,
 }
 
 /// Something a [`Host`] tells its listeners, in order. A listener that lags looks at the inventory.
@@ -110,7 +110,7 @@ pub struct Host {
     pub(super) clock: Clock,
     pub(super) client: Client,
     guard: RwLock<Guard>,
-    pub(super) clues: Clues,
+    pub(super) hints: SelfHints,
     state: RwLock<State>,
     generation: watch::Sender<u64>,
     notices: broadcast::Sender<Notice>,
@@ -134,14 +134,14 @@ struct State {
 impl Host {
     /// An Engine that is not yet reached; [`Host::watch`] reaches it.
     pub fn new(id: HostId, settings: Settings, clock: Clock) -> Arc<Self> {
-        let Settings { endpoint, protect, database_host, clues } = settings;
+        let Settings { endpoint, protect, database_host, hints } = settings;
         let guard = Guard {
             names: protect,
             proxy: endpoint.host_name().map(ToOwned::to_owned),
             database: database_host,
             locks: Locks::default(),
         };
-        let itself = if clues.contained { SelfDetection::Unknown } else { SelfDetection::OutsideDocker };
+        let itself = if hints.contained { SelfDetection::Unknown } else { SelfDetection::OutsideDocker };
         let shield = ProtectionRules::new(&guard, &itself, &std::iter::empty());
         let inventory = Inventory { itself, ..Inventory::empty(id.clone()) };
         Arc::new(Self {
@@ -149,7 +149,7 @@ impl Host {
             id,
             clock,
             guard: RwLock::new(guard),
-            clues,
+            hints,
             state: RwLock::new(State { inventory, shield }),
             generation: watch::Sender::new(0),
             notices: broadcast::Sender::new(1024),
@@ -459,8 +459,8 @@ impl Host {
         let known = matches!(state.inventory.itself, SelfDetection::Container(_));
         drop(state);
         // Before the first list nothing is confirmed; a clue then has to do.
-        if container.protection.is_none() && !known && self.clues.may_be(&container) {
-            container.protection = Some(if self.clues.proves(&container) {
+        if container.protection.is_none() && !known && self.hints.may_be(&container) {
+            container.protection = Some(if self.hints.proves(&container) {
                 Protection::Itself
             } else {
                 Protection::MaybeItself(format!(

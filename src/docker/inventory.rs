@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::reading::Row;
-use super::self_detection::Clues;
+use super::self_detection::SelfHints;
 use crate::domain::inventory::{Container, Containers, Guard, Health, ProtectionRules, SelfDetection};
 
 /// What changed between two snapshots, by the keys of pages.
@@ -22,7 +22,7 @@ pub(super) struct Changed {
 #[derive(Debug)]
 pub(super) struct InventoryBuilder {
     guard: Guard,
-    clues: Clues,
+    hints: SelfHints,
     containers: HashMap<String, Arc<Container>>,
     /// Those of which the last inspect failed: what is said of them is old.
     doubtful: BTreeSet<String>,
@@ -34,11 +34,11 @@ pub(super) struct InventoryBuilder {
 }
 
 impl InventoryBuilder {
-    pub(super) fn new(guard: Guard, clues: Clues) -> Self {
-        let itself = if clues.contained { SelfDetection::Unknown } else { SelfDetection::OutsideDocker };
+    pub(super) fn new(guard: Guard, hints: SelfHints) -> Self {
+        let itself = if hints.contained { SelfDetection::Unknown } else { SelfDetection::OutsideDocker };
         Self {
             guard,
-            clues,
+            hints,
             containers: HashMap::new(),
             doubtful: BTreeSet::new(),
             itself,
@@ -178,14 +178,14 @@ impl InventoryBuilder {
     fn find_itself(&self) -> SelfDetection {
         match &self.itself {
             SelfDetection::Container(id) if self.containers.contains_key(id) => self.itself.clone(),
-            _ => self.clues.recognise(&self.containers.values().map(AsRef::as_ref)),
+            _ => self.hints.recognise(&self.containers.values().map(AsRef::as_ref)),
         }
     }
 
     /// The containers whose logs tell which of them this process runs in; empty where that is known.
     pub(super) fn suspects(&self) -> BTreeSet<String> {
         match &self.itself {
-            SelfDetection::OneOf(ids) if !self.clues.mark.is_empty() => ids.clone(),
+            SelfDetection::OneOf(ids) if !self.hints.mark.is_empty() => ids.clone(),
             _ => BTreeSet::new(),
         }
     }
@@ -243,12 +243,12 @@ mod tests {
     use crate::domain::inventory::Protection;
     use crate::domain::inventory::tests::{container, in_stack};
 
-    fn book(clues: Clues) -> InventoryBuilder {
-        InventoryBuilder::new(Guard::default(), clues)
+    fn book(hints: SelfHints) -> InventoryBuilder {
+        InventoryBuilder::new(Guard::default(), hints)
     }
 
-    fn outside() -> Clues {
-        Clues::default()
+    fn outside() -> SelfHints {
+        SelfHints::default()
     }
 
     #[test]
@@ -279,13 +279,13 @@ mod tests {
     #[test]
     fn itself_is_the_container_the_engine_knows() {
         let me = container("docknap");
-        let clues = Clues {
+        let hints = SelfHints {
             named: vec!["f".repeat(64), me.id.clone()],
             contained: true,
             mark: "word".to_owned(),
-            ..Clues::default()
+            ..SelfHints::default()
         };
-        let mut book = book(clues);
+        let mut book = book(hints);
         book.put(container("other"), jiff::Timestamp::UNIX_EPOCH);
         assert_eq!(book.snapshot(Guard::default()).expect("it changed").itself, SelfDetection::Unknown);
         book.put(me.clone(), jiff::Timestamp::UNIX_EPOCH);
@@ -307,8 +307,8 @@ mod tests {
         let vpn = container("vpn");
         let me = Container { network_mode: format!("container:{}", vpn.id), ..container("docknap") };
         let mark = "word".to_owned();
-        let clues = Clues { named: vec![vpn.id.clone()], contained: true, mark, ..Clues::default() };
-        let mut book = book(clues);
+        let hints = SelfHints { named: vec![vpn.id.clone()], contained: true, mark, ..SelfHints::default() };
+        let mut book = book(hints);
         book.put(vpn.clone(), jiff::Timestamp::UNIX_EPOCH);
         book.put(me.clone(), jiff::Timestamp::UNIX_EPOCH);
         book.put(container("other"), jiff::Timestamp::UNIX_EPOCH);

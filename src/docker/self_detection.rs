@@ -3,7 +3,7 @@
 //! Docker writes it nowhere on purpose. What can be read is of two kinds (semantics §6, rulings 76). Some is this
 //! container's alone: its control group, where that can be seen, and the directory that takes what is written to `/`.
 //! The rest, the files Docker mounts for names and the host name, is shared with every container that uses the same
-//! network: it names one of them, and proves nothing. Reading yields [`Clues`]; only what an Engine knows makes one of
+//! network: it names one of them, and proves nothing. Reading yields [`SelfHints`]; only what an Engine knows makes one of
 //! them true.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use crate::domain::inventory::{Container, SelfDetection};
 
 /// What this process can tell about the container it runs in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Clues {
+pub struct SelfHints {
     /// Docker ids of control groups it is in: its own.
     pub own: Vec<String>,
     /// What its root directory is made of, by words of the kernel that no other container's has.
@@ -31,11 +31,11 @@ pub struct Clues {
     pub mark: String,
 }
 
-impl Clues {
+impl SelfHints {
     /// Reads what the machine shows this process.
     pub fn read() -> Self {
         let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        let clues = Self::parse(
+        let hints = Self::parse(
             &file("/proc/self/mountinfo"),
             &file("/proc/self/cgroup"),
             std::env::var("HOSTNAME").ok().as_deref(),
@@ -43,8 +43,8 @@ impl Clues {
         );
         let mut word = [0; 18];
         // Without random numbers nothing else works either; here it only means that logs are not looked at.
-        let drawn = getrandom::fill(&mut word).is_ok() && clues.contained;
-        Self { mark: if drawn { URL_SAFE_NO_PAD.encode(word) } else { String::new() }, ..clues }
+        let drawn = getrandom::fill(&mut word).is_ok() && hints.contained;
+        Self { mark: if drawn { URL_SAFE_NO_PAD.encode(word) } else { String::new() }, ..hints }
     }
 
     /// What the files say: `/proc/self/mountinfo`, `/proc/self/cgroup`, `HOSTNAME`, and whether one of the marks
@@ -225,8 +225,8 @@ mod tests {
         made
     }
 
-    fn recognised(clues: &Clues, containers: &[Container]) -> SelfDetection {
-        clues.recognise(&containers.iter())
+    fn recognised(hints: &SelfHints, containers: &[Container]) -> SelfDetection {
+        hints.recognise(&containers.iter())
     }
 
     fn sure(id: &str) -> SelfDetection {
@@ -239,22 +239,22 @@ mod tests {
 
     #[test]
     fn reads_name_files_control_groups_and_the_root_directory() {
-        let clues = Clues::parse(&mounts(ID, UPPER), "0::/\n", Some("docknap"), true);
-        assert_eq!((clues.named, clues.layers), (vec![ID.to_owned()], vec![UPPER.to_owned()]));
-        assert!(clues.own.is_empty() && clues.contained && clues.hostname.is_none());
+        let hints = SelfHints::parse(&mounts(ID, UPPER), "0::/\n", Some("docknap"), true);
+        assert_eq!((hints.named, hints.layers), (vec![ID.to_owned()], vec![UPPER.to_owned()]));
+        assert!(hints.own.is_empty() && hints.contained && hints.hostname.is_none());
         for line in [
             format!("12:memory:/docker/{ID}"),
             format!("12:memory:/docker/{OTHER}/docker/{ID}"),
             format!("1:name=systemd:/system.slice/docker-{ID}.scope"),
             format!("0::/user.slice/libpod-{ID}.scope/container"),
         ] {
-            assert_eq!(Clues::parse("", &line, None, false).own, [ID], "{line}");
+            assert_eq!(SelfHints::parse("", &line, None, false).own, [ID], "{line}");
         }
         let podman =
             format!("/home/u/.local/share/containers/storage/overlay-containers/{ID}/userdata/hostname");
-        assert_eq!(Clues::parse(&mount(&podman, "/etc/hostname"), "", None, false).named, [ID]);
+        assert_eq!(SelfHints::parse(&mount(&podman, "/etc/hostname"), "", None, false).named, [ID]);
         let zfs = "1 2 0:9 / / rw - zfs tank/docker/0a1b rw,xattr\n";
-        assert_eq!(Clues::parse(zfs, "", None, true).layers, ["tank/docker/0a1b"]);
+        assert_eq!(SelfHints::parse(zfs, "", None, true).layers, ["tank/docker/0a1b"]);
     }
 
     #[test]
@@ -264,16 +264,16 @@ mod tests {
             mount(&format!("/docker/containers/{OTHER}/hostname"), "/backup/hostname"),
         ]
         .concat();
-        let clues = Clues::parse(&mountinfo, "0::/init.scope\n", Some("2f5e6a7b8c9d"), false);
-        assert_eq!(clues, Clues::default());
-        assert_eq!(recognised(&clues, &[of(OTHER, "other", "")]), SelfDetection::OutsideDocker);
+        let hints = SelfHints::parse(&mountinfo, "0::/init.scope\n", Some("2f5e6a7b8c9d"), false);
+        assert_eq!(hints, SelfHints::default());
+        assert_eq!(recognised(&hints, &[of(OTHER, "other", "")]), SelfDetection::OutsideDocker);
     }
 
     #[test]
     fn rubbish_is_no_clue() {
         for text in ["a b\n\n812 797 8:1", "1 2 3 / / - ", "1 2 3 / / rw -", "1 2 3 / / rw - overlay"] {
-            let clues = Clues::parse(text, ":::\n\n1:", Some("é".repeat(12).as_str()), true);
-            assert_eq!(clues, Clues { contained: true, ..Clues::default() }, "{text}");
+            let hints = SelfHints::parse(text, ":::\n\n1:", Some("é".repeat(12).as_str()), true);
+            assert_eq!(hints, SelfHints { contained: true, ..SelfHints::default() }, "{text}");
         }
     }
 
@@ -281,24 +281,24 @@ mod tests {
     fn what_others_share_names_all_of_them() {
         let (me, vpn) = (of(ID, "docknap", OTHER), of(OTHER, "vpn", ""));
         let (films, other) = (of(&"3".repeat(64), "films", "vpn"), of(&"4".repeat(64), "other", ""));
-        let clues = Clues::parse(&mounts(OTHER, UPPER), "0::/", Some(&OTHER[..12]), true);
+        let hints = SelfHints::parse(&mounts(OTHER, UPPER), "0::/", Some(&OTHER[..12]), true);
         let all = [me.clone(), vpn.clone(), films.clone(), other.clone()];
-        assert_eq!(recognised(&clues, &all), one_of(&[ID, OTHER, &films.id]));
+        assert_eq!(recognised(&hints, &all), one_of(&[ID, OTHER, &films.id]));
         // A chain, and one that shares with me.
         let chain = [me.clone(), vpn.clone(), of(&"5".repeat(64), "late", &ID[..12])];
-        assert_eq!(recognised(&clues, &chain), one_of(&[ID, OTHER, &"5".repeat(64)]));
-        assert_eq!(recognised(&clues, &[vpn.clone(), other]), sure(OTHER), "nobody shares with it");
+        assert_eq!(recognised(&hints, &chain), one_of(&[ID, OTHER, &"5".repeat(64)]));
+        assert_eq!(recognised(&hints, &[vpn.clone(), other]), sure(OTHER), "nobody shares with it");
         // The one that is named was made anew, and those that used its network were not.
-        assert_eq!(recognised(&clues, std::slice::from_ref(&me)), sure(ID));
-        assert_eq!(recognised(&clues, &[me, of(&films.id, "films", OTHER)]), one_of(&[ID, &films.id]));
+        assert_eq!(recognised(&hints, std::slice::from_ref(&me)), sure(ID));
+        assert_eq!(recognised(&hints, &[me, of(&films.id, "films", OTHER)]), one_of(&[ID, &films.id]));
         // Each shares with the next, which is looked at after it.
         let ids = ["5", "6", "7"].map(|digit| digit.repeat(64));
         let [third, second, first] =
             [(0, &ids[1]), (1, &ids[2]), (2, &vpn.id)].map(|(at, on)| of(&ids[at], &ids[at][..3], on));
         let chain = [third, second, first, vpn.clone()];
-        assert_eq!(recognised(&clues, &chain), one_of(&[&ids[0], &ids[1], &ids[2], OTHER]));
+        assert_eq!(recognised(&hints, &chain), one_of(&[&ids[0], &ids[1], &ids[2], OTHER]));
         // The host name alone, as where the name files were replaced.
-        let hostname = Clues::parse("", "0::/", Some(&OTHER[..12]), true);
+        let hostname = SelfHints::parse("", "0::/", Some(&OTHER[..12]), true);
         assert_eq!(recognised(&hostname, &all), one_of(&[ID, OTHER, &films.id]));
         assert_eq!(recognised(&hostname, &[]), SelfDetection::Unknown);
     }
@@ -315,7 +315,7 @@ mod tests {
                 layered(OTHER, "vpn", "", "/var/lib/docker/overlay2/0/diff"),
             ]
         };
-        let shared = |upper: &str| Clues::parse(&mounts(OTHER, upper), "0::/", None, true);
+        let shared = |upper: &str| SelfHints::parse(&mounts(OTHER, upper), "0::/", None, true);
         assert_eq!(recognised(&shared(UPPER), &all(UPPER)), sure(ID));
         assert_eq!(recognised(&shared("0a1b/diff"), &all(UPPER)), sure(ID), "a shortened path");
         assert_eq!(recognised(&shared("b/diff"), &all(UPPER)), one_of(&[ID, OTHER]), "part of a name");
@@ -324,7 +324,7 @@ mod tests {
             recognised(&shared(UPPER), &[of(ID, "docknap", OTHER), of(OTHER, "vpn", "")]),
             one_of(&[ID, OTHER])
         );
-        let grouped = Clues::parse(&mounts(OTHER, ""), &format!("1:x:/docker/{ID}"), None, true);
+        let grouped = SelfHints::parse(&mounts(OTHER, ""), &format!("1:x:/docker/{ID}"), None, true);
         assert_eq!(recognised(&grouped, &[of(ID, "docknap", OTHER), of(OTHER, "vpn", "")]), sure(ID));
         // What two have is nobody's own.
         assert_eq!(

@@ -34,7 +34,7 @@ const OVERLAP: SignedDuration = SignedDuration::from_secs(2);
 
 /// Connects again and again, for ever.
 pub(super) async fn keep(host: &Host) {
-    let mut book = InventoryBuilder::new(host.guard(), host.clues.clone());
+    let mut book = InventoryBuilder::new(host.guard(), host.hints.clone());
     let mut wait = Duration::ZERO;
     let mut last_event = None;
     let mut lost_at = None;
@@ -74,10 +74,10 @@ pub(super) async fn keep(host: &Host) {
 }
 
 /// Oldest and newest of the events that the Engine keeps.
-type Kept = Option<(Timestamp, Timestamp)>;
+type EventSpan = Option<(Timestamp, Timestamp)>;
 
 /// Whether it is the daemon of before, which keeps what was seen last: one that starts forgets it.
-fn reaches_back(last: Option<Timestamp>, kept: Kept) -> bool {
+fn reaches_back(last: Option<Timestamp>, kept: EventSpan) -> bool {
     last.zip(kept).is_some_and(|(last, (oldest, _))| oldest <= last)
 }
 
@@ -85,7 +85,7 @@ fn reaches_back(last: Option<Timestamp>, kept: Kept) -> bool {
 ///
 /// A daemon that starts itself tells of ends and starts: after a crash as if somebody had stopped what ran. Where it no
 /// longer keeps what was seen last, what it did as it came up is nobody's doing.
-fn tell_from(last: Option<Timestamp>, kept: Kept, now: Timestamp) -> Timestamp {
+fn tell_from(last: Option<Timestamp>, kept: EventSpan, now: Timestamp) -> Timestamp {
     let is_same = reaches_back(last, kept);
     match (last, kept) {
         (Some(last), _) if is_same => last,
@@ -197,7 +197,7 @@ impl<'a> Session<'a> {
             tokio::select! {
                 biased;
                 event = events.next() => match event {
-                    Some(Ok(event)) => self.heard(event),
+                    Some(Ok(event)) => self.on_event(event),
                     Some(Err(error)) => return error,
                     None => return DockerError::Unreachable { reason: "Docker ended the stream of events".to_owned() },
                 },
@@ -224,7 +224,7 @@ impl<'a> Session<'a> {
     }
 
     /// An event came.
-    fn heard(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         let Event { id, identity, action, at, exit_code } = event;
         self.last_event = self.last_event.max(at);
         if let Some(listing) = &mut self.listing {
@@ -303,7 +303,7 @@ impl<'a> Session<'a> {
             return;
         }
         self.suspects.clone_from(&suspects);
-        let (host, mark) = (self.host, self.host.clues.mark.as_str());
+        let (host, mark) = (self.host, self.host.hints.mark.as_str());
         let at = host.clock.now();
         tracing::warn!(
             host = %host.id,

@@ -22,7 +22,7 @@ use parking_lot::RwLock;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::endpoint::{Endpoint, Way};
+use super::endpoint::{Endpoint, Transport};
 use super::{answers, streams};
 use crate::clock::Clock;
 use crate::domain::text::chain;
@@ -90,7 +90,7 @@ impl Wire {
     }
 
     /// Speaks this version from now on; `None` = whatever the Engine prefers, for the negotiation.
-    pub(super) fn speak(&self, api_version: Option<String>) {
+    pub(super) fn set_api_version(&self, api_version: Option<String>) {
         *self.api_version.write() = api_version;
     }
 
@@ -172,10 +172,10 @@ impl Wire {
         if acts {
             crate::faults::point(Point::BeforeCall);
         }
-        let response = match self.endpoint.way() {
-            Way::Unix(path) => converse(UnixStream::connect(path).await?, request).await?,
-            Way::Plain { host, port } => converse(dial(host, *port).await?, request).await?,
-            Way::Tls { host, port, name, config } => {
+        let response = match self.endpoint.transport() {
+            Transport::Unix(path) => converse(UnixStream::connect(path).await?, request).await?,
+            Transport::Plain { host, port } => converse(dial(host, *port).await?, request).await?,
+            Transport::Tls { host, port, name, config } => {
                 let stream = tokio_rustls::TlsConnector::from(Arc::clone(config))
                     .connect(name.clone(), dial(host, *port).await?)
                     .await
@@ -202,12 +202,12 @@ impl Wire {
         };
         drop(version);
         *request.uri_mut() = target.parse::<Uri>()?;
-        let host = match self.endpoint.way() {
-            Way::Unix(_) => "docker".to_owned(),
-            Way::Plain { host, port } | Way::Tls { host, port, .. } if host.contains(':') => {
+        let host = match self.endpoint.transport() {
+            Transport::Unix(_) => "docker".to_owned(),
+            Transport::Plain { host, port } | Transport::Tls { host, port, .. } if host.contains(':') => {
                 format!("[{host}]:{port}")
             }
-            Way::Plain { host, port } | Way::Tls { host, port, .. } => format!("{host}:{port}"),
+            Transport::Plain { host, port } | Transport::Tls { host, port, .. } => format!("{host}:{port}"),
         };
         let host = HeaderValue::from_str(&host).map_err(|error| io::Error::other(error.to_string()))?;
         request.headers_mut().insert(HOST, host);

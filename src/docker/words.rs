@@ -10,7 +10,7 @@ use std::path::Path;
 use bollard::errors::Error;
 
 use super::DockerError;
-use super::endpoint::{Endpoint, Way};
+use super::endpoint::{Endpoint, Transport};
 use super::wire::WireError;
 
 /// Longest text of Docker's own that is passed on, in characters.
@@ -69,11 +69,12 @@ fn refusal(endpoint: &Endpoint, call: &str, status: u16, message: &str) -> Docke
 /// Why there was no answer.
 fn unreachable(endpoint: &Endpoint, error: &Error) -> String {
     if let Some(io) = io_error(error) {
-        return match (io.get_ref().and_then(|inner| inner.downcast_ref::<WireError>()), endpoint.way()) {
-            (Some(WireError::Lookup(_)), way) => {
-                let host = match way {
-                    Way::Plain { host, .. } | Way::Tls { host, .. } => host.as_str(),
-                    Way::Unix(_) => "",
+        return match (io.get_ref().and_then(|inner| inner.downcast_ref::<WireError>()), endpoint.transport())
+        {
+            (Some(WireError::Lookup(_)), transport) => {
+                let host = match transport {
+                    Transport::Plain { host, .. } | Transport::Tls { host, .. } => host.as_str(),
+                    Transport::Unix(_) => "",
                 };
                 format!(
                     "no machine or container is called `{host}`: check DOCKER_HOST, and that DockNap shares a network \
@@ -81,8 +82,8 @@ fn unreachable(endpoint: &Endpoint, error: &Error) -> String {
                 )
             }
             (Some(WireError::Tls(cause)), _) => tls(endpoint, cause),
-            (None, Way::Unix(path)) => socket(path, io),
-            (None, Way::Plain { .. } | Way::Tls { .. }) => network(endpoint, io),
+            (None, Transport::Unix(path)) => socket(path, io),
+            (None, Transport::Plain { .. } | Transport::Tls { .. }) => network(endpoint, io),
         };
     }
     let mut chain = error.to_string();
@@ -94,12 +95,12 @@ fn unreachable(endpoint: &Endpoint, error: &Error) -> String {
         }
         source = cause.source();
     }
-    match endpoint.way() {
-        Way::Plain { .. } => format!(
+    match endpoint.transport() {
+        Transport::Plain { .. } => format!(
             "{endpoint} does not speak Docker's plain protocol ({}); if it expects TLS, set DOCKER_TLS_VERIFY=1",
             shorten(&chain)
         ),
-        Way::Unix(_) | Way::Tls { .. } => format!("{endpoint} broke off: {}", shorten(&chain)),
+        Transport::Unix(_) | Transport::Tls { .. } => format!("{endpoint} broke off: {}", shorten(&chain)),
     }
 }
 

@@ -112,7 +112,7 @@ pub struct Transition {
 
 /// What is wanted from one instant to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spell {
+pub struct Interval {
     /// Its first instant.
     pub from: Timestamp,
     /// The first instant after it.
@@ -282,16 +282,16 @@ impl Rules {
     }
 
     /// What is wanted of a place over [`from`, `until`), without a gap.
-    pub fn spells(&self, place: Place<'_>, from: Timestamp, until: Timestamp) -> Vec<Spell> {
+    pub fn intervals(&self, place: Place<'_>, from: Timestamp, until: Timestamp) -> Vec<Interval> {
         let (mut begin, mut wanted) = (from, self.at(from).desired(place).wanted);
-        let mut spells = Vec::new();
+        let mut intervals = Vec::new();
         for change in self.transitions(place, from, until, usize::MAX) {
-            spells.push(Spell { from: begin, until: change.at, wanted });
+            intervals.push(Interval { from: begin, until: change.at, wanted });
             (begin, wanted) = (change.at, change.wanted);
         }
-        spells.push(Spell { from: begin, until, wanted });
-        spells.retain(|spell| spell.from < spell.until);
-        spells
+        intervals.push(Interval { from: begin, until, wanted });
+        intervals.retain(|interval| interval.from < interval.until);
+        intervals
     }
 
     /// When what is wanted of a place came to be so: the last change at or before `at`, looked for over nine days.

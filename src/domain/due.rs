@@ -26,7 +26,7 @@ pub struct Decision {
     /// Which schedule, as an index into those given.
     pub index: usize,
     /// The newest fire, and what is done about it; `None` where it only counts as missed.
-    pub fire: Option<(Timestamp, Fate)>,
+    pub fire: Option<(Timestamp, FireOutcome)>,
     /// Fires that are only remembered.
     pub missed: Option<MissedSpan>,
     /// The next instant after now; `None` where it never fires again.
@@ -35,7 +35,7 @@ pub struct Decision {
 
 /// What is done about a fire.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum FireOutcome {
     /// On time.
     Run,
     /// Late, and made up for.
@@ -54,7 +54,7 @@ pub enum Fate {
     Unreadable(String),
 }
 
-impl Fate {
+impl FireOutcome {
     /// Whether containers are touched because of it.
     pub fn acts(&self) -> bool {
         matches!(self, Self::Run | Self::CatchUp)
@@ -116,24 +116,24 @@ fn decide_one(index: usize, schedule: &Schedule, reading: &Reading, now: Timesta
                 (due, last, i64::from(more) + 1, next_due)
             }
             Err(error) => {
-                let fire = Some((due, Fate::Unreadable(error.to_string())));
+                let fire = Some((due, FireOutcome::Unreadable(error.to_string())));
                 return Some(Decision { index, fire, missed: None, next_due: None });
             }
         },
     };
     let age = Duration::try_from(now.duration_since(last)).unwrap_or_default();
-    let fate = if schedule.skip_at == Some(last) {
-        Some(Fate::SkipNext)
+    let outcome = if schedule.skip_at == Some(last) {
+        Some(FireOutcome::SkipNext)
     } else if reading.drops(last) {
-        Some(Fate::Calendar)
+        Some(FireOutcome::Calendar)
     } else if age <= ON_TIME {
-        Some(Fate::Run)
+        Some(FireOutcome::Run)
     } else if age <= catch_up(schedule) {
-        Some(Fate::CatchUp)
+        Some(FireOutcome::CatchUp)
     } else {
         None
     };
-    let Some(fate) = fate else {
+    let Some(outcome) = outcome else {
         let missed = Some(MissedSpan { first, last, count });
         return Some(Decision { index, fire: None, missed, next_due });
     };
@@ -147,7 +147,7 @@ fn decide_one(index: usize, schedule: &Schedule, reading: &Reading, now: Timesta
         };
         MissedSpan { first, last: before.unwrap_or(first), count: count - 1 }
     });
-    Some(Decision { index, fire: Some((last, fate)), missed, next_due })
+    Some(Decision { index, fire: Some((last, outcome)), missed, next_due })
 }
 
 fn just_before(instant: Timestamp) -> Timestamp {
@@ -166,23 +166,23 @@ fn settle(decisions: &mut [Decision], schedules: &[Schedule]) {
     let mut minute: BTreeMap<(&Target, i64), (ScheduleId, Action)> = BTreeMap::new();
     for decision in decisions.iter_mut().rev() {
         let schedule = &schedules[decision.index];
-        let Some((at, fate)) = &mut decision.fire else { continue };
-        if !fate.acts() {
+        let Some((at, outcome)) = &mut decision.fire else { continue };
+        if !outcome.acts() {
             continue;
         }
         let target = &schedule.spec.target;
         let action = schedule.spec.action;
         if let Some((winner, winning)) = minute.get(&(target, at.as_second() / 60)) {
-            *fate = if *winning == action {
-                Fate::Duplicate(winner.clone())
+            *outcome = if *winning == action {
+                FireOutcome::Duplicate(winner.clone())
             } else {
-                Fate::Conflict(winner.clone())
+                FireOutcome::Conflict(winner.clone())
             };
             continue;
         }
         if action.sets_state() {
             if let Some((winner, _)) = state.get(target) {
-                *fate = Fate::Superseded(winner.clone());
+                *outcome = FireOutcome::Superseded(winner.clone());
                 continue;
             }
             state.insert(target, (schedule.id.clone(), *at));
@@ -240,13 +240,15 @@ mod tests {
         decide(schedules, &readings, at(now))
     }
 
-    fn fates(schedules: &[Schedule], now: &str) -> Vec<(String, Option<Fate>)> {
-        let mut fates: Vec<_> = decide_at(schedules, now)
+    fn outcomes(schedules: &[Schedule], now: &str) -> Vec<(String, Option<FireOutcome>)> {
+        let mut outcomes: Vec<_> = decide_at(schedules, now)
             .into_iter()
-            .map(|decision| (schedules[decision.index].id.to_string(), decision.fire.map(|(_, fate)| fate)))
+            .map(|decision| {
+                (schedules[decision.index].id.to_string(), decision.fire.map(|(_, outcome)| outcome))
+            })
             .collect();
-        fates.sort_by(|a, b| a.0.cmp(&b.0));
-        fates
+        outcomes.sort_by(|a, b| a.0.cmp(&b.0));
+        outcomes
     }
 
     #[test]
@@ -254,13 +256,13 @@ mod tests {
         let stop = [schedule("s", Action::Stop, "0 23 * * *", "2027-01-10T23:00:00Z")];
         for now in ["2027-01-10T23:00:00Z", "2027-01-10T23:01:00Z"] {
             let decisions = decide_at(&stop, now);
-            assert_eq!(decisions[0].fire, Some((at("2027-01-10T23:00:00Z"), Fate::Run)));
+            assert_eq!(decisions[0].fire, Some((at("2027-01-10T23:00:00Z"), FireOutcome::Run)));
             assert_eq!(decisions[0].next_due, Some(at("2027-01-11T23:00:00Z")));
             assert_eq!(decisions[0].missed, None);
         }
         assert_eq!(
             decide_at(&stop, "2027-01-10T23:01:00.001Z")[0].fire,
-            Some((at("2027-01-10T23:00:00Z"), Fate::CatchUp))
+            Some((at("2027-01-10T23:00:00Z"), FireOutcome::CatchUp))
         );
         assert_eq!(decide_at(&stop, "2027-01-10T22:59:59.999Z"), []);
     }
@@ -268,7 +270,7 @@ mod tests {
     #[test]
     fn later_than_the_catch_up_is_missed() {
         let stop = [schedule("s", Action::Stop, "0 23 * * *", "2027-01-10T23:00:00Z")];
-        assert_eq!(fates(&stop, "2027-01-11T00:00:00Z"), [("s".to_owned(), Some(Fate::CatchUp))]);
+        assert_eq!(outcomes(&stop, "2027-01-11T00:00:00Z"), [("s".to_owned(), Some(FireOutcome::CatchUp))]);
         let late = &decide_at(&stop, "2027-01-11T00:00:00.001Z")[0];
         assert_eq!(late.fire, None);
         let only = at("2027-01-10T23:00:00Z");
@@ -289,8 +291,11 @@ mod tests {
             schedule("b", Action::Start, "30 7 * * *", "2027-01-11T07:30:00Z"),
         ];
         assert_eq!(
-            fates(&both, "2027-01-11T07:45:00Z"),
-            [("a".to_owned(), Some(Fate::Superseded("b".into()))), ("b".to_owned(), Some(Fate::CatchUp))]
+            outcomes(&both, "2027-01-11T07:45:00Z"),
+            [
+                ("a".to_owned(), Some(FireOutcome::Superseded("b".into()))),
+                ("b".to_owned(), Some(FireOutcome::CatchUp))
+            ]
         );
     }
 
@@ -299,7 +304,7 @@ mod tests {
         let minutely = [schedule("m", Action::Stop, "* * * * *", "2027-01-01T00:00:00Z")];
         let decisions = decide_at(&minutely, "2027-01-31T00:00:00Z");
         assert_eq!(decisions.len(), 1);
-        assert_eq!(decisions[0].fire, Some((at("2027-01-31T00:00:00Z"), Fate::Run)));
+        assert_eq!(decisions[0].fire, Some((at("2027-01-31T00:00:00Z"), FireOutcome::Run)));
         assert_eq!(
             decisions[0].missed,
             Some(MissedSpan {
@@ -313,8 +318,8 @@ mod tests {
     #[test]
     fn a_restart_is_made_up_for_only_within_five_minutes() {
         let restart = [schedule("r", Action::Restart, "0 4 * * *", "2027-01-10T04:00:00Z")];
-        assert_eq!(fates(&restart, "2027-01-10T04:05:00Z")[0].1, Some(Fate::CatchUp));
-        assert_eq!(fates(&restart, "2027-01-10T04:05:01Z")[0].1, None);
+        assert_eq!(outcomes(&restart, "2027-01-10T04:05:00Z")[0].1, Some(FireOutcome::CatchUp));
+        assert_eq!(outcomes(&restart, "2027-01-10T04:05:01Z")[0].1, None);
     }
 
     #[test]
@@ -323,14 +328,14 @@ mod tests {
         let start = schedule("b", Action::Start, "0 4 * * *", "2027-01-10T04:00:00Z");
         let restart = schedule("c", Action::Restart, "0 4 * * *", "2027-01-10T04:00:00Z");
         let expected = [
-            ("a".to_owned(), Some(Fate::Conflict("b".into()))),
-            ("b".to_owned(), Some(Fate::Run)),
-            ("c".to_owned(), Some(Fate::Conflict("b".into()))),
+            ("a".to_owned(), Some(FireOutcome::Conflict("b".into()))),
+            ("b".to_owned(), Some(FireOutcome::Run)),
+            ("c".to_owned(), Some(FireOutcome::Conflict("b".into()))),
         ];
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
             let all = [&stop, &start, &restart];
             let schedules: Vec<Schedule> = order.iter().map(|index| all[*index].clone()).collect();
-            assert_eq!(fates(&schedules, "2027-01-10T04:00:10Z"), expected);
+            assert_eq!(outcomes(&schedules, "2027-01-10T04:00:10Z"), expected);
         }
     }
 
@@ -340,14 +345,17 @@ mod tests {
         let start = schedule("a", Action::Start, "0 4 * * *", "2027-01-10T04:00:00Z");
         stop.spec.priority = 1;
         assert_eq!(
-            fates(&[start, stop.clone()], "2027-01-10T04:00:00Z")[0].1,
-            Some(Fate::Conflict("b".into()))
+            outcomes(&[start, stop.clone()], "2027-01-10T04:00:00Z")[0].1,
+            Some(FireOutcome::Conflict("b".into()))
         );
         let mut older = stop.clone();
         older.id = "a".into();
         assert_eq!(
-            fates(&[stop, older], "2027-01-10T04:00:00Z"),
-            [("a".to_owned(), Some(Fate::Run)), ("b".to_owned(), Some(Fate::Duplicate("a".into())))]
+            outcomes(&[stop, older], "2027-01-10T04:00:00Z"),
+            [
+                ("a".to_owned(), Some(FireOutcome::Run)),
+                ("b".to_owned(), Some(FireOutcome::Duplicate("a".into())))
+            ]
         );
     }
 
@@ -357,7 +365,9 @@ mod tests {
         let mut start = schedule("b", Action::Start, "0 4 * * *", "2027-01-10T04:00:00Z");
         start.spec.target = Target::stack(HostId::local(), "other");
         assert!(
-            fates(&[stop, start], "2027-01-10T04:00:00Z").iter().all(|(_, fate)| *fate == Some(Fate::Run))
+            outcomes(&[stop, start], "2027-01-10T04:00:00Z")
+                .iter()
+                .all(|(_, outcome)| *outcome == Some(FireOutcome::Run))
         );
     }
 
@@ -368,8 +378,8 @@ mod tests {
         stop.spec.priority = 9;
         let start = schedule("b", Action::Start, "0 4 * * *", "2027-01-10T04:00:00Z");
         assert_eq!(
-            fates(&[stop, start], "2027-01-10T04:00:00Z"),
-            [("a".to_owned(), Some(Fate::SkipNext)), ("b".to_owned(), Some(Fate::Run))]
+            outcomes(&[stop, start], "2027-01-10T04:00:00Z"),
+            [("a".to_owned(), Some(FireOutcome::SkipNext)), ("b".to_owned(), Some(FireOutcome::Run))]
         );
     }
 
@@ -379,12 +389,12 @@ mod tests {
         once.spec.when = When::Once(at("2027-01-10T04:00:00Z"));
         let decisions = decide_at(&[once], "2027-01-10T04:00:00Z");
         assert_eq!(decisions[0].next_due, None);
-        assert_eq!(decisions[0].fire, Some((at("2027-01-10T04:00:00Z"), Fate::Run)));
+        assert_eq!(decisions[0].fire, Some((at("2027-01-10T04:00:00Z"), FireOutcome::Run)));
     }
 
     #[test]
     fn an_expression_nobody_understands_fails_loudly() {
         let bad = [schedule("x", Action::Stop, "61 * * * *", "2027-01-10T04:00:00Z")];
-        assert!(matches!(fates(&bad, "2027-01-10T04:00:00Z")[0].1, Some(Fate::Unreadable(_))));
+        assert!(matches!(outcomes(&bad, "2027-01-10T04:00:00Z")[0].1, Some(FireOutcome::Unreadable(_))));
     }
 }

@@ -87,7 +87,7 @@ pub const NOTHING_NAPPED: &str = "nothing_napped";
 
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
+pub struct PlanRequest<'a> {
     /// The stack or container.
     pub subject: &'a Subject,
     /// What is asked of it.
@@ -119,10 +119,10 @@ pub enum Restore {
     Only,
 }
 
-/// The plan for a wish, from what the Engine holds now.
-pub fn plan(wish: Wish<'_>, inventory: &Inventory) -> Plan {
-    let members = inventory.members(wish.subject);
-    let ground = Ground::new(wish, inventory, &members);
+/// The plan for a request, from what the Engine holds now.
+pub fn plan(request: PlanRequest<'_>, inventory: &Inventory) -> Plan {
+    let members = inventory.members(request.subject);
+    let ground = Ground::new(request, inventory, &members);
     let mut draft = Draft { plan: Plan::default(), chosen: Vec::new() };
     for member in &members {
         match ground.decide(member) {
@@ -132,18 +132,18 @@ pub fn plan(wish: Wish<'_>, inventory: &Inventory) -> Plan {
             Err(reason) => draft.skip(member, reason),
         }
     }
-    if matches!(wish.action, Action::Start | Action::Restart) {
+    if matches!(request.action, Action::Start | Action::Restart) {
         draft.add_restarts(inventory);
     }
-    draft.order(wish.action, &members, inventory);
-    draft.warn(wish, inventory);
+    draft.order(request.action, &members, inventory);
+    draft.warn(request, inventory);
     draft.plan.skipped.sort_by(|a, b| a.container.cmp(&b.container));
     draft.plan
 }
 
 /// What decides about a member, besides the member itself.
 struct Ground<'a> {
-    wish: Wish<'a>,
+    request: PlanRequest<'a>,
     inventory: &'a Inventory,
     /// The members that still nap.
     napping: HashSet<&'a ContainerIdentity>,
@@ -156,14 +156,16 @@ struct Ground<'a> {
 type Decision = Result<(Action, Option<String>), String>;
 
 impl<'a> Ground<'a> {
-    fn new(wish: Wish<'a>, inventory: &'a Inventory, members: &'a [Arc<Container>]) -> Self {
+    fn new(request: PlanRequest<'a>, inventory: &'a Inventory, members: &'a [Arc<Container>]) -> Self {
         let napping: HashSet<_> = members
             .iter()
-            .filter(|member| wish.naps.get(&member.identity).is_some_and(|nap| nap.holds(member, inventory)))
+            .filter(|member| {
+                request.naps.get(&member.identity).is_some_and(|nap| nap.holds(member, inventory))
+            })
             .map(|member| &member.identity)
             .collect();
         let completion = inventory.completion(members, !napping.is_empty());
-        let all = match wish.subject {
+        let all = match request.subject {
             Subject::Stack(name) => inventory.containers.of_stack(name),
             Subject::Container(identity) => inventory.containers.with_identity(identity),
         };
@@ -172,7 +174,7 @@ impl<'a> Ground<'a> {
         for one in all.into_iter().filter(|one| one.is_ordinary() && !chosen.contains(one.id.as_str())) {
             twins.entry(&one.identity).or_default().push(one);
         }
-        Self { wish, inventory, napping, completion, twins }
+        Self { request, inventory, napping, completion, twins }
     }
 
     /// The name of one that bears the identity of a member beside it and is so.
@@ -194,20 +196,20 @@ impl<'a> Ground<'a> {
         if let Some(reason) = target::unschedulable_name(&member.name) {
             return Err(reason.to_owned());
         }
-        if let Some(reason) = self.wish.leave.get(&member.identity) {
+        if let Some(reason) = self.request.leave.get(&member.identity) {
             return Err(reason.clone());
         }
-        if self.wish.only.is_some_and(|only| !only.contains(&member.identity)) {
+        if self.request.only.is_some_and(|only| !only.contains(&member.identity)) {
             return Err("not part of the retry".to_owned());
         }
-        if self.wish.undoes.is_some_and(|undoes| !undoes.contains_key(&member.identity)) {
+        if self.request.undoes.is_some_and(|undoes| !undoes.contains_key(&member.identity)) {
             return Err("not part of what is undone".to_owned());
         }
         let with = |is_so: fn(ContainerState) -> bool| self.twin(member, is_so).map(with_twin);
         let running = |state| state == ContainerState::Running;
         let paused = |state| state == ContainerState::Paused;
-        let undone = self.wish.undoes.and_then(|undoes| undoes.get(&member.identity));
-        match undone.copied().unwrap_or(self.wish.action) {
+        let undone = self.request.undoes.and_then(|undoes| undoes.get(&member.identity));
+        match undone.copied().unwrap_or(self.request.action) {
             Action::Start => self.decide_start(member),
             Action::Stop if let Some(twin) = with(ContainerState::is_up) => Ok((Action::Stop, Some(twin))),
             Action::Stop if member.state.is_up() => Ok((Action::Stop, None)),
@@ -245,7 +247,7 @@ impl<'a> Ground<'a> {
             return Err("it was made with --rm: Docker removes it when it ends".to_owned());
         }
         if !self.napping.contains(&member.identity) {
-            match self.wish.restore {
+            match self.request.restore {
                 Restore::Only if self.napping.is_empty() => {
                     return Err(format!("{NOTHING_NAPPED}: {}", self.not_ours(member)));
                 }
@@ -257,7 +259,7 @@ impl<'a> Ground<'a> {
         if self.is_completed(member) {
             return match self.completion.is_guess(member) {
                 false => Err(COMPLETED.to_owned()),
-                true if self.wish.also.contains(&member.identity) => {
+                true if self.request.also.contains(&member.identity) => {
                     Ok((Action::Start, Some("nobody watched it end, and it was asked for".to_owned())))
                 }
                 true => Err(UNWATCHED.to_owned()),
@@ -275,7 +277,7 @@ impl<'a> Ground<'a> {
         let told = trace.and_then(|trace| Some((trace, trace.ended_by_itself(member)?)));
         match told {
             Some((trace, by_itself)) => {
-                let at = trace.seen_at.to_zoned(self.wish.zone.clone()).strftime("%H:%M on %Y-%m-%d");
+                let at = trace.seen_at.to_zoned(self.request.zone.clone()).strftime("%H:%M on %Y-%m-%d");
                 let what = if by_itself { "it ended by itself" } else { "it was stopped by hand" };
                 format!("{what} at {at}")
             }
@@ -286,9 +288,9 @@ impl<'a> Ground<'a> {
     /// A one-shot that did its work. What naps was running when it was stopped. A container that is asked for by itself
     /// is meant, and so is what a retry or an undo is for.
     fn is_completed(&self, member: &Container) -> bool {
-        matches!(self.wish.subject, Subject::Stack(_))
-            && self.wish.only.is_none()
-            && self.wish.undoes.is_none()
+        matches!(self.request.subject, Subject::Stack(_))
+            && self.request.only.is_none()
+            && self.request.undoes.is_none()
             && !self.napping.contains(&member.identity)
             && self.completion.holds(member)
     }
@@ -462,7 +464,7 @@ impl Draft {
     }
 
     /// What a person should know before saying yes.
-    fn warn(&mut self, wish: Wish<'_>, inventory: &Inventory) {
+    fn warn(&mut self, request: PlanRequest<'_>, inventory: &Inventory) {
         let stepped: Vec<Arc<Container>> = self
             .plan
             .steps
@@ -470,7 +472,7 @@ impl Draft {
             .filter_map(|step| inventory.by_identity(&step.identity).cloned())
             .collect();
         let is_stepped = |other: &Container| stepped.iter().any(|step| step.identity == other.identity);
-        if wish.action == Action::Stop {
+        if request.action == Action::Stop {
             for container in &stepped {
                 if container.restart_policy == RestartPolicy::Always {
                     self.plan.warnings.push(format!(
@@ -500,8 +502,8 @@ impl Draft {
                 }
             }
         }
-        if let (Subject::Container(_), Some(container)) = (wish.subject, stepped.first()) {
-            self.warn_neighbours(wish.action, container, inventory);
+        if let (Subject::Container(_), Some(container)) = (request.subject, stepped.first()) {
+            self.warn_neighbours(request.action, container, inventory);
         }
     }
 

@@ -20,7 +20,7 @@ use super::window::Phase;
 
 /// What is known of one host when it is looked at.
 #[derive(Debug)]
-pub struct Look<'a> {
+pub struct ReconcileInput<'a> {
     /// The rules, at this instant.
     pub moment: &'a Moment<'a>,
     /// What the Engine holds.
@@ -30,7 +30,7 @@ pub struct Look<'a> {
     /// What DockNap put to sleep.
     pub naps: &'a Naps,
     /// What others did since the last look, by container: the newest.
-    pub sighted: &'a HashMap<ContainerIdentity, Deed>,
+    pub sighted: &'a HashMap<ContainerIdentity, ExternalAction>,
     /// Containers of which a run of ours is open: what they do now is not judged.
     pub busy: &'a HashMap<ContainerIdentity, AtWork>,
     /// The first look after the link came up: events may have been lost, so the containers themselves are judged.
@@ -59,7 +59,7 @@ pub struct Fresh {
 
 /// What somebody else did to a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Deed {
+pub enum ExternalAction {
     /// Started or unpaused it.
     Woke,
     /// Stopped or paused it on purpose.
@@ -127,7 +127,7 @@ pub struct Finding<'a> {
     pub desired: Desired<'a>,
 }
 
-impl<'a> Look<'a> {
+impl<'a> ReconcileInput<'a> {
     /// What is done about every container of the host. Containers that are left alone, protected, or as they should
     /// be are not among the answers.
     pub fn findings(&self) -> Vec<Finding<'a>> {
@@ -283,7 +283,7 @@ impl<'a> Look<'a> {
         let phase = applied.state.other();
         let is_seen = matches!(
             (self.sighted.get(&container.identity), applied.state),
-            (Some(Deed::Woke), Phase::Asleep) | (Some(Deed::Slept), Phase::Awake)
+            (Some(ExternalAction::Woke), Phase::Asleep) | (Some(ExternalAction::Slept), Phase::Awake)
         );
         if applied.state == Phase::Asleep && !is_seen && self.came_back_by_itself(container, applied) {
             let applied = Applied { settled: true, ..applied.clone() };
@@ -314,7 +314,7 @@ impl<'a> Look<'a> {
 
     /// Somebody woke it from the nap that was applied and put it back to sleep since the last look.
     fn was_woken_for_a_moment(&self, container: &Container, applied: &Applied) -> bool {
-        let slept = self.sighted.get(&container.identity) == Some(&Deed::Slept);
+        let slept = self.sighted.get(&container.identity) == Some(&ExternalAction::Slept);
         let began = applied.at + self.ahead;
         applied.state == Phase::Asleep
             && slept

@@ -138,7 +138,7 @@ pub enum Known {
 
 /// Something of ours that ended well, at least in part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deed {
+pub struct DoneAction {
     pub at: Timestamp,
     pub action: Action,
     /// All of it.
@@ -148,8 +148,13 @@ pub struct Deed {
 /// What is known from `from` to `until` by what was done, the oldest first; what was done before `from` counts too.
 /// `now` is how it is at `until`: where that is something else than the last deed left, somebody else has changed it,
 /// nobody knows when.
-pub fn lived(deeds: &[Deed], from: Timestamp, until: Timestamp, now: Option<Known>) -> Vec<Stretch<Known>> {
-    let after = |deed: &Deed| match (deed.action.sets_state(), deed.whole, deed.action.wakes()) {
+pub fn lived(
+    deeds: &[DoneAction],
+    from: Timestamp,
+    until: Timestamp,
+    now: Option<Known>,
+) -> Vec<Stretch<Known>> {
+    let after = |deed: &DoneAction| match (deed.action.sets_state(), deed.whole, deed.action.wakes()) {
         (false, ..) => None,
         (true, false, _) => Some(Known::Partly),
         (true, true, true) => Some(Known::Awake),
@@ -268,9 +273,9 @@ mod tests {
 
     #[test]
     fn what_was_is_known_from_deeds_alone() {
-        let deed = |text: &str, action, whole| Deed { at: at(text), action, whole };
+        let deed = |text: &str, action, whole| DoneAction { at: at(text), action, whole };
         let (from, until) = (at("2027-01-05T00:00:00Z"), at("2027-01-05T12:00:00Z"));
-        let told = |deeds: &[Deed], now| -> Vec<(String, Known)> {
+        let told = |deeds: &[DoneAction], now| -> Vec<(String, Known)> {
             let known = lived(deeds, from, until, now);
             known.iter().map(|one| (one.from.strftime("%H").to_string(), one.what)).collect()
         };

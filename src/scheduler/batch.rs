@@ -11,7 +11,7 @@ use crate::app::execute::{self, Prepared, Request};
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Result};
 use crate::db;
-use crate::db::schedules::Taking;
+use crate::db::schedules::OccurrenceClaim;
 use crate::domain::action::Action;
 use crate::domain::contradiction;
 use crate::domain::desired::{Desired, Layer, Moment, Rules};
@@ -81,10 +81,10 @@ impl Batch {
     }
 
     /// How its occurrences are taken: each schedule moves on.
-    pub fn takings(&self) -> impl Iterator<Item = Taking<'_>> {
+    pub fn claims(&self) -> impl Iterator<Item = OccurrenceClaim<'_>> {
         self.moved.iter().filter_map(|(at, next)| {
             let schedule = &self.due[*at];
-            Some(Taking {
+            Some(OccurrenceClaim {
                 id: &schedule.id,
                 due: schedule.next_due?,
                 rev: schedule.rev,
@@ -164,15 +164,15 @@ impl Planner<'_> {
         if let Some(missed) = &decision.missed {
             runs.push(self.missed_run(schedule, missed));
         }
-        let Some((at, fate)) = &decision.fire else { return Ok(runs) };
+        let Some((at, outcome)) = &decision.fire else { return Ok(runs) };
         let held = || {
             let zone = &self.book.zone.zone;
             contradiction::suppressed(&self.moment, &schedule.spec.target, schedule.spec.action, zone)
         };
-        let ended = if fate.acts() {
+        let ended = if outcome.acts() {
             held().map(|held| (RunState::Skipped, held.to_string()))
         } else {
-            fate.ending(title)
+            outcome.ending(title)
         };
         let late = self.now().duration_since(*at) > due::ON_TIME.try_into().unwrap_or_default();
         let request = request(schedule, *at, late);

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 
 use crate::app::audit::Audit;
 use crate::app::execute::{self, Prepared, Request};
+use crate::app::external_changes::Taken;
 use crate::app::manual_changes::ManualChange;
-use crate::app::outside::Taken;
 use crate::app::overrides::{self, NewOverride};
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Result, targets, traces};
@@ -30,7 +30,7 @@ use crate::domain::nap::{Nap, NapKind, Sample, Sleep};
 use crate::domain::overrides::{
     DesiredState, FOUND_RUNNING, NAP_OVER, OUTSIDE, Override, Place, Reach, WAKE_OVER,
 };
-use crate::domain::reconcile::{AtWork, Cause, Deed, Finding, Look, Verdict};
+use crate::domain::reconcile::{AtWork, Cause, ExternalAction, Finding, ReconcileInput, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
@@ -41,11 +41,11 @@ use crate::domain::window::Phase;
 /// # Errors
 /// Where the database cannot be read or written: nothing has happened then for the host in question.
 pub async fn reconcile(app: &App) -> Result<Vec<RunId>> {
-    app.outside.looks();
+    app.external_changes.looks();
     let outcome = look_at_everything(app).await;
     if outcome.is_err() {
         // Nothing may be overlooked because of it.
-        app.outside.rules_changed();
+        app.external_changes.rules_changed();
     }
     outcome
 }
@@ -65,11 +65,11 @@ async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
     }
     for host in app.hosts.all() {
         if host.inventory().is_connected() {
-            let taken = app.outside.take(host.id());
+            let taken = app.external_changes.take(host.id());
             let found = look_at(app, &host, &book, &taken).await;
             if found.is_err() {
                 // It has not been looked at.
-                app.outside.give_back(host.id(), taken);
+                app.external_changes.restore(host.id(), taken);
             }
             runs.extend(found?);
         }
@@ -91,12 +91,12 @@ async fn look_at(app: &App, host: &Host, book: &RuleBook, taken: &Taken) -> Resu
         taken.sightings.iter().cloned().partition(|sighting| busy.contains_key(&sighting.identity));
     let first_look = |identity: &ContainerIdentity| taken.fresh.or_else(|| taken.late.get(identity).copied());
     let late = busy.keys().filter_map(|identity| Some((identity.clone(), first_look(identity)?)));
-    app.outside.put_off(host.id(), later, late);
+    app.external_changes.requeue(host.id(), later, late);
     let theirs = by_others(app, host, sightings).await?;
     traces::keep(app, host, &theirs, naps).await?;
     let inventory = &host.inventory();
     let sighted = deeds(theirs, inventory);
-    let look = Look {
+    let look = ReconcileInput {
         moment: &moment,
         inventory,
         applied: &applied,
@@ -126,7 +126,7 @@ async fn busy(app: &App, host: &Host, inventory: &Inventory) -> Result<HashMap<C
             at_work.wakes = true;
         }
     };
-    for (identity, action) in app.execution.touched(host.id()) {
+    for (identity, action) in app.active_runs.touched(host.id()) {
         add(identity, action);
     }
     for state in [RunState::Pending, RunState::Executing] {
@@ -159,18 +159,18 @@ async fn by_others(
 }
 
 /// What others did to each container on purpose: the newest.
-fn deeds(theirs: Vec<ContainerEvent>, inventory: &Inventory) -> HashMap<ContainerIdentity, Deed> {
-    let is_so = |identity: &ContainerIdentity, deed: Deed| {
-        inventory.by_identity(identity).is_some_and(|one| one.state.is_up() == (deed == Deed::Woke))
+fn deeds(theirs: Vec<ContainerEvent>, inventory: &Inventory) -> HashMap<ContainerIdentity, ExternalAction> {
+    let is_so = |identity: &ContainerIdentity, deed: ExternalAction| {
+        inventory.by_identity(identity).is_some_and(|one| one.state.is_up() == (deed == ExternalAction::Woke))
     };
-    let mut deeds: HashMap<ContainerIdentity, Deed> = HashMap::new();
+    let mut deeds: HashMap<ContainerIdentity, ExternalAction> = HashMap::new();
     // Two containers bear one identity while compose re-creates it, and what was seen of them may come in any order: of
     // one instant, what is so counts.
     let mut last: HashMap<ContainerIdentity, Timestamp> = HashMap::new();
     for sighting in theirs {
         let deed = match sighting.action.as_str() {
-            "start" | "unpause" => Deed::Woke,
-            "stop" | "pause" => Deed::Slept,
+            "start" | "unpause" => ExternalAction::Woke,
+            "stop" | "pause" => ExternalAction::Slept,
             _ => continue,
         };
         let known = deeds.get(&sighting.identity).copied();
@@ -341,7 +341,7 @@ impl<'a> Scene<'a> {
                 }
                 let was = (nap && phase == Phase::Awake).then_some(Phase::Asleep);
                 let members = [(identity.clone(), was)];
-                overrides::respect(tx, self.app, &outside(), wish, host, &members, self.now).await
+                overrides::record_override(tx, self.app, &outside(), wish, host, &members, self.now).await
             }
             Verdict::Observe { phase, is_seen } => {
                 self.record(tx, &name, &target, "observe", deed(phase, is_seen)).await

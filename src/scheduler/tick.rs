@@ -16,8 +16,8 @@ use super::batch::{Batch, end};
 use super::reconcile::reconcile;
 use crate::app::execute::{self, Prepared};
 use crate::app::manual_changes::ManualChange;
-use crate::app::{Actor, App, Live, Result, soon};
-use crate::db::schedules::Taking;
+use crate::app::{Actor, App, Live, Result, upcoming};
+use crate::db::schedules::OccurrenceClaim;
 use crate::db::{self, Tx};
 use crate::domain::action::Action;
 use crate::domain::ids::RunId;
@@ -54,7 +54,7 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         hosts.filter(|host| host.inventory().is_connected()).map(|host| host.id().clone()).collect::<Vec<_>>()
     };
     // Before anything is read: what comes while this pass looks is for the next.
-    let mut look = app.outside.is_waiting(&connected());
+    let mut look = app.external_changes.is_waiting(&connected());
     let versions = db::rulebook::versions(&app.db).await?;
     loop {
         let mut batch = Batch::read(app, now).await?;
@@ -77,10 +77,10 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         ticked.runs.extend(reconcile(app).await?);
         app.bus.send(Live::Runs);
         app.bus.send(Live::Overrides);
-        app.execution.wake();
+        app.active_runs.wake();
     }
     if ticked.claimed > 0 {
-        app.execution.wake();
+        app.active_runs.wake();
     }
     ticked.next_due = [
         db::schedules::next_due(&app.db).await?,
@@ -96,7 +96,7 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         app.bus.send(Live::Schedules);
     }
     // Last: what is due goes first.
-    soon::look(app).await?;
+    upcoming::look(app).await?;
     Ok(ticked)
 }
 
@@ -105,8 +105,8 @@ pub async fn tick(app: &App) -> Result<Ticked> {
 async fn claim(app: &App, batch: &mut Batch, now: Timestamp, ticked: &mut Ticked) -> Result<usize> {
     let mut tx = app.db.begin().await?;
     let lost = {
-        let takings: Vec<Taking<'_>> = batch.takings().collect();
-        db::schedules::claim(&mut tx, &takings).await?
+        let claims: Vec<OccurrenceClaim<'_>> = batch.claims().collect();
+        db::schedules::claim(&mut tx, &claims).await?
     };
     let lags = batch.lags(&lost, now);
     let prepared = batch.take_runs(&lost);

@@ -36,14 +36,14 @@ pub(super) fn api_version(text: &str) -> Option<(u32, u32)> {
 }
 
 /// A request, read.
-struct Asked {
+struct SimRequest {
     endpoint: Endpoint,
     /// The container as the caller spelled it.
     named: String,
     parameters: HashMap<String, String>,
 }
 
-impl Asked {
+impl SimRequest {
     fn flag(&self, name: &str) -> bool {
         self.parameters.get(name).is_some_and(|value| {
             !matches!(value.trim().to_ascii_lowercase().as_str(), "" | "0" | "no" | "false" | "none")
@@ -71,19 +71,19 @@ impl Asked {
 async fn serve(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(connection): ConnectInfo<Connection>,
-    request: Request,
+    incoming: Request,
 ) -> Response {
-    let path = request.uri().path();
+    let path = incoming.uri().path();
     let (version, rest) = split_version(path);
-    let (endpoint, named) = Endpoint::of(request.method().as_str(), rest);
-    let query = request.uri().query().unwrap_or_default();
-    let asked = Asked {
+    let (endpoint, named) = Endpoint::of(incoming.method().as_str(), rest);
+    let query = incoming.uri().query().unwrap_or_default();
+    let request = SimRequest {
         endpoint,
         named: named.unwrap_or_default(),
         parameters: serde_urlencoded::from_str(query).unwrap_or_default(),
     };
-    let full = request.uri().path_and_query().map_or(path, |both| both.as_str());
-    let (what, api) = note(&shared, &asked, request.method().as_str(), full);
+    let full = incoming.uri().path_and_query().map_or(path, |both| both.as_str());
+    let (what, api) = note(&shared, &request, incoming.method().as_str(), full);
     match &what {
         Some(What::Delay(by)) => shared.clock.sleep(*by).await,
         Some(What::HangBeforeHeaders) => std::future::pending().await,
@@ -103,7 +103,7 @@ async fn serve(
     }
     let response = match version.and_then(|version| wrong_version(version, api)) {
         Some(refusal) => refusal,
-        None => answer(&shared, &asked, api).await.unwrap_or_else(|refusal| refuse(&refusal)),
+        None => answer(&shared, &request, api).await.unwrap_or_else(|refusal| refuse(&refusal)),
     };
     let response = dress(&shared, response, api);
     match what {
@@ -156,31 +156,31 @@ fn wrong_version(version: (u32, u32), api: Api) -> Option<Response> {
 }
 
 /// Writes the call down and looks up what goes wrong with it.
-fn note(shared: &Shared, asked: &Asked, method: &str, path: &str) -> (Option<What>, Api) {
+fn note(shared: &Shared, request: &SimRequest, method: &str, path: &str) -> (Option<What>, Api) {
     let at = shared.clock.now();
     let mut guard = shared.lock();
     let Inner { machine, calls, counts, faults, api, .. } = &mut *guard;
-    let container = machine.find(&asked.named).ok().and_then(|key| machine.get(key));
+    let container = machine.find(&request.named).ok().and_then(|key| machine.get(key));
     if calls.len() == CALLS {
         calls.pop_front();
     }
     calls.push_back(Call {
-        endpoint: asked.endpoint,
+        endpoint: request.endpoint,
         method: method.to_owned(),
         path: path.to_owned(),
         container: container.map(|container| container.spec.name.clone()),
         at,
     });
-    *counts.entry(asked.endpoint).or_default() += 1;
-    let mut names = vec![asked.named.as_str()];
+    *counts.entry(request.endpoint).or_default() += 1;
+    let mut names = vec![request.named.as_str()];
     if let Some(container) = container {
         names.extend([container.id.as_str(), container.spec.name.as_str()]);
     }
-    (Fault::take(faults, asked.endpoint, &names), *api)
+    (Fault::take(faults, request.endpoint, &names), *api)
 }
 
-async fn answer(shared: &Arc<Shared>, asked: &Asked, api: Api) -> Result<Response, Refusal> {
-    match asked.endpoint {
+async fn answer(shared: &Arc<Shared>, request: &SimRequest, api: Api) -> Result<Response, Refusal> {
+    match request.endpoint {
         Endpoint::Ping => Ok((
             [(header::CACHE_CONTROL, "no-cache, no-store, must-revalidate"), (header::PRAGMA, "no-cache")],
             "OK",
@@ -188,52 +188,52 @@ async fn answer(shared: &Arc<Shared>, asked: &Asked, api: Api) -> Result<Respons
             .into_response()),
         Endpoint::Version => Ok(json_response(&view::version(api))),
         Endpoint::Info => Ok(json_response(&view::info(&shared.lock().machine))),
-        Endpoint::Events => events(shared, asked, api),
+        Endpoint::Events => events(shared, request, api),
         Endpoint::List => {
-            let filters = asked.filters()?;
-            let all = asked.flag("all") || filters.has("status");
+            let filters = request.filters()?;
+            let all = request.flag("all") || filters.has("status");
             Ok(json_response(&view::list(&shared.lock().machine, all, &filters)))
         }
         Endpoint::Inspect => {
             let guard = shared.lock();
-            let key = guard.machine.find(&asked.named)?;
+            let key = guard.machine.find(&request.named)?;
             Ok(json_response(&guard.machine.get(key).map_or(Value::Null, view::inspect)))
         }
-        Endpoint::Logs => logs(shared, asked),
+        Endpoint::Logs => logs(shared, request),
         Endpoint::Stats => {
             let guard = shared.lock();
-            let key = guard.machine.find(&asked.named)?;
+            let key = guard.machine.find(&request.named)?;
             let now = guard.machine.now();
-            let at_once = asked.flag("one-shot");
+            let at_once = request.flag("one-shot");
             Ok(json_response(
                 &guard.machine.get(key).map_or(Value::Null, |one| view::stats(one, now, at_once)),
             ))
         }
         Endpoint::Start | Endpoint::Pause | Endpoint::Unpause => {
             let mut guard = shared.lock();
-            let key = guard.machine.find(&asked.named)?;
-            let outcome = match asked.endpoint {
+            let key = guard.machine.find(&request.named)?;
+            let outcome = match request.endpoint {
                 Endpoint::Start => guard.machine.start(key),
                 Endpoint::Pause => guard.machine.pause(key),
                 _ => guard.machine.unpause(key),
             };
             outcome.map(done)
         }
-        Endpoint::Stop | Endpoint::Restart => end(shared, asked).await.map(done),
+        Endpoint::Stop | Endpoint::Restart => end(shared, request).await.map(done),
         Endpoint::Unknown => Err(Refusal::new(404, "page not found")),
     }
 }
 
 /// Stop and restart: begun at once, answered when the process has ended. A client that hangs up changes nothing.
-async fn end(shared: &Shared, asked: &Asked) -> Outcome {
+async fn end(shared: &Shared, request: &SimRequest) -> Outcome {
     let waiting = {
         let mut guard = shared.lock();
         let inner = &mut *guard;
-        let grace = asked.grace()?;
-        let key = inner.machine.find(&asked.named)?;
-        let begun = match asked.endpoint {
+        let grace = request.grace()?;
+        let key = inner.machine.find(&request.named)?;
+        let begun = match request.endpoint {
             Endpoint::Stop => inner.machine.stop(key, grace)?,
-            _ => inner.machine.restart(key, grace, &asked.named)?,
+            _ => inner.machine.restart(key, grace, &request.named)?,
         };
         match begun {
             Begun::Now(done) => return Ok(done),
@@ -314,9 +314,9 @@ impl Told {
 }
 
 /// `GET /events`: those kept since `since`, then the live ones up to `until`.
-fn events(shared: &Arc<Shared>, asked: &Asked, api: Api) -> Result<Response, Refusal> {
-    let filters = asked.filters()?;
-    let instant = |name: &str| match asked.parameters.get(name).map(String::as_str) {
+fn events(shared: &Arc<Shared>, request: &SimRequest, api: Api) -> Result<Response, Refusal> {
+    let filters = request.filters()?;
+    let instant = |name: &str| match request.parameters.get(name).map(String::as_str) {
         None | Some("") => Ok(None),
         Some(text) => view::instant(text).map(Some).ok_or_else(|| {
             Refusal::new(400, format!("strconv.ParseInt: parsing \"{text}\": invalid syntax"))
@@ -364,21 +364,21 @@ fn events(shared: &Arc<Shared>, asked: &Asked, api: Api) -> Result<Response, Ref
 }
 
 /// `GET …/logs`: frames of eight bytes and a line, or the raw lines of a terminal. `follow` is not honoured.
-fn logs(shared: &Shared, asked: &Asked) -> Result<Response, Refusal> {
-    let (stdout, stderr) = (asked.flag("stdout"), asked.flag("stderr"));
+fn logs(shared: &Shared, request: &SimRequest) -> Result<Response, Refusal> {
+    let (stdout, stderr) = (request.flag("stdout"), request.flag("stderr"));
     if !stdout && !stderr {
         return Err(Refusal::new(400, "Bad parameters: you must choose at least one stream"));
     }
     let guard = shared.lock();
-    let key = guard.machine.find(&asked.named)?;
+    let key = guard.machine.find(&request.named)?;
     let Some(container) = guard.machine.get(key) else { return Err(Refusal::new(404, "gone")) };
-    let tail = asked.parameters.get("tail").and_then(|tail| tail.parse().ok()).unwrap_or(usize::MAX);
+    let tail = request.parameters.get("tail").and_then(|tail| tail.parse().ok()).unwrap_or(usize::MAX);
     let lines: Vec<_> =
         container.lines.iter().filter(|line| if line.stderr { stderr } else { stdout }).collect();
     let mut body = Vec::new();
     for line in &lines[lines.len().saturating_sub(tail)..] {
         let mut text = String::new();
-        if asked.flag("timestamps") {
+        if request.flag("timestamps") {
             let _ = write!(text, "{} ", line.at);
         }
         text.push_str(&line.text);

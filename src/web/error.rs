@@ -24,7 +24,7 @@ use super::session::page_of;
 use super::shell::{Shell, ShellUser};
 use super::toast::ToastPart;
 use super::view::{self, ErrorPage, Link};
-use crate::app::near::near;
+use crate::app::suggest::suggest;
 use crate::app::{Error, FieldError, stacks};
 use crate::domain::permission::Role;
 use crate::domain::target::TargetType;
@@ -250,7 +250,7 @@ fn of_status(status: StatusCode) -> Problem {
 }
 
 /// What the layer has to know of a request, kept while its handler has it.
-struct Asked {
+struct RequestInfo {
     path: String,
     method: Method,
     uri: Uri,
@@ -262,7 +262,7 @@ struct Asked {
 
 /// The layer: gives every error its form.
 pub(super) async fn render(State(web): State<Web>, request: Request, next: Next) -> Response {
-    let asked = Asked {
+    let info = RequestInfo {
         path: request.uri().path().to_owned(),
         method: request.method().clone(),
         uri: request.uri().clone(),
@@ -272,7 +272,7 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
         id: request_id(&web),
     };
     let mut response = next.run(request).await;
-    if let Ok(value) = HeaderValue::from_str(&asked.id) {
+    if let Ok(value) = HeaderValue::from_str(&info.id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let status = response.status();
@@ -282,7 +282,7 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
     }
     let mut problem = problem.unwrap_or_else(|| of_status(status));
     if problem.status == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = match limits::body_of(&asked.path) {
+        let detail = match limits::body_of(&info.path) {
             limits::BODY => "At most 64 KiB can be sent at once.",
             _ => "An ICS file may be 1 MiB at most. Leave out the years that have passed.",
         };
@@ -291,19 +291,19 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
     if problem.status.is_server_error() {
         let cause = problem.rest.cause.as_deref().unwrap_or(&problem.detail);
         // What follows there is a secret: who reads a log must not open a link in it.
-        let secret = ["/invite/", feeds::PATH].into_iter().find(|path| asked.path.starts_with(path));
-        let path = secret.unwrap_or(&*asked.path);
-        tracing::error!(request = %asked.id, method = %asked.method, path, %status, "{cause}");
+        let secret = ["/invite/", feeds::PATH].into_iter().find(|path| info.path.starts_with(path));
+        let path = secret.unwrap_or(&*info.path);
+        tracing::error!(request = %info.id, method = %info.method, path, %status, "{cause}");
     }
     let identity = Identity::of(response.extensions());
-    let mut made = match kind(&asked) {
-        Kind::Program => program(&problem, &asked),
-        Kind::Stream if !asked.htmx.request || problem.code != "unauthenticated" => {
+    let mut made = match kind(&info) {
+        Kind::Program => program(&problem, &info),
+        Kind::Stream if !info.htmx.request || problem.code != "unauthenticated" => {
             problem.status.into_response()
         }
-        Kind::Stream => to_login(&web, &asked),
-        Kind::Page if problem.code == "unauthenticated" => to_login(&web, &asked),
-        Kind::Page => page(&web, &problem, &asked, &identity).await,
+        Kind::Stream => to_login(&web, &info),
+        Kind::Page if problem.code == "unauthenticated" => to_login(&web, &info),
+        Kind::Page => page(&web, &problem, &info, &identity).await,
     };
     if let Some(seconds) = problem.retry_after {
         made.headers_mut().insert(RETRY_AFTER, seconds.into());
@@ -325,12 +325,12 @@ enum Kind {
     Page,
 }
 
-fn kind(asked: &Asked) -> Kind {
+fn kind(info: &RequestInfo) -> Kind {
     // A calendar app is a program too, and a page would repeat its path, which is a secret.
-    if asked.path == "/api" || asked.path.starts_with("/api/") || asked.path.starts_with(feeds::PATH) {
+    if info.path == "/api" || info.path.starts_with("/api/") || info.path.starts_with(feeds::PATH) {
         Kind::Program
-    } else if asked.path == "/events"
-        || asked.headers.get(ACCEPT).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+    } else if info.path == "/events"
+        || info.headers.get(ACCEPT).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
     {
         Kind::Stream
     } else {
@@ -364,7 +364,7 @@ struct Body<'a> {
     request_id: &'a str,
 }
 
-fn program(problem: &Problem, asked: &Asked) -> Response {
+fn program(problem: &Problem, info: &RequestInfo) -> Response {
     let body = Body {
         title: problem.title,
         status: problem.status.as_u16(),
@@ -372,7 +372,7 @@ fn program(problem: &Problem, asked: &Asked) -> Response {
         code: problem.code,
         errors: &problem.errors,
         near: &problem.rest.near,
-        request_id: &asked.id,
+        request_id: &info.id,
     };
     // A struct of texts cannot fail to serialize.
     let text = serde_json::to_string(&body).unwrap_or_default();
@@ -386,11 +386,11 @@ fn program(problem: &Problem, asked: &Asked) -> Response {
 
 /// To the login page and, afterwards, back: 303 for a page; 401 with `HX-Redirect` for htmx, which would swap the login
 /// page into the middle of this one otherwise.
-fn to_login(web: &Web, asked: &Asked) -> Response {
-    let here = if asked.method == Method::GET && !asked.htmx.request {
-        asked.uri.path_and_query().map(|path| path.as_str().to_owned())
+fn to_login(web: &Web, info: &RequestInfo) -> Response {
+    let here = if info.method == Method::GET && !info.htmx.request {
+        info.uri.path_and_query().map(|path| path.as_str().to_owned())
     } else {
-        page_of(&asked.headers, web.base())
+        page_of(&info.headers, web.base())
     };
     let next = here.and_then(|here| super::session::local(&here)).filter(|here| here != "/");
     let query = next.map_or_else(String::new, |next| {
@@ -398,7 +398,7 @@ fn to_login(web: &Web, asked: &Asked) -> Response {
     });
     let target = HeaderValue::from_str(&web.link(&format!("/login{query}")))
         .unwrap_or_else(|_| HeaderValue::from_static("/login"));
-    let (status, header) = if asked.htmx.request {
+    let (status, header) = if info.htmx.request {
         (StatusCode::UNAUTHORIZED, HeaderName::from_static("hx-redirect"))
     } else {
         (StatusCode::SEE_OTHER, LOCATION)
@@ -408,12 +408,12 @@ fn to_login(web: &Web, asked: &Asked) -> Response {
     response
 }
 
-async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) -> Response {
+async fn page(web: &Web, problem: &Problem, info: &RequestInfo, identity: &Identity) -> Response {
     // No message of the request before: it stays for the page that comes next.
     let shell = if problem.status == StatusCode::SERVICE_UNAVAILABLE {
-        Shell::without_storage(web, identity, &asked.headers)
+        Shell::without_storage(web, identity, &info.headers)
     } else {
-        Shell::of(web, identity, asked.via, &asked.path, &asked.headers).await
+        Shell::of(web, identity, info.via, &info.path, &info.headers).await
     };
     let server = problem.status.is_server_error();
     let mut message = quoted(&problem.detail);
@@ -426,25 +426,25 @@ async fn page(web: &Web, problem: &Problem, asked: &Asked, identity: &Identity) 
         message = format!("{message} You are {}, with the role {}.", view::shown_name(&user.name), user.role);
     }
     // Asked for once more by itself only where asking changes nothing.
-    let again = problem.status == StatusCode::SERVICE_UNAVAILABLE && asked.method == Method::GET;
+    let again = problem.status == StatusCode::SERVICE_UNAVAILABLE && info.method == Method::GET;
     let page = ErrorPage {
         status: problem.status.as_u16(),
         title: problem.title.to_owned(),
         message,
         retry_after: problem.retry_after,
-        refresh: problem.retry_after.filter(|_| again && !asked.htmx.request),
-        near: near_links(web, problem, asked, shell.user.as_ref()),
-        request_id: server.then(|| asked.id.clone()),
-        links: vec![way_on(web, problem, asked, shell.user.is_some())],
+        refresh: problem.retry_after.filter(|_| again && !info.htmx.request),
+        near: near_links(web, problem, info, shell.user.as_ref()),
+        request_id: server.then(|| info.id.clone()),
+        links: vec![way_on(web, problem, info, shell.user.is_some())],
         shell,
     };
-    let text = if asked.htmx.partial { ToastPart::from(page).render() } else { page.render() };
+    let text = if info.htmx.partial { ToastPart::from(page).render() } else { page.render() };
     let Ok(text) = text else {
-        tracing::error!(request = %asked.id, "the error page cannot be rendered");
+        tracing::error!(request = %info.id, "the error page cannot be rendered");
         return problem.status.into_response();
     };
     let mut response = (problem.status, Html(text)).into_response();
-    if asked.htmx.partial {
+    if info.htmx.partial {
         // Wherever the answer was to go, the message goes to the corner.
         response.headers_mut().insert("hx-retarget", HeaderValue::from_static("#alerts"));
         response.headers_mut().insert("hx-reswap", HeaderValue::from_static("beforeend"));
@@ -466,21 +466,21 @@ fn quoted(text: &str) -> String {
 }
 
 /// The one next step.
-fn way_on(web: &Web, problem: &Problem, asked: &Asked, known: bool) -> Link {
-    let from = page_of(&asked.headers, web.base()).filter(|from| *from != asked.path);
+fn way_on(web: &Web, problem: &Problem, info: &RequestInfo, known: bool) -> Link {
+    let from = page_of(&info.headers, web.base()).filter(|from| *from != info.path);
     let home = || if known { Link::new("/", "To the stacks") } else { Link::new("/login", "Log in") };
     let back = |words: &str| from.clone().map(|from| Link::new(from, words));
     // What was sent is not sent again by a link; the page it was sent from is opened instead.
     let again = || {
-        let here = asked.uri.path_and_query().map(axum::http::uri::PathAndQuery::as_str);
-        let here = here.filter(|_| asked.method == Method::GET).and_then(super::session::local);
-        here.or_else(|| page_of(&asked.headers, web.base())).unwrap_or_else(|| "/".to_owned())
+        let here = info.uri.path_and_query().map(axum::http::uri::PathAndQuery::as_str);
+        let here = here.filter(|_| info.method == Method::GET).and_then(super::session::local);
+        here.or_else(|| page_of(&info.headers, web.base())).unwrap_or_else(|| "/".to_owned())
     };
     match problem.status {
         StatusCode::UNAUTHORIZED => Link::new("/login", "Log in"),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Link::new(again(), "Try again"),
         StatusCode::PRECONDITION_FAILED => {
-            Link::new(page_of(&asked.headers, web.base()).unwrap_or_else(again), "See it as it is now")
+            Link::new(page_of(&info.headers, web.base()).unwrap_or_else(again), "See it as it is now")
         }
         StatusCode::FORBIDDEN if problem.code == "cross_site" => Link::new(again(), "Open the page again"),
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
@@ -492,11 +492,11 @@ fn way_on(web: &Web, problem: &Problem, asked: &Asked, known: bool) -> Link {
 }
 
 /// Names that look like one that is not there; their pages go by keys, since a name may hold anything (rulings 20).
-fn near_links(web: &Web, problem: &Problem, asked: &Asked, user: Option<&ShellUser>) -> Vec<Link> {
+fn near_links(web: &Web, problem: &Problem, info: &RequestInfo, user: Option<&ShellUser>) -> Vec<Link> {
     let (folder, kind) = match problem.rest.what {
         "stack" => ("stacks", TargetType::Stack),
         "container" => ("containers", TargetType::Container),
-        "page" => return user.map(|user| near_pages(web, &asked.path, user.role)).unwrap_or_default(),
+        "page" => return user.map(|user| near_pages(web, &info.path, user.role)).unwrap_or_default(),
         _ => return Vec::new(),
     };
     let link = |name: &String| {
@@ -529,9 +529,9 @@ fn near_pages(web: &Web, path: &str, role: Role) -> Vec<Link> {
     let path: String = path.to_lowercase().chars().take(64).collect();
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     let open = || pages.iter().filter(|(_, needs)| *needs <= role).map(|(page, _)| page.as_str());
-    let mut found = near(&path, open());
+    let mut found = suggest(&path, open());
     if found.is_empty() && first.len() > 2 {
-        found = near(&format!("/{first}"), open());
+        found = suggest(&format!("/{first}"), open());
     }
     found.into_iter().map(|page| Link::new(page.clone(), page)).collect()
 }

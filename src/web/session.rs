@@ -5,7 +5,7 @@
 //!
 //! **A form sent too late.** Where a form arrives with a session that has run out, its fields (never a password) are
 //! kept with that session's row. Whoever then logs in with the same cookie and the same account is taken back to the
-//! form's page, which finds the fields by [`Kept`] and shows them, to be looked at and sent again: nothing is sent by
+//! form's page, which finds the fields by [`RestoredForm`] and shows them, to be looked at and sent again: nothing is sent by
 //! itself.
 
 use std::collections::HashMap;
@@ -264,10 +264,10 @@ pub struct KeptForm {
     pub typed: Typed,
 }
 
-/// What was typed on this page before the login ended: `Kept(typed): Kept`, once, where there is something.
-pub struct Kept(pub Option<Typed>);
+/// What was typed on this page before the login ended: `RestoredForm(typed): RestoredForm`, once, where there is something.
+pub struct RestoredForm(pub Option<Typed>);
 
-impl<S: Sync> FromRequestParts<S> for Kept {
+impl<S: Sync> FromRequestParts<S> for RestoredForm {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {

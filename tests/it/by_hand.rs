@@ -39,7 +39,7 @@ impl Act {
     }
 
     async fn carry_out(self, bench: &Bench) {
-        let (target, asked) = (Bench::stack("shop"), nap::Asked::default());
+        let (target, asked) = (Bench::stack("shop"), nap::NapRequest::default());
         let (app, person) = (&bench.app, person());
         match self {
             Self::DockerStart => BOTH.iter().for_each(|name| drop(bench.sim.start(name))),

@@ -629,7 +629,7 @@ async fn the_schedules_of_a_calendar_follow_its_changes() {
         assert_eq!(answer.json()["next_at"], "2026-11-27T23:00:00.000Z");
         ids.push(answer.json()["id"].as_str().expect("an id").to_owned());
     }
-    test.app.outside.looks();
+    test.app.external_changes.looks();
     let stored = async || {
         let mut due = Vec::new();
         for id in &ids {
@@ -642,7 +642,7 @@ async fn the_schedules_of_a_calendar_follow_its_changes() {
     let tonight = CalendarDraft { dates: vec!["2026-11-27".to_owned()], ..holidays() };
     calendars::update(&test.app, &ada, &made.id, &tonight, None).await.expect("it is stored");
     assert_eq!(stored().await, ["2026-11-28T23:00:00Z"; 2]);
-    assert!(test.app.outside.is_waiting(&[]), "the scheduler looks at everything");
+    assert!(test.app.external_changes.is_waiting(&[]), "the scheduler looks at everything");
     assert_eq!(
         api.get(&format!("/api/schedules/{}", ids[0])).await.json()["next_at"],
         "2026-11-28T23:00:00.000Z"

@@ -1,7 +1,7 @@
 //! The Docker client and the inventory against a real Engine.
 
 use docknap::clock::Clock;
-use docknap::docker::self_detection::Clues;
+use docknap::docker::self_detection::SelfHints;
 use docknap::docker::{DockerError, Notice, Usage};
 use docknap::domain::inventory::{
     ContainerState, Health, Inventory, Kind, Link, Protection, RestartPolicy, SelfDetection, StackStatus,
@@ -209,10 +209,10 @@ async fn itself_is_found_with_a_custom_host_name_and_the_hosts_network() {
     let real = Real::engine();
     let id = real.run("self", &["--network", "host", "--hostname", "docknap"]);
     let mountinfo = real.docker(&["exec", &id, "/bin/busybox", "cat", "/proc/self/mountinfo"]);
-    let clues = Clues::parse(&mountinfo, "", Some("docknap"), true);
-    assert_eq!(clues.named, [id.as_str()]);
+    let hints = SelfHints::parse(&mountinfo, "", Some("docknap"), true);
+    assert_eq!(hints.named, [id.as_str()]);
     let watched =
-        Watched::with(docknap::docker::Settings { clues, ..settings(&real.docker_host) }, Clock::system());
+        Watched::with(docknap::docker::Settings { hints, ..settings(&real.docker_host) }, Clock::system());
     let early = watched.host.inspect(&id).await.expect("an answer").expect("it is there");
     assert_eq!(early.protection, Some(Protection::Itself), "also before the first list");
     let seen = watched.connected().await;

@@ -74,7 +74,9 @@ async fn samples(bench: &Bench) -> Vec<Sample> {
 }
 
 async fn runs(bench: &Bench) -> Vec<Run> {
-    db::history::list(&bench.app.db, db::history::Wanted::default(), None, 100).await.expect("they read")
+    db::history::list(&bench.app.db, db::history::RunSelection::default(), None, 100)
+        .await
+        .expect("they read")
 }
 
 /// A schedule, a window and the end of an override; each with a slow Docker, and each on time with what was seen

@@ -91,7 +91,7 @@ async fn look(bench: &Bench) {
 
 /// All runs, oldest first.
 async fn runs(bench: &Bench) -> Vec<Run> {
-    let wanted = db::history::Wanted::default();
+    let wanted = db::history::RunSelection::default();
     let mut runs = db::history::list(&bench.app.db, wanted, None, 1000).await.expect("they read");
     runs.reverse();
     runs
@@ -618,15 +618,15 @@ async fn a_sleep_that_is_near_is_told_once() {
     bench.advance_to("2027-03-02T22:54:59Z").await;
     look(&bench).await;
     assert_eq!(told(), []);
-    assert_eq!(bench.app.soon.of(&stack, bench.clock.now()), None);
+    assert_eq!(bench.app.upcoming.of(&stack, bench.clock.now()), None);
     pass(&bench, "22:55").await;
     let near = told();
     assert_eq!(near.len(), 2, "the window and the stop, not the start: {near:?}");
-    let sleep = bench.app.soon.of(&stack, bench.clock.now()).expect("it is near");
+    let sleep = bench.app.upcoming.of(&stack, bench.clock.now()).expect("it is near");
     assert_eq!((sleep.at, sleep.schedule_title.as_str()), (at("23:00"), "Sleep shop"));
     pass(&bench, "22:56").await;
     assert_eq!(told(), [], "once");
     // What will not happen is not said to.
     impose(&bench, "hold", "2027-03-03T01:00:00Z").await;
-    assert_eq!(bench.app.soon.of(&stack, bench.clock.now()), None);
+    assert_eq!(bench.app.upcoming.of(&stack, bench.clock.now()), None);
 }

@@ -2,7 +2,7 @@
 
 use docknap::app::history::RunFilter;
 use docknap::db::figures::{self, Paced};
-use docknap::db::history::{self, Tally, Wanted};
+use docknap::db::history::{self, RunSelection, Tally};
 use docknap::db::runs::{self, InTheWay};
 use docknap::db::{Db, audit, idempotency};
 use docknap::domain::action::Action;
@@ -108,24 +108,24 @@ async fn runs_are_listed_newest_first_by_cursor_and_filter(test: TestDb) {
     }
     store_runs(&test.db, &rows).await;
     let db = &test.db;
-    let none = Wanted::default();
+    let none = RunSelection::default();
     assert_eq!(ids(&history::list(db, none, None, 10).await.expect("reads")), ["d", "c", "b", "a"]);
     assert_eq!(ids(&history::list(db, none, Some("c"), 1).await.expect("reads")), ["b"]);
-    let attention = Wanted { attention: true, ..none };
+    let attention = RunSelection { attention: true, ..none };
     assert_eq!(ids(&history::list(db, attention, None, 10).await.expect("reads")), ["c", "b"]);
-    let failed = Wanted { state: Some(RunState::Failed), ..none };
+    let failed = RunSelection { state: Some(RunState::Failed), ..none };
     assert_eq!(ids(&history::list(db, failed, None, 10).await.expect("reads")), ["b"]);
     let media = Target::stack(HostId::local(), "media");
-    let of_media = Wanted { target: Some(&media), ..none };
+    let of_media = RunSelection { target: Some(&media), ..none };
     assert_eq!(ids(&history::list(db, of_media, None, 10).await.expect("reads")), ["c", "b", "a"]);
     // A container's history holds what its stack was asked for, a stack's what its containers were.
     let web = [member("media", "web")];
     let alone = Target::container(HostId::local(), web[0].clone());
-    let of_web = Wanted { target: Some(&alone), ..none };
+    let of_web = RunSelection { target: Some(&alone), ..none };
     assert_eq!(ids(&history::list(db, of_web, None, 10).await.expect("reads")), ["d"]);
-    let of_web = Wanted { touching: &web, ..of_web };
+    let of_web = RunSelection { touching: &web, ..of_web };
     assert_eq!(ids(&history::list(db, of_web, None, 10).await.expect("reads")), ["d", "c", "b"]);
-    let of_media = Wanted { touching: &web, ..of_media };
+    let of_media = RunSelection { touching: &web, ..of_media };
     assert_eq!(ids(&history::list(db, of_media, None, 10).await.expect("reads")), ["d", "c", "b", "a"]);
     let steps = history::steps(db, &[RunId::from("a"), RunId::from("c")]).await.expect("reads");
     let steps: Vec<_> = steps.iter().map(|step| (step.run_id.as_str(), step.ordinal)).collect();
@@ -150,7 +150,7 @@ async fn the_newest_run_of_each_schedule_is_found(test: TestDb) {
     assert_eq!(ids(&last), ["b"]);
     assert!(history::last_of_schedules(&test.db, &[]).await.expect("reads").is_empty());
     let s1 = ScheduleId::from("s1");
-    let of_s1 = Wanted { schedule: Some(&s1), ..Wanted::default() };
+    let of_s1 = RunSelection { schedule: Some(&s1), ..RunSelection::default() };
     assert_eq!(ids(&history::list(&test.db, of_s1, None, 10).await.expect("reads")), ["b", "a"]);
 }
 
@@ -222,30 +222,31 @@ async fn runs_are_found_by_what_they_did_who_asked_and_when(test: TestDb) {
     "anna".clone_into(&mut runs[1].actor.name);
     runs[3].trigger = Trigger::CatchUp;
     store(&test, &runs).await;
-    let none = Wanted::default();
-    let found = async |wanted: Wanted<'_>| {
+    let none = RunSelection::default();
+    let found = async |wanted: RunSelection<'_>| {
         let found = history::list(&test.db, wanted, None, 10).await.expect("reads");
         found
             .iter()
             .map(|one| runs.iter().position(|run| run.id == one.id).expect("ours"))
             .collect::<Vec<_>>()
     };
-    assert_eq!(found(Wanted { action: Some(Action::Start), ..none }).await, [0]);
-    assert_eq!(found(Wanted { trigger: Some(Trigger::CatchUp), ..none }).await, [3]);
-    assert_eq!(found(Wanted { actor: Some("anna"), ..none }).await, [1]);
-    assert_eq!(found(Wanted { actor: Some("ann"), ..none }).await, [0; 0]);
-    let day = Wanted { from: Some(at("2026-11-21T00:00:00Z")), to: Some(at("2026-11-22T00:00:00Z")), ..none };
+    assert_eq!(found(RunSelection { action: Some(Action::Start), ..none }).await, [0]);
+    assert_eq!(found(RunSelection { trigger: Some(Trigger::CatchUp), ..none }).await, [3]);
+    assert_eq!(found(RunSelection { actor: Some("anna"), ..none }).await, [1]);
+    assert_eq!(found(RunSelection { actor: Some("ann"), ..none }).await, [0; 0]);
+    let day =
+        RunSelection { from: Some(at("2026-11-21T00:00:00Z")), to: Some(at("2026-11-22T00:00:00Z")), ..none };
     assert_eq!(found(day).await, [1], "from the first instant on, up to the last but not with it");
-    assert_eq!(found(Wanted { from: day.to, ..none }).await, [3, 2]);
-    let upto = Wanted { upto: Some(runs[1].id.as_str()), ..none };
+    assert_eq!(found(RunSelection { from: day.to, ..none }).await, [3, 2]);
+    let upto = RunSelection { upto: Some(runs[1].id.as_str()), ..none };
     assert_eq!(found(upto).await, [1, 0]);
     let hostile = "anna' OR '1'='1";
-    assert_eq!(found(Wanted { actor: Some(hostile), ..none }).await, [0; 0]);
+    assert_eq!(found(RunSelection { actor: Some(hostile), ..none }).await, [0; 0]);
     let newer =
         async |wanted, than: &str, most| history::newer(&test.db, wanted, than, most).await.expect("counts");
     assert_eq!(newer(none, runs[1].id.as_str(), 100).await, 2);
     assert_eq!(newer(none, runs[1].id.as_str(), 1).await, 1, "counted no further");
-    assert_eq!(newer(Wanted { actor: Some("anna"), ..none }, "", 100).await, 1);
+    assert_eq!(newer(RunSelection { actor: Some("anna"), ..none }, "", 100).await, 1);
 }
 
 async fn outcomes_are_counted_day_by_day(test: TestDb) {
@@ -262,10 +263,12 @@ async fn outcomes_are_counted_day_by_day(test: TestDb) {
     let edges = ["2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z"].map(at);
     let counted = async |wanted| figures::outcomes(&test.db, wanted, &edges).await.expect("counts");
     let all = [(0, RunState::Failed, 1), (0, RunState::Succeeded, 1), (1, RunState::Succeeded, 1)];
-    assert_eq!(counted(Wanted::default()).await, all);
+    assert_eq!(counted(RunSelection::default()).await, all);
     let shop = Target::stack(HostId::local(), "shop");
-    assert_eq!(counted(Wanted { target: Some(&shop), ..Wanted::default() }).await, all[2..]);
-    assert!(figures::outcomes(&test.db, Wanted::default(), &edges[..1]).await.expect("counts").is_empty());
+    assert_eq!(counted(RunSelection { target: Some(&shop), ..RunSelection::default() }).await, all[2..]);
+    assert!(
+        figures::outcomes(&test.db, RunSelection::default(), &edges[..1]).await.expect("counts").is_empty()
+    );
 }
 
 #[tokio::test]
@@ -350,32 +353,32 @@ async fn audit_rows_are_found_by_who_what_where_and_when(test: TestDb) {
         audit::insert(&mut tx, vec![row.clone()]).await.expect("stores, however long a name is");
     }
     tx.commit().await.expect("commits");
-    let none = audit::Wanted { limit: 10, ..audit::Wanted::default() };
-    let found = async |wanted: audit::Wanted<'_>| {
+    let none = audit::AuditSelection { limit: 10, ..audit::AuditSelection::default() };
+    let found = async |wanted: audit::AuditSelection<'_>| {
         let found = audit::list(&test.db, &wanted).await.expect("reads");
         found
             .iter()
             .map(|one| rows.iter().position(|row| row.id == one.id).expect("ours"))
             .collect::<Vec<_>>()
     };
-    assert_eq!(found(audit::Wanted { actor_name: Some("anna"), ..none }).await, [2, 1]);
+    assert_eq!(found(audit::AuditSelection { actor_name: Some("anna"), ..none }).await, [2, 1]);
     let long = "ada".repeat(40_000);
-    assert_eq!(found(audit::Wanted { actor_name: Some(&long), ..none }).await, [0]);
-    assert_eq!(found(audit::Wanted { actor_name: Some(&long[..64]), ..none }).await, [0; 0]);
-    assert_eq!(found(audit::Wanted { object_name: Some("media_%"), ..none }).await, [2]);
-    assert_eq!(found(audit::Wanted { object_name: Some("Night_"), ..none }).await, [0; 0]);
-    assert_eq!(found(audit::Wanted { ip: Some("2001:db8::1"), ..none }).await, [1]);
+    assert_eq!(found(audit::AuditSelection { actor_name: Some(&long), ..none }).await, [0]);
+    assert_eq!(found(audit::AuditSelection { actor_name: Some(&long[..64]), ..none }).await, [0; 0]);
+    assert_eq!(found(audit::AuditSelection { object_name: Some("media_%"), ..none }).await, [2]);
+    assert_eq!(found(audit::AuditSelection { object_name: Some("Night_"), ..none }).await, [0; 0]);
+    assert_eq!(found(audit::AuditSelection { ip: Some("2001:db8::1"), ..none }).await, [1]);
     let run = "0199c1d2-0000-7000-8000-000000000000";
-    assert_eq!(found(audit::Wanted { run: Some(run), ..none }).await, [2]);
-    assert_eq!(found(audit::Wanted { run: Some("%"), ..none }).await, [0; 0]);
+    assert_eq!(found(audit::AuditSelection { run: Some(run), ..none }).await, [2]);
+    assert_eq!(found(audit::AuditSelection { run: Some("%"), ..none }).await, [0; 0]);
     let eleven = Some(at("2026-11-20T11:00:00Z"));
-    assert_eq!(found(audit::Wanted { from: eleven, ..none }).await, [2]);
-    assert_eq!(found(audit::Wanted { to: eleven, ..none }).await, [1, 0]);
+    assert_eq!(found(audit::AuditSelection { from: eleven, ..none }).await, [2]);
+    assert_eq!(found(audit::AuditSelection { to: eleven, ..none }).await, [1, 0]);
     let hours = async |wanted| {
         audit::activity(&test.db, &wanted, at("2026-11-20T10:00:00Z"), 3_600_000).await.expect("counts")
     };
     assert_eq!(hours(none).await, [(0, 2, 1), (2, 1, 0)]);
-    assert_eq!(hours(audit::Wanted { to: eleven, ..none }).await, [(0, 2, 1)]);
+    assert_eq!(hours(audit::AuditSelection { to: eleven, ..none }).await, [(0, 2, 1)]);
 }
 
 /// Stores runs and audit rows up to number `count`, a minute apart: one in fifty of another kind, one in a thousand
@@ -431,21 +434,21 @@ async fn costs(db: &Db, last: i64) -> Vec<(&'static str, u128)> {
     let deep = format!("{}-0000-7000-8000-000000000000", 10_000_000 + last / 2);
     let target = Target::stack(HostId::local(), "media7");
     let web = [member("media7", "web")];
-    let none = Wanted::default();
-    let touching = Wanted { target: Some(&target), touching: &web, ..none };
-    let pages: Vec<(&str, Wanted<'_>, Option<&str>)> = vec![
+    let none = RunSelection::default();
+    let touching = RunSelection { target: Some(&target), touching: &web, ..none };
+    let pages: Vec<(&str, RunSelection<'_>, Option<&str>)> = vec![
         ("first", none, None),
         ("deep", none, Some(&deep)),
-        ("target", Wanted { target: Some(&target), ..none }, None),
+        ("target", RunSelection { target: Some(&target), ..none }, None),
         ("touching", touching, None),
         ("touching, deep", touching, Some(&deep)),
-        ("touching, action", Wanted { action: Some(Action::Stop), ..touching }, None),
-        ("attention", Wanted { attention: true, ..none }, None),
-        ("attention, deep", Wanted { attention: true, ..none }, Some(&deep)),
-        ("state", Wanted { state: Some(RunState::Missed), ..none }, None),
-        ("action", Wanted { action: Some(Action::Pause), ..none }, None),
-        ("trigger", Wanted { trigger: Some(Trigger::CatchUp), ..none }, None),
-        ("actor", Wanted { actor: Some("nobody"), ..none }, None),
+        ("touching, action", RunSelection { action: Some(Action::Stop), ..touching }, None),
+        ("attention", RunSelection { attention: true, ..none }, None),
+        ("attention, deep", RunSelection { attention: true, ..none }, Some(&deep)),
+        ("state", RunSelection { state: Some(RunState::Missed), ..none }, None),
+        ("action", RunSelection { action: Some(Action::Pause), ..none }, None),
+        ("trigger", RunSelection { trigger: Some(Trigger::CatchUp), ..none }, None),
+        ("actor", RunSelection { actor: Some("nobody"), ..none }, None),
     ];
     let mut costs = Vec::new();
     for (name, wanted, before) in pages {
@@ -478,15 +481,15 @@ async fn costs(db: &Db, last: i64) -> Vec<(&'static str, u128)> {
     let targets: Vec<Target> = (0..40).map(|n| Target::stack(HostId::local(), format!("media{n}"))).collect();
     let paced: Vec<Paced<'_>> =
         targets.iter().map(|target| Paced { target, action: Action::Stop, until: &until }).collect();
-    let none = audit::Wanted { limit: 51, ..audit::Wanted::default() };
+    let none = audit::AuditSelection { limit: 51, ..audit::AuditSelection::default() };
     let audits = [
         ("log, first", none),
-        ("log, deep", audit::Wanted { before: Some(&deep), ..none }),
-        ("log, who", audit::Wanted { actor_name: Some("rare"), ..none }),
-        ("log, what", audit::Wanted { object_name: Some("nothing"), ..none }),
-        ("log, event", audit::Wanted { event: Some("user.delete"), ..none }),
-        ("log, kind", audit::Wanted { object_type: Some("calendar"), ..none }),
-        ("log, address", audit::Wanted { ip: Some("192.0.2.9"), ..none }),
+        ("log, deep", audit::AuditSelection { before: Some(&deep), ..none }),
+        ("log, who", audit::AuditSelection { actor_name: Some("rare"), ..none }),
+        ("log, what", audit::AuditSelection { object_name: Some("nothing"), ..none }),
+        ("log, event", audit::AuditSelection { event: Some("user.delete"), ..none }),
+        ("log, kind", audit::AuditSelection { object_type: Some("calendar"), ..none }),
+        ("log, address", audit::AuditSelection { ip: Some("192.0.2.9"), ..none }),
     ];
     for (name, wanted) in audits {
         let mut least = u128::MAX;
@@ -554,15 +557,24 @@ async fn audit_rows_are_listed_and_pruned(test: TestDb) {
         audit::insert(&mut tx, vec![row.clone()]).await.expect("stores");
     }
     tx.commit().await.expect("commits");
-    let all = audit::Wanted { limit: 10, ..audit::Wanted::default() };
+    let all = audit::AuditSelection { limit: 10, ..audit::AuditSelection::default() };
     let [a, b, c] = rows;
-    let read = async |wanted: audit::Wanted<'_>| audit::list(&test.db, &wanted).await.expect("reads");
+    let read = async |wanted: audit::AuditSelection<'_>| audit::list(&test.db, &wanted).await.expect("reads");
     assert_eq!(read(all).await, [c.clone(), b.clone(), a.clone()]);
-    assert_eq!(read(audit::Wanted { before: Some("c"), limit: 1, ..all }).await, std::slice::from_ref(&b));
-    assert_eq!(read(audit::Wanted { actor_id: Some("u1"), ..all }).await, std::slice::from_ref(&a));
-    assert_eq!(read(audit::Wanted { event: Some("schedule.update"), ..all }).await, std::slice::from_ref(&b));
-    assert_eq!(read(audit::Wanted { object_id: Some("of-c"), ..all }).await, std::slice::from_ref(&c));
-    assert!(read(audit::Wanted { object_type: Some("run"), ..all }).await.is_empty());
+    assert_eq!(
+        read(audit::AuditSelection { before: Some("c"), limit: 1, ..all }).await,
+        std::slice::from_ref(&b)
+    );
+    assert_eq!(read(audit::AuditSelection { actor_id: Some("u1"), ..all }).await, std::slice::from_ref(&a));
+    assert_eq!(
+        read(audit::AuditSelection { event: Some("schedule.update"), ..all }).await,
+        std::slice::from_ref(&b)
+    );
+    assert_eq!(
+        read(audit::AuditSelection { object_id: Some("of-c"), ..all }).await,
+        std::slice::from_ref(&c)
+    );
+    assert!(read(audit::AuditSelection { object_type: Some("run"), ..all }).await.is_empty());
     let mut tx = test.db.begin().await.expect("begins");
     assert_eq!(audit::prune(&mut tx, at("2026-11-21T00:00:00Z")).await.expect("prunes"), 1);
     tx.commit().await.expect("commits");

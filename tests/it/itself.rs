@@ -5,7 +5,7 @@ use docknap::app::overrides;
 use docknap::app::schedules;
 use docknap::app::{Error, nap, stacks};
 use docknap::clock::Clock;
-use docknap::docker::self_detection::Clues;
+use docknap::docker::self_detection::SelfHints;
 use docknap::domain::action::Action;
 use docknap::domain::ids::HostId;
 use docknap::domain::inventory::{Inventory, Protection, SelfDetection};
@@ -58,7 +58,7 @@ async fn unsure() -> Bench {
     keep(&bench, film).await;
     bench.kill();
     let vpn = bench.sim.container("media-vpn-1").expect("it is there").id;
-    bench.clues = Clues { named: vec![vpn], contained: true, ..Clues::default() };
+    bench.hints = SelfHints { named: vec![vpn], contained: true, ..SelfHints::default() };
     bench.revive().await;
     bench
 }
@@ -93,7 +93,7 @@ async fn what_it_may_be_is_shown_as_protected_and_refused_by_every_service() {
             let Err(Error::Protected { reason, .. }) = &refused else { panic!("{target:?}: {refused:?}") };
             assert!(reason.ends_with(&format!("{UNSURE}: {}", MAY_BE.join(", "))), "{reason}");
         }
-        let nap = nap::nap(app, &me, &target, &nap::Asked::default(), Trigger::Manual).await;
+        let nap = nap::nap(app, &me, &target, &nap::NapRequest::default(), Trigger::Manual).await;
         assert!(matches!(nap, Err(Error::Protected { .. })), "{target:?}: {nap:?}");
     }
     let said = |refused: Error| match refused {
@@ -168,16 +168,16 @@ async fn pages_offer_nothing_and_refuse_what_is_typed() {
 }
 
 /// What a container that shares nothing with this process would read of itself.
-fn clues_of(real: &Real, name: &str) -> Clues {
+fn hints_of(real: &Real, name: &str) -> SelfHints {
     let read = |path: &str| real.docker(&["exec", &real.name(name), "/bin/busybox", "cat", path]);
     let hostname = real.docker(&["exec", &real.name(name), "/bin/busybox", "hostname"]);
     let marked =
         real.docker(&["exec", &real.name(name), "/bin/busybox", "ls", "-a", "/"]).contains(".dockerenv");
-    Clues::parse(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"), Some(&hostname), marked)
+    SelfHints::parse(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"), Some(&hostname), marked)
 }
 
-async fn looked(real: &Real, clues: Clues, wanted: impl Fn(&Inventory) -> bool) -> Inventory {
-    let settings = docknap::docker::Settings { clues, ..settings(&real.docker_host) };
+async fn looked(real: &Real, hints: SelfHints, wanted: impl Fn(&Inventory) -> bool) -> Inventory {
+    let settings = docknap::docker::Settings { hints, ..settings(&real.docker_host) };
     Watched::with(settings, Clock::system())
         .until("it knows", |seen| seen.is_connected() && wanted(seen))
         .await
@@ -204,9 +204,9 @@ async fn itself_is_found_in_another_containers_network_on_a_real_engine() {
         ("short", vec!["--cgroupns", "private"]),
     ] {
         let id = real.run(name, &options);
-        let clues = clues_of(&real, name);
-        assert!(clues.contained && clues.own.is_empty() == (name != "host"), "{name}: {clues:?}");
-        let seen = looked(&real, clues, |_| true).await;
+        let hints = hints_of(&real, name);
+        assert!(hints.contained && hints.own.is_empty() == (name != "host"), "{name}: {hints:?}");
+        let seen = looked(&real, hints, |_| true).await;
         assert_eq!(seen.itself, SelfDetection::Container(id), "{name}");
         assert_eq!(protection(&seen, &real.name(name)), Some(Protection::Itself), "{name}");
         let parent = options.contains(&shared.as_str()).then(|| uses("network"));
@@ -222,12 +222,12 @@ async fn the_owner_of_its_namespaces_is_refused_like_itself_on_a_real_engine() {
     let data = real.run("data", &[]);
     let (pid, ipc) = (format!("container:{owner}"), format!("container:{}", real.name("owner")));
     let me = real.run("me", &["--pid", &pid, "--volumes-from", &data]);
-    let seen = looked(&real, clues_of(&real, "me"), |_| true).await;
+    let seen = looked(&real, hints_of(&real, "me"), |_| true).await;
     assert_eq!(seen.itself, SelfDetection::Container(me));
     assert_eq!(protection(&seen, &real.name("owner")), Some(uses("PID namespace")));
     assert_eq!(protection(&seen, &real.name("data")), None, "its volumes stay when it stops");
     let other = real.run("other", &["--ipc", &ipc]);
-    let seen = looked(&real, clues_of(&real, "other"), |_| true).await;
+    let seen = looked(&real, hints_of(&real, "other"), |_| true).await;
     assert_eq!(seen.itself, SelfDetection::Container(other));
     assert_eq!(protection(&seen, &real.name("owner")), Some(uses("IPC namespace")));
     // Docker ends what lives in a process namespace with its owner.
@@ -244,9 +244,9 @@ async fn without_proof_all_that_share_are_protected_on_a_real_engine() {
     let me = real.run("me", &["--network", &shared, "--cgroupns", "private"]);
     let films = real.run("films", &["--network", &shared]);
     // As where Docker's storage names no directories.
-    let clues = Clues { layers: Vec::new(), ..clues_of(&real, "me") };
+    let hints = SelfHints { layers: Vec::new(), ..hints_of(&real, "me") };
     let watched = Watched::with(
-        docknap::docker::Settings { clues: clues.clone(), ..settings(&real.docker_host) },
+        docknap::docker::Settings { hints: hints.clone(), ..settings(&real.docker_host) },
         Clock::system(),
     );
     let early = watched.host.inspect(&me).await.expect("an answer").expect("it is there");
@@ -271,8 +271,8 @@ async fn a_word_in_its_log_tells_which_it_is_on_a_real_engine() {
     let mark = uuid::Uuid::now_v7().simple().to_string();
     let say = format!("echo before; echo mark={mark} after; sleep 100000");
     let me = real.run_command("me", &["--network", &shared], &["sh", "-c", &say]);
-    let clues = Clues { named: vec![vpn], contained: true, mark, ..Clues::default() };
-    let seen = looked(&real, clues, |seen| matches!(seen.itself, SelfDetection::Container(_))).await;
+    let hints = SelfHints { named: vec![vpn], contained: true, mark, ..SelfHints::default() };
+    let seen = looked(&real, hints, |seen| matches!(seen.itself, SelfDetection::Container(_))).await;
     assert_eq!(seen.itself, SelfDetection::Container(me));
     assert_eq!(protection(&seen, &real.name("me")), Some(Protection::Itself));
     assert_eq!(protection(&seen, &real.name("vpn")), Some(uses("network")));

@@ -87,7 +87,7 @@ async fn store_due_schedule(home: &Path, now: jiff::Timestamp) -> ScheduleId {
 }
 
 async fn runs_of(store: &Db, schedule: &ScheduleId) -> Vec<Run> {
-    let wanted = db::history::Wanted { schedule: Some(schedule), ..Default::default() };
+    let wanted = db::history::RunSelection { schedule: Some(schedule), ..Default::default() };
     db::history::list(store, wanted, None, 10).await.expect("reads")
 }
 

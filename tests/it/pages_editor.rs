@@ -147,7 +147,8 @@ async fn a_sentence_says_the_same_rule() {
     let test = site().await;
     let mut otto = test.operator().await;
     let page = new_form(&mut otto).await;
-    let changed = [("view", "sentence"), ("said.days", "Mon-Fri"), ("said.to", "06:15"), ("save", "")];
+    let changed =
+        [("view", "sentence"), ("sentence.days", "Mon-Fri"), ("sentence.to", "06:15"), ("save", "")];
     let page = post(&mut otto, "/schedules", &with(&page, &changed)).await;
     assert_eq!(page.attribute("#window", "value").as_deref(), Some("sleep Mon-Fri 23:00-06:15"));
     assert!(page.attribute("#row-0-to", "value").is_some(), "the week shows it to the minute");
@@ -155,7 +156,7 @@ async fn a_sentence_says_the_same_rule() {
     // More than one sentence can say: it is told, and kept.
     let rich = [("view", "text"), ("window", "sleep Mon 01:00-02:00; Tue 03:00-04:00"), ("save", "")];
     let page = post(&mut otto, "/schedules", &with(&page, &rich)).await;
-    assert!(page.text("#said").contains("more than one sentence can say"), "{}", page.text("#said"));
+    assert!(page.text("#sentence").contains("more than one sentence can say"), "{}", page.text("#sentence"));
     let saved = post(&mut otto, "/schedules", &with(&page, &[("view", "sentence"), ("save", "on")])).await;
     assert_eq!(saved.location(), "/schedules");
     assert_eq!(stored(&mut otto).await, "sleep Mon 01:00-02:00; Tue 03:00-04:00");
@@ -193,7 +194,7 @@ async fn the_preview_brings_the_other_views_in_step() {
     assert!(painted.attribute("#week", "id").is_none(), "what is being painted stays as it is");
     assert_eq!(painted.attribute("#window", "value").as_deref(), Some("sleep Mon 12:00-12:30; 23:00-07:00"));
     assert_eq!(painted.attribute("#window-text", "hx-swap-oob").as_deref(), Some("true"));
-    assert!(painted.text("#said").contains("more than one sentence"));
+    assert!(painted.text("#sentence").contains("more than one sentence"));
     let typed = part(with(&page, &[("view", "text"), ("window", "sleep Mon 12:00-13:00")])).await;
     assert!(
         typed.attribute("[name=w][value='25']", "checked").is_some()

@@ -51,7 +51,7 @@ async fn keep_for(
 
 /// The runs of a schedule, oldest first.
 async fn runs_of(bench: &Bench, schedule: &ScheduleId) -> Vec<Run> {
-    let wanted = db::history::Wanted { schedule: Some(schedule), ..Default::default() };
+    let wanted = db::history::RunSelection { schedule: Some(schedule), ..Default::default() };
     let mut runs = db::history::list(&bench.app.db, wanted, None, 1000).await.expect("they read");
     runs.reverse();
     runs

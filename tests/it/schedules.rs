@@ -5,12 +5,12 @@ use docknap::app::auth::password::Cost;
 use docknap::app::paging::{Page, Paged};
 use docknap::app::schedules::{self, Draft, ScheduleFilter, ScheduleView};
 use docknap::app::{
-    Activator, Actor, App, Auth, Bus, Error, Execution, IdSource, Live, Parts, Scope, Vitals,
+    Activator, ActiveRuns, Actor, App, Auth, Bus, Error, IdSource, Live, Parts, Scope, Vitals,
 };
 use docknap::clock::Clock;
 use docknap::config::Config;
 use docknap::db::{self, settings};
-use docknap::docker::self_detection::Clues;
+use docknap::docker::self_detection::SelfHints;
 use docknap::docker::{Endpoint, Host, Hosts, Settings};
 use docknap::domain::audit::AuditRow;
 use docknap::domain::ids::{HostId, ScheduleId};
@@ -41,7 +41,8 @@ async fn bench_with(config: Config) -> Bench {
     let auth = Auth::open(&db.db, &config, &clock, Cost::TINY).await.expect("the keys are made");
     let endpoint =
         Endpoint::from_values(Some("unix:///nowhere/docker.sock"), None, None).expect("an endpoint");
-    let settings = Settings { endpoint, protect: Vec::new(), database_host: None, clues: Clues::default() };
+    let settings =
+        Settings { endpoint, protect: Vec::new(), database_host: None, hints: SelfHints::default() };
     let app = App::new(Parts {
         db: db.db.clone(),
         hosts: Hosts::new(Host::new(HostId::local(), settings, clock.clone())),
@@ -52,10 +53,10 @@ async fn bench_with(config: Config) -> Bench {
         ids: IdSource::random(),
         bus: Bus::default(),
         scheduler: Activator::default(),
-        execution: Execution::default(),
+        active_runs: ActiveRuns::default(),
         answering: docknap::app::idempotency::AtWork::default(),
-        outside: docknap::app::Outside::default(),
-        soon: docknap::app::soon::Soon::default(),
+        external_changes: docknap::app::ExternalChanges::default(),
+        upcoming: docknap::app::upcoming::Upcoming::default(),
         rulebook: docknap::app::rulebook::LastRead::default(),
         sleeps: Activator::default(),
     });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use docknap::db::schedules::{self, Taking, Wanted};
+use docknap::db::schedules::{self, OccurrenceClaim, ScheduleSelection};
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, ScheduleId};
 use docknap::domain::schedule::{Schedule, When};
@@ -30,8 +30,8 @@ fn ids(schedules: &[Schedule]) -> Vec<&str> {
     schedules.iter().map(|schedule| schedule.id.as_str()).collect()
 }
 
-fn all(limit: i64) -> Wanted<'static> {
-    Wanted { limit, ..Wanted::default() }
+fn all(limit: i64) -> ScheduleSelection<'static> {
+    ScheduleSelection { limit, ..ScheduleSelection::default() }
 }
 
 async fn a_schedule_is_read_back_as_it_was_stored(test: TestDb) {
@@ -87,8 +87,8 @@ async fn only_one_claims_an_occurrence(test: TestDb) {
     let (due, next) = (at("2026-11-23T23:00:00Z"), at("2026-11-24T23:00:00Z"));
     for (rev, claimed) in [(2, false), (1, true), (1, false)] {
         let mut tx = test.db.begin().await.expect("begins");
-        let taking = Taking { id: &one.id, due, rev, next: Some(next), is_last: false };
-        let lost = schedules::claim(&mut tx, &[taking]).await.expect("answers");
+        let claim = OccurrenceClaim { id: &one.id, due, rev, next: Some(next), is_last: false };
+        let lost = schedules::claim(&mut tx, &[claim]).await.expect("answers");
         assert_eq!(!lost.contains(&one.id), claimed, "revision {rev}");
         tx.commit().await.expect("commits");
     }
@@ -104,8 +104,8 @@ async fn a_claim_uses_up_the_skip_and_may_end_a_once(test: TestDb) {
     one.skip_at = Some(due);
     store_schedules(&test.db, std::slice::from_ref(&one)).await;
     let mut tx = test.db.begin().await.expect("begins");
-    let taking = Taking { id: &one.id, due, rev: 1, next: None, is_last: true };
-    assert!(schedules::claim(&mut tx, &[taking]).await.expect("answers").is_empty(), "none is lost");
+    let claim = OccurrenceClaim { id: &one.id, due, rev: 1, next: None, is_last: true };
+    assert!(schedules::claim(&mut tx, &[claim]).await.expect("answers").is_empty(), "none is lost");
     tx.commit().await.expect("commits");
     let stored = schedules::get(&test.db, &one.id).await.expect("reads").expect("is there");
     assert_eq!((stored.next_due, stored.skip_at, stored.spec.enabled), (None, None, false));
@@ -125,13 +125,13 @@ async fn of_a_batch_each_is_claimed_for_itself(test: TestDb) {
     store_schedules(&test.db, &rows).await;
     let next =
         |n: usize| n.is_multiple_of(2).then(|| at("2026-11-24T23:00:00Z") + Duration::from_secs(n as u64));
-    let takings: Vec<Taking<'_>> = rows
+    let claims: Vec<OccurrenceClaim<'_>> = rows
         .iter()
         .enumerate()
-        .map(|(n, row)| Taking { id: &row.id, due, rev: 1, next: next(n), is_last: n == 40 })
+        .map(|(n, row)| OccurrenceClaim { id: &row.id, due, rev: 1, next: next(n), is_last: n == 40 })
         .collect();
     let mut tx = test.db.begin().await.expect("begins");
-    let lost = schedules::claim(&mut tx, &takings).await.expect("answers");
+    let lost = schedules::claim(&mut tx, &claims).await.expect("answers");
     tx.commit().await.expect("commits");
     for (n, row) in rows.iter().enumerate() {
         let claimed = ![3, 33, 74].contains(&n);
@@ -141,7 +141,7 @@ async fn of_a_batch_each_is_claimed_for_itself(test: TestDb) {
         assert_eq!(stored.spec.enabled, n != 3 && n != 40, "{n}");
     }
     let mut tx = test.db.begin().await.expect("begins");
-    assert_eq!(schedules::claim(&mut tx, &takings).await.expect("answers").len(), 75, "once is all");
+    assert_eq!(schedules::claim(&mut tx, &claims).await.expect("answers").len(), 75, "once is all");
     assert!(schedules::claim(&mut tx, &[]).await.expect("answers").is_empty());
 }
 
@@ -186,15 +186,15 @@ async fn a_list_is_paged_filtered_and_without_the_deleted(test: TestDb) {
     let db = &test.db;
     assert_eq!(ids(&schedules::list(db, &all(10)).await.expect("reads")), ["c", "b", "a"]);
     assert_eq!(ids(&schedules::list(db, &all(2)).await.expect("reads")), ["c", "b"]);
-    let next = Wanted { before: Some("b"), ..all(2) };
+    let next = ScheduleSelection { before: Some("b"), ..all(2) };
     assert_eq!(ids(&schedules::list(db, &next).await.expect("reads")), ["a"]);
     let media = Target::stack(HostId::local(), "media");
-    let of_media = Wanted { target: Some(&media), ..all(10) };
+    let of_media = ScheduleSelection { target: Some(&media), ..all(10) };
     assert_eq!(ids(&schedules::list(db, &of_media).await.expect("reads")), ["b", "a"]);
-    let off = Wanted { enabled: Some(false), ..all(10) };
+    let off = ScheduleSelection { enabled: Some(false), ..all(10) };
     assert_eq!(ids(&schedules::list(db, &off).await.expect("reads")), ["c"]);
     for (text, found) in [("% o_k!", vec!["b"]), ("OTHER", vec!["c"]), ("_", vec!["b"]), ("x", vec![])] {
-        let wanted = Wanted { text: Some(text), ..all(10) };
+        let wanted = ScheduleSelection { text: Some(text), ..all(10) };
         assert_eq!(ids(&schedules::list(db, &wanted).await.expect("reads")), found, "{text}");
     }
 }

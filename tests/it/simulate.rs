@@ -118,7 +118,7 @@ fn roughly(reason: &str) -> String {
 }
 
 async fn fires(bench: &Bench, kinds: &BTreeMap<ScheduleId, ScheduleKind>) -> BTreeSet<Fire> {
-    let runs = db::history::list(&bench.app.db, db::history::Wanted::default(), None, 10_000)
+    let runs = db::history::list(&bench.app.db, db::history::RunSelection::default(), None, 10_000)
         .await
         .expect("they read");
     let is_fire = |run: &&Run| {

@@ -1,6 +1,6 @@
 //! Naps and wakes with an end, where no window decides: they put back what they changed, and nothing else.
 
-use docknap::app::nap::{self, Asked};
+use docknap::app::nap::{self, NapRequest};
 use docknap::app::{overrides, schedules, stacks, timeline};
 use docknap::domain::action::Action;
 use docknap::domain::ids::HostId;
@@ -17,8 +17,8 @@ use crate::windows::{ALL, NIGHT, at, keep, look, open, pass, runs, shop, window,
 
 const NOON: &str = "2027-03-02T12:00:00Z";
 
-fn until(end: &str) -> Asked {
-    Asked { until: Some(end.to_owned()), ..Asked::default() }
+fn until(end: &str) -> NapRequest {
+    NapRequest { until: Some(end.to_owned()), ..NapRequest::default() }
 }
 
 async fn nap_for(bench: &Bench, end: &str) {
@@ -56,7 +56,7 @@ async fn a_timed_nap_wakes_what_it_put_to_sleep(test: TestDb) {
 
 async fn a_timed_wake_puts_back_to_sleep_what_it_woke(test: TestDb) {
     let bench = Bench::on(test, NOON, shop()).await;
-    nap::nap(&bench.app, &person(), &Bench::stack("shop"), &Asked::default(), Trigger::Manual)
+    nap::nap(&bench.app, &person(), &Bench::stack("shop"), &NapRequest::default(), Trigger::Manual)
         .await
         .expect("it naps, until someone changes it");
     bench.settle().await;
@@ -214,7 +214,7 @@ async fn simulation_agenda_and_feed_foretell_what_an_end_does() {
             nap_for(bench, end).await;
         } else {
             let shop = Bench::stack("shop");
-            nap::nap(&test.app, &me, &shop, &Asked::default(), Trigger::Manual).await.expect("it naps");
+            nap::nap(&test.app, &me, &shop, &NapRequest::default(), Trigger::Manual).await.expect("it naps");
             bench.settle().await;
             wake_for(bench, end).await;
         }

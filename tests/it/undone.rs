@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use docknap::app::execute::undo::{self, Undone};
 use docknap::app::execute::{self, Request};
-use docknap::app::nap::{self, Asked};
+use docknap::app::nap::{self, NapRequest};
 use docknap::app::{Actor, Error};
 use docknap::db;
 use docknap::domain::action::Action;
@@ -31,8 +31,8 @@ fn anna() -> Actor {
     someone("1", "anna")
 }
 
-fn until(end: &str) -> Asked {
-    Asked { until: Some(end.to_owned()), ..Asked::default() }
+fn until(end: &str) -> NapRequest {
+    NapRequest { until: Some(end.to_owned()), ..NapRequest::default() }
 }
 
 async fn act(bench: &Bench, action: Action) -> RunId {

@@ -73,7 +73,7 @@ pub async fn look(bench: &Bench) -> Ticked {
 
 /// All runs, oldest first.
 pub async fn runs(bench: &Bench) -> Vec<Run> {
-    let mut runs = db::history::list(&bench.app.db, db::history::Wanted::default(), None, 1000)
+    let mut runs = db::history::list(&bench.app.db, db::history::RunSelection::default(), None, 1000)
         .await
         .expect("they read");
     runs.reverse();
@@ -558,7 +558,7 @@ async fn waking_a_stack_ends_what_was_wanted_of_a_member_by_hand() {
     bench.sim.stop("shop-web-1").expect("somebody stops it");
     look(&bench).await;
     assert_eq!(open(&bench).await.len(), 1, "it is respected");
-    let asked = nap::Asked::default();
+    let asked = nap::NapRequest::default();
     nap::wake(&bench.app, &person(), &Bench::stack("shop"), &asked, Trigger::Manual).await.expect("it wakes");
     look(&bench).await;
     look(&bench).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use docknap::app::execute::{self, Request};
-use docknap::app::nap::{self, Asked};
+use docknap::app::nap::{self, NapRequest};
 use docknap::app::schedules::Draft;
 use docknap::domain::action::Action;
 use docknap::domain::ids::HostId;
@@ -67,7 +67,7 @@ async fn what_others_do_while_a_run_is_under_way_is_answered_after_it() {
     bench.advance_to(EDGE).await;
     bench.tick().await;
     bench.advance(Duration::from_secs(3)).await;
-    assert_eq!(bench.app.execution.active(), 1, "the nap is under way");
+    assert_eq!(bench.app.active_runs.active(), 1, "the nap is under way");
     bench.sim.start("shop-tool-1").expect("it starts");
     live(&bench, Duration::from_secs(30)).await;
     assert_eq!(bench.sim.running("shop"), ["shop-tool-1"]);
@@ -205,7 +205,7 @@ async fn a_wake_asked_for_while_the_engine_was_away_comes_about_when_it_is_back(
     bench.advance(Duration::from_secs(60)).await;
     bench.sim.daemon_down(DaemonEnd::Graceful);
     live(&bench, Duration::from_secs(5)).await;
-    let asked = Asked { until: Some("7h".to_owned()), ..Asked::default() };
+    let asked = NapRequest { until: Some("7h".to_owned()), ..NapRequest::default() };
     let submitted = nap::wake(&bench.app, &person(), &Bench::stack("shop"), &asked, Trigger::Manual).await;
     live(&bench, Duration::from_secs(3600)).await;
     let (run, _) = bench.run(submitted.expect("it is accepted").run_id()).await;

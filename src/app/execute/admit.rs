@@ -1,6 +1,6 @@
 //! Begins the runs that wait, each when nothing is in its way.
 //!
-//! Of several requests that want different things of a container the newest wins ([`super::under_way`]): what runs
+//! Of several requests that want different things of a container the newest wins ([`super::active_run`]): what runs
 //! gives it up at its next step boundary, an older one that waits begins without it, or is superseded where nothing
 //! would be left of it (semantics §4, rulings 11).
 
@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::guard::{self, Word};
+use super::active_runs::{ActiveRun, Claim, Control, GivenUp};
+use super::guard::{self, GuardDecision};
 use super::run::RunExecutor;
 use super::share::Share;
 use super::submit::steps_of;
-use super::under_way::{Claim, Control, GivenUp, UnderWay};
-use super::verdict::{end_unbegun, record_end, tell_end, undone, unreachable, unsettle, verdict};
+use super::verdict::{end_unbegun, mark_unapplied, record_end, tell_end, undone, unreachable, verdict};
 use crate::app::error::Result;
 use crate::app::manual_changes::ManualChange;
 use crate::app::rulebook::RuleBook;
@@ -81,8 +81,8 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
     let mut pass = Pass { app, stop, tasks, taken: Taken::default(), waits: Vec::new() };
     let waiting = with_claims(app, db::runs::in_state(&app.db, RunState::Pending).await?).await?;
     let ids = waiting.iter().map(|one| &one.run.id).collect();
-    app.execution.keep_lost(&ids);
-    app.execution.looks().keep(&ids);
+    app.active_runs.keep_lost(&ids);
+    app.active_runs.looks().keep(&ids);
     for index in 0..waiting.len() {
         let Claimed { run, steps, claim } = &waiting[index];
         let newer = || waiting[index + 1..].iter().map(|newer| &newer.claim);
@@ -95,17 +95,17 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
             pass.end(run, RunState::Failed, "its host is no longer known").await?;
             continue;
         };
-        let given_up = app.execution.loses(&run.id, claim.gives_up(newer()));
+        let given_up = app.active_runs.loses(&run.id, claim.gives_up(newer()));
         let run = match &run.guard {
             None => Cow::Borrowed(run),
             Some(_) => {
                 match guard::ask(app, &host, run, steps, &*RuleBook::load(app).await?, stop, tasks).await? {
-                    Word::Goes(run) => Cow::Owned(*run),
-                    Word::Waits(until) => {
+                    GuardDecision::Goes(run) => Cow::Owned(*run),
+                    GuardDecision::Waits(until) => {
                         pass.taken.guards_until = pass.taken.guards_until.into_iter().chain(until).min();
                         continue;
                     }
-                    Word::Ended => {
+                    GuardDecision::Ended => {
                         pass.taken.ended.push(run.id.clone());
                         continue;
                     }
@@ -170,9 +170,9 @@ impl Pass<'_> {
         }
         let plan = share.plan(run, &inventory, book, now);
         let fresh = steps_of(app, run, &plan, now);
-        let way = app.execution.make_way(&Claim::new(run, &fresh, Some(&inventory)));
+        let way = app.active_runs.admit(&Claim::new(run, &fresh, Some(&inventory)));
         if !way.given_up.is_empty() {
-            given_up = app.execution.loses(&run.id, way.given_up);
+            given_up = app.active_runs.loses(&run.id, way.given_up);
         }
         if way.blocked {
             return Ok(());
@@ -187,7 +187,7 @@ impl Pass<'_> {
             }
             _ => is_new,
         };
-        let _beginning = app.execution.beginning().await;
+        let _beginning = app.active_runs.beginning().await;
         let mut tx = app.db.begin().await?;
         if !db::runs::begin(&mut tx, run, now).await? {
             return Ok(());
@@ -222,9 +222,9 @@ impl Pass<'_> {
         let run = Run { started_at: Some(now), state: RunState::Executing, ..run.clone() };
         self.taken.begun.push(run.id.clone());
         let claim = Claim::new(&run, &steps, Some(&inventory));
-        let (under_way, control) = app.execution.enter(claim, &steps, given_up, &app.scheduler);
+        let (active_run, control) = app.active_runs.enter(claim, &steps, given_up, &app.scheduler);
         let drive = RunExecutor::new(app.clone(), host, run, steps, control, self.stop.clone());
-        spawn(drive, under_way, self.tasks);
+        spawn(drive, active_run, self.tasks);
         Ok(())
     }
 
@@ -239,7 +239,7 @@ impl Pass<'_> {
                 ([], Some(host)) => targets::members(&host.inventory(), &run.target),
                 (steps, _) => undone(steps),
             };
-            unsettle(&mut tx, run, &left).await?;
+            mark_unapplied(&mut tx, run, &left).await?;
         }
         tx.commit().await?;
         tell_end(app, run, state);
@@ -283,9 +283,9 @@ fn same_plan(stored: &[Step], fresh: &[Step]) -> bool {
 }
 
 /// Drives a run in a task of its own, and lets the next one in when it has ended.
-pub(super) fn spawn(drive: RunExecutor, under_way: UnderWay, tasks: &TaskTracker) {
+pub(super) fn spawn(drive: RunExecutor, active_run: ActiveRun, tasks: &TaskTracker) {
     tasks.spawn(async move {
-        let _under_way = under_way;
+        let _active_run = active_run;
         drive.complete().await;
     });
 }

@@ -22,8 +22,8 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
         return Err(ended());
     }
     // Nothing begins meanwhile: it waits, or it is under way.
-    let _beginning = app.execution.beginning().await;
-    if app.execution.cancel(id, &actor.reference.name) {
+    let _beginning = app.active_runs.beginning().await;
+    if app.active_runs.cancel(id, &actor.reference.name) {
         return Ok(());
     }
     let reason = format!("called off by {}", actor.reference.name);

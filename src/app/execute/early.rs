@@ -70,10 +70,10 @@ impl EarlyLooks {
     }
 
     /// Those of which no look is under way or fresh, and forgets what is old.
-    fn begin(&self, asked: BTreeMap<(HostId, String), Asked>, now: Timestamp) -> Vec<Asked> {
+    fn begin(&self, asked: BTreeMap<(HostId, String), LookRequest>, now: Timestamp) -> Vec<LookRequest> {
         let mut looks = self.lock();
         looks.retain(|_, look| is_within(look.at, now, FRESH));
-        let is_new = |key: &(HostId, String), asked: &Asked| {
+        let is_new = |key: &(HostId, String), asked: &LookRequest| {
             looks.get(key).is_none_or(|known| asked.with_cpu && !known.with_cpu)
         };
         let new: Vec<_> = asked.into_iter().filter(|(key, asked)| is_new(key, asked)).collect();
@@ -95,7 +95,7 @@ fn is_within(at: Timestamp, now: Timestamp, limit: Duration) -> bool {
 }
 
 /// A container to be looked at.
-struct Asked {
+struct LookRequest {
     host: Arc<Host>,
     container: Arc<Container>,
     with_cpu: bool,
@@ -105,10 +105,10 @@ struct Asked {
 /// then is given up. Containers that were looked at already are not looked at again.
 pub async fn look_before(app: &App, instant: Timestamp) -> Result<()> {
     let asked = sleepers(app, instant).await?;
-    let looks = app.execution.early().begin(asked, app.clock.now());
-    let looks = looks.into_iter().map(|Asked { host, container, with_cpu }| async move {
+    let looks = app.active_runs.early().begin(asked, app.clock.now());
+    let looks = looks.into_iter().map(|LookRequest { host, container, with_cpu }| async move {
         let usage = if with_cpu { host.usage(&container.id).await } else { host.glance(&container.id).await };
-        app.execution.early().end(&container, usage.map_err(|error| error.to_string()));
+        app.active_runs.early().end(&container, usage.map_err(|error| error.to_string()));
     });
     let all = stream::iter(looks).buffer_unordered(AT_ONCE).collect::<()>();
     let left = Duration::try_from(instant.duration_since(app.clock.now())).unwrap_or_default();
@@ -119,7 +119,7 @@ pub async fn look_before(app: &App, instant: Timestamp) -> Result<()> {
 
 /// The running containers that schedules, windows and the ends of overrides will put to sleep by then, as far as can be
 /// told: looking at one too many costs Docker a sample.
-async fn sleepers(app: &App, instant: Timestamp) -> Result<BTreeMap<(HostId, String), Asked>> {
+async fn sleepers(app: &App, instant: Timestamp) -> Result<BTreeMap<(HostId, String), LookRequest>> {
     let due = db::schedules::due(&app.db, &instant, MOST).await?;
     let overrides_end = db::overrides::next_end(&app.db).await?.is_some_and(|end| end <= instant);
     let mut asked = BTreeMap::new();
@@ -128,7 +128,7 @@ async fn sleepers(app: &App, instant: Timestamp) -> Result<BTreeMap<(HostId, Str
             return;
         }
         let key = (host.id().clone(), container.id.clone());
-        let one = asked.entry(key).or_insert_with(|| Asked {
+        let one = asked.entry(key).or_insert_with(|| LookRequest {
             host: Arc::clone(host),
             container: Arc::clone(container),
             with_cpu,

@@ -32,7 +32,7 @@ use crate::domain::schedule::When;
 use crate::domain::window::Phase;
 
 /// What a guard says to its run.
-pub(super) enum Word {
+pub(super) enum GuardDecision {
     /// It may go, as it is here.
     Goes(Box<Run>),
     /// It waits: until then, or until a look has ended.
@@ -53,17 +53,17 @@ pub(super) async fn ask(
     book: &RuleBook,
     stop: &CancellationToken,
     tasks: &TaskTracker,
-) -> Result<Word> {
-    let Some(guard) = &run.guard else { return Ok(Word::Goes(Box::new(run.clone()))) };
+) -> Result<GuardDecision> {
+    let Some(guard) = &run.guard else { return Ok(GuardDecision::Goes(Box::new(run.clone()))) };
     let now = app.clock.now();
     let zone = &book.zone.zone;
     if let Some((state, reason)) = ending(app, run, book, now).await? {
         let ended = Ended { app, run, steps, state, reason: &reason };
         ended.store(&Actor::scheduler(), &book.rules, false).await?;
-        return Ok(Word::Ended);
+        return Ok(GuardDecision::Ended);
     }
     if let Some(at) = run.look_at.filter(|at| *at > now) {
-        return Ok(Word::Waits(Some(at)));
+        return Ok(GuardDecision::Waits(Some(at)));
     }
     // Its time counts from the end of the wait (rulings 7).
     let deadline_at = now.checked_add(DEADLINE).unwrap_or(Timestamp::MAX);
@@ -73,32 +73,34 @@ pub(super) async fn ask(
             let mut tx = app.db.begin().await?;
             db::runs::extend(&mut tx, &run.id, deadline_at).await?;
             tx.commit().await?;
-            return Ok(Word::Goes(Box::new(Run { deadline_at, ..run.clone() })));
+            return Ok(GuardDecision::Goes(Box::new(Run { deadline_at, ..run.clone() })));
         }
         // Its beginning says what it waits for.
-        return Ok(Word::Goes(Box::new(run.clone())));
+        return Ok(GuardDecision::Goes(Box::new(run.clone())));
     }
     let sleepers = sleepers(app, run, &inventory, book).await?;
     let up = sleepers.iter().filter_map(|one| Some((one.name.as_str(), one.started_at?)));
     let verdict = match guard.young(up, run.created_at, now, zone) {
         Some(deferral) => Verdict::Later(Deferral { busy_until: run.busy_until, ..deferral }),
         None => match looked_at(app, host, run, guard, &sleepers, stop, tasks) {
-            None => return Ok(Word::Waits(None)),
+            None => return Ok(GuardDecision::Waits(None)),
             Some(loads) => guard.judge(&loads, run.busy_until, now, zone),
         },
     };
     match verdict {
-        Verdict::Go(said) => {
-            Ok(Word::Goes(Box::new(Run { why: remember(run, &said, now), deadline_at, ..run.clone() })))
-        }
+        Verdict::Go(said) => Ok(GuardDecision::Goes(Box::new(Run {
+            why: remember(run, &said, now),
+            deadline_at,
+            ..run.clone()
+        }))),
         Verdict::Later(deferral) => {
-            put_off(app, run, &deferral).await?;
-            Ok(Word::Waits(Some(deferral.look_at)))
+            defer(app, run, &deferral).await?;
+            Ok(GuardDecision::Waits(Some(deferral.look_at)))
         }
         Verdict::Skip(reason) => {
             let ended = Ended { app, run, steps, state: RunState::Skipped, reason: &reason };
             ended.store(&Actor::scheduler(), &book.rules, true).await?;
-            Ok(Word::Ended)
+            Ok(GuardDecision::Ended)
         }
     }
 }
@@ -189,13 +191,14 @@ fn looked_at(
         return Some(Vec::new());
     }
     let now = app.clock.now();
-    let early = running.iter().map(|one| Some(Looked::of(one, app.execution.early().seen(one, true, now)?)));
+    let early =
+        running.iter().map(|one| Some(Looked::of(one, app.active_runs.early().seen(one, true, now)?)));
     if let Some(looked) = early.collect::<Option<Vec<_>>>() {
-        return Some(app.execution.looks().remember(&run.id, looked));
+        return Some(app.active_runs.looks().remember(&run.id, looked));
     }
-    let mut looks = app.execution.looks().lock();
+    let mut looks = app.active_runs.looks().lock();
     match looks.remove(&run.id) {
-        Some(Some(looked)) => return Some(app.execution.looks().remember(&run.id, looked)),
+        Some(Some(looked)) => return Some(app.active_runs.looks().remember(&run.id, looked)),
         Some(None) => {}
         None => {
             let look = look(app.clone(), Arc::clone(host), run.id.clone(), running);
@@ -223,13 +226,13 @@ async fn look(app: App, host: Arc<Host>, run: RunId, containers: Vec<Arc<Contain
     });
     let seen = stream::iter(looks).buffered(app.config.parallelism.max(1)).collect().await;
     // Nobody asks any more where the run has ended meanwhile.
-    if let Some(found) = app.execution.looks().lock().get_mut(&run) {
+    if let Some(found) = app.active_runs.looks().lock().get_mut(&run) {
         *found = Some(seen);
     }
-    app.execution.wake();
+    app.active_runs.wake();
 }
 
-async fn put_off(app: &App, run: &Run, deferral: &Deferral) -> Result<()> {
+async fn defer(app: &App, run: &Run, deferral: &Deferral) -> Result<()> {
     let deadline = deferral.look_at.checked_add(DEADLINE).unwrap_or(Timestamp::MAX);
     let mut tx = app.db.begin().await?;
     db::runs::defer(&mut tx, &run.id, deferral, deadline).await?;
@@ -307,7 +310,7 @@ impl Ended<'_> {
                 by_hand: actor.reference.kind != "scheduler",
                 puts_back: false,
             };
-            return overrides::respect(tx, app, actor, new, &run.target.host, &members, now).await;
+            return overrides::record_override(tx, app, actor, new, &run.target.host, &members, now).await;
         }
         for (member, _) in &members {
             db::applied::put(tx, &run.target.host, member, &Applied::now(Phase::Awake, now)).await?;

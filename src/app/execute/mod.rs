@@ -8,6 +8,7 @@
 //!
 //! Buttons, API, schedules and catch-up all come through here.
 
+mod active_runs;
 mod admit;
 mod cancel;
 pub mod early;
@@ -21,13 +22,12 @@ pub mod runner;
 mod share;
 mod step;
 mod submit;
-mod under_way;
 pub mod undo;
 mod usage;
 mod verdict;
 
+pub use active_runs::ActiveRuns;
 pub use cancel::cancel;
 pub use request::Request;
 pub use share::preview;
 pub use submit::{Prepared, Submitted, prepare, retry, store, store_all, submit};
-pub use under_way::Execution;

@@ -13,11 +13,11 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::active_runs::Control;
 use super::locks::Lock;
 use super::step::{Operation, Outcome, Seen, container_grace};
-use super::under_way::Control;
 use super::usage::Looks;
-use super::verdict::{record_end, undone, unsettle, verdict};
+use super::verdict::{mark_unapplied, record_end, undone, verdict};
 use crate::app::error::Result;
 use crate::app::{App, Live};
 use crate::db::{self, Tx};
@@ -87,7 +87,7 @@ impl RunExecutor {
     ) -> Self {
         Self {
             begun: app.clock.monotonic(),
-            samples: app.execution.looks().seen(&run.id),
+            samples: app.active_runs.looks().seen(&run.id),
             ends: HashMap::new(),
             looks: None,
             held_up: Duration::ZERO,
@@ -119,11 +119,11 @@ impl RunExecutor {
         let mut flights: FuturesUnordered<StepFuture> = FuturesUnordered::new();
         for index in self.in_state(StepState::Issued) {
             // Committed to by a process that is gone. Nothing else is driven yet, so the lock is free.
-            let lock = self.app.execution.locks().take(self.host.id(), &self.steps[index].identity);
+            let lock = self.app.active_runs.locks().take(self.host.id(), &self.steps[index].identity);
             flights.push(self.start_step(index, lock, None, true, &running));
         }
         let mut changes = self.host.changes();
-        let locks = self.app.execution.locks().clone();
+        let locks = self.app.active_runs.locks().clone();
         loop {
             changes.mark_unchanged();
             let mut released = std::pin::pin!(locks.released());
@@ -182,7 +182,7 @@ impl RunExecutor {
             else {
                 continue;
             };
-            match self.app.execution.early().seen(container, false, now) {
+            match self.app.active_runs.early().seen(container, false, now) {
                 Some(Ok(usage)) => {
                     self.samples.insert(step.identity.clone(), usage.sample(container.started_at));
                 }
@@ -338,14 +338,15 @@ impl RunExecutor {
                 Gate::Open => {
                     // The permit before the lock: letting a lock go wakes everybody who waits, this run too, so that
                     // runs without a permit would wake each other for ever.
-                    let Some(permit) = self.app.execution.permit(self.host.id(), self.app.config.parallelism)
+                    let Some(permit) =
+                        self.app.active_runs.permit(self.host.id(), self.app.config.parallelism)
                     else {
                         // Freed by a step of ours, or with a lock that is let go.
                         held_up = true;
                         break;
                     };
                     let Some(lock) =
-                        self.app.execution.locks().take(self.host.id(), &self.steps[index].identity)
+                        self.app.active_runs.locks().take(self.host.id(), &self.steps[index].identity)
                     else {
                         held_up = true;
                         continue;
@@ -479,7 +480,7 @@ impl RunExecutor {
             wait = self.after_failed_store("an outcome", &error, wait).await;
         }
         let ended = indexes.iter().map(|index| &self.steps[*index].identity);
-        self.app.execution.ended(&self.run.id, ended);
+        self.app.active_runs.ended(&self.run.id, ended);
         self.announce();
     }
 
@@ -560,7 +561,7 @@ impl RunExecutor {
         tracing::info!(run = %self.run.id, target = %self.run.target_name, action = %self.run.action,
             state = %state, reason, "run ended");
         // Whoever looks because of the announcement is not to find it at work.
-        self.app.execution.leave(&self.run.id);
+        self.app.active_runs.leave(&self.run.id);
         self.announce();
     }
 
@@ -573,7 +574,7 @@ impl RunExecutor {
                 // What newer runs took over is theirs.
                 let mut left = undone(&self.steps);
                 left.retain(|identity| control.taken_by(identity).is_none());
-                unsettle(&mut tx, &self.run, &left).await?;
+                mark_unapplied(&mut tx, &self.run, &left).await?;
             }
         }
         tx.commit().await?;

@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::active_runs::GivenUp;
 use super::admit::{BACK_OFF, Claimed, Taken, spawn, take_pending, with_claims};
 use super::run::RunExecutor;
-use super::under_way::GivenUp;
 use crate::app::App;
 use crate::app::error::Result;
 use crate::db;
@@ -36,7 +36,7 @@ pub async fn run(app: App, stop: CancellationToken, tasks: TaskTracker) {
         });
         let (look_again, guards) = (taken.look_again, taken.guards_until);
         tokio::select! {
-            () = app.execution.woken() => {}
+            () = app.active_runs.woken() => {}
             () = app.clock.sleep(look_again.unwrap_or_default()), if look_again.is_some() => {}
             () = app.clock.sleep_until(guards.unwrap_or_default()), if guards.is_some() => {}
             () = stop.cancelled() => {}
@@ -46,9 +46,9 @@ pub async fn run(app: App, stop: CancellationToken, tasks: TaskTracker) {
 
 /// Takes up the runs that a process that is gone was driving. Each looks at its containers before it acts.
 pub async fn recover(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -> Result<usize> {
-    let _beginning = app.execution.beginning().await;
+    let _beginning = app.active_runs.beginning().await;
     let mut runs = db::runs::in_state(&app.db, RunState::Executing).await?;
-    runs.retain(|run| !app.execution.is_active(&run.id) && app.hosts.get(&run.target.host).is_some());
+    runs.retain(|run| !app.active_runs.is_active(&run.id) && app.hosts.get(&run.target.host).is_some());
     let claimed = with_claims(app, runs).await?;
     let count = claimed.len();
     let given_up: Vec<GivenUp> = (0..count)
@@ -63,13 +63,13 @@ pub async fn recover(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -
     for (Claimed { run, steps, claim }, given_up) in claimed.into_iter().zip(given_up) {
         let Some(host) = app.hosts.get(&run.target.host) else { continue };
         tracing::info!(run = %run.id, target = %run.target_name, "taking up a run that was cut off");
-        let (under_way, control) = app.execution.enter(claim, &steps, given_up, &app.scheduler);
+        let (active_run, control) = app.active_runs.enter(claim, &steps, given_up, &app.scheduler);
         if let Some(by) = undone.get(&run.id) {
-            app.execution.cancel(&run.id, by);
+            app.active_runs.cancel(&run.id, by);
         }
         spawn(
             RunExecutor::new(app.clone(), host, run, steps, control, stop.clone()).resumed(),
-            under_way,
+            active_run,
             tasks,
         );
     }

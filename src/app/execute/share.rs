@@ -14,7 +14,7 @@ use crate::domain::ids::RunId;
 use crate::domain::inventory::Inventory;
 use crate::domain::overrides::{DesiredState, Place};
 use crate::domain::permission::Permission;
-use crate::domain::plan::{Plan, Restore, Wish, plan};
+use crate::domain::plan::{Plan, PlanRequest, Restore, plan};
 use crate::domain::run::{Run, StepState, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
 
@@ -37,7 +37,7 @@ pub async fn preview(
     let restore = if restore { Restore::ElseAll } else { Restore::No };
     let leave = HashMap::new();
     let zone = &book.zone.zone;
-    let wish = Wish {
+    let request = PlanRequest {
         subject: &target.subject,
         action,
         naps: book.naps(&target.host),
@@ -48,7 +48,7 @@ pub async fn preview(
         leave: &leave,
         zone,
     };
-    let mut plan = plan(wish, &inventory);
+    let mut plan = plan(request, &inventory);
     let moment = book.rules.at(app.clock.now());
     let desired = moment.desired(Place::of_target(target));
     if desired.wanted == Some(DesiredState::Hold) {
@@ -105,7 +105,17 @@ impl Share {
         };
         let (undoes, also) = (undoes.as_ref(), run.also.as_slice());
         plan(
-            Wish { subject, action: run.action, naps, restore, only, undoes, also, leave: &leave, zone },
+            PlanRequest {
+                subject,
+                action: run.action,
+                naps,
+                restore,
+                only,
+                undoes,
+                also,
+                leave: &leave,
+                zone,
+            },
             inventory,
         )
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::under_way::Control;
-use super::usage::Look;
+use super::active_runs::Control;
+use super::usage::UsageLook;
 use crate::clock::Clock;
 use crate::docker::{DockerError, Host};
 use crate::domain::action::Action;
@@ -65,7 +65,7 @@ pub(super) struct Operation {
     /// What it had in use, once somebody has looked: at most one look before a stop (rulings 7).
     pub sample: Option<Sample>,
     /// That look: under way, or to be made.
-    pub look: Option<Look>,
+    pub look: Option<UsageLook>,
 }
 
 /// A container as it was before its restart was asked for.

@@ -82,7 +82,7 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     let lasting = request.lasting.clone();
     let book = RuleBook::load(app).await?;
     // Two requests for the same thing at once: the second one finds the first.
-    let _asking = app.execution.asking().await;
+    let _asking = app.active_runs.asking().await;
     let prepared = prepare(app, actor, request, &inventory, &book, app.clock.now()).await?;
     let mut tx = app.db.begin().await?;
     let twin = db::runs::open_twin(&mut tx, &prepared.run).await?;
@@ -104,7 +104,7 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     app.scheduler.wake();
     app.bus.send(Live::Run(prepared.run.target.clone()));
     app.bus.send(Live::Overrides);
-    app.execution.wake();
+    app.active_runs.wake();
     let idle = prepared.idle();
     Ok(Submitted::New { run_id: prepared.run.id, state: RunState::Pending, idle })
 }
@@ -176,7 +176,7 @@ pub async fn store_all(
     prepared: &[&Prepared],
 ) -> Result<HashSet<RunId>> {
     let runs: Vec<&Run> = prepared.iter().map(|one| &one.run).collect();
-    let refused = db::runs::insert_all(tx, &runs, app.execution.epoch()).await?;
+    let refused = db::runs::insert_all(tx, &runs, app.active_runs.epoch()).await?;
     let new = || prepared.iter().filter(|one| !refused.contains(&one.run.id));
     db::steps::insert(tx, new().flat_map(|one| &one.steps)).await?;
     let told = new().map(|one| request_row(app, actor, &one.run)).collect();

@@ -65,8 +65,8 @@ pub fn can_be_undone(trigger: Trigger, action: Action) -> bool {
 pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
     actor.require(Permission::Operate)?;
     // Neither does another undo of it come between, nor does it begin meanwhile.
-    let _asking = app.execution.asking().await;
-    let _beginning = app.execution.beginning().await;
+    let _asking = app.active_runs.asking().await;
+    let _beginning = app.active_runs.beginning().await;
     let now = app.clock.now();
     let run = db::runs::get(&app.db, id).await?.ok_or_else(|| Error::not_found("run", id.as_str()))?;
     check(app, actor, &run, now).await?;
@@ -81,7 +81,7 @@ pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
     if !waits && let Some(why) = unreachable(&inventory) {
         return not_undone(&why);
     }
-    if run.state == RunState::Executing && !app.execution.is_active(id) {
+    if run.state == RunState::Executing && !app.active_runs.is_active(id) {
         return not_undone("the run is about to be taken up again, try again in a moment");
     }
     let book = RuleBook::load(app).await?;
@@ -120,7 +120,7 @@ pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
         app.vitals.counters.run_ended(run, RunState::Cancelled, None);
         app.vitals.counters.run_ended(&prepared.run, RunState::Skipped, None);
     } else if called_off {
-        app.execution.cancel(id, &actor.reference.name);
+        app.active_runs.cancel(id, &actor.reference.name);
     }
     overrides::changed(app);
     app.bus.send(Live::Run(run.target.clone()));

@@ -32,7 +32,7 @@ pub(super) struct Looks {
 }
 
 /// One look, as the stop of its container sees it.
-pub(super) struct Look {
+pub(super) struct UsageLook {
     /// `None` where none was begun: the container did not run then, as far as was known.
     coming: Option<oneshot::Receiver<Seen>>,
     patience: Duration,
@@ -75,12 +75,12 @@ impl Looks {
     }
 
     /// The look at a container, for who stops it.
-    pub(super) fn take(&mut self, identity: &ContainerIdentity) -> Look {
-        Look { coming: self.coming.remove(identity), patience: self.patience, until: self.until }
+    pub(super) fn take(&mut self, identity: &ContainerIdentity) -> UsageLook {
+        UsageLook { coming: self.coming.remove(identity), patience: self.patience, until: self.until }
     }
 }
 
-impl Look {
+impl UsageLook {
     /// What a container that is about to be stopped has in use, where that is seen in time.
     pub(super) async fn at(&mut self, container: &Container, host: &Host, clock: &Clock) -> Option<Sample> {
         if let Some(coming) = &mut self.coming {

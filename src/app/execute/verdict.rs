@@ -1,6 +1,6 @@
 //! How a run ends: what becomes of it by how its steps ended, and what is stored and told of that.
 
-use super::under_way::Control;
+use super::active_runs::Control;
 use crate::app::audit::Audit;
 use crate::app::error::Result;
 use crate::app::{Actor, App, Live, targets};
@@ -138,13 +138,13 @@ pub(super) fn unreachable(inventory: &Inventory) -> Option<String> {
 
 /// What a window or an override wants of these containers was not reached: it is tried again when the host comes back.
 /// Whoever asked for the run: a button's override counts on as a window does.
-pub(super) async fn unsettle(tx: &mut Tx, run: &Run, left: &[ContainerIdentity]) -> Result<()> {
+pub(super) async fn mark_unapplied(tx: &mut Tx, run: &Run, left: &[ContainerIdentity]) -> Result<()> {
     if !run.action.sets_state() {
         return Ok(());
     }
     let state = if run.action.reverses_order() { Phase::Asleep } else { Phase::Awake };
     for identity in left {
-        db::applied::unsettle(tx, &run.target.host, identity, state).await?;
+        db::applied::mark_unapplied(tx, &run.target.host, identity, state).await?;
     }
     Ok(())
 }

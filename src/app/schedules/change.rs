@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::super::audit::Audit;
 use super::super::execute::{self, Request, Submitted};
-use super::super::nap::{self, Asked};
+use super::super::nap::{self, NapRequest};
 use super::super::rulebook::RuleBook;
 use super::super::{Actor, App, Error, Live, Result};
 use super::check::{self, Checked};
@@ -265,7 +265,7 @@ pub async fn run_now(
     let schedule = stored(app, id).await?;
     let title = schedule.title();
     if schedule.is_window() {
-        let asked = Asked { schedule: Some((schedule.id, title)), ..Asked::default() };
+        let asked = NapRequest { schedule: Some((schedule.id, title)), ..NapRequest::default() };
         return match edge {
             Some("sleep") => nap::nap(app, actor, &schedule.spec.target, &asked, trigger).await,
             Some("wake") => nap::wake(app, actor, &schedule.spec.target, &asked, trigger).await,
@@ -372,10 +372,10 @@ pub(super) async fn record(
 
 /// Tells the scheduler and the browsers.
 fn changed(app: &App) {
-    app.outside.rules_changed();
+    app.external_changes.rules_changed();
     app.scheduler.wake();
     // A run that a guard holds back may have to end.
-    app.execution.wake();
+    app.active_runs.wake();
     app.bus.send(Live::Schedules);
 }
 

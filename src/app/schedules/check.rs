@@ -5,8 +5,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::super::draft;
-use super::super::near::near;
 use super::super::rulebook::RuleBook;
+use super::super::suggest::suggest;
 use super::super::targets;
 use super::super::{App, Error, FieldError, Result};
 use super::timing::{self, timing};
@@ -323,9 +323,9 @@ fn missing(
         format!("There is no {target_type} `{name}` now; the schedule waits for it.")
     } else {
         let near = match target_type {
-            TargetType::Stack => near(&name, inventory.stacks().iter().map(|stack| stack.name.as_str())),
+            TargetType::Stack => suggest(&name, inventory.stacks().iter().map(|stack| stack.name.as_str())),
             TargetType::Container => {
-                near(&name, inventory.containers.iter().map(|container| container.name.as_str()))
+                suggest(&name, inventory.containers.iter().map(|container| container.name.as_str()))
             }
         };
         faults.add("target_id", did_you_mean(&format!("there is no {target_type} `{name}`"), &near));

@@ -94,7 +94,7 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
     let look = {
         let (when, zone) = (timing.when.clone(), timing.zone.clone());
         let reading = book.reading_in(zone.clone(), calendar.as_ref());
-        lint::work_out(move || Look::at(&when, &zone, &reading, now)).await?
+        lint::work_out(move || Outlook::at(&when, &zone, &reading, now)).await?
     };
     let mut warnings = timing.warnings;
     warnings.extend(book.doubt(calendar.as_ref()));
@@ -123,7 +123,7 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
 }
 
 /// What the times of a draft come to, whatever its target.
-struct Look {
+struct Outlook {
     meaning: String,
     next: Vec<Coming>,
     dst_notes: Vec<String>,
@@ -134,7 +134,7 @@ struct Look {
     week: Vec<Mark>,
 }
 
-impl Look {
+impl Outlook {
     fn at(when: &When, zone: &NamedZone, reading: &Reading, now: Timestamp) -> Self {
         let fires = Fires::of(when, reading, None);
         let mut dst_notes = Vec::new();

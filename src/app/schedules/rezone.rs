@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::change::{record, touch};
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Result};
-use crate::db::schedules::Wanted;
+use crate::db::schedules::ScheduleSelection;
 use crate::db::{self, Tx};
 use crate::domain::schedule::{Schedule, When};
 
@@ -42,7 +42,7 @@ pub async fn rezone(app: &App, tzdb: &str) -> Result<usize> {
 
 /// The schedules whose next instant is kept.
 pub(crate) async fn switched_on(app: &App) -> Result<Vec<Schedule>> {
-    let all = Wanted { enabled: Some(true), limit: i64::MAX, ..Wanted::default() };
+    let all = ScheduleSelection { enabled: Some(true), limit: i64::MAX, ..ScheduleSelection::default() };
     Ok(db::schedules::list(&app.db, &all).await?)
 }
 

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::AmbiguousOffset;
 
-use super::super::near::near;
 use super::super::rulebook::RuleBook;
+use super::super::suggest::suggest;
 use super::super::zone::NamedZone;
 use super::check::{Draft, Faults, did_you_mean, text};
 use crate::domain::cron::Cron;
@@ -136,7 +136,7 @@ fn timezone(draft: &Draft, faults: &mut Faults) -> Option<Option<NamedZone>> {
         Ok(zone) => Some(Some(NamedZone { name: zone_name(&zone).to_owned(), zone })),
         Err(error) => {
             let zones = zones::chosen().names();
-            let near = near(name, zones.iter().map(String::as_str));
+            let near = suggest(name, zones.iter().map(String::as_str));
             faults.add("timezone", did_you_mean(&error.to_string(), &near));
             None
         }

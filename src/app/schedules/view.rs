@@ -114,7 +114,7 @@ pub async fn list(
     page: &Page,
 ) -> Result<Paged<ScheduleView>> {
     actor.require(Permission::View)?;
-    let wanted = db::schedules::Wanted {
+    let wanted = db::schedules::ScheduleSelection {
         host: filter.host.as_ref(),
         target: filter.target.as_ref(),
         enabled: filter.enabled,

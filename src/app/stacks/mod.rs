@@ -9,8 +9,8 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::near::near;
 use super::rulebook::{FiresByTarget, RuleBook};
+use super::suggest::suggest;
 use super::{Actor, App, Error, Result};
 use crate::db;
 use crate::db::history::LastTouch;
@@ -35,7 +35,7 @@ pub use past::{Past, Stretch, Was, health_log, past};
 pub use shown::ShownState;
 use shown::{shown_of_container, shown_of_stack};
 pub use wakers::{Waker, wakers};
-use wanted::Look;
+use wanted::Horizon;
 pub use wanted::WantedView;
 use why::{Last, Telling};
 
@@ -116,16 +116,16 @@ pub struct Overview {
 
 /// Everything at once, for the price of one list. Of what is wanted only the next change is told.
 pub async fn overview(app: &App, actor: &Actor) -> Result<Overview> {
-    seen(app, actor, Look { changes: 1, span: None }).await
+    seen(app, actor, Horizon { changes: 1, span: None }).await
 }
 
 /// As [`overview`], with what is wanted over a span.
 pub async fn board(app: &App, actor: &Actor, span: (Timestamp, Timestamp)) -> Result<Overview> {
-    seen(app, actor, Look { changes: 1, span: Some(span) }).await
+    seen(app, actor, Horizon { changes: 1, span: Some(span) }).await
 }
 
 /// Everything, as far ahead as `look` says.
-async fn seen(app: &App, actor: &Actor, look: Look) -> Result<Overview> {
+async fn seen(app: &App, actor: &Actor, look: Horizon) -> Result<Overview> {
     actor.require(Permission::View)?;
     let known = Known::read(app, look).await?;
     let mut overview = Overview { hosts: Vec::new(), stacks: Vec::new(), loose: Vec::new() };
@@ -172,10 +172,16 @@ pub async fn get_over(
     name_or_key: &str,
     span: (Timestamp, Timestamp),
 ) -> Result<StackView> {
-    stack(app, actor, host, name_or_key, Look { span: Some(span), ..wanted::FEW }).await
+    stack(app, actor, host, name_or_key, Horizon { span: Some(span), ..wanted::FEW }).await
 }
 
-async fn stack(app: &App, actor: &Actor, host: &HostId, name_or_key: &str, look: Look) -> Result<StackView> {
+async fn stack(
+    app: &App,
+    actor: &Actor,
+    host: &HostId,
+    name_or_key: &str,
+    look: Horizon,
+) -> Result<StackView> {
     actor.require(Permission::View)?;
     let inventory = inventory(app, host)?;
     let stack = inventory
@@ -184,7 +190,7 @@ async fn stack(app: &App, actor: &Actor, host: &HostId, name_or_key: &str, look:
         .ok_or_else(|| Error::NotFound {
             what: "stack",
             name: shorten(name_or_key),
-            near: near(name_or_key, inventory.stacks().iter().map(|stack| stack.name.as_str())),
+            near: suggest(name_or_key, inventory.stacks().iter().map(|stack| stack.name.as_str())),
         })?;
     Ok(Known::read(app, look).await?.here(&inventory).stack(stack))
 }
@@ -222,7 +228,7 @@ pub async fn container_over(
     name_or_key: &str,
     span: (Timestamp, Timestamp),
 ) -> Result<ContainerView> {
-    one(app, actor, host, name_or_key, Look { span: Some(span), ..wanted::FEW }).await
+    one(app, actor, host, name_or_key, Horizon { span: Some(span), ..wanted::FEW }).await
 }
 
 async fn one(
@@ -230,18 +236,19 @@ async fn one(
     actor: &Actor,
     host: &HostId,
     name_or_key: &str,
-    look: Look,
+    look: Horizon,
 ) -> Result<ContainerView> {
     actor.require(Permission::View)?;
     let inventory = inventory(app, host)?;
-    let found =
-        inventory.by_name(name_or_key).or_else(|| inventory.by_key(name_or_key)).cloned().ok_or_else(
-            || Error::NotFound {
-                what: "container",
-                name: shorten(name_or_key),
-                near: near(name_or_key, inventory.containers.iter().map(|container| container.name.as_str())),
-            },
-        )?;
+    let found = inventory
+        .by_name(name_or_key)
+        .or_else(|| inventory.by_key(name_or_key))
+        .cloned()
+        .ok_or_else(|| Error::NotFound {
+            what: "container",
+            name: shorten(name_or_key),
+            near: suggest(name_or_key, inventory.containers.iter().map(|container| container.name.as_str())),
+        })?;
     let known = Known::read(app, look).await?;
     let stack = found.stack().and_then(|stack| inventory.stack(stack));
     let here = known.here(&inventory);
@@ -283,7 +290,7 @@ struct Known {
     hosts: Hosts,
     /// What runs of ours are at work on.
     busy: HashMap<HostId, HashSet<ContainerIdentity>>,
-    look: Look,
+    look: Horizon,
 }
 
 /// What is known about a host and what is on it.
@@ -310,10 +317,10 @@ struct Group<'a> {
 }
 
 impl Known {
-    async fn read(app: &App, look: Look) -> Result<Self> {
+    async fn read(app: &App, look: Horizon) -> Result<Self> {
         let mut busy = HashMap::new();
         for host in inventories(app).into_iter().map(|inventory| inventory.host) {
-            let touched = app.execution.touched(&host).into_iter();
+            let touched = app.active_runs.touched(&host).into_iter();
             busy.insert(host, touched.map(|(identity, _)| identity).collect::<HashSet<_>>());
         }
         let book = RuleBook::load(app).await?;

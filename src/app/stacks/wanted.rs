@@ -4,21 +4,21 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::why::UNTOUCHED;
-use crate::domain::desired::{Layer, Rules, Spell, Transition};
+use crate::domain::desired::{Interval, Layer, Rules, Transition};
 use crate::domain::overrides::{DesiredState, Override, Place};
 use crate::domain::text::capital;
 
 /// Transitions shown of one stack or container. Lists show the first, which costs less.
 const SHOWN: usize = 3;
 /// What is told of one stack or container.
-pub(super) const FEW: Look = Look { changes: SHOWN, span: None };
+pub(super) const FEW: Horizon = Horizon { changes: SHOWN, span: None };
 
 /// How far ahead is looked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(super) struct Horizon {
     /// How many of the next changes are told.
     pub changes: usize,
-    /// The span whose spells are told.
+    /// The span whose intervals are told.
     pub span: Option<(Timestamp, Timestamp)>,
 }
 
@@ -32,7 +32,7 @@ pub struct WantedView {
     /// The next three changes; of an overview's the first.
     pub transitions: Vec<Transition>,
     /// What is wanted over the span that was asked for; empty where none was, and where no rule is.
-    pub spells: Vec<Spell>,
+    pub intervals: Vec<Interval>,
     /// The override or hold that counts now.
     pub by_override: Option<Override>,
     /// What it becomes at the end of that, where nothing else decides then.
@@ -43,7 +43,13 @@ pub struct WantedView {
 
 impl WantedView {
     /// With as much of what comes as `look` says.
-    pub(super) fn new(rules: &Rules, place: Place<'_>, now: Timestamp, zone: &TimeZone, look: Look) -> Self {
+    pub(super) fn new(
+        rules: &Rules,
+        place: Place<'_>,
+        now: Timestamp,
+        zone: &TimeZone,
+        look: Horizon,
+    ) -> Self {
         if !rules.speak_of(place) {
             return Self::default();
         }
@@ -70,7 +76,7 @@ impl WantedView {
             by_override,
             then,
             has_window: !windows.is_empty(),
-            spells: look.span.map_or_else(Vec::new, |(from, until)| rules.spells(place, from, until)),
+            intervals: look.span.map_or_else(Vec::new, |(from, until)| rules.intervals(place, from, until)),
             transitions,
         }
     }

@@ -4,7 +4,7 @@ use axum::Json;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::{Asked, Paging};
+use super::body::{ApiQuery, Paging};
 use super::openapi::Items;
 use super::runs::instant;
 use crate::app::Result;
@@ -37,8 +37,8 @@ pub struct AuditQuery {
 /// The rows, newest first.
 #[utoipa::path(get, path = "/api/audit", tag = "audit", operation_id = "list_audit",
     params(Paging, AuditQuery), responses((status = 200, body = Items<AuditRow>)))]
-pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<AuditRow>>> {
-    let (query, page) = asked.page::<AuditQuery>("audit")?;
+pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<AuditRow>>> {
+    let (query, page) = query.page::<AuditQuery>("audit")?;
     let filter = AuditFilter {
         object_type: query.object_type,
         object_id: query.object_id,

@@ -82,7 +82,7 @@ fn object(bytes: &[u8]) -> std::result::Result<Map<String, Value>, Box<Problem>>
 
 /// The query string of a request. A route that does not take it has none: see [`refuse_query`].
 #[derive(Debug)]
-pub struct Asked {
+pub struct ApiQuery {
     fields: Map<String, Value>,
     faults: Vec<FieldError>,
 }
@@ -108,7 +108,7 @@ impl Paging {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
+impl<S: Send + Sync> FromRequestParts<S> for ApiQuery {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
@@ -116,7 +116,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     }
 }
 
-impl Asked {
+impl ApiQuery {
     fn new(uri: &Uri) -> Result<Self> {
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(uri.query().unwrap_or_default())
             .map_err(|_| Error::field("query", "this is not a query string"))?;
@@ -150,7 +150,7 @@ impl Asked {
 
 /// Names every parameter of a query string that nobody takes.
 pub fn refuse_query(uri: &Uri) -> Result<()> {
-    Asked::new(uri)?.read::<Empty>().map(|_| ())
+    ApiQuery::new(uri)?.read::<Empty>().map(|_| ())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::act::{self, IfMatch};
-use super::body::{Asked, Body, Empty, Paging};
+use super::body::{ApiQuery, Body, Empty, Paging};
 use super::openapi::Items;
 use crate::app::paging::Paged;
 use crate::app::{Result, calendars};
@@ -87,8 +87,8 @@ async fn json<R: Needs>(caller: &Caller<R>, calendar: Calendar) -> Result<Calend
 /// The calendars, newest first.
 #[utoipa::path(get, path = "/api/calendars", tag = "calendars", operation_id = "list_calendars",
     params(Paging), responses((status = 200, body = Items<CalendarJson>)))]
-pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<CalendarJson>>> {
-    let (Empty {}, page) = asked.page("calendars")?;
+pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<CalendarJson>>> {
+    let (Empty {}, page) = query.page("calendars")?;
     let page = calendars::list(&caller.app, &caller.actor, &page).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for calendar in page.items {

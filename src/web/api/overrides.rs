@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::act;
-use super::body::{Asked, Body, Paging};
+use super::body::{ApiQuery, Body, Paging};
 use super::openapi::Items;
 use crate::app::Result;
 use crate::app::overrides::{self, Draft};
@@ -88,8 +88,8 @@ pub struct OverrideQuery {
 /// The overrides that count, newest first; with `ended=true` those that ended too.
 #[utoipa::path(get, path = "/api/overrides", tag = "overrides", operation_id = "list_overrides",
     params(Paging, OverrideQuery), responses((status = 200, body = Items<OverrideJson>)))]
-pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<OverrideJson>>> {
-    let (OverrideQuery { ended }, page) = asked.page("overrides")?;
+pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<OverrideJson>>> {
+    let (OverrideQuery { ended }, page) = query.page("overrides")?;
     let page = overrides::list(&caller.app, &caller.actor, ended.unwrap_or(false), &page).await?;
     Ok(Json(Items::new("overrides", page)))
 }

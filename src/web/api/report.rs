@@ -5,7 +5,7 @@ use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::Asked;
+use super::body::ApiQuery;
 use crate::app::report::{self, Report, Row};
 use crate::app::{Error, Result, zone};
 use crate::domain::report::{Amount, Prices, Week};
@@ -130,8 +130,8 @@ pub struct ReportQuery {
 /// How long what napped in a week, and what that gave back.
 #[utoipa::path(get, path = "/api/report", tag = "report", operation_id = "get_report",
     params(ReportQuery), responses((status = 200, body = ReportJson)))]
-pub async fn get(caller: Caller<Viewer>, asked: Asked) -> Result<Json<ReportJson>> {
-    let ReportQuery { week } = asked.read()?;
+pub async fn get(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<ReportJson>> {
+    let ReportQuery { week } = query.read()?;
     let week = match week.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) => {
             let week = Week::parse(text);

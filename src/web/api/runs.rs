@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::act::{self, Accepted};
-use super::body::{Asked, Body, Empty, Paging};
+use super::body::{ApiQuery, Body, Empty, Paging};
 use super::openapi::Items;
 use crate::app::history::{self, RunDetail, RunFilter};
 use crate::app::idempotency::Answer;
@@ -121,8 +121,8 @@ pub struct RunQuery {
 /// The runs, newest first.
 #[utoipa::path(get, path = "/api/runs", tag = "runs", operation_id = "list_runs",
     params(Paging, RunQuery), responses((status = 200, body = Items<RunJson>)))]
-pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<RunJson>>> {
-    let (query, page) = asked.page::<RunQuery>("runs")?;
+pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<RunJson>>> {
+    let (query, page) = query.page::<RunQuery>("runs")?;
     let (host, target) = target_filter(&caller.app, query.host, query.target_type, query.target_id)?;
     let filter = RunFilter {
         host,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::act::{self, IfMatch};
-use super::body::{Asked, Body, Empty, Paging};
+use super::body::{ApiQuery, Body, Empty, Paging};
 use super::openapi::Items;
 use super::runs::target_filter;
 use crate::app::Result;
@@ -176,8 +176,8 @@ pub struct ScheduleQuery {
 /// The schedules, newest first.
 #[utoipa::path(get, path = "/api/schedules", tag = "schedules", operation_id = "list_schedules",
     params(Paging, ScheduleQuery), responses((status = 200, body = Items<ScheduleJson>)))]
-pub async fn list(caller: Caller<Viewer>, asked: Asked) -> Result<Json<Items<ScheduleJson>>> {
-    let (query, page) = asked.page::<ScheduleQuery>("schedules")?;
+pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<ScheduleJson>>> {
+    let (query, page) = query.page::<ScheduleQuery>("schedules")?;
     let (host, target) = target_filter(&caller.app, query.host, query.target_type, query.target_id)?;
     let filter = ScheduleFilter { host, target, enabled: query.enabled, text: query.q };
     let page = schedules::list(&caller.app, &caller.actor, &filter, &page).await?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::actions::TargetJson;
-use super::body::Asked;
+use super::body::ApiQuery;
 use super::runs::known_host;
 use crate::app::simulate::{self, Foretold, Mark, Question};
 use crate::app::{Error, Result};
@@ -132,10 +132,10 @@ pub struct SimulateQuery {
 pub async fn get(
     caller: Caller<Viewer>,
     State(web): State<Web>,
-    asked: Asked,
+    query: ApiQuery,
 ) -> Result<Json<SimulationJson>> {
     web.previews.admit(&caller.user().id)?;
-    let SimulateQuery { from, to, host, target_type, target_id } = asked.read()?;
+    let SimulateQuery { from, to, host, target_type, target_id } = query.read()?;
     let host = known_host(&caller.app, host)?;
     let target = match (target_type, target_id) {
         (None, None) => None,

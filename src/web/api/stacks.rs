@@ -162,7 +162,7 @@ pub async fn submit(
         return Err(Error::Invalid(faults));
     }
     if is_nap {
-        let (target, asked) = (target?, nap::Asked { until, reason, schedule: None });
+        let (target, asked) = (target?, nap::NapRequest { until, reason, schedule: None });
         let work = async {
             act::accepted(&match action {
                 "nap" => nap::nap(app, actor, &target, &asked, Trigger::Api).await?,

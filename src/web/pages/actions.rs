@@ -10,8 +10,8 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::deeds::Deed;
 use super::ends::Ends;
+use super::target_actions::TargetAction;
 use super::undo;
 use crate::app::execute::Submitted;
 use crate::app::{FieldError, Result};
@@ -45,7 +45,7 @@ pub struct Act {
 
 impl Act {
     /// A button on the page, or about the page, of a target of that name.
-    pub(super) fn new(deed: Deed, page: &str, name: &str) -> Self {
+    pub(super) fn new(deed: TargetAction, page: &str, name: &str) -> Self {
         Self {
             action: deed.word(),
             label: deed.label(),
@@ -57,13 +57,15 @@ impl Act {
 
     /// The two buttons of a target that has sleep hours, or is kept from them for a while.
     pub(super) fn naps(page: &str, name: &str, (up, down): (bool, bool)) -> Vec<Self> {
-        let deeds = [(down, Deed::Wake), (up, Deed::Nap)].into_iter().filter(|(makes_sense, _)| *makes_sense);
+        let deeds = [(down, TargetAction::Wake), (up, TargetAction::Nap)]
+            .into_iter()
+            .filter(|(makes_sense, _)| *makes_sense);
         deeds.map(|(_, deed)| Self::new(deed, page, name)).collect()
     }
 
     /// The button that locks a target, or takes its lock away.
     pub(super) fn lock(page: &str, name: &str, locked: bool) -> Self {
-        Self::new(if locked { Deed::Unlock } else { Deed::Lock }, page, name)
+        Self::new(if locked { TargetAction::Unlock } else { TargetAction::Lock }, page, name)
     }
 
     /// The buttons that make sense for a stack with these counts, the likeliest first.
@@ -80,7 +82,7 @@ impl Act {
         } else if counts.paused > 0 {
             actions.push(Action::Stop);
         }
-        actions.into_iter().map(|action| Self::new(Deed::Do(action), page, name)).collect()
+        actions.into_iter().map(|action| Self::new(TargetAction::Do(action), page, name)).collect()
     }
 
     /// The buttons that make sense for a container.
@@ -94,7 +96,7 @@ impl Act {
             ContainerState::Removing | ContainerState::Dead => &[],
         };
         let page = format!("/containers/{}", container.key());
-        actions.iter().map(|action| Self::new(Deed::Do(*action), &page, &container.name)).collect()
+        actions.iter().map(|action| Self::new(TargetAction::Do(*action), &page, &container.name)).collect()
     }
 
     /// The button that repeats what failed.
@@ -203,17 +205,17 @@ struct ConfirmDialog<'a> {
 
 impl Question {
     /// The question before something is done to a target.
-    pub(super) fn of(deed: Deed, target: &Target, name: &str) -> Self {
+    pub(super) fn of(deed: TargetAction, target: &Target, name: &str) -> Self {
         let (page, name) = (view::target_page(target), view::shown_name(name));
         Self {
-            title: if deed == Deed::Nap {
+            title: if deed == TargetAction::Nap {
                 format!("Put {name} to sleep?")
             } else {
                 format!("{}?", deed.label_of(&name))
             },
-            label: if deed == Deed::Nap { format!("Nap {name} now") } else { deed.label_of(&name) },
+            label: if deed == TargetAction::Nap { format!("Nap {name} now") } else { deed.label_of(&name) },
             icon: deed.icon(),
-            harsh: matches!(deed, Deed::Do(action) if action.reverses_order()),
+            harsh: matches!(deed, TargetAction::Do(action) if action.reverses_order()),
             action: format!("{page}/{}", deed.word()),
             back: Link::new(page, format!("Back to {name}")),
             ..Self::default()
@@ -223,14 +225,14 @@ impl Question {
     /// The question before an action.
     pub(super) fn action(action: Action, target: &Target, name: &str, plan: Plan) -> Self {
         let parts = vec![Part { plan, ..Part::default() }];
-        Self { parts, ..Self::of(Deed::Do(action), target, name) }
+        Self { parts, ..Self::of(TargetAction::Do(action), target, name) }
     }
 
     /// The same question in the words of naps.
     #[must_use]
     pub(super) fn into_nap(self, wakes: bool, target: &Target, name: &str) -> Self {
         let Self { title, label, icon, .. } =
-            Self::of(if wakes { Deed::Wake } else { Deed::Nap }, target, name);
+            Self::of(if wakes { TargetAction::Wake } else { TargetAction::Nap }, target, name);
         Self { title, label, icon, harsh: false, ..self }
     }
 
@@ -299,7 +301,7 @@ impl Whence {
             let last = path.rsplit('/').next().unwrap_or_default();
             !["login", "setup", "actions", "run", "undo"].contains(&last)
                 && !path.starts_with("/invite/")
-                && Deed::parse(last).is_none()
+                && TargetAction::parse(last).is_none()
         };
         self.0.as_ref().filter(is_place).map_or_else(|| other.to_owned(), Clone::clone)
     }
@@ -314,7 +316,7 @@ impl FromRequestParts<Web> for Whence {
 }
 
 /// What became of one deed, with the way to its run and the way back.
-pub(super) fn told(deed: Deed, name: &str, submitted: &Submitted) -> Flash {
+pub(super) fn told(deed: TargetAction, name: &str, submitted: &Submitted) -> Flash {
     let name = view::shown_name(name);
     let toast = match submitted {
         Submitted::New { idle: None, .. } => Flash::new("good", format!("{name} {}.", deed.does(1))),

@@ -32,7 +32,7 @@ pub(super) fn routes() -> Routes {
 }
 
 /// Events in words, after the actor's name and before the object's.
-const DEEDS: [(&str, &str); 54] = [
+const EVENTS: [(&str, &str); 54] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
@@ -91,7 +91,7 @@ const DEEDS: [(&str, &str); 54] = [
 
 /// An event in words. One without words of its own is shown as it is stored, so that a new one is never hidden.
 pub fn deed(event: &str) -> String {
-    let words = DEEDS.iter().find(|(known, _)| *known == event).map(|(_, words)| (*words).to_owned());
+    let words = EVENTS.iter().find(|(known, _)| *known == event).map(|(_, words)| (*words).to_owned());
     words.unwrap_or_else(|| event.replace(['.', '_'], " "))
 }
 

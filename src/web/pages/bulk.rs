@@ -4,8 +4,8 @@ use axum::extract::RawQuery;
 use axum::response::Response;
 
 use super::actions::{Part, Question, Whence, told};
-use super::deeds::Deed;
 use super::ends::Ends;
+use super::target_actions::TargetAction;
 use super::undo;
 use crate::app::execute::Submitted;
 use crate::app::{App, Error, Result, targets};
@@ -28,20 +28,25 @@ pub(super) fn routes() -> Routes {
 }
 
 /// What may be done to several: the word is sent as `do`.
-pub(super) const DEEDS: [Deed; 5] =
-    [Deed::Wake, Deed::Nap, Deed::Do(Action::Start), Deed::Do(Action::Stop), Deed::Do(Action::Restart)];
+pub(super) const TARGET_ACTIONS: [TargetAction; 5] = [
+    TargetAction::Wake,
+    TargetAction::Nap,
+    TargetAction::Do(Action::Start),
+    TargetAction::Do(Action::Stop),
+    TargetAction::Do(Action::Restart),
+];
 
 /// What was asked for: what is done, and to which targets.
-struct Wish {
-    deed: Deed,
+struct BulkRequest {
+    deed: TargetAction,
     /// Each with its name; one named twice is there once.
     targets: Vec<(Target, String)>,
 }
 
-impl Wish {
+impl BulkRequest {
     fn read(app: &App, typed: &Typed) -> Result<Self> {
         let word = typed.get("do");
-        let deed = DEEDS.into_iter().find(|deed| deed.word() == word);
+        let deed = TARGET_ACTIONS.into_iter().find(|deed| deed.word() == word);
         let deed = deed.ok_or_else(|| Error::not_found("page", format!("actions?do={word}")))?;
         let mut targets: Vec<(Target, String)> = Vec::new();
         for text in typed.all("t").take(MOST + 1) {
@@ -77,16 +82,16 @@ impl Wish {
             parts.push(Part {
                 name: view::shown_name(name),
                 plan,
-                asks: deed == Deed::Do(Action::Start),
+                asks: deed == TargetAction::Do(Action::Start),
                 ends: course.map(|course| Ends::open(&course, now)).unwrap_or_default(),
             });
         }
-        let napped = matches!(deed, Deed::Nap | Deed::Wake);
+        let napped = matches!(deed, TargetAction::Nap | TargetAction::Wake);
         let label = match (self.targets.as_slice(), deed) {
             ([(_, name)], deed) => deed.label_of(&view::shown_name(name)),
             // None of them changes; what is asked for lasts all the same.
-            (all, Deed::Nap) if sum.acts == 0 => format!("Keep {} asleep", sum.counted(all.len())),
-            (all, Deed::Wake) if sum.acts == 0 => format!("Keep {} awake", sum.counted(all.len())),
+            (all, TargetAction::Nap) if sum.acts == 0 => format!("Keep {} asleep", sum.counted(all.len())),
+            (all, TargetAction::Wake) if sum.acts == 0 => format!("Keep {} awake", sum.counted(all.len())),
             (_, deed) if sum.acts == 0 => format!("Nothing to {}", deed.word()),
             (_, deed) => deed.label_of(&sum.counted(sum.acts)),
         };
@@ -96,13 +101,13 @@ impl Wish {
             label,
             text: if sum.left.is_empty() { String::new() } else { sum.told() },
             icon: deed.icon(),
-            harsh: matches!(deed, Deed::Do(action) if action.reverses_order()),
+            harsh: matches!(deed, TargetAction::Do(action) if action.reverses_order()),
             action: "/actions".to_owned(),
             hidden: std::iter::once(("do", deed.word().to_owned())).chain(keys).collect(),
             back,
             parts,
             ticked: typed.all("also_start").map(str::to_owned).collect(),
-            ends: napped.then(|| Ends::of_several(deed == Deed::Wake, now, typed)),
+            ends: napped.then(|| Ends::of_several(deed == TargetAction::Wake, now, typed)),
             reason: napped.then(|| typed.get("reason").to_owned()),
             ..Question::default()
         })
@@ -118,15 +123,15 @@ impl Wish {
 
 /// How many of them act, and which are left as they are: the same in the question and in the message after it.
 struct Sum<'a> {
-    wish: &'a Wish,
+    request: &'a BulkRequest,
     acts: usize,
     /// Each with the reason.
     left: Vec<(String, String)>,
 }
 
 impl<'a> Sum<'a> {
-    fn of(wish: &'a Wish) -> Self {
-        Self { wish, acts: 0, left: Vec::new() }
+    fn of(request: &'a BulkRequest) -> Self {
+        Self { request, acts: 0, left: Vec::new() }
     }
 
     fn add(&mut self, name: &str, idle: Option<String>) {
@@ -138,7 +143,7 @@ impl<'a> Sum<'a> {
 
     /// `2 stacks`.
     fn counted(&self, number: usize) -> String {
-        let is_all = |kind| self.wish.targets.iter().all(|(target, _)| target.target_type() == kind);
+        let is_all = |kind| self.request.targets.iter().all(|(target, _)| target.target_type() == kind);
         let noun = match () {
             () if is_all(TargetType::Stack) => "stack",
             () if is_all(TargetType::Container) => "container",
@@ -149,8 +154,8 @@ impl<'a> Sum<'a> {
 
     /// What became of it, in a message.
     fn message(&self, begun: &[Submitted], refused: bool) -> Flash {
-        let deed = self.wish.deed;
-        let tone = match (self.wish.targets.as_slice(), begun) {
+        let deed = self.request.deed;
+        let tone = match (self.request.targets.as_slice(), begun) {
             ([], _) => return Flash::new("info", "Nothing was chosen, so nothing was done."),
             ([(_, name)], [one]) => return told(deed, name, one),
             ([_], []) => return Flash::new("warn", self.left_alone()),
@@ -174,7 +179,7 @@ impl<'a> Sum<'a> {
     fn told(&self) -> String {
         let acts = match self.acts {
             0 => None,
-            many => Some(format!("{} {}", self.counted(many), self.wish.deed.does(many))),
+            many => Some(format!("{} {}", self.counted(many), self.request.deed.does(many))),
         };
         let left = match self.left.len() {
             0 => None,
@@ -192,16 +197,16 @@ impl<'a> Sum<'a> {
 
 async fn ask(page: Page<Operator>, RawQuery(query): RawQuery, whence: Whence) -> Result<Response> {
     let typed = Typed::parse(query.unwrap_or_default().as_bytes());
-    let wish = Wish::read(&page.app, &typed)?;
-    wish.question(&page, &typed).await?.staying(&whence).ask(&page)
+    let request = BulkRequest::read(&page.app, &typed)?;
+    request.question(&page, &typed).await?.staying(&whence).ask(&page)
 }
 
 async fn act(page: Page<Operator>, typed: Typed) -> Result<Response> {
-    let wish = Wish::read(&page.app, &typed)?;
+    let request = BulkRequest::read(&page.app, &typed)?;
     let whence = Whence::sent(&typed);
-    let (mut sum, mut begun, mut refused) = (Sum::of(&wish), Vec::new(), false);
-    for (target, name) in &wish.targets {
-        let idle = match wish.submit(&page, target, &typed).await {
+    let (mut sum, mut begun, mut refused) = (Sum::of(&request), Vec::new(), false);
+    for (target, name) in &request.targets {
+        let idle = match request.submit(&page, target, &typed).await {
             Ok(submitted) => {
                 let idle = match &submitted {
                     Submitted::New { idle, .. } => idle.clone(),
@@ -214,7 +219,7 @@ async fn act(page: Page<Operator>, typed: Typed) -> Result<Response> {
             Err(Error::Invalid(errors))
                 if errors.iter().any(|error| error.field == "until" || error.field == "reason") =>
             {
-                let question = wish.question(&page, &typed).await?.staying(&whence);
+                let question = request.question(&page, &typed).await?.staying(&whence);
                 return Question { errors, ..question }.ask(&page);
             }
             Err(error @ (Error::Internal(_) | Error::Unavailable { .. })) => return Err(error),

@@ -18,7 +18,7 @@ use crate::web::filters;
 use crate::web::form::{Refill, Typed};
 use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
-use crate::web::session::Kept;
+use crate::web::session::RestoredForm;
 use crate::web::shell::{Flash, Shell};
 use crate::web::view::{self, Link};
 
@@ -258,8 +258,8 @@ impl<'a> CalendarForm<'a> {
     }
 }
 
-async fn new(page: Page<Admin>, Kept(kept): Kept) -> Result<Response> {
-    page.render(&CalendarForm::new(&page.shell, Refill::fresh(kept.unwrap_or_default())))
+async fn new(page: Page<Admin>, RestoredForm(restored): RestoredForm) -> Result<Response> {
+    page.render(&CalendarForm::new(&page.shell, Refill::fresh(restored.unwrap_or_default())))
 }
 
 async fn create(page: Page<Admin>, typed: Typed) -> Result<Response> {
@@ -294,9 +294,13 @@ async fn saved(page: &Page<Admin>, calendar: &Calendar) -> Result<Response> {
     Ok(page.redirect_with(&format!("/calendars/{}", calendar.id), told).await)
 }
 
-async fn show(page: Page<Viewer>, Path(id): Path<String>, Kept(kept): Kept) -> Result<Response> {
+async fn show(
+    page: Page<Viewer>,
+    Path(id): Path<String>,
+    RestoredForm(restored): RestoredForm,
+) -> Result<Response> {
     let calendar = calendars::get(&page.app, &page.actor, &CalendarId(id)).await?;
-    let form = Refill::fresh(kept.unwrap_or_else(|| stored(&calendar)));
+    let form = Refill::fresh(restored.unwrap_or_else(|| stored(&calendar)));
     page.render(&CalendarForm::around(&page, form, &calendar).await?)
 }
 

@@ -18,7 +18,6 @@ pub mod audit;
 mod bulk;
 pub mod calendars;
 pub mod containers;
-mod deeds;
 mod ends;
 pub mod feeds;
 pub mod health;
@@ -33,6 +32,7 @@ pub mod schedules;
 pub mod settings;
 pub mod setup;
 pub mod stacks;
+mod target_actions;
 pub mod timeline;
 mod undo;
 pub mod users;
@@ -48,7 +48,7 @@ pub fn routes(web: &Web) -> Routes {
         .merge(welcome::routes())
         .merge(users::routes())
         .merge(stacks::routes())
-        .merge(deeds::routes())
+        .merge(target_actions::routes())
         .merge(bulk::routes())
         .merge(undo::routes())
         .merge(containers::routes())

@@ -16,7 +16,7 @@ use crate::web::filters;
 use crate::web::form::{Refill, Typed};
 use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
-use crate::web::session::Kept;
+use crate::web::session::RestoredForm;
 use crate::web::shell::{Flash, Shell};
 use crate::web::view::{self, Badge, Choice};
 
@@ -98,8 +98,12 @@ async fn form(page: &Page<Operator>, form: Refill) -> Result<OverrideForm<'_>> {
     Ok(OverrideForm { shell: &page.shell, form, groups })
 }
 
-async fn new(page: Page<Operator>, Query(begin): Query<Typed>, Kept(kept): Kept) -> Result<Response> {
-    page.render(&form(&page, Refill::fresh(kept.unwrap_or(begin))).await?)
+async fn new(
+    page: Page<Operator>,
+    Query(begin): Query<Typed>,
+    RestoredForm(restored): RestoredForm,
+) -> Result<Response> {
+    page.render(&form(&page, Refill::fresh(restored.unwrap_or(begin))).await?)
 }
 
 async fn create(page: Page<Operator>, typed: Typed) -> Result<Response> {

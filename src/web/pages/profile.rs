@@ -21,7 +21,7 @@ use crate::web::form::{Refill, Typed};
 use crate::web::page::Page;
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
-use crate::web::session::{self, Kept, PageLogin};
+use crate::web::session::{self, PageLogin, RestoredForm};
 use crate::web::shell::{Flash, Notes, Shell, theme_cookie};
 
 /// Rows of one's own in the log that are shown …
@@ -130,9 +130,9 @@ fn liked(user: &User, shell: &Shell) -> Typed {
 async fn show(
     page: Page<Viewer>,
     Extension(presented): Extension<Presented>,
-    Kept(kept): Kept,
+    RestoredForm(restored): RestoredForm,
 ) -> Result<Response> {
-    let form = Refill::fresh(kept.unwrap_or_else(|| liked(page.caller.user(), &page.shell)));
+    let form = Refill::fresh(restored.unwrap_or_else(|| liked(page.caller.user(), &page.shell)));
     page.render(&ProfilePage::new(&page, &presented, form).await?)
 }
 

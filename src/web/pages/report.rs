@@ -267,11 +267,11 @@ fn note(total: &Amount) -> String {
 
 /// Which week is wanted.
 #[derive(Debug, Default, Deserialize)]
-struct Asked {
+struct ReportQuery {
     week: Option<String>,
 }
 
-async fn show(page: Page<Viewer>, Query(asked): Query<Asked>) -> Result<Response> {
+async fn show(page: Page<Viewer>, Query(asked): Query<ReportQuery>) -> Result<Response> {
     let now = &page.shell.now;
     let week = match asked.week.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) => Some(Week::parse(text).ok_or_else(|| Error::not_found("week", text))?),

@@ -14,7 +14,7 @@ use crate::web::form::{Refill, Typed};
 use crate::web::page::Page;
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
-use crate::web::session::Kept;
+use crate::web::session::RestoredForm;
 use crate::web::shell::{Flash, Shell};
 use crate::web::view::When;
 
@@ -292,8 +292,12 @@ async fn filled<'a>(
     Ok(SettingsPage { shell: &page.shell, config, form, checks, groups: groups(config) })
 }
 
-async fn show(page: Page<Admin>, Kept(kept): Kept, Extension(via): Extension<Via>) -> Result<Response> {
-    page.render(&filled(&page, via, &kept.unwrap_or_default(), Vec::new()).await?)
+async fn show(
+    page: Page<Admin>,
+    RestoredForm(restored): RestoredForm,
+    Extension(via): Extension<Via>,
+) -> Result<Response> {
+    page.render(&filled(&page, via, &restored.unwrap_or_default(), Vec::new()).await?)
 }
 
 async fn zone(page: Page<Admin>, Extension(via): Extension<Via>, typed: Typed) -> Result<Response> {

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use super::view::{Badge, Now};
-use crate::domain::desired::Spell;
+use crate::domain::desired::Interval;
 use crate::domain::overrides::DesiredState;
 
 mod bars;
@@ -49,25 +49,29 @@ pub struct Strip {
 
 impl Strip {
     /// The reader's day so many days from today, of what is wanted; `None` where nothing is wanted all day.
-    pub fn of_day(id: impl Into<String>, spells: &[Spell], days: i64, now: &Now) -> Option<Self> {
+    pub fn of_day(id: impl Into<String>, intervals: &[Interval], days: i64, now: &Now) -> Option<Self> {
         let (start, end) = (now.midnight(days), now.midnight(days + 1));
-        let within: Vec<Spell> = spells
+        let within: Vec<Interval> = intervals
             .iter()
-            .map(|spell| Spell { from: spell.from.max(start), until: spell.until.min(end), ..*spell })
-            .filter(|spell| spell.from < spell.until)
+            .map(|interval| Interval {
+                from: interval.from.max(start),
+                until: interval.until.min(end),
+                ..*interval
+            })
+            .filter(|interval| interval.from < interval.until)
             .collect();
-        if within.iter().all(|spell| spell.wanted.is_none()) {
+        if within.iter().all(|interval| interval.wanted.is_none()) {
             return None;
         }
         let place = |at: Timestamp| place(at, start, end);
-        let bands = within.iter().filter_map(|spell| {
-            let kind = match spell.wanted? {
+        let bands = within.iter().filter_map(|interval| {
+            let kind = match interval.wanted? {
                 DesiredState::Asleep => "nap",
                 DesiredState::Hold => "held",
                 DesiredState::Awake => "up",
             };
-            let x = place(spell.from);
-            Some(Band { x, width: (place(spell.until) - x).max(1), kind })
+            let x = place(interval.from);
+            Some(Band { x, width: (place(interval.until) - x).max(1), kind })
         });
         Some(Self {
             id: id.into(),
@@ -85,7 +89,7 @@ fn place(at: Timestamp, start: Timestamp, end: Timestamp) -> u32 {
 }
 
 /// `Asleep 00:00–07:00 and 23:00–24:00`, `Awake all day`.
-fn words(spells: &[Spell], start: Timestamp, end: Timestamp, now: &Now) -> String {
+fn words(intervals: &[Interval], start: Timestamp, end: Timestamp, now: &Now) -> String {
     let clock = |at: Timestamp| {
         if at == end {
             return "24:00".to_owned();
@@ -93,11 +97,11 @@ fn words(spells: &[Spell], start: Timestamp, end: Timestamp, now: &Now) -> Strin
         at.to_zoned(now.zone.clone()).strftime("%H:%M").to_string()
     };
     let of = |wanted: DesiredState| -> Vec<String> {
-        let named = spells.iter().filter(|spell| spell.wanted == Some(wanted));
-        named.map(|spell| format!("{}–{}", clock(spell.from), clock(spell.until))).collect()
+        let named = intervals.iter().filter(|interval| interval.wanted == Some(wanted));
+        named.map(|interval| format!("{}–{}", clock(interval.from), clock(interval.until))).collect()
     };
     let (asleep, held) = (of(DesiredState::Asleep), of(DesiredState::Hold));
-    let one = matches!(spells, [spell] if (spell.from, spell.until) == (start, end));
+    let one = matches!(intervals, [interval] if (interval.from, interval.until) == (start, end));
     let mut told = match asleep.split_last() {
         None if !held.is_empty() => String::new(),
         None if one => "Awake all day".to_owned(),
@@ -136,17 +140,17 @@ impl Week {
     pub const DAYS: i64 = 7;
 
     /// The reader's next seven days, today first, of what is wanted; `None` where nothing is.
-    pub fn of(spells: &[Spell], now: &Now) -> Option<Self> {
-        if spells.iter().all(|spell| spell.wanted.is_none()) {
+    pub fn of(intervals: &[Interval], now: &Now) -> Option<Self> {
+        if intervals.iter().all(|interval| interval.wanted.is_none()) {
             return None;
         }
         let days = (0..Self::DAYS).map(|day| WeekDay {
             day: now.midnight(day).to_zoned(now.zone.clone()).strftime("%a %-d").to_string(),
-            strip: Strip::of_day(format!("week-{day}"), spells, day, now),
+            strip: Strip::of_day(format!("week-{day}"), intervals, day, now),
         });
         let of = |wanted: Option<DesiredState>| -> i64 {
-            let named = spells.iter().filter(|spell| wanted.is_none() || spell.wanted == wanted);
-            named.map(|spell| spell.until.as_second() - spell.from.as_second()).sum()
+            let named = intervals.iter().filter(|interval| wanted.is_none() || interval.wanted == wanted);
+            named.map(|interval| interval.until.as_second() - interval.from.as_second()).sum()
         };
         let (asleep, all) = (of(Some(DesiredState::Asleep)), of(None).max(1));
         let title = format!(
@@ -214,17 +218,17 @@ impl Donut {
 mod tests {
     use super::*;
 
-    fn spell(from: Timestamp, hours: i64, wanted: Option<DesiredState>) -> Spell {
+    fn interval(from: Timestamp, hours: i64, wanted: Option<DesiredState>) -> Interval {
         let until = from.checked_add(jiff::SignedDuration::from_hours(hours)).expect("an instant");
-        Spell { from, until, wanted }
+        Interval { from, until, wanted }
     }
 
     #[test]
     fn a_day_shows_its_sleep_and_where_now_is() {
         let now = Now::sample();
-        let night = spell(now.midnight(0), 7, Some(DesiredState::Asleep));
-        let day = spell(night.until, 16, Some(DesiredState::Awake));
-        let evening = spell(day.until, 10, Some(DesiredState::Asleep));
+        let night = interval(now.midnight(0), 7, Some(DesiredState::Asleep));
+        let day = interval(night.until, 16, Some(DesiredState::Awake));
+        let evening = interval(day.until, 10, Some(DesiredState::Asleep));
         let strip = Strip::of_day("s", &[night, day, evening], 0, &now).expect("something is wanted");
         assert_eq!(strip.title, "Asleep 00:00–07:00 and 23:00–24:00");
         let bands: Vec<_> = strip.bands.iter().map(|band| (band.x, band.width, band.kind)).collect();
@@ -232,14 +236,14 @@ mod tests {
         assert_eq!(strip.now, Some(242));
         let tomorrow = Strip::of_day("s", &[night, day, evening], 1, &now).expect("it reaches into it");
         assert_eq!((tomorrow.title.as_str(), tomorrow.now), ("Asleep 00:00–09:00", None));
-        assert_eq!(Strip::of_day("s", &[spell(now.midnight(0), 24, None)], 0, &now), None);
+        assert_eq!(Strip::of_day("s", &[interval(now.midnight(0), 24, None)], 0, &now), None);
     }
 
     #[test]
     fn a_day_of_25_hours_fits() {
         let zone = jiff::tz::TimeZone::get("Europe/Berlin").expect("a zone");
         let now = Now { at: "2026-10-25T11:00:00Z".parse().expect("an instant"), zone, ..Now::sample() };
-        let all = spell(now.midnight(0), 25, Some(DesiredState::Asleep));
+        let all = interval(now.midnight(0), 25, Some(DesiredState::Asleep));
         let strip = Strip::of_day("s", &[all], 0, &now).expect("asleep");
         assert_eq!((strip.title.as_str(), strip.bands[0].width), ("Asleep all day", DAY));
         assert_eq!(now.midnight(1), all.until);
@@ -248,8 +252,8 @@ mod tests {
     #[test]
     fn a_week_tells_how_much_of_it_is_slept() {
         let now = Now::sample();
-        let asleep = spell(now.midnight(0), 42, Some(DesiredState::Asleep));
-        let awake = spell(asleep.until, 126, Some(DesiredState::Awake));
+        let asleep = interval(now.midnight(0), 42, Some(DesiredState::Asleep));
+        let awake = interval(asleep.until, 126, Some(DesiredState::Awake));
         let week = Week::of(&[asleep, awake], &now).expect("something is wanted");
         assert_eq!(week.title, "42 h of these 7 days asleep, 25 %");
         assert_eq!((week.days.len(), week.days[0].day.as_str()), (7, "Fri 27"));

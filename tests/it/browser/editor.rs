@@ -81,7 +81,7 @@ async fn the_mouse_paints_and_no_view_loses_what_another_was_given() {
     visit.type_into("#window", "sleep Mon-Fri 22:15-06:00").await;
     visit.press("label:has(#view-sentence)").await;
     wait::until("the sentence follows", PATIENCE, async || {
-        let Ok(from) = visit.driver.find(By::Id("said.from")).await else { return false };
+        let Ok(from) = visit.driver.find(By::Id("sentence.from")).await else { return false };
         from.prop("value").await.is_ok_and(|value| value.as_deref() == Some("22:15"))
     })
     .await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use docknap::app::execute::{self, Request};
 use docknap::app::history::{self, RunFilter};
-use docknap::app::nap::{self, Asked};
+use docknap::app::nap::{self, NapRequest};
 use docknap::app::paging::Page;
 use docknap::app::schedules::{self, Draft};
 use docknap::app::{Actor, App, auth, calendars, order, overrides, settings};
@@ -352,7 +352,7 @@ async fn lately(test: &TestApp, People { anna, otto }: &People, things: &Things,
         ..overrides::Draft::default()
     };
     overrides::create(app, otto, &hold).await.expect("it is stored");
-    let asked = |until: &str, reason: &str| Asked {
+    let asked = |until: &str, reason: &str| NapRequest {
         until: Some(until.to_owned()),
         reason: Some(reason.to_owned()),
         schedule: None,

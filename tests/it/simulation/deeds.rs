@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use docknap::app::execute::{self, Request};
-use docknap::app::nap::{self, Asked};
+use docknap::app::nap::{self, NapRequest};
 use docknap::app::{App, calendars, locks, overrides, schedules};
 use docknap::db;
 use docknap::domain::action::Action;
@@ -168,7 +168,7 @@ impl Story {
     fn button(&mut self) -> &'static str {
         let (target, _, name) = self.target();
         let until = self.dice.of(&["", "", "90m", "20h"]).to_owned();
-        let asked = Asked { until: Some(until.clone()), ..Asked::default() };
+        let asked = NapRequest { until: Some(until.clone()), ..NapRequest::default() };
         let verb =
             self.dice.of(&["nap", "wake", "nap", "wake", "start", "stop", "restart", "pause", "unpause"]);
         self.ask(format!("button: {verb} {name} {until}"), async move |app: App| match verb {
@@ -220,7 +220,7 @@ impl Story {
 
     fn stored_schedules(&self) -> Vec<Schedule> {
         self.machine.look(async |db| {
-            let wanted = db::schedules::Wanted { limit: 100, ..Default::default() };
+            let wanted = db::schedules::ScheduleSelection { limit: 100, ..Default::default() };
             db::schedules::list(db, &wanted).await.expect("they read")
         })
     }
@@ -432,7 +432,7 @@ impl Story {
     /// Somebody calls the newest run off, or repeats it.
     fn call_off(&mut self) -> &'static str {
         let newest = self.machine.look(async |db| {
-            db::history::list(db, db::history::Wanted::default(), None, 1).await.expect("they read")
+            db::history::list(db, db::history::RunSelection::default(), None, 1).await.expect("they read")
         });
         let Some(run) = newest.into_iter().next() else { return "nothing" };
         let id: RunId = run.id.clone();

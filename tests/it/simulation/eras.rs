@@ -59,7 +59,7 @@ impl Eras {
     /// Looks at what is stored, after anything that may have changed it.
     pub fn look(&mut self, machine: &Machine) {
         let stored = machine.ask(async |app: App| {
-            let wanted = db::schedules::Wanted { limit: 1000, ..Default::default() };
+            let wanted = db::schedules::ScheduleSelection { limit: 1000, ..Default::default() };
             let schedules = db::schedules::list(&app.db, &wanted).await.expect("they read");
             let book = RuleBook::load(&app).await.expect("it reads");
             let calendars = db::calendars::list(&app.db, None, 10).await.expect("they read");

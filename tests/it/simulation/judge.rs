@@ -123,8 +123,9 @@ impl Judge {
         let now = machine.clock.now();
         let (name, from) = (name.to_owned(), now - NEAR);
         machine.look(async move |db| {
-            let runs =
-                db::history::list(db, db::history::Wanted::default(), None, 40).await.expect("they read");
+            let runs = db::history::list(db, db::history::RunSelection::default(), None, 40)
+                .await
+                .expect("they read");
             let ids: Vec<RunId> = runs.into_iter().map(|run| run.id).collect();
             let steps = db::history::steps(db, &ids).await.expect("they read");
             steps.iter().any(|step| {
@@ -258,7 +259,7 @@ impl Judge {
             }
         }
         let rows = machine.look(async |db| {
-            let wanted = db::audit::Wanted { limit: 1_000_000, ..Default::default() };
+            let wanted = db::audit::AuditSelection { limit: 1_000_000, ..Default::default() };
             db::audit::list(db, &wanted).await.expect("they read")
         });
         let mut asked: BTreeMap<&str, u32> = BTreeMap::new();
@@ -343,8 +344,9 @@ fn explains(step: &Step, (endpoint, name, at): &Act) -> bool {
 /// What was done, the newest so many runs of it.
 pub fn stored(machine: &Machine, newest: i64) -> (BTreeMap<RunId, Run>, Vec<Step>) {
     machine.look(async |db| {
-        let runs =
-            db::history::list(db, db::history::Wanted::default(), None, newest).await.expect("they read");
+        let runs = db::history::list(db, db::history::RunSelection::default(), None, newest)
+            .await
+            .expect("they read");
         let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
         let mut steps = Vec::new();
         for some in ids.chunks(500) {

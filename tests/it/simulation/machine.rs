@@ -9,11 +9,13 @@ use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use docknap::app::auth::password::Cost;
-use docknap::app::{Activator, App, Auth, Bus, Execution, IdSource, Outside, Parts, Vitals, execute};
+use docknap::app::{
+    Activator, ActiveRuns, App, Auth, Bus, ExternalChanges, IdSource, Parts, Vitals, execute,
+};
 use docknap::clock::Clock;
 use docknap::config::Config;
 use docknap::db::Db;
-use docknap::docker::self_detection::Clues;
+use docknap::docker::self_detection::SelfHints;
 use docknap::docker::{Endpoint, Host, Hosts, Settings};
 use docknap::domain::ids::HostId;
 use docknap::faults::{Fuse, Point};
@@ -166,11 +168,11 @@ impl Machine {
                     .expect("a unix socket"),
                 protect: Vec::new(),
                 database_host: None,
-                clues: Clues::default(),
+                hints: SelfHints::default(),
             };
             let host = Host::new(HostId::local(), settings, self.clock.clone());
             let app = App::new(Parts {
-                soon: docknap::app::soon::Soon::default(),
+                upcoming: docknap::app::upcoming::Upcoming::default(),
                 rulebook: docknap::app::rulebook::LastRead::default(),
                 sleeps: Activator::default(),
                 db,
@@ -180,9 +182,9 @@ impl Machine {
                 bus: Bus::default(),
                 scheduler: Activator::default(),
                 hosts: Hosts::new(host.clone()),
-                execution: Execution::default(),
+                active_runs: ActiveRuns::default(),
                 answering: docknap::app::idempotency::AtWork::default(),
-                outside: Outside::default(),
+                external_changes: ExternalChanges::default(),
                 auth,
                 vitals: Vitals::new(self.clock.now()),
             });

@@ -192,7 +192,7 @@ impl Story {
     /// Whether a run waits or is under way.
     pub fn is_open(&self) -> bool {
         let Some(app) = self.machine.app() else { return false };
-        if app.execution.active() > 0 {
+        if app.active_runs.active() > 0 {
             return true;
         }
         // What is under way is being driven: only who waits is in the table alone.

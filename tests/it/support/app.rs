@@ -19,11 +19,11 @@ use axum::extract::ConnectInfo;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, REFERER, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use docknap::app::auth::password::Cost;
-use docknap::app::{Activator, Actor, App, Auth, Bus, Execution, IdSource, Parts, Vitals};
+use docknap::app::{Activator, ActiveRuns, Actor, App, Auth, Bus, IdSource, Parts, Vitals};
 use docknap::clock::Clock;
 use docknap::config::Config;
 use docknap::db;
-use docknap::docker::self_detection::Clues;
+use docknap::docker::self_detection::SelfHints;
 use docknap::docker::{Endpoint, Host, Hosts, Settings};
 use docknap::domain::credential::name_key;
 use docknap::domain::ids::{HostId, UserId};
@@ -96,7 +96,7 @@ impl TestApp {
             endpoint: Endpoint::from_values(Some(&nowhere), None, None).expect("a unix socket"),
             protect: Vec::new(),
             database_host: None,
-            clues: Clues::default(),
+            hints: SelfHints::default(),
         };
         let app = App::new(Parts {
             db: database.db.clone(),
@@ -106,10 +106,10 @@ impl TestApp {
             bus: Bus::default(),
             scheduler: Activator::default(),
             hosts: Hosts::new(Host::new(HostId::local(), settings, clock.clone())),
-            execution: Execution::default(),
+            active_runs: ActiveRuns::default(),
             answering: docknap::app::idempotency::AtWork::default(),
-            outside: docknap::app::Outside::default(),
-            soon: docknap::app::soon::Soon::default(),
+            external_changes: docknap::app::ExternalChanges::default(),
+            upcoming: docknap::app::upcoming::Upcoming::default(),
             rulebook: docknap::app::rulebook::LastRead::default(),
             sleeps: Activator::default(),
             auth,

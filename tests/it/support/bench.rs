@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use docknap::app::auth::password::Cost;
 use docknap::app::execute::{self, Request, Submitted};
-use docknap::app::{Activator, Actor, App, Auth, Bus, Execution, IdSource, Parts, Vitals};
+use docknap::app::{Activator, ActiveRuns, Actor, App, Auth, Bus, IdSource, Parts, Vitals};
 use docknap::clock::Clock;
 use docknap::config::Config;
 use docknap::db::{self, Db};
-use docknap::docker::self_detection::Clues;
+use docknap::docker::self_detection::SelfHints;
 use docknap::docker::{Endpoint, Host, Hosts, Settings};
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, RunId};
@@ -42,7 +42,7 @@ pub struct Bench {
     /// Time.
     pub clock: Clock,
     /// What DockNap can tell about the container it runs in, from its next life on.
-    pub clues: Clues,
+    pub hints: SelfHints,
     life: Option<Life>,
     _simulated: Simulated,
     database: TestDb,
@@ -68,9 +68,9 @@ impl Bench {
         let simulated = Simulated::start(clock.clone(), world).await;
         let sim = simulated.control.clone();
         let home = tempfile::tempdir().expect("a data directory");
-        let clues = Clues::default();
-        let (app, life) = live(&database.db, &clock, &sim, home.path(), &clues).await;
-        let bench = Self { app, sim, clock, clues, life: Some(life), _simulated: simulated, database, home };
+        let hints = SelfHints::default();
+        let (app, life) = live(&database.db, &clock, &sim, home.path(), &hints).await;
+        let bench = Self { app, sim, clock, hints, life: Some(life), _simulated: simulated, database, home };
         bench.until_connected().await;
         bench
     }
@@ -92,7 +92,7 @@ impl Bench {
     pub async fn revive_unconnected(&mut self) {
         self.database.reconnect();
         let (app, life) =
-            live(&self.database.db, &self.clock, &self.sim, self.home.path(), &self.clues).await;
+            live(&self.database.db, &self.clock, &self.sim, self.home.path(), &self.hints).await;
         self.app = app;
         self.life = Some(life);
     }
@@ -182,7 +182,7 @@ impl Bench {
                     return false;
                 }
             }
-            self.app.execution.active() == 0
+            self.app.active_runs.active() == 0
         })
         .await;
     }
@@ -261,7 +261,13 @@ pub fn person() -> Actor {
     Actor::cli()
 }
 
-async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path, clues: &Clues) -> (App, Life) {
+async fn live(
+    db: &Db,
+    clock: &Clock,
+    sim: &Control,
+    home: &std::path::Path,
+    hints: &SelfHints,
+) -> (App, Life) {
     let config = Config { data_dir: home.to_owned(), ..Config::default() };
     let auth = Auth::open(db, &config, clock, Cost::TINY).await.expect("the keys are made");
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -273,7 +279,7 @@ async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path, clu
         endpoint: Endpoint::from_values(Some(&sim.docker_host()), None, None).expect("a unix socket"),
         protect: Vec::new(),
         database_host: None,
-        clues: clues.clone(),
+        hints: hints.clone(),
     };
     let host = Host::new(HostId::local(), settings, clock.clone());
     let app = App::new(Parts {
@@ -284,10 +290,10 @@ async fn live(db: &Db, clock: &Clock, sim: &Control, home: &std::path::Path, clu
         bus: Bus::default(),
         scheduler: Activator::default(),
         hosts: Hosts::new(host.clone()),
-        execution: Execution::default(),
+        active_runs: ActiveRuns::default(),
         answering: docknap::app::idempotency::AtWork::default(),
-        outside: docknap::app::Outside::default(),
-        soon: docknap::app::soon::Soon::default(),
+        external_changes: docknap::app::ExternalChanges::default(),
+        upcoming: docknap::app::upcoming::Upcoming::default(),
         rulebook: docknap::app::rulebook::LastRead::default(),
         sleeps: Activator::default(),
         auth,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use docknap::clock::Clock;
-use docknap::docker::self_detection::Clues;
+use docknap::docker::self_detection::SelfHints;
 use docknap::docker::{Endpoint, Host, Settings};
 use docknap::domain::ids::HostId;
 use docknap::domain::inventory::{Inventory, Link};
@@ -26,7 +26,7 @@ pub fn settings(docker_host: &str) -> Settings {
         endpoint: Endpoint::from_values(Some(docker_host), None, None).expect("an endpoint"),
         protect: Vec::new(),
         database_host: None,
-        clues: Clues::default(),
+        hints: SelfHints::default(),
     }
 }
 

@@ -145,7 +145,7 @@ impl RunExecutor {
         }
         let is_done = wait.condition == Condition::ServiceCompletedSuccessfully
             && container.is_some_and(|container| container.looks_completed());
-        let at_work = self.app.execution.works_on(self.host.id(), &self.run.id, &identity, stops);
+        let at_work = self.app.active_runs.works_on(self.host.id(), &self.run.id, &identity, stops);
         if is_done || (!at_work && self.has_waited(index, &identity)) {
             return Gate::Open;
         }

@@ -9,8 +9,8 @@ use axum::response::Response;
 
 use super::actions::Act;
 use super::schedules::{ScheduleLine, orphans};
-use crate::app::soon::Sleep;
 use crate::app::stacks::{self, ContainerView, Past};
+use crate::app::upcoming::Sleep;
 use crate::app::{Error, Result, locks};
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Check, ContainerState, RestartPolicy, labels};
@@ -53,7 +53,7 @@ struct ContainerPage<'a> {
     /// Somebody locked it.
     locked: bool,
     /// A sleep of its own that is near.
-    soon: Option<Sleep>,
+    upcoming: Option<Sleep>,
     past: Past,
     /// What its last health checks said; `None` where that was not asked for.
     checks: Option<Vec<Check>>,
@@ -142,7 +142,7 @@ fn has_checks(view: &ContainerView, shell: &Shell) -> bool {
 /// What of the page is wanted, as the URL says it.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
-struct Wish {
+struct ShowQuery {
     /// What the health checks printed: asks Docker.
     health: String,
 }
@@ -150,7 +150,7 @@ struct Wish {
 /// Runs that are read.
 const RUNS: usize = 10;
 
-async fn show(page: Page, Path(key): Path<String>, Query(wish): Query<Wish>) -> Result<Response> {
+async fn show(page: Page, Path(key): Path<String>, Query(query): Query<ShowQuery>) -> Result<Response> {
     let (app, actor, shell) = (&page.app, &page.actor, &page.shell);
     let view = match stacks::container(app, actor, &HostId::local(), &key).await {
         Err(missing @ Error::NotFound { what: "container", .. }) => {
@@ -160,7 +160,7 @@ async fn show(page: Page, Path(key): Path<String>, Query(wish): Query<Wish>) -> 
         view => view?,
     };
     let target = view.container.target();
-    let checks = if has_checks(&view, shell) && !wish.health.is_empty() {
+    let checks = if has_checks(&view, shell) && !query.health.is_empty() {
         Some(stacks::health_log(app, actor, &view.container).await?)
     } else {
         None
@@ -169,7 +169,7 @@ async fn show(page: Page, Path(key): Path<String>, Query(wish): Query<Wish>) -> 
     let (schedules, runs) = super::of_target(&page, &target, RUNS).await?;
     let whole = ContainerPage {
         locked: locks::of(app, actor, &target).await?.is_some(),
-        soon: app.soon.of(&target, shell.now.at),
+        upcoming: app.upcoming.of(&target, shell.now.at),
         view: &view,
         runs: &runs,
         schedules,

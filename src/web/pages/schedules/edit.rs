@@ -16,7 +16,7 @@ use crate::domain::schedule::Source;
 use crate::web::auth::{Operator, Viewer};
 use crate::web::form::Typed;
 use crate::web::page::Page;
-use crate::web::session::Kept;
+use crate::web::session::RestoredForm;
 use crate::web::shell::Flash;
 use crate::zones;
 
@@ -37,9 +37,9 @@ pub(super) struct Begin {
 pub(super) async fn new(
     page: Page<Operator>,
     Query(begin): Query<Begin>,
-    Kept(kept): Kept,
+    RestoredForm(restored): RestoredForm,
 ) -> Result<Response> {
-    let fields = if let Some(typed) = kept {
+    let fields = if let Some(typed) = restored {
         Fields::typed(typed)
     } else if begin.from.is_empty() {
         Fields::beginning(&begin.target, &begin.window, &begin.cron)
@@ -49,9 +49,13 @@ pub(super) async fn new(
     page.render(&ScheduleForm::new(&page, fields, None, None).await?)
 }
 
-pub(super) async fn show(page: Page<Viewer>, Path(id): Path<String>, Kept(kept): Kept) -> Result<Response> {
+pub(super) async fn show(
+    page: Page<Viewer>,
+    Path(id): Path<String>,
+    RestoredForm(restored): RestoredForm,
+) -> Result<Response> {
     let view = service::get(&page.app, &page.actor, &ScheduleId(id)).await?;
-    let fields = kept.map_or_else(|| Fields::of(&view), Fields::typed);
+    let fields = restored.map_or_else(|| Fields::of(&view), Fields::typed);
     page.render(&ScheduleForm::new(&page, fields, Some(&view), None).await?)
 }
 

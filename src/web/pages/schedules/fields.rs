@@ -176,9 +176,9 @@ pub struct Fields {
     /// The painted week.
     pub week: WeekFields,
     /// The sentence of a window, where one holds it.
-    pub said: Option<Sentence>,
+    pub sentence: Option<Sentence>,
     /// The sentence of a cron expression, where one holds it.
-    pub acts: Option<Sentence>,
+    pub cron_sentence: Option<Sentence>,
 }
 
 impl Fields {
@@ -351,7 +351,9 @@ impl Fields {
             "window" | "cron" => Some("text"),
             "week" => Some("week"),
             field if field.starts_with("row-") => Some("week"),
-            field if field.starts_with("said.") || field.starts_with("acts.") => Some("sentence"),
+            field if field.starts_with("sentence.") || field.starts_with("cron_sentence.") => {
+                Some("sentence")
+            }
             _ => None,
         });
         if let Some(view) = view {

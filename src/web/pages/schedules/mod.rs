@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::actions::{self, Act, Question, Whence};
-use super::deeds::Deed;
+use super::target_actions::TargetAction;
 use crate::app::schedules::{self as service, ScheduleView};
 use crate::app::{Result, execute};
 use crate::domain::action::Action;
@@ -18,13 +18,13 @@ use crate::web::routes::{Access, Routes};
 use crate::web::shell::Flash;
 use crate::web::view::{self, Link, Now, When};
 
+mod compare;
 mod edit;
 mod fields;
 pub mod form;
 mod list;
 mod meaning;
 pub mod orphans;
-mod together;
 mod views;
 mod week;
 
@@ -33,7 +33,7 @@ pub(super) use fields::Difference;
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get("/schedules", Access::VIEWER, list::index)
-        .post("/schedules/bulk", Access::OPERATOR, together::bulk)
+        .post("/schedules/bulk", Access::OPERATOR, compare::bulk)
         .post("/schedules", Access::OPERATOR, edit::create)
         .get("/schedules/new", Access::OPERATOR, edit::new)
         .post("/schedules/preview", Access::OPERATOR, edit::preview)
@@ -51,7 +51,7 @@ pub(super) fn routes() -> Routes {
         .get("/schedules/{id}/delete", Access::OPERATOR, ask_delete)
         .post("/schedules/{id}/delete", Access::OPERATOR, delete)
         .post("/schedules/{id}/restore", Access::OPERATOR, restore)
-        .get("/schedules/{id}/conflict", Access::VIEWER, together::conflict)
+        .get("/schedules/{id}/conflict", Access::VIEWER, compare::conflict)
 }
 
 /// A schedule in one line, on the page of its target.
@@ -216,9 +216,9 @@ async fn run(
     let submitted = service::run_now(&page.app, &page.actor, &id, Trigger::Manual, edge.named()).await?;
     let view = service::get(&page.app, &page.actor, &id).await?;
     let deed = match edge.named() {
-        Some("wake") => Deed::Wake,
-        Some(_) => Deed::Nap,
-        None => Deed::Do(view.schedule.spec.action),
+        Some("wake") => TargetAction::Wake,
+        Some(_) => TargetAction::Nap,
+        None => TargetAction::Do(view.schedule.spec.action),
     };
     let back = Whence::sent(&typed).or(&format!("/schedules/{id}"));
     let toast = actions::told(deed, &view.target_name, &submitted);

@@ -196,17 +196,17 @@ impl Sentence {
     fn window(&self) -> Result<String, FieldError> {
         let (from, to) = (self.from.trim(), self.to.trim());
         if from.is_empty() || to.is_empty() {
-            let field = if from.is_empty() { "said.from" } else { "said.to" };
+            let field = if from.is_empty() { "sentence.from" } else { "sentence.to" };
             return Err(FieldError::new(field, "say from when to when it sleeps"));
         }
         let window = Window::parse(&format!("sleep {} {from}-{to}", self.days));
         window
             .map(|window| window.to_string())
-            .map_err(|error| FieldError::new("said.from", error.to_string()))
+            .map_err(|error| FieldError::new("sentence.from", error.to_string()))
     }
 
     fn cron(&self) -> Result<String, FieldError> {
-        let wrong = |message: String| FieldError::new("acts.from", message);
+        let wrong = |message: String| FieldError::new("cron_sentence.from", message);
         if self.from.trim().is_empty() {
             return Err(wrong("say at what time".to_owned()));
         }
@@ -232,11 +232,11 @@ pub struct Renewed {
     /// The painted week.
     pub week: bool,
     /// The sentence of a window.
-    pub said: bool,
+    pub sentence: bool,
     /// The window's text.
     pub window: bool,
     /// The sentence of a cron expression.
-    pub acts: bool,
+    pub cron_sentence: bool,
     /// The cron expression.
     pub cron: bool,
 }
@@ -248,15 +248,15 @@ impl Fields {
         for (of, text) in [
             ("window.of", &window),
             ("week.of", &window),
-            ("said.of", &window),
+            ("sentence.of", &window),
             ("cron.of", &cron),
-            ("acts.of", &cron),
+            ("cron_sentence.of", &cron),
         ] {
             self.set(of, text);
         }
         self.week = WeekFields::of(&window);
-        self.said = Sentence::of_window(&window);
-        self.acts = Sentence::of_cron(&cron);
+        self.sentence = Sentence::of_window(&window);
+        self.cron_sentence = Sentence::of_cron(&cron);
     }
 
     /// Takes up the views as they were sent.
@@ -271,8 +271,8 @@ impl Fields {
                 self.set("save", "");
             }
         }
-        self.said = Sentence::typed(&self.typed, "said");
-        self.acts = Sentence::typed(&self.typed, "acts");
+        self.sentence = Sentence::typed(&self.typed, "sentence");
+        self.cron_sentence = Sentence::typed(&self.typed, "cron_sentence");
     }
 
     /// The view that was changed: the one on show where that is one of several.
@@ -306,10 +306,11 @@ impl Fields {
 
     fn settle_window(&mut self) -> Result<Renewed, FieldError> {
         let week = self.is_new("week.of", |of| self.week.differs(of));
-        let said = self.said.is_some() && self.is_new("said.of", |of| Sentence::of_window(of) != self.said);
+        let said = self.sentence.is_some()
+            && self.is_new("sentence.of", |of| Sentence::of_window(of) != self.sentence);
         let text = self.is_new("window.of", |of| of.trim() != self.value("window").trim());
         let leads = self.changed([(View::Week, week), (View::Sentence, said), (View::Text, text)]);
-        let text = match (leads, &self.said) {
+        let text = match (leads, &self.sentence) {
             (View::Week, _) => self.week.text()?,
             (View::Sentence, Some(said)) => said.window()?,
             _ => self.value("window").to_owned(),
@@ -328,31 +329,32 @@ impl Fields {
             self.set("week.of", &text);
             renewed.week = true;
         }
-        if leads != View::Sentence && self.value("said.of") != text {
-            self.said = Sentence::of_window(&text);
-            self.set("said.of", &text);
-            renewed.said = true;
+        if leads != View::Sentence && self.value("sentence.of") != text {
+            self.sentence = Sentence::of_window(&text);
+            self.set("sentence.of", &text);
+            renewed.sentence = true;
         }
         Ok(renewed)
     }
 
     fn settle_cron(&mut self) -> Result<Renewed, FieldError> {
-        let said = self.acts.is_some() && self.is_new("acts.of", |of| Sentence::of_cron(of) != self.acts);
+        let said = self.cron_sentence.is_some()
+            && self.is_new("cron_sentence.of", |of| Sentence::of_cron(of) != self.cron_sentence);
         let cron = self.value("cron").to_owned();
         let text = self.is_new("cron.of", |of| of.trim() != cron.trim());
         let leads = self.changed([(View::Sentence, said), (View::Text, text), (View::Week, false)]);
         let mut renewed = Renewed::default();
-        if let (View::Sentence, Some(acts)) = (leads, &self.acts) {
+        if let (View::Sentence, Some(acts)) = (leads, &self.cron_sentence) {
             let text = acts.cron()?;
             if cron != text {
                 self.set("cron", &text);
                 self.set("cron.of", &text);
                 renewed.cron = true;
             }
-        } else if Cron::parse(cron.trim()).is_ok() && self.value("acts.of") != cron {
-            self.acts = Sentence::of_cron(&cron);
-            self.set("acts.of", &cron);
-            renewed.acts = true;
+        } else if Cron::parse(cron.trim()).is_ok() && self.value("cron_sentence.of") != cron {
+            self.cron_sentence = Sentence::of_cron(&cron);
+            self.set("cron_sentence.of", &cron);
+            renewed.cron_sentence = true;
         }
         Ok(renewed)
     }
@@ -371,12 +373,12 @@ mod tests {
             ("window".to_owned(), window.to_owned()),
             ("week.names".to_owned(), fields.week.names.to_string()),
         ];
-        all.extend(["window.of", "week.of", "said.of"].map(|name| (name.to_owned(), window.to_owned())));
+        all.extend(["window.of", "week.of", "sentence.of"].map(|name| (name.to_owned(), window.to_owned())));
         let painted = (0..7 * SLOTS).filter(|at| fields.week.asleep.has(at / SLOTS, at % SLOTS));
         all.extend(painted.map(|at| ("w".to_owned(), at.to_string())));
-        if let Some(said) = fields.said {
+        if let Some(said) = fields.sentence {
             all.extend(
-                [("said.days", said.days), ("said.from", said.from), ("said.to", said.to)]
+                [("sentence.days", said.days), ("sentence.from", said.from), ("sentence.to", said.to)]
                     .map(|(name, value)| (name.to_owned(), value)),
             );
         }
@@ -429,14 +431,17 @@ mod tests {
     fn the_view_that_was_changed_leads_and_the_others_follow() {
         let (text, renewed) = settled("sleep Mon 22:00-23:00", "week", &[("w", "46"), ("w", "47")]);
         assert_eq!(text, "sleep Mon 22:00-24:00");
-        assert!(renewed.window && renewed.said && !renewed.week);
-        let (text, renewed) =
-            settled("sleep 22:00-23:00", "sentence", &[("said.days", "Mon-Fri"), ("said.to", "06:15")]);
+        assert!(renewed.window && renewed.sentence && !renewed.week);
+        let (text, renewed) = settled(
+            "sleep 22:00-23:00",
+            "sentence",
+            &[("sentence.days", "Mon-Fri"), ("sentence.to", "06:15")],
+        );
         assert_eq!(text, "sleep Mon-Fri 22:00-06:15");
-        assert!(renewed.window && renewed.week && !renewed.said);
+        assert!(renewed.window && renewed.week && !renewed.sentence);
         let (text, renewed) = settled("sleep 22:00-23:00", "text", &[("window", "sleep Sat 01:00-02:00")]);
         assert_eq!(text, "sleep Sat 01:00-02:00");
-        assert!(renewed.week && renewed.said && !renewed.window);
+        assert!(renewed.week && renewed.sentence && !renewed.window);
     }
 
     #[test]
@@ -487,12 +492,12 @@ mod tests {
                 ("view", view),
                 ("cron", cron),
                 ("cron.of", "0 23 * * 1-5"),
-                ("acts.of", "0 23 * * 1-5"),
-                ("acts.days", "Mon-Fri"),
-                ("acts.from", from),
+                ("cron_sentence.of", "0 23 * * 1-5"),
+                ("cron_sentence.days", "Mon-Fri"),
+                ("cron_sentence.from", from),
             ]));
             let renewed = fields.settle().expect("nothing is wrong");
-            (fields.value("cron").to_owned(), renewed.cron, renewed.acts)
+            (fields.value("cron").to_owned(), renewed.cron, renewed.cron_sentence)
         };
         assert_eq!(form("sentence", "0 23 * * 1-5", "22:30"), ("30 22 * * 1-5".to_owned(), true, false));
         assert_eq!(form("sentence", "0 23 1 * *", "23:00"), ("0 23 1 * *".to_owned(), false, true));

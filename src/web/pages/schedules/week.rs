@@ -112,9 +112,9 @@ pub struct Views {
     /// The week to paint.
     pub week: WeekView,
     /// Days to choose in a window's sentence.
-    pub said_days: Vec<Choice>,
+    pub sentence_days: Vec<Choice>,
     /// Days to choose in a cron expression's sentence.
-    pub acts_days: Vec<Choice>,
+    pub cron_sentence_days: Vec<Choice>,
     /// They are sent one by one, each to its place on a page that is open.
     pub oob: bool,
     /// Which of them are sent then.
@@ -128,8 +128,9 @@ impl Views {
     }
 
     fn without_week(f: &Fields, habits: Habits) -> Self {
-        let (said_days, acts_days) = (days(f.said.as_ref(), habits), days(f.acts.as_ref(), habits));
-        Self { said_days, acts_days, ..Self::default() }
+        let (sentence_days, cron_sentence_days) =
+            (days(f.sentence.as_ref(), habits), days(f.cron_sentence.as_ref(), habits));
+        Self { sentence_days, cron_sentence_days, ..Self::default() }
     }
 
     pub fn windows(&self) -> [Preset; 4] {

@@ -5,21 +5,21 @@ use axum::extract::Query;
 use axum::response::Response;
 use jiff::Timestamp;
 
+use super::attention::{self, AttentionInput, AttentionItem};
 use super::coming;
-use super::needs::{self, Need, Sight};
 use super::tile::Row;
 use crate::app::report::{self, Napped};
 use crate::app::stacks::{ContainerView, NextAction, Overview, ShownState, StackView};
-use crate::app::{Result, needs as app_needs};
+use crate::app::{Result, attention as app_needs};
 use crate::domain::inventory::Link;
 use crate::domain::overrides::DesiredState;
 use crate::domain::target::Target;
 use crate::web::auth::Needs;
 use crate::web::filters;
 use crate::web::page::Page;
-use crate::web::pages::bulk::DEEDS;
-use crate::web::pages::deeds::Deed;
+use crate::web::pages::bulk::TARGET_ACTIONS;
 use crate::web::pages::schedules::form::{Group, WINDOWS, targets};
+use crate::web::pages::target_actions::TargetAction;
 use crate::web::picture::Donut;
 use crate::web::shell::{Flash, Shell};
 use crate::web::view::Badge;
@@ -30,7 +30,7 @@ const LINES: usize = 3;
 /// Which stacks are wanted, as the URL says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default)]
-pub struct Find {
+pub struct DashboardFilter {
     /// A part of a name: of the stack or of a container of it.
     pub q: String,
     /// The word of a state.
@@ -39,7 +39,7 @@ pub struct Find {
     pub hidden: String,
 }
 
-impl Find {
+impl DashboardFilter {
     fn names(&self, name: &str) -> bool {
         name.to_lowercase().contains(&self.q.trim().to_lowercase())
     }
@@ -73,17 +73,17 @@ impl Find {
 #[template(path = "stacks/index.html", blocks = ["now", "board"])]
 pub(super) struct Dashboard<'a> {
     shell: &'a Shell,
-    sight: &'a Sight,
+    sight: &'a AttentionInput,
     /// How long everything napped this week.
     napped: Napped,
     /// What a person should look at.
-    needs: Vec<Need>,
+    needs: Vec<AttentionItem>,
     /// What of that the reader hid.
-    hidden: Vec<Need>,
+    hidden: Vec<AttentionItem>,
     /// How many are in which state.
     donut: Donut,
     /// What is looked for.
-    find: Find,
+    find: DashboardFilter,
 }
 
 impl Dashboard<'_> {
@@ -175,25 +175,25 @@ fn donut(overview: &Overview) -> Donut {
 /// The page as somebody sees it now, given to `answer`.
 async fn with_page<R: Needs>(
     page: &Page<R>,
-    find: Find,
+    find: DashboardFilter,
     answer: impl FnOnce(&Dashboard<'_>) -> Result<Response>,
 ) -> Result<Response> {
     let (app, actor, shell) = (&page.app, &page.actor, &page.shell);
-    let sight = Sight::look(page).await?;
+    let sight = AttentionInput::look(page).await?;
     let hidden = app_needs::hidden(app, actor).await?;
-    let (needs, hidden) = needs::part(sight.needs(&shell.now), &hidden);
+    let (needs, hidden) = attention::part(sight.needs(&shell.now), &hidden);
     let napped = report::week(app, actor, &shell.now.zone, shell.now.habits.week_start.day()).await?;
     let donut = donut(&sight.overview);
     answer(&Dashboard { shell, sight: &sight, napped, needs, hidden, donut, find })
 }
 
 /// What is of the moment, with a message in the corner.
-pub(super) async fn now<R: Needs>(page: &Page<R>, find: Find, told: Flash) -> Result<Response> {
+pub(super) async fn now<R: Needs>(page: &Page<R>, find: DashboardFilter, told: Flash) -> Result<Response> {
     use axum::response::IntoResponse as _;
     with_page(page, find, |whole| Ok(told.beside(&page.shell, &whole.as_now())?.into_response())).await
 }
 
-pub(super) async fn index(page: Page, Query(find): Query<Find>) -> Result<Response> {
+pub(super) async fn index(page: Page, Query(find): Query<DashboardFilter>) -> Result<Response> {
     // The region that asks says so by its id; a search is about the list.
     let region = page.htmx.source.as_deref().filter(|_| page.htmx.partial);
     with_page(&page, find, |whole| match region {
@@ -210,9 +210,13 @@ mod tests {
 
     #[test]
     fn what_is_looked_for_lives_in_the_url() {
-        let find = Find { q: " a&b ".to_owned(), state: "napping".to_owned(), ..Find::default() };
+        let find = DashboardFilter {
+            q: " a&b ".to_owned(),
+            state: "napping".to_owned(),
+            ..DashboardFilter::default()
+        };
         assert_eq!(find.href("running"), "/?q=a%26b&state=running");
-        assert_eq!(Find::default().href(""), "/");
-        assert!(Find { q: "MED".to_owned(), ..Find::default() }.names("media"));
+        assert_eq!(DashboardFilter::default().href(""), "/");
+        assert!(DashboardFilter { q: "MED".to_owned(), ..DashboardFilter::default() }.names("media"));
     }
 }

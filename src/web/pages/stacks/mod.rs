@@ -6,8 +6,8 @@ use crate::domain::inventory::Counts;
 use crate::web::routes::{Access, Routes};
 use crate::web::view::{self, Badge};
 
+mod attention;
 mod dashboard;
-mod needs;
 mod show;
 mod tile;
 
@@ -17,7 +17,7 @@ pub(super) fn routes() -> Routes {
         .get("/stacks/{key}", Access::VIEWER, show::show)
         .get("/stacks/{key}/tile", Access::VIEWER, tile::stack)
         .get("/containers/{key}/tile", Access::VIEWER, tile::container)
-        .merge(needs::acts::routes())
+        .merge(attention::acts::routes())
 }
 
 impl From<ShownState> for Badge {

@@ -6,8 +6,8 @@ use axum::response::Response;
 
 use crate::app::audit::{self, AuditFilter};
 use crate::app::order::{self, Waits};
-use crate::app::soon::Sleep;
 use crate::app::stacks::{self, ContainerView, StackView, Waker};
+use crate::app::upcoming::Sleep;
 use crate::app::{Error, Result, locks, paging};
 use crate::domain::action::Action;
 use crate::domain::audit::AuditRow;
@@ -50,7 +50,7 @@ const TABS: [(Tab, &str, &str); 4] = [
 /// What of the page is wanted, as the URL says it.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
-pub(super) struct Wish {
+pub(super) struct ShowQuery {
     tab: String,
 }
 
@@ -68,7 +68,7 @@ struct StackPage<'a> {
     /// Containers that may wake it.
     wakers: Vec<Waker>,
     /// A sleep that is near.
-    soon: Option<Sleep>,
+    upcoming: Option<Sleep>,
     /// Somebody locked it.
     locked: bool,
     tab: Tab,
@@ -181,7 +181,11 @@ impl StackPage<'_> {
     }
 }
 
-pub(super) async fn show(page: Page, Path(key): Path<String>, Query(wish): Query<Wish>) -> Result<Response> {
+pub(super) async fn show(
+    page: Page,
+    Path(key): Path<String>,
+    Query(query): Query<ShowQuery>,
+) -> Result<Response> {
     let (app, actor, shell, host) = (&page.app, &page.actor, &page.shell, HostId::local());
     let week = (shell.now.midnight(0), shell.now.midnight(Week::DAYS));
     let view = match stacks::get_over(app, actor, &host, &key, week).await {
@@ -191,7 +195,7 @@ pub(super) async fn show(page: Page, Path(key): Path<String>, Query(wish): Query
         view => view?,
     };
     let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
-    let tab = TABS.iter().find(|(_, word, _)| *word == wish.tab).map_or(Tab::Schedules, |(tab, ..)| *tab);
+    let tab = TABS.iter().find(|(_, word, _)| *word == query.tab).map_or(Tab::Schedules, |(tab, ..)| *tab);
     let audit = match tab {
         Tab::Audit => {
             let of = AuditFilter { object_id: Some(target.identity_text()), ..AuditFilter::default() };
@@ -203,7 +207,7 @@ pub(super) async fn show(page: Page, Path(key): Path<String>, Query(wish): Query
     let whole = StackPage {
         waits: order::of_stack(app, actor, &target.host, &view.stack.name)?,
         wakers: stacks::wakers(app, actor, &host)?,
-        soon: app.soon.of(&target, shell.now.at),
+        upcoming: app.upcoming.of(&target, shell.now.at),
         locked: locks::of(app, actor, &target).await?.is_some(),
         view: &view,
         runs: &runs,

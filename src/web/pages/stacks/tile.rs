@@ -93,7 +93,7 @@ impl Row<'_> {
 
     /// Its hours today.
     pub(super) fn strip(&self, shell: &Shell) -> Option<Strip> {
-        Strip::of_day(format!("day-{}", self.key), &self.wanted.spells, 0, &shell.now)
+        Strip::of_day(format!("day-{}", self.key), &self.wanted.intervals, 0, &shell.now)
     }
 
     pub(super) fn acts(&self) -> Vec<Act> {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::app::simulate::Mark;
-use crate::app::timeline::Look;
+use crate::app::timeline::TimelineData;
 use crate::domain::run::{Run, RunState};
 use crate::domain::simulate::{Event, EventKind};
 use crate::domain::target::Target;
@@ -61,7 +61,7 @@ pub struct Agenda {
 
 impl Agenda {
     /// The list of a stretch of time; `last` is its last day.
-    pub fn new(look: Look, until: Timestamp, picked: &str, last: &str, now: &Now) -> Self {
+    pub fn new(look: TimelineData, until: Timestamp, picked: &str, last: &str, now: &Now) -> Self {
         let date_of = |at: Timestamp| at.to_zoned(now.zone.clone()).date();
         let marked: Vec<(Date, Vec<String>)> =
             look.marks.iter().map(|(date, marks)| (*date, marks.iter().map(mark).collect())).collect();
@@ -164,7 +164,7 @@ fn link(target: &Target, name: &str) -> Link {
 }
 
 /// What is special about a date.
-pub fn marks_of(look: &Look, date: Date) -> Vec<String> {
+pub fn marks_of(look: &TimelineData, date: Date) -> Vec<String> {
     look.marks.get(&date).into_iter().flatten().map(mark).collect()
 }
 

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 
 use super::slots::{Slot, Slots, param};
 use crate::app::stacks::{Overview, ShownState};
-use crate::app::timeline::{self as service, Look};
+use crate::app::timeline::{self as service, TimelineData};
 use crate::app::{Actor, App, Result};
 use crate::domain::overrides::{DesiredState, Place};
 use crate::domain::run::{Run, RunState};
 use crate::domain::simulate::{Event, EventKind};
 use crate::domain::target::{ContainerIdentity, Subject, Target};
-use crate::domain::timeline::{self, Day, Deed, Known, Stretch};
+use crate::domain::timeline::{self, Day, DoneAction, Known, Stretch};
 use crate::web::pages::runs::words;
 use crate::web::view::{self, Badge, Link, Now};
 
@@ -88,11 +88,11 @@ pub struct DayView {
 /// What was done to the targets of the lanes.
 pub struct History {
     targets: Vec<Target>,
-    deeds: BTreeMap<Target, Vec<Deed>>,
+    deeds: BTreeMap<Target, Vec<DoneAction>>,
 }
 
 /// The targets that have a lane, and what was done to each.
-pub async fn known(app: &App, actor: &Actor, look: &Look, day: Day, now: &Now) -> Result<History> {
+pub async fn known(app: &App, actor: &Actor, look: &TimelineData, day: Day, now: &Now) -> Result<History> {
     let mut targets = BTreeSet::from_iter(look.runs.iter().map(|run| run.target.clone()));
     if let Some(foretold) = &look.foretold {
         targets.extend(foretold.simulation.events.iter().map(|event| event.target.clone()));
@@ -123,7 +123,7 @@ pub async fn known(app: &App, actor: &Actor, look: &Look, day: Day, now: &Now) -
 impl DayView {
     /// A day as it was and as it is planned.
     pub fn new(
-        look: &Look,
+        look: &TimelineData,
         history: &History,
         day: Day,
         overview: &Overview,
@@ -207,7 +207,7 @@ impl There {
 }
 
 /// What a target is called, though it may be gone.
-fn name(target: &Target, look: &Look, there: &There) -> String {
+fn name(target: &Target, look: &TimelineData, there: &There) -> String {
     let foretold = || look.foretold.as_ref()?.names.get(target).cloned();
     let lived =
         || look.runs.iter().rev().find(|run| run.target == *target).map(|run| run.target_name.clone());
@@ -219,8 +219,8 @@ fn name(target: &Target, look: &Look, there: &There) -> String {
 fn lane(
     target: &Target,
     name: String,
-    look: &Look,
-    deeds: &[Deed],
+    look: &TimelineData,
+    deeds: &[DoneAction],
     day: Day,
     hours: &[(Timestamp, Timestamp)],
     state: Option<&(Known, Badge)>,
@@ -312,7 +312,7 @@ fn lane(
 }
 
 /// What was wanted by what holds now, then what will be.
-fn plan(target: &Target, look: &Look, day: Day, now: &Now) -> Vec<Stretch<Option<DesiredState>>> {
+fn plan(target: &Target, look: &TimelineData, day: Day, now: &Now) -> Vec<Stretch<Option<DesiredState>>> {
     let place = Place::of_target(target);
     let mut plan = Vec::new();
     let turn = now.at.clamp(day.start, day.end);

@@ -13,7 +13,7 @@ use jiff::{Timestamp, ToSpan};
 use super::schedules::form::{Group, targets};
 use super::target_of;
 use crate::app::stacks::{self, Overview};
-use crate::app::timeline::{self as service, Look, Unreadable, Wanted};
+use crate::app::timeline::{self as service, TimelineData, TimelineFilter, Unreadable};
 use crate::app::{Error, FieldError, Result, zone};
 use crate::domain::target::Target;
 use crate::domain::timeline::Day;
@@ -113,7 +113,7 @@ impl View {
 #[template(path = "timeline/index.html", blocks = ["region"])]
 struct TimelinePage<'a> {
     shell: &'a Shell,
-    asked: &'a Asked,
+    asked: &'a TimelineQuery,
     /// What can be looked at.
     groups: Vec<Group>,
     /// What is wrong with what was typed.
@@ -134,7 +134,7 @@ struct TimelinePage<'a> {
 
 impl<'a> TimelinePage<'a> {
     /// The page without what happens.
-    fn new(shell: &'a Shell, asked: &'a Asked, overview: &Overview) -> Self {
+    fn new(shell: &'a Shell, asked: &'a TimelineQuery, overview: &Overview) -> Self {
         Self {
             groups: targets(overview, &asked.picked, None),
             errors: asked.errors.clone(),
@@ -180,7 +180,7 @@ impl<'a> TimelinePage<'a> {
 }
 
 /// What the URL asks for.
-struct Asked {
+struct TimelineQuery {
     view: View,
     date: Date,
     /// The first and the first not shown.
@@ -192,7 +192,7 @@ struct Asked {
     errors: Vec<FieldError>,
 }
 
-impl Asked {
+impl TimelineQuery {
     fn of(typed: &Typed, headers: &HeaderMap, now: &Now) -> Self {
         let view = View::of(typed.get("view"), headers);
         let mut errors = Vec::new();
@@ -276,7 +276,7 @@ async fn index(
     headers: HeaderMap,
 ) -> Result<Response> {
     page.web.previews.admit(&page.caller.user().id)?;
-    let asked = Asked::of(&Typed::of(fields), &headers, &page.shell.now);
+    let asked = TimelineQuery::of(&Typed::of(fields), &headers, &page.shell.now);
     let overview = stacks::overview(&page.app, &page.actor).await?;
     let mut timeline = TimelinePage::new(&page.shell, &asked, &overview);
     let target = match target_of(&page.app, &asked.picked) {
@@ -311,7 +311,7 @@ async fn index(
 async fn fill(
     page: &Page<Viewer>,
     timeline: &mut TimelinePage<'_>,
-    asked: &Asked,
+    asked: &TimelineQuery,
     target: Option<Target>,
     overview: &Overview,
 ) -> Result<()> {
@@ -320,7 +320,7 @@ async fn fill(
     let Some((from, until)) = asked.stretch(now) else {
         return Err(Error::field("date", "this is too far away"));
     };
-    let look = service::look(app, actor, &Wanted { from, until, target }).await?;
+    let look = service::look(app, actor, &TimelineFilter { from, until, target }).await?;
     let default_zone = zone::default_zone(app).await?.zone;
     let slots = Slots {
         base: shell.base.clone(),
@@ -352,7 +352,7 @@ async fn fill(
 }
 
 /// Why not everything is there.
-fn cut(look: &Look, now: &Now) -> Option<String> {
+fn cut(look: &TimelineData, now: &Now) -> Option<String> {
     let cut = look.foretold.as_ref().and_then(|foretold| foretold.simulation.cut);
     let since = look
         .runs_since

@@ -7,7 +7,7 @@ use jiff::{Timestamp, ToSpan};
 
 use super::WEEKDAYS;
 use super::agenda::marks_of;
-use crate::app::timeline::Look;
+use crate::app::timeline::TimelineData;
 use crate::domain::overrides::DesiredState;
 use crate::domain::run::RunState;
 use crate::domain::simulate::EventKind;
@@ -82,7 +82,7 @@ pub struct MonthView {
 impl MonthView {
     /// The month of `date`, with the whole weeks of `dates`.
     pub fn new(
-        look: &Look,
+        look: &TimelineData,
         date: Date,
         (first, beyond): (Date, Date),
         href: impl Fn(Date) -> String,

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
 use super::slots::Slots;
-use crate::app::timeline::Look;
+use crate::app::timeline::TimelineData;
 use crate::domain::run::{Run, RunState};
 use crate::domain::time::resolve;
 use crate::domain::timeline::heat;
@@ -62,7 +62,7 @@ struct Hour<'a> {
 
 impl WeekView {
     /// The seven days from a date on.
-    pub fn new(look: &Look, first: Date, slots: &Slots, now: &Now) -> Self {
+    pub fn new(look: &TimelineData, first: Date, slots: &Slots, now: &Now) -> Self {
         let mut hours: HashMap<(Date, i8), Hour> = HashMap::new();
         let place = |at: Timestamp| {
             let local = at.to_zoned(now.zone.clone());
@@ -185,7 +185,7 @@ mod tests {
             names: HashMap::new(),
             marks: BTreeMap::new(),
         };
-        let look = Look {
+        let look = TimelineData {
             foretold: Some(foretold),
             runs: Vec::new(),
             runs_since: None,

@@ -19,7 +19,7 @@ use crate::web::filters;
 use crate::web::form::{Refill, Typed};
 use crate::web::page::Page;
 use crate::web::proxy::Via;
-use crate::web::session::Kept;
+use crate::web::session::RestoredForm;
 use crate::web::shell::{Flash, Shell};
 
 /// The form of a new account.
@@ -47,8 +47,8 @@ impl LinkPage<'_> {
     }
 }
 
-pub(super) async fn new(page: Page<Admin>, Kept(kept): Kept) -> Result<Response> {
-    page.render(&NewUser { shell: &page.shell, form: Refill::fresh(kept.unwrap_or_default()) })
+pub(super) async fn new(page: Page<Admin>, RestoredForm(restored): RestoredForm) -> Result<Response> {
+    page.render(&NewUser { shell: &page.shell, form: Refill::fresh(restored.unwrap_or_default()) })
 }
 
 pub(super) async fn create(
@@ -111,9 +111,13 @@ impl EditUser<'_> {
     }
 }
 
-pub(super) async fn show(page: Page<Admin>, Path(id): Path<String>, Kept(kept): Kept) -> Result<Response> {
+pub(super) async fn show(
+    page: Page<Admin>,
+    Path(id): Path<String>,
+    RestoredForm(restored): RestoredForm,
+) -> Result<Response> {
     let user = users::get(&page.app, &page.actor, &UserId(id)).await?;
-    let form = Refill::fresh(kept.unwrap_or_else(|| stored(&user)));
+    let form = Refill::fresh(restored.unwrap_or_else(|| stored(&user)));
     filled(&page, user, form, None).await
 }
 

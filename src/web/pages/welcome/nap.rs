@@ -50,13 +50,13 @@ const USUAL: [Usual; 3] = [
 ];
 
 /// What would happen.
-struct Look {
+struct StackChoice {
     preview: Preview,
     /// What is put to sleep, in that order, and what is left alone.
     plan: Plan,
 }
 
-impl Look {
+impl StackChoice {
     /// What the picked rule would do to the picked stack.
     async fn new(page: &Page<Operator>, picked: &Picked) -> Result<Self> {
         let Page { app, actor, .. } = page;
@@ -93,7 +93,7 @@ struct WelcomeNap<'a> {
     /// There are more.
     more: usize,
     picked: Picked,
-    look: Option<Look>,
+    look: Option<StackChoice>,
     errors: Vec<FieldError>,
 }
 
@@ -102,7 +102,7 @@ impl<'a> WelcomeNap<'a> {
         let mut stacks = stacks::overview(&page.app, &page.actor).await?.stacks;
         stacks.retain(|view| view.protected.is_none());
         let picked = picked.completed(&stacks);
-        let look = if stacks.is_empty() { None } else { Some(Look::new(page, &picked).await?) };
+        let look = if stacks.is_empty() { None } else { Some(StackChoice::new(page, &picked).await?) };
         // The picked one is among those that are shown.
         let at = stacks.iter().position(|view| view.stack.key == picked.stack).unwrap_or(0);
         if at >= MOST {

@@ -38,7 +38,7 @@ pub struct Sleep {
 
 /// The sleeps that are near, as the scheduler found them last.
 #[derive(Debug, Default)]
-pub struct Soon(Mutex<State>);
+pub struct Upcoming(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -46,7 +46,7 @@ struct State {
     told: BTreeSet<(Timestamp, Target)>,
 }
 
-impl Soon {
+impl Upcoming {
     /// Takes over what is near, and answers what has not been told yet.
     fn replace(&self, near: Vec<Sleep>, now: Timestamp) -> Vec<Sleep> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +71,7 @@ impl Soon {
 /// Looks which sleeps begin within [`AHEAD`], and tells of those not told yet.
 pub async fn look(app: &App) -> Result<()> {
     let now = app.clock.now();
-    for sleep in app.soon.replace(near(app, now).await?, now) {
+    for sleep in app.upcoming.replace(near(app, now).await?, now) {
         let target = targets::name(app, &sleep.target);
         tracing::info!(target, at = %sleep.at, schedule = sleep.schedule_title, "sleeps soon");
         app.bus.send(Live::SleepsSoon(sleep.target));

@@ -6,8 +6,8 @@ use std::hash::Hash;
 /// Rows of one statement: few sizes, so that few statements are kept prepared, and those are small.
 const SIZES: [usize; 3] = [32, 8, 1];
 
-/// Cuts rows into pieces of [`SIZES`], in their order. Each is made when it is asked for.
-pub(super) fn pieces<T>(rows: impl IntoIterator<Item = T>) -> impl Iterator<Item = Vec<T>> {
+/// Cuts rows into chunks of [`SIZES`], in their order. Each is made when it is asked for.
+pub(super) fn chunks<T>(rows: impl IntoIterator<Item = T>) -> impl Iterator<Item = Vec<T>> {
     let (mut rows, mut rest) = (rows.into_iter(), Vec::new());
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -40,20 +40,20 @@ where
 macro_rules! values_tx {
     ($tx:expr, $before:expr, $rows:expr, |$row:ident| ($($bind:expr),+ $(,)?), $after:expr => $answer:ty) => {{
         let mut answers: Vec<$answer> = Vec::new();
-        for piece in $crate::db::many::pieces($rows) {
+        for chunk in $crate::db::bulk::chunks($rows) {
             answers.extend(match $tx {
-                $crate::db::Tx::Sqlite(tx) => $crate::db::many::values_tx!(
-                    @on sqlx::Sqlite, tx, $before, piece, |$row| ($($bind),+), $after => $answer),
-                $crate::db::Tx::Pg(tx) => $crate::db::many::values_tx!(
-                    @on sqlx::Postgres, tx, $before, piece, |$row| ($($bind),+), $after => $answer),
+                $crate::db::Tx::Sqlite(tx) => $crate::db::bulk::values_tx!(
+                    @on sqlx::Sqlite, tx, $before, chunk, |$row| ($($bind),+), $after => $answer),
+                $crate::db::Tx::Pg(tx) => $crate::db::bulk::values_tx!(
+                    @on sqlx::Postgres, tx, $before, chunk, |$row| ($($bind),+), $after => $answer),
             });
         }
         answers
     }};
-    (@on $engine:ty, $tx:expr, $before:expr, $piece:expr, |$row:ident| ($($bind:expr),+), $after:expr => $answer:ty) => {{
+    (@on $engine:ty, $tx:expr, $before:expr, $chunk:expr, |$row:ident| ($($bind:expr),+), $after:expr => $answer:ty) => {{
         // Not `$n`: SQLite looks each of those up by its name, among all the others.
         let mut query = sqlx::QueryBuilder::<$engine>::new($before);
-        query.push_values($piece, |mut tuple, $row| { $(tuple.push_bind($bind);)+ });
+        query.push_values($chunk, |mut tuple, $row| { $(tuple.push_bind($bind);)+ });
         query.push($after);
         query.build_query_as::<$answer>().fetch_all(&mut **$tx).await?
     }};
@@ -69,9 +69,9 @@ mod tests {
     fn rows_are_cut_into_few_sizes_and_none_is_lost() {
         for count in [0, 1, 7, 8, 41, 500] {
             let rows: Vec<usize> = (0..count).collect();
-            assert_eq!(pieces(rows.iter().copied()).flatten().collect::<Vec<_>>(), rows);
-            assert!(pieces(&rows).all(|piece| SIZES.contains(&piece.len())));
+            assert_eq!(chunks(rows.iter().copied()).flatten().collect::<Vec<_>>(), rows);
+            assert!(chunks(&rows).all(|chunk| SIZES.contains(&chunk.len())));
         }
-        assert_eq!(pieces([(); 500]).count(), 15 + 2 + 4);
+        assert_eq!(chunks([(); 500]).count(), 15 + 2 + 4);
     }
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use super::actions::{Part, Question, Whence, told};
 use super::ends::Ends;
 use crate::app::execute::{self, Request, Submitted, undo};
-use crate::app::nap::{self, Asked, Course};
+use crate::app::nap::{self, Course, NapRequest};
 use crate::app::{App, Error, Result, locks, stacks, targets};
 use crate::domain::action::Action;
 use crate::domain::overrides::DesiredState;
@@ -30,7 +30,7 @@ pub(super) fn routes() -> Routes {
 
 /// What a URL says is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum TargetAction {
     /// One of the five actions.
     Do(Action),
     /// Put to sleep for a while.
@@ -43,8 +43,8 @@ pub(super) enum Deed {
     Unlock,
 }
 
-impl Deed {
-    /// The reverse of [`Deed::word`].
+impl TargetAction {
+    /// The reverse of [`TargetAction::word`].
     pub(super) fn parse(word: &str) -> Option<Self> {
         let others = [Self::Nap, Self::Wake, Self::Lock, Self::Unlock];
         word.parse().map(Self::Do).ok().or_else(|| others.into_iter().find(|deed| deed.word() == word))
@@ -155,7 +155,7 @@ impl Deed {
             return Err(Error::field("until", "say until when"));
         }
         let reason = typed.filled("reason").map(str::to_owned);
-        let asked = Asked { until: Some(until.to_owned()), reason, schedule: None };
+        let asked = NapRequest { until: Some(until.to_owned()), reason, schedule: None };
         match self {
             Self::Nap => nap::nap(app, actor, target, &asked, trigger).await,
             _ => nap::wake(app, actor, target, &asked, trigger).await,
@@ -169,13 +169,13 @@ struct Named {
     key: String,
     target: Target,
     name: String,
-    deed: Deed,
+    deed: TargetAction,
 }
 
 impl Named {
     async fn find(page: &Page<Operator>, kind: TargetType, (key, word): (String, String)) -> Result<Self> {
-        let deed =
-            Deed::parse(&word).ok_or_else(|| Error::not_found("page", format!("{kind}s/{key}/{word}")))?;
+        let deed = TargetAction::parse(&word)
+            .ok_or_else(|| Error::not_found("page", format!("{kind}s/{key}/{word}")))?;
         let target = targets::find(&page.app, kind, &key)?;
         let name = match &target.subject {
             Subject::Stack(name) => name.clone(),
@@ -192,21 +192,21 @@ impl Named {
         let question = Question::of(*deed, target, &self.name);
         let reason = Some(typed.get("reason").to_owned());
         match deed {
-            Deed::Lock => {
+            TargetAction::Lock => {
                 let text =
                     "While it is locked DockNap never touches it: no schedule, no button, no API call does.";
                 return Ok(Question { text: text.to_owned(), reason, ..question });
             }
-            Deed::Unlock => {
+            TargetAction::Unlock => {
                 let text = "Its schedules act on it again from now on.".to_owned();
                 return Ok(Question { text, ..question });
             }
-            Deed::Do(_) | Deed::Nap | Deed::Wake => {}
+            TargetAction::Do(_) | TargetAction::Nap | TargetAction::Wake => {}
         }
         let plan = deed.plan(page, target).await?;
         let course = deed.course(&page.app, target).await?;
         Ok(Question {
-            parts: vec![Part { plan, asks: *deed == Deed::Do(Action::Start), ..Part::default() }],
+            parts: vec![Part { plan, asks: *deed == TargetAction::Do(Action::Start), ..Part::default() }],
             ticked: typed.all("also_start").map(str::to_owned).collect(),
             reason: reason.filter(|_| course.is_some()),
             ends: course.map(|course| Ends::new(&course, &page.shell.now, typed)),
@@ -219,11 +219,11 @@ impl Named {
         let Self { kind, key, target, name, deed } = self;
         let (app, actor, host) = (&page.app, &page.actor, &target.host);
         match deed {
-            Deed::Lock => {
+            TargetAction::Lock => {
                 locks::lock(app, actor, host, *kind, key, typed.get("reason")).await?;
             }
-            Deed::Unlock => locks::unlock(app, actor, host, *kind, key).await?,
-            Deed::Do(_) | Deed::Nap | Deed::Wake => {
+            TargetAction::Unlock => locks::unlock(app, actor, host, *kind, key).await?,
+            TargetAction::Do(_) | TargetAction::Nap | TargetAction::Wake => {
                 let also = targets::named_members(app, target, typed.all("also_start"))?;
                 let submitted = deed.submit(page, target, typed, also, Trigger::Manual).await?;
                 return Ok(told(*deed, name, &submitted));

@@ -3,7 +3,7 @@
 use strsim::generic_levenshtein;
 
 /// The names that look most like `wanted`: up to three, the likest first, whatever the case.
-pub fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub fn suggest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     /// Longer names are compared by their beginning only: the cost goes by the square of it.
     const COMPARED: usize = 64;
     let fold = |name: &str| name.chars().take(COMPARED).flat_map(char::to_lowercase).collect::<Vec<_>>();
@@ -36,11 +36,11 @@ mod tests {
     #[test]
     fn near_names_are_few_and_the_likest_first() {
         let names = ["billing-stack", "billing", "media", "Media2", "x"];
-        let near = |wanted: &str| near(wanted, names.into_iter());
-        assert_eq!(near("biling-stack"), ["billing-stack"]);
-        assert_eq!(near("MEDIA"), ["media", "Media2"]);
-        assert_eq!(near("bill"), ["billing", "billing-stack"]);
-        assert!(near("").len() <= 1 && near("zzzzzzzz").is_empty());
-        assert!(near(&"m".repeat(100_000)).is_empty(), "a long name costs little");
+        let suggest = |wanted: &str| suggest(wanted, names.into_iter());
+        assert_eq!(suggest("biling-stack"), ["billing-stack"]);
+        assert_eq!(suggest("MEDIA"), ["media", "Media2"]);
+        assert_eq!(suggest("bill"), ["billing", "billing-stack"]);
+        assert!(suggest("").len() <= 1 && suggest("zzzzzzzz").is_empty());
+        assert!(suggest(&"m".repeat(100_000)).is_empty(), "a long name costs little");
     }
 }

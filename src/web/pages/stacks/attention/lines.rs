@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Cure, Need, Sight};
+use super::{AttentionInput, AttentionItem, Cure};
 use crate::app::history::FAILURE_HOURS;
 use crate::app::stacks::{ContainerView, HostView, ShownState, StackView};
 use crate::domain::action::Action;
@@ -16,8 +16,8 @@ use crate::domain::schedule::Schedule;
 use crate::domain::target::{Target, TargetType};
 use crate::domain::text::capital;
 use crate::web::pages::actions::Act;
-use crate::web::pages::deeds::Deed;
 use crate::web::pages::runs::words;
+use crate::web::pages::target_actions::TargetAction;
 use crate::web::view::{self, Badge, Now};
 
 /// What a rule wants may take this long to become so, in seconds.
@@ -29,11 +29,11 @@ fn several(names: &[String]) -> String {
 }
 
 /// All of them, in no order.
-pub(super) fn all(sight: &Sight, now: &Now) -> Vec<Need> {
-    let Sight { overview, runs, left, storage } = sight;
+pub(super) fn all(sight: &AttentionInput, now: &Now) -> Vec<AttentionItem> {
+    let AttentionInput { overview, runs, left, storage } = sight;
     let containers = || overview.stacks.iter().flat_map(|stack| &stack.containers).chain(&overview.loose);
     let open = |target: &Target| runs.iter().any(|run| !run.state.is_terminal() && run.target == *target);
-    let mut needs: Vec<Need> = storage.map(unstored).into_iter().collect();
+    let mut needs: Vec<AttentionItem> = storage.map(unstored).into_iter().collect();
     needs.extend(overview.hosts.iter().filter_map(unreachable));
     needs.extend(containers().filter_map(unwell));
     needs.extend(containers().filter_map(|view| crashed(view, now, &open)));
@@ -54,8 +54,8 @@ pub(super) fn all(sight: &Sight, now: &Now) -> Vec<Need> {
 }
 
 /// Nothing can be stored: nor can it be that somebody hid this.
-fn unstored(fault: &'static str) -> Need {
-    Need {
+fn unstored(fault: &'static str) -> AttentionItem {
+    AttentionItem {
         tone: "bad",
         icon: "triangle-alert",
         title: "Nothing can be stored".to_owned(),
@@ -68,15 +68,15 @@ fn unstored(fault: &'static str) -> Need {
             href: "/needs/storage".to_owned(),
             of: "to store".to_owned(),
         })),
-        ..Need::default()
+        ..AttentionItem::default()
     }
 }
 
-fn unreachable(host: &HostView) -> Option<Need> {
+fn unreachable(host: &HostView) -> Option<AttentionItem> {
     let Link::Unreachable { reason, since } = &host.link else { return None };
     let name = host.id.as_str();
-    Some(Need {
-        id: Need::id(&["host", name, &since.to_string()]),
+    Some(AttentionItem {
+        id: AttentionItem::id(&["host", name, &since.to_string()]),
         tone: "bad",
         icon: Badge::UNREACHABLE.icon,
         title: format!("Host {} does not answer", view::shown_name(name)),
@@ -90,12 +90,12 @@ fn unreachable(host: &HostView) -> Option<Need> {
             href: "/needs/hosts".to_owned(),
             of: format!("to host {name}"),
         })),
-        ..Need::default()
+        ..AttentionItem::default()
     })
 }
 
 /// Schedules that nobody keeps: one line for all of them.
-fn ownerless(left: &[(Schedule, String)]) -> Option<Need> {
+fn ownerless(left: &[(Schedule, String)]) -> Option<AttentionItem> {
     let (first, by) = left.first()?;
     let titles: Vec<String> = left.iter().map(|(one, _)| view::shown_name(&one.title())).collect();
     let ids: Vec<&str> = left.iter().map(|(one, _)| one.id.as_str()).collect();
@@ -105,8 +105,8 @@ fn ownerless(left: &[(Schedule, String)]) -> Option<Need> {
     } else {
         "Their accounts were deleted".to_owned()
     };
-    Some(Need {
-        id: Need::id(&["left", &ids.join(" ")]),
+    Some(AttentionItem {
+        id: AttentionItem::id(&["left", &ids.join(" ")]),
         tone: "warn",
         icon: "circle-user",
         title: match left {
@@ -122,11 +122,11 @@ fn ownerless(left: &[(Schedule, String)]) -> Option<Need> {
             href: "/needs/owners".to_owned(),
             of: view::count(left.len(), "schedule"),
         })),
-        ..Need::default()
+        ..AttentionItem::default()
     })
 }
 
-fn unwell(view: &ContainerView) -> Option<Need> {
+fn unwell(view: &ContainerView) -> Option<AttentionItem> {
     let container = &view.container;
     let (text, action, since) = match view.shown {
         ShownState::Unhealthy => ("Its health check fails", Action::Restart, container.unhealthy_since),
@@ -137,8 +137,8 @@ fn unwell(view: &ContainerView) -> Option<Need> {
     };
     let badge = Badge::from(view.shown);
     let (key, name) = (container.key(), &container.name);
-    Some(Need {
-        id: Need::id(&["unwell", badge.word, &container.id, &since_text(view)]),
+    Some(AttentionItem {
+        id: AttentionItem::id(&["unwell", badge.word, &container.id, &since_text(view)]),
         tone: "warn",
         icon: badge.icon,
         title: format!("{} is {}", view::shown_name(name), badge.word.to_lowercase()),
@@ -147,7 +147,7 @@ fn unwell(view: &ContainerView) -> Option<Need> {
         href: format!("/containers/{key}"),
         cure: cure(view, action),
         since,
-        ..Need::default()
+        ..AttentionItem::default()
     })
 }
 
@@ -160,12 +160,13 @@ fn since_text(view: &ContainerView) -> String {
 /// The buttons of a container that may be touched.
 fn cure(view: &ContainerView, action: Action) -> Option<Cure> {
     let touched = view.protected.is_none() && view.container.is_ordinary();
-    let act =
-        || Act::new(Deed::Do(action), &view::target_page(&view.container.target()), &view.container.name);
+    let act = || {
+        Act::new(TargetAction::Do(action), &view::target_page(&view.container.target()), &view.container.name)
+    };
     touched.then(act).map(Cure::asks)
 }
 
-fn crashed(view: &ContainerView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
+fn crashed(view: &ContainerView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<AttentionItem> {
     let code = view.failure()?;
     let container = &view.container;
     let stack = container.stack().map(|name| Target::stack(container.host.clone(), name));
@@ -173,8 +174,8 @@ fn crashed(view: &ContainerView, now: &Now, open: &dyn Fn(&Target) -> bool) -> O
         return None;
     }
     let ended = container.finished_at.map(|at| at.to_string()).unwrap_or_default();
-    Some(Need {
-        id: Need::id(&["crashed", &container.id, &ended]),
+    Some(AttentionItem {
+        id: AttentionItem::id(&["crashed", &container.id, &ended]),
         tone: "bad",
         icon: "circle-x",
         title: format!("{} ended with exit code {code}", view::shown_name(&container.name)),
@@ -182,12 +183,12 @@ fn crashed(view: &ContainerView, now: &Now, open: &dyn Fn(&Target) -> bool) -> O
         at: container.finished_at,
         href: format!("/containers/{}", container.key()),
         cure: cure(view, Action::Start),
-        ..Need::default()
+        ..AttentionItem::default()
     })
 }
 
 /// A stack of which something is down that neither naps, nor failed, nor has done its work: what failed is told itself.
-fn partly_up(view: &StackView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
+fn partly_up(view: &StackView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<AttentionItem> {
     let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
     if view.stack.status != StackStatus::Partial || open(&target) {
         return None;
@@ -203,52 +204,51 @@ fn partly_up(view: &StackView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Opt
     let (key, stack) = (&view.stack.key, &view.stack.name);
     let by = first.by_hand().unwrap_or_else(|| "DockNap was not watching when it ended".to_owned());
     let ends = down.iter().map(|one| format!("{} {:?}", one.container.id, one.container.finished_at));
-    Some(Need {
-        id: Need::id(&["partly", key, &ends.collect::<Vec<_>>().join(" ")]),
+    Some(AttentionItem {
+        id: AttentionItem::id(&["partly", key, &ends.collect::<Vec<_>>().join(" ")]),
         tone: "warn",
         icon: Badge::PARTIAL.icon,
         title: format!("{} is only partly up", view::shown_name(stack)),
         text: now.words(&format!("{name} is down{others}. {}", view::shown_name(&by))),
         at: newest,
         href: format!("/stacks/{key}"),
-        cure: view
-            .protected
-            .is_none()
-            .then(|| Cure::asks(Act::new(Deed::Do(Action::Start), &view::target_page(&target), stack))),
-        ..Need::default()
+        cure: view.protected.is_none().then(|| {
+            Cure::asks(Act::new(TargetAction::Do(Action::Start), &view::target_page(&target), stack))
+        }),
+        ..AttentionItem::default()
     })
 }
 
 /// Whether what is wanted now has been wanted for long enough to be so.
-fn has_settled(spells: &[crate::domain::desired::Spell], now: &Now) -> bool {
+fn has_settled(intervals: &[crate::domain::desired::Interval], now: &Now) -> bool {
     let begun = now.at.checked_sub(SignedDuration::from_secs(SETTLES)).unwrap_or(Timestamp::MIN);
-    spells.iter().any(|spell| spell.from <= begun && now.at < spell.until)
+    intervals.iter().any(|interval| interval.from <= begun && now.at < interval.until)
 }
 
-fn drifted_stack(view: &StackView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
+fn drifted_stack(view: &StackView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<AttentionItem> {
     let (wanted, off) = view.drifted()?;
     let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
-    if open(&target) || !off.iter().any(|one| has_settled(&one.wanted.spells, now)) {
+    if open(&target) || !off.iter().any(|one| has_settled(&one.wanted.intervals, now)) {
         return None;
     }
     let names: Vec<String> = off.iter().map(|one| view::shown_name(&one.container.name)).collect();
     let (key, name) = (&view.stack.key, &view.stack.name);
     Some(drift(
-        Need::id(&["drift", key, &drift_mark(wanted, &off)]),
+        AttentionItem::id(&["drift", key, &drift_mark(wanted, &off)]),
         wanted,
         (TargetType::Stack, key, name),
         drift_text(wanted, &several(&names), &off, now),
     ))
 }
 
-fn drifted(view: &ContainerView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<Need> {
+fn drifted(view: &ContainerView, now: &Now, open: &dyn Fn(&Target) -> bool) -> Option<AttentionItem> {
     let wanted = view.drifted()?;
-    if open(&view.container.target()) || !has_settled(&view.wanted.spells, now) {
+    if open(&view.container.target()) || !has_settled(&view.wanted.intervals, now) {
         return None;
     }
     let (key, name) = (view.container.key(), &view.container.name);
     Some(drift(
-        Need::id(&["drift", &key, &drift_mark(wanted, &[view])]),
+        AttentionItem::id(&["drift", &key, &drift_mark(wanted, &[view])]),
         wanted,
         (TargetType::Container, &key, name),
         drift_text(wanted, "It", &[view], now),
@@ -285,10 +285,10 @@ fn drift(
     wanted: DesiredState,
     (kind, key, name): (TargetType, &str, &str),
     text: String,
-) -> Need {
+) -> AttentionItem {
     let asleep = wanted == DesiredState::Asleep;
     let shown = view::shown_name(name);
-    Need {
+    AttentionItem {
         id,
         tone: "warn",
         icon: Badge::DRIFTED.icon,
@@ -300,12 +300,16 @@ fn drift(
         text,
         href: format!("/{kind}s/{key}"),
         cure: Act::naps(&format!("/{kind}s/{key}"), name, (asleep, !asleep)).pop().map(Cure::asks),
-        ..Need::default()
+        ..AttentionItem::default()
     }
 }
 
 /// What was found running in its sleep, by nobody knows whose hand: one line for all of a stack.
-fn found(of: &[&ContainerView], (kind, key, name): (TargetType, &str, &str), now: &Now) -> Option<Need> {
+fn found(
+    of: &[&ContainerView],
+    (kind, key, name): (TargetType, &str, &str),
+    now: &Now,
+) -> Option<AttentionItem> {
     let is_up = |view: &&&ContainerView| view.container.state.is_up();
     let found: Vec<(&ContainerView, &Override)> = of
         .iter()
@@ -318,8 +322,8 @@ fn found(of: &[&ContainerView], (kind, key, name): (TargetType, &str, &str), now
     let ids: Vec<&str> = found.iter().map(|(_, one)| one.id.as_str()).collect();
     let since = found.iter().map(|(_, one)| one.created_at).max();
     let until = now.when(first.until).short;
-    Some(Need {
-        id: Need::id(&["found", key, &ids.join(" ")]),
+    Some(AttentionItem {
+        id: AttentionItem::id(&["found", key, &ids.join(" ")]),
         tone: "warn",
         icon: Badge::DRIFTED.icon,
         title: format!("{} was found running in its sleep hours", view::shown_name(name)),
@@ -333,25 +337,25 @@ fn found(of: &[&ContainerView], (kind, key, name): (TargetType, &str, &str), now
             href: format!("/{kind}s/{key}/nap-again"),
             of: view::shown_name(name),
         })),
-        ..Need::default()
+        ..AttentionItem::default()
     })
 }
 
-fn odd_label(view: &ContainerView) -> Option<Need> {
+fn odd_label(view: &ContainerView) -> Option<AttentionItem> {
     let problem = labels::problems(&view.container.labels).into_iter().next()?;
     let name = view::shown_name(&view.container.name);
-    Some(Need {
-        id: Need::id(&["label", &view.container.key(), &problem]),
+    Some(AttentionItem {
+        id: AttentionItem::id(&["label", &view.container.key(), &problem]),
         tone: "warn",
         icon: "triangle-alert",
         title: format!("{name} has a label DockNap cannot read"),
         text: view::shown_name(&problem),
         href: format!("/containers/{}", view.container.key()),
-        ..Need::default()
+        ..AttentionItem::default()
     })
 }
 
-fn failed(runs: &[Run], now: &Now, needs: &mut Vec<Need>) {
+fn failed(runs: &[Run], now: &Now, needs: &mut Vec<AttentionItem>) {
     let oldest = now.at.checked_sub(SignedDuration::from_hours(FAILURE_HOURS)).unwrap_or(Timestamp::MIN);
     let mut seen: Vec<&Target> = Vec::new();
     let tells = |run: &&Run| run.started_at.is_some() || run.reason.starts_with(NOTHING_NAPPED);
@@ -365,9 +369,10 @@ fn failed(runs: &[Run], now: &Now, needs: &mut Vec<Need>) {
         let at = Some(run.finished_at.unwrap_or(run.created_at));
         let href = format!("/runs/{}", run.id);
         if run.state == RunState::Skipped && run.reason.starts_with(NOTHING_NAPPED) {
-            let start = Act::new(Deed::Do(Action::Start), &format!("/{kind}s/{key}"), &run.target_name);
-            needs.push(Need {
-                id: Need::id(&["run", run.id.as_str()]),
+            let start =
+                Act::new(TargetAction::Do(Action::Start), &format!("/{kind}s/{key}"), &run.target_name);
+            needs.push(AttentionItem {
+                id: AttentionItem::id(&["run", run.id.as_str()]),
                 tone: "warn",
                 icon: "sunrise",
                 title: format!("Nothing of {name} was woken"),
@@ -375,7 +380,7 @@ fn failed(runs: &[Run], now: &Now, needs: &mut Vec<Need>) {
                 at,
                 cure: Some(Cure::asks(Act { label: "Start all now", ..start })),
                 href,
-                ..Need::default()
+                ..AttentionItem::default()
             });
         } else if run.state.needs_attention() {
             let badge = Badge::from(run.state);
@@ -386,8 +391,8 @@ fn failed(runs: &[Run], now: &Now, needs: &mut Vec<Need>) {
                 href: format!("{href}/retry"),
                 of: name.clone(),
             };
-            needs.push(Need {
-                id: Need::id(&["run", run.id.as_str()]),
+            needs.push(AttentionItem {
+                id: AttentionItem::id(&["run", run.id.as_str()]),
                 tone: "bad",
                 icon: badge.icon,
                 title: format!("{} {name}: {}", run.action.label(), badge.word.to_lowercase()),
@@ -395,7 +400,7 @@ fn failed(runs: &[Run], now: &Now, needs: &mut Vec<Need>) {
                 at,
                 cure: Some(Cure::at_once(retry)),
                 href,
-                ..Need::default()
+                ..AttentionItem::default()
             });
         }
     }

@@ -135,7 +135,7 @@ impl Claim {
 
 /// What is being done to containers right now. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Execution(Arc<Inner>);
+pub struct ActiveRuns(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -163,14 +163,14 @@ struct Active {
 
 /// How a run that waits stands beside those under way.
 #[derive(Debug, Default)]
-pub(super) struct Way {
+pub(super) struct Admission {
     /// Something in flight has to end first.
     pub blocked: bool,
     /// What newer ones have taken.
     pub given_up: GivenUp,
 }
 
-impl Execution {
+impl ActiveRuns {
     /// There may be a run to take.
     pub fn wake(&self) {
         self.0.wake.wake();
@@ -261,8 +261,8 @@ impl Execution {
     }
 
     /// Makes older runs under way give up what this one wants otherwise, and tells what it has to wait for or lost.
-    pub(super) fn make_way(&self, claim: &Claim) -> Way {
-        let mut way = Way::default();
+    pub(super) fn admit(&self, claim: &Claim) -> Admission {
+        let mut way = Admission::default();
         for (id, active) in self.lock().iter() {
             let contested: Vec<_> = claim.contested(&active.claim).cloned().collect();
             if contested.is_empty() {
@@ -312,13 +312,13 @@ impl Execution {
         steps: &[Step],
         given_up: GivenUp,
         scheduler: &Activator,
-    ) -> (UnderWay, watch::Receiver<Control>) {
+    ) -> (ActiveRun, watch::Receiver<Control>) {
         let (control, controlled) = watch::channel(Control::without(given_up));
         let open = steps.iter().filter(|step| !step.state.is_terminal());
         let open = BTreeSet::from_iter(open.map(|step| step.identity.clone()));
         let id = claim.id.clone();
         self.lock().insert(id.clone(), Active { claim, open, control });
-        (UnderWay { execution: self.clone(), id, scheduler: scheduler.clone() }, controlled)
+        (ActiveRun { active_runs: self.clone(), id, scheduler: scheduler.clone() }, controlled)
     }
 
     /// Steps of a run have ended: whoever waits for these containers may begin.
@@ -346,16 +346,16 @@ impl Execution {
 
 /// A run under way; dropping it lets the next one in. Also when its drive panics: a run that nobody drives must not
 /// block another.
-pub(super) struct UnderWay {
-    execution: Execution,
+pub(super) struct ActiveRun {
+    active_runs: ActiveRuns,
     id: RunId,
     scheduler: Activator,
 }
 
-impl Drop for UnderWay {
+impl Drop for ActiveRun {
     fn drop(&mut self) {
-        self.execution.leave(&self.id);
-        self.execution.wake();
+        self.active_runs.leave(&self.id);
+        self.active_runs.wake();
         // What others did meanwhile to its containers is judged now.
         self.scheduler.wake();
     }

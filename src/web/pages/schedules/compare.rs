@@ -21,7 +21,7 @@ use crate::web::view::{self, Link};
 const MOST: usize = 200;
 
 /// What is done to all of them: its word in the form, its verb, what they are afterwards.
-const DEEDS: [(&str, &str, &str); 3] = [
+const TARGET_ACTIONS: [(&str, &str, &str); 3] = [
     ("enable", "Switch on", "switched on"),
     ("disable", "Switch off", "switched off"),
     ("delete", "Delete", "deleted"),
@@ -30,7 +30,7 @@ const DEEDS: [(&str, &str, &str); 3] = [
 /// Asks once, then does it to each.
 pub(super) async fn bulk(page: Page<Operator>, typed: Typed) -> Result<Response> {
     let ids: Vec<ScheduleId> = typed.all("id").take(MOST).map(ScheduleId::from).collect();
-    let deed = DEEDS.into_iter().find(|(word, ..)| *word == typed.get("do"));
+    let deed = TARGET_ACTIONS.into_iter().find(|(word, ..)| *word == typed.get("do"));
     let (Some((word, verb, done)), false) = (deed, ids.is_empty()) else {
         let told = Flash::new("info", "Nothing was ticked, so nothing was done.");
         return Ok(page.redirect_with("/schedules", told).await);

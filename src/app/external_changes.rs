@@ -22,7 +22,7 @@ const WORDS: [&str; 9] = ["start", "unpause", "stop", "pause", "kill", "die", "d
 
 /// What has happened since the scheduler last looked.
 #[derive(Debug, Default)]
-pub struct Outside(Mutex<State>);
+pub struct ExternalChanges(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -42,7 +42,7 @@ struct OfHost {
     late: HashMap<ContainerIdentity, Fresh>,
 }
 
-/// What [`Outside::take`] hands over.
+/// What [`ExternalChanges::take`] hands over.
 #[derive(Debug, Default)]
 pub struct Taken {
     /// In the order in which Docker told them.
@@ -53,7 +53,7 @@ pub struct Taken {
     pub late: HashMap<ContainerIdentity, Fresh>,
 }
 
-impl Outside {
+impl ExternalChanges {
     /// Docker told of a container. `false` where it is of no interest.
     pub fn sighted(&self, host: &HostId, sighting: ContainerEvent) -> bool {
         if !WORDS.contains(&sighting.action.as_str()) {
@@ -108,7 +108,7 @@ impl Outside {
     }
 
     /// What was taken is for the next look: this one came to nothing.
-    pub fn give_back(&self, host: &HostId, mut taken: Taken) {
+    pub fn restore(&self, host: &HostId, mut taken: Taken) {
         let mut state = self.lock();
         let host = state.hosts.entry(host.clone()).or_default();
         if let Some(fresh) = taken.fresh {
@@ -122,7 +122,7 @@ impl Outside {
     }
 
     /// What was taken of containers on which a run of ours is at work is for the look after its end.
-    pub fn put_off(
+    pub fn requeue(
         &self,
         host: &HostId,
         mut sightings: Vec<ContainerEvent>,

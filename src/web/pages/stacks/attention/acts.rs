@@ -3,12 +3,12 @@
 use axum::extract::Path;
 use axum::response::Response;
 
-use super::Sight;
-use crate::app::{Result, needs, overrides, schedules, targets};
+use super::AttentionInput;
+use crate::app::{Result, attention, overrides, schedules, targets};
 use crate::domain::target::TargetType;
 use crate::web::auth::Operator;
 use crate::web::page::Page;
-use crate::web::pages::stacks::dashboard::{self, Find};
+use crate::web::pages::stacks::dashboard::{self, DashboardFilter};
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Flash;
 use crate::web::view;
@@ -27,27 +27,27 @@ pub(in crate::web::pages::stacks) fn routes() -> Routes {
 /// Hides a line from who asks. One that is not there any more, or that something new happened to since, is left as it
 /// is: the list that comes back shows how it is now.
 async fn hide(page: Page, Path(id): Path<String>) -> Result<Response> {
-    let needs = Sight::look(&page).await?.needs(&page.shell.now);
+    let needs = AttentionInput::look(&page).await?.needs(&page.shell.now);
     let told = match needs.iter().find(|need| !need.id.is_empty() && need.id == id) {
         Some(need) => {
-            let until = needs::hide(&page.app, &page.actor, &need.id).await?;
+            let until = attention::hide(&page.app, &page.actor, &need.id).await?;
             let until = page.shell.now.when(until).short;
             Flash::new("good", format!("Hidden until {until}: {}.", need.title))
                 .with_undo(format!("/needs/{id}/show"))
         }
         None => Flash::new("info", "This line has changed or gone: here is the list as it is now."),
     };
-    answer(&page, told, Find::default()).await
+    answer(&page, told, DashboardFilter::default()).await
 }
 
 async fn show(page: Page, Path(id): Path<String>) -> Result<Response> {
-    needs::show(&page.app, &page.actor, &id).await?;
-    let find = Find { hidden: "show".to_owned(), ..Find::default() };
+    attention::show(&page.app, &page.actor, &id).await?;
+    let find = DashboardFilter { hidden: "show".to_owned(), ..DashboardFilter::default() };
     answer(&page, Flash::new("good", "Shown again."), find).await
 }
 
 /// The list as it is now for htmx, the first page for a browser; with a message.
-async fn answer(page: &Page, told: Flash, find: Find) -> Result<Response> {
+async fn answer(page: &Page, told: Flash, find: DashboardFilter) -> Result<Response> {
     if page.htmx.partial {
         dashboard::now(page, find, told).await
     } else {
@@ -56,7 +56,7 @@ async fn answer(page: &Page, told: Flash, find: Find) -> Result<Response> {
 }
 
 async fn hosts(page: Page<Operator>) -> Result<Response> {
-    needs::try_hosts(&page.app, &page.actor)?;
+    attention::try_hosts(&page.app, &page.actor)?;
     Ok(page.redirect_with("/", Flash::new("info", "Connecting to Docker.")).await)
 }
 
@@ -67,7 +67,7 @@ async fn owners(page: Page<Operator>) -> Result<Response> {
 }
 
 async fn storage(page: Page<Operator>) -> Result<Response> {
-    let told = if needs::try_storage(&page.app, &page.actor).await? {
+    let told = if attention::try_storage(&page.app, &page.actor).await? {
         Flash::new("good", "The database stores again.")
     } else {
         Flash::new("bad", "The database still cannot store anything.")

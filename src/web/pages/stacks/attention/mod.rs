@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::app::needs::{self as service, Hidden};
+use crate::app::attention::{self as service, Hidden};
 use crate::app::stacks::{self, Overview};
 use crate::app::{Result, history, schedules};
 use crate::domain::inventory::Link;
@@ -38,7 +38,7 @@ impl Cure {
 
 /// Something a person should look at.
 #[derive(Default)]
-pub(super) struct Need {
+pub(super) struct AttentionItem {
     /// Stands for the thing and what happened to it: something new makes it another one. Empty where it cannot be
     /// hidden.
     pub id: String,
@@ -60,7 +60,7 @@ pub(super) struct Need {
     since: Option<Timestamp>,
 }
 
-impl Need {
+impl AttentionItem {
     /// The word in the URL that hides it, or shows it again.
     pub(super) fn turn(&self) -> &'static str {
         if self.until.is_none() { "hide" } else { "show" }
@@ -78,7 +78,7 @@ impl Need {
 }
 
 /// All that is looked at for the first page.
-pub(super) struct Sight {
+pub(super) struct AttentionInput {
     /// Hosts, stacks and containers.
     pub overview: Overview,
     /// The newest runs.
@@ -89,7 +89,7 @@ pub(super) struct Sight {
     storage: Option<&'static str>,
 }
 
-impl Sight {
+impl AttentionInput {
     pub(super) async fn look<R: Needs>(page: &Page<R>) -> Result<Self> {
         let (app, actor, now) = (&page.app, &page.actor, &page.shell.now);
         Ok(Self {
@@ -109,7 +109,7 @@ impl Sight {
     /// rule says, labels that mean nothing, schedules that nobody keeps, and each target whose newest run failed not
     /// long ago. The newest first; what has no known beginning comes last, but for what keeps DockNap itself from its
     /// work.
-    pub(super) fn needs(&self, now: &Now) -> Vec<Need> {
+    pub(super) fn needs(&self, now: &Now) -> Vec<AttentionItem> {
         let mut needs = lines::all(self, now);
         needs.sort_by_key(|need| (!need.id.is_empty(), Reverse(need.at.map(jiff::Timestamp::as_second))));
         needs
@@ -117,12 +117,12 @@ impl Sight {
 }
 
 /// Those that are to be seen, and those that are hidden.
-pub(super) fn part(needs: Vec<Need>, hidden: &[Hidden]) -> (Vec<Need>, Vec<Need>) {
+pub(super) fn part(needs: Vec<AttentionItem>, hidden: &[Hidden]) -> (Vec<AttentionItem>, Vec<AttentionItem>) {
     let (mut seen, mut unseen) = (Vec::new(), Vec::new());
     for need in needs {
         let is_new = |since: Timestamp| need.since.is_some_and(|begun| begun > since);
         match hidden.iter().find(|one| one.need == need.id && !is_new(one.since)) {
-            Some(one) => unseen.push(Need { until: Some(one.until), ..need }),
+            Some(one) => unseen.push(AttentionItem { until: Some(one.until), ..need }),
             None => seen.push(need),
         }
     }
