@@ -8,7 +8,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::RwLock;
 use tokio::sync::{Notify, broadcast, watch};
-use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
 use super::inventory::Snapshot;
@@ -234,15 +233,6 @@ impl Host {
     /// Tries to connect now rather than at the end of the back-off.
     pub fn hurry(&self) {
         self.hurried.notify_one();
-    }
-
-    /// Keeps the link and the inventory, until `stop`: connects, lists, streams events, lists again, backs off.
-    pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = super::watch::keep(&self) => {}
-        }
     }
 
     /// One of our instants, as the Engine's clock shows it. A machine's clock may be minutes off, and Docker's time

@@ -6,12 +6,14 @@
 //! itself.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
 
 use super::client::{CALLS, Spoken};
 use super::events::Event;
@@ -32,8 +34,19 @@ const STEADY: Duration = Duration::from_secs(10);
 /// How far back the first event stream begins: covers the second to which the Engine's clock is known.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(2);
 
+impl Host {
+    /// Keeps the link and the inventory, until `stop`: connects, lists, streams events, lists again, backs off.
+    pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = keep(&self) => {}
+        }
+    }
+}
+
 /// Connects again and again, for ever.
-pub(super) async fn keep(host: &Host) {
+async fn keep(host: &Host) {
     let mut book = InventoryBuilder::new(host.guard(), host.hints.clone());
     let mut wait = Duration::ZERO;
     let mut last_event = None;

@@ -27,6 +27,18 @@ pub fn shorten(text: &str) -> String {
     text.chars().take(64).collect()
 }
 
+/// The beginning of a stranger's text as a message quotes it: 40 characters at most, control characters replaced.
+pub fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 40;
+    let text = text.trim();
+    let plain = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+    let mut excerpt: String = text.chars().take(LONGEST).map(plain).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
 /// An error with what caused it, in one line. A cause that is quoted already is left out.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut said = error.to_string();

@@ -116,7 +116,7 @@ impl Control {
     /// The versions of the API the Engine speaks from now on, such as `("1.24", "1.52")`. By default those of 20.10:
     /// 1.12 to 1.41.
     pub fn api_range(&self, min: &str, max: &str) {
-        let parse = |text: &str| super::http::api_version(text).expect("a version such as 1.41");
+        let parse = |text: &str| super::api_version(text).expect("a version such as 1.41");
         let api = Api { min: parse(min), max: parse(max) };
         self.0.lock().api = api;
     }

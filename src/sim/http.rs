@@ -19,7 +19,7 @@ use super::fault::{Endpoint, Fault, What};
 use super::listen::Connection;
 use super::machine::{Begun, Done, Event, Outcome, Refusal};
 use super::view;
-use super::{Api, CALLS, Inner, Shared};
+use super::{Api, CALLS, Inner, Shared, api_version};
 
 /// Errors are JSON for clients from this version on, plain text before.
 const JSON_ERRORS: (u32, u32) = (1, 23);
@@ -27,12 +27,6 @@ const JSON_ERRORS: (u32, u32) = (1, 23);
 /// Every path, with and without a version before it.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new().fallback(serve).with_state(shared)
-}
-
-/// `1.41` as numbers.
-pub(super) fn api_version(text: &str) -> Option<(u32, u32)> {
-    let (major, minor) = text.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// A request, read.

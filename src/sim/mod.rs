@@ -133,6 +133,12 @@ impl Default for Api {
     }
 }
 
+/// `1.41` as numbers.
+fn api_version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
 /// What handlers, the driver and [`Control`] share.
 #[derive(Debug)]
 struct Shared {

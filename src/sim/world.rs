@@ -5,6 +5,7 @@
 //! 0, has no healthcheck and the restart policy `no`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -470,7 +471,7 @@ impl StackSpec {
             .label(label::PROJECT, &project)
             .label(label::SERVICE, service)
             .label(label::ONEOFF, "False")
-            .label(label::CONFIG_HASH, crate::sim::machine::hex(&format!("{project}/{service}")))
+            .label(label::CONFIG_HASH, hex(&format!("{project}/{service}")))
             .label(label::WORKING_DIR, format!("/srv/{project}"))
             .label(label::VERSION, if self.v1 { "1.29.2" } else { "2.40.3" });
         if !self.v1 {
@@ -487,7 +488,7 @@ impl StackSpec {
                 one.labels.insert(label::NUMBER.to_owned(), number.to_string());
             }
             if one.oneoff {
-                let slug = crate::sim::machine::hex(&one.name);
+                let slug = hex(&one.name);
                 one.name = format!("{project}{separator}{service}{separator}run{separator}{}", &slug[..12]);
                 one.labels.insert(label::ONEOFF.to_owned(), "True".to_owned());
             }
@@ -549,4 +550,20 @@ impl World {
         }
         self
     }
+}
+
+/// 64 hex digits that depend on `text` alone; an id that looks like one, not a digest.
+pub(crate) fn hex(text: &str) -> String {
+    let mut state = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in text.bytes() {
+        state = (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    let mut digits = String::with_capacity(64);
+    for _ in 0..4 {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let _ = write!(digits, "{:016x}", mixed ^ (mixed >> 31));
+    }
+    digits
 }

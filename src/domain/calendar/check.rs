@@ -6,11 +6,10 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{CalendarSpec, MAX_DATES, MAX_NAME, ics, span};
+use crate::domain::text::excerpt;
 
 /// How many faults are told; more help nobody.
 const MAX_FAULTS: usize = 20;
-/// The part of a stranger's text that a message repeats, in characters.
-const SHOWN: usize = 40;
 
 /// What a person or a program says about a calendar: nothing checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -81,12 +80,12 @@ impl CalendarDraft {
             faults.push(Fault::new("name", "use no line breaks or control characters"));
         }
         let mut dates = each("dates", &self.dates, &mut faults, |text| {
-            date(text).ok_or_else(|| format!("`{}` is not a date; write it as 2026-12-25", shown(text)))
+            date(text).ok_or_else(|| format!("`{}` is not a date; write it as 2026-12-25", excerpt(text)))
         });
         let mut ranges = each("ranges", &self.ranges, &mut faults, range);
         let mut yearly = each("yearly", &self.yearly, &mut faults, |text| {
             yearly(text).ok_or_else(|| {
-                format!("`{}` is not a day of the year; write month and day, such as 12-25", shown(text))
+                format!("`{}` is not a day of the year; write month and day, such as 12-25", excerpt(text))
             })
         });
         dates.sort();
@@ -179,7 +178,7 @@ pub fn yearly(text: &str) -> Option<(i8, i8)> {
 
 fn range((first, last): &(String, String)) -> Result<(Date, Date), String> {
     let read = |text: &str| {
-        date(text).ok_or_else(|| format!("`{}` is not a date; write it as 2026-12-25", shown(text)))
+        date(text).ok_or_else(|| format!("`{}` is not a date; write it as 2026-12-25", excerpt(text)))
     };
     let (first, last) = (read(first)?, read(last)?);
     if last < first {
@@ -200,17 +199,6 @@ fn numbers<const N: usize>(text: &str, widths: &[usize; N]) -> Option<[i16; N]> 
         *value = part.parse().ok()?;
     }
     parts.next().is_none().then_some(values)
-}
-
-/// A stranger's text as a message repeats it.
-pub(super) fn shown(text: &str) -> String {
-    let text = text.trim();
-    let plain = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
-    let mut shown: String = text.chars().take(SHOWN).map(plain).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use ical::recur::IcalRecurRule;
 use ical::value::duration::IcalDuration;
 use jiff::civil::{Date, DateTime, Time};
 
-use super::check::shown;
+use crate::domain::text::excerpt;
 
 mod clock;
 mod days;
@@ -289,7 +289,7 @@ impl Reader {
 }
 
 fn component(name: &str) -> String {
-    shown(name).to_ascii_uppercase()
+    excerpt(name).to_ascii_uppercase()
 }
 
 impl Ics {
@@ -322,7 +322,7 @@ impl Event {
             "DTEND" => self.end = Some(property.moment()?),
             "DURATION" => {
                 let length = IcalDuration(property.value.into()).seconds();
-                let wrong = || IcsError::Duration { line: property.line, text: shown(property.value) };
+                let wrong = || IcsError::Duration { line: property.line, text: excerpt(property.value) };
                 self.duration = Some(length.ok_or_else(wrong)?);
             }
             "RRULE" | "EXRULE" => {

@@ -1,6 +1,43 @@
 //! One field of an expression: its numbers, names, ranges, lists and steps as a set of bits.
 
-use super::parse::Field;
+use std::fmt;
+
+/// Which part of the expression is at fault; the words of `docknap explain` (rulings: explain).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// The text as a whole.
+    Expression,
+    /// The first field, 0-59.
+    Minute,
+    /// The second field, 0-23.
+    Hour,
+    /// The third field, 1-31.
+    DayOfMonth,
+    /// The fourth field, 1-12 or JAN-DEC.
+    Month,
+    /// The fifth field, 0-7 or SUN-SAT.
+    DayOfWeek,
+}
+
+impl Field {
+    /// The name a message uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expression => "expression",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::DayOfMonth => "day-of-month",
+            Self::Month => "month",
+            Self::DayOfWeek => "day-of-week",
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// One field's range and names.
 pub(super) struct Spec {

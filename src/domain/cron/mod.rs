@@ -22,9 +22,10 @@ use jiff::civil::Weekday;
 use super::minutes::Minutes;
 use super::window::Days;
 
+pub use field::Field;
 pub use fire::{Fires, MISSED_CAP, Missed};
 pub use notes::{DstEffect, DstNote};
-pub use parse::{CronError, Field, MAX_LENGTH};
+pub use parse::{CronError, MAX_LENGTH};
 
 /// An expression of the dialect that can fire. Two are equal when their texts are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -202,6 +202,20 @@ pub struct Container {
 }
 
 impl Container {
+    /// On which other containers it leans, by id or name.
+    pub fn ties(&self) -> impl Iterator<Item = (Tie, &str)> {
+        let network = self.network_mode.strip_prefix("container:").map(|other| (Tie::Network, other));
+        network.into_iter().chain(self.leans_on.iter().map(|(tie, other)| (*tie, other.as_str())))
+    }
+
+    /// What of another container it lives in, where that is made anew when the other one starts.
+    pub fn lives_in(&self, other: &Self) -> Option<Tie> {
+        let it = |(tie, name): (Tie, &str)| {
+            (tie.breaks() && (name == other.id || name == other.name)).then_some(tie)
+        };
+        self.ties().find_map(it)
+    }
+
     /// Since when it is up, or down.
     pub fn since(&self) -> Option<Timestamp> {
         if self.state.is_up() { self.started_at } else { self.finished_at }

@@ -1,8 +1,6 @@
 //! How a container leans on another one by its own settings: what it was made with, whether compose wrote it down or
 //! not.
 
-use super::Container;
-
 /// In which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tie {
@@ -34,22 +32,6 @@ impl Tie {
     /// name of a link and the volumes stay.
     pub fn breaks(self) -> bool {
         matches!(self, Self::Network | Self::Pid | Self::Ipc)
-    }
-}
-
-impl Container {
-    /// On which other containers it leans, by id or name.
-    pub fn ties(&self) -> impl Iterator<Item = (Tie, &str)> {
-        let network = self.network_mode.strip_prefix("container:").map(|other| (Tie::Network, other));
-        network.into_iter().chain(self.leans_on.iter().map(|(tie, other)| (*tie, other.as_str())))
-    }
-
-    /// What of another container it lives in, where that is made anew when the other one starts.
-    pub fn lives_in(&self, other: &Self) -> Option<Tie> {
-        let it = |(tie, name): (Tie, &str)| {
-            (tie.breaks() && (name == other.id || name == other.name)).then_some(tie)
-        };
-        self.ties().find_map(it)
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::world::{ContainerSpec, Initially, World};
+use super::world::{ContainerSpec, Initially, World, hex};
 pub use daemon::DaemonEnd;
 pub(crate) use event::Event;
 
@@ -370,20 +370,4 @@ impl Machine {
     pub(crate) fn take_answered(&mut self) -> Vec<(OpId, Outcome)> {
         std::mem::take(&mut self.answered)
     }
-}
-
-/// 64 hex digits that depend on `text` alone; an id that looks like one, not a digest.
-pub(crate) fn hex(text: &str) -> String {
-    let mut state = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in text.bytes() {
-        state = (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    let mut digits = String::with_capacity(64);
-    for _ in 0..4 {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let _ = write!(digits, "{:016x}", mixed ^ (mixed >> 31));
-    }
-    digits
 }

@@ -4,7 +4,7 @@ use ical::recur::{IcalRecurDateTime, IcalRecurFreq, IcalRecurRule};
 use jiff::civil::DateTime;
 
 use super::{IcsError, MAX_SUMMARY, Moment, Rule};
-use crate::domain::calendar::check::shown;
+use crate::domain::text::excerpt;
 
 /// Moments of one day that a rule may name (`BYHOUR` times `BYMINUTE` times `BYSECOND`).
 const MAX_MOMENTS: usize = 24;
@@ -100,7 +100,7 @@ impl<'a> Property<'a> {
     fn moment_of(&self, text: &str) -> Result<Moment, IcsError> {
         // Of a period only the start says on which day it is.
         let text = text.split('/').next().unwrap_or_default().trim();
-        let wrong = || IcsError::Date { line: self.line, text: shown(text) };
+        let wrong = || IcsError::Date { line: self.line, text: excerpt(text) };
         let read = IcalRecurDateTime::parse(text).map_err(|_| wrong())?;
         let at = civil(read).ok_or_else(wrong)?;
         let zulu = text.ends_with(['Z', 'z']);
@@ -114,7 +114,7 @@ impl<'a> Property<'a> {
 
     /// A repetition; `None` where the line says none.
     pub(super) fn rule(&self) -> Result<Option<Rule>, IcsError> {
-        let text = || shown(self.value);
+        let text = || excerpt(self.value);
         let wrong = || IcsError::Rule { line: self.line, text: text() };
         let mut parts: Vec<(String, &str)> = Vec::new();
         for part in self.value.split(';').map(str::trim).filter(|part| !part.is_empty()) {
@@ -122,7 +122,7 @@ impl<'a> Property<'a> {
             let (name, value) = (name.trim().to_ascii_uppercase(), value.trim());
             let gregorian = name != "RSCALE" || value.eq_ignore_ascii_case("GREGORIAN");
             if !PARTS.contains(&&*name) || !part.contains('=') || !gregorian {
-                let part = shown(if gregorian { &name } else { part });
+                let part = excerpt(if gregorian { &name } else { part });
                 return Err(IcsError::Part { line: self.line, part, text: text() });
             }
             match parts.iter().find(|(other, _)| *other == name) {
