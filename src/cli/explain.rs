@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_that_the_zone_swallows_has_no_next() {
+    fn an_expression_whose_times_the_zone_skips_has_no_next() {
         let zone = ["--timezone", "Europe/Berlin"];
         let (code, out, _) = explain(&["*/30 2 25-31 3 */7", "--json", zone[0], zone[1]], None);
         assert_eq!(code, 0);

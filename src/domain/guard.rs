@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_says_for_what_and_until_when() {
+    fn the_reason_of_a_wait_names_its_cause_and_end() {
         let wait = guard(Some(30), None, Then::Go)
             .young([("web", at("22:50"))], at("23:00"), at("23:00"), &TimeZone::UTC)
             .expect("it waits");
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_counts_as_not_busy() {
+    fn unmeasured_load_counts_as_not_busy() {
         let guard = guard(None, Some((20, 30)), Then::Skip);
         let unseen = |name: &str| Load { container: name.to_owned(), cpu_percent: Err("refused".to_owned()) };
         let judge = |loads: &[Load]| guard.judge(loads, None, at("23:00"), &TimeZone::UTC);
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_how_long_it_may_wait() {
+    fn summaries_name_the_longest_wait() {
         assert_eq!(guard(Some(10), Some((20, 30)), Then::Go).in_short(), "may wait up to 40 min");
         assert_eq!(
             guard(Some(10), None, Then::Go).sentence(),

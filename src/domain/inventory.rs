@@ -215,7 +215,10 @@ impl Inventory {
             Subject::Stack(name) => {
                 let all = self.containers.of_stack(name);
                 let replicas = replicas(all.iter().copied());
-                all.into_iter().filter(|one| !one.is_ordinary() || holds(&replicas, one)).cloned().collect()
+                all.into_iter()
+                    .filter(|one| !one.is_ordinary() || contains_same(&replicas, one))
+                    .cloned()
+                    .collect()
             }
             Subject::Container(identity) => self.by_identity(identity).cloned().into_iter().collect(),
         }
@@ -286,7 +289,7 @@ fn replicas<'a>(containers: impl IntoIterator<Item = &'a Arc<Container>>) -> Vec
     chosen.into_values().cloned().collect()
 }
 
-fn holds(chosen: &[Arc<Container>], one: &Arc<Container>) -> bool {
+fn contains_same(chosen: &[Arc<Container>], one: &Arc<Container>) -> bool {
     chosen.iter().any(|container| Arc::ptr_eq(container, one))
 }
 

@@ -97,7 +97,7 @@ pub struct Needs<'a> {
     pairs: &'a Pairs,
     /// Indexes of the pairs for which windows on the target decide about a side.
     of_target: HashMap<Target, Vec<usize>>,
-    courses: HashMap<ContainerIdentity, Vec<(Timestamp, bool)>>,
+    cached_changes: HashMap<ContainerIdentity, Vec<(Timestamp, bool)>>,
 }
 
 impl<'a> Needs<'a> {
@@ -119,18 +119,19 @@ impl<'a> Needs<'a> {
                 }
             }
         }
-        Self { rules, now, pairs, of_target, courses: HashMap::new() }
+        Self { rules, now, pairs, of_target, cached_changes: HashMap::new() }
     }
 
     /// First gap of a pair about which windows on `target` decide.
     pub fn first_gap(&mut self, target: &Target) -> Option<Gap> {
         for at in self.of_target.get(target).cloned().unwrap_or_default() {
             let (dependant, dependency) = self.pairs.0[at].clone();
-            let needed = self.course(&dependency);
-            let awake = self.course(&dependant);
+            let needed = self.sleep_changes(&dependency);
+            let awake = self.sleep_changes(&dependant);
             let mut instants: Vec<Timestamp> = needed.iter().chain(&awake).map(|(at, _)| *at).collect();
             instants.sort();
-            let gap = instants.into_iter().find(|at| sleeps(&needed, *at) && !sleeps(&awake, *at));
+            let gap =
+                instants.into_iter().find(|at| is_asleep_at(&needed, *at) && !is_asleep_at(&awake, *at));
             if let Some(at) = gap {
                 return Some(Gap { at, dependant, dependency });
             }
@@ -139,27 +140,27 @@ impl<'a> Needs<'a> {
     }
 
     /// Sleep changes of a container from now on, as (instant, sleeps from then on).
-    fn course(&mut self, container: &Container) -> Vec<(Timestamp, bool)> {
-        if let Some(known) = self.courses.get(&container.identity) {
+    fn sleep_changes(&mut self, container: &Container) -> Vec<(Timestamp, bool)> {
+        if let Some(known) = self.cached_changes.get(&container.identity) {
             return known.clone();
         }
-        let mut course = vec![(self.now, false)];
+        let mut sleep_changes = vec![(self.now, false)];
         // A protected container stays awake, whatever the window of its stack says.
         if container.protection.is_none() {
             let place = Place::of(container);
-            course[0].1 = self.rules.at(self.now).desired(place).wanted == Some(DesiredState::Asleep);
+            sleep_changes[0].1 = self.rules.at(self.now).desired(place).wanted == Some(DesiredState::Asleep);
             let until = self.now.checked_add((DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
             let changes = self.rules.transitions(place, self.now, until, MOST_CHANGES);
-            course.extend(
+            sleep_changes.extend(
                 changes.iter().map(|change| (change.at, change.wanted == Some(DesiredState::Asleep))),
             );
         }
-        self.courses.insert(container.identity.clone(), course.clone());
-        course
+        self.cached_changes.insert(container.identity.clone(), sleep_changes.clone());
+        sleep_changes
     }
 }
 
-fn sleeps(course: &[(Timestamp, bool)], at: Timestamp) -> bool {
-    let after = course.partition_point(|(from, _)| *from <= at);
-    after.checked_sub(1).is_some_and(|index| course[index].1)
+fn is_asleep_at(sleep_changes: &[(Timestamp, bool)], at: Timestamp) -> bool {
+    let after = sleep_changes.partition_point(|(from, _)| *from <= at);
+    after.checked_sub(1).is_some_and(|index| sleep_changes[index].1)
 }

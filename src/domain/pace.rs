@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pace_is_made_of_durations_that_were_taken() {
+    fn a_pace_consists_of_actual_durations() {
         assert_eq!(Pace::of([]), None);
         assert_eq!(Pace::of([7]), Some(Pace { runs: 1, median_ms: 7, p90_ms: 7 }));
         assert_eq!(Pace::of([4, 1, 3, 2]), Some(Pace { runs: 4, median_ms: 2, p90_ms: 4 }));
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_is_what_stands_out() {
+    fn slow_runs_are_clear_outliers() {
         let usual = Pace::of([10_000, 11_000, 12_000, 11_500, 10_500]).expect("there are runs");
         assert!(!usual.is_slow(12_000) && !usual.is_slow(16_000), "somewhat longer is not slow");
         assert!(usual.is_slow(17_000));

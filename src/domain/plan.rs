@@ -250,10 +250,10 @@ impl<'a> PlanContext<'a> {
         if !self.napping.contains(&member.identity) {
             match self.request.restore {
                 Restore::Only if self.napping.is_empty() => {
-                    return Err(format!("{NOTHING_NAPPED}: {}", self.not_ours(member)));
+                    return Err(format!("{NOTHING_NAPPED}: {}", self.not_napping_reason(member)));
                 }
-                Restore::Only => return Err(self.not_ours(member)),
-                Restore::ElseAll if !self.napping.is_empty() => return Err(self.not_ours(member)),
+                Restore::Only => return Err(self.not_napping_reason(member)),
+                Restore::ElseAll if !self.napping.is_empty() => return Err(self.not_napping_reason(member)),
                 Restore::ElseAll | Restore::No => {}
             }
         }
@@ -273,7 +273,7 @@ impl<'a> PlanContext<'a> {
     }
 
     /// Skip reason of a member that does not nap: how its process ended, if that was observed.
-    fn not_ours(&self, member: &Container) -> String {
+    fn not_napping_reason(&self, member: &Container) -> String {
         let trace = self.inventory.traces.get(&member.identity);
         let observed = trace.and_then(|trace| Some((trace, trace.ended_by_itself(member)?)));
         match observed {
@@ -286,9 +286,9 @@ impl<'a> PlanContext<'a> {
         }
     }
 
-    /// Whether a member is a completed one-shot that is to stay off. A napping member is none, since it was running
-    /// when it was stopped. The target of a request for one container counts as meant, and so do the members of a retry
-    /// or an undo.
+    /// Whether a member is a completed one-shot that stays off. A napping member is none, since it was running when it
+    /// was stopped. The target of a request for one container is always acted on, and so are the members of a retry or
+    /// an undo.
     fn is_completed(&self, member: &Container) -> bool {
         matches!(self.request.subject, Subject::Stack(_))
             && self.request.only.is_none()
@@ -414,10 +414,10 @@ impl Draft {
         }
         for edge in &outer {
             let dependency = &nodes[edge.dependency];
-            match outside(dependency, edge.condition, inventory) {
-                Outside::Met => {}
-                Outside::Wait => waits[edge.dependant].push(wait(dependency, edge)),
-                Outside::Never => self.plan.warnings.push(format!(
+            match condition_state(dependency, edge.condition, inventory) {
+                ConditionState::Met => {}
+                ConditionState::Wait => waits[edge.dependant].push(wait(dependency, edge)),
+                ConditionState::Never => self.plan.warnings.push(format!(
                     "{} depends on {}, which stays off; it is not waited for",
                     nodes[edge.dependant].name, dependency.name
                 )),
@@ -428,7 +428,7 @@ impl Draft {
                 waits.extend(elsewhere(member, action.reverses_order(), inventory));
             }
         }
-        self.note_elsewhere(&nodes[..chosen], action, inventory);
+        self.warn_about_other_stacks(&nodes[..chosen], action, inventory);
         let mut steps: Vec<PlannedStep> = std::mem::take(&mut self.chosen)
             .into_iter()
             .zip(waves)
@@ -450,7 +450,7 @@ impl Draft {
     }
 
     /// Warns about dependencies in other stacks that are off now, since the plan does not start them.
-    fn note_elsewhere(&mut self, nodes: &[Arc<Container>], action: Action, inventory: &Inventory) {
+    fn warn_about_other_stacks(&mut self, nodes: &[Arc<Container>], action: Action, inventory: &Inventory) {
         if action != Action::Start {
             return;
         }
@@ -575,23 +575,23 @@ fn elsewhere(member: &Container, reverses: bool, inventory: &Inventory) -> Vec<W
     waits
 }
 
-enum Outside {
+enum ConditionState {
     Met,
     Wait,
     Never,
 }
 
 /// Whether a condition on a container without a step is met, can be waited for, or will not be met.
-fn outside(dependency: &Container, condition: Condition, inventory: &Inventory) -> Outside {
+fn condition_state(dependency: &Container, condition: Condition, inventory: &Inventory) -> ConditionState {
     let running = dependency.state == ContainerState::Running;
     let completed = inventory.is_completed(dependency);
     match condition {
-        Condition::Stopped => Outside::Met,
-        Condition::ServiceStarted if running || completed => Outside::Met,
-        Condition::ServiceCompletedSuccessfully if completed => Outside::Met,
-        Condition::ServiceCompletedSuccessfully if running => Outside::Wait,
-        Condition::ServiceHealthy if running && dependency.health == Health::Healthy => Outside::Met,
-        Condition::ServiceHealthy if running => Outside::Wait,
-        _ => Outside::Never,
+        Condition::Stopped => ConditionState::Met,
+        Condition::ServiceStarted if running || completed => ConditionState::Met,
+        Condition::ServiceCompletedSuccessfully if completed => ConditionState::Met,
+        Condition::ServiceCompletedSuccessfully if running => ConditionState::Wait,
+        Condition::ServiceHealthy if running && dependency.health == Health::Healthy => ConditionState::Met,
+        Condition::ServiceHealthy if running => ConditionState::Wait,
+        _ => ConditionState::Never,
     }
 }

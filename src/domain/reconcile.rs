@@ -102,7 +102,7 @@ pub enum Verdict {
         /// Phase after that change.
         phase: Phase,
         /// If awake: whether the container napped until then. If asleep: whether the change restores the nap from which
-        /// the container was woken, and which its windows want.
+        /// the container was woken, and which its windows request.
         nap: bool,
         /// Whether an event reported the change when it happened, as opposed to a later comparison.
         is_seen: bool,
@@ -144,14 +144,14 @@ impl<'a> ReconcileInput<'a> {
                 continue;
             }
             let desired = self.moment.desired(Place::of(container));
-            if let Some(verdict) = self.judge(container, &desired) {
+            if let Some(verdict) = self.decide(container, &desired) {
                 found.push(Finding { identity: container.identity.clone(), verdict, desired });
             }
         }
         found
     }
 
-    fn judge(&self, container: &Container, desired: &Desired<'_>) -> Option<Verdict> {
+    fn decide(&self, container: &Container, desired: &Desired<'_>) -> Option<Verdict> {
         let applied = self.applied.get(&container.identity);
         let phase = match desired.wanted {
             None => return applied.map(|applied| self.end(container, desired, applied)),

@@ -127,7 +127,7 @@ impl Control {
     /// and calls in progress get no response.
     pub fn daemon_down(&self, end: DaemonEnd) {
         // The daemon accepts no calls any more while it still reports the ends of the running containers.
-        self.0.refuse(end == DaemonEnd::Graceful);
+        self.0.stop_listening(end == DaemonEnd::Graceful);
         self.0.lock().machine.daemon_ends(end);
         self.0.close(end == DaemonEnd::Graceful);
     }

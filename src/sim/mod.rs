@@ -199,7 +199,7 @@ impl Shared {
     }
 
     /// Ends the listener and its connections; no call is accepted any more.
-    fn refuse(&self, remove_socket: bool) {
+    fn stop_listening(&self, remove_socket: bool) {
         if let Some(token) = self.lock().listening.take() {
             token.cancel();
         }
@@ -210,7 +210,7 @@ impl Shared {
 
     /// Ends the listener, every connection, every event stream and every waiting call.
     fn close(&self, remove_socket: bool) {
-        self.refuse(remove_socket);
+        self.stop_listening(remove_socket);
         let mut inner = self.lock();
         inner.streams.clear();
         inner.waiting.clear();

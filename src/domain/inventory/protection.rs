@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_docknap_lives_in_and_what_that_lives_in() {
+    fn containers_whose_namespaces_docknap_uses_directly_or_indirectly() {
         let leaning = |name: &str, on: &[(Tie, &str)]| Container {
             leans_on: on.iter().map(|(tie, other)| (*tie, (*other).to_owned())).collect(),
             ..container(name)
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_docknap_may_be_and_whatever_their_network_hangs_on() {
+    fn all_candidates_for_docknap_and_the_owners_of_their_network() {
         let gateway = container("gateway");
         let mut vpn = container("vpn");
         vpn.network_mode = "container:gateway".to_owned();
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn many_that_docknap_may_be_are_not_all_named() {
+    fn a_long_list_of_candidates_is_shortened() {
         let all: Vec<Container> = (0..7).map(|number| container(&format!("c{number}"))).collect();
         let ids = all.iter().map(|one| one.id.clone()).collect();
         let unsure = rules(&Guard::default(), &SelfDetection::OneOf(ids), &all);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn not_knowing_oneself_protects_more_and_being_outside_less() {
+    fn an_unknown_own_container_protects_more_and_running_outside_docker_less() {
         let guard = Guard { database: Some("db".to_owned()), ..Guard::default() };
         let database = on_network(container("db"), "any", &[]);
         let all = [database.clone()];
