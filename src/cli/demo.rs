@@ -1,4 +1,5 @@
-//! `docknap demo`: everything as usual, on a simulated Docker with sample stacks, forgotten when it ends.
+//! `docknap demo`: the full program on a simulated Docker with sample stacks. All data is deleted when the command
+//! ends.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -17,7 +18,7 @@ use crate::config::{Config, FirstAdmin};
 use crate::lifecycle::{self, Serving};
 use crate::sim::{Engine, demo};
 
-/// Settings that make sense in a demo; the others it chooses by itself.
+/// Settings that apply in a demo; the demo chooses all others itself.
 pub(super) const SETTINGS: &[&str] = &[
     "DOCKNAP_LISTEN",
     "DOCKNAP_BASE_URL",
@@ -30,7 +31,7 @@ pub(super) const SETTINGS: &[&str] = &[
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let config = super::load(matches)?;
-    let home = Home::new(&config.data_dir)?;
+    let home = TempDir::new(&config.data_dir)?;
     let password = random()?;
     let socket = home.0.join("docker.sock");
     let config = Config {
@@ -51,20 +52,20 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
             .await
             .context("the simulated Docker cannot start")?;
         let base = config.base_path().to_owned();
-        let started = move |address: SocketAddr| greet(address, &base, &password);
+        let started = move |address: SocketAddr| print_welcome(address, &base, &password);
         let served = lifecycle::serve(Serving { config, clock, demo: true }, stop, started).await;
         engine.stop().await;
         served.map_err(super::serve::failure)
     })?
 }
 
-fn greet(address: SocketAddr, base: &str, password: &str) {
+fn print_welcome(address: SocketAddr, base: &str, password: &str) {
     let host = if address.ip().is_unspecified() {
         format!("localhost:{}", address.port())
     } else {
         address.to_string()
     };
-    // Whoever closed the output has the log.
+    // A write error is ignored: if the output is closed, the log still has the address.
     let _ = writeln!(
         std::io::stdout(),
         "\nDockNap demo: Docker is simulated; no container of this machine is touched.\n\n  \
@@ -73,18 +74,19 @@ fn greet(address: SocketAddr, base: &str, password: &str) {
     );
 }
 
-/// 24 characters nobody can guess.
+/// Random text of 24 characters, for a password or a file name.
 fn random() -> Result<String, Failure> {
     let mut bytes = [0; 18];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// A directory that ends with the demo.
-struct Home(PathBuf);
+/// Temporary directory, removed on drop.
+struct TempDir(PathBuf);
 
-impl Home {
-    /// In the system's temporary directory, else (an image of nothing else has none) in the data directory.
+impl TempDir {
+    /// Creates the directory in the system's temporary directory, or in the data directory if that fails: the container
+    /// image has no temporary directory.
     fn new(data_dir: &Path) -> Result<Self, Failure> {
         use std::os::unix::fs::DirBuilderExt;
         let name = format!("docknap-demo-{}", random()?);
@@ -100,7 +102,7 @@ impl Home {
     }
 }
 
-impl Drop for Home {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }

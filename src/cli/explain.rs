@@ -1,9 +1,9 @@
-//! `docknap explain`: what an expression means and when it fires, or what window text means and when it changes,
-//! without a settings file, a database or Docker.
+//! `docknap explain`: prints the meaning of a cron expression and its next fires, or the meaning of window text and its
+//! next changes, without a settings file, a database or Docker.
 //!
-//! Bad input is answered by exit code 2 and one line on stderr, `error: FIELD: message`, with nothing on stdout
-//! (rulings: explain). So every value is taken as text and read here: the argument parser's own errors name an
-//! option, not a field, and take several lines.
+//! Bad input ends with exit code 2 and one line on stderr, `error: FIELD: message`, and prints nothing on stdout
+//! (rulings: explain). For that reason every value is accepted as text and parsed here: errors of the argument parser
+//! name an option instead of a field and have several lines.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -19,10 +19,10 @@ use crate::domain::window::{Phase, Window, WindowTimeline};
 /// Exit code for bad input.
 const USAGE: u8 = 2;
 
-/// Notes on clock changes look this far, in days: both changes of a year, wherever the year begins.
+/// Range in days in which clock changes are noted: it contains both changes of a year, from any date on.
 const NOTES_DAYS: u32 = 366;
 
-/// What is asked for.
+/// Arguments of `docknap explain`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(about = "Say what a cron expression or window text means, and list what comes")]
 pub struct ExplainArgs {
@@ -44,8 +44,8 @@ pub struct ExplainArgs {
     pub json: bool,
 }
 
-/// Answers on `out`, or complains on `err`; returns the exit code. `now` stands in for `--after`, `env_zone` (the
-/// value of `TZ`) for `--timezone`.
+/// Writes the result to `out` or an error to `err`, and returns the exit code. `now` is the default of `--after`, and
+/// `env_zone` (the value of `TZ`) that of `--timezone`.
 pub fn run(
     args: &ExplainArgs,
     now: Timestamp,
@@ -56,14 +56,14 @@ pub fn run(
     let answer = match Answer::new(args, now, env_zone) {
         Ok(answer) => answer,
         Err(fault) => {
-            // Nobody is left to tell when stderr is closed.
+            // A write error is ignored, since stderr itself is closed.
             let _ = writeln!(err, "error: {}: {}", fault.field, fault.message);
             return USAGE;
         }
     };
     let written = if args.json { answer.write_json(out) } else { answer.write_text(out) };
     match written.and_then(|()| out.flush()) {
-        // `docknap explain … | head -1` is not a failure.
+        // A closed pipe, as in `docknap explain … | head -1`, is not a failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             let _ = writeln!(err, "error: the answer cannot be written: {error}");
             1
@@ -72,7 +72,7 @@ pub fn run(
     }
 }
 
-/// Bad input: the field's name and one line.
+/// Error in an argument: name of the field, and a message of one line.
 struct Fault {
     field: &'static str,
     message: String,
@@ -92,13 +92,13 @@ struct Answer<'a> {
     count: usize,
 }
 
-/// What was given, understood.
+/// Parsed expression or window text.
 enum Rule {
     Cron(Cron),
     Window(Window),
 }
 
-/// The shape of `--json` for an expression (interfaces: commands). Instants are RFC 3339, UTC, whole seconds.
+/// Shape of `--json` for a cron expression (interfaces: commands). Instants are RFC 3339, UTC, whole seconds.
 #[derive(Serialize)]
 struct CronJson<'a> {
     input: &'a str,
@@ -108,14 +108,14 @@ struct CronJson<'a> {
     next: Vec<String>,
 }
 
-/// The shape of `--json` for window text (rulings 9).
+/// Shape of `--json` for window text (rulings 9).
 #[derive(Serialize)]
 struct WindowJson<'a> {
     input: &'a str,
     kind: &'static str,
     timezone: &'a str,
     meaning: String,
-    /// At `--after`.
+    /// State at `--after`.
     state: Phase,
     transitions: Vec<TransitionJson>,
 }
@@ -149,13 +149,13 @@ impl<'a> Answer<'a> {
         let after = match &args.after {
             Some(text) => text.parse().map_err(|_| {
                 let example = "write an instant with its offset, such as 2027-01-01T00:00:00Z";
-                Fault::new("after", format!("`{}` is not read; {example}", shown(text)))
+                Fault::new("after", format!("`{}` is not read; {example}", quotable(text)))
             })?,
             None => now,
         };
         let count = args.count.parse::<usize>().ok().filter(|count| (1..=1000).contains(count));
         let count = count.ok_or_else(|| {
-            Fault::new("count", format!("`{}` is not a number from 1 to 1000", shown(&args.count)))
+            Fault::new("count", format!("`{}` is not a number from 1 to 1000", quotable(&args.count)))
         })?;
         Ok(Self { input, rule, zone, after, count })
     }
@@ -241,14 +241,14 @@ impl<'a> Answer<'a> {
         Ok(())
     }
 
-    /// An instant on the clock of the zone.
+    /// Formats an instant as local time in the zone.
     fn wall(&self, at: Timestamp) -> impl Display {
         at.to_zoned(self.zone.clone()).strftime("%a %e %b %Y %H:%M %:z").to_string()
     }
 }
 
-/// Quoted input that cannot break the line or fill the screen.
-fn shown(text: &str) -> String {
+/// Input as quoted in errors: without control characters, at most 40 characters.
+fn quotable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(40).collect()
 }
 
@@ -265,7 +265,7 @@ mod tests {
         args: ExplainArgs,
     }
 
-    /// Exit code, stdout, stderr at 2026-12-31 23:30 UTC.
+    /// Exit code, stdout and stderr, with 2026-12-31 23:30 UTC as the current instant.
     fn explain(words: &[&str], env_zone: Option<&str>) -> (u8, String, String) {
         let program = Program::try_parse_from(["explain"].iter().chain(words)).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_that_the_zone_swallows_has_no_next() {
+    fn an_expression_whose_times_the_zone_skips_has_no_next() {
         let zone = ["--timezone", "Europe/Berlin"];
         let (code, out, _) = explain(&["*/30 2 25-31 3 */7", "--json", zone[0], zone[1]], None);
         assert_eq!(code, 0);
@@ -346,7 +346,7 @@ mod tests {
         let words = ["sleep Mon-Fri 23:00-07:00; Sat 00:00-24:00", "--count", "3", "--json"];
         let (code, out, err) = explain(&words, Some("Europe/Berlin"));
         assert_eq!((code, err.as_str()), (0, ""));
-        // Friday 00:30 in Berlin. The sleep of Friday 23:00 and all of Saturday are one.
+        // It is Friday 00:30 in Berlin. The sleep from Friday 23:00 and that of Saturday merge.
         assert_eq!(
             out,
             "{\"input\":\"sleep Mon-Fri 23:00-07:00; Sat 00:00-24:00\",\"kind\":\"window\",\

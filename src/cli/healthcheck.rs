@@ -1,4 +1,4 @@
-//! `docknap healthcheck`: the image has no shell and no curl, so the program asks itself.
+//! `docknap healthcheck`: requests `/healthz` from the running server. The image has neither shell nor curl for that.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -8,16 +8,16 @@ use clap::ArgMatches;
 
 use super::{FAILURE, Failure, Outcome};
 
-/// For connecting, and for each read; below the image's HEALTHCHECK timeout.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// The status line and the headers fit; the body is not of interest.
-const ANSWER_MAX: u64 = 4096;
+/// Timeout of the connection and of each read or write; shorter than the image's HEALTHCHECK timeout.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// Upper limit of the response bytes that are read. The status line and the headers fit; the body is ignored.
+const MAX_RESPONSE: u64 = 4096;
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let config = super::load(matches)?;
     let address = reachable(config.listen);
     let path = format!("{}/healthz", config.base_path());
-    let status = ask(address, &path)
+    let status = get_status(address, &path)
         .map_err(|error| Failure::new(FAILURE, format!("http://{address}{path} does not answer: {error}")))?;
     if status == 200 {
         Ok(())
@@ -26,7 +26,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     }
 }
 
-/// Where a server that listens on `listen` can be reached from the same machine.
+/// Address at which a server with the listen address `listen` is reachable from the same machine.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -36,17 +36,17 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// The status of `GET path`.
-fn ask(address: SocketAddr, path: &str) -> std::io::Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    // In one piece: a formatted write sends each part by itself.
+/// Sends `GET path` and returns the status code.
+fn get_status(address: SocketAddr, path: &str) -> std::io::Result<u16> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    // The request is formatted first, since a formatted write to the socket sends each part separately.
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
-    // Until the status line is whole: the peer may keep the connection open.
-    let mut reader = stream.take(ANSWER_MAX);
+    // Reads only until the status line is complete, since the peer may keep the connection open.
+    let mut reader = stream.take(MAX_RESPONSE);
     let mut chunk = [0; 512];
     while !answer.contains(&b'\n') {
         match reader.read(&mut chunk)? {
@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    fn answering(answer: &'static [u8]) -> SocketAddr {
+    fn server_with_response(answer: &'static [u8]) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         std::thread::spawn(move || {
@@ -82,14 +82,21 @@ mod tests {
 
     #[test]
     fn the_status_is_read_from_the_first_line() {
-        assert_eq!(ask(answering(b"HTTP/1.1 200 OK\r\n\r\n"), "/nap/healthz").expect("it answers"), 200);
-        assert_eq!(ask(answering(b"HTTP/1.1 503 Busy\r\n\r\n"), "/nap/healthz").expect("it answers"), 503);
-        assert!(ask(answering(b"SSH-2.0-x\r\n"), "/nap/healthz").is_err());
-        assert!(ask(answering(b""), "/nap/healthz").is_err());
+        assert_eq!(
+            get_status(server_with_response(b"HTTP/1.1 200 OK\r\n\r\n"), "/nap/healthz").expect("it answers"),
+            200
+        );
+        assert_eq!(
+            get_status(server_with_response(b"HTTP/1.1 503 Busy\r\n\r\n"), "/nap/healthz")
+                .expect("it answers"),
+            503
+        );
+        assert!(get_status(server_with_response(b"SSH-2.0-x\r\n"), "/nap/healthz").is_err());
+        assert!(get_status(server_with_response(b""), "/nap/healthz").is_err());
     }
 
     #[test]
-    fn everywhere_is_reached_at_home() {
+    fn an_unspecified_listen_address_is_reached_over_loopback() {
         for (listen, expected) in
             [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("10.1.2.3:4", "10.1.2.3:4")]
         {

@@ -1,4 +1,4 @@
-//! The command line: which command, with which settings, and what its end means to a shell.
+//! The command line: parses the arguments, loads the settings, runs the command and maps its result to an exit code.
 //!
 //! Exit codes: 0 clean, 1 failure, 2 usage, 69 data directory or database unusable, 78 bad configuration.
 
@@ -22,23 +22,23 @@ mod serve;
 mod users;
 mod version;
 
-/// Something failed.
+/// Exit code for a failed command.
 const FAILURE: u8 = 1;
-/// The command line was wrong; clap's own number.
+/// Exit code for a wrong command line; the same as clap's.
 const USAGE: u8 = 2;
-/// Data directory or database cannot be used (`EX_UNAVAILABLE` of sysexits.h).
+/// Exit code for an unusable data directory or database (`EX_UNAVAILABLE` of sysexits.h).
 const UNUSABLE: u8 = 69;
-/// The settings are wrong (`EX_CONFIG` of sysexits.h).
+/// Exit code for wrong settings (`EX_CONFIG` of sysexits.h).
 const BAD_CONFIG: u8 = 78;
 
-/// Why a command ended other than well.
+/// Error of a command, with its exit code.
 #[derive(Debug)]
 struct Failure {
     code: u8,
     error: anyhow::Error,
 }
 
-/// What a command answers.
+/// Result of a command.
 type Outcome = Result<(), Failure>;
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
@@ -53,18 +53,18 @@ impl Failure {
     }
 }
 
-/// Runs the command that `args` (the program's name first) ask for.
+/// Runs the command that `args` name; the first argument is the program's name.
 pub fn run(args: Vec<OsString>) -> ExitCode {
     let matches = match command().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => {
-            // `--help` comes this way too, with exit code 0.
+            // clap reports `--help` as an error too, with exit code 0.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
     if let Some(("explain", matches)) = matches.subcommand() {
-        return explain_now(matches);
+        return run_explain(matches);
     }
     match dispatch(&matches) {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,8 +75,8 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// `explain` says itself what is wrong, in one line, and touches neither settings nor database.
-fn explain_now(matches: &ArgMatches) -> ExitCode {
+/// Runs `explain`, which prints its own one-line errors and uses neither settings nor database.
+fn run_explain(matches: &ArgMatches) -> ExitCode {
     let args = match explain::ExplainArgs::from_arg_matches(matches) {
         Ok(args) => args,
         Err(error) => error.exit(),
@@ -175,7 +175,7 @@ fn command() -> Command {
         .subcommand(Command::new("version").about("Prints the version"))
 }
 
-/// A flag for every setting of the table, and for the settings file.
+/// Command-line flags: one for every setting of the table, and one for the settings file.
 fn setting_args() -> Vec<Arg> {
     let flag = |name: &str, long: String, help: String| {
         Arg::new(name.to_owned())
@@ -184,26 +184,26 @@ fn setting_args() -> Vec<Arg> {
             .help(help)
             .help_heading("Settings (each also a variable, see docs/settings.md)")
     };
-    let mut args = vec![flag(CONFIG_FILE.name, "config".to_owned(), plain(CONFIG_FILE.help))];
+    let mut args = vec![flag(CONFIG_FILE.name, "config".to_owned(), without_markdown(CONFIG_FILE.help))];
     for setting in SETTINGS {
         args.push(match setting.flag() {
-            Some(long) => flag(setting.name, long, plain(setting.help)),
+            Some(long) => flag(setting.name, long, without_markdown(setting.help)),
             None => flag(
                 &format!("{}_FILE", setting.name),
                 format!("{}-file", setting.key().replace('_', "-")),
-                format!("File that holds {}. {}", setting.name, plain(setting.help)),
+                format!("File that holds {}. {}", setting.name, without_markdown(setting.help)),
             ),
         });
     }
     args
 }
 
-/// A help text without its Markdown.
-fn plain(help: &str) -> String {
+/// Removes the Markdown from a help text.
+fn without_markdown(help: &str) -> String {
     help.replace('`', "")
 }
 
-/// The settings for a command, or exit code 78 with every fault on a line of its own.
+/// Loads the settings of a command; on errors the result is exit code 78 with one line per error.
 fn load(matches: &ArgMatches) -> Result<Config, Failure> {
     let names =
         SETTINGS.iter().flat_map(|setting| [setting.name.to_owned(), format!("{}_FILE", setting.name)]);
@@ -230,13 +230,13 @@ fn load(matches: &ArgMatches) -> Result<Config, Failure> {
     Ok(loaded.config)
 }
 
-/// Runs `work` on a runtime of two threads at most: pages wait for the database, not for a processor, and every
-/// further thread costs memory.
+/// Runs `work` on a runtime with at most two threads: requests wait for the database, not for a processor, and each
+/// thread costs memory.
 fn block_on<F: Future>(work: F) -> Result<F::Output, Failure> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(2);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let output = runtime.block_on(work);
-    // A call that hangs in a blocking thread must not keep the process.
+    // A call that hangs in a blocking thread must not prevent the end of the process.
     runtime.shutdown_background();
     Ok(output)
 }

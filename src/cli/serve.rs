@@ -1,4 +1,4 @@
-//! `docknap serve`, also what runs without a command.
+//! `docknap serve`, which is also the default without a command.
 
 use clap::ArgMatches;
 use tokio_util::sync::CancellationToken;

@@ -1,5 +1,5 @@
-//! `docknap user …`: for whoever sits at the machine itself. Passwords come by prompt or by standard input only, since
-//! everybody on the machine can read a command line.
+//! `docknap user …`: account management for a person with access to the machine. Passwords come only by prompt or by
+//! standard input, since everybody on the machine can read a command line.
 
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -24,7 +24,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
         let app = lifecycle::open_services(config, Clock::system()).await.map_err(super::serve::failure)?;
         let done = act(&app, command, name, role, password).await;
         app.db.close().await;
-        let sentence = done.map_err(|error| Failure::new(FAILURE, words(&error)))?;
+        let sentence = done.map_err(|error| Failure::new(FAILURE, error_text(&error)))?;
         writeln!(std::io::stdout(), "{sentence}")?;
         Ok(())
     })?
@@ -55,8 +55,8 @@ async fn act(
     }
 }
 
-/// Every field's fault, not only how many there are.
-fn words(error: &app::Error) -> String {
+/// Error text that lists the error of every field instead of their number.
+fn error_text(error: &app::Error) -> String {
     match error {
         app::Error::Invalid(fields) => {
             let fields: Vec<_> =
@@ -67,7 +67,7 @@ fn words(error: &app::Error) -> String {
     }
 }
 
-/// Asks twice at a terminal; reads one line of anything else.
+/// Reads a password: from a terminal by two prompts, otherwise as one line of standard input.
 fn password() -> anyhow::Result<SecretString> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {

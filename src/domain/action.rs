@@ -1,4 +1,4 @@
-//! The five things that can be asked of a container.
+//! The five actions on a container, with their words and their effect on state and order.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,23 +11,23 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Bring up what is off.
+    /// Start containers that are off.
     Start,
-    /// Shut down gracefully, within the container's own grace.
+    /// Stop gracefully, within the container's own grace period.
     Stop,
-    /// Stop and start again; acts on running containers only.
+    /// Stop and start again; only for running containers.
     Restart,
     /// Freeze the processes.
     Pause,
-    /// Let frozen processes go on.
+    /// Resume frozen processes.
     Unpause,
 }
 
 impl Action {
-    /// Every action, in the order a form offers them.
+    /// All actions, in the order of the forms.
     pub const ALL: [Self; 5] = [Self::Start, Self::Stop, Self::Restart, Self::Pause, Self::Unpause];
 
-    /// The word used in the API, the database and the URLs.
+    /// Word in the API, the database and URLs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -38,7 +38,7 @@ impl Action {
         }
     }
 
-    /// The word on a button.
+    /// Label of a button.
     pub fn label(self) -> &'static str {
         match self {
             Self::Start => "Start",
@@ -49,18 +49,19 @@ impl Action {
         }
     }
 
-    /// Whether the action leaves its target awake. `restart` sets no state: it acts on what runs already.
+    /// Whether the action leaves its target awake. False for `restart`, which sets no state: it acts only on running
+    /// containers.
     pub fn wakes(self) -> bool {
         matches!(self, Self::Start | Self::Unpause)
     }
 
-    /// Whether a later reader can tell from this action alone which state was wanted (semantics: missed runs).
+    /// Whether the action alone determines a desired state (semantics: missed runs).
     pub fn sets_state(self) -> bool {
         self != Self::Restart
     }
 
-    /// Which of two schedules wins when both fire on one target in one minute; the smaller number wins.
-    /// Order: start and unpause, restart, pause, stop (semantics: same minute, same target).
+    /// Priority when two schedules fire on the same target in the same minute; the smaller number wins. Order: start
+    /// and unpause, restart, pause, stop (semantics: same minute, same target).
     pub fn clash_rank(self) -> u8 {
         match self {
             Self::Start | Self::Unpause => 0,
@@ -70,13 +71,13 @@ impl Action {
         }
     }
 
-    /// Whether a container cannot be as both want it: up, stopped or paused.
+    /// Whether the two actions have contradictory results: up, stopped or paused.
     pub fn undoes(self, other: Self) -> bool {
         let leaves_up = |action: Self| !action.reverses_order();
         self != other && !(leaves_up(self) && leaves_up(other))
     }
 
-    /// Whether steps go from the dependants down to what they depend on.
+    /// Whether dependants are acted on before their dependencies.
     pub fn reverses_order(self) -> bool {
         matches!(self, Self::Stop | Self::Pause)
     }
@@ -88,7 +89,7 @@ impl fmt::Display for Action {
     }
 }
 
-/// The text names no action.
+/// Error for a text that is not an action.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an action; use start, stop, restart, pause or unpause")]
 pub struct UnknownAction(pub String);

@@ -1,4 +1,4 @@
-//! Who did what, when, to what, with what outcome.
+//! Rows of the audit log: the actor, the instant, the event, the object and the outcome, with details stored as JSON.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use super::ids::AuditId;
 use super::run::ActorRef;
 use super::time::{Instant, serialize_instant};
 
-// Rows are only ever added; no secret is ever part of one.
+// Rows are only added, never changed, and hold no secret.
 /// One row of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = AuditJson)]
@@ -25,7 +25,7 @@ pub struct AuditRow {
     // `schedule`, `stack`, `container`, `run`, `user`, `session`, `settings`.
     pub object_type: String,
     pub object_id: Option<String>,
-    // The name at the time.
+    // The name at that time.
     pub object_name: String,
     // `ok`, `refused`, `failed`, or a run's terminal state.
     pub outcome: String,
@@ -34,22 +34,22 @@ pub struct AuditRow {
 }
 
 impl AuditRow {
-    /// It was done, all of it.
+    /// Whether the event succeeded completely.
     pub fn is_done(&self) -> bool {
         matches!(self.outcome.as_str(), "ok" | "succeeded")
     }
 
-    /// It did not end well.
+    /// Whether the event was refused or failed, at least in part.
     pub fn is_bad(&self) -> bool {
         matches!(self.outcome.as_str(), "refused" | "failed" | "partial" | "interrupted")
     }
 
-    /// The run it belongs to, where it is not about that run itself.
+    /// Run that the row belongs to; `None` for a row about a run itself.
     pub fn run(&self) -> Option<&str> {
         self.detail.run_id.as_deref().filter(|_| self.object_type != "run")
     }
 
-    /// Nothing of what it was done to was there before, or is now.
+    /// Whether no field has both an old and a new value, because the object is new or deleted.
     pub fn is_of_new_or_gone(&self) -> bool {
         self.detail.changes.iter().all(|change| change.old.is_none() || change.new.is_none())
     }

@@ -1,4 +1,4 @@
-//! What waits for what, as somebody said it: in the label that compose writes, or as an edge that people add.
+//! Dependencies between containers as written down: in the label of compose, or as an order edge that people add.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
@@ -16,13 +16,13 @@ words! {
     )]
     #[serde(rename_all = "snake_case")]
     pub enum Condition {
-        /// It runs.
+        /// The dependency runs.
         ServiceStarted,
-        /// Its health check passes.
+        /// The health check of the dependency passes.
         ServiceHealthy,
-        /// It ended with exit code 0.
+        /// The dependency ended with exit code 0.
         ServiceCompletedSuccessfully,
-        /// It no longer runs: how a stop waits for the dependants.
+        /// The container no longer runs. Only used by stops, which wait for the dependants.
         Stopped,
     }
 }
@@ -31,24 +31,24 @@ impl Condition {
     pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 }
 
-/// The label in which compose writes what a service depends on.
+/// Label in which compose writes the dependencies of a service.
 pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
-/// Items of one label that are read; compose files have a handful.
+/// Upper limit of the items read from one label; compose files have a handful.
 const MAX_ITEMS: usize = 256;
 
 /// One item of a `depends_on` label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependency {
-    /// The service's name.
+    /// Name of the service.
     pub service: String,
-    /// What must be so of it.
+    /// Condition that the service has to meet.
     pub condition: Condition,
-    /// Whoever depends on it restarts with it.
+    /// Whether the dependant restarts together with the service.
     pub restart: bool,
 }
 
-/// Reads a `depends_on` label in its three historical forms: `db,redis`, `db:service_healthy`,
-/// `db:service_healthy:true`. Answers the items and notes about what was odd.
+/// Parses a `depends_on` label in its three historical forms: `db,redis`, `db:service_healthy`,
+/// `db:service_healthy:true`. Returns the items, and notes about odd parts.
 ///
 /// ```
 /// use docknap::domain::{order, run::Condition};
@@ -94,7 +94,7 @@ pub fn parse_depends_on(label: &str) -> (Vec<Dependency>, Vec<String>) {
     (items, notes)
 }
 
-/// The first 40 characters, without control characters: for notes about hostile text.
+/// First 40 characters without control characters, for notes that quote hostile text.
 pub(super) fn excerpt(text: &str) -> String {
     let mut short: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
     if short.len() < text.len() {
@@ -103,14 +103,14 @@ pub(super) fn excerpt(text: &str) -> String {
     short
 }
 
-/// One edge: the dependant starts after the dependency, and stops before it.
+/// Order edge that a person added: the dependant starts after the dependency, and stops before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = EdgeJson, description = "An edge: the dependant starts after the dependency, and stops before it.")]
 pub struct AddedEdge {
     pub id: String,
     #[schema(value_type = String)]
     pub host: HostId,
-    // A stack, or the containers of a service.
+    // A stack, or all containers of a service.
     #[serde(rename = "dependant_type", serialize_with = "type_of")]
     #[schema(value_type = TargetType)]
     pub dependant: Subject,
@@ -123,7 +123,7 @@ pub struct AddedEdge {
     #[serde(rename = "dependency_id")]
     pub dependency_name: String,
     pub condition: Condition,
-    // `None` = the usual time.
+    // In seconds; `None` = the default.
     pub wait_seconds: Option<i64>,
     #[serde(skip)]
     pub author_id: Option<String>,
@@ -138,7 +138,7 @@ fn type_of<S: Serializer>(subject: &Subject, to: S) -> Result<S::Ok, S::Error> {
 }
 
 impl AddedEdge {
-    /// Whether both sides are containers of one stack, so that it orders the waves of a plan.
+    /// Whether both sides are containers of one stack; only then does the edge order the waves of a plan.
     pub fn is_within_a_stack(&self) -> bool {
         let project = |subject: &Subject| match subject {
             Subject::Container(ContainerIdentity::Service { project, .. }) => Some(project.clone()),

@@ -1,26 +1,26 @@
-//! A browser in words, from what it calls itself: `Firefox on Linux`.
+//! Short description of a browser from its `User-Agent` header, such as `Firefox on Linux`.
 //!
-//! Enough to tell one's own devices apart, and no more: browsers lie about the rest.
+//! The description is only precise enough to distinguish one's own devices, since the rest of the header is unreliable.
 
-/// What a browser runs on.
+/// Kind of device that a browser runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// A desk or a lap.
+    /// Desktop or laptop.
     Computer,
-    /// A hand.
+    /// Phone or tablet.
     Phone,
 }
 
-/// A browser in words.
+/// Description of a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
     /// `Firefox on Linux`.
     pub words: String,
-    /// What it runs on.
+    /// Kind of device.
     pub kind: Kind,
 }
 
-/// Marks of browsers in the order in which they are looked for: most carry the marks of those below them too.
+/// Substrings that identify browsers, in search order: most browsers also send the substrings of those below them.
 const BROWSERS: [(&str, &str); 10] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -33,7 +33,7 @@ const BROWSERS: [(&str, &str); 10] = [
     ("Chromium/", "Chromium"),
     ("Safari/", "Safari"),
 ];
-/// Marks of systems, likewise: Android says Linux too, and an iPhone says Mac OS X.
+/// Substrings that identify systems, in search order: Android also sends `Linux`, and an iPhone `Mac OS X`.
 const SYSTEMS: [(&str, &str, Kind); 7] = [
     ("iPhone", "iPhone", Kind::Phone),
     ("iPad", "iPad", Kind::Phone),
@@ -43,10 +43,10 @@ const SYSTEMS: [(&str, &str, Kind); 7] = [
     ("Mac OS X", "Mac", Kind::Computer),
     ("Linux", "Linux", Kind::Computer),
 ];
-/// Characters of a name of its own that are shown.
+/// Longest program name that is shown, in characters, for a `User-Agent` without a known browser or system.
 const LONGEST: usize = 30;
 
-/// The browser that calls itself `agent`.
+/// Description of the browser that sends `agent` as its `User-Agent`.
 ///
 /// `Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0` is `Firefox on Linux`.
 pub fn device(agent: &str) -> Device {
@@ -57,7 +57,7 @@ pub fn device(agent: &str) -> Device {
         (Some(browser), Some((_, system, _))) => format!("{browser} on {system}"),
         (Some(browser), None) => browser.to_owned(),
         (None, Some((_, system, _))) => format!("A browser on {system}"),
-        // `curl/8.5.0` and the like: the name in front.
+        // The program name at the beginning, as in `curl/8.5.0`.
         (None, None) => {
             let name = agent.split(['/', ' ', '(']).next().unwrap_or_default();
             let name: String = name
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_browser_is_told_by_its_own_mark_and_not_by_what_it_pretends() {
+    fn a_browser_is_identified_by_its_own_substring_among_those_of_others() {
         for (agent, words, kind) in [
             (
                 "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",

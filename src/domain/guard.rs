@@ -1,7 +1,7 @@
-//! What may hold back a stop, a pause or the sleep of a window for a while: a target that has only just come up, and
+//! Guards, which may delay a stop, a pause or the sleep of a window: for a target that came up only recently, and for
 //! one that is busy (rulings 7).
 //!
-//! Pure: the runner looks at containers and asks here what to do. Every wait has an end.
+//! Pure functions: the runner measures the containers and calls them for the decision. Every wait has an end.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use serde::{Deserialize, Serialize};
 use super::action::Action;
 use super::words::words;
 
-/// Time between two looks at a busy target (rulings 7).
+/// Time between two checks of a busy target (rulings 7).
 pub const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
-/// The longest minimum uptime, in minutes: a day.
+/// Largest minimum uptime, in minutes: one day.
 pub const MAX_UPTIME: i64 = 24 * 60;
-/// The highest CPU limit, in percent of one core: 64 cores.
+/// Largest CPU limit, in percent of one core: 64 cores.
 pub const MAX_CPU: i64 = 64 * 100;
-/// The shortest and the longest wait for a busy target, in minutes.
+/// Shortest and longest wait for a busy target, in minutes.
 pub const BUSY_WAIT: (i64, i64) = (5, 12 * 60);
-/// How long a busy target is waited for where nothing is said, in minutes.
+/// Default wait for a busy target, in minutes.
 pub const USUAL_BUSY_WAIT: i64 = 30;
 
 words! {
@@ -28,10 +28,10 @@ words! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum Then {
-        /// It is put to sleep all the same.
+        /// The target is put to sleep anyway.
         #[default]
         Go,
-        /// It is left awake this time.
+        /// The target stays awake this time.
         Skip,
     }
 }
@@ -52,38 +52,38 @@ pub struct Guard {
     pub then: Then,
 }
 
-/// How much one container is at work, by one look.
+/// CPU load of one container at one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// Its name.
+    /// Container name.
     pub container: String,
-    /// CPU in percent of one core, or why it could not be seen.
+    /// CPU in percent of one core, or the error of the measurement.
     pub cpu_percent: Result<i64, String>,
 }
 
-/// A wait, until the guard looks again.
+/// Wait until the next check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deferral {
-    /// When it looks again.
+    /// Next check.
     pub look_at: Timestamp,
-    /// Until when a busy target is waited for, once it was found busy.
+    /// End of the wait for a busy target, once it was found busy.
     pub busy_until: Option<Timestamp>,
-    /// Why, in words.
+    /// Explanation as shown to people.
     pub reason: String,
 }
 
-/// What one look at a target comes to.
+/// Result of one check of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes; what is worth remembering about it, in words, may be empty.
+    /// The target is put to sleep; the text is a remark to store, possibly empty.
     Go(String),
-    /// It waits.
+    /// The target waits.
     Later(Deferral),
-    /// It is left awake this time, for this reason.
+    /// The target stays awake this time, for this reason.
     Skip(String),
 }
 
-/// Two readings of the counters of one container and its machine, as `docker stats` takes them.
+/// Two readings of the CPU counters of a container and its machine, as `docker stats` takes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuSample {
     /// CPU time of the container, earlier and later.
@@ -95,7 +95,8 @@ pub struct CpuSample {
 }
 
 impl CpuSample {
-    /// Percent of one core, rounded, as `docker stats` shows it; `None` where no time passed between the readings.
+    /// CPU use in percent of one core, rounded, as `docker stats` shows it; `None` if no time passed between the
+    /// readings or a counter decreased.
     pub fn percent(&self) -> Option<i64> {
         let used = u128::from(self.used.1.checked_sub(self.used.0)?);
         let machine = u128::from(self.machine.1.checked_sub(self.machine.0).filter(|passed| *passed > 0)?);
@@ -105,30 +106,30 @@ impl CpuSample {
 }
 
 impl Guard {
-    /// Whether a guard has a say in an action: in what puts to sleep.
+    /// Whether guards apply to an action: only to those that put a target to sleep.
     pub fn applies_to(action: Action) -> bool {
         matches!(action, Action::Stop | Action::Pause)
     }
 
-    /// The CPU limit, in percent of one core, and how long a busy target is waited for.
+    /// CPU limit in percent of one core, and the longest wait for a busy target; `None` without a limit.
     pub fn busy(&self) -> Option<(i64, Duration)> {
         let wait = self.busy_wait_minutes.unwrap_or(USUAL_BUSY_WAIT);
         Some((self.busy_cpu_percent?, minutes(wait)))
     }
 
-    /// The longest wait, in minutes: for the uptime, and then for a busy target.
+    /// Longest total wait in minutes: for the uptime, and then for a busy target.
     pub fn longest_minutes(&self) -> i64 {
         let busy = self.busy_cpu_percent.map_or(0, |_| self.busy_wait_minutes.unwrap_or(USUAL_BUSY_WAIT));
         self.min_uptime_minutes.unwrap_or(0) + busy
     }
 
-    /// "may wait up to 40 min"
+    /// Short form: "may wait up to 40 min".
     pub fn in_short(&self) -> String {
         format!("may wait up to {} min", self.longest_minutes())
     }
 
-    /// "May wait up to 40 min: until it has been up 10 min, then while a container uses more than 20 % of a core; if it
-    /// still does, it goes all the same."
+    /// Full sentence: "May wait up to 40 min: until it has been up 10 min, then while a container uses more than 20 %
+    /// of a core; if one still does, it sleeps all the same."
     pub fn sentence(&self) -> String {
         let mut parts = Vec::new();
         if let Some(uptime) = self.min_uptime_minutes {
@@ -147,8 +148,9 @@ impl Guard {
         format!("May wait up to {} min: {}.", self.longest_minutes(), parts.join(", "))
     }
 
-    /// The wait of a target that has not been up long enough. `up` has the containers that are up, with since when;
-    /// `due` is when it was to sleep: the wait ends as long after that as the uptime is, whatever restarts meanwhile.
+    /// Wait of a target that has not been up for the minimum uptime; `None` if no wait is needed. `up` holds the
+    /// containers that are up, with their starts; `due` is the planned instant of the sleep. The wait ends at `due`
+    /// plus the minimum uptime at the latest, even if containers restart meanwhile.
     pub fn young<'a>(
         &self,
         up: impl IntoIterator<Item = (&'a str, Timestamp)>,
@@ -170,8 +172,8 @@ impl Guard {
         })
     }
 
-    /// What becomes of a target that was looked at. `busy_until` is the end of its wait, where it was found busy
-    /// before.
+    /// Result of a check with these loads. `busy_until` is the end of the wait if an earlier check found the target
+    /// busy.
     pub fn judge(
         &self,
         loads: &[Load],
@@ -212,7 +214,7 @@ impl Guard {
     }
 }
 
-/// What could not be seen, and counts as not busy.
+/// Remark about loads that could not be measured and count as not busy; empty if there are none.
 fn unseen(loads: &[Load]) -> String {
     let mut unseen =
         loads.iter().filter_map(|load| Some((&load.container, load.cpu_percent.as_ref().err()?)));
@@ -232,7 +234,7 @@ fn later(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// The time of day: no wait is longer than a day and a half, so the day is not in doubt.
+/// Time of day. The date is clear without it, since no wait is longer than a day and a half.
 fn clock(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%H:%M").to_string()
 }
@@ -265,7 +267,7 @@ mod tests {
             machine: (1_000, 1_000 + machine),
             cores,
         };
-        // Half of one core of four, over a second of each.
+        // Half of one core on a machine with four, over one second.
         assert_eq!(sample(500, 4_000, 4).percent(), Some(50));
         assert_eq!(sample(8_000, 4_000, 4).percent(), Some(800));
         assert_eq!(sample(0, 4_000, 4).percent(), Some(0));
@@ -287,13 +289,13 @@ mod tests {
         assert_eq!(young(&[("db", "20:00"), ("web", "22:50")], "23:20"), None);
         assert_eq!(young(&[("db", "20:00"), ("web", "22:30")], "23:00"), None, "just old enough");
         assert_eq!(young(&[], "23:00"), None);
-        // What restarts again and again holds it back by its own measure only.
+        // Repeated restarts extend the wait by no more than the minimum uptime.
         assert_eq!(young(&[("web", "23:19")], "23:20"), Some(at("23:30")));
         assert_eq!(young(&[("web", "23:29")], "23:30"), None);
     }
 
     #[test]
-    fn a_wait_says_for_what_and_until_when() {
+    fn the_reason_of_a_wait_names_its_cause_and_end() {
         let wait = guard(Some(30), None, Then::Go)
             .young([("web", at("22:50"))], at("23:00"), at("23:00"), &TimeZone::UTC)
             .expect("it waits");
@@ -332,7 +334,7 @@ mod tests {
         ] {
             let guard = guard(None, Some((20, 12)), then);
             let judge = |percent, now| guard.judge(&[load("web", percent)], until, at(now), &TimeZone::UTC);
-            // The last look is at the end itself.
+            // The last check is at the end of the wait itself.
             assert!(matches!(judge(21, "23:10"), Verdict::Later(wait) if wait.look_at == at("23:12")));
             assert_eq!(judge(21, "23:12"), end);
             assert_eq!(judge(21, "23:40"), end);
@@ -341,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_counts_as_not_busy() {
+    fn unmeasured_load_counts_as_not_busy() {
         let guard = guard(None, Some((20, 30)), Then::Skip);
         let unseen = |name: &str| Load { container: name.to_owned(), cpu_percent: Err("refused".to_owned()) };
         let judge = |loads: &[Load]| guard.judge(loads, None, at("23:00"), &TimeZone::UTC);
@@ -356,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_how_long_it_may_wait() {
+    fn summaries_name_the_longest_wait() {
         assert_eq!(guard(Some(10), Some((20, 30)), Then::Go).in_short(), "may wait up to 40 min");
         assert_eq!(
             guard(Some(10), None, Then::Go).sentence(),

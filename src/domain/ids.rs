@@ -1,7 +1,7 @@
-//! Identifiers: text, made by the application, sortable by the time they were made (`UUIDv7`).
+//! Identifiers: texts that the application creates, sortable by their creation time (`UUIDv7`).
 //!
-//! A type per noun, so that a run's id cannot be passed where a schedule's is wanted. The database stores them as
-//! TEXT on both engines.
+//! Each kind of object has its own type, so that a run's id cannot be passed where a schedule's id is expected. The
+//! database stores all of them as TEXT on both engines.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ macro_rules! id {
         pub struct $name(pub String);
 
         impl $name {
-            /// The id as stored and shown.
+            /// The id as text, as stored and shown.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -40,11 +40,11 @@ macro_rules! id {
 }
 
 id!(
-    /// A Docker Engine endpoint: an immutable slug chosen by an admin. `local` is the default one.
+    /// A Docker Engine endpoint: an immutable slug chosen by an admin. `local` is the default.
     HostId
 );
 id!(
-    /// A rule the user keeps.
+    /// A schedule.
     ScheduleId
 );
 id!(
@@ -56,7 +56,7 @@ id!(
     StepId
 );
 id!(
-    /// An address under which a calendar app fetches what is planned.
+    /// A secret URL under which a calendar app fetches the planned events.
     FeedId
 );
 id!(
@@ -64,11 +64,11 @@ id!(
     CalendarId
 );
 id!(
-    /// A wish that outranks the windows for a while.
+    /// A temporary desired state with priority over windows.
     OverrideId
 );
 id!(
-    /// A person with a login.
+    /// A user account.
     UserId
 );
 id!(
@@ -77,7 +77,7 @@ id!(
 );
 
 impl HostId {
-    /// The host of the first release: the Engine that `DOCKER_HOST` names.
+    /// The only host of the first release: the Engine that `DOCKER_HOST` names.
     pub fn local() -> Self {
         Self("local".to_owned())
     }

@@ -1,4 +1,5 @@
-//! What an Engine holds at one instant, as DockNap sees it: values only. How they are read is `docker`'s business.
+//! State of one Docker Engine at one instant: its containers and stacks, and the connection to it. These are values
+//! without I/O; the module `docker` reads them from the Engine, and every other layer works on them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -30,58 +31,58 @@ pub use labels::{awaits, identity, kind, restarts_with};
 pub use protection::{Guard, ProtectionRules};
 pub use ties::Tie;
 
-/// How the link to an Engine stands.
+/// Connection state of an Engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// Listed and streaming events.
+    /// The containers are listed and the event stream is open.
     Connected {
-        /// The API version spoken, such as `1.41`.
+        /// API version in use, such as `1.41`.
         api_version: String,
-        /// The Engine's own version, such as `20.10.24`.
+        /// Version of the Engine, such as `20.10.24`.
         engine_version: String,
     },
-    /// Never reached yet.
+    /// Initial state: no connection attempt has ended yet.
     Connecting,
-    /// Lost, or never reached; trying again with back-off.
+    /// The connection was lost or never established; retries continue with back-off.
     Unreachable {
-        /// What went wrong, in words, with what to do.
+        /// Error with its remedy, as shown to people.
         reason: String,
-        /// Since when.
+        /// Start of the outage.
         since: Timestamp,
     },
 }
 
-/// All containers of one Engine at one instant. Cheap to clone: pages hold one while they render.
+/// All containers of one Engine at one instant. Cheap to clone: a page holds a clone while it renders.
 #[derive(Clone, Debug)]
 pub struct Inventory {
-    /// The Engine.
+    /// Engine that the containers belong to.
     pub host: HostId,
-    /// How the link stands. Containers stay as last seen while it is down.
+    /// Connection state. While the connection is down, the containers stay as last read.
     pub link: Link,
-    /// Sorted by name.
+    /// Containers, sorted by name.
     pub containers: Arc<Containers>,
-    /// When the containers were last known to be right.
+    /// Last instant at which the containers were known to be current.
     pub seen_at: Option<Timestamp>,
-    /// The order that people added to what labels tell.
+    /// Order edges that people added to those from labels.
     pub added: Arc<Vec<AddedEdge>>,
-    /// What others were last seen to do to its containers.
+    /// Latest observed event of each container that no step of DockNap explains.
     pub traces: Arc<Traces>,
-    /// The daemon has been up since then at least, by its own clock; `None` where that is not known.
+    /// Instant since which the daemon has at least been up, by its own clock; `None` if unknown.
     pub up_since: Option<Timestamp>,
-    /// DockNap looked for itself among the containers: `None` where it runs outside Docker, or could not tell.
+    /// Result of DockNap's search for its own container.
     pub itself: SelfDetection,
 }
 
-/// Whether DockNap knows which container it is.
+/// Result of DockNap's search for its own container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SelfDetection {
-    /// It runs in this container.
+    /// DockNap runs in the container with this Docker id.
     Container(String),
-    /// It runs in one of these, which share a network, and cannot tell in which.
+    /// DockNap runs in one of these containers (Docker ids), which share a network. Which one is unknown.
     OneOf(BTreeSet<String>),
-    /// It does not run in a container.
+    /// DockNap does not run in a container.
     OutsideDocker,
-    /// It runs in some container, but in none that this Engine knows.
+    /// DockNap runs in a container that this Engine does not know.
     Unknown,
 }
 
@@ -90,15 +91,15 @@ words! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum StackStatus {
-        /// All that should run does.
+        /// Every counted container is running.
         Running,
-        /// Nothing runs.
+        /// Every counted container is stopped, or none is counted.
         Stopped,
-        /// Some of it runs.
+        /// The counted containers are in different states.
         Partial,
-        /// All that is up is paused.
+        /// Every counted container is paused.
         Paused,
-        /// The host is not connected.
+        /// The Engine is not connected.
         Unknown,
     }
 }
@@ -120,24 +121,24 @@ pub struct Counts {
 /// The containers of one compose project on one host.
 #[derive(Clone, Debug)]
 pub struct Stack {
-    /// The Engine.
+    /// Engine that the stack is on.
     pub host: HostId,
-    /// `com.docker.compose.project`, exactly.
+    /// Exact value of the label `com.docker.compose.project`.
     pub name: String,
-    /// Its key in URLs and element ids.
+    /// Key in URLs and element ids; see [`target::key`].
     pub key: String,
-    /// Status by the counts.
+    /// Status derived from the counts.
     pub status: StackStatus,
-    /// The worst health that counts.
+    /// Worst health among the ordinary containers.
     pub health: Health,
-    /// How many do what.
+    /// Number of containers by state.
     pub counts: Counts,
-    /// Its containers, sorted by name, left-alone kinds included.
+    /// All containers of the stack, sorted by name, including one-offs, hooks and swarm tasks.
     pub containers: Vec<Arc<Container>>,
 }
 
 impl Inventory {
-    /// An inventory that has seen nothing yet.
+    /// Inventory before the first connection.
     pub fn empty(host: HostId) -> Self {
         Self {
             host,
@@ -151,12 +152,12 @@ impl Inventory {
         }
     }
 
-    /// Whether what it says is current.
+    /// Whether the Engine is connected, and the containers therefore current.
     pub fn is_connected(&self) -> bool {
         matches!(self.link, Link::Connected { .. })
     }
 
-    /// The stacks, sorted by name.
+    /// All stacks, sorted by name.
     pub fn stacks(&self) -> Vec<Stack> {
         let mut members: HashMap<&str, Vec<Arc<Container>>> = HashMap::new();
         for container in self.containers.iter() {
@@ -170,29 +171,29 @@ impl Inventory {
         stacks
     }
 
-    /// One stack by its exact name.
+    /// Stack with exactly this name.
     pub fn stack(&self, name: &str) -> Option<Stack> {
         let containers: Vec<_> = self.containers.of_stack(name).into_iter().cloned().collect();
         if containers.is_empty() { None } else { Some(self.stack_of(name, containers)) }
     }
 
-    /// Whether there is a stack of that exact name.
+    /// Whether a stack with exactly this name exists.
     pub fn has_stack(&self, name: &str) -> bool {
         self.containers.has_stack(name)
     }
 
-    /// The containers without a stack, sorted by name.
+    /// Containers without a stack, sorted by name.
     pub fn loose(&self) -> Vec<Arc<Container>> {
         self.containers.iter().filter(|container| container.stack().is_none()).cloned().collect()
     }
 
-    /// One container by its exact name.
+    /// Container with exactly this name.
     pub fn by_name(&self, name: &str) -> Option<&Arc<Container>> {
         self.containers.iter().find(|container| container.name == name)
     }
 
-    /// The container that now bears an identity. While compose re-creates one, and after it was cut off in that, there
-    /// are two of a triple, one of them named `<12 hex>_name`: see [`standing`].
+    /// Ordinary container that has this identity now. During a re-creation by compose, and after an interrupted one,
+    /// two containers have the same label triple, one of them named `<12 hex>_name`; [`standing`] selects one.
     pub fn by_identity(&self, identity: &ContainerIdentity) -> Option<&Arc<Container>> {
         self.containers
             .with_identity(identity)
@@ -201,29 +202,32 @@ impl Inventory {
             .min_by_key(|container| standing(container.state, &container.name))
     }
 
-    /// The container of a key: of two that bear one identity, the one that counts.
+    /// Container with this key; of two containers with one identity, the one that [`standing`] selects.
     pub fn by_key(&self, key: &str) -> Option<&Arc<Container>> {
         let found = self.containers.iter().find(|container| container.key() == key)?;
         self.by_identity(&found.identity).or(Some(found))
     }
 
-    /// The ordinary and the left-alone containers a target names now, sorted by name; of the ordinary ones one per
-    /// identity. Empty where it names nothing.
+    /// Containers that a target includes now, sorted by name; empty if the target does not exist. Ordinary containers
+    /// are included once per identity. A stack also includes its one-offs, hooks and swarm tasks.
     pub fn members(&self, subject: &Subject) -> Vec<Arc<Container>> {
         match subject {
             Subject::Stack(name) => {
                 let all = self.containers.of_stack(name);
                 let replicas = replicas(all.iter().copied());
-                all.into_iter().filter(|one| !one.is_ordinary() || holds(&replicas, one)).cloned().collect()
+                all.into_iter()
+                    .filter(|one| !one.is_ordinary() || contains_same(&replicas, one))
+                    .cloned()
+                    .collect()
             }
             Subject::Container(identity) => self.by_identity(identity).cloned().into_iter().collect(),
         }
     }
 
-    /// A one-shot that did its work; it counts neither as up nor as down (product: words).
+    /// Whether a container is a completed one-shot, which counts neither as up nor as stopped (product: words).
     ///
-    /// A container outside a stack is never completed, only stopped. Who asks of many containers makes one
-    /// [`Completion`] per stack.
+    /// A container outside a stack is never completed, only stopped. Callers that check many containers build one
+    /// [`Completion`] per stack instead.
     pub fn is_completed(&self, container: &Container) -> bool {
         container.looks_completed()
             && container
@@ -231,14 +235,14 @@ impl Inventory {
                 .is_some_and(|stack| self.completion(self.containers.of_stack(stack), false).holds(container))
     }
 
-    /// Whether a service of its stack waits for it to complete.
+    /// Whether a service of the container's stack waits for its completion.
     pub fn is_awaited(&self, container: &Container) -> bool {
         let members = container.stack().map(|stack| self.containers.of_stack(stack)).unwrap_or_default();
         self.completion(members, false).awaits(container)
     }
 
-    /// What tells one-shots that did their work from what was stopped, for the members of one stack, of which some nap
-    /// or none.
+    /// Distinguishes completed one-shots from stopped containers among the members of one stack. `naps` says whether
+    /// one of the members naps.
     pub fn completion<'a>(
         &'a self,
         members: impl IntoIterator<Item = &'a Arc<Container>>,
@@ -247,8 +251,9 @@ impl Inventory {
         Completion::of(members, naps, &self.traces)
     }
 
-    /// Whether a start of the daemon may have started a container that was put to sleep at `since`, rather than
-    /// somebody. A daemon that has been up since then did not, nor one that came up long before (rulings 72).
+    /// Whether a daemon start, rather than a person, may have started a container that was put to sleep at `since`
+    /// (rulings 72). This is excluded if the daemon has been up since before `since`, or if the container started long
+    /// after the daemon.
     pub fn may_have_revived(&self, container: &Container, since: Timestamp) -> bool {
         let by_then = |started| self.up_since.is_none_or(|up| up > since && started <= up + COMES_UP);
         container.restart_policy != RestartPolicy::No
@@ -271,7 +276,7 @@ impl Inventory {
     }
 }
 
-/// The ordinary containers, one per identity: the one that counts.
+/// Ordinary containers, one per identity, as [`standing`] selects them.
 fn replicas<'a>(containers: impl IntoIterator<Item = &'a Arc<Container>>) -> Vec<Arc<Container>> {
     let rank = |container: &'a Container| standing(container.state, &container.name);
     let mut chosen: BTreeMap<&ContainerIdentity, &Arc<Container>> = BTreeMap::new();
@@ -284,7 +289,7 @@ fn replicas<'a>(containers: impl IntoIterator<Item = &'a Arc<Container>>) -> Vec
     chosen.into_values().cloned().collect()
 }
 
-fn holds(chosen: &[Arc<Container>], one: &Arc<Container>) -> bool {
+fn contains_same(chosen: &[Arc<Container>], one: &Arc<Container>) -> bool {
     chosen.iter().any(|container| Arc::ptr_eq(container, one))
 }
 
@@ -305,7 +310,7 @@ fn count(containers: &[Arc<Container>], traces: &Traces) -> Counts {
     counts
 }
 
-/// The status of a stack whose host is connected.
+/// Status of a stack whose Engine is connected.
 pub(crate) fn status(counts: Counts) -> StackStatus {
     if counts.total == 0 || counts.stopped == counts.total {
         StackStatus::Stopped

@@ -1,4 +1,4 @@
-//! A stack or container that somebody wants never touched.
+//! Locks: stacks and containers that a person has excluded from every action of DockNap.
 
 use std::collections::BTreeMap;
 
@@ -6,26 +6,25 @@ use jiff::Timestamp;
 
 use super::target::{ContainerIdentity, Subject, Target};
 
-/// The longest reason, in characters.
+/// Longest reason, in characters.
 pub const MAX_REASON: usize = 500;
 
-/// One lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lock {
-    /// What is locked.
+    /// Locked stack or container.
     pub target: Target,
-    /// Its name when it was locked.
+    /// Display name at the time of locking.
     pub target_name: String,
-    /// Why; may be empty.
+    /// Reason; may be empty.
     pub reason: String,
-    /// The account that locked it.
+    /// Account of the author; `None` if there is none.
     pub author_id: Option<String>,
     pub author: String,
     pub created_at: Timestamp,
 }
 
 impl Lock {
-    /// In a sentence's end: "locked by olga: the migration runs".
+    /// Text for the end of a sentence: "locked by olga: the migration runs".
     pub fn sentence(&self) -> String {
         match self.reason.as_str() {
             "" => format!("locked by {}", self.author),
@@ -34,17 +33,17 @@ impl Lock {
     }
 }
 
-/// The locks of one host: what is locked, with the sentence that says why.
+/// Locks of one host, by target, each as the text of [`Lock::sentence`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Locks(BTreeMap<Subject, String>);
 
 impl Locks {
-    /// Of these, which are all of one host.
+    /// Builds the map; all `locks` must be of one host.
     pub fn of<'a>(locks: impl Iterator<Item = &'a Lock>) -> Self {
         Self(BTreeMap::from_iter(locks.map(|lock| (lock.target.subject.clone(), lock.sentence()))))
     }
 
-    /// Why a container is locked: by itself, else with its stack.
+    /// Text of the lock on the container itself, else of the lock on its stack; `None` if neither is locked.
     pub fn reason(&self, identity: &ContainerIdentity, stack: Option<&str>) -> Option<&str> {
         if self.0.is_empty() {
             return None;

@@ -1,23 +1,25 @@
-//! When two schedules can meet at all: by the minutes of their weeks, and whole near a change of the clock.
+//! Quick test for the times at which two schedules can coincide at all: compares the minutes of their weeks, and
+//! excludes nothing near a clock change.
 //!
-//! Most schedules beside each other never meet, and to see that fire by fire takes 400 days of them. But between two
-//! changes of their clocks both say the same each week, so one look at a week rules out months.
+//! Most pairs of schedules never coincide, and proving that fire by fire takes 400 days of fires. Between two clock
+//! changes, however, both repeat every week, so the comparison of one week excludes months at once.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::domain::time::{from_ms, to_ms};
 
-/// Hours of a week.
+/// Hours in a week.
 const HOURS: usize = 7 * 24;
-/// Minutes of a week.
+/// Minutes in a week.
 const WEEK: i64 = 7 * 24 * 60;
-/// The bits of an hour.
+/// Bit mask of all minutes in an hour.
 const HOUR: u64 = (1 << 60) - 1;
-/// So near a change of the clock times may be left out or come twice, in seconds. Changes by more are not ruled out.
+/// Distance from a clock change, in seconds, within which times may be left out or occur twice. A pair with a larger
+/// clock change is not excluded at all.
 const NEAR: i64 = 3 * 3600;
 
-/// Minutes of a week on the wall clock, Monday 00:00 first.
+/// Set of minutes in a week on the wall clock. Minute 0 is Monday 00:00.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Minutes(Box<[u64; HOURS]>);
 
@@ -28,26 +30,26 @@ impl Default for Minutes {
 }
 
 impl Minutes {
-    /// Adds minutes of one hour, bit n being minute n; `day` counts from Monday.
+    /// Adds minutes of one hour, bit n for minute n. `day` counts from Monday.
     pub fn add_of_hour(&mut self, day: usize, hour: usize, minutes: u64) {
         if let Some(bits) = self.0.get_mut(day * 24 + hour) {
             *bits |= minutes & HOUR;
         }
     }
 
-    /// Adds `length` minutes from one on, over the week's end too.
+    /// Adds `length` minutes from minute `from` on, wrapping around at the end of the week.
     pub fn add(&mut self, from: i64, length: i64) {
         let until = from + length.min(WEEK);
         let mut minute = from;
         while minute < until {
-            let many = (60 - minute.rem_euclid(60)).min(until - minute);
-            let bits = HOUR >> (60 - many) << minute.rem_euclid(60);
+            let count = (60 - minute.rem_euclid(60)).min(until - minute);
+            let bits = HOUR >> (60 - count) << minute.rem_euclid(60);
             self.0[hour_of(minute)] |= bits;
-            minute += many;
+            minute += count;
         }
     }
 
-    /// All the others.
+    /// The complement: all other minutes.
     #[must_use]
     pub fn others(mut self) -> Self {
         for bits in self.0.iter_mut() {
@@ -56,8 +58,7 @@ impl Minutes {
         self
     }
 
-    /// Those of a day that counts from Monday, as stretches: the minute of the day at which each begins and the one at
-    /// which it ends, in order and apart.
+    /// Minutes of a day (counted from Monday) as half-open ranges of minutes of the day, in order and not adjacent.
     pub fn of_day(&self, day: usize) -> Vec<(i16, i16)> {
         let mut stretches: Vec<(i16, i16)> = Vec::new();
         let hours = self.0.iter().skip(day * 24).take(24);
@@ -77,7 +78,7 @@ impl Minutes {
         stretches
     }
 
-    /// Whether both have an instant, where the other's clock is ahead of this one's by so many minutes.
+    /// Whether both sets contain a common instant, if the clock of `other` is ahead by `ahead` minutes.
     fn meet(&self, other: &Self, ahead: i64) -> bool {
         let shift = ahead.rem_euclid(60);
         (0..WEEK).step_by(60).any(|minute| {
@@ -88,22 +89,22 @@ impl Minutes {
     }
 }
 
-/// The place of a minute's hour.
+/// Index of the hour that contains a minute.
 fn hour_of(minute: i64) -> usize {
     usize::try_from(minute.rem_euclid(WEEK) / 60).unwrap_or_default()
 }
 
-/// What says the same each week, but where the clock of its zone is changed.
+/// A schedule that repeats every week, except near the clock changes of its zone.
 #[derive(Clone, Debug)]
 pub struct Week<'a> {
-    /// Its minutes, or more.
+    /// Minutes of the schedule, or a superset.
     pub minutes: Minutes,
-    /// The zone of its clock.
+    /// Zone of the wall clock.
     pub zone: &'a TimeZone,
 }
 
-/// The stretches of (`after`, `until`] in which both may have an instant, each without its start and with its end; in
-/// order. In what lies between them they have none.
+/// The time ranges within (`after`, `until`] in which both schedules may have a common instant, each without its start
+/// and with its end; in order. Outside of them they have none.
 pub fn stretches(
     one: &Week<'_>,
     other: &Week<'_>,
@@ -112,7 +113,7 @@ pub fn stretches(
 ) -> Vec<(Timestamp, Timestamp)> {
     let second = |at: Timestamp| to_ms(at).div_euclid(1000);
     let instant = |second: i64| from_ms(second.saturating_mul(1000));
-    // Before this one everything is decided.
+    // `from`: everything before it is decided.
     let (mut from, end) = (second(after), second(until));
     let mut changes: Vec<i64> = Vec::new();
     for zone in [one.zone, other.zone] {
@@ -122,7 +123,7 @@ pub fn stretches(
     changes.sort_unstable();
     changes.dedup();
     let mut open: Vec<(i64, i64)> = Vec::new();
-    let mut tell = |from: i64, until: i64| match open.last_mut() {
+    let mut push = |from: i64, until: i64| match open.last_mut() {
         Some(last) if last.1 == from => last.1 = until,
         _ => open.push((from, until)),
     };
@@ -140,12 +141,12 @@ pub fn stretches(
             }
             before = Some(offsets);
             if one.minutes.meet(&other.minutes, (offsets[1] - offsets[0]) / 60) {
-                tell(from, near);
+                push(from, near);
             }
             from = near;
         }
         if from < past {
-            tell(from, past);
+            push(from, past);
             from = past;
         }
     }
@@ -171,11 +172,11 @@ mod tests {
         let nine = minutes(&[(9 * 60, 1)]);
         assert!(nine.meet(&minutes(&[(9 * 60, 1)]), 0));
         assert!(!nine.meet(&minutes(&[(9 * 60 + 1, 300)]), 0));
-        // Kathmandu is 5 hours and 45 minutes ahead.
+        // A clock that is ahead by 5 hours and 45 minutes, as in Kathmandu.
         assert!(nine.meet(&minutes(&[(14 * 60 + 45, 1)]), 345));
         assert!(!nine.meet(&minutes(&[(14 * 60 + 44, 1)]), 345));
         assert!(minutes(&[(14 * 60 + 45, 1)]).meet(&nine, -345));
-        // Over the week's end.
+        // Across the end of the week.
         assert!(minutes(&[(WEEK - 1, 1)]).meet(&minutes(&[(59, 1)]), 60));
         assert!(minutes(&[(WEEK - 30, 60)]).meet(&minutes(&[(29, 1)]), 0));
         assert!(!minutes(&[(WEEK - 30, 60)]).meet(&minutes(&[(30, 1)]), 0));
@@ -185,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_day_is_told_minute_by_minute(
+        fn ranges_of_a_day_match_its_minutes(
             parts in proptest::collection::vec((0..WEEK, 1_i64..3000), 0..12),
             inverted in any::<bool>(),
         ) {
@@ -197,15 +198,15 @@ mod tests {
             let minutes = if inverted { minutes(&parts).others() } else { minutes(&parts) };
             for (day, expected) in one_by_one.iter().enumerate() {
                 let stretches = minutes.of_day(day);
-                let told = (0_i16..1440).map(|at| stretches.iter().any(|(from, to)| (*from..*to).contains(&at)));
-                prop_assert_eq!(told.collect::<Vec<_>>(), expected.to_vec());
+                let found = (0_i16..1440).map(|at| stretches.iter().any(|(from, to)| (*from..*to).contains(&at)));
+                prop_assert_eq!(found.collect::<Vec<_>>(), expected.to_vec());
                 prop_assert!(stretches.windows(2).all(|two| two[0].1 < two[1].0));
             }
         }
     }
 
     #[test]
-    fn only_what_is_near_a_change_is_left_of_what_never_meets() {
+    fn schedules_that_never_meet_leave_only_times_near_a_clock_change() {
         let zone = TimeZone::get("Europe/Berlin").expect("a zone");
         let week = |parts| Week { minutes: minutes(parts), zone: &zone };
         let at = |text: &str| text.parse::<Timestamp>().expect("an instant");

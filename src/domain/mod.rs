@@ -1,5 +1,5 @@
-//! What DockNap knows without asking anyone: no async, no I/O, no clock. `now`, zones and inventories are arguments,
-//! results are values.
+//! The rules of DockNap as pure code: no async, no I/O, no clock. Functions take the current instant, time zones and
+//! inventories as arguments and return values. All other layers build on this one.
 
 pub mod action;
 pub mod applied;

@@ -1,4 +1,5 @@
-//! What sleeps while something that needs it is awake (semantics §4): told before it happens.
+//! Foresees gaps: containers that sleep while another container that depends on them is awake (semantics §4), so that a
+//! page can warn before that happens.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -11,28 +12,28 @@ use super::order::{self, added};
 use super::overrides::{DesiredState, Place};
 use super::target::{ContainerIdentity, Subject, Target};
 
-/// How far is looked ahead, in days: windows repeat by the week.
+/// Look-ahead in days. Windows repeat every week.
 const DAYS: i64 = 7;
-/// Changes of one container looked at, at most.
+/// Upper limit of the state changes considered for one container.
 const MOST_CHANGES: usize = 256;
 
-/// A time at which a container sleeps and another one that needs it does not.
+/// A time range in which a container sleeps and another one that depends on it does not.
 #[derive(Clone, Debug)]
 pub struct Gap {
-    /// When it begins, or now.
+    /// Start of the gap, or the current instant if it has started.
     pub at: Timestamp,
-    /// What is awake.
+    /// Container that is awake.
     pub dependant: Arc<Container>,
-    /// What it needs.
+    /// Container that sleeps.
     pub dependency: Arc<Container>,
 }
 
-/// Who needs whom on a host: first who needs, then what.
+/// Dependencies on a host, as pairs (dependant, dependency).
 #[derive(Debug, Default)]
 pub struct Pairs(Vec<(Arc<Container>, Arc<Container>)>);
 
 impl Pairs {
-    /// Those of a host of which one or both are of `targets`.
+    /// Pairs on the host of `inventory` of which at least one side belongs to `targets`.
     pub fn about<'a>(targets: impl IntoIterator<Item = &'a Target>, inventory: &Inventory) -> Self {
         let (mut stacks, mut containers) = (HashSet::new(), HashSet::new());
         for target in targets.into_iter().filter(|target| target.host == inventory.host) {
@@ -42,7 +43,7 @@ impl Pairs {
             };
         }
         let all = &inventory.containers;
-        // Only a shared network reaches beyond a stack.
+        // Only a shared network can connect containers of different stacks.
         let reaches_out = all.iter().any(|one| one.network_mode.starts_with("container:"));
         let members: Vec<Arc<Container>> = if reaches_out {
             all.to_vec()
@@ -66,7 +67,7 @@ impl Pairs {
         let is_meant = |one: &Container| {
             one.stack().is_some_and(|name| stacks.contains(name)) || containers.contains(&one.identity)
         };
-        // What has done its work needs nothing any more; what is never touched does not sleep.
+        // A completed one-shot needs nothing any more, and a protected container never sleeps.
         pairs.retain(|(dependant, dependency)| {
             (is_meant(dependant) || is_meant(dependency))
                 && dependant.is_ordinary()
@@ -77,7 +78,7 @@ impl Pairs {
         Self(pairs.into_iter().map(|(a, b)| (Arc::clone(a), Arc::clone(b))).collect())
     }
 
-    /// The windows that decide about one of them.
+    /// Windows that decide about a container of the pairs.
     pub fn windows<'a>(&self, rules: &'a Rules) -> impl Iterator<Item = &'a WindowRule> {
         let sides = self.0.iter().flat_map(|(a, b)| [a, b]);
         let targets = sides.flat_map(|one| {
@@ -88,26 +89,26 @@ impl Pairs {
     }
 }
 
-/// Who needs whom on a host, and when the windows have each asleep. What it works out it keeps.
+/// Finds the gaps of a host from its dependencies and windows. Computed sleep times are cached.
 #[derive(Debug)]
 pub struct Needs<'a> {
     rules: &'a Rules,
     now: Timestamp,
     pairs: &'a Pairs,
-    /// Those of which windows on a target decide about one side or both.
+    /// Indexes of the pairs for which windows on the target decide about a side.
     of_target: HashMap<Target, Vec<usize>>,
-    courses: HashMap<ContainerIdentity, Vec<(Timestamp, bool)>>,
+    cached_changes: HashMap<ContainerIdentity, Vec<(Timestamp, bool)>>,
 }
 
 impl<'a> Needs<'a> {
-    /// By `rules`, which hold windows only: an override is nobody's plan.
+    /// Prepares the search. `rules` must hold windows only, since an override is temporary.
     pub fn new(rules: &'a Rules, pairs: &'a Pairs, now: Timestamp) -> Self {
         let mut of_target: HashMap<Target, Vec<usize>> = HashMap::new();
         for (at, (dependant, dependency)) in pairs.0.iter().enumerate() {
-            // Those that decide about one container are all on one target.
+            // All windows that decide about one container are on the same target.
             let sides = [dependant, dependency];
             let decides = sides.map(|one| rules.windows_for(Place::of(one)).first().map(|rule| &rule.target));
-            // What the same windows decide about sleeps at the same times, but for what is never touched.
+            // Two sides under the same windows sleep at the same times, unless one is protected.
             if decides[0] == decides[1] && dependant.protection.is_none() {
                 continue;
             }
@@ -118,18 +119,19 @@ impl<'a> Needs<'a> {
                 }
             }
         }
-        Self { rules, now, pairs, of_target, courses: HashMap::new() }
+        Self { rules, now, pairs, of_target, cached_changes: HashMap::new() }
     }
 
-    /// The first gap to which the windows on `target` have a share.
+    /// First gap of a pair about which windows on `target` decide.
     pub fn first_gap(&mut self, target: &Target) -> Option<Gap> {
         for at in self.of_target.get(target).cloned().unwrap_or_default() {
             let (dependant, dependency) = self.pairs.0[at].clone();
-            let needed = self.course(&dependency);
-            let awake = self.course(&dependant);
+            let needed = self.sleep_changes(&dependency);
+            let awake = self.sleep_changes(&dependant);
             let mut instants: Vec<Timestamp> = needed.iter().chain(&awake).map(|(at, _)| *at).collect();
             instants.sort();
-            let gap = instants.into_iter().find(|at| sleeps(&needed, *at) && !sleeps(&awake, *at));
+            let gap =
+                instants.into_iter().find(|at| is_asleep_at(&needed, *at) && !is_asleep_at(&awake, *at));
             if let Some(at) = gap {
                 return Some(Gap { at, dependant, dependency });
             }
@@ -137,28 +139,28 @@ impl<'a> Needs<'a> {
         None
     }
 
-    /// From when on it sleeps or does not, beginning now.
-    fn course(&mut self, container: &Container) -> Vec<(Timestamp, bool)> {
-        if let Some(known) = self.courses.get(&container.identity) {
+    /// Sleep changes of a container from now on, as (instant, sleeps from then on).
+    fn sleep_changes(&mut self, container: &Container) -> Vec<(Timestamp, bool)> {
+        if let Some(known) = self.cached_changes.get(&container.identity) {
             return known.clone();
         }
-        let mut course = vec![(self.now, false)];
-        // What is never touched stays awake, whatever its stack's window says.
+        let mut sleep_changes = vec![(self.now, false)];
+        // A protected container stays awake, whatever the window of its stack says.
         if container.protection.is_none() {
             let place = Place::of(container);
-            course[0].1 = self.rules.at(self.now).desired(place).wanted == Some(DesiredState::Asleep);
+            sleep_changes[0].1 = self.rules.at(self.now).desired(place).wanted == Some(DesiredState::Asleep);
             let until = self.now.checked_add((DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
             let changes = self.rules.transitions(place, self.now, until, MOST_CHANGES);
-            course.extend(
+            sleep_changes.extend(
                 changes.iter().map(|change| (change.at, change.wanted == Some(DesiredState::Asleep))),
             );
         }
-        self.courses.insert(container.identity.clone(), course.clone());
-        course
+        self.cached_changes.insert(container.identity.clone(), sleep_changes.clone());
+        sleep_changes
     }
 }
 
-fn sleeps(course: &[(Timestamp, bool)], at: Timestamp) -> bool {
-    let after = course.partition_point(|(from, _)| *from <= at);
-    after.checked_sub(1).is_some_and(|index| course[index].1)
+fn is_asleep_at(sleep_changes: &[(Timestamp, bool)], at: Timestamp) -> bool {
+    let after = sleep_changes.partition_point(|(from, _)| *from <= at);
+    after.checked_sub(1).is_some_and(|index| sleep_changes[index].1)
 }

@@ -1,45 +1,45 @@
-//! How long runs take: what is usual for a target and an action, and what is slower than that.
+//! Usual duration of runs of one action on one target, and the test for runs that take longer.
 
-/// How long runs took that did all they set out to do.
+/// Statistics of the durations of successful runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// How many runs it is drawn from.
+    /// Number of runs.
     pub runs: usize,
-    /// Half of them took no longer, in milliseconds.
+    /// Median duration in milliseconds.
     pub median_ms: i64,
-    /// Nine of ten took no longer, in milliseconds.
+    /// 90th percentile of the durations, in milliseconds.
     pub p90_ms: i64,
 }
 
-/// Fewer runs than these say nothing of what is usual.
-const ENOUGH: usize = 5;
-/// A run is slow only where somebody could notice, in milliseconds.
-const NOTICED_MS: i64 = 2_000;
+/// Smallest number of runs from which a usual duration is derived.
+const MIN_RUNS: usize = 5;
+/// Smallest excess over the median at which a run counts as slow, in milliseconds.
+const NOTICEABLE_MS: i64 = 2_000;
 
 impl Pace {
-    /// The pace of some runs, whose durations are in milliseconds, in any order; `None` where there are none.
+    /// Pace of runs with these durations in milliseconds, in any order; `None` without durations.
     pub fn of(durations: impl IntoIterator<Item = i64>) -> Option<Self> {
         let mut durations: Vec<i64> = durations.into_iter().collect();
         durations.sort_unstable();
-        // The nearest rank: a value that a run did take.
+        // Nearest rank: an actual duration, not an interpolated one.
         let at = |percent: usize| {
             durations.get((durations.len() * percent).div_ceil(100).saturating_sub(1)).copied()
         };
         Some(Self { runs: durations.len(), median_ms: at(50)?, p90_ms: at(90)? })
     }
 
-    /// Whether there are enough runs to call something usual.
+    /// Whether there are enough runs for a usual duration.
     pub fn is_known(&self) -> bool {
-        self.runs >= ENOUGH
+        self.runs >= MIN_RUNS
     }
 
-    /// Whether a run of that duration was slower than is usual: longer than nine of ten, half as long again as half of
-    /// them, and by more than a moment.
+    /// Whether a duration in milliseconds is unusually long: above the 90th percentile, above one and a half times the
+    /// median, and noticeably above the median.
     pub fn is_slow(&self, duration_ms: i64) -> bool {
         self.is_known()
             && duration_ms > self.p90_ms
             && duration_ms > self.median_ms + self.median_ms / 2
-            && duration_ms >= self.median_ms + NOTICED_MS
+            && duration_ms >= self.median_ms + NOTICEABLE_MS
     }
 }
 
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pace_is_made_of_durations_that_were_taken() {
+    fn a_pace_consists_of_actual_durations() {
         assert_eq!(Pace::of([]), None);
         assert_eq!(Pace::of([7]), Some(Pace { runs: 1, median_ms: 7, p90_ms: 7 }));
         assert_eq!(Pace::of([4, 1, 3, 2]), Some(Pace { runs: 4, median_ms: 2, p90_ms: 4 }));
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_is_what_stands_out() {
+    fn slow_runs_are_clear_outliers() {
         let usual = Pace::of([10_000, 11_000, 12_000, 11_500, 10_500]).expect("there are runs");
         assert!(!usual.is_slow(12_000) && !usual.is_slow(16_000), "somewhat longer is not slow");
         assert!(usual.is_slow(17_000));

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Roles of accounts and the permissions that they include.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Sees stacks, containers, schedules and runs; of labels those that are common, of the audit log its own rows.
+    /// Reads stacks, containers, schedules and runs, common labels only, and the account's own rows of the audit log.
     Viewer,
-    /// Also acts and keeps schedules.
+    /// Also acts on targets and edits schedules.
     Operator,
-    /// Also keeps users and settings.
+    /// Also edits users and settings.
     Admin,
 }
 
 impl Role {
-    /// Every role, weakest first.
+    /// All roles, weakest first.
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
 
-    /// The word used in the API and the database.
+    /// Word in the API and the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
@@ -52,24 +52,24 @@ impl FromStr for Role {
     }
 }
 
-/// The text names no role.
+/// Error for a text that is not a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("use viewer, operator or admin")]
 pub struct UnknownRole;
 
-/// What a service asks of its caller before it does anything.
+/// Permission that a service requires of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Permission {
-    /// Look at stacks, schedules and runs.
+    /// Read stacks, schedules and runs.
     View,
-    /// Start, stop, and keep schedules.
+    /// Act on targets and edit schedules.
     Operate,
-    /// Keep users, hosts and settings.
+    /// Edit users, hosts and settings.
     Administer,
 }
 
 impl Permission {
-    /// The weakest role that has it.
+    /// Weakest role that includes the permission.
     pub fn needs(self) -> Role {
         match self {
             Self::View => Role::Viewer,

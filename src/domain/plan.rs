@@ -1,4 +1,5 @@
-//! The ordered list of steps a request would take, in waves, with what is skipped and why. A value, not an action.
+//! Plan of a request: the steps in waves, and the skipped containers with the reasons. A plan is only a value; previews
+//! show it and the execution carries it out.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,11 +21,11 @@ use super::target::{self, ContainerIdentity, Subject};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = PlanJson)]
 pub struct Plan {
-    // In the order they would be issued.
+    // In the order of execution.
     pub steps: Vec<PlannedStep>,
     // Sorted by name.
     pub skipped: Vec<SkippedStep>,
-    // Whole sentences.
+    // Full sentences.
     pub warnings: Vec<String>,
 }
 
@@ -35,7 +36,7 @@ pub struct PlannedStep {
     /// From 1; steps of a wave go together.
     pub wave: u32,
     pub container: String,
-    // What survives its re-creation.
+    // Identity that survives a re-creation.
     #[serde(skip)]
     pub identity: ContainerIdentity,
     pub action: Action,
@@ -49,7 +50,7 @@ pub struct PlannedStep {
 pub struct SkippedStep {
     /// Its name.
     pub container: String,
-    /// What survives its re-creation.
+    /// Identity that survives a re-creation.
     #[serde(skip)]
     pub identity: ContainerIdentity,
     /// Why, in words: "already stopped", "protected: it is DockNap itself".
@@ -59,73 +60,73 @@ pub struct SkippedStep {
 }
 
 impl Plan {
-    /// Why it does nothing; `None` where it does something.
+    /// Explanation of a plan without steps; `None` if there are steps.
     pub fn idle(&self) -> Option<String> {
         let reasons = || self.skipped.iter().map(|skipped| &*skipped.reason);
         self.steps.is_empty().then(|| why_idle(reasons()))
     }
 
-    /// How many waves there are.
+    /// Number of waves.
     pub fn waves(&self) -> u32 {
         self.steps.iter().map(|step| step.wave).max().unwrap_or(0)
     }
 }
 
-/// Why nothing is done, from the reasons for which containers are left alone: each is told once, the first two of them.
+/// Explanation of an empty plan: the first two distinct ones of the skip reasons.
 pub fn why_idle<'a>(reasons: impl IntoIterator<Item = &'a str>) -> String {
-    let mut told: Vec<&str> = Vec::new();
+    let mut shown: Vec<&str> = Vec::new();
     for reason in reasons {
-        if told.len() < 2 && !told.contains(&reason) {
-            told.push(reason);
+        if shown.len() < 2 && !shown.contains(&reason) {
+            shown.push(reason);
         }
     }
-    if told.is_empty() { "there is nothing to do".to_owned() } else { told.join(", ") }
+    if shown.is_empty() { "there is nothing to do".to_owned() } else { shown.join(", ") }
 }
 
-/// How the reason begins where a wake finds nothing to wake.
+/// Prefix of the skip reason of a wake if no member naps.
 pub const NOTHING_NAPPED: &str = "nothing_napped";
 
-/// What a plan is made for.
+/// Input of [`plan`].
 #[derive(Clone, Copy, Debug)]
 pub struct PlanRequest<'a> {
-    /// The stack or container.
+    /// Stack or container to act on.
     pub subject: &'a Subject,
-    /// What is asked of it.
+    /// Requested action.
     pub action: Action,
-    /// What DockNap has put to sleep on the host.
+    /// Naps on the host.
     pub naps: &'a Naps,
-    /// For a start: what of the rest.
+    /// For a start: selection of the members to start.
     pub restore: Restore,
-    /// For a retry: act on these alone, and leave the rest as it is.
+    /// For a retry: the only members to act on; the others are skipped.
     pub only: Option<&'a HashSet<ContainerIdentity>>,
-    /// For an undo: what is done to each container; what is not among them is not for it.
+    /// For an undo: action for each container; members without an entry are skipped.
     pub undoes: Option<&'a HashMap<ContainerIdentity, Action>>,
-    /// For a start: members that nobody watched as they ended, and that are started all the same.
+    /// For a start: presumed one-shots to start anyway, although their end was not observed.
     pub also: &'a [ContainerIdentity],
-    /// Members that are left alone, with the reason.
+    /// Members to skip, with the reason.
     pub leave: &'a HashMap<ContainerIdentity, String>,
-    /// The zone in which sentences tell times.
+    /// Time zone of the times in sentences.
     pub zone: &'a TimeZone,
 }
 
-/// Which members a start is for (rulings 5).
+/// Selection of the members that a start acts on (rulings 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restore {
-    /// All that should run.
+    /// All members that should run.
     No,
-    /// What naps; without a nap in the target, all that should run. A scheduled start.
+    /// Napping members, or all members that should run if none naps. Used by scheduled starts.
     ElseAll,
-    /// What naps, and nothing else. The end of a window's sleep.
+    /// Napping members only. Used at the end of a window's sleep.
     Only,
 }
 
-/// The plan for a request, from what the Engine holds now.
+/// Plan of a request for the containers that the Engine has now.
 pub fn plan(request: PlanRequest<'_>, inventory: &Inventory) -> Plan {
     let members = inventory.members(request.subject);
-    let ground = Ground::new(request, inventory, &members);
+    let context = PlanContext::new(request, inventory, &members);
     let mut draft = Draft { plan: Plan::default(), chosen: Vec::new() };
     for member in &members {
-        match ground.decide(member) {
+        match context.decide(member) {
             Ok((action, because)) => {
                 draft.chosen.push(Chosen { member: Arc::clone(member), action, because });
             }
@@ -141,21 +142,21 @@ pub fn plan(request: PlanRequest<'_>, inventory: &Inventory) -> Plan {
     draft.plan
 }
 
-/// What decides about a member, besides the member itself.
-struct Ground<'a> {
+/// Inputs of the decision about a member, besides the member itself.
+struct PlanContext<'a> {
     request: PlanRequest<'a>,
     inventory: &'a Inventory,
-    /// The members that still nap.
+    /// Members that still nap.
     napping: HashSet<&'a ContainerIdentity>,
     completion: Completion<'a>,
-    /// The containers that bear the identity of a member beside it.
+    /// Other containers with the identity of a member.
     twins: HashMap<&'a ContainerIdentity, Vec<&'a Container>>,
 }
 
-/// What to do with a member, and why where that is not plain; or why nothing.
+/// Action on a member, with an explanation if needed; or the reason to skip it.
 type Decision = Result<(Action, Option<String>), String>;
 
-impl<'a> Ground<'a> {
+impl<'a> PlanContext<'a> {
     fn new(request: PlanRequest<'a>, inventory: &'a Inventory, members: &'a [Arc<Container>]) -> Self {
         let napping: HashSet<_> = members
             .iter()
@@ -177,7 +178,7 @@ impl<'a> Ground<'a> {
         Self { request, inventory, napping, completion, twins }
     }
 
-    /// The name of one that bears the identity of a member beside it and is so.
+    /// Name of another container with the member's identity whose state meets `is_so`.
     fn twin(&self, member: &Container, is_so: impl Fn(ContainerState) -> bool) -> Option<&'a str> {
         let twins = self.twins.get(&member.identity)?;
         twins.iter().find(|twin| is_so(twin.state)).map(|twin| twin.name.as_str())
@@ -229,7 +230,7 @@ impl<'a> Ground<'a> {
 
     fn decide_start(&self, member: &Container) -> Decision {
         match member.state {
-            // It runs in the place of the one that compose was to put there.
+            // The container that compose was replacing still runs instead of its successor.
             ContainerState::Running
                 if is_replaced_name(&member.name) && self.twin(member, |_| true).is_some() =>
             {
@@ -239,7 +240,7 @@ impl<'a> Ground<'a> {
             ContainerState::Removing | ContainerState::Dead => return Err("it is being removed".to_owned()),
             _ => {}
         }
-        // What is paused beside it was put to sleep with it.
+        // A paused twin was paused together with the member and does not prevent its start.
         if let Some(twin) = self.twin(member, |state| state.is_up() && state != ContainerState::Paused) {
             return Err(running_twin(twin));
         }
@@ -249,10 +250,10 @@ impl<'a> Ground<'a> {
         if !self.napping.contains(&member.identity) {
             match self.request.restore {
                 Restore::Only if self.napping.is_empty() => {
-                    return Err(format!("{NOTHING_NAPPED}: {}", self.not_ours(member)));
+                    return Err(format!("{NOTHING_NAPPED}: {}", self.not_napping_reason(member)));
                 }
-                Restore::Only => return Err(self.not_ours(member)),
-                Restore::ElseAll if !self.napping.is_empty() => return Err(self.not_ours(member)),
+                Restore::Only => return Err(self.not_napping_reason(member)),
+                Restore::ElseAll if !self.napping.is_empty() => return Err(self.not_napping_reason(member)),
                 Restore::ElseAll | Restore::No => {}
             }
         }
@@ -271,11 +272,11 @@ impl<'a> Ground<'a> {
         Ok((Action::Start, None))
     }
 
-    /// Why what does not nap is off, as far as somebody saw it.
-    fn not_ours(&self, member: &Container) -> String {
+    /// Skip reason of a member that does not nap: how its process ended, if that was observed.
+    fn not_napping_reason(&self, member: &Container) -> String {
         let trace = self.inventory.traces.get(&member.identity);
-        let told = trace.and_then(|trace| Some((trace, trace.ended_by_itself(member)?)));
-        match told {
+        let observed = trace.and_then(|trace| Some((trace, trace.ended_by_itself(member)?)));
+        match observed {
             Some((trace, by_itself)) => {
                 let at = trace.seen_at.to_zoned(self.request.zone.clone()).strftime("%H:%M on %Y-%m-%d");
                 let what = if by_itself { "it ended by itself" } else { "it was stopped by hand" };
@@ -285,8 +286,9 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// A one-shot that did its work. What naps was running when it was stopped. A container that is asked for by itself
-    /// is meant, and so is what a retry or an undo is for.
+    /// Whether a member is a completed one-shot that stays off. A napping member is none, since it was running when it
+    /// was stopped. The target of a request for one container is always acted on, and so are the members of a retry or
+    /// an undo.
     fn is_completed(&self, member: &Container) -> bool {
         matches!(self.request.subject, Subject::Stack(_))
             && self.request.only.is_none()
@@ -296,12 +298,12 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// Why a step does what it does where it acts on another one of the container's number too.
+/// Explanation of a step that also acts on another container with the same number.
 pub fn with_twin(twin: &str) -> String {
     format!("with {twin}, which bears the same number")
 }
 
-/// Why a container is not started beside another one of its number.
+/// Reason not to start a container while another one with the same number runs.
 pub fn running_twin(twin: &str) -> String {
     format!("{twin} runs and bears the same number: remove one of the two")
 }
@@ -332,8 +334,9 @@ impl Draft {
         self.chosen.iter().any(|chosen| chosen.member.identity == container.identity)
     }
 
-    /// After X (re)starts, what runs in X's network or another of its namespaces must be restarted to find it again
-    /// (rulings 13); after X restarts, so must what compose wrote `restart: true` on.
+    /// Adds the restarts that follow from the chosen steps. After a start or restart of X, the containers in X's
+    /// network or another of its namespaces must restart to find it again (rulings 13). After a restart of X, so must
+    /// those with `restart: true` on X.
     fn add_restarts(&mut self, inventory: &Inventory) {
         let mut with: HashMap<(&str, &str), Vec<&Arc<Container>>> = HashMap::new();
         for one in inventory.containers.iter() {
@@ -375,7 +378,7 @@ impl Draft {
             self.plan.warnings.push(format!("{} {warning}: it is protected ({reason})", dependant.name));
             return;
         }
-        // It was skipped as "already running", and now it is not.
+        // The dependant may have been skipped as "already running".
         self.plan.skipped.retain(|skipped| skipped.identity != dependant.identity);
         self.chosen.push(Chosen {
             member: Arc::clone(dependant),
@@ -384,9 +387,9 @@ impl Draft {
         });
     }
 
-    /// Puts what was chosen into waves, each step with what it waits for.
+    /// Sorts the chosen members into waves, and adds to each step what it waits for.
     fn order(&mut self, action: Action, members: &[Arc<Container>], inventory: &Inventory) {
-        // Edges are looked for among all members, so that a step can wait for the health of what runs already.
+        // The edges include all members, so that a step can wait for the health of a container that already runs.
         let mut nodes: Vec<Arc<Container>> =
             self.chosen.iter().map(|chosen| Arc::clone(&chosen.member)).collect();
         let chosen = nodes.len();
@@ -411,10 +414,10 @@ impl Draft {
         }
         for edge in &outer {
             let dependency = &nodes[edge.dependency];
-            match outside(dependency, edge.condition, inventory) {
-                Outside::Met => {}
-                Outside::Wait => waits[edge.dependant].push(wait(dependency, edge)),
-                Outside::Never => self.plan.warnings.push(format!(
+            match condition_state(dependency, edge.condition, inventory) {
+                ConditionState::Met => {}
+                ConditionState::Wait => waits[edge.dependant].push(wait(dependency, edge)),
+                ConditionState::Never => self.plan.warnings.push(format!(
                     "{} depends on {}, which stays off; it is not waited for",
                     nodes[edge.dependant].name, dependency.name
                 )),
@@ -425,7 +428,7 @@ impl Draft {
                 waits.extend(elsewhere(member, action.reverses_order(), inventory));
             }
         }
-        self.note_elsewhere(&nodes[..chosen], action, inventory);
+        self.warn_about_other_stacks(&nodes[..chosen], action, inventory);
         let mut steps: Vec<PlannedStep> = std::mem::take(&mut self.chosen)
             .into_iter()
             .zip(waves)
@@ -446,8 +449,8 @@ impl Draft {
         self.plan.steps = steps;
     }
 
-    /// What is waited for in other stacks, and is off now: it is not started for it.
-    fn note_elsewhere(&mut self, nodes: &[Arc<Container>], action: Action, inventory: &Inventory) {
+    /// Warns about dependencies in other stacks that are off now, since the plan does not start them.
+    fn warn_about_other_stacks(&mut self, nodes: &[Arc<Container>], action: Action, inventory: &Inventory) {
         if action != Action::Start {
             return;
         }
@@ -463,7 +466,7 @@ impl Draft {
         }
     }
 
-    /// What a person should know before saying yes.
+    /// Adds warnings about side effects, which a person should know before they confirm.
     fn warn(&mut self, request: PlanRequest<'_>, inventory: &Inventory) {
         let stepped: Vec<Arc<Container>> = self
             .plan
@@ -507,7 +510,7 @@ impl Draft {
         }
     }
 
-    /// A container acted on alone: who in its stack feels it.
+    /// Adds warnings about the dependants and dependencies of a single container in its stack.
     fn warn_neighbours(&mut self, action: Action, container: &Arc<Container>, inventory: &Inventory) {
         let Some(stack) = container.stack().and_then(|name| inventory.stack(name)) else { return };
         let (edges, _) = order::edges(&stack.containers, inventory);
@@ -542,15 +545,15 @@ fn wait(container: &Container, edge: &Edge) -> WaitFor {
     }
 }
 
-/// How long a container is waited for: as somebody said, else as long as its health check may take where that is longer
-/// than usual.
-fn seconds(container: &Container, condition: Condition, said: Option<i64>) -> Option<i64> {
+/// Time limit of a wait in seconds: `limit` of the edge, else the limit of the container's health check if that is
+/// longer than usual.
+fn seconds(container: &Container, condition: Condition, limit: Option<i64>) -> Option<i64> {
     let slow = container.health_patience > patience::USUAL && condition == Condition::ServiceHealthy;
-    said.or(slow.then_some(container.health_patience))
+    limit.or(slow.then_some(container.health_patience))
 }
 
-/// What a step of one stack waits for in others, by the order that people added. Who has something to wait for in its
-/// own plan comes later anyway.
+/// Waits of a step for containers of other stacks, by the edges that people added. Steps that already wait for a
+/// container of their own plan need none, since they come later anyway.
 fn elsewhere(member: &Container, reverses: bool, inventory: &Inventory) -> Vec<WaitFor> {
     let mut waits = Vec::new();
     for edge in inventory.added.iter().filter(|edge| !edge.is_within_a_stack()) {
@@ -572,23 +575,23 @@ fn elsewhere(member: &Container, reverses: bool, inventory: &Inventory) -> Vec<W
     waits
 }
 
-enum Outside {
+enum ConditionState {
     Met,
     Wait,
     Never,
 }
 
-/// How a condition on a container that is not itself a step stands.
-fn outside(dependency: &Container, condition: Condition, inventory: &Inventory) -> Outside {
+/// Whether a condition on a container without a step is met, can be waited for, or will not be met.
+fn condition_state(dependency: &Container, condition: Condition, inventory: &Inventory) -> ConditionState {
     let running = dependency.state == ContainerState::Running;
     let completed = inventory.is_completed(dependency);
     match condition {
-        Condition::Stopped => Outside::Met,
-        Condition::ServiceStarted if running || completed => Outside::Met,
-        Condition::ServiceCompletedSuccessfully if completed => Outside::Met,
-        Condition::ServiceCompletedSuccessfully if running => Outside::Wait,
-        Condition::ServiceHealthy if running && dependency.health == Health::Healthy => Outside::Met,
-        Condition::ServiceHealthy if running => Outside::Wait,
-        _ => Outside::Never,
+        Condition::Stopped => ConditionState::Met,
+        Condition::ServiceStarted if running || completed => ConditionState::Met,
+        Condition::ServiceCompletedSuccessfully if completed => ConditionState::Met,
+        Condition::ServiceCompletedSuccessfully if running => ConditionState::Wait,
+        Condition::ServiceHealthy if running && dependency.health == Health::Healthy => ConditionState::Met,
+        Condition::ServiceHealthy if running => ConditionState::Wait,
+        _ => ConditionState::Never,
     }
 }

@@ -1,9 +1,10 @@
-//! What windows and overrides do about each container: a pure look at what is wanted, what was last applied, and what
-//! others did meanwhile (semantics §2, rulings 3).
+//! Reconciliation: the decision about each container of a host under its windows and overrides, from the desired state,
+//! the last applied state and the changes by others (semantics §2, rulings 3). Pure functions; the scheduler records
+//! and carries out the results.
 //!
-//! A window acts when what it wants differs from what was *last applied*, never because the container differs. What
-//! others do inside a window is answered by the window's policy, and a container that Docker's restart policy brought
-//! back is put to sleep again.
+//! A window acts when its desired state differs from the *last applied* state, never because the container differs. The
+//! window's policy decides about changes that others make inside it, and a container that Docker's restart policy
+//! brought back is put to sleep again.
 
 use std::collections::HashMap;
 
@@ -18,138 +19,139 @@ use super::schedule::{Policy, Wake};
 use super::target::{self, ContainerIdentity};
 use super::window::Phase;
 
-/// What is known of one host when it is looked at.
+/// Input of the reconciliation of one host.
 #[derive(Debug)]
 pub struct ReconcileInput<'a> {
-    /// The rules, at this instant.
+    /// Rules, at the instant of the reconciliation.
     pub moment: &'a Moment<'a>,
-    /// What the Engine holds.
+    /// Containers of the Engine.
     pub inventory: &'a Inventory,
-    /// What was last applied.
+    /// Last applied states.
     pub applied: &'a AppliedStates,
-    /// What DockNap put to sleep.
+    /// Naps.
     pub naps: &'a Naps,
-    /// What others did since the last look, by container: the newest.
+    /// Latest external action on each container since the previous reconciliation.
     pub sighted: &'a HashMap<ContainerIdentity, ExternalAction>,
-    /// Containers of which a run of ours is open: what they do now is not judged.
+    /// Containers with an open run of DockNap; their current state is not compared.
     pub busy: &'a HashMap<ContainerIdentity, AtWork>,
-    /// The first look after the link came up: events may have been lost, so the containers themselves are judged.
+    /// Set at the first reconciliation after the connection came up: events may have been lost, so the states of the
+    /// containers decide.
     pub fresh: Option<Fresh>,
-    /// How far the Engine's clock, by which its time stamps are, is ahead of ours.
+    /// Lead of the Engine's clock, to which its time stamps refer, over DockNap's clock.
     pub ahead: SignedDuration,
-    /// Containers of which that look was put off, since a run of ours was at work on them.
+    /// Containers whose first comparison after a connection was deferred because of an open run.
     pub late: &'a HashMap<ContainerIdentity, Fresh>,
 }
 
-/// What open runs of ours are about to make of a container.
+/// Effects of DockNap's open runs on a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AtWork {
-    /// One puts it to sleep.
+    /// A run puts the container to sleep.
     pub sleeps: bool,
-    /// One wakes or restarts it.
+    /// A run wakes or restarts the container.
     pub wakes: bool,
 }
 
-/// The first look after the link came up.
+/// First reconciliation after the connection came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fresh {
-    /// Since when the link was down, by the Engine's clock; `None` at the start of the process.
+    /// Start of the outage, by the Engine's clock; `None` at the start of the process.
     pub lost_at: Option<Timestamp>,
 }
 
-/// What somebody else did to a container.
+/// Action of somebody else on a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExternalAction {
-    /// Started or unpaused it.
+    /// Started or unpaused the container.
     Woke,
-    /// Stopped or paused it on purpose.
+    /// Stopped or paused the container on purpose.
     Slept,
 }
 
-/// Why something is done to a container.
+/// Reason for an action on a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
-    /// What is wanted changed.
+    /// The desired state changed.
     Change,
-    /// The run that was to apply it failed, and the host is back.
+    /// The run for the desired state failed, and the host is connected again.
     Again,
-    /// Docker's restart policy brought it back.
+    /// Docker's restart policy started the container.
     DaemonRestart,
-    /// Policy `enforce`: somebody else changed it, and the grace is over.
+    /// Policy `enforce`: somebody else changed the container, and the grace period is over.
     PutBack,
-    /// A nap or a wake is at its end: it becomes as it was before.
+    /// A nap or wake with an end is over: the container returns to its earlier state.
     Ended,
 }
 
-/// What is done about one container.
+/// Decision about one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Remember that it is so; nothing is done.
+    /// Record the state as applied, without an action.
     Accept(Applied),
-    /// Put it to sleep, or wake it.
+    /// Put the container to sleep, or wake it.
     Act {
-        /// Which of the two.
+        /// Requested phase.
         phase: Phase,
         cause: Cause,
-        /// What is remembered.
+        /// State to record.
         applied: Applied,
     },
-    /// Policy `respect`: what somebody else did stays until the next edge, or as long as nothing else is wanted.
+    /// Policy `respect`: the change by somebody else stays until the next edge, or as long as the desired state does
+    /// not change.
     Respect {
-        /// What they made of it.
+        /// Phase after that change.
         phase: Phase,
-        /// Awake: it napped until then. Asleep: that puts it back to the nap that it was woken from, which its windows
-        /// want.
+        /// If awake: whether the container napped until then. If asleep: whether the change restores the nap from which
+        /// the container was woken, and which its windows request.
         nap: bool,
-        /// Docker told of it as it happened, rather than that it was found so later.
+        /// Whether an event reported the change when it happened, as opposed to a later comparison.
         is_seen: bool,
     },
-    /// Policy `observe`: it is only recorded.
+    /// Policy `observe`: the change by somebody else is only recorded.
     Observe {
-        /// What they made of it.
+        /// Phase after that change.
         phase: Phase,
-        /// As of [`Verdict::Respect`].
+        /// As in [`Verdict::Respect`].
         is_seen: bool,
     },
-    /// Policy `enforce`: it was put back often enough; somebody should look.
+    /// Policy `enforce`: the limit of put-backs is reached; a person should look.
     GiveUp(Applied),
-    /// Nothing says any more what it should be.
+    /// No rule applies any more.
     Forget,
 }
 
-/// A container with what is done about it.
+/// Container with the decision about it.
 #[derive(Clone, Debug)]
 pub struct Finding<'a> {
     pub identity: ContainerIdentity,
-    /// What is done.
     pub verdict: Verdict,
-    /// What is wanted of it, and by whom.
+    /// Desired state, with the rule that decided.
     pub desired: Desired<'a>,
 }
 
 impl<'a> ReconcileInput<'a> {
-    /// What is done about every container of the host. Containers that are left alone, protected, or as they should
-    /// be are not among the answers.
+    /// Decisions about the containers of the host. Containers that are excluded, protected or already as desired have
+    /// none.
     pub fn findings(&self) -> Vec<Finding<'a>> {
         let mut found = Vec::new();
         for container in self.inventory.containers.iter() {
             let is_ours = container.is_ordinary()
                 && container.protection.is_none()
                 && target::unschedulable_name(&container.name).is_none()
-                // While compose re-creates one there are two; the plain name counts.
+                // During a re-creation by compose, two containers have one identity, and only one of them counts.
                 && self.inventory.by_identity(&container.identity).is_some_and(|one| one.id == container.id);
             if !is_ours {
                 continue;
             }
             let desired = self.moment.desired(Place::of(container));
-            if let Some(verdict) = self.judge(container, &desired) {
+            if let Some(verdict) = self.decide(container, &desired) {
                 found.push(Finding { identity: container.identity.clone(), verdict, desired });
             }
         }
         found
     }
 
-    fn judge(&self, container: &Container, desired: &Desired<'_>) -> Option<Verdict> {
+    fn decide(&self, container: &Container, desired: &Desired<'_>) -> Option<Verdict> {
         let applied = self.applied.get(&container.identity);
         let phase = match desired.wanted {
             None => return applied.map(|applied| self.end(container, desired, applied)),
@@ -158,13 +160,13 @@ impl<'a> ReconcileInput<'a> {
             Some(DesiredState::Asleep) => Phase::Asleep,
         };
         match applied {
-            None => Some(self.first_sight(container, desired, phase)),
+            None => Some(self.first_decision(container, desired, phase)),
             Some(applied) if applied.state != phase => Some(self.change(container, desired, phase)),
             Some(applied) => self.compare(container, desired, applied),
         }
     }
 
-    /// Nothing says any more what it should be. What a nap or a wake with an end changed becomes as it was.
+    /// Decision when no rule applies any more: the changes of a nap or wake with an end are reverted.
     fn end(&self, container: &Container, desired: &Desired<'_>, applied: &Applied) -> Verdict {
         match applied.was.filter(|_| applied.puts_back) {
             Some(phase) if self.needs(container, desired, phase) => {
@@ -175,18 +177,19 @@ impl<'a> ReconcileInput<'a> {
         }
     }
 
-    /// Nothing was applied yet: the rule is new, or the container is.
-    fn first_sight(&self, container: &Container, desired: &Desired<'_>, phase: Phase) -> Verdict {
+    /// Decision when nothing was applied yet: the rule or the container is new.
+    fn first_decision(&self, container: &Container, desired: &Desired<'_>, phase: Phase) -> Verdict {
         let now = self.moment.now;
         let accepted = Verdict::Accept(Applied::now(phase, now));
         match phase {
-            // Saving inside a time awake does nothing; asking for it wakes what naps.
+            // A window that is saved during its awake time does nothing; an override to awake wakes a napping
+            // container.
             Phase::Awake if matches!(desired.layer, Layer::Override(_)) && self.naps_or_will(container) => {
                 self.change(container, desired, phase)
             }
             Phase::Awake => accepted,
             Phase::Asleep if !self.is_up_or_will_be(container) => accepted,
-            // It came after the rule spoke: somebody started it inside the sleep.
+            // The container was created after the sleep began: somebody started it inside the sleep.
             Phase::Asleep if self.is_newer_than_sleep(container, desired) => match policy(desired) {
                 Some(Policy::Respect) => Verdict::Respect { phase: Phase::Awake, nap: false, is_seen: true },
                 Some(Policy::Observe) => accepted,
@@ -206,7 +209,7 @@ impl<'a> ReconcileInput<'a> {
         container.created_at.is_some_and(|created| created > began.max(rule.from) + self.ahead)
     }
 
-    /// What is wanted differs from what was last applied.
+    /// Decision when the desired state differs from the last applied one.
     fn change(&self, container: &Container, desired: &Desired<'_>, phase: Phase) -> Verdict {
         let acts = self.needs(container, desired, phase);
         let applied = match desired.layer {
@@ -219,8 +222,8 @@ impl<'a> ReconcileInput<'a> {
         if acts { Verdict::Act { phase, cause: Cause::Change, applied } } else { Verdict::Accept(applied) }
     }
 
-    /// Whether there is anything to do for it. A wake edge always speaks, so that a stack of which nothing naps is
-    /// told.
+    /// Whether the container needs an action. A window's wake edge includes every container that is down, so that a run
+    /// reports a stack in which nothing naps.
     fn needs(&self, container: &Container, desired: &Desired<'_>, phase: Phase) -> bool {
         match phase {
             Phase::Asleep => self.is_up_or_will_be(container) && !self.naps_now(container),
@@ -232,7 +235,8 @@ impl<'a> ReconcileInput<'a> {
         }
     }
 
-    /// What a run under way is about to make of it counts: else its end would stay, and nobody would look again.
+    /// Whether the container naps, or an open run is about to put it to sleep. Without the latter, the result of that
+    /// run would stay and no later reconciliation would notice.
     fn naps_or_will(&self, container: &Container) -> bool {
         self.naps_now(container) || self.at_work(container).sleeps
     }
@@ -249,7 +253,7 @@ impl<'a> ReconcileInput<'a> {
         self.naps.get(&container.identity).is_some_and(|nap| nap.holds(container, self.inventory))
     }
 
-    /// What is wanted was applied: is it still so, and if not, who changed it?
+    /// Decision when the desired state was already applied: whether the container deviates from it, and who changed it.
     fn compare(&self, container: &Container, desired: &Desired<'_>, applied: &Applied) -> Option<Verdict> {
         let now = self.moment.now;
         if self.busy.contains_key(&container.identity) {
@@ -265,12 +269,12 @@ impl<'a> ReconcileInput<'a> {
             if self.was_woken_for_a_moment(container, applied) {
                 return Some(Verdict::Respect { phase: Phase::Asleep, nap: true, is_seen: true });
             }
-            // Somebody put it right: nothing is left to put back. Nor is there where windows decide by now.
+            // The deviation is gone, so no put-back is due. No reversal is due either once a window decides.
             let puts_back = applied.puts_back && !matches!(desired.layer, Layer::Window(..));
             let settled = Applied { put_back_at: None, puts_back, ..applied.clone() };
             return (settled != *applied).then_some(Verdict::Accept(settled));
         }
-        let fresh = self.fresh_look(container);
+        let fresh = self.first_comparison(container);
         if fresh.is_some() && !applied.settled {
             let applied = Applied { settled: true, ..applied.clone() };
             let phase = applied.state;
@@ -289,13 +293,13 @@ impl<'a> ReconcileInput<'a> {
             let applied = Applied { settled: true, ..applied.clone() };
             return Some(Verdict::Act { phase: Phase::Asleep, cause: Cause::DaemonRestart, applied });
         }
-        let deed = match applied.state {
+        let is_deliberate = match applied.state {
             _ if is_seen => true,
-            // A crash is nobody's wish: what is down at a fresh look is left as it is.
+            // A crash is not deliberate: a container that is down at the first comparison stays as it is.
             Phase::Asleep => fresh.is_some(),
             Phase::Awake => false,
         };
-        if !deed {
+        if !is_deliberate {
             return None;
         }
         match policy(desired) {
@@ -307,12 +311,13 @@ impl<'a> ReconcileInput<'a> {
             Some(Policy::Enforce) => {
                 Some(Verdict::Accept(Applied { put_back_at: Some(now + GRACE), ..applied.clone() }))
             }
-            // An override was asked for by a person; who acts against it means it.
+            // Overrides have no policy: a deliberate change against one stays.
             None => Some(self.respect(container, applied, is_seen)),
         }
     }
 
-    /// Somebody woke it from the nap that was applied and put it back to sleep since the last look.
+    /// Whether somebody woke the container from the applied nap and put it back to sleep since the previous
+    /// reconciliation.
     fn was_woken_for_a_moment(&self, container: &Container, applied: &Applied) -> bool {
         let slept = self.sighted.get(&container.identity) == Some(&ExternalAction::Slept);
         let began = applied.at + self.ahead;
@@ -337,15 +342,15 @@ impl<'a> ReconcileInput<'a> {
         Verdict::Respect { phase, nap, is_seen }
     }
 
-    /// The first look at a container since the link came up.
-    fn fresh_look(&self, container: &Container) -> Option<Fresh> {
+    /// First comparison of a container since the connection came up; `None` for a later one.
+    fn first_comparison(&self, container: &Container) -> Option<Fresh> {
         self.fresh.or_else(|| self.late.get(&container.identity).copied())
     }
 
-    /// Whether Docker's restart policy brought it back while nobody looked: the daemon restarted. What started before
-    /// the link was lost was seen.
+    /// Whether Docker's restart policy started the container unobserved, because the daemon restarted. A start before
+    /// the connection was lost was observed.
     fn came_back_by_itself(&self, container: &Container, applied: &Applied) -> bool {
-        let Some(fresh) = self.fresh_look(container) else { return false };
+        let Some(fresh) = self.first_comparison(container) else { return false };
         let was_seen = fresh.lost_at.is_some_and(|lost| container.started_at.is_some_and(|at| at < lost));
         let applied_at = applied.at + self.ahead;
         let since = self.naps.get(&container.identity).map_or(applied_at, |nap| nap.since.max(applied_at));
@@ -353,12 +358,12 @@ impl<'a> ReconcileInput<'a> {
     }
 }
 
-/// The policy of the window that decides; `None` where an override does.
+/// Policy of the deciding window; `None` if an override decides.
 fn policy(desired: &Desired<'_>) -> Option<Policy> {
     desired.rule().map(|rule| rule.policy)
 }
 
-/// Puts back what others changed, and counts it.
+/// Reverts a change by others, and counts the put-back.
 fn put_back(applied: &Applied) -> Verdict {
     let put_backs = applied.put_backs + 1;
     let applied = Applied { put_back_at: None, put_backs, ..applied.clone() };

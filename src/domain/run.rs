@@ -1,4 +1,5 @@
-//! One execution of a request, and its steps.
+//! Runs and their steps: a run is one execution of a request, and a step is one operation on a container. Holds their
+//! states, their triggers and the fixed reasons that other code recognises.
 
 use std::time::Duration;
 
@@ -20,25 +21,25 @@ words! {
     )]
     #[serde(rename_all = "snake_case")]
     pub enum RunState {
-        /// Stored, waiting for its turn, its host, or another run.
+        /// Stored; waits for its turn, its host or another run.
         Pending,
-        /// Being driven.
+        /// In execution.
         Executing,
-        /// All steps are as wanted.
+        /// All steps reached the requested state.
         Succeeded,
-        /// No step is as wanted.
+        /// No step reached the requested state.
         Failed,
-        /// Some steps are as wanted, some are not.
+        /// Some steps reached the requested state, others did not.
         Partial,
-        /// Deliberately not done; the reason says why.
+        /// Not executed on purpose; the reason says why.
         Skipped,
-        /// Its instant passed while DockNap was down.
+        /// The fire passed while DockNap was not running.
         Missed,
-        /// A newer request took its place.
+        /// A newer request replaced the run.
         Superseded,
-        /// A person called it off.
+        /// A person cancelled the run.
         Cancelled,
-        /// Cut off half-way in a way that must not be repeated.
+        /// Cut off during the execution, at a point after which a repetition is not safe.
         Interrupted,
     }
 }
@@ -54,17 +55,17 @@ words! {
     )]
     #[serde(rename_all = "snake_case")]
     pub enum StepState {
-        /// Not begun.
+        /// Not started.
         Pending,
-        /// Committed to, and sent to Docker or about to be.
+        /// Recorded in the database; the Docker call follows or was sent.
         Issued,
-        /// As wanted.
+        /// The container is in the requested state.
         Succeeded,
-        /// Not as wanted; the error says why.
+        /// The container is not in the requested state; the error says why.
         Failed,
-        /// Not done, on purpose; the reason says why.
+        /// Not executed on purpose; the reason says why.
         Skipped,
-        /// Cut off in a way that must not be repeated.
+        /// Cut off at a point after which a repetition is not safe.
         Interrupted,
     }
 }
@@ -80,25 +81,25 @@ words! {
     )]
     #[serde(rename_all = "snake_case")]
     pub enum Trigger {
-        /// A button, or "run now".
+        /// Button on a page, including "run now".
         Manual,
-        /// A button over several targets.
+        /// Button for several targets.
         Bulk,
         /// The HTTP API.
         Api,
-        /// A schedule, on time.
+        /// Schedule, on time.
         Schedule,
-        /// A schedule that came from a label.
+        /// Schedule that came from a label.
         Label,
-        /// A schedule, late but within its catch-up.
+        /// Schedule, late but within its catch-up time.
         CatchUp,
-        /// A window's edge.
+        /// Edge of a window.
         Window,
-        /// An override that begins, or a fire that it held back until its end.
+        /// Start of an override, or a fire that an override deferred to its end.
         Override,
-        /// The failed steps of an earlier run, again.
+        /// Repetition of the failed steps of an earlier run.
         Retry,
-        /// The reverse of an earlier run, by whom asked for that.
+        /// Reversal of an earlier run, on request.
         Undo,
     }
 }
@@ -108,25 +109,25 @@ impl Trigger {
 }
 
 impl RunState {
-    /// Ended for good.
+    /// Whether the state is final.
     pub fn is_terminal(self) -> bool {
         !matches!(self, Self::Pending | Self::Executing)
     }
 
-    /// Ended in a way somebody should look at.
+    /// Whether a person should look at the run.
     pub fn needs_attention(self) -> bool {
         matches!(self, Self::Failed | Self::Partial | Self::Interrupted)
     }
 }
 
 impl StepState {
-    /// Ended for good.
+    /// Whether the state is final.
     pub fn is_terminal(self) -> bool {
         !matches!(self, Self::Pending | Self::Issued)
     }
 }
 
-// As a run and an audit row remember it.
+// Stored with every run and every row of the audit log.
 /// Who asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = ActorJson)]
@@ -139,72 +140,65 @@ pub struct ActorRef {
     pub name: String,
 }
 
-/// How the reason begins where a container is as it should be.
+/// Prefix of the skip reason of a container that is already in the requested state.
 pub const ALREADY: &str = "already";
-/// The reason for a one-shot that did its work.
+/// Skip reason of a completed one-shot.
 pub const COMPLETED: &str = "completed";
-/// The reason for one that is only believed to be that: a person says whether it is started.
+/// Skip reason of a presumed one-shot, whose end was not observed: a person decides about its start.
 pub const UNWATCHED: &str = "ended with 0 while nobody watched";
-/// How the reason of a run begins that found everything as it was to be.
+/// Prefix of the reason of a run that found every container in the requested state.
 pub const NOTHING_TO_DO: &str = "nothing to do";
 
-/// The first Docker call of a run happens no later than this after its claim (rulings 10).
+/// Time limit from the claim of a run to its first Docker call (rulings 10).
 pub const DEADLINE: Duration = Duration::from_secs(15 * 60);
 
 /// One execution of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Its id.
     pub id: RunId,
-    /// The schedule that made it.
+    /// Schedule that created the run.
     pub schedule_id: Option<ScheduleId>,
-    /// That schedule's name at the time.
+    /// Name of that schedule when the run was created.
     pub schedule_name: Option<String>,
-    /// What it acts on.
     pub target: Target,
-    /// The target's name as shown.
+    /// Display name of the target.
     pub target_name: String,
-    /// What it does.
     pub action: Action,
-    /// What made it.
     pub trigger: Trigger,
-    /// Who asked.
     pub actor: ActorRef,
-    /// The nominal instant of a scheduled run; never "now".
+    /// Planned instant of a scheduled run, never the current time.
     pub fire_at: Option<Timestamp>,
-    /// When it was stored.
     pub created_at: Timestamp,
-    /// When it began to be driven.
+    /// Start of the execution.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// End of the run, in any final state.
     pub finished_at: Option<Timestamp>,
-    /// Where it stands.
     pub state: RunState,
-    /// Why it stands there, in words; empty where the state says all.
+    /// Explanation of the state; empty if the state is enough.
     pub reason: String,
-    /// Why it was asked for, in words: the layer that decided, with its text; empty where actor and trigger say all.
+    /// Explanation of the request: the deciding layer with its text; empty if actor and trigger are enough.
     pub why: String,
-    /// The last instant for its first Docker call.
+    /// Latest instant for the first Docker call.
     pub deadline_at: Timestamp,
-    /// How often its host was tried in vain.
+    /// Number of failed attempts to reach the host.
     pub attempt: i64,
-    /// Stop grace in seconds, where the request sets one.
+    /// Stop grace period in seconds, if the request sets one.
     pub stop_timeout_seconds: Option<i64>,
-    /// The run whose failed steps this one repeats, or which it undoes.
+    /// Run whose failed steps this one repeats, or that this one undoes.
     pub retry_of: Option<RunId>,
-    /// For a `missed` summary row: the first and last missed instants and how many there were.
+    /// For a summary row in state `missed`: the first and last missed instants and their number.
     pub missed: Option<MissedSpan>,
-    /// Only what was napping is started (rulings 5): set for a scheduled start.
+    /// Whether only napping containers are started (rulings 5); set for a scheduled start.
     pub restore: bool,
-    /// It puts back what an override changed: it acts on the containers of its first plan alone.
+    /// Whether the run reverts the changes of an override; it then acts only on the containers of its first plan.
     pub puts_back: bool,
-    /// For a start: containers that nobody watched as they ended, and that were asked for all the same.
+    /// For a start: presumed one-shots to start anyway, although their end was not observed.
     pub also: Vec<ContainerIdentity>,
-    /// What may hold it back for a while, by its schedule as it was when this was stored.
+    /// Guard that may delay the run, as the schedule had it when the run was stored.
     pub guard: Option<Guard>,
-    /// While the guard holds it back: when it looks again.
+    /// Next check, while the guard delays the run.
     pub look_at: Option<Timestamp>,
-    /// Until when busy containers are waited for, once some were found busy.
+    /// End of the wait for busy containers, once some were found busy.
     pub busy_until: Option<Timestamp>,
 }
 
@@ -222,7 +216,7 @@ pub struct MissedSpan {
 }
 
 impl Run {
-    /// A run that is asked for at `now` and has not begun.
+    /// Pending run that is requested at `now`.
     pub fn new(
         id: RunId,
         target: Target,
@@ -262,8 +256,8 @@ impl Run {
         }
     }
 
-    /// Whether it makes a window's or an override's state so, rather than doing something once. A fire that an override
-    /// held back has its schedule.
+    /// Whether the run establishes the state of a window or an override, as opposed to a single action. A fire that an
+    /// override deferred is a single action, recognisable by its schedule.
     pub fn is_level(&self) -> bool {
         match self.trigger {
             Trigger::Window => true,
@@ -272,14 +266,14 @@ impl Run {
         }
     }
 
-    /// A guard holds it back, or has not looked yet.
+    /// Whether a guard delays the run or has still to check it.
     pub fn is_guarded(&self) -> bool {
         self.state == RunState::Pending && self.guard.is_some()
     }
 
-    /// Whether it does all that another is to do, as long as it has not ended: the same thing to the same target, and
-    /// neither only the part of it that naps nor only what an earlier one left undone, unless the other is no more than
-    /// that. One that a guard holds back counts only for another that is guarded: what goes at once takes its place.
+    /// Whether this run, while it has not ended, covers everything that `other` would do: same target, same action, and
+    /// no restriction (to napping containers, to the changes of an override, to the steps of a retry) that `other` does
+    /// not have. A run that a guard delays does not cover an `other` without a guard, which replaces it.
     pub fn does_all_of(&self, other: &Self) -> bool {
         self.target == other.target
             && self.action == other.action
@@ -290,10 +284,12 @@ impl Run {
             && (other.guard.is_some() || !self.is_guarded())
     }
 
-    /// How long after its instant it began, once it did; what is not late at all is not told.
+    /// Delay in milliseconds from the planned instant to the start of the execution; `None` if it has not started or is
+    /// not late.
     pub fn late_ms(&self) -> Option<i64> {
         let due = match self.trigger {
-            // A level: what it does at a save, or at the end of an override, is not late for the edge it is for.
+            // A run for a window's state may follow a save or the end of an override; it is not late relative to the
+            // earlier edge.
             Trigger::Window => self.fire_at?.max(self.created_at),
             _ => self.fire_at?,
         };
@@ -301,17 +297,17 @@ impl Run {
         (late > 0).then_some(late)
     }
 
-    /// When it ended, else began, else was due, else was asked for.
+    /// End of the run, else its start, else its planned instant, else its creation.
     pub fn latest_at(&self) -> Timestamp {
         self.finished_at.or(self.started_at).or(self.fire_at).unwrap_or(self.created_at)
     }
 
-    /// How long it took to do what it did; `None` where that was left out on purpose.
+    /// Duration in milliseconds; `None` if the run has not ended or was skipped.
     pub fn worked_ms(&self) -> Option<i64> {
         self.duration_ms().filter(|_| self.state != RunState::Skipped)
     }
 
-    /// How long it took, once it ended.
+    /// Duration in milliseconds, once the run has ended.
     pub fn duration_ms(&self) -> Option<i64> {
         Some(self.finished_at?.as_millisecond() - self.started_at?.as_millisecond())
     }
@@ -332,22 +328,22 @@ pub struct Step {
     pub wave: i64,
     #[serde(skip)]
     pub host: HostId,
-    // The name when planned.
+    // The name at the time of planning.
     pub container: String,
-    // What survives its re-creation.
+    // Identity that survives a re-creation.
     #[serde(skip)]
     pub identity: ContainerIdentity,
-    // May differ from the run's (a restart "because it shares X's network").
+    // May differ from the action of the run (a restart "because it shares X's network").
     pub action: Action,
     #[serde(skip)]
     pub wait_for: Vec<WaitFor>,
     pub state: StepState,
     pub reason: String,
-    // When it was committed to, before the Docker call.
+    // When the step was recorded as issued, before its Docker call.
     #[serde(rename = "started_at", serialize_with = "serialize_instant")]
     #[schema(value_type = Option<Instant>)]
     pub issued_at: Option<Timestamp>,
-    // When its outcome was known.
+    // When the outcome was known.
     #[serde(serialize_with = "serialize_instant")]
     #[schema(value_type = Option<Instant>)]
     pub finished_at: Option<Timestamp>,
@@ -360,22 +356,22 @@ pub struct Step {
 }
 
 impl Step {
-    /// Its container.
+    /// Container of the step.
     pub fn target(&self) -> Target {
         Target::container(self.host.clone(), self.identity.clone())
     }
 
-    /// What went wrong, where that is told.
+    /// Error text, if there is one.
     pub fn fault(&self) -> Option<&str> {
         self.error.as_deref().filter(|error| !error.is_empty())
     }
 
-    /// Not as wanted, or cut off.
+    /// Whether the step failed or was interrupted.
     pub fn is_bad(&self) -> bool {
         matches!(self.state, StepState::Failed | StepState::Interrupted)
     }
 
-    /// Skipped since its container is as the run wants it.
+    /// Whether the step was skipped because its container is already in the requested state.
     pub fn is_so_already(&self) -> bool {
         self.state == StepState::Skipped
             && (self.reason.starts_with(ALREADY) || self.reason == COMPLETED || self.reason == UNWATCHED)

@@ -1,4 +1,5 @@
-//! What a schedule or an action names: a stack or a container, on one host.
+//! Targets of schedules and actions: a stack or a container, on one host. Holds their identities, their stored form and
+//! their keys for URLs.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -7,7 +8,7 @@ use super::ids::HostId;
 use super::text::hex;
 use super::words::words;
 
-/// Names longer than this are shown but cannot be scheduled, in bytes.
+/// Longest name that can be scheduled, in bytes. Longer names are only shown.
 pub const MAX_NAME: usize = 255;
 
 words! {
@@ -17,17 +18,17 @@ words! {
     )]
     #[serde(rename_all = "lowercase")]
     pub enum TargetType {
-        /// The containers of one compose project.
+        /// Containers of one compose project.
         Stack,
         /// One container.
         Container,
     }
 }
 
-/// What stays the same when a container is re-created. The Docker id is only a cache.
+/// Identity of a container that survives its re-creation. The Docker id is only a cache.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ContainerIdentity {
-    /// Made by compose: found by its label triple.
+    /// Container created by compose, identified by its label triple.
     Service {
         /// `com.docker.compose.project`
         project: String,
@@ -36,13 +37,13 @@ pub enum ContainerIdentity {
         /// `com.docker.compose.container-number`, 1 where it is missing
         number: u32,
     },
-    /// Everything else: found by its exact name, without the leading slash.
+    /// Any other container, identified by its exact name without the leading slash.
     Name(String),
 }
 
 impl ContainerIdentity {
-    /// One text for locks, rows and sorting: `service:PROJECT/SERVICE/NUMBER` or `name:NAME`, with `%` and `/` in the
-    /// parts percent-encoded, so that hostile names cannot collide.
+    /// Text form for locks, database rows and sorting: `service:PROJECT/SERVICE/NUMBER` or `name:NAME`, with `%` and
+    /// `/` in the parts percent-encoded, so that hostile names cannot collide.
     pub fn to_text(&self) -> String {
         match self {
             Self::Service { project, service, number } => {
@@ -52,7 +53,7 @@ impl ContainerIdentity {
         }
     }
 
-    /// The reverse of [`ContainerIdentity::to_text`]; `None` for a text it never writes.
+    /// The reverse of [`ContainerIdentity::to_text`]; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix("service:") {
             let mut parts = rest.split('/');
@@ -78,21 +79,21 @@ fn unescape(part: &str) -> String {
     part.replace("%2F", "/").replace("%25", "%")
 }
 
-/// A stack or a container on one host.
+/// Stack or container on one host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Target {
-    /// The Engine it lives on.
+    /// Host of the stack or container.
     pub host: HostId,
-    /// Which one.
+    /// Stack or container on that host.
     pub subject: Subject,
 }
 
-/// The stack or the container of a [`Target`].
+/// Stack or container of a [`Target`], without the host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Subject {
-    /// A compose project by its exact name.
+    /// Compose project with this exact name.
     Stack(String),
-    /// A container by what survives its re-creation.
+    /// Container with this identity.
     Container(ContainerIdentity),
 }
 
@@ -106,12 +107,10 @@ impl Subject {
 }
 
 impl Target {
-    /// A stack on a host.
     pub fn stack(host: HostId, name: impl Into<String>) -> Self {
         Self { host, subject: Subject::Stack(name.into()) }
     }
 
-    /// A container on a host.
     pub fn container(host: HostId, identity: ContainerIdentity) -> Self {
         Self { host, subject: Subject::Container(identity) }
     }
@@ -120,7 +119,8 @@ impl Target {
         self.subject.target_type()
     }
 
-    /// Whether two targets share a container: the same one, or a stack and one of its own.
+    /// Whether two targets have a container in common: they are equal, or one is a stack and the other a container of
+    /// it.
     pub fn shares_container(&self, other: &Self) -> bool {
         let holds = |stack: &Self, container: &Self| {
             stack.host == container.host
@@ -135,7 +135,7 @@ impl Target {
         self == other || holds(self, other) || holds(other, self)
     }
 
-    /// Rebuilds a target from its stored columns; `None` where they hold what DockNap never wrote.
+    /// Parses a target from its database columns; `None` if they hold values that DockNap never writes.
     pub fn from_columns(host: &str, target_type: &str, identity: &str) -> Option<Self> {
         let subject = match TargetType::parse(target_type)? {
             TargetType::Stack => Subject::Stack(identity.to_owned()),
@@ -144,7 +144,7 @@ impl Target {
         Some(Self { host: HostId::from(host), subject })
     }
 
-    /// The identity as stored: the stack's name, or the container's identity text.
+    /// Identity as stored: the name of the stack, or the text form of the container's identity.
     pub fn identity_text(&self) -> String {
         match &self.subject {
             Subject::Stack(name) => name.clone(),
@@ -152,7 +152,7 @@ impl Target {
         }
     }
 
-    /// The name in page URLs, element ids and event names: see [`key`].
+    /// Key in page URLs, element ids and event names; see [`key`].
     pub fn key(&self) -> String {
         match &self.subject {
             Subject::Stack(name) => key(&self.host, name),
@@ -161,8 +161,8 @@ impl Target {
     }
 }
 
-/// First 16 hex digits of SHA-256(host, a zero byte, identity): safe anywhere, whatever the name holds
-/// (rulings: hostile names).
+/// First 16 hex digits of SHA-256(host, a zero byte, identity): valid in any context, whatever the name holds (rulings:
+/// hostile names).
 pub fn key(host: &HostId, identity: &str) -> String {
     let mut digest = Sha256::new();
     digest.update(host.as_str().as_bytes());
@@ -171,7 +171,8 @@ pub fn key(host: &HostId, identity: &str) -> String {
     hex(&digest.finalize()[..8])
 }
 
-/// Why a name cannot be scheduled, or `None` where it can: over [`MAX_NAME`] bytes, or with control characters.
+/// Reason for which a name cannot be scheduled: empty, longer than [`MAX_NAME`] bytes, or with control characters.
+/// `None` if it can be scheduled.
 pub fn unschedulable_name(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("the name is empty")

@@ -1,20 +1,20 @@
-//! Small changes of text that more than one place makes.
+//! Small text helpers that several modules share.
 
 use std::fmt::Write as _;
 
-/// With its first letter in upper case.
+/// The text with its first letter in upper case.
 pub fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
-/// The same with a small first letter, for the middle of a sentence.
+/// The text with its first letter in lower case, for the middle of a sentence.
 pub fn small(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().into_iter().flat_map(char::to_lowercase).chain(letters).collect()
 }
 
-/// Lower-case hex.
+/// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -22,7 +22,7 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The part of a stranger's text that an error repeats.
+/// First 64 characters of untrusted text, for quotes in errors.
 pub fn shorten(text: &str) -> String {
     text.chars().take(64).collect()
 }
@@ -39,18 +39,18 @@ pub fn excerpt(text: &str) -> String {
     excerpt
 }
 
-/// An error with what caused it, in one line. A cause that is quoted already is left out.
+/// An error with its causes, in one line. A cause that the text already contains is left out.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
+    let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let words = cause.to_string();
-        if !said.contains(&words) {
-            said = format!("{said}: {words}");
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
         }
         source = cause.source();
     }
-    said
+    text
 }
 
 #[cfg(test)]

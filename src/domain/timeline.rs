@@ -1,7 +1,8 @@
-//! Time as it is drawn: a day with its hours, what is planned of a target in it, and what is known of how it was.
+//! Data of the timeline pages: a day with its hours, the planned states of a target in a time range, and its known past
+//! states.
 //!
-//! What is known comes from DockNap's own runs: asleep from a stop to the next start. Where there was none, and where
-//! somebody else has changed it since, nothing is known, and nothing is claimed.
+//! Past states come from DockNap's own runs: asleep from a stop to the next start. The state is unknown before the
+//! first run, and after a change by somebody else.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
@@ -13,48 +14,47 @@ use super::simulate::{Event, EventKind};
 use super::target::Target;
 use super::time::resolve;
 
-/// In seconds.
+/// One hour in seconds.
 const HOUR: i64 = 3600;
 
-/// A date in a zone, from its first instant to the first of the next.
+/// A date in a time zone, from its first instant to the first instant of the next date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Day {
-    /// Which.
     pub date: Date,
-    /// Its first instant.
+    /// First instant of the date.
     pub start: Timestamp,
-    /// The first instant after it: 23 or 25 hours later where the clocks change.
+    /// First instant of the next date: 23 or 25 hours later if the clocks change.
     pub end: Timestamp,
 }
 
 impl Day {
-    /// A date; `None` only at the ends of jiff's calendar. One that a zone has left out has no length.
+    /// The day of a date; `None` only at the ends of jiff's calendar. A date that the zone left out has length zero.
     pub fn of(date: Date, zone: &TimeZone) -> Option<Self> {
         let first = |date: Date| resolve(date.to_datetime(Time::midnight()), zone);
         Some(Self { date, start: first(date)?, end: first(date.tomorrow().ok()?)? })
     }
 
-    /// The date that holds an instant.
+    /// The day that contains an instant.
     pub fn holding(at: Timestamp, zone: &TimeZone) -> Option<Self> {
         Self::of(at.to_zoned(zone.clone()).date(), zone)
     }
 
-    /// Its length.
+    /// Length in minutes.
     pub fn minutes(&self) -> i64 {
         (self.end.as_second() - self.start.as_second()) / 60
     }
 
-    /// Minutes from its start to an instant, which may lie outside: then its nearer end.
+    /// Minutes from the start of the day to an instant, limited to the day.
     pub fn minute(&self, at: Timestamp) -> i64 {
         ((at.as_second() - self.start.as_second()).div_euclid(60)).clamp(0, self.minutes())
     }
 
-    /// Whether an instant lies in it.
+    /// Whether the day contains an instant.
     pub fn holds(&self, at: Timestamp) -> bool {
         self.start <= at && at < self.end
     }
 
-    /// Its hours one after the other: 23 where one is left out, 25 where one comes twice.
+    /// Consecutive hours of the day as half-open time ranges: 23 if one is left out, 25 if one occurs twice.
     pub fn hours(&self) -> Vec<(Timestamp, Timestamp)> {
         let mut hours = Vec::with_capacity(25);
         let mut from = self.start;
@@ -67,18 +67,18 @@ impl Day {
     }
 }
 
-/// Something that lasts: half-open.
+/// A value with the half-open time range in which it applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch<T> {
-    /// The first instant of it.
+    /// First instant of the time range.
     pub from: Timestamp,
-    /// The first instant after it.
+    /// First instant after the time range.
     pub until: Timestamp,
     pub what: T,
 }
 
-/// Stretches from `from` to `until`, beginning with `first`, each change beginning the next; what stays the same is
-/// one.
+/// Consecutive stretches from `from` to `until`: the first has the value `first`, and each change starts a new one.
+/// Equal neighbours merge.
 fn stretches<T: Copy + PartialEq>(
     first: T,
     changes: impl IntoIterator<Item = (Timestamp, T)>,
@@ -96,7 +96,7 @@ fn stretches<T: Copy + PartialEq>(
             found.push(Stretch { until: at, ..open });
         }
         open = Stretch { from: at, until, what };
-        // What was the same before a change of no length goes on.
+        // A change of zero length is dropped, and the stretch before it continues.
         if found.last().is_some_and(|last| last.what == what && last.until == at) {
             open = found.pop().map_or(open, |last| Stretch { until, ..last });
         }
@@ -107,7 +107,7 @@ fn stretches<T: Copy + PartialEq>(
     found
 }
 
-/// What is wanted of a target from `from` to `until`, by the edges of a simulation that began with `first`.
+/// Desired states of a target from `from` to `until`, from the edges of a simulation whose initial state is `first`.
 pub fn planned(
     target: &Target,
     first: Option<DesiredState>,
@@ -123,52 +123,52 @@ pub fn planned(
     stretches(first, changes, from, until)
 }
 
-/// What is known of how something was.
+/// Known state of a target in the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// DockNap had put it to sleep, and has not woken it yet.
+    /// DockNap had put the target to sleep and not yet woken it.
     Asleep,
-    /// DockNap had woken it.
+    /// DockNap had woken the target.
     Awake,
-    /// Some of it was up, some was not.
+    /// Part of the target was up.
     Partly,
-    /// Nothing.
+    /// The state is unknown.
     Nothing,
 }
 
-/// Something of ours that ended well, at least in part.
+/// An action by DockNap that succeeded, at least in part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DoneAction {
     pub at: Timestamp,
     pub action: Action,
-    /// All of it.
+    /// Whether all steps succeeded.
     pub whole: bool,
 }
 
-/// What is known from `from` to `until` by what was done, the oldest first; what was done before `from` counts too.
-/// `now` is how it is at `until`: where that is something else than the last deed left, somebody else has changed it,
-/// nobody knows when.
+/// Known states from `from` to `until` after these actions, the oldest first; those before `from` count too. `now` is
+/// the state at `until`. If it differs from the result of the last action, somebody else has changed the target at an
+/// unknown instant, and the last stretch is [`Known::Nothing`].
 pub fn lived(
-    deeds: &[DoneAction],
+    actions: &[DoneAction],
     from: Timestamp,
     until: Timestamp,
     now: Option<Known>,
 ) -> Vec<Stretch<Known>> {
-    let after = |deed: &DoneAction| match (deed.action.sets_state(), deed.whole, deed.action.wakes()) {
+    let after = |done: &DoneAction| match (done.action.sets_state(), done.whole, done.action.wakes()) {
         (false, ..) => None,
         (true, false, _) => Some(Known::Partly),
         (true, true, true) => Some(Known::Awake),
         (true, true, false) => Some(Known::Asleep),
     };
     let states: Vec<(Timestamp, Known)> =
-        deeds.iter().filter_map(|deed| Some((deed.at, after(deed)?))).collect();
+        actions.iter().filter_map(|done| Some((done.at, after(done)?))).collect();
     let first =
         states.iter().take_while(|(at, _)| *at <= from).last().map_or(Known::Nothing, |(_, was)| *was);
     let changes = states.into_iter().filter(|(at, _)| *at > from && *at < until);
     let mut known = stretches(first, changes, from, until);
     if let (Some(now), Some(last)) = (now, known.last_mut())
         && last.what != now
-        // A member with a rule of its own is left alone: that is no contradiction.
+        // A partly awake target is no contradiction: a member with a rule of its own is not part of the action.
         && now != Known::Partly
     {
         last.what = Known::Nothing;
@@ -176,7 +176,7 @@ pub fn lived(
     known
 }
 
-/// The step of a heat map's colour, 0 to 5: nothing, 1, 2, up to 4, up to 8, more.
+/// Colour step of a heat map, 0 to 5, for a count: none, 1, 2, up to 4, up to 8, more.
 pub fn heat(count: usize) -> u8 {
     match count {
         0 => 0,
@@ -217,7 +217,7 @@ mod tests {
             assert_eq!(found.last().unwrap().1, day.end);
             assert!(found.windows(2).all(|two| two[0].1 == two[1].0), "{date}: no gap");
         }
-        // The hour that comes twice is two hours with one name.
+        // The hour that occurs twice counts as two hours with the same label.
         assert_eq!(clock(&day("2027-10-31").hours()[3].0), "02:00");
     }
 
@@ -260,43 +260,46 @@ mod tests {
             edge("2027-01-05T12:00:00Z", Some(DesiredState::Asleep), false),
             edge("2027-01-05T22:00:00Z", Some(DesiredState::Asleep), true),
         ];
-        let told = |first| -> Vec<(i64, i64, Option<DesiredState>)> {
+        let stretches_of = |first| -> Vec<(i64, i64, Option<DesiredState>)> {
             let plan = planned(&media, first, &events, day.start, day.end);
             plan.iter().map(|one| (day.minute(one.from), day.minute(one.until), one.what)).collect()
         };
         let (asleep, awake) = (Some(DesiredState::Asleep), Some(DesiredState::Awake));
-        assert_eq!(told(asleep), [(0, 420, asleep), (420, 1380, awake), (1380, 1440, asleep)]);
-        assert_eq!(told(None), [(0, 420, None), (420, 1380, awake), (1380, 1440, asleep)]);
+        assert_eq!(stretches_of(asleep), [(0, 420, asleep), (420, 1380, awake), (1380, 1440, asleep)]);
+        assert_eq!(stretches_of(None), [(0, 420, None), (420, 1380, awake), (1380, 1440, asleep)]);
         let other = Target::stack(HostId::local(), "wiki");
         assert_eq!(planned(&other, None, &events, day.start, day.end).len(), 1);
     }
 
     #[test]
-    fn what_was_is_known_from_deeds_alone() {
-        let deed = |text: &str, action, whole| DoneAction { at: at(text), action, whole };
+    fn past_states_are_known_from_own_actions_alone() {
+        let done = |text: &str, action, whole| DoneAction { at: at(text), action, whole };
         let (from, until) = (at("2027-01-05T00:00:00Z"), at("2027-01-05T12:00:00Z"));
-        let told = |deeds: &[DoneAction], now| -> Vec<(String, Known)> {
-            let known = lived(deeds, from, until, now);
+        let stretches_of = |actions: &[DoneAction], now| -> Vec<(String, Known)> {
+            let known = lived(actions, from, until, now);
             known.iter().map(|one| (one.from.strftime("%H").to_string(), one.what)).collect()
         };
         let hour = |hour: &str, what| (hour.to_owned(), what);
-        assert_eq!(told(&[], Some(Known::Awake)), [hour("00", Known::Nothing)], "nobody saw it");
+        assert_eq!(stretches_of(&[], Some(Known::Awake)), [hour("00", Known::Nothing)], "nobody saw it");
         let night = [
-            deed("2027-01-04T23:00:00Z", Action::Stop, true),
-            deed("2027-01-05T03:00:00Z", Action::Restart, true),
-            deed("2027-01-05T07:00:00Z", Action::Start, true),
+            done("2027-01-04T23:00:00Z", Action::Stop, true),
+            done("2027-01-05T03:00:00Z", Action::Restart, true),
+            done("2027-01-05T07:00:00Z", Action::Start, true),
         ];
         let (asleep, awake) = (hour("00", Known::Asleep), hour("07", Known::Awake));
-        assert_eq!(told(&night, Some(Known::Awake)), [asleep.clone(), awake]);
-        assert_eq!(told(&night, None).len(), 2, "its host does not answer");
+        assert_eq!(stretches_of(&night, Some(Known::Awake)), [asleep.clone(), awake]);
+        assert_eq!(stretches_of(&night, None).len(), 2, "its host does not answer");
         assert_eq!(
-            told(&night, Some(Known::Asleep)),
+            stretches_of(&night, Some(Known::Asleep)),
             [asleep, hour("07", Known::Nothing)],
             "somebody has stopped it since"
         );
-        assert_eq!(told(&night, Some(Known::Partly)).len(), 2, "a member was left alone");
-        let half = [deed("2027-01-05T05:00:00Z", Action::Stop, false)];
-        assert_eq!(told(&half, Some(Known::Partly)), [hour("00", Known::Nothing), hour("05", Known::Partly)]);
+        assert_eq!(stretches_of(&night, Some(Known::Partly)).len(), 2, "a member was left alone");
+        let half = [done("2027-01-05T05:00:00Z", Action::Stop, false)];
+        assert_eq!(
+            stretches_of(&half, Some(Known::Partly)),
+            [hour("00", Known::Nothing), hour("05", Known::Partly)]
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What others were last seen to do to a container: the newest event that no step of ours explains.
+//! Traces: the latest observed event of each container that no step of DockNap explains.
 //!
-//! Docker keeps how a process ended, and not why: one that was stopped by hand and one that did its work look alike.
-//! Who watched knows, and that is kept.
+//! Docker stores how a process ended but not why: a container that was stopped by hand and one that completed its work
+//! look alike. The event stream shows the difference, and a trace keeps it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,49 +12,49 @@ use super::inventory::{Container, ContainerState};
 use super::target::ContainerIdentity;
 use super::words::words;
 
-/// How long a daemon may take to start what its restart policies bring back. What starts later was started by somebody.
+/// Time that a daemon may take to start containers by their restart policies. Later starts have another cause.
 pub const COMES_UP: Duration = Duration::from_secs(120);
-/// Docker's own time stamp of an end and the event of it are not quite of one instant.
-const AT_ONCE: Duration = Duration::from_secs(2);
-/// How long after a signal an end is still its doing.
-const DYING: Duration = Duration::from_secs(300);
+/// Tolerance between Docker's time stamp of an end and that of its event.
+const TOLERANCE: Duration = Duration::from_secs(2);
+/// Time after a signal within which an end counts as its effect.
+const SIGNAL_EFFECT: Duration = Duration::from_secs(300);
 
 words! {
-    /// What somebody did to a container, or what it did by itself.
+    /// Observed change of a container, by somebody or by itself.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Did {
-        /// It was started, by somebody or by its restart policy.
+        /// Started, by somebody or by the restart policy.
         Started,
-        /// Somebody unpaused it.
+        /// Unpaused by somebody.
         Unpaused,
-        /// Somebody paused it.
+        /// Paused by somebody.
         Paused,
-        /// Somebody stopped it.
+        /// Stopped by somebody.
         Stopped,
-        /// Somebody sent it a signal to end.
+        /// Signalled to end by somebody.
         Killed,
-        /// It ended by itself.
+        /// Ended by itself.
         Ended,
     }
 }
 
-/// The newest thing that was seen.
+/// Latest observed change of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
     pub did: Did,
-    /// To the container with this Docker id.
+    /// Docker id of the container.
     pub container_id: String,
-    /// When, by the Engine's clock.
+    /// Time of the event by the Engine's clock.
     pub at: Timestamp,
-    /// When, by ours.
+    /// Time of the observation by DockNap's clock.
     pub seen_at: Timestamp,
 }
 
-/// The newest trace of each container of a host.
+/// Latest trace of each container of a host.
 pub type Traces = HashMap<ContainerIdentity, Trace>;
 
 impl Trace {
-    /// What is known after an event; `None` where the event says nothing about it.
+    /// Trace after an event; `None` if the event type is not one that traces record.
     #[must_use]
     pub fn after(
         before: Option<&Self>,
@@ -66,11 +66,11 @@ impl Trace {
         let dies = before.is_some_and(|trace| {
             trace.did == Did::Killed
                 && trace.container_id == container_id
-                && at.duration_since(trace.at).unsigned_abs() <= DYING
+                && at.duration_since(trace.at).unsigned_abs() <= SIGNAL_EFFECT
         });
         let did = match event {
             "start" => Did::Started,
-            // Docker unpauses what it kills, or its process could not end.
+            // Docker unpauses a container that it kills, since a frozen process could not end.
             "unpause" if dies => Did::Killed,
             "unpause" => Did::Unpaused,
             "pause" => Did::Paused,
@@ -83,9 +83,9 @@ impl Trace {
         Some(Self { did, container_id: container_id.to_owned(), at, seen_at })
     }
 
-    /// Whether it is what made a container as it is now.
+    /// Whether the traced change led to the current state of a container.
     pub fn tells_of(&self, container: &Container) -> bool {
-        let reaches = |at: Option<Timestamp>| at.is_none_or(|at| self.at + AT_ONCE >= at);
+        let reaches = |at: Option<Timestamp>| at.is_none_or(|at| self.at + TOLERANCE >= at);
         let (is_so, since) = match self.did {
             Did::Paused => (container.state == ContainerState::Paused, container.started_at),
             Did::Started | Did::Unpaused => {
@@ -96,11 +96,11 @@ impl Trace {
         is_so && self.container_id == container.id && reaches(since)
     }
 
-    /// Whether the last process of a container that has none ended by itself, rather than by somebody's doing. `None`
-    /// where nobody was watching.
+    /// Whether the last process of a container that is down ended by itself, as opposed to a stop or signal by
+    /// somebody. `None` if the end was not observed.
     pub fn ended_by_itself(&self, container: &Container) -> Option<bool> {
         let is_of_it = self.container_id == container.id
-            && container.finished_at.is_none_or(|finished| self.at + AT_ONCE >= finished);
+            && container.finished_at.is_none_or(|finished| self.at + TOLERANCE >= finished);
         match self.did {
             _ if !is_of_it => None,
             Did::Ended => Some(true),

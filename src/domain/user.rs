@@ -1,4 +1,4 @@
-//! A person with a login.
+//! User accounts, their display preferences, and the kinds of links with which a person sets a password.
 
 use jiff::civil::{Date, Weekday};
 use jiff::{Timestamp, ToSpan as _};
@@ -8,7 +8,7 @@ use super::permission::Role;
 use super::words::words;
 
 words! {
-    /// How the hours of a day are written.
+    /// Clock format.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub enum ClockFace {
         /// `23:00`
@@ -22,15 +22,15 @@ words! {
 }
 
 impl ClockFace {
-    /// Both.
+    /// All values.
     pub const ALL: [Self; 2] = [Self::H24, Self::H12];
 }
 
 words! {
-    /// The day a week begins with where it is drawn.
+    /// First day of the week on pages.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub enum WeekStart {
-        /// As ISO 8601 has it.
+        /// As in ISO 8601.
         #[default]
         #[strum(serialize = "mon")]
         Monday,
@@ -41,10 +41,10 @@ words! {
 }
 
 impl WeekStart {
-    /// Both.
+    /// All values.
     pub const ALL: [Self; 2] = [Self::Monday, Self::Sunday];
 
-    /// The day itself.
+    /// This day as a weekday.
     pub fn day(self) -> Weekday {
         match self {
             Self::Monday => Weekday::Monday,
@@ -52,7 +52,7 @@ impl WeekStart {
         }
     }
 
-    /// The days of a week in their order, each as its distance from Monday.
+    /// Days of a week in display order, each as its distance from Monday.
     pub fn days(self) -> [usize; 7] {
         match self {
             Self::Monday => [0, 1, 2, 3, 4, 5, 6],
@@ -60,20 +60,20 @@ impl WeekStart {
         }
     }
 
-    /// The first date of the week that holds a date.
+    /// First date of the week that contains a date.
     pub fn week_of(self, date: Date) -> Date {
         date.saturating_sub(i64::from(date.weekday().since(self.day())).days())
     }
 }
 
-/// How somebody wants the pages to be.
+/// Display preferences of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Habits {
-    /// How hours are written.
+    /// Clock format.
     pub clock: ClockFace,
-    /// The day a week begins with.
+    /// First day of the week.
     pub week_start: WeekStart,
-    /// Single keys do something (WCAG 2.1.4: they can be switched off).
+    /// Whether single-key shortcuts are on (WCAG 2.1.4: a user can switch them off).
     pub keys: bool,
 }
 
@@ -83,32 +83,31 @@ impl Default for Habits {
     }
 }
 
-/// A person with a login, without the secret.
+/// User account, without the password hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     pub id: UserId,
-    /// The login name, as it was written when it was made.
+    /// Login name, in the spelling of its creation.
     pub name: String,
     pub role: Role,
-    /// Whether logins are refused.
+    /// Whether the account is blocked from logging in.
     pub disabled: bool,
-    /// IANA name of the zone they want to see; `None` = the installation's.
+    /// IANA name of the display time zone; `None` = that of the installation.
     pub timezone: Option<String>,
-    /// `light` or `dark`; `None` = as the device says.
+    /// `light` or `dark`; `None` = the setting of the device.
     pub theme: Option<String>,
-    /// How they want the pages to be.
+    /// Display preferences.
     pub habits: Habits,
-    /// When the password was last set; 1970 where nobody has chosen one yet ([`User::is_invited`]).
+    /// Last change of the password; 1970 if none has been set yet ([`User::is_invited`]).
     pub password_set: Timestamp,
-    /// When they last logged in.
     pub last_login: Option<Timestamp>,
-    /// Counts the changes, so that two people do not overwrite each other's.
+    /// Revision, incremented by every change, so that concurrent edits are detected.
     pub rev: i64,
     pub created: Timestamp,
 }
 
 impl User {
-    /// A new account, of which only this is said.
+    /// New account with default preferences.
     pub fn new(id: UserId, name: &str, role: Role, now: Timestamp) -> Self {
         Self {
             id,
@@ -125,24 +124,24 @@ impl User {
         }
     }
 
-    /// Whether nobody has chosen a password for it yet, and so nobody can log in.
+    /// Whether no password has been set yet, so that nobody can log in.
     pub fn is_invited(&self) -> bool {
         self.password_set <= Timestamp::UNIX_EPOCH
     }
 }
 
 words! {
-    /// What a link with which somebody chooses a password is for.
+    /// Purpose of a link with which a person sets a password.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum LinkKind {
-        /// The first password of a new account.
+        /// First password of a new account.
         Invite,
-        /// Another one, where the old is forgotten.
+        /// New password in place of a forgotten one.
         Reset,
     }
 }
 
 impl LinkKind {
-    /// Both.
+    /// All values.
     pub const ALL: [Self; 2] = [Self::Invite, Self::Reset];
 }

@@ -1,6 +1,6 @@
-//! The words of enums: what the API, the database, forms and addresses call each variant, as `strum` derives them.
+//! Macro for enums whose variants have a word in the API, the database, forms and URLs, as `strum` derives it.
 
-/// `words! { pub enum Policy { … } }` gives an enum `as_str`, its reverse `parse`, and `Display`.
+/// `words! { pub enum Policy { … } }` defines the enum with `as_str`, its reverse `parse`, and `Display`.
 macro_rules! words {
     ($(#[$meta:meta])* pub enum $name:ident { $($variants:tt)* }) => {
         $(#[$meta])*
@@ -9,12 +9,12 @@ macro_rules! words {
         pub enum $name { $($variants)* }
 
         impl $name {
-            /// Its word.
+            /// Word of the variant.
             pub fn as_str(self) -> &'static str {
                 self.into()
             }
 
-            /// The one with this word.
+            /// Variant with this word; `None` if there is none.
             pub fn parse(word: &str) -> Option<Self> {
                 word.parse().ok()
             }

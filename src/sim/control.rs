@@ -1,4 +1,5 @@
-//! The handle by which a test plays the rest of the world.
+//! The handle with which a test controls the simulated Engine from outside: faults, the daemon, actions of other
+//! clients, and inspection of containers, events and calls.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,40 +12,39 @@ use super::machine::{Container, DaemonEnd, Done, Key, Life, Outcome, Refusal};
 use super::world::label;
 use super::{Api, ContainerSpec, Endpoint, Fault, Shared, World};
 
-/// A call the Engine received.
+/// A call that the Engine received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Which one.
+    /// Called endpoint.
     pub endpoint: Endpoint,
-    /// `GET`, `POST`.
+    /// HTTP method.
     pub method: String,
-    /// Path and query as sent, version included.
+    /// Path and query as sent, including the version.
     pub path: String,
-    /// Name of the container it meant, if that exists.
+    /// Name of the container in the path, if it exists.
     pub container: Option<String>,
-    /// When it came.
+    /// Time of arrival.
     pub at: Timestamp,
 }
 
-/// A container as the Engine has it.
+/// Snapshot of a container of the Engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Its id, 64 hex digits.
+    /// Docker id, 64 hex digits.
     pub id: String,
     pub name: String,
     /// `created`, `running`, `paused`, `restarting` or `exited`.
     pub state: String,
-    /// `healthy`, `unhealthy`, `starting`; `None` without a healthcheck.
+    /// `healthy`, `unhealthy` or `starting`; `None` without a healthcheck.
     pub health: Option<String>,
     /// Exit code of the last process that ended, 0 while one runs.
     pub exit_code: i64,
-    /// When the last process started.
+    /// Last start of a process.
     pub started: Option<Timestamp>,
-    /// When the last process that ended did so.
+    /// Last end of a process.
     pub finished: Option<Timestamp>,
-    /// Restarts by policy since the last start by somebody.
+    /// Restarts by policy since the last start by a client.
     pub restart_count: u32,
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -64,8 +64,8 @@ impl Seen {
     }
 }
 
-/// Moves the simulated world from outside; cheap to clone. Containers are named by name, id or id prefix, and one that
-/// is not there is an error of the test: these functions panic and say which.
+/// Controls the simulated Engine; cheap to clone. Containers are referenced by name, id or id prefix. An unknown
+/// reference is an error of the test: these functions panic with the reference.
 #[derive(Clone, Debug)]
 pub struct Control(Arc<Shared>);
 
@@ -79,12 +79,12 @@ impl Control {
         &self.0
     }
 
-    /// Where the Engine listens.
+    /// Path of the Engine's socket.
     pub fn socket(&self) -> &Path {
         &self.0.socket
     }
 
-    /// The socket as `DOCKER_HOST` wants it.
+    /// Address of the socket, as a value for `DOCKER_HOST`.
     pub fn docker_host(&self) -> String {
         format!("unix://{}", self.0.socket.display())
     }
@@ -101,20 +101,20 @@ impl Control {
         }
     }
 
-    // What goes wrong
+    // Faults
 
-    /// Lets something go wrong.
+    /// Adds a fault.
     pub fn fault(&self, fault: Fault) {
         self.0.lock().faults.push(fault);
     }
 
-    /// Nothing goes wrong any more. Calls that hang stay so.
+    /// Removes all faults. Calls that already hang keep hanging.
     pub fn clear_faults(&self) {
         self.0.lock().faults.clear();
     }
 
-    /// The versions of the API the Engine speaks from now on, such as `("1.24", "1.52")`. By default those of 20.10:
-    /// 1.12 to 1.41.
+    /// Sets the API versions that the Engine supports from now on, such as `("1.24", "1.52")`. The default is that of
+    /// 20.10: 1.12 to 1.41.
     pub fn api_range(&self, min: &str, max: &str) {
         let parse = |text: &str| super::api_version(text).expect("a version such as 1.41");
         let api = Api { min: parse(min), max: parse(max) };
@@ -123,78 +123,77 @@ impl Control {
 
     // The daemon
 
-    /// The daemon ends: the socket goes (graceful) or refuses (crash), connections and streams break, calls in flight
-    /// get no answer.
+    /// Ends the daemon: the socket disappears (graceful) or refuses connections (crash), connections and streams break,
+    /// and calls in progress get no response.
     pub fn daemon_down(&self, end: DaemonEnd) {
-        // It takes no calls any more while it still tells how it ends what runs.
-        self.0.refuse(end == DaemonEnd::Graceful);
+        // The daemon accepts no calls any more while it still reports the ends of the running containers.
+        self.0.stop_listening(end == DaemonEnd::Graceful);
         self.0.lock().machine.daemon_ends(end);
         self.0.close(end == DaemonEnd::Graceful);
     }
 
-    /// The daemon starts again: restart policies act, the events before are forgotten.
+    /// Starts the daemon again: restart policies apply, and earlier events are lost.
     pub fn daemon_up(&self) -> io::Result<()> {
         self.0.lock().machine.daemon_starts();
         self.0.listen()
     }
 
-    /// Down and up again at once.
+    /// Ends the daemon and starts it again at once.
     pub fn daemon_restart(&self, end: DaemonEnd) -> io::Result<()> {
         self.daemon_down(end);
         self.daemon_up()
     }
 
-    /// Breaks every event stream, as a proxy with an idle limit does; the daemon lives on.
+    /// Breaks every event stream, as a proxy with an idle limit does; the daemon keeps running.
     pub fn break_streams(&self) {
         self.0.lock().streams.clear();
     }
 
-    // Somebody else at the keyboard
+    // Actions of other clients
 
-    /// `docker start` by somebody else.
+    /// `docker start` by another client.
     pub fn start(&self, name: &str) -> Result<(), (u16, String)> {
-        self.with(name, |inner, key| plain(inner.machine.start(key)))
+        self.with(name, |inner, key| to_result(inner.machine.start(key)))
     }
 
-    /// `docker stop` by somebody else, with the container's own grace; does not wait.
+    /// `docker stop` by another client, with the container's own grace period; does not wait for the end.
     pub fn stop(&self, name: &str) -> Result<(), (u16, String)> {
-        self.with(name, |inner, key| plain(inner.machine.stop(key, None).map(|_| Done::Changed)))
+        self.with(name, |inner, key| to_result(inner.machine.stop(key, None).map(|_| Done::Changed)))
     }
 
-    /// `docker restart` by somebody else; does not wait.
+    /// `docker restart` by another client; does not wait for the end.
     pub fn restart(&self, name: &str) -> Result<(), (u16, String)> {
-        self.with(name, |inner, key| plain(inner.machine.restart(key, None, name).map(|_| Done::Changed)))
+        self.with(name, |inner, key| to_result(inner.machine.restart(key, None, name).map(|_| Done::Changed)))
     }
 
-    /// `docker pause` by somebody else.
+    /// `docker pause` by another client.
     pub fn pause(&self, name: &str) -> Result<(), (u16, String)> {
-        self.with(name, |inner, key| plain(inner.machine.pause(key)))
+        self.with(name, |inner, key| to_result(inner.machine.pause(key)))
     }
 
-    /// `docker unpause` by somebody else.
+    /// `docker unpause` by another client.
     pub fn unpause(&self, name: &str) -> Result<(), (u16, String)> {
-        self.with(name, |inner, key| plain(inner.machine.unpause(key)))
+        self.with(name, |inner, key| to_result(inner.machine.unpause(key)))
     }
 
-    /// `docker kill` by somebody else.
+    /// `docker kill` by another client.
     pub fn kill(&self, name: &str) -> Result<(), (u16, String)> {
-        self.with(name, |inner, key| plain(inner.machine.kill(key)))
+        self.with(name, |inner, key| to_result(inner.machine.kill(key)))
     }
 
-    /// The process ends by itself with this code; its restart policy decides what follows.
+    /// Ends the process of a container by itself with this code; the restart policy decides what follows.
     pub fn exit(&self, name: &str, code: i64) {
         self.with(name, |inner, key| inner.machine.exit(key, code));
     }
 
-    /// `docker create`; the id of the new container.
+    /// `docker create`; returns the id of the new container.
     pub fn create(&self, spec: ContainerSpec) -> String {
         let mut inner = self.0.lock();
         let key = inner.machine.create(spec);
         inner.machine.get(key).map(|container| container.id.clone()).unwrap_or_default()
     }
 
-    /// `compose up` of what is described: every container is created and started, whatever it is described to be
-    /// doing at first.
+    /// `compose up` of the containers in `world`: creates and starts all of them, whatever their initial state.
     pub fn up(&self, world: World) {
         let mut inner = self.0.lock();
         for spec in world.containers {
@@ -203,7 +202,7 @@ impl Control {
         }
     }
 
-    /// Puts containers there without a word, each in the state it is described to be in.
+    /// Adds the containers in `world` in their initial states, without events.
     pub fn add(&self, world: World) {
         let mut inner = self.0.lock();
         for spec in world.containers {
@@ -213,7 +212,7 @@ impl Control {
 
     /// `docker rename`.
     pub fn rename(&self, name: &str, new: &str) -> Result<(), (u16, String)> {
-        self.with(name, |inner, key| plain(inner.machine.rename(key, new)))
+        self.with(name, |inner, key| to_result(inner.machine.rename(key, new)))
     }
 
     /// `docker rm --force`.
@@ -221,8 +220,8 @@ impl Control {
         self.with(name, |inner, key| inner.machine.remove(key));
     }
 
-    /// The first half of what compose does to a service that changed: beside the old container stands a new one of
-    /// the same labels, not started, named `<12hex>_<name>`. Gives the new one's id.
+    /// First half of a re-creation by compose: creates a container with the same labels beside the old one, not
+    /// started, named `<12hex>_<name>`. Returns the id of the new container.
     pub fn recreate_begin(&self, name: &str) -> String {
         self.with(name, |inner, key| {
             let old = inner.machine.get(key).expect("it was just found");
@@ -233,7 +232,8 @@ impl Control {
         })
     }
 
-    /// The second half: the old container goes, the new one takes its name and is started.
+    /// Second half of a re-creation by compose: removes the old container, renames the new one to its name and starts
+    /// it.
     pub fn recreate_finish(&self, name: &str) {
         self.with(name, |inner, key| {
             let old = inner.machine.get(key).expect("it was just found");
@@ -248,8 +248,8 @@ impl Control {
         });
     }
 
-    /// What an updater does to a container that does not run, and `compose create --force-recreate` to any: in its
-    /// place stands a new one that was never started. Gives its id.
+    /// Replaces a container by a new one that is not started, as an updater does with a stopped container, and `compose
+    /// create --force-recreate` with any. Returns the id of the new container.
     pub fn make_anew(&self, name: &str) -> String {
         self.with(name, |inner, key| {
             let spec = inner.machine.get(key).expect("it was just found").spec.clone();
@@ -259,14 +259,14 @@ impl Control {
         })
     }
 
-    /// Both halves at once; the new container's id.
+    /// Both halves of a re-creation at once; returns the id of the new container.
     pub fn recreate(&self, name: &str) -> String {
         let id = self.recreate_begin(name);
         self.recreate_finish(name);
         id
     }
 
-    /// Changes how a container behaves from now on (a process that runs goes on as it was). Its name stays.
+    /// Changes the specification of a container from now on; a running process is not affected. The name stays.
     pub fn update(&self, name: &str, change: impl FnOnce(ContainerSpec) -> ContainerSpec) {
         self.with(name, |inner, key| {
             let container = inner.machine.get_mut(key).expect("it was just found");
@@ -276,25 +276,25 @@ impl Control {
         });
     }
 
-    /// What the healthcheck finds from now on; acts at once on a running container.
+    /// Sets the result of the healthcheck from now on, with immediate effect on a running container.
     pub fn set_healthy(&self, name: &str, healthy: bool) {
         self.with(name, |inner, key| inner.machine.set_healthy(key, healthy));
     }
 
-    /// The process prints a line to stdout, or to stderr.
+    /// Adds a line of output to stdout or stderr.
     pub fn print(&self, name: &str, stderr: bool, line: &str) {
         self.with(name, |inner, key| inner.machine.print(key, stderr, line));
     }
 
-    // Looking
+    // Inspection
 
-    /// The container of that name, if it is there.
+    /// Snapshot of a container; `None` if it does not exist.
     pub fn container(&self, name: &str) -> Option<Seen> {
         let inner = self.0.lock();
         inner.machine.find(name).ok().and_then(|key| inner.machine.get(key)).map(Seen::of)
     }
 
-    /// Its state: `created`, `running`, `paused`, `restarting`, `exited`, or `gone`.
+    /// State of a container: `created`, `running`, `paused`, `restarting`, `exited`, or `gone` if it does not exist.
     pub fn state(&self, name: &str) -> String {
         self.container(name).map_or_else(|| "gone".to_owned(), |seen| seen.state)
     }
@@ -304,7 +304,7 @@ impl Control {
         self.0.lock().machine.containers().map(Seen::of).collect()
     }
 
-    /// Names of the containers of a stack that have a running process (paused ones excepted), sorted.
+    /// Names of the containers of a stack that are running and not paused, sorted.
     pub fn running(&self, project: &str) -> Vec<String> {
         let inner = self.0.lock();
         let mut names: Vec<String> = inner
@@ -318,42 +318,42 @@ impl Control {
         names
     }
 
-    /// The events the Engine still keeps, as `action name`, oldest first.
+    /// Events that the Engine still keeps, as `action name`, oldest first.
     pub fn events(&self) -> Vec<String> {
         let inner = self.0.lock();
         inner.machine.ring().map(|event| format!("{} {}", event.action, event.name())).collect()
     }
 
-    /// How many event streams are open.
+    /// Number of open event streams.
     pub fn streams(&self) -> usize {
         let mut inner = self.0.lock();
         inner.streams.retain(|stream| !stream.is_closed());
         inner.streams.len()
     }
 
-    /// Calls received, oldest first (the last 100,000).
+    /// Received calls, oldest first (the last 100,000).
     pub fn calls(&self) -> Vec<Call> {
         self.0.lock().calls.iter().cloned().collect()
     }
 
-    /// Calls that change something, oldest first, as (endpoint, container's name, time).
+    /// Calls that change a container, oldest first, as (endpoint, container name, time).
     pub fn acts(&self) -> Vec<(Endpoint, String, Timestamp)> {
         let inner = self.0.lock();
         let acts = inner.calls.iter().filter(|call| call.endpoint.acts());
         acts.map(|call| (call.endpoint, call.container.clone().unwrap_or_default(), call.at)).collect()
     }
 
-    /// How often an endpoint was called since the start, or since [`Control::clear_calls`].
+    /// Number of calls of an endpoint since the start, or since [`Control::clear_calls`].
     pub fn count(&self, endpoint: Endpoint) -> u64 {
         self.0.lock().counts.get(&endpoint).copied().unwrap_or_default()
     }
 
-    /// All counters that are not zero.
+    /// Number of calls by endpoint, without zeros.
     pub fn counts(&self) -> BTreeMap<Endpoint, u64> {
         self.0.lock().counts.clone()
     }
 
-    /// Forgets the calls and sets the counters to zero.
+    /// Removes all recorded calls and resets the counters.
     pub fn clear_calls(&self) {
         let mut inner = self.0.lock();
         inner.calls.clear();
@@ -361,6 +361,6 @@ impl Control {
     }
 }
 
-fn plain(outcome: Outcome) -> Result<(), (u16, String)> {
+fn to_result(outcome: Outcome) -> Result<(), (u16, String)> {
     outcome.map(|_: Done| ()).map_err(|Refusal { status, message }| (status, message))
 }

@@ -1,4 +1,4 @@
-//! The sample world of `docknap demo`: a few stacks with something to see in each.
+//! The sample stacks of `docknap demo`, which show as many features and states as possible.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Sample stacks: healthchecks, the three historical forms of `depends_on`, a one-shot that is done, a protected
-/// database, one stack asleep, one half so, and containers of no stack.
+/// Sample stacks: healthchecks, the three historical forms of `depends_on`, a completed one-shot, a protected database,
+/// one stack asleep, one partly so, and containers without a stack.
 pub fn world() -> World {
     let world = home(work(World::new()));
     world
@@ -70,7 +70,7 @@ fn work(world: World) -> World {
             })
         })
         .stack("staging-shop", |s| {
-            // The form without the third part.
+            // `depends_on` in the form without the third part.
             s.service("mysql", |c| {
                 c.image("mysql:8.4").healthy_after(seconds(8)).stops_after(seconds(3), 0).stopped()
             })
@@ -85,7 +85,7 @@ fn work(world: World) -> World {
 fn home(world: World) -> World {
     world
         .stack("media", |s| {
-            // docker-compose 1 and its successors of a while: names alone.
+            // `depends_on` in the form of docker-compose 1 and its first successors: names alone.
             s.compose_v1()
                 .service("vpn", |c| {
                     c.image("qmcgaw/gluetun:v3").healthy_after(seconds(5)).uses(2, 60 * MIB).up_for(minutes(600))

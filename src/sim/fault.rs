@@ -1,8 +1,8 @@
-//! What can go wrong on the way to the Engine and back.
+//! Endpoints of the simulated Engine, and the faults that a test can inject into calls.
 
 use std::time::Duration;
 
-/// The calls the simulated Engine knows.
+/// Endpoints that the simulated Engine knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Endpoint {
     /// `GET /_ping`
@@ -31,12 +31,12 @@ pub enum Endpoint {
     Pause,
     /// `POST /containers/{id}/unpause`
     Unpause,
-    /// Anything else: a call the program must not make.
+    /// Any other path: a call that the program must not make.
     Unknown,
 }
 
 impl Endpoint {
-    /// The endpoint of a request, and the container it names.
+    /// Endpoint of a request, and the container reference in its path.
     pub(super) fn of(method: &str, path: &str) -> (Self, Option<String>) {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let plain = |endpoint| (endpoint, None);
@@ -65,15 +65,15 @@ impl Endpoint {
         }
     }
 
-    /// Changes something: start, stop, restart, pause, unpause.
+    /// Whether the endpoint changes a container: start, stop, restart, pause, unpause.
     pub fn acts(self) -> bool {
         matches!(self, Self::Start | Self::Stop | Self::Restart | Self::Pause | Self::Unpause)
     }
 }
 
-/// What happens to a call.
+/// Effect of a fault on a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum Effect {
     Delay(Duration),
     HangBeforeHeaders,
     HangAfterHeaders,
@@ -83,55 +83,56 @@ pub(super) enum What {
     DropAfter,
 }
 
-/// One thing that goes wrong, for which calls and how often. Built from one of the first seven functions, narrowed by
-/// [`Fault::on`], [`Fault::container`] and [`Fault::times`]. Of several that match a call, the oldest counts.
+/// A fault with a filter for the affected calls and a limit on their number. Created by one of the first seven
+/// functions, narrowed by [`Fault::on`], [`Fault::container`] and [`Fault::times`]. If several faults match a call, the
+/// oldest applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    what: What,
+    effect: Effect,
     endpoint: Option<Endpoint>,
     container: Option<String>,
     times: Option<u32>,
 }
 
 impl Fault {
-    fn new(what: What) -> Self {
-        Self { what, endpoint: None, container: None, times: None }
+    fn new(effect: Effect) -> Self {
+        Self { effect, endpoint: None, container: None, times: None }
     }
 
-    /// The call waits so long, then does its work.
+    /// The call is carried out after a delay.
     pub fn delay(by: Duration) -> Self {
-        Self::new(What::Delay(by))
+        Self::new(Effect::Delay(by))
     }
 
-    /// No answer ever, and nothing done.
+    /// The call is not carried out and never gets a response.
     pub fn hang() -> Self {
-        Self::new(What::HangBeforeHeaders)
+        Self::new(Effect::HangBeforeHeaders)
     }
 
-    /// The work is done, the headers come, the body never does.
+    /// The call is carried out and its response headers are sent, but never the body.
     pub fn hang_after_headers() -> Self {
-        Self::new(What::HangAfterHeaders)
+        Self::new(Effect::HangAfterHeaders)
     }
 
-    /// This status with the Engine's `{"message"}`, and nothing done.
+    /// The call fails with this status and the Engine's `{"message"}`, and is not carried out.
     pub fn status(status: u16, message: impl Into<String>) -> Self {
-        Self::new(What::Status(status, message.into()))
+        Self::new(Effect::Status(status, message.into()))
     }
 
-    /// 403 with a page, as a socket proxy answers what it does not allow; nothing done.
+    /// The call fails with 403 and an HTML page, as from a socket proxy that forbids it, and is not carried out.
     pub fn proxy_forbids() -> Self {
         let page = "<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n</body></html>\n";
-        Self::new(What::Html(403, page.to_owned()))
+        Self::new(Effect::Html(403, page.to_owned()))
     }
 
-    /// The connection closes without an answer, and nothing is done.
+    /// The connection closes without a response, and the call is not carried out.
     pub fn drop_before() -> Self {
-        Self::new(What::DropBefore)
+        Self::new(Effect::DropBefore)
     }
 
-    /// The work is done, then the connection closes without an answer.
+    /// The call is carried out, then the connection closes without a response.
     pub fn drop_after_commit() -> Self {
-        Self::new(What::DropAfter)
+        Self::new(Effect::DropAfter)
     }
 
     /// Only calls of this endpoint.
@@ -141,35 +142,35 @@ impl Fault {
         self
     }
 
-    /// Only calls that name the container so (by name, id or prefix).
+    /// Only calls for this container, referenced by name, id or the spelling in the path.
     #[must_use]
     pub fn container(mut self, name: impl Into<String>) -> Self {
         self.container = Some(name.into());
         self
     }
 
-    /// Only the next `times` of them.
+    /// Only the next `times` matching calls.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Whether it hits this call; `names` are the name, id and spelling of its container.
-    fn hits(&self, endpoint: Endpoint, names: &[&str]) -> bool {
+    /// Whether the fault applies to a call; `names` are the name, id and spelling in the path of its container.
+    fn applies_to(&self, endpoint: Endpoint, names: &[&str]) -> bool {
         self.times != Some(0)
             && self.endpoint.is_none_or(|mine| mine == endpoint)
             && self.container.as_deref().is_none_or(|mine| names.contains(&mine))
     }
 
-    /// The oldest of `faults` that hits this call, counted down.
-    pub(super) fn take(faults: &mut Vec<Self>, endpoint: Endpoint, names: &[&str]) -> Option<What> {
-        let fault = faults.iter_mut().find(|fault| fault.hits(endpoint, names))?;
-        let what = fault.what.clone();
+    /// Effect of the oldest fault that applies to a call; decrements its remaining number of calls.
+    pub(super) fn take(faults: &mut Vec<Self>, endpoint: Endpoint, names: &[&str]) -> Option<Effect> {
+        let fault = faults.iter_mut().find(|fault| fault.applies_to(endpoint, names))?;
+        let effect = fault.effect.clone();
         if let Some(times) = fault.times.as_mut() {
             *times -= 1;
         }
         faults.retain(|fault| fault.times != Some(0));
-        Some(what)
+        Some(effect)
     }
 }

@@ -1,4 +1,5 @@
-//! The Engine API over HTTP: paths, versions, parameters, statuses and the faults on the way.
+//! The Engine API over HTTP: paths, versions, parameters and statuses, and the injected faults. Responses are built by
+//! `view`.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
@@ -15,24 +16,24 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::control::Call;
-use super::fault::{Endpoint, Fault, What};
+use super::fault::{Effect, Endpoint, Fault};
 use super::listen::Connection;
 use super::machine::{Begun, Done, Event, Outcome, Refusal};
 use super::view;
 use super::{Api, CALLS, Inner, Shared, api_version};
 
-/// Errors are JSON for clients from this version on, plain text before.
+/// First API version whose errors are JSON; older ones get plain text.
 const JSON_ERRORS: (u32, u32) = (1, 23);
 
-/// Every path, with and without a version before it.
+/// Router for every path, with and without a version prefix.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new().fallback(serve).with_state(shared)
 }
 
-/// A request, read.
+/// Parsed request.
 struct SimRequest {
     endpoint: Endpoint,
-    /// The container as the caller spelled it.
+    /// Container reference as the caller wrote it.
     named: String,
     parameters: HashMap<String, String>,
 }
@@ -44,7 +45,7 @@ impl SimRequest {
         })
     }
 
-    /// `t`, in seconds.
+    /// Parameter `t`: the grace period in seconds.
     fn grace(&self) -> Result<Option<i64>, Refusal> {
         match self.parameters.get("t").map(String::as_str) {
             None | Some("") => Ok(None),
@@ -55,7 +56,7 @@ impl SimRequest {
         }
     }
 
-    /// `filters`, in its present form or the older one.
+    /// Parameter `filters`, in its current or its older form.
     fn filters(&self) -> Result<view::Filters, Refusal> {
         view::Filters::parse(self.parameters.get("filters").map_or("", String::as_str))
             .ok_or_else(|| Refusal::new(400, "invalid filter"))
@@ -77,37 +78,37 @@ async fn serve(
         parameters: serde_urlencoded::from_str(query).unwrap_or_default(),
     };
     let full = incoming.uri().path_and_query().map_or(path, |both| both.as_str());
-    let (what, api) = note(&shared, &request, incoming.method().as_str(), full);
-    match &what {
-        Some(What::Delay(by)) => shared.clock.sleep(*by).await,
-        Some(What::HangBeforeHeaders) => std::future::pending().await,
-        Some(What::Status(status, message)) => {
-            return dress(&shared, refuse(&Refusal::new(*status, message.clone())), api);
+    let (effect, api) = record_call(&shared, &request, incoming.method().as_str(), full);
+    match &effect {
+        Some(Effect::Delay(by)) => shared.clock.sleep(*by).await,
+        Some(Effect::HangBeforeHeaders) => std::future::pending().await,
+        Some(Effect::Status(status, message)) => {
+            return with_engine_headers(&shared, refuse(&Refusal::new(*status, message.clone())), api);
         }
-        // What stands in between adds nothing of the Engine's.
-        Some(What::Html(status, page)) => {
+        // The page is from a proxy, so the Engine's headers are not added.
+        Some(Effect::Html(status, page)) => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::FORBIDDEN);
             return (status, [(header::CONTENT_TYPE, "text/html")], page.clone()).into_response();
         }
-        Some(What::DropBefore) => {
+        Some(Effect::DropBefore) => {
             connection.cut();
             return StatusCode::OK.into_response();
         }
-        Some(What::HangAfterHeaders | What::DropAfter) | None => {}
+        Some(Effect::HangAfterHeaders | Effect::DropAfter) | None => {}
     }
     let response = match version.and_then(|version| wrong_version(version, api)) {
         Some(refusal) => refusal,
-        None => answer(&shared, &request, api).await.unwrap_or_else(|refusal| refuse(&refusal)),
+        None => respond(&shared, &request, api).await.unwrap_or_else(|refusal| refuse(&refusal)),
     };
-    let response = dress(&shared, response, api);
-    match what {
-        Some(What::HangAfterHeaders) => {
+    let response = with_engine_headers(&shared, response, api);
+    match effect {
+        Some(Effect::HangAfterHeaders) => {
             let (mut parts, _) = response.into_parts();
             parts.headers.remove(header::CONTENT_LENGTH);
             let never = stream::pending::<Result<Bytes, std::convert::Infallible>>();
             Response::from_parts(parts, Body::from_stream(never))
         }
-        Some(What::DropAfter) => {
+        Some(Effect::DropAfter) => {
             connection.cut();
             response
         }
@@ -115,7 +116,7 @@ async fn serve(
     }
 }
 
-/// `/v1.41/_ping` as version and the rest.
+/// Splits a path such as `/v1.41/_ping` into the version and the rest.
 fn split_version(path: &str) -> (Option<(u32, u32)>, &str) {
     let prefixed = path.strip_prefix("/v").and_then(|rest| {
         let (version, _) = rest.split_once('/')?;
@@ -149,8 +150,8 @@ fn wrong_version(version: (u32, u32), api: Api) -> Option<Response> {
     })
 }
 
-/// Writes the call down and looks up what goes wrong with it.
-fn note(shared: &Shared, request: &SimRequest, method: &str, path: &str) -> (Option<What>, Api) {
+/// Records the call and returns the fault that applies to it, with the supported API versions.
+fn record_call(shared: &Shared, request: &SimRequest, method: &str, path: &str) -> (Option<Effect>, Api) {
     let at = shared.clock.now();
     let mut guard = shared.lock();
     let Inner { machine, calls, counts, faults, api, .. } = &mut *guard;
@@ -173,7 +174,7 @@ fn note(shared: &Shared, request: &SimRequest, method: &str, path: &str) -> (Opt
     (Fault::take(faults, request.endpoint, &names), *api)
 }
 
-async fn answer(shared: &Arc<Shared>, request: &SimRequest, api: Api) -> Result<Response, Refusal> {
+async fn respond(shared: &Arc<Shared>, request: &SimRequest, api: Api) -> Result<Response, Refusal> {
     match request.endpoint {
         Endpoint::Ping => Ok((
             [(header::CACHE_CONTROL, "no-cache, no-store, must-revalidate"), (header::PRAGMA, "no-cache")],
@@ -218,7 +219,8 @@ async fn answer(shared: &Arc<Shared>, request: &SimRequest, api: Api) -> Result<
     }
 }
 
-/// Stop and restart: begun at once, answered when the process has ended. A client that hangs up changes nothing.
+/// Stop and restart: the operation begins at once, and the response follows when the process has ended. A client that
+/// disconnects does not cancel the operation.
 async fn end(shared: &Shared, request: &SimRequest) -> Outcome {
     let waiting = {
         let mut guard = shared.lock();
@@ -240,7 +242,7 @@ async fn end(shared: &Shared, request: &SimRequest) -> Outcome {
     };
     match waiting.await {
         Ok(outcome) => outcome,
-        // The daemon went away; the connection is about to be cut.
+        // The daemon has ended; the connection is about to be closed.
         Err(_) => std::future::pending().await,
     }
 }
@@ -261,8 +263,8 @@ fn json_response(value: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], format!("{value}\n")).into_response()
 }
 
-/// The headers the Engine puts on everything; `Date` is by its own clock.
-fn dress(shared: &Shared, mut response: Response, api: Api) -> Response {
+/// Adds the headers that the Engine sends with every response. `Date` is by its own clock.
+fn with_engine_headers(shared: &Shared, mut response: Response, api: Api) -> Response {
     let date = shared.wall().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let version = format!("{}.{}", api.max.0, api.max.1);
     let headers = response.headers_mut();
@@ -280,18 +282,18 @@ fn dress(shared: &Shared, mut response: Response, api: Api) -> Response {
     response
 }
 
-/// What an open event stream still has to say.
-struct Told {
+/// Open event stream: stored events first, then live ones.
+struct EventStream {
     kept: VecDeque<Event>,
     live: Option<mpsc::UnboundedReceiver<Event>>,
-    /// Running time at which it ends.
+    /// Monotonic time at which the stream ends.
     until: Option<Duration>,
     filters: view::Filters,
     shared: Arc<Shared>,
     api: Api,
 }
 
-impl Told {
+impl EventStream {
     async fn next(&mut self) -> Option<Event> {
         if let Some(event) = self.kept.pop_front() {
             return Some(event);
@@ -307,7 +309,7 @@ impl Told {
     }
 }
 
-/// `GET /events`: those kept since `since`, then the live ones up to `until`.
+/// `GET /events`: the stored events since `since`, then the live ones up to `until`.
 fn events(shared: &Arc<Shared>, request: &SimRequest, api: Api) -> Result<Response, Refusal> {
     let filters = request.filters()?;
     let instant = |name: &str| match request.parameters.get(name).map(String::as_str) {
@@ -324,7 +326,7 @@ fn events(shared: &Arc<Shared>, request: &SimRequest, api: Api) -> Result<Respon
         .machine
         .ring()
         .filter(|event| since.is_some_and(|since| event.at >= since))
-        // Of one millisecond, as the clock shows it.
+        // Compared by millisecond, which is the resolution of the clock.
         .filter(|event| until.is_none_or(|until| event.at.as_millisecond() <= until.as_millisecond()))
         .cloned()
         .collect();
@@ -337,7 +339,7 @@ fn events(shared: &Arc<Shared>, request: &SimRequest, api: Api) -> Result<Respon
         Some(receiver)
     };
     drop(guard);
-    let told = Told {
+    let event_stream = EventStream {
         kept,
         live: receiver,
         until: left.map(|left| now.running + left),
@@ -345,19 +347,19 @@ fn events(shared: &Arc<Shared>, request: &SimRequest, api: Api) -> Result<Respon
         shared: Arc::clone(shared),
         api,
     };
-    let lines = stream::unfold(told, |mut told| async move {
+    let lines = stream::unfold(event_stream, |mut event_stream| async move {
         loop {
-            let event = told.next().await?;
-            if told.filters.admit_event(&event) {
-                let line = format!("{}\n", view::event(&event, told.api));
-                return Some((Ok::<_, std::convert::Infallible>(Bytes::from(line)), told));
+            let event = event_stream.next().await?;
+            if event_stream.filters.admit_event(&event) {
+                let line = format!("{}\n", view::event(&event, event_stream.api));
+                return Some((Ok::<_, std::convert::Infallible>(Bytes::from(line)), event_stream));
             }
         }
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(lines)).into_response())
 }
 
-/// `GET …/logs`: frames of eight bytes and a line, or the raw lines of a terminal. `follow` is not honoured.
+/// `GET …/logs`: frames with a header of eight bytes and one line, or the raw lines of a terminal. `follow` is ignored.
 fn logs(shared: &Shared, request: &SimRequest) -> Result<Response, Refusal> {
     let (stdout, stderr) = (request.flag("stdout"), request.flag("stderr"));
     if !stdout && !stderr {

@@ -1,4 +1,5 @@
-//! Connections that can be cut: by the daemon's end, or by a fault that closes without an answer.
+//! A listener whose connections can be closed from outside: by the daemon's end, or by a fault that closes one without
+//! a response.
 
 use std::future::Future;
 use std::io;
@@ -13,14 +14,14 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::domain::text::chain;
 
-/// Accepts on a unix socket.
+/// Accepts connections on a unix socket.
 pub(super) struct Listener {
     socket: UnixListener,
     all: CancellationToken,
 }
 
 impl Listener {
-    /// `all` cuts every connection.
+    /// `all` closes every connection when it is cancelled.
     pub(super) fn new(socket: UnixListener, all: CancellationToken) -> Self {
         Self { socket, all }
     }
@@ -51,12 +52,12 @@ impl axum::serve::Listener for Listener {
     }
 }
 
-/// What a handler knows of its connection.
+/// A handler's reference to its connection.
 #[derive(Clone, Debug)]
 pub(super) struct Connection(CancellationToken);
 
 impl Connection {
-    /// Closes it without another byte.
+    /// Closes the connection without sending more.
     pub(super) fn cut(&self) {
         self.0.cancel();
     }
@@ -68,7 +69,6 @@ impl Connected<IncomingStream<'_, Listener>> for Connection {
     }
 }
 
-/// One connection.
 pub(super) struct Stream {
     socket: UnixStream,
     cut: CancellationToken,

@@ -1,9 +1,10 @@
-//! A Docker Engine that is simulated: it speaks the Engine API over a unix socket, so that the program talks to it
-//! unmodified. Tests, benchmarks and `docknap demo` use it.
+//! A simulated Docker Engine that serves the Engine API on a unix socket, so that the unmodified program connects to
+//! it. Tests, benchmarks and `docknap demo` use it.
 //!
-//! `machine` is the state machine (no HTTP, no clock); `http` and `view` put the API on top; [`Control`] is the handle
-//! by which a test plays the rest of the world: somebody else at the keyboard, a daemon that dies, a proxy that
-//! refuses. What it imitates was measured on Docker Engine 20.10; `tests/it/contract` runs the same cases against both.
+//! `machine` is the state machine, without HTTP and clock. `http` and `view` implement the API on top of it.
+//! [`Control`] is the handle with which a test acts from outside: as another client, a daemon that ends, or a proxy
+//! that refuses. The simulated behaviour was measured on Docker Engine 20.10; `tests/it/contract` runs the same cases
+//! against both.
 
 mod control;
 pub mod demo;
@@ -34,7 +35,7 @@ use crate::clock::Clock;
 use crate::domain::text::chain;
 use machine::{Event, Machine, Moment, OpId, Outcome};
 
-/// Calls that are remembered; older ones are forgotten, their counters are not.
+/// Upper limit of the recorded calls; older ones are dropped, but their counters stay.
 const CALLS: usize = 100_000;
 
 /// A running simulated Engine. Dropping it closes its socket.
@@ -79,7 +80,7 @@ impl Engine {
         Ok(Self { control, driver })
     }
 
-    /// The handle by which to play the rest of the world.
+    /// Handle to control the Engine from outside.
     pub fn control(&self) -> Control {
         self.control.clone()
     }
@@ -99,7 +100,7 @@ impl Drop for Engine {
     }
 }
 
-/// Lets fall due what falls due when nobody calls.
+/// Advances the machine at every due instant, also when no call arrives.
 async fn drive(shared: Arc<Shared>) {
     loop {
         let changed = shared.changed.notified();
@@ -111,7 +112,7 @@ async fn drive(shared: Arc<Shared>) {
                 tokio::select! {
                     () = changed => {}
                     () = shared.clock.sleep(wait) => {
-                        // Time to look: `lock` brings the machine to now.
+                        // The next `lock` advances the machine to the current instant.
                     }
                 }
             }
@@ -119,7 +120,7 @@ async fn drive(shared: Arc<Shared>) {
     }
 }
 
-/// Versions of the API the Engine speaks, as (major, minor).
+/// Range of the supported API versions, each as (major, minor).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Api {
     min: (u32, u32),
@@ -127,23 +128,23 @@ struct Api {
 }
 
 impl Default for Api {
-    /// Those of Docker Engine 20.10.
+    /// Range of Docker Engine 20.10.
     fn default() -> Self {
         Self { min: (1, 12), max: (1, 41) }
     }
 }
 
-/// `1.41` as numbers.
+/// Parses a version such as `1.41` as (major, minor).
 fn api_version(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// What handlers, the driver and [`Control`] share.
+/// State shared by the handlers, the driver and [`Control`].
 #[derive(Debug)]
 struct Shared {
     clock: Clock,
-    /// How far the Engine's wall clock is ahead of `clock`.
+    /// Lead of the Engine's wall clock over `clock`.
     ahead: SignedDuration,
     socket: PathBuf,
     runtime: tokio::runtime::Handle,
@@ -160,17 +161,17 @@ struct Inner {
     counts: BTreeMap<Endpoint, u64>,
     faults: Vec<Fault>,
     api: Api,
-    /// Ends the accepting task and every connection.
+    /// Cancels the accepting task and every connection.
     listening: Option<CancellationToken>,
 }
 
 impl Shared {
-    /// What the Engine's wall clock shows.
+    /// Current time of the Engine's wall clock.
     fn wall(&self) -> Timestamp {
         self.clock.now() + self.ahead
     }
 
-    /// Brings the machine to now and hands it out; what happened meanwhile is told when the guard is dropped.
+    /// Advances the machine to the current instant and locks it. Dropping the guard reports what has happened since.
     fn lock(&self) -> Guard<'_> {
         let mut inner = self.inner.lock();
         let now = Moment { wall: self.wall(), running: self.clock.monotonic() };
@@ -179,7 +180,7 @@ impl Shared {
         Guard { inner, changed: &self.changed, next }
     }
 
-    /// Opens the socket.
+    /// Binds the socket and starts accepting connections.
     fn listen(self: &Arc<Self>) -> io::Result<()> {
         let _ = std::fs::remove_file(&self.socket);
         let socket = std::os::unix::net::UnixListener::bind(&self.socket)?;
@@ -203,8 +204,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Ends the listener: no call is taken any more.
-    fn refuse(&self, remove_socket: bool) {
+    /// Ends the listener and its connections; no call is accepted any more.
+    fn stop_listening(&self, remove_socket: bool) {
         if let Some(token) = self.lock().listening.take() {
             token.cancel();
         }
@@ -213,17 +214,17 @@ impl Shared {
         }
     }
 
-    /// Ends the listener, every connection and every event stream.
+    /// Ends the listener, every connection, every event stream and every waiting call.
     fn close(&self, remove_socket: bool) {
-        self.refuse(remove_socket);
+        self.stop_listening(remove_socket);
         let mut inner = self.lock();
         inner.streams.clear();
         inner.waiting.clear();
     }
 }
 
-/// The locked state; on drop it tells the waiting calls and the streams what happened, and the driver if the next due
-/// instant moved.
+/// Locked state. On drop it sends new events to the streams and outcomes to the waiting calls, and wakes the driver if
+/// the next due instant has changed.
 struct Guard<'a> {
     inner: MutexGuard<'a, Inner>,
     changed: &'a Notify,
@@ -246,12 +247,12 @@ impl std::ops::DerefMut for Guard<'_> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         let inner = &mut *self.inner;
-        for event in inner.machine.take_fresh() {
+        for event in inner.machine.take_new_events() {
             inner.streams.retain(|stream| stream.send(event.clone()).is_ok());
         }
         for (op, outcome) in inner.machine.take_answered() {
             if let Some(waiting) = inner.waiting.remove(&op) {
-                // A client that hung up does not undo what it asked for.
+                // A send error is ignored: the client has disconnected, which does not undo its call.
                 let _ = waiting.send(outcome);
             }
         }

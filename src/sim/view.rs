@@ -1,4 +1,4 @@
-//! What the Engine shows, in the Engine's own JSON.
+//! Responses and events of the simulated Engine, as the Engine's own JSON.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::machine::{Container, Event, Health, Life, Machine, Moment, hex};
 
-/// The Engine's word for "never".
+/// The Engine's time stamp for "never".
 const NEVER: &str = "0001-01-01T00:00:00Z";
 /// Cores of the simulated machine.
 const CORES: u64 = 2;
-/// Events lost the fields `status`, `id` and `from` in this version.
+/// API version from which on events lack the fields `status`, `id` and `from`.
 const EVENTS_WITHOUT_STATUS: (u32, u32) = (1, 52);
 
-/// `{"label":["a=b"]}`, or the older `{"label":{"a=b":true}}`.
+/// Filters of a request: `{"label":["a=b"]}`, or the older `{"label":{"a=b":true}}`.
 #[derive(Debug, Default)]
 pub(super) struct Filters(BTreeMap<String, Vec<String>>);
 
 impl Filters {
-    /// `None` for what is not of either form.
+    /// Parses the filters; `None` if the text has neither form.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(Self::default());
@@ -46,12 +46,12 @@ impl Filters {
         self.0.contains_key(name)
     }
 
-    /// One of the values matches, or the filter is not there.
+    /// Whether one of the filter's values matches, or the filter is absent.
     fn any(&self, name: &str, matches: impl Fn(&str) -> bool) -> bool {
         self.0.get(name).is_none_or(|values| values.iter().any(|value| matches(value)))
     }
 
-    /// All values are labels there, as `key` or `key=value`.
+    /// Whether all values of the filter `label`, as `key` or `key=value`, are in `labels`.
     fn labels(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0.get("label").is_none_or(|values| {
             values.iter().all(|value| match value.split_once('=') {
@@ -65,7 +65,7 @@ impl Filters {
         self.labels(&container.spec.labels)
             && self.any("id", |id| container.id.starts_with(id))
             && self.any("status", |status| container.state() == status)
-            // The real one takes a regular expression; of that only the part without special characters is here.
+            // The real Engine accepts a regular expression; only plain substrings are implemented.
             && self.any("name", |name| format!("/{}", container.spec.name).contains(name))
     }
 
@@ -81,7 +81,7 @@ impl Filters {
     }
 }
 
-/// `1700000000`, `1700000000.123456789` or RFC 3339.
+/// Parses an instant: `1700000000`, `1700000000.123456789` or RFC 3339.
 pub(super) fn instant(text: &str) -> Option<Timestamp> {
     if let Ok(instant) = text.parse() {
         return Some(instant);
@@ -120,7 +120,7 @@ pub(super) fn version(api: Api) -> Value {
     })
 }
 
-/// `GET /info`, the part anybody reads.
+/// `GET /info`, limited to the commonly used fields.
 pub(super) fn info(machine: &Machine) -> Value {
     let count = |wanted: &dyn Fn(Life) -> bool| machine.containers().filter(|one| wanted(one.life)).count();
     json!({
@@ -173,7 +173,7 @@ pub(super) fn list(machine: &Machine, all: bool, filters: &Filters) -> Value {
         .collect()
 }
 
-/// The health checks that failed, or the one that passed last.
+/// Log of the healthcheck: the consecutive failed checks, or the last passed one.
 fn checks(one: &Container, health: Health) -> Vec<Value> {
     let (number, code, output) = match health {
         Health::Starting => (0, 0, ""),
@@ -287,7 +287,7 @@ fn networks(one: &Container) -> Value {
     Value::Object(networks)
 }
 
-/// `Up 3 minutes (healthy)`, as `docker ps` shows it.
+/// Status text such as `Up 3 minutes (healthy)`, as in `docker ps`.
 fn status(one: &Container, now: Timestamp) -> String {
     let since =
         |instant: Option<Timestamp>| {
@@ -308,7 +308,7 @@ fn status(one: &Container, now: Timestamp) -> String {
     }
 }
 
-/// A duration in the Engine's words.
+/// Formats a duration as the Engine does.
 fn human(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let hours = (seconds + 1800) / 3600;
@@ -329,7 +329,7 @@ fn human(duration: Duration) -> String {
     }
 }
 
-/// One sample of `GET …/stats`: that and the one a second before it, which one taken at once is without.
+/// `GET …/stats`: the current sample and the one a second earlier, which is empty if `at_once`.
 pub(super) fn stats(one: &Container, now: Moment, at_once: bool) -> Value {
     let name = format!("/{}", one.spec.name);
     if !matches!(one.life, Life::Running | Life::Paused) {

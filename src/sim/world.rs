@@ -1,8 +1,8 @@
-//! What a simulated Engine begins with: builders for stacks and containers, and how each container behaves.
+//! Initial state of a simulated Engine: builders for stacks and containers, with the behaviour of each container.
 //!
-//! A [`ContainerSpec`] says both what the Engine shows of a container and what its process does when it is started,
-//! told to end or left alone. Defaults are those of an ordinary service: it runs until told to end, ends at once with
-//! 0, has no healthcheck and the restart policy `no`.
+//! A [`ContainerSpec`] describes both what the Engine reports about a container and what its process does when it is
+//! started, stopped or left alone. The defaults are those of an ordinary service: the process runs until it is stopped
+//! and then ends at once with 0; there is no healthcheck, and the restart policy is `no`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ pub enum Restart {
     No,
     /// Restarted whenever it ends by itself, and at every start of the daemon.
     Always,
-    /// As [`Restart::Always`], but a container that was stopped stays so over a start of the daemon.
+    /// As [`Restart::Always`], but a container that was stopped stays stopped at a start of the daemon.
     UnlessStopped,
     /// Restarted after an exit code other than 0, at most this many times (0 = no limit).
     OnFailure(u32),
@@ -41,32 +41,32 @@ impl Restart {
     }
 }
 
-/// What a process does once it is started.
+/// Behaviour of a process after its start.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Start {
-    /// Runs until told to end.
+    /// Runs until it is stopped.
     #[default]
     Runs,
-    /// Ends by itself; after zero it is gone before anybody can look.
+    /// Ends by itself; with a time of zero, before any other call can observe the process.
     Exits {
-        /// How long it runs first.
+        /// Runtime until the end.
         after: Duration,
         code: i64,
     },
-    /// Cannot be started at all: the runtime answers 400 with this text and inspect shows exit code 127.
+    /// The start fails: the response is 400 with this text, and inspect shows exit code 127.
     Refused(String),
 }
 
-/// What a running process does when it is sent SIGTERM.
+/// Behaviour of a running process after SIGTERM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Ends after a while, unless the grace is over first.
+    /// Ends after some time, unless the grace period is over earlier.
     Graceful {
-        /// How long it needs.
+        /// Time from SIGTERM to the end.
         after: Duration,
         code: i64,
     },
-    /// Runs on until it is killed: exit code 137.
+    /// Keeps running until SIGKILL: exit code 137.
     Ignores,
 }
 
@@ -76,34 +76,34 @@ impl Default for Stop {
     }
 }
 
-/// A healthcheck and what it finds.
+/// Settings of a healthcheck, and its results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Healthcheck {
-    /// Time between two looks; the first look comes one interval after the start.
+    /// Time between two checks; the first check follows one interval after the start.
     pub interval: Duration,
-    /// So many failed looks in a row make it unhealthy.
+    /// Number of consecutive failed checks that make the container unhealthy.
     pub retries: u32,
-    /// Failed looks do not count before this.
+    /// Time after the start within which failed checks do not count.
     pub start_period: Duration,
-    /// The looks succeed from this long after the start of the process; `None`: never.
+    /// Time after the start of the process from which checks pass; `None`: never.
     pub passes_after: Option<Duration>,
 }
 
-/// What a container is doing when the world begins.
+/// Initial state of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Initially {
     /// Created, never started.
     Created,
-    /// Running (and healthy, if its healthcheck ever succeeds) for this long.
+    /// Running (and healthy, if its healthcheck ever passes) for this long.
     Running(Duration),
     /// Paused, started this long ago.
     Paused(Duration),
-    /// Ended this long ago with this code, by itself or told to.
+    /// Ended this long ago with this code, by itself or by a stop.
     Exited {
         code: i64,
-        /// How long ago.
+        /// Time since the end.
         ago: Duration,
-        /// Ended by `docker stop`: restart policies know the difference.
+        /// Whether `docker stop` ended the process, which restart policies distinguish.
         stopped: bool,
     },
 }
@@ -114,15 +114,15 @@ impl Default for Initially {
     }
 }
 
-/// One network a container is on.
+/// A network of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
     pub name: String,
-    /// Names under which the container is found there.
+    /// Names of the container on the network.
     pub aliases: Vec<String>,
 }
 
-/// A container: what the Engine shows of it and how it behaves.
+/// Description of a container: what the Engine reports about it, and how it behaves.
 #[derive(Clone, Debug, Default)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -156,7 +156,7 @@ pub struct ContainerSpec {
 }
 
 impl ContainerSpec {
-    /// A running container of that name.
+    /// A running container with this name.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -169,21 +169,21 @@ impl ContainerSpec {
         }
     }
 
-    /// How its id begins, in hex digits; the rest is its own.
+    /// Sets the first hex digits of the id; the rest is generated.
     #[must_use]
     pub fn id_begins(mut self, digits: impl Into<String>) -> Self {
         self.id_begin = digits.into();
         self
     }
 
-    /// Its image.
+    /// Sets the image.
     #[must_use]
     pub fn image(mut self, image: impl Into<String>) -> Self {
         self.image = image.into();
         self
     }
 
-    /// A name of its own (`container_name:`) instead of the one compose would give it.
+    /// Sets the name (`container_name:`) in place of the one that compose would generate.
     #[must_use]
     pub fn container_name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
@@ -198,47 +198,48 @@ impl ContainerSpec {
         self
     }
 
-    /// Takes a label away, such as those podman-compose does not write.
+    /// Removes a label, such as those that podman-compose does not write.
     #[must_use]
     pub fn without_label(mut self, key: &str) -> Self {
         self.labels.remove(key);
         self
     }
 
-    /// The text of `com.docker.compose.depends_on`, in any of its forms.
+    /// Sets the label `com.docker.compose.depends_on`, in any of its forms.
     #[must_use]
     pub fn depends_on(self, text: impl Into<String>) -> Self {
         self.label(label::DEPENDS_ON, text)
     }
 
-    /// Marked as never to be touched.
+    /// Adds the label that protects the container from DockNap.
     #[must_use]
     pub fn protect(self) -> Self {
         self.label("docknap.protect", "true")
     }
 
-    /// Its restart policy.
+    /// Sets the restart policy.
     #[must_use]
     pub fn restart(mut self, restart: Restart) -> Self {
         self.restart = restart;
         self
     }
 
-    /// Ends by itself `after` its start, with `code`: a one-shot, or with a restart policy a crash loop.
+    /// The process ends by itself `after` its start, with `code`: a one-shot, or a crash loop if there is a restart
+    /// policy.
     #[must_use]
     pub fn exits(mut self, after: Duration, code: i64) -> Self {
         self.start = Start::Exits { after, code };
         self
     }
 
-    /// Runs until told to end.
+    /// The process runs until it is stopped.
     #[must_use]
     pub fn runs(mut self) -> Self {
         self.start = Start::Runs;
         self
     }
 
-    /// Cannot be started: no such program.
+    /// The start fails, because the program does not exist.
     #[must_use]
     pub fn refuses_to_start(mut self) -> Self {
         self.start = Start::Refused(
@@ -249,28 +250,28 @@ impl ContainerSpec {
         self
     }
 
-    /// Ends `after` SIGTERM, with `code`.
+    /// The process ends with `code`, this long after SIGTERM.
     #[must_use]
     pub fn stops_after(mut self, after: Duration, code: i64) -> Self {
         self.stop = Stop::Graceful { after, code };
         self
     }
 
-    /// Ignores SIGTERM.
+    /// The process ignores SIGTERM.
     #[must_use]
     pub fn ignores_sigterm(mut self) -> Self {
         self.stop = Stop::Ignores;
         self
     }
 
-    /// Its own grace in seconds (`stop_grace_period:`); the Engine's default is 10.
+    /// Sets the stop grace period in seconds (`stop_grace_period:`); the Engine's default is 10.
     #[must_use]
     pub fn stop_timeout(mut self, seconds: i64) -> Self {
         self.stop_timeout = Some(seconds);
         self
     }
 
-    /// A healthcheck that finds it healthy this long after its start.
+    /// Adds a healthcheck that passes this long after the start.
     #[must_use]
     pub fn healthy_after(self, after: Duration) -> Self {
         let interval = after.min(Duration::from_secs(30));
@@ -282,7 +283,7 @@ impl ContainerSpec {
         })
     }
 
-    /// A healthcheck that never succeeds: unhealthy 15 s after its start.
+    /// Adds a healthcheck that never passes: the container is unhealthy 15 s after its start.
     #[must_use]
     pub fn never_healthy(self) -> Self {
         self.healthcheck(Healthcheck {
@@ -293,28 +294,28 @@ impl ContainerSpec {
         })
     }
 
-    /// A healthcheck with all its parts.
+    /// Adds a healthcheck with these settings.
     #[must_use]
     pub fn healthcheck(mut self, healthcheck: Healthcheck) -> Self {
         self.healthcheck = Some(healthcheck);
         self
     }
 
-    /// Removed by the Engine when it ends (`--rm`).
+    /// The Engine removes the container when it ends (`--rm`).
     #[must_use]
     pub fn auto_remove(mut self) -> Self {
         self.auto_remove = true;
         self
     }
 
-    /// Has a terminal: its output comes as one raw stream.
+    /// The container has a terminal: its output is one raw stream.
     #[must_use]
     pub fn tty(mut self) -> Self {
         self.tty = true;
         self
     }
 
-    /// Shares the network of the container of that name (`network_mode: container:X`).
+    /// Uses the network of the container with this name (`network_mode: container:X`).
     #[must_use]
     pub fn network_of(mut self, name: impl Into<String>) -> Self {
         self.network_of = Some(name.into());
@@ -322,35 +323,35 @@ impl ContainerSpec {
         self
     }
 
-    /// Lives in the PID namespace of the container of that name (`pid: container:X`).
+    /// Uses the PID namespace of the container with this name (`pid: container:X`).
     #[must_use]
     pub fn pid_of(mut self, name: impl Into<String>) -> Self {
         self.pid_of = Some(name.into());
         self
     }
 
-    /// Lives in the IPC namespace of the container of that name (`ipc: container:X`).
+    /// Uses the IPC namespace of the container with this name (`ipc: container:X`).
     #[must_use]
     pub fn ipc_of(mut self, name: impl Into<String>) -> Self {
         self.ipc_of = Some(name.into());
         self
     }
 
-    /// Mounts the volumes of the container of that name.
+    /// Mounts the volumes of the container with this name.
     #[must_use]
     pub fn volumes_from(mut self, name: impl Into<String>) -> Self {
         self.volumes_from.push(name.into());
         self
     }
 
-    /// Links to the container of that name, on the first of its networks.
+    /// Links to the container with this name, on the first of the networks.
     #[must_use]
     pub fn links(mut self, name: impl Into<String>) -> Self {
         self.links.push(name.into());
         self
     }
 
-    /// On one more network, under these names.
+    /// Adds a network on which the container has these names.
     #[must_use]
     pub fn network(mut self, name: impl Into<String>, aliases: &[&str]) -> Self {
         self.networks.push(Network {
@@ -360,21 +361,21 @@ impl ContainerSpec {
         self
     }
 
-    /// A line its process prints at every start.
+    /// Adds a line that the process prints to stdout at every start.
     #[must_use]
     pub fn prints(mut self, line: impl Into<String>) -> Self {
         self.output.push((false, line.into()));
         self
     }
 
-    /// A line its process prints to stderr at every start.
+    /// Adds a line that the process prints to stderr at every start.
     #[must_use]
     pub fn complains(mut self, line: impl Into<String>) -> Self {
         self.output.push((true, line.into()));
         self
     }
 
-    /// What it uses while it runs: percent of one core, bytes of memory.
+    /// Sets the usage of a running process: CPU in percent of one core, and memory in bytes.
     #[must_use]
     pub fn uses(mut self, cpu_percent: u64, memory: u64) -> Self {
         self.cpu_percent = cpu_percent;
@@ -382,51 +383,51 @@ impl ContainerSpec {
         self
     }
 
-    /// What it is doing when the world begins.
+    /// Sets the initial state.
     #[must_use]
     pub fn initially(mut self, initially: Initially) -> Self {
         self.initially = initially;
         self
     }
 
-    /// Begins created, never started.
+    /// Initial state: created, never started.
     #[must_use]
     pub fn created(self) -> Self {
         self.initially(Initially::Created)
     }
 
-    /// Begins stopped, with exit code 0, an hour ago.
+    /// Initial state: stopped an hour ago, with exit code 0.
     #[must_use]
     pub fn stopped(self) -> Self {
         self.initially(Initially::Exited { code: 0, ago: Duration::from_secs(3600), stopped: true })
     }
 
-    /// Begins ended by itself with `code`, an hour ago.
+    /// Initial state: ended by itself an hour ago, with `code`.
     #[must_use]
     pub fn exited(self, code: i64) -> Self {
         self.initially(Initially::Exited { code, ago: Duration::from_secs(3600), stopped: false })
     }
 
-    /// Begins paused.
+    /// Initial state: paused, started an hour ago.
     #[must_use]
     pub fn paused(self) -> Self {
         self.initially(Initially::Paused(Duration::from_secs(3600)))
     }
 
-    /// Begins running for this long.
+    /// Initial state: running for this long.
     #[must_use]
     pub fn up_for(self, up: Duration) -> Self {
         self.initially(Initially::Running(up))
     }
 
-    /// So many containers of this service.
+    /// Sets the number of containers of the service.
     #[must_use]
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.replicas = replicas;
         self
     }
 
-    /// What `docker-compose run` leaves: a one-off container of the service.
+    /// Makes the container a one-off of its service, as `docker-compose run` creates.
     #[must_use]
     pub fn oneoff(mut self) -> Self {
         self.oneoff = true;
@@ -434,7 +435,7 @@ impl ContainerSpec {
     }
 }
 
-/// Labels compose writes.
+/// Labels that compose writes.
 pub(crate) mod label {
     pub(crate) const PROJECT: &str = "com.docker.compose.project";
     pub(crate) const SERVICE: &str = "com.docker.compose.service";
@@ -446,7 +447,7 @@ pub(crate) mod label {
     pub(crate) const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
 }
 
-/// A compose project being described.
+/// Description of a compose project.
 #[derive(Debug)]
 pub struct StackSpec {
     project: String,
@@ -455,14 +456,15 @@ pub struct StackSpec {
 }
 
 impl StackSpec {
-    /// Names containers with underscores and writes no `depends_on`, as docker-compose 1 does. Goes first.
+    /// Names containers with underscores and writes no `depends_on`, as docker-compose 1 does. Must be called before
+    /// the services are added.
     #[must_use]
     pub fn compose_v1(mut self) -> Self {
         self.v1 = true;
         self
     }
 
-    /// Adds a service; `describe` receives it with the labels, name and network compose would give it.
+    /// Adds a service. `describe` receives it with the labels, name and network that compose would set.
     #[must_use]
     pub fn service(mut self, service: &str, describe: impl FnOnce(ContainerSpec) -> ContainerSpec) -> Self {
         let project = self.project.clone();
@@ -498,21 +500,21 @@ impl StackSpec {
     }
 }
 
-/// Everything a simulated Engine begins with.
+/// Initial state of a simulated Engine.
 #[derive(Clone, Debug, Default)]
 pub struct World {
     pub(crate) containers: Vec<ContainerSpec>,
-    /// How far the Engine's wall clock is ahead of everybody else's.
+    /// Lead of the Engine's wall clock over all other clocks.
     pub(crate) ahead: SignedDuration,
 }
 
 impl World {
-    /// Nothing at all.
+    /// An Engine without containers.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The Engine's machine has a wall clock that is wrong by this much: ahead, or behind where it is negative.
+    /// Sets the error of the Engine's wall clock: ahead, or behind if negative.
     #[must_use]
     pub fn ahead(mut self, ahead: SignedDuration) -> Self {
         self.ahead = ahead;
@@ -534,7 +536,7 @@ impl World {
         self
     }
 
-    /// Adds `stacks` small stacks, `stack-0001` on, of `services` services each: for size.
+    /// Adds `stacks` small stacks with `services` services each, named `stack-0001` and so on, for tests of size.
     #[must_use]
     pub fn many(mut self, stacks: usize, services: usize) -> Self {
         for stack in 1..=stacks {
@@ -552,7 +554,7 @@ impl World {
     }
 }
 
-/// 64 hex digits that depend on `text` alone; an id that looks like one, not a digest.
+/// 64 hex digits derived from `text`: an id that looks like one, not a cryptographic digest.
 pub(crate) fn hex(text: &str) -> String {
     let mut state = 0xcbf2_9ce4_8422_2325_u64;
     for byte in text.bytes() {

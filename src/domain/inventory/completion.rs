@@ -1,4 +1,5 @@
-//! One-shots that did their work, told from what was stopped.
+//! Detection of completed one-shot containers among those that have exited with 0, most of which somebody stopped. Used
+//! for the status of a stack and for the plan of a start.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,14 +9,15 @@ use jiff::SignedDuration;
 use super::Container;
 use crate::domain::trace::Traces;
 
-/// A process that did its work within this, while nobody watched, is believed to be a one-shot.
-const BRIEF: SignedDuration = SignedDuration::from_mins(10);
+/// Upper limit of the runtime at which an exited process counts as a one-shot although its end was not observed.
+const SHORT_RUNTIME: SignedDuration = SignedDuration::from_mins(10);
 
-/// What tells one-shots that did their work from what was stopped, for the members of one stack (rulings 46).
+/// Distinguishes completed one-shots from stopped containers among the members of one stack (rulings 46).
 ///
-/// `no` is compose's default policy, and most programs end with 0 when they are told to, so a stack that was stopped
-/// [`looks completed`](Container::looks_completed). What was watched is known. Where nobody watched it is believed of
-/// one that a service of its stack waits for to complete, or that ran but briefly while the stack is up without it.
+/// `no` is compose's default restart policy, and most programs exit with 0 on a stop, so the containers of a stopped
+/// stack [`look completed`](Container::looks_completed) too. An observed end settles the question. Without one, a
+/// member counts as completed if a service of its stack waits for its completion, or if its runtime was short and
+/// another member is up or naps.
 #[derive(Clone, Debug)]
 pub struct Completion<'a> {
     any_up: bool,
@@ -24,7 +26,7 @@ pub struct Completion<'a> {
 }
 
 impl<'a> Completion<'a> {
-    /// Looks at each member once.
+    /// Reads each member once. `naps` says whether one of them naps.
     pub(super) fn of(
         members: impl IntoIterator<Item = &'a Arc<Container>>,
         naps: bool,
@@ -38,13 +40,13 @@ impl<'a> Completion<'a> {
         completion
     }
 
-    /// Whether a member did its work and ended.
+    /// Whether a member is a completed one-shot.
     pub fn holds(&self, member: &Container) -> bool {
-        member.looks_completed() && self.watched(member).unwrap_or_else(|| self.believed(member))
+        member.looks_completed() && self.observed_own_end(member).unwrap_or_else(|| self.is_presumed(member))
     }
 
-    /// Whether it ended by itself, as somebody saw.
-    fn watched(&self, member: &Container) -> Option<bool> {
+    /// Whether the process ended by itself; `None` if its end was not observed.
+    fn observed_own_end(&self, member: &Container) -> Option<bool> {
         self.traces.get(&member.identity).and_then(|trace| trace.ended_by_itself(member))
     }
 
@@ -52,13 +54,14 @@ impl<'a> Completion<'a> {
         member.service().is_some_and(|service| self.awaited.contains(service))
     }
 
-    fn believed(&self, member: &Container) -> bool {
+    fn is_presumed(&self, member: &Container) -> bool {
         let ran = member.started_at.zip(member.finished_at).map(|(from, to)| to.duration_since(from));
-        self.awaits(member) || (self.any_up && ran.is_some_and(|ran| ran < BRIEF))
+        self.awaits(member) || (self.any_up && ran.is_some_and(|ran| ran < SHORT_RUNTIME))
     }
 
-    /// Whether it is only believed to have done its work, since nobody watched: a person is asked (rulings 73).
+    /// Whether a member counts as completed although its end was not observed. A person then decides about its start
+    /// (rulings 73).
     pub fn is_guess(&self, member: &Container) -> bool {
-        self.holds(member) && self.watched(member).is_none()
+        self.holds(member) && self.observed_own_end(member).is_none()
     }
 }

@@ -1,4 +1,5 @@
-//! One container, as the Engine describes it.
+//! One container as the Engine's list and inspect responses describe it: state, health, restart policy, labels,
+//! networks, kind and protection. The module `docker` fills the values in.
 
 use std::collections::BTreeMap;
 
@@ -15,25 +16,25 @@ words! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum ContainerState {
-        /// Made, never started.
+        /// Created, never started.
         Created,
-        /// Its process runs.
+        /// The process runs.
         Running,
-        /// Its processes are frozen.
+        /// The processes are frozen.
         Paused,
-        /// The restart policy is bringing it back.
+        /// The process has ended and the restart policy is about to start it again.
         Restarting,
-        /// It is being removed.
+        /// Removal is in progress.
         Removing,
-        /// Its process ended.
+        /// The process has ended.
         Exited,
-        /// Docker failed to clean it up.
+        /// Docker failed to remove the container completely.
         Dead,
     }
 }
 
 impl ContainerState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 7] = [
         Self::Created,
         Self::Running,
@@ -44,7 +45,7 @@ impl ContainerState {
         Self::Dead,
     ];
 
-    /// Has a process, frozen or being brought back included: there is something to stop.
+    /// Whether there is a process to stop, including a frozen one and one that the restart policy is about to start.
     pub fn is_up(self) -> bool {
         matches!(self, Self::Running | Self::Paused | Self::Restarting)
     }
@@ -56,9 +57,9 @@ words! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum Health {
-        /// No health check, or one that does not count now.
+        /// No health check, or one that does not count in this state.
         None,
-        /// Not known yet.
+        /// No result yet.
         Starting,
         /// Passing.
         Healthy,
@@ -67,56 +68,56 @@ words! {
     }
 }
 
-/// What Docker does when the process ends or the daemon comes back.
+/// Docker's reaction to the end of the process and to a start of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
-    /// Nothing.
+    /// No restart.
     No,
-    /// Bring it back, also after a daemon restart, even if it was stopped.
+    /// Restart after every end of the process, and at a daemon start even if the container was stopped.
     Always,
-    /// Bring it back unless it was stopped.
+    /// Restart unless the container was stopped.
     UnlessStopped,
-    /// Bring it back after an exit code other than 0.
+    /// Restart after an exit code other than 0.
     OnFailure,
 }
 
-/// What a container is, beyond an ordinary long-running one.
+/// Kind of a container: ordinary, or one of the kinds on which DockNap never acts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// May be scheduled.
+    /// Ordinary container, which may be scheduled.
     Ordinary,
-    /// `docker-compose run`: label `oneoff=True`. Left alone.
+    /// Container of `docker-compose run` (label `oneoff=True`). DockNap never acts on it.
     OneOff,
-    /// A compose hook: label `com.docker.compose.hook`. Left alone.
+    /// Compose hook (label `com.docker.compose.hook`). DockNap never acts on it.
     Hook,
-    /// A swarm task: refused, since swarm replaces what is stopped.
+    /// Swarm task. DockNap never acts on it, since swarm replaces stopped tasks.
     SwarmTask,
 }
 
-/// Why a container may never be touched (semantics §6, rulings 13).
+/// Reason for which DockNap never acts on a container (semantics §6, rulings 13).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Protection {
-    /// DockNap itself.
+    /// DockNap runs in this container.
     Itself,
-    /// It may be DockNap itself, or another that shares a network with it; the sentence names all of them.
+    /// DockNap runs in this container or in another one with the same network; the sentence names all candidates.
     MaybeItself(String),
-    /// DockNap lives in a namespace of this container; the sentence says in which.
+    /// DockNap uses a namespace of this container, directly or through other containers; the sentence names it.
     Parent(String),
-    /// DockNap reaches Docker through it.
+    /// DockNap reaches Docker through this container.
     SocketProxy,
-    /// DockNap keeps its data in it.
+    /// DockNap's database runs in this container.
     Database,
     /// Label `docknap.protect=true` (or `docknap.stack.protect`).
     Label,
-    /// Named in `DOCKNAP_PROTECT`.
+    /// Listed in `DOCKNAP_PROTECT`.
     Setting,
-    /// Somebody locked it; by whom and why, as [`super::lock::Lock::sentence`] says it.
+    /// Locked by a person; the text is that of [`Lock::sentence`](crate::domain::lock::Lock::sentence).
     Lock(String),
 }
 
 impl Protection {
-    /// The reason in a sentence's end: "… is protected: *it is DockNap itself*".
+    /// Reason as the end of a sentence: "… is protected: *it is DockNap itself*".
     pub fn reason(&self) -> &str {
         match self {
             Self::Itself => "it is DockNap itself",
@@ -130,85 +131,83 @@ impl Protection {
     }
 }
 
-/// What one health check said.
+/// Result of one health check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// When it ended, by the Engine's clock.
+    /// End of the check, by the Engine's clock.
     pub at: Option<Timestamp>,
-    /// 0 = it passed.
+    /// Exit code; 0 means passed.
     pub exit_code: i64,
-    /// What it printed, as it is: hostile text.
+    /// Unescaped output of the check: hostile input.
     pub output: String,
 }
 
 /// One container as the Engine describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Container {
-    /// The Engine it lives on.
+    /// Engine that the container is on.
     pub host: HostId,
-    /// Docker's id: a cache, never a reason to act.
+    /// Docker id. Only a cache: `identity` decides which container an action is for.
     pub id: String,
-    /// The name without the leading slash. Hostile input: escape it wherever it is shown.
+    /// Name without the leading slash. Hostile input: escape it on output.
     pub name: String,
-    /// The image as the container names it.
+    /// Image reference in the container's configuration.
     pub image: String,
-    /// What survives a re-creation.
+    /// Identity that survives a re-creation.
     pub identity: ContainerIdentity,
-    /// All labels, as they are.
+    /// All labels, unchanged.
     pub labels: BTreeMap<String, String>,
-    /// The services of its stack that it waits for to complete, read off its labels once: a label may be long.
+    /// Services of the same stack whose completion this container waits for; parsed from the labels once, since a label
+    /// may be long.
     pub awaits: Vec<String>,
-    /// The services of its stack with which it restarts (`restart: true` of `depends_on`), read off its labels once.
+    /// Services of the same stack whose restart also restarts this container (`restart: true` of `depends_on`); parsed
+    /// from the labels once.
     pub restarts_with: Vec<String>,
-    /// Docker's state word.
     pub state: ContainerState,
-    /// Health, where it counts.
+    /// Health, or [`Health::None`] in states in which it does not count.
     pub health: Health,
-    /// Since when its health check fails, by our clock; `None` where nobody saw that begin.
+    /// Instant since which the container is unhealthy, by DockNap's clock; `None` if the change was not observed.
     pub unhealthy_since: Option<Timestamp>,
-    /// The state in a few words, such as `Up (healthy)` or `Exited (137)`: Docker's status text without the age, which
-    /// would be wrong a moment later.
+    /// Short status such as `Up (healthy)` or `Exited (137)`: Docker's status text without the age, which would be
+    /// outdated a moment later.
     pub status: String,
-    /// Exit code of the last process, where one ended.
+    /// Exit code of the last process; `None` if none has ended.
     pub exit_code: Option<i64>,
-    /// When it was made.
     pub created_at: Option<Timestamp>,
-    /// When its process last started.
+    /// Last start of the process.
     pub started_at: Option<Timestamp>,
-    /// When its process last ended.
+    /// Last end of the process.
     pub finished_at: Option<Timestamp>,
-    /// Docker's restart policy.
     pub restart_policy: RestartPolicy,
-    /// `--rm`: it vanishes when stopped.
+    /// Option `--rm`: Docker removes the container when its process ends.
     pub auto_remove: bool,
-    /// It has a health check.
     pub has_healthcheck: bool,
-    /// How long its health check may take to pass, in seconds, by its own interval and retries (rulings 34).
+    /// Time limit in seconds for the health check to pass, from the check's own interval and retries (rulings 34).
     pub health_patience: i64,
-    /// Its own stop grace in seconds, where set (Docker's default is 10).
+    /// The container's own stop grace period in seconds, if set (Docker's default is 10).
     pub stop_timeout: Option<i64>,
     /// `HostConfig.NetworkMode`, such as `bridge` or `container:<id>`.
     pub network_mode: String,
-    /// The other containers it leans on by its own settings, by id or name; see [`Container::ties`].
+    /// Containers whose PID or IPC namespace, links or volumes this one uses, by id or name; see [`Container::ties`].
     pub leans_on: Vec<(Tie, String)>,
-    /// Names and addresses under which the networks it is on know it, by network.
+    /// Names and addresses of the container on each network, by network name.
     pub networks: BTreeMap<String, Vec<String>>,
-    /// Where what it writes lies, as Docker's storage names it: no other container has it.
+    /// Docker's name of the container's writable layer, which no other container has.
     pub layer: Option<String>,
-    /// Ordinary, or one of the kinds that are left alone.
+    /// Kind, derived from the labels.
     pub kind: Kind,
-    /// Why it may never be touched.
+    /// Reason for which DockNap never acts on the container, if there is one.
     pub protection: Option<Protection>,
 }
 
 impl Container {
-    /// On which other containers it leans, by id or name.
+    /// Containers to which this one's settings refer, by id or name.
     pub fn ties(&self) -> impl Iterator<Item = (Tie, &str)> {
         let network = self.network_mode.strip_prefix("container:").map(|other| (Tie::Network, other));
         network.into_iter().chain(self.leans_on.iter().map(|(tie, other)| (*tie, other.as_str())))
     }
 
-    /// What of another container it lives in, where that is made anew when the other one starts.
+    /// Tie to `other` that breaks when `other` starts; see [`Tie::breaks`].
     pub fn lives_in(&self, other: &Self) -> Option<Tie> {
         let it = |(tie, name): (Tie, &str)| {
             (tie.breaks() && (name == other.id || name == other.name)).then_some(tie)
@@ -216,22 +215,23 @@ impl Container {
         self.ties().find_map(it)
     }
 
-    /// Since when it is up, or down.
+    /// Start of the current time up or down.
     pub fn since(&self) -> Option<Timestamp> {
         if self.state.is_up() { self.started_at } else { self.finished_at }
     }
 
-    /// Which container's network it uses, by id or name: what follows `container:` in its network mode.
+    /// Container whose network this one uses, by id or name: the part of the network mode after `container:`.
     pub fn network_of(&self) -> Option<&str> {
         self.network_mode.strip_prefix("container:")
     }
 
-    /// Whether Docker would take a reference for this container: its id, the beginning of it, or its name.
+    /// Whether Docker resolves `reference` to this container: by its name, its id or the beginning of its id (at least
+    /// 12 digits).
     pub fn is_called(&self, reference: &str) -> bool {
         self.name == reference || (reference.len() >= 12 && self.id.starts_with(reference))
     }
 
-    /// The name of its compose project.
+    /// Name of the compose project.
     pub fn stack(&self) -> Option<&str> {
         match &self.identity {
             ContainerIdentity::Service { project, .. } => Some(project),
@@ -239,7 +239,7 @@ impl Container {
         }
     }
 
-    /// The name of its compose service.
+    /// Name of the compose service.
     pub fn service(&self) -> Option<&str> {
         match &self.identity {
             ContainerIdentity::Service { service, .. } => Some(service),
@@ -247,44 +247,47 @@ impl Container {
         }
     }
 
-    /// Itself as a target.
+    /// This container as a target.
     pub fn target(&self) -> Target {
         Target::container(self.host.clone(), self.identity.clone())
     }
 
-    /// Its key in URLs and element ids.
+    /// Key in URLs and element ids; see [`target::key`].
     pub fn key(&self) -> String {
         target::key(&self.host, &self.identity.to_text())
     }
 
-    /// Exited 0 with restart policy `no` or `on-failure`: a one-shot that did its work, or something that was stopped
-    /// and ended well. Docker does not tell which; [`Inventory::is_completed`] knows more.
+    /// Whether the container exited with 0 and has restart policy `no` or `on-failure`: a completed one-shot, or a
+    /// stopped container with a clean exit. Docker does not distinguish the two;
+    /// [`Inventory::is_completed`](super::Inventory::is_completed) does.
     pub fn looks_completed(&self) -> bool {
         self.state == ContainerState::Exited
             && self.exit_code == Some(0)
             && matches!(self.restart_policy, RestartPolicy::No | RestartPolicy::OnFailure)
     }
 
-    /// The exit code of one that ended, other than that all went well or that it was told to end (`SIGINT`, `SIGTERM`).
+    /// Exit code of an ended container that indicates a failure: any but 0 and those of a requested end (130 for
+    /// `SIGINT`, 143 for `SIGTERM`).
     pub fn failure(&self) -> Option<i64> {
         let ended = matches!(self.state, ContainerState::Exited | ContainerState::Dead);
         self.exit_code.filter(|code| ended && !matches!(code, 0 | 130 | 143))
     }
 
-    /// May be part of a stack's actions: neither a one-off, a hook nor a swarm task.
+    /// Whether the actions on a stack include the container: true unless it is a one-off, a hook or a swarm task.
     pub fn is_ordinary(&self) -> bool {
         self.kind == Kind::Ordinary
     }
 }
 
-/// Whether compose gave this name to a container that it is replacing: twelve hex digits, `_`, the plain name.
+/// Whether a name has the form that compose gives to a container during its replacement: twelve hex digits, `_`, the
+/// plain name.
 pub fn is_replaced_name(name: &str) -> bool {
     name.len() > 13
         && name.as_bytes()[12] == b'_'
         && name.bytes().take(12).all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The state in a few words, as `docker ps` writes them, without the age.
+/// Short status in the words of `docker ps`, without the age.
 pub fn status_text(state: ContainerState, health: Health, exit_code: Option<i64>) -> String {
     let code = |word: &str| exit_code.map_or_else(|| word.to_owned(), |code| format!("{word} ({code})"));
     match (state, health) {
@@ -300,8 +303,9 @@ pub fn status_text(state: ContainerState, health: Health, exit_code: Option<i64>
     }
 }
 
-/// The place of a container among those of its identity: the first counts. One that is up does the work of all,
-/// whatever it is called; else it is the one with the plain name, since the other is on its way out (semantics §6).
+/// Sort key among containers with the same identity; the smallest one counts. A container that is up comes before one
+/// that is down, whatever its name. Otherwise the plain name comes first, since compose is about to remove the other
+/// container (semantics §6).
 pub fn standing(state: ContainerState, name: &str) -> (bool, bool, &str) {
     (!state.is_up(), is_replaced_name(name), name)
 }

@@ -1,4 +1,4 @@
-//! The containers of an Engine, and an index that finds some of them.
+//! The containers of an Engine as a sorted list, with an index by stack, by identity and by referenced container.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
@@ -7,24 +7,24 @@ use std::sync::{Arc, OnceLock};
 use super::Container;
 use crate::domain::target::ContainerIdentity;
 
-/// The containers of an Engine at one instant, sorted by name.
+/// Containers of an Engine at one instant, sorted by name. Dereferences to the list.
 #[derive(Debug, Default)]
 pub struct Containers {
     all: Vec<Arc<Container>>,
     index: OnceLock<Index>,
 }
 
-/// Where in the list each is, in its order.
+/// Positions in the list, in ascending order, by key.
 #[derive(Debug, Default)]
 struct Index {
     of_stack: HashMap<String, Vec<usize>>,
     with_identity: HashMap<ContainerIdentity, Vec<usize>>,
-    /// By the id or name of a container they lean on.
+    /// Key: id or name of the container that their settings refer to.
     leaning_on: HashMap<String, Vec<usize>>,
 }
 
 impl Containers {
-    /// Made at the first question.
+    /// Index, built at the first use.
     fn index(&self) -> &Index {
         self.index.get_or_init(|| {
             let mut index = Index::default();
@@ -41,22 +41,22 @@ impl Containers {
         })
     }
 
-    /// Those of a stack, by its exact name.
+    /// Containers of the stack with exactly this name.
     pub fn of_stack(&self, name: &str) -> Vec<&Arc<Container>> {
         self.at(self.index().of_stack.get(name))
     }
 
-    /// Whether any is of that stack.
+    /// Whether a stack with exactly this name has a container.
     pub fn has_stack(&self, name: &str) -> bool {
         self.index().of_stack.contains_key(name)
     }
 
-    /// Those that bear an identity.
+    /// Containers with this identity.
     pub fn with_identity(&self, identity: &ContainerIdentity) -> Vec<&Arc<Container>> {
         self.at(self.index().with_identity.get(identity))
     }
 
-    /// Those that lean on another one by their own settings: on its id or its name.
+    /// Containers whose own settings refer to `parent`, by its id or its name.
     pub fn leaning_on(&self, parent: &Container) -> Vec<&Arc<Container>> {
         let known = [&parent.id, &parent.name].map(|reference| self.index().leaning_on.get(reference));
         let known: BTreeSet<usize> = known.into_iter().flatten().flatten().copied().collect();

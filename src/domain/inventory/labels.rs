@@ -1,7 +1,8 @@
-//! What compose wrote on a container, read as the hostile input it may be.
+//! Identity, kind and dependencies of a container, parsed from the labels that compose wrote.
 //!
-//! Anybody who may create a container chooses its labels. Whatever they hold, reading them yields some identity and
-//! some kind; where a label is odd, the reading is the one that touches less.
+//! Labels are hostile input, since anybody who may create a container chooses them. Parsing therefore never fails:
+//! every container has an identity and a kind. For an odd label, the interpretation applies with which DockNap acts on
+//! less.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +18,8 @@ const ONE_OFF: &str = "com.docker.compose.oneoff";
 const HOOK: &str = "com.docker.compose.hook";
 const SWARM_TASK: &str = "com.docker.swarm.task.id";
 
-/// What stays the same when the container is re-created: project, service and number where compose made it, else its
-/// exact name. A number that is missing or odd is read off the end of the name (`web_2`, `web-2`), else it is 1.
+/// Identity that survives a re-creation: project, service and number if compose created the container, else its exact
+/// name. A missing or invalid number is read from the end of the name (`web_2`, `web-2`), else it is 1.
 pub fn identity(name: &str, labels: &BTreeMap<String, String>) -> ContainerIdentity {
     let filled = |label: &str| labels.get(label).filter(|value| !value.is_empty());
     match (filled(PROJECT), filled(SERVICE)) {
@@ -27,15 +28,15 @@ pub fn identity(name: &str, labels: &BTreeMap<String, String>) -> ContainerIdent
             service: service.clone(),
             number: labels
                 .get(NUMBER)
-                .and_then(|number| whole(number.trim()))
-                .or_else(|| name.rsplit(['_', '-']).next().and_then(whole))
+                .and_then(|number| parse_number(number.trim()))
+                .or_else(|| name.rsplit(['_', '-']).next().and_then(parse_number))
                 .unwrap_or(1),
         },
         _ => ContainerIdentity::Name(name.to_owned()),
     }
 }
 
-/// Whether it is one of the kinds that are left alone. A `oneoff` that is not plainly false counts as one.
+/// Kind of the container. A `oneoff` label that is not clearly false counts as true.
 pub fn kind(labels: &BTreeMap<String, String>) -> Kind {
     if labels.contains_key(SWARM_TASK) {
         Kind::SwarmTask
@@ -48,14 +49,13 @@ pub fn kind(labels: &BTreeMap<String, String>) -> Kind {
     }
 }
 
-/// What is odd about the labels that DockNap reads, a sentence each: a value it does not know, a name that is none of
-/// its own.
+/// Problems of the `docknap.…` labels, one sentence each: unknown values and unknown label names.
 pub fn problems(labels: &BTreeMap<String, String>) -> Vec<String> {
     let ours = labels.iter().filter_map(|(name, value)| Some((name.strip_prefix("docknap.")?, value)));
     ours.filter_map(|(name, value)| problem(name, value)).collect()
 }
 
-/// What is odd about one label of ours, by its name without `docknap.`; `None` where it is read.
+/// Problem of one `docknap.…` label, given its name without `docknap.`; `None` if the label is valid.
 pub fn problem(name: &str, value: &str) -> Option<String> {
     match name {
         "protect" | "stack.protect" if is_false(value) || is_true(value) => None,
@@ -67,32 +67,32 @@ pub fn problem(name: &str, value: &str) -> Option<String> {
     }
 }
 
-/// The services it waits for to complete, as compose wrote it down.
+/// Services whose completion the container waits for, from its `depends_on` label.
 pub fn awaits(labels: &BTreeMap<String, String>) -> Vec<String> {
     let items = labels.get(DEPENDS_ON).map(|label| parse_depends_on(label).0).unwrap_or_default();
     let awaited = items.into_iter().filter(|item| item.condition == Condition::ServiceCompletedSuccessfully);
     awaited.map(|item| item.service).collect()
 }
 
-/// The services with which it restarts, as compose wrote it down.
+/// Services with which the container restarts, from its `depends_on` label.
 pub fn restarts_with(labels: &BTreeMap<String, String>) -> Vec<String> {
     let items = labels.get(DEPENDS_ON).map(|label| parse_depends_on(label).0).unwrap_or_default();
     items.into_iter().filter(|item| item.restart).map(|item| item.service).collect()
 }
 
-/// Whether a label's value says no, in any of the ways people write it.
+/// Whether a label's value means false, in any common spelling.
 pub(super) fn is_false(value: &str) -> bool {
     let value = value.trim();
     value.is_empty() || ["false", "0", "no", "off"].iter().any(|no| value.eq_ignore_ascii_case(no))
 }
 
-/// Whether it says yes in so many words; anything else that is not no counts as yes too.
+/// Whether a label's value explicitly means true. Other values that are not false also count as true.
 fn is_true(value: &str) -> bool {
     ["true", "1", "yes", "on"].iter().any(|yes| value.trim().eq_ignore_ascii_case(yes))
 }
 
-/// A positive number in plain digits.
-fn whole(text: &str) -> Option<u32> {
+/// Parses a positive number in plain digits.
+fn parse_number(text: &str) -> Option<u32> {
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|number| plain && *number > 0)
 }

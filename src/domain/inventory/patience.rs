@@ -1,13 +1,14 @@
-//! How long a health check is waited for, by what it was made with (rulings 34).
+//! Time limit of the wait for a health check, from the check's own settings (rulings 34).
 
-/// What is waited for any, in seconds.
+/// Shortest limit, in seconds.
 pub const USUAL: i64 = 120;
-/// The longest.
+/// Longest limit, in seconds.
 pub const LONGEST: i64 = 15 * 60;
-/// What Docker takes for an interval and a timeout where none is set, in seconds, and for the retries.
+/// Docker's defaults: interval and timeout in seconds, and the number of retries.
 const DEFAULTS: (i64, i64, i64) = (30, 30, 3);
 
-/// By the four settings of a health check, times in nanoseconds; what is 0 or missing is Docker's default.
+/// Limit in seconds for a health check with these settings, whose times are in nanoseconds. A missing value or one that
+/// is not positive stands for Docker's default.
 pub fn seconds(
     start_period: Option<i64>,
     interval: Option<i64>,

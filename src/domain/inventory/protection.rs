@@ -1,8 +1,8 @@
-//! What must never be touched, and why (semantics §6, rulings 13).
+//! Containers on which DockNap must never act, and the reasons (semantics §6, rulings 13).
 //!
-//! DockNap would saw off its own branch by stopping itself, a container whose network or processes it shares, the
-//! socket proxy it reaches Docker through, or its database; and people mark what they hold dear by a label or a
-//! setting.
+//! DockNap would cut itself off by stopping its own container, a container whose network or processes it shares, the
+//! socket proxy through which it reaches Docker, or its database. People protect further containers by a label, a
+//! setting or a lock.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,49 +13,50 @@ use crate::domain::lock::Locks;
 const PROTECT: &str = "docknap.protect";
 const PROTECT_STACK: &str = "docknap.stack.protect";
 
-/// What settings and people say about protection.
+/// Protection from settings and locks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Guard {
     /// `DOCKNAP_PROTECT`: exact names of stacks and containers.
     pub names: Vec<String>,
-    /// Host part of `DOCKER_HOST`, where Docker is reached over a network.
+    /// Host part of `DOCKER_HOST`, if Docker is reached over a network.
     pub proxy: Option<String>,
-    /// Host part of `DATABASE_URL`, where the database is reached over a network.
+    /// Host part of `DATABASE_URL`, if the database is reached over a network.
     pub database: Option<String>,
-    /// What people locked.
+    /// Locks that people set.
     pub locks: Locks,
 }
 
-/// The protection that follows from all containers of an Engine together; asked for one at a time.
+/// Protection rules derived from all containers of an Engine together; [`ProtectionRules::reason`] applies them to one
+/// container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProtectionRules {
     guard: Guard,
-    /// Ids of the containers DockNap may run in: one where it knows.
+    /// Docker ids of the containers in which DockNap may run: one id if its container is known.
     itself: BTreeSet<String>,
-    /// What is said of them where there are several.
+    /// Protection reason of the containers in `itself` if there are several.
     unsure: String,
-    /// The containers that these live in, by id, and how: their network is cut or their process ended where one of them
-    /// stops, or they could not start again.
+    /// Docker ids of the containers whose namespaces the containers in `itself` use, with the reason: a stop of one of
+    /// them cuts DockNap's network, ends its process or prevents its next start.
     parents: BTreeMap<String, String>,
     reach: Reach,
-    /// Stacks of which a container says so by label.
+    /// Stacks in which a container has the label that protects the whole stack.
     stacks: BTreeSet<String>,
 }
 
-/// Where a host name of the settings may lead.
+/// Containers to which a host name in the settings may resolve.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Reach {
-    /// To no container: DockNap runs outside Docker, where the names of containers mean nothing.
+    /// No container: DockNap runs outside Docker, where container names do not resolve.
     #[default]
     Nowhere,
-    /// To any: DockNap runs in a container that is not known.
+    /// Any container: DockNap runs in an unknown container.
     Anywhere,
-    /// To containers on these networks, which are DockNap's own.
+    /// Containers on these networks, which are those of DockNap's own container.
     Networks(BTreeSet<String>),
 }
 
 impl ProtectionRules {
-    /// Looks at all containers of an Engine.
+    /// Derives the rules from all containers of an Engine.
     pub fn new<'a>(
         guard: &Guard,
         itself: &SelfDetection,
@@ -81,14 +82,14 @@ impl ProtectionRules {
             },
             _ => Reach::Anywhere,
         };
-        let unsure = if ids.len() > 1 { not_sure(&me) } else { String::new() };
-        let protected = containers.clone().filter(|container| says_so(&container.labels, PROTECT_STACK));
+        let unsure = if ids.len() > 1 { unsure_reason(&me) } else { String::new() };
+        let protected = containers.clone().filter(|container| is_set(&container.labels, PROTECT_STACK));
         let stacks =
             BTreeSet::from_iter(protected.filter_map(|container| container.stack().map(ToOwned::to_owned)));
         Self { guard: guard.clone(), itself: ids, unsure, parents, reach, stacks }
     }
 
-    /// Why a container may never be touched; the reason that weighs most.
+    /// Reason for which DockNap must never act on a container; the strongest one if several apply.
     pub fn reason(&self, container: &Container) -> Option<Protection> {
         if self.itself.contains(&container.id) {
             Some(match self.unsure.as_str() {
@@ -97,9 +98,9 @@ impl ProtectionRules {
             })
         } else if let Some(how) = self.parents.get(&container.id) {
             Some(Protection::Parent(how.clone()))
-        } else if self.leads_to(self.guard.proxy.as_deref(), container) {
+        } else if self.may_resolve_to(self.guard.proxy.as_deref(), container) {
             Some(Protection::SocketProxy)
-        } else if self.leads_to(self.guard.database.as_deref(), container) {
+        } else if self.may_resolve_to(self.guard.database.as_deref(), container) {
             Some(Protection::Database)
         } else if self
             .guard
@@ -108,8 +109,8 @@ impl ProtectionRules {
             .any(|name| *name == container.name || container.stack() == Some(name))
         {
             Some(Protection::Setting)
-        } else if says_so(&container.labels, PROTECT)
-            || says_so(&container.labels, PROTECT_STACK)
+        } else if is_set(&container.labels, PROTECT)
+            || is_set(&container.labels, PROTECT_STACK)
             || container.stack().is_some_and(|stack| self.stacks.contains(stack))
         {
             Some(Protection::Label)
@@ -121,14 +122,15 @@ impl ProtectionRules {
         }
     }
 
-    /// The same with other locks.
+    /// The same rules with other locks.
     #[must_use]
     pub fn with_locks(&self, locks: Locks) -> Self {
         Self { guard: Guard { locks, ..self.guard.clone() }, ..self.clone() }
     }
 
-    /// Whether a host name of the settings is this container, by a name or address on a network DockNap is on.
-    fn leads_to(&self, host: Option<&str>, container: &Container) -> bool {
+    /// Whether a host name in the settings may resolve to this container, by a name or address on one of DockNap's
+    /// networks.
+    fn may_resolve_to(&self, host: Option<&str>, container: &Container) -> bool {
         let Some(host) = host.filter(|host| !host.is_empty()) else { return false };
         let is_called = |name: &str| name.eq_ignore_ascii_case(host);
         let by_alias = |network: Option<&BTreeSet<String>>| {
@@ -145,7 +147,7 @@ impl ProtectionRules {
     }
 }
 
-/// What some containers live in, and what that lives in, by id, with how.
+/// Containers whose namespaces `me` use, and those whose namespaces these use in turn, by Docker id with the reason.
 fn parents<'a>(
     me: &[&'a Container],
     find: impl Fn(&str) -> Option<&'a Container>,
@@ -169,8 +171,8 @@ fn parents<'a>(
     parents
 }
 
-/// What is said of containers of which one is DockNap.
-fn not_sure(containers: &[&Container]) -> String {
+/// Protection reason of several containers of which one is DockNap's own.
+fn unsure_reason(containers: &[&Container]) -> String {
     const SHOWN: usize = 5;
     let mut names: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
     names.sort_unstable();
@@ -180,8 +182,8 @@ fn not_sure(containers: &[&Container]) -> String {
     format!("it may be DockNap itself: not sure which of these I am: {}{more}", names.join(", "))
 }
 
-/// Whether a label is there and does not say no.
-fn says_so(labels: &BTreeMap<String, String>, label: &str) -> bool {
+/// Whether a label is present and not false.
+fn is_set(labels: &BTreeMap<String, String>, label: &str) -> bool {
     labels.get(label).is_some_and(|value| !labels::is_false(value))
 }
 
@@ -191,7 +193,7 @@ mod tests {
     use super::super::tests::{container, in_stack, on_network};
     use super::*;
 
-    fn shield(guard: &Guard, itself: &SelfDetection, containers: &[Container]) -> ProtectionRules {
+    fn rules(guard: &Guard, itself: &SelfDetection, containers: &[Container]) -> ProtectionRules {
         ProtectionRules::new(guard, itself, &containers.iter())
     }
 
@@ -209,14 +211,14 @@ mod tests {
         let mut me = container("docknap");
         me.network_mode = format!("container:{}", vpn.id);
         let other = container("other");
-        let shield = shield(&Guard::default(), &itself(&me), &[vpn.clone(), me.clone(), other.clone()]);
-        assert_eq!(shield.reason(&me), Some(Protection::Itself));
-        assert_eq!(shield.reason(&vpn), Some(uses("network")));
-        assert_eq!(shield.reason(&other), None);
+        let rules = rules(&Guard::default(), &itself(&me), &[vpn.clone(), me.clone(), other.clone()]);
+        assert_eq!(rules.reason(&me), Some(Protection::Itself));
+        assert_eq!(rules.reason(&vpn), Some(uses("network")));
+        assert_eq!(rules.reason(&other), None);
     }
 
     #[test]
-    fn whatever_docknap_lives_in_and_what_that_lives_in() {
+    fn containers_whose_namespaces_docknap_uses_directly_or_indirectly() {
         let leaning = |name: &str, on: &[(Tie, &str)]| Container {
             leans_on: on.iter().map(|(tie, other)| (*tie, (*other).to_owned())).collect(),
             ..container(name)
@@ -234,28 +236,28 @@ mod tests {
             ],
         );
         let all = [host, machine, shared, data, db, owner, me.clone()];
-        let shield = shield(&Guard::default(), &itself(&me), &all);
+        let rules = rules(&Guard::default(), &itself(&me), &all);
         let [host, machine, shared, data, db, owner, _] = &all;
-        assert_eq!(shield.reason(owner), Some(uses("PID namespace")));
+        assert_eq!(rules.reason(owner), Some(uses("PID namespace")));
         let why = "owner uses its PID namespace, and DockNap needs owner";
-        assert_eq!(shield.reason(machine), Some(Protection::Parent(why.to_owned())));
-        assert_eq!(shield.reason(shared), Some(uses("IPC namespace")));
-        // It goes on without these.
+        assert_eq!(rules.reason(machine), Some(Protection::Parent(why.to_owned())));
+        assert_eq!(rules.reason(shared), Some(uses("IPC namespace")));
+        // DockNap keeps running without these containers.
         for other in [host, data, db] {
-            assert_eq!(shield.reason(other), None, "{}", other.name);
+            assert_eq!(rules.reason(other), None, "{}", other.name);
         }
-        // Two that live in each other end the search.
+        // A cycle of shared namespaces ends the search.
         let (mut one, two) = (container("one"), leaning("two", &[(Tie::Pid, "one"), (Tie::Ipc, "two")]));
         one.leans_on = vec![(Tie::Ipc, "two".to_owned())];
-        let shield = ProtectionRules::new(&Guard::default(), &itself(&one), &[&one, &two].into_iter());
+        let rules = ProtectionRules::new(&Guard::default(), &itself(&one), &[&one, &two].into_iter());
         assert_eq!(
-            (shield.reason(&one), shield.reason(&two)),
+            (rules.reason(&one), rules.reason(&two)),
             (Some(Protection::Itself), Some(uses("IPC namespace")))
         );
     }
 
     #[test]
-    fn all_that_docknap_may_be_and_whatever_their_network_hangs_on() {
+    fn all_candidates_for_docknap_and_the_owners_of_their_network() {
         let gateway = container("gateway");
         let mut vpn = container("vpn");
         vpn.network_mode = "container:gateway".to_owned();
@@ -264,12 +266,12 @@ mod tests {
         let mut films = container("films");
         films.network_mode.clone_from(&me.network_mode);
         let all = [gateway.clone(), vpn.clone(), me.clone(), films.clone(), container("other")];
-        let known = shield(&Guard::default(), &itself(&me), &all);
+        let known = rules(&Guard::default(), &itself(&me), &all);
         let chained = Some(Protection::Parent("vpn uses its network, and DockNap needs vpn".to_owned()));
         assert_eq!(known.reason(&gateway), chained, "a chain");
         assert_eq!((known.reason(&vpn), known.reason(&films)), (Some(uses("network")), None));
         let ids = [&me, &vpn, &films].map(|one| one.id.clone());
-        let unsure = shield(&Guard::default(), &SelfDetection::OneOf(ids.into()), &all);
+        let unsure = rules(&Guard::default(), &SelfDetection::OneOf(ids.into()), &all);
         for one in [&vpn, &me, &films] {
             let said = unsure.reason(one).expect("it is protected");
             assert_eq!(
@@ -282,10 +284,10 @@ mod tests {
     }
 
     #[test]
-    fn many_that_docknap_may_be_are_not_all_named() {
+    fn a_long_list_of_candidates_is_shortened() {
         let all: Vec<Container> = (0..7).map(|number| container(&format!("c{number}"))).collect();
         let ids = all.iter().map(|one| one.id.clone()).collect();
-        let unsure = shield(&Guard::default(), &SelfDetection::OneOf(ids), &all);
+        let unsure = rules(&Guard::default(), &SelfDetection::OneOf(ids), &all);
         let said = unsure.reason(&all[6]).expect("it is protected");
         assert!(said.reason().ends_with(": c0, c1, c2, c3, c4 and 2 more"), "{}", said.reason());
     }
@@ -300,23 +302,23 @@ mod tests {
         for host in ["socket-proxy", "172.20.0.2", "ops-socket-proxy-1"] {
             let guard =
                 Guard { proxy: Some(host.to_owned()), database: Some("db".to_owned()), ..Guard::default() };
-            let shield = shield(&guard, &itself(&me), &all);
-            assert_eq!(shield.reason(&proxy), Some(Protection::SocketProxy), "{host}");
-            assert_eq!(shield.reason(&database), Some(Protection::Database));
-            assert_eq!(shield.reason(&namesake), None, "another network");
+            let rules = rules(&guard, &itself(&me), &all);
+            assert_eq!(rules.reason(&proxy), Some(Protection::SocketProxy), "{host}");
+            assert_eq!(rules.reason(&database), Some(Protection::Database));
+            assert_eq!(rules.reason(&namesake), None, "another network");
         }
     }
 
     #[test]
-    fn not_knowing_oneself_protects_more_and_being_outside_less() {
+    fn an_unknown_own_container_protects_more_and_running_outside_docker_less() {
         let guard = Guard { database: Some("db".to_owned()), ..Guard::default() };
         let database = on_network(container("db"), "any", &[]);
         let all = [database.clone()];
         assert_eq!(
-            shield(&guard, &SelfDetection::Unknown, &all).reason(&database),
+            rules(&guard, &SelfDetection::Unknown, &all).reason(&database),
             Some(Protection::Database)
         );
-        assert_eq!(shield(&guard, &SelfDetection::OutsideDocker, &all).reason(&database), None);
+        assert_eq!(rules(&guard, &SelfDetection::OutsideDocker, &all).reason(&database), None);
     }
 
     #[test]
@@ -333,12 +335,12 @@ mod tests {
             Guard { names: vec!["named".to_owned(), "media".to_owned(), String::new()], ..Guard::default() };
         let all =
             [marked.clone(), spared.clone(), head.clone(), member.clone(), named.clone(), stack.clone()];
-        let shield = shield(&guard, &SelfDetection::OutsideDocker, &all);
-        assert_eq!(shield.reason(&marked), Some(Protection::Label));
-        assert_eq!(shield.reason(&spared), None);
-        assert_eq!(shield.reason(&head), Some(Protection::Label));
-        assert_eq!(shield.reason(&member), Some(Protection::Label), "the whole stack");
-        assert_eq!(shield.reason(&named), Some(Protection::Setting));
-        assert_eq!(shield.reason(&stack), Some(Protection::Setting));
+        let rules = rules(&guard, &SelfDetection::OutsideDocker, &all);
+        assert_eq!(rules.reason(&marked), Some(Protection::Label));
+        assert_eq!(rules.reason(&spared), None);
+        assert_eq!(rules.reason(&head), Some(Protection::Label));
+        assert_eq!(rules.reason(&member), Some(Protection::Label), "the whole stack");
+        assert_eq!(rules.reason(&named), Some(Protection::Setting));
+        assert_eq!(rules.reason(&stack), Some(Protection::Setting));
     }
 }

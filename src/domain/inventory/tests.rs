@@ -1,9 +1,9 @@
-//! Grouping, status and odd input; and the containers other tests are made of.
+//! Tests of grouping, status and odd input, and the container builders that other tests use.
 
 use super::*;
 use crate::domain::trace::{Did, Trace};
 
-/// An ordinary running container without a stack. Its id follows from its name.
+/// Ordinary running container without a stack. Its id is derived from its name.
 pub(crate) fn container(name: &str) -> Container {
     Container {
         host: HostId::local(),
@@ -36,7 +36,7 @@ pub(crate) fn container(name: &str) -> Container {
     }
 }
 
-/// The first container of a service.
+/// First container of a service.
 pub(crate) fn in_stack(project: &str, service: &str) -> Container {
     let name = format!("{project}-{service}-1");
     let mut made = container(&name);
@@ -46,7 +46,7 @@ pub(crate) fn in_stack(project: &str, service: &str) -> Container {
     made
 }
 
-/// The same, on a network that knows it by some names.
+/// Adds a network on which the container has these names.
 pub(crate) fn on_network(mut container: Container, network: &str, names: &[&str]) -> Container {
     container.networks.insert(network.to_owned(), names.iter().map(|name| (*name).to_owned()).collect());
     container
@@ -119,8 +119,8 @@ fn ran_for(container: &mut Container, seconds: i64) {
     (container.started_at, container.finished_at) = (Some(at(1_000)), Some(at(1_000 + seconds)));
 }
 
-/// What was seen of a container's end, a moment after Docker's own time stamp.
-fn seen(container: &Container, did: Did) -> Arc<Traces> {
+/// Trace of the end of a container's process, at Docker's own time stamp of that end.
+fn end_trace(container: &Container, did: Did) -> Arc<Traces> {
     let at = container.finished_at.expect("it ended");
     let trace = Trace { did, container_id: container.id.clone(), at, seen_at: at };
     Arc::new(Traces::from([(container.identity.clone(), trace)]))
@@ -144,25 +144,25 @@ fn completed_is_what_ended_by_itself() {
     waits.awaits = vec!["app".to_owned()];
     let [beside, awaited] = [[web], [waits]];
     for (seconds, trace, others, completed) in [
-        // Watched: who ended it is known, however long it ran and whoever waits for it.
+        // Observed end: runtime and waiting services do not matter.
         (5, Some(Did::Stopped), &beside[..], false),
         (5, Some(Did::Stopped), &awaited[..], false),
         (5, Some(Did::Killed), &beside[..], false),
         (9_000, Some(Did::Ended), &beside[..], true),
         (9_000, Some(Did::Ended), &[][..], true),
-        // Nobody watched.
+        // End not observed.
         (9_000, None, &awaited[..], true),
         (599, None, &beside[..], true),
         (600, None, &beside[..], false),
         (5, None, &[][..], false),
     ] {
         ran_for(&mut app, seconds);
-        let traces = trace.map_or_else(Arc::default, |did| seen(&app, did));
+        let traces = trace.map_or_else(Arc::default, |did| end_trace(&app, did));
         assert_eq!(status(&app, traces, others), completed, "{seconds} s, {trace:?}, {}", others.len());
     }
-    // What was seen of an earlier process, or of a container that was re-created since, says nothing.
+    // A trace of an earlier process, or of a container that was re-created since, does not count.
     ran_for(&mut app, 9_000);
-    let old = seen(&app, Did::Ended);
+    let old = end_trace(&app, Did::Ended);
     ran_for(&mut app, 20_000);
     assert!(!status(&app, Arc::clone(&old), &beside));
     ran_for(&mut app, 9_000);
@@ -212,7 +212,7 @@ fn while_compose_re_creates_there_is_one_replica_with_the_plain_name() {
 }
 
 #[test]
-fn of_two_of_one_number_the_one_that_is_up_counts() {
+fn of_two_containers_with_one_number_the_one_that_is_up_counts() {
     let plain = in_state(in_stack("media", "web"), ContainerState::Exited);
     let mut twin = in_stack("media", "web");
     twin.name = "0123456789ab_media-web-1".to_owned();
@@ -226,7 +226,7 @@ fn of_two_of_one_number_the_one_that_is_up_counts() {
         assert_eq!(inventory.by_identity(&plain.identity).map(|one| &one.name), Some(&twin.name));
         assert_eq!(inventory.by_key(&plain.key()).map(|one| &one.name), Some(&twin.name));
     }
-    // Of two that are up, or down, the plain name.
+    // Of two containers that are both up or both down, the one with the plain name counts.
     for state in [ContainerState::Running, ContainerState::Created] {
         let both = [&twin, &plain].map(|one| in_state(one.clone(), state));
         let inventory = inventory(both.into());
@@ -274,30 +274,30 @@ fn status_text_reads_like_docker_ps() {
 }
 
 #[test]
-fn what_is_found_by_the_index_is_what_a_look_at_all_finds() {
+fn the_index_finds_the_same_as_a_scan_of_all_containers() {
     let mut all =
         vec![in_stack("media", "web"), in_stack("media", "db"), in_stack("shop", "web"), container("vpn")];
     all[1].network_mode = format!("container:{}", all[3].id);
     all[2].network_mode = "container:vpn".to_owned();
-    // Compose is re-creating one: there are two of a triple.
+    // During a re-creation by compose, two containers have the same label triple.
     let old = Container { name: "0123456789ab_media-web-1".to_owned(), ..all[0].clone() };
     all.push(old);
     let found = inventory(all.clone());
     let names = |found: Vec<&Arc<Container>>| found.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
-    let where_it = |is_one: &dyn Fn(&Container) -> bool| {
+    let names_where = |is_one: &dyn Fn(&Container) -> bool| {
         names(found.containers.iter().filter(|one| is_one(one)).collect::<Vec<_>>())
     };
     for stack in ["media", "shop", "none", ""] {
-        let looked = where_it(&|one| one.stack() == Some(stack));
+        let looked = names_where(&|one| one.stack() == Some(stack));
         assert_eq!(names(found.containers.of_stack(stack)), looked, "{stack}");
         assert_eq!(found.has_stack(stack), found.stack(stack).is_some(), "{stack}");
     }
     assert_eq!(found.containers.of_stack("media").len(), 3);
     for parent in &all {
-        let looked = where_it(&|one| one.identity == parent.identity);
+        let looked = names_where(&|one| one.identity == parent.identity);
         assert_eq!(names(found.containers.with_identity(&parent.identity)), looked, "{}", parent.name);
         let leans = |other: &str| other == parent.id || other == parent.name;
-        let looked = where_it(&|one| one.ties().any(|(_, other)| leans(other)));
+        let looked = names_where(&|one| one.ties().any(|(_, other)| leans(other)));
         assert_eq!(names(found.containers.leaning_on(parent)), looked, "{}", parent.name);
     }
     assert_eq!(names(found.containers.leaning_on(&all[3])).len(), 2, "by its id and by its name");

@@ -1,7 +1,7 @@
-//! How a container leans on another one by its own settings: what it was made with, whether compose wrote it down or
-//! not.
+//! Dependencies of a container on another one by its own settings: shared namespaces, links and volumes. They exist
+//! whether or not compose's labels mention them.
 
-/// In which way.
+/// Kind of dependency on another container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tie {
     /// `network_mode: container:X`.
@@ -17,7 +17,7 @@ pub enum Tie {
 }
 
 impl Tie {
-    /// What it uses of the other one.
+    /// Word in sentences for the part of the other container that is used.
     pub fn noun(self) -> &'static str {
         match self {
             Self::Network => "network",
@@ -28,15 +28,15 @@ impl Tie {
         }
     }
 
-    /// It lives in something that is made anew when the other one starts: it has to be restarted to find it again. The
-    /// name of a link and the volumes stay.
+    /// Whether the used part is created anew when the other container starts, so that the dependant has to restart to
+    /// find it again. Link names and volumes stay.
     pub fn breaks(self) -> bool {
         matches!(self, Self::Network | Self::Pid | Self::Ipc)
     }
 }
 
-/// Reads what inspect says beside the network: the modes `container:X`, the containers whose volumes it mounts
-/// (`X`, `X:ro`) and those it links to (`/X:/self/alias`, `X:alias`).
+/// Parses the references in an inspect response other than the network: the modes `container:X`, the containers whose
+/// volumes are mounted (`X`, `X:ro`) and the linked containers (`/X:/self/alias`, `X:alias`).
 pub fn leans_on<'a>(
     pid: Option<&'a str>,
     ipc: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! Edges that people add to those that labels tell: between services of a stack, and between stacks of one host.
+//! Order edges that people add to those from labels: between services of one stack, and between stacks of one host.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,10 +7,10 @@ pub use super::super::dependency::AddedEdge;
 use super::super::inventory::{Container, Inventory};
 use super::super::target::{ContainerIdentity, Subject};
 
-/// The longest a dependency may be waited for, in seconds.
+/// Upper limit of the wait for a dependency, in seconds.
 pub const MAX_WAIT: i64 = 3600;
 
-/// Whether a container is one of those that a side of an edge names: of a service, every replica.
+/// Whether one side of an edge includes a container. A service includes all its replicas.
 pub fn names(side: &Subject, container: &Container) -> bool {
     container.is_ordinary()
         && match side {
@@ -22,8 +22,8 @@ pub fn names(side: &Subject, container: &Container) -> bool {
         }
 }
 
-/// The way from the dependency of `new` back to its dependant, by the names of the containers: the cycle that it would
-/// close. `None` where there is none.
+/// The cycle that `new` would close, as container names: from the dependant of `new` through its dependency back to the
+/// dependant. `None` if there is no cycle.
 pub fn cycle(new: &AddedEdge, inventory: &Inventory) -> Option<Vec<String>> {
     let all = &inventory.containers;
     let mut next: HashMap<usize, Vec<usize>> = HashMap::new();
@@ -38,17 +38,17 @@ pub fn cycle(new: &AddedEdge, inventory: &Inventory) -> Option<Vec<String>> {
     }
     for (start, goal) in pairs(new, all).map(|(dependant, dependency)| (dependency, dependant)) {
         let mut seen = HashSet::from([start]);
-        let mut ways = vec![vec![start]];
-        while let Some(way) = ways.pop() {
-            let last = *way.last()?;
+        let mut paths = vec![vec![start]];
+        while let Some(path) = paths.pop() {
+            let last = *path.last()?;
             if last == goal {
                 let mut names: Vec<String> = vec![all[goal].name.clone()];
-                names.extend(way.iter().map(|node| all[*node].name.clone()));
+                names.extend(path.iter().map(|node| all[*node].name.clone()));
                 return Some(names);
             }
             for node in next.get(&last).into_iter().flatten() {
                 if seen.insert(*node) {
-                    ways.push(way.iter().copied().chain([*node]).collect());
+                    paths.push(path.iter().copied().chain([*node]).collect());
                 }
             }
         }
@@ -56,7 +56,7 @@ pub fn cycle(new: &AddedEdge, inventory: &Inventory) -> Option<Vec<String>> {
     None
 }
 
-/// Every dependant with every dependency of an edge, as indexes.
+/// All pairs (dependant, dependency) of an edge, as indexes into `all`.
 fn pairs<'a>(edge: &'a AddedEdge, all: &'a [Arc<Container>]) -> impl Iterator<Item = (usize, usize)> + 'a {
     let of = |side: &'a Subject| {
         all.iter().enumerate().filter(move |(_, one)| names(side, one)).map(|(index, _)| index)

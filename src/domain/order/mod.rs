@@ -1,6 +1,7 @@
-//! Which container must come before which: edges from labels, from what containers share, and the waves they make.
+//! Order of containers: dependency edges from labels, from shared resources and from people, and the waves that follow
+//! from them.
 //!
-//! Label values are hostile input: whatever they hold, the answer is an order and, where something was odd, a note.
+//! Label values are hostile input: every value results in an order, and an odd one in a note as well.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,21 +13,21 @@ use super::target::ContainerIdentity;
 
 pub mod added;
 
-/// `dependant` needs `dependency` to be so.
+/// Dependency edge: `dependant` waits until `dependency` meets the condition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Edge {
-    /// Who waits, as an index into the containers given.
+    /// Container that waits, as an index into the given containers.
     pub dependant: usize,
-    /// Who is waited for.
+    /// Container that is waited for, as an index into the given containers.
     pub dependency: usize,
-    /// What must be so.
+    /// Condition that `dependency` has to meet.
     pub condition: Condition,
-    /// How long it is waited for, in seconds, where somebody said so.
+    /// Time limit of the wait in seconds; `None` for the default.
     pub wait_seconds: Option<i64>,
 }
 
-/// The edges among `members`: from labels, from what they share with each other, and from people. `inventory` resolves
-/// the containers that are named by id or name.
+/// Edges among `members`, from labels, from shared resources and from people, with notes about odd labels. `inventory`
+/// resolves the containers that are referenced by id or name.
 pub fn edges(members: &[Arc<Container>], inventory: &Inventory) -> (Vec<Edge>, Vec<String>) {
     let mut by_service: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
     let mut by_identity: HashMap<&ContainerIdentity, usize> = HashMap::new();
@@ -89,7 +90,7 @@ pub fn edges(members: &[Arc<Container>], inventory: &Inventory) -> (Vec<Edge>, V
             }));
         }
     }
-    // Of two edges between the same two, the stronger condition and the longer wait count.
+    // Several edges between the same two containers merge: the stronger condition and the longer wait count.
     let mut strongest: BTreeMap<(usize, usize), Edge> = BTreeMap::new();
     for edge in edges {
         let known = strongest.entry((edge.dependant, edge.dependency)).or_insert_with(|| edge.clone());
@@ -101,16 +102,17 @@ pub fn edges(members: &[Arc<Container>], inventory: &Inventory) -> (Vec<Edge>, V
     (strongest.into_values().collect(), notes)
 }
 
-/// The containers that live in something of `parent` that is made anew when it starts, and in what; sorted by name.
+/// Containers with a tie to `parent` that breaks when `parent` starts ([`Tie::breaks`]), each with that tie; sorted by
+/// name.
 pub fn residents<'a>(parent: &Container, inventory: &'a Inventory) -> Vec<(&'a Arc<Container>, Tie)> {
     let leaning = inventory.containers.leaning_on(parent).into_iter();
     leaning.filter_map(|one| Some((one, one.lives_in(parent)?))).collect()
 }
 
-/// Waves of `count` nodes, as a number from 1 for each, such that a node's wave is later than those it depends on.
+/// Wave number of each node in `names`, from 1; always larger than the wave numbers of the node's dependencies.
 ///
-/// A cycle is broken at the node of it that comes first in `names`; the second value has a sentence for each cycle.
-/// The edges that were dropped to break it are removed from `edges`.
+/// A cycle is broken at its node with the first name: the edges from that node to others in a cycle are removed from
+/// `edges`. The second return value holds one warning sentence per cycle.
 pub fn waves(names: &[String], edges: &mut Vec<Edge>) -> (Vec<u32>, Vec<String>) {
     let mut needs: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); names.len()];
     let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); names.len()];
@@ -128,7 +130,7 @@ pub fn waves(names: &[String], edges: &mut Vec<Edge>) -> (Vec<u32>, Vec<String>)
             open.remove(&node);
             wave[node] = wave[node].max(1);
             for dependant in &needed_by[node] {
-                // False where the edge was dropped to break a cycle.
+                // `remove` returns false if the edge was dropped to break a cycle.
                 if needs[*dependant].remove(&node) {
                     wave[*dependant] = wave[*dependant].max(wave[node] + 1);
                     if needs[*dependant].is_empty() {
@@ -149,7 +151,8 @@ pub fn waves(names: &[String], edges: &mut Vec<Edge>) -> (Vec<u32>, Vec<String>)
     (wave, warnings)
 }
 
-/// The nodes of `open` that lie on a cycle or between two, found by trimming those nobody waits for.
+/// Nodes of `open` on a cycle or between two cycles: those left after repeated removal of nodes on which no other one
+/// depends.
 fn in_cycles(open: &BTreeSet<usize>, needs: &[BTreeSet<usize>]) -> BTreeSet<usize> {
     let mut left = open.clone();
     let mut waiting = vec![0_usize; needs.len()];
@@ -211,7 +214,7 @@ mod tests {
         assert_eq!(notes.len(), 1);
         let (items, notes) = parse_depends_on(&"y".repeat(64 * 1024));
         assert_eq!((items.len(), notes.len()), (1, 0));
-        // Nobody can ask a start to wait for a stop.
+        // A label cannot make a start wait for a stop.
         assert_eq!(conditions("db:stopped"), [("db".to_owned(), Condition::ServiceStarted)]);
     }
 
@@ -225,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_cycle_is_broken_by_name_and_named() {
-        // 0 <-> 1, and 2 hangs on 1.
+        // 0 <-> 1, and 2 depends on 1.
         let mut edges = vec![edge(0, 1), edge(1, 0), edge(2, 1)];
         let (wave, warnings) = waves(&names(3), &mut edges);
         assert_eq!(wave, [1, 2, 3]);

@@ -1,11 +1,11 @@
-//! What may be asked of a container, and the answers of the real Engine to it.
+//! Operations on a container, with the results and errors of the real Engine.
 
 use std::time::Duration;
 
 use super::{Begun, Done, Due, Health, Key, Life, Line, Machine, Op, Outcome, Refusal};
 use crate::sim::world::ContainerSpec;
 
-/// Grace of a container that has none of its own, in seconds.
+/// Default stop grace period, in seconds.
 pub(super) const DEFAULT_GRACE: i64 = 10;
 
 impl Machine {
@@ -16,13 +16,13 @@ impl Machine {
             Life::Running | Life::Restarting => Ok(Done::AlreadySo),
             Life::Paused => Err(Refusal::new(409, "cannot start a paused container, try unpause instead")),
             Life::Created | Life::Exited => {
-                self.begin_anew(key);
+                self.reset_restarts(key);
                 self.launch(key)
             }
         }
     }
 
-    /// `POST …/stop`, with the grace in seconds if one was given; negative waits for ever.
+    /// `POST …/stop`, with an optional grace period in seconds; a negative one waits without limit.
     pub(crate) fn stop(&mut self, key: Key, grace: Option<i64>) -> Result<Begun, Refusal> {
         let Some(container) = self.containers.get_mut(&key) else { return Err(Refusal::new(404, "gone")) };
         match container.life {
@@ -37,7 +37,7 @@ impl Machine {
         }
     }
 
-    /// `POST …/restart`; starts what does not run. `called` is the name the caller used.
+    /// `POST …/restart`; starts a container that is down. `called` is the reference that the caller used.
     pub(crate) fn restart(&mut self, key: Key, grace: Option<i64>, called: &str) -> Result<Begun, Refusal> {
         let Some(container) = self.containers.get(&key) else { return Err(Refusal::new(404, "gone")) };
         if container.has_process() {
@@ -94,7 +94,7 @@ impl Machine {
         Ok(Done::Changed)
     }
 
-    /// `docker kill`: the policy does not bring it back.
+    /// `docker kill`; the restart policy does not apply afterwards.
     pub(crate) fn kill(&mut self, key: Key) -> Outcome {
         let Some(container) = self.containers.get_mut(&key) else { return Err(Refusal::new(404, "gone")) };
         if !container.has_process() {
@@ -105,7 +105,7 @@ impl Machine {
         Ok(Done::Changed)
     }
 
-    /// The process ends by itself.
+    /// Ends the process by itself.
     pub(crate) fn exit(&mut self, key: Key, code: i64) {
         self.die(key, code);
     }
@@ -144,7 +144,7 @@ impl Machine {
         }
     }
 
-    /// Makes the healthcheck of a running container find this from now on.
+    /// Sets the result of the healthcheck from now on, with immediate effect on a running container.
     pub(crate) fn set_healthy(&mut self, key: Key, healthy: bool) {
         let ran = self.now.running;
         let Some(container) = self.containers.get_mut(&key) else { return };
@@ -159,7 +159,7 @@ impl Machine {
         }
     }
 
-    /// The process prints a line.
+    /// Adds a line of output.
     pub(crate) fn print(&mut self, key: Key, stderr: bool, text: &str) {
         let at = self.now.wall;
         if let Some(container) = self.containers.get_mut(&key) {

@@ -1,4 +1,4 @@
-//! The daemon goes down and comes back: what that does to containers (semantics §6).
+//! End and start of the daemon, and their effects on containers (semantics §6).
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use super::act::DEFAULT_GRACE;
 use super::{Key, Life, Machine, Op};
 use crate::sim::world::Stop;
 
-/// How the daemon ends.
+/// Kind of a daemon's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DaemonEnd {
-    /// `systemctl stop docker`: containers are told to end first and the socket is removed. The time that takes is
-    /// not simulated.
+    /// `systemctl stop docker`: the containers are stopped first and the socket is removed. The time for that is not
+    /// simulated.
     Graceful,
-    /// Killed. Containers run on without it; the next start ends them, and the Engine then believes that somebody
-    /// stopped them. The socket stays and refuses.
+    /// SIGKILL: the containers keep running without the daemon. The next start of the daemon ends them, and the Engine
+    /// then treats them as stopped by a client. The socket stays and refuses connections.
     Crash,
 }
 
 impl Machine {
-    /// The daemon ends. Calls in flight get no answer.
+    /// Ends the daemon. Calls in progress get no response.
     pub(crate) fn daemon_ends(&mut self, end: DaemonEnd) {
         self.daemon_up = false;
         self.daemon_end = Some(end);
@@ -31,14 +31,14 @@ impl Machine {
         self.answered.clear();
     }
 
-    /// The daemon starts: the events of before are gone, what a crash left is told to end, and those containers run
-    /// again that their policy revives.
+    /// Starts the daemon: earlier events are dropped, containers that survived a crash are stopped, and the restart
+    /// policies apply.
     pub(crate) fn daemon_starts(&mut self) {
         self.empty_ring();
         if self.daemon_end.take() == Some(DaemonEnd::Crash) {
             self.end_all(true);
         }
-        self.fresh.clear();
+        self.new_events.clear();
         self.answered.clear();
         self.daemon_up = true;
         let keys: Vec<Key> = self.containers.keys().copied().collect();
@@ -47,13 +47,14 @@ impl Machine {
             if container.spec.auto_remove {
                 self.destroy(key);
             } else if container.life == Life::Exited && container.policy_restarts() {
-                self.begin_anew(key);
+                self.reset_restarts(key);
                 let _ = self.launch(key);
             }
         }
     }
 
-    /// Ends every process without a restart by policy; `stopped`: the Engine then holds it for a person's doing.
+    /// Ends every process without a restart by policy. `stopped`: the Engine then treats the containers as stopped by a
+    /// client.
     fn end_all(&mut self, stopped: bool) {
         let keys: Vec<Key> = self.containers.keys().copied().collect();
         for key in keys {

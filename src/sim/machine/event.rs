@@ -1,4 +1,4 @@
-//! Events, and the ring in which the Engine keeps the last of them.
+//! Events of containers, and the ring buffer in which the Engine keeps the latest ones.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Key, Machine};
 
-/// How many events the Engine keeps for those who ask with `since` (semantics §6).
+/// Number of events that the Engine keeps for requests with `since` (semantics §6).
 const RING: usize = 256;
 
-/// Something that happened to a container.
+/// Event of a container.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) at: Timestamp,
     pub(crate) action: String,
     pub(crate) id: Arc<str>,
-    /// Labels, image and name of the container, and what the action brings: `exitCode`, `signal`, `oldName`.
+    /// Labels, image and name of the container, and the attributes of the action: `exitCode`, `signal`, `oldName`.
     pub(crate) attributes: Arc<BTreeMap<String, String>>,
 }
 
@@ -37,7 +37,7 @@ impl Machine {
         attributes.insert("image".to_owned(), container.spec.image.clone());
         attributes.insert("name".to_owned(), container.spec.name.clone());
         attributes.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        // The clock gives milliseconds; no two events of the real Engine carry the same nanosecond.
+        // The clock has a resolution of milliseconds, but no two events of the real Engine have the same nanosecond.
         let after = self.ring.back().map(|last| last.at).filter(|&last| last >= self.now.wall);
         let at = match after {
             Some(last) if last.duration_since(self.now.wall) < SignedDuration::from_millis(1) => {
@@ -55,21 +55,21 @@ impl Machine {
             self.ring.pop_front();
         }
         self.ring.push_back(event.clone());
-        self.fresh.push(event);
+        self.new_events.push(event);
     }
 
-    /// Events that are still kept, oldest first.
+    /// Stored events, oldest first.
     pub(crate) fn ring(&self) -> impl Iterator<Item = &Event> {
         self.ring.iter()
     }
 
-    /// Forgets all events: what a start of the daemon does.
+    /// Removes all stored events, as a start of the daemon does.
     pub(super) fn empty_ring(&mut self) {
         self.ring.clear();
     }
 
-    /// What happened since the last call of this.
-    pub(crate) fn take_fresh(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.fresh)
+    /// Events since the previous call of this function.
+    pub(crate) fn take_new_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.new_events)
     }
 }

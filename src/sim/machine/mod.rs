@@ -1,8 +1,9 @@
-//! What the simulated Engine knows and does, without HTTP, tasks or a clock.
+//! State machine of the simulated Engine, without HTTP, tasks or a clock.
 //!
-//! [`Machine::advance`] brings it to an instant: whatever fell due on the way (a process that ended, a grace that ran
-//! out, a healthcheck that changed its mind, a restart by policy) happens in order, each at its own time. Everything
-//! else is a call on a machine that has been advanced. Same world, same calls, same history.
+//! [`Machine::advance`] moves the state to an instant. Everything that becomes due until then (the end of a process or
+//! of a grace period, a change of health, a restart by policy) happens in order, each at its own time. All other
+//! functions work on a machine that has been advanced. The behaviour is deterministic: the same world and the same
+//! calls give the same history.
 
 mod act;
 mod daemon;
@@ -19,7 +20,7 @@ use super::world::{ContainerSpec, Initially, World, hex};
 pub use daemon::DaemonEnd;
 pub(crate) use event::Event;
 
-/// An instant: what the wall clock says and how long the clock has been running.
+/// An instant, on the wall clock and as monotonic time since the start of the clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     pub(crate) wall: Timestamp,
@@ -32,18 +33,18 @@ impl Moment {
     }
 }
 
-/// Where a container is in its life.
+/// State of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
     Created,
     Running,
     Paused,
-    /// Ended, and waiting for its restart by policy.
+    /// The process has ended and waits for its restart by policy.
     Restarting,
     Exited,
 }
 
-/// What a healthcheck has found.
+/// Result of a healthcheck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Health {
     Starting,
@@ -61,11 +62,11 @@ impl Health {
     }
 }
 
-/// A call that answers later.
+/// Number of a call whose response comes later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct OpId(u64);
 
-/// Why the Engine refuses: status and message, as the real one words it.
+/// Error response of the Engine: status and message, worded as by the real one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
@@ -82,24 +83,24 @@ impl Refusal {
     }
 }
 
-/// Done (204) or already so (304).
+/// Successful result: changed (204) or already in that state (304).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     Changed,
     AlreadySo,
 }
 
-/// The outcome of a call.
+/// Outcome of a call.
 pub(crate) type Outcome = Result<Done, Refusal>;
 
-/// A call that is answered at once, or later under its number.
+/// Result of a call at once, or the number under which it comes later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Begun {
     Now(Done),
     Later(OpId),
 }
 
-/// A stop or restart that waits for the process to end.
+/// Stop or restart that waits for the end of the process.
 #[derive(Clone, Debug)]
 struct Op {
     id: OpId,
@@ -107,10 +108,10 @@ struct Op {
     called: String,
 }
 
-/// Key of a container: the order of creation.
+/// Key of a container; keys increase in the order of creation.
 pub(crate) type Key = u64;
 
-/// A line of output.
+/// Line of output.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) stderr: bool,
@@ -118,7 +119,7 @@ pub(crate) struct Line {
     pub(crate) text: String,
 }
 
-/// A container as it is now.
+/// Current state of a container.
 #[derive(Clone, Debug)]
 pub(crate) struct Container {
     pub(crate) spec: ContainerSpec,
@@ -133,29 +134,29 @@ pub(crate) struct Container {
     pub(crate) health: Option<Health>,
     pub(crate) failing: u32,
     pub(crate) lines: VecDeque<Line>,
-    /// `container:<id>` of `network_of`, fixed when it was created; so are the next two.
+    /// `container:<id>` of the specification's `network_of`, fixed at the creation; likewise the next two.
     pub(crate) network_of: Option<String>,
     pub(crate) pid_of: Option<String>,
     pub(crate) ipc_of: Option<String>,
-    /// CPU used in earlier runs and since, in nanoseconds, is derived from this.
+    /// Monotonic time of the last start of the process.
     pub(crate) started_running: Duration,
     manually_stopped: bool,
     backoff: Duration,
     ops: Vec<Op>,
-    /// The end of the process that is planned, by running time.
+    /// Planned end of the process: monotonic time and exit code.
     death: Option<(Duration, i64)>,
-    /// Time left to that end while paused.
+    /// Planned end of a paused process: remaining time and exit code.
     frozen: Option<(Duration, i64)>,
-    /// Grows with every process; what was planned for an earlier one is void.
+    /// Incremented at every start and end of a process, to invalidate entries in `agenda` for an earlier one.
     process: u64,
-    /// Grows with every change of `death`.
+    /// Incremented at every change of `death`.
     plan: u64,
-    /// Grows with every start of the healthcheck.
+    /// Incremented whenever the planned results of the healthcheck become invalid.
     watch: u64,
 }
 
 impl Container {
-    /// The word the Engine uses for its state.
+    /// The Engine's word for the state.
     pub(crate) fn state(&self) -> &'static str {
         match self.life {
             Life::Created => "created",
@@ -166,13 +167,13 @@ impl Container {
         }
     }
 
-    /// Has a process, paused or not.
+    /// Whether there is a process, paused or not.
     fn has_process(&self) -> bool {
         matches!(self.life, Life::Running | Life::Paused)
     }
 }
 
-/// What falls due.
+/// Kind of a due entry in `agenda`.
 #[derive(Clone, Copy, Debug)]
 enum Due {
     Death { plan: u64 },
@@ -182,7 +183,7 @@ enum Due {
     Fails { watch: u64 },
 }
 
-/// The simulated Engine's state.
+/// State of the simulated Engine.
 #[derive(Debug)]
 pub(crate) struct Machine {
     now: Moment,
@@ -191,7 +192,7 @@ pub(crate) struct Machine {
     ids: HashMap<String, Key>,
     agenda: BTreeMap<(Duration, u64), (Key, Due)>,
     ring: VecDeque<Event>,
-    fresh: Vec<Event>,
+    new_events: Vec<Event>,
     answered: Vec<(OpId, Outcome)>,
     counter: u64,
     pub(crate) daemon_up: bool,
@@ -207,7 +208,7 @@ impl Machine {
             ids: HashMap::new(),
             agenda: BTreeMap::new(),
             ring: VecDeque::new(),
-            fresh: Vec::new(),
+            new_events: Vec::new(),
             answered: Vec::new(),
             counter: 0,
             daemon_up: true,
@@ -219,7 +220,7 @@ impl Machine {
         machine
     }
 
-    /// Puts a container there in the state it begins in, without an event.
+    /// Adds a container in its initial state, without an event.
     pub(crate) fn add(&mut self, spec: ContainerSpec) -> Key {
         let key = self.insert(spec);
         let now = self.now;
@@ -252,7 +253,7 @@ impl Machine {
         key
     }
 
-    /// A new container, created and nothing more. A name that is taken gets a number behind it.
+    /// Adds a container in the state `created`. A number is appended to a name that is taken.
     fn insert(&mut self, spec: ContainerSpec) -> Key {
         self.counter += 1;
         let key = self.counter;
@@ -310,12 +311,12 @@ impl Machine {
         self.now
     }
 
-    /// Containers in the order of creation.
+    /// All containers in the order of creation.
     pub(crate) fn containers(&self) -> impl DoubleEndedIterator<Item = &Container> {
         self.containers.values()
     }
 
-    /// The container with exactly this id or name, else the only one whose id begins so.
+    /// Container with exactly this id or name, else the only one whose id has this prefix.
     pub(crate) fn find(&self, wanted: &str) -> Result<Key, Refusal> {
         let name = wanted.strip_prefix('/').unwrap_or(wanted);
         if let Some(&key) = self.ids.get(wanted).or_else(|| self.names.get(name)) {
@@ -340,12 +341,12 @@ impl Machine {
         self.containers.get_mut(&key)
     }
 
-    /// When something falls due next, by running time.
+    /// Next due instant, as monotonic time.
     pub(crate) fn next_due(&self) -> Option<Duration> {
         self.agenda.first_key_value().map(|(&(at, _), _)| at)
     }
 
-    /// Brings the machine to `now`; everything that fell due until then happens at its own instant.
+    /// Advances the machine to `now`; every entry that is due until then happens at its own instant.
     pub(crate) fn advance(&mut self, now: Moment) {
         while let Some((&(at, order), _)) = self.agenda.first_key_value() {
             if at > now.running {
@@ -355,7 +356,7 @@ impl Machine {
             let at = at.max(self.now.running);
             self.now = Moment { wall: now.wall_at(at), running: at };
             if self.containers.contains_key(&key) {
-                self.fall_due(key, due);
+                self.handle_due(key, due);
             }
         }
         self.now = now;
@@ -366,7 +367,7 @@ impl Machine {
         self.agenda.insert((self.now.running.saturating_add(after), self.counter), (key, due));
     }
 
-    /// What was answered since the last call of this.
+    /// Responses since the previous call of this function.
     pub(crate) fn take_answered(&mut self) -> Vec<(OpId, Outcome)> {
         std::mem::take(&mut self.answered)
     }

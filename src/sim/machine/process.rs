@@ -1,20 +1,22 @@
-//! The life of a container's process: its start, its end, what falls due in between, its healthcheck.
+//! Life cycle of a container's process: its start, its end, due entries in between, restarts by policy and the
+//! healthcheck.
 
 use std::time::Duration;
 
 use super::{Container, Done, Due, Health, Key, Life, Line, Machine, OpId, Outcome, Refusal};
 use crate::sim::world::{Restart, Start, Stop};
 
-/// First wait before a restart by policy; it doubles up to [`LONGEST_BACKOFF`].
+/// First delay before a restart by policy; it doubles up to [`LONGEST_BACKOFF`].
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-/// A process that ran this long begins again with [`FIRST_BACKOFF`].
+/// Runtime after which the delay starts again with [`FIRST_BACKOFF`].
 const RAN_WELL: Duration = Duration::from_secs(10);
-/// Lines of output kept for each container.
+/// Number of output lines kept for each container.
 const LINES: usize = 1000;
 
 impl Container {
-    /// Whether its policy restarts it after it ended: the Engine asks this at an end and at its own start.
+    /// Whether the restart policy applies to the ended container. Evaluated at an end of the process and at a start of
+    /// the daemon.
     pub(super) fn policy_restarts(&self) -> bool {
         match self.spec.restart {
             Restart::No => false,
@@ -26,7 +28,7 @@ impl Container {
 }
 
 impl Machine {
-    pub(super) fn fall_due(&mut self, key: Key, due: Due) {
+    pub(super) fn handle_due(&mut self, key: Key, due: Due) {
         let Some(container) = self.containers.get_mut(&key) else { return };
         match due {
             Due::Death { plan } => {
@@ -47,12 +49,12 @@ impl Machine {
                     let _ = self.launch(key);
                 }
             }
-            Due::Passes { watch } => self.found(key, watch, Health::Healthy),
-            Due::Fails { watch } => self.found(key, watch, Health::Unhealthy),
+            Due::Passes { watch } => self.apply_health_result(key, watch, Health::Healthy),
+            Due::Fails { watch } => self.apply_health_result(key, watch, Health::Unhealthy),
         }
     }
 
-    /// Starts the process; what a person or a policy asked for.
+    /// Starts the process, for a client or a restart policy.
     pub(super) fn launch(&mut self, key: Key) -> Outcome {
         let Some(container) = self.containers.get(&key) else { return Err(Refusal::new(404, "gone")) };
         if let Some(refusal) = self.namespace_refusal(container) {
@@ -85,14 +87,14 @@ impl Machine {
         while container.lines.len() > LINES {
             container.lines.pop_front();
         }
-        // The Engine starts the healthcheck before it tells that the container started.
+        // The Engine starts the healthcheck before it sends the event `start`.
         self.watch_health(key, true);
         self.emit(key, "start", &[]);
         self.plan_end(key);
         Ok(Done::Changed)
     }
 
-    /// Plans the end of a process that ends by itself; at once, if that is when.
+    /// Plans the end of a process that ends by itself; a runtime of zero ends it at once.
     pub(super) fn plan_end(&mut self, key: Key) {
         let Some(container) = self.containers.get_mut(&key) else { return };
         container.frozen = None;
@@ -104,7 +106,7 @@ impl Machine {
         }
     }
 
-    /// Plans the end of the process, unless an earlier one is planned.
+    /// Plans the end of the process, unless an earlier end is planned.
     pub(super) fn plan_death(&mut self, key: Key, after: Duration, code: i64) {
         let at = self.now.running.saturating_add(after);
         let Some(container) = self.containers.get_mut(&key) else { return };
@@ -121,7 +123,7 @@ impl Machine {
         self.schedule(after, key, Due::Death { plan });
     }
 
-    /// Stops the process's time: pause.
+    /// Freezes the process: pause.
     pub(super) fn freeze(&mut self, key: Key) {
         let now = self.now.running;
         let Some(container) = self.containers.get_mut(&key) else { return };
@@ -131,7 +133,7 @@ impl Machine {
         self.end_watch(key);
     }
 
-    /// Lets the process's time go on: unpause.
+    /// Resumes the process: unpause.
     pub(super) fn thaw(&mut self, key: Key) {
         let Some(container) = self.containers.get_mut(&key) else { return };
         container.life = Life::Running;
@@ -143,7 +145,7 @@ impl Machine {
         }
     }
 
-    /// SIGTERM arrives.
+    /// Sends SIGTERM.
     pub(super) fn terminate(&mut self, key: Key) {
         let Some(container) = self.containers.get(&key) else { return };
         if let Stop::Graceful { after, code } = container.spec.stop {
@@ -151,7 +153,7 @@ impl Machine {
         }
     }
 
-    /// SIGKILL, with the event the Engine writes for it.
+    /// Sends SIGKILL, with its event.
     pub(super) fn kill_now(&mut self, key: Key) {
         self.emit(key, "kill", &[("signal", "9".to_owned())]);
         let Some(container) = self.containers.get(&key) else { return };
@@ -163,7 +165,7 @@ impl Machine {
         self.die(key, 137);
     }
 
-    /// The process is gone: the event, then those who waited for it, then the policy.
+    /// Handles the end of the process: first the event, then the waiting calls, then the restart policy.
     pub(super) fn die(&mut self, key: Key, code: i64) {
         let now = self.now;
         let Some(container) = self.containers.get_mut(&key) else { return };
@@ -182,7 +184,7 @@ impl Machine {
         let mode = format!("container:{}", container.id);
         self.end_watch(key);
         self.emit(key, "die", &[("exitCode", code.to_string())]);
-        // The kernel ends every process of a PID namespace with its first.
+        // The kernel ends all processes of a PID namespace together with the first one.
         let inside = self.containers.iter().filter(|(_, one)| one.pid_of.as_ref() == Some(&mode));
         for inside in inside.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.die(inside, 137);
@@ -207,12 +209,12 @@ impl Machine {
         self.remove_if_asked(key);
     }
 
-    /// The second half of a restart.
+    /// Second half of a restart: the start.
     pub(super) fn restart_launch(&mut self, key: Key, called: &str) -> Outcome {
         let outcome = if self.containers.get(&key).is_some_and(Container::has_process) {
             Ok(Done::Changed)
         } else {
-            self.begin_anew(key);
+            self.reset_restarts(key);
             self.launch(key).map_err(|refusal| {
                 Refusal::new(500, format!("Cannot restart container {called}: {}", refusal.message))
             })
@@ -223,8 +225,8 @@ impl Machine {
         outcome
     }
 
-    /// What a start by a person forgets: earlier restarts and that it was stopped.
-    pub(super) fn begin_anew(&mut self, key: Key) {
+    /// Resets the restart counter and delay and the mark of a manual stop, as a start by a client does.
+    pub(super) fn reset_restarts(&mut self, key: Key) {
         if let Some(container) = self.containers.get_mut(&key) {
             container.restart_count = 0;
             container.backoff = FIRST_BACKOFF;
@@ -232,7 +234,7 @@ impl Machine {
         }
     }
 
-    /// Nobody asked for this end: restart by policy, or remove.
+    /// Handles an end that no call requested: restart by policy, or removal.
     fn after_end(&mut self, key: Key, ran: Duration) {
         let Some(container) = self.containers.get_mut(&key) else { return };
         if !self.daemon_up || container.manually_stopped || !container.policy_restarts() {
@@ -256,7 +258,7 @@ impl Machine {
         }
     }
 
-    /// Takes the container out of the world.
+    /// Removes the container.
     pub(super) fn destroy(&mut self, key: Key) {
         self.emit(key, "destroy", &[]);
         if let Some(container) = self.containers.remove(&key) {
@@ -283,7 +285,7 @@ impl Machine {
         }
     }
 
-    /// Whoever shares the PID or IPC namespace of another one needs that to run.
+    /// Error of a start if the container whose PID or IPC namespace it uses does not run.
     fn namespace_refusal(&self, container: &Container) -> Option<Refusal> {
         let id_in = |mode: &Option<String>| mode.as_deref()?.strip_prefix("container:").map(str::to_owned);
         let why_not = |id: &str| match self.find(id).ok().and_then(|key| self.containers.get(&key)) {
@@ -299,7 +301,7 @@ impl Machine {
         pid.or_else(ipc).map(|message| Refusal::new(500, message))
     }
 
-    /// The healthcheck begins: with a new process from `starting`, after a pause from what it was.
+    /// Starts the healthcheck: from `starting` for a new process, from the previous result after a pause.
     pub(super) fn watch_health(&mut self, key: Key, new_process: bool) {
         let now = self.now.running;
         let Some(container) = self.containers.get_mut(&key) else { return };
@@ -324,7 +326,7 @@ impl Machine {
         }
     }
 
-    /// Healthy (or not) from the beginning, as a container that has been up for long.
+    /// Sets the final health at once, as for a container that has been up for a long time.
     pub(super) fn settle_health(&mut self, key: Key) {
         let Some(container) = self.containers.get_mut(&key) else { return };
         container.health = container.spec.healthcheck.map(|check| match check.passes_after {
@@ -333,8 +335,8 @@ impl Machine {
         });
     }
 
-    /// The healthcheck ends with the process or in a pause, and the Engine then says `unhealthy`, without an event:
-    /// health is stale on whatever does not run.
+    /// Ends the healthcheck, at the end of the process or at a pause. The Engine then reports `unhealthy` without an
+    /// event: the health of a container that does not run is stale.
     fn end_watch(&mut self, key: Key) {
         let Some(container) = self.containers.get_mut(&key) else { return };
         container.watch += 1;
@@ -343,7 +345,7 @@ impl Machine {
         }
     }
 
-    fn found(&mut self, key: Key, watch: u64, health: Health) {
+    fn apply_health_result(&mut self, key: Key, watch: u64, health: Health) {
         let Some(container) = self.containers.get_mut(&key) else { return };
         if container.watch != watch {
             return;
