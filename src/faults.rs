@@ -70,17 +70,17 @@ mod fuse {
 
     impl Fuse {
         /// Makes this the fuse of the calling thread, in place of any other.
-        pub fn carry(&self) {
+        pub fn attach_to_thread(&self) {
             FUSE.with(|carried| *carried.borrow_mut() = Some(self.clone()));
         }
 
         /// Makes the `nth` point from now on fatal, counted from 1.
-        pub fn light(&self, nth: u64) {
+        pub fn arm(&self, nth: u64) {
             self.lock().left = Some(nth.saturating_sub(1));
         }
 
         /// Makes no point fatal any more.
-        pub fn put_out(&self) {
+        pub fn disarm(&self) {
             self.lock().left = None;
         }
 
