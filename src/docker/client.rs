@@ -1,5 +1,5 @@
 //! The Engine API calls that DockNap makes. Each has a timeout, and responses are converted to domain values.
-//! [`Client`] holds the connection settings of one Engine; [`CALLS`] lists every method and path.
+//! `Client` holds the connection settings of one Engine; [`CALLS`] lists every method and path.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

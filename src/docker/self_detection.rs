@@ -3,7 +3,7 @@
 //! Docker offers no official way to find it. Two kinds of hints can be read (semantics §6, rulings 76). Some belong
 //! to this container alone: its control group, where it is visible, and the directory of its writable layer. Others,
 //! namely the files Docker mounts for names and the host name, are shared by all containers that use the same
-//! network, so they prove nothing. [`SelfHints`] holds what was read; [`SelfHints::recognise`] compares it with the
+//! network, so they prove nothing. [`SelfHints`] holds what was read; `SelfHints::recognise` compares it with the
 //! containers of an Engine.
 
 use std::collections::{BTreeMap, BTreeSet};
