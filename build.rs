@@ -1,4 +1,4 @@
-//! Says what the program is made from besides its sources: `sqlx::migrate!` reads a folder that Cargo does not look at.
+//! Tells Cargo to rebuild when a migration changes: `sqlx::migrate!` reads a folder that Cargo does not watch.
 
 fn main() {
     println!("cargo::rerun-if-changed=migrations");

@@ -1,5 +1,5 @@
-//! The calculations, one by one: what happens next, what is wanted now, what a request would do, which schedules meet,
-//! and what belongs together among thousands of containers.
+//! Criterion benchmarks of single calculations: the next fire, the state of a window, the plan of a request,
+//! conflicts between schedules, and grouping thousands of containers into stacks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
@@ -57,7 +57,7 @@ fn window_state(criterion: &mut Criterion) {
     criterion.bench_function("window/next change", |b| b.iter(|| timeline.next_change(black_box(now))));
 }
 
-/// As many ordinary containers as asked for, five to a stack, each service needing the one before.
+/// `many` ordinary containers, five per stack, each service depending on the one before.
 fn containers(many: usize) -> Inventory {
     let host = HostId::local();
     let containers = (0..many).map(|number| {

@@ -1,10 +1,11 @@
-# Sourced by the scripts beside it: what they install and start. Everything started here is ended by its process id.
+# Functions shared by the scripts in this directory: installing packages and starting services. Every process started
+# here is ended by its process id.
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
-# Installs the named Debian packages that are missing, without letting them start their services: a developer's own
-# Docker and PostgreSQL are none of our business.
+# Installs the named Debian packages that are missing, without letting them start their services, so that a
+# developer's own Docker and PostgreSQL are not affected.
 install_packages() {
   local missing=() package policy=/usr/sbin/policy-rc.d
   for package in "$@"; do
@@ -34,8 +35,8 @@ wait_for() {
   done
 }
 
-# A TCP port of loopback that nobody listens on, and none the kernel gives to connections that go out: such a one is
-# taken for a moment now and then, although nobody listens.
+# Prints a free TCP port of the loopback interface. It is below the range of ports that the kernel assigns to outgoing
+# connections, because such a port may be taken at any time.
 free_port() {
   local port first
   read -r first _ </proc/sys/net/ipv4/ip_local_port_range
@@ -57,8 +58,9 @@ end_process() {
   wait "$pid" 2>/dev/null || true
 }
 
-# Starts a Docker Engine of its own under DIRECTORY: start_engine DIRECTORY. Sets ENGINE_PID, ENGINE_HOST, ENGINE_BRIDGE.
-# No iptables: the rules' names are the same for every dockerd, and a second one would flush the first one's.
+# Starts a separate Docker Engine under DIRECTORY: start_engine DIRECTORY. Sets ENGINE_PID, ENGINE_HOST,
+# ENGINE_BRIDGE. iptables is disabled: every dockerd uses the same names for its rules, and a second one would delete
+# those of the first.
 start_engine() {
   local dir=$1 number
   mkdir -p "$dir"
@@ -70,7 +72,7 @@ start_engine() {
   ip addr add "172.31.$number.1/24" dev "$ENGINE_BRIDGE"
   ip link set "$ENGINE_BRIDGE" up
   ENGINE_HOST="unix://$dir/docker.sock"
-  # The machine's own settings are not for this one.
+  # An empty configuration file, so that the machine's own is not used.
   echo '{}' > "$dir/config.json"
   env -u DOCKER_HOST -u DOCKER_TLS_VERIFY -u DOCKER_CERT_PATH dockerd --host "$ENGINE_HOST" --data-root "$dir/data" \
     --exec-root "$dir/exec" --pidfile "$dir/pid" --bridge "$ENGINE_BRIDGE" --iptables=false --ip-masq=false \
@@ -79,7 +81,7 @@ start_engine() {
   wait_for 60 dockerd docker --host "$ENGINE_HOST" version || { tail -n 20 "$dir/log" >&2; die "dockerd did not start"; }
 }
 
-# Ends what start_engine started, with its containers and networks: end_engine DIRECTORY
+# Ends the Engine of start_engine with its containers and networks: end_engine DIRECTORY
 end_engine() {
   local dir=$1
   if kill -0 "$ENGINE_PID" 2>/dev/null; then
@@ -88,11 +90,11 @@ end_engine() {
     end_process "$ENGINE_PID" 30
   fi
   ip link del "$ENGINE_BRIDGE" 2>/dev/null || true
-  # The daemon's mounts outlive it when a container did.
+  # Mounts of the daemon remain if a container was still running.
   awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l 2>/dev/null || true
 }
 
-# Starts chromedriver, on a port it finds by itself: start_driver LOG. Sets DRIVER_PID, DRIVER_URL.
+# Starts chromedriver on a port that it chooses: start_driver LOG. Sets DRIVER_PID, DRIVER_URL.
 start_driver() {
   local log=$1 port
   chromedriver --port=0 >"$log" 2>&1 &
@@ -102,7 +104,7 @@ start_driver() {
   DRIVER_URL=http://127.0.0.1:$port
 }
 
-# Builds the image the sample stacks run, FROM scratch around the distribution's static busybox: sample_image TAG
+# Builds the image of the sample stacks, FROM scratch with the distribution's static busybox: sample_image TAG
 sample_image() {
   local context; context=$(mktemp -d)
   cp "$(command -v busybox)" "$context/busybox"

@@ -1,7 +1,7 @@
 //! The only place that reads a clock.
 //!
-//! Everything that waits, times out or asks what time it is takes a [`Clock`], so a test can freeze time, move it, or
-//! shift it while it flows. `clippy.toml` bans the other ways.
+//! Code that waits, uses a timeout or reads the time takes a [`Clock`], so that a test can freeze time or move it.
+//! `clippy.toml` forbids the other ways.
 #![expect(clippy::disallowed_methods, reason = "this is the module the others are sent to")]
 
 use std::future::Future;
@@ -18,45 +18,46 @@ pub struct Clock(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// The machine's clock, `shift` ahead of it (zero outside tests).
+    /// The system clock plus `shift` (zero outside tests).
     Flowing { start: Instant, shift: Arc<watch::Sender<Duration>> },
-    /// Stands still until a test moves it.
+    /// Time that changes only when a test changes it.
     Frozen(Arc<Frozen>),
 }
 
 #[derive(Debug)]
 struct Frozen {
-    /// Wall time and monotonic time since the start; a jump moves only the first.
+    /// Wall time, and monotonic time since the creation; setting the clock changes only the first.
     now: watch::Sender<(Timestamp, Duration)>,
-    /// Monotonic instants that somebody waits for, with how many do.
+    /// Monotonic instants at which waits end, each with the number of waits.
     sleepers: Mutex<std::collections::BTreeMap<Duration, usize>>,
 }
 
-/// The time given to [`Clock::timeout`] ran out.
+/// The error of [`Clock::timeout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("timed out")]
 pub struct Elapsed;
 
-/// Longest single wait on the machine's clock: a wall clock that jumps is noticed within it (semantics §3).
-const LONGEST_NAP: Duration = Duration::from_secs(30);
+/// Longest single wait of [`Clock::sleep_until`], within which a change of the wall clock is noticed (semantics §3).
+const MAX_SINGLE_WAIT: Duration = Duration::from_secs(30);
 
 impl Clock {
-    /// A wait, a fifth more or less, so that many programs do not knock together. Exact where time is a test's.
+    /// The duration changed at random by up to a fifth, so that many programs do not retry at the same instant.
+    /// Unchanged on a frozen clock.
     pub fn jittered(&self, wait: Duration) -> Duration {
         if matches!(self.0, Kind::Frozen(_)) {
             return wait;
         }
         let fifth = u64::try_from(wait.as_millis() / 5).unwrap_or(0);
-        let drawn = getrandom::u64().unwrap_or(fifth) % (2 * fifth + 1);
-        Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) - fifth + drawn)
+        let random = getrandom::u64().unwrap_or(fifth) % (2 * fifth + 1);
+        Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) - fifth + random)
     }
 
-    /// The machine's clock.
+    /// The system clock.
     pub fn system() -> Self {
         Self(Kind::Flowing { start: Instant::now(), shift: Arc::new(watch::Sender::new(Duration::ZERO)) })
     }
 
-    /// A clock that stands still at `now` until [`Clock::advance`] or [`Clock::set_wall`].
+    /// A clock that stays at `now` until [`Clock::advance`] or [`Clock::set_wall`].
     pub fn frozen(now: Timestamp) -> Self {
         Self(Kind::Frozen(Arc::new(Frozen {
             now: watch::Sender::new((now, Duration::ZERO)),
@@ -64,7 +65,7 @@ impl Clock {
         })))
     }
 
-    /// Wall time, whole milliseconds: what the database can store.
+    /// Wall time in whole milliseconds, the precision of the database.
     pub fn now(&self) -> Timestamp {
         let exact = match &self.0 {
             Kind::Flowing { shift, .. } => Timestamp::now() + *shift.borrow(),
@@ -73,7 +74,7 @@ impl Clock {
         Timestamp::from_millisecond(exact.as_millisecond()).unwrap_or(exact)
     }
 
-    /// Time since this clock was made; never jumps back.
+    /// Time since the clock was created; never goes back.
     pub fn monotonic(&self) -> Duration {
         match &self.0 {
             Kind::Flowing { start, shift } => start.elapsed() + *shift.borrow(),
@@ -106,21 +107,21 @@ impl Clock {
         }
     }
 
-    /// Waits until the wall clock reads `instant`, in naps of at most 30 s on the machine's clock, so that a clock
-    /// that is set is noticed.
+    /// Waits until the wall clock reaches `instant`, in waits of at most 30 s, so that a change of the wall clock is
+    /// noticed.
     pub async fn sleep_until(&self, instant: Timestamp) {
         while let Ok(left) = Duration::try_from(instant.duration_since(self.now())) {
             if left.is_zero() {
                 return;
             }
-            self.sleep(left.min(LONGEST_NAP)).await;
+            self.sleep(left.min(MAX_SINGLE_WAIT)).await;
         }
     }
 
-    /// Runs `work`, for `limit` at most.
+    /// Runs `work` for at most `limit`.
     ///
     /// # Errors
-    /// [`Elapsed`] when the time runs out first; `work` is dropped.
+    /// [`Elapsed`] if the time runs out first; `work` is dropped.
     pub async fn timeout<F: Future>(&self, limit: Duration, work: F) -> Result<F::Output, Elapsed> {
         tokio::select! {
             biased;
@@ -129,7 +130,7 @@ impl Clock {
         }
     }
 
-    /// Moves time on. On a flowing clock the jump wakes those who sleep past it.
+    /// Moves time forward. On a flowing clock this also ends waits up to the new time.
     pub fn advance(&self, by: Duration) {
         match &self.0 {
             Kind::Flowing { shift, .. } => shift.send_modify(|shift| *shift += by),
@@ -140,8 +141,8 @@ impl Clock {
         }
     }
 
-    /// Sets the wall clock of a frozen clock, leaving monotonic time alone: what a person or NTP does. A flowing
-    /// clock can only be moved on, by [`Clock::advance`].
+    /// Sets the wall time of a frozen clock without changing monotonic time, as a user or NTP does. A flowing clock
+    /// is only moved forward, as by [`Clock::advance`].
     pub fn set_wall(&self, now: Timestamp) {
         match &self.0 {
             Kind::Flowing { .. } => {
@@ -153,7 +154,7 @@ impl Clock {
         }
     }
 
-    /// How far off the nearest sleeper of a frozen clock is; `None` where nobody sleeps, and on a flowing clock.
+    /// Time until the next wait on a frozen clock ends; `None` if there is none, or on a flowing clock.
     pub fn next_sleeper(&self) -> Option<Duration> {
         match &self.0 {
             Kind::Flowing { .. } => None,
@@ -166,7 +167,7 @@ impl Clock {
     }
 }
 
-/// Counts itself among those who wait, for as long as it lives.
+/// A wait on a frozen clock, registered until it is dropped.
 struct Sleeper<'a> {
     frozen: &'a Frozen,
     until: Duration,
@@ -239,8 +240,8 @@ mod tests {
         for seconds in [1, 2, 60] {
             let wait = Duration::from_secs(seconds);
             for _ in 0..100 {
-                let drawn = Clock::system().jittered(wait);
-                assert!(drawn >= wait * 4 / 5 && drawn <= wait * 6 / 5, "{drawn:?}");
+                let random = Clock::system().jittered(wait);
+                assert!(random >= wait * 4 / 5 && random <= wait * 6 / 5, "{random:?}");
             }
         }
     }

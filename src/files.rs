@@ -1,9 +1,9 @@
-//! What to do about a file or a directory that cannot be read or written: named, with the cure that fits.
+//! Error messages for files and directories that cannot be read or written, with what to do about it.
 
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 
-/// What is wrong with `path`, and what mends it, as a sentence without its end.
+/// What is wrong with `path` and how to fix it, as a sentence without a full stop.
 pub fn words(path: &Path, error: &Error) -> String {
     let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let what = format!("{} cannot be used: {error}", shown.display());
@@ -19,7 +19,7 @@ pub fn words(path: &Path, error: &Error) -> String {
             format!("{what}. A directory is where a file is needed: move it away, or name another place")
         }
         ErrorKind::NotFound => format!("{what}. Check the path, and that what should be mounted there is"),
-        // These two have no stable kind.
+        // Rust's `ErrorKind` for these two is not stable.
         _ => match error.raw_os_error() {
             Some(libc::ELOOP) => format!("{what}. Its symbolic links lead in a circle: correct them"),
             Some(libc::EIO) => format!("{what}. The disk does not answer as it should: look at it"),
@@ -28,21 +28,21 @@ pub fn words(path: &Path, error: &Error) -> String {
     }
 }
 
-/// The command that makes `path`, or the nearest directory above it that exists, belong to whoever the process runs as.
+/// The command that gives `path`, or the nearest existing directory above it, to the user of the process.
 fn chown(path: &Path) -> String {
-    // An owner can only be given to what is there; what is missing is made in the directory above.
-    let there = path.ancestors().find(|above| above.exists()).unwrap_or(path);
+    // A missing path is created in the directory above, so that one must be writable.
+    let existing = path.ancestors().find(|above| above.exists()).unwrap_or(path);
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let (path, note) = match mounted_from(&mounts, there) {
-        Some(source) => (source, format!(" (what is mounted at {})", there.display())),
-        None => (there.display().to_string(), String::new()),
+    let (path, note) = match mounted_from(&mounts, existing) {
+        Some(source) => (source, format!(" (what is mounted at {})", existing.display())),
+        None => (existing.display().to_string(), String::new()),
     };
     let (user, group) = ids();
     format!("Run: chown -R {user}:{group} '{path}'{note}")
 }
 
-/// The directory of the host that a container sees at `dir`, from mountinfo (root and mount point are its fields 4 and
-/// 5): inside a container nobody could change the owner, outside nobody knows the path.
+/// The host's path of the directory mounted at `dir`, from mountinfo (fields 4 and 5 are root and mount point). The
+/// command must be run on the host, whose user knows only that path.
 fn mounted_from(mountinfo: &str, dir: &Path) -> Option<String> {
     mountinfo.lines().rev().find_map(|line| {
         let mut fields = line.split(' ').skip(3);
@@ -51,10 +51,10 @@ fn mounted_from(mountinfo: &str, dir: &Path) -> Option<String> {
     })
 }
 
-/// The user and the group the process runs as.
+/// User id and group id of the process.
 fn ids() -> (u32, u32) {
     use std::os::unix::fs::MetadataExt;
-    // /proc/self belongs to the process's effective user, which spares an unsafe call.
+    // /proc/self belongs to the process's effective user; reading it avoids an unsafe call.
     std::fs::metadata("/proc/self").map_or((65532, 65532), |meta| (meta.uid(), meta.gid()))
 }
 
@@ -76,9 +76,9 @@ mod tests {
     fn each_fault_has_the_file_and_a_cure_of_its_own() {
         let home = tempfile::tempdir().expect("a temporary directory");
         let file = home.path().join("docknap.db");
-        let said = |code| words(&file, &Error::from_raw_os_error(code));
+        let message = |code| words(&file, &Error::from_raw_os_error(code));
         let (user, group) = ids();
-        // The file is missing, so it is the directory that has to be given away.
+        // The file does not exist, so the command names its directory.
         let chown = format!("Run: chown -R {user}:{group} '{}'", home.path().display());
         for (code, part) in [
             (libc::EACCES, &*chown),
@@ -92,10 +92,10 @@ mod tests {
             (libc::ELOOP, "lead in a circle"),
             (libc::EIO, "look at it"),
         ] {
-            let said = said(code);
-            assert!(said.starts_with(&format!("{} cannot be used: ", file.display())), "{said}");
-            assert!(said.contains(part), "{said}");
-            assert_eq!(said.contains("chown"), part.contains("chown"), "{said}");
+            let message = message(code);
+            assert!(message.starts_with(&format!("{} cannot be used: ", file.display())), "{message}");
+            assert!(message.contains(part), "{message}");
+            assert_eq!(message.contains("chown"), part.contains("chown"), "{message}");
         }
     }
 }

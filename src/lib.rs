@@ -1,7 +1,7 @@
 //! DockNap puts Docker stacks to sleep and wakes them again.
 //!
-//! Layers, each using only those to its left: `domain` (pure), then `db` and `docker`, then `app` (services), then
-//! `web`, `scheduler` and `cli`. The same noun names the file at every layer.
+//! Layers, each using only those before it: `domain` (pure), then `db` and `docker`, then `app` (services), then
+//! `web`, `scheduler` and `cli`. Files about the same thing have the same name in each layer.
 
 pub mod app;
 pub mod cli;

@@ -1,4 +1,5 @@
-//! Birth and death of the serving process: the order in which parts start, and the order in which they stop.
+//! Start and shutdown of the serving process: the order in which its parts start and stop. [`serve`] is the entry
+//! point; the command line uses some of the steps on their own.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -32,10 +33,10 @@ use crate::files;
 use crate::scheduler::{self, housekeeping, leader};
 use crate::web::{self, Web, standby};
 
-/// Why the process did not come up.
+/// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data directory cannot be used; says what to do.
+    /// The data directory cannot be used; the text says what to do.
     #[error("{0}")]
     DataDir(String),
     /// The database cannot be used.
@@ -44,15 +45,14 @@ pub enum StartError {
     /// The secret key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A setting is right by itself, but not here.
+    /// A setting is valid but does not work on this system.
     #[error("{0}")]
     Setting(String),
-    /// The address cannot be listened on, or the process may not set itself up.
+    /// A system call failed: listening on the address or receiving signals.
     #[error("{what}: {error}")]
     System {
-        /// What was tried.
+        /// The operation that failed.
         what: String,
-        /// What the system said.
         error: std::io::Error,
     },
 }
@@ -67,7 +67,7 @@ impl From<OpenError> for StartError {
 }
 
 impl StartError {
-    /// The first admin could not be made, or the setup token not be written.
+    /// Converts an error from creating the first admin, writing the setup token or restoring state from the database.
     fn from_setup(error: crate::app::Error) -> Self {
         match error {
             crate::app::Error::Invalid(fields) => {
@@ -83,10 +83,10 @@ impl StartError {
     }
 }
 
-/// Makes sure that files can be made in the data directory.
+/// Creates the data directory and checks that it is writable.
 ///
 /// # Errors
-/// [`StartError::DataDir`] with the command that mends it.
+/// [`StartError::DataDir`] with the command that fixes it.
 pub fn prepare_data_dir(dir: &Path) -> Result<(), StartError> {
     let probe = dir.join(".docknap-write-test");
     let tried = std::fs::create_dir_all(dir)
@@ -96,10 +96,10 @@ pub fn prepare_data_dir(dir: &Path) -> Result<(), StartError> {
     tried.map_err(|error| StartError::DataDir(format!("the data directory {}", files::words(dir, &error))))
 }
 
-/// Takes the lock of the SQLite file, where there is one: one process serves from it.
+/// Locks the SQLite file, so that only one process serves from it; `None` if the database is a server.
 ///
 /// # Errors
-/// [`StartError::Database`] where another process serves from it, or the lock cannot be made.
+/// [`StartError::Database`] if another process holds the lock or it cannot be created.
 pub fn lock_database(config: &Config) -> Result<Option<FileLock>, StartError> {
     let Some(file) = config.database_file() else { return Ok(None) };
     match FileLock::take(&file)? {
@@ -108,16 +108,16 @@ pub fn lock_database(config: &Config) -> Result<Option<FileLock>, StartError> {
     }
 }
 
-/// Opens the database and puts the services around it. Nothing runs yet, and no Engine is reached.
+/// Opens the database and creates the services. No background task is started and no Engine is connected.
 ///
 /// # Errors
-/// [`StartError`] where the database, the secret key or the Engine's address cannot be used.
+/// [`StartError`] if the database, the secret key or the Engine's address cannot be used.
 pub async fn open_services(config: Config, clock: Clock) -> Result<App, StartError> {
     let db = open_database(&config, None).await?;
     services(config, clock, db).await
 }
 
-/// Opens the database; for a process that serves, with what it is known by.
+/// Opens the database. A serving process passes `holder`, by which it is identified in the lease.
 async fn open_database(config: &Config, holder: Option<&Holder>) -> Result<Db, StartError> {
     Ok(match (config.database_file(), &config.database_url) {
         (None, Some(url)) => Db::open_server(url.expose_secret(), holder).await?,
@@ -152,10 +152,10 @@ async fn services(config: Config, clock: Clock, db: Db) -> Result<App, StartErro
     Ok(app)
 }
 
-/// Cancels `stop` at the first SIGTERM or SIGINT; a second one ends the process at once.
+/// Cancels `stop` at the first SIGTERM or SIGINT; a second one exits the process at once.
 ///
 /// # Errors
-/// [`StartError::System`] where the process may not listen to signals.
+/// [`StartError::System`] if signals cannot be received.
 pub fn stop_on_signal(stop: &CancellationToken) -> Result<(), StartError> {
     let listen = |kind| {
         signal(kind)
@@ -180,28 +180,28 @@ pub fn stop_on_signal(stop: &CancellationToken) -> Result<(), StartError> {
     Ok(())
 }
 
-/// How long calls that are under way when the process is told to stop are waited for (rulings 15).
-const CALLS_IN_FLIGHT: Duration = Duration::from_secs(5);
-/// How long answers that are being written, and the last commits, may take after that: 7 s in all.
-const LAST_WORDS: Duration = Duration::from_millis(800);
+/// How long shutdown waits for Docker calls in progress (rulings 15).
+const CALLS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long each of the later steps of shutdown may take, such as HTTP responses in progress and the last commits; 7
+/// s in total.
+const SHUTDOWN_STEP_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// How often a loop that panicked is begun again, at most.
-const REVIVAL: Duration = Duration::from_secs(1);
+/// Wait before a loop that panicked is restarted.
+const RESTART_WAIT: Duration = Duration::from_secs(1);
 
-/// What [`serve`] serves with.
+/// The arguments of [`serve`].
 #[derive(Debug)]
 pub struct Serving {
-    /// Settings, checked.
     pub config: Config,
     pub clock: Clock,
-    /// The Engine is the simulated one, and pages say so.
+    /// Whether the Engine is simulated; pages then show a note.
     pub demo: bool,
 }
 
-/// Serves until `stop`. `started` is told the address, once a request to it would be answered.
+/// Serves until `stop`. `started` is called with the address once requests are accepted.
 ///
 /// # Errors
-/// [`StartError`] where it did not come up.
+/// [`StartError`] if the process could not start, or if another DockNap took over the database.
 pub async fn serve(
     serving: Serving,
     stop: CancellationToken,
@@ -209,7 +209,7 @@ pub async fn serve(
 ) -> Result<(), StartError> {
     let Serving { config, clock, demo } = serving;
     prepare_data_dir(&config.data_dir)?;
-    // Before the database is touched: a second DockNap on the same port finds out at once.
+    // Listen before opening the database, so that a second DockNap on the same port fails at once.
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| StartError::System { what: format!("cannot listen on {}", config.listen), error })?;
@@ -228,30 +228,30 @@ pub async fn serve(
 
     let work = TaskTracker::new();
     let mut watching = JoinSet::new();
-    let watched = CancellationToken::new();
+    let stop_watching = CancellationToken::new();
     for host in app.hosts.all() {
         tracing::info!(host = %host.id(), address = %host.address(), "looking after the Docker Engine");
-        let stop = watched.clone();
-        watching.spawn(keep_alive("Docker watch", app.clone(), watched.clone(), move || {
+        let stop = stop_watching.clone();
+        watching.spawn(keep_alive("Docker watch", app.clone(), stop_watching.clone(), move || {
             Arc::clone(&host).watch(stop.clone())
         }));
     }
-    let (fed, stop_feed) = (app.clone(), watched.clone());
-    watching.spawn(keep_alive("feed", app.clone(), watched.clone(), move || {
-        notices::pass_on(fed.clone(), stop_feed.clone())
+    let (feed_app, stop_feed) = (app.clone(), stop_watching.clone());
+    watching.spawn(keep_alive("feed", app.clone(), stop_watching.clone(), move || {
+        notices::pass_on(feed_app.clone(), stop_feed.clone())
     }));
-    let mut claiming = JoinSet::new();
-    let (drives, stop_runner, tracker) = (app.clone(), stop.clone(), work.clone());
-    claiming.spawn(keep_alive("runner", app.clone(), stop.clone(), move || {
-        runner::run(drives.clone(), stop_runner.clone(), tracker.clone())
+    let mut loops = JoinSet::new();
+    let (runner_app, stop_runner, tracker) = (app.clone(), stop.clone(), work.clone());
+    loops.spawn(keep_alive("runner", app.clone(), stop.clone(), move || {
+        runner::run(runner_app.clone(), stop_runner.clone(), tracker.clone())
     }));
-    let (ticks, stop_scheduler) = (app.clone(), stop.clone());
-    claiming.spawn(keep_alive("scheduler", app.clone(), stop.clone(), move || {
-        scheduler::run(ticks.clone(), stop_scheduler.clone())
+    let (scheduler_app, stop_scheduler) = (app.clone(), stop.clone());
+    loops.spawn(keep_alive("scheduler", app.clone(), stop.clone(), move || {
+        scheduler::run(scheduler_app.clone(), stop_scheduler.clone())
     }));
-    let (swept, stop_sweeping) = (app.clone(), stop.clone());
-    claiming.spawn(keep_alive("housekeeping", app.clone(), stop.clone(), move || {
-        housekeeping::run(swept.clone(), stop_sweeping.clone())
+    let (housekeeping_app, stop_housekeeping) = (app.clone(), stop.clone());
+    loops.spawn(keep_alive("housekeeping", app.clone(), stop.clone(), move || {
+        housekeeping::run(housekeeping_app.clone(), stop_housekeeping.clone())
     }));
     let router = web::router(Web::new(app.clone(), demo));
     let trusted = app.config.trusted_proxies.clone();
@@ -262,22 +262,22 @@ pub async fn serve(
 
     let taken_over = tokio::select! {
         () = stop.cancelled() => false,
-        () = hold(lease.as_ref(), &app.clock) => true,
+        () = keep_lease(lease.as_ref(), &app.clock) => true,
     };
     stop.cancel();
     app.vitals.stop();
-    wind_down(&app, work, claiming, &mut serving).await;
-    watched.cancel();
+    finish_work(&app, work, loops, &mut serving).await;
+    stop_watching.cancel();
     watching.shutdown().await;
     let other = if taken_over { Some(machine(lease.as_ref()).await) } else { None };
     if let Some(lease) = &lease
-        && !matches!(app.clock.timeout(LAST_WORDS, lease.release()).await, Ok(Ok(())))
+        && !matches!(app.clock.timeout(SHUTDOWN_STEP_TIMEOUT, lease.release()).await, Ok(Ok(())))
     {
         tracing::warn!(
             "the hold on the database could not be ended; another DockNap waits until it runs out"
         );
     }
-    if app.clock.timeout(LAST_WORDS, app.db.close()).await.is_err() {
+    if app.clock.timeout(SHUTDOWN_STEP_TIMEOUT, app.db.close()).await.is_err() {
         tracing::warn!("the database did not close in time; the next start recovers it");
     }
     tracing::info!("stopped");
@@ -290,7 +290,8 @@ pub async fn serve(
     }
 }
 
-/// Waits while another DockNap acts on the database, and says so to whoever asks; `false` = told to stop meanwhile.
+/// Waits while another DockNap holds the lease, and serves a page that says so. Returns `false` if `stop` was
+/// cancelled meanwhile.
 async fn stand_by(
     lease: &Lease,
     listener: &TcpListener,
@@ -313,26 +314,26 @@ async fn stand_by(
     .await;
     over.cancel();
     if let Some(answering) = answering {
-        let _ = clock.timeout(LAST_WORDS, answering).await;
+        let _ = clock.timeout(SHUTDOWN_STEP_TIMEOUT, answering).await;
     }
     Ok(won?)
 }
 
-/// The same socket once more: what is accepted by the one is not by the other.
+/// A second handle of the listening socket. Each connection is accepted by only one of the handles.
 fn second_handle(listener: &TcpListener) -> Option<TcpListener> {
     let descriptor = listener.as_fd().try_clone_to_owned().ok()?;
     TcpListener::from_std(std::net::TcpListener::from(descriptor)).ok()
 }
 
-/// Keeps the lease, where there is one, until another process has it.
-async fn hold(lease: Option<&Lease>, clock: &Clock) {
+/// Renews the lease until another process takes it; waits for ever if there is no lease.
+async fn keep_lease(lease: Option<&Lease>, clock: &Clock) {
     match lease {
         Some(lease) => leader::keep(lease, clock).await,
         None => std::future::pending().await,
     }
 }
 
-/// The machine of the process that took over.
+/// Host name of the machine whose process took over the lease.
 async fn machine(lease: Option<&Lease>) -> String {
     match lease {
         Some(lease) => lease.machine().await.unwrap_or_default(),
@@ -340,12 +341,13 @@ async fn machine(lease: Option<&Lease>) -> String {
     }
 }
 
-/// Waits for what is under way. What is not done in time is recorded as issued: the next start looks at it.
-async fn wind_down(app: &App, work: TaskTracker, mut claiming: JoinSet<()>, web: &mut JoinHandle<()>) {
+/// Waits for Docker calls and HTTP responses in progress. Steps that do not end in time stay recorded as issued, and
+/// the next start checks their outcome.
+async fn finish_work(app: &App, work: TaskTracker, mut loops: JoinSet<()>, web: &mut JoinHandle<()>) {
     let ended = app
         .clock
-        .timeout(CALLS_IN_FLIGHT, async {
-            while claiming.join_next().await.is_some() {}
+        .timeout(CALLS_TIMEOUT, async {
+            while loops.join_next().await.is_some() {}
             work.close();
             work.wait().await;
         })
@@ -355,14 +357,14 @@ async fn wind_down(app: &App, work: TaskTracker, mut claiming: JoinSet<()>, web:
             runs = work.len(),
             "calls to Docker are still under way; the next start looks at how they ended"
         );
-        claiming.shutdown().await;
+        loops.shutdown().await;
     }
-    if app.clock.timeout(LAST_WORDS, &mut *web).await.is_err() {
+    if app.clock.timeout(SHUTDOWN_STEP_TIMEOUT, &mut *web).await.is_err() {
         web.abort();
     }
 }
 
-/// Runs a loop until it ends by itself, and begins it again when it panicked: one panic must not end the scheduler.
+/// Runs a loop until it returns, and restarts it after a panic, because one panic must not end the scheduler.
 async fn keep_alive<F>(name: &'static str, app: App, stop: CancellationToken, begin: impl Fn() -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -373,11 +375,12 @@ where
             return;
         }
         tracing::error!(error = %chain(&error), "the {name} loop broke off; it begins again");
-        app.clock.sleep(REVIVAL).await;
+        app.clock.sleep(RESTART_WAIT).await;
     }
 }
 
-/// The Engine the settings name. It is reached later, and again and again: Docker being away never ends the program.
+/// The Engine of the settings. The connection is made later and retried, so an unavailable Docker never ends the
+/// program.
 fn local_host(config: &Config, clock: &Clock) -> Result<Arc<Host>, StartError> {
     let endpoint = Endpoint::from_values(
         Some(&config.docker_host),

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     keep_files_private();
-    tame_allocator();
-    // One provider for every TLS connection, so that none is chosen by accident. It can only be there already.
+    limit_allocator();
+    // Selects one cryptography provider for all TLS connections. An error means that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     docknap::cli::run(std::env::args_os().collect())
 }
 
-/// The database holds password hashes: what this program makes is its owner's alone.
+/// Makes all created files accessible to their owner only, because the database contains password hashes.
 fn keep_files_private() {
     #[expect(unsafe_code, reason = "a C call that takes a number and cannot fail")]
     // SAFETY: umask changes one number of this process; no other thread exists yet.
@@ -19,12 +19,13 @@ fn keep_files_private() {
     }
 }
 
-/// Keeps glibc from holding on to each 19 MiB block of a password hash, and from an arena per thread: it came to 88 MB
-/// after five logins. Three arenas, since the first threads that ask have one each, and those are this one and the
-/// runtime's two: where these two share one they wait for each other, and answer half as many pages. What a page took
-/// and gave back is kept for the next. Before the first thread, since later arenas would stay.
+/// Limits the memory that glibc's allocator keeps: each password hash allocates 19 MiB, and with one arena per thread
+/// the process grew to 88 MB after five logins. Large blocks are returned to the system at once; up to 1 MiB of
+/// smaller ones is kept for reuse. Three arenas, because the first threads to allocate (this one and the runtime's
+/// two) get one each; with fewer, the runtime's threads wait for each other and serve half as many pages. Must run
+/// before other threads start, since arenas that exist stay.
 #[cfg(target_env = "gnu")]
-fn tame_allocator() {
+fn limit_allocator() {
     #[expect(unsafe_code, reason = "a C call that takes two numbers and touches no memory of ours")]
     // SAFETY: mallopt is called before any other thread exists, with parameters glibc documents.
     unsafe {
@@ -35,4 +36,4 @@ fn tame_allocator() {
 }
 
 #[cfg(not(target_env = "gnu"))]
-fn tame_allocator() {}
+fn limit_allocator() {}

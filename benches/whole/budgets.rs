@@ -1,28 +1,28 @@
-//! Every budget there is, in one place: what is measured, in which unit, and how much of it is allowed.
+//! All budgets: what is measured, in which unit, and the limit.
 //!
-//! Nothing here measures, so that a test may read it too.
+//! This module measures nothing, so that a test can include it.
 
-/// How much is allowed.
+/// The limit of a budget.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Limit {
-    /// So much or less.
+    /// At most this value.
     AtMost(f64),
-    /// So much or more.
+    /// At least this value.
     AtLeast(f64),
-    /// Shown only, beside a row that has a limit.
+    /// No limit; shown for comparison.
     None,
 }
 
-/// One line of the table.
+/// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// Names it in `--only` and in the JSON.
+    /// Id in the JSON output.
     pub id: &'static str,
-    /// What is measured, as docs/performance.md has it.
+    /// What is measured, in the words of docs/performance.md.
     pub what: &'static str,
-    /// The unit of every number of the line.
+    /// Unit of every number in the row.
     pub unit: &'static str,
-    /// How much is allowed.
+    /// The limit.
     pub limit: Limit,
 }
 
@@ -34,7 +34,7 @@ const fn shown(id: &'static str, what: &'static str, unit: &'static str) -> Budg
     Budget { id, what, unit, limit: Limit::None }
 }
 
-/// The lines, in the order of the table.
+/// All rows, in the order of the table.
 pub const BUDGETS: &[Budget] = &[
     at_most("image", "image size", "MB", 20.0),
     at_most("memory_idle", "resident memory, idle, 30 containers, 20 schedules", "MiB", 20.0),

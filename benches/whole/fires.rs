@@ -1,4 +1,5 @@
-//! How long it takes to find out when something happens next. The criterion benches of `benches/domain.rs` look closer.
+//! Measures how long it takes to compute the next fires of a cron expression. `benches/domain.rs` measures the same
+//! in more detail.
 
 use std::hint::black_box;
 use std::io;
@@ -10,7 +11,7 @@ use jiff::{Timestamp, ToSpan};
 use super::report::{Readings, Report};
 use super::{Bench, clock};
 
-/// What people write.
+/// Common expressions.
 const ORDINARY: &[&str] = &[
     "0 23 * * *",
     "30 7 * * 1-5",
@@ -25,12 +26,12 @@ const ORDINARY: &[&str] = &[
     "0 12 * * 6,0",
     "59 23 31 12 *",
 ];
-/// 29 February on a Sunday: once in 28 or 40 years.
+/// 29 February on a Sunday: every 28 or 40 years.
 const RAREST: &str = "0 0 */29 2 0";
-/// Look-ups of each expression.
+/// Computations per expression.
 const MANY: i32 = 2_000;
 
-/// Three lines.
+/// Measures the three rows.
 #[expect(clippy::unnecessary_wraps, reason = "one signature for every group")]
 pub fn measure(_: &Bench, report: &mut Report) -> io::Result<()> {
     let zone = TimeZone::get("Europe/Berlin").expect("the zone is known");
@@ -60,7 +61,7 @@ pub fn measure(_: &Bench, report: &mut Report) -> io::Result<()> {
     Ok(())
 }
 
-/// Microseconds of one look-up, from instants all over some years.
+/// Average time of one computation in microseconds, from instants spread over some years.
 fn micros(look_up: impl Fn(Timestamp)) -> f64 {
     let first: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
     let begin = clock();

@@ -1,5 +1,5 @@
-//! What a page would cost without a login: the same handlers on the same data, without the layers that find out who
-//! asks. It answers everybody as the first admin, so it is part of no release.
+//! Serves the pages without a login, to measure what a login costs: the same handlers and data, without the layers
+//! that authenticate the user. Every request is treated as the first admin's, so this is part of no release.
 
 use std::io;
 use std::process::ExitCode;
@@ -19,33 +19,33 @@ use tower_http::compression::CompressionLayer;
 use super::http::{NAME, PASSWORD};
 use super::program::Setup;
 
-/// The word that makes this program serve.
+/// The argument that makes this program serve.
 pub const WORD: &str = "serve-without-login";
 
-/// The same as `setup`, served by this program.
+/// As `setup`, but served by this program.
 pub fn setup(setup: Setup) -> io::Result<Setup> {
     Ok(Setup { binary: std::env::current_exe()?, arguments: vec![WORD.to_owned()], ..setup })
 }
 
-/// Settings from the few variables that a [`Setup`] sets.
+/// Settings from the environment variables that [`Setup`] sets.
 pub fn config() -> Config {
-    let of = |name: &str| std::env::var(name).unwrap_or_default();
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
     Config {
-        listen: of("DOCKNAP_LISTEN").parse().expect("an address"),
-        data_dir: of("DOCKNAP_DATA_DIR").into(),
-        docker_host: of("DOCKER_HOST"),
-        timezone: Some(of("TZ")),
-        log: of("DOCKNAP_LOG"),
+        listen: variable("DOCKNAP_LISTEN").parse().expect("an address"),
+        data_dir: variable("DOCKNAP_DATA_DIR").into(),
+        docker_host: variable("DOCKER_HOST"),
+        timezone: Some(variable("TZ")),
+        log: variable("DOCKNAP_LOG"),
         ..Config::default()
     }
 }
 
-/// The first account, as a [`Setup`] names it.
+/// The first account, with the name and password that [`Setup`] sets.
 pub fn admin() -> FirstAdmin {
     FirstAdmin { name: NAME.to_owned(), password: PASSWORD.to_owned().into() }
 }
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 pub fn serve() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let _ = rustls::crypto::ring::default_provider().install_default();

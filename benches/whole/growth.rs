@@ -1,4 +1,4 @@
-//! What grows with the rows, and what does not.
+//! Measures whether response times grow with the number of rows.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use docknap::clock::Clock;
 use docknap::config::Config;
 use docknap::{lifecycle, scheduler};
 
-use super::load::by_turns;
+use super::load::alternating;
 use super::program::Program;
 use super::report::{Readings, Report, shown};
 use super::seed::{Seeded, Size, seed};
@@ -14,10 +14,10 @@ use super::{Bench, clock};
 
 const STACKS: usize = 50;
 
-/// Every line: few rows against many.
+/// Measures every row of the table: few database rows against many.
 pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let history = |rows| Size { stacks: STACKS, services: 2, schedules: 200, runs: rows, audit: rows };
-    let (few, many) = (10_000, bench.of(1_000_000, 200_000));
+    let (few, many) = (10_000, bench.pick(1_000_000, 200_000));
     let (few, many) = (seed(bench, history(few))?, seed(bench, history(many))?);
     let lines: [Line; 8] = [
         ("growth_stacks", || "/".to_owned()),
@@ -34,7 +34,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
 
     let on_stacks = |stacks, rows| Size { stacks, services: 2, schedules: rows, runs: 1_000, audit: 1_000 };
     let schedules = |rows| on_stacks(1_000, rows);
-    let sizes = [20, 1_000, 10_000, bench.of(100_000, 20_000)];
+    let sizes = [20, 1_000, 10_000, bench.pick(100_000, 20_000)];
     let seeded = sizes.map(|rows| seed(bench, schedules(rows)));
     let mut ticks = Vec::new();
     for one in &seeded {
@@ -48,7 +48,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let [_, few, _, many] = &seeded;
     if let (Ok(few), Ok(many)) = (few, many) {
         compare(bench, report, [few, many], &[("growth_schedules", || "/schedules".to_owned())])?;
-        // Each is compared with others of its stack, up to sixteen: here there are as many of these in both.
+        // Each schedule is compared with up to sixteen others of its stack; here both programs have that many.
         let shared = seed(bench, on_stacks(STACKS, 1_000))?;
         compare(bench, report, [&shared, many], &[("growth_schedules_shared", || "/schedules".to_owned())])?;
     }
@@ -67,7 +67,7 @@ fn compare(bench: &Bench, report: &mut Report, seeded: [&Seeded; 2], lines: &[Li
     let ((_few, few), (_many, many)) = (few?, many?);
     let mut browsers = [few, many];
     for (id, path) in lines {
-        let [few, many] = by_turns(&mut browsers, &path(), bench.of(60, 15))?.map(|page| page.median());
+        let [few, many] = alternating(&mut browsers, &path(), bench.pick(60, 15))?.map(|page| page.median());
         report.one(id, many / few);
         let sizes = if bench.quick { "; with --quick a fifth of the rows" } else { "" };
         report.note(id, format!("{} ms against {} ms{sizes}", shown(many), shown(few)));
@@ -75,14 +75,14 @@ fn compare(bench: &Bench, report: &mut Report, seeded: [&Seeded; 2], lines: &[Li
     Ok(())
 }
 
-/// A page in the middle of the list: its cursor is an id of the middle of the time the rows cover.
+/// A page in the middle of the list: the cursor is an id from the middle of the rows' time range.
 fn half_way_down(page: &str) -> String {
     let ms = super::wall_ms() - 86_400_000 * 150;
     let (high, low) = (ms >> 16, ms & 0xffff);
     format!("{page}?cursor={high:08x}-{low:04x}-7000-8000-000000000000")
 }
 
-/// Microseconds of one pass of the scheduler that finds nothing due.
+/// Median time in microseconds of a scheduler pass that finds nothing due.
 fn tick(bench: &Bench, seeded: &Seeded) -> io::Result<f64> {
     let config = Config {
         data_dir: seeded.home.path().to_owned(),
@@ -93,7 +93,7 @@ fn tick(bench: &Bench, seeded: &Seeded) -> io::Result<f64> {
     bench.runtime.block_on(async {
         let app = lifecycle::open_services(config, Clock::system()).await.map_err(io::Error::other)?;
         let mut took = Vec::new();
-        // The first reconciles.
+        // The first passes reconcile and are not counted.
         for number in 0..220 {
             let begin = clock();
             scheduler::tick(&app).await.map_err(io::Error::other)?;

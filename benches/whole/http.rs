@@ -1,24 +1,24 @@
-//! A browser in small: one connection that is kept, a cookie or a token.
+//! A minimal HTTP client with one persistent connection and a cookie or token.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// The account every measured program has.
+/// Name of the account of every measured program.
 pub const NAME: &str = "admin";
-/// Its password.
+/// Password of the account.
 pub const PASSWORD: &str = "a walk along the harbour";
-/// An answer that takes longer ends the measurement.
+/// Timeout of a response.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
-    /// Its status.
+    /// HTTP status.
     pub status: u16,
-    /// Its head.
+    /// Status line and headers.
     pub head: String,
-    /// Its body, as sent: compressed where the caller asked for it.
+    /// Body as sent; compressed if the caller requested that.
     pub body: Vec<u8>,
 }
 
@@ -33,7 +33,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// A header's value.
+    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (key, value) = line.split_once(':')?;
@@ -42,29 +42,29 @@ impl Answer {
     }
 }
 
-/// One connection.
+/// A client with one connection.
 pub struct Client {
     address: SocketAddr,
     stream: Option<BufReader<TcpStream>>,
-    /// More lines of each request's head.
+    /// Header lines added to each request.
     pub with: String,
 }
 
 impl Client {
-    /// To that address; connects at the first request.
+    /// A client for this address; it connects at the first request.
     pub fn new(address: SocketAddr) -> Self {
         Self { address, stream: None, with: String::new() }
     }
 
-    /// Another connection of the same browser.
+    /// A client with the same headers and a new connection.
     pub fn again(&self) -> Self {
         Self { address: self.address, stream: None, with: self.with.clone() }
     }
 
-    /// Asks, on the connection that is open where there is one.
+    /// Sends a request on the open connection, or on a new one if there is none.
     ///
     /// # Errors
-    /// Where the connection breaks off.
+    /// If the connection breaks.
     pub fn ask(&mut self, method: &str, path: &str, body: Option<(&str, &str)>) -> io::Result<Answer> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
@@ -77,28 +77,28 @@ impl Client {
         Ok(answer)
     }
 
-    /// A page or a path of the API.
+    /// Sends a GET request.
     ///
     /// # Errors
-    /// As [`Client::ask`], and where it is not 200.
+    /// As [`Client::ask`], and if the status is not 200.
     pub fn get(&mut self, path: &str) -> io::Result<Answer> {
         let answer = self.ask("GET", path, None)?;
         expect(answer, path, &[200])
     }
 
-    /// Sends JSON to the API.
+    /// Sends JSON with POST.
     ///
     /// # Errors
-    /// As [`Client::ask`], and where it is refused.
+    /// As [`Client::ask`], and if the request is refused.
     pub fn post(&mut self, path: &str, body: &serde_json::Value) -> io::Result<Answer> {
         let answer = self.ask("POST", path, Some(("application/json", &body.to_string())))?;
         expect(answer, path, &[200, 201, 202, 204])
     }
 
-    /// Logs in on the page, and is that account's browser from then on.
+    /// Logs in through the login page; later requests send the cookie.
     ///
     /// # Errors
-    /// As [`Client::ask`], and where it is refused.
+    /// As [`Client::ask`], and if the request is refused.
     pub fn log_in(&mut self, name: &str) -> io::Result<()> {
         let form = format!("name={name}&password={}&next=%2F", PASSWORD.replace(' ', "+"));
         self.with = format!("origin: http://{}\r\n", self.address);
@@ -110,10 +110,10 @@ impl Client {
         Ok(())
     }
 
-    /// Logs in to the API, and has its token from then on.
+    /// Logs in through the API; later requests send the token.
     ///
     /// # Errors
-    /// As [`Client::ask`], and where it is refused.
+    /// As [`Client::ask`], and if the request is refused.
     pub fn log_in_to_api(&mut self) -> io::Result<()> {
         self.with.clear();
         let body = serde_json::json!({"username": NAME, "password": PASSWORD});
@@ -122,13 +122,13 @@ impl Client {
         Ok(())
     }
 
-    /// Opens an event stream, and hands on each line of it until `each` has enough or the stream ends.
+    /// Opens an event stream and passes each line to `each`, until that returns false or the stream ends.
     ///
     /// # Errors
-    /// As [`Client::ask`], and where there is no such stream.
+    /// As [`Client::ask`], and if the status is not 200.
     pub fn listen(&mut self, path: &str, mut each: impl FnMut(&str) -> bool) -> io::Result<()> {
         let stream = self.connect()?;
-        // It may say nothing for long.
+        // The stream may be silent for long.
         stream.set_read_timeout(None)?;
         let mut stream = BufReader::new(stream);
         write!(

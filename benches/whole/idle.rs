@@ -1,4 +1,4 @@
-//! What it costs while nobody asks for anything, to start, and after much was asked.
+//! Measures start time, memory, and the cost of an idle program.
 
 use std::io;
 use std::thread::JoinHandle;
@@ -11,19 +11,18 @@ use super::report::{Readings, Report};
 use super::seed::{Seeded, Size, seed};
 use super::{Bench, clock, pause};
 
-/// What the lines of an ordinary installation are measured with.
+/// Size of an ordinary installation.
 const ORDINARY: Size = Size { stacks: 6, services: 5, schedules: 20, runs: 200, audit: 200 };
-/// After its start it is left in peace for so long: until the scheduler has looked once more. The first who reads after
-/// a write notes how far, in a page of SQLite's index of its log, which the kernel counts as written where it was
-/// clean.
+/// Wait between the start and the measurement, until the scheduler has run once more. The first read after a write
+/// updates SQLite's index of its write-ahead log, and the kernel counts that page as written.
 const SETTLED: Duration = Duration::from_secs(40);
 
-/// Two programs that nobody asks for anything; a browser looks at the second one's dashboard.
+/// Two idle programs; a browser has the dashboard of the second one open.
 pub struct Idle {
     alone: Watched,
-    /// Of the one that is alone, a minute after its start.
+    /// Memory of the program without a browser, a minute after its start.
     settled: JoinHandle<io::Result<Memory>>,
-    looked_at: Watched,
+    with_browser: Watched,
     listens: bool,
 }
 
@@ -42,7 +41,7 @@ impl Watched {
         Ok(Self { program, seeded, since: clock(), cpu, written })
     }
 
-    /// Seconds, ms of processor time, bytes written, calls made.
+    /// Since [`Watched::begin`]: seconds, processor time in ms, bytes written, calls to Docker.
     fn end(&self) -> io::Result<(f64, f64, f64, u64)> {
         let seconds = clock().saturating_sub(self.since).as_secs_f64();
         let calls = self.seeded.engine.control.counts().values().sum();
@@ -51,35 +50,35 @@ impl Watched {
 }
 
 impl Idle {
-    /// Starts both, and begins to count once they have settled.
+    /// Starts both programs and the counters once they have settled.
     pub fn begin(bench: &Bench) -> io::Result<Self> {
-        let (alone, looked_at) = (seed(bench, ORDINARY)?, seed(bench, ORDINARY)?);
-        let (one, two) = (Program::start(&alone.setup(bench))?, Program::start(&looked_at.setup(bench))?);
+        let (alone, with_browser) = (seed(bench, ORDINARY)?, seed(bench, ORDINARY)?);
+        let (one, two) = (Program::start(&alone.setup(bench))?, Program::start(&with_browser.setup(bench))?);
         let settled = one.memory_after(Duration::from_secs(60));
         let mut browser = two.browser()?;
         browser.get("/")?;
-        let (told, listens) = std::sync::mpsc::channel();
+        let (opened_sender, listens) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let ended = browser.listen("/events", |_| {
-                let _ = told.send(true);
+                let _ = opened_sender.send(true);
                 true
             });
             if ended.is_err() {
-                let _ = told.send(false);
+                let _ = opened_sender.send(false);
             }
         });
         pause(SETTLED);
         Ok(Self {
             alone: Watched::begin(alone, one)?,
             settled,
-            looked_at: Watched::begin(looked_at, two)?,
+            with_browser: Watched::begin(with_browser, two)?,
             listens: listens.try_recv().unwrap_or(false),
         })
     }
 
-    /// Ends both: for ten minutes, or one, nobody asked for anything.
+    /// Ends the measurement after ten minutes (one with `--quick`).
     pub fn end(self, bench: &Bench, report: &mut Report) -> io::Result<()> {
-        let span = bench.of(Duration::from_secs(600), Duration::from_secs(60));
+        let span = bench.pick(Duration::from_secs(600), Duration::from_secs(60));
         pause(span.saturating_sub(clock().saturating_sub(self.alone.since)));
         let memory = self.settled.join().map_err(|_| io::Error::other("nobody looked at its memory"))??;
         let at_last = self.alone.program.memory()?;
@@ -99,24 +98,24 @@ impl Idle {
         let control = &self.alone.seeded.engine.control;
         #[expect(clippy::cast_precision_loss, reason = "a handful of calls")]
         let calls = calls as f64;
-        // One list may fall into a span that is shorter than the time between two.
+        // A time range shorter than the list interval may contain one list.
         report.one("calls_idle", (calls / (seconds / 300.0).max(1.0)).floor());
         report.note(
             "calls_idle",
             format!("{calls} in {seconds:.0} s, {} of them lists", control.count(Endpoint::List)),
         );
         if self.listens {
-            let (seconds, cpu, written, _) = self.looked_at.end()?;
+            let (seconds, cpu, written, _) = self.with_browser.end()?;
             report.one("cpu_browser", cpu / (seconds * 10.0)).one("disk_browser", written);
         }
         Ok(())
     }
 }
 
-/// Start, with a database and without.
+/// Start time with an existing and with a new database.
 pub fn start(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let seeded = seed(bench, ORDINARY)?;
-    let many = bench.of(20, 7);
+    let many = bench.pick(20, 7);
     let (mut known, mut fresh) = (Vec::new(), Vec::new());
     for _ in 0..many {
         let program = Program::start(&seeded.setup(bench))?;
@@ -133,7 +132,7 @@ pub fn start(bench: &Bench, report: &mut Report) -> io::Result<()> {
     Ok(())
 }
 
-/// Memory after 2,000 pages and 50 logins, and with much to look after.
+/// Memory after 2,000 pages and 50 logins, and with a large installation.
 pub fn memory(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let seeded = seed(bench, ORDINARY)?;
     let program = Program::start(&seeded.setup(bench))?;
@@ -146,7 +145,7 @@ pub fn memory(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let after_pages = program.memory()?;
     let mut waits = 0;
     for _ in 0..50 {
-        // The flood guard lets 30 in at once and then one a second: that is waited out.
+        // The login limit allows 30 at once and then one per second.
         while let Err(error) = program.browser() {
             waits += 1;
             if waits > 60 {

@@ -1,5 +1,5 @@
-//! Ten containers that are to stop at one instant: how long after it Docker sends each its SIGTERM, by Docker's own
-//! events. What stands between the instant and the call is all there is to see.
+//! Measures how long after the instant of a schedule Docker sends SIGTERM to each of ten containers, by Docker's own
+//! events. This covers everything between the instant and the call.
 
 use std::io;
 use std::process::{Command, Stdio};
@@ -10,13 +10,14 @@ use serde_json::json;
 
 use super::program::Program;
 use super::report::{Readings, Report, shown};
-use super::{Bench, patiently, pause, wall_ms};
+use super::{Bench, pause, wait_until, wall_ms};
 
 const CONTAINERS: usize = 10;
-/// From the save to the instant: longer than what is about to sleep is looked at in advance.
+/// Milliseconds from saving a schedule to its fire: longer than the time ahead at which containers are inspected
+/// before a sleep.
 const AHEAD_MS: i64 = 15_000;
 
-/// The docker CLI on the Engine under measure; answers what it printed.
+/// Runs the docker CLI on the measured Engine and returns its output.
 fn docker(engine: &str, words: &[&str]) -> io::Result<String> {
     let output =
         Command::new("docker").env("DOCKER_HOST", engine).args(words).stderr(Stdio::null()).output()?;
@@ -30,7 +31,7 @@ fn name(number: usize) -> String {
     format!("docknap-late-{number}")
 }
 
-/// The line.
+/// Measures the row.
 pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let Some(engine) = &bench.engine else { return Err(io::Error::other("--engine names no real Engine")) };
     let names: Vec<String> = (0..CONTAINERS).map(name).collect();
@@ -45,19 +46,18 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
         format!(
             "median {}, {} stops; the first of each ten: median {}",
             shown(late.median()),
-            bench.of(5, 2) * CONTAINERS,
+            bench.pick(5, 2) * CONTAINERS,
             shown(Readings::new(first).median())
         ),
     );
     Ok(())
 }
 
-/// How late the first of each round was, and how late all were, in milliseconds.
+/// Delays of the first stop of each round and of all stops, in milliseconds.
 fn rounds(bench: &Bench, engine: &str, names: &[String]) -> io::Result<(Vec<f64>, Vec<f64>)> {
-    let until_told = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done";
+    let script = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done";
     for name in names {
-        let run =
-            ["run", "--detach", "--network", "none", "--name", name, &bench.sample, "sh", "-c", until_told];
+        let run = ["run", "--detach", "--network", "none", "--name", name, &bench.sample, "sh", "-c", script];
         docker(engine, &run)?;
     }
     let home = tempfile::tempdir()?;
@@ -65,7 +65,7 @@ fn rounds(bench: &Bench, engine: &str, names: &[String]) -> io::Result<(Vec<f64>
     program.until_said("connected to Docker")?;
     let mut caller = program.caller()?;
     let (mut first, mut late) = (Vec::new(), Vec::new());
-    for _ in 0..bench.of(5, 2) {
+    for _ in 0..bench.pick(5, 2) {
         let due = (wall_ms() + AHEAD_MS).div_euclid(1_000) * 1_000;
         let at = Timestamp::from_millisecond(due).map_err(io::Error::other)?.to_string();
         for name in names {
@@ -78,7 +78,7 @@ fn rounds(bench: &Bench, engine: &str, names: &[String]) -> io::Result<(Vec<f64>
             }
         }
         pause(Duration::from_millis(u64::try_from(due - wall_ms()).unwrap_or(0)));
-        patiently("all have stopped", || {
+        wait_until("all have stopped", || {
             Ok(docker(engine, &["ps", "--quiet", "--filter", "name=docknap-late"])?.is_empty())
         })?;
         let round = sigterms(engine, due)?;
@@ -93,10 +93,10 @@ fn rounds(bench: &Bench, engine: &str, names: &[String]) -> io::Result<(Vec<f64>
     Ok((first, late))
 }
 
-/// How long after the instant each SIGTERM was sent, in milliseconds.
+/// Delay of each SIGTERM after `due` (Unix milliseconds), in milliseconds.
 fn sigterms(engine: &str, due: i64) -> io::Result<Vec<f64>> {
     let (since, until) = ((due / 1_000 - 1).to_string(), (wall_ms() / 1_000 + 1).to_string());
-    let told = docker(
+    let events = docker(
         engine,
         &[
             "events",
@@ -112,7 +112,7 @@ fn sigterms(engine: &str, due: i64) -> io::Result<Vec<f64>> {
             "{{.TimeNano}} {{.Actor.Attributes.signal}}",
         ],
     )?;
-    let terms = told.lines().filter_map(|line| line.strip_suffix(" 15")?.parse::<i64>().ok());
+    let terms = events.lines().filter_map(|line| line.strip_suffix(" 15")?.parse::<i64>().ok());
     #[expect(clippy::cast_precision_loss, reason = "some milliseconds")]
     let late = terms.map(|nano| (nano - due * 1_000_000) as f64 / 1e6);
     Ok(late.collect())

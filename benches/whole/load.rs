@@ -1,7 +1,7 @@
-//! Requests at a rate, or as many as there can be.
+//! Sends requests at a fixed rate, or as many as possible.
 //!
-//! Latency counts from the instant a request was meant to be sent: one that had to wait for a free connection, because
-//! the ones before it took long, has waited (no coordinated omission).
+//! Latency counts from the instant at which a request was due: a request that had to wait for a free connection
+//! because earlier ones were slow has waited (no coordinated omission).
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,18 +12,18 @@ use super::http::Client;
 use super::report::Readings;
 use super::{clock, pause};
 
-/// Connections at once, as the budget says.
+/// Connections at the same time, as the budget says.
 pub const CONNECTIONS: usize = 16;
 
-/// Sends `rate` requests a second for `span` over [`CONNECTIONS`] connections: latencies in ms. After three times that
-/// it gives up.
+/// Sends `rate` requests per second for `span` over [`CONNECTIONS`] connections and returns the latencies in ms.
+/// Gives up after three times `span`.
 pub fn offered(client: &Client, path: &str, rate: u32, span: Duration) -> io::Result<Readings> {
     let many = usize::try_from(span.as_secs()).unwrap_or(1) * rate as usize;
     let step = Duration::from_secs(1) / rate;
     let next = AtomicUsize::new(0);
     let latencies = Mutex::new(Vec::with_capacity(many));
     let failed = Mutex::new(None);
-    // They are all there before the first is due.
+    // All threads are ready before the first request is due.
     let begin = clock() + Duration::from_millis(50);
     std::thread::scope(|scope| {
         for _ in 0..CONNECTIONS {
@@ -37,7 +37,8 @@ pub fn offered(client: &Client, path: &str, rate: u32, span: Duration) -> io::Re
                     let due = begin + step * u32::try_from(number).unwrap_or(u32::MAX);
                     pause(due.saturating_sub(clock()));
                     if clock() > begin + span * 3 {
-                        // It cannot keep up: what is left would wait at least as long as it has by now.
+                        // The program cannot keep up: the remaining requests would wait at least as long as they have
+                        // by now.
                         let waited = clock().saturating_sub(due).as_secs_f64() * 1e3;
                         latencies.lock().unwrap_or_else(PoisonError::into_inner).push(waited);
                         continue;
@@ -62,7 +63,8 @@ pub fn offered(client: &Client, path: &str, rate: u32, span: Duration) -> io::Re
     }
 }
 
-/// As many requests as [`CONNECTIONS`] connections get answered within `span`: requests a second.
+/// Sends as many requests as possible over [`CONNECTIONS`] connections for `span` and returns the requests per
+/// second.
 #[expect(clippy::cast_precision_loss, reason = "a count of some thousands")]
 pub fn saturated(client: &Client, path: &str, span: Duration) -> io::Result<f64> {
     let answered = AtomicUsize::new(0);
@@ -86,11 +88,11 @@ pub fn saturated(client: &Client, path: &str, span: Duration) -> io::Result<f64>
     Ok(answered.into_inner() as f64 / clock().saturating_sub(begin).as_secs_f64())
 }
 
-/// Milliseconds of so many requests for a page of each of two programs, one after the other, by turns: a machine that
-/// becomes slower becomes slower for both.
-pub fn by_turns(clients: &mut [Client; 2], path: &str, many: usize) -> io::Result<[Readings; 2]> {
+/// Latencies in ms of `many` requests to each of two programs, alternating, so that a machine that becomes slower
+/// affects both.
+pub fn alternating(clients: &mut [Client; 2], path: &str, many: usize) -> io::Result<[Readings; 2]> {
     let mut latencies = [Vec::with_capacity(many), Vec::with_capacity(many)];
-    // The first fills caches.
+    // The first request only fills caches.
     for turn in 0..=many {
         for (client, latencies) in clients.iter_mut().zip(&mut latencies) {
             let begin = clock();

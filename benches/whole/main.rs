@@ -1,8 +1,8 @@
-//! Measures the whole program against its budgets: `scripts/bench` builds and calls it.
+//! Measures the whole program against its budgets; `scripts/bench` builds and runs it.
 //!
-//! The release binary runs as a child process in front of a simulated Engine (a real one where it is compared with
-//! other tools), and what is said of it comes from outside: `/proc`, the clock, the Engine's own count of calls. One
-//! module for each group of lines of [`budgets`].
+//! The release binary runs as a child process with a simulated Engine (a real one for the comparison with other
+//! tools) and is measured from outside: by `/proc`, the clock and the Engine's count of calls. Each module measures
+//! one group of rows of [`budgets`].
 
 mod budgets;
 mod fires;
@@ -34,7 +34,7 @@ use tempfile::TempDir;
 use program::Setup;
 use report::Report;
 
-/// Time since the first call.
+/// Monotonic time since the first call of this function.
 fn clock() -> Duration {
     static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::system);
     CLOCK.monotonic()
@@ -45,7 +45,7 @@ fn wall_ms() -> i64 {
     Clock::system().now().as_millisecond()
 }
 
-/// Waits, on a thread that has nothing else to do.
+/// Blocks the calling thread.
 #[expect(
     clippy::disallowed_methods,
     reason = "threads of this program wait for another program, in real time"
@@ -56,9 +56,9 @@ fn pause(time: Duration) {
     }
 }
 
-/// Asks again and again, for a minute at most, and not so often that the asking takes the processor from what is asked
-/// about.
-fn patiently(what: &str, mut is_so: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+/// Waits until a condition holds, for at most a minute. Checks at intervals that leave the processor to the program
+/// being measured.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
     let begin = clock();
     while !is_so()? {
         if clock().saturating_sub(begin) > Duration::from_secs(60) {
@@ -69,21 +69,21 @@ fn patiently(what: &str, mut is_so: impl FnMut() -> io::Result<bool>) -> io::Res
     Ok(())
 }
 
-/// What every group of lines works with.
+/// Shared settings of all groups.
 struct Bench {
     /// The release binary.
     binary: PathBuf,
-    /// Fewer repetitions.
+    /// Whether to measure with fewer repetitions.
     quick: bool,
-    /// Where the simulated Engines live.
+    /// Runtime of the simulated Engines.
     runtime: tokio::runtime::Runtime,
-    /// A real Engine, for the comparison with other tools.
+    /// Address of a real Engine, for the comparison with other tools.
     engine: Option<String>,
-    /// An image there whose `sh` can sleep.
+    /// Image on that Engine with a shell and `sleep`.
     sample: String,
 }
 
-/// A simulated Engine that ends with this value.
+/// A simulated Engine that ends when the value is dropped.
 struct Simulated {
     control: Control,
     _engine: Engine,
@@ -108,13 +108,13 @@ impl Bench {
         }
     }
 
-    /// `full`, or `quick` where time is short.
-    fn of<T>(&self, full: T, quick: T) -> T {
+    /// `full`, or `quick` with `--quick`.
+    fn pick<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
     }
 }
 
-/// The command line, read.
+/// The parsed command line.
 #[derive(Default)]
 struct Arguments {
     binary: Option<PathBuf>,
@@ -141,7 +141,7 @@ impl Arguments {
                 "--image-bytes" => read.image_bytes = value()?.parse().ok(),
                 "--engine" => read.engine = Some(value()?),
                 "--sample" => read.sample = value()?,
-                // Cargo adds it.
+                // Added by Cargo.
                 "--bench" => {}
                 other => return Err(format!("unknown argument {other}")),
             }
@@ -155,7 +155,7 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
-    // This program is also what it compares with, and what lives through an hour in a minute.
+    // This program also runs as the server without a login and as the server with a fast clock.
     match std::env::args().nth(1).as_deref() {
         Some(floor::WORD) => return floor::serve(),
         Some(soak::WORD) => return soak::serve(),
@@ -196,7 +196,7 @@ fn run(arguments: &Arguments) -> io::Result<ExitCode> {
     if let Some(bytes) = arguments.image_bytes {
         report.one("image", bytes / 1e6);
     }
-    // It goes on beside everything else: nothing that others do is counted in it.
+    // Runs beside all other groups, which use other programs and so are not counted in it.
     let idle = if arguments.wants("idle") { Some(idle::Idle::begin(&bench)?) } else { None };
     let groups: [(&str, Group); 8] = [
         ("start", idle::start),
@@ -211,7 +211,7 @@ fn run(arguments: &Arguments) -> io::Result<ExitCode> {
     for (name, measure) in groups {
         if arguments.wants(name) {
             eprintln!("== {name}, after {} s", clock().saturating_sub(begin).as_secs());
-            // What goes wrong in one group does not cost the others.
+            // A failure in one group does not stop the others.
             if let Err(error) = measure(&bench, &mut report) {
                 eprintln!("   could not be measured: {error}");
             }
@@ -243,7 +243,7 @@ fn run(arguments: &Arguments) -> io::Result<ExitCode> {
 
 type Group = fn(&Bench, &mut Report) -> io::Result<()>;
 
-/// What a reader has to know to make sense of the numbers.
+/// Properties of the machine and the binary, for the reader of the numbers.
 fn machine(bench: &Bench, took: Duration) -> BTreeMap<&'static str, String> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, key: &str| {

@@ -1,4 +1,4 @@
-//! The program that is measured: the release binary as a child process, and what the system says of it.
+//! Runs the measured program, the release binary, as a child process and reads its resource use from the system.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -12,47 +12,47 @@ use std::time::Duration;
 use super::http::{Client, NAME, PASSWORD};
 use super::{clock, pause};
 
-/// How long a part may take to come up or to go.
+/// Longest wait for the program to start, log a text or end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a program is started with.
+/// How to start the program.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The binary.
+    /// Path of the binary.
     pub binary: PathBuf,
-    /// Words after its name.
+    /// Command line arguments.
     pub arguments: Vec<String>,
-    /// Its data directory.
+    /// Data directory.
     pub data: PathBuf,
-    /// Its Engine.
+    /// Address of the Engine.
     pub docker_host: String,
-    /// What it logs.
+    /// Log filter.
     pub log: &'static str,
 }
 
-/// A program that runs, and ends with this value.
+/// A running program; killed when the value is dropped.
 pub struct Program {
     child: Child,
-    /// Where it listens.
+    /// Address of the HTTP server.
     pub address: SocketAddr,
     log: Arc<Mutex<String>>,
-    /// From the call that started it to its first answer of 200.
+    /// Time from the start to the first response with status 200.
     pub started_in: Duration,
 }
 
-/// What it holds in memory, in MiB.
+/// Memory use in MiB.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
-    /// In memory now.
+    /// Resident memory.
     pub resident: f64,
-    /// Of that, its own share of pages that others have too.
+    /// Proportional set size: shared pages count in proportion.
     pub proportional: f64,
-    /// The most that was in memory so far.
+    /// Highest resident memory so far.
     pub peak: f64,
 }
 
 impl Program {
-    /// Starts it, and waits for the first 200 of `/healthz`.
+    /// Starts the program and waits for the first 200 of `/healthz`.
     pub fn start(setup: &Setup) -> io::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let begin = clock();
@@ -95,7 +95,7 @@ impl Program {
         }
     }
 
-    /// Waits until it has said something.
+    /// Waits until the log contains a text.
     pub fn until_said(&self, text: &str) -> io::Result<()> {
         let begin = clock();
         while !self.said().contains(text) {
@@ -107,12 +107,12 @@ impl Program {
         Ok(())
     }
 
-    /// Its log so far.
+    /// The log so far.
     pub fn said(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A browser that is logged in.
+    /// A browser that is logged in and accepts gzip.
     pub fn browser(&self) -> io::Result<Client> {
         let mut client = Client::new(self.address);
         client.log_in(NAME)?;
@@ -120,7 +120,7 @@ impl Program {
         Ok(client)
     }
 
-    /// A caller of the API that is logged in.
+    /// An API client that is logged in.
     pub fn caller(&self) -> io::Result<Client> {
         let mut client = Client::new(self.address);
         client.log_in_to_api()?;
@@ -131,12 +131,12 @@ impl Program {
         fs::read_to_string(format!("/proc/{}/{file}", self.child.id()))
     }
 
-    /// What it holds in memory.
+    /// Current memory use.
     pub fn memory(&self) -> io::Result<Memory> {
         memory(self.child.id())
     }
 
-    /// The same after a while, beside whatever else is done meanwhile.
+    /// Memory use after `wait`, measured on another thread.
     pub fn memory_after(&self, wait: Duration) -> JoinHandle<io::Result<Memory>> {
         let id = self.child.id();
         std::thread::spawn(move || {
@@ -145,10 +145,10 @@ impl Program {
         })
     }
 
-    /// Processor time so far, its threads' that have ended included, in ms.
+    /// Processor time so far in ms, including threads that have ended.
     pub fn cpu(&self) -> io::Result<f64> {
         let stat = self.proc("stat")?;
-        // The name is in parentheses and may hold anything; user and system time are the fields 14 and 15.
+        // The name is in parentheses and may contain anything; user and system time are fields 14 and 15.
         let fields: Vec<f64> = stat
             .rsplit(')')
             .next()
@@ -156,21 +156,21 @@ impl Program {
             .split_whitespace()
             .map(|field| field.parse().unwrap_or(0.0))
             .collect();
-        // A tick is 10 ms on every Linux of today (USER_HZ).
+        // A clock tick (USER_HZ) is 10 ms on all current Linux systems.
         Ok((fields.get(11).unwrap_or(&0.0) + fields.get(12).unwrap_or(&0.0)) * 10.0)
     }
 
-    /// Bytes it had written to disk so far.
+    /// Bytes written to disk so far.
     pub fn written(&self) -> io::Result<f64> {
         Ok(number(&self.proc("io")?, "write_bytes:"))
     }
 
-    /// Files, sockets and the like that it holds open.
+    /// Number of open file descriptors.
     pub fn handles(&self) -> io::Result<usize> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
     }
 
-    /// Ends it as `docker stop` does.
+    /// Ends the program by SIGTERM, as `docker stop` does.
     pub fn stop(mut self) -> io::Result<()> {
         let id = self.child.id().to_string();
         Command::new("kill").args(["-s", "TERM", &id]).status()?;

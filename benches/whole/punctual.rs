@@ -1,4 +1,5 @@
-//! A thousand schedules that are due at the same instant: when each is claimed, and when Docker first hears of it.
+//! Measures a thousand schedules that are due at the same instant: when each is claimed, and when the first call to
+//! Docker is made.
 
 use std::io;
 use std::time::Duration;
@@ -14,17 +15,17 @@ use super::report::{Readings, Report, shown};
 use super::seed::{Size, seed};
 use super::{Bench, clock, pause, wall_ms};
 
-/// A stack for each schedule, so that each run is one of its own.
+/// One stack per schedule, so that each has a run of its own.
 const SIZE: Size = Size { stacks: 1_000, services: 1, schedules: 0, runs: 0, audit: 0 };
 const MANY: usize = 1_000;
 
-/// Both lines.
+/// Measures both rows.
 pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let (mut claims, mut first_calls) = (Vec::new(), Vec::new());
-    for _ in 0..bench.of(3, 1) {
+    for _ in 0..bench.pick(3, 1) {
         let seeded = seed(bench, SIZE)?;
-        // Far enough off for the program to have come up and settled. An instant stored is a fire, whatever second it
-        // falls on: nobody has to wait for a minute to begin.
+        // Late enough for the program to start and settle. The stored instant decides when a schedule fires, so it
+        // need not be a full minute.
         let due = (wall_ms() + 8_000).div_euclid(1_000) * 1_000;
         bench.runtime.block_on(plan(seeded.home.path(), due)).map_err(io::Error::other)?;
         let program = Program::start(&seeded.setup(bench))?;
@@ -38,7 +39,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
         for (at, claimed) in &commits {
             claims.extend(std::iter::repeat_n(*at, *claimed));
         }
-        // The rest of the runs goes on; the first call has been made by the time the last is claimed, or soon after.
+        // The other runs continue; the first call is made at about the time at which the last run is claimed.
         let begin = clock();
         while seeded.engine.control.acts().is_empty() && clock().saturating_sub(begin).as_secs() < 10 {
             pause(Duration::from_millis(1));
@@ -50,20 +51,20 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     }
     let claims = Readings::new(claims);
     report.many("claim", &claims, 99.0);
-    report.note("claim", format!("median {}, {} claims", shown(claims.median()), bench.of(3, 1) * MANY));
+    report.note("claim", format!("median {}, {} claims", shown(claims.median()), bench.pick(3, 1) * MANY));
     report.many("first_call", &Readings::new(first_calls), 50.0);
     Ok(())
 }
 
-/// Has every stack stopped at `due`, by a schedule of its own.
+/// Creates a schedule for each stack that stops it at `due` (Unix milliseconds).
 async fn plan(home: &std::path::Path, due: i64) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    // The next fire is half a day away.
+    // The fire after that is half a day later.
     let civil = Timestamp::from_millisecond(due)?.to_zoned(TimeZone::get("Europe/Berlin")?);
     let cron = format!("0 {} * * *", (civil.hour() + 12) % 24);
     super::seed::multiply(home, Size { schedules: MANY, ..SIZE }).await?;
     let db = Db::open_sqlite(&home.join("docknap.db"), Durability::Off).await?;
     if let Db::Sqlite { writer, .. } = &db {
-        // The templates and the windows among the copies are not due; cron schedules fill their place.
+        // Removes the originals and turns the copied windows into cron schedules.
         for sql in [
             "DELETE FROM runs".to_owned(),
             "DELETE FROM schedules WHERE name IN ('cron', 'window')".to_owned(),
@@ -83,7 +84,8 @@ async fn plan(home: &std::path::Path, due: i64) -> Result<(), Box<dyn std::error
     Ok(())
 }
 
-/// Looks at the database every millisecond from just before `due` on: ms after it, and runs that appeared by then.
+/// Polls the database every millisecond, starting 20 ms before `due`. Returns for each commit its time after `due` in
+/// ms and the number of new runs.
 async fn watch(
     home: &std::path::Path,
     due: i64,
@@ -93,7 +95,7 @@ async fn watch(
     let (mut seen, mut version, mut commits) = (0, 0_i64, Vec::new());
     let begin = (wall_ms(), clock());
     pause(Duration::from_millis(u64::try_from(due - begin.0 - 20).unwrap_or(0)));
-    // The wall clock is read once: it has milliseconds only.
+    // The wall clock, which has only milliseconds, is read once; the rest is measured on the monotonic clock.
     #[expect(clippy::cast_precision_loss, reason = "some milliseconds")]
     let since_due = || (begin.0 - due) as f64 + clock().saturating_sub(begin.1).as_secs_f64() * 1e3;
     while seen < i64::try_from(MANY)? {

@@ -1,4 +1,4 @@
-//! What was measured, as a table and as JSON.
+//! Collects the measured values and prints them as a table and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,18 +7,17 @@ use serde::Serialize;
 
 use super::budgets::{BUDGETS, Budget, Limit};
 
-/// Many readings of one thing.
+/// Several readings of one value, sorted.
 #[derive(Clone, Debug, Default)]
 pub struct Readings(Vec<f64>);
 
 impl Readings {
-    /// Takes over readings in any order.
     pub fn new(mut readings: Vec<f64>) -> Self {
         readings.sort_by(f64::total_cmp);
         Self(readings)
     }
 
-    /// The reading that `percent` of them do not exceed.
+    /// The reading that `percent` percent of all do not exceed.
     pub fn percentile(&self, percent: f64) -> f64 {
         #[expect(
             clippy::cast_possible_truncation,
@@ -30,7 +29,6 @@ impl Readings {
         self.0.get(place - 1).copied().unwrap_or(f64::NAN)
     }
 
-    /// The middle one.
     pub fn median(&self) -> f64 {
         self.percentile(50.0)
     }
@@ -40,27 +38,27 @@ impl Readings {
     }
 }
 
-/// One line's outcome.
+/// The result of one row.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measured {
     id: &'static str,
     what: &'static str,
     unit: &'static str,
     budget: Option<f64>,
-    /// What is held against the budget.
+    /// The value that is compared with the budget.
     value: f64,
     min: Option<f64>,
     max: Option<f64>,
     readings: usize,
-    /// What else was measured in the same run, in words.
+    /// The result of another tool in the same run, as text.
     peer: Option<String>,
-    /// How to read it.
+    /// A remark for the reader.
     note: Option<String>,
-    /// Whether it keeps its budget; `None` where it has none.
+    /// Whether the value is within the budget; `None` if there is none.
     kept: Option<bool>,
 }
 
-/// Everything measured in one run.
+/// All results of one run.
 #[derive(Default)]
 pub struct Report(BTreeMap<&'static str, Measured>);
 
@@ -69,12 +67,12 @@ fn budget(id: &str) -> &'static Budget {
 }
 
 impl Report {
-    /// One reading.
+    /// Records a single reading.
     pub fn one(&mut self, id: &str, value: f64) -> &mut Self {
         self.many(id, &Readings::new(vec![value]), 50.0)
     }
 
-    /// Several readings, of which a percentile is held against the budget.
+    /// Records several readings; a percentile is compared with the budget.
     pub fn many(&mut self, id: &str, readings: &Readings, percentile: f64) -> &mut Self {
         let Budget { id, what, unit, limit } = *budget(id);
         let value = readings.percentile(percentile);
@@ -92,31 +90,31 @@ impl Report {
         self
     }
 
-    /// Says what a peer needed in the same run.
+    /// Adds the result of another tool to a row.
     pub fn peer(&mut self, id: &'static str, peer: impl Into<String>) {
         if let Some(line) = self.0.get_mut(id) {
             line.peer = Some(peer.into());
         }
     }
 
-    /// Says how to read a line.
+    /// Adds a remark to a row.
     pub fn note(&mut self, id: &'static str, note: impl Into<String>) {
         if let Some(line) = self.0.get_mut(id) {
             line.note = Some(note.into());
         }
     }
 
-    /// The lines of the table nothing was measured for.
+    /// Ids of the rows without a result.
     pub fn missing(&self) -> Vec<&'static str> {
         BUDGETS.iter().map(|budget| budget.id).filter(|id| !self.0.contains_key(id)).collect()
     }
 
-    /// The lines over their budget.
+    /// Ids of the rows that exceed their budget.
     pub fn missed(&self) -> Vec<&'static str> {
         self.0.values().filter(|line| line.kept == Some(false)).map(|line| line.id).collect()
     }
 
-    /// The table as Markdown.
+    /// The results as a Markdown table.
     pub fn markdown(&self) -> String {
         let mut table =
             "| what | budget | measured | min-max | beside it | |\n|---|---|---|---|---|---|\n".to_owned();
@@ -150,7 +148,7 @@ impl Report {
         table
     }
 
-    /// Everything as JSON.
+    /// The results as JSON.
     pub fn json(&self, machine: &BTreeMap<&'static str, String>) -> String {
         let lines: Vec<&Measured> = BUDGETS.iter().filter_map(|budget| self.0.get(budget.id)).collect();
         let whole = serde_json::json!({"machine": machine, "rows": lines});
@@ -158,7 +156,7 @@ impl Report {
     }
 }
 
-/// A number with three digits that mean something.
+/// Formats a number with about three significant digits.
 pub fn shown(value: f64) -> String {
     match value.abs() {
         _ if value.fract() == 0.0 => format!("{value:.0}"),

@@ -1,5 +1,5 @@
-//! Databases of any size: one schedule of each kind, one run and one audit row as the program itself makes them, copied
-//! in SQL as often as asked.
+//! Creates databases of any size: the program itself creates one schedule of each kind, one run and one audit row,
+//! and SQL copies them as often as needed.
 
 use std::io;
 use std::path::Path;
@@ -12,49 +12,49 @@ use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 use super::program::{Program, Setup};
-use super::{Bench, Simulated, patiently};
+use super::{Bench, Simulated, wait_until};
 
-/// Of all schedules: its clocks are changed twice a year.
+/// Time zone of all schedules; it has changes of clocks.
 const ZONE: &str = "Europe/Berlin";
 
-/// How much there is of everything.
+/// Number of rows and containers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Size {
-    /// Stacks of the simulated Engine …
+    /// Stacks of the simulated Engine.
     pub stacks: usize,
-    /// … and services of each.
+    /// Services per stack.
     pub services: usize,
-    /// Schedules, the first stack's first: one in ten a window, the others cron. None is due within two hours.
+    /// Schedules: one in ten is a window, the others are cron schedules. None is due within two hours.
     pub schedules: usize,
-    /// Runs of the past 300 days, the newest a day ago.
+    /// Runs of the past 300 days, the newest one day ago.
     pub runs: usize,
-    /// Audit rows of the same time.
+    /// Audit rows of the same period.
     pub audit: usize,
 }
 
 impl Size {
-    /// The Engine's containers.
+    /// The containers of the simulated Engine.
     pub fn world(self) -> World {
         World::new().many(self.stacks, self.services)
     }
 }
 
-/// A data directory, and the Engine that goes with it.
+/// A data directory and its simulated Engine.
 pub struct Seeded {
-    /// Removed with this value.
+    /// Removed when the value is dropped.
     pub home: TempDir,
     /// The simulated Engine.
     pub engine: Simulated,
 }
 
 impl Seeded {
-    /// What to start the program with.
+    /// How to start the program on this data.
     pub fn setup(&self, bench: &Bench) -> Setup {
         Setup { log: "info", ..bench.setup(self.home.path(), &self.engine.control.docker_host()) }
     }
 }
 
-/// Makes a data directory of that size.
+/// Creates a data directory of this size.
 pub fn seed(bench: &Bench, size: Size) -> io::Result<Seeded> {
     let home = tempfile::tempdir()?;
     let engine = bench.simulate(size.world())?;
@@ -71,20 +71,21 @@ pub fn seed(bench: &Bench, size: Size) -> io::Result<Seeded> {
     }
     let run = caller.post("/api/stacks/local/stack-0001/restart", &json!({}))?.json();
     let path = format!("/api/runs/{}", run["run_id"].as_str().unwrap_or_default());
-    patiently("the first run ends", || Ok(caller.get(&path)?.json()["finished_at"].is_string()))?;
+    wait_until("the first run ends", || Ok(caller.get(&path)?.json()["finished_at"].is_string()))?;
     program.stop()?;
     bench.runtime.block_on(multiply(seeded.home.path(), size)).map_err(io::Error::other)?;
     Ok(seeded)
 }
 
-/// The hour of the day, that many hours from now: what is measured is the same whenever it is measured.
+/// The hour of the day `later` hours from now, so that results do not depend on the time of day.
 fn hour(later: i64) -> i64 {
     let now = docknap::domain::time::from_ms(super::wall_ms());
     let zone = docknap::domain::time::zone(ZONE).unwrap_or(jiff::tz::TimeZone::UTC);
     (i64::from(now.to_zoned(zone).hour()) + later) % 24
 }
 
-/// Hours of sleep that do not begin within the next three: nothing is to sleep meanwhile.
+/// A window whose sleep does not begin within the next three hours, so that nothing is put to sleep during a
+/// measurement.
 fn window() -> String {
     format!(
         "sleep Mon-Fri {:02}:00-{:02}:00; Sat,Sun {:02}:30-{:02}:00",
@@ -95,17 +96,18 @@ fn window() -> String {
     )
 }
 
-/// A time of each day at which that window sleeps: a stop then does not go against it, and that has to be seen.
+/// A daily fire during the window's sleep, so that its stop does not conflict with the window; the program has to
+/// find that out.
 fn within_the_window() -> String {
     format!("0 {} * * *", hour(8))
 }
 
-/// Adds rows to a data directory that [`seed`] made.
+/// Adds rows to a data directory made by [`seed`].
 pub async fn multiply(home: &Path, size: Size) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let db = Db::open_sqlite(&home.join("docknap.db"), Durability::Off).await?;
     let now = super::wall_ms();
     let stacks = size.stacks.max(1);
-    // Spread over a day, so that none is near and no two pages show the same.
+    // Spread over a day, so that none is due soon and rows differ.
     let due = format!("{now} + 7200000 + (i % 1300) * 60000");
     let name = format!("printf('stack-%04d', 1 + i % {stacks})");
     let of = |kind: &str| format!("SELECT id FROM schedules WHERE name = '{kind}' LIMIT 1");
@@ -127,7 +129,7 @@ pub async fn multiply(home: &Path, size: Size) -> Result<(), Box<dyn std::error:
     };
     let id = |at: &str| format!("printf('%08x-%04x-7000-8000-%012x', {at} >> 16, {at} & 65535, i)");
     let (made, id_of) = (at(size.runs), id(&at(size.runs)));
-    // Sixty failed, however many there are: they fill a page, and a filter has to find them.
+    // Sixty runs failed, regardless of the total: they fill one page, and a filter has to find them.
     let every = (size.runs / 60).max(1);
     let state = format!("CASE WHEN i % {every} = {every} / 2 THEN 'failed' ELSE 'succeeded' END");
     let schedule = format!(
@@ -152,7 +154,8 @@ pub async fn multiply(home: &Path, size: Size) -> Result<(), Box<dyn std::error:
     Ok(())
 }
 
-/// Copies the row that `which` finds `many` times, with some columns as expressions of `i`, counted from 1.
+/// Copies the row that the query `which` finds `many` times. `replaced` gives SQL expressions for some columns, in
+/// which `i` counts from 1.
 async fn copy(
     db: &Db,
     table: &str,
@@ -176,7 +179,7 @@ async fn copy(
             None => format!("t.{column}"),
         })
         .collect();
-    // The copies begin in the middle of the list of ids; the row they are made from must not be found among them.
+    // The copies' ids surround the original's, so the original is read before they are inserted.
     let sql = format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many}), \
          t AS MATERIALIZED (SELECT * FROM {table} WHERE id = ({which})) \

@@ -1,6 +1,6 @@
-//! An hour in a minute: DockNap and its Engine live by a clock that runs sixty times as fast, while containers come and
-//! go, links break, the Engine restarts and twenty browsers look. Afterwards memory, tasks and handles are where they
-//! were, and no fire of a schedule is missing or doubled.
+//! Runs an hour of DockNap in a minute: it and its Engine use a clock that runs sixty times as fast, while containers
+//! start and stop, connections break, the Engine restarts and twenty browsers read pages. Afterwards memory, tasks
+//! and handles must be as before, and every fire of a schedule must have exactly one run.
 
 use std::io;
 use std::process::{Command, ExitCode, Stdio};
@@ -19,22 +19,22 @@ use super::program::{Memory, Program};
 use super::report::Readings;
 use super::{Bench, clock, pause};
 
-/// The word that makes this program serve by such a clock.
+/// The argument that makes this program serve with such a clock.
 pub const WORD: &str = "serve-fast";
-/// How much faster.
-const PACE: u32 = 60;
-/// The clock goes on in steps of so much real time.
+/// Speed of the clock.
+const SPEED: u32 = 60;
+/// Real time between two steps of the clock.
 const STEP: Duration = Duration::from_millis(10);
-/// An hour by that clock.
-const HOUR: Duration = Duration::from_secs(60);
+/// An hour of the fast clock, in real time.
+const FAST_HOUR: Duration = Duration::from_secs(60);
 const STACKS: usize = 40;
 const SERVICES: usize = 5;
-/// Schedules that fire at every minute, each for a stack of its own.
+/// Schedules that fire every minute, each for a stack of its own.
 const SCHEDULES: usize = 10;
-/// Browsers of each account; there are four.
-const EACH: usize = 5;
+/// Browsers per account; there are four accounts.
+const BROWSERS_PER_ACCOUNT: usize = 5;
 
-/// Serves until SIGTERM, and says now and then how many tasks there are.
+/// Serves until SIGTERM and logs the number of tasks periodically.
 pub fn serve() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -48,13 +48,13 @@ pub fn serve() -> ExitCode {
             let real = Clock::system();
             loop {
                 real.sleep(STEP).await;
-                ticking.advance(STEP * (PACE - 1));
+                ticking.advance(STEP * (SPEED - 1));
             }
         });
         let socket = config.data_dir.join("docker.sock");
         config.docker_host = format!("unix://{}", socket.display());
         let engine = Engine::start(&socket, fast.clone(), World::new().many(STACKS, SERVICES)).await?;
-        tokio::spawn(disturb(engine.control()));
+        tokio::spawn(cause_disturbances(engine.control()));
         let stop = CancellationToken::new();
         lifecycle::stop_on_signal(&stop).map_err(io::Error::other)?;
         let serving = Serving { config, clock: fast, demo: false };
@@ -71,13 +71,13 @@ pub fn serve() -> ExitCode {
     }
 }
 
-/// Ten containers a second end and come back, or are paused; every two seconds the event stream breaks, every ten the
-/// Engine restarts.
-async fn disturb(control: Control) {
+/// Stops, kills, restarts or pauses ten containers per second; breaks the event streams every two seconds and
+/// restarts the Engine every ten.
+async fn cause_disturbances(control: Control) {
     let real = Clock::system();
     for turn in 0_usize.. {
         real.sleep(Duration::from_millis(100)).await;
-        // Of the stacks that no schedule is for.
+        // A stack without a schedule.
         let stack = SCHEDULES + 1 + turn % (STACKS - SCHEDULES);
         let name = format!("stack-{stack:04}-svc-{:02}-1", 1 + turn % SERVICES);
         let _ = match turn % 4 {
@@ -95,7 +95,7 @@ async fn disturb(control: Control) {
         if turn % 100 == 99 {
             let end = if turn % 200 == 99 { DaemonEnd::Graceful } else { DaemonEnd::Crash };
             let _ = control.daemon_restart(end);
-            // It is only remembered for tests.
+            // The simulated Engine keeps a list of calls for tests; it would grow here.
             control.clear_calls();
         }
         if turn % 10 == 9 {
@@ -105,7 +105,7 @@ async fn disturb(control: Control) {
     }
 }
 
-/// Runs it, and judges.
+/// Runs the hour and checks the result.
 pub fn run(bench: &Bench) -> io::Result<ExitCode> {
     let home = tempfile::tempdir()?;
     let mut setup = bench.setup(home.path(), "");
@@ -126,7 +126,7 @@ pub fn run(bench: &Bench) -> io::Result<ExitCode> {
     for name in viewers() {
         create(bench, home.path(), &name)?;
     }
-    // An account has five streams at once, so the browsers belong to several.
+    // An account may have five event streams at once, so the browsers use several accounts.
     let mut browsers = Vec::new();
     for name in std::iter::once(NAME.to_owned()).chain(viewers()) {
         let mut browser = Client::new(program.address);
@@ -136,11 +136,12 @@ pub fn run(bench: &Bench) -> io::Result<ExitCode> {
     let begin = clock();
     let mut samples: Vec<Memory> = Vec::new();
     std::thread::scope(|scope| -> io::Result<()> {
-        for browser in browsers.iter().flat_map(|browser| std::iter::repeat_n(browser, EACH)) {
-            scope.spawn(|| look(browser, &over, &pages));
-            scope.spawn(|| listen(browser, &over, &lines));
+        for browser in browsers.iter().flat_map(|browser| std::iter::repeat_n(browser, BROWSERS_PER_ACCOUNT))
+        {
+            scope.spawn(|| read_pages(browser, &over, &pages));
+            scope.spawn(|| read_events(browser, &over, &lines));
         }
-        while clock().saturating_sub(begin) < HOUR {
+        while clock().saturating_sub(begin) < FAST_HOUR {
             pause(Duration::from_secs(2));
             samples.push(program.memory()?);
         }
@@ -193,12 +194,12 @@ pub fn run(bench: &Bench) -> io::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Accounts beside the first.
+/// Names of the accounts besides the first.
 fn viewers() -> impl Iterator<Item = String> {
     (1..=3).map(|number| format!("viewer{number}"))
 }
 
-/// Makes an account as the command line does.
+/// Creates an account through the command line.
 fn create(bench: &Bench, data: &std::path::Path, name: &str) -> io::Result<()> {
     use std::io::Write as _;
     let mut child = Command::new(&bench.binary)
@@ -214,8 +215,8 @@ fn create(bench: &Bench, data: &std::path::Path, name: &str) -> io::Result<()> {
     if child.wait()?.success() { Ok(()) } else { Err(io::Error::other(format!("{name} could not be made"))) }
 }
 
-/// Asks for a page now and then; by its clock a connection that says nothing for half a minute ends, so each is new.
-fn look(browser: &Client, over: &AtomicBool, pages: &AtomicUsize) {
+/// Requests pages periodically. Each uses a new connection, because the fast clock ends idle ones.
+fn read_pages(browser: &Client, over: &AtomicBool, pages: &AtomicUsize) {
     let all = ["/", "/schedules", "/runs", "/stacks/local/stack-0001"];
     for turn in 0.. {
         if over.load(Ordering::Relaxed) {
@@ -228,8 +229,8 @@ fn look(browser: &Client, over: &AtomicBool, pages: &AtomicUsize) {
     }
 }
 
-/// Stays on the event stream, for some seconds at a time: a browser that goes away and comes back.
-fn listen(browser: &Client, over: &AtomicBool, lines: &AtomicUsize) {
+/// Reads the event stream for some seconds at a time, as a browser that reconnects.
+fn read_events(browser: &Client, over: &AtomicBool, lines: &AtomicUsize) {
     while !over.load(Ordering::Relaxed) {
         let begin = clock();
         let ended = browser.again().listen("/events", |_| {
@@ -248,7 +249,8 @@ fn tasks(program: &Program) -> usize {
     last.unwrap_or(0)
 }
 
-/// Of each schedule: its id, its runs, the instants they were for, ms from the first to the last, those missed.
+/// Per schedule: id, number of runs, number of distinct fires, ms from the first fire to the last, number of missed
+/// fires.
 type Fires = Vec<(String, i64, i64, i64, i64)>;
 
 async fn fires(home: &std::path::Path) -> Result<Fires, sqlx::Error> {

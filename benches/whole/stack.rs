@@ -1,5 +1,5 @@
-//! The same stack stopped and started by DockNap, by docker-compose, and by hand: `docker stop` and `docker start` of
-//! each wave's containers at once.
+//! Compares the time to stop and start one stack with DockNap, with docker-compose, and by hand: `docker stop` and
+//! `docker start` of all containers of a wave at once.
 
 use std::fmt::Write as _;
 use std::io;
@@ -10,9 +10,9 @@ use serde_json::json;
 use super::http::Client;
 use super::program::Program;
 use super::report::{Readings, Report, shown};
-use super::{Bench, clock, patiently};
+use super::{Bench, clock, wait_until};
 
-/// Three waves of four: each service needs all of the wave before.
+/// Three waves of four services; each service depends on all of the wave before.
 const WAVES: [[&str; 4]; 3] = [
     ["db", "cache", "queue", "mail"],
     ["api", "auth", "search", "worker"],
@@ -20,7 +20,7 @@ const WAVES: [[&str; 4]; 3] = [
 ];
 const PROJECT: &str = "twelve";
 
-/// The compose file. docker-compose 1 writes no label of what a service depends on, so it is set by hand.
+/// The Compose file. docker-compose 1 writes no label for dependencies, so the file sets it.
 fn compose_file(image: &str) -> String {
     let mut file = "version: '2.4'\nservices:\n".to_owned();
     let mut before: &[&str] = &[];
@@ -41,7 +41,7 @@ fn compose_file(image: &str) -> String {
     file
 }
 
-/// One who stops and starts the stack.
+/// The other ways to stop and start the stack.
 struct Peers<'a> {
     engine: &'a str,
     file: std::path::PathBuf,
@@ -51,7 +51,7 @@ impl Peers<'_> {
     fn compose(&self, words: &[&str]) -> io::Result<()> {
         let mut command = Command::new("docker-compose");
         command.args(["--project-name", PROJECT, "--file"]).arg(&self.file).args(words);
-        done(self.spawn(&mut command)?, &mut command)
+        wait_for_success(self.spawn(&mut command)?, &mut command)
     }
 
     fn waves(&self, word: &str) -> io::Result<()> {
@@ -67,7 +67,7 @@ impl Peers<'_> {
                 going.push((self.spawn(&mut command)?, command));
             }
             for (child, mut command) in going {
-                done(child, &mut command)?;
+                wait_for_success(child, &mut command)?;
             }
         }
         Ok(())
@@ -78,24 +78,24 @@ impl Peers<'_> {
     }
 }
 
-fn done(mut child: Child, command: &mut Command) -> io::Result<()> {
+fn wait_for_success(mut child: Child, command: &mut Command) -> io::Result<()> {
     if child.wait()?.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?} failed"))) }
 }
 
-/// Asks the API, and waits until all containers are as wanted: that is when the others are done. Answers the run, which
-/// goes on to see whether what it started stays up.
+/// Submits an action to the API and waits until all containers have the wanted state, which is when the other tools
+/// are done too. Returns the path of the run, which goes on to check that the containers stay up.
 fn docknap(caller: &mut Client, word: &str, wanted: &str) -> io::Result<String> {
     let run = caller.post(&format!("/api/stacks/local/{PROJECT}/{word}"), &json!({}))?.json();
-    patiently(&format!("the stack is {wanted}"), || {
+    wait_until(&format!("the stack is {wanted}"), || {
         Ok(caller.get(&format!("/api/stacks/local/{PROJECT}"))?.json()["status"] == wanted)
     })?;
     Ok(format!("/api/runs/{}", run["run_id"].as_str().unwrap_or_default()))
 }
 
-/// Waits until a run is over.
-fn over(caller: &mut Client, run: &str) -> io::Result<()> {
+/// Waits until a run ends.
+fn wait_for_run(caller: &mut Client, run: &str) -> io::Result<()> {
     let mut state = String::new();
-    patiently("the run ends", || {
+    wait_until("the run ends", || {
         let run = caller.get(run)?.json();
         run["state"].as_str().unwrap_or_default().clone_into(&mut state);
         Ok(run["finished_at"].is_string())
@@ -103,14 +103,14 @@ fn over(caller: &mut Client, run: &str) -> io::Result<()> {
     if state == "succeeded" { Ok(()) } else { Err(io::Error::other(format!("the run ended as {state}"))) }
 }
 
-/// Seconds, and what came of it.
+/// Duration of `work` in seconds, and its result.
 fn timed<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<(f64, T)> {
     let begin = clock();
-    let done = work()?;
-    Ok((clock().saturating_sub(begin).as_secs_f64(), done))
+    let result = work()?;
+    Ok((clock().saturating_sub(begin).as_secs_f64(), result))
 }
 
-/// The line.
+/// Measures the row.
 pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let Some(engine) = &bench.engine else { return Err(io::Error::other("--engine names no real Engine")) };
     let home = tempfile::tempdir()?;
@@ -122,13 +122,13 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let mut caller = program.caller()?;
     let mut took = [const { Vec::new() }; 3];
     let mut until_over = Vec::new();
-    // Each in turn, so that what slows the machine for a while slows all of them.
-    for _ in 0..bench.of(5, 2) {
+    // Alternating, so that a slow phase of the machine affects all of them.
+    for _ in 0..bench.pick(5, 2) {
         let (mut ours, mut whole) = (0.0, 0.0);
         for (word, wanted) in [("stop", "stopped"), ("start", "running")] {
             let (as_wanted, run) = timed(|| docknap(&mut caller, word, wanted))?;
             ours += as_wanted;
-            whole += as_wanted + timed(|| over(&mut caller, &run))?.0;
+            whole += as_wanted + timed(|| wait_for_run(&mut caller, &run))?.0;
         }
         until_over.push(whole);
         let compose = timed(|| peers.compose(&["stop"]))?.0 + timed(|| peers.compose(&["start"]))?.0;

@@ -1,4 +1,5 @@
-//! Which text each setting has, given the command line, the environment and the settings file, and what it amounts to.
+//! Loads the settings: finds each setting's text on the command line, in the environment or in the settings file,
+//! parses it, and collects all faults.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,44 +11,44 @@ use super::parse::{self, Parsed};
 use super::table::{CONFIG_FILE, Kind, SETTINGS, Setting};
 use super::{Config, Fault, FirstAdmin, Hsts, LogFormat, Metrics, Origin};
 
-/// Where the settings file is looked for when none is named.
+/// Paths of the settings file that are tried if none is set.
 const CONFIG_PATHS: [&str; 2] = ["/data/docknap.toml", "./docknap.toml"];
-/// Fewer characters of a secret key could be guessed.
+/// Minimum length of the secret key in characters; a shorter one could be guessed.
 const SECRET_KEY_MIN: usize = 32;
-/// Fewer characters of a token could be guessed by whoever may ask all day.
+/// Minimum length of the metrics token in characters; a shorter one could be guessed by many requests.
 const METRICS_TOKEN_MIN: usize = 16;
 
-/// What the process was given, by setting name (`DOCKNAP_LISTEN`; a secret's file under `…_FILE`).
+/// The input of [`Config::load`], keyed by setting name (`DOCKNAP_LISTEN`; a secret's file as `…_FILE`).
 #[derive(Clone, Debug, Default)]
 pub struct Given {
-    /// Values of flags.
+    /// Values of command line flags.
     pub flags: BTreeMap<String, String>,
-    /// The environment, whole.
+    /// All environment variables.
     pub env: BTreeMap<String, String>,
 }
 
-/// Settings without a fault.
+/// The result of loading settings without a fault.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The settings.
     pub config: Config,
-    /// The file that was read, where there was one.
+    /// The settings file that was read, if any.
     pub file: Option<PathBuf>,
-    /// What the operator should hear about, one sentence each.
+    /// Warnings to log, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// One setting's text and how to name the place it was found in.
+/// A setting's text and the name of the place where it was set.
 struct Found {
     text: String,
     origin: String,
 }
 
 impl Config {
-    /// Puts settings together from flags, environment, settings file and defaults, in that order, and checks all.
+    /// Combines flags, environment, settings file and defaults (in this order of precedence) and validates the
+    /// result. `read` returns the text of a file.
     ///
     /// # Errors
-    /// Every [`Fault`] there is, in the order of the table.
+    /// All [`Fault`]s, in the order of the table.
     pub fn load(given: &Given, read: &dyn Fn(&Path) -> io::Result<String>) -> Result<Loaded, Vec<Fault>> {
         let mut faults = Vec::new();
         let file = settings_file(given, read, &mut faults);
@@ -74,7 +75,7 @@ pub(super) fn defaults() -> Config {
     config
 }
 
-/// The settings file, as text by key.
+/// The settings file, with each value converted to text.
 struct File {
     path: PathBuf,
     values: BTreeMap<String, String>,
@@ -115,7 +116,7 @@ fn settings_file(
         Err(error) => {
             let line =
                 error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-            // The message only: the error's own rendering quotes the line, which may hold a secret.
+            // Only the message is used: the error's display text quotes the line, which may contain a secret.
             faults.push(fault(format!("{shown} line {line}"), error.message()));
             return None;
         }
@@ -131,7 +132,7 @@ fn settings_file(
             continue;
         }
         match text_of(&value) {
-            // Any text turns it on, `off` too: only in this file, which has a word for it, can it be off.
+            // Elsewhere any text, even `off`, turns this setting on. Only the file can turn it off.
             Some(text) if key == "docker_tls_verify" && text == "off" => {}
             Some(text) => {
                 values.insert(key, text);
@@ -158,7 +159,7 @@ fn text_of(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// The first place, in order of precedence, that says something about a setting.
+/// The text of a setting from the first place, in order of precedence, that sets it.
 fn find(
     setting: &Setting,
     given: &Given,
@@ -185,7 +186,7 @@ fn find(
         (&file.values, key.clone(), format!("{key}_file"), origin, format!("`{key}_file` in {shown}"))
     }));
     for (values, name, file_name, origin, file_origin) in places {
-        let text = values.get(&name).map(|text| bare(setting, text)).filter(|text| !text.is_empty());
+        let text = values.get(&name).map(|text| trimmed(setting, text)).filter(|text| !text.is_empty());
         let path = values.get(&file_name).map(|path| path.trim_end());
         let path = path.filter(|path| setting.is_secret() && !path.is_empty());
         match (text, path) {
@@ -197,7 +198,7 @@ fn find(
             (Some(text), None) => return Some(Found { text: text.to_owned(), origin }),
             (None, Some(path)) => match read(Path::new(path)) {
                 Ok(text) => {
-                    return Some(Found { text: bare(setting, &text).to_owned(), origin: file_origin });
+                    return Some(Found { text: trimmed(setting, &text).to_owned(), origin: file_origin });
                 }
                 Err(error) => {
                     faults.push(fault(file_origin, format!("{path} cannot be read: {error}")));
@@ -209,9 +210,9 @@ fn find(
     None
 }
 
-/// A setting's text without what an editor or a file of another system left at its end. A blank there may be part of a
-/// password or a key; nothing else means one.
-fn bare<'a>(setting: &Setting, text: &'a str) -> &'a str {
+/// A setting's text without the white space that editors or Windows line endings leave at its end. In a password or
+/// key a trailing blank may be intended, so only line breaks are removed there.
+fn trimmed<'a>(setting: &Setting, text: &'a str) -> &'a str {
     if matches!(setting.name, "DOCKNAP_ADMIN_PASSWORD" | "DOCKNAP_SECRET_KEY") {
         text.trim_end_matches(['\r', '\n'])
     } else {
@@ -219,7 +220,8 @@ fn bare<'a>(setting: &Setting, text: &'a str) -> &'a str {
     }
 }
 
-/// The names Docker links and orchestrators inject are no fault, so unknown variables are one warning together.
+/// A warning that lists unknown variables. They are not faults, because Docker links and orchestrators add variables
+/// of their own.
 fn unknown_variables(env: &BTreeMap<String, String>) -> Option<String> {
     let unknown: Vec<_> = env
         .keys()
@@ -295,30 +297,30 @@ fn build(found: &BTreeMap<&'static str, Found>, faults: &mut Vec<Fault>) -> Conf
     config
 }
 
-/// Reads settings by name, with the table's type and default, and collects what is wrong.
+/// Parses settings by name, with the type and default of the table, and collects faults.
 struct Reader<'a> {
     found: &'a BTreeMap<&'static str, Found>,
     faults: &'a mut Vec<Fault>,
 }
 
 impl Reader<'_> {
-    /// The value of `name`. `stand_in` is what the program never sees: it is used where there is neither a text nor a
-    /// default, or beside a fault.
-    fn value<T>(&mut self, name: &'static str, stand_in: T, parse: impl Fn(Kind, &str) -> Parsed<T>) -> T {
+    /// The value of `name`. `placeholder` is returned if there is neither a text nor a default, or after a fault,
+    /// when the program never uses the configuration.
+    fn value<T>(&mut self, name: &'static str, placeholder: T, parse: impl Fn(Kind, &str) -> Parsed<T>) -> T {
         let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
             self.faults.push(fault(name, "is missing from the table of settings"));
-            return stand_in;
+            return placeholder;
         };
         let (text, origin) = match self.found.get(name) {
             Some(found) => (&*found.text, &*found.origin),
-            None if setting.default.is_empty() => return stand_in,
+            None if setting.default.is_empty() => return placeholder,
             None => (setting.default, name),
         };
         match parse(setting.kind, text) {
             Ok(value) => value,
             Err(message) => {
                 self.faults.push(fault(origin, message));
-                stand_in
+                placeholder
             }
         }
     }
@@ -354,7 +356,7 @@ fn metrics(reader: &mut Reader<'_>) -> Metrics {
     match (word, token) {
         ("token", Some(token)) => Metrics::Token(token),
         ("token", None) => {
-            // A token that is too short has been told of.
+            // A token that is too short is already reported.
             if !reader.found.contains_key("DOCKNAP_METRICS_TOKEN") {
                 reader
                     .faults
@@ -367,7 +369,7 @@ fn metrics(reader: &mut Reader<'_>) -> Metrics {
     }
 }
 
-/// Faults that only show when settings stand side by side.
+/// Checks that involve several settings.
 fn check_together(config: &Config, faults: &mut Vec<Fault>) {
     if config.session_idle > config.session_max {
         faults.push(fault("DOCKNAP_SESSION_IDLE", "is longer than DOCKNAP_SESSION_MAX"));
@@ -377,7 +379,7 @@ fn check_together(config: &Config, faults: &mut Vec<Fault>) {
 fn database_url(text: &str) -> Parsed<SecretString> {
     let has_path = text.strip_prefix("sqlite:").is_some_and(|path| !path.trim_start_matches('/').is_empty());
     let is_server = text.starts_with("postgres://") || text.starts_with("postgresql://");
-    // The text may hold a password, so the fault does not quote it.
+    // The text may contain a password, so the fault does not quote it.
     (has_path || is_server).then(|| SecretString::from(text)).ok_or_else(|| {
         "is neither postgres://user:password@host/database nor sqlite:/path/to/file.db".to_owned()
     })

@@ -1,7 +1,7 @@
-//! Settings: what they are called, what they default to, and what is wrong with them.
+//! The settings of DockNap: names, defaults and validation.
 //!
-//! [`Config::load`] is pure: command line, environment and a way to read files are arguments, so a test needs none of
-//! the process's own. It reports every fault at once: whoever mends a settings file wants to do it in one go.
+//! [`Config::load`] is a pure function: command line, environment and file access are arguments, so tests do not
+//! depend on the process's own. It reports all faults at once, so that a user can correct a settings file in one go.
 
 mod load;
 mod parse;
@@ -17,83 +17,83 @@ use secrecy::SecretString;
 
 pub use load::{Given, Loaded};
 
-/// Everything that can be set, checked.
+/// All settings, validated.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to serve.
+    /// Address and port of the HTTP server.
     pub listen: SocketAddr,
-    /// The address people type.
+    /// The public address that users open in the browser.
     pub base_url: Option<BaseUrl>,
-    /// Where the database file, the secret key and the setup token live.
+    /// Directory of the database file, the secret key and the setup token.
     pub data_dir: PathBuf,
     /// `postgres://…` or `sqlite:…`; `None` = `docknap.db` in the data directory.
     pub database_url: Option<SecretString>,
-    /// The Engine's address, as the docker CLI writes it.
+    /// The Engine's address, in the form of the docker CLI's `DOCKER_HOST`.
     pub docker_host: String,
-    /// Speak TLS to a tcp Engine and verify it.
+    /// Whether to use TLS for a TCP Engine and verify its certificate.
     pub docker_tls_verify: bool,
     /// Directory of `ca.pem`, `cert.pem`, `key.pem`.
     pub docker_cert_path: Option<PathBuf>,
-    /// IANA name of the zone used where a schedule names none; `None` = the zone chosen at setup, else UTC.
+    /// IANA name of the time zone for schedules without one; `None` = the zone chosen at setup, else UTC.
     pub timezone: Option<String>,
-    /// Name and password of the first admin, made while there is no user.
+    /// Name and password of the first admin, who is created while there is no user.
     pub admin: Option<FirstAdmin>,
-    /// Whose X-Forwarded-* is believed.
+    /// Networks of reverse proxies whose `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// What is logged, in `tracing_subscriber`'s filter syntax.
+    /// Log filter, in the syntax of `tracing_subscriber`.
     pub log: String,
-    /// The form of a log line.
+    /// Format of the log.
     pub log_format: LogFormat,
-    /// Stacks and containers never touched, by name.
+    /// Names of stacks and containers that DockNap never changes.
     pub protect: Vec<String>,
-    /// Container operations at once per host.
+    /// Container operations that may run at the same time on one host.
     pub parallelism: usize,
-    /// Days a run is kept.
+    /// Days for which runs are kept.
     pub history_days: u32,
-    /// Days an audit row is kept; 0 = for ever.
+    /// Days for which audit rows are kept; 0 = for ever.
     pub audit_days: u32,
-    /// Signs API logins; `None` = the file in the data directory.
+    /// Key that signs API logins; `None` = read from a file in the data directory.
     pub secret_key: Option<SecretString>,
-    /// Characters of the shortest password accepted.
+    /// Minimum length of a password, in characters.
     pub password_min: usize,
-    /// A login ends after this long without a request.
+    /// A login expires after this time without a request.
     pub session_idle: Duration,
-    /// A login ends after this long in any case.
+    /// A login expires after this time in any case.
     pub session_max: Duration,
-    /// What https answers say about staying on https.
+    /// The `Strict-Transport-Security` header of HTTPS responses.
     pub hsts: Hsts,
-    /// Who may read `/metrics`.
+    /// Access to `/metrics`.
     pub metrics: Metrics,
-    /// Where the settings that were given came from, by name; the others are defaults.
+    /// The origin of each setting that was set, by name; all others have their defaults.
     pub given: BTreeMap<&'static str, Origin>,
 }
 
-/// Where one setting came from.
+/// Where the value of a setting was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// As it was written; empty for a secret.
+    /// The text as written; empty for a secret.
     pub text: String,
-    /// `--listen`, `DOCKNAP_LISTEN`, ``` `listen` in ./docknap.toml ```.
+    /// Such as `--listen`, `DOCKNAP_LISTEN` or ``` `listen` in ./docknap.toml ```.
     pub origin: String,
 }
 
-/// Who may read `/metrics`.
+/// Access to `/metrics`.
 #[derive(Clone, Debug)]
 pub enum Metrics {
-    /// Nobody: there is no such page.
+    /// The page does not exist.
     Off,
-    /// Whoever has this token.
+    /// Requests with this bearer token.
     Token(SecretString),
-    /// Everybody.
+    /// Every request.
     Open,
 }
 
-/// The address people type, taken apart.
+/// The public address, split into its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
-    /// Whether it begins with https.
+    /// Whether the scheme is https.
     pub https: bool,
-    /// Scheme, host and port, as a browser's `Origin` header writes them (no default port, lower case).
+    /// Scheme, host and port in the form of a browser's `Origin` header (lower case, without a default port).
     pub origin: String,
     /// The base path: empty, or begins with a slash and ends without one.
     pub path: String,
@@ -103,27 +103,27 @@ pub struct BaseUrl {
 #[derive(Clone, Debug)]
 pub struct FirstAdmin {
     pub name: String,
-    /// Password, held to the policy before it is used.
+    /// Not yet checked against the password policy.
     pub password: SecretString,
 }
 
-/// The form of a log line.
+/// Format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Readable text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What https answers say about staying on https.
+/// The `Strict-Transport-Security` header of HTTPS responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hsts {
     /// `max-age=31536000`.
     On,
-    /// The same, and for the subdomains too.
+    /// As `On`, and for subdomains too.
     Subdomains,
-    /// Nothing.
+    /// No header.
     Off,
 }
 
@@ -138,13 +138,14 @@ impl Hsts {
     }
 }
 
-/// One thing that is wrong with the settings.
+/// An error in the settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {message}")]
 pub struct Fault {
-    /// The setting, as it was written where it was given (`--listen`, `DOCKNAP_LISTEN`, `listen in ./docknap.toml`).
+    /// The setting, named as in the place where it was set (`--listen`, `DOCKNAP_LISTEN`, `listen in
+    /// ./docknap.toml`).
     pub setting: String,
-    /// What is wrong and what would be right. Never quotes a secret.
+    /// What is wrong and what is expected. Never contains a secret.
     pub message: String,
 }
 
@@ -154,8 +155,8 @@ impl Config {
         self.base_url.as_ref().map_or("", |url| &url.path)
     }
 
-    /// The machine a database server runs on, where the database is reached over a network: a container of that name is
-    /// never touched (rulings 13).
+    /// Host name of the database server, if the database is reached over a network: a container of that name is never
+    /// changed (rulings 13).
     pub fn database_host(&self) -> Option<String> {
         use secrecy::ExposeSecret;
         let url = self.database_url.as_ref()?.expose_secret();
@@ -165,7 +166,7 @@ impl Config {
         (url.starts_with("postgres") && !host.is_empty()).then(|| host.to_owned())
     }
 
-    /// The database file; `None` where the database is a server.
+    /// The SQLite file; `None` if the database is a server.
     pub fn database_file(&self) -> Option<PathBuf> {
         use secrecy::ExposeSecret;
         match &self.database_url {
@@ -179,7 +180,7 @@ impl Config {
 }
 
 impl Default for Config {
-    /// What holds where nothing is set.
+    /// The settings when nothing is set.
     fn default() -> Self {
         load::defaults()
     }

@@ -1,4 +1,5 @@
-//! From the text of one setting to its value, or to a sentence about what would be right.
+//! Parsers for the text of one setting. Each returns the value, or a message about what is wrong and what is
+//! expected.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use ipnet::IpNet;
 
 use super::BaseUrl;
 
-/// A value, or what is wrong with its text.
+/// A value, or an error message that follows the setting's text.
 pub(super) type Parsed<T> = Result<T, String>;
 
 pub(super) fn base_url(text: &str) -> Parsed<BaseUrl> {
@@ -23,7 +24,7 @@ pub(super) fn base_url(text: &str) -> Parsed<BaseUrl> {
     }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (host, port) = match authority.rsplit_once(':') {
-        // The colons of a bracketed IPv6 address are not the port's.
+        // The last colon of a bracketed IPv6 address does not begin a port.
         Some((host, port)) if !port.ends_with(']') => {
             (host, Some(port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(wrong)?))
         }
@@ -54,7 +55,7 @@ pub(super) fn base_url(text: &str) -> Parsed<BaseUrl> {
     })
 }
 
-/// What could be an Engine's address; `docker::Endpoint` reads it to the end, certificates included.
+/// Checks the form of an Engine's address. `docker::Endpoint` parses it fully, including certificates.
 pub(super) fn engine(text: &str) -> Parsed<String> {
     match text.split_once("://") {
         Some(("unix", path)) if path.starts_with('/') => Ok(text.to_owned()),
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_url_is_taken_apart_as_a_browser_would() {
+    fn a_base_url_is_split_as_a_browser_would() {
         assert_eq!(url("https://Nap.Example.org"), (true, "https://nap.example.org".into(), String::new()));
         assert_eq!(url("https://a.b:443/x/y/"), (true, "https://a.b".into(), "/x/y".into()));
         assert_eq!(url("http://nas:8080/"), (false, "http://nas:8080".into(), String::new()));
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_refuse_everybody() {
+    fn networks_that_include_every_address_are_refused() {
         assert_eq!(networks("10.0.0.1, fd00::/8").expect("both are networks").len(), 2);
         assert!(networks("0.0.0.0/0").is_err());
         assert!(networks("::/0").is_err());

@@ -1,41 +1,41 @@
-//! The one table of settings: name, type, default, unit and help. The command line, `docknap.toml`, the checks and
-//! `docs/settings.md` all read it.
+//! The table of all settings: name, type, default, unit and help. The command line, `docknap.toml`, the validation
+//! and `docs/settings.md` are all derived from it.
 
-/// What a setting's text must look like.
+/// The type of a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `address:port`.
     Address,
     /// `http://…` or `https://…`.
     Url,
-    /// A file or directory.
+    /// Path of a file or directory.
     Path,
-    /// Where an Engine listens, as the docker CLI writes it.
+    /// Address of an Engine, in the form of the docker CLI.
     Engine,
-    /// Set to anything = on, as the docker CLI reads it.
+    /// Any non-empty text = on, as in the docker CLI.
     Presence,
     /// Any text.
     Text,
-    /// A comma list of names.
+    /// Names, separated by commas.
     Names,
-    /// A comma list of networks.
+    /// Networks, separated by commas.
     Networks,
-    /// A zone of the IANA database.
+    /// Name of a time zone in the IANA database.
     Zone,
     /// A log filter.
     Filter,
-    /// One of these words.
+    /// One of these values, in any case.
     Choice(&'static [&'static str]),
-    /// A whole number within bounds, both included.
+    /// An integer within these bounds (inclusive).
     Number(u32, u32),
-    /// A whole number with a unit: `90s`, `30m`, `8h`, `7d`; bounds in seconds, both included.
+    /// An integer with a unit: `90s`, `30m`, `8h`, `7d`; bounds in seconds (inclusive).
     Duration(u64, u64),
-    /// Text that is never printed; also read from the file named by the setting with `_FILE` after it.
+    /// Text that is never printed. Also read from the file named by the setting with `_FILE` appended.
     Secret,
 }
 
 impl Kind {
-    /// The type as the documentation names it.
+    /// The name of the type in the documentation.
     pub fn describe(self) -> String {
         match self {
             Self::Address => "address:port".to_owned(),
@@ -56,7 +56,7 @@ impl Kind {
     }
 }
 
-/// Seconds in the largest unit that divides them: `8h`, `90s`.
+/// Formats seconds in the largest unit that divides them: `8h`, `90s`.
 pub(super) fn seconds(total: u64) -> String {
     [(86_400, 'd'), (3_600, 'h'), (60, 'm')]
         .into_iter()
@@ -67,36 +67,36 @@ pub(super) fn seconds(total: u64) -> String {
 /// One setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// The environment variable.
+    /// Name of the environment variable.
     pub name: &'static str,
-    /// What its text must look like.
     pub kind: Kind,
-    /// The text used where nothing is given; empty = none.
+    /// The text used if the setting is not set; empty = none.
     pub default: &'static str,
-    /// What a bare number counts; empty where the type says it all.
+    /// Unit of a plain number; empty if the type already shows it.
     pub unit: &'static str,
-    /// One or two sentences for people.
+    /// One or two sentences for the documentation.
     pub help: &'static str,
 }
 
 impl Setting {
-    /// The name without `DOCKNAP_`, lower case: the key in `docknap.toml`.
+    /// Key in `docknap.toml`: the name without `DOCKNAP_`, in lower case.
     pub fn key(&self) -> String {
         self.name.strip_prefix("DOCKNAP_").unwrap_or(self.name).to_ascii_lowercase()
     }
 
-    /// The long flag, without its dashes; `None` for a secret, since everybody on the machine can read a command line.
+    /// The command line flag without its dashes; `None` for a secret, since other users of the machine can see
+    /// command lines.
     pub fn flag(&self) -> Option<String> {
         (!self.is_secret()).then(|| self.key().replace('_', "-"))
     }
 
-    /// Whether it is also read from a file named by `NAME_FILE`, and never printed.
+    /// Whether the setting is never printed and can also be read from a file named by `NAME_FILE`.
     pub fn is_secret(&self) -> bool {
         self.kind == Kind::Secret
     }
 }
 
-/// Where settings may also come from; read before the others, so it has no key in the file.
+/// The path of the settings file. Evaluated before the other settings, so it has no key in that file.
 pub const CONFIG_FILE: Setting = Setting {
     name: "DOCKNAP_CONFIG",
     kind: Kind::Path,
@@ -105,7 +105,7 @@ pub const CONFIG_FILE: Setting = Setting {
     help: "The settings file. Without it `/data/docknap.toml` is read, else `./docknap.toml`, where there is one.",
 };
 
-/// Every setting this version knows, in the order of the documentation.
+/// All settings, in the order of the documentation.
 pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "DOCKNAP_LISTEN",
@@ -284,7 +284,7 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// `docs/settings.md`, whole.
+/// The complete text of `docs/settings.md`.
 pub fn markdown() -> String {
     use std::fmt::Write as _;
 

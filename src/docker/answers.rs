@@ -1,9 +1,9 @@
-//! What is read of the Engine's answers.
+//! The parts of the Engine API's responses that DockNap reads.
 //!
-//! Each type names those fields of one answer of the Engine API of which DockNap makes something, by the names they
-//! have there. Whatever else an Engine says is passed over, of whatever shape: the whole answers are long, grow with
-//! each version, and to read them would take code several times as long as all the calls. Any field may be missing or
-//! null. Words of which the API has a list are read as text, since a list may grow, and podman has words of its own.
+//! Each type holds the fields of one response that DockNap uses, under the API's own names. All other fields are
+//! ignored, whatever their type: full responses are long, grow with each API version, and reading them takes several
+//! times as much code as all calls together. Any field may be missing or null. Values from a fixed list of the API
+//! (such as a state) are read as text, because new Docker versions add values and podman has its own.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use bollard::errors::Error;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// Reads the body of an answer.
+/// Parses the body of a response.
 ///
 /// # Errors
-/// It is not JSON, or not of that shape.
+/// `JsonDataError` for text that is not JSON of this shape; `JsonSerdeError` for JSON that ends too early.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(unreadable)
 }
@@ -27,7 +27,7 @@ fn unreadable(error: serde_json::Error) -> Error {
     }
 }
 
-/// What Docker says to a call that it refuses: its words, or the text as it came, which may be a proxy's.
+/// The message of an error response: Docker's `message` field, or else the whole body, which may come from a proxy.
 pub(super) fn refusal(body: &[u8]) -> String {
     match serde_json::from_slice::<Refusal>(body) {
         Ok(refusal) => refusal.message,
@@ -40,7 +40,7 @@ struct Refusal {
     message: String,
 }
 
-/// Of `GET /version`.
+/// Response of `GET /version`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Engine {
@@ -50,7 +50,7 @@ pub(super) struct Engine {
     pub(super) min_api_version: Option<String>,
 }
 
-/// Of `GET /info`.
+/// Response of `GET /info`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Info {
@@ -58,40 +58,41 @@ pub(super) struct Info {
     pub(super) system_time: Option<String>,
 }
 
-/// A row of `GET /containers/json`.
+/// One entry of the response of `GET /containers/json`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Listed {
     pub(super) id: Option<String>,
-    /// With a slash before each.
+    /// Each begins with a slash.
     pub(super) names: Option<Vec<String>>,
     pub(super) image: Option<String>,
     /// Unix seconds.
     pub(super) created: Option<i64>,
     pub(super) labels: Option<BTreeMap<String, String>>,
     pub(super) state: Option<String>,
-    /// Words for a person, such as `Up 3 hours (healthy)`.
+    /// Text for people, such as `Up 3 hours (healthy)`.
     pub(super) status: Option<String>,
     pub(super) host_config: Option<HostConfig>,
     pub(super) network_settings: Option<NetworkSettings>,
 }
 
-/// Of `GET /containers/ID/json`.
+/// Response of `GET /containers/ID/json`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Inspected {
     pub(super) id: Option<String>,
-    /// With a slash before it.
+    /// Begins with a slash.
     pub(super) name: Option<String>,
     /// RFC 3339.
     pub(super) created: Option<String>,
-    /// The digest.
+    /// Digest of the image.
     pub(super) image: Option<String>,
     pub(super) state: Option<State>,
     pub(super) config: Option<Config>,
     pub(super) host_config: Option<HostConfig>,
     pub(super) network_settings: Option<NetworkSettings>,
-    /// A [`GraphDriver`], where this Engine tells it so; missing where containerd keeps the images.
+    /// A [`GraphDriver`] on Engines that report one; missing where containerd stores the images. Kept as plain JSON,
+    /// so that a different shape does not fail the whole response.
     pub(super) graph_driver: Option<serde_json::Value>,
 }
 
@@ -102,8 +103,8 @@ pub(super) struct GraphDriver {
     pub(super) data: Option<GraphData>,
 }
 
-/// `GraphDriver.Data` of [`Inspected`], which each storage driver fills in its own way: where what the container writes
-/// lies, by overlay, by ZFS, by device mapper.
+/// `GraphDriver.Data` of [`Inspected`]: where the container's writable layer is stored. Each storage driver fills in
+/// its own field: overlay, ZFS, device mapper.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct GraphData {
@@ -112,12 +113,12 @@ pub(super) struct GraphData {
     pub(super) device_name: Option<String>,
 }
 
-/// `State` of [`Inspected`]; times in RFC 3339.
+/// `State` of [`Inspected`]; timestamps in RFC 3339.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct State {
     pub(super) status: Option<String>,
-    /// The process is there, also while it is paused.
+    /// The container's process exists; also true while it is paused.
     pub(super) running: Option<bool>,
     pub(super) exit_code: Option<i64>,
     pub(super) started_at: Option<String>,
@@ -134,7 +135,7 @@ pub(super) struct Health {
     pub(super) log: Option<Vec<Checked>>,
 }
 
-/// A row of `State.Health.Log` of [`Inspected`].
+/// One entry of `State.Health.Log` of [`Inspected`].
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Checked {
@@ -148,7 +149,7 @@ pub(super) struct Checked {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Config {
-    /// As it was named when the container was made.
+    /// The image reference the container was created with.
     pub(super) image: Option<String>,
     pub(super) labels: Option<BTreeMap<String, String>>,
     pub(super) healthcheck: Option<Healthcheck>,
@@ -160,25 +161,25 @@ pub(super) struct Config {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Healthcheck {
-    /// `["NONE"]` where the image's own was turned off.
+    /// `["NONE"]` where the image's own health check is disabled.
     pub(super) test: Option<Vec<String>>,
-    /// Nanoseconds, as all times here; 0 where Docker's own default counts.
+    /// Nanoseconds, as all durations in this struct; 0 means Docker's default.
     pub(super) interval: Option<i64>,
     pub(super) timeout: Option<i64>,
     pub(super) start_period: Option<i64>,
     pub(super) retries: Option<i64>,
 }
 
-/// `HostConfig` of [`Inspected`], and of [`Listed`], which has the first field alone.
+/// `HostConfig` of [`Inspected`] and [`Listed`]; the latter has only `network_mode`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct HostConfig {
     pub(super) network_mode: Option<String>,
     pub(super) pid_mode: Option<String>,
     pub(super) ipc_mode: Option<String>,
-    /// Id or name, and how: `X:ro`.
+    /// Id or name with an optional access mode: `X:ro`.
     pub(super) volumes_from: Option<Vec<String>>,
-    /// `/X:/self/alias`, on the default network.
+    /// `/X:/self/alias`; legacy links on the default network.
     pub(super) links: Option<Vec<String>>,
     pub(super) restart_policy: Option<RestartPolicy>,
     pub(super) auto_remove: Option<bool>,
@@ -195,11 +196,11 @@ pub(super) struct RestartPolicy {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct NetworkSettings {
-    /// By the network's name.
+    /// Keyed by the network's name.
     pub(super) networks: Option<BTreeMap<String, Option<Endpoint>>>,
 }
 
-/// One of `NetworkSettings.Networks`.
+/// One entry of `NetworkSettings.Networks`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Endpoint {
@@ -214,18 +215,18 @@ pub(super) struct Endpoint {
     pub(super) global_ipv6_address: Option<String>,
 }
 
-/// Of `GET /containers/ID/stats`.
+/// Response of `GET /containers/ID/stats`.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Sampled {
     /// RFC 3339.
     pub(super) read: Option<String>,
     pub(super) cpu_stats: Option<CpuStats>,
-    /// The same a second earlier.
+    /// The sample taken a second earlier.
     pub(super) precpu_stats: Option<CpuStats>,
     pub(super) memory_stats: Option<MemoryStats>,
 }
 
-/// `cpu_stats` and `precpu_stats` of [`Sampled`]; times in nanoseconds.
+/// `cpu_stats` and `precpu_stats` of [`Sampled`]; CPU times in nanoseconds.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct CpuStats {
     pub(super) cpu_usage: Option<CpuUsage>,
@@ -271,7 +272,7 @@ mod tests {
         Row::read(read(text.as_bytes()).expect("a row")).expect("it has an id")
     }
 
-    /// Of Docker 20.10, cut to some of the fields that are read and some that are not.
+    /// A response of Docker 20.10, shortened to some fields that are read and some that are not.
     const INSPECTED: &str = r#"{
         "Id": "db584be2caad09011163081c3c5a03584154f648c3f2f2d828c1c90d195c4148",
         "Created": "2026-11-26T09:06:19.941510297Z", "Path": "/bin/busybox", "Args": ["sleep", "100"],
@@ -304,7 +305,7 @@ mod tests {
     }"#;
 
     #[test]
-    fn a_container_is_read_from_the_answer_of_inspect() {
+    fn a_container_is_read_from_the_response_of_inspect() {
         let answer = read(INSPECTED.as_bytes()).expect("an answer");
         let films = reading::container(&HostId::local(), answer).expect("it has an id");
         assert_eq!(
@@ -325,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_read_from_the_answer_of_the_list() {
+    fn a_row_is_read_from_the_response_of_the_list() {
         let text = format!(
             r#"[{{
                 "Id": "{ID}", "Names": ["/films"], "Image": "films:latest", "ImageID": "sha256:c8fbbfc1ac17",
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_read_from_the_answer_of_stats() {
+    fn a_sample_is_read_from_the_response_of_stats() {
         let text = r#"{
             "read": "2026-11-26T09:06:24.257874435Z", "preread": "0001-01-01T00:00:00Z", "num_procs": 0,
             "pids_stats": { "current": 1 }, "blkio_stats": { "io_time_recursive": null }, "storage_stats": {},
@@ -376,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_words_nulls_and_fields_of_tomorrow_are_no_reason_to_fail() {
+    fn unknown_values_nulls_and_new_fields_are_accepted() {
         let odd = row(r#"{
             "Id": "a", "Names": null, "Image": null, "Created": null, "Labels": null, "State": "hibernating",
             "Status": null, "HostConfig": null, "NetworkSettings": { "Networks": null }, "Phase": { "a": [1] }
@@ -433,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_answer_is_told_from_one_that_ended_early() {
+    fn a_response_that_is_not_dockers_is_distinguished_from_one_cut_short() {
         let failure = |text: &str| read::<Inspected>(text.as_bytes()).expect_err(text);
         for other in ["<html>", "7", r#"{"Id":7}"#, "[{}]", "{} {}"] {
             assert!(matches!(failure(other), Error::JsonDataError { .. }), "{other}");
@@ -444,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_dockers_words_or_the_text_as_it_came() {
+    fn a_refusal_is_dockers_message_or_the_raw_body() {
         assert_eq!(refusal(br#"{"message":"No such container: x","cause":"none"}"#), "No such container: x");
         for text in
             ["", "Forbidden\n", "<html>no</html>", r#"{"error":"x"}"#, r#"{"message":null}"#, "404", "{"]

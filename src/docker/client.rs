@@ -1,4 +1,5 @@
-//! The calls DockNap makes, each under a timeout, with answers in domain values.
+//! The Engine API calls that DockNap makes. Each has a timeout, and responses are converted to domain values.
+//! `Client` holds the connection settings of one Engine; [`CALLS`] lists every method and path.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +25,7 @@ use crate::clock::Clock;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Check, Container};
 
-/// Every call DockNap makes, by method and path: what a socket proxy must let through. `ID` stands for a container.
+/// Every call that DockNap makes, as method and path: what a socket proxy must allow. `ID` stands for a container.
 pub const CALLS: [&str; 13] = [
     "GET /_ping",
     "GET /version",
@@ -41,35 +42,35 @@ pub const CALLS: [&str; 13] = [
     "POST /containers/ID/unpause",
 ];
 
-/// The newest API version whose shapes are known, as (major, minor).
-const NEWEST: (u32, u32) = (1, 53);
-/// The oldest that is spoken: Docker 17.06.
-const OLDEST: (u32, u32) = (1, 30);
+/// The newest API version that DockNap uses, as (major, minor).
+const NEWEST_API: (u32, u32) = (1, 53);
+/// The oldest API version that DockNap supports: that of Docker 17.06.
+const OLDEST_API: (u32, u32) = (1, 30);
 
-/// For a question.
-const LOOK: Duration = Duration::from_secs(10);
-/// For a sample of what a container uses, which the Engine takes over a second or two. It is a courtesy: who waits for
-/// it longer goes without.
-const SAMPLE: Duration = Duration::from_secs(5);
-/// For the sample taken before a stop, which is not to hold that up (rulings 7).
-const GLANCE: Duration = Duration::from_secs(3);
-/// Of those, as many go at once: everything may be put to sleep in one minute.
-const GLANCES: usize = 32;
-/// For the list, which a slow disk and thousands of containers may hold up.
-const LIST: Duration = Duration::from_secs(60);
-/// For start, pause and unpause, which mount and set up networks.
-const ACT: Duration = Duration::from_secs(120);
-/// Given to stop and restart beyond the container's grace (semantics §6).
-const BEYOND_GRACE: Duration = Duration::from_secs(30);
+/// Timeout of a call that only reads.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout of a usage sample. The Engine takes a second or two for one; the figures are optional, so a caller does
+/// without them after this time.
+const SAMPLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Timeout of the sample taken before a stop, which must not delay the stop (rulings 7).
+const QUICK_SAMPLE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Samples before a stop that may run at once: all containers may be put to sleep in the same minute.
+const QUICK_SAMPLES_AT_ONCE: usize = 32;
+/// Timeout of the container list, which a slow disk and thousands of containers may delay.
+const LIST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Timeout of start, pause and unpause, which mount volumes and set up networks.
+const ACTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// Added to the container's grace period for the timeout of stop and restart (semantics §6).
+const TIMEOUT_BEYOND_GRACE: Duration = Duration::from_secs(30);
 
-/// What an Engine said about itself.
+/// The result of the version negotiation with an Engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Spoken {
+pub(super) struct Negotiated {
     pub(super) api_version: String,
     pub(super) engine_version: String,
 }
 
-/// The calls to one Engine.
+/// The API calls to one Engine.
 #[derive(Debug)]
 pub(super) struct Client {
     host: HostId,
@@ -77,14 +78,14 @@ pub(super) struct Client {
     wire: Arc<Wire>,
     clock: Clock,
     acting: AtomicUsize,
-    glances: Semaphore,
+    quick_samples: Semaphore,
 }
 
 impl Client {
     pub(super) fn new(host: HostId, endpoint: Endpoint, clock: Clock) -> Self {
         let wire = Wire::new(endpoint, clock.clone());
-        let (acting, glances) = (AtomicUsize::new(0), Semaphore::new(GLANCES));
-        Self { host, docker: wire::docker(&wire), wire, clock, acting, glances }
+        let (acting, quick_samples) = (AtomicUsize::new(0), Semaphore::new(QUICK_SAMPLES_AT_ONCE));
+        Self { host, docker: wire::docker(&wire), wire, clock, acting, quick_samples }
     }
 
     pub(super) fn wire(&self) -> &Wire {
@@ -95,43 +96,44 @@ impl Client {
         self.acting.load(Ordering::Relaxed)
     }
 
-    /// A sign of life.
+    /// Checks that the Engine responds.
     pub(super) async fn ping(&self) -> Result<(), DockerError> {
-        self.timed(LOOK, "GET /_ping", self.wire.open("/_ping")).await.map(drop)
+        self.timed(READ_TIMEOUT, "GET /_ping", self.wire.open("/_ping")).await.map(drop)
     }
 
-    /// Agrees on a version with the Engine, which may be another one than last time.
-    pub(super) async fn negotiate(&self) -> Result<Spoken, DockerError> {
+    /// Chooses the API version for all later calls. Needed on each connection, because the Engine may have been
+    /// replaced since the last one.
+    pub(super) async fn negotiate(&self) -> Result<Negotiated, DockerError> {
         self.wire.set_api_version(None);
         self.ping().await?;
-        let version: Engine = self.get(LOOK, "/version", "").await?;
+        let version: Engine = self.get(READ_TIMEOUT, "/version", "").await?;
         let engine_version = words::shorten(&version.version.unwrap_or_default());
         let theirs = version.api_version.as_deref().and_then(parse_version);
-        let least = version.min_api_version.as_deref().and_then(parse_version).unwrap_or(OLDEST);
-        let api_version = agree(theirs, least)
+        let least = version.min_api_version.as_deref().and_then(parse_version).unwrap_or(OLDEST_API);
+        let api_version = common_version(theirs, least)
             .map_err(|what| DockerError::Version { message: format!("Docker {engine_version} {what}") })?;
         self.wire.set_api_version(Some(api_version.clone()));
-        // Optional: proxies often keep it back.
-        let info = self.get::<Info>(LOOK, "/info", "").await.ok();
+        // Optional: proxies often block this call.
+        let info = self.get::<Info>(READ_TIMEOUT, "/info", "").await.ok();
         let shown = info.and_then(|info| info.system_time).and_then(|time| time.parse().ok());
         self.wire.set_engine_clock(shown);
-        Ok(Spoken { api_version, engine_version })
+        Ok(Negotiated { api_version, engine_version })
     }
 
-    /// All containers, stopped ones included; only those with the label pairs, where some are given.
+    /// All containers, including stopped ones. With `labels` (`key=value`), only containers that have all of them.
     pub(super) async fn list(&self, labels: &[String]) -> Result<Vec<Row>, DockerError> {
         let query = list_query(labels);
-        let rows: Vec<Listed> = self.get(LIST, "/containers/json", &query).await?;
+        let rows: Vec<Listed> = self.get(LIST_TIMEOUT, "/containers/json", &query).await?;
         Ok(rows.into_iter().filter_map(Row::read).collect())
     }
 
-    /// A container by id or exact name; `None` where there is none. Protection is not filled in.
+    /// Inspects a container by id or exact name; `None` if there is none. The field `protection` is left empty.
     pub(super) async fn inspect(&self, id: &str) -> Result<Option<Container>, DockerError> {
         let answer = self.inspected(id).await?;
         Ok(answer.and_then(|answer| reading::container(&self.host, answer)))
     }
 
-    /// What the last health checks of a container said, oldest first; nothing where it has none, or is gone.
+    /// Results of the last health checks of a container, oldest first; empty if it has none or no longer exists.
     pub(super) async fn health_log(&self, id: &str) -> Result<Vec<Check>, DockerError> {
         let answer = self.inspected(id).await?;
         Ok(answer.map(reading::checks).unwrap_or_default())
@@ -141,15 +143,15 @@ impl Client {
         if !is_reference(id) {
             return Ok(None);
         }
-        match self.get(LOOK, &format!("/containers/{id}/json"), "").await {
+        match self.get(READ_TIMEOUT, &format!("/containers/{id}/json"), "").await {
             Ok(answer) => Ok(Some(answer)),
             Err(DockerError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// The Engine's events of containers, from `since` by its clock on, until the connection ends. The waiting
-    /// between events has no limit; the list that is repeated beside it notices a dead link.
+    /// The container events of the Engine from `since` (by the Engine's clock) until the connection ends. The stream
+    /// has no timeout between events; the periodic list, which runs beside it, notices a dead connection.
     pub(super) fn events(
         &self,
         since: Timestamp,
@@ -164,13 +166,13 @@ impl Client {
         })
     }
 
-    /// The events that the Engine still keeps, all kinds, oldest first. A start of the daemon empties what is kept, and
-    /// of very many the oldest go.
-    fn kept(&self) -> impl Stream<Item = Result<EventMessage, Error>> + Send + use<> {
+    /// All events of any kind that the Engine still has in memory, oldest first. A restart of the daemon clears them,
+    /// and the Engine drops the oldest when there are too many.
+    fn kept_events(&self) -> impl Stream<Item = Result<EventMessage, Error>> + Send + use<> {
         self.messages(format!("/events?since=0&until={}", instant(self.wire.engine_now())))
     }
 
-    /// What the Engine writes, one message a line.
+    /// The events of `target`, one JSON message per line.
     fn messages(&self, target: String) -> impl Stream<Item = Result<EventMessage, Error>> + Send + use<> {
         let wire = Arc::clone(&self.wire);
         let lines = stream::once(async move { wire.open(&target).await.map(Lines::new) });
@@ -182,11 +184,11 @@ impl Client {
         lines.try_flatten().map(|line| line.and_then(|line| answers::read::<EventMessage>(&line)))
     }
 
-    /// When the oldest and the newest event happened that the Engine still keeps: the daemon has been up since the
-    /// oldest at least. `None` where it keeps none, or does not say.
+    /// Instants of the oldest and newest event that the Engine still has. The daemon has been running at least since
+    /// the oldest. `None` if there are no events or the call fails.
     pub(super) async fn span_of_events(&self) -> Option<(Timestamp, Timestamp)> {
         let span = async {
-            let mut events = std::pin::pin!(self.kept());
+            let mut events = std::pin::pin!(self.kept_events());
             let mut span: Option<(Timestamp, Timestamp)> = None;
             while let Some(event) = events.next().await {
                 if let Some(at) = event_at(&event?) {
@@ -195,14 +197,15 @@ impl Client {
             }
             Ok(span)
         };
-        self.timed(LOOK, "GET /events", span).await.ok().flatten()
+        self.timed(READ_TIMEOUT, "GET /events", span).await.ok().flatten()
     }
 
-    /// Whether the Engine still keeps the start of the process that a container ran last: the daemon has been up since.
+    /// Whether the Engine still has the start event of the container's last process. If so, the daemon has not
+    /// restarted since.
     pub(super) async fn remembers_start(&self, container: &Container) -> Result<bool, DockerError> {
         let from = container.started_at.unwrap_or(Timestamp::MIN);
         let found = async {
-            let mut events = std::pin::pin!(self.kept());
+            let mut events = std::pin::pin!(self.kept_events());
             while let Some(event) = events.next().await {
                 let event = event?;
                 let is_start = event.action.as_deref() == Some("start")
@@ -213,11 +216,11 @@ impl Client {
             }
             Ok(false)
         };
-        self.timed(LOOK, "GET /events", found).await
+        self.timed(READ_TIMEOUT, "GET /events", found).await
     }
 
     pub(super) async fn start(&self, id: &str) -> Result<(), DockerError> {
-        self.act(ACT, id, "start", self.docker.start_container(id, None)).await
+        self.act(ACTION_TIMEOUT, id, "start", self.docker.start_container(id, None)).await
     }
 
     pub(super) async fn stop(
@@ -243,14 +246,15 @@ impl Client {
     }
 
     pub(super) async fn pause(&self, id: &str) -> Result<(), DockerError> {
-        self.act(ACT, id, "pause", self.docker.pause_container(id)).await
+        self.act(ACTION_TIMEOUT, id, "pause", self.docker.pause_container(id)).await
     }
 
     pub(super) async fn unpause(&self, id: &str) -> Result<(), DockerError> {
-        self.act(ACT, id, "unpause", self.docker.unpause_container(id)).await
+        self.act(ACTION_TIMEOUT, id, "unpause", self.docker.unpause_container(id)).await
     }
 
-    /// The last lines of both outputs: at most `lines`, at most `bytes` together, control characters escaped.
+    /// The last lines of standard output and standard error: at most `lines` lines and `bytes` bytes in total,
+    /// control characters escaped.
     pub(super) async fn last_lines(
         &self,
         id: &str,
@@ -264,16 +268,16 @@ impl Client {
         let read = async {
             let mut body = self.wire.open(&target).await?;
             let mut output = Output::default();
-            while let Some(data) = streams::piece(&mut body).await? {
+            while let Some(data) = streams::next_chunk(&mut body).await? {
                 output.push(&data);
             }
             Ok(output.end())
         };
-        let text = self.timed(LOOK, &format!("GET /containers/{id}/logs"), read).await?;
+        let text = self.timed(READ_TIMEOUT, &format!("GET /containers/{id}/logs"), read).await?;
         Ok(tail(&String::from_utf8_lossy(&text), lines, bytes))
     }
 
-    /// Whether a container wrote a word in the minute before or after `at`, by the Engine's clock.
+    /// Whether the container's log contains `word` within a minute before or after `at` (by the Engine's clock).
     pub(super) async fn wrote(&self, id: &str, word: &str, at: Timestamp) -> Result<bool, DockerError> {
         if !is_reference(id) {
             return Err(DockerError::no_such(id));
@@ -282,9 +286,9 @@ impl Client {
         let target = format!("/containers/{id}/logs?stdout=true&stderr=true&since={from}&until={until}");
         let read = async {
             let mut body = self.wire.open(&target).await?;
-            // What may still be the beginning of the word, and what came since.
+            // The end of the text read so far, where the word may have begun, and the new chunk.
             let mut text = Vec::new();
-            while let Some(data) = streams::piece(&mut body).await? {
+            while let Some(data) = streams::next_chunk(&mut body).await? {
                 text.extend_from_slice(&data);
                 if text.windows(word.len()).any(|part| part == word.as_bytes()) {
                     return Ok(true);
@@ -293,38 +297,38 @@ impl Client {
             }
             Ok(false)
         };
-        self.timed(LOOK, &format!("GET /containers/{id}/logs"), read).await
+        self.timed(READ_TIMEOUT, &format!("GET /containers/{id}/logs"), read).await
     }
 
-    /// What a container uses, in one look: of two samples a second apart, or at once of the one that is there, which
-    /// then has no CPU percent.
+    /// Memory and CPU use of a container. With `at_once` the Engine returns a single sample immediately, without the
+    /// CPU percentage; otherwise it takes two samples a second apart.
     pub(super) async fn usage(&self, id: &str, at_once: bool) -> Result<Usage, DockerError> {
         if !is_reference(id) {
             return Err(DockerError::no_such(id));
         }
-        let limit = if at_once { GLANCE } else { SAMPLE };
+        let limit = if at_once { QUICK_SAMPLE_TIMEOUT } else { SAMPLE_TIMEOUT };
         let query = format!("stream=false&one-shot={at_once}");
         let path = format!("/containers/{id}/stats");
         let body = self.body(limit, &path, &query).await?;
-        // A stream that ended before its first sample.
+        // The Engine sends an empty body if the container stopped before its first sample.
         if body.trim_ascii().is_empty() {
             return Ok(Usage::default());
         }
         self.read(&path, &body).map(reading::usage)
     }
 
-    /// What a container uses at once, when it is its turn.
+    /// A single immediate sample; waits while too many others run.
     pub(super) async fn glance(&self, id: &str) -> Result<Usage, DockerError> {
-        // Never closed.
-        let _turn = self.glances.acquire().await.ok();
+        // The semaphore is never closed.
+        let _turn = self.quick_samples.acquire().await.ok();
         self.usage(id, true).await
     }
 
-    /// Whether each call gets through to the Engine, in the order of [`CALLS`]. Changes nothing: the calls that
-    /// would are made for a container that does not exist.
+    /// Whether each call reaches the Engine, in the order of [`CALLS`]. Nothing is changed: the calls that would
+    /// change a container use an id that does not exist.
     pub(super) async fn check(&self) -> Vec<(&'static str, Result<(), DockerError>)> {
-        // No container has this id: Docker draws them at random.
-        let nobody = "0".repeat(64);
+        // No container has this id: Docker generates ids at random.
+        let missing_id = "0".repeat(64);
         let known = |answer: Result<(), DockerError>| match answer {
             Err(DockerError::NotFound { .. }) => Ok(()),
             answer => answer,
@@ -332,27 +336,27 @@ impl Client {
         let events = async {
             Lines::new(self.wire.open(&events_target("0", Some("1"))).await?).next().await.map(drop)
         };
-        let stats = known(self.usage(&nobody, true).await.map(drop));
-        let logs = known(self.last_lines(&nobody, 1, 1).await.map(drop));
+        let stats = known(self.usage(&missing_id, true).await.map(drop));
+        let logs = known(self.last_lines(&missing_id, 1, 1).await.map(drop));
         vec![
             (CALLS[0], self.ping().await),
-            (CALLS[1], self.get::<Engine>(LOOK, "/version", "").await.map(drop)),
-            (CALLS[2], self.get::<Info>(LOOK, "/info", "").await.map(drop)),
-            (CALLS[3], self.timed(LOOK, CALLS[3], events).await),
+            (CALLS[1], self.get::<Engine>(READ_TIMEOUT, "/version", "").await.map(drop)),
+            (CALLS[2], self.get::<Info>(READ_TIMEOUT, "/info", "").await.map(drop)),
+            (CALLS[3], self.timed(READ_TIMEOUT, CALLS[3], events).await),
             (CALLS[4], self.list(&["docknap.check=none".to_owned()]).await.map(drop)),
-            (CALLS[5], self.inspect(&nobody).await.map(drop)),
+            (CALLS[5], self.inspect(&missing_id).await.map(drop)),
             (CALLS[6], logs),
             (CALLS[7], stats),
-            (CALLS[8], known(self.start(&nobody).await)),
-            (CALLS[9], known(self.stop(&nobody, None, 0).await)),
-            (CALLS[10], known(self.restart(&nobody, None, 0).await)),
-            (CALLS[11], known(self.pause(&nobody).await)),
-            (CALLS[12], known(self.unpause(&nobody).await)),
+            (CALLS[8], known(self.start(&missing_id).await)),
+            (CALLS[9], known(self.stop(&missing_id, None, 0).await)),
+            (CALLS[10], known(self.restart(&missing_id, None, 0).await)),
+            (CALLS[11], known(self.pause(&missing_id).await)),
+            (CALLS[12], known(self.unpause(&missing_id).await)),
         ]
     }
 
-    /// A call that changes a container. That it was so already (304) is no refusal; that it was done does not say that
-    /// it lasts: look (semantics §6).
+    /// Makes a call that changes a container. A response "already in that state" (304) is a success. Success does not
+    /// mean that the state lasts: the caller must inspect the container (semantics §6).
     async fn act(
         &self,
         limit: Duration,
@@ -368,7 +372,7 @@ impl Client {
         self.timed(limit, &format!("POST /containers/{id}/{verb}"), call).await
     }
 
-    /// Asks for `path`, and reads what is of use in the answer.
+    /// Sends a GET request and parses the response.
     async fn get<T: DeserializeOwned>(
         &self,
         limit: Duration,
@@ -389,7 +393,7 @@ impl Client {
             .map_err(|error| words::error(self.wire.endpoint(), &format!("GET {path}"), &error))
     }
 
-    /// Awaits a call for `limit` at most: the answer's headers may come and its body never.
+    /// Waits at most `limit` for a call, including its body: the headers may arrive and the body never.
     async fn timed<T>(
         &self,
         limit: Duration,
@@ -404,7 +408,7 @@ impl Client {
     }
 }
 
-/// Counts a call out, also one whose caller went away.
+/// Decrements the counter when a call ends, also when its future is dropped.
 struct Acting<'a>(&'a AtomicUsize);
 
 impl Drop for Acting<'_> {
@@ -418,7 +422,7 @@ fn seconds(grace: Option<u32>) -> Option<i32> {
 }
 
 fn limit(grace: Option<u32>, container_grace: u32) -> Duration {
-    Duration::from_secs(u64::from(grace.unwrap_or(container_grace))) + BEYOND_GRACE
+    Duration::from_secs(u64::from(grace.unwrap_or(container_grace))) + TIMEOUT_BEYOND_GRACE
 }
 
 fn parse_version(text: &str) -> Option<(u32, u32)> {
@@ -426,28 +430,28 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// The version both speak, or what stands in the way.
-fn agree(theirs: Option<(u32, u32)>, least: (u32, u32)) -> Result<String, String> {
+/// The newest API version that both sides support, or the text of an error.
+fn common_version(theirs: Option<(u32, u32)>, least: (u32, u32)) -> Result<String, String> {
     let shown = |(major, minor): (u32, u32)| format!("{major}.{minor}");
     let theirs = theirs.ok_or("does not say which API version it speaks")?;
-    if least > NEWEST {
+    if least > NEWEST_API {
         return Err(format!(
             "speaks API {} at least, and this DockNap {} at most: update DockNap",
             shown(least),
-            shown(NEWEST)
+            shown(NEWEST_API)
         ));
     }
-    if theirs < OLDEST {
+    if theirs < OLDEST_API {
         return Err(format!(
             "speaks API {} at most, and DockNap needs {}: update Docker",
             shown(theirs),
-            shown(OLDEST)
+            shown(OLDEST_API)
         ));
     }
-    Ok(shown(theirs.min(NEWEST)))
+    Ok(shown(theirs.min(NEWEST_API)))
 }
 
-/// What to list: all containers, or those with all the label pairs.
+/// The query of the container list: all containers, or those with all the labels.
 fn list_query(labels: &[String]) -> String {
     if labels.is_empty() {
         return "all=true".to_owned();
@@ -456,14 +460,14 @@ fn list_query(labels: &[String]) -> String {
     format!("all=true&filters={}", utf8_percent_encode(&filters, NON_ALPHANUMERIC))
 }
 
-/// Whether a text can stand in a path as an id or a name: Docker's own grammar, which knows no slash.
+/// Whether a text is safe in a path as an id or name: Docker's own grammar, which excludes slashes.
 fn is_reference(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
-/// The last lines of a text, the latest kept where not all fit.
+/// The last lines of a text. If they exceed `bytes` in total, the latest are kept.
 fn tail(text: &str, lines: usize, bytes: usize) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     let mut left = bytes;
@@ -501,18 +505,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_meet_in_the_middle() {
-        assert_eq!(agree(Some((1, 41)), (1, 12)), Ok("1.41".to_owned()));
-        assert_eq!(agree(Some((1, 60)), (1, 44)), Ok("1.53".to_owned()));
-        assert!(agree(Some((1, 60)), (1, 54)).expect_err("too new").contains("update DockNap"));
-        assert!(agree(Some((1, 24)), (1, 12)).expect_err("too old").contains("update Docker"));
-        assert!(agree(None, (1, 12)).is_err());
+    fn the_newest_common_version_is_chosen() {
+        assert_eq!(common_version(Some((1, 41)), (1, 12)), Ok("1.41".to_owned()));
+        assert_eq!(common_version(Some((1, 60)), (1, 44)), Ok("1.53".to_owned()));
+        assert!(common_version(Some((1, 60)), (1, 54)).expect_err("too new").contains("update DockNap"));
+        assert!(common_version(Some((1, 24)), (1, 12)).expect_err("too old").contains("update Docker"));
+        assert!(common_version(None, (1, 12)).is_err());
         assert_eq!(parse_version("x"), None);
         assert_eq!(parse_version("1.41"), Some((1, 41)));
     }
 
     #[test]
-    fn a_label_of_any_text_stays_in_its_place_in_the_query() {
+    fn a_label_of_any_text_is_escaped_in_the_query() {
         assert_eq!(list_query(&[]), "all=true");
         let query = list_query(&["a=\"&b=1#é %".to_owned(), "c".to_owned()]);
         let pairs: BTreeMap<String, String> = serde_urlencoded::from_str(&query).expect("pairs");
@@ -522,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn only_dockers_own_names_reach_a_path() {
+    fn only_valid_ids_and_names_are_used_in_a_path() {
         for good in ["a", "web-1", "docknap_db.1", &"0".repeat(64)] {
             assert!(is_reference(good), "{good}");
         }
@@ -532,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn last_lines_are_few_short_and_harmless() {
+    fn last_lines_are_limited_and_escaped() {
         assert_eq!(tail("1\n2\n\n3\r\n4\n5\n6\n", 5, 2_048), ["2", "3", "4", "5", "6"]);
         assert_eq!(tail("\u{1b}[31mred\u{7}\n", 5, 2_048), ["\\u{1b}[31mred\\u{7}"]);
         let long = tail(&format!("first\n{}\nlast", "é".repeat(40_000)), 5, 2_048);

@@ -1,4 +1,5 @@
-//! Where an Engine is and how to reach it, read from the settings the docker CLI also reads.
+//! The address of an Engine and how to connect to it, read from the same settings as the docker CLI uses:
+//! `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -9,39 +10,39 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
-/// Where Docker listens unless told otherwise.
+/// Docker's default socket.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
-/// Port of `tcp://` without TLS, where none is named.
+/// Default port of `tcp://` without TLS.
 const PLAIN_PORT: u16 = 2375;
-/// Port of `tcp://` with TLS, where none is named.
+/// Default port of `tcp://` with TLS.
 const TLS_PORT: u16 = 2376;
 
-/// Where an Engine is and how to reach it. Making one connects to nothing.
+/// The address of an Engine and how to connect to it. Creating one opens no connection.
 #[derive(Clone)]
 pub struct Endpoint {
     transport: Transport,
-    /// Put before every path, for an Engine behind a path of a proxy; empty or `/…` without a slash at the end.
+    /// Path prefix of every request, for an Engine behind a proxy; empty, or `/…` without a trailing slash.
     prefix: String,
 }
 
-/// How to reach an Engine.
+/// The kind of connection to an Engine.
 #[derive(Clone)]
 pub(super) enum Transport {
-    /// A socket in the file system.
+    /// A Unix socket.
     Unix(PathBuf),
     /// TCP without TLS.
     Plain { host: String, port: u16 },
-    /// TCP with TLS, both sides showing a certificate.
+    /// TCP with TLS, where both sides present a certificate.
     Tls { host: String, port: u16, name: ServerName<'static>, config: Arc<ClientConfig> },
 }
 
 impl Endpoint {
-    /// Reads `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` as the docker CLI does: TLS is on where
+    /// Reads `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` as the docker CLI does: TLS is used if
     /// `DOCKER_TLS_VERIFY` is not empty, with `ca.pem`, `cert.pem` and `key.pem` from `DOCKER_CERT_PATH`, else from
-    /// `.docker` in the home directory; only the given CA is trusted. Empty values count as unset.
+    /// `.docker` in the home directory. Only the given CA is trusted. Empty values count as unset.
     ///
     /// # Errors
-    /// What is wrong with them and what to do, in words.
+    /// A text for the user: which setting is wrong and what to change.
     pub fn from_values(
         docker_host: Option<&str>,
         tls_verify: Option<&str>,
@@ -102,8 +103,8 @@ impl Endpoint {
         Ok(Self { transport: Transport::Tls { host, port, name, config }, prefix })
     }
 
-    /// The name or address of the machine, where the Engine is reached over a network. A container of that name is
-    /// a socket proxy and protected.
+    /// Host name or address of an Engine that is reached over a network. A container of that name is a socket proxy
+    /// and protected.
     pub fn host_name(&self) -> Option<&str> {
         match &self.transport {
             Transport::Unix(_) => None,
@@ -120,7 +121,7 @@ impl Endpoint {
     }
 }
 
-/// As `DOCKER_HOST` would name it.
+/// Formats the address as a value of `DOCKER_HOST`.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.transport {
@@ -142,7 +143,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// Host, port and path of what follows `tcp://`.
+/// Splits the text after `tcp://` into host, port and path.
 fn authority(rest: &str, default_port: u16) -> Result<(String, u16, String), String> {
     let wrong = |what: &str| format!("DOCKER_HOST: {what} in `tcp://{rest}`; write tcp://NAME:PORT");
     let (authority, path) = match rest.find('/') {
@@ -205,7 +206,8 @@ fn tls_config(directory: &Path) -> Result<ClientConfig, String> {
         })
 }
 
-/// Reads one of the three files. A missing one would otherwise show as a mysterious refusal of the handshake.
+/// Reads one of the three certificate files. Checking for a missing file here gives a clear message; otherwise the
+/// TLS handshake fails later without saying why.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => format!(
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_reach_with_words() {
+    fn refuses_unsupported_values_with_an_explanation() {
         for (given, word) in [
             ("ssh://user@nas", "ssh://"),
             ("npipe:////./pipe/docker_engine", "Windows"),

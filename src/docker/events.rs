@@ -1,4 +1,4 @@
-//! Events of containers: which are asked for, and what is read in one.
+//! Container events: the query for the Engine's event stream, and reading one message of it.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::domain::inventory;
 use crate::domain::target::ContainerIdentity;
 
-/// Events of a container that change what the inventory says. Health checks run as `exec_…` every few seconds; they
-/// stay with the Engine. `died` and `remove` are podman's words.
-const EVENTS: [&str; 14] = [
+/// Container events that change the inventory. Health checks, which run as `exec_…` events every few seconds, are
+/// filtered out by the Engine. `died` and `remove` are podman's names.
+const CONTAINER_EVENTS: [&str; 14] = [
     "create",
     "start",
     "restart",
@@ -28,33 +28,33 @@ const EVENTS: [&str; 14] = [
     "health_status",
 ];
 
-/// Signals that are sent to end a process: INT, QUIT, ABRT, KILL, TERM.
-const ENDING: [&str; 5] = ["2", "3", "6", "9", "15"];
+/// Signals that end a process: INT, QUIT, ABRT, KILL, TERM.
+const ENDING_SIGNALS: [&str; 5] = ["2", "3", "6", "9", "15"];
 
-/// One event of one container.
+/// An event of one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Event {
     pub(super) id: String,
-    /// By the name and labels that come with the event.
+    /// Built from the name and labels that the event carries.
     pub(super) identity: Option<ContainerIdentity>,
     pub(super) action: String,
     pub(super) at: Option<Timestamp>,
     pub(super) exit_code: Option<i64>,
 }
 
-/// Events of containers, from an instant on, and to one.
+/// Path and query for container events from `since` up to `until`; without `until` the stream does not end.
 pub(super) fn events_target(since: &str, until: Option<&str>) -> String {
-    let filters = serde_json::json!({ "type": ["container"], "event": EVENTS }).to_string();
+    let filters = serde_json::json!({ "type": ["container"], "event": CONTAINER_EVENTS }).to_string();
     let until = until.map(|until| format!("&until={until}")).unwrap_or_default();
     format!("/events?since={since}{until}&filters={}", utf8_percent_encode(&filters, NON_ALPHANUMERIC))
 }
 
-/// An instant as a query of events takes it.
+/// Formats an instant for the query of the event stream: Unix seconds with nanoseconds.
 pub(super) fn instant(at: Timestamp) -> String {
     format!("{}.{:09}", at.as_second(), at.subsec_nanosecond().max(0))
 }
 
-/// When it happened, by the Engine's clock.
+/// Instant of the event by the Engine's clock.
 pub(super) fn event_at(message: &EventMessage) -> Option<Timestamp> {
     message
         .time_nano
@@ -69,8 +69,10 @@ pub(super) fn read_event(message: EventMessage) -> Option<Event> {
     // `health_status: healthy`
     let action = action.split(':').next().unwrap_or_default().trim().to_owned();
     let attributes = actor.attributes.unwrap_or_default();
-    // `docker kill --signal HUP` tells a program to read its settings again: most live on.
-    if action == "kill" && attributes.get("signal").is_some_and(|signal| !ENDING.contains(&signal.as_str())) {
+    // `docker kill --signal HUP` makes many programs reload their settings and keep running.
+    if action == "kill"
+        && attributes.get("signal").is_some_and(|signal| !ENDING_SIGNALS.contains(&signal.as_str()))
+    {
         return None;
     }
     let exit_code = attributes.get("exitCode").or_else(|| attributes.get("containerExitCode"));

@@ -1,4 +1,5 @@
-//! The Engines DockNap knows, and the link to each.
+//! The Engines that DockNap manages. [`Hosts`] is the list of them; a [`Host`] holds the connection to one Engine,
+//! its inventory and the API calls that the rest of DockNap uses. Changes are announced as [`Notice`]s.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,24 +25,24 @@ use crate::domain::target::ContainerIdentity;
 use crate::domain::text::chain;
 use crate::domain::trace::Traces;
 
-/// Time between two lists while somebody looks at a page (semantics §6).
-const LIST_WHILE_LOOKING: Duration = Duration::from_secs(60);
-/// Time between two lists otherwise.
-const LIST_WHILE_ALONE: Duration = Duration::from_secs(300);
-/// How long a look counts.
-const LOOKING: Duration = Duration::from_secs(90);
+/// Time between two container lists while a page of DockNap is open (semantics §6).
+const LIST_INTERVAL_PAGE_OPEN: Duration = Duration::from_secs(60);
+/// Time between two container lists while no page is open.
+const LIST_INTERVAL_NO_PAGE: Duration = Duration::from_secs(300);
+/// How long a page counts as open after the last call of [`Host::look`].
+const PAGE_OPEN_FOR: Duration = Duration::from_secs(90);
 
-/// All Engines, by id. The first release has one, `local`.
+/// All Engines, by id. There is exactly one so far, `local`.
 #[derive(Clone, Debug)]
 pub struct Hosts(Arc<Vec<Arc<Host>>>);
 
 impl Hosts {
-    /// The Engines, of which the first is `local`.
+    /// A list that holds `local`, the default Engine.
     pub fn new(local: Arc<Host>) -> Self {
         Self(Arc::new(vec![local]))
     }
 
-    /// One Engine.
+    /// The Engine of this id.
     pub fn get(&self, id: &HostId) -> Option<Arc<Host>> {
         self.0.iter().find(|host| host.id() == id).cloned()
     }
@@ -57,52 +58,53 @@ impl Hosts {
     }
 }
 
-/// What a [`Host`] is told at its start.
+/// Settings for the creation of a [`Host`].
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the Engine is.
+    /// Address of the Engine.
     pub endpoint: Endpoint,
-    /// `DOCKNAP_PROTECT`: names of stacks and containers never touched.
+    /// `DOCKNAP_PROTECT`: names of stacks and containers that DockNap never changes.
     pub protect: Vec<String>,
-    /// Host part of `DATABASE_URL`, where the database is reached over a network.
+    /// Host name in `DATABASE_URL`, if the database is reached over a network.
     pub database_host: Option<String>,
-    /// What this process can tell about the container it runs in.
+    /// What this process can read about the container it runs in.
     pub hints: SelfHints,
 }
 
-/// Something a [`Host`] tells its listeners, in order. A listener that lags looks at the inventory.
+/// A change that a [`Host`] sends to its subscribers, in order. A subscriber that lags loses notices and must read
+/// the whole inventory.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
-    /// The link came up or went down.
+    /// The connection was made or lost.
     Link,
-    /// Containers came or went.
+    /// Containers were added or removed.
     List,
-    /// A stack's containers changed in a way a page shows, by the stack's key.
+    /// Containers of a stack changed visibly; the value is the stack's key.
     Stack(String),
-    /// A container without a stack changed, by key.
+    /// A container outside any stack changed; the value is its key.
     Container(String),
-    /// Docker reported an event of a container. Told after the inventory shows it. Boxed, since room for a thousand
-    /// notices is kept.
+    /// Docker reported an event of a container. Sent after the inventory includes it. Boxed to keep the notices
+    /// small, because the channel allocates room for 1024 of them.
     Sighted(Box<ContainerEvent>),
 }
 
-/// One event of one container, as Docker reported it.
+/// An event of one container, as Docker reported it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContainerEvent {
     pub identity: ContainerIdentity,
-    /// Its Docker id at that moment.
+    /// Docker id of the container at that instant.
     pub id: String,
-    /// Docker's word: `start`, `die`, `stop`, `pause`, `unpause`, `restart`, `destroy`, ….
+    /// Docker's name of the event: `start`, `die`, `stop`, `pause`, `unpause`, `restart`, `destroy`, ….
     pub action: String,
-    /// When, by our clock.
+    /// Instant of the event, converted to our clock.
     pub at: Timestamp,
-    /// When, as Docker told it, by the Engine's clock.
+    /// Instant of the event by the Engine's clock, as reported.
     pub told_at: Timestamp,
     /// Exit code of a `die`.
     pub exit_code: Option<i64>,
 }
 
-/// One Engine: the link to it, what it holds, and the calls of a run.
+/// One Engine: the connection to it, its inventory and its API calls.
 #[derive(Debug)]
 pub struct Host {
     pub(super) id: HostId,
@@ -113,25 +115,26 @@ pub struct Host {
     state: RwLock<State>,
     generation: watch::Sender<u64>,
     notices: broadcast::Sender<Notice>,
-    /// When somebody last looked, in milliseconds of the monotonic clock; `u64::MAX` = never.
-    looked: AtomicU64,
-    /// A call found the link broken.
-    broken: AtomicBool,
-    /// Something may have to be done sooner than planned: somebody looks, or a call found the link broken.
-    pub(super) roused: Notify,
-    /// Somebody wants the next attempt to connect now.
-    pub(super) hurried: Notify,
+    /// Last call of [`Host::look`], in milliseconds of the monotonic clock; `u64::MAX` = never.
+    last_look: AtomicU64,
+    /// A call failed because the connection is broken.
+    link_broken: AtomicBool,
+    /// Wakes the watch loop early: a page was opened, locks changed, or a call failed because the connection is
+    /// broken.
+    pub(super) wake_watch: Notify,
+    /// Ends the wait before the next attempt to connect.
+    pub(super) retry_now: Notify,
 }
 
-/// What readers see.
+/// The state that readers get.
 #[derive(Debug)]
 struct State {
     inventory: Inventory,
-    shield: ProtectionRules,
+    protection_rules: ProtectionRules,
 }
 
 impl Host {
-    /// An Engine that is not yet reached; [`Host::watch`] reaches it.
+    /// A host that is not connected yet; [`Host::watch`] connects it.
     pub fn new(id: HostId, settings: Settings, clock: Clock) -> Arc<Self> {
         let Settings { endpoint, protect, database_host, hints } = settings;
         let guard = Guard {
@@ -141,7 +144,7 @@ impl Host {
             locks: Locks::default(),
         };
         let itself = if hints.contained { SelfDetection::Unknown } else { SelfDetection::OutsideDocker };
-        let shield = ProtectionRules::new(&guard, &itself, &std::iter::empty());
+        let protection_rules = ProtectionRules::new(&guard, &itself, &std::iter::empty());
         let inventory = Inventory { itself, ..Inventory::empty(id.clone()) };
         Arc::new(Self {
             client: Client::new(id.clone(), endpoint, clock.clone()),
@@ -149,132 +152,132 @@ impl Host {
             clock,
             guard: RwLock::new(guard),
             hints,
-            state: RwLock::new(State { inventory, shield }),
+            state: RwLock::new(State { inventory, protection_rules }),
             generation: watch::Sender::new(0),
             notices: broadcast::Sender::new(1024),
-            looked: AtomicU64::new(u64::MAX),
-            broken: AtomicBool::new(false),
-            roused: Notify::new(),
-            hurried: Notify::new(),
+            last_look: AtomicU64::new(u64::MAX),
+            link_broken: AtomicBool::new(false),
+            wake_watch: Notify::new(),
+            retry_now: Notify::new(),
         })
     }
 
-    /// Its slug.
+    /// Id of the Engine (a slug).
     pub fn id(&self) -> &HostId {
         &self.id
     }
 
-    /// Where it is, as `DOCKER_HOST` would name it.
+    /// Address of the Engine, in the form of `DOCKER_HOST`.
     pub fn address(&self) -> String {
         self.client.wire().endpoint().to_string()
     }
 
-    /// What it holds, as last seen. Cheap; never calls Docker.
+    /// The inventory as last seen. Cheap: makes no call to Docker.
     pub fn inventory(&self) -> Inventory {
         self.state.read().inventory.clone()
     }
 
-    /// The generation of inventory and link: a number that grows with each change.
+    /// A counter that is increased with each change of the inventory or the connection.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.generation.subscribe()
     }
 
-    /// What changes, thing by thing, and Docker's events.
+    /// Subscribes to changes of single stacks and containers, and to Docker's events.
     pub fn notices(&self) -> broadcast::Receiver<Notice> {
         self.notices.subscribe()
     }
 
-    /// What settings and people say about protection.
+    /// What settings and users protect.
     pub(super) fn guard(&self) -> Guard {
         self.guard.read().clone()
     }
 
-    /// What people locked, from now on. Takes effect at once: on what is shown, and on what is about to be asked of the
-    /// Engine.
+    /// Replaces the locks set by users. They apply at once, both to the inventory that is shown and to actions that
+    /// are about to be sent to the Engine.
     pub fn set_locks(&self, locks: Locks) {
         self.guard.write().locks = locks.clone();
         {
             let mut state = self.state.write();
-            state.shield = state.shield.with_locks(locks);
-            let shielded = state.inventory.containers.iter().map(|container| {
-                let protection = state.shield.reason(container);
+            state.protection_rules = state.protection_rules.with_locks(locks);
+            let with_protection = state.inventory.containers.iter().map(|container| {
+                let protection = state.protection_rules.reason(container);
                 if protection == container.protection {
                     Arc::clone(container)
                 } else {
                     Arc::new(Container { protection, ..(**container).clone() })
                 }
             });
-            state.inventory.containers = Arc::new(shielded.collect());
+            state.inventory.containers = Arc::new(with_protection.collect());
         }
         self.generation.send_modify(|generation| *generation += 1);
-        self.roused.notify_one();
+        self.wake_watch.notify_one();
     }
 
-    /// What others were last seen to do, from now on.
+    /// Replaces the traces: the last changes to containers that DockNap did not make.
     pub fn set_traces(&self, traces: Arc<Traces>) {
         self.state.write().inventory.traces = traces;
         self.generation.send_modify(|generation| *generation += 1);
     }
 
-    /// The order that people added, from now on.
+    /// Replaces the order edges that users added.
     pub fn set_added(&self, edges: Vec<AddedEdge>) {
         self.state.write().inventory.added = Arc::new(edges);
         self.generation.send_modify(|generation| *generation += 1);
     }
 
-    /// Somebody looks at a page now: for the next 90 s the list is repeated every 60 s rather than every 300 s. To be
-    /// called with each page and, while a browser stays connected, every minute.
+    /// Marks a page as open: for the next 90 s the list is repeated every 60 s rather than every 300 s. Callers use
+    /// it for each page and, while a browser stays connected, every minute.
     pub fn look(&self) {
         let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX - 1);
-        self.looked.store(now, Ordering::Relaxed);
-        self.roused.notify_one();
+        self.last_look.store(now, Ordering::Relaxed);
+        self.wake_watch.notify_one();
     }
 
-    /// Tries to connect now rather than at the end of the back-off.
+    /// Tries to connect now instead of waiting for the end of the back-off.
     pub fn hurry(&self) {
-        self.hurried.notify_one();
+        self.retry_now.notify_one();
     }
 
-    /// One of our instants, as the Engine's clock shows it. A machine's clock may be minutes off, and Docker's time
-    /// stamps are by it.
+    /// Converts an instant of our clock to the Engine's clock. The clocks of two machines may differ by minutes, and
+    /// Docker's timestamps use the Engine's.
     pub fn by_engine(&self, ours: Timestamp) -> Timestamp {
         ours.checked_add(self.client.wire().ahead()).unwrap_or(ours)
     }
 
-    /// One of Docker's time stamps, as our clock showed it.
+    /// Converts a timestamp of Docker to our clock.
     pub fn by_us(&self, theirs: Timestamp) -> Timestamp {
         theirs.checked_sub(self.client.wire().ahead()).unwrap_or(theirs)
     }
 
-    /// When the Engine last answered anything.
+    /// Instant of the Engine's last response to any call.
     pub fn last_ping(&self) -> Option<Timestamp> {
         self.client.wire().answered()
     }
 
-    /// Asks the Engine for a sign of life, unless it gave one within 3 s.
+    /// Checks that the Engine responds, unless it did so within the last 3 s.
     ///
     /// # Errors
-    /// As it failed.
+    /// The error of the call.
     pub async fn ping(&self) -> Result<(), DockerError> {
         let recent = self.last_ping().is_some_and(|last| {
             let age = self.clock.now().duration_since(last);
             !age.is_negative() && age <= SignedDuration::from_secs(3)
         });
-        if recent { Ok(()) } else { self.seen(self.client.ping().await) }
+        if recent { Ok(()) } else { self.noting_broken_link(self.client.ping().await) }
     }
 
-    /// The container that bears an identity now, freshly inspected; `None` where there is none. Of two of one triple,
-    /// the one that counts ([`inventory::standing`]). One-offs, hooks and swarm tasks bear none.
+    /// The container that has this identity now, freshly inspected; `None` if there is none. If two containers have
+    /// the same identity, [`inventory::standing`] chooses one. One-off containers, hooks and swarm tasks never match.
     pub async fn resolve(&self, identity: &ContainerIdentity) -> Result<Option<Container>, DockerError> {
         Ok(self.resolve_all(identity).await?.map(|(found, _)| found))
     }
 
-    /// The same, with Docker's ids of the others that bear the identity beside it.
+    /// As [`Host::resolve`], with the Docker ids of the other containers of this identity.
     pub async fn resolve_all(
         &self,
         identity: &ContainerIdentity,
     ) -> Result<Option<(Container, Vec<String>)>, DockerError> {
-        self.seen(self.find(identity).await)
+        self.noting_broken_link(self.find(identity).await)
     }
 
     async fn find(
@@ -289,16 +292,17 @@ impl Host {
             ContainerIdentity::Name(name) => match self.client.inspect(name).await? {
                 Some(found) if found.name == *name => {
                     let is_it = found.identity == *identity && found.is_ordinary();
-                    return Ok(is_it.then(|| (self.shielded(found), Vec::new())));
+                    return Ok(is_it.then(|| (self.with_protection(found), Vec::new())));
                 }
-                // Docker also takes a name for the id, or the beginning of the id, of another: look at all.
+                // Docker also accepts an id, or the beginning of one, in place of a name, so this is another
+                // container. Search the whole list.
                 Some(_) => Vec::new(),
                 None => return Ok(None),
             },
         };
-        let mut looks = 0;
+        let mut attempts = 0;
         loop {
-            looks += 1;
+            attempts += 1;
             let rows = self.client.list(&labels).await?;
             let mut rows: Vec<_> =
                 rows.iter().filter(|row| row.is_ordinary() && row.identity() == *identity).collect();
@@ -308,108 +312,112 @@ impl Host {
             let Some((row, twins)) = rows.split_first() else { return Ok(None) };
             let twins: Vec<String> = twins.iter().map(|row| row.id.clone()).collect();
             let found = self.client.inspect(&row.id).await?;
-            // Compose may be at work between the two looks, and the other one count by now.
+            // Compose may have changed a container between the list and the inspect, so that the other one is now the
+            // right one. List once more.
             let is_so = |found: &Container| found.state.is_up() == row.state().is_up();
-            if twins.is_empty() || looks > 1 || found.as_ref().is_some_and(is_so) {
-                return Ok(found.map(|found| (self.shielded(found), twins)));
+            if twins.is_empty() || attempts > 1 || found.as_ref().is_some_and(is_so) {
+                return Ok(found.map(|found| (self.with_protection(found), twins)));
             }
         }
     }
 
-    /// A container by Docker's id, freshly inspected; `None` where it is gone.
+    /// Inspects a container by Docker id; `None` if it no longer exists.
     pub async fn inspect(&self, id: &str) -> Result<Option<Container>, DockerError> {
-        let found = self.seen(self.client.inspect(id).await)?;
-        Ok(found.map(|found| self.shielded(found)))
+        let found = self.noting_broken_link(self.client.inspect(id).await)?;
+        Ok(found.map(|found| self.with_protection(found)))
     }
 
-    /// What the last health checks of a container said, oldest first.
+    /// Results of the last health checks of a container, oldest first.
     pub async fn health_log(&self, id: &str) -> Result<Vec<Check>, DockerError> {
-        self.seen(self.client.health_log(id).await)
+        self.noting_broken_link(self.client.health_log(id).await)
     }
 
     /// Starts a container.
     ///
     /// # Errors
-    /// As Docker refused or failed; `Conflict` where it is paused.
+    /// `Conflict` if the container is paused; otherwise the error of the call.
     pub async fn start(&self, id: &str) -> Result<(), DockerError> {
-        self.seen(self.client.start(id).await)
+        self.noting_broken_link(self.client.start(id).await)
     }
 
-    /// Stops a container. `grace` (seconds) is sent where the user set one; else the container's own counts, given
-    /// as `container_grace` for the timeout: grace + 30 s.
+    /// Stops a container. `grace` (seconds) is sent to Docker only if the user set one; otherwise Docker applies the
+    /// container's own grace period, which the caller passes as `container_grace`. The timeout of the call is the
+    /// grace period that applies plus 30 s.
     pub async fn stop(&self, id: &str, grace: Option<u32>, container_grace: u32) -> Result<(), DockerError> {
-        self.seen(self.client.stop(id, grace, container_grace).await)
+        self.noting_broken_link(self.client.stop(id, grace, container_grace).await)
     }
 
-    /// Restarts a container, with the timings of [`Host::stop`]. Starts one that is stopped: the caller looks first.
+    /// Restarts a container, with the timings of [`Host::stop`]. Docker also starts a container that is stopped, so
+    /// the caller checks its state first.
     pub async fn restart(
         &self,
         id: &str,
         grace: Option<u32>,
         container_grace: u32,
     ) -> Result<(), DockerError> {
-        self.seen(self.client.restart(id, grace, container_grace).await)
+        self.noting_broken_link(self.client.restart(id, grace, container_grace).await)
     }
 
-    /// Freezes a container's processes.
+    /// Pauses a container.
     ///
     /// # Errors
-    /// As Docker refused or failed; `Conflict` where it is paused or not running.
+    /// `Conflict` if the container is paused already or not running; otherwise the error of the call.
     pub async fn pause(&self, id: &str) -> Result<(), DockerError> {
-        self.seen(self.client.pause(id).await)
+        self.noting_broken_link(self.client.pause(id).await)
     }
 
     /// Unpauses a container.
     ///
     /// # Errors
-    /// As Docker refused or failed; `Server` where it is not paused.
+    /// `Server` if the container is not paused; otherwise the error of the call.
     pub async fn unpause(&self, id: &str) -> Result<(), DockerError> {
-        self.seen(self.client.unpause(id).await)
+        self.noting_broken_link(self.client.unpause(id).await)
     }
 
-    /// Whether the Engine still keeps the event of the last start of this container: then its daemon has been up since,
-    /// and did not end it by ending itself.
+    /// Whether the Engine still has the event of this container's last start. If so, the daemon has not restarted
+    /// since, and a later end of the container was not caused by the daemon's own end.
     pub async fn remembers_start(&self, container: &Container) -> Result<bool, DockerError> {
-        self.seen(self.client.remembers_start(container).await)
+        self.noting_broken_link(self.client.remembers_start(container).await)
     }
 
-    /// The last lines a container wrote: at most 5, at most 2 KiB together, control characters escaped.
+    /// The last lines of the container's log: at most 5 lines and 2 KiB in total, control characters escaped.
     ///
     /// # Errors
-    /// As Docker refused or failed; a caller that only decorates a failure ignores it.
+    /// The error of the call; callers that only add the lines to an error message ignore it.
     pub async fn last_lines(&self, id: &str) -> Result<Vec<String>, DockerError> {
         self.client.last_lines(id, 5, 2_048).await
     }
 
-    /// Which of these containers wrote a word in the minutes around `at`, by our clock: one alone, or none. Those whose
-    /// log cannot be read did not.
+    /// The one container among `ids` whose log contains `word` within a minute of `at` (by our clock); `None` if
+    /// there is none or more than one. A log that cannot be read counts as not containing it.
     pub(super) async fn writer(&self, ids: &BTreeSet<String>, word: &str, at: Timestamp) -> Option<String> {
         let at = self.by_engine(at);
-        let looks = ids.iter().map(async |id| {
+        let searches = ids.iter().map(async |id| {
             let wrote = self.client.wrote(id, word, at).await;
             let wrote = wrote.inspect_err(
                 |error| tracing::debug!(container = id, error = %chain(error), "no log to look at"),
             );
             wrote.unwrap_or(false).then_some(id)
         });
-        let wrote: Vec<&String> = futures_util::future::join_all(looks).await.into_iter().flatten().collect();
+        let wrote: Vec<&String> =
+            futures_util::future::join_all(searches).await.into_iter().flatten().collect();
         match wrote.as_slice() {
             [one] => Some((*one).clone()),
             _ => None,
         }
     }
 
-    /// What a container uses, its CPU from two samples a second apart.
+    /// Memory and CPU use of a container, with the CPU from two samples a second apart.
     ///
     /// # Errors
-    /// As Docker refused or failed; it is optional, since a proxy may not let it through.
+    /// The error of the call. The figures are optional, since a proxy may block the call.
     pub async fn usage(&self, id: &str) -> Result<Usage, DockerError> {
         self.client.usage(id, false).await
     }
 
-    /// The same without the CPU of this moment, which takes the Engine a second or two to find; 3 s at most. An Engine
-    /// before Docker 25 takes up to a second for it where it was asked for another one just before. 32 go at once, the
-    /// others when it is their turn.
+    /// As [`Host::usage`], but without the current CPU use, for which the Engine needs a second or two. Takes at most
+    /// 3 s after its turn: at most 32 run at once, and the others wait. An Engine before Docker 25 may need up to a
+    /// second if another container's sample was requested just before.
     ///
     /// # Errors
     /// As [`Host::usage`].
@@ -417,38 +425,37 @@ impl Host {
         self.client.glance(id).await
     }
 
-    /// Whether each call DockNap makes gets through, as method and path with what stands in the way. Changes
-    /// nothing.
+    /// Whether each call that DockNap makes gets through, as method and path with the error. Changes nothing.
     pub async fn check(&self) -> Vec<(&'static str, Result<(), DockerError>)> {
         self.client.check().await
     }
 
-    /// Calls that change a container and have not been answered.
+    /// Number of calls that change a container and are still in progress.
     pub fn calls_in_flight(&self) -> usize {
         self.client.acting()
     }
 
-    /// Requests sent to the Engine since the start.
+    /// Number of requests sent to the Engine since DockNap started.
     pub fn calls_made(&self) -> u64 {
         self.client.wire().sent()
     }
 
-    /// Has the watch loop look at the link where a call found it broken.
-    fn seen<T>(&self, answer: Result<T, DockerError>) -> Result<T, DockerError> {
+    /// Wakes the watch loop to check the connection if the call failed because it is broken.
+    fn noting_broken_link<T>(&self, answer: Result<T, DockerError>) -> Result<T, DockerError> {
         if matches!(answer, Err(DockerError::Unreachable { .. } | DockerError::TimedOut)) {
-            self.broken.store(true, Ordering::Relaxed);
-            self.roused.notify_one();
+            self.link_broken.store(true, Ordering::Relaxed);
+            self.wake_watch.notify_one();
         }
         answer
     }
 
-    /// Fills in why a freshly inspected container may not be touched.
-    fn shielded(&self, mut container: Container) -> Container {
+    /// Sets `protection` of a freshly inspected container.
+    fn with_protection(&self, mut container: Container) -> Container {
         let state = self.state.read();
-        container.protection = state.shield.reason(&container);
+        container.protection = state.protection_rules.reason(&container);
         let known = matches!(state.inventory.itself, SelfDetection::Container(_));
         drop(state);
-        // Before the first list nothing is confirmed; a clue then has to do.
+        // Before the first list is complete, DockNap's own container is not confirmed; hints have to suffice.
         if container.protection.is_none() && !known && self.hints.may_be(&container) {
             container.protection = Some(if self.hints.proves(&container) {
                 Protection::Itself
@@ -462,20 +469,21 @@ impl Host {
         container
     }
 
-    /// Whether a call found the link broken since this was last asked.
-    pub(super) fn was_broken(&self) -> bool {
-        self.broken.swap(false, Ordering::Relaxed)
+    /// Whether a call found the connection broken since the last call of this function. Resets the flag.
+    pub(super) fn take_link_broken(&self) -> bool {
+        self.link_broken.swap(false, Ordering::Relaxed)
     }
 
-    /// Time between two lists: shorter while somebody looks.
+    /// Time between two container lists: shorter while a page is open.
     pub(super) fn list_every(&self) -> Duration {
-        let looked = self.looked.load(Ordering::Relaxed);
+        let last_look = self.last_look.load(Ordering::Relaxed);
         let now = self.clock.monotonic();
-        let looks = looked != u64::MAX && now.saturating_sub(Duration::from_millis(looked)) <= LOOKING;
-        if looks { LIST_WHILE_LOOKING } else { LIST_WHILE_ALONE }
+        let page_open =
+            last_look != u64::MAX && now.saturating_sub(Duration::from_millis(last_look)) <= PAGE_OPEN_FOR;
+        if page_open { LIST_INTERVAL_PAGE_OPEN } else { LIST_INTERVAL_NO_PAGE }
     }
 
-    /// Shows readers a new picture. `link` is given where it changed.
+    /// Publishes a new snapshot, a new state of the connection, or both, and sends the notices.
     pub(super) fn publish(&self, snapshot: Option<Snapshot>, link: Option<Link>) {
         let mut notices = Vec::new();
         {
@@ -489,8 +497,8 @@ impl Host {
             if let Some(snapshot) = snapshot {
                 state.inventory.containers = snapshot.containers;
                 state.inventory.itself = snapshot.itself;
-                // With a lock that came while this picture was made.
-                state.shield = snapshot.shield.with_locks(self.guard().locks);
+                // Locks may have changed while this snapshot was made.
+                state.protection_rules = snapshot.protection_rules.with_locks(self.guard().locks);
                 if snapshot.changed.list {
                     notices.push(Notice::List);
                 }
@@ -502,23 +510,23 @@ impl Host {
             self.generation.send_modify(|generation| *generation += 1);
         }
         for notice in notices {
-            self.tell(notice);
+            self.send_notice(notice);
         }
     }
 
-    /// The daemon is known to have been up since then, by its own clock.
-    pub(super) fn is_up_since(&self, instant: Timestamp) {
+    /// Records that the daemon has been running since `instant` at least, by its own clock.
+    pub(super) fn set_up_since(&self, instant: Timestamp) {
         self.state.write().inventory.up_since = Some(instant);
     }
 
-    /// What the inventory shows is right as of now.
+    /// Records that the inventory is correct as of now.
     pub(super) fn confirm(&self) {
         let now = self.clock.now();
         self.state.write().inventory.seen_at = Some(now);
     }
 
-    pub(super) fn tell(&self, notice: Notice) {
-        // Nobody listening is the ordinary case.
+    pub(super) fn send_notice(&self, notice: Notice) {
+        // An error only means that there are no subscribers, which is usual.
         let _ = self.notices.send(notice);
     }
 }

@@ -1,6 +1,7 @@
-//! The containers of one Engine as last seen, put together for those who read them.
+//! The inventory of one Engine as the watch loop builds it.
 //!
-//! The watch loop alone writes; readers get a finished [`Snapshot`] and never wait for it.
+//! The watch loop alone writes to [`InventoryBuilder`]; readers get a finished [`Snapshot`] and never wait.
+//! [`Pending`] tracks which inspects are in progress.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,27 +10,27 @@ use super::reading::Row;
 use super::self_detection::SelfHints;
 use crate::domain::inventory::{Container, Containers, Guard, Health, ProtectionRules, SelfDetection};
 
-/// What changed between two snapshots, by the keys of pages.
+/// What changed between two snapshots, as keys of stacks and containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Changed {
     pub(super) stacks: BTreeSet<String>,
     pub(super) containers: BTreeSet<String>,
-    /// Some came or went.
+    /// Containers were added or removed.
     pub(super) list: bool,
 }
 
-/// The containers of one Engine, by Docker id.
+/// The containers of one Engine, by Docker id, with the changes since the last snapshot.
 #[derive(Debug)]
 pub(super) struct InventoryBuilder {
     guard: Guard,
     hints: SelfHints,
     containers: HashMap<String, Arc<Container>>,
-    /// Those of which the last inspect failed: what is said of them is old.
-    doubtful: BTreeSet<String>,
+    /// Ids of containers whose last inspect failed, so that their data is out of date.
+    failed_inspects: BTreeSet<String>,
     itself: SelfDetection,
-    shield: ProtectionRules,
+    protection_rules: ProtectionRules,
     /// Ids whose entry changed since the last snapshot.
-    fresh: BTreeSet<String>,
+    changed_ids: BTreeSet<String>,
     changed: Changed,
 }
 
@@ -40,25 +41,27 @@ impl InventoryBuilder {
             guard,
             hints,
             containers: HashMap::new(),
-            doubtful: BTreeSet::new(),
+            failed_inspects: BTreeSet::new(),
             itself,
-            shield: ProtectionRules::default(),
-            fresh: BTreeSet::new(),
+            protection_rules: ProtectionRules::default(),
+            changed_ids: BTreeSet::new(),
             changed: Changed::default(),
         }
     }
 
-    /// The ids that a list shows to be unknown, doubtful, or not as they were; `now` by the Engine's clock.
+    /// The rows of a list whose container is unknown, could not be inspected last time, or differs from the
+    /// inventory. `now` is by the Engine's clock.
     pub(super) fn differing<'a>(&self, rows: &'a [Row], now: jiff::Timestamp) -> Vec<&'a Row> {
         rows.iter()
             .filter(|row| {
-                self.doubtful.contains(&row.id)
+                self.failed_inspects.contains(&row.id)
                     || self.containers.get(&row.id).is_none_or(|known| !row.agrees(known, now))
             })
             .collect()
     }
 
-    /// Drops what the list no longer shows, except what `spare` names: it came up while the list was made.
+    /// Removes containers that the list no longer shows, except the ids in `spare`: events arrived for them while the
+    /// list was made.
     pub(super) fn keep_only(&mut self, rows: &[Row], spare: &BTreeSet<String>) {
         let listed: std::collections::HashSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
         let gone: Vec<String> = self
@@ -72,9 +75,10 @@ impl InventoryBuilder {
         }
     }
 
-    /// Takes in what inspect said `now`, by our clock.
+    /// Stores the result of an inspect. `now` is by our clock and becomes `unhealthy_since` of a container that just
+    /// became unhealthy.
     pub(super) fn put(&mut self, mut container: Container, now: jiff::Timestamp) {
-        self.doubtful.remove(&container.id);
+        self.failed_inspects.remove(&container.id);
         if container.health == Health::Unhealthy
             && let Some(known) = self.containers.get(&container.id)
         {
@@ -84,18 +88,18 @@ impl InventoryBuilder {
         self.insert(container);
     }
 
-    /// Takes in what a row said, because inspect failed: the state it shows, and the rest as known before. The next
-    /// list has it inspected again.
-    pub(super) fn put_doubtful(&mut self, row: &Row, host: &crate::domain::ids::HostId) {
-        self.doubtful.insert(row.id.clone());
+    /// Records that an inspect failed. A known container keeps its data; an unknown one is added with the data of its
+    /// list row. The next list has it inspected again.
+    pub(super) fn inspect_failed_of_row(&mut self, row: &Row, host: &crate::domain::ids::HostId) {
+        self.failed_inspects.insert(row.id.clone());
         if !self.containers.contains_key(&row.id) {
             self.insert(row.to_container(host));
         }
     }
 
-    /// Its last inspect failed: the next list has it inspected again.
-    pub(super) fn doubt(&mut self, id: &str) {
-        self.doubtful.insert(id.to_owned());
+    /// Records that an inspect failed; the next list has the container inspected again.
+    pub(super) fn inspect_failed(&mut self, id: &str) {
+        self.failed_inspects.insert(id.to_owned());
     }
 
     fn insert(&mut self, mut container: Container) {
@@ -105,22 +109,22 @@ impl InventoryBuilder {
                 return;
             }
             let known = Arc::clone(known);
-            self.note(&known);
+            self.mark_changed(&known);
         } else {
             self.changed.list = true;
         }
-        self.note(&container);
-        self.fresh.insert(container.id.clone());
+        self.mark_changed(&container);
+        self.changed_ids.insert(container.id.clone());
         self.containers.insert(container.id.clone(), Arc::new(container));
     }
 
-    /// It is gone.
+    /// Removes a container that no longer exists.
     pub(super) fn remove(&mut self, id: &str) {
-        self.doubtful.remove(id);
+        self.failed_inspects.remove(id);
         if let Some(known) = self.containers.remove(id) {
-            self.note(&known);
+            self.mark_changed(&known);
             self.changed.list = true;
-            self.fresh.insert(id.to_owned());
+            self.changed_ids.insert(id.to_owned());
         }
     }
 
@@ -128,7 +132,7 @@ impl InventoryBuilder {
         self.containers.get(id)
     }
 
-    fn note(&mut self, container: &Container) {
+    fn mark_changed(&mut self, container: &Container) {
         match container.stack() {
             Some(stack) => {
                 self.changed.stacks.insert(crate::domain::target::key(&container.host, stack));
@@ -139,28 +143,28 @@ impl InventoryBuilder {
         }
     }
 
-    /// What changed since the last call, with protections brought up to date; `None` where nothing did.
+    /// A new snapshot with updated protections; `None` if nothing changed since the last call.
     pub(super) fn snapshot(&mut self, guard: Guard) -> Option<Snapshot> {
-        if self.fresh.is_empty() && guard == self.guard {
+        if self.changed_ids.is_empty() && guard == self.guard {
             return None;
         }
         self.guard = guard;
         self.itself = self.find_itself();
-        let shield =
+        let protection_rules =
             ProtectionRules::new(&self.guard, &self.itself, &self.containers.values().map(AsRef::as_ref));
-        let look_at: Vec<String> = if shield == self.shield {
-            self.fresh.iter().cloned().collect()
+        let to_check: Vec<String> = if protection_rules == self.protection_rules {
+            self.changed_ids.iter().cloned().collect()
         } else {
             self.containers.keys().cloned().collect()
         };
-        self.shield = shield;
-        self.fresh.clear();
-        for id in look_at {
+        self.protection_rules = protection_rules;
+        self.changed_ids.clear();
+        for id in to_check {
             let Some(container) = self.containers.get(&id) else { continue };
-            let protection = self.shield.reason(container);
+            let protection = self.protection_rules.reason(container);
             if protection != container.protection {
                 let shielded = Container { protection, ..(**container).clone() };
-                self.note(&shielded);
+                self.mark_changed(&shielded);
                 self.containers.insert(id, Arc::new(shielded));
             }
         }
@@ -169,12 +173,12 @@ impl InventoryBuilder {
         Some(Snapshot {
             containers: Arc::new(containers.into_iter().collect()),
             itself: self.itself.clone(),
-            shield: self.shield.clone(),
+            protection_rules: self.protection_rules.clone(),
             changed: std::mem::take(&mut self.changed),
         })
     }
 
-    /// Which container this process runs in. Once found it stays that one: what comes later is another.
+    /// The container that this process runs in. Once found, the result stays: containers created later cannot be it.
     fn find_itself(&self) -> SelfDetection {
         match &self.itself {
             SelfDetection::Container(id) if self.containers.contains_key(id) => self.itself.clone(),
@@ -182,7 +186,8 @@ impl InventoryBuilder {
         }
     }
 
-    /// The containers whose logs tell which of them this process runs in; empty where that is known.
+    /// The containers that may be DockNap itself and whose logs should be searched for its mark; empty if that is not
+    /// needed.
     pub(super) fn suspects(&self) -> BTreeSet<String> {
         match &self.itself {
             SelfDetection::OneOf(ids) if !self.hints.mark.is_empty() => ids.clone(),
@@ -190,29 +195,29 @@ impl InventoryBuilder {
         }
     }
 
-    /// A log told that this process runs in that container.
+    /// Records that a log proved this container to be the one that this process runs in.
     pub(super) fn recognised(&mut self, id: &str) {
         self.itself = SelfDetection::Container(id.to_owned());
-        self.fresh.insert(id.to_owned());
+        self.changed_ids.insert(id.to_owned());
     }
 }
 
-/// A finished picture for readers.
+/// The finished inventory for readers.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
     pub(super) containers: Arc<Containers>,
     pub(super) itself: SelfDetection,
-    pub(super) shield: ProtectionRules,
+    pub(super) protection_rules: ProtectionRules,
     pub(super) changed: Changed,
 }
 
-/// Which inspects run, and which of them must run again because something happened in between.
+/// The inspects in progress, by id. The value is true if the container changed meanwhile and must be inspected again.
 #[derive(Debug, Default)]
 pub(super) struct Pending(BTreeMap<String, bool>);
 
 impl Pending {
-    /// Asks for an inspect; whether to start one now.
-    pub(super) fn ask(&mut self, id: &str) -> bool {
+    /// Requests an inspect. Returns whether to start it now.
+    pub(super) fn request(&mut self, id: &str) -> bool {
         match self.0.get_mut(id) {
             Some(again) => {
                 *again = true;
@@ -225,9 +230,9 @@ impl Pending {
         }
     }
 
-    /// One is done; whether to start it again.
+    /// Records the end of an inspect. Returns whether to start another for the same id.
     pub(super) fn done(&mut self, id: &str) -> bool {
-        if self.0.remove(id) == Some(true) { self.ask(id) } else { false }
+        if self.0.remove(id) == Some(true) { self.request(id) } else { false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -243,7 +248,7 @@ mod tests {
     use crate::domain::inventory::Protection;
     use crate::domain::inventory::tests::{container, in_stack};
 
-    fn book(hints: SelfHints) -> InventoryBuilder {
+    fn new_builder(hints: SelfHints) -> InventoryBuilder {
         InventoryBuilder::new(Guard::default(), hints)
     }
 
@@ -253,25 +258,25 @@ mod tests {
 
     #[test]
     fn a_snapshot_names_what_changed_and_nothing_else() {
-        let mut book = book(outside());
-        book.put(in_stack("media", "web"), jiff::Timestamp::UNIX_EPOCH);
-        book.put(container("loose"), jiff::Timestamp::UNIX_EPOCH);
-        let first = book.snapshot(Guard::default()).expect("it changed");
+        let mut builder = new_builder(outside());
+        builder.put(in_stack("media", "web"), jiff::Timestamp::UNIX_EPOCH);
+        builder.put(container("loose"), jiff::Timestamp::UNIX_EPOCH);
+        let first = builder.snapshot(Guard::default()).expect("it changed");
         assert_eq!((first.changed.stacks.len(), first.changed.containers.len()), (1, 1));
         assert_eq!(
             first.containers.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(),
             ["loose", "media-web-1"]
         );
         assert!(first.changed.list);
-        book.put(container("loose"), jiff::Timestamp::UNIX_EPOCH);
-        assert!(book.snapshot(Guard::default()).is_none(), "the same again is no change");
-        book.put(
+        builder.put(container("loose"), jiff::Timestamp::UNIX_EPOCH);
+        assert!(builder.snapshot(Guard::default()).is_none(), "the same again is no change");
+        builder.put(
             Container { status: "Up 2 hours".to_owned(), ..container("loose") },
             jiff::Timestamp::UNIX_EPOCH,
         );
-        assert!(!book.snapshot(Guard::default()).expect("it changed").changed.list, "none came or went");
-        book.remove(&container("loose").id);
-        let third = book.snapshot(Guard::default()).expect("it changed");
+        assert!(!builder.snapshot(Guard::default()).expect("it changed").changed.list, "none came or went");
+        builder.remove(&container("loose").id);
+        let third = builder.snapshot(Guard::default()).expect("it changed");
         assert_eq!(third.changed.containers, BTreeSet::from([container("loose").key()]));
         assert!(third.changed.stacks.is_empty() && third.changed.list);
     }
@@ -285,47 +290,47 @@ mod tests {
             mark: "word".to_owned(),
             ..SelfHints::default()
         };
-        let mut book = book(hints);
-        book.put(container("other"), jiff::Timestamp::UNIX_EPOCH);
-        assert_eq!(book.snapshot(Guard::default()).expect("it changed").itself, SelfDetection::Unknown);
-        book.put(me.clone(), jiff::Timestamp::UNIX_EPOCH);
-        let snapshot = book.snapshot(Guard::default()).expect("it changed");
+        let mut builder = new_builder(hints);
+        builder.put(container("other"), jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(builder.snapshot(Guard::default()).expect("it changed").itself, SelfDetection::Unknown);
+        builder.put(me.clone(), jiff::Timestamp::UNIX_EPOCH);
+        let snapshot = builder.snapshot(Guard::default()).expect("it changed");
         assert_eq!(snapshot.itself, SelfDetection::Container(me.id.clone()));
         let shown = snapshot.containers.iter().find(|one| one.name == "docknap").expect("it is there");
         assert_eq!(shown.protection, Some(Protection::Itself));
-        book.put(
+        builder.put(
             Container { network_mode: format!("container:{}", me.id), ..container("late") },
             jiff::Timestamp::UNIX_EPOCH,
         );
-        let later = book.snapshot(Guard::default()).expect("it changed");
+        let later = builder.snapshot(Guard::default()).expect("it changed");
         assert_eq!(later.itself, SelfDetection::Container(me.id), "what comes later is another");
-        assert!(book.suspects().is_empty());
+        assert!(builder.suspects().is_empty());
     }
 
     #[test]
-    fn a_log_tells_which_of_those_that_share_a_network() {
+    fn a_log_identifies_itself_among_containers_that_share_a_network() {
         let vpn = container("vpn");
         let me = Container { network_mode: format!("container:{}", vpn.id), ..container("docknap") };
         let mark = "word".to_owned();
         let hints = SelfHints { named: vec![vpn.id.clone()], contained: true, mark, ..SelfHints::default() };
-        let mut book = book(hints);
-        book.put(vpn.clone(), jiff::Timestamp::UNIX_EPOCH);
-        book.put(me.clone(), jiff::Timestamp::UNIX_EPOCH);
-        book.put(container("other"), jiff::Timestamp::UNIX_EPOCH);
+        let mut builder = new_builder(hints);
+        builder.put(vpn.clone(), jiff::Timestamp::UNIX_EPOCH);
+        builder.put(me.clone(), jiff::Timestamp::UNIX_EPOCH);
+        builder.put(container("other"), jiff::Timestamp::UNIX_EPOCH);
         let protections = |snapshot: Snapshot| {
-            let told = snapshot.containers.iter().map(|one| (one.name.clone(), one.protection.clone()));
-            told.collect::<BTreeMap<_, _>>()
+            let pairs = snapshot.containers.iter().map(|one| (one.name.clone(), one.protection.clone()));
+            pairs.collect::<BTreeMap<_, _>>()
         };
-        let unsure = protections(book.snapshot(Guard::default()).expect("it changed"));
+        let unsure = protections(builder.snapshot(Guard::default()).expect("it changed"));
         let sentence = "it may be DockNap itself: not sure which of these I am: docknap, vpn";
         let may_be = Some(Protection::MaybeItself(sentence.to_owned()));
         assert_eq!((&unsure["docknap"], &unsure["vpn"], &unsure["other"]), (&may_be, &may_be, &None));
-        assert_eq!(book.suspects(), BTreeSet::from([me.id.clone(), vpn.id]));
-        book.recognised(&me.id);
-        let sure = protections(book.snapshot(Guard::default()).expect("it changed"));
+        assert_eq!(builder.suspects(), BTreeSet::from([me.id.clone(), vpn.id]));
+        builder.recognised(&me.id);
+        let sure = protections(builder.snapshot(Guard::default()).expect("it changed"));
         assert_eq!(sure["docknap"], Some(Protection::Itself));
         assert_eq!(sure["vpn"], Some(Protection::Parent("DockNap uses its network".to_owned())));
-        assert!(book.suspects().is_empty());
+        assert!(builder.suspects().is_empty());
     }
 
     #[test]
@@ -333,22 +338,22 @@ mod tests {
         let answer = format!(r#"{{"Id":"{}","Names":["/web"]}}"#, "a".repeat(64));
         let listed = answers::read(answer.as_bytes()).expect("a row");
         let row = Row::read(listed).expect("it has an id");
-        let mut book = book(outside());
-        book.put_doubtful(&row, &HostId::local());
-        assert_eq!(book.snapshot(Guard::default()).expect("it changed").containers[0].name, "web");
+        let mut builder = new_builder(outside());
+        builder.inspect_failed_of_row(&row, &HostId::local());
+        assert_eq!(builder.snapshot(Guard::default()).expect("it changed").containers[0].name, "web");
         let rows = [row];
-        assert_eq!(book.differing(&rows, jiff::Timestamp::UNIX_EPOCH).len(), 1, "it is inspected again");
-        book.keep_only(&[], &BTreeSet::from(["a".repeat(64)]));
-        assert!(book.get(&"a".repeat(64)).is_some());
-        book.keep_only(&[], &BTreeSet::new());
-        assert!(book.get(&"a".repeat(64)).is_none());
+        assert_eq!(builder.differing(&rows, jiff::Timestamp::UNIX_EPOCH).len(), 1, "it is inspected again");
+        builder.keep_only(&[], &BTreeSet::from(["a".repeat(64)]));
+        assert!(builder.get(&"a".repeat(64)).is_some());
+        builder.keep_only(&[], &BTreeSet::new());
+        assert!(builder.get(&"a".repeat(64)).is_none());
     }
 
     #[test]
     fn an_event_during_an_inspect_asks_for_another() {
         let mut pending = Pending::default();
-        assert!(pending.ask("a"));
-        assert!(!pending.ask("a"));
+        assert!(pending.request("a"));
+        assert!(!pending.request("a"));
         assert!(pending.done("a"), "again");
         assert!(!pending.done("a"));
         assert!(pending.is_empty());

@@ -1,8 +1,8 @@
 //! The only module that calls Docker.
 //!
-//! It makes the calls listed in [`client::CALLS`] and no other, each under a timeout; everything it hands out is a
-//! domain value. [`Hosts`] holds the Engines, [`Host`] one of them: its link, its inventory (kept current by events)
-//! and the calls of a run.
+//! It makes only the calls listed in [`client::CALLS`], each with a timeout, and returns only domain values.
+//! [`Hosts`] holds all Engines; a [`Host`] is one Engine with its connection, its inventory (kept current by events)
+//! and its API calls.
 
 use std::time::Duration;
 
@@ -27,23 +27,24 @@ mod words;
 pub use endpoint::Endpoint;
 pub use hosts::{ContainerEvent, Host, Hosts, Notice, Settings};
 
-/// What a container uses, by one look. Of one that does not run nothing is known.
+/// Memory and CPU use of a container at one instant. All fields are `None` for a container that is not running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// When that was, by the Engine's clock.
+    /// Instant of the sample, by the Engine's clock.
     pub read_at: Option<Timestamp>,
     /// Memory in bytes, as `docker stats` counts it.
     pub memory: Option<u64>,
-    /// CPU time since it came up.
+    /// CPU time used since the container started.
     pub cpu_total: Option<Duration>,
-    /// Two readings of its CPU counters, where two were taken.
+    /// Two readings of the CPU counters, if two were taken.
     pub cpu: Option<CpuSample>,
 }
 
 impl Usage {
-    /// What is remembered of it with a nap, of a container that came up at `started_at` by the Engine's clock.
+    /// The figures stored with a nap, for a container that started at `started_at` (by the Engine's clock).
     ///
-    /// CPU is an average since then: what it does in its last second says little about what it would have done.
+    /// CPU is the average since the start: the use in the last second says little about what putting it to sleep
+    /// saves.
     pub fn sample(&self, started_at: Option<Timestamp>) -> Sample {
         let up = started_at
             .zip(self.read_at)
@@ -57,65 +58,66 @@ impl Usage {
     }
 }
 
-/// Why a call did not do what it should. Texts are for a person: they say what to do.
+/// Why an API call failed. The texts are shown to users and say what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DockerError {
-    /// No answer from the Engine: it is away, not permitted, or not what it should be.
+    /// No response from the Engine: it is not running, access is denied, or the address is not an Engine.
     #[error("{reason}")]
     Unreachable {
-        /// What went wrong and what to do.
+        /// What is wrong and what to do.
         reason: String,
     },
-    /// No answer in time. The Engine may still be at it: look, never assume.
+    /// The call timed out. The Engine may still complete it, so the caller must inspect the container instead of
+    /// assuming a result.
     #[error("Docker did not answer in time")]
     TimedOut,
-    /// Something is not there (404): the container, or what it needs, such as its network. Look which.
+    /// Not found (404): the container or something it needs, such as its network. The caller must find out which.
     #[error("Docker refused: {message}")]
     NotFound {
-        /// Docker's words.
+        /// Docker's message.
         message: String,
     },
-    /// Not in this state (409), such as a start of a paused container.
+    /// Not possible in the container's state (409), such as a start of a paused container.
     #[error("Docker refused: {message}")]
     Conflict {
-        /// Docker's words.
+        /// Docker's message.
         message: String,
     },
-    /// The Engine failed (5xx), which includes an unpause of a container that is not paused.
+    /// The Engine failed (5xx); also the response to an unpause of a container that is not paused.
     #[error("Docker failed: {message}")]
     Server {
         status: u16,
-        /// Docker's words.
+        /// Docker's message.
         message: String,
     },
-    /// A socket proxy in front of the Engine does not let the call through (403).
+    /// A socket proxy in front of the Engine blocks the call (403 or 405).
     #[error("not allowed by the proxy: {call}")]
     ProxyRefused {
         /// Method and path, such as `POST /containers/x/stop`.
         call: String,
     },
-    /// The Engine does not speak a version that DockNap speaks.
+    /// The Engine supports no API version that DockNap supports.
     #[error("{message}")]
     Version {
-        /// Which versions, and what to do.
+        /// The versions and what to do.
         message: String,
     },
     /// Any other refusal (4xx).
     #[error("Docker refused ({status}): {message}")]
     Refused {
         status: u16,
-        /// Docker's words.
+        /// Docker's message.
         message: String,
     },
 }
 
 impl DockerError {
-    /// What Docker would say of a text that can be no container's name.
+    /// The error for a text that cannot be a container's name: the same as Docker returns for an unknown one.
     pub(crate) fn no_such(name: &str) -> Self {
         Self::NotFound { message: format!("No such container: {}", words::shorten(name)) }
     }
 
-    /// Whether Docker's words name a container by this id.
+    /// Whether Docker's message contains this container id.
     pub fn names(&self, id: &str) -> bool {
         match self {
             Self::NotFound { message }
@@ -128,8 +130,8 @@ impl DockerError {
         }
     }
 
-    /// Whether the same call may succeed a little later: no answer, a timeout, 502 and 503 (semantics §4). A 500 is
-    /// not: the caller looks at the container and decides.
+    /// Whether the same call may succeed a little later: unreachable, timeout, 502, 503 and 504 (semantics §4). A 500
+    /// is not retryable: the caller inspects the container and decides.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::TimedOut => true,

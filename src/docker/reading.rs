@@ -1,4 +1,4 @@
-//! Reads what the Engine says about a container: the short row of the list and the long answer of inspect.
+//! Converts API responses to domain values: rows of the container list, inspect responses and usage samples.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::domain::ids::HostId;
 use crate::domain::inventory::{self, Check, Container, ContainerState, Health, Kind, RestartPolicy};
 use crate::domain::target::ContainerIdentity;
 
-/// What the list says about a container: enough to tell whether the inventory still has it right.
+/// A row of the container list: enough data to decide whether the inventory is still correct.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
     pub(super) id: String,
@@ -22,7 +22,7 @@ pub(super) struct Row {
     state: ContainerState,
     health: Health,
     exit_code: Option<i64>,
-    /// How long ago the process started or ended; Docker rounds, so it is a range.
+    /// How long ago the process started or ended. A range, because Docker rounds the value.
     age: Option<(Duration, Duration)>,
     created_at: Option<Timestamp>,
     network_mode: Option<String>,
@@ -30,11 +30,11 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Reads a row; `None` where it has no id.
+    /// Converts a row; `None` if it has no id.
     pub(super) fn read(row: Listed) -> Option<Self> {
         let id = row.id?;
         let status = row.status.unwrap_or_default();
-        let state = state_called(row.state.as_deref(), status.starts_with("Up "));
+        let state = state_of_name(row.state.as_deref(), status.starts_with("Up "));
         let health = match state {
             ContainerState::Running if status.ends_with("(healthy)") => Health::Healthy,
             ContainerState::Running if status.ends_with("(unhealthy)") => Health::Unhealthy,
@@ -60,8 +60,8 @@ impl Row {
         })
     }
 
-    /// Whether the container is still as it was inspected. `now` is the Engine's clock: a container that ended and
-    /// came back between two looks shows only in its age.
+    /// Whether the row matches the container as last inspected. `now` is by the Engine's clock: if a container ended
+    /// and started again since, only its age shows it.
     pub(super) fn agrees(&self, known: &Container, now: Timestamp) -> bool {
         let ended = matches!(known.state, ContainerState::Exited | ContainerState::Dead);
         let since = match known.state {
@@ -78,7 +78,6 @@ impl Row {
             && self.age.is_none_or(|age| since.is_none_or(|since| plausible(age, since, now)))
     }
 
-    /// Whom it is a replica of.
     pub(super) fn identity(&self) -> ContainerIdentity {
         inventory::identity(&self.name, &self.labels)
     }
@@ -91,12 +90,12 @@ impl Row {
         self.state
     }
 
-    /// Neither a one-off, a hook nor a swarm task.
+    /// Whether the container is neither a one-off, a hook nor a swarm task.
     pub(super) fn is_ordinary(&self) -> bool {
         inventory::kind(&self.labels) == Kind::Ordinary
     }
 
-    /// The little the row says, for a container that cannot be inspected just now.
+    /// A container with only the data of the row, for the case that it cannot be inspected.
     pub(super) fn to_container(&self, host: &HostId) -> Container {
         Container {
             host: host.clone(),
@@ -116,7 +115,8 @@ impl Row {
             created_at: self.created_at,
             started_at: None,
             finished_at: None,
-            // Not known: the one that claims least, neither a completed one-shot nor one that comes back.
+            // Unknown. This policy implies the least: neither a completed one-shot container nor one that Docker
+            // always restarts.
             restart_policy: RestartPolicy::UnlessStopped,
             auto_remove: false,
             has_healthcheck: self.health != Health::None,
@@ -131,12 +131,12 @@ impl Row {
     }
 }
 
-/// Health checks that are read.
+/// Number of health checks that are read.
 const CHECKS: usize = 5;
-/// Bytes of what one check printed that are read.
+/// Bytes of one check's output that are read.
 const CHECK_OUTPUT: usize = 2048;
 
-/// The last health checks in the answer of inspect, oldest first.
+/// The last health checks in an inspect response, oldest first.
 pub(super) fn checks(answer: Inspected) -> Vec<Check> {
     let log = answer.state.and_then(|state| state.health).and_then(|health| health.log).unwrap_or_default();
     let skip = log.len().saturating_sub(CHECKS);
@@ -152,7 +152,7 @@ pub(super) fn checks(answer: Inspected) -> Vec<Check> {
     read.collect()
 }
 
-/// Reads the answer of inspect; `None` where it has no id.
+/// Converts an inspect response; `None` if it has no id.
 pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
     let id = answer.id?;
     let state = answer.state.unwrap_or_default();
@@ -160,8 +160,8 @@ pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
     let host_config = answer.host_config.unwrap_or_default();
     let name = plain_name(answer.name.into_iter().collect(), &id);
     let labels = config.labels.unwrap_or_default();
-    let word = state_called(state.status.as_deref(), state.running.unwrap_or(false));
-    let checked = health_called(state.health.and_then(|health| health.status).as_deref());
+    let word = state_of_name(state.status.as_deref(), state.running.unwrap_or(false));
+    let checked = health_of_name(state.health.and_then(|health| health.status).as_deref());
     let health_patience = config.healthcheck.as_ref().map_or(inventory::patience::USUAL, |check| {
         inventory::patience::seconds(check.start_period, check.interval, check.retries, check.timeout)
     });
@@ -173,11 +173,11 @@ pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
     let health = if word == ContainerState::Running { checked } else { Health::None };
     let ended = match word {
         ContainerState::Exited | ContainerState::Dead | ContainerState::Restarting => true,
-        // A start that failed leaves the container as created, with the code of the failure.
+        // After a failed start the container stays in the state `created`, with the exit code of the failure.
         ContainerState::Created => state.exit_code.is_some_and(|code| code != 0),
         _ => false,
     };
-    // Of a state that is not known nobody can say whether its code is one that counts.
+    // In an unknown state the exit code may not be meaningful, so it is dropped.
     let known =
         matches!(state.status.as_deref(), None | Some("" | "created" | "exited" | "dead" | "restarting"));
     let exit_code = state.exit_code.filter(|_| ended && known);
@@ -232,11 +232,12 @@ pub(super) fn container(host: &HostId, answer: Inspected) -> Option<Container> {
     })
 }
 
-/// What a container uses, by one sample.
+/// Converts a usage sample.
 pub(super) fn usage(mut answer: Sampled) -> Usage {
     let memory = answer.memory_stats.take().and_then(|memory| {
         let kept = memory.stats.unwrap_or_default();
-        // What `docker stats` leaves out too: file pages the kernel gives up at once. By cgroup version 2, then 1.
+        // `docker stats` also subtracts these file pages, which the kernel frees on demand. The first field is of
+        // cgroup version 2, the second of version 1.
         let cached = kept.inactive_file.or(kept.total_inactive_file);
         Some(memory.usage?.saturating_sub(cached.unwrap_or(0)))
     });
@@ -249,11 +250,12 @@ pub(super) fn usage(mut answer: Sampled) -> Usage {
     }
 }
 
-/// Two readings of a container's CPU counters; `None` where the Engine had only one, as of a container that is down.
+/// Two readings of a container's CPU counters; `None` if the Engine returned only one, as for a container that is not
+/// running.
 fn cpu(answer: Sampled) -> Option<CpuSample> {
     let (now, before) = (answer.cpu_stats?, answer.precpu_stats?);
     let used = |stats: &CpuStats| stats.cpu_usage.as_ref()?.total_usage;
-    // Older Engines name the cores one by one only.
+    // Older Engines report no core count, only one counter per core.
     let one_by_one = now.cpu_usage.as_ref().and_then(|usage| usage.percpu_usage.as_ref()).map(Vec::len);
     let cores = now.online_cpus.filter(|cores| *cores > 0);
     Some(CpuSample {
@@ -263,11 +265,11 @@ fn cpu(answer: Sampled) -> Option<CpuSample> {
     })
 }
 
-/// The state that a word means; of one that says nothing known, what can be told from whether its process runs.
-fn state_called(word: Option<&str>, runs: bool) -> ContainerState {
+/// The state for Docker's name of it. For an unknown name it depends on whether the process runs.
+fn state_of_name(word: Option<&str>, runs: bool) -> ContainerState {
     match word {
         Some("created") => ContainerState::Created,
-        // podman's word for the grace: the process still runs.
+        // podman's state during the grace period: the process still runs.
         Some("running" | "stopping") => ContainerState::Running,
         Some("paused") => ContainerState::Paused,
         Some("restarting") => ContainerState::Restarting,
@@ -278,8 +280,8 @@ fn state_called(word: Option<&str>, runs: bool) -> ContainerState {
     }
 }
 
-/// What a word says of the checks of a container that runs; nothing where there are none.
-fn health_called(word: Option<&str>) -> Health {
+/// The health for Docker's name of it; `None` for a container without health checks.
+fn health_of_name(word: Option<&str>) -> Health {
     match word {
         Some("healthy") => Health::Healthy,
         Some("unhealthy") => Health::Unhealthy,
@@ -288,8 +290,8 @@ fn health_called(word: Option<&str>) -> Health {
     }
 }
 
-/// The name without its slash. Legacy links add names with a second slash; a container that is being removed may have
-/// none.
+/// The container's name without its leading slash. Legacy links add names that contain a second slash; a container
+/// that is being removed may have no name, and then the short id is used.
 fn plain_name(names: Vec<String>, id: &str) -> String {
     names
         .into_iter()
@@ -298,7 +300,7 @@ fn plain_name(names: Vec<String>, id: &str) -> String {
         .unwrap_or_else(|| id.chars().take(12).collect())
 }
 
-/// Names and addresses by which others on a network reach a container.
+/// Names and addresses by which other containers on a network reach this one.
 fn names_on(name: &str, settings: Endpoint) -> Vec<String> {
     let mut names = BTreeSet::from_iter([name.to_owned()]);
     names.extend(settings.aliases.unwrap_or_default());
@@ -309,18 +311,18 @@ fn names_on(name: &str, settings: Endpoint) -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// An instant; Docker writes the year 1 for "never".
+/// Parses a timestamp; `None` for Docker's "never", which is the year 1.
 fn instant(text: &str) -> Option<Timestamp> {
     text.parse::<Timestamp>().ok().filter(|at| *at > Timestamp::UNIX_EPOCH)
 }
 
-/// The code in `Exited (137) 2 hours ago`.
+/// The exit code in a status text such as `Exited (137) 2 hours ago`.
 fn exit_code_in(status: &str) -> Option<i64> {
     let rest = status.strip_prefix("Exited (").or_else(|| status.strip_prefix("Restarting ("))?;
     rest.split_once(')')?.0.parse().ok()
 }
 
-/// The shortest and longest time that Docker's words for one can mean; `None` where there are none.
+/// The shortest and longest duration that a status text such as `Up 3 hours` can mean; `None` if it contains none.
 fn age_in(status: &str) -> Option<(Duration, Duration)> {
     let words = match status.strip_prefix("Up ") {
         Some(rest) => rest.split(" (").next().unwrap_or(rest),
@@ -345,13 +347,14 @@ fn age_in(status: &str) -> Option<(Duration, Duration)> {
         "year" => 365 * 86_400,
         _ => return None,
     };
-    // Docker cuts or rounds, depending on its version: one unit to either side covers both.
+    // Docker truncates or rounds, depending on its version; one unit to either side covers both.
     let low = number.saturating_sub(1).saturating_mul(unit);
     let high = number.saturating_add(2).saturating_mul(unit);
     Some((Duration::from_secs(low), Duration::from_secs(high)))
 }
 
-/// Whether what began at `since` may have that age. The Engine's clock is known to a second or two.
+/// Whether a duration since `since` lies in the range. Allows three seconds of error, because the offset of the
+/// Engine's clock is only known to a second or two.
 fn plausible((low, high): (Duration, Duration), since: Timestamp, now: Timestamp) -> bool {
     let slack = 3;
     let age = now.duration_since(since).as_secs();
@@ -412,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_says_the_same_needs_no_inspect() {
+    fn a_row_that_matches_needs_no_inspect() {
         let known = inspected("running", 1_000, 5, 0);
         let same = row("running", "Up 3 hours (healthy)");
         assert!(same.agrees(&known, at(1_000 + 3 * 3_600 + 60)));
@@ -421,14 +424,14 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_says_something_else_does() {
+    fn a_row_that_differs_needs_an_inspect() {
         let known = inspected("running", 1_000, 5, 0);
         let now = at(1_000 + 3 * 3_600 + 60);
         for (state, status) in [
             ("running", "Up 3 hours (unhealthy)"),
             ("paused", "Up 3 hours (Paused)"),
             ("exited", "Exited (0) 3 hours ago"),
-            // It ended and came back while nobody listened.
+            // The container ended and started again while DockNap was not connected.
             ("running", "Up 5 minutes (healthy)"),
         ] {
             assert!(!row(state, status).agrees(&known, now), "{status}");
@@ -439,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_cover_what_docker_may_mean() {
+    fn age_ranges_cover_both_ways_of_rounding() {
         let seconds = |status: &str| age_in(status).map(|(low, high)| (low.as_secs(), high.as_secs()));
         assert_eq!(seconds("Up Less than a second"), Some((0, 2)));
         assert_eq!(seconds("Up About a minute (healthy)"), Some((0, 180)));
@@ -454,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn names_skip_links_and_survive_their_absence() {
+    fn the_name_is_never_a_link_and_falls_back_to_the_short_id() {
         assert_eq!(row("running", "").name, "web");
         assert_eq!(plain_name(Vec::new(), &"b".repeat(64)), "bbbbbbbbbbbb");
     }

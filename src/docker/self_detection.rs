@@ -1,10 +1,10 @@
-//! Which container this process runs in.
+//! Detects the container that this process runs in.
 //!
-//! Docker writes it nowhere on purpose. What can be read is of two kinds (semantics §6, rulings 76). Some is this
-//! container's alone: its control group, where that can be seen, and the directory that takes what is written to `/`.
-//! The rest, the files Docker mounts for names and the host name, is shared with every container that uses the same
-//! network: it names one of them, and proves nothing. Reading yields [`SelfHints`]; only what an Engine knows makes one of
-//! them true.
+//! Docker offers no official way to find it. Two kinds of hints can be read (semantics §6, rulings 76). Some belong
+//! to this container alone: its control group, where it is visible, and the directory of its writable layer. Others,
+//! namely the files Docker mounts for names and the host name, are shared by all containers that use the same
+//! network, so they prove nothing. [`SelfHints`] holds what was read; `SelfHints::recognise` compares it with the
+//! containers of an Engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,25 +14,26 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::inventory::{Container, SelfDetection};
 
-/// What this process can tell about the container it runs in.
+/// Hints about the container that this process runs in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SelfHints {
-    /// Docker ids of control groups it is in: its own.
+    /// Docker ids in the process's control groups: its own id.
     pub own: Vec<String>,
-    /// What its root directory is made of, by words of the kernel that no other container's has.
+    /// Storage of its root directory as the kernel lists it; no other container has the same.
     pub layers: Vec<String>,
-    /// Docker ids whose name files it has: its own, or that of a container whose network it shares.
+    /// Docker ids in the mount sources of its name files (`/etc/hosts` and so on): its own id, or that of a container
+    /// whose network it shares.
     pub named: Vec<String>,
-    /// A host name that may be the beginning of a Docker id. Asked only where no name file says anything.
+    /// A host name that may be the beginning of a Docker id. Used only if the name files contain no known id.
     pub hostname: Option<String>,
-    /// It runs in some container.
+    /// Whether the process runs in a container at all.
     pub contained: bool,
-    /// A word nobody else knows, to be looked for in logs once it was logged. Empty = it is not looked for.
+    /// A random text that DockNap logs and then looks for in containers' logs. Empty = logs are not searched.
     pub mark: String,
 }
 
 impl SelfHints {
-    /// Reads what the machine shows this process.
+    /// Reads the hints from the system.
     pub fn read() -> Self {
         let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let hints = Self::parse(
@@ -42,13 +43,13 @@ impl SelfHints {
             Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists(),
         );
         let mut word = [0; 18];
-        // Without random numbers nothing else works either; here it only means that logs are not looked at.
-        let drawn = getrandom::fill(&mut word).is_ok() && hints.contained;
-        Self { mark: if drawn { URL_SAFE_NO_PAD.encode(word) } else { String::new() }, ..hints }
+        // A failure only disables the search in logs. (Without random numbers most of DockNap fails anyway.)
+        let has_mark = getrandom::fill(&mut word).is_ok() && hints.contained;
+        Self { mark: if has_mark { URL_SAFE_NO_PAD.encode(word) } else { String::new() }, ..hints }
     }
 
-    /// What the files say: `/proc/self/mountinfo`, `/proc/self/cgroup`, `HOSTNAME`, and whether one of the marks
-    /// that container engines leave in the root directory is there.
+    /// Extracts hints from the contents of `/proc/self/mountinfo`, `/proc/self/cgroup` and `HOSTNAME`. `marked` says
+    /// whether one of the files exists that container engines create in the root directory.
     pub fn parse(mountinfo: &str, cgroup: &str, hostname: Option<&str>, marked: bool) -> Self {
         let ids = |found: &mut dyn Iterator<Item = &str>| {
             let mut ids: Vec<String> = Vec::new();
@@ -62,12 +63,12 @@ impl SelfHints {
         let own = ids(&mut cgroup.lines().filter_map(id_of_cgroup));
         let named = ids(&mut mountinfo.lines().filter_map(id_of_mount));
         let contained = marked || !own.is_empty() || !named.is_empty();
-        // Outside a container a host name of twelve hex digits is a coincidence.
+        // Outside a container a host name of twelve hex digits is not a Docker id.
         let hostname = hostname.filter(|name| contained && is_short_id(name)).map(str::to_ascii_lowercase);
         Self { own, layers: layers(mountinfo), named, hostname, contained, mark: String::new() }
     }
 
-    /// Which of all containers of an Engine it is.
+    /// Finds the own container among all containers of an Engine.
     pub(super) fn recognise<'a>(
         &self,
         containers: &(impl Iterator<Item = &'a Container> + Clone),
@@ -82,32 +83,32 @@ impl SelfHints {
         let suspects = self.suspects(containers);
         match (suspects.len(), suspects.keys().next()) {
             (0, _) | (_, None) => SelfDetection::Unknown,
-            // Nobody shares its network, so what is shared is its own.
+            // No other container shares the network, so the shared hints belong to this one.
             (1, Some(id)) => SelfDetection::Container((*id).to_owned()),
             _ => SelfDetection::OneOf(BTreeSet::from_iter(suspects.into_keys().map(ToOwned::to_owned))),
         }
     }
 
-    /// Whether a container has what this process alone has.
+    /// Whether a hint that belongs to one container alone matches this container.
     pub(super) fn proves(&self, container: &Container) -> bool {
         let under = |path: &str, end: &str| {
             path == end || path.strip_suffix(end).is_some_and(|rest| rest.ends_with('/'))
         };
         self.own.contains(&container.id)
             || container.layer.as_deref().is_some_and(|layer| {
-                // Docker mounts by shortened paths where the full ones would be too long.
+                // Docker mounts with shortened paths where the full ones are too long.
                 self.layers.iter().any(|seen| under(layer, seen) || under(seen, layer))
             })
     }
 
-    /// Whether a container is one of those it may be, as far as can be told without the others.
+    /// Whether a container may be the own one, judged without knowing the other containers.
     pub(super) fn may_be(&self, container: &Container) -> bool {
         let named = self.named.iter().chain(&self.hostname);
         self.proves(container) || is_one_of(container, named)
     }
 
-    /// The containers it may be, by id: those that are named, and all that share a network with one of these. Also
-    /// those that share the network of one that is gone, as after its re-creation.
+    /// The containers that may be the own one, by id: those that the shared hints name and all that share a network
+    /// with one of these, also if the network's owner no longer exists because it was re-created.
     fn suspects<'a>(
         &self,
         containers: &(impl Iterator<Item = &'a Container> + Clone),
@@ -136,15 +137,16 @@ impl SelfHints {
     }
 }
 
-/// Whether one of these ids is a container's, or that of the one whose network it shares.
+/// Whether one of these ids (or beginnings of ids) is the container's, or that of the container whose network it
+/// shares.
 fn is_one_of<'a>(container: &Container, mut ids: impl Iterator<Item = &'a String>) -> bool {
     ids.any(|id| {
         container.id.starts_with(id) || container.network_of().is_some_and(|parent| parent.starts_with(id))
     })
 }
 
-/// What the mount at `/` is made of: the directory that takes the changes, the device or data set, and the directory of
-/// the file system, whichever it has.
+/// The storage of the mount at `/`: the directory of the writable layer, the device or data set, and the directory
+/// within the file system, where present.
 fn layers(mountinfo: &str) -> Vec<String> {
     let root = mountinfo.lines().rev().find(|line| line.split(' ').nth(4) == Some("/"));
     let Some((mount, source)) = root.and_then(|line| line.split_once(" - ")) else { return Vec::new() };
@@ -155,15 +157,15 @@ fn layers(mountinfo: &str) -> Vec<String> {
         .next()
         .and_then(|options| options.split(',').find_map(|option| option.strip_prefix("upperdir=")));
     let parts = [upper, device, directory].into_iter().flatten();
-    // A word without a slash, such as `overlay`, is the name of a kind.
+    // A value without a slash, such as `overlay`, is only a type of file system.
     parts
         .filter(|part| part.trim_start_matches('/').contains('/'))
         .map(|part| part.replace("\\040", " "))
         .collect()
 }
 
-/// The id in the source of `/etc/hostname`, `/etc/hosts` or `/etc/resolv.conf`. Mounts elsewhere do not count: on the
-/// machine itself other containers' mounts are listed too.
+/// The id in the mount source of `/etc/hostname`, `/etc/hosts` or `/etc/resolv.conf`. Other mount points are ignored:
+/// outside a container the list includes the mounts of all containers.
 fn id_of_mount(line: &str) -> Option<&str> {
     let mut fields = line.split(' ');
     let root = fields.nth(3)?;
@@ -205,7 +207,7 @@ mod tests {
         format!("812 797 8:1 {root} {point} rw,relatime - ext4 /dev/sda1 rw\n")
     }
 
-    /// Name files of one container, and a root directory.
+    /// Mounts of one container's name files and its root directory.
     fn mounts(id: &str, upper: &str) -> String {
         [
             format!("1 2 0:9 / / ro - overlay overlay rw,lowerdir=/l/A:/l/B,upperdir={upper},workdir=/w\n"),
@@ -215,8 +217,8 @@ mod tests {
         .concat()
     }
 
-    /// A container of that id, using the network of another one.
-    fn of(id: &str, name: &str, network_of: &str) -> Container {
+    /// A container with this id; it uses the network of `network_of` if that is not empty.
+    fn network_user(id: &str, name: &str, network_of: &str) -> Container {
         let mut made = container(name);
         id.clone_into(&mut made.id);
         if !network_of.is_empty() {
@@ -229,7 +231,7 @@ mod tests {
         hints.recognise(&containers.iter())
     }
 
-    fn sure(id: &str) -> SelfDetection {
+    fn certain(id: &str) -> SelfDetection {
         SelfDetection::Container(id.to_owned())
     }
 
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn another_containers_mounts_are_no_clue() {
+    fn another_containers_mounts_are_no_hint() {
         let mountinfo = [
             mount(&format!("/docker/containers/{OTHER}/mounts/shm"), "/var/lib/docker/x/shm"),
             mount(&format!("/docker/containers/{OTHER}/hostname"), "/backup/hostname"),
@@ -266,11 +268,11 @@ mod tests {
         .concat();
         let hints = SelfHints::parse(&mountinfo, "0::/init.scope\n", Some("2f5e6a7b8c9d"), false);
         assert_eq!(hints, SelfHints::default());
-        assert_eq!(recognised(&hints, &[of(OTHER, "other", "")]), SelfDetection::OutsideDocker);
+        assert_eq!(recognised(&hints, &[network_user(OTHER, "other", "")]), SelfDetection::OutsideDocker);
     }
 
     #[test]
-    fn rubbish_is_no_clue() {
+    fn malformed_text_is_no_hint() {
         for text in ["a b\n\n812 797 8:1", "1 2 3 / / - ", "1 2 3 / / rw -", "1 2 3 / / rw - overlay"] {
             let hints = SelfHints::parse(text, ":::\n\n1:", Some("é".repeat(12).as_str()), true);
             assert_eq!(hints, SelfHints { contained: true, ..SelfHints::default() }, "{text}");
@@ -278,36 +280,40 @@ mod tests {
     }
 
     #[test]
-    fn what_others_share_names_all_of_them() {
-        let (me, vpn) = (of(ID, "docknap", OTHER), of(OTHER, "vpn", ""));
-        let (films, other) = (of(&"3".repeat(64), "films", "vpn"), of(&"4".repeat(64), "other", ""));
+    fn shared_hints_match_all_containers_of_a_network() {
+        let (me, vpn) = (network_user(ID, "docknap", OTHER), network_user(OTHER, "vpn", ""));
+        let (films, other) =
+            (network_user(&"3".repeat(64), "films", "vpn"), network_user(&"4".repeat(64), "other", ""));
         let hints = SelfHints::parse(&mounts(OTHER, UPPER), "0::/", Some(&OTHER[..12]), true);
         let all = [me.clone(), vpn.clone(), films.clone(), other.clone()];
         assert_eq!(recognised(&hints, &all), one_of(&[ID, OTHER, &films.id]));
-        // A chain, and one that shares with me.
-        let chain = [me.clone(), vpn.clone(), of(&"5".repeat(64), "late", &ID[..12])];
+        // A chain: the third container shares the network of `me`, which shares that of `vpn`.
+        let chain = [me.clone(), vpn.clone(), network_user(&"5".repeat(64), "late", &ID[..12])];
         assert_eq!(recognised(&hints, &chain), one_of(&[ID, OTHER, &"5".repeat(64)]));
-        assert_eq!(recognised(&hints, &[vpn.clone(), other]), sure(OTHER), "nobody shares with it");
-        // The one that is named was made anew, and those that used its network were not.
-        assert_eq!(recognised(&hints, std::slice::from_ref(&me)), sure(ID));
-        assert_eq!(recognised(&hints, &[me, of(&films.id, "films", OTHER)]), one_of(&[ID, &films.id]));
-        // Each shares with the next, which is looked at after it.
+        assert_eq!(recognised(&hints, &[vpn.clone(), other]), certain(OTHER), "nobody shares with it");
+        // The named container was re-created; those that share its network still refer to the old one.
+        assert_eq!(recognised(&hints, std::slice::from_ref(&me)), certain(ID));
+        assert_eq!(
+            recognised(&hints, &[me, network_user(&films.id, "films", OTHER)]),
+            one_of(&[ID, &films.id])
+        );
+        // Each container shares the network of the next one in the list.
         let ids = ["5", "6", "7"].map(|digit| digit.repeat(64));
-        let [third, second, first] =
-            [(0, &ids[1]), (1, &ids[2]), (2, &vpn.id)].map(|(at, on)| of(&ids[at], &ids[at][..3], on));
+        let [third, second, first] = [(0, &ids[1]), (1, &ids[2]), (2, &vpn.id)]
+            .map(|(at, on)| network_user(&ids[at], &ids[at][..3], on));
         let chain = [third, second, first, vpn.clone()];
         assert_eq!(recognised(&hints, &chain), one_of(&[&ids[0], &ids[1], &ids[2], OTHER]));
-        // The host name alone, as where the name files were replaced.
+        // Only the host name is known, as when the name files are replaced by other mounts.
         let hostname = SelfHints::parse("", "0::/", Some(&OTHER[..12]), true);
         assert_eq!(recognised(&hostname, &all), one_of(&[ID, OTHER, &films.id]));
         assert_eq!(recognised(&hostname, &[]), SelfDetection::Unknown);
     }
 
     #[test]
-    fn what_is_its_own_decides() {
+    fn hints_of_its_own_decide() {
         let layered = |id: &str, name: &str, parent: &str, layer: &str| Container {
             layer: Some(layer.to_owned()),
-            ..of(id, name, parent)
+            ..network_user(id, name, parent)
         };
         let all = |mine: &str| {
             [
@@ -316,17 +322,20 @@ mod tests {
             ]
         };
         let shared = |upper: &str| SelfHints::parse(&mounts(OTHER, upper), "0::/", None, true);
-        assert_eq!(recognised(&shared(UPPER), &all(UPPER)), sure(ID));
-        assert_eq!(recognised(&shared("0a1b/diff"), &all(UPPER)), sure(ID), "a shortened path");
+        assert_eq!(recognised(&shared(UPPER), &all(UPPER)), certain(ID));
+        assert_eq!(recognised(&shared("0a1b/diff"), &all(UPPER)), certain(ID), "a shortened path");
         assert_eq!(recognised(&shared("b/diff"), &all(UPPER)), one_of(&[ID, OTHER]), "part of a name");
-        assert_eq!(recognised(&shared("/srv/my\\040disk/diff"), &all("/srv/my disk/diff")), sure(ID));
+        assert_eq!(recognised(&shared("/srv/my\\040disk/diff"), &all("/srv/my disk/diff")), certain(ID));
         assert_eq!(
-            recognised(&shared(UPPER), &[of(ID, "docknap", OTHER), of(OTHER, "vpn", "")]),
+            recognised(&shared(UPPER), &[network_user(ID, "docknap", OTHER), network_user(OTHER, "vpn", "")]),
             one_of(&[ID, OTHER])
         );
         let grouped = SelfHints::parse(&mounts(OTHER, ""), &format!("1:x:/docker/{ID}"), None, true);
-        assert_eq!(recognised(&grouped, &[of(ID, "docknap", OTHER), of(OTHER, "vpn", "")]), sure(ID));
-        // What two have is nobody's own.
+        assert_eq!(
+            recognised(&grouped, &[network_user(ID, "docknap", OTHER), network_user(OTHER, "vpn", "")]),
+            certain(ID)
+        );
+        // A hint that matches two containers proves nothing.
         assert_eq!(
             recognised(&shared(UPPER), &[layered(ID, "a", OTHER, UPPER), layered(OTHER, "b", "", UPPER)]),
             one_of(&[ID, OTHER])

@@ -1,5 +1,5 @@
-//! What an Engine sends without end: lines of events, and what containers write. Neither has a length that anybody
-//! promised, so each piece is bounded here; bollard's own readers keep whatever comes until a line or a frame is whole.
+//! Readers for response bodies of unlimited length: the event stream and container logs. Each reader limits its
+//! memory; bollard's own readers buffer until a line or a frame is complete.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -7,13 +7,13 @@ use std::pin::Pin;
 use bollard::errors::Error;
 use hyper::body::{Body, Bytes};
 
-/// The longest event that is read, in bytes: it carries the labels of its container.
-const LINE: usize = 1024 * 1024;
-/// What is kept of a text of which the end counts, in bytes.
-const KEPT: usize = 64 * 1024;
+/// Longest event line that is read, in bytes. An event includes the labels of its container.
+const MAX_LINE: usize = 1024 * 1024;
+/// Bytes kept at the end of a log.
+const KEPT_BYTES: usize = 64 * 1024;
 
-/// The next piece of a body.
-pub(super) async fn piece<B>(body: &mut B) -> Result<Option<Bytes>, Error>
+/// The next chunk of a body; `None` at its end.
+pub(super) async fn next_chunk<B>(body: &mut B) -> Result<Option<Bytes>, Error>
 where
     B: Body<Data = Bytes, Error: Into<Error>> + Unpin,
 {
@@ -25,13 +25,13 @@ where
     Ok(None)
 }
 
-/// A body as lines.
+/// Reads a body line by line.
 pub(super) struct Lines<B> {
     body: B,
-    begun: Vec<u8>,
-    /// As much of it holds no end of a line.
+    buffer: Vec<u8>,
+    /// Number of bytes at the start of `buffer` that contain no line break.
     searched: usize,
-    /// The line that has begun is too long, and passed over.
+    /// Whether the current line is too long and is being dropped.
     skipping: bool,
 }
 
@@ -40,46 +40,46 @@ where
     B: Body<Data = Bytes, Error: Into<Error>> + Unpin,
 {
     pub(super) fn new(body: B) -> Self {
-        Self { body, begun: Vec::new(), searched: 0, skipping: false }
+        Self { body, buffer: Vec::new(), searched: 0, skipping: false }
     }
 
-    /// The next line that is not empty. One that is too long is passed over: the list that is repeated shows what it
-    /// told.
+    /// The next line that is not empty; `None` at the end of the body. A line that is too long is skipped: the
+    /// periodic container list shows the change that it reported.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
         loop {
-            if let Some(end) = self.begun[self.searched..].iter().position(|byte| *byte == b'\n') {
-                let rest = self.begun.split_off(self.searched + end + 1);
-                let line = std::mem::replace(&mut self.begun, rest);
+            if let Some(end) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') {
+                let rest = self.buffer.split_off(self.searched + end + 1);
+                let line = std::mem::replace(&mut self.buffer, rest);
                 self.searched = 0;
                 if !std::mem::take(&mut self.skipping) && !line.trim_ascii().is_empty() {
                     return Ok(Some(line));
                 }
                 continue;
             }
-            if self.begun.len() > LINE && !self.skipping {
-                tracing::warn!("an event of Docker is longer than {LINE} bytes; it is passed over");
+            if self.buffer.len() > MAX_LINE && !self.skipping {
+                tracing::warn!("an event of Docker is longer than {MAX_LINE} bytes; it is passed over");
                 self.skipping = true;
             }
             if self.skipping {
-                self.begun = Vec::new();
+                self.buffer = Vec::new();
             }
-            self.searched = self.begun.len();
-            match piece(&mut self.body).await? {
-                Some(data) => self.begun.extend_from_slice(&data),
+            self.searched = self.buffer.len();
+            match next_chunk(&mut self.body).await? {
+                Some(data) => self.buffer.extend_from_slice(&data),
                 None => return Ok(None),
             }
         }
     }
 }
 
-/// The end of what a container writes. Without a terminal both outputs come in frames, each behind eight bytes that say
-/// which output it is and how long; with one it comes as it is.
+/// Keeps the last bytes of a container's log. For a container without a terminal Docker sends frames, each with a
+/// header of eight bytes that gives the stream and the length; with a terminal it sends plain text.
 #[derive(Default)]
 pub(super) struct Output {
     head: Vec<u8>,
     is_raw: bool,
-    /// Of the frame that has begun.
-    left: usize,
+    /// Bytes of the current frame that are still to come.
+    frame_left: usize,
     text: Vec<u8>,
 }
 
@@ -89,10 +89,10 @@ impl Output {
             let taken = if self.is_raw {
                 self.keep(data);
                 data.len()
-            } else if self.left > 0 {
-                let taken = self.left.min(data.len());
+            } else if self.frame_left > 0 {
+                let taken = self.frame_left.min(data.len());
                 self.keep(&data[..taken]);
-                self.left -= taken;
+                self.frame_left -= taken;
                 taken
             } else {
                 self.head.push(data[0]);
@@ -107,7 +107,7 @@ impl Output {
         match *self.head.as_slice() {
             [0..=2] | [_, 0] | [_, 0, 0] | [_, 0, 0, 0] => {}
             [_, 0, 0, 0, a, b, c, d] => {
-                self.left = u32::from_be_bytes([a, b, c, d]).try_into().unwrap_or(usize::MAX);
+                self.frame_left = u32::from_be_bytes([a, b, c, d]).try_into().unwrap_or(usize::MAX);
                 self.head.clear();
             }
             [_, 0, 0, 0, ..] => {}
@@ -120,15 +120,15 @@ impl Output {
     }
 
     fn keep(&mut self, data: &[u8]) {
-        self.text.extend_from_slice(&data[data.len().saturating_sub(KEPT)..]);
-        if self.text.len() > 2 * KEPT {
-            self.text.drain(..self.text.len() - KEPT);
+        self.text.extend_from_slice(&data[data.len().saturating_sub(KEPT_BYTES)..]);
+        if self.text.len() > 2 * KEPT_BYTES {
+            self.text.drain(..self.text.len() - KEPT_BYTES);
         }
     }
 
-    /// All that was kept.
+    /// The bytes kept so far.
     pub(super) fn end(mut self) -> Vec<u8> {
-        // Too short for a frame.
+        // An incomplete header is part of the text.
         let head = std::mem::take(&mut self.head);
         self.keep(&head);
         self.text
@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    /// A body in pieces.
+    /// A body that arrives in the given chunks.
     struct Pieces(VecDeque<Vec<u8>>);
 
     impl Body for Pieces {
@@ -155,12 +155,12 @@ mod tests {
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-            Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece.into()))))
+            Poll::Ready(self.0.pop_front().map(|chunk| Ok(Frame::data(chunk.into()))))
         }
     }
 
     #[tokio::test]
-    async fn lines_are_put_together_and_one_without_end_is_passed_over() {
+    async fn lines_are_put_together_and_a_line_without_end_is_skipped() {
         let mut pieces: VecDeque<Vec<u8>> =
             [&b"{\"a\":1}\n\n{\"b\""[..], b":2}\n", b"{\"long\":\""].map(<[u8]>::to_vec).into();
         pieces.extend((0..3_000).map(|_| vec![b'x'; 4_096]));
@@ -169,15 +169,15 @@ mod tests {
         let mut read = Vec::new();
         while let Some(line) = lines.next().await.expect("lines") {
             read.push(String::from_utf8(line).expect("text"));
-            assert!(lines.begun.capacity() <= 4 * LINE, "{}", lines.begun.capacity());
+            assert!(lines.buffer.capacity() <= 4 * MAX_LINE, "{}", lines.buffer.capacity());
         }
         assert_eq!(read, ["{\"a\":1}\n", "{\"b\":2}\n", "{\"c\":3}\n"]);
     }
 
     fn read(pieces: &[&[u8]]) -> Vec<u8> {
         let mut output = Output::default();
-        for piece in pieces {
-            output.push(piece);
+        for chunk in pieces {
+            output.push(chunk);
         }
         output.end()
     }
@@ -199,7 +199,7 @@ mod tests {
         output.push(b"\x01\0\0\0\xff\xff\xff\xff");
         for _ in 0..2_000 {
             output.push(&[b'x'; 10_000]);
-            assert!(output.text.capacity() <= 8 * KEPT, "{}", output.text.capacity());
+            assert!(output.text.capacity() <= 8 * KEPT_BYTES, "{}", output.text.capacity());
         }
         output.push(b"the end");
         assert!(output.end().ends_with(b"xthe end"));

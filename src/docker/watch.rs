@@ -1,9 +1,9 @@
-//! Keeps the link to one Engine and the picture of it.
+//! Keeps the connection to one Engine and its inventory current.
 //!
-//! While connected, events say which container to look at and one list every few minutes catches what they missed:
-//! the list's rows are compared with what is known and only what differs is inspected, so that thousands of
-//! containers cost one call. Lists and inspects run beside the event stream; a container that hangs holds up only
-//! itself.
+//! While connected, an event names the container to inspect, and a list every few minutes catches missed changes. The
+//! list's rows are compared with the inventory and only differing containers are inspected, so that thousands of
+//! containers cost one call. Lists and inspects run concurrently with the event stream; a container whose inspect
+//! hangs delays only itself.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::client::{CALLS, Spoken};
+use super::client::{CALLS, Negotiated};
 use super::events::Event;
 use super::hosts::{ContainerEvent, Host, Notice};
 use super::inventory::{InventoryBuilder, Pending};
@@ -25,17 +25,18 @@ use crate::domain::inventory::{Container, Link};
 use crate::domain::text::chain;
 use crate::domain::trace::COMES_UP;
 
-/// Inspects at once.
+/// Inspects that may run at the same time.
 const INSPECTS: usize = 16;
-/// Longest back-off before jitter.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// A link that held this long is tried again at once when it ends.
-const STEADY: Duration = Duration::from_secs(10);
-/// How far back the first event stream begins: covers the second to which the Engine's clock is known.
+/// Longest back-off, before jitter is applied.
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
+/// A connection that lasted at least this long is retried at once when it ends.
+const STABLE_LINK: Duration = Duration::from_secs(10);
+/// How far back the event stream begins; covers the error of a second or two in the offset of the Engine's clock.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(2);
 
 impl Host {
-    /// Keeps the link and the inventory, until `stop`: connects, lists, streams events, lists again, backs off.
+    /// Keeps the connection and the inventory current until `stop`: connects, lists containers, streams events, lists
+    /// again at intervals, and retries with back-off.
     pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
         tokio::select! {
             biased;
@@ -45,31 +46,31 @@ impl Host {
     }
 }
 
-/// Connects again and again, for ever.
+/// Connects and reconnects without end.
 async fn keep(host: &Host) {
-    let mut book = InventoryBuilder::new(host.guard(), host.hints.clone());
+    let mut builder = InventoryBuilder::new(host.guard(), host.hints.clone());
     let mut wait = Duration::ZERO;
     let mut last_event = None;
     let mut lost_at = None;
     loop {
-        let mut session = Session::new(host, &mut book, last_event);
+        let mut session = Session::new(host, &mut builder, last_event);
         let error = session.run().await;
         last_event = session.last_event;
-        let held = session.connected_at.map(|at| host.clock.monotonic().saturating_sub(at));
+        let lasted = session.connected_at.map(|at| host.clock.monotonic().saturating_sub(at));
         drop(session);
-        if held.is_some() {
+        if lasted.is_some() {
             lost_at = None;
         }
-        if held.is_some_and(|held| held >= STEADY) {
-            // The Engine may be there as before and only the stream have ended: look before saying anything.
+        if lasted.is_some_and(|lasted| lasted >= STABLE_LINK) {
+            // The Engine may still be available and only the stream have ended, so reconnect before showing an error.
             wait = Duration::ZERO;
             tracing::info!(host = %host.id, error = %chain(&error), "the link to Docker ended; connecting again");
             continue;
         }
         let since = *lost_at.get_or_insert_with(|| host.clock.now());
         let reason = match error {
-            // What it broke off with says little; the next attempt will know more.
-            DockerError::Unreachable { .. } if held.is_some() => {
+            // The error of the broken connection says little; the next attempt gives a better reason.
+            DockerError::Unreachable { .. } if lasted.is_some() => {
                 format!("the connection to {} was lost; connecting again", host.address())
             }
             error => reason(&error),
@@ -78,28 +79,30 @@ async fn keep(host: &Host) {
             tracing::warn!(host = %host.id, %reason, "Docker cannot be reached; trying again with back-off");
         }
         host.publish(None, Some(Link::Unreachable { reason, since }));
-        wait = (wait * 2).clamp(Duration::from_secs(1), LONGEST_WAIT);
+        wait = (wait * 2).clamp(Duration::from_secs(1), MAX_BACKOFF);
         tokio::select! {
             () = host.clock.sleep(host.clock.jittered(wait)) => {}
-            () = host.hurried.notified() => {}
+            () = host.retry_now.notified() => {}
         }
     }
 }
 
-/// Oldest and newest of the events that the Engine keeps.
+/// Instants of the oldest and newest event that the Engine keeps.
 type EventSpan = Option<(Timestamp, Timestamp)>;
 
-/// Whether it is the daemon of before, which keeps what was seen last: one that starts forgets it.
-fn reaches_back(last: Option<Timestamp>, kept: EventSpan) -> bool {
+/// Whether this is the same run of the daemon as before: it still has the last event seen. A restart clears its
+/// events.
+fn is_same_daemon(last: Option<Timestamp>, kept: EventSpan) -> bool {
     last.zip(kept).is_some_and(|(last, (oldest, _))| oldest <= last)
 }
 
-/// From when on events are somebody's doing, where `last` was seen of an earlier link.
+/// Events up to this instant are not reported. `last` is the last event seen on an earlier connection.
 ///
-/// A daemon that starts itself tells of ends and starts: after a crash as if somebody had stopped what ran. Where it no
-/// longer keeps what was seen last, what it did as it came up is nobody's doing.
-fn tell_from(last: Option<Timestamp>, kept: EventSpan, now: Timestamp) -> Timestamp {
-    let is_same = reaches_back(last, kept);
+/// A daemon that restarts emits events for the containers it ends and starts; after a crash they look as if a user
+/// had stopped the running containers. If the daemon no longer has the last event seen, events of its start-up must
+/// therefore not be taken for actions of a user.
+fn report_from(last: Option<Timestamp>, kept: EventSpan, now: Timestamp) -> Timestamp {
+    let is_same = is_same_daemon(last, kept);
     match (last, kept) {
         (Some(last), _) if is_same => last,
         (Some(_), Some((oldest, newest))) => (oldest + COMES_UP).min(newest.max(now)),
@@ -107,7 +110,7 @@ fn tell_from(last: Option<Timestamp>, kept: EventSpan, now: Timestamp) -> Timest
     }
 }
 
-/// The sentence shown while the link is down.
+/// The text shown while the Engine is unreachable.
 fn reason(error: &DockerError) -> String {
     match error {
         DockerError::ProxyRefused { call } => format!(
@@ -123,53 +126,54 @@ fn reason(error: &DockerError) -> String {
     }
 }
 
-/// Something asked of the Engine has come to an end.
+/// The result of a call that ran in the background.
 enum Done {
     Listed(Result<Vec<Row>, DockerError>),
     Inspected {
         id: String,
         result: Box<Result<Option<Container>, DockerError>>,
     },
-    /// Which of the containers that DockNap may be wrote its mark, where one did.
+    /// The container whose log contains DockNap's mark, if one does.
     Recognised(Option<String>),
 }
 
 /// One connection, from the negotiation to the error that ends it.
 struct Session<'a> {
     host: &'a Host,
-    book: &'a mut InventoryBuilder,
-    /// The Engine's time of the last event seen, over all sessions.
+    builder: &'a mut InventoryBuilder,
+    /// Instant of the last event seen on any connection, by the Engine's clock.
     last_event: Option<Timestamp>,
-    /// Events up to this are not told: they were before, or happened before the first connection.
-    tell_from: Timestamp,
-    spoken: Option<Spoken>,
-    /// When the first list was worked off, on the monotonic clock.
+    /// Events up to this instant (by the Engine's clock) are not reported: they were reported before, or happened
+    /// before the first connection.
+    report_from: Timestamp,
+    negotiated: Option<Negotiated>,
+    /// Instant at which the first list was complete with its inspects, on the monotonic clock.
     connected_at: Option<Duration>,
     listed_at: Duration,
-    /// The containers of which events came while a list was made.
+    /// Ids of containers with events since the current list was requested; `None` if no list is in progress.
     listing: Option<BTreeSet<String>>,
     pending: Pending,
     queue: VecDeque<String>,
     inspecting: usize,
-    /// Rows of what is being inspected, for the case that it fails.
+    /// List rows of containers whose inspect is in progress, used if it fails.
     rows: HashMap<String, Row>,
-    /// Events that are told once the inventory shows what they did.
-    untold: HashMap<String, Vec<ContainerEvent>>,
-    /// Those of them that the next picture shows.
-    ready: Vec<ContainerEvent>,
-    /// The containers whose logs were looked at last, to find itself among them.
+    /// Events by container id that wait until the inventory includes their effect.
+    unreported: HashMap<String, Vec<ContainerEvent>>,
+    /// Events that are sent right after the next snapshot.
+    reportable: Vec<ContainerEvent>,
+    /// The containers whose logs were last searched for DockNap's mark.
     suspects: BTreeSet<String>,
     work: FuturesUnordered<BoxFuture<'a, Done>>,
 }
 
 impl<'a> Session<'a> {
-    fn new(host: &'a Host, book: &'a mut InventoryBuilder, last_event: Option<Timestamp>) -> Self {
+    fn new(host: &'a Host, builder: &'a mut InventoryBuilder, last_event: Option<Timestamp>) -> Self {
         Self {
             host,
-            book,
+            builder,
             last_event,
-            tell_from: Timestamp::MIN,
-            spoken: None,
+            report_from: Timestamp::MIN,
+            negotiated: None,
             connected_at: None,
             listed_at: Duration::ZERO,
             listing: None,
@@ -177,31 +181,31 @@ impl<'a> Session<'a> {
             queue: VecDeque::new(),
             inspecting: 0,
             rows: HashMap::new(),
-            untold: HashMap::new(),
-            ready: Vec::new(),
+            unreported: HashMap::new(),
+            reportable: Vec::new(),
             suspects: BTreeSet::new(),
             work: FuturesUnordered::new(),
         }
     }
 
-    /// Runs until something ends the link.
+    /// Runs until the connection ends, and returns the error that ended it.
     async fn run(&mut self) -> DockerError {
         let host = self.host;
         match host.client.negotiate().await {
-            Ok(spoken) => self.spoken = Some(spoken),
+            Ok(negotiated) => self.negotiated = Some(negotiated),
             Err(error) => return error,
         }
-        host.was_broken();
+        host.take_link_broken();
         let now = host.client.wire().engine_now();
-        // After a cut the Engine repeats what was missed, up to 256 events. A last event in its future means that its
-        // clock was set back: begin anew.
+        // After a broken connection the Engine repeats up to 256 missed events. A last event in the Engine's future
+        // means that its clock was set back, so that event is ignored.
         self.last_event = self.last_event.filter(|last| *last <= now + OVERLAP);
         let kept = host.client.span_of_events().await;
-        let is_same = reaches_back(self.last_event, kept);
+        let is_same = is_same_daemon(self.last_event, kept);
         let up_since = kept.map_or(now, |(oldest, _)| oldest.min(now));
         let before = host.inventory().up_since.filter(|_| is_same);
-        host.is_up_since(before.map_or(up_since, |before| before.min(up_since)));
-        self.tell_from = tell_from(self.last_event, kept, now);
+        host.set_up_since(before.map_or(up_since, |before| before.min(up_since)));
+        self.report_from = report_from(self.last_event, kept, now);
         let since = self.last_event.unwrap_or(now).min(now.checked_sub(OVERLAP).unwrap_or(now));
         let mut events = std::pin::pin!(host.client.events(since));
         self.list();
@@ -216,19 +220,19 @@ impl<'a> Session<'a> {
                 },
                 Some(done) = self.work.next() => {
                     let mut ended = self.done(done);
-                    // Whatever else is ready goes into the same picture.
+                    // Results that are ready by now go into the same snapshot.
                     while let (None, Some(Some(done))) = (&ended, self.work.next().now_or_never()) {
                         ended = self.done(done);
                     }
                     if let Some(error) = ended {
                         return error;
                     }
-                    self.show();
+                    self.publish();
                 }
                 () = host.clock.sleep(due), if self.listing.is_none() => self.list(),
-                () = host.roused.notified() => {
-                    self.show();
-                    if host.was_broken() && self.listing.is_none() {
+                () = host.wake_watch.notified() => {
+                    self.publish();
+                    if host.take_link_broken() && self.listing.is_none() {
                         self.list();
                     }
                 }
@@ -236,28 +240,27 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// An event came.
     fn on_event(&mut self, event: Event) {
         let Event { id, identity, action, at, exit_code } = event;
         self.last_event = self.last_event.max(at);
         if let Some(listing) = &mut self.listing {
             listing.insert(id.clone());
         }
-        let identity = identity.or_else(|| self.book.get(&id).map(|known| known.identity.clone()));
+        let identity = identity.or_else(|| self.builder.get(&id).map(|known| known.identity.clone()));
         if let Some(identity) = identity
-            && at.is_none_or(|at| at > self.tell_from)
+            && at.is_none_or(|at| at > self.report_from)
         {
             let told_at = at.unwrap_or_else(|| self.host.by_engine(self.host.clock.now()));
             let at = self.host.by_us(told_at);
-            let sighting = ContainerEvent { identity, id: id.clone(), action, at, told_at, exit_code };
-            self.untold.entry(id.clone()).or_default().push(sighting);
+            let event = ContainerEvent { identity, id: id.clone(), action, at, told_at, exit_code };
+            self.unreported.entry(id.clone()).or_default().push(event);
         }
-        self.ask(&id);
+        self.request_inspect(&id);
     }
 
-    /// Has a container inspected, at once or after the inspect that runs.
-    fn ask(&mut self, id: &str) {
-        if self.pending.ask(id) {
+    /// Requests an inspect of a container, which starts now or after the one in progress.
+    fn request_inspect(&mut self, id: &str) {
+        if self.pending.request(id) {
             self.queue.push_back(id.to_owned());
             self.start_inspects();
         }
@@ -281,20 +284,20 @@ impl<'a> Session<'a> {
         self.work.push(async move { Done::Listed(client.list(&[]).await) }.boxed());
     }
 
-    /// Takes in an answer; the error where it ends the link.
+    /// Processes a result. Returns an error if it ends the connection.
     fn done(&mut self, done: Done) -> Option<DockerError> {
         match done {
             Done::Listed(Err(error)) => Some(error),
             Done::Listed(Ok(rows)) => {
                 self.listed_at = self.host.clock.monotonic();
                 let spare = self.listing.take().unwrap_or_default();
-                self.book.keep_only(&rows, &spare);
+                self.builder.keep_only(&rows, &spare);
                 let now = self.host.client.wire().engine_now();
-                let differing: Vec<Row> = self.book.differing(&rows, now).into_iter().cloned().collect();
+                let differing: Vec<Row> = self.builder.differing(&rows, now).into_iter().cloned().collect();
                 for row in differing {
                     let id = row.id.clone();
                     self.rows.insert(id.clone(), row);
-                    self.ask(&id);
+                    self.request_inspect(&id);
                 }
                 None
             }
@@ -302,16 +305,16 @@ impl<'a> Session<'a> {
             Done::Recognised(found) => {
                 if let Some(id) = found {
                     tracing::info!(host = %self.host.id, container = %id, "this is where I run");
-                    self.book.recognised(&id);
+                    self.builder.recognised(&id);
                 }
                 None
             }
         }
     }
 
-    /// Where several containers may be DockNap: writes a word into the log, and looks whose log has it.
+    /// If several containers may be DockNap itself, logs a random text and searches their logs for it.
     fn find_itself(&mut self) {
-        let suspects = self.book.suspects();
+        let suspects = self.builder.suspects();
         if suspects.is_empty() || suspects == self.suspects {
             return;
         }
@@ -326,7 +329,7 @@ impl<'a> Session<'a> {
         );
         self.work.push(
             async move {
-                // Docker takes a moment to store what was written.
+                // Docker needs a moment to store a log line.
                 for wait in [100, 400, 1500, 5000] {
                     host.clock.sleep(Duration::from_millis(wait)).await;
                     if let Some(id) = host.writer(&suspects, mark, at).await {
@@ -344,66 +347,66 @@ impl<'a> Session<'a> {
         let row = self.rows.remove(id);
         let ended = match result {
             Ok(Some(container)) => {
-                self.book.put(container, self.host.clock.now());
+                self.builder.put(container, self.host.clock.now());
                 None
             }
             Ok(None) => {
-                self.book.remove(id);
+                self.builder.remove(id);
                 None
             }
             Err(error @ (DockerError::ProxyRefused { .. } | DockerError::Version { .. })) => Some(error),
-            // A daemon that goes down takes no calls any more, while its open streams still tell how it ends what runs:
-            // that is nobody's doing.
+            // A daemon that shuts down refuses calls while its open event stream still reports the containers that it
+            // ends. Users did not end those, so the events are dropped.
             Err(error @ DockerError::Unreachable { .. }) => {
                 tracing::debug!(host = %self.host.id, container = id, error = %chain(&error), "Docker takes no calls any more");
-                self.untold.remove(id);
+                self.unreported.remove(id);
                 match row {
-                    Some(row) => self.book.put_doubtful(&row, &self.host.id),
-                    None => self.book.doubt(id),
+                    Some(row) => self.builder.inspect_failed_of_row(&row, &self.host.id),
+                    None => self.builder.inspect_failed(id),
                 }
                 None
             }
             Err(error) => {
                 tracing::warn!(host = %self.host.id, container = id, error = %chain(&error), "a container could not be inspected");
                 match row {
-                    Some(row) => self.book.put_doubtful(&row, &self.host.id),
-                    None => self.book.doubt(id),
+                    Some(row) => self.builder.inspect_failed_of_row(&row, &self.host.id),
+                    None => self.builder.inspect_failed(id),
                 }
                 None
             }
         };
         if self.pending.done(id) {
             self.queue.push_back(id.to_owned());
-        } else if let Some(untold) = self.untold.remove(id) {
-            // In the order in which they came, after the picture that shows them.
-            self.ready.extend(untold);
+        } else if let Some(unreported) = self.unreported.remove(id) {
+            // Sent in the order of arrival, after the snapshot that includes their effect.
+            self.reportable.extend(unreported);
         }
         self.start_inspects();
         ended
     }
 
-    /// Shows readers the new picture; the first only when all of it is known.
-    fn show(&mut self) {
+    /// Publishes a snapshot; the first one only once every container is known.
+    fn publish(&mut self) {
         let first = self.connected_at.is_none();
         if first && (self.listing.is_some() || !self.pending.is_empty()) {
             return;
         }
         let link = first.then(|| {
             self.connected_at = Some(self.host.clock.monotonic());
-            let Spoken { api_version, engine_version } = self.spoken.clone().unwrap_or_default();
+            let Negotiated { api_version, engine_version } = self.negotiated.clone().unwrap_or_default();
             tracing::info!(host = %self.host.id, engine_version, api_version, "connected to Docker");
             Link::Connected { api_version, engine_version }
         });
         self.host.confirm();
         let reconnected = first && self.host.inventory().is_connected();
-        self.host.publish(self.book.snapshot(self.host.guard()), link);
+        self.host.publish(self.builder.snapshot(self.host.guard()), link);
         self.find_itself();
         if reconnected {
-            // Nobody saw it go, but what happened in between is only now known.
-            self.host.tell(Notice::Link);
+            // The inventory never showed the connection as lost, but events may have been missed meanwhile.
+            self.host.send_notice(Notice::Link);
         }
-        for sighting in self.ready.drain(..) {
-            self.host.tell(Notice::Sighted(Box::new(sighting)));
+        for event in self.reportable.drain(..) {
+            self.host.send_notice(Notice::Sighted(Box::new(event)));
         }
     }
 }
@@ -413,10 +416,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_daemon_does_as_it_comes_up_is_nobodys_doing() {
+    fn events_of_a_daemons_start_are_not_reported() {
         let at = |second: i64| Timestamp::from_second(second).expect("an instant");
         let from = |last: Option<i64>, kept: Option<(i64, i64)>| {
-            tell_from(last.map(at), kept.map(|(oldest, newest)| (at(oldest), at(newest))), at(1_000))
+            report_from(last.map(at), kept.map(|(oldest, newest)| (at(oldest), at(newest))), at(1_000))
         };
         assert_eq!(from(None, Some((5, 990))), at(1_000), "it happened before");
         assert_eq!(from(None, Some((5, 1_001))), at(1_001), "by a clock that is ahead");
@@ -428,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusing_proxy_is_told_what_is_needed() {
+    fn the_error_of_a_blocking_proxy_lists_the_calls_that_are_needed() {
         let text = reason(&DockerError::ProxyRefused { call: "GET /events".to_owned() });
         assert!(
             text.contains("does not allow GET /events") && text.contains("POST /containers/ID/unpause"),

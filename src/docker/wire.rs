@@ -1,10 +1,10 @@
-//! Carries one request to the Engine and its answer back.
+//! Sends one HTTP request to the Engine and receives its response.
 //!
-//! bollard shapes the requests that act; all else is asked by [`Wire::open`] and read by [`answers`] and [`streams`],
-//! which bound what they read. The connection is ours, because bollard's own refuses to start without a socket, leaves
-//! the API version out of the path and shakes hands anew for each TLS call without resuming. A connection serves one
-//! request: over a socket that costs some 50 µs, and nothing that an Engine's restart could leave half dead is ever
-//! kept.
+//! bollard builds the requests that change containers; all others are made by [`Wire::open`] and read by [`answers`]
+//! and [`streams`], which limit how much they read. DockNap makes its own connections, because bollard's refuse to
+//! start without a socket, leave the API version out of the path and make a full TLS handshake for each call without
+//! resumption. Each connection serves one request: on a socket that costs about 50 µs, and no idle connection can
+//! break when the Engine restarts.
 
 use std::io;
 use std::pin::Pin;
@@ -28,41 +28,43 @@ use crate::clock::Clock;
 use crate::domain::text::chain;
 use crate::faults::Point;
 
-/// No time is known yet.
+/// Value of an atomic instant that is not set.
 const NEVER: i64 = i64::MIN;
 
-/// What the header `Date` is cut to, and what two clocks that agree may differ by, in milliseconds.
+/// Precision of the `Date` header, and the largest difference at which two clocks count as equal, in milliseconds.
 const SECOND: i64 = 1_000;
-/// Clocks that drift apart by more than this were set, in milliseconds.
-const SET: i64 = 2 * SECOND;
+/// A change of the clock offset larger than this, in milliseconds, means that one of the clocks was set.
+const CLOCK_WAS_SET: i64 = 2 * SECOND;
 
-/// Longest answer that is read, in bytes: the list of ten thousand containers with fifty labels each is shorter.
-const LONGEST: usize = 64 * 1024 * 1024;
-/// What is read of a refusal, in bytes: Docker gives a line, a proxy a page.
-const REFUSAL: usize = 64 * 1024;
-/// Longest head of an answer, in bytes, and what is read at once of its body.
+/// Longest response body that is read, in bytes: enough for a list of ten thousand containers with fifty labels each.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+/// Bytes of an error response that are read: Docker sends one line, a proxy an HTML page.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+/// Longest response head, and the read buffer of a body, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// The connections to one Engine and what they showed.
+/// Makes connections to one Engine and records its last response and its clock.
 #[derive(Debug)]
 pub(super) struct Wire {
     endpoint: Endpoint,
     clock: Clock,
-    /// Such as `1.41`; calls made before it is known carry none.
+    /// Such as `1.41`; `None` before the negotiation, when paths contain no version.
     api_version: RwLock<Option<String>>,
-    /// When the Engine last answered, Unix milliseconds by our clock.
+    /// Instant of the Engine's last response, in Unix milliseconds by our clock.
     answered: AtomicI64,
-    /// The Engine's clock less ours, in milliseconds, by the `Date` of its last answer: to a second or so.
-    dated: AtomicI64,
-    /// The same, as used: set when the link is made, and again when one of the two clocks was set.
+    /// The Engine's clock minus ours in milliseconds, by the `Date` header of the last response; accurate to about a
+    /// second.
+    date_offset: AtomicI64,
+    /// The clock offset in use: set when the connection is made and when one of the clocks was set.
     offset: AtomicI64,
-    /// By how much `dated` is wrong, where a proxy wrote it: `offset` less `dated` when the link was made.
-    misdated: AtomicI64,
-    /// Requests sent so far.
+    /// Error of `date_offset` if a proxy writes the header: `offset` minus `date_offset` when the connection was
+    /// made.
+    date_error: AtomicI64,
+    /// Number of requests sent so far.
     sent: AtomicU64,
 }
 
-/// A handshake or a name look-up that failed, inside an [`io::Error`], so that words can be found for it.
+/// A failed TLS handshake or name lookup, wrapped in an [`io::Error`] so that the message can name the cause.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WireError {
     #[error("the name cannot be resolved: {0}")]
@@ -78,9 +80,9 @@ impl Wire {
             clock,
             api_version: RwLock::new(None),
             answered: AtomicI64::new(NEVER),
-            dated: AtomicI64::new(0),
+            date_offset: AtomicI64::new(0),
             offset: AtomicI64::new(0),
-            misdated: AtomicI64::new(0),
+            date_error: AtomicI64::new(0),
             sent: AtomicU64::new(0),
         })
     }
@@ -89,12 +91,12 @@ impl Wire {
         &self.endpoint
     }
 
-    /// Speaks this version from now on; `None` = whatever the Engine prefers, for the negotiation.
+    /// Sets the API version of all later calls; `None` = the Engine's default, for the negotiation.
     pub(super) fn set_api_version(&self, api_version: Option<String>) {
         *self.api_version.write() = api_version;
     }
 
-    /// When the Engine last answered anything.
+    /// Instant of the Engine's last response to any call.
     pub(super) fn answered(&self) -> Option<Timestamp> {
         match self.answered.load(Ordering::Relaxed) {
             NEVER => None,
@@ -102,63 +104,65 @@ impl Wire {
         }
     }
 
-    /// Takes over what the Engine's clock shows: by its own word where it gave one, else by the header of its last
-    /// answer, which a proxy may have written.
+    /// Sets the clock offset: from the time the Engine reported, or else from the `Date` header of its last response,
+    /// which a proxy may have written.
     pub(super) fn set_engine_clock(&self, shown: Option<Timestamp>) {
-        let dated = self.dated.load(Ordering::Relaxed);
-        let offset = shown.map_or(dated, |shown| shown.as_millisecond() - self.clock.now().as_millisecond());
-        self.misdated.store(offset - dated, Ordering::Relaxed);
+        let date_offset = self.date_offset.load(Ordering::Relaxed);
+        let offset =
+            shown.map_or(date_offset, |shown| shown.as_millisecond() - self.clock.now().as_millisecond());
+        self.date_error.store(offset - date_offset, Ordering::Relaxed);
         self.offset.store(offset, Ordering::Relaxed);
     }
 
-    /// What the Engine's clock shows now, to a second or so.
+    /// The current time by the Engine's clock, accurate to about a second.
     pub(super) fn engine_now(&self) -> Timestamp {
         let now = self.clock.now();
         now.checked_add(self.ahead()).unwrap_or(now)
     }
 
-    /// How far the Engine's clock is ahead of ours; nothing within a second, to which it is known.
+    /// The Engine's clock minus ours; zero if the difference is below a second, the accuracy of the measurement.
     pub(super) fn ahead(&self) -> SignedDuration {
         let offset = self.offset.load(Ordering::Relaxed);
         SignedDuration::from_millis(if offset.abs() < SECOND { 0 } else { offset })
     }
 
-    /// Requests sent so far.
+    /// Number of requests sent so far.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Asks for `target`, path and query, and gives the body of the answer. All but success is an error, in the form
-    /// that bollard gives it.
+    /// Sends a GET request for `target` (path and query) and returns the response body. Any status other than success
+    /// is an error in bollard's form.
     pub(super) async fn get(self: &Arc<Self>, target: &str) -> Result<Vec<u8>, Error> {
-        whole(self.open(target).await?).await
+        read_body(self.open(target).await?).await
     }
 
-    /// The same, with the body left to be read.
+    /// As [`Wire::get`], but returns the body unread.
     pub(super) async fn open(self: &Arc<Self>, target: &str) -> Result<Incoming, Error> {
-        // bollard's kind of body, so that there is one kind of connection.
+        // bollard's body type, so that all connections have the same type.
         let mut request = BollardRequest::new(bollard::body_full(Bytes::new()));
         *request.uri_mut() = target.parse::<Uri>()?;
-        let answering: Answering = Box::pin(Arc::clone(self).accepted(request));
+        let answering: ResponseFuture = Box::pin(Arc::clone(self).send_checked(request));
         Ok(answering.await?.into_body())
     }
 
-    /// An answer that is no refusal. Those are read here for bollard too, which would read however much there is.
-    async fn accepted(self: Arc<Self>, request: BollardRequest) -> Result<Response<Incoming>, Error> {
+    /// Sends a request and turns an error status into an error. The error body is read here also for bollard's calls,
+    /// because bollard reads it without a limit.
+    async fn send_checked(self: Arc<Self>, request: BollardRequest) -> Result<Response<Incoming>, Error> {
         let response = self.exchange(request).await?;
         let status = response.status();
-        // 304: it was so already.
+        // 304 means that the container was already in the requested state.
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(response);
         }
         let mut body = response.into_body();
         let mut text = Vec::new();
-        while text.len() < REFUSAL
-            && let Some(data) = streams::piece(&mut body).await?
+        while text.len() < MAX_ERROR_BODY
+            && let Some(data) = streams::next_chunk(&mut body).await?
         {
             text.extend_from_slice(&data);
         }
-        text.truncate(REFUSAL);
+        text.truncate(MAX_ERROR_BODY);
         Err(Error::DockerResponseServerError {
             status_code: status.as_u16(),
             message: answers::refusal(&text),
@@ -168,29 +172,29 @@ impl Wire {
     async fn exchange(self: Arc<Self>, request: BollardRequest) -> Result<Response<Incoming>, Error> {
         let request = self.address(request)?;
         self.sent.fetch_add(1, Ordering::Relaxed);
-        let acts = request.method() == hyper::Method::POST;
-        if acts {
+        let changes = request.method() == hyper::Method::POST;
+        if changes {
             crate::faults::point(Point::BeforeCall);
         }
         let response = match self.endpoint.transport() {
-            Transport::Unix(path) => converse(UnixStream::connect(path).await?, request).await?,
-            Transport::Plain { host, port } => converse(dial(host, *port).await?, request).await?,
+            Transport::Unix(path) => send_on(UnixStream::connect(path).await?, request).await?,
+            Transport::Plain { host, port } => send_on(connect_tcp(host, *port).await?, request).await?,
             Transport::Tls { host, port, name, config } => {
                 let stream = tokio_rustls::TlsConnector::from(Arc::clone(config))
-                    .connect(name.clone(), dial(host, *port).await?)
+                    .connect(name.clone(), connect_tcp(host, *port).await?)
                     .await
                     .map_err(|error| io::Error::new(error.kind(), WireError::Tls(error)))?;
-                converse(stream, request).await?
+                send_on(stream, request).await?
             }
         };
-        if acts {
+        if changes {
             crate::faults::point(Point::AfterCall);
         }
-        self.note(&response);
+        self.record_response(&response);
         Ok(response)
     }
 
-    /// Puts the prefix and the version into the path, and the machine into the header.
+    /// Adds the path prefix, the API version and the `Host` header.
     fn address(&self, mut request: BollardRequest) -> Result<BollardRequest, Error> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let version = self.api_version.read();
@@ -214,29 +218,30 @@ impl Wire {
         Ok(request)
     }
 
-    fn note(&self, response: &Response<Incoming>) {
+    fn record_response(&self, response: &Response<Incoming>) {
         let now = self.clock.now();
         self.answered.store(now.as_millisecond(), Ordering::Relaxed);
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
         if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
             let offset = date.timestamp().as_millisecond() - now.as_millisecond();
-            // The header is cut to the second: within one they agree.
+            // The header has whole seconds, so a difference within one second counts as none.
             let offset = if (-SECOND..=0).contains(&offset) { 0 } else { offset };
-            self.dated.store(offset, Ordering::Relaxed);
-            let offset = offset + self.misdated.load(Ordering::Relaxed);
-            if (offset - self.offset.load(Ordering::Relaxed)).abs() > SET {
+            self.date_offset.store(offset, Ordering::Relaxed);
+            let offset = offset + self.date_error.load(Ordering::Relaxed);
+            if (offset - self.offset.load(Ordering::Relaxed)).abs() > CLOCK_WAS_SET {
                 self.offset.store(offset, Ordering::Relaxed);
             }
         }
     }
 }
 
-/// bollard's own view of a wire.
+/// A bollard client that sends its requests through this wire.
 pub(super) fn docker(wire: &Arc<Wire>) -> bollard::Docker {
     let wire = Arc::clone(wire);
-    let transport =
-        move |request: BollardRequest| -> Answering { Box::pin(Arc::clone(&wire).accepted(request)) };
-    // Address, timeout and version of bollard's own are never used: `Wire` and `Client` see to them.
+    let transport = move |request: BollardRequest| -> ResponseFuture {
+        Box::pin(Arc::clone(&wire).send_checked(request))
+    };
+    // bollard's address, timeout and version are not used: `Wire` and `Client` set them.
     bollard::Docker::connect_with_custom_transport(
         transport,
         Some("http://docker"),
@@ -246,13 +251,13 @@ pub(super) fn docker(wire: &Arc<Wire>) -> bollard::Docker {
     .expect("it stores its arguments and connects to nothing")
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Error>> + Send>>;
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Error>> + Send>>;
 
-/// All of a body.
-async fn whole(mut body: Incoming) -> Result<Vec<u8>, Error> {
+/// Reads a whole body.
+async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    while let Some(data) = streams::piece(&mut body).await? {
-        if bytes.len() + data.len() > LONGEST {
+    while let Some(data) = streams::next_chunk(&mut body).await? {
+        if bytes.len() + data.len() > MAX_BODY {
             return Err(io::Error::other("the answer is longer than any of Docker's").into());
         }
         bytes.extend_from_slice(&data);
@@ -260,7 +265,7 @@ async fn whole(mut body: Incoming) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let addresses: Vec<_> = tokio::net::lookup_host((host, port))
         .await
         .map_err(|error| io::Error::new(io::ErrorKind::NotFound, WireError::Lookup(error)))?
@@ -270,8 +275,8 @@ async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// One request and its answer. The connection lives on in a task until the answer's body is read or dropped.
-async fn converse<S>(stream: S, request: BollardRequest) -> Result<Response<Incoming>, Error>
+/// Sends one request and returns its response. A task keeps the connection open until the body is read or dropped.
+async fn send_on<S>(stream: S, request: BollardRequest) -> Result<Response<Incoming>, Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {

@@ -1,7 +1,7 @@
-//! Words for what goes wrong between DockNap and an Engine.
+//! Error messages for failures between DockNap and an Engine.
 //!
-//! A person who reads them has a half-working home server and no wish to learn Docker's internals: each text says what
-//! is wrong and what to do next.
+//! The reader has a home server that half works and need not know Docker's internals: each message says what is wrong
+//! and what to do next.
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
@@ -13,10 +13,10 @@ use super::DockerError;
 use super::endpoint::{Endpoint, Transport};
 use super::wire::WireError;
 
-/// Longest text of Docker's own that is passed on, in characters.
-const LONGEST: usize = 300;
+/// Longest message of Docker that is passed on, in characters.
+const MAX_MESSAGE: usize = 300;
 
-/// Turns bollard's error into ours. `call` is method and path.
+/// Converts an error of bollard. `call` is method and path.
 pub(super) fn error(endpoint: &Endpoint, call: &str, error: &Error) -> DockerError {
     match error {
         Error::DockerResponseServerError { status_code, message } => {
@@ -36,7 +36,7 @@ pub(super) fn error(endpoint: &Endpoint, call: &str, error: &Error) -> DockerErr
     }
 }
 
-/// An answer that is an error.
+/// Converts an error response.
 fn refusal(endpoint: &Endpoint, call: &str, status: u16, message: &str) -> DockerError {
     let lower = message.get(..message.floor_char_boundary(2_000)).unwrap_or_default().to_ascii_lowercase();
     let from_proxy = lower.trim_start().starts_with('<') || lower.trim().is_empty() || !lower.contains(' ');
@@ -53,7 +53,7 @@ fn refusal(endpoint: &Endpoint, call: &str, status: u16, message: &str) -> Docke
         400 if lower.contains("client version") || lower.contains("api version") => {
             DockerError::Version { message: format!("Docker and DockNap share no API version: {}", text()) }
         }
-        // A refusal by an authorization plugin comes as 403 too, with words of its own.
+        // A refusal by an authorization plugin also has status 403, with its own message.
         403 if lower.contains("authorization denied") => DockerError::Refused { status, message: text() },
         403 | 405 => DockerError::ProxyRefused { call: call.to_owned() },
         404 if from_proxy => {
@@ -66,7 +66,7 @@ fn refusal(endpoint: &Endpoint, call: &str, status: u16, message: &str) -> Docke
     }
 }
 
-/// Why there was no answer.
+/// The message for a call without a response.
 fn unreachable(endpoint: &Endpoint, error: &Error) -> String {
     if let Some(io) = io_error(error) {
         return match (io.get_ref().and_then(|inner| inner.downcast_ref::<WireError>()), endpoint.transport())
@@ -104,7 +104,7 @@ fn unreachable(endpoint: &Endpoint, error: &Error) -> String {
     }
 }
 
-/// The I/O error at the bottom of it.
+/// The innermost I/O error, if there is one.
 fn io_error(error: &Error) -> Option<&io::Error> {
     if let Error::IOError { err } = error {
         return Some(err);
@@ -136,7 +136,7 @@ fn socket(path: &Path, error: &io::Error) -> String {
     }
 }
 
-/// The cure for a socket that belongs to a group DockNap is not in.
+/// The message for a socket that belongs to a group DockNap is not in, with the fix.
 fn permission(path: &Path) -> String {
     use std::os::unix::fs::MetadataExt as _;
     let shown = path.display();
@@ -160,7 +160,7 @@ fn network(endpoint: &Endpoint, error: &io::Error) -> String {
             format!("{endpoint} cannot be reached from here: check the network and DOCKER_HOST")
         }
         ErrorKind::TimedOut => format!("{endpoint} does not answer"),
-        // With TLS 1.3 the other side refuses our certificate only after the handshake.
+        // With TLS 1.3 the server refuses the client certificate only after the handshake.
         _ if error.to_string().contains("alert") => {
             format!("{endpoint} does not accept cert.pem ({})", shorten(&error.to_string()))
         }
@@ -187,7 +187,7 @@ fn tls(endpoint: &Endpoint, error: &io::Error) -> String {
     format!("{endpoint}: {advice} ({text})")
 }
 
-/// Drops tags, so that a proxy's error page reads as a sentence.
+/// Removes HTML tags, so that a proxy's error page reads as a sentence.
 fn without_markup(text: &str) -> String {
     if !text.trim_start().starts_with('<') {
         return text.to_owned();
@@ -208,8 +208,8 @@ fn without_markup(text: &str) -> String {
     plain
 }
 
-/// One line of at most [`LONGEST`] characters, control characters made visible: Docker's texts may quote what a
-/// container chose.
+/// Shortens a text to one line of at most [`MAX_MESSAGE`] characters and escapes control characters, because Docker's
+/// messages may contain text from a container.
 pub(super) fn shorten(text: &str) -> String {
     let mut line = String::new();
     let mut count = 0;
@@ -218,7 +218,7 @@ pub(super) fn shorten(text: &str) -> String {
             line.push(' ');
         }
         for c in word.chars() {
-            if count >= LONGEST {
+            if count >= MAX_MESSAGE {
                 line.push('…');
                 return line;
             }
@@ -229,7 +229,7 @@ pub(super) fn shorten(text: &str) -> String {
     line
 }
 
-/// Appends a character, a control character or a change of writing direction as its escape.
+/// Appends a character; control characters and changes of writing direction are escaped.
 pub(super) fn push_visible(line: &mut String, c: char) {
     let hides = c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_become_the_words_of_semantics_6() {
+    fn responses_become_the_messages_of_semantics_6() {
         let html =
             "<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n</body></html>";
         assert_eq!(answered(403, html).to_string(), "not allowed by the proxy: POST /containers/x/stop");
@@ -289,14 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn permission_denied_gives_the_exact_line() {
+    fn permission_denied_shows_the_exact_command() {
         let text = failed("unix:///var/run/docker.sock", ErrorKind::PermissionDenied);
         assert!(text.contains("echo DOCKER_GID=$(stat -c %g /var/run/docker.sock) > .env"), "{text}");
         assert!(text.contains("group 0"), "{text}");
     }
 
     #[test]
-    fn each_way_of_failing_has_its_cure() {
+    fn each_failure_has_a_message_with_its_fix() {
         assert!(failed("unix:///nowhere/docker.sock", ErrorKind::NotFound).contains("no socket at /nowhere"));
         assert!(failed("unix:///nowhere", ErrorKind::ConnectionRefused).contains("Docker is not running"));
         assert!(failed("unix:///tmp", ErrorKind::ConnectionRefused).contains("is a directory"));
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_texts_are_cut_and_made_visible() {
+    fn hostile_texts_are_shortened_and_escaped() {
         let text = shorten(&format!("a\u{1b}[31m \u{202e}b {}", "x".repeat(64 * 1024)));
         assert!(text.starts_with("a\\u{1b}[31m \\u{202e}b x"), "{text}");
         assert!(text.chars().count() < 340);

@@ -8,7 +8,7 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// Loads with these flags, variables and files.
+/// Loads settings from these flags, variables and files.
 fn load(flags: &[(&str, &str)], env: &[(&str, &str)], files: &[(&str, &str)]) -> Result<Loaded, Vec<Fault>> {
     let files = map(files);
     Config::load(&Given { flags: map(flags), env: map(env) }, &|path| {
@@ -71,7 +71,7 @@ fn a_named_file_that_is_missing_is_a_fault() {
 }
 
 #[test]
-fn every_fault_is_reported_at_once_with_the_place_it_stands_in() {
+fn every_fault_is_reported_at_once_with_its_place() {
     let env = [
         ("DOCKNAP_LISTEN", "8080"),
         ("DOCKNAP_BASE_URL", "nas"),
@@ -140,7 +140,7 @@ fn a_fault_never_quotes_a_secret() {
 }
 
 #[test]
-fn metrics_are_off_until_they_are_asked_for_and_need_the_token_they_name() {
+fn metrics_are_off_by_default_and_the_token_mode_needs_a_token() {
     let metrics = |env: &[(&str, &str)]| load(&[], env, &[]).expect("valid").config.metrics;
     let token = ("DOCKNAP_METRICS_TOKEN", "sixteen letters!");
     assert!(matches!(metrics(&[]), Metrics::Off) && matches!(metrics(&[token]), Metrics::Off));
@@ -149,12 +149,16 @@ fn metrics_are_off_until_they_are_asked_for_and_need_the_token_they_name() {
         panic!("the token counts")
     };
     assert_eq!(kept.expose_secret(), token.1);
-    let told = faults(&[("DOCKNAP_METRICS", "token")], &[]);
-    assert_eq!(told.len(), 1);
-    assert!(told[0].contains("set DOCKNAP_METRICS_TOKEN"), "{told:?}");
-    let told = faults(&[("DOCKNAP_METRICS", "token"), ("DOCKNAP_METRICS_TOKEN", "fifteen letters")], &[]);
-    assert_eq!(told.len(), 1, "the short token alone: {told:?}");
-    assert!(told[0].contains("shorter than 16") && !told[0].contains("fifteen"), "{told:?}");
+    let faults_found = faults(&[("DOCKNAP_METRICS", "token")], &[]);
+    assert_eq!(faults_found.len(), 1);
+    assert!(faults_found[0].contains("set DOCKNAP_METRICS_TOKEN"), "{faults_found:?}");
+    let faults_found =
+        faults(&[("DOCKNAP_METRICS", "token"), ("DOCKNAP_METRICS_TOKEN", "fifteen letters")], &[]);
+    assert_eq!(faults_found.len(), 1, "the short token alone: {faults_found:?}");
+    assert!(
+        faults_found[0].contains("shorter than 16") && !faults_found[0].contains("fifteen"),
+        "{faults_found:?}"
+    );
     assert!(faults(&[("DOCKNAP_METRICS", "on")], &[])[0].contains("DOCKNAP_METRICS"));
 }
 
@@ -177,7 +181,7 @@ fn settings_page_is_made_from_the_table() {
 }
 
 #[test]
-fn what_a_file_of_another_system_left_at_the_end_is_no_part_of_a_setting() {
+fn trailing_white_space_is_no_part_of_a_setting() {
     let texts = [
         ("DOCKNAP_LISTEN", "127.0.0.1:9"),
         ("DOCKNAP_BASE_URL", "https://nap.example.org/nap"),
@@ -214,7 +218,7 @@ fn what_a_file_of_another_system_left_at_the_end_is_no_part_of_a_setting() {
 }
 
 #[test]
-fn an_end_of_line_alone_sets_nothing_and_a_password_keeps_its_blank() {
+fn a_line_break_alone_sets_nothing_and_a_password_keeps_its_blank() {
     let env =
         [("TZ", "\r"), ("DOCKNAP_BASE_URL", " \r"), ("DOCKER_TLS_VERIFY", "\r"), ("DOCKNAP_CONFIG", "\r")];
     let config = load(&[], &env, &[]).expect("nothing is set").config;

@@ -1,15 +1,16 @@
-//! What a seed decides: the containers, what is scheduled, and when the month begins.
+//! What a seed determines: the containers, the schedules and the start of the month. [`Dice`] is the random number
+//! generator.
 
 use std::time::Duration;
 
 use docknap::app::schedules::Draft;
 use docknap::sim::{ContainerSpec, Restart, World};
 
-/// Numbers that look random and are the same every time (xorshift64*).
+/// A pseudorandom number generator (xorshift64*); the same seed gives the same numbers.
 pub struct Dice(u64);
 
 impl Dice {
-    /// The dice of a seed.
+    /// A generator for this seed.
     pub fn new(seed: u64) -> Self {
         Self((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
@@ -22,19 +23,19 @@ impl Dice {
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % below
     }
 
-    /// Whether the one in `of` came.
+    /// True with a probability of one in `of`.
     pub fn once_in(&mut self, of: u64) -> bool {
         self.roll(of) == 0
     }
 
-    /// One of some.
-    pub fn of<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
+    /// A random element of `choices`.
+    pub fn choose<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
         let index = self.roll(choices.len() as u64);
         choices[usize::try_from(index).expect("a small number")]
     }
 }
 
-/// Days on which a month begins that holds a change of clocks in one of [`ZONES`], or none.
+/// Instants at which a month may begin. Most months contain a change of clocks in one of [`ZONES`].
 pub const STARTS: [&str; 7] = [
     // Berlin and London on 28 March.
     "2027-03-10T09:13:00Z",
@@ -53,9 +54,9 @@ pub const STARTS: [&str; 7] = [
 const ZONES: [&str; 6] =
     ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Europe/London"];
 
-/// Names of what may be scheduled and pressed.
+/// Stacks that may be scheduled or acted on.
 pub const STACKS: [&str; 4] = ["shop", "lab", "media", "house"];
-/// Containers that somebody may do something to, or schedule.
+/// Containers that may be scheduled or acted on.
 pub const CONTAINERS: [&str; 12] = [
     "shop-db-1",
     "shop-api-1",
@@ -70,11 +71,12 @@ pub const CONTAINERS: [&str; 12] = [
     "cache",
     "mail",
 ];
-/// What DockNap never touches: protected, a one-off, a hook, protected without a stack.
+/// Containers that DockNap must never change: a protected one, a one-off, a hook, and a protected one without a
+/// stack.
 pub const UNTOUCHED: [&str; 4] = ["house-safe-1", "house-once-run-e72b11306db6", "house-hook-1", "vault"];
 
-/// A container as chance has it.
-fn ordinary(dice: &mut Dice, spec: ContainerSpec) -> ContainerSpec {
+/// Adds random options to a container.
+fn with_random_options(dice: &mut Dice, spec: ContainerSpec) -> ContainerSpec {
     let spec = match dice.roll(8) {
         0 | 1 => spec.restart(Restart::Always),
         2 | 3 => spec.restart(Restart::UnlessStopped),
@@ -97,67 +99,67 @@ fn ordinary(dice: &mut Dice, spec: ContainerSpec) -> ContainerSpec {
     if dice.once_in(6) { spec.stopped() } else { spec }
 }
 
-/// The containers of a seed.
+/// Creates the containers of a seed.
 pub fn world(dice: &mut Dice) -> World {
     let on = |dice: &mut Dice, of: &str| {
-        let condition = dice.of(&["", ":service_started", ":service_healthy:true", ":service_healthy"]);
+        let condition = dice.choose(&["", ":service_started", ":service_healthy:true", ":service_healthy"]);
         format!("{of}{condition}")
     };
     let mut described = World::new();
     described = described.stack("shop", |s| {
         let (api_on, web_on) = (on(dice, "db"), on(dice, "api"));
         let s = s
-            .service("db", |c| ordinary(dice, c))
-            .service("api", |c| ordinary(dice, c).depends_on(api_on))
-            .service("web", |c| ordinary(dice, c).depends_on(web_on));
+            .service("db", |c| with_random_options(dice, c))
+            .service("api", |c| with_random_options(dice, c).depends_on(api_on))
+            .service("web", |c| with_random_options(dice, c).depends_on(web_on));
         let s = s.service("tool", |c| c.exited(143));
         if dice.once_in(2) { s.service("migrate", |c| c.depends_on("db").exited(0)) } else { s }
     });
     described = described.stack("lab", |s| {
         let job = Duration::from_secs(20 + 60 * dice.roll(3));
-        let s = s.service("box", |c| ordinary(dice, c));
+        let s = s.service("box", |c| with_random_options(dice, c));
         s.service("job", |c| c.exits(job, 0).exited(0))
     });
     described = described.stack("media", |s| {
-        s.service("vpn", |c| ordinary(dice, c))
-            .service("torrent", |c| ordinary(dice, c).network_of("media-vpn-1"))
-            .service("ui", |c| ordinary(dice, c).depends_on("torrent"))
+        s.service("vpn", |c| with_random_options(dice, c))
+            .service("torrent", |c| with_random_options(dice, c).network_of("media-vpn-1"))
+            .service("ui", |c| with_random_options(dice, c).depends_on("torrent"))
     });
     described = described.stack("house", |s| {
-        s.service("light", |c| ordinary(dice, c))
+        s.service("light", |c| with_random_options(dice, c))
             .service("safe", ContainerSpec::protect)
             .service("once", ContainerSpec::oneoff)
             .service("hook", |c| c.label("com.docker.compose.hook", "post_start"))
     });
     described
-        .container("cache", |c| ordinary(dice, c))
-        .container("mail", |c| ordinary(dice, c))
+        .container("cache", |c| with_random_options(dice, c))
+        .container("mail", |c| with_random_options(dice, c))
         .container("vault", ContainerSpec::protect)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every field of a draft may be left out")]
-fn said(text: &str) -> Option<String> {
+fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Something to schedule; what happens once does so within three weeks of `now`. `calendar` is the id of one.
+/// A random schedule. A one-off schedule fires within three weeks of `now`. `calendar` is a calendar's id.
 pub fn draft(dice: &mut Dice, calendar: Option<&str>, now: jiff::Timestamp) -> Draft {
     let (kind, target) = if dice.once_in(3) {
-        ("container", dice.of(&["shop-web-1", "shop-db-1", "media-vpn-1", "cache", "mail", "lab-job-1"]))
+        ("container", dice.choose(&["shop-web-1", "shop-db-1", "media-vpn-1", "cache", "mail", "lab-job-1"]))
     } else {
-        ("stack", dice.of(&["shop", "shop", "lab", "media", "house"]))
+        ("stack", dice.choose(&["shop", "shop", "lab", "media", "house"]))
     };
     let mut draft = Draft {
-        target_type: said(kind),
-        target_id: said(target),
-        timezone: said(dice.of(&ZONES)),
+        target_type: some(kind),
+        target_id: some(target),
+        timezone: some(dice.choose(&ZONES)),
         enabled: Some(!dice.once_in(12)),
-        catch_up_seconds: dice.once_in(3).then(|| dice.of(&["0", "300", "86400"]).to_owned()),
+        catch_up_seconds: dice.once_in(3).then(|| dice.choose(&["0", "300", "86400"]).to_owned()),
         ..Draft::default()
     };
     match dice.roll(7) {
         0..=2 => {
-            draft.window = said(dice.of(&[
+            draft.window = some(dice.choose(&[
                 "sleep 23:00-07:00",
                 "sleep Mon-Fri 22:00-06:00; Sat 00:00-24:00",
                 "awake Mon-Fri 07:00-20:00",
@@ -168,22 +170,22 @@ pub fn draft(dice: &mut Dice, calendar: Option<&str>, now: jiff::Timestamp) -> D
                 "sleep Mon 12:00 - Mon 13:00; Thu 12:00 - Thu 13:00",
                 "awake Wed 10:00-16:00",
             ]));
-            draft.policy = said(dice.of(&["respect", "respect", "enforce", "observe"]));
-            draft.mode = said(dice.of(&["stop", "stop", "pause"]));
-            draft.wake = said(dice.of(&["restore", "restore", "all"]));
+            draft.policy = some(dice.choose(&["respect", "respect", "enforce", "observe"]));
+            draft.mode = some(dice.choose(&["stop", "stop", "pause"]));
+            draft.wake = some(dice.choose(&["restore", "restore", "all"]));
             draft.from_next = dice.once_in(4);
             if let Some(calendar) = calendar.filter(|_| dice.once_in(3)) {
-                draft.calendar_id = said(calendar);
-                draft.calendar_effect = said(dice.of(&["awake", "asleep", "as:Sun"]));
+                draft.calendar_id = some(calendar);
+                draft.calendar_effect = some(dice.choose(&["awake", "asleep", "as:Sun"]));
             }
         }
         3 => {
             let at = now + Duration::from_secs(60 * (30 + dice.roll(20 * 24 * 60)));
             draft.at = Some(at.strftime("%Y-%m-%dT%H:%MZ").to_string());
-            draft.action = said(dice.of(&["start", "stop", "restart", "pause", "unpause"]));
+            draft.action = some(dice.choose(&["start", "stop", "restart", "pause", "unpause"]));
         }
         _ => {
-            draft.cron = said(dice.of(&[
+            draft.cron = some(dice.choose(&[
                 "0 23 * * *",
                 "0 7 * * *",
                 "0 12 * * 1-5",
@@ -194,16 +196,17 @@ pub fn draft(dice: &mut Dice, calendar: Option<&str>, now: jiff::Timestamp) -> D
                 "@weekly",
                 "0 0 1,15 * *",
             ]));
-            draft.action = said(dice.of(&["start", "stop", "restart", "start", "stop", "pause", "unpause"]));
-            draft.priority = said(dice.of(&["0", "0", "5"]));
+            draft.action =
+                some(dice.choose(&["start", "stop", "restart", "start", "stop", "pause", "unpause"]));
+            draft.priority = some(dice.choose(&["0", "0", "5"]));
             if let Some(calendar) = calendar.filter(|_| dice.once_in(3)) {
-                draft.calendar_id = said(calendar);
-                draft.calendar_effect = said("skip");
+                draft.calendar_id = some(calendar);
+                draft.calendar_effect = some("skip");
             }
         }
     }
     if draft.stop_timeout_seconds.is_none() && dice.once_in(6) {
-        draft.stop_timeout_seconds = said(dice.of(&["1", "15"]));
+        draft.stop_timeout_seconds = some(dice.choose(&["1", "15"]));
     }
     draft
 }

@@ -1,4 +1,4 @@
-//! What people, the world and fate do in a month.
+//! The random events of a month: actions of users, changes by others in Docker, and failures.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use super::judge::Judge;
 use super::story::Story;
 use crate::support::bench::person;
 
-/// No more schedules than these at a time.
+/// Largest number of schedules at a time.
 const MOST_SCHEDULES: usize = 7;
-/// Dates of the calendar that lies within each month that is simulated.
+/// Dates of the calendar; each simulated month contains at least one.
 const DATES: [&str; 8] = [
     "2027-03-14",
     "2027-03-28",
@@ -34,14 +34,14 @@ const DATES: [&str; 8] = [
 ];
 
 impl Story {
-    /// Schedules and a calendar to begin with.
+    /// Creates the first schedules and a calendar.
     pub fn begin(&mut self) {
         let draft = CalendarDraft {
             name: "Days off".to_owned(),
             dates: DATES.map(str::to_owned).to_vec(),
             ..CalendarDraft::default()
         };
-        self.ask("a calendar".to_owned(), async move |app: App| {
+        self.request("a calendar".to_owned(), async move |app: App| {
             calendars::create(&app, &person(), &draft).await
         });
         for _ in 0..2 + self.dice.roll(4) {
@@ -49,48 +49,49 @@ impl Story {
         }
     }
 
-    /// One thing happens.
-    pub fn deed(&mut self) {
+    /// Makes one random event happen.
+    pub fn random_event(&mut self) {
         let roll = self.dice.roll(100);
         let name = match roll {
-            0..=21 => self.somebody_else(),
-            22..=24 => self.process_ends(),
-            25..=26 => self.recreated(),
-            27..=40 => self.button(),
-            41..=46 => self.wish(),
-            47..=55 => self.schedule_changes(),
-            56..=57 => self.calendar_changes(),
+            0..=21 => self.docker_cli(),
+            22..=24 => self.process_exit(),
+            25..=26 => self.recreate(),
+            27..=40 => self.submit_action(),
+            41..=46 => self.change_override(),
+            47..=55 => self.change_schedule(),
+            56..=57 => self.change_calendar(),
             58..=60 => self.lock(),
-            61..=66 => self.daemon(),
-            67..=75 => self.trouble(),
-            76..=80 => self.stopped(),
+            61..=66 => self.daemon_down(),
+            67..=75 => self.call_faults(),
+            76..=80 => self.stop_docknap(),
             81..=96 => self.crash(),
             97 => {
                 self.machine.sim.break_streams();
-                self.tell("the streams of events break");
+                self.log_line("the streams of events break");
                 "streams break"
             }
-            _ => self.call_off(),
+            _ => self.cancel_or_retry(),
         };
         *self.tally.deeds.entry(name).or_default() += 1;
-        self.enliven();
+        self.step_finely();
     }
 
     fn container(&mut self) -> String {
         if self.dice.once_in(12) {
-            return self.dice.of(&UNTOUCHED.each_ref().map(|name| *name)).to_owned();
+            return self.dice.choose(&UNTOUCHED.each_ref().map(|name| *name)).to_owned();
         }
-        self.dice.of(&CONTAINERS).to_owned()
+        self.dice.choose(&CONTAINERS).to_owned()
     }
 
-    /// Somebody at the keyboard of the machine.
-    fn somebody_else(&mut self) -> &'static str {
+    /// Somebody uses the docker CLI.
+    fn docker_cli(&mut self) -> &'static str {
         let name = self.container();
         if self.daemon_up_at.is_some() {
             return "nothing";
         }
-        let verb =
-            self.dice.of(&["start", "start", "start", "stop", "stop", "pause", "unpause", "restart", "kill"]);
+        let verb = self
+            .dice
+            .choose(&["start", "start", "start", "stop", "stop", "pause", "unpause", "restart", "kill"]);
         let before = self.machine.sim.state(&name);
         let near = Judge::is_near(&self.machine, &name);
         let sim = &self.machine.sim;
@@ -102,14 +103,14 @@ impl Story {
             "restart" => sim.restart(&name),
             _ => sim.kill(&name),
         };
-        self.tell(format!("outside: docker {verb} {name} ({before}): {done:?}"));
+        self.log_line(format!("outside: docker {verb} {name} ({before}): {done:?}"));
         match verb {
             "stop" | "kill" | "pause" if done.is_ok() && before != "exited" && before != "created" => {
-                // A nap that ends while nobody watches stays one.
+                // A nap whose container is stopped while DockNap is not running stays a nap.
                 let unseen = before == "paused" && self.machine.app().is_none();
-                self.judge.turned_off(&self.machine, &name, !near && !unseen);
+                self.judge.stopped_by_others(&self.machine, &name, !near && !unseen);
             }
-            "start" | "unpause" | "restart" if done.is_ok() => self.judge.turned_on(&name),
+            "start" | "unpause" | "restart" if done.is_ok() => self.judge.started_by_others(&name),
             _ => {}
         }
         if near {
@@ -121,8 +122,8 @@ impl Story {
         "somebody else"
     }
 
-    fn process_ends(&mut self) -> &'static str {
-        let name = self.dice.of(&CONTAINERS).to_owned();
+    fn process_exit(&mut self) -> &'static str {
+        let name = self.dice.choose(&CONTAINERS).to_owned();
         if self.machine.sim.state(&name) != "running" || self.daemon_up_at.is_some() {
             return "nothing";
         }
@@ -130,28 +131,29 @@ impl Story {
         let near = Judge::is_near(&self.machine, &name);
         self.machine.sim.exit(&name, code);
         let back = self.machine.sim.state(&name) != "exited";
-        self.judge.turned_off(&self.machine, &name, !near && !back);
-        self.tell(format!("the process of {name} ends with {code}"));
+        self.judge.stopped_by_others(&self.machine, &name, !near && !back);
+        self.log_line(format!("the process of {name} ends with {code}"));
         "a process ends"
     }
 
-    fn recreated(&mut self) -> &'static str {
-        let name = self.dice.of(&["shop-api-1", "shop-web-1", "lab-box-1", "media-ui-1", "mail"]).to_owned();
+    fn recreate(&mut self) -> &'static str {
+        let name =
+            self.dice.choose(&["shop-api-1", "shop-web-1", "lab-box-1", "media-ui-1", "mail"]).to_owned();
         if self.daemon_up_at.is_some() {
             return "nothing";
         }
         self.machine.sim.recreate(&name);
-        self.judge.turned_on(&name);
+        self.judge.started_by_others(&name);
         if Judge::is_near(&self.machine, &name) || self.machine.app().is_none() {
             self.judge.excuse(&name, "re-created while a step of ours was near, or unseen");
         }
-        self.tell(format!("outside: compose re-creates {name}"));
+        self.log_line(format!("outside: compose re-creates {name}"));
         "re-created"
     }
 
     fn target(&mut self) -> (Target, &'static str, String) {
         if self.dice.once_in(3) {
-            let name = self.dice.of(&CONTAINERS).to_owned();
+            let name = self.dice.choose(&CONTAINERS).to_owned();
             let identity = self.machine.app().and_then(|app| {
                 let inventory = app.hosts.local().inventory();
                 inventory.by_name(&name).map(|found| found.target())
@@ -160,18 +162,18 @@ impl Story {
                 return (target, "container", name);
             }
         }
-        let name = self.dice.of(&STACKS);
+        let name = self.dice.choose(&STACKS);
         (Target::stack(HostId::local(), name), "stack", name.to_owned())
     }
 
-    /// A person or a token asks for something at once.
-    fn button(&mut self) -> &'static str {
+    /// A user or an API token submits an action.
+    fn submit_action(&mut self) -> &'static str {
         let (target, _, name) = self.target();
-        let until = self.dice.of(&["", "", "90m", "20h"]).to_owned();
+        let until = self.dice.choose(&["", "", "90m", "20h"]).to_owned();
         let asked = NapRequest { until: Some(until.clone()), ..NapRequest::default() };
         let verb =
-            self.dice.of(&["nap", "wake", "nap", "wake", "start", "stop", "restart", "pause", "unpause"]);
-        self.ask(format!("button: {verb} {name} {until}"), async move |app: App| match verb {
+            self.dice.choose(&["nap", "wake", "nap", "wake", "start", "stop", "restart", "pause", "unpause"]);
+        self.request(format!("button: {verb} {name} {until}"), async move |app: App| match verb {
             "nap" => nap::nap(&app, &person(), &target, &asked, Trigger::Manual).await,
             "wake" => nap::wake(&app, &person(), &target, &asked, Trigger::Manual).await,
             verb => {
@@ -182,16 +184,16 @@ impl Story {
         "a button"
     }
 
-    /// An override or a hold begins or ends.
-    fn wish(&mut self) -> &'static str {
+    /// An override or a hold is created or ended.
+    fn change_override(&mut self) -> &'static str {
         if self.dice.once_in(3) {
-            let open = self.machine.look(async |db| db::overrides::open(db).await.expect("they read"));
+            let open = self.machine.read_db(async |db| db::overrides::open(db).await.expect("they read"));
             if open.is_empty() {
                 return "nothing";
             }
             let index = usize::try_from(self.dice.roll(open.len() as u64)).expect("small");
             let (id, name): (OverrideId, String) = (open[index].id.clone(), open[index].target_name.clone());
-            self.ask(format!("the override of {name} is ended"), async move |app: App| {
+            self.request(format!("the override of {name} is ended"), async move |app: App| {
                 overrides::finish(&app, &person(), &id).await
             });
             return "an override ends";
@@ -202,8 +204,8 @@ impl Story {
             1 => ("host", String::new()),
             _ => (kind, name),
         };
-        let state = self.dice.of(&["awake", "asleep", "hold"]);
-        let until = self.dice.of(&["45m", "7h", "20h", "2d"]);
+        let state = self.dice.choose(&["awake", "asleep", "hold"]);
+        let until = self.dice.choose(&["45m", "7h", "20h", "2d"]);
         let draft = overrides::Draft {
             target_type: Some(kind.to_owned()),
             target_id: Some(name.clone()),
@@ -212,39 +214,39 @@ impl Story {
             reason: Some("demo".to_owned()),
             ..overrides::Draft::default()
         };
-        self.ask(format!("override: {kind} {name} {state} for {until}"), async move |app: App| {
+        self.request(format!("override: {kind} {name} {state} for {until}"), async move |app: App| {
             overrides::create(&app, &person(), &draft).await
         });
         "an override"
     }
 
     fn stored_schedules(&self) -> Vec<Schedule> {
-        self.machine.look(async |db| {
+        self.machine.read_db(async |db| {
             let wanted = db::schedules::ScheduleSelection { limit: 100, ..Default::default() };
             db::schedules::list(db, &wanted).await.expect("they read")
         })
     }
 
     fn calendar(&self) -> Option<String> {
-        self.machine.look(async |db| {
+        self.machine.read_db(async |db| {
             let all = db::calendars::list(db, None, 10).await.expect("they read");
             all.first().map(|calendar| calendar.id.to_string())
         })
     }
 
-    /// One more schedule.
+    /// Creates a schedule.
     fn schedule(&mut self) {
         let calendar = self.calendar();
         let now = self.machine.clock.now();
         let draft = chance::draft(&mut self.dice, calendar.as_deref(), now);
-        let what = format!("schedule: {}", brief(&draft));
-        self.ask(what, async move |app: App| {
+        let what = format!("schedule: {}", summary(&draft));
+        self.request(what, async move |app: App| {
             schedules::create(&app, &person(), &draft, Source::Api).await.map(|saved| saved.view.schedule.id)
         });
-        self.eras.look(&self.machine);
+        self.eras.update(&self.machine);
     }
 
-    fn schedule_changes(&mut self) -> &'static str {
+    fn change_schedule(&mut self) -> &'static str {
         let stored = self.stored_schedules();
         if stored.is_empty() || (stored.len() < MOST_SCHEDULES && self.dice.once_in(3)) {
             self.schedule();
@@ -259,20 +261,20 @@ impl Story {
                 let calendar = self.calendar();
                 let now = self.machine.clock.now();
                 let draft = chance::draft(&mut self.dice, calendar.as_deref(), now);
-                self.ask(format!("edit {title}: {}", brief(&draft)), async move |app: App| {
+                self.request(format!("edit {title}: {}", summary(&draft)), async move |app: App| {
                     schedules::update(&app, &person(), &id, &draft, None).await.map(|_| ())
                 });
                 "a schedule is edited"
             }
             2 => {
-                self.ask(format!("delete {title}"), async move |app: App| {
+                self.request(format!("delete {title}"), async move |app: App| {
                     schedules::delete(&app, &person(), &id, None).await
                 });
                 "a schedule is deleted"
             }
             3 | 4 => {
                 let on = !schedule.spec.enabled;
-                self.ask(
+                self.request(
                     format!("switch {title} {}", if on { "on" } else { "off" }),
                     async move |app: App| {
                         if on {
@@ -286,7 +288,7 @@ impl Story {
             }
             5 | 6 => {
                 let skips = schedule.skip_at.is_none();
-                self.ask(format!("skip {title}: {skips}"), async move |app: App| {
+                self.request(format!("skip {title}: {skips}"), async move |app: App| {
                     if skips {
                         schedules::skip_next(&app, &person(), &id).await.map(|_| ())
                     } else {
@@ -296,19 +298,20 @@ impl Story {
                 "a schedule skips"
             }
             _ => {
-                let edge = schedule.is_window().then(|| self.dice.of(&["sleep", "wake"]).to_owned());
-                self.ask(format!("run {title} now: {edge:?}"), async move |app: App| {
+                let edge = schedule.is_window().then(|| self.dice.choose(&["sleep", "wake"]).to_owned());
+                self.request(format!("run {title} now: {edge:?}"), async move |app: App| {
                     schedules::run_now(&app, &person(), &id, Trigger::Manual, edge.as_deref()).await
                 });
                 "a schedule is run now"
             }
         };
-        self.eras.look(&self.machine);
+        self.eras.update(&self.machine);
         name
     }
 
-    fn calendar_changes(&mut self) -> &'static str {
-        let found = self.machine.look(async |db| db::calendars::list(db, None, 10).await.expect("they read"));
+    fn change_calendar(&mut self) -> &'static str {
+        let found =
+            self.machine.read_db(async |db| db::calendars::list(db, None, 10).await.expect("they read"));
         let Some(calendar) = found.into_iter().next() else { return "nothing" };
         let dates = DATES.iter().filter(|_| !self.dice.once_in(3)).map(|date| (*date).to_owned()).collect();
         let today = self.machine.clock.now() + Duration::from_secs(3600 * self.dice.roll(72));
@@ -321,31 +324,32 @@ impl Story {
             )],
             ..CalendarDraft::default()
         };
-        self.ask(format!("the calendar changes: {:?}", draft.ranges), async move |app: App| {
+        self.request(format!("the calendar changes: {:?}", draft.ranges), async move |app: App| {
             calendars::update(&app, &person(), &calendar.id, &draft, None).await.map(|_| ())
         });
-        self.eras.look(&self.machine);
+        self.eras.update(&self.machine);
         "a calendar changes"
     }
 
-    /// Somebody locks a container, or unlocks it.
+    /// A user locks or unlocks a container.
     fn lock(&mut self) -> &'static str {
         if self.is_open() || self.daemon_up_at.is_some() {
             return "nothing";
         }
         if let Some(name) = self.judge.locked.first().cloned() {
             let locked = name.clone();
-            let done = self.ask(format!("unlock {name}"), async move |app: App| {
+            let done = self.request(format!("unlock {name}"), async move |app: App| {
                 locks::unlock(&app, &person(), &HostId::local(), TargetType::Container, &locked).await
             });
-            // Where it died of it, nobody knows which it is until it is asked again.
+            // If DockNap died meanwhile, it is unknown whether the lock is removed; a locked container is not checked
+            // any further.
             self.judge.locked.remove(&name);
             let _ = done;
             return "unlocked";
         }
-        let name = self.dice.of(&CONTAINERS).to_owned();
+        let name = self.dice.choose(&CONTAINERS).to_owned();
         let locked = name.clone();
-        let done = self.ask(format!("lock {name}"), async move |app: App| {
+        let done = self.request(format!("lock {name}"), async move |app: App| {
             locks::lock(&app, &person(), &HostId::local(), TargetType::Container, &locked, "demo").await
         });
         if done.is_some() {
@@ -354,8 +358,8 @@ impl Story {
         "locked"
     }
 
-    /// The Engine restarts, or is away for a while.
-    fn daemon(&mut self) -> &'static str {
+    /// The Engine goes down for a while.
+    fn daemon_down(&mut self) -> &'static str {
         if self.daemon_up_at.is_some() {
             return "nothing";
         }
@@ -367,14 +371,14 @@ impl Story {
         };
         self.machine.sim.daemon_down(end);
         self.daemon_up_at = Some(self.machine.clock.now() + Duration::from_secs(seconds));
-        self.tell(format!("the Engine goes down ({end:?}) for {seconds} s"));
+        self.log_line(format!("the Engine goes down ({end:?}) for {seconds} s"));
         "the Engine goes down"
     }
 
-    /// Calls to the Engine go wrong, one or two of one kind.
-    fn trouble(&mut self) -> &'static str {
-        let name = self.dice.of(&CONTAINERS);
-        let endpoint = *self.dice.of(&[
+    /// One or two calls to an endpoint of the Engine will fail.
+    fn call_faults(&mut self) -> &'static str {
+        let name = self.dice.choose(&CONTAINERS);
+        let endpoint = *self.dice.choose(&[
             &Endpoint::Start,
             &Endpoint::Stop,
             &Endpoint::Start,
@@ -395,53 +399,53 @@ impl Story {
         };
         let times = 1 + u32::try_from(self.dice.roll(2)).expect("small");
         self.machine.sim.fault(fault.on(endpoint).container(name).times(times));
-        self.tell(format!("trouble: {endpoint:?} of {name} {what}, {times} times"));
+        self.log_line(format!("trouble: {endpoint:?} of {name} {what}, {times} times"));
         "calls go wrong"
     }
 
-    /// DockNap is stopped in an orderly way, and begins again later.
-    fn stopped(&mut self) -> &'static str {
+    /// DockNap is stopped in an orderly way and started again later.
+    fn stop_docknap(&mut self) -> &'static str {
         if self.machine.app().is_none() {
             return "nothing";
         }
-        self.tell("DockNap is stopped");
+        self.log_line("DockNap is stopped");
         self.machine.terminate();
         let seconds = 5 + self.dice.roll(8 * 3600);
         self.went_down(seconds);
         "DockNap is stopped"
     }
 
-    /// DockNap is killed now, or at one of the next points it passes.
+    /// DockNap is killed now or at one of its next fault points.
     fn crash(&mut self) -> &'static str {
         if self.machine.app().is_none() {
             return "nothing";
         }
         if self.dice.once_in(4) {
-            self.tell("DockNap is killed");
+            self.log_line("DockNap is killed");
             self.machine.kill();
             let seconds = 1 + self.dice.roll(8 * 3600);
             self.went_down(seconds);
             return "DockNap is killed";
         }
         let nth = 1 + self.dice.roll(24);
-        self.machine.light(nth);
-        self.tell(format!("DockNap will die at the {nth}. point from now"));
+        self.machine.arm(nth);
+        self.log_line(format!("DockNap will die at the {nth}. point from now"));
         "DockNap will die"
     }
 
-    /// Somebody calls the newest run off, or repeats it.
-    fn call_off(&mut self) -> &'static str {
-        let newest = self.machine.look(async |db| {
+    /// A user cancels the newest run, or retries it if it has ended.
+    fn cancel_or_retry(&mut self) -> &'static str {
+        let newest = self.machine.read_db(async |db| {
             db::history::list(db, db::history::RunSelection::default(), None, 1).await.expect("they read")
         });
         let Some(run) = newest.into_iter().next() else { return "nothing" };
         let id: RunId = run.id.clone();
         if run.state.is_terminal() {
-            self.ask(format!("retry {} of {}", run.action, run.target_name), async move |app: App| {
+            self.request(format!("retry {} of {}", run.action, run.target_name), async move |app: App| {
                 execute::retry(&app, &person(), &id).await.map(|_| ())
             });
         } else {
-            self.ask(format!("call off {} of {}", run.action, run.target_name), async move |app: App| {
+            self.request(format!("call off {} of {}", run.action, run.target_name), async move |app: App| {
                 execute::cancel(&app, &person(), &id).await
             });
         }
@@ -449,8 +453,8 @@ impl Story {
     }
 }
 
-/// The fields of a draft that say something.
-fn brief(draft: &schedules::Draft) -> String {
+/// The fields of a draft that are set, for the log.
+fn summary(draft: &schedules::Draft) -> String {
     let fields = [
         &draft.target_id,
         &draft.window,

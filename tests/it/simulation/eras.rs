@@ -1,4 +1,5 @@
-//! What should have fired: what each cron and once schedule said, and from when to when.
+//! Computes which fires of cron and one-off schedules were due, and compares them with the stored runs. [`Eras`]
+//! records every version of each schedule with the time range in which it applied.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,18 +14,18 @@ use jiff::Timestamp;
 
 use super::machine::Machine;
 
-/// A stretch of time in which a schedule said one thing.
+/// A time range in which a schedule did not change.
 struct Era {
     schedule: Schedule,
     reading: Reading,
-    /// The fires lie after this.
+    /// Start, exclusive.
     from: Timestamp,
-    /// And at or before this; `None` = it still says so.
+    /// End, inclusive; `None` = still current.
     until: Option<Timestamp>,
 }
 
 impl Era {
-    /// The fires up to `end`, each with whether its calendar drops it.
+    /// The fires up to `end`, each with whether its calendar skips it.
     fn fires(&self, end: Timestamp) -> Vec<(Timestamp, bool)> {
         let end = self.until.map_or(end, |until| until.min(end));
         match &self.schedule.spec.when {
@@ -48,7 +49,7 @@ impl Era {
     }
 }
 
-/// What every schedule said, from the beginning on.
+/// All versions of all schedules.
 #[derive(Default)]
 pub struct Eras {
     closed: Vec<Era>,
@@ -56,22 +57,24 @@ pub struct Eras {
 }
 
 impl Eras {
-    /// Looks at what is stored, after anything that may have changed it.
-    pub fn look(&mut self, machine: &Machine) {
-        let stored = machine.ask(async |app: App| {
+    /// Records changes of the stored schedules. To be called after anything that may have changed one.
+    pub fn update(&mut self, machine: &Machine) {
+        let stored = machine.call(async |app: App| {
             let wanted = db::schedules::ScheduleSelection { limit: 1000, ..Default::default() };
             let schedules = db::schedules::list(&app.db, &wanted).await.expect("they read");
             let book = RuleBook::load(&app).await.expect("it reads");
             let calendars = db::calendars::list(&app.db, None, 10).await.expect("they read");
-            let turned = calendars.iter().map(|calendar| calendar.updated_at).max().unwrap_or_default();
+            let calendar_changed_at =
+                calendars.iter().map(|calendar| calendar.updated_at).max().unwrap_or_default();
             let read = |schedule: Schedule| (book.reading(&schedule.spec), schedule);
-            (turned, schedules.into_iter().map(read).collect::<Vec<_>>())
+            (calendar_changed_at, schedules.into_iter().map(read).collect::<Vec<_>>())
         });
-        // Died of the question: it is asked again in the next life.
-        let Some((turned, stored)) = stored else { return };
+        // DockNap died during the call; the next instance is asked again.
+        let Some((calendar_changed_at, stored)) = stored else { return };
         let now = machine.clock.now();
-        let here: BTreeSet<ScheduleId> = stored.iter().map(|(_, schedule)| schedule.id.clone()).collect();
-        for id in self.open.keys().filter(|id| !here.contains(*id)).cloned().collect::<Vec<_>>() {
+        let stored_ids: BTreeSet<ScheduleId> =
+            stored.iter().map(|(_, schedule)| schedule.id.clone()).collect();
+        for id in self.open.keys().filter(|id| !stored_ids.contains(*id)).cloned().collect::<Vec<_>>() {
             self.close(&id, now);
         }
         for (reading, schedule) in stored {
@@ -80,10 +83,10 @@ impl Eras {
             if is_old && known.is_some_and(|era| days(&era.reading) == days(&reading)) {
                 continue;
             }
-            // The schedule is as it was; its calendar is not.
-            let from = if is_old { turned } else { schedule.updated_at };
+            // The schedule is unchanged, but its calendar changed.
+            let from = if is_old { calendar_changed_at } else { schedule.updated_at };
             self.close(&schedule.id, from);
-            // One whose only fire came has switched itself off.
+            // A one-off schedule disables itself after its fire.
             if schedule.spec.enabled && !schedule.is_window() {
                 self.open.insert(schedule.id.clone(), Era { schedule, reading, from, until: None });
             }
@@ -96,8 +99,8 @@ impl Eras {
         }
     }
 
-    /// I1 and I2: each fire has one row that says what became of it, or is counted among the missed, and no row is for
-    /// what was never due. Answers what is wrong, and how many fires were looked at.
+    /// I1 and I2: each fire has exactly one run, or is counted in a run of missed fires, and there is no run for an
+    /// instant that was not due. Returns the violations and the number of fires checked.
     pub fn account(&self, runs: &[Run], now: Timestamp) -> (Vec<String>, u64) {
         let mut due: BTreeMap<&ScheduleId, BTreeMap<Timestamp, bool>> = BTreeMap::new();
         for era in self.closed.iter().chain(self.open.values()) {
@@ -111,7 +114,7 @@ impl Eras {
             let Some(id) = &run.schedule_id else { continue };
             if run.state == RunState::Missed {
                 missed.entry(id).or_default().push(run);
-                // A row of the missed bears the instant of the last of them.
+                // A run of missed fires has the instant of the last of them.
                 if run.missed.as_ref().is_some_and(|span| run.fire_at != Some(span.last)) {
                     wrong.push(format!("a row of missed fires bears another instant: {run:?}"));
                 }
@@ -137,26 +140,26 @@ impl Eras {
             let mut rest = 0;
             for (at, drops) in due {
                 count += 1;
-                let covers = spans.iter().any(|span| span.first <= *at && *at <= span.last);
+                let is_covered = spans.iter().any(|span| span.first <= *at && *at <= span.last);
                 if fired.contains(at) {
                     continue;
                 }
-                rest += i64::from(covers);
-                if !covers && !drops {
+                rest += i64::from(is_covered);
+                if !is_covered && !drops {
                     wrong.push(format!("I2: nothing tells what became of {id} at {at}"));
                 }
             }
-            let told: i64 = spans.iter().map(|span| span.count).sum();
+            let counted: i64 = spans.iter().map(|span| span.count).sum();
             let dropped = i64::try_from(due.values().filter(|drops| **drops).count()).unwrap_or(0);
-            if (rest - told).abs() > dropped {
-                wrong.push(format!("{id}: {told} fires are told as missed, {rest} were: {spans:?}"));
+            if (rest - counted).abs() > dropped {
+                wrong.push(format!("{id}: {counted} fires are told as missed, {rest} were: {spans:?}"));
             }
         }
         (wrong, count)
     }
 }
 
-/// Stored for the instant of a schedule, rather than for a person or a window.
+/// Whether a run belongs to a fire of a schedule, rather than to a user or a window.
 fn is_fire(run: &Run) -> bool {
     matches!(run.trigger, Trigger::Schedule | Trigger::CatchUp | Trigger::Label)
 }

@@ -1,4 +1,6 @@
-//! The invariants of semantics §8, looked at from outside: what the Engine was asked, what is up, what is stored.
+//! Checks the invariants of semantics §8 from outside: the calls that the Engine received, the containers that are
+//! up, and the rows that are stored. [`Judge::check`] runs whenever nothing is in progress, [`Judge::check_stored`]
+//! at the end of the month.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,18 +20,18 @@ use jiff::Timestamp;
 use super::chance::UNTOUCHED;
 use super::machine::Machine;
 
-/// Docker's events this near to a step of ours count as ours (semantics §2, rulings 5).
+/// Docker's events within this time of one of DockNap's steps count as caused by it (semantics §2, rulings 5).
 const NEAR: Duration = Duration::from_secs(7);
 
-/// More runs than there are in a month.
+/// A limit above the number of runs in a month.
 pub const ALL: i64 = 100_000;
-/// More runs than end between two looks.
+/// A limit above the number of runs that end between two checks.
 const RECENT: i64 = 30;
 
-/// One call that changed a container: what, of which, when.
+/// A call that changed a container: endpoint, container name, instant.
 type Act = (Endpoint, String, Timestamp);
 
-/// What is wanted of a container, and how it is.
+/// The desired and the actual state of a container.
 #[derive(Clone, Debug)]
 struct Fact {
     name: String,
@@ -40,42 +42,45 @@ struct Fact {
     wanted: Option<DesiredState>,
     policy: Option<Policy>,
     by_window: bool,
-    /// Its windows want it asleep, whatever overrides say.
-    sleep_hours: bool,
-    /// Somebody unpaused its stack, and that is respected: what was stopped is not meant.
+    /// Its windows want it asleep, regardless of overrides.
+    in_sleep_window: bool,
+    /// A user unpaused its stack, which DockNap respects; containers that were stopped are not meant by that.
     by_unpause: bool,
     put_back_due: bool,
     gave_up: bool,
     settled: bool,
 }
 
-/// What is remembered from look to look.
+/// State that is kept between checks.
 #[derive(Default)]
 pub struct Judge {
-    /// What was wanted of each container at the last look.
+    /// Desired state of each container at the last check.
     wanted: BTreeMap<String, Option<DesiredState>>,
-    /// Containers that need not be as they are wanted until that changes, and why.
+    /// Containers that may differ from their desired state until that changes, with the reason.
     excused: BTreeMap<String, String>,
-    /// Containers that others turned off, or that ended by themselves: no end of a sleep starts them.
+    /// Containers that others stopped or that ended by themselves, since when. The end of a sleep must not start
+    /// them.
     off: BTreeMap<String, Timestamp>,
-    /// Containers whose windows want them asleep: a stop by others puts them back to the nap that their window ends.
-    sleep_hours: BTreeSet<String>,
-    /// When what is wanted of each was last found to be the same as before: what ended earlier excuses nothing.
+    /// Containers whose windows want them asleep. A stop by others turns them back into a nap, which their window
+    /// ends.
+    in_sleep_window: BTreeSet<String>,
+    /// Last instant at which each container's desired state was found unchanged; runs that ended earlier excuse
+    /// nothing.
     same_until: BTreeMap<String, Timestamp>,
-    /// The time of the last look.
-    looked: Option<Timestamp>,
-    /// Calls looked at so far.
+    /// Instant of the last check.
+    last_check: Option<Timestamp>,
+    /// Number of calls checked so far.
     acts: usize,
-    /// When DockNap was down.
+    /// Time ranges in which DockNap was not running.
     down: Vec<(Timestamp, Option<Timestamp>)>,
-    /// Locked by people.
+    /// Containers locked by users.
     pub locked: BTreeSet<String>,
-    /// Runs looked at so far, by the time they ended.
+    /// Ended runs checked so far.
     seen: BTreeSet<RunId>,
 }
 
 impl Judge {
-    /// What is off at first is off on purpose.
+    /// Containers that are down at the start count as stopped on purpose.
     pub fn new(machine: &Machine) -> Self {
         let off = machine.sim.containers().into_iter().filter(|seen| seen.state != "running");
         let now = machine.clock.now();
@@ -92,37 +97,38 @@ impl Judge {
         }
     }
 
-    /// A container may be otherwise than wanted until what is wanted changes.
+    /// Lets a container differ from its desired state until that changes.
     pub fn excuse(&mut self, name: &str, why: impl Into<String>) {
         self.excused.entry(name.to_owned()).or_insert_with(|| why.into());
     }
 
-    /// Somebody else turned a container off; `is_clear` where nothing of ours was near. Inside its sleep it may be
-    /// woken at the end of that.
-    pub fn turned_off(&mut self, machine: &Machine, name: &str, is_clear: bool) {
-        if is_clear && !self.sleep_hours.contains(name) {
+    /// Records that somebody other than DockNap stopped a container. `is_clear` is true if none of DockNap's steps
+    /// was near in time. A container stopped during its sleep may be woken at the end of it.
+    pub fn stopped_by_others(&mut self, machine: &Machine, name: &str, is_clear: bool) {
+        if is_clear && !self.in_sleep_window.contains(name) {
             self.off.insert(name.to_owned(), machine.clock.now());
         } else {
             self.off.remove(name);
         }
     }
 
-    /// Somebody else turned a container on.
-    pub fn turned_on(&mut self, name: &str) {
+    /// Records that somebody other than DockNap started a container.
+    pub fn started_by_others(&mut self, name: &str) {
         self.off.remove(name);
     }
 
-    /// Restart policies may have brought back anything.
-    pub fn daemon_began(&mut self, machine: &Machine) {
+    /// Records a start of the daemon, after which restart policies may have started any container.
+    pub fn daemon_started(&mut self, machine: &Machine) {
         self.off
             .retain(|name, _| machine.sim.state(name) == "exited" || machine.sim.state(name) == "created");
     }
 
-    /// Whether a step of ours is near in time: what others do now may be taken for ours.
+    /// Whether one of DockNap's steps for the container is near in time, so that an action of others may be taken for
+    /// DockNap's.
     pub fn is_near(machine: &Machine, name: &str) -> bool {
         let now = machine.clock.now();
         let (name, from) = (name.to_owned(), now - NEAR);
-        machine.look(async move |db| {
+        machine.read_db(async move |db| {
             let runs = db::history::list(db, db::history::RunSelection::default(), None, 40)
                 .await
                 .expect("they read");
@@ -136,20 +142,21 @@ impl Judge {
         })
     }
 
-    /// A look at a moment in which nothing is under way: I3, I4, I5, I6, and that what was off on purpose stays off.
-    pub fn look(&mut self, machine: &Machine) -> Vec<String> {
+    /// Checks I3, I4, I5 and I6 while nothing is in progress, and that containers stopped on purpose stay down.
+    /// Returns the violations.
+    pub fn check(&mut self, machine: &Machine) -> Vec<String> {
         let mut wrong = Vec::new();
-        let Some(facts) = machine.ask(facts) else { return wrong };
+        let Some(facts) = machine.call(facts) else { return wrong };
         for fact in &facts {
-            if fact.sleep_hours {
-                self.sleep_hours.insert(fact.name.clone());
+            if fact.in_sleep_window {
+                self.in_sleep_window.insert(fact.name.clone());
             } else {
-                self.sleep_hours.remove(&fact.name);
+                self.in_sleep_window.remove(&fact.name);
             }
             let before = self.wanted.insert(fact.name.clone(), fact.wanted);
             if before != Some(fact.wanted) {
                 self.excused.remove(&fact.name);
-                self.same_until.extend(self.looked.map(|looked| (fact.name.clone(), looked)));
+                self.same_until.extend(self.last_check.map(|last_check| (fact.name.clone(), last_check)));
                 let is_first = !matches!(before, Some(Some(_)));
                 if is_first && fact.wanted == Some(DesiredState::Awake) && fact.by_window {
                     self.excuse(&fact.name, "a window saved in a time awake does nothing");
@@ -162,8 +169,8 @@ impl Judge {
                 self.excuse(&fact.name, "locked");
             }
         }
-        self.looked = Some(machine.clock.now());
-        wrong.extend(self.look_at_acts(machine));
+        self.last_check = Some(machine.clock.now());
+        wrong.extend(self.check_calls(machine));
         for fact in facts {
             if fact.is_up && !fact.is_paused {
                 self.off.remove(&fact.name);
@@ -179,7 +186,7 @@ impl Judge {
                 Some(DesiredState::Asleep) if fact.is_up && !fact.is_paused => {
                     wrong.push(format!("I5: {} is wanted asleep and is up: {fact:?}", fact.name));
                 }
-                // An unpause has nothing to do there: it naps until its windows want something else again.
+                // An unpause does not apply here: the container naps until its windows change.
                 Some(DesiredState::Awake) if fact.naps && fact.by_unpause => {
                     self.excuse(&fact.name, "an unpause of its stack left it as it was");
                 }
@@ -192,17 +199,17 @@ impl Judge {
         wrong
     }
 
-    fn look_at_acts(&mut self, machine: &Machine) -> Vec<String> {
+    fn check_calls(&mut self, machine: &Machine) -> Vec<String> {
         let acts: Vec<Act> = machine.sim.acts();
         let fresh = acts[self.acts..].to_vec();
         self.acts = acts.len();
-        let (runs, steps) = stored(machine, RECENT);
+        let (runs, steps) = stored_runs(machine, RECENT);
         let mut wrong = Vec::new();
         for act @ (endpoint, name, at) in &fresh {
             if UNTOUCHED.contains(&name.as_str()) || self.locked.contains(name) {
                 wrong.push(format!("I6: {endpoint:?} of {name} at {at}"));
             }
-            let Some(step) = steps.iter().find(|step| explains(step, act)) else {
+            let Some(step) = steps.iter().find(|step| causes(step, act)) else {
                 wrong.push(format!("I3: no step explains {endpoint:?} of {name} at {at}"));
                 continue;
             };
@@ -220,7 +227,7 @@ impl Judge {
                 self.off.remove(name);
             }
         }
-        // What did not come to be so need not be so; a later run may have mended it.
+        // A step that failed excuses its container; a later run may have corrected it.
         for run in runs.values().filter(|run| run.state.is_terminal()) {
             if !self.seen.insert(run.id.clone()) {
                 continue;
@@ -246,19 +253,18 @@ impl Judge {
         wrong
     }
 
-    /// What is stored at the end: I2 and I8.
-    pub fn look_back(&self, machine: &Machine) -> Vec<String> {
+    /// Checks the stored rows at the end of the month: I2, I4 and I8. Returns the violations.
+    pub fn check_stored(&self, machine: &Machine) -> Vec<String> {
         let mut wrong = Vec::new();
-        let (runs, steps) = stored(machine, ALL);
+        let (runs, steps) = stored_runs(machine, ALL);
         let acts = machine.sim.acts();
         for step in steps.iter().filter(|step| step.action == Action::Restart) {
-            let restarts =
-                acts.iter().filter(|act| act.0 == Endpoint::Restart && explains(step, act)).count();
+            let restarts = acts.iter().filter(|act| act.0 == Endpoint::Restart && causes(step, act)).count();
             if restarts > 1 {
                 wrong.push(format!("I4: {} was restarted {restarts} times: {step:?}", step.container));
             }
         }
-        let rows = machine.look(async |db| {
+        let rows = machine.read_db(async |db| {
             let wanted = db::audit::AuditSelection { limit: 1_000_000, ..Default::default() };
             db::audit::list(db, &wanted).await.expect("they read")
         });
@@ -281,14 +287,14 @@ impl Judge {
             if times != 1 {
                 wrong.push(format!("I8: {times} audit rows for the request of {run:?}"));
             }
-            let at_birth = run.started_at.is_none() && run.finished_at == Some(run.created_at);
+            let ended_at_creation = run.started_at.is_none() && run.finished_at == Some(run.created_at);
             let ends = ended.get(run.id.as_str()).map(Vec::as_slice).unwrap_or_default();
-            let is_told = match ends {
-                [] => at_birth,
+            let is_audited = match ends {
+                [] => ended_at_creation,
                 [one] => *one == run.state.as_str(),
                 _ => false,
             };
-            if !is_told {
+            if !is_audited {
                 wrong.push(format!("I8: audit rows {ends:?} for the end of {run:?}"));
             }
             let mine: Vec<&Step> = steps.iter().filter(|step| step.run_id == run.id).collect();
@@ -300,7 +306,8 @@ impl Judge {
         wrong
     }
 
-    /// I2: the time a run may take, and took. What DockNap was down is not counted, and its budget begins anew.
+    /// I2: whether a run took longer than allowed. Time in which DockNap was not running does not count, and the
+    /// budget starts again after it.
     fn late(&self, run: &Run, steps: &[&Step]) -> Option<String> {
         let finished = run.finished_at?;
         let waves = steps.iter().map(|step| step.wave).max().unwrap_or(0).max(1);
@@ -325,15 +332,15 @@ impl Judge {
     }
 }
 
-/// Whether a step commits to a call.
-fn explains(step: &Step, (endpoint, name, at): &Act) -> bool {
+/// Whether a step is the cause of a call.
+fn causes(step: &Step, (endpoint, name, at): &Act) -> bool {
     let fits = match step.action {
         Action::Start => matches!(endpoint, Endpoint::Start | Endpoint::Unpause),
         Action::Stop => *endpoint == Endpoint::Stop,
-        // Half a restart is an outage: it is started.
+        // A restart that stopped halfway is completed by a start.
         Action::Restart => matches!(endpoint, Endpoint::Restart | Endpoint::Start),
         Action::Pause => *endpoint == Endpoint::Pause,
-        // What a restart of the daemon ended while it was paused is started.
+        // A paused container that was ended by a restart of the daemon is started.
         Action::Unpause => matches!(endpoint, Endpoint::Unpause | Endpoint::Start),
     };
     fits && step.container == *name
@@ -341,9 +348,9 @@ fn explains(step: &Step, (endpoint, name, at): &Act) -> bool {
         && step.finished_at.is_none_or(|finished| *at <= finished)
 }
 
-/// What was done, the newest so many runs of it.
-pub fn stored(machine: &Machine, newest: i64) -> (BTreeMap<RunId, Run>, Vec<Step>) {
-    machine.look(async |db| {
+/// The newest runs with their steps.
+pub fn stored_runs(machine: &Machine, newest: i64) -> (BTreeMap<RunId, Run>, Vec<Step>) {
+    machine.read_db(async |db| {
         let runs = db::history::list(db, db::history::RunSelection::default(), None, newest)
             .await
             .expect("they read");
@@ -356,7 +363,7 @@ pub fn stored(machine: &Machine, newest: i64) -> (BTreeMap<RunId, Run>, Vec<Step
     })
 }
 
-/// Every container that a rule may be for.
+/// The state of every container that a rule may apply to.
 async fn facts(app: App) -> Vec<Fact> {
     let book = RuleBook::load(&app).await.expect("it reads");
     let rules = &book.rules;
@@ -380,7 +387,7 @@ async fn facts(app: App) -> Vec<Fact> {
                 wanted: desired.wanted,
                 policy: desired.rule().map(|rule| rule.policy),
                 by_window: matches!(desired.layer, Layer::Window(..)),
-                sleep_hours: moment.by_window(Place::of(container)).wanted == Some(DesiredState::Asleep),
+                in_sleep_window: moment.by_window(Place::of(container)).wanted == Some(DesiredState::Asleep),
                 by_unpause: matches!(desired.layer, Layer::Override(one) if one.reason.starts_with("unpaused")),
                 put_back_due: applied.is_some_and(|applied| applied.put_back_at.is_some()),
                 gave_up: applied.is_some_and(|applied| {

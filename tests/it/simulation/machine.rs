@@ -1,7 +1,7 @@
-//! One whole DockNap and the rest of the world on one thread and a frozen clock.
+//! One DockNap instance and the simulated Engine on one thread and a frozen clock.
 //!
-//! DockNap and the simulated Engine have a runtime each, and take turns. Only the database works on threads of its own,
-//! and is waited for before anybody goes on: on SQLite the same story happens in the same order every time.
+//! DockNap and the Engine have a runtime each, which run in turns. Only the database uses threads of its own, and
+//! each turn waits for it, so that on SQLite the same seed always gives the same order of events.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -28,21 +28,22 @@ use tokio_util::task::TaskTracker;
 use crate::support::db::TestDb;
 use crate::support::sim::Simulated;
 
-/// So many turns in a row nothing may move before all is quiet: more than the hops of one call over a socket.
-const TURNS: u32 = 4;
-/// More turns than anything takes that needs no time.
-const HUNG: u32 = 2_000_000;
-/// How long an orderly stop may take (rulings 15).
+/// Number of turns in a row without a change after which nothing more will happen: more than one call over a socket
+/// needs.
+const QUIET_TURNS: u32 = 4;
+/// Number of turns after which a wait fails as hung.
+const MAX_TURNS: u32 = 2_000_000;
+/// Longest duration of an orderly stop (rulings 15).
 const LONGEST_STOP: Duration = Duration::from_secs(5);
 
-/// The world, and the present life of DockNap in it.
+/// The simulated Engine and the running DockNap instance.
 pub struct Machine {
-    /// The Engine and everybody else.
+    /// Control of the simulated Engine and its containers.
     pub sim: Control,
-    /// Time.
+    /// The frozen clock.
     pub clock: Clock,
-    life: Option<Life>,
-    lives: u64,
+    instance: Option<Instance>,
+    instance_count: u64,
     seed: u64,
     world: Runtime,
     _engine: Simulated,
@@ -51,8 +52,8 @@ pub struct Machine {
     home: tempfile::TempDir,
 }
 
-/// One life of the process.
-struct Life {
+/// A running DockNap instance.
+struct Instance {
     app: App,
     fuse: Fuse,
     runtime: Runtime,
@@ -64,7 +65,7 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// Lets every task that can go on do so, a few hops far.
+/// Lets every ready task run, for a few polls each.
 async fn turn() {
     for _ in 0..2 {
         tokio::task::yield_now().await;
@@ -72,7 +73,7 @@ async fn turn() {
 }
 
 impl Machine {
-    /// A world that begins at `now`, and DockNap's first life in it.
+    /// Starts the Engine at `now` and the first DockNap instance.
     pub fn new(database: impl AsyncFnOnce() -> TestDb, now: Timestamp, world: World, seed: u64) -> Self {
         let clock = Clock::frozen(now);
         let runtime = runtime();
@@ -83,8 +84,8 @@ impl Machine {
         let mut machine = Self {
             sim,
             clock,
-            life: None,
-            lives: 0,
+            instance: None,
+            instance_count: 0,
             seed,
             world: runtime,
             _engine: engine,
@@ -96,46 +97,46 @@ impl Machine {
         machine
     }
 
-    /// DockNap's services; `None` between two lives.
+    /// DockNap's services; `None` while it is not running.
     pub fn app(&self) -> Option<&App> {
-        self.life.as_ref().map(|life| &life.app)
+        self.instance.as_ref().map(|instance| &instance.app)
     }
 
-    /// Whether the present life passed its fatal point, and which that was.
+    /// The fault point at which the instance died, if it did.
     pub fn died_at(&self) -> Option<Point> {
-        self.life.as_ref().and_then(|life| life.fuse.died_at())
+        self.instance.as_ref().and_then(|instance| instance.fuse.died_at())
     }
 
-    /// Lets the present life end at the `nth` point from now on.
-    pub fn light(&self, nth: u64) {
-        if let Some(life) = &self.life {
-            life.fuse.light(nth);
+    /// Makes the instance die at the `nth` fault point from now on.
+    pub fn arm(&self, nth: u64) {
+        if let Some(instance) = &self.instance {
+            instance.fuse.arm(nth);
         }
     }
 
-    /// Calls [`Machine::light`] off.
-    pub fn put_out(&self) {
-        if let Some(life) = &self.life {
-            life.fuse.put_out();
+    /// Cancels [`Machine::arm`].
+    pub fn disarm(&self) {
+        if let Some(instance) = &self.instance {
+            instance.fuse.disarm();
         }
     }
 
-    /// The database, for who only looks.
-    pub fn look<T>(&self, read: impl AsyncFnOnce(&Db) -> T) -> T {
+    /// Reads from the database directly, without DockNap.
+    pub fn read_db<T>(&self, read: impl AsyncFnOnce(&Db) -> T) -> T {
         self.world.block_on(read(&self.database.db))
     }
 
-    /// Ends the present life as kill -9 does.
+    /// Ends the instance as `kill -9` does.
     pub fn kill(&mut self) {
-        if let Some(life) = self.life.take() {
-            life.runtime.shutdown_background();
+        if let Some(instance) = self.instance.take() {
+            instance.runtime.shutdown_background();
         }
     }
 
-    /// Ends the present life as SIGTERM does.
+    /// Stops the instance as SIGTERM does.
     pub fn terminate(&mut self) {
-        let Some(life) = &self.life else { return };
-        let (stop, tasks) = (life.stop.clone(), life.tasks.clone());
+        let Some(instance) = &self.instance else { return };
+        let (stop, tasks) = (instance.stop.clone(), instance.tasks.clone());
         stop.cancel();
         tasks.close();
         let end = self.clock.monotonic() + LONGEST_STOP;
@@ -150,14 +151,14 @@ impl Machine {
         self.kill();
     }
 
-    /// Begins a new life.
+    /// Starts a new instance.
     pub fn revive(&mut self) {
         self.kill();
-        self.lives += 1;
+        self.instance_count += 1;
         let runtime = runtime();
         let fuse = Fuse::default();
-        fuse.carry();
-        let ids = IdSource::seeded(self.seed.wrapping_mul(1_000_003) + self.lives);
+        fuse.attach_to_thread();
+        let ids = IdSource::seeded(self.seed.wrapping_mul(1_000_003) + self.instance_count);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let app = runtime.block_on(async {
             let db = self.database.another().await;
@@ -196,54 +197,54 @@ impl Machine {
             tokio::spawn(execute::runner::run(app.clone(), stop.clone(), tasks.clone()));
             app
         });
-        self.life = Some(Life { app, fuse, runtime, stop, tasks });
+        self.instance = Some(Instance { app, fuse, runtime, stop, tasks });
         self.quiet();
     }
 
-    /// Has the present life do something; `None` where it dies of it, or is dead.
-    pub fn ask<T: Send + 'static, F>(&self, work: impl FnOnce(App) -> F) -> Option<T>
+    /// Runs `work` on the instance; `None` if it is not running or dies meanwhile.
+    pub fn call<T: Send + 'static, F>(&self, work: impl FnOnce(App) -> F) -> Option<T>
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let life = self.life.as_ref()?;
-        let asked = life.runtime.spawn(work(life.app.clone()));
+        let instance = self.instance.as_ref()?;
+        let task = instance.runtime.spawn(work(instance.app.clone()));
         for turns in 0.. {
-            assert!(turns < HUNG, "never answered\n{}", self.picture());
+            assert!(turns < MAX_TURNS, "never answered\n{}", self.container_table());
             self.turn();
-            if asked.is_finished() {
+            if task.is_finished() {
                 break;
             }
         }
-        match life.runtime.block_on(asked) {
+        match instance.runtime.block_on(task) {
             Ok(answer) => Some(answer),
-            Err(_) if life.fuse.died_at().is_some() => None,
+            Err(_) if instance.fuse.died_at().is_some() => None,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 
-    /// Whether somebody woke the scheduler since this was last asked.
+    /// Whether the scheduler was woken since the last call of this function.
     pub fn is_woken(&self) -> bool {
         use futures_util::FutureExt as _;
         self.app().is_some_and(|app| app.scheduler.woken().now_or_never().is_some())
     }
 
-    /// Lets everything happen that needs no time.
+    /// Runs turns until nothing more happens without a change of time.
     pub fn quiet(&self) {
-        let (mut seen, mut still) = (self.marks(), 0);
+        let (mut seen, mut still) = (self.progress(), 0);
         for turns in 0.. {
-            assert!(turns < HUNG, "never quiet\n{}", self.picture());
+            assert!(turns < MAX_TURNS, "never quiet\n{}", self.container_table());
             self.turn();
-            let marks = self.marks();
-            still = if marks == seen && !self.database_works() { still + 1 } else { 0 };
-            if still == TURNS {
+            let now = self.progress();
+            still = if now == seen && !self.database_is_busy() { still + 1 } else { 0 };
+            if still == QUIET_TURNS {
                 return;
             }
-            seen = marks;
+            seen = now;
         }
     }
 
-    /// What the containers are doing, a line each.
-    pub fn picture(&self) -> String {
+    /// The state of all containers, one line each.
+    pub fn container_table(&self) -> String {
         let mut text = String::new();
         for seen in self.sim.containers() {
             let _ = writeln!(
@@ -261,26 +262,31 @@ impl Machine {
     }
 
     fn turn(&self) {
-        if let Some(life) = &self.life {
+        if let Some(instance) = &self.instance {
             self.wait_for_database();
-            life.runtime.block_on(turn());
+            instance.runtime.block_on(turn());
         }
         self.world.block_on(turn());
     }
 
-    /// What moves while something happens.
-    fn marks(&self) -> impl PartialEq + use<> {
-        let life = self.life.as_ref().map(|life| {
-            let host = life.app.hosts.local();
+    /// Values that change while work is in progress.
+    fn progress(&self) -> impl PartialEq + use<> {
+        let instance = self.instance.as_ref().map(|instance| {
+            let host = instance.app.hosts.local();
             let generation = *host.changes().borrow();
-            (generation, host.calls_made(), host.calls_in_flight(), life.runtime.metrics().num_alive_tasks())
+            (
+                generation,
+                host.calls_made(),
+                host.calls_in_flight(),
+                instance.runtime.metrics().num_alive_tasks(),
+            )
         });
         let world = (self.sim.counts(), self.world.metrics().num_alive_tasks());
-        (life, world, self.clock.next_sleeper())
+        (instance, world, self.clock.next_sleeper())
     }
 
-    /// Whether a connection of the present life is in use.
-    fn database_works(&self) -> bool {
+    /// Whether a database connection of the instance is in use.
+    fn database_is_busy(&self) -> bool {
         let is_used = |size: u32, idle: usize| usize::try_from(size).is_ok_and(|size| size > idle);
         self.app().is_some_and(|app| match &app.db {
             Db::Sqlite { readers, writer } => {
@@ -290,15 +296,16 @@ impl Machine {
         })
     }
 
-    /// Lets the database finish what it was asked, so that its answers come when it is looked at, not when they may.
+    /// Waits until the database has finished its work, so that its results arrive at the same turn in every
+    /// simulation.
     fn wait_for_database(&self) {
-        if !self.database_works() {
+        if !self.database_is_busy() {
             return;
         }
         match self.app().map(|app| &app.db) {
             Some(Db::Sqlite { readers, writer }) => {
-                let connections = (self.lives, readers.size() + writer.size());
-                while !self.sqlite.borrow_mut().sleep(connections) {
+                let connections = (self.instance_count, readers.size() + writer.size());
+                while !self.sqlite.borrow_mut().are_idle(connections) {
                     std::thread::yield_now();
                 }
             }
@@ -307,14 +314,14 @@ impl Machine {
         }
     }
 
-    /// A server says by no sign here that it works: whoever waits for it goes on as soon as it answers.
+    /// Waits a little: unlike SQLite's threads, a server gives no sign here that it has finished.
     #[expect(
         clippy::disallowed_methods,
         reason = "virtual time stands still; this waits for another process"
     )]
     fn wait_for_server(&self) {
-        if let Some(life) = &self.life {
-            life.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
+        if let Some(instance) = &self.instance {
+            instance.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
         }
     }
 }
@@ -325,17 +332,17 @@ impl Drop for Machine {
     }
 }
 
-/// The threads of SQLite, as the kernel shows them.
+/// The state files of SQLite's threads in /proc.
 #[derive(Default)]
 struct SqliteThreads {
-    /// For which life and how many connections they were looked up.
+    /// Instance number and number of connections for which the threads were looked up.
     connections: (u64, u32),
     stats: Vec<std::fs::File>,
 }
 
 impl SqliteThreads {
-    /// Whether every one of them waits for something to do.
-    fn sleep(&mut self, connections: (u64, u32)) -> bool {
+    /// Whether all threads wait for work.
+    fn are_idle(&mut self, connections: (u64, u32)) -> bool {
         if self.connections != connections {
             self.connections = connections;
             let threads = std::fs::read_dir("/proc/self/task").expect("Linux");
@@ -345,7 +352,7 @@ impl SqliteThreads {
                 .filter(|stat| state(stat).is_some_and(|(name, _)| name.contains("sqlx-sqlite")))
                 .collect();
             if self.stats.len() < usize::try_from(connections.1).unwrap_or(usize::MAX) {
-                // One is being started, and has no name yet.
+                // A thread is just starting and has no name yet, so look again next time.
                 self.connections = (0, 0);
             }
         }
@@ -353,7 +360,7 @@ impl SqliteThreads {
     }
 }
 
-/// Name and state of a thread: `TID (NAME) STATE …`. One that has ended has none.
+/// Name and state of a thread, from `TID (NAME) STATE …`; `None` if the thread has ended.
 fn state(stat: &std::fs::File) -> Option<(String, char)> {
     let mut text = [0; 64];
     let length = stat.read_at(&mut text, 0).ok()?;

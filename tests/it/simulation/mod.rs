@@ -1,8 +1,9 @@
-//! A month of DockNap for each seed, on a frozen clock and with a simulated Engine: schedules of every kind, people at
-//! the buttons and at Docker's own, an Engine that restarts, calls that go wrong, and DockNap itself killed at any
-//! commit and any call. The invariants of semantics §8 hold all the while, or the seed is printed with its story.
+//! Simulates one month of DockNap per seed, on a frozen clock and with a simulated Engine: schedules of every kind,
+//! actions of users in DockNap and in Docker, restarts of the Engine, failing calls, and DockNap killed at random
+//! commits and calls. The invariants of semantics §8 must hold throughout; otherwise the test prints the seed and a
+//! log of its events.
 //!
-//! `scripts/simulate` runs thousands. A seed that failed once is kept in [`REGRESSIONS`].
+//! `scripts/simulate` runs thousands of seeds. Seeds that once failed are listed in [`REGRESSIONS`].
 
 mod chance;
 mod deeds;
@@ -20,27 +21,27 @@ use docknap::faults::Point;
 use crate::support::db::TestDb;
 use story::{DAYS, Story, Tally};
 
-/// Seeds that failed once, and what was wrong. Each has a small test of its own in `windows_meet`; those that `SHARES`
-/// hold anyhow are not named again. What a seed means changes with the dice: a new kind of deed makes them other
-/// months.
+/// Seeds that once failed, each with the reason. Each has a small test of its own in `windows_meet`; seeds that are
+/// among the `SHARES` anyway are not listed. A change to the random choices, such as a new kind of event, changes
+/// what each seed means.
 const REGRESSIONS: &[(u64, &str)] = &[];
 
-/// Seeds of each share on SQLite; there are eight shares, so that several cores have something to do.
+/// Seeds per share on SQLite. There are eight shares, so that the tests run on several cores.
 const SEEDS: u64 = 25;
 const SHARES: u64 = 8;
-/// Seeds on PostgreSQL.
+/// Number of seeds on PostgreSQL.
 const PG_SEEDS: u64 = 20;
-/// Deeds in a month, on the average.
-const DEEDS: u64 = 60;
+/// Average number of random events in a month.
+const EVENTS_PER_MONTH: u64 = 60;
 
-/// One seed's month. What it came to, or what was wrong with its story.
+/// Simulates the month of one seed. Returns the simulation and its counts, or a report of what failed.
 fn month(seed: u64, database: impl AsyncFnOnce() -> TestDb) -> Result<(Story, Tally), String> {
     let mut story = Story::new(seed, database);
     story.begin();
-    let gap = DAYS * 24 * 3600 / DEEDS;
+    let gap = DAYS * 24 * 3600 / EVENTS_PER_MONTH;
     loop {
         let now = story.machine.clock.now();
-        // Many things happen alone, some one upon the other, and some just as a schedule does something.
+        // Most events come alone, some shortly after another, and some just when a schedule is due.
         let wait = match story.dice.roll(8) {
             0 | 1 => 1 + story.dice.roll(30),
             _ => 60 + story.dice.roll(2 * gap),
@@ -49,14 +50,14 @@ fn month(seed: u64, database: impl AsyncFnOnce() -> TestDb) -> Result<(Story, Ta
         if at >= story.end {
             break;
         }
-        story.live_until(at);
+        story.run_until(at);
         if story.dice.once_in(5) {
-            story.live_to_next_due();
+            story.run_to_next_due();
         }
         if !story.faults.is_empty() {
             break;
         }
-        story.deed();
+        story.random_event();
     }
     story.finish();
     if story.faults.is_empty() {
@@ -64,11 +65,11 @@ fn month(seed: u64, database: impl AsyncFnOnce() -> TestDb) -> Result<(Story, Ta
         return Ok((story, tally));
     }
     let mut text = format!("seed {seed}\n");
-    for line in &story.told {
+    for line in &story.log {
         let _ = writeln!(text, "{line}");
     }
-    let _ = writeln!(text, "{}", story.machine.picture());
-    let (runs, steps) = judge::stored(&story.machine, 12);
+    let _ = writeln!(text, "{}", story.machine.container_table());
+    let (runs, steps) = judge::stored_runs(&story.machine, 12);
     for run in runs.values() {
         let _ = writeln!(
             text,
@@ -103,7 +104,7 @@ fn month(seed: u64, database: impl AsyncFnOnce() -> TestDb) -> Result<(Story, Ta
     Err(format!("seed {seed}: {}\n{text}", story.faults[0]))
 }
 
-/// Lives through seeds, and adds up what they came to; all that is wrong is told at the end, by seed.
+/// Simulates several seeds and sums their counts. Failures are reported at the end.
 fn months(seeds: impl Iterator<Item = u64>, database: impl AsyncFn() -> TestDb) -> Tally {
     let mut sum = Tally::default();
     let mut failed = Vec::new();
@@ -137,7 +138,7 @@ fn add(sum: &mut Tally, one: &Tally) {
     sum.fires += one.fires;
 }
 
-/// One share of the seeds: its part of [`REGRESSIONS`] first.
+/// Simulates one share of the seeds, including its part of [`REGRESSIONS`].
 fn share(index: u64) {
     let known = REGRESSIONS.iter().map(|(seed, _)| *seed).filter(|seed| seed % SHARES == index);
     let sum = months(known.chain(index * SEEDS..(index + 1) * SEEDS), TestDb::sqlite);
@@ -164,22 +165,22 @@ fn months_on_postgres() {
     months(0..PG_SEEDS, TestDb::postgres);
 }
 
-/// I9: a month that is lived twice is the same month.
+/// I9: simulating a seed twice gives the same result.
 #[test]
 fn the_same_seed_is_the_same_month() {
     for seed in 0..4 {
-        let lived = || {
+        let simulated = || {
             let (story, _) = month(seed, TestDb::sqlite).unwrap_or_else(|text| panic!("{text}"));
             story.history()
         };
-        let (first, second) = (lived(), lived());
-        let differ = first.iter().zip(&second).find(|(a, b)| a != b);
-        assert_eq!(differ, None, "seed {seed}");
+        let (first, second) = (simulated(), simulated());
+        let difference = first.iter().zip(&second).find(|(a, b)| a != b);
+        assert_eq!(difference, None, "seed {seed}");
         assert_eq!(first.len(), second.len(), "seed {seed}");
     }
 }
 
-/// For `scripts/simulate`: the seeds that `DOCKNAP_SIM_SEEDS` names, as `FROM..TO`, on SQLite.
+/// For `scripts/simulate`: simulates the seeds of `DOCKNAP_SIM_SEEDS` (`FROM..TO`) on SQLite.
 #[test]
 #[ignore = "run by scripts/simulate, which says which seeds"]
 fn as_many_as_asked_for() {

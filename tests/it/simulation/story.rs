@@ -1,4 +1,5 @@
-//! A month, driven step by step: time moves to what happens next, and never past what is due.
+//! Drives the simulation of a month: time moves to the next event and never past an instant at which something is
+//! due.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,32 +17,31 @@ use super::judge::{self, Judge};
 use super::machine::Machine;
 use crate::support::db::TestDb;
 
-/// How long a month is.
+/// Length of a month in days.
 pub const DAYS: u64 = 30;
-/// After something has happened time moves from sleeper to sleeper for so long, so that what it leads to happens at its
-/// own instant.
-const LIVELY: Duration = Duration::from_secs(45);
-/// Nothing is under way for longer.
+/// After an event, time moves from wait to wait for this long, so that each consequence happens at its own instant.
+const FINE_STEPS: Duration = Duration::from_secs(45);
+/// Time after which an open run counts as hung.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 
-/// What a month came to, for the sum over seeds.
+/// Counts of a month, summed over seeds.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Things that people, the world and fate did.
+    /// Random events by kind.
     pub deeds: BTreeMap<&'static str, u64>,
-    /// Where lives ended.
+    /// Fault points at which DockNap died.
     pub crashes: BTreeMap<Point, u64>,
-    /// Runs stored.
+    /// Number of stored runs.
     pub runs: u64,
-    /// Calls that changed a container.
+    /// Number of calls that changed a container.
     pub acts: u64,
-    /// Checks of what is up and what is not, each over all containers.
+    /// Number of checks of the states of all containers.
     pub looks: u64,
-    /// Fires of cron and once schedules that were accounted for.
+    /// Number of fires of cron and one-off schedules that were checked.
     pub fires: u64,
 }
 
-/// One seed's month.
+/// The simulation of one seed's month.
 pub struct Story {
     pub machine: Machine,
     pub dice: Dice,
@@ -50,23 +50,23 @@ pub struct Story {
     pub tally: Tally,
     /// The end of the month.
     pub end: Timestamp,
-    /// What happened, a line each.
-    pub told: Vec<String>,
-    /// What was found wrong.
+    /// Log of events, one line each.
+    pub log: Vec<String>,
+    /// Violations of the invariants.
     pub faults: Vec<String>,
     next_due: Option<Timestamp>,
-    lively_until: Duration,
-    /// A daemon that is down comes back then.
+    fine_steps_until: Duration,
+    /// Instant at which a daemon that is down starts again.
     pub daemon_up_at: Option<Timestamp>,
-    /// DockNap, where it is down, begins again then.
+    /// Instant at which DockNap starts again, if it is not running.
     pub revive_at: Option<Timestamp>,
 }
 
 impl Story {
-    /// A month of a seed, from its first minute.
+    /// Starts the month of a seed.
     pub fn new(seed: u64, database: impl AsyncFnOnce() -> TestDb) -> Self {
         let mut dice = Dice::new(seed);
-        let now: Timestamp = dice.of(&chance::STARTS).parse().expect("an instant");
+        let now: Timestamp = dice.choose(&chance::STARTS).parse().expect("an instant");
         let world = chance::world(&mut dice);
         let machine = Machine::new(database, now, world, seed);
         let judge = Judge::new(&machine);
@@ -77,29 +77,29 @@ impl Story {
             eras: Eras::default(),
             tally: Tally::default(),
             end: now + Duration::from_secs(DAYS * 24 * 3600),
-            told: Vec::new(),
+            log: Vec::new(),
             faults: Vec::new(),
             next_due: None,
-            lively_until: Duration::ZERO,
+            fine_steps_until: Duration::ZERO,
             daemon_up_at: None,
             revive_at: None,
         }
     }
 
-    /// Adds a line to the story.
-    pub fn tell(&mut self, line: impl Into<String>) {
-        self.told.push(format!("{} {}", self.machine.clock.now().strftime("%m-%d %H:%M:%S"), line.into()));
+    /// Adds a line to the log.
+    pub fn log_line(&mut self, line: impl Into<String>) {
+        self.log.push(format!("{} {}", self.machine.clock.now().strftime("%m-%d %H:%M:%S"), line.into()));
     }
 
-    /// Has DockNap do something as a person would; `None` where it dies of it, or refuses. What was asked is told.
-    pub fn ask<T, F>(&mut self, what: String, work: impl FnOnce(App) -> F) -> Option<T>
+    /// Runs a request on DockNap and logs it; `None` if DockNap refuses it or dies meanwhile.
+    pub fn request<T, F>(&mut self, what: String, work: impl FnOnce(App) -> F) -> Option<T>
     where
         T: Send + 'static,
         F: Future<Output = docknap::app::Result<T>> + Send + 'static,
     {
-        match self.machine.ask(work) {
+        match self.machine.call(work) {
             Some(Ok(answer)) => {
-                self.tell(what);
+                self.log_line(what);
                 Some(answer)
             }
             Some(Err(
@@ -109,27 +109,27 @@ impl Story {
                 None
             }
             Some(Err(error)) => {
-                self.tell(format!("{what}: refused: {error}"));
+                self.log_line(format!("{what}: refused: {error}"));
                 None
             }
             None => {
-                self.tell(format!("{what}: died of it"));
+                self.log_line(format!("{what}: died of it"));
                 None
             }
         }
     }
 
-    /// Something has happened: what follows from it happens at its own instants.
-    pub fn enliven(&mut self) {
-        self.lively_until = self.machine.clock.monotonic() + LIVELY;
+    /// Records that an event happened, so that its consequences happen at their own instants.
+    pub fn step_finely(&mut self) {
+        self.fine_steps_until = self.machine.clock.monotonic() + FINE_STEPS;
     }
 
     /// Moves time to `end`.
-    pub fn live_until(&mut self, end: Timestamp) {
+    pub fn run_until(&mut self, end: Timestamp) {
         let mut open_since = None;
         loop {
             self.machine.quiet();
-            self.bury_the_dead();
+            self.end_dead_instance();
             let now = self.machine.clock.now();
             if self.daemon_up_at.is_some_and(|at| at <= now) {
                 self.daemon_up();
@@ -139,24 +139,25 @@ impl Story {
                 self.revive();
                 continue;
             }
-            let lives = self.machine.app().is_some();
-            if lives && (self.machine.is_woken() || self.next_due.is_some_and(|due| due <= now)) {
+            let is_running = self.machine.app().is_some();
+            if is_running && (self.machine.is_woken() || self.next_due.is_some_and(|due| due <= now)) {
                 self.tick();
                 continue;
             }
             if now >= end || !self.faults.is_empty() {
                 return;
             }
-            let marks = [Some(end), self.daemon_up_at, self.revive_at, self.next_due.filter(|_| lives)];
-            let next = marks.into_iter().flatten().min().unwrap_or(end);
+            let instants =
+                [Some(end), self.daemon_up_at, self.revive_at, self.next_due.filter(|_| is_running)];
+            let next = instants.into_iter().flatten().min().unwrap_or(end);
             let left = Duration::try_from(next.duration_since(now)).unwrap_or_default();
             let monotonic = self.machine.clock.monotonic();
-            let is_open = lives && self.is_open();
+            let is_open = is_running && self.is_open();
             let since = *open_since.get_or_insert(monotonic);
             if !is_open {
                 open_since = None;
             }
-            if is_open || monotonic < self.lively_until {
+            if is_open || monotonic < self.fine_steps_until {
                 if monotonic.saturating_sub(since) > PATIENCE {
                     self.faults.push("a run is open for two hours".to_owned());
                     return;
@@ -165,16 +166,16 @@ impl Story {
                 self.machine.clock.advance(step);
                 continue;
             }
-            if lives && self.daemon_up_at.is_none() {
+            if is_running && self.daemon_up_at.is_none() {
                 self.judge_now();
             }
             self.machine.clock.advance(left);
-            // What fell due on the way is told late; nothing is under way.
+            // Waits that ended on the way end late; nothing is in progress.
         }
     }
 
     fn tick(&mut self) {
-        let ticked = self.machine.ask(async move |app: App| scheduler::tick(&app).await);
+        let ticked = self.machine.call(async move |app: App| scheduler::tick(&app).await);
         let Some(ticked) = ticked else { return };
         match ticked {
             Ok(ticked) => {
@@ -189,19 +190,20 @@ impl Story {
         }
     }
 
-    /// Whether a run waits or is under way.
+    /// Whether a run is pending or executing.
     pub fn is_open(&self) -> bool {
         let Some(app) = self.machine.app() else { return false };
         if app.active_runs.active() > 0 {
             return true;
         }
-        // What is under way is being driven: only who waits is in the table alone.
-        self.machine
-            .look(async |db| !db::runs::in_state(db, RunState::Pending).await.expect("they read").is_empty())
+        // Executing runs are in `active_runs`; pending ones are only in the database.
+        self.machine.read_db(async |db| {
+            !db::runs::in_state(db, RunState::Pending).await.expect("they read").is_empty()
+        })
     }
 
-    /// A life that passed its fatal point is over; another begins a while later.
-    fn bury_the_dead(&mut self) {
+    /// Ends an instance that reached its fatal point; another is started later.
+    fn end_dead_instance(&mut self) {
         let Some(point) = self.machine.died_at() else { return };
         *self.tally.crashes.entry(point).or_default() += 1;
         self.machine.kill();
@@ -210,26 +212,26 @@ impl Story {
             1 | 2 => 20 + self.dice.roll(600),
             _ => 600 + self.dice.roll(12 * 3600),
         };
-        self.tell(format!("DockNap died: {point:?}; begins again in {down} s"));
+        self.log_line(format!("DockNap died: {point:?}; begins again in {down} s"));
         self.went_down(down);
     }
 
-    /// DockNap is down, for so many seconds.
+    /// Records that DockNap went down and is started again after `seconds`.
     pub fn went_down(&mut self, seconds: u64) {
         let now = self.machine.clock.now();
         self.judge.down_from(now);
         self.next_due = None;
         self.revive_at = Some(now + Duration::from_secs(seconds));
-        self.enliven();
+        self.step_finely();
     }
 
     fn revive(&mut self) {
         self.revive_at = None;
         self.machine.revive();
         self.judge.up_at(self.machine.clock.now());
-        self.tell("DockNap begins again");
-        self.eras.look(&self.machine);
-        self.enliven();
+        self.log_line("DockNap begins again");
+        self.eras.update(&self.machine);
+        self.step_finely();
         self.tick();
     }
 
@@ -239,47 +241,47 @@ impl Story {
         if let Some(app) = self.machine.app() {
             app.hosts.local().hurry();
         }
-        self.tell("the Engine begins again");
-        self.judge.daemon_began(&self.machine);
-        self.enliven();
+        self.log_line("the Engine begins again");
+        self.judge.daemon_started(&self.machine);
+        self.step_finely();
     }
 
-    /// Compares what is with what should be.
+    /// Checks the actual states against the desired ones.
     pub fn judge_now(&mut self) {
         self.tally.looks += 1;
-        let found = self.judge.look(&self.machine);
+        let found = self.judge.check(&self.machine);
         self.faults.extend(found);
     }
 
-    /// Moves time to the instant at which something is due next, or a few seconds after it.
-    pub fn live_to_next_due(&mut self) {
+    /// Moves time to the next due instant, or up to 13 s after it.
+    pub fn run_to_next_due(&mut self) {
         let Some(due) = self.next_due.filter(|due| *due < self.end) else { return };
         let at = due + Duration::from_secs(self.dice.roll(14));
-        self.live_until(at.max(self.machine.clock.now()));
+        self.run_until(at.max(self.machine.clock.now()));
     }
 
-    /// The last day: everybody comes back, and all that was begun ends.
+    /// Ends the month: the Engine and DockNap come back, and all open runs end.
     pub fn finish(&mut self) {
         if !self.faults.is_empty() {
             return;
         }
-        self.live_until(self.end);
-        self.machine.put_out();
+        self.run_until(self.end);
+        self.machine.disarm();
         let now = self.machine.clock.now();
         self.daemon_up_at = self.daemon_up_at.map(|_| now);
         self.revive_at = self.revive_at.map(|_| now);
         self.machine.sim.clear_faults();
-        self.enliven();
-        // Past every deadline, grace and wait.
-        self.live_until(now + Duration::from_secs(2 * 3600));
+        self.step_finely();
+        // Longer than every deadline, grace period and wait.
+        self.run_until(now + Duration::from_secs(2 * 3600));
         if !self.faults.is_empty() {
             return;
         }
         self.judge_now();
-        let found = self.judge.look_back(&self.machine);
+        let found = self.judge.check_stored(&self.machine);
         self.faults.extend(found);
-        self.eras.look(&self.machine);
-        let (runs, _) = judge::stored(&self.machine, judge::ALL);
+        self.eras.update(&self.machine);
+        let (runs, _) = judge::stored_runs(&self.machine, judge::ALL);
         let runs: Vec<Run> = runs.into_values().collect();
         let (wrong, fires) = self.eras.account(&runs, self.machine.clock.now());
         self.faults.extend(wrong);
@@ -288,17 +290,17 @@ impl Story {
         self.tally.acts = self.machine.sim.acts().len() as u64;
     }
 
-    /// Everything that was done, in an order of its own: what one month has in common with another of its seed.
+    /// All runs, steps, calls and log lines in a defined order, to compare two simulations of one seed.
     pub fn history(&self) -> Vec<String> {
-        let (runs, steps) = judge::stored(&self.machine, judge::ALL);
+        let (runs, steps) = judge::stored_runs(&self.machine, judge::ALL);
         let mut lines: Vec<String> = runs.values().map(|run| format!("{run:?}")).collect();
         lines.extend(steps.iter().map(|step| format!("{step:?}")));
-        // What is asked in one instant comes in no order.
+        // Calls of the same instant have no defined order.
         let mut acts = self.machine.sim.acts();
         acts.sort_by(|a, b| (a.2, &a.1, a.0).cmp(&(b.2, &b.1, b.0)));
         lines.extend(acts.iter().map(|act| format!("{act:?}")));
-        lines.extend(self.told.iter().cloned());
-        // Where the socket lies is another place each time, and stands in what is said when it is gone.
+        lines.extend(self.log.iter().cloned());
+        // The socket's path differs each time and is part of error messages.
         let socket = self.machine.sim.socket().display().to_string();
         lines.iter().map(|line| line.replace(&socket, "SOCKET")).collect()
     }

@@ -1,4 +1,5 @@
-//! The whole site without a socket: real storage, a frozen clock, and clients that behave like a browser or a program.
+//! The whole website without a socket: a real database, a frozen clock, and clients that behave like a browser or a
+//! program.
 //!
 //! ```ignore
 //! let test = TestApp::new().await;
@@ -37,28 +38,25 @@ use tower::ServiceExt;
 use super::bench::Bench;
 use super::db::TestDb;
 
-/// Everybody's password.
+/// Password of every account.
 pub const PASSWORD: &str = "sleepy whales drift at night";
-/// When the clock of a [`TestApp`] stands still.
+/// Instant at which the clock of a [`TestApp`] is frozen.
 pub const NOW: &str = "2026-11-27T20:00:00Z";
-/// The name of the machine in a browser's address bar.
+/// Host and port in a browser's address bar.
 pub const SITE: &str = "nas.lan:8080";
 
-/// The site under test, with one account of each role: `vera` (viewer), `otto` (operator), `ada` (admin).
+/// The website under test, with one account of each role: `vera` (viewer), `otto` (operator), `ada` (admin).
 pub struct TestApp {
-    /// The services.
     pub app: App,
-    /// The web state.
     pub web: Web,
-    /// The site.
     pub router: Router,
-    /// Time; advance it rather than sleep.
+    /// The frozen clock; tests advance it instead of sleeping.
     pub clock: Clock,
-    /// Ends with the test.
-    held: Held,
+    /// Resources that are released at the end of the test.
+    resources: Resources,
 }
 
-enum Held {
+enum Resources {
     Storage(
         #[expect(dead_code, reason = "held for its Drop")] TestDb,
         #[expect(dead_code, reason = "held for its Drop")] tempfile::TempDir,
@@ -67,24 +65,24 @@ enum Held {
 }
 
 impl TestApp {
-    /// On SQLite, with no Engine.
+    /// Uses SQLite and an Engine that cannot be reached.
     pub async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
-    /// The same with other settings.
+    /// As [`TestApp::new`], with changed settings.
     pub async fn with(edit: impl FnOnce(&mut Config)) -> Self {
         Self::on(TestDb::sqlite().await, edit).await
     }
 
-    /// The same on a database of the caller's choice.
+    /// As [`TestApp::with`], on a database of the caller's choice.
     pub async fn on(database: TestDb, edit: impl FnOnce(&mut Config)) -> Self {
         let test = Self::empty(database, edit).await;
-        test.add_everybody().await;
+        test.add_accounts().await;
         test
     }
 
-    /// Without any account.
+    /// As [`TestApp::on`], without accounts.
     pub async fn empty(database: TestDb, edit: impl FnOnce(&mut Config)) -> Self {
         let home = tempfile::tempdir().expect("a data directory");
         let mut config = Config { data_dir: home.path().to_owned(), ..Config::default() };
@@ -117,27 +115,27 @@ impl TestApp {
         });
         let web = Web::new(app.clone(), false);
         let router = web::router(web.clone());
-        Self { app, web, router, clock, held: Held::Storage(database, home) }
+        Self { app, web, router, clock, resources: Resources::Storage(database, home) }
     }
 
-    /// In front of a bench: real storage, the simulated Engine, the runner.
+    /// Serves the website of a bench: real database, simulated Engine, runner.
     pub async fn over(bench: Bench) -> Self {
         let app = bench.app.clone();
         let web = Web::new(app.clone(), false);
         let router = web::router(web.clone());
         let clock = bench.clock.clone();
-        let test = Self { app, web, router, clock, held: Held::Bench(Box::new(bench)) };
-        test.add_everybody().await;
+        let test = Self { app, web, router, clock, resources: Resources::Bench(Box::new(bench)) };
+        test.add_accounts().await;
         test
     }
 
-    /// The bench it stands in front of.
+    /// The bench of [`TestApp::over`].
     pub fn bench(&self) -> &Bench {
-        let Held::Bench(bench) = &self.held else { panic!("this site was made without a bench") };
+        let Resources::Bench(bench) = &self.resources else { panic!("this site was made without a bench") };
         bench
     }
 
-    async fn add_everybody(&self) {
+    async fn add_accounts(&self) {
         for (name, role) in [("vera", Role::Viewer), ("otto", Role::Operator), ("ada", Role::Admin)] {
             self.add_user(name, role).await;
         }
@@ -166,13 +164,13 @@ impl TestApp {
         user
     }
 
-    /// An account by name.
+    /// The account with this name.
     pub async fn user(&self, name: &str) -> User {
         let stored = db::users::find_by_name(&self.app.db, &name_key(name)).await.expect("reads");
         stored.unwrap_or_else(|| panic!("there is no {name}")).user
     }
 
-    /// The account of a role.
+    /// Name of the account of a role.
     pub fn name_of(role: Role) -> &'static str {
         match role {
             Role::Viewer => "vera",
@@ -181,47 +179,47 @@ impl TestApp {
         }
     }
 
-    /// The actor of an account, for calling services.
+    /// The account of a role as an actor, for calls to services.
     pub async fn actor(&self, role: Role) -> Actor {
         Actor::user(&self.user(Self::name_of(role)).await, None)
     }
 
-    /// A browser nobody has logged in with, at `http://nas.lan:8080`.
+    /// A browser that is not logged in, at `http://nas.lan:8080`.
     pub fn anonymous(&self) -> Client {
         Client {
             router: self.router.clone(),
             cookies: BTreeMap::new(),
             bearer: None,
             peer: "192.0.2.1".parse().expect("an address"),
-            always: HeaderMap::new(),
+            fixed_headers: HeaderMap::new(),
             site: SITE.to_owned(),
             page: None,
         }
     }
 
-    /// A browser the account of this role has logged in with.
+    /// A browser logged in with the account of this role.
     pub async fn browser(&self, role: Role) -> Client {
         let mut client = self.anonymous();
         client.log_in(Self::name_of(role)).await;
         client
     }
 
-    /// A browser a viewer has logged in with.
+    /// A browser logged in as a viewer.
     pub async fn viewer(&self) -> Client {
         self.browser(Role::Viewer).await
     }
 
-    /// A browser an operator has logged in with.
+    /// A browser logged in as an operator.
     pub async fn operator(&self) -> Client {
         self.browser(Role::Operator).await
     }
 
-    /// A browser an admin has logged in with.
+    /// A browser logged in as an admin.
     pub async fn admin(&self) -> Client {
         self.browser(Role::Admin).await
     }
 
-    /// A program without a token: sends no cookie and no Origin.
+    /// A program without a token; sends no cookies and no `Origin`.
     pub fn program(&self) -> Client {
         Client { site: String::new(), ..self.anonymous() }
     }
@@ -233,7 +231,7 @@ impl TestApp {
         client
     }
 
-    /// The audit log, oldest first: event, outcome, actor's name, object's name, reason.
+    /// The audit log, oldest first, as event, outcome, actor's name, object's name and reason.
     pub async fn audit(&self) -> Vec<(String, String, String, String, Option<String>)> {
         let page = docknap::app::paging::Page { limit: 200, cursor: None };
         let filter = docknap::app::audit::AuditFilter::default();
@@ -246,54 +244,55 @@ impl TestApp {
     }
 }
 
-/// Somebody who sends requests: a browser (keeps cookies, says where it comes from) or a program (a token).
+/// A client that sends requests: a browser (keeps cookies, sends `Origin` and `Referer`) or a program (sends a
+/// token).
 #[derive(Clone)]
 pub struct Client {
     router: Router,
     cookies: BTreeMap<String, String>,
     bearer: Option<String>,
     peer: IpAddr,
-    always: HeaderMap,
+    fixed_headers: HeaderMap,
     /// Host and port in the address bar; empty for a program.
     site: String,
-    /// The page the next form is sent from.
+    /// Path of the page last opened, sent as `Referer`.
     page: Option<String>,
 }
 
 impl Client {
-    /// The same from another address.
+    /// Sends from another address.
     #[must_use]
     pub fn at(mut self, address: &str) -> Self {
         self.peer = address.parse().expect("an address");
         self
     }
 
-    /// The same with a header on every request.
+    /// Adds a header to every request.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
-        self.always.insert(HeaderName::from_static(name), value.parse().expect("a header value"));
+        self.fixed_headers.insert(HeaderName::from_static(name), value.parse().expect("a header value"));
         self
     }
 
-    /// The same with another token.
+    /// Replaces the token.
     #[must_use]
     pub fn with_token(mut self, token: &str) -> Self {
         self.bearer = Some(token.to_owned());
         self
     }
 
-    /// The cookies it holds.
+    /// The cookies that the client holds.
     pub fn cookies(&mut self) -> &mut BTreeMap<String, String> {
         &mut self.cookies
     }
 
-    /// Logs in through the page, which has to work.
+    /// Logs in through the login page; fails the test if that is refused.
     pub async fn log_in(&mut self, name: &str) {
         let answer = self.post("/login", &[("name", name), ("password", PASSWORD)]).await;
         assert_eq!(answer.status, 303, "{}", answer.body);
     }
 
-    /// Logs in through the API, which has to work, and answers the token.
+    /// Logs in through the API and returns the token; fails the test if that is refused.
     pub async fn get_token(&mut self, name: &str) -> String {
         let answer = self
             .post_json("/api/auth/login", &serde_json::json!({"username": name, "password": PASSWORD}))
@@ -312,18 +311,18 @@ impl Client {
         self.send(Method::GET, path, None, String::new(), &[]).await
     }
 
-    /// Asks for a part of a page, as htmx does.
+    /// Requests a part of a page, as htmx does.
     pub async fn get_part(&mut self, path: &str) -> Answer {
         self.send(Method::GET, path, None, String::new(), &HTMX).await
     }
 
-    /// Sends a form from the page opened last.
+    /// Submits a form of the page last opened.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = serde_urlencoded::to_string(fields).expect("fields are text");
         self.send(Method::POST, path, Some("application/x-www-form-urlencoded"), body, &[]).await
     }
 
-    /// The page that an answer leads back to, and where the link in its message leads.
+    /// Follows a redirect. Returns the page and the target of the link in its message.
     pub async fn follow(&mut self, answer: &Answer) -> (Answer, String) {
         assert_eq!(answer.status, 303, "{}", answer.body);
         let page = self.get(answer.location()).await;
@@ -332,7 +331,7 @@ impl Client {
         (page, link)
     }
 
-    /// Sends a form as htmx does.
+    /// Submits a form as htmx does.
     pub async fn post_part(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = serde_urlencoded::to_string(fields).expect("fields are text");
         self.send(Method::POST, path, Some("application/x-www-form-urlencoded"), body, &HTMX).await
@@ -343,12 +342,12 @@ impl Client {
         self.send(Method::POST, path, Some("application/json"), body.to_string(), &[]).await
     }
 
-    /// Removes a thing.
+    /// Sends a DELETE request.
     pub async fn delete(&mut self, path: &str) -> Answer {
         self.send(Method::DELETE, path, None, String::new(), &[]).await
     }
 
-    /// Sends anything. `headers` win over what the client would send by itself; an empty value leaves one out.
+    /// Sends any request. `headers` override those that the client adds; an empty value removes a header.
     pub async fn send(
         &mut self,
         method: Method,
@@ -362,7 +361,7 @@ impl Client {
         answer
     }
 
-    /// Opens the stream of events.
+    /// Opens the event stream.
     pub async fn listen(&self) -> Events {
         let accept = [("accept", "text/html, text/event-stream"), ("hx-request", "true")];
         Events::of(self.response(Method::GET, "/events", None, String::new(), &accept).await)
@@ -389,7 +388,7 @@ impl Client {
         }
         if !self.site.is_empty() {
             set(HOST, &self.site);
-            let scheme = if self.always.contains_key("x-forwarded-proto") { "https" } else { "http" };
+            let scheme = if self.fixed_headers.contains_key("x-forwarded-proto") { "https" } else { "http" };
             if method != Method::GET {
                 set(ORIGIN, &format!("{scheme}://{}", self.site));
             }
@@ -402,7 +401,7 @@ impl Client {
                 self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             set(COOKIE, &pairs.join("; "));
         }
-        map.extend(self.always.clone());
+        map.extend(self.fixed_headers.clone());
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
             map.remove(&name);
@@ -427,11 +426,11 @@ impl Client {
     }
 }
 
-/// A stream of events that is open.
+/// An open event stream.
 pub struct Events {
-    /// The status.
+    /// HTTP status.
     pub status: u16,
-    /// The headers.
+    /// Response headers.
     pub headers: HeaderMap,
     body: axum::body::BodyDataStream,
 }
@@ -442,7 +441,7 @@ impl Events {
         Self { status, headers, body: response.into_body().into_data_stream() }
     }
 
-    /// What came in one piece: names, or `:` where it only says that it lives. `None` at the end.
+    /// Names of the events in the next chunk, with `:` for a keep-alive comment; `None` at the end.
     pub async fn next(&mut self) -> Option<Vec<String>> {
         let bytes = futures_util::StreamExt::next(&mut self.body).await?.expect("it can be read");
         let text = std::str::from_utf8(&bytes).expect("text");
@@ -452,27 +451,28 @@ impl Events {
         Some(text.lines().filter_map(name).collect())
     }
 
-    /// What has come already.
+    /// As [`Events::next`], but `None` if no chunk has arrived yet.
     pub async fn ready(&mut self) -> Option<Vec<String>> {
-        // With a whole share of the runtime's attention: what is ready may look as if it were not, otherwise.
+        // Yield first, so that the task has its full polling budget; otherwise a ready chunk may seem not to be
+        // ready.
         tokio::task::yield_now().await;
         futures_util::FutureExt::now_or_never(self.next()).flatten()
     }
 }
 
-/// The headers of htmx asking for a part.
+/// Headers of an htmx request for a part of a page.
 pub const HTMX: [(&str, &str); 2] = [("hx-request", "true"), ("hx-request-type", "partial")];
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The status.
+    /// HTTP status.
     pub status: u16,
-    /// The headers.
+    /// Response headers.
     pub headers: HeaderMap,
-    /// The body.
+    /// Body as text.
     pub body: String,
-    /// Bytes of the body as they were sent.
+    /// Length of the body in bytes as sent.
     pub length: usize,
 }
 
@@ -488,17 +488,17 @@ impl Answer {
         }
     }
 
-    /// A header; empty where there is none.
+    /// The value of a header; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Where a redirect leads; empty where it is none.
+    /// Target of a redirect; empty if it is none.
     pub fn location(&self) -> &str {
         self.header(LOCATION.as_str())
     }
 
-    /// Each Set-Cookie.
+    /// Values of all `Set-Cookie` headers.
     pub fn cookies(&self) -> Vec<String> {
         let values = self.headers.get_all(SET_COOKIE);
         values.iter().map(|value| value.to_str().expect("cookies are text").to_owned()).collect()
@@ -509,7 +509,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
-    /// The text of every element a selector finds, one after the other; empty where it finds none.
+    /// The text of all elements that match a selector, joined by spaces; empty if there are none.
     pub fn text(&self, selector: &str) -> String {
         let selector = Selector::parse(selector).expect("a selector");
         let texts = Html::parse_document(&self.body)
@@ -519,19 +519,19 @@ impl Answer {
         texts.join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// An attribute of the first element a selector finds; `None` where it finds none or that one has none.
+    /// An attribute of the first element that matches a selector; `None` if there is no such element or attribute.
     pub fn attribute(&self, selector: &str, name: &str) -> Option<String> {
         let selector = Selector::parse(selector).expect("a selector");
         Html::parse_document(&self.body).select(&selector).next()?.value().attr(name).map(str::to_owned)
     }
 
-    /// The first field of a problem that is wrong.
+    /// Name of the first invalid field in a problem response.
     pub fn wrong_field(&self) -> String {
         self.json()["errors"][0]["field"].as_str().unwrap_or_default().to_owned()
     }
 }
 
-/// An id nobody has.
+/// A user id that does not exist.
 pub fn nobody() -> UserId {
     UserId::from("00000000-0000-7000-8000-000000000000")
 }

@@ -1,7 +1,6 @@
-//! A whole DockNap on a frozen clock: real storage, the simulated Engine, the runner; a test moves time.
+//! A whole DockNap on a frozen clock, with a real database, the simulated Engine and the runner; a test moves time.
 //!
-//! Each life of the process has a runtime of its own, so that a test can end it the hard way and start another one on
-//! the same database.
+//! Each DockNap instance has a runtime of its own, so that a test can kill it and start another on the same database.
 
 use std::time::Duration;
 
@@ -27,111 +26,112 @@ use tokio_util::task::TaskTracker;
 use super::db::TestDb;
 use super::sim::Simulated;
 
-/// How much virtual time a test may take before it counts as hung.
+/// Virtual time after which a wait fails as hung.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 
-/// How often a test may look before it counts as hung.
-const LOOKS: u32 = 5_000;
+/// Number of checks after which a wait fails as hung.
+const MAX_CHECKS: u32 = 5_000;
 
 /// A DockNap under test.
 pub struct Bench {
-    /// The services of the present life.
+    /// Services of the running instance.
     pub app: App,
-    /// The rest of the world.
+    /// Control of the simulated Engine and its containers.
     pub sim: Control,
-    /// Time.
+    /// The frozen clock.
     pub clock: Clock,
-    /// What DockNap can tell about the container it runs in, from its next life on.
+    /// Self-detection hints for the next instance that is started.
     pub hints: SelfHints,
-    life: Option<Life>,
+    instance: Option<Instance>,
     _simulated: Simulated,
     database: TestDb,
     home: tempfile::TempDir,
 }
 
-/// One life of the process.
-struct Life {
+/// A running DockNap instance.
+struct Instance {
     runtime: Runtime,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Bench {
-    /// Starts at `now` with an Engine that holds `world`.
+    /// Starts DockNap at `now`, with an Engine that holds the containers of `world`.
     pub async fn new(now: &str, world: World) -> Self {
         Self::on(TestDb::sqlite().await, now, world).await
     }
 
-    /// The same on a database of the caller's choice.
+    /// As [`Bench::new`], on a database of the caller's choice.
     pub async fn on(database: TestDb, now: &str, world: World) -> Self {
         let clock = Clock::frozen(now.parse().expect("an instant"));
         let simulated = Simulated::start(clock.clone(), world).await;
         let sim = simulated.control.clone();
         let home = tempfile::tempdir().expect("a data directory");
         let hints = SelfHints::default();
-        let (app, life) = live(&database.db, &clock, &sim, home.path(), &hints).await;
-        let bench = Self { app, sim, clock, hints, life: Some(life), _simulated: simulated, database, home };
+        let (app, instance) = start_instance(&database.db, &clock, &sim, home.path(), &hints).await;
+        let bench =
+            Self { app, sim, clock, hints, instance: Some(instance), _simulated: simulated, database, home };
         bench.until_connected().await;
         bench
     }
 
-    /// Ends the process as kill -9 does: tasks stop where they are, connections close.
+    /// Ends the instance as `kill -9` does: tasks stop where they are and connections close.
     pub fn kill(&mut self) {
-        if let Some(life) = self.life.take() {
-            life.runtime.shutdown_background();
+        if let Some(instance) = self.instance.take() {
+            instance.runtime.shutdown_background();
         }
     }
 
-    /// Starts the process again after [`Bench::kill`], and waits until it knows the Engine.
+    /// Starts a new instance after [`Bench::kill`] and waits until it is connected to the Engine.
     pub async fn revive(&mut self) {
         self.revive_unconnected().await;
         self.until_connected().await;
     }
 
-    /// Starts the process again after [`Bench::kill`], whether there is an Engine or not.
+    /// Starts a new instance after [`Bench::kill`] without waiting for the Engine.
     pub async fn revive_unconnected(&mut self) {
         self.database.reconnect();
-        let (app, life) =
-            live(&self.database.db, &self.clock, &self.sim, self.home.path(), &self.hints).await;
+        let (app, instance) =
+            start_instance(&self.database.db, &self.clock, &self.sim, self.home.path(), &self.hints).await;
         self.app = app;
-        self.life = Some(life);
+        self.instance = Some(instance);
     }
 
-    /// Ends the process in an orderly way, as SIGTERM does.
+    /// Stops the instance in an orderly way, as SIGTERM does.
     pub async fn terminate(&mut self) {
-        if let Some(life) = self.life.take() {
-            life.stop.cancel();
-            life.tasks.close();
-            while !life.tasks.is_empty() {
+        if let Some(instance) = self.instance.take() {
+            instance.stop.cancel();
+            instance.tasks.close();
+            while !instance.tasks.is_empty() {
                 self.quiet().await;
                 self.clock.advance(self.clock.next_sleeper().unwrap_or_default());
             }
-            life.runtime.shutdown_background();
+            instance.runtime.shutdown_background();
         }
     }
 
-    /// Stack `name` on the one host.
+    /// The stack `name` on the host `local`.
     pub fn stack(name: &str) -> Target {
         Target::stack(HostId::local(), name)
     }
 
-    /// Asks for something as a person would.
+    /// Submits an action as a user.
     pub async fn submit(&self, action: Action, target: Target) -> Submitted {
         let request = Request::now(action, target, Trigger::Manual);
         execute::submit(&self.app, &person(), request).await.expect("it is accepted")
     }
 
-    /// Asks for something and waits for its end.
+    /// Submits an action and waits until no run is open. Returns the run and its steps.
     pub async fn carry_out(&self, action: Action, target: Target) -> (Run, Vec<Step>) {
         let submitted = self.submit(action, target).await;
         self.settle().await;
         self.run(submitted.run_id()).await
     }
 
-    /// Lets the scheduler's own loop run, to the end of this life.
+    /// Runs the scheduler's loop until the instance ends.
     pub fn keep_ticking(&self) {
-        let life = self.life.as_ref().expect("it lives");
-        life.runtime.spawn(scheduler::run(self.app.clone(), life.stop.clone()));
+        let instance = self.instance.as_ref().expect("it lives");
+        instance.runtime.spawn(scheduler::run(self.app.clone(), instance.stop.clone()));
     }
 
     /// One pass of the scheduler.
@@ -145,7 +145,7 @@ impl Bench {
         (run, db::steps::of_run(&self.app.db, id).await.expect("they read"))
     }
 
-    /// Moves time on, waking who sleeps on the way, each at its own instant.
+    /// Advances time; each wait on the way ends at its own instant.
     pub async fn advance(&self, by: Duration) {
         let end = self.clock.monotonic() + by;
         loop {
@@ -158,15 +158,15 @@ impl Bench {
         }
     }
 
-    /// Moves time to an instant, waking who sleeps on the way.
+    /// Advances time to an instant; each wait on the way ends at its own instant.
     pub async fn advance_to(&self, instant: &str) {
         let instant: Timestamp = instant.parse().expect("an instant");
         let by = Duration::try_from(instant.duration_since(self.clock.now())).expect("an instant to come");
         self.advance(by).await;
     }
 
-    /// Moves time to an instant in one go: who sleeps on the way wakes at its end, late. Only for times of which
-    /// nothing but the usual look at the Engine is due, such as between two ticks with no run under way.
+    /// Advances time to an instant in one jump, so that waits on the way end late. Only for periods in which nothing
+    /// is due but the periodic container list, such as between two ticks without a run.
     pub async fn leap_to(&self, instant: Timestamp) {
         self.quiet().await;
         let by = Duration::try_from(instant.duration_since(self.clock.now())).expect("an instant to come");
@@ -174,7 +174,7 @@ impl Bench {
         self.quiet().await;
     }
 
-    /// Moves time until no run is open.
+    /// Advances time until no run is open.
     pub async fn settle(&self) {
         self.until("no run is open", async || {
             for state in [RunState::Pending, RunState::Executing] {
@@ -187,20 +187,20 @@ impl Bench {
         .await;
     }
 
-    /// Moves time until `is_so`.
+    /// Advances time until `is_so` returns true.
     pub async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
         let give_up = self.clock.monotonic() + PATIENCE;
-        for look in 0.. {
+        for check in 0.. {
             self.quiet().await;
             if is_so().await {
                 return;
             }
             assert!(
-                self.clock.monotonic() < give_up && look < LOOKS,
+                self.clock.monotonic() < give_up && check < MAX_CHECKS,
                 "never: {what}\n{:#?}",
                 self.sim.containers()
             );
-            // Where nobody waits for time, something real is still under way.
+            // If no task waits for time, real work is still in progress.
             self.clock.advance(self.clock.next_sleeper().unwrap_or_default());
         }
     }
@@ -210,8 +210,8 @@ impl Bench {
             .await;
     }
 
-    /// Lets everything happen that needs no time: waits until every other thread sleeps, no statement is with a
-    /// database server, and nothing moved meanwhile.
+    /// Waits until nothing more happens without a change of time: every other thread sleeps, no statement is at a
+    /// database server, and the state stays the same for several checks.
     #[expect(clippy::disallowed_methods, reason = "virtual time stands still; this waits for real threads")]
     pub async fn quiet(&self) {
         let look = || {
@@ -223,14 +223,14 @@ impl Bench {
         while still < 4 {
             tokio::time::sleep(Duration::from_millis(1)).await;
             let now = look();
-            still = if now == seen && others_sleep() && !self.asks_a_server() { still + 1 } else { 0 };
+            still = if now == seen && others_sleep() && !self.server_is_busy() { still + 1 } else { 0 };
             seen = now;
         }
     }
 
-    /// Whether a connection to a database server is in use: what waits for its answer sleeps, and time must not run
-    /// ahead of it.
-    fn asks_a_server(&self) -> bool {
+    /// Whether a connection to a database server is in use. A thread that waits for its response sleeps, but time
+    /// must not move meanwhile.
+    fn server_is_busy(&self) -> bool {
         match &self.app.db {
             Db::Pg(pool) => usize::try_from(pool.size()).is_ok_and(|size| size > pool.num_idle()),
             Db::Sqlite { .. } => false,
@@ -238,13 +238,13 @@ impl Bench {
     }
 }
 
-/// Whether every other thread of this process sleeps. One that has work but no processor yet counts as awake, so a
-/// machine under load does not make time run ahead of it.
+/// Whether every other thread of this process sleeps. A runnable thread that waits for a processor counts as awake,
+/// so time does not run ahead of it on a busy machine.
 fn others_sleep() -> bool {
     let own = std::fs::read_link("/proc/thread-self").expect("Linux");
     let threads = std::fs::read_dir("/proc/self/task").expect("Linux");
     threads.flatten().filter(|thread| Some(thread.file_name().as_os_str()) != own.file_name()).all(|thread| {
-        // `TID (NAME) STATE …`; a thread that ended meanwhile has none.
+        // The format is `TID (NAME) STATE …`; the file of a thread that has ended is missing.
         std::fs::read_to_string(thread.path().join("stat"))
             .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S')))
     })
@@ -256,18 +256,18 @@ impl Drop for Bench {
     }
 }
 
-/// Somebody who may do everything.
+/// An actor who may do everything.
 pub fn person() -> Actor {
     Actor::cli()
 }
 
-async fn live(
+async fn start_instance(
     db: &Db,
     clock: &Clock,
     sim: &Control,
     home: &std::path::Path,
     hints: &SelfHints,
-) -> (App, Life) {
+) -> (App, Instance) {
     let config = Config { data_dir: home.to_owned(), ..Config::default() };
     let auth = Auth::open(db, &config, clock, Cost::TINY).await.expect("the keys are made");
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -307,5 +307,5 @@ async fn live(
     runtime.spawn(docknap::app::notices::pass_on(app.clone(), stop.clone()));
     let tasks = TaskTracker::new();
     runtime.spawn(execute::runner::run(app.clone(), stop.clone(), tasks.clone()));
-    (app, Life { runtime, stop, tasks })
+    (app, Instance { runtime, stop, tasks })
 }

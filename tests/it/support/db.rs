@@ -1,11 +1,11 @@
-//! A fresh database on each engine.
+//! A fresh database on each database engine.
 //!
-//! A test of storage is written once, as a function of a `Db`, and run on both engines by `on_both_engines!`.
+//! A storage test is written once, as a function of a `TestDb`, and run on both engines by `on_both_engines!`.
 
 use docknap::db::Db;
 use docknap::db::engine::Durability;
 
-/// A migrated database of its own, which ends with the value.
+/// A migrated database for one test. An SQLite file is removed when the value is dropped.
 pub struct TestDb {
     /// The database.
     pub db: Db,
@@ -18,7 +18,7 @@ enum Home {
 }
 
 impl TestDb {
-    /// An SQLite file in memory-backed storage where there is some.
+    /// An SQLite file, in memory-backed storage if there is any.
     pub async fn sqlite() -> Self {
         let home = if std::path::Path::new("/dev/shm").is_dir() {
             tempfile::tempdir_in("/dev/shm")
@@ -31,7 +31,7 @@ impl TestDb {
         Self { db, home: Home::Directory(home) }
     }
 
-    /// Where the file of an SQLite database lies.
+    /// Directory of the SQLite file; `None` on a server.
     pub fn directory(&self) -> Option<&std::path::Path> {
         match &self.home {
             Home::Directory(home) => Some(home.path()),
@@ -39,7 +39,7 @@ impl TestDb {
         }
     }
 
-    /// New connections in place of those a runtime that is gone has made: theirs would never wake again.
+    /// Replaces the connections of a server: those made by a runtime that has ended would never wake again.
     pub fn reconnect(&mut self) {
         if let Db::Pg(pool) = &self.db {
             let options = pool.connect_options().as_ref().clone();
@@ -47,7 +47,7 @@ impl TestDb {
         }
     }
 
-    /// Opens it once more, as another process would.
+    /// Opens the database a second time, as another process does.
     pub async fn another(&self) -> Db {
         match (&self.db, &self.home) {
             (Db::Pg(pool), _) => {
@@ -62,7 +62,7 @@ impl TestDb {
         }
     }
 
-    /// A database of its own on the server that `DOCKNAP_TEST_POSTGRES_URL` names.
+    /// A new database on the server that `DOCKNAP_TEST_POSTGRES_URL` names.
     pub async fn postgres() -> Self {
         let server = std::env::var("DOCKNAP_TEST_POSTGRES_URL")
             .expect("DOCKNAP_TEST_POSTGRES_URL names no server; scripts/test starts one");

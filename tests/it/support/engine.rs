@@ -1,4 +1,4 @@
-//! A real Docker Engine for a test, and a client that shows what bollard hides (204 and 304 look alike to it).
+//! A real Docker Engine for tests, and an HTTP client for details that bollard hides (it treats 204 and 304 alike).
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -10,13 +10,13 @@ use docknap::sim::DaemonEnd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-/// The image of every container of the tests: `FROM scratch` and a static busybox.
+/// Image of every container in the tests: `FROM scratch` with a static busybox.
 pub const IMAGE: &str = "docknap-test/busybox:1";
 
-/// Socket of the real Engine the tests may use.
+/// Socket of the real Engine that tests may use.
 ///
 /// # Panics
-/// When there is none: nothing is skipped silently.
+/// If none is set, because no test may be skipped silently.
 pub fn socket() -> PathBuf {
     let host = std::env::var("DOCKNAP_TEST_DOCKER_HOST").unwrap_or_else(|_| {
         panic!(
@@ -29,7 +29,7 @@ pub fn socket() -> PathBuf {
     PathBuf::from(path.unwrap_or_else(|| panic!("DOCKNAP_TEST_DOCKER_HOST={host} is not unix:///…")))
 }
 
-/// Builds [`IMAGE`] unless the Engine has it.
+/// Builds [`IMAGE`] if the Engine does not have it.
 pub async fn ensure_image(docker: &Docker, socket: &Path) {
     if docker.inspect_image(IMAGE).await.is_ok() {
         return;
@@ -48,26 +48,26 @@ pub async fn ensure_image(docker: &Docker, socket: &Path) {
     let built = Command::new("docker")
         .args(["--host", &format!("unix://{}", socket.display()), "build", "--quiet", "--tag", IMAGE])
         .arg(context.path())
-        // The older builder is part of the Engine; the newer one has to be installed.
+        // The classic builder is part of the Engine; BuildKit's client has to be installed.
         .env("DOCKER_BUILDKIT", "0")
         .output()
         .expect("the docker command");
     assert!(built.status.success(), "docker build: {}", String::from_utf8_lossy(&built.stderr));
 }
 
-/// An answer as it came over the socket.
+/// A response as received on the socket.
 #[derive(Debug)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// Header lines, lower case.
+    /// Status line and headers, in lower case.
     pub head: String,
-    /// Body, as sent.
+    /// Body as sent, including chunk sizes.
     pub body: String,
 }
 
 impl Answer {
-    /// The Engine's `message`, or an empty text.
+    /// The `message` field of the body; empty if there is none.
     pub fn message(&self) -> String {
         let json = self.body.find('{').zip(self.body.rfind('}')).map(|(from, to)| &self.body[from..=to]);
         json.and_then(|json| serde_json::from_str::<serde_json::Value>(json).ok())
@@ -76,7 +76,7 @@ impl Answer {
     }
 }
 
-/// Sends a request without a body; the connection stays open until the answer is read, or it is dropped.
+/// Sends a request without a body. The connection stays open until the returned stream is dropped.
 pub async fn send(socket: &Path, method: &str, path: &str) -> UnixStream {
     let mut stream = UnixStream::connect(socket).await.expect("the Engine listens");
     let request =
@@ -85,7 +85,7 @@ pub async fn send(socket: &Path, method: &str, path: &str) -> UnixStream {
     stream
 }
 
-/// Sends a request and reads the whole answer.
+/// Sends a request and reads the whole response.
 pub async fn call(socket: &Path, method: &str, path: &str) -> Answer {
     let mut text = Vec::new();
     send(socket, method, path).await.read_to_end(&mut text).await.expect("the Engine answers");
@@ -99,25 +99,25 @@ pub async fn call(socket: &Path, method: &str, path: &str) -> Answer {
     }
 }
 
-/// A Docker Engine of a test's own, for those that stop or kill it. Needs root; everything it leaves is in one
-/// directory and one bridge, and goes with it.
+/// A Docker Engine for tests that stop or kill it. Needs root. All its files are in one directory, and it uses one
+/// bridge; both are removed when the value is dropped.
 pub struct Daemon {
     directory: tempfile::TempDir,
     bridge: String,
-    /// Addresses of the networks made on it.
+    /// Address pool of the networks created on it.
     pool: String,
     child: Option<Child>,
     clock: Clock,
 }
 
-/// Longest wait for a daemon to answer; after a crash its first try may end because containerd is still going down.
-const START: Duration = Duration::from_secs(60);
-const TRIES: usize = 3;
+/// Longest wait until a daemon is ready.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_ATTEMPTS: usize = 3;
 
 impl Daemon {
-    /// Starts one, with [`IMAGE`] in it.
+    /// Starts a daemon and builds [`IMAGE`] on it.
     pub async fn start() -> Self {
-        // Bridge and subnet of this process's own, so that several tests may run at once.
+        // Bridge and subnet differ by process, so that several tests may run at once.
         let number = std::process::id();
         let bridge = format!("dnt{number}");
         let subnet = format!("172.30.{}.1/24", number % 254 + 1);
@@ -132,17 +132,17 @@ impl Daemon {
         daemon
     }
 
-    /// Its socket.
+    /// Path of the daemon's socket.
     pub fn socket(&self) -> PathBuf {
         self.directory.path().join("docker.sock")
     }
 
-    /// Its socket as `DOCKER_HOST` wants it.
+    /// The socket in the form of `DOCKER_HOST`.
     pub fn host(&self) -> String {
         format!("unix://{}", self.socket().display())
     }
 
-    /// Ends it: asked to (it ends its containers first), or killed.
+    /// Ends the daemon: by SIGTERM (it then ends its containers first) or by killing it.
     pub fn down(&mut self, end: DaemonEnd) {
         let Some(mut child) = self.child.take() else { return };
         match end {
@@ -152,9 +152,10 @@ impl Daemon {
         child.wait().expect("it ends");
     }
 
-    /// Starts it again and waits until it answers.
+    /// Starts the daemon and waits until it is ready. Retried, because the first start after a crash may fail while
+    /// containerd is still shutting down.
     pub async fn up(&mut self) {
-        for _ in 0..TRIES {
+        for _ in 0..START_ATTEMPTS {
             let path = |name: &str| self.directory.path().join(name);
             let _ = std::fs::remove_file(path("pid"));
             let _ = std::fs::remove_file(self.socket());
@@ -169,14 +170,15 @@ impl Daemon {
                 .arg("--pidfile")
                 .arg(path("pid"))
                 .args(["--bridge", &self.bridge, "--default-address-pool", &self.pool])
-                // Two daemons that rewrite the machine's rules at once trip over each other; nothing here needs any.
+                // Two daemons that change the machine's firewall rules at once disturb each other; these tests need
+                // no rules.
                 .args(["--iptables=false", "--ip-masq=false"])
                 .stdout(log.try_clone().expect("a second handle"))
                 .stderr(log)
                 .spawn()
                 .expect("dockerd of the package docker.io");
             self.child = Some(child);
-            if self.answers().await {
+            if self.becomes_ready().await {
                 return;
             }
         }
@@ -184,18 +186,18 @@ impl Daemon {
         panic!("dockerd does not start:\n{log}");
     }
 
-    /// Waits until it answers, or has ended.
-    async fn answers(&mut self) -> bool {
-        let until = self.clock.monotonic() + START;
+    /// Waits until the daemon responds. Returns false if it ended or the time ran out.
+    async fn becomes_ready(&mut self) -> bool {
+        let until = self.clock.monotonic() + START_TIMEOUT;
         while self.clock.monotonic() < until {
-            // It listens before it is ready, and may yet end.
+            // The socket exists before the daemon is ready, and the daemon may still end.
             if self.socket().exists() && crate::support::sim::connect(&self.host()).ping().await.is_ok() {
                 return true;
             }
             if self.child.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_some())) {
                 return false;
             }
-            // Another program's start brings no event to wait for.
+            // There is no event for the start of another program.
             self.clock.sleep(Duration::from_millis(100)).await;
         }
         false
@@ -206,7 +208,7 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.down(DaemonEnd::Graceful);
         let _ = Command::new("ip").args(["link", "del", &self.bridge]).status();
-        // A daemon that was killed leaves its mounts, and a directory with mounts cannot be removed.
+        // A killed daemon leaves mounts, and a directory with mounts cannot be removed.
         let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
         let ours = |mount: &&str| Path::new(mount).starts_with(self.directory.path());
         for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(ours) {
@@ -215,7 +217,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Runs a program that must succeed.
+/// Runs a program; fails the test if that fails.
 fn run(program: &str, arguments: &[&str]) {
     let status = Command::new(program).args(arguments).status();
     assert!(

@@ -1,4 +1,4 @@
-//! The real program as a process of its own, with its log, and a client of its API.
+//! The real program as a separate process, with its log and a client of its API.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use super::wait;
 
-/// The password of its first admin.
+/// Password of the first admin.
 const PASSWORD: &str = "sleepy whales drift at night";
-/// The longest wait for what a process does.
+/// Longest wait for an action of the process.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A process; killed with the value.
+/// A running process; killed when the value is dropped.
 pub struct Program {
     child: Child,
     port: u16,
@@ -24,7 +24,7 @@ pub struct Program {
     token: String,
 }
 
-/// The settings every test gives: a data directory, an Engine, a port of its own, an admin.
+/// The settings of every test: data directory, Engine and admin. [`Program::start`] adds a free port.
 pub fn settings(home: &Path, engine: &str) -> Vec<(String, String)> {
     let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     vec![
@@ -37,7 +37,7 @@ pub fn settings(home: &Path, engine: &str) -> Vec<(String, String)> {
 }
 
 impl Program {
-    /// Starts `command` with `settings`, without waiting for anything.
+    /// Starts `command` with `settings` and returns at once.
     pub fn start(mut command: Command, settings: &[(String, String)]) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .and_then(|free| free.local_addr())
@@ -61,18 +61,18 @@ impl Program {
                 log.push('\n');
             }
         });
-        // The test's own client asks for it, although it speaks plain http.
+        // reqwest needs a TLS provider even for plain HTTP.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
         Self { child, port, log, http, token: String::new() }
     }
 
-    /// The plain binary.
+    /// The `docknap` binary without arguments.
     pub fn binary() -> Command {
         Command::new(env!("CARGO_BIN_EXE_docknap"))
     }
 
-    /// Adds the viewer `bob` by the command line, with this password.
+    /// Adds the viewer `bob` with this password through the command line.
     pub fn create_bob(settings: &[(String, String)], password: &str) {
         let mut child = Self::binary()
             .args(["user", "create", "bob", "--role", "viewer"])
@@ -90,17 +90,17 @@ impl Program {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
-    /// What it has said so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until it has said something.
+    /// Waits until the log contains a text.
     pub async fn says(&self, text: &str) {
         wait::until(&format!("it says `{text}`"), PATIENCE, async || self.log().contains(text)).await;
     }
 
-    /// Waits until it serves, and logs in.
+    /// Waits until the process serves, and logs in.
     pub async fn serves(&mut self) {
         self.says("serving on http://").await;
         let body = json!({"username": "ada", "password": PASSWORD});
@@ -109,23 +109,23 @@ impl Program {
         answer["token"].as_str().expect("a token").clone_into(&mut self.token);
     }
 
-    /// Where it serves.
+    /// Address of the HTTP server.
     pub fn address(&self) -> std::net::SocketAddr {
         std::net::SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
-    /// Its process.
+    /// Process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args(["-s", signal, &self.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
     }
 
-    /// Waits for its end.
+    /// Waits until the process ends.
     pub async fn ends(&mut self) -> ExitStatus {
         let child = std::cell::RefCell::new(&mut self.child);
         wait::until("it ends", PATIENCE, async || {
@@ -135,32 +135,32 @@ impl Program {
         child.into_inner().wait().expect("it has ended")
     }
 
-    /// Status, headers and body of an answer; `None` where there is none.
+    /// Status, headers and body of a GET request; `None` if there is no response.
     pub async fn ask(&self, path: &str) -> Option<(u16, reqwest::header::HeaderMap, String)> {
         let answer = self.http.get(self.url(path)).bearer_auth(&self.token).send().await.ok()?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         Some((status, headers, answer.text().await.ok()?))
     }
 
-    /// The status of a page.
+    /// Status of a GET request; 0 if there is no response.
     pub async fn status(&self, path: &str) -> u16 {
         self.ask(path).await.map_or(0, |(status, ..)| status)
     }
 
-    /// An answer of the API, which has to be well.
+    /// The JSON body of a GET request; fails the test if the status is not 200.
     pub async fn get(&self, path: &str) -> Value {
         let (status, _, text) = self.ask(path).await.expect("it answers");
         assert_eq!(status, 200, "{path}: {text}");
         serde_json::from_str(&text).expect("JSON")
     }
 
-    /// Status and body of a call.
+    /// Status and body of a POST request.
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let (status, _, value) = self.post_whole(path, body).await;
         (status, value)
     }
 
-    /// The same with the headers.
+    /// Status, headers and body of a POST request.
     pub async fn post_whole(&self, path: &str, body: &Value) -> (u16, reqwest::header::HeaderMap, Value) {
         let request = self.http.post(self.url(path)).bearer_auth(&self.token).json(body);
         let answer = request.send().await.expect("it answers");

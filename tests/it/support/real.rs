@@ -1,21 +1,21 @@
-//! A real Engine, named by `DOCKNAP_TEST_DOCKER_HOST`, played through the docker CLI.
+//! The real Engine that `DOCKNAP_TEST_DOCKER_HOST` names, used through the docker CLI.
 
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The image that [`Real::run`] runs: nothing but a static busybox.
+/// Image of the containers of [`Real::run`]: only a static busybox.
 const IMAGE: &str = "docknap-test-client";
 
-/// Containers of one test on the real Engine; they end with the value.
+/// Containers of one test on the real Engine; removed when the value is dropped.
 pub struct Real {
     /// `DOCKER_HOST` of the Engine.
     pub docker_host: String,
-    /// Put before each name, so that tests do not meet.
+    /// Prefix of each container name, so that tests do not use the same names.
     prefix: String,
 }
 
 impl Real {
-    /// The Engine, with the image built.
+    /// Connects to the Engine and builds the image.
     pub fn engine() -> Self {
         static BUILT: OnceLock<()> = OnceLock::new();
         let docker_host = std::env::var("DOCKNAP_TEST_DOCKER_HOST")
@@ -39,7 +39,7 @@ impl Real {
         format!("{}-{short}", self.prefix)
     }
 
-    /// Runs the docker CLI and gives what it printed; fails the test where it fails.
+    /// Runs the docker CLI and returns its output; fails the test if it fails.
     pub fn docker(&self, arguments: &[&str]) -> String {
         let output = Command::new("docker")
             .arg("--host")
@@ -53,12 +53,12 @@ impl Real {
         text(&output.stdout)
     }
 
-    /// Starts a container that sleeps, with further options; its id.
+    /// Starts a container that sleeps, with extra options of `docker run`. Returns its id.
     pub fn run(&self, short: &str, options: &[&str]) -> String {
         self.run_command(short, options, &["sleep", "100000"])
     }
 
-    /// Starts a container with a command of busybox; its id.
+    /// Starts a container with a busybox command. Returns its id.
     pub fn run_command(&self, short: &str, options: &[&str], command: &[&str]) -> String {
         let name = self.name(short);
         let mark = format!("docknap.test={}", self.prefix);

@@ -1,4 +1,4 @@
-//! Rows for the tests of storage: whole ones, in which a test changes what it is about.
+//! Complete rows for storage tests; each test changes the fields that it is about.
 
 use docknap::db::{self, Db};
 use docknap::domain::action::Action;
@@ -8,17 +8,17 @@ use docknap::domain::schedule::{Policy, Schedule, ScheduleSpec, Source, Wake, Wh
 use docknap::domain::target::{ContainerIdentity, Target};
 use jiff::Timestamp;
 
-/// An instant by its text.
+/// Parses an instant.
 pub fn at(text: &str) -> Timestamp {
     text.parse().expect("an instant")
 }
 
-/// The instant at which the tests of schedules begin: a Monday.
+/// The instant, a Monday, at which schedule tests begin.
 pub fn monday() -> Timestamp {
     at("2026-11-23T12:00:00Z")
 }
 
-/// `media` stops every night at 23:00 UTC.
+/// A schedule that stops `media` every night at 23:00 UTC.
 pub fn schedule(id: &str) -> Schedule {
     Schedule {
         id: ScheduleId::from(id),
@@ -52,7 +52,7 @@ pub fn schedule(id: &str) -> Schedule {
     }
 }
 
-/// A container of a compose project.
+/// Identity of a container of a Compose project.
 pub fn member(project: &str, service: &str) -> ContainerIdentity {
     ContainerIdentity::Service { project: project.to_owned(), service: service.to_owned(), number: 1 }
 }
@@ -125,7 +125,7 @@ pub async fn store_runs(db: &Db, runs: &[(Run, Vec<Step>)]) {
     tx.commit().await.expect("commits");
 }
 
-/// Stores an account of that id and name, which nobody can log in to.
+/// Stores an account with this id and name that cannot log in.
 pub async fn store_user(db: &Db, id: &str) {
     const SQL: &str = "INSERT INTO users (id, name, name_key, role, password_hash, disabled, password_set_ms, rev, \
                        created_ms, updated_ms) VALUES ($1, $1, $1, 'operator', '', FALSE, 0, 1, 0, 0)";

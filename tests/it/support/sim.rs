@@ -1,4 +1,4 @@
-//! A simulated Engine for a test: its own socket in its own directory.
+//! A simulated Engine for one test, on its own socket.
 
 use std::path::PathBuf;
 
@@ -13,19 +13,19 @@ use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 
-/// A simulated Engine that ends with the test.
+/// A simulated Engine that ends when the value is dropped.
 pub struct Simulated {
-    /// It ends when it is dropped.
+    /// Dropping it ends the Engine.
     _engine: Engine,
-    /// The rest of the world.
+    /// Control of the Engine and its containers.
     pub control: Control,
-    /// The clock it lives by.
+    /// The Engine's clock.
     pub clock: Clock,
     _directory: TempDir,
 }
 
 impl Simulated {
-    /// Starts one with the containers of `world`.
+    /// Starts an Engine with the containers of `world`.
     pub async fn start(clock: Clock, world: World) -> Self {
         let directory = tempfile::tempdir().expect("a directory for the socket");
         let engine = Engine::start(&directory.path().join("docker.sock"), clock.clone(), world)
@@ -35,14 +35,14 @@ impl Simulated {
         Self { _engine: engine, control, clock, _directory: directory }
     }
 
-    /// A client of it, with a limit of 10 s for each call.
+    /// A bollard client of the Engine.
     pub fn client(&self) -> Docker {
         connect(&self.control.docker_host())
     }
 }
 
-/// A bollard client of `unix:///…` over connections as plain as can be, one for each call: the contract cases are not
-/// to depend on the program's own.
+/// A bollard client of `unix:///…` that opens one plain connection per call, so that the contract tests do not depend
+/// on DockNap's own connection code.
 pub fn connect(host: &str) -> Docker {
     let socket = PathBuf::from(host.strip_prefix("unix://").expect("a unix socket"));
     let transport = move |request: BollardRequest| exchange(socket.clone(), request);

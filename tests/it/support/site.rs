@@ -1,4 +1,4 @@
-//! The whole program in front of a real Engine of its own, with a compose project on it, and a clock that a test moves.
+//! The whole program with a real Engine of its own, a Compose project on it, and a clock that the test moves.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,24 +15,24 @@ use tokio_util::sync::CancellationToken;
 use super::engine::{Daemon, IMAGE};
 use super::wait;
 
-/// The one account.
+/// Name of the only account.
 pub const ADMIN: &str = "admin";
-/// Its password.
+/// Password of the account.
 pub const PASSWORD: &str = "sleepy whales drift at night";
-/// A run on a real Engine may take this long.
+/// Longest wait for a run on a real Engine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A compose file and the name of its project.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Compose's project, which is the stack's name.
+    /// Name of the Compose project and stack.
     pub project: &'static str,
-    /// Path of the file, from the root of the sources.
+    /// Path of the file, relative to the root of the repository.
     pub file: &'static str,
 }
 
 impl Sample {
-    /// Compose's word for the container of a service.
+    /// Compose's container name for a service.
     pub fn container(self, service: &str) -> String {
         format!("{}_{service}_1", self.project)
     }
@@ -42,7 +42,7 @@ impl Sample {
     }
 }
 
-/// The program, its Engine, and a program that calls its API.
+/// The running program, its Engine, and a client of its API.
 pub struct Site {
     pub daemon: Daemon,
     pub clock: Clock,
@@ -56,7 +56,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// With the sample up, and known to DockNap.
+    /// Starts everything and waits until DockNap knows the sample's stack.
     pub async fn new(sample: Sample) -> Self {
         let daemon = Daemon::start().await;
         compose(sample, &daemon, &["up", "-d"]);
@@ -69,7 +69,7 @@ impl Site {
             admin: Some(FirstAdmin { name: ADMIN.to_owned(), password: SecretString::from(PASSWORD) }),
             ..Config::default()
         };
-        // The test's own client asks for it, although it speaks plain http.
+        // reqwest needs a TLS provider even for plain HTTP.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Clock::system();
         let stop = CancellationToken::new();
@@ -85,7 +85,7 @@ impl Site {
             sample,
             address,
             token: String::new(),
-            // A moved clock ends connections that nobody used meanwhile.
+            // Moving the clock ends idle connections, so none are kept.
             http: reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client"),
             stop,
             served: Some(served),
@@ -96,7 +96,7 @@ impl Site {
         site
     }
 
-    /// Where it is served.
+    /// Base URL of the program.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -108,7 +108,7 @@ impl Site {
         body["token"].as_str().expect("a token").clone_into(&mut self.token);
     }
 
-    /// Calls the API; the body is null where it is not JSON.
+    /// Calls the API. Returns status and body; the body is null if it is not JSON.
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let method = method.parse().expect("a method");
         let mut request = self.http.request(method, format!("{}{path}", self.address));
@@ -124,21 +124,21 @@ impl Site {
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    /// What a path of the API shows.
+    /// The JSON body of a GET request; fails the test if the status is not 200.
     pub async fn get(&self, path: &str) -> Value {
         let (status, body) = self.call("GET", path, None).await;
         assert_eq!(status, 200, "{path}: {body}");
         body
     }
 
-    /// The sample's stack as the API shows it; null while it is not known.
+    /// The sample's stack as returned by the API; null if it is not known.
     pub async fn stack(&self) -> Value {
         let path = format!("/api/stacks/local/{}", self.sample.project);
         let (status, stack) = self.call("GET", &path, None).await;
         if status == 200 { stack } else { Value::Null }
     }
 
-    /// Waits until the stack has a status.
+    /// Waits until the stack has this status.
     pub async fn until_stack(&self, status: &str) {
         wait::until(&format!("the stack is {status}"), PATIENCE, async || {
             self.stack().await["status"] == status
@@ -146,33 +146,33 @@ impl Site {
         .await;
     }
 
-    /// Waits until the inventory has a container.
+    /// Waits until the inventory contains a container.
     pub async fn known(&self, name: &str) {
         wait::until("the container is known", PATIENCE, async || !self.shown(name).await.is_null()).await;
     }
 
-    /// A container as the API shows it; null while it is not known.
+    /// A container as returned by the API; null if it is not known.
     pub async fn shown(&self, name: &str) -> Value {
         let all = self.get("/api/containers").await;
         let mut all = all.as_array().expect("a list").iter();
         all.find(|container| container["name"] == name).cloned().unwrap_or_default()
     }
 
-    /// Asks for something, waits for the end of its run, and answers the run.
+    /// Sends a POST request that submits a run, waits for its end and returns it.
     pub async fn act(&self, path: &str) -> Value {
         let (status, body) = self.call("POST", path, None).await;
         assert_eq!(status, 202, "{path}: {body}");
         self.ended(body["run_id"].as_str().expect("a run")).await
     }
 
-    /// Waits for the end of a run, and answers it.
+    /// Waits for the end of a run and returns it.
     pub async fn ended(&self, run: &str) -> Value {
         let path = format!("/api/runs/{run}");
         wait::until("the run ends", PATIENCE, async || !self.get(&path).await["finished_at"].is_null()).await;
         self.get(&path).await
     }
 
-    /// Stores a schedule for the sample's stack, or whatever `fields` says otherwise, and answers it.
+    /// Creates a schedule and returns it. The target is the sample's stack unless `fields` names another.
     pub async fn schedule(&self, fields: Value) -> Value {
         let mut body = json!({"target_type": "stack", "target_id": self.sample.project, "enabled": true});
         let given = fields.as_object().expect("fields").clone();
@@ -190,11 +190,11 @@ impl Site {
     /// Moves the clock to an instant.
     pub async fn move_to(&mut self, instant: Timestamp) {
         self.clock.set_wall(instant);
-        // A login lasts 12 h.
+        // The old token may have expired: a login lasts 12 h.
         self.log_in().await;
     }
 
-    /// Moves the clock to the next instant of a schedule, and answers the run it made.
+    /// Moves the clock to the next fire of a schedule, waits for its run to end and returns the run.
     pub async fn at(&mut self, schedule: &Value) -> Value {
         let id = schedule["id"].as_str().expect("an id");
         let schedule = self.get(&format!("/api/schedules/{id}")).await;
@@ -208,13 +208,13 @@ impl Site {
         self.ended(run["id"].as_str().expect("an id")).await
     }
 
-    /// Waits for a run that is like this, and answers it.
+    /// Waits for a run that matches `is_it` and returns it.
     pub async fn until_run(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         wait::until(what, PATIENCE, async || self.runs().await.iter().any(&is_it)).await;
         self.runs().await.into_iter().find(is_it).expect("a run")
     }
 
-    /// What the docker command prints.
+    /// Output of a docker command.
     pub fn docker(&self, arguments: &[&str]) -> String {
         let output = Command::new("docker")
             .arg("--host")
@@ -225,17 +225,17 @@ impl Site {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// Docker's word for a container's state.
+    /// State of a container according to Docker.
     pub fn state(&self, container: &str) -> String {
         self.docker(&["inspect", "--format", "{{.State.Status}}", container])
     }
 
-    /// Docker-compose on the sample.
+    /// Runs docker-compose on the sample.
     pub fn compose(&self, arguments: &[&str]) {
         compose(self.sample, &self.daemon, arguments);
     }
 
-    /// Ends the program, in an orderly way, and the stack.
+    /// Stops the program in an orderly way and removes the sample's containers.
     pub async fn finish(mut self) {
         self.stop.cancel();
         let served = self.served.take().expect("it serves");
@@ -256,7 +256,7 @@ fn compose(sample: Sample, daemon: &Daemon, arguments: &[&str]) {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Container and state of each step of a run, in order.
+/// Container and state of each step of a run, in order of the steps.
 pub fn steps(run: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let steps = run["steps"].as_array().expect("steps");

@@ -1,13 +1,13 @@
-//! Waiting for what another process does, of which no event reaches a test.
+//! Waiting for a change in another process that sends no event to the test.
 
 use std::time::Duration;
 
 use docknap::clock::Clock;
 
-/// Looks again this often.
+/// Time between two checks.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// Looks until something is so; fails the test after `limit`.
+/// Checks repeatedly until `is_so` returns true; fails the test after `limit`.
 pub async fn until(what: &str, limit: Duration, is_so: impl AsyncFn() -> bool) {
     let clock = Clock::system();
     let give_up = clock.monotonic() + limit;

@@ -1,4 +1,4 @@
-//! A host whose link and inventory are kept, for as long as the test holds it.
+//! A host whose watch loop runs until the value is dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +10,16 @@ use docknap::domain::ids::HostId;
 use docknap::domain::inventory::{Inventory, Link};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Longest real time a test waits for anything.
+/// Longest real time of a wait.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A watched host.
+/// A host with a running watch loop.
 pub struct Watched {
-    /// The host.
     pub host: Arc<Host>,
     _stop: DropGuard,
 }
 
-/// Settings for a `DOCKER_HOST`, outside Docker, without protections.
+/// Settings for this `DOCKER_HOST`, outside Docker and without protections.
 pub fn settings(docker_host: &str) -> Settings {
     Settings {
         endpoint: Endpoint::from_values(Some(docker_host), None, None).expect("an endpoint"),
@@ -31,12 +30,12 @@ pub fn settings(docker_host: &str) -> Settings {
 }
 
 impl Watched {
-    /// Watches the Engine of a `DOCKER_HOST`.
+    /// Watches the Engine at this `DOCKER_HOST`.
     pub fn new(docker_host: &str, clock: Clock) -> Self {
         Self::with(settings(docker_host), clock)
     }
 
-    /// Watches an Engine.
+    /// Watches an Engine with these settings.
     pub fn with(settings: Settings, clock: Clock) -> Self {
         let host = Host::new(HostId::local(), settings, clock);
         let stop = CancellationToken::new();
@@ -44,7 +43,7 @@ impl Watched {
         Self { host, _stop: stop.drop_guard() }
     }
 
-    /// Waits until the inventory is as wanted.
+    /// Waits until the inventory matches `wanted` and returns it.
     pub async fn until(&self, what: &str, wanted: impl Fn(&Inventory) -> bool) -> Inventory {
         let mut changes = self.host.changes();
         let wait = async {
@@ -61,12 +60,12 @@ impl Watched {
         seen.unwrap_or_else(|error| panic!("{what}: {error}; at the end {:?}", self.host.inventory()))
     }
 
-    /// Waits until connected.
+    /// Waits until the Engine is connected.
     pub async fn connected(&self) -> Inventory {
         self.until("connected", Inventory::is_connected).await
     }
 
-    /// Waits until the link is down; the reason.
+    /// Waits until the Engine is unreachable and returns the reason.
     pub async fn unreachable(&self) -> String {
         let inventory =
             self.until("unreachable", |inventory| matches!(inventory.link, Link::Unreachable { .. })).await;
@@ -76,7 +75,7 @@ impl Watched {
         }
     }
 
-    /// Cuts each back-off short until the inventory is as wanted.
+    /// Waits until the inventory matches `wanted`, ending each back-off at once.
     pub async fn hurrying_until(&self, what: &str, wanted: impl Fn(&Inventory) -> bool) -> Inventory {
         let hurry = async {
             loop {
@@ -91,7 +90,7 @@ impl Watched {
     }
 }
 
-/// Waits until something is so.
+/// Waits until `so` returns true.
 pub async fn eventually(what: &str, so: impl Fn() -> bool) {
     let wait = async {
         while !so() {
