@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Api;
-use super::machine::{Container, Event, Health, Life, Machine, Moment, hex};
+use super::machine::{Container, Event, Health, Life, Machine, Moment};
+use super::world::hex;
 
 /// The Engine's time stamp for "never".
 const NEVER: &str = "0001-01-01T00:00:00Z";

@@ -11,7 +11,6 @@ mod event;
 mod process;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
