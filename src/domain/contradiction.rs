@@ -96,7 +96,7 @@ pub fn answer(rules: &Rules, target: &Target, action: Action, now: Timestamp) ->
     })
 }
 
-/// The consequence of a fire of a cron or one-off schedule. Only windows count, because a fire obeys holds and
+/// The consequence of a fire of a cron or one-off schedule. Only windows count, because a fire respects holds and
 /// overrides (rulings 4) and does not touch the members of a stack that these cover.
 pub fn answer_to_fire(rules: &Rules, target: &Target, action: Action, now: Timestamp) -> Option<Answer> {
     rules.at(now).desired(Place::of_target(target)).rule()?;

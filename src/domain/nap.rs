@@ -88,7 +88,7 @@ impl Sleep {
     }
 }
 
-/// The naps of one host by container.
+/// The open naps of one host, by container.
 pub type Naps = HashMap<ContainerIdentity, Nap>;
 
 impl Nap {

@@ -57,7 +57,7 @@ fn ranges_schema() -> Array {
 pub struct Fault {
     /// The field: `name`, `dates[3]`, `ranges[0]`, `yearly[1]`, `ics`; indexes count from 0.
     pub field: String,
-    /// What is wrong and what to do.
+    /// A description of the error that says what to do.
     pub message: String,
 }
 

@@ -222,7 +222,7 @@ impl Reader {
         }
     }
 
-    /// Closes the innermost component. `whole` tells whether its `END` was read.
+    /// Closes the innermost component. `whole` is set if its `END` was read.
     fn close(&mut self, whole: bool) {
         let Some(open) = self.open.last() else { return };
         let missing = IcsError::NoEnd { line: open.line, name: open.name.clone() };

@@ -73,7 +73,7 @@ impl Fires {
     }
 }
 
-/// The last millisecond of an instant's date.
+/// The last millisecond of the date on which an instant lies in a zone.
 fn end_of_day(at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let tomorrow = at.to_zoned(zone.clone()).date().tomorrow().ok()?;
     resolve(tomorrow.to_datetime(jiff::civil::Time::midnight()), zone)?.checked_sub(1.millisecond()).ok()

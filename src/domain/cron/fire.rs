@@ -181,7 +181,7 @@ impl Cron {
         Some(found * MINUTES_PER_DAY + self.next_time(0)?)
     }
 
-    /// The first matching minute of a day at or after minute `from` of it.
+    /// The first matching minute of the day at or after minute `from` of the day; does not check the date.
     fn next_time(&self, from: i64) -> Option<i64> {
         let (hour, minute) = (from / 60, from % 60);
         if self.hours >> hour & 1 == 1 {

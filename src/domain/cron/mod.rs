@@ -40,7 +40,7 @@ pub struct Cron {
     months: u16,
     /// Bit n is weekday n, 0 = Sunday.
     weekdays: u8,
-    /// How the two day fields combine.
+    /// The rule that combines `days` and `weekdays`.
     day_rule: DayRule,
     /// The rule that applies at a clock change.
     class: Class,

@@ -6,7 +6,7 @@ use std::fmt;
 use super::field::{SPECS, excerpt, ranges, read_field};
 use super::{Class, Cron, DayRule};
 
-/// Longest expression, in bytes (rulings: sizes).
+/// The length of the longest expression, in bytes (rulings: sizes).
 pub const MAX_LENGTH: usize = 256;
 
 /// The part of the expression that an error is about. `docknap explain` prints the names (rulings: explain).

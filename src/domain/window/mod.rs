@@ -36,7 +36,7 @@ words! {
     pub enum Phase {
         /// Stopped or paused.
         Asleep,
-        /// Up.
+        /// Running.
         Awake,
     }
 }

@@ -1,4 +1,4 @@
-//! Parses the text of a window strictly (rulings 8). An error names the part that is wrong and says what to write.
+//! Parses the text of a window strictly (rulings 8). An error names the part that is wrong and suggests what to write.
 //!
 //! ```text
 //! rule = ("sleep"|"awake") SP part *(";" part)

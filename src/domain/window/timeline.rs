@@ -45,13 +45,13 @@ impl Interval {
 /// decides (rulings 1). `sleep` windows add up, and an interval of an `awake` window is awake whatever the others have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Vote {
-    /// Outside the intervals of a `sleep …` rule.
+    /// Outside the intervals of a `sleep …` window.
     AwakeOutside,
-    /// Outside the intervals of an `awake …` rule.
+    /// Outside the intervals of an `awake …` window.
     AsleepOutside,
-    /// Inside an interval of a `sleep …` rule.
+    /// Inside an interval of a `sleep …` window.
     WrittenAsleep,
-    /// Inside an interval of an `awake …` rule.
+    /// Inside an interval of an `awake …` window.
     WrittenAwake,
 }
 
@@ -253,8 +253,7 @@ impl<'a> WindowTimeline<'a> {
         let near = last.tomorrow().unwrap_or(Date::MAX);
         let end = last.checked_add(MARGIN_DAYS.days()).unwrap_or(Date::MAX);
         let mut intervals = Vec::new();
-        // Dates after `near` matter only while their intervals may touch those before. The latest end so far tells
-        // this.
+        // Dates after `near` matter only while their intervals may touch the latest end so far.
         let mut latest_end = DateTime::MIN;
         while date <= near || date <= end && date <= latest_end.date().tomorrow().unwrap_or(Date::MAX) {
             self.start_on(date, |start, end| {

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_stored_says_why() {
+    fn a_week_that_cannot_be_stored_is_an_error_with_a_reason() {
         let empty = Week { names: Phase::Asleep, asleep: Grid::default(), exact: Vec::new() };
         assert!(empty.window().expect_err("nothing").to_string().contains("nothing is painted"));
         let mut rich = empty.clone();

@@ -99,7 +99,7 @@ impl<'a> Property<'a> {
     }
 
     fn moment_of(&self, text: &str) -> Result<Moment, IcsError> {
-        // Of a period (`start/end`) only the start is used.
+        // Only the start of a period (`start/end`) is used.
         let text = text.split('/').next().unwrap_or_default().trim();
         let wrong = || IcsError::Date { line: self.line, text: excerpt(text) };
         let read = IcalRecurDateTime::parse(text).map_err(|_| wrong())?;

@@ -351,7 +351,7 @@ fn a_change_with_this_and_future_changes_all_later_occurrences() {
 }
 
 #[test]
-fn a_rule_that_says_nothing_or_no_count_is_read() {
+fn a_rule_without_parts_or_without_a_count_is_parsed() {
     let day = |rule: &str| file("", &[&format!("DTSTART;VALUE=DATE:20261207\nRRULE:{rule}")]);
     mean(&[
         ("nothing", day(""), "07"),

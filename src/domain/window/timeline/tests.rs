@@ -65,7 +65,7 @@ fn a_sleep_of_many_days_is_found_whole() {
         let sleeps = WindowTimeline::new(&window, &utc).sleeps(at(queried), at(queried));
         assert_eq!(sleeps, [sleep], "{text}");
     }
-    // Where the clock goes from 23:00 to midnight, 23:30 and midnight are one instant.
+    // The clock goes from 23:00 to midnight, so 23:30 and midnight are the same instant.
     let (window, nuuk) = (window("sleep Fri 20:00 - Sat 23:30; Sun 00:00-02:00"), zone("America/Nuuk"));
     let sleeps =
         WindowTimeline::new(&window, &nuuk).sleeps(at("2027-03-27T00:00:00Z"), at("2027-03-27T00:00:00Z"));
@@ -73,7 +73,7 @@ fn a_sleep_of_many_days_is_found_whole() {
 }
 
 #[test]
-fn what_never_changes_has_no_next_change() {
+fn a_window_that_never_changes_has_no_next_change() {
     let utc = TimeZone::UTC;
     for text in ["sleep 00:00-24:00", "awake 12:00-12:00", "sleep Mon 08:00 - Mon 08:00"] {
         let window = window(text);
