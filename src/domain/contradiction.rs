@@ -1,6 +1,7 @@
-//! What an action means where windows and overrides want something else (rulings 3 and 4).
+//! Decides what happens to an action that contradicts a window or an override (rulings 3 and 4): whether a schedule may
+//! act ([`suppressed`]), and what follows from an action that was taken ([`answer`]).
 //!
-//! The scheduler, the buttons and the simulation ask here, so that what is foretold is what happens.
+//! The scheduler, the buttons and the simulation all use these functions, so that previews agree with real runs.
 
 use std::fmt;
 
@@ -13,7 +14,7 @@ use super::overrides::{DesiredState, LONGEST, Place, Reach};
 use super::schedule::Policy;
 use super::target::{ContainerIdentity, Subject, Target};
 
-/// Whether an action goes against what is wanted. A restart goes against nothing but a hold.
+/// Whether an action contradicts a desired state. A restart contradicts only a hold.
 pub fn contradicts(action: Action, wanted: DesiredState) -> bool {
     match (action, wanted) {
         (_, DesiredState::Hold) => true,
@@ -25,12 +26,13 @@ pub fn contradicts(action: Action, wanted: DesiredState) -> bool {
     }
 }
 
-/// Why a cron or once schedule may not act. Displays as the reason of its run: "held: everything is held until …".
+/// The reason why a cron or one-off schedule may not act. `Display` writes the reason of its run: "held: everything is
+/// held until …".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suppressed {
-    /// A hold, rather than an override that wants something else: its end replays nothing.
+    /// Whether the cause is a hold. The end of a hold replays nothing; the end of another override replays the fire.
     pub is_hold: bool,
-    /// The text of the layer.
+    /// The text of [`super::desired::Desired::why`].
     pub why: String,
 }
 
@@ -40,7 +42,8 @@ impl fmt::Display for Suppressed {
     }
 }
 
-/// Whether a hold or an override keeps a cron or once schedule from acting on its target. Instants are told in `zone`.
+/// Whether a hold or another override prevents a cron or one-off schedule from acting on its target; `None` if not. The
+/// reason shows instants in `zone`.
 pub fn suppressed(
     moment: &Moment<'_>,
     target: &Target,
@@ -54,24 +57,24 @@ pub fn suppressed(
     Some(Suppressed { is_hold: desired.wanted == Some(DesiredState::Hold), why: desired.why(zone) })
 }
 
-/// What becomes of an action that goes against a window or an override, by policy.
+/// The consequence of an action that contradicts a window or an override, by policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It stays as the action made it.
+    /// The target keeps the state after the action.
     Respect {
-        /// What the action made of its target.
+        /// The state of the target after the action.
         wanted: DesiredState,
-        /// How long that takes an override; `None` where nothing else wants it otherwise: the override that it went
-        /// against is over.
+        /// The end of the override that keeps this state. `None` if no override is needed, because the other rules
+        /// require the same state; the override that the action contradicts only has to end.
         until: Option<Timestamp>,
     },
-    /// It is put back after a grace to what was wanted.
+    /// The target returns to the given state after a delay.
     Enforce(DesiredState),
-    /// It is only recorded.
+    /// The action is only recorded.
     Observe,
 }
 
-/// What becomes of an action on a target; `None` where it goes against nothing, or against a hold.
+/// The consequence of an action on a target; `None` if the action contradicts nothing, or contradicts a hold.
 pub fn answer(rules: &Rules, target: &Target, action: Action, now: Timestamp) -> Option<Answer> {
     let desired = rules.at(now).desired(Place::of_target(target));
     let wanted = desired.wanted.filter(|wanted| *wanted != DesiredState::Hold)?;
@@ -80,7 +83,7 @@ pub fn answer(rules: &Rules, target: &Target, action: Action, now: Timestamp) ->
     }
     let policy = match desired.layer {
         Layer::Window(rule, _) => rule.policy,
-        // An override is there because somebody asked for it; who acts against it means it.
+        // Overrides are set on purpose, so an action against one is on purpose too.
         Layer::Hold(_) | Layer::Override(_) | Layer::None => Policy::Respect,
     };
     Some(match policy {
@@ -93,17 +96,19 @@ pub fn answer(rules: &Rules, target: &Target, action: Action, now: Timestamp) ->
     })
 }
 
-/// What becomes of a fire of a cron or once schedule: it obeys holds and overrides (rulings 4), and leaves the members
-/// they are for alone, so that it goes against windows only.
+/// The consequence of a fire of a cron or one-off schedule. Only windows count, because a fire respects holds and
+/// overrides (rulings 4) and does not touch the members of a stack that these cover.
 pub fn answer_to_fire(rules: &Rules, target: &Target, action: Action, now: Timestamp) -> Option<Answer> {
     rules.at(now).desired(Place::of_target(target)).rule()?;
     answer(rules, target, action, now)
 }
 
-/// How long an override is needed for what somebody made of a target by hand: until the next edge of its windows, or,
-/// with `to`, the next one to that. Overrides have no say in where that edge lies: else what is done twice inside one
-/// sleep would last into the next. `None` where what its own override goes before wants the same, and where nothing
-/// would end it.
+/// The end of the override that is needed to keep a target in the state `made`, to which somebody changed it by hand:
+/// the next edge of its windows or, with `to`, the next edge to that state, at most [`LONGEST`] after now.
+///
+/// Overrides are ignored when searching the edge. Otherwise an action that is repeated inside one sleep would last into
+/// the next sleep. `None` if the rules without the target's own override require `made` anyway, or if nothing would end
+/// the override.
 pub fn lasts(
     rules: &Rules,
     target: &Target,
@@ -130,25 +135,25 @@ pub fn lasts(
     end.map(|end| end.min(longest))
 }
 
-/// Those whose windows and overrides an action on `target` may go against: the target itself and, of a stack's
-/// containers, those with rules of their own.
+/// The targets whose windows and overrides an action on `target` may contradict: the target itself and, if it is a
+/// stack, those of its containers that have windows or overrides of their own.
 pub fn speakers<'a>(
     target: &Target,
     members: impl IntoIterator<Item = &'a ContainerIdentity>,
     rules: &Rules,
 ) -> Vec<Target> {
-    let mut speakers = vec![target.clone()];
+    let mut targets = vec![target.clone()];
     if matches!(target.subject, Subject::Stack(_)) {
         let own = members.into_iter().map(|member| Target::container(target.host.clone(), member.clone()));
-        speakers.extend(own.filter(|member| {
+        targets.extend(own.filter(|member| {
             rules.windows().iter().any(|rule| rule.target == *member)
                 || rules.overrides().iter().any(|one| one.reach == Reach::Target(member.clone()))
         }));
     }
-    speakers
+    targets
 }
 
-/// "started", "stopped", as the reason of an override.
+/// The past participle of an action for the reason of an override, such as "stopped".
 pub fn done(action: Action) -> &'static str {
     match action {
         Action::Start => "started",

@@ -1,20 +1,21 @@
-//! What a login name and a password may be (security: passwords; OWASP ASVS 6.2).
+//! The rules for login names and passwords (security: passwords; OWASP ASVS 6.2).
 //!
-//! Length decides. No composition rules, no expiry, no truncation; what is refused is what a guesser tries first:
-//! listed passwords (also padded with digits or repeated), runs along the alphabet or the keyboard, and words that
-//! belong to this installation.
+//! A password needs a minimum length. There are no composition rules, no expiry and no truncation. Passwords that an
+//! attacker tries first are refused: common passwords (also padded with digits or repeated), sequences along the
+//! alphabet or the keyboard, and words that belong to this installation.
 
-/// Characters of the shortest password without a second factor; the setting can raise it, never lower it.
+/// The length of the shortest password without a second factor, in characters. A setting can raise the limit but not
+/// lower it.
 pub const PASSWORD_MIN: usize = 15;
-/// Bytes of the longest password: what a person or a password manager makes, and no more work than one hash.
+/// The length of the longest password, in bytes: long enough for users and password managers, and short enough to hash.
 pub const PASSWORD_MAX_BYTES: usize = 256;
-/// Characters of the longest login name.
+/// The length of the longest login name, in characters.
 pub const NAME_MAX: usize = 64;
 
 /// The 10,000 most common passwords, and the longer ones among the 30,000 most common, from the frequency list of
 /// zxcvbn 3.1.1 (MIT): lower case, sorted, one a line.
 static COMMON: &str = include_str!("common_passwords.txt");
-/// Rows a finger runs along.
+/// The sequences of neighbouring characters: the alphabet, the digits, and keyboard rows and columns.
 const ROWS: [&str; 6] = [
     "abcdefghijklmnopqrstuvwxyz",
     "01234567890123456789",
@@ -23,37 +24,38 @@ const ROWS: [&str; 6] = [
     "azertyuiopqsdfghjklmwxcvbn",
     "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p",
 ];
-/// What of a password has to be left when the words of this installation are taken out.
+/// The number of characters that must remain of a password without repetitions, or without the words of this
+/// installation.
 const LEFT_MIN: usize = 8;
 
-/// Why a password is refused; the text says what to do.
+/// The reason why a password is refused. The message says what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
-    /// Shorter than the policy asks.
+    /// The password is shorter than the minimum length.
     #[error("use at least {min} characters; a sentence is easy to remember")]
     TooShort {
-        /// Characters asked for.
+        /// The minimum length in characters.
         min: usize,
     },
-    /// Longer than is hashed.
+    /// The password is longer than [`PASSWORD_MAX_BYTES`].
     #[error("use at most {PASSWORD_MAX_BYTES} bytes")]
     TooLong,
-    /// On the list, or a listed one padded or repeated.
+    /// The password is a common one, possibly padded or repeated.
     #[error("this is one of the passwords that are tried first; use another")]
     Common,
-    /// The same few characters again and again, or a row of the keyboard.
+    /// The password repeats a few characters, or is a sequence along the alphabet or the keyboard.
     #[error("this repeats itself or runs along the keyboard; use several words instead")]
     Pattern,
-    /// Little is left without the user's name, the host's name, or DockNap's.
+    /// Too little of the password remains without the user's name, the host's name and DockNap's name.
     #[error("this is made of the name, the host or the word docknap; use other words")]
     Personal,
 }
 
-/// Checks a password. `min` is the policy's length in characters, `personal` are words that belong to the person or the
-/// installation (login name, host name).
+/// Checks a password. `min` is the minimum length in characters, at least [`PASSWORD_MIN`]; `personal` are words that
+/// belong to the user or the installation (login name, host name).
 ///
 /// # Errors
-/// [`WeakPassword`] with the first thing that is wrong.
+/// [`WeakPassword`] with the first rule that the password breaks.
 pub fn check_password(password: &str, min: usize, personal: &[&str]) -> Result<(), WeakPassword> {
     if password.len() > PASSWORD_MAX_BYTES {
         return Err(WeakPassword::TooLong);
@@ -64,10 +66,14 @@ pub fn check_password(password: &str, min: usize, personal: &[&str]) -> Result<(
     }
     let folded = password.to_lowercase();
     let core = folded.trim_matches(|c: char| !c.is_alphabetic());
-    if is_common(&folded) || is_common(core) || is_common(unit(&folded)) || is_common(unit(core)) {
+    if is_common(&folded)
+        || is_common(core)
+        || is_common(repeated_unit(&folded))
+        || is_common(repeated_unit(core))
+    {
         return Err(WeakPassword::Common);
     }
-    if unit(&folded).chars().count() < LEFT_MIN || is_run(&folded) {
+    if repeated_unit(&folded).chars().count() < LEFT_MIN || is_run(&folded) {
         return Err(WeakPassword::Pattern);
     }
     let mut left = folded.clone();
@@ -83,23 +89,24 @@ pub fn check_password(password: &str, min: usize, personal: &[&str]) -> Result<(
     Ok(())
 }
 
-/// How hard an accepted password is to guess. Advice: nothing is refused by it.
+/// The strength of an accepted password, as advice only; no password is refused because of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Strength {
-    /// It meets the policy.
+    /// The password is accepted.
     Fair,
-    /// Another word longer.
+    /// The password has at least 20 characters that count.
     Good,
-    /// Out of reach of anybody who has to guess.
+    /// The password has at least 28 characters that count.
     Strong,
 }
 
-/// Characters that count of a [`Strength::Good`] password …
+/// The characters that count of a [`Strength::Good`] password.
 const GOOD: usize = 20;
-/// … and of a strong one.
+/// The characters that count of a [`Strength::Strong`] password.
 const STRONG: usize = 28;
 
-/// How hard a password is to guess: by its length, without what repeats the character before or runs along a row.
+/// The strength of a password: its length without the characters that repeat the one before or are next to it in a
+/// sequence such as a keyboard row.
 ///
 /// # Errors
 /// [`WeakPassword`], as [`check_password`].
@@ -114,9 +121,9 @@ pub fn strength(password: &str, min: usize, personal: &[&str]) -> Result<Strengt
     })
 }
 
-/// Whether the list holds `folded`, which is in lower case.
+/// Whether the list of common passwords contains `folded`, which must be in lower case.
 fn is_common(folded: &str) -> bool {
-    // The lines are sorted by bytes, so the text can be halved at line ends.
+    // Binary search: the lines are sorted by bytes.
     let mut rest = COMMON;
     while !rest.is_empty() {
         let middle = rest.len() / 2;
@@ -134,8 +141,8 @@ fn is_common(folded: &str) -> bool {
     false
 }
 
-/// The shortest text that `text` is a repetition of (the last one may be cut off).
-fn unit(text: &str) -> &str {
+/// The shortest text of which `text` is a repetition; the last repetition may be incomplete.
+fn repeated_unit(text: &str) -> &str {
     (1..text.len())
         .filter(|at| text.is_char_boundary(*at))
         .find(|at| {
@@ -144,15 +151,16 @@ fn unit(text: &str) -> &str {
         .map_or(text, |at| &text[..at])
 }
 
-/// Whether `folded` is nothing but steps along the rows, forwards or backwards.
+/// Whether at least four fifths of the steps between characters of `folded` repeat a character or follow a sequence,
+/// forwards or backwards.
 fn is_run(folded: &str) -> bool {
     let characters: Vec<char> = folded.chars().collect();
     let steps = characters.windows(2).filter(|pair| is_step(pair[0], pair[1])).count();
-    // Four steps of five: a row broken once or twice is still a row.
+    // A sequence with one or two breaks still counts, so not all steps are required.
     steps * 5 >= (characters.len() - 1) * 4
 }
 
-/// Whether a character repeats the one before, or stands beside it in a row.
+/// Whether a character equals the one before, or is next to it in one of the [`ROWS`].
 fn is_step(before: char, after: char) -> bool {
     before == after
         || ROWS.iter().any(|row| {
@@ -162,24 +170,24 @@ fn is_step(before: char, after: char) -> bool {
         })
 }
 
-/// Why a login name is refused.
+/// The reason why a login name is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
-    /// Nothing.
+    /// The name is empty.
     #[error("enter a name")]
     Empty,
-    /// Longer than is shown anywhere.
+    /// The name is longer than [`NAME_MAX`].
     #[error("use at most {NAME_MAX} characters")]
     TooLong,
-    /// Something that could be mistaken or does not print.
+    /// The name has a character that is not allowed, because it is easily mistaken or not printable.
     #[error("use letters a-z, digits and . _ - @, beginning with a letter or a digit")]
     Characters,
 }
 
-/// Checks a login name and answers it without the spaces around it.
+/// Checks a login name; returns the name without surrounding spaces.
 ///
 /// # Errors
-/// [`BadName`]
+/// [`BadName`] with the first rule that the name breaks.
 pub fn check_name(name: &str) -> Result<&str, BadName> {
     let name = name.trim();
     let mut bytes = name.bytes();
@@ -195,7 +203,7 @@ pub fn check_name(name: &str) -> Result<&str, BadName> {
     Ok(name)
 }
 
-/// The form in which login names are compared: two people may not differ by case alone.
+/// The key by which login names are compared, because two names must not differ by case alone.
 pub fn name_key(name: &str) -> String {
     name.trim().to_lowercase()
 }
@@ -235,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_guesser_tries_first_is_refused() {
+    fn passwords_that_an_attacker_tries_first_are_refused() {
         for password in [
             "passwordstandard",
             "Password12345678",
@@ -277,14 +285,14 @@ mod tests {
     }
 
     #[test]
-    fn strength_is_what_counts_of_the_length() {
+    fn strength_is_the_number_of_characters_that_count() {
         let strength = |password: &str| strength(password, PASSWORD_MIN, &["anna"]);
         assert_eq!(strength("short"), Err(WeakPassword::TooShort { min: 15 }));
         assert_eq!(strength("kJ8#pQ2!vX5$mN9^"), Ok(Strength::Fair));
         assert_eq!(strength("Der Wal schläft bis"), Ok(Strength::Fair));
         assert_eq!(strength("Der Wal schläft bis sieben"), Ok(Strength::Good));
         assert_eq!(strength("Der Wal schläft bis sieben Uhr früh"), Ok(Strength::Strong));
-        // What only stretches it adds nothing.
+        // Repeated characters add nothing.
         assert_eq!(strength("kJ8#pQ2!vX5$mN9^aaaaaaaaaaaaaaaa"), Ok(Strength::Fair));
     }
 

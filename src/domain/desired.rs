@@ -1,6 +1,9 @@
-//! What is wanted of a container or stack at an instant, and why: hold > override > windows > none (semantics §2).
+//! Computes the desired state of a container or stack at an instant and the reason for it. The first layer that applies
+//! decides: hold > override > windows > none (semantics §2).
 //!
-//! Pure: pages, previews, the simulator and what fires ask the same functions.
+//! [`Rules`] holds all windows and overrides; [`Rules::at`] evaluates them at one instant, and [`Rules::transitions`]
+//! lists the changes over time. The functions have no side effects, and pages, previews, the simulation and the
+//! scheduler all use them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -21,74 +24,72 @@ mod moment;
 
 pub use moment::Moment;
 
-/// How far ahead transitions are looked for, in days.
-const AHEAD: i64 = 400;
-/// How far back a sleep is followed: a window lasts a week at most.
-const BACK: i64 = 9;
+/// How far ahead the search for changes goes, in days.
+const AHEAD_DAYS: i64 = 400;
+/// How far back the search for a change goes, in days: an interval of a window lasts at most a week.
+const BACK_DAYS: i64 = 9;
 
-/// A window schedule that is on, with everything its answer depends on.
+/// An enabled window schedule with everything that its desired state depends on.
 #[derive(Clone, Debug)]
 pub struct WindowRule {
-    /// Which schedule.
     pub id: ScheduleId,
-    /// What to call it.
+    /// The title of the schedule.
     pub title: String,
-    /// What it is for.
     pub target: Target,
-    /// The rule.
     pub window: Window,
-    /// How its times are to be read.
+    /// The zone and the calendar of the window's times.
     pub reading: Reading,
-    /// The sleep that is dropped.
+    /// The start of the sleep that is skipped.
     pub skip: Option<Timestamp>,
-    /// Before this it says nothing.
+    /// The first instant at which the window is in effect.
     pub from: Timestamp,
-    /// What happens to what others do inside it.
+    /// The policy for starts and stops by others inside the window.
     pub policy: Policy,
-    /// How it puts to sleep: stop or pause.
+    /// The action at the start of a sleep: stop or pause.
     pub sleep: Action,
-    /// What it wakes.
+    /// The containers that start at the end of a sleep.
     pub wake: Wake,
-    /// Stop grace in seconds, where set.
+    /// The stop timeout in seconds; `None` uses the container's own.
     pub stop_timeout_seconds: Option<i64>,
-    /// What may hold its sleep back for a while.
+    /// The guard that may delay the start of a sleep.
     pub guard: Option<Guard>,
 }
 
 impl WindowRule {
-    /// The rule over its zone and calendar.
+    /// The window with its zone and calendar.
     pub fn timeline(&self) -> WindowTimeline<'_> {
         WindowTimeline::of(&self.window, &self.reading, self.skip)
     }
 }
 
-/// Everything that says what should sleep: window schedules that are on, and overrides that may still count.
+/// All enabled window schedules, and all overrides that may still be active.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     windows: Vec<WindowRule>,
     overrides: Vec<Override>,
+    /// Indexes into `windows`.
     by_target: HashMap<Target, Vec<usize>>,
 }
 
 /// The layer that decides.
 #[derive(Clone, Copy, Debug)]
 pub enum Layer<'a> {
-    /// A hold over a host or everything.
+    /// A hold for a host or for everything.
     Hold(&'a Override),
-    /// An override.
+    /// Any other override.
     Override(&'a Override),
     /// A window.
     Window(&'a WindowRule, Vote),
-    /// Nothing: it is left alone.
+    /// No rule applies, so the place is left alone.
     None,
 }
 
-/// What is wanted at one instant.
+/// The desired state at one instant.
 #[derive(Clone, Copy, Debug)]
 pub struct Desired<'a> {
-    /// What; `None` = left alone.
+    /// The state; `None` = left alone.
     pub wanted: Option<DesiredState>,
-    /// By which layer.
+    /// The layer that decides.
     pub layer: Layer<'a>,
 }
 
@@ -110,19 +111,18 @@ pub struct Transition {
     pub schedule: Option<ScheduleId>,
 }
 
-/// What is wanted from one instant to another.
+/// A half-open time range with one desired state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
-    /// Its first instant.
+    /// The first instant of the range.
     pub from: Timestamp,
-    /// The first instant after it.
+    /// The first instant after the range.
     pub until: Timestamp,
-    /// What is wanted; `None` = left alone.
+    /// The desired state; `None` = left alone.
     pub wanted: Option<DesiredState>,
 }
 
 impl Rules {
-    /// Puts rules together.
     pub fn new(windows: Vec<WindowRule>, overrides: Vec<Override>) -> Self {
         let mut by_target: HashMap<Target, Vec<usize>> = HashMap::new();
         for (index, rule) in windows.iter().enumerate() {
@@ -131,34 +131,32 @@ impl Rules {
         Self { windows, overrides, by_target }
     }
 
-    /// The window schedules.
     pub fn windows(&self) -> &[WindowRule] {
         &self.windows
     }
 
-    /// The window schedules of a target itself.
+    /// The window schedules of exactly this target.
     pub fn windows_on(&self, target: &Target) -> impl Iterator<Item = &WindowRule> + use<'_> {
         let indexes = self.by_target.get(target).map(Vec::as_slice).unwrap_or_default();
         indexes.iter().map(|index| &self.windows[*index])
     }
 
-    /// The overrides.
     pub fn overrides(&self) -> &[Override] {
         &self.overrides
     }
 
-    /// Adds an override; the one for the same reach ends with it, as where one is stored.
+    /// Adds an override and removes the one with the same reach, as the database does when an override is stored.
     pub fn impose(&mut self, one: Override) {
         self.overrides.retain(|older| older.reach != one.reach);
         self.overrides.push(one);
     }
 
-    /// Takes an override away.
+    /// Removes an override.
     pub fn end(&mut self, id: &OverrideId) {
         self.overrides.retain(|one| one.id != *id);
     }
 
-    /// As if no override of this very target were there.
+    /// A copy without the overrides that are for exactly this target.
     #[must_use]
     pub fn without_own(&self, target: &Target) -> Self {
         let own = Reach::Target(target.clone());
@@ -167,29 +165,30 @@ impl Rules {
         rules
     }
 
-    /// Whether a window or an override is for this very target.
+    /// Whether a window or an override is for exactly this target.
     pub fn names(&self, target: &Target) -> bool {
         self.by_target.contains_key(target)
             || self.overrides.iter().any(|one| matches!(&one.reach, Reach::Target(named) if named == target))
     }
 
-    /// Whether a window or an override, of any time, is about a place.
+    /// Whether a window or an override covers a place, even if it is not active now.
     pub fn speak_of(&self, place: Place<'_>) -> bool {
         !self.windows_for(place).is_empty()
             || self.overrides.iter().any(|one| one.reach.covers(place).is_some())
     }
 
-    /// Whether there is nothing to obey.
+    /// Whether there are no windows and no overrides.
     pub fn is_empty(&self) -> bool {
         self.windows.is_empty() && self.overrides.is_empty()
     }
 
-    /// The rules at one instant; remembers what it worked out.
+    /// The rules at one instant. The returned value caches its results.
     pub fn at(&self, now: Timestamp) -> Moment<'_> {
         Moment { rules: self, now, votes: Mutex::default() }
     }
 
-    /// The window schedules whose layer a place is in: those of the narrowest scope that has any.
+    /// The window schedules that decide about a place: those of its container, or if there are none, those of its
+    /// stack.
     pub fn windows_for(&self, place: Place<'_>) -> Vec<&WindowRule> {
         let of = |subject: Subject| -> Vec<&WindowRule> {
             self.windows_on(&Target { host: place.host.clone(), subject }).collect()
@@ -199,7 +198,7 @@ impl Rules {
         narrow.or_else(|| place.stack.map(|name| of(Subject::Stack(name.to_owned())))).unwrap_or_default()
     }
 
-    /// The changes of what is wanted of a place in (`after`, `until`), in order, `limit` at most.
+    /// The changes of a place's desired state in (`after`, `until`], in order, at most `limit`.
     pub fn transitions(
         &self,
         place: Place<'_>,
@@ -223,15 +222,16 @@ impl Rules {
         found
     }
 
-    /// What becomes of a place where an override ends that puts back what it changed, and nothing else decides.
+    /// The change at the end of an override with `puts_back`, if no other rule decides about the place then.
     fn put_back(&self, place: Place<'_>, at: Timestamp, desired: &Desired<'_>) -> Option<Transition> {
         let ends = |one: &&Override| one.puts_back && one.until == at && one.reach.covers(place).is_some();
         let one = self.overrides.iter().find(ends).filter(|_| desired.wanted.is_none())?;
         Some(Transition { at, wanted: Some(one.wanted.other()), by: "override".to_owned(), schedule: None })
     }
 
-    /// When the windows of a place, after calendar and whatever overrides say, next come to want something else, or,
-    /// with `to`, that; `None` where no window covers it, or none ever does.
+    /// The next edge after `after` at which the desired state by windows changes, ignoring overrides. With `to`, the
+    /// next edge at which the desired state becomes `to`. `None` if no window covers the place, or if there is no such
+    /// edge within 400 days.
     pub fn next_window_edge(
         &self,
         place: Place<'_>,
@@ -244,7 +244,7 @@ impl Rules {
         }
         let mut found = None;
         let mut wanted = self.at(after).by_window(place).wanted;
-        let until = after.checked_add((AHEAD * 24).hours()).unwrap_or(Timestamp::MAX);
+        let until = after.checked_add((AHEAD_DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
         look_ahead(after, until, |from, end| {
             for at in window_edges(&rules, from, end) {
                 let now = self.at(at).by_window(place).wanted;
@@ -258,15 +258,15 @@ impl Rules {
         found
     }
 
-    /// When the windows of a place came to want what they want at an instant, as if each had always been there: the
-    /// edge that a sleep or a time awake began with. `None` where it is longer ago than a week and two days.
+    /// The edge at which the desired state by windows at `at` began, as if each window had always been in effect.
+    /// `None` if the edge is more than nine days before `at`.
     pub fn window_edge_before(&self, place: Place<'_>, at: Timestamp) -> Option<Timestamp> {
         let mut windows: Vec<WindowRule> = self.windows_for(place).into_iter().cloned().collect();
         for rule in &mut windows {
             rule.from = Timestamp::MIN;
         }
         let always = Self::new(windows, Vec::new());
-        let from = at.checked_sub((BACK * 24).hours()).unwrap_or(Timestamp::MIN);
+        let from = at.checked_sub((BACK_DAYS * 24).hours()).unwrap_or(Timestamp::MIN);
         let edges = window_edges(&always.windows_for(place), from, at);
         let wanted = |at: Timestamp| always.at(at).by_window(place).wanted;
         let is = wanted(at);
@@ -275,13 +275,13 @@ impl Rules {
         })
     }
 
-    /// The next few changes of what is wanted.
+    /// The first `limit` changes of a place's desired state within 400 days after `after`.
     pub fn next_transitions(&self, place: Place<'_>, after: Timestamp, limit: usize) -> Vec<Transition> {
-        let until = after.checked_add((AHEAD * 24).hours()).unwrap_or(Timestamp::MAX);
+        let until = after.checked_add((AHEAD_DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
         self.transitions(place, after, until, limit)
     }
 
-    /// What is wanted of a place over [`from`, `until`), without a gap.
+    /// The desired state of a place over [`from`, `until`), as consecutive time ranges.
     pub fn intervals(&self, place: Place<'_>, from: Timestamp, until: Timestamp) -> Vec<Interval> {
         let (mut begin, mut wanted) = (from, self.at(from).desired(place).wanted);
         let mut intervals = Vec::new();
@@ -294,14 +294,14 @@ impl Rules {
         intervals
     }
 
-    /// When what is wanted of a place came to be so: the last change at or before `at`, looked for over nine days.
+    /// The last change of a place's desired state at or before `at`; `None` if there is none in the nine days before.
     pub fn since(&self, place: Place<'_>, at: Timestamp) -> Option<Timestamp> {
-        let from = at.checked_sub((BACK * 24).hours()).unwrap_or(Timestamp::MIN);
+        let from = at.checked_sub((BACK_DAYS * 24).hours()).unwrap_or(Timestamp::MIN);
         let end = at.checked_add(1.millisecond()).unwrap_or(Timestamp::MAX);
         self.transitions(place, from, end, usize::MAX).last().map(|change| change.at)
     }
 
-    /// Whether its windows alone came to want something else of a place in (`after`, `until`].
+    /// Whether the desired state by windows alone changes in (`after`, `until`].
     pub fn has_window_edge(&self, place: Place<'_>, after: Timestamp, until: Timestamp) -> bool {
         let beyond = until.checked_add(1.millisecond()).unwrap_or(Timestamp::MAX);
         let before = self.at(after).by_window(place).wanted;
@@ -310,7 +310,7 @@ impl Rules {
         edges.any(|at| at > after && at <= until && self.at(at).by_window(place).wanted != before)
     }
 
-    /// Every instant in (`after`, `until`] at which something about a place may change.
+    /// The instants in (`after`, `until`] at which the desired state of a place may change.
     fn edges(&self, place: Place<'_>, after: Timestamp, until: Timestamp) -> BTreeSet<Timestamp> {
         let mut edges = window_edges(&self.windows_for(place), after, until);
         for one in self.overrides.iter().filter(|one| one.reach.covers(place).is_some()) {
@@ -322,7 +322,7 @@ impl Rules {
     }
 }
 
-/// Every instant in (`after`, `until`] at which one of these may come to say something else.
+/// The instants in (`after`, `until`] at which the state of one of the windows may change.
 fn window_edges(rules: &[&WindowRule], after: Timestamp, until: Timestamp) -> BTreeSet<Timestamp> {
     let beyond = until.checked_add(1.millisecond()).unwrap_or(Timestamp::MAX);
     let edges = rules.iter().flat_map(|rule| {
@@ -333,8 +333,8 @@ fn window_edges(rules: &[&WindowRule], after: Timestamp, until: Timestamp) -> BT
     edges.filter(|at| *at > after && *at <= until).collect()
 }
 
-/// Goes through (`after`, `until`] in ever longer stretches until one `is_enough`: the next few changes are near, and
-/// looking far costs.
+/// Calls `is_enough` with consecutive parts of (`after`, `until`] until it returns `true`. The first part has two days
+/// and later parts are longer, because callers usually need the next few changes and a far search is expensive.
 fn look_ahead(after: Timestamp, until: Timestamp, mut is_enough: impl FnMut(Timestamp, Timestamp) -> bool) {
     let mut from = after;
     let mut days = 2;
@@ -382,7 +382,7 @@ mod tests {
         }
     }
 
-    fn wish(id: &str, reach: Reach, wanted: DesiredState, until: &str) -> Override {
+    fn new_override(id: &str, reach: Reach, wanted: DesiredState, until: &str) -> Override {
         Override {
             id: id.into(),
             reach,
@@ -423,7 +423,7 @@ mod tests {
             ("2027-01-05T22:30:00Z", DesiredState::Asleep),
             ("2027-01-05T23:30:00Z", DesiredState::Awake),
             ("2027-01-06T00:00:00Z", DesiredState::Asleep),
-            // Outside the awake rule it is asleep by complement, which outranks awake by complement.
+            // Outside the `awake` window the state is asleep, which outranks awake outside the `sleep` windows.
             ("2027-01-06T10:00:00Z", DesiredState::Asleep),
         ] {
             assert_eq!(wanted(&rules, &media(), instant), Some(state), "{instant}");
@@ -449,21 +449,22 @@ mod tests {
     fn hold_outranks_override_outranks_window() {
         let until = "2027-01-06T00:00:00Z";
         let night = || vec![rule("nights", media(), "sleep 22:00-06:00")];
-        let awake = || wish("a", Reach::Target(media()), DesiredState::Awake, until);
+        let awake = || new_override("a", Reach::Target(media()), DesiredState::Awake, until);
         let now = "2027-01-05T23:00:00Z";
         assert_eq!(wanted(&Rules::new(night(), Vec::new()), &media(), now), Some(DesiredState::Asleep));
         assert_eq!(wanted(&Rules::new(night(), vec![awake()]), &media(), now), Some(DesiredState::Awake));
-        let hold = wish("b", Reach::All, DesiredState::Hold, until);
+        let hold = new_override("b", Reach::All, DesiredState::Hold, until);
         let rules = Rules::new(night(), vec![awake(), hold]);
         assert_eq!(wanted(&rules, &media(), now), Some(DesiredState::Hold));
         assert_eq!(wanted(&rules, &media(), until), Some(DesiredState::Asleep), "half-open");
-        // For everything, but not a hold: the override of the stack is narrower.
-        let rules = Rules::new(night(), vec![awake(), wish("b", Reach::All, DesiredState::Asleep, until)]);
+        // An override for everything that is not a hold: the override for the stack is narrower and decides.
+        let rules =
+            Rules::new(night(), vec![awake(), new_override("b", Reach::All, DesiredState::Asleep, until)]);
         assert_eq!(wanted(&rules, &media(), now), Some(DesiredState::Awake));
     }
 
     #[test]
-    fn a_rule_says_nothing_before_it_was_made() {
+    fn a_window_has_no_effect_before_its_from() {
         let mut nights = rule("nights", media(), "sleep 22:00-06:00");
         nights.from = at("2027-01-05T23:00:00Z");
         let rules = Rules::new(vec![nights], Vec::new());
@@ -472,15 +473,16 @@ mod tests {
     }
 
     #[test]
-    fn transitions_tell_only_real_changes() {
+    fn transitions_have_only_real_changes() {
         let rules = Rules::new(
             vec![rule("nights", media(), "sleep 22:00-06:00"), rule("late", media(), "sleep 05:00-07:00")],
-            vec![wish("a", Reach::Target(media()), DesiredState::Awake, "2027-01-05T23:00:00Z")],
+            vec![new_override("a", Reach::Target(media()), DesiredState::Awake, "2027-01-05T23:00:00Z")],
         );
         let next = rules.next_transitions(Place::of_target(&media()), at("2027-01-05T12:00:00Z"), 3);
-        let told: Vec<_> = next.iter().map(|change| (change.at, change.wanted, change.by.as_str())).collect();
+        let changes: Vec<_> =
+            next.iter().map(|change| (change.at, change.wanted, change.by.as_str())).collect();
         assert_eq!(
-            told,
+            changes,
             [
                 (at("2027-01-05T23:00:00Z"), Some(DesiredState::Asleep), "nights"),
                 (at("2027-01-06T07:00:00Z"), Some(DesiredState::Awake), "late"),
@@ -499,7 +501,7 @@ mod tests {
     fn the_why_names_the_layer_that_won() {
         let rules = Rules::new(
             vec![rule("nights", media(), "sleep 22:00-06:00")],
-            vec![wish("a", Reach::Target(media()), DesiredState::Awake, "2027-01-05T23:00:00Z")],
+            vec![new_override("a", Reach::Target(media()), DesiredState::Awake, "2027-01-05T23:00:00Z")],
         );
         let why = |instant| rules.at(at(instant)).desired(Place::of_target(&media())).why(&TimeZone::UTC);
         assert_eq!(why("2027-01-05T22:30:00Z"), "awake until 2027-01-05 23:00: demo (by ops)");

@@ -1,6 +1,6 @@
-//! What becomes of fires whose instant has come: run, made up for, superseded, skipped, or missed.
+//! Decides about fires that are due: run, catch up, superseded, skipped, or missed (semantics §4, rulings 10).
 //!
-//! Pure, so that a preview, the scheduler and a simulation agree (semantics §4, rulings 10).
+//! [`decide`] has no side effects. The scheduler, previews and the simulation all call it, so that their results agree.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,52 +15,53 @@ use super::run::{MissedSpan, RunState};
 use super::schedule::{Reading, Schedule, When};
 use super::target::Target;
 
-/// A fire claimed within this much of its nominal instant is on time (rulings 10).
+/// A fire that is claimed at most this long after its nominal instant is on time (rulings 10).
 pub const ON_TIME: Duration = Duration::from_secs(60);
-/// A restart is made up for only when it is younger than this (semantics §4).
+/// A late restart is caught up only within this time (semantics §4).
 pub const RESTART_CATCH_UP: Duration = Duration::from_secs(5 * 60);
 
-/// What became of one due schedule.
+/// The decision about one due schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Which schedule, as an index into those given.
+    /// The index of the schedule in the argument of [`decide`].
     pub index: usize,
-    /// The newest fire, and what is done about it; `None` where it only counts as missed.
+    /// The newest fire and its outcome; `None` if the newest fire only counts as missed.
     pub fire: Option<(Timestamp, FireOutcome)>,
-    /// Fires that are only remembered.
+    /// The fires that are recorded as missed.
     pub missed: Option<MissedSpan>,
-    /// The next instant after now; `None` where it never fires again.
+    /// The first fire after now; `None` if the schedule never fires again.
     pub next_due: Option<Timestamp>,
 }
 
-/// What is done about a fire.
+/// The outcome of a fire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FireOutcome {
-    /// On time.
+    /// The fire is on time and runs.
     Run,
-    /// Late, and made up for.
+    /// The fire is late and runs as a catch-up.
     CatchUp,
-    /// A later fire for the same target decides; by that schedule.
+    /// A later fire of the given schedule sets the state of the same target.
     Superseded(ScheduleId),
-    /// Another schedule does something else to the same target in the same minute, and wins.
+    /// The given schedule has another action for the same target in the same minute and goes first.
     Conflict(ScheduleId),
-    /// Another schedule does the same to the same target in the same minute.
+    /// The given schedule has the same action for the same target in the same minute.
     Duplicate(ScheduleId),
-    /// The user dropped this occurrence.
+    /// The user has skipped this occurrence.
     SkipNext,
-    /// Its date is one of the schedule's calendar.
+    /// The calendar of the schedule skips this date.
     Calendar,
-    /// Its cron expression is no longer understood.
+    /// The cron expression no longer parses; the value is the error.
     Unreadable(String),
 }
 
 impl FireOutcome {
-    /// Whether containers are touched because of it.
+    /// Whether the fire leads to actions on containers.
     pub fn acts(&self) -> bool {
         matches!(self, Self::Run | Self::CatchUp)
     }
 
-    /// How the run of a fire that does not act ends, and why; `title` names a schedule.
+    /// The end state and the reason of the run for a fire that does not act; `None` for a fire that acts. `title`
+    /// returns the title of a schedule.
     pub fn ending(&self, title: impl Fn(&ScheduleId) -> String) -> Option<(RunState, String)> {
         Some(match self {
             Self::Run | Self::CatchUp => return None,
@@ -74,12 +75,12 @@ impl FireOutcome {
     }
 }
 
-/// Why a fire on a date of its calendar is dropped.
+/// The reason of a run that the calendar skips.
 pub const ON_CALENDAR: &str = "calendar: its calendar drops this date";
 
-/// Decides about every due schedule; windows are not for here. `readings` has how each schedule given is to be read, in
-/// the same order. The answers are
-/// in the order in which they should be stored: where two meet, the one that decides comes last.
+/// Decides about every due cron and one-off schedule; windows are ignored. `readings` has the zone and calendar of each
+/// schedule, in the same order as `schedules`. The decisions are in the order in which to store them: of two schedules
+/// that conflict, the one that goes first comes last.
 pub fn decide(schedules: &[Schedule], readings: &[Reading], now: Timestamp) -> Vec<Decision> {
     let mut decisions: Vec<Decision> = schedules
         .iter()
@@ -87,7 +88,7 @@ pub fn decide(schedules: &[Schedule], readings: &[Reading], now: Timestamp) -> V
         .enumerate()
         .filter_map(|(index, (schedule, reading))| decide_one(index, schedule, reading, now))
         .collect();
-    // The weaker first: earlier instants, lower priority, the action that gives way, the younger schedule.
+    // Sort the decision that takes precedence last: later instant, higher priority, stronger action, older schedule.
     decisions.sort_by(|a, b| {
         let key = |decision: &Decision| {
             let schedule = &schedules[decision.index];
@@ -96,11 +97,11 @@ pub fn decide(schedules: &[Schedule], readings: &[Reading], now: Timestamp) -> V
         };
         key(a).cmp(&key(b)).then_with(|| schedules[b.index].id.cmp(&schedules[a.index].id))
     });
-    settle(&mut decisions, schedules);
+    resolve_conflicts(&mut decisions, schedules);
     decisions
 }
 
-/// One schedule for itself.
+/// Decides about one schedule without considering the others; `None` if the schedule is not due.
 fn decide_one(index: usize, schedule: &Schedule, reading: &Reading, now: Timestamp) -> Option<Decision> {
     let zone = &reading.zone;
     let due = schedule.next_due.filter(|due| *due <= now)?;
@@ -109,9 +110,9 @@ fn decide_one(index: usize, schedule: &Schedule, reading: &Reading, now: Timesta
         When::Window(_) => return None,
         When::Cron(text) => match Cron::parse(text) {
             Ok(cron) => {
-                // `due` is itself a fire; those after it up to now were slept through.
-                let slept = cron.missed(due, now, zone);
-                let (last, more) = slept.map_or((due, 0), |missed| (missed.last, missed.count));
+                // `due` is itself a fire; count the later ones up to now too.
+                let later = cron.missed(due, now, zone);
+                let (last, more) = later.map_or((due, 0), |missed| (missed.last, missed.count));
                 let next_due = Fires::Cron(cron, reading.clone()).next(now);
                 (due, last, i64::from(more) + 1, next_due)
             }
@@ -137,7 +138,7 @@ fn decide_one(index: usize, schedule: &Schedule, reading: &Reading, now: Timesta
         let missed = Some(MissedSpan { first, last, count });
         return Some(Decision { index, fire: None, missed, next_due });
     };
-    // Older fires of the same schedule would do the same to the same target: one row remembers them.
+    // Older fires of the same schedule have the same action and target, so one row records all of them as missed.
     let missed = (count > 1).then(|| {
         let before = match &schedule.spec.when {
             When::Cron(text) => Cron::parse(text).ok().and_then(|cron| {
@@ -154,14 +155,16 @@ fn just_before(instant: Timestamp) -> Timestamp {
     instant - Duration::from_millis(1)
 }
 
+/// How late a fire of a schedule may be to be caught up.
 fn catch_up(schedule: &Schedule) -> Duration {
     let allowed = Duration::from_secs(u64::try_from(schedule.spec.catch_up_seconds).unwrap_or(0));
     if schedule.spec.action == Action::Restart { allowed.min(RESTART_CATCH_UP) } else { allowed }
 }
 
-/// Lets one fire per target decide. `decisions` are sorted, the strongest last.
-fn settle(decisions: &mut [Decision], schedules: &[Schedule]) {
-    // The state-setting fire that decides for each target, and the fire of any kind in each minute.
+/// Sets the outcomes of fires that conflict with others on the same target: only one fire per target may set the state,
+/// and only one may act per minute. `decisions` must be sorted, the one that takes precedence last.
+fn resolve_conflicts(decisions: &mut [Decision], schedules: &[Schedule]) {
+    // For each target: the fire that sets the state, and the fire of any action in each minute.
     let mut state: BTreeMap<&Target, (ScheduleId, Timestamp)> = BTreeMap::new();
     let mut minute: BTreeMap<(&Target, i64), (ScheduleId, Action)> = BTreeMap::new();
     for decision in decisions.iter_mut().rev() {
@@ -201,7 +204,7 @@ mod tests {
         text.parse().expect("an instant")
     }
 
-    /// A schedule on stack `media` that was due first at `due`.
+    /// A schedule for stack `media` whose next fire is at `due`.
     fn schedule(id: &str, action: Action, cron: &str, due: &str) -> Schedule {
         Schedule {
             id: id.into(),
@@ -316,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_is_made_up_for_only_within_five_minutes() {
+    fn a_restart_is_caught_up_only_within_five_minutes() {
         let restart = [schedule("r", Action::Restart, "0 4 * * *", "2027-01-10T04:00:00Z")];
         assert_eq!(outcomes(&restart, "2027-01-10T04:05:00Z")[0].1, Some(FireOutcome::CatchUp));
         assert_eq!(outcomes(&restart, "2027-01-10T04:05:01Z")[0].1, None);
@@ -372,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_skipped_occurrence_does_not_make_way() {
+    fn a_skipped_occurrence_causes_no_conflict() {
         let mut stop = schedule("a", Action::Stop, "0 4 * * *", "2027-01-10T04:00:00Z");
         stop.skip_at = Some(at("2027-01-10T04:00:00Z"));
         stop.spec.priority = 9;
@@ -393,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_nobody_understands_fails_loudly() {
+    fn an_invalid_expression_is_a_failed_run() {
         let bad = [schedule("x", Action::Stop, "61 * * * *", "2027-01-10T04:00:00Z")];
         assert!(matches!(outcomes(&bad, "2027-01-10T04:00:00Z")[0].1, Some(FireOutcome::Unreadable(_))));
     }

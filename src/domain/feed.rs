@@ -1,7 +1,9 @@
-//! What is planned, as a file for calendar apps (iCalendar, RFC 5545).
+//! Writes planned sleeps and fires as a file for calendar apps (iCalendar, RFC 5545). [`entries`] converts a simulation
+//! to events, and [`write()`] writes the file.
 //!
-//! Instants are in UTC, so that no zone has to be explained. Lines end in CRLF and are folded at 75 octets, text is
-//! escaped. An event keeps its UID for as long as it stays at its instant: an app that asks again changes nothing then.
+//! Instants are in UTC, so that the file needs no time zone component. Lines end in CRLF and are folded at 75 octets,
+//! and text is escaped. An event keeps its UID as long as it starts at the same instant, so that an app that fetches
+//! the file again keeps the event.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -14,56 +16,55 @@ use crate::domain::overrides::DesiredState;
 use crate::domain::simulate::{Event, EventKind, Simulation};
 use crate::domain::target::Target;
 
-/// Octets of a line, its end not counted.
-const LINE: usize = 75;
-/// How long a fire is shown, in minutes: some apps hide what has no length.
-const FIRE: i64 = 5;
-/// Fires a day, on average, beyond which a schedule is left out: nobody reads them, and they bury the others.
+/// The longest line in octets, without the line end.
+const MAX_LINE: usize = 75;
+/// The duration of a fire's event, in minutes: some apps hide events without a duration.
+const FIRE_MINUTES: i64 = 5;
+/// A schedule with more fires per day than this, on average, is left out, because its events would hide the others.
 pub const MOST_A_DAY: usize = 12;
 
-/// One event.
+/// An event of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Tells it apart, here and in every other calendar.
+    /// A globally unique identifier.
     pub uid: String,
-    /// When it begins.
     pub start: Timestamp,
     pub end: Timestamp,
-    /// What the app shows.
+    /// The title of the event.
     pub summary: String,
-    /// More about it; may be empty.
+    /// Further text; may be empty.
     pub description: String,
 }
 
-/// What is told of a stretch of time, as events.
+/// The input of [`entries`].
 #[derive(Clone, Copy, Debug)]
 pub struct Told<'a> {
-    /// What happens.
     pub simulation: &'a Simulation,
-    /// The first instant.
+    /// The first instant of the simulation.
     pub from: Timestamp,
-    /// The first instant not told.
+    /// The first instant after the simulation.
     pub until: Timestamp,
-    /// Tells this installation's events apart from another's.
+    /// The id of this installation, which is a part of each UID.
     pub instance: &'a str,
 }
 
-/// Each sleep, and each fire of a schedule that does not fire all day long. `since` says since when a target sleeps
-/// that is asleep at the start; what is left out on purpose is not there.
+/// The events of a simulation: each sleep, and each fire of a schedule that fires at most [`MOST_A_DAY`] times a day.
+/// Skipped fires and edges have no event. `name` returns the name of a target; `since` returns the start of the sleep
+/// of a target that is asleep at the start of the simulation.
 pub fn entries(
-    told: Told<'_>,
+    input: Told<'_>,
     name: impl Fn(&Target) -> String,
     since: impl Fn(&Target) -> Option<Timestamp>,
 ) -> Vec<Entry> {
-    let Told { simulation, from, instance, .. } = told;
-    let until = simulation.cut.unwrap_or(told.until);
+    let Told { simulation, from, instance, .. } = input;
+    let until = simulation.cut.unwrap_or(input.until);
     let days = usize::try_from((until.as_second() - from.as_second()) / 86_400).unwrap_or(0).max(1);
     let mut fires: HashMap<&ScheduleId, usize> = HashMap::new();
     for (id, _) in simulation.events.iter().filter_map(|event| event.schedule.as_ref()) {
         *fires.entry(id).or_default() += 1;
     }
     let mut entries = Vec::new();
-    // Since when each target sleeps, and why.
+    // The start and the reason of the open sleep of each target.
     let mut asleep: BTreeMap<&Target, (Timestamp, &str)> = BTreeMap::new();
     for (target, wanted) in &simulation.begins {
         if *wanted == Some(DesiredState::Asleep) {
@@ -103,13 +104,13 @@ fn fire(event: &Event, action: Action, id: &ScheduleId, title: &str, instance: &
     Entry {
         uid: format!("fire-{id}-{}@{instance}.docknap", event.at.as_second()),
         start: event.at,
-        end: event.at.checked_add(FIRE.minutes()).unwrap_or(event.at),
+        end: event.at.checked_add(FIRE_MINUTES.minutes()).unwrap_or(event.at),
         summary: format!("{} {name}", action.label()),
         description: if event.reason.is_empty() { by } else { format!("{by}: {}", event.reason) },
     }
 }
 
-/// The file. `stamp` is the instant from which it is told.
+/// The text of the file. `stamp` is the instant of its creation.
 pub fn write(name: &str, entries: &[Entry], stamp: Timestamp) -> String {
     let mut file = File(String::with_capacity(512 + entries.len() * 320));
     for line in [
@@ -136,7 +137,7 @@ pub fn write(name: &str, entries: &[Entry], stamp: Timestamp) -> String {
         if !entry.description.is_empty() {
             file.text("DESCRIPTION", &entry.description);
         }
-        // It is no appointment: nobody is busy then.
+        // The event does not mark its time as busy.
         file.line("TRANSP:TRANSPARENT");
         file.line("END:VEVENT");
     }
@@ -151,11 +152,11 @@ fn utc(at: Timestamp) -> String {
 struct File(String);
 
 impl File {
-    /// A line, folded between letters.
+    /// Writes a line, folded between characters.
     fn line(&mut self, content: &str) {
         let mut width = 0;
         for letter in content.chars() {
-            if width + letter.len_utf8() > LINE {
+            if width + letter.len_utf8() > MAX_LINE {
                 self.0.push_str("\r\n ");
                 width = 1;
             }
@@ -165,7 +166,7 @@ impl File {
         self.0.push_str("\r\n");
     }
 
-    /// A property whose value is text.
+    /// Writes a property with a text value, escaped.
     fn text(&mut self, name: &str, value: &str) {
         let mut line = format!("{name}:");
         for letter in value.chars() {
@@ -205,14 +206,14 @@ mod tests {
         Event { at: at(text), target: media(), kind, schedule, acts, reason: "why; so".to_owned() }
     }
 
-    fn told(simulation: &Simulation) -> Vec<Entry> {
-        let told = Told {
+    fn entries_of(simulation: &Simulation) -> Vec<Entry> {
+        let input = Told {
             simulation,
             from: at("2027-01-05T12:00:00Z"),
             until: at("2027-01-08T00:00:00Z"),
             instance: "0123abcd",
         };
-        entries(told, |_| "media".to_owned(), |_| Some(at("2027-01-04T22:00:00Z")))
+        entries(input, |_| "media".to_owned(), |_| Some(at("2027-01-04T22:00:00Z")))
     }
 
     const ASLEEP: EventKind = EventKind::Edge(Some(DesiredState::Asleep));
@@ -232,7 +233,7 @@ mod tests {
             cut: None,
             begins: BTreeMap::from([(media(), Some(DesiredState::Asleep))]),
         };
-        let entries = told(&simulation);
+        let entries = entries_of(&simulation);
         let short: Vec<String> = entries
             .iter()
             .map(|one| {
@@ -245,11 +246,11 @@ mod tests {
                 "media asleep 04 22-05 18:00",
                 "Restart media 05 19-05 19:05",
                 "media asleep 05 22-06 06:00",
-                // It goes on beyond what is told.
+                // This sleep does not end before the end of the simulation.
                 "media asleep 07 22-08 00:00",
             ]
         );
-        let later = told(&Simulation { events: simulation.events[2..].to_vec(), ..simulation.clone() });
+        let later = entries_of(&Simulation { events: simulation.events[2..].to_vec(), ..simulation.clone() });
         let uid =
             |entries: &[Entry], end: &str| entries.iter().find(|one| one.end == at(end)).unwrap().uid.clone();
         let night = "2027-01-08T00:00:00Z";
@@ -266,7 +267,7 @@ mod tests {
         let mut events: Vec<Event> = (0..200).map(quarter).collect();
         events.push(event("2027-01-07T22:00:00Z", EventKind::Fire(Action::Stop), "seldom", true));
         let simulation = Simulation { events, ..Simulation::default() };
-        let entries = told(&simulation);
+        let entries = entries_of(&simulation);
         assert_eq!(entries.iter().map(|one| one.summary.as_str()).collect::<Vec<_>>(), ["Stop media"]);
     }
 
@@ -284,7 +285,7 @@ mod tests {
         let file = write("DockNap, nas", &entries, at("2027-01-05T00:00:00Z"));
         assert!(file.ends_with("END:VCALENDAR\r\n"));
         for line in file.split("\r\n") {
-            assert!(line.len() <= LINE, "{line}");
+            assert!(line.len() <= MAX_LINE, "{line}");
             assert!(!line.contains(['\r', '\n']), "{line:?}");
         }
         assert_eq!(file.matches("\r\nBEGIN:VEVENT\r\n").count(), 3, "a name makes no event");

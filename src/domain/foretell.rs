@@ -1,7 +1,8 @@
-//! What is done next to a target, and what after that: of all that comes, what does not come to nothing.
+//! Predicts the next actions on one target, as an iterator ([`Foretold`]).
 //!
-//! What would be skipped is left out: a fire that a hold or an override keeps back, a restart of what does not run
-//! then, the loser of two that meet, and a wake where nothing naps. What people and Docker do meanwhile nobody knows.
+//! Actions that would be skipped are left out: a fire that a hold or an override suppresses, a restart of a target that
+//! does not run then, the second of two schedules that fire in the same minute, and a wake without a nap. Actions of
+//! users and of Docker in the meantime are unknown and ignored.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -18,10 +19,10 @@ use super::schedule::{Reading, Schedule, Wake};
 use super::target::Target;
 use super::time::{Instant, serialize_instant};
 
-/// Fires and edges looked at, at most, until one is found that counts.
+/// The most fires and edges that are examined for one result.
 const MOST: usize = 200;
 
-/// What is done to a target.
+/// A predicted action on a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = NextJson, description = "What a schedule does next.")]
 pub struct NextAction {
@@ -32,22 +33,22 @@ pub struct NextAction {
     #[schema(value_type = String)]
     pub schedule_id: ScheduleId,
     pub schedule_title: String,
-    // It is the edge of a window: a nap or a wake.
+    // Set for the start or the end of a window's sleep.
     #[serde(skip)]
     pub by_window: bool,
 }
 
-/// How a target stands: of those of its containers that may be touched, whether …
+/// The state of a target's containers, without those that DockNap must not touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// … any runs,
+    /// Whether any container runs.
     pub runs: bool,
-    /// … and any naps.
+    /// Whether any container naps.
     pub naps: bool,
 }
 
 impl Standing {
-    /// It becomes what is wanted.
+    /// Changes the state to the desired state.
     pub fn become_as(&mut self, wanted: Option<DesiredState>) {
         match wanted {
             Some(DesiredState::Asleep) => self.after(Action::Stop),
@@ -56,7 +57,7 @@ impl Standing {
         }
     }
 
-    /// This is done to it.
+    /// Changes the state to the one after an action.
     pub fn after(&mut self, action: Action) {
         *self = match action {
             Action::Start | Action::Unpause => Self { runs: true, naps: false },
@@ -66,22 +67,23 @@ impl Standing {
     }
 }
 
-/// What is done to a target, in time order: an iterator without an end where a schedule has none.
+/// The predicted actions on a target, in time order. The iterator is infinite if a schedule never ends.
 #[derive(Debug)]
 pub struct Foretold<'a> {
     rules: &'a Rules,
     target: &'a Target,
     zone: &'a TimeZone,
-    /// `None` = nobody knows: all that comes counts.
+    /// The state of the target; `None` = unknown, so that no action is left out because of it.
     standing: Option<Standing>,
     /// The next fire of each schedule.
     fires: Vec<(Timestamp, &'a Schedule, Reading)>,
-    /// The next change of what is wanted.
+    /// The next change of the desired state.
     edge: Option<Transition>,
 }
 
 impl<'a> Foretold<'a> {
-    /// What comes after `now`. `fires` are the next fires of its schedules; how it stands is as of now.
+    /// Predicts the actions after `now`. `fires` are the next fires of the target's schedules, and `standing` is the
+    /// state of the target at `now`.
     pub fn new(
         rules: &'a Rules,
         target: &'a Target,
@@ -92,14 +94,14 @@ impl<'a> Foretold<'a> {
     ) -> Self {
         let place = Place::of_target(target);
         let edge = rules.next_transitions(place, now, 1).pop();
-        // What is wanted now is about to be so.
+        // The scheduler applies the current desired state at once.
         if let Some(standing) = &mut standing {
             standing.become_as(rules.at(now).desired(place).wanted);
         }
         Self { rules, target, zone, standing, fires, edge }
     }
 
-    /// The fires of an instant pass: of several the one that goes first counts.
+    /// Processes the fires of one instant. Of several fires only the one that goes first counts.
     fn fire(&mut self, at: Timestamp) -> Option<NextAction> {
         let due = self.fires.iter().filter(|(next, ..)| *next == at).map(|(_, schedule, _)| *schedule);
         let first =
@@ -117,7 +119,7 @@ impl<'a> Foretold<'a> {
         if contradiction::suppressed(&moment, self.target, action, self.zone).is_some() {
             return None;
         }
-        // A stop of what is stopped succeeds, with nothing to do.
+        // A restart is skipped if nothing runs; other actions succeed even if there is nothing to do.
         let counts = action != Action::Restart || self.standing.is_none_or(|standing| standing.runs);
         if let Some(standing) = &mut self.standing {
             standing.after(action);
@@ -131,8 +133,8 @@ impl<'a> Foretold<'a> {
         })
     }
 
-    /// What is wanted changes.
-    fn pass(&mut self, change: Transition) -> Option<NextAction> {
+    /// Processes a change of the desired state.
+    fn change(&mut self, change: Transition) -> Option<NextAction> {
         let place = Place::of_target(self.target);
         self.edge = self.rules.next_transitions(place, change.at, 1).pop();
         let windows = self.rules.windows_for(place);
@@ -140,7 +142,7 @@ impl<'a> Foretold<'a> {
         if let Some(standing) = &mut self.standing {
             standing.become_as(change.wanted);
         }
-        // The end of an override is told where it is shown.
+        // A change by an override has no schedule and is left out, because it is shown with the override.
         let schedule_id = change.schedule?;
         let wakes_all = |one: &&super::desired::WindowRule| one.id == schedule_id && one.wake == Wake::All;
         let action = match change.wanted? {
@@ -163,7 +165,7 @@ impl Iterator for Foretold<'_> {
                     self.edge = edge;
                     self.fire(at)
                 }
-                (_, Some(edge)) => self.pass(edge),
+                (_, Some(edge)) => self.change(edge),
                 (_, None) => None,
             }
         })

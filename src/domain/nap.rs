@@ -1,4 +1,5 @@
-//! What DockNap has put to sleep, and whether it still sleeps because of that.
+//! The containers that DockNap has stopped or paused (naps). A [`Nap`] is an open nap of a container on a host, with
+//! the check whether the nap still holds; a [`Sleep`] is a stored nap with its start and end, for reports.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,16 +12,15 @@ use super::target::ContainerIdentity;
 use super::trace::{Did, Trace};
 use super::words::words;
 
-/// An outcome is noted a little after Docker's own time stamp of it; a change within this much is still ours.
-const OURS: Duration = Duration::from_secs(5);
+/// DockNap records the result of a stop or pause slightly after Docker's own time stamp. A change within this time
+/// after the recorded instant is attributed to DockNap.
+const GRACE: Duration = Duration::from_secs(5);
 
 words! {
-    /// How DockNap put a container to sleep.
+    /// The action by which DockNap put a container to sleep.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum NapKind {
-        /// Stopped.
         Stop,
-        /// Paused.
         Pause,
     }
 }
@@ -28,47 +28,44 @@ words! {
 /// One container that DockNap stopped or paused (rulings 5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nap {
-    /// Stopped or paused.
     pub kind: NapKind,
-    /// By which run.
+    /// The run that stopped or paused the container.
     pub run_id: RunId,
-    /// When that was done, by the clock of the Engine: as Docker's own time stamps are.
+    /// The instant of the stop or pause by the clock of the Docker host, like Docker's own time stamps.
     pub since: Timestamp,
 }
 
-/// What a container had in use before it was put to sleep, as a rule when the run that did so began; `None` what was
-/// not seen.
+/// The memory and CPU in use before a container was put to sleep, usually measured at the start of that run. A value is
+/// `None` if it was not measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// Memory, in bytes, without what the kernel only caches.
+    /// Memory in bytes, without the page cache.
     pub memory_bytes: Option<i64>,
-    /// CPU, in thousandths of a core, on average since it came up.
+    /// CPU in thousandths of a core, the average since the container started.
     pub cpu_millicores: Option<i64>,
 }
 
-/// One stay asleep of one container, as it is remembered.
+/// One nap of one container, as the database stores it. All instants are by DockNap's own clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sleep {
-    /// The Engine it lives on.
     pub host: HostId,
     pub identity: ContainerIdentity,
-    /// Stopped or paused.
     pub kind: NapKind,
-    /// By which run.
+    /// The run that stopped or paused the container.
     pub run_id: RunId,
-    /// When it fell asleep, by our clock as all instants here.
+    /// The start of the nap.
     pub from: Timestamp,
-    /// When it was awake again, by whoever's doing; `None` while it sleeps.
+    /// The end of the nap, whoever ended it; `None` while the nap is open.
     pub until: Option<Timestamp>,
-    /// What it had in use before.
+    /// The memory and CPU in use before the nap.
     pub sample: Sample,
 }
 
 impl Sleep {
-    /// When this open stay ended, judged by the container as it is now: `None` while it goes on. A container that is
-    /// gone, or of which Docker keeps no time stamp, ended when it was found so, which is `now`.
+    /// The end of this open nap according to the container's current state; `None` while the nap holds. The result is
+    /// `now` if the container no longer exists or has no suitable time stamp.
     ///
-    /// `by_us` and `by_engine` turn an instant by the Engine's clock into one by ours, and back.
+    /// `by_us` converts an instant by the Docker host's clock to DockNap's clock, and `by_engine` converts it back.
     pub fn ended(
         &self,
         inventory: &Inventory,
@@ -81,40 +78,41 @@ impl Sleep {
         let after = |at: Option<Timestamp>, grace: Duration| {
             at.map(&by_us).filter(|at| *at > self.from.checked_add(grace).unwrap_or(Timestamp::MAX))
         };
-        // The inventory may still show the time before a stop.
+        // The inventory may be older than the stop and show the container as running.
         let is_old = self.kind == NapKind::Stop
             && container.state.is_up()
             && container.started_at.map(&by_us).is_some_and(|at| at <= self.from);
-        let holds = is_old || goes_on(self.kind, by_engine(self.from), container, inventory);
-        let told = [after(container.started_at, Duration::ZERO), after(container.finished_at, OURS)];
-        (!holds).then(|| told.into_iter().flatten().min().unwrap_or(now).min(now))
+        let holds = is_old || still_holds(self.kind, by_engine(self.from), container, inventory);
+        let changes = [after(container.started_at, Duration::ZERO), after(container.finished_at, GRACE)];
+        (!holds).then(|| changes.into_iter().flatten().min().unwrap_or(now).min(now))
     }
 }
 
-/// The naps of one host by container.
+/// The open naps of one host, by container.
 pub type Naps = HashMap<ContainerIdentity, Nap>;
 
 impl Nap {
-    /// Whether a container that is up slept as we left it until somebody woke it.
+    /// Whether a container that runs again stayed as DockNap left it until it was started or unpaused.
     pub fn held_until_woken(&self, container: &Container) -> bool {
         let last = match self.kind {
             NapKind::Pause => container.started_at,
             NapKind::Stop => container.finished_at,
         };
-        last.is_none_or(|last| last <= self.since + OURS)
+        last.is_none_or(|last| last <= self.since + GRACE)
     }
 
-    /// Whether it goes on: it is kept by identity, until somebody else is known to have changed the container since
-    /// (rulings 33).
+    /// Whether the nap still holds: it belongs to the container's identity and ends only if somebody else is known to
+    /// have changed the container since (rulings 33).
     pub fn holds(&self, container: &Container, inventory: &Inventory) -> bool {
-        goes_on(self.kind, self.since, container, inventory)
+        still_holds(self.kind, self.since, container, inventory)
     }
 }
 
-/// Whether a container still sleeps as it was put to sleep at `since`, by the Engine's clock. One that was re-created
-/// meanwhile, or that a restart of the daemon ended, does.
-fn goes_on(kind: NapKind, since: Timestamp, container: &Container, inventory: &Inventory) -> bool {
-    // What was done to one that was re-created since, an updater did to make room for it; a start alone is a wish.
+/// Whether a nap that began at `since`, by the Docker host's clock, still holds. The nap holds for a container that was
+/// re-created since, and for one that a restart of the Docker daemon stopped.
+fn still_holds(kind: NapKind, since: Timestamp, container: &Container, inventory: &Inventory) -> bool {
+    // If the container was re-created since, events of the old container come from the update and do not count. Only a
+    // start always counts.
     let changed = |trace: &Trace| {
         trace.at > since
             && match trace.did {
@@ -132,7 +130,7 @@ fn goes_on(kind: NapKind, since: Timestamp, container: &Container, inventory: &I
         ContainerState::Created => true,
         ContainerState::Paused => kind == NapKind::Pause,
         ContainerState::Exited => {
-            container.started_at.is_none_or(|started| started <= since + OURS)
+            container.started_at.is_none_or(|started| started <= since + GRACE)
                 || inventory.may_have_revived(container, since)
         }
         ContainerState::Running

@@ -1,5 +1,8 @@
-//! Wishes that outrank the windows for a while: awake, asleep or hold, for a container, a stack, a host or everything,
-//! with a mandatory end and a reason (semantics §2).
+//! Overrides: a desired state (awake, asleep or hold) that takes precedence over windows for a container, a stack, a
+//! host or everything, with a mandatory end and a reason (semantics §2).
+//!
+//! A [`Reach`] is what an override is for, and a [`Place`] is the container or stack that a query is about;
+//! [`Reach::covers`] compares the two.
 
 use std::time::Duration;
 
@@ -11,19 +14,20 @@ use super::run::ActorRef;
 use super::target::{Subject, Target, TargetType};
 use super::words::words;
 
-/// The longest override.
+/// The longest duration of an override.
 pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The longest reason, in characters.
 pub const MAX_REASON: usize = 500;
 
-/// Why something wakes at the end of a nap.
+/// The reason of a run that wakes a target at the end of an `asleep` override.
 pub const NAP_OVER: &str = "its nap is over: what slept for it wakes";
-/// Why something sleeps again at the end of a wake.
+/// The reason of a run that puts a target back to sleep at the end of an `awake` override.
 pub const WAKE_OVER: &str = "its time awake is over: what was woken for it sleeps again";
 
-/// Why something stays awake that runs in its sleep, where DockNap and Docker may both have been down when it started.
+/// The reason of an override for a target that was found running during its sleep, if DockNap and Docker may both have
+/// been down when the target started.
 pub const FOUND_RUNNING: &str = "found running; it was started while nobody was watching";
-/// Who did something without a word to DockNap, as the kind of an author.
+/// The author kind for changes that were made outside DockNap.
 pub const OUTSIDE: &str = "outside";
 
 words! {
@@ -32,17 +36,17 @@ words! {
     #[serde(rename_all = "lowercase")]
     #[schema(as = Wanted)]
     pub enum DesiredState {
-        /// Up: what naps is woken now, and not put to sleep before the end.
+        /// Running: napping containers are woken now and are not put to sleep before the end.
         Awake,
         /// Stopped or paused.
         Asleep,
-        /// As it is: nothing is touched.
+        /// Unchanged: DockNap does nothing.
         Hold,
     }
 }
 
 impl DesiredState {
-    /// Asleep for awake, and the reverse; a hold has no opposite.
+    /// The opposite of awake or asleep; a hold stays a hold.
     #[must_use]
     pub fn other(self) -> Self {
         match self {
@@ -53,11 +57,10 @@ impl DesiredState {
     }
 }
 
-/// What an override or a rule reaches. Ordered from wide to narrow: within a layer the narrowest that says anything
-/// decides alone (rulings 1).
+/// The scope of an override, ordered from wide to narrow. Within a layer the narrowest scope decides alone (rulings 1).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reach {
-    /// Everything DockNap knows.
+    /// Everything on all hosts.
     All,
     /// Everything on one host.
     Host(HostId),
@@ -66,7 +69,7 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// The word of `target_type`: `all`, `host`, `stack`, `container`.
+    /// The value of `target_type` in the API and the database: `all`, `host`, `stack`, `container`.
     pub fn type_str(&self) -> &'static str {
         match self {
             Self::All => "all",
@@ -75,7 +78,7 @@ impl Reach {
         }
     }
 
-    /// The host it is on; `None` for everything.
+    /// The host of the scope; `None` for everything.
     pub fn host(&self) -> Option<&HostId> {
         match self {
             Self::All => None,
@@ -84,7 +87,7 @@ impl Reach {
         }
     }
 
-    /// What the database keeps beside host and type: the stack's name or the container's identity.
+    /// The database column beside host and type: the name of the stack or the identity of the container, else empty.
     pub fn identity_text(&self) -> String {
         match self {
             Self::All | Self::Host(_) => String::new(),
@@ -92,7 +95,7 @@ impl Reach {
         }
     }
 
-    /// Rebuilds it from stored columns; `None` where they hold what DockNap never wrote.
+    /// Reads a scope from database columns; `None` if the columns are invalid.
     pub fn from_columns(host: &str, kind: &str, identity: &str) -> Option<Self> {
         match kind {
             "all" => Some(Self::All),
@@ -104,7 +107,8 @@ impl Reach {
         }
     }
 
-    /// How narrowly it covers a place, where it does: 0 = everything … 3 = this container alone.
+    /// How narrowly the scope covers a place: 0 = everything, 1 = host, 2 = stack, 3 = container; `None` if it does
+    /// not.
     pub fn covers(&self, place: Place<'_>) -> Option<u8> {
         match self {
             Self::All => Some(0),
@@ -118,29 +122,28 @@ impl Reach {
     }
 }
 
-/// Writes what is wanted as a word, `none` where nothing is.
+/// Serializes a desired state; `None` becomes `none`.
 pub fn word<S: Serializer>(wanted: &Option<DesiredState>, to: S) -> Result<S::Ok, S::Error> {
     wanted.map_or("none", DesiredState::as_str).serialize(to)
 }
 
-/// Where something stands: a container with its stack, or a stack as a whole.
+/// The subject of a query: a container with its stack, or a stack as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Place<'a> {
-    /// The Engine.
     pub host: &'a HostId,
-    /// The stack it is, or belongs to.
+    /// The stack, or the stack of the container.
     pub stack: Option<&'a str>,
-    /// The container, where it is one.
+    /// The container; `None` for a stack as a whole.
     pub container: Option<&'a super::target::ContainerIdentity>,
 }
 
 impl<'a> Place<'a> {
-    /// Where a container stands.
+    /// The place of a container.
     pub fn of(container: &'a super::inventory::Container) -> Self {
         Self { host: &container.host, stack: container.stack(), container: Some(&container.identity) }
     }
 
-    /// Where a target stands: a stack as a whole, or a container.
+    /// The place of a target: a stack as a whole, or a container.
     pub fn of_target(target: &'a Target) -> Self {
         match &target.subject {
             Subject::Stack(name) => Self { host: &target.host, stack: Some(name), container: None },
@@ -155,58 +158,59 @@ impl<'a> Place<'a> {
     }
 }
 
-/// One wish.
+/// An override.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
-    /// Its id.
     pub id: OverrideId,
-    /// What it reaches.
     pub reach: Reach,
-    /// The name of that, for people: the stack's or container's, the host's, or `everything`.
+    /// The display name of the scope: of the stack, the container or the host, or `everything`.
     pub target_name: String,
-    /// What it wants.
+    /// The desired state.
     pub wanted: DesiredState,
-    /// From when.
+    /// The first instant at which the override is active.
     pub created_at: Timestamp,
-    /// The first instant at which it no longer counts.
+    /// The first instant at which the override is no longer active.
     pub until: Timestamp,
-    /// Why, in the author's words, or in DockNap's where somebody else acted.
+    /// The reason: the author's text, or DockNap's for a change that was made elsewhere.
     pub reason: String,
-    /// Who made it.
+    /// The user, token or other actor that created the override.
     pub author: ActorRef,
-    /// It remembers what somebody did by hand inside a window, rather than being asked for (policy `respect`).
+    /// Whether the override records a manual start or stop inside a window (policy `respect`). Otherwise a user or a
+    /// program created the override.
     pub by_hand: bool,
-    /// At its end what it changed becomes as it was, where nothing else decides then (rulings 32).
+    /// Whether, at its end, the changes made for the override are reverted if no other rule decides then (rulings 32).
     pub puts_back: bool,
-    /// When it ended, and was dealt with.
+    /// The instant at which DockNap processed the end of the override.
     pub closed_at: Option<Timestamp>,
-    /// How it ended: `expired`, `ended by NAME`, `superseded`, `its target is gone`, or by what act of somebody.
+    /// The reason of the end: `expired`, `ended by NAME`, `superseded`, `its target is gone`, or the action that ended
+    /// the override.
     pub closed_reason: String,
 }
 
 impl Override {
-    /// When it ceased to count, once it was dealt with.
+    /// The end of the override: the earlier of `until` and `closed_at`. `None` before its end is processed.
     pub fn ended_at(&self) -> Option<Timestamp> {
         self.closed_at.map(|at| at.min(self.until))
     }
 
-    /// Whether it counts at an instant.
+    /// Whether the override is active at an instant.
     pub fn is_active(&self, at: Timestamp) -> bool {
         self.created_at <= at && at < self.until && self.closed_at.is_none_or(|closed| at < closed)
     }
 
-    /// It keeps awake what was found running in its sleep: somebody may have started it, and nobody can tell.
+    /// Whether the override exists because its target was found running during its sleep. It is unknown then whether
+    /// somebody started the target.
     pub fn is_unproven(&self) -> bool {
         self.by_hand && self.author.kind == OUTSIDE && self.reason == FOUND_RUNNING
     }
 
-    /// Somebody chose its end, with Nap, Wake or an override; else it follows from what somebody did by hand, and the
-    /// schedule that was contradicted decides again then.
+    /// Whether a user or a program chose the end, with Nap, Wake or an override. Otherwise the override records a
+    /// manual start or stop, and its end is the next edge of the schedule that was contradicted.
     pub fn has_chosen_end(&self) -> bool {
         !self.by_hand || self.puts_back
     }
 
-    /// Why what it changed becomes as it was, at its end.
+    /// The reason of the run that reverts the changes at the end of the override; empty for a hold.
     pub fn end_told(&self) -> &'static str {
         match self.wanted {
             DesiredState::Asleep => NAP_OVER,
@@ -215,7 +219,7 @@ impl Override {
         }
     }
 
-    /// A hold over a host or everything: the uppermost layer.
+    /// Whether the override is a hold for a host or for everything, which is the first layer.
     pub fn is_general_hold(&self) -> bool {
         self.wanted == DesiredState::Hold && !matches!(self.reach, Reach::Target(_))
     }

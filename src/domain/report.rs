@@ -1,7 +1,7 @@
-//! How long what napped in a week, and what that gave back.
+//! The weekly report: how long stacks and containers napped, and how much memory, CPU, energy and money that saved.
 //!
-//! Pure: stays asleep and instants come in, sums come out. A stack sleeps while any of its containers does, so its
-//! hours are the union of theirs; memory and CPU are summed over containers.
+//! [`account`] sums naps per stack or container and has no side effects. A stack is asleep while any of its containers
+//! is, so its hours are the union of their naps; memory and CPU are summed over containers.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -18,19 +18,19 @@ use super::time::resolve;
 const MS_PER_HOUR: f64 = 3_600_000.0;
 const BYTES_PER_GIB: f64 = 1_073_741_824.0;
 
-/// Seven days, by the day they begin with.
+/// A week, identified by its first day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Week(Date);
 
 impl Week {
-    /// The week that holds an instant, in a zone, where weeks begin with `first`.
+    /// The week that contains an instant in a zone, if weeks begin on weekday `first`.
     pub fn holding(at: Timestamp, zone: &TimeZone, first: Weekday) -> Self {
         let day = at.to_zoned(zone.clone()).date();
         let past = day.weekday().since(first);
         Self(day.checked_sub(i64::from(past).days()).unwrap_or(day))
     }
 
-    /// The ISO week of a text such as `2026-W48`.
+    /// Parses an ISO week such as `2026-W48`; `None` if the text is invalid.
     pub fn parse(text: &str) -> Option<Self> {
         let (year, week) = text.trim().split_once("-W").or_else(|| text.trim().split_once("-w"))?;
         let is =
@@ -42,18 +42,18 @@ impl Week {
         Some(Self(week.date()))
     }
 
-    /// `2026-W48`: the ISO week in which most of it lies.
+    /// The ISO week that contains most of this week, as text such as `2026-W48`.
     pub fn text(self) -> String {
         let middle = self.0.checked_add(3.days()).unwrap_or(self.0).iso_week_date();
         format!("{:04}-W{:02}", middle.year(), middle.week())
     }
 
-    /// `48`
+    /// The number of that ISO week, such as 48.
     pub fn number(self) -> i8 {
         self.0.checked_add(3.days()).unwrap_or(self.0).iso_week_date().week()
     }
 
-    /// The same week where weeks begin with `first`.
+    /// The corresponding week if weeks begin on weekday `first`.
     #[must_use]
     pub fn beginning(self, first: Weekday) -> Self {
         let middle = self.0.checked_add(3.days()).unwrap_or(self.0);
@@ -61,45 +61,45 @@ impl Week {
         Self(middle.checked_sub(i64::from(past).days()).unwrap_or(self.0))
     }
 
-    /// Its first day.
     pub fn first_day(self) -> Date {
         self.0
     }
 
-    /// Its last day.
     pub fn last_day(self) -> Date {
         self.0.checked_add(6.days()).unwrap_or(self.0)
     }
 
-    /// So many weeks later; earlier with a negative number.
+    /// The week that is `weeks` weeks later; earlier if the number is negative.
     #[must_use]
     pub fn later(self, weeks: i64) -> Self {
         Self(self.0.checked_add(weeks.weeks()).unwrap_or(self.0))
     }
 
-    /// From its first instant to the first of the next, in a zone: 167 to 169 hours where the clock changes.
+    /// The first instant of the week and of the next week in a zone. A week with a clock change has 167 or 169 hours in
+    /// most zones.
     pub fn span(self, zone: &TimeZone) -> (Timestamp, Timestamp) {
         let start = |day: Date| resolve(day.at(0, 0, 0, 0), zone).unwrap_or(Timestamp::MAX);
         (start(self.0), start(self.later(1).0))
     }
 }
 
-/// What sleeping came to. Sums of products, in the units they come in: nothing is rounded before the end.
+/// The sums of one stack or container. The products are kept in their original units, so that rounding happens only
+/// once, at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amount {
-    /// Milliseconds in which it slept; of a stack, in which any of its containers did.
+    /// The milliseconds asleep; for a stack, those in which any of its containers was asleep.
     pub asleep_ms: i64,
-    /// Milliseconds, summed over containers.
+    /// The milliseconds asleep, summed over containers.
     pub container_ms: i64,
-    /// Stays asleep, one for each container.
+    /// The number of naps, each of one container.
     pub naps: u64,
-    /// Of them, those by pause: they keep their memory.
+    /// The number of naps by pause, which free no memory.
     pub pauses: u64,
-    /// Of those that were stopped, how many were looked at before.
+    /// The number of naps by stop with a memory measurement from before the nap.
     pub sampled: u64,
-    /// Bytes times milliseconds, of those that were looked at.
+    /// The memory freed, in bytes times milliseconds, of the naps with a measurement.
     pub memory: u128,
-    /// Thousandths of a core times milliseconds, of those that were looked at.
+    /// The CPU freed, in thousandths of a core times milliseconds, of the naps with a measurement.
     pub cpu: u128,
 }
 
@@ -116,34 +116,34 @@ impl AddAssign for Amount {
 }
 
 impl Amount {
-    /// Hours asleep.
+    /// The hours asleep.
     #[expect(clippy::cast_precision_loss, reason = "a share of a second is of no interest here")]
     pub fn hours(&self) -> f64 {
         self.asleep_ms as f64 / MS_PER_HOUR
     }
 
-    /// Memory given back, in GiB times hours; `None` where nobody could look.
+    /// The memory freed, in GiB times hours; `None` if nothing was measured.
     #[expect(clippy::cast_precision_loss, reason = "a few bytes are of no interest here")]
     pub fn gib_hours(&self) -> Option<f64> {
-        // A pause keeps all memory: that is known without a look.
+        // A pause frees no memory, so naps by pause alone need no measurement.
         (self.sampled > 0 || (self.naps > 0 && self.naps == self.pauses))
             .then(|| self.memory as f64 / BYTES_PER_GIB / MS_PER_HOUR)
     }
 
-    /// CPU given back, in cores times hours; `None` where nobody could look.
+    /// The CPU freed, in cores times hours; `None` if nothing was measured.
     #[expect(clippy::cast_precision_loss, reason = "a few cycles are of no interest here")]
     pub fn core_hours(&self) -> Option<f64> {
         (self.sampled > 0).then(|| self.cpu as f64 / 1000.0 / MS_PER_HOUR)
     }
 
-    /// Stays that should have been looked at.
+    /// The number of naps by stop, which should all have a measurement.
     pub fn stops(&self) -> u64 {
         self.naps - self.pauses
     }
 }
 
-/// What sleeping came to between two instants, by stack or container without one. A stay that has not ended lasts until
-/// `now`. Nothing is counted twice: a stay over the border of two weeks is cut there.
+/// Sums the naps in [`from`, `until`) for each stack, or for each container without a stack. An open nap lasts until
+/// `now`. A nap that extends beyond the range is cut, so that the sums of adjacent ranges add up.
 pub fn account(
     sleeps: &[Sleep],
     (from, until): (Timestamp, Timestamp),
@@ -177,7 +177,7 @@ pub fn account(
     amounts
 }
 
-/// Whose sleep it is: the stack's, or the container's where it has none.
+/// The target to which a nap is counted: the stack or, without a stack, the container.
 pub fn owner(sleep: &Sleep) -> Target {
     match &sleep.identity {
         ContainerIdentity::Service { project, .. } => Target::stack(sleep.host.clone(), project.clone()),
@@ -185,7 +185,7 @@ pub fn owner(sleep: &Sleep) -> Target {
     }
 }
 
-/// How much of time spans cover together.
+/// The total time that the ranges cover, where overlaps count once.
 fn union(mut spans: Vec<(i64, i64)>) -> i64 {
     spans.sort_unstable();
     let mut covered = 0;
@@ -197,22 +197,22 @@ fn union(mut spans: Vec<(i64, i64)>) -> i64 {
     covered
 }
 
-/// What people know of their machine and their bill.
+/// The settings for energy and cost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Prices {
-    /// Watts that one core takes at full work.
+    /// The power of one core at full load, in watts.
     pub watts_per_core: Option<f64>,
-    /// Watts that one GiB of memory in use takes.
+    /// The power of one GiB of memory in use, in watts.
     pub watts_per_gib: Option<f64>,
-    /// Price of one kWh.
+    /// The price of one kWh.
     pub price_per_kwh: Option<f64>,
-    /// In which currency.
+    /// The currency of the price.
     pub currency: String,
 }
 
 impl Prices {
-    /// Energy that was not used, in kWh; `None` where no watts are set, or nobody could look.
+    /// The energy saved, in kWh; `None` if no power is set or nothing was measured.
     pub fn kwh(&self, amount: &Amount) -> Option<f64> {
         let of = |watts: Option<f64>, hours: Option<f64>| Some(watts? * hours? / 1000.0);
         let (cpu, memory) =
@@ -220,12 +220,12 @@ impl Prices {
         cpu.into_iter().chain(memory).reduce(|a, b| a + b)
     }
 
-    /// What that would have cost.
+    /// The cost of that energy; `None` if the energy is unknown or no price is set.
     pub fn money(&self, amount: &Amount) -> Option<f64> {
         Some(self.kwh(amount)? * self.price_per_kwh?)
     }
 
-    /// Whether energy can be told at all.
+    /// Whether a power is set, without which the energy is unknown.
     pub fn has_watts(&self) -> bool {
         self.watts_per_core.is_some() || self.watts_per_gib.is_some()
     }
@@ -263,7 +263,7 @@ mod tests {
         }
     }
 
-    fn of(amounts: &BTreeMap<Target, Amount>, stack: &str) -> Amount {
+    fn amount_of(amounts: &BTreeMap<Target, Amount>, stack: &str) -> Amount {
         amounts.get(&Target::stack(HostId::local(), stack)).copied().unwrap_or_default()
     }
 
@@ -276,24 +276,24 @@ mod tests {
             sleep("shop", "web", 0, Some(HOUR)),
         ];
         let amounts = account(&sleeps, (at(0), at(100 * HOUR)), at(10 * HOUR));
-        let media = of(&amounts, "media");
+        let media = amount_of(&amounts, "media");
         assert_eq!((media.asleep_ms, media.container_ms), (8 * HOUR, 10 * HOUR));
         assert_eq!((media.naps, media.stops(), media.sampled), (3, 3, 3));
         assert_eq!((media.gib_hours(), media.core_hours()), (Some(10.0), Some(5.0)));
-        assert_eq!(of(&amounts, "shop").asleep_ms, HOUR);
+        assert_eq!(amount_of(&amounts, "shop").asleep_ms, HOUR);
     }
 
     #[test]
-    fn what_nobody_looked_at_is_not_made_up() {
+    fn values_that_were_not_measured_are_not_invented() {
         let unseen = Sleep { sample: Sample::default(), ..sleep("media", "web", 0, Some(HOUR)) };
         let paused = Sleep { kind: NapKind::Pause, ..unseen.clone() };
         let span = (at(0), at(10 * HOUR));
-        let only = of(&account(std::slice::from_ref(&unseen), span, at(HOUR)), "media");
+        let only = amount_of(&account(std::slice::from_ref(&unseen), span, at(HOUR)), "media");
         assert_eq!((only.gib_hours(), only.core_hours(), only.sampled, only.stops()), (None, None, 0, 1));
         let both = [unseen, sleep("media", "db", 0, Some(HOUR))];
-        let some = of(&account(&both, span, at(HOUR)), "media");
+        let some = amount_of(&account(&both, span, at(HOUR)), "media");
         assert_eq!((some.gib_hours(), some.sampled, some.stops()), (Some(1.0), 1, 2));
-        let frozen = of(&account(&[paused], span, at(HOUR)), "media");
+        let frozen = amount_of(&account(&[paused], span, at(HOUR)), "media");
         assert_eq!((frozen.gib_hours(), frozen.core_hours(), frozen.stops()), (Some(0.0), None, 0));
     }
 
@@ -337,17 +337,20 @@ mod tests {
             until.duration_since(from).as_hours()
         };
         assert_eq!([hours("2026-W13"), hours("2026-W43"), hours("2026-W48")], [167, 169, 168]);
-        // All of it asleep is all of it, whatever its length.
+        // A nap over the whole week has the real number of hours.
         let (from, until) = Week::parse("2026-W43").expect("a week").span(&berlin);
         let all = sleep("media", "web", from.as_millisecond() - HOUR, None);
-        let amount = of(&account(&[all], (from, until), until + std::time::Duration::from_secs(99)), "media");
+        let amount =
+            amount_of(&account(&[all], (from, until), until + std::time::Duration::from_secs(99)), "media");
         assert_eq!(amount.asleep_ms, 169 * HOUR);
     }
 
     #[test]
-    fn energy_is_told_only_of_what_is_known() {
-        let amount =
-            of(&account(&[sleep("m", "w", 0, Some(10 * HOUR))], (at(0), at(10 * HOUR)), at(10 * HOUR)), "m");
+    fn energy_is_computed_only_from_known_values() {
+        let amount = amount_of(
+            &account(&[sleep("m", "w", 0, Some(10 * HOUR))], (at(0), at(10 * HOUR)), at(10 * HOUR)),
+            "m",
+        );
         let prices = Prices {
             watts_per_core: Some(10.0),
             watts_per_gib: None,
@@ -406,7 +409,7 @@ mod tests {
             let amounts = account(&stays, span, now);
             for name in ["a", "b", "c"] {
                 let owner = Target::stack(HostId::local(), name);
-                // Minute by minute, as somebody with a list would.
+                // Count the minutes one by one.
                 let counted = (300..1900_i64)
                     .map(|minute| at(minute * 60_000))
                     .filter(|minute| *minute < now)
@@ -415,7 +418,7 @@ mod tests {
                         stays.iter().any(|one| super::owner(one) == owner && asleep(one))
                     })
                     .count();
-                let amount = of(&amounts, name);
+                let amount = amount_of(&amounts, name);
                 prop_assert_eq!(amount.asleep_ms, i64::try_from(counted).unwrap_or(0) * 60_000);
                 prop_assert!(amount.container_ms >= amount.asleep_ms);
                 prop_assert!(amount.sampled <= amount.stops());

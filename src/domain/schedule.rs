@@ -1,4 +1,5 @@
-//! A rule the user keeps.
+//! Schedules: their settings ([`ScheduleSpec`]), the stored form ([`Schedule`]), and the enums of their fields. A
+//! schedule is a cron expression, a one-off instant or a window, for one target.
 
 use std::sync::Arc;
 
@@ -18,11 +19,11 @@ words! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum ScheduleKind {
-        /// Do X whenever a cron expression fires.
+        /// An action at every fire of a cron expression.
         Cron,
-        /// Do X at one instant.
+        /// An action at one instant.
         Once,
-        /// Asleep from-to.
+        /// A window: weekly times asleep and awake.
         Window,
     }
 }
@@ -32,13 +33,12 @@ words! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum Source {
-        /// A form.
+        /// A form of the web pages.
         Ui,
-        /// The API.
         Api,
-        /// A container's label: read-only.
+        /// A label of a container. Such a schedule is read-only.
         Label,
-        /// A file.
+        /// An imported file.
         Import,
     }
 }
@@ -48,12 +48,12 @@ words! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum Policy {
-        /// It lives until the next edge, and is shown as an override.
+        /// The state stays until the next edge and is shown as an override.
         #[default]
         Respect,
-        /// It is put back after 5 minutes, at most 3 times a window, then somebody is told.
+        /// The state is put back after 5 minutes, at most 3 times per window; after that there is an alert.
         Enforce,
-        /// It is only recorded.
+        /// The change is only recorded.
         Observe,
     }
 }
@@ -63,100 +63,98 @@ words! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum Wake {
-        /// Exactly what DockNap put to sleep.
+        /// The containers that DockNap stopped or paused.
         #[default]
         Restore,
-        /// Every member that can be started.
+        /// Every container that can be started.
         All,
     }
 }
 
-/// How late a missed fire may still be made up for where nothing is said, in seconds (semantics §4).
+/// The default of [`ScheduleSpec::catch_up_seconds`] (semantics §4).
 pub const DEFAULT_CATCH_UP: i64 = 3600;
-/// The longest catch-up that can be asked for, in seconds: 7 days.
+/// The largest [`ScheduleSpec::catch_up_seconds`]: 7 days.
 pub const MAX_CATCH_UP: i64 = 7 * 24 * 3600;
 /// The longest note, in characters.
 pub const MAX_NOTE: usize = 2000;
 /// The longest name of a schedule, in characters.
 pub const MAX_SCHEDULE_NAME: usize = 120;
-/// The longest stop grace that can be set, in seconds.
+/// The longest stop timeout, in seconds.
 pub const MAX_STOP_TIMEOUT: i64 = 3600;
 
-/// When a schedule fires, checked.
+/// The time of a schedule, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum When {
-    /// The normalised text of a [`super::cron::Cron`] that parsed.
+    /// The normalised text of a valid [`super::cron::Cron`].
     Cron(String),
     /// One instant.
     Once(Timestamp),
-    /// The normalised text of a [`super::window::Window`] that parsed.
+    /// The normalised text of a valid [`super::window::Window`].
     Window(String),
 }
 
-/// How the times of a schedule are to be read.
+/// The zone and the calendar by which the times of a schedule are converted to instants.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// Its own zone, else the default.
+    /// The zone of the schedule or, if it has none, the default zone.
     pub zone: TimeZone,
-    /// The dates of its calendar, and what it does on them.
+    /// The dates of the schedule's calendar, and the effect on them.
     pub calendar: Option<(Arc<CalendarDays>, CalendarEffect)>,
 }
 
 impl Reading {
-    /// Without a calendar.
+    /// A zone without a calendar.
     pub fn in_zone(zone: TimeZone) -> Self {
         Self { zone, calendar: None }
     }
 
-    /// Whether a cron fire at `at` is dropped, since its date is one of the calendar's.
+    /// Whether a cron fire at `at` is skipped because the calendar contains its date.
     pub fn drops(&self, at: Timestamp) -> bool {
         matches!(&self.calendar, Some((days, CalendarEffect::Skip))
             if days.contains(at.to_zoned(self.zone.clone()).date()))
     }
 }
 
-/// What the user decides about a schedule; checked, and ready to store.
+/// The settings of a schedule, validated and ready to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleSpec {
-    /// What the user calls it; may be empty.
+    /// The name that the user chose; may be empty.
     pub name: String,
-    /// The stack or container it acts on.
+    /// The stack or container of the schedule's actions.
     pub target: Target,
-    /// The target's name as the user knows it: the stack's, or the container's at the time of saving.
+    /// The name of the stack, or of the container when the schedule was saved.
     pub target_name: String,
-    /// What it does. For a window: how it puts to sleep, stop or pause.
+    /// The action. For a window, the action at the start of a sleep: stop or pause.
     pub action: Action,
-    /// When it does it.
     pub when: When,
-    /// IANA name; `None` means the default zone.
+    /// The IANA name of the zone; `None` means the default zone.
     pub timezone: Option<String>,
-    /// Whether it fires at all.
     pub enabled: bool,
-    /// How late a missed fire may be made up for, in seconds; 0 = never.
+    /// How late a missed fire may be to be caught up, in seconds; 0 = never.
     pub catch_up_seconds: i64,
-    /// Higher wins when two schedules meet on one target in one minute.
+    /// If two schedules fire for one target in the same minute, the one with the higher priority goes first.
     pub priority: i64,
-    /// Stop grace in seconds; `None` leaves it to the container.
+    /// The stop timeout in seconds; `None` uses the container's own.
     pub stop_timeout_seconds: Option<i64>,
-    /// For a window: what happens to what others do inside it.
+    /// For a window, the policy for starts and stops by others inside the window.
     pub policy: Policy,
-    /// What is woken by a window's end or a scheduled start.
+    /// The containers that start at the end of a sleep or at a scheduled start.
     pub wake: Wake,
-    /// Dates that differ, and how.
+    /// The calendar, and its effect on the schedule.
     pub calendar: Option<(CalendarId, CalendarEffect)>,
-    /// What may hold back a stop, a pause or the sleep of a window for a while.
+    /// The guard that may delay a stop, a pause or the start of a sleep.
     pub guard: Option<Guard>,
     /// Free text.
     pub note: String,
 }
 
 impl ScheduleSpec {
-    /// What to call it where one line must do: its name, else what it does to what.
+    /// The title for one line of text: the name or, if that is empty, action and target.
     pub fn title(&self) -> String {
         if self.name.is_empty() { format!("{} {}", self.deed(), self.target_name) } else { self.name.clone() }
     }
 
-    /// What it does, in a word: the action's, or "Sleep" for a window.
+    /// The label of the action, or "Sleep" for a window.
     pub fn deed(&self) -> &'static str {
         match self.when {
             When::Window(_) => "Sleep",
@@ -164,7 +162,7 @@ impl ScheduleSpec {
         }
     }
 
-    /// How a window puts to sleep: `stop` or `pause`.
+    /// The mode of a window: `stop` or `pause`.
     pub fn mode(&self) -> &'static str {
         if self.action == Action::Pause { "pause" } else { "stop" }
     }
@@ -173,39 +171,34 @@ impl ScheduleSpec {
 /// A stored schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// Its id.
     pub id: ScheduleId,
-    /// What the user decided.
     pub spec: ScheduleSpec,
-    /// Where it came from.
     pub source: Source,
-    /// Who keeps it: the account that made it.
+    /// The account that created the schedule.
     pub owner: Option<UserId>,
-    /// The name of that account.
     pub owner_name: Option<String>,
-    /// Time before it never fires: the last edit, enable or zone change.
+    /// The instant of the last edit, enabling or zone change. The schedule never fires for times before it.
     pub effective_from: Timestamp,
-    /// The next nominal instant, for a window its next edge; `None` while disabled, or when it will never fire again.
+    /// The nominal instant of the next fire, for a window its next edge; `None` if the schedule is disabled or never
+    /// fires again.
     pub next_due: Option<Timestamp>,
-    /// The one coming occurrence that is dropped: its instant, for a window the start of a sleep.
+    /// The future occurrence that is skipped: the instant of a fire, or the start of a window's sleep.
     pub skip_at: Option<Timestamp>,
-    /// Grows with every change; the `ETag`.
+    /// The revision, which grows with every change; sent as `ETag`.
     pub rev: i64,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// The instant of the last change.
     pub updated_at: Timestamp,
-    /// When it was deleted; its runs keep its name.
+    /// The instant of deletion. The row stays, because runs refer to its name.
     pub deleted_at: Option<Timestamp>,
 }
 
 impl Schedule {
-    /// What to call it where one line must do.
+    /// See [`ScheduleSpec::title`].
     pub fn title(&self) -> String {
         self.spec.title()
     }
 
-    /// Edge or level.
     pub fn kind(&self) -> ScheduleKind {
         match self.spec.when {
             When::Cron(_) => ScheduleKind::Cron,
@@ -214,12 +207,10 @@ impl Schedule {
         }
     }
 
-    /// Whether it is a window.
     pub fn is_window(&self) -> bool {
         self.kind() == ScheduleKind::Window
     }
 
-    /// The target's kind.
     pub fn target_type(&self) -> TargetType {
         self.spec.target.target_type()
     }

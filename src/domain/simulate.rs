@@ -1,8 +1,8 @@
-//! What happens when: every fire, every edge and every conflict of a stretch of time to come.
+//! Simulates the scheduler over a future time range: every fire, every edge and every conflict.
 //!
-//! It goes from instant to instant as the scheduler does and asks what the scheduler asks: [`due::decide`] about what
-//! is due, [`contradiction`] about what windows and overrides say to it, [`Rules`] about what is wanted then. What
-//! people and Docker do meanwhile nobody knows: it tells what happens if nobody does anything.
+//! [`simulate`] steps from instant to instant as the scheduler does and uses the same functions: [`due::decide`] for
+//! due fires, [`contradiction`] for conflicts with windows and overrides, and [`Rules`] for the desired state. Actions
+//! of users and of Docker in the meantime are unknown and ignored.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -25,123 +25,122 @@ use super::target::{ContainerIdentity, Subject, Target};
 use super::time::resolve;
 use super::window::{Phase, Vote};
 
-/// Instants looked at, at most: what is beyond is cut off.
+/// The most instants of one simulation; later ones are cut off.
 const MOST_INSTANTS: usize = 50_000;
-/// What happens before the stretch counts for this long, in days: the longest override, and a day.
-const BEFORE: i64 = 31;
+/// The number of days before `from` that the simulation includes, because fires in this time can create overrides that
+/// are still active at `from`: the longest override, and a day.
+const BEFORE_DAYS: i64 = 31;
 
-/// What holds where the stretch begins.
+/// The input of a simulation.
 #[derive(Clone, Debug)]
 pub struct Ground {
-    /// Cron and once schedules that are on, with how each is to be read.
+    /// The enabled cron and one-off schedules, each with its zone and calendar.
     pub schedules: Vec<(Schedule, Reading)>,
     /// Windows and overrides.
     pub rules: Rules,
-    /// Fires that an override holds back, oldest first; nothing that sets a state came after them.
+    /// The fires that an active override suppressed, oldest first, if no later action set the state of their target.
     pub held_back: Vec<HeldBack>,
-    /// Targets of which a wide override may want something, besides those that rules and overrides name.
+    /// Targets to include besides those of windows and overrides, because an override for a host or for everything
+    /// covers them.
     pub others: Vec<Target>,
-    /// How the targets of the schedules stand now; of others nobody knows.
+    /// The current state of the schedules' targets; unknown for targets that are not in the map.
     pub standing: HashMap<Target, Standing>,
-    /// Who acts.
+    /// The actor of the scheduler's overrides.
     pub scheduler: ActorRef,
-    /// The zone of the sentences.
+    /// The zone of instants in texts.
     pub zone: TimeZone,
 }
 
-/// A fire that an override held back.
+/// A fire that an override suppressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldBack {
     pub at: Timestamp,
-    /// What it would have acted on.
     pub target: Target,
-    /// What it would have done.
     pub action: Action,
-    /// Its schedule, with its title.
+    /// The schedule's id and title.
     pub schedule: (ScheduleId, String),
 }
 
-/// The stretch of time: `now` <= `from` < `until`.
+/// The time range of a simulation: `now` <= `from` < `until`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The present.
+    /// The current instant.
     pub now: Timestamp,
-    /// The first instant told.
+    /// The first instant that the result includes.
     pub from: Timestamp,
-    /// The first instant not told.
+    /// The first instant that the result does not include.
     pub until: Timestamp,
 }
 
-/// What happens in the stretch.
+/// The result of a simulation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Simulation {
-    /// In time order.
+    /// The events in time order.
     pub events: Vec<Event>,
-    /// Where it broke off, since there is too much: what is before is complete.
+    /// The instant at which the simulation was cut off because of too many events; before this instant it is complete.
     pub cut: Option<Timestamp>,
-    /// What is wanted where the stretch begins, of each target that a rule or an override speaks of.
+    /// The desired state at the start of each target that a window or an override covers.
     pub begins: BTreeMap<Target, Option<DesiredState>>,
 }
 
-/// One thing that happens.
+/// One event of a simulation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     pub at: Timestamp,
     pub target: Target,
-    /// A fire or an edge.
     pub kind: EventKind,
-    /// Whose it is, with its title; `None` for an override, and where nobody wants anything any more.
+    /// The id and title of the schedule; `None` for an override, and for an edge to no desired state.
     pub schedule: Option<(ScheduleId, String)>,
-    /// It counts: a run begins, or something else is wanted from then on. What is as it should be already is left
-    /// alone then too.
+    /// Whether the event has an effect: a run begins, or the desired state changes. The effect may be nothing if the
+    /// target is in that state already.
     pub acts: bool,
-    /// Why it is skipped, or what comes of it; may be empty where it acts.
+    /// The reason why the event is skipped, or its consequence; may be empty if it acts.
     pub reason: String,
 }
 
-/// What kind of thing happens.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// A cron or once schedule fires.
+    /// A cron or one-off schedule fires.
     Fire(Action),
-    /// What is wanted changes; `None` = nobody wants anything any more.
+    /// The desired state changes; `None` = no desired state, the target is left alone.
     Edge(Option<DesiredState>),
 }
 
-/// Goes through a stretch of time, `limit` events at most.
+/// Simulates a time range. The result has at most `limit` events.
 pub fn simulate(ground: Ground, span: Span, limit: usize) -> Simulation {
     let dropped = dropped_by_calendar(&ground, span, limit);
-    let mut course = Course::new(ground, span);
+    let mut simulator = Simulator::new(ground, span);
     let mut cut = None;
     let mut instants = 0;
     let mut begins = None;
-    while let Some(at) = course.next().filter(|at| *at < span.until) {
+    while let Some(at) = simulator.next().filter(|at| *at < span.until) {
         instants += 1;
         if at > span.from && begins.is_none() {
-            begins = Some(course.wanted.clone());
+            begins = Some(simulator.wanted.clone());
         }
-        if course.events.len() > limit || instants > MOST_INSTANTS {
+        if simulator.events.len() > limit || instants > MOST_INSTANTS {
             cut = Some(at);
             break;
         }
-        course.pass(at);
+        simulator.step(at);
     }
-    let begins = begins.unwrap_or_else(|| course.wanted.clone());
-    let mut events = course.events;
+    let begins = begins.unwrap_or_else(|| simulator.wanted.clone());
+    let mut events = simulator.events;
     events.extend(dropped);
     events.sort_by_key(|event| event.at);
     if let Some(lost) = events.get(limit) {
         cut = Some(cut.map_or(lost.at, |cut: Timestamp| cut.min(lost.at)));
     }
     if let Some(cut) = cut {
-        // An instant is told whole, unless it alone is too much.
+        // Keep or drop all events of an instant together, unless the first instant alone has more than `limit` events.
         let whole = events.partition_point(|event| event.at < cut);
         events.truncate(if whole == 0 { limit } else { whole });
     }
     Simulation { events, cut, begins }
 }
 
-/// Fires on the dates of a calendar that drops them: the scheduler never comes to see these.
+/// The fires that a calendar skips. These are computed separately, because the scheduler never processes them.
 fn dropped_by_calendar(ground: &Ground, span: Span, limit: usize) -> Vec<Event> {
     let mut events = Vec::new();
     for (schedule, reading) in &ground.schedules {
@@ -156,7 +155,7 @@ fn dropped_by_calendar(ground: &Ground, span: Span, limit: usize) -> Vec<Event> 
             };
             let fires = cron.fires(just_before(midnight.max(begin)), &reading.zone);
             let of_date = fires.take_while(|at| date_of(*at) == date && *at < span.until);
-            // Until the next fire there is none that is not dropped.
+            // The next fire is part of the simulation itself, so leave it out here.
             for at in of_date.filter(|at| reading.drops(*at) && *at != next).take(limit - events.len()) {
                 events.push(Event {
                     at,
@@ -180,7 +179,7 @@ fn just_after(at: Timestamp) -> Timestamp {
     at.checked_add(1.millisecond()).unwrap_or(at)
 }
 
-/// A reason, and that a guard may hold back what it is for.
+/// Appends to a reason that a guard may delay the action.
 fn with_guard(reason: String, guard: Option<&Guard>) -> String {
     match guard {
         None => reason,
@@ -189,28 +188,28 @@ fn with_guard(reason: String, guard: Option<&Guard>) -> String {
     }
 }
 
-/// The state between two instants.
-struct Course {
+/// The state of a running simulation.
+struct Simulator {
     ground: Ground,
     span: Span,
-    /// The next fire of each schedule, by its index.
+    /// The next fire of each schedule, with the index of the schedule.
     due: BTreeSet<(Timestamp, usize)>,
-    /// When window rules may change what they say, by their index.
+    /// The future edges of windows, with the indexes of the windows.
     edges: BTreeMap<Timestamp, Vec<usize>>,
-    /// What is wanted of each target that a rule or an override speaks of.
+    /// The desired state of each target that a window or an override covers.
     wanted: BTreeMap<Target, Option<DesiredState>>,
-    /// The targets among them that stay after their override.
+    /// The targets that stay in `wanted` when their override ends.
     lasting: BTreeSet<Target>,
-    /// Overrides that ended at this instant.
+    /// The overrides that ended at the current instant.
     ended: Vec<Override>,
-    /// Overrides that fires made.
+    /// The number of overrides that fires have created.
     made: u32,
     events: Vec<Event>,
 }
 
-impl Course {
+impl Simulator {
     fn new(mut ground: Ground, span: Span) -> Self {
-        let begin = span.from.checked_sub((BEFORE * 24).hours()).unwrap_or(span.now).max(span.now);
+        let begin = span.from.checked_sub((BEFORE_DAYS * 24).hours()).unwrap_or(span.now).max(span.now);
         let mut due = BTreeSet::new();
         let is_ruled = |rules: &Rules, target: &Target| {
             rules.at(begin).desired(Place::of_target(target)).wanted.is_some()
@@ -221,7 +220,7 @@ impl Course {
                 })
         };
         for (index, (schedule, reading)) in ground.schedules.iter_mut().enumerate() {
-            // What no rule speaks of leaves no trace: it is looked at from where the stretch begins.
+            // Fires of a target without windows and overrides create no overrides, so start with those after `from`.
             let first = if is_ruled(&ground.rules, &schedule.spec.target) { begin } else { span.from };
             if first > span.now && schedule.next_due.is_some_and(|due| due < first) {
                 schedule.next_due = Fires::of(&schedule.spec.when, reading, None)
@@ -244,7 +243,7 @@ impl Course {
         let lasting = BTreeSet::from_iter(
             ground.rules.windows().iter().map(|rule| rule.target.clone()).chain(ground.others.clone()),
         );
-        let mut course = Self {
+        let mut simulator = Self {
             ground,
             span,
             due,
@@ -255,19 +254,19 @@ impl Course {
             made: 0,
             events: Vec::new(),
         };
-        let overridden = course.ground.rules.overrides().iter().filter_map(|one| match &one.reach {
+        let overridden = simulator.ground.rules.overrides().iter().filter_map(|one| match &one.reach {
             Reach::Target(target) => Some(target.clone()),
             Reach::All | Reach::Host(_) => None,
         });
-        // What holds now is made so already.
+        // The desired state before the first instant; the current one is applied already.
         let before = if begin > span.now { just_before(begin) } else { begin };
         for target in lasting.into_iter().chain(overridden.collect::<Vec<_>>()) {
-            course.watch(target, before);
+            simulator.watch(target, before);
         }
-        course
+        simulator
     }
 
-    /// Begins to look at what is wanted of a target.
+    /// Starts to record changes of a target's desired state.
     fn watch(&mut self, target: Target, at: Timestamp) {
         if !self.wanted.contains_key(&target) {
             let wanted = self.ground.rules.at(at).desired(Place::of_target(&target)).wanted;
@@ -283,8 +282,8 @@ impl Course {
         [fire, edge, end].into_iter().flatten().min()
     }
 
-    /// One instant: fires first, then the ends of overrides, then what is wanted (as `scheduler::tick`).
-    fn pass(&mut self, at: Timestamp) {
+    /// Processes one instant in the order of `scheduler::tick`: fires, then ends of overrides, then the desired state.
+    fn step(&mut self, at: Timestamp) {
         let mut changed = self.fire(at);
         changed.extend(self.end_overrides(at));
         let edges = self.edges.remove(&at).unwrap_or_default();
@@ -292,16 +291,17 @@ impl Course {
             edges.iter().map(|index| Reach::Target(self.ground.rules.windows()[*index].target.clone())),
         );
         self.change(at, &changed);
-        self.hold_back_edges(at, &edges);
+        self.add_ineffective_edges(at, &edges);
     }
 
-    fn tell(&mut self, event: Event) {
+    /// Adds an event, unless it is before the start of the result.
+    fn add_event(&mut self, event: Event) {
         if event.at >= self.span.from {
             self.events.push(event);
         }
     }
 
-    /// What is due; answers what the overrides reach that it made.
+    /// Processes the due fires; returns the scopes of the overrides that they create.
     fn fire(&mut self, at: Timestamp) -> Vec<Reach> {
         let mut indexes = Vec::new();
         while let Some((due, index)) = self.due.first().copied().filter(|(due, _)| *due <= at) {
@@ -322,9 +322,9 @@ impl Course {
             let index = indexes[decision.index];
             self.ground.schedules[index].0.next_due = decision.next_due;
             self.due.extend(decision.next_due.map(|next| (next, index)));
-            let Some((_, fate)) = decision.fire else { continue };
+            let Some((_, outcome)) = decision.fire else { continue };
             let (target, action) = (&schedule.spec.target, schedule.spec.action);
-            let ending = fate.ending(title).map(|(_, reason)| reason);
+            let ending = outcome.ending(title).map(|(_, reason)| reason);
             let held = || {
                 let moment = self.ground.rules.at(at);
                 contradiction::suppressed(&moment, target, action, &self.ground.zone)
@@ -336,23 +336,23 @@ impl Course {
                 self.ground.held_back.push(HeldBack { at, target, action, schedule });
             }
             let ending = ending.or_else(|| held.map(|held| held.to_string()));
-            let ending = ending.or_else(|| self.overtaken(at, target, action));
+            let ending = ending.or_else(|| self.superseded_by_edge(at, target, action));
             let ending =
                 ending.or_else(|| self.does_not_run(at, target).filter(|_| action == Action::Restart));
             let acts = ending.is_none();
             let mut reason = ending.unwrap_or_default();
             if acts {
                 reason = self.act(at, target, action, &mut overrides);
-                self.stand(at, target, action);
+                self.update_standing(at, target, action);
                 reason = with_guard(reason, schedule.spec.guard.as_ref());
             }
             let (target, kind) = (target.clone(), EventKind::Fire(action));
-            self.tell(Event { at, target, kind, schedule: Some(own), acts, reason });
+            self.add_event(Event { at, target, kind, schedule: Some(own), acts, reason });
         }
         self.impose(at, overrides)
     }
 
-    /// Lets overrides count from now on, and answers what they reach.
+    /// Adds overrides; returns their scopes.
     fn impose(&mut self, at: Timestamp, overrides: Vec<Override>) -> Vec<Reach> {
         let reaches = overrides.iter().map(|one| one.reach.clone()).collect();
         for one in overrides {
@@ -364,7 +364,7 @@ impl Course {
         reaches
     }
 
-    /// Why a restart comes to nothing: it acts on what runs alone.
+    /// The reason why a restart is skipped: the target does not run. `None` if it runs or its state is unknown.
     fn does_not_run(&self, at: Timestamp, target: &Target) -> Option<String> {
         let mut standing = *self.ground.standing.get(target)?;
         let desired = self.ground.rules.at(at).desired(Place::of_target(target));
@@ -377,8 +377,8 @@ impl Course {
         })
     }
 
-    /// How what a fire acts on stands after it.
-    fn stand(&mut self, at: Timestamp, target: &Target, action: Action) {
+    /// Updates the known states of a fire's target, and of its containers if it is a stack.
+    fn update_standing(&mut self, at: Timestamp, target: &Target, action: Action) {
         let Ground { rules, standing, .. } = &mut self.ground;
         let is_stack = matches!(target.subject, Subject::Stack(_));
         for (one, standing) in standing.iter_mut() {
@@ -389,8 +389,9 @@ impl Course {
         }
     }
 
-    /// The edge of a window that does not respect the fire, and undoes it in the same instant.
-    fn overtaken(&self, at: Timestamp, target: &Target, action: Action) -> Option<String> {
+    /// The reason why a fire is superseded: at the same instant there is an edge of a window with a policy other than
+    /// `respect`, which sets the opposite state. `None` if there is no such edge.
+    fn superseded_by_edge(&self, at: Timestamp, target: &Target, action: Action) -> Option<String> {
         let (rules, place) = (&self.ground.rules, Place::of_target(target));
         let overtakes = matches!(
             contradiction::answer_to_fire(rules, target, action, at)?,
@@ -400,7 +401,7 @@ impl Course {
         overtakes.then(|| format!("superseded by {}", rules.at(at).desired(place).why(&self.ground.zone)))
     }
 
-    /// What comes of a fire that acts, in words; `overrides` are what it leaves.
+    /// The consequence of a fire that acts, as text. Adds the overrides that the fire creates to `overrides`.
     fn act(
         &mut self,
         at: Timestamp,
@@ -414,10 +415,10 @@ impl Course {
         let (rules, zone) = (&self.ground.rules, &self.ground.zone);
         let mut reason = String::new();
         let inside = BTreeSet::from_iter(self.containers_of(target));
-        for speaker in contradiction::speakers(target, inside, rules) {
-            let place = Place::of_target(&speaker);
-            let Some(answer) = contradiction::answer_to_fire(rules, &speaker, action, at) else { continue };
-            let comes = match answer {
+        for affected in contradiction::speakers(target, inside, rules) {
+            let place = Place::of_target(&affected);
+            let Some(answer) = contradiction::answer_to_fire(rules, &affected, action, at) else { continue };
+            let consequence = match answer {
                 Answer::Respect { until: Some(until), .. } => {
                     let until = until.to_zoned(zone.clone());
                     format!("what this does stays until {}", until.strftime("%Y-%m-%d %H:%M"))
@@ -428,14 +429,14 @@ impl Course {
                 }
             };
             if reason.is_empty() {
-                reason = format!("{}: {comes}", rules.at(at).desired(place).why(zone));
+                reason = format!("{}: {consequence}", rules.at(at).desired(place).why(zone));
             }
             if let Answer::Respect { wanted, until: Some(until) } = answer {
                 self.made += 1;
                 overrides.push(Override {
-                    // Behind every stored one.
+                    // The id sorts after all stored ids, so that this override counts as the newest.
                     id: format!("~{:09}", self.made).into(),
-                    reach: Reach::Target(speaker),
+                    reach: Reach::Target(affected),
                     target_name: String::new(),
                     wanted,
                     created_at: at,
@@ -456,7 +457,7 @@ impl Course {
         reason
     }
 
-    /// The containers of a stack that a rule or an override names.
+    /// The containers of a stack that have windows or overrides of their own.
     fn containers_of<'a>(&'a self, stack: &'a Target) -> impl Iterator<Item = &'a ContainerIdentity> {
         let rules = &self.ground.rules;
         let reached = rules.overrides().iter().filter_map(|one| match &one.reach {
@@ -470,7 +471,8 @@ impl Course {
         })
     }
 
-    /// Overrides whose end has come, and the newest fire that each held back; answers what they reached.
+    /// Ends overrides and runs the newest fire that each has suppressed per target; returns the scopes of the ended
+    /// overrides and of those that the fires create.
     fn end_overrides(&mut self, at: Timestamp) -> Vec<Reach> {
         let ended: Vec<Override> =
             self.ground.rules.overrides().iter().filter(|one| one.until <= at).cloned().collect();
@@ -494,7 +496,7 @@ impl Course {
                 let mut made = Vec::new();
                 let stays = self.act(at, &target, held.action, &mut made);
                 let until = one.until.to_zoned(self.ground.zone.clone()).strftime("%Y-%m-%d %H:%M");
-                self.tell(Event {
+                self.add_event(Event {
                     at,
                     kind: EventKind::Fire(held.action),
                     schedule: Some(held.schedule),
@@ -513,12 +515,12 @@ impl Course {
         reaches
     }
 
-    /// Tells where something else is wanted than before, of what `changed` reaches.
+    /// Adds an event for each target that one of the scopes in `changed` covers and whose desired state has changed.
     fn change(&mut self, at: Timestamp, changed: &[Reach]) {
         if changed.is_empty() {
             return;
         }
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         let rules = &self.ground.rules;
         let moment = rules.at(at);
         self.wanted.retain(|target, wanted| {
@@ -532,7 +534,7 @@ impl Course {
                 let put_back = self.ended.iter().find(|one| {
                     one.puts_back && desired.wanted.is_none() && one.reach.covers(place).is_some()
                 });
-                told.push(Event {
+                events.push(Event {
                     at,
                     target: target.clone(),
                     kind: EventKind::Edge(put_back.map_or(desired.wanted, |one| Some(one.wanted.other()))),
@@ -551,15 +553,16 @@ impl Course {
             let reach = Reach::Target(target.clone());
             self.lasting.contains(target) || rules.overrides().iter().any(|one| one.reach == reach)
         });
-        for event in told {
-            self.tell(event);
+        for event in events {
+            self.add_event(event);
         }
     }
 
-    /// Tells the edges of windows that another layer, or a stronger rule, keeps from counting.
-    fn hold_back_edges(&mut self, at: Timestamp, edges: &[usize]) {
+    /// Adds an event for each edge without an effect: the start of a skipped sleep, and an edge that an override or
+    /// another window outranks.
+    fn add_ineffective_edges(&mut self, at: Timestamp, edges: &[usize]) {
         let moment = self.ground.rules.at(at);
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         for index in edges {
             let rule = &self.ground.rules.windows()[*index];
             let (mut phase, mut reason) = (None, String::new());
@@ -569,18 +572,19 @@ impl Course {
             } else if !rule.timeline().changes(just_before(at), just_after(at)).is_empty() {
                 let vote = rule.timeline().vote(at);
                 let desired = moment.desired(Place::of_target(&rule.target));
-                let says =
+                let state =
                     if vote.phase() == Phase::Awake { DesiredState::Awake } else { DesiredState::Asleep };
-                // Rules add up: what is said of the time outside an interval gives way without a word.
-                let is_heard = matches!(vote, Vote::WrittenAwake | Vote::WrittenAsleep)
+                // Windows add up, so an edge to the time outside a window's intervals needs no event if another window
+                // outranks it.
+                let is_reported = matches!(vote, Vote::WrittenAwake | Vote::WrittenAsleep)
                     || !matches!(desired.layer, Layer::Window(..));
-                if desired.wanted != Some(says) && is_heard {
+                if desired.wanted != Some(state) && is_reported {
                     phase = Some(vote.phase());
                     reason = desired.why(&self.ground.zone);
                 }
             }
             if let Some(phase) = phase {
-                told.push(Event {
+                events.push(Event {
                     at,
                     target: rule.target.clone(),
                     kind: EventKind::Edge(Some(match phase {
@@ -593,8 +597,8 @@ impl Course {
                 });
             }
         }
-        for event in told {
-            self.tell(event);
+        for event in events {
+            self.add_event(event);
         }
     }
 }

@@ -27,13 +27,13 @@ pub fn shorten(text: &str) -> String {
     text.chars().take(64).collect()
 }
 
-/// The beginning of a stranger's text as a message quotes it: 40 characters at most, control characters replaced.
+/// The input as a message quotes it: cut to 40 characters, with control characters replaced.
 pub fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 40;
+    const MAX: usize = 40;
     let text = text.trim();
     let plain = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
-    let mut excerpt: String = text.chars().take(LONGEST).map(plain).collect();
-    if text.chars().nth(LONGEST).is_some() {
+    let mut excerpt: String = text.chars().take(MAX).map(plain).collect();
+    if text.chars().nth(MAX).is_some() {
         excerpt.push('…');
     }
     excerpt

@@ -1,4 +1,5 @@
-//! Instants and zones, as the rest of the domain uses them.
+//! Functions for instants and time zones that the whole domain uses: zone names, conversion of wall-clock times to
+//! instants, and the text and number formats of instants. `Stretch` gives access to the clock changes of a zone.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -12,16 +13,16 @@ use crate::zones;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is not a time zone; use an IANA name such as Europe/Berlin")]
 pub struct UnknownZone {
-    /// What was given, without control characters.
+    /// The name, without control characters and cut to 64 characters.
     pub name: String,
 }
 
-/// The zone of an IANA name.
+/// The zone with an IANA name.
 ///
 /// # Errors
-/// [`UnknownZone`] where the database has no such name, or it is empty, or is longer than any zone's name. Files that
-/// stand in zoneinfo without being zones (`posix/…`, `right/…` with leap seconds, `localtime`) are refused too: they
-/// mean something else on the next machine.
+/// [`UnknownZone`] if the name is empty, is longer than 64 bytes, or is not in the database. Names of zoneinfo files
+/// that are not IANA zones (`posix/…`, `right/…` with leap seconds, `localtime`) are refused too, because their meaning
+/// differs between machines.
 pub fn zone(name: &str) -> Result<TimeZone, UnknownZone> {
     let unknown = || UnknownZone { name: name.chars().filter(|c| !c.is_control()).take(64).collect() };
     let lower = name.to_ascii_lowercase();
@@ -33,13 +34,13 @@ pub fn zone(name: &str) -> Result<TimeZone, UnknownZone> {
     zones::chosen().get(name).ok_or_else(unknown)
 }
 
-/// The name of a zone as the database spells it, `UTC` where it has none.
+/// The name of a zone as the database spells it; `UTC` for a zone without a name.
 pub fn zone_name(zone: &TimeZone) -> &str {
     zone.iana_name().unwrap_or("UTC")
 }
 
-/// The instant of a wall-clock time: the first instant after it where the clock left it out, the first pass where
-/// the clock showed it twice (semantics §3, class F). `None` only at the ends of jiff's calendar.
+/// Converts a wall-clock time to an instant: the first instant after the gap if the clock skips the time, and the first
+/// occurrence if the clock shows the time twice (semantics §3, class F). `None` only at the ends of jiff's calendar.
 pub fn resolve(wall: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     match zone.to_ambiguous_timestamp(wall).offset() {
         AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(wall).ok(),
@@ -55,7 +56,7 @@ pub fn resolve(wall: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     }
 }
 
-/// The instants between which the last `days` days of a zone lie, today the last of them: one more than there are days.
+/// The midnights that bound the last `days` days in a zone, the last of which is today: `days` + 1 instants, in order.
 pub fn days_to(now: Timestamp, zone: &TimeZone, days: u16) -> Vec<Timestamp> {
     let today = now.to_zoned(zone.clone()).date();
     let begins = |ago: i32| {
@@ -65,13 +66,13 @@ pub fn days_to(now: Timestamp, zone: &TimeZone, days: u16) -> Vec<Timestamp> {
     (-1..i32::from(days)).rev().filter_map(begins).collect()
 }
 
-/// RFC 3339 in UTC, always to the millisecond, the form in which programs read instants.
+/// An instant as text for programs: RFC 3339 in UTC, always with milliseconds.
 pub fn to_text(instant: Timestamp) -> String {
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
     PRINTER.timestamp_to_string(&instant)
 }
 
-// What `serialize_instant` writes, as a type: in lists, and for schemas.
+// The format of `serialize_instant` as a type, for lists and for schemas.
 /// RFC 3339 in UTC, always to the millisecond: one form for every reader, and texts sort as their instants do.
 #[derive(utoipa::ToSchema)]
 #[schema(
@@ -88,7 +89,7 @@ impl Serialize for Instant {
     }
 }
 
-/// Writes an instant, which may be missing, by [`to_text`].
+/// Serializes an instant or an optional instant with [`to_text`].
 pub fn serialize_instant<S: Serializer>(
     at: &(impl Copy + Into<Option<Timestamp>>),
     to: S,
@@ -96,38 +97,40 @@ pub fn serialize_instant<S: Serializer>(
     (*at).into().map(to_text).serialize(to)
 }
 
-/// Unix milliseconds, the form in which instants are stored.
+/// An instant as the database stores it: milliseconds since the epoch.
 pub fn to_ms(instant: Timestamp) -> i64 {
     instant.as_millisecond()
 }
 
-/// The reverse of [`to_ms`]; a number outside jiff's years becomes the nearest instant inside.
+/// The reverse of [`to_ms`]. A number outside jiff's range becomes the first or last instant of the range.
 pub fn from_ms(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-/// A stretch of time in which a zone keeps one offset from UTC: what lies between two changes of its clock. All
-/// values are seconds since the epoch, or seconds of offset.
+/// A stretch: the time between two consecutive clock changes of a zone, in which the zone has one offset from UTC.
+/// Instants are in seconds since the epoch, and offsets in seconds. Wall-clock times are in seconds since 1970-01-01
+/// 00:00 by wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stretch {
-    /// The first second of it; far in the past where no change came before.
+    /// The first second of the stretch; `-FAR` if there is no earlier clock change.
     pub(crate) start: i64,
-    /// The first second after it; far in the future where no change follows.
+    /// The first second after the stretch; `FAR` if there is no later clock change.
     pub(crate) end: i64,
-    /// Wall clock minus UTC.
+    /// The offset: wall clock minus UTC.
     pub(crate) offset: i64,
-    /// The offset of the stretch before.
+    /// The offset of the previous stretch.
     pub(crate) before: i64,
 }
 
-/// Beyond every instant of jiff's, and small enough to add an offset to.
+/// A number of seconds outside jiff's range, small enough that adding an offset does not overflow.
 const FAR: i64 = i64::MAX / 4;
 
 impl Stretch {
-    /// The stretch that holds a second.
+    /// The stretch that contains a second.
     ///
-    /// Its end is looked for from that second and not from its start: files made for old readers list a change at
-    /// 2038-01-19T03:14:07Z that changes nothing, which jiff finds from before it but not from behind.
+    /// The end is searched from that second and not from the start of the stretch. Zone files in the format for old
+    /// readers have an entry at 2038-01-19T03:14:07Z that changes no offset; jiff finds this entry when searching
+    /// forward but not when searching backward.
     pub(crate) fn holding(second: i64, zone: &TimeZone) -> Self {
         let offset = offset(second, zone);
         let end = following(second, zone);
@@ -140,7 +143,7 @@ impl Stretch {
         }
     }
 
-    /// The stretch after this one.
+    /// The following stretch; `None` if there is no later clock change.
     pub(crate) fn next(&self, zone: &TimeZone) -> Option<Self> {
         (self.end < FAR).then(|| Self {
             start: self.end,
@@ -150,52 +153,53 @@ impl Stretch {
         })
     }
 
-    /// The wall clock at the first second of it.
+    /// The wall-clock time at the start, by this stretch's offset.
     pub(crate) fn wall_start(&self) -> i64 {
         self.start + self.offset
     }
 
-    /// The wall clock at the end of it, as this stretch counts.
+    /// The wall-clock time at the end, by this stretch's offset.
     pub(crate) fn wall_end(&self) -> i64 {
         self.end + self.offset
     }
 
-    /// Where the wall clock stood when this stretch began, as the stretch before counted.
+    /// The wall-clock time at the start, by the previous stretch's offset.
     pub(crate) fn wall_before(&self) -> i64 {
         self.start + self.before
     }
 
-    /// Whether it begins with a clock set back, so that times come again.
+    /// Whether the clock is set back at the start, so that wall-clock times repeat.
     pub(crate) fn is_set_back(&self) -> bool {
         self.offset < self.before
     }
 
-    /// The first whole wall-clock minute of it.
+    /// The first whole wall-clock minute of the stretch, in minutes.
     pub(crate) fn first_minute(&self) -> i64 {
         ceil_minute(self.wall_start())
     }
 
-    /// The first whole wall-clock minute of it that no earlier stretch has shown.
+    /// The first whole wall-clock minute of the stretch that the previous stretch has not shown, in minutes.
     pub(crate) fn first_fresh_minute(&self) -> i64 {
         ceil_minute(self.wall_start().max(self.wall_before()))
     }
 }
 
+/// Seconds as minutes, rounded up.
 fn ceil_minute(second: i64) -> i64 {
     -(-second).div_euclid(60)
 }
 
-/// The first change after a second.
+/// The second of the first clock change after a second; [`FAR`] if there is none.
 fn following(second: i64, zone: &TimeZone) -> i64 {
     zone.following(instant(second)).next().map_or(FAR, |change| change.timestamp().as_second())
 }
 
-/// Wall clock minus UTC at a second.
+/// The offset (wall clock minus UTC) at a second.
 fn offset(second: i64, zone: &TimeZone) -> i64 {
     i64::from(zone.to_offset(instant(second)).seconds())
 }
 
-/// The instant of a second, or the end of jiff's calendar that it lies beyond.
+/// The instant of a second, limited to jiff's range.
 fn instant(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(if second < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
@@ -263,8 +267,8 @@ mod tests {
         let berlin = zone("Europe/Berlin").unwrap();
         let edges = days_to(utc("2027-03-28T12:00:00Z"), &berlin, 2);
         // The day on which the clocks go forward has 23 hours.
-        let told = ["2027-03-26T23:00:00Z", "2027-03-27T23:00:00Z", "2027-03-28T22:00:00Z"].map(utc);
-        assert_eq!(edges, told);
+        let expected = ["2027-03-26T23:00:00Z", "2027-03-27T23:00:00Z", "2027-03-28T22:00:00Z"].map(utc);
+        assert_eq!(edges, expected);
         assert_eq!(days_to(utc("2027-06-01T00:00:00Z"), &TimeZone::UTC, 30).len(), 31);
     }
 

@@ -1,4 +1,5 @@
-//! What was typed or sent about a calendar, checked: every fault at once, each naming what it is about.
+//! Validates the input of a form or an API request for a calendar. [`CalendarDraft::check`] reports all errors at once,
+//! each with the field that it is about.
 
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -8,10 +9,10 @@ use utoipa::{PartialSchema, ToSchema};
 use super::{CalendarSpec, MAX_DATES, MAX_NAME, ics, span};
 use crate::domain::text::excerpt;
 
-/// How many faults are told; more help nobody.
+/// The most errors that are reported at once.
 const MAX_FAULTS: usize = 20;
 
-/// What a person or a program says about a calendar: nothing checked.
+/// The settings of a calendar as received, not validated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[schema(
     as = CalendarBody,
@@ -38,7 +39,8 @@ pub struct CalendarDraft {
     pub ics: Option<String>,
 }
 
-/// Pairs of texts. What is derived for a pair says so in a way that generators of clients do not understand.
+/// The schema of `ranges`, written by hand because client generators do not support the schema that is derived for a
+/// pair.
 fn ranges_schema() -> Array {
     let pair = ArrayBuilder::new().items(String::schema()).min_items(Some(2)).max_items(Some(2));
     ArrayBuilder::new()
@@ -49,12 +51,12 @@ fn ranges_schema() -> Array {
         .build()
 }
 
-/// One thing that is wrong with a draft.
+/// One error in a draft.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// `name`, `dates[3]`, `ranges[0]`, `yearly[1]`, `ics`; places count from 0.
+    /// The field: `name`, `dates[3]`, `ranges[0]`, `yearly[1]`, `ics`; indexes count from 0.
     pub field: String,
-    /// What is wrong and what to do.
+    /// A description of the error that says what to do.
     pub message: String,
 }
 
@@ -65,10 +67,10 @@ impl Fault {
 }
 
 impl CalendarDraft {
-    /// Checks all of it. `today` is where the expansion of repeating events begins.
+    /// Validates the draft. Repeating events of the file are expanded around `today`.
     ///
     /// # Errors
-    /// Every fault there is, 20 at most.
+    /// All errors, at most 20.
     pub fn check(&self, today: Date) -> Result<CalendarSpec, Vec<Fault>> {
         let mut faults = Vec::new();
         let name = self.name.trim();
@@ -102,7 +104,7 @@ impl CalendarDraft {
                 let expanded = file.days(span(today));
                 match (expanded.refusal, expanded.left.told.first()) {
                     (Some(refusal), _) => Err(refusal.to_string()),
-                    // Nothing of it counts.
+                    // A file of which every event is left out is an error.
                     (None, Some(left)) if expanded.days.is_empty() => Err(left.to_string()),
                     (None, _) => Ok(expanded.days.len()),
                 }
@@ -132,7 +134,7 @@ impl CalendarDraft {
     }
 }
 
-/// Reads every item of a list; what cannot be read is a fault that names its place.
+/// Parses every item of a list with `read`. For each invalid item, adds an error with the item's index to `faults`.
 fn each<T, U>(
     field: &str,
     items: &[T],
@@ -152,7 +154,7 @@ fn each<T, U>(
     good
 }
 
-/// The days of all dates and ranges; what overlaps counts twice.
+/// The number of days of all dates and ranges; overlapping days count more than once.
 fn total(dates: &[Date], ranges: &[(Date, Date)]) -> usize {
     let days = |(first, last): &(Date, Date)| {
         let days = last.since(*first).map_or(i32::MAX, |span| span.get_days());
@@ -161,18 +163,18 @@ fn total(dates: &[Date], ranges: &[(Date, Date)]) -> usize {
     ranges.iter().map(days).fold(dates.len(), usize::saturating_add)
 }
 
-/// `2026-12-25` and nothing else: four, two and two digits.
+/// Parses a date of exactly four, two and two digits, such as `2026-12-25`. Spaces around it are ignored.
 pub fn date(text: &str) -> Option<Date> {
     let text = text.trim();
     let [year, month, day] = numbers(text, &[4, 2, 2])?;
     Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
 }
 
-/// `12-25` and nothing else. 29 February is a day of some years.
+/// Parses a month and a day of exactly two digits each, such as `12-25`. 29 February is accepted.
 pub fn yearly(text: &str) -> Option<(i8, i8)> {
     let [month, day] = numbers(text.trim(), &[2, 2])?;
     let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
-    // 2024 has every day that any year has.
+    // 2024 is a leap year, so it has every possible date.
     Date::new(2024, month, day).ok().map(|date| (date.month(), date.day()))
 }
 
@@ -187,7 +189,7 @@ fn range((first, last): &(String, String)) -> Result<(Date, Date), String> {
     Ok((first, last))
 }
 
-/// Numbers of as many digits each as `widths` says, with a `-` between.
+/// Parses numbers separated by `-`; `widths` are their numbers of digits.
 fn numbers<const N: usize>(text: &str, widths: &[usize; N]) -> Option<[i16; N]> {
     let mut values = [0; N];
     let mut parts = text.split('-');
@@ -225,7 +227,7 @@ mod tests {
         (first.to_owned(), last.to_owned())
     }
 
-    /// The fields that are at fault.
+    /// The fields of the errors.
     fn faults(draft: &CalendarDraft) -> Vec<String> {
         draft.check(today()).expect_err("it is refused").into_iter().map(|fault| fault.field).collect()
     }
@@ -297,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_faults_are_not_told_one_by_one() {
+    fn a_thousand_faults_are_not_listed_one_by_one() {
         let draft = CalendarDraft { dates: vec!["\u{0}".repeat(1000); 1000], ..draft() };
         let faults = draft.check(today()).expect_err("it is refused");
         assert_eq!(faults.len(), MAX_FAULTS);

@@ -1,10 +1,11 @@
-//! Calendar files (iCalendar, RFC 5545), as far as they name days: the start and end of each event, and its repetition.
+//! Parses calendar files (iCalendar, RFC 5545) for the days of their events: start, end and repetition of each event.
 //!
-//! The lines are read here; which days a rule falls on is the library's. A file comes from anywhere, so its cost is
-//! bounded whatever it says: in bytes, in depth, and in days looked at. An event that cannot be read is left out and
-//! told with its line; the others count. An event counts on the days of its own clock: a calendar is shared by
-//! schedules of many zones, and a holiday is a date in each. What is written in UTC has the clock that the file names
-//! as its own.
+//! [`read`] parses the lines, and [`Ics::days`] expands the events to days; the `ical` crate expands recurrence rules.
+//! Files are untrusted input, so the cost is bounded in bytes, in nesting depth and in days to search. An invalid event
+//! is left out and reported with its line, and the other events count.
+//!
+//! An event counts on the days of its own clock, because schedules of different zones share a calendar and a holiday
+//! has the same date in each of them. Times in UTC are converted to the zone of the file (`X-WR-TIMEZONE`).
 
 use std::collections::BTreeMap;
 
@@ -23,95 +24,101 @@ use clock::{Clock, Observance, Zones};
 pub use faults::{IcsError, LeftOut, Refusal};
 use property::Property;
 
-/// The largest file, in bytes (rulings 27).
+/// The size of the largest accepted file, in bytes (rulings 27).
 pub const MAX_BYTES: usize = 1024 * 1024;
-/// How deep components may nest; a calendar with events and alarms needs three.
+/// The deepest nesting of components; a calendar with events and alarms has three levels.
 const MAX_DEPTH: usize = 8;
-/// Rules of one event; the standard advises one.
+/// The most recurrence rules of one event; the standard recommends at most one.
 const MAX_RULES: usize = 8;
-/// The longest name of an event that is kept, in characters.
+/// The length at which the name of an event is cut, in characters.
 const MAX_SUMMARY: usize = 120;
-/// In seconds.
+/// The length of a day, in seconds.
 const DAY: i64 = 86_400;
-/// The longest event, in seconds: a hundred years. A longer one is cut.
+/// The longest duration of an event, in seconds: a hundred years. Longer events are cut.
 const MAX_LENGTH: i64 = 36_600 * DAY;
 
-/// A file that was read.
+/// A parsed calendar file.
 #[derive(Clone, Debug, Default)]
 pub struct Ics {
     events: Vec<Event>,
     left: LeftOut,
 }
 
-/// The days of a file.
+/// The days of a file in a range of dates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expansion {
-    /// Each day with the name of its first event; empty where that has none.
+    /// Each day with the name of its first event in the file; empty if that event has no name.
     pub days: BTreeMap<Date, String>,
-    /// Why some are missing.
+    /// Set if not all days were found.
     pub refusal: Option<Refusal>,
-    /// What does not count.
+    /// The events and zones that are ignored because of errors.
     pub left: LeftOut,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Event {
-    /// The line it begins on.
+    /// The line of its `BEGIN`.
     line: usize,
+    /// `SUMMARY`, the name of the event.
     summary: String,
     uid: String,
     start: Option<Moment>,
     end: Option<Moment>,
-    /// In seconds.
+    /// `DURATION`, in seconds.
     duration: Option<i64>,
+    /// `RRULE`.
     rules: Vec<Rule>,
-    /// What these fall on does not count.
+    /// `EXRULE`: occurrences of these rules do not count.
     exceptions: Vec<Rule>,
+    /// `RDATE`.
     added: Vec<Moment>,
+    /// `EXDATE`.
     removed: Vec<Moment>,
-    /// It stands in for the occurrence of this moment.
+    /// `RECURRENCE-ID`: this event replaces that occurrence of the event with the same UID.
     instead_of: Option<Moment>,
-    /// And for all that follow.
+    /// `RANGE=THISANDFUTURE`: this event replaces all later occurrences too.
     and_future: bool,
     cancelled: bool,
     version: Version,
-    /// What its file's times in UTC are shown on.
+    /// The zone of the file, to which times in UTC are converted.
     home: Option<Clock>,
-    /// As [`Event::home`], where only the day is asked for.
+    /// The zone for converting a time in UTC if only its day matters; see [`Zones::home`].
     hint: Option<Clock>,
-    /// Why it is left out.
+    /// The error because of which the event is left out.
     fault: Option<IcsError>,
 }
 
-/// Of two events of one name the greater one is the newer: `SEQUENCE`, `LAST-MODIFIED`, `DTSTAMP`.
+/// `SEQUENCE`, `LAST-MODIFIED` and `DTSTAMP`. Of two events with the same UID the one with the greater version is
+/// newer.
 type Version = (u64, Option<DateTime>, Option<DateTime>);
 
-/// A date or a date and time as it is written.
+/// A date, or a date and time, as written in the file.
 #[derive(Clone, Debug)]
 struct Moment {
     at: DateTime,
-    /// It is a date alone.
+    /// Set for a date without a time; the time of `at` is midnight then.
     whole_day: bool,
-    /// It is in UTC.
+    /// Set for a time in UTC.
     utc: bool,
-    /// The zone it names.
+    /// The name of the zone (`TZID`).
     zone: Option<String>,
-    /// What goes by that zone, where it is one we know.
+    /// The zone of that name; `None` if there is no name or the zone is unknown.
     clock: Option<Clock>,
 }
 
-/// A repetition.
+/// A recurrence rule.
 #[derive(Clone, Debug)]
 struct Rule {
     rule: IcalRecurRule,
-    /// Its end.
+    /// The end of the rule.
     until: Option<Moment>,
 }
 
-/// Reads a file. What cannot be read of it is left out.
+/// Parses a calendar file. Invalid events are left out; see [`Expansion::left`].
 ///
 /// # Errors
-/// [`IcsError`] where nothing of it counts: the first thing that is wrong, naming the line.
+/// [`IcsError`] if the text is not a calendar file, is too large, or has no valid event: the first error, with its
+/// line.
 pub fn read(text: &str) -> Result<Ics, IcsError> {
     if text.len() > MAX_BYTES {
         return Err(IcsError::TooLarge);
@@ -125,23 +132,27 @@ pub fn read(text: &str) -> Result<Ics, IcsError> {
     reader.finish()
 }
 
-/// A component that is open.
+/// A component whose `END` has not been read yet.
 struct Open {
     line: usize,
     name: String,
 }
 
-/// What was read so far.
+/// The state of parsing a file.
 #[derive(Default)]
 struct Reader {
+    /// Whether a `BEGIN:VCALENDAR` has been read.
     begun: bool,
+    /// The open components, outermost first.
     open: Vec<Open>,
-    /// How many more are open, within what is nested too deeply.
+    /// The number of open components beyond [`MAX_DEPTH`], which are ignored.
     deeper: usize,
+    /// The event that is being read.
     event: Event,
+    /// The part of a time zone that is being read.
     observance: Observance,
-    /// The events of the calendar that is open, from this one on.
-    since: usize,
+    /// The index in `read.events` of the first event of the open calendar.
+    first_event: usize,
     zones: Zones,
     read: Ics,
 }
@@ -171,7 +182,7 @@ impl Reader {
 
     fn begin(&mut self, line: usize, name: String) -> Result<(), IcsError> {
         if self.open.is_empty() && name != "VCALENDAR" {
-            // What follows a calendar is none of it.
+            // Components after the end of a calendar are ignored.
             return if self.begun { Ok(()) } else { Err(IcsError::NotIcs) };
         }
         if self.deeper > 0 || self.open.len() == MAX_DEPTH {
@@ -181,7 +192,7 @@ impl Reader {
             self.deeper += 1;
             return Ok(());
         }
-        // An event is never within another: the end of the one that is open is missing.
+        // Events do not nest, so the END of the open event is missing.
         if name == "VEVENT" && self.open.iter().any(|open| open.name == "VEVENT") {
             while self.open.len() > 1 {
                 self.close(false);
@@ -211,7 +222,7 @@ impl Reader {
         }
     }
 
-    /// Closes the innermost component; `whole` where its end is there.
+    /// Closes the innermost component. `whole` is set if its `END` was read.
     fn close(&mut self, whole: bool) {
         let Some(open) = self.open.last() else { return };
         let missing = IcsError::NoEnd { line: open.line, name: open.name.clone() };
@@ -236,33 +247,35 @@ impl Reader {
         self.open.pop();
     }
 
+    /// The names of the open components, outermost first.
     fn path(&self) -> Vec<&str> {
         self.open.iter().map(|open| &*open.name).collect()
     }
 
-    /// Keeps what is wrong, with the event it is wrong with.
+    /// Records an error for the open event, the open time zone, or else the file.
     fn fault(&mut self, error: IcsError) {
         if matches!(self.path()[..], ["VCALENDAR", "VEVENT", ..]) {
             self.event.fault.get_or_insert(error);
         } else if matches!(self.path()[..], ["VCALENDAR", "VTIMEZONE", ..]) {
-            self.zones.spoil();
+            self.zones.mark_invalid();
         } else {
             self.read.left.add(error);
         }
     }
 
-    /// Gives the events of the calendar that ends their clocks: what they name may stand after them.
+    /// Sets the zones of the events at the end of their calendar, because a time zone may follow the events that use
+    /// it.
     fn resolve(&mut self) {
         let mut zones = std::mem::take(&mut self.zones);
         let (home, hint) = zones.home();
-        for event in &mut self.read.events[self.since..] {
+        for event in &mut self.read.events[self.first_event..] {
             (event.home, event.hint) = (home.clone(), hint.clone());
             event.each_moment(&mut |moment| {
                 moment.clock = moment.zone.as_deref().and_then(|name| zones.clock(name));
             });
         }
-        self.since = self.read.events.len();
-        for line in zones.spoilt() {
+        self.first_event = self.read.events.len();
+        for line in zones.invalid_lines() {
             self.read.left.add(IcsError::Zone(line));
         }
     }
@@ -275,7 +288,7 @@ impl Reader {
         if let Some(cut) = &cut {
             self.fault(cut.clone());
             while !self.open.is_empty() {
-                // The first thing that is wrong with an event is what is told of it: that the file ends there.
+                // The missing END is not an error of its own, because `cut` already reports the end of the file.
                 self.close(true);
             }
         }
@@ -288,13 +301,14 @@ impl Reader {
     }
 }
 
+/// The name of a component in upper case.
 fn component(name: &str) -> String {
     excerpt(name).to_ascii_uppercase()
 }
 
 impl Ics {
-    /// Drops the events of which there is a newer version. Where nothing says which is newer, all count: there are
-    /// files that call all of their events the same.
+    /// Removes the events of which there is a newer version. Events with the same UID and the same version all stay,
+    /// because some files use one UID for all events.
     fn newest_versions(&mut self) {
         let key = |event: &Event| {
             (event.uid.clone(), event.instead_of.as_ref().map(|moment| (moment.instant(), event.and_future)))
@@ -309,7 +323,7 @@ impl Ics {
 }
 
 impl Event {
-    /// Takes what a line says; the first that makes no sense is the reason why the event is left out.
+    /// Reads a property. The first invalid property becomes the event's error.
     fn take(&mut self, property: &Property<'_>) {
         if let Err(error) = self.try_take(property) {
             self.fault.get_or_insert(error);
@@ -349,14 +363,15 @@ impl Event {
         Ok(())
     }
 
-    fn each_moment(&mut self, deed: &mut dyn FnMut(&mut Moment)) {
+    fn each_moment(&mut self, visit: &mut dyn FnMut(&mut Moment)) {
         let alone = [&mut self.start, &mut self.end, &mut self.instead_of];
         let lists = [&mut self.added, &mut self.removed];
         let moments = alone.into_iter().flatten().chain(lists.into_iter().flatten());
-        moments.for_each(deed);
+        moments.for_each(visit);
     }
 
-    /// How long it lasts, in seconds. Without an end a date is one day, and a time that instant.
+    /// The duration in seconds, at most [`MAX_LENGTH`]. Without an end, an event with a date lasts one day and an event
+    /// with a time lasts 0 seconds.
     fn length(&self, start: &Moment) -> i64 {
         let written = match &self.end {
             Some(end) => Some(self.on_clock(end, start).duration_since(start.at).as_secs()),
@@ -366,20 +381,20 @@ impl Event {
         written.unwrap_or(least).max(least).min(MAX_LENGTH)
     }
 
-    /// What the clock of `start` shows at a moment: the day of it, where that is a date alone.
+    /// A moment by the clock of `start`; midnight of its day if `start` is a date without a time.
     fn on_clock(&self, moment: &Moment, start: &Moment) -> DateTime {
         if start.whole_day {
             let date = if moment.utc { nearest(self.local_day(moment.at)) } else { moment.at.date() };
             return date.at(0, 0, 0, 0);
         }
         if moment.whole_day {
-            return self.at_day(moment.at.date(), self.shown(start).time(), start);
+            return self.at_day(moment.at.date(), self.on_home_clock(start).time(), start);
         }
         match (moment.utc, moment.clock.as_ref()) {
             (true, _) if start.utc => moment.at,
             (true, _) => match (start.clock.as_ref().or(self.home.as_ref()), start.at.time()) {
                 (Some(clock), _) => clock.local(moment.at),
-                // Of a clock that nobody knows, only midnights can be guessed.
+                // The zone is unknown. If the event starts at midnight, assume that the moment is a midnight too.
                 (None, time) if time == Time::midnight() => nearest(self.local_day(moment.at)).at(0, 0, 0, 0),
                 (None, _) => moment.at,
             },
@@ -392,17 +407,18 @@ impl Event {
         }
     }
 
-    /// The last moment that a rule may fall on, as the clock of `start` shows it.
+    /// The last possible occurrence of a rule that ends with `until`, by the clock of `start`.
     fn last(&self, until: &Moment, start: &Moment) -> DateTime {
         let end_of = |date: Date| date.at(23, 59, 59, 0);
         let unknown = start.clock.as_ref().or(self.home.as_ref()).is_none();
         let midnight = !start.utc && unknown && start.at.time() == Time::midnight();
         if until.whole_day {
-            // A last day counts as a whole, at whatever time of it the event is.
+            // The last day counts as a whole, whatever the time of the event.
             self.at_day(until.at.date(), Time::constant(23, 59, 59, 0), start)
         } else if until.utc && (start.whole_day || midnight) {
             let local = self.local_day(until.at);
-            // The last minute of a day somewhere on the earth ends that day, and what begins then no longer counts.
+            // An end at the last minute of a quarter of an hour is probably the last minute of a day in some zone: the
+            // day that ends is the last one. Other ends are taken for the midnight at which the last day begins.
             let ends = local.minute() % 15 == 14;
             let date = if ends {
                 nearest(minute_after(local)).yesterday().unwrap_or(Date::MIN)
@@ -415,20 +431,20 @@ impl Event {
         }
     }
 
-    /// A moment of UTC on the clock of the file, as far as there is one.
+    /// A time in UTC, converted to [`Event::hint`] if there is one.
     fn local_day(&self, at: DateTime) -> DateTime {
         self.hint.as_ref().map_or(at, |clock| clock.local(at))
     }
 
-    /// What shows on the clock that days are counted by.
-    fn shown(&self, moment: &Moment) -> DateTime {
+    /// A moment by the clock that determines its day: times in UTC are converted to the zone of the file.
+    fn on_home_clock(&self, moment: &Moment) -> DateTime {
         match &self.home {
             Some(clock) if moment.utc => clock.local(moment.at),
             _ => moment.at,
         }
     }
 
-    /// A time of a day, on the clock of `start`.
+    /// A time of day on a date of the file's zone, by the clock of `start`.
     fn at_day(&self, date: Date, time: Time, start: &Moment) -> DateTime {
         let local = date.to_datetime(time);
         match &self.home {
@@ -439,7 +455,7 @@ impl Event {
 }
 
 impl Moment {
-    /// In UTC, where that can be known.
+    /// The moment in UTC; unchanged if its zone is unknown.
     fn instant(&self) -> DateTime {
         match &self.clock {
             Some(clock) if !self.utc => clock.utc(self.at),
@@ -448,13 +464,13 @@ impl Moment {
     }
 }
 
-/// The date of the midnight that is nearest; noon belongs to its own day.
+/// The date of the nearest midnight; for noon, the same day's.
 fn nearest(at: DateTime) -> Date {
     let after_noon = at.time() > Time::constant(12, 0, 0, 0);
     if after_noon { at.date().tomorrow().unwrap_or(Date::MAX) } else { at.date() }
 }
 
-/// The minute that follows.
+/// The start of the following minute.
 fn minute_after(at: DateTime) -> DateTime {
     at.saturating_add(jiff::Span::new().seconds(60 - i64::from(at.second())))
 }

@@ -1,6 +1,8 @@
-//! Named lists of dates, shared by schedules, that change what begins on those dates (rulings 2).
+//! Calendars: named lists of dates on which a schedule behaves differently (rulings 2). Several schedules can share one
+//! calendar.
 //!
-//! [`check`](mod@check) turns what was typed or sent into a [`CalendarSpec`]; [`ics`] reads calendar files.
+//! [`check`](mod@check) validates the input of a form or an API request and returns a [`CalendarSpec`]; [`ics`] parses
+//! calendar files. [`CalendarSpec::days`] expands a calendar to its dates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,25 +19,25 @@ pub use ics::{Expansion, IcsError, LeftOut};
 
 /// The longest name of a calendar, in characters.
 pub const MAX_NAME: usize = 120;
-/// The most dates a calendar may name, ranges and files expanded (rulings 2). Yearly dates do not count.
+/// The most dates of a calendar, with ranges and files expanded (rulings 2). Yearly dates do not count.
 pub const MAX_DATES: usize = 5000;
-/// How many years ahead repeating events of a file are expanded (rulings 2).
+/// The number of years after today for which repeating events of a file are expanded (rulings 2).
 pub const YEARS_AHEAD: i16 = 5;
-/// How many years back they are: what began before now is still looked at.
+/// The number of years before today for which they are expanded, so that dates of the recent past are included.
 const YEARS_BACK: i16 = 1;
 
-/// What the user decides about a calendar; checked, and ready to store.
+/// The settings of a calendar, validated and ready to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CalendarSpec {
-    /// What the user calls it; no other calendar is called so, in any case.
+    /// The name, unique among calendars, ignoring case.
     pub name: String,
-    /// Single dates, in order, each once.
+    /// Single dates, sorted, without duplicates.
     pub dates: Vec<Date>,
-    /// First and last date of each range, in order.
+    /// First and last date of each range, sorted.
     pub ranges: Vec<(Date, Date)>,
-    /// Month and day of every year, each counted from 1, in order.
+    /// Dates that count in every year, as month and day, both counted from 1; sorted.
     pub yearly: Vec<(i8, i8)>,
-    /// The text of a calendar file (RFC 5545) that [`ics::read`] understands.
+    /// The text of a calendar file (RFC 5545) that [`ics::read`] accepts.
     pub ics: Option<String>,
 }
 
@@ -43,27 +45,26 @@ pub struct CalendarSpec {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Calendar {
     pub id: CalendarId,
-    /// What the user decided.
     pub spec: CalendarSpec,
-    /// Grows with every change; the `ETag`.
+    /// The revision, which grows with every change; sent as `ETag`.
     pub rev: i64,
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// The instant of the last change.
     pub updated_at: Timestamp,
 }
 
 impl CalendarSpec {
-    /// All of its dates. Repeating events of its file are expanded from a year before `from` to five years after it;
-    /// past [`MAX_DATES`] the latest are left out.
+    /// All dates of the calendar. Repeating events of its file are expanded from one year before `from` to five years
+    /// after `from`. If there are more than [`MAX_DATES`] dates, the latest are left out.
     pub fn days(&self, from: Date) -> CalendarDays {
         self.expand(from).days
     }
 
-    /// As [`CalendarSpec::days`], with what else its file says of them.
+    /// Like [`CalendarSpec::days`], with the names of the dates and the errors of the file.
     pub fn expand(&self, from: Date) -> CalendarDates {
         let Expansion { days: names, left, .. } = match self.ics.as_deref().map(ics::read) {
             Some(Ok(file)) => file.days(span(from)),
-            // It was read otherwise when it was stored.
+            // The file was valid when it was stored, so this happens only if the parser has become stricter.
             Some(Err(error)) => {
                 Expansion { left: LeftOut { told: vec![error], more: 0 }, ..Expansion::default() }
             }
@@ -82,44 +83,44 @@ impl CalendarSpec {
     }
 }
 
-/// The dates of a calendar, and what its file says of them.
+/// The dates of a calendar, with their names and the errors of its file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CalendarDates {
-    /// All of them.
+    /// All dates.
     pub days: CalendarDays,
-    /// What its file calls the dates that it names.
+    /// The event name of each date that comes from the file.
     pub names: BTreeMap<Date, String>,
-    /// What of its file does not count.
+    /// The parts of the file that are ignored because of errors.
     pub left: LeftOut,
 }
 
-/// First and last date that repeating events are expanded for.
+/// The first and the last date for which repeating events are expanded.
 fn span(from: Date) -> (Date, Date) {
     let first = from.checked_sub(i64::from(YEARS_BACK).years()).unwrap_or(Date::MIN);
     let last = from.checked_add(i64::from(YEARS_AHEAD).years()).unwrap_or(Date::MAX);
     (first, last)
 }
 
-/// A month and a day as it is written: `12-25`.
+/// A month and a day as text, such as `12-25`.
 pub fn yearly_text((month, day): (i8, i8)) -> String {
     format!("{month:02}-{day:02}")
 }
 
-/// What a schedule does on the dates of its calendar.
+/// The effect of a calendar on a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CalendarEffect {
-    /// No sleep interval starts on such a date; an `awake …` rule is awake all of it.
+    /// No interval of a `sleep …` window starts on a date of the calendar; an `awake …` window is awake the whole date.
     Awake,
-    /// Asleep all of such a date; no interval of an `awake …` rule starts on it.
+    /// A `sleep …` window is asleep the whole date; no interval of an `awake …` window starts on it.
     Asleep,
-    /// Such a date has the windows of this weekday.
+    /// The window has the intervals of this weekday.
     As(Weekday),
-    /// For cron schedules: what would fire on such a date is dropped.
+    /// For cron schedules: fires on a date of the calendar are skipped.
     Skip,
 }
 
 impl CalendarEffect {
-    /// The word used in the API and the database: `awake`, `asleep`, `as:Sun`, `skip`.
+    /// The text in the API and the database: `awake`, `asleep`, `as:Sun`, `skip`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Awake => "awake",
@@ -135,7 +136,7 @@ impl CalendarEffect {
         }
     }
 
-    /// The reverse of [`CalendarEffect::as_str`], in any case.
+    /// The reverse of [`CalendarEffect::as_str`], ignoring case.
     pub fn parse(word: &str) -> Option<Self> {
         let days = Weekday::Monday.cycle_forward().take(7).map(Self::As);
         [Self::Awake, Self::Asleep, Self::Skip]
@@ -148,25 +149,24 @@ impl CalendarEffect {
 /// The dates of a calendar, expanded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CalendarDays {
-    /// Single dates: those listed, those in ranges, those that an ICS file names.
+    /// Single dates: listed dates, the dates of ranges, and the dates from an ICS file.
     pub dates: BTreeSet<Date>,
-    /// Every year on this month and day, each counted from 1.
+    /// Dates that count in every year, as month and day, both counted from 1.
     pub yearly: BTreeSet<(i8, i8)>,
 }
 
 impl CalendarDays {
-    /// Whether a date is one of them.
+    /// Whether the calendar contains a date.
     pub fn contains(&self, date: Date) -> bool {
         self.dates.contains(&date) || self.yearly.contains(&(date.month(), date.day()))
     }
 
-    /// The last date that differs from its weekday's rule for certain; `None` where every year has such dates, or
-    /// none does.
+    /// The last of the single dates; `None` if there are none. Yearly dates have no last one and are ignored.
     pub fn last(&self) -> Option<Date> {
         self.dates.last().copied()
     }
 
-    /// Its dates from `from` on, the yearly ones for [`YEARS_AHEAD`] years, in order.
+    /// The dates from `from` on, sorted; the yearly ones for [`YEARS_AHEAD`] years.
     pub fn coming(&self, from: Date) -> impl Iterator<Item = Date> {
         let years = from.year()..=from.year().saturating_add(YEARS_AHEAD);
         let yearly = years.flat_map(|year| {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_is_in_order_and_begins_today() {
+    fn coming_dates_are_in_order_and_begin_today() {
         let days = spec().days(date("2026-11-27"));
         let coming: Vec<String> =
             days.coming(date("2026-12-25")).take(6).map(|date| date.to_string()).collect();

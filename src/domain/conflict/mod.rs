@@ -1,5 +1,6 @@
-//! Two schedules that meet on one target in one minute: where, and who goes first (semantics §4). And a cron or once
-//! schedule that wants something else than a window says.
+//! Finds conflicts between schedules of one target (semantics §4): two schedules that fire in the same minute
+//! ([`first_clash`]), and a cron or one-off schedule whose action contradicts a window ([`first_contradiction`]).
+//! [`precedence_of`] decides which of two schedules that fire in the same minute goes first.
 
 use std::cmp::Ordering;
 
@@ -17,23 +18,23 @@ use super::window::{Phase, Walk, Window, WindowTimeline};
 
 /// How far ahead two schedules are compared, in days.
 const HORIZON_DAYS: i64 = 400;
-/// How many fires are compared at most.
+/// The most fires that are compared.
 const MOST_FIRES: usize = 2000;
 
-/// The instants at which something fires, or a window changes.
+/// The fires of a cron or one-off schedule, or the edges of a window.
 #[derive(Clone, Debug)]
 pub enum Fires {
     /// A cron expression.
     Cron(Cron, Reading),
     /// One instant.
     Once(Timestamp),
-    /// The edges of a window, but those of the sleep that starts at the given instant.
+    /// The edges of a window, without those of the skipped sleep, which starts at the given instant.
     Window(Window, Reading, Option<Timestamp>),
 }
 
 impl Fires {
-    /// What a stored `when` means; `None` for a text that no longer parses. `skip` is the start of a window's sleep
-    /// that is dropped.
+    /// The fires of a stored schedule; `None` if its text no longer parses. `skip` is the start of a window's sleep
+    /// that is skipped.
     pub fn of(when: &When, reading: &Reading, skip: Option<Timestamp>) -> Option<Self> {
         match when {
             When::Cron(text) => Some(Self::Cron(Cron::parse(text).ok()?, reading.clone())),
@@ -42,12 +43,12 @@ impl Fires {
         }
     }
 
-    /// The first instant strictly after `after`.
+    /// The first fire or edge strictly after `after`.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Cron(cron, reading) => {
                 let mut fire = cron.next(after, &reading.zone)?;
-                // Each look leaves out a whole date of the calendar, of which there are so many and no more.
+                // Each pass skips a whole date of the calendar, so the number of passes is bounded.
                 while reading.drops(fire) {
                     fire = cron.next(end_of_day(fire, &reading.zone)?, &reading.zone)?;
                 }
@@ -60,25 +61,26 @@ impl Fires {
         }
     }
 
-    /// The instants after `after`, in order.
+    /// The fires or edges strictly after `after`, in order.
     pub fn iter(&self, after: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
         std::iter::successors(self.next(after), |last| self.next(*last))
     }
 
-    /// The minutes of the week in which it may fire, where it fires by the week.
+    /// The minutes of the week in which a cron schedule may fire; `None` for other schedules.
     fn week(&self) -> Option<Week<'_>> {
         let Self::Cron(cron, reading) = self else { return None };
         Some(Week { minutes: cron.week(), zone: &reading.zone })
     }
 }
 
-/// The last millisecond of an instant's date.
+/// The last millisecond of the date on which an instant lies in a zone.
 fn end_of_day(at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let tomorrow = at.to_zoned(zone.clone()).date().tomorrow().ok()?;
     resolve(tomorrow.to_datetime(jiff::civil::Time::midnight()), zone)?.checked_sub(1.millisecond()).ok()
 }
 
-/// The stretches after `after` in which two that may have a week can meet, [`HORIZON_DAYS`] ahead.
+/// The time ranges within [`HORIZON_DAYS`] after `after` in which two schedules can fire in the same minute. If one of
+/// them has no minutes of the week, the range is the whole time.
 fn stretches(a: Option<&Week<'_>>, b: Option<&Week<'_>>, after: Timestamp) -> Vec<(Timestamp, Timestamp)> {
     let until = after.checked_add((HORIZON_DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
     match (a, b) {
@@ -87,8 +89,8 @@ fn stretches(a: Option<&Week<'_>>, b: Option<&Week<'_>>, after: Timestamp) -> Ve
     }
 }
 
-/// The first minute after `after` in which both fire, looked for over [`HORIZON_DAYS`] or, where they can meet,
-/// [`MOST_FIRES`] of the first.
+/// The first fire of `a` after `after` in the minute of which `b` fires too. The search ends after 400 days, or after
+/// 2,000 fires of `a` in time ranges in which both can fire.
 pub fn first_clash(a: &Fires, b: &Fires, after: Timestamp) -> Option<Timestamp> {
     let mut left = MOST_FIRES;
     stretches(a.week().as_ref(), b.week().as_ref(), after).into_iter().find_map(|(after, until)| {
@@ -107,8 +109,8 @@ pub fn first_clash(a: &Fires, b: &Fires, after: Timestamp) -> Option<Timestamp> 
     })
 }
 
-/// The first fire after `after` that wants something else than the window says then, with what that is; looked for as
-/// in [`first_clash`].
+/// The first fire after `after` whose action contradicts the window at that instant, with the state that the window
+/// requires. The search has the same limits as in [`first_clash`].
 pub fn first_contradiction(
     fires: &Fires,
     action: Action,
@@ -116,7 +118,7 @@ pub fn first_contradiction(
     after: Timestamp,
 ) -> Option<(Timestamp, DesiredState)> {
     let against = [Phase::Awake, Phase::Asleep].map(|phase| contradicts(action, wanted(phase)));
-    // The week of the phases it goes against, but where dates of a calendar or one dropped sleep make a difference.
+    // The minutes of the phase that the action contradicts. A calendar or a skipped sleep makes the weeks differ.
     let week = match against {
         [false, false] => return None,
         [true, true] => None,
@@ -136,7 +138,7 @@ pub fn first_contradiction(
     })
 }
 
-/// What a window wants in that phase.
+/// The state that a window requires in a phase.
 fn wanted(phase: Phase) -> DesiredState {
     match phase {
         Phase::Awake => DesiredState::Awake,
@@ -144,12 +146,14 @@ fn wanted(phase: Phase) -> DesiredState {
     }
 }
 
+/// The minute of an instant, counted from the epoch.
 fn minute(at: Timestamp) -> i64 {
     at.as_second().div_euclid(60)
 }
 
-/// Which of two schedules goes first when they meet, by what they say alone: the greater priority, then start and
-/// unpause before restart before pause before stop. `Less` = `a`; `Equal` where their age decides.
+/// Which of two schedules goes first if they fire in the same minute: the one with the higher priority, then start and
+/// unpause before restart before pause before stop. `Less` means that `a` goes first. `Equal` means that the older one
+/// goes first, which the caller decides.
 pub fn precedence_of(a: &ScheduleSpec, b: &ScheduleSpec) -> Ordering {
     b.priority.cmp(&a.priority).then_with(|| a.action.clash_rank().cmp(&b.action.clash_rank()))
 }
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn zones_that_part_only_in_winter_meet_in_summer() {
+    fn zones_that_differ_only_in_winter_meet_in_summer() {
         let clash = first_clash(
             &cron("0 23 * * *", "Europe/London"),
             &cron("0 22 * * *", "UTC"),
@@ -187,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_meets_is_not_reported() {
+    fn schedules_that_never_meet_are_not_reported() {
         let after = at("2026-11-23T00:00:00Z");
         assert_eq!(first_clash(&cron("0 23 * * *", "UTC"), &cron("1 23 * * *", "UTC"), after), None);
         let past = Fires::Once(at("2026-01-01T23:00:00Z"));
@@ -201,7 +205,7 @@ mod tests {
         assert_eq!(clash, Some(at("2026-11-24T23:00:30Z")));
     }
 
-    /// Clocks that are changed at different times, by an hour, by half of one, across midnight, not at all.
+    /// Zones whose clocks change at different instants, by an hour, by half an hour, across midnight, and not at all.
     const ZONES: [&str; 8] = [
         "UTC",
         "Europe/Berlin",
@@ -213,7 +217,7 @@ mod tests {
         "Australia/Lord_Howe",
     ];
 
-    /// Expressions near the hours at which clocks are changed too, most with few fires in 400 days.
+    /// Expressions that fire also near the hours of clock changes, most with few fires in 400 days.
     fn crons() -> impl Strategy<Value = Cron> {
         let part = |choices: &'static [&'static str]| proptest::sample::select(choices);
         let minute = part(&["0", "15", "30", "45", "0,30"]);
@@ -238,7 +242,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(400))]
         #[test]
-        fn what_is_left_out_never_meets(
+        fn skipped_time_ranges_have_no_clash(
             (a, b) in (crons(), crons()),
             (ours, theirs) in (readings(), readings()),
             minutes in 0_i64..1_000_000,
@@ -251,7 +255,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_left_out_never_contradicts(
+        fn skipped_time_ranges_have_no_contradiction(
             cron in crons(),
             text in proptest::sample::select(&[
                 "sleep 23:00-07:00",
@@ -277,9 +281,9 @@ mod tests {
     }
 
     #[test]
-    fn what_meets_only_as_the_clock_is_changed_is_found() {
+    fn schedules_that_meet_only_at_a_clock_change_are_found() {
         let (after, berlin) = (at("2026-11-23T00:00:00Z"), "Europe/Berlin");
-        // 02:30 is left out on one night, and happens at 03:00.
+        // The clock skips 02:30 on one night, so the schedule fires at 03:00.
         let (left_out, three) = (cron("30 2 * * *", berlin), cron("0 3 * * *", berlin));
         assert_eq!(first_clash(&left_out, &three, after), Some(at("2027-03-28T01:00:00Z")));
         let window = Window::parse("awake 03:00-03:10").unwrap();
@@ -287,7 +291,7 @@ mod tests {
         let timeline = WindowTimeline::of(&window, &reading, None);
         let found = first_contradiction(&left_out, Action::Stop, timeline, after);
         assert_eq!(found, Some((at("2027-03-28T01:00:00Z"), DesiredState::Awake)));
-        // 02:15 comes twice on another: the sleep that it lies in is over as it comes again.
+        // The clock shows 02:15 twice on another night, and the sleep has ended at its second occurrence.
         let (twice, window) = (cron("*/15 2 * * *", berlin), Window::parse("sleep 02:00-02:46").unwrap());
         let timeline = WindowTimeline::of(&window, &reading, None);
         let found = first_contradiction(&twice, Action::Stop, timeline, after);
@@ -295,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_sleep_and_a_date_of_a_calendar_are_not_left_out() {
+    fn a_skipped_sleep_and_a_date_of_a_calendar_are_considered() {
         let window = Window::parse("sleep 20:00-08:00").unwrap();
         let utc = Reading::in_zone(TimeZone::UTC);
         let (stop, after) = (cron("0 23 * * *", "UTC"), at("2027-01-01T12:00:00Z"));

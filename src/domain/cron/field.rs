@@ -1,8 +1,11 @@
-//! One field of an expression: its numbers, names, ranges, lists and steps as a set of bits.
+//! Parses one field of an expression (numbers, names, ranges, lists and steps) into a set of bits.
+//!
+//! [`SPECS`] describes the five fields, and [`read_field`] parses the text of one. A refusal comes with a replacement
+//! text that `parse` offers to the user.
 
 use std::fmt;
 
-/// Which part of the expression is at fault; the words of `docknap explain` (rulings: explain).
+/// The part of the expression that an error is about. `docknap explain` prints the names (rulings: explain).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Field {
     /// The text as a whole.
@@ -20,7 +23,7 @@ pub enum Field {
 }
 
 impl Field {
-    /// The name a message uses.
+    /// The name of the field in messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Expression => "expression",
@@ -39,18 +42,18 @@ impl fmt::Display for Field {
     }
 }
 
-/// One field's range and names.
+/// The range of values and the names of one field.
 pub(super) struct Spec {
     pub(super) field: Field,
     min: u32,
     max: u32,
-    /// The last value that `*` covers: 6 for weekdays, where 7 is Sunday again.
+    /// The last value that `*` covers. Weekdays have 6 here and `max` 7, because 7 is a second number for Sunday.
     top: u32,
     names: &'static [&'static str],
-    /// What the field is said to hold.
+    /// The name of the field's values in messages, such as "a minute".
     noun: &'static str,
-    /// What stands there when nothing better is known.
-    pub(super) blank: &'static str,
+    /// The replacement text if no better one is known.
+    pub(super) fallback: &'static str,
 }
 
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
@@ -58,8 +61,8 @@ const MONTHS: [&str; 12] =
     ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 
 pub(super) const SPECS: [Spec; 5] = [
-    Spec { field: Field::Minute, min: 0, max: 59, top: 59, names: &[], noun: "a minute", blank: "0" },
-    Spec { field: Field::Hour, min: 0, max: 23, top: 23, names: &[], noun: "an hour", blank: "0" },
+    Spec { field: Field::Minute, min: 0, max: 59, top: 59, names: &[], noun: "a minute", fallback: "0" },
+    Spec { field: Field::Hour, min: 0, max: 23, top: 23, names: &[], noun: "an hour", fallback: "0" },
     Spec {
         field: Field::DayOfMonth,
         min: 1,
@@ -67,9 +70,9 @@ pub(super) const SPECS: [Spec; 5] = [
         top: 31,
         names: &[],
         noun: "a day of the month",
-        blank: "*",
+        fallback: "*",
     },
-    Spec { field: Field::Month, min: 1, max: 12, top: 12, names: &MONTHS, noun: "a month", blank: "*" },
+    Spec { field: Field::Month, min: 1, max: 12, top: 12, names: &MONTHS, noun: "a month", fallback: "*" },
     Spec {
         field: Field::DayOfWeek,
         min: 0,
@@ -77,17 +80,18 @@ pub(super) const SPECS: [Spec; 5] = [
         top: 6,
         names: &WEEKDAYS,
         noun: "a day of the week",
-        blank: "*",
+        fallback: "*",
     },
 ];
 const MONTH: usize = 3;
 const DAY_OF_WEEK: usize = 4;
 
-/// A refusal within one field: what would stand there instead.
+/// An error in one field.
 pub(super) struct FieldFault {
     pub(super) message: String,
+    /// The replacement for the text of the field.
     pub(super) fix: String,
-    /// The index of the field that the text would fit.
+    /// The index in [`SPECS`] of the field in which the text would be valid.
     pub(super) belongs_to: Option<usize>,
 }
 
@@ -101,7 +105,7 @@ pub(super) fn read_field(spec: &Spec, text: &str) -> Result<u64, FieldFault> {
     let items: Vec<&str> = text.split(',').collect();
     if items.iter().any(|item| item.is_empty()) {
         let kept: Vec<&str> = items.into_iter().filter(|item| !item.is_empty()).collect();
-        let fix = if kept.is_empty() { spec.blank.to_owned() } else { kept.join(",") };
+        let fix = if kept.is_empty() { spec.fallback.to_owned() } else { kept.join(",") };
         return Err(FieldFault::new("has an empty list item; leave out the extra comma", fix));
     }
     let mut set = 0;
@@ -126,7 +130,7 @@ fn read_item(spec: &Spec, item: &str) -> Result<u64, FieldFault> {
         (spec.min, spec.top)
     } else if let Some((low, high)) = base.split_once('-') {
         read_range(spec, low, high).map_err(|mut fault| {
-            // A wrap is turned into values, whose step is already taken into account.
+            // The fix for a backwards range with a step lists single values, which already include the step.
             if fault.belongs_to.is_none() {
                 fault.fix = match (fault.fix.split_once(','), step) {
                     (Some(_), Some(step)) => wrapped(spec, low, high, step).unwrap_or(fault.fix),
@@ -138,11 +142,12 @@ fn read_item(spec: &Spec, item: &str) -> Result<u64, FieldFault> {
         })?
     } else if base.is_empty() {
         let fix = with_step("*".to_owned());
-        return Err(FieldFault::new(format!("`{}` has nothing before the `/`", shown(item)), fix));
+        return Err(FieldFault::new(format!("`{}` has nothing before the `/`", excerpt(item)), fix));
     } else {
         let value = read_value(spec, base)?;
         if let Some(step) = step {
-            let message = format!("`{}`: a step needs `*` or a range before it, not one value", shown(item));
+            let message =
+                format!("`{}`: a step needs `*` or a range before it, not one value", excerpt(item));
             return Err(FieldFault::new(message, format!("{base}-{}/{step}", spec.top.max(value))));
         }
         (value, value)
@@ -157,7 +162,7 @@ fn read_item(spec: &Spec, item: &str) -> Result<u64, FieldFault> {
 fn read_range(spec: &Spec, low: &str, high: &str) -> Result<(u32, u32), FieldFault> {
     if low.is_empty() || high.is_empty() {
         let fix = match (low, high) {
-            ("", "") => spec.blank.to_owned(),
+            ("", "") => spec.fallback.to_owned(),
             ("", high) => high.to_owned(),
             (low, _) => format!("{low}-{}", spec.top),
         };
@@ -173,7 +178,7 @@ fn read_range(spec: &Spec, low: &str, high: &str) -> Result<(u32, u32), FieldFau
     let end = |text: &str, first: bool| {
         read_value(spec, text).map_err(|mut fault| {
             if fault.belongs_to.is_none() {
-                // An end beyond the field's values is nearest to the last of them.
+                // The fix for an end above the field's range is the highest value.
                 let beyond = text.bytes().all(|b| b.is_ascii_digit()) && text.bytes().any(|b| b != b'0');
                 let near = if beyond { spec.top.to_string() } else { std::mem::take(&mut fault.fix) };
                 fault.fix = if first { format!("{near}-{high}") } else { format!("{low}-{near}") };
@@ -191,11 +196,12 @@ fn read_range(spec: &Spec, low: &str, high: &str) -> Result<(u32, u32), FieldFau
     let named = low.starts_with(|c: char| c.is_ascii_alphabetic());
     let (top, bottom) = (name(spec, spec.top, named), name(spec, spec.min, named));
     let fix = format!("{},{}", run(from, spec.top, low, &top), run(spec.min, to, &bottom, high));
-    let message = format!("`{}-{}` runs backwards; a range does not wrap around", shown(low), shown(high));
+    let message =
+        format!("`{}-{}` runs backwards; a range does not wrap around", excerpt(low), excerpt(high));
     Err(FieldFault::new(message, fix))
 }
 
-/// The values of a range that wraps around, stepped across the wrap: `22-2/2` is 22, 0 and 2.
+/// The values of a backwards range with a step, where the step goes on across the end: `22-2/2` is 22, 0 and 2.
 fn wrapped(spec: &Spec, low: &str, high: &str, step: &str) -> Option<String> {
     let (from, to) = (read_value(spec, low).ok()?, read_value(spec, high).ok()?);
     let step = step.parse::<usize>().ok().filter(|step| *step > 0)?;
@@ -211,8 +217,8 @@ fn name(spec: &Spec, value: u32, named: bool) -> String {
     }
 }
 
-/// A step is at most the number of values there are: a larger one is a mistake about what a field can say (`*/90`
-/// does not run every 90 minutes).
+/// Parses a step. A step larger than the number of the field's values is an error, because such a step does not do what
+/// its author expects: `*/90` does not run every 90 minutes.
 fn read_step(spec: &Spec, base: &str, text: &str) -> Result<usize, FieldFault> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         let fix = match text.split_once('/') {
@@ -220,7 +226,7 @@ fn read_step(spec: &Spec, base: &str, text: &str) -> Result<usize, FieldFault> {
             _ => base.to_owned(),
         };
         return Err(FieldFault::new(
-            format!("`/{}` is not a step; write `/` and a number", shown(text)),
+            format!("`/{}` is not a step; write `/` and a number", excerpt(text)),
             fix,
         ));
     }
@@ -236,7 +242,7 @@ fn read_step(spec: &Spec, base: &str, text: &str) -> Result<usize, FieldFault> {
             };
             let message = format!(
                 "a step of {} is more than the {most} values of this field, so it would match the first one only",
-                shown(text)
+                excerpt(text)
             );
             Err(FieldFault::new(message, first))
         }
@@ -248,11 +254,11 @@ fn read_value(spec: &Spec, text: &str) -> Result<u32, FieldFault> {
         let value = text.parse::<u32>().ok().filter(|value| (spec.min..=spec.max).contains(value));
         return value.ok_or_else(|| {
             let low = text.bytes().all(|b| b == b'0');
-            // 60 is the next hour's 0 and 24 the next day's; anything else is nearest to the end of its range.
+            // The fix for minute 60 and hour 24 is 0, which is the same time; for other values, the end of the range.
             let round = !low && spec.min == 0 && text.parse() == Ok(spec.top + 1);
             let near = if low || round { spec.min } else { spec.top };
             FieldFault::new(
-                format!("`{}` is out of range, {} to {}", shown(text), spec.min, spec.max),
+                format!("`{}` is out of range, {} to {}", excerpt(text), spec.min, spec.max),
                 near.to_string(),
             )
         });
@@ -264,15 +270,16 @@ fn read_value(spec: &Spec, text: &str) -> Result<u32, FieldFault> {
     Err(unreadable(spec, text))
 }
 
-/// What is wrong with a value that is neither a number nor one of the field's names.
+/// The error for a value that is neither a number nor one of the field's names.
 fn unreadable(spec: &Spec, text: &str) -> FieldFault {
-    let quoted = shown(text);
+    let quoted = excerpt(text);
     let upper = text.to_ascii_uppercase();
     let homes: [(usize, &[&str], &str); 2] =
         [(DAY_OF_WEEK, &WEEKDAYS, "a day of the week"), (MONTH, &MONTHS, "a month")];
     for (home, names, noun) in homes {
         if spec.field != SPECS[home].field && names.contains(&upper.as_str()) {
-            let mut fault = FieldFault::new(format!("`{quoted}` is {noun}, not {}", spec.noun), spec.blank);
+            let mut fault =
+                FieldFault::new(format!("`{quoted}` is {noun}, not {}", spec.noun), spec.fallback);
             fault.belongs_to = Some(home);
             return fault;
         }
@@ -286,7 +293,7 @@ fn unreadable(spec: &Spec, text: &str) -> FieldFault {
         return FieldFault::new("`?` is not read; `*` says the same", "*");
     }
     if let Some((day, _)) = text.split_once('#') {
-        let fix = if day.is_empty() { spec.blank } else { day };
+        let fix = if day.is_empty() { spec.fallback } else { day };
         return FieldFault::new(format!("`{quoted}`: `#`, the n-th weekday of a month, is not read"), fix);
     }
     let bare = upper.trim_end_matches(['L', 'W']);
@@ -295,7 +302,7 @@ fn unreadable(spec: &Spec, text: &str) -> FieldFault {
             (Field::DayOfMonth, true) => ("28", "`W`, the nearest weekday, is not read"),
             (Field::DayOfMonth, false) => ("28", "`L`, the last day, is not read; 28 is in every month"),
             (Field::DayOfWeek, _) => ("SAT", "`L`, the last such day of a month, is not read"),
-            _ => (spec.blank, "`L` and `W` are not read"),
+            _ => (spec.fallback, "`L` and `W` are not read"),
         };
         return FieldFault::new(format!("`{quoted}`: {what}"), if bare.is_empty() { last } else { bare });
     }
@@ -304,11 +311,11 @@ fn unreadable(spec: &Spec, text: &str) -> FieldFault {
     {
         return FieldFault::new(format!("`{quoted}`: a step is written with `/`"), format!("*/{step}"));
     }
-    FieldFault::new(format!("`{quoted}` is not {}", spec.noun), spec.blank)
+    FieldFault::new(format!("`{quoted}` is not {}", spec.noun), spec.fallback)
 }
 
-/// Quoted input: short enough for one line.
-pub(super) fn shown(text: &str) -> String {
+/// The input as a message quotes it: cut to 40 characters.
+pub(super) fn excerpt(text: &str) -> String {
     if text.chars().count() <= 40 {
         return text.to_owned();
     }
@@ -316,7 +323,7 @@ pub(super) fn shown(text: &str) -> String {
     format!("{start}...")
 }
 
-/// The values of a set, runs of three and more as ranges.
+/// The values of a set as a list, with three or more consecutive values written as a range.
 pub(super) fn ranges(set: u64) -> String {
     let mut parts = Vec::new();
     let mut from = 0;

@@ -1,9 +1,10 @@
-//! When an expression fires: pure arithmetic on minutes of wall-clock time, and the zone's offsets laid over it.
+//! Computes the instants at which an expression fires: a search over minutes of wall-clock time, whose result is then
+//! converted to an instant with the offsets of the zone.
 //!
-//! Wall-clock time is counted in whole minutes since 1970-01-01 00:00 of the wall clock itself; instants in whole
-//! seconds since the epoch. Both are `i64`, so no look-up can overflow within jiff's years.
+//! Wall-clock time is counted in whole minutes since 1970-01-01 00:00 of the wall clock itself; instants are counted in
+//! whole seconds since the epoch. Both are `i64`, so that nothing overflows within the years that jiff supports.
 //!
-//! Cost is bounded for every accepted expression: the civil search visits each month at most once, over
+//! The cost is bounded for every accepted expression: the search by wall clock visits each month at most once, over
 //! [`HORIZON_YEARS`], and the offsets of a zone are stepped through only near the fire.
 
 use jiff::Timestamp;
@@ -12,29 +13,31 @@ use jiff::tz::{Offset, TimeZone};
 use super::{Class, Cron, DayRule};
 use crate::domain::time::Stretch;
 
-/// How far ahead a fire is looked for. The rarest accepted expression, 29 February on one weekday, comes at least
-/// every 40 years (28, and 12 more across 2100); twice that leaves room for a clock change that swallows one.
+/// How far ahead the search for a fire goes. The rarest accepted expression, 29 February on one weekday, matches at
+/// least every 40 years (28, and 12 more across 2100). The limit is more than twice that, because a clock change can
+/// drop one match.
 const HORIZON_YEARS: i64 = 100;
 
-/// The longest time by which a wall clock is set back or forth, with both ends of it: nothing further away than
-/// this can be shown twice by one clock change (a day in Alaska in 1867, offsets of up to 26 hours).
+/// Twice 26 hours, the largest difference between two offsets, in seconds: one clock change cannot repeat or skip a
+/// wall-clock time that is further away than this. The largest change known is a day (Alaska in 1867).
 const REACH: i64 = 52 * 3600;
 
-/// Fires counted one by one for a summary of missed runs: two years of every minute.
+/// The most fires that a summary of missed runs counts one by one: about two years of an expression that fires every
+/// minute.
 pub const MISSED_CAP: u32 = 1_000_000;
 
 const MINUTES_PER_DAY: i64 = 24 * 60;
 
-/// The fires that went by while nobody looked.
+/// A summary of the fires that were due while DockNap was not running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missed {
-    /// The earliest of them.
+    /// The earliest fire.
     pub first: Timestamp,
-    /// The latest of them.
+    /// The latest fire.
     pub last: Timestamp,
-    /// How many, up to [`MISSED_CAP`].
+    /// The number of fires, at most [`MISSED_CAP`].
     pub count: u32,
-    /// Whether there were more than `count`.
+    /// Whether there were more fires than `count`.
     pub more: bool,
 }
 
@@ -43,9 +46,9 @@ pub struct Missed {
 pub struct Fires<'a> {
     cron: &'a Cron,
     zone: &'a TimeZone,
-    /// The stretch that holds `after`.
+    /// The stretch that contains `after`.
     stretch: Stretch,
-    /// Whole seconds; fires lie strictly after it. `None` when there are no more.
+    /// The second after which the next fire lies, exclusive; seconds since the epoch. `None` after the last fire.
     after: Option<i64>,
 }
 
@@ -66,8 +69,8 @@ impl Iterator for Fires<'_> {
 impl std::iter::FusedIterator for Fires<'_> {}
 
 impl Cron {
-    /// The first fire strictly after `after`, whose fraction of a second counts. `None` where the next 100 years
-    /// hold none: the zone's clock changes swallow them all, or jiff's calendar ends.
+    /// The first fire strictly after `after`; the comparison includes fractions of a second. `None` if there is no fire
+    /// in the next 100 years, because clock changes of the zone drop all of them or because jiff's calendar ends.
     ///
     /// ```
     /// use docknap::domain::cron::Cron;
@@ -82,21 +85,21 @@ impl Cron {
         self.fires(after, zone).next()
     }
 
-    /// All fires strictly after `after`, in order, each once.
+    /// All fires strictly after `after`, in order and without duplicates.
     pub fn fires<'a>(&'a self, after: Timestamp, zone: &'a TimeZone) -> Fires<'a> {
         let second = floor_second(after);
         Fires { cron: self, zone, stretch: Stretch::holding(second, zone), after: Some(second) }
     }
 
-    /// The last fire in (`from`, `until`]: what a catch-up would run. Its cost does not grow with the number of
-    /// fires.
+    /// The last fire in (`from`, `until`], which is the one that a catch-up runs. The cost does not grow with the
+    /// number of fires.
     pub fn last_at_or_before(&self, from: Timestamp, until: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let due = |after: i64| {
             let after = Timestamp::from_second(after).ok()?;
             self.next(after, zone).filter(|fire| *fire <= until)
         };
         let mut last = self.next(from, zone).filter(|fire| *fire <= until)?;
-        // The last second with a due fire after it; one look from the middle halves what is left.
+        // Binary search for the last second that has a fire after it and not after `until`.
         let (mut low, mut high) = (last.as_second(), floor_second(until));
         while low < high {
             let middle = low + (high - low) / 2;
@@ -108,8 +111,8 @@ impl Cron {
         Some(last)
     }
 
-    /// The fires in (`from`, `until`], summed up; `None` where there is none. Counts one by one up to
-    /// [`MISSED_CAP`] and says when there were more.
+    /// A summary of the fires in (`from`, `until`]; `None` if there are none. Fires are counted one by one up to
+    /// [`MISSED_CAP`]; [`Missed::more`] is set if there are more.
     pub fn missed(&self, from: Timestamp, until: Timestamp, zone: &TimeZone) -> Option<Missed> {
         let mut fires = self.fires(from, zone).take_while(|fire| *fire <= until);
         let first = fires.next()?;
@@ -126,12 +129,13 @@ impl Cron {
         Some(missed)
     }
 
-    /// The first fire after second `after`, which `stretch` holds; leaves the stretch that holds the fire.
+    /// The first fire after second `after`, which `stretch` must contain. On return `stretch` is the one that contains
+    /// the fire.
     fn search(&self, after: i64, stretch: &mut Stretch, zone: &TimeZone) -> Option<i64> {
         let horizon = after.saturating_add(HORIZON_YEARS * 366 * 86_400);
         let mut from = (after + stretch.offset).div_euclid(60) + 1;
         if self.class == Class::Fixed {
-            // The second pass of a repeated hour: its times have had their turn.
+            // In the second pass of a repeated hour, the times have already fired in the first pass.
             from = from.max(stretch.first_fresh_minute());
         }
         let mut minute = self.next_minute(from)?;
@@ -140,7 +144,8 @@ impl Cron {
             if wall < stretch.wall_end() {
                 return Some(wall - stretch.offset);
             }
-            // Far ahead: leave out the clock changes in between. Those near `after` may show an earlier time again.
+            // If the match is far ahead, skip the clock changes in between. Changes near `after` must not be skipped,
+            // because they can repeat earlier wall-clock times.
             let near = wall - REACH;
             if stretch.start > after + REACH && near > stretch.end {
                 *stretch = Stretch::holding(near, zone);
@@ -151,10 +156,10 @@ impl Cron {
                 return None;
             }
             match self.class {
-                // A time that the clock left out: at once.
+                // The clock skipped this time: fire at the first instant after the gap.
                 Class::Fixed if wall < stretch.wall_start() => return Some(stretch.start),
                 Class::Fixed => {}
-                // Set back, times come again; set forth, times are lost.
+                // A clock set back repeats times, and a clock set forward drops times: search again from here.
                 Class::Wildcard if stretch.is_set_back() || wall < stretch.wall_start() => {
                     minute = self.next_minute(stretch.first_minute())?;
                 }
@@ -176,7 +181,7 @@ impl Cron {
         Some(found * MINUTES_PER_DAY + self.next_time(0)?)
     }
 
-    /// The first matching minute of a day at or after minute `from` of it.
+    /// The first matching minute of the day at or after minute `from` of the day; does not check the date.
     fn next_time(&self, from: i64) -> Option<i64> {
         let (hour, minute) = (from / 60, from % 60);
         if self.hours >> hour & 1 == 1 {
@@ -195,7 +200,7 @@ impl Cron {
     fn next_day(&self, from: i64) -> Option<i64> {
         let date = Offset::UTC.to_datetime(Timestamp::from_second(from.checked_mul(86_400)?).ok()?).date();
         let (mut year, mut month) = (i64::from(date.year()), i64::from(date.month()));
-        // Day 0 of the month, counted from 1970-01-01.
+        // The day before the first of the month, as days since 1970-01-01.
         let mut origin = from - i64::from(date.day());
         let mut skip = u32::from(date.day().unsigned_abs());
         for _ in 0..12 * HORIZON_YEARS {
@@ -216,10 +221,11 @@ impl Cron {
         None
     }
 
-    /// The matching days of a month as bits 1 to `length`; `origin` is the day before its first.
+    /// The matching days of a month as bits 1 to `length`. `origin` is the day before the first of the month, as days
+    /// since 1970-01-01.
     fn days_of_month(&self, origin: i64, length: u32) -> u32 {
         let exists = u32::MAX >> (31 - length) & !1;
-        // 1970-01-01, day 0, was a Thursday, weekday 4: the weekday of `origin` belongs to bit 0.
+        // Day 0, 1970-01-01, is a Thursday, which is weekday 4. Bit 0 stands for `origin`, so shift by its weekday.
         let weekday = (origin + 4).rem_euclid(7);
         let week = u64::from(self.weekdays);
         let weeks = week | week << 7 | week << 14 | week << 21 | week << 28 | week << 35;
@@ -232,7 +238,7 @@ impl Cron {
     }
 }
 
-/// Whole seconds, downwards also before 1970, where jiff's own fraction is negative.
+/// Seconds since the epoch, rounded down. Before 1970 jiff rounds up and has a negative fraction.
 fn floor_second(instant: Timestamp) -> i64 {
     instant.as_second() - i64::from(instant.subsec_nanosecond() < 0)
 }

@@ -1,8 +1,8 @@
-//! An expression in words.
+//! Describes an expression in English.
 //!
-//! `croner` does the describing, in phrases of ours. It is not handed what was typed, but the same sets written so
-//! that its description is true of them: it reads any step as "every n", which `*/7` (0, 7 … 56, then 0) and
-//! `0-30/10` are not.
+//! The description comes from the `croner` crate, with the phrases of [`Words`]. The input of `croner` is not the text
+//! that the user typed but the same sets of values, written so that the description is correct: `croner` describes
+//! every step as "every n", which is wrong for `*/7` (0, 7 … 56, then 0) and for `0-30/10`.
 
 use std::fmt::Write as _;
 
@@ -27,7 +27,7 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-/// Times of day listed one by one, at most; more are described by minute and hour.
+/// The most times of day that are listed one by one; more are described by minute and hour.
 const LISTED_TIMES: u32 = 4;
 
 const ALL_MINUTES: u64 = (1 << 60) - 1;
@@ -37,12 +37,12 @@ const ALL_MONTHS: u64 = 0x1ffe;
 const ALL_WEEKDAYS: u64 = 0x7f;
 
 impl Cron {
-    /// What the expression says, in English: `0 23 * * *` is "At 23:00".
+    /// A description of the expression in English: `0 23 * * *` is "At 23:00".
     pub fn meaning(&self) -> String {
         let (minutes, hours) = (self.minutes, u64::from(self.hours));
         let times = minutes.count_ones() * hours.count_ones();
         let listed = times <= LISTED_TIMES;
-        // With a list of times the words are ours; croner is shown one time to hang them on.
+        // If the times are listed, croner gets one time only, and `Words::time_of_day` returns the whole list for it.
         let (minute, hour) = if listed {
             (minutes.trailing_zeros().to_string(), hours.trailing_zeros().to_string())
         } else {
@@ -70,12 +70,12 @@ impl Cron {
                 let text = with_runs(text, weekdays, 0, &WEEKDAYS);
                 with_runs(&text, u64::from(self.months), 1, &MONTHS)
             }
-            // Not reached (a test asks for every shape), but a wrong word is no reason to end the program.
+            // Not reached for any valid expression, as the tests show; the fallback avoids a panic.
             Err(_) => format!("At the times of `{}`", self.as_str()),
         }
     }
 
-    /// Every time of day, "08:00, 12:00 and 18:00".
+    /// All times of day, as "08:00, 12:00 and 18:00".
     fn times(&self) -> String {
         let mut times = Vec::new();
         for hour in (0..24u32).filter(|hour| self.hours >> hour & 1 == 1) {
@@ -87,7 +87,8 @@ impl Cron {
     }
 }
 
-/// A set as a field: `*` when full, `*/n` when that is what it is and `steps` allows, else each value.
+/// The text of a field with these values: `*` for all values, `*/n` if `steps` is set and the set equals it, else a
+/// list.
 fn set_text(set: u64, first: u32, all: u64, steps: bool) -> String {
     if set == all {
         return "*".to_owned();
@@ -103,12 +104,12 @@ fn set_text(set: u64, first: u32, all: u64, steps: bool) -> String {
     values.join(",")
 }
 
-/// `first`, `first + step` … within `all`.
+/// The set `first`, `first + step` … within `all`.
 fn stepped(first: u32, step: u32, all: u64) -> u64 {
     (first..64).step_by(usize::try_from(step).unwrap_or(1)).fold(0, |set, n| set | 1 << n) & all
 }
 
-/// "every 2nd day of the month", where the days are those of `*/2` and like it.
+/// "every 2nd day of the month from the 1st", if the days equal those of `*/2`; the same for steps up to 10.
 fn day_steps(days: u64) -> Option<String> {
     let step = (2..=10).find(|step| days == stepped(1, *step, ALL_DAYS))?;
     let suffix = match step {
@@ -119,7 +120,7 @@ fn day_steps(days: u64) -> Option<String> {
     Some(format!("every {step}{suffix} day of the month from the 1st"))
 }
 
-/// "a, b and c".
+/// Joins the items as "a, b and c".
 fn joined(items: &[String]) -> String {
     match items {
         [] => String::new(),
@@ -128,8 +129,9 @@ fn joined(items: &[String]) -> String {
     }
 }
 
-/// Replaces a list of names as croner writes it ("Monday, Tuesday, and Wednesday") by one with runs ("Monday to
-/// Wednesday"). Weeks run on from Saturday to Sunday in the reader's mind, so Sunday goes last.
+/// Replaces croner's list of names ("Monday, Tuesday, and Wednesday") by one with ranges ("Monday to Wednesday").
+/// Sunday is the last day of the week in the result, so that "Saturday and Sunday" stay together. `first` is the number
+/// of the first name: 0 for weekdays, 1 for months.
 fn with_runs(text: &str, set: u64, first: u32, names: &[&str]) -> String {
     let preposition = if first == 0 { "on" } else { "in" };
     let mut values: Vec<usize> = (0..names.len()).filter(|n| set >> (*n + first as usize) & 1 == 1).collect();
@@ -160,12 +162,12 @@ fn with_runs(text: &str, set: u64, first: u32, names: &[&str]) -> String {
         at = end + 1;
     }
     let runs = joined(&parts);
-    // "Monday to Friday" stands by itself, "Monday and Friday" needs its "on".
+    // "Monday to Friday" has no preposition, "on Monday and Friday" has one.
     let alone = if runs.contains(" to ") { runs.clone() } else { format!("{preposition} {runs}") };
     text.replace(&format!("{preposition} {listed}"), &alone).replace(&listed, &runs)
 }
 
-/// "9-17" as "from 09:00 to 17:59".
+/// Hours such as "9-17" as "from 09:00 to 17:59".
 fn hour_span(hours: &str) -> String {
     let bounds = hours.split_once('-').unwrap_or((hours, hours));
     match (bounds.0.parse::<u8>(), bounds.1.parse::<u8>()) {
@@ -174,19 +176,19 @@ fn hour_span(hours: &str) -> String {
     }
 }
 
-/// A list without the comma before its "and".
+/// Removes the comma before "and".
 fn plain(list: &str) -> String {
     list.replace(", and ", " and ")
 }
 
-/// How the hours begin where they follow the minutes.
+/// The starts of the phrase for the hours where it follows the phrase for the minutes.
 const HOUR_PHRASES: [&str; 3] = [", every ", ", from ", ", in the hours "];
 
-/// Our phrases.
+/// The phrases that croner puts together.
 struct Words {
-    /// What stands for the one time that croner was shown.
+    /// Replaces the time of day; empty if the times are not listed.
     times: String,
-    /// What stands for the days of the month, where a list would be long.
+    /// Replaces the list of days of the month, if set.
     days: Option<String>,
 }
 
@@ -215,13 +217,13 @@ impl Language for Words {
     fn at_time(&self, time: &str) -> String {
         format!("At {time}")
     }
-    /// Gets the joined parts of a time: "every 15 minutes, from 09:00 to 17:59", "minute 0, every 2 hours",
-    /// "minute 5 past every hour".
+    /// The argument holds the joined phrases for minutes and hours: "every 15 minutes, from 09:00 to 17:59", "minute 0,
+    /// every 2 hours", "minute 5 past every hour".
     fn at_phrase(&self, phrase: &str) -> String {
         if phrase.starts_with("every ") {
             return phrase.to_owned();
         }
-        // Both parts may hold commas; the hours begin with one of our phrases.
+        // Both parts may contain commas, so the start of the hours is found by its phrase.
         let hours_at = HOUR_PHRASES.iter().find_map(|start| phrase.find(start));
         let Some(at) = hours_at.filter(|_| phrase.starts_with("minute ")) else {
             return format!("at {phrase}");
@@ -278,7 +280,7 @@ impl Language for Words {
         MONTHS
     }
 
-    // Seconds, years and the letters L and W are not in the dialect; the trait asks for their words all the same.
+    // The dialect has no seconds, no years and no letters L and W, but the trait requires their phrases.
     fn every_second_phrase(&self) -> &'static str {
         "Every second"
     }

@@ -1,11 +1,11 @@
 //! Cron expressions: five fields, minute resolution, the day rule and the daylight-saving rule of Debian's cron
 //! (semantics §3).
 //!
-//! `parse` and `field` are the strict dialect, `fire` answers when, `notes` tells what a clock change does to it,
-//! `meaning` puts it in words.
-//! `croner` supplies the words and is the second opinion of the tests; the evaluator is ours, because a field is a set
-//! of bits: the next day of a month is one shift, and the two rules for clock changes are a dozen lines that can be
-//! checked against the specification.
+//! `parse` and `field` parse the strict dialect, `fire` computes the fires, `notes` lists the effects of clock changes,
+//! and `meaning` describes an expression in English.
+//! The `croner` crate builds the description, and the tests compare its fires with those computed here. DockNap has its
+//! own evaluator because it stores each field as a set of bits: finding the next day of a month is one shift, and the
+//! two rules for clock changes take a dozen lines that can be checked against the specification.
 
 mod field;
 mod fire;
@@ -27,7 +27,7 @@ pub use fire::{Fires, MISSED_CAP, Missed};
 pub use notes::{DstEffect, DstNote};
 pub use parse::{CronError, MAX_LENGTH};
 
-/// An expression of the dialect that can fire. Two are equal when their texts are.
+/// A valid cron expression that fires at least sometimes. Two expressions are equal if their texts are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cron {
     text: String,
@@ -41,25 +41,27 @@ pub struct Cron {
     months: u16,
     /// Bit n is weekday n, 0 = Sunday.
     weekdays: u8,
-    /// How the two day fields combine.
+    /// The rule that combines `days` and `weekdays`.
     day_rule: DayRule,
-    /// What a clock change does.
+    /// The rule that applies at a clock change.
     class: Class,
 }
 
-/// Debian cron's day rule: a field that starts with `*` narrows the other, else the two add up.
+/// Debian cron's rule for combining day-of-month and day-of-week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DayRule {
+    /// A day must match both fields: at least one of them starts with `*`.
     Both,
+    /// A day must match one of the fields: neither starts with `*`.
     Either,
 }
 
-/// The two classes of semantics §3.
+/// The two classes of expressions that treat clock changes differently (semantics §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
-    /// Fires at every real minute whose wall clock matches.
+    /// The minute or hour field starts with `*`: the expression fires at every real minute whose wall clock matches.
     Wildcard,
-    /// Each matching civil time fires once.
+    /// All others: each matching wall-clock time fires once.
     Fixed,
 }
 
@@ -69,13 +71,14 @@ impl Cron {
         &self.text
     }
 
-    /// Whether day-of-month and day-of-week are both restricted and *either* lets it run: worth a hint, since many
-    /// expect "and".
+    /// Whether day-of-month and day-of-week are both restricted, so that a day that matches *either* fires. Callers
+    /// show a hint in this case, because many users expect "and".
     pub fn both_day_fields(&self) -> bool {
         self.day_rule == DayRule::Either
     }
 
-    /// The minute of the day at which it fires once, and on which days of the week, where that is all it says.
+    /// The days of the week and the minute of the day, 0 to 1439, of an expression that fires once a day at a fixed
+    /// time. `None` for every other expression.
     pub fn daily(&self) -> Option<(Days, i16)> {
         let once = self.minutes.is_power_of_two() && self.hours.is_power_of_two();
         let every_date = self.days == 0xffff_fffe && self.months == 0x1ffe;
@@ -91,11 +94,12 @@ impl Cron {
         Some((days, i16::try_from(minute).ok()?))
     }
 
-    /// The minutes of the week in which it may fire: all that it does, where it says nothing of months and their days.
+    /// The minutes of the week in which the expression may fire. The set is exact if the expression restricts neither
+    /// month nor day of the month; otherwise the set is larger than needed.
     pub fn week(&self) -> Minutes {
         let mut week = Minutes::default();
         for day in 0..7 {
-            // A day of the month may be any day of the week.
+            // A day of the month can fall on any day of the week.
             if self.both_day_fields() || self.weekdays & (1 << ((day + 1) % 7)) != 0 {
                 for hour in (0..24).filter(|hour| self.hours >> hour & 1 == 1) {
                     week.add_of_hour(day, hour, self.minutes);
@@ -105,7 +109,7 @@ impl Cron {
         week
     }
 
-    /// The expression of one fire a day.
+    /// The text of an expression that fires once a day, on `days` at `minute` of the day.
     pub fn of_daily(days: Days, minute: i16) -> String {
         let weekdays = Days::from_to(Weekday::Monday, Weekday::Friday);
         let of_week = if days == Days::ALL {
@@ -139,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_fire_a_day_is_told_and_written_again() {
+    fn one_fire_a_day_is_recognised_and_written_again() {
         for (text, days, minute, again) in [
             ("0 23 * * *", "Mon-Sun", 1380, "0 23 * * *"),
             ("30 7 * * mon-fri", "Mon-Fri", 450, "30 7 * * 1-5"),

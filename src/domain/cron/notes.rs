@@ -1,5 +1,4 @@
-//! What the next clock changes do to an expression, in words: shown before someone saves it, not after it surprised
-//! them.
+//! The effects of the next clock changes on an expression. Forms show them as text before a schedule is saved.
 
 use std::fmt;
 
@@ -10,37 +9,37 @@ use jiff::tz::{Offset, TimeZone};
 use super::{Class, Cron};
 use crate::domain::time::{Stretch, zone_name};
 
-/// Furthest look ahead, in days: zones' rules change more often than that.
+/// The longest look ahead, in days. Looking further is pointless, because zones change their rules more often.
 const MOST_DAYS: u32 = 3660;
 
-/// One clock change that touches times of the expression. Displays as one line:
+/// A clock change that affects wall-clock times of an expression. `Display` writes one line:
 /// "28 Mar 2027 02:30 does not exist in Europe/Berlin: runs 03:00".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DstNote {
-    /// When the clock changes.
+    /// The instant of the clock change.
     pub at: Timestamp,
-    /// The first wall-clock time of the expression that is touched.
+    /// The first affected wall-clock time of the expression.
     pub first: DateTime,
-    /// The last of them; equal to `first` where there is one.
+    /// The last affected wall-clock time; equal to `first` if only one is affected.
     pub last: DateTime,
-    /// How many are touched.
+    /// The number of affected wall-clock times.
     pub times: u32,
     /// The zone's name.
     pub zone: String,
-    /// What comes of it.
+    /// The effect on these times.
     pub effect: DstEffect,
 }
 
-/// What a clock change does to the times it touches.
+/// The effect of a clock change on wall-clock times of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DstEffect {
-    /// They do not exist: one run, at the first wall-clock time after the change.
+    /// The times do not exist: one run, at the first wall-clock time after the change.
     RunsAt(DateTime),
-    /// They do not exist: no run.
+    /// The times do not exist: no run.
     LeftOut,
-    /// They happen twice: the first pass runs.
+    /// The times happen twice: runs the first time only.
     FirstPassOnly,
-    /// They happen twice: both run.
+    /// The times happen twice: runs both times.
     BothPasses,
 }
 
@@ -71,8 +70,8 @@ impl fmt::Display for DstNote {
 }
 
 impl Cron {
-    /// The clock changes within `horizon_days` after `after` that touch times of this expression, in order. Every
-    /// hour's minutes (`*` as the hour) follow real time: nothing worth a note.
+    /// The clock changes within `horizon_days` after `after` that affect times of this expression, in order. Empty for
+    /// a wildcard expression with every hour, which simply follows real time.
     pub fn dst_notes(&self, after: Timestamp, zone: &TimeZone, horizon_days: u32) -> Vec<DstNote> {
         let mut notes = Vec::new();
         if self.class == Class::Wildcard && self.hours == 0xff_ffff {
@@ -89,7 +88,7 @@ impl Cron {
         notes
     }
 
-    /// What the change at the start of a stretch does.
+    /// The effect of the clock change at the start of a stretch; `None` if it affects no time of the expression.
     fn note(&self, stretch: &Stretch, zone: &TimeZone) -> Option<DstNote> {
         let (wall_start, wall_before) = (stretch.wall_start(), stretch.wall_before());
         let effect = match (stretch.is_set_back(), self.class) {
@@ -116,7 +115,7 @@ impl Cron {
     }
 }
 
-/// Seconds of wall clock as a date and a time.
+/// Seconds of wall-clock time since 1970-01-01 00:00 as a date and a time.
 fn wall(second: i64) -> Option<DateTime> {
     Timestamp::from_second(second).ok().map(|instant| Offset::UTC.to_datetime(instant))
 }

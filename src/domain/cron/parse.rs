@@ -1,22 +1,22 @@
-//! The strict dialect (semantics §3): what it refuses, it refuses by naming the field and offering what to write
-//! instead. A wrong guess here stops someone's stack at the wrong hour, so nothing is guessed silently.
+//! Parses the strict dialect of cron expressions (semantics §3). An error names the field and suggests a valid
+//! expression. Nothing is corrected silently, because a wrong guess would stop a stack at the wrong hour.
 
 use std::fmt;
 
-use super::field::{Field, SPECS, ranges, read_field, shown};
+use super::field::{Field, SPECS, excerpt, ranges, read_field};
 use super::{Class, Cron, DayRule};
 
-/// Longest expression, in bytes (rulings: sizes).
+/// The length of the longest expression, in bytes (rulings: sizes).
 pub const MAX_LENGTH: usize = 256;
 
-/// Why an expression is refused. Shown as one line: the message, then the suggestion if there is one.
+/// The error of [`Cron::parse`]. `Display` writes one line: the message, then the suggestion if there is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct CronError {
-    /// The part at fault.
+    /// The part of the expression that is wrong.
     pub field: Field,
-    /// What is wrong with it, without the field's name.
+    /// A description of the error, without the name of the field.
     pub message: String,
-    /// A whole expression that is accepted and close to what was typed.
+    /// A valid expression that is close to the input.
     pub suggestion: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for CronError {
 }
 
 impl Cron {
-    /// Reads an expression of five fields, or one of the `@` words.
+    /// Parses an expression of five fields, or one of the `@` words such as `@daily`.
     ///
     /// ```
     /// use docknap::domain::cron::{Cron, Field};
@@ -42,11 +42,11 @@ impl Cron {
     /// ```
     ///
     /// # Errors
-    /// [`CronError`] for everything outside the dialect of semantics §3, and for days that never come, such as
-    /// 31 February.
+    /// [`CronError`] for every text outside the dialect of semantics §3, and for an expression whose days do not exist,
+    /// such as 31 February.
     pub fn parse(text: &str) -> Result<Self, CronError> {
         read(text).map_err(|fault| {
-            // A fix may uncover the next fault: follow the fixes, a few at most, to one that is accepted.
+            // The fixed text may have a further error: apply up to eight fixes until the text is valid.
             let mut fix = fault.fix;
             for _ in 0..8 {
                 match fix.as_deref().map(read) {
@@ -60,7 +60,7 @@ impl Cron {
     }
 }
 
-/// A refusal whose fix has not been tried yet.
+/// An error whose suggested fix may still be invalid.
 struct Fault {
     field: Field,
     message: String,
@@ -83,7 +83,7 @@ const MACROS: [(&str, &str); 7] = [
     ("@annually", "0 0 1 1 *"),
 ];
 
-/// Parses, with the fix of a refusal untried.
+/// Parses an expression. The fix of an error may still be invalid.
 fn read(text: &str) -> Result<Cron, Fault> {
     if text.len() > MAX_LENGTH {
         let message = format!(
@@ -130,18 +130,19 @@ fn read_macro(words: &[&str]) -> Result<Cron, Fault> {
     }
     if MACROS.iter().any(|(name, _)| *name == lower) {
         return Err(Fault::whole(
-            format!("`{}` is not read; write it small and alone", shown(&text)),
+            format!("`{}` is not read; write it small and alone", excerpt(&text)),
             Some(lower),
         ));
     }
     let message = format!(
         "`{}` is not one of @hourly @daily @midnight @weekly @monthly @yearly @annually",
-        shown(&text)
+        excerpt(&text)
     );
     Err(Fault::whole(message, Some("@daily".to_owned())))
 }
 
-/// `@every 15m` and `@every 2h` of other programs, where a field can say the same.
+/// The expression for `@every 15m` or `@every 2h`, a form of other programs; `None` if no cron field can express the
+/// span.
 fn every(rest: &[&str]) -> Option<String> {
     let span = rest.first()?;
     if let Some(minutes) = span.strip_suffix('m') {
@@ -199,7 +200,7 @@ fn read_fields(fields: [&str; 5]) -> Result<Cron, Fault> {
             let mut fixed = fields;
             fixed[index] = &fault.fix;
             if let Some(home) = fault.belongs_to {
-                fixed[index] = spec.blank;
+                fixed[index] = spec.fallback;
                 if fields[home] == "*" {
                     fixed[home] = fields[index];
                 }
@@ -215,7 +216,7 @@ fn read_fields(fields: [&str; 5]) -> Result<Cron, Fault> {
         hours: narrow(hours),
         days: narrow(days),
         months: u16::try_from(months).unwrap_or(u16::MAX),
-        // 7 is Sunday too.
+        // Bit 7 is a second bit for Sunday: move it to bit 0.
         weekdays: u8::try_from((weekdays | (weekdays >> 7)) & 0x7f).unwrap_or(0x7f),
         day_rule: if star(2) || star(4) { DayRule::Both } else { DayRule::Either },
         class: if star(0) || star(1) { Class::Wildcard } else { Class::Fixed },
@@ -223,13 +224,13 @@ fn read_fields(fields: [&str; 5]) -> Result<Cron, Fault> {
     never_fires(&cron, fields).map_or(Ok(cron), Err)
 }
 
-/// A set whose bits all lie below 32.
+/// Converts a set whose bits all lie below 32.
 fn narrow(set: u64) -> u32 {
     u32::try_from(set).unwrap_or(u32::MAX)
 }
 
-/// Days that no month of the expression has. Weekdays alone always come, and 29 February falls on each weekday, so
-/// this is the only way never to fire.
+/// The error for an expression that never fires, because no month of it has any of its days. There is no other way
+/// never to fire: every weekday comes each week, and 29 February falls on each weekday in some year.
 fn never_fires(cron: &Cron, fields: [&str; 5]) -> Option<Fault> {
     if cron.day_rule == DayRule::Either {
         return None;
@@ -244,12 +245,12 @@ fn never_fires(cron: &Cron, fields: [&str; 5]) -> Option<Fault> {
     fixed[2] = &last;
     Some(Fault {
         field: Field::DayOfMonth,
-        message: format!("day {first} never comes in month `{}`, so this never fires", shown(fields[3])),
+        message: format!("day {first} never comes in month `{}`, so this never fires", excerpt(fields[3])),
         fix: Some(fixed.join(" ")),
     })
 }
 
-/// The most days a month has in any year.
+/// The number of days of a month in its longest year.
 fn longest(month: u32) -> u32 {
     match month {
         2 => 29,
@@ -258,7 +259,8 @@ fn longest(month: u32) -> u32 {
     }
 }
 
-/// A character a terminal might swallow, by its number; any other as it is.
+/// A character for a message: a letter or digit in backquotes, any other as its code point, because a terminal may not
+/// show it.
 fn named(character: char) -> String {
     if character.is_control() || character.is_whitespace() || !character.is_alphanumeric() {
         format!("U+{:04X}", u32::from(character))
@@ -267,7 +269,7 @@ fn named(character: char) -> String {
     }
 }
 
-/// The ASCII that word processors and full-width keyboards turn into something else.
+/// Replaces the Unicode characters that word processors and full-width keyboards produce by their ASCII counterparts.
 fn to_ascii(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
@@ -285,16 +287,16 @@ fn to_ascii(text: &str) -> String {
     plain
 }
 
-/// The same expression with its lists written as ranges, for one that is too long.
+/// A shorter form of an expression that is too long: the same values with lists written as ranges.
 fn shorten(text: &str) -> Option<String> {
-    // Long enough for every value of every field; more is not worth the work.
+    // A list of every value of every field fits into this length; longer input is not worth the work.
     if text.len() > 4 * MAX_LENGTH || !text.is_ascii() {
         return None;
     }
     let fields: [&str; 5] = text.split_ascii_whitespace().collect::<Vec<_>>().try_into().ok()?;
     let mut short = Vec::with_capacity(5);
     for (spec, field) in SPECS.iter().zip(fields) {
-        // A field that starts with `*` means more than its values.
+        // Keep a leading `*`, because it also selects the day rule and the class.
         if field.starts_with('*') {
             short.push(field.to_owned());
         } else {
@@ -370,7 +372,7 @@ mod tests {
         assert!(!wild("0-59 2 * * *") && !wild("0 0-23 * * *") && !wild("0,30 2 * * *") && !wild("@daily"));
     }
 
-    /// Text, field, a part of the message, the suggestion.
+    /// The input, the field of the error, a part of the message, and the suggestion.
     #[rustfmt::skip]
     const REFUSED: &[(&str, Field, &str, &str)] = &[
         ("", Field::Expression, "empty", "0 23 * * *"),
@@ -499,7 +501,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is typed: no panic, one line, and every suggestion is accepted.
+        /// For any input there is no panic, an error is one line, and every suggestion is valid.
         #[test]
         fn any_text_is_answered(text in "\\PC{0,40}|[-0-9*/,LW#?@A-Za-z \\t\\n]{0,60}|([-0-9*/,?LW#MONJA]{1,6} ){4}[-0-9*/,?#MON]{1,6}") {
             match Cron::parse(&text) {

@@ -1,5 +1,5 @@
-//! A second implementation of semantics §3, from its words and not from ours: it walks through every minute. Slow,
-//! and plain enough to be checked by eye. The properties of `next` are proved against it.
+//! A second implementation of semantics §3 that shares no code with the first. This one steps through every minute:
+//! slow, but simple enough to be checked by reading. Property tests compare the results of [`Cron::next`] with it.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::Cron;
 use crate::domain::time::zone;
 
-/// Does the value match a field's text? Numbers only; weekday 7 is asked for as well as 0 on a Sunday.
+/// Whether the value matches a field's text. The text may hold numbers only. For a Sunday, callers test both 0 and 7.
 fn field_matches(text: &str, value: i8, lowest: i8) -> bool {
     text.split(',').any(|item| {
         let (base, step) = item.split_once('/').unwrap_or((item, "1"));
@@ -23,8 +23,9 @@ fn field_matches(text: &str, value: i8, lowest: i8) -> bool {
     })
 }
 
-/// The five fields, each as what `field_matches` says of every value, asked once.
+/// The five fields of an expression.
 struct Fields {
+    /// For each field, the results of `field_matches` for the values 0 to 59.
     matches: [Vec<bool>; 5],
     both_days: bool,
     wildcard: bool,
@@ -41,7 +42,7 @@ impl Fields {
         Self { matches, both_days: star(2) || star(4), wildcard: star(0) || star(1) }
     }
 
-    /// Does a wall-clock minute match?
+    /// Whether a wall-clock minute matches.
     fn matches(&self, wall: DateTime) -> bool {
         let field = |index: usize, value: i8| self.matches[index][usize::try_from(value).unwrap()];
         let by_day = field(2, wall.day());
@@ -52,10 +53,10 @@ impl Fields {
     }
 }
 
-/// Every fire in (after, until], minute by minute of real time.
+/// Every fire in (after, until], found by stepping through real time minute by minute.
 fn fires(text: &str, after: Timestamp, until: Timestamp, zone: &TimeZone) -> Vec<Timestamp> {
     let fields = Fields::new(text);
-    // Start two days early, so that what the clock has shown before is known.
+    // Start two days early, so that `shown` includes the times that the clock showed before `after`.
     let mut second = (after.as_second().div_euclid(60) - 2 * 24 * 60) * 60;
     let mut shown = zone.to_datetime(Timestamp::from_second(second).unwrap());
     let mut found = Vec::new();
@@ -69,7 +70,7 @@ fn fires(text: &str, after: Timestamp, until: Timestamp, zone: &TimeZone) -> Vec
         let fire = if fields.wildcard {
             fields.matches(wall)
         } else {
-            // Every wall-clock time that the clock now shows, or has just left out, and has not shown before.
+            // Test each wall-clock time that the clock now shows or has just skipped, and has not shown before.
             let mut any = false;
             while shown < wall {
                 shown = shown.checked_add(jiff::Span::new().minutes(1)).unwrap();
@@ -83,31 +84,31 @@ fn fires(text: &str, after: Timestamp, until: Timestamp, zone: &TimeZone) -> Vec
     }
 }
 
-/// Zones whose clocks did, or do, something odd; see the words beside them.
+/// Zones with unusual clock changes, described beside each.
 const ZONES: &[&str] = &[
     "Europe/Berlin",
     "America/New_York",
-    "Europe/Dublin",        // winter time is the negative one
-    "Australia/Lord_Howe",  // half an hour
-    "Antarctica/Troll",     // two hours
+    "Europe/Dublin",        // negative daylight saving in winter
+    "Australia/Lord_Howe",  // change by half an hour
+    "Antarctica/Troll",     // change by two hours
     "Pacific/Apia",         // no 30 December 2011
     "Pacific/Kwajalein",    // no 21 August 1993
     "America/Sao_Paulo",    // gaps at midnight until 2018
     "Africa/Cairo",         // gap at midnight of a Friday
-    "Africa/Casablanca",    // around Ramadan
+    "Africa/Casablanca",    // changes around Ramadan
     "Asia/Beirut",          // overlap over midnight
     "America/Havana",       // overlap at 01:00, gap at midnight
-    "America/St_Johns",     // at 00:01 until 2011
-    "Pacific/Chatham",      // at 02:45
-    "Asia/Kathmandu",       // 15 minutes, once
-    "Asia/Pyongyang",       // half an hour, twice
-    "America/Caracas",      // half an hour, twice
-    "America/Santiago",     // at midnight
-    "America/Nuuk",         // on a Saturday evening
-    "Antarctica/Casey",     // three hours, often
-    "Asia/Tehran",          // by another calendar
-    "Asia/Gaza",            // by decree
-    "America/Scoresbysund", // an offset and its daylight saving at once
+    "America/St_Johns",     // changes at 00:01 until 2011
+    "Pacific/Chatham",      // changes at 02:45
+    "Asia/Kathmandu",       // one change by 15 minutes
+    "Asia/Pyongyang",       // two changes by half an hour
+    "America/Caracas",      // two changes by half an hour
+    "America/Santiago",     // changes at midnight
+    "America/Nuuk",         // changes on a Saturday evening
+    "Antarctica/Casey",     // many changes by three hours
+    "Asia/Tehran",          // changes by the Persian calendar
+    "Asia/Gaza",            // changes by decree, at irregular dates
+    "America/Scoresbysund", // standard offset and daylight saving change at the same instant
     "UTC",
 ];
 
@@ -127,7 +128,7 @@ fn list(low: u8, high: u8) -> impl Strategy<Value = String> {
     prop::collection::vec(item(low, high), 1..4).prop_map(|items| items.join(","))
 }
 
-/// A field: `*`, `*/n`, a list, or a list with a star in it; `stars` out of ten are `*`.
+/// A field: `*`, `*/n`, a list, or `*/n` followed by a list. `stars` is the relative weight of `*`.
 fn field(low: u8, high: u8, stars: u32) -> impl Strategy<Value = String> {
     prop_oneof![
         stars => Just("*".to_owned()),
@@ -137,7 +138,7 @@ fn field(low: u8, high: u8, stars: u32) -> impl Strategy<Value = String> {
     ]
 }
 
-/// Expressions that fire often near the hours at which clocks are changed.
+/// Expressions that often fire near the hours of clock changes.
 fn expression() -> impl Strategy<Value = String> {
     let hour = prop_oneof![3 => list(0, 4), 1 => list(22, 23), 4 => field(0, 23, 3)];
     (field(0, 59, 2), hour, field(1, 31, 7), field(1, 12, 8), field(0, 7, 6))
@@ -173,14 +174,14 @@ proptest! {
 
     #[test]
     fn fires_equal_a_minute_by_minute_walk(text in expression(), (zone, after) in near_a_change()) {
-        // A day that never comes is refused; everything else is compared.
+        // `parse` refuses an expression whose days do not exist, such as 31 February.
         let Ok(cron) = Cron::parse(&text) else { return Ok(()) };
         let until = after + jiff::SignedDuration::from_hours(60);
         let expected = fires(&text, after, until, &zone);
         let found: Vec<Timestamp> = cron.fires(after, &zone).take_while(|fire| *fire <= until).collect();
         prop_assert_eq!(&found, &expected, "{} after {} in {:?}", text, after, zone);
 
-        // One look-up at a time, from anywhere, says the same.
+        // Single calls from arbitrary instants return the same fires.
         for minutes in (0..60 * 60).step_by(13) {
             let from = after + jiff::SignedDuration::from_mins(minutes);
             let Some(fire) = expected.iter().find(|fire| **fire > from) else { break };
@@ -204,13 +205,13 @@ proptest! {
         }
     }
 
-    /// croner is the second opinion where there is no clock change to argue about.
+    /// In UTC, without clock changes, the fires equal those of croner.
     #[test]
     fn croner_agrees_in_utc(text in expression(), from in 315_532_800i64..2_524_608_000) {
         use croner::parser::{CronParser, Seconds, Year};
         let Ok(cron) = Cron::parse(&text) else { return Ok(()) };
         let fields: Vec<&str> = text.split(' ').collect();
-        // A star in a day field narrows the other, croner spells that `dom_and_dow`; it knows a plain `*` by itself.
+        // If a day field starts with `*`, both day fields must match: croner's setting `dom_and_dow`.
         let both = fields[2].starts_with('*') || fields[4].starts_with('*');
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).dom_and_dow(both);
         let theirs = parser.build().parse(&text).unwrap();
@@ -224,10 +225,10 @@ proptest! {
 }
 
 proptest! {
-    // Each walks through six weeks of minutes.
+    // Each case steps through about five weeks of minutes.
     #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
 
-    /// Rules that fire once a year or so, whose look-ups leap over many clock changes and may land on one.
+    /// Expressions that fire about once a year, so that the search skips many clock changes and may end near one.
     #[test]
     fn a_leap_of_years_lands_where_the_walk_does(
         (zone, near) in near_a_change(),
@@ -244,7 +245,7 @@ proptest! {
             let (from, until) = (noon - jiff::SignedDuration::from_hours(49), noon + jiff::SignedDuration::from_hours(49));
             expected.extend(fires(&text, from, until, &zone));
         }
-        // Where a fire was found, the look-ups from the one before agree.
+        // From each fire that the walk found, `next` returns the following one.
         prop_assert!(!expected.is_empty() || cron.next(near, &zone).is_none_or(|fire| fire > near));
         for pair in expected.windows(2) {
             prop_assert_eq!(cron.next(pair[0], &zone), Some(pair[1]), "{} after {} in {:?}", text, pair[0], zone);
@@ -256,11 +257,11 @@ proptest! {
 fn dst_gap_fixed_runs_once_at_gap_end() {
     let berlin = |text: &str| next_in(text, "Europe/Berlin", "2027-03-27T12:00:00Z", 2);
     assert_eq!(berlin("30 2 * * *"), ["2027-03-28T01:00:00Z", "2027-03-29T00:30:00Z"]);
-    // Lists and ranges are fixed as well, and what falls into one gap merges.
+    // Lists and ranges are of the fixed class too, and several times in one gap become one fire.
     assert_eq!(berlin("0,15,30 2 * * *"), ["2027-03-28T01:00:00Z", "2027-03-29T00:00:00Z"]);
     assert_eq!(berlin("30 2-3 * * *"), ["2027-03-28T01:00:00Z", "2027-03-28T01:30:00Z"]);
     assert_eq!(berlin("0 2,3 * * *"), ["2027-03-28T01:00:00Z", "2027-03-29T00:00:00Z"]);
-    // The first instant after the gap belongs to the day after, when midnight itself is left out.
+    // If the clock skips midnight, the fire is at the first instant after the gap.
     assert_eq!(
         next_in("0 0 * * *", "America/Sao_Paulo", "2017-10-14T12:00:00Z", 2),
         ["2017-10-15T03:00:00Z", "2017-10-16T02:00:00Z"]
@@ -333,13 +334,13 @@ fn rare_expressions_are_found_and_hopeless_ones_end() {
         .collect();
     assert_eq!(years, [2088, 2128], "40 years without one, across 2100");
 
-    // Always inside the gap, and of the class that skips it: never, and that in bounded time.
+    // All times lie in the gap, and the wildcard class skips them: the search ends without a fire, in bounded time.
     let berlin = zone("Europe/Berlin").unwrap();
     let hopeless = Cron::parse("*/30 2 25-31 3 */7").unwrap();
     assert_eq!(hopeless.next(utc("2027-01-01T00:00:00Z"), &berlin), None);
     assert_eq!(hopeless.missed(utc("2027-01-01T00:00:00Z"), utc("2028-01-01T00:00:00Z"), &berlin), None);
 
-    // Across a change in 2038 that changes nothing, and that jiff sees from one side only.
+    // Across an entry of the zone file in 2038 that changes no offset; see `Stretch::holding`.
     let lord_howe = zone("Australia/Lord_Howe").unwrap();
     let yearly = Cron::parse("0 12 1 6 *").unwrap();
     assert_eq!(yearly.next(utc("2037-06-02T00:00:00Z"), &lord_howe), Some(utc("2038-06-01T01:30:00Z")));

@@ -1,4 +1,5 @@
-//! The rules at one instant: what they want of a place, and why.
+//! The desired state of containers and stacks at one instant, and the reason for it. [`Rules::at`] creates a
+//! [`Moment`], which caches the votes of windows, so that many queries about the same instant are cheap.
 
 use std::collections::HashMap;
 
@@ -11,34 +12,34 @@ use crate::domain::overrides::{DesiredState, Override, Place, Reach};
 use crate::domain::target::{Subject, Target};
 use crate::domain::window::{Phase, Vote};
 
-/// The rules at one instant.
+/// The rules, evaluated at one instant.
 #[derive(Debug)]
 pub struct Moment<'a> {
     pub(super) rules: &'a Rules,
-    /// The instant.
     pub now: Timestamp,
-    /// What each target's windows say, once somebody asked.
+    /// A cache of the deciding window of each target: its index and its vote, or `None` if no window is in effect.
     pub(super) votes: Mutex<HashMap<&'a Target, Option<(usize, Vote)>>>,
 }
 
 impl<'a> Moment<'a> {
-    /// What is wanted of a place.
+    /// The desired state of a place.
     pub fn desired(&self, place: Place<'_>) -> Desired<'a> {
         self.desired_by(place, |_| true)
     }
 
-    /// What is wanted of a target besides what its own overrides want.
+    /// The desired state of a target without the overrides that are for exactly this target.
     pub fn beneath(&self, target: &Target) -> Desired<'a> {
         let own = Reach::Target(target.clone());
         self.desired_by(Place::of_target(target), |one| one.reach != own)
     }
 
+    /// The desired state of a place, considering only the overrides for which `counts` returns `true`.
     fn desired_by(&self, place: Place<'_>, counts: impl Fn(&Override) -> bool) -> Desired<'a> {
         let active = || {
             let active = self.rules.overrides.iter().filter(|one| one.is_active(self.now) && counts(one));
             active.filter_map(|one| Some((one.reach.covers(place)?, one)))
         };
-        // The newest of one reach: there is at most one.
+        // The active override with the narrowest reach. There is at most one per reach; if not, the newest one counts.
         let narrowest = |general: bool| {
             active()
                 .filter(|(_, one)| one.is_general_hold() == general)
@@ -54,14 +55,14 @@ impl<'a> Moment<'a> {
         self.by_window(place)
     }
 
-    /// What the windows alone want.
+    /// The desired state by windows alone, without overrides.
     pub fn by_window(&self, place: Place<'_>) -> Desired<'a> {
         let container = place.container.and_then(|identity| {
-            self.voice_of(&Target { host: place.host.clone(), subject: Subject::Container(identity.clone()) })
+            self.vote_of(&Target { host: place.host.clone(), subject: Subject::Container(identity.clone()) })
         });
         let found = container.or_else(|| {
             let subject = Subject::Stack(place.stack?.to_owned());
-            self.voice_of(&Target { host: place.host.clone(), subject })
+            self.vote_of(&Target { host: place.host.clone(), subject })
         });
         match found {
             Some((index, vote)) => Desired {
@@ -75,8 +76,8 @@ impl<'a> Moment<'a> {
         }
     }
 
-    /// The rule that decides for a target among its own, and what it says; of equal votes the oldest schedule.
-    fn voice_of(&self, target: &Target) -> Option<(usize, Vote)> {
+    /// The deciding window among those of a target, as index and vote. Of equal votes the oldest schedule decides.
+    fn vote_of(&self, target: &Target) -> Option<(usize, Vote)> {
         let (target, indexes) = self.rules.by_target.get_key_value(target)?;
         let votes = || self.votes.lock();
         if let Some(known) = votes().get(target) {
@@ -97,7 +98,7 @@ impl<'a> Moment<'a> {
 }
 
 impl<'a> Desired<'a> {
-    /// The window schedule that decides.
+    /// The window schedule that decides, if the deciding layer is a window.
     pub fn rule(&self) -> Option<&'a WindowRule> {
         match self.layer {
             Layer::Window(rule, _) => Some(rule),
@@ -105,7 +106,7 @@ impl<'a> Desired<'a> {
         }
     }
 
-    /// Why, in a sentence without its full stop: the layer that won, with its text. Instants in `zone`.
+    /// The reason as a sentence without a full stop: the deciding layer with its text. Instants are shown in `zone`.
     ///
     /// "asleep by “Nights” (sleep Mon-Fri 23:00-07:00)", "awake until 2027-01-05 22:00: demo (by anna)".
     pub fn why(&self, zone: &TimeZone) -> String {
@@ -137,6 +138,7 @@ impl<'a> Desired<'a> {
         }
     }
 
+    /// The change to this desired state at instant `at`.
     pub(super) fn transition(&self, at: Timestamp) -> Transition {
         let (by, schedule) = match self.layer {
             Layer::Hold(_) => ("hold".to_owned(), None),

@@ -1,8 +1,8 @@
-//! Sleep windows: weekly intervals between which a target should be asleep or awake (semantics §2, rulings 8).
+//! Sleep windows: weekly intervals in which a target should be asleep or awake (semantics §2, rulings 8).
 //!
-//! `sleep Mon-Fri 23:00-07:00; Sat 00:00-24:00` names the time asleep, `awake Mon-Fri 07:30-20:00` the time awake and
-//! leaves the rest for sleep. The text is read strictly ([`Window::parse`]), the times are laid over a zone and a
-//! calendar by a [`WindowTimeline`].
+//! The text `sleep Mon-Fri 23:00-07:00; Sat 00:00-24:00` lists the time asleep. The text `awake Mon-Fri 07:30-20:00`
+//! lists the time awake, and the target sleeps for the rest of the week. [`Window::parse`] parses the text strictly,
+//! and a [`WindowTimeline`] computes instants from a window, a zone and a calendar.
 
 use jiff::civil::Weekday;
 
@@ -23,9 +23,9 @@ pub use walk::Walk;
 pub use week::{Grid, SLOTS, Week, weekday};
 pub use words::{Clock, short};
 
-/// Minutes of a day.
+/// The minutes of a day.
 const DAY: i16 = 24 * 60;
-/// Minutes of a week: the longest part.
+/// The minutes of a week, which is the longest length of a part.
 const WEEK: i16 = 7 * DAY;
 
 words! {
@@ -36,13 +36,13 @@ words! {
     pub enum Phase {
         /// Stopped or paused.
         Asleep,
-        /// Up.
+        /// Running.
         Awake,
     }
 }
 
 impl Phase {
-    /// The other one.
+    /// The opposite phase.
     #[must_use]
     pub fn other(self) -> Self {
         match self {
@@ -52,17 +52,17 @@ impl Phase {
     }
 }
 
-/// A window text that was understood.
+/// A parsed window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// What the parts say: when it sleeps, or when it is awake.
+    /// The phase in which the target is during the parts; outside them it is in the other one.
     pub names: Phase,
-    /// At least one, at most [`MAX_PARTS`].
+    /// The intervals: at least one, at most [`MAX_PARTS`].
     pub parts: Vec<Part>,
 }
 
 impl Window {
-    /// The minutes of a week in which it wants that.
+    /// The minutes of a week in which the window has this phase.
     pub fn week(&self, phase: Phase) -> Minutes {
         let mut named = Minutes::default();
         for part in &self.parts {
@@ -75,18 +75,18 @@ impl Window {
     }
 }
 
-/// One weekly interval, on each of its days.
+/// One interval of a window, which starts once on each of its days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The days on which it starts.
+    /// The days on which the interval starts.
     pub days: Days,
-    /// Minute of the day at which it starts, 0 … 1439.
+    /// The minute of the day at which the interval starts, 0 … 1439.
     pub start: i16,
-    /// Minutes on the wall clock from start to end, 1 … 10080.
+    /// The minutes from start to end by wall clock, 1 … 10080.
     pub length: i16,
 }
 
-/// A set of weekdays; never empty in a [`Part`].
+/// A set of weekdays. The set is never empty in a [`Part`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Days(u8);
 
@@ -94,12 +94,13 @@ impl Days {
     /// Every day of the week.
     pub const ALL: Self = Self(0b111_1111);
 
-    /// One day.
+    /// The set of one day.
     pub fn only(day: Weekday) -> Self {
         Self(1 << day.to_monday_zero_offset())
     }
 
-    /// From `first` to `last`, both included, over the week's end where `last` comes first.
+    /// The days from `first` to `last`, both included. The range goes past the end of the week if `last` comes before
+    /// `first`.
     pub fn from_to(first: Weekday, last: Weekday) -> Self {
         let mut days = Self::default();
         for day in first.cycle_forward().take(7) {
@@ -111,18 +112,18 @@ impl Days {
         days
     }
 
-    /// Both.
+    /// The union of both sets.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether it has a day.
+    /// Whether the set contains the day.
     pub fn has(self, day: Weekday) -> bool {
         self.0 & Self::only(day).0 != 0
     }
 
-    /// Runs of days that follow each other, over the week's end too: `(first, last)`.
+    /// The ranges of consecutive days as `(first, last)`; a range may go past the end of the week.
     fn runs(self) -> Vec<(Weekday, Weekday)> {
         if self == Self::ALL {
             return vec![(Weekday::Monday, Weekday::Sunday)];

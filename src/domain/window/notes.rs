@@ -1,4 +1,4 @@
-//! What the next clock changes do to a window, in words: shown before someone saves it.
+//! The effects of the next clock changes on a window. Forms show them as text before a schedule is saved.
 
 use std::fmt;
 
@@ -9,32 +9,32 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use super::WindowTimeline;
 use crate::domain::time::{Stretch, resolve, zone_name};
 
-/// One sleep that a clock change makes longer or shorter, or whose edge the clock leaves out or shows twice. Displays
-/// as one line: "the sleep from 27 Mar 2027 22:00 lasts 7 h, not 8 h: the clocks of Europe/Berlin go forward".
+/// A sleep that a clock change makes longer or shorter, or whose edge the clock skips or shows twice. `Display` writes
+/// one line: "the sleep from 27 Mar 2027 22:00 lasts 7 h, not 8 h: the clocks of Europe/Berlin go forward".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SleepNote {
-    /// When the clock changes.
+    /// The instant of the clock change.
     pub at: Timestamp,
-    /// When the sleep begins, on the wall clock of the rule.
+    /// The start of the sleep, as the window's text has it (wall-clock time).
     pub start: DateTime,
-    /// When it ends there.
+    /// The end of the sleep, as the window's text has it (wall-clock time).
     pub end: DateTime,
-    /// How long it really lasts; zero or less where it falls away.
+    /// The real duration; zero or less if the sleep does not take place.
     pub lasts: SignedDuration,
-    /// The edge that does not exist or happens twice, and what it becomes; the first of them.
+    /// The first edge that does not exist or happens twice.
     pub edge: Option<EdgeNote>,
-    /// The clock is set back, rather than forward.
+    /// Whether the clock goes back, not forward.
     pub back: bool,
     /// The zone's name.
     pub zone: String,
 }
 
-/// What a clock change does to one edge.
+/// The effect of a clock change on one edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EdgeNote {
-    /// It does not exist, and happens at this wall-clock time.
+    /// The first time does not exist; the edge is at the second time instead. Both are wall-clock times.
     Gap(DateTime, DateTime),
-    /// It happens twice: the first time counts.
+    /// The time happens twice; the edge is at its first occurrence.
     Twice(DateTime),
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for SleepNote {
     }
 }
 
-/// `7 h`, `1 h 30 min`, `40 min`.
+/// Displays a duration as `7 h`, `1 h 30 min` or `40 min`.
 struct Length(SignedDuration);
 
 impl fmt::Display for Length {
@@ -78,7 +78,7 @@ impl fmt::Display for Length {
 }
 
 impl WindowTimeline<'_> {
-    /// What the clock changes within `horizon_days` after `after` do to the sleeps they touch, in order.
+    /// The sleeps that clock changes within `horizon_days` after `after` affect, in order.
     pub fn dst_notes(&self, after: Timestamp, horizon_days: u32) -> Vec<SleepNote> {
         let until = after.as_second() + i64::from(horizon_days) * 86_400;
         let mut notes = Vec::new();
@@ -94,9 +94,9 @@ impl WindowTimeline<'_> {
         notes
     }
 
-    /// What the change at the start of a stretch does.
+    /// The sleeps that the clock change at the start of a stretch affects.
     fn notes_on(&self, stretch: &Stretch) -> Vec<SleepNote> {
-        // The wall clock alone: the rule over a zone without changes.
+        // The same window in UTC gives the wall-clock times without clock changes.
         let utc = TimeZone::UTC;
         let plain = WindowTimeline { zone: &utc, skip: None, ..*self };
         let (first, last) = (stretch.wall_start(), stretch.wall_before());
@@ -118,7 +118,7 @@ impl WindowTimeline<'_> {
                 let edge = [start, end].into_iter().find_map(|wall| self.edge_note(wall));
                 let lasts = to.duration_since(from);
                 let is_skipped = self.skip == Some(from);
-                // One without an end in sight is asleep all the time.
+                // A window without a next change is always asleep, so its sleep needs no note.
                 let is_touched =
                     matches!(edge, Some(EdgeNote::Twice(_))) || lasts != start.duration_until(end);
                 (is_touched && !is_skipped && plain.next_change(sleep.start).is_some()).then(|| SleepNote {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_on_the_nights_of_a_change_is_told() {
+    fn a_note_has_the_length_on_the_night_of_a_change() {
         // Clocks go forward on 28 March 2027 at 02:00 and back on 31 October 2027 at 03:00.
         let after = "2027-02-01T00:00:00Z";
         assert_eq!(
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_change_touches_has_no_note() {
+    fn a_sleep_that_no_change_affects_has_no_note() {
         for text in
             ["sleep 12:00-14:00", "sleep 23:00-01:30", "sleep 00:00-24:00", "sleep Mon-Fri 23:00-07:00"]
         {

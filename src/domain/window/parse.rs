@@ -1,4 +1,4 @@
-//! Window text, read strictly (rulings 8):
+//! Parses the text of a window strictly (rulings 8). An error names the part that is wrong and suggests what to write.
 //!
 //! ```text
 //! rule = ("sleep"|"awake") SP part *(";" part)
@@ -10,21 +10,21 @@ use jiff::civil::Weekday;
 
 use super::{DAY, Days, Part, Phase, WEEK, Window};
 
-/// The longest text, in bytes.
+/// The longest window text, in bytes.
 pub const MAX_TEXT: usize = 512;
-/// The most parts.
+/// The most parts of one window.
 pub const MAX_PARTS: usize = 64;
 
-/// Why a text is no window: one sentence that says what to do, without its full stop.
+/// The error of a window text: one sentence that says what to do, without a full stop.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct WindowError(pub(super) String);
 
 impl Window {
-    /// Reads window text.
+    /// Parses the text of a window.
     ///
     /// # Errors
-    /// [`WindowError`], naming the part that is wrong.
+    /// [`WindowError`] with the first error; if the text has several parts, the message names the part.
     ///
     /// ```
     /// use docknap::domain::window::Window;
@@ -65,7 +65,7 @@ impl Window {
     }
 }
 
-/// One part; `index` of `count` names it where there are several.
+/// Parses one part. `index` counts from 0; the error message contains it if `count` is more than 1.
 fn part(text: &str, index: usize, count: usize) -> Result<Part, WindowError> {
     let place = if count > 1 { format!("part {} (`{text}`): ", index + 1) } else { String::new() };
     if text.is_empty() {
@@ -76,7 +76,9 @@ fn part(text: &str, index: usize, count: usize) -> Result<Part, WindowError> {
     Reader { rest: text }.part().map_err(|message| WindowError(format!("{place}{message}")))
 }
 
+/// A parser of one part.
 struct Reader<'a> {
+    /// The text that is not parsed yet.
     rest: &'a str,
 }
 
@@ -116,7 +118,7 @@ impl Reader<'_> {
         if self.rest.is_empty() { Ok(part) } else { Err(self.unexpected("`;` before the next part")) }
     }
 
-    /// The days, and whether they are a single day that was named alone.
+    /// Parses days. The flag is set if the text is one day alone, which a part with an end day requires.
     fn days(&mut self) -> Result<(Days, bool), String> {
         let mut days = Days::default();
         let mut alone = true;
@@ -153,7 +155,7 @@ impl Reader<'_> {
         Ok(day)
     }
 
-    /// Minute of the day, 0 … 1440.
+    /// Parses a time as the minute of the day, 0 … 1440.
     fn time(&mut self) -> Result<i16, String> {
         let end = self.rest.find(|c: char| !(c.is_ascii_digit() || c == ':')).unwrap_or(self.rest.len());
         let (text, rest) = self.rest.split_at(end);
@@ -184,7 +186,7 @@ impl Reader<'_> {
         rest.is_some()
     }
 
-    /// Whether there was one.
+    /// Skips spaces; returns whether there was at least one.
     fn skip_spaces(&mut self) -> bool {
         let rest = self.rest.trim_start_matches(' ');
         let some = rest.len() < self.rest.len();
@@ -267,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn an_error_names_the_fault() {
         for (text, words) in [
             ("", "write when it sleeps"),
             ("nap 23:00-07:00", "begin with `sleep` or `awake`"),

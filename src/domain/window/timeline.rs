@@ -1,8 +1,9 @@
-//! A window laid over a zone and a calendar: which stretches of real time it names.
+//! Computes the instants at which a window sleeps and wakes, in a zone and with a calendar.
 //!
-//! Edges are wall-clock times, resolved like cron's fixed times: what the clock leaves out happens at the first instant
-//! after it, what it shows twice happens the first time (semantics §3). A date of the calendar changes the windows
-//! that *start* on it; one begun the day before runs to its end (rulings 2).
+//! Edges are wall-clock times and are converted to instants like the times of a fixed cron expression: an edge that the
+//! clock skips is at the first instant after the gap, and an edge that the clock shows twice is at its first occurrence
+//! (semantics §3). A date of the calendar changes the intervals that *start* on that date; an interval that started the
+//! day before runs to its end (rulings 2).
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -13,48 +14,49 @@ use crate::domain::calendar::{CalendarDays, CalendarEffect};
 use crate::domain::schedule::Reading;
 use crate::domain::time::resolve;
 
-/// Days within which a sleep is told whole: the longest part, a day for its end, one for the zone.
-const BEYOND: i64 = 9;
-/// Without a calendar a week repeats; what does not change within this many days never does. Three weeks, since a
-/// clock change can swallow an edge.
-const SETTLED: i64 = 22;
-/// How far ahead a rule with a calendar is looked through, in days.
-const HORIZON: i64 = 6 * 366;
-/// Days looked up at once where many changes are asked for.
-const STRETCH: i64 = 64;
+/// The days before and after a time range in which the edges of a sleep that overlaps the range are found: seven for
+/// the longest part, one for its end, one for the offset of the zone.
+const MARGIN_DAYS: i64 = 9;
+/// A window without a calendar that has no change within this many days never changes, because its weeks repeat. Three
+/// weeks and not one, because a clock change can drop an edge.
+const REPEAT_DAYS: i64 = 22;
+/// How far ahead the search for a change goes if the window has a calendar, in days.
+const HORIZON_DAYS: i64 = 6 * 366;
+/// The number of days that [`WindowTimeline::next_changes`] computes at once.
+const BATCH_DAYS: i64 = 64;
 
-/// Half-open: from `start` up to and without `end`.
+/// A half-open time range: `start` is included, `end` is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
-    /// The first instant of it.
+    /// The first instant of the range.
     pub start: Timestamp,
-    /// The first instant after it.
+    /// The first instant after the range.
     pub end: Timestamp,
 }
 
 impl Interval {
-    /// Whether an instant lies in it.
+    /// Whether the range contains an instant.
     pub fn holds(&self, at: Timestamp) -> bool {
         self.start <= at && at < self.end
     }
 }
 
-/// What one rule says at an instant. Where several rules of one scope speak, the greatest decides (rulings 1): sleep
-/// rules add up, and an awake interval cuts a hole.
+/// The phase of one window at an instant, and its rank among several windows of the same scope: the greatest vote
+/// decides (rulings 1). `sleep` windows add up, and an interval of an `awake` window is awake whatever the others have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Vote {
-    /// Outside the intervals of a `sleep …` rule.
+    /// Outside the intervals of a `sleep …` window.
     AwakeOutside,
-    /// Outside the intervals of an `awake …` rule.
+    /// Outside the intervals of an `awake …` window.
     AsleepOutside,
-    /// Inside an interval of a `sleep …` rule.
+    /// Inside an interval of a `sleep …` window.
     WrittenAsleep,
-    /// Inside an interval of an `awake …` rule.
+    /// Inside an interval of an `awake …` window.
     WrittenAwake,
 }
 
 impl Vote {
-    /// What it wants.
+    /// The phase without the rank.
     pub fn phase(self) -> Phase {
         match self {
             Self::AwakeOutside | Self::WrittenAwake => Phase::Awake,
@@ -63,34 +65,33 @@ impl Vote {
     }
 }
 
-/// A window in its zone, with its calendar and the one sleep that is dropped.
+/// A window with its zone, its calendar and the one sleep that is skipped.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowTimeline<'a> {
-    /// The rule.
     pub window: &'a Window,
-    /// The zone of its times.
+    /// The zone of the window's times.
     pub zone: &'a TimeZone,
-    /// Dates that differ, and how.
+    /// The dates of the calendar, and the effect on them.
     pub calendar: Option<(&'a CalendarDays, CalendarEffect)>,
-    /// The sleep that starts at this instant is dropped whole (rulings 6).
+    /// The start of the sleep that is skipped as a whole (rulings 6).
     pub skip: Option<Timestamp>,
 }
 
 impl<'a> WindowTimeline<'a> {
-    /// A rule without calendar and skip.
+    /// A timeline without a calendar and without a skipped sleep.
     pub fn new(window: &'a Window, zone: &'a TimeZone) -> Self {
         Self { window, zone, calendar: None, skip: None }
     }
 
-    /// A rule as its schedule says it is to be read; `skip` is the start of the sleep that is dropped.
+    /// A timeline with the zone and the calendar of a schedule; `skip` is the start of the sleep that is skipped.
     pub fn of(window: &'a Window, reading: &'a Reading, skip: Option<Timestamp>) -> Self {
         let calendar = reading.calendar.as_ref().map(|(days, effect)| (days.as_ref(), *effect));
         Self { window, zone: &reading.zone, calendar, skip }
     }
 
-    /// What it says at an instant.
+    /// The vote at an instant.
     pub fn vote(&self, at: Timestamp) -> Vote {
-        let vote = self.voice_for(self.names(at));
+        let vote = self.vote_for(self.is_inside(at));
         if vote.phase() == Phase::Asleep
             && let Some(skip) = self.skip
             && skip <= at
@@ -101,10 +102,10 @@ impl<'a> WindowTimeline<'a> {
         vote
     }
 
-    /// Whether an interval that the rule names holds an instant.
-    fn names(&self, at: Timestamp) -> bool {
+    /// Whether an instant lies inside one of the window's intervals.
+    fn is_inside(&self, at: Timestamp) -> bool {
         let today = at.to_zoned(self.zone.clone()).date();
-        let mut date = today.checked_sub(self.lasts().days()).unwrap_or(Date::MIN);
+        let mut date = today.checked_sub(self.longest_days().days()).unwrap_or(Date::MIN);
         let last = today.tomorrow().unwrap_or(today);
         let mut inside = false;
         while date <= last && !inside {
@@ -118,14 +119,15 @@ impl<'a> WindowTimeline<'a> {
         inside
     }
 
-    /// Days before an instant on which an interval that holds it can start: as long as the longest lasts, and one for
-    /// the zone. A date of a calendar can name a whole day.
-    fn lasts(&self) -> i64 {
+    /// How many days before an instant an interval that contains it can start: the length of the longest part, at least
+    /// a day because a date of a calendar can become a whole interval, and one more day for the offset of the zone.
+    fn longest_days(&self) -> i64 {
         let longest = self.window.parts.iter().map(|part| part.length).max().unwrap_or(DAY).max(DAY);
         (i64::from(longest) + i64::from(DAY) - 1) / i64::from(DAY) + 1
     }
 
-    fn voice_for(&self, inside: bool) -> Vote {
+    /// The vote inside or outside the window's intervals.
+    fn vote_for(&self, inside: bool) -> Vote {
         match (self.window.names, inside) {
             (Phase::Asleep, true) => Vote::WrittenAsleep,
             (Phase::Asleep, false) => Vote::AwakeOutside,
@@ -134,37 +136,37 @@ impl<'a> WindowTimeline<'a> {
         }
     }
 
-    /// The sleep that holds an instant, a dropped one included: its start is what names an occurrence. `None` where the
-    /// rule is awake then, or has been asleep for as long as can be seen.
+    /// The sleep that contains an instant, even if that sleep is skipped; its start identifies it. `None` if the window
+    /// is awake at the instant, or if the sleep started more than 64 days before.
     pub fn sleep_holding(&self, at: Timestamp) -> Option<Interval> {
-        let from = shift(at, -HORIZON.min(64));
-        let sleep = self.sleeps(from, shift(at, SETTLED)).into_iter().find(|sleep| sleep.holds(at))?;
+        let from = shift(at, -HORIZON_DAYS.min(64));
+        let sleep = self.sleeps(from, shift(at, REPEAT_DAYS)).into_iter().find(|sleep| sleep.holds(at))?;
         (sleep.start > from).then_some(sleep)
     }
 
-    /// The first sleep that starts strictly after an instant, a dropped one included.
+    /// The first sleep that starts strictly after an instant, even if that sleep is skipped.
     pub fn next_sleep(&self, after: Timestamp) -> Option<Interval> {
         self.look_ahead(after, |until| {
             let sleeps = self.sleeps(after, until);
-            // One that ends where the look ends may go on.
+            // A sleep that reaches the end of the searched range may be cut off there.
             sleeps.into_iter().find(|sleep| sleep.start > after && sleep.end < until)
         })
     }
 
-    /// The first instant strictly after `after` at which what it says changes; `None` where it never does again.
+    /// The first instant strictly after `after` at which the phase changes; `None` if there is none.
     pub fn next_change(&self, after: Timestamp) -> Option<Timestamp> {
         self.look_ahead(after, |until| self.changes(after, until).into_iter().find(|at| *at < until))
     }
 
-    /// The first `limit` changes of what it says strictly after `after`, in order, with what begins.
+    /// The first `limit` changes strictly after `after`, in order, each with the phase that begins.
     pub fn next_changes(&self, after: Timestamp, limit: usize) -> Vec<(Timestamp, Phase)> {
         let mut found: Vec<(Timestamp, Phase)> = Vec::new();
         let (mut from, mut phase) = (after, self.vote(after).phase());
         while found.len() < limit
             && let Some(first) = self.next_change(from)
         {
-            // Looking up one stretch is cheaper than looking up each of its changes.
-            for at in std::iter::once(first).chain(self.changes(first, shift(first, STRETCH))) {
+            // One search over many days is cheaper than one search per change.
+            for at in std::iter::once(first).chain(self.changes(first, shift(first, BATCH_DAYS))) {
                 (from, phase) = (at, phase.other());
                 found.push((at, phase));
             }
@@ -173,10 +175,10 @@ impl<'a> WindowTimeline<'a> {
         found
     }
 
-    /// The instants in (`after`, `until`) at which what it says changes, in order.
+    /// The instants in (`after`, `until`) at which the phase changes, in order.
     pub fn changes(&self, after: Timestamp, until: Timestamp) -> Vec<Timestamp> {
-        // When one began that goes on at `after` is of no interest, but where it tells that one is dropped.
-        let back = if self.skip.is_some() { BEYOND } else { self.lasts() };
+        // The start of the sleep at `after` matters only if a sleep is skipped, because the start identifies it.
+        let back = if self.skip.is_some() { MARGIN_DAYS } else { self.longest_days() };
         self.asleep(after, until, back)
             .into_iter()
             .filter(|sleep| Some(sleep.start) != self.skip)
@@ -185,22 +187,22 @@ impl<'a> WindowTimeline<'a> {
             .collect()
     }
 
-    /// The time asleep that touches [`from`, `until`), merged and in order, a dropped sleep included. What reaches
-    /// beyond is told up to its ends where they lie within nine days.
+    /// The sleeps that overlap [`from`, `until`), merged and in order, including a skipped sleep. A sleep that extends
+    /// beyond the range has its real start and end if these lie within nine days of the range.
     pub fn sleeps(&self, from: Timestamp, until: Timestamp) -> Vec<Interval> {
-        self.asleep(from, until, BEYOND)
+        self.asleep(from, until, MARGIN_DAYS)
     }
 
-    /// As [`WindowTimeline::sleeps`], with starts up to so many days back.
+    /// Like [`WindowTimeline::sleeps`], with starts up to `back` days before `from`.
     fn asleep(&self, from: Timestamp, until: Timestamp, back: i64) -> Vec<Interval> {
         match self.window.names {
-            Phase::Asleep => self.written(from, until, back),
+            Phase::Asleep => self.intervals(from, until, back),
             Phase::Awake => {
-                let (first, last) = (shift(from, -back), shift(until, BEYOND));
-                let written = self.written(first, last, back);
-                let mut sleeps = Vec::with_capacity(written.len() + 1);
+                let (first, last) = (shift(from, -back), shift(until, MARGIN_DAYS));
+                let intervals = self.intervals(first, last, back);
+                let mut sleeps = Vec::with_capacity(intervals.len() + 1);
                 let mut start = first;
-                for awake in written {
+                for awake in intervals {
                     if start < awake.start {
                         sleeps.push(Interval { start, end: awake.start });
                     }
@@ -215,10 +217,10 @@ impl<'a> WindowTimeline<'a> {
         }
     }
 
-    /// Looks through ever longer stretches for what `find` looks for.
+    /// Calls `find` with ends of increasingly long time ranges until it returns a value or the horizon is reached.
     fn look_ahead<T>(&self, after: Timestamp, find: impl Fn(Timestamp) -> Option<T>) -> Option<T> {
         let last = self.horizon(after);
-        let mut days = SETTLED;
+        let mut days = REPEAT_DAYS;
         loop {
             if let Some(found) = find(shift(after, days)) {
                 return Some(found);
@@ -230,32 +232,32 @@ impl<'a> WindowTimeline<'a> {
         }
     }
 
-    /// In how many days nothing new can come.
+    /// The number of days after `after` beyond which the window only repeats itself.
     fn horizon(&self, after: Timestamp) -> i64 {
-        let Some((days, _)) = self.calendar else { return SETTLED };
+        let Some((days, _)) = self.calendar else { return REPEAT_DAYS };
         if !days.yearly.is_empty() {
-            return HORIZON;
+            return HORIZON_DAYS;
         }
         let today = after.to_zoned(self.zone.clone()).date();
         let ahead =
             days.last().and_then(|last| last.since(today).ok()).map_or(0, |span| i64::from(span.get_days()));
-        (ahead.max(0) + SETTLED).min(HORIZON)
+        (ahead.max(0) + REPEAT_DAYS).min(HORIZON_DAYS)
     }
 
-    /// The intervals that the rule names and that touch [`from`, `until`], merged and in order, with starts up to
-    /// `back` days before.
-    fn written(&self, from: Timestamp, until: Timestamp, back: i64) -> Vec<Interval> {
+    /// The window's intervals, asleep or awake as its text has them, that overlap [`from`, `until`]: merged and in
+    /// order, with starts up to `back` days before `from`.
+    fn intervals(&self, from: Timestamp, until: Timestamp, back: i64) -> Vec<Interval> {
         let first = from.to_zoned(self.zone.clone()).date();
         let last = until.to_zoned(self.zone.clone()).date();
         let mut date = first.checked_sub(back.days()).unwrap_or(Date::MIN);
         let near = last.tomorrow().unwrap_or(Date::MAX);
-        let end = last.checked_add(BEYOND.days()).unwrap_or(Date::MAX);
+        let end = last.checked_add(MARGIN_DAYS.days()).unwrap_or(Date::MAX);
         let mut intervals = Vec::new();
-        // Of what comes later only what goes on with what is there.
-        let mut goes_on = DateTime::MIN;
-        while date <= near || date <= end && date <= goes_on.date().tomorrow().unwrap_or(Date::MAX) {
+        // Dates after `near` matter only while their intervals may touch the latest end so far.
+        let mut latest_end = DateTime::MIN;
+        while date <= near || date <= end && date <= latest_end.date().tomorrow().unwrap_or(Date::MAX) {
             self.start_on(date, |start, end| {
-                goes_on = goes_on.max(end);
+                latest_end = latest_end.max(end);
                 let (Some(start), Some(end)) = (resolve(start, self.zone), resolve(end, self.zone)) else {
                     return;
                 };
@@ -271,8 +273,8 @@ impl<'a> WindowTimeline<'a> {
         merged
     }
 
-    /// The named intervals that start on a date, as wall-clock times.
-    fn start_on(&self, date: Date, mut tell: impl FnMut(DateTime, DateTime)) {
+    /// Calls `visit` with start and end of each of the window's intervals that start on a date, as wall-clock times.
+    fn start_on(&self, date: Date, mut visit: impl FnMut(DateTime, DateTime)) {
         let mut weekday = date.weekday();
         let midnight = date.to_datetime(jiff::civil::Time::midnight());
         let after = |minutes: i64| midnight.checked_add(minutes.minutes()).unwrap_or(DateTime::MAX);
@@ -281,20 +283,20 @@ impl<'a> WindowTimeline<'a> {
                 (CalendarEffect::As(other), _) => weekday = other,
                 (CalendarEffect::Awake, Phase::Asleep) | (CalendarEffect::Asleep, Phase::Awake) => return,
                 (CalendarEffect::Awake, Phase::Awake) | (CalendarEffect::Asleep, Phase::Asleep) => {
-                    tell(midnight, after(24 * 60));
+                    visit(midnight, after(24 * 60));
                 }
-                // For cron schedules only.
+                // This effect applies to cron schedules only.
                 (CalendarEffect::Skip, _) => {}
             }
         }
         for part in self.window.parts.iter().filter(|part| part.days.has(weekday)) {
             let start = i64::from(part.start);
-            tell(after(start), after(start + i64::from(part.length)));
+            visit(after(start), after(start + i64::from(part.length)));
         }
     }
 }
 
-/// Joins what overlaps or touches.
+/// Merges intervals that overlap or touch.
 fn merge(mut intervals: Vec<Interval>) -> Vec<Interval> {
     intervals.sort_by_key(|interval| interval.start);
     let mut merged: Vec<Interval> = Vec::with_capacity(intervals.len());
@@ -307,7 +309,7 @@ fn merge(mut intervals: Vec<Interval>) -> Vec<Interval> {
     merged
 }
 
-/// An instant some days of 24 hours away, or the end of jiff's calendar.
+/// The instant `days` times 24 hours later, limited to the range of jiff's calendar.
 pub(super) fn shift(at: Timestamp, days: i64) -> Timestamp {
     let end = if days < 0 { Timestamp::MIN } else { Timestamp::MAX };
     at.checked_add((days * 24).hours()).unwrap_or(end)

@@ -1,43 +1,47 @@
-//! What a window says at instants that are asked for in order: its sleeps are worked out once, not for each of them.
+//! Evaluates a window at many instants in increasing order. A [`Walk`] computes the sleeps of a range of days once
+//! instead of once per instant.
 
 use jiff::Timestamp;
 
 use super::timeline::shift;
 use super::{Interval, Phase, WindowTimeline};
 
-/// Days worked out at first, and at most, at once: who asks about minutes does not pay for years.
-const FIRST: i64 = 4;
-const MOST: i64 = 64;
-/// A sleep that is dropped is told by its start, which is looked for so many days back.
-const BACK: i64 = 64;
+/// The number of days that are computed first. The number grows up to [`MOST_DAYS`], so that a caller who needs a few
+/// minutes does not pay for years.
+const FIRST_DAYS: i64 = 4;
+const MOST_DAYS: i64 = 64;
+/// How far back the start of a sleep is searched, in days. The start is needed to recognise the sleep that is skipped.
+const BACK_DAYS: i64 = 64;
 
-/// Answers as [`WindowTimeline::vote`] does, for instants that never go back.
+/// Returns the same phases as [`WindowTimeline::vote`], for instants in increasing order.
 #[derive(Debug)]
 pub struct Walk<'a> {
     timeline: WindowTimeline<'a>,
-    /// The sleeps not left behind yet, in order.
+    /// The sleeps after `sleep`, in order.
     sleeps: std::vec::IntoIter<Interval>,
+    /// The first sleep that ends after the last instant.
     sleep: Option<Interval>,
-    /// Up to here the sleeps are known.
-    known: Option<Timestamp>,
+    /// The end of the range for which the sleeps are computed.
+    known_until: Option<Timestamp>,
+    /// The number of days to compute next.
     days: i64,
 }
 
 impl<'a> Walk<'a> {
-    /// Begins anywhere.
+    /// A walk that can start at any instant.
     pub fn new(timeline: WindowTimeline<'a>) -> Self {
-        Self { timeline, sleeps: Vec::new().into_iter(), sleep: None, known: None, days: FIRST }
+        Self { timeline, sleeps: Vec::new().into_iter(), sleep: None, known_until: None, days: FIRST_DAYS }
     }
 
-    /// What the rule wants at `at`, which lies no earlier than the instant before.
+    /// The phase of the window at `at`, which must not be earlier than `at` of the call before.
     pub fn phase(&mut self, at: Timestamp) -> Phase {
-        if self.known.is_none_or(|known| known <= at) {
-            let from = if self.timeline.skip.is_some() { shift(at, -BACK) } else { at };
+        if self.known_until.is_none_or(|known| known <= at) {
+            let from = if self.timeline.skip.is_some() { shift(at, -BACK_DAYS) } else { at };
             let until = shift(at, self.days);
-            self.days = (self.days * 4).min(MOST);
+            self.days = (self.days * 4).min(MOST_DAYS);
             self.sleeps = self.timeline.sleeps(from, until).into_iter();
             self.sleep = self.sleeps.next();
-            self.known = Some(until);
+            self.known_until = Some(until);
         }
         while self.sleep.is_some_and(|sleep| sleep.end <= at) {
             self.sleep = self.sleeps.next();
@@ -58,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_walk_says_what_each_instant_says() {
+    fn a_walk_has_the_phase_of_each_instant() {
         let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
         let begin: Timestamp = "2027-03-01T00:00:00Z".parse().expect("an instant");
         for text in [
@@ -73,7 +77,7 @@ mod tests {
             for skip in [None, next] {
                 let timeline = WindowTimeline { skip, ..plain };
                 let mut walk = Walk::new(timeline);
-                // Steps of many lengths: within a stretch, onto its edge, far beyond it.
+                // Steps of many lengths: within an interval, onto its edge, far beyond it.
                 let mut at = begin;
                 for step in (1..400).map(|i| [7, 60, 300, 1440, 97 * 60][i % 5]) {
                     assert_eq!(walk.phase(at), timeline.vote(at).phase(), "{text} {skip:?} {at}");

@@ -1,16 +1,17 @@
-//! A window as it is painted: half hours of a week, and beside them the times that lie on no half hour. Nothing is
-//! rounded: [`Week::of`] keeps each part in one of the two, [`Week::window`] writes both.
+//! A window as the week editor shows it: a grid of the half hours of a week, plus the parts that do not start and end
+//! on half hours. Nothing is rounded: [`Week::of`] puts each part into the grid or keeps it as it is, and
+//! [`Week::window`] turns both back into a window.
 
 use jiff::civil::Weekday;
 
 use super::{DAY, Days, MAX_PARTS, MAX_TEXT, Part, Phase, WEEK, Window, WindowError};
 
-/// Half hours of a day.
+/// The half hours of a day.
 pub const SLOTS: usize = 48;
-/// Minutes of one.
+/// The minutes of one slot.
 const SLOT: i16 = 30;
 
-/// Half hours of a week that are painted asleep; days count from Monday.
+/// A set of half hours of a week. Days are counted from 0 = Monday, and slots from 0 = 00:00.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Grid([u64; 7]);
 
@@ -18,22 +19,22 @@ impl Grid {
     /// Every half hour of a day.
     const WHOLE_DAY: u64 = (1 << SLOTS) - 1;
 
-    /// All of it.
+    /// The whole week.
     pub const FULL: Self = Self([Self::WHOLE_DAY; 7]);
 
-    /// Whether a half hour is painted; what lies outside the week is not.
+    /// Whether the set contains a half hour; `false` outside the week.
     pub fn has(&self, day: usize, slot: usize) -> bool {
         slot < SLOTS && self.0.get(day).is_some_and(|bits| bits & (1 << slot) != 0)
     }
 
-    /// Paints a half hour; what lies outside the week is left out.
+    /// Adds a half hour; does nothing outside the week.
     pub fn paint(&mut self, day: usize, slot: usize) {
         if let Some(bits) = self.0.get_mut(day).filter(|_| slot < SLOTS) {
             *bits |= 1 << slot;
         }
     }
 
-    /// Makes other days like one.
+    /// Copies the half hours of day `from` to the days in `to`.
     pub fn copy(&mut self, from: usize, to: impl IntoIterator<Item = usize>) {
         let Some(bits) = self.0.get(from).copied() else { return };
         for day in to {
@@ -43,21 +44,21 @@ impl Grid {
         }
     }
 
-    /// Paints all of a day, or none of it where all is painted.
+    /// Adds all half hours of a day, or removes them if the set contains all of them.
     pub fn turn(&mut self, day: usize) {
         if let Some(bits) = self.0.get_mut(day) {
             *bits = if *bits == Self::WHOLE_DAY { 0 } else { Self::WHOLE_DAY };
         }
     }
 
-    /// What is not painted.
+    /// The half hours that are not in the set.
     #[must_use]
     pub fn inverted(self) -> Self {
         Self(self.0.map(|bits| !bits & Self::WHOLE_DAY))
     }
 
-    /// As the parts of a rule, the longest stretches there are. Whole days stay days, so that a calendar can change one
-    /// of them.
+    /// The parts of a window for the half hours of the set, with consecutive half hours as one part. Consecutive whole
+    /// days become one part per day, so that a calendar can change one of them.
     fn parts(self) -> Vec<Part> {
         if self == Self::FULL {
             return vec![Part { days: Days::ALL, start: 0, length: DAY }];
@@ -83,12 +84,13 @@ fn minutes(slots: usize) -> i16 {
     i16::try_from(slots).map_or(WEEK, |slots| slots * SLOT)
 }
 
-/// The day so many after Monday.
+/// The weekday with this number, counted from 0 = Monday.
 pub fn weekday(day: usize) -> Weekday {
     Weekday::Monday.wrapping_add(i64::try_from(day % 7).unwrap_or(0))
 }
 
-/// Adds a stretch, to one that has the same hours where there is one; what is longer than a day has but one day.
+/// Adds an interval to `parts`. If a part with the same start and length exists, `day` is added to that part. An
+/// interval longer than a day always becomes a part of its own, because such a part can have one day only.
 fn add(parts: &mut Vec<Part>, day: usize, start: i16, length: i16) {
     let days = Days::only(weekday(day));
     let same = |part: &&mut Part| part.start == start && part.length == length && length <= DAY;
@@ -98,19 +100,19 @@ fn add(parts: &mut Vec<Part>, day: usize, start: i16, length: i16) {
     }
 }
 
-/// A window as it is painted.
+/// A window as the week editor shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Week {
-    /// What its text names: when it sleeps, or when it is awake.
+    /// The phase of the parts in the window's text.
     pub names: Phase,
-    /// When it sleeps, but for the exact times.
+    /// The half hours asleep, without the parts in `exact`.
     pub asleep: Grid,
-    /// Further times that the text names, and that lie on no half hour.
+    /// The parts that do not start and end on half hours.
     pub exact: Vec<Part>,
 }
 
 impl Week {
-    /// A window's parts, each painted or kept as it is.
+    /// Converts a window: each part goes into the grid or stays as it is.
     pub fn of(window: &Window) -> Self {
         let is_even = |part: &Part| part.start % SLOT == 0 && part.length % SLOT == 0;
         let mut named = Grid::default();
@@ -123,17 +125,18 @@ impl Week {
         }
         Self {
             names: window.names,
-            asleep: named_by(window.names, named),
+            asleep: invert_if_awake(window.names, named),
             exact: window.parts.iter().filter(|part| !is_even(part)).copied().collect(),
         }
     }
 
-    /// The window it paints.
+    /// Converts back to a window.
     ///
     /// # Errors
-    /// [`WindowError`] where nothing is painted, or more than a rule can hold.
+    /// [`WindowError`] if the window would have no part, more than [`MAX_PARTS`] parts, or a text of more than
+    /// [`MAX_TEXT`] bytes.
     pub fn window(&self) -> Result<Window, WindowError> {
-        let mut parts = named_by(self.names, self.asleep).parts();
+        let mut parts = invert_if_awake(self.names, self.asleep).parts();
         parts.extend(self.exact.iter().copied());
         if parts.is_empty() {
             return Err(WindowError(match self.names {
@@ -155,14 +158,15 @@ impl Week {
     }
 }
 
-/// Of a rule that names when it is awake, the rest of the week sleeps.
-fn named_by(names: Phase, grid: Grid) -> Grid {
+/// Converts between the half hours that a window's text lists and the half hours asleep: the same set for a `sleep`
+/// window, the inverted set for an `awake` window.
+fn invert_if_awake(names: Phase, grid: Grid) -> Grid {
     if names == Phase::Asleep { grid } else { grid.inverted() }
 }
 
 impl Window {
-    /// Its time asleep in a week that no clock change and no calendar touches, day by day from Monday: begin and end
-    /// as minutes of the day, in order and apart.
+    /// The time asleep of each day from Monday, in a week without clock changes and without a calendar: start and end
+    /// of each interval as minutes of the day, in order and without overlaps.
     pub fn asleep_by_day(&self) -> [Vec<(i16, i16)>; 7] {
         let asleep = self.week(Phase::Asleep);
         std::array::from_fn(|day| asleep.of_day(day))
@@ -184,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_painted_is_written_as_a_person_would() {
+    fn a_grid_is_written_as_a_person_would_write_it() {
         for text in [
             "sleep 23:00-07:00",
             "sleep 00:00-24:00",
@@ -203,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn times_between_half_hours_are_kept_beside_what_is_painted() {
+    fn times_between_half_hours_are_kept_beside_the_grid() {
         let mixed = week("sleep Mon-Fri 23:10-07:00; Sat 00:00-24:00");
         assert_eq!(mixed.exact.len(), 1);
         assert!(mixed.asleep.has(5, 0) && !mixed.asleep.has(0, 47));
@@ -216,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_stored_says_why() {
+    fn a_week_that_cannot_be_stored_is_an_error_with_a_reason() {
         let empty = Week { names: Phase::Asleep, asleep: Grid::default(), exact: Vec::new() };
         assert!(empty.window().expect_err("nothing").to_string().contains("nothing is painted"));
         let mut rich = empty.clone();
@@ -230,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_week_is_told_day_by_day() {
+    fn the_time_asleep_is_listed_day_by_day() {
         let days = Window::parse("sleep Sun 23:15-01:00; Mon 00:30-02:00").expect("a window").asleep_by_day();
         assert_eq!(days[0], [(0, 120)]);
         assert_eq!(days[6], [(1395, 1440)]);
@@ -242,7 +246,7 @@ mod tests {
     fn grids() -> impl Strategy<Value = Grid> {
         prop_oneof![
             proptest::array::uniform7(0_u64..=Grid::WHOLE_DAY).prop_map(Grid),
-            // Stretches, as a person paints them.
+            // Grids of a few long intervals, as a person enters them.
             proptest::collection::vec((0_usize..7, 0_usize..SLOTS, 1_usize..140), 0..8).prop_map(
                 |stretches| {
                     let mut grid = Grid::default();
@@ -262,7 +266,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_painted_comes_back_the_same(grid in grids(), awake in any::<bool>()) {
+        fn a_grid_comes_back_the_same(grid in grids(), awake in any::<bool>()) {
             let names = if awake { Phase::Awake } else { Phase::Asleep };
             let painted = whole(names, grid);
             if let Ok(window) = painted.window() {

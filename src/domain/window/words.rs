@@ -1,4 +1,4 @@
-//! Windows in words.
+//! Writes windows as text: the normalised form that [`Window::parse`] parses, and a description in English.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use jiff::civil::Weekday;
 
 use super::{DAY, Days, MAX_TEXT, Part, Phase, Window};
 
-/// `Mon` … `Sun`.
+/// The short name of a weekday: `Mon` … `Sun`.
 pub fn short(day: Weekday) -> &'static str {
     match day {
         Weekday::Monday => "Mon",
@@ -19,7 +19,7 @@ pub fn short(day: Weekday) -> &'static str {
     }
 }
 
-/// The text form, normalised: what [`Window::parse`] reads again.
+/// The normalised text, which [`Window::parse`] parses to the same window.
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = match self.names {
@@ -31,7 +31,8 @@ impl fmt::Display for Window {
         if text.len() <= MAX_TEXT {
             return f.write_str(&text);
         }
-        // What was read is stored as written here and must be read again: without spaces it is no longer than typed.
+        // The stored text must parse again, so it must not be longer than `MAX_TEXT`. Without optional spaces the text
+        // is at most as long as the user's input.
         write!(f, "{names} {}", parts.join(";").replace(" - ", "-"))
     }
 }
@@ -50,7 +51,7 @@ impl fmt::Display for Part {
 }
 
 impl Part {
-    /// The minute of the day at which it ends, 1 … 1440.
+    /// The minute of the day at which the part ends, 1 … 1440.
     pub fn end_minute(self) -> i16 {
         match (self.start + self.length) % DAY {
             0 => DAY,
@@ -58,7 +59,7 @@ impl Part {
         }
     }
 
-    /// The day on which it ends, where it is longer than a day; 24:00 belongs to the day before.
+    /// The day on which the part ends, if the part is longer than a day. An end at 24:00 belongs to the day that ends.
     pub fn end_day(self) -> Option<Weekday> {
         let (first, _) = *self.days.runs().first()?;
         let days = (self.start + self.length - 1) / DAY;
@@ -82,7 +83,7 @@ impl fmt::Display for Days {
     }
 }
 
-/// A minute of the day as `HH:MM`.
+/// Displays a minute of the day as `HH:MM`.
 pub struct Clock(pub i16);
 
 impl fmt::Display for Clock {
@@ -92,7 +93,7 @@ impl fmt::Display for Clock {
 }
 
 impl Window {
-    /// What it says, in words: "Asleep Monday to Friday from 23:00 to 07:00 the next day, and all Saturday".
+    /// A description in English: "Asleep Monday to Friday from 23:00 to 07:00 the next day, and all Saturday".
     pub fn meaning(&self) -> String {
         let mut parts: Vec<String> = self.parts.iter().map(|part| part.meaning()).collect();
         let last = parts.pop().unwrap_or_default();
@@ -123,7 +124,7 @@ impl Part {
 }
 
 impl Days {
-    /// In words: "Monday to Friday and Sunday".
+    /// A description in English: "Monday to Friday and Sunday".
     pub fn meaning(self) -> String {
         let mut runs: Vec<String> = self
             .runs()
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_meaning_reads_like_speech() {
+    fn the_meaning_is_plain_english() {
         for (text, meaning) in [
             (
                 "sleep Mon-Fri 23:00-07:00; Sat 00:00-24:00",

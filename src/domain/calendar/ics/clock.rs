@@ -1,5 +1,6 @@
-//! The clocks that events go by: IANA's zones, and those that a file describes itself (`VTIMEZONE`), whatever it calls
-//! them.
+//! The time zones of events: IANA zones, and zones that a file describes itself (`VTIMEZONE`) under any name.
+//!
+//! [`Zones`] collects the zones of a calendar while the file is parsed, and [`Zones::clock`] finds a zone by its name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,40 +12,42 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::days::closer;
+use super::days::later_start;
 use super::property::{Property, recur};
 use super::{MAX_RULES, Rule};
 use crate::domain::time::zone;
 
-/// The years in which the changes of a file's own clock are looked for; before and after, it stays as it is.
+/// The years for which the clock changes of a zone described in the file are computed. Before and after, the offset is
+/// constant.
 const FIRST: Date = Date::constant(1970, 1, 1);
 const LAST_YEAR: i32 = 2100;
-/// Observances of all zones of a calendar that are read. Real files have some hundred at most.
+/// The most observances of all zones of a calendar; real files have about a hundred at most.
 const MAX_OBSERVANCES: usize = 500;
-/// Changes of one zone that are kept.
+/// The most clock changes of one zone.
 const MAX_CHANGES: usize = 5_000;
 
-/// What turns UTC into what a wall clock shows.
+/// A time zone, which converts between UTC and wall-clock time.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Clock {
     Iana(TimeZone),
-    /// When a clock of the file's own changes, in seconds of UTC, and to what offset; in order, the first long ago.
+    /// A zone described in the file: the clock changes in order, as seconds since the epoch and the new offset in
+    /// seconds. The first entry is at `i64::MIN` and has the offset before the first change.
     Own(Arc<Vec<(i64, i32)>>),
 }
 
 impl Clock {
-    /// What it shows at an instant of UTC.
+    /// Converts a time in UTC to wall-clock time.
     pub(super) fn local(&self, utc: DateTime) -> DateTime {
         utc.saturating_add(SignedDuration::from_secs(self.offset(utc).into()))
     }
 
-    /// The instant of UTC at which it shows this.
+    /// Converts a wall-clock time to UTC.
     pub(super) fn utc(&self, local: DateTime) -> DateTime {
         let less = |offset: i32| local.saturating_sub(SignedDuration::from_secs(offset.into()));
         less(self.offset(less(self.offset(local))))
     }
 
-    /// In seconds east of UTC.
+    /// The offset at a time in UTC, in seconds east of UTC.
     fn offset(&self, utc: DateTime) -> i32 {
         let seconds = recur(utc).seconds();
         match self {
@@ -57,16 +60,19 @@ impl Clock {
     }
 }
 
-/// A `STANDARD` or `DAYLIGHT` of a zone: when its offset begins, and which one was before.
+/// A `STANDARD` or `DAYLIGHT` component of a zone: the clock changes from one offset to another.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observance {
+    /// The offset before the changes, in seconds east of UTC.
     from: Option<i32>,
+    /// The offset after the changes, in seconds east of UTC.
     to: Option<i32>,
+    /// The first change, by the wall clock before the change; so are `dates`.
     start: Option<DateTime>,
     rules: Vec<Rule>,
     dates: Vec<DateTime>,
-    /// It cannot be read.
-    spoilt: bool,
+    /// Whether a property is invalid.
+    invalid: bool,
 }
 
 impl Observance {
@@ -93,7 +99,7 @@ impl Observance {
             }
             "RRULE" => {
                 let rule = property.rule();
-                // A clock changes some times a year; a rule that says otherwise costs too much to follow.
+                // Clocks change a few times a year. Expanding other rules would cost too much.
                 let yearly = |rule: &Rule| rule.rule.freq == IcalRecurFreq::Yearly;
                 let good = matches!(&rule, Ok(rule) if rule.as_ref().is_none_or(yearly));
                 self.rules.extend(rule.ok().flatten());
@@ -101,13 +107,14 @@ impl Observance {
             }
             _ => true,
         };
-        self.spoilt |= !good;
+        self.invalid |= !good;
     }
 
-    /// Adds its changes; answers whether it could be read.
+    /// Adds the clock changes as (seconds since the epoch, offset before, offset after); returns whether the component
+    /// is valid.
     fn changes(&self, changes: &mut Vec<(i64, i32, i32)>) -> bool {
         let (Some(from), Some(to), Some(start)) = (self.from, self.to, self.start) else { return false };
-        // What is written is what the clock showed until then.
+        // The times in the file are wall-clock times by the offset before the change.
         let mut add = |local: IcalRecurDateTime| {
             changes.push((local.seconds() - i64::from(from), from, to));
             changes.len() <= MAX_CHANGES
@@ -125,34 +132,38 @@ impl Observance {
                 bounded.until = Some(until.map_or(end, |until| recur(until).min(end)));
                 let begin = match bounded.count {
                     Some(_) => recur(start),
-                    None => closer(&bounded, start, FIRST),
+                    None => later_start(&bounded, start, FIRST),
                 };
                 IcalRecurExpand::new(bounded, begin).all(&mut add)
             })
-            && !self.spoilt
+            && !self.invalid
     }
 }
 
+/// A zone that the file describes.
 #[derive(Debug, Default)]
 struct Described {
+    /// The line of its `BEGIN`.
     line: usize,
     name: String,
     observances: Vec<Observance>,
-    spoilt: bool,
+    invalid: bool,
 }
 
 /// The zones of a calendar.
 #[derive(Debug, Default)]
 pub(super) struct Zones {
     described: Vec<Described>,
-    /// `X-WR-TIMEZONE`.
+    /// The name of the calendar's own zone (`X-WR-TIMEZONE`).
     own: Option<String>,
+    /// The results of earlier searches by name.
     known: HashMap<String, Option<Clock>>,
-    /// The lines of what was looked for and cannot be read, by name.
-    unread: HashMap<String, usize>,
+    /// The lines of invalid zones, by name.
+    unreadable: HashMap<String, usize>,
+    /// The number of observances of all zones.
     observances: usize,
-    /// Those of them that events name.
-    spoilt: Vec<usize>,
+    /// The lines of invalid zones that events use.
+    invalid: Vec<usize>,
 }
 
 impl Zones {
@@ -175,19 +186,20 @@ impl Zones {
         let fits = self.observances <= MAX_OBSERVANCES;
         match self.described.last_mut() {
             Some(zone) if fits => zone.observances.push(observance),
-            Some(zone) => zone.spoilt = true,
+            Some(zone) => zone.invalid = true,
             None => {}
         }
     }
 
-    pub(super) fn spoil(&mut self) {
+    pub(super) fn mark_invalid(&mut self) {
         if let Some(zone) = self.described.last_mut() {
-            zone.spoilt = true;
+            zone.invalid = true;
         }
     }
 
-    /// The clock of the file as a whole; and the one that tells best which day is meant: that of its only zone, which
-    /// its events go by, before the one of the program that wrote it.
+    /// The zone of the calendar (`X-WR-TIMEZONE`), and the zone that is best for finding the day of a time in UTC. The
+    /// second is the zone that the file describes, if there is exactly one, because the events use it; else the zone of
+    /// the calendar.
     pub(super) fn home(&mut self) -> (Option<Clock>, Option<Clock>) {
         let own = self.own.clone().and_then(|name| self.described_or_iana(&name));
         let only = match &self.described[..] {
@@ -198,10 +210,10 @@ impl Zones {
         (own, hint)
     }
 
-    /// The clock of this name, else the file's.
+    /// The zone with this name; if there is none, the zone of the calendar.
     pub(super) fn clock(&mut self, name: &str) -> Option<Clock> {
         let found = self.described_or_iana(name);
-        self.spoilt.extend(self.unread.remove(name).filter(|_| found.is_none()));
+        self.invalid.extend(self.unreadable.remove(name).filter(|_| found.is_none()));
         found.or_else(|| self.own.clone().and_then(|own| self.described_or_iana(&own)))
     }
 
@@ -210,10 +222,10 @@ impl Zones {
             return known.clone();
         }
         let iana = |name: &str| zone(name).ok().map(Clock::Iana);
-        // Some of IANA's short names, such as EST, are also what others call something else.
+        // Search short names such as EST in the file first, because programs use some IANA names for other zones.
         let plain = name.contains('/').then(|| iana(name)).flatten();
         let found = plain.or_else(|| self.described(name)).or_else(|| iana(name)).or_else(|| {
-            // `/example.org/20050126_1/Europe/Berlin`
+            // A name with a prefix, such as `/example.org/20050126_1/Europe/Berlin`.
             let slashes = name.char_indices().filter(|(_, letter)| *letter == '/');
             slashes.take(8).find_map(|(place, _)| name.get(place + 1..).and_then(iana))
         });
@@ -221,13 +233,14 @@ impl Zones {
         found
     }
 
+    /// The zone with this name that the file describes, if it is valid.
     fn described(&mut self, name: &str) -> Option<Clock> {
         let zone = self.described.iter().find(|zone| zone.name.eq_ignore_ascii_case(name))?;
         let mut changes = Vec::new();
-        let good = !zone.spoilt && zone.observances.iter().all(|one| one.changes(&mut changes));
+        let good = !zone.invalid && zone.observances.iter().all(|one| one.changes(&mut changes));
         changes.sort_by_key(|(at, _, _)| *at);
         let Some((_, before, _)) = changes.first().filter(|_| good) else {
-            self.unread.insert(name.to_owned(), zone.line);
+            self.unreadable.insert(name.to_owned(), zone.line);
             return None;
         };
         let first = (i64::MIN, *before);
@@ -236,8 +249,8 @@ impl Zones {
         )))
     }
 
-    /// The lines of the zones that events name and that cannot be read.
-    pub(super) fn spoilt(self) -> Vec<usize> {
-        self.spoilt
+    /// The lines of the invalid zones that events use.
+    pub(super) fn invalid_lines(self) -> Vec<usize> {
+        self.invalid
     }
 }

@@ -1,4 +1,5 @@
-//! The days that the events of a file fall on.
+//! Expands the events of a calendar file to days: recurrence rules, exceptions, and events that replace occurrences of
+//! others. The cost of one expansion is limited by [`BUDGET`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +12,9 @@ use super::property::{civil, recur};
 use super::{DAY, Event, Expansion, Ics, IcsError, Moment, Refusal, Rule};
 use crate::domain::calendar::MAX_DATES;
 
-/// What one expansion may cost, in days looked at times parts of the rule to compare with: some tenths of a second. A
-/// holiday that repeats every year costs some 2,500 of it, so there is room for a thousand of them.
+/// The maximum cost of one expansion: the number of days to search times the parts of the rule to compare with. The
+/// limit corresponds to some tenths of a second. A yearly holiday costs about 2,500, so the budget allows a thousand of
+/// them.
 const BUDGET: i64 = 3_000_000;
 
 impl Ics {
@@ -37,12 +39,12 @@ impl Ics {
     }
 }
 
-/// The events that stand in for occurrences of another.
+/// The events that replace occurrences of another event.
 #[derive(Default)]
 struct Others<'a> {
-    /// For these of its days.
+    /// The days of the replaced occurrences.
     on: BTreeSet<Date>,
-    /// From these on.
+    /// The events that replace all occurrences from a day on, by that day.
     from: BTreeMap<Date, &'a Event>,
 }
 
@@ -62,16 +64,17 @@ impl<'a> Others<'a> {
     }
 }
 
-/// The days found so far, and what finding more may cost.
+/// The state of an expansion from `first` to `last`.
 struct Days {
     first: Date,
     last: Date,
+    /// The remaining cost.
     budget: i64,
     out: Expansion,
 }
 
 impl Days {
-    /// Whether there is as much left; says so where not.
+    /// Subtracts a cost from the budget. Returns `false` and sets the refusal if the budget does not suffice.
     fn spend(&mut self, cost: i64) -> bool {
         self.budget = self.budget.saturating_sub(cost);
         if self.budget < 0 {
@@ -85,19 +88,21 @@ impl Days {
         let length = event.length(start);
         let day_of = |moment: &Moment| event.on_clock(moment, start).date();
         let mut removed = BTreeSet::from_iter(event.removed.iter().map(day_of));
-        // Looked for before anything is added: an event is left out as a whole.
-        let mut fall = |rules: &[Rule]| -> Option<Vec<DateTime>> {
+        // Find all occurrences before adding any, so that an event is either added or left out as a whole.
+        let mut expand = |rules: &[Rule]| -> Option<Vec<DateTime>> {
             let mut all = Vec::new();
             for rule in rules {
-                let falls = self.bounded(event, rule, start, length)?;
-                all.extend(falls.map_while(civil));
+                let occurrences = self.occurrences(event, rule, start, length)?;
+                all.extend(occurrences.map_while(civil));
             }
             Some(all)
         };
-        let (Some(unless), Some(falls)) = (fall(&event.exceptions), fall(&event.rules)) else { return };
-        removed.extend(unless.into_iter().map(DateTime::date));
+        let (Some(excluded), Some(occurrences)) = (expand(&event.exceptions), expand(&event.rules)) else {
+            return;
+        };
+        removed.extend(excluded.into_iter().map(DateTime::date));
         let added = event.added.iter().map(|moment| event.on_clock(moment, start));
-        for at in std::iter::once(start.at).chain(added).chain(falls) {
+        for at in std::iter::once(start.at).chain(added).chain(occurrences) {
             let date = at.date();
             if removed.contains(&date) || others.on.contains(&date) {
                 continue;
@@ -112,9 +117,10 @@ impl Days {
         }
     }
 
-    /// Adds an occurrence that goes by what `later` says of one before it and all that follow.
+    /// Adds an occurrence at `at` that `later` replaces with `THISANDFUTURE`: moved by as much as `later` moves its own
+    /// occurrence, and with the duration of `later`.
     fn add_later(&mut self, event: &Event, start: &Moment, at: DateTime, later: &Event) {
-        // A series of its own takes the place of the rest.
+        // If `later` is a series of its own, its occurrences are added with that event.
         if later.cancelled || !later.rules.is_empty() || !later.added.is_empty() {
             return;
         }
@@ -126,10 +132,10 @@ impl Days {
 
     /// Adds the days of one occurrence.
     fn add(&mut self, event: &Event, start: &Moment, at: DateTime, length: i64) {
-        let shown = |at: DateTime| event.shown(&Moment { at, ..start.clone() });
+        let local = |at: DateTime| event.on_home_clock(&Moment { at, ..start.clone() });
         let end = at.checked_add(SignedDuration::from_secs((length - 1).max(0)));
-        let last = end.map_or(Date::MAX, |end| shown(end).date()).min(self.last);
-        let mut date = shown(at).date().max(self.first);
+        let last = end.map_or(Date::MAX, |end| local(end).date()).min(self.last);
+        let mut date = local(at).date().max(self.first);
         while date <= last && self.spend(1) {
             self.out.days.entry(date).or_insert_with(|| event.summary.clone());
             if self.out.days.len() > MAX_DATES {
@@ -141,8 +147,9 @@ impl Days {
         }
     }
 
-    /// The occurrences of a rule that can touch the days wanted; `None` where looking for them costs too much.
-    fn bounded(
+    /// The occurrences of a rule that can overlap the days from `first` to `last`; `None` if finding them costs too
+    /// much.
+    fn occurrences(
         &mut self,
         event: &Event,
         rule: &Rule,
@@ -152,10 +159,10 @@ impl Days {
         let Rule { mut rule, until } = rule.clone();
         let end = recur(self.last.at(23, 59, 59, 0));
         rule.until = Some(until.map_or(end, |until| recur(event.last(&until, start)).min(end)));
-        // What began before the first day and lasts into it counts too.
+        // An occurrence that starts before the first day can last into it.
         let reach = self.first.at(0, 0, 0, 0).checked_sub(length.seconds()).map_or(Date::MIN, DateTime::date);
-        // Counting begins at the start, however long ago that was.
-        let from = if rule.count.is_some() { recur(start.at) } else { closer(&rule, start.at, reach) };
+        // A rule with a count must be expanded from its start.
+        let from = if rule.count.is_some() { recur(start.at) } else { later_start(&rule, start.at, reach) };
         let days = (end.seconds() - from.seconds()).max(0) / DAY + 1;
         let parts = [
             rule.by_month.len(),
@@ -167,7 +174,7 @@ impl Days {
             rule.by_hour.len().max(1) * rule.by_minute.len().max(1) * rule.by_second.len().max(1),
         ];
         let parts = i64::try_from(parts.iter().sum::<usize>()).unwrap_or(i64::MAX);
-        // A period of its own for every day costs more than a day of a long one.
+        // For a daily rule every day is a period of its own, which costs more per day than long periods.
         let periods = if rule.freq == IcalRecurFreq::Daily { 3 } else { 0 };
         let cost = days.saturating_mul(parts.saturating_add(periods));
         if cost > BUDGET {
@@ -179,12 +186,14 @@ impl Days {
     }
 }
 
-/// A start from which the rule falls on the same days from `reach` on: as many whole intervals later as fit. A day that
-/// its month lacks stays as it is, since a start lends its day to the rule.
-pub(super) fn closer(rule: &IcalRecurRule, start: DateTime, reach: Date) -> IcalRecurDateTime {
+/// A later start from which the rule has the same occurrences from `reach` on: `start` moved by as many whole intervals
+/// as fit. The day of the month stays the same even if the month does not have that day, because the rule takes the day
+/// from its start.
+pub(super) fn later_start(rule: &IcalRecurRule, start: DateTime, reach: Date) -> IcalRecurDateTime {
     let interval = i64::from(rule.interval);
     let whole = |distance: i64| distance.max(0) / interval * interval;
-    // A month or a year begins before the day in it: one interval less.
+    // For months and years, one interval less, because the occurrence can be before `reach` in its month or
+    // year.
     let part = |distance: i64| whole(distance - interval);
     let years = i64::from(reach.year()) - i64::from(start.year());
     let months = years * 12 + i64::from(reach.month()) - i64::from(start.month());

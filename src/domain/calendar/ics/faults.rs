@@ -1,98 +1,99 @@
-//! What is wrong with a calendar file: why it is refused, and what of it is left out.
+//! The errors of a calendar file. An [`IcsError`] refuses the whole file or leaves out one part of it, a [`Refusal`]
+//! stops the expansion of its events, and [`LeftOut`] collects the parts that were left out.
 
 use crate::domain::calendar::MAX_DATES;
 
-/// How many things that were left out are told one by one; the others are counted.
+/// The most parts left out that are kept one by one; further ones are only counted.
 pub(super) const MAX_LEFT: usize = 20;
 
-/// Why a file is refused, or a part of it is left out. Lines count from 1.
+/// The reason why a file is refused or a part of it is left out. Lines are counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IcsError {
-    /// It is too large.
+    /// The file is larger than [`super::MAX_BYTES`].
     #[error("the ICS file is larger than 1 MiB; leave out the years that have passed")]
     TooLarge,
-    /// It is something else.
+    /// The text is not a calendar file.
     #[error("this is no ICS file: it must begin with BEGIN:VCALENDAR")]
     NotIcs,
-    /// Its end is missing.
+    /// The file ends inside a component.
     #[error(
         "the ICS file ends in the middle of {name}, which begins on line {line}: a part of it is missing"
     )]
     CutOff {
-        /// Where that begins.
+        /// The line on which the component begins.
         line: usize,
-        /// What has no end.
+        /// The name of the component.
         name: String,
     },
-    /// An `END` that closes nothing.
+    /// An `END` without a matching `BEGIN`.
     #[error("line {line} of the ICS file ends {found}, which was not begun there")]
     Unbalanced {
         line: usize,
-        /// What it ends.
+        /// The name of the component after `END`.
         found: String,
     },
-    /// An event, or a part of one, that goes on into the next thing.
+    /// An event, or a component inside an event, has no `END` before the next component.
     #[error("{name}, which begins on line {line} of the ICS file, has no END:{name}")]
     NoEnd {
-        /// Where it begins.
+        /// The line on which the component begins.
         line: usize,
-        /// What has no end.
+        /// The name of the component.
         name: String,
     },
-    /// Components within components within components.
+    /// Components are nested more deeply than `MAX_DEPTH`.
     #[error("line {0} of the ICS file is nested too deeply")]
     TooDeep(usize),
-    /// There is no event.
+    /// The file has no event.
     #[error("the ICS file holds no event")]
     Empty,
-    /// An event that does not say when.
+    /// An event has no `DTSTART`.
     #[error("the event that begins on line {0} of the ICS file has no DTSTART")]
     NoStart(usize),
-    /// A date that is none.
+    /// A date is invalid.
     #[error("line {line} of the ICS file: `{text}` is not a date")]
     Date {
         line: usize,
-        /// What stands there.
+        /// An excerpt of the invalid text.
         text: String,
     },
-    /// A duration that is none.
+    /// A duration is invalid.
     #[error("line {line} of the ICS file: `{text}` is not a duration, such as P1D")]
     Duration {
         line: usize,
-        /// What stands there.
+        /// An excerpt of the invalid text.
         text: String,
     },
-    /// A rule that cannot be read.
+    /// A recurrence rule is invalid.
     #[error("line {line} of the ICS file: the repetition `{text}` is not understood")]
     Rule {
         line: usize,
-        /// What stands there.
+        /// An excerpt of the rule.
         text: String,
     },
-    /// A part of a rule that nobody here knows.
+    /// A part of a recurrence rule is not supported.
     #[error("line {line} of the ICS file: {part} is not read in the repetition `{text}`")]
     Part {
         line: usize,
-        /// The part.
+        /// The unsupported part.
         part: String,
-        /// The whole rule.
+        /// An excerpt of the whole rule.
         text: String,
     },
-    /// A rule that repeats within a day.
+    /// A recurrence rule repeats within a day.
     #[error(
         "line {0} of the ICS file repeats within a day; a calendar is made of whole days, so use DAILY or slower"
     )]
     TooOften(usize),
-    /// An event whose days take too long to find.
+    /// Finding the days of an event would take too long.
     #[error("the event that begins on line {0} of the ICS file repeats over too long a time")]
     TooLong(usize),
-    /// A time zone of the file that cannot be read, and that something names.
+    /// A time zone that the file describes is invalid, and an event uses the zone.
     #[error("the time zone that begins on line {0} of the ICS file is not understood")]
     Zone(usize),
 }
 
 impl IcsError {
-    /// The line it is about; the first where it is about the whole file.
+    /// The line of the error; 1 if the error is about the whole file.
     pub fn line(&self) -> usize {
         match self {
             Self::TooLarge | Self::NotIcs | Self::Empty => 1,
@@ -112,23 +113,23 @@ impl IcsError {
     }
 }
 
-/// Why not all days of a file are there.
+/// The reason why an expansion does not have all days of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There are too many.
+    /// The file has more days than a calendar may have.
     #[error("the ICS file names more than {MAX_DATES} days of the next years; use one with fewer events")]
     TooMany,
-    /// Finding them takes too long.
+    /// Finding the days would take too long.
     #[error("the ICS file repeats too many events over too long a time; use one with fewer of them")]
     TooCostly,
 }
 
-/// What was left out of a file.
+/// The parts of a file that were left out because of errors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// The first of it, in the order of the file.
+    /// The first errors, at most 20.
     pub told: Vec<IcsError>,
-    /// How much more there is.
+    /// The number of further errors.
     pub more: usize,
 }
 
@@ -141,7 +142,7 @@ impl LeftOut {
         }
     }
 
-    /// How many things.
+    /// The number of all errors.
     pub fn total(&self) -> usize {
         self.told.len() + self.more
     }

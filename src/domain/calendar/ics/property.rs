@@ -1,4 +1,5 @@
-//! The lines of a file, and what stands on one.
+//! Splits a calendar file into logical lines ([`lines`]) and parses a line as a [`Property`], with its value as a date,
+//! a recurrence rule or a text.
 
 use ical::recur::{IcalRecurDateTime, IcalRecurFreq, IcalRecurRule};
 use jiff::civil::DateTime;
@@ -6,10 +7,10 @@ use jiff::civil::DateTime;
 use super::{IcsError, MAX_SUMMARY, Moment, Rule};
 use crate::domain::text::excerpt;
 
-/// Moments of one day that a rule may name (`BYHOUR` times `BYMINUTE` times `BYSECOND`).
+/// The most times per day of a recurrence rule: the product of the lengths of `BYHOUR`, `BYMINUTE` and `BYSECOND`.
 const MAX_MOMENTS: usize = 24;
 
-/// The parts of a rule that are obeyed.
+/// The supported parts of a recurrence rule.
 const PARTS: [&str; 16] = [
     "FREQ",
     "UNTIL",
@@ -29,8 +30,8 @@ const PARTS: [&str; 16] = [
     "SKIP",
 ];
 
-/// The logical lines of a file with the number of their first physical line: a line that begins with a space or a tab
-/// goes on with the one before.
+/// The logical lines of a file, each with the number of its first physical line, from 1. A physical line that begins
+/// with a space or a tab continues the line before.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, String)> {
     let mut physical = text.lines().enumerate().peekable();
     std::iter::from_fn(move || {
@@ -43,20 +44,20 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, String)> {
     })
 }
 
-/// `NAME;PARAMETER=VALUE:VALUE`.
+/// A line of the form `NAME;PARAMETER=VALUE:VALUE`.
 pub(super) struct Property<'a> {
     pub(super) line: usize,
     pub(super) name: String,
-    /// `TZID`.
+    /// The parameter `TZID`.
     zone: Option<&'a str>,
-    /// `VALUE=DATE`.
+    /// Whether the parameter is `VALUE=DATE`.
     date: bool,
-    /// `RANGE=THISANDFUTURE`.
+    /// Whether the parameter is `RANGE=THISANDFUTURE`.
     pub(super) and_future: bool,
     pub(super) value: &'a str,
 }
 
-/// The parts of a text between a letter, where that is not quoted.
+/// Splits a text at a character, except inside double quotes.
 fn split(text: &str, at: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     text.split(move |letter| {
@@ -66,7 +67,7 @@ fn split(text: &str, at: char) -> impl Iterator<Item = &str> {
 }
 
 impl<'a> Property<'a> {
-    /// `None` for a line without a value: nothing of ours.
+    /// Parses a logical line; `None` for a line without a value.
     pub(super) fn parse(line: usize, content: &'a str) -> Option<Self> {
         let head = split(content, ':').next()?;
         let value = content.get(head.len() + 1..)?.trim();
@@ -98,13 +99,13 @@ impl<'a> Property<'a> {
     }
 
     fn moment_of(&self, text: &str) -> Result<Moment, IcsError> {
-        // Of a period only the start says on which day it is.
+        // Only the start of a period (`start/end`) is used.
         let text = text.split('/').next().unwrap_or_default().trim();
         let wrong = || IcsError::Date { line: self.line, text: excerpt(text) };
         let read = IcalRecurDateTime::parse(text).map_err(|_| wrong())?;
         let at = civil(read).ok_or_else(wrong)?;
         let zulu = text.ends_with(['Z', 'z']);
-        // Some write the time of a midnight behind what they call a date.
+        // Some programs write `VALUE=DATE` with a time of midnight.
         let whole_day = text.len() == 8 || (self.date && !zulu);
         let at = if whole_day { at.date().at(0, 0, 0, 0) } else { at };
         let utc = zulu || self.zone.is_some_and(is_utc);
@@ -112,7 +113,7 @@ impl<'a> Property<'a> {
         Ok(Moment { at, whole_day, utc: utc && !whole_day, zone, clock: None })
     }
 
-    /// A repetition; `None` where the line says none.
+    /// Parses the value as a recurrence rule; `None` if the rule has no parts.
     pub(super) fn rule(&self) -> Result<Option<Rule>, IcsError> {
         let text = || excerpt(self.value);
         let wrong = || IcsError::Rule { line: self.line, text: text() };
@@ -128,7 +129,7 @@ impl<'a> Property<'a> {
             match parts.iter().find(|(other, _)| *other == name) {
                 Some((_, other)) if *other != value => return Err(wrong()),
                 Some(_) => {}
-                // A part without a value says nothing, as a rule without parts does.
+                // Ignore a part without a value.
                 None if value.is_empty() => {}
                 None => parts.push((name, value)),
             }
@@ -137,7 +138,7 @@ impl<'a> Property<'a> {
             return Ok(None);
         }
         let until = parts.iter().find(|(name, _)| name == "UNTIL").map(|(_, until)| *until);
-        // Some write that there is no count.
+        // Some programs write `COUNT=-1` or `COUNT=0` if there is no count.
         let counts = |value: &str| value.parse::<i64>().is_ok_and(|count| count < 1);
         match parts.iter().position(|(name, value)| name == "COUNT" && counts(value)) {
             Some(place) if until.is_some() => drop(parts.remove(place)),
@@ -150,12 +151,13 @@ impl<'a> Property<'a> {
         Ok(Some(Rule { rule, until }))
     }
 
-    /// A rule whose lists are short.
+    /// Checks that a rule repeats daily or more slowly, and removes duplicates from its lists, so that the cost of its
+    /// expansion is bounded.
     fn bounded(&self, mut rule: IcalRecurRule) -> Result<IcalRecurRule, IcsError> {
         if matches!(rule.freq, IcalRecurFreq::Secondly | IcalRecurFreq::Minutely | IcalRecurFreq::Hourly) {
             return Err(IcsError::TooOften(self.line));
         }
-        // A list says nothing more by saying it twice; without that, none is long.
+        // Without duplicates every list is short, because each part has few possible values.
         rule.by_second.sort_unstable();
         rule.by_second.dedup();
         rule.by_minute.sort_unstable();
@@ -181,7 +183,8 @@ impl<'a> Property<'a> {
         Ok(rule)
     }
 
-    /// The text of a value: `\\,` stands for a comma, `\\n` for a line break, which a name has no room for.
+    /// The value as text on one line: escapes such as `\,` are resolved, and line breaks (`\n`) and control characters
+    /// become spaces. The text is cut to [`MAX_SUMMARY`] characters.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         let mut letters = self.value.chars();
@@ -203,12 +206,12 @@ impl<'a> Property<'a> {
     }
 }
 
-/// Whether a zone is another name of UTC.
+/// Whether the name of a zone means UTC.
 fn is_utc(zone: &str) -> bool {
     ["UTC", "Etc/UTC", "Z", "tzone://Microsoft/Utc"].iter().any(|name| zone.eq_ignore_ascii_case(name))
 }
 
-/// `None` outside jiff's calendar. A leap second is taken for the one before it.
+/// Converts to a date and time of jiff; `None` outside jiff's range. A leap second becomes second 59.
 pub(super) fn civil(at: IcalRecurDateTime) -> Option<DateTime> {
     let small = |number: u8| i8::try_from(number).ok();
     let (month, day) = (small(at.month)?, small(at.day)?);
@@ -216,9 +219,9 @@ pub(super) fn civil(at: IcalRecurDateTime) -> Option<DateTime> {
     DateTime::new(i16::try_from(at.year).ok()?, month, day, hour, minute, second, 0).ok()
 }
 
-/// As the library writes it.
+/// Converts to a date and time of the `ical` crate.
 pub(super) fn recur(at: DateTime) -> IcalRecurDateTime {
-    // None of them is negative.
+    // The parts of a date and time are never negative.
     let small = i8::unsigned_abs;
     IcalRecurDateTime {
         year: at.year().into(),

@@ -9,12 +9,12 @@ use super::*;
 use crate::clock::Clock;
 use crate::domain::calendar::MAX_DATES;
 
-/// 2025-11-27 to 2031-11-27.
+/// The dates from 2025-11-27 to 2031-11-27.
 fn span() -> (Date, Date) {
     super::super::span(Date::constant(2026, 11, 27))
 }
 
-/// A file of events; each is what stands between its BEGIN and END.
+/// A calendar file with events, each given as the lines between its BEGIN and END.
 fn file(events: &[&str]) -> String {
     let events: Vec<String> = events
         .iter()
@@ -57,7 +57,7 @@ fn a_time_counts_for_every_day_it_touches() {
     assert_eq!(days(&["DTSTART:20261225T220000\nDTEND:20261226T010000"]), ["2026-12-25", "2026-12-26"]);
     assert_eq!(days(&["DTSTART:20261225T220000\nDTEND:20261226T000000"]), ["2026-12-25"]);
     assert_eq!(days(&["DTSTART:20261225T220000\nDURATION:PT26H1M"]).len(), 3);
-    // The end in UTC is 02:00 of the next day in Berlin.
+    // The end in UTC is at 02:00 of the next day in Berlin.
     assert_eq!(
         days(&["DTSTART;TZID=Europe/Berlin:20261225T220000\nDTEND:20261226T010000Z"]),
         ["2026-12-25", "2026-12-26"]
@@ -108,7 +108,7 @@ fn a_rule_that_began_long_ago_falls_on_the_same_days_as_one_followed_from_its_st
                 .take_while(|date| *date <= last)
                 .filter(|date| *date >= first)
                 .collect();
-            // The start is always one of them.
+            // The start of an event always counts.
             followed.extend(
                 super::super::check::date(&format!("{}-{}-{}", &start[..4], &start[4..6], &start[6..]))
                     .filter(|date| *date >= first),
@@ -132,7 +132,7 @@ fn exceptions_additions_and_moved_occurrences_are_followed() {
         "UID:a\nRECURRENCE-ID;VALUE=DATE:20260119\nDTSTART;VALUE=DATE:20260119\nSTATUS:CANCELLED";
     assert_eq!(days(&[weekly, called_off]), ["2026-01-05", "2026-01-26", "2026-02-01", "2026-02-02"]);
     assert_eq!(days(&["STATUS:CANCELLED\nDTSTART;VALUE=DATE:20260119"]), Vec::<String>::new());
-    // Whatever the order of the lines: 23:00 in New York is the next day in UTC.
+    // The order of the lines does not matter. 23:00 in New York is on the next day in UTC.
     let zoned = "RRULE:FREQ=DAILY;UNTIL=20260104T040000Z\nEXDATE:20260103T040000Z\nDTSTART;TZID=America/New_York:20260101T230000";
     assert_eq!(days(&[zoned]), ["2026-01-01", "2026-01-03"]);
 }
@@ -158,7 +158,7 @@ fn an_alarm_a_zone_and_a_task_are_no_days() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_said_with_its_line() {
+fn an_error_of_a_file_has_its_line() {
     let said = |text: &str| read(text).expect_err("it is refused").to_string();
     let begin = "this is no ICS file: it must begin with BEGIN:VCALENDAR";
     for text in ["", "hello", "<!doctype html><p>x:y</p>", "BEGIN:VCARD\nEND:VCARD", "DTSTART:20261225"] {
@@ -200,7 +200,7 @@ fn a_hostile_file_is_refused_or_read_in_bounded_time() {
     let rule = format!("DTSTART:20260101\nRRULE:FREQ=DAILY;BYHOUR=1;BYMINUTE={all};BYSECOND={all}");
     assert_eq!(refused(&rule), IcsError::TooOften(6));
 
-    // As often as can be, as long as can be: one day each.
+    // Rules that repeat as often and as long as possible.
     assert_eq!(days(&["DTSTART:20260101\nRRULE:FREQ=DAILY;COUNT=999999999"]).len(), 2157);
     let longest = "DTSTART:00010101\nDURATION:P99999999999W\nRRULE:FREQ=DAILY;COUNT=4294967295";
     assert_eq!(expand(&[longest]).refusal, Some(Refusal::TooCostly));
@@ -220,7 +220,7 @@ fn a_hostile_file_is_refused_or_read_in_bounded_time() {
     let many = vec!["DTSTART:20260101\nRRULE:FREQ=DAILY;BYDAY=MO,TU,WE,TH,FR\nDURATION:P9999D"; 8_000];
     assert_eq!(expand(&many).refusal, Some(Refusal::TooCostly));
 
-    // In size and shape.
+    // Files of extreme size and shape.
     assert_eq!(read(&"x".repeat(MAX_BYTES + 1)).expect_err("too large"), IcsError::TooLarge);
     let line = format!("DTSTART:20261225\nDESCRIPTION:{}", "x".repeat(MAX_BYTES - 200));
     assert_eq!(days(&[&line]), ["2026-12-25"]);
@@ -240,7 +240,7 @@ fn a_hostile_file_is_refused_or_read_in_bounded_time() {
     ] {
         assert!(read(&file(&[text])).is_err(), "{text}");
     }
-    // Some three seconds without optimisation.
+    // The test takes about three seconds without optimisation.
     let took = clock.monotonic().saturating_sub(begun);
     assert!(took.as_secs() < 60, "it took {took:?}");
 }

@@ -1,20 +1,20 @@
-//! Files as calendar programs write them, and what they mean: the days from December 2026 to March 2027.
+//! Tests with files as calendar programs write them. Each test compares the days from December 2026 to March 2027.
 
 use super::faults::MAX_LEFT;
 use super::*;
 
-/// The rules of the European Union.
+/// The clock changes of the European Union.
 const EU: &str = "BEGIN:STANDARD\nDTSTART:16010101T030000\nTZOFFSETFROM:+0200\nTZOFFSETTO:+0100\n\
                   RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\nEND:STANDARD\nBEGIN:DAYLIGHT\nDTSTART:16010101T020000\n\
                   TZOFFSETFROM:+0100\nTZOFFSETTO:+0200\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3\nEND:DAYLIGHT";
-/// Those of the United States' east.
+/// The clock changes of the east of the United States.
 const EAST: &str = "BEGIN:STANDARD\nDTSTART:20071104T020000\nTZOFFSETFROM:-0400\nTZOFFSETTO:-0500\n\
                     RRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=1SU\nEND:STANDARD\nBEGIN:DAYLIGHT\nDTSTART:20070311T020000\n\
                     TZOFFSETFROM:-0500\nTZOFFSETTO:-0400\nRRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=2SU\nEND:DAYLIGHT";
-/// A clock that never changes.
+/// A zone without clock changes.
 const INDIA: &str =
     "BEGIN:STANDARD\nDTSTART:16010101T000000\nTZOFFSETFROM:+0530\nTZOFFSETTO:+0530\nEND:STANDARD";
-/// Each change by itself.
+/// A zone that lists each clock change.
 const LISTED: &str = "BEGIN:STANDARD\nDTSTART:20261025T030000\nRDATE:20271031T030000,20281029T030000\n\
                       TZOFFSETFROM:+020000\nTZOFFSETTO:+010000\nEND:STANDARD\nBEGIN:DAYLIGHT\nDTSTART:20260329T020000\n\
                       RDATE:20270328T020000\nTZOFFSETFROM:+0100\nTZOFFSETTO:+0200\nEND:DAYLIGHT";
@@ -29,7 +29,8 @@ fn file(head: &str, events: &[&str]) -> String {
     text.replace('\n', "\r\n")
 }
 
-/// The days of the winter, as `07 14 21` of December and `0126` of another month; and what is left out.
+/// The days of the winter, written as `07` for December and `0126` for other months; and the messages of what is left
+/// out.
 fn winter(text: &str) -> (String, Vec<String>) {
     let span = super::super::span(Date::constant(2026, 11, 27));
     let found = read(text).unwrap_or_else(|error| panic!("{error}:\n{text}")).days(span);
@@ -43,7 +44,7 @@ fn winter(text: &str) -> (String, Vec<String>) {
     (days.join(" "), found.left.told.iter().map(ToString::to_string).collect())
 }
 
-/// Each file means these days, and nothing of it is left out.
+/// Asserts that each file has the given days and that nothing of it is left out.
 fn mean(cases: &[(&str, String, &str)]) {
     for (name, text, expected) in cases {
         assert_eq!(winter(text), ((*expected).to_owned(), vec![]), "{name}:\n{text}");
@@ -55,7 +56,7 @@ fn an_end_in_utc_ends_a_series_of_dates_on_the_day_that_was_meant() {
     let weekly = |until: &str| {
         file("", &[&format!("DTSTART;VALUE=DATE:20261207\nRRULE:FREQ=WEEKLY;UNTIL={until};BYDAY=MO")])
     };
-    // A midnight of the 21st somewhere on the earth, hours east and west of Greenwich.
+    // Midnight of the 21st in zones east and west of Greenwich.
     for until in [
         "20261220T230000Z",
         "20261220T220000Z",
@@ -76,7 +77,7 @@ fn an_end_in_utc_ends_a_series_of_dates_on_the_day_that_was_meant() {
     ] {
         mean(&[(until, weekly(until), "07 14 21")]);
     }
-    // The last second or minute of the 20th, there.
+    // The last second or minute of the 20th in such zones.
     for until in [
         "20261220T235959Z",
         "20261220T225959Z",
@@ -92,7 +93,7 @@ fn an_end_in_utc_ends_a_series_of_dates_on_the_day_that_was_meant() {
     }
     let last = "DTSTART;VALUE=DATE:20261229\nRRULE:FREQ=MONTHLY;UNTIL=20270329T220000Z;BYDAY=TU;BYSETPOS=-1";
     mean(&[("last Tuesdays", file("", &[last]), "29 0126 0223 0330")]);
-    // Thirteen hours east, only the clock of the file tells.
+    // Thirteen hours east of Greenwich, the day is found only if the file has a zone.
     let far = "DTSTART;VALUE=DATE:20261207\nRRULE:FREQ=WEEKLY;UNTIL=20261220T110000Z";
     mean(&[
         ("far east", file("X-WR-TIMEZONE:Pacific/Auckland\n", &[far]), "07 14 21"),
@@ -112,7 +113,7 @@ fn an_end_in_utc_ends_a_series_of_dates_on_the_day_that_was_meant() {
 }
 
 #[test]
-fn what_is_excepted_added_or_moved_in_utc_is_the_day_that_was_meant() {
+fn an_exception_addition_or_move_in_utc_is_the_day_that_was_meant() {
     let series = "UID:a\nDTSTART;VALUE=DATE:20261207\nRRULE:FREQ=WEEKLY;COUNT=4";
     let with = |line: &str| file("", &[&format!("{series}\n{line}")]);
     mean(&[
@@ -155,14 +156,14 @@ fn a_zone_of_any_name_is_the_one_that_the_file_describes() {
             mean(&[(name, file(&zone(name, observances), &[&series(given)]), "07 14 21")]);
         }
     }
-    // The zone may stand after the events that name it, and the clock of the file stands in for one that is missing.
+    // A zone may follow the events that use it, and the zone of the file replaces a missing one.
     let (own, name) = (zone("Own Time", EU), "Own Time");
     let after = format!("BEGIN:VCALENDAR\nBEGIN:VEVENT\n{}\nEND:VEVENT\n{own}END:VCALENDAR\n", series(name));
     mean(&[
         ("after", after, "07 14 21"),
         ("the file's", file("X-WR-TIMEZONE:Europe/Berlin\n", &[&series(name)]), "07 14 21"),
         ("the file's own", file(&format!("X-WR-TIMEZONE:{name}\n{own}"), &[&series("Other")]), "07 14 21"),
-        // A name that the file describes is never the clock of the file, nor what others call so.
+        // A zone that the file describes takes precedence over the zone of the file and over an IANA zone of that name.
         (
             "before the file's",
             file(&format!("X-WR-TIMEZONE:America/New_York\n{own}"), &[&series(name)]),
@@ -174,7 +175,7 @@ fn a_zone_of_any_name_is_the_one_that_the_file_describes() {
         ("IANA's within", file("", &[&series("/example.org/20260101_1/Europe/Berlin")]), "07 14 21"),
         ("nobody's, at midnight", file("", &[&series(name)]), "07 14 21"),
     ]);
-    // West of Greenwich, in summer, and by half hours.
+    // Zones west of Greenwich, in summer, and with half hours.
     let evening = |zone: &str, rest: &str| format!("DTSTART;TZID={zone}:20261201T200000\n{rest}");
     let east = zone("Eastern Standard Time", EAST);
     let head = |observances| zone("Own", observances);
@@ -227,7 +228,7 @@ fn a_zone_of_any_name_is_the_one_that_the_file_describes() {
 }
 
 #[test]
-fn what_is_written_in_utc_is_shown_on_the_clock_of_the_file() {
+fn a_time_in_utc_counts_by_the_zone_of_the_file() {
     let day = "DTSTART:20261224T230000Z\nDTEND:20261225T230000Z";
     let head = "X-WR-TIMEZONE:Europe/Berlin\n";
     let series = "DTSTART:20261206T230000Z\nDTEND:20261207T230000Z\nRRULE:FREQ=WEEKLY";
@@ -285,7 +286,7 @@ fn the_newest_version_of_an_event_counts_alone() {
             "24",
         ),
         ("a moved day", file("", &[series, &moved("16", 2), &moved("15", 1)]), "07 16 21"),
-        // Files that call all of their events the same.
+        // Files that use one UID for all events.
         ("of one name", file("", &[&version("07", ""), &version("08", "")]), "07 08"),
         ("of one name and stamp", file("", &[&old, &old.replace("20261207", "20261209")]), "07 09"),
         ("of other names", file("", &[&first, &second.replace("UID:a", "UID:c")]), "07 08"),
@@ -298,7 +299,7 @@ fn the_newest_version_of_an_event_counts_alone() {
 }
 
 #[test]
-fn what_changes_all_that_follow_changes_all_that_follow() {
+fn a_change_with_this_and_future_changes_all_later_occurrences() {
     let series = "UID:a\nSUMMARY:Old\nDTSTART;VALUE=DATE:20261207\nRRULE:FREQ=WEEKLY;COUNT=4";
     let from = |day: &str, rest: &str| {
         format!("UID:a\nRECURRENCE-ID;RANGE=THISANDFUTURE;VALUE=DATE:202612{day}\n{rest}")
@@ -350,7 +351,7 @@ fn what_changes_all_that_follow_changes_all_that_follow() {
 }
 
 #[test]
-fn a_rule_that_says_nothing_or_no_count_is_read() {
+fn a_rule_without_parts_or_without_a_count_is_parsed() {
     let day = |rule: &str| file("", &[&format!("DTSTART;VALUE=DATE:20261207\nRRULE:{rule}")]);
     mean(&[
         ("nothing", day(""), "07"),
@@ -368,9 +369,9 @@ fn a_rule_that_says_nothing_or_no_count_is_read() {
 }
 
 #[test]
-fn what_cannot_be_read_is_left_out_and_told_with_its_line() {
+fn an_invalid_event_is_left_out_and_reported_with_its_line() {
     let good = "DTSTART;VALUE=DATE:20261224";
-    // The second event begins on line 6, its first property stands on line 7.
+    // The second event begins on line 6, and its first property is on line 7.
     for (bad, told) in [
         ("DTSTART:Invalid date", "line 7 of the ICS file: `Invalid date` is not a date"),
         ("DTSTART:", "line 7 of the ICS file: `` is not a date"),
@@ -430,7 +431,7 @@ fn what_cannot_be_read_is_left_out_and_told_with_its_line() {
     ] {
         let text = file("", &[good, bad, "DTSTART;VALUE=DATE:20261226"]);
         assert_eq!(winter(&text), ("24 26".to_owned(), vec![told.to_owned()]), "{text}");
-        // Nothing else is there: the file is refused for it.
+        // If the file has no other event, the same error refuses the file.
         let alone = file("", &[bad]);
         let span = super::super::span(Date::constant(2026, 11, 27));
         let refused = read(&alone).map(|file| file.days(span));
@@ -467,7 +468,7 @@ fn a_file_whose_ends_are_missing_counts_as_far_as_it_goes() {
     };
     assert_eq!(told(&[11, 12]), ("24 25".to_owned(), cut(9, "VEVENT")), "in the middle of the third");
     assert_eq!(told(&[12]), ("24 25 26".to_owned(), cut(1, "VCALENDAR")), "the end of the calendar");
-    // What follows the calendar is none of it, and blank lines before it count as lines.
+    // Lines after the calendar are ignored, and blank lines before it count for line numbers.
     let around =
         format!("\n\n{}-- \nsent: by a program\n", file("", &["DTSTART;VALUE=DATE:20261224", "DTSTART:x"]));
     let left = vec!["line 9 of the ICS file: `x` is not a date".to_owned()];
@@ -475,7 +476,7 @@ fn a_file_whose_ends_are_missing_counts_as_far_as_it_goes() {
 }
 
 #[test]
-fn only_a_zone_that_is_named_and_cannot_be_read_is_told() {
+fn an_invalid_zone_is_reported_only_if_an_event_uses_it() {
     let event = "DTSTART;TZID=Own:20261207T000000\nRRULE:FREQ=WEEKLY;UNTIL=20261220T230000Z";
     let told = ["the time zone that begins on line 3 of the ICS file is not understood".to_owned()];
     for broken in [

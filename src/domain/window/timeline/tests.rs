@@ -1,4 +1,4 @@
-//! Each hard case of a window, and its walk minute by minute.
+//! Tests of the hard cases of a window, and property tests that compare a timeline with a minute-by-minute walk.
 
 use proptest::prelude::*;
 
@@ -52,20 +52,20 @@ fn neighbours_merge_and_never_bounce() {
 }
 
 #[test]
-fn a_sleep_of_many_days_is_told_whole() {
+fn a_sleep_of_many_days_is_found_whole() {
     let utc = TimeZone::UTC;
     let days = Interval { start: at("2027-01-04T00:00:00Z"), end: at("2027-01-09T00:00:00Z") };
     let nights = Interval { start: at("2027-01-04T20:00:00Z"), end: at("2027-01-09T06:00:00Z") };
-    for (text, sleep, asked) in [
+    for (text, sleep, queried) in [
         ("sleep Mon-Fri 00:00-24:00", days, "2027-01-04T12:00:00Z"),
         ("sleep Mon-Fri 20:00-06:00; Tue-Fri 06:00-20:00", nights, "2027-01-04T21:00:00Z"),
         ("sleep Mon-Fri 20:00-06:00; Tue-Fri 06:00-20:00", nights, "2027-01-08T23:00:00Z"),
     ] {
         let window = window(text);
-        let sleeps = WindowTimeline::new(&window, &utc).sleeps(at(asked), at(asked));
+        let sleeps = WindowTimeline::new(&window, &utc).sleeps(at(queried), at(queried));
         assert_eq!(sleeps, [sleep], "{text}");
     }
-    // Where the clock goes from 23:00 to midnight, 23:30 and midnight are one instant.
+    // The clock goes from 23:00 to midnight, so 23:30 and midnight are the same instant.
     let (window, nuuk) = (window("sleep Fri 20:00 - Sat 23:30; Sun 00:00-02:00"), zone("America/Nuuk"));
     let sleeps =
         WindowTimeline::new(&window, &nuuk).sleeps(at("2027-03-27T00:00:00Z"), at("2027-03-27T00:00:00Z"));
@@ -73,7 +73,7 @@ fn a_sleep_of_many_days_is_told_whole() {
 }
 
 #[test]
-fn what_never_changes_has_no_next_change() {
+fn a_window_that_never_changes_has_no_next_change() {
     let utc = TimeZone::UTC;
     for text in ["sleep 00:00-24:00", "awake 12:00-12:00", "sleep Mon 08:00 - Mon 08:00"] {
         let window = window(text);
@@ -117,11 +117,11 @@ fn window_length_on_dst_days() {
     // Clocks go forward on 28 March 2027 and back on 31 October 2027.
     assert_eq!(hours("sleep 23:00-07:00", "2027-03-27T12:00:00Z"), 7 * 60);
     assert_eq!(hours("sleep 23:00-07:00", "2027-10-30T12:00:00Z"), 9 * 60);
-    // Both edges in the gap fall together: awake wins, there is no sleep that day.
+    // Both edges lie in the gap and become one instant, so there is no sleep that day.
     let (window, day) = (window("sleep 02:10-02:40"), at("2027-03-28T00:00:00Z"));
     let next = WindowTimeline::new(&window, &berlin).next_sleep(day).expect("a sleep");
     assert_eq!(next.start, at("2027-03-29T00:10:00Z"));
-    // Shown twice: the first time counts for both edges.
+    // The clock shows these times twice: both edges are at their first occurrence.
     assert_eq!(hours("sleep 02:10-02:40", "2027-10-30T22:00:00Z"), 30);
     assert_eq!(hours("sleep 01:30-02:30", "2027-10-30T22:00:00Z"), 60);
     assert_eq!(hours("sleep 02:30-03:30", "2027-10-30T22:00:00Z"), 120);
@@ -174,15 +174,15 @@ fn a_dropped_sleep_is_awake_as_a_whole() {
             "{text}"
         );
     }
-    // Of many days, of which each goes on with the one before.
+    // A skipped sleep of several days whose parts touch each other.
     let window = window("sleep Mon-Fri 00:00-24:00");
     let timeline =
         WindowTimeline { skip: Some(at("2027-01-04T00:00:00Z")), ..WindowTimeline::new(&window, &utc) };
     assert_eq!(timeline.next_change(at("2027-01-07T12:00:00Z")), Some(at("2027-01-11T00:00:00Z")));
 }
 
-/// The zones of the property: whole, half and quarter hours, both hemispheres, changes at midnight and by half an
-/// hour, none at all.
+/// The zones of the property tests: offsets of whole, half and quarter hours, both hemispheres, clock changes at
+/// midnight and by half an hour, and zones without clock changes.
 const ZONES: [&str; 25] = [
     "UTC",
     "Europe/Berlin",
@@ -211,14 +211,14 @@ const ZONES: [&str; 25] = [
     "Pacific/Chatham",
 ];
 
-/// Walks minute by minute and looks only at the wall clock: an edge happens when the clock first shows its time or
-/// a later one.
+/// Steps through time minute by minute and looks only at the wall clock: an edge is at the first minute at which the
+/// clock shows the edge's time or a later one.
 struct Walk<'a> {
     window: &'a Window,
     zone: &'a TimeZone,
-    /// The latest time the wall clock has shown, in minutes since 1970-01-01 00:00 of itself.
+    /// The latest time that the wall clock has shown, in minutes since 1970-01-01 00:00 by wall clock.
     shown: i64,
-    /// Ends of the intervals under way.
+    /// The ends of the intervals that have started and not ended.
     open: Vec<i64>,
 }
 
@@ -248,8 +248,8 @@ impl Walk<'_> {
 fn agrees(window: &Window, zone: &TimeZone, from: Timestamp, days: i64) {
     let timeline = WindowTimeline::new(window, zone);
     let until = shift(from, days);
-    // Nine days earlier, so that what is under way at `from` is known.
-    let begin = shift(from, -BEYOND);
+    // Start nine days earlier, so that the walk knows the intervals that are open at `from`.
+    let begin = shift(from, -MARGIN_DAYS);
     let mut walk = Walk { window, zone, shown: 0, open: Vec::new() };
     walk.shown = walk.wall(begin);
     let mut changes = timeline.changes(from, until).into_iter().peekable();
@@ -281,7 +281,7 @@ fn state_equals_a_minute_by_minute_walk_over_3_years_in_25_zones() {
     }
 }
 
-/// Of days as bits, and starts and lengths in five minutes.
+/// A window from parts given as days (bits from Monday), start and length (both in units of five minutes).
 fn window_of(parts: &[(u8, i16, i16)], asleep: bool) -> Window {
     let parts = parts
         .iter()
@@ -299,7 +299,7 @@ fn window_of(parts: &[(u8, i16, i16)], asleep: bool) -> Window {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
-    fn what_holds_an_instant_is_found_without_a_look_at_what_does_not(
+    fn an_instant_is_inside_if_one_of_the_intervals_contains_it(
         parts in proptest::collection::vec((1_u8..128, 0_i16..288, 1_i16..2016), 1..4),
         asleep in any::<bool>(),
         zone_index in 0_usize..25,
@@ -317,7 +317,7 @@ proptest! {
         let timeline = WindowTimeline { calendar: effect.map(|effect| (&days, effect)), ..WindowTimeline::new(&window, &zone) };
         for minute in minutes {
             let at = at("2026-01-01T00:00:00Z").checked_add(minute.minutes()).expect("an instant");
-            prop_assert_eq!(timeline.names(at), timeline.written(at, at, BEYOND).iter().any(|one| one.holds(at)), "{}", at);
+            prop_assert_eq!(timeline.is_inside(at), timeline.intervals(at, at, MARGIN_DAYS).iter().any(|one| one.holds(at)), "{}", at);
         }
     }
 }
