@@ -291,7 +291,7 @@ pub async fn keep_for_page(session: &Session, form: &KeptForm) -> Result<(), Err
 
 /// The layer: opens the session, lets the request through as whoever it is, stores what changed and sets the cookie.
 pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Next) -> Response {
-    let via = request.extensions().get::<Via>().copied().unwrap_or(Via { ip: None, https: false });
+    let via = Via::of(request.extensions());
     let name = if via.https { "__Host-docknap" } else { &*web.http_cookie };
     let sent = cookie(request.headers(), name).and_then(Ticket::parse);
     // A page that keeps itself fresh is not somebody being there; it fetches parts of itself all by itself.

@@ -9,7 +9,6 @@ use tower_sessions::Session;
 
 use super::auth::Identity;
 use super::htmx::Htmx;
-use super::pages::wanted;
 use super::proxy::Via;
 use super::session::{FLASH, cookie};
 pub use super::toast::Toast as Flash;
@@ -117,20 +116,15 @@ impl Shell {
     }
 
     /// The surroundings of an answer to somebody.
-    pub(super) async fn of(
-        web: &Web,
-        identity: &Identity,
-        via: Option<Via>,
-        path: &str,
-        headers: &HeaderMap,
-    ) -> Self {
+    pub(super) async fn of(web: &Web, identity: &Identity, parts: &Parts) -> Self {
         let user = identity.who().map(|who| &who.user);
         let zone = match user.and_then(|user| user.timezone.clone()) {
             Some(zone) => zone,
             None => zone::default_zone(&web.app).await.map_or_else(|_| "UTC".to_owned(), |zone| zone.name),
         };
         let habits = user.map(|user| user.habits).unwrap_or_default();
-        let theme = cookie(headers, THEME_COOKIE).or_else(|| user.and_then(|user| user.theme.as_deref()));
+        let theme =
+            cookie(&parts.headers, THEME_COOKIE).or_else(|| user.and_then(|user| user.theme.as_deref()));
         let now = Now {
             at: web.app.clock.now(),
             zone: crate::domain::time::zone(&zone).unwrap_or(jiff::tz::TimeZone::UTC),
@@ -141,9 +135,9 @@ impl Shell {
             assets: assets::version().to_owned(),
             theme: theme.filter(|theme| matches!(*theme, "light" | "dark")).unwrap_or("system").to_owned(),
             user: user.map(|user| ShellUser { name: user.name.clone(), role: user.role }),
-            here: here(path),
+            here: here(parts.uri.path()),
             flash: None,
-            insecure: !via.is_some_and(Via::is_private),
+            insecure: !Via::of(&parts.extensions).is_private(),
             held: if user.is_some() { held(web, &now).await } else { None },
             demo: web.demo,
             zone,
@@ -183,8 +177,7 @@ impl FromRequestParts<Web> for Shell {
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Infallible> {
         let identity = Identity::of(&parts.extensions);
-        let via = parts.extensions.get().copied();
-        let mut shell = Self::of(web, &identity, via, parts.uri.path(), &parts.headers).await;
+        let mut shell = Self::of(web, &identity, parts).await;
         // Neither a part of a page nor a form that comes back shows a message: it waits for the next whole page.
         if parts.method == Method::GET
             && !Htmx::of(&parts.headers).partial
@@ -204,7 +197,7 @@ impl FromRequestParts<Web> for Shell {
 async fn held(web: &Web, now: &Now) -> Option<String> {
     let one = overrides::of_everything(&web.app).await.ok()??;
     let state = Badge::from(one.wanted).word.to_lowercase();
-    Some(format!("Everything is {state} until {}: {}.", now.when(one.until).short, wanted::why(&one, now)))
+    Some(format!("Everything is {state} until {}: {}.", now.when(one.until).short, view::why_made(&one, now)))
 }
 
 /// The entry of the navigation a path belongs to.

@@ -6,7 +6,6 @@ use axum::extract::Path;
 use axum::http::header::SET_COOKIE;
 use axum::response::Response;
 
-use super::audit::deed;
 use super::users::SessionRow;
 use crate::app::auth::devices::{self, Device, Presented};
 use crate::app::auth::feeds::{self, Feed};
@@ -23,6 +22,7 @@ use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::{self, PageLogin, RestoredForm};
 use crate::web::shell::{Flash, Notes, Shell, theme_cookie};
+use crate::web::view::events::deed;
 
 /// Rows of one's own in the log that are shown …
 const LATELY: usize = 6;
