@@ -5,18 +5,16 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
-use tower_sessions::Session;
 
 use super::auth::Identity;
 use super::htmx::Htmx;
 use super::proxy::Via;
-use super::session::{FLASH, cookie};
+use super::session::{Session, cookie};
 pub use super::toast::Toast as Flash;
 use super::view::{self, Badge, Now};
 use super::{Web, assets};
 use crate::app::{overrides, zone};
 use crate::domain::permission::{Permission, Role};
-use crate::domain::text::chain;
 use crate::domain::user::Habits;
 
 /// The cookie that remembers the theme: `light` or `dark`; without it the device decides.
@@ -179,15 +177,9 @@ impl FromRequestParts<Web> for Shell {
         let identity = Identity::of(&parts.extensions);
         let mut shell = Self::of(web, &identity, parts).await;
         // Neither a part of a page nor a form that comes back shows a message: it waits for the next whole page.
-        if parts.method == Method::GET
-            && !Htmx::of(&parts.headers).partial
-            && let Some(session) = parts.extensions.get::<Session>()
-            && let Ok(Some(flash)) = session.get::<Flash>(FLASH).await
-        {
-            shell.flash = Some(flash);
-            if let Err(error) = session.remove_value(FLASH).await {
-                tracing::warn!(error = %chain(&error), "a message that was shown could not be forgotten");
-            }
+        if parts.method == Method::GET && !Htmx::of(&parts.headers).partial {
+            let Ok(session) = Session::from_request_parts(parts, web).await;
+            shell.flash = session.take_flash();
         }
         Ok(shell)
     }
@@ -214,32 +206,5 @@ fn here(path: &str) -> &'static str {
         "health" => "health",
         "profile" => "profile",
         _ => "",
-    }
-}
-
-/// Leaves a message for the next whole page: `Notes`, then `notes.leave(Flash::new("good", "Saved.")).await`.
-pub struct Notes(Option<Session>);
-
-impl Notes {
-    /// Notes of a session at hand.
-    pub fn of(session: &Session) -> Self {
-        Self(Some(session.clone()))
-    }
-
-    /// Leaves it; it replaces one that was not shown yet. Whoever is not logged in gets none.
-    pub async fn leave(&self, flash: Flash) {
-        if let Some(session) = &self.0
-            && let Err(error) = session.insert(FLASH, flash).await
-        {
-            tracing::warn!(error = %chain(&error), "a message could not be left");
-        }
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Notes {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.extensions.get::<Session>().cloned()))
     }
 }

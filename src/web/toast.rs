@@ -5,20 +5,9 @@ use super::view::Link;
 
 /// One message that is shown once.
 ///
-/// A deed that leads to another page leaves it for that page:
-///
-/// ```ignore
-/// let deleted = Toast::new("good", "The schedule is deleted.");
-/// notes.leave(deleted.with_undo(format!("/schedules/{id}/restore"))).await;
-/// ```
-///
-/// One that answers htmx with part of a page sends it along, to appear in the corner; one that has no part to show
-/// sends it alone:
-///
-/// ```ignore
-/// Toast::new("good", "Switched off.").with_undo(format!("/schedules/{id}/enable")).beside(&shell, &row)
-/// Toast::new("good", "Sent.").alone(&shell)
-/// ```
+/// What leads to another page leaves it for that page ([`super::page::Page::redirect_with`]). What answers htmx with
+/// part of a page sends it along, to appear in the corner, or alone where there is no part to show
+/// ([`super::corner`]).
 ///
 /// In the corner it goes after 6 s, after 29 s where something can be undone, and never under the pointer. One of the
 /// tone `bad` is read out at once and stays until it is closed.
