@@ -17,7 +17,6 @@ use axum::response::{IntoResponse, Response};
 
 use super::Web;
 use super::proxy::Via;
-use super::routes::StrictQuery;
 use crate::app::{Actor, App, Error, Result, auth};
 use crate::domain::permission::Role;
 use crate::domain::user::User;
@@ -153,11 +152,10 @@ pub(super) fn bearer_of(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Puts the [`Identity`] behind the bearer token into a request to the API. Cookies are not looked at.
-pub(super) async fn bearer(State(web): State<Web>, mut request: Request, next: Next) -> Response {
-    let ip = request.extensions().get::<Via>().and_then(|via| via.ip);
-    request.extensions_mut().insert(StrictQuery);
+pub(super) async fn bearer(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let ip = Via::of(request.extensions()).ip;
     if let Some(token) = bearer_of(request.headers()).map(str::to_owned) {
-        match auth::tokens::verify(&web.app, &token, ip).await {
+        match auth::tokens::verify(&app, &token, ip).await {
             Ok((user, jti)) => {
                 request.extensions_mut().insert(Identity::new(user, Login::Token(jti), ip));
             }

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::pages::runs::words;
-use super::pages::{audit, wanted};
 use super::shell::Shell;
 use super::view::{self, Badge, When};
 use crate::domain::action::Action;
@@ -120,25 +119,25 @@ pub fn count(number: impl PrimitiveType<Value = usize>, _: &dyn Values, noun: &s
 /// What was done, by the event of a row of the audit log: `changed the schedule`.
 #[filter_fn]
 pub fn deed(event: impl AsRef<str>, _: &dyn Values) -> Result<String> {
-    Ok(audit::deed(event.as_ref()))
+    Ok(view::events::deed(event.as_ref()))
 }
 
 /// The page of what a row of the audit log is about, where it has one.
 #[filter_fn]
 pub fn object_page(row: &AuditRow, _: &dyn Values) -> Result<Option<String>> {
-    Ok(audit::page(row))
+    Ok(view::events::page(row))
 }
 
 /// What an override reaches: a name, or `Everything`.
 #[filter_fn]
 pub fn reached(one: &Override, _: &dyn Values) -> Result<String> {
-    Ok(wanted::reached(one))
+    Ok(view::reached(one))
 }
 
 /// Why an override was made, and by whom.
 #[filter_fn]
 pub fn why_made(one: &Override, _: &dyn Values, shell: &Shell) -> Result<String> {
-    Ok(wanted::why(one, &shell.now))
+    Ok(view::why_made(one, &shell.now))
 }
 
 /// An exit code, explained.

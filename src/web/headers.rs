@@ -29,7 +29,7 @@ const FIXED: [(HeaderName, &str); 6] = [
 ];
 
 pub(super) async fn add(State(web): State<Web>, request: Request, next: Next) -> Response {
-    let https = request.extensions().get::<Via>().is_some_and(|via| via.https);
+    let https = Via::of(request.extensions()).https;
     let mut response = next.run(request).await;
     let headers: &mut HeaderMap = response.headers_mut();
     for (name, value) in FIXED {

@@ -4,7 +4,6 @@ use std::any::Any;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -16,7 +15,6 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
 use governor::Quota;
 use governor::middleware::NoOpMiddleware;
 use hyper::body::{Frame, SizeHint};
@@ -104,7 +102,7 @@ impl KeyExtractor for ByCaller {
     fn extract<T>(&self, request: &axum::http::Request<T>) -> Result<String, GovernorError> {
         let browser = request.extensions().get::<Presented>().and_then(Presented::first);
         // Where the peer is not known they all count as one.
-        let ip = request.extensions().get::<Via>().and_then(|via| via.ip);
+        let ip = Via::of(request.extensions()).ip;
         let address = || network(ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))).to_string();
         Ok(browser.unwrap_or_else(address))
     }
@@ -206,12 +204,10 @@ impl HttpBody for Punctual {
     }
 }
 
-/// Answers 500 where a handler panics: one bad request must not close the connection of the next.
-pub(super) async fn catch_panic(request: Request, next: Next) -> Response {
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
-        Err(panic) => error::internal(Panicked(words(&*panic))).into_response(),
-    }
+/// The answer where a handler panicked: one bad request must not close the connection of the next.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
+pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    error::internal(Panicked(words(&*panic))).into_response()
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -228,10 +224,10 @@ fn words(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use axum::middleware::from_fn;
     use axum::routing::get;
     use axum::{Router, http};
     use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
 
     use super::*;
 
@@ -240,7 +236,7 @@ mod tests {
         async fn broken() -> &'static str {
             panic!("a handler that panics on purpose")
         }
-        let router = Router::new().route("/", get(broken)).layer(from_fn(catch_panic));
+        let router = Router::new().route("/", get(broken)).layer(CatchPanicLayer::custom(panicked));
         let request = http::Request::new(Body::empty());
         let response = router.oneshot(request).await.expect("it answers");
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

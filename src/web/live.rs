@@ -20,9 +20,8 @@
 //!
 //! A list listens to the broad names and each of its rows to its own, so that a change costs one row.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -34,13 +33,13 @@ use futures_util::stream;
 use jiff::Timestamp;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Web;
 use super::auth::{Caller, Viewer};
 use super::routes::{Access, Routes};
 use crate::app::auth::sessions;
-use crate::app::{Error, Live, Result};
+use crate::app::{App, Error, Live, Result};
 use crate::domain::ids::UserId;
 use crate::domain::target::{self, ContainerIdentity, Subject, Target};
 
@@ -49,58 +48,9 @@ use crate::domain::target::{self, ContainerIdentity, Subject, Target};
 const GAP: Duration = Duration::from_millis(80);
 /// How often a stream looks whether its session is still good (rulings 24), and lets proxies hear that it lives.
 const LOOK: Duration = Duration::from_secs(30);
-/// Streams an account may have; the oldest makes room (security).
-const PER_USER: usize = 5;
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/events", Access::VIEWER, events)
-}
-
-/// The streams that are open.
-#[derive(Debug, Default)]
-pub struct Streams(Mutex<HashMap<UserId, VecDeque<(u64, CancellationToken)>>>);
-
-impl Streams {
-    /// How many an account has.
-    pub fn count(&self, user: &UserId) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(user).map_or(0, VecDeque::len)
-    }
-}
-
-/// One of the streams of an account, for as long as it is held.
-struct Place {
-    web: Web,
-    user: UserId,
-    number: u64,
-    ousted: CancellationToken,
-}
-
-impl Place {
-    fn take(web: &Web, user: &UserId) -> Self {
-        let mut streams = web.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = streams.entry(user.clone()).or_default();
-        while own.len() >= PER_USER {
-            if let Some((_, oldest)) = own.pop_front() {
-                oldest.cancel();
-            }
-        }
-        let number = own.back().map_or(0, |(number, _)| number + 1);
-        let ousted = CancellationToken::new();
-        own.push_back((number, ousted.clone()));
-        Self { web: web.clone(), user: user.clone(), number, ousted }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut streams = self.web.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = streams.get_mut(&self.user) {
-            own.retain(|(number, _)| *number != self.number);
-            if own.is_empty() {
-                streams.remove(&self.user);
-            }
-        }
-    }
 }
 
 async fn events(State(web): State<Web>, caller: Caller<Viewer>) -> Result<Response> {
@@ -118,8 +68,10 @@ async fn events(State(web): State<Web>, caller: Caller<Viewer>) -> Result<Respon
 
 /// What one page is told.
 struct Stream {
-    web: Web,
-    place: Place,
+    app: App,
+    /// Cancelled where a newer stream of the account has taken its place.
+    ousted: CancellationToken,
+    _open: DropGuard,
     session: String,
     changes: Receiver<Live>,
     /// Names that have not been sent.
@@ -135,24 +87,26 @@ struct Stream {
 
 impl Stream {
     fn new(web: &Web, user: &UserId, session: String) -> Self {
-        let clock = &web.app.clock;
-        let now = clock.monotonic();
+        let app = web.app.clone();
+        let now = app.clock.monotonic();
+        let ousted = web.streams.open(user);
         Self {
-            changes: web.app.bus.subscribe(),
-            place: Place::take(web, user),
+            changes: app.bus.subscribe(),
+            _open: ousted.clone().drop_guard(),
+            ousted,
             session,
             waiting: BTreeSet::from_iter(["resync".to_owned()]),
             send_at: now,
             look_at: now + LOOK,
-            minute: next_minute(clock.now()),
+            minute: next_minute(app.clock.now()),
             over: false,
-            web: web.clone(),
+            app,
         }
     }
 
     /// Waits for what is to be sent next; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
-        let app = self.web.app.clone();
+        let app = self.app.clone();
         loop {
             if self.over {
                 return None;
@@ -161,7 +115,7 @@ impl Stream {
             tokio::select! {
                 biased;
                 () = app.vitals.stopped() => return None,
-                () = self.place.ousted.cancelled() => {
+                () = self.ousted.cancelled() => {
                     self.over = true;
                     return Some(event("full").into());
                 }

@@ -1,35 +1,32 @@
 //! Pages and API: parsing, views, and the layers around them.
 //!
 //! A request passes, from the outside in: base path, where it comes from ([`proxy`]), headers of the answer
-//! ([`headers`]), form of an error ([`error`]), compression, time limit, panic catcher, body limit; then for pages
+//! ([`headers`]), form of an error ([`error_response`]), compression, time limit, panic catcher, body limit; then for pages
 //! https, CSRF ([`csrf`]) and session ([`session`]), for the API the bearer ([`auth`]); then the route's own access
-//! ([`routes`]).
+//! ([`routes`]). [`router`] joins them.
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::FromRef;
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
-use tower_http::CompressionLevel;
-use tower_http::compression::CompressionLayer;
-use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::app::App;
 
 pub mod api;
 pub mod assets;
 pub mod auth;
+mod corner;
 pub mod csrf;
 pub mod error;
+mod error_response;
 pub mod export;
 pub mod filters;
 pub mod form;
 mod headers;
 mod health;
 pub mod htmx;
+mod https;
 pub mod limits;
 pub mod list;
 pub mod live;
@@ -38,21 +35,20 @@ pub mod page;
 pub mod pages;
 pub mod picture;
 pub mod proxy;
+mod router;
 pub mod routes;
 pub mod serve;
 pub mod session;
 pub mod shell;
 pub mod standby;
+pub mod streams;
 pub mod toast;
 pub mod view;
 
 use limits::{Flood, Previews, previews};
-use live::Streams;
 use proxy::{Forwarders, Via};
-use routes::Route;
-
-/// How hard a page is compressed: 1 % larger than by the usual 6, for four fifths of the time.
-const QUALITY: CompressionLevel = CompressionLevel::Precise(4);
+pub use router::{router, table};
+use streams::Streams;
 
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
@@ -70,7 +66,7 @@ pub struct Parts {
     /// The event streams that are open.
     pub streams: Streams,
     /// Peers that say whom they speak for and are not believed.
-    pub forwarders: Forwarders,
+    pub forwarders: Arc<Forwarders>,
     /// Name of the session cookie on plain http.
     http_cookie: String,
 }
@@ -81,7 +77,7 @@ impl Web {
         // Cookies ignore ports, so two installations on one host must not share a name (rulings 24).
         let http_cookie = format!("docknap_{}", app.auth.instance().get(..8).unwrap_or_default());
         let (flood, previews) = (Flood::new(), previews());
-        let (streams, forwarders) = (Streams::default(), Forwarders::default());
+        let (streams, forwarders) = (Streams::default(), Arc::default());
         Self(Arc::new(Parts { app, demo, flood, previews, streams, forwarders, http_cookie }))
     }
 
@@ -118,46 +114,4 @@ impl FromRef<Web> for App {
     fn from_ref(web: &Web) -> Self {
         web.app.clone()
     }
-}
-
-/// Every route with what it asks of its caller.
-pub fn table(web: &Web) -> Vec<Route> {
-    let mut table = pages::routes(web).into_parts().1;
-    table.extend(api::routes(web).into_parts().1.into_iter().map(|route| route.below("/api")));
-    table
-}
-
-/// The whole site. Serve it with [`serve::serve`]: whoever calls counts.
-pub fn router(web: Web) -> Router {
-    let pages = pages::routes(&web)
-        .into_parts()
-        .0
-        .fallback(error::not_found)
-        .layer(from_fn_with_state(web.clone(), session::open))
-        .layer(csrf::layer(&web))
-        .layer(from_fn_with_state(web.clone(), csrf::require_origin))
-        .layer(from_fn_with_state(web.clone(), proxy::require_https));
-    let api = api::routes(&web)
-        .into_parts()
-        .0
-        .fallback(error::not_found)
-        .layer(from_fn_with_state(web.clone(), auth::bearer));
-    let site = Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics::text))
-        .route("/static/{*path}", get(assets::file))
-        .nest("/api", api)
-        .merge(pages)
-        .layer(from_fn(limits::body))
-        .layer(RequestBodyLimitLayer::new(limits::FILE_BODY))
-        .layer(from_fn(limits::catch_panic))
-        .layer(from_fn_with_state(web.app.clock.clone(), limits::time))
-        .layer(from_fn_with_state(web.clone(), error::render))
-        .layer(CompressionLayer::new().quality(QUALITY))
-        .layer(from_fn_with_state(web.clone(), headers::add))
-        .layer(from_fn_with_state(web.clone(), proxy::look))
-        .with_state(web.clone());
-    // Rewriting the path has to come before the routing, hence one router around the other.
-    Router::new().fallback_service(site).layer(from_fn_with_state(web, proxy::strip_base))
 }

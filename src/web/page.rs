@@ -1,5 +1,7 @@
 //! What a handler of a page has at hand, and how it answers.
 
+use std::convert::Infallible;
+
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -8,9 +10,13 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use super::auth::{Caller, Needs, Viewer};
 use super::htmx::Htmx;
-use super::shell::{Flash, Notes, Shell};
+use super::proxy::Via;
+use super::session::Session;
+use super::shell::{Flash, Shell};
 use super::{Web, error};
+use crate::app::auth::devices::Presented;
 use crate::app::{Actor, App, Error, Result};
+use crate::domain::user::User;
 
 /// One request for a page by somebody who has at least the role `R`: `page: Page<Operator>`.
 pub struct Page<R: Needs = Viewer> {
@@ -22,7 +28,8 @@ pub struct Page<R: Needs = Viewer> {
     /// What surrounds the page, with the reader's clock.
     pub shell: Shell,
     pub htmx: Htmx,
-    notes: Notes,
+    pub via: Via,
+    pub session: Session,
 }
 
 impl<R: Needs> Page<R> {
@@ -66,13 +73,14 @@ impl<R: Needs> Page<R> {
     }
 
     /// On to another page, which shows a message.
+    #[expect(clippy::unused_async, reason = "every page awaits it")]
     pub async fn redirect_with(&self, path: &str, message: Flash) -> Response {
-        self.notes.leave(message).await;
+        self.session.leave(message);
         self.redirect(path)
     }
 }
 
-fn render(status: StatusCode, template: &impl Template) -> Result<Response> {
+pub fn render(status: StatusCode, template: &impl Template) -> Result<Response> {
     Ok((status, Html(template.render().map_err(error::internal)?)).into_response())
 }
 
@@ -82,15 +90,59 @@ impl<R: Needs> FromRequestParts<Web> for Page<R> {
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self> {
         let caller = Caller::from_request_parts(parts, web).await?;
         let Ok(shell) = Shell::from_request_parts(parts, web).await;
-        let Ok(notes) = Notes::from_request_parts(parts, web).await;
-        let htmx = Htmx::of(&parts.headers);
+        let Ok(session) = Session::from_request_parts(parts, web).await;
         Ok(Self {
             app: web.app.clone(),
             actor: caller.actor.clone(),
             caller,
             shell,
-            htmx,
-            notes,
+            htmx: Htmx::of(&parts.headers),
+            via: Via::of(&parts.extensions),
+            session,
+            web: web.clone(),
+        })
+    }
+}
+
+/// One request for a page by somebody who need not be logged in: the ways in.
+pub struct VisitorPage {
+    pub web: Web,
+    pub app: App,
+    pub shell: Shell,
+    pub via: Via,
+    /// What the browser says of its earlier logins.
+    pub presented: Presented,
+    pub session: Session,
+}
+
+impl VisitorPage {
+    pub fn render(&self, status: StatusCode, template: &impl Template) -> Result<Response> {
+        render(status, template)
+    }
+
+    /// On to another page.
+    pub fn redirect(&self, path: &str) -> Response {
+        Redirect::to(&self.web.link(path)).into_response()
+    }
+
+    /// Logs an account in, on to a page that shows a message.
+    pub fn welcome(&self, user: &User, message: &str, path: &str) -> Response {
+        self.session.log_in(user);
+        self.session.leave(Flash::new("good", message));
+        self.redirect(path)
+    }
+}
+
+impl FromRequestParts<Web> for VisitorPage {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> std::result::Result<Self, Infallible> {
+        Ok(Self {
+            app: web.app.clone(),
+            shell: Shell::from_request_parts(parts, web).await?,
+            via: Via::of(&parts.extensions),
+            presented: parts.extensions.get().cloned().unwrap_or_default(),
+            session: Session::from_request_parts(parts, web).await?,
             web: web.clone(),
         })
     }

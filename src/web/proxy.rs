@@ -4,23 +4,23 @@
 //! TLS is plain http (rulings 24). The base path is taken off here, where it is there: proxies strip it or do not.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
-use askama::Template;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, Uri};
 use axum::middleware::Next;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::Response;
 use ipnet::IpNet;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
-use super::shell::Shell;
-use super::{Web, error};
-use crate::web::filters;
+use crate::app::App;
 
 /// Where a request comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Via {
     /// The client; `None` where the server does not know its peers.
     pub ip: Option<IpAddr>,
@@ -34,7 +34,12 @@ impl Via {
         self.https || self.ip.is_some_and(|ip| ip.is_loopback())
     }
 
-    fn of(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+    /// What [`look`] has found.
+    pub fn of(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or_default()
+    }
+
+    fn new(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         let believed = |ip: IpAddr| is_among(ip, trusted);
         let peer = peer.map(|ip| ip.to_canonical());
         let Some(proxy) = peer.filter(|ip| believed(*ip)) else { return Self { ip: peer, https: false } };
@@ -56,6 +61,14 @@ impl Via {
             .last()
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         Self { ip: Some(ip), https }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Via {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
     }
 }
 
@@ -85,8 +98,8 @@ fn parse_address(text: &str) -> Option<IpAddr> {
 }
 
 /// Takes the base path off, where it is there.
-pub(super) async fn strip_base(State(web): State<Web>, mut request: Request, next: Next) -> Response {
-    if let Some(rest) = below(request.uri(), web.base()) {
+pub(super) async fn strip_base(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    if let Some(rest) = below(request.uri(), app.config.base_path()) {
         *request.uri_mut() = rest;
     }
     next.run(request).await
@@ -121,23 +134,22 @@ const FORWARDERS: usize = 8;
 impl Forwarders {
     /// Each with when it was first seen.
     pub fn seen(&self) -> Vec<(IpAddr, Timestamp)> {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.iter().map(|(ip, at)| (*ip, *at)).collect()
+        self.0.lock().iter().map(|(ip, at)| (*ip, *at)).collect()
     }
 
     /// Tells the log about a peer, once.
-    fn note(&self, peer: IpAddr, web: &Web) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn note(&self, peer: IpAddr, app: &App) {
+        let mut seen = self.0.lock();
         if seen.contains_key(&peer) || seen.len() >= FORWARDERS {
             return;
         }
-        seen.insert(peer, web.app.clock.now());
+        seen.insert(peer, app.clock.now());
         drop(seen);
         tracing::warn!(
             "{peer} sends X-Forwarded-For and is not trusted, so all who come through it look like one caller, and the \
              failed logins of one count for all. If it is your reverse proxy, set {} and start DockNap again; if you have \
              none, somebody pretends to be one",
-            setting_with(peer, &web.app.config.trusted_proxies)
+            setting_with(peer, &app.config.trusted_proxies)
         );
     }
 }
@@ -149,41 +161,21 @@ pub fn setting_with(peer: IpAddr, trusted: &[IpNet]) -> String {
 }
 
 /// Puts [`Via`] into the request.
-pub(super) async fn look(State(web): State<Web>, mut request: Request, next: Next) -> Response {
+pub(super) async fn look(
+    State((app, forwarders)): State<(App, Arc<Forwarders>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let trusted = &web.app.config.trusted_proxies;
+    let trusted = &app.config.trusted_proxies;
     if let Some(peer) = peer.map(|ip| ip.to_canonical()).filter(|peer| !is_among(*peer, trusted))
         && request.headers().contains_key("x-forwarded-for")
     {
-        web.forwarders.note(peer, &web);
+        forwarders.note(peer, &app);
     }
-    let via = Via::of(peer, request.headers(), trusted);
+    let via = Via::new(peer, request.headers(), trusted);
     request.extensions_mut().insert(via);
     next.run(request).await
-}
-
-#[derive(Template)]
-#[template(path = "auth/https.html")]
-struct HttpsPage {
-    shell: Shell,
-    url: String,
-}
-
-/// Where the address people type is https, a page over plain http is only a pointer there: no login form, no cookie.
-pub(super) async fn require_https(State(web): State<Web>, request: Request, next: Next) -> Response {
-    let https_base = web.app.config.base_url.as_ref().filter(|base| base.https);
-    let via = request.extensions().get::<Via>().copied();
-    match https_base {
-        Some(base) if !via.is_some_and(|via| via.https) => {
-            let url = format!("{}{}/", base.origin, base.path);
-            let shell = Shell::bare(&web, request.headers());
-            match (HttpsPage { shell, url }).render() {
-                Ok(page) => (StatusCode::FORBIDDEN, Html(page)).into_response(),
-                Err(fault) => error::internal(fault).into_response(),
-            }
-        }
-        _ => next.run(request).await,
-    }
 }
 
 #[cfg(test)]
@@ -196,7 +188,7 @@ mod tests {
             headers.append(*name, value.parse().expect("a header value"));
         }
         let trusted = ["172.18.0.0/16", "fd00::/8"].map(|network| network.parse().expect("a network"));
-        Via::of(Some(peer.parse().expect("an address")), &headers, &trusted)
+        Via::new(Some(peer.parse().expect("an address")), &headers, &trusted)
     }
 
     fn at(ip: &str, https: bool) -> Via {

@@ -5,15 +5,18 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
-use axum::http::Method;
+use axum::http::{Method, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 
 use super::Web;
-use super::api::body::refuse_query;
 use super::auth::Identity;
+use crate::app::Result;
 use crate::domain::permission::Role;
+
+/// Where calendar apps fetch their feeds. What follows is a secret.
+pub const FEEDS: &str = "/calendar/";
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,9 +133,9 @@ impl Routes {
     }
 }
 
-/// On a request to the API: a parameter that the route does not know is refused (rulings 77).
+/// On a request to the API: what refuses a query string where the route takes none.
 #[derive(Clone, Copy, Debug)]
-pub struct StrictQuery;
+pub struct StrictQuery(pub fn(&Uri) -> Result<()>);
 
 /// What stands before a handler.
 #[derive(Clone, Copy)]
@@ -154,8 +157,8 @@ impl Guard {
             return refusal.into_response();
         }
         if !self.takes_query
-            && request.extensions().get::<StrictQuery>().is_some()
-            && let Err(refusal) = refuse_query(request.uri())
+            && let Some(StrictQuery(refuse)) = request.extensions().get()
+            && let Err(refusal) = refuse(request.uri())
         {
             return refusal.into_response();
         }

@@ -1,19 +1,15 @@
-//! The session of a browser around its request: cookie, axum-login, tower-sessions, and our table underneath.
+//! The session of a browser around its request: the cookie, and the row of our table behind it.
 //!
-//! One [`Store`] serves one request. It knows the whole 256 bits of the cookie, of which tower-sessions' own id holds
-//! only half, and the account that was read together with the session: a page costs one query for both.
+//! A page reads and changes its [`Session`]; what changed is stored after the handler, and not where that failed.
 //!
 //! **A form sent too late.** Where a form arrives with a session that has run out, its fields (never a password) are
 //! kept with that session's row. Whoever then logs in with the same cookie and the same account is taken back to the
 //! form's page, which finds the fields by [`RestoredForm`] and shows them, to be looked at and sent again: nothing is sent by
 //! itself.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::convert::Infallible;
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{CONTENT_TYPE, COOKIE, REFERER, SET_COOKIE, USER_AGENT};
@@ -21,382 +17,277 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum_login::{AuthManager, AuthSession, AuthUser, AuthnBackend, UserId as BackendUserId};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tower::{Service, service_fn};
-use tower_sessions::cookie::time::OffsetDateTime;
-use tower_sessions::session::{Id, Record};
-use tower_sessions::{Session, SessionStore, session_store};
 
 use super::auth::{Identity, Login};
 use super::form::Typed;
 use super::htmx::Htmx;
 use super::proxy::Via;
+use super::toast::Toast;
 use super::{Web, error, limits};
+use crate::app::Result;
 use crate::app::auth::devices::{self, Presented};
 use crate::app::auth::sessions::{self, Opened, Ticket};
-use crate::app::{App, Error, auth};
 use crate::domain::ids::UserId;
 use crate::domain::text::chain;
 use crate::domain::user::User;
 
-/// Where axum-login keeps who is logged in.
-const LOGIN: &str = "login";
-/// Where a kept form waits for its page.
-const KEPT: &str = "kept";
-/// Where messages for the next page wait.
-pub(super) const FLASH: &str = "flash";
 /// A cookie outlives its session by this many seconds, so that a form sent after the end can be kept.
 const COOKIE_GRACE: u64 = 24 * 3600;
 
-/// An account, as axum-login wants it.
-#[derive(Clone, Debug)]
-pub struct Account {
-    pub user: User,
-    stamp: Vec<u8>,
-}
-
-impl Account {
-    fn new(user: User) -> Self {
-        // Not the hash itself: a login may store the same password hashed anew. Role and password end the sessions in
-        // the database; this is the second lock on the same door.
-        let stamp = format!("{}:{}", user.role, user.password_set.as_millisecond()).into_bytes();
-        Self { user, stamp }
-    }
-}
-
-impl AuthUser for Account {
-    type Id = String;
-
-    fn id(&self) -> String {
-        self.user.id.as_str().to_owned()
-    }
-
-    fn session_auth_hash(&self) -> &[u8] {
-        &self.stamp
-    }
-}
-
-/// Name and password as they were typed.
-pub struct Credentials {
-    pub name: String,
-    /// Password.
-    pub password: secrecy::SecretString,
-    /// Where they were sent from.
-    pub ip: Option<IpAddr>,
-}
-
-/// Where axum-login finds accounts: the one read with the session.
-#[derive(Clone)]
-pub struct Accounts {
-    app: App,
-    loaded: Option<Account>,
-}
-
-impl fmt::Debug for Accounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounts").finish_non_exhaustive()
-    }
-}
-
-impl AuthnBackend for Accounts {
-    type User = Account;
-    type Credentials = Credentials;
-    type Error = Error;
-
-    async fn authenticate(&self, typed: Credentials) -> Result<Option<Account>, Error> {
-        let unknown = Presented::default();
-        match auth::login(&self.app, &typed.name, &typed.password, typed.ip, &unknown).await {
-            Ok(user) => Ok(Some(Account::new(user))),
-            Err(Error::WrongCredentials) => Ok(None),
-            Err(other) => Err(other),
-        }
-    }
-
-    async fn get_user(&self, id: &BackendUserId<Self>) -> Result<Option<Account>, Error> {
-        Ok(self.loaded.clone().filter(|account| account.id() == *id))
-    }
-}
-
-/// The login of a page: axum-login's, on our accounts.
-pub type PageLogin = AuthSession<Accounts>;
-
-/// Logs an account in: a new session with a new id, and none of the old one's data.
-///
-/// # Errors
-/// Where the session cannot be stored.
-pub async fn log_in(login: &mut PageLogin, user: User) -> Result<(), Error> {
-    let internal = |error: tower_sessions::session::Error| Error::Internal(error.into());
-    login.session.flush().await.map_err(internal)?;
-    login.login(&Account::new(user)).await.map_err(|error| match error {
-        axum_login::Error::Backend(error) => error,
-        axum_login::Error::Session(error) => internal(error),
-    })
-}
-
-/// The table of sessions, for one request.
-struct Store {
-    app: App,
-    ip: Option<IpAddr>,
-    user_agent: Option<String>,
-    /// The cookie's ticket, or the one drawn for a new session.
-    ticket: Mutex<Option<Ticket>>,
-    /// Whose session began in this request.
-    begun: Mutex<Option<UserId>>,
-    loaded: Mutex<Option<Record>>,
-    /// Why the table could not be used: tower-sessions passes on no more than a text.
-    fault: Mutex<Option<Error>>,
-}
-
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").finish_non_exhaustive()
-    }
-}
-
-impl Store {
-    fn ticket(&self) -> Option<Ticket> {
-        self.ticket.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Knows the browser from now on, where somebody has logged in. That it cannot be stored does not undo the login.
-    async fn remember(&self, presented: &Presented) -> Option<Presented> {
-        let user = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let known = devices::remember(&self.app, &user, presented, self.ip, self.user_agent.as_deref()).await;
-        known
-            .inspect_err(|error| tracing::warn!(error = %chain(error), "a browser could not be remembered"))
-            .ok()
-    }
-
-    fn ticket_of(&self, id: Id) -> Option<Ticket> {
-        self.ticket().filter(|ticket| ticket.number() == id.0)
-    }
-
-    fn refused(&self, error: Error) -> session_store::Error {
-        let text = error.to_string();
-        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        session_store::Error::Backend(text)
-    }
-
-    fn take_fault(&self) -> Option<Error> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-fn encode(record: &Record) -> session_store::Result<String> {
-    serde_json::to_string(&record.data).map_err(|error| session_store::Error::Encode(error.to_string()))
-}
-
-#[async_trait]
-impl SessionStore for Store {
-    async fn create(&self, record: &mut Record) -> session_store::Result<()> {
-        let user = record.data.get(LOGIN).and_then(|login| login.get("user_id")).and_then(|id| id.as_str());
-        let Some(user) = user.map(UserId::from) else {
-            return Err(session_store::Error::Backend("a session belongs to an account".to_owned()));
-        };
-        let data = encode(record)?;
-        let ticket = sessions::begin(&self.app, &user, &data, self.ip, self.user_agent.as_deref())
-            .await
-            .map_err(|error| self.refused(error))?;
-        record.id = Id(ticket.number());
-        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(user);
-        *self.ticket.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticket);
-        Ok(())
-    }
-
-    async fn save(&self, record: &Record) -> session_store::Result<()> {
-        let Some(ticket) = self.ticket_of(record.id) else {
-            return Err(session_store::Error::Backend("this is not the session of the request".to_owned()));
-        };
-        sessions::save(&self.app, &ticket, &encode(record)?).await.map_err(|error| self.refused(error))
-    }
-
-    async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
-        Ok(self
-            .loaded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-            .filter(|record| record.id == *id))
-    }
-
-    async fn delete(&self, id: &Id) -> session_store::Result<()> {
-        match self.ticket_of(*id) {
-            Some(ticket) => sessions::end(&self.app, &ticket).await.map_err(|error| self.refused(error)),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A session that has run out, whose cookie the browser still sends.
-#[derive(Clone)]
-pub struct Ended {
-    ticket: Ticket,
-    user: UserId,
+/// What pages keep in a session.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Data {
+    /// Role and password of the account as they were at the login. A change of them ends the sessions in the database;
+    /// this is the second lock on the same door.
+    stamp: Option<String>,
+    /// A message for the next whole page.
+    flash: Option<Toast>,
+    /// A form that waits for its page.
     kept: Option<KeptForm>,
 }
 
-impl Ended {
-    /// What was kept for this account; `None` where the session was somebody else's.
-    pub fn kept_for(&self, user: &UserId) -> Option<&KeptForm> {
-        self.kept.as_ref().filter(|_| self.user == *user)
-    }
-
-    /// Whether a form is kept with it.
-    pub fn keeps_something(&self) -> bool {
-        self.kept.is_some()
-    }
-
-    /// Ends it for good.
-    pub async fn forget(&self, app: &App) -> Result<(), Error> {
-        sessions::end(app, &self.ticket).await
-    }
+/// Not the hash itself: a login may store the same password hashed anew.
+fn stamp(user: &User) -> String {
+    format!("{}:{}", user.role, user.password_set.as_millisecond())
 }
 
 /// A form that was sent too late.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct KeptForm {
+struct KeptForm {
     /// The page the form stands on: path and query below the base path.
-    pub page: String,
-    /// Where it was sent to.
-    pub action: String,
+    page: String,
     /// What was typed, without passwords.
-    pub typed: Typed,
+    typed: Typed,
+}
+
+/// The session of the browser that sent a request; nothing stays in that of one that is not logged in.
+#[derive(Clone, Debug, Default)]
+pub struct Session(Arc<Mutex<Content>>);
+
+#[derive(Debug, Default)]
+struct Content {
+    data: Data,
+    /// What has to be stored after the request.
+    change: Change,
+    /// Somebody is logged in, or will be after this request.
+    is_live: bool,
+    /// The form kept with the session that has run out, and whose that was.
+    ended: Option<(UserId, KeptForm)>,
+}
+
+#[derive(Debug, Default)]
+enum Change {
+    #[default]
+    Nothing,
+    Data,
+    Login(UserId),
+    Logout,
+}
+
+impl Session {
+    /// Logs an account in: a new session with a new id, and none of the old one's data.
+    pub fn log_in(&self, user: &User) {
+        let mut content = self.0.lock();
+        content.data = Data { stamp: Some(stamp(user)), ..Data::default() };
+        (content.change, content.is_live) = (Change::Login(user.id.clone()), true);
+    }
+
+    /// Ends it.
+    pub fn log_out(&self) {
+        let mut content = self.0.lock();
+        (content.change, content.is_live) = (Change::Logout, false);
+    }
+
+    /// Leaves a message for the next whole page; it replaces one that was not shown yet.
+    pub fn leave(&self, message: Toast) {
+        self.change(|data| data.flash = Some(message));
+    }
+
+    /// The message the request before has left.
+    pub fn take_flash(&self) -> Option<Toast> {
+        self.0.lock().data.flash.as_ref()?;
+        self.change(|data| data.flash.take())?
+    }
+
+    /// Whether a form is kept for whoever logs in.
+    pub fn keeps_a_form(&self) -> bool {
+        self.0.lock().ended.is_some()
+    }
+
+    /// Hands the form that was sent too late over to the account that has just logged in, where it is theirs, and
+    /// answers its page.
+    pub fn restore_form(&self, user: &UserId) -> Option<String> {
+        let (_, form) = self.0.lock().ended.take().filter(|(owner, _)| owner == user)?;
+        let page = form.page.clone();
+        self.change(|data| data.kept = Some(form))?;
+        Some(page)
+    }
+
+    /// Changes what is kept; `None` where nobody is logged in.
+    fn change<T>(&self, change: impl FnOnce(&mut Data) -> T) -> Option<T> {
+        let mut content = self.0.lock();
+        if !content.is_live {
+            return None;
+        }
+        if matches!(content.change, Change::Nothing) {
+            content.change = Change::Data;
+        }
+        Some(change(&mut content.data))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Session {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> std::result::Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
 }
 
 /// What was typed on this page before the login ended: `RestoredForm(typed): RestoredForm`, once, where there is something.
 pub struct RestoredForm(pub Option<Typed>);
 
 impl<S: Sync> FromRequestParts<S> for RestoredForm {
-    type Rejection = Error;
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        let internal = |error: tower_sessions::session::Error| Error::Internal(error.into());
-        let Some(session) = parts.extensions.get::<Session>() else { return Ok(Self(None)) };
-        let Some(form) = session.get::<KeptForm>(KEPT).await.map_err(internal)? else {
-            return Ok(Self(None));
-        };
-        if form.page.split('?').next() != Some(parts.uri.path()) {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> std::result::Result<Self, Infallible> {
+        let session = Session::from_request_parts(parts, state).await?;
+        let is_here = |form: &KeptForm| form.page.split('?').next() == Some(parts.uri.path());
+        if !session.0.lock().data.kept.as_ref().is_some_and(is_here) {
             return Ok(Self(None));
         }
-        session.remove_value(KEPT).await.map_err(internal)?;
-        Ok(Self(Some(form.typed)))
+        Ok(Self(session.change(|data| data.kept.take()).flatten().map(|form| form.typed)))
     }
-}
-
-/// Hands a kept form over to the new session.
-pub async fn keep_for_page(session: &Session, form: &KeptForm) -> Result<(), Error> {
-    session.insert(KEPT, form).await.map_err(|error| Error::Internal(error.into()))
 }
 
 /// The layer: opens the session, lets the request through as whoever it is, stores what changed and sets the cookie.
 pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Next) -> Response {
-    let via = request.extensions().get::<Via>().copied().unwrap_or(Via { ip: None, https: false });
-    let name = if via.https { "__Host-docknap" } else { &*web.http_cookie };
-    let sent = cookie(request.headers(), name).and_then(Ticket::parse);
+    let browser = Browser::new(&web, &request);
     // A page that keeps itself fresh is not somebody being there; it fetches parts of itself all by itself.
     let fresh = request.method() == Method::GET && Htmx::of(request.headers()).partial;
     let active = !fresh && request.uri().path() != "/events";
-    let opened = match &sent {
-        Some(ticket) => match sessions::open(&web.app, ticket, active, via.ip).await {
+    let opened = match &browser.ticket {
+        Some(ticket) => match sessions::open(&web.app, ticket, active, browser.via.ip).await {
             Ok(opened) => opened,
             Err(error) => return error.into_response(),
         },
         None => Opened::Unknown,
     };
-
-    let user_agent =
-        request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let mut store = Store {
-        app: web.app.clone(),
-        ip: via.ip,
-        user_agent,
-        ticket: Mutex::new(sent.clone()),
-        begun: Mutex::default(),
-        loaded: Mutex::new(None),
-        fault: Mutex::new(None),
-    };
-    let mut accounts = Accounts { app: web.app.clone(), loaded: None };
-    let (mut id, mut live) = (None, false);
-    match (opened, &sent) {
-        (Opened::Live(session, user), Some(ticket)) => {
-            let data: HashMap<String, serde_json::Value> =
-                serde_json::from_str(&session.data).unwrap_or_default();
-            let record = Record { id: Id(ticket.number()), data, expiry_date: OffsetDateTime::UNIX_EPOCH };
-            id = Some(record.id);
-            live = true;
-            store.loaded = Mutex::new(Some(record));
-            let who = Identity::new(user.clone(), Login::Session(session.id_hash), via.ip);
-            request.extensions_mut().insert(who);
-            accounts.loaded = Some(Account::new(user));
+    let session = Session::default();
+    let mut identity = Identity::default();
+    match (opened, &browser.ticket) {
+        (Opened::Live(row, user), _) => {
+            let data: Data = serde_json::from_str(&row.data).unwrap_or_default();
+            if data.stamp.as_ref().is_some_and(|old| *old != stamp(&user)) {
+                session.log_out();
+            } else {
+                *session.0.lock() = Content { data, is_live: true, ..Content::default() };
+                identity = Identity::new(user, Login::Session(row.id_hash), browser.via.ip);
+            }
         }
-        (Opened::Ended(session), Some(ticket)) => {
-            let kept = session.kept_form.as_deref().and_then(|text| serde_json::from_str(text).ok());
-            let ended = Ended { ticket: ticket.clone(), user: session.user_id, kept };
-            request = match keep_form(&web, request, &ended).await {
+        (Opened::Ended(row), Some(ticket)) => {
+            let kept = row.kept_form.as_deref().and_then(|text| serde_json::from_str(text).ok());
+            session.0.lock().ended = kept.map(|form| (row.user_id, form));
+            request = match keep_form(&web, request, ticket).await {
                 Ok(request) => request,
                 Err(refusal) => return refusal,
             };
-            request.extensions_mut().insert(ended);
         }
         _ => {}
     }
-
-    let device_name = format!("{name}_browser");
-    let presented = cookie(request.headers(), &device_name).map(Presented::parse).unwrap_or_default();
-    request.extensions_mut().insert(presented.clone());
-    let store = Arc::new(store);
-    let session = Session::new(id, Arc::clone(&store), None);
+    request.extensions_mut().insert(identity.clone());
+    request.extensions_mut().insert(browser.presented.clone());
     request.extensions_mut().insert(session.clone());
-    let inner = service_fn(move |request: Request| {
-        let next = next.clone();
-        async move { Ok::<_, std::convert::Infallible>(identified(request, next).await) }
-    });
-    let Ok(mut response) = AuthManager::new(inner, accounts, LOGIN).call(request).await;
-
-    let empty = session.is_empty().await;
-    if session.is_modified() && !empty && !response.status().is_server_error() {
-        let logged_in = session.get_value(LOGIN).await.is_ok_and(|login| login.is_some());
-        // Only accounts have sessions: a message for somebody who is logged out is dropped.
-        if logged_in && let Err(fault) = session.save().await {
-            response = error::internal(fault).into_response();
-        }
-    }
-    if response.status().is_server_error()
-        && let Some(fault) = store.take_fault()
-    {
-        response = fault.into_response();
-    }
-    let now = store.ticket().map(|ticket| ticket.digest());
-    if !empty && now != sent.as_ref().map(Ticket::digest) {
-        if let Some(ticket) = store.ticket() {
-            let age = web.app.config.session_max.as_secs() + COOKIE_GRACE;
-            set_cookie(&mut response, name, &ticket.reveal(), age, via.https);
-        }
-        if let Some(known) = store.remember(&presented).await {
-            set_cookie(&mut response, &device_name, &known.reveal(), devices::LIFETIME.as_secs(), via.https);
-        }
-    } else if empty && live {
-        set_cookie(&mut response, name, "", 0, via.https);
-    }
-    response
-}
-
-/// Past axum-login: whom it does not know is nobody, also to us.
-async fn identified(mut request: Request, next: Next) -> Response {
-    let known = request.extensions().get::<PageLogin>().is_some_and(|login| login.user.is_some());
-    if !known {
-        request.extensions_mut().remove::<Identity>();
-    }
-    let identity = Identity::of(request.extensions());
     let mut response = next.run(request).await;
+    if !response.status().is_server_error()
+        && let Err(error) = browser.store(session, &mut response).await
+    {
+        response = error.into_response();
+    }
     // For the error page, which is made further out.
     response.extensions_mut().insert(identity);
     response
 }
 
+/// Who sent a request, by its cookies.
+struct Browser<'a> {
+    web: &'a Web,
+    via: Via,
+    user_agent: Option<String>,
+    /// The name of the session's cookie.
+    name: &'a str,
+    ticket: Option<Ticket>,
+    presented: Presented,
+}
+
+impl<'a> Browser<'a> {
+    fn new(web: &'a Web, request: &Request) -> Self {
+        let (via, headers) = (Via::of(request.extensions()), request.headers());
+        let name = if via.https { "__Host-docknap" } else { &*web.http_cookie };
+        let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        Self {
+            web,
+            via,
+            user_agent: user_agent.map(str::to_owned),
+            name,
+            ticket: cookie(headers, name).and_then(Ticket::parse),
+            presented: cookie(headers, &known_name(name)).map(Presented::parse).unwrap_or_default(),
+        }
+    }
+
+    /// Stores what a request has changed.
+    async fn store(&self, session: Session, response: &mut Response) -> Result<()> {
+        let Content { data, change, .. } = std::mem::take(&mut *session.0.lock());
+        let (app, ip, agent) = (&self.web.app, self.via.ip, self.user_agent.as_deref());
+        let data = serde_json::to_string(&data).map_err(error::internal)?;
+        match (change, &self.ticket) {
+            (Change::Data, Some(ticket)) => sessions::save(app, ticket, &data).await,
+            (Change::Logout, Some(ticket)) => {
+                sessions::end(app, ticket).await?;
+                self.set(response, self.name, "", 0);
+                Ok(())
+            }
+            (Change::Login(user), old) => {
+                if let Some(old) = old {
+                    sessions::end(app, old).await?;
+                }
+                let ticket = sessions::begin(app, &user, &data, ip, agent).await?;
+                let age = app.config.session_max.as_secs() + COOKIE_GRACE;
+                self.set(response, self.name, &ticket.reveal(), age);
+                match devices::remember(app, &user, &self.presented, ip, agent).await {
+                    Ok(known) => {
+                        let age = devices::LIFETIME.as_secs();
+                        self.set(response, &known_name(self.name), &known.reveal(), age);
+                    }
+                    // It does not undo the login.
+                    Err(error) => tracing::warn!(error = %chain(&error), "a browser could not be remembered"),
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn set(&self, response: &mut Response, name: &str, value: &str, age: u64) {
+        let secure = if self.via.https { "; Secure" } else { "" };
+        let text = format!("{name}={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age={age}{secure}");
+        // Names and values are made of letters, digits, - and _ only.
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().append(SET_COOKIE, value);
+        }
+    }
+}
+
+/// The cookie by which a browser is known after its session.
+fn known_name(session: &str) -> String {
+    format!("{session}_browser")
+}
+
 /// Keeps the form in a request whose session has run out.
-async fn keep_form(web: &Web, request: Request, ended: &Ended) -> Result<Request, Response> {
+async fn keep_form(web: &Web, request: Request, ticket: &Ticket) -> std::result::Result<Request, Response> {
     let path = request.uri().path();
     let form = request.method() == Method::POST
         && !matches!(path, "/login" | "/logout")
@@ -414,12 +305,12 @@ async fn keep_form(web: &Web, request: Request, ended: &Ended) -> Result<Request
         axum::body::to_bytes(body, limit).await.map_err(|_| error::Problem::too_large().into_response())?;
     if let Some(page) = page_of(&parts.headers, web.base()) {
         let typed = Typed::parse(&bytes).without_secrets();
-        let kept = KeptForm { page, action: parts.uri.path().to_owned(), typed };
+        let kept = KeptForm { page, typed };
         // A calendar file is too much to keep for somebody who may never come back: it is chosen again.
         if let Ok(text) = serde_json::to_string(&kept)
             && text.len() <= limits::BODY
         {
-            sessions::keep_form(&web.app, &ended.ticket, &text).await.map_err(IntoResponse::into_response)?;
+            sessions::keep_form(&web.app, ticket, &text).await.map_err(IntoResponse::into_response)?;
         }
     }
     Ok(Request::from_parts(parts, Body::from(bytes)))
@@ -453,15 +344,6 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
-}
-
-fn set_cookie(response: &mut Response, name: &str, value: &str, age: u64, secure: bool) {
-    let secure = if secure { "; Secure" } else { "" };
-    let text = format!("{name}={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age={age}{secure}");
-    // Names and values are made of letters, digits, - and _ only.
-    if let Ok(value) = HeaderValue::from_str(&text) {
-        response.headers_mut().append(SET_COOKIE, value);
-    }
 }
 
 #[cfg(test)]

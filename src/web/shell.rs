@@ -5,19 +5,16 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
-use tower_sessions::Session;
 
 use super::auth::Identity;
 use super::htmx::Htmx;
-use super::pages::wanted;
 use super::proxy::Via;
-use super::session::{FLASH, cookie};
+use super::session::{Session, cookie};
 pub use super::toast::Toast as Flash;
 use super::view::{self, Badge, Now};
 use super::{Web, assets};
 use crate::app::{overrides, zone};
 use crate::domain::permission::{Permission, Role};
-use crate::domain::text::chain;
 use crate::domain::user::Habits;
 
 /// The cookie that remembers the theme: `light` or `dark`; without it the device decides.
@@ -117,20 +114,15 @@ impl Shell {
     }
 
     /// The surroundings of an answer to somebody.
-    pub(super) async fn of(
-        web: &Web,
-        identity: &Identity,
-        via: Option<Via>,
-        path: &str,
-        headers: &HeaderMap,
-    ) -> Self {
+    pub(super) async fn of(web: &Web, identity: &Identity, parts: &Parts) -> Self {
         let user = identity.who().map(|who| &who.user);
         let zone = match user.and_then(|user| user.timezone.clone()) {
             Some(zone) => zone,
             None => zone::default_zone(&web.app).await.map_or_else(|_| "UTC".to_owned(), |zone| zone.name),
         };
         let habits = user.map(|user| user.habits).unwrap_or_default();
-        let theme = cookie(headers, THEME_COOKIE).or_else(|| user.and_then(|user| user.theme.as_deref()));
+        let theme =
+            cookie(&parts.headers, THEME_COOKIE).or_else(|| user.and_then(|user| user.theme.as_deref()));
         let now = Now {
             at: web.app.clock.now(),
             zone: crate::domain::time::zone(&zone).unwrap_or(jiff::tz::TimeZone::UTC),
@@ -141,9 +133,9 @@ impl Shell {
             assets: assets::version().to_owned(),
             theme: theme.filter(|theme| matches!(*theme, "light" | "dark")).unwrap_or("system").to_owned(),
             user: user.map(|user| ShellUser { name: user.name.clone(), role: user.role }),
-            here: here(path),
+            here: here(parts.uri.path()),
             flash: None,
-            insecure: !via.is_some_and(Via::is_private),
+            insecure: !Via::of(&parts.extensions).is_private(),
             held: if user.is_some() { held(web, &now).await } else { None },
             demo: web.demo,
             zone,
@@ -183,18 +175,11 @@ impl FromRequestParts<Web> for Shell {
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Infallible> {
         let identity = Identity::of(&parts.extensions);
-        let via = parts.extensions.get().copied();
-        let mut shell = Self::of(web, &identity, via, parts.uri.path(), &parts.headers).await;
+        let mut shell = Self::of(web, &identity, parts).await;
         // Neither a part of a page nor a form that comes back shows a message: it waits for the next whole page.
-        if parts.method == Method::GET
-            && !Htmx::of(&parts.headers).partial
-            && let Some(session) = parts.extensions.get::<Session>()
-            && let Ok(Some(flash)) = session.get::<Flash>(FLASH).await
-        {
-            shell.flash = Some(flash);
-            if let Err(error) = session.remove_value(FLASH).await {
-                tracing::warn!(error = %chain(&error), "a message that was shown could not be forgotten");
-            }
+        if parts.method == Method::GET && !Htmx::of(&parts.headers).partial {
+            let Ok(session) = Session::from_request_parts(parts, web).await;
+            shell.flash = session.take_flash();
         }
         Ok(shell)
     }
@@ -204,7 +189,7 @@ impl FromRequestParts<Web> for Shell {
 async fn held(web: &Web, now: &Now) -> Option<String> {
     let one = overrides::of_everything(&web.app).await.ok()??;
     let state = Badge::from(one.wanted).word.to_lowercase();
-    Some(format!("Everything is {state} until {}: {}.", now.when(one.until).short, wanted::why(&one, now)))
+    Some(format!("Everything is {state} until {}: {}.", now.when(one.until).short, view::why_made(&one, now)))
 }
 
 /// The entry of the navigation a path belongs to.
@@ -221,32 +206,5 @@ fn here(path: &str) -> &'static str {
         "health" => "health",
         "profile" => "profile",
         _ => "",
-    }
-}
-
-/// Leaves a message for the next whole page: `Notes`, then `notes.leave(Flash::new("good", "Saved.")).await`.
-pub struct Notes(Option<Session>);
-
-impl Notes {
-    /// Notes of a session at hand.
-    pub fn of(session: &Session) -> Self {
-        Self(Some(session.clone()))
-    }
-
-    /// Leaves it; it replaces one that was not shown yet. Whoever is not logged in gets none.
-    pub async fn leave(&self, flash: Flash) {
-        if let Some(session) = &self.0
-            && let Err(error) = session.insert(FLASH, flash).await
-        {
-            tracing::warn!(error = %chain(&error), "a message could not be left");
-        }
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Notes {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.extensions.get::<Session>().cloned()))
     }
 }

@@ -1,30 +1,13 @@
 //! Messages that pass: in the corner where htmx brings part of a page, on top of the next page where a form leads to
 //! one.
 
-use askama::Template;
-use axum::response::Html;
-
-use super::error;
-use super::shell::Shell;
-use super::view::{ErrorPage, Link};
-use crate::app::Result;
+use super::view::Link;
 
 /// One message that is shown once.
 ///
-/// A deed that leads to another page leaves it for that page:
-///
-/// ```ignore
-/// let deleted = Toast::new("good", "The schedule is deleted.");
-/// notes.leave(deleted.with_undo(format!("/schedules/{id}/restore"))).await;
-/// ```
-///
-/// One that answers htmx with part of a page sends it along, to appear in the corner; one that has no part to show
-/// sends it alone:
-///
-/// ```ignore
-/// Toast::new("good", "Switched off.").with_undo(format!("/schedules/{id}/enable")).beside(&shell, &row)
-/// Toast::new("good", "Sent.").alone(&shell)
-/// ```
+/// What leads to another page leaves it for that page ([`super::page::Page::redirect_with`]). What answers htmx with
+/// part of a page sends it along, to appear in the corner, or alone where there is no part to show
+/// ([`super::corner`]).
 ///
 /// In the corner it goes after 6 s, after 29 s where something can be undone, and never under the pointer. One of the
 /// tone `bad` is read out at once and stays until it is closed.
@@ -91,48 +74,5 @@ impl Toast {
     /// The region of the page it appears in: what went wrong interrupts whoever has the page read out.
     pub fn region(&self) -> &'static str {
         if self.tone == "bad" { "alerts" } else { "toasts" }
-    }
-
-    /// The answer to htmx: part of a page, and this in the corner.
-    pub fn beside(self, shell: &Shell, part: &impl Template) -> Result<Html<String>> {
-        let part = part.render().map_err(error::internal)?;
-        Ok(Html(part + &self.alone(shell)?.0))
-    }
-
-    /// The answer to htmx: nothing but this, in the corner.
-    pub fn alone(self, shell: &Shell) -> Result<Html<String>> {
-        let part = ToastPart { apart: true, ..ToastPart::new(shell.clone(), self) };
-        Ok(Html(part.render().map_err(error::internal)?))
-    }
-}
-
-/// A message in the corner.
-#[derive(Template, Clone, Debug)]
-#[template(path = "components/toast.html")]
-pub struct ToastPart {
-    pub shell: Shell,
-    /// What happened, in a few words; may be empty.
-    pub title: String,
-    /// The message.
-    pub toast: Toast,
-    /// What to quote when asking for help.
-    pub request_id: Option<String>,
-    /// Seconds until another try makes sense.
-    pub retry_after: Option<u64>,
-    /// It finds its own way to the corner, whatever the answer is for.
-    pub apart: bool,
-}
-
-impl ToastPart {
-    fn new(shell: Shell, toast: Toast) -> Self {
-        Self { shell, title: String::new(), toast, request_id: None, retry_after: None, apart: false }
-    }
-}
-
-/// An error, for a request that wanted part of a page.
-impl From<ErrorPage> for ToastPart {
-    fn from(page: ErrorPage) -> Self {
-        let ErrorPage { shell, title, message, request_id, retry_after, .. } = page;
-        Self { title, request_id, retry_after, ..Self::new(shell, Toast::new("bad", message)) }
     }
 }

@@ -11,8 +11,7 @@ use crate::app::Result;
 use crate::app::audit::{self, AuditFilter};
 use crate::app::paging::Paged;
 use crate::domain::audit::AuditRow;
-use crate::domain::ids::{HostId, RunId};
-use crate::domain::target;
+use crate::domain::ids::RunId;
 use crate::domain::text::capital;
 use crate::web::export::{File, Form, instant};
 use crate::web::filters;
@@ -21,6 +20,7 @@ use crate::web::list::ListQuery;
 use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
+use crate::web::view::events::{EVENTS, deed};
 use crate::web::view::{self, Now};
 
 pub(super) fn routes() -> Routes {
@@ -29,84 +29,6 @@ pub(super) fn routes() -> Routes {
         Access::VIEWER,
         file,
     )
-}
-
-/// Events in words, after the actor's name and before the object's.
-const EVENTS: [(&str, &str); 54] = [
-    ("schedule.create", "made the schedule"),
-    ("schedule.update", "changed the schedule"),
-    ("schedule.delete", "deleted the schedule"),
-    ("schedule.restore", "took back the deletion of the schedule"),
-    ("schedule.rezone", "timed anew by another zone or zone database the schedule"),
-    ("schedule.enable", "switched on the schedule"),
-    ("schedule.disable", "switched off the schedule"),
-    ("schedule.skip_next", "skipped the next fire of"),
-    ("schedule.unskip_next", "took back the skip of"),
-    ("calendar.create", "made the calendar"),
-    ("calendar.update", "changed the calendar"),
-    ("calendar.delete", "deleted the calendar"),
-    ("override.create", "made an override of"),
-    ("override.end", "ended the override of"),
-    ("override.restore", "put back the override of"),
-    ("order.add", "added the order"),
-    ("order.remove", "took back the order"),
-    ("run.finish", "finished a run on"),
-    ("run.cancel", "called off a run on"),
-    ("user.create", "made the account"),
-    ("user.update", "changed the account"),
-    ("user.delete", "removed the account"),
-    ("user.login", "logged in as"),
-    ("user.logout", "logged out as"),
-    ("user.change_password", "changed the password of"),
-    ("user.reset_password", "set a new password for"),
-    ("user.end_sessions", "ended the sessions of"),
-    ("user.end_session", "ended a session of"),
-    ("user.invite", "invited"),
-    ("user.make_link", "made a link to choose a password for"),
-    ("user.revoke_link", "withdrew the link of"),
-    ("user.use_link", "chose a password by link as"),
-    ("user.forget_browser", "forgot a browser of"),
-    ("user.feed_create", "made a calendar address for"),
-    ("user.feed_revoke", "revoked a calendar address of"),
-    ("user.unlock", "lifted the login delay of"),
-    ("stack.start", "asked for a start of the stack"),
-    ("stack.stop", "asked for a stop of the stack"),
-    ("stack.restart", "asked for a restart of the stack"),
-    ("stack.pause", "asked for a pause of the stack"),
-    ("stack.unpause", "asked to unpause the stack"),
-    ("container.start", "asked for a start of the container"),
-    ("container.stop", "asked for a stop of the container"),
-    ("container.restart", "asked for a restart of the container"),
-    ("container.pause", "asked for a pause of the container"),
-    ("container.unpause", "asked to unpause the container"),
-    ("stack.undo", "asked to undo what was just done to the stack"),
-    ("container.undo", "asked to undo what was just done to the container"),
-    ("stack.lock", "locked the stack"),
-    ("stack.unlock", "unlocked the stack"),
-    ("container.lock", "locked the container"),
-    ("container.unlock", "unlocked the container"),
-    ("container.observe", "was seen to change the container"),
-    ("container.give_up", "changed too often the container"),
-];
-
-/// An event in words. One without words of its own is shown as it is stored, so that a new one is never hidden.
-pub fn deed(event: &str) -> String {
-    let words = EVENTS.iter().find(|(known, _)| *known == event).map(|(_, words)| (*words).to_owned());
-    words.unwrap_or_else(|| event.replace(['.', '_'], " "))
-}
-
-/// The page of what a row is about, where it has one.
-pub fn page(row: &AuditRow) -> Option<String> {
-    let id = row.object_id.as_deref()?;
-    match (row.object_type.as_str(), row.event.as_str()) {
-        ("schedule", event) if event != "schedule.delete" => Some(format!("/schedules/{id}")),
-        ("calendar", event) if event != "calendar.delete" => Some(format!("/calendars/{id}")),
-        ("run", _) => Some(format!("/runs/{id}")),
-        (kind @ ("stack" | "container"), _) => {
-            Some(format!("/{kind}s/{}", target::key(&HostId::local(), id)))
-        }
-        _ => None,
-    }
 }
 
 /// How much was done in each of 24 hours.

@@ -16,12 +16,9 @@ use crate::web::auth::Viewer;
 use crate::web::filters;
 use crate::web::page::Page;
 use crate::web::proxy::Via;
-use crate::web::routes::{Access, Routes};
+use crate::web::routes::{Access, FEEDS, Routes};
 use crate::web::shell::{Flash, Shell};
 use crate::web::{Web, error};
-
-/// Where the feeds are. What follows is a secret.
-pub const PATH: &str = "/calendar/";
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -41,7 +38,7 @@ struct FeedPage<'a> {
 
 async fn create(page: Page<Viewer>, Extension(via): Extension<Via>, headers: HeaderMap) -> Result<Response> {
     let token = service::create(&page.app, &page.actor).await?;
-    let address = format!("{}{PATH}{token}.ics", page.web.site(via, &headers));
+    let address = format!("{}{FEEDS}{token}.ics", page.web.site(via, &headers));
     page.render(&FeedPage { shell: &page.shell, address })
 }
 

@@ -1,23 +1,19 @@
 //! The page behind a link with which somebody chooses a password, and what is said of a password while it is typed.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::Response;
 use secrecy::ExposeSecret;
 
-use super::html;
-use crate::app::{Error, Result, auth, user_links};
+use crate::app::{App, Error, Result, auth, user_links};
 use crate::domain::credential::{Strength, WeakPassword};
 use crate::domain::user::{LinkKind, User};
-use crate::web::Web;
 use crate::web::filters;
 use crate::web::form::{Refill, Typed};
-use crate::web::proxy::Via;
+use crate::web::page::{VisitorPage, render};
 use crate::web::routes::{Access, Routes};
-use crate::web::session::{self, PageLogin};
-use crate::web::shell::{Flash, Notes, Shell};
+use crate::web::shell::Shell;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -29,79 +25,43 @@ pub(super) fn routes() -> Routes {
 /// What a link opens.
 #[derive(Template)]
 #[template(path = "auth/invite.html")]
-struct InvitePage {
-    shell: Shell,
-    /// The secret in the link; empty where it opens nothing.
-    token: String,
-    /// Whose password it is.
-    name: String,
-    /// It is the first one.
-    invites: bool,
+struct InvitePage<'a> {
+    shell: &'a Shell,
+    /// The secret in the link.
+    token: &'a str,
+    /// Whose password it is, and whether it is the first. Nobody where the link was used, withdrawn, is too old, or was
+    /// never there: all of that looks the same.
+    opens: Option<(User, LinkKind)>,
     form: Refill,
     /// Characters of the shortest password accepted.
     password_min: usize,
 }
 
-impl InvitePage {
-    fn new(web: &Web, shell: Shell, token: String, (user, kind): (User, LinkKind), form: Refill) -> Self {
-        // Whoever is logged in here may not be whom the link is for.
-        let shell = Shell { user: None, ..shell };
-        let password_min = web.app.config.password_min;
-        Self { shell, token, name: user.name, invites: kind == LinkKind::Invite, form, password_min }
-    }
-
-    fn answer(&self) -> Result<Response> {
-        let status = if self.token.is_empty() { StatusCode::NOT_FOUND } else { self.form.status() };
-        Ok((status, html(self)?).into_response())
-    }
-
-    /// Used, withdrawn, too old, or never there: it looks the same.
-    fn gone(shell: Shell) -> Result<Response> {
-        let shell = Shell { user: None, ..shell };
-        let page = Self {
-            shell,
-            token: String::new(),
-            name: String::new(),
-            invites: false,
-            form: Refill::default(),
-            password_min: 0,
-        };
-        page.answer()
-    }
+async fn show(page: VisitorPage, Path(token): Path<String>) -> Result<Response> {
+    answer(page, &token, Refill::default()).await
 }
 
-async fn show(State(web): State<Web>, Path(token): Path<String>, shell: Shell) -> Result<Response> {
-    match user_links::look(&web.app, &token).await {
-        Ok(found) => InvitePage::new(&web, shell, token, found, Refill::default()).answer(),
-        Err(Error::NotFound { .. }) => InvitePage::gone(shell),
-        Err(other) => Err(other),
-    }
+async fn answer(mut page: VisitorPage, token: &str, form: Refill) -> Result<Response> {
+    let opens = match user_links::look(&page.app, token).await {
+        Ok(found) => Some(found),
+        Err(Error::NotFound { .. }) => None,
+        Err(other) => return Err(other),
+    };
+    // Whoever is logged in here may not be whom the link is for.
+    page.shell.user = None;
+    let status = if opens.is_some() { form.status() } else { StatusCode::NOT_FOUND };
+    let password_min = page.app.config.password_min;
+    page.render(status, &InvitePage { shell: &page.shell, token, opens, form, password_min })
 }
 
-async fn accept(
-    State(web): State<Web>,
-    Extension(via): Extension<Via>,
-    Path(token): Path<String>,
-    mut login: PageLogin,
-    shell: Shell,
-    typed: Typed,
-) -> Result<Response> {
-    match user_links::accept(&web.app, &token, &typed.secret("password"), via.ip).await {
+async fn accept(page: VisitorPage, Path(token): Path<String>, typed: Typed) -> Result<Response> {
+    match user_links::accept(&page.app, &token, &typed.secret("password"), page.via.ip).await {
         Ok(user) => {
             let text = format!("Welcome, {}. From now on you log in with this password.", user.name);
-            session::log_in(&mut login, user).await?;
-            Notes::of(&login.session).leave(Flash::new("good", text)).await;
-            Ok(Redirect::to(&web.link("/")).into_response())
+            Ok(page.welcome(&user, &text, "/"))
         }
-        Err(Error::Invalid(errors)) => match user_links::look(&web.app, &token).await {
-            Ok(found) => {
-                let form = Refill::wrong(typed, errors);
-                InvitePage::new(&web, shell, token, found, form).answer()
-            }
-            Err(Error::NotFound { .. }) => InvitePage::gone(shell),
-            Err(other) => Err(other),
-        },
-        Err(Error::NotFound { .. }) => InvitePage::gone(shell),
+        Err(Error::Invalid(errors)) => answer(page, &token, Refill::wrong(typed, errors)).await,
+        Err(Error::NotFound { .. }) => answer(page, &token, Refill::default()).await,
         Err(other) => Err(other),
     }
 }
@@ -110,30 +70,15 @@ async fn accept(
 #[derive(Template)]
 #[template(path = "auth/_strength.html")]
 struct StrengthNote {
-    /// 1 = would be refused, 4 = strong; 0 = nothing typed.
-    score: u8,
-    /// In words.
-    text: String,
-}
-
-impl StrengthNote {
-    fn new(verdict: std::result::Result<Strength, WeakPassword>) -> Self {
-        let (score, text) = match verdict {
-            Err(refusal) => (1, format!("Not yet: {refusal}.")),
-            Ok(Strength::Fair) => (2, "Fair. One more word makes it much harder to guess.".to_owned()),
-            Ok(Strength::Good) => (3, "Good: hard to guess.".to_owned()),
-            Ok(Strength::Strong) => (4, "Strong: nobody guesses that.".to_owned()),
-        };
-        Self { score, text }
-    }
+    /// `None` where nothing is typed.
+    verdict: Option<std::result::Result<Strength, WeakPassword>>,
 }
 
 /// Nothing is stored, and no hash computed: it costs less than the page around it.
-async fn strength(State(web): State<Web>, typed: Typed) -> Result<Html<String>> {
+async fn strength(State(app): State<App>, typed: Typed) -> Result<Response> {
     let password = typed.secret("password");
-    if password.expose_secret().is_empty() {
-        return html(&StrengthNote { score: 0, text: String::new() });
-    }
-    let name = typed.filled("name").unwrap_or_else(|| typed.get("username")).to_owned();
-    html(&StrengthNote::new(auth::strength(&web.app, &name, &password)))
+    let name = typed.filled("name").unwrap_or_else(|| typed.get("username"));
+    let is_typed = !password.expose_secret().is_empty();
+    let verdict = is_typed.then(|| auth::strength(&app, name, &password));
+    render(StatusCode::OK, &StrengthNote { verdict })
 }

@@ -1,23 +1,21 @@
 //! Getting in and out.
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 
-use super::html;
-use crate::app::auth::devices::Presented;
 use crate::app::{Actor, Error, Result, auth};
+use crate::web::Web;
 use crate::web::auth::Identity;
+use crate::web::error::Problem;
 use crate::web::filters;
 use crate::web::form::Typed;
-use crate::web::proxy::Via;
+use crate::web::page::VisitorPage;
 use crate::web::routes::{Access, Routes};
-use crate::web::session::{self, Ended, PageLogin};
-use crate::web::shell::{Flash, Notes, Shell};
-use crate::web::{Web, error};
+use crate::web::session::local;
+use crate::web::shell::{Flash, Shell};
 
 pub(super) fn routes(web: &Web) -> Routes {
     let guard = web.flood.layer();
@@ -31,99 +29,72 @@ pub(super) fn routes(web: &Web) -> Routes {
 /// The way in.
 #[derive(Template)]
 #[template(path = "auth/login.html")]
-struct LoginPage {
-    shell: Shell,
+struct LoginPage<'a> {
+    shell: &'a Shell,
     /// What was typed as a name.
-    name: String,
+    name: &'a str,
     /// Where to afterwards.
-    next: String,
-    /// What is wrong, in one sentence that says nothing about whether the name exists.
-    wrong: Option<String>,
-    /// Seconds until the next try is looked at.
-    wait: Option<u64>,
+    next: &'a str,
+    /// What is wrong, without a word about whether the name exists.
+    problem: Option<&'a Problem>,
     /// A form is being kept for whoever logs in.
     kept: bool,
 }
 
 #[derive(serde::Deserialize)]
-struct Where {
+struct LoginQuery {
     #[serde(default)]
     next: String,
 }
 
-async fn show(
-    State(web): State<Web>,
-    Query(Where { next }): Query<Where>,
-    login: PageLogin,
-    ended: Option<Extension<Ended>>,
-    shell: Shell,
-) -> Result<Response> {
-    let next = session::local(&next).unwrap_or_else(|| "/".to_owned());
-    if login.user.is_some() {
-        return Ok(Redirect::to(&web.link(&next)).into_response());
-    }
-    if auth::setup::is_due(&web.app).await? {
-        return Ok(Redirect::to(&web.link("/setup")).into_response());
-    }
-    let kept = ended.is_some_and(|Extension(ended)| ended.keeps_something());
-    page(StatusCode::OK, &LoginPage { shell, name: String::new(), next, wrong: None, wait: None, kept })
+fn or_home(next: &str) -> String {
+    local(next).unwrap_or_else(|| "/".to_owned())
 }
 
-async fn log_in(
-    State(web): State<Web>,
-    Extension(via): Extension<Via>,
-    Extension(presented): Extension<Presented>,
-    mut login: PageLogin,
-    ended: Option<Extension<Ended>>,
-    shell: Shell,
-    typed: Typed,
-) -> Result<Response> {
-    web.flood.tidy();
-    let next = session::local(typed.get("next")).unwrap_or_else(|| "/".to_owned());
-    let (name, password) = (typed.get("name"), typed.secret("password"));
-    let user = match auth::login(&web.app, name, &password, via.ip, &presented).await {
-        Ok(user) => user,
-        Err(refusal) => {
-            let (status, wrong, wait) = match refusal {
-                Error::WrongCredentials => (StatusCode::UNAUTHORIZED, "Name or password is wrong.", None),
-                Error::TooManyTries { retry_after } => {
-                    (StatusCode::TOO_MANY_REQUESTS, "Too many tries.", Some(retry_after.as_secs().max(1)))
-                }
-                other => return Err(other),
-            };
-            let kept = ended.is_some_and(|Extension(ended)| ended.keeps_something());
-            let name = typed.get("name").to_owned();
-            let mut response =
-                page(status, &LoginPage { shell, name, next, wrong: Some(wrong.to_owned()), wait, kept })?;
-            if let Some(seconds) = wait {
-                response.headers_mut().insert(RETRY_AFTER, seconds.into());
-            }
-            return Ok(response);
+async fn show(page: VisitorPage, Query(LoginQuery { next }): Query<LoginQuery>) -> Result<Response> {
+    let next = &*or_home(&next);
+    if page.shell.user.is_some() {
+        return Ok(page.redirect(next));
+    }
+    if auth::setup::is_due(&page.app).await? {
+        return Ok(page.redirect("/setup"));
+    }
+    let kept = page.session.keeps_a_form();
+    page.render(StatusCode::OK, &LoginPage { shell: &page.shell, name: "", next, problem: None, kept })
+}
+
+async fn log_in(page: VisitorPage, typed: Typed) -> Result<Response> {
+    page.web.flood.tidy();
+    let (name, password, next) = (typed.get("name"), typed.secret("password"), or_home(typed.get("next")));
+    match auth::login(&page.app, name, &password, page.via.ip, &page.presented).await {
+        Ok(user) => {
+            page.session.log_in(&user);
+            let Some(kept) = page.session.restore_form(&user.id) else { return Ok(page.redirect(&next)) };
+            let text = "Your login had ended, so nothing was stored. Look it over and send it again.";
+            page.session.leave(Flash::new("warn", text));
+            Ok(page.redirect(&kept))
         }
-    };
-    let mut target = next;
-    let kept = ended.as_ref().and_then(|Extension(ended)| ended.kept_for(&user.id)).cloned();
-    session::log_in(&mut login, user).await?;
-    if let Some(form) = kept {
-        session::keep_for_page(&login.session, &form).await?;
-        let text = "Your login had ended, so nothing was stored. Look it over and send it again.";
-        Notes::of(&login.session).leave(Flash::new("warn", text)).await;
-        target = form.page;
+        Err(refusal @ (Error::WrongCredentials | Error::TooManyTries { .. })) => {
+            refused(&page, name, &next, &refusal.into())
+        }
+        Err(other) => Err(other),
     }
-    if let Some(Extension(ended)) = ended {
-        ended.forget(&web.app).await?;
-    }
-    Ok(Redirect::to(&web.link(&target)).into_response())
 }
 
-async fn log_out(State(web): State<Web>, identity: Identity, mut login: PageLogin) -> Result<Redirect> {
+fn refused(page: &VisitorPage, name: &str, next: &str, problem: &Problem) -> Result<Response> {
+    let kept = page.session.keeps_a_form();
+    let again = LoginPage { shell: &page.shell, name, next, problem: Some(problem), kept };
+    let mut response = page.render(problem.status, &again)?;
+    if let Some(seconds) = problem.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    Ok(response)
+}
+
+async fn log_out(page: VisitorPage, identity: Identity) -> Result<Response> {
     if let Some(who) = identity.who() {
-        auth::logged_out(&web.app, &Actor::user(&who.user, who.ip), &who.user).await?;
-        login.logout().await.map_err(error::internal)?;
+        auth::logged_out(&page.app, &Actor::user(&who.user, who.ip), &who.user).await?;
+        page.session.log_out();
     }
-    Ok(Redirect::to(&web.link("/login")))
-}
-
-fn page(status: StatusCode, page: &LoginPage) -> Result<Response> {
-    Ok((status, html(page)?).into_response())
+    Ok(page.redirect("/login"))
 }

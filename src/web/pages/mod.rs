@@ -36,7 +36,6 @@ mod target_actions;
 pub mod timeline;
 mod undo;
 pub mod users;
-pub mod wanted;
 pub mod welcome;
 
 /// Every page with what it asks of its caller.

@@ -5,7 +5,6 @@ use axum::extract::{Path, Query};
 use axum::response::Response;
 
 use super::schedules::form::{Group, targets};
-use super::wanted::reached;
 use crate::app::overrides::{self, Draft};
 use crate::app::paging;
 use crate::app::{Error, Result, stacks};
@@ -121,7 +120,7 @@ async fn create(page: Page<Operator>, typed: Typed) -> Result<Response> {
         Ok(one) => {
             let until = page.shell.now.when(one.until).short;
             let state = Badge::from(one.wanted).word.to_lowercase();
-            let told = format!("{}: {state} until {until}.", reached(&one));
+            let told = format!("{}: {state} until {until}.", view::reached(&one));
             Ok(page.redirect_with("/overrides", Flash::new("good", told)).await)
         }
         Err(Error::Invalid(mut errors)) => {
@@ -155,5 +154,5 @@ async fn end(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
         Reach::Target(target) => view::target_page(target),
         Reach::All | Reach::Host(_) => "/overrides".to_owned(),
     };
-    Ok(page.redirect_with(&back, Flash::new("good", format!("{}: ended. {then}", reached(&one)))).await)
+    Ok(page.redirect_with(&back, Flash::new("good", format!("{}: ended. {then}", view::reached(&one)))).await)
 }

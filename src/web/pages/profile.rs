@@ -6,7 +6,6 @@ use axum::extract::Path;
 use axum::http::header::SET_COOKIE;
 use axum::response::Response;
 
-use super::audit::deed;
 use super::users::SessionRow;
 use crate::app::auth::devices::{self, Device, Presented};
 use crate::app::auth::feeds::{self, Feed};
@@ -21,8 +20,9 @@ use crate::web::form::{Refill, Typed};
 use crate::web::page::Page;
 use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
-use crate::web::session::{self, PageLogin, RestoredForm};
-use crate::web::shell::{Flash, Notes, Shell, theme_cookie};
+use crate::web::session::RestoredForm;
+use crate::web::shell::{Flash, Shell, theme_cookie};
+use crate::web::view::events::deed;
 
 /// Rows of one's own in the log that are shown …
 const LATELY: usize = 6;
@@ -184,7 +184,6 @@ async fn forget_browser(page: Page<Viewer>, Path(key): Path<String>) -> Result<R
 async fn password(
     page: Page<Viewer>,
     Extension(presented): Extension<Presented>,
-    mut login: PageLogin,
     typed: Typed,
 ) -> Result<Response> {
     let (current, new) = (typed.secret("current"), typed.secret("password"));
@@ -192,13 +191,9 @@ async fn password(
         Ok(()) => {
             // A session with a new id, whose stamp is that of the new password (security: session).
             let user = users::get(&page.app, &page.actor, &page.caller.user().id).await?;
-            session::log_in(&mut login, user).await?;
-            let flash = Flash::new(
-                "good",
-                "Your password is changed. Your other logins and your calendar addresses have ended.",
-            );
-            Notes::of(&login.session).leave(flash).await;
-            Ok(page.redirect("/profile"))
+            page.session.log_in(&user);
+            let told = "Your password is changed. Your other logins and your calendar addresses have ended.";
+            Ok(page.redirect_with("/profile", Flash::new("good", told)).await)
         }
         Err(Error::Invalid(errors)) => {
             let form = Refill::fresh(liked(page.caller.user(), &page.shell));

@@ -1,0 +1,61 @@
+//! The whole site: pages, API, and the layers around them.
+
+use axum::Extension;
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use tower_http::CompressionLevel;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+
+use super::routes::{Route, StrictQuery};
+use super::{
+    Web, api, assets, auth, csrf, error, error_response, headers, health, https, limits, metrics, pages,
+    proxy, session,
+};
+
+/// How hard a page is compressed: 1 % larger than by the usual 6, for four fifths of the time.
+const QUALITY: CompressionLevel = CompressionLevel::Precise(4);
+
+/// Every route with what it asks of its caller.
+pub fn table(web: &Web) -> Vec<Route> {
+    let mut table = pages::routes(web).into_parts().1;
+    table.extend(api::routes(web).into_parts().1.into_iter().map(|route| route.below("/api")));
+    table
+}
+
+/// The whole site. Serve it with [`super::serve::serve`]: whoever calls counts.
+pub fn router(web: Web) -> Router {
+    let app = web.app.clone();
+    let (pages, known) = pages::routes(&web).into_parts();
+    let pages = pages
+        .fallback(error::not_found)
+        .layer(from_fn_with_state(web.clone(), session::open))
+        .layer(csrf::layer(&web))
+        .layer(from_fn_with_state(web.clone(), csrf::require_origin))
+        .layer(from_fn_with_state(web.clone(), https::require));
+    let (api, _) = api::routes(&web).into_parts();
+    let api = api
+        .fallback(error::not_found)
+        .layer(from_fn_with_state(app.clone(), auth::bearer))
+        .layer(Extension(StrictQuery(api::body::refuse_query)));
+    let site = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::text))
+        .route("/static/{*path}", get(assets::file))
+        .nest("/api", api)
+        .merge(pages)
+        .layer(from_fn(limits::body))
+        .layer(RequestBodyLimitLayer::new(limits::FILE_BODY))
+        .layer(CatchPanicLayer::custom(limits::panicked))
+        .layer(from_fn_with_state(app.clock.clone(), limits::time))
+        .layer(from_fn_with_state((web.clone(), known.into()), error_response::render))
+        .layer(CompressionLayer::new().quality(QUALITY))
+        .layer(from_fn_with_state(web.clone(), headers::add))
+        .layer(from_fn_with_state((app.clone(), web.forwarders.clone()), proxy::look))
+        .with_state(web);
+    // Rewriting the path has to come before the routing, hence one router around the other.
+    Router::new().fallback_service(site).layer(from_fn_with_state(app, proxy::strip_base))
+}

@@ -1,0 +1,128 @@
+//! States: icon, shape, colour and word together.
+
+use crate::domain::inventory::StackStatus;
+use crate::domain::overrides::DesiredState;
+use crate::domain::run::{RunState, StepState};
+use crate::domain::window::Phase;
+
+/// A state as it is always shown: icon, shape, colour and word together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Badge {
+    /// `data-state`: gives the colour.
+    pub class: &'static str,
+    /// The symbol in `icons.svg`.
+    pub icon: &'static str,
+    /// The word.
+    pub word: &'static str,
+}
+
+impl Badge {
+    const fn new(class: &'static str, icon: &'static str, word: &'static str) -> Self {
+        Self { class, icon, word }
+    }
+
+    /// All that should run does.
+    pub const RUNNING: Self = Self::new("running", "play", "Running");
+    /// Put to sleep by DockNap.
+    pub const NAPPING: Self = Self::new("napping", "moon", "Napping");
+    /// What a window wants: down.
+    pub const ASLEEP: Self = Self::new("napping", "moon", "Asleep");
+    /// What a window wants: up.
+    pub const AWAKE: Self = Self::new("running", "sunrise", "Awake");
+    /// What a hold wants: nothing.
+    pub const HELD: Self = Self::new("held", "hourglass", "Held");
+    /// Nobody wants anything of it any more.
+    pub const LEFT_ALONE: Self = Self::new("gone", "circle-slash", "Left alone");
+    /// Frozen by someone else.
+    pub const PAUSED: Self = Self::new("paused", "pause", "Paused");
+    /// Stopped by someone else.
+    pub const STOPPED: Self = Self::new("stopped", "square", "Stopped");
+    /// Some of it runs.
+    pub const PARTIAL: Self = Self::new("partial", "contrast", "Partial");
+    /// Running, health not known yet.
+    pub const STARTING: Self = Self::new("starting", "sunrise", "Starting");
+    /// Its health check fails.
+    pub const UNHEALTHY: Self = Self::new("unhealthy", "heart-crack", "Unhealthy");
+    /// Docker keeps bringing it back.
+    pub const LOOPING: Self = Self::new("restart-looping", "refresh-cw", "Restart-looping");
+    /// Not as its schedule says.
+    pub const DRIFTED: Self = Self::new("drifted", "git-compare", "Drifted");
+    /// Its host does not answer.
+    pub const UNREACHABLE: Self = Self::new("unreachable", "unplug", "Unreachable");
+    /// A one-shot that did its work.
+    pub const COMPLETED: Self = Self::new("completed", "check", "Completed");
+
+    /// How a run stands.
+    pub const fn of_run(state: RunState) -> Self {
+        match state {
+            RunState::Pending => Self::new("pending", "hourglass", "Waiting"),
+            RunState::Executing => Self::new("executing", "refresh-cw", "Running now"),
+            RunState::Succeeded => Self::new("succeeded", "circle-check", "Succeeded"),
+            RunState::Failed => Self::new("failed", "circle-x", "Failed"),
+            RunState::Partial => Self::new("partial", "contrast", "Partly done"),
+            RunState::Skipped => Self::new("skipped", "skip-forward", "Skipped"),
+            RunState::Missed => Self::new("missed", "clock", "Missed"),
+            RunState::Superseded => Self::new("superseded", "circle-slash", "Superseded"),
+            RunState::Cancelled => Self::new("cancelled", "ban", "Cancelled"),
+            RunState::Interrupted => Self::new("interrupted", "triangle-alert", "Interrupted"),
+        }
+    }
+}
+
+impl From<StackStatus> for Badge {
+    fn from(status: StackStatus) -> Self {
+        match status {
+            StackStatus::Running => Self::RUNNING,
+            StackStatus::Stopped => Self::STOPPED,
+            StackStatus::Partial => Self::PARTIAL,
+            StackStatus::Paused => Self::PAUSED,
+            StackStatus::Unknown => Self::UNREACHABLE,
+        }
+    }
+}
+
+/// What a template has borrowed.
+impl<T: Copy + Into<Self>> From<&T> for Badge {
+    fn from(state: &T) -> Self {
+        (*state).into()
+    }
+}
+
+impl From<Phase> for Badge {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Asleep => Self::ASLEEP,
+            Phase::Awake => Self::AWAKE,
+        }
+    }
+}
+
+impl From<DesiredState> for Badge {
+    fn from(wanted: DesiredState) -> Self {
+        match wanted {
+            DesiredState::Awake => Self::AWAKE,
+            DesiredState::Asleep => Self::ASLEEP,
+            DesiredState::Hold => Self::HELD,
+        }
+    }
+}
+
+impl From<RunState> for Badge {
+    fn from(state: RunState) -> Self {
+        Self::of_run(state)
+    }
+}
+
+impl From<StepState> for Badge {
+    fn from(state: StepState) -> Self {
+        let (icon, word) = match state {
+            StepState::Pending => ("hourglass", "Waiting"),
+            StepState::Issued => ("refresh-cw", "Under way"),
+            StepState::Succeeded => ("circle-check", "Done"),
+            StepState::Failed => ("circle-x", "Failed"),
+            StepState::Skipped => ("skip-forward", "Skipped"),
+            StepState::Interrupted => ("triangle-alert", "Interrupted"),
+        };
+        Self::new(state.as_str(), icon, word)
+    }
+}
