@@ -99,6 +99,16 @@ pub struct Event {
     pub reason: String,
 }
 
+impl Event {
+    /// What a fire does.
+    pub fn action(&self) -> Option<Action> {
+        match self.kind {
+            EventKind::Fire(action) => Some(action),
+            EventKind::Edge(_) => None,
+        }
+    }
+}
+
 /// What kind of thing happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {

@@ -8,8 +8,9 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
 use super::action::Action;
-use super::overrides::DesiredState;
-use super::simulate::{Event, EventKind};
+use super::desired::Rules;
+use super::overrides::{DesiredState, Place};
+use super::simulate::{EventKind, Simulation};
 use super::target::Target;
 use super::time::resolve;
 
@@ -107,20 +108,29 @@ fn stretches<T: Copy + PartialEq>(
     found
 }
 
-/// What is wanted of a target from `from` to `until`, by the edges of a simulation that began with `first`.
+/// What is wanted of a target on a day: by what holds now up to `now`, then as it is foretold. What is not foretold is
+/// not told.
 pub fn planned(
     target: &Target,
-    first: Option<DesiredState>,
-    events: &[Event],
-    from: Timestamp,
-    until: Timestamp,
+    rules: &Rules,
+    foretold: Option<&Simulation>,
+    day: &Day,
+    now: Timestamp,
 ) -> Vec<Stretch<Option<DesiredState>>> {
-    let edges = events.iter().filter(|event| event.acts && event.target == *target);
-    let changes = edges.filter_map(|event| match event.kind {
+    let place = Place::of_target(target);
+    let turn = now.clamp(day.start, day.end);
+    let first = rules.at(day.start).desired(place).wanted;
+    let past = rules.transitions(place, day.start, turn, usize::MAX);
+    let past = past.into_iter().map(|change| (change.at, change.wanted));
+    let Some(foretold) = foretold else { return stretches(first, past, day.start, turn) };
+    let edges = foretold.events.iter().filter(|event| event.acts && event.target == *target);
+    let edges = edges.filter_map(|event| match event.kind {
         EventKind::Edge(wanted) => Some((event.at, wanted)),
         EventKind::Fire(_) => None,
     });
-    stretches(first, changes, from, until)
+    let begins = (turn, foretold.begins.get(target).copied().flatten());
+    let until = foretold.cut.map_or(day.end, |cut| cut.clamp(turn, day.end));
+    stretches(first, past.chain([begins]).chain(edges), day.start, until)
 }
 
 /// What is known of how something was.
@@ -193,6 +203,7 @@ pub fn heat(count: usize) -> u8 {
 mod tests {
     use super::*;
     use crate::domain::ids::HostId;
+    use crate::domain::simulate::Event;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -260,15 +271,18 @@ mod tests {
             edge("2027-01-05T12:00:00Z", Some(DesiredState::Asleep), false),
             edge("2027-01-05T22:00:00Z", Some(DesiredState::Asleep), true),
         ];
-        let told = |first| -> Vec<(i64, i64, Option<DesiredState>)> {
-            let plan = planned(&media, first, &events, day.start, day.end);
+        let events = events.to_vec();
+        let told = |target: &Target, first| -> Vec<(i64, i64, Option<DesiredState>)> {
+            let begins = [(media.clone(), first)].into();
+            let foretold = Simulation { events: events.clone(), begins, cut: None };
+            let plan = planned(target, &Rules::default(), Some(&foretold), &day, day.start);
             plan.iter().map(|one| (day.minute(one.from), day.minute(one.until), one.what)).collect()
         };
         let (asleep, awake) = (Some(DesiredState::Asleep), Some(DesiredState::Awake));
-        assert_eq!(told(asleep), [(0, 420, asleep), (420, 1380, awake), (1380, 1440, asleep)]);
-        assert_eq!(told(None), [(0, 420, None), (420, 1380, awake), (1380, 1440, asleep)]);
+        assert_eq!(told(&media, asleep), [(0, 420, asleep), (420, 1380, awake), (1380, 1440, asleep)]);
+        assert_eq!(told(&media, None), [(0, 420, None), (420, 1380, awake), (1380, 1440, asleep)]);
         let other = Target::stack(HostId::local(), "wiki");
-        assert_eq!(planned(&other, None, &events, day.start, day.end).len(), 1);
+        assert_eq!(told(&other, asleep), [(0, 1440, None)]);
     }
 
     #[test]
