@@ -1,6 +1,6 @@
 //! A stretch of time with what was done in it and what is to come, and the same as a feed for calendar apps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -10,6 +10,7 @@ use super::rulebook::RuleBook;
 use super::simulate::{self, Foretold, Mark, Question};
 use super::{Actor, App, Error, FieldError, Result, targets};
 use crate::db;
+use crate::domain::action::Action;
 use crate::domain::conflict::Fires;
 use crate::domain::cron::Cron;
 use crate::domain::desired::Rules;
@@ -17,9 +18,10 @@ use crate::domain::feed::{self, Told};
 use crate::domain::ids::ScheduleId;
 use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
-use crate::domain::run::{Run, RunState, Step, StepState};
+use crate::domain::run::{Run, RunState, StepState};
 use crate::domain::schedule::{Reading, Schedule, When};
-use crate::domain::target::{Subject, Target};
+use crate::domain::simulate::Event;
+use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::timeline::{Day, DoneAction};
 use crate::domain::window::Window;
 
@@ -110,60 +112,74 @@ pub async fn look(app: &App, actor: &Actor, wanted: &TimelineFilter) -> Result<T
     })
 }
 
+impl TimelineData {
+    /// What is to come in it.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.foretold.iter().flat_map(|foretold| &foretold.simulation.events)
+    }
+
+    /// The targets that something is to be said of. A container that somebody acted on by hand has no rule of its own:
+    /// its stack's lane is enough.
+    fn told_of(&self) -> BTreeSet<&Target> {
+        let begins = self.foretold.iter().flat_map(|foretold| &foretold.simulation.begins);
+        let begins = begins.filter(|(_, wanted)| wanted.is_some()).map(|(target, _)| target);
+        let runs = || self.runs.iter();
+        let by_itself = runs().filter(|run| run.schedule_id.is_some()).map(|run| &run.target);
+        let foretold = || self.events().map(|event| &event.target);
+        let rules = self.rules.windows().iter().map(|rule| &rule.target);
+        let own_rules = BTreeSet::from_iter(rules.chain(foretold()).chain(by_itself));
+        let all = runs().map(|run| &run.target).chain(foretold()).chain(begins);
+        all.filter(|target| match &target.subject {
+            Subject::Stack(_) | Subject::Container(ContainerIdentity::Name(_)) => true,
+            Subject::Container(ContainerIdentity::Service { .. }) => own_rules.contains(target),
+        })
+        .collect()
+    }
+}
+
 fn touches(run: &Run, only: Option<&Target>) -> bool {
     only.is_none_or(|only| only.shares_container(&run.target))
 }
 
-/// What was done to each of these targets on a day that has begun, and the last thing before it: what
-/// [`crate::domain::timeline::lived`] tells from. `runs` are those of the day.
+/// The targets that something is to be said of on a day, with what was done to each on it, and the last thing before
+/// it: what [`crate::domain::timeline::lived`] tells from. `look` is that of the day.
 pub async fn deeds(
     app: &App,
     actor: &Actor,
     day: &Day,
-    runs: &[Run],
-    targets: &[Target],
+    look: &TimelineData,
 ) -> Result<BTreeMap<Target, Vec<DoneAction>>> {
     actor.require(Permission::View)?;
     let back = day.start.checked_sub((BACK * 24).hours()).unwrap_or(day.start);
     let before = db::timeline::last_before(&app.db, back, day.start).await?;
     let changed = |run: &&Run| matches!(run.state, RunState::Succeeded | RunState::Partial);
-    let all: Vec<&Run> = before.iter().chain(runs).filter(changed).collect();
+    let all: Vec<&Run> = before.iter().chain(&look.runs).filter(changed).collect();
+    let mut found: BTreeMap<Target, Vec<DoneAction>> =
+        look.told_of().into_iter().map(|target| (target.clone(), Vec::new())).collect();
     // What a stack's run did to one container stands in its steps.
-    let containers: Vec<&Target> =
-        targets.iter().filter(|target| matches!(target.subject, Subject::Container(_))).collect();
-    let touching: Vec<_> = all
-        .iter()
-        .filter(|run| containers.iter().any(|target| target.shares_container(&run.target)))
-        .map(|run| run.id.clone())
-        .collect();
+    let containers: Vec<&Target> = found.keys().filter(|target| is_container(target)).collect();
+    let touching = all.iter().filter(|run| containers.iter().any(|one| one.shares_container(&run.target)));
+    let touching: Vec<_> = touching.map(|run| run.id.clone()).collect();
+    let mut add = |target: &Target, at: Option<Timestamp>, action: Action, whole: bool| {
+        if let (Some(deeds), Some(at)) = (found.get_mut(target), at) {
+            deeds.push(DoneAction { at, action, whole });
+        }
+    };
+    for run in all.iter().filter(|run| !is_container(&run.target)) {
+        add(&run.target, run.finished_at, run.action, run.state == RunState::Succeeded);
+    }
     let steps = db::history::steps(&app.db, &touching).await?;
-    let mut found = BTreeMap::new();
-    for target in targets {
-        let mut deeds: Vec<DoneAction> = match &target.subject {
-            Subject::Stack(_) => {
-                let own = all.iter().filter(|run| run.target == *target);
-                own.filter_map(|run| {
-                    let whole = run.state == RunState::Succeeded;
-                    Some(DoneAction { at: run.finished_at?, action: run.action, whole })
-                })
-                .collect()
-            }
-            Subject::Container(identity) => {
-                let own = steps.iter().filter(|step| {
-                    step.host == target.host
-                        && step.identity == *identity
-                        && step.state == StepState::Succeeded
-                });
-                let deed = |step: &Step| {
-                    Some(DoneAction { at: step.finished_at?, action: step.action, whole: true })
-                };
-                own.filter_map(deed).collect()
-            }
-        };
+    for step in steps.iter().filter(|step| step.state == StepState::Succeeded) {
+        add(&step.target(), step.finished_at, step.action, true);
+    }
+    for deeds in found.values_mut() {
         deeds.sort_by_key(|deed| deed.at);
-        found.insert(target.clone(), deeds);
     }
     Ok(found)
+}
+
+fn is_container(target: &Target) -> bool {
+    matches!(target.subject, Subject::Container(_))
 }
 
 /// Schedules that are on and whose text is not understood.

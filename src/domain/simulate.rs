@@ -98,6 +98,16 @@ pub struct Event {
     pub reason: String,
 }
 
+impl Event {
+    /// The action of a fire; `None` for an edge.
+    pub fn action(&self) -> Option<Action> {
+        match self.kind {
+            EventKind::Fire(action) => Some(action),
+            EventKind::Edge(_) => None,
+        }
+    }
+}
+
 /// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {

@@ -9,8 +9,9 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
 use super::action::Action;
-use super::overrides::DesiredState;
-use super::simulate::{Event, EventKind};
+use super::desired::Rules;
+use super::overrides::{DesiredState, Place};
+use super::simulate::{EventKind, Simulation};
 use super::target::Target;
 use super::time::resolve;
 
@@ -107,20 +108,29 @@ fn stretches<T: Copy + PartialEq>(
     found
 }
 
-/// Desired states of a target from `from` to `until`, from the edges of a simulation whose initial state is `first`.
+/// Desired states of a target on a day: those of the rules up to `now`, then those of the prediction, up to where it
+/// was cut off. Without a prediction the rest of the day is left out.
 pub fn planned(
     target: &Target,
-    first: Option<DesiredState>,
-    events: &[Event],
-    from: Timestamp,
-    until: Timestamp,
+    rules: &Rules,
+    foretold: Option<&Simulation>,
+    day: &Day,
+    now: Timestamp,
 ) -> Vec<Stretch<Option<DesiredState>>> {
-    let edges = events.iter().filter(|event| event.acts && event.target == *target);
-    let changes = edges.filter_map(|event| match event.kind {
+    let place = Place::of_target(target);
+    let turn = now.clamp(day.start, day.end);
+    let first = rules.at(day.start).desired(place).wanted;
+    let past = rules.transitions(place, day.start, turn, usize::MAX);
+    let past = past.into_iter().map(|change| (change.at, change.wanted));
+    let Some(foretold) = foretold else { return stretches(first, past, day.start, turn) };
+    let edges = foretold.events.iter().filter(|event| event.acts && event.target == *target);
+    let edges = edges.filter_map(|event| match event.kind {
         EventKind::Edge(wanted) => Some((event.at, wanted)),
         EventKind::Fire(_) => None,
     });
-    stretches(first, changes, from, until)
+    let begins = (turn, foretold.begins.get(target).copied().flatten());
+    let until = foretold.cut.map_or(day.end, |cut| cut.clamp(turn, day.end));
+    stretches(first, past.chain([begins]).chain(edges), day.start, until)
 }
 
 /// Known state of a target in the past.
@@ -193,6 +203,7 @@ pub fn heat(count: usize) -> u8 {
 mod tests {
     use super::*;
     use crate::domain::ids::HostId;
+    use crate::domain::simulate::Event;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -260,15 +271,21 @@ mod tests {
             edge("2027-01-05T12:00:00Z", Some(DesiredState::Asleep), false),
             edge("2027-01-05T22:00:00Z", Some(DesiredState::Asleep), true),
         ];
-        let stretches_of = |first| -> Vec<(i64, i64, Option<DesiredState>)> {
-            let plan = planned(&media, first, &events, day.start, day.end);
+        let events = events.to_vec();
+        let stretches_of = |target: &Target, first| -> Vec<(i64, i64, Option<DesiredState>)> {
+            let begins = [(media.clone(), first)].into();
+            let forestretches_of = Simulation { events: events.clone(), begins, cut: None };
+            let plan = planned(target, &Rules::default(), Some(&forestretches_of), &day, day.start);
             plan.iter().map(|one| (day.minute(one.from), day.minute(one.until), one.what)).collect()
         };
         let (asleep, awake) = (Some(DesiredState::Asleep), Some(DesiredState::Awake));
-        assert_eq!(stretches_of(asleep), [(0, 420, asleep), (420, 1380, awake), (1380, 1440, asleep)]);
-        assert_eq!(stretches_of(None), [(0, 420, None), (420, 1380, awake), (1380, 1440, asleep)]);
+        assert_eq!(
+            stretches_of(&media, asleep),
+            [(0, 420, asleep), (420, 1380, awake), (1380, 1440, asleep)]
+        );
+        assert_eq!(stretches_of(&media, None), [(0, 420, None), (420, 1380, awake), (1380, 1440, asleep)]);
         let other = Target::stack(HostId::local(), "wiki");
-        assert_eq!(planned(&other, None, &events, day.start, day.end).len(), 1);
+        assert_eq!(stretches_of(&other, asleep), [(0, 1440, None)]);
     }
 
     #[test]

@@ -61,6 +61,12 @@ pub struct StackView {
     pub containers: Vec<ContainerView>,
 }
 
+impl StackView {
+    pub fn target(&self) -> Target {
+        Target::stack(self.stack.host.clone(), self.stack.name.clone())
+    }
+}
+
 /// A container with everything there is to say about it.
 #[derive(Clone, Debug)]
 pub struct ContainerView {
@@ -112,6 +118,13 @@ pub struct Overview {
     pub stacks: Vec<StackView>,
     /// The containers without a stack, by host and name.
     pub loose: Vec<ContainerView>,
+}
+
+impl Overview {
+    /// All containers: those of stacks, then those without one.
+    pub fn containers(&self) -> impl Iterator<Item = &ContainerView> {
+        self.stacks.iter().flat_map(|stack| &stack.containers).chain(&self.loose)
+    }
 }
 
 /// Everything at once, for the price of one list. Of what is wanted only the next change is told.

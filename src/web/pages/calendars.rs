@@ -12,7 +12,6 @@ use crate::app::calendars::{self, Dates, Listed};
 use crate::app::{Error, FieldError, Result};
 use crate::domain::calendar::{Calendar, CalendarDays, CalendarDraft, CalendarSpec, check, yearly_text};
 use crate::domain::ids::{CalendarId, ScheduleId};
-use crate::domain::text::capital;
 use crate::web::auth::{Admin, Needs, Viewer};
 use crate::web::filters;
 use crate::web::form::{Refill, Typed};
@@ -62,20 +61,6 @@ struct CalendarsPage<'a> {
     rows: Vec<Listed>,
 }
 
-impl CalendarsPage<'_> {
-    fn next(&self, row: &Listed) -> Option<Date> {
-        row.days.coming(self.shell.now.today()).next()
-    }
-
-    fn year(&self, row: &Listed) -> usize {
-        year(&row.days, self.shell)
-    }
-
-    fn left(&self, row: &Listed) -> Option<String> {
-        left_text(row.left)
-    }
-}
-
 async fn index(page: Page<Viewer>) -> Result<Response> {
     let rows = calendars::overview(&page.app, &page.actor).await?;
     page.render(&CalendarsPage { shell: &page.shell, rows })
@@ -95,13 +80,12 @@ fn stored(calendar: &Calendar) -> Typed {
     ])
 }
 
-/// The form's fields as the service takes them, with the line that each item stands on.
+/// The form's fields as the service takes them.
 #[derive(Default)]
 struct Read {
     draft: CalendarDraft,
-    dates: Vec<usize>,
-    ranges: Vec<usize>,
-    yearly: Vec<usize>,
+    /// What the service calls each item, with the line it stands on.
+    items: Vec<(String, usize)>,
     /// What no sense could be made of.
     faults: Vec<FieldError>,
 }
@@ -121,40 +105,36 @@ impl Read {
 
     fn take(&mut self, line: usize, text: &str) {
         let dashes = text.matches('-').count();
-        if let Some((first, last)) = range(text) {
-            self.draft.ranges.push((first.to_owned(), last.to_owned()));
-            self.ranges.push(line);
+        let CalendarDraft { dates, ranges, yearly, .. } = &mut self.draft;
+        let (field, place) = if let Some((first, last)) = range(text) {
+            ranges.push((first.to_owned(), last.to_owned()));
+            ("ranges", ranges.len() - 1)
         } else if check::date(text).is_some() || dashes == 2 {
-            self.draft.dates.push(text.to_owned());
-            self.dates.push(line);
+            dates.push(text.to_owned());
+            ("dates", dates.len() - 1)
         } else if check::yearly(text).is_some() || dashes == 1 {
-            self.draft.yearly.push(text.to_owned());
-            self.yearly.push(line);
-        } else if self.faults.len() < COMING {
-            let shown: String = view::shown_name(text).chars().take(40).collect();
-            self.faults.push(FieldError::new(
-                "days",
-                format!(
-                    "line {line}: `{shown}` is no day; write 2026-12-25, 2026-12-24 to 2026-12-31, or 12-25 for every year"
-                ),
-            ));
-        }
+            yearly.push(text.to_owned());
+            ("yearly", yearly.len() - 1)
+        } else {
+            if self.faults.len() < COMING {
+                let shown: String = view::shown_name(text).chars().take(40).collect();
+                let forms = "write 2026-12-25, 2026-12-24 to 2026-12-31, or 12-25 for every year";
+                let fault = format!("line {line}: `{shown}` is no day; {forms}");
+                self.faults.push(FieldError::new("days", fault));
+            }
+            return;
+        };
+        self.items.push((format!("{field}[{place}]"), line));
     }
 
     /// The service's faults, told by line.
     fn told(&self, fault: FieldError) -> FieldError {
-        let place =
-            |field: &str| fault.field.strip_prefix(field)?.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-        let lines = [("dates", &self.dates), ("ranges", &self.ranges), ("yearly", &self.yearly)];
-        for (field, lines) in lines {
-            if let Some(line) = place(field).and_then(|place: usize| lines.get(place)) {
-                return FieldError::new("days", format!("line {line}: {}", fault.message));
-            }
-            if fault.field == field {
-                return FieldError::new("days", fault.message);
-            }
+        let line = self.items.iter().find(|(item, _)| *item == fault.field).map(|(_, line)| line);
+        match (line, fault.field.as_str()) {
+            (Some(line), _) => FieldError::new("days", format!("line {line}: {}", fault.message)),
+            (None, "dates" | "ranges" | "yearly") => FieldError::new("days", fault.message),
+            _ => fault,
         }
-        fault
     }
 }
 
@@ -172,25 +152,8 @@ struct Beside<'a> {
 }
 
 impl Beside<'_> {
-    fn year(&self, shell: &Shell) -> usize {
-        year(&self.dates.days, shell)
-    }
-
-    fn coming(&self, shell: &Shell) -> Vec<Date> {
-        self.dates.days.coming(shell.now.today()).take(COMING).collect()
-    }
-
     fn called(&self, date: &Date) -> Option<&str> {
         self.dates.names.get(date).map(String::as_str).filter(|name| !name.is_empty())
-    }
-
-    /// What of its file does not count, in sentences.
-    fn left(&self) -> Vec<String> {
-        self.dates.left.told.iter().map(|left| capital(&left.to_string())).collect()
-    }
-
-    fn left_text(&self) -> Option<String> {
-        left_text(self.dates.left.total())
     }
 }
 

@@ -9,16 +9,14 @@ use super::{Web, error};
 use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
 use crate::app::schedules::{self as service, ScheduleFilter};
-use crate::app::{App, Result, targets};
+use crate::app::{App, Error, Result, targets};
 use crate::domain::run::Run;
 use crate::domain::target::{Target, TargetType};
 
 pub mod actions;
 pub mod audit;
-mod bulk;
 pub mod calendars;
 pub mod containers;
-mod ends;
 pub mod feeds;
 pub mod health;
 pub mod invite;
@@ -32,9 +30,7 @@ pub mod schedules;
 pub mod settings;
 pub mod setup;
 pub mod stacks;
-mod target_actions;
 pub mod timeline;
-mod undo;
 pub mod users;
 pub mod welcome;
 
@@ -47,9 +43,7 @@ pub fn routes(web: &Web) -> Routes {
         .merge(welcome::routes())
         .merge(users::routes())
         .merge(stacks::routes())
-        .merge(target_actions::routes())
-        .merge(bulk::routes())
-        .merge(undo::routes())
+        .merge(actions::routes())
         .merge(containers::routes())
         .merge(schedules::routes())
         .merge(timeline::routes())
@@ -72,8 +66,11 @@ pub(super) fn html(page: &impl Template) -> Result<Html<String>> {
 }
 
 /// What a live region that asks for itself gets when what it shows is gone: it goes too.
-pub(super) fn gone() -> Response {
-    [("hx-reswap", "delete")].into_response()
+pub(super) fn gone(error: Error) -> Result<Response> {
+    match error {
+        Error::NotFound { .. } => Ok([("hx-reswap", "delete")].into_response()),
+        other => Err(other),
+    }
 }
 
 /// Lines of the newest schedules on a target's page.
@@ -99,7 +96,7 @@ async fn of_target(
 /// The target a URL names as `stack/KEY` or `container/KEY`; `None` where it names none.
 ///
 /// # Errors
-/// [`crate::app::Error::NotFound`] where it is not there.
+/// [`Error::NotFound`] where it is not there.
 fn target_of(app: &App, text: &str) -> Result<Option<Target>> {
     let Some((kind, key)) = text.split_once('/') else { return Ok(None) };
     let Some(kind) = TargetType::parse(kind) else { return Ok(None) };

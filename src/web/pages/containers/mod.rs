@@ -68,7 +68,7 @@ impl ContainerPage<'_> {
             return acts;
         }
         let up = container.state == ContainerState::Running;
-        let naps = Act::naps(&view::target_page(&container.target()), &container.name, (up, !up));
+        let naps = Act::naps(&container.target(), &container.name, (up, !up));
         let others = acts.into_iter().filter(|act| act.action != "start" && act.action != "stop");
         naps.into_iter().chain(others).collect()
     }
@@ -77,7 +77,7 @@ impl ContainerPage<'_> {
     fn lock(&self) -> Option<Act> {
         let container = &self.view.container;
         let may = self.shell.can_operate() && (self.locked || self.view.protected.is_none());
-        may.then(|| Act::lock(&view::target_page(&container.target()), &container.name, self.locked))
+        may.then(|| Act::lock(&container.target(), &container.name, self.locked))
     }
 
     /// It has a health check, and the reader may see what it prints.

@@ -148,7 +148,7 @@ async fn ribbon(page: &Page, filter: &RunFilter) -> Result<Option<Ribbon>> {
     let now = &page.shell.now;
     let edges = time::days_to(now.at, &now.zone, Ribbon::DAYS);
     let filter = RunFilter { state: None, attention: false, from: None, to: None, ..filter.clone() };
-    Ok(Ribbon::new(&edges, &history::outcomes(&page.app, &page.actor, &filter, &edges).await?, now))
+    Ok(Ribbon::new(&edges, &history::outcomes(&page.app, &page.actor, &filter, &edges).await?))
 }
 
 /// The targets and the schedules to choose from, with what is chosen also where it is gone.
@@ -159,15 +159,13 @@ async fn choices(page: &Page, list: &ListQuery) -> Result<(Vec<Group>, Vec<Choic
         value,
     };
     let chosen = list.get("target");
-    let mut targets: Vec<Group> = Vec::new();
+    let group = |label: &str| Group { label: label.to_owned(), options: Vec::new() };
+    let mut targets = vec![group("Stacks"), group("Containers")];
     for (kind, key, name) in history::targets_now(&page.app, &page.actor)? {
-        let label = if kind == TargetType::Stack { "Stacks" } else { "Containers" };
-        let option = choice(format!("{kind}/{key}"), &name, chosen);
-        match targets.last_mut() {
-            Some(group) if group.label == label => group.options.push(option),
-            _ => targets.push(Group { label: label.to_owned(), options: vec![option] }),
-        }
+        let group = &mut targets[usize::from(kind == TargetType::Container)];
+        group.options.push(choice(format!("{kind}/{key}"), &name, chosen));
     }
+    targets.retain(|group| !group.options.is_empty());
     if !chosen.is_empty() && !targets.iter().flat_map(|group| &group.options).any(|option| option.chosen) {
         let name = chosen.split_once('/').map_or(chosen, |(_, name)| name);
         let options = vec![choice(chosen.to_owned(), name, chosen)];

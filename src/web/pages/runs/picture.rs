@@ -1,6 +1,6 @@
 //! Pictures of runs: how long they took, how they ended day by day, what happened when within one.
 //!
-//! A picture is finished path data; the template adds the title that says the same.
+//! A picture is path data and places; the template adds the title that says the same.
 
 use std::fmt::Write as _;
 
@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::app::history::Past;
 use crate::domain::ids::RunId;
-use crate::domain::run::{Condition, Run, RunState, Step, StepState};
-use crate::web::view::{self, Badge, Now};
+use crate::domain::run::{Run, RunState};
+use crate::web::view::{self, Badge};
 
 /// The durations of the last runs, a bar each, the newest on the right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,28 +61,13 @@ pub const GROUPS: [(Badge, &[RunState]); 5] = [
     (Badge::of_run(RunState::Skipped), &[RunState::Skipped, RunState::Superseded, RunState::Cancelled]),
 ];
 
-/// How the runs of the last days ended.
+/// How many runs ended how on each of the last days.
 #[derive(Clone, Debug)]
 pub struct Ribbon {
-    /// What it shows, in words.
-    pub title: String,
-    /// State and path data.
-    pub paths: Vec<(&'static str, String)>,
-    /// How many ended how.
-    pub totals: Vec<(Badge, i64)>,
-    /// The days on which something ended, the newest first.
-    pub days: Vec<RibbonDay>,
-}
-
-/// One day of it.
-#[derive(Clone, Debug)]
-pub struct RibbonDay {
-    /// `Today`, `Wednesday 25 November 2026`.
-    pub title: String,
-    /// `2026-11-25`
-    pub date: String,
-    /// How many ended how, in the order of [`GROUPS`].
-    pub counts: [i64; GROUPS.len()],
+    /// When each day begins, and how many ended how, in the order of [`GROUPS`]; the newest last.
+    days: Vec<(Timestamp, [i64; GROUPS.len()])>,
+    /// The most of one day.
+    most: i64,
 }
 
 impl Ribbon {
@@ -92,72 +77,57 @@ impl Ribbon {
     const HIGH: i64 = 44;
 
     /// A ribbon of counts between the instants of `edges`; `None` where nothing ended.
-    pub fn new(edges: &[Timestamp], outcomes: &[(usize, RunState, i64)], now: &Now) -> Option<Self> {
-        let mut days = vec![[0_i64; GROUPS.len()]; edges.len().saturating_sub(1)];
+    pub fn new(edges: &[Timestamp], outcomes: &[(usize, RunState, i64)]) -> Option<Self> {
+        let mut days: Vec<_> = edges.iter().map(|begins| (*begins, [0_i64; GROUPS.len()])).collect();
+        days.pop();
         for (day, state, count) in outcomes {
             let group = GROUPS.iter().position(|(_, states)| states.contains(state));
-            if let (Some(day), Some(group)) = (days.get_mut(*day), group) {
-                day[group] += count;
+            if let (Some((_, counts)), Some(group)) = (days.get_mut(*day), group) {
+                counts[group] += count;
             }
         }
-        let most = days.iter().map(|day| day.iter().sum::<i64>()).max().filter(|most| *most > 0)?;
-        let mut paths: Vec<(&'static str, String)> =
-            GROUPS.iter().map(|(badge, _)| (badge.class, String::new())).collect();
-        for (at, day) in days.iter().enumerate() {
+        let most = days.iter().map(|(_, counts)| counts.iter().sum()).max().filter(|most| *most > 0)?;
+        Some(Self { days, most })
+    }
+
+    /// How many days there are.
+    pub fn length(&self) -> usize {
+        self.days.len()
+    }
+
+    /// How many ended how.
+    pub fn totals(&self) -> Vec<(Badge, i64)> {
+        let total = |group: usize| self.days.iter().map(|(_, counts)| counts[group]).sum();
+        let all = GROUPS.iter().enumerate().map(|(group, (badge, _))| (*badge, total(group)));
+        all.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// The days on which something ended, the newest first.
+    pub fn busy(&self) -> impl Iterator<Item = &(Timestamp, [i64; GROUPS.len()])> {
+        self.days.iter().rev().filter(|(_, counts)| counts.iter().any(|count| *count > 0))
+    }
+
+    /// State and path data.
+    pub fn paths(&self) -> Vec<(&'static str, String)> {
+        let mut paths = GROUPS.map(|(badge, _)| (badge.class, String::new()));
+        for (at, (_, counts)) in self.days.iter().enumerate() {
             let mut low = Self::HIGH;
-            for (group, count) in day.iter().enumerate().filter(|(_, count)| **count > 0) {
+            for (group, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
                 // The smallest share can still be seen, and never leaves the picture.
-                let high = (count * (Self::HIGH - 8) / most).max(2);
+                let high = (count * (Self::HIGH - 8) / self.most).max(2);
                 let _ = write!(paths[group].1, "M{} {low}v-{high}", 12 * at + 6);
                 low = (low - high).max(2);
             }
         }
-        paths.retain(|(_, path)| !path.is_empty());
-        let totals: Vec<(Badge, i64)> = GROUPS
-            .iter()
-            .enumerate()
-            .map(|(group, (badge, _))| (*badge, days.iter().map(|day| day[group]).sum()))
-            .filter(|(_, count)| *count > 0)
-            .collect();
-        let told: Vec<String> =
-            totals.iter().map(|(badge, count)| format!("{count} {}", badge.word.to_lowercase())).collect();
-        Some(Self {
-            title: format!("Runs of the last {} days: {}", days.len(), told.join(", ")),
-            paths,
-            totals,
-            days: days
-                .iter()
-                .zip(edges)
-                .rev()
-                .filter(|(day, _)| day.iter().any(|count| *count > 0))
-                .map(|(counts, begins)| RibbonDay {
-                    title: now.day(*begins),
-                    date: begins.to_zoned(now.zone.clone()).date().to_string(),
-                    counts: *counts,
-                })
-                .collect(),
-        })
+        paths.into_iter().filter(|(_, path)| !path.is_empty()).collect()
     }
 }
 
-/// What happened to one container when, along the time its run took. Lengths are thousandths of that time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bar {
-    /// What it shows, in words: `sent after 0.2 s, down after 11 s`.
-    pub title: String,
-    /// From the run's beginning until it was sent to Docker.
-    pub sent: i64,
-    /// How long it took from then on.
-    pub took: i64,
-    /// Until when it was healthy, as those that waited for it tell.
-    pub healthy: Option<i64>,
-}
-
-/// The whole that the bars of a run are parts of.
+/// The time a run took, of which the bars of its steps are parts.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
     begin: Timestamp,
-    end: Timestamp,
+    pub end: Timestamp,
 }
 
 impl Span {
@@ -167,64 +137,21 @@ impl Span {
         Some(Self { begin, end: run.finished_at.unwrap_or(now).max(begin) })
     }
 
-    /// How long it is, in words.
-    pub fn length(&self) -> String {
-        view::duration(self.after(self.end))
-    }
-
-    fn after(&self, at: Timestamp) -> i64 {
+    /// Milliseconds from its beginning.
+    pub fn after(&self, at: Timestamp) -> i64 {
         (at.as_millisecond() - self.begin.as_millisecond()).max(0)
     }
 
-    fn place(&self, at: Timestamp) -> i64 {
+    /// Where an instant lies, in thousandths of it.
+    pub fn place(&self, at: Timestamp) -> i64 {
         (self.after(at) * 1000 / self.after(self.end).max(1)).min(1000)
-    }
-
-    /// The bar of a step among all of its run; `None` where nothing was sent.
-    pub fn bar(&self, step: &Step, all: &[Step]) -> Option<Bar> {
-        use crate::domain::action::Action;
-        let issued = step.issued_at?;
-        let healthy = all
-            .iter()
-            .filter(|other| {
-                other.wait_for.iter().any(|wait| {
-                    wait.condition == Condition::ServiceHealthy && wait.container == step.container
-                })
-            })
-            .filter_map(|other| other.issued_at)
-            .min();
-        let ended = match (step.state, step.action) {
-            (StepState::Failed, _) => "failed",
-            (StepState::Interrupted, _) => "cut off",
-            (_, Action::Stop) => "down",
-            (_, Action::Pause) => "frozen",
-            (_, Action::Start | Action::Restart | Action::Unpause) => "up",
-        };
-        let told = |at: Timestamp| view::duration(self.after(at));
-        let mut title = format!("sent after {}", told(issued));
-        match step.finished_at {
-            Some(at) => {
-                let _ = write!(title, ", {ended} after {}", told(at));
-            }
-            None => title.push_str(", under way"),
-        }
-        if let Some(at) = healthy {
-            let _ = write!(title, ", healthy within {}", told(at));
-        }
-        let sent = self.place(issued);
-        Some(Bar {
-            title,
-            sent,
-            // What took no time to speak of can still be seen.
-            took: (self.place(step.finished_at.unwrap_or(self.end)) - sent).max(6),
-            healthy: healthy.map(|at| self.place(at)),
-        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::view::Now;
 
     fn past(took: impl IntoIterator<Item = i64>) -> Past {
         Past {
@@ -253,12 +180,13 @@ mod tests {
                 RunState::ALL.iter().map(move |state| (day, *state, 1 + i64::try_from(day).unwrap_or(0)))
             })
             .collect();
-        let ribbon = Ribbon::new(&edges, &outcomes, &now).expect("runs ended");
-        let size: usize = ribbon.paths.iter().map(|(_, path)| path.len()).sum();
+        let ribbon = Ribbon::new(&edges, &outcomes).expect("runs ended");
+        let size: usize = ribbon.paths().iter().map(|(_, path)| path.len()).sum();
         assert!(size < 1_800, "{size}");
-        assert_eq!((ribbon.days.len(), ribbon.days[0].title.as_str()), (30, "Today"));
-        assert_eq!(ribbon.totals.len(), 5);
-        assert!(Ribbon::new(&edges, &[], &now).is_none());
-        assert!(Ribbon::new(&edges, &[(0, RunState::Executing, 3)], &now).is_none(), "nothing has ended");
+        let newest = ribbon.busy().next().expect("a day");
+        assert_eq!((ribbon.length(), ribbon.busy().count(), now.day(newest.0).as_str()), (30, 30, "Today"));
+        assert_eq!(ribbon.totals().len(), 5);
+        assert!(Ribbon::new(&edges, &[]).is_none());
+        assert!(Ribbon::new(&edges, &[(0, RunState::Executing, 3)]).is_none(), "nothing has ended");
     }
 }

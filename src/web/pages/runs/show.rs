@@ -3,14 +3,16 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
+use jiff::Timestamp;
 
-use super::picture::{Bar, Span, Spark};
+use super::picture::{Span, Spark};
 use super::words;
 use crate::app::history::{self, Past, RunDetail};
 use crate::app::{Error, Result, schedules};
+use crate::domain::action::Action;
 use crate::domain::ids::RunId;
 use crate::domain::pace::Pace;
-use crate::domain::run::{Run, RunState, Step, StepState, Trigger};
+use crate::domain::run::{Condition, Run, RunState, Step, StepState, Trigger};
 use crate::domain::text::capital;
 use crate::web::filters;
 use crate::web::page::Page;
@@ -46,8 +48,24 @@ impl RunPage<'_> {
         Span::of(self.run, self.shell.now.at)
     }
 
-    fn bar(&self, step: &Step) -> Option<Bar> {
-        self.span()?.bar(step, self.steps)
+    /// Until when what a step acted on was healthy, as those that waited for it tell.
+    fn healthy_at(&self, step: &Step) -> Option<Timestamp> {
+        let waited = |other: &&Step| {
+            let mut waits = other.wait_for.iter();
+            waits.any(|wait| wait.condition == Condition::ServiceHealthy && wait.container == step.container)
+        };
+        self.steps.iter().filter(waited).filter_map(|other| other.issued_at).min()
+    }
+
+    /// What a step that has ended is then.
+    fn ended(&self, step: &Step) -> &'static str {
+        match (step.state, step.action) {
+            (StepState::Failed, _) => "failed",
+            (StepState::Interrupted, _) => "cut off",
+            (_, Action::Stop) => "down",
+            (_, Action::Pause) => "frozen",
+            (_, Action::Start | Action::Restart | Action::Unpause) => "up",
+        }
     }
 
     /// The step of that number is the first of its wave.

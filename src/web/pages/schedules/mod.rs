@@ -4,8 +4,7 @@ use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::actions::{self, Act, Question, Whence};
-use super::target_actions::TargetAction;
+use super::actions::{self, Act, Question, TargetAction, Whence};
 use crate::app::schedules::{self as service, ScheduleView};
 use crate::app::{Result, execute};
 use crate::domain::action::Action;

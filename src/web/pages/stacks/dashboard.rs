@@ -8,21 +8,21 @@ use jiff::Timestamp;
 use super::attention::{self, AttentionInput, AttentionItem};
 use super::coming;
 use super::tile::Row;
+use crate::app::Result;
+use crate::app::attention as service;
 use crate::app::report::{self, Napped};
-use crate::app::stacks::{ContainerView, NextAction, Overview, ShownState, StackView};
-use crate::app::{Result, attention as app_needs};
+use crate::app::stacks::{NextAction, ShownState};
 use crate::domain::inventory::Link;
 use crate::domain::overrides::DesiredState;
-use crate::domain::target::Target;
+use crate::domain::target::{Target, TargetType};
 use crate::web::auth::Needs;
 use crate::web::filters;
 use crate::web::page::Page;
-use crate::web::pages::bulk::TARGET_ACTIONS;
+use crate::web::pages::actions::{OFFERED, TargetAction};
 use crate::web::pages::schedules::form::{Group, WINDOWS, targets};
-use crate::web::pages::target_actions::TargetAction;
 use crate::web::picture::Donut;
 use crate::web::shell::{Flash, Shell};
-use crate::web::view::Badge;
+use crate::web::view::{self, Badge};
 
 /// Lines under "Next", and under "Napped this week".
 const LINES: usize = 3;
@@ -44,17 +44,10 @@ impl DashboardFilter {
         name.to_lowercase().contains(&self.q.trim().to_lowercase())
     }
 
-    fn fits(&self, shown: ShownState) -> bool {
-        self.state.is_empty() || Badge::from(shown).class == self.state
-    }
-
-    fn stack(&self, view: &StackView) -> bool {
-        let named = || view.containers.iter().any(|one| self.names(&one.container.name));
-        self.fits(view.shown) && (self.names(&view.stack.name) || named())
-    }
-
-    fn container(&self, view: &ContainerView) -> bool {
-        self.fits(view.shown) && self.names(&view.container.name)
+    fn fits(&self, row: &Row) -> bool {
+        let is_named =
+            || self.names(row.name) || row.members.iter().any(|one| self.names(&one.container.name));
+        (self.state.is_empty() || Badge::from(row.shown).class == self.state) && is_named()
     }
 
     /// The page with this choice, and another state.
@@ -74,6 +67,8 @@ impl DashboardFilter {
 pub(super) struct Dashboard<'a> {
     shell: &'a Shell,
     sight: &'a AttentionInput,
+    /// Everything there is: the stacks, then the containers without one.
+    rows: Vec<Row<'a>>,
     /// How long everything napped this week.
     napped: Napped,
     /// What a person should look at.
@@ -86,14 +81,10 @@ pub(super) struct Dashboard<'a> {
     find: DashboardFilter,
 }
 
-impl Dashboard<'_> {
-    fn overview(&self) -> &Overview {
-        &self.sight.overview
-    }
-
+impl<'a> Dashboard<'a> {
     /// The host that does not answer: why, since when, and from when what is shown is.
     fn away(&self) -> Option<(&str, Timestamp, Option<Timestamp>)> {
-        self.overview().hosts.iter().find_map(|host| match &host.link {
+        self.sight.overview.hosts.iter().find_map(|host| match &host.link {
             Link::Unreachable { reason, since } => Some((reason.as_str(), *since, host.seen_at)),
             _ => None,
         })
@@ -106,10 +97,7 @@ impl Dashboard<'_> {
 
     /// What comes next, with the name of what it is done to.
     fn coming(&self) -> Vec<(&NextAction, &str)> {
-        let Overview { stacks, loose, .. } = self.overview();
-        let stacks = stacks.iter().filter_map(|one| Some((one.next.as_deref()?, one.stack.name.as_str())));
-        let loose = loose.iter().filter_map(|one| Some((one.next.as_deref()?, one.container.name.as_str())));
-        let mut all: Vec<_> = stacks.chain(loose).collect();
+        let mut all: Vec<_> = self.rows.iter().filter_map(|row| Some((row.next?, row.name))).collect();
         all.sort_by_key(|(next, name)| (next.at, *name));
         all.truncate(LINES);
         all
@@ -117,11 +105,9 @@ impl Dashboard<'_> {
 
     /// Nothing has a rule yet: the targets to begin with.
     fn begin(&self) -> Vec<Group> {
-        let Overview { stacks, loose, .. } = self.overview();
-        let ruled = stacks.iter().map(|one| &one.wanted).chain(loose.iter().map(|one| &one.wanted));
-        let is_new = self.coming().is_empty() && !ruled.into_iter().any(|wanted| wanted.has_window);
+        let is_new = self.rows.iter().all(|row| row.next.is_none() && !row.wanted.has_window);
         if is_new && self.shell.can_operate() && self.away().is_none() {
-            targets(self.overview(), "", None)
+            targets(&self.sight.overview, "", None)
         } else {
             Vec::new()
         }
@@ -129,24 +115,15 @@ impl Dashboard<'_> {
 
     /// What napped longest this week and is still there, by name.
     fn longest(&self) -> Vec<(&Target, &str, i64)> {
-        let Overview { stacks, loose, .. } = self.overview();
-        let name = |target: &Target| {
-            let stack = stacks.iter().find(|one| one.stack.key == target.key());
-            let container = || loose.iter().find(|one| one.container.key() == target.key());
-            stack.map(|one| one.stack.name.as_str()).or_else(|| Some(container()?.container.name.as_str()))
-        };
         let each = self.napped.each.iter().filter(|(_, seconds)| *seconds >= 60);
+        let name = |target: &Target| self.rows.iter().find(|row| row.target == *target).map(|row| row.name);
         each.filter_map(|(target, seconds)| Some((target, name(target)?, *seconds))).take(LINES).collect()
     }
 
-    /// The stacks that are looked for.
-    fn stacks(&self) -> Vec<Row<'_>> {
-        self.overview().stacks.iter().filter(|one| self.find.stack(one)).map(Row::from).collect()
-    }
-
-    /// The containers without a stack that are looked for.
-    fn loose(&self) -> Vec<Row<'_>> {
-        self.overview().loose.iter().filter(|one| self.find.container(one)).map(Row::from).collect()
+    /// Those of a kind that are looked for.
+    fn found(&self, kind: TargetType) -> Vec<&Row<'a>> {
+        let of_kind = self.rows.iter().filter(|row| row.target.target_type() == kind);
+        of_kind.filter(|row| self.find.fits(row)).collect()
     }
 }
 
@@ -164,14 +141,6 @@ const STATES: [ShownState; 10] = [
     ShownState::Unreachable,
 ];
 
-fn donut(overview: &Overview) -> Donut {
-    let of = |state: ShownState| {
-        overview.stacks.iter().filter(|view| view.shown == state).count()
-            + overview.loose.iter().filter(|view| view.shown == state).count()
-    };
-    Donut::new(STATES.into_iter().map(|state| (state.into(), of(state))))
-}
-
 /// The page as somebody sees it now, given to `answer`.
 async fn with_page<R: Needs>(
     page: &Page<R>,
@@ -179,12 +148,15 @@ async fn with_page<R: Needs>(
     answer: impl FnOnce(&Dashboard<'_>) -> Result<Response>,
 ) -> Result<Response> {
     let (app, actor, shell) = (&page.app, &page.actor, &page.shell);
-    let sight = AttentionInput::look(page).await?;
-    let hidden = app_needs::hidden(app, actor).await?;
+    let sight = &AttentionInput::look(page).await?;
+    let hidden = service::hidden(app, actor).await?;
     let (needs, hidden) = attention::part(sight.needs(&shell.now), &hidden);
     let napped = report::week(app, actor, &shell.now.zone, shell.now.habits.week_start.day()).await?;
-    let donut = donut(&sight.overview);
-    answer(&Dashboard { shell, sight: &sight, napped, needs, hidden, donut, find })
+    let (stacks, loose) = (&sight.overview.stacks, &sight.overview.loose);
+    let rows: Vec<Row> = stacks.iter().map(Row::from).chain(loose.iter().map(Row::from)).collect();
+    let count = |state| rows.iter().filter(|row| row.shown == state).count();
+    let donut = Donut::new(STATES.into_iter().map(|state| (state.into(), count(state))));
+    answer(&Dashboard { shell, sight, rows, napped, needs, hidden, donut, find })
 }
 
 /// What is of the moment, with a message in the corner.

@@ -7,6 +7,7 @@ use crate::web::routes::{Access, Routes};
 use crate::web::view::{self, Badge};
 
 mod attention;
+mod attention_actions;
 mod dashboard;
 mod show;
 mod tile;
@@ -17,7 +18,7 @@ pub(super) fn routes() -> Routes {
         .get("/stacks/{key}", Access::VIEWER, show::show)
         .get("/stacks/{key}/tile", Access::VIEWER, tile::stack)
         .get("/containers/{key}/tile", Access::VIEWER, tile::container)
-        .merge(attention::acts::routes())
+        .merge(attention_actions::routes())
 }
 
 impl From<ShownState> for Badge {

@@ -15,7 +15,7 @@ use crate::domain::ids::HostId;
 use crate::domain::inventory::{RestartPolicy, labels};
 use crate::domain::order::{Edge, waves};
 use crate::domain::run::{Condition, Run, RunState};
-use crate::domain::target::{Subject, Target, TargetType};
+use crate::domain::target::{Subject, TargetType};
 use crate::web::filters;
 use crate::web::page::Page;
 use crate::web::pages;
@@ -104,19 +104,19 @@ impl StackPage<'_> {
     /// Wake, Nap and Restart, and the other buttons.
     fn acts(&self) -> (Vec<Act>, Vec<Act>) {
         let StackView { stack, napping, .. } = self.view;
-        let (page, counts) = (format!("/stacks/{}", stack.key), stack.counts);
+        let (target, counts) = (self.view.target(), stack.counts);
         let (mut power, mut others) = (Vec::new(), Vec::new());
         if self.is_touchable() {
             let up = counts.running > 0 || counts.paused > 0 && !napping;
-            power = Act::naps(&page, &stack.name, (up, counts.stopped + counts.paused > 0));
-            let all = Act::of_stack(counts, &page, &stack.name).into_iter();
+            power = Act::naps(&target, &stack.name, (up, counts.stopped + counts.paused > 0));
+            let all = Act::of_stack(counts, &target, &stack.name).into_iter();
             let (restart, rest): (Vec<_>, Vec<_>) =
                 all.partition(|act| act.action == Action::Restart.as_str());
             power.extend(restart);
             others = rest;
         }
         if self.shell.can_operate() && (self.locked || self.view.protected.is_none()) {
-            others.push(Act::lock(&page, &stack.name, self.locked));
+            others.push(Act::lock(&target, &stack.name, self.locked));
         }
         (power, others)
     }
@@ -194,7 +194,7 @@ pub(super) async fn show(
         }
         view => view?,
     };
-    let target = Target::stack(view.stack.host.clone(), view.stack.name.clone());
+    let target = view.target();
     let tab = TABS.iter().find(|(_, word, _)| *word == query.tab).map_or(Tab::Schedules, |(tab, ..)| *tab);
     let audit = match tab {
         Tab::Audit => {

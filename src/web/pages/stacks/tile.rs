@@ -5,24 +5,26 @@ use axum::extract::Path;
 use axum::response::Response;
 
 use super::coming;
+use crate::app::Result;
 use crate::app::stacks::{self, ContainerView, NextAction, ShownState, StackView, WantedView};
-use crate::app::{Error, Result};
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{ContainerState, Counts};
 use crate::domain::overrides::DesiredState;
-use crate::domain::target::TargetType;
+use crate::domain::target::Target;
 use crate::web::filters;
 use crate::web::page::Page;
 use crate::web::pages;
 use crate::web::pages::actions::Act;
 use crate::web::picture::Strip;
 use crate::web::shell::Shell;
+use crate::web::view;
 
 /// What the list shows of a stack, or of a container without one.
 pub(super) struct Row<'a> {
-    pub kind: TargetType,
-    pub key: String,
+    pub target: Target,
     pub name: &'a str,
+    /// A stack's containers.
+    pub members: &'a [ContainerView],
     pub shown: ShownState,
     /// How many of a stack's containers are how.
     pub counts: Option<Counts>,
@@ -42,9 +44,9 @@ impl<'a> From<&'a StackView> for Row<'a> {
         let counts = view.stack.counts;
         let up = counts.running > 0 || counts.paused > 0 && !view.napping;
         Self {
-            kind: TargetType::Stack,
-            key: view.stack.key.clone(),
+            target: view.target(),
             name: &view.stack.name,
+            members: &view.containers,
             shown: view.shown,
             counts: Some(counts),
             protected: view.protected.as_deref(),
@@ -62,9 +64,9 @@ impl<'a> From<&'a ContainerView> for Row<'a> {
         let up = matches!(state, ContainerState::Running | ContainerState::Restarting);
         let down = matches!(state, ContainerState::Created | ContainerState::Exited | ContainerState::Paused);
         Self {
-            kind: TargetType::Container,
-            key: view.container.key(),
+            target: view.container.target(),
             name: &view.container.name,
+            members: &[],
             shown: view.shown,
             counts: None,
             protected: view.protected.as_deref(),
@@ -79,11 +81,7 @@ impl<'a> From<&'a ContainerView> for Row<'a> {
 impl Row<'_> {
     /// Its element, and the event that says it changed.
     pub(super) fn id(&self) -> String {
-        format!("{}-{}", self.kind, self.key)
-    }
-
-    pub(super) fn page(&self) -> String {
-        format!("/{}s/{}", self.kind, self.key)
+        format!("{}-{}", self.target.target_type(), self.target.key())
     }
 
     /// The reader may do something to it.
@@ -93,11 +91,11 @@ impl Row<'_> {
 
     /// Its hours today.
     pub(super) fn strip(&self, shell: &Shell) -> Option<Strip> {
-        Strip::of_day(format!("day-{}", self.key), &self.wanted.intervals, 0, &shell.now)
+        Strip::of_day(format!("day-{}", self.target.key()), &self.wanted.intervals, 0, &shell.now)
     }
 
     pub(super) fn acts(&self) -> Vec<Act> {
-        Act::naps(&self.page(), self.name, self.way)
+        Act::naps(&self.target, self.name, self.way)
     }
 }
 
@@ -114,8 +112,7 @@ pub(super) async fn stack(page: Page, Path(key): Path<String>) -> Result<Respons
     let day = (page.shell.now.midnight(0), page.shell.now.midnight(1));
     match stacks::get_over(&page.app, &page.actor, &HostId::local(), &key, day).await {
         Ok(view) => page.render(&Tile { shell: &page.shell, row: (&view).into() }),
-        Err(Error::NotFound { .. }) => Ok(pages::gone()),
-        Err(other) => Err(other),
+        Err(error) => pages::gone(error),
     }
 }
 
@@ -123,7 +120,6 @@ pub(super) async fn container(page: Page, Path(key): Path<String>) -> Result<Res
     let day = (page.shell.now.midnight(0), page.shell.now.midnight(1));
     match stacks::container_over(&page.app, &page.actor, &HostId::local(), &key, day).await {
         Ok(view) => page.render(&Tile { shell: &page.shell, row: (&view).into() }),
-        Err(Error::NotFound { .. }) => Ok(pages::gone()),
-        Err(other) => Err(other),
+        Err(error) => pages::gone(error),
     }
 }

@@ -5,52 +5,49 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::{Scene, did_nothing};
 use crate::app::simulate::Mark;
 use crate::app::timeline::TimelineData;
+use crate::domain::action::Action;
 use crate::domain::run::{Run, RunState};
 use crate::domain::simulate::{Event, EventKind};
 use crate::domain::target::Target;
-use crate::web::pages::runs::words;
-use crate::web::view::{self, Badge, Link, Now, When};
+use crate::web::view::{self, Badge};
 
 /// Rows on one page; the rest begins on the next.
 const MOST: usize = 300;
 
 /// What happens at an instant.
-#[derive(Clone, Debug)]
-pub struct EventRow {
-    pub when: When,
+pub struct Row<'a> {
+    pub at: Timestamp,
     /// For an edge: what is wanted from then on; `None` for a fire and for a run.
     pub begins: Option<Badge>,
-    /// For a fire and a run: what it does, and its symbol.
-    pub does: Option<(&'static str, &'static str)>,
-    /// The stack or container.
-    pub target: Link,
+    /// What a fire or a run does.
+    pub does: Option<Action>,
+    pub target: &'a Target,
+    pub name: &'a str,
     /// Whose it is; `None` for an override.
-    pub schedule: Option<Link>,
-    /// For what has been done: the run and how it ended.
-    pub run: Option<(String, Badge)>,
+    pub schedule: Option<(&'a str, &'a str)>,
+    /// What has been done.
+    pub run: Option<&'a Run>,
     /// It counts.
     pub acts: bool,
     /// Why it does not, or what comes of it; may be empty.
-    pub reason: String,
+    pub reason: &'a str,
 }
 
 /// One day.
-#[derive(Clone, Debug)]
-pub struct Day {
-    /// `Friday 27 November 2026`.
-    pub title: String,
-    /// What is special about it: `Clocks go back 1 h`, `In the calendar of Nights`.
-    pub marks: Vec<String>,
+#[derive(Default)]
+pub struct ListedDay<'a> {
+    /// What is special about it.
+    pub marks: &'a [Mark],
     /// In time order.
-    pub rows: Vec<EventRow>,
+    pub rows: Vec<Row<'a>>,
 }
 
-#[derive(Clone, Debug, Default)]
-pub struct Agenda {
+pub struct Agenda<'a> {
     /// Days on which something happens or is special.
-    pub days: Vec<Day>,
+    pub days: BTreeMap<Date, ListedDay<'a>>,
     /// Things that happen.
     pub count: usize,
     /// Those among them that are left out.
@@ -59,123 +56,98 @@ pub struct Agenda {
     pub more: Option<String>,
 }
 
-impl Agenda {
-    /// The list of a stretch of time; `last` is its last day.
-    pub fn new(look: TimelineData, until: Timestamp, picked: &str, last: &str, now: &Now) -> Self {
-        let date_of = |at: Timestamp| at.to_zoned(now.zone.clone()).date();
-        let marked: Vec<(Date, Vec<String>)> =
-            look.marks.iter().map(|(date, marks)| (*date, marks.iter().map(mark).collect())).collect();
-        let (mut events, mut cut, names) = match look.foretold {
-            Some(foretold) => (foretold.simulation.events, foretold.simulation.cut, foretold.names),
-            None => (Vec::new(), None, std::collections::HashMap::new()),
-        };
-        let mut runs = look.runs;
-        if runs.len() > MOST {
-            cut = runs.get(MOST).and_then(|run| run.finished_at);
-            runs.truncate(MOST);
-            events.clear();
+impl<'a> Agenda<'a> {
+    /// The list of a stretch of time.
+    pub fn new(scene: &Scene<'a>, until: Timestamp) -> Self {
+        let (look, zone) = (scene.look, &scene.shell.now.zone);
+        let date_of = |at: Timestamp| at.to_zoned(zone.clone()).date();
+        let told = look.foretold.as_ref();
+        let mut events = told.map(|told| told.simulation.events.as_slice()).unwrap_or_default();
+        let mut cut = told.and_then(|told| told.simulation.cut);
+        let mut runs = look.runs.as_slice();
+        if let Some(lost) = runs.get(MOST) {
+            cut = lost.finished_at;
+            (runs, events) = (&runs[..MOST], &[]);
         } else if let Some(lost) = events.get(MOST - runs.len()) {
             // An instant is told whole, though it be more than a page.
-            let lost = lost.at;
-            let before = events.partition_point(|event| event.at < lost);
-            let end = if before + runs.len() > 0 {
-                before
-            } else {
-                events.partition_point(|event| event.at <= lost)
-            };
-            cut = events.get(end).map(|event| event.at).or(cut);
-            events.truncate(end);
-        }
-        let shown_until = cut.unwrap_or(until);
-        let more = cut.map(|at| {
-            let mut query = vec![("view", "agenda"), ("to", last)];
-            let from = at.to_string();
-            query.push(("from", &from));
-            if !picked.is_empty() {
-                query.push(("target", picked));
+            let mut end = events.partition_point(|event| event.at < lost.at);
+            if end + runs.len() == 0 {
+                end = events.partition_point(|event| event.at <= lost.at);
             }
-            format!("/timeline?{}", serde_urlencoded::to_string(query).unwrap_or_default())
+            cut = events.get(end).map(|event| event.at).or(cut);
+            events = &events[..end];
+        }
+        let mut days: BTreeMap<Date, ListedDay> = BTreeMap::new();
+        let last = date_of(cut.unwrap_or(until));
+        for date in look.marks.keys().filter(|date| **date <= last) {
+            days.entry(*date).or_default().marks = marks_of(look, *date);
+        }
+        let named = |event: &Event| told.and_then(|told| told.names.get(&event.target)).map(String::as_str);
+        let coming = events.iter().map(|event| Row::coming(event, named(event).unwrap_or_default()));
+        for row in runs.iter().map(Row::done).chain(coming) {
+            days.entry(date_of(row.at)).or_default().rows.push(row);
+        }
+        let skipped = runs.iter().filter(|run| run.state == RunState::Skipped).count();
+        let more = cut.map(|at| {
+            let (last, from) = (scene.asked.last().to_string(), at.to_string());
+            let query = [("view", "agenda"), ("date", ""), ("to", &last), ("from", &from)];
+            scene.asked.list.with(&query)
         });
-        let mut days: BTreeMap<Date, Day> = BTreeMap::new();
-        let title = |date: Date| date.strftime("%A %-d %B %Y").to_string();
-        for (date, marks) in marked.into_iter().filter(|(date, _)| *date <= date_of(shown_until)) {
-            days.insert(date, Day { title: title(date), marks, rows: Vec::new() });
+        Self {
+            days,
+            count: runs.len() + events.len(),
+            left_out: events.iter().filter(|event| !event.acts).count() + skipped,
+            more,
         }
-        let mut push = |at: Timestamp, row: EventRow| {
-            let date = date_of(at);
-            let empty = || Day { title: title(date), marks: Vec::new(), rows: Vec::new() };
-            days.entry(date).or_insert_with(empty).rows.push(row);
-        };
-        let count = runs.len() + events.len();
-        let left_out = events.iter().filter(|event| !event.acts).count()
-            + runs.iter().filter(|run| run.state == RunState::Skipped).count();
-        for run in runs {
-            let at = run.finished_at.unwrap_or(run.created_at);
-            push(at, EventRow::done(&run, at, now));
-        }
-        for event in events {
-            let name = names.get(&event.target).cloned().unwrap_or_default();
-            push(event.at, EventRow::coming(event, &name, now));
-        }
-        Self { days: days.into_values().collect(), count, left_out, more }
     }
 }
 
-impl EventRow {
-    fn coming(event: Event, name: &str, now: &Now) -> Self {
-        let (begins, does) = match event.kind {
-            EventKind::Fire(action) => (None, Some((action.label(), view::action_icon(action)))),
-            EventKind::Edge(wanted) => (Some(wanted.map_or(Badge::LEFT_ALONE, Badge::from)), None),
+impl<'a> Row<'a> {
+    fn coming(event: &'a Event, name: &'a str) -> Self {
+        let begins = match event.kind {
+            EventKind::Fire(_) => None,
+            EventKind::Edge(wanted) => Some(wanted.map_or(Badge::LEFT_ALONE, Badge::from)),
         };
         Self {
-            when: now.when(event.at),
+            at: event.at,
             begins,
-            does,
-            target: link(&event.target, name),
-            schedule: event
-                .schedule
-                .map(|(id, title)| Link::new(format!("/schedules/{id}"), view::shown_name(&title))),
+            does: event.action(),
+            target: &event.target,
+            name,
+            schedule: event.schedule.as_ref().map(|(id, title)| (id.as_str(), title.as_str())),
             run: None,
             acts: event.acts,
-            reason: words::reason(&event.reason, now),
+            reason: &event.reason,
         }
     }
 
-    fn done(run: &Run, at: Timestamp, now: &Now) -> Self {
-        let schedule = run.schedule_id.as_ref().map(|id| {
-            let name = run.schedule_name.as_deref().unwrap_or_default();
-            Link::new(format!("/schedules/{id}"), view::shown_name(name))
-        });
+    fn done(run: &'a Run) -> Self {
+        let schedule = run.schedule_id.as_ref();
         Self {
-            when: now.when(at),
+            at: run.finished_at.unwrap_or(run.created_at),
             begins: None,
-            does: Some((run.action.label(), view::action_icon(run.action))),
-            target: link(&run.target, &run.target_name),
-            schedule,
-            run: Some((run.id.to_string(), run.state.into())),
-            acts: !matches!(run.state, RunState::Skipped | RunState::Missed),
-            reason: words::reason(&run.reason, now),
+            does: Some(run.action),
+            target: &run.target,
+            name: &run.target_name,
+            schedule: schedule.map(|id| (id.as_str(), run.schedule_name.as_deref().unwrap_or_default())),
+            run: Some(run),
+            acts: !did_nothing(run),
+            reason: &run.reason,
         }
     }
-}
-
-fn link(target: &Target, name: &str) -> Link {
-    Link::new(format!("/{}s/{}", target.target_type(), target.key()), view::shown_name(name))
 }
 
 /// What is special about a date.
-pub fn marks_of(look: &TimelineData, date: Date) -> Vec<String> {
-    look.marks.get(&date).into_iter().flatten().map(mark).collect()
+pub fn marks_of(look: &TimelineData, date: Date) -> &[Mark] {
+    look.marks.get(&date).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// What is special about a day.
-fn mark(mark: &Mark) -> String {
+/// What is special about a day, in words.
+pub fn mark_words(mark: &Mark) -> String {
     match mark {
         Mark::ClockChange(minutes) => {
-            let (way, minutes) = if *minutes > 0 { ("forward", *minutes) } else { ("back", -minutes) };
-            let amount =
-                if minutes % 60 == 0 { format!("{} h", minutes / 60) } else { format!("{minutes} min") };
-            format!("Clocks go {way} {amount}")
+            let way = if *minutes > 0 { "forward" } else { "back" };
+            format!("Clocks go {way} {}", view::span(minutes.abs() * 60))
         }
         Mark::Calendar(titles) => {
             let titles: Vec<String> = titles.iter().map(|title| view::shown_name(title)).collect();

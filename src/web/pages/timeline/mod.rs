@@ -7,35 +7,35 @@ use axum::extract::Query;
 use axum::http::HeaderMap;
 use axum::http::header::USER_AGENT;
 use axum::response::{Redirect, Response};
-use jiff::civil::{Date, Weekday};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::schedules::form::{Group, targets};
 use super::target_of;
-use crate::app::stacks::{self, Overview};
-use crate::app::timeline::{self as service, TimelineData, TimelineFilter, Unreadable};
+use crate::app::stacks;
+use crate::app::timeline::{self as service, TimelineData, TimelineFilter};
 use crate::app::{Error, FieldError, Result, zone};
+use crate::domain::run::{Run, RunState};
 use crate::domain::target::Target;
-use crate::domain::timeline::Day;
+use crate::domain::timeline::{self, Day};
 use crate::domain::user::WeekStart;
-use crate::web::auth::Viewer;
 use crate::web::filters;
 use crate::web::form::Typed;
+use crate::web::list::ListQuery;
 use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::Now;
+use crate::web::view::{self, Now};
 
 mod agenda;
 mod day;
 mod month;
-mod slots;
 mod week;
 
 use agenda::Agenda;
 use day::DayView;
 use month::MonthView;
-use slots::Slots;
 use week::WeekView;
 
 /// Days of the list where its end is not said.
@@ -46,7 +46,8 @@ pub(super) fn routes() -> Routes {
 }
 
 /// How time is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::AsRefStr, strum::EnumString, strum::VariantArray)]
+#[strum(serialize_all = "lowercase")]
 enum View {
     /// A band for each target.
     Day,
@@ -59,25 +60,14 @@ enum View {
 }
 
 impl View {
-    /// All of them: the word in the URL, the word on the page.
-    const ALL: [(Self, &'static str, &'static str); 4] = [
-        (Self::Day, "day", "Day"),
-        (Self::Week, "week", "Week"),
-        (Self::Month, "month", "Month"),
-        (Self::Agenda, "agenda", "Agenda"),
-    ];
+    const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The one that is asked for; where none is, the list on a phone and the day elsewhere.
     fn of(word: &str, headers: &HeaderMap) -> Self {
-        let found = Self::ALL.into_iter().find(|(_, name, _)| *name == word);
         let agent = headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
         // What browsers on phones have in common, and those on tablets and desks lack.
         let is_phone = agent.is_some_and(|agent| agent.contains("Mobi"));
-        found.map_or(if is_phone { Self::Agenda } else { Self::Day }, |(view, ..)| view)
-    }
-
-    fn word(self) -> &'static str {
-        Self::ALL.into_iter().find(|(view, ..)| *view == self).map_or("day", |(_, word, _)| word)
+        word.parse().unwrap_or(if is_phone { Self::Agenda } else { Self::Day })
     }
 
     /// The first date shown, and the first not shown, around a date.
@@ -109,6 +99,130 @@ impl View {
     }
 }
 
+/// What the URL asks for.
+struct TimelineQuery {
+    list: ListQuery,
+    view: View,
+    date: Date,
+    /// The first and the first not shown.
+    dates: (Date, Date),
+    /// Where the list goes on in the middle of a day.
+    from: Option<Timestamp>,
+}
+
+impl TimelineQuery {
+    fn of(typed: Typed, headers: &HeaderMap, now: &Now) -> Self {
+        let mut list = ListQuery::new("/timeline", &["view", "date", "to", "target"], typed);
+        let view = View::of(list.get("view"), headers);
+        let mut date_of = |field: &str| {
+            let date = list.text(field)?.parse::<Date>();
+            if date.is_err() {
+                list.errors.push(FieldError::new(field, "use a date such as 2026-12-24"));
+            }
+            date.ok()
+        };
+        let date = date_of("date");
+        let to = if view == View::Agenda { date_of("to") } else { None };
+        let from = list.text("from").and_then(|text| text.parse::<Timestamp>().ok());
+        let from_date = from.map(|at| at.to_zoned(now.zone.clone()).date());
+        let date = date.or(from_date).unwrap_or_else(|| now.today());
+        let mut dates = view.dates(date, now.habits.week_start);
+        if let Some(to) = to {
+            dates.1 = to.tomorrow().unwrap_or(to);
+            if to < date {
+                list.errors.push(FieldError::new("to", "use a day that is not before the first"));
+            }
+        }
+        Self { list, view, date, dates, from }
+    }
+
+    /// `stack/KEY` or `container/KEY`; empty = everything.
+    fn picked(&self) -> &str {
+        self.list.get("target")
+    }
+
+    fn days(&self) -> i64 {
+        self.dates.1.since(self.dates.0).map_or(1, |span| i64::from(span.get_days()))
+    }
+
+    /// The address of a view of a date, with what is picked.
+    fn href(&self, view: View, date: Date) -> String {
+        let lists = view == View::Agenda && self.view == View::Agenda && self.days() != LISTED;
+        let to = lists.then(|| date.saturating_add((self.days() - 1).days()).to_string());
+        let to = to.unwrap_or_default();
+        self.list.with(&[("view", view.as_ref()), ("date", &date.to_string()), ("to", &to)])
+    }
+
+    /// The list of one day.
+    fn list_of(&self, date: Date) -> String {
+        let date = date.to_string();
+        self.list.with(&[("view", "agenda"), ("date", &date), ("to", &date)])
+    }
+
+    /// The last date shown.
+    fn last(&self) -> Date {
+        self.dates.1.yesterday().unwrap_or(self.dates.0)
+    }
+
+    fn is_agenda(&self) -> bool {
+        self.view == View::Agenda
+    }
+
+    /// The stretch so many stretches later.
+    fn shifted(&self, by: i64) -> String {
+        let date = match self.view {
+            View::Month => self.date.first_of_month().saturating_add(by.months()),
+            _ => self.date.saturating_add((by * self.days().max(1)).days()),
+        };
+        self.href(self.view, date)
+    }
+
+    /// The instants of it.
+    fn stretch(&self, now: &Now) -> Option<(Timestamp, Timestamp)> {
+        let start = |date| Some(Day::of(date, &now.zone)?.start);
+        let (first, beyond) = (start(self.dates.0)?, start(self.dates.1)?);
+        Some((self.from.unwrap_or(first).max(first), beyond))
+    }
+}
+
+/// What all views are drawn from.
+struct Scene<'a> {
+    shell: &'a Shell,
+    asked: &'a TimelineQuery,
+    look: &'a TimelineData,
+    /// The zone in which a new schedule is read.
+    zone: TimeZone,
+}
+
+impl Scene<'_> {
+    /// The form of a new schedule for the hour that begins then; `None` for whoever may not make one.
+    fn new_rule(&self, target: Option<&Target>, at: Timestamp) -> Option<String> {
+        let target = target.map_or_else(|| self.asked.picked().to_owned(), view::target_value);
+        let query = [("target", target), ("window", hour_of(at, &self.zone))];
+        let filled: Vec<_> = query.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let query = serde_urlencoded::to_string(filled).unwrap_or_default();
+        self.shell.can_operate().then(|| format!("/schedules/new?{query}"))
+    }
+}
+
+/// A rule that sleeps for the hour that begins then.
+fn hour_of(at: Timestamp, zone: &TimeZone) -> String {
+    let local = at.to_zoned(zone.clone());
+    let (hour, minute) = (local.hour(), local.minute());
+    let end = if hour == 23 && minute > 0 { 0 } else { hour + 1 };
+    format!("sleep {}-{end:02}:{minute:02}", local.strftime("%a %H:%M"))
+}
+
+/// What is shown.
+enum Shown<'a> {
+    Day(DayView<'a>),
+    Week(WeekView),
+    Month(MonthView<'a>),
+    Agenda(Agenda<'a>),
+    /// Something is wrong with what was asked.
+    Nothing,
+}
+
 #[derive(Template)]
 #[template(path = "timeline/index.html", blocks = ["region"])]
 struct TimelinePage<'a> {
@@ -116,45 +230,11 @@ struct TimelinePage<'a> {
     asked: &'a TimelineQuery,
     /// What can be looked at.
     groups: Vec<Group>,
-    /// What is wrong with what was typed.
-    errors: Vec<FieldError>,
-    /// Schedules whose text nobody understands, with what is wrong.
-    unreadable: Vec<Unreadable>,
-    /// Why it is not all there.
-    cut: Option<String>,
-    /// One of these four is there, unless something is wrong.
-    day: Option<DayView>,
-    /// See `day`.
-    week: Option<WeekView>,
-    /// See `day`.
-    month: Option<MonthView>,
-    /// See `day`.
-    agenda: Option<Agenda>,
+    look: Option<&'a TimelineData>,
+    shown: Shown<'a>,
 }
 
-impl<'a> TimelinePage<'a> {
-    /// The page without what happens.
-    fn new(shell: &'a Shell, asked: &'a TimelineQuery, overview: &Overview) -> Self {
-        Self {
-            groups: targets(overview, &asked.picked, None),
-            errors: asked.errors.clone(),
-            shell,
-            asked,
-            unreadable: Vec::new(),
-            cut: None,
-            day: None,
-            week: None,
-            month: None,
-            agenda: None,
-        }
-    }
-
-    /// The ways of showing it: the address, the word, and whether it is the one.
-    fn tabs(&self) -> [(String, &'static str, bool); 4] {
-        View::ALL
-            .map(|(view, _, words)| (self.asked.href(view, self.asked.date), words, view == self.asked.view))
-    }
-
+impl TimelinePage<'_> {
     fn title(&self) -> String {
         self.asked.view.title(self.asked.date, self.asked.dates.0, self.asked.dates.1)
     }
@@ -173,202 +253,85 @@ impl<'a> TimelinePage<'a> {
         (asked.dates.1 > self.shell.now.today()).then(|| asked.href(asked.view, asked.date))
     }
 
-    /// What is wrong with a field.
-    fn error(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
+    /// From when on what comes is not shown, and the list has no further page.
+    fn cut(&self) -> Option<Timestamp> {
+        self.look?.foretold.as_ref()?.simulation.cut.filter(|_| !self.goes_on())
+    }
+
+    /// The first run that is shown, where there are too many.
+    fn runs_since(&self) -> Option<Timestamp> {
+        self.look?.runs_since.filter(|_| !self.goes_on())
+    }
+
+    fn goes_on(&self) -> bool {
+        matches!(&self.shown, Shown::Agenda(agenda) if agenda.more.is_some())
     }
 }
 
-/// What the URL asks for.
-struct TimelineQuery {
-    view: View,
-    date: Date,
-    /// The first and the first not shown.
-    dates: (Date, Date),
-    /// Where the list goes on in the middle of a day.
-    from: Option<Timestamp>,
-    /// `stack/KEY` or `container/KEY`; empty = everything.
-    picked: String,
-    errors: Vec<FieldError>,
-}
-
-impl TimelineQuery {
-    fn of(typed: &Typed, headers: &HeaderMap, now: &Now) -> Self {
-        let view = View::of(typed.get("view"), headers);
-        let mut errors = Vec::new();
-        let mut date_of = |field: &str| {
-            let text = typed.filled(field)?.trim();
-            let date = text.parse::<Date>().ok();
-            if date.is_none() {
-                errors.push(FieldError::new(field, "use a date such as 2026-12-24"));
-            }
-            date
-        };
-        let from = typed.filled("from").and_then(|text| text.parse::<Timestamp>().ok());
-        let today = now.at.to_zoned(now.zone.clone()).date();
-        let from_date = from.map(|at| at.to_zoned(now.zone.clone()).date());
-        let date = date_of("date").or(from_date).unwrap_or(today);
-        let mut dates = view.dates(date, now.habits.week_start);
-        if view == View::Agenda
-            && let Some(to) = date_of("to")
-        {
-            dates.1 = to.tomorrow().unwrap_or(to);
-            if to < date {
-                errors.push(FieldError::new("to", "use a day that is not before the first"));
-            }
-        }
-        Self { view, date, dates, from, picked: typed.get("target").to_owned(), errors }
-    }
-
-    /// The address of a view of a date, with what is picked.
-    fn href(&self, view: View, date: Date) -> String {
-        let mut query = vec![("view", view.word().to_owned()), ("date", date.to_string())];
-        let days = self.dates.1.since(self.dates.0).map_or(LISTED, |span| i64::from(span.get_days()));
-        if view == View::Agenda && self.view == View::Agenda && days != LISTED {
-            query.push(("to", date.saturating_add((days - 1).days()).to_string()));
-        }
-        if !self.picked.is_empty() {
-            query.push(("target", self.picked.clone()));
-        }
-        format!("/timeline?{}", serde_urlencoded::to_string(query).unwrap_or_default())
-    }
-
-    /// The last date shown.
-    fn last(&self) -> Date {
-        self.dates.1.yesterday().unwrap_or(self.dates.0)
-    }
-
-    fn is_agenda(&self) -> bool {
-        self.view == View::Agenda
-    }
-
-    fn earlier(&self) -> String {
-        self.shifted(-1)
-    }
-
-    fn later(&self) -> String {
-        self.shifted(1)
-    }
-
-    /// The stretch so many stretches later.
-    fn shifted(&self, by: i64) -> String {
-        let date = match self.view {
-            View::Month => self.date.first_of_month().saturating_add(by.months()),
-            _ => {
-                let days = self.dates.1.since(self.dates.0).map_or(1, |span| i64::from(span.get_days()));
-                self.date.saturating_add((by * days.max(1)).days())
-            }
-        };
-        self.href(self.view, date)
-    }
-
-    /// The instants of it.
-    fn stretch(&self, now: &Now) -> Option<(Timestamp, Timestamp)> {
-        let start = |date| Some(Day::of(date, &now.zone)?.start);
-        let (first, beyond) = (start(self.dates.0)?, start(self.dates.1)?);
-        Some((self.from.unwrap_or(first).max(first), beyond))
-    }
-}
-
-async fn index(
-    page: Page<Viewer>,
-    Query(fields): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
-) -> Result<Response> {
+async fn index(page: Page, Query(typed): Query<Typed>, headers: HeaderMap) -> Result<Response> {
     page.web.previews.admit(&page.caller.user().id)?;
-    let asked = TimelineQuery::of(&Typed::of(fields), &headers, &page.shell.now);
+    let shell = &page.shell;
+    let mut asked = TimelineQuery::of(typed, &headers, &shell.now);
     let overview = stacks::overview(&page.app, &page.actor).await?;
-    let mut timeline = TimelinePage::new(&page.shell, &asked, &overview);
-    let target = match target_of(&page.app, &asked.picked) {
-        Ok(target) => target,
+    let look = look(&page, &mut asked).await?;
+    let asked = &asked;
+    let groups = targets(&overview, asked.picked(), None);
+    let Some((look, until)) = &look else {
+        return page.refuse(&TimelinePage { shell, asked, groups, look: None, shown: Shown::Nothing });
+    };
+    let scene = Scene { shell, asked, look, zone: zone::default_zone(&page.app).await?.zone };
+    let shown = match asked.view {
+        View::Day => Shown::Day(DayView::load(&page, &scene, &overview).await?),
+        View::Week => Shown::Week(WeekView::new(&scene)),
+        View::Month => Shown::Month(MonthView::new(&scene)),
+        View::Agenda => Shown::Agenda(Agenda::new(&scene, *until)),
+    };
+    let whole = TimelinePage { shell, asked, groups, look: Some(look), shown };
+    page.render_live(&whole, &whole.as_region())
+}
+
+/// What happens then, and until when that is; where something is wrong with what was asked, that is noted instead.
+async fn look(page: &Page, asked: &mut TimelineQuery) -> Result<Option<(TimelineData, Timestamp)>> {
+    let target = match target_of(&page.app, asked.picked()) {
         Err(Error::NotFound { .. }) => {
-            timeline.errors.push(FieldError::new("target", "this is not there now; pick another one"));
+            let gone = FieldError::new("target", "this is not there now; pick another one");
+            asked.list.errors.push(gone);
             None
         }
-        Err(other) => return Err(other),
+        target => target?,
     };
-    if timeline.errors.is_empty() {
-        match fill(&page, &mut timeline, &asked, target, &overview).await {
-            Ok(()) => {}
-            Err(Error::Invalid(errors)) => {
-                let own = |error: FieldError| {
-                    let known = matches!(error.field.as_str(), "date" | "to" | "target");
-                    let known = known && (error.field != "to" || asked.view == View::Agenda);
-                    FieldError { field: if known { error.field } else { "date".to_owned() }, ..error }
-                };
-                timeline.errors = errors.into_iter().map(own).collect();
-            }
-            Err(other) => return Err(other),
+    if !asked.list.errors.is_empty() {
+        return Ok(None);
+    }
+    let far = FieldError::new("date", "this is too far away");
+    let found = match asked.stretch(&page.shell.now) {
+        None => Err(Error::Invalid(vec![far])),
+        Some((from, until)) => {
+            let filter = TimelineFilter { from, until, target };
+            service::look(&page.app, &page.actor, &filter).await.map(|look| Some((look, until)))
+        }
+    };
+    let Err(Error::Invalid(errors)) = found else { return found };
+    asked.list.errors = errors;
+    for error in &mut asked.list.errors {
+        let is_shown = match error.field.as_str() {
+            "to" => asked.view == View::Agenda,
+            field => field == "date" || field == "target",
+        };
+        if !is_shown {
+            "date".clone_into(&mut error.field);
         }
     }
-    if !timeline.errors.is_empty() {
-        return page.refuse(&timeline);
-    }
-    page.render_live(&timeline, &timeline.as_region())
+    Ok(None)
 }
 
-/// Looks what happens, and shows it.
-async fn fill(
-    page: &Page<Viewer>,
-    timeline: &mut TimelinePage<'_>,
-    asked: &TimelineQuery,
-    target: Option<Target>,
-    overview: &Overview,
-) -> Result<()> {
-    let Page { app, actor, shell, .. } = page;
-    let now = &shell.now;
-    let Some((from, until)) = asked.stretch(now) else {
-        return Err(Error::field("date", "this is too far away"));
-    };
-    let look = service::look(app, actor, &TimelineFilter { from, until, target }).await?;
-    let default_zone = zone::default_zone(app).await?.zone;
-    let slots = Slots {
-        base: shell.base.clone(),
-        zone: default_zone,
-        picked: asked.picked.clone(),
-        can_operate: shell.can_operate(),
-    };
-    timeline.unreadable.clone_from(&look.unreadable);
-    timeline.cut = cut(&look, now);
-    match asked.view {
-        View::Day => {
-            let day =
-                Day::of(asked.date, &now.zone).ok_or_else(|| Error::field("date", "this is too far away"))?;
-            let known = day::known(app, actor, &look, day, now).await?;
-            timeline.day = Some(DayView::new(&look, &known, day, overview, &slots, now));
-        }
-        View::Week => timeline.week = Some(WeekView::new(&look, asked.dates.0, &slots, now)),
-        View::Month => {
-            timeline.month =
-                Some(MonthView::new(&look, asked.date, asked.dates, |date| asked.href(View::Day, date), now));
-        }
-        View::Agenda => {
-            let agenda = Agenda::new(look, until, &asked.picked, &asked.last().to_string(), now);
-            timeline.cut = timeline.cut.take().filter(|_| agenda.more.is_none());
-            timeline.agenda = Some(agenda);
-        }
-    }
-    Ok(())
-}
-
-/// Why not everything is there.
-fn cut(look: &TimelineData, now: &Now) -> Option<String> {
-    let cut = look.foretold.as_ref().and_then(|foretold| foretold.simulation.cut);
-    let since = look
-        .runs_since
-        .map(|at| format!("Only runs since {} are shown: there are too many.", now.when(at).short));
-    cut.map(|at| {
-        format!(
-            "What comes after {} is not shown: there is too much. Look at one target, or at fewer days.",
-            now.when(at).short
-        )
-    })
-    .or(since)
+/// What happened is a run that was left out, or whose time passed while DockNap was down.
+fn did_nothing(run: &Run) -> bool {
+    matches!(run.state, RunState::Skipped | RunState::Missed)
 }
 
 /// Where "Look ahead" was.
-async fn moved(page: Page<Viewer>, Query(fields): Query<Vec<(String, String)>>) -> Redirect {
-    let typed = Typed::of(fields);
+async fn moved(page: Page, Query(typed): Query<Typed>) -> Redirect {
     let mut query = vec![("view", "agenda")];
     for (old, new) in [("from", "date"), ("to", "to"), ("target", "target")] {
         query.extend(typed.filled(old).map(|value| (new, value)));
@@ -377,20 +340,10 @@ async fn moved(page: Page<Viewer>, Query(fields): Query<Vec<(String, String)>>) 
     Redirect::to(&page.web.link(&format!("/timeline?{query}")))
 }
 
-/// The days of the week as a calendar heads them.
-pub(super) const WEEKDAYS: [(Weekday, &str, &str); 7] = [
-    (Weekday::Monday, "Mon", "Monday"),
-    (Weekday::Tuesday, "Tue", "Tuesday"),
-    (Weekday::Wednesday, "Wed", "Wednesday"),
-    (Weekday::Thursday, "Thu", "Thursday"),
-    (Weekday::Friday, "Fri", "Friday"),
-    (Weekday::Saturday, "Sat", "Saturday"),
-    (Weekday::Sunday, "Sun", "Sunday"),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::window::Window;
 
     fn date(text: &str) -> Date {
         text.parse().expect("a date")
@@ -426,5 +379,20 @@ mod tests {
         assert_eq!(view("week", phone), View::Week);
         assert_eq!(view("", "Mozilla/5.0 (X11; Linux x86_64)"), View::Day);
         assert_eq!(View::of("nonsense", &HeaderMap::new()), View::Day);
+    }
+
+    #[test]
+    fn an_hour_leads_to_a_rule_that_can_be_read() {
+        let zone = TimeZone::get("Europe/Berlin").expect("a zone");
+        for (at, window) in [
+            ("2026-11-27T12:00:00Z", "sleep Fri 13:00-14:00"),
+            ("2026-11-27T22:00:00Z", "sleep Fri 23:00-24:00"),
+            // Seen from a zone that is half an hour apart.
+            ("2026-11-27T22:30:00Z", "sleep Fri 23:30-00:30"),
+            ("2026-11-28T23:00:00Z", "sleep Sun 00:00-01:00"),
+        ] {
+            assert_eq!(hour_of(at.parse().expect("an instant"), &zone), window);
+            assert!(Window::parse(window).is_ok(), "{window}");
+        }
     }
 }

@@ -5,31 +5,23 @@ use std::collections::HashMap;
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
-use super::WEEKDAYS;
-use super::agenda::marks_of;
-use crate::app::timeline::TimelineData;
+use super::Scene;
+use super::agenda::{mark_words, marks_of};
+use crate::app::simulate::Mark;
 use crate::domain::overrides::DesiredState;
 use crate::domain::run::RunState;
 use crate::domain::simulate::EventKind;
-use crate::domain::user::WeekStart;
-use crate::web::view::{self, Now};
+use crate::web::view;
 
-/// What happens on a date.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What happens on a date: how much is put to sleep, how much is woken, and restarts and whatever else.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Put to sleep.
     pub sleeps: usize,
-    /// Woken.
     pub wakes: usize,
-    /// Restarts, and whatever else.
     pub others: usize,
 }
 
 impl Tally {
-    fn is_empty(self) -> bool {
-        self == Self::default()
-    }
-
     fn add(&mut self, wakes: Option<bool>) {
         match wakes {
             Some(false) => self.sleeps += 1,
@@ -40,102 +32,71 @@ impl Tally {
 
     fn words(self) -> String {
         let parts = [(self.sleeps, "sleep"), (self.wakes, "wake"), (self.others, "other")];
-        let told: Vec<String> = parts
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, noun)| view::count(count, noun))
-            .collect();
+        let told = parts.into_iter().filter(|(count, _)| *count > 0);
+        let told: Vec<String> = told.map(|(count, noun)| view::count(count, noun)).collect();
         if told.is_empty() { "nothing".to_owned() } else { told.join(", ") }
     }
 }
 
 /// A date.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cell {
-    /// Its number.
-    pub number: i8,
-    /// Its view.
-    pub href: String,
-    /// `Friday 27 November: 3 sleeps, 2 wakes. In the calendar of Nights`.
-    pub title: String,
-    /// What happens.
+pub struct Cell<'a> {
+    pub date: Date,
     pub tally: Tally,
     /// What is special about it.
-    pub marks: Vec<String>,
+    pub marks: &'a [Mark],
     /// It is of the month.
     pub inside: bool,
-    /// It is today.
-    pub today: bool,
 }
 
-/// A month.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MonthView {
-    /// The days of the week: short, and in full.
-    pub head: Vec<(&'static str, &'static str)>,
-    /// Weeks of seven days.
-    pub weeks: Vec<Vec<Cell>>,
-    /// Nothing happens in all of it.
-    pub quiet: bool,
+impl Cell<'_> {
+    /// `Friday 27 November: 3 sleeps, 2 wakes. In the calendar of Nights`.
+    pub fn title(&self) -> String {
+        let title = format!("{}: {}", self.date.strftime("%A %-d %B"), self.tally.words());
+        self.marks.iter().fold(title, |title, mark| format!("{title}. {}", mark_words(mark)))
+    }
 }
 
-impl MonthView {
-    /// The month of `date`, with the whole weeks of `dates`.
-    pub fn new(
-        look: &TimelineData,
-        date: Date,
-        (first, beyond): (Date, Date),
-        href: impl Fn(Date) -> String,
-        now: &Now,
-    ) -> Self {
+/// A month in whole weeks.
+pub struct MonthView<'a>(pub Vec<Cell<'a>>);
+
+impl<'a> MonthView<'a> {
+    pub fn new(scene: &Scene<'a>) -> Self {
+        let Scene { shell, asked, look, .. } = scene;
         let mut tallies: HashMap<Date, Tally> = HashMap::new();
-        let date_of = |at: Timestamp| at.to_zoned(now.zone.clone()).date();
-        for run in &look.runs {
-            let changed = matches!(run.state, RunState::Succeeded | RunState::Partial);
-            if let Some(at) = run.finished_at.filter(|_| changed) {
-                let wakes = run.action.sets_state().then(|| run.action.wakes());
-                tallies.entry(date_of(at)).or_default().add(wakes);
+        let mut add = |at: Timestamp, wakes| {
+            tallies.entry(at.to_zoned(shell.now.zone.clone()).date()).or_default().add(wakes);
+        };
+        for run in look.runs.iter().filter(|run| matches!(run.state, RunState::Succeeded | RunState::Partial))
+        {
+            if let Some(at) = run.finished_at {
+                add(at, run.action.sets_state().then(|| run.action.wakes()));
             }
         }
-        let events = look.foretold.iter().flat_map(|foretold| &foretold.simulation.events);
-        for event in events.filter(|event| event.acts) {
+        for event in look.events().filter(|event| event.acts) {
             let wakes = match event.kind {
                 EventKind::Fire(action) => action.sets_state().then(|| action.wakes()),
                 EventKind::Edge(Some(DesiredState::Asleep)) => Some(false),
                 EventKind::Edge(Some(DesiredState::Awake)) => Some(true),
                 EventKind::Edge(_) => None,
             };
-            tallies.entry(date_of(event.at)).or_default().add(wakes);
+            add(event.at, wakes);
         }
-        let today = date_of(now.at);
-        let dates: Vec<Date> = first.series(1.day()).take_while(|date| *date < beyond).collect();
-        let cell = |day: &Date| {
-            let tally = tallies.get(day).copied().unwrap_or_default();
-            let marks = marks_of(look, *day);
-            let mut title = format!("{}: {}", day.strftime("%A %-d %B"), tally.words());
-            for mark in &marks {
-                title.push_str(". ");
-                title.push_str(mark);
-            }
-            Cell {
-                number: day.day(),
-                href: href(*day),
-                title,
-                tally,
-                marks,
-                inside: day.month() == date.month(),
-                today: *day == today,
-            }
+        let cell = |date: Date| Cell {
+            date,
+            tally: tallies.get(&date).copied().unwrap_or_default(),
+            marks: marks_of(look, date),
+            inside: date.month() == asked.date.month(),
         };
-        let weeks: Vec<Vec<Cell>> = dates.chunks(7).map(|week| week.iter().map(cell).collect()).collect();
-        Self {
-            head: head(now.habits.week_start),
-            quiet: weeks.iter().flatten().filter(|cell| cell.inside).all(|cell| cell.tally.is_empty()),
-            weeks,
-        }
+        let dates = asked.dates.0.series(1.day()).take_while(|date| *date < asked.dates.1);
+        Self(dates.map(cell).collect())
     }
-}
 
-fn head(start: WeekStart) -> Vec<(&'static str, &'static str)> {
-    start.days().map(|day| (WEEKDAYS[day].1, WEEKDAYS[day].2)).to_vec()
+    pub fn weeks(&self) -> impl Iterator<Item = &[Cell<'a>]> {
+        self.0.chunks(7)
+    }
+
+    /// Nothing happens in all of it.
+    pub fn is_quiet(&self) -> bool {
+        self.0.iter().filter(|cell| cell.inside).all(|cell| cell.tally == Tally::default())
+    }
 }

@@ -17,7 +17,6 @@ use crate::web::page::Page;
 use crate::web::pages::actions::Act;
 use crate::web::view::Now;
 
-pub(super) mod acts;
 mod lines;
 
 /// What mends something: a button, and whether it does that at once, without a question.
@@ -66,14 +65,32 @@ impl AttentionItem {
         if self.until.is_none() { "hide" } else { "show" }
     }
 
-    /// The id of what happened to a thing, by all that makes it this and no other.
-    fn id(parts: &[&str]) -> String {
+    fn new(
+        tone: &'static str,
+        icon: &'static str,
+        title: impl Into<String>,
+        text: impl Into<String>,
+        href: impl Into<String>,
+    ) -> Self {
+        Self { tone, icon, title: title.into(), text: text.into(), href: href.into(), ..Self::default() }
+    }
+
+    /// With all that makes what happened to the thing this and no other.
+    fn known_by(self, parts: &[&str]) -> Self {
         let mut digest = Sha256::new();
         for part in parts {
             digest.update(part.as_bytes());
             digest.update([0]);
         }
-        hex(&digest.finalize()[..8])
+        Self { id: hex(&digest.finalize()[..8]), ..self }
+    }
+
+    fn at(self, at: Option<Timestamp>) -> Self {
+        Self { at, ..self }
+    }
+
+    fn mended_by(self, cure: impl Into<Option<Cure>>) -> Self {
+        Self { cure: cure.into(), ..self }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use axum::extract::RawQuery;
 use axum::response::Response;
 
-use super::actions::Whence;
+use super::{MOST, Whence};
 use crate::app::execute::undo::{self, Undone};
 use crate::app::{Error, Result};
 use crate::domain::action::Action;
@@ -17,17 +17,8 @@ use crate::web::routes::{Access, Routes};
 use crate::web::shell::Flash;
 use crate::web::view;
 
-/// Runs at once: as many as can be asked for at once.
-const MOST: usize = super::bulk::MOST;
-
 pub(super) fn routes() -> Routes {
     Routes::new().post("/undo", Access::OPERATOR, act)
-}
-
-/// The address that undoes these runs.
-pub(super) fn href<'a>(runs: impl IntoIterator<Item = &'a RunId>) -> String {
-    let runs: Vec<String> = runs.into_iter().map(|id| format!("run={id}")).collect();
-    format!("/undo?{}", runs.join("&"))
 }
 
 async fn act(page: Page<Operator>, RawQuery(query): RawQuery, whence: Whence) -> Result<Response> {

@@ -1,4 +1,4 @@
-//! Buttons that do something, and the question with its plan that comes before.
+//! The question with its plan that comes before something is done, and the message after it.
 //!
 //! The question is a page of its own, so that it works without scripts; htmx asks for the same thing as a dialog.
 
@@ -7,18 +7,17 @@ use std::slice::ChunkBy;
 
 use askama::Template;
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 
+use super::TargetAction;
 use super::ends::Ends;
-use super::target_actions::TargetAction;
-use super::undo;
 use crate::app::execute::Submitted;
 use crate::app::{FieldError, Result};
 use crate::domain::action::Action;
-use crate::domain::inventory::{Container, ContainerState, Counts};
+use crate::domain::ids::RunId;
 use crate::domain::plan::{Plan, PlannedStep, SkippedStep};
-use crate::domain::run::Run;
 use crate::domain::target::Target;
 use crate::web::Web;
 use crate::web::auth::Needs;
@@ -28,88 +27,6 @@ use crate::web::page::Page;
 use crate::web::session;
 use crate::web::shell::{Flash, Shell};
 use crate::web::view::{self, Link};
-
-/// A button that leads to the question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Act {
-    /// The action's word in the URL.
-    pub action: &'static str,
-    /// The word on the button.
-    pub label: &'static str,
-    pub icon: &'static str,
-    /// The question, below the base path.
-    pub href: String,
-    /// What it is done to, for who hears the button without seeing its row.
-    pub of: String,
-}
-
-impl Act {
-    /// A button on the page, or about the page, of a target of that name.
-    pub(super) fn new(deed: TargetAction, page: &str, name: &str) -> Self {
-        Self {
-            action: deed.word(),
-            label: deed.label(),
-            icon: deed.icon(),
-            href: format!("{page}/{}", deed.word()),
-            of: view::shown_name(name),
-        }
-    }
-
-    /// The two buttons of a target that has sleep hours, or is kept from them for a while.
-    pub(super) fn naps(page: &str, name: &str, (up, down): (bool, bool)) -> Vec<Self> {
-        let deeds = [(down, TargetAction::Wake), (up, TargetAction::Nap)]
-            .into_iter()
-            .filter(|(makes_sense, _)| *makes_sense);
-        deeds.map(|(_, deed)| Self::new(deed, page, name)).collect()
-    }
-
-    /// The button that locks a target, or takes its lock away.
-    pub(super) fn lock(page: &str, name: &str, locked: bool) -> Self {
-        Self::new(if locked { TargetAction::Unlock } else { TargetAction::Lock }, page, name)
-    }
-
-    /// The buttons that make sense for a stack with these counts, the likeliest first.
-    pub(super) fn of_stack(counts: Counts, page: &str, name: &str) -> Vec<Self> {
-        let mut actions = Vec::new();
-        if counts.stopped > 0 {
-            actions.push(Action::Start);
-        }
-        if counts.paused > 0 {
-            actions.push(Action::Unpause);
-        }
-        if counts.running > 0 {
-            actions.extend([Action::Stop, Action::Restart, Action::Pause]);
-        } else if counts.paused > 0 {
-            actions.push(Action::Stop);
-        }
-        actions.into_iter().map(|action| Self::new(TargetAction::Do(action), page, name)).collect()
-    }
-
-    /// The buttons that make sense for a container.
-    pub(super) fn of_container(container: &Container) -> Vec<Self> {
-        let actions: &[Action] = match container.state {
-            _ if !container.is_ordinary() || container.protection.is_some() => &[],
-            ContainerState::Running => &[Action::Stop, Action::Restart, Action::Pause],
-            ContainerState::Restarting => &[Action::Stop],
-            ContainerState::Paused => &[Action::Unpause, Action::Stop],
-            ContainerState::Created | ContainerState::Exited => &[Action::Start],
-            ContainerState::Removing | ContainerState::Dead => &[],
-        };
-        let page = format!("/containers/{}", container.key());
-        actions.iter().map(|action| Self::new(TargetAction::Do(*action), &page, &container.name)).collect()
-    }
-
-    /// The button that repeats what failed.
-    pub(super) fn retry(run: &Run) -> Self {
-        Self {
-            action: "retry",
-            label: "Retry what failed",
-            icon: "rotate-cw",
-            href: format!("/runs/{}/retry", run.id),
-            of: String::new(),
-        }
-    }
-}
 
 /// What would happen to one target.
 #[derive(Clone, Debug, Default)]
@@ -205,40 +122,41 @@ struct ConfirmDialog<'a> {
 
 impl Question {
     /// The question before something is done to a target.
-    pub(super) fn of(deed: TargetAction, target: &Target, name: &str) -> Self {
+    pub(super) fn of(action: TargetAction, target: &Target, name: &str) -> Self {
         let (page, name) = (view::target_page(target), view::shown_name(name));
+        let label = action.label_of(&name);
+        let (title, label) = match action {
+            TargetAction::Nap => (format!("Put {name} to sleep?"), format!("{label} now")),
+            _ => (format!("{label}?"), label),
+        };
         Self {
-            title: if deed == TargetAction::Nap {
-                format!("Put {name} to sleep?")
-            } else {
-                format!("{}?", deed.label_of(&name))
-            },
-            label: if deed == TargetAction::Nap { format!("Nap {name} now") } else { deed.label_of(&name) },
-            icon: deed.icon(),
-            harsh: matches!(deed, TargetAction::Do(action) if action.reverses_order()),
-            action: format!("{page}/{}", deed.word()),
+            title,
+            label,
+            icon: action.icon(),
+            harsh: action.is_harsh(),
+            action: format!("{page}/{}", action.word()),
             back: Link::new(page, format!("Back to {name}")),
             ..Self::default()
         }
     }
 
     /// The question before an action.
-    pub(super) fn action(action: Action, target: &Target, name: &str, plan: Plan) -> Self {
+    pub fn action(action: Action, target: &Target, name: &str, plan: Plan) -> Self {
         let parts = vec![Part { plan, ..Part::default() }];
         Self { parts, ..Self::of(TargetAction::Do(action), target, name) }
     }
 
     /// The same question in the words of naps.
     #[must_use]
-    pub(super) fn into_nap(self, wakes: bool, target: &Target, name: &str) -> Self {
-        let Self { title, label, icon, .. } =
-            Self::of(if wakes { TargetAction::Wake } else { TargetAction::Nap }, target, name);
+    pub fn into_nap(self, wakes: bool, target: &Target, name: &str) -> Self {
+        let action = if wakes { TargetAction::Wake } else { TargetAction::Nap };
+        let Self { title, label, icon, .. } = Self::of(action, target, name);
         Self { title, label, icon, harsh: false, ..self }
     }
 
     /// The same where the answer leads nowhere: without scripts back to the page it was asked from.
     #[must_use]
-    pub(super) fn staying(mut self, whence: &Whence) -> Self {
+    pub fn staying(mut self, whence: &Whence) -> Self {
         let back = whence.or(&self.back.href);
         if back != self.back.href {
             self.back = Link::new(back.clone(), "Back");
@@ -248,13 +166,14 @@ impl Question {
     }
 
     /// The question as htmx or a browser asks for it; 422 where what was sent with it cannot be taken.
-    pub(super) fn ask<R: Needs>(&self, page: &Page<R>) -> Result<Response> {
-        let shell = &page.shell;
-        match (page.htmx.partial, self.errors.is_empty()) {
-            (true, true) => page.render(&ConfirmDialog { shell, q: self }),
-            (true, false) => page.refuse(&ConfirmDialog { shell, q: self }),
-            (false, true) => page.render(&ConfirmPage { shell, q: self }),
-            (false, false) => page.refuse(&ConfirmPage { shell, q: self }),
+    pub fn ask<R: Needs>(&self, page: &Page<R>) -> Result<Response> {
+        let (shell, q) = (&page.shell, self);
+        let is_sound = self.errors.is_empty();
+        let status = if is_sound { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+        if page.htmx.partial {
+            page.answer(status, &ConfirmDialog { shell, q })
+        } else {
+            page.answer(status, &ConfirmPage { shell, q })
         }
     }
 
@@ -274,28 +193,29 @@ impl Question {
 }
 
 /// To the run that was asked for; says so where it was under way already.
-pub(super) async fn to_run<R: Needs>(page: &Page<R>, submitted: &Submitted) -> Response {
+pub async fn to_run<R: Needs>(page: &Page<R>, submitted: &Submitted) -> Response {
     let path = format!("/runs/{}", submitted.run_id());
-    if matches!(submitted, Submitted::Duplicate { .. }) {
-        return page
-            .redirect_with(&path, Flash::new("info", "This was under way already; here it is."))
-            .await;
+    match submitted {
+        Submitted::New { .. } => page.redirect(&path),
+        Submitted::Duplicate { .. } => {
+            let told = Flash::new("info", "This was under way already; here it is.");
+            page.redirect_with(&path, told).await
+        }
     }
-    page.redirect(&path)
 }
 
 /// The page that a question was asked from, as its reader's browser tells.
-pub(super) struct Whence(Option<String>);
+pub struct Whence(Option<String>);
 
 impl Whence {
     /// As it was sent with the answer.
-    pub(super) fn sent(typed: &Typed) -> Self {
+    pub fn sent(typed: &Typed) -> Self {
         Self(session::local(typed.get("back")))
     }
 
     /// The page, or `other` where none is told. A page of its own that a question is, and one for who is not logged in,
     /// are none to go back to.
-    pub(super) fn or(&self, other: &str) -> String {
+    pub fn or(&self, other: &str) -> String {
         let is_place = |path: &&String| {
             let path = path.split('?').next().unwrap_or_default();
             let last = path.rsplit('/').next().unwrap_or_default();
@@ -315,18 +235,24 @@ impl FromRequestParts<Web> for Whence {
     }
 }
 
-/// What became of one deed, with the way to its run and the way back.
-pub(super) fn told(deed: TargetAction, name: &str, submitted: &Submitted) -> Flash {
+/// What became of an action, with the way to its run and the way back.
+pub fn told(action: TargetAction, name: &str, submitted: &Submitted) -> Flash {
     let name = view::shown_name(name);
     let toast = match submitted {
-        Submitted::New { idle: None, .. } => Flash::new("good", format!("{name} {}.", deed.does(1))),
+        Submitted::New { idle: None, .. } => Flash::new("good", format!("{name} {}.", action.does(1))),
         Submitted::New { idle: Some(why), .. } => {
             Flash::new("info", format!("{name} stays as it is: {why}."))
         }
         Submitted::Duplicate { .. } => {
-            Flash::new("info", format!("{}: this was under way already.", deed.label_of(&name)))
+            Flash::new("info", format!("{}: this was under way already.", action.label_of(&name)))
         }
     };
     let toast = toast.with_link(format!("/runs/{}", submitted.run_id()), "View run");
-    if deed.can_be_undone(submitted) { toast.with_undo(undo::href([submitted.run_id()])) } else { toast }
+    if action.can_be_undone(submitted) { undoable(toast, [submitted.run_id()]) } else { toast }
+}
+
+/// A message with the button that undoes these runs.
+pub(super) fn undoable<'a>(toast: Flash, runs: impl IntoIterator<Item = &'a RunId>) -> Flash {
+    let runs: Vec<String> = runs.into_iter().map(|id| format!("run={id}")).collect();
+    toast.with_undo(format!("/undo?{}", runs.join("&")))
 }

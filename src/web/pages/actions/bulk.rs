@@ -3,10 +3,9 @@
 use axum::extract::RawQuery;
 use axum::response::Response;
 
-use super::actions::{Part, Question, Whence, told};
 use super::ends::Ends;
-use super::target_actions::TargetAction;
-use super::undo;
+use super::question::undoable;
+use super::{MOST, Part, Question, TargetAction, Whence, told};
 use crate::app::execute::Submitted;
 use crate::app::{App, Error, Result, targets};
 use crate::domain::action::Action;
@@ -16,19 +15,17 @@ use crate::domain::target::{Target, TargetType};
 use crate::web::auth::Operator;
 use crate::web::form::Typed;
 use crate::web::page::Page;
+use crate::web::pages::target_of;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Flash;
 use crate::web::view::{self, Link};
-
-/// Targets at once: as the API takes.
-pub(super) const MOST: usize = 200;
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/actions", Access::OPERATOR, ask).post("/actions", Access::OPERATOR, act)
 }
 
 /// What may be done to several: the word is sent as `do`.
-pub(super) const TARGET_ACTIONS: [TargetAction; 5] = [
+pub const OFFERED: [TargetAction; 5] = [
     TargetAction::Wake,
     TargetAction::Nap,
     TargetAction::Do(Action::Start),
@@ -38,19 +35,36 @@ pub(super) const TARGET_ACTIONS: [TargetAction; 5] = [
 
 /// What was asked for: what is done, and to which targets.
 struct BulkRequest {
-    deed: TargetAction,
+    action: TargetAction,
     /// Each with its name; one named twice is there once.
     targets: Vec<(Target, String)>,
+}
+
+/// How many of them act, and which are left as they are, each with the reason: the same in the question and in the
+/// message after it.
+#[derive(Default)]
+struct Sum {
+    acts: usize,
+    left: Vec<(String, String)>,
+}
+
+impl Sum {
+    fn add(&mut self, name: &str, idle: Option<String>) {
+        match idle {
+            None => self.acts += 1,
+            Some(why) => self.left.push((view::shown_name(name), why)),
+        }
+    }
 }
 
 impl BulkRequest {
     fn read(app: &App, typed: &Typed) -> Result<Self> {
         let word = typed.get("do");
-        let deed = TARGET_ACTIONS.into_iter().find(|deed| deed.word() == word);
-        let deed = deed.ok_or_else(|| Error::not_found("page", format!("actions?do={word}")))?;
+        let action = OFFERED.into_iter().find(|action| action.word() == word);
+        let action = action.ok_or_else(|| Error::not_found("page", format!("actions?do={word}")))?;
         let mut targets: Vec<(Target, String)> = Vec::new();
         for text in typed.all("t").take(MOST + 1) {
-            let target = super::target_of(app, text)?
+            let target = target_of(app, text)?
                 .ok_or_else(|| Error::not_found("target", text.chars().take(64).collect::<String>()))?;
             if !targets.iter().any(|(known, _)| *known == target) {
                 let name = targets::name(app, &target);
@@ -60,11 +74,11 @@ impl BulkRequest {
         if targets.len() > MOST {
             return Err(Error::field("t", format!("choose {MOST} at most")));
         }
-        Ok(Self { deed, targets })
+        Ok(Self { action, targets })
     }
 
     async fn question(&self, page: &Page<Operator>, typed: &Typed) -> Result<Question> {
-        let (deed, now, back) = (self.deed, &page.shell.now, Link::new("/", "Stacks"));
+        let (action, now, back) = (self.action, &page.shell.now, Link::new("/", "Stacks"));
         if self.targets.is_empty() {
             return Ok(Question {
                 title: "Nothing is chosen".to_owned(),
@@ -74,41 +88,41 @@ impl BulkRequest {
                 ..Question::default()
             });
         }
-        let (mut parts, mut sum) = (Vec::new(), Sum::of(self));
+        let (mut parts, mut sum) = (Vec::new(), Sum::default());
         for (target, name) in &self.targets {
-            let plan = deed.plan(page, target).await?;
+            let plan = action.plan(page, target).await?;
             sum.add(name, plan.idle());
-            let course = deed.course(&page.app, target).await?;
+            let course = action.course(&page.app, target).await?;
             parts.push(Part {
                 name: view::shown_name(name),
                 plan,
-                asks: deed == TargetAction::Do(Action::Start),
+                asks: action == TargetAction::Do(Action::Start),
                 ends: course.map(|course| Ends::open(&course, now)).unwrap_or_default(),
             });
         }
-        let napped = matches!(deed, TargetAction::Nap | TargetAction::Wake);
-        let label = match (self.targets.as_slice(), deed) {
-            ([(_, name)], deed) => deed.label_of(&view::shown_name(name)),
+        let lasts = matches!(action, TargetAction::Nap | TargetAction::Wake);
+        let label = match (self.targets.as_slice(), action) {
+            ([(_, name)], action) => action.label_of(&view::shown_name(name)),
             // None of them changes; what is asked for lasts all the same.
-            (all, TargetAction::Nap) if sum.acts == 0 => format!("Keep {} asleep", sum.counted(all.len())),
-            (all, TargetAction::Wake) if sum.acts == 0 => format!("Keep {} awake", sum.counted(all.len())),
-            (_, deed) if sum.acts == 0 => format!("Nothing to {}", deed.word()),
-            (_, deed) => deed.label_of(&sum.counted(sum.acts)),
+            (all, TargetAction::Nap) if sum.acts == 0 => format!("Keep {} asleep", self.counted(all.len())),
+            (all, TargetAction::Wake) if sum.acts == 0 => format!("Keep {} awake", self.counted(all.len())),
+            (_, action) if sum.acts == 0 => format!("Nothing to {}", action.word()),
+            (_, action) => action.label_of(&self.counted(sum.acts)),
         };
         let keys = self.targets.iter().map(|(target, _)| ("t", view::target_value(target)));
         Ok(Question {
-            title: if napped || sum.acts > 0 { format!("{label}?") } else { label.clone() },
+            title: if lasts || sum.acts > 0 { format!("{label}?") } else { label.clone() },
             label,
-            text: if sum.left.is_empty() { String::new() } else { sum.told() },
-            icon: deed.icon(),
-            harsh: matches!(deed, TargetAction::Do(action) if action.reverses_order()),
+            text: if sum.left.is_empty() { String::new() } else { self.told(&sum) },
+            icon: action.icon(),
+            harsh: action.is_harsh(),
             action: "/actions".to_owned(),
-            hidden: std::iter::once(("do", deed.word().to_owned())).chain(keys).collect(),
+            hidden: std::iter::once(("do", action.word().to_owned())).chain(keys).collect(),
             back,
             parts,
             ticked: typed.all("also_start").map(str::to_owned).collect(),
-            ends: napped.then(|| Ends::of_several(deed == TargetAction::Wake, now, typed)),
-            reason: napped.then(|| typed.get("reason").to_owned()),
+            ends: lasts.then(|| Ends::of_several(action == TargetAction::Wake, now, typed)),
+            reason: lasts.then(|| typed.get("reason").to_owned()),
             ..Question::default()
         })
     }
@@ -117,33 +131,12 @@ impl BulkRequest {
         // Each box is of one of the targets.
         let ticked = typed.all("also_start");
         let also = ticked.filter_map(|one| targets::named_members(&page.app, target, [one]).ok()).flatten();
-        self.deed.submit(page, target, typed, also.collect(), Trigger::Bulk).await
-    }
-}
-
-/// How many of them act, and which are left as they are: the same in the question and in the message after it.
-struct Sum<'a> {
-    request: &'a BulkRequest,
-    acts: usize,
-    /// Each with the reason.
-    left: Vec<(String, String)>,
-}
-
-impl<'a> Sum<'a> {
-    fn of(request: &'a BulkRequest) -> Self {
-        Self { request, acts: 0, left: Vec::new() }
-    }
-
-    fn add(&mut self, name: &str, idle: Option<String>) {
-        match idle {
-            None => self.acts += 1,
-            Some(why) => self.left.push((view::shown_name(name), why)),
-        }
+        self.action.submit(page, target, typed, also.collect(), Trigger::Bulk).await
     }
 
     /// `2 stacks`.
     fn counted(&self, number: usize) -> String {
-        let is_all = |kind| self.request.targets.iter().all(|(target, _)| target.target_type() == kind);
+        let is_all = |kind| self.targets.iter().all(|(target, _)| target.target_type() == kind);
         let noun = match () {
             () if is_all(TargetType::Stack) => "stack",
             () if is_all(TargetType::Container) => "container",
@@ -153,44 +146,37 @@ impl<'a> Sum<'a> {
     }
 
     /// What became of it, in a message.
-    fn message(&self, begun: &[Submitted], refused: bool) -> Flash {
-        let deed = self.request.deed;
-        let tone = match (self.request.targets.as_slice(), begun) {
+    fn message(&self, sum: &Sum, begun: &[Submitted], refused: bool) -> Flash {
+        let tone = match (self.targets.as_slice(), begun) {
             ([], _) => return Flash::new("info", "Nothing was chosen, so nothing was done."),
-            ([(_, name)], [one]) => return told(deed, name, one),
-            ([_], []) => return Flash::new("warn", self.left_alone()),
+            ([(_, name)], [one]) => return told(self.action, name, one),
+            ([_], []) => {
+                let left = sum.left.iter().map(|(name, why)| format!("{name} stays as it is: {why}."));
+                return Flash::new("warn", left.collect::<String>());
+            }
             _ if refused => "warn",
-            _ if self.acts == 0 => "info",
+            _ if sum.acts == 0 => "info",
             _ => "good",
         };
-        let toast = Flash::new(tone, self.told()).with_link("/runs", "View runs");
-        let undoable = begun.iter().filter(|one| deed.can_be_undone(one)).map(Submitted::run_id);
-        let undoable: Vec<&RunId> = undoable.collect();
-        if undoable.is_empty() { toast } else { toast.with_undo(undo::href(undoable)) }
-    }
-
-    /// `media stays as it is: protected: it is DockNap itself.`
-    fn left_alone(&self) -> String {
-        let one = |(name, why): &(String, String)| format!("{name} stays as it is: {why}.");
-        self.left.iter().map(one).collect::<Vec<_>>().concat()
+        let toast = Flash::new(tone, self.told(sum)).with_link("/runs", "View runs");
+        let runs = begun.iter().filter(|one| self.action.can_be_undone(one)).map(Submitted::run_id);
+        let runs: Vec<&RunId> = runs.collect();
+        if runs.is_empty() { toast } else { undoable(toast, runs) }
     }
 
     /// `2 stacks nap, 1 is left as it is (wiki: already stopped).`
-    fn told(&self) -> String {
-        let acts = match self.acts {
-            0 => None,
-            many => Some(format!("{} {}", self.counted(many), self.request.deed.does(many))),
-        };
-        let left = match self.left.len() {
+    fn told(&self, Sum { acts, left }: &Sum) -> String {
+        let acts = (*acts > 0).then(|| format!("{} {}", self.counted(*acts), self.action.does(*acts)));
+        let kept = match left.len() {
             0 => None,
             1 => Some("1 is left as it is".to_owned()),
             many => Some(format!("{many} are left as they are")),
         };
-        let told = acts.into_iter().chain(left).collect::<Vec<_>>().join(", ");
-        if self.left.is_empty() {
+        let told = acts.into_iter().chain(kept).collect::<Vec<_>>().join(", ");
+        if left.is_empty() {
             return told + ".";
         }
-        let left: Vec<String> = self.left.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+        let left: Vec<String> = left.iter().map(|(name, why)| format!("{name}: {why}")).collect();
         format!("{told} ({}).", view::first_few(&left, "; ", "; and "))
     }
 }
@@ -204,7 +190,7 @@ async fn ask(page: Page<Operator>, RawQuery(query): RawQuery, whence: Whence) ->
 async fn act(page: Page<Operator>, typed: Typed) -> Result<Response> {
     let request = BulkRequest::read(&page.app, &typed)?;
     let whence = Whence::sent(&typed);
-    let (mut sum, mut begun, mut refused) = (Sum::of(&request), Vec::new(), false);
+    let (mut sum, mut begun, mut refused) = (Sum::default(), Vec::new(), false);
     for (target, name) in &request.targets {
         let idle = match request.submit(&page, target, &typed).await {
             Ok(submitted) => {
@@ -233,5 +219,5 @@ async fn act(page: Page<Operator>, typed: Typed) -> Result<Response> {
         };
         sum.add(name, idle);
     }
-    page.stay(&whence.or("/"), sum.message(&begun, refused)).await
+    page.stay(&whence.or("/"), request.message(&sum, &begun, refused)).await
 }

@@ -3,22 +3,22 @@
 use axum::extract::Path;
 use axum::response::Response;
 
-use super::AttentionInput;
+use super::attention::AttentionInput;
+use super::dashboard::{self, DashboardFilter};
 use crate::app::{Result, attention, overrides, schedules, targets};
-use crate::domain::target::TargetType;
+use crate::domain::target::TargetType::{self, Container, Stack};
 use crate::web::auth::Operator;
 use crate::web::page::Page;
-use crate::web::pages::stacks::dashboard::{self, DashboardFilter};
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Flash;
 use crate::web::view;
 
-pub(in crate::web::pages::stacks) fn routes() -> Routes {
+pub(super) fn routes() -> Routes {
     Routes::new()
         .post("/needs/{id}/hide", Access::VIEWER, hide)
         .post("/needs/{id}/show", Access::VIEWER, show)
-        .post("/stacks/{key}/nap-again", Access::OPERATOR, nap_stack)
-        .post("/containers/{key}/nap-again", Access::OPERATOR, nap_container)
+        .post("/stacks/{key}/nap-again", Access::OPERATOR, |page, key| nap_again(page, Stack, key))
+        .post("/containers/{key}/nap-again", Access::OPERATOR, |page, key| nap_again(page, Container, key))
         .post("/needs/hosts", Access::OPERATOR, hosts)
         .post("/needs/owners", Access::OPERATOR, owners)
         .post("/needs/storage", Access::OPERATOR, storage)
@@ -75,17 +75,9 @@ async fn storage(page: Page<Operator>) -> Result<Response> {
     Ok(page.redirect_with("/", told).await)
 }
 
-async fn nap_stack(page: Page<Operator>, Path(key): Path<String>) -> Result<Response> {
-    nap_again(&page, TargetType::Stack, &key).await
-}
-
-async fn nap_container(page: Page<Operator>, Path(key): Path<String>) -> Result<Response> {
-    nap_again(&page, TargetType::Container, &key).await
-}
-
 /// Puts back to sleep what was found running in its sleep.
-async fn nap_again(page: &Page<Operator>, kind: TargetType, key: &str) -> Result<Response> {
-    let target = targets::find(&page.app, kind, key)?;
+async fn nap_again(page: Page<Operator>, kind: TargetType, Path(key): Path<String>) -> Result<Response> {
+    let target = targets::find(&page.app, kind, &key)?;
     overrides::nap_again(&page.app, &page.actor, &target).await?;
     Ok(page.redirect_with("/", Flash::new("good", "It goes back to sleep by its schedule.")).await)
 }
