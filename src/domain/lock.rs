@@ -3,24 +3,30 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::target::{ContainerIdentity, Subject, Target};
+use super::time::{Instant, serialize_instant};
 
 /// The longest reason, in characters.
 pub const MAX_REASON: usize = 500;
 
 /// One lock.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Lock {
-    /// What is locked.
+    #[serde(skip)]
     pub target: Target,
-    /// Its name when it was locked.
+    // When it was locked.
+    #[serde(skip)]
     pub target_name: String,
-    /// Why; may be empty.
+    // May be empty.
     pub reason: String,
-    /// The account that locked it.
+    // The account that locked it.
+    #[serde(skip)]
     pub author_id: Option<String>,
     pub author: String,
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Instant)]
     pub created_at: Timestamp,
 }
 

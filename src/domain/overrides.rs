@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use super::ids::{HostId, OverrideId};
 use super::run::ActorRef;
 use super::target::{Subject, Target, TargetType};
+use super::time::{Instant, serialize_instant};
 use super::words::words;
 
 /// The longest override.
@@ -156,32 +157,45 @@ impl<'a> Place<'a> {
 }
 
 /// One wish.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Override {
-    /// Its id.
+    #[serde(skip)]
     pub id: OverrideId,
-    /// What it reaches.
+    #[serde(skip)]
     pub reach: Reach,
-    /// The name of that, for people: the stack's or container's, the host's, or `everything`.
+    // The name of what it reaches, for people: the stack's or container's, the host's, or `everything`.
+    #[serde(skip)]
     pub target_name: String,
-    /// What it wants.
+    #[serde(rename = "state")]
     pub wanted: DesiredState,
-    /// From when.
-    pub created_at: Timestamp,
-    /// The first instant at which it no longer counts.
+    // The first instant at which it no longer counts.
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Instant)]
     pub until: Timestamp,
-    /// Why, in the author's words, or in DockNap's where somebody else acted.
+    // In the author's words, or in DockNap's where somebody else acted.
     pub reason: String,
-    /// Who made it.
+    #[serde(serialize_with = "name")]
+    #[schema(value_type = String)]
     pub author: ActorRef,
-    /// It remembers what somebody did by hand inside a window, rather than being asked for (policy `respect`).
+    /// It remembers what somebody did by hand (policy `respect`), rather than being asked for.
     pub by_hand: bool,
-    /// At its end what it changed becomes as it was, where nothing else decides then (rulings 32).
+    /// At its end what it changed becomes as it was, where no window and no other override decides then.
     pub puts_back: bool,
-    /// When it ended, and was dealt with.
+    // From when it counts.
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Instant)]
+    pub created_at: Timestamp,
+    /// When it ended and was dealt with; `null` while it counts.
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Option<Instant>)]
     pub closed_at: Option<Timestamp>,
     /// How it ended: `expired`, `ended by NAME`, `superseded`, `its target is gone`, or by what act of somebody.
     pub closed_reason: String,
+}
+
+/// Writes somebody by name alone.
+fn name<S: Serializer>(author: &ActorRef, to: S) -> Result<S::Ok, S::Error> {
+    author.name.serialize(to)
 }
 
 impl Override {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::action::Action;
 use super::calendar::{CalendarDays, CalendarEffect};
@@ -115,39 +115,61 @@ impl Reading {
     }
 }
 
-/// What the user decides about a schedule; checked, and ready to store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the user decides about a schedule; checked, and ready to store. What is written of it is the part that stands
+/// in answers as it is here; the rest is told by `ScheduleJson`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ScheduleSpec {
-    /// What the user calls it; may be empty.
+    // May be empty.
+    #[serde(skip)]
     pub name: String,
-    /// The stack or container it acts on.
+    #[serde(skip)]
     pub target: Target,
-    /// The target's name as the user knows it: the stack's, or the container's at the time of saving.
+    // The stack's, or the container's at the time of saving.
+    #[serde(skip)]
     pub target_name: String,
-    /// What it does. For a window: how it puts to sleep, stop or pause.
-    pub action: Action,
-    /// When it does it.
+    #[serde(skip)]
     pub when: When,
-    /// IANA name; `None` means the default zone.
+    // IANA name; `None` means the default zone.
+    #[serde(skip)]
     pub timezone: Option<String>,
-    /// Whether it fires at all.
     pub enabled: bool,
-    /// How late a missed fire may be made up for, in seconds; 0 = never.
+    // How late a missed fire may be made up for; 0 = never.
     pub catch_up_seconds: i64,
-    /// Higher wins when two schedules meet on one target in one minute.
+    // Higher wins when two schedules meet on one target in one minute.
     pub priority: i64,
-    /// Stop grace in seconds; `None` leaves it to the container.
+    // Stop grace; `None` leaves it to the container.
     pub stop_timeout_seconds: Option<i64>,
-    /// For a window: what happens to what others do inside it.
+    /// What happens to what others do inside a window.
     pub policy: Policy,
-    /// What is woken by a window's end or a scheduled start.
+    /// How a window puts to sleep: `stop` or `pause`.
+    // Of the other kinds this is what they do.
+    #[serde(rename = "mode")]
+    #[schema(value_type = String)]
+    pub action: Action,
+    /// What a window or a start wakes.
     pub wake: Wake,
-    /// Dates that differ, and how.
+    // Dates that differ, and how.
+    #[serde(flatten, serialize_with = "calendar_fields")]
+    #[schema(value_type = CalendarFields)]
     pub calendar: Option<(CalendarId, CalendarEffect)>,
     /// What may hold back a stop, a pause or the sleep of a window for a while.
     pub guard: Option<Guard>,
-    /// Free text.
     pub note: String,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct CalendarFields<'a> {
+    calendar_id: Option<&'a str>,
+    calendar_effect: Option<&'a str>,
+}
+
+fn calendar_fields<S: Serializer>(
+    calendar: &Option<(CalendarId, CalendarEffect)>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    let (calendar_id, calendar_effect) =
+        calendar.as_ref().map(|(id, effect)| (id.as_str(), effect.as_str())).unzip();
+    CalendarFields { calendar_id, calendar_effect }.serialize(to)
 }
 
 impl ScheduleSpec {
