@@ -17,6 +17,7 @@ pub mod actions;
 pub mod audit;
 mod bulk;
 pub mod calendars;
+mod choices;
 pub mod containers;
 mod ends;
 pub mod feeds;

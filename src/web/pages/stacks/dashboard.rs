@@ -18,7 +18,7 @@ use crate::web::auth::Needs;
 use crate::web::filters;
 use crate::web::page::Page;
 use crate::web::pages::bulk::TARGET_ACTIONS;
-use crate::web::pages::schedules::form::{Group, WINDOWS, targets};
+use crate::web::pages::choices::{Group, WINDOWS, targets};
 use crate::web::pages::target_actions::TargetAction;
 use crate::web::picture::Donut;
 use crate::web::shell::{Flash, Shell};

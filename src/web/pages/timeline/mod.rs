@@ -10,7 +10,7 @@ use axum::response::{Redirect, Response};
 use jiff::civil::{Date, Weekday};
 use jiff::{Timestamp, ToSpan};
 
-use super::schedules::form::{Group, targets};
+use super::choices::{Group, targets};
 use super::target_of;
 use crate::app::stacks::{self, Overview};
 use crate::app::timeline::{self as service, TimelineData, TimelineFilter, Unreadable};
