@@ -3,23 +3,31 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::target::{ContainerIdentity, Subject, Target};
+use super::time::{Instant, serialize_instant};
 
 /// Longest reason, in characters.
 pub const MAX_REASON: usize = 500;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Lock {
     /// Locked stack or container.
+    #[serde(skip)]
     pub target: Target,
     /// Display name at the time of locking.
+    #[serde(skip)]
     pub target_name: String,
     /// Reason; may be empty.
     pub reason: String,
     /// Account of the author; `None` if there is none.
+    #[serde(skip)]
     pub author_id: Option<String>,
     pub author: String,
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Instant)]
     pub created_at: Timestamp,
 }
 

@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 use super::ids::{HostId, OverrideId};
 use super::run::ActorRef;
 use super::target::{Subject, Target, TargetType};
+use super::time::{Instant, serialize_instant};
 use super::words::words;
 
 /// The longest duration of an override.
@@ -158,33 +159,50 @@ impl<'a> Place<'a> {
     }
 }
 
-/// An override.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One override.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Override {
+    #[serde(skip)]
     pub id: OverrideId,
+    #[serde(skip)]
     pub reach: Reach,
     /// The display name of the scope: of the stack, the container or the host, or `everything`.
+    #[serde(skip)]
     pub target_name: String,
     /// The desired state.
+    #[serde(rename = "state")]
     pub wanted: DesiredState,
-    /// The first instant at which the override is active.
-    pub created_at: Timestamp,
     /// The first instant at which the override is no longer active.
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Instant)]
     pub until: Timestamp,
     /// The reason: the author's text, or DockNap's for a change that was made elsewhere.
     pub reason: String,
     /// The user, token or other actor that created the override.
+    #[serde(serialize_with = "name")]
+    #[schema(value_type = String)]
     pub author: ActorRef,
     /// Whether the override records a manual start or stop inside a window (policy `respect`). Otherwise a user or a
     /// program created the override.
     pub by_hand: bool,
-    /// Whether, at its end, the changes made for the override are reverted if no other rule decides then (rulings 32).
+    /// Whether, at its end, the changes made for the override are reverted if no other rule decides then.
     pub puts_back: bool,
-    /// The instant at which DockNap processed the end of the override.
+    /// The first instant at which the override is active.
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Instant)]
+    pub created_at: Timestamp,
+    /// The instant at which DockNap processed the end of the override; `null` while it is active.
+    #[serde(serialize_with = "serialize_instant")]
+    #[schema(value_type = Option<Instant>)]
     pub closed_at: Option<Timestamp>,
     /// The reason of the end: `expired`, `ended by NAME`, `superseded`, `its target is gone`, or the action that ended
     /// the override.
     pub closed_reason: String,
+}
+
+/// Writes somebody by name alone.
+fn name<S: Serializer>(author: &ActorRef, to: S) -> Result<S::Ok, S::Error> {
+    author.name.serialize(to)
 }
 
 impl Override {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::action::Action;
 use super::calendar::{CalendarDays, CalendarEffect};
@@ -115,37 +115,61 @@ impl Reading {
     }
 }
 
-/// The settings of a schedule, validated and ready to store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The settings of a schedule, validated and ready to store. The JSON of an answer holds the fields that are not
+/// skipped; `ScheduleJson` adds the others in another form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ScheduleSpec {
     /// The name that the user chose; may be empty.
+    #[serde(skip)]
     pub name: String,
     /// The stack or container of the schedule's actions.
+    #[serde(skip)]
     pub target: Target,
     /// The name of the stack, or of the container when the schedule was saved.
+    #[serde(skip)]
     pub target_name: String,
-    /// The action. For a window, the action at the start of a sleep: stop or pause.
-    pub action: Action,
+    #[serde(skip)]
     pub when: When,
     /// The IANA name of the zone; `None` means the default zone.
+    #[serde(skip)]
     pub timezone: Option<String>,
     pub enabled: bool,
     /// How late a missed fire may be to be caught up, in seconds; 0 = never.
     pub catch_up_seconds: i64,
     /// If two schedules fire for one target in the same minute, the one with the higher priority goes first.
     pub priority: i64,
-    /// The stop timeout in seconds; `None` uses the container's own.
+    /// The stop timeout in seconds; `null` uses the container's own.
     pub stop_timeout_seconds: Option<i64>,
     /// For a window, the policy for starts and stops by others inside the window.
     pub policy: Policy,
+    /// The action at the start of a window's sleep: `stop` or `pause`. For other schedules, their action.
+    #[serde(rename = "mode")]
+    #[schema(value_type = String)]
+    pub action: Action,
     /// The containers that start at the end of a sleep or at a scheduled start.
     pub wake: Wake,
     /// The calendar, and its effect on the schedule.
+    #[serde(flatten, serialize_with = "calendar_fields")]
+    #[schema(value_type = CalendarFields)]
     pub calendar: Option<(CalendarId, CalendarEffect)>,
     /// The guard that may delay a stop, a pause or the start of a sleep.
     pub guard: Option<Guard>,
-    /// Free text.
     pub note: String,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct CalendarFields<'a> {
+    calendar_id: Option<&'a str>,
+    calendar_effect: Option<&'a str>,
+}
+
+fn calendar_fields<S: Serializer>(
+    calendar: &Option<(CalendarId, CalendarEffect)>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    let (calendar_id, calendar_effect) =
+        calendar.as_ref().map(|(id, effect)| (id.as_str(), effect.as_str())).unzip();
+    CalendarFields { calendar_id, calendar_effect }.serialize(to)
 }
 
 impl ScheduleSpec {

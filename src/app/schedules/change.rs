@@ -2,24 +2,34 @@
 
 use jiff::Timestamp;
 
-use super::super::audit::Audit;
-use super::super::execute::{self, Request, Submitted};
-use super::super::nap::{self, NapRequest};
-use super::super::rulebook::RuleBook;
-use super::super::{Actor, App, Error, Live, Result};
-use super::check::{self, Checked};
-use super::view::{self, not_found};
-use super::{Draft, Saved, ScheduleView, lint, preview};
+use super::check::check;
+use super::draft::{Draft, Told, told};
+use super::view::{self, ScheduleView, not_found, stored};
+use super::{lint, preview};
+use crate::app::audit::Audit;
+use crate::app::execute::{self, Request, Submitted};
+use crate::app::nap::{self, NapRequest};
+use crate::app::rulebook::RuleBook;
+use crate::app::{Actor, App, Error, Live, Result};
 use crate::db::{self, Tx};
 use crate::domain::audit::Change;
 use crate::domain::conflict::Fires;
-use crate::domain::guard::Guard;
 use crate::domain::ids::{ScheduleId, UserId};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
-use crate::domain::schedule::{Schedule, ScheduleSpec, Source, Wake, When};
-use crate::domain::time::to_text;
+use crate::domain::schedule::{Schedule, ScheduleSpec, Source, When};
 use crate::domain::window::WindowTimeline;
+
+/// What a save answers.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    /// The schedule as it is now.
+    pub view: ScheduleView,
+    /// What the person should know about it; whole sentences.
+    pub warnings: Vec<String>,
+    /// For a window that is on: what saving it did at once (rulings 3).
+    pub now: Option<preview::Now>,
+}
 
 /// Stores a new schedule.
 ///
@@ -29,7 +39,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft, source: Source) -> 
     actor.require(Permission::Operate)?;
     let now = app.clock.now();
     let book = RuleBook::load(app).await?;
-    let Checked { spec, mut warnings, .. } = check::check(app, draft, &book, None, now)?;
+    let (spec, mut warnings) = check(app, draft, &book, None, now)?;
     warnings.extend(lint::clashes(app, &spec, None, &book, now).await?);
     let schedule = Schedule {
         id: app.ids.next(now),
@@ -72,7 +82,7 @@ pub async fn update(
     let old = stored(app, id).await?;
     writable(&old)?;
     fresh(&old, rev)?;
-    let Checked { spec, mut warnings, .. } = check::check(app, draft, &book, Some(&old), now)?;
+    let (spec, mut warnings) = check(app, draft, &book, Some(&old), now)?;
     warnings.extend(lint::clashes(app, &spec, Some(id), &book, now).await?);
     let mut new = Schedule { spec, ..old.clone() };
     touch(&mut new, &book, now);
@@ -85,7 +95,7 @@ pub async fn update(
     }
     let present = preview::on_save(app, actor, &new.spec, &book, new.effective_from).await?;
     replace(app, actor, "schedule.update", &old, &new).await?;
-    let view = super::get(app, actor, id).await?;
+    let view = view::get(app, actor, id).await?;
     Ok(Saved { view, warnings, now: present })
 }
 
@@ -96,18 +106,15 @@ pub async fn delete(app: &App, actor: &Actor, id: &ScheduleId, rev: Option<i64>)
     writable(&old)?;
     fresh(&old, rev)?;
     let now = app.clock.now();
-    let mut new = old.clone();
-    new.deleted_at = Some(now);
-    new.next_due = None;
-    new.skip_at = None;
-    new.rev += 1;
-    new.updated_at = now;
-    let mut tx = app.db.begin().await?;
-    store(&mut tx, &old, &new).await?;
-    record(&mut tx, app, actor, "schedule.delete", &old, changes(Some(&old), None)).await?;
-    tx.commit().await?;
-    changed(app);
-    Ok(())
+    let new = Schedule {
+        deleted_at: Some(now),
+        next_due: None,
+        skip_at: None,
+        rev: old.rev + 1,
+        updated_at: now,
+        ..old.clone()
+    };
+    replace(app, actor, "schedule.delete", &old, &new).await
 }
 
 /// Takes a deletion back: the schedule goes on from now, as it was, switched on or off. One that is there stays as it
@@ -120,15 +127,9 @@ pub async fn restore(app: &App, actor: &Actor, id: &ScheduleId) -> Result<Schedu
         let book = RuleBook::load(app).await?;
         let mut new = Schedule { deleted_at: None, ..old.clone() };
         touch(&mut new, &book, app.clock.now());
-        let mut tx = app.db.begin().await?;
-        if !db::schedules::restore(&mut tx, &new, old.rev).await? {
-            return Err(stale(&mut tx, id).await?);
-        }
-        record(&mut tx, app, actor, "schedule.restore", &new, changes(None, Some(&new))).await?;
-        tx.commit().await?;
-        changed(app);
+        replace(app, actor, "schedule.restore", &old, &new).await?;
     }
-    super::get(app, actor, id).await
+    view::get(app, actor, id).await
 }
 
 /// The schedules whose account is gone, with the name of that account: by its rights nothing can be done any more.
@@ -193,7 +194,7 @@ async fn switch(app: &App, actor: &Actor, id: &ScheduleId, on: bool) -> Result<S
         let event = if on { "schedule.enable" } else { "schedule.disable" };
         replace(app, actor, event, &old, &new).await?;
     }
-    super::get(app, actor, id).await
+    view::get(app, actor, id).await
 }
 
 /// Drops exactly the next occurrence; where it is dropped already, nothing more is.
@@ -235,7 +236,7 @@ async fn set_skip(app: &App, actor: &Actor, id: &ScheduleId, skip: bool) -> Resu
             new.rev += 1;
             new.updated_at = now;
             replace(app, actor, event, &old, &new).await?;
-            return super::get(app, actor, id).await;
+            return view::get(app, actor, id).await;
         }
         let mut tx = app.db.begin().await?;
         if !db::schedules::set_skip(&mut tx, id, old.rev, due, new.skip_at, now).await? {
@@ -245,7 +246,7 @@ async fn set_skip(app: &App, actor: &Actor, id: &ScheduleId, skip: bool) -> Resu
         tx.commit().await?;
         changed(app);
     }
-    super::get(app, actor, id).await
+    view::get(app, actor, id).await
 }
 
 /// Does now what the schedule does, whether it is switched on or off. `trigger` tells a button from the API. Of a
@@ -312,13 +313,6 @@ pub(super) fn touch(schedule: &mut Schedule, book: &RuleBook, now: Timestamp) {
     schedule.updated_at = now;
 }
 
-async fn stored(app: &App, id: &ScheduleId) -> Result<Schedule> {
-    db::schedules::get(&app.db, id)
-        .await?
-        .filter(|schedule| schedule.deleted_at.is_none())
-        .ok_or_else(|| not_found(id))
-}
-
 fn writable(schedule: &Schedule) -> Result<()> {
     if schedule.source == Source::Label {
         return Err(Error::Conflict {
@@ -336,17 +330,23 @@ fn fresh(schedule: &Schedule, rev: Option<i64>) -> Result<()> {
     }
 }
 
+/// Stores what a schedule is now, deleted or back again, where nobody has changed it meanwhile.
 async fn replace(app: &App, actor: &Actor, event: &str, old: &Schedule, new: &Schedule) -> Result<()> {
+    let is_there = |schedule: &&Schedule| schedule.deleted_at.is_none();
     let mut tx = app.db.begin().await?;
-    store(&mut tx, old, new).await?;
-    record(&mut tx, app, actor, event, new, changes(Some(old), Some(new))).await?;
+    let is_stored = if is_there(&old) {
+        db::schedules::update(&mut tx, new, old.rev).await?
+    } else {
+        db::schedules::restore(&mut tx, new, old.rev).await?
+    };
+    if !is_stored {
+        return Err(stale(&mut tx, &old.id).await?);
+    }
+    let changes = changes(Some(old).filter(is_there), Some(new).filter(is_there));
+    record(&mut tx, app, actor, event, new, changes).await?;
     tx.commit().await?;
     changed(app);
     Ok(())
-}
-
-async fn store(tx: &mut Tx, old: &Schedule, new: &Schedule) -> Result<()> {
-    if db::schedules::update(tx, new, old.rev).await? { Ok(()) } else { Err(stale(tx, &old.id).await?) }
 }
 
 /// Why a compare-and-swap failed.
@@ -381,76 +381,12 @@ fn changed(app: &App) {
 
 /// Field by field, what differs.
 fn changes(old: Option<&Schedule>, new: Option<&Schedule>) -> Vec<Change> {
-    let (old, new) = (old.map(fields), new.map(fields));
-    FIELDS
-        .iter()
-        .enumerate()
-        .filter_map(|(i, field)| {
-            let value = |fields: &Option<[Option<String>; FIELDS.len()]>| fields.as_ref()?[i].clone();
-            let (old, new) = (value(&old), value(&new));
-            (old != new).then(|| Change { field: (*field).to_owned(), old, new })
-        })
-        .collect()
-}
-
-const FIELDS: [&str; 22] = [
-    "name",
-    "host",
-    "target_type",
-    "target_id",
-    "kind",
-    "action",
-    "cron",
-    "at",
-    "window",
-    "mode",
-    "policy",
-    "wake",
-    "calendar_id",
-    "calendar_effect",
-    "timezone",
-    "enabled",
-    "catch_up_seconds",
-    "priority",
-    "stop_timeout_seconds",
-    "guard",
-    "note",
-    "skip_at",
-];
-
-/// The values of [`FIELDS`]; what is empty is missing.
-fn fields(schedule: &Schedule) -> [Option<String>; FIELDS.len()] {
-    let spec = &schedule.spec;
-    let (cron, at, window) = match &spec.when {
-        When::Cron(text) => (Some(text.clone()), None, None),
-        When::Once(at) => (None, Some(to_text(*at)), None),
-        When::Window(text) => (None, None, Some(text.clone())),
+    let (old, new) = (old.map(told), new.map(told));
+    let value = |told: &Option<Told>, at: usize| told.as_ref().and_then(|told| told[at].1.clone());
+    let names = old.as_ref().or(new.as_ref()).into_iter().flatten().map(|(field, _)| *field);
+    let change = |(at, field): (usize, &str)| {
+        let (old, new) = (value(&old, at), value(&new, at));
+        (old != new).then(|| Change { field: field.to_owned(), old, new })
     };
-    let is_window = window.is_some();
-    let of_window = |word: &str| is_window.then(|| word.to_owned());
-    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    [
-        filled(&spec.name),
-        filled(spec.target.host.as_str()),
-        filled(spec.target.target_type().as_str()),
-        filled(&spec.target_name),
-        filled(schedule.kind().as_str()),
-        if is_window { None } else { filled(spec.action.as_str()) },
-        cron,
-        at,
-        window,
-        of_window(spec.mode()),
-        of_window(spec.policy.as_str()),
-        (is_window || spec.wake != Wake::default()).then(|| spec.wake.as_str().to_owned()),
-        spec.calendar.as_ref().map(|(id, _)| id.as_str().to_owned()),
-        spec.calendar.as_ref().map(|(_, effect)| effect.as_str().to_owned()),
-        spec.timezone.clone(),
-        Some(spec.enabled.to_string()),
-        Some(spec.catch_up_seconds.to_string()),
-        Some(spec.priority.to_string()),
-        spec.stop_timeout_seconds.map(|seconds| seconds.to_string()),
-        spec.guard.as_ref().map(Guard::sentence),
-        filled(&spec.note),
-        schedule.skip_at.map(to_text),
-    ]
+    names.enumerate().filter_map(change).collect()
 }

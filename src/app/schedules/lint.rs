@@ -8,9 +8,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use super::super::rulebook::RuleBook;
-use super::super::zone::NamedZone;
-use super::super::{App, Error, Result};
+use crate::app::rulebook::RuleBook;
+use crate::app::zone::NamedZone;
+use crate::app::{App, Error, Result};
 use crate::db;
 use crate::domain::conflict::{self, Fires};
 use crate::domain::desired::Rules;
@@ -135,27 +135,18 @@ fn met_by(
     let met = |one: &Schedule| {
         let mut others = beside.get(&one.spec.target)?.iter().filter(|other| other.id != one.id);
         // Of those that say the same there are two, so that each finds another: it is the same with both.
-        let mut passed: Vec<&ScheduleSpec> = Vec::new();
+        let mut passed: Vec<ScheduleSpec> = Vec::new();
         others.find_map(|other| {
-            if passed.iter().any(|passed| says_the_same(passed, &other.spec)) {
+            let rule = ScheduleSpec { name: String::new(), note: String::new(), ..other.spec.clone() };
+            if passed.contains(&rule) {
                 return None;
             }
-            passed.push(&other.spec);
+            passed.push(rule);
             let sentence = between(&one.spec, other, book, now)?;
             Some((one.id.clone(), Clash { sentence, other: Some(other.id.clone()) }))
         })
     };
     schedules.iter().filter_map(met).collect()
-}
-
-/// Whether two get in the way of the same others.
-fn says_the_same(a: &ScheduleSpec, b: &ScheduleSpec) -> bool {
-    let what = |spec: &ScheduleSpec| (spec.action, spec.priority, spec.policy);
-    a.target == b.target
-        && a.when == b.when
-        && what(a) == what(b)
-        && a.timezone == b.timezone
-        && a.calendar == b.calendar
 }
 
 /// Which of these windows has something asleep on a host while it is needed.
@@ -186,30 +177,21 @@ fn between(spec: &ScheduleSpec, other: &Schedule, book: &RuleBook, now: Timestam
     let (ours, theirs) = (book.fires(spec, None)?, book.fires(&other.spec, None)?);
     match (&ours, &theirs) {
         (Fires::Window(..), Fires::Window(..)) => narrower(spec, other),
-        (Fires::Window(window, reading, skip), fires) => {
-            let (at, wanted) = conflict::first_contradiction(
-                fires,
-                other.spec.action,
-                WindowTimeline::of(window, reading, *skip),
-                now,
-            )?;
-            let when = shown(at, &zone);
-            Some(format!("At {when} “{}” goes against this: {}.", other.title(), comes(wanted, spec.policy)))
+        (Fires::Window(window, reading, skip), fires) | (fires, Fires::Window(window, reading, skip)) => {
+            let is_ours = matches!(ours, Fires::Window(..));
+            let (window_of, action) =
+                if is_ours { (spec, other.spec.action) } else { (&other.spec, spec.action) };
+            let timeline = WindowTimeline::of(window, reading, *skip);
+            let (at, wanted) = conflict::first_contradiction(fires, action, timeline, now)?;
+            let (when, title) = (shown(at, &zone), other.title());
+            let comes = comes(wanted, window_of.policy);
+            Some(if is_ours {
+                format!("At {when} “{title}” goes against this: {comes}.")
+            } else {
+                format!("At {when} this goes against “{title}”: {comes}.")
+            })
         }
-        (fires, Fires::Window(window, reading, skip)) => {
-            let (at, wanted) = conflict::first_contradiction(
-                fires,
-                spec.action,
-                WindowTimeline::of(window, reading, *skip),
-                now,
-            )?;
-            let (when, comes) = (shown(at, &zone), comes(wanted, other.spec.policy));
-            Some(format!("At {when} this goes against “{}”: {comes}.", other.title()))
-        }
-        (ours, theirs) => {
-            let at = conflict::first_clash(ours, theirs, now)?;
-            Some(tell(spec, other, at, &zone))
-        }
+        (ours, theirs) => Some(tell(spec, other, conflict::first_clash(ours, theirs, now)?, &zone)),
     }
 }
 

@@ -3,21 +3,19 @@
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 
-use super::super::execute;
-use super::super::rulebook::RuleBook;
-use super::super::zone::NamedZone;
-use super::super::{Actor, App, Error, Result};
-use super::check::{self, Draft, Faults};
+use super::draft::Draft;
 use super::weekly::{self, Mark};
-use super::{lint, timing, view};
+use super::{check, lint, view};
+use crate::app::draft::Field;
+use crate::app::rulebook::RuleBook;
+use crate::app::zone::NamedZone;
+use crate::app::{Actor, App, Error, Result, execute};
 use crate::domain::action::Action;
-use crate::domain::calendar::CalendarEffect;
 use crate::domain::conflict::Fires;
 use crate::domain::guard::Guard;
-use crate::domain::ids::CalendarId;
 use crate::domain::permission::Permission;
 use crate::domain::plan::Plan;
-use crate::domain::schedule::{Policy, Reading, ScheduleSpec, Wake, When};
+use crate::domain::schedule::{Reading, ScheduleSpec, When};
 use crate::domain::text::capital;
 use crate::domain::window::{Phase, WindowTimeline};
 
@@ -28,7 +26,7 @@ const NOTES: usize = 4;
 const NOTES_WITHIN_DAYS: u32 = 400;
 
 /// What a draft would do; stores nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preview {
     /// When it fires, in words.
     pub meaning: String,
@@ -79,90 +77,69 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
     actor.require(Permission::View)?;
     let now = app.clock.now();
     let book = RuleBook::load(app).await?;
-    let mut faults = Faults::default();
-    let timing = timing::timing(draft, &book, None, now, &mut faults);
-    let calendar = check::calendar(draft, timing::names_window(draft), &book, &mut faults);
-    let action = if timing::names_window(draft) {
-        Some(Action::Stop)
-    } else {
-        draft.action.as_deref().and_then(|word| word.trim().parse().ok())
+    let checked = check::read(app, draft, &book, None, now);
+    let of_rule = checked.faults.into_iter().filter(|fault| is_of_rule(&fault.field));
+    let spec = match (of_rule.collect::<Vec<_>>(), checked.spec) {
+        (faults, Some(spec)) if faults.is_empty() => spec,
+        (faults, _) => return Err(Error::Invalid(faults)),
     };
-    let guard = check::guard(draft, action, &mut faults);
-    faults.finish()?;
-    // Without a fault there is a timing.
-    let timing = timing.ok_or_else(|| Error::field("cron", "say when"))?;
-    let look = {
-        let (when, zone) = (timing.when.clone(), timing.zone.clone());
-        let reading = book.reading_in(zone.clone(), calendar.as_ref());
-        lint::work_out(move || Outlook::at(&when, &zone, &reading, now)).await?
+    let (mut preview, state) = {
+        let (when, zone, reading) = (spec.when.clone(), book.zone_of(&spec), book.reading(&spec));
+        lint::work_out(move || of_times(&when, zone, &reading, now)).await?
     };
-    let mut warnings = timing.warnings;
-    warnings.extend(book.doubt(calendar.as_ref()));
-    let spec = aim(app, draft, &timing.when, timing.timezone.as_ref(), calendar, &mut warnings);
-    if let Some(spec) = &spec {
-        warnings.extend(lint::clashes(app, spec, draft.id.as_ref(), &book, now).await?);
+    preview.dst_notes.splice(0..0, checked.dst_notes);
+    preview.warnings = checked.warnings;
+    if draft.target_type.text().is_some() && draft.target_id.text().is_some() {
+        preview.warnings.extend(checked.of_target.into_iter().map(|fault| capital(&fault.message) + "."));
     }
-    let mut dst_notes = timing.dst_notes;
-    dst_notes.extend(look.dst_notes);
-    let present = match look.state {
-        Some(state) => Some(at_once(app, actor, spec.as_ref(), state).await?),
-        None => None,
+    preview.guard.clone_from(&spec.guard);
+    let aimed = checked.is_aimed.then_some(ScheduleSpec { enabled: true, ..spec });
+    if let Some(spec) = &aimed {
+        preview.warnings.extend(lint::clashes(app, spec, draft.id.as_ref(), &book, now).await?);
+    }
+    if let Some(state) = state {
+        preview.now = Some(at_once(app, actor, aimed.as_ref(), state).await?);
+    }
+    Ok(preview)
+}
+
+/// Whether a field says when something happens, rather than to what, or what it is called.
+fn is_of_rule(field: &str) -> bool {
+    matches!(field, "kind" | "cron" | "at" | "window" | "timezone" | "calendar_id" | "calendar_effect")
+        || field.starts_with("guard.")
+}
+
+/// What the times of a draft come to, whatever its target; and, for a window, what it says now.
+fn of_times(when: &When, zone: NamedZone, reading: &Reading, now: Timestamp) -> (Preview, Option<Phase>) {
+    let fires = Fires::of(when, reading, None);
+    let timeline = match &fires {
+        Some(Fires::Window(window, reading, skip)) => Some(WindowTimeline::of(window, reading, *skip)),
+        _ => None,
     };
-    Ok(Preview {
-        meaning: look.meaning,
-        next: look.next,
-        warnings,
-        dst_notes,
-        zone: timing.zone.name,
-        now: present,
-        guard,
-        asleep_minutes: look.asleep_minutes,
-        today: look.today,
-        week: look.week,
-    })
-}
-
-/// What the times of a draft come to, whatever its target.
-struct Outlook {
-    meaning: String,
-    next: Vec<Coming>,
-    dst_notes: Vec<String>,
-    /// For a window: what it says now.
-    state: Option<Phase>,
-    asleep_minutes: Option<i64>,
-    today: Option<Vec<(i64, i64)>>,
-    week: Vec<Mark>,
-}
-
-impl Outlook {
-    fn at(when: &When, zone: &NamedZone, reading: &Reading, now: Timestamp) -> Self {
-        let fires = Fires::of(when, reading, None);
-        let mut dst_notes = Vec::new();
-        if let Some(Fires::Cron(cron, _)) = &fires {
-            let notes = cron.dst_notes(now, &zone.zone, NOTES_WITHIN_DAYS);
-            dst_notes.extend(notes.into_iter().take(NOTES).map(|note| note.to_string()));
-        }
-        let timeline = match &fires {
-            Some(Fires::Window(window, reading, skip)) => Some(WindowTimeline::of(window, reading, *skip)),
-            _ => None,
-        };
-        if let Some(timeline) = timeline {
+    let dst_notes = match (&fires, timeline) {
+        (_, Some(timeline)) => {
             let notes = timeline.dst_notes(now, NOTES_WITHIN_DAYS).into_iter().take(NOTES);
-            dst_notes.extend(notes.map(|note| capital(&note.to_string())));
+            notes.map(|note| capital(&note.to_string())).collect()
         }
-        let next = fires.iter().flat_map(|fires| fires.iter(now)).take(SHOWN);
-        Self {
-            meaning: view::meaning(when, zone),
-            next: next
-                .map(|at| Coming { at, state: timeline.map(|timeline| timeline.vote(at).phase()) })
-                .collect(),
-            dst_notes,
-            state: timeline.map(|timeline| timeline.vote(now).phase()),
-            asleep_minutes: timeline.map(|timeline| asleep_minutes(timeline, now)),
-            today: timeline.map(|timeline| today(timeline, now)),
-            week: weekly::marks(when, &zone.zone, now),
+        (Some(Fires::Cron(cron, _)), _) => {
+            let notes = cron.dst_notes(now, &zone.zone, NOTES_WITHIN_DAYS).into_iter().take(NOTES);
+            notes.map(|note| note.to_string()).collect()
         }
-    }
+        _ => Vec::new(),
+    };
+    let phase = |at| timeline.map(|timeline| timeline.vote(at).phase());
+    let next = fires.iter().flat_map(|fires| fires.iter(now)).take(SHOWN);
+    let preview = Preview {
+        meaning: view::meaning(when, &zone),
+        next: next.map(|at| Coming { at, state: phase(at) }).collect(),
+        dst_notes,
+        asleep_minutes: timeline.map(|timeline| asleep_minutes(timeline, now)),
+        today: timeline.map(|timeline| today(timeline, now)),
+        week: weekly::marks(when, &zone.zone, now),
+        zone: zone.name,
+        ..Preview::default()
+    };
+    (preview, phase(now))
 }
 
 /// What a window does at once where it is saved now; it does nothing before `from`.
@@ -242,7 +219,7 @@ pub async fn dry_run(app: &App, actor: &Actor, draft: &Draft) -> Result<Vec<DryR
         Some(id) => crate::db::schedules::get(&app.db, id).await?,
         None => None,
     };
-    let spec = check::check(app, draft, &book, stored.as_ref(), app.clock.now())?.spec;
+    let (spec, _) = check::check(app, draft, &book, stored.as_ref(), app.clock.now())?;
     let edges = if matches!(spec.when, When::Window(_)) {
         vec![(Some(Phase::Asleep), spec.action), (Some(Phase::Awake), Action::Start)]
     } else {
@@ -255,50 +232,6 @@ pub async fn dry_run(app: &App, actor: &Actor, draft: &Draft) -> Result<Vec<DryR
         runs.push(DryRun { begins, plan, stop_timeout_seconds: spec.stop_timeout_seconds });
     }
     Ok(runs)
-}
-
-/// The schedule a draft describes, as far as the check against others needs it; `None` where target or action are not
-/// there yet. What is wrong with them becomes a warning.
-fn aim(
-    app: &App,
-    draft: &Draft,
-    when: &When,
-    timezone: Option<&String>,
-    calendar: Option<(CalendarId, CalendarEffect)>,
-    warnings: &mut Vec<String>,
-) -> Option<ScheduleSpec> {
-    let named = |field: &Option<String>| field.as_deref().is_some_and(|text| !text.trim().is_empty());
-    if !named(&draft.target_type) || !named(&draft.target_id) {
-        return None;
-    }
-    let word = if matches!(when, When::Window(_)) {
-        draft.mode.as_deref().or(Some("stop"))
-    } else {
-        draft.action.as_deref()
-    };
-    let action = word.and_then(|word| word.trim().parse().ok());
-    let mut faults = Faults::default();
-    let found = check::target(app, draft, action, None, &mut faults);
-    warnings.extend(faults.0.into_iter().map(|fault| capital(&fault.message) + "."));
-    let found = found?;
-    warnings.extend(found.warnings);
-    Some(ScheduleSpec {
-        name: String::new(),
-        target: found.target,
-        target_name: found.name,
-        action: action?,
-        when: when.clone(),
-        timezone: timezone.cloned(),
-        enabled: true,
-        catch_up_seconds: 0,
-        priority: draft.priority.as_deref().and_then(|text| text.trim().parse().ok()).unwrap_or(0),
-        stop_timeout_seconds: None,
-        policy: draft.policy.as_deref().and_then(|word| Policy::parse(word.trim())).unwrap_or_default(),
-        wake: Wake::default(),
-        calendar,
-        guard: None,
-        note: String::new(),
-    })
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::AmbiguousOffset;
 
-use super::super::rulebook::RuleBook;
-use super::super::suggest::suggest;
-use super::super::zone::NamedZone;
-use super::check::{Draft, Faults, did_you_mean, text};
+use super::draft::Draft;
+use crate::app::draft::{Faults, Field, did_you_mean};
+use crate::app::rulebook::RuleBook;
+use crate::app::suggest::suggest;
+use crate::app::zone::NamedZone;
 use crate::domain::cron::Cron;
 use crate::domain::schedule::{Schedule, ScheduleKind, When};
 use crate::domain::time::{resolve, zone, zone_name};
@@ -19,7 +20,6 @@ pub(super) struct Timing {
     pub when: When,
     /// Its own zone, as the zone database spells it.
     pub timezone: Option<String>,
-    pub zone: NamedZone,
     pub warnings: Vec<String>,
     /// What a clock change does to a single instant.
     pub dst_notes: Vec<String>,
@@ -33,39 +33,26 @@ pub(super) fn timing(
     now: Timestamp,
     faults: &mut Faults,
 ) -> Option<Timing> {
-    let own = timezone(draft, faults);
+    let own = draft.timezone.text().and_then(|name| faults.take("timezone", named_zone(name)));
     // With an unknown zone the other fields are still checked, in some zone.
-    let named = own.clone().flatten().unwrap_or_else(|| book.zone.clone());
-    let mut dst_notes = Vec::new();
-    let mut warnings = Vec::new();
+    let zone = own.clone().unwrap_or_else(|| book.zone.clone());
+    let (mut warnings, mut dst_notes) = (Vec::new(), Vec::new());
     let when = match kind(draft, faults)? {
-        ScheduleKind::Cron => match Cron::parse(text(draft.cron.as_ref()).unwrap_or_default()) {
-            Ok(cron) => {
-                if cron.both_day_fields() {
-                    warnings.push(
-                        "Day of month and day of week are both set: it fires when either matches.".to_owned(),
-                    );
-                }
-                Some(When::Cron(cron.as_str().to_owned()))
-            }
-            Err(error) => {
-                faults.add("cron", format!("{}: {error}", error.field));
-                None
-            }
-        },
-        ScheduleKind::Once => instant(draft, &named, stored, now, &mut dst_notes, faults).map(When::Once),
-        ScheduleKind::Window => match Window::parse(text(draft.window.as_ref()).unwrap_or_default()) {
-            Ok(window) => {
-                warnings.extend(never_changes(&window, &named, now));
-                Some(When::Window(window.to_string()))
-            }
-            Err(error) => {
-                faults.add("window", error.to_string());
-                None
-            }
-        },
-    }?;
-    Some(Timing { when, timezone: own?.map(|zone| zone.name), zone: named, warnings, dst_notes })
+        ScheduleKind::Cron => {
+            let cron = Cron::parse(draft.cron.text().unwrap_or_default());
+            let cron = faults.take("cron", cron.map_err(|error| format!("{}: {error}", error.field)))?;
+            let both = "Day of month and day of week are both set: it fires when either matches.";
+            warnings.extend(cron.both_day_fields().then(|| both.to_owned()));
+            When::Cron(cron.as_str().to_owned())
+        }
+        ScheduleKind::Once => When::Once(instant(draft, &zone, stored, now, &mut dst_notes, faults)?),
+        ScheduleKind::Window => {
+            let window = faults.take("window", Window::parse(draft.window.text().unwrap_or_default()))?;
+            warnings.extend(never_changes(&window, &zone, now));
+            When::Window(window.to_string())
+        }
+    };
+    Some(Timing { when, timezone: own.map(|zone| zone.name), warnings, dst_notes })
 }
 
 /// A window that is always asleep, or never, is odd enough to say so.
@@ -83,62 +70,53 @@ fn never_changes(window: &Window, zone: &NamedZone, now: Timestamp) -> Option<St
 
 /// Whether a draft is meant to be a window.
 pub(super) fn names_window(draft: &Draft) -> bool {
-    match text(draft.kind.as_ref()) {
+    match draft.kind.text() {
         Some(word) => word == ScheduleKind::Window.as_str(),
         None => {
-            [&draft.cron, &draft.at].iter().all(|field| text(field.as_ref()).is_none())
-                && text(draft.window.as_ref()).is_some()
+            let others = [&draft.cron, &draft.at];
+            others.iter().all(|field| field.text().is_none()) && draft.window.text().is_some()
         }
     }
 }
 
 /// Which of the kinds is meant, and that the fields of the others are empty.
 fn kind(draft: &Draft, faults: &mut Faults) -> Option<ScheduleKind> {
-    let filled = [
-        (ScheduleKind::Cron, "cron", text(draft.cron.as_ref()).is_some()),
-        (ScheduleKind::Once, "at", text(draft.at.as_ref()).is_some()),
-        (ScheduleKind::Window, "window", text(draft.window.as_ref()).is_some()),
+    let fields = [
+        (ScheduleKind::Cron, "cron", &draft.cron, "say when, such as `0 23 * * *` for 23:00 every day"),
+        (ScheduleKind::Once, "at", &draft.at, "say when, such as 2026-12-24T18:00"),
+        (
+            ScheduleKind::Window,
+            "window",
+            &draft.window,
+            "say when it sleeps, such as `sleep Mon-Fri 23:00-07:00`",
+        ),
     ];
-    let kind = match text(draft.kind.as_ref()) {
-        Some(word) => match ScheduleKind::parse(word) {
-            Some(kind) => kind,
-            None => {
-                faults.add("kind", "use cron, once or window");
-                return None;
-            }
-        },
-        None => filled.iter().find(|(.., filled)| *filled).map_or(ScheduleKind::Cron, |(kind, ..)| *kind),
+    let kind = match draft.kind.text() {
+        Some(word) => faults.take("kind", ScheduleKind::parse(word).ok_or("use cron, once or window"))?,
+        None => fields
+            .iter()
+            .find(|(_, _, typed, _)| typed.text().is_some())
+            .map_or(ScheduleKind::Cron, |(kind, ..)| *kind),
     };
-    let mut one_is_wrong = false;
-    for (other, field, filled) in filled {
-        let message = match (other == kind, filled) {
-            (true, false) => match kind {
-                ScheduleKind::Cron => "say when, such as `0 23 * * *` for 23:00 every day".to_owned(),
-                ScheduleKind::Once => "say when, such as 2026-12-24T18:00".to_owned(),
-                ScheduleKind::Window => "say when it sleeps, such as `sleep Mon-Fri 23:00-07:00`".to_owned(),
-            },
-            (false, true) => {
-                format!("a schedule of kind {} has no `{field}`; leave one of the two out", kind.as_str())
-            }
-            _ => continue,
-        };
-        faults.add(field, message);
-        one_is_wrong = true;
+    let before = faults.0.len();
+    for (other, field, typed, hint) in fields {
+        match (other == kind, typed.text().is_some()) {
+            (true, false) => faults.add(field, hint),
+            (false, true) => faults
+                .add(field, format!("a schedule of kind {kind} has no `{field}`; leave one of the two out")),
+            _ => {}
+        }
     }
-    (!one_is_wrong).then_some(kind)
+    (faults.0.len() == before).then_some(kind)
 }
 
-/// The zone the draft names: `Some(None)` where it names none, `None` where there is no such zone.
-#[expect(clippy::option_option, reason = "missing and wrong are two things")]
-fn timezone(draft: &Draft, faults: &mut Faults) -> Option<Option<NamedZone>> {
-    let Some(name) = text(draft.timezone.as_ref()) else { return Some(None) };
+/// The zone of a name.
+fn named_zone(name: &str) -> Result<NamedZone, String> {
     match zone(name) {
-        Ok(zone) => Some(Some(NamedZone { name: zone_name(&zone).to_owned(), zone })),
+        Ok(zone) => Ok(NamedZone { name: zone_name(&zone).to_owned(), zone }),
         Err(error) => {
-            let zones = zones::chosen().names();
-            let near = suggest(name, zones.iter().map(String::as_str));
-            faults.add("timezone", did_you_mean(&error.to_string(), &near));
-            None
+            let near = suggest(name, zones::chosen().names().iter().map(String::as_str));
+            Err(did_you_mean(&error.to_string(), &near))
         }
     }
 }
@@ -152,7 +130,7 @@ fn instant(
     notes: &mut Vec<String>,
     faults: &mut Faults,
 ) -> Option<Timestamp> {
-    let typed = text(draft.at.as_ref())?;
+    let typed = draft.at.text()?;
     let at = match typed.parse::<Timestamp>() {
         Ok(at) => Some(at),
         // `DateTime` also reads a date alone, and reads past an offset or a zone.

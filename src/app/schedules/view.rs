@@ -6,12 +6,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::super::paging::{Page, Paged};
-use super::super::rulebook::RuleBook;
-use super::super::stacks;
-use super::super::zone::NamedZone;
-use super::super::{Actor, App, Error, Result};
 use super::lint;
+use crate::app::paging::{Page, Paged};
+use crate::app::rulebook::RuleBook;
+use crate::app::zone::NamedZone;
+use crate::app::{Actor, App, Error, Result, targets};
 use crate::db;
 use crate::domain::cron::Cron;
 use crate::domain::foretell::NextAction;
@@ -154,10 +153,7 @@ pub async fn conflicts(
 /// [`Error::NotFound`] where there is none of that id, or it was deleted.
 pub async fn get(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
     actor.require(Permission::View)?;
-    let schedule = db::schedules::get(&app.db, id)
-        .await?
-        .filter(|schedule| schedule.deleted_at.is_none())
-        .ok_or_else(|| not_found(id))?;
+    let schedule = stored(app, id).await?;
     let book = RuleBook::load(app).await?;
     let last = db::history::last_of_schedules(&app.db, std::slice::from_ref(id)).await?;
     Ok(view(app, schedule, last.into_iter().next().map(LastRun::from), &book))
@@ -178,7 +174,7 @@ pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>>
         if !seen.insert(target.clone()) {
             continue;
         }
-        let inventory = stacks::inventory(app, &target.host).ok();
+        let inventory = targets::inventory_of(app, &target.host).ok();
         let standing = inventory.and_then(|inventory| book.standing(&inventory, &target));
         let is_own = |next: &NextAction| !next.by_window || book.rules.names(&target);
         let next = book.foretold(&fires, &target, None, standing, now).filter(is_own).take(most);
@@ -191,6 +187,12 @@ pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>>
     coming.sort_by_key(|coming| coming.next.at);
     coming.truncate(most);
     Ok(coming)
+}
+
+/// A schedule that was not deleted.
+pub(super) async fn stored(app: &App, id: &ScheduleId) -> Result<Schedule> {
+    let found = db::schedules::get(&app.db, id).await?;
+    found.filter(|schedule| schedule.deleted_at.is_none()).ok_or_else(|| not_found(id))
 }
 
 pub(super) fn not_found(id: &ScheduleId) -> Error {
@@ -221,7 +223,9 @@ pub(super) fn view(
 /// The name of a schedule's target now, and whether the target exists; `None` where its host is not connected.
 fn current_name(app: &App, schedule: &Schedule) -> (String, Option<bool>) {
     let stored = || schedule.spec.target_name.clone();
-    let Ok(inventory) = stacks::inventory(app, &schedule.spec.target.host) else { return (stored(), None) };
+    let Ok(inventory) = targets::inventory_of(app, &schedule.spec.target.host) else {
+        return (stored(), None);
+    };
     let found = match &schedule.spec.target.subject {
         Subject::Stack(name) => inventory.has_stack(name).then(|| name.clone()),
         Subject::Container(identity) => {

@@ -1,5 +1,6 @@
-//! One action on several targets.
+//! One action on several targets, and what one on a target would do.
 
+use axum::Json;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -7,49 +8,20 @@ use utoipa::ToSchema;
 
 use super::act::{self, Accepted};
 use super::body::Body;
+use super::target::TargetJson;
 use crate::app::execute::{self, Request};
-use crate::app::targets;
-use crate::app::{App, Error, Result};
+use crate::app::{Error, Result};
 use crate::domain::action::Action;
-use crate::domain::ids::HostId;
+use crate::domain::plan::Plan;
 use crate::domain::run::Trigger;
-use crate::domain::target::{Target, TargetType};
-use crate::web::auth::{Caller, Operator};
+use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
 /// Targets of one call at most.
 const MOST_TARGETS: usize = 200;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/actions", Access::OPERATOR, post)
-}
-
-/// A target as a body names it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
-pub struct TargetJson {
-    /// `local` where it is left out.
-    #[serde(default = "local")]
-    pub host: String,
-    /// `stack` or `container`.
-    pub target_type: String,
-    /// Name or key.
-    pub target_id: String,
-}
-
-fn local() -> String {
-    HostId::local().0
-}
-
-impl TargetJson {
-    pub(super) fn new(host: Option<String>, target_type: String, target_id: String) -> Self {
-        Self { host: host.unwrap_or_else(local), target_type, target_id }
-    }
-
-    pub(super) fn resolve(&self, app: &App) -> Result<Target> {
-        let target_type = TargetType::parse(&self.target_type)
-            .ok_or_else(|| Error::field("target_type", "use stack or container"))?;
-        targets::named(app, &HostId(self.host.clone()), target_type, &self.target_id)
-    }
+    Routes::new().post("/actions", Access::OPERATOR, post).post("/plan", Access::VIEWER, plan)
 }
 
 /// What is to be done to what.
@@ -117,7 +89,7 @@ pub async fn post(caller: Caller<Operator>, body: Body<BulkBody>) -> Result<Resp
         return Err(Error::field("targets", format!("name 1 to {MOST_TARGETS} targets")));
     }
     let (mut targets, mut faults) = (Vec::new(), Vec::new());
-    for (i, target) in named.into_iter().enumerate() {
+    for (i, mut target) in named.into_iter().enumerate() {
         match target.resolve(&caller.app) {
             Ok(resolved) => targets.push((target, resolved)),
             Err(Error::Invalid(wrong)) => faults.extend(wrong.into_iter().map(|mut fault| {
@@ -144,4 +116,21 @@ pub async fn post(caller: Caller<Operator>, body: Body<BulkBody>) -> Result<Resp
         act::answer(StatusCode::ACCEPTED, &BulkJson { items })
     };
     body.once.answer(&caller, work).await
+}
+
+/// What is to be planned.
+#[derive(Deserialize, ToSchema)]
+pub struct PlanBody {
+    #[serde(flatten)]
+    target: TargetJson,
+    action: Action,
+}
+
+/// What an action would do now.
+#[utoipa::path(post, path = "/api/plan", tag = "actions", operation_id = "plan_action", request_body = PlanBody,
+    responses((status = 200, body = Plan)))]
+pub async fn plan(caller: Caller<Viewer>, body: Body<PlanBody>) -> Result<Json<Plan>> {
+    let PlanBody { mut target, action } = body.value;
+    let target = target.resolve(&caller.app)?;
+    Ok(Json(execute::preview(&caller.app, &caller.actor, &target, action, false).await?))
 }

@@ -4,9 +4,8 @@ use axum::Json;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::{ApiQuery, Paging};
+use super::body::{ApiQuery, Paging, instant};
 use super::openapi::Items;
-use super::runs::instant;
 use crate::app::Result;
 use crate::app::audit::{self, AuditFilter};
 use crate::domain::audit::AuditRow;

@@ -1,9 +1,11 @@
-//! `/api/auth`: a token for a program, and its end.
+//! A token for a program, whose it is, and its end.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::body::Body;
 use crate::app::auth::devices::Presented;
@@ -17,15 +19,15 @@ use crate::web::routes::{Access, Routes};
 
 pub(super) fn routes(web: &Web) -> Routes {
     let guard = web.flood.layer();
-    Routes::new().post("/auth/login", Access::Anyone, login).around(|router| router.route_layer(guard)).post(
-        "/auth/logout",
-        Access::VIEWER,
-        logout,
-    )
+    Routes::new()
+        .post("/auth/login", Access::Anyone, login)
+        .around(|router| router.route_layer(guard))
+        .post("/auth/logout", Access::VIEWER, logout)
+        .get("/me", Access::VIEWER, show)
 }
 
 /// Name and password.
-#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[derive(Deserialize, ToSchema)]
 pub struct LoginBody {
     /// Login name.
     username: String,
@@ -35,7 +37,7 @@ pub struct LoginBody {
 }
 
 /// A token and whose it is.
-#[derive(serde::Serialize, utoipa::ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct LoginAnswer {
     /// Send it as `Authorization: Bearer …`.
     token: String,
@@ -48,7 +50,7 @@ pub struct LoginAnswer {
 }
 
 /// Whose token it is.
-#[derive(serde::Serialize, utoipa::ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct LoginUser {
     /// Login name.
     username: String,
@@ -83,4 +85,29 @@ pub async fn logout(caller: Caller) -> Result<StatusCode> {
         auth::tokens::revoke(&caller.app, &caller.actor, caller.user(), jti).await?;
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The caller.
+#[derive(Serialize, ToSchema)]
+pub struct Me {
+    /// The account's id.
+    id: String,
+    /// Login name.
+    username: String,
+    /// What they may do.
+    role: Role,
+    /// The zone they want to see; `null` = the installation's.
+    timezone: Option<String>,
+}
+
+/// Who the token belongs to.
+#[utoipa::path(get, path = "/api/me", tag = "auth", operation_id = "get_me", responses((status = 200, body = Me)))]
+pub async fn show(caller: Caller) -> Json<Me> {
+    let user = caller.user();
+    Json(Me {
+        id: user.id.as_str().to_owned(),
+        username: user.name.clone(),
+        role: user.role,
+        timezone: user.timezone.clone(),
+    })
 }

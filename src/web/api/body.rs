@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -151,6 +152,11 @@ impl ApiQuery {
 /// Names every parameter of a query string that nobody takes.
 pub fn refuse_query(uri: &Uri) -> Result<()> {
     ApiQuery::new(uri)?.read::<Empty>().map(|_| ())
+}
+
+/// An instant of a query string, which its schema has seen.
+pub fn instant(text: Option<String>) -> Option<Timestamp> {
+    text?.parse().ok()
 }
 
 #[cfg(test)]

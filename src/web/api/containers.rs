@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::act;
 use super::body::Body;
-use super::stacks::{ActBody, submit};
+use super::submit::{ActBody, submit};
 use crate::app::stacks::{self, ContainerView, NextAction, ShownState};
 use crate::app::{Actor, App, Error, Result, targets};
 use crate::domain::desired::Transition;

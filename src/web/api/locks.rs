@@ -8,11 +8,11 @@ use utoipa::ToSchema;
 
 use super::body::Body;
 use super::containers;
+use super::target::TargetFields;
 use crate::app::{Result, locks};
 use crate::domain::ids::HostId;
 use crate::domain::lock::Lock;
 use crate::domain::target::TargetType;
-use crate::domain::time::Instant;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
@@ -25,30 +25,18 @@ pub(super) fn routes() -> Routes {
         .delete("/containers/{host}/{name}/lock", Access::OPERATOR, unlock_container)
 }
 
-// A copy, since host, type, name and key of the target stand flat.
 /// A lock.
 #[derive(Serialize, ToSchema)]
 pub struct LockJson {
-    host: String,
-    target_type: TargetType,
-    target_id: String,
-    target_key: String,
-    reason: String,
-    author: String,
-    created_at: Instant,
+    #[serde(flatten)]
+    target: TargetFields,
+    #[serde(flatten)]
+    lock: Lock,
 }
 
 impl From<Lock> for LockJson {
     fn from(lock: Lock) -> Self {
-        Self {
-            target_type: lock.target.target_type(),
-            target_key: lock.target.key(),
-            host: lock.target.host.0,
-            target_id: lock.target_name,
-            reason: lock.reason,
-            author: lock.author,
-            created_at: Instant(lock.created_at),
-        }
+        Self { target: TargetFields::new(&lock.target, lock.target_name.clone()), lock }
     }
 }
 

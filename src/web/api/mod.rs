@@ -12,24 +12,23 @@ pub mod calendars;
 pub mod containers;
 mod cursor;
 pub mod locks;
-mod me;
 pub mod openapi;
 pub mod order;
 mod overrides;
-mod plan;
 mod report;
 pub mod runs;
 pub mod schedules;
 mod schema;
 mod simulate;
 pub mod stacks;
+mod submit;
 pub mod summary;
+mod target;
 
 /// Every call with what it asks of its caller; paths are below `/api`.
 pub(super) fn routes(web: &Web) -> Routes {
     Routes::new()
         .merge(auth::routes(web))
-        .merge(me::routes())
         .merge(openapi::routes())
         .merge(locks::routes())
         .merge(order::routes())
@@ -37,7 +36,6 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(stacks::routes())
         .merge(containers::routes())
         .merge(actions::routes())
-        .merge(plan::routes())
         .merge(schedules::routes())
         .merge(simulate::routes())
         .merge(calendars::routes())

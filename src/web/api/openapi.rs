@@ -68,8 +68,8 @@ mod tests {
 
     use super::*;
     use crate::web::api::{
-        actions, audit, auth, calendars, containers, locks, me, order, overrides, plan, report, runs,
-        schedules, simulate, stacks, summary,
+        actions, audit, auth, calendars, containers, locks, order, overrides, report, runs, schedules,
+        simulate, stacks, summary,
     };
 
     /// Everything about the API in one document.
@@ -78,13 +78,13 @@ mod tests {
         info(title = "DockNap", description = "Puts Docker stacks to sleep and wakes them again. Clients accept new fields and values: the API only adds."),
         paths(
             get,
-            auth::login, auth::logout, me::show,
+            auth::login, auth::logout, auth::show,
             stacks::list, stacks::get, stacks::act,
             containers::list, containers::get, containers::act,
             locks::list, locks::lock_stack, locks::unlock_stack, locks::lock_container, locks::unlock_container,
             order::list, order::add, order::get, order::remove,
             overrides::list, overrides::create, overrides::get, overrides::end,
-            actions::post, plan::post, simulate::get,
+            actions::post, actions::plan, simulate::get,
             schedules::list, schedules::create, schedules::preview, schedules::get, schedules::put, schedules::delete,
             schedules::enable, schedules::disable, schedules::skip, schedules::unskip, schedules::run,
             calendars::list, calendars::create, calendars::get, calendars::put, calendars::delete,

@@ -13,9 +13,8 @@ use super::openapi::Items;
 use crate::app::Result;
 use crate::app::overrides::{self, Draft};
 use crate::domain::ids::OverrideId;
-use crate::domain::overrides::{DesiredState, Override, Reach};
+use crate::domain::overrides::{Override, Reach};
 use crate::domain::target::Target;
-use crate::domain::time::Instant;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
@@ -27,7 +26,6 @@ pub(super) fn routes() -> Routes {
         .delete("/overrides/{id}", Access::OPERATOR, end)
 }
 
-// A copy, since host, type, name and key of what it reaches stand flat.
 /// An override.
 #[derive(Serialize, ToSchema)]
 pub struct OverrideJson {
@@ -39,19 +37,8 @@ pub struct OverrideJson {
     /// The stack's or container's name; `null` for a host and for everything.
     target_id: Option<String>,
     target_key: Option<String>,
-    state: DesiredState,
-    until: Instant,
-    reason: String,
-    author: String,
-    /// It remembers what somebody did by hand, rather than being asked for.
-    by_hand: bool,
-    /// At its end what it changed becomes as it was, where no window and no other override decides then.
-    puts_back: bool,
-    created_at: Instant,
-    /// When it ended and was dealt with; `null` while it counts.
-    closed_at: Option<Instant>,
-    /// How it ended.
-    closed_reason: String,
+    #[serde(flatten)]
+    rest: Override,
 }
 
 impl From<Override> for OverrideJson {
@@ -61,20 +48,12 @@ impl From<Override> for OverrideJson {
             Reach::All | Reach::Host(_) => None,
         };
         Self {
-            host: one.reach.host().map(|host| host.0.clone()),
+            id: one.id.to_string(),
+            host: one.reach.host().map(ToString::to_string),
             target_type: one.reach.type_str(),
+            target_id: target.map(|_| one.target_name.clone()),
             target_key: target.map(Target::key),
-            target_id: target.is_some().then_some(one.target_name),
-            id: one.id.0,
-            state: one.wanted,
-            until: Instant(one.until),
-            reason: one.reason,
-            author: one.author.name,
-            by_hand: one.by_hand,
-            puts_back: one.puts_back,
-            created_at: Instant(one.created_at),
-            closed_at: one.closed_at.map(Instant),
-            closed_reason: one.closed_reason,
+            rest: one,
         }
     }
 }

@@ -4,21 +4,20 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::act::{self, Accepted};
-use super::body::{ApiQuery, Body, Empty, Paging};
+use super::body::{ApiQuery, Body, Empty, Paging, instant};
 use super::openapi::Items;
+use super::target::{TargetFields, target_filter};
 use crate::app::history::{self, RunDetail, RunFilter};
 use crate::app::idempotency::Answer;
-use crate::app::{App, Error, Result, execute};
+use crate::app::{Result, execute};
 use crate::domain::action::Action;
-use crate::domain::ids::{HostId, RunId, ScheduleId};
+use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::run::{ActorRef, MissedSpan, RunState, Step, Trigger};
-use crate::domain::target::{Target, TargetType};
-use crate::domain::text::shorten;
+use crate::domain::target::TargetType;
 use crate::domain::time::Instant;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
@@ -32,7 +31,7 @@ pub(super) fn routes() -> Routes {
         .post("/runs/{id}/retry", Access::OPERATOR, retry)
 }
 
-// A copy, since host, type, name and key of the target stand flat.
+// A copy, since what follows from several fields stands between the others.
 /// A run.
 #[derive(Serialize, ToSchema)]
 pub struct RunJson {
@@ -40,11 +39,8 @@ pub struct RunJson {
     schedule_id: Option<String>,
     /// The schedule's name at the time.
     schedule_name: Option<String>,
-    host: String,
-    target_type: TargetType,
-    /// The target's name at the time.
-    target_id: String,
-    target_key: String,
+    #[serde(flatten)]
+    target: TargetFields,
     action: Action,
     trigger: Trigger,
     actor: ActorRef,
@@ -72,15 +68,11 @@ impl From<RunDetail> for RunJson {
     fn from(RunDetail { run, steps }: RunDetail) -> Self {
         let duration_ms = run.duration_ms();
         let looks_again_at = run.look_at.filter(|_| run.is_guarded()).map(Instant);
-        let (target_type, target_key) = (run.target.target_type(), run.target.key());
         Self {
             id: run.id.0,
             schedule_id: run.schedule_id.map(|id| id.0),
             schedule_name: run.schedule_name,
-            host: run.target.host.0,
-            target_type,
-            target_id: run.target_name,
-            target_key,
+            target: TargetFields::new(&run.target, run.target_name),
             action: run.action,
             trigger: run.trigger,
             actor: run.actor,
@@ -139,41 +131,6 @@ pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<
     };
     let page = history::list_with_steps(&caller.app, &caller.actor, &filter, &page).await?;
     Ok(Json(Items::new("runs", page)))
-}
-
-/// An instant of a query string, which its schema has seen.
-pub(super) fn instant(text: Option<String>) -> Option<Timestamp> {
-    text?.parse().ok()
-}
-
-/// The host and the target that a query string filters by. A container that is gone is found under its exact name only
-/// where it never belonged to a stack.
-pub(super) fn target_filter(
-    app: &App,
-    host: Option<String>,
-    target_type: Option<TargetType>,
-    target_id: Option<String>,
-) -> Result<(Option<HostId>, Option<Target>)> {
-    let host = known_host(app, host)?;
-    let target = match (target_type, target_id) {
-        (None, None) => None,
-        (Some(target_type), Some(name)) => {
-            let on = host.clone().unwrap_or_else(HostId::local);
-            Some(history::target_named(app, &on, target_type, &name))
-        }
-        _ => return Err(Error::field("target_id", "target_type and target_id go together")),
-    };
-    Ok((host, target))
-}
-
-pub(super) fn known_host(app: &App, host: Option<String>) -> Result<Option<HostId>> {
-    let host = host.map(HostId);
-    match &host {
-        Some(unknown) if app.hosts.get(unknown).is_none() => {
-            Err(Error::field("host", format!("there is no host `{}`", shorten(unknown.as_str()))))
-        }
-        _ => Ok(host),
-    }
 }
 
 /// One run with its steps.

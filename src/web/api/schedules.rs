@@ -10,14 +10,13 @@ use utoipa::{IntoParams, ToSchema};
 use super::act::{self, IfMatch};
 use super::body::{ApiQuery, Body, Empty, Paging};
 use super::openapi::Items;
-use super::runs::target_filter;
+use super::target::{TargetFields, target_filter};
 use crate::app::Result;
 use crate::app::schedules::{self, Draft, LastRun, Now, Preview, Saved, ScheduleFilter, ScheduleView};
 use crate::domain::action::Action;
-use crate::domain::guard::Guard;
 use crate::domain::ids::ScheduleId;
 use crate::domain::run::Trigger;
-use crate::domain::schedule::{Policy, ScheduleKind, Source, Wake, When};
+use crate::domain::schedule::{ScheduleKind, ScheduleSpec, Source, When};
 use crate::domain::target::TargetType;
 use crate::domain::time::Instant;
 use crate::domain::window::Phase;
@@ -40,7 +39,7 @@ pub(super) fn routes() -> Routes {
         .post("/schedules/{id}/run", Access::OPERATOR, run)
 }
 
-// A copy, since what a person decides, its target and what comes of it stand flat.
+// A copy of what does not stand in the specification alone.
 /// A schedule.
 #[derive(Serialize, ToSchema)]
 pub struct ScheduleJson {
@@ -48,12 +47,8 @@ pub struct ScheduleJson {
     name: String,
     /// What to call it where one line must do.
     title: String,
-    host: String,
-    target_type: TargetType,
-    /// The target's name now.
-    target_id: String,
-    /// Stands for the target's name in any path.
-    target_key: String,
+    #[serde(flatten)]
+    target: TargetFields,
     /// `null` while the host is not connected.
     target_exists: Option<bool>,
     kind: ScheduleKind,
@@ -67,21 +62,8 @@ pub struct ScheduleJson {
     effective_timezone: String,
     /// When it fires, in words.
     meaning: String,
-    enabled: bool,
-    catch_up_seconds: i64,
-    priority: i64,
-    stop_timeout_seconds: Option<i64>,
-    /// What happens to what others do inside a window.
-    policy: Policy,
-    /// How a window puts to sleep: `stop` or `pause`.
-    mode: &'static str,
-    /// What a window or a start wakes.
-    wake: Wake,
-    calendar_id: Option<String>,
-    calendar_effect: Option<String>,
-    /// What may hold back a stop, a pause or the sleep of a window for a while.
-    guard: Option<Guard>,
-    note: String,
+    #[serde(flatten)]
+    spec: ScheduleSpec,
     source: Source,
     /// The name of the account that made it.
     owner: Option<String>,
@@ -104,44 +86,30 @@ pub struct ScheduleJson {
 
 impl From<ScheduleView> for ScheduleJson {
     fn from(view: ScheduleView) -> Self {
-        let (kind, target_type) = (view.schedule.kind(), view.schedule.target_type());
-        let schedule = view.schedule;
-        let spec = schedule.spec;
-        let mode = spec.mode();
-        let (cron, at, window) = match spec.when {
-            When::Cron(text) => (Some(text), None, None),
-            When::Once(at) => (None, Some(Instant(at)), None),
-            When::Window(text) => (None, None, Some(text)),
+        let (kind, schedule) = (view.schedule.kind(), view.schedule);
+        let mut spec = schedule.spec;
+        let (cron, at, window) = match &spec.when {
+            When::Cron(text) => (Some(text.clone()), None, None),
+            When::Once(at) => (None, Some(Instant(*at)), None),
+            When::Window(text) => (None, None, Some(text.clone())),
         };
-        let (calendar_id, calendar_effect) = spec.calendar.unzip();
+        // Only a window has a mode; it has no action then.
+        let action = window.is_none().then(|| std::mem::replace(&mut spec.action, Action::Stop));
         Self {
             id: schedule.id.0,
-            name: spec.name,
+            name: spec.name.clone(),
             title: view.title,
-            host: spec.target.host.0,
-            target_type,
-            target_id: view.target_name,
-            target_key: view.target_key,
+            target: TargetFields::new(&spec.target, view.target_name),
             target_exists: view.target_exists,
             kind,
-            action: (kind != ScheduleKind::Window).then_some(spec.action),
+            action,
             cron,
             at,
-            mode: if window.is_some() { mode } else { "stop" },
             window,
-            timezone: spec.timezone,
+            timezone: spec.timezone.clone(),
             effective_timezone: view.effective_timezone,
             meaning: view.meaning,
-            enabled: spec.enabled,
-            catch_up_seconds: spec.catch_up_seconds,
-            priority: spec.priority,
-            stop_timeout_seconds: spec.stop_timeout_seconds,
-            policy: spec.policy,
-            wake: spec.wake,
-            calendar_id: calendar_id.map(|id| id.0),
-            calendar_effect: calendar_effect.map(|effect| effect.as_str().to_owned()),
-            guard: spec.guard,
-            note: spec.note,
+            spec,
             source: schedule.source,
             owner: schedule.owner_name,
             skip_at: schedule.skip_at.map(Instant),

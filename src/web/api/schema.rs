@@ -176,11 +176,29 @@ fn inlined(schema: Value, named: &HashMap<String, Value>) -> Value {
                 let option = options.into_iter().find(|option| option["type"] != "null");
                 return inlined(option.unwrap_or_default(), named);
             }
+            // What is written flat stands among the others.
+            if let Some(Value::Array(parts)) = fields.remove("allOf") {
+                return merged(parts.into_iter().map(|part| inlined(part, named)));
+            }
             fields.into_iter().map(|(name, schema)| (name, inlined(schema, named))).collect()
         }
         Value::Array(items) => items.into_iter().map(|schema| inlined(schema, named)).collect(),
         other => other,
     }
+}
+
+/// One schema of an object with the fields of all these.
+fn merged(parts: impl Iterator<Item = Value>) -> Value {
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for mut part in parts {
+        if let Value::Object(more) = part["properties"].take() {
+            properties.extend(more);
+        }
+        if let Value::Array(more) = part["required"].take() {
+            required.extend(more);
+        }
+    }
+    json!({ "type": "object", "properties": properties, "required": required })
 }
 
 #[cfg(test)]

@@ -7,9 +7,8 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::actions::TargetJson;
 use super::body::ApiQuery;
-use super::runs::known_host;
+use super::target::{TargetJson, known_host};
 use crate::app::simulate::{self, Foretold, Mark, Question};
 use crate::app::{Error, Result};
 use crate::domain::overrides::DesiredState;
@@ -140,8 +139,8 @@ pub async fn get(
     let target = match (target_type, target_id) {
         (None, None) => None,
         (Some(target_type), Some(target_id)) => {
-            let on = host.as_ref().map(|host| host.0.clone());
-            Some(TargetJson::new(on, target_type, target_id).resolve(&caller.app)?)
+            let host = host.as_ref().map(ToString::to_string);
+            Some(TargetJson { host, target_type, target_id }.resolve(&caller.app)?)
         }
         (None, Some(_)) => return Err(Error::field("target_type", "say stack or container too")),
         (Some(_), None) => return Err(Error::field("target_id", "say which one too")),

@@ -3,23 +3,19 @@
 use axum::Json;
 use axum::extract::Path;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::act;
 use super::body::Body;
 use super::containers::ContainerJson;
-use crate::app::execute::{self, Request};
+use super::submit::{ActBody, submit};
 use crate::app::stacks::{self, NextAction, ShownState, StackView};
-use crate::app::{Actor, Error, FieldError, Result, nap, targets};
-use crate::domain::action::Action;
+use crate::app::{Actor, Result, targets};
 use crate::domain::desired::Transition;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Counts, Health, StackStatus};
-use crate::domain::run::Trigger;
-use crate::domain::schedule::MAX_STOP_TIMEOUT;
-use crate::domain::target::{Target, TargetType};
-use crate::domain::text::shorten;
+use crate::domain::target::TargetType;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
@@ -53,23 +49,6 @@ pub struct StackJson {
     next: Option<NextAction>,
     /// Why it is never touched, where that holds for all of it.
     protected: Option<String>,
-}
-
-/// What may be said with an action.
-#[derive(Deserialize, ToSchema)]
-pub struct ActBody {
-    /// Why; kept with the run.
-    pub(super) reason: Option<String>,
-    /// Stop grace; by default the container's own. Not for `nap` and `wake`.
-    #[schema(minimum = 0, maximum = 3600)]
-    pub(super) stop_timeout_seconds: Option<i64>,
-    /// For `start`: the names or keys of containers that ended with 0 while nobody watched, and that are started too. A
-    /// plan tells them as `unwatched`.
-    #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
-    pub(super) also_start: Vec<String>,
-    /// For `nap` and `wake`: when it ends, as for an override; by default at the windows' next edge.
-    pub(super) until: Option<String>,
 }
 
 impl StackJson {
@@ -124,58 +103,4 @@ pub async fn act(
 ) -> Result<Response> {
     let target = targets::resolve(&caller.app, &host, TargetType::Stack, &name);
     submit(&caller, target, &action, body).await
-}
-
-/// Does what a path names to what it names, once.
-pub async fn submit(
-    caller: &Caller<Operator>,
-    target: Result<Target>,
-    action: &str,
-    Body { value, once, .. }: Body<ActBody>,
-) -> Result<Response> {
-    let ActBody { reason, stop_timeout_seconds, also_start, until } = value;
-    let (app, actor) = (&caller.app, &caller.actor);
-    let is_nap = matches!(action, "nap" | "wake");
-    let mut faults = Vec::new();
-    for (field, is_misplaced) in [
-        ("until", !is_nap && until.is_some()),
-        ("stop_timeout_seconds", is_nap && stop_timeout_seconds.is_some()),
-        ("also_start", is_nap && !also_start.is_empty()),
-    ] {
-        if is_misplaced {
-            faults.push(FieldError::new(field, "there is no such field"));
-        }
-    }
-    if stop_timeout_seconds.is_some_and(|seconds| !(0..=MAX_STOP_TIMEOUT).contains(&seconds)) {
-        let message = format!("use a whole number from 0 to {MAX_STOP_TIMEOUT}");
-        faults.push(FieldError::new("stop_timeout_seconds", message));
-    }
-    if !also_start.is_empty() && !is_nap && action != Action::Start.as_str() {
-        faults.push(FieldError::new("also_start", "only a start takes this"));
-    }
-    let is_line =
-        |text: &String| text.chars().count() <= act::MAX_REASON && !text.chars().any(char::is_control);
-    if !is_nap && !reason.as_ref().is_none_or(is_line) {
-        faults.push(FieldError::new("reason", "use one line of 500 characters at most"));
-    }
-    if !faults.is_empty() {
-        return Err(Error::Invalid(faults));
-    }
-    if is_nap {
-        let (target, asked) = (target?, nap::NapRequest { until, reason, schedule: None });
-        let work = async {
-            act::accepted(&match action {
-                "nap" => nap::nap(app, actor, &target, &asked, Trigger::Api).await?,
-                _ => nap::wake(app, actor, &target, &asked, Trigger::Api).await?,
-            })
-        };
-        return once.answer(caller, work).await;
-    }
-    let action: Action = action.parse().map_err(|_| Error::not_found("action", shorten(action)))?;
-    let target = target?;
-    let also = targets::named_members(app, &target, also_start.iter().map(String::as_str))?;
-    let reason = reason.unwrap_or_default();
-    let request =
-        Request { stop_timeout_seconds, reason, also, ..Request::now(action, target, Trigger::Api) };
-    once.answer(caller, async { act::accepted(&execute::submit(app, actor, request).await?) }).await
 }

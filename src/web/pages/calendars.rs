@@ -7,7 +7,7 @@ use axum::response::Response;
 use jiff::civil::Date;
 
 use super::actions::Question;
-use super::schedules::Difference;
+use super::choices::Difference;
 use crate::app::calendars::{self, Dates, Listed};
 use crate::app::{Error, FieldError, Result};
 use crate::domain::calendar::{Calendar, CalendarDays, CalendarDraft, CalendarSpec, check, yearly_text};

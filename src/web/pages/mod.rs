@@ -16,6 +16,7 @@ use crate::domain::target::{Target, TargetType};
 pub mod actions;
 pub mod audit;
 pub mod calendars;
+mod choices;
 pub mod containers;
 pub mod feeds;
 pub mod health;

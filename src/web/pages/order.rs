@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 
-use super::schedules::form::Group;
+use super::choices::Group;
 use crate::app::order::{self, Draft, Waits};
 use crate::app::stacks::{self, StackView};
 use crate::app::{Error, Result};

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{Path, Query};
 use axum::response::Response;
 
-use super::schedules::form::{Group, targets};
+use super::choices::{Group, targets};
 use crate::app::overrides::{self, Draft};
 use crate::app::paging;
 use crate::app::{Error, Result, stacks};

@@ -22,7 +22,7 @@ use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::list::ListQuery;
 use crate::web::page::Page;
-use crate::web::pages::schedules::form::Group;
+use crate::web::pages::choices::Group;
 use crate::web::shell::Shell;
 use crate::web::view::{self, Choice, Now};
 

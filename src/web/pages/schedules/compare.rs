@@ -109,8 +109,8 @@ impl ConflictPage<'_> {
 }
 
 /// What a schedule meets.
-pub(super) async fn conflict(page: Page<Viewer>, Path(id): Path<String>) -> Result<Response> {
-    let one = service::get(&page.app, &page.actor, &ScheduleId(id)).await?;
+pub(super) async fn conflict(page: Page<Viewer>, Path(id): Path<ScheduleId>) -> Result<Response> {
+    let one = service::get(&page.app, &page.actor, &id).await?;
     let conflicts = service::conflicts(&page.app, &page.actor, std::slice::from_ref(&one)).await?;
     let clash = conflicts.get(&one.schedule.id);
     let mut sides = vec![one];

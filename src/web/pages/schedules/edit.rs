@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::fields::Fields;
-use super::form::{DryRunView, ScheduleForm};
+use super::form::ScheduleForm;
 use super::meaning::{Meaning, Meant, Paused, Zones};
 use super::views::Renewed;
 use super::week::Views;
@@ -51,54 +51,55 @@ pub(super) async fn new(
 
 pub(super) async fn show(
     page: Page<Viewer>,
-    Path(id): Path<String>,
+    Path(id): Path<ScheduleId>,
     RestoredForm(restored): RestoredForm,
 ) -> Result<Response> {
-    let view = service::get(&page.app, &page.actor, &ScheduleId(id)).await?;
+    let view = service::get(&page.app, &page.actor, &id).await?;
     let fields = restored.map_or_else(|| Fields::of(&view), Fields::typed);
     page.render(&ScheduleForm::new(&page, fields, Some(&view), None).await?)
 }
 
 pub(super) async fn create(page: Page<Operator>, typed: Typed) -> Result<Response> {
-    let mut fields = Fields::typed(typed);
-    let fault = fields.settle().err();
-    if !fields.is_saved() || fault.is_some() {
-        return again(&page, fields, fault, None).await;
-    }
-    match service::create(&page.app, &page.actor, &fields.draft(None), Source::Ui).await {
-        Ok(saved) => Ok(stored(&page, &saved).await),
-        Err(Error::Invalid(errors)) => {
-            let mut form = ScheduleForm::new(&page, fields, None, None).await?.refused(errors);
-            form.dirty = true;
-            form.answer(&page, StatusCode::UNPROCESSABLE_ENTITY)
-        }
-        Err(other) => Err(other),
-    }
+    save(&page, None, typed).await
 }
 
-pub(super) async fn update(page: Page<Operator>, Path(id): Path<String>, typed: Typed) -> Result<Response> {
-    let id = ScheduleId(id);
+pub(super) async fn update(
+    page: Page<Operator>,
+    Path(id): Path<ScheduleId>,
+    typed: Typed,
+) -> Result<Response> {
+    save(&page, Some(&id), typed).await
+}
+
+async fn save(page: &Page<Operator>, id: Option<&ScheduleId>, typed: Typed) -> Result<Response> {
+    let (app, actor) = (&page.app, &page.actor);
+    let stored = async || match id {
+        Some(id) => service::get(app, actor, id).await.map(Some),
+        None => Ok(None),
+    };
     let mut fields = Fields::typed(typed);
     let fault = fields.settle().err();
     if !fields.is_saved() || fault.is_some() {
-        let view = service::get(&page.app, &page.actor, &id).await?;
-        return again(&page, fields, fault, Some(&view)).await;
+        return again(page, fields, fault, stored().await?.as_ref()).await;
     }
-    let draft = fields.draft(Some(&id));
-    let (status, errors) = match service::update(&page.app, &page.actor, &id, &draft, fields.revision()).await
-    {
-        Ok(saved) => return Ok(stored(&page, &saved).await),
+    let draft = fields.draft(id);
+    let saved = match id {
+        Some(id) => service::update(app, actor, id, &draft, fields.revision()).await,
+        None => service::create(app, actor, &draft, Source::Ui).await,
+    };
+    let (status, errors) = match saved {
+        Ok(saved) => return Ok(to_list(page, &saved).await),
         Err(Error::Invalid(errors)) => (StatusCode::UNPROCESSABLE_ENTITY, errors),
         Err(Error::Stale { .. }) => (StatusCode::CONFLICT, Vec::new()),
         Err(other) => return Err(other),
     };
-    let view = service::get(&page.app, &page.actor, &id).await?;
-    let mut form = ScheduleForm::new(&page, fields, Some(&view), None).await?.refused(errors);
+    let stored = stored().await?;
+    let mut form = ScheduleForm::new(page, fields, stored.as_ref(), None).await?.refused(errors);
     form.dirty = true;
-    if status == StatusCode::CONFLICT {
-        form = form.stale(&Fields::of(&view));
+    if let (StatusCode::CONFLICT, Some(view)) = (status, &stored) {
+        form = form.stale(&Fields::of(view));
     }
-    form.answer(&page, status)
+    form.answer(page, status)
 }
 
 /// The form again, its views in step: what it means, with what it would do now where that was asked for.
@@ -114,7 +115,7 @@ async fn again(
     let mut status = if is_saved { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     if is_dry {
         match service::dry_run(&page.app, &page.actor, &form.draft()).await {
-            Ok(runs) => form.dry_runs = runs.into_iter().map(DryRunView::from).collect(),
+            Ok(runs) => form.dry_runs = runs,
             Err(Error::Invalid(errors)) => {
                 (form, status) = (form.refused(errors), StatusCode::UNPROCESSABLE_ENTITY);
             }
@@ -125,7 +126,7 @@ async fn again(
 }
 
 /// To the list, with what there is to say about what was stored.
-async fn stored(page: &Page<Operator>, saved: &Saved) -> Response {
+async fn to_list(page: &Page<Operator>, saved: &Saved) -> Response {
     let tone = if saved.warnings.is_empty() { "good" } else { "warn" };
     let mut sentences = vec![format!("“{}” is stored.", saved.view.title)];
     sentences.extend_from_slice(&saved.warnings);

@@ -1,18 +1,22 @@
 //! The fields of the schedule form: one table says what each is called, begins with and shows of what is stored. What
 //! was typed is kept as it was typed, whatever is wrong with it.
 
+use serde_json::{Value, json};
+
 use super::views::{Sentence, WeekFields};
 use crate::app::FieldError;
-use crate::app::schedules::{Draft, GuardDraft, ScheduleView};
+use crate::app::schedules::{Draft, ScheduleView};
 use crate::domain::guard::Guard;
 use crate::domain::ids::ScheduleId;
-use crate::domain::schedule::{ScheduleSpec, When};
+use crate::domain::schedule::{Schedule, When};
+use crate::web::api::schedules::ScheduleJson;
 use crate::web::form::Typed;
+use crate::web::pages::choices::Difference;
 
 /// One field of the form.
 pub struct Field {
-    /// What the form and the API call it.
-    name: &'static str,
+    /// What the form and the API call it; `guard.then` is a field of the API's object.
+    pub name: &'static str,
     /// What the page calls it where two people changed it.
     pub label: &'static str,
     /// What it holds in a new form.
@@ -22,8 +26,6 @@ pub struct Field {
     is_rare: bool,
     /// Its values with their words, where there are only these.
     pub options: Options,
-    /// What it holds of a stored schedule.
-    stored: fn(&ScheduleView) -> String,
 }
 
 /// Values with their words.
@@ -41,14 +43,8 @@ enum Of {
 }
 
 impl Field {
-    const fn new(
-        name: &'static str,
-        label: &'static str,
-        usual: &'static str,
-        of: Of,
-        stored: fn(&ScheduleView) -> String,
-    ) -> Self {
-        Self { name, label, usual, of, is_rare: false, options: &[], stored }
+    const fn new(name: &'static str, label: &'static str, usual: &'static str, of: Of) -> Self {
+        Self { name, label, usual, of, is_rare: false, options: &[] }
     }
 
     /// It stands under "More".
@@ -59,39 +55,37 @@ impl Field {
     const fn with(self, options: Options) -> Self {
         Self { options, ..self }
     }
+
+    /// What it holds of a schedule as the API tells it.
+    fn stored(&self, json: &Value) -> String {
+        match json.pointer(&format!("/{}", self.name.replace('.', "/"))) {
+            None => self.usual.to_owned(),
+            Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        }
+    }
 }
 
 const WINDOW: Of = Of::Kind("window");
 
 /// Every field, in the order in which differences are told.
 static FIELDS: [Field; 21] = [
-    Field::new("target", "Target", "", Of::All, |v| format!("{}/{}", v.schedule.target_type(), v.target_key)),
-    Field::new("action", "Action", "stop", Of::Edge, |v| spec(v).action.to_string()),
-    Field::new("kind", "Kind", "window", Of::All, |v| v.schedule.kind().as_str().to_owned()),
-    Field::new("window", "Sleep hours", "sleep 23:00-07:00", WINDOW, |v| match &spec(v).when {
-        When::Window(text) => text.clone(),
-        _ => String::new(),
-    }),
-    Field::new("mode", "Sleeps by", "stop", WINDOW, |v| spec(v).mode().to_owned()),
-    Field::new("policy", "Changes by hand", "respect", WINDOW, |v| spec(v).policy.as_str().to_owned())
-        .rare()
-        .with(&[
-            ("respect", "Leave it until the next change"),
-            ("enforce", "Put it back after 5 minutes"),
-            ("observe", "Only record it"),
-        ]),
-    Field::new("wake", "Wakes", "restore", WINDOW, |v| spec(v).wake.as_str().to_owned())
+    Field::new("target", "Target", "", Of::All),
+    Field::new("action", "Action", "stop", Of::Edge),
+    Field::new("kind", "Kind", "window", Of::All),
+    Field::new("window", "Sleep hours", "sleep 23:00-07:00", WINDOW),
+    Field::new("mode", "Sleeps by", "stop", WINDOW),
+    Field::new("policy", "Changes by hand", "respect", WINDOW).rare().with(&[
+        ("respect", "Leave it until the next change"),
+        ("enforce", "Put it back after 5 minutes"),
+        ("observe", "Only record it"),
+    ]),
+    Field::new("wake", "Wakes", "restore", WINDOW)
         .rare()
         .with(&[("restore", "What it put to sleep"), ("all", "Every container of it")]),
-    Field::new("calendar_id", "Calendar", "", Of::All, |v| {
-        spec(v).calendar.as_ref().map(|(id, _)| id.to_string()).unwrap_or_default()
-    })
-    .rare(),
-    Field::new("calendar_effect", "On its days", "", WINDOW, |v| {
-        spec(v).calendar.as_ref().map(|(_, effect)| effect.as_str().to_owned()).unwrap_or_default()
-    })
-    .rare()
-    .with(&[
+    Field::new("calendar_id", "Calendar", "", Of::All).rare(),
+    Field::new("calendar_effect", "On its days", "", WINDOW).rare().with(&[
         ("awake", "Stays awake"),
         ("asleep", "Sleeps all day"),
         ("as:Mon", "Keeps Monday’s hours"),
@@ -102,67 +96,49 @@ static FIELDS: [Field; 21] = [
         ("as:Sat", "Keeps Saturday’s hours"),
         ("as:Sun", "Keeps Sunday’s hours"),
     ]),
-    Field::new("cron", "Cron", "0 23 * * *", Of::Kind("cron"), |v| match &spec(v).when {
-        When::Cron(text) => text.clone(),
-        _ => String::new(),
-    }),
-    Field::new("at", "Date and time", "", Of::Kind("once"), |v| match spec(v).when {
-        When::Once(at) => at.to_zoned(v.zone()).strftime("%Y-%m-%dT%H:%M").to_string(),
-        _ => String::new(),
-    }),
-    Field::new("timezone", "Time zone", "", Of::All, |v| spec(v).timezone.clone().unwrap_or_default()),
-    Field::new("name", "Name", "", Of::All, |v| spec(v).name.clone()),
-    Field::new("catch_up_seconds", "If it was missed", "3600", Of::All, |v| {
-        spec(v).catch_up_seconds.to_string()
-    }),
-    Field::new("stop_timeout_seconds", "Stop grace", "", Of::All, |v| number(spec(v).stop_timeout_seconds))
-        .rare(),
-    Field::new("priority", "Priority", "0", Of::All, |v| spec(v).priority.to_string()).rare(),
-    Field::new("guard.min_uptime_minutes", "Only after it has been up", "", Of::Sleep, |v| {
-        number(guard(v).and_then(|guard| guard.min_uptime_minutes))
-    })
-    .rare(),
-    Field::new("guard.busy_cpu_percent", "Busy above", "", Of::Sleep, |v| {
-        number(guard(v).and_then(|guard| guard.busy_cpu_percent))
-    })
-    .rare(),
-    Field::new("guard.busy_wait_minutes", "Waits at most", "", Of::Sleep, |v| {
-        number(guard(v).and_then(|guard| guard.busy_wait_minutes))
-    })
-    .rare(),
-    Field::new("guard.then", "If it is busy to the end", "go", Of::Sleep, |v| {
-        guard(v).map(|guard| guard.then).unwrap_or_default().as_str().to_owned()
-    })
-    .rare()
-    .with(&[("go", "Put it to sleep all the same"), ("skip", "Leave it awake this time")]),
-    Field::new("note", "Note", "", Of::All, |v| spec(v).note.clone()).rare(),
+    Field::new("cron", "Cron", "0 23 * * *", Of::Kind("cron")),
+    Field::new("at", "Date and time", "", Of::Kind("once")),
+    Field::new("timezone", "Time zone", "", Of::All),
+    Field::new("name", "Name", "", Of::All),
+    Field::new("catch_up_seconds", "If it was missed", "3600", Of::All),
+    Field::new("stop_timeout_seconds", "Stop grace", "", Of::All).rare(),
+    Field::new("priority", "Priority", "0", Of::All).rare(),
+    Field::new("guard.min_uptime_minutes", "Only after it has been up", "", Of::Sleep).rare(),
+    Field::new("guard.busy_cpu_percent", "Busy above", "", Of::Sleep).rare(),
+    Field::new("guard.busy_wait_minutes", "Waits at most", "", Of::Sleep).rare(),
+    Field::new("guard.then", "If it is busy to the end", "go", Of::Sleep)
+        .rare()
+        .with(&[("go", "Put it to sleep all the same"), ("skip", "Leave it awake this time")]),
+    Field::new("note", "Note", "", Of::All).rare(),
 ];
 
-fn spec(view: &ScheduleView) -> &ScheduleSpec {
-    &view.schedule.spec
-}
-
-fn guard(view: &ScheduleView) -> Option<&Guard> {
-    spec(view).guard.as_ref()
-}
-
-fn number(number: Option<i64>) -> String {
-    number.map(|number| number.to_string()).unwrap_or_default()
-}
+/// What `POST /api/schedules` takes, in the order in which a file tells it.
+pub(super) const IN_FILES: [&str; 21] = [
+    "name",
+    "host",
+    "target_type",
+    "target_id",
+    "kind",
+    "window",
+    "mode",
+    "policy",
+    "wake",
+    "action",
+    "cron",
+    "at",
+    "timezone",
+    "enabled",
+    "catch_up_seconds",
+    "priority",
+    "stop_timeout_seconds",
+    "calendar_id",
+    "calendar_effect",
+    "guard",
+    "note",
+];
 
 fn field(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
-}
-
-/// A field on which two people differ.
-#[derive(Clone, Debug)]
-pub struct Difference {
-    /// The field's label.
-    pub field: &'static str,
-    /// What the reader typed.
-    pub yours: String,
-    /// What is stored now.
-    pub theirs: String,
 }
 
 /// What the form holds: nothing checked. Beside the fields of the table there are `rev`, the revision it was made from;
@@ -204,9 +180,18 @@ impl Fields {
 
     /// What is stored.
     pub fn of(view: &ScheduleView) -> Self {
-        let mut typed = Typed::of(FIELDS.iter().map(|field| (field.name, (field.stored)(view))));
+        let json = serde_json::to_value(ScheduleJson::from(view.clone())).unwrap_or_default();
+        let mut typed = Typed::of(FIELDS.iter().map(|field| (field.name, field.stored(&json))));
+        let Schedule { spec, rev, .. } = &view.schedule;
+        typed.set("target", &format!("{}/{}", spec.target.target_type(), view.target_key));
+        // A form has both, whatever the kind.
+        typed.set("action", spec.action.as_str());
+        typed.set("mode", spec.mode());
+        if let When::Once(at) = spec.when {
+            typed.set("at", &at.to_zoned(view.zone()).strftime("%Y-%m-%dT%H:%M").to_string());
+        }
         typed.set("view", if view.schedule.is_window() { "week" } else { "text" });
-        typed.set("rev", &view.schedule.rev.to_string());
+        typed.set("rev", &rev.to_string());
         Self::new(typed)
     }
 
@@ -215,7 +200,7 @@ impl Fields {
         let mut fields = Self::of(view);
         fields.set("rev", "");
         if !fields.value("name").is_empty() {
-            fields.set("name", &format!("{} (copy)", spec(view).name));
+            fields.set("name", &format!("{} (copy)", view.schedule.spec.name));
         }
         fields
     }
@@ -235,6 +220,39 @@ impl Fields {
             fields.rebase();
         }
         fields
+    }
+
+    /// Makes every view from the text.
+    fn rebase(&mut self) {
+        let (window, cron) = (self.value("window").to_owned(), self.value("cron").to_owned());
+        for (of, text) in [
+            ("window.of", &window),
+            ("week.of", &window),
+            ("sentence.of", &window),
+            ("cron.of", &cron),
+            ("cron_sentence.of", &cron),
+        ] {
+            self.set(of, text);
+        }
+        self.week = WeekFields::of(&window);
+        self.sentence = Sentence::of_window(&window);
+        self.cron_sentence = Sentence::of_cron(&cron);
+    }
+
+    /// Takes up the views as they were sent.
+    fn take_views(&mut self) {
+        if !matches!(self.value("view"), "week" | "sentence") {
+            self.set("view", "text");
+        }
+        if self.typed.has("week.of") {
+            self.week = WeekFields::typed(&self.typed);
+            if let Some(asked) = self.typed.filled("do") {
+                self.week.change(asked);
+                self.set("save", "");
+            }
+        }
+        self.sentence = Sentence::typed(&self.typed, "sentence");
+        self.cron_sentence = Sentence::typed(&self.typed, "cron_sentence");
     }
 
     pub fn value(&self, name: &str) -> &str {
@@ -293,40 +311,22 @@ impl Fields {
 
     /// What the service takes: of a field that does not count, nothing.
     pub fn draft(&self, id: Option<&ScheduleId>) -> Draft {
-        let text = |name: &str| {
-            let counts = field(name).is_none_or(|field| self.counts(field));
-            Some(self.value(name).to_owned()).filter(|_| counts)
-        };
+        let mut json = json!({});
+        for field in FIELDS.iter().filter(|field| self.counts(field)) {
+            let place = field.name.split('.').fold(&mut json, |place, part| &mut place[part]);
+            *place = self.value(field.name).into();
+        }
         let (target_type, target_id) = self.value("target").split_once('/').unwrap_or_default();
+        // Each field may be a text.
+        let draft: Draft = serde_json::from_value(json).unwrap_or_default();
         Draft {
             id: id.cloned(),
-            name: text("name"),
             target_type: Some(target_type.to_owned()),
             target_id: Some(target_id.to_owned()),
-            kind: text("kind"),
-            action: text("action"),
-            window: text("window"),
-            mode: text("mode"),
-            policy: text("policy"),
-            wake: text("wake"),
-            cron: text("cron"),
-            at: text("at"),
-            timezone: text("timezone"),
             enabled: Some(self.value("save") != "off"),
-            catch_up_seconds: text("catch_up_seconds"),
-            priority: text("priority"),
-            stop_timeout_seconds: text("stop_timeout_seconds"),
-            calendar_id: text("calendar_id"),
-            calendar_effect: text("calendar_effect").filter(|_| !self.value("calendar_id").is_empty()),
-            guard: GuardDraft {
-                min_uptime_minutes: text("guard.min_uptime_minutes"),
-                busy_cpu_percent: text("guard.busy_cpu_percent"),
-                busy_wait_minutes: text("guard.busy_wait_minutes"),
-                then: text("guard.then"),
-            },
-            note: text("note"),
             from_next: self.value("save") == "next",
-            ..Draft::default()
+            calendar_effect: draft.calendar_effect.filter(|_| !self.value("calendar_id").is_empty()),
+            ..draft
         }
     }
 
@@ -400,5 +400,22 @@ mod tests {
         assert_eq!(Wake::parse(usual.value("wake")), Some(Wake::default()));
         assert_eq!(Then::parse(usual.value("guard.then")), Some(Then::default()));
         assert!(!usual.uses_more());
+    }
+
+    #[test]
+    fn every_field_that_counts_reaches_the_draft() {
+        for (kind, action) in [("window", "stop"), ("cron", "stop"), ("cron", "start"), ("once", "stop")] {
+            let mut fields = Fields::beginning("stack/media", "", "");
+            for field in &FIELDS[1..] {
+                fields.set(field.name, &format!("the {}", field.name));
+            }
+            fields.set("kind", kind);
+            fields.set("action", action);
+            let draft = format!("{:?}", fields.draft(None));
+            for field in FIELDS.iter().filter(|field| field.name.len() > 6) {
+                let is_there = draft.contains(&format!("the {}", field.name));
+                assert_eq!(is_there, fields.counts(field), "{} of {kind}, {action}: {draft}", field.name);
+            }
+        }
     }
 }

@@ -4,151 +4,32 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::fields::{Difference, Field, Fields};
+use super::fields::{Field, Fields};
 use super::meaning::Meant;
 use super::runs_now;
 use super::week::Views;
 use crate::app::history::{self, RunFilter};
 use crate::app::schedules::{self as service, DryRun, ScheduleView};
-use crate::app::stacks::Overview;
 use crate::app::{FieldError, Result, calendars, paging, stacks, zone};
 use crate::domain::action::Action;
 use crate::domain::ids::CalendarId;
-use crate::domain::plan::Plan;
+use crate::domain::plan::PlannedStep;
 use crate::domain::run::Run;
 use crate::domain::schedule::Source;
 use crate::domain::window::Phase;
 use crate::web::auth::Needs;
 use crate::web::page::Page;
 use crate::web::pages::actions::Act;
+use crate::web::pages::choices::{CRONS, Difference, Group, WINDOWS, targets};
 use crate::web::shell::Shell;
-use crate::web::view::{self, Choice};
+use crate::web::view;
 use crate::web::{error, filters};
-
-/// The targets of one heading.
-#[derive(Clone, Debug)]
-pub struct Group {
-    /// `Stacks`, `Containers of media`.
-    pub label: String,
-    /// The targets.
-    pub options: Vec<Choice>,
-}
-
-/// The targets there are, with the one in `chosen` picked; kept as a choice of its own where it is gone.
-pub fn targets(overview: &Overview, chosen: &str, gone: Option<&str>) -> Vec<Group> {
-    let choice =
-        |value: String, name: &str| Choice { chosen: value == chosen, label: view::shown_name(name), value };
-    let mut groups = vec![Group {
-        label: "Stacks".to_owned(),
-        options: overview
-            .stacks
-            .iter()
-            .filter(|stack| stack.protected.is_none())
-            .map(|stack| choice(format!("stack/{}", stack.stack.key), &stack.stack.name))
-            .collect(),
-    }];
-    let containers = |views: &[crate::app::stacks::ContainerView]| -> Vec<Choice> {
-        views
-            .iter()
-            .filter(|view| view.protected.is_none() && view.container.is_ordinary())
-            .map(|view| choice(format!("container/{}", view.container.key()), &view.container.name))
-            .collect()
-    };
-    groups
-        .push(Group { label: "Containers without a stack".to_owned(), options: containers(&overview.loose) });
-    groups.extend(overview.stacks.iter().map(|stack| Group {
-        label: format!("Containers of {}", view::shown_name(&stack.stack.name)),
-        options: containers(&stack.containers),
-    }));
-    groups.retain(|group| !group.options.is_empty());
-    let known = groups.iter().any(|group| group.options.iter().any(|option| option.chosen));
-    if !known && !chosen.is_empty() {
-        let name = gone.unwrap_or_else(|| chosen.split_once('/').map_or(chosen, |(_, name)| name));
-        groups.insert(
-            0,
-            Group {
-                label: "Not there now".to_owned(),
-                options: vec![Choice {
-                    value: chosen.to_owned(),
-                    label: view::shown_name(name),
-                    chosen: true,
-                }],
-            },
-        );
-    }
-    groups
-}
-
-/// A ready-made window text or cron expression.
-#[derive(Clone, Copy, Debug)]
-pub struct Preset {
-    /// The text.
-    pub text: &'static str,
-    /// What it is for.
-    pub label: &'static str,
-    /// It is what the form says.
-    pub chosen: bool,
-}
-
-impl Preset {
-    const fn new(text: &'static str, label: &'static str) -> Self {
-        Self { text, label, chosen: false }
-    }
-}
-
-/// Ready-made window texts.
-pub const WINDOWS: [Preset; 4] = [
-    Preset::new("sleep 23:00-07:00", "Nights"),
-    Preset::new("sleep Mon-Thu 20:00-07:00; Fri 20:00-Mon 07:00", "Nights and weekends"),
-    Preset::new("sleep Sat 00:00-Mon 00:00", "Weekends"),
-    Preset::new("awake Mon-Fri 08:00-18:00", "Awake in office hours only"),
-];
-
-/// Ready-made cron expressions.
-pub const CRONS: [Preset; 5] = [
-    Preset::new("0 23 * * *", "Every night 23:00"),
-    Preset::new("0 7 * * *", "Every morning 07:00"),
-    Preset::new("0 18 * * 1-5", "Weekdays 18:00"),
-    Preset::new("0 8 * * 1-5", "Weekdays 08:00"),
-    Preset::new("0 4 * * 0", "Sundays 04:00"),
-];
 
 /// How late a missed fire may be made up for: what is offered, in seconds.
 const CATCH_UPS: [i64; 6] = [0, 300, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600];
 
 /// Runs under the form.
 const RUNS: u32 = 10;
-
-/// What one side of the rule would do now.
-pub(super) struct DryRunView {
-    /// `When it falls asleep`.
-    title: &'static str,
-    /// What is done, in order, and what is left alone.
-    plan: Plan,
-    /// The calls to Docker, in order.
-    calls: Vec<String>,
-}
-
-impl From<DryRun> for DryRunView {
-    fn from(run: DryRun) -> Self {
-        let grace = run.stop_timeout_seconds;
-        let call = |container: &str, action: Action| {
-            let name = view::shown_name(container);
-            let grace = grace.filter(|_| matches!(action, Action::Stop | Action::Restart));
-            let grace = grace.map(|seconds| format!("?t={seconds}")).unwrap_or_default();
-            format!("POST /containers/{name}/{action}{grace}")
-        };
-        Self {
-            title: match run.begins {
-                Some(Phase::Asleep) => "When it falls asleep",
-                Some(Phase::Awake) => "When it wakes",
-                None => "When it acts",
-            },
-            calls: run.plan.steps.iter().map(|step| call(&step.container, step.action)).collect(),
-            plan: run.plan,
-        }
-    }
-}
 
 #[derive(Template)]
 #[template(path = "schedules/form.html", blocks = ["form"])]
@@ -166,7 +47,8 @@ pub(super) struct ScheduleForm<'a> {
     calendars: Vec<(CalendarId, String)>,
     default_zone: String,
     meant: Meant,
-    pub dry_runs: Vec<DryRunView>,
+    /// What each side of the rule would do now.
+    pub dry_runs: Vec<DryRun>,
     /// What somebody else saved in the meantime.
     differences: Vec<Difference>,
     /// It holds what is not stored.
@@ -259,8 +141,15 @@ impl<'a> ScheduleForm<'a> {
         Ok((status, Html(text.map_err(error::internal)?)).into_response())
     }
 
-    fn actions(&self) -> [Action; 5] {
-        Action::ALL
+    /// The calls to Docker, in order.
+    fn calls(&self, run: &DryRun) -> Vec<String> {
+        let call = |step: &PlannedStep| {
+            let grace =
+                run.stop_timeout_seconds.filter(|_| matches!(step.action, Action::Stop | Action::Restart));
+            let grace = grace.map(|seconds| format!("?t={seconds}")).unwrap_or_default();
+            format!("POST /containers/{}/{}{grace}", view::shown_name(&step.container), step.action)
+        };
+        run.plan.steps.iter().map(call).collect()
     }
 
     fn runs_now(&self, view: &ScheduleView) -> Vec<Act> {

@@ -5,7 +5,7 @@ use axum::extract::Query;
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::form::WINDOWS;
+use super::fields::IN_FILES;
 use super::{runs_now, sentence};
 use crate::app::schedules::{self as service, Clash, ScheduleFilter, ScheduleView};
 use crate::app::{Result, paging};
@@ -16,6 +16,7 @@ use crate::web::export::{File, Form};
 use crate::web::filters;
 use crate::web::page::Page;
 use crate::web::pages::actions::Act;
+use crate::web::pages::choices::WINDOWS;
 use crate::web::picture::RuleWeek;
 use crate::web::shell::Shell;
 use crate::web::view::{self, Now};
@@ -70,10 +71,6 @@ impl Row<'_> {
         if self.view.schedule.spec.enabled { "disable" } else { "enable" }
     }
 
-    fn is_orphan(&self) -> bool {
-        self.view.target_exists == Some(false)
-    }
-
     fn runs_now(&self) -> Vec<Act> {
         runs_now(self.view)
     }
@@ -114,10 +111,6 @@ const ORDERS: [(&str, &str, &str); 5] = [
 ];
 
 impl SchedulesPage<'_> {
-    fn orders(&self) -> [(&'static str, &'static str, &'static str); 5] {
-        ORDERS
-    }
-
     fn order(&self, sort: &str, group: &str) -> String {
         self.query.href(&[("sort", sort), ("group", group)])
     }
@@ -227,37 +220,12 @@ pub(super) async fn index(page: Page<Viewer>, Query(query): Query<ListQuery>) ->
     page.render_live(&list, &list.as_rows())
 }
 
-/// What `POST /api/schedules` takes, in the order a person reads it.
-const FIELDS: [&str; 21] = [
-    "name",
-    "host",
-    "target_type",
-    "target_id",
-    "kind",
-    "window",
-    "mode",
-    "policy",
-    "wake",
-    "action",
-    "cron",
-    "at",
-    "timezone",
-    "enabled",
-    "catch_up_seconds",
-    "priority",
-    "stop_timeout_seconds",
-    "calendar_id",
-    "calendar_effect",
-    "guard",
-    "note",
-];
-
 /// All schedules as a file.
 pub(super) async fn file(page: Page<Viewer>, form: Form) -> Result<Response> {
     let Page { app, actor, shell, .. } = page;
     let json = |view: ScheduleView| serde_json::to_value(ScheduleJson::from(view)).unwrap_or_default();
     let cells = |_: &ScheduleView| Vec::new();
-    let file = File { form, name: "schedules", columns: &FIELDS, cells, json };
+    let file = File { form, name: "schedules", columns: &IN_FILES, cells, json };
     file.answer(shell.now.at, move |page| {
         let (app, actor) = (app.clone(), actor.clone());
         async move { service::list(&app, &actor, &ScheduleFilter::default(), &page).await }

@@ -12,6 +12,7 @@ use crate::domain::window::Phase;
 use crate::web::auth::Needs;
 use crate::web::filters;
 use crate::web::page::Page;
+use crate::web::pages::choices::{CRONS, WINDOWS};
 use crate::web::picture::{Ahead, RuleWeek};
 use crate::web::shell::Shell;
 

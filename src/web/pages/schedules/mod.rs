@@ -20,14 +20,13 @@ use crate::web::view::{self, Link, Now, When};
 mod compare;
 mod edit;
 mod fields;
-pub mod form;
+mod form;
 mod list;
 mod meaning;
 pub mod orphans;
+mod settle;
 mod views;
 mod week;
-
-pub(super) use fields::Difference;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -132,25 +131,23 @@ async fn switched(page: &Page<Operator>, view: &ScheduleView) -> Result<Response
     }
 }
 
-async fn enable(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
-    let view = service::enable(&page.app, &page.actor, &ScheduleId(id)).await?;
+async fn enable(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
+    let view = service::enable(&page.app, &page.actor, &id).await?;
     switched(&page, &view).await
 }
 
-async fn disable(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
-    let view = service::disable(&page.app, &page.actor, &ScheduleId(id)).await?;
+async fn disable(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
+    let view = service::disable(&page.app, &page.actor, &id).await?;
     switched(&page, &view).await
 }
 
-async fn skip(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
-    let id = ScheduleId(id);
+async fn skip(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
     service::skip_next(&page.app, &page.actor, &id).await?;
     let told = Flash::new("good", "The next one is left out; the ones after it stay.");
     Ok(page.redirect_with(&format!("/schedules/{id}"), told).await)
 }
 
-async fn unskip(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
-    let id = ScheduleId(id);
+async fn unskip(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
     service::unskip_next(&page.app, &page.actor, &id).await?;
     Ok(page.redirect(&format!("/schedules/{id}")))
 }
@@ -171,11 +168,11 @@ impl Edge {
 
 async fn ask_run(
     page: Page<Operator>,
-    Path(id): Path<String>,
+    Path(id): Path<ScheduleId>,
     Query(edge): Query<Edge>,
     whence: Whence,
 ) -> Result<Response> {
-    let view = service::get(&page.app, &page.actor, &ScheduleId(id)).await?;
+    let view = service::get(&page.app, &page.actor, &id).await?;
     let spec = &view.schedule.spec;
     let wakes = edge.named() == Some("wake");
     let (action, text, query) = if !view.schedule.is_window() {
@@ -207,11 +204,10 @@ fn page_of(view: &ScheduleView) -> Link {
 
 async fn run(
     page: Page<Operator>,
-    Path(id): Path<String>,
+    Path(id): Path<ScheduleId>,
     Query(edge): Query<Edge>,
     typed: Typed,
 ) -> Result<Response> {
-    let id = ScheduleId(id);
     let submitted = service::run_now(&page.app, &page.actor, &id, Trigger::Manual, edge.named()).await?;
     let view = service::get(&page.app, &page.actor, &id).await?;
     let deed = match edge.named() {
@@ -224,8 +220,8 @@ async fn run(
     page.stay(&back, toast).await
 }
 
-async fn ask_delete(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
-    let view = service::get(&page.app, &page.actor, &ScheduleId(id)).await?;
+async fn ask_delete(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
+    let view = service::get(&page.app, &page.actor, &id).await?;
     let question = Question {
         title: format!("Delete “{}”?", view::shown_name(&view.title)),
         label: "Delete".to_owned(),
@@ -241,9 +237,8 @@ async fn ask_delete(page: Page<Operator>, Path(id): Path<String>) -> Result<Resp
     question.ask(&page)
 }
 
-async fn delete(page: Page<Operator>, Path(id): Path<String>, typed: Typed) -> Result<Response> {
+async fn delete(page: Page<Operator>, Path(id): Path<ScheduleId>, typed: Typed) -> Result<Response> {
     let rev = typed.filled("rev").and_then(|rev| rev.parse().ok());
-    let id = ScheduleId(id);
     let title = service::get(&page.app, &page.actor, &id).await?.title;
     service::delete(&page.app, &page.actor, &id, rev).await?;
     let told = Flash::new("good", format!("“{}” is deleted.", view::shown_name(&title)))
@@ -254,8 +249,8 @@ async fn delete(page: Page<Operator>, Path(id): Path<String>, typed: Typed) -> R
     Ok(page.redirect_with("/schedules", told).await)
 }
 
-async fn restore(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
-    let view = service::restore(&page.app, &page.actor, &ScheduleId(id)).await?;
+async fn restore(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
+    let view = service::restore(&page.app, &page.actor, &id).await?;
     if page.htmx.partial {
         // The list is live: it shows what is back by itself.
         return Ok(StatusCode::OK.into_response());

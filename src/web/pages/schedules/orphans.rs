@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 
 use super::ScheduleLine;
 use super::fields::Fields;
-use super::form::{Group, targets};
 use crate::app::schedules::{self as service, Draft, ScheduleFilter, ScheduleView};
 use crate::app::{Actor, Error, FieldError, Result, paging, stacks};
 use crate::domain::schedule::Source;
@@ -18,6 +17,7 @@ use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::page::Page;
 use crate::web::pages;
+use crate::web::pages::choices::{Group, targets};
 use crate::web::shell::{Flash, Shell};
 use crate::web::view;
 

@@ -1,7 +1,6 @@
 //! A week to paint, and what else the views of a rule show.
 
 use super::fields::Fields;
-use super::form::{CRONS, Preset, WINDOWS};
 use super::views::{Renewed, Row, Sentence};
 use crate::domain::user::Habits;
 use crate::domain::window::{Clock, Days, Phase, SLOTS, Window, short, weekday};
@@ -131,14 +130,6 @@ impl Views {
         let (sentence_days, cron_sentence_days) =
             (days(f.sentence.as_ref(), habits), days(f.cron_sentence.as_ref(), habits));
         Self { sentence_days, cron_sentence_days, ..Self::default() }
-    }
-
-    pub fn windows(&self) -> [Preset; 4] {
-        WINDOWS
-    }
-
-    pub fn crons(&self) -> [Preset; 5] {
-        CRONS
     }
 
     /// The same for a page that is open: only what says something new.

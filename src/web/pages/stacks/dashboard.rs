@@ -19,7 +19,7 @@ use crate::web::auth::Needs;
 use crate::web::filters;
 use crate::web::page::Page;
 use crate::web::pages::actions::{OFFERED, TargetAction};
-use crate::web::pages::schedules::form::{Group, WINDOWS, targets};
+use crate::web::pages::choices::{Group, WINDOWS, targets};
 use crate::web::picture::Donut;
 use crate::web::shell::{Flash, Shell};
 use crate::web::view::{self, Badge};

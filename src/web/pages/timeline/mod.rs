@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::schedules::form::{Group, targets};
+use super::choices::{Group, targets};
 use super::target_of;
 use crate::app::stacks;
 use crate::app::timeline::{self as service, TimelineData, TimelineFilter};

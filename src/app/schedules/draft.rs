@@ -1,0 +1,145 @@
+//! A schedule as typed, in a form or as JSON, and as it is told field by field.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::app::draft;
+use crate::domain::action::Action;
+use crate::domain::guard::{Guard, Then};
+use crate::domain::ids::ScheduleId;
+use crate::domain::schedule::{Policy, Schedule, ScheduleKind, Wake, When};
+use crate::domain::target::TargetType;
+use crate::domain::time::to_text;
+
+/// A schedule as typed, in a form or as JSON: nothing checked yet. `None` and an empty text are the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[schema(
+    as = ScheduleBody,
+    description = "What can be said about a schedule. Read-only fields of a schedule may be sent too and are not looked at."
+)]
+pub struct Draft {
+    // The stored schedule this is a draft of: it does not clash with itself.
+    #[serde(default, deserialize_with = "draft::if_it_is")]
+    #[schema(ignore)]
+    pub id: Option<ScheduleId>,
+    #[schema(max_length = 120)]
+    pub name: Option<String>,
+    /// `local` where it is left out.
+    pub host: Option<String>,
+    #[schema(value_type = TargetType, required = true)]
+    pub target_type: Option<String>,
+    /// Name or key.
+    #[schema(value_type = String, required = true)]
+    pub target_id: Option<String>,
+    /// By default whichever of `cron`, `at` and `window` is there.
+    #[schema(value_type = Option<ScheduleKind>)]
+    pub kind: Option<String>,
+    /// Left out for a window.
+    #[schema(value_type = Option<Action>)]
+    pub action: Option<String>,
+    #[schema(max_length = 256, example = "0 23 * * *")]
+    pub cron: Option<String>,
+    /// RFC 3339, or `YYYY-MM-DDTHH:MM` in the schedule's zone.
+    pub at: Option<String>,
+    #[schema(max_length = 512, example = "sleep Mon-Fri 23:00-07:00")]
+    pub window: Option<String>,
+    #[schema(example = "Europe/Berlin")]
+    pub timezone: Option<String>,
+    /// True where it is left out.
+    pub enabled: Option<bool>,
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 604_800)]
+    pub catch_up_seconds: Option<String>,
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = -1000, maximum = 1000)]
+    pub priority: Option<String>,
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 3600)]
+    pub stop_timeout_seconds: Option<String>,
+    #[schema(value_type = Option<Policy>)]
+    pub policy: Option<String>,
+    /// For a window: `stop` or `pause`.
+    pub mode: Option<String>,
+    #[schema(value_type = Option<Wake>)]
+    pub wake: Option<String>,
+    pub calendar_id: Option<String>,
+    /// `awake`, `asleep` or a day like `as:Sun` for a window; `skip` else.
+    pub calendar_effect: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<GuardDraft>)]
+    pub guard: GuardDraft,
+    #[schema(max_length = 2000)]
+    pub note: Option<String>,
+    /// Accept a target that does not exist yet.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    pub allow_missing: bool,
+    /// For a window saved inside its sleep: let it begin with the next one.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    pub from_next: bool,
+}
+
+/// What may hold back a stop, a pause or the sleep of a window for a while: a minimum uptime, busy containers, or both.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[schema(as = GuardBody)]
+pub struct GuardDraft {
+    /// Not before the target has been up this long.
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 1440)]
+    pub min_uptime_minutes: Option<String>,
+    /// Busy is a container above this, in percent of one core.
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 6400)]
+    pub busy_cpu_percent: Option<String>,
+    /// How long a busy target is waited for; 30 where it is left out.
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = 5, maximum = 720)]
+    pub busy_wait_minutes: Option<String>,
+    /// What happens when it is busy to the end; `go` where it is left out.
+    #[schema(value_type = Option<Then>)]
+    pub then: Option<String>,
+}
+
+/// Names with their values.
+pub(super) type Told = [(&'static str, Option<String>); 22];
+
+/// The values of a stored schedule by the names that drafts have for them, and its skip: what the audit log compares.
+/// What is empty, or says nothing of this kind of schedule, is missing.
+pub(super) fn told(schedule: &Schedule) -> Told {
+    let spec = &schedule.spec;
+    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let is_window = schedule.is_window();
+    let of_window = |word: &str| is_window.then(|| word.to_owned());
+    let (cron, at, window) = match &spec.when {
+        When::Cron(text) => (Some(text.clone()), None, None),
+        When::Once(at) => (None, Some(to_text(*at)), None),
+        When::Window(text) => (None, None, Some(text.clone())),
+    };
+    let (calendar, effect) =
+        spec.calendar.as_ref().map(|(id, effect)| (id.to_string(), effect.as_str())).unzip();
+    [
+        ("name", filled(&spec.name)),
+        ("host", filled(spec.target.host.as_str())),
+        ("target_type", filled(spec.target.target_type().as_str())),
+        ("target_id", filled(&spec.target_name)),
+        ("kind", filled(schedule.kind().as_str())),
+        ("action", filled(spec.action.as_str()).filter(|_| !is_window)),
+        ("cron", cron),
+        ("at", at),
+        ("window", window),
+        ("mode", of_window(spec.mode())),
+        ("policy", of_window(spec.policy.as_str())),
+        ("wake", filled(spec.wake.as_str()).filter(|_| is_window || spec.wake != Wake::default())),
+        ("calendar_id", calendar),
+        ("calendar_effect", effect.map(str::to_owned)),
+        ("timezone", spec.timezone.clone()),
+        ("enabled", Some(spec.enabled.to_string())),
+        ("catch_up_seconds", Some(spec.catch_up_seconds.to_string())),
+        ("priority", Some(spec.priority.to_string())),
+        ("stop_timeout_seconds", spec.stop_timeout_seconds.map(|seconds| seconds.to_string())),
+        ("guard", spec.guard.as_ref().map(Guard::sentence)),
+        ("note", filled(&spec.note)),
+        ("skip_at", schedule.skip_at.map(to_text)),
+    ]
+}

@@ -1,0 +1,166 @@
+//! The target that a draft names, and what speaks against a schedule for it.
+
+use super::draft::Draft;
+use crate::app::draft::{Faults, Field, did_you_mean};
+use crate::app::suggest::suggest;
+use crate::app::{App, targets};
+use crate::domain::action::Action;
+use crate::domain::ids::HostId;
+use crate::domain::inventory::{Inventory, Kind, RestartPolicy};
+use crate::domain::schedule::Schedule;
+use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType, unschedulable_name};
+use crate::domain::text::shorten;
+
+/// A target that was found, or is taken on trust.
+pub(super) struct Found {
+    pub target: Target,
+    pub name: String,
+    pub warnings: Vec<String>,
+}
+
+impl Found {
+    /// What stands in the place of a target that is wrong or missing: nothing is called so.
+    pub(super) fn nothing() -> Self {
+        Self { target: Target::stack(HostId::from(""), ""), name: String::new(), warnings: Vec::new() }
+    }
+}
+
+/// The target a draft names. `stored` is the schedule it is a draft of.
+pub(super) fn target(
+    app: &App,
+    draft: &Draft,
+    action: Option<Action>,
+    stored: Option<&Schedule>,
+    faults: &mut Faults,
+) -> Option<Found> {
+    let host = targets::host(app, draft.host.as_deref()).ok();
+    if host.is_none() {
+        let named = shorten(draft.host.text().unwrap_or_default());
+        faults.add("host", format!("there is no host `{named}`"));
+    }
+    let target_type = draft.target_type.text().and_then(TargetType::parse);
+    if target_type.is_none() {
+        faults.add("target_type", "use stack or container");
+    }
+    // Not trimmed: a name is compared exactly.
+    let name = draft.target_id.as_deref().unwrap_or_default();
+    if let Some(reason) = unschedulable_name(name) {
+        faults.add("target_id", if name.is_empty() { "say which one" } else { reason });
+        return None;
+    }
+    let (inventory, target_type) = (host?.inventory(), target_type?);
+    let Some((target, name)) = find(&inventory, target_type, name) else {
+        return missing(&inventory, draft, target_type, name, stored, faults);
+    };
+    let mut warnings = Vec::new();
+    if !inventory.is_connected() {
+        warnings.push(format!(
+            "Host {} is not connected: `{name}` was there when it was last seen.",
+            inventory.host
+        ));
+    }
+    judge(&inventory, &target, &name, action, &mut warnings, faults)?;
+    Some(Found { target, name, warnings })
+}
+
+/// A target and its name now, by exact name, else by key.
+fn find(inventory: &Inventory, target_type: TargetType, name: &str) -> Option<(Target, String)> {
+    match target_type {
+        TargetType::Stack => {
+            let by_key = || inventory.stacks().into_iter().find(|stack| stack.key == name);
+            let stack = inventory.stack(name).or_else(by_key)?;
+            Some((Target::stack(stack.host, stack.name.clone()), stack.name))
+        }
+        TargetType::Container => {
+            let container = inventory.by_name(name).or_else(|| inventory.by_key(name))?;
+            Some((container.target(), container.name.clone()))
+        }
+    }
+}
+
+/// A target that is not there: taken on trust where its host is away, where the caller says so, and where it is what
+/// the schedule names already.
+fn missing(
+    inventory: &Inventory,
+    draft: &Draft,
+    target_type: TargetType,
+    name: &str,
+    stored: Option<&Schedule>,
+    faults: &mut Faults,
+) -> Option<Found> {
+    let host = &inventory.host;
+    let kept = stored.map(|schedule| &schedule.spec).filter(|spec| {
+        let is_named = spec.target_name == name || spec.target.key() == name;
+        is_named && spec.target.host == *host && spec.target.target_type() == target_type
+    });
+    let (target, name) = match (kept, target_type) {
+        (Some(spec), _) => (spec.target.clone(), spec.target_name.clone()),
+        (None, TargetType::Stack) => (Target::stack(host.clone(), name), name.to_owned()),
+        (None, TargetType::Container) => {
+            let identity = ContainerIdentity::Name(name.to_owned());
+            (Target::container(host.clone(), identity), name.to_owned())
+        }
+    };
+    let warning = if !inventory.is_connected() {
+        format!("Host {host} is not connected: whether `{name}` exists is not known.")
+    } else if draft.allow_missing || kept.is_some() {
+        format!("There is no {target_type} `{name}` now; the schedule waits for it.")
+    } else {
+        let near = match target_type {
+            TargetType::Stack => suggest(&name, inventory.stacks().iter().map(|stack| stack.name.as_str())),
+            TargetType::Container => suggest(&name, inventory.containers.iter().map(|one| one.name.as_str())),
+        };
+        faults.add("target_id", did_you_mean(&format!("there is no {target_type} `{name}`"), &near));
+        return None;
+    };
+    Some(Found { target, name, warnings: vec![warning] })
+}
+
+/// What speaks against acting on a target that is there, or should be known first. `None` where a fault was added.
+fn judge(
+    inventory: &Inventory,
+    target: &Target,
+    name: &str,
+    action: Option<Action>,
+    warnings: &mut Vec<String>,
+    faults: &mut Faults,
+) -> Option<()> {
+    let members = inventory.members(&target.subject);
+    let is_container = matches!(target.subject, Subject::Container(_));
+    let left_alone = members.first().filter(|_| is_container).and_then(|member| match member.kind {
+        Kind::Ordinary => None,
+        Kind::OneOff => Some("it is a one-off of `docker compose run`"),
+        Kind::Hook => Some("it is a compose hook"),
+        Kind::SwarmTask => Some("it is a swarm task, and swarm would replace it"),
+    });
+    if let Some(reason) = left_alone {
+        faults.add("target_id", format!("`{name}` cannot be scheduled: {reason}"));
+        return None;
+    }
+    faults.take("target_id", targets::unprotected(inventory, target, name))?;
+    let pauses = members.iter().any(|member| member.protection.is_none() && member.is_ordinary());
+    if action == Some(Action::Pause) && pauses {
+        warnings.push("What is paused comes back running when the Docker daemon restarts.".to_owned());
+    }
+    for member in &members {
+        let shown = &member.name;
+        if let Some(protection) = &member.protection {
+            warnings.push(format!("`{shown}` is left out: {}.", protection.reason()));
+            continue;
+        }
+        if member.auto_remove && action == Some(Action::Start) && is_container {
+            let message = "was made with --rm: once stopped it is gone, so it cannot be started";
+            faults.add("action", format!("`{shown}` {message}"));
+            return None;
+        }
+        if member.auto_remove && action == Some(Action::Stop) {
+            warnings.push(format!("`{shown}` was made with --rm: stopping it removes it for good."));
+        }
+        if member.restart_policy == RestartPolicy::Always && action == Some(Action::Stop) {
+            warnings.push(format!(
+                "`{shown}` has restart policy `always`: it comes back when the Docker daemon restarts."
+            ));
+        }
+    }
+    Some(())
+}

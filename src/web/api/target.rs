@@ -1,0 +1,86 @@
+//! Targets as bodies and answers name them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::app::{App, Error, Result, history, targets};
+use crate::domain::ids::HostId;
+use crate::domain::target::{Target, TargetType};
+use crate::domain::text::shorten;
+
+/// A target as a body names it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+pub struct TargetJson {
+    /// `local` where it is left out.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub host: Option<String>,
+    /// `stack` or `container`.
+    pub target_type: String,
+    /// Name or key.
+    pub target_id: String,
+}
+
+impl TargetJson {
+    /// The target of that name; from then on the host is named too.
+    pub(super) fn resolve(&mut self, app: &App) -> Result<Target> {
+        let target_type = TargetType::parse(&self.target_type)
+            .ok_or_else(|| Error::field("target_type", "use stack or container"))?;
+        let host = targets::host(app, self.host.as_deref())?;
+        self.host = Some(host.id().to_string());
+        targets::named(app, host.id(), target_type, &self.target_id)
+    }
+}
+
+/// A target as an answer names it.
+#[derive(Serialize, ToSchema)]
+pub struct TargetFields {
+    host: String,
+    target_type: TargetType,
+    /// Its name at the time.
+    target_id: String,
+    /// Stands for the name in any path.
+    target_key: String,
+}
+
+impl TargetFields {
+    pub fn new(target: &Target, name: String) -> Self {
+        Self {
+            host: target.host.to_string(),
+            target_type: target.target_type(),
+            target_id: name,
+            target_key: target.key(),
+        }
+    }
+}
+
+/// The host that a query string names.
+pub fn known_host(app: &App, host: Option<String>) -> Result<Option<HostId>> {
+    let host = host.map(HostId);
+    match &host {
+        Some(unknown) if app.hosts.get(unknown).is_none() => {
+            Err(Error::field("host", format!("there is no host `{}`", shorten(unknown.as_str()))))
+        }
+        _ => Ok(host),
+    }
+}
+
+/// The host and the target that a query string filters by. A container that is gone is found under its exact name only
+/// where it never belonged to a stack.
+pub fn target_filter(
+    app: &App,
+    host: Option<String>,
+    target_type: Option<TargetType>,
+    target_id: Option<String>,
+) -> Result<(Option<HostId>, Option<Target>)> {
+    let host = known_host(app, host)?;
+    let target = match (target_type, target_id) {
+        (None, None) => None,
+        (Some(target_type), Some(name)) => {
+            let on = targets::host(app, host.as_ref().map(HostId::as_str))?;
+            Some(history::target_named(app, on.id(), target_type, &name))
+        }
+        _ => return Err(Error::field("target_id", "target_type and target_id go together")),
+    };
+    Ok((host, target))
+}

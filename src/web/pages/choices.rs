@@ -1,0 +1,92 @@
+//! What forms of several pages offer to choose, and what they tell where two people changed one thing.
+
+use crate::app::stacks::{ContainerView, Overview};
+use crate::web::view::{self, Choice};
+
+/// The targets of one heading.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// `Stacks`, `Containers of media`.
+    pub label: String,
+    /// The targets.
+    pub options: Vec<Choice>,
+}
+
+impl Group {
+    fn new(label: impl Into<String>, options: Vec<Choice>) -> Self {
+        Self { label: label.into(), options }
+    }
+}
+
+/// The targets there are, with the one in `chosen` picked; kept as a choice of its own where it is gone.
+pub fn targets(overview: &Overview, chosen: &str, gone: Option<&str>) -> Vec<Group> {
+    let choice =
+        |value: String, name: &str| Choice { chosen: value == chosen, label: view::shown_name(name), value };
+    let stacks = overview.stacks.iter().filter(|stack| stack.protected.is_none());
+    let stacks = stacks.map(|view| choice(format!("stack/{}", view.stack.key), &view.stack.name));
+    let containers = |views: &[ContainerView]| -> Vec<Choice> {
+        let choosable = |view: &&ContainerView| view.protected.is_none() && view.container.is_ordinary();
+        let choice = |view: &ContainerView| {
+            choice(format!("container/{}", view.container.key()), &view.container.name)
+        };
+        views.iter().filter(choosable).map(choice).collect()
+    };
+    let mut groups = vec![
+        Group::new("Stacks", stacks.collect()),
+        Group::new("Containers without a stack", containers(&overview.loose)),
+    ];
+    groups.extend(overview.stacks.iter().map(|stack| {
+        let name = view::shown_name(&stack.stack.name);
+        Group::new(format!("Containers of {name}"), containers(&stack.containers))
+    }));
+    groups.retain(|group| !group.options.is_empty());
+    let is_known = groups.iter().any(|group| group.options.iter().any(|option| option.chosen));
+    if !is_known && !chosen.is_empty() {
+        let name = gone.unwrap_or_else(|| chosen.split_once('/').map_or(chosen, |(_, name)| name));
+        groups.insert(0, Group::new("Not there now", vec![choice(chosen.to_owned(), name)]));
+    }
+    groups
+}
+
+/// A ready-made window text or cron expression.
+#[derive(Clone, Copy, Debug)]
+pub struct Preset {
+    /// The text.
+    pub text: &'static str,
+    /// What it is for.
+    pub label: &'static str,
+}
+
+impl Preset {
+    const fn new(text: &'static str, label: &'static str) -> Self {
+        Self { text, label }
+    }
+}
+
+/// Ready-made window texts.
+pub const WINDOWS: [Preset; 4] = [
+    Preset::new("sleep 23:00-07:00", "Nights"),
+    Preset::new("sleep Mon-Thu 20:00-07:00; Fri 20:00-Mon 07:00", "Nights and weekends"),
+    Preset::new("sleep Sat 00:00-Mon 00:00", "Weekends"),
+    Preset::new("awake Mon-Fri 08:00-18:00", "Awake in office hours only"),
+];
+
+/// Ready-made cron expressions.
+pub const CRONS: [Preset; 5] = [
+    Preset::new("0 23 * * *", "Every night 23:00"),
+    Preset::new("0 7 * * *", "Every morning 07:00"),
+    Preset::new("0 18 * * 1-5", "Weekdays 18:00"),
+    Preset::new("0 8 * * 1-5", "Weekdays 08:00"),
+    Preset::new("0 4 * * 0", "Sundays 04:00"),
+];
+
+/// A field on which two people differ.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// The field's label.
+    pub field: &'static str,
+    /// What the reader typed.
+    pub yours: String,
+    /// What is stored now.
+    pub theirs: String,
+}
