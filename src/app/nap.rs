@@ -3,21 +3,18 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::execute::{self, Request, Submitted};
 use super::overrides::{self, NewOverride};
 use super::rulebook::RuleBook;
 use super::{Actor, App, Error, Result, targets, zone};
 use crate::domain::action::Action;
-use crate::domain::desired::{Rules, WindowRule};
-use crate::domain::ids::{HostId, ScheduleId};
+use crate::domain::desired::Rules;
+use crate::domain::ids::ScheduleId;
 use crate::domain::overrides::{DesiredState, Place, Reach};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
-use crate::domain::schedule::{Policy, Reading, Wake as WakeWhat};
 use crate::domain::target::Target;
-use crate::domain::window::Window;
 
 /// How a nap or a wake is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,28 +67,6 @@ impl Course {
     /// Whether it becomes the opposite at an end that is chosen: its windows may keep it as it is.
     pub fn turns_at(&self, end: Timestamp) -> bool {
         self.rules.at(end).by_window(Place::of_target(&self.target)).wanted != Some(self.made)
-    }
-
-    /// One to try templates with: with hours from 23:00 to 07:00 UTC, or without.
-    pub fn sample(has_hours: bool, now: Timestamp) -> Self {
-        let target = Target::stack(HostId::local(), "media");
-        let night = Window::parse("sleep 23:00-07:00").ok().filter(|_| has_hours);
-        let rule = night.map(|window| WindowRule {
-            id: "1".into(),
-            title: "Nights".to_owned(),
-            target: target.clone(),
-            window,
-            reading: Reading::in_zone(TimeZone::UTC),
-            skip: None,
-            from: Timestamp::MIN,
-            policy: Policy::Respect,
-            sleep: Action::Stop,
-            wake: WakeWhat::Restore,
-            stop_timeout_seconds: None,
-            guard: None,
-        });
-        let rules = Arc::new(Rules::new(rule.into_iter().collect(), Vec::new()));
-        Self { rules, target, made: DesiredState::Awake, now }
     }
 }
 

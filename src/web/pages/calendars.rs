@@ -191,29 +191,25 @@ impl<'a> CalendarForm<'a> {
 
     /// The same form after somebody else saved: what is typed stays, beside what is stored now.
     fn stale(mut self, stored: &Typed) -> Self {
-        let shown = |text: &str| {
-            let line = text.lines().collect::<Vec<_>>().join(", ");
-            let kept: String = line.chars().take(BESIDE).collect();
-            match (line.is_empty(), kept.len() < line.len()) {
-                (true, _) => "nothing".to_owned(),
-                (_, true) => kept + " …",
-                (_, false) => kept,
+        let shown = |name: &str, text: &str| match (name, text.lines().count()) {
+            ("ics", 0) => "none".to_owned(),
+            ("ics", lines) => view::count(lines, "line"),
+            _ => {
+                let line = text.lines().collect::<Vec<_>>().join(", ");
+                let begin: String = line.chars().take(BESIDE).collect();
+                match (line.is_empty(), begin.len() < line.len()) {
+                    (true, _) => "nothing".to_owned(),
+                    (_, true) => begin + " …",
+                    (_, false) => begin,
+                }
             }
         };
-        let file = |text: &str| match text.lines().count() {
-            0 => "none".to_owned(),
-            lines => view::count(lines, "line"),
-        };
-        let fields = [
-            ("Name", "name", shown as fn(&str) -> String),
-            ("Days", "days", shown),
-            ("Calendar file", "ics", file),
-        ];
-        for (field, name, said) in fields {
+        for (field, name) in [("Name", "name"), ("Days", "days"), ("Calendar file", "ics")] {
             let (yours, theirs) = (self.form.value(name), stored.get(name));
             // Browsers end lines in another way.
             if !yours.trim().lines().eq(theirs.trim().lines()) {
-                self.differences.push(Difference { field, yours: said(yours), theirs: said(theirs) });
+                let (yours, theirs) = (shown(name, yours), shown(name, theirs));
+                self.differences.push(Difference { field, yours, theirs });
             }
         }
         self.form.typed.set("rev", stored.get("rev"));
@@ -226,25 +222,37 @@ async fn new(page: Page<Admin>, RestoredForm(restored): RestoredForm) -> Result<
 }
 
 async fn create(page: Page<Admin>, typed: Typed) -> Result<Response> {
-    let read = Read::of(&typed);
-    match save(&read, calendars::create(&page.app, &page.actor, &read.draft)).await {
-        Ok(calendar) => saved(&page, &calendar).await,
-        Err(Error::Invalid(errors)) => {
-            page.refuse(&CalendarForm::new(&page.shell, Refill::wrong(typed, errors)))
-        }
-        Err(other) => Err(other),
-    }
+    store(&page, None, typed).await
 }
 
-/// Stores what sense could be made of, where that is all of it; faults are told by line.
-async fn save(read: &Read, store: impl Future<Output = Result<Calendar>>) -> Result<Calendar> {
-    if !read.faults.is_empty() {
-        return Err(Error::Invalid(read.faults.clone()));
+async fn update(page: Page<Admin>, Path(id): Path<String>, typed: Typed) -> Result<Response> {
+    store(&page, Some(CalendarId(id)), typed).await
+}
+
+/// Stores what was typed, where sense could be made of all of it; faults are told by line.
+async fn store(page: &Page<Admin>, id: Option<CalendarId>, typed: Typed) -> Result<Response> {
+    let (app, actor, read) = (&page.app, &page.actor, Read::of(&typed));
+    let rev = typed.get("rev").parse().ok();
+    let outcome = match &id {
+        _ if !read.faults.is_empty() => Err(Error::Invalid(read.faults.clone())),
+        None => calendars::create(app, actor, &read.draft).await,
+        Some(id) => calendars::update(app, actor, id, &read.draft, rev).await,
+    };
+    let errors: Vec<FieldError> = match outcome {
+        Ok(calendar) => return saved(page, &calendar).await,
+        Err(Error::Invalid(faults)) => faults.into_iter().map(|fault| read.told(fault)).collect(),
+        Err(Error::Stale { .. }) => Vec::new(),
+        Err(other) => return Err(other),
+    };
+    let is_stale = errors.is_empty();
+    let form = Refill::wrong(typed, errors);
+    let Some(id) = id else { return page.refuse(&CalendarForm::new(&page.shell, form)) };
+    let calendar = calendars::get(app, actor, &id).await?;
+    let form = CalendarForm::around(page, form, &calendar).await?;
+    if is_stale {
+        return page.answer(StatusCode::CONFLICT, &form.stale(&stored(&calendar)));
     }
-    store.await.map_err(|error| match error {
-        Error::Invalid(faults) => Error::Invalid(faults.into_iter().map(|fault| read.told(fault)).collect()),
-        other => other,
-    })
+    page.refuse(&form)
 }
 
 async fn saved(page: &Page<Admin>, calendar: &Calendar) -> Result<Response> {
@@ -265,26 +273,6 @@ async fn show(
     let calendar = calendars::get(&page.app, &page.actor, &CalendarId(id)).await?;
     let form = Refill::fresh(restored.unwrap_or_else(|| stored(&calendar)));
     page.render(&CalendarForm::around(&page, form, &calendar).await?)
-}
-
-async fn update(page: Page<Admin>, Path(id): Path<String>, typed: Typed) -> Result<Response> {
-    let id = CalendarId(id);
-    let read = Read::of(&typed);
-    let rev = typed.get("rev").parse().ok();
-    let outcome = save(&read, calendars::update(&page.app, &page.actor, &id, &read.draft, rev)).await;
-    let errors = match outcome {
-        Ok(calendar) => return saved(&page, &calendar).await,
-        Err(Error::Invalid(errors)) => errors,
-        Err(Error::Stale { .. }) => Vec::new(),
-        Err(other) => return Err(other),
-    };
-    let calendar = calendars::get(&page.app, &page.actor, &id).await?;
-    let is_stale = errors.is_empty();
-    let form = CalendarForm::around(&page, Refill::wrong(typed, errors), &calendar).await?;
-    if is_stale {
-        return page.answer(StatusCode::CONFLICT, &form.stale(&stored(&calendar)));
-    }
-    page.refuse(&form)
 }
 
 async fn ask_delete(page: Page<Admin>, Path(id): Path<String>) -> Result<Response> {

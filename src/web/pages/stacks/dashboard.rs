@@ -6,12 +6,12 @@ use axum::response::Response;
 use jiff::Timestamp;
 
 use super::attention::{self, AttentionInput, AttentionItem};
-use super::coming;
 use super::tile::Row;
 use crate::app::Result;
 use crate::app::attention as service;
 use crate::app::report::{self, Napped};
 use crate::app::stacks::{NextAction, ShownState};
+use crate::domain::action::Action;
 use crate::domain::inventory::Link;
 use crate::domain::overrides::DesiredState;
 use crate::domain::target::{Target, TargetType};

@@ -38,42 +38,12 @@ impl From<ShownState> for Badge {
     }
 }
 
-/// The words for what will happen.
-mod coming {
-    use super::{Action, NextAction, view};
-
-    pub(super) fn icon(next: &NextAction) -> &'static str {
-        match next.action {
-            Action::Start if next.by_window => "sunrise",
-            _ if next.by_window => "moon",
-            action => view::action_icon(action),
-        }
-    }
-
-    pub(super) fn word(next: &NextAction) -> &'static str {
-        match next.action {
-            Action::Start if next.by_window => "Wake",
-            _ if next.by_window => "Nap",
-            action => action.label(),
-        }
-    }
-
-    pub(super) fn title(next: &NextAction, name: &str) -> String {
-        format!("{} {}", word(next), view::shown_name(name))
-    }
-
-    /// The query that runs it now: of a window there are two edges.
-    pub(super) fn edge(next: &NextAction) -> &'static str {
-        match next.action {
-            _ if !next.by_window => "",
-            Action::Start => "?edge=wake",
-            _ => "?edge=sleep",
-        }
-    }
-
-    /// It can be left out this once: not the end of a sleep.
-    pub(super) fn can_be_skipped(next: &NextAction) -> bool {
-        !next.by_window || next.action != Action::Start
+/// The symbol and the word of what will happen, and the query that runs it now: of a window there are two edges.
+fn coming(next: &NextAction) -> (&'static str, &'static str, &'static str) {
+    match (next.by_window, next.action) {
+        (true, Action::Start) => ("sunrise", "Wake", "?edge=wake"),
+        (true, _) => ("moon", "Nap", "?edge=sleep"),
+        (false, action) => (view::action_icon(action), action.label(), ""),
     }
 }
 

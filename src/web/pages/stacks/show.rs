@@ -29,7 +29,10 @@ use crate::web::shell::Shell;
 use crate::web::view::{self, Badge};
 
 /// What stands below the containers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, strum::AsRefStr, strum::EnumString, strum::VariantArray,
+)]
+#[strum(serialize_all = "lowercase")]
 enum Tab {
     #[default]
     Schedules,
@@ -40,12 +43,9 @@ enum Tab {
     Labels,
 }
 
-const TABS: [(Tab, &str, &str); 4] = [
-    (Tab::Schedules, "schedules", "Schedules"),
-    (Tab::Runs, "runs", "Runs"),
-    (Tab::Audit, "audit", "Audit"),
-    (Tab::Labels, "labels", "Labels"),
-];
+impl Tab {
+    const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
+}
 
 /// What of the page is wanted, as the URL says it.
 #[derive(Default, serde::Deserialize)]
@@ -142,31 +142,28 @@ impl StackPage<'_> {
 
     /// The picture of the order: services of the stack, and what they wait for elsewhere.
     fn graph(&self) -> Option<Graph> {
-        let mut names: Vec<String> = Vec::new();
-        let mut index = |name: &str| match names.iter().position(|known| known == name) {
-            Some(index) => index,
-            None => {
-                names.push(name.to_owned());
-                names.len() - 1
-            }
-        };
-        for one in self.view.containers.iter().filter(|one| one.container.is_ordinary()) {
-            index(one.container.service().unwrap_or(&one.container.name));
-        }
+        let own = self.view.containers.iter().map(|one| &one.container).filter(|one| one.is_ordinary());
         // Between whole stacks: that is no order within this one.
         let is_stack = |subject: &Subject| matches!(subject, Subject::Stack(_));
         let inner = self.waits.iter().filter(|one| {
             one.added.as_ref().is_none_or(|edge| !is_stack(&edge.dependant) && !is_stack(&edge.dependency))
         });
-        let mut edges: Vec<Edge> = inner
-            .map(|one| Edge {
-                dependant: index(&one.dependant),
-                dependency: index(&one.dependency),
-                condition: one.condition,
-                wait_seconds: one.wait_seconds,
-            })
-            .filter(|edge| edge.dependant != edge.dependency)
-            .collect();
+        let inner: Vec<&Waits> = inner.filter(|one| one.dependant != one.dependency).collect();
+        let sides = inner.iter().flat_map(|one| [one.dependant.as_str(), one.dependency.as_str()]);
+        let mut names: Vec<String> = Vec::new();
+        for name in own.map(|one| one.service().unwrap_or(&one.name)).chain(sides) {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        let index = |name: &str| names.iter().position(|known| known == name).unwrap_or_default();
+        let edge = |one: &&Waits| Edge {
+            dependant: index(&one.dependant),
+            dependency: index(&one.dependency),
+            condition: one.condition,
+            wait_seconds: one.wait_seconds,
+        };
+        let mut edges: Vec<Edge> = inner.iter().map(edge).collect();
         let (numbers, _) = waves(&names, &mut edges);
         let nodes: Vec<(String, u32)> = names.into_iter().zip(numbers).collect();
         let lines: Vec<(usize, usize)> = edges.iter().map(|edge| (edge.dependant, edge.dependency)).collect();
@@ -195,7 +192,7 @@ pub(super) async fn show(
         view => view?,
     };
     let target = view.target();
-    let tab = TABS.iter().find(|(_, word, _)| *word == query.tab).map_or(Tab::Schedules, |(tab, ..)| *tab);
+    let tab = query.tab.parse().unwrap_or_default();
     let audit = match tab {
         Tab::Audit => {
             let of = AuditFilter { object_id: Some(target.identity_text()), ..AuditFilter::default() };

@@ -4,7 +4,6 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 
-use super::coming;
 use crate::app::Result;
 use crate::app::stacks::{self, ContainerView, NextAction, ShownState, StackView, WantedView};
 use crate::domain::ids::HostId;

@@ -21,19 +21,6 @@ struct WelcomeDocker<'a> {
 }
 
 impl WelcomeDocker<'_> {
-    /// What calls are for: the heading, and what it takes to know.
-    fn groups(&self) -> [(Purpose, &'static str, &'static str); 3] {
-        [
-            (Purpose::Look, "To look", "Nothing works without these."),
-            (
-                Purpose::Act,
-                "To nap and wake",
-                "Tried on a container that does not exist, so nothing is touched.",
-            ),
-            (Purpose::Extra, "Extras", "Without them DockNap shows a little less."),
-        ]
-    }
-
     /// How a call went.
     fn state(&self, call: &Call) -> Badge {
         let (class, icon, word) = match (&call.outcome, call.purpose) {

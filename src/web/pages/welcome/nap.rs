@@ -113,10 +113,6 @@ impl<'a> WelcomeNap<'a> {
         Ok(Self { shell: &page.shell, step: 4, stacks, more, picked, look, errors: Vec::new() })
     }
 
-    fn rules(&self) -> &'static [Usual] {
-        &USUAL
-    }
-
     /// The week of a rule as a picture.
     fn week(&self, usual: &Usual) -> RuleWeek {
         let now = &self.shell.now;
