@@ -194,7 +194,7 @@ pub async fn delete(app: &App, actor: &Actor, id: &CalendarId, rev: Option<i64>)
     actor.require(Permission::Administer)?;
     let old = stored(app, id, rev).await?;
     let mut tx = app.db.begin().await?;
-    unused(&db::calendars::users_in(&mut tx, id).await?)?;
+    unused(&db::calendars::users(&mut tx, id).await?)?;
     if !db::calendars::delete(&mut tx, id, old.rev).await? {
         return Err(stale(&mut tx, id).await?);
     }
@@ -265,7 +265,7 @@ async fn stored(app: &App, id: &CalendarId, rev: Option<i64>) -> Result<Calendar
 
 /// Why a compare-and-swap failed.
 async fn stale(tx: &mut Tx, id: &CalendarId) -> Result<Error> {
-    Ok(match db::calendars::get_in(tx, id).await? {
+    Ok(match db::calendars::get(tx, id).await? {
         Some(calendar) => Error::Stale { current_rev: calendar.rev },
         None => not_found(id),
     })
@@ -273,7 +273,7 @@ async fn stale(tx: &mut Tx, id: &CalendarId) -> Result<Error> {
 
 /// Sets anew when the schedules that go by a calendar are due next. What is due already is left to the scheduler.
 async fn reschedule(tx: &mut Tx, app: &App, calendar: &Calendar, book: &RuleBook) -> Result<()> {
-    let users = db::calendars::users_in(tx, &calendar.id).await?;
+    let users = db::calendars::users(&mut *tx, &calendar.id).await?;
     let now = app.clock.now();
     for (id, _) in users {
         let Some(schedule) = db::schedules::get_in(tx, &id).await?.filter(|schedule| schedule.spec.enabled)

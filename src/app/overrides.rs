@@ -256,7 +256,7 @@ pub(crate) async fn record_override(
     now: Timestamp,
 ) -> Result<()> {
     let state = if wish.wanted == DesiredState::Asleep { Phase::Asleep } else { Phase::Awake };
-    let known = db::applied::of_host_in(tx, host).await?;
+    let known = db::applied::of_host(&mut *tx, host).await?;
     for (member, was) in members {
         let applied = if wish.puts_back && wish.until.is_some() {
             Applied::for_a_while(state, now, *was, known.get(member))

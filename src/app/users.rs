@@ -285,6 +285,6 @@ pub async fn end_sessions(app: &App, actor: &Actor, id: &UserId, keep: Option<&s
 }
 
 pub(super) async fn find_in(tx: &mut db::Tx, id: &UserId) -> Result<User> {
-    let stored = db::users::find_in(tx, id).await?;
+    let stored = db::users::find(tx, id).await?;
     Ok(stored.ok_or_else(|| Error::not_found("user", id.as_str()))?.user)
 }

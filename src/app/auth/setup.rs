@@ -187,7 +187,7 @@ async fn create(
     let user = User { theme, ..User::new(app.ids.next(now), name, Role::Admin, now) };
     let mut tx = app.db.begin().await?;
     db::users::lock_all(&mut tx).await?;
-    if db::users::count_in(&mut tx).await? > 0 {
+    if db::users::count(&mut tx).await? > 0 {
         return Err(done());
     }
     db::users::insert(&mut tx, &user, &credential::name_key(&user.name), &hash).await?;

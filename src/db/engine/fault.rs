@@ -1,11 +1,14 @@
 //! What each engine answers where it cannot work at all, as against refusing one statement.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
 /// Why nothing can be stored, or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::db) enum Fault {
+pub enum Fault {
     /// No room left.
     Full,
     /// Reading or writing the file fails.
@@ -26,7 +29,7 @@ pub(in crate::db) enum Fault {
 
 impl Fault {
     /// The fault behind an error; `None` where the statement was refused for what it says.
-    pub(in crate::db) fn of(error: &sqlx::Error) -> Option<Self> {
+    pub fn of(error: &sqlx::Error) -> Option<Self> {
         use sqlx::Error::{
             BeginFailed, Database, InvalidSavePointStatement, Io, PoolClosed, PoolTimedOut, Protocol, Tls,
             WorkerCrashed,
@@ -85,7 +88,7 @@ impl Fault {
     }
 
     /// As a sentence that says what to do, without its end.
-    pub(in crate::db) fn words(self) -> &'static str {
+    pub fn words(self) -> &'static str {
         match self {
             Self::Full => "the disk of the database is full; nothing can be stored until there is room again",
             Self::Io => "the database cannot be read or written; look at its disk",
@@ -98,6 +101,39 @@ impl Fault {
             Self::Away => "the database cannot be reached; trying again",
             Self::Connection => "the connection to the database was lost; try again",
         }
+    }
+}
+
+/// Faults so far. A process opens one database.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+/// The one that stands.
+static STANDING: Mutex<Option<Fault>> = Mutex::new(None);
+
+/// How often the engine could not do its work so far. A connection older than the last time is not used again: what
+/// it believes about its transaction may be wrong.
+pub fn faults() -> u64 {
+    COUNT.load(Ordering::SeqCst)
+}
+
+/// Remembers a fault, and tells the log of the first one.
+pub fn failed(fault: Fault, error: &sqlx::Error) {
+    COUNT.fetch_add(1, Ordering::SeqCst);
+    let before = STANDING.lock().replace(fault);
+    if before != Some(fault) {
+        tracing::error!(error = %crate::domain::text::chain(error), "{}", fault.words());
+    }
+}
+
+/// What stands in the way of storing anything, in words for a person.
+pub fn standing() -> Option<&'static str> {
+    STANDING.lock().map(Fault::words)
+}
+
+/// A write went through, and nothing failed since there were `faults`.
+pub fn well(faults: u64) {
+    let mut standing = STANDING.lock();
+    if COUNT.load(Ordering::SeqCst) == faults && standing.take().is_some() {
+        tracing::info!("the database stores again");
     }
 }
 
