@@ -1,21 +1,19 @@
 //! Calendars: kept by admins, seen by everyone, looked at by the scheduler.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
 use super::audit::Audit;
+pub use super::dates::Dates;
+use super::dates::{expand, today};
 use super::paging::{Page, Paged};
 use super::rulebook::RuleBook;
 use super::{Actor, App, Error, FieldError, Live, Result};
 use crate::db::{self, DbError, Tx};
 use crate::domain::audit::Change;
-use crate::domain::calendar::{
-    Calendar, CalendarDates, CalendarDays, CalendarDraft, CalendarSpec, LeftOut, yearly_text,
-};
+use crate::domain::calendar::{Calendar, CalendarDays, CalendarDraft, CalendarSpec, yearly_text};
 use crate::domain::ids::{CalendarId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::text::hex;
@@ -36,43 +34,6 @@ pub struct Listed {
     pub left: usize,
     /// How many schedules go by it.
     pub schedules: usize,
-}
-
-/// The dates of one calendar.
-#[derive(Clone, Debug)]
-pub struct Dates {
-    pub id: CalendarId,
-    /// The calendar's name.
-    pub name: String,
-    /// The revision they belong to.
-    rev: i64,
-    /// All of them.
-    pub days: Arc<CalendarDays>,
-    /// What its file calls some of them.
-    pub names: Arc<BTreeMap<Date, String>>,
-    /// What of its file does not count.
-    pub left: Arc<LeftOut>,
-}
-
-/// Reads a calendar's dates beside the requests: its file may hold 1 MiB.
-async fn expand(calendar: Calendar, month: Date) -> Result<Dates> {
-    let worked = tokio::task::spawn_blocking(move || {
-        let CalendarDates { days, names, left } = calendar.spec.expand(month);
-        Dates {
-            id: calendar.id,
-            name: calendar.spec.name,
-            rev: calendar.rev,
-            days: Arc::new(days),
-            names: Arc::new(names),
-            left: Arc::new(left),
-        }
-    });
-    worked.await.map_err(|error| Error::Internal(error.into()))
-}
-
-/// Today in UTC: dates that far ahead or back do not hang on a zone.
-pub(super) fn today(app: &App) -> Date {
-    app.clock.now().to_zoned(TimeZone::UTC).date()
 }
 
 /// The newest calendars first.
@@ -99,19 +60,6 @@ pub async fn overview(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
         Listed { id, name, days, left: dates.left.total(), schedules }
     };
     Ok(book.calendars.iter().map(listed).collect())
-}
-
-/// The dates of every calendar from `month` on, by name. Those of `known` that have not changed are taken over.
-pub(super) async fn expand_all(app: &App, month: Date, known: &[Dates]) -> Result<Vec<Dates>> {
-    let mut all = Vec::new();
-    for (id, _, rev) in db::calendars::revisions(&app.db).await? {
-        if let Some(known) = known.iter().find(|known| known.id == id && known.rev == rev) {
-            all.push(known.clone());
-        } else if let Some(calendar) = db::calendars::get(&app.db, &id).await? {
-            all.push(expand(calendar, month).await?);
-        }
-    }
-    Ok(all)
 }
 
 /// The dates of a calendar as it was read, from the first of this month on.
@@ -152,7 +100,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &CalendarDraft) -> Result<C
     db::calendars::insert(&mut tx, &calendar).await.map_err(name_taken)?;
     record(&mut tx, app, actor, "calendar.create", &calendar, changes(None, Some(&calendar.spec))).await?;
     tx.commit().await?;
-    changed(app);
+    app.rules_changed(Live::Schedules);
     Ok(calendar)
 }
 
@@ -182,7 +130,7 @@ pub async fn update(
     let changes = changes(Some(&old.spec), Some(&new.spec));
     record(&mut tx, app, actor, "calendar.update", &new, changes).await?;
     tx.commit().await?;
-    changed(app);
+    app.rules_changed(Live::Schedules);
     Ok(new)
 }
 
@@ -200,7 +148,7 @@ pub async fn delete(app: &App, actor: &Actor, id: &CalendarId, rev: Option<i64>)
     }
     record(&mut tx, app, actor, "calendar.delete", &old, changes(Some(&old.spec), None)).await?;
     tx.commit().await?;
-    changed(app);
+    app.rules_changed(Live::Schedules);
     Ok(())
 }
 
@@ -287,13 +235,6 @@ async fn reschedule(tx: &mut Tx, app: &App, calendar: &Calendar, book: &RuleBook
     Ok(())
 }
 
-/// Lets windows be looked at again, and tells the browsers.
-fn changed(app: &App) {
-    app.external_changes.rules_changed();
-    app.scheduler.wake();
-    app.bus.send(Live::Schedules);
-}
-
 async fn record(
     tx: &mut Tx,
     app: &App,
@@ -309,20 +250,11 @@ async fn record(
 
 /// Field by field, what differs.
 fn changes(old: Option<&CalendarSpec>, new: Option<&CalendarSpec>) -> Vec<Change> {
-    let (old, new) = (old.map(fields), new.map(fields));
-    FIELDS
-        .iter()
-        .enumerate()
-        .filter_map(|(i, field)| {
-            let value = |fields: &Option<[Option<String>; FIELDS.len()]>| fields.as_ref()?[i].clone();
-            let (old, new) = (value(&old), value(&new));
-            (old != new).then(|| Change {
-                field: (*field).to_owned(),
-                old: old.map(shortened),
-                new: new.map(shortened),
-            })
-        })
-        .collect()
+    let (old, new) = (old.map(fields).unwrap_or_default(), new.map(fields).unwrap_or_default());
+    let fields =
+        FIELDS.into_iter().zip(old.into_iter().zip(new)).map(|(field, (old, new))| (field, old, new));
+    let changes = Change::between(fields).into_iter();
+    changes.map(|one| Change { old: one.old.map(shortened), new: one.new.map(shortened), ..one }).collect()
 }
 
 const FIELDS: [&str; 5] = ["name", "dates", "ranges", "yearly", "ics"];

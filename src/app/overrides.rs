@@ -370,11 +370,10 @@ pub(crate) async fn record(
     one: &Override,
     reason: String,
 ) -> Result<()> {
-    let change = |field: &str, new: String| Change { field: field.to_owned(), old: None, new: Some(new) };
     let changes = vec![
-        change("state", one.wanted.as_str().to_owned()),
-        change("target_type", one.reach.type_str().to_owned()),
-        change("until", to_text(one.until)),
+        Change::to("state", one.wanted.as_str()),
+        Change::to("target_type", one.reach.type_str()),
+        Change::to("until", to_text(one.until)),
     ];
     let row = Audit::new(app, actor, event).object("override", Some(one.id.as_str()), &one.target_name);
     row.changes(changes).reason(reason).store(tx).await
@@ -382,9 +381,7 @@ pub(crate) async fn record(
 
 /// Tells the scheduler and the browsers.
 pub(crate) fn changed(app: &App) {
-    app.external_changes.rules_changed();
-    app.scheduler.wake();
+    app.rules_changed(Live::Overrides);
     // A run that a guard holds back may have to end.
     app.active_runs.wake();
-    app.bus.send(Live::Overrides);
 }

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::columns::Json;
 use super::conditions::{Conditions, uuid_floor};
-use super::query::{ReadRow, Row, sql};
+use super::query::sql;
+use super::read::{ReadRow, Row};
 use super::rows::{self, row};
 use super::{Db, Result, Tx};
 use crate::domain::audit::AuditRow;
@@ -17,18 +18,18 @@ use crate::domain::time::to_ms;
 pub async fn insert(tx: &mut Tx, rows: Vec<AuditRow>) -> Result<()> {
     let rows = rows.into_iter().map(|row| {
         row![
-                "id" => row.id,
-                "at_ms" => row.at,
-                "actor_kind" => row.actor.kind,
-                "actor_id" => row.actor.id,
-                "actor_name" => row.actor.name,
-                "address" => row.ip,
-                "event" => row.event,
-                "object_type" => row.object_type,
-                "object_id" => row.object_id,
-                "object_name" => row.object_name,
-                "outcome" => row.outcome,
-                "detail" => Json(&row.detail),
+            "id" => row.id,
+            "at_ms" => row.at,
+            "actor_kind" => row.actor.kind,
+            "actor_id" => row.actor.id,
+            "actor_name" => row.actor.name,
+            "address" => row.ip,
+            "event" => row.event,
+            "object_type" => row.object_type,
+            "object_id" => row.object_id,
+            "object_name" => row.object_name,
+            "outcome" => row.outcome,
+            "detail" => Json(&row.detail),
         ]
     });
     rows::insert(tx, "audit", rows.collect(), "").await?;

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::columns::Json;
-use super::query::{On, ReadRow, Row, sql};
+use super::query::{On, sql};
+use super::read::{ReadRow, Row};
 use super::rows::{self, Columns, row};
 use super::{Db, Result, Tx};
 use crate::domain::calendar::{Calendar, CalendarSpec, check, yearly_text};

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Result;
-use super::query::Row;
+use super::read::{Column, Row};
 use crate::domain::action::Action;
 use crate::domain::calendar::CalendarEffect;
 use crate::domain::ids::{
@@ -35,11 +35,6 @@ pub(super) trait Bind {
     /// What is missing has a type nevertheless.
     const NULL: Value;
     fn value(&self) -> Value;
-}
-
-/// What can be read from a column; `None` = NULL.
-pub(super) trait Column: Sized {
-    fn read(row: &Row<'_>, index: usize) -> Result<Option<Self>>;
 }
 
 impl<T: Bind + ?Sized> Bind for &T {

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::query::{On, ReadRow, Row, sql};
+use super::query::{On, sql};
+use super::read::{ReadRow, Row};
 use super::rows::{self, row};
 use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;

@@ -13,13 +13,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{AssertSqlSafe, Connection, SqlitePool};
 
 use super::query::sql;
-use super::{Db, DbError, Result, Tx};
+use super::{Db, DbError, Result, Tx, error};
 use crate::clock::Clock;
 use crate::domain::text::chain;
 use crate::files;
 
 pub mod backup;
-pub(super) mod fault;
 pub(super) mod lease;
 mod lock;
 
@@ -188,11 +187,11 @@ impl Db {
             .max_lifetime(None)
             .acquire_timeout(WRITER_TIMEOUT)
             .after_connect(move |_, _| {
-                opened.store(fault::faults(), Ordering::SeqCst);
+                opened.store(error::faults(), Ordering::SeqCst);
                 Box::pin(async { Ok(()) })
             })
             .before_acquire(move |connection, _| {
-                let sound = !connection.is_in_transaction() && seen.load(Ordering::SeqCst) == fault::faults();
+                let sound = !connection.is_in_transaction() && seen.load(Ordering::SeqCst) == error::faults();
                 Box::pin(async move { Ok(sound) })
             })
             .connect_with(options.clone().pragma("cache_spill", SPILL))

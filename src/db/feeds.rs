@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::query::{ReadRow, Row, sql};
-use super::users::columns;
+use super::query::sql;
+use super::read::{ReadRow, Row};
 use super::{Db, Result, Tx};
 use crate::domain::ids::{FeedId, UserId};
 use crate::domain::user::User;
@@ -45,8 +45,7 @@ pub async fn count(tx: &mut Tx, user: &UserId) -> Result<i64> {
 
 /// The account whose address has a token of this digest.
 pub async fn find_user(db: &Db, digest: &str) -> Result<Option<User>> {
-    let sql =
-        concat!("SELECT ", columns!(), " FROM feeds f JOIN users u ON u.id = f.user_id WHERE f.digest = $1");
+    let sql = "SELECT u.* FROM feeds f JOIN users u ON u.id = f.user_id WHERE f.digest = $1";
     sql!(sql, digest).first(db).await
 }
 

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::columns::Bind;
 use super::conditions::{Conditions, uuid_floor};
-use super::query::{Query, ReadRow, Row, sql};
+use super::query::{Query, sql};
+use super::read::{ReadRow, Row};
 use super::{Db, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId, ScheduleId};
@@ -302,7 +303,8 @@ pub struct Tally {
 /// finds them.
 pub async fn tally(db: &Db, since: Timestamp) -> Result<Tally> {
     const SQL: &str = "SELECT COUNT(*), \
-           COALESCE(CAST(SUM(CASE WHEN state IN ('failed', 'partial', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT), 0), \
+           COALESCE(CAST(SUM(CASE WHEN state IN ('failed', 'partial', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT), \
+             0), \
            (SELECT COUNT(*) FROM runs WHERE state IN ('pending', 'executing')) \
          FROM runs WHERE id >= $1 AND created_ms >= $2";
     let (runs, attention, open) = sql!(SQL, uuid_floor(since), since).one(db).await?;

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::query::{ReadRow, Row, sql};
+use super::query::sql;
+use super::read::{ReadRow, Row};
 use super::{Db, Result, Tx};
 
 /// An answer given before.

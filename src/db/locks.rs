@@ -1,6 +1,7 @@
 //! Locks of stacks and containers.
 
-use super::query::{ReadRow, Row, sql};
+use super::query::sql;
+use super::read::{ReadRow, Row};
 use super::rows::{self, row};
 use super::{Db, Result, Tx};
 use crate::domain::lock::Lock;

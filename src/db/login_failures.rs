@@ -23,10 +23,11 @@ pub struct Counted {
 /// count. The row is held until the transaction ends: of tries at once each sees another count.
 pub async fn count(tx: &mut Tx, key: &str, now: Timestamp, forget_before: Timestamp) -> Result<Counted> {
     let sql = "INSERT INTO login_failures (key, since_ms, failures, blocked_until_ms) \
-               VALUES ($1, $2, 1, 0) ON CONFLICT (key) DO UPDATE \
-               SET failures = CASE WHEN login_failures.since_ms < $3 THEN 1 ELSE login_failures.failures + \
-               1 END, since_ms = CASE WHEN login_failures.since_ms < $3 THEN excluded.since_ms ELSE \
-               login_failures.since_ms END RETURNING failures, since_ms, blocked_until_ms";
+               VALUES ($1, $2, 1, 0) ON CONFLICT (key) DO UPDATE SET \
+               failures = CASE WHEN login_failures.since_ms < $3 THEN 1 ELSE login_failures.failures + 1 END, \
+               since_ms = CASE WHEN login_failures.since_ms < $3 THEN excluded.since_ms \
+                 ELSE login_failures.since_ms END \
+               RETURNING failures, since_ms, blocked_until_ms";
     let (failures, since, blocked_until) = sql!(sql, key, now, forget_before).one(tx).await?;
     Ok(Counted { failures, since, blocked_until })
 }
@@ -39,8 +40,9 @@ pub async fn block(tx: &mut Tx, key: &str, until: Timestamp) -> Result<()> {
 /// Takes one try back, and the block where fewer than `blocking` failures are left: a block that another try began
 /// stays.
 pub async fn uncount(tx: &mut Tx, key: &str, blocking: i64) -> Result<()> {
-    let sql = "UPDATE login_failures SET failures = failures - 1, blocked_until_ms = CASE WHEN failures <= \
-               $2 THEN 0 ELSE blocked_until_ms END WHERE key = $1 AND failures > 0";
+    let sql = "UPDATE login_failures SET failures = failures - 1, \
+               blocked_until_ms = CASE WHEN failures <= $2 THEN 0 ELSE blocked_until_ms END \
+               WHERE key = $1 AND failures > 0";
     sql!(sql, key, blocking).run(tx).await
 }
 

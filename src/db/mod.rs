@@ -28,6 +28,7 @@ pub mod naps;
 pub mod order_edges;
 pub mod overrides;
 mod query;
+mod read;
 mod rows;
 pub mod rulebook;
 pub mod runs;

@@ -1,6 +1,7 @@
 //! Edges that people add to the order of containers.
 
-use super::query::{ReadRow, Row, sql};
+use super::query::sql;
+use super::read::{ReadRow, Row};
 use super::rows::{self, row};
 use super::{Db, Result, Tx};
 use crate::domain::order::added::AddedEdge;

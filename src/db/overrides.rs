@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::conditions::uuid_floor;
-use super::query::{ReadRow, Row, sql};
+use super::query::sql;
+use super::read::{ReadRow, Row};
 use super::rows::{self, row};
 use super::{Db, Result, Tx};
 use crate::domain::ids::{HostId, OverrideId};

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::hash::Hash;
 
 use super::columns::Value;
-use super::query::{Query, ReadRow};
+use super::query::Query;
+use super::read::ReadRow;
 use super::{Result, Tx};
 use crate::domain::ids::HostId;
 use crate::domain::target::ContainerIdentity;

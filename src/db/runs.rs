@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::columns::Json;
-use super::query::{ReadRow, Row, sql};
+use super::query::sql;
+use super::read::{ReadRow, Row};
 use super::rows::{self, left_out, row, values};
 use super::{Db, Result, Tx};
 use crate::domain::guard::Deferral;
@@ -237,8 +238,8 @@ const IN_THE_WAY: &str = ") SELECT n, twin, is_taken FROM (SELECT n, (SELECT r.i
 /// A pending run begins, with its deadline and what there is to say about it by now. `false` when it is no longer
 /// pending.
 pub async fn begin(tx: &mut Tx, run: &Run, now: Timestamp) -> Result<bool> {
-    let sql = "UPDATE runs SET state = 'executing', started_ms = $2, reason = '', why = $3, deadline_ms = \
-               $4 WHERE id = $1 AND state = 'pending'";
+    let sql = "UPDATE runs SET state = 'executing', started_ms = $2, reason = '', why = $3, \
+               deadline_ms = $4 WHERE id = $1 AND state = 'pending'";
     sql!(sql, run.id, now, run.why, run.deadline_at).hits(tx).await
 }
 
@@ -251,8 +252,8 @@ pub async fn extend(tx: &mut Tx, id: &RunId, deadline: Timestamp) -> Result<()> 
 /// A guard holds a pending run back: until when, why, and how long it may go on after that. The tries of its host are
 /// counted anew then. `false` when it is no longer pending.
 pub async fn defer(tx: &mut Tx, id: &RunId, deferral: &Deferral, deadline: Timestamp) -> Result<bool> {
-    let sql = "UPDATE runs SET reason = $2, look_at_ms = $3, busy_until_ms = $4, deadline_ms = $5, attempt \
-               = 0 WHERE id = $1 AND state = 'pending'";
+    let sql = "UPDATE runs SET reason = $2, look_at_ms = $3, busy_until_ms = $4, deadline_ms = $5, \
+               attempt = 0 WHERE id = $1 AND state = 'pending'";
     sql!(sql, id, deferral.reason, deferral.look_at, deferral.busy_until, deadline).hits(tx).await
 }
 

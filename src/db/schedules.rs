@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::columns::Json;
-use super::query::{self, ReadRow, sql};
+use super::query::sql;
+use super::read::{self, ReadRow};
 use super::rows::{self, Columns, left_out, row, values};
 use super::{Db, Result, Tx};
 use crate::domain::ids::{CalendarId, HostId, ScheduleId, UserId};
@@ -14,11 +15,7 @@ use crate::domain::target::Target;
 
 macro_rules! columns {
     () => {
-        "s.id, s.name, s.host_id, s.target_type, s.target_name, s.target_identity, s.kind, s.action, s.cron, s.at_ms, \
-         s.window_text, s.policy, s.mode, s.wake, s.calendar_id, s.calendar_effect, \
-         s.timezone, s.enabled, s.catch_up_s, s.priority, s.stop_timeout_s, s.note, s.source, s.owner_id, \
-         u.name AS owner_name, s.skip_at_ms, s.effective_from_ms, s.next_due_ms, s.rev, s.created_ms, s.updated_ms, \
-         s.deleted_ms, s.guard FROM schedules s LEFT JOIN users u ON u.id = s.owner_id"
+        "s.*, u.name AS owner_name FROM schedules s LEFT JOIN users u ON u.id = s.owner_id"
     };
 }
 
@@ -35,14 +32,14 @@ impl Row {
 
 impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for Row {
     fn from_row(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Self> {
-        let read = Schedule::read(&query::Row::sqlite::<Schedule>(row));
+        let read = Schedule::read(&read::Row::sqlite::<Schedule>(row));
         read.map(Self).map_err(|error| sqlx::Error::Decode(error.into()))
     }
 }
 
 impl sqlx::FromRow<'_, sqlx::postgres::PgRow> for Row {
     fn from_row(row: &sqlx::postgres::PgRow) -> sqlx::Result<Self> {
-        let read = Schedule::read(&query::Row::pg::<Schedule>(row));
+        let read = Schedule::read(&read::Row::pg::<Schedule>(row));
         read.map(Self).map_err(|error| sqlx::Error::Decode(error.into()))
     }
 }
@@ -52,7 +49,7 @@ pub use touching::touching;
 impl ReadRow for (Schedule, String) {
     const TABLE: &'static str = Schedule::TABLE;
 
-    fn read(row: &query::Row<'_>) -> Result<Self> {
+    fn read(row: &read::Row<'_>) -> Result<Self> {
         Ok((Schedule::read(row)?, row.get("left_by")?))
     }
 }
@@ -60,7 +57,7 @@ impl ReadRow for (Schedule, String) {
 impl ReadRow for Schedule {
     const TABLE: &'static str = "schedules";
 
-    fn read(row: &query::Row<'_>) -> Result<Self> {
+    fn read(row: &read::Row<'_>) -> Result<Self> {
         let kind: String = row.get("kind")?;
         let when = match kind.as_str() {
             "cron" => When::Cron(row.get("cron")?),
@@ -194,11 +191,8 @@ pub async fn get_in(tx: &mut Tx, id: &ScheduleId) -> Result<Option<Schedule>> {
 
 /// The schedules whose account is gone, with the name of that account, the oldest first.
 pub async fn left(db: &Db) -> Result<Vec<(Schedule, String)>> {
-    const SQL: &str = concat!(
-        "SELECT s.left_by, ",
-        columns!(),
-        " WHERE s.left_by IS NOT NULL AND s.deleted_ms IS NULL ORDER BY s.id"
-    );
+    const SQL: &str =
+        concat!("SELECT ", columns!(), " WHERE s.left_by IS NOT NULL AND s.deleted_ms IS NULL ORDER BY s.id");
     sql!(SQL).all(db).await
 }
 

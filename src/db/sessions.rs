@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::query::{ReadRow, Row, sql};
+use super::query::sql;
+use super::read::{ReadRow, Row};
 use super::rows::{self, row};
-use super::users::columns;
 use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
 use crate::domain::user::User;
@@ -72,9 +72,7 @@ pub async fn find(db: &Db, id_hash: &str) -> Result<Option<(Session, User)>> {
     let sql = concat!(
         "SELECT ",
         session_columns!(),
-        ", ",
-        columns!(),
-        " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = $1"
+        ", u.* FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = $1"
     );
     sql!(sql, id_hash).first(db).await
 }

@@ -6,6 +6,9 @@ use super::query::sql;
 use super::rows::{self, row};
 use super::{Db, Result, Tx};
 
+/// The key of the zone chosen at setup.
+pub const TIMEZONE: &str = "timezone";
+
 /// The value stored under `key`.
 pub async fn get(db: &Db, key: &str) -> Result<Option<String>> {
     sql!("SELECT value FROM settings WHERE key = $1", key).first(db).await

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::query::{ReadRow, Row, sql};
+use super::query::sql;
+use super::read::{ReadRow, Row};
 use super::{Db, Result, Tx};
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::nap::{Sample, Sleep};
@@ -29,8 +30,9 @@ impl ReadRow for Sleep {
 
 /// A container fell asleep. A stay that is still open ends: when it `woke` where somebody knows, else now.
 pub async fn begin(tx: &mut Tx, sleep: &Sleep, woke: Option<Timestamp>) -> Result<()> {
-    let sql = "UPDATE sleeps SET until_ms = CASE WHEN $4 > from_ms THEN $4 WHEN $3 > from_ms THEN $3 ELSE \
-               from_ms END WHERE host_id = $1 AND identity = $2 AND until_ms IS NULL";
+    let sql = "UPDATE sleeps SET \
+               until_ms = CASE WHEN $4 > from_ms THEN $4 WHEN $3 > from_ms THEN $3 ELSE from_ms END \
+               WHERE host_id = $1 AND identity = $2 AND until_ms IS NULL";
     sql!(
         sql,
         sleep.host,

@@ -3,8 +3,8 @@
 //! Every answer of an engine passes the `From` of [`DbError`](super::DbError), so nobody can forget to tell. A fault
 //! stands until a write of some size has been stored: one row may still fit where the next run does not.
 
-pub use super::engine::fault::standing as fault;
-use super::engine::fault::{faults, well};
+pub use super::error::standing as fault;
+use super::error::{faults, well};
 use super::query::sql;
 use super::{Db, Result};
 

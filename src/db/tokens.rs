@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use super::query::sql;
-use super::users::columns;
 use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
 use crate::domain::user::User;
@@ -24,12 +23,8 @@ pub async fn insert(
 
 /// The account of a token that is alive at `now`.
 pub async fn find_user(db: &Db, jti: &str, now: Timestamp) -> Result<Option<User>> {
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM tokens t JOIN users u ON u.id = t.user_id \
-                 WHERE t.jti = $1 AND t.expires_ms > $2"
-    );
+    let sql =
+        "SELECT u.* FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.jti = $1 AND t.expires_ms > $2";
     sql!(sql, jti, now).first(db).await
 }
 

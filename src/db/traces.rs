@@ -1,6 +1,7 @@
 //! What others were last seen to do to each container.
 
-use super::query::{ReadRow, Row, sql};
+use super::query::sql;
+use super::read::{ReadRow, Row};
 use super::rows::{self, row};
 use super::{Db, Result, Tx};
 use crate::domain::ids::HostId;

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::query::{ReadRow, Row, sql};
-use super::users::columns;
+use super::query::sql;
+use super::read::{ReadRow, Row};
 use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
 use crate::domain::user::{LinkKind, User};
@@ -43,12 +43,9 @@ pub async fn insert(tx: &mut Tx, token_hash: &str, link: &Link, now: Timestamp) 
 
 /// The link of a digest that is good at `now`, and its account.
 pub async fn find(db: &Db, token_hash: &str, now: Timestamp) -> Result<Option<(Link, User)>> {
-    let sql = concat!(
-        "SELECT l.user_id AS link_user, l.kind, l.expires_ms, ",
-        columns!(),
-        " FROM user_links l JOIN users u ON u.id = l.user_id \
-             WHERE l.token_hash = $1 AND l.expires_ms > $2 AND NOT u.disabled"
-    );
+    let sql = "SELECT u.*, l.user_id AS link_user, l.kind, l.expires_ms \
+               FROM user_links l JOIN users u ON u.id = l.user_id \
+               WHERE l.token_hash = $1 AND l.expires_ms > $2 AND NOT u.disabled";
     sql!(sql, token_hash, now).first(db).await
 }
 

@@ -2,20 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::query::{On, ReadRow, Row, sql};
+use super::query::{On, sql};
+use super::read::{ReadRow, Row};
 use super::rows::{self, row};
 use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
 use crate::domain::user::{Habits, User};
-
-/// The columns of an account, for a `SELECT` whose table is `u`.
-macro_rules! columns {
-    () => {
-        "u.id, u.name, u.role, u.password_hash, u.disabled, u.timezone, u.theme, u.clock, u.week_start, u.keys, \
-         u.password_set_ms, u.last_login_ms, u.rev, u.created_ms"
-    };
-}
-pub(super) use columns;
 
 /// An account with its password hash.
 #[derive(Clone, Debug)]
@@ -59,20 +51,17 @@ impl ReadRow for User {
 
 /// The account with this folded name ([`crate::domain::credential::name_key`]).
 pub async fn find_by_name(db: &Db, name_key: &str) -> Result<Option<Stored>> {
-    let sql = concat!("SELECT ", columns!(), " FROM users u WHERE u.name_key = $1");
-    sql!(sql, name_key).first(db).await
+    sql!("SELECT * FROM users WHERE name_key = $1", name_key).first(db).await
 }
 
 /// The account with this id.
 pub async fn find(on: impl Into<On<'_>>, id: &UserId) -> Result<Option<Stored>> {
-    let sql = concat!("SELECT ", columns!(), " FROM users u WHERE u.id = $1");
-    sql!(sql, id).first(on).await
+    sql!("SELECT * FROM users WHERE id = $1", id).first(on).await
 }
 
 /// Every account by name.
 pub async fn list(db: &Db) -> Result<Vec<User>> {
-    let sql = concat!("SELECT ", columns!(), " FROM users u ORDER BY u.name_key");
-    sql!(sql).all(db).await
+    sql!("SELECT * FROM users ORDER BY name_key").all(db).await
 }
 
 /// How many accounts there are.
@@ -125,8 +114,8 @@ pub async fn insert(tx: &mut Tx, user: &User, name_key: &str, password_hash: &st
 /// Stores role, disabled, zone and theme of an account read at revision `user.rev`, and answers whether it still had
 /// that revision.
 pub async fn update(tx: &mut Tx, user: &User, now: Timestamp) -> Result<bool> {
-    let sql = "UPDATE users SET role = $1, disabled = $2, timezone = $3, theme = $4, updated_ms = $5, rev = \
-               rev + 1 WHERE id = $6 AND rev = $7";
+    let sql = "UPDATE users SET role = $1, disabled = $2, timezone = $3, theme = $4, updated_ms = $5, \
+               rev = rev + 1 WHERE id = $6 AND rev = $7";
     sql!(sql, user.role, user.disabled, user.timezone, user.theme, now, user.id, user.rev).hits(tx).await
 }
 
