@@ -173,20 +173,17 @@ fn unused(users: &[(ScheduleId, String)]) -> Result<()> {
         more => format!(" and {more} more"),
     };
     let (noun, them) = if users.len() == 1 { ("a schedule goes", "it") } else { ("schedules go", "them") };
-    Err(Error::Conflict {
-        code: "calendar_in_use",
-        message: format!(
-            "{noun} by this calendar: {}{more}; take the calendar off {them} first",
-            names.join(", ")
-        ),
-    })
+    Err(Error::conflict(
+        "calendar_in_use",
+        format!("{noun} by this calendar: {}{more}; take the calendar off {them} first", names.join(", ")),
+    ))
 }
 
 /// Checks a draft, beside the requests as [`expand`].
 async fn checked(app: &App, draft: &CalendarDraft) -> Result<CalendarSpec> {
     let (draft, today) = (draft.clone(), today(app));
     let checked = tokio::task::spawn_blocking(move || draft.check(today)).await;
-    checked.map_err(|error| Error::Internal(error.into()))?.map_err(|faults| {
+    checked.map_err(Error::internal)?.map_err(|faults| {
         Error::Invalid(faults.into_iter().map(|fault| FieldError::new(fault.field, fault.message)).collect())
     })
 }

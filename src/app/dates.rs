@@ -40,7 +40,7 @@ pub(super) async fn expand(calendar: Calendar, month: Date) -> Result<Dates> {
             left: Arc::new(left),
         }
     });
-    worked.await.map_err(|error| Error::Internal(error.into()))
+    worked.await.map_err(Error::internal)
 }
 
 /// Today in UTC: dates that far ahead or back do not hang on a zone.

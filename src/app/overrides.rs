@@ -294,7 +294,7 @@ pub async fn finish(app: &App, actor: &Actor, id: &OverrideId) -> Result<()> {
     let reason = format!("ended by {}", actor.reference.name);
     if !db::overrides::end_now(&mut tx, id, app.clock.now(), &reason).await? {
         let message = "this override has ended already".to_owned();
-        return Err(Error::Conflict { code: "override_ended", message });
+        return Err(Error::conflict("override_ended", message));
     }
     record(&mut tx, app, actor, "override.end", &found, reason).await?;
     tx.commit().await?;
@@ -309,9 +309,7 @@ pub async fn finish(app: &App, actor: &Actor, id: &OverrideId) -> Result<()> {
 pub async fn nap_again(app: &App, actor: &Actor, target: &Target) -> Result<()> {
     actor.require(Permission::Operate)?;
     let now = app.clock.now();
-    let host = app.hosts.get(&target.host);
-    let host = host.ok_or_else(|| Error::not_found("host", target.host.as_str()))?;
-    let members = host.inventory().members(&target.subject);
+    let members = targets::inventory_of(app, &target.host)?.members(&target.subject);
     let is_of_it = |one: &Override| members.iter().any(|member| one.reach == Reach::Target(member.target()));
     let reason = format!("put back to sleep by {}", actor.reference.name);
     let mut ended = false;
@@ -325,7 +323,7 @@ pub async fn nap_again(app: &App, actor: &Actor, target: &Target) -> Result<()> 
     }
     if !ended {
         let message = "nothing of it is kept awake for having been found running".to_owned();
-        return Err(Error::Conflict { code: "override_ended", message });
+        return Err(Error::conflict("override_ended", message));
     }
     tx.commit().await?;
     changed(app);

@@ -4,11 +4,12 @@
 //! another one. The versions are read first: a change that comes while the rest is read counts after it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::dates::{self, Dates};
@@ -69,7 +70,7 @@ impl LastRead {
     }
 
     fn book(&self) -> Option<Arc<RuleBook>> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.book.lock().clone()
     }
 }
 
@@ -98,7 +99,7 @@ impl RuleBook {
             return Ok(Arc::clone(book));
         }
         let book = Arc::new(Self::read(app, versions, month, last.as_deref()).await?);
-        *app.rulebook.book.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&book));
+        *app.rulebook.book.lock() = Some(Arc::clone(&book));
         Ok(book)
     }
 

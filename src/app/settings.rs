@@ -107,7 +107,7 @@ pub async fn set_prices(app: &App, actor: &Actor, draft: &PricesDraft) -> Result
         ("currency", given(was.currency), given(is.currency)),
     ]);
     if !changes.is_empty() {
-        let text = serde_json::to_string(&new).map_err(|error| Error::Internal(error.into()))?;
+        let text = serde_json::to_string(&new).map_err(Error::internal)?;
         let mut tx = app.db.begin().await?;
         db::settings::put(&mut tx, PRICES, &text, app.clock.now()).await?;
         changed(app, actor, "sleep report", changes).store(&mut tx).await?;
@@ -123,11 +123,10 @@ pub async fn set_prices(app: &App, actor: &Actor, draft: &PricesDraft) -> Result
 pub async fn set_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
     actor.require(Permission::Administer)?;
     if app.config.timezone.is_some() {
-        return Err(Error::Conflict {
-            code: "fixed",
-            message: "TZ is set where DockNap is started, and goes before what is set here; change it there"
-                .to_owned(),
-        });
+        return Err(Error::conflict(
+            "fixed",
+            "TZ is set where DockNap is started, and goes before what is set here; change it there",
+        ));
     }
     let found = time::zone(name.trim()).map_err(|error| Error::field("timezone", error.to_string()))?;
     let name = time::zone_name(&found).to_owned();

@@ -177,10 +177,10 @@ pub async fn delete(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
 
 async fn require_other_admin(tx: &mut db::Tx, user: &User) -> Result<()> {
     if user.role == Role::Admin && !user.disabled && db::users::other_admins(tx, &user.id).await? == 0 {
-        return Err(Error::Conflict {
-            code: "last_admin",
-            message: format!("{} is the last admin; make somebody else one first", user.name),
-        });
+        return Err(Error::conflict(
+            "last_admin",
+            format!("{} is the last admin; make somebody else one first", user.name),
+        ));
     }
     Ok(())
 }

@@ -82,12 +82,12 @@ fn conditions(wanted: &AuditSelection<'_>) -> Conditions {
     }
     if let Some(run) = wanted.run {
         // The detail is JSON as `insert` writes it; an id holds nothing that JSON would escape.
-        let text = conditions.bind(format!("\"run_id\":\"{run}\""));
+        let text = conditions.bind(&format!("\"run_id\":\"{run}\""));
         conditions.and(&contains("detail", &text));
     }
     for (instant, sign) in [(wanted.from, ">="), (wanted.to, "<")] {
         if let Some(instant) = instant {
-            let bound = conditions.bind(uuid_floor(instant));
+            let bound = conditions.bind(&uuid_floor(instant));
             conditions.and(&format!("id {sign} {bound}"));
         }
     }

@@ -61,8 +61,7 @@ fn said(calendar: &Calendar) -> Columns {
 /// What the engine answered; [`DbError::is_duplicate`] where another has its name.
 pub async fn insert(tx: &mut Tx, calendar: &Calendar) -> Result<()> {
     let made = row!["id" => calendar.id, "created_ms" => calendar.created_at];
-    rows::insert(tx, "calendars", vec![made.into_iter().chain(said(calendar)).collect()], "").await?;
-    Ok(())
+    rows::add(tx, "calendars", made.into_iter().chain(said(calendar)).collect()).await
 }
 
 /// Stores `calendar` where its stored revision is still `old_rev`, and answers whether it was.

@@ -18,14 +18,14 @@ pub(super) struct Conditions {
 
 impl Conditions {
     /// Takes a value in, and answers its placeholder.
-    pub(super) fn bind(&mut self, value: impl Bind) -> String {
+    pub(super) fn bind(&mut self, value: &(impl Bind + ?Sized)) -> String {
         self.values.push(value.value());
         format!("${}", self.values.len())
     }
 
     /// Placeholders of several values, for `IN (…)`.
     pub(super) fn bind_all<V: Bind>(&mut self, values: impl IntoIterator<Item = V>) -> String {
-        values.into_iter().map(|value| self.bind(value)).collect::<Vec<_>>().join(", ")
+        values.into_iter().map(|value| self.bind(&value)).collect::<Vec<_>>().join(", ")
     }
 
     /// One more condition that must hold.
@@ -42,7 +42,7 @@ impl Conditions {
     /// One more, of a column on one side of a value, where one is wanted.
     pub(super) fn compare(&mut self, column: &str, sign: &str, value: Option<impl Bind>) {
         if let Some(value) = value {
-            let placeholder = self.bind(value);
+            let placeholder = self.bind(&value);
             self.and(&format!("{column} {sign} {placeholder}"));
         }
     }

@@ -26,7 +26,7 @@ pub async fn outcomes(
         return Ok(Vec::new());
     }
     let mut sought = Sought::new(wanted);
-    let bounds: Vec<String> = edges.iter().map(|edge| sought.bind(uuid_floor(*edge))).collect();
+    let bounds: Vec<String> = edges.iter().map(|edge| sought.bind(&uuid_floor(*edge))).collect();
     let stretches: Vec<String> =
         bounds.windows(2).enumerate().map(|(n, pair)| format!("({n}, {}, {})", pair[0], pair[1])).collect();
     let stretches = format!("stretches (n, lo, hi) AS (VALUES {})", stretches.join(", "));
@@ -86,9 +86,9 @@ pub async fn paces(db: &Db, of: &[Paced<'_>], each: u32) -> Result<Vec<(usize, R
             .enumerate()
             .map(|(n, one)| {
                 let host = values.bind(&one.target.host);
-                let kind = values.bind(one.target.target_type());
-                let identity = values.bind(one.target.identity_text());
-                let action = values.bind(one.action);
+                let kind = values.bind(&one.target.target_type());
+                let identity = values.bind(&one.target.identity_text());
+                let action = values.bind(&one.action);
                 let until = values.bind(one.until);
                 format!(
                     "SELECT * FROM (SELECT CAST({n} AS BIGINT) AS n, id, finished_ms - started_ms AS took FROM runs \

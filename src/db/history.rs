@@ -67,8 +67,8 @@ impl Sought {
         let (mut own, mut touching) = (String::new(), Vec::new());
         if let Some(target) = wanted.target {
             let host = rest.bind(&target.host);
-            let kind = rest.bind(target.target_type());
-            let identity = rest.bind(target.identity_text());
+            let kind = rest.bind(&target.target_type());
+            let identity = rest.bind(&target.identity_text());
             own = format!(" AND host_id = {host} AND target_type = {kind} AND target_identity = {identity}");
             let looks = if wanted.touching.len() > MOST_LOOKS { wanted.touching.len() } else { 1 };
             touching.extend(wanted.touching.chunks(looks).map(|identities| {
@@ -96,7 +96,7 @@ impl Sought {
     /// On one side of this id, too.
     pub fn bound(&mut self, sign: &str, id: Option<impl Bind>) {
         if let Some(id) = id {
-            let id = self.bind(id);
+            let id = self.bind(&id);
             self.bounds.push(format!("{sign} {id}"));
         }
     }
@@ -107,7 +107,7 @@ impl Sought {
     }
 
     /// Takes a value in, and answers its placeholder.
-    pub fn bind(&mut self, value: impl Bind) -> String {
+    pub fn bind(&mut self, value: &(impl Bind + ?Sized)) -> String {
         self.rest.bind(value)
     }
 

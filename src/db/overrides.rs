@@ -54,8 +54,7 @@ pub async fn insert(tx: &mut Tx, one: &Override) -> Result<()> {
         "closed_ms" => one.closed_at,
         "closed_reason" => one.closed_reason,
     ];
-    rows::insert(tx, "overrides", vec![row], "").await?;
-    Ok(())
+    rows::add(tx, "overrides", row).await
 }
 
 /// Ends an override; `false` where it had ended before.

@@ -36,6 +36,11 @@ pub(super) fn container(host: &HostId, identity: &ContainerIdentity) -> Columns 
     row!["host_id" => host, "identity" => identity]
 }
 
+/// Inserts one row.
+pub(super) async fn add(tx: &mut Tx, table: &str, row: Columns) -> Result<()> {
+    insert(tx, table, vec![row], "").await.map(drop)
+}
+
 /// Inserts rows, and answers how many were: `after` may say what becomes of the others.
 pub(super) async fn insert(tx: &mut Tx, table: &str, rows: Vec<Columns>, after: &str) -> Result<u64> {
     let names: Vec<&str> = rows.iter().take(1).flatten().map(|(name, _)| *name).collect();

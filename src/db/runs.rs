@@ -244,17 +244,17 @@ pub async fn begin(tx: &mut Tx, run: &Run, now: Timestamp) -> Result<bool> {
 }
 
 /// Gives a pending run more time.
-pub async fn extend(tx: &mut Tx, id: &RunId, deadline: Timestamp) -> Result<()> {
+pub async fn extend(db: &Db, id: &RunId, deadline: Timestamp) -> Result<()> {
     let sql = "UPDATE runs SET deadline_ms = $2, attempt = 0 WHERE id = $1 AND state = 'pending'";
-    sql!(sql, id, deadline).run(tx).await
+    sql!(sql, id, deadline).run_alone(db).await
 }
 
 /// A guard holds a pending run back: until when, why, and how long it may go on after that. The tries of its host are
-/// counted anew then. `false` when it is no longer pending.
-pub async fn defer(tx: &mut Tx, id: &RunId, deferral: &Deferral, deadline: Timestamp) -> Result<bool> {
+/// counted anew then.
+pub async fn defer(db: &Db, id: &RunId, deferral: &Deferral, deadline: Timestamp) -> Result<()> {
     let sql = "UPDATE runs SET reason = $2, look_at_ms = $3, busy_until_ms = $4, deadline_ms = $5, \
                attempt = 0 WHERE id = $1 AND state = 'pending'";
-    sql!(sql, id, deferral.reason, deferral.look_at, deferral.busy_until, deadline).hits(tx).await
+    sql!(sql, id, deferral.reason, deferral.look_at, deferral.busy_until, deadline).run_alone(db).await
 }
 
 /// Says why a pending run still waits, and counts the tries of its host.
@@ -271,8 +271,8 @@ pub async fn finish(tx: &mut Tx, id: &RunId, state: RunState, reason: &str, now:
 }
 
 /// Says what a run under way waits for; empty where it does not.
-pub async fn note(tx: &mut Tx, id: &RunId, reason: &str) -> Result<()> {
-    sql!("UPDATE runs SET reason = $2 WHERE id = $1 AND state = 'executing'", id, reason).run(tx).await
+pub async fn note(db: &Db, id: &RunId, reason: &str) -> Result<()> {
+    sql!("UPDATE runs SET reason = $2 WHERE id = $1 AND state = 'executing'", id, reason).run_alone(db).await
 }
 
 /// What its target is called now.

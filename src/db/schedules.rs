@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::columns::Json;
-use super::query::sql;
+use super::columns::{Json, Value};
+use super::query::{Query, sql};
 use super::read::{self, ReadRow};
 use super::rows::{self, Columns, left_out, row, values};
 use super::{Db, Result, Tx};
@@ -17,6 +17,11 @@ macro_rules! columns {
     () => {
         "s.*, u.name AS owner_name FROM schedules s LEFT JOIN users u ON u.id = s.owner_id"
     };
+}
+
+/// The schedules of which `rest` holds, in its order.
+fn select(rest: &'static str, values: Vec<Value>) -> Query {
+    Query::built(format!(concat!("SELECT ", columns!(), " {}"), rest), values)
 }
 
 mod touching;
@@ -153,8 +158,7 @@ fn said(schedule: &Schedule) -> Columns {
 /// Adds a schedule.
 pub async fn insert(tx: &mut Tx, schedule: &Schedule) -> Result<()> {
     let row = made(schedule).into_iter().chain(said(schedule)).collect();
-    rows::insert(tx, "schedules", vec![row], "").await?;
-    Ok(())
+    rows::add(tx, "schedules", row).await
 }
 
 /// Stores `schedule` where its stored revision is still `old_rev`, and answers whether it was. Id, source, owner and
@@ -179,21 +183,18 @@ pub async fn restore(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<b
 
 /// One schedule, deleted ones included.
 pub async fn get(db: &Db, id: &ScheduleId) -> Result<Option<Schedule>> {
-    const SQL: &str = concat!("SELECT ", columns!(), " WHERE s.id = $1");
-    sql!(SQL, id).first(db).await
+    select("WHERE s.id = $1", values![id]).first(db).await
 }
 
 /// As [`get`], inside a transaction that goes on to change it.
 pub async fn get_in(tx: &mut Tx, id: &ScheduleId) -> Result<Option<Schedule>> {
-    const SQL: &str = concat!("SELECT ", columns!(), " WHERE s.id = $1");
-    sql!(SQL, id).first(tx).await
+    select("WHERE s.id = $1", values![id]).first(tx).await
 }
 
 /// The schedules whose account is gone, with the name of that account, the oldest first.
 pub async fn left(db: &Db) -> Result<Vec<(Schedule, String)>> {
-    const SQL: &str =
-        concat!("SELECT ", columns!(), " WHERE s.left_by IS NOT NULL AND s.deleted_ms IS NULL ORDER BY s.id");
-    sql!(SQL).all(db).await
+    let rest = "WHERE s.left_by IS NOT NULL AND s.deleted_ms IS NULL ORDER BY s.id";
+    select(rest, Vec::new()).all(db).await
 }
 
 /// Remembers whose schedules these were, before the account goes.
@@ -334,22 +335,14 @@ pub async fn claim(tx: &mut Tx, claims: &[OccurrenceClaim<'_>]) -> Result<HashSe
 
 /// The schedules that will fire, the earliest first, `limit` at most.
 pub async fn coming(db: &Db, limit: i64) -> Result<Vec<Schedule>> {
-    const SQL: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " WHERE s.next_due_ms IS NOT NULL ORDER BY s.next_due_ms, s.id LIMIT $1"
-    );
-    sql!(SQL, limit).all(db).await
+    let rest = "WHERE s.next_due_ms IS NOT NULL ORDER BY s.next_due_ms, s.id LIMIT $1";
+    select(rest, values![limit]).all(db).await
 }
 
 /// The window schedules that are on.
 pub async fn windows(db: &Db) -> Result<Vec<Schedule>> {
-    const SQL: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " WHERE s.kind = 'window' AND s.enabled = TRUE AND s.deleted_ms IS NULL ORDER BY s.id"
-    );
-    sql!(SQL).all(db).await
+    let rest = "WHERE s.kind = 'window' AND s.enabled = TRUE AND s.deleted_ms IS NULL ORDER BY s.id";
+    select(rest, Vec::new()).all(db).await
 }
 
 /// How many schedules there are, and how many of them are switched on.

@@ -107,8 +107,7 @@ pub async fn insert(tx: &mut Tx, user: &User, name_key: &str, password_hash: &st
         "created_ms" => user.created,
         "updated_ms" => user.created,
     ];
-    rows::insert(tx, "users", vec![row], "").await?;
-    Ok(())
+    rows::add(tx, "users", row).await
 }
 
 /// Stores role, disabled, zone and theme of an account read at revision `user.rev`, and answers whether it still had

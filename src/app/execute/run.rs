@@ -178,12 +178,7 @@ impl RunExecutor {
         if words == self.waits_for {
             return;
         }
-        let told = async {
-            let mut tx = self.app.db.begin().await?;
-            db::runs::note(&mut tx, &self.run.id, &words).await?;
-            tx.commit().await
-        };
-        match told.await {
+        match db::runs::note(&self.app.db, &self.run.id, &words).await {
             Ok(()) => {
                 self.waits_for = words;
                 self.announce();

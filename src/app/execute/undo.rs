@@ -141,7 +141,7 @@ fn told(prepared: Prepared, reverse: Reverse, called_off: bool, keeps_override: 
 }
 
 fn undone_already() -> Error {
-    Error::Conflict { code: "undone_already", message: "this was undone already".to_owned() }
+    Error::conflict("undone_already", "this was undone already")
 }
 
 async fn check(app: &App, actor: &Actor, run: &Run, now: Timestamp) -> Result<()> {

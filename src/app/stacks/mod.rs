@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::rulebook::{FiresByTarget, RuleBook};
 use super::suggest::suggest;
+pub(super) use super::targets::inventory_of as inventory;
 use super::{Actor, App, Error, Result};
 use crate::db;
 use crate::db::history::LastTouch;
@@ -51,6 +52,12 @@ pub struct HostView {
     pub seen_at: Option<Timestamp>,
 }
 
+impl HostView {
+    fn of(inventory: Inventory) -> Self {
+        Self { id: inventory.host, link: inventory.link, seen_at: inventory.seen_at }
+    }
+}
+
 /// Everything the first page shows.
 #[derive(Clone, Debug)]
 pub struct Overview {
@@ -81,11 +88,7 @@ async fn seen(app: &App, actor: &Actor, look: Horizon) -> Result<Overview> {
         let here = known.here(&inventory);
         overview.stacks.extend(inventory.stacks().into_iter().map(|stack| here.stack(stack)));
         overview.loose.extend(inventory.loose().into_iter().map(|container| here.container(container, None)));
-        overview.hosts.push(HostView {
-            id: inventory.host,
-            link: inventory.link,
-            seen_at: inventory.seen_at,
-        });
+        overview.hosts.push(HostView::of(inventory));
     }
     Ok(overview)
 }
@@ -93,10 +96,7 @@ async fn seen(app: &App, actor: &Actor, look: Horizon) -> Result<Overview> {
 /// How the links to the hosts stand.
 pub fn hosts(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
     actor.require(Permission::View)?;
-    Ok(inventories(app)
-        .into_iter()
-        .map(|inventory| HostView { id: inventory.host, link: inventory.link, seen_at: inventory.seen_at })
-        .collect())
+    Ok(inventories(app).into_iter().map(HostView::of).collect())
 }
 
 /// All stacks, by host and name.
@@ -207,17 +207,6 @@ async fn one(
 /// What each connected or once connected host holds, by id.
 pub(super) fn inventories(app: &App) -> Vec<Inventory> {
     app.hosts.all().into_iter().map(|host| host.inventory()).collect()
-}
-
-/// What one host holds.
-///
-/// # Errors
-/// [`Error::NotFound`] where DockNap knows no such host.
-pub(super) fn inventory(app: &App, host: &HostId) -> Result<Inventory> {
-    match app.hosts.get(host) {
-        Some(host) => Ok(host.inventory()),
-        None => Err(Error::not_found("host", shorten(host.as_str()))),
-    }
 }
 
 /// The key of what bears a name on some host, for links.
