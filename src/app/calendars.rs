@@ -1,21 +1,19 @@
 //! Calendars: kept by admins, seen by everyone, looked at by the scheduler.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
 use super::audit::Audit;
+pub use super::dates::Dates;
+use super::dates::{expand, today};
 use super::paging::{Page, Paged};
 use super::rulebook::RuleBook;
 use super::{Actor, App, Error, FieldError, Live, Result};
 use crate::db::{self, DbError, Tx};
 use crate::domain::audit::Change;
-use crate::domain::calendar::{
-    Calendar, CalendarDates, CalendarDays, CalendarDraft, CalendarSpec, LeftOut, yearly_text,
-};
+use crate::domain::calendar::{Calendar, CalendarDays, CalendarDraft, CalendarSpec, yearly_text};
 use crate::domain::ids::{CalendarId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::text::hex;
@@ -36,43 +34,6 @@ pub struct Listed {
     pub left: usize,
     /// How many schedules go by it.
     pub schedules: usize,
-}
-
-/// The dates of one calendar.
-#[derive(Clone, Debug)]
-pub struct Dates {
-    pub id: CalendarId,
-    /// The calendar's name.
-    pub name: String,
-    /// The revision they belong to.
-    rev: i64,
-    /// All of them.
-    pub days: Arc<CalendarDays>,
-    /// What its file calls some of them.
-    pub names: Arc<BTreeMap<Date, String>>,
-    /// What of its file does not count.
-    pub left: Arc<LeftOut>,
-}
-
-/// Reads a calendar's dates beside the requests: its file may hold 1 MiB.
-async fn expand(calendar: Calendar, month: Date) -> Result<Dates> {
-    let worked = tokio::task::spawn_blocking(move || {
-        let CalendarDates { days, names, left } = calendar.spec.expand(month);
-        Dates {
-            id: calendar.id,
-            name: calendar.spec.name,
-            rev: calendar.rev,
-            days: Arc::new(days),
-            names: Arc::new(names),
-            left: Arc::new(left),
-        }
-    });
-    worked.await.map_err(|error| Error::Internal(error.into()))
-}
-
-/// Today in UTC: dates that far ahead or back do not hang on a zone.
-pub(super) fn today(app: &App) -> Date {
-    app.clock.now().to_zoned(TimeZone::UTC).date()
 }
 
 /// The newest calendars first.
@@ -99,19 +60,6 @@ pub async fn overview(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
         Listed { id, name, days, left: dates.left.total(), schedules }
     };
     Ok(book.calendars.iter().map(listed).collect())
-}
-
-/// The dates of every calendar from `month` on, by name. Those of `known` that have not changed are taken over.
-pub(super) async fn expand_all(app: &App, month: Date, known: &[Dates]) -> Result<Vec<Dates>> {
-    let mut all = Vec::new();
-    for (id, _, rev) in db::calendars::revisions(&app.db).await? {
-        if let Some(known) = known.iter().find(|known| known.id == id && known.rev == rev) {
-            all.push(known.clone());
-        } else if let Some(calendar) = db::calendars::get(&app.db, &id).await? {
-            all.push(expand(calendar, month).await?);
-        }
-    }
-    Ok(all)
 }
 
 /// The dates of a calendar as it was read, from the first of this month on.
@@ -152,7 +100,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &CalendarDraft) -> Result<C
     db::calendars::insert(&mut tx, &calendar).await.map_err(name_taken)?;
     record(&mut tx, app, actor, "calendar.create", &calendar, changes(None, Some(&calendar.spec))).await?;
     tx.commit().await?;
-    changed(app);
+    app.rules_changed(Live::Schedules);
     Ok(calendar)
 }
 
@@ -182,7 +130,7 @@ pub async fn update(
     let changes = changes(Some(&old.spec), Some(&new.spec));
     record(&mut tx, app, actor, "calendar.update", &new, changes).await?;
     tx.commit().await?;
-    changed(app);
+    app.rules_changed(Live::Schedules);
     Ok(new)
 }
 
@@ -194,13 +142,13 @@ pub async fn delete(app: &App, actor: &Actor, id: &CalendarId, rev: Option<i64>)
     actor.require(Permission::Administer)?;
     let old = stored(app, id, rev).await?;
     let mut tx = app.db.begin().await?;
-    unused(&db::calendars::users_in(&mut tx, id).await?)?;
+    unused(&db::calendars::users(&mut tx, id).await?)?;
     if !db::calendars::delete(&mut tx, id, old.rev).await? {
         return Err(stale(&mut tx, id).await?);
     }
     record(&mut tx, app, actor, "calendar.delete", &old, changes(Some(&old.spec), None)).await?;
     tx.commit().await?;
-    changed(app);
+    app.rules_changed(Live::Schedules);
     Ok(())
 }
 
@@ -225,20 +173,17 @@ fn unused(users: &[(ScheduleId, String)]) -> Result<()> {
         more => format!(" and {more} more"),
     };
     let (noun, them) = if users.len() == 1 { ("a schedule goes", "it") } else { ("schedules go", "them") };
-    Err(Error::Conflict {
-        code: "calendar_in_use",
-        message: format!(
-            "{noun} by this calendar: {}{more}; take the calendar off {them} first",
-            names.join(", ")
-        ),
-    })
+    Err(Error::conflict(
+        "calendar_in_use",
+        format!("{noun} by this calendar: {}{more}; take the calendar off {them} first", names.join(", ")),
+    ))
 }
 
 /// Checks a draft, beside the requests as [`expand`].
 async fn checked(app: &App, draft: &CalendarDraft) -> Result<CalendarSpec> {
     let (draft, today) = (draft.clone(), today(app));
     let checked = tokio::task::spawn_blocking(move || draft.check(today)).await;
-    checked.map_err(|error| Error::Internal(error.into()))?.map_err(|faults| {
+    checked.map_err(Error::internal)?.map_err(|faults| {
         Error::Invalid(faults.into_iter().map(|fault| FieldError::new(fault.field, fault.message)).collect())
     })
 }
@@ -265,7 +210,7 @@ async fn stored(app: &App, id: &CalendarId, rev: Option<i64>) -> Result<Calendar
 
 /// Why a compare-and-swap failed.
 async fn stale(tx: &mut Tx, id: &CalendarId) -> Result<Error> {
-    Ok(match db::calendars::get_in(tx, id).await? {
+    Ok(match db::calendars::get(tx, id).await? {
         Some(calendar) => Error::Stale { current_rev: calendar.rev },
         None => not_found(id),
     })
@@ -273,7 +218,7 @@ async fn stale(tx: &mut Tx, id: &CalendarId) -> Result<Error> {
 
 /// Sets anew when the schedules that go by a calendar are due next. What is due already is left to the scheduler.
 async fn reschedule(tx: &mut Tx, app: &App, calendar: &Calendar, book: &RuleBook) -> Result<()> {
-    let users = db::calendars::users_in(tx, &calendar.id).await?;
+    let users = db::calendars::users(&mut *tx, &calendar.id).await?;
     let now = app.clock.now();
     for (id, _) in users {
         let Some(schedule) = db::schedules::get_in(tx, &id).await?.filter(|schedule| schedule.spec.enabled)
@@ -285,13 +230,6 @@ async fn reschedule(tx: &mut Tx, app: &App, calendar: &Calendar, book: &RuleBook
         db::calendars::set_next_due(tx, &id, next, now).await?;
     }
     Ok(())
-}
-
-/// Lets windows be looked at again, and tells the browsers.
-fn changed(app: &App) {
-    app.external_changes.rules_changed();
-    app.scheduler.wake();
-    app.bus.send(Live::Schedules);
 }
 
 async fn record(
@@ -309,20 +247,11 @@ async fn record(
 
 /// Field by field, what differs.
 fn changes(old: Option<&CalendarSpec>, new: Option<&CalendarSpec>) -> Vec<Change> {
-    let (old, new) = (old.map(fields), new.map(fields));
-    FIELDS
-        .iter()
-        .enumerate()
-        .filter_map(|(i, field)| {
-            let value = |fields: &Option<[Option<String>; FIELDS.len()]>| fields.as_ref()?[i].clone();
-            let (old, new) = (value(&old), value(&new));
-            (old != new).then(|| Change {
-                field: (*field).to_owned(),
-                old: old.map(shortened),
-                new: new.map(shortened),
-            })
-        })
-        .collect()
+    let (old, new) = (old.map(fields).unwrap_or_default(), new.map(fields).unwrap_or_default());
+    let fields =
+        FIELDS.into_iter().zip(old.into_iter().zip(new)).map(|(field, (old, new))| (field, old, new));
+    let changes = Change::between(fields).into_iter();
+    changes.map(|one| Change { old: one.old.map(shortened), new: one.new.map(shortened), ..one }).collect()
 }
 
 const FIELDS: [&str; 5] = ["name", "dates", "ranges", "yearly", "ics"];

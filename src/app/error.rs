@@ -103,6 +103,16 @@ impl Error {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
 
+    /// It cannot be done to a thing in this state: a stable word for programs, and why.
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Conflict { code, message: message.into() }
+    }
+
+    /// A fault of ours or of the machine's.
+    pub fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(error.into())
+    }
+
     /// No such thing, and nothing that looks like it.
     pub fn not_found(what: &'static str, name: impl Into<String>) -> Self {
         Self::NotFound { what, name: name.into(), near: Vec::new() }

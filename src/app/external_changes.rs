@@ -108,17 +108,14 @@ impl ExternalChanges {
     }
 
     /// What was taken is for the next look: this one came to nothing.
-    pub fn restore(&self, host: &HostId, mut taken: Taken) {
-        let mut state = self.lock();
-        let host = state.hosts.entry(host.clone()).or_default();
+    pub fn restore(&self, host: &HostId, taken: Taken) {
+        self.requeue(host, taken.sightings, taken.late);
         if let Some(fresh) = taken.fresh {
+            let mut state = self.lock();
+            let host = state.hosts.entry(host.clone()).or_default();
             host.looked = false;
             host.lost_at = fresh.lost_at;
         }
-        // Others may have come since: those are newer.
-        taken.sightings.append(&mut host.sightings);
-        host.sightings = taken.sightings;
-        host.late.extend(taken.late);
     }
 
     /// What was taken of containers on which a run of ours is at work is for the look after its end.

@@ -84,10 +84,11 @@ pub async fn once(
 }
 
 fn again(stored: Option<db::idempotency::Answered>, request: &str) -> Result<Answer> {
-    let at_work = || Error::Conflict {
-        code: "idempotency_at_work",
-        message: "the first request with this Idempotency-Key is still at work; ask again in a moment"
-            .to_owned(),
+    let at_work = || {
+        Error::conflict(
+            "idempotency_at_work",
+            "the first request with this Idempotency-Key is still at work; ask again in a moment",
+        )
     };
     let stored = stored.ok_or_else(at_work)?;
     if stored.request != request {

@@ -111,7 +111,5 @@ pub async fn unlock(
 
 fn changed(app: &App, target: &Target) {
     // What was locked may be due for a sleep.
-    app.external_changes.rules_changed();
-    app.scheduler.wake();
-    app.bus.send(Live::Target(target.clone()));
+    app.rules_changed(Live::Target(target.clone()));
 }

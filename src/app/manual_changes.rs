@@ -149,7 +149,7 @@ impl ManualChange<'_> {
     async fn put_back_later(&self, tx: &mut Tx, members: &[Changed], wanted: DesiredState) -> Result<()> {
         let host = &self.run.target.host;
         let phase = if wanted == DesiredState::Asleep { Phase::Asleep } else { Phase::Awake };
-        let known = db::applied::of_host_in(tx, host).await?;
+        let known = db::applied::of_host(&mut *tx, host).await?;
         for (member, _) in members {
             let before = known.get(member).cloned().unwrap_or_else(|| Applied::now(phase, self.now));
             let applied = Applied { put_back_at: Some(self.now + GRACE), ..before };

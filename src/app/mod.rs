@@ -24,6 +24,7 @@ pub mod backup;
 
 pub mod attention;
 pub mod calendars;
+mod dates;
 pub mod docker_check;
 mod draft;
 pub mod error;
@@ -115,6 +116,13 @@ impl App {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// Something that says what should sleep has changed: the scheduler looks at everything, and browsers are told.
+    pub fn rules_changed(&self, live: Live) {
+        self.external_changes.rules_changed();
+        self.scheduler.wake();
+        self.bus.send(live);
     }
 }
 

@@ -238,11 +238,7 @@ pub struct Waits {
 /// [`Error::NotFound`] where there is no such host.
 pub fn of_stack(app: &App, actor: &Actor, host: &HostId, name: &str) -> Result<Vec<Waits>> {
     actor.require(Permission::View)?;
-    let inventory = app
-        .hosts
-        .get(host)
-        .map(|host| host.inventory())
-        .ok_or_else(|| Error::not_found("host", host.to_string()))?;
+    let inventory = targets::inventory_of(app, host)?;
     let members = inventory.members(&Subject::Stack(name.to_owned()));
     let (edges, _) = crate::domain::order::edges(&members, &inventory);
     let shown = |one: &Container| one.service().unwrap_or(&one.name).to_owned();

@@ -256,7 +256,7 @@ pub(crate) async fn record_override(
     now: Timestamp,
 ) -> Result<()> {
     let state = if wish.wanted == DesiredState::Asleep { Phase::Asleep } else { Phase::Awake };
-    let known = db::applied::of_host_in(tx, host).await?;
+    let known = db::applied::of_host(&mut *tx, host).await?;
     for (member, was) in members {
         let applied = if wish.puts_back && wish.until.is_some() {
             Applied::for_a_while(state, now, *was, known.get(member))
@@ -294,7 +294,7 @@ pub async fn finish(app: &App, actor: &Actor, id: &OverrideId) -> Result<()> {
     let reason = format!("ended by {}", actor.reference.name);
     if !db::overrides::end_now(&mut tx, id, app.clock.now(), &reason).await? {
         let message = "this override has ended already".to_owned();
-        return Err(Error::Conflict { code: "override_ended", message });
+        return Err(Error::conflict("override_ended", message));
     }
     record(&mut tx, app, actor, "override.end", &found, reason).await?;
     tx.commit().await?;
@@ -309,9 +309,7 @@ pub async fn finish(app: &App, actor: &Actor, id: &OverrideId) -> Result<()> {
 pub async fn nap_again(app: &App, actor: &Actor, target: &Target) -> Result<()> {
     actor.require(Permission::Operate)?;
     let now = app.clock.now();
-    let host = app.hosts.get(&target.host);
-    let host = host.ok_or_else(|| Error::not_found("host", target.host.as_str()))?;
-    let members = host.inventory().members(&target.subject);
+    let members = targets::inventory_of(app, &target.host)?.members(&target.subject);
     let is_of_it = |one: &Override| members.iter().any(|member| one.reach == Reach::Target(member.target()));
     let reason = format!("put back to sleep by {}", actor.reference.name);
     let mut ended = false;
@@ -325,7 +323,7 @@ pub async fn nap_again(app: &App, actor: &Actor, target: &Target) -> Result<()> 
     }
     if !ended {
         let message = "nothing of it is kept awake for having been found running".to_owned();
-        return Err(Error::Conflict { code: "override_ended", message });
+        return Err(Error::conflict("override_ended", message));
     }
     tx.commit().await?;
     changed(app);
@@ -370,11 +368,10 @@ pub(crate) async fn record(
     one: &Override,
     reason: String,
 ) -> Result<()> {
-    let change = |field: &str, new: String| Change { field: field.to_owned(), old: None, new: Some(new) };
     let changes = vec![
-        change("state", one.wanted.as_str().to_owned()),
-        change("target_type", one.reach.type_str().to_owned()),
-        change("until", to_text(one.until)),
+        Change::to("state", one.wanted.as_str()),
+        Change::to("target_type", one.reach.type_str()),
+        Change::to("until", to_text(one.until)),
     ];
     let row = Audit::new(app, actor, event).object("override", Some(one.id.as_str()), &one.target_name);
     row.changes(changes).reason(reason).store(tx).await
@@ -382,9 +379,7 @@ pub(crate) async fn record(
 
 /// Tells the scheduler and the browsers.
 pub(crate) fn changed(app: &App) {
-    app.external_changes.rules_changed();
-    app.scheduler.wake();
+    app.rules_changed(Live::Overrides);
     // A run that a guard holds back may have to end.
     app.active_runs.wake();
-    app.bus.send(Live::Overrides);
 }

@@ -4,15 +4,15 @@
 //! another one. The versions are read first: a change that comes while the rest is read counts after it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
-use super::calendars::{self, Dates};
-use super::zone::{self, NamedZone};
+use super::dates::{self, Dates};
 use super::{App, Result};
 use crate::db;
 use crate::db::rulebook::Versions;
@@ -29,6 +29,7 @@ use crate::domain::run::{Run, Trigger};
 use crate::domain::schedule::{Reading, Schedule, ScheduleSpec, When};
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::window::Window;
+use crate::domain::zone::NamedZone;
 
 /// The next fire of each cron and once schedule that is on, with how its times are read, by target.
 pub(super) type FiresByTarget = HashMap<Target, Vec<(Timestamp, Schedule, Reading)>>;
@@ -69,14 +70,23 @@ impl LastRead {
     }
 
     fn book(&self) -> Option<Arc<RuleBook>> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.book.lock().clone()
     }
+}
+
+/// The zone of schedules that name none: configuration wins over what was chosen at setup, and both over UTC.
+async fn default_zone(app: &App) -> Result<NamedZone> {
+    let name = match &app.config.timezone {
+        Some(name) => Some(name.clone()),
+        None => db::settings::get(&app.db, db::settings::TIMEZONE).await?,
+    };
+    Ok(NamedZone::find(name.as_deref()).unwrap_or_else(NamedZone::utc))
 }
 
 impl RuleBook {
     /// What holds now. Not to be called by who holds a transaction: it asks for a connection of its own.
     pub async fn load(app: &App) -> Result<Arc<Self>> {
-        let month = calendars::today(app).first_of_month();
+        let month = dates::today(app).first_of_month();
         let versions = db::rulebook::versions(&app.db).await?;
         let is_right = |book: &Arc<Self>, versions| book.versions == versions && book.month == month;
         if let Some(book) = app.rulebook.book().filter(|book| is_right(book, versions)) {
@@ -89,7 +99,7 @@ impl RuleBook {
             return Ok(Arc::clone(book));
         }
         let book = Arc::new(Self::read(app, versions, month, last.as_deref()).await?);
-        *app.rulebook.book.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&book));
+        *app.rulebook.book.lock() = Some(Arc::clone(&book));
         Ok(book)
     }
 
@@ -107,9 +117,9 @@ impl RuleBook {
         let mut book = Self {
             versions,
             month,
-            zone: zone::read(app).await?,
+            zone: default_zone(app).await?,
             rules: Arc::new(Rules::default()),
-            calendars: Arc::new(calendars::expand_all(app, month, known).await?),
+            calendars: Arc::new(dates::expand_all(app, month, known).await?),
             naps,
             no_naps: Naps::new(),
             fires: Arc::default(),
@@ -157,7 +167,7 @@ impl RuleBook {
 
     /// The zone a schedule is read in: its own, else the default.
     pub fn zone_of(&self, spec: &ScheduleSpec) -> NamedZone {
-        zone::effective(spec.timezone.as_deref(), &self.zone)
+        NamedZone::find(spec.timezone.as_deref()).unwrap_or_else(|| self.zone.clone())
     }
 
     /// How a schedule's times are to be read. A calendar that is gone has no dates.

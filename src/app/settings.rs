@@ -99,20 +99,15 @@ pub async fn set_prices(app: &App, actor: &Actor, draft: &PricesDraft) -> Result
     actor.require(Permission::Administer)?;
     let new = draft.check()?;
     let (was, is) = (PricesDraft::of(&prices(app).await?), PricesDraft::of(&new));
-    let fields = [
-        ("watts_per_core", was.watts_per_core, is.watts_per_core),
-        ("watts_per_gib", was.watts_per_gib, is.watts_per_gib),
-        ("price_per_kwh", was.price_per_kwh, is.price_per_kwh),
-        ("currency", was.currency, is.currency),
-    ];
     let given = |text: String| Some(text).filter(|text| !text.is_empty());
-    let changes: Vec<Change> = fields
-        .into_iter()
-        .filter(|(_, old, new)| old != new)
-        .map(|(field, old, new)| Change { field: field.to_owned(), old: given(old), new: given(new) })
-        .collect();
+    let changes = Change::between([
+        ("watts_per_core", given(was.watts_per_core), given(is.watts_per_core)),
+        ("watts_per_gib", given(was.watts_per_gib), given(is.watts_per_gib)),
+        ("price_per_kwh", given(was.price_per_kwh), given(is.price_per_kwh)),
+        ("currency", given(was.currency), given(is.currency)),
+    ]);
     if !changes.is_empty() {
-        let text = serde_json::to_string(&new).map_err(|error| Error::Internal(error.into()))?;
+        let text = serde_json::to_string(&new).map_err(Error::internal)?;
         let mut tx = app.db.begin().await?;
         db::settings::put(&mut tx, PRICES, &text, app.clock.now()).await?;
         changed(app, actor, "sleep report", changes).store(&mut tx).await?;
@@ -128,11 +123,10 @@ pub async fn set_prices(app: &App, actor: &Actor, draft: &PricesDraft) -> Result
 pub async fn set_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
     actor.require(Permission::Administer)?;
     if app.config.timezone.is_some() {
-        return Err(Error::Conflict {
-            code: "fixed",
-            message: "TZ is set where DockNap is started, and goes before what is set here; change it there"
-                .to_owned(),
-        });
+        return Err(Error::conflict(
+            "fixed",
+            "TZ is set where DockNap is started, and goes before what is set here; change it there",
+        ));
     }
     let found = time::zone(name.trim()).map_err(|error| Error::field("timezone", error.to_string()))?;
     let name = time::zone_name(&found).to_owned();
@@ -149,9 +143,7 @@ pub async fn set_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
     let change = Change { field: "timezone".to_owned(), old, new: Some(name) };
     changed(app, actor, "time zone", vec![change]).store(&mut tx).await?;
     tx.commit().await?;
-    app.external_changes.rules_changed();
-    app.scheduler.wake();
-    app.bus.send(Live::Schedules);
+    app.rules_changed(Live::Schedules);
     Ok(())
 }
 

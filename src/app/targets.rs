@@ -139,7 +139,7 @@ pub(super) fn members(inventory: &Inventory, target: &Target) -> Vec<ContainerId
 
 /// What a host holds, as it was last seen.
 pub(super) fn inventory_of(app: &App, host: &HostId) -> Result<Inventory> {
-    let found = app.hosts.get(host).ok_or_else(|| Error::not_found("host", host.as_str()))?;
+    let found = app.hosts.get(host).ok_or_else(|| Error::not_found("host", shorten(host.as_str())))?;
     Ok(found.inventory())
 }
 
@@ -191,7 +191,7 @@ pub(super) fn touchable(inventory: &Inventory, target: &Target, name: &str) -> R
             Kind::OneOff => "it is a one-off container of `docker compose run`; DockNap leaves those alone",
             Kind::Hook => "it is a compose hook; DockNap leaves those alone",
         };
-        return Err(Error::Conflict { code: "not_schedulable", message: format!("`{name}`: {message}") });
+        return Err(Error::conflict("not_schedulable", format!("`{name}`: {message}")));
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Sleeps that are near: told once each, shortly before they begin, and shown on the pages of what they are for.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::rulebook::RuleBook;
 use super::{App, Live, Result, targets};
@@ -49,7 +49,7 @@ struct State {
 impl Upcoming {
     /// Takes over what is near, and answers what has not been told yet.
     fn replace(&self, near: Vec<Sleep>, now: Timestamp) -> Vec<Sleep> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         state.told.retain(|(at, _)| *at > now);
         let fresh = near
             .iter()
@@ -62,7 +62,7 @@ impl Upcoming {
 
     /// The first sleep of a target that is near.
     pub fn of(&self, target: &Target, now: Timestamp) -> Option<Sleep> {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.0.lock();
         let near = state.near.iter().filter(|sleep| sleep.at > now && sleep.target == *target);
         near.min_by_key(|sleep| sleep.at).cloned()
     }

@@ -65,10 +65,10 @@ pub async fn renew(app: &App, actor: &Actor, id: &UserId) -> Result<Issued> {
     db::users::lock_all(&mut tx).await?;
     let user = find_in(&mut tx, id).await?;
     if user.disabled {
-        return Err(Error::Conflict {
-            code: "disabled",
-            message: format!("{} is disabled; enable the account first", user.name),
-        });
+        return Err(Error::conflict(
+            "disabled",
+            format!("{} is disabled; enable the account first", user.name),
+        ));
     }
     let kind = if user.is_invited() { LinkKind::Invite } else { LinkKind::Reset };
     db::user_links::delete_all(&mut tx, id).await?;

@@ -116,7 +116,7 @@ pub(super) async fn insert(tx: &mut db::Tx, user: &User, hash: &str) -> Result<(
 }
 
 pub(super) fn first_role(role: Role) -> Change {
-    Change { field: "role".to_owned(), old: None, new: Some(role.to_string()) }
+    Change::to("role", role.as_str())
 }
 
 /// Changes role and state of an account. Losing either ends its sessions and tokens.
@@ -148,15 +148,10 @@ pub async fn update(app: &App, actor: &Actor, id: &UserId, edit: &Edit) -> Resul
     }
     let event = if edit.disabled { Event::Disable } else { Event::Role };
     db::credentials::end(&mut tx, id, event, None).await?;
-    let changes = [
-        ("role", old.role.to_string(), role.to_string()),
-        ("disabled", old.disabled.to_string(), edit.disabled.to_string()),
-    ];
-    let changes = changes
-        .into_iter()
-        .filter(|(_, old, new)| old != new)
-        .map(|(field, old, new)| Change { field: field.to_owned(), old: Some(old), new: Some(new) })
-        .collect();
+    let changes = Change::between([
+        ("role", Some(old.role.to_string()), Some(role.to_string())),
+        ("disabled", Some(old.disabled.to_string()), Some(edit.disabled.to_string())),
+    ]);
     Audit::new(app, actor, "user.update").user(&new).changes(changes).store(&mut tx).await?;
     tx.commit().await?;
     Ok(User { rev: old.rev + 1, ..new })
@@ -182,10 +177,10 @@ pub async fn delete(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
 
 async fn require_other_admin(tx: &mut db::Tx, user: &User) -> Result<()> {
     if user.role == Role::Admin && !user.disabled && db::users::other_admins(tx, &user.id).await? == 0 {
-        return Err(Error::Conflict {
-            code: "last_admin",
-            message: format!("{} is the last admin; make somebody else one first", user.name),
-        });
+        return Err(Error::conflict(
+            "last_admin",
+            format!("{} is the last admin; make somebody else one first", user.name),
+        ));
     }
     Ok(())
 }
@@ -285,6 +280,6 @@ pub async fn end_sessions(app: &App, actor: &Actor, id: &UserId, keep: Option<&s
 }
 
 pub(super) async fn find_in(tx: &mut db::Tx, id: &UserId) -> Result<User> {
-    let stored = db::users::find_in(tx, id).await?;
+    let stored = db::users::find(tx, id).await?;
     Ok(stored.ok_or_else(|| Error::not_found("user", id.as_str()))?.user)
 }

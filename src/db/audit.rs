@@ -2,24 +2,24 @@
 
 use jiff::Timestamp;
 
-use super::conditions::{Conditions, fetch_by, uuid_floor};
+use super::columns::Json;
+use super::conditions::{Conditions, uuid_floor};
+use super::query::sql;
+use super::read::{ReadRow, Row};
 use super::rows::{self, row};
-use super::{Db, DbError, Result, Tx, exec_tx, on_db};
+use super::{Db, Result, Tx};
 use crate::domain::audit::AuditRow;
-use crate::domain::ids::AuditId;
-use crate::domain::run::ActorRef;
-use crate::domain::time::{from_ms, to_ms};
+use crate::domain::time::to_ms;
 
 /// Adds rows.
 ///
 /// # Errors
-/// What the engine answered; [`DbError::Damaged`] where a detail cannot be written as JSON.
+/// What the engine answered.
 pub async fn insert(tx: &mut Tx, rows: Vec<AuditRow>) -> Result<()> {
     let rows = rows.into_iter().map(|row| {
-        let detail = serde_json::to_string(&row.detail).map_err(|error| damaged(row.id.as_str(), &error))?;
-        Ok(row![
-            "id" => row.id.as_str(),
-            "at_ms" => to_ms(row.at),
+        row![
+            "id" => row.id,
+            "at_ms" => row.at,
             "actor_kind" => row.actor.kind,
             "actor_id" => row.actor.id,
             "actor_name" => row.actor.name,
@@ -29,10 +29,10 @@ pub async fn insert(tx: &mut Tx, rows: Vec<AuditRow>) -> Result<()> {
             "object_id" => row.object_id,
             "object_name" => row.object_name,
             "outcome" => row.outcome,
-            "detail" => detail,
-        ])
+            "detail" => Json(&row.detail),
+        ]
     });
-    rows::insert(tx, "audit", rows.collect::<Result<_>>()?, "").await?;
+    rows::insert(tx, "audit", rows.collect(), "").await?;
     Ok(())
 }
 
@@ -82,12 +82,12 @@ fn conditions(wanted: &AuditSelection<'_>) -> Conditions {
     }
     if let Some(run) = wanted.run {
         // The detail is JSON as `insert` writes it; an id holds nothing that JSON would escape.
-        let text = conditions.bind(format!("\"run_id\":\"{run}\""));
+        let text = conditions.bind(&format!("\"run_id\":\"{run}\""));
         conditions.and(&contains("detail", &text));
     }
     for (instant, sign) in [(wanted.from, ">="), (wanted.to, "<")] {
         if let Some(instant) = instant {
-            let bound = conditions.bind(uuid_floor(to_ms(instant)));
+            let bound = conditions.bind(&uuid_floor(instant));
             conditions.and(&format!("id {sign} {bound}"));
         }
     }
@@ -99,20 +99,23 @@ fn contains(column: &str, placeholder: &str) -> String {
     format!("REPLACE({column}, {placeholder}, '') <> {column}")
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
-    at_ms: i64,
-    actor_kind: String,
-    actor_id: Option<String>,
-    actor_name: String,
-    address: Option<String>,
-    event: String,
-    object_type: String,
-    object_id: Option<String>,
-    object_name: String,
-    outcome: String,
-    detail: String,
+impl ReadRow for AuditRow {
+    const TABLE: &'static str = "audit";
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            at: row.get("at_ms")?,
+            actor: row.actor()?,
+            ip: row.get("address")?,
+            event: row.get("event")?,
+            object_type: row.get("object_type")?,
+            object_id: row.get("object_id")?,
+            object_name: row.get("object_name")?,
+            outcome: row.get("outcome")?,
+            detail: row.get::<Json<_>>("detail")?.0,
+        })
+    }
 }
 
 /// The newest rows first.
@@ -125,30 +128,7 @@ pub async fn list(db: &Db, wanted: &AuditSelection<'_>) -> Result<Vec<AuditRow>>
         let bound = conditions.bind(before);
         conditions.and(&format!("id < {bound}"));
     }
-    let sql = format!(
-        "SELECT id, at_ms, actor_kind, actor_id, actor_name, address, event, object_type, object_id, object_name, \
-         outcome, detail FROM audit WHERE TRUE{} ORDER BY id DESC LIMIT {}",
-        conditions.sql(),
-        wanted.limit
-    );
-    let rows = fetch_by!(db, Row, sql, conditions)?;
-    rows.into_iter()
-        .map(|row| {
-            let detail = serde_json::from_str(&row.detail).map_err(|error| damaged(&row.id, &error))?;
-            Ok(AuditRow {
-                id: AuditId(row.id),
-                at: from_ms(row.at_ms),
-                actor: ActorRef { kind: row.actor_kind, id: row.actor_id, name: row.actor_name },
-                ip: row.address,
-                event: row.event,
-                object_type: row.object_type,
-                object_id: row.object_id,
-                object_name: row.object_name,
-                outcome: row.outcome,
-                detail,
-            })
-        })
-        .collect()
+    conditions.query("SELECT * FROM audit", &format!("ORDER BY id DESC LIMIT {}", wanted.limit)).all(db).await
 }
 
 /// How many rows were written in each stretch of `step_ms` from `start` on, counted from 0, and how many of them did
@@ -163,42 +143,34 @@ pub async fn activity(
         from: Some(wanted.from.map_or(start, |from| from.max(start))),
         ..*wanted
     });
-    let sql = format!(
-        "SELECT (at_ms - {}) / {step_ms} AS n, COUNT(*), COALESCE(CAST(SUM(CASE WHEN outcome IN ('refused', 'failed', \
-         'partial', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT), 0) FROM audit WHERE TRUE{} GROUP BY 1 ORDER BY 1",
-        to_ms(start),
-        conditions.sql()
+    let columns = format!(
+        "(at_ms - {}) / {step_ms} AS n, COUNT(*), COALESCE(CAST(SUM(CASE WHEN outcome IN ('refused', 'failed', \
+         'partial', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT), 0)",
+        to_ms(start)
     );
-    let rows = fetch_by!(db, (i64, i64, i64), sql, conditions)?;
-    Ok(rows.into_iter().filter_map(|(n, all, bad)| Some((usize::try_from(n).ok()?, all, bad))).collect())
+    let rows =
+        conditions.query(&format!("SELECT {columns} FROM audit"), "GROUP BY 1 ORDER BY 1").all(db).await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|(n, all, bad): (i64, _, _)| Some((usize::try_from(n).ok()?, all, bad)))
+        .collect())
 }
 
 /// Forgets the rows written before `before`, and answers how many that were. Ids sort by time: no row from the first
 /// later one on is looked at.
 pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
-    Ok(exec_tx!(
-        tx,
-        "DELETE FROM audit WHERE at_ms < $1 \
-         AND id < COALESCE((SELECT id FROM audit WHERE at_ms >= $1 ORDER BY id LIMIT 1), 'z')",
-        to_ms(before)
-    )?)
-}
-
-fn damaged(id: &str, error: &serde_json::Error) -> DbError {
-    DbError::Damaged { table: "audit", id: id.to_owned(), what: error.to_string() }
+    let sql = "DELETE FROM audit WHERE at_ms < $1 AND id < COALESCE((SELECT id FROM audit \
+               WHERE at_ms >= $1 ORDER BY id LIMIT 1), 'z')";
+    sql!(sql, before).touched(tx).await
 }
 
 /// When the newest row was written.
 pub async fn newest(db: &Db) -> Result<Option<Timestamp>> {
-    let row: Option<(i64,)> = on_db!(db, pool =>
-        sqlx::query_as("SELECT at_ms FROM audit ORDER BY id DESC LIMIT 1").fetch_optional(pool))?;
-    Ok(row.map(|(ms,)| from_ms(ms)))
+    sql!("SELECT at_ms FROM audit ORDER BY id DESC LIMIT 1").first(db).await
 }
 
 #[cfg(test)]
 mod tests {
-    use sqlx::AssertSqlSafe;
-
     use super::super::engine::Durability;
     use super::*;
 
@@ -207,18 +179,14 @@ mod tests {
     async fn an_account_and_an_address_are_found_by_their_index() {
         let home = tempfile::tempdir().expect("a directory");
         let db = Db::open_sqlite(&home.path().join("docknap.db"), Durability::Full).await.expect("it opens");
-        let Db::Sqlite { readers: pool, .. } = &db else { panic!("it is SQLite") };
         let account = AuditSelection { actor_id: Some("a"), ..AuditSelection::default() };
         let address = AuditSelection { ip: Some("a"), ..AuditSelection::default() };
         for (wanted, index) in [(account, "audit_actor (actor_id=?)"), (address, "audit_address (address=?)")]
         {
             let conditions = conditions(&wanted);
-            let sql = format!(
-                "EXPLAIN QUERY PLAN SELECT * FROM audit WHERE TRUE{} ORDER BY id DESC LIMIT 50",
-                conditions.sql()
-            );
-            let plan = sqlx::query_as(AssertSqlSafe(sql)).bind(&conditions.values()[0]);
-            let plan: Vec<(i64, i64, i64, String)> = plan.fetch_all(pool).await.expect("it plans");
+            let query =
+                conditions.query("EXPLAIN QUERY PLAN SELECT * FROM audit", "ORDER BY id DESC LIMIT 50");
+            let plan: Vec<(i64, i64, i64, String)> = query.all(&db).await.expect("it plans");
             assert_eq!(plan.len(), 1, "nothing is sorted: {plan:?}");
             assert!(plan[0].3.ends_with(index), "{plan:?}");
         }

@@ -3,23 +3,29 @@
 //! What is not asked for is not in the text: a planner takes an index for `id < $1`, but not for `$1 IS NULL OR id <
 //! $1`. Nothing a caller gives becomes part of the text; each value is a parameter.
 
-/// Conditions with their parameters, all of them texts.
+use jiff::Timestamp;
+
+use super::columns::{Bind, Value};
+use super::query::Query;
+use crate::domain::time::to_ms;
+
+/// Conditions with their parameters.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Conditions {
     sql: String,
-    values: Vec<String>,
+    values: Vec<Value>,
 }
 
 impl Conditions {
     /// Takes a value in, and answers its placeholder.
-    pub(super) fn bind(&mut self, value: impl Into<String>) -> String {
-        self.values.push(value.into());
+    pub(super) fn bind(&mut self, value: &(impl Bind + ?Sized)) -> String {
+        self.values.push(value.value());
         format!("${}", self.values.len())
     }
 
     /// Placeholders of several values, for `IN (…)`.
-    pub(super) fn bind_all<V: Into<String>>(&mut self, values: impl IntoIterator<Item = V>) -> String {
-        values.into_iter().map(|value| self.bind(value)).collect::<Vec<_>>().join(", ")
+    pub(super) fn bind_all<V: Bind>(&mut self, values: impl IntoIterator<Item = V>) -> String {
+        values.into_iter().map(|value| self.bind(&value)).collect::<Vec<_>>().join(", ")
     }
 
     /// One more condition that must hold.
@@ -29,10 +35,15 @@ impl Conditions {
     }
 
     /// One more, of a column that must hold a value, where one is wanted.
-    pub(super) fn is(&mut self, column: &str, value: Option<impl Into<String>>) {
+    pub(super) fn is(&mut self, column: &str, value: Option<impl Bind>) {
+        self.compare(column, "=", value);
+    }
+
+    /// One more, of a column on one side of a value, where one is wanted.
+    pub(super) fn compare(&mut self, column: &str, sign: &str, value: Option<impl Bind>) {
         if let Some(value) = value {
-            let placeholder = self.bind(value);
-            self.and(&format!("{column} = {placeholder}"));
+            let placeholder = self.bind(&value);
+            self.and(&format!("{column} {sign} {placeholder}"));
         }
     }
 
@@ -41,32 +52,20 @@ impl Conditions {
         &self.sql
     }
 
-    /// The parameters, in their order.
-    pub(super) fn values(&self) -> &[String] {
-        &self.values
+    /// The statement around these conditions.
+    pub(super) fn query(self, before: &str, after: &str) -> Query {
+        let sql = format!("{before} WHERE TRUE{} {after}", self.sql);
+        self.built(sql)
+    }
+
+    /// A statement with these parameters.
+    pub(super) fn built(self, sql: String) -> Query {
+        Query::built(sql, self.values)
     }
 }
 
-/// Runs a query with the parameters of conditions: `fetch_by!(db, Row, sql, conditions)`.
-macro_rules! fetch_by {
-    ($db:expr, $row:ty, $sql:expr, $conditions:expr) => {{
-        let (sql, values) = (sqlx::AssertSqlSafe($sql), $conditions.values());
-        let rows: $crate::db::Result<Vec<$row>> = $crate::db::on_db!($db, pool => {
-            let mut query = sqlx::query_as(sql);
-            for value in values {
-                query = query.bind(value.as_str());
-            }
-            query.fetch_all(pool)
-        })
-        .map_err($crate::db::DbError::from);
-        rows
-    }};
-}
-
-pub(super) use fetch_by;
-
-/// The smallest id that could have been made at `ms`: `UUIDv7` begins with 48 bits of milliseconds.
-pub(super) fn uuid_floor(ms: i64) -> String {
-    let hex = format!("{:012x}", ms.max(0));
+/// The smallest id that could have been made at an instant: `UUIDv7` begins with 48 bits of milliseconds.
+pub(super) fn uuid_floor(at: Timestamp) -> String {
+    let hex = format!("{:012x}", to_ms(at).max(0));
     format!("{}-{}-0000-0000-000000000000", &hex[..8], &hex[8..12])
 }

@@ -5,9 +5,9 @@
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
-use super::{Db, Result, Tx, exec_db, exec_tx};
+use super::query::sql;
+use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
-use crate::domain::time::to_ms;
 
 /// What ends somebody's credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Credential {
     pub async fn end_one(&self, tx: &mut Tx, user: &UserId, key: &str) -> Result<bool> {
         let sql =
             AssertSqlSafe(format!("DELETE FROM {} WHERE user_id = $1 AND {} = $2", self.table, self.key));
-        Ok(exec_tx!(tx, sql, user.as_str(), key)? == 1)
+        sql!(sql, user, key).hits(tx).await
     }
 
     /// Ends those of someone's that are the oldest by the column `age` until `keep` are left; `newest` stays, also
@@ -76,16 +76,14 @@ impl Credential {
             "DELETE FROM {table} WHERE user_id = $1 AND {key} NOT IN (SELECT {key} FROM {table} WHERE user_id = $1 \
              ORDER BY CASE WHEN {key} = $2 THEN 0 ELSE 1 END, {age} DESC, {key} LIMIT $3)"
         ));
-        exec_tx!(tx, sql, user.as_str(), newest, keep)?;
-        Ok(())
+        sql!(sql, user, newest, keep).run(tx).await
     }
 }
 
 /// Removes the rows of a table of credentials that ended before `before`.
 pub async fn prune(db: &Db, table: &str, before: Timestamp) -> Result<()> {
     let sql = AssertSqlSafe(format!("DELETE FROM {table} WHERE expires_ms < $1"));
-    exec_db!(db, sql, to_ms(before))?;
-    Ok(())
+    sql!(sql, before).run_alone(db).await
 }
 
 /// Ends what an event ends of `user`'s, but for the session `keep`, and answers how many sessions that were.
@@ -93,7 +91,7 @@ pub async fn end(tx: &mut Tx, user: &UserId, event: Event, keep: Option<&str>) -
     let mut sessions = 0;
     for Credential { table, key, .. } in ALL.iter().filter(|one| !one.outlives.contains(&event)) {
         let sql = AssertSqlSafe(format!("DELETE FROM {table} WHERE user_id = $1 AND {key} <> $2"));
-        let ended = exec_tx!(tx, sql, user.as_str(), keep.unwrap_or_default())?;
+        let ended = sql!(sql, user, keep.unwrap_or_default()).touched(tx).await?;
         if *table == "sessions" {
             sessions = ended;
         }
@@ -105,7 +103,7 @@ pub async fn end(tx: &mut Tx, user: &UserId, event: Event, keep: Option<&str>) -
 pub async fn end_all(tx: &mut Tx) -> Result<()> {
     for Credential { table, .. } in ALL {
         let sql = AssertSqlSafe(format!("DELETE FROM {table}"));
-        exec_tx!(tx, sql)?;
+        sql!(sql).run(tx).await?;
     }
     Ok(())
 }

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
+use super::query::{On, sql};
+use super::read::{ReadRow, Row};
 use super::rows::{self, row};
-use super::{Db, Result, Tx, on_db, on_tx};
+use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
-use crate::domain::time::{from_ms, to_ms};
 
 /// A browser that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,66 +27,44 @@ pub struct Device {
     pub user_agent: Option<String>,
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id_hash: String,
-    user_id: String,
-    created_ms: i64,
-    last_used_ms: i64,
-    expires_ms: i64,
-    address: Option<String>,
-    user_agent: Option<String>,
-}
+impl ReadRow for Device {
+    const TABLE: &'static str = "devices";
 
-impl From<Row> for Device {
-    fn from(row: Row) -> Self {
-        Self {
-            id_hash: row.id_hash,
-            user_id: UserId(row.user_id),
-            created: from_ms(row.created_ms),
-            last_used: from_ms(row.last_used_ms),
-            expires: from_ms(row.expires_ms),
-            address: row.address,
-            user_agent: row.user_agent,
-        }
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id_hash: row.get("id_hash")?,
+            user_id: row.get("user_id")?,
+            created: row.get("created_ms")?,
+            last_used: row.get("last_used_ms")?,
+            expires: row.get("expires_ms")?,
+            address: row.get("address")?,
+            user_agent: row.get("user_agent")?,
+        })
     }
 }
 
 /// Whose browser this is, where it is known at `now`.
-pub async fn owner(db: &Db, id_hash: &str, now: Timestamp) -> Result<Option<UserId>> {
-    let row: Option<(String,)> = on_db!(db, pool => sqlx::query_as(
-        "SELECT user_id FROM devices WHERE id_hash = $1 AND expires_ms > $2")
-        .bind(id_hash).bind(to_ms(now)).fetch_optional(pool))?;
-    Ok(row.map(|(id,)| UserId(id)))
-}
-
-/// The same, inside a transaction.
-pub async fn owner_in(tx: &mut Tx, id_hash: &str, now: Timestamp) -> Result<Option<UserId>> {
-    let row: Option<(String,)> = on_tx!(tx, conn => sqlx::query_as(
-        "SELECT user_id FROM devices WHERE id_hash = $1 AND expires_ms > $2")
-        .bind(id_hash).bind(to_ms(now)).fetch_optional(conn))?;
-    Ok(row.map(|(id,)| UserId(id)))
+pub async fn owner(on: impl Into<On<'_>>, id_hash: &str, now: Timestamp) -> Result<Option<UserId>> {
+    sql!("SELECT user_id FROM devices WHERE id_hash = $1 AND expires_ms > $2", id_hash, now).first(on).await
 }
 
 /// Someone's browsers that are known at `now`, the last used first.
 pub async fn of_user(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Device>> {
-    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(
-        "SELECT id_hash, user_id, created_ms, last_used_ms, expires_ms, address, user_agent FROM devices \
-         WHERE user_id = $1 AND expires_ms > $2 ORDER BY last_used_ms DESC, id_hash")
-        .bind(user.as_str()).bind(to_ms(now)).fetch_all(pool))?;
-    Ok(rows.into_iter().map(Device::from).collect())
+    let sql =
+        "SELECT * FROM devices WHERE user_id = $1 AND expires_ms > $2 ORDER BY last_used_ms DESC, id_hash";
+    sql!(sql, user, now).all(db).await
 }
 
 /// Adds a browser, or notes that a known one was used.
 pub async fn put(tx: &mut Tx, device: &Device) -> Result<()> {
     let row = row![
-        "id_hash" => &device.id_hash,
-        "user_id" => device.user_id.as_str(),
-        "created_ms" => to_ms(device.created),
-        "last_used_ms" => to_ms(device.last_used),
-        "expires_ms" => to_ms(device.expires),
-        "address" => device.address.as_deref(),
-        "user_agent" => device.user_agent.as_deref(),
+        "id_hash" => device.id_hash,
+        "user_id" => device.user_id,
+        "created_ms" => device.created,
+        "last_used_ms" => device.last_used,
+        "expires_ms" => device.expires,
+        "address" => device.address,
+        "user_agent" => device.user_agent,
     ];
     let known = " ON CONFLICT (id_hash) DO UPDATE SET last_used_ms = excluded.last_used_ms, \
                  expires_ms = excluded.expires_ms, address = excluded.address, user_agent = excluded.user_agent";

@@ -12,13 +12,13 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection, SqlitePool};
 
-use super::{Db, DbError, Result, storage};
+use super::query::sql;
+use super::{Db, DbError, Result, Tx, error};
 use crate::clock::Clock;
 use crate::domain::text::chain;
 use crate::files;
 
 pub mod backup;
-pub(super) mod fault;
 pub(super) mod lease;
 mod lock;
 
@@ -116,6 +116,21 @@ pub enum Durability {
 }
 
 impl Db {
+    /// Begins a transaction that may write.
+    ///
+    /// # Errors
+    /// When no connection is to be had, the write lock is not free within 5 s, or another process has taken over.
+    pub async fn begin(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Pg(pool) => {
+                let mut tx = pool.begin().await?;
+                lease::check(&mut tx).await?;
+                Tx::Pg(tx)
+            }
+        })
+    }
+
     /// Opens a database by URL (`sqlite:PATH` or `postgres://…`) and brings its schema up to date.
     ///
     /// # Errors
@@ -172,12 +187,11 @@ impl Db {
             .max_lifetime(None)
             .acquire_timeout(WRITER_TIMEOUT)
             .after_connect(move |_, _| {
-                opened.store(storage::faults(), Ordering::SeqCst);
+                opened.store(error::faults(), Ordering::SeqCst);
                 Box::pin(async { Ok(()) })
             })
             .before_acquire(move |connection, _| {
-                let sound =
-                    !connection.is_in_transaction() && seen.load(Ordering::SeqCst) == storage::faults();
+                let sound = !connection.is_in_transaction() && seen.load(Ordering::SeqCst) == error::faults();
                 Box::pin(async move { Ok(sound) })
             })
             .connect_with(options.clone().pragma("cache_spill", SPILL))
@@ -286,7 +300,7 @@ impl Db {
     /// Which engine it is, and how it stands.
     pub async fn facts(&self) -> Result<Facts> {
         const MIGRATED: &str = "SELECT COUNT(*) FROM _sqlx_migrations WHERE success = TRUE";
-        let (migrations,): (i64,) = super::on_db!(self, pool => sqlx::query_as(MIGRATED).fetch_one(pool))?;
+        let migrations = sql!(MIGRATED).one(self).await?;
         Ok(match self {
             Self::Sqlite { readers, .. } => {
                 let sql = "SELECT sqlite_version(), page_count * page_size FROM pragma_page_count, pragma_page_size";

@@ -4,14 +4,13 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::conditions::{fetch_by, uuid_floor};
+use super::conditions::uuid_floor;
 use super::history::{RunSelection, Sought};
-use super::{Db, DbError, Result};
+use super::{Db, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::RunId;
 use crate::domain::run::RunState;
 use crate::domain::target::Target;
-use crate::domain::time::to_ms;
 
 /// How many of the runs made in each stretch of time are in which state: the stretches lie between the instants of
 /// `edges`, counted from 0. A state without runs is not among them.
@@ -27,7 +26,7 @@ pub async fn outcomes(
         return Ok(Vec::new());
     }
     let mut sought = Sought::new(wanted);
-    let bounds: Vec<String> = edges.iter().map(|edge| sought.bind(uuid_floor(to_ms(*edge)))).collect();
+    let bounds: Vec<String> = edges.iter().map(|edge| sought.bind(&uuid_floor(*edge))).collect();
     let stretches: Vec<String> =
         bounds.windows(2).enumerate().map(|(n, pair)| format!("({n}, {}, {})", pair[0], pair[1])).collect();
     let stretches = format!("stretches (n, lo, hi) AS (VALUES {})", stretches.join(", "));
@@ -56,17 +55,11 @@ pub async fn outcomes(
             states.join(", ")
         )
     };
-    let rows = fetch_by!(db, (i64, String, i64), sql, sought)?;
-    rows.into_iter()
-        .map(|(n, word, count)| {
-            let state = RunState::parse(&word).ok_or_else(|| DbError::Damaged {
-                table: "runs",
-                id: word.clone(),
-                what: "its state".to_owned(),
-            })?;
-            Ok((usize::try_from(n).unwrap_or_default(), state, count))
-        })
-        .collect()
+    let rows = sought.query(sql).all::<(i64, RunState, i64)>(db).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(n, state, count)| (usize::try_from(n).unwrap_or_default(), state, count))
+        .collect())
 }
 
 /// Whose durations [`paces`] answers.
@@ -92,11 +85,11 @@ pub async fn paces(db: &Db, of: &[Paced<'_>], each: u32) -> Result<Vec<(usize, R
             .iter()
             .enumerate()
             .map(|(n, one)| {
-                let host = values.bind(one.target.host.as_str());
-                let kind = values.bind(one.target.target_type().as_str());
-                let identity = values.bind(one.target.identity_text());
-                let action = values.bind(one.action.as_str());
-                let until = values.bind(one.until.as_str());
+                let host = values.bind(&one.target.host);
+                let kind = values.bind(&one.target.target_type());
+                let identity = values.bind(&one.target.identity_text());
+                let action = values.bind(&one.action);
+                let until = values.bind(one.until);
                 format!(
                     "SELECT * FROM (SELECT CAST({n} AS BIGINT) AS n, id, finished_ms - started_ms AS took FROM runs \
                      WHERE {PACED} AND host_id = {host} AND target_type = {kind} AND target_identity = {identity} \
@@ -105,8 +98,8 @@ pub async fn paces(db: &Db, of: &[Paced<'_>], each: u32) -> Result<Vec<(usize, R
             })
             .collect();
         let sql = terms.join(" UNION ALL ");
-        for (n, id, took) in fetch_by!(db, (i64, String, i64), sql, values)? {
-            found.push((chunk * MOST + usize::try_from(n).unwrap_or_default(), RunId(id), took));
+        for (n, id, took) in values.built(sql).all::<(i64, RunId, i64)>(db).await? {
+            found.push((chunk * MOST + usize::try_from(n).unwrap_or_default(), id, took));
         }
     }
     Ok(found)

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Db, Result, Tx, exec_tx, on_db};
+use super::query::sql;
+use super::read::{ReadRow, Row};
+use super::rows::{self, row};
+use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
-use crate::domain::time::{from_ms, to_ms};
 
 /// One thing that is hidden.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,37 +21,27 @@ pub struct Hidden {
 
 /// What is hidden for somebody at an instant.
 pub async fn of_user(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Hidden>> {
-    let rows: Vec<(String, i64, i64)> = on_db!(db, pool =>
-        sqlx::query_as("SELECT need, hidden_ms, until_ms FROM hidden_needs WHERE user_id = $1 AND until_ms > $2")
-            .bind(user.as_str())
-            .bind(to_ms(now))
-            .fetch_all(pool))?;
-    let hidden = |(need, since, until)| Hidden { need, since: from_ms(since), until: from_ms(until) };
-    Ok(rows.into_iter().map(hidden).collect())
+    sql!("SELECT * FROM hidden_needs WHERE user_id = $1 AND until_ms > $2", user, now).all(db).await
+}
+
+impl ReadRow for Hidden {
+    const TABLE: &'static str = "hidden_needs";
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { need: row.get("need")?, since: row.get("hidden_ms")?, until: row.get("until_ms")? })
+    }
 }
 
 /// Hides something for somebody, in place of when they hid it before, and forgets what they see again.
 pub async fn put(tx: &mut Tx, user: &UserId, hidden: &Hidden) -> Result<()> {
-    exec_tx!(
-        tx,
-        "DELETE FROM hidden_needs WHERE user_id = $1 AND until_ms <= $2",
-        user.as_str(),
-        to_ms(hidden.since)
-    )?;
-    exec_tx!(
-        tx,
-        "INSERT INTO hidden_needs (user_id, need, hidden_ms, until_ms) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (user_id, need) DO UPDATE SET hidden_ms = excluded.hidden_ms, until_ms = excluded.until_ms",
-        user.as_str(),
-        hidden.need.as_str(),
-        to_ms(hidden.since),
-        to_ms(hidden.until)
-    )?;
-    Ok(())
+    sql!("DELETE FROM hidden_needs WHERE user_id = $1 AND until_ms <= $2", user, hidden.since)
+        .run(tx)
+        .await?;
+    let key = row!["user_id" => user, "need" => hidden.need];
+    rows::put(tx, "hidden_needs", key, row!["hidden_ms" => hidden.since, "until_ms" => hidden.until]).await
 }
 
 /// Shows something to somebody again.
 pub async fn remove(tx: &mut Tx, user: &UserId, need: &str) -> Result<()> {
-    exec_tx!(tx, "DELETE FROM hidden_needs WHERE user_id = $1 AND need = $2", user.as_str(), need)?;
-    Ok(())
+    sql!("DELETE FROM hidden_needs WHERE user_id = $1 AND need = $2", user, need).run(tx).await
 }

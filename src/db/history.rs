@@ -3,17 +3,16 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
 
-use super::conditions::{Conditions, fetch_by, uuid_floor};
-use super::runs::RunRow;
-use super::steps::StepRow;
-use super::{Db, DbError, Result, on_db};
+use super::columns::Bind;
+use super::conditions::{Conditions, uuid_floor};
+use super::query::{Query, sql};
+use super::read::{ReadRow, Row};
+use super::{Db, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::run::{ActorRef, Run, RunState, Step, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
-use crate::domain::time::{from_ms, to_ms};
 
 /// Which runs [`list`] answers; `None` = any.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,37 +66,37 @@ impl Sought {
         let mut rest = Conditions::default();
         let (mut own, mut touching) = (String::new(), Vec::new());
         if let Some(target) = wanted.target {
-            let host = rest.bind(target.host.as_str());
-            let kind = rest.bind(target.target_type().as_str());
-            let identity = rest.bind(target.identity_text());
+            let host = rest.bind(&target.host);
+            let kind = rest.bind(&target.target_type());
+            let identity = rest.bind(&target.identity_text());
             own = format!(" AND host_id = {host} AND target_type = {kind} AND target_identity = {identity}");
             let looks = if wanted.touching.len() > MOST_LOOKS { wanted.touching.len() } else { 1 };
             touching.extend(wanted.touching.chunks(looks).map(|identities| {
-                let identities = rest.bind_all(identities.iter().map(ContainerIdentity::to_text));
+                let identities = rest.bind_all(identities);
                 format!(" AND host_id = {host} AND identity IN ({identities})")
             }));
         }
-        rest.is("host_id", wanted.host.filter(|_| wanted.target.is_none()).map(HostId::as_str));
-        rest.is("schedule_id", wanted.schedule.map(ScheduleId::as_str));
-        rest.is("state", wanted.state.map(RunState::as_str));
+        rest.is("host_id", wanted.host.filter(|_| wanted.target.is_none()));
+        rest.is("schedule_id", wanted.schedule);
+        rest.is("state", wanted.state);
         if wanted.attention {
             // Written as in the index runs_attention.
             rest.and("CASE WHEN state IN ('failed', 'partial', 'interrupted') THEN 1 ELSE 0 END = 1");
         }
-        rest.is("action", wanted.action.map(Action::as_str));
-        rest.is("trigger_kind", wanted.trigger.map(Trigger::as_str));
+        rest.is("action", wanted.action);
+        rest.is("trigger_kind", wanted.trigger);
         rest.is("actor_name", wanted.actor);
         let mut sought = Self { rest, own, touching, bounds: Vec::new() };
-        sought.bound(">=", wanted.from.map(|from| uuid_floor(to_ms(from))));
-        sought.bound("<", wanted.to.map(|to| uuid_floor(to_ms(to))));
+        sought.bound(">=", wanted.from.map(uuid_floor));
+        sought.bound("<", wanted.to.map(uuid_floor));
         sought.bound("<=", wanted.upto);
         sought
     }
 
     /// On one side of this id, too.
-    pub fn bound(&mut self, sign: &str, id: Option<impl Into<String>>) {
+    pub fn bound(&mut self, sign: &str, id: Option<impl Bind>) {
         if let Some(id) = id {
-            let id = self.bind(id);
+            let id = self.bind(&id);
             self.bounds.push(format!("{sign} {id}"));
         }
     }
@@ -108,13 +107,13 @@ impl Sought {
     }
 
     /// Takes a value in, and answers its placeholder.
-    pub fn bind(&mut self, value: impl Into<String>) -> String {
+    pub fn bind(&mut self, value: &(impl Bind + ?Sized)) -> String {
         self.rest.bind(value)
     }
 
-    /// The parameters, in their order.
-    pub fn values(&self) -> &[String] {
-        self.rest.values()
+    /// A statement with these parameters.
+    pub fn query(self, sql: String) -> Query {
+        self.rest.built(sql)
     }
 
     /// Of one target, or of any.
@@ -172,8 +171,7 @@ pub async fn list(db: &Db, wanted: RunSelection<'_>, before: Option<&str>, limit
         "SELECT * FROM runs WHERE TRUE{} ORDER BY id DESC LIMIT {limit}",
         sought.first("DESC", limit)
     );
-    let rows = fetch_by!(db, RunRow, sql, sought)?;
-    rows.into_iter().map(Run::try_from).collect()
+    sought.query(sql).all(db).await
 }
 
 /// How many runs are newer than the run `than`, counted up to `most`.
@@ -184,8 +182,7 @@ pub async fn newer(db: &Db, wanted: RunSelection<'_>, than: &str, most: i64) -> 
         "SELECT COUNT(*) FROM (SELECT id FROM runs WHERE TRUE{} LIMIT {most}) AS newer",
         sought.first("ASC", most)
     );
-    let rows = fetch_by!(db, (i64,), sql, sought)?;
-    Ok(rows.first().map_or(0, |row| row.0))
+    sought.query(sql).one(db).await
 }
 
 /// The newest run of each schedule that has one, for the schedules named.
@@ -193,20 +190,13 @@ pub async fn last_of_schedules(db: &Db, schedules: &[ScheduleId]) -> Result<Vec<
     if schedules.is_empty() {
         return Ok(Vec::new());
     }
-    // Only placeholders are put together here.
+    let mut values = Conditions::default();
     let sql = format!(
         "SELECT * FROM runs WHERE id IN (SELECT (SELECT r.id FROM runs r WHERE r.schedule_id = s.id \
          ORDER BY r.id DESC LIMIT 1) FROM schedules s WHERE s.id IN ({}))",
-        placeholders(1..1 + schedules.len())
+        values.bind_all(schedules)
     );
-    let rows: Vec<RunRow> = on_db!(db, pool => {
-        let mut query = sqlx::query_as(AssertSqlSafe(sql));
-        for id in schedules {
-            query = query.bind(id.as_str());
-        }
-        query.fetch_all(pool)
-    })?;
-    rows.into_iter().map(Run::try_from).collect()
+    values.built(sql).all(db).await
 }
 
 /// The steps of these runs, in the order they were planned.
@@ -214,24 +204,10 @@ pub async fn steps(db: &Db, runs: &[RunId]) -> Result<Vec<Step>> {
     if runs.is_empty() {
         return Ok(Vec::new());
     }
-    // Only placeholders are put together here.
-    let sql = format!(
-        "SELECT * FROM steps WHERE run_id IN ({}) ORDER BY run_id, ordinal",
-        placeholders(1..1 + runs.len())
-    );
-    let rows: Vec<StepRow> = on_db!(db, pool => {
-        let mut query = sqlx::query_as(AssertSqlSafe(sql));
-        for id in runs {
-            query = query.bind(id.as_str());
-        }
-        query.fetch_all(pool)
-    })?;
-    rows.into_iter().map(Step::try_from).collect()
-}
-
-/// `$1, $2, …`
-fn placeholders(numbers: std::ops::Range<usize>) -> String {
-    numbers.map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
+    let mut values = Conditions::default();
+    let sql =
+        format!("SELECT * FROM steps WHERE run_id IN ({}) ORDER BY run_id, ordinal", values.bind_all(runs));
+    values.built(sql).all(db).await
 }
 
 /// The last run that changed a target, as the "why" of a page needs it.
@@ -251,20 +227,20 @@ pub struct LastTouch {
     pub partly: bool,
 }
 
-#[derive(sqlx::FromRow)]
-struct TouchRow {
-    id: String,
-    host_id: String,
-    target_type: String,
-    target_identity: String,
-    action: String,
-    schedule_name: Option<String>,
-    actor_kind: String,
-    actor_id: Option<String>,
-    actor_name: String,
-    finished_ms: Option<i64>,
-    created_ms: i64,
-    partly: bool,
+impl ReadRow for LastTouch {
+    const TABLE: &'static str = Run::TABLE;
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            run_id: row.get("id")?,
+            target: row.target()?,
+            action: row.get("action")?,
+            schedule_name: row.get("schedule_name")?,
+            actor: row.actor()?,
+            finished_at: row.get("ended_ms")?,
+            partly: row.get("partly")?,
+        })
+    }
 }
 
 /// The newest run of the last target, in an order, of those that a condition lets through.
@@ -303,29 +279,13 @@ const LAST_TOUCHES: &str = concat!(
     touch!("r.host_id < c.host_id", "r.host_id DESC, r.target_type DESC, r.target_identity DESC"),
     ")) FROM last JOIN runs c ON c.id = last.id) \
      SELECT runs.id, host_id, target_type, target_identity, action, schedule_name, actor_kind, actor_id, actor_name, \
-       finished_ms, created_ms, state = 'partial' AS partly \
+       COALESCE(finished_ms, created_ms) AS ended_ms, state = 'partial' AS partly \
      FROM last JOIN runs ON runs.id = last.id"
 );
 
 /// The last run that changed each target.
 pub async fn last_touches(db: &Db) -> Result<Vec<LastTouch>> {
-    let rows: Vec<TouchRow> = on_db!(db, pool => sqlx::query_as(LAST_TOUCHES).fetch_all(pool))?;
-    rows.into_iter()
-        .map(|row| {
-            let damaged =
-                |what: &str| DbError::Damaged { table: "runs", id: row.id.clone(), what: what.to_owned() };
-            Ok(LastTouch {
-                target: Target::from_columns(&row.host_id, &row.target_type, &row.target_identity)
-                    .ok_or_else(|| damaged("target"))?,
-                action: row.action.parse().map_err(|_| damaged("action"))?,
-                run_id: RunId(row.id),
-                schedule_name: row.schedule_name,
-                actor: ActorRef { kind: row.actor_kind, id: row.actor_id, name: row.actor_name },
-                finished_at: from_ms(row.finished_ms.unwrap_or(row.created_ms)),
-                partly: row.partly,
-            })
-        })
-        .collect()
+    sql!(LAST_TOUCHES).all(db).await
 }
 
 /// How many runs began since an instant, and how many of them need attention.
@@ -343,18 +303,18 @@ pub struct Tally {
 /// finds them.
 pub async fn tally(db: &Db, since: Timestamp) -> Result<Tally> {
     const SQL: &str = "SELECT COUNT(*), \
-           COALESCE(CAST(SUM(CASE WHEN state IN ('failed', 'partial', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT), 0), \
+           COALESCE(CAST(SUM(CASE WHEN state IN ('failed', 'partial', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT), \
+             0), \
            (SELECT COUNT(*) FROM runs WHERE state IN ('pending', 'executing')) \
          FROM runs WHERE id >= $1 AND created_ms >= $2";
-    let ms = to_ms(since);
-    let first_id = uuid_floor(ms);
-    let (runs, attention, open): (i64, i64, i64) =
-        on_db!(db, pool => sqlx::query_as(SQL).bind(first_id).bind(ms).fetch_one(pool))?;
+    let (runs, attention, open) = sql!(SQL, uuid_floor(since), since).one(db).await?;
     Ok(Tally { runs, attention, open })
 }
 
 #[cfg(test)]
 mod tests {
+    use sqlx::AssertSqlSafe;
+
     use super::super::engine::Durability;
     use super::*;
 

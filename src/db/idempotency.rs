@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Db, Result, Tx, exec_db, exec_tx, on_db};
-use crate::domain::time::to_ms;
+use super::query::sql;
+use super::read::{ReadRow, Row};
+use super::{Db, Result, Tx};
 
 /// An answer given before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,18 +17,22 @@ pub struct Answered {
     pub body: String,
 }
 
+impl ReadRow for Answered {
+    const TABLE: &'static str = "idempotency";
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { request: row.get("request")?, status: row.get("status")?, body: row.get("body")? })
+    }
+}
+
 /// The status of a key whose first request has not been answered yet.
 pub const AT_WORK: i64 = 0;
 
 /// What `user` was answered under `key` since `since`.
 pub async fn get(db: &Db, user: &str, key: &str, since: Timestamp) -> Result<Option<Answered>> {
-    let row: Option<(String, i64, String)> = on_db!(db, pool => sqlx::query_as(
-        "SELECT request, status, body FROM idempotency WHERE user_id = $1 AND key = $2 AND created_ms >= $3")
-        .bind(user)
-        .bind(key)
-        .bind(to_ms(since))
-        .fetch_optional(pool))?;
-    Ok(row.map(|(request, status, body)| Answered { request, status, body }))
+    let sql = "SELECT request, status, body FROM idempotency WHERE user_id = $1 AND key = $2 \
+               AND created_ms >= $3";
+    sql!(sql, user, key, since).first(db).await
 }
 
 /// Takes `key` for a request that begins now, and answers whether it was free. An answer older than `since` is
@@ -40,40 +45,24 @@ pub async fn begin(
     since: Timestamp,
     now: Timestamp,
 ) -> Result<bool> {
-    exec_tx!(tx, "DELETE FROM idempotency WHERE created_ms < $1", to_ms(since))?;
-    let touched = exec_tx!(
-        tx,
-        "INSERT INTO idempotency (user_id, key, request, status, body, created_ms) VALUES ($1, $2, $3, 0, '', $4) \
-         ON CONFLICT (user_id, key) DO NOTHING",
-        user,
-        key,
-        request,
-        to_ms(now)
-    )?;
-    Ok(touched == 1)
+    sql!("DELETE FROM idempotency WHERE created_ms < $1", since).run(tx).await?;
+    let sql = "INSERT INTO idempotency (user_id, key, request, status, body, created_ms) \
+               VALUES ($1, $2, $3, 0, '', $4) ON CONFLICT (user_id, key) DO NOTHING";
+    sql!(sql, user, key, request, now).hits(tx).await
 }
 
 /// Lets go of a key whose request broke off, or whose process is gone: it never will be answered.
 pub async fn forget_lost(tx: &mut Tx, user: &str, key: &str) -> Result<()> {
-    exec_tx!(tx, "DELETE FROM idempotency WHERE user_id = $1 AND key = $2 AND status = 0", user, key)?;
-    Ok(())
+    sql!("DELETE FROM idempotency WHERE user_id = $1 AND key = $2 AND status = 0", user, key).run(tx).await
 }
 
 /// Stores the answer under a key that [`begin`] took.
 pub async fn answer(db: &Db, user: &str, key: &str, status: i64, body: &str) -> Result<()> {
-    exec_db!(
-        db,
-        "UPDATE idempotency SET status = $1, body = $2 WHERE user_id = $3 AND key = $4",
-        status,
-        body,
-        user,
-        key
-    )?;
-    Ok(())
+    let sql = "UPDATE idempotency SET status = $1, body = $2 WHERE user_id = $3 AND key = $4";
+    sql!(sql, status, body, user, key).run_alone(db).await
 }
 
 /// Lets go of a key that [`begin`] took: nothing was done, so the request may be sent again.
 pub async fn release(db: &Db, user: &str, key: &str) -> Result<()> {
-    exec_db!(db, "DELETE FROM idempotency WHERE user_id = $1 AND key = $2", user, key)?;
-    Ok(())
+    sql!("DELETE FROM idempotency WHERE user_id = $1 AND key = $2", user, key).run_alone(db).await
 }

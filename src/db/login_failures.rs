@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 
-use super::{Db, Result, Tx, exec_db, exec_tx, on_tx};
-use crate::domain::time::{from_ms, to_ms};
+use super::query::sql;
+use super::{Db, Result, Tx};
 
 /// Where a count stands with one try more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,53 +22,42 @@ pub struct Counted {
 /// Counts a try under `key`; who refuses it drops the transaction. Failures older than `forget_before` start a new
 /// count. The row is held until the transaction ends: of tries at once each sees another count.
 pub async fn count(tx: &mut Tx, key: &str, now: Timestamp, forget_before: Timestamp) -> Result<Counted> {
-    let (failures, since, blocked_until): (i64, i64, i64) = on_tx!(tx, conn => sqlx::query_as(
-        "INSERT INTO login_failures (key, since_ms, failures, blocked_until_ms) VALUES ($1, $2, 1, 0) \
-         ON CONFLICT (key) DO UPDATE SET \
-           failures = CASE WHEN login_failures.since_ms < $3 THEN 1 ELSE login_failures.failures + 1 END, \
-           since_ms = CASE WHEN login_failures.since_ms < $3 THEN excluded.since_ms ELSE login_failures.since_ms END \
-         RETURNING failures, since_ms, blocked_until_ms")
-        .bind(key).bind(to_ms(now)).bind(to_ms(forget_before)).fetch_one(conn))?;
-    Ok(Counted { failures, since: from_ms(since), blocked_until: from_ms(blocked_until) })
+    let sql = "INSERT INTO login_failures (key, since_ms, failures, blocked_until_ms) \
+               VALUES ($1, $2, 1, 0) ON CONFLICT (key) DO UPDATE SET \
+               failures = CASE WHEN login_failures.since_ms < $3 THEN 1 ELSE login_failures.failures + 1 END, \
+               since_ms = CASE WHEN login_failures.since_ms < $3 THEN excluded.since_ms \
+                 ELSE login_failures.since_ms END \
+               RETURNING failures, since_ms, blocked_until_ms";
+    let (failures, since, blocked_until) = sql!(sql, key, now, forget_before).one(tx).await?;
+    Ok(Counted { failures, since, blocked_until })
 }
 
 /// Refuses tries under `key` until `until`.
 pub async fn block(tx: &mut Tx, key: &str, until: Timestamp) -> Result<()> {
-    exec_tx!(tx, "UPDATE login_failures SET blocked_until_ms = $1 WHERE key = $2", to_ms(until), key)?;
-    Ok(())
+    sql!("UPDATE login_failures SET blocked_until_ms = $1 WHERE key = $2", until, key).run(tx).await
 }
 
 /// Takes one try back, and the block where fewer than `blocking` failures are left: a block that another try began
 /// stays.
 pub async fn uncount(tx: &mut Tx, key: &str, blocking: i64) -> Result<()> {
-    exec_tx!(
-        tx,
-        "UPDATE login_failures SET failures = failures - 1, \
-           blocked_until_ms = CASE WHEN failures <= $2 THEN 0 ELSE blocked_until_ms END \
-         WHERE key = $1 AND failures > 0",
-        key,
-        blocking
-    )?;
-    Ok(())
+    let sql = "UPDATE login_failures SET failures = failures - 1, \
+               blocked_until_ms = CASE WHEN failures <= $2 THEN 0 ELSE blocked_until_ms END \
+               WHERE key = $1 AND failures > 0";
+    sql!(sql, key, blocking).run(tx).await
 }
 
 /// Forgets the failures under `key`.
 pub async fn clear(tx: &mut Tx, key: &str) -> Result<()> {
-    exec_tx!(tx, "DELETE FROM login_failures WHERE key = $1", key)?;
-    Ok(())
+    sql!("DELETE FROM login_failures WHERE key = $1", key).run(tx).await
 }
 
 /// Forgets the failures of every address.
 pub async fn clear_addresses(tx: &mut Tx) -> Result<()> {
-    exec_tx!(tx, "DELETE FROM login_failures WHERE key LIKE 'address:%'")?;
-    Ok(())
+    sql!("DELETE FROM login_failures WHERE key LIKE 'address:%'").run(tx).await
 }
 
 /// Removes counts begun before `before` whose block has passed, and answers how many.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
-    Ok(exec_db!(
-        db,
-        "DELETE FROM login_failures WHERE since_ms < $1 AND blocked_until_ms < $1",
-        to_ms(before)
-    )?)
+    let sql = "DELETE FROM login_failures WHERE since_ms < $1 AND blocked_until_ms < $1";
+    sql!(sql, before).touched_alone(db).await
 }

@@ -1,125 +1,54 @@
-//! The columns of a row, each named beside its value: one list serves INSERT and UPDATE.
+//! Statements about rows of which each column is named beside its value: one list serves INSERT and UPDATE.
 
-use super::bulk::chunks;
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::hash::Hash;
+
+use super::columns::Value;
+use super::query::Query;
+use super::read::ReadRow;
 use super::{Result, Tx};
 use crate::domain::ids::HostId;
 use crate::domain::target::ContainerIdentity;
 
-/// What stands in a column.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    Text(Option<String>),
-    Number(Option<i64>),
-    Flag(bool),
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(Some(text.to_owned()))
-    }
-}
-
-impl From<&String> for Value {
-    fn from(text: &String) -> Self {
-        Self::Text(Some(text.clone()))
-    }
-}
-
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Self::Text(Some(text))
-    }
-}
-
-impl From<Option<String>> for Value {
-    fn from(text: Option<String>) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<Option<&str>> for Value {
-    fn from(text: Option<&str>) -> Self {
-        Self::Text(text.map(str::to_owned))
-    }
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Self {
-        Self::Number(Some(number))
-    }
-}
-
-impl From<Option<i64>> for Value {
-    fn from(number: Option<i64>) -> Self {
-        Self::Number(number)
-    }
-}
-
-impl From<bool> for Value {
-    fn from(flag: bool) -> Self {
-        Self::Flag(flag)
-    }
-}
+/// Rows of one statement: few sizes, so that few statements are kept prepared, and those are small.
+const SIZES: [usize; 3] = [32, 8, 1];
 
 /// The columns of one row. All rows of a statement have the same.
 pub(super) type Columns = Vec<(&'static str, Value)>;
 
-/// `row!["id" => run.id.as_str(), "state" => …]`.
+/// `row!["id" => run.id, "state" => …]`
 macro_rules! row {
     ($($name:literal => $value:expr),+ $(,)?) => {
-        vec![$(($name, $crate::db::rows::Value::from($value))),+]
+        vec![$(($name, $crate::db::columns::Bind::value(&$value))),+]
     };
 }
 pub(super) use row;
 
+/// The values of a row in the order of its columns: `values![run.id, run.state]`.
+macro_rules! values {
+    ($($value:expr),+ $(,)?) => { vec![$($crate::db::columns::Bind::value(&$value)),+] };
+}
+pub(super) use values;
+
 /// The key of what is kept of each container.
 pub(super) fn container(host: &HostId, identity: &ContainerIdentity) -> Columns {
-    row!["host_id" => host.as_str(), "identity" => identity.to_text()]
+    row!["host_id" => host, "identity" => identity]
 }
 
-/// Runs a statement that is put together for the engine, and answers how many rows it touched.
-macro_rules! run {
-    ($tx:expr, $statement:ident => $fill:expr) => {
-        match $tx {
-            Tx::Sqlite(tx) => {
-                let mut $statement = sqlx::QueryBuilder::<sqlx::Sqlite>::new("");
-                $fill;
-                $statement.build().execute(&mut **tx).await?.rows_affected()
-            }
-            Tx::Pg(tx) => {
-                let mut $statement = sqlx::QueryBuilder::<sqlx::Postgres>::new("");
-                $fill;
-                $statement.build().execute(&mut **tx).await?.rows_affected()
-            }
-        }
-    };
-}
-
-/// Adds a placeholder and what stands there.
-macro_rules! bind {
-    ($statement:expr, $value:expr) => {
-        match $value {
-            Value::Text(text) => $statement.push_bind(text),
-            Value::Number(number) => $statement.push_bind(number),
-            Value::Flag(flag) => $statement.push_bind(flag),
-        }
-    };
+/// Inserts one row.
+pub(super) async fn add(tx: &mut Tx, table: &str, row: Columns) -> Result<()> {
+    insert(tx, table, vec![row], "").await.map(drop)
 }
 
 /// Inserts rows, and answers how many were: `after` may say what becomes of the others.
 pub(super) async fn insert(tx: &mut Tx, table: &str, rows: Vec<Columns>, after: &str) -> Result<u64> {
+    let names: Vec<&str> = rows.iter().take(1).flatten().map(|(name, _)| *name).collect();
+    let before = format!("INSERT INTO {table} ({}) ", names.join(", "));
+    let rows = rows.into_iter().map(|row| row.into_iter().map(|(_, value)| value).collect()).collect();
     let mut inserted = 0;
     for rows in chunks(rows) {
-        let names: Vec<&str> = rows.iter().take(1).flatten().map(|(name, _)| *name).collect();
-        let before = format!("INSERT INTO {table} ({}) ", names.join(", "));
-        inserted += run!(tx, statement => {
-            statement.push(&before).push_values(rows, |mut tuple, row| {
-                for (_, value) in row {
-                    bind!(tuple, value);
-                }
-            });
-            statement.push(after);
-        });
+        inserted += around_values(tx, &before, rows, after).touched(tx).await?;
     }
     Ok(inserted)
 }
@@ -133,26 +62,86 @@ pub(super) async fn put(tx: &mut Tx, table: &str, key: Columns, row: Columns) ->
     Ok(())
 }
 
-/// Changes the rows of a key of which `also` holds too, and answers how many those were.
-pub(super) async fn update(
+/// Changes the rows of a key of which `also` holds too, and answers whether there were any.
+pub(super) async fn update(tx: &mut Tx, table: &str, row: Columns, key: Columns, also: &str) -> Result<bool> {
+    let mut n = 0;
+    let mut named = |columns: &Columns, between: &str| {
+        let each = columns.iter().map(|(name, _)| {
+            n += 1;
+            format!("{name} = ${n}")
+        });
+        each.collect::<Vec<_>>().join(between)
+    };
+    let sql = format!("UPDATE {table} SET {} WHERE {}{also}", named(&row, ", "), named(&key, " AND "));
+    Query::built(sql, row.into_iter().chain(key).map(|(_, value)| value).collect()).hits(tx).await
+}
+
+/// Runs a statement around `VALUES` of many rows, and answers the rows it returns.
+pub(super) async fn with_values<T: ReadRow>(
     tx: &mut Tx,
-    table: &str,
-    row: Columns,
-    key: Columns,
-    also: &'static str,
-) -> Result<u64> {
-    let before = format!("UPDATE {table} SET ");
-    Ok(run!(tx, statement => {
-        statement.push(&before);
-        for (n, (name, value)) in row.into_iter().enumerate() {
-            statement.push(if n > 0 { ", " } else { "" }).push(name).push(" = ");
-            bind!(statement, value);
+    before: &str,
+    rows: Vec<Vec<Value>>,
+    after: &str,
+) -> Result<Vec<T>> {
+    let mut answers = Vec::new();
+    for rows in chunks(rows) {
+        answers.extend(around_values(tx, before, rows, after).all::<T>(&mut *tx).await?);
+    }
+    Ok(answers)
+}
+
+/// A statement around `VALUES` of some rows. SQLite's have no numbers: it looks each up by its name, among all others.
+fn around_values(tx: &Tx, before: &str, rows: Vec<Vec<Value>>, after: &str) -> Query {
+    let (mut sql, mut bound) = (format!("{before}VALUES "), Vec::new());
+    for (n, row) in rows.into_iter().enumerate() {
+        sql.push_str(if n == 0 { "(" } else { "), (" });
+        for (n, value) in row.into_iter().enumerate() {
+            bound.push(value);
+            sql.push_str(if n == 0 { "" } else { ", " });
+            let _ = match tx {
+                Tx::Sqlite(_) => write!(sql, "?"),
+                Tx::Pg(_) => write!(sql, "${}", bound.len()),
+            };
         }
-        statement.push(" WHERE TRUE");
-        for (name, value) in key {
-            statement.push(" AND ").push(name).push(" = ");
-            bind!(statement, value);
+    }
+    sql.push(')');
+    sql.push_str(after);
+    Query::built(sql, bound)
+}
+
+/// Cuts rows into chunks of [`SIZES`], in their order.
+fn chunks<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {
+    let mut chunks = Vec::new();
+    while let Some(size) = SIZES.into_iter().find(|size| *size <= rows.len()) {
+        let rest = rows.split_off(size);
+        chunks.push(std::mem::replace(&mut rows, rest));
+    }
+    chunks
+}
+
+/// Which of these ids the answers leave out. Where they leave out none, as nearly always, nothing is looked up.
+pub(super) fn left_out<'a, Id: Clone + Eq + Hash + 'a>(
+    asked: impl ExactSizeIterator<Item = &'a Id>,
+    answers: Vec<Id>,
+) -> HashSet<Id> {
+    if answers.len() == asked.len() {
+        return HashSet::new();
+    }
+    let answers: HashSet<Id> = answers.into_iter().collect();
+    asked.filter(|id| !answers.contains(*id)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_cut_into_few_sizes_and_none_is_lost() {
+        for count in [0, 1, 7, 8, 41, 500] {
+            let rows: Vec<usize> = (0..count).collect();
+            assert_eq!(chunks(rows.clone()).concat(), rows);
+            assert!(chunks(rows).iter().all(|chunk| SIZES.contains(&chunk.len())));
         }
-        statement.push(also);
-    }))
+        assert_eq!(chunks(vec![(); 500]).len(), 15 + 2 + 4);
+    }
 }

@@ -1,6 +1,7 @@
 //! How often what decides was changed. Nobody writes here but the triggers of [`super::engine`].
 
-use super::{Db, Result, on_db};
+use super::query::sql;
+use super::{Db, Result};
 
 /// Two of these that are equal mean that nothing was changed in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +13,6 @@ pub struct Versions {
 
 /// The versions now. What is read after it is as new or newer.
 pub async fn versions(db: &Db) -> Result<Versions> {
-    let (rules, naps): (i64, i64) = on_db!(db, pool =>
-        sqlx::query_as("SELECT rules, naps FROM rulebook WHERE id = 1").fetch_one(pool))?;
+    let (rules, naps): (i64, i64) = sql!("SELECT rules, naps FROM rulebook WHERE id = 1").one(db).await?;
     Ok(Versions { rules, naps })
 }

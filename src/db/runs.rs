@@ -6,95 +6,54 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::bulk::{left_out, values_tx};
-use super::rows::{self, row};
-use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
+use super::columns::Json;
+use super::query::sql;
+use super::read::{ReadRow, Row};
+use super::rows::{self, left_out, row, values};
+use super::{Db, Result, Tx};
 use crate::domain::guard::Deferral;
-use crate::domain::ids::{RunId, ScheduleId};
-use crate::domain::run::{ActorRef, MissedSpan, Run, RunState, Trigger};
-use crate::domain::target::{ContainerIdentity, Target};
-use crate::domain::time::{from_ms, to_ms};
+use crate::domain::ids::RunId;
+use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
+use crate::domain::target::ContainerIdentity;
 
 /// The columns of a run, in no particular order.
-#[derive(Debug, sqlx::FromRow)]
-pub(super) struct RunRow {
-    id: String,
-    schedule_id: Option<String>,
-    schedule_name: Option<String>,
-    host_id: String,
-    target_type: String,
-    target_name: String,
-    target_identity: String,
-    action: String,
-    trigger_kind: String,
-    actor_kind: String,
-    actor_id: Option<String>,
-    actor_name: String,
-    fire_at_ms: Option<i64>,
-    created_ms: i64,
-    started_ms: Option<i64>,
-    finished_ms: Option<i64>,
-    state: String,
-    reason: String,
-    why: String,
-    deadline_ms: i64,
-    attempt: i64,
-    stop_timeout_s: Option<i64>,
-    retry_of: Option<String>,
-    missed_first_ms: Option<i64>,
-    missed_last_ms: Option<i64>,
-    missed_count: Option<i64>,
-    restore: bool,
-    puts_back: bool,
-    also: Option<String>,
-    guard: Option<String>,
-    look_at_ms: Option<i64>,
-    busy_until_ms: Option<i64>,
-}
+impl ReadRow for Run {
+    const TABLE: &'static str = "runs";
 
-impl TryFrom<RunRow> for Run {
-    type Error = DbError;
-
-    fn try_from(row: RunRow) -> Result<Self> {
-        let damaged =
-            |what: &str| DbError::Damaged { table: "runs", id: row.id.clone(), what: what.to_owned() };
-        let missed = match (row.missed_first_ms, row.missed_last_ms, row.missed_count) {
-            (Some(first), Some(last), Some(count)) => {
-                Some(MissedSpan { first: from_ms(first), last: from_ms(last), count })
-            }
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let missed = (row.get("missed_first_ms")?, row.get("missed_last_ms")?, row.get("missed_count")?);
+        let missed = match missed {
+            (Some(first), Some(last), Some(count)) => Some(MissedSpan { first, last, count }),
             _ => None,
         };
-        let guard = row.guard.as_deref().map(serde_json::from_str).transpose();
-        let guard = guard.map_err(|_| damaged("its guard"))?;
-        let also = also_of(row.also.as_deref()).ok_or_else(|| damaged("what is to be started too"))?;
+        let also = also_of(row.get("also")?).ok_or_else(|| row.damage("what is to be started too"))?;
         Ok(Self {
             also,
-            target: Target::from_columns(&row.host_id, &row.target_type, &row.target_identity)
-                .ok_or_else(|| damaged("its target"))?,
-            action: row.action.parse().map_err(|_| damaged("its action"))?,
-            trigger: Trigger::parse(&row.trigger_kind).ok_or_else(|| damaged("its trigger"))?,
-            state: RunState::parse(&row.state).ok_or_else(|| damaged("its state"))?,
-            id: row.id.into(),
-            schedule_id: row.schedule_id.map(ScheduleId),
-            schedule_name: row.schedule_name,
-            target_name: row.target_name,
-            actor: ActorRef { kind: row.actor_kind, id: row.actor_id, name: row.actor_name },
-            fire_at: row.fire_at_ms.map(from_ms),
-            created_at: from_ms(row.created_ms),
-            started_at: row.started_ms.map(from_ms),
-            finished_at: row.finished_ms.map(from_ms),
-            reason: row.reason,
-            why: row.why,
-            deadline_at: from_ms(row.deadline_ms),
-            attempt: row.attempt,
-            stop_timeout_seconds: row.stop_timeout_s,
-            retry_of: row.retry_of.map(RunId),
+            target: row.target()?,
+            action: row.get("action")?,
+            trigger: row.get("trigger_kind")?,
+            state: row.get("state")?,
+            id: row.get("id")?,
+            schedule_id: row.get("schedule_id")?,
+            schedule_name: row.get("schedule_name")?,
+            target_name: row.get("target_name")?,
+            actor: row.actor()?,
+            fire_at: row.get("fire_at_ms")?,
+            created_at: row.get("created_ms")?,
+            started_at: row.get("started_ms")?,
+            finished_at: row.get("finished_ms")?,
+            reason: row.get("reason")?,
+            why: row.get("why")?,
+            deadline_at: row.get("deadline_ms")?,
+            attempt: row.get("attempt")?,
+            stop_timeout_seconds: row.get("stop_timeout_s")?,
+            retry_of: row.get("retry_of")?,
             missed,
-            restore: row.restore,
-            puts_back: row.puts_back,
-            guard,
-            look_at: row.look_at_ms.map(from_ms),
-            busy_until: row.busy_until_ms.map(from_ms),
+            restore: row.get("restore")?,
+            puts_back: row.get("puts_back")?,
+            guard: row.get::<Option<Json<_>>>("guard")?.map(|guard| guard.0),
+            look_at: row.get("look_at_ms")?,
+            busy_until: row.get("busy_until_ms")?,
         })
     }
 }
@@ -106,9 +65,9 @@ fn also_text(run: &Run) -> Option<String> {
 }
 
 /// The reverse of [`also_text`]; `None` for a text it never writes.
-fn also_of(text: Option<&str>) -> Option<Vec<ContainerIdentity>> {
+fn also_of(text: Option<String>) -> Option<Vec<ContainerIdentity>> {
     let Some(text) = text else { return Some(Vec::new()) };
-    let texts: Vec<String> = serde_json::from_str(text).ok()?;
+    let texts: Vec<String> = serde_json::from_str(&text).ok()?;
     texts.iter().map(|text| ContainerIdentity::parse(text)).collect()
 }
 
@@ -123,38 +82,38 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
     let rows = runs.iter().map(|run| {
         let missed = run.missed.as_ref();
         row![
-            "id" => run.id.as_str(),
-            "schedule_id" => run.schedule_id.as_ref().map(ScheduleId::as_str),
-            "schedule_name" => run.schedule_name.as_deref(),
-            "host_id" => run.target.host.as_str(),
-            "target_type" => run.target.target_type().as_str(),
-            "target_name" => &run.target_name,
+            "id" => run.id,
+            "schedule_id" => run.schedule_id,
+            "schedule_name" => run.schedule_name,
+            "host_id" => run.target.host,
+            "target_type" => run.target.target_type(),
+            "target_name" => run.target_name,
             "target_identity" => run.target.identity_text(),
-            "action" => run.action.as_str(),
-            "trigger_kind" => run.trigger.as_str(),
-            "actor_kind" => &run.actor.kind,
-            "actor_id" => run.actor.id.as_deref(),
-            "actor_name" => &run.actor.name,
-            "fire_at_ms" => run.fire_at.map(to_ms),
-            "created_ms" => to_ms(run.created_at),
-            "started_ms" => run.started_at.map(to_ms),
-            "finished_ms" => run.finished_at.map(to_ms),
-            "state" => run.state.as_str(),
-            "reason" => &run.reason,
-            "why" => &run.why,
-            "deadline_ms" => to_ms(run.deadline_at),
+            "action" => run.action,
+            "trigger_kind" => run.trigger,
+            "actor_kind" => run.actor.kind,
+            "actor_id" => run.actor.id,
+            "actor_name" => run.actor.name,
+            "fire_at_ms" => run.fire_at,
+            "created_ms" => run.created_at,
+            "started_ms" => run.started_at,
+            "finished_ms" => run.finished_at,
+            "state" => run.state,
+            "reason" => run.reason,
+            "why" => run.why,
+            "deadline_ms" => run.deadline_at,
             "attempt" => run.attempt,
             "stop_timeout_s" => run.stop_timeout_seconds,
-            "retry_of" => run.retry_of.as_ref().map(RunId::as_str),
-            "missed_first_ms" => missed.map(|missed| to_ms(missed.first)),
-            "missed_last_ms" => missed.map(|missed| to_ms(missed.last)),
+            "retry_of" => run.retry_of,
+            "missed_first_ms" => missed.map(|missed| missed.first),
+            "missed_last_ms" => missed.map(|missed| missed.last),
             "missed_count" => missed.map(|missed| missed.count),
             "restore" => run.restore,
             "puts_back" => run.puts_back,
             "also" => also_text(run),
-            "guard" => run.guard.as_ref().and_then(|guard| serde_json::to_string(guard).ok()),
-            "look_at_ms" => run.look_at.map(to_ms),
-            "busy_until_ms" => run.busy_until.map(to_ms),
+            "guard" => run.guard.as_ref().map(Json),
+            "look_at_ms" => run.look_at,
+            "busy_until_ms" => run.busy_until,
             "owner_epoch" => owner_epoch,
         ]
     });
@@ -163,74 +122,65 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
     if usize::try_from(inserted).is_ok_and(|inserted| inserted == runs.len()) {
         return Ok(HashSet::new());
     }
-    let stored = values_tx!(
+    let ids = runs.iter().map(|run| values![run.id]).collect();
+    let stored = rows::with_values(
         tx,
         "WITH asked (id) AS (",
-        runs,
-        |run| (run.id.as_str()),
-        ") SELECT runs.id FROM runs JOIN asked ON asked.id = runs.id" => (String,)
+        ids,
+        ") SELECT runs.id FROM runs JOIN asked ON asked.id = runs.id",
     );
-    Ok(left_out(runs.iter().map(|run| &run.id), stored))
+    Ok(left_out(runs.iter().map(|run| &run.id), stored.await?))
 }
 
 /// One run.
 pub async fn get(db: &Db, id: &RunId) -> Result<Option<Run>> {
-    let row: Option<RunRow> = on_db!(db, pool =>
-        sqlx::query_as("SELECT * FROM runs WHERE id = $1").bind(id.as_str()).fetch_optional(pool))?;
-    row.map(Run::try_from).transpose()
+    sql!("SELECT * FROM runs WHERE id = $1", id).first(db).await
 }
 
 /// The runs in a state that has not ended, oldest first.
 pub async fn in_state(db: &Db, state: RunState) -> Result<Vec<Run>> {
-    let rows: Vec<RunRow> = on_db!(db, pool =>
-        sqlx::query_as("SELECT * FROM runs WHERE state = $1 ORDER BY id").bind(state.as_str()).fetch_all(pool))?;
-    rows.into_iter().map(Run::try_from).collect()
+    sql!("SELECT * FROM runs WHERE state = $1 ORDER BY id", state).all(db).await
 }
 
 /// A run that has not ended and does all that `run` is to do: the same thing to the same target, and neither only the
 /// part of it that naps nor only what an earlier one left undone, unless `run` is no more than that. One that a guard
 /// holds back counts only for another that is guarded: what goes at once takes its place.
 pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
-    let row: Option<RunRow> = on_tx!(tx, conn =>
-        sqlx::query_as(
-            "SELECT * FROM runs WHERE CASE WHEN state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 \
-             AND host_id = $1 AND target_type = $2 AND target_identity = $3 AND action = $4 AND (restore = FALSE OR restore = $5) \
-             AND (puts_back = FALSE OR puts_back = $8) AND (retry_of IS NULL OR retry_of = $6) AND ($7 OR state <> 'pending' OR guard IS NULL) \
-             AND ($9 IS NULL OR also = $9) ORDER BY id LIMIT 1")
-        .bind(run.target.host.as_str())
-        .bind(run.target.target_type().as_str())
-        .bind(run.target.identity_text())
-        .bind(run.action.as_str())
-        .bind(run.restore)
-        .bind(run.retry_of.as_ref().map(RunId::as_str))
-        .bind(run.guard.is_some())
-        .bind(run.puts_back)
-        .bind(also_text(run))
-        .fetch_optional(conn))?;
-    row.map(Run::try_from).transpose()
+    let sql = "SELECT * FROM runs WHERE CASE WHEN state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 \
+               AND host_id = $1 AND target_type = $2 AND target_identity = $3 AND action = $4 \
+               AND (restore = FALSE OR restore = $5) AND (puts_back = FALSE OR puts_back = $8) \
+               AND (retry_of IS NULL OR retry_of = $6) AND ($7 OR state <> 'pending' OR guard IS NULL) \
+               AND ($9 IS NULL OR also = $9) ORDER BY id LIMIT 1";
+    sql!(
+        sql,
+        run.target.host,
+        run.target.target_type(),
+        run.target.identity_text(),
+        run.action,
+        run.restore,
+        run.retry_of,
+        run.guard.is_some(),
+        run.puts_back,
+        also_text(run)
+    )
+    .first(tx)
+    .await
 }
 
 /// The run that undoes another one.
 pub async fn undo_of(tx: &mut Tx, undone: &RunId) -> Result<Option<RunId>> {
     // Ids sort by time: an undo comes soon after, or never.
-    let row: Option<(String,)> = on_tx!(tx, conn =>
-        sqlx::query_as("SELECT id FROM runs WHERE id > $1 AND retry_of = $1 AND trigger_kind = $2 ORDER BY id LIMIT 1")
-        .bind(undone.as_str())
-        .bind(Trigger::Undo.as_str())
-        .fetch_optional(conn))?;
-    Ok(row.map(|(id,)| RunId(id)))
+    let sql = "SELECT id FROM runs WHERE id > $1 AND retry_of = $1 AND trigger_kind = $2 ORDER BY id \
+               LIMIT 1";
+    sql!(sql, undone, Trigger::Undo).first(tx).await
 }
 
 /// A run that was skipped leaves its instant to one of the same schedule that acts for it after all. `false` where the
 /// run there did act.
 pub async fn give_way(tx: &mut Tx, to: &Run) -> Result<bool> {
-    let given = exec_tx!(
-        tx,
-        "UPDATE runs SET fire_at_ms = NULL WHERE schedule_id = $1 AND fire_at_ms = $2 AND state = 'skipped'",
-        to.schedule_id.as_ref().map(ScheduleId::as_str),
-        to.fire_at.map(to_ms),
-    )?;
-    Ok(given > 0)
+    let sql = "UPDATE runs SET fire_at_ms = NULL WHERE schedule_id = $1 AND fire_at_ms = $2 \
+               AND state = 'skipped'";
+    sql!(sql, to.schedule_id, to.fire_at).hits(tx).await
 }
 
 /// What stands in the way of a run that is to be stored.
@@ -244,29 +194,28 @@ pub struct InTheWay {
 
 /// What stands in the way of each of these runs, in their order.
 pub async fn in_the_way(tx: &mut Tx, runs: &[&Run]) -> Result<Vec<InTheWay>> {
-    let numbered: Vec<(i64, &Run)> = (0..).zip(runs.iter().copied()).collect();
-    let found = values_tx!(
-        tx,
-        ASKED,
-        &numbered,
-        |numbered| (
-            numbered.0,
-            numbered.1.target.host.as_str(),
-            numbered.1.target.target_type().as_str(),
-            numbered.1.target.identity_text(),
-            numbered.1.action.as_str(),
-            numbered.1.restore,
-            numbered.1.retry_of.as_ref().map(RunId::as_str),
-            numbered.1.guard.is_some(),
-            numbered.1.schedule_id.as_ref().map(ScheduleId::as_str),
-            numbered.1.fire_at.map(to_ms),
-        ),
-        IN_THE_WAY => (i64, Option<String>, bool)
-    );
+    let asked = (0_i64..).zip(runs).map(|(n, run)| {
+        let Run { target, action, restore, retry_of, guard, schedule_id, fire_at, .. } = run;
+        let (kind, identity) = (target.target_type(), target.identity_text());
+        values![
+            n,
+            target.host,
+            kind,
+            identity,
+            action,
+            restore,
+            retry_of,
+            guard.is_some(),
+            schedule_id,
+            fire_at
+        ]
+    });
+    let found =
+        rows::with_values::<(i64, Option<RunId>, bool)>(tx, ASKED, asked.collect(), IN_THE_WAY).await?;
     let mut answers = vec![InTheWay::default(); runs.len()];
     for (n, twin, is_taken) in found {
         if let Some(answer) = usize::try_from(n).ok().and_then(|n| answers.get_mut(n)) {
-            *answer = InTheWay { twin: twin.map(RunId), is_taken };
+            *answer = InTheWay { twin, is_taken };
         }
     }
     Ok(answers)
@@ -289,81 +238,46 @@ const IN_THE_WAY: &str = ") SELECT n, twin, is_taken FROM (SELECT n, (SELECT r.i
 /// A pending run begins, with its deadline and what there is to say about it by now. `false` when it is no longer
 /// pending.
 pub async fn begin(tx: &mut Tx, run: &Run, now: Timestamp) -> Result<bool> {
-    let rows = exec_tx!(
-        tx,
-        "UPDATE runs SET state = 'executing', started_ms = $2, reason = '', why = $3, deadline_ms = $4 \
-         WHERE id = $1 AND state = 'pending'",
-        run.id.as_str(),
-        to_ms(now),
-        run.why.as_str(),
-        to_ms(run.deadline_at),
-    )?;
-    Ok(rows == 1)
+    let sql = "UPDATE runs SET state = 'executing', started_ms = $2, reason = '', why = $3, \
+               deadline_ms = $4 WHERE id = $1 AND state = 'pending'";
+    sql!(sql, run.id, now, run.why, run.deadline_at).hits(tx).await
 }
 
 /// Gives a pending run more time.
-pub async fn extend(tx: &mut Tx, id: &RunId, deadline: Timestamp) -> Result<()> {
-    exec_tx!(
-        tx,
-        "UPDATE runs SET deadline_ms = $2, attempt = 0 WHERE id = $1 AND state = 'pending'",
-        id.as_str(),
-        to_ms(deadline)
-    )?;
-    Ok(())
+pub async fn extend(db: &Db, id: &RunId, deadline: Timestamp) -> Result<()> {
+    let sql = "UPDATE runs SET deadline_ms = $2, attempt = 0 WHERE id = $1 AND state = 'pending'";
+    sql!(sql, id, deadline).run_alone(db).await
 }
 
 /// A guard holds a pending run back: until when, why, and how long it may go on after that. The tries of its host are
-/// counted anew then. `false` when it is no longer pending.
-pub async fn defer(tx: &mut Tx, id: &RunId, deferral: &Deferral, deadline: Timestamp) -> Result<bool> {
-    let rows = exec_tx!(
-        tx,
-        "UPDATE runs SET reason = $2, look_at_ms = $3, busy_until_ms = $4, deadline_ms = $5, attempt = 0 \
-         WHERE id = $1 AND state = 'pending'",
-        id.as_str(),
-        deferral.reason.as_str(),
-        to_ms(deferral.look_at),
-        deferral.busy_until.map(to_ms),
-        to_ms(deadline),
-    )?;
-    Ok(rows == 1)
+/// counted anew then.
+pub async fn defer(db: &Db, id: &RunId, deferral: &Deferral, deadline: Timestamp) -> Result<()> {
+    let sql = "UPDATE runs SET reason = $2, look_at_ms = $3, busy_until_ms = $4, deadline_ms = $5, \
+               attempt = 0 WHERE id = $1 AND state = 'pending'";
+    sql!(sql, id, deferral.reason, deferral.look_at, deferral.busy_until, deadline).run_alone(db).await
 }
 
 /// Says why a pending run still waits, and counts the tries of its host.
 pub async fn wait(tx: &mut Tx, id: &RunId, reason: &str, attempt: i64) -> Result<bool> {
-    let rows = exec_tx!(
-        tx,
-        "UPDATE runs SET reason = $2, attempt = $3 WHERE id = $1 AND state = 'pending'",
-        id.as_str(),
-        reason,
-        attempt,
-    )?;
-    Ok(rows == 1)
+    let sql = "UPDATE runs SET reason = $2, attempt = $3 WHERE id = $1 AND state = 'pending'";
+    sql!(sql, id, reason, attempt).hits(tx).await
 }
 
 /// A run ends. `false` when it had ended before: terminal states never change.
 pub async fn finish(tx: &mut Tx, id: &RunId, state: RunState, reason: &str, now: Timestamp) -> Result<bool> {
-    let rows = exec_tx!(
-        tx,
-        "UPDATE runs SET state = $2, reason = $3, finished_ms = $4 \
-         WHERE id = $1 AND state IN ('pending', 'executing')",
-        id.as_str(),
-        state.as_str(),
-        reason,
-        to_ms(now),
-    )?;
-    Ok(rows == 1)
+    let sql = "UPDATE runs SET state = $2, reason = $3, finished_ms = $4 WHERE id = $1 \
+               AND state IN ('pending', 'executing')";
+    sql!(sql, id, state, reason, now).hits(tx).await
 }
 
 /// Says what a run under way waits for; empty where it does not.
-pub async fn note(tx: &mut Tx, id: &RunId, reason: &str) -> Result<()> {
-    exec_tx!(tx, "UPDATE runs SET reason = $2 WHERE id = $1 AND state = 'executing'", id.as_str(), reason)?;
-    Ok(())
+pub async fn note(db: &Db, id: &RunId, reason: &str) -> Result<()> {
+    sql!("UPDATE runs SET reason = $2 WHERE id = $1 AND state = 'executing'", id, reason).run_alone(db).await
 }
 
 /// What its target is called now.
 pub async fn rename(tx: &mut Tx, id: &RunId, name: &str) -> Result<()> {
-    exec_tx!(tx, "UPDATE runs SET target_name = $2 WHERE id = $1", id.as_str(), name)?;
-    Ok(())
+    sql!("UPDATE runs SET target_name = $2 WHERE id = $1", id, name).run(tx).await
 }
 
 /// A run that waits ends without having begun. `false` when it waits no more.
@@ -374,52 +288,36 @@ pub async fn end_pending(
     reason: &str,
     now: Timestamp,
 ) -> Result<bool> {
-    let rows = exec_tx!(
-        tx,
-        "UPDATE runs SET state = $2, reason = $3, finished_ms = $4 WHERE id = $1 AND state = 'pending'",
-        id.as_str(),
-        state.as_str(),
-        reason,
-        to_ms(now),
-    )?;
-    Ok(rows == 1)
+    let sql = "UPDATE runs SET state = $2, reason = $3, finished_ms = $4 WHERE id = $1 \
+               AND state = 'pending'";
+    sql!(sql, id, state, reason, now).hits(tx).await
 }
 
 /// The cron fires that overrides have held back since `since`, oldest first; also those that an override ended in the
 /// middle of their wait.
 pub async fn suppressed_since(db: &Db, since: Timestamp) -> Result<Vec<Run>> {
-    let rows: Vec<RunRow> = on_db!(db, pool =>
-        sqlx::query_as(
-            "SELECT * FROM runs WHERE state = 'skipped' AND reason LIKE 'override:%' AND finished_ms >= $1 \
-             AND schedule_id IS NOT NULL AND trigger_kind <> 'window' ORDER BY id")
-        .bind(to_ms(since))
-        .fetch_all(pool))?;
-    rows.into_iter().map(Run::try_from).collect()
+    let sql = "SELECT * FROM runs WHERE state = 'skipped' AND reason LIKE 'override:%' \
+               AND finished_ms >= $1 AND schedule_id IS NOT NULL AND trigger_kind <> 'window' ORDER BY id";
+    sql!(sql, since).all(db).await
 }
 
 /// Whether something that set the state of its target came after a run.
 pub async fn is_followed(db: &Db, run: &Run) -> Result<bool> {
-    let (count,): (i64,) = on_db!(db, pool =>
-        sqlx::query_as(
-            "SELECT COUNT(*) FROM runs WHERE host_id = $1 AND target_type = $2 AND target_identity = $3 AND id > $4 \
-             AND action <> 'restart' AND state IN ('pending', 'executing', 'succeeded', 'partial', 'failed')")
-        .bind(run.target.host.as_str())
-        .bind(run.target.target_type().as_str())
-        .bind(run.target.identity_text())
-        .bind(run.id.as_str())
-        .fetch_one(pool))?;
-    Ok(count > 0)
+    let sql = "SELECT COUNT(*) FROM runs WHERE host_id = $1 AND target_type = $2 \
+               AND target_identity = $3 AND id > $4 AND action <> 'restart' \
+               AND state IN ('pending', 'executing', 'succeeded', 'partial', 'failed')";
+    Ok(sql!(sql, run.target.host, run.target.target_type(), run.target.identity_text(), run.id)
+        .one::<i64>(db)
+        .await?
+        > 0)
 }
 
 /// Forgets the runs that ended before `before`, with their steps, and answers how many that were. Ids sort by time: no
 /// run from the first later one on is looked at, so that a day on which nothing is old costs nothing.
 pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
-    Ok(exec_tx!(
-        tx,
-        "DELETE FROM runs WHERE finished_ms < $1 AND state NOT IN ('pending', 'executing') \
-         AND id < COALESCE((SELECT id FROM runs WHERE created_ms >= $1 ORDER BY id LIMIT 1), 'z')",
-        to_ms(before)
-    )?)
+    let sql = "DELETE FROM runs WHERE finished_ms < $1 AND state NOT IN ('pending', 'executing') \
+               AND id < COALESCE((SELECT id FROM runs WHERE created_ms >= $1 ORDER BY id LIMIT 1), 'z')";
+    sql!(sql, before).touched(tx).await
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
+use super::query::sql;
+use super::read::{ReadRow, Row};
 use super::rows::{self, row};
-use super::users::{Stored, UserRow, columns};
-use super::{Db, Result, Tx, exec_db, on_db};
+use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
-use crate::domain::time::{from_ms, to_ms};
 use crate::domain::user::User;
 
 /// A login of a browser.
@@ -41,94 +41,83 @@ macro_rules! session_columns {
     };
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id_hash: String,
-    user_id: String,
-    data: String,
-    kept_form: Option<String>,
-    session_created_ms: i64,
-    last_seen_ms: i64,
-    expires_ms: i64,
-    address: Option<String>,
-    user_agent: Option<String>,
-}
+impl ReadRow for Session {
+    const TABLE: &'static str = "sessions";
 
-impl From<Row> for Session {
-    fn from(row: Row) -> Self {
-        Self {
-            id_hash: row.id_hash,
-            user_id: UserId(row.user_id),
-            data: row.data,
-            kept_form: row.kept_form,
-            created: from_ms(row.session_created_ms),
-            last_seen: from_ms(row.last_seen_ms),
-            expires: from_ms(row.expires_ms),
-            address: row.address,
-            user_agent: row.user_agent,
-        }
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id_hash: row.get("id_hash")?,
+            user_id: row.get("user_id")?,
+            data: row.get("data")?,
+            kept_form: row.get("kept_form")?,
+            created: row.get("session_created_ms")?,
+            last_seen: row.get("last_seen_ms")?,
+            expires: row.get("expires_ms")?,
+            address: row.get("address")?,
+            user_agent: row.get("user_agent")?,
+        })
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct Joined {
-    #[sqlx(flatten)]
-    session: Row,
-    #[sqlx(flatten)]
-    user: UserRow,
+impl ReadRow for (Session, User) {
+    const TABLE: &'static str = Session::TABLE;
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok((Session::read(row)?, User::read(row)?))
+    }
 }
 
 /// A session, ended or not, and its account: one query, since every page asks.
 pub async fn find(db: &Db, id_hash: &str) -> Result<Option<(Session, User)>> {
-    let row: Option<Joined> = on_db!(db, pool => sqlx::query_as(
-        concat!("SELECT ", session_columns!(), ", ", columns!(), " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = $1"))
-        .bind(id_hash).fetch_optional(pool))?;
-    row.map(|row| Ok((Session::from(row.session), Stored::try_from(row.user)?.user))).transpose()
+    let sql = concat!(
+        "SELECT ",
+        session_columns!(),
+        ", u.* FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = $1"
+    );
+    sql!(sql, id_hash).first(db).await
 }
 
 /// Someone's sessions that have not ended at `now`, the last used first.
 pub async fn list(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Session>> {
-    let rows: Vec<Row> = on_db!(db, pool => sqlx::query_as(
-        concat!("SELECT ", session_columns!(),
-            " FROM sessions s WHERE s.user_id = $1 AND s.expires_ms > $2 ORDER BY s.last_seen_ms DESC, s.id_hash"))
-        .bind(user.as_str()).bind(to_ms(now)).fetch_all(pool))?;
-    Ok(rows.into_iter().map(Session::from).collect())
+    let sql = concat!(
+        "SELECT ",
+        session_columns!(),
+        " FROM sessions s WHERE s.user_id = $1 AND s.expires_ms > $2 ORDER BY s.last_seen_ms DESC, s.id_hash"
+    );
+    sql!(sql, user, now).all(db).await
 }
 
 /// How many sessions each account has that have not ended at `now`, and when the last of them was used.
 pub async fn counts(db: &Db, now: Timestamp) -> Result<Vec<(UserId, i64, Timestamp)>> {
-    let rows: Vec<(String, i64, i64)> = on_db!(db, pool => sqlx::query_as(
-        "SELECT user_id, COUNT(*), MAX(last_seen_ms) FROM sessions WHERE expires_ms > $1 GROUP BY user_id")
-        .bind(to_ms(now)).fetch_all(pool))?;
-    Ok(rows.into_iter().map(|(id, count, seen)| (UserId(id), count, from_ms(seen))).collect())
+    let sql = "SELECT user_id, COUNT(*), MAX(last_seen_ms) FROM sessions WHERE expires_ms > $1 \
+               GROUP BY user_id";
+    sql!(sql, now).all(db).await
 }
 
 /// Adds a session and answers whether its id was free.
 pub async fn insert(tx: &mut Tx, session: &Session) -> Result<bool> {
     let row = row![
-        "id_hash" => &session.id_hash,
-        "user_id" => session.user_id.as_str(),
-        "data" => &session.data,
-        "kept_form" => session.kept_form.as_deref(),
-        "created_ms" => to_ms(session.created),
-        "last_seen_ms" => to_ms(session.last_seen),
-        "expires_ms" => to_ms(session.expires),
-        "address" => session.address.as_deref(),
-        "user_agent" => session.user_agent.as_deref(),
+        "id_hash" => session.id_hash,
+        "user_id" => session.user_id,
+        "data" => session.data,
+        "kept_form" => session.kept_form,
+        "created_ms" => session.created,
+        "last_seen_ms" => session.last_seen,
+        "expires_ms" => session.expires,
+        "address" => session.address,
+        "user_agent" => session.user_agent,
     ];
     Ok(rows::insert(tx, "sessions", vec![row], " ON CONFLICT (id_hash) DO NOTHING").await? == 1)
 }
 
 /// Replaces what pages keep in a session.
 pub async fn set_data(db: &Db, id_hash: &str, data: &str) -> Result<()> {
-    exec_db!(db, "UPDATE sessions SET data = $1 WHERE id_hash = $2", data, id_hash)?;
-    Ok(())
+    sql!("UPDATE sessions SET data = $1 WHERE id_hash = $2", data, id_hash).run_alone(db).await
 }
 
 /// Keeps a form with a session that has ended.
 pub async fn keep_form(db: &Db, id_hash: &str, form: &str) -> Result<()> {
-    exec_db!(db, "UPDATE sessions SET kept_form = $1 WHERE id_hash = $2", form, id_hash)?;
-    Ok(())
+    sql!("UPDATE sessions SET kept_form = $1 WHERE id_hash = $2", form, id_hash).run_alone(db).await
 }
 
 /// Notes that a session was used.
@@ -139,19 +128,12 @@ pub async fn touch(
     expires: Timestamp,
     address: Option<&str>,
 ) -> Result<()> {
-    exec_db!(
-        db,
-        "UPDATE sessions SET last_seen_ms = $1, expires_ms = $2, address = COALESCE($3, address) WHERE id_hash = $4",
-        to_ms(last_seen),
-        to_ms(expires),
-        address,
-        id_hash
-    )?;
-    Ok(())
+    let sql = "UPDATE sessions SET last_seen_ms = $1, expires_ms = $2, address = COALESCE($3, address) \
+               WHERE id_hash = $4";
+    sql!(sql, last_seen, expires, address, id_hash).run_alone(db).await
 }
 
 /// Ends a session.
 pub async fn delete(db: &Db, id_hash: &str) -> Result<()> {
-    exec_db!(db, "DELETE FROM sessions WHERE id_hash = $1", id_hash)?;
-    Ok(())
+    sql!("DELETE FROM sessions WHERE id_hash = $1", id_hash).run_alone(db).await
 }

@@ -2,10 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::users::{Stored, UserRow, columns};
-use super::{Db, Result, Tx, exec_tx, on_db};
+use super::query::sql;
+use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
-use crate::domain::time::to_ms;
 use crate::domain::user::User;
 
 /// Adds a token.
@@ -17,29 +16,21 @@ pub async fn insert(
     expires: Timestamp,
     address: Option<&str>,
 ) -> Result<()> {
-    exec_tx!(
-        tx,
-        "INSERT INTO tokens (jti, user_id, created_ms, expires_ms, address) VALUES ($1, $2, $3, $4, $5)",
-        jti,
-        user.as_str(),
-        to_ms(created),
-        to_ms(expires),
-        address
-    )?;
-    Ok(())
+    let sql = "INSERT INTO tokens (jti, user_id, created_ms, expires_ms, address) \
+               VALUES ($1, $2, $3, $4, $5)";
+    sql!(sql, jti, user, created, expires, address).run(tx).await
 }
 
 /// The account of a token that is alive at `now`.
 pub async fn find_user(db: &Db, jti: &str, now: Timestamp) -> Result<Option<User>> {
-    let row: Option<UserRow> = on_db!(db, pool => sqlx::query_as(
-        concat!("SELECT ", columns!(), " FROM tokens t JOIN users u ON u.id = t.user_id \
-                 WHERE t.jti = $1 AND t.expires_ms > $2")).bind(jti).bind(to_ms(now)).fetch_optional(pool))?;
-    row.map(|row| Stored::try_from(row).map(|stored| stored.user)).transpose()
+    let sql =
+        "SELECT u.* FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.jti = $1 AND t.expires_ms > $2";
+    sql!(sql, jti, now).first(db).await
 }
 
 /// Kills a token and answers whether it was alive.
 pub async fn delete(tx: &mut Tx, jti: &str) -> Result<bool> {
-    Ok(exec_tx!(tx, "DELETE FROM tokens WHERE jti = $1", jti)? == 1)
+    sql!("DELETE FROM tokens WHERE jti = $1", jti).hits(tx).await
 }
 
 /// Kills the oldest of someone's tokens until `keep` are left, those past `now` first of all; `newest` stays, also
@@ -51,14 +42,8 @@ pub async fn delete_oldest(
     keep: i64,
     now: Timestamp,
 ) -> Result<u64> {
-    Ok(exec_tx!(
-        tx,
-        "DELETE FROM tokens WHERE user_id = $1 AND (expires_ms <= $2 OR jti NOT IN (SELECT jti FROM tokens \
-         WHERE user_id = $1 AND expires_ms > $2 ORDER BY created_ms DESC, CASE WHEN jti = $3 THEN 0 ELSE 1 END, jti \
-         LIMIT $4))",
-        user.as_str(),
-        to_ms(now),
-        newest,
-        keep
-    )?)
+    let sql = "DELETE FROM tokens WHERE user_id = $1 AND (expires_ms <= $2 OR jti NOT IN (SELECT jti \
+               FROM tokens WHERE user_id = $1 AND expires_ms > $2 \
+               ORDER BY created_ms DESC, CASE WHEN jti = $3 THEN 0 ELSE 1 END, jti LIMIT $4))";
+    sql!(sql, user, now, newest, keep).touched(tx).await
 }

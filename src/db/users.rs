@@ -2,40 +2,12 @@
 
 use jiff::Timestamp;
 
+use super::query::{On, sql};
+use super::read::{ReadRow, Row};
 use super::rows::{self, row};
-use super::{Db, DbError, Result, Tx, exec_tx, on_db, on_tx};
+use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
-use crate::domain::permission::Role;
-use crate::domain::time::{from_ms, to_ms};
-use crate::domain::user::{ClockFace, Habits, User, WeekStart};
-
-/// The columns of [`UserRow`], for a `SELECT` whose table is `u`.
-macro_rules! columns {
-    () => {
-        "u.id, u.name, u.role, u.password_hash, u.disabled, u.timezone, u.theme, u.clock, u.week_start, u.keys, \
-         u.password_set_ms, u.last_login_ms, u.rev, u.created_ms"
-    };
-}
-pub(super) use columns;
-
-/// An account as stored.
-#[derive(Debug, sqlx::FromRow)]
-pub(super) struct UserRow {
-    id: String,
-    name: String,
-    role: String,
-    password_hash: String,
-    disabled: bool,
-    timezone: Option<String>,
-    theme: Option<String>,
-    clock: String,
-    week_start: String,
-    keys: bool,
-    password_set_ms: i64,
-    last_login_ms: Option<i64>,
-    rev: i64,
-    created_ms: i64,
-}
+use crate::domain::user::{Habits, User};
 
 /// An account with its password hash.
 #[derive(Clone, Debug)]
@@ -45,95 +17,71 @@ pub struct Stored {
     pub password_hash: String,
 }
 
-impl TryFrom<UserRow> for Stored {
-    type Error = DbError;
+impl ReadRow for Stored {
+    const TABLE: &'static str = User::TABLE;
 
-    fn try_from(row: UserRow) -> Result<Self> {
-        let damaged = |what: String| DbError::Damaged { table: "users", id: row.id.clone(), what };
-        let role = row.role.parse::<Role>().map_err(|_| damaged(format!("`{}` is not a role", row.role)))?;
-        let habits = Habits {
-            clock: ClockFace::parse(&row.clock)
-                .ok_or_else(|| damaged(format!("`{}` is not a clock", row.clock)))?,
-            week_start: WeekStart::parse(&row.week_start)
-                .ok_or_else(|| damaged(format!("no week starts on `{}`", row.week_start)))?,
-            keys: row.keys,
-        };
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { user: User::read(row)?, password_hash: row.get("password_hash")? })
+    }
+}
+
+impl ReadRow for User {
+    const TABLE: &'static str = "users";
+
+    fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
-            user: User {
-                id: UserId(row.id),
-                name: row.name,
-                role,
-                disabled: row.disabled,
-                timezone: row.timezone,
-                theme: row.theme,
-                habits,
-                password_set: from_ms(row.password_set_ms),
-                last_login: row.last_login_ms.map(from_ms),
-                rev: row.rev,
-                created: from_ms(row.created_ms),
+            id: row.get("id")?,
+            name: row.get("name")?,
+            role: row.get("role")?,
+            disabled: row.get("disabled")?,
+            timezone: row.get("timezone")?,
+            theme: row.get("theme")?,
+            habits: Habits {
+                clock: row.get("clock")?,
+                week_start: row.get("week_start")?,
+                keys: row.get("keys")?,
             },
-            password_hash: row.password_hash,
+            password_set: row.get("password_set_ms")?,
+            last_login: row.get("last_login_ms")?,
+            rev: row.get("rev")?,
+            created: row.get("created_ms")?,
         })
     }
 }
 
 /// The account with this folded name ([`crate::domain::credential::name_key`]).
 pub async fn find_by_name(db: &Db, name_key: &str) -> Result<Option<Stored>> {
-    let row: Option<UserRow> = on_db!(db, pool => sqlx::query_as(
-        concat!("SELECT ", columns!(), " FROM users u WHERE u.name_key = $1")).bind(name_key).fetch_optional(pool))?;
-    row.map(Stored::try_from).transpose()
+    sql!("SELECT * FROM users WHERE name_key = $1", name_key).first(db).await
 }
 
 /// The account with this id.
-pub async fn find(db: &Db, id: &UserId) -> Result<Option<Stored>> {
-    let row: Option<UserRow> = on_db!(db, pool => sqlx::query_as(
-        concat!("SELECT ", columns!(), " FROM users u WHERE u.id = $1")).bind(id.as_str()).fetch_optional(pool))?;
-    row.map(Stored::try_from).transpose()
-}
-
-/// The account with this id, inside a transaction.
-pub async fn find_in(tx: &mut Tx, id: &UserId) -> Result<Option<Stored>> {
-    let row: Option<UserRow> = on_tx!(tx, conn => sqlx::query_as(
-        concat!("SELECT ", columns!(), " FROM users u WHERE u.id = $1")).bind(id.as_str()).fetch_optional(conn))?;
-    row.map(Stored::try_from).transpose()
+pub async fn find(on: impl Into<On<'_>>, id: &UserId) -> Result<Option<Stored>> {
+    sql!("SELECT * FROM users WHERE id = $1", id).first(on).await
 }
 
 /// Every account by name.
 pub async fn list(db: &Db) -> Result<Vec<User>> {
-    let rows: Vec<UserRow> = on_db!(db, pool => sqlx::query_as(
-        concat!("SELECT ", columns!(), " FROM users u ORDER BY u.name_key")).fetch_all(pool))?;
-    rows.into_iter().map(|row| Stored::try_from(row).map(|stored| stored.user)).collect()
+    sql!("SELECT * FROM users ORDER BY name_key").all(db).await
 }
 
 /// How many accounts there are.
-pub async fn count(db: &Db) -> Result<i64> {
-    let (count,): (i64,) = on_db!(db, pool => sqlx::query_as("SELECT COUNT(*) FROM users").fetch_one(pool))?;
-    Ok(count)
-}
-
-/// The same as [`count`], inside a transaction.
-pub async fn count_in(tx: &mut Tx) -> Result<i64> {
-    let (count,): (i64,) = on_tx!(tx, conn => sqlx::query_as("SELECT COUNT(*) FROM users").fetch_one(conn))?;
-    Ok(count)
+pub async fn count(on: impl Into<On<'_>>) -> Result<i64> {
+    sql!("SELECT COUNT(*) FROM users").one(on).await
 }
 
 /// How many accounts beside `but` are admins that can log in.
 pub async fn other_admins(tx: &mut Tx, but: &UserId) -> Result<i64> {
-    let (count,): (i64,) = on_tx!(tx, conn => sqlx::query_as(
-        "SELECT COUNT(*) FROM users WHERE role = 'admin' AND NOT disabled AND password_set_ms > 0 AND id <> $1")
-        .bind(but.as_str()).fetch_one(conn))?;
-    Ok(count)
+    let sql = "SELECT COUNT(*) FROM users WHERE role = 'admin' AND NOT disabled AND password_set_ms > 0 \
+               AND id <> $1";
+    sql!(sql, but).one(tx).await
 }
 
 /// Makes whoever else changes accounts wait until this transaction ends, so that two of them cannot each remove the
 /// admin the other one counts on. One UPDATE that changes nothing is a lock on both engines.
 pub async fn lock_all(tx: &mut Tx) -> Result<()> {
-    exec_tx!(
-        tx,
-        "INSERT INTO settings (key, value, updated_ms) VALUES ('users_lock', '', 0) \
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-    )?;
-    Ok(())
+    let sql = "INSERT INTO settings (key, value, updated_ms) VALUES ('users_lock', '', 0) \
+               ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    sql!(sql).run(tx).await
 }
 
 /// Adds an account.
@@ -142,43 +90,32 @@ pub async fn lock_all(tx: &mut Tx) -> Result<()> {
 /// [`DbError::is_duplicate`] where the name is taken; else what the engine answered.
 pub async fn insert(tx: &mut Tx, user: &User, name_key: &str, password_hash: &str) -> Result<()> {
     let row = row![
-        "id" => user.id.as_str(),
-        "name" => &user.name,
+        "id" => user.id,
+        "name" => user.name,
         "name_key" => name_key,
-        "role" => user.role.as_str(),
+        "role" => user.role,
         "password_hash" => password_hash,
         "disabled" => user.disabled,
-        "timezone" => user.timezone.as_deref(),
-        "theme" => user.theme.as_deref(),
-        "clock" => user.habits.clock.as_str(),
-        "week_start" => user.habits.week_start.as_str(),
+        "timezone" => user.timezone,
+        "theme" => user.theme,
+        "clock" => user.habits.clock,
+        "week_start" => user.habits.week_start,
         "keys" => user.habits.keys,
-        "password_set_ms" => to_ms(user.password_set),
-        "last_login_ms" => user.last_login.map(to_ms),
+        "password_set_ms" => user.password_set,
+        "last_login_ms" => user.last_login,
         "rev" => user.rev,
-        "created_ms" => to_ms(user.created),
-        "updated_ms" => to_ms(user.created),
+        "created_ms" => user.created,
+        "updated_ms" => user.created,
     ];
-    rows::insert(tx, "users", vec![row], "").await?;
-    Ok(())
+    rows::add(tx, "users", row).await
 }
 
 /// Stores role, disabled, zone and theme of an account read at revision `user.rev`, and answers whether it still had
 /// that revision.
 pub async fn update(tx: &mut Tx, user: &User, now: Timestamp) -> Result<bool> {
-    let rows = exec_tx!(
-        tx,
-        "UPDATE users SET role = $1, disabled = $2, timezone = $3, theme = $4, updated_ms = $5, rev = rev + 1 \
-         WHERE id = $6 AND rev = $7",
-        user.role.as_str(),
-        user.disabled,
-        user.timezone.as_deref(),
-        user.theme.as_deref(),
-        to_ms(now),
-        user.id.as_str(),
-        user.rev
-    )?;
-    Ok(rows == 1)
+    let sql = "UPDATE users SET role = $1, disabled = $2, timezone = $3, theme = $4, updated_ms = $5, \
+               rev = rev + 1 WHERE id = $6 AND rev = $7";
+    sql!(sql, user.role, user.disabled, user.timezone, user.theme, now, user.id, user.rev).hits(tx).await
 }
 
 /// Stores what somebody likes: their zone and their habits. Not a new revision: no admin's edit is in its way.
@@ -189,41 +126,23 @@ pub async fn set_habits(
     habits: Habits,
     now: Timestamp,
 ) -> Result<bool> {
-    let rows = exec_tx!(
-        tx,
-        "UPDATE users SET timezone = $1, clock = $2, week_start = $3, keys = $4, updated_ms = $5 WHERE id = $6",
-        timezone,
-        habits.clock.as_str(),
-        habits.week_start.as_str(),
-        habits.keys,
-        to_ms(now),
-        id.as_str()
-    )?;
-    Ok(rows == 1)
+    let sql = "UPDATE users SET timezone = $1, clock = $2, week_start = $3, keys = $4, updated_ms = $5 \
+               WHERE id = $6";
+    sql!(sql, timezone, habits.clock, habits.week_start, habits.keys, now, id).hits(tx).await
 }
 
 /// Stores a new password and answers whether the account exists.
 pub async fn set_password(tx: &mut Tx, id: &UserId, password_hash: &str, now: Timestamp) -> Result<bool> {
-    let rows = exec_tx!(
-        tx,
-        "UPDATE users SET password_hash = $1, password_set_ms = $2, updated_ms = $2, rev = rev + 1 WHERE id = $3",
-        password_hash,
-        to_ms(now),
-        id.as_str()
-    )?;
-    Ok(rows == 1)
+    let sql = "UPDATE users SET password_hash = $1, password_set_ms = $2, updated_ms = $2, rev = rev + 1 \
+               WHERE id = $3";
+    sql!(sql, password_hash, now, id).hits(tx).await
 }
 
 /// Holds an account until the end of the transaction, and answers whether its password is still the one that was read
 /// and the account is not disabled: who changes either waits, and then ends what was given out.
 pub async fn hold(tx: &mut Tx, user: &User) -> Result<bool> {
-    let rows = exec_tx!(
-        tx,
-        "UPDATE users SET rev = rev WHERE id = $1 AND password_set_ms = $2 AND disabled = FALSE",
-        user.id.as_str(),
-        to_ms(user.password_set)
-    )?;
-    Ok(rows == 1)
+    let sql = "UPDATE users SET rev = rev WHERE id = $1 AND password_set_ms = $2 AND disabled = FALSE";
+    sql!(sql, user.id, user.password_set).hits(tx).await
 }
 
 /// Notes a login, and the password hashed anew where the old hash was cheaper than today's. A password set in the
@@ -234,20 +153,15 @@ pub async fn logged_in(
     now: Timestamp,
     rehashed: Option<(&str, &str)>,
 ) -> Result<()> {
-    exec_tx!(tx, "UPDATE users SET last_login_ms = $1 WHERE id = $2", to_ms(now), id.as_str())?;
+    sql!("UPDATE users SET last_login_ms = $1 WHERE id = $2", now, id).run(tx).await?;
     if let Some((old, new)) = rehashed {
-        exec_tx!(
-            tx,
-            "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3",
-            new,
-            id.as_str(),
-            old
-        )?;
+        let sql = "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
+        sql!(sql, new, id, old).run(tx).await?;
     }
     Ok(())
 }
 
 /// Removes an account with its sessions and tokens, and answers whether it existed.
 pub async fn delete(tx: &mut Tx, id: &UserId) -> Result<bool> {
-    Ok(exec_tx!(tx, "DELETE FROM users WHERE id = $1", id.as_str())? == 1)
+    sql!("DELETE FROM users WHERE id = $1", id).hits(tx).await
 }

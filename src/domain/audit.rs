@@ -82,3 +82,18 @@ pub struct Change {
     /// What it is; `None` where the thing is gone.
     pub new: Option<String>,
 }
+
+impl Change {
+    /// One of something that is new, or is looked at as a whole.
+    pub fn to(field: &str, new: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), old: None, new: Some(new.into()) }
+    }
+
+    /// What differs, field by field.
+    pub fn between<'a>(
+        fields: impl IntoIterator<Item = (&'a str, Option<String>, Option<String>)>,
+    ) -> Vec<Self> {
+        let changed = fields.into_iter().filter(|(_, old, new)| old != new);
+        changed.map(|(field, old, new)| Self { field: field.to_owned(), old, new }).collect()
+    }
+}

@@ -40,3 +40,4 @@ pub mod trace;
 pub mod user;
 pub mod window;
 mod words;
+pub mod zone;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
 
-use super::tick::BATCH;
 use crate::app::execute::{self, Prepared, Request};
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Result};
@@ -23,6 +22,10 @@ use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
 use crate::domain::schedule::{Schedule, Source, Wake, When};
 use crate::domain::target::Target;
 use crate::domain::window::Phase;
+
+/// Due schedules claimed in one transaction. The runner is woken when the last of a minute is stored: what fits into
+/// one is asked of Docker right after its commit (rulings 14 and 31).
+pub const BATCH: i64 = 1000;
 
 /// What is due, and what becomes of it.
 #[derive(Debug, Default)]

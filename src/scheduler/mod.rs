@@ -20,8 +20,9 @@ pub mod leader;
 mod reconcile;
 mod tick;
 
+pub use batch::BATCH;
 pub use reconcile::reconcile;
-pub use tick::{BATCH, Ticked, tick};
+pub use tick::{Ticked, tick};
 
 /// The longest sleep.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);

@@ -1,6 +1,6 @@
 //! One pass of the scheduler: what is due is claimed and submitted.
 //!
-//! 1. Read up to [`BATCH`] due schedules by the index on `next_due_ms`, decide about each (`domain::due`), and make the
+//! 1. Read up to [`BATCH`](super::BATCH) due schedules by the index on `next_due_ms`, decide about each (`domain::due`), and make the
 //!    plans from one look at each host's inventory: a [`Batch`].
 //! 2. In one transaction: claim each schedule by compare-and-swap on instant and revision, and store its run with steps
 //!    and audit row. Who loses the swap is dropped from the batch. A crash neither loses nor doubles a run.
@@ -24,10 +24,6 @@ use crate::domain::ids::RunId;
 use crate::domain::run::{Run, RunState};
 use crate::domain::schedule::Schedule;
 use crate::domain::target::Target;
-
-/// Due schedules claimed in one transaction. The runner is woken when the last of a minute is stored: what fits into
-/// one is asked of Docker right after its commit (rulings 14 and 31).
-pub const BATCH: i64 = 1000;
 
 /// What one pass did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

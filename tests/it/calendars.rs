@@ -104,7 +104,7 @@ async fn a_change_needs_the_revision_it_read(test: TestDb) {
     for (stored, expected) in [(true, 1), (false, 1)] {
         let mut tx = test.db.begin().await.expect("begins");
         assert_eq!(db::calendars::update(&mut tx, &new, expected).await.expect("answers"), stored);
-        assert_eq!(db::calendars::get_in(&mut tx, &old.id).await.expect("reads"), Some(new.clone()));
+        assert_eq!(db::calendars::get(&mut tx, &old.id).await.expect("reads"), Some(new.clone()));
         tx.commit().await.expect("commits");
     }
     for (deleted, expected) in [(false, 1), (true, 2), (false, 2)] {
@@ -155,7 +155,7 @@ async fn the_schedules_that_go_by_a_calendar_are_known(test: TestDb) {
     let id = CalendarId::from("a");
     assert_eq!(db::calendars::users(&test.db, &id).await.expect("reads"), expected);
     let mut tx = test.db.begin().await.expect("begins");
-    assert_eq!(db::calendars::users_in(&mut tx, &id).await.expect("reads"), expected);
+    assert_eq!(db::calendars::users(&mut tx, &id).await.expect("reads"), expected);
     drop(tx);
     assert_eq!(db::calendars::usage(&test.db).await.expect("reads"), [(id, 2)]);
 }

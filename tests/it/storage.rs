@@ -10,6 +10,7 @@ on_both_engines!(
     a_setting_is_replaced,
     a_dropped_transaction_leaves_nothing,
     audit_rows_are_never_changed,
+    a_damaged_row_is_named,
     a_database_of_a_newer_version_says_so,
     a_lease_that_was_stored_before_is_kept,
 );
@@ -71,6 +72,14 @@ async fn audit_rows_are_never_changed(test: TestDb) {
         }
     };
     assert!(refused.expect("the update is refused").to_string().contains("audit rows are never changed"));
+}
+
+async fn a_damaged_row_is_named(test: TestDb) {
+    let insert = "INSERT INTO users (id, name, name_key, role, password_hash, disabled, password_set_ms, rev, \
+                  created_ms, updated_ms) VALUES ('u1', 'ada', 'ada', 'king', '', FALSE, 0, 1, 0, 0)";
+    run(&test.db, insert).await;
+    let error = db::users::list(&test.db).await.expect_err("there is no such role");
+    assert_eq!(error.to_string(), "the users row u1 is damaged: its role");
 }
 
 /// Runs one statement on whichever engine it is.

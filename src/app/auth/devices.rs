@@ -71,7 +71,7 @@ pub async fn remember(
     let mut tx = app.db.begin().await?;
     let (mut own, mut others) = (None, Vec::new());
     for ticket in &presented.0 {
-        match db::devices::owner_in(&mut tx, &ticket.digest(), now).await? {
+        match db::devices::owner(&mut tx, &ticket.digest(), now).await? {
             Some(owner) if owner == *user => own = Some(ticket.clone()),
             Some(owner) => others.push((owner, ticket.clone())),
             None => {}

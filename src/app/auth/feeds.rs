@@ -35,16 +35,16 @@ const NOTED: Duration = Duration::from_secs(600);
 pub async fn create(app: &App, actor: &Actor) -> Result<String> {
     actor.require(Permission::View)?;
     let user = account(app, &actor.user_id()).await?.user;
-    let secret = keys::random::<32>().map_err(|error| Error::Internal(error.into()))?;
+    let secret = keys::random::<32>().map_err(Error::internal)?;
     let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret));
     let now = app.clock.now();
     let id: FeedId = app.ids.next(now);
     let mut tx = app.db.begin().await?;
     if db::feeds::count(&mut tx, &user.id).await? >= PER_USER {
-        return Err(Error::Conflict {
-            code: "too_many_feeds",
-            message: format!("you have {PER_USER} calendar addresses; revoke one that is no longer used"),
-        });
+        return Err(Error::conflict(
+            "too_many_feeds",
+            format!("you have {PER_USER} calendar addresses; revoke one that is no longer used"),
+        ));
     }
     db::feeds::insert(&mut tx, &id, &user.id, &digest(&token), now).await?;
     Audit::new(app, actor, "user.feed_create").user(&user).store(&mut tx).await?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
+use super::NAME_MEMORY;
 use super::devices::Presented;
 use super::flood::network;
 use super::password::Who;
@@ -26,8 +27,6 @@ use crate::domain::user::User;
 const FREE_FAILURES: i64 = 4;
 /// The longest wait between two tries of a name.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// Failures of a name are forgotten this long after the first.
-pub(super) const NAME_MEMORY: Duration = Duration::from_secs(24 * 3600);
 /// Failures an address may have …
 const ADDRESS_FAILURES: i64 = 20;
 /// … in this time. Past them it may try names that have not failed …

@@ -1,5 +1,7 @@
 //! Who somebody is: passwords, sessions of browsers, tokens of programs, and the first admin.
 
+use std::time::Duration;
+
 use super::audit::Audit;
 use super::{Actor, App, Error, Result};
 use crate::clock::Clock;
@@ -92,6 +94,8 @@ impl Auth {
     }
 }
 
+/// Failures of a name are forgotten this long after the first.
+const NAME_MEMORY: Duration = Duration::from_secs(24 * 3600);
 /// The settings key of the instance's id.
 const INSTANCE: &str = "instance_id";
 /// The account of this id, with its password's hash.
@@ -116,6 +120,6 @@ pub async fn prune(app: &App) -> Result<()> {
     for table in ["tokens", "user_links", "devices"] {
         db::credentials::prune(&app.db, table, now).await?;
     }
-    db::login_failures::prune(&app.db, now - login::NAME_MEMORY).await?;
+    db::login_failures::prune(&app.db, now - NAME_MEMORY).await?;
     Ok(())
 }

@@ -126,8 +126,7 @@ impl Hasher {
     ) -> Result<T> {
         let room = &self.waiting[who as usize];
         let _waiting = room.try_acquire().map_err(|_| Error::TooManyTries { retry_after: COME_BACK })?;
-        let turn =
-            Arc::clone(&self.turn).acquire_owned().await.map_err(|error| Error::Internal(error.into()))?;
+        let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(Error::internal)?;
         self.hashed.fetch_add(1, Ordering::Relaxed);
         tokio::task::spawn_blocking(move || {
             // Held by the work itself: a request that is given up does not let the next hash begin beside this one.
@@ -135,7 +134,7 @@ impl Hasher {
             work()
         })
         .await
-        .map_err(|error| Error::Internal(error.into()))
+        .map_err(Error::internal)
     }
 }
 

@@ -45,7 +45,7 @@ impl Ticket {
     /// # Errors
     /// [`Error::Internal`] where the system gives no random numbers.
     pub fn draw() -> Result<Self> {
-        let bytes = keys::random().map_err(|error| Error::Internal(error.into()))?;
+        let bytes = keys::random().map_err(Error::internal)?;
         Ok(Self(SecretBox::new(Box::new(bytes))))
     }
 

@@ -44,7 +44,7 @@ impl SetupToken {
 
     /// Writes a new token and tells the log.
     fn renew(&self) -> Result<()> {
-        let bytes = keys::random::<20>().map_err(|error| Error::Internal(error.into()))?;
+        let bytes = keys::random::<20>().map_err(Error::internal)?;
         let letters: Vec<u8> = bytes.iter().map(|byte| LETTERS[usize::from(byte % 32)]).collect();
         let groups: Vec<&str> =
             letters.chunks(5).filter_map(|group| std::str::from_utf8(group).ok()).collect();
@@ -165,7 +165,7 @@ pub async fn run(app: &App, draft: &Draft, ip: Option<IpAddr>) -> Result<User> {
 }
 
 fn done() -> Error {
-    Error::Conflict { code: "setup_done", message: "there is an account already; log in".to_owned() }
+    Error::conflict("setup_done", "there is an account already; log in")
 }
 
 /// Makes the admin in one transaction with the check that there is nobody yet.
@@ -187,7 +187,7 @@ async fn create(
     let user = User { theme, ..User::new(app.ids.next(now), name, Role::Admin, now) };
     let mut tx = app.db.begin().await?;
     db::users::lock_all(&mut tx).await?;
-    if db::users::count_in(&mut tx).await? > 0 {
+    if db::users::count(&mut tx).await? > 0 {
         return Err(done());
     }
     db::users::insert(&mut tx, &user, &credential::name_key(&user.name), &hash).await?;

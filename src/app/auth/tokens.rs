@@ -50,7 +50,7 @@ struct Claims {
 pub async fn issue(app: &App, user: &User, ip: Option<IpAddr>) -> Result<Issued> {
     let now = app.clock.now();
     let expires = now + LIFETIME;
-    let jti: String = hex(&super::keys::random::<16>().map_err(|error| Error::Internal(error.into()))?);
+    let jti: String = hex(&super::keys::random::<16>().map_err(Error::internal)?);
     let mut tx = app.db.begin().await?;
     if !db::users::hold(&mut tx, user).await? {
         return Err(Error::WrongCredentials);
@@ -96,8 +96,7 @@ impl Auth {
     fn sign(&self, claims: &Claims) -> Result<String> {
         install_provider();
         let key = EncodingKey::from_secret(self.keys.tokens.expose_secret());
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key)
-            .map_err(|error| Error::Internal(error.into()))
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).map_err(Error::internal)
     }
 
     /// What a token claims, where the signature is ours. Its end is compared by the caller, with our clock.

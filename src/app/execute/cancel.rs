@@ -16,8 +16,7 @@ use crate::domain::run::RunState;
 pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
     actor.require(Permission::Operate)?;
     let run = db::runs::get(&app.db, id).await?.ok_or_else(|| Error::not_found("run", id.as_str()))?;
-    let ended =
-        || Error::Conflict { code: "run_ended", message: "this run has ended; nothing to cancel".to_owned() };
+    let ended = || Error::conflict("run_ended", "this run has ended; nothing to cancel");
     if run.state.is_terminal() {
         return Err(ended());
     }

@@ -70,9 +70,7 @@ pub(super) async fn ask(
     let inventory = host.inventory();
     if !inventory.is_connected() {
         if now > run.deadline_at && was_off(run) {
-            let mut tx = app.db.begin().await?;
-            db::runs::extend(&mut tx, &run.id, deadline_at).await?;
-            tx.commit().await?;
+            db::runs::extend(&app.db, &run.id, deadline_at).await?;
             return Ok(GuardDecision::Goes(Box::new(Run { deadline_at, ..run.clone() })));
         }
         // Its beginning says what it waits for.
@@ -234,9 +232,7 @@ async fn look(app: App, host: Arc<Host>, run: RunId, containers: Vec<Arc<Contain
 
 async fn defer(app: &App, run: &Run, deferral: &Deferral) -> Result<()> {
     let deadline = deferral.look_at.checked_add(DEADLINE).unwrap_or(Timestamp::MAX);
-    let mut tx = app.db.begin().await?;
-    db::runs::defer(&mut tx, &run.id, deferral, deadline).await?;
-    tx.commit().await?;
+    db::runs::defer(&app.db, &run.id, deferral, deadline).await?;
     tracing::info!(run = %run.id, target = %run.target_name, reason = deferral.reason, "held back by its guard");
     app.bus.send(Live::Run(run.target.clone()));
     Ok(())

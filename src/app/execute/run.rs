@@ -3,114 +3,41 @@
 //! Steps that become ready together are committed to in one transaction before the first of them calls Docker. A run
 //! that is to yield issues nothing more, and ends when what is in flight has ended.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::active_runs::Control;
 use super::locks::Lock;
 use super::step::{Operation, Outcome, Seen, container_grace};
 use super::usage::Looks;
 use super::verdict::{mark_unapplied, record_end, undone, verdict};
+use crate::app::Live;
 use crate::app::error::Result;
-use crate::app::{App, Live};
 use crate::db::{self, Tx};
-use crate::docker::Host;
 use crate::domain::action::Action;
-use crate::domain::inventory::{ContainerState, patience};
-use crate::domain::nap::{Nap, NapKind, Sample, Sleep};
-use crate::domain::run::{Run, RunState, Step, StepState, Trigger};
-use crate::domain::target::ContainerIdentity;
+use crate::domain::inventory::ContainerState;
+use crate::domain::nap::{Nap, NapKind, Sleep};
+use crate::domain::run::{RunState, Step, StepState, Trigger};
 use crate::domain::text::chain;
 
 mod gates;
+mod state;
 
-use gates::{Gate, limit};
+use gates::{Gate, HEALTH_WAIT, limit};
+pub(super) use state::RunExecutor;
 
-/// How long a dependant waits for a health check to pass, where that may not take longer by its own times.
-const HEALTH_WAIT: Duration = Duration::from_secs(patience::USUAL.unsigned_abs());
-/// How long a dependant waits for a one-shot to end with exit code 0.
-const COMPLETION_WAIT: Duration = Duration::from_secs(600);
 /// What a run may take beyond its graces and waits (rulings 10).
 const BUDGET_MARGIN: Duration = Duration::from_secs(60);
 /// Wait between tries of a database that does not take an outcome.
 const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
-/// A run under way.
-pub(super) struct RunExecutor {
-    app: App,
-    host: Arc<Host>,
-    run: Run,
-    steps: Vec<Step>,
-    control: watch::Receiver<Control>,
-    /// Ends the process in an orderly way: nothing more is issued, the run is taken up again at the next start.
-    stop: CancellationToken,
-    /// Steps whose container was seen running, and since when.
-    running: HashMap<usize, Option<Timestamp>>,
-    /// Since when a step waits for a health check or a completion, by step and container, on the monotonic clock.
-    waiting: HashMap<(usize, ContainerIdentity), Duration>,
-    /// What was said of the run while it waits for longer than it should have to.
-    waits_for: String,
-    /// Begun by a process that is gone: what it had not issued is late after the deadline.
-    resumed: bool,
-    /// Begun at, on the monotonic clock.
-    begun: Duration,
-    /// What its guard saw of the containers, and what was seen of each before it was stopped.
-    samples: HashMap<ContainerIdentity, Sample>,
-    /// When the process of what it stopped ended, by the Engine's clock.
-    ends: HashMap<ContainerIdentity, Timestamp>,
-    /// Begun with the run, where it stops something.
-    looks: Option<Looks>,
-    /// How long nothing was in flight although a step could go, since others had all the permits or a lock.
-    held_up: Duration,
-    /// Since when that is so.
-    held_since: Option<Duration>,
-}
-
 type StepFuture = BoxFuture<'static, (usize, Outcome)>;
 
 impl RunExecutor {
-    /// A run that begins.
-    pub fn new(
-        app: App,
-        host: Arc<Host>,
-        run: Run,
-        steps: Vec<Step>,
-        control: watch::Receiver<Control>,
-        stop: CancellationToken,
-    ) -> Self {
-        Self {
-            begun: app.clock.monotonic(),
-            samples: app.active_runs.looks().seen(&run.id),
-            ends: HashMap::new(),
-            looks: None,
-            held_up: Duration::ZERO,
-            held_since: None,
-            resumed: false,
-            running: HashMap::new(),
-            waiting: HashMap::new(),
-            waits_for: String::new(),
-            app,
-            host,
-            run,
-            steps,
-            control,
-            stop,
-        }
-    }
-
-    /// The same for a run that a process that is gone had begun.
-    #[must_use]
-    pub fn resumed(self) -> Self {
-        Self { resumed: true, ..self }
-    }
-
     /// Runs to the end, or to the orderly stop of the process.
     pub async fn complete(mut self) {
         let (running, mut seen_running) = mpsc::unbounded_channel();
@@ -251,12 +178,7 @@ impl RunExecutor {
         if words == self.waits_for {
             return;
         }
-        let told = async {
-            let mut tx = self.app.db.begin().await?;
-            db::runs::note(&mut tx, &self.run.id, &words).await?;
-            tx.commit().await
-        };
-        match told.await {
+        match db::runs::note(&self.app.db, &self.run.id, &words).await {
             Ok(()) => {
                 self.waits_for = words;
                 self.announce();
@@ -283,13 +205,6 @@ impl RunExecutor {
         let held_up =
             self.held_up + self.held_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
         (self.begun + self.budget() + held_up).max(self.deadline(now))
-    }
-
-    /// The run's deadline on the monotonic clock, which shows `now`.
-    fn deadline(&self, now: Duration) -> Duration {
-        let left = self.run.deadline_at.duration_since(self.app.clock.now());
-        // The deadline itself is in time.
-        now + Duration::try_from(left).map_or(Duration::ZERO, |left| left + Duration::from_millis(1))
     }
 
     /// Sum over waves of the graces and waits, and a margin. A wave of more steps than may go at once takes turns.

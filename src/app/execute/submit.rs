@@ -117,10 +117,10 @@ pub async fn retry(app: &App, actor: &Actor, id: &RunId) -> Result<Submitted> {
     actor.require(Permission::Operate)?;
     let run = db::runs::get(&app.db, id).await?.ok_or_else(|| Error::not_found("run", id.as_str()))?;
     if !run.state.needs_attention() {
-        return Err(Error::Conflict {
-            code: "nothing_failed",
-            message: "only a run that failed, wholly or in part, can be retried".to_owned(),
-        });
+        return Err(Error::conflict(
+            "nothing_failed",
+            "only a run that failed, wholly or in part, can be retried",
+        ));
     }
     submit(
         app,

@@ -141,7 +141,7 @@ fn told(prepared: Prepared, reverse: Reverse, called_off: bool, keeps_override: 
 }
 
 fn undone_already() -> Error {
-    Error::Conflict { code: "undone_already", message: "this was undone already".to_owned() }
+    Error::conflict("undone_already", "this was undone already")
 }
 
 async fn check(app: &App, actor: &Actor, run: &Run, now: Timestamp) -> Result<()> {
@@ -228,7 +228,7 @@ impl Scene<'_> {
     /// What was last applied is what is wanted now, where nobody has changed it since: nothing else acts for that.
     async fn remember(&self, tx: &mut Tx, reverse: &Reverse, rules: &Rules) -> Result<()> {
         let host = &self.run.target.host;
-        let known = db::applied::of_host_in(tx, host).await?;
+        let known = db::applied::of_host(&mut *tx, host).await?;
         let moment = rules.at(self.now);
         let asked = to_ms(self.run.created_at);
         for member in targets::members(self.inventory, &self.run.target) {

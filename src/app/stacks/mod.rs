@@ -6,27 +6,27 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 
 use super::rulebook::{FiresByTarget, RuleBook};
 use super::suggest::suggest;
+pub(super) use super::targets::inventory_of as inventory;
 use super::{Actor, App, Error, Result};
 use crate::db;
 use crate::db::history::LastTouch;
 use crate::docker::{Host, Hosts};
 pub use crate::domain::foretell::NextAction;
 use crate::domain::ids::HostId;
-use crate::domain::inventory::{self, Completion, Container, ContainerState, Inventory, Link, Stack};
+use crate::domain::inventory::{self, Completion, Container, Inventory, Link, Stack};
 use crate::domain::nap::{Nap, Naps};
 use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
 use crate::domain::text::shorten;
-use crate::domain::trace::Did;
 
 mod past;
 mod shown;
+mod view;
 mod wakers;
 mod wanted;
 mod why;
@@ -34,69 +34,12 @@ mod why;
 pub use past::{Past, Stretch, Was, health_log, past};
 pub use shown::ShownState;
 use shown::{shown_of_container, shown_of_stack};
+pub use view::{ContainerView, StackView};
 pub use wakers::{Waker, wakers};
 use wanted::Horizon;
 pub use wanted::WantedView;
+pub use why::clock_time;
 use why::{Last, Telling};
-
-/// A stack with everything there is to say about it.
-#[derive(Clone, Debug)]
-pub struct StackView {
-    /// What the Engine holds.
-    pub stack: Stack,
-    /// In a word.
-    pub shown: ShownState,
-    /// What windows and overrides want of it.
-    pub wanted: Arc<WantedView>,
-    /// The newest run that changed it.
-    touch: Option<Arc<LastTouch>>,
-    telling: Telling,
-    /// What comes next, of the stack's own schedules and its containers'.
-    pub next: Option<Arc<NextAction>>,
-    /// DockNap put something of it to sleep, and nothing of it that DockNap may touch is up.
-    pub napping: bool,
-    /// Why it is never touched, where that holds for all of it.
-    pub protected: Option<String>,
-    /// Its containers, sorted by name, left-alone kinds included.
-    pub containers: Vec<ContainerView>,
-}
-
-impl StackView {
-    pub fn target(&self) -> Target {
-        Target::stack(self.stack.host.clone(), self.stack.name.clone())
-    }
-}
-
-/// A container with everything there is to say about it.
-#[derive(Clone, Debug)]
-pub struct ContainerView {
-    /// What the Engine holds.
-    pub container: Arc<Container>,
-    /// In a word.
-    pub shown: ShownState,
-    /// Why it is never touched.
-    pub protected: Option<String>,
-    /// Who acted last on it.
-    last: Last,
-    /// What others were seen to do to it that made it as it is, and when.
-    seen: Option<(Did, Timestamp)>,
-    telling: Telling,
-    /// What windows and overrides want of it.
-    pub wanted: Arc<WantedView>,
-    /// A rule or override names itself, rather than its stack.
-    pub own_rule: bool,
-    /// Asleep by DockNap since then.
-    pub napping_since: Option<Timestamp>,
-    /// What comes next, of its own schedules and its stack's.
-    pub next: Option<Arc<NextAction>>,
-}
-
-impl ContainerView {
-    /// Whether its processes run, or are about to.
-    fn is_at_work(&self) -> bool {
-        self.container.state.is_up() && self.container.state != ContainerState::Paused
-    }
-}
 
 /// How the link to a host stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +50,12 @@ pub struct HostView {
     pub link: Link,
     /// When its containers were last known to be right.
     pub seen_at: Option<Timestamp>,
+}
+
+impl HostView {
+    fn of(inventory: Inventory) -> Self {
+        Self { id: inventory.host, link: inventory.link, seen_at: inventory.seen_at }
+    }
 }
 
 /// Everything the first page shows.
@@ -146,11 +95,7 @@ async fn seen(app: &App, actor: &Actor, look: Horizon) -> Result<Overview> {
         let here = known.here(&inventory);
         overview.stacks.extend(inventory.stacks().into_iter().map(|stack| here.stack(stack)));
         overview.loose.extend(inventory.loose().into_iter().map(|container| here.container(container, None)));
-        overview.hosts.push(HostView {
-            id: inventory.host,
-            link: inventory.link,
-            seen_at: inventory.seen_at,
-        });
+        overview.hosts.push(HostView::of(inventory));
     }
     Ok(overview)
 }
@@ -158,10 +103,7 @@ async fn seen(app: &App, actor: &Actor, look: Horizon) -> Result<Overview> {
 /// How the links to the hosts stand.
 pub fn hosts(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
     actor.require(Permission::View)?;
-    Ok(inventories(app)
-        .into_iter()
-        .map(|inventory| HostView { id: inventory.host, link: inventory.link, seen_at: inventory.seen_at })
-        .collect())
+    Ok(inventories(app).into_iter().map(HostView::of).collect())
 }
 
 /// All stacks, by host and name.
@@ -274,17 +216,6 @@ pub(super) fn inventories(app: &App) -> Vec<Inventory> {
     app.hosts.all().into_iter().map(|host| host.inventory()).collect()
 }
 
-/// What one host holds.
-///
-/// # Errors
-/// [`Error::NotFound`] where DockNap knows no such host.
-pub(super) fn inventory(app: &App, host: &HostId) -> Result<Inventory> {
-    match app.hosts.get(host) {
-        Some(host) => Ok(host.inventory()),
-        None => Err(Error::not_found("host", shorten(host.as_str()))),
-    }
-}
-
 /// The key of what bears a name on some host, for links.
 pub fn key_of(app: &App, kind: TargetType, name: &str) -> Option<String> {
     inventories(app).into_iter().find_map(|inventory| match kind {
@@ -394,7 +325,7 @@ impl<'a> Here<'a> {
         let next = group.next.iter().chain(containers.iter().filter_map(|view| view.next.as_ref()));
         let next = next.min_by_key(|next| next.at).cloned();
         StackView {
-            shown: shown_of_stack(&stack, &containers, napping),
+            shown: shown_of_stack(&stack, &ordinary().map(|view| view.shown).collect::<Vec<_>>(), napping),
             touch: group.touch.cloned(),
             telling: self.known.telling.clone(),
             wanted: Arc::clone(&group.wanted),
@@ -479,43 +410,5 @@ impl<'a> Here<'a> {
     /// The nap of a container, where it still holds.
     fn nap(&self, container: &Container) -> Option<&'a Nap> {
         self.naps.get(&container.identity).filter(|nap| nap.holds(container, self.inventory))
-    }
-}
-
-/// The words a person uses for an instant not long ago: `23:00 yesterday`, `07:30 today`, `23:00 Fri`,
-/// `23:00 on 2026-11-03`.
-pub fn clock_time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
-    let (at, today) = (at.to_zoned(zone.clone()), now.to_zoned(zone.clone()).date());
-    let time = at.strftime("%H:%M");
-    let date = at.date();
-    if date == today {
-        format!("{time} today")
-    } else if today.yesterday().is_ok_and(|yesterday| yesterday == date) {
-        format!("{time} yesterday")
-    } else if date < today && today.checked_sub(6.days()).is_ok_and(|week_ago| date >= week_ago) {
-        format!("{time} {}", at.strftime("%a"))
-    } else {
-        format!("{time} on {date}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_instant_is_told_as_a_person_would() {
-        let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
-        let at = |text: &str| text.parse::<Timestamp>().expect("an instant");
-        let now = at("2026-11-23T06:00:00Z");
-        for (instant, told) in [
-            ("2026-11-22T23:30:00Z", "00:30 today"),
-            ("2026-11-22T22:00:00Z", "23:00 yesterday"),
-            ("2026-11-17T22:00:00Z", "23:00 Tue"),
-            ("2026-11-16T22:00:00Z", "23:00 on 2026-11-16"),
-            ("2026-11-23T23:30:00Z", "00:30 on 2026-11-24"),
-        ] {
-            assert_eq!(clock_time(at(instant), now, &berlin), told);
-        }
     }
 }

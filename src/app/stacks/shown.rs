@@ -2,9 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ContainerView, Last, StackView};
 use crate::domain::inventory::{Container, ContainerState, Health, Stack, StackStatus};
-use crate::domain::overrides::DesiredState;
 
 /// How a container or stack is, in the words of the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
@@ -50,47 +48,6 @@ impl ShownState {
     }
 }
 
-impl StackView {
-    /// Its containers that are not as a rule wants them, and what it wants: up in their sleep, or napping still when
-    /// they should be awake. What is protected, left alone or being worked on is no drift.
-    pub fn drifted(&self) -> Option<(DesiredState, Vec<&ContainerView>)> {
-        let of = |wanted: DesiredState| -> Vec<&ContainerView> {
-            self.containers.iter().filter(|view| view.drifted() == Some(wanted)).collect()
-        };
-        [DesiredState::Asleep, DesiredState::Awake]
-            .into_iter()
-            .map(|wanted| (wanted, of(wanted)))
-            .find(|(_, of)| !of.is_empty())
-    }
-}
-
-impl ContainerView {
-    /// The exit code it failed with, where it is down for that.
-    pub fn failure(&self) -> Option<i64> {
-        self.container.failure().filter(|_| self.shown == ShownState::Stopped && self.container.is_ordinary())
-    }
-
-    /// Whether it is as a run of ours left it.
-    pub fn is_as_left(&self) -> bool {
-        matches!(self.last, Last::Ours(_))
-    }
-
-    /// What a rule wants of it, where it is not so.
-    pub fn drifted(&self) -> Option<DesiredState> {
-        let touchable = self.container.is_ordinary() && self.protected.is_none();
-        let known = self.shown != ShownState::Unreachable && self.last != Last::AtWork;
-        self.wanted.state.filter(|wanted| {
-            touchable
-                && known
-                && match wanted {
-                    DesiredState::Asleep => self.is_at_work(),
-                    DesiredState::Awake => self.napping_since.is_some(),
-                    DesiredState::Hold => false,
-                }
-        })
-    }
-}
-
 pub(super) fn shown_of_container(
     container: &Container,
     connected: bool,
@@ -114,10 +71,9 @@ pub(super) fn shown_of_container(
     }
 }
 
-pub(super) fn shown_of_stack(stack: &Stack, containers: &[ContainerView], napping: bool) -> ShownState {
-    let any = |wanted: ShownState| {
-        containers.iter().any(|view| view.container.is_ordinary() && view.shown == wanted)
-    };
+/// `ordinary` is how each of its ordinary containers is.
+pub(super) fn shown_of_stack(stack: &Stack, ordinary: &[ShownState], napping: bool) -> ShownState {
+    let any = |wanted: ShownState| ordinary.contains(&wanted);
     match stack.status {
         StackStatus::Unknown => ShownState::Unreachable,
         _ if napping => ShownState::Napping,

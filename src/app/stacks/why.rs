@@ -2,21 +2,20 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 
-use super::{ContainerView, StackView, clock_time};
 use crate::db::history::LastTouch;
 use crate::domain::action::Action;
-use crate::domain::inventory::{Container, ContainerState, StackStatus};
+use crate::domain::inventory::{Container, ContainerState};
 use crate::domain::nap::Nap;
-use crate::domain::text::{capital, small};
-use crate::domain::trace::{Did, Trace};
+use crate::domain::text::small;
+use crate::domain::trace::Trace;
 
 /// A stack or container that is touched by nothing of ours.
 pub(super) const UNTOUCHED: &str = "DockNap has not touched it";
 /// A stack or container that a run of ours is changing right now.
-const AT_WORK: &str = "A run is at work on it";
+pub(super) const AT_WORK: &str = "A run is at work on it";
 
 /// From when, and by which clocks, instants are told.
 #[derive(Clone, Debug)]
@@ -97,7 +96,7 @@ impl Last {
     }
 
     /// In a sentence without its full stop.
-    fn told(&self, telling: &Telling) -> String {
+    pub(super) fn told(&self, telling: &Telling) -> String {
         match self {
             Self::AtWork => AT_WORK.to_owned(),
             Self::Untouched => UNTOUCHED.to_owned(),
@@ -127,13 +126,13 @@ fn ended(code: i64) -> String {
     format!("Ended with exit code {code}")
 }
 
-fn outside(what: &str) -> String {
+pub(super) fn outside(what: &str) -> String {
     format!("{what} outside DockNap")
 }
 
 impl Telling {
     /// "Stopped by schedule Office nights, 23:00 yesterday"
-    fn run(&self, touch: &LastTouch) -> String {
+    pub(super) fn run(&self, touch: &LastTouch) -> String {
         let by = match &touch.schedule_name {
             Some(name) => format!("schedule {name}"),
             None => touch.actor.name.clone(),
@@ -142,102 +141,54 @@ impl Telling {
     }
 }
 
-impl ContainerView {
-    /// By whose hand it is as it is, in a sentence without its full stop: only what was looked up. `None` where that is
-    /// not known, and where no hand made it so.
-    pub fn by_hand(&self) -> Option<String> {
-        let Telling { now, zone } = &self.telling;
-        let at = |at: Timestamp| clock_time(at, *now, zone);
-        match (&self.last, self.seen) {
-            (Last::AtWork, _) => None,
-            (_, Some((Did::Ended, seen))) => Some(format!("It ended by itself at {}", at(seen))),
-            (_, Some((did, seen))) => Some(format!(
-                "{} with Docker's own command or another program at {}; DockNap does not know by whom",
-                capital(did.as_str()),
-                at(seen)
-            )),
-            (Last::Ours(touch), None) => Some(format!(
-                "{} {} at {}",
-                past(touch.action),
-                match &touch.schedule_name {
-                    Some(name) => format!("by schedule {name}"),
-                    None if touch.actor.id.is_some() => format!("by hand by {}", touch.actor.name),
-                    None => format!("by {}", touch.actor.name),
-                },
-                at(touch.finished_at)
-            )),
-            (Last::StayedUp(_) | Last::StayedDown(_), None) => Some(self.last.told(&self.telling)),
-            _ => None,
-        }
-    }
-
-    /// Why it is as it is, in a sentence without its full stop.
-    pub fn why(&self) -> String {
-        match &self.protected {
-            Some(reason) => never(reason),
-            None => self.wanted.explain(match self.last {
-                Last::Untouched => None,
-                _ => Some(self.last.told(&self.telling)),
-            }),
-        }
-    }
-}
-
-impl StackView {
-    /// Why it is as it is, in a sentence without its full stop.
-    pub fn why(&self) -> String {
-        self.wanted.explain(self.last())
-    }
-
-    /// Who acted last on it, as far as that still shows; `None` where neither a run of its own nor a nap does.
-    fn last(&self) -> Option<String> {
-        if let Some(reason) = &self.protected {
-            return Some(never(reason));
-        }
-        if self.containers.iter().any(|view| view.last == Last::AtWork) {
-            return Some(AT_WORK.to_owned());
-        }
-        let told =
-            |view: &ContainerView| format!("{}: {}", view.container.name, view.last.told(&self.telling));
-        let Some(touch) = &self.touch else {
-            // Only single containers were touched, if any.
-            let napping = self.containers.iter().filter(|view| view.napping_since.is_some());
-            return napping.max_by_key(|view| view.napping_since).map(told);
-        };
-        let asleep = matches!(touch.action, Action::Stop | Action::Pause);
-        let run = || self.telling.run(touch);
-        Some(match self.stack.status {
-            StackStatus::Running if asleep => outside("Started"),
-            StackStatus::Stopped if !asleep || !self.napping => {
-                let ended = self.containers.iter().find(|view| matches!(view.last, Last::Ended(..)));
-                ended.map_or_else(|| outside("Stopped"), told)
-            }
-            StackStatus::Paused if !asleep => outside("Paused"),
-            StackStatus::Partial => {
-                let outside = |view: &&ContainerView| {
-                    view.protected.is_none() && matches!(view.last, Last::Outside(..) | Last::Ended(..))
-                };
-                match self.containers.iter().find(outside) {
-                    Some(view) => format!("{}; {}", run(), told(view)),
-                    None if touch.partly => format!("{}, only in part", run()),
-                    None => run(),
-                }
-            }
-            _ => run(),
-        })
-    }
-}
-
-fn never(reason: &str) -> String {
+pub(super) fn never(reason: &str) -> String {
     format!("DockNap never touches it: {reason}")
 }
 
-fn past(action: Action) -> &'static str {
+pub(super) fn past(action: Action) -> &'static str {
     match action {
         Action::Start => "Started",
         Action::Stop => "Stopped",
         Action::Restart => "Restarted",
         Action::Pause => "Paused",
         Action::Unpause => "Unpaused",
+    }
+}
+
+/// The words a person uses for an instant not long ago: `23:00 yesterday`, `07:30 today`, `23:00 Fri`,
+/// `23:00 on 2026-11-03`.
+pub fn clock_time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (at, today) = (at.to_zoned(zone.clone()), now.to_zoned(zone.clone()).date());
+    let time = at.strftime("%H:%M");
+    let date = at.date();
+    if date == today {
+        format!("{time} today")
+    } else if today.yesterday().is_ok_and(|yesterday| yesterday == date) {
+        format!("{time} yesterday")
+    } else if date < today && today.checked_sub(6.days()).is_ok_and(|week_ago| date >= week_ago) {
+        format!("{time} {}", at.strftime("%a"))
+    } else {
+        format!("{time} on {date}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_told_as_a_person_would() {
+        let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
+        let at = |text: &str| text.parse::<Timestamp>().expect("an instant");
+        let now = at("2026-11-23T06:00:00Z");
+        for (instant, told) in [
+            ("2026-11-22T23:30:00Z", "00:30 today"),
+            ("2026-11-22T22:00:00Z", "23:00 yesterday"),
+            ("2026-11-17T22:00:00Z", "23:00 Tue"),
+            ("2026-11-16T22:00:00Z", "23:00 on 2026-11-16"),
+            ("2026-11-23T23:30:00Z", "00:30 on 2026-11-24"),
+        ] {
+            assert_eq!(clock_time(at(instant), now, &berlin), told);
+        }
     }
 }

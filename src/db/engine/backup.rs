@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
-use super::super::{Db, DbError, Result, Tx, credentials, exec_tx};
+use super::super::query::sql;
+use super::super::{Db, DbError, Result, Tx, credentials};
 use super::sqlite_own;
 use crate::domain::ids::ScheduleId;
 use crate::domain::run::{RunState, StepState};
@@ -221,55 +222,30 @@ fn unusable(path: &Path, what: &str) -> DbError {
 /// Makes a restored database forget what was under way when it was copied: open runs and steps end, logins too, and no
 /// instant before `now` fires any more.
 pub async fn forget_past(tx: &mut Tx, now: Timestamp) -> Result<()> {
-    let now = to_ms(now);
     let reason = "a backup was restored";
-    exec_tx!(
-        tx,
-        "UPDATE steps SET state = $1, reason = $2, finished_ms = $3 WHERE state = $4",
-        StepState::Interrupted.as_str(),
-        reason,
-        now,
-        StepState::Issued.as_str()
-    )?;
-    exec_tx!(
-        tx,
-        "UPDATE steps SET state = $1, reason = $2, finished_ms = $3 WHERE state = $4",
-        StepState::Skipped.as_str(),
-        reason,
-        now,
-        StepState::Pending.as_str()
-    )?;
+    let sql = "UPDATE steps SET state = $1, reason = $2, finished_ms = $3 WHERE state = $4";
+    sql!(sql, StepState::Interrupted, reason, now, StepState::Issued).run(tx).await?;
+    let sql = "UPDATE steps SET state = $1, reason = $2, finished_ms = $3 WHERE state = $4";
+    sql!(sql, StepState::Skipped, reason, now, StepState::Pending).run(tx).await?;
     // What an override held back before is not made up for at its end, and one whose end has passed is over.
-    exec_tx!(
-        tx,
-        "UPDATE runs SET reason = $1 || '; ' || reason WHERE state = $2 AND reason LIKE 'override:%'",
-        reason,
-        RunState::Skipped.as_str()
-    )?;
-    exec_tx!(
-        tx,
-        "UPDATE overrides SET closed_ms = until_ms, closed_reason = $1 WHERE closed_ms IS NULL AND until_ms <= $2",
-        reason,
-        now
-    )?;
+    let sql = "UPDATE runs SET reason = $1 || '; ' || reason WHERE state = $2 AND reason LIKE 'override:%'";
+    sql!(sql, reason, RunState::Skipped).run(tx).await?;
+    let sql = "UPDATE overrides SET closed_ms = until_ms, closed_reason = $1 WHERE closed_ms IS NULL \
+               AND until_ms <= $2";
+    sql!(sql, reason, now).run(tx).await?;
     for (from, to) in [(RunState::Pending, RunState::Cancelled), (RunState::Executing, RunState::Interrupted)]
     {
-        exec_tx!(
-            tx,
-            "UPDATE runs SET state = $1, reason = $2, finished_ms = $3 WHERE state = $4",
-            to.as_str(),
-            reason,
-            now,
-            from.as_str()
-        )?;
+        let sql = "UPDATE runs SET state = $1, reason = $2, finished_ms = $3 WHERE state = $4";
+        sql!(sql, to, reason, now, from).run(tx).await?;
     }
-    exec_tx!(tx, "UPDATE schedules SET effective_from_ms = $1 WHERE effective_from_ms < $2", now, now)?;
+    sql!("UPDATE schedules SET effective_from_ms = $1 WHERE effective_from_ms < $2", now, now)
+        .run(tx)
+        .await?;
     // What was ended or withdrawn since the copy was made must not live again.
     credentials::end_all(tx).await
 }
 
 /// Sets the instant at which a schedule of a restored database fires next.
 pub async fn set_next_due(tx: &mut Tx, id: &ScheduleId, next: Option<Timestamp>) -> Result<()> {
-    exec_tx!(tx, "UPDATE schedules SET next_due_ms = $1 WHERE id = $2", next.map(to_ms), id.as_str())?;
-    Ok(())
+    sql!("UPDATE schedules SET next_due_ms = $1 WHERE id = $2", next, id).run(tx).await
 }

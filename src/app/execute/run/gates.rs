@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use super::{COMPLETION_WAIT, HEALTH_WAIT, RunExecutor};
-use crate::domain::inventory::{Container, ContainerState, Health};
+use super::state::RunExecutor;
+use crate::domain::inventory::{Container, ContainerState, Health, patience};
 use crate::domain::run::{Condition, StepState, WaitFor};
 use crate::domain::target::ContainerIdentity;
+
+/// How long a dependant waits for a health check to pass, where that may not take longer by its own times.
+pub(super) const HEALTH_WAIT: Duration = Duration::from_secs(patience::USUAL.unsigned_abs());
+/// How long a dependant waits for a one-shot to end with exit code 0.
+const COMPLETION_WAIT: Duration = Duration::from_secs(600);
 
 /// How what a step waits for stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

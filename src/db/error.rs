@@ -1,11 +1,83 @@
-//! What each engine answers where it cannot work at all, as against refusing one statement.
+//! What storage answers where it has no value, and what of it says that an engine cannot work at all, as against
+//! refusing one statement.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
+/// What storage can answer besides a value.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The engine refused or could not be reached.
+    #[error("the database answered: {0}")]
+    Sqlx(#[source] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the database could not be migrated: {0}")]
+    Migrate(#[from] MigrateError),
+    /// A row holds what this program never writes.
+    #[error("the {table} row {id} is damaged: {what}")]
+    Damaged {
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        id: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The file or the server cannot be used as it is; says what to do.
+    #[error("{0}")]
+    Unusable(String),
+    /// Another process has taken the database over.
+    #[error("{0}")]
+    TakenOver(String),
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        if let Some(fault) = Fault::of(&error) {
+            failed(fault, &error);
+        }
+        Self::Sqlx(error)
+    }
+}
+
+impl DbError {
+    /// The fault and what the engine said of it.
+    pub fn words(&self) -> String {
+        let fault = match self {
+            Self::Sqlx(error)
+            | Self::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+                Fault::of(error)
+            }
+            _ => None,
+        };
+        fault.map_or_else(|| self.to_string(), |fault| format!("{} ({self})", fault.words()))
+    }
+
+    /// Why nothing can be stored for now, as a sentence without its end; `None` where it is something else.
+    pub fn unavailable(&self) -> Option<String> {
+        match self {
+            Self::Sqlx(error) => Fault::of(error).map(|fault| fault.words().to_owned()),
+            Self::TakenOver(words) => Some(words.clone()),
+            Self::Migrate(_) | Self::Damaged { .. } | Self::Unusable(_) => None,
+        }
+    }
+
+    /// Whether a UNIQUE constraint refused the row.
+    pub fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Sqlx(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
+}
+
+/// What every function here answers.
+pub type Result<T> = std::result::Result<T, DbError>;
+
 /// Why nothing can be stored, or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::db) enum Fault {
+pub enum Fault {
     /// No room left.
     Full,
     /// Reading or writing the file fails.
@@ -26,7 +98,7 @@ pub(in crate::db) enum Fault {
 
 impl Fault {
     /// The fault behind an error; `None` where the statement was refused for what it says.
-    pub(in crate::db) fn of(error: &sqlx::Error) -> Option<Self> {
+    pub fn of(error: &sqlx::Error) -> Option<Self> {
         use sqlx::Error::{
             BeginFailed, Database, InvalidSavePointStatement, Io, PoolClosed, PoolTimedOut, Protocol, Tls,
             WorkerCrashed,
@@ -85,7 +157,7 @@ impl Fault {
     }
 
     /// As a sentence that says what to do, without its end.
-    pub(in crate::db) fn words(self) -> &'static str {
+    pub fn words(self) -> &'static str {
         match self {
             Self::Full => "the disk of the database is full; nothing can be stored until there is room again",
             Self::Io => "the database cannot be read or written; look at its disk",
@@ -98,6 +170,39 @@ impl Fault {
             Self::Away => "the database cannot be reached; trying again",
             Self::Connection => "the connection to the database was lost; try again",
         }
+    }
+}
+
+/// Faults so far. A process opens one database.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+/// The one that stands.
+static STANDING: Mutex<Option<Fault>> = Mutex::new(None);
+
+/// How often the engine could not do its work so far. A connection older than the last time is not used again: what
+/// it believes about its transaction may be wrong.
+pub fn faults() -> u64 {
+    COUNT.load(Ordering::SeqCst)
+}
+
+/// Remembers a fault, and tells the log of the first one.
+pub fn failed(fault: Fault, error: &sqlx::Error) {
+    COUNT.fetch_add(1, Ordering::SeqCst);
+    let before = STANDING.lock().replace(fault);
+    if before != Some(fault) {
+        tracing::error!(error = %crate::domain::text::chain(error), "{}", fault.words());
+    }
+}
+
+/// What stands in the way of storing anything, in words for a person.
+pub fn standing() -> Option<&'static str> {
+    STANDING.lock().map(Fault::words)
+}
+
+/// A write went through, and nothing failed since there were `faults`.
+pub fn well(faults: u64) {
+    let mut standing = STANDING.lock();
+    if COUNT.load(Ordering::SeqCst) == faults && standing.take().is_some() {
+        tracing::info!("the database stores again");
     }
 }
 
