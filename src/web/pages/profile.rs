@@ -118,7 +118,7 @@ impl<'a> ProfilePage<'a> {
 /// What somebody likes, as the form holds it.
 fn liked(user: &User, shell: &Shell) -> Typed {
     let mut fields = vec![
-        ("theme", shell.theme.as_str()),
+        ("theme", shell.theme),
         ("clock", user.habits.clock.as_str()),
         ("week_start", user.habits.week_start.as_str()),
         ("timezone", user.timezone.as_deref().unwrap_or_default()),
@@ -153,7 +153,7 @@ async fn save(
         Ok(()) => {
             let told = Flash::new("good", "Saved. Every page looks like that from now on.");
             let mut response = page.redirect_with("/profile", told).await;
-            let cookie = theme_cookie(Some(typed.get("theme")), via.https);
+            let cookie = theme_cookie(typed.get("theme"), via.https);
             response.headers_mut().append(SET_COOKIE, cookie);
             Ok(response)
         }
