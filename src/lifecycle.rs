@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -303,7 +303,7 @@ async fn stand_by(
     let mut answering = None;
     let won = leader::wait(lease, clock, stop, |machine| {
         tracing::warn!("{}", standby::words(machine));
-        machine.clone_into(&mut other.lock().unwrap_or_else(PoisonError::into_inner));
+        machine.clone_into(&mut other.lock());
         if answering.is_none() {
             answering = second_handle(listener).map(|listener| {
                 let router = standby::router(Arc::clone(&other));

@@ -47,6 +47,12 @@ pub(super) struct Version {
     v: Option<String>,
 }
 
+/// Whether a browser has what bears this tag.
+pub(super) fn has_tag(headers: &HeaderMap, tag: &str) -> bool {
+    let tags = headers.get_all(IF_NONE_MATCH).iter().filter_map(|tags| tags.to_str().ok());
+    tags.flat_map(|tags| tags.split(',')).any(|one| [tag, "*"].contains(&one.trim()))
+}
+
 pub(super) async fn file(
     Path(path): Path<String>,
     Query(version): Query<Version>,
@@ -59,8 +65,7 @@ pub(super) async fn file(
     let current = version.v.as_deref() == Some(self::version());
     let keep = if current { "public, max-age=31536000, immutable" } else { "public, no-cache" };
     let head = [(CACHE_CONTROL, keep), (CONTENT_TYPE, kind), (ETAG, &tag)];
-    let known = headers.get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).unwrap_or_default();
-    if known.split(',').any(|one| one.trim() == tag) {
+    if has_tag(&headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, head).into_response());
     }
     Ok((head, text).into_response())

@@ -7,7 +7,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use jiff::Timestamp;
@@ -84,32 +83,21 @@ impl<T: Send + 'static> File<T> {
         let (ending, kind) = self.form.kind();
         let name =
             format!("attachment; filename=\"docknap-{}-{}.{ending}\"", self.name, now.strftime("%Y-%m-%d"));
-        let chunks = stream::try_unfold(Some((first, 0_usize)), move |state| {
-            let (made, next) = match state {
-                None => (None, None),
-                Some((paged, written)) => {
-                    let cursor = paged.next_cursor.clone();
-                    let (chunk, written) = self.chunk(paged, written);
-                    let ended = cursor.is_none() || written >= MOST;
-                    (Some(self.closed(chunk, ended, cursor.is_none())), (!ended).then_some((cursor, written)))
-                }
+        let start = (Some(first), 0, self, page);
+        let chunks = stream::try_unfold(start, async |(paged, written, file, mut page)| {
+            let Some(paged): Option<Paged<T>> = paged else { return Ok::<_, Error>(None) };
+            let cursor = paged.next_cursor.clone();
+            let (mut chunk, written) = file.chunk(paged, written);
+            let next = if cursor.is_none() || written >= MOST {
+                chunk.push_str(&file.end(cursor.is_none()));
+                None
+            } else {
+                Some(page(Page { limit: MAX_LIMIT, cursor }).await?)
             };
-            let next = next.map(|(cursor, written)| (page(Page { limit: MAX_LIMIT, cursor }), written));
-            async move {
-                let Some(chunk) = made else { return Ok::<_, crate::app::Error>(None) };
-                let next = match next {
-                    Some((page, written)) => Some((page.await?, written)),
-                    None => None,
-                };
-                Ok(Some((Bytes::from(chunk), next)))
-            }
+            Ok(Some((Bytes::from(chunk), (next, written, file, page))))
         });
-        let mut response = (StatusCode::OK, Body::from_stream(chunks)).into_response();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        if let Ok(name) = HeaderValue::from_str(&name) {
-            response.headers_mut().insert(CONTENT_DISPOSITION, name);
-        }
-        Ok(response)
+        let head = [(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, name)];
+        Ok((head, Body::from_stream(chunks)).into_response())
     }
 
     /// The text of one page, after `written` rows.
@@ -139,11 +127,8 @@ impl<T: Send + 'static> File<T> {
         (text, written)
     }
 
-    fn closed(&self, mut text: String, ended: bool, complete: bool) -> String {
-        if ended && self.form == Form::Json {
-            let _ = write!(text, "\n],\"complete\":{complete}}}\n");
-        }
-        text
+    fn end(&self, complete: bool) -> String {
+        if self.form == Form::Json { format!("\n],\"complete\":{complete}}}\n") } else { String::new() }
     }
 }
 

@@ -112,8 +112,12 @@ pub fn capital(sentence: impl AsRef<str>, _: &dyn Values) -> Result<String> {
 
 /// A number with its noun: `1 run`, `4 runs`.
 #[filter_fn]
-pub fn count(number: impl PrimitiveType<Value = usize>, _: &dyn Values, noun: &str) -> Result<String> {
-    Ok(view::count(number.get(), noun))
+pub fn count(
+    number: impl PrimitiveType<Value: TryInto<usize>>,
+    _: &dyn Values,
+    noun: &str,
+) -> Result<String> {
+    Ok(view::count(number.get().try_into().unwrap_or(usize::MAX), noun))
 }
 
 /// What was done, by the event of a row of the audit log: `changed the schedule`.

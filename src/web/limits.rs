@@ -4,20 +4,18 @@ use std::any::Any;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
 use governor::Quota;
 use governor::middleware::NoOpMiddleware;
-use hyper::body::{Frame, SizeHint};
 use tokio::sync::oneshot;
 use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
 use tower_governor::key_extractor::KeyExtractor;
@@ -25,7 +23,7 @@ use tower_governor::{GovernorError, GovernorLayer};
 
 use super::error::{self, Problem};
 use super::proxy::Via;
-use super::serve::Place;
+use super::serve::{Place, wait};
 use crate::app::Error;
 use crate::app::auth::devices::Presented;
 use crate::app::auth::flood::{RateLimit, network};
@@ -139,7 +137,7 @@ pub(super) async fn time(State(clock): State<Clock>, request: Request, next: Nex
     }
     let place = request.extensions().get::<Place>().cloned();
     let late = Arc::new(AtomicBool::new(false));
-    let request = request.map(|body| Body::new(Punctual::new(body, &clock, Arc::clone(&late))));
+    let request = request.map(|body| punctual(body, &clock, Arc::clone(&late)));
     let (answer, answered) = oneshot::channel();
     tokio::spawn(async move {
         let response = next.run(request).await;
@@ -166,42 +164,19 @@ fn too_slow() -> Response {
 }
 
 /// A body that has to arrive in [`BODY_TIME`]: what waits for it outlives its caller otherwise.
-struct Punctual {
-    body: Body,
-    end: Pin<Box<dyn Future<Output = ()> + Send>>,
-    late: Arc<AtomicBool>,
-}
-
-impl Punctual {
-    fn new(body: Body, clock: &Clock, late: Arc<AtomicBool>) -> Self {
-        let clock = clock.clone();
-        Self { body, end: Box::pin(async move { clock.sleep(BODY_TIME).await }), late }
-    }
-}
-
-impl HttpBody for Punctual {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        if frame.is_pending() && self.end.as_mut().poll(context).is_ready() {
-            self.late.store(true, Ordering::Relaxed);
-            return Poll::Ready(Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut)))));
+fn punctual(body: Body, clock: &Clock, late: Arc<AtomicBool>) -> Body {
+    let parts = (body.into_data_stream(), wait(clock, BODY_TIME), late);
+    Body::from_stream(stream::unfold(parts, async |(mut body, mut end, late)| {
+        tokio::select! {
+            biased;
+            part = body.next() => Some((part?, (body, end, late))),
+            () = &mut end => {
+                late.store(true, Ordering::Relaxed);
+                let fault = io::Error::from(io::ErrorKind::TimedOut);
+                Some((Err(axum::Error::new(fault)), (body, end, late)))
+            }
         }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    }))
 }
 
 /// The answer where a handler panicked: one bad request must not close the connection of the next.

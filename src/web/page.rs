@@ -29,6 +29,8 @@ pub struct Page<R: Needs = Viewer> {
     pub shell: Shell,
     pub htmx: Htmx,
     pub via: Via,
+    /// What the browser says of its earlier logins.
+    pub presented: Presented,
     pub session: Session,
 }
 
@@ -98,6 +100,7 @@ impl<R: Needs> FromRequestParts<Web> for Page<R> {
             shell,
             htmx: Htmx::of(&parts.headers),
             via: Via::of(&parts.extensions),
+            presented: parts.extensions.get().cloned().unwrap_or_default(),
             session,
             web: web.clone(),
         })

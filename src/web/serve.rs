@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::convert::Infallible;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -14,13 +13,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
-use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::rt::{Sleep, Timer};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -62,7 +62,7 @@ struct Seat(Arc<Addresses>, IpAddr);
 impl Addresses {
     /// A seat for a caller; `None` where its address has as many as it may have.
     fn seat(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.0.lock();
         let (count, told) = taken.entry(address).or_default();
         if *count >= PER_ADDRESS {
             if !std::mem::replace(told, true) {
@@ -80,7 +80,7 @@ impl Addresses {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut taken = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.0.0.lock();
         if let Entry::Occupied(mut count) = taken.entry(self.1) {
             count.get_mut().0 -= 1;
             if count.get().0 == 0 {
@@ -102,6 +102,7 @@ pub async fn serve(
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
     let addresses = Arc::new(Addresses::default());
+    let shutdown = GracefulShutdown::new();
     loop {
         let next = async {
             let permit = Arc::clone(&room).acquire_owned().await;
@@ -124,9 +125,29 @@ pub async fn serve(
             continue;
         };
         let place = Place(Arc::new((permit, seat, connections.token())));
-        tokio::spawn(connection(stream, peer, place, router.clone(), clock.clone(), stop.clone()));
+        let service = router.clone().map_request(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(place.clone());
+            request
+        });
+        let serving = http1::Builder::new()
+            .timer(OurTime(clock.clone()))
+            .header_read_timeout(HEAD)
+            .max_buf_size(BUFFER)
+            .serve_connection(
+                TokioIo::new(Steady { stream, clock: clock.clone(), stalled: None }),
+                TowerToHyperService::new(service),
+            );
+        let serving = shutdown.watch(serving);
+        tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::trace!(error = %chain(&error), "a connection ended");
+            }
+        });
     }
     drop(listener);
+    shutdown.shutdown().await;
     connections.close();
     connections.wait().await;
 }
@@ -157,39 +178,6 @@ async fn accept(listener: &TcpListener, clock: &Clock) -> (TcpStream, SocketAddr
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    place: Place,
-    router: Router,
-    clock: Clock,
-    stop: CancellationToken,
-) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(place.clone());
-        let answer: Answer = Box::pin(router.clone().oneshot(request));
-        answer
-    });
-    let serving = http1::Builder::new()
-        .timer(OurTime(clock.clone()))
-        .header_read_timeout(HEAD)
-        .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(Steady { stream, clock, stalled: None }), service);
-    let mut serving = pin!(serving);
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = stop.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::trace!(error = %chain(&error), "a connection ended");
-    }
-}
-
 /// A place among the connections. Work that outlives its connection keeps the place until it ends, and is waited for
 /// when DockNap stops.
 #[derive(Clone, Debug)]
@@ -198,12 +186,20 @@ pub(super) struct Place(
     Arc<(OwnedSemaphorePermit, Option<Seat>, TaskTrackerToken)>,
 );
 
+/// What is waited for by the clock that tests can move.
+pub(super) type Wait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+pub(super) fn wait(clock: &Clock, duration: Duration) -> Wait {
+    let clock = clock.clone();
+    Box::pin(async move { clock.sleep(duration).await })
+}
+
 /// A connection that ends where its caller takes nothing for [`WRITE`]: what is written to it is held in memory.
 struct Steady {
     stream: TcpStream,
     clock: Clock,
     /// Since the last write had to wait.
-    stalled: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    stalled: Option<Wait>,
 }
 
 impl Steady {
@@ -216,11 +212,7 @@ impl Steady {
             self.stalled = None;
             return written;
         }
-        let clock = &self.clock;
-        let stalled = self.stalled.get_or_insert_with(|| {
-            let clock = clock.clone();
-            Box::pin(async move { clock.sleep(WRITE).await })
-        });
+        let stalled = self.stalled.get_or_insert_with(|| wait(&self.clock, WRITE));
         stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -267,16 +259,13 @@ impl AsyncWrite for Steady {
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
 /// Lets hyper wait by the clock that tests can move.
 #[derive(Debug)]
 struct OurTime(Clock);
 
 impl Timer for OurTime {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        let clock = self.0.clone();
-        Box::pin(Nap(Box::pin(async move { clock.sleep(duration).await })))
+        Box::pin(Sleeping(wait(&self.0, duration)))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
@@ -284,17 +273,17 @@ impl Timer for OurTime {
     }
 }
 
-struct Nap(Pin<Box<dyn Future<Output = ()> + Send + Sync>>);
+struct Sleeping(Wait);
 
-impl Future for Nap {
+impl Future for Sleeping {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(context)
     }
 }
 
-impl Sleep for Nap {}
+impl Sleep for Sleeping {}
 
 #[cfg(test)]
 mod tests {

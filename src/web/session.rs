@@ -49,6 +49,13 @@ struct Data {
     kept: Option<KeptForm>,
 }
 
+impl Data {
+    /// Whether the account is as it was at the login; it is where nothing was noted then.
+    fn is_of(&self, user: &User) -> bool {
+        self.stamp.as_ref().is_none_or(|then| *then == stamp(user))
+    }
+}
+
 /// Not the hash itself: a login may store the same password hashed anew.
 fn stamp(user: &User) -> String {
     format!("{}:{}", user.role, user.password_set.as_millisecond())
@@ -181,11 +188,11 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
     match (opened, &browser.ticket) {
         (Opened::Live(row, user), _) => {
             let data: Data = serde_json::from_str(&row.data).unwrap_or_default();
-            if data.stamp.as_ref().is_some_and(|old| *old != stamp(&user)) {
-                session.log_out();
-            } else {
+            if data.is_of(&user) {
                 *session.0.lock() = Content { data, is_live: true, ..Content::default() };
                 identity = Identity::new(user, Login::Session(row.id_hash), browser.via.ip);
+            } else {
+                session.log_out();
             }
         }
         (Opened::Ended(row), Some(ticket)) => {
@@ -348,7 +355,47 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 
 #[cfg(test)]
 mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
     use super::*;
+    use crate::domain::permission::Role;
+
+    fn ada() -> User {
+        User::new(UserId::from("u"), "ada", Role::Admin, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn another_role_or_password_ends_a_session() {
+        let data = Data { stamp: Some(stamp(&ada())), ..Data::default() };
+        assert!(data.is_of(&ada()));
+        assert!(!data.is_of(&User { role: Role::Viewer, ..ada() }));
+        let later = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1);
+        assert!(!data.is_of(&User { password_set: later, ..ada() }));
+    }
+
+    #[test]
+    fn a_session_that_an_older_version_has_stored_is_good() {
+        let stored = r#"{"login":{"user_id":"u","auth_hash":[97]},"flash":{"tone":"good","text":"Saved."}}"#;
+        let data: Data = serde_json::from_str(stored).expect("it is read");
+        assert!(data.is_of(&ada()));
+        assert_eq!(data.flash.map(|flash| flash.text).as_deref(), Some("Saved."));
+    }
+
+    #[test]
+    fn nothing_stays_of_one_that_is_logged_out_or_in_anew() {
+        let (session, told) = (Session::default(), || Toast::new("good", "Saved."));
+        session.leave(told());
+        assert!(session.take_flash().is_none(), "nobody is logged in");
+        session.log_in(&ada());
+        session.leave(told());
+        session.log_in(&ada());
+        assert!(session.take_flash().is_none(), "this is another session");
+        session.leave(told());
+        assert!(session.take_flash().is_some() && session.take_flash().is_none(), "shown once");
+        session.log_out();
+        session.leave(told());
+        assert!(session.take_flash().is_none(), "it has ended");
+    }
 
     #[test]
     fn only_paths_of_this_site_are_gone_back_to() {

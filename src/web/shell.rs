@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
+use jiff::tz::TimeZone;
 
 use super::auth::Identity;
 use super::htmx::Htmx;
@@ -14,20 +15,20 @@ pub use super::toast::Toast as Flash;
 use super::view::{self, Badge, Now};
 use super::{Web, assets};
 use crate::app::{overrides, zone};
-use crate::domain::permission::{Permission, Role};
-use crate::domain::user::Habits;
+use crate::domain::permission::Permission;
+use crate::domain::time;
+use crate::domain::user::{Habits, User};
 
 /// The cookie that remembers the theme: `light` or `dark`; without it the device decides.
 pub const THEME_COOKIE: &str = "docknap_theme";
 
 /// The cookie that keeps a theme in this browser, or that forgets it where there is none to keep. No script reads it.
-pub fn theme_cookie(theme: Option<&str>, https: bool) -> HeaderValue {
+pub fn theme_cookie(theme: &str, https: bool) -> HeaderValue {
     /// Seconds the choice is kept: browsers cut what is longer than 400 days.
     const KEPT: u32 = 365 * 24 * 3600;
-    let (value, age) = match theme {
-        Some("light") => ("light", KEPT),
-        Some("dark") => ("dark", KEPT),
-        _ => ("", 0),
+    let (value, age) = match theme_of(theme) {
+        "system" => ("", 0),
+        theme => (theme, KEPT),
     };
     let secure = if https { "; Secure" } else { "" };
     let text = format!("{THEME_COOKIE}={value}; Path=/; Max-Age={age}; SameSite=Lax; HttpOnly{secure}");
@@ -40,11 +41,11 @@ pub struct Shell {
     /// Base path without a trailing slash: empty, or such as `/docknap`.
     pub base: String,
     /// Changes with the static files, so that browsers may keep them for ever.
-    pub assets: String,
+    pub assets: &'static str,
     /// `system`, `light` or `dark`.
-    pub theme: String,
+    pub theme: &'static str,
     /// Who is logged in.
-    pub user: Option<ShellUser>,
+    pub user: Option<User>,
     /// Which entry of the navigation the page belongs to: `stacks`, `schedules`, `timeline`, `runs`, `audit`, `users`,
     /// `profile`.
     pub here: &'static str,
@@ -66,36 +67,19 @@ pub struct Shell {
     pub version: &'static str,
 }
 
-/// Who is logged in.
-#[derive(Clone, Debug)]
-pub struct ShellUser {
-    /// Their name.
-    pub name: String,
-    /// Their role.
-    pub role: Role,
-}
-
-impl ShellUser {
-    /// May start, stop and keep schedules.
-    pub fn can_operate(&self) -> bool {
-        self.role.allows(Permission::Operate)
-    }
-
-    /// May keep users.
-    pub fn can_administer(&self) -> bool {
-        self.role.allows(Permission::Administer)
-    }
-}
-
 impl Shell {
     /// Whether the person may start, stop and keep schedules.
     pub fn can_operate(&self) -> bool {
-        self.user.as_ref().is_some_and(ShellUser::can_operate)
+        self.may(Permission::Operate)
     }
 
     /// Whether the person may keep users, calendars and settings.
     pub fn can_administer(&self) -> bool {
-        self.user.as_ref().is_some_and(ShellUser::can_administer)
+        self.may(Permission::Administer)
+    }
+
+    fn may(&self, permission: Permission) -> bool {
+        self.user.as_ref().is_some_and(|user| user.role.allows(permission))
     }
 
     /// Whether the page belongs to that entry of the navigation.
@@ -115,58 +99,56 @@ impl Shell {
 
     /// The surroundings of an answer to somebody.
     pub(super) async fn of(web: &Web, identity: &Identity, parts: &Parts) -> Self {
-        let user = identity.who().map(|who| &who.user);
-        let zone = match user.and_then(|user| user.timezone.clone()) {
+        let shell = Self::without_storage(web, identity, &parts.headers);
+        let own = shell.user.as_ref().and_then(|user| user.timezone.clone());
+        let zone = match own {
             Some(zone) => zone,
             None => zone::default_zone(&web.app).await.map_or_else(|_| "UTC".to_owned(), |zone| zone.name),
         };
-        let habits = user.map(|user| user.habits).unwrap_or_default();
-        let theme =
-            cookie(&parts.headers, THEME_COOKIE).or_else(|| user.and_then(|user| user.theme.as_deref()));
         let now = Now {
             at: web.app.clock.now(),
-            zone: crate::domain::time::zone(&zone).unwrap_or(jiff::tz::TimeZone::UTC),
-            habits,
+            zone: time::zone(&zone).unwrap_or(TimeZone::UTC),
+            habits: shell.habits,
         };
+        let theme = cookie(&parts.headers, THEME_COOKIE);
+        let theme = theme.or(shell.user.as_ref().and_then(|user| user.theme.as_deref())).map(theme_of);
         Self {
-            base: web.base().to_owned(),
-            assets: assets::version().to_owned(),
-            theme: theme.filter(|theme| matches!(*theme, "light" | "dark")).unwrap_or("system").to_owned(),
-            user: user.map(|user| ShellUser { name: user.name.clone(), role: user.role }),
+            theme: theme.unwrap_or(shell.theme),
             here: here(parts.uri.path()),
-            flash: None,
             insecure: !Via::of(&parts.extensions).is_private(),
-            held: if user.is_some() { held(web, &now).await } else { None },
-            demo: web.demo,
+            held: if shell.user.is_some() { held(web, &now).await } else { None },
             zone,
-            habits,
             now,
-            version: env!("CARGO_PKG_VERSION"),
+            ..shell
         }
+    }
+
+    /// The surroundings of an answer to somebody while the database may be away: asking it would take as long again.
+    pub(super) fn without_storage(web: &Web, identity: &Identity, headers: &HeaderMap) -> Self {
+        let user = identity.who().map(|who| who.user.clone());
+        let habits = user.as_ref().map(|user| user.habits).unwrap_or_default();
+        Self { user, habits, ..Self::bare(web, headers) }
     }
 
     /// The surroundings of an answer to nobody in particular, without a look at the database.
     pub(super) fn bare(web: &Web, headers: &HeaderMap) -> Self {
-        let theme = cookie(headers, THEME_COOKIE).filter(|theme| matches!(*theme, "light" | "dark"));
         Self {
             base: web.base().to_owned(),
-            assets: assets::version().to_owned(),
-            theme: theme.unwrap_or("system").to_owned(),
+            assets: assets::version(),
+            theme: theme_of(cookie(headers, THEME_COOKIE).unwrap_or_default()),
             demo: web.demo,
             zone: "UTC".to_owned(),
             version: env!("CARGO_PKG_VERSION"),
             ..Self::default()
         }
     }
+}
 
-    /// The surroundings of an answer to somebody while the database may be away: asking it would take as long again.
-    pub(super) fn without_storage(web: &Web, identity: &Identity, headers: &HeaderMap) -> Self {
-        let user = identity.who().map(|who| &who.user);
-        Self {
-            user: user.map(|user| ShellUser { name: user.name.clone(), role: user.role }),
-            habits: user.map(|user| user.habits).unwrap_or_default(),
-            ..Self::bare(web, headers)
-        }
+fn theme_of(text: &str) -> &'static str {
+    match text {
+        "light" => "light",
+        "dark" => "dark",
+        _ => "system",
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a DockNap answers that waits for another one on the same database.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use axum::http::{StatusCode, Uri};
+use parking_lot::Mutex;
 
 /// Seconds after which asking again makes sense.
 const AGAIN: &str = "10";
@@ -26,7 +27,7 @@ async fn answer(State(other): State<Other>, uri: Uri) -> Answer {
     if uri.path().ends_with("/healthz") {
         return (StatusCode::OK, headers, "standby\n".to_owned());
     }
-    let machine = other.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let machine = other.lock().clone();
     (StatusCode::SERVICE_UNAVAILABLE, headers, format!("{}\n", words(&machine)))
 }
 

@@ -417,7 +417,7 @@ async fn while_the_database_is_away_people_and_programs_are_told_so() {
     assert_eq!(test.anonymous().get("/healthz").await.status, 503);
 }
 
-/// What is stored with a session fails inside the library that keeps sessions, which passes on no more than a text.
+/// The session of a login is stored after its handler is done.
 #[tokio::test]
 async fn a_login_that_cannot_be_stored_is_told_why() {
     let database = TestDb::postgres().await;

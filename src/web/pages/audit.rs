@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use askama::Template;
 use axum::extract::Query;
 use axum::response::Response;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{RoundMode, SignedDuration, Timestamp, Unit, ZonedRound};
 
 use crate::app::Result;
 use crate::app::audit::{self, AuditFilter};
@@ -60,12 +60,10 @@ impl Activity {
 
     /// The first of the hours up to `end`: full ones of the reader's clock.
     fn start(end: Timestamp, now: &Now) -> Timestamp {
-        let last = end - SignedDuration::from_millis(1);
-        let local = last.to_zoned(now.zone.clone());
-        let into = i64::from(local.minute()) * 60_000 + i64::from(local.second()) * 1000;
-        let hour = last.as_millisecond() - i64::from(local.millisecond()) - into;
-        let hours = i64::try_from(Self::HOURS - 1).unwrap_or(0);
-        crate::domain::time::from_ms(hour - hours * 3_600_000)
+        let last = (end - SignedDuration::from_millis(1)).to_zoned(now.zone.clone());
+        let hour = ZonedRound::new().smallest(Unit::Hour).mode(RoundMode::Trunc);
+        let hour = last.round(hour).unwrap_or(last).timestamp();
+        hour - SignedDuration::from_hours(i64::try_from(Self::HOURS - 1).unwrap_or(0))
     }
 
     fn new(

@@ -1,9 +1,8 @@
 //! Addresses for calendar apps: made and revoked on one's profile, fetched without a login.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
@@ -12,6 +11,7 @@ use crate::app::auth::feeds as service;
 use crate::app::{Result, timeline};
 use crate::domain::ids::FeedId;
 use crate::domain::text::hex;
+use crate::web::assets::has_tag;
 use crate::web::auth::Viewer;
 use crate::web::filters;
 use crate::web::page::Page;
@@ -36,9 +36,9 @@ struct FeedPage<'a> {
     address: String,
 }
 
-async fn create(page: Page<Viewer>, Extension(via): Extension<Via>, headers: HeaderMap) -> Result<Response> {
+async fn create(page: Page<Viewer>, headers: HeaderMap) -> Result<Response> {
     let token = service::create(&page.app, &page.actor).await?;
-    let address = format!("{}{FEEDS}{token}.ics", page.web.site(via, &headers));
+    let address = format!("{}{FEEDS}{token}.ics", page.web.site(page.via, &headers));
     page.render(&FeedPage { shell: &page.shell, address })
 }
 
@@ -51,7 +51,7 @@ async fn revoke(page: Page<Viewer>, Path(id): Path<FeedId>) -> Result<Response> 
 /// The feed. Nobody is logged in: the address is the credential.
 async fn fetch(
     State(web): State<Web>,
-    Extension(via): Extension<Via>,
+    via: Via,
     Path(file): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response> {
@@ -61,9 +61,7 @@ async fn fetch(
     let text = timeline::feed(&web.app, &actor).await?;
     // Weak: the answer may be compressed on its way.
     let etag = format!("W/\"{}\"", &hex(&Sha256::digest(&text))[..32]);
-    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let is_known =
-        known.flat_map(|value| value.split(',')).any(|one| one.trim() == etag || one.trim() == "*");
+    let is_known = has_tag(&headers, &etag);
     let etag = HeaderValue::try_from(etag).map_err(error::internal)?;
     let kept = [(ETAG, etag), (CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
     if is_known {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use askama::Template;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::app::Result;
 use crate::app::health::{self, Health, Itself};
@@ -17,7 +17,6 @@ use crate::web::page::Page;
 use crate::web::proxy;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
-use crate::web::view::Now;
 use crate::zones;
 
 /// The picture of the heartbeat goes back this far, in seconds.
@@ -76,40 +75,25 @@ impl HealthPage<'_> {
         format!("The scheduler looked {recent} times in the last 10 minutes")
     }
 
-    fn beats(&self) -> String {
-        line(&self.health, &self.shell.now)
-    }
-
-    fn calls(&self) -> String {
-        self.health.calls_per_minute().map_or_else(|| "—".to_owned(), |calls| format!("{calls:.1}"))
-    }
-
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
     fn size(&self) -> String {
-        size(self.health.database.bytes)
+        let mib = self.health.database.bytes as f64 / 1_048_576.0;
+        if mib < 1.0 { format!("{:.0} KiB", mib * 1024.0) } else { format!("{mib:.1} MiB") }
     }
 
-    fn clock(&self, ahead: &SignedDuration) -> String {
-        match ahead.as_secs_f64() {
-            near if near.abs() < 1.0 => "as ours".to_owned(),
-            ahead if ahead > 0.0 => format!("{ahead:.0} s ahead of ours"),
-            behind => format!("{:.0} s behind ours", behind.abs()),
+    /// A line that beats where the scheduler looked; 600 wide, 40 high, the present at the right.
+    fn beats(&self) -> String {
+        let mut path = String::from("M0 30");
+        let mut reached = 0;
+        for (at, _) in &self.health.beats {
+            let x = BACK - self.shell.now.at.duration_since(*at).as_secs();
+            if x > reached + 4 && x < BACK - 4 {
+                let _ = write!(path, "H{}l2-22 3 30 2-8", x - 3);
+                reached = x;
+            }
         }
+        path + "H600"
     }
-}
-
-/// A line that beats where the scheduler looked; 600 wide, 40 high, the present at the right.
-fn line(health: &Health, now: &Now) -> String {
-    let mut path = String::from("M0 30");
-    let mut reached = 0;
-    for (at, _) in &health.beats {
-        let x = BACK - now.at.duration_since(*at).as_secs();
-        if x > reached + 4 && x < BACK - 4 {
-            let _ = write!(path, "H{}l2-22 3 30 2-8", x - 3);
-            reached = x;
-        }
-    }
-    path.push_str("H600");
-    path
 }
 
 fn seconds(bound: f64) -> String {
@@ -119,12 +103,6 @@ fn seconds(bound: f64) -> String {
         minutes if minutes >= 60.0 => format!("{:.0} min", minutes / 60.0),
         seconds => format!("{seconds:.0} s"),
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
-fn size(bytes: i64) -> String {
-    let mib = bytes as f64 / 1_048_576.0;
-    if mib < 1.0 { format!("{:.0} KiB", mib * 1024.0) } else { format!("{mib:.1} MiB") }
 }
 
 async fn show(page: Page<Viewer>) -> Result<Response> {

@@ -7,9 +7,9 @@ use axum::response::Response;
 use super::choices::Group;
 use crate::app::order::{self, Draft, Waits};
 use crate::app::stacks::{self, StackView};
-use crate::app::{Error, Result};
-use crate::domain::ids::HostId;
+use crate::app::{Error, Result, targets};
 use crate::domain::run::Condition;
+use crate::domain::target::TargetType;
 use crate::web::auth::Operator;
 use crate::web::filters;
 use crate::web::form::{Refill, Typed};
@@ -95,7 +95,7 @@ async fn add(page: Page<Operator>, Path(key): Path<String>, typed: Typed) -> Res
     let ((dependant_type, dependant_id), (dependency_type, dependency_id)) =
         (side("dependant"), side("dependency"));
     let draft = Draft {
-        host: Some(HostId::local().0),
+        host: Some(targets::find(&page.app, TargetType::Stack, &key)?.host.0),
         dependant_type,
         dependant_id,
         dependency_type,

@@ -1,7 +1,6 @@
 //! What a person sets for themselves, where they are logged in, and on a phone the way to what has no place in the bar.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::Path;
 use axum::http::header::SET_COOKIE;
 use axum::response::Response;
@@ -9,20 +8,17 @@ use axum::response::Response;
 use super::users::SessionRow;
 use crate::app::auth::devices::{self, Device, Presented};
 use crate::app::auth::feeds::{self, Feed};
-use crate::app::{Error, FieldError, Result, profile, users, zone};
+use crate::app::{Error, Result, profile, users, zone};
 use crate::domain::audit::AuditRow;
 use crate::domain::device::Kind;
-use crate::domain::text::capital;
 use crate::domain::user::User;
 use crate::web::auth::Viewer;
 use crate::web::filters;
 use crate::web::form::{Refill, Typed};
 use crate::web::page::Page;
-use crate::web::proxy::Via;
 use crate::web::routes::{Access, Routes};
 use crate::web::session::RestoredForm;
 use crate::web::shell::{Flash, Shell, theme_cookie};
-use crate::web::view::events::deed;
 
 /// Rows of one's own in the log that are shown …
 const LATELY: usize = 6;
@@ -58,7 +54,7 @@ struct ProfilePage<'a> {
     /// What one did lately.
     lately: Vec<AuditRow>,
     /// What is wrong with the password form.
-    errors: Vec<FieldError>,
+    password: Refill,
     /// The shortest password, in characters.
     password_min: usize,
     /// Addresses for calendar apps.
@@ -66,7 +62,7 @@ struct ProfilePage<'a> {
 }
 
 impl<'a> ProfilePage<'a> {
-    async fn new(page: &'a Page<Viewer>, presented: &'a Presented, form: Refill) -> Result<Self> {
+    async fn new(page: &'a Page<Viewer>, form: Refill, password: Refill) -> Result<Self> {
         let Page { app, actor, .. } = page;
         let sessions = users::sessions(app, actor, &page.caller.user().id).await?;
         let mut lately = profile::own_rows(app, actor, LOOKED_AT).await?;
@@ -82,43 +78,24 @@ impl<'a> ProfilePage<'a> {
                 .map(|one| SessionRow::new(page, one, "/profile".to_owned()))
                 .collect(),
             browsers: devices::list(app, actor).await?,
-            presented,
+            presented: &page.presented,
             lately,
-            errors: Vec::new(),
+            password,
             password_min: app.config.password_min,
             feeds: feeds::list(app, actor).await?,
         })
-    }
-
-    /// What is wrong with a field of the password form.
-    fn error(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 
     /// Whether there are sessions beside this one.
     fn has_others(&self) -> bool {
         self.sessions.iter().any(|session| !session.current)
     }
-
-    /// What a form names a browser by.
-    fn key(&self, browser: &'a Device) -> &'a str {
-        devices::key(browser)
-    }
-
-    fn deed(&self, row: &AuditRow) -> String {
-        capital(&deed(&row.event))
-    }
-
-    /// How something ended that was not simply done.
-    fn outcome<'b>(&self, row: &'b AuditRow) -> Option<&'b str> {
-        Some(row.outcome.as_str()).filter(|outcome| !matches!(*outcome, "ok" | "succeeded"))
-    }
 }
 
 /// What somebody likes, as the form holds it.
 fn liked(user: &User, shell: &Shell) -> Typed {
     let mut fields = vec![
-        ("theme", shell.theme.as_str()),
+        ("theme", shell.theme),
         ("clock", user.habits.clock.as_str()),
         ("week_start", user.habits.week_start.as_str()),
         ("timezone", user.timezone.as_deref().unwrap_or_default()),
@@ -127,22 +104,13 @@ fn liked(user: &User, shell: &Shell) -> Typed {
     Typed::of(fields)
 }
 
-async fn show(
-    page: Page<Viewer>,
-    Extension(presented): Extension<Presented>,
-    RestoredForm(restored): RestoredForm,
-) -> Result<Response> {
+async fn show(page: Page<Viewer>, RestoredForm(restored): RestoredForm) -> Result<Response> {
     let form = Refill::fresh(restored.unwrap_or_else(|| liked(page.caller.user(), &page.shell)));
-    page.render(&ProfilePage::new(&page, &presented, form).await?)
+    page.render(&ProfilePage::new(&page, form, Refill::default()).await?)
 }
 
 /// Stores what somebody likes; the theme in this browser only: a phone may want another than the desk.
-async fn save(
-    page: Page<Viewer>,
-    Extension(via): Extension<Via>,
-    Extension(presented): Extension<Presented>,
-    typed: Typed,
-) -> Result<Response> {
+async fn save(page: Page<Viewer>, typed: Typed) -> Result<Response> {
     let draft = profile::Draft {
         timezone: typed.get("timezone").to_owned(),
         clock: typed.get("clock").to_owned(),
@@ -153,12 +121,12 @@ async fn save(
         Ok(()) => {
             let told = Flash::new("good", "Saved. Every page looks like that from now on.");
             let mut response = page.redirect_with("/profile", told).await;
-            let cookie = theme_cookie(Some(typed.get("theme")), via.https);
+            let cookie = theme_cookie(typed.get("theme"), page.via.https);
             response.headers_mut().append(SET_COOKIE, cookie);
             Ok(response)
         }
         Err(Error::Invalid(errors)) => {
-            page.refuse(&ProfilePage::new(&page, &presented, Refill::wrong(typed, errors)).await?)
+            page.refuse(&ProfilePage::new(&page, Refill::wrong(typed, errors), Refill::default()).await?)
         }
         Err(other) => Err(other),
     }
@@ -181,11 +149,7 @@ async fn forget_browser(page: Page<Viewer>, Path(key): Path<String>) -> Result<R
     Ok(page.redirect_with("/profile", told).await)
 }
 
-async fn password(
-    page: Page<Viewer>,
-    Extension(presented): Extension<Presented>,
-    typed: Typed,
-) -> Result<Response> {
+async fn password(page: Page<Viewer>, typed: Typed) -> Result<Response> {
     let (current, new) = (typed.secret("current"), typed.secret("password"));
     match users::change_password(&page.app, &page.actor, &current, &new, page.caller.session()).await {
         Ok(()) => {
@@ -197,7 +161,7 @@ async fn password(
         }
         Err(Error::Invalid(errors)) => {
             let form = Refill::fresh(liked(page.caller.user(), &page.shell));
-            let shown = ProfilePage { errors, ..ProfilePage::new(&page, &presented, form).await? };
+            let shown = ProfilePage::new(&page, form, Refill::wrong(typed, errors)).await?;
             if page.htmx.partial { page.refuse(&shown.as_password()) } else { page.refuse(&shown) }
         }
         Err(other) => Err(other),

@@ -71,7 +71,7 @@ async fn finish(page: VisitorPage, typed: Typed) -> Result<Response> {
         Ok(user) => {
             let mut response = page.welcome(&user, "You are the first admin.", "/welcome/docker");
             if matches!(&*draft.theme, "light" | "dark") {
-                response.headers_mut().append(SET_COOKIE, theme_cookie(Some(&draft.theme), page.via.https));
+                response.headers_mut().append(SET_COOKIE, theme_cookie(&draft.theme, page.via.https));
             }
             Ok(response)
         }

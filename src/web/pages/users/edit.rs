@@ -1,7 +1,6 @@
 //! Making, changing and removing an account, and the links with which its owner chooses a password.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -18,7 +17,6 @@ use crate::web::auth::Admin;
 use crate::web::filters;
 use crate::web::form::{Refill, Typed};
 use crate::web::page::Page;
-use crate::web::proxy::Via;
 use crate::web::session::RestoredForm;
 use crate::web::shell::{Flash, Shell};
 
@@ -51,14 +49,9 @@ pub(super) async fn new(page: Page<Admin>, RestoredForm(restored): RestoredForm)
     page.render(&NewUser { shell: &page.shell, form: Refill::fresh(restored.unwrap_or_default()) })
 }
 
-pub(super) async fn create(
-    page: Page<Admin>,
-    Extension(via): Extension<Via>,
-    headers: HeaderMap,
-    typed: Typed,
-) -> Result<Response> {
+pub(super) async fn create(page: Page<Admin>, headers: HeaderMap, typed: Typed) -> Result<Response> {
     match user_links::invite(&page.app, &page.actor, typed.get("name"), typed.get("role")).await {
-        Ok(issued) => link_page(&page, via, &headers, &issued),
+        Ok(issued) => link_page(&page, &headers, &issued),
         Err(Error::Invalid(errors)) => {
             page.refuse(&NewUser { shell: &page.shell, form: Refill::wrong(typed, errors) })
         }
@@ -66,21 +59,20 @@ pub(super) async fn create(
     }
 }
 
-fn link_page(page: &Page<Admin>, via: Via, headers: &HeaderMap, issued: &Issued) -> Result<Response> {
+fn link_page(page: &Page<Admin>, headers: &HeaderMap, issued: &Issued) -> Result<Response> {
     // Where no address is configured, the one in this admin's own address bar works for them at least.
-    let url = format!("{}/invite/{}", page.web.site(via, headers), issued.token.expose_secret());
+    let url = format!("{}/invite/{}", page.web.site(page.via, headers), issued.token.expose_secret());
     page.answer(StatusCode::CREATED, &LinkPage { shell: &page.shell, issued, url })
 }
 
 pub(super) async fn make_link(
     page: Page<Admin>,
-    Extension(via): Extension<Via>,
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Response> {
     let id = UserId(id);
     match user_links::renew(&page.app, &page.actor, &id).await {
-        Ok(issued) => link_page(&page, via, &headers, &issued),
+        Ok(issued) => link_page(&page, &headers, &issued),
         Err(refusal) => back(&page, &id, Typed::default(), refusal).await,
     }
 }
