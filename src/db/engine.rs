@@ -59,6 +59,14 @@ const PG_OWN: &[&str] = &[
      ON schedules (host_id, target_type, target_identity COLLATE \"C\", id)",
 ];
 
+/// Lets a text be compared by its bytes: how SQLite does it by itself, and the index of members in [`PG_OWN`].
+pub(super) fn by_bytes(db: &Db) -> &'static str {
+    match db {
+        Db::Sqlite { .. } => "",
+        Db::Pg(_) => "COLLATE \"C\"",
+    }
+}
+
 /// What decides, and which of its two versions counts the writes to it (`db::rulebook`). A table that
 /// `app::rulebook` reads stands here; then no write can be forgotten, whoever makes it, since triggers count.
 const COUNTED: [(&str, &str); 5] = [

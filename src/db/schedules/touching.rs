@@ -1,7 +1,7 @@
 //! Which schedules share a container with what others are about: looked up for a page of targets at once.
 
 use super::Row;
-use crate::db::{Db, Result, on_db};
+use crate::db::{Db, Result, engine, on_db};
 use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 
@@ -92,65 +92,37 @@ impl<'a> Place<'a> {
 }
 
 /// What [`touching`] asks, after the values of its places: along the index of targets for each kind of identity. With
-/// OR between them all schedules of the host are read. A limit is part of the text: where it is bound SQLite prepares
-/// the statement anew each time.
+/// OR between them all schedules of the host are read. Not every engine has a lateral join in which a limit could
+/// stand: each look ends before the first that is one too many, which is known beforehand. No id begins with `z`; they
+/// are hexadecimal. A limit is part of the text: where it is bound SQLite prepares the statement anew each time.
 fn touching_sql(db: &Db, limit: i64) -> String {
-    let beside = match db {
-        Db::Sqlite { .. } => {
-            // No lateral join in which a limit could stand: each look ends before the first that is one too many, which
-            // is known beforehand. No id begins with `z`; they are hexadecimal.
-            let ends = looks("asked", "", limit).map(|(name, which, limit)| {
-                let one_too_many =
-                    format!("SELECT id FROM schedules WHERE {which} ORDER BY id LIMIT 1 OFFSET {limit}");
-                format!("({one_too_many}) AS {name}_end")
-            });
-            let looks = looks("bounded", "", limit).map(|(name, which, _)| {
-                format!(
-                    "SELECT place, id, {RULE} FROM bounded CROSS JOIN schedules WHERE {which} \
-                     AND id < COALESCE({name}_end, 'z')"
-                )
-            });
-            let (ends, looks) = (ends.join(", "), looks.join(" UNION ALL "));
-            format!("bounded AS MATERIALIZED (SELECT asked.*, {ends} FROM asked), beside AS ({looks})")
-        }
-        Db::Pg(_) => {
-            // By bytes, as SQLite compares by itself.
-            let looks = looks("asked", "COLLATE \"C\"", limit).map(|(_, which, limit)| {
-                format!("(SELECT id, {RULE} FROM schedules WHERE {which} ORDER BY id LIMIT {limit})")
-            });
-            let looks = looks.join(" UNION ALL ");
-            format!("beside AS (SELECT place, look.* FROM asked CROSS JOIN LATERAL ({looks}) AS look)")
-        }
+    let by_bytes = engine::by_bytes(db);
+    let looks = |of: &str| {
+        let on = format!("host_id = {of}.host AND deleted_ms IS NULL AND enabled = TRUE AND target_type =");
+        let is_member = format!("target_identity {by_bytes} BETWEEN {of}.first AND {of}.last");
+        [
+            ("stacks", limit, format!("{on} 'stack' AND target_identity = {of}.stack")),
+            ("containers", limit, format!("{on} 'container' AND target_identity = {of}.container")),
+            ("members", MOST_OF_MEMBERS, format!("{on} 'container' AND {is_member}")),
+        ]
     };
+    let ends = looks("asked").map(|(name, limit, which)| {
+        format!("(SELECT id FROM schedules WHERE {which} ORDER BY id LIMIT 1 OFFSET {limit}) AS {name}_end")
+    });
+    let beside = looks("bounded").map(|(name, _, which)| {
+        let of_each = format!("SELECT place, id, {RULE} FROM bounded CROSS JOIN schedules");
+        format!("{of_each} WHERE {which} AND id < COALESCE({name}_end, 'z')")
+    });
     format!(
         concat!(
-            "), {beside}, \
+            "), bounded AS MATERIALIZED (SELECT asked.*, {ends} FROM asked), beside AS ({beside}), \
              same AS (SELECT place, MIN(id) AS oldest, MAX(id) AS newest FROM beside GROUP BY place, {rule}), \
              told AS (SELECT place, oldest AS id FROM same UNION SELECT place, newest FROM same) SELECT t.place, ",
             columns!(),
             " JOIN told t ON t.id = s.id ORDER BY t.place, s.id"
         ),
-        beside = beside,
+        ends = ends.join(", "),
+        beside = beside.join(" UNION ALL "),
         rule = RULE,
     )
-}
-
-/// The looks for one place of `asked`: what each is called, which schedules it finds, and how many of them.
-fn looks(asked: &str, by_bytes: &str, limit: i64) -> [(&'static str, String, i64); 3] {
-    let on = format!("host_id = {asked}.host AND deleted_ms IS NULL AND enabled = TRUE");
-    [
-        ("stacks", format!("{on} AND target_type = 'stack' AND target_identity = {asked}.stack"), limit),
-        (
-            "containers",
-            format!("{on} AND target_type = 'container' AND target_identity = {asked}.container"),
-            limit,
-        ),
-        (
-            "members",
-            format!(
-                "{on} AND target_type = 'container' AND target_identity {by_bytes} BETWEEN {asked}.first AND {asked}.last"
-            ),
-            MOST_OF_MEMBERS,
-        ),
-    ]
 }
