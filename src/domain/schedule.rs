@@ -103,6 +103,12 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// Of what a user decided, in the zone and on the dates that it names.
+    pub fn of(spec: &ScheduleSpec, zone: TimeZone, days: Option<Arc<CalendarDays>>) -> Self {
+        let effect = spec.calendar.as_ref().map(|(_, effect)| *effect);
+        Self { zone, calendar: days.zip(effect) }
+    }
+
     /// Without a calendar.
     pub fn in_zone(zone: TimeZone) -> Self {
         Self { zone, calendar: None }
