@@ -23,6 +23,10 @@ macro_rules! columns {
     };
 }
 
+/// What a schedule says: two of which all of these are the same get in the way of the same others.
+const RULE: &str = "target_type, target_identity, kind, action, mode, cron, at_ms, window_text, timezone, calendar_id, \
+                    calendar_effect, priority, policy";
+
 mod touching;
 
 pub use touching::touching;

@@ -1,13 +1,9 @@
 //! Which schedules share a container with what others are about: looked up for a page of targets at once.
 
-use super::Row;
+use super::{RULE, Row};
 use crate::db::{Db, Result, engine, on_db};
 use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
-
-/// What a schedule says: two of which all of these are the same get in the way of the same others.
-const RULE: &str = "target_type, target_identity, kind, action, mode, cron, at_ms, window_text, timezone, calendar_id, \
-                    calendar_effect, priority, policy";
 
 /// Schedules of a stack's containers that are looked at for one of the stack.
 const MOST_OF_MEMBERS: i64 = 100;
