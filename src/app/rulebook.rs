@@ -172,14 +172,8 @@ impl RuleBook {
 
     /// How a schedule's times are to be read. A calendar that is gone has no dates.
     pub fn reading(&self, spec: &ScheduleSpec) -> Reading {
-        self.reading_in(self.zone_of(spec), spec.calendar.as_ref())
-    }
-
-    /// As [`RuleBook::reading`], of a schedule that is not complete yet.
-    pub fn reading_in(&self, zone: NamedZone, calendar: Option<&(CalendarId, CalendarEffect)>) -> Reading {
-        let days = |id| self.dates(id).map(|dates| Arc::clone(&dates.days));
-        let calendar = calendar.and_then(|(id, effect)| Some((days(id)?, *effect)));
-        Reading { zone: zone.zone, calendar }
+        let dates = spec.calendar.as_ref().and_then(|(id, _)| self.dates(id));
+        Reading::of(spec, self.zone_of(spec).zone, dates.map(|dates| Arc::clone(&dates.days)))
     }
 
     /// The instants at which a schedule fires, or its window changes.

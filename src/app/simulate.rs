@@ -1,14 +1,15 @@
 //! What happens when: the stretch of time that somebody asks about, from what is stored now.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+use super::draft::{Faults, Field};
 use super::rulebook::RuleBook;
 use super::zone::NamedZone;
-use super::{Actor, App, Error, FieldError, Result, targets};
+use super::{Actor, App, Error, Result, targets};
 use crate::db;
 use crate::domain::desired::Rules;
 use crate::domain::overrides::{DesiredState, Reach};
@@ -91,12 +92,8 @@ pub(super) async fn simulate_those(
     let simulation = tokio::task::spawn_blocking(move || simulate::simulate(ground, span, MOST_EVENTS))
         .await
         .map_err(|error| Error::Internal(error.into()))?;
-    let mut names = HashMap::new();
-    for event in &simulation.events {
-        if !names.contains_key(&event.target) {
-            names.insert(event.target.clone(), targets::name(app, &event.target));
-        }
-    }
+    let named: HashSet<&Target> = simulation.events.iter().map(|event| &event.target).collect();
+    let names = named.into_iter().map(|target| (target.clone(), targets::name(app, target))).collect();
     Ok(Foretold { from: span.from, until: span.until, zone, simulation, names, marks })
 }
 
@@ -112,24 +109,19 @@ pub(super) async fn marked(
 }
 
 fn span(question: &Question, now: Timestamp, zone: &TimeZone) -> Result<Span> {
-    let mut faults = Vec::new();
-    let mut read = |field: &str, text: Option<&String>| {
-        let text = text.map(|text| text.trim()).filter(|text| !text.is_empty())?;
-        let at = instant(text, zone);
-        if at.is_none() {
-            let message =
-                "use a date such as 2026-12-24, a time such as 2026-12-24T18:00, or one with an offset";
-            faults.push(FieldError::new(field, message));
-        }
-        at
+    const HINT: &str =
+        "use a date such as 2026-12-24, a time such as 2026-12-24T18:00, or one with an offset";
+    let mut faults = Faults::default();
+    let mut read = |field: &str, typed: &Option<String>| {
+        typed.text().and_then(|text| faults.take(field, instant(text, zone).ok_or(HINT)))
     };
-    let from = read("from", question.from.as_ref()).unwrap_or(now).max(now);
-    let until = read("to", question.to.as_ref());
+    let from = read("from", &question.from).unwrap_or(now).max(now);
+    let until = read("to", &question.to);
     let days = |days: i64| (days * 24).hours();
     let later = |at: Timestamp, by: i64| at.checked_add(days(by)).unwrap_or(Timestamp::MAX);
     let until = until.unwrap_or_else(|| later(from, USUAL));
-    if !faults.is_empty() {
-        return Err(Error::Invalid(faults));
+    if !faults.0.is_empty() {
+        return Err(Error::Invalid(faults.0));
     }
     let message = if until <= now {
         "this has passed: what was done is among the runs".to_owned()

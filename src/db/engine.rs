@@ -59,6 +59,33 @@ const PG_OWN: &[&str] = &[
      ON schedules (host_id, target_type, target_identity COLLATE \"C\", id)",
 ];
 
+impl Db {
+    /// The text of the `n`-th parameter of a statement, counted from 1.
+    pub(super) fn parameter(&self, n: usize) -> String {
+        parameter(matches!(self, Self::Sqlite { .. }), n)
+    }
+}
+
+impl Tx {
+    /// As [`Db::parameter`].
+    pub(super) fn parameter(&self, n: usize) -> String {
+        parameter(matches!(self, Self::Sqlite(_)), n)
+    }
+}
+
+/// SQLite's parameters have no numbers here: it looks each numbered one up among all others.
+fn parameter(sqlite: bool, n: usize) -> String {
+    if sqlite { "?".to_owned() } else { format!("${n}") }
+}
+
+/// Lets a text be compared by its bytes: how SQLite does it by itself, and the index of members in [`PG_OWN`].
+pub(super) fn by_bytes(db: &Db) -> &'static str {
+    match db {
+        Db::Sqlite { .. } => "",
+        Db::Pg(_) => "COLLATE \"C\"",
+    }
+}
+
 /// What decides, and which of its two versions counts the writes to it (`db::rulebook`). A table that
 /// `app::rulebook` reads stands here; then no write can be forgotten, whoever makes it, since triggers count.
 const COUNTED: [(&str, &str); 5] = [

@@ -70,18 +70,6 @@ pub enum Tx {
     Pg(Transaction<'static, Postgres>),
 }
 
-/// Runs a read on whichever engine is open: `on_db!(db, pool => sqlx::query_as(SQL).fetch_all(pool))`.
-macro_rules! on_db {
-    ($db:expr, $pool:ident => $body:expr) => {
-        match $db {
-            $crate::db::Db::Sqlite { readers: $pool, .. } => $body.await,
-            $crate::db::Db::Pg($pool) => $body.await,
-        }
-    };
-}
-
-pub(crate) use on_db;
-
 impl Tx {
     /// Undoes everything done in it, and waits for that.
     ///

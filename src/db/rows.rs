@@ -1,7 +1,6 @@
 //! Statements about rows of which each column is named beside its value: one list serves INSERT and UPDATE.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::hash::Hash;
 
 use super::columns::Value;
@@ -48,7 +47,7 @@ pub(super) async fn insert(tx: &mut Tx, table: &str, rows: Vec<Columns>, after: 
     let rows = rows.into_iter().map(|row| row.into_iter().map(|(_, value)| value).collect()).collect();
     let mut inserted = 0;
     for rows in chunks(rows) {
-        inserted += around_values(tx, &before, rows, after).touched(tx).await?;
+        inserted += around_values(|n| tx.parameter(n), &before, rows, after).touched(tx).await?;
     }
     Ok(inserted)
 }
@@ -85,23 +84,25 @@ pub(super) async fn with_values<T: ReadRow>(
 ) -> Result<Vec<T>> {
     let mut answers = Vec::new();
     for rows in chunks(rows) {
-        answers.extend(around_values(tx, before, rows, after).all::<T>(&mut *tx).await?);
+        answers.extend(around_values(|n| tx.parameter(n), before, rows, after).all::<T>(&mut *tx).await?);
     }
     Ok(answers)
 }
 
-/// A statement around `VALUES` of some rows. SQLite's have no numbers: it looks each up by its name, among all others.
-fn around_values(tx: &Tx, before: &str, rows: Vec<Vec<Value>>, after: &str) -> Query {
+/// A statement around `VALUES` of some rows; `parameter` gives the text of a parameter by its number.
+pub(super) fn around_values(
+    parameter: impl Fn(usize) -> String,
+    before: &str,
+    rows: Vec<Vec<Value>>,
+    after: &str,
+) -> Query {
     let (mut sql, mut bound) = (format!("{before}VALUES "), Vec::new());
     for (n, row) in rows.into_iter().enumerate() {
         sql.push_str(if n == 0 { "(" } else { "), (" });
         for (n, value) in row.into_iter().enumerate() {
             bound.push(value);
             sql.push_str(if n == 0 { "" } else { ", " });
-            let _ = match tx {
-                Tx::Sqlite(_) => write!(sql, "?"),
-                Tx::Pg(_) => write!(sql, "${}", bound.len()),
-            };
+            sql.push_str(&parameter(bound.len()));
         }
     }
     sql.push(')');

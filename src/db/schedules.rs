@@ -24,30 +24,11 @@ fn select(rest: &'static str, values: Vec<Value>) -> Query {
     Query::built(format!(concat!("SELECT ", columns!(), " {}"), rest), values)
 }
 
+/// What a schedule says: two of which all of these are the same get in the way of the same others.
+const RULE: &str = "target_type, target_identity, kind, action, mode, cron, at_ms, window_text, timezone, calendar_id, \
+                    calendar_effect, priority, policy";
+
 mod touching;
-
-/// A schedule beside other columns.
-struct Row(Schedule);
-
-impl Row {
-    fn read(self) -> Result<Schedule> {
-        Ok(self.0)
-    }
-}
-
-impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for Row {
-    fn from_row(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Self> {
-        let read = Schedule::read(&read::Row::sqlite::<Schedule>(row));
-        read.map(Self).map_err(|error| sqlx::Error::Decode(error.into()))
-    }
-}
-
-impl sqlx::FromRow<'_, sqlx::postgres::PgRow> for Row {
-    fn from_row(row: &sqlx::postgres::PgRow) -> sqlx::Result<Self> {
-        let read = Schedule::read(&read::Row::pg::<Schedule>(row));
-        read.map(Self).map_err(|error| sqlx::Error::Decode(error.into()))
-    }
-}
 
 pub use touching::touching;
 
@@ -56,6 +37,15 @@ impl ReadRow for (Schedule, String) {
 
     fn read(row: &read::Row<'_>) -> Result<Self> {
         Ok((Schedule::read(row)?, row.get("left_by")?))
+    }
+}
+
+/// The number of the place beside which a schedule stands, see [`touching`].
+impl ReadRow for (i64, Schedule) {
+    const TABLE: &'static str = Schedule::TABLE;
+
+    fn read(row: &read::Row<'_>) -> Result<Self> {
+        Ok((row.get("place")?, Schedule::read(row)?))
     }
 }
 

@@ -103,6 +103,12 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// The zone and the calendar of a schedule.
+    pub fn of(spec: &ScheduleSpec, zone: TimeZone, days: Option<Arc<CalendarDays>>) -> Self {
+        let effect = spec.calendar.as_ref().map(|(_, effect)| *effect);
+        Self { zone, calendar: days.zip(effect) }
+    }
+
     /// A zone without a calendar.
     pub fn in_zone(zone: TimeZone) -> Self {
         Self { zone, calendar: None }

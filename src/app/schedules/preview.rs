@@ -162,21 +162,16 @@ pub(super) async fn on_save(
 
 /// What putting the target to sleep at once touches, if it is asleep now.
 async fn at_once(app: &App, actor: &Actor, spec: Option<&ScheduleSpec>, state: Phase) -> Result<Now> {
-    let will_stop = match spec {
-        Some(spec) if state == Phase::Asleep => will_stop(app, actor, spec).await?,
-        _ => Vec::new(),
+    let Some(spec) = spec.filter(|_| state == Phase::Asleep) else {
+        return Ok(Now { state, will_stop: Vec::new() });
+    };
+    let will_stop = match execute::preview(app, actor, &spec.target, spec.action, false).await {
+        Ok(plan) => plan.steps.into_iter().map(|step| step.container).collect(),
+        // The host is away, or the target not there yet: nothing is stopped now.
+        Err(Error::Docker { .. } | Error::NotFound { .. }) => Vec::new(),
+        Err(error) => return Err(error),
     };
     Ok(Now { state, will_stop })
-}
-
-/// What putting the target to sleep now would touch.
-async fn will_stop(app: &App, actor: &Actor, spec: &ScheduleSpec) -> Result<Vec<String>> {
-    match execute::preview(app, actor, &spec.target, spec.action, false).await {
-        Ok(plan) => Ok(plan.steps.into_iter().map(|step| step.container).collect()),
-        // The host is away, or the target not there yet: nothing is stopped now.
-        Err(Error::Docker { .. } | Error::NotFound { .. }) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
 }
 
 /// Minutes asleep in the seven days after `now`.

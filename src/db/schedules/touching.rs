@@ -1,26 +1,16 @@
 //! Which schedules share a container with what others are about: looked up for a page of targets at once.
 
-use super::Row;
-use crate::db::{Db, Result, on_db};
+use super::RULE;
+use crate::db::rows::{around_values, values};
+use crate::db::{Db, Result, engine};
 use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
-
-/// What a schedule says: two of which all of these are the same get in the way of the same others.
-const RULE: &str = "target_type, target_identity, kind, action, mode, cron, at_ms, window_text, timezone, calendar_id, \
-                    calendar_effect, priority, policy";
 
 /// Schedules of a stack's containers that are looked at for one of the stack.
 const MOST_OF_MEMBERS: i64 = 100;
 /// Targets of one statement: those of a page. Where there are fewer the rest is asked for nothing, so that one
 /// statement is kept prepared.
 const TOGETHER: usize = 50;
-
-#[derive(sqlx::FromRow)]
-struct Beside {
-    place: i64,
-    #[sqlx(flatten)]
-    row: Row,
-}
 
 /// Of each of these targets the enabled schedules that may touch what it touches: of the same target, of the stack it
 /// belongs to, of a container that belongs to it. Of each of these the oldest `limit` are looked at, of a stack's
@@ -31,23 +21,17 @@ pub async fn touching(db: &Db, targets: &[&Target], limit: i64) -> Result<Vec<Ve
     let after = touching_sql(db, limit);
     for some in targets.chunks(TOGETHER) {
         let place = |number: usize| some.get(number).map(|target| Place::of(target)).unwrap_or_default();
-        let places = (0_i64..).zip((0..TOGETHER).map(place));
-        let rows: Vec<Beside> = on_db!(db, pool => async {
-            let mut query = sqlx::QueryBuilder::new("WITH asked (place, host, stack, container, first, last) AS (");
-            query.push_values(places, |mut tuple, (number, place)| {
-                let Place { host, stack, container, members: [first, last] } = place;
-                tuple.push_bind(number).push_bind(host).push_bind(stack);
-                tuple.push_bind(container).push_bind(first).push_bind(last);
-            });
-            query.push(&after);
-            query.build_query_as().fetch_all(pool).await
-        })?;
+        let places = (0_i64..).zip((0..TOGETHER).map(place)).map(|(number, place)| {
+            let Place { host, stack, container, members: [first, last] } = place;
+            values![number, host, stack, container, first, last]
+        });
+        let before = "WITH asked (place, host, stack, container, first, last) AS (";
+        let query = around_values(|n| db.parameter(n), before, places.collect(), &after);
         let begin = found.len();
         found.resize_with(begin + some.len(), Vec::new);
-        for one in rows {
-            let place = usize::try_from(one.place).ok().and_then(|place| found.get_mut(begin + place));
-            if let Some(beside) = place {
-                beside.push(one.row.read()?);
+        for (place, schedule) in query.all::<(i64, Schedule)>(db).await? {
+            if let Some(beside) = usize::try_from(place).ok().and_then(|place| found.get_mut(begin + place)) {
+                beside.push(schedule);
             }
         }
     }
@@ -92,65 +76,37 @@ impl<'a> Place<'a> {
 }
 
 /// What [`touching`] asks, after the values of its places: along the index of targets for each kind of identity. With
-/// OR between them all schedules of the host are read. A limit is part of the text: where it is bound SQLite prepares
-/// the statement anew each time.
+/// OR between them all schedules of the host are read. Not every engine has a lateral join in which a limit could
+/// stand: each look ends before the first that is one too many, which is known beforehand. No id begins with `z`; they
+/// are hexadecimal. A limit is part of the text: where it is bound SQLite prepares the statement anew each time.
 fn touching_sql(db: &Db, limit: i64) -> String {
-    let beside = match db {
-        Db::Sqlite { .. } => {
-            // No lateral join in which a limit could stand: each look ends before the first that is one too many, which
-            // is known beforehand. No id begins with `z`; they are hexadecimal.
-            let ends = looks("asked", "", limit).map(|(name, which, limit)| {
-                let one_too_many =
-                    format!("SELECT id FROM schedules WHERE {which} ORDER BY id LIMIT 1 OFFSET {limit}");
-                format!("({one_too_many}) AS {name}_end")
-            });
-            let looks = looks("bounded", "", limit).map(|(name, which, _)| {
-                format!(
-                    "SELECT place, id, {RULE} FROM bounded CROSS JOIN schedules WHERE {which} \
-                     AND id < COALESCE({name}_end, 'z')"
-                )
-            });
-            let (ends, looks) = (ends.join(", "), looks.join(" UNION ALL "));
-            format!("bounded AS MATERIALIZED (SELECT asked.*, {ends} FROM asked), beside AS ({looks})")
-        }
-        Db::Pg(_) => {
-            // By bytes, as SQLite compares by itself.
-            let looks = looks("asked", "COLLATE \"C\"", limit).map(|(_, which, limit)| {
-                format!("(SELECT id, {RULE} FROM schedules WHERE {which} ORDER BY id LIMIT {limit})")
-            });
-            let looks = looks.join(" UNION ALL ");
-            format!("beside AS (SELECT place, look.* FROM asked CROSS JOIN LATERAL ({looks}) AS look)")
-        }
+    let by_bytes = engine::by_bytes(db);
+    let looks = |of: &str| {
+        let on = format!("host_id = {of}.host AND deleted_ms IS NULL AND enabled = TRUE AND target_type =");
+        let is_member = format!("target_identity {by_bytes} BETWEEN {of}.first AND {of}.last");
+        [
+            ("stacks", limit, format!("{on} 'stack' AND target_identity = {of}.stack")),
+            ("containers", limit, format!("{on} 'container' AND target_identity = {of}.container")),
+            ("members", MOST_OF_MEMBERS, format!("{on} 'container' AND {is_member}")),
+        ]
     };
+    let ends = looks("asked").map(|(name, limit, which)| {
+        format!("(SELECT id FROM schedules WHERE {which} ORDER BY id LIMIT 1 OFFSET {limit}) AS {name}_end")
+    });
+    let beside = looks("bounded").map(|(name, _, which)| {
+        let of_each = format!("SELECT place, id, {RULE} FROM bounded CROSS JOIN schedules");
+        format!("{of_each} WHERE {which} AND id < COALESCE({name}_end, 'z')")
+    });
     format!(
         concat!(
-            "), {beside}, \
+            "), bounded AS MATERIALIZED (SELECT asked.*, {ends} FROM asked), beside AS ({beside}), \
              same AS (SELECT place, MIN(id) AS oldest, MAX(id) AS newest FROM beside GROUP BY place, {rule}), \
              told AS (SELECT place, oldest AS id FROM same UNION SELECT place, newest FROM same) SELECT t.place, ",
             columns!(),
             " JOIN told t ON t.id = s.id ORDER BY t.place, s.id"
         ),
-        beside = beside,
+        ends = ends.join(", "),
+        beside = beside.join(" UNION ALL "),
         rule = RULE,
     )
-}
-
-/// The looks for one place of `asked`: what each is called, which schedules it finds, and how many of them.
-fn looks(asked: &str, by_bytes: &str, limit: i64) -> [(&'static str, String, i64); 3] {
-    let on = format!("host_id = {asked}.host AND deleted_ms IS NULL AND enabled = TRUE");
-    [
-        ("stacks", format!("{on} AND target_type = 'stack' AND target_identity = {asked}.stack"), limit),
-        (
-            "containers",
-            format!("{on} AND target_type = 'container' AND target_identity = {asked}.container"),
-            limit,
-        ),
-        (
-            "members",
-            format!(
-                "{on} AND target_type = 'container' AND target_identity {by_bytes} BETWEEN {asked}.first AND {asked}.last"
-            ),
-            MOST_OF_MEMBERS,
-        ),
-    ]
 }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::act;
 use super::body::Body;
 use super::submit::{ActBody, submit};
+use super::target::Named;
 use crate::app::stacks::{self, ContainerView, NextAction, ShownState};
 use crate::app::{Actor, App, Error, Result, targets};
 use crate::domain::desired::Transition;
@@ -136,10 +137,7 @@ pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<ContainerJson>>> {
 /// One container, by its percent-encoded name, its key, or its id of which 12 digits are enough.
 #[utoipa::path(get, path = "/api/containers/{host}/{name}", tag = "containers", operation_id = "get_container",
     responses((status = 200, body = ContainerJson)))]
-pub async fn get(
-    caller: Caller<Viewer>,
-    Path((host, name)): Path<(HostId, String)>,
-) -> Result<Json<ContainerJson>> {
+pub async fn get(caller: Caller<Viewer>, Path((host, name)): Named) -> Result<Json<ContainerJson>> {
     let name = named(&caller.app, &host, name)?;
     let view = stacks::container(&caller.app, &caller.actor, &host, &name).await?;
     Ok(Json(ContainerJson::new(view, &caller.actor)))

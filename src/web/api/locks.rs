@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::body::Body;
 use super::containers;
-use super::target::TargetFields;
+use super::target::{Named, TargetFields};
 use crate::app::{Result, locks};
 use crate::domain::ids::HostId;
 use crate::domain::lock::Lock;
@@ -46,9 +46,6 @@ pub struct LockBody {
     #[schema(max_length = 500)]
     reason: Option<String>,
 }
-
-/// Host and name, as a path names them.
-type Named = Path<(HostId, String)>;
 
 /// All locks.
 #[utoipa::path(get, path = "/api/locks", tag = "locks", operation_id = "list_locks",

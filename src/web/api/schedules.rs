@@ -39,6 +39,9 @@ pub(super) fn routes() -> Routes {
         .post("/schedules/{id}/run", Access::OPERATOR, run)
 }
 
+/// The schedule that a path names.
+type Id = Path<ScheduleId>;
+
 // A copy of what does not stand in the specification alone.
 /// A schedule.
 #[derive(Serialize, ToSchema)]
@@ -226,7 +229,7 @@ impl From<Preview> for PreviewJson {
 /// One schedule.
 #[utoipa::path(get, path = "/api/schedules/{id}", tag = "schedules", operation_id = "get_schedule",
     responses((status = 200, body = ScheduleJson)))]
-pub async fn get(caller: Caller<Viewer>, Path(id): Path<ScheduleId>) -> Result<Response> {
+pub async fn get(caller: Caller<Viewer>, Path(id): Id) -> Result<Response> {
     Ok(show(schedules::get(&caller.app, &caller.actor, &id).await?))
 }
 
@@ -240,7 +243,7 @@ fn show(schedule: impl Into<ScheduleJson>) -> Response {
     request_body = Draft, responses((status = 200, body = ScheduleJson), (status = 409), (status = 412)))]
 pub async fn put(
     caller: Caller<Operator>,
-    Path(id): Path<ScheduleId>,
+    Path(id): Id,
     IfMatch(rev): IfMatch,
     mut body: Body<Draft, ScheduleJson>,
 ) -> Result<Response> {
@@ -251,11 +254,7 @@ pub async fn put(
 /// Deletes a schedule; its runs keep its name.
 #[utoipa::path(delete, path = "/api/schedules/{id}", tag = "schedules", operation_id = "delete_schedule",
     responses((status = 204), (status = 409), (status = 412)))]
-pub async fn delete(
-    caller: Caller<Operator>,
-    Path(id): Path<ScheduleId>,
-    IfMatch(rev): IfMatch,
-) -> Result<StatusCode> {
+pub async fn delete(caller: Caller<Operator>, Path(id): Id, IfMatch(rev): IfMatch) -> Result<StatusCode> {
     schedules::delete(&caller.app, &caller.actor, &id, rev).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -263,36 +262,28 @@ pub async fn delete(
 /// Switches a schedule on, from now.
 #[utoipa::path(post, path = "/api/schedules/{id}/enable", tag = "schedules", operation_id = "enable_schedule",
     responses((status = 200, body = ScheduleJson)))]
-pub async fn enable(
-    caller: Caller<Operator>,
-    Path(id): Path<ScheduleId>,
-    _: Body<Empty>,
-) -> Result<Response> {
+pub async fn enable(caller: Caller<Operator>, Path(id): Id, _: Body<Empty>) -> Result<Response> {
     Ok(show(schedules::enable(&caller.app, &caller.actor, &id).await?))
 }
 
 /// Switches a schedule off.
 #[utoipa::path(post, path = "/api/schedules/{id}/disable", tag = "schedules", operation_id = "disable_schedule",
     responses((status = 200, body = ScheduleJson)))]
-pub async fn disable(
-    caller: Caller<Operator>,
-    Path(id): Path<ScheduleId>,
-    _: Body<Empty>,
-) -> Result<Response> {
+pub async fn disable(caller: Caller<Operator>, Path(id): Id, _: Body<Empty>) -> Result<Response> {
     Ok(show(schedules::disable(&caller.app, &caller.actor, &id).await?))
 }
 
 /// Drops exactly the next occurrence.
 #[utoipa::path(post, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "skip_next",
     responses((status = 200, body = ScheduleJson), (status = 409)))]
-pub async fn skip(caller: Caller<Operator>, Path(id): Path<ScheduleId>, _: Body<Empty>) -> Result<Response> {
+pub async fn skip(caller: Caller<Operator>, Path(id): Id, _: Body<Empty>) -> Result<Response> {
     Ok(show(schedules::skip_next(&caller.app, &caller.actor, &id).await?))
 }
 
 /// Takes a skip back.
 #[utoipa::path(delete, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "unskip_next",
     responses((status = 200, body = ScheduleJson)))]
-pub async fn unskip(caller: Caller<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
+pub async fn unskip(caller: Caller<Operator>, Path(id): Id) -> Result<Response> {
     Ok(show(schedules::unskip_next(&caller.app, &caller.actor, &id).await?))
 }
 
@@ -307,11 +298,7 @@ pub struct RunBody {
 #[utoipa::path(post, path = "/api/schedules/{id}/run", tag = "schedules", operation_id = "run_schedule",
     request_body = Option<RunBody>,
     responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted), (status = 403)))]
-pub async fn run(
-    caller: Caller<Operator>,
-    Path(id): Path<ScheduleId>,
-    body: Body<RunBody>,
-) -> Result<Response> {
+pub async fn run(caller: Caller<Operator>, Path(id): Id, body: Body<RunBody>) -> Result<Response> {
     let edge = body.value.edge.as_deref();
     let work = async {
         act::accepted(&schedules::run_now(&caller.app, &caller.actor, &id, Trigger::Api, edge).await?)

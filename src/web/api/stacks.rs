@@ -10,6 +10,7 @@ use super::act;
 use super::body::Body;
 use super::containers::ContainerJson;
 use super::submit::{ActBody, submit};
+use super::target::Named;
 use crate::app::stacks::{self, NextAction, ShownState, StackView};
 use crate::app::{Actor, Result, targets};
 use crate::domain::desired::Transition;
@@ -83,10 +84,7 @@ pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<StackJson>>> {
 /// One stack, by its percent-encoded name or its key.
 #[utoipa::path(get, path = "/api/stacks/{host}/{name}", tag = "stacks", operation_id = "get_stack",
     responses((status = 200, body = StackJson)))]
-pub async fn get(
-    caller: Caller<Viewer>,
-    Path((host, name)): Path<(HostId, String)>,
-) -> Result<Json<StackJson>> {
+pub async fn get(caller: Caller<Viewer>, Path((host, name)): Named) -> Result<Json<StackJson>> {
     let view = stacks::get(&caller.app, &caller.actor, &host, &name).await?;
     Ok(Json(StackJson::new(view, &caller.actor)))
 }

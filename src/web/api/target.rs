@@ -1,5 +1,6 @@
 //! Targets as bodies and answers name them.
 
+use axum::extract::Path;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -7,6 +8,9 @@ use crate::app::{App, Error, Result, history, targets};
 use crate::domain::ids::HostId;
 use crate::domain::target::{Target, TargetType};
 use crate::domain::text::shorten;
+
+/// Host and name, as a path names them.
+pub type Named = Path<(HostId, String)>;
 
 /// A target as a body names it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
@@ -37,9 +41,9 @@ impl TargetJson {
 pub struct TargetFields {
     host: String,
     target_type: TargetType,
-    /// Its name at the time.
+    /// The target's name; of a run and a lock, at the time.
     target_id: String,
-    /// Stands for the name in any path.
+    /// Stands for the target's name in any path.
     target_key: String,
 }
 

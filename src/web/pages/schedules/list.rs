@@ -14,6 +14,8 @@ use crate::web::api::schedules::ScheduleJson;
 use crate::web::auth::Viewer;
 use crate::web::export::{File, Form};
 use crate::web::filters;
+use crate::web::form::Typed;
+use crate::web::list::ListQuery;
 use crate::web::page::Page;
 use crate::web::pages::actions::Act;
 use crate::web::pages::choices::WINDOWS;
@@ -110,13 +112,21 @@ const ORDERS: [(&str, &str, &str); 5] = [
     ("By time", "", "time"),
 ];
 
+/// The fields of the URL: a text to look for; by `name` or `next`; in groups by `stack` or `time`.
+const URL: [&str; 3] = ["q", "sort", "group"];
+
 impl SchedulesPage<'_> {
     fn order(&self, sort: &str, group: &str) -> String {
-        self.query.href(&[("sort", sort), ("group", group)])
+        self.query.with(&[("sort", sort), ("group", group)])
     }
 
     fn is_order(&self, sort: &str, group: &str) -> bool {
-        self.query.sort == sort && self.query.group == group
+        (self.query.get("sort"), self.query.get("group")) == (sort, group)
+    }
+
+    /// Neither all of it nor its first page.
+    fn is_part(&self) -> bool {
+        !self.query.get("q").is_empty() || !self.query.is_first()
     }
 
     /// Ready-made rules to begin with: the form, and what they are called.
@@ -128,48 +138,13 @@ impl SchedulesPage<'_> {
     }
 }
 
-/// What the list is narrowed by and how it is laid out, as the URL says it.
-#[derive(Clone, Default, serde::Deserialize)]
-#[serde(default)]
-pub(super) struct ListQuery {
-    /// Text to look for.
-    q: String,
-    /// Where the page before ended.
-    cursor: String,
-    /// `newest`, `name`, `next`.
-    sort: String,
-    /// `stack`, `time`.
-    group: String,
-}
-
-impl ListQuery {
-    /// It has to be known whole before it can be laid out.
-    fn is_laid_out(&self) -> bool {
-        matches!(self.sort.as_str(), "name" | "next") || matches!(self.group.as_str(), "stack" | "time")
-    }
-
-    /// Neither all of it nor its first page.
-    fn is_part(&self) -> bool {
-        !self.q.is_empty() || !self.cursor.is_empty()
-    }
-
-    fn href(&self, changed: &[(&str, &str)]) -> String {
-        let own = [("q", &*self.q), ("sort", &*self.sort), ("group", &*self.group)];
-        let kept = own.into_iter().filter(|(name, _)| changed.iter().all(|(other, _)| other != name));
-        let all: Vec<(&str, &str)> =
-            kept.chain(changed.iter().copied()).filter(|(_, value)| !value.is_empty()).collect();
-        let query = serde_urlencoded::to_string(all).unwrap_or_default();
-        if query.is_empty() { "/schedules".to_owned() } else { format!("/schedules?{query}") }
-    }
-}
-
 /// Rows laid out at once where they are sorted or grouped.
 const MOST: u32 = 200;
 
 /// Sorts the schedules as they are to be shown.
 fn sort(items: &mut [ScheduleView], query: &ListQuery) {
     let next = |view: &ScheduleView| (view.next_at.is_none(), view.next_at);
-    match (query.group.as_str(), query.sort.as_str()) {
+    match (query.get("group"), query.get("sort")) {
         ("stack", _) => items.sort_by_cached_key(|view| (view.target_name.to_lowercase(), next(view))),
         ("time", _) | (_, "next") => items.sort_by_key(next),
         (_, "name") => items.sort_by_cached_key(|view| view.title.to_lowercase()),
@@ -179,7 +154,7 @@ fn sort(items: &mut [ScheduleView], query: &ListQuery) {
 
 /// What a row's group is called.
 fn heading(view: &ScheduleView, query: &ListQuery, now: &Now) -> Option<String> {
-    match query.group.as_str() {
+    match query.get("group") {
         "stack" => Some(view::shown_name(&view.target_name)),
         "time" => Some(match view.next_at {
             Some(at) => now.day(at),
@@ -190,14 +165,13 @@ fn heading(view: &ScheduleView, query: &ListQuery, now: &Now) -> Option<String> 
     }
 }
 
-pub(super) async fn index(page: Page<Viewer>, Query(query): Query<ListQuery>) -> Result<Response> {
-    let shell = &page.shell;
-    let filter = ScheduleFilter { text: Some(query.q.clone()), ..ScheduleFilter::default() };
-    let cut = if query.is_laid_out() {
-        paging::Page { limit: MOST, cursor: None }
-    } else {
-        paging::Page::parse(None, Some(&query.cursor))?
-    };
+pub(super) async fn index(page: Page<Viewer>, Query(typed): Query<Typed>) -> Result<Response> {
+    let (shell, query) = (&page.shell, ListQuery::new("/schedules", &URL, typed));
+    let filter = ScheduleFilter { text: Some(query.get("q").to_owned()), ..ScheduleFilter::default() };
+    // To be laid out it has to be known whole.
+    let is_laid_out =
+        matches!(query.get("sort"), "name" | "next") || matches!(query.get("group"), "stack" | "time");
+    let cut = if is_laid_out { paging::Page { limit: MOST, cursor: None } } else { query.page()? };
     let mut listed = service::list(&page.app, &page.actor, &filter, &cut).await?;
     sort(&mut listed.items, &query);
     let conflicts = service::conflicts(&page.app, &page.actor, &listed.items).await?;
@@ -209,12 +183,12 @@ pub(super) async fn index(page: Page<Viewer>, Query(query): Query<ListQuery>) ->
         Row { shell, view, clash: conflicts.get(&view.schedule.id), heading }
     };
     let rows = listed.items.iter().map(row).collect();
-    let newest_first = ListQuery { sort: String::new(), group: String::new(), ..query.clone() };
+    let next = listed.next_cursor.as_deref();
     let list = SchedulesPage {
         shell,
         rows,
-        older: listed.next_cursor.as_deref().map(|cursor| newest_first.href(&[("cursor", cursor)])),
-        laid_out: (query.is_laid_out() && listed.next_cursor.is_some()).then_some(MOST),
+        older: next.map(|cursor| query.with(&[("sort", ""), ("group", ""), ("cursor", cursor)])),
+        laid_out: next.filter(|_| is_laid_out).map(|_| MOST),
         query,
     };
     page.render_live(&list, &list.as_rows())

@@ -90,10 +90,7 @@ async fn shown(
         Vec::new()
     };
     Ok(OrphansPage {
-        kind: match kind {
-            TargetType::Stack => "stack",
-            TargetType::Container => "container",
-        },
+        kind: kind.as_str(),
         target: format!("{kind}/{key}"),
         name: left.first().map(|view| view::shown_name(&view.target_name)).unwrap_or_default(),
         schedules: left.iter().map(|view| ScheduleLine::new(view, &shell.now)).collect(),

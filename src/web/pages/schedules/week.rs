@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::views::{Renewed, Row, Sentence};
 use crate::domain::user::Habits;
-use crate::domain::window::{Clock, Days, Phase, SLOTS, Window, short, weekday};
+use crate::domain::window::{Clock, Days, SLOTS, Window, short, weekday};
 use crate::web::view::{Choice, clocked};
 
 /// One week to paint.
@@ -15,9 +15,7 @@ pub struct WeekView {
     pub days: Vec<DayView>,
     /// Exact times.
     pub rows: Vec<RowView>,
-    /// The text names when it is awake, and so do the exact times.
-    pub names_awake: bool,
-    /// `asleep` or `awake`: what the text names.
+    /// `asleep` or `awake`: what the text names, and so do the exact times.
     pub names: &'static str,
 }
 
@@ -89,7 +87,6 @@ impl WeekView {
             hours: (0..24).map(|hour| format!("{hour:02}")).collect(),
             days: habits.week_start.days().into_iter().map(day).collect(),
             rows: f.week.rows.iter().map(|row| RowView { days: tick(row), row: row.clone() }).collect(),
-            names_awake: f.week.names == Phase::Awake,
             names: f.week.names.as_str(),
         }
     }
