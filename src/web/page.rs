@@ -75,9 +75,8 @@ impl<R: Needs> Page<R> {
     }
 
     /// On to another page, which shows a message.
-    #[expect(clippy::unused_async, reason = "every page awaits it")]
     pub async fn redirect_with(&self, path: &str, message: Flash) -> Response {
-        self.session.leave(message);
+        self.session.leave(message).await;
         self.redirect(path)
     }
 }
@@ -129,10 +128,13 @@ impl VisitorPage {
     }
 
     /// Logs an account in, on to a page that shows a message.
-    pub fn welcome(&self, user: &User, message: &str, path: &str) -> Response {
-        self.session.log_in(user);
-        self.session.leave(Flash::new("good", message));
-        self.redirect(path)
+    ///
+    /// # Errors
+    /// Where the session cannot be stored.
+    pub async fn welcome(mut self, user: &User, message: &str, path: &str) -> Result<Response> {
+        self.session.log_in(user).await?;
+        self.session.leave(Flash::new("good", message)).await;
+        Ok(self.redirect(path))
     }
 }
 

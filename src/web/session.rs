@@ -1,11 +1,13 @@
-//! The session of a browser around its request: the cookie, and the row of our table behind it.
+//! The session of a browser around its request: cookie, axum-login, tower-sessions, and the table of sessions below.
 //!
-//! A page reads and changes its [`Session`]; what changed is stored after the handler, and not where that failed.
+//! [`open`] is the layer: it reads session and account with one query, hands both to axum-login, and stores what a page
+//! has changed. Pages use [`Session`]. Only accounts have sessions: a visitor's is empty and nothing of it is stored.
 //!
-//! **A form sent too late.** Where a form arrives with a session that has run out, its fields (never a password) are
-//! kept with that session's row. Whoever then logs in with the same cookie and the same account is taken back to the
-//! form's page, which finds the fields by [`RestoredForm`] and shows them, to be looked at and sent again: nothing is sent by
-//! itself.
+//! **Restored forms.** If a form arrives with a session that has run out, its fields (never a password) are stored with
+//! the row of that session. After the next login with the same cookie and the same account the browser is redirected to
+//! the page of the form, which reads the fields by [`RestoredForm`] and shows them. They are never sent automatically.
+
+mod store;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,280 +19,250 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use parking_lot::Mutex;
+use axum_login::AuthManager;
 use serde::{Deserialize, Serialize};
+use tower::{Service, service_fn};
 
+use self::store::{Account, Accounts, PageLogin, Store};
 use super::auth::{Identity, Login};
 use super::form::Typed;
 use super::htmx::Htmx;
 use super::proxy::Via;
 use super::toast::Toast;
 use super::{Web, error, limits};
-use crate::app::Result;
 use crate::app::auth::devices::{self, Presented};
 use crate::app::auth::sessions::{self, Opened, Ticket};
+use crate::app::{App, Error, Result};
 use crate::domain::ids::UserId;
 use crate::domain::text::chain;
 use crate::domain::user::User;
 
+/// The key under which axum-login stores who is logged in.
+const LOGIN: &str = "login";
+/// The key of a form that waits for its page.
+const KEPT: &str = "kept";
+/// The key of a message for the next whole page.
+const FLASH: &str = "flash";
 /// A cookie outlives its session by this many seconds, so that a form sent after the end can be kept.
 const COOKIE_GRACE: u64 = 24 * 3600;
 
-/// What pages keep in a session.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Data {
-    /// Role and password of the account as they were at the login. A change of them ends the sessions in the database;
-    /// this is the second lock on the same door.
-    stamp: Option<String>,
-    /// A message for the next whole page.
-    flash: Option<Toast>,
-    /// A form that waits for its page.
-    kept: Option<KeptForm>,
-}
-
-impl Data {
-    /// Whether the account is as it was at the login; it is where nothing was noted then.
-    fn is_of(&self, user: &User) -> bool {
-        self.stamp.as_ref().is_none_or(|then| *then == stamp(user))
-    }
-}
-
-/// Not the hash itself: a login may store the same password hashed anew.
-fn stamp(user: &User) -> String {
-    format!("{}:{}", user.role, user.password_set.as_millisecond())
-}
-
-/// A form that was sent too late.
+/// A form that was sent after the end of the session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct KeptForm {
-    /// The page the form stands on: path and query below the base path.
+    /// The page of the form: path and query below the base path.
     page: String,
-    /// What was typed, without passwords.
+    /// The fields, without passwords.
     typed: Typed,
 }
 
-/// The session of the browser that sent a request; nothing stays in that of one that is not logged in.
-#[derive(Clone, Debug, Default)]
-pub struct Session(Arc<Mutex<Content>>);
-
-#[derive(Debug, Default)]
-struct Content {
-    data: Data,
-    /// What has to be stored after the request.
-    change: Change,
-    /// Somebody is logged in, or will be after this request.
-    is_live: bool,
-    /// The form kept with the session that has run out, and whose that was.
-    ended: Option<(UserId, KeptForm)>,
+/// A session that has run out, whose cookie the browser still sends.
+#[derive(Clone)]
+struct Ended {
+    ticket: Ticket,
+    user: UserId,
+    kept: Option<KeptForm>,
 }
 
-#[derive(Debug, Default)]
-enum Change {
-    #[default]
-    Nothing,
-    Data,
-    Login(UserId),
-    Logout,
+/// The session of the browser that sent a request.
+pub struct Session {
+    app: App,
+    login: Option<PageLogin>,
+    ended: Option<Ended>,
 }
 
 impl Session {
-    /// Logs an account in: a new session with a new id, and none of the old one's data.
-    pub fn log_in(&self, user: &User) {
-        let mut content = self.0.lock();
-        content.data = Data { stamp: Some(stamp(user)), ..Data::default() };
-        (content.change, content.is_live) = (Change::Login(user.id.clone()), true);
+    /// Logs an account in: a new session with a new id and without the data of the old one, which ends.
+    ///
+    /// # Errors
+    /// Where the session cannot be stored.
+    pub async fn log_in(&mut self, user: &User) -> Result<()> {
+        let Some(login) = &mut self.login else { return Err(Error::Unauthenticated) };
+        login.session.flush().await.map_err(error::internal)?;
+        login.login(&Account::new(user.clone())).await.map_err(|error| match error {
+            axum_login::Error::Backend(error) => error,
+            axum_login::Error::Session(error) => error::internal(error),
+        })?;
+        match &self.ended {
+            Some(ended) => sessions::end(&self.app, &ended.ticket).await,
+            None => Ok(()),
+        }
     }
 
     /// Ends it.
-    pub fn log_out(&self) {
-        let mut content = self.0.lock();
-        (content.change, content.is_live) = (Change::Logout, false);
+    ///
+    /// # Errors
+    /// Where the database cannot be written.
+    pub async fn log_out(&mut self) -> Result<()> {
+        match &mut self.login {
+            Some(login) => login.logout().await.map(drop).map_err(error::internal),
+            None => Ok(()),
+        }
     }
 
     /// Leaves a message for the next whole page; it replaces one that was not shown yet.
-    pub fn leave(&self, message: Toast) {
-        self.change(|data| data.flash = Some(message));
+    pub async fn leave(&self, message: Toast) {
+        if let Some(login) = &self.login
+            && let Err(error) = login.session.insert(FLASH, message).await
+        {
+            tracing::warn!(error = %chain(&error), "a message could not be left");
+        }
     }
 
-    /// The message the request before has left.
-    pub fn take_flash(&self) -> Option<Toast> {
-        self.0.lock().data.flash.as_ref()?;
-        self.change(|data| data.flash.take())?
+    /// The message that the request before has left.
+    pub async fn take_flash(&self) -> Option<Toast> {
+        let session = &self.login.as_ref()?.session;
+        let message = session.get::<Toast>(FLASH).await.ok()??;
+        if let Err(error) = session.remove_value(FLASH).await {
+            tracing::warn!(error = %chain(&error), "a message that was shown could not be forgotten");
+        }
+        Some(message)
     }
 
     /// Whether a form is kept for whoever logs in.
     pub fn keeps_a_form(&self) -> bool {
-        self.0.lock().ended.is_some()
+        self.ended.as_ref().is_some_and(|ended| ended.kept.is_some())
     }
 
-    /// Hands the form that was sent too late over to the account that has just logged in, where it is theirs, and
-    /// answers its page.
-    pub fn restore_form(&self, user: &UserId) -> Option<String> {
-        let (_, form) = self.0.lock().ended.take().filter(|(owner, _)| owner == user)?;
-        let page = form.page.clone();
-        self.change(|data| data.kept = Some(form))?;
-        Some(page)
-    }
-
-    /// Changes what is kept; `None` where nobody is logged in.
-    fn change<T>(&self, change: impl FnOnce(&mut Data) -> T) -> Option<T> {
-        let mut content = self.0.lock();
-        if !content.is_live {
-            return None;
-        }
-        if matches!(content.change, Change::Nothing) {
-            content.change = Change::Data;
-        }
-        Some(change(&mut content.data))
+    /// Hands the form that was sent too late over to the account that has just logged in, if it is theirs, and returns
+    /// its page.
+    ///
+    /// # Errors
+    /// Where the session cannot be stored.
+    pub async fn restore_form(&self, user: &UserId) -> Result<Option<String>> {
+        let ended = self.ended.as_ref().filter(|ended| ended.user == *user);
+        let (Some(form), Some(login)) = (ended.and_then(|ended| ended.kept.as_ref()), &self.login) else {
+            return Ok(None);
+        };
+        login.session.insert(KEPT, form).await.map_err(error::internal)?;
+        Ok(Some(form.page.clone()))
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Session {
+impl FromRequestParts<Web> for Session {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> std::result::Result<Self, Infallible> {
-        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> std::result::Result<Self, Infallible> {
+        Ok(Self {
+            app: web.app.clone(),
+            login: parts.extensions.get().cloned(),
+            ended: parts.extensions.get().cloned(),
+        })
     }
 }
 
-/// What was typed on this page before the login ended: `RestoredForm(typed): RestoredForm`, once, where there is something.
+/// The fields of this page's form that were sent before the login: `RestoredForm(typed): RestoredForm`, once.
 pub struct RestoredForm(pub Option<Typed>);
 
 impl<S: Sync> FromRequestParts<S> for RestoredForm {
-    type Rejection = Infallible;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> std::result::Result<Self, Infallible> {
-        let session = Session::from_request_parts(parts, state).await?;
-        let is_here = |form: &KeptForm| form.page.split('?').next() == Some(parts.uri.path());
-        if !session.0.lock().data.kept.as_ref().is_some_and(is_here) {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let Some(PageLogin { session, .. }) = parts.extensions.get() else { return Ok(Self(None)) };
+        let form = session.get::<KeptForm>(KEPT).await.map_err(error::internal)?;
+        let Some(form) = form.filter(|form| form.page.split('?').next() == Some(parts.uri.path())) else {
             return Ok(Self(None));
-        }
-        Ok(Self(session.change(|data| data.kept.take()).flatten().map(|form| form.typed)))
+        };
+        session.remove_value(KEPT).await.map_err(error::internal)?;
+        Ok(Self(Some(form.typed)))
     }
 }
 
-/// The layer: opens the session, lets the request through as whoever it is, stores what changed and sets the cookie.
+/// The layer: opens the session, passes the request on with its identity, stores changes and sets the cookies.
 pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Next) -> Response {
-    let browser = Browser::new(&web, &request);
-    // A page that keeps itself fresh is not somebody being there; it fetches parts of itself all by itself.
+    let via = Via::of(request.extensions());
+    let name = if via.https { "__Host-docknap" } else { &*web.http_cookie };
+    let known_name = format!("{name}_browser");
+    let sent = cookie(request.headers(), name).and_then(Ticket::parse);
+    let presented = cookie(request.headers(), &known_name).map(Presented::parse).unwrap_or_default();
+    // A page that refreshes itself is not activity of its reader; it fetches parts of itself automatically.
     let fresh = request.method() == Method::GET && Htmx::of(request.headers()).partial;
     let active = !fresh && request.uri().path() != "/events";
-    let opened = match &browser.ticket {
-        Some(ticket) => match sessions::open(&web.app, ticket, active, browser.via.ip).await {
+    let opened = match &sent {
+        Some(ticket) => match sessions::open(&web.app, ticket, active, via.ip).await {
             Ok(opened) => opened,
             Err(error) => return error.into_response(),
         },
         None => Opened::Unknown,
     };
-    let session = Session::default();
-    let mut identity = Identity::default();
-    match (opened, &browser.ticket) {
-        (Opened::Live(row, user), _) => {
-            let data: Data = serde_json::from_str(&row.data).unwrap_or_default();
-            if data.is_of(&user) {
-                *session.0.lock() = Content { data, is_live: true, ..Content::default() };
-                identity = Identity::new(user, Login::Session(row.id_hash), browser.via.ip);
-            } else {
-                session.log_out();
-            }
+    let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
+    let store = Arc::new(Store::new(web.app.clone(), via.ip, user_agent.map(str::to_owned), sent.clone()));
+    let mut accounts = Accounts { app: web.app.clone(), loaded: None };
+    let mut id = None;
+    match (opened, &sent) {
+        (Opened::Live(row, user), Some(ticket)) => {
+            id = Some(store.load_data(ticket, &row.data));
+            let identity = Identity::new(user.clone(), Login::Session(row.id_hash), via.ip);
+            request.extensions_mut().insert(identity);
+            accounts.loaded = Some(Account::new(user));
         }
         (Opened::Ended(row), Some(ticket)) => {
             let kept = row.kept_form.as_deref().and_then(|text| serde_json::from_str(text).ok());
-            session.0.lock().ended = kept.map(|form| (row.user_id, form));
+            let ended = Ended { ticket: ticket.clone(), user: row.user_id, kept };
             request = match keep_form(&web, request, ticket).await {
                 Ok(request) => request,
                 Err(refusal) => return refusal,
             };
+            request.extensions_mut().insert(ended);
         }
         _ => {}
     }
-    request.extensions_mut().insert(identity.clone());
-    request.extensions_mut().insert(browser.presented.clone());
+    request.extensions_mut().insert(presented.clone());
+    let session = tower_sessions::Session::new(id, Arc::clone(&store), None);
     request.extensions_mut().insert(session.clone());
-    let mut response = next.run(request).await;
-    if !response.status().is_server_error()
-        && let Err(error) = browser.store(session, &mut response).await
-    {
-        response = error.into_response();
+    let inner = service_fn(move |request: Request| {
+        let next = next.clone();
+        async move { Ok::<_, Infallible>(identified(request, next).await) }
+    });
+    let Ok(mut response) = AuthManager::new(inner, accounts, LOGIN).call(request).await;
+
+    let empty = session.is_empty().await;
+    if session.is_modified() && !empty && !response.status().is_server_error() {
+        let logged_in = session.get_value(LOGIN).await.is_ok_and(|login| login.is_some());
+        // Only accounts have sessions: a message for somebody who is logged out is dropped.
+        if logged_in && let Err(fault) = session.save().await {
+            response = error::internal(fault).into_response();
+        }
     }
+    if response.status().is_server_error()
+        && let Some(fault) = store.take_fault()
+    {
+        response = fault.into_response();
+    }
+    let ticket = store.ticket();
+    if !empty && ticket.as_ref().map(Ticket::digest) != sent.as_ref().map(Ticket::digest) {
+        if let Some(ticket) = ticket {
+            let age = web.app.config.session_max.as_secs() + COOKIE_GRACE;
+            set_cookie(&mut response, name, &ticket.reveal(), age, via.https);
+        }
+        if let Some(known) = store.remember(&presented).await {
+            set_cookie(&mut response, &known_name, &known.reveal(), devices::LIFETIME.as_secs(), via.https);
+        }
+    } else if empty && id.is_some() {
+        set_cookie(&mut response, name, "", 0, via.https);
+    }
+    response
+}
+
+/// Behind axum-login: a request whose account it rejects has no identity.
+async fn identified(mut request: Request, next: Next) -> Response {
+    let known = request.extensions().get::<PageLogin>().is_some_and(|login| login.user.is_some());
+    if !known {
+        request.extensions_mut().remove::<Identity>();
+    }
+    let identity = Identity::of(request.extensions());
+    let mut response = next.run(request).await;
     // For the error page, which is made further out.
     response.extensions_mut().insert(identity);
     response
 }
 
-/// Who sent a request, by its cookies.
-struct Browser<'a> {
-    web: &'a Web,
-    via: Via,
-    user_agent: Option<String>,
-    /// The name of the session's cookie.
-    name: &'a str,
-    ticket: Option<Ticket>,
-    presented: Presented,
-}
-
-impl<'a> Browser<'a> {
-    fn new(web: &'a Web, request: &Request) -> Self {
-        let (via, headers) = (Via::of(request.extensions()), request.headers());
-        let name = if via.https { "__Host-docknap" } else { &*web.http_cookie };
-        let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-        Self {
-            web,
-            via,
-            user_agent: user_agent.map(str::to_owned),
-            name,
-            ticket: cookie(headers, name).and_then(Ticket::parse),
-            presented: cookie(headers, &known_name(name)).map(Presented::parse).unwrap_or_default(),
-        }
+fn set_cookie(response: &mut Response, name: &str, value: &str, age: u64, secure: bool) {
+    let secure = if secure { "; Secure" } else { "" };
+    let text = format!("{name}={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age={age}{secure}");
+    // Names and values are made of letters, digits, - and _ only.
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        response.headers_mut().append(SET_COOKIE, value);
     }
-
-    /// Stores what a request has changed.
-    async fn store(&self, session: Session, response: &mut Response) -> Result<()> {
-        let Content { data, change, .. } = std::mem::take(&mut *session.0.lock());
-        let (app, ip, agent) = (&self.web.app, self.via.ip, self.user_agent.as_deref());
-        let data = serde_json::to_string(&data).map_err(error::internal)?;
-        match (change, &self.ticket) {
-            (Change::Data, Some(ticket)) => sessions::save(app, ticket, &data).await,
-            (Change::Logout, Some(ticket)) => {
-                sessions::end(app, ticket).await?;
-                self.set(response, self.name, "", 0);
-                Ok(())
-            }
-            (Change::Login(user), old) => {
-                if let Some(old) = old {
-                    sessions::end(app, old).await?;
-                }
-                let ticket = sessions::begin(app, &user, &data, ip, agent).await?;
-                let age = app.config.session_max.as_secs() + COOKIE_GRACE;
-                self.set(response, self.name, &ticket.reveal(), age);
-                match devices::remember(app, &user, &self.presented, ip, agent).await {
-                    Ok(known) => {
-                        let age = devices::LIFETIME.as_secs();
-                        self.set(response, &known_name(self.name), &known.reveal(), age);
-                    }
-                    // It does not undo the login.
-                    Err(error) => tracing::warn!(error = %chain(&error), "a browser could not be remembered"),
-                }
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn set(&self, response: &mut Response, name: &str, value: &str, age: u64) {
-        let secure = if self.via.https { "; Secure" } else { "" };
-        let text = format!("{name}={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age={age}{secure}");
-        // Names and values are made of letters, digits, - and _ only.
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            response.headers_mut().append(SET_COOKIE, value);
-        }
-    }
-}
-
-/// The cookie by which a browser is known after its session.
-fn known_name(session: &str) -> String {
-    format!("{session}_browser")
 }
 
 /// Keeps the form in a request whose session has run out.
@@ -355,48 +327,7 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 
 #[cfg(test)]
 mod tests {
-    use jiff::{SignedDuration, Timestamp};
-
     use super::*;
-    use crate::domain::permission::Role;
-
-    fn ada() -> User {
-        User::new(UserId::from("u"), "ada", Role::Admin, Timestamp::UNIX_EPOCH)
-    }
-
-    #[test]
-    fn another_role_or_password_ends_a_session() {
-        let data = Data { stamp: Some(stamp(&ada())), ..Data::default() };
-        assert!(data.is_of(&ada()));
-        assert!(!data.is_of(&User { role: Role::Viewer, ..ada() }));
-        let later = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1);
-        assert!(!data.is_of(&User { password_set: later, ..ada() }));
-    }
-
-    #[test]
-    fn a_session_that_an_older_version_has_stored_is_good() {
-        let stored = r#"{"login":{"user_id":"u","auth_hash":[97]},"flash":{"tone":"good","text":"Saved."}}"#;
-        let data: Data = serde_json::from_str(stored).expect("it is read");
-        assert!(data.is_of(&ada()));
-        assert_eq!(data.flash.map(|flash| flash.text).as_deref(), Some("Saved."));
-    }
-
-    #[test]
-    fn nothing_stays_of_one_that_is_logged_out_or_in_anew() {
-        let (session, told) = (Session::default(), || Toast::new("good", "Saved."));
-        session.leave(told());
-        assert!(session.take_flash().is_none(), "nobody is logged in");
-        session.log_in(&ada());
-        session.leave(told());
-        session.log_in(&ada());
-        assert!(session.take_flash().is_none(), "this is another session");
-        session.leave(told());
-        assert!(session.take_flash().is_some() && session.take_flash().is_none(), "shown once");
-        session.log_out();
-        session.leave(told());
-        assert!(session.take_flash().is_none(), "it has ended");
-    }
-
     #[test]
     fn only_paths_of_this_site_are_gone_back_to() {
         for good in ["/", "/schedules/new?target=media", "/a%2Fb"] {

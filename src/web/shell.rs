@@ -161,7 +161,7 @@ impl FromRequestParts<Web> for Shell {
         // Neither a part of a page nor a form that comes back shows a message: it waits for the next whole page.
         if parts.method == Method::GET && !Htmx::of(&parts.headers).partial {
             let Ok(session) = Session::from_request_parts(parts, web).await;
-            shell.flash = session.take_flash();
+            shell.flash = session.take_flash().await;
         }
         Ok(shell)
     }

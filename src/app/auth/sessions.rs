@@ -60,6 +60,12 @@ impl Ticket {
         URL_SAFE_NO_PAD.encode(self.0.expose_secret())
     }
 
+    /// Half of the ticket as a number: the id of tower-sessions.
+    pub fn number(&self) -> i128 {
+        let (half, _) = self.0.expose_secret().split_at(16);
+        half.iter().fold(0, |number, byte| (number << 8) | i128::from(*byte))
+    }
+
     /// What the database knows it by.
     pub fn digest(&self) -> String {
         hex(&Sha256::digest(self.0.expose_secret()))

@@ -58,7 +58,7 @@ async fn accept(page: VisitorPage, Path(token): Path<String>, typed: Typed) -> R
     match user_links::accept(&page.app, &token, &typed.secret("password"), page.via.ip).await {
         Ok(user) => {
             let text = format!("Welcome, {}. From now on you log in with this password.", user.name);
-            Ok(page.welcome(&user, &text, "/"))
+            page.welcome(&user, &text, "/").await
         }
         Err(Error::Invalid(errors)) => answer(page, &token, Refill::wrong(typed, errors)).await,
         Err(Error::NotFound { .. }) => answer(page, &token, Refill::default()).await,

@@ -63,15 +63,17 @@ async fn show(page: VisitorPage, Query(LoginQuery { next }): Query<LoginQuery>) 
     page.render(StatusCode::OK, &LoginPage { shell: &page.shell, name: "", next, problem: None, kept })
 }
 
-async fn log_in(page: VisitorPage, typed: Typed) -> Result<Response> {
+async fn log_in(mut page: VisitorPage, typed: Typed) -> Result<Response> {
     page.web.flood.tidy();
     let (name, password, next) = (typed.get("name"), typed.secret("password"), or_home(typed.get("next")));
     match auth::login(&page.app, name, &password, page.via.ip, &page.presented).await {
         Ok(user) => {
-            page.session.log_in(&user);
-            let Some(kept) = page.session.restore_form(&user.id) else { return Ok(page.redirect(&next)) };
+            page.session.log_in(&user).await?;
+            let Some(kept) = page.session.restore_form(&user.id).await? else {
+                return Ok(page.redirect(&next));
+            };
             let text = "Your login had ended, so nothing was stored. Look it over and send it again.";
-            page.session.leave(Flash::new("warn", text));
+            page.session.leave(Flash::new("warn", text)).await;
             Ok(page.redirect(&kept))
         }
         Err(refusal @ (Error::WrongCredentials | Error::TooManyTries { .. })) => {
@@ -91,10 +93,10 @@ fn refused(page: &VisitorPage, name: &str, next: &str, problem: &Problem) -> Res
     Ok(response)
 }
 
-async fn log_out(page: VisitorPage, identity: Identity) -> Result<Response> {
+async fn log_out(mut page: VisitorPage, identity: Identity) -> Result<Response> {
     if let Some(who) = identity.who() {
         auth::logged_out(&page.app, &Actor::user(&who.user, who.ip), &who.user).await?;
-        page.session.log_out();
+        page.session.log_out().await?;
     }
     Ok(page.redirect("/login"))
 }

@@ -149,13 +149,13 @@ async fn forget_browser(page: Page<Viewer>, Path(key): Path<String>) -> Result<R
     Ok(page.redirect_with("/profile", told).await)
 }
 
-async fn password(page: Page<Viewer>, typed: Typed) -> Result<Response> {
+async fn password(mut page: Page<Viewer>, typed: Typed) -> Result<Response> {
     let (current, new) = (typed.secret("current"), typed.secret("password"));
     match users::change_password(&page.app, &page.actor, &current, &new, page.caller.session()).await {
         Ok(()) => {
             // A session with a new id, whose stamp is that of the new password (security: session).
             let user = users::get(&page.app, &page.actor, &page.caller.user().id).await?;
-            page.session.log_in(&user);
+            page.session.log_in(&user).await?;
             let told = "Your password is changed. Your other logins and your calendar addresses have ended.";
             Ok(page.redirect_with("/profile", Flash::new("good", told)).await)
         }

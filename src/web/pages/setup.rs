@@ -69,9 +69,10 @@ async fn finish(page: VisitorPage, typed: Typed) -> Result<Response> {
     };
     match setup::run(&page.app, &draft, page.via.ip).await {
         Ok(user) => {
-            let mut response = page.welcome(&user, "You are the first admin.", "/welcome/docker");
+            let https = page.via.https;
+            let mut response = page.welcome(&user, "You are the first admin.", "/welcome/docker").await?;
             if matches!(&*draft.theme, "light" | "dark") {
-                response.headers_mut().append(SET_COOKIE, theme_cookie(&draft.theme, page.via.https));
+                response.headers_mut().append(SET_COOKIE, theme_cookie(&draft.theme, https));
             }
             Ok(response)
         }
