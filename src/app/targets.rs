@@ -44,6 +44,11 @@ pub fn find(app: &App, target_type: TargetType, name: &str) -> Result<Target> {
     first.or_else(|error| tries.find_map(Result::ok).ok_or(error))
 }
 
+/// The host on which something of this name or key is; if nothing is, the one that DockNap was set up with.
+pub fn host_of(app: &App, target_type: TargetType, name: &str) -> HostId {
+    find(app, target_type, name).map_or_else(|_| app.hosts.local().id().clone(), |target| target.host)
+}
+
 /// The host that a field names; where it names none, the one that DockNap was set up with.
 ///
 /// # Errors

@@ -128,8 +128,8 @@ pub fn deed(event: impl AsRef<str>, _: &dyn Values) -> Result<String> {
 
 /// The page of what a row of the audit log is about, where it has one.
 #[filter_fn]
-pub fn object_page(row: &AuditRow, _: &dyn Values) -> Result<Option<String>> {
-    Ok(view::events::page(row))
+pub fn object_page(row: &AuditRow, _: &dyn Values, shell: &Shell) -> Result<Option<String>> {
+    Ok(view::events::page(row, shell.host.as_ref()))
 }
 
 /// What an override reaches: a name, or `Everything`.

@@ -15,6 +15,7 @@ pub use super::toast::Toast as Flash;
 use super::view::{self, Badge, Now};
 use super::{Web, assets};
 use crate::app::{overrides, zone};
+use crate::domain::ids::HostId;
 use crate::domain::permission::Permission;
 use crate::domain::time;
 use crate::domain::user::{Habits, User};
@@ -44,6 +45,8 @@ pub struct Shell {
     pub assets: &'static str,
     /// `system`, `light` or `dark`.
     pub theme: &'static str,
+    /// The host that DockNap was set up with: the audit log names none.
+    pub host: Option<HostId>,
     /// Who is logged in.
     pub user: Option<User>,
     /// Which entry of the navigation the page belongs to: `stacks`, `schedules`, `timeline`, `runs`, `audit`, `users`,
@@ -137,6 +140,7 @@ impl Shell {
             assets: assets::version(),
             theme: theme_of(cookie(headers, THEME_COOKIE).unwrap_or_default()),
             demo: web.demo,
+            host: Some(web.app.hosts.local().id().clone()),
             zone: "UTC".to_owned(),
             version: env!("CARGO_PKG_VERSION"),
             ..Self::default()

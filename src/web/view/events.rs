@@ -68,16 +68,14 @@ pub fn deed(event: &str) -> String {
     words.unwrap_or_else(|| event.replace(['.', '_'], " "))
 }
 
-/// The page of what a row is about, where it has one.
-pub fn page(row: &AuditRow) -> Option<String> {
+/// The page of what a row is about, where it has one. A row names no host: `host` is that of its stack or container.
+pub fn page(row: &AuditRow, host: Option<&HostId>) -> Option<String> {
     let id = row.object_id.as_deref()?;
     match (row.object_type.as_str(), row.event.as_str()) {
         ("schedule", event) if event != "schedule.delete" => Some(format!("/schedules/{id}")),
         ("calendar", event) if event != "calendar.delete" => Some(format!("/calendars/{id}")),
         ("run", _) => Some(format!("/runs/{id}")),
-        (kind @ ("stack" | "container"), _) => {
-            Some(format!("/{kind}s/{}", target::key(&HostId::local(), id)))
-        }
+        (kind @ ("stack" | "container"), _) => Some(format!("/{kind}s/{}", target::key(host?, id))),
         _ => None,
     }
 }

@@ -11,8 +11,7 @@ use super::actions::Act;
 use super::schedules::{ScheduleLine, orphans};
 use crate::app::stacks::{self, ContainerView, Past};
 use crate::app::upcoming::Sleep;
-use crate::app::{Error, Result, locks};
-use crate::domain::ids::HostId;
+use crate::app::{Error, Result, locks, targets};
 use crate::domain::inventory::{Check, ContainerState, RestartPolicy, labels};
 use crate::domain::run::{Run, RunState};
 use crate::domain::target::{self, TargetType};
@@ -152,7 +151,8 @@ const RUNS: usize = 10;
 
 async fn show(page: Page, Path(key): Path<String>, Query(query): Query<ShowQuery>) -> Result<Response> {
     let (app, actor, shell) = (&page.app, &page.actor, &page.shell);
-    let view = match stacks::container(app, actor, &HostId::local(), &key).await {
+    let host = targets::host_of(app, TargetType::Container, &key);
+    let view = match stacks::container(app, actor, &host, &key).await {
         Err(missing @ Error::NotFound { what: "container", .. }) => {
             let of = (TargetType::Container, key.as_str());
             return orphans::page(&page.web, actor, shell.clone(), of, missing).await;

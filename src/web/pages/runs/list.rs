@@ -12,9 +12,9 @@ use super::words;
 use crate::app::history::{self, MOST_NEWER, Past, RunFilter};
 use crate::app::paging::{self, Paged};
 use crate::app::schedules::{self, Coming};
-use crate::app::{App, Error, Result};
+use crate::app::{App, Error, Result, targets};
 use crate::domain::action::Action;
-use crate::domain::ids::{HostId, RunId, ScheduleId};
+use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::run::{Run, RunState, Trigger};
 use crate::domain::target::{Target, TargetType};
 use crate::domain::time;
@@ -44,7 +44,8 @@ pub(super) fn read(app: &App, typed: Typed, now: &Now) -> (ListQuery, RunFilter)
     let (from, to) = list.days(now);
     let target = list.get("target").split_once('/').and_then(|(kind, name)| {
         // What is gone still has a history.
-        Some(history::target_named(app, &HostId::local(), TargetType::parse(kind)?, name))
+        let kind = TargetType::parse(kind)?;
+        Some(history::target_named(app, &targets::host_of(app, kind, name), kind, name))
     });
     let filter = RunFilter {
         host: None,

@@ -8,10 +8,9 @@ use crate::app::audit::{self, AuditFilter};
 use crate::app::order::{self, Waits};
 use crate::app::stacks::{self, ContainerView, StackView, Waker};
 use crate::app::upcoming::Sleep;
-use crate::app::{Error, Result, locks, paging};
+use crate::app::{Error, Result, locks, paging, targets};
 use crate::domain::action::Action;
 use crate::domain::audit::AuditRow;
-use crate::domain::ids::HostId;
 use crate::domain::inventory::{RestartPolicy, labels};
 use crate::domain::order::{Edge, waves};
 use crate::domain::run::{Condition, Run, RunState};
@@ -183,7 +182,8 @@ pub(super) async fn show(
     Path(key): Path<String>,
     Query(query): Query<ShowQuery>,
 ) -> Result<Response> {
-    let (app, actor, shell, host) = (&page.app, &page.actor, &page.shell, HostId::local());
+    let (app, actor, shell) = (&page.app, &page.actor, &page.shell);
+    let host = targets::host_of(app, TargetType::Stack, &key);
     let week = (shell.now.midnight(0), shell.now.midnight(Week::DAYS));
     let view = match stacks::get_over(app, actor, &host, &key, week).await {
         Err(missing @ Error::NotFound { what: "stack", .. }) => {

@@ -4,12 +4,11 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 
-use crate::app::Result;
 use crate::app::stacks::{self, ContainerView, NextAction, ShownState, StackView, WantedView};
-use crate::domain::ids::HostId;
+use crate::app::{Result, targets};
 use crate::domain::inventory::{ContainerState, Counts};
 use crate::domain::overrides::DesiredState;
-use crate::domain::target::Target;
+use crate::domain::target::{Target, TargetType};
 use crate::web::filters;
 use crate::web::page::Page;
 use crate::web::pages;
@@ -109,7 +108,8 @@ struct Tile<'a> {
 /// The row, or word that its place goes where what it showed is gone.
 pub(super) async fn stack(page: Page, Path(key): Path<String>) -> Result<Response> {
     let day = (page.shell.now.midnight(0), page.shell.now.midnight(1));
-    match stacks::get_over(&page.app, &page.actor, &HostId::local(), &key, day).await {
+    let host = targets::host_of(&page.app, TargetType::Stack, &key);
+    match stacks::get_over(&page.app, &page.actor, &host, &key, day).await {
         Ok(view) => page.render(&Tile { shell: &page.shell, row: (&view).into() }),
         Err(error) => pages::gone(error),
     }
@@ -117,7 +117,8 @@ pub(super) async fn stack(page: Page, Path(key): Path<String>) -> Result<Respons
 
 pub(super) async fn container(page: Page, Path(key): Path<String>) -> Result<Response> {
     let day = (page.shell.now.midnight(0), page.shell.now.midnight(1));
-    match stacks::container_over(&page.app, &page.actor, &HostId::local(), &key, day).await {
+    let host = targets::host_of(&page.app, TargetType::Container, &key);
+    match stacks::container_over(&page.app, &page.actor, &host, &key, day).await {
         Ok(view) => page.render(&Tile { shell: &page.shell, row: (&view).into() }),
         Err(error) => pages::gone(error),
     }
