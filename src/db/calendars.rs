@@ -14,8 +14,8 @@ impl ReadRow for Calendar {
     const TABLE: &'static str = "calendars";
 
     fn read(row: &Row<'_>) -> Result<Self> {
-        let (dates, ranges): (Json<Vec<String>>, Json<Vec<(String, String)>>) =
-            (row.get("dates")?, row.get("ranges")?);
+        let dates: Json<Vec<String>> = row.get("dates")?;
+        let ranges: Json<Vec<(String, String)>> = row.get("ranges")?;
         let yearly: Json<Vec<String>> = row.get("yearly")?;
         let dates: Option<_> = dates.0.iter().map(|text| check::date(text)).collect();
         let ranges: Option<_> =

@@ -340,5 +340,5 @@ pub async fn count(db: &Db) -> Result<(i64, i64)> {
     const SQL: &str = "SELECT COUNT(*), \
          COALESCE(CAST(SUM(CASE WHEN enabled = TRUE THEN 1 ELSE 0 END) AS BIGINT), 0) \
          FROM schedules WHERE deleted_ms IS NULL";
-    Ok(sql!(SQL).one(db).await?)
+    sql!(SQL).one(db).await
 }

@@ -169,6 +169,7 @@ struct CalendarFields<'a> {
     calendar_effect: Option<&'a str>,
 }
 
+#[expect(clippy::ref_option, reason = "serde passes the field as it is")]
 fn calendar_fields<S: Serializer>(
     calendar: &Option<(CalendarId, CalendarEffect)>,
     to: S,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Scene;
 use super::agenda::marks_of;
 use crate::app::simulate::Mark;
-use crate::app::stacks::{Overview, ShownState};
+use crate::app::stacks::{Overview, ShownState, StackView};
 use crate::app::timeline::{self as service, TimelineData};
 use crate::app::{Error, Result};
 use crate::domain::inventory::Container;
@@ -58,13 +58,13 @@ impl<'a> DayView<'a> {
         let day = Day::of(scene.asked.date, &now.zone).ok_or_else(far)?;
         let deeds = service::deeds(&page.app, &page.actor, &day, look).await?;
         let stacks = overview.stacks.iter().filter(|stack| stack.protected.is_none());
-        let idle = stacks.map(|stack| stack.target()).filter(|target| !deeds.contains_key(target));
+        let idle = stacks.map(StackView::target).filter(|target| !deeds.contains_key(target));
         let idle = idle.map(|target| (target.clone(), name(&target, look, overview)));
         let idle = if scene.asked.picked().is_empty() { idle.collect() } else { Vec::new() };
         let lanes = deeds.into_iter().map(|(target, done)| Lane::new(target, &done, day, scene, overview));
         let mut lanes: Vec<Lane> = lanes.collect();
         lanes.sort_by_cached_key(|lane| {
-            let (own, of) = (lane.name.to_lowercase(), lane.of().map(|of| of.to_lowercase()));
+            let (own, of) = (lane.name.to_lowercase(), lane.of().map(str::to_lowercase));
             (of.clone().unwrap_or_else(|| own.clone()), of.is_some(), own)
         });
         Ok(Self { day, marks: marks_of(look, day.date), lanes, idle })
