@@ -1,4 +1,4 @@
-//! Figures over runs: how many ended how on which day, and how long they took.
+//! Statistics about runs: the number of runs per state and time range, and the durations of runs.
 
 use std::fmt::Write as _;
 
@@ -12,11 +12,11 @@ use crate::domain::ids::RunId;
 use crate::domain::run::RunState;
 use crate::domain::target::Target;
 
-/// How many of the runs made in each stretch of time are in which state: the stretches lie between the instants of
-/// `edges`, counted from 0. A state without runs is not among them.
+/// The number of runs per time range and state. `edges` are the limits of consecutive time ranges; each item has the
+/// index of the range (from 0). States without runs are missing. A run belongs to the range in which it was created.
 ///
-/// The cost goes by the runs of that time alone: of any target the index on state and id has all that is asked for, of
-/// one it is the target's own runs.
+/// The cost depends only on the runs within the time ranges. Without a target, the index on state and id holds
+/// everything that is needed; with a target, only the runs of the target are read.
 pub async fn outcomes(
     db: &Db,
     wanted: RunSelection<'_>,
@@ -62,21 +62,21 @@ pub async fn outcomes(
         .collect())
 }
 
-/// Whose durations [`paces`] answers.
+/// A selection of runs for [`paces`].
 #[derive(Clone, Copy, Debug)]
 pub struct Paced<'a> {
-    /// Of this target.
+    /// The target of the runs.
     pub target: &'a Target,
-    /// When this was done to it.
+    /// The action of the runs.
     pub action: Action,
-    /// Not later than this run.
+    /// The newest run that counts; later runs are ignored.
     pub until: &'a RunId,
 }
 
-/// How long the last runs took that did all they set out to do, `each` at most for each of `of`, the newest first:
-/// which of `of`, the run's id, and milliseconds.
+/// The durations of the latest successful runs: at most `each` for each item of `of`, newest first. Each result has the
+/// index in `of`, the id of the run, and the duration in milliseconds.
 pub async fn paces(db: &Db, of: &[Paced<'_>], each: u32) -> Result<Vec<(usize, RunId, i64)>> {
-    /// More terms than this SQLite does not put together.
+    /// The number of subqueries per statement; SQLite does not accept many more.
     const MOST: usize = 200;
     let mut found = Vec::new();
     for (chunk, of) in of.chunks(MOST).enumerate() {
@@ -105,6 +105,6 @@ pub async fn paces(db: &Db, of: &[Paced<'_>], each: u32) -> Result<Vec<(usize, R
     Ok(found)
 }
 
-/// Written as in the index `runs_pace`, so that it is taken.
+/// Written exactly as in the index `runs_pace`; otherwise the index is not used.
 const PACED: &str = "CASE WHEN state = 'succeeded' AND started_ms IS NOT NULL AND finished_ms IS NOT NULL AND \
     retry_of IS NULL AND SUBSTR(reason, 1, 13) <> 'nothing to do' THEN 1 ELSE 0 END = 1";
