@@ -1,5 +1,5 @@
-//! Conversion between domain types and database columns: [`Bind`] for writing, [`Column`] for reading. The macros at
-//! the end list every stored type with both directions.
+//! Conversion between domain types and database columns: [`Bind`] for writing, [`Column`] for reading. The macro calls
+//! list every stored type with both directions.
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -1,23 +1,25 @@
-//! Whether the database takes what is written: what went wrong last, and asking it again.
+//! Whether the database accepts writes: the current fault, and a test write.
 //!
-//! Every answer of an engine passes the `From` of [`DbError`](super::DbError), so nobody can forget to tell. A fault
-//! stands until a write of some size has been stored: one row may still fit where the next run does not.
+//! All errors of the engines pass through the `From` of [`DbError`](super::DbError), which records the faults. A fault
+//! stays until a large test write succeeds: on a nearly full disk one small row may still fit although the next run
+//! does not.
 
 pub use super::error::standing as fault;
 use super::error::{faults, well};
 use super::query::sql;
 use super::{Db, Result};
 
-/// What is written to see whether there is room, in bytes: more than most transactions need.
+/// Size of the test write in bytes; most transactions need less.
 const TRIAL: usize = 64 * 1024;
-/// Where it is written.
+/// The settings key of the test write.
 const TRIAL_KEY: &str = "storage_trial";
 
 impl Db {
-    /// Asks whoever writes whether it can. Where nothing failed lately nothing is written, so that a disk may rest.
+    /// Checks that the database can be written. Without a current fault nothing is written, so that a disk may spin
+    /// down.
     ///
     /// # Errors
-    /// Why it cannot.
+    /// The database cannot be written.
     pub async fn takes_writes(&self) -> Result<()> {
         let faults = faults();
         if fault().is_none() {

@@ -1,4 +1,4 @@
-//! Which schedules share a container with what others are about: looked up for a page of targets at once.
+//! Lookup of the schedules that share a container with given targets, for a whole page of targets at once.
 
 use super::RULE;
 use crate::db::rows::{around_values, values};
@@ -6,16 +6,17 @@ use crate::db::{Db, Result, engine};
 use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 
-/// Schedules of a stack's containers that are looked at for one of the stack.
+/// Maximum number of schedules of a stack's containers that are considered for the stack.
 const MOST_OF_MEMBERS: i64 = 100;
-/// Targets of one statement: those of a page. Where there are fewer the rest is asked for nothing, so that one
+/// Number of targets per statement, the size of a page. Missing targets are filled with NULL, so that only one
 /// statement is kept prepared.
 const TOGETHER: usize = 50;
 
-/// Of each of these targets the enabled schedules that may touch what it touches: of the same target, of the stack it
-/// belongs to, of a container that belongs to it. Of each of these the oldest `limit` are looked at, of a stack's
-/// containers the oldest [`MOST_OF_MEMBERS`]; and of those that say the same the oldest and the newest are told:
-/// whoever asks about one of them finds another. In the order of `targets`, oldest first.
+/// For each target, the enabled schedules that may act on the same containers: schedules of the target itself, of the
+/// stack that it belongs to, and of the containers that belong to it. Each of these three groups is limited to the
+/// oldest `limit` schedules, the containers of a stack to [`MOST_OF_MEMBERS`]. Of several schedules with the same rule
+/// only the oldest and the newest are returned, so that each of them has another one beside it. The result is in the
+/// order of `targets`, oldest schedule first.
 pub async fn touching(db: &Db, targets: &[&Target], limit: i64) -> Result<Vec<Vec<Schedule>>> {
     let mut found: Vec<Vec<Schedule>> = Vec::with_capacity(targets.len());
     let after = touching_sql(db, limit);
@@ -38,13 +39,13 @@ pub async fn touching(db: &Db, targets: &[&Target], limit: i64) -> Result<Vec<Ve
     Ok(found)
 }
 
-/// Where the schedules beside a target are found in the index of targets: each identity at which some may be.
+/// The identities by which the schedules near a target are found in the index of targets; NULL matches nothing.
 #[derive(Default)]
 struct Place<'a> {
     host: Option<&'a str>,
     stack: Option<&'a str>,
     container: Option<String>,
-    /// The first and the last that one of a stack's containers can have.
+    /// The range of the identities of a stack's containers.
     members: [Option<String>; 2],
 }
 
@@ -57,7 +58,7 @@ impl<'a> Place<'a> {
                     ContainerIdentity::Service { project: name.clone(), service: String::new(), number: 0 };
                 let text = one.to_text();
                 let start = text.strip_suffix("//0").unwrap_or(&text);
-                // Whatever is between the two begins with the first, since `0` is what follows `/`.
+                // All texts between the two limits begin with the first one, since `0` is the character after `/`.
                 Self {
                     stack: Some(name),
                     members: ["/", "0"].map(|end| Some(format!("{start}{end}"))),
@@ -75,10 +76,11 @@ impl<'a> Place<'a> {
     }
 }
 
-/// What [`touching`] asks, after the values of its places: along the index of targets for each kind of identity. With
-/// OR between them all schedules of the host are read. Not every engine has a lateral join in which a limit could
-/// stand: each look ends before the first that is one too many, which is known beforehand. No id begins with `z`; they
-/// are hexadecimal. A limit is part of the text: where it is bound SQLite prepares the statement anew each time.
+/// The part of the statement after the values of the places. Each kind of identity has its own subquery along the index
+/// of targets; conditions joined with OR would read all schedules of the host. Not every engine has a lateral join for
+/// the limits, so each subquery ends before a certain id: that of the first schedule beyond the limit, or `z`, which is
+/// greater than every hexadecimal id. The limit is part of the text, because SQLite prepares the statement again for
+/// every bound limit.
 fn touching_sql(db: &Db, limit: i64) -> String {
     let by_bytes = engine::by_bytes(db);
     let looks = |of: &str| {
