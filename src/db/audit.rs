@@ -1,4 +1,4 @@
-//! The audit table: rows are inserted and read, never changed. [`prune`] is the only function that deletes rows.
+//! The `audit` table: rows are inserted and read, never changed. [`prune`] is the only function that deletes rows.
 
 use jiff::Timestamp;
 

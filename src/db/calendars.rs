@@ -1,4 +1,4 @@
-//! The calendars table: named lists of dates, and the schedules that use them.
+//! The `calendars` table: named lists of dates, and the schedules that use them.
 
 use jiff::Timestamp;
 
@@ -38,7 +38,7 @@ impl ReadRow for Calendar {
 }
 
 /// The columns that an update may change.
-fn said(calendar: &Calendar) -> Columns {
+fn changeable_columns(calendar: &Calendar) -> Columns {
     let spec = &calendar.spec;
     let quoted = |text: String| format!("\"{text}\"");
     let list = |items: Vec<String>| format!("[{}]", items.join(","));
@@ -60,14 +60,14 @@ fn said(calendar: &Calendar) -> Columns {
 /// # Errors
 /// The error of the engine; [`DbError::is_duplicate`] if another calendar has the same name.
 pub async fn insert(tx: &mut Tx, calendar: &Calendar) -> Result<()> {
-    let made = row!["id" => calendar.id, "created_ms" => calendar.created_at];
-    rows::add(tx, "calendars", made.into_iter().chain(said(calendar)).collect()).await
+    let fixed = row!["id" => calendar.id, "created_ms" => calendar.created_at];
+    rows::add(tx, "calendars", fixed.into_iter().chain(changeable_columns(calendar)).collect()).await
 }
 
 /// Stores `calendar` if its stored revision is still `old_rev`; `false` if it is not.
 pub async fn update(tx: &mut Tx, calendar: &Calendar, old_rev: i64) -> Result<bool> {
     let key = row!["id" => calendar.id, "rev" => old_rev];
-    rows::update(tx, "calendars", said(calendar), key, "").await
+    rows::update(tx, "calendars", changeable_columns(calendar), key, "").await
 }
 
 /// Deletes a calendar if its stored revision is still `old_rev`; `false` if it is not.

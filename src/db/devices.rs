@@ -1,5 +1,5 @@
-//! The devices table: browsers from which an account has logged in before. The table holds only the digest of the id in
-//! the cookie.
+//! The `devices` table: browsers from which an account has logged in before. The table holds only the digest of the id
+//! in the cookie.
 
 use jiff::Timestamp;
 

@@ -37,13 +37,13 @@ pub const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 /// How long a writer waits for a lock of another process on the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The timeout of the first connection to a server.
-const SILENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The timeout of a write that waits for the writer connection.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The number of 4 KiB pages that a write transaction may keep in memory. Beyond that SQLite writes some pages before
 /// the end of the transaction, and writes them again at the end. The memory above the cache size is freed with the
 /// transaction.
-const SPILL: &str = "1024";
+const CACHE_SPILL_PAGES: &str = "1024";
 /// The number of read connections of SQLite; each one costs memory.
 const READERS: u32 = 4;
 /// The number of connections to a PostgreSQL server.
@@ -84,7 +84,7 @@ fn parameter(sqlite: bool, n: usize) -> String {
 
 /// The collation for a comparison of texts by bytes. SQLite needs none; on PostgreSQL the collation is that of the
 /// index in [`PG_OWN`].
-pub(super) fn by_bytes(db: &Db) -> &'static str {
+pub(super) fn byte_collation(db: &Db) -> &'static str {
     match db {
         Db::Sqlite { .. } => "",
         Db::Pg(_) => "COLLATE \"C\"",
@@ -214,22 +214,23 @@ impl Db {
         // SQLite rolls back a transaction by itself, for example on a full disk. sqlx does not notice, and every
         // further transaction on the connection would fail. For this reason a connection that was opened before the
         // latest fault is closed and replaced.
-        let opened = Arc::new(AtomicU64::new(0));
-        let seen = Arc::clone(&opened);
+        let faults_at_open = Arc::new(AtomicU64::new(0));
+        let faults_known = Arc::clone(&faults_at_open);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(WRITER_TIMEOUT)
             .after_connect(move |_, _| {
-                opened.store(error::faults(), Ordering::SeqCst);
+                faults_at_open.store(error::fault_count(), Ordering::SeqCst);
                 Box::pin(async { Ok(()) })
             })
             .before_acquire(move |connection, _| {
-                let sound = !connection.is_in_transaction() && seen.load(Ordering::SeqCst) == error::faults();
-                Box::pin(async move { Ok(sound) })
+                let is_usable = !connection.is_in_transaction()
+                    && faults_known.load(Ordering::SeqCst) == error::fault_count();
+                Box::pin(async move { Ok(is_usable) })
             })
-            .connect_with(options.clone().pragma("cache_spill", SPILL))
+            .connect_with(options.clone().pragma("cache_spill", CACHE_SPILL_PAGES))
             .await?;
         let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()").fetch_one(&writer).await?;
         if !is_recent_sqlite(&version) {
@@ -240,8 +241,8 @@ impl Db {
         if durability == Durability::Full {
             sqlx::query("PRAGMA synchronous = NORMAL").execute(&writer).await?;
         }
-        migrated(MIGRATIONS.run(&writer).await)?;
-        forget_counts(&writer).await?;
+        migration_result(MIGRATIONS.run(&writer).await)?;
+        drop_statistics(&writer).await?;
         for statement in sqlite_own() {
             sqlx::query(AssertSqlSafe(statement)).execute(&writer).await?;
         }
@@ -262,9 +263,9 @@ impl Db {
     /// As [`Db::open`].
     pub async fn open_server(url: &str, holder: Option<&Holder>) -> Result<Self> {
         let options = PgConnectOptions::from_str(url)?;
-        let silent = |_| {
+        let timed_out = |_| {
             let (host, port) = (options.get_host(), options.get_port());
-            let seconds = SILENCE.as_secs();
+            let seconds = CONNECT_TIMEOUT.as_secs();
             DbError::Unusable(format!(
                 "the PostgreSQL server at {host}:{port} did not answer within {seconds} s; check that it runs and that \
                  nothing in between drops what is sent to it"
@@ -272,7 +273,7 @@ impl Db {
         };
         // A pool retries and finally reports only a timeout; a single connection reports the reason.
         let first = async { PgConnection::connect_with(&options).await?.close().await };
-        Clock::system().timeout(SILENCE, first).await.map_err(silent)??;
+        Clock::system().timeout(CONNECT_TIMEOUT, first).await.map_err(timed_out)??;
         let holder = holder.cloned();
         let pool = PgPoolOptions::new()
             .max_connections(PG_CONNECTIONS)
@@ -281,7 +282,7 @@ impl Db {
                 let holder = holder.clone();
                 Box::pin(async move {
                     match &holder {
-                        Some(holder) => lease::introduce(connection, holder).await,
+                        Some(holder) => lease::prepare_connection(connection, holder).await,
                         None => Ok(()),
                     }
                 })
@@ -309,14 +310,14 @@ impl Db {
     /// [`DbError::Unusable`] if a newer version made the database; the engine's own error otherwise.
     pub async fn migrate(&self) -> Result<()> {
         match self {
-            Self::Sqlite { writer, .. } => migrated(MIGRATIONS.run(writer).await),
+            Self::Sqlite { writer, .. } => migration_result(MIGRATIONS.run(writer).await),
             Self::Pg(pool) => {
                 let own = PgPoolOptions::new().max_connections(1).after_connect(|connection, _| {
                     let migrating = sqlx::query("SELECT set_config('docknap.migrating', 'on', false)");
                     Box::pin(async move { migrating.execute(connection).await.map(drop) })
                 });
                 let own = own.connect_lazy_with(pool.connect_options().as_ref().clone());
-                let done = migrated(MIGRATIONS.run(&own).await);
+                let done = migration_result(MIGRATIONS.run(&own).await);
                 own.close().await;
                 done?;
                 sqlx::query("UPDATE rulebook SET rules = rules + 1, naps = naps + 1").execute(pool).await?;
@@ -367,7 +368,7 @@ impl Db {
 }
 
 /// The result of the migrations, with a clear message if a newer version made the database.
-fn migrated(done: std::result::Result<(), MigrateError>) -> Result<()> {
+fn migration_result(done: std::result::Result<(), MigrateError>) -> Result<()> {
     match done {
         Err(MigrateError::VersionMissing(version)) => Err(DbError::Unusable(format!(
             "the database was made by a newer DockNap: this one does not know its migration {version}. Run that version \
@@ -391,10 +392,10 @@ pub struct Facts {
 /// Deletes the table statistics of SQLite, which an earlier version collected. SQLite keeps using old statistics until
 /// the next ANALYZE: statistics from a time with two schedules make a query read all of a hundred thousand rows.
 /// Without statistics the planner uses the index.
-async fn forget_counts(writer: &SqlitePool) -> Result<()> {
-    const COUNTED: &str = "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'";
-    let (counted,): (i64,) = sqlx::query_as(COUNTED).fetch_one(writer).await?;
-    if counted > 0 {
+async fn drop_statistics(writer: &SqlitePool) -> Result<()> {
+    const TABLES: &str = "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'";
+    let (tables,): (i64,) = sqlx::query_as(TABLES).fetch_one(writer).await?;
+    if tables > 0 {
         // The last statement makes this connection drop the statistics that it has loaded.
         for statement in [
             "DROP TABLE IF EXISTS sqlite_stat1",
@@ -418,7 +419,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_was_once_counted_decides_about_no_plan() {
+    async fn old_statistics_do_not_affect_query_plans() {
         // The plan needs bound values, because SQLite plans again for the value of the limit.
         let due = format!("EXPLAIN QUERY PLAN {}", crate::db::schedules::DUE);
         let home = tempfile::tempdir().expect("a directory");

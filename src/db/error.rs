@@ -38,7 +38,7 @@ pub enum DbError {
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
         if let Some(fault) = Fault::of(&error) {
-            failed(fault, &error);
+            record(fault, &error);
         }
         Self::Sqlx(error)
     }
@@ -175,33 +175,33 @@ impl Fault {
 
 /// The number of faults since the start. A process opens one database only.
 static COUNT: AtomicU64 = AtomicU64::new(0);
-/// The current fault; cleared by [`well`].
-static STANDING: Mutex<Option<Fault>> = Mutex::new(None);
+/// The current fault; cleared by [`clear`].
+static CURRENT: Mutex<Option<Fault>> = Mutex::new(None);
 
 /// The number of faults since the start. A connection that was opened before the latest fault is not used again,
 /// because its transaction state may be wrong.
-pub fn faults() -> u64 {
+pub fn fault_count() -> u64 {
     COUNT.load(Ordering::SeqCst)
 }
 
 /// Records a fault. The fault is logged unless the current fault is the same.
-pub fn failed(fault: Fault, error: &sqlx::Error) {
+pub fn record(fault: Fault, error: &sqlx::Error) {
     COUNT.fetch_add(1, Ordering::SeqCst);
-    let before = STANDING.lock().replace(fault);
+    let before = CURRENT.lock().replace(fault);
     if before != Some(fault) {
         tracing::error!(error = %crate::domain::text::chain(error), "{}", fault.words());
     }
 }
 
 /// The current fault as a sentence for the user.
-pub fn standing() -> Option<&'static str> {
-    STANDING.lock().map(Fault::words)
+pub fn current() -> Option<&'static str> {
+    CURRENT.lock().map(Fault::words)
 }
 
-/// Clears the current fault after a successful write, unless the number of faults has grown beyond `faults`.
-pub fn well(faults: u64) {
-    let mut standing = STANDING.lock();
-    if COUNT.load(Ordering::SeqCst) == faults && standing.take().is_some() {
+/// Clears the current fault after a successful write, unless the number of faults has grown beyond `count`.
+pub fn clear(count: u64) {
+    let mut current = CURRENT.lock();
+    if COUNT.load(Ordering::SeqCst) == count && current.take().is_some() {
         tracing::info!("the database stores again");
     }
 }
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_engine_cannot_do_is_told_from_what_it_refuses() {
+    fn faults_are_distinguished_from_refused_statements() {
         assert_eq!(Fault::of(&sqlx::Error::PoolTimedOut), Some(Fault::Away));
         assert_eq!(Fault::of(&sqlx::Error::RowNotFound), None);
         let sqlite = |code| Fault::of_sqlite(code, "");

@@ -1,5 +1,5 @@
-//! The feeds table: addresses from which calendar apps fetch the planned events. The table holds only the digest of the
-//! token in each address.
+//! The `feeds` table: addresses from which calendar apps fetch the planned events. The table holds only the digest of
+//! the token in each address.
 
 use jiff::Timestamp;
 

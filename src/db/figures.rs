@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::conditions::uuid_floor;
-use super::history::{RunSelection, Sought};
+use super::history::{RunConditions, RunSelection};
 use super::{Db, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::RunId;
@@ -25,16 +25,16 @@ pub async fn outcomes(
     if edges.len() < 2 {
         return Ok(Vec::new());
     }
-    let mut sought = Sought::new(wanted);
-    let bounds: Vec<String> = edges.iter().map(|edge| sought.bind(&uuid_floor(*edge))).collect();
+    let mut conditions = RunConditions::new(wanted);
+    let bounds: Vec<String> = edges.iter().map(|edge| conditions.bind(&uuid_floor(*edge))).collect();
     let stretches: Vec<String> =
         bounds.windows(2).enumerate().map(|(n, pair)| format!("({n}, {}, {})", pair[0], pair[1])).collect();
     let stretches = format!("stretches (n, lo, hi) AS (VALUES {})", stretches.join(", "));
-    sought.within("lo", "hi");
-    let own = sought.own();
-    let sql = if sought.is_of_a_target() {
+    conditions.within("lo", "hi");
+    let own = conditions.own();
+    let sql = if conditions.has_target() {
         let mut found = format!("SELECT n, id, state AS word FROM stretches CROSS JOIN runs WHERE TRUE{own}");
-        for touching in sought.touching() {
+        for touching in conditions.touching() {
             let _ = write!(
                 found,
                 " UNION SELECT n, run_id, (SELECT r.state FROM runs r WHERE r.id = run_id) \
@@ -55,7 +55,7 @@ pub async fn outcomes(
             states.join(", ")
         )
     };
-    let rows = sought.query(sql).all::<(i64, RunState, i64)>(db).await?;
+    let rows = conditions.query(sql).all::<(i64, RunState, i64)>(db).await?;
     Ok(rows
         .into_iter()
         .map(|(n, state, count)| (usize::try_from(n).unwrap_or_default(), state, count))
@@ -77,9 +77,9 @@ pub struct Paced<'a> {
 /// index in `of`, the id of the run, and the duration in milliseconds.
 pub async fn paces(db: &Db, of: &[Paced<'_>], each: u32) -> Result<Vec<(usize, RunId, i64)>> {
     /// The number of subqueries per statement; SQLite does not accept many more.
-    const MOST: usize = 200;
+    const MAX_TERMS: usize = 200;
     let mut found = Vec::new();
-    for (chunk, of) in of.chunks(MOST).enumerate() {
+    for (chunk, of) in of.chunks(MAX_TERMS).enumerate() {
         let mut values = super::conditions::Conditions::default();
         let terms: Vec<String> = of
             .iter()
@@ -92,19 +92,20 @@ pub async fn paces(db: &Db, of: &[Paced<'_>], each: u32) -> Result<Vec<(usize, R
                 let until = values.bind(one.until);
                 format!(
                     "SELECT * FROM (SELECT CAST({n} AS BIGINT) AS n, id, finished_ms - started_ms AS took FROM runs \
-                     WHERE {PACED} AND host_id = {host} AND target_type = {kind} AND target_identity = {identity} \
-                     AND action = {action} AND id <= {until} ORDER BY id DESC LIMIT {each}) AS t{n}"
+                     WHERE {PACE_CONDITION} AND host_id = {host} AND target_type = {kind} \
+                     AND target_identity = {identity} AND action = {action} AND id <= {until} \
+                     ORDER BY id DESC LIMIT {each}) AS t{n}"
                 )
             })
             .collect();
         let sql = terms.join(" UNION ALL ");
         for (n, id, took) in values.built(sql).all::<(i64, RunId, i64)>(db).await? {
-            found.push((chunk * MOST + usize::try_from(n).unwrap_or_default(), id, took));
+            found.push((chunk * MAX_TERMS + usize::try_from(n).unwrap_or_default(), id, took));
         }
     }
     Ok(found)
 }
 
 /// Written exactly as in the index `runs_pace`; otherwise the index is not used.
-const PACED: &str = "CASE WHEN state = 'succeeded' AND started_ms IS NOT NULL AND finished_ms IS NOT NULL AND \
-    retry_of IS NULL AND SUBSTR(reason, 1, 13) <> 'nothing to do' THEN 1 ELSE 0 END = 1";
+const PACE_CONDITION: &str = "CASE WHEN state = 'succeeded' AND started_ms IS NOT NULL AND finished_ms IS NOT NULL \
+    AND retry_of IS NULL AND SUBSTR(reason, 1, 13) <> 'nothing to do' THEN 1 ELSE 0 END = 1";

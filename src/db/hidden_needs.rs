@@ -1,4 +1,4 @@
-//! The hidden_needs table: notices of the first page that a user has hidden for some time.
+//! The `hidden_needs` table: notices of the first page that a user has hidden for some time.
 
 use jiff::Timestamp;
 

@@ -43,12 +43,12 @@ pub struct RunSelection<'a> {
 
 /// The number of subqueries per statement; SQLite does not accept many more. A target with more containers gets one
 /// subquery for all of them.
-const MOST_LOOKS: usize = 200;
+const MAX_SUBQUERIES: usize = 200;
 
 /// The filter of runs as SQL conditions. Ids begin with the instant of creation, so a time range is a range of the
 /// primary key.
 #[derive(Clone, Debug)]
-pub(super) struct Sought {
+pub(super) struct RunConditions {
     /// Conditions on all runs, except target and id. The parameters of all parts are kept here.
     rest: Conditions,
     /// Condition on the run's target; empty = any target.
@@ -59,7 +59,7 @@ pub(super) struct Sought {
     bounds: Vec<String>,
 }
 
-impl Sought {
+impl RunConditions {
     /// The conditions of a filter.
     pub fn new(wanted: RunSelection<'_>) -> Self {
         let mut rest = Conditions::default();
@@ -69,8 +69,8 @@ impl Sought {
             let kind = rest.bind(&target.target_type());
             let identity = rest.bind(&target.identity_text());
             own = format!(" AND host_id = {host} AND target_type = {kind} AND target_identity = {identity}");
-            let looks = if wanted.touching.len() > MOST_LOOKS { wanted.touching.len() } else { 1 };
-            touching.extend(wanted.touching.chunks(looks).map(|identities| {
+            let size = if wanted.touching.len() > MAX_SUBQUERIES { wanted.touching.len() } else { 1 };
+            touching.extend(wanted.touching.chunks(size).map(|identities| {
                 let identities = rest.bind_all(identities);
                 format!(" AND host_id = {host} AND identity IN ({identities})")
             }));
@@ -85,11 +85,11 @@ impl Sought {
         rest.is("action", wanted.action);
         rest.is("trigger_kind", wanted.trigger);
         rest.is("actor_name", wanted.actor);
-        let mut sought = Self { rest, own, touching, bounds: Vec::new() };
-        sought.bound(">=", wanted.from.map(uuid_floor));
-        sought.bound("<", wanted.to.map(uuid_floor));
-        sought.bound("<=", wanted.upto);
-        sought
+        let mut conditions = Self { rest, own, touching, bounds: Vec::new() };
+        conditions.bound(">=", wanted.from.map(uuid_floor));
+        conditions.bound("<", wanted.to.map(uuid_floor));
+        conditions.bound("<=", wanted.upto);
+        conditions
     }
 
     /// Adds a limit of the id, such as `<` and an id.
@@ -116,7 +116,7 @@ impl Sought {
     }
 
     /// Whether the filter has a target.
-    pub fn is_of_a_target(&self) -> bool {
+    pub fn has_target(&self) -> bool {
         !self.own.is_empty()
     }
 
@@ -165,24 +165,24 @@ impl Sought {
 
 /// At most `limit` matching runs, newest first, older than the run `before`.
 pub async fn list(db: &Db, wanted: RunSelection<'_>, before: Option<&str>, limit: i64) -> Result<Vec<Run>> {
-    let mut sought = Sought::new(wanted);
-    sought.bound("<", before);
+    let mut conditions = RunConditions::new(wanted);
+    conditions.bound("<", before);
     let sql = format!(
         "SELECT * FROM runs WHERE TRUE{} ORDER BY id DESC LIMIT {limit}",
-        sought.first("DESC", limit)
+        conditions.first("DESC", limit)
     );
-    sought.query(sql).all(db).await
+    conditions.query(sql).all(db).await
 }
 
 /// The number of matching runs that are newer than the run `than`, counted up to `most`.
 pub async fn newer(db: &Db, wanted: RunSelection<'_>, than: &str, most: i64) -> Result<i64> {
-    let mut sought = Sought::new(wanted);
-    sought.bound(">", Some(than));
+    let mut conditions = RunConditions::new(wanted);
+    conditions.bound(">", Some(than));
     let sql = format!(
         "SELECT COUNT(*) FROM (SELECT id FROM runs WHERE TRUE{} LIMIT {most}) AS newer",
-        sought.first("ASC", most)
+        conditions.first("ASC", most)
     );
-    sought.query(sql).one(db).await
+    conditions.query(sql).one(db).await
 }
 
 /// The newest run of each of these schedules; schedules without a run are missing.
@@ -322,20 +322,20 @@ mod tests {
         let Db::Sqlite { readers: pool, .. } = &db else { panic!("it is SQLite") };
         let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {LAST_TOUCHES}"));
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(pool).await.expect("it plans");
-        let looks: Vec<&str> = plan
+        let subqueries: Vec<&str> = plan
             .iter()
             .map(|row| row.3.as_str())
-            .filter(|look| look.contains(" r ") || look.ends_with(" r"))
+            .filter(|subquery| subquery.contains(" r ") || subquery.ends_with(" r"))
             .collect();
-        assert_eq!(looks.len(), 4, "{plan:?}");
-        assert!(looks.iter().all(|look| look.contains("INDEX runs_touch")), "{looks:?}");
+        assert_eq!(subqueries.len(), 4, "{plan:?}");
+        assert!(subqueries.iter().all(|subquery| subquery.contains("INDEX runs_touch")), "{subqueries:?}");
         // Each subquery continues from the previous target and uses all known columns for the search.
-        for (look, seek) in looks[1..].iter().zip([
+        for (subquery, seek) in subqueries[1..].iter().zip([
             "(host_id=? AND target_type=? AND target_identity<?)",
             "(host_id=? AND target_type<?)",
             "(host_id<?)",
         ]) {
-            assert!(look.starts_with("SEARCH") && look.ends_with(seek), "{looks:?}");
+            assert!(subquery.starts_with("SEARCH") && subquery.ends_with(seek), "{subqueries:?}");
         }
     }
 }

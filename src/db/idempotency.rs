@@ -1,4 +1,4 @@
-//! The idempotency table: stored responses to POST requests, by user and idempotency key. A repeated request gets the
+//! The `idempotency` table: stored responses to POST requests, by user and idempotency key. A repeated request gets the
 //! stored response and is not carried out again.
 
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! The locks table: stacks and containers that a person has excluded from every action of DockNap.
+//! The `locks` table: stacks and containers that a person has excluded from every action of DockNap.
 
 use super::query::sql;
 use super::read::{ReadRow, Row};

@@ -1,4 +1,4 @@
-//! The login_failures table: failed logins, counted by name, by address, and separately for known browsers and
+//! The `login_failures` table: failed logins, counted by name, by address, and separately for known browsers and
 //! accounts. The key of a row says what it counts.
 //!
 //! A login attempt is counted *before* the password is checked, in one statement, so a hundred attempts at once count

@@ -1,4 +1,4 @@
-//! The naps table: the containers that DockNap has put to sleep and that have not been woken since.
+//! The `naps` table: the containers that DockNap has put to sleep and that have not been woken since.
 
 use super::query::sql;
 use super::read::{ReadRow, Row};

@@ -1,4 +1,4 @@
-//! The order_edges table: dependencies between stacks or containers that people have added to the start order.
+//! The `order_edges` table: dependencies between stacks or containers that people have added to the start order.
 
 use super::query::sql;
 use super::read::{ReadRow, Row};

@@ -1,5 +1,5 @@
-//! The overrides table. Ended overrides stay as history. The end of an override has two parts: its end instant `until`
-//! comes, and the scheduler closes it after handling the end.
+//! The `overrides` table. Ended overrides stay as history. The end of an override has two parts: its end instant
+//! `until` comes, and the scheduler closes it after handling the end.
 
 use jiff::Timestamp;
 

@@ -16,7 +16,7 @@ pub(super) trait Column: Sized {
 
 /// A result row of either engine.
 pub(super) struct Row<'a> {
-    of: Engine<'a>,
+    engine: Engine<'a>,
     table: &'static str,
 }
 
@@ -36,16 +36,16 @@ pub(super) trait ReadRow: Sized {
 
 impl<'a> Row<'a> {
     pub fn sqlite<T: ReadRow>(row: &'a SqliteRow) -> Self {
-        Self { of: Engine::Sqlite(row), table: T::TABLE }
+        Self { engine: Engine::Sqlite(row), table: T::TABLE }
     }
 
     pub fn pg<T: ReadRow>(row: &'a PgRow) -> Self {
-        Self { of: Engine::Pg(row), table: T::TABLE }
+        Self { engine: Engine::Pg(row), table: T::TABLE }
     }
 
     /// The value of a column.
     pub fn get<T: Column>(&self, name: &'static str) -> Result<T> {
-        self.at(match self.of {
+        self.at(match self.engine {
             Engine::Sqlite(row) => name.index(row)?,
             Engine::Pg(row) => name.index(row)?,
         })
@@ -60,7 +60,7 @@ impl<'a> Row<'a> {
     where
         T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>,
     {
-        Ok(match self.of {
+        Ok(match self.engine {
             Engine::Sqlite(row) => row.try_get(index)?,
             Engine::Pg(row) => row.try_get(index)?,
         })
@@ -68,7 +68,7 @@ impl<'a> Row<'a> {
 
     /// The error for a column whose value DockNap never writes.
     pub fn damaged(&self, index: usize) -> DbError {
-        let name = match self.of {
+        let name = match self.engine {
             Engine::Sqlite(row) => row.column(index).name().to_owned(),
             Engine::Pg(row) => row.column(index).name().to_owned(),
         };

@@ -123,15 +123,15 @@ fn chunks<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {
 }
 
 /// The ids that are missing in the result. In the usual case of equal numbers nothing is compared.
-pub(super) fn left_out<'a, Id: Clone + Eq + Hash + 'a>(
-    asked: impl ExactSizeIterator<Item = &'a Id>,
+pub(super) fn missing<'a, Id: Clone + Eq + Hash + 'a>(
+    expected: impl ExactSizeIterator<Item = &'a Id>,
     answers: Vec<Id>,
 ) -> HashSet<Id> {
-    if answers.len() == asked.len() {
+    if answers.len() == expected.len() {
         return HashSet::new();
     }
     let answers: HashSet<Id> = answers.into_iter().collect();
-    asked.filter(|id| !answers.contains(*id)).cloned().collect()
+    expected.filter(|id| !answers.contains(*id)).cloned().collect()
 }
 
 #[cfg(test)]

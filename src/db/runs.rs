@@ -1,4 +1,4 @@
-//! The runs table: new runs, and every change of their state.
+//! The `runs` table: new runs, and every change of their state.
 //!
 //! A terminal state never changes: each update names the states that it starts from, and returns whether it matched.
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::columns::Json;
 use super::query::sql;
 use super::read::{ReadRow, Row};
-use super::rows::{self, left_out, row, values};
+use super::rows::{self, missing, row, values};
 use super::{Db, Result, Tx};
 use crate::domain::guard::Deferral;
 use crate::domain::ids::RunId;
@@ -25,7 +25,7 @@ impl ReadRow for Run {
             (Some(first), Some(last), Some(count)) => Some(MissedSpan { first, last, count }),
             _ => None,
         };
-        let also = also_of(row.get("also")?).ok_or_else(|| row.damage("what is to be started too"))?;
+        let also = parse_also(row.get("also")?).ok_or_else(|| row.damage("what is to be started too"))?;
         Ok(Self {
             also,
             target: row.target()?,
@@ -64,7 +64,7 @@ fn also_text(run: &Run) -> Option<String> {
 }
 
 /// The reverse of [`also_text`]; `None` if the text is malformed.
-fn also_of(text: Option<String>) -> Option<Vec<ContainerIdentity>> {
+fn parse_also(text: Option<String>) -> Option<Vec<ContainerIdentity>> {
     let Some(text) = text else { return Some(Vec::new()) };
     let texts: Vec<String> = serde_json::from_str(&text).ok()?;
     texts.iter().map(|text| ContainerIdentity::parse(text)).collect()
@@ -116,8 +116,8 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
             "owner_epoch" => owner_epoch,
         ]
     });
-    let twice = " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING";
-    let inserted = rows::insert(tx, "runs", rows.collect(), twice).await?;
+    let on_conflict = " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING";
+    let inserted = rows::insert(tx, "runs", rows.collect(), on_conflict).await?;
     if usize::try_from(inserted).is_ok_and(|inserted| inserted == runs.len()) {
         return Ok(HashSet::new());
     }
@@ -128,7 +128,7 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
         ids,
         ") SELECT runs.id FROM runs JOIN asked ON asked.id = runs.id",
     );
-    Ok(left_out(runs.iter().map(|run| &run.id), stored.await?))
+    Ok(missing(runs.iter().map(|run| &run.id), stored.await?))
 }
 
 pub async fn get(db: &Db, id: &RunId) -> Result<Option<Run>> {
@@ -193,7 +193,7 @@ pub struct InTheWay {
 
 /// The reasons not to store each of these runs, in the same order.
 pub async fn in_the_way(tx: &mut Tx, runs: &[&Run]) -> Result<Vec<InTheWay>> {
-    let asked = (0_i64..).zip(runs).map(|(n, run)| {
+    let candidates = (0_i64..).zip(runs).map(|(n, run)| {
         let Run { target, action, restore, retry_of, guard, schedule_id, fire_at, .. } = run;
         let (kind, identity) = (target.target_type(), target.identity_text());
         values![
@@ -209,8 +209,13 @@ pub async fn in_the_way(tx: &mut Tx, runs: &[&Run]) -> Result<Vec<InTheWay>> {
             fire_at
         ]
     });
-    let found =
-        rows::with_values::<(i64, Option<RunId>, bool)>(tx, ASKED, asked.collect(), IN_THE_WAY).await?;
+    let found = rows::with_values::<(i64, Option<RunId>, bool)>(
+        tx,
+        CONFLICTS_BEFORE,
+        candidates.collect(),
+        CONFLICTS_AFTER,
+    )
+    .await?;
     let mut answers = vec![InTheWay::default(); runs.len()];
     for (n, twin, is_taken) in found {
         if let Some(answer) = usize::try_from(n).ok().and_then(|n| answers.get_mut(n)) {
@@ -221,11 +226,11 @@ pub async fn in_the_way(tx: &mut Tx, runs: &[&Run]) -> Result<Vec<InTheWay>> {
 }
 
 /// The statement before the `VALUES` of the new runs.
-const ASKED: &str = "WITH asked (n, host_id, target_type, target_identity, action, restore, retry_of, guarded, \
-    schedule_id, fire_at_ms) AS (";
+const CONFLICTS_BEFORE: &str = "WITH asked (n, host_id, target_type, target_identity, action, restore, retry_of, \
+    guarded, schedule_id, fire_at_ms) AS (";
 /// The statement after them; it returns only runs with a conflict. The condition on the state is that of the index
 /// `runs_undone`, which holds only runs that have not ended, because a target may have any number of ended runs.
-const IN_THE_WAY: &str = ") SELECT n, twin, is_taken FROM (SELECT n, (SELECT r.id FROM runs r \
+const CONFLICTS_AFTER: &str = ") SELECT n, twin, is_taken FROM (SELECT n, (SELECT r.id FROM runs r \
      WHERE CASE WHEN r.state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 AND r.host_id = asked.host_id \
        AND r.target_type = asked.target_type AND r.target_identity = asked.target_identity \
        AND r.action = asked.action AND (r.restore = FALSE OR r.restore = asked.restore) AND r.puts_back = FALSE \
@@ -326,18 +331,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_stands_in_the_way_is_looked_for_among_what_has_not_ended_alone() {
+    async fn conflicts_are_looked_up_only_among_runs_that_have_not_ended() {
         let home = tempfile::tempdir().expect("a directory");
         let db = Db::open_sqlite(&home.path().join("docknap.db"), Durability::Full).await.expect("it opens");
         let Db::Sqlite { readers: pool, .. } = &db else { panic!("it is SQLite") };
         let rows = "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {ASKED}{rows}{IN_THE_WAY}"));
+        let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {CONFLICTS_BEFORE}{rows}{CONFLICTS_AFTER}"));
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(pool).await.expect("it plans");
-        let looks: Vec<&str> =
-            plan.iter().map(|row| row.3.as_str()).filter(|look| look.contains(" r ")).collect();
+        let subqueries: Vec<&str> =
+            plan.iter().map(|row| row.3.as_str()).filter(|subquery| subquery.contains(" r ")).collect();
         // The subqueries appear in the condition, and again for the selected columns.
-        let [taken, twin, told @ ..] = &looks[..] else { panic!("{plan:?}") };
-        assert!(told.iter().all(|look| [taken, twin].contains(&look)), "{plan:?}");
+        let [taken, twin, rest @ ..] = &subqueries[..] else { panic!("{plan:?}") };
+        assert!(rest.iter().all(|subquery| [taken, twin].contains(&subquery)), "{plan:?}");
         assert!(
             twin.ends_with("INDEX runs_undone (host_id=? AND target_type=? AND target_identity=?)"),
             "{twin}"

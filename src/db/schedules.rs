@@ -1,4 +1,4 @@
-//! The schedules table: storage, filtered lists, due schedules, and claims by compare-and-swap on due instant and
+//! The `schedules` table: storage, filtered lists, due schedules, and claims by compare-and-swap on due instant and
 //! revision.
 
 use std::collections::HashSet;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::columns::{Json, Value};
 use super::query::{Query, sql};
 use super::read::{self, ReadRow};
-use super::rows::{self, Columns, left_out, row, values};
+use super::rows::{self, Columns, missing, row, values};
 use super::{Db, Result, Tx};
 use crate::domain::ids::{CalendarId, HostId, ScheduleId, UserId};
 use crate::domain::schedule::{Schedule, ScheduleSpec, When};
@@ -97,7 +97,7 @@ impl ReadRow for Schedule {
 }
 
 /// The columns that never change.
-fn made(schedule: &Schedule) -> Columns {
+fn fixed_columns(schedule: &Schedule) -> Columns {
     row![
         "id" => schedule.id,
         "source" => schedule.source,
@@ -107,7 +107,7 @@ fn made(schedule: &Schedule) -> Columns {
 }
 
 /// All other columns.
-fn said(schedule: &Schedule) -> Columns {
+fn changeable_columns(schedule: &Schedule) -> Columns {
     let spec = &schedule.spec;
     let (kind, cron, at, window) = match &spec.when {
         When::Cron(text) => ("cron", Some(text.as_str()), None, None),
@@ -148,7 +148,7 @@ fn said(schedule: &Schedule) -> Columns {
 
 /// Adds a schedule.
 pub async fn insert(tx: &mut Tx, schedule: &Schedule) -> Result<()> {
-    let row = made(schedule).into_iter().chain(said(schedule)).collect();
+    let row = fixed_columns(schedule).into_iter().chain(changeable_columns(schedule)).collect();
     rows::add(tx, "schedules", row).await
 }
 
@@ -156,7 +156,7 @@ pub async fn insert(tx: &mut Tx, schedule: &Schedule) -> Result<()> {
 /// time never change.
 pub async fn update(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bool> {
     let key = row!["id" => schedule.id, "rev" => old_rev];
-    rows::update(tx, "schedules", said(schedule), key, " AND deleted_ms IS NULL").await
+    rows::update(tx, "schedules", changeable_columns(schedule), key, " AND deleted_ms IS NULL").await
 }
 
 /// Restores a deleted schedule if its stored revision is still `old_rev`; `false` if it is not.
@@ -320,7 +320,7 @@ pub async fn claim(tx: &mut Tx, claims: &[OccurrenceClaim<'_>]) -> Result<HashSe
            AND schedules.rev = taken.rev AND schedules.enabled = TRUE AND schedules.deleted_ms IS NULL \
          RETURNING schedules.id";
     let taken = rows::with_values(tx, before, rows, after).await?;
-    Ok(left_out(claims.iter().map(|claim| claim.id), taken))
+    Ok(missing(claims.iter().map(|claim| claim.id), taken))
 }
 
 /// At most `limit` schedules that have a due instant, the earliest first.

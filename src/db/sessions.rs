@@ -1,4 +1,4 @@
-//! The sessions table: browser logins. The table holds only the digest of the id in the cookie.
+//! The `sessions` table: browser logins. The table holds only the digest of the id in the cookie.
 
 use jiff::Timestamp;
 

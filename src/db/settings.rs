@@ -1,4 +1,4 @@
-//! The settings table: values about this installation, by key.
+//! The `settings` table: values about this installation, by key.
 
 use jiff::Timestamp;
 

@@ -1,5 +1,5 @@
-//! The sleeps table: every nap of every container with its start and end, for reports. Unlike the naps table it keeps
-//! ended naps.
+//! The `sleeps` table: every nap of every container with its start and end, for reports. Unlike the `naps` table it
+//! keeps ended naps.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! The steps table. A step is stored as issued before its Docker call, and its outcome afterwards.
+//! The `steps` table. A step is stored as issued before its Docker call, and its outcome afterwards.
 
 use jiff::Timestamp;
 
@@ -162,9 +162,9 @@ pub struct DoneStep {
 }
 
 /// Maximum number of steps that are read for one container.
-const MOST_STEPS: i64 = 500;
+const MAX_STEPS: i64 = 500;
 
-/// The completed actions on a container since an instant, oldest first; limited to the newest [`MOST_STEPS`].
+/// The completed actions on a container since an instant, oldest first; limited to the newest `MAX_STEPS`.
 pub async fn done_to(
     db: &Db,
     host: &HostId,
@@ -174,7 +174,7 @@ pub async fn done_to(
     let sql = "SELECT id, action, finished_ms, duration_ms FROM steps WHERE host_id = $1 \
                AND identity = $2 AND issued_ms >= $3 AND state = 'succeeded' \
                AND finished_ms IS NOT NULL ORDER BY issued_ms DESC LIMIT $4";
-    let mut done: Vec<DoneStep> = sql!(sql, host, identity, since, MOST_STEPS).all(db).await?;
+    let mut done: Vec<DoneStep> = sql!(sql, host, identity, since, MAX_STEPS).all(db).await?;
     done.reverse();
     Ok(done)
 }

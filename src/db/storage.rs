@@ -4,15 +4,15 @@
 //! stays until a large test write succeeds: on a nearly full disk one small row may still fit although the next run
 //! does not.
 
-pub use super::error::standing as fault;
-use super::error::{faults, well};
+pub use super::error::current as fault;
+use super::error::{clear, fault_count};
 use super::query::sql;
 use super::{Db, Result};
 
 /// Size of the test write in bytes; most transactions need less.
-const TRIAL: usize = 64 * 1024;
+const TEST_SIZE: usize = 64 * 1024;
 /// The settings key of the test write.
-const TRIAL_KEY: &str = "storage_trial";
+const TEST_KEY: &str = "storage_trial";
 
 impl Db {
     /// Checks that the database can be written. Without a current fault nothing is written, so that a disk may spin
@@ -21,15 +21,15 @@ impl Db {
     /// # Errors
     /// The database cannot be written.
     pub async fn takes_writes(&self) -> Result<()> {
-        let faults = faults();
+        let faults = fault_count();
         if fault().is_none() {
             return self.begin().await?.roll_back().await;
         }
         let sql = "INSERT INTO settings (key, value, updated_ms) VALUES ($1, $2, 0) \
                    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        sql!(sql, TRIAL_KEY, "0".repeat(TRIAL)).run_alone(self).await?;
-        sql!("DELETE FROM settings WHERE key = $1", TRIAL_KEY).run_alone(self).await?;
-        well(faults);
+        sql!(sql, TEST_KEY, "0".repeat(TEST_SIZE)).run_alone(self).await?;
+        sql!("DELETE FROM settings WHERE key = $1", TEST_KEY).run_alone(self).await?;
+        clear(faults);
         Ok(())
     }
 }

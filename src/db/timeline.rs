@@ -9,12 +9,12 @@ use crate::domain::run::Run;
 
 /// The longest time in days from the creation of a run to its end, including waits for a busy target or an unreachable
 /// host.
-const LONGEST: i64 = 2;
+const LONGEST_RUN_DAYS: i64 = 2;
 
 /// The smallest id of a run that may have ended at or after `from`: ids sort by time, so the primary key finds it.
 fn floor(from: Timestamp) -> String {
-    let made = from.checked_sub((LONGEST * 24).hours()).unwrap_or(Timestamp::UNIX_EPOCH);
-    uuid_floor(made)
+    let created = from.checked_sub((LONGEST_RUN_DAYS * 24).hours()).unwrap_or(Timestamp::UNIX_EPOCH);
+    uuid_floor(created)
 }
 
 /// The runs that ended from `from` up to but not including `until`, with any outcome. Only the newest `limit` runs are

@@ -1,4 +1,4 @@
-//! The tokens table: tokens issued by the login of the API. A token without a row is invalid.
+//! The `tokens` table: tokens issued by the login of the API. A token without a row is invalid.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! The traces table: the latest observed change of each container that DockNap did not cause.
+//! The `traces` table: the latest observed change of each container that DockNap did not cause.
 
 use super::query::sql;
 use super::read::{ReadRow, Row};

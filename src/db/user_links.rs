@@ -1,4 +1,4 @@
-//! The user_links table: links for choosing a password. The table holds only the digest of the token in the link.
+//! The `user_links` table: links for choosing a password. The table holds only the digest of the token in the link.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! The users table: the accounts, with their password hashes and personal settings.
+//! The `users` table: the accounts, with their password hashes and personal settings.
 
 use jiff::Timestamp;
 

@@ -190,7 +190,7 @@ impl Planner<'_> {
                 execute::prepare(app, &Actor::scheduler(), request, inventory, book, now).await?
             }
             Some((state, reason)) => {
-                let mut prepared = self.bare(schedule, request);
+                let mut prepared = self.run_without_plan(schedule, request);
                 end(&mut prepared, state, reason);
                 prepared
             }
@@ -207,7 +207,7 @@ impl Planner<'_> {
     }
 
     /// A run that will not act, without a plan.
-    fn bare(&self, schedule: &Schedule, request: Request) -> Prepared {
+    fn run_without_plan(&self, schedule: &Schedule, request: Request) -> Prepared {
         let (now, name) = (self.now(), schedule.spec.target_name.clone());
         let run = request.into_run(self.app, &Actor::scheduler(), name, now);
         Prepared { run: Run { restore: false, deadline_at: now, ..run }, steps: Vec::new() }
@@ -216,7 +216,7 @@ impl Planner<'_> {
     /// A skipped run for a sleep that the user has skipped.
     fn skipped_sleep(&self, schedule: &Schedule, at: Timestamp) -> Prepared {
         let request = Request { trigger: Trigger::Window, ..request(schedule, at, false) };
-        let mut prepared = self.bare(schedule, request);
+        let mut prepared = self.run_without_plan(schedule, request);
         end(&mut prepared, RunState::Skipped, "skip: this sleep was dropped on purpose".to_owned());
         prepared
     }
@@ -253,13 +253,13 @@ impl Planner<'_> {
         let reason = format!("{word}: {}", keeper.why(&self.book.zone.zone));
         let action = if phase == Phase::Awake { Action::Start } else { schedule.spec.action };
         let request = Request { action, trigger: Trigger::Window, ..request(schedule, edge, false) };
-        let mut prepared = self.bare(schedule, request);
+        let mut prepared = self.run_without_plan(schedule, request);
         end(&mut prepared, RunState::Skipped, reason);
         Some(prepared)
     }
 
     fn missed_run(&self, schedule: &Schedule, missed: &MissedSpan) -> Prepared {
-        let mut prepared = self.bare(schedule, request(schedule, missed.last, true));
+        let mut prepared = self.run_without_plan(schedule, request(schedule, missed.last, true));
         prepared.run.missed = Some(missed.clone());
         let reason = if missed.count == 1 {
             "its time passed while DockNap was not running".to_owned()

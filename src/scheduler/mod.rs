@@ -29,7 +29,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Difference between the wall clock and the monotonic clock that counts as a jump (semantics §3).
 const JUMP: Duration = Duration::from_secs(5);
 /// Longest wait for an implausible clock to be set.
-const CLOCK_PATIENCE: Duration = Duration::from_secs(5 * 60);
+const MAX_CLOCK_WAIT: Duration = Duration::from_secs(5 * 60);
 /// First and longest wait after a failed pass.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// The earliest plausible time: this program is newer (2026-11-01, unix seconds).
@@ -63,9 +63,9 @@ pub async fn run(app: App, stop: CancellationToken) {
             }
             Err(error) => {
                 tracing::error!(error = %chain(&error), "the scheduler cannot read or store; trying again");
-                let this = wait;
+                let current = wait;
                 wait = (wait * 2).min(BACK_OFF.1);
-                (None, this)
+                (None, current)
             }
         };
         tokio::select! {
@@ -120,7 +120,7 @@ fn notice_jump(app: &App, (wall, monotonic): (Timestamp, Duration)) -> (Timestam
 /// A machine without a battery-backed clock starts with such a time until NTP sets it (semantics §3).
 async fn wait_for_trust(app: &App) {
     let since = app.clock.monotonic();
-    let mut told = false;
+    let mut is_logged = false;
     loop {
         let floor = match newest_stored(app).await {
             Ok(newest) => newest,
@@ -134,13 +134,13 @@ async fn wait_for_trust(app: &App) {
         if app.clock.now().as_millisecond() >= floor {
             return;
         }
-        if app.clock.monotonic().saturating_sub(since) >= CLOCK_PATIENCE {
+        if app.clock.monotonic().saturating_sub(since) >= MAX_CLOCK_WAIT {
             tracing::error!("clock not trusted, and nobody set it for 5 minutes; going on with it");
             return;
         }
-        if !told {
+        if !is_logged {
             tracing::warn!("clock not trusted: it is behind what is stored; holding until it is set");
-            told = true;
+            is_logged = true;
         }
         app.vitals.ticked(app.clock.now());
         app.clock.sleep(Duration::from_secs(1)).await;

@@ -43,7 +43,7 @@ use crate::domain::window::Phase;
 /// The database cannot be read or written; nothing has been stored then for the host in question.
 pub async fn reconcile(app: &App) -> Result<Vec<RunId>> {
     app.external_changes.looks();
-    let outcome = look_at_everything(app).await;
+    let outcome = reconcile_all(app).await;
     if outcome.is_err() {
         // Makes the next pass reconcile everything again.
         app.external_changes.rules_changed();
@@ -51,7 +51,7 @@ pub async fn reconcile(app: &App) -> Result<Vec<RunId>> {
     outcome
 }
 
-async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
+async fn reconcile_all(app: &App) -> Result<Vec<RunId>> {
     let now = app.clock.now();
     let mut runs = Vec::new();
     let mut book = RuleBook::load(app).await?;
@@ -67,7 +67,7 @@ async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
     for host in app.hosts.all() {
         if host.inventory().is_connected() {
             let taken = app.external_changes.take(host.id());
-            let found = look_at(app, &host, &book, &taken).await;
+            let found = reconcile_host(app, &host, &book, &taken).await;
             if found.is_err() {
                 // The changes of this host were not handled.
                 app.external_changes.restore(host.id(), taken);
@@ -78,7 +78,7 @@ async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
     Ok(runs)
 }
 
-async fn look_at(app: &App, host: &Host, book: &RuleBook, taken: &Taken) -> Result<Vec<RunId>> {
+async fn reconcile_host(app: &App, host: &Host, book: &RuleBook, taken: &Taken) -> Result<Vec<RunId>> {
     let rules = &book.rules;
     let applied = db::applied::of_host(&app.db, host.id()).await?;
     if rules.is_empty() && applied.is_empty() && taken.sightings.is_empty() {
@@ -93,10 +93,10 @@ async fn look_at(app: &App, host: &Host, book: &RuleBook, taken: &Taken) -> Resu
     let first_look = |identity: &ContainerIdentity| taken.fresh.or_else(|| taken.late.get(identity).copied());
     let late = busy.keys().filter_map(|identity| Some((identity.clone(), first_look(identity)?)));
     app.external_changes.requeue(host.id(), later, late);
-    let theirs = by_others(app, host, sightings).await?;
-    traces::keep(app, host, &theirs, naps).await?;
+    let unexplained = by_others(app, host, sightings).await?;
+    traces::keep(app, host, &unexplained, naps).await?;
     let inventory = &host.inventory();
-    let sighted = deeds(theirs, inventory);
+    let sighted = external_actions(unexplained, inventory);
     let look = ReconcileInput {
         moment: &moment,
         inventory,
@@ -112,8 +112,8 @@ async fn look_at(app: &App, host: &Host, book: &RuleBook, taken: &Taken) -> Resu
     if findings.is_empty() {
         return Ok(Vec::new());
     }
-    let scene = Scene { app, host, inventory, book, now: moment.now };
-    scene.store(findings).await
+    let reconciliation = HostReconciliation { app, host, inventory, book, now: moment.now };
+    reconciliation.store(findings).await
 }
 
 /// The containers with an open run of DockNap, and the effects of those runs on them.
@@ -149,42 +149,47 @@ async fn by_others(
     mut sightings: Vec<ContainerEvent>,
 ) -> Result<Vec<ContainerEvent>> {
     sightings.sort_by_key(|sighting| sighting.at);
-    let mut theirs = Vec::new();
+    let mut unexplained = Vec::new();
     for sighting in sightings {
         let (identity, action, at) = (&sighting.identity, &sighting.action, sighting.at);
         if !db::steps::explain(&app.db, host.id(), identity, action, at).await? {
-            theirs.push(sighting);
+            unexplained.push(sighting);
         }
     }
-    Ok(theirs)
+    Ok(unexplained)
 }
 
 /// The latest deliberate change of each container by others.
-fn deeds(theirs: Vec<ContainerEvent>, inventory: &Inventory) -> HashMap<ContainerIdentity, ExternalAction> {
-    let is_so = |identity: &ContainerIdentity, deed: ExternalAction| {
-        inventory.by_identity(identity).is_some_and(|one| one.state.is_up() == (deed == ExternalAction::Woke))
+fn external_actions(
+    unexplained: Vec<ContainerEvent>,
+    inventory: &Inventory,
+) -> HashMap<ContainerIdentity, ExternalAction> {
+    let matches_state = |identity: &ContainerIdentity, action: ExternalAction| {
+        inventory
+            .by_identity(identity)
+            .is_some_and(|one| one.state.is_up() == (action == ExternalAction::Woke))
     };
-    let mut deeds: HashMap<ContainerIdentity, ExternalAction> = HashMap::new();
+    let mut latest: HashMap<ContainerIdentity, ExternalAction> = HashMap::new();
     // While compose re-creates a container, the old and the new one have the same identity, and their events may arrive
     // in any order. Of two events at the same instant, the one that matches the actual state counts.
     let mut last: HashMap<ContainerIdentity, Timestamp> = HashMap::new();
-    for sighting in theirs {
-        let deed = match sighting.action.as_str() {
+    for sighting in unexplained {
+        let action = match sighting.action.as_str() {
             "start" | "unpause" => ExternalAction::Woke,
             "stop" | "pause" => ExternalAction::Slept,
             _ => continue,
         };
-        let known = deeds.get(&sighting.identity).copied();
+        let known = latest.get(&sighting.identity).copied();
         let at_once = last.insert(sighting.identity.clone(), sighting.at) == Some(sighting.at);
-        if !(at_once && known.is_some_and(|known| is_so(&sighting.identity, known))) {
-            deeds.insert(sighting.identity, deed);
+        if !(at_once && known.is_some_and(|known| matches_state(&sighting.identity, known))) {
+            latest.insert(sighting.identity, action);
         }
     }
-    deeds
+    latest
 }
 
 /// The data for storing the findings of one host.
-struct Scene<'a> {
+struct HostReconciliation<'a> {
     app: &'a App,
     host: &'a Host,
     inventory: &'a Inventory,
@@ -202,7 +207,7 @@ struct Group<'a> {
 /// The key by which findings are grouped into runs: target, desired state, cause and rule.
 type Key = (Target, Phase, Cause, Option<ScheduleId>);
 
-impl<'a> Scene<'a> {
+impl<'a> HostReconciliation<'a> {
     async fn store(&self, findings: Vec<Finding<'a>>) -> Result<Vec<RunId>> {
         let mut groups: BTreeMap<Key, Group<'a>> = BTreeMap::new();
         let mut rest = Vec::new();
@@ -231,7 +236,7 @@ impl<'a> Scene<'a> {
         }
         let mut tx = self.app.db.begin().await?;
         for finding in rest {
-            self.note(&mut tx, finding).await?;
+            self.store_finding(&mut tx, finding).await?;
         }
         for (mut prepared, group) in prepared {
             for (identity, applied) in &group.members {
@@ -316,7 +321,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Stores a finding that needs no run.
-    async fn note(&self, tx: &mut Tx, finding: Finding<'_>) -> Result<()> {
+    async fn store_finding(&self, tx: &mut Tx, finding: Finding<'_>) -> Result<()> {
         let (host, identity) = (self.host.id(), &finding.identity);
         let target = Target::container(host.clone(), identity.clone());
         let name = targets::name(self.app, &target);
@@ -325,15 +330,15 @@ impl<'a> Scene<'a> {
             Verdict::Forget => Ok(db::applied::remove(tx, host, identity).await?),
             Verdict::Respect { phase, nap, is_seen } => {
                 let wanted = if phase == Phase::Awake { DesiredState::Awake } else { DesiredState::Asleep };
-                let wish = NewOverride {
+                let new_override = NewOverride {
                     until: contradiction::lasts(&self.book.rules, &target, wanted, None, self.now),
                     reach: Reach::Target(target),
                     target_name: name,
                     wanted,
                     reason: if is_seen {
-                        format!("{} outside DockNap", deed(phase, is_seen))
+                        format!("{} outside DockNap", change_text(phase, is_seen))
                     } else {
-                        deed(phase, is_seen).to_owned()
+                        change_text(phase, is_seen).to_owned()
                     },
                     by_hand: true,
                     puts_back: false,
@@ -343,10 +348,19 @@ impl<'a> Scene<'a> {
                 }
                 let was = (nap && phase == Phase::Awake).then_some(Phase::Asleep);
                 let members = [(identity.clone(), was)];
-                overrides::record_override(tx, self.app, &outside(), wish, host, &members, self.now).await
+                overrides::record_override(
+                    tx,
+                    self.app,
+                    &outside_actor(),
+                    new_override,
+                    host,
+                    &members,
+                    self.now,
+                )
+                .await
             }
             Verdict::Observe { phase, is_seen } => {
-                self.record(tx, &name, &target, "observe", deed(phase, is_seen)).await
+                self.record(tx, &name, &target, "observe", change_text(phase, is_seen)).await
             }
             Verdict::GiveUp(applied) => {
                 tracing::warn!(container = name, "changed by others again and again; not put back any more");
@@ -376,32 +390,34 @@ impl<'a> Scene<'a> {
         let now = self.host.by_engine(self.now);
         let nap = Nap { kind, run_id: run_id.clone(), since: seen.map_or(now, |seen| seen.max(now)) };
         db::naps::put(tx, self.host.id(), identity, &nap).await?;
-        let told = |at: Option<Timestamp>| at.map(|at| self.host.by_us(at));
+        let by_our_clock = |at: Option<Timestamp>| at.map(|at| self.host.by_us(at));
         let sleep = Sleep {
             host: self.host.id().clone(),
             identity: identity.clone(),
             kind,
             run_id,
-            from: told(container.finished_at.filter(|_| !is_paused)).unwrap_or(self.now).min(self.now),
+            from: by_our_clock(container.finished_at.filter(|_| !is_paused))
+                .unwrap_or(self.now)
+                .min(self.now),
             until: None,
             sample: Sample::default(),
         };
-        Ok(db::sleeps::begin(tx, &sleep, told(container.started_at)).await?)
+        Ok(db::sleeps::begin(tx, &sleep, by_our_clock(container.started_at)).await?)
     }
 
     async fn record(&self, tx: &mut Tx, name: &str, target: &Target, verb: &str, reason: &str) -> Result<()> {
-        let row = Audit::new(self.app, &outside(), format!("container.{verb}")).target(target, name);
+        let row = Audit::new(self.app, &outside_actor(), format!("container.{verb}")).target(target, name);
         row.reason(reason).store(tx).await
     }
 }
 
 /// The actor for changes that were not made through DockNap.
-fn outside() -> Actor {
+fn outside_actor() -> Actor {
     Actor::of(ActorRef { kind: OUTSIDE.to_owned(), id: None, name: "outside DockNap".to_owned() })
 }
 
 /// The change by somebody else, as text; if it was not observed, how its result was found.
-fn deed(phase: Phase, is_seen: bool) -> &'static str {
+fn change_text(phase: Phase, is_seen: bool) -> &'static str {
     match (phase, is_seen) {
         (Phase::Awake, true) => "started",
         (Phase::Asleep, true) => "stopped",
@@ -451,7 +467,7 @@ async fn end_override(app: &App, one: &Override, book: &RuleBook) -> Result<Vec<
     let reason = match one.closed_reason.as_str() {
         "" if gone => "its target is gone",
         "" => "expired",
-        said => said,
+        text => text,
     };
     let mut tx = app.db.begin().await?;
     let mut runs = Vec::new();

@@ -52,14 +52,14 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         hosts.filter(|host| host.inventory().is_connected()).map(|host| host.id().clone()).collect::<Vec<_>>()
     };
     // Before anything is read, so that a change during this pass is left to the next one.
-    let mut look = app.external_changes.is_waiting(&connected());
+    let mut needs_reconcile = app.external_changes.is_waiting(&connected());
     let versions = db::rulebook::versions(&app.db).await?;
     loop {
         let mut batch = Batch::read(app, now).await?;
         if batch.due.is_empty() {
             break;
         }
-        look |= batch.due.iter().any(Schedule::is_window);
+        needs_reconcile |= batch.due.iter().any(Schedule::is_window);
         let claimed = claim(app, &mut batch, now, &mut ticked).await?;
         // If every swap failed, another process handles this batch.
         if !batch.is_full || claimed == 0 {
@@ -68,7 +68,7 @@ pub async fn tick(app: &App) -> Result<Ticked> {
     }
     let is_past = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
     if app.rulebook.look_at(versions)
-        || look
+        || needs_reconcile
         || is_past(db::overrides::next_end(&app.db).await?)
         || is_past(db::applied::next_put_back(&app.db).await?)
     {
@@ -141,11 +141,11 @@ async fn store(
         }
         runs.push(prepared.run.id.clone());
     }
-    let told = prepared.iter().filter(|one| one.run.state.is_terminal() || one.run.missed.is_some());
-    let told: Vec<Run> = told.filter(|one| is_stored(one)).map(|one| one.run.clone()).collect();
+    let recorded = prepared.iter().filter(|one| one.run.state.is_terminal() || one.run.missed.is_some());
+    let recorded: Vec<Run> = recorded.filter(|one| is_stored(one)).map(|one| one.run.clone()).collect();
     tx.commit().await?;
     let counters = &app.vitals.counters;
-    for run in told {
+    for run in recorded {
         if run.state.is_terminal() {
             counters.run_ended(&run, run.state, None);
         }
@@ -166,13 +166,13 @@ async fn end_twins(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<()> {
     let mut new: HashMap<(&Target, Action), Vec<&Run>> = HashMap::with_capacity(runs.len());
     let mut twins: Vec<(usize, RunId)> = Vec::new();
     for ((at, run), in_the_way) in places.into_iter().zip(runs).zip(found) {
-        let like = new.entry((&run.target, run.action)).or_default();
-        let twin = || like.iter().find(|twin| twin.does_all_of(run)).map(|twin| twin.id.clone());
+        let candidates = new.entry((&run.target, run.action)).or_default();
+        let twin = || candidates.iter().find(|twin| twin.does_all_of(run)).map(|twin| twin.id.clone());
         match in_the_way.twin.or_else(twin) {
             Some(twin) => twins.push((at, twin)),
             // A run that will not be stored is no duplicate for others.
             None if in_the_way.is_taken => {}
-            None => like.push(run),
+            None => candidates.push(run),
         }
     }
     for (at, twin) in twins {

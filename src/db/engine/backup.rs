@@ -33,17 +33,17 @@ pub async fn copy(source: &Path, target: &Path) -> Result<()> {
     if !source.is_file() {
         return Err(unusable(source, "is no database"));
     }
-    let made = beside(target, ".part");
-    remove(&made)?;
+    let temporary = with_suffix(target, ".part");
+    remove(&temporary)?;
     let mut live = open(source).await?;
-    let copied = sqlx::query("VACUUM INTO $1").bind(text(&made)?).execute(&mut live).await;
+    let copied = sqlx::query("VACUUM INTO $1").bind(path_text(&temporary)?).execute(&mut live).await;
     live.close().await?;
     let finished = match copied {
-        Ok(_) => settle(&made, target).await,
-        Err(error) => Err(unusable(&made, &DbError::from(error).words())),
+        Ok(_) => finish_copy(&temporary, target).await,
+        Err(error) => Err(unusable(&temporary, &DbError::from(error).words())),
     };
     if finished.is_err() {
-        let _ = std::fs::remove_file(&made);
+        let _ = std::fs::remove_file(&temporary);
     }
     finished
 }
@@ -68,12 +68,12 @@ pub async fn note(source: &Path, key: &str, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-async fn settle(made: &Path, target: &Path) -> Result<()> {
-    let mut copy = open(made).await?;
-    check(&mut copy, made).await?;
+async fn finish_copy(temporary: &Path, target: &Path) -> Result<()> {
+    let mut copy = open(temporary).await?;
+    check(&mut copy, temporary).await?;
     copy.close().await?;
-    sync(made)?;
-    std::fs::rename(made, target).map_err(|error| io(target, &error))?;
+    sync(temporary)?;
+    std::fs::rename(temporary, target).map_err(|error| io(target, &error))?;
     sync_directory(target)
 }
 
@@ -83,9 +83,9 @@ async fn settle(made: &Path, target: &Path) -> Result<()> {
 /// # Errors
 /// As [`copy`]; also if a newer DockNap made the backup.
 pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
-    let staged = beside(file, ".restore");
+    let staged = with_suffix(file, ".restore");
     for suffix in SUFFIXES {
-        remove(&beside(&staged, suffix))?;
+        remove(&with_suffix(&staged, suffix))?;
     }
     let mut original = open(backup).await?;
     check_schema(&mut original, backup).await?;
@@ -96,7 +96,7 @@ pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
         Ok(db) => Ok((db, staged)),
         Err(error) => {
             for suffix in SUFFIXES {
-                remove(&beside(&staged, suffix))?;
+                remove(&with_suffix(&staged, suffix))?;
             }
             Err(error)
         }
@@ -115,18 +115,18 @@ pub fn remove_empty(file: &Path) -> Result<()> {
 /// [`DbError::Unusable`] if a file cannot be renamed.
 pub fn replace(staged: &Path, file: &Path) -> Result<()> {
     remove_empty(file)?;
-    let kept = beside(file, ".before-restore");
+    let kept = with_suffix(file, ".before-restore");
     for suffix in SUFFIXES {
-        remove(&beside(&kept, suffix))?;
-        let from = beside(file, suffix);
-        match std::fs::rename(&from, beside(&kept, suffix)) {
+        remove(&with_suffix(&kept, suffix))?;
+        let from = with_suffix(file, suffix);
+        match std::fs::rename(&from, with_suffix(&kept, suffix)) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(io(&from, &error)),
         }
         // A leftover log would belong to another database, and SQLite might apply it.
         if !suffix.is_empty() {
-            remove(&beside(staged, suffix))?;
+            remove(&with_suffix(staged, suffix))?;
         }
     }
     sync(staged)?;
@@ -184,13 +184,13 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-fn text(path: &Path) -> Result<&str> {
+fn path_text(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| unusable(path, "has a name that is not UTF-8"))
 }
 

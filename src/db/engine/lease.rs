@@ -112,7 +112,7 @@ fn lease_ms() -> i64 {
 /// Prepares a new connection of a process that serves. The holder is stored in a session setting. The timeouts make the
 /// server end open transactions of a frozen or disconnected process, since those would keep another process from taking
 /// over.
-pub(super) async fn introduce(connection: &mut PgConnection, holder: &Holder) -> sqlx::Result<()> {
+pub(super) async fn prepare_connection(connection: &mut PgConnection, holder: &Holder) -> sqlx::Result<()> {
     sqlx::query(
         "SELECT set_config('docknap.holder', $1, false), \
          set_config('idle_in_transaction_session_timeout', '10s', false), \
