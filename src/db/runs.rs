@@ -185,7 +185,8 @@ pub async fn give_way(tx: &mut Tx, to: &Run) -> Result<bool> {
 /// The reasons not to store a new run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InTheWay {
-    /// An open run that does everything that the new run would do, as found by [`open_twin`].
+    /// An open run that does everything that the new run would do, by the conditions of [`open_twin`]. The new run must
+    /// neither put containers back nor start additional ones, since these two conditions are not compared here.
     pub twin: Option<RunId>,
     /// Whether the schedule already has a run for that instant.
     pub is_taken: bool,

@@ -26,8 +26,8 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-/// Deletes expired credentials, runs and naps older than `DOCKNAP_HISTORY_DAYS`, audit rows older than
-/// `DOCKNAP_AUDIT_DAYS` (0 = never), and log output of failed starts after 30 days.
+/// Deletes expired credentials, traces of removed containers, runs and naps older than `DOCKNAP_HISTORY_DAYS`, audit
+/// rows older than `DOCKNAP_AUDIT_DAYS` (0 = never), and log output of failed starts after 30 days.
 pub async fn sweep(app: &App) -> Result<()> {
     auth::prune(app).await?;
     traces::sweep(app).await?;

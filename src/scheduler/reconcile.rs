@@ -263,7 +263,9 @@ impl<'a> HostReconciliation<'a> {
         Ok(runs)
     }
 
-    /// The target of the run for a finding: the stack if the stack's rule decides, otherwise the container.
+    /// The target of the run for a finding: the stack of the container, or the container if it has no stack. The
+    /// container alone is also the target if the deciding rule is for it alone or the run reverts a change by others,
+    /// except at the end of a temporary state (`Cause::Ended`).
     fn acted_on(&self, finding: &Finding<'_>, cause: Cause) -> Target {
         let container = Target::container(self.host.id().clone(), finding.identity.clone());
         let narrow = match finding.desired.layer {
