@@ -1,4 +1,5 @@
-//! What windows and overrides last made of each container.
+//! The table of the last applied states: what windows and overrides last applied to each container. One row per host
+//! and container, read and written by the reconciliation.
 
 use jiff::Timestamp;
 
@@ -11,7 +12,7 @@ use crate::domain::ids::HostId;
 use crate::domain::target::ContainerIdentity;
 use crate::domain::window::Phase;
 
-/// What was last applied on a host.
+/// All last applied states of a host.
 pub async fn of_host(on: impl Into<On<'_>>, host: &HostId) -> Result<AppliedStates> {
     let rows = sql!("SELECT * FROM applied WHERE host_id = $1", host)
         .all::<(ContainerIdentity, Applied)>(on)
@@ -36,7 +37,7 @@ impl ReadRow for (ContainerIdentity, Applied) {
     }
 }
 
-/// Stores what was applied to a container, in place of what was before.
+/// Stores the last applied state of a container; an existing row is replaced.
 pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, applied: &Applied) -> Result<()> {
     let row = row![
         "state" => applied.state,
@@ -50,7 +51,8 @@ pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, appli
     rows::put(tx, "applied", rows::container(host, identity), row).await
 }
 
-/// The run that was to make it so failed for this container. Where something else was applied since, nothing changes.
+/// Marks an applied state as unsettled, because its run failed for this container. No effect if another state was
+/// applied in the meantime.
 pub async fn mark_unapplied(
     tx: &mut Tx,
     host: &HostId,
@@ -62,12 +64,12 @@ pub async fn mark_unapplied(
     sql!(sql, host, identity, state).run(tx).await
 }
 
-/// Nothing says any more what the container should be.
+/// Deletes the last applied state of a container to which no rule applies any more.
 pub async fn remove(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<()> {
     sql!("DELETE FROM applied WHERE host_id = $1 AND identity = $2", host, identity).run(tx).await
 }
 
-/// The next instant at which something is put back.
+/// The earliest instant at which a change by somebody else is reverted.
 pub async fn next_put_back(db: &Db) -> Result<Option<Timestamp>> {
     sql!("SELECT MIN(put_back_ms) FROM applied").one(db).await
 }

@@ -1,4 +1,4 @@
-//! Audit rows: added and read. [`prune`] is the one way out.
+//! The `audit` table: rows are inserted and read, never changed. [`prune`] is the only function that deletes rows.
 
 use jiff::Timestamp;
 
@@ -11,10 +11,10 @@ use super::{Db, Result, Tx};
 use crate::domain::audit::AuditRow;
 use crate::domain::time::to_ms;
 
-/// Adds rows.
+/// Inserts rows.
 ///
 /// # Errors
-/// What the engine answered.
+/// The error of the engine.
 pub async fn insert(tx: &mut Tx, rows: Vec<AuditRow>) -> Result<()> {
     let rows = rows.into_iter().map(|row| {
         row![
@@ -36,36 +36,35 @@ pub async fn insert(tx: &mut Tx, rows: Vec<AuditRow>) -> Result<()> {
     Ok(())
 }
 
-/// Which rows [`list`] answers; `None` = any.
+/// The filter of [`list`] and [`activity`]; `None` = any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AuditSelection<'a> {
-    /// Of this account only.
+    /// Id of the account that acted.
     pub actor_id: Option<&'a str>,
-    /// By somebody of this name.
+    /// Name of the account that acted.
     pub actor_name: Option<&'a str>,
-    /// About this kind of thing.
+    /// Type of the object.
     pub object_type: Option<&'a str>,
-    /// About this one thing.
+    /// Id of the object.
     pub object_id: Option<&'a str>,
-    /// About something of this name.
+    /// Name of the object.
     pub object_name: Option<&'a str>,
-    /// Of this event.
     pub event: Option<&'a str>,
-    /// From this address.
+    /// IP address of the request.
     pub ip: Option<&'a str>,
-    /// That belong to this run.
+    /// Id of the run to which the row belongs.
     pub run: Option<&'a str>,
-    /// Written at this instant or later.
+    /// Written at or after this instant.
     pub from: Option<Timestamp>,
     /// Written before this instant.
     pub to: Option<Timestamp>,
-    /// Older than the row of this id.
+    /// Older than the row with this id.
     pub before: Option<&'a str>,
-    /// So many at most.
+    /// Maximum number of rows.
     pub limit: i64,
 }
 
-/// What the rows wanted have in common, but for where they begin.
+/// The SQL conditions for a filter, without `before` and `limit`.
 fn conditions(wanted: &AuditSelection<'_>) -> Conditions {
     let mut conditions = Conditions::default();
     conditions.is("actor_id", wanted.actor_id);
@@ -75,13 +74,13 @@ fn conditions(wanted: &AuditSelection<'_>) -> Conditions {
     conditions.is("address", wanted.ip);
     for (column, name) in [("actor_name", wanted.actor_name), ("object_name", wanted.object_name)] {
         if let Some(name) = name {
-            // The first half is what the index holds.
+            // The index holds only the first 64 characters of a name, so the first comparison lets the engine use it.
             let name = conditions.bind(name);
             conditions.and(&format!("SUBSTR({column}, 1, 64) = SUBSTR({name}, 1, 64) AND {column} = {name}"));
         }
     }
     if let Some(run) = wanted.run {
-        // The detail is JSON as `insert` writes it; an id holds nothing that JSON would escape.
+        // The detail column holds JSON as `insert` writes it; a run id contains no character that JSON escapes.
         let text = conditions.bind(&format!("\"run_id\":\"{run}\""));
         conditions.and(&contains("detail", &text));
     }
@@ -94,7 +93,7 @@ fn conditions(wanted: &AuditSelection<'_>) -> Conditions {
     conditions
 }
 
-/// One text within another, without the wildcards of LIKE.
+/// SQL condition: the column contains the text of the parameter. Unlike LIKE, no character is a wildcard.
 fn contains(column: &str, placeholder: &str) -> String {
     format!("REPLACE({column}, {placeholder}, '') <> {column}")
 }
@@ -118,10 +117,10 @@ impl ReadRow for AuditRow {
     }
 }
 
-/// The newest rows first.
+/// The matching rows, newest first.
 ///
 /// # Errors
-/// What the engine answered; [`DbError::Damaged`] where a detail is not what [`insert`] writes.
+/// The error of the engine; [`DbError::Damaged`] if a detail is not JSON as [`insert`] writes it.
 pub async fn list(db: &Db, wanted: &AuditSelection<'_>) -> Result<Vec<AuditRow>> {
     let mut conditions = conditions(wanted);
     if let Some(before) = wanted.before {
@@ -131,8 +130,9 @@ pub async fn list(db: &Db, wanted: &AuditSelection<'_>) -> Result<Vec<AuditRow>>
     conditions.query("SELECT * FROM audit", &format!("ORDER BY id DESC LIMIT {}", wanted.limit)).all(db).await
 }
 
-/// How many rows were written in each stretch of `step_ms` from `start` on, counted from 0, and how many of them did
-/// not end well: refused, failed, partly done, cut off.
+/// Counts the matching rows in consecutive time ranges of `step_ms` milliseconds from `start` on. Each item is the
+/// index of the range (from 0), the number of rows, and the number of rows with the outcome refused, failed, partial or
+/// interrupted. Ranges without rows are missing.
 pub async fn activity(
     db: &Db,
     wanted: &AuditSelection<'_>,
@@ -156,15 +156,15 @@ pub async fn activity(
         .collect())
 }
 
-/// Forgets the rows written before `before`, and answers how many that were. Ids sort by time: no row from the first
-/// later one on is looked at.
+/// Deletes the rows written before `before` and returns their number. Ids sort by time, so the scan ends at the first
+/// row that is not old enough.
 pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     let sql = "DELETE FROM audit WHERE at_ms < $1 AND id < COALESCE((SELECT id FROM audit \
                WHERE at_ms >= $1 ORDER BY id LIMIT 1), 'z')";
     sql!(sql, before).touched(tx).await
 }
 
-/// When the newest row was written.
+/// The instant of the newest row.
 pub async fn newest(db: &Db) -> Result<Option<Timestamp>> {
     sql!("SELECT at_ms FROM audit ORDER BY id DESC LIMIT 1").first(db).await
 }
@@ -174,7 +174,7 @@ mod tests {
     use super::super::engine::Durability;
     use super::*;
 
-    /// Each of the two indexes holds only the rows that have what it is by.
+    /// Both indexes are partial: each holds only rows with a value in its column.
     #[tokio::test]
     async fn an_account_and_an_address_are_found_by_their_index() {
         let home = tempfile::tempdir().expect("a directory");

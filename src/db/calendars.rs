@@ -1,4 +1,4 @@
-//! Calendars: named lists of dates, and which schedules go by them.
+//! The `calendars` table: named lists of dates, and the schedules that use them.
 
 use jiff::Timestamp;
 
@@ -37,8 +37,8 @@ impl ReadRow for Calendar {
     }
 }
 
-/// What may change of a calendar.
-fn said(calendar: &Calendar) -> Columns {
+/// The columns that an update may change.
+fn changeable_columns(calendar: &Calendar) -> Columns {
     let spec = &calendar.spec;
     let quoted = |text: String| format!("\"{text}\"");
     let list = |items: Vec<String>| format!("[{}]", items.join(","));
@@ -58,47 +58,48 @@ fn said(calendar: &Calendar) -> Columns {
 /// Adds a calendar.
 ///
 /// # Errors
-/// What the engine answered; [`DbError::is_duplicate`] where another has its name.
+/// The error of the engine; [`DbError::is_duplicate`] if another calendar has the same name.
 pub async fn insert(tx: &mut Tx, calendar: &Calendar) -> Result<()> {
-    let made = row!["id" => calendar.id, "created_ms" => calendar.created_at];
-    rows::add(tx, "calendars", made.into_iter().chain(said(calendar)).collect()).await
+    let fixed = row!["id" => calendar.id, "created_ms" => calendar.created_at];
+    rows::add(tx, "calendars", fixed.into_iter().chain(changeable_columns(calendar)).collect()).await
 }
 
-/// Stores `calendar` where its stored revision is still `old_rev`, and answers whether it was.
+/// Stores `calendar` if its stored revision is still `old_rev`; `false` if it is not.
 pub async fn update(tx: &mut Tx, calendar: &Calendar, old_rev: i64) -> Result<bool> {
     let key = row!["id" => calendar.id, "rev" => old_rev];
-    rows::update(tx, "calendars", said(calendar), key, "").await
+    rows::update(tx, "calendars", changeable_columns(calendar), key, "").await
 }
 
-/// Removes a calendar where its stored revision is still `old_rev`, and answers whether it was.
+/// Deletes a calendar if its stored revision is still `old_rev`; `false` if it is not.
 pub async fn delete(tx: &mut Tx, id: &CalendarId, old_rev: i64) -> Result<bool> {
     sql!("DELETE FROM calendars WHERE id = $1 AND rev = $2", id, old_rev).hits(tx).await
 }
 
-/// The calendar with this id.
 pub async fn get(on: impl Into<On<'_>>, id: &CalendarId) -> Result<Option<Calendar>> {
     sql!("SELECT * FROM calendars WHERE id = $1", id).first(on).await
 }
 
-/// The newest calendars first, `limit` at most, from after the one with the id `before`.
+/// At most `limit` calendars, newest first, older than the one with the id `before`.
 pub async fn list(db: &Db, before: Option<&str>, limit: i64) -> Result<Vec<Calendar>> {
     let sql = "SELECT * FROM calendars WHERE $1 IS NULL OR id < $1 ORDER BY id DESC LIMIT $2";
     sql!(sql, before, limit).all(db).await
 }
 
-/// Id, name and revision of every calendar, by name.
+/// Id, name and revision of every calendar, sorted by name.
 pub async fn revisions(db: &Db) -> Result<Vec<(CalendarId, String, i64)>> {
     sql!("SELECT id, name, rev FROM calendars ORDER BY name_key").all(db).await
 }
 
-/// Id and name of the schedules that go by a calendar, the oldest first; one without a name is told by its target's.
+/// Id and name of each schedule that uses a calendar, oldest first. A schedule without a name has the name of its
+/// target.
 pub async fn users(on: impl Into<On<'_>>, id: &CalendarId) -> Result<Vec<(ScheduleId, String)>> {
     let sql = "SELECT id, CASE WHEN name = '' THEN target_name ELSE name END FROM schedules \
                WHERE calendar_id = $1 AND deleted_ms IS NULL ORDER BY id";
     sql!(sql, id).all(on).await
 }
 
-/// Sets when a schedule is due next, after its calendar changed; one that is due at `now` already keeps that.
+/// Sets the next due instant of a schedule after a change of its calendar. A schedule that is already due at `now`
+/// keeps its instant.
 pub async fn set_next_due(
     tx: &mut Tx,
     id: &ScheduleId,
@@ -110,7 +111,7 @@ pub async fn set_next_due(
     sql!(sql, next, id, now).run(tx).await
 }
 
-/// How many schedules go by each calendar; those that none goes by are missing.
+/// The number of schedules that use each calendar; unused calendars are missing.
 pub async fn usage(db: &Db) -> Result<Vec<(CalendarId, i64)>> {
     let sql = "SELECT calendar_id, COUNT(*) FROM schedules \
                        WHERE calendar_id IS NOT NULL AND deleted_ms IS NULL GROUP BY calendar_id";

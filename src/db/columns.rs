@@ -1,4 +1,5 @@
-//! What stands in a column: how each type of the domain is stored, and read back.
+//! Conversion between domain types and database columns: [`Bind`] for writing, [`Column`] for reading. The macro calls
+//! list every stored type with both directions.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -22,7 +23,7 @@ use crate::domain::trace::Did;
 use crate::domain::user::{ClockFace, LinkKind, WeekStart};
 use crate::domain::window::Phase;
 
-/// A parameter of a statement, as both engines know it.
+/// A parameter of a statement, in one of the three types that both engines have; `None` = NULL.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Text(Option<String>),
@@ -30,9 +31,9 @@ pub(super) enum Value {
     Flag(Option<bool>),
 }
 
-/// What can be a parameter.
+/// A type that can be a parameter of a statement.
 pub(super) trait Bind {
-    /// What is missing has a type nevertheless.
+    /// NULL of the right type: PostgreSQL needs the type of a parameter even without a value.
     const NULL: Value;
     fn value(&self) -> Value;
 }
@@ -67,7 +68,7 @@ impl Bind for str {
     }
 }
 
-/// `Type: Value, how it is written, how it is read;`
+/// Implements both directions for each type: `Type: function to the stored value, function from it;`
 macro_rules! columns {
     ($($kind:ident: $raw:ty { $($type:ty: $write:expr, $read:expr;)+ })+) => {$($(
         impl Bind for $type {
@@ -120,7 +121,7 @@ words!(
     Trigger Wake WeekStart
 );
 
-/// A value that is kept as JSON.
+/// A value stored as JSON text.
 pub(super) struct Json<T>(pub T);
 
 impl<T: Serialize> Bind for Json<T> {

@@ -1,6 +1,6 @@
-//! Every table that holds a credential, and what ends them: the one list that restore, disable, delete, change of
-//! password or role, and sign-out go by. A new table is either here or, in the test over the schema, among those that
-//! hold none.
+//! All tables that hold a credential, and the events that invalidate it. Restore, disable, delete, change of password
+//! or role, and sign-out all use this one list. The test over the schema fails for a new table that is neither listed
+//! here nor, in that test, as a table without credentials.
 
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
@@ -9,60 +9,61 @@ use super::query::sql;
 use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
 
-/// What ends somebody's credentials.
+/// An event that invalidates credentials of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Signed out everywhere.
+    /// Sign-out of all sessions.
     SignOut,
-    /// The role is another.
+    /// Change of the role.
     Role,
-    /// The password is another.
+    /// Change of the password.
     Password,
-    /// Logins are refused.
+    /// The account was disabled.
     Disable,
-    /// The account is gone.
+    /// The account was deleted.
     Delete,
 }
 
 impl Event {
-    /// Each of them.
+    /// All events.
     pub const ALL: [Self; 5] = [Self::SignOut, Self::Role, Self::Password, Self::Disable, Self::Delete];
 }
 
-/// A table of which each row lets somebody in, or nearer. It has a column `user_id`.
+/// A table with one credential per row, such as a session or a token. Every such table has a column `user_id`.
 #[derive(Clone, Copy, Debug)]
 pub struct Credential {
-    /// The table.
+    /// Name of the table.
     pub table: &'static str,
     key: &'static str,
-    /// What it outlives. Nothing outlives a restore: the copy may hold what was withdrawn since.
+    /// Events after which the credential stays valid. A restore always invalidates it, since the backup may hold
+    /// credentials that were withdrawn later.
     pub outlives: &'static [Event],
 }
 
 pub const SESSIONS: Credential = Credential { table: "sessions", key: "id_hash", outlives: &[] };
-/// A known browser only makes a try count apart (rulings 62).
+/// A known browser is no login: its failed logins are only counted separately (rulings 62).
 pub const DEVICES: Credential =
     Credential { table: "devices", key: "id_hash", outlives: &[Event::SignOut, Event::Role] };
 pub const ALL: [Credential; 5] = [
     SESSIONS,
     Credential { table: "tokens", key: "jti", outlives: &[] },
-    // Made by an admin for somebody who may have no login at all.
+    // An admin creates a link for an account that may have no session at all.
     Credential { table: "user_links", key: "token_hash", outlives: &[Event::SignOut] },
-    // Never more than a viewer's rights, whatever the role.
+    // A feed gives a viewer's rights, whatever the role of its account.
     Credential { table: "feeds", key: "digest", outlives: &[Event::SignOut, Event::Role] },
     DEVICES,
 ];
 
 impl Credential {
-    /// Ends one of someone's, and answers whether it was theirs.
+    /// Deletes one credential of a user; `false` if the user has no such credential.
     pub async fn end_one(&self, tx: &mut Tx, user: &UserId, key: &str) -> Result<bool> {
         let sql =
             AssertSqlSafe(format!("DELETE FROM {} WHERE user_id = $1 AND {} = $2", self.table, self.key));
         sql!(sql, user, key).hits(tx).await
     }
 
-    /// Ends those of someone's that are the oldest by the column `age` until `keep` are left; `newest` stays, also
-    /// where several began at once.
+    /// Deletes the oldest credentials of a user by the column `age` until `keep` are left. The credential with the key
+    /// `newest` is always kept, even if several have the same age.
     pub async fn keep_newest(
         &self,
         tx: &mut Tx,
@@ -80,13 +81,14 @@ impl Credential {
     }
 }
 
-/// Removes the rows of a table of credentials that ended before `before`.
+/// Deletes the rows of a credential table that expired before `before`.
 pub async fn prune(db: &Db, table: &str, before: Timestamp) -> Result<()> {
     let sql = AssertSqlSafe(format!("DELETE FROM {table} WHERE expires_ms < $1"));
     sql!(sql, before).run_alone(db).await
 }
 
-/// Ends what an event ends of `user`'s, but for the session `keep`, and answers how many sessions that were.
+/// Deletes all credentials of `user` that `event` invalidates, except the session `keep`, and returns the number of
+/// deleted sessions.
 pub async fn end(tx: &mut Tx, user: &UserId, event: Event, keep: Option<&str>) -> Result<u64> {
     let mut sessions = 0;
     for Credential { table, key, .. } in ALL.iter().filter(|one| !one.outlives.contains(&event)) {
@@ -99,7 +101,7 @@ pub async fn end(tx: &mut Tx, user: &UserId, event: Event, keep: Option<&str>) -
     Ok(sessions)
 }
 
-/// Ends everybody's: a backup was restored.
+/// Deletes all credentials of all accounts, after a restore.
 pub async fn end_all(tx: &mut Tx) -> Result<()> {
     for Credential { table, .. } in ALL {
         let sql = AssertSqlSafe(format!("DELETE FROM {table}"));

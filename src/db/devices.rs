@@ -1,4 +1,5 @@
-//! Browsers that somebody has logged in with before. The id in the cookie is never stored, only its digest.
+//! The `devices` table: browsers from which an account has logged in before. The table holds only the digest of the id
+//! in the cookie.
 
 use jiff::Timestamp;
 
@@ -8,22 +9,22 @@ use super::rows::{self, row};
 use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
 
-/// A browser that is known.
+/// A known browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// SHA-256 of the id in its cookie, hex.
+    /// SHA-256 of the id in the cookie, in hex.
     pub id_hash: String,
-    /// Who logged in with it.
+    /// The account that logged in with the browser.
     pub user_id: UserId,
-    /// When first.
+    /// First login.
     pub created: Timestamp,
-    /// When last.
+    /// Latest login.
     pub last_used: Timestamp,
-    /// Until when it is known unless it is used.
+    /// Instant at which the browser is forgotten unless it is used before.
     pub expires: Timestamp,
-    /// Where it was last used from.
+    /// IP address of the latest login.
     pub address: Option<String>,
-    /// What the browser calls itself.
+    /// The `User-Agent` header of the browser.
     pub user_agent: Option<String>,
 }
 
@@ -43,19 +44,19 @@ impl ReadRow for Device {
     }
 }
 
-/// Whose browser this is, where it is known at `now`.
+/// The account of a browser that is known at `now`.
 pub async fn owner(on: impl Into<On<'_>>, id_hash: &str, now: Timestamp) -> Result<Option<UserId>> {
     sql!("SELECT user_id FROM devices WHERE id_hash = $1 AND expires_ms > $2", id_hash, now).first(on).await
 }
 
-/// Someone's browsers that are known at `now`, the last used first.
+/// The browsers of a user that are known at `now`, the last used first.
 pub async fn of_user(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Device>> {
     let sql =
         "SELECT * FROM devices WHERE user_id = $1 AND expires_ms > $2 ORDER BY last_used_ms DESC, id_hash";
     sql!(sql, user, now).all(db).await
 }
 
-/// Adds a browser, or notes that a known one was used.
+/// Adds a browser, or updates use, expiry, address and user agent of a known one.
 pub async fn put(tx: &mut Tx, device: &Device) -> Result<()> {
     let row = row![
         "id_hash" => device.id_hash,

@@ -1,4 +1,6 @@
-//! What one engine alone has: opening, pragmas, triggers, an index, backup. Both arms side by side.
+//! Everything that differs between the two engines, SQLite and PostgreSQL: opening, pragmas, migrations, triggers, one
+//! index, and the size of the database. Each difference has both variants side by side. The submodules hold the backup
+//! of an SQLite file, the lease on a PostgreSQL server, and the lock on an SQLite file.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -25,29 +27,31 @@ mod lock;
 pub use lease::{Bid, Holder, Lease};
 pub use lock::FileLock;
 
-/// Applied in order on both engines; a released file never changes.
+/// The migrations, applied in order on both engines. A migration never changes once it is released.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// The oldest SQLite that does not corrupt a database when its WAL is reset under a reader (semantics §7).
+/// The oldest supported SQLite. Older versions can corrupt a database when the WAL is reset during a read (semantics
+/// §7).
 pub const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
-/// How long a writer waits for another process to let go of the file.
+/// How long a writer waits for a lock of another process on the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a server may take for its first answer.
-const SILENCE: Duration = Duration::from_secs(10);
-/// How long a write waits for those before it.
+/// The timeout of the first connection to a server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The timeout of a write that waits for the writer connection.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pages of 4 KiB that the writer may hold before it writes some in the midst of a transaction, to write them again at
-/// its end. What is more than the cache's size goes with the transaction.
-const SPILL: &str = "1024";
-/// Pages read at once; each connection costs memory.
+/// The number of 4 KiB pages that a write transaction may keep in memory. Beyond that SQLite writes some pages before
+/// the end of the transaction, and writes them again at the end. The memory above the cache size is freed with the
+/// transaction.
+const CACHE_SPILL_PAGES: &str = "1024";
+/// The number of read connections of SQLite; each one costs memory.
 const READERS: u32 = 4;
-/// Connections to a PostgreSQL server.
+/// The number of connections to a PostgreSQL server.
 const PG_CONNECTIONS: u32 = 8;
 
-/// The statements after the migrations, which each engine wants in words of its own. Audit rows are append-only;
-/// `db::audit::prune` is the one way around that. And PostgreSQL finds identities that begin alike in an index by bytes
-/// alone, which is how SQLite sorts by itself.
+/// The statements after the migrations that are written differently for each engine. A trigger keeps audit rows from
+/// being updated; only `db::audit::prune` deletes them. The additional index of PostgreSQL sorts identities by bytes,
+/// which makes a search by prefix possible; SQLite sorts by bytes by default.
 const SQLITE_OWN: &[&str] = &["CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit \
      BEGIN SELECT RAISE(ABORT, 'audit rows are never changed'); END"];
 const PG_OWN: &[&str] = &[
@@ -60,7 +64,7 @@ const PG_OWN: &[&str] = &[
 ];
 
 impl Db {
-    /// The text of the `n`-th parameter of a statement, counted from 1.
+    /// The placeholder of the `n`-th parameter of a statement, counted from 1.
     pub(super) fn parameter(&self, n: usize) -> String {
         parameter(matches!(self, Self::Sqlite { .. }), n)
     }
@@ -73,21 +77,23 @@ impl Tx {
     }
 }
 
-/// SQLite's parameters have no numbers here: it looks each numbered one up among all others.
+/// SQLite gets `?` without a number, because it searches all parameters for each numbered one.
 fn parameter(sqlite: bool, n: usize) -> String {
     if sqlite { "?".to_owned() } else { format!("${n}") }
 }
 
-/// Lets a text be compared by its bytes: how SQLite does it by itself, and the index of members in [`PG_OWN`].
-pub(super) fn by_bytes(db: &Db) -> &'static str {
+/// The collation for a comparison of texts by bytes. SQLite needs none; on PostgreSQL the collation is that of the
+/// index in [`PG_OWN`].
+pub(super) fn byte_collation(db: &Db) -> &'static str {
     match db {
         Db::Sqlite { .. } => "",
         Db::Pg(_) => "COLLATE \"C\"",
     }
 }
 
-/// What decides, and which of its two versions counts the writes to it (`db::rulebook`). A table that
-/// `app::rulebook` reads stands here; then no write can be forgotten, whoever makes it, since triggers count.
+/// The tables that `app::rulebook` reads, each with the version column (`db::rulebook`) that counts the writes to the
+/// table. The counting is done by triggers, so no write is missed. A table that `app::rulebook` reads must be listed
+/// here.
 const COUNTED: [(&str, &str); 5] = [
     ("schedules", "rules"),
     ("overrides", "rules"),
@@ -96,7 +102,7 @@ const COUNTED: [(&str, &str); 5] = [
     ("naps", "naps"),
 ];
 
-/// All that SQLite alone is told: [`SQLITE_OWN`], and the triggers of [`COUNTED`], one for each kind of write.
+/// The statements for SQLite alone: [`SQLITE_OWN`], and for each table of [`COUNTED`] one trigger per kind of write.
 fn sqlite_own() -> impl Iterator<Item = String> {
     let on = |(table, version)| {
         ["INSERT", "UPDATE", "DELETE"].map(|write| {
@@ -109,9 +115,9 @@ fn sqlite_own() -> impl Iterator<Item = String> {
     SQLITE_OWN.iter().map(|text| (*text).to_owned()).chain(COUNTED.into_iter().flat_map(on))
 }
 
-/// All that PostgreSQL alone is told: [`PG_OWN`], and the triggers of [`COUNTED`]. They count at the end of the
-/// transaction, once: who writes to the one row that all write to has all its other locks by then, and cannot be waited
-/// for by who waits for it.
+/// The statements for PostgreSQL alone: [`PG_OWN`], and one trigger for each table of [`COUNTED`]. The triggers count
+/// once per transaction, at its end. All writers update the same row; by then a transaction holds all its other locks,
+/// so two transactions cannot wait for each other.
 fn pg_own() -> impl Iterator<Item = String> {
     let count = "CREATE OR REPLACE FUNCTION count_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
         IF COALESCE(current_setting('docknap.counted_' || TG_ARGV[0], true), '') <> txid_current()::text THEN \
@@ -130,23 +136,24 @@ fn pg_own() -> impl Iterator<Item = String> {
     PG_OWN.iter().copied().chain([count]).map(str::to_owned).chain(COUNTED.into_iter().map(on))
 }
 
-/// What is locked while they run; any number that nobody else of the database locks.
+/// The key of the advisory lock during these statements; an arbitrary number that nothing else in the database uses.
 const PG_OWN_LOCK: i64 = 0x646f_636b_6e61_7000;
 
-/// How hard SQLite works to survive a power cut.
+/// Whether SQLite protects commits against a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// Every commit reaches the disk: how DockNap runs.
+    /// Every commit is synced to the disk. DockNap always runs with this value.
     Full,
-    /// For simulations on a memory disk.
+    /// Nothing is synced. For simulations on a memory disk.
     Off,
 }
 
 impl Db {
-    /// Begins a transaction that may write.
+    /// Starts a transaction that may write.
     ///
     /// # Errors
-    /// When no connection is to be had, the write lock is not free within 5 s, or another process has taken over.
+    /// No connection is available, the write lock is not free within 5 s, or another process has taken over the
+    /// database.
     pub async fn begin(&self) -> Result<Tx> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
@@ -158,11 +165,11 @@ impl Db {
         })
     }
 
-    /// Opens a database by URL (`sqlite:PATH` or `postgres://…`) and brings its schema up to date.
+    /// Opens a database by URL (`sqlite:PATH` or `postgres://…`) and runs the migrations.
     ///
     /// # Errors
-    /// [`DbError::Unusable`] with what to do, where the URL is none of ours or the engine is too old; the engine's own
-    /// words elsewhere.
+    /// [`DbError::Unusable`] with advice if the URL is not supported or the engine is too old; the engine's own error
+    /// otherwise.
     pub async fn open(url: &str) -> Result<Self> {
         if let Some(path) = url.strip_prefix("sqlite:") {
             Self::open_sqlite(Path::new(path.trim_start_matches("//")), Durability::Full).await
@@ -173,15 +180,15 @@ impl Db {
         }
     }
 
-    /// Opens (and makes, where it is missing) an SQLite file.
+    /// Opens an SQLite file; a missing file is created.
     ///
     /// # Errors
-    /// As [`Db::open`], naming the file.
+    /// As [`Db::open`], with the name of the file.
     pub async fn open_sqlite(path: &Path, durability: Durability) -> Result<Self> {
         let opened = Self::try_open_sqlite(path, durability).await;
         opened.map_err(|error| match error {
             DbError::Unusable(_) => error,
-            // The engine says no more than that it cannot be opened; the system says why.
+            // SQLite only reports that the file cannot be opened; the operating system gives the reason.
             other => match OpenOptions::new().append(true).create(true).open(path) {
                 Err(error) => DbError::Unusable(files::words(path, &error)),
                 Ok(_) => DbError::Unusable(format!("{}: {}", path.display(), other.words())),
@@ -200,40 +207,42 @@ impl Db {
             })
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
-            // The image's root is read-only, so a sort must not spill to /tmp.
+            // The root file system of the image is read-only, so a sort must not use files in /tmp.
             .pragma("temp_store", "MEMORY")
-            // 1 MiB a connection instead of 2.
+            // 1 MiB per connection instead of 2.
             .pragma("cache_size", "-1024");
-        // SQLite ends a transaction by itself where the disk is full, and more; sqlx goes on believing in it, and would
-        // refuse each further one. A connection that saw a fault is closed, and another opened in its place.
-        let opened = Arc::new(AtomicU64::new(0));
-        let seen = Arc::clone(&opened);
+        // SQLite rolls back a transaction by itself, for example on a full disk. sqlx does not notice, and every
+        // further transaction on the connection would fail. For this reason a connection that was opened before the
+        // latest fault is closed and replaced.
+        let faults_at_open = Arc::new(AtomicU64::new(0));
+        let faults_known = Arc::clone(&faults_at_open);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(WRITER_TIMEOUT)
             .after_connect(move |_, _| {
-                opened.store(error::faults(), Ordering::SeqCst);
+                faults_at_open.store(error::fault_count(), Ordering::SeqCst);
                 Box::pin(async { Ok(()) })
             })
             .before_acquire(move |connection, _| {
-                let sound = !connection.is_in_transaction() && seen.load(Ordering::SeqCst) == error::faults();
-                Box::pin(async move { Ok(sound) })
+                let is_usable = !connection.is_in_transaction()
+                    && faults_known.load(Ordering::SeqCst) == error::fault_count();
+                Box::pin(async move { Ok(is_usable) })
             })
-            .connect_with(options.clone().pragma("cache_spill", SPILL))
+            .connect_with(options.clone().pragma("cache_spill", CACHE_SPILL_PAGES))
             .await?;
         let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()").fetch_one(&writer).await?;
         if !is_recent_sqlite(&version) {
             return Err(DbError::Unusable(format!("SQLite {version} is too old; 3.51.3 or newer is needed")));
         }
-        // A new database waits for the disk once, not at each migration: with a write-ahead log that loses what came
-        // last in a power cut, and damages nothing; the next start does it again.
+        // A new database is synced once, not after each migration. With a write-ahead log a power cut can then lose the
+        // latest migrations, but causes no damage; the next start runs them again.
         if durability == Durability::Full {
             sqlx::query("PRAGMA synchronous = NORMAL").execute(&writer).await?;
         }
-        migrated(MIGRATIONS.run(&writer).await)?;
-        forget_counts(&writer).await?;
+        migration_result(MIGRATIONS.run(&writer).await)?;
+        drop_statistics(&writer).await?;
         for statement in sqlite_own() {
             sqlx::query(AssertSqlSafe(statement)).execute(&writer).await?;
         }
@@ -248,23 +257,23 @@ impl Db {
         Ok(Self::Sqlite { readers, writer })
     }
 
-    /// Opens a database on a PostgreSQL server; for a process that serves, with what it is known by.
+    /// Opens a database on a PostgreSQL server. A process that serves passes its identity as `holder`.
     ///
     /// # Errors
     /// As [`Db::open`].
     pub async fn open_server(url: &str, holder: Option<&Holder>) -> Result<Self> {
         let options = PgConnectOptions::from_str(url)?;
-        let silent = |_| {
+        let timed_out = |_| {
             let (host, port) = (options.get_host(), options.get_port());
-            let seconds = SILENCE.as_secs();
+            let seconds = CONNECT_TIMEOUT.as_secs();
             DbError::Unusable(format!(
                 "the PostgreSQL server at {host}:{port} did not answer within {seconds} s; check that it runs and that \
                  nothing in between drops what is sent to it"
             ))
         };
-        // A pool goes on trying and then says only that time ran out; one connection says why.
+        // A pool retries and finally reports only a timeout; a single connection reports the reason.
         let first = async { PgConnection::connect_with(&options).await?.close().await };
-        Clock::system().timeout(SILENCE, first).await.map_err(silent)??;
+        Clock::system().timeout(CONNECT_TIMEOUT, first).await.map_err(timed_out)??;
         let holder = holder.cloned();
         let pool = PgPoolOptions::new()
             .max_connections(PG_CONNECTIONS)
@@ -273,7 +282,7 @@ impl Db {
                 let holder = holder.clone();
                 Box::pin(async move {
                     match &holder {
-                        Some(holder) => lease::introduce(connection, holder).await,
+                        Some(holder) => lease::prepare_connection(connection, holder).await,
                         None => Ok(()),
                     }
                 })
@@ -282,7 +291,7 @@ impl Db {
             .await?;
         let db = Self::Pg(pool.clone());
         db.migrate().await?;
-        // Of several that start together one at a time: `IF NOT EXISTS` holds for one alone.
+        // One process at a time: `IF NOT EXISTS` is not safe against processes that start at the same time.
         let mut own = pool.acquire().await?;
         sqlx::query("SELECT pg_advisory_lock($1)").bind(PG_OWN_LOCK).execute(&mut *own).await?;
         for statement in pg_own() {
@@ -293,21 +302,22 @@ impl Db {
         Ok(db)
     }
 
-    /// Brings the schema up to date. On a server what a migration writes is counted here, not by triggers: a table of
-    /// which one waits for the end of the transaction could not be altered in it.
+    /// Runs the migrations. On PostgreSQL the counting triggers are switched off meanwhile, and the versions are
+    /// incremented here afterwards: a table with a pending deferred trigger could not be altered in the same
+    /// transaction.
     ///
     /// # Errors
-    /// [`DbError::Unusable`] where it was made by a newer version; the engine's own words elsewhere.
+    /// [`DbError::Unusable`] if a newer version made the database; the engine's own error otherwise.
     pub async fn migrate(&self) -> Result<()> {
         match self {
-            Self::Sqlite { writer, .. } => migrated(MIGRATIONS.run(writer).await),
+            Self::Sqlite { writer, .. } => migration_result(MIGRATIONS.run(writer).await),
             Self::Pg(pool) => {
                 let own = PgPoolOptions::new().max_connections(1).after_connect(|connection, _| {
                     let migrating = sqlx::query("SELECT set_config('docknap.migrating', 'on', false)");
                     Box::pin(async move { migrating.execute(connection).await.map(drop) })
                 });
                 let own = own.connect_lazy_with(pool.connect_options().as_ref().clone());
-                let done = migrated(MIGRATIONS.run(&own).await);
+                let done = migration_result(MIGRATIONS.run(&own).await);
                 own.close().await;
                 done?;
                 sqlx::query("UPDATE rulebook SET rules = rules + 1, naps = naps + 1").execute(pool).await?;
@@ -316,7 +326,7 @@ impl Db {
         }
     }
 
-    /// What lets one of several processes act; `None` where a lock on the file does.
+    /// The lease by which only one of several processes acts. `None` for SQLite, where a lock on the file does this.
     pub fn lease(&self, holder: &Holder) -> Option<Lease> {
         match self {
             Self::Sqlite { .. } => None,
@@ -324,7 +334,7 @@ impl Db {
         }
     }
 
-    /// Which engine it is, and how it stands.
+    /// The engine's version, the size of the database and the number of migrations.
     pub async fn facts(&self) -> Result<Facts> {
         const MIGRATED: &str = "SELECT COUNT(*) FROM _sqlx_migrations WHERE success = TRUE";
         let migrations = sql!(MIGRATED).one(self).await?;
@@ -342,7 +352,7 @@ impl Db {
         })
     }
 
-    /// Closes every connection; on SQLite the write-ahead log is folded into the file first.
+    /// Closes all connections. On SQLite the write-ahead log is merged into the file first.
     pub async fn close(&self) {
         match self {
             Self::Sqlite { readers, writer } => {
@@ -357,8 +367,8 @@ impl Db {
     }
 }
 
-/// How the migrations went, in words for whoever runs DockNap.
-fn migrated(done: std::result::Result<(), MigrateError>) -> Result<()> {
+/// The result of the migrations, with a clear message if a newer version made the database.
+fn migration_result(done: std::result::Result<(), MigrateError>) -> Result<()> {
     match done {
         Err(MigrateError::VersionMissing(version)) => Err(DbError::Unusable(format!(
             "the database was made by a newer DockNap: this one does not know its migration {version}. Run that version \
@@ -368,24 +378,25 @@ fn migrated(done: std::result::Result<(), MigrateError>) -> Result<()> {
     }
 }
 
-/// What is to be known of a database.
+/// Facts about a database for status pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// `SQLite 3.51.3`
+    /// Name and version, such as `SQLite 3.51.3`.
     pub kind: String,
-    /// Its size, without what waits in a log.
+    /// The size of the database in bytes, without the write-ahead log.
     pub bytes: i64,
-    /// Migrations applied.
+    /// The number of applied migrations.
     pub migrations: i64,
 }
 
-/// Forgets how many rows SQLite once counted in each table. What it counted when there were two schedules it goes by
-/// until somebody counts again, and reads all of a hundred thousand; where nothing was counted it takes the index.
-async fn forget_counts(writer: &SqlitePool) -> Result<()> {
-    const COUNTED: &str = "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'";
-    let (counted,): (i64,) = sqlx::query_as(COUNTED).fetch_one(writer).await?;
-    if counted > 0 {
-        // The last one has this connection forget what it has read of them.
+/// Deletes the table statistics of SQLite, which an earlier version collected. SQLite keeps using old statistics until
+/// the next ANALYZE: statistics from a time with two schedules make a query read all of a hundred thousand rows.
+/// Without statistics the planner uses the index.
+async fn drop_statistics(writer: &SqlitePool) -> Result<()> {
+    const TABLES: &str = "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'";
+    let (tables,): (i64,) = sqlx::query_as(TABLES).fetch_one(writer).await?;
+    if tables > 0 {
+        // The last statement makes this connection drop the statistics that it has loaded.
         for statement in [
             "DROP TABLE IF EXISTS sqlite_stat1",
             "DROP TABLE IF EXISTS sqlite_stat4",
@@ -408,8 +419,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_was_once_counted_decides_about_no_plan() {
-        // Asked with its values, since SQLite plans anew by the limit that comes with it.
+    async fn old_statistics_do_not_affect_query_plans() {
+        // The plan needs bound values, because SQLite plans again for the value of the limit.
         let due = format!("EXPLAIN QUERY PLAN {}", crate::db::schedules::DUE);
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("docknap.db");
@@ -425,7 +436,7 @@ mod tests {
                     .expect("it plans");
                 assert!(plan[0].3.contains("INDEX schedules_due"), "life {life}: {plan:?}");
             }
-            // As versions before this one did, with a row or two.
+            // Earlier versions ran ANALYZE with a row or two.
             let row = "INSERT INTO schedules (id, name, host_id, target_type, target_name, target_identity, kind, enabled, \
                        catch_up_s, policy, mode, wake, priority, note, source, effective_from_ms, next_due_ms, rev, \
                        created_ms, updated_ms) VALUES ($1, '', 'local', 'stack', 'x', 'x', 'cron', TRUE, 0, '', '', '', 0, \

@@ -1,5 +1,5 @@
-//! What storage answers where it has no value, and what of it says that an engine cannot work at all, as against
-//! refusing one statement.
+//! The errors of the database. A [`Fault`] is an error that keeps the engine from working at all, such as a full disk,
+//! as opposed to a statement that it refuses. The latest fault is kept until a write succeeds again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,29 +8,29 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
-/// What storage can answer besides a value.
+/// The errors of all functions in `db`.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// The engine refused or could not be reached.
+    /// The engine refused a statement or is not reachable.
     #[error("the database answered: {0}")]
     Sqlx(#[source] sqlx::Error),
-    /// The schema could not be brought up to date.
+    /// A migration failed.
     #[error("the database could not be migrated: {0}")]
     Migrate(#[from] MigrateError),
-    /// A row holds what this program never writes.
+    /// A row holds a value that DockNap never writes.
     #[error("the {table} row {id} is damaged: {what}")]
     Damaged {
         /// The table.
         table: &'static str,
-        /// The row's key.
+        /// The key of the row.
         id: String,
-        /// What is wrong with it.
+        /// The damaged part of the row.
         what: String,
     },
-    /// The file or the server cannot be used as it is; says what to do.
+    /// The file or the server is not usable in its present state; the text has advice.
     #[error("{0}")]
     Unusable(String),
-    /// Another process has taken the database over.
+    /// Another process has taken over the database; the text names its machine.
     #[error("{0}")]
     TakenOver(String),
 }
@@ -38,14 +38,14 @@ pub enum DbError {
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
         if let Some(fault) = Fault::of(&error) {
-            failed(fault, &error);
+            record(fault, &error);
         }
         Self::Sqlx(error)
     }
 }
 
 impl DbError {
-    /// The fault and what the engine said of it.
+    /// The message for the user: the fault, if there is one, and the text of the error.
     pub fn words(&self) -> String {
         let fault = match self {
             Self::Sqlx(error)
@@ -57,7 +57,7 @@ impl DbError {
         fault.map_or_else(|| self.to_string(), |fault| format!("{} ({self})", fault.words()))
     }
 
-    /// Why nothing can be stored for now, as a sentence without its end; `None` where it is something else.
+    /// The reason why nothing can be stored at present, as a sentence without a full stop; `None` for other errors.
     pub fn unavailable(&self) -> Option<String> {
         match self {
             Self::Sqlx(error) => Fault::of(error).map(|fault| fault.words().to_owned()),
@@ -72,32 +72,32 @@ impl DbError {
     }
 }
 
-/// What every function here answers.
+/// The result of the functions in `db`.
 pub type Result<T> = std::result::Result<T, DbError>;
 
-/// Why nothing can be stored, or read.
+/// A reason why the engine cannot store or read anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// No room left.
+    /// No space is left on the disk.
     Full,
-    /// Reading or writing the file fails.
+    /// The file cannot be read or written.
     Io,
-    /// No memory.
+    /// No memory is left.
     Memory,
-    /// Not to be written, by its permissions or the mount's.
+    /// The file or the mount is read-only.
     ReadOnly,
-    /// Another program is writing.
+    /// Another program holds the write lock.
     Busy,
-    /// It is damaged.
+    /// The database is damaged.
     Damaged,
-    /// It cannot be reached, or is stopping.
+    /// The server is not reachable or is shutting down.
     Away,
-    /// The connection is not as it was thought to be; the next one is new.
+    /// The state of the connection is not what sqlx assumes; the next attempt uses a new connection.
     Connection,
 }
 
 impl Fault {
-    /// The fault behind an error; `None` where the statement was refused for what it says.
+    /// The fault behind an error; `None` if the engine refused the statement itself.
     pub fn of(error: &sqlx::Error) -> Option<Self> {
         use sqlx::Error::{
             BeginFailed, Database, InvalidSavePointStatement, Io, PoolClosed, PoolTimedOut, Protocol, Tls,
@@ -120,9 +120,9 @@ impl Fault {
         }
     }
 
-    /// By the result code; its lowest byte is the kind.
+    /// The fault for an SQLite result code; its lowest byte is the primary code.
     fn of_sqlite(code: u32, message: &str) -> Option<Self> {
-        /// `SQLITE_IOERR_SHMSIZE`: no room for the index of the write-ahead log.
+        /// `SQLITE_IOERR_SHMSIZE`: no disk space for the index of the write-ahead log.
         const NO_ROOM_FOR_INDEX: u32 = 4874;
         Some(match code & 0xff {
             13 => Self::Full,
@@ -133,13 +133,13 @@ impl Fault {
             5 | 6 => Self::Busy,
             9 => Self::Connection,
             11 | 26 => Self::Damaged,
-            // The engine ended the transaction by itself, and somebody went on with it.
+            // SQLite rolled back the transaction by itself, and sqlx continued it.
             1 if message.contains("transaction is active") => Self::Connection,
             _ => return None,
         })
     }
 
-    /// By SQLSTATE.
+    /// The fault for an SQLSTATE code.
     fn of_postgres(code: &str) -> Option<Self> {
         Some(match code {
             "53100" => Self::Full,
@@ -156,7 +156,7 @@ impl Fault {
         })
     }
 
-    /// As a sentence that says what to do, without its end.
+    /// The fault as a sentence with advice, without a full stop.
     pub fn words(self) -> &'static str {
         match self {
             Self::Full => "the disk of the database is full; nothing can be stored until there is room again",
@@ -173,35 +173,35 @@ impl Fault {
     }
 }
 
-/// Faults so far. A process opens one database.
+/// The number of faults since the start. A process opens one database only.
 static COUNT: AtomicU64 = AtomicU64::new(0);
-/// The one that stands.
-static STANDING: Mutex<Option<Fault>> = Mutex::new(None);
+/// The current fault; cleared by [`clear`].
+static CURRENT: Mutex<Option<Fault>> = Mutex::new(None);
 
-/// How often the engine could not do its work so far. A connection older than the last time is not used again: what
-/// it believes about its transaction may be wrong.
-pub fn faults() -> u64 {
+/// The number of faults since the start. A connection that was opened before the latest fault is not used again,
+/// because its transaction state may be wrong.
+pub fn fault_count() -> u64 {
     COUNT.load(Ordering::SeqCst)
 }
 
-/// Remembers a fault, and tells the log of the first one.
-pub fn failed(fault: Fault, error: &sqlx::Error) {
+/// Records a fault. The fault is logged unless the current fault is the same.
+pub fn record(fault: Fault, error: &sqlx::Error) {
     COUNT.fetch_add(1, Ordering::SeqCst);
-    let before = STANDING.lock().replace(fault);
+    let before = CURRENT.lock().replace(fault);
     if before != Some(fault) {
         tracing::error!(error = %crate::domain::text::chain(error), "{}", fault.words());
     }
 }
 
-/// What stands in the way of storing anything, in words for a person.
-pub fn standing() -> Option<&'static str> {
-    STANDING.lock().map(Fault::words)
+/// The current fault as a sentence for the user.
+pub fn current() -> Option<&'static str> {
+    CURRENT.lock().map(Fault::words)
 }
 
-/// A write went through, and nothing failed since there were `faults`.
-pub fn well(faults: u64) {
-    let mut standing = STANDING.lock();
-    if COUNT.load(Ordering::SeqCst) == faults && standing.take().is_some() {
+/// Clears the current fault after a successful write, unless the number of faults has grown beyond `count`.
+pub fn clear(count: u64) {
+    let mut current = CURRENT.lock();
+    if COUNT.load(Ordering::SeqCst) == count && current.take().is_some() {
         tracing::info!("the database stores again");
     }
 }
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_engine_cannot_do_is_told_from_what_it_refuses() {
+    fn faults_are_distinguished_from_refused_statements() {
         assert_eq!(Fault::of(&sqlx::Error::PoolTimedOut), Some(Fault::Away));
         assert_eq!(Fault::of(&sqlx::Error::RowNotFound), None);
         let sqlite = |code| Fault::of_sqlite(code, "");

@@ -1,22 +1,22 @@
-//! Figures over runs: how many ended how on which day, and how long they took.
+//! Statistics about runs: the number of runs per state and time range, and the durations of runs.
 
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
 use super::conditions::uuid_floor;
-use super::history::{RunSelection, Sought};
+use super::history::{RunConditions, RunSelection};
 use super::{Db, Result};
 use crate::domain::action::Action;
 use crate::domain::ids::RunId;
 use crate::domain::run::RunState;
 use crate::domain::target::Target;
 
-/// How many of the runs made in each stretch of time are in which state: the stretches lie between the instants of
-/// `edges`, counted from 0. A state without runs is not among them.
+/// The number of runs per time range and state. `edges` are the limits of consecutive time ranges; each item has the
+/// index of the range (from 0). States without runs are missing. A run belongs to the range in which it was created.
 ///
-/// The cost goes by the runs of that time alone: of any target the index on state and id has all that is asked for, of
-/// one it is the target's own runs.
+/// The cost depends only on the runs within the time ranges. Without a target, the index on state and id holds
+/// everything that is needed; with a target, only the runs of the target are read.
 pub async fn outcomes(
     db: &Db,
     wanted: RunSelection<'_>,
@@ -25,16 +25,16 @@ pub async fn outcomes(
     if edges.len() < 2 {
         return Ok(Vec::new());
     }
-    let mut sought = Sought::new(wanted);
-    let bounds: Vec<String> = edges.iter().map(|edge| sought.bind(&uuid_floor(*edge))).collect();
+    let mut conditions = RunConditions::new(wanted);
+    let bounds: Vec<String> = edges.iter().map(|edge| conditions.bind(&uuid_floor(*edge))).collect();
     let stretches: Vec<String> =
         bounds.windows(2).enumerate().map(|(n, pair)| format!("({n}, {}, {})", pair[0], pair[1])).collect();
     let stretches = format!("stretches (n, lo, hi) AS (VALUES {})", stretches.join(", "));
-    sought.within("lo", "hi");
-    let own = sought.own();
-    let sql = if sought.is_of_a_target() {
+    conditions.within("lo", "hi");
+    let own = conditions.own();
+    let sql = if conditions.has_target() {
         let mut found = format!("SELECT n, id, state AS word FROM stretches CROSS JOIN runs WHERE TRUE{own}");
-        for touching in sought.touching() {
+        for touching in conditions.touching() {
             let _ = write!(
                 found,
                 " UNION SELECT n, run_id, (SELECT r.state FROM runs r WHERE r.id = run_id) \
@@ -55,31 +55,31 @@ pub async fn outcomes(
             states.join(", ")
         )
     };
-    let rows = sought.query(sql).all::<(i64, RunState, i64)>(db).await?;
+    let rows = conditions.query(sql).all::<(i64, RunState, i64)>(db).await?;
     Ok(rows
         .into_iter()
         .map(|(n, state, count)| (usize::try_from(n).unwrap_or_default(), state, count))
         .collect())
 }
 
-/// Whose durations [`paces`] answers.
+/// A selection of runs for [`paces`].
 #[derive(Clone, Copy, Debug)]
 pub struct Paced<'a> {
-    /// Of this target.
+    /// The target of the runs.
     pub target: &'a Target,
-    /// When this was done to it.
+    /// The action of the runs.
     pub action: Action,
-    /// Not later than this run.
+    /// The newest run that counts; later runs are ignored.
     pub until: &'a RunId,
 }
 
-/// How long the last runs took that did all they set out to do, `each` at most for each of `of`, the newest first:
-/// which of `of`, the run's id, and milliseconds.
+/// The durations of the latest successful runs: at most `each` for each item of `of`, newest first. Each result has the
+/// index in `of`, the id of the run, and the duration in milliseconds.
 pub async fn paces(db: &Db, of: &[Paced<'_>], each: u32) -> Result<Vec<(usize, RunId, i64)>> {
-    /// More terms than this SQLite does not put together.
-    const MOST: usize = 200;
+    /// The number of subqueries per statement; SQLite does not accept many more.
+    const MAX_TERMS: usize = 200;
     let mut found = Vec::new();
-    for (chunk, of) in of.chunks(MOST).enumerate() {
+    for (chunk, of) in of.chunks(MAX_TERMS).enumerate() {
         let mut values = super::conditions::Conditions::default();
         let terms: Vec<String> = of
             .iter()
@@ -92,19 +92,20 @@ pub async fn paces(db: &Db, of: &[Paced<'_>], each: u32) -> Result<Vec<(usize, R
                 let until = values.bind(one.until);
                 format!(
                     "SELECT * FROM (SELECT CAST({n} AS BIGINT) AS n, id, finished_ms - started_ms AS took FROM runs \
-                     WHERE {PACED} AND host_id = {host} AND target_type = {kind} AND target_identity = {identity} \
-                     AND action = {action} AND id <= {until} ORDER BY id DESC LIMIT {each}) AS t{n}"
+                     WHERE {PACE_CONDITION} AND host_id = {host} AND target_type = {kind} \
+                     AND target_identity = {identity} AND action = {action} AND id <= {until} \
+                     ORDER BY id DESC LIMIT {each}) AS t{n}"
                 )
             })
             .collect();
         let sql = terms.join(" UNION ALL ");
         for (n, id, took) in values.built(sql).all::<(i64, RunId, i64)>(db).await? {
-            found.push((chunk * MOST + usize::try_from(n).unwrap_or_default(), id, took));
+            found.push((chunk * MAX_TERMS + usize::try_from(n).unwrap_or_default(), id, took));
         }
     }
     Ok(found)
 }
 
-/// Written as in the index `runs_pace`, so that it is taken.
-const PACED: &str = "CASE WHEN state = 'succeeded' AND started_ms IS NOT NULL AND finished_ms IS NOT NULL AND \
-    retry_of IS NULL AND SUBSTR(reason, 1, 13) <> 'nothing to do' THEN 1 ELSE 0 END = 1";
+/// Written exactly as in the index `runs_pace`; otherwise the index is not used.
+const PACE_CONDITION: &str = "CASE WHEN state = 'succeeded' AND started_ms IS NOT NULL AND finished_ms IS NOT NULL \
+    AND retry_of IS NULL AND SUBSTR(reason, 1, 13) <> 'nothing to do' THEN 1 ELSE 0 END = 1";

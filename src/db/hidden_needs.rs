@@ -1,4 +1,4 @@
-//! What somebody hid on the first page for a while.
+//! The `hidden_needs` table: notices of the first page that a user has hidden for some time.
 
 use jiff::Timestamp;
 
@@ -8,18 +8,18 @@ use super::rows::{self, row};
 use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
 
-/// One thing that is hidden.
+/// One hidden notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hidden {
-    /// What, by its id.
+    /// Id of the notice.
     pub need: String,
-    /// Since when.
+    /// Instant at which the user hid the notice.
     pub since: Timestamp,
-    /// Until when.
+    /// Instant at which the notice appears again.
     pub until: Timestamp,
 }
 
-/// What is hidden for somebody at an instant.
+/// The notices that are hidden for a user at `now`.
 pub async fn of_user(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Hidden>> {
     sql!("SELECT * FROM hidden_needs WHERE user_id = $1 AND until_ms > $2", user, now).all(db).await
 }
@@ -32,7 +32,7 @@ impl ReadRow for Hidden {
     }
 }
 
-/// Hides something for somebody, in place of when they hid it before, and forgets what they see again.
+/// Hides a notice for a user, in place of an earlier time range, and deletes the rows that have expired.
 pub async fn put(tx: &mut Tx, user: &UserId, hidden: &Hidden) -> Result<()> {
     sql!("DELETE FROM hidden_needs WHERE user_id = $1 AND until_ms <= $2", user, hidden.since)
         .run(tx)
@@ -41,7 +41,7 @@ pub async fn put(tx: &mut Tx, user: &UserId, hidden: &Hidden) -> Result<()> {
     rows::put(tx, "hidden_needs", key, row!["hidden_ms" => hidden.since, "until_ms" => hidden.until]).await
 }
 
-/// Shows something to somebody again.
+/// Shows a hidden notice again.
 pub async fn remove(tx: &mut Tx, user: &UserId, need: &str) -> Result<()> {
     sql!("DELETE FROM hidden_needs WHERE user_id = $1 AND need = $2", user, need).run(tx).await
 }

@@ -1,4 +1,4 @@
-//! Runs and steps as they are read back: lists, one with its steps, the last that touched each target.
+//! Queries about past runs: pages of runs with filters, their steps, and the last run that changed each target.
 
 use std::fmt::Write as _;
 
@@ -14,54 +14,53 @@ use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::run::{ActorRef, Run, RunState, Step, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
 
-/// Which runs [`list`] answers; `None` = any.
+/// The filter of runs; `None` = any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunSelection<'a> {
-    /// On this host.
+    /// Host of the run.
     pub host: Option<&'a HostId>,
-    /// Of this target …
+    /// Target of the run. With `touching`, a run matches by either of the two.
     pub target: Option<&'a Target>,
-    /// … or with a step on one of these containers of its host, done or left out.
+    /// Containers on the host of `target`: runs that have a step on one of them match too, whether the step was carried
+    /// out or skipped.
     pub touching: &'a [ContainerIdentity],
-    /// Made by this schedule.
+    /// Schedule that created the run.
     pub schedule: Option<&'a ScheduleId>,
-    /// In this state.
     pub state: Option<RunState>,
-    /// Failed, wholly or in part, or cut off.
+    /// Only runs that failed, wholly or in part, or were interrupted.
     pub attention: bool,
-    /// Doing this.
     pub action: Option<Action>,
-    /// Made by this.
     pub trigger: Option<Trigger>,
-    /// Asked for by somebody of this name.
+    /// Name of the person who requested the run.
     pub actor: Option<&'a str>,
-    /// Made at this instant or later.
+    /// Created at or after this instant.
     pub from: Option<Timestamp>,
-    /// Made before this instant.
+    /// Created before this instant.
     pub to: Option<Timestamp>,
-    /// This run and older ones.
+    /// Id of the newest run; that run and older ones match.
     pub upto: Option<&'a str>,
 }
 
-/// More looks than this SQLite does not put together: of a target with more containers they are one.
-const MOST_LOOKS: usize = 200;
+/// The number of subqueries per statement; SQLite does not accept many more. A target with more containers gets one
+/// subquery for all of them.
+const MAX_SUBQUERIES: usize = 200;
 
-/// Which runs are wanted, as conditions. Ids begin with the instant they were made at, so that a span of time is one of
-/// the primary key.
+/// The filter of runs as SQL conditions. Ids begin with the instant of creation, so a time range is a range of the
+/// primary key.
 #[derive(Clone, Debug)]
-pub(super) struct Sought {
-    /// What holds for all of them, but for target and id; and the parameters of everything.
+pub(super) struct RunConditions {
+    /// Conditions on all runs, except target and id. The parameters of all parts are kept here.
     rest: Conditions,
-    /// Of this target; empty = of any.
+    /// Condition on the run's target; empty = any target.
     own: String,
-    /// Of the steps of others that count too, for each container.
+    /// Conditions on steps that make a run match too: one per container, or one for all.
     touching: Vec<String>,
-    /// Between which ids: `< $3`.
+    /// Limits of the id, such as `< $3`.
     bounds: Vec<String>,
 }
 
-impl Sought {
-    /// What is wanted.
+impl RunConditions {
+    /// The conditions of a filter.
     pub fn new(wanted: RunSelection<'_>) -> Self {
         let mut rest = Conditions::default();
         let (mut own, mut touching) = (String::new(), Vec::new());
@@ -70,8 +69,8 @@ impl Sought {
             let kind = rest.bind(&target.target_type());
             let identity = rest.bind(&target.identity_text());
             own = format!(" AND host_id = {host} AND target_type = {kind} AND target_identity = {identity}");
-            let looks = if wanted.touching.len() > MOST_LOOKS { wanted.touching.len() } else { 1 };
-            touching.extend(wanted.touching.chunks(looks).map(|identities| {
+            let size = if wanted.touching.len() > MAX_SUBQUERIES { wanted.touching.len() } else { 1 };
+            touching.extend(wanted.touching.chunks(size).map(|identities| {
                 let identities = rest.bind_all(identities);
                 format!(" AND host_id = {host} AND identity IN ({identities})")
             }));
@@ -86,14 +85,14 @@ impl Sought {
         rest.is("action", wanted.action);
         rest.is("trigger_kind", wanted.trigger);
         rest.is("actor_name", wanted.actor);
-        let mut sought = Self { rest, own, touching, bounds: Vec::new() };
-        sought.bound(">=", wanted.from.map(uuid_floor));
-        sought.bound("<", wanted.to.map(uuid_floor));
-        sought.bound("<=", wanted.upto);
-        sought
+        let mut conditions = Self { rest, own, touching, bounds: Vec::new() };
+        conditions.bound(">=", wanted.from.map(uuid_floor));
+        conditions.bound("<", wanted.to.map(uuid_floor));
+        conditions.bound("<=", wanted.upto);
+        conditions
     }
 
-    /// On one side of this id, too.
+    /// Adds a limit of the id, such as `<` and an id.
     pub fn bound(&mut self, sign: &str, id: Option<impl Bind>) {
         if let Some(id) = id {
             let id = self.bind(&id);
@@ -101,23 +100,23 @@ impl Sought {
         }
     }
 
-    /// From the id in one column on, and before the one in another.
+    /// Limits the id to the range between two columns: at least `from`, less than `before`.
     pub fn within(&mut self, from: &str, before: &str) {
         self.bounds.extend([format!(">= {from}"), format!("< {before}")]);
     }
 
-    /// Takes a value in, and answers its placeholder.
+    /// Adds a parameter and returns its placeholder.
     pub fn bind(&mut self, value: &(impl Bind + ?Sized)) -> String {
         self.rest.bind(value)
     }
 
-    /// A statement with these parameters.
+    /// A statement with a text of its own and these parameters.
     pub fn query(self, sql: String) -> Query {
         self.rest.built(sql)
     }
 
-    /// Of one target, or of any.
-    pub fn is_of_a_target(&self) -> bool {
+    /// Whether the filter has a target.
+    pub fn has_target(&self) -> bool {
         !self.own.is_empty()
     }
 
@@ -126,24 +125,25 @@ impl Sought {
         bounds.collect::<Vec<_>>().concat()
     }
 
-    /// The conditions on a row of `runs`, each after an ` AND `; but for those that only touch the target.
+    /// The conditions on a row of `runs`, each preceded by ` AND `. Runs that match only by their steps are not
+    /// included.
     pub fn own(&self) -> String {
         format!("{}{}{}", self.own, self.rest.sql(), self.between("id"))
     }
 
-    /// The conditions on a row of `steps` of a run that touches the target. Each container is a look of its own along
-    /// an index in the order of the list: no index has what one condition OR another holds of.
+    /// The conditions on a row of `steps` whose run matches by its steps. Each container needs a subquery of its own,
+    /// which follows an index in the order of the list: no index serves two conditions joined with OR.
     pub fn touching(&self) -> impl Iterator<Item = String> {
         let rest = match self.rest.sql() {
             "" => String::new(),
-            // A step has no more of its run than the id.
+            // A step has no column of its run except the id.
             rest => format!(" AND EXISTS (SELECT 1 FROM runs WHERE id = run_id{rest})"),
         };
         let between = self.between("run_id");
         self.touching.iter().map(move |touching| format!("{touching}{between}{rest}"))
     }
 
-    /// The conditions on a row of `runs`, where the first `most` in an order by id are all that is wanted.
+    /// The conditions on a row of `runs` for a query of the first `most` runs in the order `order` of their ids.
     fn first(&self, order: &str, most: i64) -> String {
         let own = self.own();
         if self.touching.is_empty() {
@@ -163,29 +163,29 @@ impl Sought {
     }
 }
 
-/// The newest runs first, older than the run `before`, `limit` at most.
+/// At most `limit` matching runs, newest first, older than the run `before`.
 pub async fn list(db: &Db, wanted: RunSelection<'_>, before: Option<&str>, limit: i64) -> Result<Vec<Run>> {
-    let mut sought = Sought::new(wanted);
-    sought.bound("<", before);
+    let mut conditions = RunConditions::new(wanted);
+    conditions.bound("<", before);
     let sql = format!(
         "SELECT * FROM runs WHERE TRUE{} ORDER BY id DESC LIMIT {limit}",
-        sought.first("DESC", limit)
+        conditions.first("DESC", limit)
     );
-    sought.query(sql).all(db).await
+    conditions.query(sql).all(db).await
 }
 
-/// How many runs are newer than the run `than`, counted up to `most`.
+/// The number of matching runs that are newer than the run `than`, counted up to `most`.
 pub async fn newer(db: &Db, wanted: RunSelection<'_>, than: &str, most: i64) -> Result<i64> {
-    let mut sought = Sought::new(wanted);
-    sought.bound(">", Some(than));
+    let mut conditions = RunConditions::new(wanted);
+    conditions.bound(">", Some(than));
     let sql = format!(
         "SELECT COUNT(*) FROM (SELECT id FROM runs WHERE TRUE{} LIMIT {most}) AS newer",
-        sought.first("ASC", most)
+        conditions.first("ASC", most)
     );
-    sought.query(sql).one(db).await
+    conditions.query(sql).one(db).await
 }
 
-/// The newest run of each schedule that has one, for the schedules named.
+/// The newest run of each of these schedules; schedules without a run are missing.
 pub async fn last_of_schedules(db: &Db, schedules: &[ScheduleId]) -> Result<Vec<Run>> {
     if schedules.is_empty() {
         return Ok(Vec::new());
@@ -199,7 +199,7 @@ pub async fn last_of_schedules(db: &Db, schedules: &[ScheduleId]) -> Result<Vec<
     values.built(sql).all(db).await
 }
 
-/// The steps of these runs, in the order they were planned.
+/// The steps of these runs, sorted by run and by their order in the plan.
 pub async fn steps(db: &Db, runs: &[RunId]) -> Result<Vec<Step>> {
     if runs.is_empty() {
         return Ok(Vec::new());
@@ -210,20 +210,18 @@ pub async fn steps(db: &Db, runs: &[RunId]) -> Result<Vec<Step>> {
     values.built(sql).all(db).await
 }
 
-/// The last run that changed a target, as the "why" of a page needs it.
+/// The last run that changed a target; pages show it as the reason for the target's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastTouch {
     pub run_id: RunId,
-    /// What it acted on.
     pub target: Target,
-    /// What it did.
     pub action: Action,
-    /// The schedule that made it, by its name at the time.
+    /// Name of the schedule when it created the run.
     pub schedule_name: Option<String>,
-    /// Who asked.
+    /// The actor who requested the run.
     pub actor: ActorRef,
     pub finished_at: Timestamp,
-    /// Something of it failed.
+    /// Whether some part of the run failed.
     pub partly: bool,
 }
 
@@ -243,7 +241,7 @@ impl ReadRow for LastTouch {
     }
 }
 
-/// The newest run of the last target, in an order, of those that a condition lets through.
+/// A subquery for the first run in the order `$order` that changed its target and fulfils the condition `$which`.
 macro_rules! touch {
     ($which:expr, $order:expr) => {
         concat!(
@@ -257,11 +255,11 @@ macro_rules! touch {
     };
 }
 
-/// Steps from target to target on the index `runs_touch`, which holds such runs alone: the cost goes by the number of
-/// targets, not of runs, nor of those that changed nothing. The condition is written as in that index, so that SQLite
-/// does not take the index on `state` and sort all that succeeded. Of a comparison of rows of columns it would seek the
-/// first column alone, and walk through every run of the host at each step: hence one look for the next name, one for
-/// the next kind of target, one for the next host.
+/// Goes from target to target along the index `runs_touch`, which holds only the runs that changed their target. The
+/// cost depends on the number of targets, not on the number of runs. The condition is written exactly as in that index;
+/// otherwise SQLite uses the index on `state` and sorts all successful runs. Each step has three subqueries: for the
+/// next name, the next target type, and the next host. A comparison of rows of columns would not do, because SQLite
+/// uses only its first column for the index and would read every run of the host at each step.
 const LAST_TOUCHES: &str = concat!(
     "WITH RECURSIVE last (id) AS (SELECT (",
     touch!("TRUE", "r.host_id DESC, r.target_type DESC, r.target_identity DESC"),
@@ -283,24 +281,23 @@ const LAST_TOUCHES: &str = concat!(
      FROM last JOIN runs ON runs.id = last.id"
 );
 
-/// The last run that changed each target.
+/// The last run of each target that changed the target.
 pub async fn last_touches(db: &Db) -> Result<Vec<LastTouch>> {
     sql!(LAST_TOUCHES).all(db).await
 }
 
-/// How many runs began since an instant, and how many of them need attention.
+/// Counts of runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Runs of any state.
+    /// Runs created since an instant, in any state.
     pub runs: i64,
-    /// Failed, wholly or in part, or cut off.
+    /// Those of them that failed, wholly or in part, or were interrupted.
     pub attention: i64,
-    /// Not ended yet, however old.
+    /// Runs that have not ended, whenever they were created.
     pub open: i64,
 }
 
-/// Counts the runs made since `since`, an id of which is `first_id` or later: ids sort by time, so the primary key
-/// finds them.
+/// Counts the runs created at or after `since`. Ids sort by time, so the primary key finds them.
 pub async fn tally(db: &Db, since: Timestamp) -> Result<Tally> {
     const SQL: &str = "SELECT COUNT(*), \
            COALESCE(CAST(SUM(CASE WHEN state IN ('failed', 'partial', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT), \
@@ -325,20 +322,20 @@ mod tests {
         let Db::Sqlite { readers: pool, .. } = &db else { panic!("it is SQLite") };
         let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {LAST_TOUCHES}"));
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(pool).await.expect("it plans");
-        let looks: Vec<&str> = plan
+        let subqueries: Vec<&str> = plan
             .iter()
             .map(|row| row.3.as_str())
-            .filter(|look| look.contains(" r ") || look.ends_with(" r"))
+            .filter(|subquery| subquery.contains(" r ") || subquery.ends_with(" r"))
             .collect();
-        assert_eq!(looks.len(), 4, "{plan:?}");
-        assert!(looks.iter().all(|look| look.contains("INDEX runs_touch")), "{looks:?}");
-        // Each step begins where the last one ended, and names all columns it knows.
-        for (look, seek) in looks[1..].iter().zip([
+        assert_eq!(subqueries.len(), 4, "{plan:?}");
+        assert!(subqueries.iter().all(|subquery| subquery.contains("INDEX runs_touch")), "{subqueries:?}");
+        // Each subquery continues from the previous target and uses all known columns for the search.
+        for (subquery, seek) in subqueries[1..].iter().zip([
             "(host_id=? AND target_type=? AND target_identity<?)",
             "(host_id=? AND target_type<?)",
             "(host_id<?)",
         ]) {
-            assert!(look.starts_with("SEARCH") && look.ends_with(seek), "{looks:?}");
+            assert!(subquery.starts_with("SEARCH") && subquery.ends_with(seek), "{subqueries:?}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Answers already given to a POST that acts, so that a repeated one gets the same answer and acts no second time.
+//! The `idempotency` table: stored responses to POST requests, by user and idempotency key. A repeated request gets the
+//! stored response and is not carried out again.
 
 use jiff::Timestamp;
 
@@ -6,14 +7,14 @@ use super::query::sql;
 use super::read::{ReadRow, Row};
 use super::{Db, Result, Tx};
 
-/// An answer given before.
+/// A stored response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
-    /// A digest of what was asked: the same key with another request is a mistake.
+    /// Digest of the request. The same key with another request is an error of the caller.
     pub request: String,
-    /// The status; 0 while the first request is still at work.
+    /// HTTP status; [`AT_WORK`] while the first request is in progress.
     pub status: i64,
-    /// The body.
+    /// Body of the response.
     pub body: String,
 }
 
@@ -25,18 +26,17 @@ impl ReadRow for Answered {
     }
 }
 
-/// The status of a key whose first request has not been answered yet.
+/// The status while the first request is in progress.
 pub const AT_WORK: i64 = 0;
 
-/// What `user` was answered under `key` since `since`.
+/// The response stored for `user` and `key` at or after `since`.
 pub async fn get(db: &Db, user: &str, key: &str, since: Timestamp) -> Result<Option<Answered>> {
     let sql = "SELECT request, status, body FROM idempotency WHERE user_id = $1 AND key = $2 \
                AND created_ms >= $3";
     sql!(sql, user, key, since).first(db).await
 }
 
-/// Takes `key` for a request that begins now, and answers whether it was free. An answer older than `since` is
-/// forgotten first.
+/// Reserves `key` for a new request; `false` if the key is in use. Rows older than `since` are deleted first.
 pub async fn begin(
     tx: &mut Tx,
     user: &str,
@@ -51,18 +51,18 @@ pub async fn begin(
     sql!(sql, user, key, request, now).hits(tx).await
 }
 
-/// Lets go of a key whose request broke off, or whose process is gone: it never will be answered.
+/// Deletes a key whose request was aborted or whose process has ended, so that no response will ever follow.
 pub async fn forget_lost(tx: &mut Tx, user: &str, key: &str) -> Result<()> {
     sql!("DELETE FROM idempotency WHERE user_id = $1 AND key = $2 AND status = 0", user, key).run(tx).await
 }
 
-/// Stores the answer under a key that [`begin`] took.
+/// Stores the response under a key that [`begin`] reserved.
 pub async fn answer(db: &Db, user: &str, key: &str, status: i64, body: &str) -> Result<()> {
     let sql = "UPDATE idempotency SET status = $1, body = $2 WHERE user_id = $3 AND key = $4";
     sql!(sql, status, body, user, key).run_alone(db).await
 }
 
-/// Lets go of a key that [`begin`] took: nothing was done, so the request may be sent again.
+/// Deletes a key that [`begin`] reserved: nothing was done, so the request may be repeated.
 pub async fn release(db: &Db, user: &str, key: &str) -> Result<()> {
     sql!("DELETE FROM idempotency WHERE user_id = $1 AND key = $2", user, key).run_alone(db).await
 }

@@ -1,4 +1,4 @@
-//! Locks of stacks and containers.
+//! The `locks` table: stacks and containers that a person has excluded from every action of DockNap.
 
 use super::query::sql;
 use super::read::{ReadRow, Row};
@@ -22,13 +22,13 @@ impl ReadRow for Lock {
     }
 }
 
-/// All locks, by host and target.
+/// All locks, sorted by host and target.
 pub async fn all(db: &Db) -> Result<Vec<Lock>> {
     let sql = "SELECT * FROM locks ORDER BY host_id, target_type, target_identity";
     sql!(sql).all(db).await
 }
 
-/// Stores a lock, in place of one that was there.
+/// Stores a lock; an existing lock of the target is replaced.
 pub async fn put(tx: &mut Tx, lock: &Lock) -> Result<()> {
     let key = row![
         "host_id" => lock.target.host,
@@ -45,7 +45,7 @@ pub async fn put(tx: &mut Tx, lock: &Lock) -> Result<()> {
     rows::put(tx, "locks", key, row).await
 }
 
-/// Takes a lock away; `false` where there was none.
+/// Removes the lock of a target; `false` if there is none.
 pub async fn remove(tx: &mut Tx, target: &Target) -> Result<bool> {
     let sql = "DELETE FROM locks WHERE host_id = $1 AND target_type = $2 AND target_identity = $3";
     sql!(sql, target.host, target.target_type(), target.identity_text()).hits(tx).await

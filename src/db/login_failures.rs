@@ -1,26 +1,28 @@
-//! Failed logins: by name and by address, and of known browsers and accounts by themselves.
+//! The `login_failures` table: failed logins, counted by name, by address, and separately for known browsers and
+//! accounts. The key of a row says what it counts.
 //!
-//! A try is counted *before* the password is looked at, in one statement, so that a hundred tries at once are counted
-//! as a hundred; a right password takes its own count back.
+//! A login attempt is counted *before* the password is checked, in one statement, so a hundred attempts at once count
+//! as a hundred. A correct password takes its own count back.
 
 use jiff::Timestamp;
 
 use super::query::sql;
 use super::{Db, Result, Tx};
 
-/// Where a count stands with one try more.
+/// The state of a count, with the present attempt included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
-    /// The how-manieth failure it is, should it fail.
+    /// The number of failures if this attempt fails.
     pub failures: i64,
-    /// When the first of them was.
+    /// The instant of the first failure.
     pub since: Timestamp,
-    /// Until when tries were refused already before this one.
+    /// The end of the block that was already in force before this attempt.
     pub blocked_until: Timestamp,
 }
 
-/// Counts a try under `key`; who refuses it drops the transaction. Failures older than `forget_before` start a new
-/// count. The row is held until the transaction ends: of tries at once each sees another count.
+/// Counts an attempt under `key`. A caller that refuses the attempt drops the transaction. A count that began before
+/// `forget_before` starts anew. The row stays locked until the transaction ends, so simultaneous attempts get different
+/// counts.
 pub async fn count(tx: &mut Tx, key: &str, now: Timestamp, forget_before: Timestamp) -> Result<Counted> {
     let sql = "INSERT INTO login_failures (key, since_ms, failures, blocked_until_ms) \
                VALUES ($1, $2, 1, 0) ON CONFLICT (key) DO UPDATE SET \
@@ -32,13 +34,13 @@ pub async fn count(tx: &mut Tx, key: &str, now: Timestamp, forget_before: Timest
     Ok(Counted { failures, since, blocked_until })
 }
 
-/// Refuses tries under `key` until `until`.
+/// Blocks attempts under `key` until `until`.
 pub async fn block(tx: &mut Tx, key: &str, until: Timestamp) -> Result<()> {
     sql!("UPDATE login_failures SET blocked_until_ms = $1 WHERE key = $2", until, key).run(tx).await
 }
 
-/// Takes one try back, and the block where fewer than `blocking` failures are left: a block that another try began
-/// stays.
+/// Takes one attempt back, and also the block if fewer than `blocking` failures remain; a block that another attempt
+/// caused stays.
 pub async fn uncount(tx: &mut Tx, key: &str, blocking: i64) -> Result<()> {
     let sql = "UPDATE login_failures SET failures = failures - 1, \
                blocked_until_ms = CASE WHEN failures <= $2 THEN 0 ELSE blocked_until_ms END \
@@ -46,17 +48,17 @@ pub async fn uncount(tx: &mut Tx, key: &str, blocking: i64) -> Result<()> {
     sql!(sql, key, blocking).run(tx).await
 }
 
-/// Forgets the failures under `key`.
+/// Deletes the count under `key`.
 pub async fn clear(tx: &mut Tx, key: &str) -> Result<()> {
     sql!("DELETE FROM login_failures WHERE key = $1", key).run(tx).await
 }
 
-/// Forgets the failures of every address.
+/// Deletes the counts of all addresses.
 pub async fn clear_addresses(tx: &mut Tx) -> Result<()> {
     sql!("DELETE FROM login_failures WHERE key LIKE 'address:%'").run(tx).await
 }
 
-/// Removes counts begun before `before` whose block has passed, and answers how many.
+/// Deletes the counts that began before `before` and whose block has ended, and returns their number.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
     let sql = "DELETE FROM login_failures WHERE since_ms < $1 AND blocked_until_ms < $1";
     sql!(sql, before).touched_alone(db).await

@@ -1,8 +1,9 @@
-//! Storage: `SQLite` by default, `PostgreSQL` by URL, one SQL text and one migrations folder for both.
+//! Storage: `SQLite` by default, `PostgreSQL` by URL, with the same SQL and the same migrations for both.
 //!
-//! Free functions, one file per noun, take a [`Db`] (reads, single statements) or a [`Tx`]. The rules that let one
-//! text serve both engines: TEXT ids made by the application, instants as BIGINT unix milliseconds, BOOLEAN, `$n`,
-//! `RETURNING`, `ON CONFLICT`, `CAST(SUM(..) AS BIGINT)`. What only one engine has lives in [`engine`].
+//! Each file holds the free functions of one table or subject. They take a [`Db`] (for reads and single statements) or
+//! a [`Tx`]. The SQL keeps to rules that make it valid on both engines: TEXT ids made by the application, instants as
+//! BIGINT unix milliseconds, BOOLEAN, `$n`, `RETURNING`, `ON CONFLICT`, `CAST(SUM(..) AS BIGINT)`. Everything that
+//! differs between the engines is in [`engine`].
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
@@ -47,34 +48,34 @@ pub mod users;
 pub use error::{DbError, Result};
 pub use query::On;
 
-/// A database that is open and migrated. Cheap to clone.
+/// An open database with all migrations applied. A clone shares the connections.
 #[derive(Clone, Debug)]
 pub enum Db {
-    /// One writer connection, several readers.
+    /// One writer connection and several readers.
     Sqlite {
-        /// For statements that only read.
+        /// Connections for statements that only read.
         readers: SqlitePool,
-        /// One connection: writers queue here instead of failing with "database is locked".
+        /// The only connection that writes: writers wait for it instead of failing with "database is locked".
         writer: SqlitePool,
     },
-    /// A pool for everything.
+    /// One pool for reads and writes.
     Pg(PgPool),
 }
 
-/// A transaction that may write. Dropped without [`Tx::commit`], it is rolled back.
+/// A transaction that may write. Dropping it without [`Tx::commit`] rolls it back.
 #[derive(Debug)]
 pub enum Tx {
-    /// Began with `BEGIN IMMEDIATE`.
+    /// Started with `BEGIN IMMEDIATE`.
     Sqlite(Transaction<'static, Sqlite>),
-    /// Began with `BEGIN`.
+    /// Started with `BEGIN`.
     Pg(Transaction<'static, Postgres>),
 }
 
 impl Tx {
-    /// Undoes everything done in it, and waits for that.
+    /// Rolls the transaction back and waits until that is done.
     ///
     /// # Errors
-    /// When the engine refuses; it is undone nevertheless.
+    /// The engine reports an error; the changes are discarded nevertheless.
     pub async fn roll_back(self) -> Result<()> {
         match self {
             Self::Sqlite(tx) => tx.rollback().await?,
@@ -83,10 +84,10 @@ impl Tx {
         Ok(())
     }
 
-    /// Makes everything done in it permanent.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// When the engine refuses; nothing has happened then.
+    /// The engine refuses the commit; nothing has been stored then.
     pub async fn commit(self) -> Result<()> {
         crate::faults::point(Point::BeforeCommit);
         match self {

@@ -1,4 +1,4 @@
-//! What DockNap has put to sleep, per container.
+//! The `naps` table: the containers that DockNap has put to sleep and that have not been woken since.
 
 use super::query::sql;
 use super::read::{ReadRow, Row};
@@ -9,7 +9,7 @@ use crate::domain::nap::{Nap, Naps};
 use crate::domain::target::ContainerIdentity;
 use std::collections::HashMap;
 
-/// Everything that naps, by host.
+/// All naps, by host.
 pub async fn all(db: &Db) -> Result<HashMap<HostId, Naps>> {
     let mut naps: HashMap<HostId, Naps> = HashMap::new();
     for (host, identity, nap) in
@@ -29,7 +29,7 @@ impl ReadRow for (HostId, ContainerIdentity, Nap) {
     }
 }
 
-/// A container was put to sleep; a nap it already had is replaced.
+/// Stores the nap of a container; an existing one is replaced.
 pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, nap: &Nap) -> Result<()> {
     let row = row![
         "action" => nap.kind,
@@ -39,7 +39,7 @@ pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, nap: 
     rows::put(tx, "naps", rows::container(host, identity), row).await
 }
 
-/// A container was woken, or changed by somebody else: what it does now is theirs.
+/// Deletes the nap of a container that was woken, or that somebody else has changed.
 pub async fn remove(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<()> {
     sql!("DELETE FROM naps WHERE host_id = $1 AND identity = $2", host, identity).run(tx).await
 }

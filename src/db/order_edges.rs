@@ -1,4 +1,4 @@
-//! Edges that people add to the order of containers.
+//! The `order_edges` table: dependencies between stacks or containers that people have added to the start order.
 
 use super::query::sql;
 use super::read::{ReadRow, Row};
@@ -27,12 +27,12 @@ impl ReadRow for AddedEdge {
     }
 }
 
-/// All edges, oldest first.
+/// All added dependencies, oldest first.
 pub async fn all(db: &Db) -> Result<Vec<AddedEdge>> {
     sql!("SELECT * FROM order_edges ORDER BY id").all(db).await
 }
 
-/// Adds an edge; `false` where there is one between the same two.
+/// Adds a dependency; `false` if the same two already have one.
 pub async fn insert(tx: &mut Tx, edge: &AddedEdge) -> Result<bool> {
     let target = |subject: &Subject| Target { host: edge.host.clone(), subject: subject.clone() };
     let (dependant, dependency) = (target(&edge.dependant), target(&edge.dependency));
@@ -54,7 +54,7 @@ pub async fn insert(tx: &mut Tx, edge: &AddedEdge) -> Result<bool> {
     Ok(rows::insert(tx, "order_edges", vec![row], " ON CONFLICT DO NOTHING").await? == 1)
 }
 
-/// Takes an edge away; `false` where there is none of that id.
+/// Deletes a dependency; `false` if the id does not exist.
 pub async fn remove(tx: &mut Tx, id: &str) -> Result<bool> {
     sql!("DELETE FROM order_edges WHERE id = $1", id).hits(tx).await
 }

@@ -1,4 +1,5 @@
-//! Overrides: kept after their end, as history.
+//! The `overrides` table. Ended overrides stay as history. The end of an override has two parts: its end instant
+//! `until` comes, and the scheduler closes it after handling the end.
 
 use jiff::Timestamp;
 
@@ -34,7 +35,7 @@ impl ReadRow for Override {
     }
 }
 
-/// Adds an override. The one that counted for the same target must have been closed before, in the same transaction.
+/// Adds an override. An open override of the same target must be closed before, in the same transaction.
 pub async fn insert(tx: &mut Tx, one: &Override) -> Result<()> {
     let row = row![
         "id" => one.id,
@@ -57,20 +58,21 @@ pub async fn insert(tx: &mut Tx, one: &Override) -> Result<()> {
     rows::add(tx, "overrides", row).await
 }
 
-/// Ends an override; `false` where it had ended before.
+/// Closes an override; `false` if it was already closed.
 pub async fn close(tx: &mut Tx, id: &OverrideId, at: Timestamp, reason: &str) -> Result<bool> {
     let sql = "UPDATE overrides SET closed_ms = $2, closed_reason = $3 WHERE id = $1 AND closed_ms IS NULL";
     sql!(sql, id, at, reason).hits(tx).await
 }
 
-/// Lets an override end now; `false` where it had ended before. It is closed when the scheduler has dealt with its end.
+/// Moves the end of an override to `now`; `false` if it had already ended. The scheduler closes it after handling the
+/// end.
 pub async fn end_now(tx: &mut Tx, id: &OverrideId, now: Timestamp, reason: &str) -> Result<bool> {
     let sql = "UPDATE overrides SET until_ms = $2, closed_reason = $3 WHERE id = $1 \
                AND closed_ms IS NULL AND until_ms > $2";
     sql!(sql, id, now, reason).hits(tx).await
 }
 
-/// The override of exactly this target that has not been closed.
+/// The open override of exactly this target.
 pub async fn open_for(tx: &mut Tx, reach: &Reach) -> Result<Option<Override>> {
     let sql = "SELECT * FROM overrides WHERE closed_ms IS NULL AND host_id = $1 AND target_type = $2 \
                AND target_identity = $3";
@@ -79,42 +81,41 @@ pub async fn open_for(tx: &mut Tx, reach: &Reach) -> Result<Option<Override>> {
         .await
 }
 
-/// The overrides of a host, or of what is on it, that were made at an instant.
+/// The overrides of a host, or of a target on it, that were created at an instant.
 pub async fn made_at(tx: &mut Tx, host: &HostId, at: Timestamp) -> Result<Vec<Override>> {
-    // Ids sort by time: the history is not looked at.
+    // Ids sort by time, so older overrides are not read.
     let sql = "SELECT * FROM overrides WHERE id >= $1 AND created_ms = $2 AND host_id = $3 ORDER BY id";
     sql!(sql, uuid_floor(at), at, host).all(tx).await
 }
 
-/// The overrides of a host, or of what is on it, that ended at an instant.
+/// The overrides of a host, or of a target on it, that were closed at an instant.
 pub async fn closed_at(tx: &mut Tx, host: &HostId, at: Timestamp) -> Result<Vec<Override>> {
     let sql = "SELECT * FROM overrides WHERE closed_ms = $1 AND host_id = $2 ORDER BY id";
     sql!(sql, at, host).all(tx).await
 }
 
-/// An override that ended counts again. No other may be open for its target.
+/// Reopens a closed override. Its target must have no other open override.
 pub async fn reopen(tx: &mut Tx, id: &OverrideId) -> Result<()> {
     sql!("UPDATE overrides SET closed_ms = NULL, closed_reason = '' WHERE id = $1", id).run(tx).await
 }
 
-/// The overrides whose end has not been dealt with, oldest first.
+/// All overrides that have not been closed, oldest first.
 pub async fn open(db: &Db) -> Result<Vec<Override>> {
     sql!("SELECT * FROM overrides WHERE closed_ms IS NULL ORDER BY id").all(db).await
 }
 
-/// One override.
 pub async fn get(db: &Db, id: &OverrideId) -> Result<Option<Override>> {
     sql!("SELECT * FROM overrides WHERE id = $1", id).first(db).await
 }
 
-/// The newest overrides first, those that still count or all, made before the override of id `before`.
+/// At most `limit` overrides, newest first, older than the override `before`; closed ones only if `ended_too`.
 pub async fn list(db: &Db, ended_too: bool, before: Option<&str>, limit: i64) -> Result<Vec<Override>> {
     let sql = "SELECT * FROM overrides WHERE ($1 OR closed_ms IS NULL) AND ($2 IS NULL OR id < $2) \
                ORDER BY id DESC LIMIT $3";
     sql!(sql, ended_too, before, limit).all(db).await
 }
 
-/// The next instant at which an override ends.
+/// The earliest end of an open override.
 pub async fn next_end(db: &Db) -> Result<Option<Timestamp>> {
     let sql = "SELECT MIN(until_ms) FROM overrides WHERE closed_ms IS NULL";
     sql!(sql).one(db).await

@@ -1,4 +1,4 @@
-//! A statement with its parameters, and the rows that it answers: written once, run and read on either engine.
+//! A statement with its parameters, which runs on either engine and returns typed rows.
 
 use futures_util::stream::{BoxStream, TryStreamExt as _};
 use sqlx::postgres::PgRow;
@@ -9,14 +9,14 @@ use super::columns::Value;
 use super::read::{ReadRow, Row};
 use super::{Db, DbError, Result, Tx};
 
-/// A statement that is ready to run.
+/// A statement ready to run.
 #[derive(Clone, Debug)]
 pub(super) struct Query {
     sql: SqlStr,
     values: Vec<Value>,
 }
 
-/// `sql!("DELETE FROM naps WHERE host_id = $1", host)`: a statement with its parameters.
+/// Builds a [`Query`] from a text and its parameters: `sql!("DELETE FROM naps WHERE host_id = $1", host)`.
 macro_rules! sql {
     ($sql:expr $(, $value:expr)* $(,)?) => {
         $crate::db::query::Query::new($sql, vec![$($crate::db::columns::Bind::value(&$value)),*])
@@ -24,7 +24,7 @@ macro_rules! sql {
 }
 pub(super) use sql;
 
-/// Where rows are read: the database as it is, or a transaction as it has changed it.
+/// The source of a read: the committed state of the database, or a transaction with its own changes.
 #[derive(Debug)]
 pub enum On<'a> {
     Db(&'a Db),
@@ -48,7 +48,7 @@ impl Query {
         Self { sql: sql.into_sql_str(), values }
     }
 
-    /// One whose text was put together. Whatever a caller gives is a value, never part of the text.
+    /// A statement whose text was built at run time. Values from the caller must be parameters, never part of the text.
     pub fn built(sql: String, values: Vec<Value>) -> Self {
         Self::new(AssertSqlSafe(sql), values)
     }
@@ -67,7 +67,7 @@ impl Query {
         })
     }
 
-    /// All rows that it answers, in their order.
+    /// Runs a query and returns all rows in order.
     pub async fn all<T: ReadRow>(self, on: impl Into<On<'_>>) -> Result<Vec<T>> {
         let mut rows = match on.into() {
             On::Db(Db::Sqlite { readers, .. }) => Rows::Sqlite(self.prepared().fetch(readers)),
@@ -91,27 +91,27 @@ impl Query {
         Ok(all)
     }
 
-    /// The first row, of those that answer one or none.
+    /// Runs a query that returns at most one row.
     pub async fn first<T: ReadRow>(self, on: impl Into<On<'_>>) -> Result<Option<T>> {
         Ok(self.all(on).await?.into_iter().next())
     }
 
-    /// The row of those that always answer one.
+    /// Runs a query that always returns one row.
     pub async fn one<T: ReadRow>(self, on: impl Into<On<'_>>) -> Result<T> {
         self.first(on).await?.ok_or(DbError::Sqlx(sqlx::Error::RowNotFound))
     }
 
-    /// Changes something.
+    /// Runs a statement that changes rows.
     pub async fn run(self, tx: &mut Tx) -> Result<()> {
         self.touched(tx).await.map(drop)
     }
 
-    /// Changes something, and answers whether there was a row of which it could.
+    /// Runs a statement that changes rows; `false` if it changed none.
     pub async fn hits(self, tx: &mut Tx) -> Result<bool> {
         Ok(self.touched(tx).await? > 0)
     }
 
-    /// Changes something, and answers how many rows it touched.
+    /// Runs a statement that changes rows and returns their number.
     pub async fn touched(self, tx: &mut Tx) -> Result<u64> {
         Ok(match tx {
             Tx::Sqlite(tx) => self.prepared().execute(&mut **tx).await?.rows_affected(),
@@ -119,12 +119,12 @@ impl Query {
         })
     }
 
-    /// Changes something, as a transaction of its own.
+    /// As [`Query::run`], in a transaction of its own.
     pub async fn run_alone(self, db: &Db) -> Result<()> {
         self.touched_alone(db).await.map(drop)
     }
 
-    /// As [`Query::touched`], as a transaction of its own.
+    /// As [`Query::touched`], in a transaction of its own.
     pub async fn touched_alone(self, db: &Db) -> Result<u64> {
         let mut tx = db.begin().await?;
         let touched = self.touched(&mut tx).await?;

@@ -1,4 +1,5 @@
-//! The rows of an answer, read the same whichever engine gave it.
+//! Reading of result rows, the same for both engines: a [`Row`] gives the value of a column, and [`ReadRow`] builds a
+//! value from a row.
 
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -8,14 +9,14 @@ use super::{DbError, Result};
 use crate::domain::run::ActorRef;
 use crate::domain::target::{Subject, Target};
 
-/// What can be read from a column; `None` = NULL.
+/// A type that can be read from a column; `None` = NULL.
 pub(super) trait Column: Sized {
     fn read(row: &Row<'_>, index: usize) -> Result<Option<Self>>;
 }
 
-/// A row of an answer.
+/// A result row of either engine.
 pub(super) struct Row<'a> {
-    of: Engine<'a>,
+    engine: Engine<'a>,
     table: &'static str,
 }
 
@@ -25,9 +26,9 @@ enum Engine<'a> {
     Pg(&'a PgRow),
 }
 
-/// What a row of an answer becomes.
+/// A type that can be read from a result row.
 pub(super) trait ReadRow: Sized {
-    /// Where it is stored, for whoever is told that a row is damaged.
+    /// Name of the table, for the error of a damaged row.
     const TABLE: &'static str = "selected";
 
     fn read(row: &Row<'_>) -> Result<Self>;
@@ -35,16 +36,16 @@ pub(super) trait ReadRow: Sized {
 
 impl<'a> Row<'a> {
     pub fn sqlite<T: ReadRow>(row: &'a SqliteRow) -> Self {
-        Self { of: Engine::Sqlite(row), table: T::TABLE }
+        Self { engine: Engine::Sqlite(row), table: T::TABLE }
     }
 
     pub fn pg<T: ReadRow>(row: &'a PgRow) -> Self {
-        Self { of: Engine::Pg(row), table: T::TABLE }
+        Self { engine: Engine::Pg(row), table: T::TABLE }
     }
 
-    /// What stands in a column.
+    /// The value of a column.
     pub fn get<T: Column>(&self, name: &'static str) -> Result<T> {
-        self.at(match self.of {
+        self.at(match self.engine {
             Engine::Sqlite(row) => name.index(row)?,
             Engine::Pg(row) => name.index(row)?,
         })
@@ -54,46 +55,46 @@ impl<'a> Row<'a> {
         T::read(self, index)?.ok_or_else(|| self.damaged(index))
     }
 
-    /// What the engine has in a column.
+    /// The stored value of a column, before its conversion to a domain type.
     pub fn raw<T>(&self, index: usize) -> Result<Option<T>>
     where
         T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>,
     {
-        Ok(match self.of {
+        Ok(match self.engine {
             Engine::Sqlite(row) => row.try_get(index)?,
             Engine::Pg(row) => row.try_get(index)?,
         })
     }
 
-    /// A column holds what DockNap never writes.
+    /// The error for a column whose value DockNap never writes.
     pub fn damaged(&self, index: usize) -> DbError {
-        let name = match self.of {
+        let name = match self.engine {
             Engine::Sqlite(row) => row.column(index).name().to_owned(),
             Engine::Pg(row) => row.column(index).name().to_owned(),
         };
         self.damage(format!("its {name}"))
     }
 
-    /// What DockNap never writes.
+    /// The error for a row with a value that DockNap never writes.
     pub fn damage(&self, what: impl Into<String>) -> DbError {
         let id =
             ["id", "identity", "target_identity", "user_id"].into_iter().find_map(|key| self.get(key).ok());
         DbError::Damaged { table: self.table, id: id.unwrap_or_default(), what: what.into() }
     }
 
-    /// The stack or container that the columns of these names tell.
+    /// The stack or container in the columns with these names.
     pub fn subject(&self, kind: &'static str, identity: &'static str) -> Result<Subject> {
         let (kind, identity): (String, String) = (self.get(kind)?, self.get(identity)?);
         let target = Target::from_columns("", &kind, &identity).ok_or_else(|| self.damage("its target"))?;
         Ok(target.subject)
     }
 
-    /// The target of a row that has one.
+    /// The target in the columns `host_id`, `target_type` and `target_identity`.
     pub fn target(&self) -> Result<Target> {
         Ok(Target { host: self.get("host_id")?, subject: self.subject("target_type", "target_identity")? })
     }
 
-    /// Who is named by a row that names somebody.
+    /// The actor in the columns `actor_kind`, `actor_id` and `actor_name`.
     pub fn actor(&self) -> Result<ActorRef> {
         Ok(ActorRef {
             kind: self.get("actor_kind")?,

@@ -1,4 +1,5 @@
-//! Statements about rows of which each column is named beside its value: one list serves INSERT and UPDATE.
+//! INSERT and UPDATE statements from lists of column names with values, so that one list serves both. Statements for
+//! many rows are split into a few fixed sizes.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -10,13 +11,13 @@ use super::{Result, Tx};
 use crate::domain::ids::HostId;
 use crate::domain::target::ContainerIdentity;
 
-/// Rows of one statement: few sizes, so that few statements are kept prepared, and those are small.
+/// Number of rows per statement. Few and small sizes keep the number and the size of the prepared statements low.
 const SIZES: [usize; 3] = [32, 8, 1];
 
-/// The columns of one row. All rows of a statement have the same.
+/// Column names and values of one row. All rows of a statement have the same columns.
 pub(super) type Columns = Vec<(&'static str, Value)>;
 
-/// `row!["id" => run.id, "state" => …]`
+/// The columns of a row: `row!["id" => run.id, "state" => …]`.
 macro_rules! row {
     ($($name:literal => $value:expr),+ $(,)?) => {
         vec![$(($name, $crate::db::columns::Bind::value(&$value))),+]
@@ -30,7 +31,7 @@ macro_rules! values {
 }
 pub(super) use values;
 
-/// The key of what is kept of each container.
+/// The key columns of the tables with one row per container.
 pub(super) fn container(host: &HostId, identity: &ContainerIdentity) -> Columns {
     row!["host_id" => host, "identity" => identity]
 }
@@ -40,7 +41,8 @@ pub(super) async fn add(tx: &mut Tx, table: &str, row: Columns) -> Result<()> {
     insert(tx, table, vec![row], "").await.map(drop)
 }
 
-/// Inserts rows, and answers how many were: `after` may say what becomes of the others.
+/// Inserts rows and returns the number of inserted ones. `after` is the end of the statement, such as an ON CONFLICT
+/// clause.
 pub(super) async fn insert(tx: &mut Tx, table: &str, rows: Vec<Columns>, after: &str) -> Result<u64> {
     let names: Vec<&str> = rows.iter().take(1).flatten().map(|(name, _)| *name).collect();
     let before = format!("INSERT INTO {table} ({}) ", names.join(", "));
@@ -52,7 +54,7 @@ pub(super) async fn insert(tx: &mut Tx, table: &str, rows: Vec<Columns>, after: 
     Ok(inserted)
 }
 
-/// Inserts a row, or changes the one there is of that key.
+/// Inserts a row, or updates the existing row with the same key.
 pub(super) async fn put(tx: &mut Tx, table: &str, key: Columns, row: Columns) -> Result<()> {
     let keys: Vec<&str> = key.iter().map(|(name, _)| *name).collect();
     let set: Vec<String> = row.iter().map(|(name, _)| format!("{name} = excluded.{name}")).collect();
@@ -61,7 +63,7 @@ pub(super) async fn put(tx: &mut Tx, table: &str, key: Columns, row: Columns) ->
     Ok(())
 }
 
-/// Changes the rows of a key of which `also` holds too, and answers whether there were any.
+/// Updates the rows with a key and the condition `also`; `false` if there are none.
 pub(super) async fn update(tx: &mut Tx, table: &str, row: Columns, key: Columns, also: &str) -> Result<bool> {
     let mut n = 0;
     let mut named = |columns: &Columns, between: &str| {
@@ -75,7 +77,7 @@ pub(super) async fn update(tx: &mut Tx, table: &str, row: Columns, key: Columns,
     Query::built(sql, row.into_iter().chain(key).map(|(_, value)| value).collect()).hits(tx).await
 }
 
-/// Runs a statement around `VALUES` of many rows, and answers the rows it returns.
+/// Runs a statement around the `VALUES` of many rows and returns its result rows.
 pub(super) async fn with_values<T: ReadRow>(
     tx: &mut Tx,
     before: &str,
@@ -89,7 +91,7 @@ pub(super) async fn with_values<T: ReadRow>(
     Ok(answers)
 }
 
-/// A statement around `VALUES` of some rows; `parameter` gives the text of a parameter by its number.
+/// A statement around the `VALUES` of some rows; `parameter` returns the placeholder of the n-th parameter.
 pub(super) fn around_values(
     parameter: impl Fn(usize) -> String,
     before: &str,
@@ -110,7 +112,7 @@ pub(super) fn around_values(
     Query::built(sql, bound)
 }
 
-/// Cuts rows into chunks of [`SIZES`], in their order.
+/// Splits rows into chunks of [`SIZES`], in order.
 fn chunks<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {
     let mut chunks = Vec::new();
     while let Some(size) = SIZES.into_iter().find(|size| *size <= rows.len()) {
@@ -120,16 +122,16 @@ fn chunks<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {
     chunks
 }
 
-/// Which of these ids the answers leave out. Where they leave out none, as nearly always, nothing is looked up.
-pub(super) fn left_out<'a, Id: Clone + Eq + Hash + 'a>(
-    asked: impl ExactSizeIterator<Item = &'a Id>,
+/// The ids that are missing in the result. In the usual case of equal numbers nothing is compared.
+pub(super) fn missing<'a, Id: Clone + Eq + Hash + 'a>(
+    expected: impl ExactSizeIterator<Item = &'a Id>,
     answers: Vec<Id>,
 ) -> HashSet<Id> {
-    if answers.len() == asked.len() {
+    if answers.len() == expected.len() {
         return HashSet::new();
     }
     let answers: HashSet<Id> = answers.into_iter().collect();
-    asked.filter(|id| !answers.contains(*id)).cloned().collect()
+    expected.filter(|id| !answers.contains(*id)).cloned().collect()
 }
 
 #[cfg(test)]

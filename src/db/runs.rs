@@ -1,6 +1,6 @@
-//! Runs: what is stored when a request is accepted, and every change of its state.
+//! The `runs` table: new runs, and every change of their state.
 //!
-//! Terminal states never change: each update names the state it starts from, and answers whether it was so.
+//! A terminal state never changes: each update names the states that it starts from, and returns whether it matched.
 
 use std::collections::HashSet;
 
@@ -9,14 +9,13 @@ use jiff::Timestamp;
 use super::columns::Json;
 use super::query::sql;
 use super::read::{ReadRow, Row};
-use super::rows::{self, left_out, row, values};
+use super::rows::{self, missing, row, values};
 use super::{Db, Result, Tx};
 use crate::domain::guard::Deferral;
 use crate::domain::ids::RunId;
 use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
 use crate::domain::target::ContainerIdentity;
 
-/// The columns of a run, in no particular order.
 impl ReadRow for Run {
     const TABLE: &'static str = "runs";
 
@@ -26,7 +25,7 @@ impl ReadRow for Run {
             (Some(first), Some(last), Some(count)) => Some(MissedSpan { first, last, count }),
             _ => None,
         };
-        let also = also_of(row.get("also")?).ok_or_else(|| row.damage("what is to be started too"))?;
+        let also = parse_also(row.get("also")?).ok_or_else(|| row.damage("what is to be started too"))?;
         Ok(Self {
             also,
             target: row.target()?,
@@ -58,26 +57,26 @@ impl ReadRow for Run {
     }
 }
 
-/// What of a run is started although nobody watched it end; `None` where nothing is.
+/// The containers that a run starts although nobody saw them end, as JSON; `None` if there are none.
 fn also_text(run: &Run) -> Option<String> {
     let texts: Vec<String> = run.also.iter().map(ContainerIdentity::to_text).collect();
     if texts.is_empty() { None } else { serde_json::to_string(&texts).ok() }
 }
 
-/// The reverse of [`also_text`]; `None` for a text it never writes.
-fn also_of(text: Option<String>) -> Option<Vec<ContainerIdentity>> {
+/// The reverse of [`also_text`]; `None` if the text is malformed.
+fn parse_also(text: Option<String>) -> Option<Vec<ContainerIdentity>> {
     let Some(text) = text else { return Some(Vec::new()) };
     let texts: Vec<String> = serde_json::from_str(&text).ok()?;
     texts.iter().map(|text| ContainerIdentity::parse(text)).collect()
 }
 
-/// Stores a new run. `false` when the schedule already has one for that instant: nothing is stored then.
+/// Stores a new run; `false`, with nothing stored, if its schedule already has a run for that instant.
 pub async fn insert(tx: &mut Tx, run: &Run, owner_epoch: i64) -> Result<bool> {
     Ok(insert_all(tx, &[run], owner_epoch).await?.is_empty())
 }
 
-/// Stores runs whose ids are new, and answers the ids of those that were not stored: those whose schedule already has
-/// one for that instant.
+/// Stores new runs and returns the ids of those that were not stored because their schedule already has a run for that
+/// instant.
 pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<HashSet<RunId>> {
     let rows = runs.iter().map(|run| {
         let missed = run.missed.as_ref();
@@ -117,8 +116,8 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
             "owner_epoch" => owner_epoch,
         ]
     });
-    let twice = " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING";
-    let inserted = rows::insert(tx, "runs", rows.collect(), twice).await?;
+    let on_conflict = " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING";
+    let inserted = rows::insert(tx, "runs", rows.collect(), on_conflict).await?;
     if usize::try_from(inserted).is_ok_and(|inserted| inserted == runs.len()) {
         return Ok(HashSet::new());
     }
@@ -129,22 +128,22 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
         ids,
         ") SELECT runs.id FROM runs JOIN asked ON asked.id = runs.id",
     );
-    Ok(left_out(runs.iter().map(|run| &run.id), stored.await?))
+    Ok(missing(runs.iter().map(|run| &run.id), stored.await?))
 }
 
-/// One run.
 pub async fn get(db: &Db, id: &RunId) -> Result<Option<Run>> {
     sql!("SELECT * FROM runs WHERE id = $1", id).first(db).await
 }
 
-/// The runs in a state that has not ended, oldest first.
+/// The runs in a state, oldest first; for the states of runs that have not ended.
 pub async fn in_state(db: &Db, state: RunState) -> Result<Vec<Run>> {
     sql!("SELECT * FROM runs WHERE state = $1 ORDER BY id", state).all(db).await
 }
 
-/// A run that has not ended and does all that `run` is to do: the same thing to the same target, and neither only the
-/// part of it that naps nor only what an earlier one left undone, unless `run` is no more than that. One that a guard
-/// holds back counts only for another that is guarded: what goes at once takes its place.
+/// An open run that does everything that `run` would do: the same action on the same target. A run that only wakes
+/// naps, only retries an earlier run, or only puts back some containers does not count, unless `run` is restricted in
+/// the same way. A run that waits for its guard counts only if `run` has a guard too; otherwise `run` starts at once
+/// and takes its place.
 pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
     let sql = "SELECT * FROM runs WHERE CASE WHEN state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 \
                AND host_id = $1 AND target_type = $2 AND target_identity = $3 AND action = $4 \
@@ -167,34 +166,35 @@ pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
     .await
 }
 
-/// The run that undoes another one.
+/// The id of the run that undoes the run `undone`.
 pub async fn undo_of(tx: &mut Tx, undone: &RunId) -> Result<Option<RunId>> {
-    // Ids sort by time: an undo comes soon after, or never.
+    // Ids sort by time, and an undo run is created soon after the run that it undoes, or never.
     let sql = "SELECT id FROM runs WHERE id > $1 AND retry_of = $1 AND trigger_kind = $2 ORDER BY id \
                LIMIT 1";
     sql!(sql, undone, Trigger::Undo).first(tx).await
 }
 
-/// A run that was skipped leaves its instant to one of the same schedule that acts for it after all. `false` where the
-/// run there did act.
+/// Clears the fire instant of a skipped run, so that the run `to` of the same schedule can be stored for that instant.
+/// `false` if there is no skipped run.
 pub async fn give_way(tx: &mut Tx, to: &Run) -> Result<bool> {
     let sql = "UPDATE runs SET fire_at_ms = NULL WHERE schedule_id = $1 AND fire_at_ms = $2 \
                AND state = 'skipped'";
     sql!(sql, to.schedule_id, to.fire_at).hits(tx).await
 }
 
-/// What stands in the way of a run that is to be stored.
+/// The reasons not to store a new run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InTheWay {
-    /// A run that has not ended and does all that this one is to do, as [`open_twin`] finds it.
+    /// An open run that does everything that the new run would do, by the conditions of [`open_twin`]. The new run must
+    /// neither put containers back nor start additional ones, since these two conditions are not compared here.
     pub twin: Option<RunId>,
-    /// Its schedule has a run for that instant already.
+    /// Whether the schedule already has a run for that instant.
     pub is_taken: bool,
 }
 
-/// What stands in the way of each of these runs, in their order.
+/// The reasons not to store each of these runs, in the same order.
 pub async fn in_the_way(tx: &mut Tx, runs: &[&Run]) -> Result<Vec<InTheWay>> {
-    let asked = (0_i64..).zip(runs).map(|(n, run)| {
+    let candidates = (0_i64..).zip(runs).map(|(n, run)| {
         let Run { target, action, restore, retry_of, guard, schedule_id, fire_at, .. } = run;
         let (kind, identity) = (target.target_type(), target.identity_text());
         values![
@@ -210,8 +210,13 @@ pub async fn in_the_way(tx: &mut Tx, runs: &[&Run]) -> Result<Vec<InTheWay>> {
             fire_at
         ]
     });
-    let found =
-        rows::with_values::<(i64, Option<RunId>, bool)>(tx, ASKED, asked.collect(), IN_THE_WAY).await?;
+    let found = rows::with_values::<(i64, Option<RunId>, bool)>(
+        tx,
+        CONFLICTS_BEFORE,
+        candidates.collect(),
+        CONFLICTS_AFTER,
+    )
+    .await?;
     let mut answers = vec![InTheWay::default(); runs.len()];
     for (n, twin, is_taken) in found {
         if let Some(answer) = usize::try_from(n).ok().and_then(|n| answers.get_mut(n)) {
@@ -221,12 +226,12 @@ pub async fn in_the_way(tx: &mut Tx, runs: &[&Run]) -> Result<Vec<InTheWay>> {
     Ok(answers)
 }
 
-/// Before the `VALUES` of the runs asked about.
-const ASKED: &str = "WITH asked (n, host_id, target_type, target_identity, action, restore, retry_of, guarded, \
-    schedule_id, fire_at_ms) AS (";
-/// After them: those that something stands in the way of. The condition on the state is that of the index
-/// `runs_undone`, which holds what has not ended alone: a target may have any number of runs.
-const IN_THE_WAY: &str = ") SELECT n, twin, is_taken FROM (SELECT n, (SELECT r.id FROM runs r \
+/// The statement before the `VALUES` of the new runs.
+const CONFLICTS_BEFORE: &str = "WITH asked (n, host_id, target_type, target_identity, action, restore, retry_of, \
+    guarded, schedule_id, fire_at_ms) AS (";
+/// The statement after them; it returns only runs with a conflict. The condition on the state is that of the index
+/// `runs_undone`, which holds only runs that have not ended, because a target may have any number of ended runs.
+const CONFLICTS_AFTER: &str = ") SELECT n, twin, is_taken FROM (SELECT n, (SELECT r.id FROM runs r \
      WHERE CASE WHEN r.state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 AND r.host_id = asked.host_id \
        AND r.target_type = asked.target_type AND r.target_identity = asked.target_identity \
        AND r.action = asked.action AND (r.restore = FALSE OR r.restore = asked.restore) AND r.puts_back = FALSE \
@@ -235,52 +240,51 @@ const IN_THE_WAY: &str = ") SELECT n, twin, is_taken FROM (SELECT n, (SELECT r.i
      EXISTS (SELECT 1 FROM runs r WHERE r.schedule_id = asked.schedule_id AND r.fire_at_ms = asked.fire_at_ms) \
        AS is_taken FROM asked) AS found WHERE is_taken OR twin IS NOT NULL";
 
-/// A pending run begins, with its deadline and what there is to say about it by now. `false` when it is no longer
-/// pending.
+/// Starts a pending run, and stores its deadline and its explanation; `false` if the run is no longer pending.
 pub async fn begin(tx: &mut Tx, run: &Run, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE runs SET state = 'executing', started_ms = $2, reason = '', why = $3, \
                deadline_ms = $4 WHERE id = $1 AND state = 'pending'";
     sql!(sql, run.id, now, run.why, run.deadline_at).hits(tx).await
 }
 
-/// Gives a pending run more time.
+/// Moves the deadline of a pending run, and resets its number of attempts.
 pub async fn extend(db: &Db, id: &RunId, deadline: Timestamp) -> Result<()> {
     let sql = "UPDATE runs SET deadline_ms = $2, attempt = 0 WHERE id = $1 AND state = 'pending'";
     sql!(sql, id, deadline).run_alone(db).await
 }
 
-/// A guard holds a pending run back: until when, why, and how long it may go on after that. The tries of its host are
-/// counted anew then.
+/// Stores that a guard defers a pending run: the reason, the instant of the next check, the end of the wait for a busy
+/// target, and the new deadline. The number of attempts is reset.
 pub async fn defer(db: &Db, id: &RunId, deferral: &Deferral, deadline: Timestamp) -> Result<()> {
     let sql = "UPDATE runs SET reason = $2, look_at_ms = $3, busy_until_ms = $4, deadline_ms = $5, \
                attempt = 0 WHERE id = $1 AND state = 'pending'";
     sql!(sql, id, deferral.reason, deferral.look_at, deferral.busy_until, deadline).run_alone(db).await
 }
 
-/// Says why a pending run still waits, and counts the tries of its host.
+/// Stores why a pending run waits, and its number of attempts; `false` if the run is no longer pending.
 pub async fn wait(tx: &mut Tx, id: &RunId, reason: &str, attempt: i64) -> Result<bool> {
     let sql = "UPDATE runs SET reason = $2, attempt = $3 WHERE id = $1 AND state = 'pending'";
     sql!(sql, id, reason, attempt).hits(tx).await
 }
 
-/// A run ends. `false` when it had ended before: terminal states never change.
+/// Ends a run; `false` if it had already ended.
 pub async fn finish(tx: &mut Tx, id: &RunId, state: RunState, reason: &str, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE runs SET state = $2, reason = $3, finished_ms = $4 WHERE id = $1 \
                AND state IN ('pending', 'executing')";
     sql!(sql, id, state, reason, now).hits(tx).await
 }
 
-/// Says what a run under way waits for; empty where it does not.
+/// Stores the reason why an executing run waits; empty if it does not wait.
 pub async fn note(db: &Db, id: &RunId, reason: &str) -> Result<()> {
     sql!("UPDATE runs SET reason = $2 WHERE id = $1 AND state = 'executing'", id, reason).run_alone(db).await
 }
 
-/// What its target is called now.
+/// Stores the current name of the run's target.
 pub async fn rename(tx: &mut Tx, id: &RunId, name: &str) -> Result<()> {
     sql!("UPDATE runs SET target_name = $2 WHERE id = $1", id, name).run(tx).await
 }
 
-/// A run that waits ends without having begun. `false` when it waits no more.
+/// Ends a pending run; `false` if it is no longer pending.
 pub async fn end_pending(
     tx: &mut Tx,
     id: &RunId,
@@ -293,15 +297,15 @@ pub async fn end_pending(
     sql!(sql, id, state, reason, now).hits(tx).await
 }
 
-/// The cron fires that overrides have held back since `since`, oldest first; also those that an override ended in the
-/// middle of their wait.
+/// The cron and one-off fires that overrides have suppressed since `since`, oldest first. Pending runs that an override
+/// ended are included.
 pub async fn suppressed_since(db: &Db, since: Timestamp) -> Result<Vec<Run>> {
     let sql = "SELECT * FROM runs WHERE state = 'skipped' AND reason LIKE 'override:%' \
                AND finished_ms >= $1 AND schedule_id IS NOT NULL AND trigger_kind <> 'window' ORDER BY id";
     sql!(sql, since).all(db).await
 }
 
-/// Whether something that set the state of its target came after a run.
+/// Whether a later run sets or has set the state of the same target.
 pub async fn is_followed(db: &Db, run: &Run) -> Result<bool> {
     let sql = "SELECT COUNT(*) FROM runs WHERE host_id = $1 AND target_type = $2 \
                AND target_identity = $3 AND id > $4 AND action <> 'restart' \
@@ -312,8 +316,8 @@ pub async fn is_followed(db: &Db, run: &Run) -> Result<bool> {
         > 0)
 }
 
-/// Forgets the runs that ended before `before`, with their steps, and answers how many that were. Ids sort by time: no
-/// run from the first later one on is looked at, so that a day on which nothing is old costs nothing.
+/// Deletes the runs that ended before `before`, with their steps, and returns the number of runs. Ids sort by time, so
+/// the scan ends at the first run that is not old enough, and costs nothing if no run is old.
 pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     let sql = "DELETE FROM runs WHERE finished_ms < $1 AND state NOT IN ('pending', 'executing') \
                AND id < COALESCE((SELECT id FROM runs WHERE created_ms >= $1 ORDER BY id LIMIT 1), 'z')";
@@ -328,18 +332,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_stands_in_the_way_is_looked_for_among_what_has_not_ended_alone() {
+    async fn conflicts_are_looked_up_only_among_runs_that_have_not_ended() {
         let home = tempfile::tempdir().expect("a directory");
         let db = Db::open_sqlite(&home.path().join("docknap.db"), Durability::Full).await.expect("it opens");
         let Db::Sqlite { readers: pool, .. } = &db else { panic!("it is SQLite") };
         let rows = "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {ASKED}{rows}{IN_THE_WAY}"));
+        let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {CONFLICTS_BEFORE}{rows}{CONFLICTS_AFTER}"));
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(pool).await.expect("it plans");
-        let looks: Vec<&str> =
-            plan.iter().map(|row| row.3.as_str()).filter(|look| look.contains(" r ")).collect();
-        // In the condition, and for what is told of those that it lets through.
-        let [taken, twin, told @ ..] = &looks[..] else { panic!("{plan:?}") };
-        assert!(told.iter().all(|look| [taken, twin].contains(&look)), "{plan:?}");
+        let subqueries: Vec<&str> =
+            plan.iter().map(|row| row.3.as_str()).filter(|subquery| subquery.contains(" r ")).collect();
+        // The subqueries appear in the condition, and again for the selected columns.
+        let [taken, twin, rest @ ..] = &subqueries[..] else { panic!("{plan:?}") };
+        assert!(rest.iter().all(|subquery| [taken, twin].contains(&subquery)), "{plan:?}");
         assert!(
             twin.ends_with("INDEX runs_undone (host_id=? AND target_type=? AND target_identity=?)"),
             "{twin}"

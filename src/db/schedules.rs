@@ -1,4 +1,5 @@
-//! Schedules: kept, found when due, and claimed by compare-and-swap.
+//! The `schedules` table: storage, filtered lists, due schedules, and claims by compare-and-swap on due instant and
+//! revision.
 
 use std::collections::HashSet;
 
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 use super::columns::{Json, Value};
 use super::query::{Query, sql};
 use super::read::{self, ReadRow};
-use super::rows::{self, Columns, left_out, row, values};
+use super::rows::{self, Columns, missing, row, values};
 use super::{Db, Result, Tx};
 use crate::domain::ids::{CalendarId, HostId, ScheduleId, UserId};
 use crate::domain::schedule::{Schedule, ScheduleSpec, When};
@@ -19,12 +20,12 @@ macro_rules! columns {
     };
 }
 
-/// The schedules of which `rest` holds, in its order.
+/// A query of schedules; `rest` holds the clauses after FROM.
 fn select(rest: &'static str, values: Vec<Value>) -> Query {
     Query::built(format!(concat!("SELECT ", columns!(), " {}"), rest), values)
 }
 
-/// What a schedule says: two of which all of these are the same get in the way of the same others.
+/// The columns that make up the rule of a schedule: schedules that agree in all of them conflict with the same others.
 const RULE: &str = "target_type, target_identity, kind, action, mode, cron, at_ms, window_text, timezone, calendar_id, \
                     calendar_effect, priority, policy";
 
@@ -40,7 +41,7 @@ impl ReadRow for (Schedule, String) {
     }
 }
 
-/// The number of the place beside which a schedule stands, see [`touching`].
+/// A schedule with the number of the target for which [`touching`] found it.
 impl ReadRow for (i64, Schedule) {
     const TABLE: &'static str = Schedule::TABLE;
 
@@ -95,8 +96,8 @@ impl ReadRow for Schedule {
     }
 }
 
-/// What never changes of a schedule.
-fn made(schedule: &Schedule) -> Columns {
+/// The columns that never change.
+fn fixed_columns(schedule: &Schedule) -> Columns {
     row![
         "id" => schedule.id,
         "source" => schedule.source,
@@ -105,8 +106,8 @@ fn made(schedule: &Schedule) -> Columns {
     ]
 }
 
-/// All else of it.
-fn said(schedule: &Schedule) -> Columns {
+/// All other columns.
+fn changeable_columns(schedule: &Schedule) -> Columns {
     let spec = &schedule.spec;
     let (kind, cron, at, window) = match &spec.when {
         When::Cron(text) => ("cron", Some(text.as_str()), None, None),
@@ -147,18 +148,18 @@ fn said(schedule: &Schedule) -> Columns {
 
 /// Adds a schedule.
 pub async fn insert(tx: &mut Tx, schedule: &Schedule) -> Result<()> {
-    let row = made(schedule).into_iter().chain(said(schedule)).collect();
+    let row = fixed_columns(schedule).into_iter().chain(changeable_columns(schedule)).collect();
     rows::add(tx, "schedules", row).await
 }
 
-/// Stores `schedule` where its stored revision is still `old_rev`, and answers whether it was. Id, source, owner and
-/// the time it was made never change.
+/// Stores `schedule` if its stored revision is still `old_rev`; `false` if it is not. Id, source, owner and creation
+/// time never change.
 pub async fn update(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bool> {
     let key = row!["id" => schedule.id, "rev" => old_rev];
-    rows::update(tx, "schedules", said(schedule), key, " AND deleted_ms IS NULL").await
+    rows::update(tx, "schedules", changeable_columns(schedule), key, " AND deleted_ms IS NULL").await
 }
 
-/// Takes the deletion of `schedule` back where its stored revision is still `old_rev`, and answers whether it was.
+/// Restores a deleted schedule if its stored revision is still `old_rev`; `false` if it is not.
 pub async fn restore(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<bool> {
     let row = row![
         "deleted_ms" => None::<i64>,
@@ -171,53 +172,52 @@ pub async fn restore(tx: &mut Tx, schedule: &Schedule, old_rev: i64) -> Result<b
     rows::update(tx, "schedules", row, key, " AND deleted_ms IS NOT NULL").await
 }
 
-/// One schedule, deleted ones included.
+/// The schedule with this id, deleted or not.
 pub async fn get(db: &Db, id: &ScheduleId) -> Result<Option<Schedule>> {
     select("WHERE s.id = $1", values![id]).first(db).await
 }
 
-/// As [`get`], inside a transaction that goes on to change it.
+/// As [`get`], inside a transaction that goes on to change the schedule.
 pub async fn get_in(tx: &mut Tx, id: &ScheduleId) -> Result<Option<Schedule>> {
     select("WHERE s.id = $1", values![id]).first(tx).await
 }
 
-/// The schedules whose account is gone, with the name of that account, the oldest first.
+/// The schedules whose owner's account was deleted, each with the name of that account, oldest first.
 pub async fn left(db: &Db) -> Result<Vec<(Schedule, String)>> {
     let rest = "WHERE s.left_by IS NOT NULL AND s.deleted_ms IS NULL ORDER BY s.id";
     select(rest, Vec::new()).all(db).await
 }
 
-/// Remembers whose schedules these were, before the account goes.
+/// Stores the name of a user in the user's schedules, before the account is deleted.
 pub async fn leave(tx: &mut Tx, user: &UserId) -> Result<()> {
     let sql = "UPDATE schedules SET left_by = (SELECT name FROM users WHERE id = $1) WHERE owner_id = $1";
     sql!(sql, user).run(tx).await
 }
 
-/// Gives a schedule whose account is gone to another; `false` where it has one again, or is no more.
+/// Gives a schedule without an owner to another account; `false` if it has an owner again or was deleted.
 pub async fn adopt(tx: &mut Tx, id: &ScheduleId, user: &UserId, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE schedules SET owner_id = $1, left_by = NULL, rev = rev + 1, updated_ms = $2 \
                WHERE id = $3 AND left_by IS NOT NULL AND deleted_ms IS NULL";
     sql!(sql, user, now, id).hits(tx).await
 }
 
-/// Which schedules [`list`] answers; `None` = any. Deleted ones never.
+/// The filter of [`list`]; `None` = any. Deleted schedules never match.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ScheduleSelection<'a> {
-    /// On this host.
+    /// Host of the target.
     pub host: Option<&'a HostId>,
-    /// For this target.
     pub target: Option<&'a Target>,
-    /// Switched on or off.
+    /// Whether the schedule is switched on.
     pub enabled: Option<bool>,
-    /// Name, target or note holds this text, whatever its case.
+    /// Text in the name, the target's name or the note, without regard to case.
     pub text: Option<&'a str>,
-    /// Made before the schedule of this id.
+    /// Id of a schedule; only older ones match.
     pub before: Option<&'a str>,
-    /// So many at most.
+    /// Maximum number of schedules.
     pub limit: i64,
 }
 
-/// The newest schedules first.
+/// The matching schedules, newest first.
 pub async fn list(db: &Db, wanted: &ScheduleSelection<'_>) -> Result<Vec<Schedule>> {
     const SQL: &str = concat!(
         "SELECT ",
@@ -247,13 +247,13 @@ pub async fn list(db: &Db, wanted: &ScheduleSelection<'_>) -> Result<Vec<Schedul
     .await
 }
 
-/// Text that LIKE takes literally, `!` being the escape.
+/// Escapes a text so that LIKE takes it literally, with `!` as the escape character.
 fn escape_like(text: &str) -> String {
     text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
 }
 
-/// Sets or takes back the skip of the occurrence at `next_due`, where instant and revision are still those that were
-/// read; answers whether they were. The revision grows by one.
+/// Sets the skip of the occurrence at `next_due`, or removes it, if due instant and revision are still these; `false`
+/// if they are not. The revision grows by one.
 pub async fn set_skip(
     tx: &mut Tx,
     id: &ScheduleId,
@@ -267,8 +267,8 @@ pub async fn set_skip(
     sql!(sql, skip_at, now, id, rev, next_due).hits(tx).await
 }
 
-/// Between two bounds: with a limit and one bound SQLite takes a quarter of all rows for due, and rather than look them
-/// up by the index reads the whole table.
+/// The lower bound 0 is needed: with only the upper bound and a limit, SQLite assumes that a quarter of all rows are
+/// due, and reads the whole table instead of the index.
 pub(super) const DUE: &str = concat!(
     "SELECT ",
     columns!(),
@@ -276,35 +276,35 @@ pub(super) const DUE: &str = concat!(
      ORDER BY s.next_due_ms, s.host_id, s.target_type, s.target_identity, s.id LIMIT $2"
 );
 
-/// The schedules whose next instant is at or before `now`: the earliest first, those of one target together.
+/// At most `limit` schedules that are due at `now`: the earliest first, those of one target together.
 pub async fn due(db: &Db, now: &Timestamp, limit: i64) -> Result<Vec<Schedule>> {
     sql!(DUE, now, limit).all(db).await
 }
 
-/// The earliest instant at which any schedule is due.
+/// The earliest due instant of all schedules.
 pub async fn next_due(db: &Db) -> Result<Option<Timestamp>> {
     let sql = "SELECT MIN(next_due_ms) FROM schedules WHERE next_due_ms >= 0";
     sql!(sql).one(db).await
 }
 
-/// An occurrence to be taken.
+/// A claim of one occurrence.
 #[derive(Clone, Debug)]
 pub struct OccurrenceClaim<'a> {
-    /// Of this schedule.
+    /// Id of the schedule.
     pub id: &'a ScheduleId,
-    /// Its instant, as it was read.
+    /// Instant of the occurrence: the due instant of the schedule as it was read.
     pub due: Timestamp,
-    /// The schedule's revision, as it was read.
+    /// Revision of the schedule as it was read.
     pub rev: i64,
-    /// The instant it moves on to.
+    /// The next due instant of the schedule.
     pub next: Option<Timestamp>,
-    /// Switches the schedule off, which is how a `once` ends.
+    /// Whether the schedule is switched off, as it is after its last occurrence (`once`).
     pub is_last: bool,
 }
 
-/// Takes occurrences for the caller alone: moves each schedule on where both the instant and the revision are still
-/// those that were read, and answers of which they were not. A skip of the occurrence taken is used up. The revision
-/// stays: firing is no edit.
+/// Claims occurrences: each schedule gets its next due instant if due instant and revision are still those of the
+/// claim. Returns the ids of the schedules for which they are not. The skip of a claimed occurrence is removed. The
+/// revision stays the same, since a fire is no edit.
 pub async fn claim(tx: &mut Tx, claims: &[OccurrenceClaim<'_>]) -> Result<HashSet<ScheduleId>> {
     let rows = claims
         .iter()
@@ -320,22 +320,22 @@ pub async fn claim(tx: &mut Tx, claims: &[OccurrenceClaim<'_>]) -> Result<HashSe
            AND schedules.rev = taken.rev AND schedules.enabled = TRUE AND schedules.deleted_ms IS NULL \
          RETURNING schedules.id";
     let taken = rows::with_values(tx, before, rows, after).await?;
-    Ok(left_out(claims.iter().map(|claim| claim.id), taken))
+    Ok(missing(claims.iter().map(|claim| claim.id), taken))
 }
 
-/// The schedules that will fire, the earliest first, `limit` at most.
+/// At most `limit` schedules that have a due instant, the earliest first.
 pub async fn coming(db: &Db, limit: i64) -> Result<Vec<Schedule>> {
     let rest = "WHERE s.next_due_ms IS NOT NULL ORDER BY s.next_due_ms, s.id LIMIT $1";
     select(rest, values![limit]).all(db).await
 }
 
-/// The window schedules that are on.
+/// All window schedules that are switched on.
 pub async fn windows(db: &Db) -> Result<Vec<Schedule>> {
     let rest = "WHERE s.kind = 'window' AND s.enabled = TRUE AND s.deleted_ms IS NULL ORDER BY s.id";
     select(rest, Vec::new()).all(db).await
 }
 
-/// How many schedules there are, and how many of them are switched on.
+/// The number of schedules, and the number of those that are switched on.
 pub async fn count(db: &Db) -> Result<(i64, i64)> {
     const SQL: &str = "SELECT COUNT(*), \
          COALESCE(CAST(SUM(CASE WHEN enabled = TRUE THEN 1 ELSE 0 END) AS BIGINT), 0) \

@@ -1,4 +1,4 @@
-//! Logins of browsers. The id in the cookie is never stored, only its digest.
+//! The `sessions` table: browser logins. The table holds only the digest of the id in the cookie.
 
 use jiff::Timestamp;
 
@@ -9,31 +9,29 @@ use super::{Db, Result, Tx};
 use crate::domain::ids::UserId;
 use crate::domain::user::User;
 
-/// A login of a browser.
+/// One browser login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// SHA-256 of the id in the cookie, hex.
+    /// SHA-256 of the id in the cookie, in hex.
     pub id_hash: String,
-    /// Whose it is.
     pub user_id: UserId,
-    /// What pages keep in it: JSON.
+    /// State that pages keep in the session, as JSON.
     pub data: String,
-    /// A form sent after it had ended: JSON.
+    /// A form that was sent after the session had expired, as JSON.
     pub kept_form: Option<String>,
-    /// When it began.
     pub created: Timestamp,
-    /// When it was last used, to the minute.
+    /// Latest use, accurate to a minute.
     pub last_seen: Timestamp,
-    /// When it ends unless it is used.
+    /// Expiry, unless the session is used before.
     pub expires: Timestamp,
-    /// Where it was last used from.
+    /// IP address of the latest use.
     pub address: Option<String>,
-    /// What the browser calls itself.
+    /// The `User-Agent` header of the browser.
     pub user_agent: Option<String>,
 }
 
-/// The columns of a session, for a `SELECT` whose table is `s`; `created_ms` is renamed because the account has one too
-/// and both are read by one query.
+/// The columns of a session, for a `SELECT` with the table alias `s`. `created_ms` is renamed because an account has a
+/// column of that name, and both are read by one query.
 macro_rules! session_columns {
     () => {
         "s.id_hash, s.user_id, s.data, s.kept_form, s.created_ms AS session_created_ms, s.last_seen_ms, s.expires_ms, \
@@ -67,7 +65,7 @@ impl ReadRow for (Session, User) {
     }
 }
 
-/// A session, ended or not, and its account: one query, since every page asks.
+/// A session, expired or not, and its account. One query for both, since every page needs them.
 pub async fn find(db: &Db, id_hash: &str) -> Result<Option<(Session, User)>> {
     let sql = concat!(
         "SELECT ",
@@ -77,7 +75,7 @@ pub async fn find(db: &Db, id_hash: &str) -> Result<Option<(Session, User)>> {
     sql!(sql, id_hash).first(db).await
 }
 
-/// Someone's sessions that have not ended at `now`, the last used first.
+/// The sessions of a user that are valid at `now`, the last used first.
 pub async fn list(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Session>> {
     let sql = concat!(
         "SELECT ",
@@ -87,14 +85,14 @@ pub async fn list(db: &Db, user: &UserId, now: Timestamp) -> Result<Vec<Session>
     sql!(sql, user, now).all(db).await
 }
 
-/// How many sessions each account has that have not ended at `now`, and when the last of them was used.
+/// The number of sessions of each account that are valid at `now`, and the instant of the latest use.
 pub async fn counts(db: &Db, now: Timestamp) -> Result<Vec<(UserId, i64, Timestamp)>> {
     let sql = "SELECT user_id, COUNT(*), MAX(last_seen_ms) FROM sessions WHERE expires_ms > $1 \
                GROUP BY user_id";
     sql!(sql, now).all(db).await
 }
 
-/// Adds a session and answers whether its id was free.
+/// Adds a session; `false` if its id is in use.
 pub async fn insert(tx: &mut Tx, session: &Session) -> Result<bool> {
     let row = row![
         "id_hash" => session.id_hash,
@@ -110,17 +108,17 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<bool> {
     Ok(rows::insert(tx, "sessions", vec![row], " ON CONFLICT (id_hash) DO NOTHING").await? == 1)
 }
 
-/// Replaces what pages keep in a session.
+/// Replaces the state that pages keep in a session.
 pub async fn set_data(db: &Db, id_hash: &str, data: &str) -> Result<()> {
     sql!("UPDATE sessions SET data = $1 WHERE id_hash = $2", data, id_hash).run_alone(db).await
 }
 
-/// Keeps a form with a session that has ended.
+/// Stores a form with an expired session.
 pub async fn keep_form(db: &Db, id_hash: &str, form: &str) -> Result<()> {
     sql!("UPDATE sessions SET kept_form = $1 WHERE id_hash = $2", form, id_hash).run_alone(db).await
 }
 
-/// Notes that a session was used.
+/// Updates the latest use and the expiry of a session, and its address if there is one.
 pub async fn touch(
     db: &Db,
     id_hash: &str,
@@ -133,7 +131,7 @@ pub async fn touch(
     sql!(sql, last_seen, expires, address, id_hash).run_alone(db).await
 }
 
-/// Ends a session.
+/// Deletes a session.
 pub async fn delete(db: &Db, id_hash: &str) -> Result<()> {
     sql!("DELETE FROM sessions WHERE id_hash = $1", id_hash).run_alone(db).await
 }

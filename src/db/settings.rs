@@ -1,4 +1,4 @@
-//! Facts about this installation, by key.
+//! The `settings` table: values about this installation, by key.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use super::query::sql;
 use super::rows::{self, row};
 use super::{Db, Result, Tx};
 
-/// The key of the zone chosen at setup.
+/// The key of the time zone that was chosen at setup.
 pub const TIMEZONE: &str = "timezone";
 
 /// The value stored under `key`.
@@ -14,14 +14,14 @@ pub async fn get(db: &Db, key: &str) -> Result<Option<String>> {
     sql!("SELECT value FROM settings WHERE key = $1", key).first(db).await
 }
 
-/// Stores `value` under `key` where nothing is.
+/// Stores `value` under `key` unless the key has a value.
 pub async fn put_new(tx: &mut Tx, key: &str, value: &str, now: Timestamp) -> Result<()> {
     let sql = "INSERT INTO settings (key, value, updated_ms) VALUES ($1, $2, $3) \
                ON CONFLICT (key) DO NOTHING";
     sql!(sql, key, value, now).run(tx).await
 }
 
-/// Stores `value` under `key`, whatever was there.
+/// Stores `value` under `key`; an existing value is replaced.
 pub async fn put(tx: &mut Tx, key: &str, value: &str, now: Timestamp) -> Result<()> {
     rows::put(tx, "settings", row!["key" => key], row!["value" => value, "updated_ms" => now]).await
 }

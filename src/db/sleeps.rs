@@ -1,4 +1,5 @@
-//! When what slept: every stay asleep, open and ended.
+//! The `sleeps` table: every nap of every container with its start and end, for reports. Unlike the `naps` table it
+//! keeps ended naps.
 
 use jiff::Timestamp;
 
@@ -28,7 +29,8 @@ impl ReadRow for Sleep {
     }
 }
 
-/// A container fell asleep. A stay that is still open ends: when it `woke` where somebody knows, else now.
+/// Stores the start of a nap. An open nap of the same container is ended, at `woke` if that is known, otherwise at the
+/// start of the new one.
 pub async fn begin(tx: &mut Tx, sleep: &Sleep, woke: Option<Timestamp>) -> Result<()> {
     let sql = "UPDATE sleeps SET \
                until_ms = CASE WHEN $4 > from_ms THEN $4 WHEN $3 > from_ms THEN $3 ELSE from_ms END \
@@ -61,14 +63,14 @@ pub async fn begin(tx: &mut Tx, sleep: &Sleep, woke: Option<Timestamp>) -> Resul
     .await
 }
 
-/// A container is awake again since then; `false` where it was not known to sleep.
+/// Ends the open nap of a container; `false` if there is none.
 pub async fn end(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, at: Timestamp) -> Result<bool> {
     let sql = "UPDATE sleeps SET until_ms = CASE WHEN from_ms > $3 THEN from_ms ELSE $3 END \
                WHERE host_id = $1 AND identity = $2 AND until_ms IS NULL";
     sql!(sql, host, identity, at).hits(tx).await
 }
 
-/// Whether a run woke a container from a stay asleep.
+/// Whether a run ended a nap of a container: a step of the run was issued at the end of the nap.
 pub async fn was_ended_by(
     tx: &mut Tx,
     host: &HostId,
@@ -81,26 +83,26 @@ pub async fn was_ended_by(
     Ok(sql!(sql, run, host, identity).one::<i64>(tx).await? > 0)
 }
 
-/// This very stay ended then; nothing where it has ended already, or made way for another.
+/// Ends exactly this nap. No effect if it has already ended or was replaced.
 pub async fn end_stay(tx: &mut Tx, sleep: &Sleep, at: Timestamp) -> Result<()> {
     let sql = "UPDATE sleeps SET until_ms = $4 WHERE host_id = $1 AND identity = $2 AND from_ms = $3 \
                AND action = $5 AND until_ms IS NULL";
     sql!(sql, sleep.host, sleep.identity, sleep.from, at.max(sleep.from), sleep.kind).run(tx).await
 }
 
-/// The stays on a host that have not ended.
+/// The open naps on a host.
 pub async fn open(db: &Db, host: &HostId) -> Result<Vec<Sleep>> {
     let sql = "SELECT * FROM sleeps WHERE host_id = $1 AND until_ms IS NULL";
     sql!(sql, host).all(db).await
 }
 
-/// The stays of which a part lies between two instants.
+/// The naps that overlap a time range.
 pub async fn between(db: &Db, from: Timestamp, until: Timestamp) -> Result<Vec<Sleep>> {
     let sql = "SELECT * FROM sleeps WHERE (until_ms > $1 OR until_ms IS NULL) AND from_ms < $2";
     sql!(sql, from, until).all(db).await
 }
 
-/// Forgets the stays that ended before then.
+/// Deletes the naps that ended before `before` and returns their number.
 pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     sql!("DELETE FROM sleeps WHERE until_ms < $1", before).touched(tx).await
 }

@@ -1,4 +1,4 @@
-//! Steps: committed to before the Docker call, their outcome after it.
+//! The `steps` table. A step is stored as issued before its Docker call, and its outcome afterwards.
 
 use jiff::Timestamp;
 
@@ -61,7 +61,7 @@ pub async fn insert<'a>(tx: &mut Tx, steps: impl IntoIterator<Item = &'a Step>) 
     Ok(())
 }
 
-/// Takes back the steps of a run that has not begun, to make room for a newer plan.
+/// Deletes the steps of a run that were not issued, before a new plan is stored.
 pub async fn clear(tx: &mut Tx, run: &RunId) -> Result<()> {
     sql!("DELETE FROM steps WHERE run_id = $1 AND issued_ms IS NULL", run).run(tx).await
 }
@@ -72,20 +72,20 @@ pub async fn of_run(db: &Db, run: &RunId) -> Result<Vec<Step>> {
     sql!(sql, run).all(db).await
 }
 
-/// Leaves the steps of a run that ends before it began, with the reason.
+/// Marks the pending steps of a run as skipped, with the reason; for a run that ends before it starts.
 pub async fn leave(tx: &mut Tx, run: &RunId, reason: &str, now: Timestamp) -> Result<()> {
     let sql = "UPDATE steps SET state = 'skipped', reason = $2, finished_ms = $3 WHERE run_id = $1 \
                AND state = 'pending'";
     sql!(sql, run, reason, now).run(tx).await
 }
 
-/// Commits to a step, before its Docker call. `false` when it is no longer pending.
+/// Marks a step as issued, before its Docker call; `false` if the step is no longer pending.
 pub async fn issue(tx: &mut Tx, id: &StepId, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE steps SET state = 'issued', issued_ms = $2 WHERE id = $1 AND state = 'pending'";
     sql!(sql, id, now).hits(tx).await
 }
 
-/// Stores the outcome that `step` holds. `false` when the step had ended before: outcomes never change.
+/// Stores the outcome in `step`; `false` if the step had already ended.
 pub async fn finish(tx: &mut Tx, step: &Step) -> Result<bool> {
     let outcome = row![
         "state" => step.state,
@@ -99,15 +99,15 @@ pub async fn finish(tx: &mut Tx, step: &Step) -> Result<bool> {
     rows::update(tx, "steps", outcome, row!["id" => step.id], " AND state IN ('pending', 'issued')").await
 }
 
-/// The run of the newest step that was sent to Docker for a container.
+/// The run of the latest issued step of a container.
 pub async fn last_run(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<Option<RunId>> {
     let sql = "SELECT run_id FROM steps WHERE host_id = $1 AND identity = $2 \
                AND issued_ms IS NOT NULL ORDER BY issued_ms DESC LIMIT 1";
     sql!(sql, host, identity).first(tx).await
 }
 
-/// Whether a step of ours explains an event that Docker told of a container at an instant: from a second before it was
-/// issued to five after its outcome (semantics §2).
+/// Whether a step of DockNap explains a Docker event of a container: the event lies between one second before the step
+/// was issued and five seconds after its outcome (semantics §2).
 pub async fn explain(
     db: &Db,
     host: &HostId,
@@ -118,7 +118,7 @@ pub async fn explain(
     let [a, b, c, d] = match event {
         "start" => [Action::Start, Action::Restart, Action::Unpause, Action::Unpause],
         "pause" => [Action::Pause; 4],
-        // What is frozen is thawed to be stopped, too.
+        // Stopping or restarting a paused container unpauses it first.
         "unpause" => [Action::Unpause, Action::Start, Action::Stop, Action::Restart],
         _ => [Action::Stop, Action::Restart, Action::Restart, Action::Restart],
     };
@@ -127,7 +127,7 @@ pub async fn explain(
     Ok(sql!(sql, host, identity, to_ms(at) + 1_000, to_ms(at) - 5_000, a, b, c, d).one::<i64>(db).await? > 0)
 }
 
-/// Whether a step of ours did one of two things to a container from one instant to another.
+/// Whether a step of DockNap carried out one of two actions on a container within a time range.
 pub async fn changed(
     tx: &mut Tx,
     host: &HostId,
@@ -142,8 +142,8 @@ pub async fn changed(
     Ok(sql!(sql, host, identity, from, until, one, other).one::<i64>(tx).await? > 0)
 }
 
-/// Forgets the log lines of starts that failed before `before`. Only a run that did not go well has any, and those are
-/// found by their state, without a look at all steps there are.
+/// Deletes the log output of starts that failed before `before` and returns the number of steps. Only runs that did not
+/// succeed have output, and they are found by their state, without reading all steps.
 pub async fn forget_output(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     let sql = "UPDATE steps SET output = NULL WHERE output IS NOT NULL AND finished_ms < $1 \
                AND run_id IN (SELECT id FROM runs WHERE state IN ('failed', 'partial', 'interrupted', \
@@ -151,20 +151,20 @@ pub async fn forget_output(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     sql!(sql, before).touched(tx).await
 }
 
-/// One thing that was done to a container.
+/// One completed action on a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DoneStep {
     pub action: Action,
-    /// When its outcome was known.
+    /// The instant at which the outcome was known.
     pub at: Timestamp,
-    /// How long it took, in milliseconds.
+    /// The duration in milliseconds.
     pub took_ms: Option<i64>,
 }
 
-/// Deeds that are read of one container at most.
-const MOST_STEPS: i64 = 500;
+/// Maximum number of steps that are read for one container.
+const MAX_STEPS: i64 = 500;
 
-/// What was done to a container since an instant, oldest first; of very many the newest.
+/// The completed actions on a container since an instant, oldest first; limited to the newest `MAX_STEPS`.
 pub async fn done_to(
     db: &Db,
     host: &HostId,
@@ -174,7 +174,7 @@ pub async fn done_to(
     let sql = "SELECT id, action, finished_ms, duration_ms FROM steps WHERE host_id = $1 \
                AND identity = $2 AND issued_ms >= $3 AND state = 'succeeded' \
                AND finished_ms IS NOT NULL ORDER BY issued_ms DESC LIMIT $4";
-    let mut done: Vec<DoneStep> = sql!(sql, host, identity, since, MOST_STEPS).all(db).await?;
+    let mut done: Vec<DoneStep> = sql!(sql, host, identity, since, MAX_STEPS).all(db).await?;
     done.reverse();
     Ok(done)
 }

@@ -1,33 +1,35 @@
-//! Whether the database takes what is written: what went wrong last, and asking it again.
+//! Whether the database accepts writes: the current fault, and a test write.
 //!
-//! Every answer of an engine passes the `From` of [`DbError`](super::DbError), so nobody can forget to tell. A fault
-//! stands until a write of some size has been stored: one row may still fit where the next run does not.
+//! All errors of the engines pass through the `From` of [`DbError`](super::DbError), which records the faults. A fault
+//! stays until a large test write succeeds: on a nearly full disk one small row may still fit although the next run
+//! does not.
 
-pub use super::error::standing as fault;
-use super::error::{faults, well};
+pub use super::error::current as fault;
+use super::error::{clear, fault_count};
 use super::query::sql;
 use super::{Db, Result};
 
-/// What is written to see whether there is room, in bytes: more than most transactions need.
-const TRIAL: usize = 64 * 1024;
-/// Where it is written.
-const TRIAL_KEY: &str = "storage_trial";
+/// Size of the test write in bytes; most transactions need less.
+const TEST_SIZE: usize = 64 * 1024;
+/// The settings key of the test write.
+const TEST_KEY: &str = "storage_trial";
 
 impl Db {
-    /// Asks whoever writes whether it can. Where nothing failed lately nothing is written, so that a disk may rest.
+    /// Checks that the database can be written. Without a current fault nothing is written, so that a disk may spin
+    /// down.
     ///
     /// # Errors
-    /// Why it cannot.
+    /// The database cannot be written.
     pub async fn takes_writes(&self) -> Result<()> {
-        let faults = faults();
+        let faults = fault_count();
         if fault().is_none() {
             return self.begin().await?.roll_back().await;
         }
         let sql = "INSERT INTO settings (key, value, updated_ms) VALUES ($1, $2, 0) \
                    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        sql!(sql, TRIAL_KEY, "0".repeat(TRIAL)).run_alone(self).await?;
-        sql!("DELETE FROM settings WHERE key = $1", TRIAL_KEY).run_alone(self).await?;
-        well(faults);
+        sql!(sql, TEST_KEY, "0".repeat(TEST_SIZE)).run_alone(self).await?;
+        sql!("DELETE FROM settings WHERE key = $1", TEST_KEY).run_alone(self).await?;
+        clear(faults);
         Ok(())
     }
 }

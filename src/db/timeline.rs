@@ -1,4 +1,4 @@
-//! Runs by the time at which they ended, for pages that draw time.
+//! Runs by the instant at which they ended, for pages with a time axis.
 
 use jiff::{Timestamp, ToSpan};
 
@@ -7,17 +7,18 @@ use super::query::sql;
 use super::{Db, Result};
 use crate::domain::run::Run;
 
-/// How long a run may take from being stored to its end, in days: a busy target is waited for, a dead host is tried.
-const LONGEST: i64 = 2;
+/// The longest time in days from the creation of a run to its end, including waits for a busy target or an unreachable
+/// host.
+const LONGEST_RUN_DAYS: i64 = 2;
 
-/// The smallest id of a run that may have ended at or after an instant: ids sort by time, so the primary key finds it.
+/// The smallest id of a run that may have ended at or after `from`: ids sort by time, so the primary key finds it.
 fn floor(from: Timestamp) -> String {
-    let made = from.checked_sub((LONGEST * 24).hours()).unwrap_or(Timestamp::UNIX_EPOCH);
-    uuid_floor(made)
+    let created = from.checked_sub((LONGEST_RUN_DAYS * 24).hours()).unwrap_or(Timestamp::UNIX_EPOCH);
+    uuid_floor(created)
 }
 
-/// The runs that ended from `from` up to and without `until`, however they ended: the newest `limit` of them, the
-/// oldest first.
+/// The runs that ended from `from` up to but not including `until`, with any outcome. Only the newest `limit` runs are
+/// returned, oldest first.
 pub async fn ended(db: &Db, from: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Run>> {
     let sql = "SELECT * FROM runs WHERE id >= $1 AND id < $2 AND finished_ms >= $3 AND finished_ms < $4 \
                AND state NOT IN ('pending', 'executing') ORDER BY finished_ms DESC, id DESC LIMIT $5";
@@ -26,7 +27,8 @@ pub async fn ended(db: &Db, from: Timestamp, until: Timestamp, limit: i64) -> Re
     Ok(runs)
 }
 
-/// Of each target the last run that set its state before `until`, looked for since `from`.
+/// For each target, the last run that set its state before `until`; only runs that may have ended at or after `from`
+/// are considered.
 pub async fn last_before(db: &Db, from: Timestamp, until: Timestamp) -> Result<Vec<Run>> {
     let sql = "SELECT * FROM runs WHERE id IN (SELECT MAX(id) FROM runs WHERE id >= $1 AND id < $2 \
                AND finished_ms < $3 AND state IN ('succeeded', 'partial') AND action <> 'restart' \

@@ -1,4 +1,4 @@
-//! Tokens given out by the API's login. A token without a row is dead.
+//! The `tokens` table: tokens issued by the login of the API. A token without a row is invalid.
 
 use jiff::Timestamp;
 
@@ -21,20 +21,20 @@ pub async fn insert(
     sql!(sql, jti, user, created, expires, address).run(tx).await
 }
 
-/// The account of a token that is alive at `now`.
+/// The account of a token that is valid at `now`.
 pub async fn find_user(db: &Db, jti: &str, now: Timestamp) -> Result<Option<User>> {
     let sql =
         "SELECT u.* FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.jti = $1 AND t.expires_ms > $2";
     sql!(sql, jti, now).first(db).await
 }
 
-/// Kills a token and answers whether it was alive.
+/// Deletes a token; `false` if it does not exist.
 pub async fn delete(tx: &mut Tx, jti: &str) -> Result<bool> {
     sql!("DELETE FROM tokens WHERE jti = $1", jti).hits(tx).await
 }
 
-/// Kills the oldest of someone's tokens until `keep` are left, those past `now` first of all; `newest` stays, also
-/// where several were given out at once.
+/// Deletes the expired tokens of a user, and the oldest ones until `keep` are left; returns the number of deleted
+/// tokens. The token `newest` is kept, even if several were issued at the same instant.
 pub async fn delete_oldest(
     tx: &mut Tx,
     user: &UserId,

@@ -1,4 +1,4 @@
-//! What others were last seen to do to each container.
+//! The `traces` table: the latest observed change of each container that DockNap did not cause.
 
 use super::query::sql;
 use super::read::{ReadRow, Row};
@@ -8,7 +8,7 @@ use crate::domain::ids::HostId;
 use crate::domain::target::ContainerIdentity;
 use crate::domain::trace::{Trace, Traces};
 
-/// The traces of a host.
+/// The traces of all containers of a host.
 pub async fn of_host(db: &Db, host: &HostId) -> Result<Traces> {
     let rows =
         sql!("SELECT * FROM traces WHERE host_id = $1", host).all::<(ContainerIdentity, Trace)>(db).await?;
@@ -29,7 +29,7 @@ impl ReadRow for (ContainerIdentity, Trace) {
     }
 }
 
-/// Others did something to a container; what they did before is forgotten.
+/// Stores the trace of a container; an earlier one is replaced.
 pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, trace: &Trace) -> Result<()> {
     let row = row![
         "container_id" => trace.container_id,
@@ -40,7 +40,7 @@ pub async fn put(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity, trace
     rows::put(tx, "traces", rows::container(host, identity), row).await
 }
 
-/// The container is gone.
+/// Deletes the trace of a container that no longer exists.
 pub async fn remove(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<()> {
     sql!("DELETE FROM traces WHERE host_id = $1 AND identity = $2", host, identity).run(tx).await
 }

@@ -1,4 +1,4 @@
-//! Accounts.
+//! The `users` table: the accounts, with their password hashes and personal settings.
 
 use jiff::Timestamp;
 
@@ -13,7 +13,7 @@ use crate::domain::user::{Habits, User};
 #[derive(Clone, Debug)]
 pub struct Stored {
     pub user: User,
-    /// The hash, in PHC form.
+    /// The hash, in PHC format.
     pub password_hash: String,
 }
 
@@ -59,25 +59,25 @@ pub async fn find(on: impl Into<On<'_>>, id: &UserId) -> Result<Option<Stored>> 
     sql!("SELECT * FROM users WHERE id = $1", id).first(on).await
 }
 
-/// Every account by name.
+/// All accounts, sorted by name.
 pub async fn list(db: &Db) -> Result<Vec<User>> {
     sql!("SELECT * FROM users ORDER BY name_key").all(db).await
 }
 
-/// How many accounts there are.
+/// The number of accounts.
 pub async fn count(on: impl Into<On<'_>>) -> Result<i64> {
     sql!("SELECT COUNT(*) FROM users").one(on).await
 }
 
-/// How many accounts beside `but` are admins that can log in.
+/// The number of admins that can log in, without the account `but`.
 pub async fn other_admins(tx: &mut Tx, but: &UserId) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM users WHERE role = 'admin' AND NOT disabled AND password_set_ms > 0 \
                AND id <> $1";
     sql!(sql, but).one(tx).await
 }
 
-/// Makes whoever else changes accounts wait until this transaction ends, so that two of them cannot each remove the
-/// admin the other one counts on. One UPDATE that changes nothing is a lock on both engines.
+/// Makes other transactions that change accounts wait until this one ends, so that two of them cannot each remove the
+/// admin on which the other one relies. An upsert of one row acts as the lock on both engines.
 pub async fn lock_all(tx: &mut Tx) -> Result<()> {
     let sql = "INSERT INTO settings (key, value, updated_ms) VALUES ('users_lock', '', 0) \
                ON CONFLICT (key) DO UPDATE SET value = excluded.value";
@@ -87,7 +87,7 @@ pub async fn lock_all(tx: &mut Tx) -> Result<()> {
 /// Adds an account.
 ///
 /// # Errors
-/// [`DbError::is_duplicate`] where the name is taken; else what the engine answered.
+/// [`DbError::is_duplicate`] if the name is taken; otherwise the error of the engine.
 pub async fn insert(tx: &mut Tx, user: &User, name_key: &str, password_hash: &str) -> Result<()> {
     let row = row![
         "id" => user.id,
@@ -110,15 +110,16 @@ pub async fn insert(tx: &mut Tx, user: &User, name_key: &str, password_hash: &st
     rows::add(tx, "users", row).await
 }
 
-/// Stores role, disabled, zone and theme of an account read at revision `user.rev`, and answers whether it still had
-/// that revision.
+/// Stores role, disabled, time zone and theme of an account; `false` if its revision is no longer `user.rev`. The
+/// revision grows by one.
 pub async fn update(tx: &mut Tx, user: &User, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE users SET role = $1, disabled = $2, timezone = $3, theme = $4, updated_ms = $5, \
                rev = rev + 1 WHERE id = $6 AND rev = $7";
     sql!(sql, user.role, user.disabled, user.timezone, user.theme, now, user.id, user.rev).hits(tx).await
 }
 
-/// Stores what somebody likes: their zone and their habits. Not a new revision: no admin's edit is in its way.
+/// Stores the personal settings of a user: time zone and habits. The revision stays, so that an edit by an admin does
+/// not conflict with it; `false` if the account does not exist.
 pub async fn set_habits(
     tx: &mut Tx,
     id: &UserId,
@@ -131,22 +132,23 @@ pub async fn set_habits(
     sql!(sql, timezone, habits.clock, habits.week_start, habits.keys, now, id).hits(tx).await
 }
 
-/// Stores a new password and answers whether the account exists.
+/// Stores a new password hash; `false` if the account does not exist.
 pub async fn set_password(tx: &mut Tx, id: &UserId, password_hash: &str, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE users SET password_hash = $1, password_set_ms = $2, updated_ms = $2, rev = rev + 1 \
                WHERE id = $3";
     sql!(sql, password_hash, now, id).hits(tx).await
 }
 
-/// Holds an account until the end of the transaction, and answers whether its password is still the one that was read
-/// and the account is not disabled: who changes either waits, and then ends what was given out.
+/// Locks an account until the end of the transaction; `false` if its password was changed since `user` was read, or the
+/// account is disabled. A transaction that changes either waits, and then invalidates the credentials issued in the
+/// meantime.
 pub async fn hold(tx: &mut Tx, user: &User) -> Result<bool> {
     let sql = "UPDATE users SET rev = rev WHERE id = $1 AND password_set_ms = $2 AND disabled = FALSE";
     sql!(sql, user.id, user.password_set).hits(tx).await
 }
 
-/// Notes a login, and the password hashed anew where the old hash was cheaper than today's. A password set in the
-/// meantime is left alone.
+/// Stores the instant of a login. `rehashed` holds the old and the new hash if the old one used weaker parameters than
+/// today's; the hash is not replaced if the password was changed in the meantime.
 pub async fn logged_in(
     tx: &mut Tx,
     id: &UserId,
@@ -161,7 +163,7 @@ pub async fn logged_in(
     Ok(())
 }
 
-/// Removes an account with its sessions and tokens, and answers whether it existed.
+/// Deletes an account with its sessions and tokens; `false` if it does not exist.
 pub async fn delete(tx: &mut Tx, id: &UserId) -> Result<bool> {
     sql!("DELETE FROM users WHERE id = $1", id).hits(tx).await
 }

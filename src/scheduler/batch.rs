@@ -1,4 +1,5 @@
-//! What is due at one instant, decided about and planned: all that a claim stores, before anything is stored.
+//! A batch of due schedules: the decision about each fire, and the plans of the runs. [`Batch::read`] does all the work
+//! that needs no transaction; `tick` then claims the occurrences and stores the runs.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,31 +24,32 @@ use crate::domain::schedule::{Schedule, Source, Wake, When};
 use crate::domain::target::Target;
 use crate::domain::window::Phase;
 
-/// Due schedules claimed in one transaction. The runner is woken when the last of a minute is stored: what fits into
-/// one is asked of Docker right after its commit (rulings 14 and 31).
+/// Maximum number of due schedules that are claimed in one transaction. The runner is woken after the last batch of a
+/// minute; runs that fit into one batch reach Docker right after its commit (rulings 14 and 31).
 pub const BATCH: i64 = 1000;
 
-/// What is due, and what becomes of it.
+/// Due schedules, and the results of deciding about them.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Sorted by instant, then target.
+    /// The due schedules, sorted by instant, then target.
     pub due: Vec<Schedule>,
-    /// Whether more may be due.
+    /// Whether more schedules may be due.
     pub is_full: bool,
-    /// Where each that is taken moves on to, by its place in `due`.
+    /// The next due instant of each schedule to be claimed, with its index in `due`.
     moved: Vec<(usize, Option<Timestamp>)>,
-    /// The runs that each leaves where it is taken, by its place: where two meet, the one that decides comes last.
+    /// The runs to be stored for each claimed schedule, with its index in `due`. Of two schedules that conflict, the
+    /// one that takes precedence comes last.
     planned: Vec<(usize, Vec<Prepared>)>,
-    /// What the runs were planned from: what each host holds, by its id …
+    /// The inventories from which the runs were planned, by host id.
     pub inventories: HashMap<String, Inventory>,
-    /// … and what is wanted.
+    /// The rules from which the runs were planned.
     pub rules: Arc<Rules>,
 }
 
 impl Batch {
-    /// Reads what is due at `now`, and plans it.
+    /// Reads the schedules that are due at `now`, decides about them and plans their runs.
     pub async fn read(app: &App, now: Timestamp) -> Result<Self> {
-        // One more than is taken tells whether there are more.
+        // One more than the maximum, to see whether there are more.
         let mut due = db::schedules::due(&app.db, &now, BATCH + 1).await?;
         let is_full = due.len() > usize::try_from(BATCH).unwrap_or(usize::MAX);
         if is_full {
@@ -64,7 +66,7 @@ impl Batch {
         let book = RuleBook::load(app).await?;
         let readings: Vec<_> = due.iter().map(|schedule| book.reading(&schedule.spec)).collect();
         let decisions = due::decide(&due, &readings, now);
-        // A window's edge is no request: what it changes is seen when everything is looked at.
+        // The edge of a window has no run here: the reconciliation makes the runs for it.
         let windows = || due.iter().enumerate().filter(|(_, schedule)| schedule.is_window());
         let next = |window: &Schedule| book.next_after(&window.spec, window.skip_at, now);
         let moved = decisions.iter().map(|decision| (decision.index, decision.next_due));
@@ -83,7 +85,7 @@ impl Batch {
         Ok(Self { due, is_full, moved, planned, inventories, rules: Arc::clone(&book.rules) })
     }
 
-    /// How its occurrences are taken: each schedule moves on.
+    /// The claims of the occurrences, with the next due instant of each schedule.
     pub fn claims(&self) -> impl Iterator<Item = OccurrenceClaim<'_>> {
         self.moved.iter().filter_map(|(at, next)| {
             let schedule = &self.due[*at];
@@ -97,7 +99,8 @@ impl Batch {
         })
     }
 
-    /// How long after its instant each occurrence that was not lost was taken, and on which host it acts.
+    /// For each claimed occurrence, the host and the delay from its instant to the claim; `lost` are the schedules
+    /// whose claim failed.
     pub fn lags(&self, lost: &HashSet<ScheduleId>, now: Timestamp) -> Vec<(HostId, Duration)> {
         let moved = self.moved.iter().map(|(at, _)| &self.due[*at]);
         let won = moved.filter(|schedule| !lost.contains(&schedule.id));
@@ -105,7 +108,7 @@ impl Batch {
         won.filter_map(|one| Some((one.spec.target.host.clone(), late(one.next_due?)))).collect()
     }
 
-    /// What is to be stored where the occurrences of all but the `lost` schedules were taken.
+    /// Removes and returns the runs to be stored, without those of the `lost` schedules.
     pub fn take_runs(&mut self, lost: &HashSet<ScheduleId>) -> Vec<Prepared> {
         let planned = std::mem::take(&mut self.planned);
         let taken = planned.into_iter().filter(|(at, _)| !lost.contains(&self.due[*at].id));
@@ -113,8 +116,8 @@ impl Batch {
     }
 }
 
-/// Leaves the last target of a full batch to the next one, which then sees all of its schedules together. `due` is
-/// sorted by instant, then target.
+/// Removes the last target from a full batch, so that the next batch has all schedules of that target together. `due`
+/// must be sorted by instant, then target.
 fn whole_targets(mut due: Vec<Schedule>) -> Vec<Schedule> {
     let Some(last) = due.last().map(|schedule| (schedule.next_due, schedule.spec.target.clone())) else {
         return due;
@@ -126,14 +129,14 @@ fn whole_targets(mut due: Vec<Schedule>) -> Vec<Schedule> {
     due
 }
 
-/// One look at what is there and what is wanted, for all that is due.
+/// Plans the runs of a batch from one state of the rules and the inventories.
 struct Planner<'a> {
     app: &'a App,
     due: &'a [Schedule],
     book: &'a RuleBook,
-    /// The instant it is planned for, and what is wanted then.
+    /// The rules, at the instant for which the runs are planned.
     moment: Moment<'a>,
-    /// What was looked at so far.
+    /// The inventories that were read so far, by host id.
     inventories: HashMap<String, Inventory>,
 }
 
@@ -142,9 +145,9 @@ impl Planner<'_> {
         self.moment.now
     }
 
-    /// The runs that each decision leaves, by the place of its schedule.
+    /// The runs of each decision, with the index of its schedule.
     async fn runs_of_all(&mut self, decisions: Vec<Decision>) -> Result<Vec<(usize, Vec<Prepared>)>> {
-        // Of those that gave way, to say to which.
+        // The reason of a suppressed run has the title of the schedule that takes precedence.
         let due = self.due;
         let title = |id: &ScheduleId| {
             due.iter().find(|schedule| schedule.id == *id).map_or_else(|| id.to_string(), Schedule::title)
@@ -156,7 +159,7 @@ impl Planner<'_> {
         Ok(runs)
     }
 
-    /// The runs that a decision leaves: at most one for its newest fire and one for those only remembered.
+    /// The runs of one decision: at most one for the newest fire, and one for the missed fires.
     async fn runs_of(
         &mut self,
         decision: &Decision,
@@ -180,14 +183,14 @@ impl Planner<'_> {
         let late = self.now().duration_since(*at) > due::ON_TIME.try_into().unwrap_or_default();
         let request = request(schedule, *at, late);
         runs.push(match ended {
-            // A restart is made up for only while its target runs: its plan says so by itself.
+            // A late restart is only carried out if its target runs; the plan takes care of that.
             None => {
                 let (app, book, now) = (self.app, self.book, self.now());
                 let inventory = self.inventory(&request.target);
                 execute::prepare(app, &Actor::scheduler(), request, inventory, book, now).await?
             }
             Some((state, reason)) => {
-                let mut prepared = self.bare(schedule, request);
+                let mut prepared = self.run_without_plan(schedule, request);
                 end(&mut prepared, state, reason);
                 prepared
             }
@@ -203,23 +206,23 @@ impl Planner<'_> {
         })
     }
 
-    /// A run that will not act: no plan is made for it.
-    fn bare(&self, schedule: &Schedule, request: Request) -> Prepared {
+    /// A run that will not act, without a plan.
+    fn run_without_plan(&self, schedule: &Schedule, request: Request) -> Prepared {
         let (now, name) = (self.now(), schedule.spec.target_name.clone());
         let run = request.into_run(self.app, &Actor::scheduler(), name, now);
         Prepared { run: Run { restore: false, deadline_at: now, ..run }, steps: Vec::new() }
     }
 
-    /// Remembers that a sleep was dropped.
+    /// A skipped run for a sleep that the user has skipped.
     fn skipped_sleep(&self, schedule: &Schedule, at: Timestamp) -> Prepared {
         let request = Request { trigger: Trigger::Window, ..request(schedule, at, false) };
-        let mut prepared = self.bare(schedule, request);
+        let mut prepared = self.run_without_plan(schedule, request);
         end(&mut prepared, RunState::Skipped, "skip: this sleep was dropped on purpose".to_owned());
         prepared
     }
 
-    /// Remembers that an edge came to nothing, since a hold or an override wants otherwise: of the whole target, or of
-    /// every container there would be something to do for.
+    /// A skipped run for an edge without effect, because a hold or an override has another desired state, either for
+    /// the whole target or for every container that the edge would change.
     fn withheld_edge(&mut self, schedule: &Schedule) -> Option<Prepared> {
         let now = self.now();
         let rule = self.book.rule(schedule)?;
@@ -240,7 +243,7 @@ impl Planner<'_> {
                 if keeps(&desired) {
                     keeper = keeper.or(Some(desired));
                 } else if member.state.is_up() == (phase == Phase::Asleep) {
-                    // The edge acts on this one, and its run tells of the others.
+                    // The edge acts on this container, and its run mentions the others.
                     return None;
                 }
             }
@@ -250,13 +253,13 @@ impl Planner<'_> {
         let reason = format!("{word}: {}", keeper.why(&self.book.zone.zone));
         let action = if phase == Phase::Awake { Action::Start } else { schedule.spec.action };
         let request = Request { action, trigger: Trigger::Window, ..request(schedule, edge, false) };
-        let mut prepared = self.bare(schedule, request);
+        let mut prepared = self.run_without_plan(schedule, request);
         end(&mut prepared, RunState::Skipped, reason);
         Some(prepared)
     }
 
     fn missed_run(&self, schedule: &Schedule, missed: &MissedSpan) -> Prepared {
-        let mut prepared = self.bare(schedule, request(schedule, missed.last, true));
+        let mut prepared = self.run_without_plan(schedule, request(schedule, missed.last, true));
         prepared.run.missed = Some(missed.clone());
         let reason = if missed.count == 1 {
             "its time passed while DockNap was not running".to_owned()
@@ -285,7 +288,7 @@ fn request(schedule: &Schedule, at: Timestamp, late: bool) -> Request {
     }
 }
 
-/// Ends a run before it began.
+/// Ends a run before it starts, with this state and reason.
 pub fn end(prepared: &mut Prepared, state: RunState, reason: String) {
     prepared.run.state = state;
     prepared.run.reason = reason;

@@ -1,4 +1,4 @@
-//! Forgets what has outlived its use: once at the start, then once a day. Where nothing is old, nothing is written.
+//! Daily deletion of old data, also once at the start of the process. If nothing is old, nothing is written.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::domain::text::chain;
 
 /// Time between two sweeps.
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// The log lines of failed starts are kept this long (rulings 21).
+/// Time for which the log output of failed starts is kept (rulings 21).
 const OUTPUT_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Sweeps until `stop`.
+/// Sweeps once a day until `stop`.
 pub async fn run(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Err(error) = sweep(&app).await {
@@ -26,8 +26,8 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-/// Forgets ended logins, runs and naps older than `DOCKNAP_HISTORY_DAYS`, audit rows older than `DOCKNAP_AUDIT_DAYS` (0
-/// = never) and log lines of failed starts after 30 days.
+/// Deletes expired credentials, traces of removed containers, runs and naps older than `DOCKNAP_HISTORY_DAYS`, audit
+/// rows older than `DOCKNAP_AUDIT_DAYS` (0 = never), and log output of failed starts after 30 days.
 pub async fn sweep(app: &App) -> Result<()> {
     auth::prune(app).await?;
     traces::sweep(app).await?;

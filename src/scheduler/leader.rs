@@ -1,4 +1,5 @@
-//! Of several `DockNap`s on one PostgreSQL server one acts; the others wait until it ends or falls silent.
+//! Leader election between several `DockNap`s on one PostgreSQL server: the process with the lease acts, and the others
+//! wait until it ends or no longer renews the lease.
 
 use std::time::Duration;
 
@@ -9,18 +10,18 @@ use crate::db::DbError;
 use crate::db::engine::{Bid, Lease};
 use crate::domain::text::chain;
 
-/// Time between two renewals: two may fail before the lease runs out.
+/// Time between two renewals: two may fail before the lease expires.
 const RENEWAL: Duration = Duration::from_secs(5);
-/// How long a renewal may take, and the wait before the next try.
+/// Timeout of a renewal, and wait before the next attempt after a failure.
 const TRY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(1));
 /// Time between two bids.
 const BID: Duration = Duration::from_secs(2);
 
-/// Waits until the lease is ours; `false` = told to stop before that. `waiting` is told who has it, each time it is
-/// somebody else than before.
+/// Waits until this process has the lease; `false` if `stop` comes first. `waiting` is called with the machine name of
+/// the holder, once for each new holder.
 ///
 /// # Errors
-/// Where the first bid fails; later ones are repeated.
+/// The first bid fails; later bids are repeated.
 pub async fn wait(
     lease: &Lease,
     clock: &Clock,
@@ -49,8 +50,8 @@ pub async fn wait(
     }
 }
 
-/// Renews the lease until it is another's; then it is over for this process. While the server is away it may still
-/// become ours again, and until then nothing can be stored, so nothing is done.
+/// Renews the lease, and returns when another process has it. While the server is not reachable this function keeps
+/// trying, since the lease may still be renewed; meanwhile nothing can be stored, so this process carries out nothing.
 pub async fn keep(lease: &Lease, clock: &Clock) {
     loop {
         let wait = match clock.timeout(TRY.0, lease.renew()).await {

@@ -1,8 +1,8 @@
-//! The loop that calls [`tick`]: it only waits, and notices when the clock was set.
+//! The scheduler: a loop that calls [`tick`], waits for the next due instant, and detects jumps of the clock.
 //!
-//! It arms the waker before it looks, so that a schedule saved in between is not slept over, and never sleeps longer
-//! than 30 s, so that a clock that jumps is noticed. In the seconds before an instant it has what will be put to sleep
-//! looked at ([`early`]).
+//! The waker is armed before the pass reads the database, so a schedule that is saved meanwhile starts another pass.
+//! The longest wait is 30 s, so that a jump of the clock is noticed. In the seconds before a due instant the resource
+//! use of the containers that will be put to sleep is measured ([`early`]).
 
 use std::time::Duration;
 
@@ -24,18 +24,18 @@ pub use batch::BATCH;
 pub use reconcile::reconcile;
 pub use tick::{Ticked, tick};
 
-/// The longest sleep.
+/// The longest wait between two passes.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Wall and monotonic time may drift apart by this much before it counts as a jump (semantics §3).
+/// Difference between the wall clock and the monotonic clock that counts as a jump (semantics §3).
 const JUMP: Duration = Duration::from_secs(5);
-/// How long a clock that cannot be right is waited for.
-const CLOCK_PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// Longest wait for an implausible clock to be set.
+const MAX_CLOCK_WAIT: Duration = Duration::from_secs(5 * 60);
 /// First and longest wait after a failed pass.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// No clock that is right shows an earlier time: this program did not exist (2026-11-01, unix seconds).
+/// The earliest plausible time: this program is newer (2026-11-01, unix seconds).
 const BUILT_AFTER: i64 = 1_793_491_200;
 
-/// Ticks until `stop`.
+/// Runs passes until `stop`.
 pub async fn run(app: App, stop: CancellationToken) {
     tokio::select! {
         () = wait_for_trust(&app) => {}
@@ -48,7 +48,7 @@ pub async fn run(app: App, stop: CancellationToken) {
         seen = notice_jump(&app, seen);
         let passed = async {
             if !is_timed {
-                // With a clock that is right, and before anything fires by the zone of another day.
+                // Only with a plausible clock, and before anything fires by outdated time zone rules.
                 schedules::rezone(&app, &crate::zones::chosen().version).await?;
                 is_timed = true;
             }
@@ -63,9 +63,9 @@ pub async fn run(app: App, stop: CancellationToken) {
             }
             Err(error) => {
                 tracing::error!(error = %chain(&error), "the scheduler cannot read or store; trying again");
-                let this = wait;
+                let current = wait;
                 wait = (wait * 2).min(BACK_OFF.1);
-                (None, this)
+                (None, current)
             }
         };
         tokio::select! {
@@ -77,14 +77,14 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-/// Sleeps until the next instant, or so long at most.
+/// Sleeps until `next`, or for at most `longest`.
 async fn sleep(app: &App, next: Option<Timestamp>, longest: Duration) {
     let left = next.map(|next| Duration::try_from(next.duration_since(app.clock.now())).unwrap_or_default());
     app.clock.sleep(left.unwrap_or(longest).min(longest)).await;
 }
 
-/// Has what will be put to sleep at the next instant looked at in the seconds before; never ends. The looks go on by
-/// themselves where the scheduler has something else to do meanwhile, until the instant.
+/// Starts the measurements in the seconds before the next due instant, then never returns. They run in a task of their
+/// own, so they go on until that instant even if the scheduler cancels this future.
 async fn look_before(app: &App, next: Option<Timestamp>, longest: Duration) {
     if let Some(next) = next {
         let left = Duration::try_from(next.duration_since(app.clock.now())).unwrap_or_default();
@@ -102,8 +102,9 @@ async fn look_before(app: &App, next: Option<Timestamp>, longest: Duration) {
     std::future::pending().await
 }
 
-/// Compares how far wall and monotonic time moved since the last look, and says when they disagree. What follows from
-/// it needs nothing more: instants that were jumped over are late, and those before the cursor were claimed.
+/// Compares the progress of the wall clock and the monotonic clock since the last call, and logs a jump. No further
+/// handling is needed: instants that the clock jumped over are late, and after a jump back the repeated instants were
+/// already claimed.
 fn notice_jump(app: &App, (wall, monotonic): (Timestamp, Duration)) -> (Timestamp, Duration) {
     let now = (app.clock.now(), app.clock.monotonic());
     let by_wall = now.0.duration_since(wall).as_millis();
@@ -115,11 +116,11 @@ fn notice_jump(app: &App, (wall, monotonic): (Timestamp, Duration)) -> (Timestam
     now
 }
 
-/// Holds while the clock shows a time that cannot be: before the newest stored one, or before this program existed.
-/// A machine without a battery-backed clock starts like that, until NTP sets it (semantics §3).
+/// Waits while the clock shows an implausible time: before the newest stored instant, or before this program was built.
+/// A machine without a battery-backed clock starts with such a time until NTP sets it (semantics §3).
 async fn wait_for_trust(app: &App) {
     let since = app.clock.monotonic();
-    let mut told = false;
+    let mut is_logged = false;
     loop {
         let floor = match newest_stored(app).await {
             Ok(newest) => newest,
@@ -133,13 +134,13 @@ async fn wait_for_trust(app: &App) {
         if app.clock.now().as_millisecond() >= floor {
             return;
         }
-        if app.clock.monotonic().saturating_sub(since) >= CLOCK_PATIENCE {
+        if app.clock.monotonic().saturating_sub(since) >= MAX_CLOCK_WAIT {
             tracing::error!("clock not trusted, and nobody set it for 5 minutes; going on with it");
             return;
         }
-        if !told {
+        if !is_logged {
             tracing::warn!("clock not trusted: it is behind what is stored; holding until it is set");
-            told = true;
+            is_logged = true;
         }
         app.vitals.ticked(app.clock.now());
         app.clock.sleep(Duration::from_secs(1)).await;

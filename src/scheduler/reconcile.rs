@@ -1,10 +1,11 @@
-//! What windows and overrides want, made so: one look at every container of every host that is connected.
+//! Reconciliation: makes the runs that give the containers of every connected host their desired state.
 //!
-//! 1. Overrides whose end has come are closed; the newest cron fire each suppressed is made up for (rulings 4).
-//! 2. What others did since the last look is told from what we did, by the steps of our runs.
-//! 3. `domain::reconcile` judges each container, purely.
-//! 4. In one transaction: what is applied now is stored with the runs that make it so, one for each stack, direction and
-//!    rule. A crash neither loses nor doubles them.
+//! 1. Close the overrides whose end has passed; for each target, make up for the newest cron fire that the override
+//!    suppressed (rulings 4).
+//! 2. Separate the changes by others since the last reconciliation from those by DockNap, by the steps of its runs.
+//! 3. Decide about each container with the pure function in `domain::reconcile`.
+//! 4. In one transaction, store the new applied states together with the runs for them: one run per stack, direction
+//!    and rule. A crash neither loses nor doubles them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -36,21 +37,21 @@ use crate::domain::schedule::Wake;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::window::Phase;
 
-/// Makes what is wanted so, and answers the runs that do it.
+/// Makes and stores the runs that establish the desired state, and returns their ids.
 ///
 /// # Errors
-/// Where the database cannot be read or written: nothing has happened then for the host in question.
+/// The database cannot be read or written; nothing has been stored then for the host in question.
 pub async fn reconcile(app: &App) -> Result<Vec<RunId>> {
     app.external_changes.looks();
-    let outcome = look_at_everything(app).await;
+    let outcome = reconcile_all(app).await;
     if outcome.is_err() {
-        // Nothing may be overlooked because of it.
+        // Makes the next pass reconcile everything again.
         app.external_changes.rules_changed();
     }
     outcome
 }
 
-async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
+async fn reconcile_all(app: &App) -> Result<Vec<RunId>> {
     let now = app.clock.now();
     let mut runs = Vec::new();
     let mut book = RuleBook::load(app).await?;
@@ -60,15 +61,15 @@ async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
         runs.extend(end_override(app, one, &book).await?);
     }
     if !runs.is_empty() {
-        // What was made up for may have become a wish of its own.
+        // The actions of these runs may have added overrides.
         book = RuleBook::load(app).await?;
     }
     for host in app.hosts.all() {
         if host.inventory().is_connected() {
             let taken = app.external_changes.take(host.id());
-            let found = look_at(app, &host, &book, &taken).await;
+            let found = reconcile_host(app, &host, &book, &taken).await;
             if found.is_err() {
-                // It has not been looked at.
+                // The changes of this host were not handled.
                 app.external_changes.restore(host.id(), taken);
             }
             runs.extend(found?);
@@ -77,7 +78,7 @@ async fn look_at_everything(app: &App) -> Result<Vec<RunId>> {
     Ok(runs)
 }
 
-async fn look_at(app: &App, host: &Host, book: &RuleBook, taken: &Taken) -> Result<Vec<RunId>> {
+async fn reconcile_host(app: &App, host: &Host, book: &RuleBook, taken: &Taken) -> Result<Vec<RunId>> {
     let rules = &book.rules;
     let applied = db::applied::of_host(&app.db, host.id()).await?;
     if rules.is_empty() && applied.is_empty() && taken.sightings.is_empty() {
@@ -86,16 +87,16 @@ async fn look_at(app: &App, host: &Host, book: &RuleBook, taken: &Taken) -> Resu
     let naps = book.naps(host.id());
     let moment = rules.at(app.clock.now());
     let busy = busy(app, host, &host.inventory()).await?;
-    // What others do while a run of ours is at work is judged when that has ended; its end wakes the scheduler.
+    // Changes by others during a run of DockNap are handled after its end; the end wakes the scheduler.
     let (later, sightings): (Vec<_>, Vec<_>) =
         taken.sightings.iter().cloned().partition(|sighting| busy.contains_key(&sighting.identity));
     let first_look = |identity: &ContainerIdentity| taken.fresh.or_else(|| taken.late.get(identity).copied());
     let late = busy.keys().filter_map(|identity| Some((identity.clone(), first_look(identity)?)));
     app.external_changes.requeue(host.id(), later, late);
-    let theirs = by_others(app, host, sightings).await?;
-    traces::keep(app, host, &theirs, naps).await?;
+    let unexplained = by_others(app, host, sightings).await?;
+    traces::keep(app, host, &unexplained, naps).await?;
     let inventory = &host.inventory();
-    let sighted = deeds(theirs, inventory);
+    let sighted = external_actions(unexplained, inventory);
     let look = ReconcileInput {
         moment: &moment,
         inventory,
@@ -111,11 +112,11 @@ async fn look_at(app: &App, host: &Host, book: &RuleBook, taken: &Taken) -> Resu
     if findings.is_empty() {
         return Ok(Vec::new());
     }
-    let scene = Scene { app, host, inventory, book, now: moment.now };
-    scene.store(findings).await
+    let reconciliation = HostReconciliation { app, host, inventory, book, now: moment.now };
+    reconciliation.store(findings).await
 }
 
-/// The containers of which a run of ours is open, and what is to become of them.
+/// The containers with an open run of DockNap, and the effects of those runs on them.
 async fn busy(app: &App, host: &Host, inventory: &Inventory) -> Result<HashMap<ContainerIdentity, AtWork>> {
     let mut busy: HashMap<ContainerIdentity, AtWork> = HashMap::new();
     let mut add = |identity: ContainerIdentity, action: Action| {
@@ -141,49 +142,54 @@ async fn busy(app: &App, host: &Host, inventory: &Inventory) -> Result<HashMap<C
     Ok(busy)
 }
 
-/// What no step of ours explains, in the order in which it happened.
+/// The events that no step of DockNap explains, in order of time.
 async fn by_others(
     app: &App,
     host: &Host,
     mut sightings: Vec<ContainerEvent>,
 ) -> Result<Vec<ContainerEvent>> {
     sightings.sort_by_key(|sighting| sighting.at);
-    let mut theirs = Vec::new();
+    let mut unexplained = Vec::new();
     for sighting in sightings {
         let (identity, action, at) = (&sighting.identity, &sighting.action, sighting.at);
         if !db::steps::explain(&app.db, host.id(), identity, action, at).await? {
-            theirs.push(sighting);
+            unexplained.push(sighting);
         }
     }
-    Ok(theirs)
+    Ok(unexplained)
 }
 
-/// What others did to each container on purpose: the newest.
-fn deeds(theirs: Vec<ContainerEvent>, inventory: &Inventory) -> HashMap<ContainerIdentity, ExternalAction> {
-    let is_so = |identity: &ContainerIdentity, deed: ExternalAction| {
-        inventory.by_identity(identity).is_some_and(|one| one.state.is_up() == (deed == ExternalAction::Woke))
+/// The latest deliberate change of each container by others.
+fn external_actions(
+    unexplained: Vec<ContainerEvent>,
+    inventory: &Inventory,
+) -> HashMap<ContainerIdentity, ExternalAction> {
+    let matches_state = |identity: &ContainerIdentity, action: ExternalAction| {
+        inventory
+            .by_identity(identity)
+            .is_some_and(|one| one.state.is_up() == (action == ExternalAction::Woke))
     };
-    let mut deeds: HashMap<ContainerIdentity, ExternalAction> = HashMap::new();
-    // Two containers bear one identity while compose re-creates it, and what was seen of them may come in any order: of
-    // one instant, what is so counts.
+    let mut latest: HashMap<ContainerIdentity, ExternalAction> = HashMap::new();
+    // While compose re-creates a container, the old and the new one have the same identity, and their events may arrive
+    // in any order. Of two events at the same instant, the one that matches the actual state counts.
     let mut last: HashMap<ContainerIdentity, Timestamp> = HashMap::new();
-    for sighting in theirs {
-        let deed = match sighting.action.as_str() {
+    for sighting in unexplained {
+        let action = match sighting.action.as_str() {
             "start" | "unpause" => ExternalAction::Woke,
             "stop" | "pause" => ExternalAction::Slept,
             _ => continue,
         };
-        let known = deeds.get(&sighting.identity).copied();
+        let known = latest.get(&sighting.identity).copied();
         let at_once = last.insert(sighting.identity.clone(), sighting.at) == Some(sighting.at);
-        if !(at_once && known.is_some_and(|known| is_so(&sighting.identity, known))) {
-            deeds.insert(sighting.identity, deed);
+        if !(at_once && known.is_some_and(|known| matches_state(&sighting.identity, known))) {
+            latest.insert(sighting.identity, action);
         }
     }
-    deeds
+    latest
 }
 
-/// What is needed to make findings so on one host.
-struct Scene<'a> {
+/// The data for storing the findings of one host.
+struct HostReconciliation<'a> {
     app: &'a App,
     host: &'a Host,
     inventory: &'a Inventory,
@@ -191,17 +197,17 @@ struct Scene<'a> {
     now: Timestamp,
 }
 
-/// The containers that one run is for.
+/// The containers that share one run.
 #[derive(Debug)]
 struct Group<'a> {
     desired: Desired<'a>,
     members: Vec<(ContainerIdentity, Applied)>,
 }
 
-/// One run each: what is acted on, in which direction, why, and by which rule.
+/// The key by which findings are grouped into runs: target, desired state, cause and rule.
 type Key = (Target, Phase, Cause, Option<ScheduleId>);
 
-impl<'a> Scene<'a> {
+impl<'a> HostReconciliation<'a> {
     async fn store(&self, findings: Vec<Finding<'a>>) -> Result<Vec<RunId>> {
         let mut groups: BTreeMap<Key, Group<'a>> = BTreeMap::new();
         let mut rest = Vec::new();
@@ -230,7 +236,7 @@ impl<'a> Scene<'a> {
         }
         let mut tx = self.app.db.begin().await?;
         for finding in rest {
-            self.note(&mut tx, finding).await?;
+            self.store_finding(&mut tx, finding).await?;
         }
         for (mut prepared, group) in prepared {
             for (identity, applied) in &group.members {
@@ -238,13 +244,14 @@ impl<'a> Scene<'a> {
             }
             let run = &prepared.run;
             let twin = db::runs::open_twin(&mut tx, run).await?;
-            // One that waits makes its plan when it begins.
+            // A pending run makes its plan when it starts, so it covers this one.
             if twin.is_some_and(|twin| twin.state == RunState::Pending) {
                 continue;
             }
             let actor = Actor::scheduler();
             if !execute::store(&mut tx, self.app, &actor, &prepared).await? {
-                // This edge has had its run; this one is for what that did not reach. One that was withheld gives way.
+                // This edge already has a run. A skipped run gives up its fire instant; otherwise this run, for the
+                // containers that the other did not reach, is stored without one.
                 if !db::runs::give_way(&mut tx, &prepared.run).await? {
                     prepared.run.fire_at = None;
                 }
@@ -256,7 +263,9 @@ impl<'a> Scene<'a> {
         Ok(runs)
     }
 
-    /// The stack as a whole where the stack's rule decides; else the container.
+    /// The target of the run for a finding: the stack of the container, or the container if it has no stack. The
+    /// container alone is also the target if the deciding rule is for it alone or the run reverts a change by others,
+    /// except at the end of a temporary state (`Cause::Ended`).
     fn acted_on(&self, finding: &Finding<'_>, cause: Cause) -> Target {
         let container = Target::container(self.host.id().clone(), finding.identity.clone());
         let narrow = match finding.desired.layer {
@@ -276,7 +285,7 @@ impl<'a> Scene<'a> {
 
     fn request(&self, (target, phase, cause, _): &Key, group: &Group<'_>) -> Request {
         let rule = group.desired.rule();
-        // An override puts to sleep as the window below it would.
+        // An override uses the sleep action of the window that it overrides.
         let place = Place::of_target(target);
         let sleep =
             rule.or_else(|| self.book.rules.windows_for(place).first().copied()).map(|rule| rule.sleep);
@@ -295,7 +304,7 @@ impl<'a> Scene<'a> {
             restore: *phase == Phase::Awake
                 && *cause != Cause::PutBack
                 && rule.is_none_or(|rule| rule.wake == Wake::Restore),
-            // What others undid is put right at once: the sleep has begun already.
+            // A guard only applies at the start of a sleep; a sleep that somebody interrupted is restored at once.
             guard: rule
                 .filter(|_| *phase == Phase::Asleep && matches!(cause, Cause::Change | Cause::Again))
                 .and_then(|rule| rule.guard.clone()),
@@ -314,7 +323,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Stores a finding that needs no run.
-    async fn note(&self, tx: &mut Tx, finding: Finding<'_>) -> Result<()> {
+    async fn store_finding(&self, tx: &mut Tx, finding: Finding<'_>) -> Result<()> {
         let (host, identity) = (self.host.id(), &finding.identity);
         let target = Target::container(host.clone(), identity.clone());
         let name = targets::name(self.app, &target);
@@ -323,15 +332,15 @@ impl<'a> Scene<'a> {
             Verdict::Forget => Ok(db::applied::remove(tx, host, identity).await?),
             Verdict::Respect { phase, nap, is_seen } => {
                 let wanted = if phase == Phase::Awake { DesiredState::Awake } else { DesiredState::Asleep };
-                let wish = NewOverride {
+                let new_override = NewOverride {
                     until: contradiction::lasts(&self.book.rules, &target, wanted, None, self.now),
                     reach: Reach::Target(target),
                     target_name: name,
                     wanted,
                     reason: if is_seen {
-                        format!("{} outside DockNap", deed(phase, is_seen))
+                        format!("{} outside DockNap", change_text(phase, is_seen))
                     } else {
-                        deed(phase, is_seen).to_owned()
+                        change_text(phase, is_seen).to_owned()
                     },
                     by_hand: true,
                     puts_back: false,
@@ -341,10 +350,19 @@ impl<'a> Scene<'a> {
                 }
                 let was = (nap && phase == Phase::Awake).then_some(Phase::Asleep);
                 let members = [(identity.clone(), was)];
-                overrides::record_override(tx, self.app, &outside(), wish, host, &members, self.now).await
+                overrides::record_override(
+                    tx,
+                    self.app,
+                    &outside_actor(),
+                    new_override,
+                    host,
+                    &members,
+                    self.now,
+                )
+                .await
             }
             Verdict::Observe { phase, is_seen } => {
-                self.record(tx, &name, &target, "observe", deed(phase, is_seen)).await
+                self.record(tx, &name, &target, "observe", change_text(phase, is_seen)).await
             }
             Verdict::GiveUp(applied) => {
                 tracing::warn!(container = name, "changed by others again and again; not put back any more");
@@ -356,7 +374,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// What somebody woke and put back to sleep naps as before: its wake edge wakes it.
+    /// Stores a new nap for a container that somebody woke and put back to sleep, so that the wake edge wakes it.
     async fn nap_again(&self, tx: &mut Tx, identity: &ContainerIdentity) -> Result<()> {
         let known = self.book.naps(self.host.id()).get(identity);
         let run_id = match known {
@@ -368,37 +386,40 @@ impl<'a> Scene<'a> {
         };
         let is_paused = container.state == ContainerState::Paused;
         let kind = if is_paused { NapKind::Pause } else { NapKind::Stop };
-        // After what was last seen of it, which is what put it back; the database keeps whole milliseconds.
+        // The nap must begin after the latest trace, which is the event that put the container back to sleep. The extra
+        // millisecond is needed because the database stores whole milliseconds.
         let seen = self.inventory.traces.get(identity).map(|trace| trace.at + Duration::from_millis(1));
         let now = self.host.by_engine(self.now);
         let nap = Nap { kind, run_id: run_id.clone(), since: seen.map_or(now, |seen| seen.max(now)) };
         db::naps::put(tx, self.host.id(), identity, &nap).await?;
-        let told = |at: Option<Timestamp>| at.map(|at| self.host.by_us(at));
+        let by_our_clock = |at: Option<Timestamp>| at.map(|at| self.host.by_us(at));
         let sleep = Sleep {
             host: self.host.id().clone(),
             identity: identity.clone(),
             kind,
             run_id,
-            from: told(container.finished_at.filter(|_| !is_paused)).unwrap_or(self.now).min(self.now),
+            from: by_our_clock(container.finished_at.filter(|_| !is_paused))
+                .unwrap_or(self.now)
+                .min(self.now),
             until: None,
             sample: Sample::default(),
         };
-        Ok(db::sleeps::begin(tx, &sleep, told(container.started_at)).await?)
+        Ok(db::sleeps::begin(tx, &sleep, by_our_clock(container.started_at)).await?)
     }
 
     async fn record(&self, tx: &mut Tx, name: &str, target: &Target, verb: &str, reason: &str) -> Result<()> {
-        let row = Audit::new(self.app, &outside(), format!("container.{verb}")).target(target, name);
+        let row = Audit::new(self.app, &outside_actor(), format!("container.{verb}")).target(target, name);
         row.reason(reason).store(tx).await
     }
 }
 
-/// Somebody who did not ask DockNap.
-fn outside() -> Actor {
+/// The actor for changes that were not made through DockNap.
+fn outside_actor() -> Actor {
     Actor::of(ActorRef { kind: OUTSIDE.to_owned(), id: None, name: "outside DockNap".to_owned() })
 }
 
-/// What somebody did; where nobody saw it happen, how it was found.
-fn deed(phase: Phase, is_seen: bool) -> &'static str {
+/// The change by somebody else, as text; if it was not observed, how its result was found.
+fn change_text(phase: Phase, is_seen: bool) -> &'static str {
     match (phase, is_seen) {
         (Phase::Awake, true) => "started",
         (Phase::Asleep, true) => "stopped",
@@ -407,13 +428,13 @@ fn deed(phase: Phase, is_seen: bool) -> &'static str {
     }
 }
 
-/// Closes an override whose end has come, and makes up for the newest fire it suppressed on each target, where nothing
-/// that sets a state came after it.
+/// Closes an override whose end has passed. For each target, the newest suppressed fire is made up for, unless a later
+/// run or window edge sets the target's state.
 async fn end_override(app: &App, one: &Override, book: &RuleBook) -> Result<Vec<RunId>> {
     let now = app.clock.now();
     let moment = book.rules.at(now);
     let mut newest: BTreeMap<Target, Run> = BTreeMap::new();
-    // A hold's end replays nothing.
+    // The end of a hold makes up for nothing.
     if one.wanted != DesiredState::Hold {
         for run in db::runs::suppressed_since(&app.db, one.created_at).await? {
             if one.reach.covers(Place::of_target(&run.target)).is_some() {
@@ -423,7 +444,7 @@ async fn end_override(app: &App, one: &Override, book: &RuleBook) -> Result<Vec<
     }
     let mut prepared = Vec::new();
     for (target, run) in newest {
-        // A window's edge that came after it would have undone it.
+        // A later window edge would have reversed the fire.
         let fired = run.fire_at.unwrap_or(run.created_at);
         let is_last = !db::runs::is_followed(&app.db, &run).await?
             && !book.rules.has_window_edge(Place::of_target(&target), fired, now);
@@ -448,14 +469,14 @@ async fn end_override(app: &App, one: &Override, book: &RuleBook) -> Result<Vec<
     let reason = match one.closed_reason.as_str() {
         "" if gone => "its target is gone",
         "" => "expired",
-        said => said,
+        text => text,
     };
     let mut tx = app.db.begin().await?;
     let mut runs = Vec::new();
     if db::overrides::close(&mut tx, &one.id, now.min(one.until), reason).await? {
         for (prepared, inventory) in &prepared {
             execute::store(&mut tx, app, &Actor::scheduler(), prepared).await?;
-            // What a guard may hold back goes against nothing before it goes.
+            // A run with a guard affects windows and overrides only when it starts.
             if prepared.run.guard.is_none() {
                 let (actor, rules) = (&Actor::scheduler(), &book.rules);
                 let Prepared { run, steps } = prepared;

@@ -1,12 +1,14 @@
-//! One pass of the scheduler: what is due is claimed and submitted.
+//! One pass of the scheduler, which claims due occurrences and stores their runs.
 //!
-//! 1. Read up to [`BATCH`](super::BATCH) due schedules by the index on `next_due_ms`, decide about each (`domain::due`), and make the
-//!    plans from one look at each host's inventory: a [`Batch`].
-//! 2. In one transaction: claim each schedule by compare-and-swap on instant and revision, and store its run with steps
-//!    and audit row. Who loses the swap is dropped from the batch. A crash neither loses nor doubles a run.
-//! 3. Where a rule, an override or somebody else has changed something: look at everything (`reconcile`).
+//! 1. Read up to [`BATCH`](super::BATCH) due schedules by the index on `next_due_ms`, decide about each
+//!    (`domain::due`), and make the plans from the inventory of each host: a [`Batch`].
+//! 2. In one transaction: claim each schedule by compare-and-swap on instant and revision, and store its runs with
+//!    steps and audit rows. A schedule whose swap fails is dropped from the batch. A crash neither loses nor doubles a
+//!    run.
+//! 3. If a rule, an override or somebody else has changed something: compare all containers with their desired state
+//!    (`reconcile`).
 //! 4. Wake the runner.
-//! 5. Tell of the sleeps that are near.
+//! 5. Announce the sleeps that come soon.
 
 use std::collections::HashMap;
 
@@ -25,23 +27,23 @@ use crate::domain::run::{Run, RunState};
 use crate::domain::schedule::Schedule;
 use crate::domain::target::Target;
 
-/// What one pass did.
+/// The result of one pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ticked {
-    /// Schedules whose occurrence this pass took.
+    /// Number of claimed schedules.
     pub claimed: usize,
-    /// Runs that will act.
+    /// The runs that will act.
     pub runs: Vec<RunId>,
-    /// Fires that are only remembered as missed.
+    /// Number of fires that were recorded as missed.
     pub missed: i64,
-    /// When the next schedule is due.
+    /// The earliest instant at which another pass has something to do.
     pub next_due: Option<Timestamp>,
 }
 
-/// Claims and submits everything that is due.
+/// Claims and submits all due occurrences.
 ///
 /// # Errors
-/// Where the database cannot be read or written: nothing of the batch has happened then.
+/// The database cannot be read or written; nothing of the batch has been stored then.
 pub async fn tick(app: &App) -> Result<Ticked> {
     let now = app.clock.now();
     let mut ticked = Ticked::default();
@@ -49,24 +51,24 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         let hosts = app.hosts.all().into_iter();
         hosts.filter(|host| host.inventory().is_connected()).map(|host| host.id().clone()).collect::<Vec<_>>()
     };
-    // Before anything is read: what comes while this pass looks is for the next.
-    let mut look = app.external_changes.is_waiting(&connected());
+    // Before anything is read, so that a change during this pass is left to the next one.
+    let mut needs_reconcile = app.external_changes.is_waiting(&connected());
     let versions = db::rulebook::versions(&app.db).await?;
     loop {
         let mut batch = Batch::read(app, now).await?;
         if batch.due.is_empty() {
             break;
         }
-        look |= batch.due.iter().any(Schedule::is_window);
+        needs_reconcile |= batch.due.iter().any(Schedule::is_window);
         let claimed = claim(app, &mut batch, now, &mut ticked).await?;
-        // A batch of which every swap was lost is somebody else's: look again when woken.
+        // If every swap failed, another process handles this batch.
         if !batch.is_full || claimed == 0 {
             break;
         }
     }
     let is_past = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
     if app.rulebook.look_at(versions)
-        || look
+        || needs_reconcile
         || is_past(db::overrides::next_end(&app.db).await?)
         || is_past(db::applied::next_put_back(&app.db).await?)
     {
@@ -81,7 +83,7 @@ pub async fn tick(app: &App) -> Result<Ticked> {
     ticked.next_due = [
         db::schedules::next_due(&app.db).await?,
         db::overrides::next_end(&app.db).await?,
-        // What is past waits for its host, or for a run of ours to end.
+        // A put-back whose instant has passed waits for its host, or for the end of an open run; both start a pass.
         db::applied::next_put_back(&app.db).await?.filter(|at| *at > now),
     ]
     .into_iter()
@@ -91,13 +93,13 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         app.bus.send(Live::Runs);
         app.bus.send(Live::Schedules);
     }
-    // Last: what is due goes first.
+    // Last, since due occurrences have priority.
     upcoming::look(app).await?;
     Ok(ticked)
 }
 
-/// Takes the occurrences of a batch and stores what they leave, in a handful of statements; answers how many were
-/// taken.
+/// Claims the occurrences of a batch and stores their runs, in a few statements; returns the number of claimed
+/// occurrences.
 async fn claim(app: &App, batch: &mut Batch, now: Timestamp, ticked: &mut Ticked) -> Result<usize> {
     let mut tx = app.db.begin().await?;
     let lost = {
@@ -114,7 +116,7 @@ async fn claim(app: &App, batch: &mut Batch, now: Timestamp, ticked: &mut Ticked
     Ok(lags.len())
 }
 
-/// Stores what the occurrences that were taken leave.
+/// Stores the runs of the claimed occurrences, and commits.
 async fn store(
     app: &App,
     mut tx: Tx,
@@ -130,7 +132,7 @@ async fn store(
     let mut runs = Vec::new();
     for prepared in prepared.iter().filter(|one| acts(one)) {
         let host = batch.inventories.get(prepared.run.target.host.as_str());
-        // What a guard may hold back goes against nothing before it goes.
+        // A run with a guard affects windows and overrides only when it starts.
         if let Some(inventory) = host.filter(|_| prepared.run.guard.is_none()) {
             let Prepared { run, steps } = prepared;
             let (actor, rules, now) = (&actor, &batch.rules, app.clock.now());
@@ -139,11 +141,11 @@ async fn store(
         }
         runs.push(prepared.run.id.clone());
     }
-    let told = prepared.iter().filter(|one| one.run.state.is_terminal() || one.run.missed.is_some());
-    let told: Vec<Run> = told.filter(|one| is_stored(one)).map(|one| one.run.clone()).collect();
+    let recorded = prepared.iter().filter(|one| one.run.state.is_terminal() || one.run.missed.is_some());
+    let recorded: Vec<Run> = recorded.filter(|one| is_stored(one)).map(|one| one.run.clone()).collect();
     tx.commit().await?;
     let counters = &app.vitals.counters;
-    for run in told {
+    for run in recorded {
         if run.state.is_terminal() {
             counters.run_ended(&run, run.state, None);
         }
@@ -156,7 +158,7 @@ async fn store(
     Ok(())
 }
 
-/// Ends those that do what another run does that has not ended, one of the same batch included.
+/// Ends the runs that duplicate another run: one that has not ended, or one of the same batch.
 async fn end_twins(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<()> {
     let acting = prepared.iter().map(|one| &one.run).enumerate().filter(|(_, run)| !run.state.is_terminal());
     let (places, runs): (Vec<usize>, Vec<&Run>) = acting.unzip();
@@ -164,13 +166,13 @@ async fn end_twins(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<()> {
     let mut new: HashMap<(&Target, Action), Vec<&Run>> = HashMap::with_capacity(runs.len());
     let mut twins: Vec<(usize, RunId)> = Vec::new();
     for ((at, run), in_the_way) in places.into_iter().zip(runs).zip(found) {
-        let like = new.entry((&run.target, run.action)).or_default();
-        let twin = || like.iter().find(|twin| twin.does_all_of(run)).map(|twin| twin.id.clone());
+        let candidates = new.entry((&run.target, run.action)).or_default();
+        let twin = || candidates.iter().find(|twin| twin.does_all_of(run)).map(|twin| twin.id.clone());
         match in_the_way.twin.or_else(twin) {
             Some(twin) => twins.push((at, twin)),
-            // One that is not stored is nobody's twin.
+            // A run that will not be stored is no duplicate for others.
             None if in_the_way.is_taken => {}
-            None => like.push(run),
+            None => candidates.push(run),
         }
     }
     for (at, twin) in twins {

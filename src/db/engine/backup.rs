@@ -1,7 +1,7 @@
-//! Copying an SQLite database and putting a copy in its place. Copying the file of a live database loses what stands
-//! in its write-ahead log, so the engine makes the copy (semantics §7).
+//! Backup and restore of an SQLite database. A copy of the file of a live database lacks the content of the write-ahead
+//! log, so SQLite itself makes the copy (semantics §7).
 //!
-//! One engine only: a PostgreSQL server brings its own tools.
+//! PostgreSQL has its own backup tools.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,14 @@ use crate::domain::run::{RunState, StepState};
 use crate::domain::time::to_ms;
 use crate::files;
 
-/// What belongs to a database file: the file, its write-ahead log and the log's index.
+/// The suffixes of the files of a database: the database, its write-ahead log and the log's index.
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
-/// Copies the live database at `source` to `target`: into a file beside it, checked, synced, then renamed, so that
-/// `target` is at every instant either the older copy or the whole new one.
+/// Copies the live database at `source` to `target`. The copy is written to a temporary file beside `target`, checked,
+/// synced and then renamed, so `target` is at every instant either the old backup or the complete new one.
 ///
 /// # Errors
-/// [`DbError::Unusable`] with what to do where a file cannot be read or written, or the copy is not sound.
+/// [`DbError::Unusable`] with advice if a file cannot be read or written, or the copy is damaged.
 pub async fn copy(source: &Path, target: &Path) -> Result<()> {
     if std::path::absolute(source).ok() == std::path::absolute(target).ok() {
         return Err(unusable(target, "is the database itself"));
@@ -33,25 +33,25 @@ pub async fn copy(source: &Path, target: &Path) -> Result<()> {
     if !source.is_file() {
         return Err(unusable(source, "is no database"));
     }
-    let made = beside(target, ".part");
-    remove(&made)?;
+    let temporary = with_suffix(target, ".part");
+    remove(&temporary)?;
     let mut live = open(source).await?;
-    let copied = sqlx::query("VACUUM INTO $1").bind(text(&made)?).execute(&mut live).await;
+    let copied = sqlx::query("VACUUM INTO $1").bind(path_text(&temporary)?).execute(&mut live).await;
     live.close().await?;
     let finished = match copied {
-        Ok(_) => settle(&made, target).await,
-        Err(error) => Err(unusable(&made, &DbError::from(error).words())),
+        Ok(_) => finish_copy(&temporary, target).await,
+        Err(error) => Err(unusable(&temporary, &DbError::from(error).words())),
     };
     if finished.is_err() {
-        let _ = std::fs::remove_file(&made);
+        let _ = std::fs::remove_file(&temporary);
     }
     finished
 }
 
-/// Writes into the live database at `source` that it was copied then.
+/// Stores the instant of a backup in the settings of the live database at `source`, under `key`.
 ///
 /// # Errors
-/// [`DbError::Unusable`] where it cannot be opened; what the engine answered.
+/// [`DbError::Unusable`] if the database cannot be opened; otherwise the error of the engine.
 pub async fn note(source: &Path, key: &str, now: Timestamp) -> Result<()> {
     let mut live = open(source).await?;
     let noted = sqlx::query(
@@ -68,24 +68,24 @@ pub async fn note(source: &Path, key: &str, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-async fn settle(made: &Path, target: &Path) -> Result<()> {
-    let mut copy = open(made).await?;
-    check(&mut copy, made).await?;
+async fn finish_copy(temporary: &Path, target: &Path) -> Result<()> {
+    let mut copy = open(temporary).await?;
+    check(&mut copy, temporary).await?;
     copy.close().await?;
-    sync(made)?;
-    std::fs::rename(made, target).map_err(|error| io(target, &error))?;
+    sync(temporary)?;
+    std::fs::rename(temporary, target).map_err(|error| io(target, &error))?;
     sync_directory(target)
 }
 
-/// Makes a checked, migrated copy of `backup` beside the database `file` and opens it, so that what a restore changes
-/// is changed before it takes the database's place.
+/// Makes a checked and migrated copy of `backup` beside the database `file` and opens the copy. A restore changes the
+/// copy before the copy replaces the database. Returns the open copy and its path.
 ///
 /// # Errors
-/// As [`copy`]; also where the backup was made by a newer DockNap.
+/// As [`copy`]; also if a newer DockNap made the backup.
 pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
-    let staged = beside(file, ".restore");
+    let staged = with_suffix(file, ".restore");
     for suffix in SUFFIXES {
-        remove(&beside(&staged, suffix))?;
+        remove(&with_suffix(&staged, suffix))?;
     }
     let mut original = open(backup).await?;
     check_schema(&mut original, backup).await?;
@@ -96,37 +96,37 @@ pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
         Ok(db) => Ok((db, staged)),
         Err(error) => {
             for suffix in SUFFIXES {
-                remove(&beside(&staged, suffix))?;
+                remove(&with_suffix(&staged, suffix))?;
             }
             Err(error)
         }
     }
 }
 
-/// Removes the empty file that a lock was taken on where there was no database yet.
+/// Removes an empty database file, which taking the lock creates if there is no database yet.
 pub fn remove_empty(file: &Path) -> Result<()> {
     if file.metadata().is_ok_and(|metadata| metadata.len() == 0) { remove(file) } else { Ok(()) }
 }
 
-/// Puts the closed database `staged` in the place of `file`. What was there is kept, with `.before-restore` after its
-/// name, in the place of what an earlier restore kept.
+/// Replaces `file` with the closed database `staged`. The old database is kept under its name plus `.before-restore`,
+/// and replaces the one that an earlier restore kept.
 ///
 /// # Errors
-/// [`DbError::Unusable`] where a file cannot be renamed.
+/// [`DbError::Unusable`] if a file cannot be renamed.
 pub fn replace(staged: &Path, file: &Path) -> Result<()> {
     remove_empty(file)?;
-    let kept = beside(file, ".before-restore");
+    let kept = with_suffix(file, ".before-restore");
     for suffix in SUFFIXES {
-        remove(&beside(&kept, suffix))?;
-        let from = beside(file, suffix);
-        match std::fs::rename(&from, beside(&kept, suffix)) {
+        remove(&with_suffix(&kept, suffix))?;
+        let from = with_suffix(file, suffix);
+        match std::fs::rename(&from, with_suffix(&kept, suffix)) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(io(&from, &error)),
         }
-        // A log left beside the copy would be none of its own, and SQLite might play it.
+        // A leftover log would belong to another database, and SQLite might apply it.
         if !suffix.is_empty() {
-            remove(&beside(staged, suffix))?;
+            remove(&with_suffix(staged, suffix))?;
         }
     }
     sync(staged)?;
@@ -138,15 +138,15 @@ async fn open(path: &Path) -> Result<SqliteConnection> {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(std::time::Duration::from_secs(5))
-        // No function of a schema is run that could do more than compute.
+        // SQL functions in the schema of a foreign file must not have side effects.
         .pragma("trusted_schema", "OFF")
         .connect()
         .await
         .map_err(|error| unusable(path, &format!("cannot be opened: {error}")))
 }
 
-/// Whether all that would run by itself in a file is ours: a trigger or a view of somebody else's could change or hide
-/// what DockNap stores.
+/// Checks that all triggers and views of a file are DockNap's own. Foreign triggers or views could change or hide
+/// stored data.
 async fn check_schema(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
     let found: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY name",
@@ -167,7 +167,7 @@ async fn check_schema(connection: &mut SqliteConnection, path: &Path) -> Result<
     }
 }
 
-/// Whether a file is an SQLite database of ours, without damage.
+/// Checks that a file is an undamaged database of DockNap.
 async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
     let damaged = |what: &str| unusable(path, &format!("is not a sound backup: {what}"));
     let (verdict,): (String,) = sqlx::query_as("PRAGMA integrity_check(1)")
@@ -184,13 +184,13 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-fn text(path: &Path) -> Result<&str> {
+fn path_text(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| unusable(path, "has a name that is not UTF-8"))
 }
 
@@ -205,7 +205,7 @@ fn sync(path: &Path) -> Result<()> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| io(path, &error))
 }
 
-/// A rename is on the disk only when its directory is.
+/// Syncs the directory of a file: a rename reaches the disk only with its directory.
 fn sync_directory(path: &Path) -> Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     sync(directory)
@@ -219,15 +219,16 @@ fn unusable(path: &Path, what: &str) -> DbError {
     DbError::Unusable(format!("{} {what}", path.display()))
 }
 
-/// Makes a restored database forget what was under way when it was copied: open runs and steps end, logins too, and no
-/// instant before `now` fires any more.
+/// Ends everything that was in progress at the time of the backup: open runs, open steps and all credentials. No
+/// schedule fires for an instant before `now`.
 pub async fn forget_past(tx: &mut Tx, now: Timestamp) -> Result<()> {
     let reason = "a backup was restored";
     let sql = "UPDATE steps SET state = $1, reason = $2, finished_ms = $3 WHERE state = $4";
     sql!(sql, StepState::Interrupted, reason, now, StepState::Issued).run(tx).await?;
     let sql = "UPDATE steps SET state = $1, reason = $2, finished_ms = $3 WHERE state = $4";
     sql!(sql, StepState::Skipped, reason, now, StepState::Pending).run(tx).await?;
-    // What an override held back before is not made up for at its end, and one whose end has passed is over.
+    // The runs that an override suppressed before the restore are not made up for at its end, and overrides whose end
+    // has passed are closed.
     let sql = "UPDATE runs SET reason = $1 || '; ' || reason WHERE state = $2 AND reason LIKE 'override:%'";
     sql!(sql, reason, RunState::Skipped).run(tx).await?;
     let sql = "UPDATE overrides SET closed_ms = until_ms, closed_reason = $1 WHERE closed_ms IS NULL \
@@ -241,11 +242,11 @@ pub async fn forget_past(tx: &mut Tx, now: Timestamp) -> Result<()> {
     sql!("UPDATE schedules SET effective_from_ms = $1 WHERE effective_from_ms < $2", now, now)
         .run(tx)
         .await?;
-    // What was ended or withdrawn since the copy was made must not live again.
+    // Credentials that were withdrawn after the backup must not become valid again.
     credentials::end_all(tx).await
 }
 
-/// Sets the instant at which a schedule of a restored database fires next.
+/// Sets the next due instant of a schedule in a restored database.
 pub async fn set_next_due(tx: &mut Tx, id: &ScheduleId, next: Option<Timestamp>) -> Result<()> {
     sql!("UPDATE schedules SET next_due_ms = $1 WHERE id = $2", next, id).run(tx).await
 }

@@ -1,9 +1,9 @@
-//! Which of several `DockNap`s on one PostgreSQL server is the one that acts: a row with an end, renewed by whoever has
-//! it.
+//! The lease that decides which of several DockNap processes on one PostgreSQL server acts: a database row with an
+//! expiry, which the holder renews.
 //!
-//! A lock of a session would be kept for ever by a process that is frozen or cut off. Time is the server's. Each
-//! connection of a process that serves says in a setting of its session who it is for, and each of its transactions
-//! looks whether that one still has the lease; the command line says nothing, and may write beside it.
+//! A lock of a database session would never end if its process is frozen or cut off. All instants are by the server's
+//! clock. Each connection of a process that serves stores its holder in a session setting, and each transaction checks
+//! that this holder still has the lease. The command line sets no holder, and may write at the same time.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::super::{DbError, Result};
 
-/// How long a lease lasts from its renewal on.
+/// The validity of the lease after each renewal.
 pub const LEASE: Duration = Duration::from_secs(15);
 
-/// One process: an id that no other has, and the machine's name.
+/// The identity of one process: a unique id and the name of the machine, separated by a space.
 #[derive(Clone, Debug)]
 pub struct Holder(String);
 
 impl Holder {
-    /// This process.
+    /// A new identity for this process.
     pub fn new() -> Self {
         let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let machine = machine.trim();
@@ -34,23 +34,23 @@ impl Default for Holder {
     }
 }
 
-/// The machine of a holder.
+/// The machine name of a stored holder.
 fn machine(holder: &str) -> &str {
     holder.split_once(' ').map_or(holder, |(_, machine)| machine)
 }
 
-/// How a bid for the lease ended.
+/// The result of a bid for the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bid {
-    /// It is ours.
+    /// This process has the lease.
     Won,
-    /// Another process has it; the machine it runs on.
+    /// Another process has the lease; the value is the name of its machine.
     Held(String),
 }
 
 const NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 
-/// The lease of a process that serves.
+/// Access to the lease for one process.
 #[derive(Clone, Debug)]
 pub struct Lease {
     pool: PgPool,
@@ -62,7 +62,7 @@ impl Lease {
         Self { pool, holder }
     }
 
-    /// Takes the lease where it is free or has run out.
+    /// Takes the lease if it is free or has expired.
     pub async fn bid(&self) -> Result<Bid> {
         let sql = format!(
             "INSERT INTO leases (name, epoch, holder, until_ms) VALUES ('leader', 1, $1, {NOW} + $2) \
@@ -80,7 +80,7 @@ impl Lease {
         Ok(Bid::Held(self.machine().await?))
     }
 
-    /// The machine of whoever has it.
+    /// The machine name of the current holder.
     pub async fn machine(&self) -> Result<String> {
         let sql = "SELECT holder FROM leases WHERE name = 'leader'";
         let held: Option<(String,)> = sqlx::query_as(sql).fetch_optional(&self.pool).await?;
@@ -88,8 +88,8 @@ impl Lease {
             .map_or_else(|| "a machine without a name".to_owned(), |(holder,)| machine(&holder).to_owned()))
     }
 
-    /// Has the lease last longer; `false` = it is another's now. The columns of its key are not touched, so that no
-    /// transaction that looks at it is waited for.
+    /// Extends the lease; `false` if another process has it now. The update touches no key column, so it does not wait
+    /// for the transactions that hold a key share lock on the row.
     pub async fn renew(&self) -> Result<bool> {
         let sql = format!("UPDATE leases SET until_ms = {NOW} + $2 WHERE name = 'leader' AND holder = $1");
         let done =
@@ -97,7 +97,7 @@ impl Lease {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Lets go of it, so that another need not wait.
+    /// Gives the lease up, so that another process need not wait for its expiry.
     pub async fn release(&self) -> Result<()> {
         let sql = "UPDATE leases SET until_ms = 0 WHERE name = 'leader' AND holder = $1";
         sqlx::query(sql).bind(&self.holder.0).execute(&self.pool).await?;
@@ -109,9 +109,10 @@ fn lease_ms() -> i64 {
     i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Prepares a new connection of a process that serves: it says whose it is, and the server ends what it leaves open
-/// when the process freezes or is cut off, since that would keep another from taking over.
-pub(super) async fn introduce(connection: &mut PgConnection, holder: &Holder) -> sqlx::Result<()> {
+/// Prepares a new connection of a process that serves. The holder is stored in a session setting. The timeouts make the
+/// server end open transactions of a frozen or disconnected process, since those would keep another process from taking
+/// over.
+pub(super) async fn prepare_connection(connection: &mut PgConnection, holder: &Holder) -> sqlx::Result<()> {
     sqlx::query(
         "SELECT set_config('docknap.holder', $1, false), \
          set_config('idle_in_transaction_session_timeout', '10s', false), \
@@ -123,8 +124,8 @@ pub(super) async fn introduce(connection: &mut PgConnection, holder: &Holder) ->
     Ok(())
 }
 
-/// The first statement of each transaction: whoever takes over waits for its end, and whoever was taken over from
-/// gets no further.
+/// The first statement of each transaction. The share lock makes a process that takes over wait for the end of this
+/// transaction; a process that has lost the lease gets [`DbError::TakenOver`].
 pub(in crate::db) async fn check(connection: &mut PgConnection) -> Result<()> {
     let sql = "SELECT holder, COALESCE(current_setting('docknap.holder', true), '') FROM leases \
                WHERE name = 'leader' FOR KEY SHARE";

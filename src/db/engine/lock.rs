@@ -1,4 +1,5 @@
-//! One DockNap per SQLite file, by whatever name it is called. The lock ends with the process, however it ends.
+//! The lock that allows only one DockNap process per SQLite file, by whatever path the file is opened. The operating
+//! system releases the lock when the process ends, however it ends.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
@@ -7,24 +8,25 @@ use std::path::{Path, PathBuf};
 use super::super::{DbError, Result};
 use crate::files;
 
-/// The byte that is locked: beyond all that SQLite locks and all that a database holds, so that neither it nor a file
-/// server gets in the way.
+/// Offset of the locked byte. The offset lies beyond all bytes that SQLite locks or a database can contain, so neither
+/// SQLite nor a file server interferes.
 const BYTE: i64 = 1 << 62;
 
-/// Held while a process serves from a database file or replaces it. It lies on the file itself, not on its name: a
-/// symbolic or a hard link leads to the same lock.
+/// The lock of a database file, held while a process serves from the file or replaces it. The lock is on the file, not
+/// on its name: symbolic and hard links lead to the same lock.
 #[derive(Debug)]
 pub struct FileLock {
-    /// Closing it lets go, and lets go of what SQLite locks in this process too: it outlives the connections.
+    /// Trap: closing this handle releases the lock, and also the locks of SQLite in this process. The handle must live
+    /// longer than the database connections.
     _file: File,
     path: PathBuf,
 }
 
 impl FileLock {
-    /// Takes the lock of the database `file`, which is made where it is missing; `None` = another process has it.
+    /// Takes the lock of the database `file`; a missing file is created. `None` if another process has the lock.
     ///
     /// # Errors
-    /// [`DbError::Unusable`] where the file cannot be opened or locked.
+    /// [`DbError::Unusable`] if the file cannot be opened or locked.
     pub fn take(file: &Path) -> Result<Option<Self>> {
         let unusable = |error: &std::io::Error| DbError::Unusable(files::words(file, error));
         let opened = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(file);
@@ -36,14 +38,14 @@ impl FileLock {
         Ok(Some(Self { _file: opened, path }))
     }
 
-    /// The file, without links.
+    /// The path of the file, with all symbolic links resolved.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Locks the byte for as long as this very handle is open, in which a lock of `fcntl`'s older kind would differ;
-/// `false` = another handle has it.
+/// Locks the byte for as long as this handle is open; `false` if another handle has the lock. The lock belongs to the
+/// handle; a classic `fcntl` lock would belong to the process.
 fn lock(file: &File) -> std::io::Result<bool> {
     #[expect(
         clippy::cast_possible_truncation,

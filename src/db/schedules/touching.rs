@@ -1,4 +1,4 @@
-//! Which schedules share a container with what others are about: looked up for a page of targets at once.
+//! Lookup of the schedules that share a container with given targets, for a whole page of targets at once.
 
 use super::RULE;
 use crate::db::rows::{around_values, values};
@@ -6,45 +6,48 @@ use crate::db::{Db, Result, engine};
 use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 
-/// Schedules of a stack's containers that are looked at for one of the stack.
-const MOST_OF_MEMBERS: i64 = 100;
-/// Targets of one statement: those of a page. Where there are fewer the rest is asked for nothing, so that one
+/// Maximum number of schedules of a stack's containers that are considered for the stack.
+const MAX_MEMBER_SCHEDULES: i64 = 100;
+/// Number of targets per statement, the size of a page. Missing targets are filled with NULL, so that only one
 /// statement is kept prepared.
-const TOGETHER: usize = 50;
+const TARGETS_PER_STATEMENT: usize = 50;
 
-/// Of each of these targets the enabled schedules that may touch what it touches: of the same target, of the stack it
-/// belongs to, of a container that belongs to it. Of each of these the oldest `limit` are looked at, of a stack's
-/// containers the oldest [`MOST_OF_MEMBERS`]; and of those that say the same the oldest and the newest are told:
-/// whoever asks about one of them finds another. In the order of `targets`, oldest first.
+/// For each target, the enabled schedules that may act on the same containers: schedules of the target itself, of the
+/// stack that it belongs to, and of the containers that belong to it. The first two groups are limited to the oldest
+/// `limit` schedules, the third to the oldest [`MAX_MEMBER_SCHEDULES`]. Of several schedules with the same rule only
+/// the oldest and the newest are returned, so that each of them has another one beside it. The result is in the order
+/// of `targets`, oldest schedule first.
 pub async fn touching(db: &Db, targets: &[&Target], limit: i64) -> Result<Vec<Vec<Schedule>>> {
     let mut found: Vec<Vec<Schedule>> = Vec::with_capacity(targets.len());
     let after = touching_sql(db, limit);
-    for some in targets.chunks(TOGETHER) {
-        let place = |number: usize| some.get(number).map(|target| Place::of(target)).unwrap_or_default();
-        let places = (0_i64..).zip((0..TOGETHER).map(place)).map(|(number, place)| {
+    for chunk in targets.chunks(TARGETS_PER_STATEMENT) {
+        let place = |number: usize| chunk.get(number).map(|target| Place::of(target)).unwrap_or_default();
+        let places = (0_i64..).zip((0..TARGETS_PER_STATEMENT).map(place)).map(|(number, place)| {
             let Place { host, stack, container, members: [first, last] } = place;
             values![number, host, stack, container, first, last]
         });
         let before = "WITH asked (place, host, stack, container, first, last) AS (";
         let query = around_values(|n| db.parameter(n), before, places.collect(), &after);
         let begin = found.len();
-        found.resize_with(begin + some.len(), Vec::new);
+        found.resize_with(begin + chunk.len(), Vec::new);
         for (place, schedule) in query.all::<(i64, Schedule)>(db).await? {
-            if let Some(beside) = usize::try_from(place).ok().and_then(|place| found.get_mut(begin + place)) {
-                beside.push(schedule);
+            if let Some(schedules) =
+                usize::try_from(place).ok().and_then(|place| found.get_mut(begin + place))
+            {
+                schedules.push(schedule);
             }
         }
     }
     Ok(found)
 }
 
-/// Where the schedules beside a target are found in the index of targets: each identity at which some may be.
+/// The identities by which the schedules near a target are found in the index of targets; NULL matches nothing.
 #[derive(Default)]
 struct Place<'a> {
     host: Option<&'a str>,
     stack: Option<&'a str>,
     container: Option<String>,
-    /// The first and the last that one of a stack's containers can have.
+    /// The range of the identities of a stack's containers.
     members: [Option<String>; 2],
 }
 
@@ -57,7 +60,7 @@ impl<'a> Place<'a> {
                     ContainerIdentity::Service { project: name.clone(), service: String::new(), number: 0 };
                 let text = one.to_text();
                 let start = text.strip_suffix("//0").unwrap_or(&text);
-                // Whatever is between the two begins with the first, since `0` is what follows `/`.
+                // All texts between the two limits begin with the first one, since `0` is the character after `/`.
                 Self {
                     stack: Some(name),
                     members: ["/", "0"].map(|end| Some(format!("{start}{end}"))),
@@ -75,25 +78,26 @@ impl<'a> Place<'a> {
     }
 }
 
-/// What [`touching`] asks, after the values of its places: along the index of targets for each kind of identity. With
-/// OR between them all schedules of the host are read. Not every engine has a lateral join in which a limit could
-/// stand: each look ends before the first that is one too many, which is known beforehand. No id begins with `z`; they
-/// are hexadecimal. A limit is part of the text: where it is bound SQLite prepares the statement anew each time.
+/// The part of the statement after the values of the places. Each kind of identity has its own subquery along the index
+/// of targets; conditions joined with OR would read all schedules of the host. Not every engine has a lateral join for
+/// the limits, so each subquery ends before a certain id: that of the first schedule beyond the limit, or `z`, which is
+/// greater than every hexadecimal id. The limit is part of the text, because SQLite prepares the statement again for
+/// every bound limit.
 fn touching_sql(db: &Db, limit: i64) -> String {
-    let by_bytes = engine::by_bytes(db);
-    let looks = |of: &str| {
+    let byte_collation = engine::byte_collation(db);
+    let subqueries = |of: &str| {
         let on = format!("host_id = {of}.host AND deleted_ms IS NULL AND enabled = TRUE AND target_type =");
-        let is_member = format!("target_identity {by_bytes} BETWEEN {of}.first AND {of}.last");
+        let is_member = format!("target_identity {byte_collation} BETWEEN {of}.first AND {of}.last");
         [
             ("stacks", limit, format!("{on} 'stack' AND target_identity = {of}.stack")),
             ("containers", limit, format!("{on} 'container' AND target_identity = {of}.container")),
-            ("members", MOST_OF_MEMBERS, format!("{on} 'container' AND {is_member}")),
+            ("members", MAX_MEMBER_SCHEDULES, format!("{on} 'container' AND {is_member}")),
         ]
     };
-    let ends = looks("asked").map(|(name, limit, which)| {
+    let ends = subqueries("asked").map(|(name, limit, which)| {
         format!("(SELECT id FROM schedules WHERE {which} ORDER BY id LIMIT 1 OFFSET {limit}) AS {name}_end")
     });
-    let beside = looks("bounded").map(|(name, _, which)| {
+    let beside = subqueries("bounded").map(|(name, _, which)| {
         let of_each = format!("SELECT place, id, {RULE} FROM bounded CROSS JOIN schedules");
         format!("{of_each} WHERE {which} AND id < COALESCE({name}_end, 'z')")
     });
