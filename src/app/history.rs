@@ -90,7 +90,7 @@ const NEWEST: u32 = 50;
 pub const FAILURE_HOURS: i64 = 48;
 
 /// The newest runs, followed by older runs that failed within the last [`FAILURE_HOURS`] and whose target was not
-/// touched by a later run. Newest first.
+/// changed by a later run. Newest first.
 pub async fn newest(app: &App, actor: &Actor) -> Result<Vec<Run>> {
     let page = Page { limit: NEWEST, cursor: None };
     let mut runs = list(app, actor, &RunFilter::default(), &page).await?.items;
