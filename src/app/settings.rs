@@ -11,6 +11,7 @@ use crate::domain::permission::Permission;
 use crate::domain::report::Prices;
 use crate::domain::time;
 
+/// Settings key of [`Prices`].
 const PRICES: &str = "report";
 /// Maximum of watts and prices; a larger value is taken for a typing error.
 const MOST: f64 = 10_000.0;

@@ -96,6 +96,7 @@ impl Auth {
 
 /// How long failed logins of a name are counted, from the first failure on.
 const NAME_MEMORY: Duration = Duration::from_secs(24 * 3600);
+/// Settings key of the installation's id.
 const INSTANCE: &str = "instance_id";
 
 /// The account with this id, and its password hash.

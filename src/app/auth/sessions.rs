@@ -117,7 +117,7 @@ fn ends(app: &App, created: jiff::Timestamp, seen: jiff::Timestamp) -> jiff::Tim
     (seen + app.config.session_idle).min(created + app.config.session_max)
 }
 
-/// Begins a session of `user` and ends the account's oldest sessions beyond [`PER_USER`].
+/// Begins a session of `user` and ends the account's oldest sessions beyond ten.
 pub async fn begin(
     app: &App,
     user: &UserId,
