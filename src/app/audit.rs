@@ -119,7 +119,7 @@ pub struct AuditFilter {
 
 impl AuditFilter {
     /// The database query of the filter. Callers who are not admins get their own rows only (rulings 21).
-    fn wanted<'a>(&'a self, actor: &'a Actor) -> db::audit::AuditSelection<'a> {
+    fn selection<'a>(&'a self, actor: &'a Actor) -> db::audit::AuditSelection<'a> {
         let own = (!actor.role.allows(Permission::Administer))
             // An actor without an account has no rows of its own: the empty id matches none.
             .then(|| actor.reference.id.as_deref().unwrap_or_default());
@@ -143,11 +143,11 @@ impl AuditFilter {
 /// Lists rows, newest first: admins see all rows, others their own (rulings 21).
 pub async fn list(app: &App, actor: &Actor, filter: &AuditFilter, page: &Page) -> Result<Paged<AuditRow>> {
     actor.require(Permission::View)?;
-    let filter = within(app, filter).await?;
+    let filter = limit_to_run(app, filter).await?;
     let wanted = db::audit::AuditSelection {
         before: page.cursor.as_deref(),
         limit: page.fetch(),
-        ..filter.wanted(actor)
+        ..filter.selection(actor)
     };
     let rows = db::audit::list(&app.db, &wanted).await?;
     Ok(page.cut(rows, |row| row.id.0.clone()))
@@ -169,14 +169,14 @@ pub async fn activity(
     step: SignedDuration,
 ) -> Result<Vec<(usize, i64, i64)>> {
     actor.require(Permission::View)?;
-    let filter = within(app, filter).await?;
+    let filter = limit_to_run(app, filter).await?;
     let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1);
-    Ok(db::audit::activity(&app.db, &filter.wanted(actor), start, step).await?)
+    Ok(db::audit::activity(&app.db, &filter.selection(actor), start, step).await?)
 }
 
 /// Narrows the time range of a filter by run to the time between creation and end of that run, so that the query costs
 /// the same in a log of any length.
-async fn within(app: &App, filter: &AuditFilter) -> Result<AuditFilter> {
+async fn limit_to_run(app: &App, filter: &AuditFilter) -> Result<AuditFilter> {
     /// Room for the row of the run's end, which is written in the transaction that ends the run.
     const MARGIN: SignedDuration = SignedDuration::from_mins(1);
     let mut filter = filter.clone();

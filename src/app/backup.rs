@@ -30,7 +30,7 @@ const LAST: &str = "last_backup";
 /// [`DbError::Unusable`] with the cause and what to do.
 pub async fn copy(config: &Config, clock: &Clock, target: &Path) -> Result<()> {
     let Some(file) = config.database_file() else {
-        return Err(on_a_server("pg_dump"));
+        return Err(server_database("pg_dump"));
     };
     let now = clock.now();
     backup::copy(&file, target).await?;
@@ -52,7 +52,7 @@ pub async fn last(app: &App) -> super::Result<Option<Timestamp>> {
 /// newer version.
 pub async fn restore(config: &Config, clock: &Clock, source: &Path) -> Result<()> {
     let Some(file) = config.database_file() else {
-        return Err(on_a_server("pg_restore"));
+        return Err(server_database("pg_restore"));
     };
     if let Some(directory) = file.parent() {
         std::fs::create_dir_all(directory)
@@ -72,10 +72,10 @@ pub async fn restore(config: &Config, clock: &Clock, source: &Path) -> Result<()
 async fn restore_to(file: &Path, config: &Config, clock: &Clock, source: &Path) -> Result<()> {
     let (db, staged) = backup::stage(source, file).await?;
     let now = clock.now();
-    let coming = coming(&db, config, now).await?;
+    let next_fires = next_fires(&db, config, now).await?;
     let mut tx = db.begin().await?;
     backup::forget_past(&mut tx, now).await?;
-    for (id, next) in &coming {
+    for (id, next) in &next_fires {
         backup::set_next_due(&mut tx, id, *next).await?;
     }
     tx.commit().await?;
@@ -84,7 +84,11 @@ async fn restore_to(file: &Path, config: &Config, clock: &Clock, source: &Path) 
 }
 
 /// The next instant after `now` of each enabled schedule.
-async fn coming(db: &Db, config: &Config, now: Timestamp) -> Result<Vec<(ScheduleId, Option<Timestamp>)>> {
+async fn next_fires(
+    db: &Db,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Vec<(ScheduleId, Option<Timestamp>)>> {
     let stored = db::settings::get(db, zone::KEY).await?;
     let default = [config.timezone.as_deref(), stored.as_deref()]
         .into_iter()
@@ -110,6 +114,6 @@ async fn coming(db: &Db, config: &Config, now: Timestamp) -> Result<Vec<(Schedul
         .collect())
 }
 
-fn on_a_server(tool: &str) -> DbError {
+fn server_database(tool: &str) -> DbError {
     DbError::Unusable(format!("the database is a PostgreSQL server; use its {tool}"))
 }

@@ -147,7 +147,7 @@ pub async fn delete(app: &App, actor: &Actor, id: &CalendarId, rev: Option<i64>)
     actor.require(Permission::Administer)?;
     let old = stored(app, id, rev).await?;
     let mut tx = app.db.begin().await?;
-    unused(&db::calendars::users(&mut tx, id).await?)?;
+    require_unused(&db::calendars::users(&mut tx, id).await?)?;
     if !db::calendars::delete(&mut tx, id, old.rev).await? {
         return Err(stale(&mut tx, id).await?);
     }
@@ -165,11 +165,11 @@ pub async fn delete(app: &App, actor: &Actor, id: &CalendarId, rev: Option<i64>)
 pub async fn deletable(app: &App, actor: &Actor, id: &CalendarId) -> Result<Calendar> {
     actor.require(Permission::Administer)?;
     let calendar = get(app, actor, id).await?;
-    unused(&db::calendars::users(&app.db, id).await?)?;
+    require_unused(&db::calendars::users(&app.db, id).await?)?;
     Ok(calendar)
 }
 
-fn unused(users: &[(ScheduleId, String)]) -> Result<()> {
+fn require_unused(users: &[(ScheduleId, String)]) -> Result<()> {
     if users.is_empty() {
         return Ok(());
     }

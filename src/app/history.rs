@@ -45,7 +45,7 @@ pub struct RunFilter {
 }
 
 impl RunFilter {
-    fn wanted<'a>(&'a self, touching: &'a [ContainerIdentity]) -> db::history::RunSelection<'a> {
+    fn selection<'a>(&'a self, touching: &'a [ContainerIdentity]) -> db::history::RunSelection<'a> {
         db::history::RunSelection {
             host: self.host.as_ref(),
             target: self.target.as_ref(),
@@ -80,7 +80,7 @@ pub async fn list(app: &App, actor: &Actor, filter: &RunFilter, page: &Page) -> 
     actor.require(Permission::View)?;
     let touching = filter.touching(app);
     let rows =
-        db::history::list(&app.db, filter.wanted(&touching), page.cursor.as_deref(), page.fetch()).await?;
+        db::history::list(&app.db, filter.selection(&touching), page.cursor.as_deref(), page.fetch()).await?;
     Ok(page.cut(rows, |run| run.id.0.clone()))
 }
 
@@ -117,7 +117,7 @@ pub const MOST_NEWER: i64 = 100;
 pub async fn newer(app: &App, actor: &Actor, filter: &RunFilter, than: &RunId) -> Result<i64> {
     actor.require(Permission::View)?;
     let touching = filter.touching(app);
-    Ok(db::history::newer(&app.db, filter.wanted(&touching), than.as_str(), MOST_NEWER).await?)
+    Ok(db::history::newer(&app.db, filter.selection(&touching), than.as_str(), MOST_NEWER).await?)
 }
 
 /// Counts runs by state per interval. Interval `n` lies between `edges[n]` and `edges[n + 1]`; each entry is the
@@ -130,7 +130,7 @@ pub async fn outcomes(
 ) -> Result<Vec<(usize, RunState, i64)>> {
     actor.require(Permission::View)?;
     let touching = filter.touching(app);
-    Ok(db::figures::outcomes(&app.db, filter.wanted(&touching), edges).await?)
+    Ok(db::figures::outcomes(&app.db, filter.selection(&touching), edges).await?)
 }
 
 /// Maximum number of earlier runs that a duration is compared with.

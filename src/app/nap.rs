@@ -34,7 +34,7 @@ impl NapRequest {
     }
 }
 
-/// The expected course of a nap or wake of a target, for its confirmation.
+/// The expected course of a nap or wake of a target, for the choice of its end.
 #[derive(Clone, Debug)]
 pub struct Course {
     rules: Arc<Rules>,

@@ -73,7 +73,7 @@ pub async fn add(app: &App, actor: &Actor, draft: &Draft) -> Result<AddedEdge> {
     actor.require(Permission::Operate)?;
     let host = targets::host(app, draft.host.as_deref())?.id().clone();
     let mut faults = Vec::new();
-    let dependant = side(
+    let dependant = endpoint(
         app,
         &host,
         "dependant",
@@ -81,7 +81,7 @@ pub async fn add(app: &App, actor: &Actor, draft: &Draft) -> Result<AddedEdge> {
         draft.dependant_id.as_ref(),
         &mut faults,
     );
-    let dependency = side(
+    let dependency = endpoint(
         app,
         &host,
         "dependency",
@@ -149,7 +149,7 @@ fn notify_pages(app: &App, edge: &AddedEdge) {
 }
 
 /// Reads the dependant or the dependency of a draft; `name` is the prefix of its fields.
-fn side(
+fn endpoint(
     app: &App,
     host: &HostId,
     name: &str,

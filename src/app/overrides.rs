@@ -93,7 +93,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
     else {
         return Err(Error::Invalid(faults));
     };
-    let wish = NewOverride {
+    let new = NewOverride {
         target_name: name,
         wanted,
         until: Some(until),
@@ -103,7 +103,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
         reach,
     };
     let mut tx = app.db.begin().await?;
-    let made = insert_override(&mut tx, app, actor, wish, until, now).await?;
+    let made = insert_override(&mut tx, app, actor, new, until, now).await?;
     tx.commit().await?;
     changed(app);
     Ok(made)
@@ -219,24 +219,24 @@ async fn insert_override(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
-    wish: NewOverride,
+    new: NewOverride,
     until: Timestamp,
     now: Timestamp,
 ) -> Result<Override> {
-    if let Some(older) = db::overrides::open_for(tx, &wish.reach).await? {
+    if let Some(older) = db::overrides::open_for(tx, &new.reach).await? {
         db::overrides::close(tx, &older.id, now, "superseded").await?;
     }
     let made = Override {
         id: app.ids.next(now),
-        reach: wish.reach,
-        target_name: wish.target_name,
-        wanted: wish.wanted,
+        reach: new.reach,
+        target_name: new.target_name,
+        wanted: new.wanted,
         created_at: now,
         until,
-        reason: wish.reason,
+        reason: new.reason,
         author: actor.reference.clone(),
-        by_hand: wish.by_hand,
-        puts_back: wish.puts_back,
+        by_hand: new.by_hand,
+        puts_back: new.puts_back,
         closed_at: None,
         closed_reason: String::new(),
     };
@@ -252,34 +252,34 @@ pub(crate) async fn record_override(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
-    wish: NewOverride,
+    new: NewOverride,
     host: &HostId,
     members: &[Changed],
     now: Timestamp,
 ) -> Result<()> {
-    let state = if wish.wanted == DesiredState::Asleep { Phase::Asleep } else { Phase::Awake };
+    let state = if new.wanted == DesiredState::Asleep { Phase::Asleep } else { Phase::Awake };
     let known = db::applied::of_host(&mut *tx, host).await?;
     for (member, was) in members {
-        let applied = if wish.puts_back && wish.until.is_some() {
+        let applied = if new.puts_back && new.until.is_some() {
             Applied::for_a_while(state, now, *was, known.get(member))
         } else {
             Applied { was: *was, ..Applied::now(state, now) }
         };
         db::applied::put(tx, host, member, &applied).await?;
         let alone = Reach::Target(Target::container(host.clone(), member.clone()));
-        if alone != wish.reach
+        if alone != new.reach
             && let Some(older) = db::overrides::open_for(tx, &alone).await?
             && !matches!(older.wanted, DesiredState::Hold)
-            && older.wanted != wish.wanted
+            && older.wanted != new.wanted
         {
             db::overrides::close(tx, &older.id, now, "superseded").await?;
         }
     }
-    if let Some(until) = wish.until {
-        insert_override(tx, app, actor, wish, until, now).await?;
-    } else if let Some(older) = db::overrides::open_for(tx, &wish.reach).await? {
-        db::overrides::close(tx, &older.id, now, &wish.reason).await?;
-        record(tx, app, actor, "override.end", &older, wish.reason).await?;
+    if let Some(until) = new.until {
+        insert_override(tx, app, actor, new, until, now).await?;
+    } else if let Some(older) = db::overrides::open_for(tx, &new.reach).await? {
+        db::overrides::close(tx, &older.id, now, &new.reason).await?;
+        record(tx, app, actor, "override.end", &older, new.reason).await?;
     }
     Ok(())
 }
@@ -313,12 +313,13 @@ pub async fn nap_again(app: &App, actor: &Actor, target: &Target) -> Result<()> 
     actor.require(Permission::Operate)?;
     let now = app.clock.now();
     let members = targets::inventory_of(app, &target.host)?.members(&target.subject);
-    let is_of_it = |one: &Override| members.iter().any(|member| one.reach == Reach::Target(member.target()));
+    let covers_member =
+        |one: &Override| members.iter().any(|member| one.reach == Reach::Target(member.target()));
     let reason = format!("put back to sleep by {}", actor.reference.name);
     let mut ended = false;
     let open = db::overrides::open(&app.db).await?;
     let mut tx = app.db.begin().await?;
-    for one in open.iter().filter(|one| one.is_unproven() && is_of_it(one)) {
+    for one in open.iter().filter(|one| one.is_unproven() && covers_member(one)) {
         if db::overrides::end_now(&mut tx, &one.id, now, &reason).await? {
             record(&mut tx, app, actor, "override.end", one, reason.clone()).await?;
             ended = true;

@@ -97,10 +97,10 @@ pub fn named_members<'a>(
     let members = inventory_of(app, &target.host)?.members(&target.subject);
     let mut named = Vec::new();
     for name in names {
-        let is_it = |one: &Container| {
+        let matches = |one: &Container| {
             one.is_ordinary() && (one.name == name || one.key() == name || one.identity.to_text() == name)
         };
-        let Some(member) = members.iter().find(|member| is_it(member)) else {
+        let Some(member) = members.iter().find(|member| matches(member)) else {
             let message = format!("there is no container `{}` in it", shorten(name));
             return Err(Error::field("also_start", message));
         };

@@ -119,7 +119,7 @@ impl TimelineData {
 
     /// The targets that the timeline shows. A container of a stack that was only acted on by hand gets no lane of its
     /// own, because the lane of its stack shows the action.
-    fn told_of(&self) -> BTreeSet<&Target> {
+    fn shown_targets(&self) -> BTreeSet<&Target> {
         let begins = self.foretold.iter().flat_map(|foretold| &foretold.simulation.begins);
         let begins = begins.filter(|(_, wanted)| wanted.is_some()).map(|(target, _)| target);
         let runs = || self.runs.iter();
@@ -154,7 +154,7 @@ pub async fn deeds(
     let changed = |run: &&Run| matches!(run.state, RunState::Succeeded | RunState::Partial);
     let all: Vec<&Run> = before.iter().chain(&look.runs).filter(changed).collect();
     let mut found: BTreeMap<Target, Vec<DoneAction>> =
-        look.told_of().into_iter().map(|target| (target.clone(), Vec::new())).collect();
+        look.shown_targets().into_iter().map(|target| (target.clone(), Vec::new())).collect();
     // The steps of a stack's run tell what the run did to a single container.
     let containers: Vec<&Target> = found.keys().filter(|target| is_container(target)).collect();
     let touching = all.iter().filter(|run| containers.iter().any(|one| one.shares_container(&run.target)));

@@ -48,7 +48,7 @@ pub async fn invite(app: &App, actor: &Actor, name: &str, role: &str) -> Result<
     let password_set = Timestamp::UNIX_EPOCH;
     let user = User { password_set, ..User::new(app.ids.next(now), name, role, now) };
     let mut tx = app.db.begin().await?;
-    insert(&mut tx, &user, app.auth.hasher.nobodys()).await?;
+    insert(&mut tx, &user, app.auth.hasher.dummy_hash()).await?;
     let issued = issue(&mut tx, app, user, LinkKind::Invite).await?;
     let row = Audit::new(app, actor, "user.invite").user(&issued.user);
     row.changes(vec![first_role(role)]).store(&mut tx).await?;
@@ -110,13 +110,13 @@ pub async fn open(app: &App, actor: &Actor) -> Result<Vec<Link>> {
 /// # Errors
 /// [`Error::NotFound`] where the link was used, revoked, has expired or never existed; the caller cannot tell which.
 pub async fn look(app: &App, token: &str) -> Result<(User, LinkKind)> {
-    let ticket = Ticket::parse(token).ok_or_else(gone)?;
+    let ticket = Ticket::parse(token).ok_or_else(no_such_link)?;
     let (link, user) =
-        db::user_links::find(&app.db, &ticket.digest(), app.clock.now()).await?.ok_or_else(gone)?;
+        db::user_links::find(&app.db, &ticket.digest(), app.clock.now()).await?.ok_or_else(no_such_link)?;
     Ok((user, link.kind))
 }
 
-fn gone() -> Error {
+fn no_such_link() -> Error {
     Error::not_found("link", "")
 }
 
@@ -135,14 +135,14 @@ pub async fn accept(app: &App, token: &str, password: &SecretString, ip: Option<
         found => found?,
     };
     policy::check_password(app, &user.name, password)?;
-    let digest = Ticket::parse(token).ok_or_else(gone)?.digest();
+    let digest = Ticket::parse(token).ok_or_else(no_such_link)?.digest();
     let hash = app.auth.hasher.hash(password).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     if !db::user_links::take(&mut tx, &digest, now).await?
         || !db::users::set_password(&mut tx, &user.id, &hash, now).await?
     {
-        return Err(gone());
+        return Err(no_such_link());
     }
     db::credentials::end(&mut tx, &user.id, Event::Password, None).await?;
     auth::forget_failures(&mut tx, &user).await?;

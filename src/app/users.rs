@@ -217,7 +217,7 @@ pub async fn change_password(
     keep: Option<&str>,
 ) -> Result<()> {
     let stored = account(app, &actor.user_id()).await?;
-    if !auth::prove_again(app, &stored, current).await? {
+    if !auth::check_own_password(app, &stored, current).await? {
         let mut tx = app.db.begin().await?;
         let row = Audit::new(app, actor, "user.change_password").user(&stored.user);
         row.outcome("refused").reason("wrong password").store(&mut tx).await?;

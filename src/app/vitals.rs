@@ -26,9 +26,9 @@ pub struct Vitals {
     ticked_ms: AtomicI64,
     stopping: CancellationToken,
     /// Number of write checks of the database that were started.
-    asked: AtomicU64,
+    checks: AtomicU64,
     /// Number and result of the last write check. One check answers all callers that arrived before it started.
-    stores: tokio::sync::Mutex<(u64, bool)>,
+    last_check: tokio::sync::Mutex<(u64, bool)>,
     /// Recent passes of the scheduler, oldest first, each with the number of Docker requests sent up to that instant.
     beats: Mutex<VecDeque<(Timestamp, u64)>>,
     /// Counters for the metrics.
@@ -42,8 +42,8 @@ impl Vitals {
             since: now,
             ticked_ms: AtomicI64::new(to_ms(now)),
             stopping: CancellationToken::new(),
-            asked: AtomicU64::new(0),
-            stores: tokio::sync::Mutex::new((0, true)),
+            checks: AtomicU64::new(0),
+            last_check: tokio::sync::Mutex::new((0, true)),
             beats: Mutex::default(),
             counters: Counters::new(now),
         }
@@ -89,7 +89,7 @@ impl Vitals {
 
     /// Number of write checks of the database.
     pub fn looks(&self) -> u64 {
-        self.asked.load(Ordering::SeqCst)
+        self.checks.load(Ordering::SeqCst)
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -112,7 +112,7 @@ pub async fn is_alive(app: &App) -> bool {
     let age = app.clock.now().duration_since(app.vitals.last_tick());
     // A clock that was set back makes the age negative, which is no fault of the scheduler.
     Duration::try_from(age).unwrap_or_default() < TICK
-        && app.clock.timeout(PATIENCE, stores(app)).await.unwrap_or_default()
+        && app.clock.timeout(PATIENCE, accepts_writes(app)).await.unwrap_or_default()
 }
 
 /// Whether the process can serve requests: alive, not shutting down, and Docker responds within the time limit.
@@ -126,11 +126,11 @@ pub async fn is_ready(app: &App) -> bool {
 
 /// Whether the database accepts writes. Checks are serialized, because anybody may request one and the database has a
 /// single writer.
-async fn stores(app: &App) -> bool {
-    let asked = app.vitals.asked.load(Ordering::SeqCst);
-    let mut last = app.vitals.stores.lock().await;
-    if last.0 <= asked {
-        let number = app.vitals.asked.fetch_add(1, Ordering::SeqCst) + 1;
+async fn accepts_writes(app: &App) -> bool {
+    let checks = app.vitals.checks.load(Ordering::SeqCst);
+    let mut last = app.vitals.last_check.lock().await;
+    if last.0 <= checks {
+        let number = app.vitals.checks.fetch_add(1, Ordering::SeqCst) + 1;
         let was_ill = db::storage::fault().is_some();
         let well = app.db.takes_writes().await.is_ok();
         if well && was_ill {

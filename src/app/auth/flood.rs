@@ -36,7 +36,7 @@ pub struct RateLimit<K: Clone + Eq + Hash> {
 
 /// Rate limit of tries without proof of identity, per address (IPv6: per /64 network). Requests with a valid link, a
 /// valid setup token or a known browser do not count.
-pub type TooOften = RateLimit<IpAddr>;
+pub type AddressLimit = RateLimit<IpAddr>;
 
 impl<K: Clone + Eq + Hash> RateLimit<K> {
     pub fn new(quota: Quota) -> Self {
@@ -58,8 +58,8 @@ impl<K: Clone + Eq + Hash> RateLimit<K> {
     }
 }
 
-impl TooOften {
-    pub(super) fn unproven() -> Self {
+impl AddressLimit {
+    pub(super) fn per_address() -> Self {
         Self::new(Quota::per_second(PER_SECOND).allow_burst(BURST))
     }
 

@@ -76,13 +76,13 @@ async fn checked_login(
         None => None,
     };
     let (who, tries) = match device {
-        Some(device) => (Who::Known, Tries::apart(format!("device:{device}"))),
+        Some(device) => (Who::Known, Tries::by_key(format!("device:{device}"))),
         None => {
             app.auth.flood.admit_from(ip)?;
             (Who::Stranger, Tries::of(name, ip))
         }
     };
-    let shuts = tries.count(app).await?;
+    let restricts = tries.count(app).await?;
 
     let hash = stored.as_ref().map(|stored| &*stored.password_hash);
     let verdict = match app.auth.hasher.verify(who, password, hash).await {
@@ -97,7 +97,7 @@ async fn checked_login(
     let stored = match stored {
         Some(stored) if verdict.matches && !stored.user.disabled => stored,
         other => {
-            if let (true, Some(ip)) = (shuts, ip) {
+            if let (true, Some(ip)) = (restricts, ip) {
                 tracing::warn!(
                     target: "docknap::login",
                     "{ADDRESS_FAILURES} logins failed from {ip} within an hour: from there only names that have not \
@@ -148,7 +148,7 @@ impl Tries {
     }
 
     /// The key for a try from a known browser or a logged-in user; failures by strangers do not count there.
-    fn apart(key: String) -> Self {
+    fn by_key(key: String) -> Self {
         Self { name: key, address: None }
     }
 
@@ -166,10 +166,10 @@ impl Tries {
             let wait = Duration::from_secs(1 << doublings).min(LONGEST_WAIT);
             db::login_failures::block(&mut tx, &self.name, now + wait).await?;
         }
-        let mut shuts = false;
+        let mut restricts = false;
         if let Some(key) = &self.address {
             let address = db::login_failures::count(&mut tx, key, now, now - ADDRESS_MEMORY).await?;
-            shuts = address.failures == ADDRESS_FAILURES;
+            restricts = address.failures == ADDRESS_FAILURES;
             if address.failures > ADDRESS_FAILURES {
                 if name.failures > 1 {
                     return Err(too_many(now, address.since + ADDRESS_MEMORY));
@@ -181,7 +181,7 @@ impl Tries {
             }
         }
         tx.commit().await?;
-        Ok(shuts)
+        Ok(restricts)
     }
 
     /// Clears the count after a correct password.
@@ -210,12 +210,12 @@ impl Tries {
 ///
 /// # Errors
 /// [`Error::TooManyTries`].
-pub(in crate::app) async fn prove_again(
+pub(in crate::app) async fn check_own_password(
     app: &App,
     stored: &db::users::Stored,
     password: &SecretString,
 ) -> Result<bool> {
-    let tries = Tries::apart(format!("user:{}", stored.user.id.as_str()));
+    let tries = Tries::by_key(format!("user:{}", stored.user.id.as_str()));
     tries.count(app).await?;
     let verdict = match app.auth.hasher.verify(Who::Known, password, Some(&stored.password_hash)).await {
         Ok(verdict) => verdict,

@@ -22,10 +22,10 @@ pub mod sessions;
 pub mod setup;
 pub mod tokens;
 
-use flood::{BadBearers, TooOften};
+use flood::{AddressLimit, BadBearers};
 pub use keys::KeyError;
 use keys::Keys;
-pub(super) use login::{forget_failures, prove_again};
+pub(super) use login::{check_own_password, forget_failures};
 pub use login::{login, unlock};
 use password::{Cost, Hasher};
 pub use policy::strength;
@@ -37,7 +37,7 @@ pub struct Auth {
     /// Hashes passwords, one at a time.
     pub hasher: Hasher,
     /// Rate limit of tries without proof of identity.
-    pub flood: TooOften,
+    pub flood: AddressLimit,
     keys: Keys,
     setup: SetupToken,
     bad_bearers: BadBearers,
@@ -80,7 +80,7 @@ impl Auth {
         };
         Ok(Self {
             hasher: Hasher::new(cost),
-            flood: TooOften::unproven(),
+            flood: AddressLimit::per_address(),
             keys,
             setup: SetupToken::new(&config.data_dir),
             bad_bearers: BadBearers::default(),

@@ -82,7 +82,7 @@ impl Hasher {
     }
 
     /// The hash for an account without a password: no password matches, and a check costs as much as any other.
-    pub fn nobodys(&self) -> &str {
+    pub fn dummy_hash(&self) -> &str {
         &self.dummy
     }
 

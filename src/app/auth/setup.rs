@@ -38,7 +38,7 @@ impl SetupToken {
 
     fn read(&self) -> Option<SecretString> {
         let text = std::fs::read_to_string(&self.path).ok()?;
-        let text = plain(&text);
+        let text = normalized(&text);
         (text.len() >= 20).then(|| SecretString::from(text))
     }
 
@@ -64,7 +64,7 @@ fn announce_token(token: &str, path: &Path) {
 }
 
 /// A token in lower case without separators and spaces, as people may copy it.
-fn plain(token: &str) -> String {
+fn normalized(token: &str) -> String {
     token.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
 }
 
@@ -102,10 +102,10 @@ pub async fn prepare(app: &App) -> Result<()> {
 /// wrong tokens; [`Error::Conflict`] where there is an account already.
 pub async fn check_token(app: &App, token: &str, ip: Option<IpAddr>) -> Result<()> {
     if !is_due(app).await? {
-        return Err(done());
+        return Err(setup_done());
     }
     let setup = &app.auth.setup;
-    if plain(token).is_empty() {
+    if normalized(token).is_empty() {
         return Err(Error::field("token", "enter the token from the log"));
     }
     // Held during the comparison, so that simultaneous tries are counted one by one.
@@ -114,7 +114,7 @@ pub async fn check_token(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(
         setup.renew()?;
         return Err(Error::field("token", "the setup token was missing; a new one is in the log"));
     };
-    if same_secret(&plain(token), &expected) {
+    if same_secret(&normalized(token), &expected) {
         return Ok(());
     }
     app.auth.flood.admit_from(ip)?;
@@ -163,7 +163,7 @@ pub async fn run(app: &App, draft: &Draft, ip: Option<IpAddr>) -> Result<User> {
         .await
 }
 
-fn done() -> Error {
+fn setup_done() -> Error {
     Error::conflict("setup_done", "there is an account already; log in")
 }
 
@@ -187,7 +187,7 @@ async fn create(
     let mut tx = app.db.begin().await?;
     db::users::lock_all(&mut tx).await?;
     if db::users::count(&mut tx).await? > 0 {
-        return Err(done());
+        return Err(setup_done());
     }
     db::users::insert(&mut tx, &user, &credential::name_key(&user.name), &hash).await?;
     if let Some(timezone) = timezone {
