@@ -16,7 +16,7 @@ use crate::domain::run::Condition;
 use crate::domain::target::{Subject, Target, TargetType};
 use crate::domain::text::shorten;
 
-/// An edge as typed: nothing checked yet.
+/// An edge as sent by a form or as JSON, not validated yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[schema(as = EdgeBody, description = "An edge as it is sent.")]
 pub struct Draft {

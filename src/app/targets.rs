@@ -44,12 +44,12 @@ pub fn find(app: &App, target_type: TargetType, name: &str) -> Result<Target> {
     first.or_else(|error| tries.find_map(Result::ok).ok_or(error))
 }
 
-/// The host of the target with this name or key; the default host where no host has such a target.
+/// The host of the target with this name or key; the configured default host (`local`) where no host has such a target.
 pub fn host_of(app: &App, target_type: TargetType, name: &str) -> HostId {
     find(app, target_type, name).map_or_else(|_| app.hosts.local().id().clone(), |target| target.host)
 }
 
-/// The host with this name; the default host where the field is empty.
+/// The host with this name; the configured default host (`local`) where the field is empty.
 ///
 /// # Errors
 /// [`Error::Invalid`] for `host`.
