@@ -1,4 +1,4 @@
-//! The services of the application, and the only code that calls `db` and `docker`.
+//! The services of the application. Pages and API reach `db` and `docker` only through them.
 //!
 //! Each function takes an [`Actor`], checks the permission, and returns domain types. Pages and API call the same
 //! functions and differ only in parsing and presentation.

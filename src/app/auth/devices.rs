@@ -2,8 +2,8 @@
 //!
 //! A separate cookie identifies a known browser for 90 days after the last login, also after logout. Tries from a known
 //! browser have their own count of failures, so that strangers who guess passwords, by name or from behind the same
-//! proxy, cannot lock out the owner of the account. A known browser is forgotten at a change of the password, or when
-//! its owner removes the browser (rulings 62).
+//! proxy, cannot lock out the owner of the account. A known browser is forgotten when the password changes, when the
+//! account is disabled or deleted, and when its owner removes the browser (rulings 62).
 
 use std::net::IpAddr;
 use std::time::Duration;
